@@ -1,0 +1,234 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/clientapps/clientapps/store"
+)
+
+// Config is every setting of the command.
+type Config struct {
+	Addr            string        // host:port to listen on
+	DatabaseURL     string        // sqlite://PATH or postgres://…
+	MaxConns        int           // connections to the database
+	Migrate         bool          // migrate before serving
+	Demo            bool          // example data and the token demo-token, on loopback only
+	CatalogPoll     time.Duration // bound on how stale the catalog of another server can be
+	TokenTTL        time.Duration // bound on the life of a token that another process revoked
+	ShutdownTimeout time.Duration // how long requests under way may take when the server stops
+	CORSOrigins     []string      // origins whose scripts may call the API
+	LogFormat       string        // text or json
+	LogLevel        string        // debug, info, warn or error
+}
+
+// setting is one row of the table that flags, environment, help and README agree on.
+type setting struct {
+	flag, env, def, help string
+
+	set func(*Config, string) error
+}
+
+// boolean settings may be given as a bare flag.
+func (s setting) boolean() bool { return s.def == "true" || s.def == "false" }
+
+func settings() []setting {
+	return []setting{
+		{"addr", "CLIENTAPPS_ADDR", "127.0.0.1:8080", "host:port to listen on", func(c *Config, v string) error {
+			_, _, err := net.SplitHostPort(v)
+			c.Addr = v
+			return err
+		}},
+		{
+			"database-url", "CLIENTAPPS_DATABASE_URL", "sqlite://clientapps.db", "sqlite://PATH or postgres://…",
+			func(c *Config, v string) error { c.DatabaseURL = v; return store.CheckURL(v) },
+		},
+		{
+			"max-conns", "CLIENTAPPS_MAX_CONNS", "16", "database connections, 1 to 1000",
+			func(c *Config, v string) (err error) { c.MaxConns, err = parseInt(v, 1, 1000); return err },
+		},
+		{
+			"migrate", "CLIENTAPPS_MIGRATE", "true", "bring the schema up to date before serving",
+			func(c *Config, v string) (err error) { c.Migrate, err = parseBool(v); return err },
+		},
+		{
+			"demo", "CLIENTAPPS_DEMO", "false", "load example data and accept the token demo-token; loopback only",
+			func(c *Config, v string) (err error) { c.Demo, err = parseBool(v); return err },
+		},
+		{
+			"catalog-poll", "CLIENTAPPS_CATALOG_POLL", "2s", "how soon a catalog change shows on other servers, 100ms to 1m",
+			func(c *Config, v string) (err error) {
+				c.CatalogPoll, err = parseDuration(v, 100*time.Millisecond, time.Minute)
+				return err
+			},
+		},
+		{
+			"token-ttl", "CLIENTAPPS_TOKEN_TTL", "10s", "how long a revoked token may still be accepted, 1s to 10m",
+			func(c *Config, v string) (err error) {
+				c.TokenTTL, err = parseDuration(v, time.Second, 10*time.Minute)
+				return err
+			},
+		},
+		{
+			"shutdown-timeout", "CLIENTAPPS_SHUTDOWN_TIMEOUT", "10s", "how long requests may take to end at shutdown, 1s to 10m",
+			func(c *Config, v string) (err error) {
+				c.ShutdownTimeout, err = parseDuration(v, time.Second, 10*time.Minute)
+				return err
+			},
+		},
+		{
+			"cors-origins", "CLIENTAPPS_CORS_ORIGINS", "", "origins whose scripts may call, separated by commas",
+			func(c *Config, v string) (err error) { c.CORSOrigins, err = parseOrigins(v); return err },
+		},
+		{
+			"log-format", "CLIENTAPPS_LOG_FORMAT", "text", "text or json",
+			func(c *Config, v string) error { c.LogFormat = v; return oneOf(v, "text", "json") },
+		},
+		{
+			"log-level", "CLIENTAPPS_LOG_LEVEL", "info", "debug, info, warn or error",
+			func(c *Config, v string) error { c.LogLevel = v; return oneOf(v, "debug", "info", "warn", "error") },
+		},
+	}
+}
+
+// loadConfig reads the settings from flags and environment and reports every problem at once. The flag set may hold
+// flags of the command's own; behind the flags it takes this many arguments.
+func loadConfig(p *process, flags *flag.FlagSet, args []string, arguments int) (Config, error) {
+	given := map[string]string{}
+	for _, s := range settings() {
+		flags.Var(settingFlag{name: s.flag, boolean: s.boolean(), given: given}, s.flag, s.help)
+	}
+	flags.SetOutput(p.stderr)
+	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return Config{}, err
+	} else if err != nil {
+		return Config{}, fmt.Errorf("%w: %w", errUsage, err)
+	}
+	environment, problems := readEnvironment(p.environ)
+	if flags.NArg() != arguments {
+		problems = append(problems, fmt.Errorf("%s takes %d arguments behind its flags, not %d", flags.Name(), arguments, flags.NArg()))
+	}
+	var cfg Config
+	for _, s := range settings() {
+		value, source := s.def, "default"
+		if v, ok := environment[s.env]; ok {
+			value, source = v, s.env
+		}
+		if v, ok := given[s.flag]; ok {
+			value, source = v, "--"+s.flag
+		}
+		if err := s.set(&cfg, value); err != nil {
+			problems = append(problems, fmt.Errorf("%s: %w", source, err))
+		}
+	}
+	problems = append(problems, cfg.Validate())
+	if err := errors.Join(problems...); err != nil {
+		return Config{}, fmt.Errorf("%w: %w", errUsage, err)
+	}
+	return cfg, nil
+}
+
+// Validate reports what no single setting can see.
+func (c Config) Validate() error {
+	host, _, err := net.SplitHostPort(c.Addr)
+	if ip := net.ParseIP(host); err == nil && c.Demo && host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return fmt.Errorf("--demo accepts a token that everybody knows and needs a loopback address, not %s", c.Addr)
+	}
+	return nil
+}
+
+// readEnvironment refuses variables that look like settings and are none: a misspelled one would be passed over in silence.
+func readEnvironment(environ []string) (map[string]string, []error) {
+	known := map[string]bool{}
+	for _, s := range settings() {
+		known[s.env] = true
+	}
+	values, problems := map[string]string{}, []error(nil)
+	for _, line := range environ {
+		name, value, _ := strings.Cut(line, "=")
+		switch {
+		case !strings.HasPrefix(name, "CLIENTAPPS_"):
+		case known[name]:
+			values[name] = value
+		default:
+			problems = append(problems, fmt.Errorf("%s: no such setting", name))
+		}
+	}
+	return values, problems
+}
+
+// settingFlag notes what a flag was given; values are read later, together with the environment's.
+type settingFlag struct {
+	name    string
+	boolean bool
+	given   map[string]string
+}
+
+func (f settingFlag) String() string     { return "" }
+func (f settingFlag) Set(v string) error { f.given[f.name] = v; return nil }
+
+// IsBoolFlag implements the flag package's way to let a flag stand alone.
+func (f settingFlag) IsBoolFlag() bool { return f.boolean }
+
+func settingsHelp() string {
+	var help strings.Builder
+	for _, s := range settings() {
+		fmt.Fprintf(&help, "  --%-18s %-29s %s (default %s)\n", s.flag, s.env, s.help, s.def)
+	}
+	return help.String()
+}
+
+func parseInt(v string, least, most int) (int, error) {
+	n, err := strconv.Atoi(v)
+	if err != nil || n < least || n > most {
+		return 0, fmt.Errorf("%q is not a number from %d to %d", v, least, most)
+	}
+	return n, nil
+}
+
+func parseBool(v string) (bool, error) {
+	if err := oneOf(v, "true", "false"); err != nil {
+		return false, err
+	}
+	return v == "true", nil
+}
+
+func parseDuration(v string, least, most time.Duration) (time.Duration, error) {
+	d, err := time.ParseDuration(v)
+	if err != nil || d < least || d > most {
+		return 0, fmt.Errorf("%q is not a duration from %v to %v", v, least, most)
+	}
+	return d, nil
+}
+
+// parseOrigins takes origins as browsers send them (RFC 6454): scheme, host and port. No wildcards.
+func parseOrigins(v string) ([]string, error) {
+	var origins []string
+	for origin := range strings.SplitSeq(v, ",") {
+		if origin = strings.TrimSpace(origin); origin == "" {
+			continue
+		}
+		u, err := url.Parse(origin)
+		if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || origin != u.Scheme+"://"+u.Host ||
+			strings.Contains(u.Host, "*") {
+			return nil, fmt.Errorf("%q is not an origin such as https://app.example.com", origin)
+		}
+		origins = append(origins, origin)
+	}
+	return origins, nil
+}
+
+func oneOf(v string, choices ...string) error {
+	for _, c := range choices {
+		if v == c {
+			return nil
+		}
+	}
+	return fmt.Errorf("%q is not one of %s", v, strings.Join(choices, ", "))
+}

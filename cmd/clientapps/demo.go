@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/clientapps/clientapps/server"
+	"github.com/clientapps/clientapps/store"
+)
+
+// demoToken is accepted with --demo and never without it.
+const demoToken = "demo-token"
+
+const demoBanner = `
+DEMO: example data is loaded and everybody on this machine may use the token demo-token. Try:
+
+curl -X PATCH "http://%s/v2/clients/aa7cf840-9ca9-46a3-9778-9015d6580d50/apps/f1a2b3c4-d5e6-7890-abcd-ef1234567890" \
+  -H "Authorization: Bearer demo-token" \
+  -H "Content-Type: application/json" \
+  -d '{"is_favorite": true}'
+
+`
+
+//go:embed demo/catalog.ndjson
+var demoCatalog string
+
+// The ids of the reference page. Everything else in the demo has an id derived from its name.
+var pageIDs = map[string]uuid.UUID{
+	"client/Contoso Ltd.":        uuid.MustParse("aa7cf840-9ca9-46a3-9778-9015d6580d50"),
+	"app/Contoso Ltd./Slack":     uuid.MustParse("f1a2b3c4-d5e6-7890-abcd-ef1234567890"),
+	"catalog/Slack":              uuid.MustParse("a1b2c3d4-e5f6-7890-abcd-ef1234567890"),
+	"vendor/Salesforce, Inc.":    uuid.MustParse("f6a7b8c9-d0e1-2345-fabc-678901234567"),
+	"category/Communication":     uuid.MustParse("a7b8c9d0-e1f2-3456-abcd-789012345678"),
+	"token/demo":                 demoID("token/demo"),
+	"client/Northwind Traders":   demoID("client/Northwind Traders"),
+	"actor/clientapps demo data": demoID("actor/clientapps demo data"),
+}
+
+func demoID(name string) uuid.UUID {
+	return uuid.NewSHA1(uuid.NameSpaceURL, []byte("clientapps:demo:"+name))
+}
+
+func idOf(name string) uuid.UUID {
+	if id, ok := pageIDs[name]; ok {
+		return id
+	}
+	return demoID(name)
+}
+
+// loadDemo adds the example data, as it was before the reference page's requests. What is there already stays as it is.
+func loadDemo(ctx context.Context, s *store.Store) error {
+	data, err := demoData()
+	if err != nil {
+		return fmt.Errorf("demo data: %w", err)
+	}
+	return s.Seed(ctx, data)
+}
+
+type demoApp struct {
+	CanonicalName string   `json:"canonical_name"`
+	Description   *string  `json:"description"`
+	DisplayColour *string  `json:"display_colour"`
+	Logo          *string  `json:"logo"`
+	Type          *string  `json:"type"`
+	Vendor        string   `json:"vendor"`
+	VendorURL     *string  `json:"vendor_url"`
+	Categories    []string `json:"categories"`
+}
+
+// demoData is a catalog of well-known apps. The first client of the page has all of them, the second every third.
+func demoData() (store.Dataset, error) {
+	catalogued, changed := day(2025, 6, 15, 10, 0), day(2026, 2, 10, 9, 15)
+	joined := day(2026, 1, 15, 10, 0)
+	names := []string{"Contoso Ltd.", "Northwind Traders"}
+	var data store.Dataset
+	for _, name := range names {
+		data.Clients = append(data.Clients, store.Client{
+			ID: idOf("client/" + name), Name: name, Status: "active", CreatedAt: joined, UpdatedAt: joined,
+		})
+	}
+	data.Tokens = []store.Token{{
+		ID: idOf("token/demo"), Name: "demo", Hash: store.HashToken(demoToken), AllClients: true,
+		Scopes: strings.Join(server.Scopes(), " "), CreatedAt: joined,
+	}}
+	seen := map[string]bool{}
+	lines := json.NewDecoder(strings.NewReader(demoCatalog))
+	for n := 0; ; n++ {
+		var app demoApp
+		if err := lines.Decode(&app); errors.Is(err, io.EOF) {
+			return data, nil
+		} else if err != nil {
+			return store.Dataset{}, err
+		}
+		vendor, id := idOf("vendor/"+app.Vendor), idOf("catalog/"+app.CanonicalName)
+		if !seen["vendor/"+app.Vendor] {
+			seen["vendor/"+app.Vendor] = true
+			data.Vendors = append(data.Vendors, store.Vendor{
+				ID: vendor, Name: app.Vendor, URL: app.VendorURL, CreatedAt: catalogued, UpdatedAt: catalogued,
+			})
+		}
+		for _, name := range app.Categories {
+			category := idOf("category/" + name)
+			if !seen["category/"+name] {
+				seen["category/"+name] = true
+				data.Categories = append(data.Categories, store.Category{
+					ID: category, Name: name, CreatedAt: catalogued, UpdatedAt: catalogued,
+				})
+			}
+			data.AppCategories = append(data.AppCategories, store.CatalogAppCategory{CatalogAppID: id, CategoryID: category})
+		}
+		data.CatalogApps = append(data.CatalogApps, store.CatalogApp{
+			ID: id, CanonicalName: app.CanonicalName, Description: app.Description, DisplayColour: app.DisplayColour,
+			Logo: app.Logo, Type: app.Type, VendorID: &vendor, CreatedAt: catalogued, UpdatedAt: changed,
+		})
+		for i, name := range names {
+			if i == 0 || n%3 == 0 {
+				data.Apps = append(data.Apps, store.App{
+					ClientID: idOf("client/" + name), ID: idOf("app/" + name + "/" + app.CanonicalName), CatalogAppID: id,
+					ActorID: idOf("actor/clientapps demo data"), ActorName: "clientapps demo data", RequestID: "demo",
+					CreatedAt: joined, UpdatedAt: joined,
+				})
+			}
+		}
+	}
+}
+
+func day(year int, month time.Month, d, hour, minute int) time.Time {
+	return time.Date(year, month, d, hour, minute, 0, 0, time.UTC)
+}

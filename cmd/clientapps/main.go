@@ -1,0 +1,107 @@
+// Command clientapps serves the API and administers its database. Run it without arguments for its usage.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/clientapps/clientapps/store"
+)
+
+// version is stamped by the linker (make build).
+var version = "dev"
+
+const usage = `usage: clientapps COMMAND [flags]
+
+  serve [--demo]                    serve the API; --demo adds example data and a token, on loopback only
+  migrate up|status                 bring the schema to this program's version, or show both versions
+  client create --name NAME         make a client and print its id
+  client list                       list the clients
+  token create --name NAME (--client ID … | --all-clients) --scope SCOPE … [--expires-in DURATION]
+                                    make a token and print it, once, alone on standard output
+  token list                        list the tokens, without their secrets
+  token revoke ID                   end a token
+  version                           print the version
+
+Every command takes the settings below as flags or environment variables; a flag wins.
+
+`
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, &process{args: os.Args[1:], environ: os.Environ(), stdout: os.Stdout, stderr: os.Stderr})
+	stop()
+	os.Exit(code)
+}
+
+// process is what a command sees of the world.
+type process struct {
+	args           []string
+	environ        []string
+	stdout, stderr io.Writer
+}
+
+// errUsage marks errors that the usage text answers; they exit with 2.
+var errUsage = errors.New("usage")
+
+// run executes one command and returns its exit code: 0 done, 1 failed, 2 misused.
+func run(ctx context.Context, p *process) int {
+	err := dispatch(ctx, p)
+	switch {
+	case err == nil, errors.Is(err, flag.ErrHelp):
+		return 0
+	case errors.Is(err, errUsage):
+		_, _ = fmt.Fprintf(p.stderr, "clientapps: %v\n", err)
+		return 2
+	}
+	_, _ = fmt.Fprintf(p.stderr, "clientapps: %v\n", err)
+	return 1
+}
+
+func dispatch(ctx context.Context, p *process) error {
+	commands := map[string]func(context.Context, *process, []string) error{
+		"serve":          serve,
+		"migrate up":     migrateUp,
+		"migrate status": migrateStatus,
+		"client create":  clientCreate,
+		"client list":    clientList,
+		"token create":   tokenCreate,
+		"token list":     tokenList,
+		"token revoke":   tokenRevoke,
+		"version":        printVersion,
+	}
+	if len(p.args) == 0 || p.args[0] == "help" || p.args[0] == "-h" || p.args[0] == "--help" {
+		_, err := fmt.Fprint(p.stdout, usage+settingsHelp())
+		return err
+	}
+	for words := min(2, len(p.args)); words > 0; words-- {
+		name := p.args[0]
+		if words == 2 {
+			name += " " + p.args[1]
+		}
+		if command, ok := commands[name]; ok {
+			return command(ctx, p, p.args[words:])
+		}
+	}
+	return fmt.Errorf("%w: no such command; see clientapps help", errUsage)
+}
+
+func printVersion(_ context.Context, p *process, _ []string) error {
+	_, err := fmt.Fprintln(p.stdout, version)
+	return err
+}
+
+// withStore runs work on the configured database and closes it again.
+func withStore(cfg Config, work func(*store.Store) error) error {
+	s, err := store.Open(store.Config{URL: cfg.DatabaseURL, MaxConns: 2})
+	if err != nil {
+		return err
+	}
+	return errors.Join(work(s), s.Close())
+}

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/clientapps/clientapps/store/storetest"
+)
+
+func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }
+
+// outcome is what a command left behind.
+type outcome struct {
+	code           int
+	stdout, stderr string
+}
+
+// command runs one command as a process would, with nothing in the environment but what is given.
+func command(t *testing.T, environ []string, args ...string) outcome {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	code := run(t.Context(), &process{args: args, environ: environ, stdout: &stdout, stderr: &stderr})
+	return outcome{code, stdout.String(), stderr.String()}
+}
+
+// must runs a command that has to succeed, and returns what it printed.
+func must(t *testing.T, url string, args ...string) string {
+	t.Helper()
+	o := command(t, []string{"CLIENTAPPS_DATABASE_URL=" + url}, args...)
+	if o.code != 0 {
+		t.Fatalf("clientapps %s: exit %d: %s", strings.Join(args, " "), o.code, o.stderr)
+	}
+	return o.stdout
+}
+
+// output is a writer that may be read while others write.
+type output struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
+
+// serving is a `clientapps serve` under way.
+type serving struct {
+	url            string // http://127.0.0.1:PORT
+	stdout, stderr *output
+	stop           func() int // ends it and returns its exit code
+}
+
+var addrPattern = regexp.MustCompile(`msg=serving addr=(\S+)|"msg":"serving","addr":"([^"]+)"`)
+
+// startServe serves on a free port of loopback until the test ends, and returns when it accepts connections.
+func startServe(t *testing.T, databaseURL string, args ...string) *serving {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	s := &serving{stdout: &output{}, stderr: &output{}}
+	code := make(chan int, 1)
+	go func() {
+		code <- run(ctx, &process{
+			args:    append([]string{"serve", "--addr", "127.0.0.1:0"}, args...),
+			environ: []string{"CLIENTAPPS_DATABASE_URL=" + databaseURL}, stdout: s.stdout, stderr: s.stderr,
+		})
+	}()
+	s.stop = sync.OnceValue(func() int { cancel(); return <-code })
+	t.Cleanup(func() { s.stop() })
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		if found := addrPattern.FindStringSubmatch(s.stderr.String()); found != nil {
+			s.url = "http://" + found[1] + found[2]
+			return s
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("does not serve: %s", s.stderr)
+		}
+	}
+}
+
+// eventually waits for what a server notices in its own time.
+func eventually(t *testing.T, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !done(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("not in twenty seconds")
+		}
+	}
+}

@@ -1,0 +1,42 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+
+	"github.com/clientapps/clientapps/store"
+)
+
+func migrateUp(ctx context.Context, p *process, args []string) error {
+	return migrateWith(p, args, "clientapps migrate up", func(s *store.Store) error {
+		if err := s.Migrate(ctx); err != nil {
+			return err
+		}
+		return printSchemaVersion(ctx, p, s)
+	})
+}
+
+func migrateStatus(ctx context.Context, p *process, args []string) error {
+	return migrateWith(p, args, "clientapps migrate status", func(s *store.Store) error {
+		return printSchemaVersion(ctx, p, s)
+	})
+}
+
+func migrateWith(p *process, args []string, name string, work func(*store.Store) error) error {
+	flags := flag.NewFlagSet(name, flag.ContinueOnError)
+	cfg, err := loadConfig(p, flags, args, 0)
+	if err != nil {
+		return err
+	}
+	return withStore(cfg, work)
+}
+
+func printSchemaVersion(ctx context.Context, p *process, s *store.Store) error {
+	have, want, err := s.SchemaVersion(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(p.stdout, "schema version %d, this program needs %d\n", have, want)
+	return err
+}

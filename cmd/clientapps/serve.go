@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+
+	"github.com/clientapps/clientapps/server"
+	"github.com/clientapps/clientapps/store"
+)
+
+// serve answers requests until ctx ends.
+func serve(ctx context.Context, p *process, args []string) error {
+	flags := flag.NewFlagSet("clientapps serve", flag.ContinueOnError)
+	cfg, err := loadConfig(p, flags, args, 0)
+	if err != nil {
+		return err
+	}
+	log := newLogger(p.stderr, cfg)
+	s, err := store.Open(store.Config{
+		URL: cfg.DatabaseURL, MaxConns: cfg.MaxConns, CatalogPoll: cfg.CatalogPoll, TokenTTL: cfg.TokenTTL, Logger: log,
+	})
+	if err != nil {
+		return err
+	}
+	return errors.Join(serveStore(ctx, p, cfg, s, log), s.Close())
+}
+
+func serveStore(ctx context.Context, p *process, cfg Config, s *store.Store, log *slog.Logger) error {
+	if cfg.Migrate {
+		if err := s.Migrate(ctx); err != nil {
+			return err
+		}
+	}
+	demo := ""
+	if cfg.Demo {
+		if err := loadDemo(ctx, s); err != nil {
+			return err
+		}
+		demo = demoToken
+	}
+	srv, err := server.New(server.Config{
+		Store: s, Logger: log, DemoToken: demo, CORSOrigins: cfg.CORSOrigins, ShutdownTimeout: cfg.ShutdownTimeout,
+	})
+	if err != nil {
+		return err
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Addr)
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	log.InfoContext(ctx, "serving", "addr", listener.Addr().String(), "version", version)
+	if cfg.Demo {
+		if _, err := fmt.Fprintf(p.stdout, demoBanner, listener.Addr()); err != nil {
+			return errors.Join(err, listener.Close())
+		}
+	}
+	return srv.Run(ctx, listener)
+}
+
+func newLogger(w io.Writer, cfg Config) *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(cfg.LogLevel)) // one of four words: loadConfig has seen to it
+	options := &slog.HandlerOptions{Level: level}
+	if cfg.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}

@@ -1,0 +1,55 @@
+package server
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/clientapps/clientapps/store"
+)
+
+// Scopes lists every scope that an operation can ask for.
+func Scopes() []string {
+	return []string{"apps:read", "apps:write", "catalog:read", "catalog:write", "clients:read", "clients:write"}
+}
+
+// authenticate returns the token of the request. Missing, malformed, unknown, expired and revoked all look alike.
+func (s *Server) authenticate(r *http.Request) (*store.Token, error) {
+	secret, ok := bearer(r.Header.Values("Authorization"))
+	if !ok || !store.WellFormedToken(secret) && (s.demoToken == "" || secret != s.demoToken) {
+		return nil, errUnauthorized()
+	}
+	token, err := s.store.Authenticate(r.Context(), secret)
+	if errors.Is(err, store.ErrUnknownToken) {
+		return nil, errUnauthorized()
+	}
+	return token, err
+}
+
+// bearer reads the credentials of RFC 6750, 2.1. The scheme's letter case does not matter; two headers are none.
+func bearer(headers []string) (string, bool) {
+	if len(headers) != 1 {
+		return "", false
+	}
+	scheme, secret, ok := strings.Cut(headers[0], " ")
+	return strings.TrimLeft(secret, " "), ok && strings.EqualFold(scheme, "Bearer")
+}
+
+// authorize refuses a token without the operation's scope or without the client in the path. A client id that is none is
+// one that no list of clients covers; a token for all clients goes on to learn that it is malformed.
+func (op *operation) authorize(token *store.Token, pathValue func(string) string) error {
+	if !token.HasScope(op.scope) {
+		return errForbidden()
+	}
+	if !op.perClient || token.AllClients {
+		return nil
+	}
+	text := pathValue("client_id")
+	id, err := uuid.Parse(text)
+	if err != nil || len(text) != len(id.String()) || !token.Covers(id) { // the package reads other spellings too
+		return errForbidden()
+	}
+	return nil
+}

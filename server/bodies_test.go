@@ -1,0 +1,64 @@
+package server_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+)
+
+// Bodies of answers, exactly as they are sent, but for the line break at the end.
+const (
+	unauthorized = `{"error":{"code":"unauthorized","message":"Authentication required"}}`
+	forbidden    = `{"error":{"code":"forbidden","message":"Insufficient permissions for this client"}}`
+	noRoute      = `{"error":{"code":"not_found","message":"No such path"}}`
+	noMethod     = `{"error":{"code":"method_not_allowed","message":"Method not allowed"}}`
+	notJSON      = `{"error":{"code":"not_acceptable","message":"Responses are application/json"}}`
+	stale        = `{"error":{"code":"precondition_failed","message":"The object has changed since the entity tag in If-Match"}}`
+	tooLarge     = `{"error":{"code":"payload_too_large","message":"Request body must not be larger than 1048576 bytes"}}`
+	wrongType    = `{"error":{"code":"unsupported_media_type","message":"Content-Type must be application/json or application/merge-patch+json"}}`
+	broken       = `{"error":{"code":"internal_error","message":"Internal server error"}}`
+	unavailable  = `{"error":{"code":"unavailable","message":"Service temporarily unavailable"}}`
+)
+
+// app is the page's app with these values of the client. licenses is JSON.
+func app(favorite, approved bool, licenses, updatedAt string) string {
+	return fmt.Sprintf(`{"id":"f1a2b3c4-d5e6-7890-abcd-ef1234567890","catalog_app":{"id":"a1b2c3d4-e5f6-7890-abcd-ef1234567890",`+
+		`"canonical_name":"Slack","description":"A messaging and collaboration platform for teams","display_colour":"#4A154B",`+
+		`"logo":"https://cdn.example.com/logos/slack.png","type":"desktop","vendor":{"id":"f6a7b8c9-d0e1-2345-fabc-678901234567",`+
+		`"name":"Salesforce, Inc.","url":"https://www.salesforce.com"},"categories":[{"id":"a7b8c9d0-e1f2-3456-abcd-789012345678",`+
+		`"name":"Communication"}],"created_at":"2025-06-15T10:00:00.000Z","updated_at":"2026-02-10T09:15:00.000Z"},`+
+		`"is_favorite":%t,"is_approved":%t,"license_count":%s,"created_at":"2026-01-15T10:00:00.000Z","updated_at":"%s"}`,
+		favorite, approved, licenses, updatedAt)
+}
+
+// asSeeded is the page's app before any request.
+var asSeeded = app(false, false, "null", seeded)
+
+func invalid(message string) string {
+	return `{"error":{"code":"invalid_request","message":` + quote(message) + `}}`
+}
+
+func invalidField(field, message string) string {
+	return `{"error":{"code":"invalid_request","message":` + quote(message) + `,"details":{"field":` + quote(field) + `}}}`
+}
+
+func readOnly(field, reason string) string {
+	return `{"error":{"code":"invalid_request","message":"Field '` + field + `' cannot be updated via this endpoint",` +
+		`"details":{"field":"` + field + `","reason":"` + reason + `"}}}`
+}
+
+func noApp(id string) string {
+	return `{"error":{"code":"not_found","message":"App not found","details":{"app_id":"` + id + `"}}}`
+}
+
+func noClient(id string) string {
+	return `{"error":{"code":"not_found","message":"Client not found","details":{"client_id":"` + id + `"}}}`
+}
+
+func quote(text string) string {
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	_ = e.Encode(text) // a string always encodes
+	return strings.TrimSuffix(b.String(), "\n")
+}

@@ -1,0 +1,96 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/labstack/echo/v4"
+
+	"github.com/clientapps/clientapps/gen"
+)
+
+// maxBody is the largest request body in bytes.
+const maxBody = 1 << 20
+
+// readBody reads the request body and its media type: 413 and 415. What the body says is not looked at yet.
+func (op *operation) readBody(c echo.Context) ([]byte, error) {
+	if op.body == nil {
+		return nil, nil
+	}
+	r := c.Request()
+	if r.ContentLength > maxBody {
+		return nil, errTooLarge()
+	}
+	given := r.Header.Get(echo.HeaderContentType)
+	if given != "" && !op.takes(given) || r.Header.Get(echo.HeaderContentEncoding) != "" {
+		return nil, op.errMediaType()
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(c.Response(), r.Body, maxBody))
+	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
+		return nil, errTooLarge()
+	}
+	if err != nil {
+		return nil, invalidRequest("Request body could not be read", nil)
+	}
+	if given == "" && len(body) > 0 {
+		return nil, op.errMediaType()
+	}
+	// One type from here on: the generated code picks the body by it.
+	r.Header.Set(echo.HeaderContentType, echo.MIMEApplicationJSON)
+	return body, nil
+}
+
+// takes says whether the operation's body may have this type: with any parameters and in any letter case.
+func (op *operation) takes(contentType string) bool {
+	media, _, err := mime.ParseMediaType(contentType)
+	return (err == nil || errors.Is(err, mime.ErrInvalidMediaParameter)) && slices.Contains(op.mediaTypes, media)
+}
+
+func errTooLarge() *Error {
+	return &Error{
+		Status: http.StatusRequestEntityTooLarge, Code: gen.ErrorCodePayloadTooLarge,
+		Message: fmt.Sprintf("Request body must not be larger than %d bytes", maxBody),
+	}
+}
+
+func (op *operation) errMediaType() *Error {
+	e := &Error{
+		Status: http.StatusUnsupportedMediaType, Code: gen.ErrorCodeUnsupportedMediaType,
+		Message: "Content-Type must be " + strings.Join(op.mediaTypes, " or "),
+	}
+	if op.method == http.MethodPatch {
+		e.Header = http.Header{"Accept-Patch": {strings.Join(op.mediaTypes, ", ")}}
+	}
+	return e
+}
+
+// checkBody holds the body to its schema and puts what it decoded in the body's place, for the generated code to bind.
+func (op *operation) checkBody(c echo.Context, body []byte) error {
+	if op.body == nil {
+		return nil
+	}
+	doc, err := parseStrict(body)
+	if err != nil {
+		return invalidRequest(err.Error(), nil)
+	}
+	if err := op.body.VisitJSON(doc.value, openapi3.VisitAsRequest()); err != nil {
+		return op.violations(doc, err)
+	}
+	c.Request().Body = validatedBody{value: doc.value}
+	return nil
+}
+
+// validatedBody is a request body that was read, decoded and validated. The generated code asks for the value.
+type validatedBody struct{ value any }
+
+func (b validatedBody) ValidatedValue() any { return b.value }
+
+func (b validatedBody) Read([]byte) (int, error) { return 0, io.EOF }
+
+func (b validatedBody) Close() error { return nil }

@@ -1,0 +1,11 @@
+// Package server is the HTTP side of clientapps. The path of a request:
+//
+//	ServeHTTP    request id, log line, 304                                observe.go, conditional.go
+//	echo router  no route: 404; wrong method: 405 with Allow              routes.go
+//	guard        built once per operation of the contract:                guard.go
+//	             authenticate (401), authorize (403),                     auth.go
+//	             body (413, 415), parameters and schema (400)             body.go, params.go, strictjson.go, violation.go
+//	gen          generated strict wrapper: typed request object
+//	handler      map, call the store, map                                 apps.go, patch.go, convert.go
+//	writeError   any error ends here: the one place that knows statuses   errors.go
+package server

@@ -1,0 +1,164 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/clientapps/clientapps/gen"
+	"github.com/clientapps/clientapps/store"
+)
+
+// Error is an answer that is not 2xx: what the client may see of it, and the cause, which only the log sees.
+type Error struct {
+	Status  int
+	Code    gen.ErrorCode
+	Message string
+	Details *gen.ErrorDetails
+	Header  http.Header
+	cause   error
+}
+
+func (e *Error) Error() string {
+	if e.cause != nil {
+		return e.Message + ": " + e.cause.Error()
+	}
+	return e.Message
+}
+
+func (e *Error) Unwrap() error { return e.cause }
+
+// statusClientGone is what the log shows for a client that hung up; it is never sent. nginx uses the same number.
+const statusClientGone = 499
+
+func invalidRequest(message string, details *gen.ErrorDetails) *Error {
+	return &Error{
+		Status: http.StatusBadRequest, Code: gen.ErrorCodeInvalidRequest, Message: message, Details: details,
+	}
+}
+
+func errUnauthorized() *Error {
+	return &Error{
+		Status: http.StatusUnauthorized, Code: gen.ErrorCodeUnauthorized, Message: "Authentication required",
+		Header: http.Header{"Www-Authenticate": {"Bearer"}},
+	}
+}
+
+// errForbidden is the same whatever exists: nobody learns from it.
+func errForbidden() *Error {
+	return &Error{
+		Status: http.StatusForbidden, Code: gen.ErrorCodeForbidden, Message: "Insufficient permissions for this client",
+	}
+}
+
+func errNoRoute() *Error {
+	return &Error{Status: http.StatusNotFound, Code: gen.ErrorCodeNotFound, Message: "No such path"}
+}
+
+func errUnavailable(cause error) *Error {
+	return &Error{
+		Status: http.StatusServiceUnavailable, Code: gen.ErrorCodeUnavailable,
+		Message: "Service temporarily unavailable", Header: http.Header{"Retry-After": {"1"}}, cause: cause,
+	}
+}
+
+// toError says what the client is told about any error.
+func toError(err error) *Error {
+	var (
+		own          *Error
+		notFound     *store.NotFoundError
+		precondition *store.PreconditionError
+		unavailable  *store.UnavailableError
+		routing      *echo.HTTPError
+	)
+	switch {
+	case errors.As(err, &own):
+		return own
+	case errors.As(err, &notFound):
+		return &Error{
+			Status: http.StatusNotFound, Code: gen.ErrorCodeNotFound, Message: string(notFound.Kind) + " not found",
+			Details: notFoundDetails(notFound),
+		}
+	case errors.As(err, &precondition):
+		return &Error{
+			Status: http.StatusPreconditionFailed, Code: gen.ErrorCodePreconditionFailed,
+			Message: "The object has changed since the entity tag in If-Match",
+		}
+	case errors.As(err, &unavailable):
+		return errUnavailable(err)
+	case errors.As(err, &routing):
+		return routingError(routing)
+	}
+	return &Error{
+		Status: http.StatusInternalServerError, Code: gen.ErrorCodeInternalError, Message: "Internal server error", cause: err,
+	}
+}
+
+func notFoundDetails(e *store.NotFoundError) *gen.ErrorDetails {
+	switch e.Kind {
+	case store.KindClient:
+		return &gen.ErrorDetails{ClientID: &e.ID}
+	case store.KindApp:
+		return &gen.ErrorDetails{AppID: &e.ID}
+	case store.KindToken: // not a resource of the API
+	}
+	return nil
+}
+
+// routingError speaks for echo's router. Anything else that echo or the generated binder refuses had passed validation:
+// the request is at odds with the contract all the same, and their texts are not for clients.
+func routingError(e *echo.HTTPError) *Error {
+	switch e.Code {
+	case http.StatusNotFound:
+		return errNoRoute()
+	case http.StatusMethodNotAllowed:
+		return &Error{
+			Status: e.Code, Code: gen.ErrorCodeMethodNotAllowed, Message: "Method not allowed", // echo has set Allow
+		}
+	}
+	refused := invalidRequest("Invalid request", nil)
+	refused.cause = e
+	return refused
+}
+
+func sortedList(header string) string {
+	items := strings.Split(header, ", ")
+	slices.Sort(items)
+	return strings.Join(items, ", ")
+}
+
+// writeError is echo's HTTPErrorHandler and the only writer of bodies that are not 2xx.
+func writeError(err error, c echo.Context) {
+	x := exchangeOf(c.Request().Context())
+	x.err = err
+	if c.Response().Committed {
+		return
+	}
+	if errors.Is(err, context.Canceled) && c.Request().Context().Err() != nil {
+		x.status = statusClientGone
+		return
+	}
+	e := toError(err)
+	var body bytes.Buffer
+	encoder := json.NewEncoder(&body)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(gen.Error{Error: gen.ErrorBody{Code: e.Code, Message: e.Message, Details: e.Details}}); err != nil {
+		x.err = errors.Join(x.err, err)
+	}
+	header := c.Response().Header()
+	for name, values := range e.Header {
+		header[name] = values
+	}
+	if allow := header.Get(echo.HeaderAllow); allow != "" {
+		header.Set(echo.HeaderAllow, sortedList(allow)) // echo has its own order
+	}
+	header.Set(echo.HeaderContentType, echo.MIMEApplicationJSON)
+	c.Response().WriteHeader(e.Status)
+	_, _ = c.Response().Write(body.Bytes()) // the client is gone, if anything
+}

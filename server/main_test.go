@@ -1,0 +1,27 @@
+package server_test
+
+import (
+	"fmt"
+	"os"
+	"testing"
+
+	"github.com/clientapps/clientapps/server/servertest"
+	"github.com/clientapps/clientapps/store/storetest"
+)
+
+// TestMain also sees to it that the tests together produce every status that the contract documents.
+func TestMain(m *testing.M) {
+	code := storetest.Main(m)
+	if servertest.Whole() {
+		missing, err := servertest.Missing()
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+		for _, answer := range missing {
+			fmt.Fprintln(os.Stderr, "the contract documents an answer that no test produced:", answer)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}

@@ -1,0 +1,129 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/clientapps/clientapps/store"
+)
+
+const headerRequestID = "X-Request-Id"
+
+// exchange is one request and its response: what the layers tell each other and the log.
+type exchange struct {
+	http.ResponseWriter
+
+	requestID   string
+	operationID string       // "" until a route was found
+	token       *store.Token // nil until authenticated
+	err         error        // what the answer hides
+	status      int
+	ifNoneMatch string // of GET and HEAD
+	skipBody    bool   // 304
+}
+
+type exchangeKey struct{}
+
+func exchangeOf(ctx context.Context) *exchange {
+	x, _ := ctx.Value(exchangeKey{}).(*exchange)
+	return x
+}
+
+// author says who makes this request, for the change history.
+func author(ctx context.Context) store.Author {
+	x := exchangeOf(ctx)
+	return store.Author{ID: x.token.ID, Name: x.token.Name, RequestID: x.requestID}
+}
+
+// ServeHTTP gives the request its id, serves it and writes one line about it to the log.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	start := time.Now()
+	x := &exchange{ResponseWriter: w, requestID: requestID(r.Header.Get(headerRequestID))}
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		x.ifNoneMatch = joinHeader(r.Header, "If-None-Match")
+	}
+	w.Header().Set(headerRequestID, x.requestID)
+	r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x))
+	defer func() { s.logRequest(r, x, time.Since(start)) }()
+	s.handler.ServeHTTP(x, r)
+}
+
+// WriteHeader turns 200 into 304 where If-None-Match asks for it, and keeps the request id that generated code, which
+// knows the header but not its value, has overwritten.
+func (x *exchange) WriteHeader(status int) {
+	header := x.Header()
+	header.Set(headerRequestID, x.requestID)
+	if status == http.StatusOK && x.ifNoneMatch != "" {
+		if tag := header.Get("ETag"); tag != "" && noneMatch(x.ifNoneMatch, tag) {
+			status, x.skipBody = http.StatusNotModified, true
+			header.Del("Content-Type")
+			header.Del("Content-Encoding")
+		}
+	}
+	x.status = status
+	x.ResponseWriter.WriteHeader(status)
+}
+
+func (x *exchange) Write(body []byte) (int, error) {
+	if x.skipBody {
+		return len(body), nil
+	}
+	if x.status == 0 {
+		x.WriteHeader(http.StatusOK)
+	}
+	return x.ResponseWriter.Write(body)
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
+
+// requestID keeps a usable id and makes one otherwise.
+func requestID(given string) string {
+	if usableRequestID(given) {
+		return given
+	}
+	var raw [16]byte
+	_, _ = rand.Read(raw[:]) // never fails: crypto/rand
+	return hex.EncodeToString(raw[:])
+}
+
+func usableRequestID(id string) bool {
+	if id == "" || len(id) > 128 {
+		return false
+	}
+	for _, c := range []byte(id) {
+		switch {
+		case 'A' <= c && c <= 'Z', 'a' <= c && c <= 'z', '0' <= c && c <= '9', c == '.', c == '_', c == '-':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+func (s *Server) logRequest(r *http.Request, x *exchange, took time.Duration) {
+	level := slog.LevelInfo
+	attrs := make([]slog.Attr, 0, 8)
+	attrs = append(attrs,
+		slog.String("operation_id", x.operationID),
+		slog.String("method", r.Method),
+		slog.String("path", r.URL.Path),
+		slog.Int("status", x.status),
+		slog.Duration("duration", took),
+		slog.String("request_id", x.requestID),
+	)
+	if x.token != nil {
+		attrs = append(attrs, slog.String("token_id", x.token.ID.String()))
+	}
+	if x.err != nil {
+		attrs = append(attrs, slog.String("error", x.err.Error()))
+	}
+	if x.status >= http.StatusInternalServerError {
+		level = slog.LevelError
+	}
+	s.log.LogAttrs(r.Context(), level, "request", attrs...)
+}

@@ -1,0 +1,89 @@
+package server
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/getkin/kin-openapi/openapi3"
+
+	"github.com/clientapps/clientapps/gen"
+)
+
+// operation is what the guard needs to know of one operation of the contract, worked out once when the server starts.
+type operation struct {
+	id         string
+	scope      string
+	perClient  bool                  // the path names a client
+	params     []*openapi3.Parameter // path, then header, then query
+	query      map[string]bool       // names of the query parameters
+	body       *openapi3.Schema      // nil when the operation takes none
+	readOnly   map[string]string     // field of the body that may not be written -> reason
+	mediaTypes []string              // of the body
+	method     string
+}
+
+// contract reads the embedded contract: its operations by id.
+func contract() (map[string]*operation, error) {
+	doc, err := gen.GetSpec()
+	if err != nil {
+		return nil, fmt.Errorf("read contract: %w", err)
+	}
+	operations := map[string]*operation{}
+	for path, item := range doc.Paths.Map() {
+		for method, o := range item.Operations() {
+			op, err := newOperation(path, method, item, o)
+			if err != nil {
+				return nil, fmt.Errorf("read contract: %s %s: %w", method, path, err)
+			}
+			operations[op.id] = op
+		}
+	}
+	return operations, nil
+}
+
+func newOperation(path, method string, item *openapi3.PathItem, o *openapi3.Operation) (*operation, error) {
+	op := &operation{
+		id: o.OperationID, method: method, perClient: strings.HasPrefix(path, "/clients/{client_id}"), query: map[string]bool{},
+	}
+	if o.Security == nil || len(*o.Security) != 1 || len((*o.Security)[0]["bearerAuth"]) != 1 {
+		return nil, fmt.Errorf("operation %s must name exactly one scope", op.id)
+	}
+	op.scope = (*o.Security)[0]["bearerAuth"][0]
+	for _, in := range []string{openapi3.ParameterInPath, openapi3.ParameterInHeader, openapi3.ParameterInQuery} {
+		for _, list := range []openapi3.Parameters{item.Parameters, o.Parameters} {
+			for _, p := range list {
+				if p.Value.In == in {
+					op.params = append(op.params, p.Value)
+					op.query[p.Value.Name] = in == openapi3.ParameterInQuery
+				}
+			}
+		}
+	}
+	if o.RequestBody == nil {
+		return op, nil
+	}
+	content := o.RequestBody.Value.Content
+	op.mediaTypes = slices.Sorted(maps.Keys(content))
+	for _, media := range content {
+		if op.body != nil && op.body != media.Schema.Value {
+			return nil, fmt.Errorf("operation %s must have one schema for all media types", op.id)
+		}
+		op.body = media.Schema.Value
+	}
+	return op, op.readReasons()
+}
+
+func (op *operation) readReasons() error {
+	reasons, ok := op.body.Extensions["x-read-only-reasons"]
+	if !ok {
+		return nil
+	}
+	text, err := json.Marshal(reasons)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(text, &op.readOnly)
+}

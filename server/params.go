@@ -1,0 +1,100 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"mime"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/labstack/echo/v4"
+
+	"github.com/clientapps/clientapps/gen"
+)
+
+// checkParams holds path, header and query parameters to the contract, and the Accept header to what there is.
+func (op *operation) checkParams(c echo.Context) error {
+	r := c.Request()
+	query, err := op.parseQuery(r.URL.RawQuery)
+	if err != nil {
+		return err
+	}
+	input := &openapi3filter.RequestValidationInput{
+		Request: r, QueryParams: query, PathParams: map[string]string{},
+		Options: &openapi3filter.Options{SkipSettingDefaults: true},
+	}
+	for _, name := range c.ParamNames() {
+		input.PathParams[name] = c.Param(name)
+	}
+	for _, p := range op.params {
+		if p.In == openapi3.ParameterInHeader && len(r.Header.Values(p.Name)) > 1 {
+			r.Header.Set(p.Name, joinHeader(r.Header, p.Name))
+		}
+		if err := openapi3filter.ValidateParameter(r.Context(), input, p); err != nil {
+			return paramError(p, err)
+		}
+	}
+	if !acceptsJSON(r.Header.Values("Accept")) {
+		return &Error{
+			Status: http.StatusNotAcceptable, Code: gen.ErrorCodeNotAcceptable, Message: "Responses are application/json",
+		}
+	}
+	return nil
+}
+
+// parseQuery refuses what net/url and echo pass over in silence: bad escapes, unknown names, a second value.
+func (op *operation) parseQuery(raw string) (url.Values, error) {
+	if raw == "" {
+		return nil, nil
+	}
+	query, err := url.ParseQuery(raw)
+	if err != nil {
+		return nil, invalidRequest("The query string is malformed", nil)
+	}
+	for _, name := range slices.Sorted(maps.Keys(query)) {
+		field := clip(name)
+		switch {
+		case !op.query[name]:
+			return nil, invalidRequest(fmt.Sprintf("Unknown query parameter '%s'", field), &gen.ErrorDetails{Field: &field})
+		case len(query[name]) > 1:
+			return nil, invalidRequest(name+" must be given once", &gen.ErrorDetails{Field: &field})
+		}
+	}
+	return query, nil
+}
+
+func paramError(p *openapi3.Parameter, err error) error {
+	message := sentence(p.Name, p.Schema.Value, err)
+	if errors.Is(err, openapi3filter.ErrInvalidRequired) {
+		message = p.Name + " is required"
+	}
+	return invalidRequest(message, &gen.ErrorDetails{Field: &p.Name})
+}
+
+// acceptsJSON reads Accept after RFC 9110, 12.5.1: the most specific range that matches decides, and q=0 refuses. A
+// malformed header refuses nothing, nor does an empty one.
+func acceptsJSON(headers []string) bool {
+	if strings.TrimSpace(strings.Join(headers, "")) == "" {
+		return true
+	}
+	best, accepted := -1, false
+	for part := range strings.SplitSeq(strings.Join(headers, ","), ",") {
+		if strings.TrimSpace(part) == "" {
+			continue
+		}
+		media, params, err := mime.ParseMediaType(part)
+		if err != nil {
+			return true
+		}
+		rank := slices.Index([]string{"*/*", "application/*", "application/json"}, media)
+		if rank > best {
+			best, accepted = rank, strings.Trim(params["q"], "0.") != "" || params["q"] == ""
+		}
+	}
+	return accepted
+}

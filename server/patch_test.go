@@ -1,0 +1,89 @@
+package server
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/oapi-codegen/runtime"
+
+	"github.com/clientapps/clientapps/gen"
+	"github.com/clientapps/clientapps/store"
+)
+
+// patches has the fields function of each patch schema of the contract.
+var patches = map[string]func(*testing.T, any) store.Fields{
+	"AppPatch": fieldsOf(appFields),
+}
+
+func fieldsOf[T any](fields func(T) store.Fields) func(*testing.T, any) store.Fields {
+	return func(t *testing.T, body any) store.Fields {
+		t.Helper()
+		var p T
+		if err := runtime.BindJSONValue(body, &p); err != nil {
+			t.Fatalf("%v: %v", body, err)
+		}
+		return fields(p)
+	}
+}
+
+// A property of the contract that a fields function forgets would be accepted and thrown away.
+func TestEveryPatchPropertyIsWritten(t *testing.T) {
+	t.Parallel()
+	doc, err := gen.GetSpec()
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for name, schema := range doc.Components.Schemas {
+		if !strings.HasSuffix(name, "Patch") {
+			continue
+		}
+		found++
+		fields, ok := patches[name]
+		if !ok {
+			t.Errorf("no fields function for %s", name)
+			continue
+		}
+		if got := fields(t, map[string]any{}); len(got) != 0 {
+			t.Errorf("%s: an empty patch sets %v", name, got)
+		}
+		for property, ref := range schema.Value.Properties {
+			values := samples(t, ref.Value)
+			if ref.Value.Nullable {
+				values = append(values, nil)
+			}
+			for _, value := range values {
+				got := fields(t, map[string]any{property: value})
+				if set, ok := got[store.Column(property)]; len(got) != 1 || !ok || !same(set, value) {
+					t.Errorf("%s: %s alone as %v sets %v", name, property, value, got)
+				}
+			}
+		}
+	}
+	if found != len(patches) {
+		t.Errorf("the contract has %d patch schemas, there are functions for %d", found, len(patches))
+	}
+}
+
+// samples are values of a property, the zero value among them: it is a value and not absence.
+func samples(t *testing.T, schema *openapi3.Schema) []any {
+	t.Helper()
+	switch {
+	case schema.Type.Is("boolean"):
+		return []any{false, true}
+	case schema.Type.Is("integer"):
+		return []any{int64(*schema.Min), int64(*schema.Max)}
+	case schema.Type.Is("string"):
+		return []any{"", "x"}
+	}
+	t.Fatalf("no sample of a %v: say what one is", schema.Type)
+	return nil
+}
+
+func same(set, value any) bool {
+	if n, ok := set.(int32); ok {
+		set = int64(n)
+	}
+	return set == value
+}

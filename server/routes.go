@@ -1,0 +1,102 @@
+package server
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/clientapps/clientapps/gen"
+)
+
+// basePath is where the contract's paths begin.
+const basePath = "/v2"
+
+// routes registers every operation of the contract with its guard, HEAD beside each GET, and OPTIONS on each path.
+func (s *Server) routes() error {
+	for path, h := range map[string]echo.HandlerFunc{"/healthz": healthz, "/readyz": s.readyz} {
+		s.echo.GET(path, h)
+		s.echo.HEAD(path, h)
+		s.echo.OPTIONS(path, options([]string{http.MethodGet, http.MethodHead}))
+	}
+	operations, err := contract()
+	if err != nil {
+		return err
+	}
+	guards := map[string][]echo.MiddlewareFunc{}
+	for id, op := range operations {
+		guards[id] = []echo.MiddlewareFunc{s.guard(op)}
+	}
+	r := &router{Echo: s.echo, methods: map[string][]string{}}
+	gen.RegisterHandlersWithOptions(r, gen.NewStrictHandler(&handlers{store: s.store}, nil), gen.RegisterHandlersOptions{
+		BaseURL: basePath, OperationMiddlewares: guards,
+	})
+	for path, methods := range r.methods {
+		s.echo.OPTIONS(path, options(methods))
+	}
+	return r.err
+}
+
+// router is where the generated code registers its routes.
+type router struct {
+	*echo.Echo
+
+	methods map[string][]string // by path
+	err     error
+}
+
+// add refuses a route without a guard: it would be open to anybody.
+func (r *router) add(method, path string, h echo.HandlerFunc, m []echo.MiddlewareFunc) *echo.Route {
+	if len(m) != 1 {
+		r.err = fmt.Errorf("%s %s has no guard: the embedded contract does not know its operation id", method, path)
+	}
+	r.methods[path] = append(r.methods[path], method)
+	return r.Add(method, path, h, m...)
+}
+
+func (r *router) GET(path string, h echo.HandlerFunc, m ...echo.MiddlewareFunc) *echo.Route {
+	r.add(http.MethodHead, path, h, m)
+	return r.add(http.MethodGet, path, h, m)
+}
+
+func (r *router) PATCH(path string, h echo.HandlerFunc, m ...echo.MiddlewareFunc) *echo.Route {
+	return r.add(http.MethodPatch, path, h, m)
+}
+
+func (r *router) POST(path string, h echo.HandlerFunc, m ...echo.MiddlewareFunc) *echo.Route {
+	return r.add(http.MethodPost, path, h, m)
+}
+
+func (r *router) PUT(path string, h echo.HandlerFunc, m ...echo.MiddlewareFunc) *echo.Route {
+	return r.add(http.MethodPut, path, h, m)
+}
+
+func (r *router) DELETE(path string, h echo.HandlerFunc, m ...echo.MiddlewareFunc) *echo.Route {
+	return r.add(http.MethodDelete, path, h, m)
+}
+
+// wholePath refuses what follows a slash behind the last parameter of a path: echo takes it for a part of its value.
+func wholePath(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if strings.Count(echo.GetPath(c.Request()), "/") > strings.Count(c.Path(), "/") {
+			return errNoRoute()
+		}
+		return next(c)
+	}
+}
+
+// options answers 204 with what the path can do. It needs no token: it shows nothing that the contract does not.
+func options(methods []string) echo.HandlerFunc {
+	methods = append(methods, http.MethodOptions)
+	slices.Sort(methods)
+	allow := strings.Join(methods, ", ")
+	return func(c echo.Context) error {
+		c.Response().Header().Set(echo.HeaderAllow, allow)
+		if slices.Contains(methods, http.MethodPatch) {
+			c.Response().Header().Set("Accept-Patch", "application/json, application/merge-patch+json")
+		}
+		return c.NoContent(http.StatusNoContent)
+	}
+}

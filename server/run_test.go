@@ -1,0 +1,158 @@
+package server_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/clientapps/clientapps/server"
+	"github.com/clientapps/clientapps/server/servertest"
+	"github.com/clientapps/clientapps/store/storetest"
+)
+
+// running is a server that Run serves.
+type running struct {
+	*servertest.Server
+
+	addr    string
+	client  *servertest.Client
+	stop    context.CancelFunc
+	stopped chan error
+	reached chan struct{} // gets a value when a request for /slow is under way
+	release chan struct{} // lets it end when closed
+}
+
+func run(t *testing.T, shutdown time.Duration) *running {
+	t.Helper()
+	r := &running{
+		Server:  servertest.New(t, storetest.SQLite(t), func(c *server.Config) { c.ShutdownTimeout = shutdown }),
+		stopped: make(chan error, 1), reached: make(chan struct{}, 1), release: make(chan struct{}),
+	}
+	r.Server.Server.Handle("/slow", func(c echo.Context) error {
+		r.reached <- struct{}{}
+		<-r.release
+		return c.String(http.StatusOK, "done\n")
+	})
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.addr = listener.Addr().String()
+	r.client = &servertest.Client{URL: "http://" + r.addr, Token: r.Token}
+	ctx, stop := context.WithCancel(t.Context())
+	r.stop = stop
+	go func() { r.stopped <- r.Server.Server.Run(ctx, listener) }()
+	return r
+}
+
+// dial opens a connection of its own, which no other test's request can take over.
+func (r *running) dial(t *testing.T) net.Conn {
+	t.Helper()
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", r.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+func get(t *testing.T, conn net.Conn, path string) {
+	t.Helper()
+	if _, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", path); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Requests under way are answered when the server stops, new ones find nobody.
+func TestRunStopsGently(t *testing.T) {
+	t.Parallel()
+	r := run(t, time.Minute)
+	conn := r.dial(t)
+	get(t, conn, "/slow")
+	<-r.reached
+	r.stop()
+	eventually(t, func() bool {
+		late, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", r.addr)
+		if err == nil {
+			_ = late.Close()
+		}
+		return err != nil
+	})
+	select {
+	case err := <-r.stopped:
+		t.Fatalf("stopped before the request was answered: %v", err)
+	default:
+	}
+	close(r.release)
+	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	if body, err := io.ReadAll(response.Body); response.StatusCode != http.StatusOK || string(body) != "done\n" || err != nil {
+		t.Errorf("%d %q %v", response.StatusCode, body, err)
+	}
+	if err := <-r.stopped; err != nil {
+		t.Errorf("stopped with %v", err)
+	}
+}
+
+// A request that takes too long is cut off, and Run says that it was.
+func TestRunStopsInTime(t *testing.T) {
+	t.Parallel()
+	r := run(t, time.Millisecond)
+	conn := r.dial(t)
+	get(t, conn, "/slow")
+	<-r.reached
+	r.stop()
+	if err := <-r.stopped; !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("stopped with %v", err)
+	}
+	if rest, err := io.ReadAll(conn); len(rest) > 0 {
+		t.Errorf("answered %q, %v", rest, err)
+	}
+	close(r.release)
+}
+
+// Run ends with an error when its listener does.
+func TestRunWithoutListener(t *testing.T) {
+	t.Parallel()
+	s := servertest.New(t, storetest.SQLite(t))
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = listener.Close()
+	if err := s.Server.Run(t.Context(), listener); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("ended with %v", err)
+	}
+}
+
+// What Run serves is the API, and OPTIONS * is no way around it.
+func TestRunServes(t *testing.T) {
+	t.Parallel()
+	r := run(t, time.Minute)
+	if got := r.client.Get(t, appPath); got.Status != http.StatusOK || got.Body != asSeeded+"\n" {
+		t.Errorf("%d %s", got.Status, got.Body)
+	}
+	if got := r.client.Send(t, servertest.Request{Method: http.MethodOptions, Target: "*"}); got.Status != 404 || got.Body != noRoute+"\n" {
+		t.Errorf("%d %s", got.Status, got.Body)
+	}
+	large := r.client.Get(t, "/"+strings.Repeat("x", 10_000))
+	if large.Status != http.StatusNotFound {
+		t.Errorf("%d %s", large.Status, large.Body)
+	}
+	r.stop()
+	if err := <-r.stopped; err != nil {
+		t.Errorf("stopped with %v", err)
+	}
+}

@@ -1,0 +1,105 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/clientapps/clientapps/store"
+)
+
+// Config is what a server is made of.
+type Config struct {
+	Store     *store.Store // must be set
+	Logger    *slog.Logger // must be set
+	DemoToken string       // accepted though it has not the form of a token; "" for none
+
+	CORSOrigins []string // origins whose scripts may call, such as https://app.example.com; none by default
+
+	ShutdownTimeout time.Duration // how long requests may take to end when the server stops. Default 10 s
+}
+
+// Server answers the API. It is an http.Handler; Run serves it on a listener.
+type Server struct {
+	echo      *echo.Echo
+	handler   http.Handler // echo, and what concerns the transport around it
+	store     *store.Store
+	log       *slog.Logger
+	demoToken string
+	shutdown  time.Duration
+}
+
+// New makes a server. It fails when an operation of the contract would be reachable without its guard.
+func New(cfg Config) (*Server, error) {
+	if cfg.Store == nil || cfg.Logger == nil {
+		return nil, errors.New("server: Config needs a Store and a Logger")
+	}
+	if cfg.ShutdownTimeout <= 0 {
+		cfg.ShutdownTimeout = 10 * time.Second
+	}
+	s := &Server{
+		echo: echo.New(), store: cfg.Store, log: cfg.Logger, demoToken: cfg.DemoToken, shutdown: cfg.ShutdownTimeout,
+	}
+	s.echo.HTTPErrorHandler = writeError
+	s.echo.Use(recoverPanic, wholePath)
+	if err := s.routes(); err != nil {
+		return nil, fmt.Errorf("server: %w", err)
+	}
+	var err error
+	if s.handler, err = onWire(s.echo, cfg.CORSOrigins); err != nil {
+		return nil, fmt.Errorf("server: %w", err)
+	}
+	return s, nil
+}
+
+// Run serves on the listener until ctx ends, then lets requests under way finish, within the shutdown timeout.
+func (s *Server) Run(ctx context.Context, listener net.Listener) error {
+	h := &http.Server{
+		Handler:           s,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      60 * time.Second,
+		IdleTimeout:       120 * time.Second,
+		MaxHeaderBytes:    64 << 10,
+		// Even OPTIONS * is answered like everything else, request id and all.
+		DisableGeneralOptionsHandler: true,
+
+		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
+	}
+	served := make(chan error, 1)
+	go func() { served <- h.Serve(listener) }()
+	select {
+	case err := <-served:
+		return fmt.Errorf("serve: %w", err)
+	case <-ctx.Done():
+	}
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.shutdown)
+	defer cancel()
+	if err := h.Shutdown(drain); err != nil {
+		return fmt.Errorf("shut down: %w", errors.Join(err, h.Close()))
+	}
+	return nil
+}
+
+// recoverPanic makes an error of a panic, so that its answer has the shape of all others.
+func recoverPanic(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) (err error) {
+		defer func() {
+			switch r := recover(); r {
+			case nil:
+			case http.ErrAbortHandler:
+				panic(r) //nolint:forbidigo // net/http's own way to drop a connection
+			default:
+				err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
+			}
+		}()
+		return next(c)
+	}
+}

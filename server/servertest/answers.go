@@ -1,0 +1,54 @@
+package servertest
+
+import (
+	"flag"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"sync"
+)
+
+var seen = struct {
+	sync.Mutex
+	answers map[string]bool
+}{answers: map[string]bool{}}
+
+func record(operationID string, status int) {
+	seen.Lock()
+	defer seen.Unlock()
+	seen.answers[answer(operationID, strconv.Itoa(status))] = true
+}
+
+func answer(operationID, status string) string { return fmt.Sprintf("%s %s", operationID, status) }
+
+// Missing lists each operation of the contract with each status documented for it that no response had so far.
+func Missing() ([]string, error) {
+	doc, err := contract()
+	if err != nil {
+		return nil, err
+	}
+	seen.Lock()
+	defer seen.Unlock()
+	missing := map[string]bool{}
+	for _, item := range doc.Paths.Map() {
+		for _, op := range item.Operations() {
+			for status := range op.Responses.Map() {
+				if a := answer(op.OperationID, status); !seen.answers[a] {
+					missing[a] = true
+				}
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(missing)), nil
+}
+
+// Whole says whether the command line asked for all tests of the package. Call it after the flags were parsed.
+func Whole() bool {
+	for _, name := range []string{"test.run", "test.skip", "test.list", "test.fuzz"} {
+		if f := flag.Lookup(name); f != nil && f.Value.String() != "" {
+			return false
+		}
+	}
+	return true
+}

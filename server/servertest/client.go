@@ -1,0 +1,127 @@
+package servertest
+
+import (
+	"bytes"
+	"compress/gzip"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+)
+
+// Client sends requests to a server at URL and checks every response: against the contract where the contract knows the
+// path and the method, and against the rules for all responses.
+type Client struct {
+	URL   string
+	Token string // sent as bearer token unless the request says otherwise; "" for none
+}
+
+// Request is one request as it goes over the wire.
+type Request struct {
+	Method  string
+	Target  string   // path and query, sent byte for byte
+	Header  []string // "Name: value", repeatable. "Name:" alone sends none, where the client would by itself
+	Body    string   // of application/json unless Header has a Content-Type
+	Chunked bool     // the body's length is not announced
+}
+
+// Response is what came back.
+type Response struct {
+	Status int
+	Header http.Header
+	Body   string // decompressed
+}
+
+// transport is shared, so that tests in parallel do not run out of ports. It passes on what the server sent as it is.
+var transport = &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 32}
+
+// Get is Send for a GET without headers of its own.
+func (c *Client) Get(t testing.TB, target string) *Response {
+	t.Helper()
+	return c.Send(t, Request{Method: http.MethodGet, Target: target})
+}
+
+// Patch is Send for a PATCH with a body of application/json.
+func (c *Client) Patch(t testing.TB, target, body string, header ...string) *Response {
+	t.Helper()
+	return c.Send(t, Request{Method: http.MethodPatch, Target: target, Header: header, Body: body})
+}
+
+// Send sends a request and returns the response, checked. It may be called from any goroutine: a request that fails
+// altogether is an error of the test, answered with a zero Response.
+func (c *Client) Send(t testing.TB, r Request) *Response {
+	t.Helper()
+	request, err := c.build(r)
+	if err != nil {
+		t.Errorf("%s %s: %v", r.Method, r.Target, err)
+		return &Response{}
+	}
+	received, err := transport.RoundTrip(request.WithContext(t.Context()))
+	if err != nil {
+		t.Errorf("%s %s: %v", r.Method, r.Target, err)
+		return &Response{}
+	}
+	defer func() { _ = received.Body.Close() }()
+	body, err := read(received)
+	if err != nil {
+		t.Errorf("%s %s: %v", r.Method, r.Target, err)
+		return &Response{}
+	}
+	response := &Response{Status: received.StatusCode, Header: received.Header, Body: string(body)}
+	for _, err := range append(checkRules(request, response), checkContract(request, r.Target, response)...) {
+		t.Errorf("%s %s answered %d: %v\nheader: %v\nbody: %s", r.Method, r.Target, response.Status, err, response.Header, body)
+	}
+	return response
+}
+
+// read returns the whole body, decompressed.
+func read(received *http.Response) ([]byte, error) {
+	body, err := io.ReadAll(received.Body)
+	if err != nil || received.Header.Get("Content-Encoding") != "gzip" || len(body) == 0 {
+		return body, err
+	}
+	plain, err := gzip.NewReader(bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(plain)
+}
+
+func (c *Client) build(r Request) (*http.Request, error) {
+	base, err := url.Parse(c.URL)
+	if err != nil {
+		return nil, err
+	}
+	var body io.Reader = strings.NewReader(r.Body)
+	if r.Chunked {
+		body = struct{ io.Reader }{body}
+	}
+	request, err := http.NewRequest(r.Method, c.URL, body) //nolint:noctx // Send adds the context
+	if err != nil {
+		return nil, err
+	}
+	path, query, hasQuery := strings.Cut(r.Target, "?")
+	// Opaque keeps the path as it was written, escapes and all.
+	request.URL = &url.URL{Scheme: base.Scheme, Host: base.Host, Opaque: path, RawQuery: query, ForceQuery: hasQuery}
+	request.Header["User-Agent"] = nil
+	if c.Token != "" {
+		request.Header.Set("Authorization", "Bearer "+c.Token)
+	}
+	if r.Body != "" {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	seen := map[string]bool{}
+	for _, line := range r.Header {
+		name, value, _ := strings.Cut(line, ":")
+		name = http.CanonicalHeaderKey(name)
+		if !seen[name] {
+			seen[name] = true
+			request.Header.Del(name)
+		}
+		if value != "" {
+			request.Header.Add(name, strings.TrimPrefix(value, " "))
+		}
+	}
+	return request, nil
+}

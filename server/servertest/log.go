@@ -1,0 +1,78 @@
+package servertest
+
+import (
+	"bytes"
+	"encoding/json"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// Log collects what a server logs. When the server's test ends it is checked: a complete line for each request, and no
+// secret in any.
+type Log struct {
+	mu      sync.Mutex
+	text    bytes.Buffer
+	secrets []string
+}
+
+// Line is one line of the log.
+type Line map[string]any
+
+func (l *Log) logger() *slog.Logger { return slog.New(slog.NewJSONHandler(l, nil)) }
+
+// Write implements io.Writer.
+func (l *Log) Write(line []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(line)
+}
+
+// Forbid makes it an error that the log shows this text.
+func (l *Log) Forbid(secret string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.secrets = append(l.secrets, secret)
+}
+
+// Requests returns the lines about requests, oldest first. The line of a request is written before its response is
+// complete, but for responses too large for the server's buffer.
+func (l *Log) Requests(t testing.TB) []Line {
+	t.Helper()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var lines []Line
+	for text := range strings.Lines(l.text.String()) {
+		var line Line
+		if err := json.Unmarshal([]byte(text), &line); err != nil {
+			t.Errorf("log line %q: %v", text, err)
+			continue
+		}
+		if line["msg"] == "request" {
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
+
+func (l *Log) check(t testing.TB, served int) {
+	t.Helper()
+	lines := l.Requests(t)
+	if len(lines) < served { // there may be more: of a listener of the test's own
+		t.Errorf("log has %d lines about requests, %d were served", len(lines), served)
+	}
+	for _, line := range lines {
+		for _, key := range []string{"time", "level", "operation_id", "method", "path", "status", "duration", "request_id"} {
+			if _, ok := line[key]; !ok {
+				t.Errorf("log line lacks %s: %v", key, line)
+			}
+		}
+	}
+	text := l.text.String() // nobody writes any more
+	for _, secret := range l.secrets {
+		if strings.Contains(text, secret) {
+			t.Errorf("the log shows the secret %s", secret)
+		}
+	}
+}

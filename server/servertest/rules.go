@@ -1,0 +1,133 @@
+package servertest
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Error is the body of every response that is neither 2xx nor 304.
+type Error struct {
+	Error struct {
+		Code    string `json:"code"`
+		Message string `json:"message"`
+		Details *struct {
+			Field    string            `json:"field"`
+			Reason   string            `json:"reason"`
+			Errors   []json.RawMessage `json:"errors"`
+			ClientID string            `json:"client_id"`
+			AppID    string            `json:"app_id"`
+		} `json:"details"`
+	} `json:"error"`
+}
+
+// codes has the code of each status.
+var codes = map[int]string{
+	http.StatusBadRequest:            "invalid_request",
+	http.StatusUnauthorized:          "unauthorized",
+	http.StatusForbidden:             "forbidden",
+	http.StatusNotFound:              "not_found",
+	http.StatusMethodNotAllowed:      "method_not_allowed",
+	http.StatusNotAcceptable:         "not_acceptable",
+	http.StatusConflict:              "conflict",
+	http.StatusPreconditionFailed:    "precondition_failed",
+	http.StatusRequestEntityTooLarge: "payload_too_large",
+	http.StatusUnsupportedMediaType:  "unsupported_media_type",
+	http.StatusTooManyRequests:       "rate_limited",
+	http.StatusInternalServerError:   "internal_error",
+	http.StatusServiceUnavailable:    "unavailable",
+}
+
+// companions are the headers that a status cannot do without.
+var companions = map[int]string{
+	http.StatusUnauthorized:       "Www-Authenticate",
+	http.StatusMethodNotAllowed:   "Allow",
+	http.StatusTooManyRequests:    "Retry-After",
+	http.StatusServiceUnavailable: "Retry-After",
+}
+
+var (
+	requestID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,128}$`)
+	// quoted is what a message shows of the request. It is the client's own text.
+	quoted = regexp.MustCompile(`'.*'`)
+	// insides are words of the languages and libraries behind the API. None has a place in a message.
+	insides = regexp.MustCompile(`(?i)sql|pgx|postgres|gorm|\bdatabase|driver|relation|\bcolumn|\btable|constraint|` +
+		`goroutine|panic|runtime|nil pointer|\bgo\b|\.go\b|golang|github|strconv|unmarshal|marshal|encoding|interface|\bint\d*\b|` +
+		`\bfloat|struct|map\[|%!|0x|echo|openapi|schema|additionalprop|oneof|allof|validat|\bregexp|pattern|\beof\b|` +
+		`context|canceled|deadline|bind|uuid:|syntax|<nil>`)
+)
+
+// checkRules says what is wrong with a response by the rules that all responses obey, whatever the path.
+func checkRules(request *http.Request, response *Response) []error {
+	var errs []error
+	fail := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+
+	ids := response.Header.Values("X-Request-Id")
+	if len(ids) != 1 || !requestID.MatchString(ids[0]) {
+		fail("X-Request-Id is %q", ids)
+	} else if sent := request.Header.Get("X-Request-Id"); requestID.MatchString(sent) && ids[0] != sent {
+		fail("X-Request-Id is %q, %q was sent", ids[0], sent)
+	}
+	if name, ok := companions[response.Status]; ok && response.Header.Get(name) == "" {
+		fail("%s is missing", name)
+	}
+	bare := request.Method == http.MethodHead ||
+		response.Status == http.StatusNoContent || response.Status == http.StatusNotModified
+	if bare && response.Body != "" {
+		fail("a body where there can be none")
+	}
+	if response.Header.Get("Content-Type") == "application/json" && !bare && !json.Valid([]byte(response.Body)) {
+		fail("the body is not one JSON text")
+	}
+	if response.Status < 300 || response.Status == http.StatusNotModified {
+		return errs
+	}
+	if got := response.Header.Values("Content-Type"); !slices.Equal(got, []string{"application/json"}) {
+		fail("Content-Type of an error is %q", got)
+	}
+	if bare {
+		return errs
+	}
+	return append(errs, checkError(response)...)
+}
+
+func checkError(response *Response) []error {
+	var body Error
+	decoder := json.NewDecoder(bytes.NewReader([]byte(response.Body)))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&body); err != nil {
+		return []error{fmt.Errorf("not the shape of an error: %w", err)}
+	}
+	if _, err := decoder.Token(); err != io.EOF {
+		return []error{fmt.Errorf("data behind the error")}
+	}
+	var errs []error
+	if want := codes[response.Status]; body.Error.Code != want || want == "" {
+		errs = append(errs, fmt.Errorf("code %q, want %q", body.Error.Code, want))
+	}
+	shown := []string{body.Error.Message}
+	if d := body.Error.Details; d != nil {
+		shown = append(shown, d.Reason)
+		for _, raw := range d.Errors {
+			var field struct{ Field, Pointer, Message string }
+			if err := json.Unmarshal(raw, &field); err != nil {
+				errs = append(errs, err)
+			}
+			shown = append(shown, field.Message)
+		}
+	}
+	if body.Error.Message == "" {
+		errs = append(errs, fmt.Errorf("no message"))
+	}
+	for _, text := range shown {
+		if word := insides.FindString(quoted.ReplaceAllLiteralString(strings.ToValidUTF8(text, ""), "")); word != "" {
+			errs = append(errs, fmt.Errorf("the message %q shows the insides: %q", text, word))
+		}
+	}
+	return errs
+}

@@ -1,0 +1,94 @@
+// Package servertest runs the real server on a real database for tests, and holds every response that a test receives to
+// the contract. There is no way to send a request through its Client and not have the answer checked.
+package servertest
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/clientapps/clientapps/server"
+	"github.com/clientapps/clientapps/store"
+	"github.com/clientapps/clientapps/store/storetest"
+)
+
+// Server is a server on loopback whose database holds storetest.Page. Its clock stands still at storetest.Now.
+type Server struct {
+	*Client // its token covers all clients and carries all scopes
+
+	Server *server.Server
+	Store  *store.Store
+	Clock  *Clock
+	Log    *Log
+	Author store.Token // the Client's token, as the change history names it
+
+	DatabaseURL string
+}
+
+// Each runs the test on SQLite and on PostgreSQL, each time with a server and a database of its own.
+func Each(t *testing.T, test func(t *testing.T, s *Server)) {
+	t.Helper()
+	storetest.Each(t, func(t *testing.T, url string) {
+		t.Parallel()
+		test(t, New(t, url))
+	})
+}
+
+// New starts a server on a migrated database and stops it when the test ends. configure may change how it is made.
+func New(t testing.TB, databaseURL string, configure ...func(*server.Config)) *Server {
+	t.Helper()
+	s := &Server{Clock: &Clock{}, Log: &Log{}, DatabaseURL: databaseURL}
+	s.Clock.Set(storetest.Now)
+	s.Store = storetest.Open(t, databaseURL, func(c *store.Config) { c.Clock = s.Clock.Now })
+	if err := s.Store.Seed(t.Context(), storetest.Page()); err != nil {
+		t.Fatalf("seed: %v", err)
+	}
+	cfg := server.Config{Store: s.Store, Logger: s.Log.logger()}
+	for _, c := range configure {
+		c(&cfg)
+	}
+	var err error
+	if s.Server, err = server.New(cfg); err != nil {
+		t.Fatalf("new server: %v", err)
+	}
+	var served atomic.Int64
+	listener := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		served.Add(1)
+		s.Server.ServeHTTP(w, r)
+	}))
+	s.Client = &Client{URL: listener.URL}
+	s.Client.Token, s.Author = s.NewToken(t, store.Token{
+		Name: "everything", AllClients: true, Scopes: strings.Join(server.Scopes(), " "),
+	})
+	t.Cleanup(func() {
+		listener.Close() // waits for the requests under way
+		s.Log.check(t, int(served.Load()))
+	})
+	return s
+}
+
+// NewToken stores a token and returns it with its secret, which must not come up in the log.
+func (s *Server) NewToken(t testing.TB, token store.Token) (secret string, stored store.Token) {
+	t.Helper()
+	secret, err := store.NewTokenSecret()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if stored, err = s.Store.CreateToken(t.Context(), secret, token); err != nil {
+		t.Fatalf("create token %s: %v", token.Name, err)
+	}
+	s.Log.Forbid(secret)
+	return secret, stored
+}
+
+// Clock is a clock that stands still until it is set.
+type Clock struct{ now atomic.Pointer[time.Time] }
+
+// Now returns the time that was set last.
+func (c *Clock) Now() time.Time { return *c.now.Load() }
+
+// Set changes the time.
+func (c *Clock) Set(to time.Time) { c.now.Store(&to) }

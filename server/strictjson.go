@@ -1,0 +1,356 @@
+package server
+
+import (
+	"bytes"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// maxDepth is how deep arrays and objects may nest in a request body.
+const maxDepth = 64
+
+// document is a parsed request body. Objects are map[string]any, arrays []any; a number is an int64 when it is an integer
+// that fits, whatever its spelling (50, 50.0, 5e1), and a float64 otherwise.
+type document struct {
+	value any
+	keys  []string // of the outermost object, in document order
+}
+
+// syntaxError says why a body is not strict JSON, in a sentence for the client.
+type syntaxError string
+
+func (e syntaxError) Error() string { return string(e) }
+
+// parseStrict reads one JSON text after RFC 8259 as narrowed by RFC 7493 (I-JSON): UTF-8 without a byte order mark, no
+// duplicate keys, no lone surrogates, nothing behind the value. Every error is a syntaxError.
+func parseStrict(body []byte) (document, error) {
+	p := parser{data: body}
+	switch {
+	case bytes.HasPrefix(body, []byte("\xef\xbb\xbf")):
+		return document{}, syntaxError("Request body must not start with a byte order mark")
+	case !utf8.Valid(body):
+		return document{}, syntaxError("Request body is not valid UTF-8")
+	}
+	p.space()
+	if p.pos == len(body) {
+		return document{}, syntaxError("Request body is empty")
+	}
+	value, err := p.value(1)
+	if err != nil {
+		return document{}, err
+	}
+	if p.space(); p.pos < len(body) {
+		return document{}, syntaxError("Request body has data behind its JSON value")
+	}
+	return document{value: value, keys: p.keys}, nil
+}
+
+type parser struct {
+	data []byte
+	pos  int
+	keys []string
+}
+
+func (p *parser) bad() error {
+	return syntaxError(fmt.Sprintf("Request body is not valid JSON at byte %d", p.pos))
+}
+
+func (p *parser) space() {
+	for p.pos < len(p.data) {
+		switch p.data[p.pos] {
+		case ' ', '\t', '\n', '\r':
+			p.pos++
+		default:
+			return
+		}
+	}
+}
+
+// peek returns the next byte, or 0 at the end: no JSON text has a zero byte outside its rules.
+func (p *parser) peek() byte {
+	if p.pos < len(p.data) {
+		return p.data[p.pos]
+	}
+	return 0
+}
+
+func (p *parser) value(depth int) (any, error) {
+	switch c := p.peek(); {
+	case c == '{':
+		return p.object(depth)
+	case c == '[':
+		return p.array(depth)
+	case c == '"':
+		return p.string()
+	case c == '-' || '0' <= c && c <= '9':
+		return p.number()
+	}
+	for _, literal := range []struct {
+		text  string
+		value any
+	}{{"true", true}, {"false", false}, {"null", nil}} {
+		if bytes.HasPrefix(p.data[p.pos:], []byte(literal.text)) {
+			p.pos += len(literal.text)
+			return literal.value, nil
+		}
+	}
+	return nil, p.bad()
+}
+
+func (p *parser) object(depth int) (any, error) {
+	if depth > maxDepth {
+		return nil, errTooDeep
+	}
+	object := map[string]any{}
+	p.pos++
+	if p.space(); p.peek() == '}' {
+		p.pos++
+		return object, nil
+	}
+	for {
+		if p.space(); p.peek() != '"' {
+			return nil, p.bad()
+		}
+		key, err := p.string()
+		if err != nil {
+			return nil, err
+		}
+		if _, twice := object[key]; twice {
+			return nil, syntaxError(fmt.Sprintf("Request body has the key '%s' twice", clip(key)))
+		}
+		if p.space(); p.peek() != ':' {
+			return nil, p.bad()
+		}
+		p.pos++
+		p.space()
+		if depth == 1 {
+			p.keys = append(p.keys, key)
+		}
+		if object[key], err = p.value(depth + 1); err != nil {
+			return nil, err
+		}
+		if more, err := p.next('}'); err != nil || !more {
+			return object, err
+		}
+	}
+}
+
+func (p *parser) array(depth int) (any, error) {
+	if depth > maxDepth {
+		return nil, errTooDeep
+	}
+	array := []any{}
+	p.pos++
+	if p.space(); p.peek() == ']' {
+		p.pos++
+		return array, nil
+	}
+	for {
+		p.space()
+		value, err := p.value(depth + 1)
+		if err != nil {
+			return nil, err
+		}
+		array = append(array, value)
+		if more, err := p.next(']'); err != nil || !more {
+			return array, err
+		}
+	}
+}
+
+const errTooDeep = syntaxError("Request body is nested more than 64 levels deep")
+
+// next steps over a comma (more) or the closing byte.
+func (p *parser) next(closing byte) (more bool, err error) {
+	p.space()
+	switch p.peek() {
+	case ',':
+		p.pos++
+		return true, nil
+	case closing:
+		p.pos++
+		return false, nil
+	}
+	return false, p.bad()
+}
+
+func (p *parser) string() (string, error) {
+	p.pos++
+	start := p.pos
+	for p.pos < len(p.data) {
+		switch c := p.data[p.pos]; {
+		case c == '"':
+			text := string(p.data[start:p.pos])
+			p.pos++
+			return text, nil
+		case c == '\\':
+			return p.escaped(start)
+		case c < 0x20:
+			return "", p.bad()
+		}
+		p.pos++
+	}
+	return "", p.bad()
+}
+
+// escaped reads the rest of a string whose first backslash is at p.pos.
+func (p *parser) escaped(start int) (string, error) {
+	var text strings.Builder
+	text.Write(p.data[start:p.pos])
+	for p.pos < len(p.data) {
+		c := p.data[p.pos]
+		switch {
+		case c == '"':
+			p.pos++
+			return text.String(), nil
+		case c < 0x20:
+			return "", p.bad()
+		case c != '\\':
+			text.WriteByte(c)
+			p.pos++
+			continue
+		}
+		p.pos++
+		i := strings.IndexByte(`"\/bfnrt`, p.peek())
+		switch {
+		case p.peek() == 'u':
+			r, err := p.unicode()
+			if err != nil {
+				return "", err
+			}
+			text.WriteRune(r)
+		case p.peek() != 0 && i >= 0:
+			text.WriteByte("\"\\/\b\f\n\r\t"[i])
+			p.pos++
+		default:
+			return "", p.bad()
+		}
+	}
+	return "", p.bad()
+}
+
+// unicode reads uXXXX, or two of them that make a surrogate pair. RFC 7493 forbids half a pair.
+func (p *parser) unicode() (rune, error) {
+	hi, ok := p.hex4()
+	if !ok {
+		return 0, p.bad()
+	}
+	if !utf16.IsSurrogate(hi) {
+		return hi, nil
+	}
+	if p.peek() == '\\' {
+		p.pos++
+		if lo, ok := p.hex4(); ok {
+			if r := utf16.DecodeRune(hi, lo); r != utf8.RuneError {
+				return r, nil
+			}
+		}
+	}
+	return 0, syntaxError("Request body has half a surrogate pair in a string")
+}
+
+func (p *parser) hex4() (r rune, ok bool) {
+	if len(p.data)-p.pos < 5 || p.data[p.pos] != 'u' {
+		return 0, false
+	}
+	for _, c := range p.data[p.pos+1 : p.pos+5] {
+		switch {
+		case '0' <= c && c <= '9':
+			r = r<<4 | rune(c-'0')
+		case 'a' <= c && c <= 'f':
+			r = r<<4 | rune(c-'a'+10)
+		case 'A' <= c && c <= 'F':
+			r = r<<4 | rune(c-'A'+10)
+		default:
+			return 0, false
+		}
+	}
+	p.pos += 5
+	return r, true
+}
+
+func (p *parser) digits() string {
+	start := p.pos
+	for '0' <= p.peek() && p.peek() <= '9' {
+		p.pos++
+	}
+	return string(p.data[start:p.pos])
+}
+
+func (p *parser) number() (any, error) {
+	start := p.pos
+	negative := p.peek() == '-'
+	if negative {
+		p.pos++
+	}
+	whole := p.digits()
+	if whole == "" || len(whole) > 1 && whole[0] == '0' {
+		return nil, p.bad()
+	}
+	fraction := ""
+	if p.peek() == '.' {
+		p.pos++
+		if fraction = p.digits(); fraction == "" {
+			return nil, p.bad()
+		}
+	}
+	exponent := 0
+	if p.peek() == 'e' || p.peek() == 'E' {
+		p.pos++
+		sign := p.peek()
+		if sign == '+' || sign == '-' {
+			p.pos++
+		}
+		digits := p.digits()
+		if digits == "" {
+			return nil, p.bad()
+		}
+		var err error
+		if exponent, err = strconv.Atoi(digits); err != nil || exponent > 1<<30 {
+			exponent = 1 << 30 // beyond what the digits of a body can make up for
+		}
+		if sign == '-' {
+			exponent = -exponent
+		}
+	}
+	return canonical(string(p.data[start:p.pos]), negative, whole+fraction, exponent-len(fraction)), nil
+}
+
+// canonical decides on the decimal digits whether a number is an integer, since rounding to a float64 would make one of
+// 50.00000000000000001. digits × 10^exponent is its value but for the sign.
+func canonical(text string, negative bool, digits string, exponent int) any {
+	significant := strings.TrimLeft(digits, "0")
+	trimmed := strings.TrimRight(significant, "0")
+	exponent += len(significant) - len(trimmed)
+	if trimmed == "" {
+		return int64(0)
+	}
+	if exponent >= 0 && len(trimmed)+exponent <= 18 {
+		n, _ := strconv.ParseInt(trimmed+strings.Repeat("0", exponent), 10, 64) // at most 18 digits
+		if negative {
+			n = -n
+		}
+		return n
+	}
+	f, err := strconv.ParseFloat(text, 64)
+	if err != nil { // out of range, and so an integer: infinity would not be one
+		f = math.Copysign(math.MaxFloat64, f)
+	}
+	if exponent < 0 && f == math.Trunc(f) {
+		return 0.5 // a fraction that float64 cannot hold: any fraction stands for it, none is ever accepted
+	}
+	return f
+}
+
+// clip bounds a name that the client chose before it goes into a message.
+func clip(name string) string {
+	const most = 64
+	if utf8.RuneCountInString(name) <= most {
+		return name
+	}
+	return string([]rune(name)[:most]) + "…"
+}

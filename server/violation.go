@@ -1,0 +1,137 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/getkin/kin-openapi/openapi3"
+
+	"github.com/clientapps/clientapps/gen"
+)
+
+// maxErrors bounds details.errors.
+const maxErrors = 100
+
+// violation is one thing wrong with one field of a request body.
+type violation struct {
+	gen.FieldError
+
+	named  bool    // the refusal names the field in details even when it is the only one
+	reason *string // why the field cannot be written
+}
+
+// violations says what is wrong with a body that its schema refused, field by field and in document order: the validator's
+// own errors come in no order, nest, and speak to Go programmers.
+func (op *operation) violations(doc document, refused error) error {
+	object, ok := doc.value.(map[string]any)
+	if !ok {
+		return invalidRequest("Request body must be a JSON object", nil)
+	}
+	var found []violation
+	for _, name := range doc.keys {
+		if v, bad := op.violation(name, object[name]); bad {
+			found = append(found, v)
+		}
+	}
+	for _, name := range op.body.Required {
+		if _, ok := object[name]; !ok {
+			found = append(found, violation{FieldError: fieldError(name, name+" is required"), named: true})
+		}
+	}
+	if len(found) == 0 {
+		e := invalidRequest("Request body does not match the contract", nil)
+		e.cause = refused
+		return e
+	}
+	first := found[0]
+	message := first.Message
+	if len(found) == 1 {
+		if !first.named {
+			return invalidRequest(message, nil)
+		}
+		return invalidRequest(message, &gen.ErrorDetails{Field: &first.Field, Reason: first.reason})
+	}
+	all := make([]gen.FieldError, 0, min(len(found), maxErrors))
+	for _, v := range found[:min(len(found), maxErrors)] {
+		all = append(all, v.FieldError)
+	}
+	return invalidRequest(message, &gen.ErrorDetails{Field: &first.Field, Reason: first.reason, Errors: &all})
+}
+
+func (op *operation) violation(name string, value any) (violation, bool) {
+	if reason, ok := op.readOnly[name]; ok {
+		message := fmt.Sprintf("Field '%s' cannot be updated via this endpoint", name)
+		return violation{FieldError: fieldError(name, message), named: true, reason: &reason}, true
+	}
+	property, ok := op.body.Properties[name]
+	if !ok {
+		message := fmt.Sprintf("Unknown field '%s'", clip(name))
+		return violation{FieldError: fieldError(name, message), named: true}, true
+	}
+	if err := property.Value.VisitJSON(value, openapi3.VisitAsRequest()); err != nil {
+		return violation{FieldError: fieldError(name, sentence(name, property.Value, err))}, true
+	}
+	return violation{}, false
+}
+
+func fieldError(name, message string) gen.FieldError {
+	pointer := strings.NewReplacer("~", "~0", "/", "~1").Replace(clip(name)) // RFC 6901, 3
+	return gen.FieldError{Field: clip(name), Pointer: "/" + pointer, Message: message}
+}
+
+// sentence says what a value must be, from the schema that refused it: "license_count must be an integer or null".
+func sentence(name string, schema *openapi3.Schema, refused error) string {
+	return name + " must be " + expectation(schema, refused)
+}
+
+func expectation(schema *openapi3.Schema, refused error) string {
+	kind := violatedKeyword(refused)
+	if kind == "format" && schema.Type.Is("integer") {
+		kind = "maximum" // int32 and int64 are ranges
+	}
+	switch kind {
+	case "minimum", "maximum":
+		if schema.Min != nil && schema.Max != nil {
+			return fmt.Sprintf("between %s and %s", number(*schema.Min), number(*schema.Max))
+		}
+	case "minLength", "maxLength", "pattern", "format":
+		if text, ok := schema.Extensions["x-must-be"].(string); ok {
+			return text
+		}
+		if kind == "maxLength" {
+			return fmt.Sprintf("at most %d characters long", *schema.MaxLength)
+		}
+		return "well-formed"
+	}
+	text := typeName(schema)
+	if schema.Nullable {
+		text += " or null"
+	}
+	return text
+}
+
+func typeName(schema *openapi3.Schema) string {
+	switch {
+	case schema.Type.Is("boolean"):
+		return "a boolean value"
+	case schema.Type.Is("integer"):
+		return "an integer"
+	case schema.Type.Is("array"):
+		return "an array"
+	case schema.Type.Is("object"):
+		return "an object"
+	}
+	return "a string"
+}
+
+// violatedKeyword is the schema keyword that the validator stopped at. A parameter that could not be read has the wrong type.
+func violatedKeyword(err error) string {
+	if schemaErr := (*openapi3.SchemaError)(nil); errors.As(err, &schemaErr) {
+		return schemaErr.SchemaField
+	}
+	return "type"
+}
+
+func number(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }

@@ -1,0 +1,41 @@
+package server
+
+import (
+	"fmt"
+	"net/http"
+
+	"github.com/klauspost/compress/gzhttp"
+	"github.com/rs/cors"
+)
+
+// minCompressed is the smallest body in bytes that is worth compressing: anything over 1 KiB.
+const minCompressed = 1<<10 + 1
+
+// onWire puts around the API what concerns its transport alone: compression where the client asks for it, and CORS
+// (the Fetch standard) for origins that were allowed by configuration.
+func onWire(api http.Handler, origins []string) (http.Handler, error) {
+	compress, err := gzhttp.NewWrapper(
+		gzhttp.MinSize(minCompressed),
+		gzhttp.EnableZstd(false),
+		// Another coding is another representation, and a strong tag names one (RFC 9110, 8.8.3.3).
+		gzhttp.SuffixETag(gzipSuffix),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("compression: %w", err)
+	}
+	api = compress(api)
+	if len(origins) == 0 {
+		return api, nil
+	}
+	return cors.New(cors.Options{
+		AllowedOrigins: origins,
+		AllowedMethods: []string{
+			http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
+		},
+		AllowedHeaders: []string{"Authorization", "Content-Type", "If-Match", "If-None-Match", headerRequestID},
+		ExposedHeaders: []string{"ETag", "Link", "Location", "Retry-After", "WWW-Authenticate", headerRequestID},
+		MaxAge:         600,
+		// The route of OPTIONS adds what it always answers.
+		OptionsPassthrough: true,
+	}).Handler(api), nil
+}

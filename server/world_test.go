@@ -1,0 +1,158 @@
+package server_test
+
+import (
+	"database/sql"
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/clientapps/clientapps/server/servertest"
+	"github.com/clientapps/clientapps/store"
+	"github.com/clientapps/clientapps/store/storetest"
+)
+
+// The paths of the page's app and of an app of the other client.
+const (
+	appPath   = "/v2/clients/aa7cf840-9ca9-46a3-9778-9015d6580d50/apps/f1a2b3c4-d5e6-7890-abcd-ef1234567890"
+	otherPath = "/v2/clients/bb7cf840-9ca9-46a3-9778-9015d6580d50/apps/b2a2b3c4-d5e6-7890-abcd-ef1234567890"
+)
+
+// When the page's app was written last: by the seed, by a scenario's given, by the request under test.
+const (
+	seeded  = "2026-01-15T10:00:00.000Z"
+	earlier = "2026-02-24T14:00:00.000Z"
+	now     = "2026-02-24T15:00:00.000Z"
+)
+
+// world is a server, tokens of all sorts, and a view of what stands in the database.
+type world struct {
+	*servertest.Server
+
+	db      *sql.DB
+	clients map[string]*servertest.Client // by the name of their token
+	fresh   tables                        // as seeded
+}
+
+func newWorld(t *testing.T, s *servertest.Server) *world {
+	t.Helper()
+	w := &world{Server: s, db: storetest.SQL(t, s.DatabaseURL), clients: map[string]*servertest.Client{"everything": s.Client}}
+	past := storetest.Now.Add(-time.Second)
+	own := []uuid.UUID{storetest.ClientID}
+	for _, token := range []store.Token{
+		{Name: "client", Scopes: "apps:read apps:write", ClientIDs: own},
+		{Name: "reader", Scopes: "apps:read catalog:write", ClientIDs: own},
+		{Name: "writer", Scopes: "apps:write catalog:read", ClientIDs: own},
+		{Name: "scopeless", AllClients: true},
+		{Name: "other", Scopes: "apps:read apps:write", ClientIDs: []uuid.UUID{storetest.OtherClientID}},
+		{Name: "both", Scopes: "apps:read apps:write", ClientIDs: []uuid.UUID{storetest.OtherClientID, storetest.ClientID}},
+		{Name: "expired", Scopes: "apps:read apps:write", AllClients: true, ExpiresAt: &past},
+		{Name: "expiring now", Scopes: "apps:read apps:write", AllClients: true, ExpiresAt: &storetest.Now},
+		{Name: "revoked", Scopes: "apps:read apps:write", AllClients: true},
+	} {
+		secret, stored := s.NewToken(t, token)
+		if token.Name == "revoked" {
+			if err := s.Store.RevokeToken(t.Context(), stored.ID); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.clients[token.Name] = &servertest.Client{URL: s.URL, Token: secret}
+	}
+	unknown, err := store.NewTokenSecret()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.clients["unknown"] = &servertest.Client{URL: s.URL, Token: unknown}
+	w.clients["nobody"] = &servertest.Client{URL: s.URL}
+	w.fresh = w.look(t)
+	return w
+}
+
+// reset brings the apps and their history, which deletions write to as well, back to how they were seeded.
+func (w *world) reset(t *testing.T) {
+	t.Helper()
+	for _, statement := range []string{"DELETE FROM app_changes", "DELETE FROM apps", "DELETE FROM app_changes"} {
+		if _, err := w.db.ExecContext(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Store.Seed(t.Context(), storetest.Page()); err != nil {
+		t.Fatal(err)
+	}
+	w.Clock.Set(storetest.Now)
+}
+
+// etag is the entity tag that the page's app has now.
+func (w *world) etag(t *testing.T) string {
+	t.Helper()
+	return w.Get(t, appPath).Header.Get("ETag")
+}
+
+// tables is all that is stored of apps and their history.
+type tables struct{ apps, changes []row }
+
+// row is a table's row: by column, as text, alike on both databases.
+type row map[string]string
+
+func (w *world) look(t *testing.T) tables {
+	t.Helper()
+	return tables{
+		apps:    w.rows(t, "SELECT * FROM apps ORDER BY client_id, id"),
+		changes: w.rows(t, "SELECT * FROM app_changes ORDER BY client_id, app_id, version, field"),
+	}
+}
+
+func (w *world) rows(t *testing.T, query string) []row {
+	t.Helper()
+	result, err := w.db.QueryContext(t.Context(), query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer result.Close()
+	columns, err := result.Columns()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rows []row
+	for result.Next() {
+		values := make([]any, len(columns))
+		for i := range values {
+			values[i] = new(any)
+		}
+		if err := result.Scan(values...); err != nil {
+			t.Fatal(err)
+		}
+		r := row{}
+		for i, column := range columns {
+			r[column] = text(column, *values[i].(*any))
+		}
+		rows = append(rows, r)
+	}
+	if err := result.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return rows
+}
+
+// text makes one of the forms in which the two drivers return a value.
+func text(column string, value any) string {
+	switch v := value.(type) {
+	case time.Time:
+		return v.UTC().Format("2006-01-02T15:04:05.999999999Z07:00")
+	case int64:
+		switch {
+		case strings.HasSuffix(column, "_at"):
+			return time.UnixMilli(v).UTC().Format("2006-01-02T15:04:05.999999999Z07:00")
+		case strings.HasPrefix(column, "is_"):
+			return strconv.FormatBool(v == 1)
+		}
+	case nil:
+		return "null"
+	case []byte:
+		return string(v)
+	}
+	return fmt.Sprint(value)
+}

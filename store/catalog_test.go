@@ -1,0 +1,98 @@
+package store_test
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/clientapps/clientapps/store"
+	"github.com/clientapps/clientapps/store/storetest"
+)
+
+func TestAppShowsItsCatalogEntry(t *testing.T) {
+	each(t, func(t *testing.T, _ string, s *store.Store) {
+		entry := get(t, s, pageApp).Catalog
+		if entry.CanonicalName != "Slack" || entry.Vendor == nil || entry.Vendor.Name != "Salesforce, Inc." ||
+			len(entry.Categories) != 1 || entry.Categories[0].Name != "Communication" {
+			t.Errorf("%+v", entry)
+		}
+	})
+}
+
+// TestCatalogOfAnotherServer changes the catalog as another server does, and looks for it here.
+func TestCatalogOfAnotherServer(t *testing.T) {
+	for name, change := range map[string]string{
+		"the app":      "UPDATE catalog_apps SET description = 'new', version = version + 1",
+		"its vendor":   "UPDATE catalog_vendors SET name = 'new', version = version + 1",
+		"its category": "UPDATE catalog_categories SET name = 'new', version = version + 1",
+		"the link":     "DELETE FROM catalog_app_categories",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			storetest.Each(t, func(t *testing.T, url string) {
+				s := storetest.Open(t, url, func(cfg *store.Config) { cfg.CatalogPoll = 20 * time.Millisecond })
+				if err := s.Seed(t.Context(), storetest.Page()); err != nil {
+					t.Fatal(err)
+				}
+				before := get(t, s, pageApp).Tag()
+				db := storetest.SQL(t, url)
+				for _, statement := range []string{change, "UPDATE catalog_state SET revision = revision + 1"} {
+					if _, err := db.ExecContext(t.Context(), statement); err != nil {
+						t.Fatal(err)
+					}
+				}
+				eventually(t, "a new tag", func() bool { return get(t, s, pageApp).Tag() != before })
+			})
+		})
+	}
+}
+
+// TestEntryThatTheSnapshotDoesNotHave is an app that another server has given a client, for an entry just made there.
+func TestEntryThatTheSnapshotDoesNotHave(t *testing.T) {
+	each(t, func(t *testing.T, url string, s *store.Store) {
+		get(t, s, pageApp) // the snapshot is there
+		other := storetest.Open(t, url)
+		key := store.AppKey{ClientID: storetest.ClientID, ID: uuid.New()}
+		entry := store.CatalogApp{ID: uuid.New(), CanonicalName: "New", CreatedAt: storetest.Now, UpdatedAt: storetest.Now}
+		err := other.Seed(t.Context(), store.Dataset{CatalogApps: []store.CatalogApp{entry}, Apps: []store.App{{
+			ClientID: key.ClientID, ID: key.ID, CatalogAppID: entry.ID, ActorName: "x", RequestID: "x",
+			CreatedAt: storetest.Now, UpdatedAt: storetest.Now,
+		}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if app := get(t, s, key); app.Catalog.CanonicalName != "New" || app.Catalog.Vendor != nil || len(app.Catalog.Categories) != 0 {
+			t.Errorf("%+v", app.Catalog)
+		}
+	})
+}
+
+func TestCatalogUnderConcurrentUse(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, url string) {
+		s := storetest.Open(t, url, func(cfg *store.Config) { cfg.CatalogPoll = time.Millisecond })
+		if err := s.Seed(t.Context(), storetest.Page()); err != nil {
+			t.Fatal(err)
+		}
+		var wg sync.WaitGroup
+		for i := range 8 {
+			wg.Go(func() {
+				for n := range 30 {
+					if i == 0 {
+						entry := store.CatalogApp{ID: uuid.New(), CanonicalName: fmt.Sprint("App ", n), CreatedAt: storetest.Now, UpdatedAt: storetest.Now}
+						if err := s.Seed(t.Context(), store.Dataset{CatalogApps: []store.CatalogApp{entry}}); err != nil {
+							t.Error(err)
+						}
+					}
+					if app, err := s.GetApp(t.Context(), pageApp); err != nil || app.Catalog.CanonicalName != "Slack" {
+						t.Errorf("%+v, %v", app, err)
+					}
+				}
+			})
+		}
+		wg.Wait()
+	})
+}

@@ -1,0 +1,93 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgconn"
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// Kind names a kind of stored object as people write it.
+type Kind string
+
+// The kinds that can be missing.
+const (
+	KindClient Kind = "Client"
+	KindApp    Kind = "App"
+	KindToken  Kind = "Token"
+)
+
+// NotFoundError says that the key's client has no such object.
+type NotFoundError struct {
+	Kind Kind
+	ID   uuid.UUID
+}
+
+func (e *NotFoundError) Error() string { return fmt.Sprintf("%s %s not found", e.Kind, e.ID) }
+
+// PreconditionError says that the object no longer has any of the tags that the write was bound to. Nothing was written.
+type PreconditionError struct{}
+
+func (e *PreconditionError) Error() string { return "the object has changed" }
+
+// UnavailableError says that the database could not be reached or could not take the statement now; a later try may succeed.
+type UnavailableError struct{ cause error }
+
+func (e *UnavailableError) Error() string { return "database unavailable: " + e.cause.Error() }
+
+func (e *UnavailableError) Unwrap() error { return e.cause }
+
+// ErrUnknownToken says that no token has this secret, or that it has expired or was revoked.
+var ErrUnknownToken = errors.New("unknown token")
+
+// errClosed is what a statement on a closed store ends in.
+var errClosed = errors.New("store is closed")
+
+// translate turns a driver's error into one of this package's types where a caller can act on it, and says what failed.
+// It is applied once, where the driver was called.
+func (s *Store) translate(doing string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, context.Canceled):
+		return fmt.Errorf("%s: %w", doing, err)
+	case s.closed.Load():
+		err = &UnavailableError{cause: errClosed}
+	case unavailable(err):
+		err = &UnavailableError{cause: err}
+	}
+	return fmt.Errorf("%s: %w", doing, err)
+}
+
+// unavailable tells a database that cannot serve now from one that refused the statement.
+func unavailable(err error) bool {
+	if pg := (*pgconn.PgError)(nil); errors.As(err, &pg) {
+		switch pg.Code[:2] {
+		case "08", "53", "57", "58": // connection, resources, operator intervention, system error
+			return true
+		}
+		return pg.Code == "25006" // read-only: a standby or a failover under way
+	}
+	if lite := (*sqlite.Error)(nil); errors.As(err, &lite) {
+		switch lite.Code() & 0xff {
+		case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL,
+			sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_NOMEM:
+			return true
+		}
+		return false
+	}
+	var network net.Error
+	var connect *pgconn.ConnectError
+	return errors.As(err, &network) || errors.As(err, &connect) || errors.Is(err, context.DeadlineExceeded) ||
+		errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) ||
+		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || strings.Contains(err.Error(), "conn closed")
+}

@@ -1,0 +1,75 @@
+package store
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/pressly/goose/v3"
+	"gorm.io/gorm"
+)
+
+//go:embed migrations/postgres/*.sql migrations/sqlite/*.sql
+var migrations embed.FS
+
+// lockRetry is how often a server that waits for another one's migration looks again.
+const lockRetry = 20 * time.Millisecond
+
+var errBadPostgresURL = errors.New("the PostgreSQL URL cannot be parsed")
+
+// schemaProvider is the part of goose.Provider that the store uses.
+type schemaProvider interface {
+	Up(ctx context.Context) ([]*goose.MigrationResult, error)
+	GetVersions(ctx context.Context) (current, target int64, err error)
+}
+
+func newProvider(dialect goose.Dialect, dir string, db *gorm.DB, opts ...goose.ProviderOption) (schemaProvider, error) {
+	pool, err := db.DB()
+	if err != nil {
+		return nil, err
+	}
+	files, err := fs.Sub(migrations, dir)
+	if err != nil {
+		return nil, err
+	}
+	return goose.NewProvider(dialect, pool, files, append(opts, goose.WithDisableGlobalRegistry(true))...)
+}
+
+// Migrate brings the schema to the version that this program needs. Many servers may call it at once.
+func (s *Store) Migrate(ctx context.Context) error {
+	return s.translate("migrate", s.db.migrate(ctx, s))
+}
+
+func up(ctx context.Context, s *Store) error {
+	p, err := s.db.provider(s)
+	if err != nil {
+		return err
+	}
+	_, err = p.Up(ctx)
+	return err
+}
+
+// SchemaVersion returns the version that the database has and the one that this program needs.
+func (s *Store) SchemaVersion(ctx context.Context) (have, want int64, err error) {
+	p, err := s.db.provider(s)
+	if err != nil {
+		return 0, 0, s.translate("read schema version", err)
+	}
+	have, want, err = p.GetVersions(ctx)
+	return have, want, s.translate("read schema version", err)
+}
+
+// Ready returns nil when the database answers and its schema is at least the one that this program needs.
+func (s *Store) Ready(ctx context.Context) error {
+	have, want, err := s.SchemaVersion(ctx)
+	if err != nil {
+		return err
+	}
+	if have < want {
+		return fmt.Errorf("the schema has version %d, this program needs %d: run clientapps migrate up", have, want)
+	}
+	return nil
+}

@@ -1,0 +1,117 @@
+package store_test
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/clientapps/clientapps/store"
+	"github.com/clientapps/clientapps/store/storetest"
+)
+
+// empty runs a test on both databases before there is a schema.
+func empty(t *testing.T, test func(t *testing.T, url string)) {
+	t.Helper()
+	t.Run("sqlite", func(t *testing.T) { test(t, "sqlite://"+filepath.Join(t.TempDir(), "empty.db")) })
+	t.Run("postgres", func(t *testing.T) { test(t, storetest.EmptyPostgres(t)) })
+}
+
+func TestTenServersMigrateOnce(t *testing.T) {
+	t.Parallel()
+	empty(t, func(t *testing.T, url string) {
+		var wg sync.WaitGroup
+		for range 10 {
+			wg.Go(func() {
+				s, err := store.Open(store.Config{URL: url, MaxConns: 4})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer func() { _ = s.Close() }()
+				if err := s.Migrate(context.Background()); err != nil {
+					t.Errorf("migrate: %v", err)
+				}
+				if err := s.Ready(context.Background()); err != nil {
+					t.Errorf("ready: %v", err)
+				}
+			})
+		}
+		wg.Wait()
+		have, want := versions(t, url)
+		if have != want {
+			t.Errorf("the schema has %d versions on record, want each of %d once", have, want)
+		}
+	})
+}
+
+// versions counts what is on record, and how many versions there are, the zeroth included.
+func versions(t *testing.T, url string) (recorded, want int) {
+	t.Helper()
+	s := storetest.Open(t, url)
+	have, _, err := s.SchemaVersion(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	db := storetest.SQL(t, url)
+	if err := db.QueryRowContext(t.Context(), "SELECT count(*) FROM goose_db_version").Scan(&recorded); err != nil {
+		t.Fatal(err)
+	}
+	return recorded, int(have) + 1
+}
+
+func TestReadyNeedsTheSchema(t *testing.T) {
+	t.Parallel()
+	empty(t, func(t *testing.T, url string) {
+		s := storetest.Open(t, url)
+		if err := s.Ready(t.Context()); err == nil || !strings.Contains(err.Error(), "the schema has version 0, this program needs") {
+			t.Errorf("before: %v", err)
+		}
+		for range 2 {
+			if err := s.Migrate(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Ready(t.Context()); err != nil {
+				t.Errorf("after: %v", err)
+			}
+		}
+	})
+}
+
+// TestBothSchemasHaveTheSameColumns compares names: what differs is in the migrations on purpose, and nothing else.
+func TestBothSchemasHaveTheSameColumns(t *testing.T) {
+	t.Parallel()
+	lite := columns(t, storetest.SQL(t, storetest.SQLite(t)), `SELECT m.name, p.name FROM sqlite_master m, pragma_table_info(m.name) p
+		WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite%' AND m.name NOT LIKE 'goose%'`)
+	post := columns(t, storetest.SQL(t, storetest.Postgres(t)), `SELECT table_name, column_name FROM information_schema.columns
+		WHERE table_schema = 'public' AND table_name NOT LIKE 'goose%'`)
+	if !slices.Equal(lite, post) || len(lite) < 50 {
+		t.Errorf("SQLite has %v\nPostgreSQL has %v", lite, post)
+	}
+}
+
+func columns(t *testing.T, db *sql.DB, query string) []string {
+	t.Helper()
+	rows, err := db.QueryContext(t.Context(), query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = rows.Close() }()
+	var names []string
+	for rows.Next() {
+		var table, column string
+		if err := rows.Scan(&table, &column); err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, fmt.Sprintf("%s.%s", table, column))
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(names)
+	return names
+}

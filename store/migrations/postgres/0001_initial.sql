@@ -1,0 +1,162 @@
+-- +goose Up
+
+-- Every per-client table is keyed by client_id first, so that it can be partitioned or distributed by client.
+CREATE TABLE clients (
+    id         uuid PRIMARY KEY,
+    name       text COLLATE "C" NOT NULL,
+    name_key   text COLLATE "C" NOT NULL,
+    status     text NOT NULL DEFAULT 'active' CHECK (status IN ('active', 'suspended')),
+    version    bigint NOT NULL,
+    created_at timestamptz(3) NOT NULL,
+    updated_at timestamptz(3) NOT NULL
+);
+
+CREATE TABLE catalog_vendors (
+    id         uuid PRIMARY KEY,
+    name       text COLLATE "C" NOT NULL,
+    name_key   text COLLATE "C" NOT NULL UNIQUE,
+    url        text,
+    version    bigint NOT NULL,
+    created_at timestamptz(3) NOT NULL,
+    updated_at timestamptz(3) NOT NULL
+);
+
+CREATE TABLE catalog_categories (
+    id         uuid PRIMARY KEY,
+    name       text COLLATE "C" NOT NULL,
+    name_key   text COLLATE "C" NOT NULL UNIQUE,
+    version    bigint NOT NULL,
+    created_at timestamptz(3) NOT NULL,
+    updated_at timestamptz(3) NOT NULL
+);
+
+CREATE TABLE catalog_apps (
+    id             uuid PRIMARY KEY,
+    canonical_name text COLLATE "C" NOT NULL,
+    name_key       text COLLATE "C" NOT NULL UNIQUE,
+    description    text,
+    display_colour text,
+    logo           text,
+    type           text COLLATE "C",
+    vendor_id      uuid REFERENCES catalog_vendors (id),
+    version        bigint NOT NULL,
+    created_at     timestamptz(3) NOT NULL,
+    updated_at     timestamptz(3) NOT NULL
+);
+CREATE INDEX catalog_apps_vendor ON catalog_apps (vendor_id);
+
+CREATE TABLE catalog_app_categories (
+    catalog_app_id uuid NOT NULL REFERENCES catalog_apps (id) ON DELETE CASCADE,
+    category_id    uuid NOT NULL REFERENCES catalog_categories (id),
+    PRIMARY KEY (catalog_app_id, category_id)
+);
+CREATE INDEX catalog_app_categories_category ON catalog_app_categories (category_id);
+
+-- One row: counts the transactions that changed the catalog. Servers compare it with their snapshot.
+CREATE TABLE catalog_state (
+    id       smallint PRIMARY KEY CHECK (id = 1),
+    revision bigint NOT NULL
+);
+INSERT INTO catalog_state (id, revision) VALUES (1, 1);
+
+-- actor_id, actor_name and request_id say who wrote the row last; the history trigger reads them.
+-- Free space in each page keeps updates of unindexed columns on it (HOT).
+CREATE TABLE apps (
+    client_id      uuid NOT NULL REFERENCES clients (id),
+    id             uuid NOT NULL,
+    catalog_app_id uuid NOT NULL REFERENCES catalog_apps (id),
+    is_favorite    boolean NOT NULL,
+    is_approved    boolean NOT NULL,
+    license_count  integer CHECK (license_count >= 0),
+    version        bigint NOT NULL,
+    actor_id       uuid NOT NULL,
+    actor_name     text NOT NULL,
+    request_id     text NOT NULL,
+    created_at     timestamptz(3) NOT NULL,
+    updated_at     timestamptz(3) NOT NULL,
+    PRIMARY KEY (client_id, id),
+    UNIQUE (client_id, catalog_app_id)
+) WITH (fillfactor = 90);
+CREATE INDEX apps_catalog_app ON apps (catalog_app_id);
+
+-- old_value and new_value are JSON texts. The version of the app orders its changes: rows are written under its lock.
+CREATE TABLE app_changes (
+    client_id  uuid NOT NULL,
+    app_id     uuid NOT NULL,
+    version    bigint NOT NULL,
+    field      text COLLATE "C" NOT NULL,
+    old_value  text NOT NULL,
+    new_value  text NOT NULL,
+    actor_id   uuid NOT NULL,
+    actor_name text NOT NULL,
+    request_id text NOT NULL,
+    changed_at timestamptz(3) NOT NULL,
+    PRIMARY KEY (client_id, app_id, version, field)
+);
+
+CREATE TABLE tokens (
+    id          uuid PRIMARY KEY,
+    name        text NOT NULL,
+    hash        bytea NOT NULL UNIQUE,
+    scopes      text NOT NULL,
+    all_clients boolean NOT NULL,
+    created_at  timestamptz(3) NOT NULL,
+    expires_at  timestamptz(3),
+    revoked_at  timestamptz(3)
+);
+
+CREATE TABLE token_clients (
+    token_id  uuid NOT NULL REFERENCES tokens (id) ON DELETE CASCADE,
+    client_id uuid NOT NULL,
+    PRIMARY KEY (token_id, client_id)
+);
+
+-- The history is written here and nowhere else: no path can forget it, and it is atomic with the change.
+-- It touches rows of the same client only, so that a database distributed by client can run it.
+-- +goose StatementBegin
+CREATE FUNCTION record_app_changes() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    before apps;
+    after  apps;
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        after := NEW;
+        INSERT INTO app_changes VALUES (NEW.client_id, NEW.id, NEW.version, 'app', 'null',
+            to_json(NEW.catalog_app_id)::text, NEW.actor_id, NEW.actor_name, NEW.request_id, NEW.updated_at);
+        before.is_favorite := false;
+        before.is_approved := false;
+    ELSIF TG_OP = 'DELETE' THEN
+        INSERT INTO app_changes VALUES (OLD.client_id, OLD.id, OLD.version, 'app',
+            to_json(OLD.catalog_app_id)::text, 'null', OLD.actor_id, OLD.actor_name, OLD.request_id, OLD.updated_at);
+        RETURN NULL;
+    ELSE
+        before := OLD;
+        after := NEW;
+    END IF;
+    IF before.is_favorite IS DISTINCT FROM after.is_favorite THEN
+        INSERT INTO app_changes VALUES (after.client_id, after.id, after.version, 'is_favorite',
+            before.is_favorite::text, after.is_favorite::text,
+            after.actor_id, after.actor_name, after.request_id, after.updated_at);
+    END IF;
+    IF before.is_approved IS DISTINCT FROM after.is_approved THEN
+        INSERT INTO app_changes VALUES (after.client_id, after.id, after.version, 'is_approved',
+            before.is_approved::text, after.is_approved::text,
+            after.actor_id, after.actor_name, after.request_id, after.updated_at);
+    END IF;
+    IF before.license_count IS DISTINCT FROM after.license_count THEN
+        INSERT INTO app_changes VALUES (after.client_id, after.id, after.version, 'license_count',
+            coalesce(before.license_count::text, 'null'), coalesce(after.license_count::text, 'null'),
+            after.actor_id, after.actor_name, after.request_id, after.updated_at);
+    END IF;
+    RETURN NULL;
+END;
+$$;
+-- +goose StatementEnd
+
+CREATE TRIGGER apps_history AFTER INSERT OR UPDATE OR DELETE ON apps
+    FOR EACH ROW EXECUTE FUNCTION record_app_changes();
+
+-- +goose Down
+DROP TABLE token_clients, tokens, app_changes, apps, catalog_state, catalog_app_categories, catalog_apps,
+    catalog_categories, catalog_vendors, clients;
+DROP FUNCTION record_app_changes();

@@ -1,0 +1,46 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+	"gorm.io/driver/postgres"
+	"gorm.io/gorm"
+)
+
+type postgresDialect struct{}
+
+func (postgresDialect) open(cfg Config) (write, read *gorm.DB, err error) {
+	conn, err := pgx.ParseConfig(cfg.URL)
+	if err != nil {
+		return nil, nil, errBadPostgresURL // the driver's text repeats the URL, password and all
+	}
+	pool := stdlib.OpenDB(*conn)
+	pool.SetMaxOpenConns(cfg.MaxConns)
+	// As many idle as open: the default of two would close and open a connection for nearly every request.
+	pool.SetMaxIdleConns(cfg.MaxConns)
+	// No PrepareStmt: pgx caches statements by itself. No ping: a server may start before its database.
+	gcfg := gormConfig(false, true)
+	gcfg.DisableAutomaticPing = true
+	db, err := gorm.Open(postgres.New(postgres.Config{Conn: pool}), gcfg)
+	if err != nil {
+		return nil, nil, fmt.Errorf("open PostgreSQL: %w", err)
+	}
+	return db, db, nil
+}
+
+// migrate runs under an advisory lock of PostgreSQL, taken by goose.
+func (postgresDialect) migrate(ctx context.Context, s *Store) error { return up(ctx, s) }
+
+func (postgresDialect) provider(s *Store) (schemaProvider, error) {
+	// A second between tries, for five minutes: the slowest migration that a starting server waits for.
+	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 300))
+	if err != nil {
+		return nil, err
+	}
+	return newProvider(goose.DialectPostgres, "migrations/postgres", s.write, goose.WithSessionLocker(locker))
+}

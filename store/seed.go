@@ -1,0 +1,59 @@
+package store
+
+import (
+	"context"
+	"errors"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+)
+
+// Dataset is rows as they shall stand in the database, ids and times included.
+type Dataset struct {
+	Clients       []Client
+	Vendors       []Vendor
+	Categories    []Category
+	CatalogApps   []CatalogApp
+	AppCategories []CatalogAppCategory
+	Apps          []App
+	Tokens        []Token
+}
+
+// Seed writes a dataset in one transaction. Rows that are there already stay as they are. NameKey and Version are set here.
+func (s *Store) Seed(ctx context.Context, data Dataset) error {
+	for i := range data.Clients {
+		data.Clients[i].NameKey, data.Clients[i].Version = FoldName(data.Clients[i].Name), 1
+	}
+	for i := range data.Vendors {
+		data.Vendors[i].NameKey, data.Vendors[i].Version = FoldName(data.Vendors[i].Name), 1
+	}
+	for i := range data.Categories {
+		data.Categories[i].NameKey, data.Categories[i].Version = FoldName(data.Categories[i].Name), 1
+	}
+	for i := range data.CatalogApps {
+		data.CatalogApps[i].NameKey, data.CatalogApps[i].Version = FoldName(data.CatalogApps[i].CanonicalName), 1
+	}
+	for i := range data.Apps {
+		data.Apps[i].Version = 1
+	}
+	err := s.inTx(ctx, func(tx *gorm.DB) error {
+		return errors.Join(
+			insertNew(tx, data.Clients), insertNew(tx, data.Vendors), insertNew(tx, data.Categories),
+			insertNew(tx, data.CatalogApps), insertNew(tx, data.AppCategories), insertNew(tx, data.Apps),
+			insertNew(tx, data.Tokens),
+			bumpCatalog(tx),
+		)
+	})
+	if err != nil {
+		return s.translate("seed", err)
+	}
+	_, err = s.refreshCatalog(ctx)
+	return err
+}
+
+func insertNew[T any](tx *gorm.DB, rows []T) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	return tx.Clauses(clause.OnConflict{DoNothing: true}).CreateInBatches(rows, 500).Error
+}

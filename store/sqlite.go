@@ -1,0 +1,81 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"net/url"
+
+	"github.com/gofrs/flock"
+	"gorm.io/driver/sqlite"
+	"gorm.io/gorm"
+)
+
+type sqliteDialect struct{ path string }
+
+// Pragmas stand in the DSN because every pooled connection is an instance of its own. busy_timeout comes first: the
+// others may have to wait. synchronous(FULL) puts every acknowledged write on the disk before it is acknowledged.
+func (d sqliteDialect) dsn(more url.Values) string {
+	q := url.Values{
+		"_pragma": {"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)"},
+		// Times are integers, so that they sort and compare as numbers.
+		"_time_integer_format": {"unix_milli"},
+		"_inttotime":           {"1"},
+		"_timezone":            {"UTC"},
+	}
+	for k, v := range more {
+		q[k] = append(q[k], v...)
+	}
+	return "file:" + (&url.URL{Path: d.path}).EscapedPath() + "?" + q.Encode()
+}
+
+// open gives SQLite its one writer and readers beside it.
+func (d sqliteDialect) open(cfg Config) (write, read *gorm.DB, err error) {
+	// Each write is a transaction, gorm's own where there is no other: a statement that was prepared outside of one would
+	// wait for the only connection while a transaction that holds it waits for the statement.
+	write, err = d.pool(url.Values{"_txlock": {"immediate"}}, 1, false)
+	if err != nil {
+		return nil, nil, err
+	}
+	read, err = d.pool(url.Values{"_pragma": {"query_only(1)"}}, cfg.MaxConns, true)
+	if err != nil {
+		return nil, nil, errors.Join(err, closePool(write))
+	}
+	return write, read, nil
+}
+
+func (d sqliteDialect) pool(more url.Values, conns int, skipTx bool) (*gorm.DB, error) {
+	pool, err := sql.Open("sqlite", d.dsn(more))
+	if err != nil {
+		return nil, err
+	}
+	pool.SetMaxOpenConns(conns)
+	pool.SetMaxIdleConns(conns)
+	db, err := gorm.Open(sqlite.New(sqlite.Config{Conn: pool}), gormConfig(true, skipTx))
+	if err != nil {
+		return nil, errors.Join(err, pool.Close())
+	}
+	return db, nil
+}
+
+// migrate holds a lock on a file beside the database: SQLite itself has no lock that outlives a transaction.
+func (d sqliteDialect) migrate(ctx context.Context, s *Store) error {
+	lock := flock.New(d.path + ".migrate.lock")
+	if _, err := lock.TryLockContext(ctx, lockRetry); err != nil {
+		return err
+	}
+	defer func() { _ = lock.Unlock() }()
+	return up(ctx, s)
+}
+
+func (d sqliteDialect) provider(s *Store) (schemaProvider, error) {
+	return newProvider("sqlite3", "migrations/sqlite", s.write)
+}
+
+func closePool(g *gorm.DB) error {
+	pool, err := g.DB()
+	if err != nil {
+		return err
+	}
+	return pool.Close()
+}

@@ -1,0 +1,137 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/maypok86/otter/v2"
+	"gorm.io/gorm"
+	"gorm.io/gorm/logger"
+)
+
+// Config says which database to open and how. The zero value of every field but URL has a usable default.
+type Config struct {
+	URL         string           // sqlite://PATH or postgres://…
+	MaxConns    int              // connections to PostgreSQL; readers of SQLite. Default 16
+	CatalogPoll time.Duration    // how often other servers' catalog changes are looked for. Default 2 s
+	TokenTTL    time.Duration    // how long a token is remembered: the bound on the life of a revoked one. Default 10 s
+	Clock       func() time.Time // default time.Now
+	Logger      *slog.Logger     // for what happens in the background. Default: nowhere
+}
+
+// Store is an open database. Its methods are safe for concurrent use.
+type Store struct {
+	db      dialect
+	write   *gorm.DB
+	read    *gorm.DB // the same as write on PostgreSQL
+	clock   func() time.Time
+	log     *slog.Logger
+	catalog atomic.Pointer[Catalog]
+	loading sync.Mutex // held while the catalog is loaded
+	tokens  *otter.Cache[tokenHash, *Token]
+	closed  atomic.Bool
+	stop    context.CancelFunc
+	stopped chan struct{}
+}
+
+// dialect is what the two databases do differently.
+type dialect interface {
+	// open connects lazily: the pool to write with and the pool to read with.
+	open(cfg Config) (write, read *gorm.DB, err error)
+	// migrate brings the schema to the newest version, one server at a time.
+	migrate(ctx context.Context, s *Store) error
+	// provider reads the version of the schema.
+	provider(s *Store) (schemaProvider, error)
+}
+
+// Open opens the database that cfg.URL names. It neither connects to PostgreSQL nor migrates: see Migrate and Ready.
+func Open(cfg Config) (*Store, error) {
+	db, err := dialectOf(cfg.URL)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.MaxConns <= 0 {
+		cfg.MaxConns = 16
+	}
+	if cfg.CatalogPoll <= 0 {
+		cfg.CatalogPoll = 2 * time.Second
+	}
+	if cfg.TokenTTL <= 0 {
+		cfg.TokenTTL = 10 * time.Second
+	}
+	if cfg.Clock == nil {
+		cfg.Clock = time.Now
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	write, read, err := db.open(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	tokens, err := newTokenCache(cfg.TokenTTL)
+	if err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	s := &Store{
+		db: db, write: write, read: read, clock: cfg.Clock, log: cfg.Logger, tokens: tokens,
+		stop: stop, stopped: make(chan struct{}),
+	}
+	go s.followCatalog(ctx, cfg.CatalogPoll)
+	return s, nil
+}
+
+// CheckURL says whether a database URL is of a kind that Open takes.
+func CheckURL(url string) error {
+	_, err := dialectOf(url)
+	return err
+}
+
+func dialectOf(url string) (dialect, error) {
+	switch {
+	case strings.HasPrefix(url, "sqlite://") && len(url) > len("sqlite://"):
+		return sqliteDialect{path: strings.TrimPrefix(url, "sqlite://")}, nil
+	case strings.HasPrefix(url, "postgres://"), strings.HasPrefix(url, "postgresql://"):
+		return postgresDialect{}, nil
+	}
+	return nil, errors.New("database URL must be sqlite://PATH or postgres://…")
+}
+
+// Close ends the background work and closes the database. Statements after it fail with UnavailableError.
+func (s *Store) Close() error {
+	if s.closed.Swap(true) {
+		return nil
+	}
+	s.stop()
+	<-s.stopped
+	var errs []error
+	for _, g := range []*gorm.DB{s.write, s.read} {
+		pool, err := g.DB()
+		if err == nil {
+			err = pool.Close()
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// now is the store's one clock: UTC, truncated to the milliseconds that both databases keep and the API shows.
+func (s *Store) now() time.Time { return s.clock().UTC().Truncate(time.Millisecond) }
+
+// inTx runs work in one transaction. An error, or a panic, leaves nothing written.
+func (s *Store) inTx(ctx context.Context, work func(tx *gorm.DB) error) error {
+	return s.write.WithContext(ctx).Transaction(work)
+}
+
+// gormConfig never logs: values are not for logs, and errors are the caller's to report. Without skipTx each single write
+// is a transaction.
+func gormConfig(prepare, skipTx bool) *gorm.Config {
+	return &gorm.Config{SkipDefaultTransaction: skipTx, PrepareStmt: prepare, Logger: logger.Discard}
+}

@@ -1,0 +1,178 @@
+// Package storetest opens real databases for tests: every test that needs a store runs on SQLite and on PostgreSQL.
+package storetest
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
+
+	"github.com/clientapps/clientapps/store"
+)
+
+// Each runs the test on both databases, each time with the URL of an empty database of its own, schema included. Without
+// TEST_DATABASE_URL it fails: a test that ran on one database has shown nothing about the other.
+func Each(t *testing.T, test func(t *testing.T, url string)) {
+	t.Helper()
+	t.Run("sqlite", func(t *testing.T) { test(t, SQLite(t)) })
+	t.Run("postgres", func(t *testing.T) { test(t, Postgres(t)) })
+}
+
+// SQLite returns the URL of a new migrated database file.
+func SQLite(t testing.TB) string {
+	t.Helper()
+	path := "sqlite://" + filepath.Join(t.TempDir(), "test.db")
+	migrate(t, path)
+	return path
+}
+
+// Postgres returns the URL of a new migrated database, dropped when the test ends.
+func Postgres(t testing.TB) string {
+	t.Helper()
+	template.once.Do(func() { template.err = makeTemplate(t) })
+	if template.err != nil {
+		t.Fatalf("PostgreSQL: %v", template.err)
+	}
+	return newDatabase(t, template.name)
+}
+
+// EmptyPostgres returns the URL of a new database without a schema, dropped when the test ends.
+func EmptyPostgres(t testing.TB) string {
+	t.Helper()
+	return newDatabase(t, "template1")
+}
+
+// Open opens a database and closes it when the test ends. configure may change the defaults.
+func Open(t testing.TB, url string, configure ...func(*store.Config)) *store.Store {
+	t.Helper()
+	cfg := store.Config{URL: url, MaxConns: 8}
+	for _, c := range configure {
+		c(&cfg)
+	}
+	s, err := store.Open(cfg)
+	if err != nil {
+		t.Fatalf("open %s: %v", url, err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Errorf("close store: %v", err)
+		}
+	})
+	return s
+}
+
+// SQL opens a connection beside the store, for what the store does not do: looking at tables, breaking them.
+func SQL(t testing.TB, url string) *sql.DB {
+	t.Helper()
+	driver, dsn := "pgx", url
+	if path, ok := strings.CutPrefix(url, "sqlite://"); ok {
+		driver, dsn = "sqlite", "file:"+path+"?_pragma=busy_timeout(10000)"
+	}
+	db, err := sql.Open(driver, dsn)
+	if err != nil {
+		t.Fatalf("open %s: %v", url, err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	return db
+}
+
+// Main runs a package's tests and removes what they share. Call it from TestMain.
+func Main(m *testing.M) int {
+	code := m.Run()
+	if template.name != "" {
+		if err := admin(context.Background(), "DROP DATABASE IF EXISTS "+template.name+" WITH (FORCE)"); err != nil {
+			fmt.Fprintln(os.Stderr, "storetest:", err)
+		}
+	}
+	return code
+}
+
+// The template is migrated once per test binary; cloning it costs less than migrating again.
+var template struct {
+	once sync.Once
+	name string
+	err  error
+}
+
+var databases atomic.Int64
+
+func makeTemplate(t testing.TB) error {
+	t.Helper()
+	name := fmt.Sprintf("clientapps_template_%d", os.Getpid())
+	if err := admin(t.Context(), "CREATE DATABASE "+name); err != nil {
+		return err
+	}
+	template.name = name
+	s, err := store.Open(store.Config{URL: databaseURL(name)})
+	if err != nil {
+		return err
+	}
+	if err := s.Migrate(t.Context()); err != nil {
+		return err
+	}
+	return s.Close() // a template must have no connections
+}
+
+func newDatabase(t testing.TB, template string) string {
+	t.Helper()
+	name := fmt.Sprintf("clientapps_test_%d_%d", os.Getpid(), databases.Add(1))
+	if err := admin(t.Context(), "CREATE DATABASE "+name+" TEMPLATE "+template); err != nil {
+		t.Fatalf("PostgreSQL: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := admin(context.Background(), "DROP DATABASE "+name+" WITH (FORCE)"); err != nil {
+			t.Errorf("PostgreSQL: %v", err)
+		}
+	})
+	return databaseURL(name)
+}
+
+func migrate(t testing.TB, url string) {
+	t.Helper()
+	s, err := store.Open(store.Config{URL: url})
+	if err != nil {
+		t.Fatalf("open %s: %v", url, err)
+	}
+	if err := s.Migrate(t.Context()); err != nil {
+		t.Fatalf("migrate %s: %v", url, err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatalf("close %s: %v", url, err)
+	}
+}
+
+// adminLock: CREATE DATABASE refuses a template that another session is cloning.
+var adminLock sync.Mutex
+
+func admin(ctx context.Context, statement string) error {
+	base := os.Getenv("TEST_DATABASE_URL")
+	if base == "" {
+		return fmt.Errorf("TEST_DATABASE_URL is not set: run the tests through tools/with-postgres, as make test does")
+	}
+	adminLock.Lock()
+	defer adminLock.Unlock()
+	db, err := sql.Open("pgx", base)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = db.Close() }()
+	_, err = db.ExecContext(ctx, statement)
+	return err
+}
+
+func databaseURL(name string) string {
+	u, err := url.Parse(os.Getenv("TEST_DATABASE_URL"))
+	if err != nil {
+		return "" // sql.Open has refused it before
+	}
+	u.Path = "/" + name
+	return u.String()
+}

@@ -1,0 +1,206 @@
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"math/big"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/maypok86/otter/v2"
+	"gorm.io/gorm"
+)
+
+// Token is an API token without its secret, of which only the SHA-256 is stored.
+type Token struct {
+	ID         uuid.UUID
+	Name       string
+	Hash       []byte
+	Scopes     string // separated by spaces
+	AllClients bool
+	CreatedAt  time.Time  `gorm:"autoCreateTime:false"`
+	ExpiresAt  *time.Time // nil: never
+	RevokedAt  *time.Time // nil: not revoked
+
+	ClientIDs []uuid.UUID `gorm:"-"` // what the token covers unless AllClients
+}
+
+// TokenClient lets a token act for a client.
+type TokenClient struct {
+	TokenID  uuid.UUID
+	ClientID uuid.UUID
+}
+
+// HasScope says whether the token carries the scope.
+func (t *Token) HasScope(scope string) bool {
+	for s := range strings.SplitSeq(t.Scopes, " ") {
+		if s == scope {
+			return true
+		}
+	}
+	return false
+}
+
+// Covers says whether the token may act for the client.
+func (t *Token) Covers(client uuid.UUID) bool {
+	return t.AllClients || slices.Contains(t.ClientIDs, client)
+}
+
+// HashToken is what is stored of a secret: its SHA-256.
+func HashToken(secret string) []byte {
+	hash := sha256.Sum256([]byte(secret))
+	return hash[:]
+}
+
+type tokenHash [sha256.Size]byte
+
+const (
+	tokenPrefix   = "capp_"
+	tokenSecret   = 43 // base 62 digits of 256 bits
+	tokenChecksum = 6  // base 62 digits of a CRC-32
+	tokenCached   = 10_000
+)
+
+// NewTokenSecret returns 256 random bits behind a recognizable prefix and before a checksum, so that scanners find leaked
+// tokens and a mistyped one costs no query.
+func NewTokenSecret() (string, error) {
+	var raw [32]byte
+	if _, err := rand.Read(raw[:]); err != nil {
+		return "", fmt.Errorf("make token: %w", err)
+	}
+	body := tokenPrefix + base62(new(big.Int).SetBytes(raw[:]), tokenSecret)
+	return body + tokenSum(body), nil
+}
+
+// WellFormedToken says whether the text has the form and the checksum of a token.
+func WellFormedToken(secret string) bool {
+	if len(secret) != len(tokenPrefix)+tokenSecret+tokenChecksum || !strings.HasPrefix(secret, tokenPrefix) {
+		return false
+	}
+	body := secret[:len(secret)-tokenChecksum]
+	return secret[len(body):] == tokenSum(body)
+}
+
+func tokenSum(body string) string {
+	return base62(big.NewInt(int64(crc32.ChecksumIEEE([]byte(body)))), tokenChecksum)
+}
+
+func base62(n *big.Int, digits int) string {
+	text := n.Text(62)
+	return strings.Repeat("0", digits-len(text)) + text
+}
+
+func newTokenCache(ttl time.Duration) (*otter.Cache[tokenHash, *Token], error) {
+	return otter.New(&otter.Options[tokenHash, *Token]{
+		MaximumSize:      tokenCached,
+		ExpiryCalculator: otter.ExpiryWriting[tokenHash, *Token](ttl),
+	})
+}
+
+// Authenticate returns the token that has this secret. ErrUnknownToken also stands for expired and revoked ones. A token
+// revoked by another process stays good for at most Config.TokenTTL.
+func (s *Store) Authenticate(ctx context.Context, secret string) (*Token, error) {
+	hash := tokenHash(sha256.Sum256([]byte(secret)))
+	token, ok := s.tokens.GetIfPresent(hash)
+	if !ok {
+		var err error
+		if token, err = s.findToken(ctx, hash); err != nil {
+			return nil, err
+		}
+		s.tokens.Set(hash, token) // nil too: an unknown token costs one query in a while, not one a request
+	}
+	if token == nil || token.RevokedAt != nil || token.ExpiresAt != nil && !s.now().Before(*token.ExpiresAt) {
+		return nil, ErrUnknownToken
+	}
+	return token, nil
+}
+
+// findToken returns nil for an unknown hash.
+func (s *Store) findToken(ctx context.Context, hash tokenHash) (*Token, error) {
+	var token Token
+	err := s.read.WithContext(ctx).Where("hash = ?", hash[:]).Take(&token).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) || err == nil && subtle.ConstantTimeCompare(token.Hash, hash[:]) != 1 {
+		return nil, nil //nolint:nilnil // nil is the cached answer for "no such token"
+	}
+	if err == nil {
+		err = s.read.WithContext(ctx).Model(&TokenClient{}).Where("token_id = ?", token.ID).
+			Order("client_id").Pluck("client_id", &token.ClientIDs).Error
+	}
+	if err != nil {
+		return nil, s.translate("find token", err)
+	}
+	return &token, nil
+}
+
+// CreateToken stores a token for a secret. Its clients must exist (NotFoundError) unless it covers all of them; ID, Hash
+// and CreatedAt are set here.
+func (s *Store) CreateToken(ctx context.Context, secret string, token Token) (Token, error) {
+	hash := tokenHash(sha256.Sum256([]byte(secret)))
+	token.ID, token.Hash, token.CreatedAt = uuid.New(), hash[:], s.now()
+	err := s.inTx(ctx, func(tx *gorm.DB) error {
+		if err := tx.Create(&token).Error; err != nil {
+			return err
+		}
+		for _, id := range token.ClientIDs {
+			if err := tx.Where("id = ?", id).Take(&Client{}).Error; errors.Is(err, gorm.ErrRecordNotFound) {
+				return &NotFoundError{Kind: KindClient, ID: id}
+			} else if err != nil {
+				return err
+			}
+			if err := tx.Create(&TokenClient{TokenID: token.ID, ClientID: id}).Error; err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return Token{}, s.translate("create token", err)
+	}
+	s.tokens.Invalidate(hash)
+	return token, nil
+}
+
+// ListTokens returns every token, revoked and expired ones too, oldest first.
+func (s *Store) ListTokens(ctx context.Context) ([]Token, error) {
+	var tokens []Token
+	if err := s.read.WithContext(ctx).Order("created_at, id").Find(&tokens).Error; err != nil {
+		return nil, s.translate("list tokens", err)
+	}
+	var clients []TokenClient
+	if err := s.read.WithContext(ctx).Order("client_id").Find(&clients).Error; err != nil {
+		return nil, s.translate("list tokens", err)
+	}
+	byToken := map[uuid.UUID][]uuid.UUID{}
+	for _, c := range clients {
+		byToken[c.TokenID] = append(byToken[c.TokenID], c.ClientID)
+	}
+	for i := range tokens {
+		tokens[i].ClientIDs = byToken[tokens[i].ID]
+	}
+	return tokens, nil
+}
+
+// RevokeToken ends a token for good. Revoking it again changes nothing. NotFoundError when there is no such token.
+func (s *Store) RevokeToken(ctx context.Context, id uuid.UUID) error {
+	var token Token
+	err := s.read.WithContext(ctx).Where("id = ?", id).Take(&token).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return &NotFoundError{Kind: KindToken, ID: id}
+	}
+	if err == nil {
+		err = s.write.WithContext(ctx).Model(&Token{}).Where("id = ? AND revoked_at IS NULL", id).
+			Updates(map[string]any{"revoked_at": s.now()}).Error
+	}
+	if err != nil {
+		return s.translate("revoke token", err)
+	}
+	s.tokens.Invalidate(tokenHash(token.Hash))
+	return nil
+}

@@ -1,0 +1,192 @@
+package store_test
+
+import (
+	"errors"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/clientapps/clientapps/store"
+	"github.com/clientapps/clientapps/store/storetest"
+)
+
+func TestTokenSecrets(t *testing.T) {
+	t.Parallel()
+	seen := map[string]bool{}
+	for range 100 {
+		secret, err := store.NewTokenSecret()
+		if err != nil || seen[secret] || !strings.HasPrefix(secret, "capp_") || len(secret) != 54 {
+			t.Fatalf("%q, %v", secret, err)
+		}
+		seen[secret] = true
+		if !store.WellFormedToken(secret) {
+			t.Errorf("%q is not well-formed", secret)
+		}
+		for i := range secret {
+			flipped := secret[:i] + string(rune(secret[i]^1)) + secret[i+1:]
+			if store.WellFormedToken(flipped) {
+				t.Errorf("%q is well-formed, one letter away from %q", flipped, secret)
+			}
+		}
+	}
+	for _, text := range []string{"", "capp_", "demo-token", strings.Repeat("0", 54)} {
+		if store.WellFormedToken(text) {
+			t.Errorf("%q is well-formed", text)
+		}
+	}
+}
+
+// newToken stores a token for the page's client and returns it with its secret.
+func newToken(t *testing.T, s *store.Store, change func(*store.Token)) (store.Token, string) {
+	t.Helper()
+	secret, err := store.NewTokenSecret()
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := store.Token{Name: "test", Scopes: "apps:read apps:write", ClientIDs: []uuid.UUID{storetest.ClientID}}
+	if change != nil {
+		change(&token)
+	}
+	token, err = s.CreateToken(t.Context(), secret, token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token, secret
+}
+
+func TestAuthenticate(t *testing.T) {
+	each(t, func(t *testing.T, url string, s *store.Store) {
+		made, secret := newToken(t, s, nil)
+		for range 2 { // once from the table, once remembered
+			token, err := s.Authenticate(t.Context(), secret)
+			if err != nil || token.ID != made.ID || token.Name != "test" {
+				t.Fatalf("%+v, %v", token, err)
+			}
+			if !token.HasScope("apps:read") || !token.HasScope("apps:write") || token.HasScope("apps") || token.HasScope("apps:read apps:write") || token.HasScope("") {
+				t.Errorf("scopes %q", token.Scopes)
+			}
+			if !token.Covers(storetest.ClientID) || token.Covers(storetest.OtherClientID) || token.Covers(uuid.Nil) {
+				t.Errorf("covers %v", token.ClientIDs)
+			}
+			if _, err := s.Authenticate(t.Context(), secret+"x"); !errors.Is(err, store.ErrUnknownToken) {
+				t.Errorf("another secret: %v", err)
+			}
+		}
+		if rows := dump(t, url, "tokens", "token_clients"); strings.Contains(rows, secret) || strings.Contains(rows, secret[5:20]) {
+			t.Errorf("the secret is stored:\n%s", rows)
+		}
+	})
+}
+
+func TestTokenForAllClients(t *testing.T) {
+	each(t, func(t *testing.T, _ string, s *store.Store) {
+		_, secret := newToken(t, s, func(token *store.Token) { token.AllClients, token.ClientIDs = true, nil })
+		token, err := s.Authenticate(t.Context(), secret)
+		if err != nil || !token.Covers(storetest.OtherClientID) || !token.Covers(uuid.New()) {
+			t.Errorf("%+v, %v", token, err)
+		}
+	})
+}
+
+func TestTokenExpiresWhileRemembered(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, url string) {
+		var now atomic.Pointer[time.Time]
+		now.Store(&storetest.Now)
+		s := storetest.Open(t, url, func(cfg *store.Config) {
+			cfg.Clock = func() time.Time { return *now.Load() }
+			cfg.TokenTTL = time.Hour
+		})
+		if err := s.Seed(t.Context(), storetest.Page()); err != nil {
+			t.Fatal(err)
+		}
+		end := storetest.Now.Add(time.Minute)
+		_, secret := newToken(t, s, func(token *store.Token) { token.ExpiresAt = &end })
+		for _, c := range []struct {
+			at   time.Time
+			good bool
+		}{{storetest.Now, true}, {end.Add(-time.Millisecond), true}, {end, false}, {end.Add(time.Hour), false}} {
+			now.Store(&c.at)
+			if _, err := s.Authenticate(t.Context(), secret); (err == nil) != c.good {
+				t.Errorf("%v: %v", c.at, err)
+			}
+		}
+	})
+}
+
+func TestRevokedToken(t *testing.T) {
+	each(t, func(t *testing.T, url string, s *store.Store) {
+		other := storetest.Open(t, url, func(cfg *store.Config) { cfg.TokenTTL = 50 * time.Millisecond })
+		made, secret := newToken(t, s, nil)
+		for _, server := range []*store.Store{s, other} {
+			if _, err := server.Authenticate(t.Context(), secret); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range 2 {
+			if err := s.RevokeToken(t.Context(), made.ID); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := s.Authenticate(t.Context(), secret); !errors.Is(err, store.ErrUnknownToken) {
+			t.Errorf("where it was revoked: %v", err)
+		}
+		eventually(t, "elsewhere, within the time that it is remembered", func() bool {
+			_, err := other.Authenticate(t.Context(), secret)
+			return errors.Is(err, store.ErrUnknownToken)
+		})
+		var missing *store.NotFoundError
+		if err := s.RevokeToken(t.Context(), uuid.New()); !errors.As(err, &missing) || missing.Kind != store.KindToken {
+			t.Errorf("unknown id: %v", err)
+		}
+	})
+}
+
+// eventually waits for something that another part of the program does in its own time.
+func eventually(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !done(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not in ten seconds: %s", what)
+		}
+	}
+}
+
+func TestCreateTokenForUnknownClient(t *testing.T) {
+	each(t, func(t *testing.T, url string, s *store.Store) {
+		before := dump(t, url, "tokens", "token_clients")
+		nobody := uuid.New()
+		_, err := s.CreateToken(t.Context(), "secret", store.Token{Name: "x", Scopes: "apps:read", ClientIDs: []uuid.UUID{storetest.ClientID, nobody}})
+		var missing *store.NotFoundError
+		if !errors.As(err, &missing) || missing.Kind != store.KindClient || missing.ID != nobody {
+			t.Errorf("%v", err)
+		}
+		if after := dump(t, url, "tokens", "token_clients"); after != before {
+			t.Errorf("written:\n%s", after)
+		}
+	})
+}
+
+func TestListTokens(t *testing.T) {
+	each(t, func(t *testing.T, _ string, s *store.Store) {
+		first, _ := newToken(t, s, nil)
+		second, _ := newToken(t, s, func(token *store.Token) {
+			token.ClientIDs = []uuid.UUID{storetest.OtherClientID, storetest.ClientID}
+		})
+		if err := s.RevokeToken(t.Context(), second.ID); err != nil {
+			t.Fatal(err)
+		}
+		tokens, err := s.ListTokens(t.Context())
+		if err != nil || len(tokens) != 2 {
+			t.Fatalf("%+v, %v", tokens, err)
+		}
+		for _, token := range tokens {
+			if (token.RevokedAt != nil) != (token.ID == second.ID) || (len(token.ClientIDs) == 1) != (token.ID == first.ID) {
+				t.Errorf("%+v", token)
+			}
+		}
+	})
+}
