@@ -24,6 +24,7 @@ import (
 
 // Defines values for ErrorCode.
 const (
+	ErrorCodeConflict             ErrorCode = "conflict"
 	ErrorCodeForbidden            ErrorCode = "forbidden"
 	ErrorCodeInternalError        ErrorCode = "internal_error"
 	ErrorCodeInvalidRequest       ErrorCode = "invalid_request"
@@ -40,6 +41,8 @@ const (
 // Valid indicates whether the value is a known member of the ErrorCode enum.
 func (e ErrorCode) Valid() bool {
 	switch e {
+	case ErrorCodeConflict:
+		return true
 	case ErrorCodeForbidden:
 		return true
 	case ErrorCodeInternalError:
@@ -67,6 +70,414 @@ func (e ErrorCode) Valid() bool {
 	}
 }
 
+// Defines values for AppChangeField.
+const (
+	AppChangeFieldApp          AppChangeField = "app"
+	AppChangeFieldIsApproved   AppChangeField = "is_approved"
+	AppChangeFieldIsFavorite   AppChangeField = "is_favorite"
+	AppChangeFieldLicenseCount AppChangeField = "license_count"
+)
+
+// Valid indicates whether the value is a known member of the AppChangeField enum.
+func (e AppChangeField) Valid() bool {
+	switch e {
+	case AppChangeFieldApp:
+		return true
+	case AppChangeFieldIsApproved:
+		return true
+	case AppChangeFieldIsFavorite:
+		return true
+	case AppChangeFieldLicenseCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ClientStatus.
+const (
+	ClientStatusActive    ClientStatus = "active"
+	ClientStatusSuspended ClientStatus = "suspended"
+)
+
+// Valid indicates whether the value is a known member of the ClientStatus enum.
+func (e ClientStatus) Valid() bool {
+	switch e {
+	case ClientStatusActive:
+		return true
+	case ClientStatusSuspended:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SortByAlias.
+const (
+	SortByAliasAlias     SortByAlias = "alias"
+	SortByAliasCreatedAt SortByAlias = "created_at"
+)
+
+// Valid indicates whether the value is a known member of the SortByAlias enum.
+func (e SortByAlias) Valid() bool {
+	switch e {
+	case SortByAliasAlias:
+		return true
+	case SortByAliasCreatedAt:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SortByApp.
+const (
+	SortByAppCanonicalName SortByApp = "canonical_name"
+	SortByAppCreatedAt     SortByApp = "created_at"
+	SortByAppUpdatedAt     SortByApp = "updated_at"
+)
+
+// Valid indicates whether the value is a known member of the SortByApp enum.
+func (e SortByApp) Valid() bool {
+	switch e {
+	case SortByAppCanonicalName:
+		return true
+	case SortByAppCreatedAt:
+		return true
+	case SortByAppUpdatedAt:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SortByClient.
+const (
+	SortByClientCreatedAt SortByClient = "created_at"
+	SortByClientName      SortByClient = "name"
+	SortByClientUpdatedAt SortByClient = "updated_at"
+)
+
+// Valid indicates whether the value is a known member of the SortByClient enum.
+func (e SortByClient) Valid() bool {
+	switch e {
+	case SortByClientCreatedAt:
+		return true
+	case SortByClientName:
+		return true
+	case SortByClientUpdatedAt:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SortByName.
+const (
+	SortByNameName SortByName = "name"
+)
+
+// Valid indicates whether the value is a known member of the SortByName enum.
+func (e SortByName) Valid() bool {
+	switch e {
+	case SortByNameName:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SortByPattern.
+const (
+	SortByPatternCreatedAt SortByPattern = "created_at"
+	SortByPatternPattern   SortByPattern = "pattern"
+)
+
+// Valid indicates whether the value is a known member of the SortByPattern enum.
+func (e SortByPattern) Valid() bool {
+	switch e {
+	case SortByPatternCreatedAt:
+		return true
+	case SortByPatternPattern:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SortOrder.
+const (
+	SortOrderAsc  SortOrder = "asc"
+	SortOrderDesc SortOrder = "desc"
+)
+
+// Valid indicates whether the value is a known member of the SortOrder enum.
+func (e SortOrder) Valid() bool {
+	switch e {
+	case SortOrderAsc:
+		return true
+	case SortOrderDesc:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListCatalogAppsParamsSortBy.
+const (
+	ListCatalogAppsParamsSortByCanonicalName ListCatalogAppsParamsSortBy = "canonical_name"
+	ListCatalogAppsParamsSortByCreatedAt     ListCatalogAppsParamsSortBy = "created_at"
+	ListCatalogAppsParamsSortByUpdatedAt     ListCatalogAppsParamsSortBy = "updated_at"
+)
+
+// Valid indicates whether the value is a known member of the ListCatalogAppsParamsSortBy enum.
+func (e ListCatalogAppsParamsSortBy) Valid() bool {
+	switch e {
+	case ListCatalogAppsParamsSortByCanonicalName:
+		return true
+	case ListCatalogAppsParamsSortByCreatedAt:
+		return true
+	case ListCatalogAppsParamsSortByUpdatedAt:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListCatalogAppsParamsSortOrder.
+const (
+	ListCatalogAppsParamsSortOrderAsc  ListCatalogAppsParamsSortOrder = "asc"
+	ListCatalogAppsParamsSortOrderDesc ListCatalogAppsParamsSortOrder = "desc"
+)
+
+// Valid indicates whether the value is a known member of the ListCatalogAppsParamsSortOrder enum.
+func (e ListCatalogAppsParamsSortOrder) Valid() bool {
+	switch e {
+	case ListCatalogAppsParamsSortOrderAsc:
+		return true
+	case ListCatalogAppsParamsSortOrderDesc:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListDesktopAliasesParamsSortBy.
+const (
+	ListDesktopAliasesParamsSortByAlias     ListDesktopAliasesParamsSortBy = "alias"
+	ListDesktopAliasesParamsSortByCreatedAt ListDesktopAliasesParamsSortBy = "created_at"
+)
+
+// Valid indicates whether the value is a known member of the ListDesktopAliasesParamsSortBy enum.
+func (e ListDesktopAliasesParamsSortBy) Valid() bool {
+	switch e {
+	case ListDesktopAliasesParamsSortByAlias:
+		return true
+	case ListDesktopAliasesParamsSortByCreatedAt:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListDesktopAliasesParamsSortOrder.
+const (
+	ListDesktopAliasesParamsSortOrderAsc  ListDesktopAliasesParamsSortOrder = "asc"
+	ListDesktopAliasesParamsSortOrderDesc ListDesktopAliasesParamsSortOrder = "desc"
+)
+
+// Valid indicates whether the value is a known member of the ListDesktopAliasesParamsSortOrder enum.
+func (e ListDesktopAliasesParamsSortOrder) Valid() bool {
+	switch e {
+	case ListDesktopAliasesParamsSortOrderAsc:
+		return true
+	case ListDesktopAliasesParamsSortOrderDesc:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListURLPatternsParamsSortBy.
+const (
+	ListURLPatternsParamsSortByCreatedAt ListURLPatternsParamsSortBy = "created_at"
+	ListURLPatternsParamsSortByPattern   ListURLPatternsParamsSortBy = "pattern"
+)
+
+// Valid indicates whether the value is a known member of the ListURLPatternsParamsSortBy enum.
+func (e ListURLPatternsParamsSortBy) Valid() bool {
+	switch e {
+	case ListURLPatternsParamsSortByCreatedAt:
+		return true
+	case ListURLPatternsParamsSortByPattern:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListURLPatternsParamsSortOrder.
+const (
+	ListURLPatternsParamsSortOrderAsc  ListURLPatternsParamsSortOrder = "asc"
+	ListURLPatternsParamsSortOrderDesc ListURLPatternsParamsSortOrder = "desc"
+)
+
+// Valid indicates whether the value is a known member of the ListURLPatternsParamsSortOrder enum.
+func (e ListURLPatternsParamsSortOrder) Valid() bool {
+	switch e {
+	case ListURLPatternsParamsSortOrderAsc:
+		return true
+	case ListURLPatternsParamsSortOrderDesc:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListCatalogCategoriesParamsSortBy.
+const (
+	ListCatalogCategoriesParamsSortByName ListCatalogCategoriesParamsSortBy = "name"
+)
+
+// Valid indicates whether the value is a known member of the ListCatalogCategoriesParamsSortBy enum.
+func (e ListCatalogCategoriesParamsSortBy) Valid() bool {
+	switch e {
+	case ListCatalogCategoriesParamsSortByName:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListCatalogCategoriesParamsSortOrder.
+const (
+	ListCatalogCategoriesParamsSortOrderAsc  ListCatalogCategoriesParamsSortOrder = "asc"
+	ListCatalogCategoriesParamsSortOrderDesc ListCatalogCategoriesParamsSortOrder = "desc"
+)
+
+// Valid indicates whether the value is a known member of the ListCatalogCategoriesParamsSortOrder enum.
+func (e ListCatalogCategoriesParamsSortOrder) Valid() bool {
+	switch e {
+	case ListCatalogCategoriesParamsSortOrderAsc:
+		return true
+	case ListCatalogCategoriesParamsSortOrderDesc:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListCatalogVendorsParamsSortBy.
+const (
+	ListCatalogVendorsParamsSortByName ListCatalogVendorsParamsSortBy = "name"
+)
+
+// Valid indicates whether the value is a known member of the ListCatalogVendorsParamsSortBy enum.
+func (e ListCatalogVendorsParamsSortBy) Valid() bool {
+	switch e {
+	case ListCatalogVendorsParamsSortByName:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListCatalogVendorsParamsSortOrder.
+const (
+	ListCatalogVendorsParamsSortOrderAsc  ListCatalogVendorsParamsSortOrder = "asc"
+	ListCatalogVendorsParamsSortOrderDesc ListCatalogVendorsParamsSortOrder = "desc"
+)
+
+// Valid indicates whether the value is a known member of the ListCatalogVendorsParamsSortOrder enum.
+func (e ListCatalogVendorsParamsSortOrder) Valid() bool {
+	switch e {
+	case ListCatalogVendorsParamsSortOrderAsc:
+		return true
+	case ListCatalogVendorsParamsSortOrderDesc:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListClientsParamsSortBy.
+const (
+	ListClientsParamsSortByCreatedAt ListClientsParamsSortBy = "created_at"
+	ListClientsParamsSortByName      ListClientsParamsSortBy = "name"
+	ListClientsParamsSortByUpdatedAt ListClientsParamsSortBy = "updated_at"
+)
+
+// Valid indicates whether the value is a known member of the ListClientsParamsSortBy enum.
+func (e ListClientsParamsSortBy) Valid() bool {
+	switch e {
+	case ListClientsParamsSortByCreatedAt:
+		return true
+	case ListClientsParamsSortByName:
+		return true
+	case ListClientsParamsSortByUpdatedAt:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListClientsParamsSortOrder.
+const (
+	ListClientsParamsSortOrderAsc  ListClientsParamsSortOrder = "asc"
+	ListClientsParamsSortOrderDesc ListClientsParamsSortOrder = "desc"
+)
+
+// Valid indicates whether the value is a known member of the ListClientsParamsSortOrder enum.
+func (e ListClientsParamsSortOrder) Valid() bool {
+	switch e {
+	case ListClientsParamsSortOrderAsc:
+		return true
+	case ListClientsParamsSortOrderDesc:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListAppsParamsSortBy.
+const (
+	ListAppsParamsSortByCanonicalName ListAppsParamsSortBy = "canonical_name"
+	ListAppsParamsSortByCreatedAt     ListAppsParamsSortBy = "created_at"
+	ListAppsParamsSortByUpdatedAt     ListAppsParamsSortBy = "updated_at"
+)
+
+// Valid indicates whether the value is a known member of the ListAppsParamsSortBy enum.
+func (e ListAppsParamsSortBy) Valid() bool {
+	switch e {
+	case ListAppsParamsSortByCanonicalName:
+		return true
+	case ListAppsParamsSortByCreatedAt:
+		return true
+	case ListAppsParamsSortByUpdatedAt:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListAppsParamsSortOrder.
+const (
+	ListAppsParamsSortOrderAsc  ListAppsParamsSortOrder = "asc"
+	ListAppsParamsSortOrderDesc ListAppsParamsSortOrder = "desc"
+)
+
+// Valid indicates whether the value is a known member of the ListAppsParamsSortOrder enum.
+func (e ListAppsParamsSortOrder) Valid() bool {
+	switch e {
+	case ListAppsParamsSortOrderAsc:
+		return true
+	case ListAppsParamsSortOrderDesc:
+		return true
+	default:
+		return false
+	}
+}
+
 // ErrorCode What kind of error it is. One code stands for one status.
 type ErrorCode string
 
@@ -84,8 +495,26 @@ type ErrorDetails struct {
 	// ClientID The client that was not found.
 	ClientID *UUID `json:"client_id,omitempty"`
 
-	// AppID The app that was not found.
+	// AppID The app that was not found, or that the client has already.
 	AppID *UUID `json:"app_id,omitempty"`
+
+	// CatalogAppID The catalog app that was not found.
+	CatalogAppID *UUID `json:"catalog_app_id,omitempty"`
+
+	// VendorID The vendor that was not found.
+	VendorID *UUID `json:"vendor_id,omitempty"`
+
+	// CategoryID The category that was not found.
+	CategoryID *UUID `json:"category_id,omitempty"`
+}
+
+// Actor Who made a change.
+type Actor struct {
+	// ID The token.
+	ID UUID `json:"id"`
+
+	// Name The token's name.
+	Name string `json:"name"`
 }
 
 // App An app of one client organization.
@@ -112,6 +541,78 @@ type App struct {
 	UpdatedAt Timestamp `json:"updated_at"`
 }
 
+// AppChange One field of an app that somebody changed.
+type AppChange struct {
+	// ID Unique identifier for the change
+	ID UUID `json:"id"`
+
+	// Field The field, or `app` when the app was added or removed.
+	Field AppChangeField `json:"field"`
+
+	// OldValue The value before. For `app`, the id of the catalog app that was removed.
+	OldValue *ChangeValue `json:"old_value"`
+
+	// NewValue The value after. For `app`, the id of the catalog app that was added.
+	NewValue *ChangeValue `json:"new_value"`
+
+	// Actor Who made a change.
+	Actor Actor `json:"actor"`
+
+	// RequestID The `X-Request-Id` of the request that made the change.
+	RequestID string `json:"request_id"`
+
+	// ChangedAt When the change was made.
+	ChangedAt Timestamp `json:"changed_at"`
+}
+
+// AppChangeField The field, or `app` when the app was added or removed.
+type AppChangeField string
+
+// AppChangeList One page of a list.
+type AppChangeList struct {
+	// Data The rows of this page, in order.
+	Data []AppChange `json:"data"`
+
+	// TotalCount How many rows match the filters, on all pages.
+	TotalCount int64 `json:"total_count"`
+
+	// NextCursor Where the next page begins, or `null` on the last page.
+	NextCursor *string `json:"next_cursor"`
+}
+
+// AppCreate A catalog app to give to a client.
+type AppCreate struct {
+	// CatalogAppID Unique identifier for the catalog app
+	CatalogAppID UUID `json:"catalog_app_id"`
+
+	// IsFavorite Mark app as favorite (true) or unfavorite (false)
+	IsFavorite *bool `json:"is_favorite,omitempty"`
+
+	// IsApproved Mark app as approved (true) or unapproved (false)
+	IsApproved *bool `json:"is_approved,omitempty"`
+
+	// LicenseCount Tracked license count, or null when licenses are not tracked.
+	LicenseCount nullable.Nullable[int32] `json:"license_count,omitempty"`
+}
+
+// AppIDs The apps of a bulk operation.
+type AppIDs struct {
+	// AppIds The apps of the client, in the order in which the result names them.
+	AppIds []UUID `json:"app_ids"`
+}
+
+// AppList One page of a list.
+type AppList struct {
+	// Data The rows of this page, in order.
+	Data []App `json:"data"`
+
+	// TotalCount How many rows match the filters, on all pages.
+	TotalCount int64 `json:"total_count"`
+
+	// NextCursor Where the next page begins, or `null` on the last page.
+	NextCursor *string `json:"next_cursor"`
+}
+
 // AppPatch All fields are optional. Only include fields you want to change.
 //
 // Example: {"is_approved":true,"is_favorite":true,"license_count":50}
@@ -124,6 +625,29 @@ type AppPatch struct {
 
 	// LicenseCount Update tracked license count. Set to null to clear. `50`, `50.0` and `5e1` are the same integer.
 	LicenseCount nullable.Nullable[int32] `json:"license_count,omitempty"`
+}
+
+// AppType A short lower-case word such as `desktop`, `browser` or `web`.
+//
+// Example: desktop
+type AppType = string
+
+// BulkFailure An app that a bulk operation could not change.
+type BulkFailure struct {
+	// ID The app.
+	ID UUID `json:"id"`
+
+	// Error Why not.
+	Error string `json:"error"`
+}
+
+// BulkResult What became of each app.
+type BulkResult struct {
+	// Succeeded The apps that are in the wanted state now.
+	Succeeded []UUID `json:"succeeded"`
+
+	// Failed The apps that are not, each with the reason.
+	Failed []BulkFailure `json:"failed"`
 }
 
 // CatalogApp A known app of the shared catalog.
@@ -144,7 +668,7 @@ type CatalogApp struct {
 	Logo *string `json:"logo"`
 
 	// Type A short lower-case word such as `desktop`, `browser` or `web`.
-	Type *string `json:"type"`
+	Type *AppType `json:"type"`
 
 	// Vendor Who makes the app.
 	Vendor *CatalogVendor `json:"vendor"`
@@ -159,6 +683,66 @@ type CatalogApp struct {
 	UpdatedAt Timestamp `json:"updated_at"`
 }
 
+// CatalogAppCreate A new app of the catalog.
+type CatalogAppCreate struct {
+	// CanonicalName The name that the app is known by. Unique without regard to case.
+	CanonicalName string `json:"canonical_name"`
+
+	// Description What the app is, in a sentence.
+	Description nullable.Nullable[string] `json:"description,omitempty"`
+
+	// DisplayColour The brand's colour.
+	DisplayColour nullable.Nullable[string] `json:"display_colour,omitempty"`
+
+	// Logo URL of the logo.
+	Logo nullable.Nullable[string] `json:"logo,omitempty"`
+
+	// Type A short lower-case word such as `desktop`, `browser` or `web`.
+	Type nullable.Nullable[string] `json:"type,omitempty"`
+
+	// VendorID Who makes the app.
+	VendorID nullable.Nullable[UUID] `json:"vendor_id,omitempty"`
+
+	// CategoryIds What the app is for, as a whole set. An id given twice counts once.
+	CategoryIds *[]UUID `json:"category_ids,omitempty"`
+}
+
+// CatalogAppList One page of a list.
+type CatalogAppList struct {
+	// Data The rows of this page, in order.
+	Data []CatalogApp `json:"data"`
+
+	// TotalCount How many rows match the filters, on all pages.
+	TotalCount int64 `json:"total_count"`
+
+	// NextCursor Where the next page begins, or `null` on the last page.
+	NextCursor *string `json:"next_cursor"`
+}
+
+// CatalogAppPatch All fields are optional. Only include fields you want to change.
+type CatalogAppPatch struct {
+	// CanonicalName The name that the app is known by. Unique without regard to case.
+	CanonicalName *string `json:"canonical_name,omitempty"`
+
+	// Description What the app is, in a sentence.
+	Description nullable.Nullable[string] `json:"description,omitempty"`
+
+	// DisplayColour The brand's colour.
+	DisplayColour nullable.Nullable[string] `json:"display_colour,omitempty"`
+
+	// Logo URL of the logo.
+	Logo nullable.Nullable[string] `json:"logo,omitempty"`
+
+	// Type A short lower-case word such as `desktop`, `browser` or `web`.
+	Type nullable.Nullable[string] `json:"type,omitempty"`
+
+	// VendorID Who makes the app.
+	VendorID nullable.Nullable[UUID] `json:"vendor_id,omitempty"`
+
+	// CategoryIds What the app is for, as a whole set. An id given twice counts once.
+	CategoryIds *[]UUID `json:"category_ids,omitempty"`
+}
+
 // CatalogCategory What an app is for.
 type CatalogCategory struct {
 	// ID Unique identifier for the category
@@ -166,6 +750,42 @@ type CatalogCategory struct {
 
 	// Name The category's name.
 	Name string `json:"name"`
+}
+
+// CatalogCategoryCreate A new category.
+type CatalogCategoryCreate struct {
+	// Name The category's name. Unique without regard to case.
+	Name string `json:"name"`
+}
+
+// CatalogCategoryList One page of a list.
+type CatalogCategoryList struct {
+	// Data The rows of this page, in order.
+	Data []CatalogCategory `json:"data"`
+
+	// TotalCount How many rows match the filters, on all pages.
+	TotalCount int64 `json:"total_count"`
+
+	// NextCursor Where the next page begins, or `null` on the last page.
+	NextCursor *string `json:"next_cursor"`
+}
+
+// CatalogCategoryPatch All fields are optional. Only include fields you want to change.
+type CatalogCategoryPatch struct {
+	// Name The category's name. Unique without regard to case.
+	Name *string `json:"name,omitempty"`
+}
+
+// CatalogSummary How much the catalog holds.
+type CatalogSummary struct {
+	// Apps Catalog apps.
+	Apps int32 `json:"apps"`
+
+	// Vendors Vendors.
+	Vendors int32 `json:"vendors"`
+
+	// Categories Categories.
+	Categories int32 `json:"categories"`
 }
 
 // CatalogVendor Who makes an app.
@@ -178,6 +798,111 @@ type CatalogVendor struct {
 
 	// URL The vendor's website.
 	URL *string `json:"url"`
+}
+
+// CatalogVendorCreate A new vendor.
+type CatalogVendorCreate struct {
+	// Name The vendor's name. Unique without regard to case.
+	Name string `json:"name"`
+
+	// URL The vendor's website.
+	URL nullable.Nullable[string] `json:"url,omitempty"`
+}
+
+// CatalogVendorList One page of a list.
+type CatalogVendorList struct {
+	// Data The rows of this page, in order.
+	Data []CatalogVendor `json:"data"`
+
+	// TotalCount How many rows match the filters, on all pages.
+	TotalCount int64 `json:"total_count"`
+
+	// NextCursor Where the next page begins, or `null` on the last page.
+	NextCursor *string `json:"next_cursor"`
+}
+
+// CatalogVendorPatch All fields are optional. Only include fields you want to change.
+type CatalogVendorPatch struct {
+	// Name The vendor's name. Unique without regard to case.
+	Name *string `json:"name,omitempty"`
+
+	// URL The vendor's website.
+	URL nullable.Nullable[string] `json:"url,omitempty"`
+}
+
+// ChangeValue A boolean, an integer or an id, as the field has it.
+type ChangeValue = json.RawMessage
+
+// Client A client organization.
+type Client struct {
+	// ID Unique identifier for the client organization
+	ID UUID `json:"id"`
+
+	// Name The client's name.
+	Name string `json:"name"`
+
+	// Status Whether the provider serves the client at present.
+	Status ClientStatus `json:"status"`
+
+	// CreatedAt System-managed timestamp
+	CreatedAt Timestamp `json:"created_at"`
+
+	// UpdatedAt System-managed timestamp
+	UpdatedAt Timestamp `json:"updated_at"`
+}
+
+// ClientStatus Whether the provider serves the client at present.
+type ClientStatus string
+
+// ClientCreate A new client.
+type ClientCreate struct {
+	// Name The client's name.
+	Name string `json:"name"`
+}
+
+// ClientList One page of a list.
+type ClientList struct {
+	// Data The rows of this page, in order.
+	Data []Client `json:"data"`
+
+	// TotalCount How many rows match the filters, on all pages.
+	TotalCount int64 `json:"total_count"`
+
+	// NextCursor Where the next page begins, or `null` on the last page.
+	NextCursor *string `json:"next_cursor"`
+}
+
+// ClientPatch All fields are optional. Only include fields you want to change.
+type ClientPatch struct {
+	// Name The client's name.
+	Name *string `json:"name,omitempty"`
+}
+
+// DesktopAlias A name under which a desktop program is installed.
+type DesktopAlias struct {
+	// ID Unique identifier
+	ID UUID `json:"id"`
+
+	// Alias The text.
+	Alias string `json:"alias"`
+}
+
+// DesktopAliasList One page of a list.
+type DesktopAliasList struct {
+	// Data The rows of this page, in order.
+	Data []DesktopAlias `json:"data"`
+
+	// TotalCount How many rows match the filters, on all pages.
+	TotalCount int64 `json:"total_count"`
+
+	// NextCursor Where the next page begins, or `null` on the last page.
+	NextCursor *string `json:"next_cursor"`
+}
+
+// DesktopAliasesReplace The desktop aliases that an app shall have.
+type DesktopAliasesReplace struct {
+	// Aliases The whole set.
+	Aliases []string `json:"aliases"`
 }
 
 // EntityTags `*`, or one or more entity tags separated by commas.
@@ -225,15 +950,60 @@ type Timestamp = string
 // Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
 type UUID = openapi_types.UUID
 
+// URLPattern A pattern of URLs by which an app is recognized.
+type URLPattern struct {
+	// ID Unique identifier
+	ID UUID `json:"id"`
+
+	// Pattern The text.
+	Pattern string `json:"pattern"`
+}
+
+// URLPatternList One page of a list.
+type URLPatternList struct {
+	// Data The rows of this page, in order.
+	Data []URLPattern `json:"data"`
+
+	// TotalCount How many rows match the filters, on all pages.
+	TotalCount int64 `json:"total_count"`
+
+	// NextCursor Where the next page begins, or `null` on the last page.
+	NextCursor *string `json:"next_cursor"`
+}
+
+// URLPatternsReplace The URL patterns that an app shall have.
+type URLPatternsReplace struct {
+	// Patterns The whole set.
+	Patterns []string `json:"patterns"`
+}
+
 // AppID 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
 //
 // Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
 type AppID = UUID
 
+// CatalogAppID 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+//
+// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
+type CatalogAppID = UUID
+
+// CategoryFilter 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+//
+// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
+type CategoryFilter = UUID
+
+// CategoryID 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+//
+// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
+type CategoryID = UUID
+
 // ClientID 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
 //
 // Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
 type ClientID = UUID
+
+// Cursor defines model for Cursor.
+type Cursor = string
 
 // IfMatch `*`, or one or more entity tags separated by commas.
 //
@@ -245,14 +1015,92 @@ type IfMatch = EntityTags
 // Example: "7.9k2fd0"
 type IfNoneMatch = EntityTags
 
+// IsApprovedFilter defines model for IsApprovedFilter.
+type IsApprovedFilter = bool
+
+// IsFavoriteFilter defines model for IsFavoriteFilter.
+type IsFavoriteFilter = bool
+
+// PageSize defines model for PageSize.
+type PageSize = int32
+
+// Query defines model for Query.
+type Query = string
+
+// SortByAlias defines model for SortByAlias.
+type SortByAlias string
+
+// SortByApp defines model for SortByApp.
+type SortByApp string
+
+// SortByClient defines model for SortByClient.
+type SortByClient string
+
+// SortByName defines model for SortByName.
+type SortByName string
+
+// SortByPattern defines model for SortByPattern.
+type SortByPattern string
+
+// SortOrder defines model for SortOrder.
+type SortOrder string
+
+// TypeFilter A short lower-case word such as `desktop`, `browser` or `web`.
+//
+// Example: desktop
+type TypeFilter = AppType
+
+// VendorFilter 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+//
+// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
+type VendorFilter = UUID
+
+// VendorID 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+//
+// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
+type VendorID = UUID
+
+// AppConflict The body of every response that is neither 2xx nor 304.
+type AppConflict = Error
+
+// AppCreated An app of one client organization.
+type AppCreated = App
+
 // AppNotFound The body of every response that is neither 2xx nor 304.
 type AppNotFound = Error
+
+// CatalogAppCreated A known app of the shared catalog.
+type CatalogAppCreated = CatalogApp
+
+// CatalogAppNotFound The body of every response that is neither 2xx nor 304.
+type CatalogAppNotFound = Error
+
+// CatalogCategoryCreated What an app is for.
+type CatalogCategoryCreated = CatalogCategory
+
+// CatalogVendorCreated Who makes an app.
+type CatalogVendorCreated = CatalogVendor
+
+// CategoryNotFound The body of every response that is neither 2xx nor 304.
+type CategoryNotFound = Error
+
+// ClientCreated A client organization.
+type ClientCreated = Client
+
+// ClientNotFound The body of every response that is neither 2xx nor 304.
+type ClientNotFound = Error
 
 // Forbidden The body of every response that is neither 2xx nor 304.
 type Forbidden = Error
 
+// InUse The body of every response that is neither 2xx nor 304.
+type InUse = Error
+
 // InternalError The body of every response that is neither 2xx nor 304.
 type InternalError = Error
+
+// InvalidBody The body of every response that is neither 2xx nor 304.
+type InvalidBody = Error
 
 // InvalidParameter The body of every response that is neither 2xx nor 304.
 type InvalidParameter = Error
@@ -262,6 +1110,9 @@ type InvalidPatch = Error
 
 // MethodNotAllowed The body of every response that is neither 2xx nor 304.
 type MethodNotAllowed = Error
+
+// NameConflict The body of every response that is neither 2xx nor 304.
+type NameConflict = Error
 
 // NotAcceptable The body of every response that is neither 2xx nor 304.
 type NotAcceptable = Error
@@ -278,8 +1129,266 @@ type Unauthorized = Error
 // Unavailable The body of every response that is neither 2xx nor 304.
 type Unavailable = Error
 
+// UnsupportedMediaType The body of every response that is neither 2xx nor 304.
+type UnsupportedMediaType = Error
+
 // UnsupportedPatchType The body of every response that is neither 2xx nor 304.
 type UnsupportedPatchType = Error
+
+// VendorNotFound The body of every response that is neither 2xx nor 304.
+type VendorNotFound = Error
+
+// ListCatalogAppsParams defines parameters for ListCatalogApps.
+type ListCatalogAppsParams struct {
+	// Q A literal part of the name, without regard to case: `%`, `_` and `\` mean themselves.
+	Q *Query `form:"q,omitempty" json:"q,omitempty"`
+
+	// VendorID Only apps of this vendor.
+	VendorID *VendorFilter `form:"vendor_id,omitempty" json:"vendor_id,omitempty"`
+
+	// CategoryID Only apps in this category.
+	CategoryID *CategoryFilter `form:"category_id,omitempty" json:"category_id,omitempty"`
+
+	// Type Only apps of this type.
+	Type *TypeFilter `form:"type,omitempty" json:"type,omitempty"`
+
+	// SortBy What to sort by. The id decides between equals.
+	SortBy *ListCatalogAppsParamsSortBy `form:"sort_by,omitempty" json:"sort_by,omitempty"`
+
+	// SortOrder Ascending or descending.
+	SortOrder *ListCatalogAppsParamsSortOrder `form:"sort_order,omitempty" json:"sort_order,omitempty"`
+
+	// PageSize How many rows a page has at most.
+	PageSize *PageSize `form:"page_size,omitempty" json:"page_size,omitempty"`
+
+	// Cursor `next_cursor` of the page before.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ListCatalogAppsParamsSortBy defines parameters for ListCatalogApps.
+type ListCatalogAppsParamsSortBy string
+
+// ListCatalogAppsParamsSortOrder defines parameters for ListCatalogApps.
+type ListCatalogAppsParamsSortOrder string
+
+// GetCatalogSummaryParams defines parameters for GetCatalogSummary.
+type GetCatalogSummaryParams struct {
+	// IfNoneMatch Answer 304 without a body if the object still has one of these entity tags (RFC 9110, 13.1.2).
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// DeleteCatalogAppParams defines parameters for DeleteCatalogApp.
+type DeleteCatalogAppParams struct {
+	// IfMatch Write only if the object still has one of these entity tags, or with `*` if it exists (RFC 9110, 13.1.1). The
+	// comparison and the write are one atomic step. Weak tags never match.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetCatalogAppParams defines parameters for GetCatalogApp.
+type GetCatalogAppParams struct {
+	// IfNoneMatch Answer 304 without a body if the object still has one of these entity tags (RFC 9110, 13.1.2).
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// UpdateCatalogAppParams defines parameters for UpdateCatalogApp.
+type UpdateCatalogAppParams struct {
+	// IfMatch Write only if the object still has one of these entity tags, or with `*` if it exists (RFC 9110, 13.1.1). The
+	// comparison and the write are one atomic step. Weak tags never match.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// ListDesktopAliasesParams defines parameters for ListDesktopAliases.
+type ListDesktopAliasesParams struct {
+	// Q A literal part of the name, without regard to case: `%`, `_` and `\` mean themselves.
+	Q *Query `form:"q,omitempty" json:"q,omitempty"`
+
+	// SortBy What to sort by. The id decides between equals.
+	SortBy *ListDesktopAliasesParamsSortBy `form:"sort_by,omitempty" json:"sort_by,omitempty"`
+
+	// SortOrder Ascending or descending.
+	SortOrder *ListDesktopAliasesParamsSortOrder `form:"sort_order,omitempty" json:"sort_order,omitempty"`
+
+	// PageSize How many rows a page has at most.
+	PageSize *PageSize `form:"page_size,omitempty" json:"page_size,omitempty"`
+
+	// Cursor `next_cursor` of the page before.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ListDesktopAliasesParamsSortBy defines parameters for ListDesktopAliases.
+type ListDesktopAliasesParamsSortBy string
+
+// ListDesktopAliasesParamsSortOrder defines parameters for ListDesktopAliases.
+type ListDesktopAliasesParamsSortOrder string
+
+// ListURLPatternsParams defines parameters for ListURLPatterns.
+type ListURLPatternsParams struct {
+	// Q A literal part of the name, without regard to case: `%`, `_` and `\` mean themselves.
+	Q *Query `form:"q,omitempty" json:"q,omitempty"`
+
+	// SortBy What to sort by. The id decides between equals.
+	SortBy *ListURLPatternsParamsSortBy `form:"sort_by,omitempty" json:"sort_by,omitempty"`
+
+	// SortOrder Ascending or descending.
+	SortOrder *ListURLPatternsParamsSortOrder `form:"sort_order,omitempty" json:"sort_order,omitempty"`
+
+	// PageSize How many rows a page has at most.
+	PageSize *PageSize `form:"page_size,omitempty" json:"page_size,omitempty"`
+
+	// Cursor `next_cursor` of the page before.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ListURLPatternsParamsSortBy defines parameters for ListURLPatterns.
+type ListURLPatternsParamsSortBy string
+
+// ListURLPatternsParamsSortOrder defines parameters for ListURLPatterns.
+type ListURLPatternsParamsSortOrder string
+
+// ListCatalogCategoriesParams defines parameters for ListCatalogCategories.
+type ListCatalogCategoriesParams struct {
+	// Q A literal part of the name, without regard to case: `%`, `_` and `\` mean themselves.
+	Q *Query `form:"q,omitempty" json:"q,omitempty"`
+
+	// SortBy What to sort by. The id decides between equals.
+	SortBy *ListCatalogCategoriesParamsSortBy `form:"sort_by,omitempty" json:"sort_by,omitempty"`
+
+	// SortOrder Ascending or descending.
+	SortOrder *ListCatalogCategoriesParamsSortOrder `form:"sort_order,omitempty" json:"sort_order,omitempty"`
+
+	// PageSize How many rows a page has at most.
+	PageSize *PageSize `form:"page_size,omitempty" json:"page_size,omitempty"`
+
+	// Cursor `next_cursor` of the page before.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ListCatalogCategoriesParamsSortBy defines parameters for ListCatalogCategories.
+type ListCatalogCategoriesParamsSortBy string
+
+// ListCatalogCategoriesParamsSortOrder defines parameters for ListCatalogCategories.
+type ListCatalogCategoriesParamsSortOrder string
+
+// UpdateCatalogCategoryParams defines parameters for UpdateCatalogCategory.
+type UpdateCatalogCategoryParams struct {
+	// IfMatch Write only if the object still has one of these entity tags, or with `*` if it exists (RFC 9110, 13.1.1). The
+	// comparison and the write are one atomic step. Weak tags never match.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// ListCatalogVendorsParams defines parameters for ListCatalogVendors.
+type ListCatalogVendorsParams struct {
+	// Q A literal part of the name, without regard to case: `%`, `_` and `\` mean themselves.
+	Q *Query `form:"q,omitempty" json:"q,omitempty"`
+
+	// SortBy What to sort by. The id decides between equals.
+	SortBy *ListCatalogVendorsParamsSortBy `form:"sort_by,omitempty" json:"sort_by,omitempty"`
+
+	// SortOrder Ascending or descending.
+	SortOrder *ListCatalogVendorsParamsSortOrder `form:"sort_order,omitempty" json:"sort_order,omitempty"`
+
+	// PageSize How many rows a page has at most.
+	PageSize *PageSize `form:"page_size,omitempty" json:"page_size,omitempty"`
+
+	// Cursor `next_cursor` of the page before.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ListCatalogVendorsParamsSortBy defines parameters for ListCatalogVendors.
+type ListCatalogVendorsParamsSortBy string
+
+// ListCatalogVendorsParamsSortOrder defines parameters for ListCatalogVendors.
+type ListCatalogVendorsParamsSortOrder string
+
+// UpdateCatalogVendorParams defines parameters for UpdateCatalogVendor.
+type UpdateCatalogVendorParams struct {
+	// IfMatch Write only if the object still has one of these entity tags, or with `*` if it exists (RFC 9110, 13.1.1). The
+	// comparison and the write are one atomic step. Weak tags never match.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// ListClientsParams defines parameters for ListClients.
+type ListClientsParams struct {
+	// Q A literal part of the name, without regard to case: `%`, `_` and `\` mean themselves.
+	Q *Query `form:"q,omitempty" json:"q,omitempty"`
+
+	// SortBy What to sort by. The id decides between equals.
+	SortBy *ListClientsParamsSortBy `form:"sort_by,omitempty" json:"sort_by,omitempty"`
+
+	// SortOrder Ascending or descending.
+	SortOrder *ListClientsParamsSortOrder `form:"sort_order,omitempty" json:"sort_order,omitempty"`
+
+	// PageSize How many rows a page has at most.
+	PageSize *PageSize `form:"page_size,omitempty" json:"page_size,omitempty"`
+
+	// Cursor `next_cursor` of the page before.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ListClientsParamsSortBy defines parameters for ListClients.
+type ListClientsParamsSortBy string
+
+// ListClientsParamsSortOrder defines parameters for ListClients.
+type ListClientsParamsSortOrder string
+
+// GetClientParams defines parameters for GetClient.
+type GetClientParams struct {
+	// IfNoneMatch Answer 304 without a body if the object still has one of these entity tags (RFC 9110, 13.1.2).
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// UpdateClientParams defines parameters for UpdateClient.
+type UpdateClientParams struct {
+	// IfMatch Write only if the object still has one of these entity tags, or with `*` if it exists (RFC 9110, 13.1.1). The
+	// comparison and the write are one atomic step. Weak tags never match.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// ListAppsParams defines parameters for ListApps.
+type ListAppsParams struct {
+	// Q A literal part of the name, without regard to case: `%`, `_` and `\` mean themselves.
+	Q *Query `form:"q,omitempty" json:"q,omitempty"`
+
+	// CategoryID Only apps in this category.
+	CategoryID *CategoryFilter `form:"category_id,omitempty" json:"category_id,omitempty"`
+
+	// VendorID Only apps of this vendor.
+	VendorID *VendorFilter `form:"vendor_id,omitempty" json:"vendor_id,omitempty"`
+
+	// Type Only apps of this type.
+	Type *TypeFilter `form:"type,omitempty" json:"type,omitempty"`
+
+	// IsFavorite Only apps that are favorites, or only those that are not.
+	IsFavorite *IsFavoriteFilter `form:"is_favorite,omitempty" json:"is_favorite,omitempty"`
+
+	// IsApproved Only apps that are approved, or only those that are not.
+	IsApproved *IsApprovedFilter `form:"is_approved,omitempty" json:"is_approved,omitempty"`
+
+	// SortBy What to sort by. The id decides between equals.
+	SortBy *ListAppsParamsSortBy `form:"sort_by,omitempty" json:"sort_by,omitempty"`
+
+	// SortOrder Ascending or descending.
+	SortOrder *ListAppsParamsSortOrder `form:"sort_order,omitempty" json:"sort_order,omitempty"`
+
+	// PageSize How many rows a page has at most.
+	PageSize *PageSize `form:"page_size,omitempty" json:"page_size,omitempty"`
+
+	// Cursor `next_cursor` of the page before.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ListAppsParamsSortBy defines parameters for ListApps.
+type ListAppsParamsSortBy string
+
+// ListAppsParamsSortOrder defines parameters for ListApps.
+type ListAppsParamsSortOrder string
+
+// RemoveAppParams defines parameters for RemoveApp.
+type RemoveAppParams struct {
+	// IfMatch Write only if the object still has one of these entity tags, or with `*` if it exists (RFC 9110, 13.1.1). The
+	// comparison and the write are one atomic step. Weak tags never match.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
 
 // GetAppParams defines parameters for GetApp.
 type GetAppParams struct {
@@ -294,6 +1403,77 @@ type UpdateAppParams struct {
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
+// ListAppChangesParams defines parameters for ListAppChanges.
+type ListAppChangesParams struct {
+	// PageSize How many rows a page has at most.
+	PageSize *PageSize `form:"page_size,omitempty" json:"page_size,omitempty"`
+
+	// Cursor `next_cursor` of the page before.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// CreateCatalogAppJSONRequestBody defines body for CreateCatalogApp for application/json ContentType.
+type CreateCatalogAppJSONRequestBody = CatalogAppCreate
+
+// UpdateCatalogAppJSONRequestBody defines body for UpdateCatalogApp for application/json ContentType.
+type UpdateCatalogAppJSONRequestBody = CatalogAppPatch
+
+// UpdateCatalogAppApplicationMergePatchPlusJSONRequestBody defines body for UpdateCatalogApp for application/merge-patch+json ContentType.
+type UpdateCatalogAppApplicationMergePatchPlusJSONRequestBody = CatalogAppPatch
+
+// ReplaceDesktopAliasesJSONRequestBody defines body for ReplaceDesktopAliases for application/json ContentType.
+type ReplaceDesktopAliasesJSONRequestBody = DesktopAliasesReplace
+
+// ReplaceURLPatternsJSONRequestBody defines body for ReplaceURLPatterns for application/json ContentType.
+type ReplaceURLPatternsJSONRequestBody = URLPatternsReplace
+
+// CreateCatalogCategoryJSONRequestBody defines body for CreateCatalogCategory for application/json ContentType.
+type CreateCatalogCategoryJSONRequestBody = CatalogCategoryCreate
+
+// UpdateCatalogCategoryJSONRequestBody defines body for UpdateCatalogCategory for application/json ContentType.
+type UpdateCatalogCategoryJSONRequestBody = CatalogCategoryPatch
+
+// UpdateCatalogCategoryApplicationMergePatchPlusJSONRequestBody defines body for UpdateCatalogCategory for application/merge-patch+json ContentType.
+type UpdateCatalogCategoryApplicationMergePatchPlusJSONRequestBody = CatalogCategoryPatch
+
+// CreateCatalogVendorJSONRequestBody defines body for CreateCatalogVendor for application/json ContentType.
+type CreateCatalogVendorJSONRequestBody = CatalogVendorCreate
+
+// UpdateCatalogVendorJSONRequestBody defines body for UpdateCatalogVendor for application/json ContentType.
+type UpdateCatalogVendorJSONRequestBody = CatalogVendorPatch
+
+// UpdateCatalogVendorApplicationMergePatchPlusJSONRequestBody defines body for UpdateCatalogVendor for application/merge-patch+json ContentType.
+type UpdateCatalogVendorApplicationMergePatchPlusJSONRequestBody = CatalogVendorPatch
+
+// CreateClientJSONRequestBody defines body for CreateClient for application/json ContentType.
+type CreateClientJSONRequestBody = ClientCreate
+
+// UpdateClientJSONRequestBody defines body for UpdateClient for application/json ContentType.
+type UpdateClientJSONRequestBody = ClientPatch
+
+// UpdateClientApplicationMergePatchPlusJSONRequestBody defines body for UpdateClient for application/merge-patch+json ContentType.
+type UpdateClientApplicationMergePatchPlusJSONRequestBody = ClientPatch
+
+// AddAppJSONRequestBody defines body for AddApp for application/json ContentType.
+type AddAppJSONRequestBody = AppCreate
+
+// ApproveAppsJSONRequestBody defines body for ApproveApps for application/json ContentType.
+type ApproveAppsJSONRequestBody = AppIDs
+
+// RejectAppsJSONRequestBody defines body for RejectApps for application/json ContentType.
+type RejectAppsJSONRequestBody = AppIDs
+
+// RemoveAppApprovalsJSONRequestBody defines body for RemoveAppApprovals for application/json ContentType.
+//
+// Deprecated: this type has been marked as deprecated upstream, but no `x-deprecated-reason` was set
+type RemoveAppApprovalsJSONRequestBody = AppIDs
+
+// AddFavoritesJSONRequestBody defines body for AddFavorites for application/json ContentType.
+type AddFavoritesJSONRequestBody = AppIDs
+
+// RemoveFavoritesJSONRequestBody defines body for RemoveFavorites for application/json ContentType.
+type RemoveFavoritesJSONRequestBody = AppIDs
+
 // UpdateAppJSONRequestBody defines body for UpdateApp for application/json ContentType.
 type UpdateAppJSONRequestBody = AppPatch
 
@@ -302,17 +1482,994 @@ type UpdateAppApplicationMergePatchPlusJSONRequestBody = AppPatch
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
+	// ListCatalogApps List Catalog Apps
+	// (GET /catalog-apps)
+	ListCatalogApps(ctx echo.Context, params ListCatalogAppsParams) error
+	// CreateCatalogApp Create Catalog App
+	// (POST /catalog-apps)
+	CreateCatalogApp(ctx echo.Context) error
+	// GetCatalogSummary Get Catalog Summary
+	// (GET /catalog-apps/summary)
+	GetCatalogSummary(ctx echo.Context, params GetCatalogSummaryParams) error
+	// DeleteCatalogApp Delete Catalog App
+	// (DELETE /catalog-apps/{catalog_app_id})
+	DeleteCatalogApp(ctx echo.Context, catalogAppID CatalogAppID, params DeleteCatalogAppParams) error
+	// GetCatalogApp Get Catalog App
+	// (GET /catalog-apps/{catalog_app_id})
+	GetCatalogApp(ctx echo.Context, catalogAppID CatalogAppID, params GetCatalogAppParams) error
+	// UpdateCatalogApp Update Catalog App
+	// (PATCH /catalog-apps/{catalog_app_id})
+	UpdateCatalogApp(ctx echo.Context, catalogAppID CatalogAppID, params UpdateCatalogAppParams) error
+	// ListDesktopAliases List Desktop Aliases
+	// (GET /catalog-apps/{catalog_app_id}/desktop-aliases)
+	ListDesktopAliases(ctx echo.Context, catalogAppID CatalogAppID, params ListDesktopAliasesParams) error
+	// ReplaceDesktopAliases Replace Desktop Aliases
+	// (PUT /catalog-apps/{catalog_app_id}/desktop-aliases)
+	ReplaceDesktopAliases(ctx echo.Context, catalogAppID CatalogAppID) error
+	// ListURLPatterns List URL Patterns
+	// (GET /catalog-apps/{catalog_app_id}/url-patterns)
+	ListURLPatterns(ctx echo.Context, catalogAppID CatalogAppID, params ListURLPatternsParams) error
+	// ReplaceURLPatterns Replace URL Patterns
+	// (PUT /catalog-apps/{catalog_app_id}/url-patterns)
+	ReplaceURLPatterns(ctx echo.Context, catalogAppID CatalogAppID) error
+	// ListCatalogCategories List Catalog Categories
+	// (GET /catalog-categories)
+	ListCatalogCategories(ctx echo.Context, params ListCatalogCategoriesParams) error
+	// CreateCatalogCategory Create Catalog Category
+	// (POST /catalog-categories)
+	CreateCatalogCategory(ctx echo.Context) error
+	// UpdateCatalogCategory Update Catalog Category
+	// (PATCH /catalog-categories/{category_id})
+	UpdateCatalogCategory(ctx echo.Context, categoryID CategoryID, params UpdateCatalogCategoryParams) error
+	// ListCatalogVendors List Catalog Vendors
+	// (GET /catalog-vendors)
+	ListCatalogVendors(ctx echo.Context, params ListCatalogVendorsParams) error
+	// CreateCatalogVendor Create Catalog Vendor
+	// (POST /catalog-vendors)
+	CreateCatalogVendor(ctx echo.Context) error
+	// UpdateCatalogVendor Update Catalog Vendor
+	// (PATCH /catalog-vendors/{vendor_id})
+	UpdateCatalogVendor(ctx echo.Context, vendorID VendorID, params UpdateCatalogVendorParams) error
+	// ListClients List Clients
+	// (GET /clients)
+	ListClients(ctx echo.Context, params ListClientsParams) error
+	// CreateClient Create Client
+	// (POST /clients)
+	CreateClient(ctx echo.Context) error
+	// GetClient Get Client
+	// (GET /clients/{client_id})
+	GetClient(ctx echo.Context, clientID ClientID, params GetClientParams) error
+	// UpdateClient Update Client
+	// (PATCH /clients/{client_id})
+	UpdateClient(ctx echo.Context, clientID ClientID, params UpdateClientParams) error
+	// ListApps List Apps
+	// (GET /clients/{client_id}/apps)
+	ListApps(ctx echo.Context, clientID ClientID, params ListAppsParams) error
+	// AddApp Add App
+	// (POST /clients/{client_id}/apps)
+	AddApp(ctx echo.Context, clientID ClientID) error
+	// ApproveApps Approve Apps
+	// (POST /clients/{client_id}/apps/approval)
+	ApproveApps(ctx echo.Context, clientID ClientID) error
+	// RejectApps Reject Apps
+	// (POST /clients/{client_id}/apps/approval/reject)
+	RejectApps(ctx echo.Context, clientID ClientID) error
+	// RemoveAppApprovals Remove App Approvals
+	// (POST /clients/{client_id}/apps/approvals/remove)
+	//
+	// Deprecated: this operation has been marked as deprecated upstream, but no `x-deprecated-reason` was set
+	RemoveAppApprovals(ctx echo.Context, clientID ClientID) error
+	// AddFavorites Add Favorites
+	// (POST /clients/{client_id}/apps/favorites)
+	AddFavorites(ctx echo.Context, clientID ClientID) error
+	// RemoveFavorites Remove Favorites
+	// (POST /clients/{client_id}/apps/favorites/remove)
+	RemoveFavorites(ctx echo.Context, clientID ClientID) error
+	// RemoveApp Remove App
+	// (DELETE /clients/{client_id}/apps/{app_id})
+	RemoveApp(ctx echo.Context, clientID ClientID, appID AppID, params RemoveAppParams) error
 	// GetApp Get App
 	// (GET /clients/{client_id}/apps/{app_id})
 	GetApp(ctx echo.Context, clientID ClientID, appID AppID, params GetAppParams) error
 	// UpdateApp Update App
 	// (PATCH /clients/{client_id}/apps/{app_id})
 	UpdateApp(ctx echo.Context, clientID ClientID, appID AppID, params UpdateAppParams) error
+	// ListAppChanges List App Changes
+	// (GET /clients/{client_id}/apps/{app_id}/changes)
+	ListAppChanges(ctx echo.Context, clientID ClientID, appID AppID, params ListAppChangesParams) error
 }
 
 // ServerInterfaceWrapper converts echo contexts to parameters.
 type ServerInterfaceWrapper struct {
 	Handler ServerInterface
+}
+
+// ListCatalogApps converts echo context to params.
+func (w *ServerInterfaceWrapper) ListCatalogApps(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListCatalogAppsParams
+	// ------------- Optional query parameter "q" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "q", ctx.QueryParams(), &params.Q, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter q: %s", err))
+	}
+
+	// ------------- Optional query parameter "vendor_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "vendor_id", ctx.QueryParams(), &params.VendorID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter vendor_id: %s", err))
+	}
+
+	// ------------- Optional query parameter "category_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "category_id", ctx.QueryParams(), &params.CategoryID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter category_id: %s", err))
+	}
+
+	// ------------- Optional query parameter "type" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "type", ctx.QueryParams(), &params.Type, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter type: %s", err))
+	}
+
+	// ------------- Optional query parameter "sort_by" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort_by", ctx.QueryParams(), &params.SortBy, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter sort_by: %s", err))
+	}
+
+	// ------------- Optional query parameter "sort_order" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort_order", ctx.QueryParams(), &params.SortOrder, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter sort_order: %s", err))
+	}
+
+	// ------------- Optional query parameter "page_size" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "page_size", ctx.QueryParams(), &params.PageSize, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter page_size: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListCatalogApps(ctx, params)
+	return err
+}
+
+// CreateCatalogApp converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateCatalogApp(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateCatalogApp(ctx)
+	return err
+}
+
+// GetCatalogSummary converts echo context to params.
+func (w *ServerInterfaceWrapper) GetCatalogSummary(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetCatalogSummaryParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetCatalogSummary(ctx, params)
+	return err
+}
+
+// DeleteCatalogApp converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteCatalogApp(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "catalog_app_id" -------------
+	var catalogAppID CatalogAppID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "catalog_app_id", ctx.Param("catalog_app_id"), &catalogAppID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter catalog_app_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteCatalogAppParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteCatalogApp(ctx, catalogAppID, params)
+	return err
+}
+
+// GetCatalogApp converts echo context to params.
+func (w *ServerInterfaceWrapper) GetCatalogApp(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "catalog_app_id" -------------
+	var catalogAppID CatalogAppID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "catalog_app_id", ctx.Param("catalog_app_id"), &catalogAppID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter catalog_app_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetCatalogAppParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetCatalogApp(ctx, catalogAppID, params)
+	return err
+}
+
+// UpdateCatalogApp converts echo context to params.
+func (w *ServerInterfaceWrapper) UpdateCatalogApp(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "catalog_app_id" -------------
+	var catalogAppID CatalogAppID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "catalog_app_id", ctx.Param("catalog_app_id"), &catalogAppID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter catalog_app_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params UpdateCatalogAppParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UpdateCatalogApp(ctx, catalogAppID, params)
+	return err
+}
+
+// ListDesktopAliases converts echo context to params.
+func (w *ServerInterfaceWrapper) ListDesktopAliases(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "catalog_app_id" -------------
+	var catalogAppID CatalogAppID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "catalog_app_id", ctx.Param("catalog_app_id"), &catalogAppID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter catalog_app_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListDesktopAliasesParams
+	// ------------- Optional query parameter "q" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "q", ctx.QueryParams(), &params.Q, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter q: %s", err))
+	}
+
+	// ------------- Optional query parameter "sort_by" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort_by", ctx.QueryParams(), &params.SortBy, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter sort_by: %s", err))
+	}
+
+	// ------------- Optional query parameter "sort_order" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort_order", ctx.QueryParams(), &params.SortOrder, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter sort_order: %s", err))
+	}
+
+	// ------------- Optional query parameter "page_size" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "page_size", ctx.QueryParams(), &params.PageSize, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter page_size: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListDesktopAliases(ctx, catalogAppID, params)
+	return err
+}
+
+// ReplaceDesktopAliases converts echo context to params.
+func (w *ServerInterfaceWrapper) ReplaceDesktopAliases(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "catalog_app_id" -------------
+	var catalogAppID CatalogAppID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "catalog_app_id", ctx.Param("catalog_app_id"), &catalogAppID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter catalog_app_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ReplaceDesktopAliases(ctx, catalogAppID)
+	return err
+}
+
+// ListURLPatterns converts echo context to params.
+func (w *ServerInterfaceWrapper) ListURLPatterns(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "catalog_app_id" -------------
+	var catalogAppID CatalogAppID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "catalog_app_id", ctx.Param("catalog_app_id"), &catalogAppID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter catalog_app_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListURLPatternsParams
+	// ------------- Optional query parameter "q" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "q", ctx.QueryParams(), &params.Q, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter q: %s", err))
+	}
+
+	// ------------- Optional query parameter "sort_by" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort_by", ctx.QueryParams(), &params.SortBy, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter sort_by: %s", err))
+	}
+
+	// ------------- Optional query parameter "sort_order" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort_order", ctx.QueryParams(), &params.SortOrder, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter sort_order: %s", err))
+	}
+
+	// ------------- Optional query parameter "page_size" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "page_size", ctx.QueryParams(), &params.PageSize, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter page_size: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListURLPatterns(ctx, catalogAppID, params)
+	return err
+}
+
+// ReplaceURLPatterns converts echo context to params.
+func (w *ServerInterfaceWrapper) ReplaceURLPatterns(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "catalog_app_id" -------------
+	var catalogAppID CatalogAppID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "catalog_app_id", ctx.Param("catalog_app_id"), &catalogAppID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter catalog_app_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ReplaceURLPatterns(ctx, catalogAppID)
+	return err
+}
+
+// ListCatalogCategories converts echo context to params.
+func (w *ServerInterfaceWrapper) ListCatalogCategories(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListCatalogCategoriesParams
+	// ------------- Optional query parameter "q" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "q", ctx.QueryParams(), &params.Q, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter q: %s", err))
+	}
+
+	// ------------- Optional query parameter "sort_by" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort_by", ctx.QueryParams(), &params.SortBy, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter sort_by: %s", err))
+	}
+
+	// ------------- Optional query parameter "sort_order" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort_order", ctx.QueryParams(), &params.SortOrder, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter sort_order: %s", err))
+	}
+
+	// ------------- Optional query parameter "page_size" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "page_size", ctx.QueryParams(), &params.PageSize, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter page_size: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListCatalogCategories(ctx, params)
+	return err
+}
+
+// CreateCatalogCategory converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateCatalogCategory(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateCatalogCategory(ctx)
+	return err
+}
+
+// UpdateCatalogCategory converts echo context to params.
+func (w *ServerInterfaceWrapper) UpdateCatalogCategory(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "category_id" -------------
+	var categoryID CategoryID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "category_id", ctx.Param("category_id"), &categoryID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter category_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params UpdateCatalogCategoryParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UpdateCatalogCategory(ctx, categoryID, params)
+	return err
+}
+
+// ListCatalogVendors converts echo context to params.
+func (w *ServerInterfaceWrapper) ListCatalogVendors(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListCatalogVendorsParams
+	// ------------- Optional query parameter "q" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "q", ctx.QueryParams(), &params.Q, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter q: %s", err))
+	}
+
+	// ------------- Optional query parameter "sort_by" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort_by", ctx.QueryParams(), &params.SortBy, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter sort_by: %s", err))
+	}
+
+	// ------------- Optional query parameter "sort_order" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort_order", ctx.QueryParams(), &params.SortOrder, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter sort_order: %s", err))
+	}
+
+	// ------------- Optional query parameter "page_size" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "page_size", ctx.QueryParams(), &params.PageSize, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter page_size: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListCatalogVendors(ctx, params)
+	return err
+}
+
+// CreateCatalogVendor converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateCatalogVendor(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateCatalogVendor(ctx)
+	return err
+}
+
+// UpdateCatalogVendor converts echo context to params.
+func (w *ServerInterfaceWrapper) UpdateCatalogVendor(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "vendor_id" -------------
+	var vendorID VendorID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "vendor_id", ctx.Param("vendor_id"), &vendorID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter vendor_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params UpdateCatalogVendorParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UpdateCatalogVendor(ctx, vendorID, params)
+	return err
+}
+
+// ListClients converts echo context to params.
+func (w *ServerInterfaceWrapper) ListClients(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListClientsParams
+	// ------------- Optional query parameter "q" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "q", ctx.QueryParams(), &params.Q, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter q: %s", err))
+	}
+
+	// ------------- Optional query parameter "sort_by" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort_by", ctx.QueryParams(), &params.SortBy, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter sort_by: %s", err))
+	}
+
+	// ------------- Optional query parameter "sort_order" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort_order", ctx.QueryParams(), &params.SortOrder, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter sort_order: %s", err))
+	}
+
+	// ------------- Optional query parameter "page_size" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "page_size", ctx.QueryParams(), &params.PageSize, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter page_size: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListClients(ctx, params)
+	return err
+}
+
+// CreateClient converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateClient(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateClient(ctx)
+	return err
+}
+
+// GetClient converts echo context to params.
+func (w *ServerInterfaceWrapper) GetClient(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "client_id" -------------
+	var clientID ClientID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "client_id", ctx.Param("client_id"), &clientID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter client_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetClientParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetClient(ctx, clientID, params)
+	return err
+}
+
+// UpdateClient converts echo context to params.
+func (w *ServerInterfaceWrapper) UpdateClient(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "client_id" -------------
+	var clientID ClientID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "client_id", ctx.Param("client_id"), &clientID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter client_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params UpdateClientParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UpdateClient(ctx, clientID, params)
+	return err
+}
+
+// ListApps converts echo context to params.
+func (w *ServerInterfaceWrapper) ListApps(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "client_id" -------------
+	var clientID ClientID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "client_id", ctx.Param("client_id"), &clientID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter client_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListAppsParams
+	// ------------- Optional query parameter "q" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "q", ctx.QueryParams(), &params.Q, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter q: %s", err))
+	}
+
+	// ------------- Optional query parameter "category_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "category_id", ctx.QueryParams(), &params.CategoryID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter category_id: %s", err))
+	}
+
+	// ------------- Optional query parameter "vendor_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "vendor_id", ctx.QueryParams(), &params.VendorID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter vendor_id: %s", err))
+	}
+
+	// ------------- Optional query parameter "type" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "type", ctx.QueryParams(), &params.Type, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter type: %s", err))
+	}
+
+	// ------------- Optional query parameter "is_favorite" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "is_favorite", ctx.QueryParams(), &params.IsFavorite, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter is_favorite: %s", err))
+	}
+
+	// ------------- Optional query parameter "is_approved" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "is_approved", ctx.QueryParams(), &params.IsApproved, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter is_approved: %s", err))
+	}
+
+	// ------------- Optional query parameter "sort_by" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort_by", ctx.QueryParams(), &params.SortBy, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter sort_by: %s", err))
+	}
+
+	// ------------- Optional query parameter "sort_order" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort_order", ctx.QueryParams(), &params.SortOrder, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter sort_order: %s", err))
+	}
+
+	// ------------- Optional query parameter "page_size" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "page_size", ctx.QueryParams(), &params.PageSize, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter page_size: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListApps(ctx, clientID, params)
+	return err
+}
+
+// AddApp converts echo context to params.
+func (w *ServerInterfaceWrapper) AddApp(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "client_id" -------------
+	var clientID ClientID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "client_id", ctx.Param("client_id"), &clientID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter client_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.AddApp(ctx, clientID)
+	return err
+}
+
+// ApproveApps converts echo context to params.
+func (w *ServerInterfaceWrapper) ApproveApps(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "client_id" -------------
+	var clientID ClientID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "client_id", ctx.Param("client_id"), &clientID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter client_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ApproveApps(ctx, clientID)
+	return err
+}
+
+// RejectApps converts echo context to params.
+func (w *ServerInterfaceWrapper) RejectApps(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "client_id" -------------
+	var clientID ClientID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "client_id", ctx.Param("client_id"), &clientID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter client_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RejectApps(ctx, clientID)
+	return err
+}
+
+// RemoveAppApprovals converts echo context to params.
+func (w *ServerInterfaceWrapper) RemoveAppApprovals(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "client_id" -------------
+	var clientID ClientID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "client_id", ctx.Param("client_id"), &clientID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter client_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RemoveAppApprovals(ctx, clientID)
+	return err
+}
+
+// AddFavorites converts echo context to params.
+func (w *ServerInterfaceWrapper) AddFavorites(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "client_id" -------------
+	var clientID ClientID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "client_id", ctx.Param("client_id"), &clientID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter client_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.AddFavorites(ctx, clientID)
+	return err
+}
+
+// RemoveFavorites converts echo context to params.
+func (w *ServerInterfaceWrapper) RemoveFavorites(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "client_id" -------------
+	var clientID ClientID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "client_id", ctx.Param("client_id"), &clientID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter client_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RemoveFavorites(ctx, clientID)
+	return err
+}
+
+// RemoveApp converts echo context to params.
+func (w *ServerInterfaceWrapper) RemoveApp(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "client_id" -------------
+	var clientID ClientID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "client_id", ctx.Param("client_id"), &clientID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter client_id: %s", err))
+	}
+
+	// ------------- Path parameter "app_id" -------------
+	var appID AppID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "app_id", ctx.Param("app_id"), &appID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter app_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RemoveAppParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RemoveApp(ctx, clientID, appID, params)
+	return err
 }
 
 // GetApp converts echo context to params.
@@ -403,6 +2560,46 @@ func (w *ServerInterfaceWrapper) UpdateApp(ctx echo.Context) error {
 	return err
 }
 
+// ListAppChanges converts echo context to params.
+func (w *ServerInterfaceWrapper) ListAppChanges(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "client_id" -------------
+	var clientID ClientID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "client_id", ctx.Param("client_id"), &clientID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter client_id: %s", err))
+	}
+
+	// ------------- Path parameter "app_id" -------------
+	var appID AppID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "app_id", ctx.Param("app_id"), &appID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter app_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListAppChangesParams
+	// ------------- Optional query parameter "page_size" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "page_size", ctx.QueryParams(), &params.PageSize, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter page_size: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListAppChanges(ctx, clientID, appID, params)
+	return err
+}
+
 // This is a simple interface which specifies echo.Route addition functions which
 // are present on both echo.Echo and echo.Group, since we want to allow using
 // either of them for path registration
@@ -450,8 +2647,37 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 		Handler: si,
 	}
 
+	router.GET(options.BaseURL+"/clients", wrapper.ListClients, options.OperationMiddlewares["listClients"]...)
+	router.POST(options.BaseURL+"/clients", wrapper.CreateClient, options.OperationMiddlewares["createClient"]...)
+	router.GET(options.BaseURL+"/clients/:client_id", wrapper.GetClient, options.OperationMiddlewares["getClient"]...)
+	router.PATCH(options.BaseURL+"/clients/:client_id", wrapper.UpdateClient, options.OperationMiddlewares["updateClient"]...)
+	router.GET(options.BaseURL+"/clients/:client_id/apps", wrapper.ListApps, options.OperationMiddlewares["listApps"]...)
+	router.POST(options.BaseURL+"/clients/:client_id/apps", wrapper.AddApp, options.OperationMiddlewares["addApp"]...)
+	router.POST(options.BaseURL+"/clients/:client_id/apps/favorites", wrapper.AddFavorites, options.OperationMiddlewares["addFavorites"]...)
+	router.POST(options.BaseURL+"/clients/:client_id/apps/favorites/remove", wrapper.RemoveFavorites, options.OperationMiddlewares["removeFavorites"]...)
+	router.POST(options.BaseURL+"/clients/:client_id/apps/approval", wrapper.ApproveApps, options.OperationMiddlewares["approveApps"]...)
+	router.POST(options.BaseURL+"/clients/:client_id/apps/approval/reject", wrapper.RejectApps, options.OperationMiddlewares["rejectApps"]...)
+	router.POST(options.BaseURL+"/clients/:client_id/apps/approvals/remove", wrapper.RemoveAppApprovals, options.OperationMiddlewares["removeAppApprovals"]...)
+	router.DELETE(options.BaseURL+"/clients/:client_id/apps/:app_id", wrapper.RemoveApp, options.OperationMiddlewares["removeApp"]...)
 	router.GET(options.BaseURL+"/clients/:client_id/apps/:app_id", wrapper.GetApp, options.OperationMiddlewares["getApp"]...)
 	router.PATCH(options.BaseURL+"/clients/:client_id/apps/:app_id", wrapper.UpdateApp, options.OperationMiddlewares["updateApp"]...)
+	router.GET(options.BaseURL+"/clients/:client_id/apps/:app_id/changes", wrapper.ListAppChanges, options.OperationMiddlewares["listAppChanges"]...)
+	router.GET(options.BaseURL+"/catalog-apps", wrapper.ListCatalogApps, options.OperationMiddlewares["listCatalogApps"]...)
+	router.POST(options.BaseURL+"/catalog-apps", wrapper.CreateCatalogApp, options.OperationMiddlewares["createCatalogApp"]...)
+	router.GET(options.BaseURL+"/catalog-apps/summary", wrapper.GetCatalogSummary, options.OperationMiddlewares["getCatalogSummary"]...)
+	router.DELETE(options.BaseURL+"/catalog-apps/:catalog_app_id", wrapper.DeleteCatalogApp, options.OperationMiddlewares["deleteCatalogApp"]...)
+	router.GET(options.BaseURL+"/catalog-apps/:catalog_app_id", wrapper.GetCatalogApp, options.OperationMiddlewares["getCatalogApp"]...)
+	router.PATCH(options.BaseURL+"/catalog-apps/:catalog_app_id", wrapper.UpdateCatalogApp, options.OperationMiddlewares["updateCatalogApp"]...)
+	router.GET(options.BaseURL+"/catalog-apps/:catalog_app_id/url-patterns", wrapper.ListURLPatterns, options.OperationMiddlewares["listUrlPatterns"]...)
+	router.PUT(options.BaseURL+"/catalog-apps/:catalog_app_id/url-patterns", wrapper.ReplaceURLPatterns, options.OperationMiddlewares["replaceUrlPatterns"]...)
+	router.GET(options.BaseURL+"/catalog-apps/:catalog_app_id/desktop-aliases", wrapper.ListDesktopAliases, options.OperationMiddlewares["listDesktopAliases"]...)
+	router.PUT(options.BaseURL+"/catalog-apps/:catalog_app_id/desktop-aliases", wrapper.ReplaceDesktopAliases, options.OperationMiddlewares["replaceDesktopAliases"]...)
+	router.GET(options.BaseURL+"/catalog-vendors", wrapper.ListCatalogVendors, options.OperationMiddlewares["listCatalogVendors"]...)
+	router.POST(options.BaseURL+"/catalog-vendors", wrapper.CreateCatalogVendor, options.OperationMiddlewares["createCatalogVendor"]...)
+	router.PATCH(options.BaseURL+"/catalog-vendors/:vendor_id", wrapper.UpdateCatalogVendor, options.OperationMiddlewares["updateCatalogVendor"]...)
+	router.GET(options.BaseURL+"/catalog-categories", wrapper.ListCatalogCategories, options.OperationMiddlewares["listCatalogCategories"]...)
+	router.POST(options.BaseURL+"/catalog-categories", wrapper.CreateCatalogCategory, options.OperationMiddlewares["createCatalogCategory"]...)
+	router.PATCH(options.BaseURL+"/catalog-categories/:category_id", wrapper.UpdateCatalogCategory, options.OperationMiddlewares["updateCatalogCategory"]...)
 
 }
 
@@ -465,6 +2691,46 @@ type AppJSONResponse struct {
 	Headers AppResponseHeaders
 }
 
+type AppChangeListResponseHeaders struct {
+	Link       *string
+	XRequestID string
+}
+type AppChangeListJSONResponse struct {
+	Body AppChangeList
+
+	Headers AppChangeListResponseHeaders
+}
+
+type AppConflictResponseHeaders struct {
+	XRequestID string
+}
+type AppConflictJSONResponse struct {
+	Body Error
+
+	Headers AppConflictResponseHeaders
+}
+
+type AppCreatedResponseHeaders struct {
+	ETag       string
+	Location   string
+	XRequestID string
+}
+type AppCreatedJSONResponse struct {
+	Body App
+
+	Headers AppCreatedResponseHeaders
+}
+
+type AppListResponseHeaders struct {
+	Link       *string
+	XRequestID string
+}
+type AppListJSONResponse struct {
+	Body AppList
+
+	Headers AppListResponseHeaders
+}
+
 type AppNotFoundResponseHeaders struct {
 	XRequestID string
 }
@@ -472,6 +2738,186 @@ type AppNotFoundJSONResponse struct {
 	Body Error
 
 	Headers AppNotFoundResponseHeaders
+}
+
+type BulkResultResponseHeaders struct {
+	XRequestID string
+}
+type BulkResultJSONResponse struct {
+	Body BulkResult
+
+	Headers BulkResultResponseHeaders
+}
+
+type CatalogAppResponseHeaders struct {
+	ETag       string
+	XRequestID string
+}
+type CatalogAppJSONResponse struct {
+	Body CatalogApp
+
+	Headers CatalogAppResponseHeaders
+}
+
+type CatalogAppCreatedResponseHeaders struct {
+	ETag       string
+	Location   string
+	XRequestID string
+}
+type CatalogAppCreatedJSONResponse struct {
+	Body CatalogApp
+
+	Headers CatalogAppCreatedResponseHeaders
+}
+
+type CatalogAppListResponseHeaders struct {
+	Link       *string
+	XRequestID string
+}
+type CatalogAppListJSONResponse struct {
+	Body CatalogAppList
+
+	Headers CatalogAppListResponseHeaders
+}
+
+type CatalogAppNotFoundResponseHeaders struct {
+	XRequestID string
+}
+type CatalogAppNotFoundJSONResponse struct {
+	Body Error
+
+	Headers CatalogAppNotFoundResponseHeaders
+}
+
+type CatalogCategoryResponseHeaders struct {
+	ETag       string
+	XRequestID string
+}
+type CatalogCategoryJSONResponse struct {
+	Body CatalogCategory
+
+	Headers CatalogCategoryResponseHeaders
+}
+
+type CatalogCategoryCreatedResponseHeaders struct {
+	ETag       string
+	Location   string
+	XRequestID string
+}
+type CatalogCategoryCreatedJSONResponse struct {
+	Body CatalogCategory
+
+	Headers CatalogCategoryCreatedResponseHeaders
+}
+
+type CatalogCategoryListResponseHeaders struct {
+	Link       *string
+	XRequestID string
+}
+type CatalogCategoryListJSONResponse struct {
+	Body CatalogCategoryList
+
+	Headers CatalogCategoryListResponseHeaders
+}
+
+type CatalogSummaryResponseHeaders struct {
+	ETag       string
+	XRequestID string
+}
+type CatalogSummaryJSONResponse struct {
+	Body CatalogSummary
+
+	Headers CatalogSummaryResponseHeaders
+}
+
+type CatalogVendorResponseHeaders struct {
+	ETag       string
+	XRequestID string
+}
+type CatalogVendorJSONResponse struct {
+	Body CatalogVendor
+
+	Headers CatalogVendorResponseHeaders
+}
+
+type CatalogVendorCreatedResponseHeaders struct {
+	ETag       string
+	Location   string
+	XRequestID string
+}
+type CatalogVendorCreatedJSONResponse struct {
+	Body CatalogVendor
+
+	Headers CatalogVendorCreatedResponseHeaders
+}
+
+type CatalogVendorListResponseHeaders struct {
+	Link       *string
+	XRequestID string
+}
+type CatalogVendorListJSONResponse struct {
+	Body CatalogVendorList
+
+	Headers CatalogVendorListResponseHeaders
+}
+
+type CategoryNotFoundResponseHeaders struct {
+	XRequestID string
+}
+type CategoryNotFoundJSONResponse struct {
+	Body Error
+
+	Headers CategoryNotFoundResponseHeaders
+}
+
+type ClientResponseHeaders struct {
+	ETag       string
+	XRequestID string
+}
+type ClientJSONResponse struct {
+	Body Client
+
+	Headers ClientResponseHeaders
+}
+
+type ClientCreatedResponseHeaders struct {
+	ETag       string
+	Location   string
+	XRequestID string
+}
+type ClientCreatedJSONResponse struct {
+	Body Client
+
+	Headers ClientCreatedResponseHeaders
+}
+
+type ClientListResponseHeaders struct {
+	Link       *string
+	XRequestID string
+}
+type ClientListJSONResponse struct {
+	Body ClientList
+
+	Headers ClientListResponseHeaders
+}
+
+type ClientNotFoundResponseHeaders struct {
+	XRequestID string
+}
+type ClientNotFoundJSONResponse struct {
+	Body Error
+
+	Headers ClientNotFoundResponseHeaders
+}
+
+type DesktopAliasListResponseHeaders struct {
+	Link       *string
+	XRequestID string
+}
+type DesktopAliasListJSONResponse struct {
+	Body DesktopAliasList
+
+	Headers DesktopAliasListResponseHeaders
 }
 
 type ForbiddenResponseHeaders struct {
@@ -483,6 +2929,15 @@ type ForbiddenJSONResponse struct {
 	Headers ForbiddenResponseHeaders
 }
 
+type InUseResponseHeaders struct {
+	XRequestID string
+}
+type InUseJSONResponse struct {
+	Body Error
+
+	Headers InUseResponseHeaders
+}
+
 type InternalErrorResponseHeaders struct {
 	XRequestID string
 }
@@ -490,6 +2945,15 @@ type InternalErrorJSONResponse struct {
 	Body Error
 
 	Headers InternalErrorResponseHeaders
+}
+
+type InvalidBodyResponseHeaders struct {
+	XRequestID string
+}
+type InvalidBodyJSONResponse struct {
+	Body Error
+
+	Headers InvalidBodyResponseHeaders
 }
 
 type InvalidParameterResponseHeaders struct {
@@ -518,6 +2982,22 @@ type MethodNotAllowedJSONResponse struct {
 	Body Error
 
 	Headers MethodNotAllowedResponseHeaders
+}
+
+type NameConflictResponseHeaders struct {
+	XRequestID string
+}
+type NameConflictJSONResponse struct {
+	Body Error
+
+	Headers NameConflictResponseHeaders
+}
+
+type NoContentResponseHeaders struct {
+	XRequestID string
+}
+type NoContentResponse struct {
+	Headers NoContentResponseHeaders
 }
 
 type NotAcceptableResponseHeaders struct {
@@ -575,6 +3055,15 @@ type UnavailableJSONResponse struct {
 	Headers UnavailableResponseHeaders
 }
 
+type UnsupportedMediaTypeResponseHeaders struct {
+	XRequestID string
+}
+type UnsupportedMediaTypeJSONResponse struct {
+	Body Error
+
+	Headers UnsupportedMediaTypeResponseHeaders
+}
+
 type UnsupportedPatchTypeResponseHeaders struct {
 	AcceptPatch string
 	XRequestID  string
@@ -583,6 +3072,4775 @@ type UnsupportedPatchTypeJSONResponse struct {
 	Body Error
 
 	Headers UnsupportedPatchTypeResponseHeaders
+}
+
+type URLPatternListResponseHeaders struct {
+	Link       *string
+	XRequestID string
+}
+type URLPatternListJSONResponse struct {
+	Body URLPatternList
+
+	Headers URLPatternListResponseHeaders
+}
+
+type VendorNotFoundResponseHeaders struct {
+	XRequestID string
+}
+type VendorNotFoundJSONResponse struct {
+	Body Error
+
+	Headers VendorNotFoundResponseHeaders
+}
+
+type ListCatalogAppsRequestObject struct {
+	Params ListCatalogAppsParams
+}
+
+type ListCatalogAppsResponseObject interface {
+	VisitListCatalogAppsResponse(w http.ResponseWriter) error
+}
+
+type ListCatalogApps200JSONResponse struct{ CatalogAppListJSONResponse }
+
+func (response ListCatalogApps200JSONResponse) VisitListCatalogAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCatalogApps400JSONResponse struct{ InvalidParameterJSONResponse }
+
+func (response ListCatalogApps400JSONResponse) VisitListCatalogAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCatalogApps401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response ListCatalogApps401JSONResponse) VisitListCatalogAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCatalogApps403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response ListCatalogApps403JSONResponse) VisitListCatalogAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCatalogApps405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response ListCatalogApps405JSONResponse) VisitListCatalogAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCatalogApps406JSONResponse struct{ NotAcceptableJSONResponse }
+
+func (response ListCatalogApps406JSONResponse) VisitListCatalogAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCatalogApps500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response ListCatalogApps500JSONResponse) VisitListCatalogAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCatalogApps503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response ListCatalogApps503JSONResponse) VisitListCatalogAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateCatalogAppRequestObject struct {
+	Body *CreateCatalogAppJSONRequestBody
+}
+
+type CreateCatalogAppResponseObject interface {
+	VisitCreateCatalogAppResponse(w http.ResponseWriter) error
+}
+
+type CreateCatalogApp201JSONResponse struct{ CatalogAppCreatedJSONResponse }
+
+func (response CreateCatalogApp201JSONResponse) VisitCreateCatalogAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateCatalogApp400JSONResponse struct{ InvalidBodyJSONResponse }
+
+func (response CreateCatalogApp400JSONResponse) VisitCreateCatalogAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateCatalogApp401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response CreateCatalogApp401JSONResponse) VisitCreateCatalogAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateCatalogApp403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response CreateCatalogApp403JSONResponse) VisitCreateCatalogAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateCatalogApp405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response CreateCatalogApp405JSONResponse) VisitCreateCatalogAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateCatalogApp406JSONResponse struct{ NotAcceptableJSONResponse }
+
+func (response CreateCatalogApp406JSONResponse) VisitCreateCatalogAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateCatalogApp409JSONResponse struct{ NameConflictJSONResponse }
+
+func (response CreateCatalogApp409JSONResponse) VisitCreateCatalogAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateCatalogApp413JSONResponse struct{ PayloadTooLargeJSONResponse }
+
+func (response CreateCatalogApp413JSONResponse) VisitCreateCatalogAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateCatalogApp415JSONResponse struct {
+	UnsupportedMediaTypeJSONResponse
+}
+
+func (response CreateCatalogApp415JSONResponse) VisitCreateCatalogAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateCatalogApp500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response CreateCatalogApp500JSONResponse) VisitCreateCatalogAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateCatalogApp503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response CreateCatalogApp503JSONResponse) VisitCreateCatalogAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCatalogSummaryRequestObject struct {
+	Params GetCatalogSummaryParams
+}
+
+type GetCatalogSummaryResponseObject interface {
+	VisitGetCatalogSummaryResponse(w http.ResponseWriter) error
+}
+
+type GetCatalogSummary200JSONResponse struct{ CatalogSummaryJSONResponse }
+
+func (response GetCatalogSummary200JSONResponse) VisitGetCatalogSummaryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCatalogSummary304Response = NotModifiedResponse
+
+func (response GetCatalogSummary304Response) VisitGetCatalogSummaryResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetCatalogSummary400JSONResponse struct{ InvalidParameterJSONResponse }
+
+func (response GetCatalogSummary400JSONResponse) VisitGetCatalogSummaryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCatalogSummary401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response GetCatalogSummary401JSONResponse) VisitGetCatalogSummaryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCatalogSummary403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response GetCatalogSummary403JSONResponse) VisitGetCatalogSummaryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCatalogSummary405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response GetCatalogSummary405JSONResponse) VisitGetCatalogSummaryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCatalogSummary406JSONResponse struct{ NotAcceptableJSONResponse }
+
+func (response GetCatalogSummary406JSONResponse) VisitGetCatalogSummaryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCatalogSummary500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response GetCatalogSummary500JSONResponse) VisitGetCatalogSummaryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCatalogSummary503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response GetCatalogSummary503JSONResponse) VisitGetCatalogSummaryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCatalogAppRequestObject struct {
+	CatalogAppID CatalogAppID `json:"catalog_app_id"`
+	Params       DeleteCatalogAppParams
+}
+
+type DeleteCatalogAppResponseObject interface {
+	VisitDeleteCatalogAppResponse(w http.ResponseWriter) error
+}
+
+type DeleteCatalogApp204Response = NoContentResponse
+
+func (response DeleteCatalogApp204Response) VisitDeleteCatalogAppResponse(w http.ResponseWriter) error {
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteCatalogApp400JSONResponse struct{ InvalidParameterJSONResponse }
+
+func (response DeleteCatalogApp400JSONResponse) VisitDeleteCatalogAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCatalogApp401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response DeleteCatalogApp401JSONResponse) VisitDeleteCatalogAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCatalogApp403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response DeleteCatalogApp403JSONResponse) VisitDeleteCatalogAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCatalogApp404JSONResponse struct{ CatalogAppNotFoundJSONResponse }
+
+func (response DeleteCatalogApp404JSONResponse) VisitDeleteCatalogAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCatalogApp405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response DeleteCatalogApp405JSONResponse) VisitDeleteCatalogAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCatalogApp406JSONResponse struct{ NotAcceptableJSONResponse }
+
+func (response DeleteCatalogApp406JSONResponse) VisitDeleteCatalogAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCatalogApp409JSONResponse struct{ InUseJSONResponse }
+
+func (response DeleteCatalogApp409JSONResponse) VisitDeleteCatalogAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCatalogApp412JSONResponse struct{ PreconditionFailedJSONResponse }
+
+func (response DeleteCatalogApp412JSONResponse) VisitDeleteCatalogAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCatalogApp500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response DeleteCatalogApp500JSONResponse) VisitDeleteCatalogAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCatalogApp503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response DeleteCatalogApp503JSONResponse) VisitDeleteCatalogAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCatalogAppRequestObject struct {
+	CatalogAppID CatalogAppID `json:"catalog_app_id"`
+	Params       GetCatalogAppParams
+}
+
+type GetCatalogAppResponseObject interface {
+	VisitGetCatalogAppResponse(w http.ResponseWriter) error
+}
+
+type GetCatalogApp200JSONResponse struct{ CatalogAppJSONResponse }
+
+func (response GetCatalogApp200JSONResponse) VisitGetCatalogAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCatalogApp304Response = NotModifiedResponse
+
+func (response GetCatalogApp304Response) VisitGetCatalogAppResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetCatalogApp400JSONResponse struct{ InvalidParameterJSONResponse }
+
+func (response GetCatalogApp400JSONResponse) VisitGetCatalogAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCatalogApp401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response GetCatalogApp401JSONResponse) VisitGetCatalogAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCatalogApp403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response GetCatalogApp403JSONResponse) VisitGetCatalogAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCatalogApp404JSONResponse struct{ CatalogAppNotFoundJSONResponse }
+
+func (response GetCatalogApp404JSONResponse) VisitGetCatalogAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCatalogApp405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response GetCatalogApp405JSONResponse) VisitGetCatalogAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCatalogApp406JSONResponse struct{ NotAcceptableJSONResponse }
+
+func (response GetCatalogApp406JSONResponse) VisitGetCatalogAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCatalogApp500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response GetCatalogApp500JSONResponse) VisitGetCatalogAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCatalogApp503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response GetCatalogApp503JSONResponse) VisitGetCatalogAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCatalogAppRequestObject struct {
+	CatalogAppID                      CatalogAppID `json:"catalog_app_id"`
+	Params                            UpdateCatalogAppParams
+	JSONBody                          *UpdateCatalogAppJSONRequestBody
+	ApplicationMergePatchPlusJSONBody *UpdateCatalogAppApplicationMergePatchPlusJSONRequestBody
+}
+
+type UpdateCatalogAppResponseObject interface {
+	VisitUpdateCatalogAppResponse(w http.ResponseWriter) error
+}
+
+type UpdateCatalogApp200JSONResponse struct{ CatalogAppJSONResponse }
+
+func (response UpdateCatalogApp200JSONResponse) VisitUpdateCatalogAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCatalogApp400JSONResponse struct{ InvalidBodyJSONResponse }
+
+func (response UpdateCatalogApp400JSONResponse) VisitUpdateCatalogAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCatalogApp401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response UpdateCatalogApp401JSONResponse) VisitUpdateCatalogAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCatalogApp403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response UpdateCatalogApp403JSONResponse) VisitUpdateCatalogAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCatalogApp404JSONResponse struct{ CatalogAppNotFoundJSONResponse }
+
+func (response UpdateCatalogApp404JSONResponse) VisitUpdateCatalogAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCatalogApp405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response UpdateCatalogApp405JSONResponse) VisitUpdateCatalogAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCatalogApp406JSONResponse struct{ NotAcceptableJSONResponse }
+
+func (response UpdateCatalogApp406JSONResponse) VisitUpdateCatalogAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCatalogApp409JSONResponse struct{ NameConflictJSONResponse }
+
+func (response UpdateCatalogApp409JSONResponse) VisitUpdateCatalogAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCatalogApp412JSONResponse struct{ PreconditionFailedJSONResponse }
+
+func (response UpdateCatalogApp412JSONResponse) VisitUpdateCatalogAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCatalogApp413JSONResponse struct{ PayloadTooLargeJSONResponse }
+
+func (response UpdateCatalogApp413JSONResponse) VisitUpdateCatalogAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCatalogApp415JSONResponse struct {
+	UnsupportedPatchTypeJSONResponse
+}
+
+func (response UpdateCatalogApp415JSONResponse) VisitUpdateCatalogAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Accept-Patch", fmt.Sprint(response.Headers.AcceptPatch))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCatalogApp500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response UpdateCatalogApp500JSONResponse) VisitUpdateCatalogAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCatalogApp503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response UpdateCatalogApp503JSONResponse) VisitUpdateCatalogAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDesktopAliasesRequestObject struct {
+	CatalogAppID CatalogAppID `json:"catalog_app_id"`
+	Params       ListDesktopAliasesParams
+}
+
+type ListDesktopAliasesResponseObject interface {
+	VisitListDesktopAliasesResponse(w http.ResponseWriter) error
+}
+
+type ListDesktopAliases200JSONResponse struct{ DesktopAliasListJSONResponse }
+
+func (response ListDesktopAliases200JSONResponse) VisitListDesktopAliasesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDesktopAliases400JSONResponse struct{ InvalidParameterJSONResponse }
+
+func (response ListDesktopAliases400JSONResponse) VisitListDesktopAliasesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDesktopAliases401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response ListDesktopAliases401JSONResponse) VisitListDesktopAliasesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDesktopAliases403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response ListDesktopAliases403JSONResponse) VisitListDesktopAliasesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDesktopAliases404JSONResponse struct{ CatalogAppNotFoundJSONResponse }
+
+func (response ListDesktopAliases404JSONResponse) VisitListDesktopAliasesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDesktopAliases405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response ListDesktopAliases405JSONResponse) VisitListDesktopAliasesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDesktopAliases406JSONResponse struct{ NotAcceptableJSONResponse }
+
+func (response ListDesktopAliases406JSONResponse) VisitListDesktopAliasesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDesktopAliases500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response ListDesktopAliases500JSONResponse) VisitListDesktopAliasesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDesktopAliases503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response ListDesktopAliases503JSONResponse) VisitListDesktopAliasesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceDesktopAliasesRequestObject struct {
+	CatalogAppID CatalogAppID `json:"catalog_app_id"`
+	Body         *ReplaceDesktopAliasesJSONRequestBody
+}
+
+type ReplaceDesktopAliasesResponseObject interface {
+	VisitReplaceDesktopAliasesResponse(w http.ResponseWriter) error
+}
+
+type ReplaceDesktopAliases204Response = NoContentResponse
+
+func (response ReplaceDesktopAliases204Response) VisitReplaceDesktopAliasesResponse(w http.ResponseWriter) error {
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(204)
+	return nil
+}
+
+type ReplaceDesktopAliases400JSONResponse struct{ InvalidBodyJSONResponse }
+
+func (response ReplaceDesktopAliases400JSONResponse) VisitReplaceDesktopAliasesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceDesktopAliases401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response ReplaceDesktopAliases401JSONResponse) VisitReplaceDesktopAliasesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceDesktopAliases403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response ReplaceDesktopAliases403JSONResponse) VisitReplaceDesktopAliasesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceDesktopAliases404JSONResponse struct{ CatalogAppNotFoundJSONResponse }
+
+func (response ReplaceDesktopAliases404JSONResponse) VisitReplaceDesktopAliasesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceDesktopAliases405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response ReplaceDesktopAliases405JSONResponse) VisitReplaceDesktopAliasesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceDesktopAliases406JSONResponse struct{ NotAcceptableJSONResponse }
+
+func (response ReplaceDesktopAliases406JSONResponse) VisitReplaceDesktopAliasesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceDesktopAliases413JSONResponse struct{ PayloadTooLargeJSONResponse }
+
+func (response ReplaceDesktopAliases413JSONResponse) VisitReplaceDesktopAliasesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceDesktopAliases415JSONResponse struct {
+	UnsupportedMediaTypeJSONResponse
+}
+
+func (response ReplaceDesktopAliases415JSONResponse) VisitReplaceDesktopAliasesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceDesktopAliases500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response ReplaceDesktopAliases500JSONResponse) VisitReplaceDesktopAliasesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceDesktopAliases503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response ReplaceDesktopAliases503JSONResponse) VisitReplaceDesktopAliasesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListURLPatternsRequestObject struct {
+	CatalogAppID CatalogAppID `json:"catalog_app_id"`
+	Params       ListURLPatternsParams
+}
+
+type ListURLPatternsResponseObject interface {
+	VisitListURLPatternsResponse(w http.ResponseWriter) error
+}
+
+type ListURLPatterns200JSONResponse struct{ URLPatternListJSONResponse }
+
+func (response ListURLPatterns200JSONResponse) VisitListURLPatternsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListURLPatterns400JSONResponse struct{ InvalidParameterJSONResponse }
+
+func (response ListURLPatterns400JSONResponse) VisitListURLPatternsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListURLPatterns401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response ListURLPatterns401JSONResponse) VisitListURLPatternsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListURLPatterns403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response ListURLPatterns403JSONResponse) VisitListURLPatternsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListURLPatterns404JSONResponse struct{ CatalogAppNotFoundJSONResponse }
+
+func (response ListURLPatterns404JSONResponse) VisitListURLPatternsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListURLPatterns405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response ListURLPatterns405JSONResponse) VisitListURLPatternsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListURLPatterns406JSONResponse struct{ NotAcceptableJSONResponse }
+
+func (response ListURLPatterns406JSONResponse) VisitListURLPatternsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListURLPatterns500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response ListURLPatterns500JSONResponse) VisitListURLPatternsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListURLPatterns503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response ListURLPatterns503JSONResponse) VisitListURLPatternsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceURLPatternsRequestObject struct {
+	CatalogAppID CatalogAppID `json:"catalog_app_id"`
+	Body         *ReplaceURLPatternsJSONRequestBody
+}
+
+type ReplaceURLPatternsResponseObject interface {
+	VisitReplaceURLPatternsResponse(w http.ResponseWriter) error
+}
+
+type ReplaceURLPatterns204Response = NoContentResponse
+
+func (response ReplaceURLPatterns204Response) VisitReplaceURLPatternsResponse(w http.ResponseWriter) error {
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(204)
+	return nil
+}
+
+type ReplaceURLPatterns400JSONResponse struct{ InvalidBodyJSONResponse }
+
+func (response ReplaceURLPatterns400JSONResponse) VisitReplaceURLPatternsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceURLPatterns401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response ReplaceURLPatterns401JSONResponse) VisitReplaceURLPatternsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceURLPatterns403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response ReplaceURLPatterns403JSONResponse) VisitReplaceURLPatternsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceURLPatterns404JSONResponse struct{ CatalogAppNotFoundJSONResponse }
+
+func (response ReplaceURLPatterns404JSONResponse) VisitReplaceURLPatternsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceURLPatterns405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response ReplaceURLPatterns405JSONResponse) VisitReplaceURLPatternsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceURLPatterns406JSONResponse struct{ NotAcceptableJSONResponse }
+
+func (response ReplaceURLPatterns406JSONResponse) VisitReplaceURLPatternsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceURLPatterns413JSONResponse struct{ PayloadTooLargeJSONResponse }
+
+func (response ReplaceURLPatterns413JSONResponse) VisitReplaceURLPatternsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceURLPatterns415JSONResponse struct {
+	UnsupportedMediaTypeJSONResponse
+}
+
+func (response ReplaceURLPatterns415JSONResponse) VisitReplaceURLPatternsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceURLPatterns500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response ReplaceURLPatterns500JSONResponse) VisitReplaceURLPatternsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceURLPatterns503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response ReplaceURLPatterns503JSONResponse) VisitReplaceURLPatternsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCatalogCategoriesRequestObject struct {
+	Params ListCatalogCategoriesParams
+}
+
+type ListCatalogCategoriesResponseObject interface {
+	VisitListCatalogCategoriesResponse(w http.ResponseWriter) error
+}
+
+type ListCatalogCategories200JSONResponse struct {
+	CatalogCategoryListJSONResponse
+}
+
+func (response ListCatalogCategories200JSONResponse) VisitListCatalogCategoriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCatalogCategories400JSONResponse struct{ InvalidParameterJSONResponse }
+
+func (response ListCatalogCategories400JSONResponse) VisitListCatalogCategoriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCatalogCategories401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response ListCatalogCategories401JSONResponse) VisitListCatalogCategoriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCatalogCategories403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response ListCatalogCategories403JSONResponse) VisitListCatalogCategoriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCatalogCategories405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response ListCatalogCategories405JSONResponse) VisitListCatalogCategoriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCatalogCategories406JSONResponse struct{ NotAcceptableJSONResponse }
+
+func (response ListCatalogCategories406JSONResponse) VisitListCatalogCategoriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCatalogCategories500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response ListCatalogCategories500JSONResponse) VisitListCatalogCategoriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCatalogCategories503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response ListCatalogCategories503JSONResponse) VisitListCatalogCategoriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateCatalogCategoryRequestObject struct {
+	Body *CreateCatalogCategoryJSONRequestBody
+}
+
+type CreateCatalogCategoryResponseObject interface {
+	VisitCreateCatalogCategoryResponse(w http.ResponseWriter) error
+}
+
+type CreateCatalogCategory201JSONResponse struct {
+	CatalogCategoryCreatedJSONResponse
+}
+
+func (response CreateCatalogCategory201JSONResponse) VisitCreateCatalogCategoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateCatalogCategory400JSONResponse struct{ InvalidBodyJSONResponse }
+
+func (response CreateCatalogCategory400JSONResponse) VisitCreateCatalogCategoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateCatalogCategory401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response CreateCatalogCategory401JSONResponse) VisitCreateCatalogCategoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateCatalogCategory403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response CreateCatalogCategory403JSONResponse) VisitCreateCatalogCategoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateCatalogCategory405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response CreateCatalogCategory405JSONResponse) VisitCreateCatalogCategoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateCatalogCategory406JSONResponse struct{ NotAcceptableJSONResponse }
+
+func (response CreateCatalogCategory406JSONResponse) VisitCreateCatalogCategoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateCatalogCategory409JSONResponse struct{ NameConflictJSONResponse }
+
+func (response CreateCatalogCategory409JSONResponse) VisitCreateCatalogCategoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateCatalogCategory413JSONResponse struct{ PayloadTooLargeJSONResponse }
+
+func (response CreateCatalogCategory413JSONResponse) VisitCreateCatalogCategoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateCatalogCategory415JSONResponse struct {
+	UnsupportedMediaTypeJSONResponse
+}
+
+func (response CreateCatalogCategory415JSONResponse) VisitCreateCatalogCategoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateCatalogCategory500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response CreateCatalogCategory500JSONResponse) VisitCreateCatalogCategoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateCatalogCategory503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response CreateCatalogCategory503JSONResponse) VisitCreateCatalogCategoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCatalogCategoryRequestObject struct {
+	CategoryID                        CategoryID `json:"category_id"`
+	Params                            UpdateCatalogCategoryParams
+	JSONBody                          *UpdateCatalogCategoryJSONRequestBody
+	ApplicationMergePatchPlusJSONBody *UpdateCatalogCategoryApplicationMergePatchPlusJSONRequestBody
+}
+
+type UpdateCatalogCategoryResponseObject interface {
+	VisitUpdateCatalogCategoryResponse(w http.ResponseWriter) error
+}
+
+type UpdateCatalogCategory200JSONResponse struct{ CatalogCategoryJSONResponse }
+
+func (response UpdateCatalogCategory200JSONResponse) VisitUpdateCatalogCategoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCatalogCategory400JSONResponse struct{ InvalidBodyJSONResponse }
+
+func (response UpdateCatalogCategory400JSONResponse) VisitUpdateCatalogCategoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCatalogCategory401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response UpdateCatalogCategory401JSONResponse) VisitUpdateCatalogCategoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCatalogCategory403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response UpdateCatalogCategory403JSONResponse) VisitUpdateCatalogCategoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCatalogCategory404JSONResponse struct{ CategoryNotFoundJSONResponse }
+
+func (response UpdateCatalogCategory404JSONResponse) VisitUpdateCatalogCategoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCatalogCategory405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response UpdateCatalogCategory405JSONResponse) VisitUpdateCatalogCategoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCatalogCategory406JSONResponse struct{ NotAcceptableJSONResponse }
+
+func (response UpdateCatalogCategory406JSONResponse) VisitUpdateCatalogCategoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCatalogCategory409JSONResponse struct{ NameConflictJSONResponse }
+
+func (response UpdateCatalogCategory409JSONResponse) VisitUpdateCatalogCategoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCatalogCategory412JSONResponse struct{ PreconditionFailedJSONResponse }
+
+func (response UpdateCatalogCategory412JSONResponse) VisitUpdateCatalogCategoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCatalogCategory413JSONResponse struct{ PayloadTooLargeJSONResponse }
+
+func (response UpdateCatalogCategory413JSONResponse) VisitUpdateCatalogCategoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCatalogCategory415JSONResponse struct {
+	UnsupportedPatchTypeJSONResponse
+}
+
+func (response UpdateCatalogCategory415JSONResponse) VisitUpdateCatalogCategoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Accept-Patch", fmt.Sprint(response.Headers.AcceptPatch))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCatalogCategory500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response UpdateCatalogCategory500JSONResponse) VisitUpdateCatalogCategoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCatalogCategory503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response UpdateCatalogCategory503JSONResponse) VisitUpdateCatalogCategoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCatalogVendorsRequestObject struct {
+	Params ListCatalogVendorsParams
+}
+
+type ListCatalogVendorsResponseObject interface {
+	VisitListCatalogVendorsResponse(w http.ResponseWriter) error
+}
+
+type ListCatalogVendors200JSONResponse struct{ CatalogVendorListJSONResponse }
+
+func (response ListCatalogVendors200JSONResponse) VisitListCatalogVendorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCatalogVendors400JSONResponse struct{ InvalidParameterJSONResponse }
+
+func (response ListCatalogVendors400JSONResponse) VisitListCatalogVendorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCatalogVendors401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response ListCatalogVendors401JSONResponse) VisitListCatalogVendorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCatalogVendors403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response ListCatalogVendors403JSONResponse) VisitListCatalogVendorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCatalogVendors405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response ListCatalogVendors405JSONResponse) VisitListCatalogVendorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCatalogVendors406JSONResponse struct{ NotAcceptableJSONResponse }
+
+func (response ListCatalogVendors406JSONResponse) VisitListCatalogVendorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCatalogVendors500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response ListCatalogVendors500JSONResponse) VisitListCatalogVendorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCatalogVendors503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response ListCatalogVendors503JSONResponse) VisitListCatalogVendorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateCatalogVendorRequestObject struct {
+	Body *CreateCatalogVendorJSONRequestBody
+}
+
+type CreateCatalogVendorResponseObject interface {
+	VisitCreateCatalogVendorResponse(w http.ResponseWriter) error
+}
+
+type CreateCatalogVendor201JSONResponse struct {
+	CatalogVendorCreatedJSONResponse
+}
+
+func (response CreateCatalogVendor201JSONResponse) VisitCreateCatalogVendorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateCatalogVendor400JSONResponse struct{ InvalidBodyJSONResponse }
+
+func (response CreateCatalogVendor400JSONResponse) VisitCreateCatalogVendorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateCatalogVendor401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response CreateCatalogVendor401JSONResponse) VisitCreateCatalogVendorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateCatalogVendor403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response CreateCatalogVendor403JSONResponse) VisitCreateCatalogVendorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateCatalogVendor405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response CreateCatalogVendor405JSONResponse) VisitCreateCatalogVendorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateCatalogVendor406JSONResponse struct{ NotAcceptableJSONResponse }
+
+func (response CreateCatalogVendor406JSONResponse) VisitCreateCatalogVendorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateCatalogVendor409JSONResponse struct{ NameConflictJSONResponse }
+
+func (response CreateCatalogVendor409JSONResponse) VisitCreateCatalogVendorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateCatalogVendor413JSONResponse struct{ PayloadTooLargeJSONResponse }
+
+func (response CreateCatalogVendor413JSONResponse) VisitCreateCatalogVendorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateCatalogVendor415JSONResponse struct {
+	UnsupportedMediaTypeJSONResponse
+}
+
+func (response CreateCatalogVendor415JSONResponse) VisitCreateCatalogVendorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateCatalogVendor500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response CreateCatalogVendor500JSONResponse) VisitCreateCatalogVendorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateCatalogVendor503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response CreateCatalogVendor503JSONResponse) VisitCreateCatalogVendorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCatalogVendorRequestObject struct {
+	VendorID                          VendorID `json:"vendor_id"`
+	Params                            UpdateCatalogVendorParams
+	JSONBody                          *UpdateCatalogVendorJSONRequestBody
+	ApplicationMergePatchPlusJSONBody *UpdateCatalogVendorApplicationMergePatchPlusJSONRequestBody
+}
+
+type UpdateCatalogVendorResponseObject interface {
+	VisitUpdateCatalogVendorResponse(w http.ResponseWriter) error
+}
+
+type UpdateCatalogVendor200JSONResponse struct{ CatalogVendorJSONResponse }
+
+func (response UpdateCatalogVendor200JSONResponse) VisitUpdateCatalogVendorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCatalogVendor400JSONResponse struct{ InvalidBodyJSONResponse }
+
+func (response UpdateCatalogVendor400JSONResponse) VisitUpdateCatalogVendorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCatalogVendor401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response UpdateCatalogVendor401JSONResponse) VisitUpdateCatalogVendorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCatalogVendor403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response UpdateCatalogVendor403JSONResponse) VisitUpdateCatalogVendorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCatalogVendor404JSONResponse struct{ VendorNotFoundJSONResponse }
+
+func (response UpdateCatalogVendor404JSONResponse) VisitUpdateCatalogVendorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCatalogVendor405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response UpdateCatalogVendor405JSONResponse) VisitUpdateCatalogVendorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCatalogVendor406JSONResponse struct{ NotAcceptableJSONResponse }
+
+func (response UpdateCatalogVendor406JSONResponse) VisitUpdateCatalogVendorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCatalogVendor409JSONResponse struct{ NameConflictJSONResponse }
+
+func (response UpdateCatalogVendor409JSONResponse) VisitUpdateCatalogVendorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCatalogVendor412JSONResponse struct{ PreconditionFailedJSONResponse }
+
+func (response UpdateCatalogVendor412JSONResponse) VisitUpdateCatalogVendorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCatalogVendor413JSONResponse struct{ PayloadTooLargeJSONResponse }
+
+func (response UpdateCatalogVendor413JSONResponse) VisitUpdateCatalogVendorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCatalogVendor415JSONResponse struct {
+	UnsupportedPatchTypeJSONResponse
+}
+
+func (response UpdateCatalogVendor415JSONResponse) VisitUpdateCatalogVendorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Accept-Patch", fmt.Sprint(response.Headers.AcceptPatch))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCatalogVendor500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response UpdateCatalogVendor500JSONResponse) VisitUpdateCatalogVendorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCatalogVendor503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response UpdateCatalogVendor503JSONResponse) VisitUpdateCatalogVendorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClientsRequestObject struct {
+	Params ListClientsParams
+}
+
+type ListClientsResponseObject interface {
+	VisitListClientsResponse(w http.ResponseWriter) error
+}
+
+type ListClients200JSONResponse struct{ ClientListJSONResponse }
+
+func (response ListClients200JSONResponse) VisitListClientsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClients400JSONResponse struct{ InvalidParameterJSONResponse }
+
+func (response ListClients400JSONResponse) VisitListClientsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClients401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response ListClients401JSONResponse) VisitListClientsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClients403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response ListClients403JSONResponse) VisitListClientsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClients405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response ListClients405JSONResponse) VisitListClientsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClients406JSONResponse struct{ NotAcceptableJSONResponse }
+
+func (response ListClients406JSONResponse) VisitListClientsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClients500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response ListClients500JSONResponse) VisitListClientsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClients503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response ListClients503JSONResponse) VisitListClientsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateClientRequestObject struct {
+	Body *CreateClientJSONRequestBody
+}
+
+type CreateClientResponseObject interface {
+	VisitCreateClientResponse(w http.ResponseWriter) error
+}
+
+type CreateClient201JSONResponse struct{ ClientCreatedJSONResponse }
+
+func (response CreateClient201JSONResponse) VisitCreateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateClient400JSONResponse struct{ InvalidBodyJSONResponse }
+
+func (response CreateClient400JSONResponse) VisitCreateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateClient401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response CreateClient401JSONResponse) VisitCreateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateClient403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response CreateClient403JSONResponse) VisitCreateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateClient405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response CreateClient405JSONResponse) VisitCreateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateClient406JSONResponse struct{ NotAcceptableJSONResponse }
+
+func (response CreateClient406JSONResponse) VisitCreateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateClient413JSONResponse struct{ PayloadTooLargeJSONResponse }
+
+func (response CreateClient413JSONResponse) VisitCreateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateClient415JSONResponse struct {
+	UnsupportedMediaTypeJSONResponse
+}
+
+func (response CreateClient415JSONResponse) VisitCreateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateClient500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response CreateClient500JSONResponse) VisitCreateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateClient503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response CreateClient503JSONResponse) VisitCreateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetClientRequestObject struct {
+	ClientID ClientID `json:"client_id"`
+	Params   GetClientParams
+}
+
+type GetClientResponseObject interface {
+	VisitGetClientResponse(w http.ResponseWriter) error
+}
+
+type GetClient200JSONResponse struct{ ClientJSONResponse }
+
+func (response GetClient200JSONResponse) VisitGetClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetClient304Response = NotModifiedResponse
+
+func (response GetClient304Response) VisitGetClientResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetClient400JSONResponse struct{ InvalidParameterJSONResponse }
+
+func (response GetClient400JSONResponse) VisitGetClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetClient401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response GetClient401JSONResponse) VisitGetClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetClient403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response GetClient403JSONResponse) VisitGetClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetClient404JSONResponse struct{ ClientNotFoundJSONResponse }
+
+func (response GetClient404JSONResponse) VisitGetClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetClient405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response GetClient405JSONResponse) VisitGetClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetClient406JSONResponse struct{ NotAcceptableJSONResponse }
+
+func (response GetClient406JSONResponse) VisitGetClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetClient500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response GetClient500JSONResponse) VisitGetClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetClient503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response GetClient503JSONResponse) VisitGetClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateClientRequestObject struct {
+	ClientID                          ClientID `json:"client_id"`
+	Params                            UpdateClientParams
+	JSONBody                          *UpdateClientJSONRequestBody
+	ApplicationMergePatchPlusJSONBody *UpdateClientApplicationMergePatchPlusJSONRequestBody
+}
+
+type UpdateClientResponseObject interface {
+	VisitUpdateClientResponse(w http.ResponseWriter) error
+}
+
+type UpdateClient200JSONResponse struct{ ClientJSONResponse }
+
+func (response UpdateClient200JSONResponse) VisitUpdateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateClient400JSONResponse struct{ InvalidBodyJSONResponse }
+
+func (response UpdateClient400JSONResponse) VisitUpdateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateClient401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response UpdateClient401JSONResponse) VisitUpdateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateClient403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response UpdateClient403JSONResponse) VisitUpdateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateClient404JSONResponse struct{ ClientNotFoundJSONResponse }
+
+func (response UpdateClient404JSONResponse) VisitUpdateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateClient405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response UpdateClient405JSONResponse) VisitUpdateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateClient406JSONResponse struct{ NotAcceptableJSONResponse }
+
+func (response UpdateClient406JSONResponse) VisitUpdateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateClient412JSONResponse struct{ PreconditionFailedJSONResponse }
+
+func (response UpdateClient412JSONResponse) VisitUpdateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateClient413JSONResponse struct{ PayloadTooLargeJSONResponse }
+
+func (response UpdateClient413JSONResponse) VisitUpdateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateClient415JSONResponse struct {
+	UnsupportedPatchTypeJSONResponse
+}
+
+func (response UpdateClient415JSONResponse) VisitUpdateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Accept-Patch", fmt.Sprint(response.Headers.AcceptPatch))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateClient500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response UpdateClient500JSONResponse) VisitUpdateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateClient503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response UpdateClient503JSONResponse) VisitUpdateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAppsRequestObject struct {
+	ClientID ClientID `json:"client_id"`
+	Params   ListAppsParams
+}
+
+type ListAppsResponseObject interface {
+	VisitListAppsResponse(w http.ResponseWriter) error
+}
+
+type ListApps200JSONResponse struct{ AppListJSONResponse }
+
+func (response ListApps200JSONResponse) VisitListAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListApps400JSONResponse struct{ InvalidParameterJSONResponse }
+
+func (response ListApps400JSONResponse) VisitListAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListApps401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response ListApps401JSONResponse) VisitListAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListApps403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response ListApps403JSONResponse) VisitListAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListApps404JSONResponse struct{ ClientNotFoundJSONResponse }
+
+func (response ListApps404JSONResponse) VisitListAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListApps405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response ListApps405JSONResponse) VisitListAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListApps406JSONResponse struct{ NotAcceptableJSONResponse }
+
+func (response ListApps406JSONResponse) VisitListAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListApps500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response ListApps500JSONResponse) VisitListAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListApps503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response ListApps503JSONResponse) VisitListAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddAppRequestObject struct {
+	ClientID ClientID `json:"client_id"`
+	Body     *AddAppJSONRequestBody
+}
+
+type AddAppResponseObject interface {
+	VisitAddAppResponse(w http.ResponseWriter) error
+}
+
+type AddApp201JSONResponse struct{ AppCreatedJSONResponse }
+
+func (response AddApp201JSONResponse) VisitAddAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddApp400JSONResponse struct{ InvalidBodyJSONResponse }
+
+func (response AddApp400JSONResponse) VisitAddAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddApp401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response AddApp401JSONResponse) VisitAddAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddApp403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response AddApp403JSONResponse) VisitAddAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddApp404JSONResponse struct{ ClientNotFoundJSONResponse }
+
+func (response AddApp404JSONResponse) VisitAddAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddApp405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response AddApp405JSONResponse) VisitAddAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddApp406JSONResponse struct{ NotAcceptableJSONResponse }
+
+func (response AddApp406JSONResponse) VisitAddAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddApp409JSONResponse struct{ AppConflictJSONResponse }
+
+func (response AddApp409JSONResponse) VisitAddAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddApp413JSONResponse struct{ PayloadTooLargeJSONResponse }
+
+func (response AddApp413JSONResponse) VisitAddAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddApp415JSONResponse struct {
+	UnsupportedMediaTypeJSONResponse
+}
+
+func (response AddApp415JSONResponse) VisitAddAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddApp500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response AddApp500JSONResponse) VisitAddAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddApp503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response AddApp503JSONResponse) VisitAddAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ApproveAppsRequestObject struct {
+	ClientID ClientID `json:"client_id"`
+	Body     *ApproveAppsJSONRequestBody
+}
+
+type ApproveAppsResponseObject interface {
+	VisitApproveAppsResponse(w http.ResponseWriter) error
+}
+
+type ApproveApps200JSONResponse struct{ BulkResultJSONResponse }
+
+func (response ApproveApps200JSONResponse) VisitApproveAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ApproveApps400JSONResponse struct{ InvalidBodyJSONResponse }
+
+func (response ApproveApps400JSONResponse) VisitApproveAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ApproveApps401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response ApproveApps401JSONResponse) VisitApproveAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ApproveApps403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response ApproveApps403JSONResponse) VisitApproveAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ApproveApps404JSONResponse struct{ ClientNotFoundJSONResponse }
+
+func (response ApproveApps404JSONResponse) VisitApproveAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ApproveApps405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response ApproveApps405JSONResponse) VisitApproveAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ApproveApps406JSONResponse struct{ NotAcceptableJSONResponse }
+
+func (response ApproveApps406JSONResponse) VisitApproveAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ApproveApps413JSONResponse struct{ PayloadTooLargeJSONResponse }
+
+func (response ApproveApps413JSONResponse) VisitApproveAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ApproveApps415JSONResponse struct {
+	UnsupportedMediaTypeJSONResponse
+}
+
+func (response ApproveApps415JSONResponse) VisitApproveAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ApproveApps500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response ApproveApps500JSONResponse) VisitApproveAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ApproveApps503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response ApproveApps503JSONResponse) VisitApproveAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RejectAppsRequestObject struct {
+	ClientID ClientID `json:"client_id"`
+	Body     *RejectAppsJSONRequestBody
+}
+
+type RejectAppsResponseObject interface {
+	VisitRejectAppsResponse(w http.ResponseWriter) error
+}
+
+type RejectApps200JSONResponse struct{ BulkResultJSONResponse }
+
+func (response RejectApps200JSONResponse) VisitRejectAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RejectApps400JSONResponse struct{ InvalidBodyJSONResponse }
+
+func (response RejectApps400JSONResponse) VisitRejectAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RejectApps401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response RejectApps401JSONResponse) VisitRejectAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RejectApps403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response RejectApps403JSONResponse) VisitRejectAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RejectApps404JSONResponse struct{ ClientNotFoundJSONResponse }
+
+func (response RejectApps404JSONResponse) VisitRejectAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RejectApps405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response RejectApps405JSONResponse) VisitRejectAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RejectApps406JSONResponse struct{ NotAcceptableJSONResponse }
+
+func (response RejectApps406JSONResponse) VisitRejectAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RejectApps413JSONResponse struct{ PayloadTooLargeJSONResponse }
+
+func (response RejectApps413JSONResponse) VisitRejectAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RejectApps415JSONResponse struct {
+	UnsupportedMediaTypeJSONResponse
+}
+
+func (response RejectApps415JSONResponse) VisitRejectAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RejectApps500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response RejectApps500JSONResponse) VisitRejectAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RejectApps503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response RejectApps503JSONResponse) VisitRejectAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveAppApprovalsRequestObject struct {
+	ClientID ClientID `json:"client_id"`
+	Body     *RemoveAppApprovalsJSONRequestBody
+}
+
+type RemoveAppApprovalsResponseObject interface {
+	VisitRemoveAppApprovalsResponse(w http.ResponseWriter) error
+}
+
+type RemoveAppApprovals200JSONResponse struct{ BulkResultJSONResponse }
+
+func (response RemoveAppApprovals200JSONResponse) VisitRemoveAppApprovalsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveAppApprovals400JSONResponse struct{ InvalidBodyJSONResponse }
+
+func (response RemoveAppApprovals400JSONResponse) VisitRemoveAppApprovalsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveAppApprovals401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response RemoveAppApprovals401JSONResponse) VisitRemoveAppApprovalsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveAppApprovals403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response RemoveAppApprovals403JSONResponse) VisitRemoveAppApprovalsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveAppApprovals404JSONResponse struct{ ClientNotFoundJSONResponse }
+
+func (response RemoveAppApprovals404JSONResponse) VisitRemoveAppApprovalsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveAppApprovals405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response RemoveAppApprovals405JSONResponse) VisitRemoveAppApprovalsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveAppApprovals406JSONResponse struct{ NotAcceptableJSONResponse }
+
+func (response RemoveAppApprovals406JSONResponse) VisitRemoveAppApprovalsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveAppApprovals413JSONResponse struct{ PayloadTooLargeJSONResponse }
+
+func (response RemoveAppApprovals413JSONResponse) VisitRemoveAppApprovalsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveAppApprovals415JSONResponse struct {
+	UnsupportedMediaTypeJSONResponse
+}
+
+func (response RemoveAppApprovals415JSONResponse) VisitRemoveAppApprovalsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveAppApprovals500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response RemoveAppApprovals500JSONResponse) VisitRemoveAppApprovalsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveAppApprovals503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response RemoveAppApprovals503JSONResponse) VisitRemoveAppApprovalsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddFavoritesRequestObject struct {
+	ClientID ClientID `json:"client_id"`
+	Body     *AddFavoritesJSONRequestBody
+}
+
+type AddFavoritesResponseObject interface {
+	VisitAddFavoritesResponse(w http.ResponseWriter) error
+}
+
+type AddFavorites200JSONResponse struct{ BulkResultJSONResponse }
+
+func (response AddFavorites200JSONResponse) VisitAddFavoritesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddFavorites400JSONResponse struct{ InvalidBodyJSONResponse }
+
+func (response AddFavorites400JSONResponse) VisitAddFavoritesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddFavorites401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response AddFavorites401JSONResponse) VisitAddFavoritesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddFavorites403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response AddFavorites403JSONResponse) VisitAddFavoritesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddFavorites404JSONResponse struct{ ClientNotFoundJSONResponse }
+
+func (response AddFavorites404JSONResponse) VisitAddFavoritesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddFavorites405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response AddFavorites405JSONResponse) VisitAddFavoritesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddFavorites406JSONResponse struct{ NotAcceptableJSONResponse }
+
+func (response AddFavorites406JSONResponse) VisitAddFavoritesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddFavorites413JSONResponse struct{ PayloadTooLargeJSONResponse }
+
+func (response AddFavorites413JSONResponse) VisitAddFavoritesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddFavorites415JSONResponse struct {
+	UnsupportedMediaTypeJSONResponse
+}
+
+func (response AddFavorites415JSONResponse) VisitAddFavoritesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddFavorites500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response AddFavorites500JSONResponse) VisitAddFavoritesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddFavorites503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response AddFavorites503JSONResponse) VisitAddFavoritesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveFavoritesRequestObject struct {
+	ClientID ClientID `json:"client_id"`
+	Body     *RemoveFavoritesJSONRequestBody
+}
+
+type RemoveFavoritesResponseObject interface {
+	VisitRemoveFavoritesResponse(w http.ResponseWriter) error
+}
+
+type RemoveFavorites200JSONResponse struct{ BulkResultJSONResponse }
+
+func (response RemoveFavorites200JSONResponse) VisitRemoveFavoritesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveFavorites400JSONResponse struct{ InvalidBodyJSONResponse }
+
+func (response RemoveFavorites400JSONResponse) VisitRemoveFavoritesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveFavorites401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response RemoveFavorites401JSONResponse) VisitRemoveFavoritesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveFavorites403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response RemoveFavorites403JSONResponse) VisitRemoveFavoritesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveFavorites404JSONResponse struct{ ClientNotFoundJSONResponse }
+
+func (response RemoveFavorites404JSONResponse) VisitRemoveFavoritesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveFavorites405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response RemoveFavorites405JSONResponse) VisitRemoveFavoritesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveFavorites406JSONResponse struct{ NotAcceptableJSONResponse }
+
+func (response RemoveFavorites406JSONResponse) VisitRemoveFavoritesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveFavorites413JSONResponse struct{ PayloadTooLargeJSONResponse }
+
+func (response RemoveFavorites413JSONResponse) VisitRemoveFavoritesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveFavorites415JSONResponse struct {
+	UnsupportedMediaTypeJSONResponse
+}
+
+func (response RemoveFavorites415JSONResponse) VisitRemoveFavoritesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveFavorites500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response RemoveFavorites500JSONResponse) VisitRemoveFavoritesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveFavorites503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response RemoveFavorites503JSONResponse) VisitRemoveFavoritesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveAppRequestObject struct {
+	ClientID ClientID `json:"client_id"`
+	AppID    AppID    `json:"app_id"`
+	Params   RemoveAppParams
+}
+
+type RemoveAppResponseObject interface {
+	VisitRemoveAppResponse(w http.ResponseWriter) error
+}
+
+type RemoveApp204Response = NoContentResponse
+
+func (response RemoveApp204Response) VisitRemoveAppResponse(w http.ResponseWriter) error {
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(204)
+	return nil
+}
+
+type RemoveApp400JSONResponse struct{ InvalidParameterJSONResponse }
+
+func (response RemoveApp400JSONResponse) VisitRemoveAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveApp401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response RemoveApp401JSONResponse) VisitRemoveAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveApp403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response RemoveApp403JSONResponse) VisitRemoveAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveApp404JSONResponse struct{ AppNotFoundJSONResponse }
+
+func (response RemoveApp404JSONResponse) VisitRemoveAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveApp405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response RemoveApp405JSONResponse) VisitRemoveAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveApp406JSONResponse struct{ NotAcceptableJSONResponse }
+
+func (response RemoveApp406JSONResponse) VisitRemoveAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveApp412JSONResponse struct{ PreconditionFailedJSONResponse }
+
+func (response RemoveApp412JSONResponse) VisitRemoveAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveApp500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response RemoveApp500JSONResponse) VisitRemoveAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveApp503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response RemoveApp503JSONResponse) VisitRemoveAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
 type GetAppRequestObject struct {
@@ -942,14 +8200,254 @@ func (response UpdateApp503JSONResponse) VisitUpdateAppResponse(w http.ResponseW
 	return err
 }
 
+type ListAppChangesRequestObject struct {
+	ClientID ClientID `json:"client_id"`
+	AppID    AppID    `json:"app_id"`
+	Params   ListAppChangesParams
+}
+
+type ListAppChangesResponseObject interface {
+	VisitListAppChangesResponse(w http.ResponseWriter) error
+}
+
+type ListAppChanges200JSONResponse struct{ AppChangeListJSONResponse }
+
+func (response ListAppChanges200JSONResponse) VisitListAppChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAppChanges400JSONResponse struct{ InvalidParameterJSONResponse }
+
+func (response ListAppChanges400JSONResponse) VisitListAppChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAppChanges401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response ListAppChanges401JSONResponse) VisitListAppChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAppChanges403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response ListAppChanges403JSONResponse) VisitListAppChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAppChanges404JSONResponse struct{ AppNotFoundJSONResponse }
+
+func (response ListAppChanges404JSONResponse) VisitListAppChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAppChanges405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response ListAppChanges405JSONResponse) VisitListAppChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAppChanges406JSONResponse struct{ NotAcceptableJSONResponse }
+
+func (response ListAppChanges406JSONResponse) VisitListAppChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAppChanges500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response ListAppChanges500JSONResponse) VisitListAppChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAppChanges503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response ListAppChanges503JSONResponse) VisitListAppChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
+	// ListCatalogApps List Catalog Apps
+	// (GET /catalog-apps)
+	ListCatalogApps(ctx context.Context, request ListCatalogAppsRequestObject) (ListCatalogAppsResponseObject, error)
+	// CreateCatalogApp Create Catalog App
+	// (POST /catalog-apps)
+	CreateCatalogApp(ctx context.Context, request CreateCatalogAppRequestObject) (CreateCatalogAppResponseObject, error)
+	// GetCatalogSummary Get Catalog Summary
+	// (GET /catalog-apps/summary)
+	GetCatalogSummary(ctx context.Context, request GetCatalogSummaryRequestObject) (GetCatalogSummaryResponseObject, error)
+	// DeleteCatalogApp Delete Catalog App
+	// (DELETE /catalog-apps/{catalog_app_id})
+	DeleteCatalogApp(ctx context.Context, request DeleteCatalogAppRequestObject) (DeleteCatalogAppResponseObject, error)
+	// GetCatalogApp Get Catalog App
+	// (GET /catalog-apps/{catalog_app_id})
+	GetCatalogApp(ctx context.Context, request GetCatalogAppRequestObject) (GetCatalogAppResponseObject, error)
+	// UpdateCatalogApp Update Catalog App
+	// (PATCH /catalog-apps/{catalog_app_id})
+	UpdateCatalogApp(ctx context.Context, request UpdateCatalogAppRequestObject) (UpdateCatalogAppResponseObject, error)
+	// ListDesktopAliases List Desktop Aliases
+	// (GET /catalog-apps/{catalog_app_id}/desktop-aliases)
+	ListDesktopAliases(ctx context.Context, request ListDesktopAliasesRequestObject) (ListDesktopAliasesResponseObject, error)
+	// ReplaceDesktopAliases Replace Desktop Aliases
+	// (PUT /catalog-apps/{catalog_app_id}/desktop-aliases)
+	ReplaceDesktopAliases(ctx context.Context, request ReplaceDesktopAliasesRequestObject) (ReplaceDesktopAliasesResponseObject, error)
+	// ListURLPatterns List URL Patterns
+	// (GET /catalog-apps/{catalog_app_id}/url-patterns)
+	ListURLPatterns(ctx context.Context, request ListURLPatternsRequestObject) (ListURLPatternsResponseObject, error)
+	// ReplaceURLPatterns Replace URL Patterns
+	// (PUT /catalog-apps/{catalog_app_id}/url-patterns)
+	ReplaceURLPatterns(ctx context.Context, request ReplaceURLPatternsRequestObject) (ReplaceURLPatternsResponseObject, error)
+	// ListCatalogCategories List Catalog Categories
+	// (GET /catalog-categories)
+	ListCatalogCategories(ctx context.Context, request ListCatalogCategoriesRequestObject) (ListCatalogCategoriesResponseObject, error)
+	// CreateCatalogCategory Create Catalog Category
+	// (POST /catalog-categories)
+	CreateCatalogCategory(ctx context.Context, request CreateCatalogCategoryRequestObject) (CreateCatalogCategoryResponseObject, error)
+	// UpdateCatalogCategory Update Catalog Category
+	// (PATCH /catalog-categories/{category_id})
+	UpdateCatalogCategory(ctx context.Context, request UpdateCatalogCategoryRequestObject) (UpdateCatalogCategoryResponseObject, error)
+	// ListCatalogVendors List Catalog Vendors
+	// (GET /catalog-vendors)
+	ListCatalogVendors(ctx context.Context, request ListCatalogVendorsRequestObject) (ListCatalogVendorsResponseObject, error)
+	// CreateCatalogVendor Create Catalog Vendor
+	// (POST /catalog-vendors)
+	CreateCatalogVendor(ctx context.Context, request CreateCatalogVendorRequestObject) (CreateCatalogVendorResponseObject, error)
+	// UpdateCatalogVendor Update Catalog Vendor
+	// (PATCH /catalog-vendors/{vendor_id})
+	UpdateCatalogVendor(ctx context.Context, request UpdateCatalogVendorRequestObject) (UpdateCatalogVendorResponseObject, error)
+	// ListClients List Clients
+	// (GET /clients)
+	ListClients(ctx context.Context, request ListClientsRequestObject) (ListClientsResponseObject, error)
+	// CreateClient Create Client
+	// (POST /clients)
+	CreateClient(ctx context.Context, request CreateClientRequestObject) (CreateClientResponseObject, error)
+	// GetClient Get Client
+	// (GET /clients/{client_id})
+	GetClient(ctx context.Context, request GetClientRequestObject) (GetClientResponseObject, error)
+	// UpdateClient Update Client
+	// (PATCH /clients/{client_id})
+	UpdateClient(ctx context.Context, request UpdateClientRequestObject) (UpdateClientResponseObject, error)
+	// ListApps List Apps
+	// (GET /clients/{client_id}/apps)
+	ListApps(ctx context.Context, request ListAppsRequestObject) (ListAppsResponseObject, error)
+	// AddApp Add App
+	// (POST /clients/{client_id}/apps)
+	AddApp(ctx context.Context, request AddAppRequestObject) (AddAppResponseObject, error)
+	// ApproveApps Approve Apps
+	// (POST /clients/{client_id}/apps/approval)
+	ApproveApps(ctx context.Context, request ApproveAppsRequestObject) (ApproveAppsResponseObject, error)
+	// RejectApps Reject Apps
+	// (POST /clients/{client_id}/apps/approval/reject)
+	RejectApps(ctx context.Context, request RejectAppsRequestObject) (RejectAppsResponseObject, error)
+	// RemoveAppApprovals Remove App Approvals
+	// (POST /clients/{client_id}/apps/approvals/remove)
+	//
+	// Deprecated: this operation has been marked as deprecated upstream, but no `x-deprecated-reason` was set
+	RemoveAppApprovals(ctx context.Context, request RemoveAppApprovalsRequestObject) (RemoveAppApprovalsResponseObject, error)
+	// AddFavorites Add Favorites
+	// (POST /clients/{client_id}/apps/favorites)
+	AddFavorites(ctx context.Context, request AddFavoritesRequestObject) (AddFavoritesResponseObject, error)
+	// RemoveFavorites Remove Favorites
+	// (POST /clients/{client_id}/apps/favorites/remove)
+	RemoveFavorites(ctx context.Context, request RemoveFavoritesRequestObject) (RemoveFavoritesResponseObject, error)
+	// RemoveApp Remove App
+	// (DELETE /clients/{client_id}/apps/{app_id})
+	RemoveApp(ctx context.Context, request RemoveAppRequestObject) (RemoveAppResponseObject, error)
 	// GetApp Get App
 	// (GET /clients/{client_id}/apps/{app_id})
 	GetApp(ctx context.Context, request GetAppRequestObject) (GetAppResponseObject, error)
 	// UpdateApp Update App
 	// (PATCH /clients/{client_id}/apps/{app_id})
 	UpdateApp(ctx context.Context, request UpdateAppRequestObject) (UpdateAppResponseObject, error)
+	// ListAppChanges List App Changes
+	// (GET /clients/{client_id}/apps/{app_id}/changes)
+	ListAppChanges(ctx context.Context, request ListAppChangesRequestObject) (ListAppChangesResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx echo.Context, request any) (any, error)
@@ -962,6 +8460,1186 @@ func NewStrictHandler(ssi StrictServerInterface, middlewares []StrictMiddlewareF
 type strictHandler struct {
 	ssi         StrictServerInterface
 	middlewares []StrictMiddlewareFunc
+}
+
+// ListCatalogApps operation middleware
+func (sh *strictHandler) ListCatalogApps(ctx echo.Context, params ListCatalogAppsParams) error {
+	var request ListCatalogAppsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListCatalogApps(ctx.Request().Context(), request.(ListCatalogAppsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListCatalogApps")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListCatalogAppsResponseObject); ok {
+		return validResponse.VisitListCatalogAppsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateCatalogApp operation middleware
+func (sh *strictHandler) CreateCatalogApp(ctx echo.Context) error {
+	var request CreateCatalogAppRequestObject
+
+	var body CreateCatalogAppJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateCatalogApp(ctx.Request().Context(), request.(CreateCatalogAppRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateCatalogApp")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateCatalogAppResponseObject); ok {
+		return validResponse.VisitCreateCatalogAppResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetCatalogSummary operation middleware
+func (sh *strictHandler) GetCatalogSummary(ctx echo.Context, params GetCatalogSummaryParams) error {
+	var request GetCatalogSummaryRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetCatalogSummary(ctx.Request().Context(), request.(GetCatalogSummaryRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetCatalogSummary")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetCatalogSummaryResponseObject); ok {
+		return validResponse.VisitGetCatalogSummaryResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteCatalogApp operation middleware
+func (sh *strictHandler) DeleteCatalogApp(ctx echo.Context, catalogAppID CatalogAppID, params DeleteCatalogAppParams) error {
+	var request DeleteCatalogAppRequestObject
+
+	request.CatalogAppID = catalogAppID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteCatalogApp(ctx.Request().Context(), request.(DeleteCatalogAppRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteCatalogApp")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteCatalogAppResponseObject); ok {
+		return validResponse.VisitDeleteCatalogAppResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetCatalogApp operation middleware
+func (sh *strictHandler) GetCatalogApp(ctx echo.Context, catalogAppID CatalogAppID, params GetCatalogAppParams) error {
+	var request GetCatalogAppRequestObject
+
+	request.CatalogAppID = catalogAppID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetCatalogApp(ctx.Request().Context(), request.(GetCatalogAppRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetCatalogApp")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetCatalogAppResponseObject); ok {
+		return validResponse.VisitGetCatalogAppResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdateCatalogApp operation middleware
+func (sh *strictHandler) UpdateCatalogApp(ctx echo.Context, catalogAppID CatalogAppID, params UpdateCatalogAppParams) error {
+	var request UpdateCatalogAppRequestObject
+
+	request.CatalogAppID = catalogAppID
+	request.Params = params
+	if strings.HasPrefix(ctx.Request().Header.Get("Content-Type"), "application/json") {
+		var body UpdateCatalogAppJSONRequestBody
+		var err error
+		if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+			// A request validator built on kin-openapi's openapi3filter with
+			// KeepValidatedValue leaves the value it validated on the body. Bind
+			// that value, matching member names exactly, so the handler receives
+			// what was validated instead of a second, case-insensitive decode.
+			// Otherwise bind only the request body, so that path and query
+			// parameters are not also bound into the body struct.
+			if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+				err = binder.BindBody(ctx, &body)
+			}
+		} else {
+			// A custom binder is installed on the Echo instance; defer to it
+			// entirely, since echo.Binder does not expose body-only binding and
+			// the binder may do more than decode (for example call ctx.Validate).
+			err = ctx.Bind(&body)
+		}
+		if err != nil {
+			return err
+		}
+		request.JSONBody = &body
+
+	}
+	if strings.HasPrefix(ctx.Request().Header.Get("Content-Type"), "application/merge-patch+json") {
+		var body UpdateCatalogAppApplicationMergePatchPlusJSONRequestBody
+		var err error
+		if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+			// A request validator built on kin-openapi's openapi3filter with
+			// KeepValidatedValue leaves the value it validated on the body. Bind
+			// that value, matching member names exactly, so the handler receives
+			// what was validated instead of a second, case-insensitive decode.
+			// Otherwise bind only the request body, so that path and query
+			// parameters are not also bound into the body struct.
+			if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+				err = binder.BindBody(ctx, &body)
+			}
+		} else {
+			// A custom binder is installed on the Echo instance; defer to it
+			// entirely, since echo.Binder does not expose body-only binding and
+			// the binder may do more than decode (for example call ctx.Validate).
+			err = ctx.Bind(&body)
+		}
+		if err != nil {
+			return err
+		}
+		request.ApplicationMergePatchPlusJSONBody = &body
+
+	}
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateCatalogApp(ctx.Request().Context(), request.(UpdateCatalogAppRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateCatalogApp")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateCatalogAppResponseObject); ok {
+		return validResponse.VisitUpdateCatalogAppResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListDesktopAliases operation middleware
+func (sh *strictHandler) ListDesktopAliases(ctx echo.Context, catalogAppID CatalogAppID, params ListDesktopAliasesParams) error {
+	var request ListDesktopAliasesRequestObject
+
+	request.CatalogAppID = catalogAppID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListDesktopAliases(ctx.Request().Context(), request.(ListDesktopAliasesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListDesktopAliases")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListDesktopAliasesResponseObject); ok {
+		return validResponse.VisitListDesktopAliasesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ReplaceDesktopAliases operation middleware
+func (sh *strictHandler) ReplaceDesktopAliases(ctx echo.Context, catalogAppID CatalogAppID) error {
+	var request ReplaceDesktopAliasesRequestObject
+
+	request.CatalogAppID = catalogAppID
+
+	var body ReplaceDesktopAliasesJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ReplaceDesktopAliases(ctx.Request().Context(), request.(ReplaceDesktopAliasesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReplaceDesktopAliases")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ReplaceDesktopAliasesResponseObject); ok {
+		return validResponse.VisitReplaceDesktopAliasesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListURLPatterns operation middleware
+func (sh *strictHandler) ListURLPatterns(ctx echo.Context, catalogAppID CatalogAppID, params ListURLPatternsParams) error {
+	var request ListURLPatternsRequestObject
+
+	request.CatalogAppID = catalogAppID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListURLPatterns(ctx.Request().Context(), request.(ListURLPatternsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListURLPatterns")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListURLPatternsResponseObject); ok {
+		return validResponse.VisitListURLPatternsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ReplaceURLPatterns operation middleware
+func (sh *strictHandler) ReplaceURLPatterns(ctx echo.Context, catalogAppID CatalogAppID) error {
+	var request ReplaceURLPatternsRequestObject
+
+	request.CatalogAppID = catalogAppID
+
+	var body ReplaceURLPatternsJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ReplaceURLPatterns(ctx.Request().Context(), request.(ReplaceURLPatternsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReplaceURLPatterns")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ReplaceURLPatternsResponseObject); ok {
+		return validResponse.VisitReplaceURLPatternsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListCatalogCategories operation middleware
+func (sh *strictHandler) ListCatalogCategories(ctx echo.Context, params ListCatalogCategoriesParams) error {
+	var request ListCatalogCategoriesRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListCatalogCategories(ctx.Request().Context(), request.(ListCatalogCategoriesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListCatalogCategories")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListCatalogCategoriesResponseObject); ok {
+		return validResponse.VisitListCatalogCategoriesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateCatalogCategory operation middleware
+func (sh *strictHandler) CreateCatalogCategory(ctx echo.Context) error {
+	var request CreateCatalogCategoryRequestObject
+
+	var body CreateCatalogCategoryJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateCatalogCategory(ctx.Request().Context(), request.(CreateCatalogCategoryRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateCatalogCategory")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateCatalogCategoryResponseObject); ok {
+		return validResponse.VisitCreateCatalogCategoryResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdateCatalogCategory operation middleware
+func (sh *strictHandler) UpdateCatalogCategory(ctx echo.Context, categoryID CategoryID, params UpdateCatalogCategoryParams) error {
+	var request UpdateCatalogCategoryRequestObject
+
+	request.CategoryID = categoryID
+	request.Params = params
+	if strings.HasPrefix(ctx.Request().Header.Get("Content-Type"), "application/json") {
+		var body UpdateCatalogCategoryJSONRequestBody
+		var err error
+		if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+			// A request validator built on kin-openapi's openapi3filter with
+			// KeepValidatedValue leaves the value it validated on the body. Bind
+			// that value, matching member names exactly, so the handler receives
+			// what was validated instead of a second, case-insensitive decode.
+			// Otherwise bind only the request body, so that path and query
+			// parameters are not also bound into the body struct.
+			if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+				err = binder.BindBody(ctx, &body)
+			}
+		} else {
+			// A custom binder is installed on the Echo instance; defer to it
+			// entirely, since echo.Binder does not expose body-only binding and
+			// the binder may do more than decode (for example call ctx.Validate).
+			err = ctx.Bind(&body)
+		}
+		if err != nil {
+			return err
+		}
+		request.JSONBody = &body
+
+	}
+	if strings.HasPrefix(ctx.Request().Header.Get("Content-Type"), "application/merge-patch+json") {
+		var body UpdateCatalogCategoryApplicationMergePatchPlusJSONRequestBody
+		var err error
+		if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+			// A request validator built on kin-openapi's openapi3filter with
+			// KeepValidatedValue leaves the value it validated on the body. Bind
+			// that value, matching member names exactly, so the handler receives
+			// what was validated instead of a second, case-insensitive decode.
+			// Otherwise bind only the request body, so that path and query
+			// parameters are not also bound into the body struct.
+			if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+				err = binder.BindBody(ctx, &body)
+			}
+		} else {
+			// A custom binder is installed on the Echo instance; defer to it
+			// entirely, since echo.Binder does not expose body-only binding and
+			// the binder may do more than decode (for example call ctx.Validate).
+			err = ctx.Bind(&body)
+		}
+		if err != nil {
+			return err
+		}
+		request.ApplicationMergePatchPlusJSONBody = &body
+
+	}
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateCatalogCategory(ctx.Request().Context(), request.(UpdateCatalogCategoryRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateCatalogCategory")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateCatalogCategoryResponseObject); ok {
+		return validResponse.VisitUpdateCatalogCategoryResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListCatalogVendors operation middleware
+func (sh *strictHandler) ListCatalogVendors(ctx echo.Context, params ListCatalogVendorsParams) error {
+	var request ListCatalogVendorsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListCatalogVendors(ctx.Request().Context(), request.(ListCatalogVendorsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListCatalogVendors")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListCatalogVendorsResponseObject); ok {
+		return validResponse.VisitListCatalogVendorsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateCatalogVendor operation middleware
+func (sh *strictHandler) CreateCatalogVendor(ctx echo.Context) error {
+	var request CreateCatalogVendorRequestObject
+
+	var body CreateCatalogVendorJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateCatalogVendor(ctx.Request().Context(), request.(CreateCatalogVendorRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateCatalogVendor")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateCatalogVendorResponseObject); ok {
+		return validResponse.VisitCreateCatalogVendorResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdateCatalogVendor operation middleware
+func (sh *strictHandler) UpdateCatalogVendor(ctx echo.Context, vendorID VendorID, params UpdateCatalogVendorParams) error {
+	var request UpdateCatalogVendorRequestObject
+
+	request.VendorID = vendorID
+	request.Params = params
+	if strings.HasPrefix(ctx.Request().Header.Get("Content-Type"), "application/json") {
+		var body UpdateCatalogVendorJSONRequestBody
+		var err error
+		if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+			// A request validator built on kin-openapi's openapi3filter with
+			// KeepValidatedValue leaves the value it validated on the body. Bind
+			// that value, matching member names exactly, so the handler receives
+			// what was validated instead of a second, case-insensitive decode.
+			// Otherwise bind only the request body, so that path and query
+			// parameters are not also bound into the body struct.
+			if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+				err = binder.BindBody(ctx, &body)
+			}
+		} else {
+			// A custom binder is installed on the Echo instance; defer to it
+			// entirely, since echo.Binder does not expose body-only binding and
+			// the binder may do more than decode (for example call ctx.Validate).
+			err = ctx.Bind(&body)
+		}
+		if err != nil {
+			return err
+		}
+		request.JSONBody = &body
+
+	}
+	if strings.HasPrefix(ctx.Request().Header.Get("Content-Type"), "application/merge-patch+json") {
+		var body UpdateCatalogVendorApplicationMergePatchPlusJSONRequestBody
+		var err error
+		if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+			// A request validator built on kin-openapi's openapi3filter with
+			// KeepValidatedValue leaves the value it validated on the body. Bind
+			// that value, matching member names exactly, so the handler receives
+			// what was validated instead of a second, case-insensitive decode.
+			// Otherwise bind only the request body, so that path and query
+			// parameters are not also bound into the body struct.
+			if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+				err = binder.BindBody(ctx, &body)
+			}
+		} else {
+			// A custom binder is installed on the Echo instance; defer to it
+			// entirely, since echo.Binder does not expose body-only binding and
+			// the binder may do more than decode (for example call ctx.Validate).
+			err = ctx.Bind(&body)
+		}
+		if err != nil {
+			return err
+		}
+		request.ApplicationMergePatchPlusJSONBody = &body
+
+	}
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateCatalogVendor(ctx.Request().Context(), request.(UpdateCatalogVendorRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateCatalogVendor")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateCatalogVendorResponseObject); ok {
+		return validResponse.VisitUpdateCatalogVendorResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListClients operation middleware
+func (sh *strictHandler) ListClients(ctx echo.Context, params ListClientsParams) error {
+	var request ListClientsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListClients(ctx.Request().Context(), request.(ListClientsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListClients")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListClientsResponseObject); ok {
+		return validResponse.VisitListClientsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateClient operation middleware
+func (sh *strictHandler) CreateClient(ctx echo.Context) error {
+	var request CreateClientRequestObject
+
+	var body CreateClientJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateClient(ctx.Request().Context(), request.(CreateClientRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateClient")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateClientResponseObject); ok {
+		return validResponse.VisitCreateClientResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetClient operation middleware
+func (sh *strictHandler) GetClient(ctx echo.Context, clientID ClientID, params GetClientParams) error {
+	var request GetClientRequestObject
+
+	request.ClientID = clientID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetClient(ctx.Request().Context(), request.(GetClientRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetClient")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetClientResponseObject); ok {
+		return validResponse.VisitGetClientResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdateClient operation middleware
+func (sh *strictHandler) UpdateClient(ctx echo.Context, clientID ClientID, params UpdateClientParams) error {
+	var request UpdateClientRequestObject
+
+	request.ClientID = clientID
+	request.Params = params
+	if strings.HasPrefix(ctx.Request().Header.Get("Content-Type"), "application/json") {
+		var body UpdateClientJSONRequestBody
+		var err error
+		if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+			// A request validator built on kin-openapi's openapi3filter with
+			// KeepValidatedValue leaves the value it validated on the body. Bind
+			// that value, matching member names exactly, so the handler receives
+			// what was validated instead of a second, case-insensitive decode.
+			// Otherwise bind only the request body, so that path and query
+			// parameters are not also bound into the body struct.
+			if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+				err = binder.BindBody(ctx, &body)
+			}
+		} else {
+			// A custom binder is installed on the Echo instance; defer to it
+			// entirely, since echo.Binder does not expose body-only binding and
+			// the binder may do more than decode (for example call ctx.Validate).
+			err = ctx.Bind(&body)
+		}
+		if err != nil {
+			return err
+		}
+		request.JSONBody = &body
+
+	}
+	if strings.HasPrefix(ctx.Request().Header.Get("Content-Type"), "application/merge-patch+json") {
+		var body UpdateClientApplicationMergePatchPlusJSONRequestBody
+		var err error
+		if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+			// A request validator built on kin-openapi's openapi3filter with
+			// KeepValidatedValue leaves the value it validated on the body. Bind
+			// that value, matching member names exactly, so the handler receives
+			// what was validated instead of a second, case-insensitive decode.
+			// Otherwise bind only the request body, so that path and query
+			// parameters are not also bound into the body struct.
+			if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+				err = binder.BindBody(ctx, &body)
+			}
+		} else {
+			// A custom binder is installed on the Echo instance; defer to it
+			// entirely, since echo.Binder does not expose body-only binding and
+			// the binder may do more than decode (for example call ctx.Validate).
+			err = ctx.Bind(&body)
+		}
+		if err != nil {
+			return err
+		}
+		request.ApplicationMergePatchPlusJSONBody = &body
+
+	}
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateClient(ctx.Request().Context(), request.(UpdateClientRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateClient")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateClientResponseObject); ok {
+		return validResponse.VisitUpdateClientResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListApps operation middleware
+func (sh *strictHandler) ListApps(ctx echo.Context, clientID ClientID, params ListAppsParams) error {
+	var request ListAppsRequestObject
+
+	request.ClientID = clientID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListApps(ctx.Request().Context(), request.(ListAppsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListApps")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListAppsResponseObject); ok {
+		return validResponse.VisitListAppsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// AddApp operation middleware
+func (sh *strictHandler) AddApp(ctx echo.Context, clientID ClientID) error {
+	var request AddAppRequestObject
+
+	request.ClientID = clientID
+
+	var body AddAppJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.AddApp(ctx.Request().Context(), request.(AddAppRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AddApp")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(AddAppResponseObject); ok {
+		return validResponse.VisitAddAppResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ApproveApps operation middleware
+func (sh *strictHandler) ApproveApps(ctx echo.Context, clientID ClientID) error {
+	var request ApproveAppsRequestObject
+
+	request.ClientID = clientID
+
+	var body ApproveAppsJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ApproveApps(ctx.Request().Context(), request.(ApproveAppsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ApproveApps")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ApproveAppsResponseObject); ok {
+		return validResponse.VisitApproveAppsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RejectApps operation middleware
+func (sh *strictHandler) RejectApps(ctx echo.Context, clientID ClientID) error {
+	var request RejectAppsRequestObject
+
+	request.ClientID = clientID
+
+	var body RejectAppsJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RejectApps(ctx.Request().Context(), request.(RejectAppsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RejectApps")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RejectAppsResponseObject); ok {
+		return validResponse.VisitRejectAppsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RemoveAppApprovals operation middleware
+func (sh *strictHandler) RemoveAppApprovals(ctx echo.Context, clientID ClientID) error {
+	var request RemoveAppApprovalsRequestObject
+
+	request.ClientID = clientID
+
+	var body RemoveAppApprovalsJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RemoveAppApprovals(ctx.Request().Context(), request.(RemoveAppApprovalsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RemoveAppApprovals")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RemoveAppApprovalsResponseObject); ok {
+		return validResponse.VisitRemoveAppApprovalsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// AddFavorites operation middleware
+func (sh *strictHandler) AddFavorites(ctx echo.Context, clientID ClientID) error {
+	var request AddFavoritesRequestObject
+
+	request.ClientID = clientID
+
+	var body AddFavoritesJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.AddFavorites(ctx.Request().Context(), request.(AddFavoritesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AddFavorites")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(AddFavoritesResponseObject); ok {
+		return validResponse.VisitAddFavoritesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RemoveFavorites operation middleware
+func (sh *strictHandler) RemoveFavorites(ctx echo.Context, clientID ClientID) error {
+	var request RemoveFavoritesRequestObject
+
+	request.ClientID = clientID
+
+	var body RemoveFavoritesJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RemoveFavorites(ctx.Request().Context(), request.(RemoveFavoritesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RemoveFavorites")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RemoveFavoritesResponseObject); ok {
+		return validResponse.VisitRemoveFavoritesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RemoveApp operation middleware
+func (sh *strictHandler) RemoveApp(ctx echo.Context, clientID ClientID, appID AppID, params RemoveAppParams) error {
+	var request RemoveAppRequestObject
+
+	request.ClientID = clientID
+	request.AppID = appID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RemoveApp(ctx.Request().Context(), request.(RemoveAppRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RemoveApp")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RemoveAppResponseObject); ok {
+		return validResponse.VisitRemoveAppResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
 }
 
 // GetApp operation middleware
@@ -1068,115 +9746,255 @@ func (sh *strictHandler) UpdateApp(ctx echo.Context, clientID ClientID, appID Ap
 	return nil
 }
 
+// ListAppChanges operation middleware
+func (sh *strictHandler) ListAppChanges(ctx echo.Context, clientID ClientID, appID AppID, params ListAppChangesParams) error {
+	var request ListAppChangesRequestObject
+
+	request.ClientID = clientID
+	request.AppID = appID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListAppChanges(ctx.Request().Context(), request.(ListAppChangesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListAppChanges")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListAppChangesResponseObject); ok {
+		return validResponse.VisitListAppChangesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // Base64 encoded, compressed with deflate, json marshaled OpenAPI spec.
 // Stored as a slice of fixed-width chunks rather than one concatenated
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7Hx7c9s48uBX6eNsVWIvKUuy/Nw/rpRMMuuryaPGzuZqYp8FkZCENQlwAMiKJqf77FdogCRISrKUePbu",
-	"j1/t1pQj4tEv9Avd+BbEIssFp1yr4PJbQL+SLE8p/j3McykeqflTzbOMyGVwWfwIhAPJ8yAMHkk6xzFM",
-	"3RP7MQkutZzT1SoMXqeUyF9ZTLmir8Wc6/pq+BlS+x1iHOAt6T7c2w+XfJ6mZtFrqjcveU31zguedHG5",
-	"lMQPDSwRO9AzooEpIDAhj0IybfBOoEAzhAXTM5iwiV4Weyp/u5hokoqpoYv9JxecxSS95ySjBlbcOTTj",
-	"6FRIZuj+5VvAkuAyIGfj8/gi6Ua0N+lHx4OT04iM4yQ6O7/o9vrm32fnQRi4lV6LLJubtTUTPFjdhUEs",
-	"KdE0uSc6uAz63f5J1D2Neic3ve5l1/y/0+12fw/CIKEqlizHeZfBEDKqFJkyPkVUY5GmZCwkrgt5SvRE",
-	"yAwmQoKmJDPYJkzlKVnexyIVcxlcBj8Nhr2TwasgdIj0xv34OBlE9GRyiuBbROikQOOiG4RBKqYiuAxm",
-	"Wufq8ugoTnjHCWMnFtmR+ayOlCFYJ+fTIAz0MjeYJ1Q9aGEkcZ4nNYxPo24/6nVvuheXvRMP40fKEyFR",
-	"ZA18k1NL6ijp0l5kQIomZBxHpx6lK0Jfk5SqiZAxDeGKxx2zr0w9wBeLRUeVgwzsgRGyJjtOo25vHTss",
-	"SD3SHx/Hgyg5oVtI1jpx+FMhqsVPLZnfQKn+4AbJVAJjwL4R02lK35ZL+ofEfquOhtJEz1VDJdShMUt+",
-	"ws3fzVPN8rSxpP0GmfsIE0bTRG3VMrvhvDI7zyhJqLS6LY5prj8SHc/MP+uH4GZGIaMJI2BkTFk1QCA3",
-	"oyEjS5iRRwovf3v7Gk7Ozi9COO70DowkOIE1Qp/nqTuNR/9Wgofg/5JROaURrvd38zUIA0n/mDNZIaXi",
-	"Gc0IqmQ+z4LLL/sueVeeEKUl41Nk5zBNxWITwnomEoesnjFl8J3BjCiL6UWv1w2h1+30W8j+8uYmhH++",
-	"Gf4cwoePN1cf3l+H8HF48/qfW/HKyNdfKZ/qWXB5OgiDnGhNpYHmf30ZRr/f/f1lCPaPg8O/BeuQeXND",
-	"pm1chqC0FHwKlGuml6DJ1OIUzwifUmV1NuFLPTNKTs8ojEWyBDUTixqq553zznED09vgrHPx0J8k3dtg",
-	"H+Qyxot/9muo3gZf/ttP0f+5O7wN1iP5G/1jTpW++rmN6XuSoXAyBdKOAsYRIUXlI5UvFKTCqnH3uyUB",
-	"zJjSQi47MOTAeCwyQ4jR/4zcXtFVMgIxgR5oAb3++S2PZ0SSWFOpzO+jYfQ7kOhP6EYX0IF7iEbGSD7Q",
-	"XHdueY1e3clx3B/3yEVyTs8mp91dadbrn9eI1mvJB4n+7EYXnfvo7u+bCKflcjjRVLYpd01jwY2sC1gQ",
-	"pmFMJ0JSSzqS0YqcChZCorgIPaMStFy2TkNDRnrbUDTGE5Uu4/q4H4QGZ5aZ83182u0iyvafvRIlxjWd",
-	"Uok4ff78eTjXMyPZxmVoI/ZPsTBIEW+Qhff07KTbkOVXlEgqd1I9bugalbIyjJEko7pQrHm+TlY/cfbH",
-	"nAJLDFgTRqV1IWbUeZEVWLvaPrOq0VCVaSZ5fs+SrQj9TdKJ8VCOKq/3yH5VR58+Xf0cWJ+VUa73wyLG",
-	"OSDklHD2p/XCavaAnMWT80E3uojJRTQ4JcfRxdnZeXTR7Z0kpyfn3eRkA1Z25WdB7Grybr3B+4z2W/B0",
-	"CWyC+Ijxv2msQWmWpmgDBKfm7OsZVdRTrSoEIa1KHR2OzGymgX5lStfNxnGnZ8wG3MzordE4OZFMCY7K",
-	"yey3sM61pLgR0SJjMShN8w58puQBtwJOH6mEzODQVDQNxYx0tOa+ouTVJLL470q4N4jmDZkqR773gtMN",
-	"JBxytaASjrsDpIaYG48BDcu+FG3Rrb/dCG3C1QD7IwivjLypXGBQY082BjGCa2qDrqZH0gwgVRFYrduz",
-	"GHhkgyCz3W5AGjgQurYPY2I2oowIMgVcLAzdPKevcBjWre6GHeGYVRj41vCpOZWNRriGef5e6LdizpM9",
-	"CUbqMz1Xu1IxRnS4ADWPZ80InEpp45pYJEYIuND3E1zMEEsTlha73O8aZvQMLWxISG30D1xosKsithas",
-	"jWBLanlhAbaDvwPmSgvupEsbYFuNXod8Z3l7gxCukThDDCELvlSL12TuB+TorZBjliSU7ylFE3+el9Mo",
-	"IHUePgUtHiiHRFCF0MfikUrU5wRULHLq8h8azAlV27hWbemT/Yqr+WTCYtw1pzJjSjHBlbOaTBXy8Czs",
-	"2Hm35+LPFTcOKUnfVMTYmUesOdfn04TMU+1sg/Pl/wFMW3fenH/0OMhcUZjzhFoPpPRZk22MKva9tx/q",
-	"3LKf3I5AC0L/OGuu/RWfj/yPJGXJx8L93JMDGUmNN04T6+j59C8/PUlMhODekb6usTB1UXmlNX1kf4Ns",
-	"rkzsAQSci7YKgzl/4GLBa1jV8pJuAPwxp3IJpfP9w3DmBrQalJ/W7wQvzNAXz3VoEbRSel8Sj/rGEQ7d",
-	"9kKClYMKkIPnFyXn2u11kHHqW0PFGwyOfH4V6CGRMZu0H58qZnhJLk9uxkKklHCwSyIuJfleiWTZlGx0",
-	"SIusttH5JpCLNfyP6w/vvxcyR0u7dqGdHugSXngwvwC9YDEt3EqSfODp8q0VvRqIWtMs15iZEWDzlGDG",
-	"RxidWGH9UVH30/IIDfI1eEc4mVITj0gxn84Qj9d2KAzzXEEiMsJ4/ZAgDvDCW/IFxIQb2o6pQyCBR0as",
-	"CaI8yQWzJi8MlAloSPrWZjkb1xj4CcbESY8CokHwmH43+jjY3jAUlKjnSX28al9KiRtTvaCUQxcDt35v",
-	"cDY4Pz4dnAVhgGgZfRUc1VddhdV+fqp2X+mubeEvtLoLNyC0+gGMfG28TlArTfw8QmnQmVt81ilhq0Fe",
-	"lKP+Kv1LO9MOLDCBWimtEMgO5/L59PE7zEW/Fxrz1XTfMCpbM71m3/F75Qdjort0g2fkcesZs7PvTaBC",
-	"3Po+wyzsuFLx+Vk4dVOm5GuQ+r7fC+VQqzOiTPpv44Ad9GOBr6E43quQsb3Y2YNnvDnXZ1ghnZhnssMu",
-	"QdOv+mims/SpcJJU69btlktuYNqpBd8zMc1njoW88GPkPKUKLS+I+fNFJe+FficSNmFW7tvwtBJRRoKa",
-	"lyV+RMFJRpMOvBdo4v/f5FQ+kmUqSHIjxK9ETvcVrrw9u+UVmeAX0U5ZxramKNxq91qI+xTX2+gOoZVx",
-	"vgAONVsQDr3u4Pzk7BTGS03Vs4uayzuq+pbwjr16Nin7KPEKhZnN3xKW7q2j87ULeP6PyCiiQVNFjUHS",
-	"FCZMqu2c8Ra9n9hVfd544m8E316HJaAYj2nzGDAOZcL42RjkNucCUsENawwYhLeOX7Eznj31DyNCeFu5",
-	"IApT5RozLc/Dyk+czPVMSPbn3kycN6ZW7HsvbHYJ00mC0zLoKMOTsPCfQqBfcyZpYoZK+ige6FZvqrZp",
-	"LTlZ3XoxwaG8LHmeZN+GxWtc+Pz5c9S8oNvGieZ93o/pyE+cPBKWfofxnddneglcuQQyNUHPdoaUs31+",
-	"XFP5yMzBolkuJJEsXYI/9tlOVUI0GRNFvcBLUhLPjJC5+zmX02IK1Gyu0Y9NxKJxiPDKOCrvjLeTvrxd",
-	"/lGmqXmeC6mpTT8UOYS9uFcu8Y4mjLTTEEPrZuAGLsFrDuF2ppaL3mMtzL3LXnhZdQtiZParorYGsLjb",
-	"tjqVv8b4uVuSqoqnroiKYh4nMM7lb9UHRWVGaKvr7NUS/YgwlGTwr9tIYs0ZST9KkVOpsUhwQlJFWyrK",
-	"Fi2KCeK55kbauG65t0qrQJGk6YcJJgi2ccHlRPAe7q4JxK5JlDD4GgmZmJPWb5TH7QrHDcuo0iRbB8b1",
-	"UmmaRVkBTTnU2/d0Zcvtdt3PJmlbW11l2RyjC68uwN+mt2pU6q1zyh23ikE2WUTyvFPVtrhsiL/0YNWo",
-	"ftuydEbkg7cwEL+sdfs2x6tWRV1rI0lis3xRBduBEZ+n6QgWM4q1R0uMssxh03ZoCIsZi2dFIrKsvSEK",
-	"ugaczaUyVZLGK5jphoHZ0JowWx3RKKDxEDpZ1Wsg/1MSd2azn0URx5cA7xfq6ch6iswXnLCVrvNOTQ2h",
-	"qlDHOpyBvZUutdk+SiVNy/yjpCByO68DH7BahMfpPCnqNGEp5rAgXIMWzrmuVS58f/VmU29tPU/viHwo",
-	"Rbw4UC/N0gfGCMx59SOifLBV+PtPnTF/uzKJ6W9X/bjDdr2nz5orktX1I2eL3TtwTZH85jAgG1JKZAdG",
-	"J91RaP7b6Y4w0zk6ob0RsrQ8ee6g2NKav+T4TUXkfi0Gd967P77gPnf+sIgZv1HbAF7PgstgyvRsPsZ6",
-	"cEFyFhlfZUr5Ubn1yp+uHlgeFQIblcljC52n3FbN02K+lrnNyN4PqLUF/Ltbu5ql3W9e2RqwzzS/3HyL",
-	"avpe490q+t99KtZwbDCarglg98X25oPj9O4TarXyWyhZdBXsfo20CgPPldpTLYO9FnAOH57hGTFBtBO0",
-	"db5eXXjX+QrmS5UANIsz5XYaY+bPq9Htu4JVr0a3Xh3adPE8SW4VIDa2nAgZwniJ8JhtmaaZeio6cMR8",
-	"bfdZ4j0K+Xplp/YMtA4+IiVZ+uCd/wUe6Gfn+CBKsdOvwpVulCwqQbhoxjRPkCgExoGAoiYGi2mbN5s1",
-	"cps9xsFrnuh14jGWhCcvFNgxxuCNfvrtt19+efVq1ADgrCYaZ21YvHLun750o4th9JZEk7tvp6t2OXfT",
-	"4/1xn31LIa87qdYZq5tlVE4ta/zbr8UJNANqrutcsiZfBud78OWkNE1ruhxmQmpIxYLKKCaKwkLIxJUF",
-	"Khi5tihj9MdSLBSVI+ONjBZ03OTVcb95jrcw6wuJ/rz7Yqvv76O7w63cOv0L/OzyXHmcKjO5KVG6dqx6",
-	"xnesGr72CnD/ZaetA0FARh6oKs6j2bJJsyed/po2rm/ROo1O+BypS4xqSnW/cKCpLPczP6iMbAuoU9dt",
-	"e/NXH1MLd+OMbjZtxYwXqrQq323M1jEUd95C6X9VQrgPnQtJs8T+D1O5FLMdaWzHPweFXVfl1k0WdKxc",
-	"7uLZNO7xZt5akNZx2Cubb0E8OhyVqUchIROyXuyvaE4k1giNlxCLLCNqa7W/3yTV7Q+2dEm9vL09/N8v",
-	"Px8d/HevyewlHIZw2Pz14PBgvR7P5kpHY/PjoU0bp0xhZaqHAlKgyB7vIds3ReedWe6RyiUU7QZVhRpl",
-	"2HbV//oVuMDuivYJKDPXT2aOsSKuyWA7fS1byznfoRwXlGtbRxPiccqlmEqSKXg5MlGrscuuCGh0gAE5",
-	"DqIiTym8HLkk++hgjRuP+fkdsH1tBq5qtUZPzvnZjfVLkJoS/YHT0u30oO7AzwIzeTmRigLTnaeldXcV",
-	"i1hXQG1k12tHnTUceWA8QVkz42yPSAcMMmZtUJrwxNaKm6Nqe5nxJLoeuHYRV+Mi0q+B97sY1tYLtepS",
-	"1l9drys12Hgz06rt9i/b7rZQu1dQ72evSWRPecfbc0tZBWQs5tqlCLHAqlzCXb/keWoTwrmkRpZQVhj3",
-	"t+o1Bb9oW/lBa1f0CSEgC6Kqxo1O0/X2mk6eYVO/+2LzvibAKQo1v63JxUo6mSta1oQyDomI55m96kmo",
-	"DMuMu7T9dK7GtANDDZlQllNYSQGzOU8kTXYOsLEM0t3BtWLrjHH3z/7mQNsEmpOimLJNIsdwrPau6s1L",
-	"ijncQw+FFv5Nr+Pk9AnBL8p/2zrDVUrbMsjqatnVX4Ch8F679ddnGj3SeATe7wgaNVaTjCIk9S9F27Zk",
-	"B1ZscOaeJOve5mOdtdiasCgTum3OYdeZLnS6a35HX8M2Q1907RMGu2/YMkhF0W8BxXbbVAW07fzBzWtb",
-	"10i/klijwpSUQkJjlpG04QxufKvDc4FN2Bdphh6rz7LGMwSNJxe60cXdt8Eqsn/0qz9uij8uW3/c3nbs",
-	"n8er39f7j1XCv+gYDwNUkS0ynEcD/F+vDzP6lTj0IWFTppGFzhVMqYEZYqKoUXVEU1e3xyQ8UqmYayp+",
-	"JJIRrmHMdIOGOzaYVyHFHGMAP2FyWiOl+WeDlCSaDKO3d9/OLR2Lfw72+Wevv3rKKS8bh8JA0XgumV5e",
-	"G11tT/cYu/aHc722XRmGH6+KGq2MJNQ1cVsrRfJcufZAm1QYdeDKdQgqIGnqrJmqRwV6RrPQvhtEpDTm",
-	"HvsI1T9uOSXxDIxKsfVT3L1dQRudhpzSRNkbKLQ6eEtWPFTgSDHT2nUAMz4RRbEMiTHBVOuaN2i0Hujx",
-	"LpGqUd6fwWrTtYhyBU25FI8sQUrwBK5u7FNI8EBpbp19i+zEieWaSgwVFqkjVaI+V1Rd2kvxW24sd3Fv",
-	"qIqrclenbO8uzdYzsYCM8OrxKXuhV1ywCw5a4P0AadwOmN/KCwRD71t+ePhKJIyqw0NcBAuGGAfFyQO9",
-	"N8etA0NQjE/TWg0lF7CQJM+pNN9LA45IZWRpDKarBDB+YbogS1U6fbe81IsW8qd0IVy5a2jrOtNkvWKw",
-	"j3RhQ74dgllS/ORQ9Yp0maOa7YQ6PLQm4mxwcXxwCQSSua1dwpam0NCWpVg9RjQJwQUF8OnmbXQeAsGC",
-	"XuuIYMFFaAN+PSP8lp8OIKWPNFVlIqAqzEUQSv/GwK8E/lY0mXgutPm6oQuwYCX6EIaV2CKAAc2M5L7G",
-	"LLwFz0m4hNG3W+t83gaX8O0Wo67bIITbwrjZf7iI8jZYrUb4pAP68rfc8Cmh7rUZpiwdLmHQ7YUw6B6H",
-	"MOgdG9wHvRPzQxf/7p6avwfmY7+AvpYNODwstUn9jZoOvjmEclXwemFMv0Hvlzc3eEliaOXeJHKjFPTd",
-	"Gw0wwqaHkVU37gh5OmSYk3hGo36nu/aRL4KfO0JOi4YndfTr1es376/fmDkdbE0wHh/TaUslOVNlTHqn",
-	"2+macSKnnOQsuAyOO93OMUZ/eoaa3GkndfStDElWR6i2vtmoaGVGTale7265S0LiNJF7ts7PoRtpLhWR",
-	"pBNDJi2QHcYZHL25IdPRxheUXPhXPaMUthd3lSJJB64pT8w2RMGo9kzFCLS45VOq7SsaM5bSsvDZJfht",
-	"8aKd6OYYxDi4moihCeyEe00EO5OwrN9IPRan4HFQlHLL89IeXSXBpaHfEG99/BdtNsR71ZAj/1kQE/nV",
-	"Hs3od7uboqpynH3RIgyOu4Onx/rtHaswGOyyfqtTGif2np5YKw3HScdPT6qeLcAZg53wL9+PwDknT89p",
-	"tYjhxNOdCOg1Gq3C4GQ3Evr9+jjreCf6edXOlZOGYuW7Z/i6m7qUlCTBnRGiqnb3F6rBiiUmWy+/BEOj",
-	"Qu5W+8pp+azRKnxyrH3FyQCSr3/u5iORmpG06AQUE6dbIpXTmE1YXCQo0B3HqwubDlLUvfizuWSsrJZA",
-	"xfHSaOPwlqdiKkKX/A+huvc6sF0F7ZqL8n6QJ2s6cjF6N/rtrZAwnqcPzrMiaeWlqtA4ZVA8eYrFG0fw",
-	"G0XnZ1g4ThEcHg7HxqFBD1CFtvYKC6+MBbLtq6CoVp3DQ0cFS6Uqj4Om3oLWgU88o9wAUH2XNCOM33KA",
-	"OS91IdZxfVtZ1wqsJ5K715EMVEb3l/3DoHLBUutzL2YipXbo5eFhqWRZ2VzSgc9Gx6tWE3IIZW7abG8A",
-	"KvLYHRwxMriRhyL/sCFLY0EvJtp81wjDCBtduFjC4XGV0CwX2riMh4dwTW39flm3hvRV1aORWJVjHKZk",
-	"HhdBhn3VTc1TjW4qFn/XXgV0NDAIVX5Ct7KUtaeFDPRoY8p5lzCqLlxH1v45q1k8cVV/fA+UJkuHn+3/",
-	"hvcfbqwMYF1Uq2XccGrEkhG8XFc8dRDCyKsx87a1P75QIBYoQE6iXu5Yp4QLlxfLrnjQwxVebiqKOsDj",
-	"8Qnvczw8MEKygURkqGrXUq71WIvpFB1sUntYVIbmACHfa/WOBx2wG1AYJsktL14qtQc1M8e2+qmAwKb5",
-	"UV4iRVNzmlEDVAd/nXtg4fw+D8H3DtB/La6V9nscqniOeet7WsWzzZjAXvP68tbJ7feaV2GQeW+1bp3d",
-	"eNoVLZ7ea//m087Gf249Qbt1hcaLtXu9K+Z6OFZhsLVlpcGYZ6Hy94C5tg3GHW/PnL4SelZ7zzajhFdq",
-	"0ca7xxenmBKtPzG4+gF3dj/X1DXP/JdbWrilg17/6Vlr2nBx6g70aHZU47yTXYi/pmHt/y83Gk1z04+u",
-	"IsS2K719UbsQNhBadd8+dK690F5uFskItHqF31M9FH702EdL4GD4tv5+Uj3Rx1XmKHIVrO5W/zcAAP//",
+	"7L0Nc9u6sTD8V1D1vpPEFWVJlj87dzpOTnzqd04+buI0zzROLYiEJNYkwBKQFR0/ur/9GSwAEqRIiZRk",
+	"J87RtHNiSSSABfZ7F7v3DZeFEaOECt44u2+QbziMAgJ/n0dRzO6I/JNPwhDHs8aZ+RJhinAUNZqNOxxM",
+	"4Bmf32D1o9c4E/GEzOfNxquA4Pg33yWUk1dsQkV2NPgZBep35MID1pD6hxv1wxmdBIEc9CMR5UN+JKLy",
+	"gIdtGC7A7m0OSoAOiTEWyOcIoyG+Y7EvJNweMmA20dQXYzT0h2Jm5uT2dC4WOGAjuS/qI2XUd3FwQ3FI",
+	"5Fph5qZ8joxY7Mt9/3Lf8L3GWQMfD07cU6/tkM6w6xz0Do8cPHA95/jktN3pys/HJ41mQ4/0ioXhRI4t",
+	"fEYb86/NhhsTLIh3g0XjrNFtdw+d9pHTObzqtM/a8v+tdrv9z0az4RHuxn4E7501zlFIOMcjn44AVJcF",
+	"AR6wGMZFUYDFkMUhGrIYCYJDCa3n8yjAsxuXBWwSN84af+6ddw57LxtNDUhn0HUPvJ5DDodHsHwFCBka",
+	"ME7bjWYjYCPWOGuMhYj42f6+69GWRsaWy8J9+TPf53LDWhEdNZoNMYsk5B7ht4JJTJxEXgbiI6fddTrt",
+	"q/bpWefQgviOUI/FgLJyfcMjtdWO1yYdRy7JGeKB6xxZO51u9EccED5ksUua6JK6LTlvHFgLn06nLZ48",
+	"JNfekEiWP44jp90pOg61pA7uDg7cnuMdkiVbtkBx8JVBVfPVAs6X7FS3dwXblCxGLvuKjUYBuUiGtIlE",
+	"/ZaSBhdYTHiOJWRXI4f8BJO/mQTCj4LckOo3FOof0dAngceXcplqMM/lzGOCPRIr3ua6JBLvsXDH8mOW",
+	"CK7GBIXE8zGSOMYVG8Aokk+jEM/QGN8R9PzDxSt0eHxy2kQHrc4LiQkaYSXSR1GgqXH/35zRJrK/CUk8",
+	"Ig6M9xf5a6PZiMl/Jn6cAsXdMQkxsGQ6CRtnX+oO+TWhEC5in47gOM+DgE3LABZj5mlgxdjnEt4xGmOu",
+	"ID3tdNpN1Gm3ugvA/vr6qon+/vr8lyZ69/7q8t3bj030/vzq1d+XwhXib78ROhLjxtlRr9mIsBAklqv5",
+	"15dz559f//K8idQfL/b+q1EEzOsrPFqE5RxxETM6QoQKX8yQwCMFkzvGdES44tmYzsRYMjkxJmjAvBni",
+	"YzbNgHrSOmkd5CC9bhy3Tm+7Q6993agDXOhT87GbAfW68eVPf3b+9+vedaMYyN98elt8YJR8EyjCI9JE",
+	"mKN+TIL/vm7IL68bfQXHSffk5EULnQ84oQIxCsAGmKvXcpBN2u0Dd/+uu6+FlqPYJP+bO4k5i//7/Pz1",
+	"q/Pp/1y8HLnwLPkrsqdslEB/0D0+OsmCnMz05U8AecFoJXvBtHxb2I/PYxITAI+SKWKDfxMXBHcec7u5",
+	"8wR4A19qP/sYH7vDk17bOXXxqdM7wgfO6fHxiXPa7hx6R4cnbe+wvY+jiO9XZM+VsKN7eJTZnXRfivfg",
+	"A/nPhHBx+cviJrzFITArn6NYPYV8deacxHckfsZRwJRY198rkkBjnwsWz1ronCKfuiyUhNH/P46ey7n0",
+	"+ogNUQcJhjrdk2vqjnGMXUFiLr/vnzv/RNj5HbWdU9RCN8jpy72/JZFoXdPMfreHB2530MGn3gk5Hh5V",
+	"3qVO9yRDRJ0FfoGd39vOaevG+fqXso0T8ex8KEi8uHMficuo5H0MTbEv0IAMmcYnjkOSbidHUxYD+2Bi",
+	"TGIk4tkCjuV4RmcZiFKZAiHsU3HQbTQlzH4o+f3BUbsNIKuPnQQknwoyIjHA9Pnz5/OJGEtOJ1XIRcD+",
+	"zqYSKGw9pNZ7dHzYztHCS4JjElcSRfrRAhEzlwcT45AII2ijqAhXP1H/PxOCfE8ua+iTWKmUY6KtinRZ",
+	"VXUhOaqUWKmqhqPoxveWAvRfMRlKjXU/tYL21a98/9Ony19gl18phlgbEs1IFyCqqBAXQGTZE9uCTNod",
+	"sws/KKSLdzSYyeVzxTB8jrSlMstpO9VsFYDoPxMSzzIgwYAKnjXXX/tc4K21QVg4FAuCTU8EhFFNeOAd",
+	"xOIRpv7vSkJmQKsg2EpAg5G3AxhoEYtg9aXAv1E6BkgZCZFUTzQTziKapYSU4ZOap0yOHB2c9CpJkmJB",
+	"0mx8c8IJF84ANhZZizdrB4ER+FwA2JfDN8U2xmcwmZgkMF+9qLUWLvwgALWbUaIH5cTSZnkTsVhpsf29",
+	"vnzbF4h887nI6jsHrY7U1NHVmFxLoR7h2OeMgvyX802VPyMmMBEWLPRdxAWJWugzwbcwFaLkjsQolDDk",
+	"ZXlOF4bDUBZWehqXQ0fBXxVfXgOYV3jE9fa9ZZSUbOE55VMSo4N2D3aDTaSRBrp83R1d2Lfucr2/DFa5",
+	"2A0B5trB5q3mycosjYnlj5JoKH8XY8ZJ+gBlIgOPtpsLyMc2r20QNBkMGAsIpnqpxi1QY6nGUOfbWWti",
+	"969Y63s8Ih/930s0pBDTGYql+YcV65G4ggUKGc+u5bBdvBL50g2X49vr8MgQTwLtcinX9A4rKHr/A/MV",
+	"2LqBL0iMAxThWBgOJBfVTEgiJiMce1ILdDEnZ6j///WbqH/TBz7Qv77uo5BgMAdCToI7wrOYz7WLsgjs",
+	"/5Sx2a4GqYTJ/uta2nzttgP/di7gn+OL1QwXLJBuu40sAyRgdJRC6zIqYhZYD8D+fWSxeDk7D3zMi4xH",
+	"LOTAnMUCDWbAMZHvIY+4vkc4GhAxJYQi8p8JDnLbg2HI4u2R490MZsU4kbyZuHf0Z8tRWOjC0aAoj/L2",
+	"AMn5pteBaGEIA9rCDxaMGWfkEoCVYrRdmNeGNAff+lC9hdl+WJiWrPy9oedtLt4wiXXWn75rQEi/qUJT",
+	"72KvSIadc5dQz6cjKa/kT+pTjgtwd9maWawUhUI2AK8mTAA+yWmKF3o1iypIW5ADPgfvdXahabCkaLEw",
+	"X1XF5TyK5GpgWf8AV2H1hSnXYnZpFcMwRetWw61lQaqV17O3dPxo3cVnTSx77RuZWHP1PuHiJfP8JIL7",
+	"ClAfoo+MCs1C86GEfOQ3jbAUhH49NIxZqGwdgWOho6Ar4p83dWKBBUGewsjtAMf58LTtdUGYS9vI38Ka",
+	"YH8rE4bedHipmDuC8dVaOPN5UznMeM0DE1OWi81NGZCcDbmCmEs+U9Gp1h4cDY/xYdc58Tqu08MHxDkd",
+	"dttOx+16B6Q3PMRHg8bXensjgVtrY1I33Fo4XYQrkgYRDhglWQzJhekvqYgxJcqiH06CoDBZAKhAmss6",
+	"snRL2ZQuHTcX/p+Z06nki/r6sKH7zcPxKWeryB9r4NECLmyIUUkguAZCmaSN33No9YFEAXaJ7Wr0F9ji",
+	"GucNWQQBwXFRCg1E9tiIwckHBN+RrKhKM2DgXOkkCDInZFJr1BYOyGJOjRzO3mBrzA3xcK1zVycm31wa",
+	"Bd+d2Q94ZgukKk0EleoBfgqISrbQSybGmTwM46hQPlbw2R0fnB69WEbcJkSwlsxIIgWLOoaJICQbWpyI",
+	"VXubcuvdhK+ZodZhbjGh2jS15ZwKempLMQ/5G4NBG0C9HlV/58U+Jjore2UtZE7T3mxUVt/qpBg0JQOu",
+	"3Kn5DVsv763u1mbA2wT31UBrifVFdv2WFW0MgG948BoomO7o2hu1phB8ghA+Do2Bj3E9SZG4JzNyQn1b",
+	"JCWoYJyh34TXqrU39grXow8Y4ZFEggHz15hNovpwPpo02NI6HwVJf1EGFsQyCNeKa13/jnq5wGWgf7C9",
+	"BubZL4m9qsw+8o0oBZdK+znPTkw4o2CcOg6DYmjXwvxPcaCd1mvuWiGcqZM5gVR/pUFtWp/z2538Uvx2",
+	"Ilv3WmrLpeW912gm39vf1tnVgq1YY0tBKPCIUZ54G2vuKDc3L4oWax7cV2hXy8lURoy2UxBRNpVQWVnh",
+	"JqO4aHT92D48M2827PTIVe+kSZuwrvMoegW84Defi5pbtoCD59nbLiqQPsUccZKRPB4WGG6XYFdYtx/a",
+	"3ql7MjjGztHwkDg978B1TgZd7HRO2yed4+7RwWGvl3qrqT8ai2CG+Iy6chMUS1t1kaDZACbYOMt5cfVt",
+	"h8Nh2z0ZHhDnaNjGzuGgQ5xTr42d7uDY7XmH5Gh43JZLINMbDc1hu9lggWc+KstYe7+Vw2kh0XT+tdmw",
+	"snXMS4IJHBincqemlzc9wwJ0e0d1HpOOyuMoesZNqm0TUTIlXKChH6scAwsLTcr3MoyCZzbHQkaHge+K",
+	"+uGB15BvlONoaS7aGPOCFMgEF0kcKxR0mQfBZ7MOuYkC+wFP/dXVU0ANkuU8/PNmQzk3SNEafa6YQhAT",
+	"7M3kzlRGgdcARQmnWTZJ5rQ3PEEV2fzR+W4OLeRmbMZ97asAS+nEPLcxrazBq0kYidmiZhRFKqEuq2dp",
+	"/lyBTUHoCxjHIv3B1ynfmbJCEbC7l7i7l/iE7yXmaSSXFpwhlm49mV5VmiuG9gz4Ov9u8vstExdsQr36",
+	"8tt+s1SCU4b4xB2vkt6UiZshDLa2+O5kpfQ5yAeB1KhzFUWRyypddkyURq8WvOh3qbjmNOG9Utp8btnK",
+	"G5Bd+ebahNwMFptzSQfflhbxchLcfiAc0pFqoVHof8uniEgykfLNY5Q0Id3aXm9yGkPsB/LVL8nB5I5c",
+	"85tK+QeSHfCJ6xLiwZjVuFQdc9naoTIzeUBcHAJ3IFhRTGtrB5QG0NZV82xrEdIS8iS90wD+qBrAOnHc",
+	"Ui2/IPXq+3lZ8jki3o56dtTzBKjnyRrJKYjb8GvKLYH7QVLtLrFid2T3xyS7Lftyc4hbxfxTb3wfwy9d",
+	"7pr2n1s4wDJ7qpobt8yoWiPjOm9ZWZrFls2r4qG3rLu/shLJHij/bHMut3Yi1BKJBr//OMpgNrvO+8Md",
+	"R0bBSI7nKWoZBthtqBqSuxedYaJpbEWDeACJldmEFWIrVYq+q9T6aHa91pF5JGR5quMhDgKD1Ll7Lrxx",
+	"1utkFcFO16gqvHF20K6/2WblBfsMl8iloLRjnmMWePy7crt/JJrZltJEFxjco9hYayUOljFBne/6w0gk",
+	"O+PV2x3VMnmlj+4pSisF6LZk1eIJZyXVIxz1w8gza5tWSDPNyb+bKAOxu775tfD6cuNrQTOpbnklpakq",
+	"KTCnC2aX0RC3bXPlx92awZUkYtc5EZX/uzp9u1a0vGLdraKU8GZDF9M9a2BX+Hek2B9TMHft5OUVKTs/",
+	"gKC0ct693cFu62B1xbCnJU1h6Vsz+RawIHUt//josG0JnG7tKkNS1cv9TqJ3IQ2k9iWdP2IOyauHSh6x",
+	"72dsiy4Xro6kqeuqgJd1AUWT4IF7SjrDw7ZzjI96Tm/YJs4JPuw5R7jjHnjdQY8cDrdOMguwryAcHVox",
+	"l2y+DwFdsHjgex6hNU9qaL+3KEtN2XiCBLslFHmMcEA3l92RGIr9YcRdFulKf75A8gz5MvpKp7QJ5JLy",
+	"yXDouzBrROLQ59xnlOvyPD43lLsVwqk827YI6pJ+4nUvJvnmHetcBAoI5gJysBazrysm4xcHYHyOJpx4",
+	"aDAzsmCbTIqr7gqm2rAVd9rWBgsSUxy8TsGusdG5d21CgIpeSRVYqLj+V+QLVXQ99blPOEET6hFV/yGp",
+	"LO4tOxIz7436IUsO6ic9IyJmdzc/j4/2iNvb/jsc+N5L5tX1AYc4GLI4JMm79uZD2VfTrkfyHS5i3xXo",
+	"///47u3ynYXl3OhzyGytXrka2xzgLZmhZ1KVe4bE1DcX54At0NGFuoGSXZq5NadugiaL1K/UW5ylZpjb",
+	"LqBWZlQIqGqkmwDAdT1Y4oRC7lLREinSP6olbr6kEOeW9MkeHz2TDzxTy5rGjI6gkFyenOBRTU7wFNL1",
+	"6dY6TNiUcCKPk0hRlBSs34aMgGkTWn6OUYKrCnlYjJKq+C+2TUrvzcjr0pOqfmfvfbp8f3NsKLqGpb6z",
+	"ziMtYqdRMQNVIa5CEcB0XzdeJ+QZFWJtbib0TD767BGQJ8Ji3NTTsxgpPHhQVKpfFkDvLfCVRTo24Gne",
+	"twEBWzdILLzRRZ6RGlLx4h9HTlhrzoiLmGDvHQ1mRcxYCBJGAloTMaR8AUg+70Ay3HYYtH3/C1YD59p4",
+	"gykeESmiYjYZqWimUfzOo4gjj4XYp1kiuVAs3RryGXIxlXs7IBoAD935WKl0hHoR8413ipM7EuPgQrX5",
+	"ytWvgp/QAHumhgKW6qxL1gYfHlY5gWUXklO4Mr8kGGeq17Yhna/b6R33Tg6OeseNZgPAkvyqsZ8ddd5M",
+	"58vWLK+H3Zkp7IGkYVsM0HwDiB5ba5DgTBQ8S1SH5KmH4r+kNWppfSNlWk2EK9Dl9vjxG2jG9pYJaNhW",
+	"2+0dFryeke/we2qzQ6e3xGSX9tey01Rv31AmbrAe3z4wtXYYyfy8pVvVpiddZqW2GfWMa9CyB5F0vVt2",
+	"AuqhzZwrb3FI1rxTL/XTK3y74F/RhWukGZ/cJV9W4L/+NfvVhoSAdW3tanx22G2RzFv2Kt3t7KS/MEpa",
+	"6C0DCd3a4oxCtZHEg6B+LZncu3mLUfIiKMqmHjtDgnwT+2MRBqtc0jgdN6ul6FItpmVIdn1bO92UFNXK",
+	"jdYaTwLCQc9CbCK2eQhvmOcPfcXlFtez0ARG8ot8b0jbFSPR0ytDl0eKeb7Hs4Bh74qx33A8qotc0eLb",
+	"Czowu9MeqMAP/aVhDj3ajWDsJoDxSpVf0Cm05gePyikwRZ127+Tw+AgNZoLwraOa7vnDs1OiN/7LrWHZ",
+	"+xg6BPpy8gt9ebXekRQOYGm7LCQABgk4uDuEruWw9GSsQW/0ndp8sRON/hLxdbEexH2qS91aZOBTlDRr",
+	"2toB6ckpgy4tJFaNdegC+ZmZgfb4XyUKQQntKeZQfUpsUU58ongixlADuO4hTnKvZsp6QNxDdzUiqZfP",
+	"GKNNoy03EfkWgT+QxSgmd+yWLNWdM5NmLsmnTR19RjPevi1cOi8ZPHMKnz9/dvL9J5edRL5d5WY88hPF",
+	"d9gP1hC+k+ybVhA4niE8kibu8gNJ3rbP4yOJ73xJWCSMWIxjP5gh+9mtUZWHBR5gTiwzOybYHesGYGn4",
+	"QSIgH08EWC2eqkZvHR90RHWSlqjLtz5pnrrpofFJFLFYEO8N8XxsPEa1Tq94iIzzmMXh8jNMxriBSow3",
+	"2jVlRbzUihw5fGqSP7TalDqRKLNqRC7wFXnu2me1LbaY7Ah4AR/oYED/gwl0TPixTgpmW1ZF9LucpGkq",
+	"rylZW94LfeqdxDG71IK1etpvSKVJfcht5XQUlMnM5ixXyuCw28gV18bcdo5HbidWZHh8+vBbUtPz+6R3",
+	"qAzqNfOj7hZeXpIftZiEXjE/qmZfkJOsT+If5hLAVvOjFkbdDltNFqZpWRfexJ7S2XHwPmYRiQVcUBri",
+	"gJPF4jIMhdgjCJvywZIIrLcU+dw3cBC8GwI5re4V9bWIbYH+2oKGi6pf2VlnbpIW78uef6acUS3Vz3JJ",
+	"+8fFro56kq5pXKUKy35pQMQx131O2RH2a4eqAFbN3dSdetjQToux+yYv7m6uVF61bbaLPSxsdtUoS2aT",
+	"sgUIqq7jyg8JFzgsWsbHGRckdEKzmuRRa96jeXMb6HUZhhNwSFnd1PKIlqkZd78kH900ITNVNVtp7QLT",
+	"8dUaujfP1Z5bMnSI41trYCRt1aRh7fJpDuYL9ewWJoqxK4c3fdJaqC9lUx9NxwSqf89M+1sk1KNNNB37",
+	"7tioe0mBcMxRWy6nvKVsGsWxOsu2mw05obJ6VAm+XKfZHH3ZiciPhXHHhewgG6/MxtCyHYvz8bzVPTk1",
+	"b7HLMtfkKlIDSLJVsGIxoN1x49TRnpdF7pLUYl5alhAeylVb3saBfNaYp9cH7hYpbFrZE0mCi/dl5e1B",
+	"qe3jKEqxWbVEkyTkecbXEcpDalntLuucpDz7r0sFyVZ41ZI2+wo38gIyrUpdWTrAQP9QGQuFshgGRFja",
+	"2y10Yfa2CcvwvVwRkhTfku2We5yn9QxLtIpnb3vVum1/zWVbyFG68IN5tsh3ETr2bV2tb6Y0JhlMB+pU",
+	"eqA53aXTPVnWuvrc+Sd2fm87p60bp6xfdSI8i1iZiZWnJ2DjUFNzhAygGcJfyriMtVaTeRnzBaPAV9XI",
+	"s1xKWWpF2w1N001XVzlME/nS1PYIdHf1BQl55UrqoOjjb5fqJWiLrkHFcYxni5RnmXmLXYiluQLd0Mk3",
+	"XRB5QEY+VY3ntehlilUFWNdMzuPC0cFJL48NefQsxI6VyCFxOWOULu9LD/WiYa1DaLIroaAIBwEsm+e1",
+	"gaOerQ2cttvHndPT7mHvuNc+Pe1kdYJyHWBBNQc8yK47ewxlyJl01Kmjq2cZBUMj/05aHdISAn1tqa5+",
+	"87CiIJOXXl2PfYPj20S1NIrsc4lHLyRWTmj6JezJi5VK51Ld1p4uyS6yp0u/rDBdt7aOqzpSAMFJqlG6",
+	"gdF/89rug2m0I+bob83Drbf6jy8wz1f7MccPIxYL3Yll3DhrjHwxngzAv8Rw5Dsu88iI0P1k6rn9Or/1",
+	"I4dFCsmdJGFrQQbnSCuHuiWEpBsD16Ai3fSEK/Y+mAS3SL5RYuwmHYLvlwyTlr8GZi8/AlTygzJYlMjl",
+	"k0AF0yHkHlaWB4oabVHQaWuHgvm8TDDkNtaAVLKjT1Vi7mTlTyorE09/HVEZBEmKbEyQ4T4tBJ33feoG",
+	"Ey9pRDZjEzTFVFgdyexW9vfrVu+fL/glH08Sdh9XEnZWS8JPKkFUFAnEFoLevEwJRXkMAcFxC/UP2/2m",
+	"/G+r3Ydk3P4h6fThSBPfj0a91jX9I4nLA0ldi77gJP3WUSnsvLAYc3V/a8bXW++9pMxYndfsIgNLnGPr",
+	"uo8XKslWfxWCMyVuW11Ztvpgtc9Bn3T1FzIlE5bspCmYVf2mg2LKJpKdt1D4mMUCBWxKYsfFnKApiz3d",
+	"M4Ojvr7wLYl6IEUTifsgUKdk0M8wXavqriVSD7rLPBHY+f3rl0SC7hVL0HDChTMAtaB4sQ3dAOIC+8Ek",
+	"JuvFU3QoO6tdSl4XqDTwsshVEjDM6yNQGCgfVDo8qhFUam4rLKYjDOUKJjhoFCRFIj3bXaNW5K+0rUR2",
+	"F4dJOmGJzq6OR1lbTTUQZBYrNV0yzsqap40qBSp6mQoqz8Nq0bF6pdqukHoK8RAXUpbqSjUb2RCVzYZ0",
+	"tU2zwUWnm23NUcu7kXQSSK6Mj3FMPLu0dN67kRVs92Wp9UlGs76sr2YazDaK0mal3H1hq9B0yiGLm2gw",
+	"S4LDlQ5toYxt7vzKj+/kAeKjn+1Ahqt1L5av/p0s4TSfU7Bii8Dsw4gTKgh1CyLo5dpasYWUl/ZF6DGI",
+	"MfWecaSeARn15w8ffv315ct+bgHHGdQ4XmrK/flL2zk9dy6wM/x6fzRfasv1HjxKU+6aU4rLgqb+4TdD",
+	"gfKBjHk4if38ufROapzLYaK2VoXXKBuLIG+sbZTGVY4eINabhhYtJ65JQA+w8pmkpyOtx7Saaa0kC1ND",
+	"9Gtx6swtSYqeLN2EssBzhudmp1igOY1i+swTiDKss15IOt/DpraUoWRqy5gHFC5I02TxtbTVssfWbf+F",
+	"rq8n7Xa77cC/nQv45/ji6/Mv/yr5Za/8pRd/W6Ucd+Qyu+22xNAYu4LEHG4spJfsXEZFzAL7ARYjHmGX",
+	"wL1kdZvC43meY1XgrCo2Ie1kOmYBQZyIFjqnyPcg+kHVHXLlReBwF3ozjahcoh4/gjjLnLg+uzJDZplX",
+	"Qj32mG4Jy6wSKGRcSORZgj1vP/1m/ZhXrOpL7ocW1j/sbluai1ZcFrKwHkrIW3sIqcd/O9vf//In53/L",
+	"nNc/7B5SJNcP9UQkHEjvTYrJvZMSZO1Z6syWlZOlbo9ljKOSG+THxedip0xOhbQypu+rKDkpak9Ai7E3",
+	"N+tEkR+X7W7bOcXO8Ny5+Hp/Mnfsj706HzvdNRiNlFjf61hAWi7L5cnpS8t1tycZZLRzmHexxp8v1pie",
+	"73cKOe4MkJ0BsjNAdgbIzgDZGSA7A2RngOwMkFUGSOUMGCsdBVKNdJZDRheonn+yLBmkduaFvZ4UrUpa",
+	"pdYNl+vLV0qReZCbsksDT6ZNU8UbtOaNx71EW9YMda3QggFhca+rg73T2xf19txxVj3Jp+xoKA7777wN",
+	"P5W3wRzyD+Fy2LGoDVlUVX3k0fSM4j7DNXBseSPfhcsyBR4Vq1EKX+9KUzkpdlZkYb3KtHje5swHc6t5",
+	"8n1h8ZStz9ktuMrDG+k6MnuxhOekXZBr112RZo3SKR9ZmUwyRyqqkur5bSiSuvnr0kmmZMB1SYytpUod",
+	"lKuwakkrT3gDNVZBVkdCZDd8Jx+KXM8Pikg7b9gig1xlJmS7UD9FI8Ek++1MhJ/WRFBH/IMbCDv2v2P/",
+	"PwT7/zFNMKtUkCRhOtM6cu5KLTTG2dRikIOsoXufm+Y6Tanh68GgSCxFvgdBcGHKW0EVV1+nrKeY9G/O",
+	"aOsDnr7RxSkz3efrVTqpVInwOxQAfPjrGouQ13Cgw8vbsXpMH+4C/QAasECbnJjd+R6JVXltbgOABYpi",
+	"wnVZGlPfLOnpzSc8ItTL3CIrlvXfo+je4TLbS29MzXsLVs/+9QILJSV+toYMf+ioQaaN/tOyA3Rv550B",
+	"8BMaAHC2P3poYMdmHlftNII5qdkwmKmaU1BogNXTTO2W/fXlEg5N625V5wonLf2jmI1iHCKfI59ygYOg",
+	"sNqrmbagmjb5JjbUYB5CT1td+UDBVETO9l4/SVmTQZadxPkJJY59woR/IFGAXbJGhT3DBrAaSNexUMlI",
+	"fIyh8dwdKWEIpIQlpBnYNsLWEDclguMvDyE3Niq2Ybah6IheQ6uwKzwq2KX+Xj9pp8JiFLLYbmnGEScR",
+	"jqH98GCGXBaGmGfL7lw3jlunt92h175u5Mir3e0t2dzn19d7//f55/0Xf7tufPnTn53//bp33XiO9ppo",
+	"L//ti70XqzZ8T7XCkTwOSr2kIMAOmCo5NZFStfkbInJH4hmKdfvHtIMQ8cGw7X77hiiL0UG7t6RCz8qu",
+	"GtBsO3+w5WVx0nfWSPObSosbWvQ2wZGgpS9Hz/su80i/ifq630j/BRRSg4cIiwKCnvd1L5H+iwIXCzQu",
+	"qQDtK/ngPNPWZOU7v+hn7XYm9wVCz1xhsFbdQr8wqKQU4ZgT7Ypaga3VkwUB6nRRpcf1Su9OwYnc+hTq",
+	"e8OBI18imFS+CZJjIy4w9SAnE0hVaXSZOvAL/aFzXe+GLB74ngdtAO22MoWtiBeaoFp9b4tbJha1uCxt",
+	"PAW+XIqDG4XdzUxDuGXunY7ZyF9SrKmL+qCRq03mCA/YRGgjR/un9BBaAkVRoLpKWL6p0Kf2VJ3iGrDb",
+	"qp2VVnhPeuvoJnUaGO0/g8aQgTQiZq189vmWyzpfldWgT1bYyvdAsRKntzU9jLdqbqhrBBu0tZnVdq+Y",
+	"tzdvJs3y7wts7ZgMJ5wkffl9ijzmTkLlyfVI3EzaQMQE8E/3+W+hcx3XUOpizAUaT6gXK2upklYOreh1",
+	"I6eF22RpjeBuuf5xsLyjhSaHmURTqT+ERJDY7lQAsDctEBbgLypdt5QtKJu5uBQezKziEGnDR90VFckd",
+	"rjVbN3+dY2OUUqOtQqnjYreBdSTWwda3FDMYmW/7YPo45+rmrUaBEjfPyuOsLd+LxPlS+ywJKRYbl74w",
+	"QldX0gNl8PmHi1fo6LTdeVFvwgWNwTSxMKtYrjyk4YnFa3FXr1QtQvINuwLEWEykPeX6IQ5y2nq33T1y",
+	"2l2n27vqHJ6122ftdqvdbv/TNjA9LIgjfIhc2EeWVY/kx9wto+TK0Nf7bvrHlfnjbOGP6+uW+vNg/s9V",
+	"MWf95bzZADpa2IYTpwf/63TRmHzDGnzk+SNfwBFqXT0gcs2QVSBZLBZEd/H2Y3RHYu5Lw5t66A7HPqYC",
+	"DXyR28NhB3cHB27P8Q7JkXN8ctp28MD1HDJU3fbkN7UvcD3mha2FS1KZdpW1fXp66bp5I5eGovbtJVeJ",
+	"pMY4olIRfZwk0DwziVLQKvkNextfHDIzFhHzYmvQJ+XTs1Bl59H7CT166flu4M6z27hW9uWZF9Z05vUe",
+	"0pnXe0RnXrIPi8czbzY4cSexL2YfJT2qjRsQHJP4fCLGBcYGRefvL01vfejcBepCX9kxqmiw/BGpUFO/",
+	"hS4lRFIYAsKq53jWwSbGJGyCoHRxHEtzmbssIvyv1xSqI6c1rJP2JeoJ7TwTiBLicVWEHzgLZDUBHOlx",
+	"jIWIVK9Znw6ZacWLXZEGGBspGDrLPe1rbCWcpU9ZfzbmZZXhuW5Eb9JVOIB6eYUEwSFHt4REym+mgB1q",
+	"BaIgFYc3za1unoA+4YSfKSF5TaVtZ1oncNOvUn6ZtG+QU48Nd8n0/km6XEq+yCIlE7JFkOV3SZ1kud/X",
+	"dG/vJfN8wvf2YBDoJ+5TxCm+JTeQbonOEffpKCBI4Z3pwT2NcRSRWP6emHi6IdxMmlSaS/sScaZ4xhOn",
+	"yTVNNFi18lVaK7rUgWjlhSJesQoHe4Mpn5JYPQK38FXOqAL1Q2rA+HrXJJG7Ym9PKfPHvdODF2cII2+i",
+	"WjsTdEtmTbm3fuDTEZJMVIpJ8K+hT1cXzkkTYTSYCdO1J8TxbVP5zsUY02t61EMBuSMBT3zq8nvUQW/8",
+	"l7CExAKW6+cMvptQdU6WC0r+ar7+z4TEs9SaNkcJ1p48SslSlW9wjCNbtzV2nWXOnaH+/bVyT1w3ztD9",
+	"NTgwrxtNdG3MEPVBO2evG/N5v4WudIfVayrPyVM7DqoE7MMZ6rU7TdRrHzRRr3MgYe91DpvAOuXf7SP5",
+	"d0/+2DWrzzjW9/YSbpJtQthCf399/gvglTnrqdQXJHi/vr6C2jVyr969v7p89/ajfoqjbrunmd15ELBp",
+	"X7EbTUIWDzmPsDsmTrfVXuAh0+m0heHnFotH+4b89n+7fPX67cfX8p3WWISB5CXCF8ECS9JGhTS+Wu1W",
+	"Wz7HIkJx5DfOGgetdutAqYtj4OT7mmwdczVuRESxOEyJuqm1pZlSidCF0jiQy8KBTzW7P3/7i4I+4cyX",
+	"XuOsIfl5WsaKw1IMhpWq4+kj+/8jsbI0gdR6UOWkq6VVed5cc63+xtUsItWf/shi8XKmSrNVevgdCOsK",
+	"D7/HI/LR/51UglKpYdKkMUQAp95tt8vU8OS5/Vx1vHmz0avy2qXiZO/NKtSLndUvfrIDCvDSweqXLpKw",
+	"A7xxuPqNNxCQeMvEuQ5HwItHq1+Ur6Qxi3mzcVhtO1QsIvGHHlYB65MVsLCVMqAZWx1L+tKdxQR7ja/y",
+	"qLm5WNuQB5fpmiJ1HwjUfjGXORpfwVfFC9jAuefxpFtytq4+uhTK8YakHitlMyXTZtn1igLGoJRBq4Jh",
+	"0k/VhByLN8g84mcQVKexzhfQvFMHzdUoXl1MV3HVnxXJe+3TCm/hkLwyITz5UqcCVO9VSO+Ksd8goAfv",
+	"HVbZwiTs94Z4PlbV+H80cpxCm7McPSoMsymykCDnzayg3ufpVflCgZ04B5S81vevtf1kbmBnb8xjXkSW",
+	"IyJyt/PrSuzL4VtGyRtIEd1I7pgFzJuNg3avEua+YZ4/9OtT8E5W/QCy6leSiqoU+SoQx302+jxX5BGQ",
+	"oi6DV1bBACQlVa7rAmREgMlp3BJg9/jSJo+EtEBOi8hGTZeRZnWpppRiKqH+K0aFzrr/8RG/V0cov2Xi",
+	"AlJJflDRd0k/cS27uhVknpXccqFyW56G5PoFMHyl5GoWyydJVYlBuVzurEc9W5I5upT2zylvngrZPS1R",
+	"VU4J9XA43Xodg4zMLZssKb3HsfBxgNSNijOEB5xQAS5j3jQeUmhXyxFGJjilsi6aCKM7HEwgzMFbqG+X",
+	"m+yjWIVjtDedCHCiQUoS3MFBfMymcOmEURcaAKq81SRDi4QD4nHtsaNE++/hXa492FbirJS1iIHHFS5r",
+	"xhxyImAOaUf69JqKKUMcOCZvogkNCIeBVMacy+jQH01i4qlhpn6xqal2amvCeW0jVV2bmm/Onn5o4/Sn",
+	"Eu6Ldu3aMv6xTGLAsidkEus23LVN4rzWv69veDjWjY1S53b+NsjynJISv3b2asrDuba1K1nfcXqizuSF",
+	"q2Y7lemP54nWSIBSknkIvWlSQPQfiVBqTZ7y004aLQTp+1zgmYrAS32EI9/7K8KQxFXaX6OAP2hVaoFF",
+	"1FYfiu+/zR/VS7DTIcp0iJ2bu1CmazStRO+rBfskDhw7datUqmeSwtYS6VZu2kPL8zTH8YlK9Fya6U6e",
+	"//HkuSQ4i14eXZhnCP5hJXmWM9QW4wVJrzsZvpPhT0CGr6RxW4BnS5+XCmorJp2Nv+VSzZYnlL2yW7Y/",
+	"qKx+i0Py5PO4Mh1IdgHyJ57MlUH+uildaVOg7eZxvUobLK3rJ891PNokoys71C6ta5fW9UhpXRYZVBWX",
+	"YPWaUNxcXVaqqTjD23Vih5Bwn43tZWJ6qWiGoVeF81ZF3qxdefzwW7ar0XwLYvQnUcABll0YbheGy4bh",
+	"KrMwq+VQqbpv0lE30PX/kXQU2in6qziU1UNkp+Y/cTU/xfvaOr7umLRdDf8fpuvVuoI40whqE+3eHmin",
+	"2+90+0fS7RMCqCQW9++TQk5rKPVqrgdQ6dWiNlXok614fHXe7kA031hU/gyqvIJkp8jvFPmsIr+KX6lb",
+	"Lsu99fomTFIQUpfzgBIepXq7HviBFfak2cRTVdnTPh87Xf0H1dUVJi/R1RNUT2hMf1PhajW0HzK9dNBb",
+	"KGZDCfGQriI5gdpjSSa+Ij11QQ0UE/Dmq7IwHiOqtCNQJhSCURnzflG9HYiFw2hQvyEtvWPI3U8KaS6x",
+	"ChT5rSPI7fZD69kB1gg7A2AX085S61Jd3mDtAr02G98cHAROIhZFPCG2oNy/T4r9zkuFJlTVVhRdctXN",
+	"LODRr7klvZn+uFfcYAt2uV1LpBpcbyulkfpJXfDmcjP2lbZCca57E4L6n1DqUIo8/RRlYuzTEZRYTj8u",
+	"MVjXpbdNLFWrVdZ8M1p98mGm701yOzNz66LUmJnlbKJEau6vrDwGtQyh1KB6q3L9MdS3KpH2TWLnVBUQ",
+	"FO5YebnCJijJ0I1BBZ6uqTQOJUMZzJSr3Oemh9kn6kODDBdz4gxZ4EnVXHMmVeRUPjxizEsapnI5glm6",
+	"Ls8KrjZVzY/RYCaV75hNrymwNcqg9rdgE1ijN4nlWuRQUxzcyvE5ITQpZViWqSoV+Ictsla/aFrdsmz1",
+	"iqxd8gtd2bLOO+e68OUfqpjbk6ritlPjqvJoySvLPRO5im/wcVP9rdCd8at/Z3sisN29RTJs6EGiyjTH",
+	"BAVkKKD4Dhc4FghzpOo8q3+AVao6BkVcDnvemuXiNqwT94QKxD0JnaxKvEDu+S5GmRB6oSZ27nm5W/Oa",
+	"zpcpYPuq+jMO1kg1XM0OtITlaU3o86RibhsaD5muGEkDGF9wEgylrgMk00TkjlDkm954viAhUs3AWuic",
+	"pjVH/KQplemjMsVUEA9amJFrqpVAzBGfuC4hni547StXqW7S00L95Oe+YkBqsj7cH7JX+kxXIwYVjkTA",
+	"EJDvrbpGpKtta468Du+6/IWvZ0i+nAS3HwifBDtjcudcfSgmpNC7ROOoxIn2YwI9CB6CIcGNwb7Pb0zR",
+	"+z4STKkbkDIRE8UQkBj7seYdO76lrj/KQ9mxrR3b+hnZ1gfA7k24llxSyO7I1thWFBMXjAzdTmjRP8YC",
+	"j8SIRySA/hFsiCwwVGZn6ociwyFxxY6XKV4WKhXs3BzejqfteNrPx9NCrYkhG8/rMLekX9CDKGNvcHyr",
+	"TEPl+tFz7XiUdm9dJLu/40477vQTeqtsBF+LLW1b51qsEA+dFfV00H8LDWMW7vxZOV1qx6p2rOpnV6TW",
+	"5Vb3ddtRKA6T5AJfCm5u8ox9Llg80xWtJHeQkC01cXYdKDakye9dleqJN5OoYp8UhaZLE2r19bU0KSjx",
+	"c5hYs4cFTnqgxmQo5bNgSep8//UVHvWTHEKV9U5nKpMwudsCmThwc665OLhP3WDiSZH9kUiZC7Hr/uXQ",
+	"ecsocYB++kiwazoiAh20e2g69gOSpCuqqT1oOK1f1O9IwCjSOVXnqt0abB5kCyHI54c8phmbqI40nBBa",
+	"kl38fTpo/NFbZ+wKRi7JRvmViDKCX1eBX50vVbOVRnr3xeERcf2h76quGRxaq6vWNeidpEcuqV81X4ff",
+	"JVVKNR2u0QORt5ILeMA4nlMckuY1DdiINZPrt2n5nxdSfw91c2gxjtlklOVtqpMbNZeCYMEeGpNYhaku",
+	"WIwGk+AWGbd02iCbN9GEE2QH6NC+7TGGARy0t3ee6SRCJ3BXiOCY59qG7O3pXVC7RDyzDdBlWC2thT7R",
+	"kFC5gPT3mITYp9cUoQlNeCEYJ/dz1dVZGUsq5bulViV5/wDrMRCPmB8o80z1a4dHz/b2Eibr89QI+ix5",
+	"PJcWFw7SQXgT9XUXYrCN5IL6uhNxC57oS9jwrbkuPfRjadFR5DF3EqoO3B6J1dLNi9DtmPfhGpW6aKXb",
+	"mGs4Lj0SRkyqSHIDPxIhTJIn+OlhfzkKJ4Hwo4Ag4YeEoyhm3iTpyCKfi8HoWZ4XLwHCtoFqJKWUoRju",
+	"g/kqIzWbQH+G+vr4brDoK/mnpSbWCF+gkGr4dJLX23dXCgeg68ydj1U7GEK9iPlUyJPq+14fPb8Mw4l6",
+	"yPckogx9Er9oQksaU/3ZmlZ9KW3VKSCQxqjnbwpoxu53ijwmcQ4GVslbEjR1chas6PnHGRckdBIaNO3E",
+	"XwB5fOIkCwck+6oe5o7cVTUWR89Ja9RCgo1GEJvBqROBCxw3JQHBues+z8rKftFCagKCzj3vmiYWBxBq",
+	"1ghJVsBhCYAvDieBpGbgACnhl9+H2HITHFer/mf3UgJAk3Of0f1/c8ll7xvkGw6jQKkSOv5eJnXMo/ua",
+	"XUkhBTzoN7Vfr+R2rXz51cIb82bDUNbKt5UW9sY8DhJP1Jr/Y+75ebMBGJG4S1aOcJV9HMSuOyYhLntT",
+	"/Qr7pq+czJuZwwhJPCIO8Iy/FB3MVnZ5nWXOi0KcmrwtcfqSiTEKiScZyiySnJJgmrLF5x8uXqHjg9Oj",
+	"Fy3tivJjE0Odb6DO1lNN9V2fnVq6u3jzMLZzaiGu6Yza16pC6QWcz2NDc57un6AUL2Wh4ihqKj8VWKPS",
+	"Sh1jaYuPCQWhOqEemKryxcQV7v0VUTKVf4ImpYrUGBUiGRixiQggj9wXS6636JuCteXXY960UGv8qe5b",
+	"7MzbCpctUIqc38HOXb56tWTVaBF+XZS66ld9TwPsB9CsfZ4YPlK4TuKgcdbYv+sCfWg4l93jY8l1eMTi",
+	"Eab+70DUcixpFqvsUdXarGBNYyxXYexgNkz7yJpcJ11ry7anm7nWENTLN36yZjcVcYoXULDyzMv6vuP8",
+	"6/z/BQAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

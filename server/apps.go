@@ -7,10 +7,28 @@ import (
 	"github.com/clientapps/clientapps/store"
 )
 
-// handlers implements the contract. A handler maps, calls the store and maps; failures are Go errors.
-type handlers struct{ store *store.Store }
-
-var _ gen.StrictServerInterface = (*handlers)(nil)
+// ListApps implements listApps.
+func (h *handlers) ListApps(ctx context.Context, r gen.ListAppsRequestObject) (gen.ListAppsResponseObject, error) {
+	p := r.Params
+	page, err := pageParams[gen.ListAppsParamsSortBy, gen.ListAppsParamsSortOrder]{
+		p.PageSize, p.Cursor, p.SortBy, p.SortOrder,
+	}.page(ctx, store.ColumnCanonicalName)
+	if err != nil {
+		return nil, err
+	}
+	list, err := h.store.ListApps(ctx, r.ClientID, store.AppFilter{
+		Query: text(p.Q), CategoryID: p.CategoryID, VendorID: p.VendorID, Type: p.Type,
+		IsFavorite: p.IsFavorite, IsApproved: p.IsApproved,
+	}, page)
+	if err != nil {
+		return nil, err
+	}
+	cursor, link := nextPage(ctx, list.Next)
+	return gen.ListApps200JSONResponse{AppListJSONResponse: gen.AppListJSONResponse{
+		Body:    gen.AppList{Data: mapped(list.Rows, toAPIApp), TotalCount: list.Total, NextCursor: cursor},
+		Headers: gen.AppListResponseHeaders{Link: link},
+	}}, nil
+}
 
 // GetApp implements getApp.
 func (h *handlers) GetApp(ctx context.Context, r gen.GetAppRequestObject) (gen.GetAppResponseObject, error) {
@@ -29,6 +47,46 @@ func (h *handlers) UpdateApp(ctx context.Context, r gen.UpdateAppRequestObject) 
 		return nil, err
 	}
 	return gen.UpdateApp200JSONResponse{AppJSONResponse: appResponse(app)}, nil
+}
+
+// AddApp implements addApp.
+func (h *handlers) AddApp(ctx context.Context, r gen.AddAppRequestObject) (gen.AddAppResponseObject, error) {
+	app, err := h.store.AddApp(ctx, r.ClientID, r.Body.CatalogAppID, newAppFields(*r.Body), author(ctx))
+	if err != nil {
+		return nil, err
+	}
+	return gen.AddApp201JSONResponse{AppCreatedJSONResponse: gen.AppCreatedJSONResponse{
+		Body: toAPIApp(app),
+		Headers: gen.AppCreatedResponseHeaders{
+			ETag: entityTag(app.Tag()), Location: location("clients", r.ClientID, "apps", app.ID),
+		},
+	}}, nil
+}
+
+// RemoveApp implements removeApp.
+func (h *handlers) RemoveApp(ctx context.Context, r gen.RemoveAppRequestObject) (gen.RemoveAppResponseObject, error) {
+	key := store.AppKey{ClientID: r.ClientID, ID: r.AppID}
+	if err := h.store.RemoveApp(ctx, key, author(ctx), toMatch(r.Params.IfMatch)); err != nil {
+		return nil, err
+	}
+	return gen.RemoveApp204Response{}, nil
+}
+
+// ListAppChanges implements listAppChanges.
+func (h *handlers) ListAppChanges(ctx context.Context, r gen.ListAppChangesRequestObject) (gen.ListAppChangesResponseObject, error) {
+	page, err := pageParams[string, string]{size: r.Params.PageSize, cursor: r.Params.Cursor}.page(ctx, store.ColumnVersion)
+	if err != nil {
+		return nil, err
+	}
+	list, err := h.store.ListAppChanges(ctx, store.AppKey{ClientID: r.ClientID, ID: r.AppID}, page)
+	if err != nil {
+		return nil, err
+	}
+	cursor, link := nextPage(ctx, list.Next)
+	return gen.ListAppChanges200JSONResponse{AppChangeListJSONResponse: gen.AppChangeListJSONResponse{
+		Body:    gen.AppChangeList{Data: mapped(list.Rows, toAPIChange), TotalCount: list.Total, NextCursor: cursor},
+		Headers: gen.AppChangeListResponseHeaders{Link: link},
+	}}, nil
 }
 
 func appResponse(app store.App) gen.AppJSONResponse {

@@ -43,7 +43,13 @@ func (op *operation) authorize(token *store.Token, pathValue func(string) string
 	if !token.HasScope(op.scope) {
 		return errForbidden()
 	}
-	if !op.perClient || token.AllClients {
+	if token.AllClients {
+		return nil
+	}
+	if !op.perClient {
+		if op.allClients {
+			return errForbidden()
+		}
 		return nil
 	}
 	text := pathValue("client_id")

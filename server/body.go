@@ -18,6 +18,9 @@ import (
 // maxBody is the largest request body in bytes.
 const maxBody = 1 << 20
 
+// acceptPatch is what Accept-Patch says (RFC 5789, 3.1), on every path that has PATCH.
+const acceptPatch = "application/json, application/merge-patch+json"
+
 // readBody reads the request body and its media type: 413 and 415. What the body says is not looked at yet.
 func (op *operation) readBody(c echo.Context) ([]byte, error) {
 	if op.body == nil {
@@ -65,7 +68,7 @@ func (op *operation) errMediaType() *Error {
 		Message: "Content-Type must be " + strings.Join(op.mediaTypes, " or "),
 	}
 	if op.method == http.MethodPatch {
-		e.Header = http.Header{"Accept-Patch": {strings.Join(op.mediaTypes, ", ")}}
+		e.Header = http.Header{"Accept-Patch": {acceptPatch}}
 	}
 	return e
 }

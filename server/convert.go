@@ -1,6 +1,7 @@
 package server
 
 import (
+	"math"
 	"time"
 
 	"github.com/clientapps/clientapps/gen"
@@ -20,9 +21,10 @@ func toAPIApp(a store.App) gen.App {
 }
 
 func toAPICatalogApp(a *store.CatalogApp) gen.CatalogApp {
-	categories := make([]gen.CatalogCategory, 0, len(a.Categories)) // empty is [], never null
-	for _, c := range a.Categories {
-		categories = append(categories, gen.CatalogCategory{ID: c.ID, Name: c.Name})
+	var vendor *gen.CatalogVendor
+	if a.Vendor != nil {
+		v := toAPIVendor(*a.Vendor)
+		vendor = &v
 	}
 	return gen.CatalogApp{
 		ID:            a.ID,
@@ -31,19 +33,57 @@ func toAPICatalogApp(a *store.CatalogApp) gen.CatalogApp {
 		DisplayColour: a.DisplayColour,
 		Logo:          a.Logo,
 		Type:          a.Type,
-		Vendor:        toAPIVendor(a.Vendor),
-		Categories:    categories,
+		Vendor:        vendor,
+		Categories:    mapped(a.Categories, toAPICategory),
 		CreatedAt:     timestamp(a.CreatedAt),
 		UpdatedAt:     timestamp(a.UpdatedAt),
 	}
 }
 
-func toAPIVendor(v *store.Vendor) *gen.CatalogVendor {
-	if v == nil {
-		return nil
-	}
-	return &gen.CatalogVendor{ID: v.ID, Name: v.Name, URL: v.URL}
+func toAPIVendor(v store.Vendor) gen.CatalogVendor {
+	return gen.CatalogVendor{ID: v.ID, Name: v.Name, URL: v.URL}
 }
+
+func toAPICategory(c store.Category) gen.CatalogCategory {
+	return gen.CatalogCategory{ID: c.ID, Name: c.Name}
+}
+
+func toAPISummary(s store.CatalogSummary) gen.CatalogSummary {
+	return gen.CatalogSummary{Apps: count(s.Apps), Vendors: count(s.Vendors), Categories: count(s.Categories)}
+}
+
+func toAPIPattern(p store.URLPattern) gen.URLPattern {
+	return gen.URLPattern{ID: p.ID, Pattern: p.Pattern}
+}
+
+func toAPIAlias(a store.DesktopAlias) gen.DesktopAlias {
+	return gen.DesktopAlias{ID: a.ID, Alias: a.Alias}
+}
+
+func toAPIClient(c store.Client) gen.Client {
+	return gen.Client{
+		ID: c.ID, Name: c.Name, Status: gen.ClientStatus(c.Status),
+		CreatedAt: timestamp(c.CreatedAt), UpdatedAt: timestamp(c.UpdatedAt),
+	}
+}
+
+func toAPIChange(c store.AppChange) gen.AppChange {
+	return gen.AppChange{
+		ID: c.ID(), Field: gen.AppChangeField(c.Field),
+		OldValue: changeValue(c.OldValue), NewValue: changeValue(c.NewValue),
+		Actor:     gen.Actor{ID: c.ActorID, Name: c.ActorName},
+		RequestID: c.RequestID, ChangedAt: timestamp(c.ChangedAt),
+	}
+}
+
+// changeValue hands on a value that the history keeps as JSON.
+func changeValue(text string) *gen.ChangeValue {
+	value := gen.ChangeValue(text)
+	return &value
+}
+
+// count fits any catalog that fits into memory.
+func count(n int) int32 { return int32(min(n, math.MaxInt32)) } //nolint:gosec // bounded
 
 // timestamp is the one form of time in the API: UTC with exactly three decimals.
 func timestamp(t time.Time) gen.Timestamp { return t.UTC().Format("2006-01-02T15:04:05.000Z") }

@@ -6,9 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"slices"
-	"strings"
 
+	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 
 	"github.com/clientapps/clientapps/gen"
@@ -73,6 +72,9 @@ func toError(err error) *Error {
 	var (
 		own          *Error
 		notFound     *store.NotFoundError
+		conflict     *store.ConflictError
+		inUse        *store.InUseError
+		reference    *store.ReferenceError
 		precondition *store.PreconditionError
 		unavailable  *store.UnavailableError
 		routing      *echo.HTTPError
@@ -85,6 +87,14 @@ func toError(err error) *Error {
 			Status: http.StatusNotFound, Code: gen.ErrorCodeNotFound, Message: string(notFound.Kind) + " not found",
 			Details: notFoundDetails(notFound),
 		}
+	case errors.As(err, &conflict):
+		return conflictError(conflict)
+	case errors.As(err, &inUse):
+		return &Error{
+			Status: http.StatusConflict, Code: gen.ErrorCodeConflict, Message: string(inUse.Kind) + " is used by clients",
+		}
+	case errors.As(err, &reference):
+		return invalidRequest(reference.Field+" must name what exists", &gen.ErrorDetails{Field: &reference.Field})
 	case errors.As(err, &precondition):
 		return &Error{
 			Status: http.StatusPreconditionFailed, Code: gen.ErrorCodePreconditionFailed,
@@ -100,12 +110,32 @@ func toError(err error) *Error {
 	}
 }
 
+// conflictError names the clashing field, and what has the value where that is the client's own.
+func conflictError(e *store.ConflictError) *Error {
+	field := string(e.Field)
+	refused := &Error{
+		Status: http.StatusConflict, Code: gen.ErrorCodeConflict, Message: field + " is taken",
+		Details: &gen.ErrorDetails{Field: &field},
+	}
+	if e.ID != uuid.Nil {
+		refused.Message = "The client has this app already"
+		refused.Details.AppID = &e.ID
+	}
+	return refused
+}
+
 func notFoundDetails(e *store.NotFoundError) *gen.ErrorDetails {
 	switch e.Kind {
 	case store.KindClient:
 		return &gen.ErrorDetails{ClientID: &e.ID}
 	case store.KindApp:
 		return &gen.ErrorDetails{AppID: &e.ID}
+	case store.KindCatalogApp:
+		return &gen.ErrorDetails{CatalogAppID: &e.ID}
+	case store.KindVendor:
+		return &gen.ErrorDetails{VendorID: &e.ID}
+	case store.KindCategory:
+		return &gen.ErrorDetails{CategoryID: &e.ID}
 	case store.KindToken: // not a resource of the API
 	}
 	return nil
@@ -119,7 +149,7 @@ func routingError(e *echo.HTTPError) *Error {
 		return errNoRoute()
 	case http.StatusMethodNotAllowed:
 		return &Error{
-			Status: e.Code, Code: gen.ErrorCodeMethodNotAllowed, Message: "Method not allowed", // echo has set Allow
+			Status: e.Code, Code: gen.ErrorCodeMethodNotAllowed, Message: "Method not allowed",
 		}
 	}
 	refused := invalidRequest("Invalid request", nil)
@@ -127,14 +157,8 @@ func routingError(e *echo.HTTPError) *Error {
 	return refused
 }
 
-func sortedList(header string) string {
-	items := strings.Split(header, ", ")
-	slices.Sort(items)
-	return strings.Join(items, ", ")
-}
-
 // writeError is echo's HTTPErrorHandler and the only writer of bodies that are not 2xx.
-func writeError(err error, c echo.Context) {
+func (s *Server) writeError(err error, c echo.Context) {
 	x := exchangeOf(c.Request().Context())
 	x.err = err
 	if c.Response().Committed {
@@ -155,8 +179,8 @@ func writeError(err error, c echo.Context) {
 	for name, values := range e.Header {
 		header[name] = values
 	}
-	if allow := header.Get(echo.HeaderAllow); allow != "" {
-		header.Set(echo.HeaderAllow, sortedList(allow)) // echo has its own order
+	if e.Status == http.StatusMethodNotAllowed {
+		header.Set(echo.HeaderAllow, s.allow[c.Path()]) // in place of echo's, which counts routes
 	}
 	header.Set(echo.HeaderContentType, echo.MIMEApplicationJSON)
 	c.Response().WriteHeader(e.Status)

@@ -12,7 +12,7 @@ func (s *Server) guard(op *operation) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			x := exchangeOf(c.Request().Context())
-			x.operationID = op.id
+			x.operation = op
 			unescapePath(c)
 			token, err := s.authenticate(c.Request())
 			if err != nil {

@@ -29,7 +29,7 @@ func TestLog(t *testing.T) {
 			{"other", "PATCH", appPath, "{}", "updateApp", 403, true, true},
 			{"everything", "GET", pathOf(clientID, nilID), "", "getApp", 404, true, true},
 			{"everything", "GET", "/nowhere", "", "", 404, false, true},
-			{"everything", "DELETE", appPath, "", "", 405, false, true},
+			{"everything", "PUT", appPath, "", "", 405, false, true},
 			{"nobody", "OPTIONS", appPath, "", "", 204, false, false},
 			{"nobody", "GET", "/healthz", "", "", 200, false, false},
 		} {

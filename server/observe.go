@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/clientapps/clientapps/store"
@@ -18,7 +19,8 @@ type exchange struct {
 	http.ResponseWriter
 
 	requestID   string
-	operationID string       // "" until a route was found
+	url         *url.URL
+	operation   *operation   // nil until a route was found
 	token       *store.Token // nil until authenticated
 	err         error        // what the answer hides
 	status      int
@@ -42,7 +44,7 @@ func author(ctx context.Context) store.Author {
 // ServeHTTP gives the request its id, serves it and writes one line about it to the log.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
-	x := &exchange{ResponseWriter: w, requestID: requestID(r.Header.Get(headerRequestID))}
+	x := &exchange{ResponseWriter: w, url: r.URL, requestID: requestID(r.Header.Get(headerRequestID))}
 	if r.Method == http.MethodGet || r.Method == http.MethodHead {
 		x.ifNoneMatch = joinHeader(r.Header, "If-None-Match")
 	}
@@ -109,7 +111,7 @@ func (s *Server) logRequest(r *http.Request, x *exchange, took time.Duration) {
 	level := slog.LevelInfo
 	attrs := make([]slog.Attr, 0, 8)
 	attrs = append(attrs,
-		slog.String("operation_id", x.operationID),
+		slog.String("operation_id", x.operation.name()),
 		slog.String("method", r.Method),
 		slog.String("path", r.URL.Path),
 		slog.Int("status", x.status),

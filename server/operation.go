@@ -17,12 +17,22 @@ type operation struct {
 	id         string
 	scope      string
 	perClient  bool                  // the path names a client
+	allClients bool                  // only for tokens that cover every client
 	params     []*openapi3.Parameter // path, then header, then query
 	query      map[string]bool       // names of the query parameters
 	body       *openapi3.Schema      // nil when the operation takes none
 	readOnly   map[string]string     // field of the body that may not be written -> reason
 	mediaTypes []string              // of the body
 	method     string
+	defaults   map[string]string // of the query parameters
+}
+
+// name is the operation id, for the log: "" where no route was found.
+func (op *operation) name() string {
+	if op == nil {
+		return ""
+	}
+	return op.id
 }
 
 // contract reads the embedded contract: its operations by id.
@@ -47,10 +57,12 @@ func contract() (map[string]*operation, error) {
 func newOperation(path, method string, item *openapi3.PathItem, o *openapi3.Operation) (*operation, error) {
 	op := &operation{
 		id: o.OperationID, method: method, perClient: strings.HasPrefix(path, "/clients/{client_id}"), query: map[string]bool{},
+		defaults: map[string]string{},
 	}
 	if o.Security == nil || len(*o.Security) != 1 || len((*o.Security)[0]["bearerAuth"]) != 1 {
 		return nil, fmt.Errorf("operation %s must name exactly one scope", op.id)
 	}
+	op.allClients, _ = o.Extensions["x-all-clients"].(bool)
 	op.scope = (*o.Security)[0]["bearerAuth"][0]
 	for _, in := range []string{openapi3.ParameterInPath, openapi3.ParameterInHeader, openapi3.ParameterInQuery} {
 		for _, list := range []openapi3.Parameters{item.Parameters, o.Parameters} {
@@ -58,6 +70,9 @@ func newOperation(path, method string, item *openapi3.PathItem, o *openapi3.Oper
 				if p.Value.In == in {
 					op.params = append(op.params, p.Value)
 					op.query[p.Value.Name] = in == openapi3.ParameterInQuery
+					if d := p.Value.Schema.Value.Default; d != nil {
+						op.defaults[p.Value.Name] = fmt.Sprint(d)
+					}
 				}
 			}
 		}

@@ -38,6 +38,10 @@ func (op *operation) checkParams(c echo.Context) error {
 		if err := openapi3filter.ValidateParameter(r.Context(), input, p); err != nil {
 			return paramError(p, err)
 		}
+		// The validator takes 1, t and True for a boolean too.
+		if p.Schema.Value.Type.Is("boolean") && query.Has(p.Name) && query.Get(p.Name) != "true" && query.Get(p.Name) != "false" {
+			return paramError(p, nil)
+		}
 	}
 	if !acceptsJSON(r.Header.Values("Accept")) {
 		return &Error{
@@ -70,6 +74,9 @@ func (op *operation) parseQuery(raw string) (url.Values, error) {
 
 func paramError(p *openapi3.Parameter, err error) error {
 	message := sentence(p.Name, p.Schema.Value, err)
+	if p.Schema.Value.Type.Is("boolean") {
+		message = p.Name + " must be true or false"
+	}
 	if errors.Is(err, openapi3filter.ErrInvalidRequired) {
 		message = p.Name + " is required"
 	}

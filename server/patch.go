@@ -16,6 +16,65 @@ func appFields(p gen.AppPatch) store.Fields {
 	return fields
 }
 
+// newAppFields lists the columns that a new app starts with, where they differ from the usual.
+func newAppFields(b gen.AppCreate) store.Fields {
+	return appFields(gen.AppPatch{IsFavorite: b.IsFavorite, IsApproved: b.IsApproved, LicenseCount: b.LicenseCount})
+}
+
+// catalogAppFields lists the columns that this patch sets. The categories are no column: they go beside.
+func catalogAppFields(p gen.CatalogAppPatch) store.Fields {
+	fields := store.Fields{}
+	setValue(fields, store.ColumnCanonicalName, p.CanonicalName)
+	setNullable(fields, store.ColumnDescription, p.Description)
+	setNullable(fields, store.ColumnDisplayColour, p.DisplayColour)
+	setNullable(fields, store.ColumnLogo, p.Logo)
+	setNullable(fields, store.ColumnType, p.Type)
+	setNullable(fields, store.ColumnVendorID, p.VendorID)
+	return fields
+}
+
+func newCatalogAppFields(b gen.CatalogAppCreate) store.Fields {
+	return catalogAppFields(gen.CatalogAppPatch{
+		CanonicalName: &b.CanonicalName, Description: b.Description, DisplayColour: b.DisplayColour, Logo: b.Logo,
+		Type: b.Type, VendorID: b.VendorID,
+	})
+}
+
+func vendorFields(p gen.CatalogVendorPatch) store.Fields {
+	fields := store.Fields{}
+	setValue(fields, store.ColumnName, p.Name)
+	setNullable(fields, store.ColumnURL, p.URL)
+	return fields
+}
+
+func newVendorFields(b gen.CatalogVendorCreate) store.Fields {
+	return vendorFields(gen.CatalogVendorPatch{Name: &b.Name, URL: b.URL})
+}
+
+func categoryFields(p gen.CatalogCategoryPatch) store.Fields {
+	fields := store.Fields{}
+	setValue(fields, store.ColumnName, p.Name)
+	return fields
+}
+
+func newCategoryFields(b gen.CatalogCategoryCreate) store.Fields {
+	return categoryFields(gen.CatalogCategoryPatch{Name: &b.Name})
+}
+
+func clientFields(p gen.ClientPatch) store.Fields {
+	fields := store.Fields{}
+	setValue(fields, store.ColumnName, p.Name)
+	return fields
+}
+
+// ids is an optional list of ids where absent and empty mean the same.
+func ids(p *[]gen.UUID) []gen.UUID {
+	if p == nil {
+		return nil
+	}
+	return *p
+}
+
 func setValue[T any](fields store.Fields, column store.Column, value *T) {
 	if value != nil {
 		fields[column] = *value

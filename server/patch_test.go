@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/google/uuid"
 	"github.com/oapi-codegen/runtime"
 
 	"github.com/clientapps/clientapps/gen"
@@ -13,7 +14,11 @@ import (
 
 // patches has the fields function of each patch schema of the contract.
 var patches = map[string]func(*testing.T, any) store.Fields{
-	"AppPatch": fieldsOf(appFields),
+	"AppPatch":             fieldsOf(appFields),
+	"CatalogAppPatch":      fieldsOf(catalogAppFields),
+	"CatalogCategoryPatch": fieldsOf(categoryFields),
+	"CatalogVendorPatch":   fieldsOf(vendorFields),
+	"ClientPatch":          fieldsOf(clientFields),
 }
 
 func fieldsOf[T any](fields func(T) store.Fields) func(*testing.T, any) store.Fields {
@@ -49,6 +54,9 @@ func TestEveryPatchPropertyIsWritten(t *testing.T) {
 			t.Errorf("%s: an empty patch sets %v", name, got)
 		}
 		for property, ref := range schema.Value.Properties {
+			if ref.Value.Type.Is("array") {
+				continue // a set of links is no column: the handler passes it on beside the fields
+			}
 			values := samples(t, ref.Value)
 			if ref.Value.Nullable {
 				values = append(values, nil)
@@ -74,6 +82,8 @@ func samples(t *testing.T, schema *openapi3.Schema) []any {
 		return []any{false, true}
 	case schema.Type.Is("integer"):
 		return []any{int64(*schema.Min), int64(*schema.Max)}
+	case schema.Format == "uuid":
+		return []any{"00000000-0000-0000-0000-000000000000", "f1a2b3c4-d5e6-7890-abcd-ef1234567890"}
 	case schema.Type.Is("string"):
 		return []any{"", "x"}
 	}
@@ -82,8 +92,11 @@ func samples(t *testing.T, schema *openapi3.Schema) []any {
 }
 
 func same(set, value any) bool {
-	if n, ok := set.(int32); ok {
-		set = int64(n)
+	switch v := set.(type) {
+	case int32:
+		set = int64(v)
+	case uuid.UUID:
+		set = v.String()
 	}
 	return set == value
 }

@@ -36,7 +36,7 @@ func TestIDs(t *testing.T) {
 		appID[:35], appID + "0", appID + "%20", "%20" + appID, appID + "%00", appID + "%0A", appID + "%2F", appID + "%2Fx",
 		"%2F" + appID, appID + "%25", "g" + appID[1:], "f1a2b3c4-d5e6-7890-abcde-f1234567890", "f1a2b3c4_d5e6_7890_abcd_ef1234567890",
 		"f1a2b3c4-d5e67890abcd-ef1234-567890", "%EF%BC%91" + appID[1:], "%ff" + appID[1:], "..", "." + appID, "*", ":app_id",
-		"%2566" + appID[1:], "favorites", appID + ";x=1", appID + "," + appID, appID + "%3Fx=1",
+		"%2566" + appID[1:], "favourites", appID + ";x=1", appID + "," + appID, appID + "%3Fx=1",
 	} {
 		add("app "+bad, pathOf(clientID, bad), 400, invalidField("app_id", "app_id must be a UUID"))
 		add("client "+bad, pathOf(bad, appID), 400, invalidField("client_id", "client_id must be a UUID"))

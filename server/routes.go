@@ -19,7 +19,7 @@ func (s *Server) routes() error {
 	for path, h := range map[string]echo.HandlerFunc{"/healthz": healthz, "/readyz": s.readyz} {
 		s.echo.GET(path, h)
 		s.echo.HEAD(path, h)
-		s.echo.OPTIONS(path, options([]string{http.MethodGet, http.MethodHead}))
+		s.finishPath(path, []string{http.MethodGet, http.MethodHead})
 	}
 	operations, err := contract()
 	if err != nil {
@@ -34,10 +34,27 @@ func (s *Server) routes() error {
 		BaseURL: basePath, OperationMiddlewares: guards,
 	})
 	for path, methods := range r.methods {
-		s.echo.OPTIONS(path, options(methods))
+		s.finishPath(path, methods)
 	}
 	return r.err
 }
+
+// finishPath adds OPTIONS to a path, and 405 for the methods that it has not: else echo would look for them further on,
+// and take /catalog-apps/summary for a catalog app.
+func (s *Server) finishPath(path string, methods []string) {
+	has := slices.Sorted(slices.Values(append(methods, http.MethodOptions)))
+	s.allow[path] = strings.Join(has, ", ")
+	s.echo.OPTIONS(path, options(s.allow[path], slices.Contains(has, http.MethodPatch)))
+	for _, method := range []string{
+		http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
+	} {
+		if !slices.Contains(has, method) {
+			s.echo.Add(method, path, noSuchMethod)
+		}
+	}
+}
+
+func noSuchMethod(echo.Context) error { return echo.ErrMethodNotAllowed }
 
 // router is where the generated code registers its routes.
 type router struct {
@@ -88,14 +105,11 @@ func wholePath(next echo.HandlerFunc) echo.HandlerFunc {
 }
 
 // options answers 204 with what the path can do. It needs no token: it shows nothing that the contract does not.
-func options(methods []string) echo.HandlerFunc {
-	methods = append(methods, http.MethodOptions)
-	slices.Sort(methods)
-	allow := strings.Join(methods, ", ")
+func options(allow string, patch bool) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		c.Response().Header().Set(echo.HeaderAllow, allow)
-		if slices.Contains(methods, http.MethodPatch) {
-			c.Response().Header().Set("Accept-Patch", "application/json, application/merge-patch+json")
+		if patch {
+			c.Response().Header().Set("Accept-Patch", acceptPatch)
 		}
 		return c.NoContent(http.StatusNoContent)
 	}

@@ -33,6 +33,7 @@ type Server struct {
 	store     *store.Store
 	log       *slog.Logger
 	demoToken string
+	allow     map[string]string // what the Allow header says, by route path
 	shutdown  time.Duration
 }
 
@@ -45,9 +46,10 @@ func New(cfg Config) (*Server, error) {
 		cfg.ShutdownTimeout = 10 * time.Second
 	}
 	s := &Server{
-		echo: echo.New(), store: cfg.Store, log: cfg.Logger, demoToken: cfg.DemoToken, shutdown: cfg.ShutdownTimeout,
+		echo: echo.New(), store: cfg.Store, log: cfg.Logger, demoToken: cfg.DemoToken,
+		allow: map[string]string{}, shutdown: cfg.ShutdownTimeout,
 	}
-	s.echo.HTTPErrorHandler = writeError
+	s.echo.HTTPErrorHandler = s.writeError
 	s.echo.Use(recoverPanic, wholePath)
 	if err := s.routes(); err != nil {
 		return nil, fmt.Errorf("server: %w", err)

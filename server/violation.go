@@ -70,10 +70,21 @@ func (op *operation) violation(name string, value any) (violation, bool) {
 		message := fmt.Sprintf("Unknown field '%s'", clip(name))
 		return violation{FieldError: fieldError(name, message), named: true}, true
 	}
-	if err := property.Value.VisitJSON(value, openapi3.VisitAsRequest()); err != nil {
-		return violation{FieldError: fieldError(name, sentence(name, property.Value, err))}, true
+	schema := property.Value
+	err := schema.VisitJSON(value, openapi3.VisitAsRequest())
+	if err == nil {
+		return violation{}, false
 	}
-	return violation{}, false
+	if items, ok := value.([]any); ok && schema.Items != nil {
+		for i, item := range items {
+			if err := schema.Items.Value.VisitJSON(item, openapi3.VisitAsRequest()); err != nil {
+				found := fieldError(name, sentence(fmt.Sprintf("%s[%d]", name, i), schema.Items.Value, err))
+				found.Pointer += "/" + strconv.Itoa(i)
+				return violation{FieldError: found}, true
+			}
+		}
+	}
+	return violation{FieldError: fieldError(name, sentence(name, schema, err))}, true
 }
 
 func fieldError(name, message string) gen.FieldError {
@@ -92,6 +103,14 @@ func expectation(schema *openapi3.Schema, refused error) string {
 		kind = "maximum" // int32 and int64 are ranges
 	}
 	switch kind {
+	case "enum":
+		words := make([]string, len(schema.Enum))
+		for i, word := range schema.Enum {
+			words[i] = fmt.Sprint(word)
+		}
+		return "one of " + strings.Join(words, ", ")
+	case "minItems", "maxItems":
+		return fmt.Sprintf("an array of %d to %d items", schema.MinItems, *schema.MaxItems)
 	case "minimum", "maximum":
 		if schema.Min != nil && schema.Max != nil {
 			return fmt.Sprintf("between %s and %s", number(*schema.Min), number(*schema.Max))

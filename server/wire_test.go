@@ -134,7 +134,7 @@ func TestCORS(t *testing.T) {
 			if got.Header.Get("Access-Control-Allow-Credentials") != "" {
 				t.Errorf("%s: credentials of a browser are allowed", c.name)
 			}
-			if r.status == 204 && got.Header.Get("Allow") != "GET, HEAD, OPTIONS, PATCH" {
+			if r.status == 204 && got.Header.Get("Allow") != "DELETE, GET, HEAD, OPTIONS, PATCH" {
 				t.Errorf("%s: Allow is %q", c.name, got.Header.Get("Allow"))
 			}
 			if r.status == 204 && (got.Header.Get("Access-Control-Allow-Methods") == "PATCH") != c.granted {

@@ -3,6 +3,8 @@ package server_test
 import (
 	"database/sql"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -47,6 +49,7 @@ func newWorld(t *testing.T, s *servertest.Server) *world {
 		{Name: "reader", Scopes: "apps:read catalog:write", ClientIDs: own},
 		{Name: "writer", Scopes: "apps:write catalog:read", ClientIDs: own},
 		{Name: "scopeless", AllClients: true},
+		{Name: "clients of its own", Scopes: "clients:read clients:write", ClientIDs: own},
 		{Name: "other", Scopes: "apps:read apps:write", ClientIDs: []uuid.UUID{storetest.OtherClientID}},
 		{Name: "both", Scopes: "apps:read apps:write", ClientIDs: []uuid.UUID{storetest.OtherClientID, storetest.ClientID}},
 		{Name: "expired", Scopes: "apps:read apps:write", AllClients: true, ExpiresAt: &past},
@@ -156,3 +159,14 @@ func text(column string, value any) string {
 	}
 	return fmt.Sprint(value)
 }
+
+// String is the row in the order of its columns' names.
+func (r row) String() string {
+	var b strings.Builder
+	for _, column := range slices.Sorted(maps.Keys(r)) {
+		fmt.Fprintf(&b, " %s=%s", column, r[column])
+	}
+	return b.String()
+}
+
+func id(text string) uuid.UUID { return uuid.MustParse(text) }

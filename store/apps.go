@@ -4,10 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
-	"strings"
+	"time"
 
+	"github.com/google/uuid"
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 )
@@ -25,97 +24,215 @@ func (s *Store) GetApp(ctx context.Context, key AppKey) (App, error) {
 	return s.withCatalog(ctx, app)
 }
 
+// AppFilter selects apps of a client. The zero value selects all of them; what is set combines with AND.
+type AppFilter struct {
+	Query      string // part of the name
+	CategoryID *uuid.UUID
+	VendorID   *uuid.UUID
+	Type       *string
+	IsFavorite *bool
+	IsApproved *bool
+}
+
+var appListing = listing[App]{
+	keys: map[Column]sortKey[App]{
+		ColumnCanonicalName: textKey("name_key", func(a App) string { return a.NameKey }),
+		ColumnCreatedAt:     timeKey("created_at", func(a App) time.Time { return a.CreatedAt }),
+		ColumnUpdatedAt:     timeKey("updated_at", func(a App) time.Time { return a.UpdatedAt }),
+	},
+	tie: "id",
+	of:  func(a App) string { return a.ID.String() },
+}
+
+// ListApps returns one page of a client's apps, or NotFoundError for the client.
+func (s *Store) ListApps(ctx context.Context, clientID uuid.UUID, f AppFilter, p Page) (List[App], error) {
+	q := s.contains(s.read.Where("client_id = ?", clientID), f.Query)
+	if f.VendorID != nil {
+		q = q.Where("catalog_app_id IN (SELECT id FROM catalog_apps WHERE vendor_id = ?)", *f.VendorID)
+	}
+	if f.Type != nil {
+		q = q.Where("catalog_app_id IN (SELECT id FROM catalog_apps WHERE type = ?)", *f.Type)
+	}
+	if f.CategoryID != nil {
+		q = q.Where("catalog_app_id IN (SELECT catalog_app_id FROM catalog_app_categories WHERE category_id = ?)", *f.CategoryID)
+	}
+	if f.IsFavorite != nil {
+		q = q.Where("is_favorite = ?", *f.IsFavorite)
+	}
+	if f.IsApproved != nil {
+		q = q.Where("is_approved = ?", *f.IsApproved)
+	}
+	list, err := appListing.page(ctx, q, p)
+	if err != nil {
+		return List[App]{}, s.translate("list apps", err)
+	}
+	if list.Total == 0 {
+		if _, err := s.GetClient(ctx, clientID); err != nil {
+			return List[App]{}, err
+		}
+	}
+	for i := range list.Rows {
+		if list.Rows[i], err = s.withCatalog(ctx, list.Rows[i]); err != nil {
+			return List[App]{}, err
+		}
+	}
+	return list, nil
+}
+
 // UpdateApp sets fields of one app and returns it as it is afterwards.
 //
 // A patch that changes nothing writes nothing: neither updated_at nor version nor history moves. A non-nil match binds
 // the write to one of its tags, in one atomic step, or ends in PreconditionError. NotFoundError names the app or the client.
 func (s *Store) UpdateApp(ctx context.Context, key AppKey, fields Fields, by Author, match *Match) (App, error) {
+	if match == nil && len(fields) == 0 {
+		return s.GetApp(ctx, key)
+	}
 	// Each turn either writes, or sees a row that already is as asked, or lost a race to a writer that undid it meanwhile.
 	for range 10 {
-		var seen App
-		if match != nil || len(fields) == 0 {
-			var err error
-			if seen, err = s.GetApp(ctx, key); err != nil {
+		var at version
+		if match != nil {
+			seen, revision, err := s.seenApp(ctx, key)
+			if err != nil {
 				return App{}, err
 			}
-			if match != nil && !match.has(seen.Tag()) {
+			if !match.allows(seen.Tag()) {
 				return App{}, &PreconditionError{}
 			}
-			if fields.equal(seen) {
+			if fields.in(seen.fields()) {
 				return seen, nil
 			}
+			at = version{row: seen.Version, catalog: revision}
 		}
-		updated, ok, err := s.updateApp(ctx, key, fields, by, seen.Version)
+		updated, changed, err := s.updateApp(ctx, key, fields, by, at)
 		if err != nil {
 			return App{}, err
 		}
-		if ok {
+		if changed {
 			return s.withCatalog(ctx, updated)
 		}
 		if match != nil {
 			continue // somebody wrote since: the tag is compared anew
 		}
-		if seen, err = s.GetApp(ctx, key); err != nil {
+		seen, err := s.GetApp(ctx, key)
+		if err != nil {
 			return App{}, err
 		}
-		if fields.equal(seen) {
+		if fields.in(seen.fields()) {
 			return seen, nil
 		}
 	}
 	return App{}, &UnavailableError{cause: fmt.Errorf("app %s changes too often", key.ID)}
 }
 
-// updateApp is the one statement that a patch costs. ok is false when no row had the key, the version (unless 0) and a
-// value to change. The row that gorm fills is void then: it holds the new values although nothing was written.
-func (s *Store) updateApp(ctx context.Context, key AppKey, fields Fields, by Author, version int64) (App, bool, error) {
-	set := map[string]any{
-		"version":    gorm.Expr("version + 1"),
-		"actor_id":   by.ID,
-		"actor_name": by.Name,
-		"request_id": by.RequestID,
-		"updated_at": s.now(),
+// version is what a conditional write has seen: of the row, and of the catalog that the row's tag depends on too.
+type version struct{ row, catalog int64 }
+
+// seenApp reads an app together with the revision of the catalog that its tag is made from.
+func (s *Store) seenApp(ctx context.Context, key AppKey) (App, int64, error) {
+	catalog, err := s.refreshCatalog(ctx)
+	if err != nil {
+		return App{}, 0, err
 	}
-	differs := make([]string, 0, len(fields))
-	values := make([]any, 0, len(fields))
-	for _, column := range slices.Sorted(maps.Keys(fields)) {
-		set[string(column)] = fields[column]
-		differs = append(differs, string(column)+" IS DISTINCT FROM ?")
-		values = append(values, fields[column])
-	}
-	var app App
-	q := s.write.WithContext(ctx).Model(&app).Clauses(clause.Returning{}).
-		Where("client_id = ? AND id = ?", key.ClientID, key.ID)
-	if version != 0 {
-		q = q.Where("version = ?", version)
-	}
-	res := q.Where("("+strings.Join(differs, " OR ")+")", values...).Updates(set)
-	if res.Error != nil {
-		return App{}, false, s.translate("update app", res.Error)
-	}
-	return app, res.RowsAffected == 1, nil
+	// A catalog swapped in from here on has another revision than this one: the condition on the write sees it.
+	app, err := s.GetApp(ctx, key)
+	return app, catalog.revision, err
 }
 
-// equal says whether the app already has every value that the patch sets.
-func (f Fields) equal(app App) bool {
-	for column, value := range f {
-		var same bool
-		switch column {
-		case ColumnIsFavorite:
-			same = value == app.IsFavorite
-		case ColumnIsApproved:
-			same = value == app.IsApproved
-		case ColumnLicenseCount:
-			if app.LicenseCount == nil {
-				same = value == nil
-			} else {
-				same = value == *app.LicenseCount
-			}
+func (s *Store) updateApp(ctx context.Context, key AppKey, fields Fields, by Author, at version) (App, bool, error) {
+	q := s.write.WithContext(ctx).Where("client_id = ? AND id = ?", key.ClientID, key.ID)
+	if at.catalog != 0 {
+		q = q.Where("(SELECT revision FROM catalog_state WHERE id = 1) = ?", at.catalog)
+	}
+	var app App
+	changed, err := fields.patch(q, &app, s.written(by), at.row)
+	return app, changed, s.translate("update app", err)
+}
+
+// written is the columns of an app that every write sets: the history is made from them.
+func (s *Store) written(by Author) map[string]any {
+	return map[string]any{
+		"actor_id": by.ID, "actor_name": by.Name, "request_id": by.RequestID, "updated_at": s.now(),
+	}
+}
+
+// AddApp gives a client a catalog app. NotFoundError names the client; ReferenceError says that there is no such catalog
+// app; ConflictError carries the id of the app that the client has for it already.
+func (s *Store) AddApp(ctx context.Context, clientID, catalogAppID uuid.UUID, fields Fields, by Author) (App, error) {
+	if _, err := s.GetClient(ctx, clientID); err != nil {
+		return App{}, err
+	}
+	now := s.now()
+	app := App{
+		ClientID: clientID, ID: uuid.New(), CatalogAppID: catalogAppID, Version: 1,
+		ActorID: by.ID, ActorName: by.Name, RequestID: by.RequestID, CreatedAt: now, UpdatedAt: now,
+	}
+	app.IsFavorite, _ = fields[ColumnIsFavorite].(bool)
+	app.IsApproved, _ = fields[ColumnIsApproved].(bool)
+	if count, ok := fields[ColumnLicenseCount].(int32); ok {
+		app.LicenseCount = &count
+	}
+	err := s.inTx(ctx, func(tx *gorm.DB) error {
+		// The lock keeps the name from changing until the row that repeats it is there.
+		var entry CatalogApp
+		err := tx.Clauses(clause.Locking{Strength: "SHARE"}).Where("id = ?", catalogAppID).Take(&entry).Error
+		if errors.Is(err, gorm.ErrRecordNotFound) {
+			return &ReferenceError{Field: "catalog_app_id"}
 		}
-		if !same {
-			return false
+		if err != nil {
+			return err
+		}
+		app.NameKey = entry.NameKey
+		return tx.Create(&app).Error
+	})
+	if uniqueViolation(err) {
+		var have App
+		err := s.read.WithContext(ctx).Where("client_id = ? AND catalog_app_id = ?", clientID, catalogAppID).Take(&have).Error
+		if err != nil && !errors.Is(err, gorm.ErrRecordNotFound) {
+			return App{}, s.translate("add app", err)
+		}
+		return App{}, &ConflictError{Field: "catalog_app_id", ID: have.ID}
+	}
+	if err != nil {
+		return App{}, s.translate("add app", err)
+	}
+	return s.withCatalog(ctx, app)
+}
+
+// RemoveApp takes an app from its client. Its history stays. NotFoundError names the app or the client; PreconditionError
+// says that the app has none of the tags in match.
+func (s *Store) RemoveApp(ctx context.Context, key AppKey, by Author, match *Match) error {
+	if match != nil { // the catalog's part of the tag is as fresh as the database
+		if _, err := s.refreshCatalog(ctx); err != nil {
+			return err
 		}
 	}
-	return true
+	err := s.inTx(ctx, func(tx *gorm.DB) error {
+		one := tx.Where("client_id = ? AND id = ?", key.ClientID, key.ID).Session(&gorm.Session{})
+		var app App
+		if err := one.Clauses(clause.Locking{Strength: "UPDATE"}).Take(&app).Error; err != nil {
+			return err
+		}
+		if match != nil {
+			app, err := s.withCatalog(ctx, app)
+			if err != nil {
+				return err
+			}
+			if !match.allows(app.Tag()) {
+				return &PreconditionError{}
+			}
+		}
+		// The trigger takes the author of the removal from the row.
+		set := s.written(by)
+		set["version"] = gorm.Expr("version + 1")
+		if err := one.Model(&App{}).Updates(set).Error; err != nil {
+			return err
+		}
+		return one.Delete(&App{}).Error
+	})
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return s.missingApp(ctx, key)
+	}
+	return s.translate("remove app", err)
 }
 
 // missingApp tells an app that is not there from a client that is not there.

@@ -3,6 +3,7 @@ package store
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -13,9 +14,94 @@ import (
 
 // Catalog is the whole shared catalog as it was at one revision. It never changes: a change of the catalog swaps it.
 type Catalog struct {
-	revision int64
-	apps     map[uuid.UUID]*CatalogApp
+	revision   int64
+	apps       map[uuid.UUID]*CatalogApp
+	vendors    int
+	categories int
 }
+
+// CatalogSummary is how much the catalog holds.
+type CatalogSummary struct{ Apps, Vendors, Categories int }
+
+// Tag is an opaque text that changes with anything the summary shows.
+func (c CatalogSummary) Tag() string {
+	return fmt.Sprintf("%d.%d.%d", c.Apps, c.Vendors, c.Categories)
+}
+
+// Tag is an opaque text that changes with anything the catalog app shows, vendor and categories included.
+func (a *CatalogApp) Tag() string { return a.tag }
+
+// GetCatalogSummary counts the catalog. It can be as stale as the snapshot: Config.CatalogPoll.
+func (s *Store) GetCatalogSummary(ctx context.Context) (CatalogSummary, error) {
+	c := s.catalog.Load()
+	if c == nil {
+		var err error
+		if c, err = s.refreshCatalog(ctx); err != nil {
+			return CatalogSummary{}, err
+		}
+	}
+	return CatalogSummary{Apps: len(c.apps), Vendors: c.vendors, Categories: c.categories}, nil
+}
+
+// GetCatalogApp returns one entry of the catalog, or NotFoundError. It can be as stale as the snapshot.
+func (s *Store) GetCatalogApp(ctx context.Context, id uuid.UUID) (*CatalogApp, error) {
+	entry, err := s.catalogApp(ctx, id)
+	if errors.Is(err, errNoEntry) {
+		return nil, &NotFoundError{Kind: KindCatalogApp, ID: id}
+	}
+	return entry, err
+}
+
+// CatalogFilter selects catalog apps. The zero value selects all of them; what is set combines with AND.
+type CatalogFilter struct {
+	Query      string // part of the name
+	CategoryID *uuid.UUID
+	VendorID   *uuid.UUID
+	Type       *string
+}
+
+var catalogListing = listing[CatalogApp]{
+	keys: map[Column]sortKey[CatalogApp]{
+		ColumnCanonicalName: textKey("name_key", func(a CatalogApp) string { return a.NameKey }),
+		ColumnCreatedAt:     timeKey("created_at", func(a CatalogApp) time.Time { return a.CreatedAt }),
+		ColumnUpdatedAt:     timeKey("updated_at", func(a CatalogApp) time.Time { return a.UpdatedAt }),
+	},
+	tie: "id",
+	of:  func(a CatalogApp) string { return a.ID.String() },
+}
+
+// ListCatalogApps returns one page of the catalog.
+func (s *Store) ListCatalogApps(ctx context.Context, f CatalogFilter, p Page) (List[*CatalogApp], error) {
+	q := s.contains(s.read, f.Query)
+	if f.VendorID != nil {
+		q = q.Where("vendor_id = ?", *f.VendorID)
+	}
+	if f.Type != nil {
+		q = q.Where("type = ?", *f.Type)
+	}
+	if f.CategoryID != nil {
+		q = q.Where("id IN (SELECT catalog_app_id FROM catalog_app_categories WHERE category_id = ?)", *f.CategoryID)
+	}
+	rows, err := catalogListing.page(ctx, q, p)
+	if err != nil {
+		return List[*CatalogApp]{}, s.translate("list catalog apps", err)
+	}
+	list := List[*CatalogApp]{Total: rows.Total, Next: rows.Next}
+	for _, row := range rows.Rows {
+		entry, err := s.catalogApp(ctx, row.ID)
+		if errors.Is(err, errNoEntry) {
+			continue // deleted since the page was read
+		}
+		if err != nil {
+			return List[*CatalogApp]{}, err
+		}
+		list.Rows = append(list.Rows, entry)
+	}
+	return list, nil
+}
+
+// errNoEntry is a fault where an app refers to the entry: a foreign key keeps it.
+var errNoEntry = errors.New("no such catalog app")
 
 // catalogApp returns an entry of the snapshot. An app may refer to an entry that another server has just made: then the
 // snapshot is refreshed first.
@@ -31,7 +117,7 @@ func (s *Store) catalogApp(ctx context.Context, id uuid.UUID) (*CatalogApp, erro
 	}
 	entry := fresh.apps[id]
 	if entry == nil {
-		return nil, fmt.Errorf("catalog app %s is referred to and not there", id)
+		return nil, fmt.Errorf("%w: %s", errNoEntry, id)
 	}
 	return entry, nil
 }
@@ -39,14 +125,17 @@ func (s *Store) catalogApp(ctx context.Context, id uuid.UUID) (*CatalogApp, erro
 // refreshCatalog replaces the snapshot if the database has a newer revision. After a transaction that changed the
 // catalog it makes the change show on this server at once.
 func (s *Store) refreshCatalog(ctx context.Context) (*Catalog, error) {
-	s.loading.Lock()
-	defer s.loading.Unlock()
 	revision, err := s.catalogRevision(ctx)
 	if err != nil {
 		return nil, s.translate("load catalog", err)
 	}
-	if c := s.catalog.Load(); c != nil && c.revision == revision {
+	if c := s.catalog.Load(); c != nil && c.revision >= revision {
 		return c, nil
+	}
+	s.loading.Lock()
+	defer s.loading.Unlock()
+	if c := s.catalog.Load(); c != nil && c.revision >= revision {
+		return c, nil // somebody else has just done it
 	}
 	fresh, err := s.readCatalog(ctx, revision)
 	if err != nil {
@@ -78,7 +167,10 @@ func (s *Store) readCatalog(ctx context.Context, revision int64) (*Catalog, erro
 	for _, c := range categories {
 		categoryByID[c.ID] = c
 	}
-	catalog := &Catalog{revision: revision, apps: make(map[uuid.UUID]*CatalogApp, len(apps))}
+	catalog := &Catalog{
+		revision: revision, apps: make(map[uuid.UUID]*CatalogApp, len(apps)),
+		vendors: len(vendors), categories: len(categories),
+	}
 	for _, a := range apps {
 		if a.VendorID != nil {
 			a.Vendor = vendorByID[*a.VendorID]

@@ -3,10 +3,15 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 	"gorm.io/gorm"
 )
+
+// Tag is an opaque text that changes with anything the client shows.
+func (c Client) Tag() string { return versionTag(c.Version) }
 
 // GetClient returns one client, or NotFoundError.
 func (s *Store) GetClient(ctx context.Context, id uuid.UUID) (Client, error) {
@@ -16,6 +21,26 @@ func (s *Store) GetClient(ctx context.Context, id uuid.UUID) (Client, error) {
 		return Client{}, &NotFoundError{Kind: KindClient, ID: id}
 	}
 	return client, s.translate("get client", err)
+}
+
+var clientListing = listing[Client]{
+	keys: map[Column]sortKey[Client]{
+		ColumnName:      textKey("name_key", func(c Client) string { return c.NameKey }),
+		ColumnCreatedAt: timeKey("created_at", func(c Client) time.Time { return c.CreatedAt }),
+		ColumnUpdatedAt: timeKey("updated_at", func(c Client) time.Time { return c.UpdatedAt }),
+	},
+	tie: "id",
+	of:  func(c Client) string { return c.ID.String() },
+}
+
+// ListClients returns one page of the clients that the token covers and whose name has the query in it.
+func (s *Store) ListClients(ctx context.Context, token *Token, query string, p Page) (List[Client], error) {
+	q := s.contains(s.read, query)
+	if !token.AllClients {
+		q = q.Where("id IN ?", token.ClientIDs)
+	}
+	list, err := clientListing.page(ctx, q, p)
+	return list, s.translate("list clients", err)
 }
 
 // CreateClient adds an active client with a new id. Names need not be unique.
@@ -28,6 +53,33 @@ func (s *Store) CreateClient(ctx context.Context, name string) (Client, error) {
 		return Client{}, s.translate("create client", err)
 	}
 	return client, nil
+}
+
+// UpdateClient sets fields of a client, as UpdateApp does of an app.
+func (s *Store) UpdateClient(ctx context.Context, id uuid.UUID, fields Fields, match *Match) (Client, error) {
+	for range 10 {
+		seen, err := s.GetClient(ctx, id)
+		if err != nil {
+			return Client{}, err
+		}
+		if !match.allows(seen.Tag()) {
+			return Client{}, &PreconditionError{}
+		}
+		if fields.in(seen.fields()) {
+			return seen, nil
+		}
+		also := nameKey(fields, ColumnName)
+		also["updated_at"] = s.now()
+		var client Client
+		changed, err := fields.patch(s.write.WithContext(ctx).Where("id = ?", id), &client, also, seen.Version)
+		if err != nil {
+			return Client{}, s.translate("update client", err)
+		}
+		if changed {
+			return client, nil
+		}
+	}
+	return Client{}, &UnavailableError{cause: fmt.Errorf("client %s changes too often", id)}
 }
 
 // AllClients returns every client, by folded name and id.

@@ -21,9 +21,12 @@ type Kind string
 
 // The kinds that can be missing.
 const (
-	KindClient Kind = "Client"
-	KindApp    Kind = "App"
-	KindToken  Kind = "Token"
+	KindClient     Kind = "Client"
+	KindApp        Kind = "App"
+	KindCatalogApp Kind = "Catalog app"
+	KindVendor     Kind = "Vendor"
+	KindCategory   Kind = "Category"
+	KindToken      Kind = "Token"
 )
 
 // NotFoundError says that the key's client has no such object.
@@ -33,6 +36,24 @@ type NotFoundError struct {
 }
 
 func (e *NotFoundError) Error() string { return fmt.Sprintf("%s %s not found", e.Kind, e.ID) }
+
+// ConflictError says that a field has a value which something else has already. Nothing was written.
+type ConflictError struct {
+	Field Column
+	ID    uuid.UUID // what has the value, where that is known
+}
+
+func (e *ConflictError) Error() string { return string(e.Field) + " is taken" }
+
+// ReferenceError says that a field names an object which does not exist. Nothing was written.
+type ReferenceError struct{ Field string }
+
+func (e *ReferenceError) Error() string { return e.Field + " names nothing" }
+
+// InUseError says that an object cannot be deleted while others refer to it.
+type InUseError struct{ Kind Kind }
+
+func (e *InUseError) Error() string { return string(e.Kind) + " is in use" }
 
 // PreconditionError says that the object no longer has any of the tags that the write was bound to. Nothing was written.
 type PreconditionError struct{}
@@ -66,6 +87,25 @@ func (s *Store) translate(doing string, err error) error {
 		err = &UnavailableError{cause: err}
 	}
 	return fmt.Errorf("%s: %w", doing, err)
+}
+
+// uniqueViolation says whether a statement would have written a value twice where it may stand once.
+func uniqueViolation(err error) bool {
+	if pg := (*pgconn.PgError)(nil); errors.As(err, &pg) {
+		return pg.Code == "23505"
+	}
+	lite := (*sqlite.Error)(nil)
+	return errors.As(err, &lite) &&
+		(lite.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE || lite.Code() == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
+}
+
+// foreignKeyViolation says whether a statement would have left a reference to nothing.
+func foreignKeyViolation(err error) bool {
+	if pg := (*pgconn.PgError)(nil); errors.As(err, &pg) {
+		return pg.Code == "23503"
+	}
+	lite := (*sqlite.Error)(nil)
+	return errors.As(err, &lite) && lite.Code() == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY
 }
 
 // unavailable tells a database that cannot serve now from one that refused the statement.

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"reflect"
+	"slices"
 	"testing"
+
+	"github.com/google/uuid"
 
 	"github.com/clientapps/clientapps/store"
 	"github.com/clientapps/clientapps/store/storetest"
@@ -17,26 +20,66 @@ var asOther = map[string]func(ctx context.Context, s *store.Store, key store.App
 		_, err := s.GetApp(ctx, key)
 		return err
 	},
+	"ListAppChanges": func(ctx context.Context, s *store.Store, key store.AppKey) error {
+		_, err := s.ListAppChanges(ctx, key, store.Page{Size: 50})
+		return err
+	},
+	"ListApps": func(ctx context.Context, s *store.Store, key store.AppKey) error {
+		list, err := s.ListApps(ctx, key.ClientID, store.AppFilter{}, store.Page{Size: 50, SortBy: store.ColumnCanonicalName})
+		return found(key, err, slices.ContainsFunc(list.Rows, func(a store.App) bool { return a.ID == key.ID }))
+	},
+	"SetApps": func(ctx context.Context, s *store.Store, key store.AppKey) error {
+		missing, err := s.SetApps(ctx, key.ClientID, []uuid.UUID{key.ID}, store.ColumnIsApproved, true, writer)
+		return found(key, err, len(missing) == 0)
+	},
 	"UpdateApp": func(ctx context.Context, s *store.Store, key store.AppKey) error {
 		_, err := s.UpdateApp(ctx, key, store.Fields{store.ColumnIsFavorite: true, store.ColumnLicenseCount: int32(9)}, writer, nil)
 		return err
 	},
 }
 
+// found makes the error of a single object of an answer about many.
+func found(key store.AppKey, err error, is bool) error {
+	if err == nil && !is {
+		return &store.NotFoundError{Kind: store.KindApp, ID: key.ID}
+	}
+	return err
+}
+
 // notByClient are the methods that know no client, each with the reason.
 var notByClient = map[string]string{
-	"AllClients":    "the command's list of all clients",
-	"Authenticate":  "decides who asks, before there is a client",
-	"Close":         "lifecycle",
-	"CreateClient":  "makes a client",
-	"CreateToken":   "the command's: what the token covers is data",
-	"GetClient":     "the client itself, by its own id",
-	"ListTokens":    "the command's list of all tokens",
-	"Migrate":       "lifecycle",
-	"Ready":         "lifecycle",
-	"RevokeToken":   "the command's",
-	"SchemaVersion": "lifecycle",
-	"Seed":          "rows as they are given, for demo data and tests",
+	"AddApp":                "takes a client and no app: TestAddAppToAnotherClient",
+	"RemoveApp":             "ends what it is tried on: TestRemoveAppOfAnotherClient",
+	"CreateCatalogApp":      "the catalog is shared",
+	"CreateCategory":        "the catalog is shared",
+	"CreateVendor":          "the catalog is shared",
+	"DeleteCatalogApp":      "the catalog is shared",
+	"GetCatalogApp":         "the catalog is shared",
+	"GetCatalogSummary":     "the catalog is shared",
+	"ListCatalogApps":       "the catalog is shared",
+	"ListCategories":        "the catalog is shared",
+	"ListDesktopAliases":    "the catalog is shared",
+	"ListURLPatterns":       "the catalog is shared",
+	"ListVendors":           "the catalog is shared",
+	"ReplaceDesktopAliases": "the catalog is shared",
+	"ReplaceURLPatterns":    "the catalog is shared",
+	"UpdateCatalogApp":      "the catalog is shared",
+	"UpdateCategory":        "the catalog is shared",
+	"UpdateVendor":          "the catalog is shared",
+	"ListClients":           "goes by the token: TestListClientsOfAToken",
+	"UpdateClient":          "the client itself, by its own id",
+	"AllClients":            "the command's list of all clients",
+	"Authenticate":          "decides who asks, before there is a client",
+	"Close":                 "lifecycle",
+	"CreateClient":          "makes a client",
+	"CreateToken":           "the command's: what the token covers is data",
+	"GetClient":             "the client itself, by its own id",
+	"ListTokens":            "the command's list of all tokens",
+	"Migrate":               "lifecycle",
+	"Ready":                 "lifecycle",
+	"RevokeToken":           "the command's",
+	"SchemaVersion":         "lifecycle",
+	"Seed":                  "rows as they are given, for demo data and tests",
 }
 
 func TestEveryMethodIsTriedAsAnotherClient(t *testing.T) {
@@ -81,4 +124,68 @@ func TestAnotherClientsAppIsNotFound(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestAddAppToAnotherClient(t *testing.T) {
+	each(t, func(t *testing.T, url string, s *store.Store) {
+		before := dump(t, url, "apps", "app_changes")
+		nobody := uuid.New()
+		var missing *store.NotFoundError
+		if _, err := s.AddApp(t.Context(), nobody, storetest.CatalogID, nil, writer); !errors.As(err, &missing) || missing.Kind != store.KindClient || missing.ID != nobody {
+			t.Errorf("%v", err)
+		}
+		var taken *store.ConflictError
+		if _, err := s.AddApp(t.Context(), storetest.ClientID, storetest.CatalogID, nil, writer); !errors.As(err, &taken) || taken.ID != storetest.AppID {
+			t.Errorf("%v: the id of another client's app must not come up", err)
+		}
+		if after := dump(t, url, "apps", "app_changes"); after != before {
+			t.Errorf("written:\n%s", after)
+		}
+	})
+}
+
+func TestRemoveAppOfAnotherClient(t *testing.T) {
+	each(t, func(t *testing.T, url string, s *store.Store) {
+		before := dump(t, url, "apps", "app_changes")
+		for _, key := range []store.AppKey{
+			{ClientID: storetest.OtherClientID, ID: storetest.AppID}, {ClientID: storetest.ClientID, ID: storetest.OtherAppID},
+		} {
+			for _, match := range []*store.Match{nil, {Tags: []string{get(t, s, pageApp).Tag()}}} {
+				var missing *store.NotFoundError
+				if err := s.RemoveApp(t.Context(), key, writer, match); !errors.As(err, &missing) || missing.Kind != store.KindApp {
+					t.Errorf("%v", err)
+				}
+			}
+		}
+		if after := dump(t, url, "apps", "app_changes"); after != before {
+			t.Errorf("written:\n%s", after)
+		}
+		if err := s.RemoveApp(t.Context(), pageApp, writer, nil); err != nil {
+			t.Errorf("as the owner: %v", err)
+		}
+	})
+}
+
+func TestListClientsOfAToken(t *testing.T) {
+	each(t, func(t *testing.T, _ string, s *store.Store) {
+		for _, c := range []struct {
+			token store.Token
+			want  int
+		}{
+			{store.Token{}, 0},
+			{store.Token{ClientIDs: []uuid.UUID{storetest.OtherClientID}}, 1},
+			{store.Token{ClientIDs: []uuid.UUID{uuid.New()}}, 0},
+			{store.Token{AllClients: true}, 2},
+		} {
+			list, err := s.ListClients(t.Context(), &c.token, "", store.Page{Size: 50, SortBy: store.ColumnName})
+			if err != nil || len(list.Rows) != c.want || list.Total != int64(c.want) {
+				t.Errorf("%+v: %+v, %v", c.token, list, err)
+			}
+			for _, client := range list.Rows {
+				if !c.token.Covers(client.ID) {
+					t.Errorf("%+v sees %s", c.token, client.ID)
+				}
+			}
+		}
+	})
 }

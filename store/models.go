@@ -74,6 +74,7 @@ type App struct {
 	ClientID     uuid.UUID `gorm:"primaryKey"`
 	ID           uuid.UUID `gorm:"primaryKey"`
 	CatalogAppID uuid.UUID
+	NameKey      string // of the catalog app
 	IsFavorite   bool
 	IsApproved   bool
 	LicenseCount *int32 // nil when licenses are not tracked
@@ -101,19 +102,6 @@ type AppChange struct {
 	ChangedAt time.Time
 }
 
-// Column is a column that a patch may set. Client text never becomes one: the constants below are all there are.
-type Column string
-
-// The columns of an app that a patch may set.
-const (
-	ColumnIsFavorite   Column = "is_favorite"
-	ColumnIsApproved   Column = "is_approved"
-	ColumnLicenseCount Column = "license_count"
-)
-
-// Fields is a patch: a column that is absent keeps its value, nil clears it, any other value sets it.
-type Fields map[Column]any
-
 // Author is who writes, and under which request. The change history shows it.
 type Author struct {
 	ID        uuid.UUID
@@ -126,3 +114,27 @@ type AppKey struct {
 	ClientID uuid.UUID
 	ID       uuid.UUID
 }
+
+// URLPattern is a pattern of URLs by which a catalog app is recognized.
+type URLPattern struct {
+	ID           uuid.UUID
+	CatalogAppID uuid.UUID
+	Pattern      string
+	NameKey      string
+	CreatedAt    time.Time `gorm:"autoCreateTime:false"`
+}
+
+// TableName implements gorm's Tabler.
+func (URLPattern) TableName() string { return "catalog_url_patterns" }
+
+// DesktopAlias is a name under which the program of a catalog app is installed.
+type DesktopAlias struct {
+	ID           uuid.UUID
+	CatalogAppID uuid.UUID
+	Alias        string
+	NameKey      string
+	CreatedAt    time.Time `gorm:"autoCreateTime:false"`
+}
+
+// TableName implements gorm's Tabler.
+func (DesktopAlias) TableName() string { return "catalog_desktop_aliases" }

@@ -44,3 +44,5 @@ func (postgresDialect) provider(s *Store) (schemaProvider, error) {
 	}
 	return newProvider(goose.DialectPostgres, "migrations/postgres", s.write, goose.WithSessionLocker(locker))
 }
+
+func (postgresDialect) position() string { return "strpos" }

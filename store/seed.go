@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/google/uuid"
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 )
@@ -33,8 +34,15 @@ func (s *Store) Seed(ctx context.Context, data Dataset) error {
 	for i := range data.CatalogApps {
 		data.CatalogApps[i].NameKey, data.CatalogApps[i].Version = FoldName(data.CatalogApps[i].CanonicalName), 1
 	}
+	keys := map[uuid.UUID]string{}
+	for _, a := range data.CatalogApps {
+		keys[a.ID] = a.NameKey
+	}
 	for i := range data.Apps {
 		data.Apps[i].Version = 1
+		if data.Apps[i].NameKey == "" {
+			data.Apps[i].NameKey = keys[data.Apps[i].CatalogAppID]
+		}
 	}
 	err := s.inTx(ctx, func(tx *gorm.DB) error {
 		return errors.Join(

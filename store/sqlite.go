@@ -72,6 +72,8 @@ func (d sqliteDialect) provider(s *Store) (schemaProvider, error) {
 	return newProvider("sqlite3", "migrations/sqlite", s.write)
 }
 
+func (sqliteDialect) position() string { return "instr" }
+
 func closePool(g *gorm.DB) error {
 	pool, err := g.DB()
 	if err != nil {

@@ -48,6 +48,8 @@ type dialect interface {
 	migrate(ctx context.Context, s *Store) error
 	// provider reads the version of the schema.
 	provider(s *Store) (schemaProvider, error)
+	// position names the SQL function that finds a text in a text: 0 when it is not there.
+	position() string
 }
 
 // Open opens the database that cfg.URL names. It neither connects to PostgreSQL nor migrates: see Migrate and Ready.

@@ -3,6 +3,7 @@ package store
 import (
 	"encoding/binary"
 	"hash/fnv"
+	"slices"
 	"strconv"
 )
 
@@ -12,14 +13,11 @@ func (a App) Tag() string { return strconv.FormatInt(a.Version, 10) + "." + a.Ca
 // Match is the tags that a write may find; any other tag refuses it.
 type Match struct{ Tags []string }
 
-func (m *Match) has(tag string) bool {
-	for _, t := range m.Tags {
-		if t == tag {
-			return true
-		}
-	}
-	return false
-}
+// allows says whether a write may go on at this tag. A nil match allows every tag.
+func (m *Match) allows(tag string) bool { return m == nil || slices.Contains(m.Tags, tag) }
+
+// versionTag is the tag of a row that shows nothing but itself.
+func versionTag(version int64) string { return strconv.FormatInt(version, 10) }
 
 // catalogTag digests the ids and versions of everything that a catalog app shows.
 func catalogTag(a *CatalogApp) string {

@@ -17,11 +17,14 @@ type Error struct {
 		Code    string `json:"code"`
 		Message string `json:"message"`
 		Details *struct {
-			Field    string            `json:"field"`
-			Reason   string            `json:"reason"`
-			Errors   []json.RawMessage `json:"errors"`
-			ClientID string            `json:"client_id"`
-			AppID    string            `json:"app_id"`
+			Field        string            `json:"field"`
+			Reason       string            `json:"reason"`
+			Errors       []json.RawMessage `json:"errors"`
+			ClientID     string            `json:"client_id"`
+			AppID        string            `json:"app_id"`
+			CatalogAppID string            `json:"catalog_app_id"`
+			VendorID     string            `json:"vendor_id"`
+			CategoryID   string            `json:"category_id"`
 		} `json:"details"`
 	} `json:"error"`
 }
@@ -58,7 +61,7 @@ var (
 	// insides are words of the languages and libraries behind the API. None has a place in a message.
 	insides = regexp.MustCompile(`(?i)sql|pgx|postgres|gorm|\bdatabase|driver|relation|\bcolumn|\btable|constraint|` +
 		`goroutine|panic|runtime|nil pointer|\bgo\b|\.go\b|golang|github|strconv|unmarshal|marshal|encoding|interface|\bint\d*\b|` +
-		`\bfloat|struct|map\[|%!|0x|echo|openapi|schema|additionalprop|oneof|allof|validat|\bregexp|pattern|\beof\b|` +
+		`\bfloat|struct|map\[|%!|0x|echo|openapi|schema|additionalprop|oneof|allof|validat|\bregexp|\beof\b|` +
 		`context|canceled|deadline|bind|uuid:|syntax|<nil>`)
 )
 

@@ -43,6 +43,8 @@ CREATE TABLE catalog_apps (
     created_at     timestamptz(3) NOT NULL,
     updated_at     timestamptz(3) NOT NULL
 );
+CREATE INDEX catalog_apps_by_creation ON catalog_apps (created_at, id);
+CREATE INDEX catalog_apps_by_change ON catalog_apps (updated_at, id);
 CREATE INDEX catalog_apps_vendor ON catalog_apps (vendor_id);
 
 CREATE TABLE catalog_app_categories (
@@ -52,6 +54,26 @@ CREATE TABLE catalog_app_categories (
 );
 CREATE INDEX catalog_app_categories_category ON catalog_app_categories (category_id);
 
+CREATE TABLE catalog_url_patterns (
+    id             uuid PRIMARY KEY,
+    catalog_app_id uuid NOT NULL REFERENCES catalog_apps (id) ON DELETE CASCADE,
+    pattern        text COLLATE "C" NOT NULL,
+    name_key       text COLLATE "C" NOT NULL,
+    created_at     timestamptz(3) NOT NULL,
+    UNIQUE (catalog_app_id, pattern)
+);
+CREATE INDEX catalog_url_patterns_by_name ON catalog_url_patterns (catalog_app_id, name_key, id);
+
+CREATE TABLE catalog_desktop_aliases (
+    id             uuid PRIMARY KEY,
+    catalog_app_id uuid NOT NULL REFERENCES catalog_apps (id) ON DELETE CASCADE,
+    alias          text COLLATE "C" NOT NULL,
+    name_key       text COLLATE "C" NOT NULL,
+    created_at     timestamptz(3) NOT NULL,
+    UNIQUE (catalog_app_id, alias)
+);
+CREATE INDEX catalog_desktop_aliases_by_name ON catalog_desktop_aliases (catalog_app_id, name_key, id);
+
 -- One row: counts the transactions that changed the catalog. Servers compare it with their snapshot.
 CREATE TABLE catalog_state (
     id       smallint PRIMARY KEY CHECK (id = 1),
@@ -59,12 +81,14 @@ CREATE TABLE catalog_state (
 );
 INSERT INTO catalog_state (id, revision) VALUES (1, 1);
 
+-- name_key repeats that of the catalog app, so that a page sorted by name is read off an index of this table.
 -- actor_id, actor_name and request_id say who wrote the row last; the history trigger reads them.
 -- Free space in each page keeps updates of unindexed columns on it (HOT).
 CREATE TABLE apps (
     client_id      uuid NOT NULL REFERENCES clients (id),
     id             uuid NOT NULL,
     catalog_app_id uuid NOT NULL REFERENCES catalog_apps (id),
+    name_key       text COLLATE "C" NOT NULL,
     is_favorite    boolean NOT NULL,
     is_approved    boolean NOT NULL,
     license_count  integer CHECK (license_count >= 0),
@@ -78,6 +102,8 @@ CREATE TABLE apps (
     UNIQUE (client_id, catalog_app_id)
 ) WITH (fillfactor = 90);
 CREATE INDEX apps_catalog_app ON apps (catalog_app_id);
+CREATE INDEX apps_by_name ON apps (client_id, name_key, id);
+CREATE INDEX apps_by_creation ON apps (client_id, created_at, id);
 
 -- old_value and new_value are JSON texts. The version of the app orders its changes: rows are written under its lock.
 CREATE TABLE app_changes (
@@ -157,6 +183,6 @@ CREATE TRIGGER apps_history AFTER INSERT OR UPDATE OR DELETE ON apps
     FOR EACH ROW EXECUTE FUNCTION record_app_changes();
 
 -- +goose Down
-DROP TABLE token_clients, tokens, app_changes, apps, catalog_state, catalog_app_categories, catalog_apps,
-    catalog_categories, catalog_vendors, clients;
+DROP TABLE token_clients, tokens, app_changes, apps, catalog_state, catalog_app_categories, catalog_url_patterns,
+    catalog_desktop_aliases, catalog_apps, catalog_categories, catalog_vendors, clients;
 DROP FUNCTION record_app_changes();

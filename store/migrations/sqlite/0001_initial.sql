@@ -44,6 +44,8 @@ CREATE TABLE catalog_apps (
     created_at     TIMESTAMP NOT NULL,
     updated_at     TIMESTAMP NOT NULL
 ) WITHOUT ROWID;
+CREATE INDEX catalog_apps_by_creation ON catalog_apps (created_at, id);
+CREATE INDEX catalog_apps_by_change ON catalog_apps (updated_at, id);
 CREATE INDEX catalog_apps_vendor ON catalog_apps (vendor_id);
 
 CREATE TABLE catalog_app_categories (
@@ -53,6 +55,26 @@ CREATE TABLE catalog_app_categories (
 ) WITHOUT ROWID;
 CREATE INDEX catalog_app_categories_category ON catalog_app_categories (category_id);
 
+CREATE TABLE catalog_url_patterns (
+    id             TEXT PRIMARY KEY,
+    catalog_app_id TEXT NOT NULL REFERENCES catalog_apps (id) ON DELETE CASCADE,
+    pattern        TEXT NOT NULL,
+    name_key       TEXT NOT NULL,
+    created_at     TIMESTAMP NOT NULL,
+    UNIQUE (catalog_app_id, pattern)
+) WITHOUT ROWID;
+CREATE INDEX catalog_url_patterns_by_name ON catalog_url_patterns (catalog_app_id, name_key, id);
+
+CREATE TABLE catalog_desktop_aliases (
+    id             TEXT PRIMARY KEY,
+    catalog_app_id TEXT NOT NULL REFERENCES catalog_apps (id) ON DELETE CASCADE,
+    alias          TEXT NOT NULL,
+    name_key       TEXT NOT NULL,
+    created_at     TIMESTAMP NOT NULL,
+    UNIQUE (catalog_app_id, alias)
+) WITHOUT ROWID;
+CREATE INDEX catalog_desktop_aliases_by_name ON catalog_desktop_aliases (catalog_app_id, name_key, id);
+
 -- One row: counts the transactions that changed the catalog. Servers compare it with their snapshot.
 CREATE TABLE catalog_state (
     id       INTEGER PRIMARY KEY CHECK (id = 1),
@@ -60,11 +82,13 @@ CREATE TABLE catalog_state (
 );
 INSERT INTO catalog_state (id, revision) VALUES (1, 1);
 
+-- name_key repeats that of the catalog app, so that a page sorted by name is read off an index of this table.
 -- actor_id, actor_name and request_id say who wrote the row last; the history triggers read them.
 CREATE TABLE apps (
     client_id      TEXT NOT NULL REFERENCES clients (id),
     id             TEXT NOT NULL,
     catalog_app_id TEXT NOT NULL REFERENCES catalog_apps (id),
+    name_key       TEXT NOT NULL,
     is_favorite    BOOLEAN NOT NULL,
     is_approved    BOOLEAN NOT NULL,
     license_count  INTEGER CHECK (license_count BETWEEN 0 AND 2147483647),
@@ -78,6 +102,8 @@ CREATE TABLE apps (
     UNIQUE (client_id, catalog_app_id)
 ) WITHOUT ROWID;
 CREATE INDEX apps_catalog_app ON apps (catalog_app_id);
+CREATE INDEX apps_by_name ON apps (client_id, name_key, id);
+CREATE INDEX apps_by_creation ON apps (client_id, created_at, id);
 
 -- old_value and new_value are JSON texts. The version of the app orders its changes.
 CREATE TABLE app_changes (
@@ -157,6 +183,8 @@ DROP TABLE app_changes;
 DROP TABLE apps;
 DROP TABLE catalog_state;
 DROP TABLE catalog_app_categories;
+DROP TABLE catalog_url_patterns;
+DROP TABLE catalog_desktop_aliases;
 DROP TABLE catalog_apps;
 DROP TABLE catalog_categories;
 DROP TABLE catalog_vendors;

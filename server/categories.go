@@ -1,0 +1,53 @@
+package server
+
+import (
+	"context"
+
+	"github.com/clientapps/clientapps/gen"
+	"github.com/clientapps/clientapps/store"
+)
+
+// ListCatalogCategories implements listCatalogCategories.
+func (h *handlers) ListCatalogCategories(ctx context.Context, r gen.ListCatalogCategoriesRequestObject) (gen.ListCatalogCategoriesResponseObject, error) {
+	p := r.Params
+	page, err := pageParams[gen.ListCatalogCategoriesParamsSortBy, gen.ListCatalogCategoriesParamsSortOrder]{
+		p.PageSize, p.Cursor, p.SortBy, p.SortOrder,
+	}.page(ctx, store.ColumnName)
+	if err != nil {
+		return nil, err
+	}
+	list, err := h.store.ListCategories(ctx, text(p.Q), page)
+	if err != nil {
+		return nil, err
+	}
+	cursor, link := nextPage(ctx, list.Next)
+	return gen.ListCatalogCategories200JSONResponse{CatalogCategoryListJSONResponse: gen.CatalogCategoryListJSONResponse{
+		Body:    gen.CatalogCategoryList{Data: mapped(list.Rows, toAPICategory), TotalCount: list.Total, NextCursor: cursor},
+		Headers: gen.CatalogCategoryListResponseHeaders{Link: link},
+	}}, nil
+}
+
+// CreateCatalogCategory implements createCatalogCategory.
+func (h *handlers) CreateCatalogCategory(ctx context.Context, r gen.CreateCatalogCategoryRequestObject) (gen.CreateCatalogCategoryResponseObject, error) {
+	category, err := h.store.CreateCategory(ctx, newCategoryFields(*r.Body))
+	if err != nil {
+		return nil, err
+	}
+	return gen.CreateCatalogCategory201JSONResponse{CatalogCategoryCreatedJSONResponse: gen.CatalogCategoryCreatedJSONResponse{
+		Body: toAPICategory(category),
+		Headers: gen.CatalogCategoryCreatedResponseHeaders{
+			ETag: entityTag(category.Tag()), Location: location("catalog-categories", category.ID),
+		},
+	}}, nil
+}
+
+// UpdateCatalogCategory implements updateCatalogCategory.
+func (h *handlers) UpdateCatalogCategory(ctx context.Context, r gen.UpdateCatalogCategoryRequestObject) (gen.UpdateCatalogCategoryResponseObject, error) {
+	category, err := h.store.UpdateCategory(ctx, r.CategoryID, categoryFields(*r.JSONBody), toMatch(r.Params.IfMatch))
+	if err != nil {
+		return nil, err
+	}
+	return gen.UpdateCatalogCategory200JSONResponse{CatalogCategoryJSONResponse: gen.CatalogCategoryJSONResponse{
+		Body: toAPICategory(category), Headers: gen.CatalogCategoryResponseHeaders{ETag: entityTag(category.Tag())},
+	}}, nil
+}

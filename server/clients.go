@@ -1,0 +1,66 @@
+package server
+
+import (
+	"context"
+
+	"github.com/clientapps/clientapps/gen"
+	"github.com/clientapps/clientapps/store"
+)
+
+// ListClients implements listClients.
+func (h *handlers) ListClients(ctx context.Context, r gen.ListClientsRequestObject) (gen.ListClientsResponseObject, error) {
+	p := r.Params
+	page, err := pageParams[gen.ListClientsParamsSortBy, gen.ListClientsParamsSortOrder]{
+		p.PageSize, p.Cursor, p.SortBy, p.SortOrder,
+	}.page(ctx, store.ColumnName)
+	if err != nil {
+		return nil, err
+	}
+	list, err := h.store.ListClients(ctx, exchangeOf(ctx).token, text(p.Q), page)
+	if err != nil {
+		return nil, err
+	}
+	cursor, link := nextPage(ctx, list.Next)
+	return gen.ListClients200JSONResponse{ClientListJSONResponse: gen.ClientListJSONResponse{
+		Body:    gen.ClientList{Data: mapped(list.Rows, toAPIClient), TotalCount: list.Total, NextCursor: cursor},
+		Headers: gen.ClientListResponseHeaders{Link: link},
+	}}, nil
+}
+
+// GetClient implements getClient.
+func (h *handlers) GetClient(ctx context.Context, r gen.GetClientRequestObject) (gen.GetClientResponseObject, error) {
+	client, err := h.store.GetClient(ctx, r.ClientID)
+	if err != nil {
+		return nil, err
+	}
+	return gen.GetClient200JSONResponse{ClientJSONResponse: clientResponse(client)}, nil
+}
+
+// CreateClient implements createClient.
+func (h *handlers) CreateClient(ctx context.Context, r gen.CreateClientRequestObject) (gen.CreateClientResponseObject, error) {
+	client, err := h.store.CreateClient(ctx, r.Body.Name)
+	if err != nil {
+		return nil, err
+	}
+	return gen.CreateClient201JSONResponse{ClientCreatedJSONResponse: gen.ClientCreatedJSONResponse{
+		Body: toAPIClient(client),
+		Headers: gen.ClientCreatedResponseHeaders{
+			ETag: entityTag(client.Tag()), Location: location("clients", client.ID),
+		},
+	}}, nil
+}
+
+// UpdateClient implements updateClient.
+func (h *handlers) UpdateClient(ctx context.Context, r gen.UpdateClientRequestObject) (gen.UpdateClientResponseObject, error) {
+	client, err := h.store.UpdateClient(ctx, r.ClientID, clientFields(*r.JSONBody), toMatch(r.Params.IfMatch))
+	if err != nil {
+		return nil, err
+	}
+	return gen.UpdateClient200JSONResponse{ClientJSONResponse: clientResponse(client)}, nil
+}
+
+func clientResponse(client store.Client) gen.ClientJSONResponse {
+	return gen.ClientJSONResponse{
+		Body: toAPIClient(client), Headers: gen.ClientResponseHeaders{ETag: entityTag(client.Tag())},
+	}
+}

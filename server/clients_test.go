@@ -1,0 +1,57 @@
+package server_test
+
+import (
+	"testing"
+)
+
+const contoso = `{"id":"aa7cf840-9ca9-46a3-9778-9015d6580d50","name":"Contoso Ltd.","status":"active",` +
+	`"created_at":"2026-01-15T10:00:00.000Z","updated_at":"2026-01-15T10:00:00.000Z"}`
+
+const northwind = `{"id":"bb7cf840-9ca9-46a3-9778-9015d6580d50","name":"Northwind Traders","status":"active",` +
+	`"created_at":"2026-01-15T10:00:00.000Z","updated_at":"2026-01-15T10:00:00.000Z"}`
+
+func TestClients(t *testing.T) {
+	tell(t, func(t *testing.T, s story) {
+		s.sends(t, "GET", "/v2/clients", "", 200, onlyPage(2, contoso, northwind))
+		s.sends(t, "GET", "/v2/clients?sort_order=desc&q=N", "", 200, onlyPage(2, northwind, contoso))
+		s.sends(t, "GET", "/v2/clients?q=traders", "", 200, onlyPage(1, northwind))
+		read := s.sends(t, "GET", clientPath, "", 200, contoso)
+		s.sends(t, "GET", clientPath, "", 304, "", "If-None-Match: "+read.Header.Get("ETag"))
+		s.sends(t, "GET", "/v2/clients/"+nilID, "", 404, noClient(nilID))
+		s.writesNothing(t, "PATCH", "/v2/clients/"+nilID, `{"name":"x"}`, 404, noClient(nilID))
+
+		created := s.sends(t, "POST", "/v2/clients", `{"name":"Contoso Ltd."}`, 201, "*") // names need not be unique
+		path := "/v2/clients/" + made(t, created)
+		s.sends(t, "GET", path, "", 200, created.Body[:len(created.Body)-1])
+		s.conditions(t, path, `{"name":"Contoso Group"}`)
+		s.sends(t, "GET", path+"/apps", "", 200, onlyPage(0))
+
+		for body, want := range map[string]string{
+			`{"status":"suspended"}`: readOnly("status", "Managed by the operator"),
+			`{"id":"x"}`:             readOnly("id", "Immutable identifier"),
+			`{"name":""}`:            invalid("name must be 1 to 200 characters long, without control characters or spaces at the ends"),
+			`{"name":1}`:             invalid("name must be a string"),
+			`{"title":"x"}`:          invalidField("title", "Unknown field 'title'"),
+		} {
+			s.writesNothing(t, "PATCH", clientPath, body, 400, want)
+		}
+		s.writesNothing(t, "POST", "/v2/clients", `{}`, 400, invalidField("name", "name is required"))
+	})
+}
+
+// TestClientsOfALimitedToken: a token sees its own clients only, and cannot make one that it would not cover.
+func TestClientsOfALimitedToken(t *testing.T) {
+	tell(t, func(t *testing.T, s story) {
+		own := s.clients["clients of its own"]
+		limited := story{&world{Server: s.Server, db: s.db, clients: s.clients}}
+		all := s.Client
+		defer func() { s.Client = all }()
+		limited.Client = own
+		limited.sends(t, "GET", "/v2/clients", "", 200, onlyPage(1, contoso))
+		limited.sends(t, "GET", clientPath, "", 200, contoso)
+		limited.sends(t, "GET", "/v2/clients/bb7cf840-9ca9-46a3-9778-9015d6580d50", "", 403, forbidden)
+		limited.sends(t, "GET", "/v2/clients/"+nilID, "", 403, forbidden)
+		limited.writesNothing(t, "PATCH", "/v2/clients/bb7cf840-9ca9-46a3-9778-9015d6580d50", `{"name":"x"}`, 403, forbidden)
+		limited.writesNothing(t, "POST", "/v2/clients", `{"name":"x"}`, 403, forbidden)
+	})
+}

@@ -1,0 +1,219 @@
+package server_test
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/clientapps/clientapps/gen"
+	"github.com/clientapps/clientapps/server"
+	"github.com/clientapps/clientapps/server/servertest"
+	"github.com/clientapps/clientapps/store"
+	"github.com/clientapps/clientapps/store/storetest"
+)
+
+const (
+	clientPath   = "/v2/clients/aa7cf840-9ca9-46a3-9778-9015d6580d50"
+	catalogPath  = "/v2/catalog-apps/a1b2c3d4-e5f6-7890-abcd-ef1234567890"
+	vendorPath   = "/v2/catalog-vendors/f6a7b8c9-d0e1-2345-fabc-678901234567"
+	categoryPath = "/v2/catalog-categories/a7b8c9d0-e1f2-3456-abcd-789012345678"
+)
+
+// request is a request of an operation that succeeds in the world of the page.
+type request struct {
+	method, target, body string
+	table                string // that the operation cannot do without
+}
+
+// requests has one of every operation of the contract.
+var requests = map[string]request{
+	"listClients":           {"GET", "/v2/clients", "", "clients"},
+	"createClient":          {"POST", "/v2/clients", `{"name":"Fabrikam"}`, "clients"},
+	"getClient":             {"GET", clientPath, "", "clients"},
+	"updateClient":          {"PATCH", clientPath, `{"name":"Contoso Group"}`, "clients"},
+	"listApps":              {"GET", clientPath + "/apps", "", "apps"},
+	"addApp":                {"POST", clientPath + "/apps", `{"catalog_app_id":"` + newEntry + `"}`, "apps"},
+	"getApp":                {"GET", appPath, "", "apps"},
+	"updateApp":             {"PATCH", appPath, `{"is_favorite":true}`, "apps"},
+	"removeApp":             {"DELETE", appPath, "", "apps"},
+	"listAppChanges":        {"GET", appPath + "/changes", "", "app_changes"},
+	"addFavorites":          {"POST", clientPath + "/apps/favorites", bulkBody, "apps"},
+	"removeFavorites":       {"POST", clientPath + "/apps/favorites/remove", bulkBody, "apps"},
+	"approveApps":           {"POST", clientPath + "/apps/approval", bulkBody, "apps"},
+	"rejectApps":            {"POST", clientPath + "/apps/approval/reject", bulkBody, "apps"},
+	"removeAppApprovals":    {"POST", clientPath + "/apps/approvals/remove", bulkBody, "apps"},
+	"listCatalogApps":       {"GET", "/v2/catalog-apps", "", "catalog_apps"},
+	"createCatalogApp":      {"POST", "/v2/catalog-apps", `{"canonical_name":"Intranet"}`, "catalog_apps"},
+	"getCatalogSummary":     {"GET", "/v2/catalog-apps/summary", "", ""},
+	"getCatalogApp":         {"GET", catalogPath, "", ""},
+	"updateCatalogApp":      {"PATCH", catalogPath, `{"description":"New"}`, "catalog_apps"},
+	"deleteCatalogApp":      {"DELETE", "/v2/catalog-apps/" + newEntry, "", "catalog_apps"},
+	"listUrlPatterns":       {"GET", catalogPath + "/url-patterns", "", "catalog_url_patterns"},
+	"replaceUrlPatterns":    {"PUT", catalogPath + "/url-patterns", `{"patterns":["https://*.slack.com/*"]}`, "catalog_url_patterns"},
+	"listDesktopAliases":    {"GET", catalogPath + "/desktop-aliases", "", "catalog_desktop_aliases"},
+	"replaceDesktopAliases": {"PUT", catalogPath + "/desktop-aliases", `{"aliases":["slack.exe"]}`, "catalog_desktop_aliases"},
+	"listCatalogVendors":    {"GET", "/v2/catalog-vendors", "", "catalog_vendors"},
+	"createCatalogVendor":   {"POST", "/v2/catalog-vendors", `{"name":"Fabrikam"}`, "catalog_vendors"},
+	"updateCatalogVendor":   {"PATCH", vendorPath, `{"name":"Salesforce"}`, "catalog_vendors"},
+	"listCatalogCategories": {"GET", "/v2/catalog-categories", "", "catalog_categories"},
+	"createCatalogCategory": {"POST", "/v2/catalog-categories", `{"name":"Security"}`, "catalog_categories"},
+	"updateCatalogCategory": {"PATCH", categoryPath, `{"name":"Chat"}`, "catalog_categories"},
+}
+
+// newEntry is a catalog app that no client has.
+const newEntry = "c3b2c3d4-e5f6-7890-abcd-ef1234567890"
+
+const bulkBody = `{"app_ids":["` + appID + `"]}`
+
+// withNewEntry adds the catalog app that no client has.
+func withNewEntry(t *testing.T, s *servertest.Server) {
+	t.Helper()
+	err := s.Store.Seed(t.Context(), store.Dataset{CatalogApps: []store.CatalogApp{{
+		ID: id(newEntry), CanonicalName: "Zoom", CreatedAt: storetest.Now, UpdatedAt: storetest.Now,
+	}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// content is everything that is stored, but for the tokens.
+func (w *world) content(t *testing.T) string {
+	t.Helper()
+	var all []string
+	for _, table := range []string{
+		"clients", "apps", "app_changes", "catalog_apps", "catalog_vendors", "catalog_categories", "catalog_app_categories",
+		"catalog_url_patterns", "catalog_desktop_aliases", "catalog_state",
+	} {
+		for _, r := range w.rows(t, "SELECT * FROM "+table) {
+			all = append(all, table+" "+r.String())
+		}
+	}
+	slices.Sort(all)
+	return strings.Join(all, "\n")
+}
+
+// TestEveryOperationRefusesAlike sends each operation's request with one thing wrong, and wants the answer that every
+// operation gives, and nothing written.
+func TestEveryOperationRefusesAlike(t *testing.T) {
+	t.Parallel()
+	doc, err := gen.GetSpec()
+	if err != nil {
+		t.Fatal(err)
+	}
+	count := 0
+	for _, item := range doc.Paths.Map() {
+		count += len(item.Operations())
+	}
+	if count != len(requests) {
+		t.Errorf("the contract has %d operations, there are requests for %d", count, len(requests))
+	}
+	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
+		w := newWorld(t, s)
+		withNewEntry(t, s)
+		for name, r := range requests {
+			t.Run(name, func(t *testing.T) {
+				before := w.content(t)
+				w.refusals(t, r)
+				if after := w.content(t); after != before {
+					t.Errorf("a refusal wrote:\n%s\nbefore:\n%s", after, before)
+				}
+			})
+		}
+	})
+}
+
+func (w *world) refusals(t *testing.T, r request) {
+	t.Helper()
+	refuse := func(as string, status int, want string, change servertest.Request) {
+		t.Helper()
+		change.Method, change.Target = or(change.Method, r.method), or(change.Target, r.target)
+		if change.Body == "" && r.body != "" {
+			change.Body = r.body
+		}
+		if got := w.clients[as].Send(t, change); got.Status != status || want != "" && got.Body != want+"\n" {
+			t.Errorf("%s %s %v by %s: %d %s", change.Method, change.Target, change.Header, as, got.Status, got.Body)
+		}
+	}
+	for _, as := range []string{"nobody", "unknown", "expired", "revoked"} {
+		refuse(as, 401, unauthorized, servertest.Request{})
+	}
+	refuse("scopeless", 403, forbidden, servertest.Request{})
+	if strings.HasPrefix(r.target, clientPath) {
+		refuse("other", 403, forbidden, servertest.Request{})
+		if r.target != clientPath {
+			refuse("client", 403, forbidden, servertest.Request{Target: strings.Replace(r.target, clientID, nilID, 1)})
+			refuse("everything", 404, noClient(nilID), servertest.Request{Target: strings.Replace(r.target, clientID, nilID, 1)})
+		}
+		refuse("everything", 400, invalidField("client_id", "client_id must be a UUID"), servertest.Request{Target: strings.Replace(r.target, clientID, "1", 1)})
+	}
+	refuse("everything", 400, invalidField("x", "Unknown query parameter 'x'"), servertest.Request{Target: r.target + "?x=1"})
+	refuse("everything", 404, noRoute, servertest.Request{Target: r.target + "/"})
+	refuse("everything", 406, notJSON, servertest.Request{Header: []string{"Accept: text/html"}})
+	refuse("nobody", 405, noMethod, servertest.Request{Method: "TRACE"})
+	if r.body == "" {
+		return
+	}
+	refuse("everything", 413, tooLarge, servertest.Request{Body: r.body + strings.Repeat(" ", 1<<20)})
+	refuse("everything", 415, "", servertest.Request{Header: []string{"Content-Type: text/plain"}})
+	refuse("everything", 400, invalid("Request body must be a JSON object"), servertest.Request{Body: "[]"})
+	refuse("everything", 400, invalid("Request body has data behind its JSON value"), servertest.Request{Body: r.body + "{}"})
+	refuse("everything", 400, invalidField("nonsense", "Unknown field 'nonsense'"), servertest.Request{Body: strings.Replace(r.body, "{", `{"nonsense":1,`, 1)})
+	if r.method == http.MethodPost || r.method == http.MethodPut {
+		refuse("everything", 400, "", servertest.Request{Body: "{}"})
+		refuse("everything", 415, "", servertest.Request{Header: []string{"Content-Type: application/merge-patch+json"}})
+	}
+}
+
+// TestEveryOperationFailsAlike takes the table of each operation away, then the database.
+func TestEveryOperationFailsAlike(t *testing.T) {
+	t.Parallel()
+	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
+		withNewEntry(t, s)
+		s.Get(t, appPath) // the catalog and the token are known
+		db := storetest.SQL(t, s.DatabaseURL)
+		rename := func(from, to string) {
+			t.Helper()
+			if _, err := db.ExecContext(t.Context(), "ALTER TABLE "+from+" RENAME TO "+to); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for name, r := range requests {
+			if r.table == "" {
+				continue // answered from memory
+			}
+			rename(r.table, "lost")
+			got := s.Send(t, servertest.Request{Method: r.method, Target: r.target, Body: r.body})
+			if got.Status != http.StatusInternalServerError || got.Body != broken+"\n" {
+				t.Errorf("%s without %s: %d %s", name, r.table, got.Status, got.Body)
+			}
+			rename("lost", r.table)
+		}
+		// What is answered from memory still needs to know who asks.
+		stranger, late := newcomer(t, s), newcomer(t, s)
+		rename("tokens", "lost")
+		for name, r := range requests {
+			got := stranger.Send(t, servertest.Request{Method: r.method, Target: r.target, Body: r.body})
+			if got.Status != http.StatusInternalServerError || got.Body != broken+"\n" {
+				t.Errorf("%s without tokens: %d %s", name, got.Status, got.Body)
+			}
+		}
+		rename("lost", "tokens")
+		if err := s.Store.Close(); err != nil {
+			t.Fatal(err)
+		}
+		for name, r := range requests {
+			got := late.Send(t, servertest.Request{Method: r.method, Target: r.target, Body: r.body})
+			if got.Status != http.StatusServiceUnavailable || got.Body != unavailable+"\n" || got.Header.Get("Retry-After") != "1" {
+				t.Errorf("%s on a closed store: %d %s", name, got.Status, got.Body)
+			}
+		}
+	})
+}
+
+// newcomer is a client with a token that the server has not seen.
+func newcomer(t *testing.T, s *servertest.Server) *servertest.Client {
+	t.Helper()
+	secret, _ := s.NewToken(t, store.Token{Name: "newcomer", AllClients: true, Scopes: strings.Join(server.Scopes(), " ")})
+	return &servertest.Client{URL: s.URL, Token: secret}
+}

@@ -1,0 +1,110 @@
+package server
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"net/url"
+	"strings"
+
+	"github.com/clientapps/clientapps/gen"
+	"github.com/clientapps/clientapps/store"
+)
+
+const defaultPageSize = 50
+
+// pageParams are the query parameters that every list has.
+type pageParams[S, O ~string] struct {
+	size   *gen.PageSize
+	cursor *gen.Cursor
+	sortBy *S
+	order  *O
+}
+
+// page reads the parameters of a list. The contract's default for sort_by is the list's own.
+func (p pageParams[S, O]) page(ctx context.Context, sortBy store.Column) (store.Page, error) {
+	page := store.Page{Size: defaultPageSize, SortBy: sortBy}
+	if p.size != nil {
+		page.Size = int(*p.size)
+	}
+	if p.sortBy != nil {
+		page.SortBy = store.Column(*p.sortBy)
+	}
+	if p.order != nil {
+		page.Desc = *p.order == "desc"
+	}
+	if p.cursor == nil {
+		return page, nil
+	}
+	after, ok := parseCursor(*p.cursor, exchangeOf(ctx).listScope())
+	if !ok {
+		field := "cursor"
+		return store.Page{}, invalidRequest("cursor must be a next_cursor of the same list", &gen.ErrorDetails{Field: &field})
+	}
+	page.After = &after
+	return page, nil
+}
+
+// nextPage returns the cursor and the Link header (RFC 8288) of the page behind this one; both nil on the last page.
+func nextPage(ctx context.Context, next *store.Position) (cursor, link *string) {
+	if next == nil {
+		return nil, nil
+	}
+	x := exchangeOf(ctx)
+	text := formatCursor(*next, x.listScope())
+	query := x.url.Query()
+	query.Set("cursor", text)
+	target := "<" + (&url.URL{Path: x.url.Path, RawQuery: query.Encode()}).String() + `>; rel="next"`
+	return &text, &target
+}
+
+// listScope is what a cursor is bound to: the list, with its client, its filters and its order. The size of the page may
+// change on the way.
+func (x *exchange) listScope() string {
+	query := x.url.Query()
+	query.Del("cursor")
+	query.Del("page_size")
+	for name, value := range x.operation.defaults {
+		if query.Get(name) == value {
+			query.Del(name)
+		}
+	}
+	return x.operation.id + "\n" + strings.ToLower(x.url.Path) + "\n" + query.Encode()
+}
+
+// A cursor is a digest over the scope and the position, and the position. It is no secret: it names a place in a list
+// that the token may read anyway. The digest finds garbled ones and those of other lists.
+const cursorDigest = 8
+
+func formatCursor(p store.Position, scope string) string {
+	position := p.Key + "\x00" + p.Tie
+	return base64.RawURLEncoding.EncodeToString(append(cursorSum(scope, position), position...))
+}
+
+func parseCursor(text, scope string) (store.Position, bool) {
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	if err != nil || len(raw) < cursorDigest {
+		return store.Position{}, false
+	}
+	position := string(raw[cursorDigest:])
+	if subtle.ConstantTimeCompare(raw[:cursorDigest], cursorSum(scope, position)) != 1 {
+		return store.Position{}, false
+	}
+	key, tie, ok := strings.Cut(position, "\x00")
+	return store.Position{Key: key, Tie: tie}, ok
+}
+
+func cursorSum(scope, position string) []byte {
+	sum := sha256.Sum256([]byte(scope + "\x00" + position))
+	return sum[:cursorDigest]
+}
+
+// mapped converts the rows of a page. An empty page is [], never null.
+func mapped[From, To any](rows []From, convert func(From) To) []To {
+	out := make([]To, 0, len(rows))
+	for _, row := range rows {
+		out = append(out, convert(row))
+	}
+	return out
+}

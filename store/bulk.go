@@ -1,0 +1,45 @@
+package store
+
+import (
+	"context"
+	"slices"
+
+	"github.com/google/uuid"
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+)
+
+// SetApps sets one boolean of many apps of one client, in one transaction of three statements. It returns the apps that
+// the client does not have; the others have the value afterwards, and those that had it before are not written.
+// NotFoundError names the client.
+func (s *Store) SetApps(ctx context.Context, clientID uuid.UUID, ids []uuid.UUID, column Column, value bool, by Author) (missing []uuid.UUID, err error) {
+	var found []uuid.UUID
+	err = s.inTx(ctx, func(tx *gorm.DB) error {
+		these := tx.Model(&App{}).Where("client_id = ? AND id IN ?", clientID, ids).Session(&gorm.Session{})
+		// Locked in the order of the ids, so that two bulk writes cannot wait for each other.
+		if err := these.Clauses(clause.Locking{Strength: "UPDATE"}).Order("id").Pluck("id", &found).Error; err != nil {
+			return err
+		}
+		set := s.written(by)
+		set["version"] = gorm.Expr("version + 1")
+		set[string(column)] = value
+		return these.Where(string(column)+" <> ?", value).Updates(set).Error
+	})
+	if err != nil {
+		return nil, s.translate("set apps", err)
+	}
+	if len(found) == 0 {
+		if _, err := s.GetClient(ctx, clientID); err != nil {
+			return nil, err
+		}
+	}
+	for _, id := range ids {
+		if _, ok := slices.BinarySearchFunc(found, id, compareIDs); !ok {
+			missing = append(missing, id)
+		}
+	}
+	return missing, nil
+}
+
+// compareIDs orders ids as both databases do: bytewise.
+func compareIDs(a, b uuid.UUID) int { return slices.Compare(a[:], b[:]) }

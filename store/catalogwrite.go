@@ -1,0 +1,211 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/google/uuid"
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+)
+
+// inCatalogTx runs one change of the catalog. Changes run one after the other on all servers: each holds the row that
+// counts them. When work has changed something the count goes up, and this server shows the change before it returns.
+func (s *Store) inCatalogTx(ctx context.Context, doing string, work func(tx *gorm.DB) (changed bool, err error)) error {
+	changed := false
+	err := s.inTx(ctx, func(tx *gorm.DB) error {
+		var revision int64
+		err := tx.Table("catalog_state").Clauses(clause.Locking{Strength: "UPDATE"}).Where("id = 1").
+			Select("revision").Take(&revision).Error
+		if err != nil {
+			return err
+		}
+		if changed, err = work(tx); err != nil || !changed {
+			return err
+		}
+		return bumpCatalog(tx)
+	})
+	if err != nil {
+		return s.translate(doing, err)
+	}
+	if changed {
+		_, err = s.refreshCatalog(ctx)
+	}
+	return err
+}
+
+// CreateCatalogApp adds an app to the catalog. ConflictError says that the name is taken, ReferenceError that the vendor or
+// a category does not exist.
+func (s *Store) CreateCatalogApp(ctx context.Context, fields Fields, categories []uuid.UUID) (*CatalogApp, error) {
+	now := s.now()
+	name := fields.text(ColumnCanonicalName)
+	app := CatalogApp{
+		ID: uuid.New(), CanonicalName: *name, NameKey: FoldName(*name), Description: fields.text(ColumnDescription),
+		DisplayColour: fields.text(ColumnDisplayColour), Logo: fields.text(ColumnLogo), Type: fields.text(ColumnType),
+		VendorID: fields.id(ColumnVendorID), Version: 1, CreatedAt: now, UpdatedAt: now,
+	}
+	err := s.inCatalogTx(ctx, "create catalog app", func(tx *gorm.DB) (bool, error) {
+		if err := checkReferences(tx, fields, categories); err != nil {
+			return false, err
+		}
+		if err := taken(tx.Create(&app).Error, ColumnCanonicalName); err != nil {
+			return false, err
+		}
+		return true, linkCategories(tx, app.ID, categories)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s.GetCatalogApp(ctx, app.ID)
+}
+
+// UpdateCatalogApp sets fields of a catalog app, and its categories as a whole set unless that is nil. Nothing is written
+// when nothing changes. Errors are those of CreateCatalogApp, NotFoundError and PreconditionError.
+func (s *Store) UpdateCatalogApp(ctx context.Context, id uuid.UUID, fields Fields, categories *[]uuid.UUID, match *Match) (*CatalogApp, error) {
+	err := s.inCatalogTx(ctx, "update catalog app", func(tx *gorm.DB) (bool, error) {
+		seen, err := lockedCatalogApp(tx, id)
+		if err != nil {
+			return false, err
+		}
+		if !match.allows(seen.Tag()) {
+			return false, &PreconditionError{}
+		}
+		var want []uuid.UUID
+		if categories != nil {
+			want = *categories
+		}
+		if err := checkReferences(tx, fields, want); err != nil {
+			return false, err
+		}
+		recategorized := categories != nil && !sameSet(want, seen.Categories)
+		if fields.in(seen.fields()) && !recategorized {
+			return false, nil
+		}
+		also := nameKey(fields, ColumnCanonicalName)
+		also["updated_at"] = s.now()
+		also["version"] = gorm.Expr("version + 1")
+		for column, value := range fields {
+			also[string(column)] = value
+		}
+		err = tx.Model(&CatalogApp{}).Where("id = ?", id).Updates(also).Error
+		if err := taken(err, ColumnCanonicalName); err != nil {
+			return false, err
+		}
+		if key, ok := also["name_key"]; ok && key != seen.NameKey {
+			// Every app that repeats the name follows it, whoever's it is.
+			if err := tx.Model(&App{}).Where("catalog_app_id = ?", id).Updates(map[string]any{"name_key": key}).Error; err != nil {
+				return false, err
+			}
+		}
+		if !recategorized {
+			return true, nil
+		}
+		if err := tx.Where("catalog_app_id = ?", id).Delete(&CatalogAppCategory{}).Error; err != nil {
+			return false, err
+		}
+		return true, linkCategories(tx, id, want)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s.GetCatalogApp(ctx, id)
+}
+
+// DeleteCatalogApp takes an app out of the catalog. InUseError says that clients have it.
+func (s *Store) DeleteCatalogApp(ctx context.Context, id uuid.UUID, match *Match) error {
+	return s.inCatalogTx(ctx, "delete catalog app", func(tx *gorm.DB) (bool, error) {
+		seen, err := lockedCatalogApp(tx, id)
+		if err != nil {
+			return false, err
+		}
+		if !match.allows(seen.Tag()) {
+			return false, &PreconditionError{}
+		}
+		err = tx.Where("id = ?", id).Delete(&CatalogApp{}).Error
+		if foreignKeyViolation(err) {
+			return false, &InUseError{Kind: KindCatalogApp}
+		}
+		return true, err
+	})
+}
+
+// lockedCatalogApp reads an entry inside of a catalog transaction, where nobody else changes it.
+func lockedCatalogApp(tx *gorm.DB, id uuid.UUID) (*CatalogApp, error) {
+	var app CatalogApp
+	err := tx.Where("id = ?", id).Take(&app).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return nil, &NotFoundError{Kind: KindCatalogApp, ID: id}
+	}
+	if err != nil {
+		return nil, err
+	}
+	if app.VendorID != nil {
+		app.Vendor = &Vendor{}
+		if err := tx.Where("id = ?", *app.VendorID).Take(app.Vendor).Error; err != nil {
+			return nil, err
+		}
+	}
+	err = tx.Where("id IN (SELECT category_id FROM catalog_app_categories WHERE catalog_app_id = ?)", id).
+		Order("name_key").Find(&app.Categories).Error
+	app.tag = catalogTag(&app)
+	return &app, err
+}
+
+// checkReferences says which field names something that is not there.
+func checkReferences(tx *gorm.DB, fields Fields, categories []uuid.UUID) error {
+	if vendor := fields.id(ColumnVendorID); vendor != nil {
+		if err := tx.Where("id = ?", *vendor).Take(&Vendor{}).Error; errors.Is(err, gorm.ErrRecordNotFound) {
+			return &ReferenceError{Field: string(ColumnVendorID)}
+		} else if err != nil {
+			return err
+		}
+	}
+	if len(categories) == 0 {
+		return nil
+	}
+	var found int64
+	if err := tx.Model(&Category{}).Where("id IN ?", categories).Count(&found).Error; err != nil {
+		return err
+	}
+	if int(found) != len(distinct(categories)) {
+		return &ReferenceError{Field: "category_ids"}
+	}
+	return nil
+}
+
+func linkCategories(tx *gorm.DB, id uuid.UUID, categories []uuid.UUID) error {
+	var links []CatalogAppCategory
+	for _, c := range distinct(categories) {
+		links = append(links, CatalogAppCategory{CatalogAppID: id, CategoryID: c})
+	}
+	return insertNew(tx, links)
+}
+
+func sameSet(ids []uuid.UUID, have []Category) bool {
+	want := distinct(ids)
+	if len(want) != len(have) {
+		return false
+	}
+	for _, c := range have {
+		if !slices.Contains(want, c.ID) {
+			return false
+		}
+	}
+	return true
+}
+
+// distinct returns the ids without repetitions, in the order of their bytes.
+func distinct(ids []uuid.UUID) []uuid.UUID {
+	sorted := slices.Clone(ids)
+	slices.SortFunc(sorted, compareIDs)
+	return slices.Compact(sorted)
+}
+
+// taken makes a ConflictError of a name that stands already.
+func taken(err error, field Column) error {
+	if uniqueViolation(err) {
+		return &ConflictError{Field: field}
+	}
+	return err
+}

@@ -1,0 +1,53 @@
+package store
+
+import (
+	"context"
+	"errors"
+
+	"github.com/google/uuid"
+	"gorm.io/gorm"
+)
+
+// Tag is an opaque text that changes with anything the category shows.
+func (c Category) Tag() string { return versionTag(c.Version) }
+
+var categoryListing = listing[Category]{
+	keys: map[Column]sortKey[Category]{ColumnName: textKey("name_key", func(c Category) string { return c.NameKey })},
+	tie:  "id",
+	of:   func(c Category) string { return c.ID.String() },
+}
+
+// ListCategories returns one page of the categories whose name has the query in it.
+func (s *Store) ListCategories(ctx context.Context, query string, p Page) (List[Category], error) {
+	list, err := categoryListing.page(ctx, s.contains(s.read, query), p)
+	return list, s.translate("list categories", err)
+}
+
+// CreateCategory adds a category. ConflictError says that the name is taken.
+func (s *Store) CreateCategory(ctx context.Context, fields Fields) (Category, error) {
+	now := s.now()
+	name := fields.text(ColumnName)
+	category := Category{
+		ID: uuid.New(), Name: *name, NameKey: FoldName(*name), Version: 1, CreatedAt: now, UpdatedAt: now,
+	}
+	err := s.inCatalogTx(ctx, "create category", func(tx *gorm.DB) (bool, error) {
+		return true, taken(tx.Create(&category).Error, ColumnName)
+	})
+	return category, err
+}
+
+// UpdateCategory sets fields of a category. Errors are NotFoundError, PreconditionError and, for the name, ConflictError.
+func (s *Store) UpdateCategory(ctx context.Context, id uuid.UUID, fields Fields, match *Match) (Category, error) {
+	var category Category
+	err := s.inCatalogTx(ctx, "update category", func(tx *gorm.DB) (bool, error) {
+		err := tx.Where("id = ?", id).Take(&category).Error
+		if errors.Is(err, gorm.ErrRecordNotFound) {
+			return false, &NotFoundError{Kind: KindCategory, ID: id}
+		}
+		if err != nil {
+			return false, err
+		}
+		return s.patchNamed(tx.Where("id = ?", id), &category, category.fields(), fields, category.Tag(), match)
+	})
+	return category, err
+}

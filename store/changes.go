@@ -1,0 +1,35 @@
+package store
+
+import (
+	"context"
+	"strconv"
+
+	"github.com/google/uuid"
+)
+
+// ID names the change. It is derived from what makes the change unique, and so needs no place in the table.
+func (c AppChange) ID() uuid.UUID {
+	return uuid.NewSHA1(c.AppID, []byte(strconv.FormatInt(c.Version, 10)+":"+c.Field))
+}
+
+var changeListing = listing[AppChange]{
+	keys: map[Column]sortKey[AppChange]{
+		ColumnVersion: intKey("version", func(c AppChange) int64 { return c.Version }),
+	},
+	tie: "field",
+	of:  func(c AppChange) string { return c.Field },
+}
+
+// ListAppChanges returns one page of an app's history, newest first; the page's order is set here. The history outlives
+// the app: NotFoundError says that the client has never had it, or that there is no such client.
+func (s *Store) ListAppChanges(ctx context.Context, key AppKey, p Page) (List[AppChange], error) {
+	p.SortBy, p.Desc = ColumnVersion, true
+	list, err := changeListing.page(ctx, s.read.Where("client_id = ? AND app_id = ?", key.ClientID, key.ID), p)
+	if err != nil {
+		return List[AppChange]{}, s.translate("list app changes", err)
+	}
+	if list.Total == 0 {
+		return List[AppChange]{}, s.missingApp(ctx, key)
+	}
+	return list, nil
+}

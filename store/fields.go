@@ -1,0 +1,128 @@
+package store
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+)
+
+// Column is a column that a patch may set, or that a list may be sorted by. Client text never becomes one: the constants
+// below are all there are.
+type Column string
+
+// The columns of an app that a patch may set.
+const (
+	ColumnIsFavorite   Column = "is_favorite"
+	ColumnIsApproved   Column = "is_approved"
+	ColumnLicenseCount Column = "license_count"
+)
+
+// The columns of the catalog and of clients that a patch may set.
+const (
+	ColumnCanonicalName Column = "canonical_name"
+	ColumnDescription   Column = "description"
+	ColumnDisplayColour Column = "display_colour"
+	ColumnLogo          Column = "logo"
+	ColumnType          Column = "type"
+	ColumnVendorID      Column = "vendor_id"
+	ColumnName          Column = "name"
+	ColumnURL           Column = "url"
+)
+
+// The columns that a list may be sorted by, beside the names above.
+const (
+	ColumnCreatedAt Column = "created_at"
+	ColumnUpdatedAt Column = "updated_at"
+	ColumnPattern   Column = "pattern"
+	ColumnAlias     Column = "alias"
+	ColumnVersion   Column = "version"
+)
+
+// Fields is a patch: a column that is absent keeps its value, nil clears it, any other value sets it.
+type Fields map[Column]any
+
+// in says whether a row, given as the columns that a patch may set, has every value of the patch already.
+func (f Fields) in(row Fields) bool {
+	for column, value := range f {
+		if have, ok := row[column]; !ok || have != value {
+			return false
+		}
+	}
+	return true
+}
+
+// patch is the one statement that changes a row: it sets fields, and also the columns that go with every change, where
+// key selects the row, its version (unless 0) is this one, and a field differs. changed is false when no row was all of
+// that. The row that gorm fills is void then: it holds the new values although nothing was written.
+func (f Fields) patch(key *gorm.DB, row any, also map[string]any, version int64) (changed bool, err error) {
+	set := map[string]any{"version": gorm.Expr("version + 1")}
+	maps.Copy(set, also)
+	differs := make([]string, 0, len(f))
+	values := make([]any, 0, len(f))
+	for _, column := range slices.Sorted(maps.Keys(f)) {
+		set[string(column)] = f[column]
+		differs = append(differs, string(column)+" IS DISTINCT FROM ?")
+		values = append(values, f[column])
+	}
+	q := key.Model(row).Clauses(clause.Returning{})
+	if version != 0 {
+		q = q.Where("version = ?", version)
+	}
+	res := q.Where("("+strings.Join(differs, " OR ")+")", values...).Updates(set)
+	return res.RowsAffected == 1, res.Error
+}
+
+// orNil is a nullable column's value as Fields has it.
+func orNil[T any](value *T) any {
+	if value == nil {
+		return nil
+	}
+	return *value
+}
+
+func (a App) fields() Fields {
+	return Fields{
+		ColumnIsFavorite: a.IsFavorite, ColumnIsApproved: a.IsApproved, ColumnLicenseCount: orNil(a.LicenseCount),
+	}
+}
+
+func (a CatalogApp) fields() Fields {
+	return Fields{
+		ColumnCanonicalName: a.CanonicalName, ColumnDescription: orNil(a.Description),
+		ColumnDisplayColour: orNil(a.DisplayColour), ColumnLogo: orNil(a.Logo), ColumnType: orNil(a.Type),
+		ColumnVendorID: orNil(a.VendorID),
+	}
+}
+
+func (v Vendor) fields() Fields { return Fields{ColumnName: v.Name, ColumnURL: orNil(v.URL)} }
+
+func (c Category) fields() Fields { return Fields{ColumnName: c.Name} }
+
+func (c Client) fields() Fields { return Fields{ColumnName: c.Name} }
+
+// set gives a new row its fields. Values have the types that the columns have.
+func (f Fields) text(column Column) *string {
+	if v, ok := f[column].(string); ok {
+		return &v
+	}
+	return nil
+}
+
+func (f Fields) id(column Column) *uuid.UUID {
+	if v, ok := f[column].(uuid.UUID); ok {
+		return &v
+	}
+	return nil
+}
+
+// nameKey adds the folded form of a name that the patch sets.
+func nameKey(f Fields, name Column) map[string]any {
+	if v, ok := f[name].(string); ok {
+		return map[string]any{"name_key": FoldName(v)}
+	}
+	return map[string]any{}
+}

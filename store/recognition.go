@@ -1,0 +1,93 @@
+package store
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	"gorm.io/gorm"
+)
+
+var patternListing = listing[URLPattern]{
+	keys: map[Column]sortKey[URLPattern]{
+		ColumnPattern:   textKey("name_key", func(p URLPattern) string { return p.NameKey }),
+		ColumnCreatedAt: timeKey("created_at", func(p URLPattern) time.Time { return p.CreatedAt }),
+	},
+	tie: "id",
+	of:  func(p URLPattern) string { return p.ID.String() },
+}
+
+var aliasListing = listing[DesktopAlias]{
+	keys: map[Column]sortKey[DesktopAlias]{
+		ColumnAlias:     textKey("name_key", func(a DesktopAlias) string { return a.NameKey }),
+		ColumnCreatedAt: timeKey("created_at", func(a DesktopAlias) time.Time { return a.CreatedAt }),
+	},
+	tie: "id",
+	of:  func(a DesktopAlias) string { return a.ID.String() },
+}
+
+// ListURLPatterns returns one page of a catalog app's URL patterns that have the query in them, or NotFoundError.
+func (s *Store) ListURLPatterns(ctx context.Context, id uuid.UUID, query string, p Page) (List[URLPattern], error) {
+	return listRecognition(ctx, s, patternListing, id, query, p)
+}
+
+// ListDesktopAliases returns one page of a catalog app's desktop aliases that have the query in them, or NotFoundError.
+func (s *Store) ListDesktopAliases(ctx context.Context, id uuid.UUID, query string, p Page) (List[DesktopAlias], error) {
+	return listRecognition(ctx, s, aliasListing, id, query, p)
+}
+
+func listRecognition[T any](ctx context.Context, s *Store, l listing[T], id uuid.UUID, query string, p Page) (List[T], error) {
+	if _, err := s.GetCatalogApp(ctx, id); err != nil {
+		return List[T]{}, err
+	}
+	list, err := l.page(ctx, s.contains(s.read.Where("catalog_app_id = ?", id), query), p)
+	return list, s.translate("list what an app is recognized by", err)
+}
+
+// ReplaceURLPatterns gives a catalog app these URL patterns and no others. What stays keeps its id and its time. A text
+// given twice counts once. NotFoundError when there is no such catalog app.
+func (s *Store) ReplaceURLPatterns(ctx context.Context, id uuid.UUID, patterns []string) error {
+	return replaceTexts(ctx, s, id, ColumnPattern, &URLPattern{}, patterns, func(text string) URLPattern {
+		return URLPattern{ID: uuid.New(), CatalogAppID: id, Pattern: text, NameKey: FoldName(text), CreatedAt: s.now()}
+	})
+}
+
+// ReplaceDesktopAliases gives a catalog app these desktop aliases and no others, as ReplaceURLPatterns does.
+func (s *Store) ReplaceDesktopAliases(ctx context.Context, id uuid.UUID, aliases []string) error {
+	return replaceTexts(ctx, s, id, ColumnAlias, &DesktopAlias{}, aliases, func(text string) DesktopAlias {
+		return DesktopAlias{ID: uuid.New(), CatalogAppID: id, Alias: text, NameKey: FoldName(text), CreatedAt: s.now()}
+	})
+}
+
+func replaceTexts[T any](ctx context.Context, s *Store, id uuid.UUID, column Column, model *T, texts []string, row func(string) T) error {
+	return s.inCatalogTx(ctx, "replace what an app is recognized by", func(tx *gorm.DB) (bool, error) {
+		if _, err := lockedCatalogApp(tx, id); err != nil {
+			return false, err
+		}
+		own := tx.Model(model).Where("catalog_app_id = ?", id).Session(&gorm.Session{})
+		var have []string
+		if err := own.Pluck(string(column), &have).Error; err != nil {
+			return false, err
+		}
+		var gone []string
+		for _, text := range have {
+			if !slices.Contains(texts, text) {
+				gone = append(gone, text)
+			}
+		}
+		if len(gone) > 0 {
+			if err := own.Where(string(column)+" IN ?", gone).Delete(model).Error; err != nil {
+				return false, err
+			}
+		}
+		var rows []T
+		for _, text := range texts {
+			if !slices.Contains(have, text) {
+				have = append(have, text)
+				rows = append(rows, row(text))
+			}
+		}
+		return false, insertNew(tx, rows) // the catalog's entries do not show these texts: their tags stay
+	})
+}

@@ -1,0 +1,68 @@
+package store
+
+import (
+	"context"
+	"errors"
+
+	"github.com/google/uuid"
+	"gorm.io/gorm"
+)
+
+// Tag is an opaque text that changes with anything the vendor shows.
+func (v Vendor) Tag() string { return versionTag(v.Version) }
+
+var vendorListing = listing[Vendor]{
+	keys: map[Column]sortKey[Vendor]{ColumnName: textKey("name_key", func(v Vendor) string { return v.NameKey })},
+	tie:  "id",
+	of:   func(v Vendor) string { return v.ID.String() },
+}
+
+// ListVendors returns one page of the vendors whose name has the query in it.
+func (s *Store) ListVendors(ctx context.Context, query string, p Page) (List[Vendor], error) {
+	list, err := vendorListing.page(ctx, s.contains(s.read, query), p)
+	return list, s.translate("list vendors", err)
+}
+
+// CreateVendor adds a vendor. ConflictError says that the name is taken.
+func (s *Store) CreateVendor(ctx context.Context, fields Fields) (Vendor, error) {
+	now := s.now()
+	name := fields.text(ColumnName)
+	vendor := Vendor{
+		ID: uuid.New(), Name: *name, NameKey: FoldName(*name), URL: fields.text(ColumnURL),
+		Version: 1, CreatedAt: now, UpdatedAt: now,
+	}
+	err := s.inCatalogTx(ctx, "create vendor", func(tx *gorm.DB) (bool, error) {
+		return true, taken(tx.Create(&vendor).Error, ColumnName)
+	})
+	return vendor, err
+}
+
+// UpdateVendor sets fields of a vendor. Errors are NotFoundError, PreconditionError and, for the name, ConflictError.
+func (s *Store) UpdateVendor(ctx context.Context, id uuid.UUID, fields Fields, match *Match) (Vendor, error) {
+	var vendor Vendor
+	err := s.inCatalogTx(ctx, "update vendor", func(tx *gorm.DB) (bool, error) {
+		err := tx.Where("id = ?", id).Take(&vendor).Error
+		if errors.Is(err, gorm.ErrRecordNotFound) {
+			return false, &NotFoundError{Kind: KindVendor, ID: id}
+		}
+		if err != nil {
+			return false, err
+		}
+		return s.patchNamed(tx.Where("id = ?", id), &vendor, vendor.fields(), fields, vendor.Tag(), match)
+	})
+	return vendor, err
+}
+
+// patchNamed changes a row of the catalog that has a name of its own, inside of a catalog transaction.
+func (s *Store) patchNamed(key *gorm.DB, row any, have, fields Fields, tag string, match *Match) (bool, error) {
+	if !match.allows(tag) {
+		return false, &PreconditionError{}
+	}
+	if fields.in(have) {
+		return false, nil
+	}
+	also := nameKey(fields, ColumnName)
+	also["updated_at"] = s.now()
+	changed, err := fields.patch(key, row, also, 0)
+	return changed, taken(err, ColumnName)
+}
