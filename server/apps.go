@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"net/http"
 
 	"github.com/clientapps/clientapps/gen"
 	"github.com/clientapps/clientapps/store"
@@ -24,10 +25,7 @@ func (h *handlers) ListApps(ctx context.Context, r gen.ListAppsRequestObject) (g
 		return nil, err
 	}
 	cursor, link := nextPage(ctx, list.Next)
-	return gen.ListApps200JSONResponse{AppListJSONResponse: gen.AppListJSONResponse{
-		Body:    gen.AppList{Data: mapped(list.Rows, toAPIApp), TotalCount: list.Total, NextCursor: cursor},
-		Headers: gen.AppListResponseHeaders{Link: link},
-	}}, nil
+	return appListBody{list: list, cursor: cursor, link: link}, nil
 }
 
 // GetApp implements getApp.
@@ -36,17 +34,21 @@ func (h *handlers) GetApp(ctx context.Context, r gen.GetAppRequestObject) (gen.G
 	if err != nil {
 		return nil, err
 	}
-	return gen.GetApp200JSONResponse{AppJSONResponse: appResponse(app)}, nil
+	return appBody{app: app, status: http.StatusOK}, nil
 }
 
 // UpdateApp implements updateApp.
 func (h *handlers) UpdateApp(ctx context.Context, r gen.UpdateAppRequestObject) (gen.UpdateAppResponseObject, error) {
 	key := store.AppKey{ClientID: r.ClientID, ID: r.AppID}
-	app, err := h.store.UpdateApp(ctx, key, appFields(*r.JSONBody), author(ctx), toMatch(r.Params.IfMatch))
+	fields := exchangeOf(ctx).patch
+	if fields == nil {
+		fields = appFields(*r.JSONBody)
+	}
+	app, err := h.store.UpdateApp(ctx, key, fields, author(ctx), toMatch(r.Params.IfMatch))
 	if err != nil {
 		return nil, err
 	}
-	return gen.UpdateApp200JSONResponse{AppJSONResponse: appResponse(app)}, nil
+	return appBody{app: app, status: http.StatusOK}, nil
 }
 
 // AddApp implements addApp.
@@ -55,12 +57,7 @@ func (h *handlers) AddApp(ctx context.Context, r gen.AddAppRequestObject) (gen.A
 	if err != nil {
 		return nil, err
 	}
-	return gen.AddApp201JSONResponse{AppCreatedJSONResponse: gen.AppCreatedJSONResponse{
-		Body: toAPIApp(app),
-		Headers: gen.AppCreatedResponseHeaders{
-			ETag: entityTag(app.Tag()), Location: location("clients", r.ClientID, "apps", app.ID),
-		},
-	}}, nil
+	return appBody{app: app, status: http.StatusCreated, location: location("clients", r.ClientID, "apps", app.ID)}, nil
 }
 
 // RemoveApp implements removeApp.
@@ -87,10 +84,4 @@ func (h *handlers) ListAppChanges(ctx context.Context, r gen.ListAppChangesReque
 		Body:    gen.AppChangeList{Data: mapped(list.Rows, toAPIChange), TotalCount: list.Total, NextCursor: cursor},
 		Headers: gen.AppChangeListResponseHeaders{Link: link},
 	}}, nil
-}
-
-func appResponse(app store.App) gen.AppJSONResponse {
-	return gen.AppJSONResponse{
-		Body: toAPIApp(app), Headers: gen.AppResponseHeaders{ETag: entityTag(app.Tag())},
-	}
 }

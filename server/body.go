@@ -31,10 +31,10 @@ func (op *operation) readBody(c echo.Context) ([]byte, error) {
 		return nil, errTooLarge()
 	}
 	given := r.Header.Get(echo.HeaderContentType)
-	if given != "" && !op.takes(given) || r.Header.Get(echo.HeaderContentEncoding) != "" {
+	if given != "" && given != echo.MIMEApplicationJSON && !op.takes(given) || r.Header.Get(echo.HeaderContentEncoding) != "" {
 		return nil, op.errMediaType()
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(c.Response(), r.Body, maxBody))
+	body, err := readAll(http.MaxBytesReader(c.Response(), r.Body, maxBody), r.ContentLength)
 	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
 		return nil, errTooLarge()
 	}
@@ -45,8 +45,20 @@ func (op *operation) readBody(c echo.Context) ([]byte, error) {
 		return nil, op.errMediaType()
 	}
 	// One type from here on: the generated code picks the body by it.
-	r.Header.Set(echo.HeaderContentType, echo.MIMEApplicationJSON)
+	if given != echo.MIMEApplicationJSON {
+		r.Header.Set(echo.HeaderContentType, echo.MIMEApplicationJSON)
+	}
 	return body, nil
+}
+
+// readAll reads a body into one allocation where its length is known. net/http ends it at that length.
+func readAll(body io.Reader, length int64) ([]byte, error) {
+	if length <= 0 {
+		return io.ReadAll(body)
+	}
+	whole := make([]byte, length)
+	_, err := io.ReadFull(body, whole)
+	return whole, err
 }
 
 // takes says whether the operation's body may have this type: with any parameters and in any letter case.
@@ -77,6 +89,13 @@ func (op *operation) errMediaType() *Error {
 func (op *operation) checkBody(c echo.Context, body []byte) error {
 	if op.body == nil {
 		return nil
+	}
+	if op.fast {
+		if fields, ok := scanAppPatch(body); ok {
+			exchangeOf(c.Request().Context()).patch = fields
+			c.Request().Body = validatedBody{} // binds to an empty patch, which nobody looks at
+			return nil
+		}
 	}
 	doc, err := parseStrict(body)
 	if err != nil {

@@ -8,18 +8,6 @@ import (
 	"github.com/clientapps/clientapps/store"
 )
 
-func toAPIApp(a store.App) gen.App {
-	return gen.App{
-		ID:           a.ID,
-		CatalogApp:   toAPICatalogApp(a.Catalog),
-		IsFavorite:   a.IsFavorite,
-		IsApproved:   a.IsApproved,
-		LicenseCount: a.LicenseCount,
-		CreatedAt:    timestamp(a.CreatedAt),
-		UpdatedAt:    timestamp(a.UpdatedAt),
-	}
-}
-
 func toAPICatalogApp(a *store.CatalogApp) gen.CatalogApp {
 	var vendor *gen.CatalogVendor
 	if a.Vendor != nil {
@@ -85,5 +73,7 @@ func changeValue(text string) *gen.ChangeValue {
 // count fits any catalog that fits into memory.
 func count(n int) int32 { return int32(min(n, math.MaxInt32)) } //nolint:gosec // bounded
 
-// timestamp is the one form of time in the API: UTC with exactly three decimals.
-func timestamp(t time.Time) gen.Timestamp { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
+// timeLayout is the one form of time in the API: UTC with exactly three decimals.
+const timeLayout = "2006-01-02T15:04:05.000Z"
+
+func timestamp(t time.Time) gen.Timestamp { return t.UTC().Format(timeLayout) }

@@ -22,6 +22,7 @@ type exchange struct {
 	url         *url.URL
 	operation   *operation   // nil until a route was found
 	token       *store.Token // nil until authenticated
+	patch       store.Fields // of updateApp, when the fast path has read it
 	err         error        // what the answer hides
 	status      int
 	ifNoneMatch string // of GET and HEAD

@@ -24,6 +24,7 @@ type operation struct {
 	readOnly   map[string]string     // field of the body that may not be written -> reason
 	mediaTypes []string              // of the body
 	method     string
+	fast       bool              // its body has a fast path
 	defaults   map[string]string // of the query parameters
 }
 
@@ -56,7 +57,7 @@ func contract() (map[string]*operation, error) {
 
 func newOperation(path, method string, item *openapi3.PathItem, o *openapi3.Operation) (*operation, error) {
 	op := &operation{
-		id: o.OperationID, method: method, perClient: strings.HasPrefix(path, "/clients/{client_id}"), query: map[string]bool{},
+		id: o.OperationID, method: method, fast: o.OperationID == "updateApp", perClient: strings.HasPrefix(path, "/clients/{client_id}"), query: map[string]bool{},
 		defaults: map[string]string{},
 	}
 	if o.Security == nil || len(*o.Security) != 1 || len((*o.Security)[0]["bearerAuth"]) != 1 {

@@ -24,14 +24,14 @@ func (op *operation) checkParams(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	input := &openapi3filter.RequestValidationInput{
-		Request: r, QueryParams: query, PathParams: map[string]string{},
-		Options: &openapi3filter.Options{SkipSettingDefaults: true},
-	}
-	for _, name := range c.ParamNames() {
-		input.PathParams[name] = c.Param(name)
-	}
+	var input *openapi3filter.RequestValidationInput // made when the validator has to speak
 	for _, p := range op.params {
+		if certain(c, p, query) {
+			continue
+		}
+		if input == nil {
+			input = op.validation(c, query)
+		}
 		if p.In == openapi3.ParameterInHeader && len(r.Header.Values(p.Name)) > 1 {
 			r.Header.Set(p.Name, joinHeader(r.Header, p.Name))
 		}
@@ -49,6 +49,48 @@ func (op *operation) checkParams(c echo.Context) error {
 		}
 	}
 	return nil
+}
+
+// certain says that a parameter is valid without asking the validator: it is absent and may be, or it is a UUID in the
+// path that looks like one.
+func certain(c echo.Context, p *openapi3.Parameter, query url.Values) bool {
+	switch p.In {
+	case openapi3.ParameterInPath:
+		return p.Schema.Value.Format == "uuid" && isUUID(c.Param(p.Name))
+	case openapi3.ParameterInHeader:
+		return !p.Required && len(c.Request().Header[http.CanonicalHeaderKey(p.Name)]) == 0
+	}
+	return !p.Required && !query.Has(p.Name)
+}
+
+// isUUID says whether a text has the contract's form of a UUID: 8-4-4-4-12 hexadecimal digits in either case.
+func isUUID(text string) bool {
+	if len(text) != 36 {
+		return false
+	}
+	for i, c := range []byte(text) {
+		switch {
+		case i == 8 || i == 13 || i == 18 || i == 23:
+			if c != '-' {
+				return false
+			}
+		case '0' <= c && c <= '9', 'a' <= c && c <= 'f', 'A' <= c && c <= 'F':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+func (op *operation) validation(c echo.Context, query url.Values) *openapi3filter.RequestValidationInput {
+	input := &openapi3filter.RequestValidationInput{
+		Request: c.Request(), QueryParams: query, PathParams: map[string]string{},
+		Options: &openapi3filter.Options{SkipSettingDefaults: true},
+	}
+	for _, name := range c.ParamNames() {
+		input.PathParams[name] = c.Param(name)
+	}
+	return input
 }
 
 // parseQuery refuses what net/url and echo pass over in silence: bad escapes, unknown names, a second value.
@@ -86,6 +128,9 @@ func paramError(p *openapi3.Parameter, err error) error {
 // acceptsJSON reads Accept after RFC 9110, 12.5.1: the most specific range that matches decides, and q=0 refuses. A
 // malformed header refuses nothing, nor does an empty one.
 func acceptsJSON(headers []string) bool {
+	if len(headers) == 0 || len(headers) == 1 && (headers[0] == "" || headers[0] == "*/*" || headers[0] == "application/json") {
+		return true
+	}
 	if strings.TrimSpace(strings.Join(headers, "")) == "" {
 		return true
 	}

@@ -138,14 +138,14 @@ func (s *Store) seenApp(ctx context.Context, key AppKey) (App, int64, error) {
 	return app, catalog.revision, err
 }
 
+// updateApp is the one statement that a patch costs, shared or not. changed is false when no row had the key, was at the
+// version and had a value to change.
 func (s *Store) updateApp(ctx context.Context, key AppKey, fields Fields, by Author, at version) (App, bool, error) {
-	q := s.write.WithContext(ctx).Where("client_id = ? AND id = ?", key.ClientID, key.ID)
-	if at.catalog != 0 {
-		q = q.Where("(SELECT revision FROM catalog_state WHERE id = 1) = ?", at.catalog)
+	p := &appPatch{ctx: ctx, key: key, fields: fields, by: by, at: at}
+	if err := s.patches.do(p); err != nil {
+		return App{}, false, s.translate("update app", err)
 	}
-	var app App
-	changed, err := fields.patch(q, &app, s.written(by), at.row)
-	return app, changed, s.translate("update app", err)
+	return p.app, p.changed, nil
 }
 
 // written is the columns of an app that every write sets: the history is made from them.

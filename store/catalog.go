@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -30,6 +31,22 @@ func (c CatalogSummary) Tag() string {
 
 // Tag is an opaque text that changes with anything the catalog app shows, vendor and categories included.
 func (a *CatalogApp) Tag() string { return a.tag }
+
+// rendering is the form in which an entry is shown, made when it is first asked for.
+type rendering struct {
+	once  sync.Once
+	bytes []byte
+}
+
+// Cacheable readies an entry that does not come out of the store's snapshot for Encoded.
+func (a *CatalogApp) Cacheable() { a.rendering = &rendering{} }
+
+// Encoded returns what encode makes of the entry. An entry never changes, so it is made once; encode must be the same
+// function at every call, and the result must not be changed.
+func (a *CatalogApp) Encoded(encode func(*CatalogApp) []byte) []byte {
+	a.rendering.once.Do(func() { a.rendering.bytes = encode(a) })
+	return a.rendering.bytes
+}
 
 // GetCatalogSummary counts the catalog. It can be as stale as the snapshot: Config.CatalogPoll.
 func (s *Store) GetCatalogSummary(ctx context.Context) (CatalogSummary, error) {
@@ -185,6 +202,7 @@ func (s *Store) readCatalog(ctx context.Context, revision int64) (*Catalog, erro
 	for _, a := range apps {
 		slices.SortFunc(a.Categories, func(x, y Category) int { return cmp.Compare(x.NameKey, y.NameKey) })
 		a.tag = catalogTag(a)
+		a.Cacheable()
 	}
 	return catalog, nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 )
 
 // Tag is an opaque text that changes with anything the client shows.
@@ -71,11 +72,12 @@ func (s *Store) UpdateClient(ctx context.Context, id uuid.UUID, fields Fields, m
 		also := nameKey(fields, ColumnName)
 		also["updated_at"] = s.now()
 		var client Client
-		changed, err := fields.patch(s.write.WithContext(ctx).Where("id = ?", id), &client, also, seen.Version)
-		if err != nil {
-			return Client{}, s.translate("update client", err)
+		q := s.write.WithContext(ctx).Clauses(clause.Returning{}).Where("id = ?", id)
+		res := fields.patch(q, &client, also, seen.Version)
+		if res.Error != nil {
+			return Client{}, s.translate("update client", res.Error)
 		}
-		if changed {
+		if res.RowsAffected == 1 {
 			return client, nil
 		}
 	}

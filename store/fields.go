@@ -7,7 +7,6 @@ import (
 
 	"github.com/google/uuid"
 	"gorm.io/gorm"
-	"gorm.io/gorm/clause"
 )
 
 // Column is a column that a patch may set, or that a list may be sorted by. Client text never becomes one: the constants
@@ -56,9 +55,9 @@ func (f Fields) in(row Fields) bool {
 }
 
 // patch is the one statement that changes a row: it sets fields, and also the columns that go with every change, where
-// key selects the row, its version (unless 0) is this one, and a field differs. changed is false when no row was all of
+// key selects the row, its version (unless 0) is this one, and a field differs. No row is affected when none was all of
 // that. The row that gorm fills is void then: it holds the new values although nothing was written.
-func (f Fields) patch(key *gorm.DB, row any, also map[string]any, version int64) (changed bool, err error) {
+func (f Fields) patch(key *gorm.DB, row any, also map[string]any, version int64) *gorm.DB {
 	set := map[string]any{"version": gorm.Expr("version + 1")}
 	maps.Copy(set, also)
 	differs := make([]string, 0, len(f))
@@ -68,12 +67,11 @@ func (f Fields) patch(key *gorm.DB, row any, also map[string]any, version int64)
 		differs = append(differs, string(column)+" IS DISTINCT FROM ?")
 		values = append(values, f[column])
 	}
-	q := key.Model(row).Clauses(clause.Returning{})
+	q := key.Model(row)
 	if version != 0 {
 		q = q.Where("version = ?", version)
 	}
-	res := q.Where("("+strings.Join(differs, " OR ")+")", values...).Updates(set)
-	return res.RowsAffected == 1, res.Error
+	return q.Where("("+strings.Join(differs, " OR ")+")", values...).Updates(set)
 }
 
 // orNil is a nullable column's value as Fields has it.

@@ -61,6 +61,7 @@ type CatalogApp struct {
 	Vendor     *Vendor    `gorm:"-"`
 	Categories []Category `gorm:"-"` // by folded name
 	tag        string     // changes with anything shown
+	rendering  *rendering
 }
 
 // CatalogAppCategory puts a catalog app into a category.

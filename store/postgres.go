@@ -3,8 +3,10 @@ package store
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
@@ -19,18 +21,26 @@ func (postgresDialect) open(cfg Config) (write, read *gorm.DB, err error) {
 	if err != nil {
 		return nil, nil, errBadPostgresURL // the driver's text repeats the URL, password and all
 	}
-	pool := stdlib.OpenDB(*conn)
+	pool := stdlib.OpenDB(*conn, stdlib.OptionAfterConnect(timesInUTC))
 	pool.SetMaxOpenConns(cfg.MaxConns)
 	// As many idle as open: the default of two would close and open a connection for nearly every request.
 	pool.SetMaxIdleConns(cfg.MaxConns)
 	// No PrepareStmt: pgx caches statements by itself. No ping: a server may start before its database.
-	gcfg := gormConfig(false, true)
+	gcfg := gormConfig(false)
 	gcfg.DisableAutomaticPing = true
 	db, err := gorm.Open(postgres.New(postgres.Config{Conn: pool}), gcfg)
 	if err != nil {
 		return nil, nil, fmt.Errorf("open PostgreSQL: %w", err)
 	}
 	return db, db, nil
+}
+
+// timesInUTC makes a connection read times in UTC: pgx takes the zone of the machine.
+func timesInUTC(_ context.Context, conn *pgx.Conn) error {
+	conn.TypeMap().RegisterType(&pgtype.Type{
+		Name: "timestamptz", OID: pgtype.TimestamptzOID, Codec: &pgtype.TimestamptzCodec{ScanLocation: time.UTC},
+	})
+	return nil
 }
 
 // migrate runs under an advisory lock of PostgreSQL, taken by goose.
@@ -44,5 +54,7 @@ func (postgresDialect) provider(s *Store) (schemaProvider, error) {
 	}
 	return newProvider(goose.DialectPostgres, "migrations/postgres", s.write, goose.WithSessionLocker(locker))
 }
+
+func (postgresDialect) writer(s *Store) func([]*appPatch) { return s.writeAppsPostgres }
 
 func (postgresDialect) position() string { return "strpos" }

@@ -31,8 +31,8 @@ func (d sqliteDialect) dsn(more url.Values) string {
 
 // open gives SQLite its one writer and readers beside it.
 func (d sqliteDialect) open(cfg Config) (write, read *gorm.DB, err error) {
-	// Each write is a transaction, gorm's own where there is no other: a statement that was prepared outside of one would
-	// wait for the only connection while a transaction that holds it waits for the statement.
+	// Nothing is prepared on the writer: a statement prepared outside of a transaction would wait for the only connection
+	// while a transaction that holds it waits for the statement, and one prepared inside ends with its transaction.
 	write, err = d.pool(url.Values{"_txlock": {"immediate"}}, 1, false)
 	if err != nil {
 		return nil, nil, err
@@ -44,14 +44,14 @@ func (d sqliteDialect) open(cfg Config) (write, read *gorm.DB, err error) {
 	return write, read, nil
 }
 
-func (d sqliteDialect) pool(more url.Values, conns int, skipTx bool) (*gorm.DB, error) {
+func (d sqliteDialect) pool(more url.Values, conns int, prepare bool) (*gorm.DB, error) {
 	pool, err := sql.Open("sqlite", d.dsn(more))
 	if err != nil {
 		return nil, err
 	}
 	pool.SetMaxOpenConns(conns)
 	pool.SetMaxIdleConns(conns)
-	db, err := gorm.Open(sqlite.New(sqlite.Config{Conn: pool}), gormConfig(true, skipTx))
+	db, err := gorm.Open(sqlite.New(sqlite.Config{Conn: pool}), gormConfig(prepare))
 	if err != nil {
 		return nil, errors.Join(err, pool.Close())
 	}
@@ -71,6 +71,8 @@ func (d sqliteDialect) migrate(ctx context.Context, s *Store) error {
 func (d sqliteDialect) provider(s *Store) (schemaProvider, error) {
 	return newProvider("sqlite3", "migrations/sqlite", s.write)
 }
+
+func (sqliteDialect) writer(s *Store) func([]*appPatch) { return s.writeAppsSQLite }
 
 func (sqliteDialect) position() string { return "instr" }
 

@@ -27,17 +27,19 @@ type Config struct {
 
 // Store is an open database. Its methods are safe for concurrent use.
 type Store struct {
-	db      dialect
-	write   *gorm.DB
-	read    *gorm.DB // the same as write on PostgreSQL
-	clock   func() time.Time
-	log     *slog.Logger
-	catalog atomic.Pointer[Catalog]
-	loading sync.Mutex // held while the catalog is loaded
-	tokens  *otter.Cache[tokenHash, *Token]
-	closed  atomic.Bool
-	stop    context.CancelFunc
-	stopped chan struct{}
+	db         dialect
+	write      *gorm.DB
+	read       *gorm.DB // the same as write on PostgreSQL
+	clock      func() time.Time
+	log        *slog.Logger
+	catalog    atomic.Pointer[Catalog]
+	loading    sync.Mutex // held while the catalog is loaded
+	patches    *coalescer
+	statements sync.Map // shape of a patch -> *appStatement
+	tokens     *otter.Cache[tokenHash, *Token]
+	closed     atomic.Bool
+	stop       context.CancelFunc
+	stopped    chan struct{}
 }
 
 // dialect is what the two databases do differently.
@@ -48,6 +50,8 @@ type dialect interface {
 	migrate(ctx context.Context, s *Store) error
 	// provider reads the version of the schema.
 	provider(s *Store) (schemaProvider, error)
+	// writer writes patches of apps that came together.
+	writer(s *Store) func([]*appPatch)
 	// position names the SQL function that finds a text in a text: 0 when it is not there.
 	position() string
 }
@@ -86,6 +90,7 @@ func Open(cfg Config) (*Store, error) {
 		db: db, write: write, read: read, clock: cfg.Clock, log: cfg.Logger, tokens: tokens,
 		stop: stop, stopped: make(chan struct{}),
 	}
+	s.patches = newCoalescer(db.writer(s))
 	go s.followCatalog(ctx, cfg.CatalogPoll)
 	return s, nil
 }
@@ -113,6 +118,7 @@ func (s *Store) Close() error {
 	}
 	s.stop()
 	<-s.stopped
+	s.patches.close()
 	var errs []error
 	for _, g := range []*gorm.DB{s.write, s.read} {
 		pool, err := g.DB()
@@ -132,8 +138,8 @@ func (s *Store) inTx(ctx context.Context, work func(tx *gorm.DB) error) error {
 	return s.write.WithContext(ctx).Transaction(work)
 }
 
-// gormConfig never logs: values are not for logs, and errors are the caller's to report. Without skipTx each single write
-// is a transaction.
-func gormConfig(prepare, skipTx bool) *gorm.Config {
-	return &gorm.Config{SkipDefaultTransaction: skipTx, PrepareStmt: prepare, Logger: logger.Discard}
+// gormConfig opens no transaction around single statements and never logs: values are not for logs, and errors are the
+// caller's to report.
+func gormConfig(prepare bool) *gorm.Config {
+	return &gorm.Config{SkipDefaultTransaction: true, PrepareStmt: prepare, Logger: logger.Discard}
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/uuid"
 	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 )
 
 // Tag is an opaque text that changes with anything the vendor shows.
@@ -63,6 +64,6 @@ func (s *Store) patchNamed(key *gorm.DB, row any, have, fields Fields, tag strin
 	}
 	also := nameKey(fields, ColumnName)
 	also["updated_at"] = s.now()
-	changed, err := fields.patch(key, row, also, 0)
-	return changed, taken(err, ColumnName)
+	res := fields.patch(key.Clauses(clause.Returning{}), row, also, 0)
+	return res.RowsAffected == 1, taken(res.Error, ColumnName)
 }

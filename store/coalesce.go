@@ -1,0 +1,145 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+)
+
+// Bounds of coalescing: how many patches one transaction takes, how many transactions are under way at once on one
+// server, and how many patches may wait before more are refused.
+const (
+	maxBatch   = 64
+	maxWriters = 2
+	maxWaiting = 4096
+)
+
+// appPatch is one patch of one app on its way to the database.
+type appPatch struct {
+	ctx    context.Context
+	key    AppKey
+	fields Fields
+	by     Author
+	at     version
+
+	app     App
+	changed bool
+	err     error
+	done    chan struct{} // closed when the three above are true
+}
+
+// coalescer writes patches together that wait at the same moment: one transaction, one flush of the database's log. It
+// never waits for company. A patch that finds a free writer goes at once; those that come while all are busy gather, and
+// go out together when one is free again. Patches of one app never meet in one transaction, nor in two at once, so each
+// sees what the one before it left.
+type coalescer struct {
+	write func([]*appPatch) // sets each patch's result; patches come in the order of their keys
+
+	mu      sync.Mutex
+	waiting []*appPatch
+	busy    map[AppKey]bool // apps with a patch under way
+	writers int
+	closed  bool
+	idle    sync.WaitGroup
+}
+
+func newCoalescer(write func([]*appPatch)) *coalescer {
+	return &coalescer{write: write, busy: map[AppKey]bool{}}
+}
+
+// do writes a patch and returns when its transaction has ended. When ctx ends first the patch is given up if it still
+// waits; one that is under way goes on, since others share its transaction, and whether it was written stays open.
+func (c *coalescer) do(p *appPatch) error {
+	c.mu.Lock()
+	if c.closed || len(c.waiting) >= maxWaiting {
+		c.mu.Unlock()
+		return &UnavailableError{cause: errors.New("too many patches wait, or the store is closing")}
+	}
+	if c.writers < maxWriters && !c.busy[p.key] {
+		// The caller is the writer: alone, a patch costs no hand-over.
+		c.start(p)
+		c.mu.Unlock()
+		c.write([]*appPatch{p})
+		c.finish([]*appPatch{p})
+		return p.err
+	}
+	p.done = make(chan struct{})
+	c.waiting = append(c.waiting, p)
+	c.mu.Unlock()
+	select {
+	case <-p.done:
+		return p.err
+	case <-p.ctx.Done():
+		return fmt.Errorf("update app: %w", context.Cause(p.ctx))
+	}
+}
+
+// start takes a writer's place. The lock is held.
+func (c *coalescer) start(batch ...*appPatch) {
+	c.writers++
+	c.idle.Add(1)
+	for _, p := range batch {
+		c.busy[p.key] = true
+	}
+}
+
+// finish gives the place back, and hands what waits to a writer of its own: the caller has an answer to give.
+func (c *coalescer) finish(batch []*appPatch) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.writers--
+	c.idle.Done()
+	for _, p := range batch {
+		delete(c.busy, p.key)
+	}
+	if next := c.next(); len(next) > 0 {
+		c.start(next...)
+		go func() {
+			c.write(next)
+			for _, p := range next {
+				close(p.done)
+			}
+			c.finish(next)
+		}()
+	}
+}
+
+// next takes from those who wait, in the order in which they came, at most one patch of an app and none of an app that is
+// busy. Whoever has given up is passed over. The batch is in the order of the keys, as every server's is: two servers
+// cannot wait for each other.
+func (c *coalescer) next() []*appPatch {
+	var batch []*appPatch
+	taken := map[AppKey]bool{}
+	rest := c.waiting[:0]
+	for _, p := range c.waiting {
+		switch {
+		case p.ctx.Err() != nil:
+			p.err = p.ctx.Err()
+			close(p.done)
+		case len(batch) == maxBatch || taken[p.key] || c.busy[p.key]:
+			rest = append(rest, p)
+		default:
+			taken[p.key] = true
+			batch = append(batch, p)
+		}
+	}
+	clear(c.waiting[len(rest):])
+	c.waiting = rest
+	slices.SortFunc(batch, func(a, b *appPatch) int {
+		if d := compareIDs(a.key.ClientID, b.key.ClientID); d != 0 {
+			return d
+		}
+		return compareIDs(a.key.ID, b.key.ID)
+	})
+	return batch
+}
+
+// close takes no more patches and waits until none is under way.
+func (c *coalescer) close() {
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
+	c.idle.Wait()
+}

@@ -1,0 +1,335 @@
+package store_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/clientapps/clientapps/store"
+	"github.com/clientapps/clientapps/store/storetest"
+)
+
+// answer is what one patch came back with.
+type answer struct {
+	key    store.AppKey
+	fields store.Fields
+	app    store.App
+	err    error
+}
+
+// TestPatchesHaveASerialOrder runs random patches of a few apps at once, with what can go wrong on the way, and looks for
+// an order of all that were answered in which each is what a patch alone would have been.
+func TestPatchesHaveASerialOrder(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, url string) {
+		t.Parallel()
+		s := storetest.Open(t, url)
+		keys := seedApps(t, s, 6)
+		stop := disturb(t, url, keys)
+		answers := patchAtRandom(t, s, keys)
+		stop()
+		failed := 0
+		for _, a := range answers {
+			if a.err != nil {
+				failed++
+			}
+		}
+		if failed > len(answers)/2 {
+			t.Fatalf("%d of %d patches failed: the test shows nothing", failed, len(answers))
+		}
+		for _, key := range keys {
+			checkSerial(t, storetest.SQL(t, url), s, key, answers)
+		}
+	})
+}
+
+// seedApps gives the page's client more apps, one for each new catalog app.
+func seedApps(t *testing.T, s *store.Store, n int) []store.AppKey {
+	t.Helper()
+	data := storetest.Page()
+	keys := []store.AppKey{{ClientID: storetest.ClientID, ID: storetest.AppID}, {ClientID: storetest.OtherClientID, ID: storetest.OtherAppID}}
+	for i := len(keys); i < n; i++ {
+		entry := store.CatalogApp{ID: uuid.New(), CanonicalName: fmt.Sprintf("App %d", i), CreatedAt: storetest.Now, UpdatedAt: storetest.Now}
+		key := store.AppKey{ClientID: storetest.ClientID, ID: uuid.New()}
+		data.CatalogApps = append(data.CatalogApps, entry)
+		data.Apps = append(data.Apps, store.App{
+			ClientID: key.ClientID, ID: key.ID, CatalogAppID: entry.ID, ActorName: "seed", RequestID: "seed",
+			CreatedAt: storetest.Now, UpdatedAt: storetest.Now,
+		})
+		keys = append(keys, key)
+	}
+	if err := s.Seed(t.Context(), data); err != nil {
+		t.Fatal(err)
+	}
+	return keys
+}
+
+func patchAtRandom(t *testing.T, s *store.Store, keys []store.AppKey) []answer {
+	t.Helper()
+	const workers, each = 24, 60
+	answers := make([]answer, workers*each)
+	var wg sync.WaitGroup
+	for w := range workers {
+		wg.Go(func() {
+			random := rand.New(rand.NewPCG(uint64(w), 1))
+			for i := range each {
+				a := &answers[w*each+i]
+				a.key, a.fields = keys[random.IntN(len(keys))], randomFields(random)
+				ctx, cancel := context.WithCancel(t.Context())
+				if random.IntN(8) == 0 { // a client that hangs up
+					go cancel()
+				}
+				by := store.Author{ID: uuid.New(), Name: "worker", RequestID: fmt.Sprintf("%d-%d", w, i)}
+				a.app, a.err = s.UpdateApp(ctx, a.key, a.fields, by, nil)
+				cancel()
+			}
+		})
+	}
+	wg.Wait()
+	return answers
+}
+
+func randomFields(random *rand.Rand) store.Fields {
+	fields := store.Fields{}
+	if random.IntN(2) == 0 {
+		fields[store.ColumnIsFavorite] = random.IntN(2) == 0
+	}
+	if random.IntN(3) == 0 {
+		fields[store.ColumnIsApproved] = random.IntN(2) == 0
+	}
+	if len(fields) == 0 || random.IntN(2) == 0 {
+		fields[store.ColumnLicenseCount] = int32(random.IntN(3))
+		if random.IntN(3) == 0 {
+			fields[store.ColumnLicenseCount] = nil
+		}
+	}
+	return fields
+}
+
+// disturb holds rows locked for longer than a shared transaction waits, and ends connections, until it is stopped.
+func disturb(t *testing.T, url string, keys []store.AppKey) (stop func()) {
+	t.Helper()
+	if !strings.HasPrefix(url, "postgres") {
+		return func() {} // one writer: nobody else can hold a row, and there are no connections to end
+	}
+	db := storetest.SQL(t, url)
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for i := 0; ctx.Err() == nil; i++ {
+			key := keys[i%len(keys)]
+			tx, err := db.BeginTx(ctx, nil)
+			if err != nil {
+				continue
+			}
+			_, _ = tx.ExecContext(ctx, "SELECT 1 FROM apps WHERE client_id = $1 AND id = $2 FOR UPDATE", key.ClientID, key.ID)
+			_, _ = tx.ExecContext(ctx, "SELECT pg_sleep(0.15)")
+			_ = tx.Rollback()
+		}
+	})
+	wg.Go(func() {
+		for ctx.Err() == nil {
+			_, _ = db.ExecContext(ctx, `SELECT pg_sleep(0.2), pg_terminate_backend(pid) FROM pg_stat_activity
+				WHERE datname = current_database() AND query LIKE 'UPDATE%' LIMIT 1`)
+		}
+	})
+	return func() { cancel(); wg.Wait() }
+}
+
+// checkSerial replays the history of one app: each version is the one before with the changes of one patch, every patch
+// that was answered finds its version, and the last version is what the app is.
+func checkSerial(t *testing.T, db *sql.DB, s *store.Store, key store.AppKey, answers []answer) {
+	t.Helper()
+	versions := history(t, db, key)
+	now, err := s.GetApp(context.Background(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if last := versions[len(versions)-1]; last.state != stateOf(now) || now.Version != int64(len(versions)) {
+		t.Errorf("the history ends in %v at version %d, the app is %v at %d", last.state, len(versions), stateOf(now), now.Version)
+	}
+	for _, a := range answers {
+		if a.key != key || a.err != nil {
+			if a.err != nil && !expected(a.err) {
+				t.Errorf("patch failed with %v", a.err)
+			}
+			continue
+		}
+		v := a.app.Version
+		if v < 1 || v > int64(len(versions)) {
+			t.Errorf("answered with version %d of %d", v, len(versions))
+			continue
+		}
+		if got := stateOf(a.app); got != versions[v-1].state {
+			t.Errorf("version %d was answered as %v and is %v", v, got, versions[v-1].state)
+		}
+		if !has(a.app, a.fields) {
+			t.Errorf("patch %v was answered with %v", a.fields, stateOf(a.app))
+		}
+	}
+}
+
+func expected(err error) bool {
+	var unavailable *store.UnavailableError
+	return errors.As(err, &unavailable) || errors.Is(err, context.Canceled)
+}
+
+type appState struct{ favorite, approved, licenses string }
+
+func stateOf(a store.App) appState {
+	licenses := "null"
+	if a.LicenseCount != nil {
+		licenses = fmt.Sprint(*a.LicenseCount)
+	}
+	return appState{fmt.Sprint(a.IsFavorite), fmt.Sprint(a.IsApproved), licenses}
+}
+
+func has(a store.App, fields store.Fields) bool {
+	state := stateOf(a)
+	for column, value := range fields {
+		want := fmt.Sprint(value)
+		if value == nil {
+			want = "null"
+		}
+		got := map[store.Column]string{
+			store.ColumnIsFavorite: state.favorite, store.ColumnIsApproved: state.approved,
+			store.ColumnLicenseCount: state.licenses,
+		}[column]
+		if got != want {
+			return false
+		}
+	}
+	return true
+}
+
+type appVersion struct {
+	state   appState
+	request string
+}
+
+// history rebuilds every version of an app from its changes, and fails when one has no author, or more than one.
+func history(t *testing.T, db *sql.DB, key store.AppKey) []appVersion {
+	t.Helper()
+	rows, err := db.QueryContext(context.Background(), fmt.Sprintf(
+		"SELECT version, field, new_value, request_id FROM app_changes WHERE client_id = '%s' AND app_id = '%s' ORDER BY version, field",
+		key.ClientID, key.ID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = rows.Close() }()
+	versions := []appVersion{{state: appState{"false", "false", "null"}, request: "seed"}}
+	for rows.Next() {
+		var version int
+		var field, value, request string
+		if err := rows.Scan(&version, &field, &value, &request); err != nil {
+			t.Fatal(err)
+		}
+		if version == len(versions)+1 {
+			versions = append(versions, appVersion{state: versions[version-2].state, request: request})
+		}
+		if version != len(versions) || versions[version-1].request != request {
+			t.Fatalf("version %d by %s follows %d versions", version, request, len(versions))
+		}
+		state := &versions[version-1].state
+		switch field {
+		case "is_favorite":
+			state.favorite = value
+		case "is_approved":
+			state.approved = value
+		case "license_count":
+			state.licenses = value
+		}
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	requests := map[string]bool{}
+	for _, v := range versions {
+		if requests[v.request] {
+			t.Errorf("request %s wrote two versions", v.request)
+		}
+		requests[v.request] = true
+	}
+	return versions
+}
+
+// TestOneBadPatchFailsAlone lets a patch that no table takes come together with good ones.
+func TestOneBadPatchFailsAlone(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, url string) {
+		t.Parallel()
+		s := storetest.Open(t, url)
+		keys := seedApps(t, s, 20)
+		var wg sync.WaitGroup
+		errs := make([]error, len(keys))
+		for i, key := range keys {
+			wg.Go(func() {
+				count := int32(i)
+				if i%5 == 4 {
+					count = -1 // the table's own check refuses it: a request never gets this far
+				}
+				_, errs[i] = s.UpdateApp(t.Context(), key, store.Fields{store.ColumnLicenseCount: count}, store.Author{RequestID: "r"}, nil)
+			})
+		}
+		wg.Wait()
+		for i := range keys {
+			if (errs[i] != nil) != (i%5 == 4) {
+				t.Errorf("patch %d: %v", i, errs[i])
+			}
+		}
+	})
+}
+
+// TestPatchGivenUp hangs up while a row is held: the patch that waits is given up, the others are answered.
+func TestPatchGivenUp(t *testing.T) {
+	t.Parallel()
+	url := storetest.Postgres(t)
+	s := storetest.Open(t, url)
+	keys := seedApps(t, s, 8)
+	tx, err := storetest.SQL(t, url).BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	held := keys[:2] // as many as there are writers
+	for _, key := range held {
+		if _, err := tx.ExecContext(t.Context(), "SELECT 1 FROM apps WHERE client_id = $1 AND id = $2 FOR UPDATE", key.ClientID, key.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	patch := func(ctx context.Context, key store.AppKey) error {
+		_, err := s.UpdateApp(ctx, key, store.Fields{store.ColumnIsFavorite: true}, store.Author{RequestID: "r"}, nil)
+		return err
+	}
+	var wg sync.WaitGroup
+	for _, key := range held {
+		wg.Go(func() {
+			if err := patch(t.Context(), key); err != nil {
+				t.Errorf("patch of a held row: %v", err)
+			}
+		})
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	err = patch(ctx, held[0])
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a patch that gave up while it waited: %v", err)
+	}
+	if err := tx.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	wg.Wait()
+	for _, key := range slices.Concat(keys[2:]) {
+		if err := patch(t.Context(), key); err != nil {
+			t.Error(err)
+		}
+	}
+}
