@@ -121,6 +121,7 @@ func TestRunStopsInTime(t *testing.T) {
 		t.Errorf("answered %q, %v", rest, err)
 	}
 	close(r.release)
+	eventually(t, func() bool { return len(r.Log.Requests(t)) == 1 }) // nothing outlives the test
 }
 
 // Run ends with an error when its listener does.

@@ -23,11 +23,8 @@ const batchLockTimeout = "SET LOCAL lock_timeout = '100ms'"
 
 // update is the statement that every patch of an app is, on both databases, as gorm's Updates builds it of the field map.
 func (p *appPatch) update(db *gorm.DB, row *App, also map[string]any) *gorm.DB {
-	q := db.Where("client_id = ? AND id = ?", p.key.ClientID, p.key.ID)
-	if p.at.catalog != 0 {
-		q = q.Where("(SELECT revision FROM catalog_state WHERE id = 1) = ?", p.at.catalog)
-	}
-	return p.fields.patch(q.Clauses(clause.Returning{Columns: appColumns}), row, also, p.at.row)
+	q := p.at.of(db, p.key).Clauses(clause.Returning{Columns: appColumns})
+	return p.fields.patch(q, row, also, 0)
 }
 
 // writeAppsSQLite writes patches in one transaction of the one writer. A statement that fails leaves the others alone.

@@ -127,6 +127,18 @@ func (s *Store) UpdateApp(ctx context.Context, key AppKey, fields Fields, by Aut
 // version is what a conditional write has seen: of the row, and of the catalog that the row's tag depends on too.
 type version struct{ row, catalog int64 }
 
+// of selects the app, if it is still as it was seen. The zero version selects it as it is.
+func (at version) of(q *gorm.DB, key AppKey) *gorm.DB {
+	q = q.Where("client_id = ? AND id = ?", key.ClientID, key.ID)
+	if at.row != 0 {
+		q = q.Where("version = ?", at.row)
+	}
+	if at.catalog != 0 {
+		q = q.Where("(SELECT revision FROM catalog_state WHERE id = 1) = ?", at.catalog)
+	}
+	return q
+}
+
 // seenApp reads an app together with the revision of the catalog that its tag is made from.
 func (s *Store) seenApp(ctx context.Context, key AppKey) (App, int64, error) {
 	catalog, err := s.refreshCatalog(ctx)
@@ -158,20 +170,17 @@ func (s *Store) written(by Author) map[string]any {
 // AddApp gives a client a catalog app. NotFoundError names the client; ReferenceError says that there is no such catalog
 // app; ConflictError carries the id of the app that the client has for it already.
 func (s *Store) AddApp(ctx context.Context, clientID, catalogAppID uuid.UUID, fields Fields, by Author) (App, error) {
-	if _, err := s.GetClient(ctx, clientID); err != nil {
-		return App{}, err
-	}
 	now := s.now()
 	app := App{
 		ClientID: clientID, ID: uuid.New(), CatalogAppID: catalogAppID, Version: 1,
 		ActorID: by.ID, ActorName: by.Name, RequestID: by.RequestID, CreatedAt: now, UpdatedAt: now,
 	}
-	app.IsFavorite, _ = fields[ColumnIsFavorite].(bool)
-	app.IsApproved, _ = fields[ColumnIsApproved].(bool)
-	if count, ok := fields[ColumnLicenseCount].(int32); ok {
-		app.LicenseCount = &count
-	}
+	app.set(fields)
 	err := s.inTx(ctx, func(tx *gorm.DB) error {
+		// An import holds the client: it is waited for here, where there is nothing yet that it could wait for.
+		if err := lockClient(tx, clientID, "KEY SHARE"); err != nil {
+			return err
+		}
 		// The lock keeps the name from changing until the row that repeats it is there.
 		var entry CatalogApp
 		err := tx.Clauses(clause.Locking{Strength: "SHARE"}).Where("id = ?", catalogAppID).Take(&entry).Error
@@ -201,38 +210,42 @@ func (s *Store) AddApp(ctx context.Context, clientID, catalogAppID uuid.UUID, fi
 // RemoveApp takes an app from its client. Its history stays. NotFoundError names the app or the client; PreconditionError
 // says that the app has none of the tags in match.
 func (s *Store) RemoveApp(ctx context.Context, key AppKey, by Author, match *Match) error {
-	if match != nil { // the catalog's part of the tag is as fresh as the database
-		if _, err := s.refreshCatalog(ctx); err != nil {
-			return err
-		}
-	}
-	err := s.inTx(ctx, func(tx *gorm.DB) error {
-		one := tx.Where("client_id = ? AND id = ?", key.ClientID, key.ID).Session(&gorm.Session{})
-		var app App
-		if err := one.Clauses(clause.Locking{Strength: "UPDATE"}).Take(&app).Error; err != nil {
-			return err
-		}
+	// Each turn either removes the app, or finds that somebody has written it or the catalog since it was looked at.
+	for range 10 {
+		var at version
 		if match != nil {
-			app, err := s.withCatalog(ctx, app)
+			seen, revision, err := s.seenApp(ctx, key)
 			if err != nil {
 				return err
 			}
-			if !match.allows(app.Tag()) {
+			if !match.allows(seen.Tag()) {
 				return &PreconditionError{}
 			}
+			at = version{row: seen.Version, catalog: revision}
 		}
-		// The trigger takes the author of the removal from the row.
-		set := s.written(by)
-		set["version"] = gorm.Expr("version + 1")
-		if err := one.Model(&App{}).Updates(set).Error; err != nil {
+		removed, err := s.removeApp(ctx, key, by, at)
+		if removed || err != nil {
 			return err
 		}
-		return one.Delete(&App{}).Error
-	})
-	if errors.Is(err, gorm.ErrRecordNotFound) {
-		return s.missingApp(ctx, key)
+		if match == nil {
+			return s.missingApp(ctx, key)
+		}
 	}
-	return s.translate("remove app", err)
+	return &UnavailableError{cause: fmt.Errorf("app %s changes too often", key.ID)}
+}
+
+func (s *Store) removeApp(ctx context.Context, key AppKey, by Author, at version) (removed bool, err error) {
+	// The trigger takes the author of the removal from the row.
+	set := s.written(by)
+	set["version"] = gorm.Expr("version + 1")
+	err = s.inTx(ctx, func(tx *gorm.DB) error {
+		res := at.of(tx, key).Model(&App{}).Updates(set)
+		if removed = res.RowsAffected == 1; !removed {
+			return res.Error
+		}
+		return tx.Where("client_id = ? AND id = ?", key.ClientID, key.ID).Delete(&App{}).Error
+	})
+	return removed && err == nil, s.translate("remove app", err)
 }
 
 // missingApp tells an app that is not there from a client that is not there.

@@ -3,6 +3,7 @@ package store
 import (
 	"cmp"
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"slices"
@@ -171,10 +172,17 @@ func (s *Store) readCatalog(ctx context.Context, revision int64) (*Catalog, erro
 		apps       []*CatalogApp
 		in         []CatalogAppCategory
 	)
-	for _, rows := range []any{&vendors, &categories, &apps, &in} {
-		if err := s.read.WithContext(ctx).Find(rows).Error; err != nil {
-			return nil, err
+	// One state of all the tables: no app without its vendor.
+	err := s.read.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		for _, rows := range []any{&vendors, &categories, &apps, &in} {
+			if err := tx.Find(rows).Error; err != nil {
+				return err
+			}
 		}
+		return nil
+	}, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
+	if err != nil {
+		return nil, err
 	}
 	vendorByID := make(map[uuid.UUID]*Vendor, len(vendors))
 	for _, v := range vendors {

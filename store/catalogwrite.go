@@ -11,17 +11,14 @@ import (
 )
 
 // inCatalogTx runs one change of the catalog. Changes run one after the other on all servers: each holds the row that
-// counts them. When work has changed something the count goes up, and this server shows the change before it returns.
+// counts them. When work has changed something the count goes up. This server shows the catalog as work has left or found
+// it before it returns.
 func (s *Store) inCatalogTx(ctx context.Context, doing string, work func(tx *gorm.DB) (changed bool, err error)) error {
-	changed := false
 	err := s.inTx(ctx, func(tx *gorm.DB) error {
-		var revision int64
-		err := tx.Table("catalog_state").Clauses(clause.Locking{Strength: "UPDATE"}).Where("id = 1").
-			Select("revision").Take(&revision).Error
-		if err != nil {
+		if err := lockCatalog(tx, "UPDATE"); err != nil {
 			return err
 		}
-		if changed, err = work(tx); err != nil || !changed {
+		if changed, err := work(tx); err != nil || !changed {
 			return err
 		}
 		return bumpCatalog(tx)
@@ -29,10 +26,16 @@ func (s *Store) inCatalogTx(ctx context.Context, doing string, work func(tx *gor
 	if err != nil {
 		return s.translate(doing, err)
 	}
-	if changed {
-		_, err = s.refreshCatalog(ctx)
-	}
+	_, err = s.refreshCatalog(ctx)
 	return err
+}
+
+// lockCatalog keeps others from changing the catalog until the transaction ends. "UPDATE" is for who changes it, "SHARE"
+// for who only counts on it.
+func lockCatalog(tx *gorm.DB, strength string) error {
+	var revision int64
+	return tx.Table("catalog_state").Clauses(clause.Locking{Strength: strength}).Where("id = 1").
+		Select("revision").Take(&revision).Error
 }
 
 // CreateCatalogApp adds an app to the catalog. ConflictError says that the name is taken, ReferenceError that the vendor or

@@ -149,7 +149,7 @@ func disturb(t *testing.T, url string, keys []store.AppKey) (stop func()) {
 // that was answered finds its version, and the last version is what the app is.
 func checkSerial(t *testing.T, db *sql.DB, s *store.Store, key store.AppKey, answers []answer) {
 	t.Helper()
-	versions := history(t, db, key)
+	versions := appVersions(t, db, key)
 	now, err := s.GetApp(context.Background(), key)
 	if err != nil {
 		t.Fatal(err)
@@ -216,8 +216,8 @@ type appVersion struct {
 	request string
 }
 
-// history rebuilds every version of an app from its changes, and fails when one has no author, or more than one.
-func history(t *testing.T, db *sql.DB, key store.AppKey) []appVersion {
+// appVersions rebuilds every version of an app from its changes, and fails when one has no author, or more than one.
+func appVersions(t *testing.T, db *sql.DB, key store.AppKey) []appVersion {
 	t.Helper()
 	rows, err := db.QueryContext(context.Background(), fmt.Sprintf(
 		"SELECT version, field, new_value, request_id FROM app_changes WHERE client_id = '%s' AND app_id = '%s' ORDER BY version, field",

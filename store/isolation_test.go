@@ -74,6 +74,8 @@ var notByClient = map[string]string{
 	"CreateClient":          "makes a client",
 	"CreateToken":           "the command's: what the token covers is data",
 	"GetClient":             "the client itself, by its own id",
+	"ImportApps":            "takes a client and no app: importapps_test.go",
+	"ImportCatalog":         "the catalog is shared",
 	"ListTokens":            "the command's list of all tokens",
 	"Migrate":               "lifecycle",
 	"Ready":                 "lifecycle",

@@ -95,5 +95,3 @@ func get(t *testing.T, s *store.Store, key store.AppKey) store.App {
 	}
 	return app
 }
-
-func ptr[T any](v T) *T { return &v }

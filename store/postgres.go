@@ -58,3 +58,9 @@ func (postgresDialect) provider(s *Store) (schemaProvider, error) {
 func (postgresDialect) writer(s *Store) func([]*appPatch) { return s.writeAppsPostgres }
 
 func (postgresDialect) position() string { return "strpos" }
+
+// useIndexes is needed because the planner knows no better of a table that nobody has analyzed, or remembers how small it
+// was: it would read the whole of it for each batch of rows.
+func (postgresDialect) useIndexes(tx *gorm.DB) error {
+	return tx.Exec("SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off").Error
+}

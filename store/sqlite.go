@@ -76,6 +76,9 @@ func (sqliteDialect) writer(s *Store) func([]*appPatch) { return s.writeAppsSQLi
 
 func (sqliteDialect) position() string { return "instr" }
 
+// useIndexes has nothing to do: SQLite prefers an index to reading a table.
+func (sqliteDialect) useIndexes(*gorm.DB) error { return nil }
+
 func closePool(g *gorm.DB) error {
 	pool, err := g.DB()
 	if err != nil {

@@ -54,6 +54,8 @@ type dialect interface {
 	writer(s *Store) func([]*appPatch)
 	// position names the SQL function that finds a text in a text: 0 when it is not there.
 	position() string
+	// useIndexes has the transaction find rows by index, also in tables that it has just filled.
+	useIndexes(tx *gorm.DB) error
 }
 
 // Open opens the database that cfg.URL names. It neither connects to PostgreSQL nor migrates: see Migrate and Ready.

@@ -14,7 +14,7 @@ import (
 func clientCreate(ctx context.Context, p *process, args []string) error {
 	flags := flag.NewFlagSet("clientapps client create", flag.ContinueOnError)
 	name := flags.String("name", "", "the client's name, 1 to 200 characters")
-	cfg, err := loadConfig(p, flags, args, 0)
+	cfg, err := loadConfig(p, flags, args)
 	if err != nil {
 		return err
 	}
@@ -33,7 +33,7 @@ func clientCreate(ctx context.Context, p *process, args []string) error {
 
 func clientList(ctx context.Context, p *process, args []string) error {
 	flags := flag.NewFlagSet("clientapps client list", flag.ContinueOnError)
-	cfg, err := loadConfig(p, flags, args, 0)
+	cfg, err := loadConfig(p, flags, args)
 	if err != nil {
 		return err
 	}

@@ -98,8 +98,8 @@ func settings() []setting {
 }
 
 // loadConfig reads the settings from flags and environment and reports every problem at once. The flag set may hold
-// flags of the command's own; behind the flags it takes this many arguments.
-func loadConfig(p *process, flags *flag.FlagSet, args []string, arguments int) (Config, error) {
+// flags of the command's own; the arguments that go behind the flags are named.
+func loadConfig(p *process, flags *flag.FlagSet, args []string, arguments ...string) (Config, error) {
 	given := map[string]string{}
 	for _, s := range settings() {
 		flags.Var(settingFlag{name: s.flag, boolean: s.boolean(), given: given}, s.flag, s.help)
@@ -111,8 +111,9 @@ func loadConfig(p *process, flags *flag.FlagSet, args []string, arguments int) (
 		return Config{}, fmt.Errorf("%w: %w", errUsage, err)
 	}
 	environment, problems := readEnvironment(p.environ)
-	if flags.NArg() != arguments {
-		problems = append(problems, fmt.Errorf("%s takes %d arguments behind its flags, not %d", flags.Name(), arguments, flags.NArg()))
+	if flags.NArg() != len(arguments) {
+		form := strings.Join(append([]string{flags.Name(), "[flags]"}, arguments...), " ")
+		problems = append(problems, fmt.Errorf("%s: flags come first, and there are %d arguments behind them", form, flags.NArg()))
 	}
 	var cfg Config
 	for _, s := range settings() {

@@ -12,7 +12,7 @@ import (
 
 func load(environ []string, args ...string) (Config, error) {
 	p := &process{environ: environ, stderr: io.Discard}
-	return loadConfig(p, flag.NewFlagSet("test", flag.ContinueOnError), args, 0)
+	return loadConfig(p, flag.NewFlagSet("test", flag.ContinueOnError), args)
 }
 
 func TestConfigDefaults(t *testing.T) {
@@ -54,7 +54,7 @@ func TestEveryProblemIsReportedAtOnce(t *testing.T) {
 			t.Errorf("no word of %s in:\n%s", name, o.stderr)
 		}
 	}
-	for _, what := range []string{"--log-level: ", "takes 0 arguments"} {
+	for _, what := range []string{"--log-level: ", "clientapps serve [flags]: flags come first"} {
 		if !strings.Contains(o.stderr, what) {
 			t.Errorf("no word of %s in:\n%s", what, o.stderr)
 		}

@@ -27,6 +27,10 @@ const usage = `usage: clientapps COMMAND [flags]
                                     make a token and print it, once, alone on standard output
   token list                        list the tokens, without their secrets
   token revoke ID                   end a token
+  import catalog [--dry-run] [--format csv|ndjson] FILE|-
+                                    bring the catalog to what a file says, all of it or nothing
+  import apps --client ID [--dry-run] [--format csv|ndjson] FILE|-
+                                    give a client the apps that a file names
   version                           print the version
 
 Every command takes the settings below as flags or environment variables; a flag wins.
@@ -35,7 +39,7 @@ Every command takes the settings below as flags or environment variables; a flag
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, &process{args: os.Args[1:], environ: os.Environ(), stdout: os.Stdout, stderr: os.Stderr})
+	code := run(ctx, &process{args: os.Args[1:], environ: os.Environ(), stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr})
 	stop()
 	os.Exit(code)
 }
@@ -44,6 +48,7 @@ func main() {
 type process struct {
 	args           []string
 	environ        []string
+	stdin          io.Reader
 	stdout, stderr io.Writer
 }
 
@@ -74,6 +79,8 @@ func dispatch(ctx context.Context, p *process) error {
 		"token create":   tokenCreate,
 		"token list":     tokenList,
 		"token revoke":   tokenRevoke,
+		"import catalog": importCatalog,
+		"import apps":    importApps,
 		"version":        printVersion,
 	}
 	if len(p.args) == 0 || p.args[0] == "help" || p.args[0] == "-h" || p.args[0] == "--help" {

@@ -25,7 +25,7 @@ func migrateStatus(ctx context.Context, p *process, args []string) error {
 
 func migrateWith(p *process, args []string, name string, work func(*store.Store) error) error {
 	flags := flag.NewFlagSet(name, flag.ContinueOnError)
-	cfg, err := loadConfig(p, flags, args, 0)
+	cfg, err := loadConfig(p, flags, args)
 	if err != nil {
 		return err
 	}

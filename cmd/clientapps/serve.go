@@ -16,7 +16,7 @@ import (
 // serve answers requests until ctx ends.
 func serve(ctx context.Context, p *process, args []string) error {
 	flags := flag.NewFlagSet("clientapps serve", flag.ContinueOnError)
-	cfg, err := loadConfig(p, flags, args, 0)
+	cfg, err := loadConfig(p, flags, args)
 	if err != nil {
 		return err
 	}

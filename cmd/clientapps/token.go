@@ -30,7 +30,7 @@ func tokenCreate(ctx context.Context, p *process, args []string) error {
 	expires := flags.Duration("expires-in", 0, "how long the token is good for, such as 720h (default: until revoked)")
 	flags.Var(&clients, "client", "id of a client to cover; may be repeated")
 	flags.Var(&scopes, "scope", "scope to carry; may be repeated: "+strings.Join(server.Scopes(), ", "))
-	cfg, err := loadConfig(p, flags, args, 0)
+	cfg, err := loadConfig(p, flags, args)
 	if err != nil {
 		return err
 	}
@@ -91,7 +91,7 @@ func newToken(name string, scopes, clients list, all bool, expires time.Duration
 
 func tokenList(ctx context.Context, p *process, args []string) error {
 	flags := flag.NewFlagSet("clientapps token list", flag.ContinueOnError)
-	cfg, err := loadConfig(p, flags, args, 0)
+	cfg, err := loadConfig(p, flags, args)
 	if err != nil {
 		return err
 	}
@@ -135,7 +135,7 @@ func state(t store.Token, now time.Time) string {
 
 func tokenRevoke(ctx context.Context, p *process, args []string) error {
 	flags := flag.NewFlagSet("clientapps token revoke", flag.ContinueOnError)
-	cfg, err := loadConfig(p, flags, args, 1)
+	cfg, err := loadConfig(p, flags, args, "ID")
 	if err != nil {
 		return err
 	}

@@ -69,7 +69,9 @@ func (l *Log) check(t testing.TB, served int) {
 			}
 		}
 	}
-	text := l.text.String() // nobody writes any more
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	text := l.text.String()
 	for _, secret := range l.secrets {
 		if strings.Contains(text, secret) {
 			t.Errorf("the log shows the secret %s", secret)

@@ -1,0 +1,169 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"iter"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/clientapps/clientapps/server"
+	"github.com/clientapps/clientapps/store"
+)
+
+// importActor is who the history names for imported apps.
+const importActor = "clientapps import"
+
+func importCatalog(ctx context.Context, p *process, args []string) error {
+	flags := flag.NewFlagSet("clientapps import catalog", flag.ContinueOnError)
+	in, err := newImport(p, flags, args)
+	if err != nil {
+		return err
+	}
+	return in.run(ctx, server.CatalogRows, func(s *store.Store, rows iter.Seq2[parsedRow, error], opts store.ImportOptions) (string, error) {
+		result, err := s.ImportCatalog(ctx, converted(rows, catalogRow), opts)
+		return fmt.Sprintf("%s; vendors: %d created, %d updated; categories: %d created",
+			counts(result), result.VendorsCreated, result.VendorsUpdated, result.CategoriesCreated), err
+	})
+}
+
+func importApps(ctx context.Context, p *process, args []string) error {
+	flags := flag.NewFlagSet("clientapps import apps", flag.ContinueOnError)
+	client := flags.String("client", "", "id of the client that gets the apps")
+	in, err := newImport(p, flags, args)
+	if err != nil {
+		return err
+	}
+	id, err := uuid.Parse(*client)
+	if err != nil {
+		return fmt.Errorf("%w: --client must be the UUID of a client", errUsage)
+	}
+	by := store.Author{
+		ID: uuid.NewSHA1(uuid.NameSpaceURL, []byte("clientapps:actor/"+importActor)), Name: importActor,
+		RequestID: uuid.NewString(),
+	}
+	return in.run(ctx, server.AppRows, func(s *store.Store, rows iter.Seq2[parsedRow, error], opts store.ImportOptions) (string, error) {
+		result, err := s.ImportApps(ctx, id, converted(rows, appRow), by, opts)
+		return fmt.Sprintf("%s; request id %s", counts(result), by.RequestID), err
+	})
+}
+
+func counts(r store.ImportResult) string {
+	return fmt.Sprintf("%d rows: %d created, %d updated, %d unchanged", r.Rows(), r.Created, r.Updated, r.Unchanged)
+}
+
+// fileImport is what both commands are told on the command line.
+type fileImport struct {
+	process *process
+	cfg     Config
+	path    string // or - for standard input
+	format  string
+	dryRun  bool
+}
+
+func newImport(p *process, flags *flag.FlagSet, args []string) (*fileImport, error) {
+	in := &fileImport{process: p}
+	flags.BoolVar(&in.dryRun, "dry-run", false, "say what would be done and leave everything as it is")
+	flags.StringVar(&in.format, "format", "", "csv or ndjson (default: by the file's extension)")
+	cfg, err := loadConfig(p, flags, args, "FILE")
+	if err != nil {
+		return nil, err
+	}
+	in.cfg, in.path = cfg, flags.Arg(0)
+	if in.format == "" {
+		switch strings.ToLower(filepath.Ext(in.path)) {
+		case ".csv":
+			in.format = "csv"
+		case ".ndjson", ".jsonl":
+			in.format = "ndjson"
+		}
+	}
+	if err := oneOf(in.format, "csv", "ndjson"); err != nil {
+		return nil, fmt.Errorf("%w: --format is needed: %w", errUsage, err)
+	}
+	return in, nil
+}
+
+// run reads the file through work and reports.
+func (in *fileImport) run(
+	ctx context.Context, contract func() (*server.Rows, error),
+	work func(*store.Store, iter.Seq2[parsedRow, error], store.ImportOptions) (summary string, err error),
+) (err error) {
+	rules, err := contract()
+	if err != nil {
+		return err
+	}
+	file, size, err := in.open()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	return withStore(in.cfg, func(s *store.Store) error {
+		if err := s.Ready(ctx); err != nil {
+			return err
+		}
+		bar := newProgress(in.process.stderr)
+		defer bar.clear()
+		source := &countingReader{Reader: file, read: func(n int64) { bar.show("reading", n, size) }}
+		read := ndjsonRows
+		if in.format == "csv" {
+			read = csvRows
+		}
+		summary, err := work(s, read(source, rules), store.ImportOptions{
+			DryRun:   in.dryRun,
+			Progress: func(done, total int) { bar.show("writing", int64(done), int64(total)) },
+		})
+		bar.clear()
+		if refused := (*store.ImportError)(nil); errors.As(err, &refused) {
+			return in.refusal(refused)
+		}
+		if err != nil {
+			return err
+		}
+		if in.dryRun {
+			summary += "; dry run: nothing was written"
+		}
+		_, err = fmt.Fprintln(in.process.stdout, summary)
+		return err
+	})
+}
+
+// open returns the file and its size, which is 0 when nobody knows.
+func (in *fileImport) open() (io.ReadCloser, int64, error) {
+	if in.path == "-" {
+		return io.NopCloser(in.process.stdin), 0, nil
+	}
+	file, err := os.Open(in.path)
+	if err != nil {
+		return nil, 0, err
+	}
+	info, err := file.Stat()
+	if err != nil {
+		return nil, 0, errors.Join(err, file.Close())
+	}
+	if !info.Mode().IsRegular() {
+		return file, 0, nil
+	}
+	return file, info.Size(), nil
+}
+
+// refusal lists what is wrong with the rows.
+func (in *fileImport) refusal(e *store.ImportError) error {
+	for _, row := range e.Rows {
+		_, _ = fmt.Fprintln(in.process.stderr, row.Error())
+	}
+	if more := e.Total - len(e.Rows); more > 0 {
+		_, _ = fmt.Fprintf(in.process.stderr, "and %d more\n", more)
+	}
+	plural := "s"
+	if e.Total == 1 {
+		plural = ""
+	}
+	return fmt.Errorf("%s: %d error%s, nothing was written", in.path, e.Total, plural)
+}

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+
+	"github.com/clientapps/clientapps/server"
+)
+
+// maxRow bounds a row, as the API bounds a request: a quote that nobody closed must not read the file into memory.
+const maxRow = 1 << 20
+
+var byteOrderMark = []byte("\xef\xbb\xbf")
+
+// parsedRow is a row of a file: the fields that are as the contract wants them, and what is wrong with the others.
+type parsedRow struct {
+	line     int
+	fields   map[string]any
+	problems []string
+}
+
+// ndjsonRows reads a JSON object from each line that is not blank.
+func ndjsonRows(r io.Reader, rules *server.Rows) iter.Seq2[parsedRow, error] {
+	return func(yield func(parsedRow, error) bool) {
+		in := bufio.NewReaderSize(r, maxRow)
+		skipByteOrderMark(in)
+		for line := 1; ; line++ {
+			text, err := in.ReadSlice('\n')
+			row := parsedRow{line: line}
+			switch {
+			case errors.Is(err, bufio.ErrBufferFull):
+				row.problems = []string{tooLong}
+				for errors.Is(err, bufio.ErrBufferFull) {
+					_, err = in.ReadSlice('\n')
+				}
+			case len(bytes.TrimSpace(text)) > 0 && (err == nil || errors.Is(err, io.EOF)):
+				row.fields, row.problems = rules.ParseJSON(text)
+			}
+			if (row.fields != nil || row.problems != nil) && !yield(row, nil) {
+				return
+			}
+			if errors.Is(err, io.EOF) {
+				return
+			}
+			if err != nil {
+				yield(parsedRow{}, err)
+				return
+			}
+		}
+	}
+}
+
+var tooLong = fmt.Sprintf("the row is longer than %d bytes", maxRow)
+
+func skipByteOrderMark(in *bufio.Reader) {
+	if start, _ := in.Peek(len(byteOrderMark)); bytes.Equal(start, byteOrderMark) {
+		_, _ = in.Discard(len(byteOrderMark))
+	}
+}

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"iter"
+
+	"github.com/clientapps/clientapps/store"
+)
+
+// converted makes rows for the store of rows of a file. Of a row with problems only the name goes on, since another row
+// may have the same.
+func converted[T any](rows iter.Seq2[parsedRow, error], convert func(parsedRow) (row T, problem string)) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		var none T
+		for parsed, err := range rows {
+			if err != nil {
+				yield(none, err)
+				return
+			}
+			row, problem := none, ""
+			name, named := parsed.fields["canonical_name"]
+			if len(parsed.problems) == 0 {
+				row, problem = convert(parsed)
+			} else if named {
+				row, _ = convert(parsedRow{line: parsed.line, fields: map[string]any{"canonical_name": name}})
+			}
+			if problem != "" {
+				parsed.problems = append(parsed.problems, problem)
+			}
+			for _, problem := range parsed.problems {
+				if !yield(none, &store.RowError{Line: parsed.line, Message: problem}) {
+					return
+				}
+			}
+			if named && !yield(row, nil) {
+				return
+			}
+		}
+	}
+}
+
+func catalogRow(p parsedRow) (row store.CatalogRow, problem string) {
+	row = store.CatalogRow{Line: p.line, Fields: store.Fields{}}
+	for _, column := range []store.Column{
+		store.ColumnCanonicalName, store.ColumnDescription, store.ColumnDisplayColour, store.ColumnLogo, store.ColumnType,
+	} {
+		if value, given := p.fields[string(column)]; given {
+			row.Fields[column] = value
+		}
+	}
+	vendor, given := p.fields["vendor"]
+	if given {
+		row.Vendor = store.Fields{}
+	}
+	url, hasURL := p.fields["vendor_url"]
+	switch {
+	case vendor != nil:
+		row.Vendor[store.ColumnName] = vendor
+		if hasURL {
+			row.Vendor[store.ColumnURL] = url
+		}
+	case url != nil:
+		problem = "vendor_url needs a vendor"
+	}
+	row.Categories = texts(p.fields["categories"])
+	row.URLPatterns = texts(p.fields["url_patterns"])
+	row.DesktopAliases = texts(p.fields["desktop_aliases"])
+	return row, problem
+}
+
+// texts is an array of the contract's; nil when it was not given.
+func texts(value any) []string {
+	items, given := value.([]any)
+	if !given {
+		return nil
+	}
+	texts := make([]string, len(items))
+	for i, item := range items {
+		texts[i], _ = item.(string)
+	}
+	return texts
+}
+
+func appRow(p parsedRow) (row store.AppRow, problem string) {
+	row = store.AppRow{Line: p.line, Fields: store.Fields{}}
+	row.Name, _ = p.fields["canonical_name"].(string)
+	for _, column := range []store.Column{store.ColumnIsFavorite, store.ColumnIsApproved, store.ColumnLicenseCount} {
+		if value, given := p.fields[string(column)]; given {
+			row.Fields[column] = value
+		}
+	}
+	return row, ""
+}

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+var walkFence = regexp.MustCompile("(?s)```shell\n(.*?)```")
+
+// TestReadmeWalk runs the README's way from a checkout to a client with fifty real apps, as it stands there but for the port.
+func TestReadmeWalk(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := walkFence.FindStringSubmatch(string(text))
+	if found == nil || strings.Count(found[1], "\n") > 20 {
+		t.Fatalf("no walk of at most twenty lines: %q", found)
+	}
+	checkout := t.TempDir()
+	for _, name := range []string{"go.mod", "go.sum", "cmd", "examples", "gen", "server", "store"} {
+		if err := exec.CommandContext(t.Context(), "cp", "-R", filepath.Join("../..", name), checkout).Run(); err != nil {
+			t.Fatalf("copy %s: %v", name, err)
+		}
+	}
+	address := freeAddress(t)
+	shell := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", strings.ReplaceAll(found[1], "127.0.0.1:8080", address))
+	shell.Dir = checkout
+	shell.Env = append(os.Environ(), "CLIENTAPPS_ADDR="+address)
+	var stderr strings.Builder
+	shell.Stderr = &stderr
+	out, err := shell.Output()
+	if err != nil {
+		t.Fatalf("%v\n%s%s", err, out, stderr.String())
+	}
+	for _, want := range []string{"50 rows: 50 created", `"failed":[]}`, `"is_approved":true`, `"total_count":1,`} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("no %q in what the walk printed:\n%s", want, out)
+		}
+	}
+}
+
+// freeAddress is an address of loopback that nobody listens on.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }()
+	return listener.Addr().String()
+}

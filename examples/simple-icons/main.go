@@ -1,0 +1,60 @@
+// Command simple-icons turns the data file of the npm package simple-icons into a catalog for clientapps import: it reads
+// the file from standard input and writes CSV with the names and colours of the brands to standard output.
+//
+// The package knows nothing else that a catalog app has: its sources are pages about a brand, not logos. So there are no
+// other columns, and an import leaves what they hold as it is.
+package main
+
+import (
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/clientapps/clientapps/store"
+)
+
+func main() {
+	if err := convert(os.Stdin, os.Stdout); err != nil {
+		_, _ = fmt.Fprintln(os.Stderr, "simple-icons:", err)
+		os.Exit(1)
+	}
+}
+
+// brand is the part of an entry that is used.
+type brand struct {
+	Title string `json:"title"`
+	Slug  string `json:"slug"`
+	Hex   string `json:"hex"`
+}
+
+// convert names brands by their titles. Several brands have the same title; names in a catalog are unique without regard
+// to case. So the first keeps it, and the others add the slug that the package tells them apart by.
+func convert(r io.Reader, w io.Writer) error {
+	var brands []brand
+	if err := json.NewDecoder(r).Decode(&brands); err != nil {
+		return fmt.Errorf("read standard input: %w", err)
+	}
+	titled := map[string]bool{}
+	for _, b := range brands {
+		titled[store.FoldName(b.Title)] = true
+	}
+	out := csv.NewWriter(w)
+	err := out.Write([]string{"canonical_name", "display_colour"})
+	taken := map[string]bool{}
+	for _, b := range brands {
+		name := b.Title
+		if taken[store.FoldName(name)] {
+			name = fmt.Sprintf("%s (%s)", b.Title, b.Slug)
+			if titled[store.FoldName(name)] || taken[store.FoldName(name)] {
+				return fmt.Errorf("there are two brands called %s", name)
+			}
+		}
+		taken[store.FoldName(name)] = true
+		err = errors.Join(err, out.Write([]string{name, "#" + b.Hex}))
+	}
+	out.Flush()
+	return errors.Join(err, out.Error())
+}

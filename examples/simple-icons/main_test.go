@@ -1,0 +1,69 @@
+package main
+
+import (
+	"encoding/csv"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/clientapps/clientapps/server"
+	"github.com/clientapps/clientapps/store"
+)
+
+func TestConvert(t *testing.T) {
+	t.Parallel()
+	sample, err := os.Open("testdata/simple-icons.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = sample.Close() }()
+	var out strings.Builder
+	if err := convert(sample, &out); err != nil {
+		t.Fatal(err)
+	}
+	const want = `canonical_name,display_colour
+AT&T,#009FDB
+Backstage,#9BF0E1
+Backstage (backstage_casting),#000000
+BACKSTAGE (backstage_three),#0000FF
+Škoda,#0E3A2F
+Uniqlo,#FF0000
+Uniqlo (uniqlo_ja),#FF0000
+`
+	if out.String() != want {
+		t.Errorf("the catalog is\n%s\nwant\n%s", out.String(), want)
+	}
+	// What an import holds its rows to.
+	rules, err := server.CatalogRows()
+	if err != nil {
+		t.Fatal(err)
+	}
+	records, err := csv.NewReader(strings.NewReader(out.String())).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := map[string]bool{}
+	for _, record := range records[1:] {
+		if _, problems := rules.ParseCells(records[0], record); problems != nil {
+			t.Errorf("%q: %q", record, problems)
+		}
+		if names[store.FoldName(record[0])] {
+			t.Errorf("the name %q is there twice", record[0])
+		}
+		names[store.FoldName(record[0])] = true
+	}
+}
+
+func TestConvertRefusals(t *testing.T) {
+	t.Parallel()
+	for text, says := range map[string]string{
+		"":   "read standard input",
+		"{}": "read standard input",
+		`[{"title":"A","slug":"b"},{"title":"a","slug":"b"},{"title":"A (B)","slug":"c"}]`: "two brands called a (b)",
+		`[{"title":"A","slug":"b"},{"title":"a","slug":"b"},{"title":"A","slug":"b"}]`:     "two brands called A (b)",
+	} {
+		if err := convert(strings.NewReader(text), &strings.Builder{}); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s gives the error %v, want %q", text, err, says)
+		}
+	}
+}

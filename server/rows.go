@@ -1,0 +1,167 @@
+package server
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/getkin/kin-openapi/openapi3"
+
+	"github.com/clientapps/clientapps/gen"
+)
+
+// Rows holds the rows of an imported file to the contract: to the schemas of the requests that write the same fields.
+type Rows struct{ op operation }
+
+// CatalogRows are rows that describe catalog apps, with vendors and categories by name.
+func CatalogRows() (*Rows, error) {
+	c, err := components()
+	if err != nil {
+		return nil, err
+	}
+	vendor := c.property("CatalogVendorCreate", "name")
+	vendor.Nullable = true
+	categories := c.property("CatalogAppCreate", "category_ids")
+	category := c.property("CatalogCategoryCreate", "name")
+	categories.Items = category.NewRef()
+	columns := map[string]openapi3.Schema{
+		"vendor": vendor, "vendor_url": c.property("CatalogVendorCreate", "url"), "categories": categories,
+		"url_patterns": c.property("UrlPatternsReplace", "patterns"), "desktop_aliases": c.property("DesktopAliasesReplace", "aliases"),
+	}
+	for _, name := range []string{"canonical_name", "description", "display_colour", "logo", "type"} {
+		columns[name] = c.property("CatalogAppCreate", name)
+	}
+	return c.rows(columns)
+}
+
+// AppRows are rows that name catalog apps for a client to have.
+func AppRows() (*Rows, error) {
+	c, err := components()
+	if err != nil {
+		return nil, err
+	}
+	columns := map[string]openapi3.Schema{"canonical_name": c.property("CatalogAppCreate", "canonical_name")}
+	for _, name := range []string{"is_favorite", "is_approved", "license_count"} {
+		columns[name] = c.property("AppCreate", name)
+	}
+	return c.rows(columns)
+}
+
+// Columns is what a row may have, in alphabetical order. Every row must have canonical_name.
+func (r *Rows) Columns() []string { return slices.Sorted(maps.Keys(r.op.body.Properties)) }
+
+// ParseJSON reads a row from a JSON object, with the strictness of a request body. It returns the fields that are as the
+// contract wants them, and what is wrong with the others.
+func (r *Rows) ParseJSON(text []byte) (fields map[string]any, problems []string) {
+	doc, err := parseStrict(text)
+	if err != nil {
+		return nil, []string{"the row" + strings.TrimPrefix(err.Error(), "Request body")}
+	}
+	object, ok := doc.value.(map[string]any)
+	if !ok {
+		return nil, []string{"the row must be a JSON object"}
+	}
+	return object, r.check(object, doc.keys)
+}
+
+// ParseCells reads a row from cells of text: an empty cell is null or the empty array, the texts of an array stand between
+// semicolons. It returns what ParseJSON does.
+func (r *Rows) ParseCells(columns, cells []string) (fields map[string]any, problems []string) {
+	fields = make(map[string]any, len(columns))
+	var readable []string
+	for i, column := range columns {
+		fields[column] = cellValue(r.op.body.Properties[column].Value, cells[i])
+		if utf8.ValidString(cells[i]) {
+			readable = append(readable, column)
+		} else {
+			problems = append(problems, column+" must be UTF-8")
+		}
+	}
+	problems = append(problems, r.check(fields, readable)...)
+	maps.DeleteFunc(fields, func(column string, _ any) bool { return !slices.Contains(readable, column) })
+	return fields, problems
+}
+
+// check takes the fields out that are wrong.
+func (r *Rows) check(fields map[string]any, keys []string) (problems []string) {
+	missing := ""
+	for _, name := range r.op.body.Required {
+		if _, ok := fields[name]; !ok {
+			missing = name + " is required"
+		}
+	}
+	for _, name := range keys {
+		if v, bad := r.op.violation(name, fields[name]); bad {
+			problems = append(problems, v.Message)
+			delete(fields, name)
+		}
+	}
+	if missing != "" {
+		problems = append(problems, missing)
+	}
+	return problems
+}
+
+// cellValue reads a text as what the schema asks for. What it cannot read stays a text, for the schema to refuse.
+func cellValue(schema *openapi3.Schema, cell string) any {
+	switch {
+	case schema.Type.Is("array"):
+		items := []any{}
+		if cell != "" {
+			for item := range strings.SplitSeq(cell, ";") {
+				items = append(items, strings.TrimSpace(item))
+			}
+		}
+		return items
+	case cell == "" && (schema.Nullable || !schema.Type.Is("string")):
+		return nil
+	case schema.Type.Is("boolean"):
+		// Spreadsheets write TRUE.
+		if strings.EqualFold(cell, "true") || strings.EqualFold(cell, "false") {
+			return strings.EqualFold(cell, "true")
+		}
+	case schema.Type.Is("integer"):
+		doc, _ := parseStrict([]byte(cell))
+		switch doc.value.(type) {
+		case int64, float64:
+			return doc.value
+		}
+	}
+	return cell
+}
+
+// schemas is the contract's schemas, and the first property that was asked for in vain.
+type schemas struct {
+	all     openapi3.Schemas
+	missing string
+}
+
+func components() (*schemas, error) {
+	doc, err := gen.GetSpec()
+	if err != nil {
+		return nil, fmt.Errorf("read contract: %w", err)
+	}
+	return &schemas{all: doc.Components.Schemas}, nil
+}
+
+// property returns a copy of the schema that a property of an object has.
+func (s *schemas) property(object, name string) openapi3.Schema {
+	if of := s.all[object]; of != nil && of.Value.Properties[name] != nil {
+		return *of.Value.Properties[name].Value
+	}
+	s.missing = object + "." + name
+	return openapi3.Schema{}
+}
+
+func (s *schemas) rows(columns map[string]openapi3.Schema) (*Rows, error) {
+	if s.missing != "" {
+		return nil, fmt.Errorf("read contract: there is no %s", s.missing)
+	}
+	body := &openapi3.Schema{Properties: openapi3.Schemas{}, Required: []string{"canonical_name"}}
+	for name, schema := range columns {
+		body.Properties[name] = schema.NewRef()
+	}
+	return &Rows{op: operation{body: body}}, nil
+}

@@ -1,0 +1,280 @@
+package store_test
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/clientapps/clientapps/store"
+	"github.com/clientapps/clientapps/store/storetest"
+)
+
+// catalogChanges is everything that changes what an app of the reference page shows of the catalog.
+func catalogChanges(t *testing.T, s *store.Store) []func(n int) {
+	t.Helper()
+	name := func(n int) string { return fmt.Sprintf("Name %d", n) }
+	return []func(n int){
+		func(n int) {
+			must(s.UpdateCatalogApp(t.Context(), storetest.CatalogID, store.Fields{store.ColumnCanonicalName: name(n)}, nil, nil))(t)
+		},
+		func(n int) {
+			must(s.UpdateCatalogApp(t.Context(), storetest.CatalogID, store.Fields{}, &[]uuid.UUID{
+				storetest.CategoryID, must(s.CreateCategory(t.Context(), store.Fields{store.ColumnName: name(n)}))(t).ID,
+			}, nil))(t)
+		},
+		func(n int) {
+			must(s.UpdateVendor(t.Context(), storetest.VendorID, store.Fields{store.ColumnName: name(n)}, nil))(t)
+		},
+		func(n int) {
+			must(s.UpdateCategory(t.Context(), storetest.CategoryID, store.Fields{store.ColumnName: name(-n)}, nil))(t)
+		},
+	}
+}
+
+// TestCatalogChangeShows follows a change of the catalog to the apps that embed it, here and on another server.
+func TestCatalogChangeShows(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, url string) {
+		t.Parallel()
+		here := seeded(t, url, catalogData())
+		there := storetest.Open(t, url, func(cfg *store.Config) { cfg.CatalogPoll = 10 * time.Millisecond })
+		key := store.AppKey{ClientID: storetest.ClientID, ID: storetest.AppID}
+		before := must(here.GetApp(t.Context(), key))(t)
+		past := history(t, here, key)
+		must(there.GetApp(t.Context(), key))(t) // from now on it has a catalog to keep up to date
+		tags := map[string]bool{before.Tag(): true}
+		for n, change := range catalogChanges(t, here) {
+			change(n + 1)
+			got := must(here.GetApp(t.Context(), key))(t)
+			if tags[got.Tag()] || shown(t, got) == shown(t, before) {
+				t.Errorf("after change %d the app has the tag %s and is %s", n, got.Tag(), shown(t, got))
+			}
+			tags[got.Tag()] = true
+			list := must(here.ListApps(t.Context(), key.ClientID, store.AppFilter{}, all(store.ColumnUpdatedAt)))(t)
+			wantShown(t, "the app in a list", list.Rows, []store.App{got})
+			entries := must(here.ListCatalogApps(t.Context(), store.CatalogFilter{}, all(store.ColumnUpdatedAt)))(t)
+			wantShown(t, "its catalog app in a list", entries.Rows, []*store.CatalogApp{got.Catalog})
+
+			// The app's own row is not touched but for the name that it is sorted by.
+			own := got
+			own.Catalog, own.NameKey = before.Catalog, before.NameKey
+			wantShown(t, "the app but for its catalog app", own, before)
+
+			deadline := time.Now().Add(20 * time.Second)
+			for must(there.GetApp(t.Context(), key))(t).Tag() != got.Tag() {
+				if time.Now().After(deadline) {
+					t.Fatalf("another server does not show change %d", n)
+				}
+			}
+			wantShown(t, "the app on another server", must(there.GetApp(t.Context(), key))(t), got)
+			before = got
+		}
+		wantShown(t, "the history", history(t, here, key), past)
+	})
+}
+
+// TestMatchSeesOtherServersCatalog: a tag is out of date as soon as another server has changed the catalog, also on a
+// server that has not noticed yet.
+func TestMatchSeesOtherServersCatalog(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, url string) {
+		t.Parallel()
+		there := seeded(t, url, catalogData())
+		here := alone(t, url)
+		key := store.AppKey{ClientID: storetest.ClientID, ID: storetest.AppID}
+		seen := must(here.GetApp(t.Context(), key))(t)
+		for n, change := range catalogChanges(t, there) {
+			old := &store.Match{Tags: []string{seen.Tag()}}
+			oldEntry := &store.Match{Tags: []string{seen.Catalog.Tag()}}
+			change(n + 1)
+			_, err := here.UpdateApp(t.Context(), key, store.Fields{store.ColumnLicenseCount: int32(n)}, alice, old)
+			wantError(t, err, &store.PreconditionError{})
+			change(n + 11)
+			_, err = here.UpdateApp(t.Context(), key, store.Fields{}, alice, old)
+			wantError(t, err, &store.PreconditionError{})
+			change(n + 21)
+			_, err = here.UpdateCatalogApp(t.Context(), storetest.CatalogID, store.Fields{store.ColumnType: nil}, nil, oldEntry)
+			wantError(t, err, &store.PreconditionError{})
+			change(n + 31)
+			wantError(t, here.DeleteCatalogApp(t.Context(), storetest.CatalogID, oldEntry), &store.PreconditionError{})
+
+			// Whoever writes knows the catalog as it is, and so does the tag of the answer.
+			current := must(there.GetApp(t.Context(), key))(t)
+			if current.Version != seen.Version {
+				t.Errorf("a refused write has written %s", shown(t, current))
+			}
+			match := &store.Match{Tags: []string{current.Tag()}}
+			seen = must(here.UpdateApp(t.Context(), key, store.Fields{store.ColumnLicenseCount: int32(n)}, alice, match))(t)
+			wantShown(t, "the app on the other server", must(there.GetApp(t.Context(), key))(t), seen)
+		}
+	})
+}
+
+// TestCatalogWriteAnswersWhatIsThere: a server that has missed a change does not show the past in the answer to a write,
+// not even to one that finds nothing to do.
+func TestCatalogWriteAnswersWhatIsThere(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, url string) {
+		t.Parallel()
+		there := seeded(t, url, catalogData())
+		here := alone(t, url)
+		must(here.GetCatalogApp(t.Context(), storetest.CatalogID))(t)
+		fields := store.Fields{store.ColumnCanonicalName: "Slack 2", store.ColumnLogo: nil}
+		want := must(there.UpdateCatalogApp(t.Context(), storetest.CatalogID, fields, &[]uuid.UUID{named("video")}, nil))(t)
+		got := must(here.UpdateCatalogApp(t.Context(), storetest.CatalogID, fields, &[]uuid.UUID{named("video")}, nil))(t)
+		wantShown(t, "what was there already", got, want)
+		if got.Tag() != want.Tag() {
+			t.Errorf("its tag is %s, want %s", got.Tag(), want.Tag())
+		}
+	})
+}
+
+// TestNewCatalogAppOfAnotherServer shows at once where it is asked for, without waiting for the next look.
+func TestNewCatalogAppOfAnotherServer(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, url string) {
+		t.Parallel()
+		there := seeded(t, url, catalogData())
+		here := alone(t, url)
+		must(here.GetCatalogApp(t.Context(), storetest.CatalogID))(t)
+
+		zoom := must(there.CreateCatalogApp(t.Context(), store.Fields{store.ColumnCanonicalName: "Zoom"}, nil))(t)
+		wantShown(t, "the new catalog app", must(here.GetCatalogApp(t.Context(), zoom.ID))(t), zoom)
+		miro := must(there.CreateCatalogApp(t.Context(), store.Fields{store.ColumnCanonicalName: "Miro"}, nil))(t)
+		wantShown(t, "its patterns", must(here.ListURLPatterns(t.Context(), miro.ID, "", all(store.ColumnPattern)))(t), store.List[store.URLPattern]{Rows: []store.URLPattern{}})
+		figma := must(there.CreateCatalogApp(t.Context(), store.Fields{store.ColumnCanonicalName: "Figma"}, nil))(t)
+		list := must(here.ListCatalogApps(t.Context(), store.CatalogFilter{}, all(store.ColumnCanonicalName)))(t)
+		wantShown(t, "the catalog", catalogNames(list.Rows), []string{"Figma", "Miro", "Slack", "Zoom"})
+		added := must(there.AddApp(t.Context(), storetest.ClientID, figma.ID, nil, alice))(t)
+		jira := must(there.CreateCatalogApp(t.Context(), store.Fields{store.ColumnCanonicalName: "Jira"}, nil))(t)
+		last := must(there.AddApp(t.Context(), storetest.ClientID, jira.ID, nil, alice))(t)
+		for _, want := range []store.App{last, added} {
+			wantShown(t, "the app", must(here.GetApp(t.Context(), store.AppKey{ClientID: want.ClientID, ID: want.ID}))(t), want)
+		}
+	})
+}
+
+// TestRenamingReordersApps: a client's apps are sorted by what they are called now.
+func TestRenamingReordersApps(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, url string) {
+		t.Parallel()
+		data := store.Dataset{Clients: []store.Client{client("Contoso"), client("Fabrikam")}}
+		for _, name := range []string{"a", "b", "c"} {
+			data.CatalogApps = append(data.CatalogApps, catalogApp(name))
+			data.Apps = append(data.Apps, app("Contoso", name), app("Fabrikam", name))
+		}
+		s := seeded(t, url, data)
+		for _, step := range []struct {
+			from, to string
+			want     []string
+		}{
+			{"a", "Z", []string{"b", "c", "Z"}},
+			{"c", "B2", []string{"b", "B2", "Z"}},
+			{"b", "zz", []string{"B2", "Z", "zz"}},
+			{"a", "z", []string{"B2", "z", "zz"}},
+		} {
+			must(s.UpdateCatalogApp(t.Context(), named(step.from), store.Fields{store.ColumnCanonicalName: step.to}, nil, nil))(t)
+			for _, name := range []string{"Contoso", "Fabrikam"} {
+				list := must(s.ListApps(t.Context(), named(name), store.AppFilter{}, all(store.ColumnCanonicalName)))(t)
+				wantShown(t, fmt.Sprintf("%s with %s renamed to %s", name, step.from, step.to), appNames(list.Rows), step.want)
+				found := must(s.ListApps(t.Context(), named(name), store.AppFilter{Query: step.to}, all(store.ColumnCanonicalName)))(t)
+				if !slices.Contains(appNames(found.Rows), step.to) {
+					t.Errorf("%s does not find %s among its apps", name, step.to)
+				}
+			}
+		}
+	})
+}
+
+// TestMatchHoldsWhenTheWriteHappens changes what a tag speaks of when it has been compared already and nothing is written
+// yet: at the moment when the store looks at its clock.
+func TestMatchHoldsWhenTheWriteHappens(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, url string) {
+		t.Parallel()
+		there := seeded(t, url, catalogData())
+		var meanwhile func()
+		here := alone(t, url, func(cfg *store.Config) {
+			cfg.Clock = func() time.Time {
+				if change := meanwhile; change != nil {
+					meanwhile = nil
+					change()
+				}
+				return storetest.Now
+			}
+		})
+		key := store.AppKey{ClientID: storetest.ClientID, ID: storetest.AppID}
+		changes := append(catalogChanges(t, there), func(n int) {
+			must(there.UpdateApp(t.Context(), key, store.Fields{store.ColumnLicenseCount: int32(n)}, alice, nil))(t)
+		})
+		fields := store.Fields{store.ColumnIsFavorite: true}
+		for n, change := range changes {
+			seen := must(here.GetApp(t.Context(), key))(t)
+			match := &store.Match{Tags: []string{seen.Tag()}}
+			meanwhile = func() { change(n + 1) }
+			_, err := here.UpdateApp(t.Context(), key, fields, alice, match)
+			wantError(t, err, &store.PreconditionError{})
+
+			match = &store.Match{Tags: []string{must(here.GetApp(t.Context(), key))(t).Tag()}}
+			meanwhile = func() { change(n + 11) }
+			wantError(t, here.RemoveApp(t.Context(), key, alice, match), &store.PreconditionError{})
+
+			// Without a condition nothing is in the way.
+			meanwhile = func() { change(n + 21) }
+			got := must(here.UpdateApp(t.Context(), key, fields, alice, nil))(t)
+			if written := must(there.GetApp(t.Context(), key))(t); written.Version != got.Version || written.IsFavorite == seen.IsFavorite {
+				t.Errorf("written as %s the app is %s", shown(t, got), shown(t, written))
+			}
+			if meanwhile != nil {
+				t.Fatal("the store did not look at its clock")
+			}
+			fields = store.Fields{store.ColumnIsFavorite: !got.IsFavorite}
+		}
+
+		match := &store.Match{Tags: []string{must(here.GetClient(t.Context(), key.ClientID))(t).Tag()}}
+		meanwhile = func() {
+			must(there.UpdateClient(t.Context(), key.ClientID, store.Fields{store.ColumnName: "Meanwhile"}, nil))(t)
+		}
+		_, err := here.UpdateClient(t.Context(), key.ClientID, store.Fields{store.ColumnName: "New"}, match)
+		wantError(t, err, &store.PreconditionError{})
+	})
+}
+
+// TestCatalogIsReadAsAWhole stops one server in the middle of reading the catalog, on the database that can be stopped
+// there. What another one writes meanwhile must not show by half: an app without its vendor.
+func TestCatalogIsReadAsAWhole(t *testing.T) {
+	t.Parallel()
+	url := storetest.Postgres(t)
+	seeded(t, url, catalogData())
+	s, db := alone(t, url), storetest.SQL(t, url)
+	var running sync.WaitGroup
+	defer running.Wait()
+	tx := must(db.BeginTx(t.Context(), nil))(t)
+	defer func() { _ = tx.Rollback() }()
+	execute := func(statement string, args ...any) {
+		t.Helper()
+		if _, err := tx.ExecContext(t.Context(), statement, args...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	execute("LOCK TABLE catalog_apps IN ACCESS EXCLUSIVE MODE")
+	running.Go(func() {
+		got, err := s.GetCatalogApp(t.Context(), storetest.CatalogID)
+		if err != nil || got.Vendor == nil || got.Vendor.ID != *got.VendorID {
+			t.Errorf("the catalog app is %s, %v", shown(t, got), err)
+		}
+	})
+	waitForLocks(t, db, 1)
+	execute(`INSERT INTO catalog_vendors SELECT $1, 'New', 'new', url, version, created_at, updated_at
+		FROM catalog_vendors WHERE id = $2`, named("New"), storetest.VendorID)
+	execute("UPDATE catalog_apps SET vendor_id = $1, version = version + 1", named("New"))
+	execute("UPDATE catalog_state SET revision = revision + 1")
+	if err := tx.Commit(); err != nil {
+		t.Fatal(err)
+	}
+}

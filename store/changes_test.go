@@ -1,0 +1,111 @@
+package store_test
+
+import (
+	"testing"
+
+	"github.com/google/uuid"
+
+	"github.com/clientapps/clientapps/store"
+	"github.com/clientapps/clientapps/store/storetest"
+)
+
+func TestListAppChanges(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, url string) {
+		t.Parallel()
+		w := &stopwatch{}
+		s := seeded(t, url, storetest.Page(), withClock(w))
+		key := store.AppKey{ClientID: storetest.ClientID, ID: storetest.AppID}
+		bob := store.Author{ID: named("bob"), Name: "bob", RequestID: "bob-1"}
+		update := func(by store.Author, fields store.Fields) {
+			t.Helper()
+			w.next()
+			must(s.UpdateApp(t.Context(), key, fields, by, nil))(t)
+		}
+
+		added := must(s.GetApp(t.Context(), key))(t).CreatedAt
+		update(alice, store.Fields{store.ColumnLicenseCount: int32(0), store.ColumnIsFavorite: true, store.ColumnIsApproved: true})
+		first := w.now()
+		update(bob, store.Fields{store.ColumnLicenseCount: int32(50), store.ColumnIsFavorite: true})
+		second := w.now()
+		update(alice, store.Fields{store.ColumnLicenseCount: int32(50), store.ColumnIsApproved: true}) // as it is
+		update(alice, store.Fields{})
+		update(alice, store.Fields{store.ColumnLicenseCount: nil})
+
+		want := []store.AppChange{
+			change(key, 4, "license_count", "50", "null", alice, w.now()),
+			change(key, 3, "license_count", "0", "50", bob, second),
+			change(key, 2, "license_count", "null", "0", alice, first),
+			change(key, 2, "is_favorite", "false", "true", alice, first),
+			change(key, 2, "is_approved", "false", "true", alice, first),
+			change(key, 1, "app", "null", `"`+storetest.CatalogID.String()+`"`, store.Author{Name: "seed", RequestID: "seed"}, added),
+		}
+		got := history(t, s, key)
+		wantShown(t, "the history", got, want)
+		seen := map[uuid.UUID]bool{}
+		for _, c := range got {
+			seen[c.ID()] = true
+		}
+		if len(seen) != len(want) {
+			t.Errorf("%d changes have %d ids", len(want), len(seen))
+		}
+
+		// In pages of every size, whatever order is asked for: page boundaries fall inside of one write too.
+		for size := 1; size <= len(want)+1; size++ {
+			var paged []store.AppChange
+			pages := 0
+			for p := (store.Page{Size: size, SortBy: store.ColumnUpdatedAt}); ; pages++ {
+				list := must(s.ListAppChanges(t.Context(), key, p))(t)
+				if list.Total != int64(len(want)) {
+					t.Errorf("the total is %d", list.Total)
+				}
+				paged = append(paged, list.Rows...)
+				if list.Next == nil || pages > len(want) {
+					break
+				}
+				p.After = list.Next
+			}
+			wantShown(t, "the history in pages", paged, want)
+			if most := (len(want) - 1) / size; pages != most {
+				t.Errorf("in pages of %d there is something behind %d pages, want %d", size, pages, most)
+			}
+		}
+
+		// A change made while somebody reads comes before what was read: the walk does not see it.
+		page := must(s.ListAppChanges(t.Context(), key, store.Page{Size: 2}))(t)
+		update(bob, store.Fields{store.ColumnIsFavorite: false})
+		rest := must(s.ListAppChanges(t.Context(), key, store.Page{Size: 500, After: page.Next}))(t)
+		wantShown(t, "what comes behind the first two", rest.Rows, want[2:])
+
+		// The other client's app of the same catalog app has a history of its own.
+		other := store.AppKey{ClientID: storetest.OtherClientID, ID: storetest.OtherAppID}
+		if got := history(t, s, other); len(got) != 1 || got[0].Field != "app" {
+			t.Errorf("the other client's app has the history %s", shown(t, got))
+		}
+	})
+}
+
+func TestListAppChangesRefusals(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, url string) {
+		t.Parallel()
+		s := seeded(t, url, storetest.Page())
+		for _, c := range []struct {
+			client, app uuid.UUID
+			want        store.NotFoundError
+		}{
+			{storetest.ClientID, named("unknown"), store.NotFoundError{Kind: store.KindApp, ID: named("unknown")}},
+			{storetest.ClientID, storetest.OtherAppID, store.NotFoundError{Kind: store.KindApp, ID: storetest.OtherAppID}},
+			{storetest.OtherClientID, storetest.AppID, store.NotFoundError{Kind: store.KindApp, ID: storetest.AppID}},
+			{named("nobody"), storetest.AppID, store.NotFoundError{Kind: store.KindClient, ID: named("nobody")}},
+		} {
+			_, err := s.ListAppChanges(t.Context(), store.AppKey{ClientID: c.client, ID: c.app}, all(""))
+			wantError(t, err, &c.want)
+		}
+		_, err := s.ListAppChanges(t.Context(), store.AppKey{ClientID: storetest.ClientID, ID: storetest.AppID},
+			store.Page{Size: 5, After: &store.Position{Key: "first", Tie: "app"}})
+		if err == nil {
+			t.Error("the history goes on behind the version first")
+		}
+	})
+}

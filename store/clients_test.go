@@ -1,0 +1,138 @@
+package store_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"github.com/clientapps/clientapps/store"
+	"github.com/clientapps/clientapps/store/storetest"
+)
+
+func TestClient(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, url string) {
+		t.Parallel()
+		w := &stopwatch{}
+		s := seeded(t, url, storetest.Page(), withClock(w))
+		w.next()
+		made := must(s.CreateClient(t.Context(), "Weiß GmbH"))(t)
+		want := store.Client{
+			ID: made.ID, Name: "Weiß GmbH", NameKey: "weiss gmbh", Status: "active", Version: 1, CreatedAt: w.now(), UpdatedAt: w.now(),
+		}
+		wantShown(t, "a new client", made, want)
+		wantShown(t, "the client when it is read", must(s.GetClient(t.Context(), made.ID))(t), want)
+		if twin := must(s.CreateClient(t.Context(), "Weiß GmbH"))(t); twin.ID == made.ID {
+			t.Error("two clients of one name are the same")
+		}
+
+		tags := map[string]bool{made.Tag(): true}
+		for _, step := range []struct {
+			fields    store.Fields
+			name, key string
+			changes   bool
+		}{
+			{store.Fields{}, "Weiß GmbH", "weiss gmbh", false},
+			{store.Fields{store.ColumnName: "Weiß GmbH"}, "Weiß GmbH", "weiss gmbh", false},
+			{store.Fields{store.ColumnName: "WEISS GMBH"}, "WEISS GMBH", "weiss gmbh", true},
+			{store.Fields{store.ColumnName: "WEISS GMBH"}, "WEISS GMBH", "weiss gmbh", false},
+			{store.Fields{store.ColumnName: "Contoso Ltd."}, "Contoso Ltd.", "contoso ltd.", true}, // another has this name too
+		} {
+			w.next()
+			want.Name, want.NameKey = step.name, step.key
+			if step.changes {
+				want.Version, want.UpdatedAt = want.Version+1, w.now()
+			}
+			got := must(s.UpdateClient(t.Context(), made.ID, step.fields, nil))(t)
+			wantShown(t, fmt.Sprintf("with %v", step.fields), got, want)
+			wantShown(t, "the client when it is read", must(s.GetClient(t.Context(), made.ID))(t), want)
+			if tags[got.Tag()] == step.changes {
+				t.Errorf("with %v the tag is %s", step.fields, got.Tag())
+			}
+			tags[got.Tag()] = true
+		}
+
+		before := everything(t, storetest.SQL(t, url))
+		missing := &store.NotFoundError{Kind: store.KindClient, ID: named("unknown")}
+		_, err := s.GetClient(t.Context(), missing.ID)
+		wantError(t, err, missing)
+		_, err = s.UpdateClient(t.Context(), missing.ID, store.Fields{store.ColumnName: "New"}, &store.Match{})
+		wantError(t, err, missing)
+		stale := &store.Match{Tags: []string{made.Tag()}}
+		_, err = s.UpdateClient(t.Context(), made.ID, store.Fields{store.ColumnName: "New"}, stale)
+		wantError(t, err, &store.PreconditionError{})
+		_, err = s.UpdateClient(t.Context(), made.ID, store.Fields{}, stale)
+		wantError(t, err, &store.PreconditionError{})
+		wantShown(t, "the database after what was refused", everything(t, storetest.SQL(t, url)), before)
+	})
+}
+
+// TestUpdateClientOnce lets sixteen on two servers write with the same tag: one of them wins.
+func TestUpdateClientOnce(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, url string) {
+		t.Parallel()
+		servers := []*store.Store{seeded(t, url, storetest.Page()), alone(t, url)}
+		match := &store.Match{Tags: []string{"", must(servers[0].GetClient(t.Context(), storetest.ClientID))(t).Tag()}}
+		winner := race(t, func(n int) error {
+			_, err := servers[n%2].UpdateClient(t.Context(), storetest.ClientID, store.Fields{store.ColumnName: fmt.Sprintf("Writer %d", n)}, match)
+			return err
+		})
+		got := must(servers[0].GetClient(t.Context(), storetest.ClientID))(t)
+		if got.Version != 2 || got.Name != fmt.Sprintf("Writer %d", winner) {
+			t.Errorf("writer %d has won, and it is %s", winner, shown(t, got))
+		}
+	})
+}
+
+func TestListClients(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, url string) {
+		t.Parallel()
+		s := seeded(t, url, store.Dataset{Clients: []store.Client{
+			client("Contoso"), client("contoso 2"), client("Fabrikam"), client("Northwind"),
+		}})
+		limited := func(names ...string) *store.Token {
+			token := &store.Token{}
+			for _, name := range names {
+				token.ClientIDs = append(token.ClientIDs, named(name))
+			}
+			return token
+		}
+		for _, c := range []struct {
+			token *store.Token
+			query string
+			want  []string
+		}{
+			{&store.Token{AllClients: true}, "", []string{"Contoso", "contoso 2", "Fabrikam", "Northwind"}},
+			{&store.Token{AllClients: true}, "CONTOSO", []string{"Contoso", "contoso 2"}},
+			{&store.Token{AllClients: true, ClientIDs: []uuid.UUID{named("Fabrikam")}}, "o", []string{"Contoso", "contoso 2", "Northwind"}},
+			{limited("Northwind", "contoso 2"), "", []string{"contoso 2", "Northwind"}},
+			{limited("Northwind", "contoso 2"), "contoso", []string{"contoso 2"}},
+			{limited("Northwind"), "contoso", []string{}},
+			{limited("gone", "Fabrikam", "Fabrikam"), "", []string{"Fabrikam"}},
+			{limited("gone"), "", []string{}},
+			{limited(), "", []string{}},
+			{limited(), "o", []string{}},
+		} {
+			what := fmt.Sprintf("the clients with %q in the name, of a token %s", c.query, shown(t, c.token))
+			list := must(s.ListClients(t.Context(), c.token, c.query, all(store.ColumnName)))(t)
+			wantShown(t, what, namesOf(list.Rows, func(c store.Client) string { return c.Name }), c.want)
+			if list.Total != int64(len(c.want)) {
+				t.Errorf("the total of %s is %d", what, list.Total)
+			}
+			// One at a time: pages do not lead out of what the token covers.
+			paged := []string{}
+			for p := (store.Page{Size: 1, SortBy: store.ColumnName, Desc: true}); ; {
+				page := must(s.ListClients(t.Context(), c.token, c.query, p))(t)
+				paged = append(namesOf(page.Rows, func(c store.Client) string { return c.Name }), paged...)
+				if page.Next == nil {
+					break
+				}
+				p.After = page.Next
+			}
+			wantShown(t, what+", one at a time", paged, c.want)
+		}
+	})
+}

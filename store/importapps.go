@@ -1,0 +1,158 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/google/uuid"
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+)
+
+// AppRow is an app of a client as an import gives it: by the name of its catalog app. What a row does not give stays as
+// it is, or as it is in a new app.
+type AppRow struct {
+	Line   int
+	Name   string
+	Fields Fields // as for UpdateApp
+}
+
+func (r AppRow) staged() stagedRow {
+	return stagedRow{Line: r.Line, Name: r.Name, NameKey: FoldName(r.Name)}
+}
+
+// ImportApps gives a client the apps that the rows say, all of them or none, and keeps those that it has beside them. What
+// is as it should be is not written: the same rows again change nothing. ImportError says which rows are wrong,
+// NotFoundError that there is no such client.
+func (s *Store) ImportApps(ctx context.Context, clientID uuid.UUID, rows iter.Seq2[AppRow, error], by Author, opts ImportOptions) (ImportResult, error) {
+	if _, err := s.GetClient(ctx, clientID); err != nil {
+		return ImportResult{}, err
+	}
+	m := appImport{clientID: clientID, by: by, now: s.now()}
+	err := importRows(ctx, s, "import apps", rows, opts, importSteps[AppRow]{
+		prepare: func(tx *gorm.DB, staged *staging) error {
+			if err := m.lock(tx); err != nil {
+				return err
+			}
+			if err := staged.checkNames(tx); err != nil {
+				return err
+			}
+			return staged.checkKnown(tx)
+		},
+		write:  m.merge,
+		finish: func(*gorm.DB) error { return nil },
+	})
+	if err != nil {
+		return ImportResult{}, err
+	}
+	return m.result, nil
+}
+
+// checkKnown finds rows whose name no catalog app has.
+func (s *staging) checkKnown(tx *gorm.DB) error {
+	const query = `SELECT line, name AS text, 0 AS other FROM import_rows AS r
+		WHERE NOT EXISTS (SELECT 1 FROM catalog_apps AS c WHERE c.name_key = r.name_key)`
+	return s.check(tx, query, func(f finding) string {
+		return fmt.Sprintf("canonical_name %q is not in the catalog", f.Text)
+	})
+}
+
+// appImport writes the rows of one import.
+type appImport struct {
+	clientID uuid.UUID
+	by       Author
+	now      time.Time
+	result   ImportResult
+}
+
+// lock keeps the catalog and the client's apps as they are, but for this import. Apps are locked in the order of their
+// ids, as in SetApps.
+func (m *appImport) lock(tx *gorm.DB) error {
+	if err := lockCatalog(tx, "SHARE"); err != nil {
+		return err
+	}
+	if err := lockClient(tx, m.clientID, "UPDATE"); err != nil {
+		return err
+	}
+	var held int64
+	apps := tx.Model(&App{}).Clauses(clause.Locking{Strength: "UPDATE"}).Where("client_id = ?", m.clientID).Order("id").Select("id")
+	return tx.Table("(?) AS held", apps).Count(&held).Error
+}
+
+// lockClient keeps others from locking a client at the same time: "UPDATE" is for who gives it many apps, "KEY SHARE" for
+// who gives it one. NotFoundError says that there is no such client.
+func lockClient(tx *gorm.DB, id uuid.UUID, strength string) error {
+	err := tx.Clauses(clause.Locking{Strength: strength}).Where("id = ?", id).Take(&Client{}).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return &NotFoundError{Kind: KindClient, ID: id}
+	}
+	return err
+}
+
+func (m *appImport) merge(tx *gorm.DB, b batch[AppRow]) error {
+	var entries []CatalogApp
+	var apps []App
+	if err := tx.Where("name_key IN (?)", b.column(tx, "name_key")).Find(&entries).Error; err != nil {
+		return err
+	}
+	if err := tx.Where("client_id = ? AND catalog_app_id IN (?)", m.clientID, b.entries(tx)).Find(&apps).Error; err != nil {
+		return err
+	}
+	entry, have := make(map[string]uuid.UUID, len(entries)), make(map[uuid.UUID]App, len(apps))
+	for _, e := range entries {
+		entry[e.NameKey] = e.ID
+	}
+	for _, app := range apps {
+		have[app.CatalogAppID] = app
+	}
+	var write []App
+	for _, r := range b.rows {
+		if count, ok := r.Fields[ColumnLicenseCount].(float64); ok {
+			r.Fields[ColumnLicenseCount] = int32(count) // staged as JSON
+		}
+		key := FoldName(r.Name)
+		app, known := have[entry[key]]
+		switch {
+		case !known:
+			app = App{ClientID: m.clientID, ID: newID(), CatalogAppID: entry[key], NameKey: key, CreatedAt: m.now}
+			m.result.Created++
+		case r.Fields.in(app.fields()):
+			m.result.Unchanged++
+			continue
+		default:
+			m.result.Updated++
+		}
+		app.set(r.Fields)
+		app.Version++
+		app.ActorID, app.ActorName, app.RequestID, app.UpdatedAt = m.by.ID, m.by.Name, m.by.RequestID, m.now
+		write = append(write, app)
+	}
+	if len(write) == 0 {
+		return nil
+	}
+	// One statement for both: the triggers make a history of insertions and another of updates.
+	return tx.Clauses(clause.OnConflict{
+		Columns: []clause.Column{{Name: "client_id"}, {Name: "id"}},
+		DoUpdates: clause.AssignmentColumns([]string{
+			"is_favorite", "is_approved", "license_count", "version", "actor_id", "actor_name", "request_id", "updated_at",
+		}),
+	}).Create(&write).Error
+}
+
+// set gives the app the values of a patch.
+func (a *App) set(f Fields) {
+	if favorite, ok := f[ColumnIsFavorite].(bool); ok {
+		a.IsFavorite = favorite
+	}
+	if approved, ok := f[ColumnIsApproved].(bool); ok {
+		a.IsApproved = approved
+	}
+	if count, ok := f[ColumnLicenseCount].(int32); ok {
+		a.LicenseCount = &count
+	} else if _, given := f[ColumnLicenseCount]; given {
+		a.LicenseCount = nil
+	}
+}

@@ -1,0 +1,229 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"reflect"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"github.com/clientapps/clientapps/store"
+	"github.com/clientapps/clientapps/store/storetest"
+)
+
+// refused wants an import to end in an error and to leave everything as it was.
+func refused(t *testing.T, s *store.Store, url string, rows iter.Seq2[store.CatalogRow, error]) error {
+	t.Helper()
+	db := storetest.SQL(t, url)
+	before := everything(t, db)
+	result, err := s.ImportCatalog(t.Context(), rows, store.ImportOptions{})
+	if err == nil {
+		t.Errorf("the import was done: %+v", result)
+	}
+	if !reflect.DeepEqual(everything(t, db), before) {
+		t.Error("an import that failed wrote something")
+	}
+	return err
+}
+
+func TestImportCatalogIsAllOrNothing(t *testing.T) {
+	t.Parallel()
+	full := errors.New("the disk is on fire")
+	storetest.Each(t, func(t *testing.T, url string) {
+		s := seeded(t, url, storetest.Page())
+		rows := append([]store.CatalogRow{slack()}, numbered(1200)...)
+		then := func(last error) iter.Seq2[store.CatalogRow, error] {
+			return func(yield func(store.CatalogRow, error) bool) {
+				for row, err := range given(rows...) {
+					if !yield(row, err) {
+						return
+					}
+				}
+				yield(store.CatalogRow{}, last)
+			}
+		}
+		err := refused(t, s, url, then(&store.RowError{Line: 1202, Message: "display_colour must be a colour as #RRGGBB"}))
+		wantError(t, err, &store.ImportError{Total: 1, Rows: []store.RowError{
+			{Line: 1202, Message: "display_colour must be a colour as #RRGGBB"},
+		}})
+		if err := refused(t, s, url, then(full)); !errors.Is(err, full) {
+			t.Errorf("error is %v, want that of the source", err)
+		}
+		wantError(t, refused(t, s, url, given(append(rows, catalogRow("aPP 00700", nil))...)), &store.ImportError{Total: 1, Rows: []store.RowError{
+			{Line: 1202, Message: `canonical_name "aPP 00700" is on line 701 already`},
+		}})
+
+		// A statement that fails in the last batch undoes those before it.
+		poison(t, url)
+		err = refused(t, s, url, given(append(rows, catalogRow("Poison", nil))...))
+		if err == nil || !strings.Contains(err.Error(), "poisoned") {
+			t.Errorf("error is %v, want the database's", err)
+		}
+		// And the next import goes as if there had been none.
+		result := must(s.ImportCatalog(t.Context(), given(rows...), store.ImportOptions{}))(t)
+		wantShown(t, "the result", result, store.ImportResult{Created: 1200, Updated: 1, CategoriesCreated: 1})
+	})
+}
+
+// poison makes the database refuse the catalog app Poison.
+func poison(t *testing.T, url string) {
+	t.Helper()
+	statements := []string{`CREATE TRIGGER poison BEFORE INSERT ON catalog_apps WHEN NEW.name_key = 'poison'
+		BEGIN SELECT RAISE(ABORT, 'poisoned'); END`}
+	if !strings.HasPrefix(url, "sqlite:") {
+		statements = []string{
+			`CREATE FUNCTION poison() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'poisoned'; END $$`,
+			`CREATE TRIGGER poison BEFORE INSERT ON catalog_apps FOR EACH ROW WHEN (NEW.name_key = 'poison') EXECUTE FUNCTION poison()`,
+		}
+	}
+	db := storetest.SQL(t, url)
+	for _, statement := range statements {
+		if _, err := db.ExecContext(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestImportCatalogDryRun(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, url string) {
+		s := seeded(t, url, storetest.Page())
+		rows := append(numbered(600), slack())
+		rows[0].Vendor = vendor("Acme")
+		rows[599].Vendor = vendor("acme")
+		db := storetest.SQL(t, url)
+		before := everything(t, db)
+		dry := must(s.ImportCatalog(t.Context(), given(rows...), store.ImportOptions{DryRun: true}))(t)
+		if !reflect.DeepEqual(everything(t, db), before) {
+			t.Error("a dry run wrote something")
+		}
+		wantShown(t, "the result of a dry run", dry, store.ImportResult{
+			Created: 600, Updated: 1, VendorsCreated: 1, CategoriesCreated: 1,
+		})
+		wantShown(t, "the result", must(s.ImportCatalog(t.Context(), given(rows...), store.ImportOptions{}))(t), dry)
+	})
+}
+
+func TestImportCatalogTellsErrorsByLine(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, url string) {
+		s := alone(t, url)
+		rows := append(numbered(150), numbered(150)...) // the second half repeats the first
+		rows[2].Vendor = vendorAt("Acme", "https://acme.example.com")
+		rows[6].Vendor = vendorAt("ACME", nil)
+		rows[7].Vendor = vendor("acme") // says nothing of the URL
+		rows[8].Vendor = vendorAt("acme", "https://acme.example.com/")
+		err := refused(t, s, url, func(yield func(store.CatalogRow, error) bool) {
+			for row, err := range given(rows...) {
+				bad := row.Line%50 == 0 && !yield(store.CatalogRow{}, &store.RowError{Line: row.Line, Message: "bad"})
+				if bad || !yield(row, err) {
+					return
+				}
+			}
+		})
+		want := store.ImportError{Total: 150 + 6 + 2, Rows: []store.RowError{
+			{Line: 7, Message: "vendor_url is not the one that line 3 gives the same vendor"},
+			{Line: 9, Message: "vendor_url is not the one that line 3 gives the same vendor"},
+			{Line: 50, Message: "bad"},
+			{Line: 100, Message: "bad"},
+			{Line: 150, Message: "bad"},
+		}}
+		for line := 151; len(want.Rows) < 100; line++ {
+			if line == 200 {
+				want.Rows = append(want.Rows, store.RowError{Line: line, Message: "bad"})
+			}
+			want.Rows = append(want.Rows, store.RowError{
+				Line: line, Message: fmt.Sprintf(`canonical_name "App %05d" is on line %d already`, line-150, line-150),
+			})
+		}
+		wantError(t, err, &want)
+	})
+}
+
+// An import that is canceled leaves nothing, neither in the tables nor on the connection, which the next one uses.
+func TestImportCatalogCanceled(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, url string) {
+		s := alone(t, url, func(cfg *store.Config) { cfg.MaxConns = 1 })
+		db := storetest.SQL(t, url)
+		before := everything(t, db)
+		ctx, cancel := context.WithCancel(t.Context())
+		_, err := s.ImportCatalog(ctx, given(numbered(1200)...), store.ImportOptions{Progress: func(done, _ int) {
+			if done == 1000 {
+				cancel()
+			}
+		}})
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("error is %v, want that it was canceled", err)
+		}
+		if !reflect.DeepEqual(everything(t, db), before) {
+			t.Error("an import that was canceled wrote something")
+		}
+		result := must(s.ImportCatalog(t.Context(), given(numbered(1200)...), store.ImportOptions{}))(t)
+		wantShown(t, "the next result", result, store.ImportResult{Created: 1200})
+	})
+}
+
+// Two servers import the same rows at once: one makes them, the other finds them.
+func TestImportCatalogAtOnce(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, url string) {
+		results := make(chan store.ImportResult)
+		for range 2 {
+			s := alone(t, url)
+			go func() {
+				result, err := s.ImportCatalog(t.Context(), given(numbered(700)...), store.ImportOptions{})
+				if err != nil {
+					t.Error(err)
+				}
+				results <- result
+			}()
+		}
+		a, b := <-results, <-results
+		if a.Created+b.Created != 700 || a.Unchanged+b.Unchanged != 700 {
+			t.Errorf("the results are %+v and %+v, want 700 created once", a, b)
+		}
+	})
+}
+
+// Not parallel: it looks at the memory of the whole process. 60 MB go through; what stays of them must be a few batches.
+func TestImportCatalogStreams(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, url string) {
+		s := alone(t, url)
+		live := func() uint64 {
+			runtime.GC()
+			var m runtime.MemStats
+			runtime.ReadMemStats(&m)
+			return m.HeapAlloc
+		}
+		start, most := live(), uint64(0)
+		description := strings.Repeat("d", 1900)
+		rows := func(yield func(store.CatalogRow, error) bool) {
+			for i := range 30_000 {
+				row := catalogRow("App "+uuid.NewString(), store.Fields{store.ColumnDescription: description + uuid.NewString()})
+				row.Line = i + 1
+				if i%2000 == 0 {
+					most = max(most, live())
+				}
+				if !yield(row, nil) {
+					return
+				}
+			}
+		}
+		progress := func(done, _ int) {
+			if done%4000 == 0 {
+				most = max(most, live())
+			}
+		}
+		result := must(s.ImportCatalog(t.Context(), rows, store.ImportOptions{Progress: progress}))(t)
+		wantShown(t, "the result", result, store.ImportResult{Created: 30_000})
+		if grown := int64(most) - int64(start); grown > 16<<20 {
+			t.Errorf("the import kept %d MB in memory", grown>>20)
+		}
+	})
+}

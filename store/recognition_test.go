@@ -1,0 +1,132 @@
+package store_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/clientapps/clientapps/store"
+	"github.com/clientapps/clientapps/store/storetest"
+)
+
+// text is a URL pattern or a desktop alias: both are kept alike.
+type text struct {
+	ID        uuid.UUID
+	Text      string
+	CreatedAt time.Time
+}
+
+// textKind is the list of one kind of them.
+type textKind struct {
+	kind    string
+	sortBy  store.Column
+	replace func(ctx context.Context, id uuid.UUID, texts []string) error
+	list    func(ctx context.Context, id uuid.UUID, q string, p store.Page) ([]text, int64, error)
+}
+
+func textKinds(s *store.Store) []textKind {
+	return []textKind{
+		{"patterns", store.ColumnPattern, s.ReplaceURLPatterns, func(ctx context.Context, id uuid.UUID, q string, p store.Page) ([]text, int64, error) {
+			list, err := s.ListURLPatterns(ctx, id, q, p)
+			rows := []text{}
+			for _, p := range list.Rows {
+				rows = append(rows, text{p.ID, p.Pattern, p.CreatedAt})
+			}
+			return rows, list.Total, err
+		}},
+		{"aliases", store.ColumnAlias, s.ReplaceDesktopAliases, func(ctx context.Context, id uuid.UUID, q string, p store.Page) ([]text, int64, error) {
+			list, err := s.ListDesktopAliases(ctx, id, q, p)
+			rows := []text{}
+			for _, a := range list.Rows {
+				rows = append(rows, text{a.ID, a.Alias, a.CreatedAt})
+			}
+			return rows, list.Total, err
+		}},
+	}
+}
+
+func TestReplaceTexts(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, url string) {
+		t.Parallel()
+		w := &stopwatch{}
+		data := storetest.Page()
+		data.CatalogApps = append(data.CatalogApps, catalogApp("Zoom"))
+		s := seeded(t, url, data, withClock(w))
+		other := named("Zoom")
+		entry := must(s.GetCatalogApp(t.Context(), storetest.CatalogID))(t)
+		for _, kind := range textKinds(s) {
+			read := func(id uuid.UUID, q string) []text {
+				t.Helper()
+				rows, total, err := kind.list(t.Context(), id, q, all(kind.sortBy))
+				if err != nil || total != int64(len(rows)) {
+					t.Fatalf("%s: total %d, %v", kind.kind, total, err)
+				}
+				return rows
+			}
+			if err := kind.replace(t.Context(), other, []string{"b", "zoom"}); err != nil {
+				t.Fatal(err)
+			}
+			others := read(other, "")
+
+			known := map[string]text{}
+			for _, step := range []struct{ set, want []string }{
+				{nil, nil},
+				{[]string{"b", "a", "b", "Ä", "a"}, []string{"a", "b", "Ä"}},
+				{[]string{"a", "b", "Ä"}, []string{"a", "b", "Ä"}},
+				{[]string{"c", "ä", "b", "B"}, []string{"b", "B", "c", "ä"}}, // texts differ in case alone
+				{[]string{"c"}, []string{"c"}},
+				{[]string{"c", "b"}, []string{"b", "c"}},
+				{[]string{}, nil},
+			} {
+				w.next()
+				what := fmt.Sprintf("%s after %q", kind.kind, step.set)
+				if err := kind.replace(t.Context(), storetest.CatalogID, step.set); err != nil {
+					t.Fatalf("%s: %v", what, err)
+				}
+				rows := read(storetest.CatalogID, "")
+				got, now := []string(nil), map[string]text{}
+				for _, row := range rows {
+					got, now[row.Text] = append(got, row.Text), row
+					if old, stays := known[row.Text]; stays {
+						wantShown(t, what+" what stays", row, old)
+					} else if !row.CreatedAt.Equal(w.now()) || row.ID == uuid.Nil {
+						t.Errorf("%s what is new is %s", what, shown(t, row))
+					}
+				}
+				slices.Sort(got)
+				if want := slices.Sorted(slices.Values(step.want)); !slices.Equal(got, want) {
+					t.Errorf("%s are %q, want %q", what, got, want)
+				}
+				known = now
+			}
+			wantShown(t, kind.kind+" of another catalog app", read(other, ""), others)
+		}
+		// These texts are no part of what a catalog app shows.
+		wantShown(t, "the catalog app", must(s.GetCatalogApp(t.Context(), storetest.CatalogID))(t), entry)
+		if tag := must(alone(t, url).GetCatalogApp(t.Context(), storetest.CatalogID))(t).Tag(); tag != entry.Tag() {
+			t.Errorf("the tag of the catalog app was %s and is %s", entry.Tag(), tag)
+		}
+	})
+}
+
+func TestTextsOfUnknownCatalogApp(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, url string) {
+		t.Parallel()
+		s := seeded(t, url, storetest.Page())
+		before := everything(t, storetest.SQL(t, url))
+		missing := &store.NotFoundError{Kind: store.KindCatalogApp, ID: named("unknown")}
+		for _, kind := range textKinds(s) {
+			_, _, err := kind.list(t.Context(), missing.ID, "", all(kind.sortBy))
+			wantError(t, err, missing)
+			wantError(t, kind.replace(t.Context(), missing.ID, []string{"a"}), missing)
+			wantError(t, kind.replace(t.Context(), missing.ID, nil), missing)
+		}
+		wantShown(t, "the database", everything(t, storetest.SQL(t, url)), before)
+	})
+}
