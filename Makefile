@@ -1,14 +1,23 @@
 # The tools are pinned in tools/go.mod, so that the product's go.mod has only the product's dependencies.
 TOOL = go tool -modfile=tools/go.mod
+# What npm ci leaves behind; the rule below installs the packages of a folder, and runs none of their scripts.
+NPM = node_modules/.package-lock.json
+NODE_TOOLS = tools/$(NPM)
+NODE_TOOL = tools/node_modules/.bin
+OASDIFF = $(TOOL) oasdiff
+# No tool reports to its maker.
+export REDOCLY_TELEMETRY = off
+export REDOCLY_SUPPRESS_UPDATE_NOTICE = true
 VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 # The race detector needs cgo, which is on where there is a C compiler.
 RACE = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 FUZZTIME ?= 10s
 
 .DEFAULT_GOAL := help
-# Two linters at once refuse to run, and mixed output helps nobody.
+# Mixed output helps nobody.
 .NOTPARALLEL:
-.PHONY: help run build generate check-generate fmt check-format lint vet vuln test fuzz check clean
+.PHONY: help run build generate check-generate fmt check-format lint lint-openapi check-breaking changelog-api \
+	release-contract score vet vuln test test-typescript test-docs judge fuzz check clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,15 +28,29 @@ run: ## Serve the demo on http://127.0.0.1:8080
 build: ## Build the static binary clientapps
 	CGO_ENABLED=0 go build -trimpath -ldflags '-X main.version=$(VERSION)' -o clientapps ./cmd/clientapps
 
-generate: ## Write gen/ from openapi.yaml
-	$(TOOL) oapi-codegen --config oapi-codegen.yaml openapi.yaml
+# What the generator writes.
+GENERATED = gen/api.gen.go client/api.gen.go
 
-check-generate: ## Fail when gen/ is not what generate writes
-	@tmp=$$(mktemp -d) && trap 'rm -rf "$$tmp"' EXIT && mkdir "$$tmp/gen" && \
-	sed "s,^output: ,&$$tmp/," oapi-codegen.yaml >"$$tmp/config.yaml" && \
-	$(TOOL) oapi-codegen --config "$$tmp/config.yaml" openapi.yaml && \
-	diff -r gen "$$tmp/gen" || { echo 'gen/ is out of date: make generate' >&2; exit 1; }
-	@! git ls-files --others gen 2>/dev/null | grep . || { echo 'not in git yet: git add gen' >&2; exit 1; }
+generate: sdk/typescript/$(NPM) tools/docs/$(NPM) ## Write what is made of openapi.yaml, and what /docs takes from Swagger UI
+	$(TOOL) oapi-codegen --config oapi-codegen.yaml openapi.yaml
+	$(TOOL) oapi-codegen --config client/oapi-codegen.yaml openapi.yaml
+	go run -C tools ./render ../openapi.yaml ../gen
+	npm run generate --prefix sdk/typescript
+	tools/docs/assets write
+
+check-generate: sdk/typescript/$(NPM) tools/docs/$(NPM) ## Fail when something is not what generate writes
+	@tmp=$$(mktemp -d) && trap 'rm -rf "$$tmp"' EXIT && for file in $(GENERATED); do mkdir -p "$$tmp/$${file%/*}"; done && \
+	for config in oapi-codegen.yaml client/oapi-codegen.yaml; do \
+		sed "s,^output: ,&$$tmp/," "$$config" >"$$tmp/config.yaml" && \
+		$(TOOL) oapi-codegen --config "$$tmp/config.yaml" openapi.yaml || exit 1; \
+	done && \
+	go run -C tools ./render ../openapi.yaml "$$tmp/gen" && \
+	for file in $(GENERATED) gen/openapi.json gen/openapi-3.1.json; do \
+		diff "$$file" "$$tmp/$$file" || { echo "$$file is out of date: make generate" >&2; exit 1; }; \
+	done
+	@npm run --silent check-generate --prefix sdk/typescript || { echo 'sdk/typescript is out of date: make generate' >&2; exit 1; }
+	@tools/docs/assets check
+	@! git ls-files --others gen $(GENERATED) server/docs sdk/typescript/src/schema.ts 2>/dev/null | grep . || { echo 'not in git yet: git add it' >&2; exit 1; }
 
 fmt: ## Format the code
 	$(TOOL) golangci-lint fmt
@@ -36,12 +59,38 @@ check-format: ## Fail when fmt would change something
 	$(TOOL) golangci-lint fmt --diff
 
 lint: ## Run the linters
-	$(TOOL) golangci-lint run
+	$(TOOL) golangci-lint run --allow-parallel-runners
+	cd tools && go tool golangci-lint run --allow-parallel-runners --config ../.golangci.yml ./render
 	@# The linters skip generated code, but it must not import ours either.
-	@! go list -f '{{join .Imports "\n"}}' ./gen | grep "^$$(go list -m)/"
+	@! go list -f '{{join .Imports "\n"}}' ./gen ./client | grep "^$$(go list -m)/"
+
+lint-openapi: $(NODE_TOOLS) ## Hold the contract to the rules of Redocly, Spectral and OWASP
+	$(NODE_TOOL)/redocly lint --config tools/redocly.yaml openapi.yaml gen/openapi-3.1.json
+	$(NODE_TOOL)/spectral lint --ruleset tools/.spectral.yaml --fail-severity warn openapi.yaml gen/openapi-3.1.json
+
+# Merged allOf schemas are compared by what they mean.
+COMPARE = --flatten-allof contract/released.yaml openapi.yaml
+
+check-breaking: ## Fail when the contract breaks what was released, unless contract/breaking.txt declares it
+	$(OASDIFF) breaking --fail-on WARN --severity-levels contract/severity.txt \
+		--err-ignore contract/breaking.txt --warn-ignore contract/breaking.txt $(COMPARE)
+
+changelog-api: ## Print what changed in the contract since the last release, for CHANGELOG.md
+	@$(OASDIFF) changelog --format markdown --severity-levels contract/severity.txt $(COMPARE)
+
+release-contract: ## Promise the contract as it is now: part of a release
+	cp openapi.yaml contract/released.yaml
+	sed -i '/^#/!d' contract/breaking.txt
+
+score: $(NODE_TOOLS) tools/score/$(NPM) ## Score the contract by vacuum, Redocly and IBM (slow at first)
+	go tool -modfile=tools/score/go.mod vacuum lint --no-banner --no-update-check --ruleset tools/score/vacuum.yaml openapi.yaml
+	$(NODE_TOOL)/redocly score --config tools/redocly.yaml openapi.yaml
+	@# It fails on IBM's house style, such as snake_case in paths.
+	tools/score/node_modules/.bin/lint-openapi --no-colors --impact-score --summary-only openapi.yaml || true
 
 vet: ## Run go vet
 	go vet ./...
+	go vet -C tools ./render
 
 vuln: ## Look for known vulnerabilities in the code that is reached
 	@out=$$($(TOOL) govulncheck ./... 2>&1); code=$$?; echo "$$out"; case $$out in \
@@ -51,6 +100,17 @@ vuln: ## Look for known vulnerabilities in the code that is reached
 test: ## Test on SQLite and on a PostgreSQL of its own
 	@$(if $(RACE),,echo 'no C compiler: testing without the race detector' >&2)
 	tools/with-postgres go test $(RACE) -shuffle=on -count=1 ./...
+	go test -C tools -shuffle=on -count=1 ./render
+
+test-typescript: sdk/typescript/$(NPM) ## Test the TypeScript client against a demo server
+	tools/with-demo npm test --prefix sdk/typescript
+
+test-docs: tools/docs/$(NPM) ## Test the page /docs in Chromium, which is installed where there is none
+	browser=$$(tools/chromium) && CHROMIUM="$$browser" tools/with-demo npm test --prefix tools/docs
+
+judge: ## Hold the server's responses to the contract with the strict client of a second generator, ogen
+	cd tools/judge && go tool ogen -loglevel error -config ogen.yml -clean ../../openapi.yaml
+	tools/with-demo go -C tools/judge test -count=1 ./...
 
 fuzz: ## Run each fuzz target for FUZZTIME
 	@list=$$(go test -list '^Fuzz' ./...) || { echo "$$list"; exit 1; }; echo "$$list" | \
@@ -60,7 +120,12 @@ fuzz: ## Run each fuzz target for FUZZTIME
 		go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$package" || exit 1; \
 	done
 
-check: check-format lint vet check-generate test fuzz vuln ## All that CI runs
+check: check-format lint vet check-generate lint-openapi check-breaking test test-typescript test-docs judge fuzz vuln ## All that CI runs
 
 clean: ## Remove what was built
 	rm -f clientapps
+
+%/$(NPM): %/package-lock.json
+	@command -v npm >/dev/null || { echo 'npm is needed: install Node.js 20 or newer' >&2; exit 1; }
+	npm ci --prefix $* --ignore-scripts --no-audit --no-fund
+	@touch $@

@@ -94,18 +94,18 @@ func (e AppChangeField) Valid() bool {
 	}
 }
 
-// Defines values for ClientStatus.
+// Defines values for ClientOrganizationStatus.
 const (
-	ClientStatusActive    ClientStatus = "active"
-	ClientStatusSuspended ClientStatus = "suspended"
+	ClientOrganizationStatusActive    ClientOrganizationStatus = "active"
+	ClientOrganizationStatusSuspended ClientOrganizationStatus = "suspended"
 )
 
-// Valid indicates whether the value is a known member of the ClientStatus enum.
-func (e ClientStatus) Valid() bool {
+// Valid indicates whether the value is a known member of the ClientOrganizationStatus enum.
+func (e ClientOrganizationStatus) Valid() bool {
 	switch e {
-	case ClientStatusActive:
+	case ClientOrganizationStatusActive:
 		return true
-	case ClientStatusSuspended:
+	case ClientOrganizationStatusSuspended:
 		return true
 	default:
 		return false
@@ -479,9 +479,68 @@ func (e ListAppsParamsSortOrder) Valid() bool {
 }
 
 // ErrorCode What kind of error it is. One code stands for one status.
+//
+// Example: invalid_request
 type ErrorCode string
 
-// ErrorDetails What the error is about. Only the properties that apply are present.
+// UUID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+//
+// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
+type UUID = openapi_types.UUID
+
+// CatalogApp A known app of the shared catalog. Of an app that a client made for itself most properties are `null`.
+//
+// Example: {"canonical_name":"Slack","categories":[{"id":"a7b8c9d0-e1f2-3456-abcd-789012345678","name":"Communication"}],"created_at":"2025-06-15T10:00:00.000Z","description":"A messaging and collaboration platform for teams","display_colour":"#4A154B","id":"a1b2c3d4-e5f6-7890-abcd-ef1234567890","logo":"https://cdn.example.com/logos/slack.png","type":"desktop","updated_at":"2026-02-10T09:15:00.000Z","vendor":{"id":"f6a7b8c9-d0e1-2345-fabc-678901234567","name":"Salesforce, Inc.","url":"https://www.salesforce.com"}}
+type CatalogApp struct {
+	// ID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+	//
+	//
+	// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
+	ID UUID `json:"id"`
+
+	// CanonicalName The name that the app is known by.
+	CanonicalName string `json:"canonical_name"`
+
+	// Description What the app is.
+	Description *string `json:"description"`
+
+	// DisplayColour The brand's colour, as `#` and six hexadecimal digits.
+	DisplayColour *string `json:"display_colour"`
+
+	// Logo URL of the logo.
+	Logo *string `json:"logo"`
+
+	// Type What kind of app it is, such as `desktop`, `browser` or `web`.
+	Type *string `json:"type"`
+
+	// Vendor Who makes the app, or `null`.
+	//
+	// Example: {"id":"f6a7b8c9-d0e1-2345-fabc-678901234567","name":"Salesforce, Inc.","url":"https://www.salesforce.com"}
+	Vendor *CatalogAppVendor `json:"vendor"`
+
+	// Categories What the app is for, by name.
+	Categories []CatalogCategory `json:"categories"`
+
+	// CreatedAt A system-managed timestamp: UTC with exactly three decimals.
+	//
+	// Example: 2026-02-24T15:00:00.000Z
+	CreatedAt Timestamp `json:"created_at"`
+
+	// UpdatedAt A system-managed timestamp: UTC with exactly three decimals.
+	//
+	// Example: 2026-02-24T15:00:00.000Z
+	UpdatedAt Timestamp `json:"updated_at"`
+}
+
+// TotalCount How many rows match the filters, on all pages.
+//
+// Example: 2
+type TotalCount = int64
+
+// ErrorDetails What the error is about. Only the properties that apply are present. An id names what was not found, under the
+// name of its path parameter; with 409, `app_id` is the app that the client has already.
+//
+// Example: {"field":"catalog_app","reason":"Managed through the Catalog Apps domain"}
 type ErrorDetails struct {
 	// Field The property or parameter that was refused, the first in document order.
 	Field *string `json:"field,omitempty"`
@@ -492,58 +551,111 @@ type ErrorDetails struct {
 	// Errors All refused fields in document order, when there are several. At most the first hundred.
 	Errors *[]FieldError `json:"errors,omitempty"`
 
-	// ClientID The client that was not found.
-	ClientID *UUID `json:"client_id,omitempty"`
-
-	// AppID The app that was not found, or that the client has already.
+	// AppID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+	//
+	//
+	// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
 	AppID *UUID `json:"app_id,omitempty"`
 
-	// CatalogAppID The catalog app that was not found.
+	// CatalogAppID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+	//
+	//
+	// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
 	CatalogAppID *UUID `json:"catalog_app_id,omitempty"`
 
-	// VendorID The vendor that was not found.
-	VendorID *UUID `json:"vendor_id,omitempty"`
-
-	// CategoryID The category that was not found.
+	// CategoryID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+	//
+	//
+	// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
 	CategoryID *UUID `json:"category_id,omitempty"`
+
+	// ClientID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+	//
+	//
+	// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
+	ClientID *UUID `json:"client_id,omitempty"`
+
+	// VendorID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+	//
+	//
+	// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
+	VendorID *UUID `json:"vendor_id,omitempty"`
 }
 
-// Actor Who made a change.
+// NextCursor The `cursor` of the next page, or `null` on the last page.
+//
+// Example: AAECAwQFBgc
+type NextCursor = string
+
+// Actor Who made a change: the token, by its id and its name.
+//
+// Example: {"id":"0d9c8b7a-6f5e-4d3c-8b2a-190817263544","name":"nightly sync"}
 type Actor struct {
-	// ID The token.
+	// ID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+	//
+	//
+	// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
 	ID UUID `json:"id"`
 
 	// Name The token's name.
 	Name string `json:"name"`
 }
 
-// App An app of one client organization.
+// CatalogAppVendor Who makes the app, or `null`.
+//
+// Example: {"id":"f6a7b8c9-d0e1-2345-fabc-678901234567","name":"Salesforce, Inc.","url":"https://www.salesforce.com"}
+type CatalogAppVendor = CatalogVendor
+
+// App An app of one client organization: the client's own fields, and the catalog data that it refers to. `updated_at`
+// moves with the client's fields, not with the catalog's.
+//
+// Example: {"catalog_app":{"canonical_name":"Slack","categories":[{"id":"a7b8c9d0-e1f2-3456-abcd-789012345678","name":"Communication"}],"created_at":"2025-06-15T10:00:00.000Z","description":"A messaging and collaboration platform for teams","display_colour":"#4A154B","id":"a1b2c3d4-e5f6-7890-abcd-ef1234567890","logo":"https://cdn.example.com/logos/slack.png","type":"desktop","updated_at":"2026-02-10T09:15:00.000Z","vendor":{"id":"f6a7b8c9-d0e1-2345-fabc-678901234567","name":"Salesforce, Inc.","url":"https://www.salesforce.com"}},"created_at":"2026-01-15T10:00:00.000Z","id":"f1a2b3c4-d5e6-7890-abcd-ef1234567890","is_approved":true,"is_favorite":true,"license_count":50,"updated_at":"2026-02-24T15:00:00.000Z"}
 type App struct {
-	// ID Immutable identifier
+	// ID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+	//
+	//
+	// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
 	ID UUID `json:"id"`
 
-	// CatalogApp Managed through the Catalog Apps domain
+	// CatalogApp A known app of the shared catalog. Of an app that a client made for itself most properties are `null`.
+	//
+	// Example: {"canonical_name":"Slack","categories":[{"id":"a7b8c9d0-e1f2-3456-abcd-789012345678","name":"Communication"}],"created_at":"2025-06-15T10:00:00.000Z","description":"A messaging and collaboration platform for teams","display_colour":"#4A154B","id":"a1b2c3d4-e5f6-7890-abcd-ef1234567890","logo":"https://cdn.example.com/logos/slack.png","type":"desktop","updated_at":"2026-02-10T09:15:00.000Z","vendor":{"id":"f6a7b8c9-d0e1-2345-fabc-678901234567","name":"Salesforce, Inc.","url":"https://www.salesforce.com"}}
 	CatalogApp CatalogApp `json:"catalog_app"`
 
 	// IsFavorite The client marked this app as a favorite.
+	//
+	// Example: true
 	IsFavorite bool `json:"is_favorite"`
 
 	// IsApproved The client approved this app.
+	//
+	// Example: true
 	IsApproved bool `json:"is_approved"`
 
 	// LicenseCount Tracked licenses. `null` when they are not tracked, which is not the same as 0.
+	//
+	// Example: 50
 	LicenseCount *int32 `json:"license_count"`
 
-	// CreatedAt System-managed timestamp
+	// CreatedAt A system-managed timestamp: UTC with exactly three decimals.
+	//
+	// Example: 2026-02-24T15:00:00.000Z
 	CreatedAt Timestamp `json:"created_at"`
 
-	// UpdatedAt System-managed timestamp
+	// UpdatedAt A system-managed timestamp: UTC with exactly three decimals.
+	//
+	// Example: 2026-02-24T15:00:00.000Z
 	UpdatedAt Timestamp `json:"updated_at"`
 }
 
 // AppChange One field of an app that somebody changed.
+//
+// Example: {"actor":{"id":"0d9c8b7a-6f5e-4d3c-8b2a-190817263544","name":"nightly sync"},"changed_at":"2026-02-24T15:00:00.000Z","field":"license_count","id":"5f0c8f3e-6f0a-5b1e-9d0a-2b7c4d5e6f70","new_value":50,"old_value":25,"request_id":"0f3c2b1a9d8e7f60"}
 type AppChange struct {
-	// ID Unique identifier for the change
+	// ID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+	//
+	//
+	// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
 	ID UUID `json:"id"`
 
 	// Field The field, or `app` when the app was added or removed.
@@ -555,40 +667,55 @@ type AppChange struct {
 	// NewValue The value after. For `app`, the id of the catalog app that was added.
 	NewValue *ChangeValue `json:"new_value"`
 
-	// Actor Who made a change.
+	// Actor Who made a change: the token, by its id and its name.
+	//
+	// Example: {"id":"0d9c8b7a-6f5e-4d3c-8b2a-190817263544","name":"nightly sync"}
 	Actor Actor `json:"actor"`
 
 	// RequestID The `X-Request-Id` of the request that made the change.
 	RequestID string `json:"request_id"`
 
-	// ChangedAt When the change was made.
+	// ChangedAt A system-managed timestamp: UTC with exactly three decimals.
+	//
+	// Example: 2026-02-24T15:00:00.000Z
 	ChangedAt Timestamp `json:"changed_at"`
 }
 
 // AppChangeField The field, or `app` when the app was added or removed.
 type AppChangeField string
 
-// AppChangeList One page of a list.
+// AppChangeList One page of an app's history.
+//
+// Example: {"data":[{"actor":{"id":"0d9c8b7a-6f5e-4d3c-8b2a-190817263544","name":"nightly sync"},"changed_at":"2026-02-24T15:00:00.000Z","field":"license_count","id":"5f0c8f3e-6f0a-5b1e-9d0a-2b7c4d5e6f70","new_value":50,"old_value":25,"request_id":"0f3c2b1a9d8e7f60"}],"next_cursor":"AAECAwQFBgc","total_count":2}
 type AppChangeList struct {
-	// Data The rows of this page, in order.
+	// Data The changes of this page, newest first.
 	Data []AppChange `json:"data"`
 
 	// TotalCount How many rows match the filters, on all pages.
-	TotalCount int64 `json:"total_count"`
+	//
+	// Example: 2
+	TotalCount TotalCount `json:"total_count"`
 
-	// NextCursor Where the next page begins, or `null` on the last page.
-	NextCursor *string `json:"next_cursor"`
+	// NextCursor The `cursor` of the next page, or `null` on the last page.
+	//
+	// Example: AAECAwQFBgc
+	NextCursor *NextCursor `json:"next_cursor"`
 }
 
-// AppCreate A catalog app to give to a client.
+// AppCreate A catalog app to give to a client, and what the client's own fields start with.
+//
+// Example: {"catalog_app_id":"a1b2c3d4-e5f6-7890-abcd-ef1234567890","is_approved":true,"license_count":50}
 type AppCreate struct {
-	// CatalogAppID Unique identifier for the catalog app
+	// CatalogAppID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+	//
+	//
+	// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
 	CatalogAppID UUID `json:"catalog_app_id"`
 
-	// IsFavorite Mark app as favorite (true) or unfavorite (false)
+	// IsFavorite Add the app as a favorite.
 	IsFavorite *bool `json:"is_favorite,omitempty"`
 
-	// IsApproved Mark app as approved (true) or unapproved (false)
+	// IsApproved Add the app as approved.
 	IsApproved *bool `json:"is_approved,omitempty"`
 
 	// LicenseCount Tracked license count, or null when licenses are not tracked.
@@ -596,21 +723,29 @@ type AppCreate struct {
 }
 
 // AppIDs The apps of a bulk operation.
+//
+// Example: {"app_ids":["f1a2b3c4-d5e6-7890-abcd-ef1234567890"]}
 type AppIDs struct {
 	// AppIds The apps of the client, in the order in which the result names them.
 	AppIds []UUID `json:"app_ids"`
 }
 
-// AppList One page of a list.
+// AppList One page of a client's apps.
+//
+// Example: {"data":[{"catalog_app":{"canonical_name":"Slack","categories":[{"id":"a7b8c9d0-e1f2-3456-abcd-789012345678","name":"Communication"}],"created_at":"2025-06-15T10:00:00.000Z","description":"A messaging and collaboration platform for teams","display_colour":"#4A154B","id":"a1b2c3d4-e5f6-7890-abcd-ef1234567890","logo":"https://cdn.example.com/logos/slack.png","type":"desktop","updated_at":"2026-02-10T09:15:00.000Z","vendor":{"id":"f6a7b8c9-d0e1-2345-fabc-678901234567","name":"Salesforce, Inc.","url":"https://www.salesforce.com"}},"created_at":"2026-01-15T10:00:00.000Z","id":"f1a2b3c4-d5e6-7890-abcd-ef1234567890","is_approved":true,"is_favorite":true,"license_count":50,"updated_at":"2026-02-24T15:00:00.000Z"}],"next_cursor":"AAECAwQFBgc","total_count":2}
 type AppList struct {
-	// Data The rows of this page, in order.
+	// Data The apps of this page, in order.
 	Data []App `json:"data"`
 
 	// TotalCount How many rows match the filters, on all pages.
-	TotalCount int64 `json:"total_count"`
+	//
+	// Example: 2
+	TotalCount TotalCount `json:"total_count"`
 
-	// NextCursor Where the next page begins, or `null` on the last page.
-	NextCursor *string `json:"next_cursor"`
+	// NextCursor The `cursor` of the next page, or `null` on the last page.
+	//
+	// Example: AAECAwQFBgc
+	NextCursor *NextCursor `json:"next_cursor"`
 }
 
 // AppPatch All fields are optional. Only include fields you want to change.
@@ -633,15 +768,22 @@ type AppPatch struct {
 type AppType = string
 
 // BulkFailure An app that a bulk operation could not change.
+//
+// Example: {"error":"App not found","id":"0b6f7a52-8d1c-4a3e-9f20-1c2d3e4f5a6b"}
 type BulkFailure struct {
-	// ID The app.
+	// ID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+	//
+	//
+	// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
 	ID UUID `json:"id"`
 
-	// Error Why not.
+	// Error Why not, in a few words for people.
 	Error string `json:"error"`
 }
 
-// BulkResult What became of each app.
+// BulkResult What became of the apps of a bulk operation.
+//
+// Example: {"failed":[],"succeeded":["f1a2b3c4-d5e6-7890-abcd-ef1234567890"]}
 type BulkResult struct {
 	// Succeeded The apps that are in the wanted state now.
 	Succeeded []UUID `json:"succeeded"`
@@ -650,40 +792,9 @@ type BulkResult struct {
 	Failed []BulkFailure `json:"failed"`
 }
 
-// CatalogApp A known app of the shared catalog.
-type CatalogApp struct {
-	// ID Unique identifier for the catalog app
-	ID UUID `json:"id"`
-
-	// CanonicalName The name that the app is known by.
-	CanonicalName string `json:"canonical_name"`
-
-	// Description What the app is, in a sentence.
-	Description *string `json:"description"`
-
-	// DisplayColour The brand's colour as `#RRGGBB`.
-	DisplayColour *string `json:"display_colour"`
-
-	// Logo URL of the logo.
-	Logo *string `json:"logo"`
-
-	// Type A short lower-case word such as `desktop`, `browser` or `web`.
-	Type *AppType `json:"type"`
-
-	// Vendor Who makes the app.
-	Vendor *CatalogVendor `json:"vendor"`
-
-	// Categories What the app is for, by name.
-	Categories []CatalogCategory `json:"categories"`
-
-	// CreatedAt When the app came into the catalog.
-	CreatedAt Timestamp `json:"created_at"`
-
-	// UpdatedAt When the catalog app changed last.
-	UpdatedAt Timestamp `json:"updated_at"`
-}
-
-// CatalogAppCreate A new app of the catalog.
+// CatalogAppCreate A new app of the catalog. What is left out is `null`, or no categories.
+//
+// Example: {"canonical_name":"Slack","category_ids":["a7b8c9d0-e1f2-3456-abcd-789012345678"],"type":"desktop","vendor_id":"f6a7b8c9-d0e1-2345-fabc-678901234567"}
 type CatalogAppCreate struct {
 	// CanonicalName The name that the app is known by. Unique without regard to case.
 	CanonicalName string `json:"canonical_name"`
@@ -691,61 +802,74 @@ type CatalogAppCreate struct {
 	// Description What the app is, in a sentence.
 	Description nullable.Nullable[string] `json:"description,omitempty"`
 
-	// DisplayColour The brand's colour.
+	// DisplayColour The brand's colour as `#RRGGBB`.
 	DisplayColour nullable.Nullable[string] `json:"display_colour,omitempty"`
 
-	// Logo URL of the logo.
+	// Logo URL of the app's logo.
 	Logo nullable.Nullable[string] `json:"logo,omitempty"`
 
-	// Type A short lower-case word such as `desktop`, `browser` or `web`.
+	// Type What kind of app it is, in a short lower-case word.
 	Type nullable.Nullable[string] `json:"type,omitempty"`
 
-	// VendorID Who makes the app.
+	// VendorID The vendor who makes the app.
 	VendorID nullable.Nullable[UUID] `json:"vendor_id,omitempty"`
 
-	// CategoryIds What the app is for, as a whole set. An id given twice counts once.
+	// CategoryIds The categories of the app. An id given twice counts once.
 	CategoryIds *[]UUID `json:"category_ids,omitempty"`
 }
 
-// CatalogAppList One page of a list.
+// CatalogAppList One page of the catalog's apps.
+//
+// Example: {"data":[{"canonical_name":"Slack","categories":[{"id":"a7b8c9d0-e1f2-3456-abcd-789012345678","name":"Communication"}],"created_at":"2025-06-15T10:00:00.000Z","description":"A messaging and collaboration platform for teams","display_colour":"#4A154B","id":"a1b2c3d4-e5f6-7890-abcd-ef1234567890","logo":"https://cdn.example.com/logos/slack.png","type":"desktop","updated_at":"2026-02-10T09:15:00.000Z","vendor":{"id":"f6a7b8c9-d0e1-2345-fabc-678901234567","name":"Salesforce, Inc.","url":"https://www.salesforce.com"}}],"next_cursor":"AAECAwQFBgc","total_count":41}
 type CatalogAppList struct {
-	// Data The rows of this page, in order.
+	// Data The catalog apps of this page, in order.
 	Data []CatalogApp `json:"data"`
 
 	// TotalCount How many rows match the filters, on all pages.
-	TotalCount int64 `json:"total_count"`
+	//
+	// Example: 2
+	TotalCount TotalCount `json:"total_count"`
 
-	// NextCursor Where the next page begins, or `null` on the last page.
-	NextCursor *string `json:"next_cursor"`
+	// NextCursor The `cursor` of the next page, or `null` on the last page.
+	//
+	// Example: AAECAwQFBgc
+	NextCursor *NextCursor `json:"next_cursor"`
 }
 
-// CatalogAppPatch All fields are optional. Only include fields you want to change.
+// CatalogAppPatch The fields of a catalog app to change. All are optional.
+//
+// Example: {"description":"A messaging and collaboration platform for teams","display_colour":"#4A154B"}
 type CatalogAppPatch struct {
-	// CanonicalName The name that the app is known by. Unique without regard to case.
+	// CanonicalName Another name for the app to be known by. Unique without regard to case.
 	CanonicalName *string `json:"canonical_name,omitempty"`
 
-	// Description What the app is, in a sentence.
+	// Description What the app is, in a sentence. Set to null to clear.
 	Description nullable.Nullable[string] `json:"description,omitempty"`
 
-	// DisplayColour The brand's colour.
+	// DisplayColour The brand's colour as `#RRGGBB`. Set to null to clear.
 	DisplayColour nullable.Nullable[string] `json:"display_colour,omitempty"`
 
-	// Logo URL of the logo.
+	// Logo URL of the app's logo. Set to null to clear.
 	Logo nullable.Nullable[string] `json:"logo,omitempty"`
 
-	// Type A short lower-case word such as `desktop`, `browser` or `web`.
+	// Type What kind of app it is, in a short lower-case word. Set to null to clear.
 	Type nullable.Nullable[string] `json:"type,omitempty"`
 
-	// VendorID Who makes the app.
+	// VendorID The vendor who makes the app. Set to null to clear.
 	VendorID nullable.Nullable[UUID] `json:"vendor_id,omitempty"`
 
-	// CategoryIds What the app is for, as a whole set. An id given twice counts once.
+	// CategoryIds The categories of the app, as a whole set. An id given twice counts once.
 	CategoryIds *[]UUID `json:"category_ids,omitempty"`
 }
 
-// CatalogCategory What an app is for.
+// CatalogCategory A category of the catalog.
+//
+// Example: {"id":"a7b8c9d0-e1f2-3456-abcd-789012345678","name":"Communication"}
 type CatalogCategory struct {
-	// ID Unique identifier for the category
+	// ID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+	//
+	//
+	// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
 	ID UUID `json:"id"`
 
 	// Name The category's name.
@@ -753,54 +877,73 @@ type CatalogCategory struct {
 }
 
 // CatalogCategoryCreate A new category.
+//
+// Example: {"name":"Communication"}
 type CatalogCategoryCreate struct {
 	// Name The category's name. Unique without regard to case.
 	Name string `json:"name"`
 }
 
-// CatalogCategoryList One page of a list.
+// CatalogCategoryList One page of the catalog's categories.
+//
+// Example: {"data":[{"id":"a7b8c9d0-e1f2-3456-abcd-789012345678","name":"Communication"}],"next_cursor":"AAECAwQFBgc","total_count":12}
 type CatalogCategoryList struct {
-	// Data The rows of this page, in order.
+	// Data The categories of this page, in order.
 	Data []CatalogCategory `json:"data"`
 
 	// TotalCount How many rows match the filters, on all pages.
-	TotalCount int64 `json:"total_count"`
+	//
+	// Example: 2
+	TotalCount TotalCount `json:"total_count"`
 
-	// NextCursor Where the next page begins, or `null` on the last page.
-	NextCursor *string `json:"next_cursor"`
+	// NextCursor The `cursor` of the next page, or `null` on the last page.
+	//
+	// Example: AAECAwQFBgc
+	NextCursor *NextCursor `json:"next_cursor"`
 }
 
-// CatalogCategoryPatch All fields are optional. Only include fields you want to change.
+// CatalogCategoryPatch The fields of a category to change. All are optional.
+//
+// Example: {"name":"Messaging"}
 type CatalogCategoryPatch struct {
-	// Name The category's name. Unique without regard to case.
+	// Name The category's new name. Unique without regard to case.
 	Name *string `json:"name,omitempty"`
 }
 
-// CatalogSummary How much the catalog holds.
+// CatalogSummary The size of the catalog.
+//
+// Example: {"apps":41,"categories":12,"vendors":30}
 type CatalogSummary struct {
-	// Apps Catalog apps.
+	// Apps How many apps the catalog has.
 	Apps int32 `json:"apps"`
 
-	// Vendors Vendors.
+	// Vendors How many vendors the catalog has.
 	Vendors int32 `json:"vendors"`
 
-	// Categories Categories.
+	// Categories How many categories the catalog has.
 	Categories int32 `json:"categories"`
 }
 
-// CatalogVendor Who makes an app.
+// CatalogVendor A vendor of the catalog.
+//
+// Example: {"id":"f6a7b8c9-d0e1-2345-fabc-678901234567","name":"Salesforce, Inc.","url":"https://www.salesforce.com"}
 type CatalogVendor struct {
-	// ID Unique identifier for the vendor
+	// ID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+	//
+	//
+	// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
 	ID UUID `json:"id"`
 
 	// Name The vendor's name.
 	Name string `json:"name"`
 
-	// URL The vendor's website.
+	// URL The vendor's website, or `null`.
 	URL *string `json:"url"`
 }
 
 // CatalogVendorCreate A new vendor.
+//
+// Example: {"name":"Salesforce, Inc.","url":"https://www.salesforce.com"}
 type CatalogVendorCreate struct {
 	// Name The vendor's name. Unique without regard to case.
 	Name string `json:"name"`
@@ -809,99 +952,141 @@ type CatalogVendorCreate struct {
 	URL nullable.Nullable[string] `json:"url,omitempty"`
 }
 
-// CatalogVendorList One page of a list.
+// CatalogVendorList One page of the catalog's vendors.
+//
+// Example: {"data":[{"id":"f6a7b8c9-d0e1-2345-fabc-678901234567","name":"Salesforce, Inc.","url":"https://www.salesforce.com"}],"next_cursor":"AAECAwQFBgc","total_count":30}
 type CatalogVendorList struct {
-	// Data The rows of this page, in order.
+	// Data The vendors of this page, in order.
 	Data []CatalogVendor `json:"data"`
 
 	// TotalCount How many rows match the filters, on all pages.
-	TotalCount int64 `json:"total_count"`
+	//
+	// Example: 2
+	TotalCount TotalCount `json:"total_count"`
 
-	// NextCursor Where the next page begins, or `null` on the last page.
-	NextCursor *string `json:"next_cursor"`
+	// NextCursor The `cursor` of the next page, or `null` on the last page.
+	//
+	// Example: AAECAwQFBgc
+	NextCursor *NextCursor `json:"next_cursor"`
 }
 
-// CatalogVendorPatch All fields are optional. Only include fields you want to change.
+// CatalogVendorPatch The fields of a vendor to change. All are optional.
+//
+// Example: {"name":"Salesforce","url":"https://www.salesforce.com"}
 type CatalogVendorPatch struct {
-	// Name The vendor's name. Unique without regard to case.
+	// Name The vendor's new name. Unique without regard to case.
 	Name *string `json:"name,omitempty"`
 
-	// URL The vendor's website.
+	// URL The vendor's website. Set to null to clear.
 	URL nullable.Nullable[string] `json:"url,omitempty"`
 }
 
-// ChangeValue A boolean, an integer or an id, as the field has it.
+// ChangeValue A boolean, an integer or an id, as the field has it, or null.
+//
+// Example: 50
 type ChangeValue = json.RawMessage
 
-// Client A client organization.
-type Client struct {
-	// ID Unique identifier for the client organization
+// ClientCreate A new client.
+//
+// Example: {"name":"Contoso Ltd."}
+type ClientCreate struct {
+	// Name The new client's name.
+	Name string `json:"name"`
+}
+
+// ClientList One page of clients.
+//
+// Example: {"data":[{"created_at":"2026-01-15T10:00:00.000Z","id":"aa7cf840-9ca9-46a3-9778-9015d6580d50","name":"Contoso Ltd.","status":"active","updated_at":"2026-01-15T10:00:00.000Z"}],"next_cursor":"AAECAwQFBgc","total_count":3}
+type ClientList struct {
+	// Data The clients of this page, in order.
+	Data []ClientOrganization `json:"data"`
+
+	// TotalCount How many rows match the filters, on all pages.
+	//
+	// Example: 2
+	TotalCount TotalCount `json:"total_count"`
+
+	// NextCursor The `cursor` of the next page, or `null` on the last page.
+	//
+	// Example: AAECAwQFBgc
+	NextCursor *NextCursor `json:"next_cursor"`
+}
+
+// ClientOrganization A client organization.
+//
+// Example: {"created_at":"2026-01-15T10:00:00.000Z","id":"aa7cf840-9ca9-46a3-9778-9015d6580d50","name":"Contoso Ltd.","status":"active","updated_at":"2026-01-15T10:00:00.000Z"}
+type ClientOrganization struct {
+	// ID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+	//
+	//
+	// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
 	ID UUID `json:"id"`
 
-	// Name The client's name.
+	// Name The client's name. It need not be unique.
 	Name string `json:"name"`
 
 	// Status Whether the provider serves the client at present.
-	Status ClientStatus `json:"status"`
+	Status ClientOrganizationStatus `json:"status"`
 
-	// CreatedAt System-managed timestamp
+	// CreatedAt A system-managed timestamp: UTC with exactly three decimals.
+	//
+	// Example: 2026-02-24T15:00:00.000Z
 	CreatedAt Timestamp `json:"created_at"`
 
-	// UpdatedAt System-managed timestamp
+	// UpdatedAt A system-managed timestamp: UTC with exactly three decimals.
+	//
+	// Example: 2026-02-24T15:00:00.000Z
 	UpdatedAt Timestamp `json:"updated_at"`
 }
 
-// ClientStatus Whether the provider serves the client at present.
-type ClientStatus string
+// ClientOrganizationStatus Whether the provider serves the client at present.
+type ClientOrganizationStatus string
 
-// ClientCreate A new client.
-type ClientCreate struct {
-	// Name The client's name.
-	Name string `json:"name"`
-}
-
-// ClientList One page of a list.
-type ClientList struct {
-	// Data The rows of this page, in order.
-	Data []Client `json:"data"`
-
-	// TotalCount How many rows match the filters, on all pages.
-	TotalCount int64 `json:"total_count"`
-
-	// NextCursor Where the next page begins, or `null` on the last page.
-	NextCursor *string `json:"next_cursor"`
-}
-
-// ClientPatch All fields are optional. Only include fields you want to change.
+// ClientPatch The fields of a client to change. All are optional.
+//
+// Example: {"name":"Contoso Group"}
 type ClientPatch struct {
-	// Name The client's name.
+	// Name The client's new name.
 	Name *string `json:"name,omitempty"`
 }
 
 // DesktopAlias A name under which a desktop program is installed.
+//
+// Example: {"alias":"slack.exe","id":"3c9e1f50-7a64-4f0e-8a54-6a1c3d2b4e5f"}
 type DesktopAlias struct {
-	// ID Unique identifier
+	// ID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+	//
+	//
+	// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
 	ID UUID `json:"id"`
 
-	// Alias The text.
+	// Alias The alias's text.
 	Alias string `json:"alias"`
 }
 
-// DesktopAliasList One page of a list.
+// DesktopAliasList One page of an app's desktop aliases.
+//
+// Example: {"data":[{"alias":"slack.exe","id":"3c9e1f50-7a64-4f0e-8a54-6a1c3d2b4e5f"}],"next_cursor":"AAECAwQFBgc","total_count":2}
 type DesktopAliasList struct {
-	// Data The rows of this page, in order.
+	// Data The desktop aliases of this page, in order.
 	Data []DesktopAlias `json:"data"`
 
 	// TotalCount How many rows match the filters, on all pages.
-	TotalCount int64 `json:"total_count"`
+	//
+	// Example: 2
+	TotalCount TotalCount `json:"total_count"`
 
-	// NextCursor Where the next page begins, or `null` on the last page.
-	NextCursor *string `json:"next_cursor"`
+	// NextCursor The `cursor` of the next page, or `null` on the last page.
+	//
+	// Example: AAECAwQFBgc
+	NextCursor *NextCursor `json:"next_cursor"`
 }
 
-// DesktopAliasesReplace The desktop aliases that an app shall have.
+// DesktopAliasesReplace The desktop aliases that an app shall have, as a whole set.
+//
+// Example: {"aliases":["slack.exe"]}
 type DesktopAliasesReplace struct {
-	// Aliases The whole set.
+	// Aliases The texts of the desktop aliases. One given twice counts once.
 	Aliases []string `json:"aliases"`
 }
 
@@ -911,24 +1096,38 @@ type DesktopAliasesReplace struct {
 type EntityTags = string
 
 // Error The body of every response that is neither 2xx nor 304.
+//
+// Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
 type Error struct {
 	// Error What went wrong, for programs (`code`, `details`) and for people (`message`).
+	//
+	// Example: {"code":"invalid_request","message":"is_favorite must be a boolean value"}
 	Error ErrorBody `json:"error"`
 }
 
 // ErrorBody What went wrong, for programs (`code`, `details`) and for people (`message`).
+//
+// Example: {"code":"invalid_request","message":"is_favorite must be a boolean value"}
 type ErrorBody struct {
 	// Code What kind of error it is. One code stands for one status.
+	//
+	// Example: invalid_request
 	Code ErrorCode `json:"code"`
 
 	// Message One sentence for people. Do not parse it.
 	Message string `json:"message"`
 
-	// Details What the error is about. Only the properties that apply are present.
+	// Details What the error is about. Only the properties that apply are present. An id names what was not found, under the
+	// name of its path parameter; with 409, `app_id` is the app that the client has already.
+	//
+	//
+	// Example: {"field":"catalog_app","reason":"Managed through the Catalog Apps domain"}
 	Details *ErrorDetails `json:"details,omitempty"`
 }
 
 // FieldError One refused field of the request body.
+//
+// Example: {"field":"is_favorite","message":"is_favorite must be a boolean value","pointer":"/is_favorite"}
 type FieldError struct {
 	// Field The property's name.
 	Field string `json:"field"`
@@ -936,68 +1135,76 @@ type FieldError struct {
 	// Pointer Where it stands in the body (RFC 6901).
 	Pointer string `json:"pointer"`
 
-	// Message One sentence for people.
+	// Message What is wrong with it, in a sentence for people.
 	Message string `json:"message"`
 }
 
-// Timestamp UTC with exactly three decimals.
+// Timestamp A system-managed timestamp: UTC with exactly three decimals.
 //
 // Example: 2026-02-24T15:00:00.000Z
 type Timestamp = string
 
-// UUID 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
-//
-// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
-type UUID = openapi_types.UUID
-
 // URLPattern A pattern of URLs by which an app is recognized.
+//
+// Example: {"id":"3c9e1f50-7a64-4f0e-8a54-6a1c3d2b4e5f","pattern":"https://*.slack.com/*"}
 type URLPattern struct {
-	// ID Unique identifier
+	// ID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+	//
+	//
+	// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
 	ID UUID `json:"id"`
 
-	// Pattern The text.
+	// Pattern The pattern's text.
 	Pattern string `json:"pattern"`
 }
 
-// URLPatternList One page of a list.
+// URLPatternList One page of an app's URL patterns.
+//
+// Example: {"data":[{"id":"3c9e1f50-7a64-4f0e-8a54-6a1c3d2b4e5f","pattern":"https://*.slack.com/*"}],"next_cursor":"AAECAwQFBgc","total_count":2}
 type URLPatternList struct {
-	// Data The rows of this page, in order.
+	// Data The URL patterns of this page, in order.
 	Data []URLPattern `json:"data"`
 
 	// TotalCount How many rows match the filters, on all pages.
-	TotalCount int64 `json:"total_count"`
+	//
+	// Example: 2
+	TotalCount TotalCount `json:"total_count"`
 
-	// NextCursor Where the next page begins, or `null` on the last page.
-	NextCursor *string `json:"next_cursor"`
+	// NextCursor The `cursor` of the next page, or `null` on the last page.
+	//
+	// Example: AAECAwQFBgc
+	NextCursor *NextCursor `json:"next_cursor"`
 }
 
-// URLPatternsReplace The URL patterns that an app shall have.
+// URLPatternsReplace The URL patterns that an app shall have, as a whole set.
+//
+// Example: {"patterns":["https://*.slack.com/*"]}
 type URLPatternsReplace struct {
-	// Patterns The whole set.
+	// Patterns The texts of the URL patterns. One given twice counts once.
 	Patterns []string `json:"patterns"`
 }
 
-// AppID 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+// AppID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
 //
 // Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
 type AppID = UUID
 
-// CatalogAppID 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+// CatalogAppID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
 //
 // Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
 type CatalogAppID = UUID
 
-// CategoryFilter 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+// CategoryFilter A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
 //
 // Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
 type CategoryFilter = UUID
 
-// CategoryID 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+// CategoryID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
 //
 // Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
 type CategoryID = UUID
 
-// ClientID 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+// ClientID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
 //
 // Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
 type ClientID = UUID
@@ -1050,92 +1257,220 @@ type SortOrder string
 // Example: desktop
 type TypeFilter = AppType
 
-// VendorFilter 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+// VendorFilter A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
 //
 // Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
 type VendorFilter = UUID
 
-// VendorID 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+// VendorID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
 //
 // Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
 type VendorID = UUID
 
 // AppConflict The body of every response that is neither 2xx nor 304.
+//
+// Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
 type AppConflict = Error
 
-// AppCreated An app of one client organization.
+// AppCreated An app of one client organization: the client's own fields, and the catalog data that it refers to. `updated_at`
+// moves with the client's fields, not with the catalog's.
+//
+// Example: {"catalog_app":{"canonical_name":"Slack","categories":[{"id":"a7b8c9d0-e1f2-3456-abcd-789012345678","name":"Communication"}],"created_at":"2025-06-15T10:00:00.000Z","description":"A messaging and collaboration platform for teams","display_colour":"#4A154B","id":"a1b2c3d4-e5f6-7890-abcd-ef1234567890","logo":"https://cdn.example.com/logos/slack.png","type":"desktop","updated_at":"2026-02-10T09:15:00.000Z","vendor":{"id":"f6a7b8c9-d0e1-2345-fabc-678901234567","name":"Salesforce, Inc.","url":"https://www.salesforce.com"}},"created_at":"2026-01-15T10:00:00.000Z","id":"f1a2b3c4-d5e6-7890-abcd-ef1234567890","is_approved":true,"is_favorite":true,"license_count":50,"updated_at":"2026-02-24T15:00:00.000Z"}
 type AppCreated = App
 
 // AppNotFound The body of every response that is neither 2xx nor 304.
+//
+// Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
 type AppNotFound = Error
 
-// CatalogAppCreated A known app of the shared catalog.
+// CatalogAppConflict The body of every response that is neither 2xx nor 304.
+//
+// Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
+type CatalogAppConflict = Error
+
+// CatalogAppCreated A known app of the shared catalog. Of an app that a client made for itself most properties are `null`.
+//
+// Example: {"canonical_name":"Slack","categories":[{"id":"a7b8c9d0-e1f2-3456-abcd-789012345678","name":"Communication"}],"created_at":"2025-06-15T10:00:00.000Z","description":"A messaging and collaboration platform for teams","display_colour":"#4A154B","id":"a1b2c3d4-e5f6-7890-abcd-ef1234567890","logo":"https://cdn.example.com/logos/slack.png","type":"desktop","updated_at":"2026-02-10T09:15:00.000Z","vendor":{"id":"f6a7b8c9-d0e1-2345-fabc-678901234567","name":"Salesforce, Inc.","url":"https://www.salesforce.com"}}
 type CatalogAppCreated = CatalogApp
 
 // CatalogAppNotFound The body of every response that is neither 2xx nor 304.
+//
+// Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
 type CatalogAppNotFound = Error
 
-// CatalogCategoryCreated What an app is for.
+// CatalogCategoryCreated A category of the catalog.
+//
+// Example: {"id":"a7b8c9d0-e1f2-3456-abcd-789012345678","name":"Communication"}
 type CatalogCategoryCreated = CatalogCategory
 
-// CatalogVendorCreated Who makes an app.
+// CatalogVendorCreated A vendor of the catalog.
+//
+// Example: {"id":"f6a7b8c9-d0e1-2345-fabc-678901234567","name":"Salesforce, Inc.","url":"https://www.salesforce.com"}
 type CatalogVendorCreated = CatalogVendor
 
 // CategoryNotFound The body of every response that is neither 2xx nor 304.
+//
+// Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
 type CategoryNotFound = Error
 
+// Client A client organization.
+//
+// Example: {"created_at":"2026-01-15T10:00:00.000Z","id":"aa7cf840-9ca9-46a3-9778-9015d6580d50","name":"Contoso Ltd.","status":"active","updated_at":"2026-01-15T10:00:00.000Z"}
+type Client = ClientOrganization
+
 // ClientCreated A client organization.
-type ClientCreated = Client
+//
+// Example: {"created_at":"2026-01-15T10:00:00.000Z","id":"aa7cf840-9ca9-46a3-9778-9015d6580d50","name":"Contoso Ltd.","status":"active","updated_at":"2026-01-15T10:00:00.000Z"}
+type ClientCreated = ClientOrganization
 
 // ClientNotFound The body of every response that is neither 2xx nor 304.
+//
+// Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
 type ClientNotFound = Error
 
+// DeprecatedBulkResult What became of the apps of a bulk operation.
+//
+// Example: {"failed":[],"succeeded":["f1a2b3c4-d5e6-7890-abcd-ef1234567890"]}
+type DeprecatedBulkResult = BulkResult
+
+// DeprecatedForbidden The body of every response that is neither 2xx nor 304.
+//
+// Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
+type DeprecatedForbidden = Error
+
+// DeprecatedInternalError The body of every response that is neither 2xx nor 304.
+//
+// Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
+type DeprecatedInternalError = Error
+
+// DeprecatedInvalid The body of every response that is neither 2xx nor 304.
+//
+// Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
+type DeprecatedInvalid = Error
+
+// DeprecatedNotAcceptable The body of every response that is neither 2xx nor 304.
+//
+// Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
+type DeprecatedNotAcceptable = Error
+
+// DeprecatedNotFound The body of every response that is neither 2xx nor 304.
+//
+// Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
+type DeprecatedNotFound = Error
+
+// DeprecatedPayloadTooLarge The body of every response that is neither 2xx nor 304.
+//
+// Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
+type DeprecatedPayloadTooLarge = Error
+
+// DeprecatedUnauthorized The body of every response that is neither 2xx nor 304.
+//
+// Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
+type DeprecatedUnauthorized = Error
+
+// DeprecatedUnavailable The body of every response that is neither 2xx nor 304.
+//
+// Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
+type DeprecatedUnavailable = Error
+
+// DeprecatedUnsupportedMediaType The body of every response that is neither 2xx nor 304.
+//
+// Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
+type DeprecatedUnsupportedMediaType = Error
+
 // Forbidden The body of every response that is neither 2xx nor 304.
+//
+// Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
 type Forbidden = Error
 
 // InUse The body of every response that is neither 2xx nor 304.
+//
+// Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
 type InUse = Error
 
 // InternalError The body of every response that is neither 2xx nor 304.
+//
+// Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
 type InternalError = Error
 
+// InvalidApp The body of every response that is neither 2xx nor 304.
+//
+// Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
+type InvalidApp = Error
+
+// InvalidAppIDs The body of every response that is neither 2xx nor 304.
+//
+// Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
+type InvalidAppIDs = Error
+
 // InvalidBody The body of every response that is neither 2xx nor 304.
+//
+// Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
 type InvalidBody = Error
 
+// InvalidListParameter The body of every response that is neither 2xx nor 304.
+//
+// Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
+type InvalidListParameter = Error
+
 // InvalidParameter The body of every response that is neither 2xx nor 304.
+//
+// Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
 type InvalidParameter = Error
 
 // InvalidPatch The body of every response that is neither 2xx nor 304.
+//
+// Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
 type InvalidPatch = Error
 
 // MethodNotAllowed The body of every response that is neither 2xx nor 304.
+//
+// Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
 type MethodNotAllowed = Error
 
 // NameConflict The body of every response that is neither 2xx nor 304.
+//
+// Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
 type NameConflict = Error
 
 // NotAcceptable The body of every response that is neither 2xx nor 304.
+//
+// Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
 type NotAcceptable = Error
 
 // PayloadTooLarge The body of every response that is neither 2xx nor 304.
+//
+// Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
 type PayloadTooLarge = Error
 
 // PreconditionFailed The body of every response that is neither 2xx nor 304.
+//
+// Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
 type PreconditionFailed = Error
 
 // Unauthorized The body of every response that is neither 2xx nor 304.
+//
+// Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
 type Unauthorized = Error
 
 // Unavailable The body of every response that is neither 2xx nor 304.
+//
+// Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
 type Unavailable = Error
 
 // UnsupportedMediaType The body of every response that is neither 2xx nor 304.
+//
+// Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
 type UnsupportedMediaType = Error
 
 // UnsupportedPatchType The body of every response that is neither 2xx nor 304.
+//
+// Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
 type UnsupportedPatchType = Error
 
 // VendorNotFound The body of every response that is neither 2xx nor 304.
+//
+// Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
 type VendorNotFound = Error
 
 // ListCatalogAppsParams defines parameters for ListCatalogApps.
@@ -1152,7 +1487,7 @@ type ListCatalogAppsParams struct {
 	// Type Only apps of this type.
 	Type *TypeFilter `form:"type,omitempty" json:"type,omitempty"`
 
-	// SortBy What to sort by. The id decides between equals.
+	// SortBy Sort apps by name or by a time. The id decides between equals.
 	SortBy *ListCatalogAppsParamsSortBy `form:"sort_by,omitempty" json:"sort_by,omitempty"`
 
 	// SortOrder Ascending or descending.
@@ -1202,7 +1537,7 @@ type ListDesktopAliasesParams struct {
 	// Q A literal part of the name, without regard to case: `%`, `_` and `\` mean themselves.
 	Q *Query `form:"q,omitempty" json:"q,omitempty"`
 
-	// SortBy What to sort by. The id decides between equals.
+	// SortBy Sort by the alias or by time. The id decides between equals.
 	SortBy *ListDesktopAliasesParamsSortBy `form:"sort_by,omitempty" json:"sort_by,omitempty"`
 
 	// SortOrder Ascending or descending.
@@ -1226,7 +1561,7 @@ type ListURLPatternsParams struct {
 	// Q A literal part of the name, without regard to case: `%`, `_` and `\` mean themselves.
 	Q *Query `form:"q,omitempty" json:"q,omitempty"`
 
-	// SortBy What to sort by. The id decides between equals.
+	// SortBy Sort by the pattern's text or by time. The id decides between equals.
 	SortBy *ListURLPatternsParamsSortBy `form:"sort_by,omitempty" json:"sort_by,omitempty"`
 
 	// SortOrder Ascending or descending.
@@ -1250,7 +1585,7 @@ type ListCatalogCategoriesParams struct {
 	// Q A literal part of the name, without regard to case: `%`, `_` and `\` mean themselves.
 	Q *Query `form:"q,omitempty" json:"q,omitempty"`
 
-	// SortBy What to sort by. The id decides between equals.
+	// SortBy Sort by name, which is unique.
 	SortBy *ListCatalogCategoriesParamsSortBy `form:"sort_by,omitempty" json:"sort_by,omitempty"`
 
 	// SortOrder Ascending or descending.
@@ -1281,7 +1616,7 @@ type ListCatalogVendorsParams struct {
 	// Q A literal part of the name, without regard to case: `%`, `_` and `\` mean themselves.
 	Q *Query `form:"q,omitempty" json:"q,omitempty"`
 
-	// SortBy What to sort by. The id decides between equals.
+	// SortBy Sort by name, which is unique.
 	SortBy *ListCatalogVendorsParamsSortBy `form:"sort_by,omitempty" json:"sort_by,omitempty"`
 
 	// SortOrder Ascending or descending.
@@ -1312,7 +1647,7 @@ type ListClientsParams struct {
 	// Q A literal part of the name, without regard to case: `%`, `_` and `\` mean themselves.
 	Q *Query `form:"q,omitempty" json:"q,omitempty"`
 
-	// SortBy What to sort by. The id decides between equals.
+	// SortBy Sort clients by name or by a time. The id decides between equals.
 	SortBy *ListClientsParamsSortBy `form:"sort_by,omitempty" json:"sort_by,omitempty"`
 
 	// SortOrder Ascending or descending.
@@ -1364,7 +1699,7 @@ type ListAppsParams struct {
 	// IsApproved Only apps that are approved, or only those that are not.
 	IsApproved *IsApprovedFilter `form:"is_approved,omitempty" json:"is_approved,omitempty"`
 
-	// SortBy What to sort by. The id decides between equals.
+	// SortBy Sort apps by name or by a time. The id decides between equals.
 	SortBy *ListAppsParamsSortBy `form:"sort_by,omitempty" json:"sort_by,omitempty"`
 
 	// SortOrder Ascending or descending.
@@ -2647,10 +2982,6 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 		Handler: si,
 	}
 
-	router.GET(options.BaseURL+"/clients", wrapper.ListClients, options.OperationMiddlewares["listClients"]...)
-	router.POST(options.BaseURL+"/clients", wrapper.CreateClient, options.OperationMiddlewares["createClient"]...)
-	router.GET(options.BaseURL+"/clients/:client_id", wrapper.GetClient, options.OperationMiddlewares["getClient"]...)
-	router.PATCH(options.BaseURL+"/clients/:client_id", wrapper.UpdateClient, options.OperationMiddlewares["updateClient"]...)
 	router.GET(options.BaseURL+"/clients/:client_id/apps", wrapper.ListApps, options.OperationMiddlewares["listApps"]...)
 	router.POST(options.BaseURL+"/clients/:client_id/apps", wrapper.AddApp, options.OperationMiddlewares["addApp"]...)
 	router.POST(options.BaseURL+"/clients/:client_id/apps/favorites", wrapper.AddFavorites, options.OperationMiddlewares["addFavorites"]...)
@@ -2678,6 +3009,10 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/catalog-categories", wrapper.ListCatalogCategories, options.OperationMiddlewares["listCatalogCategories"]...)
 	router.POST(options.BaseURL+"/catalog-categories", wrapper.CreateCatalogCategory, options.OperationMiddlewares["createCatalogCategory"]...)
 	router.PATCH(options.BaseURL+"/catalog-categories/:category_id", wrapper.UpdateCatalogCategory, options.OperationMiddlewares["updateCatalogCategory"]...)
+	router.GET(options.BaseURL+"/clients", wrapper.ListClients, options.OperationMiddlewares["listClients"]...)
+	router.POST(options.BaseURL+"/clients", wrapper.CreateClient, options.OperationMiddlewares["createClient"]...)
+	router.GET(options.BaseURL+"/clients/:client_id", wrapper.GetClient, options.OperationMiddlewares["getClient"]...)
+	router.PATCH(options.BaseURL+"/clients/:client_id", wrapper.UpdateClient, options.OperationMiddlewares["updateClient"]...)
 
 }
 
@@ -2757,6 +3092,15 @@ type CatalogAppJSONResponse struct {
 	Body CatalogApp
 
 	Headers CatalogAppResponseHeaders
+}
+
+type CatalogAppConflictResponseHeaders struct {
+	XRequestID string
+}
+type CatalogAppConflictJSONResponse struct {
+	Body Error
+
+	Headers CatalogAppConflictResponseHeaders
 }
 
 type CatalogAppCreatedResponseHeaders struct {
@@ -2875,7 +3219,7 @@ type ClientResponseHeaders struct {
 	XRequestID string
 }
 type ClientJSONResponse struct {
-	Body Client
+	Body ClientOrganization
 
 	Headers ClientResponseHeaders
 }
@@ -2886,7 +3230,7 @@ type ClientCreatedResponseHeaders struct {
 	XRequestID string
 }
 type ClientCreatedJSONResponse struct {
-	Body Client
+	Body ClientOrganization
 
 	Headers ClientCreatedResponseHeaders
 }
@@ -2908,6 +3252,118 @@ type ClientNotFoundJSONResponse struct {
 	Body Error
 
 	Headers ClientNotFoundResponseHeaders
+}
+
+type DeprecatedBulkResultResponseHeaders struct {
+	Deprecation string
+	Sunset      string
+	XRequestID  string
+}
+type DeprecatedBulkResultJSONResponse struct {
+	Body BulkResult
+
+	Headers DeprecatedBulkResultResponseHeaders
+}
+
+type DeprecatedForbiddenResponseHeaders struct {
+	Deprecation string
+	Sunset      string
+	XRequestID  string
+}
+type DeprecatedForbiddenJSONResponse struct {
+	Body Error
+
+	Headers DeprecatedForbiddenResponseHeaders
+}
+
+type DeprecatedInternalErrorResponseHeaders struct {
+	Deprecation string
+	Sunset      string
+	XRequestID  string
+}
+type DeprecatedInternalErrorJSONResponse struct {
+	Body Error
+
+	Headers DeprecatedInternalErrorResponseHeaders
+}
+
+type DeprecatedInvalidResponseHeaders struct {
+	Deprecation string
+	Sunset      string
+	XRequestID  string
+}
+type DeprecatedInvalidJSONResponse struct {
+	Body Error
+
+	Headers DeprecatedInvalidResponseHeaders
+}
+
+type DeprecatedNotAcceptableResponseHeaders struct {
+	Deprecation string
+	Sunset      string
+	XRequestID  string
+}
+type DeprecatedNotAcceptableJSONResponse struct {
+	Body Error
+
+	Headers DeprecatedNotAcceptableResponseHeaders
+}
+
+type DeprecatedNotFoundResponseHeaders struct {
+	Deprecation string
+	Sunset      string
+	XRequestID  string
+}
+type DeprecatedNotFoundJSONResponse struct {
+	Body Error
+
+	Headers DeprecatedNotFoundResponseHeaders
+}
+
+type DeprecatedPayloadTooLargeResponseHeaders struct {
+	Deprecation string
+	Sunset      string
+	XRequestID  string
+}
+type DeprecatedPayloadTooLargeJSONResponse struct {
+	Body Error
+
+	Headers DeprecatedPayloadTooLargeResponseHeaders
+}
+
+type DeprecatedUnauthorizedResponseHeaders struct {
+	Deprecation     string
+	Sunset          string
+	WWWAuthenticate string
+	XRequestID      string
+}
+type DeprecatedUnauthorizedJSONResponse struct {
+	Body Error
+
+	Headers DeprecatedUnauthorizedResponseHeaders
+}
+
+type DeprecatedUnavailableResponseHeaders struct {
+	Deprecation string
+	RetryAfter  int32
+	Sunset      string
+	XRequestID  string
+}
+type DeprecatedUnavailableJSONResponse struct {
+	Body Error
+
+	Headers DeprecatedUnavailableResponseHeaders
+}
+
+type DeprecatedUnsupportedMediaTypeResponseHeaders struct {
+	Deprecation string
+	Sunset      string
+	XRequestID  string
+}
+type DeprecatedUnsupportedMediaTypeJSONResponse struct {
+	Body Error
+
+	Headers DeprecatedUnsupportedMediaTypeResponseHeaders
 }
 
 type DesktopAliasListResponseHeaders struct {
@@ -2947,6 +3403,24 @@ type InternalErrorJSONResponse struct {
 	Headers InternalErrorResponseHeaders
 }
 
+type InvalidAppResponseHeaders struct {
+	XRequestID string
+}
+type InvalidAppJSONResponse struct {
+	Body Error
+
+	Headers InvalidAppResponseHeaders
+}
+
+type InvalidAppIDsResponseHeaders struct {
+	XRequestID string
+}
+type InvalidAppIDsJSONResponse struct {
+	Body Error
+
+	Headers InvalidAppIDsResponseHeaders
+}
+
 type InvalidBodyResponseHeaders struct {
 	XRequestID string
 }
@@ -2954,6 +3428,15 @@ type InvalidBodyJSONResponse struct {
 	Body Error
 
 	Headers InvalidBodyResponseHeaders
+}
+
+type InvalidListParameterResponseHeaders struct {
+	XRequestID string
+}
+type InvalidListParameterJSONResponse struct {
+	Body Error
+
+	Headers InvalidListParameterResponseHeaders
 }
 
 type InvalidParameterResponseHeaders struct {
@@ -3119,7 +3602,9 @@ func (response ListCatalogApps200JSONResponse) VisitListCatalogAppsResponse(w ht
 	return err
 }
 
-type ListCatalogApps400JSONResponse struct{ InvalidParameterJSONResponse }
+type ListCatalogApps400JSONResponse struct {
+	InvalidListParameterJSONResponse
+}
 
 func (response ListCatalogApps400JSONResponse) VisitListCatalogAppsResponse(w http.ResponseWriter) error {
 
@@ -3329,7 +3814,7 @@ func (response CreateCatalogApp406JSONResponse) VisitCreateCatalogAppResponse(w 
 	return err
 }
 
-type CreateCatalogApp409JSONResponse struct{ NameConflictJSONResponse }
+type CreateCatalogApp409JSONResponse struct{ CatalogAppConflictJSONResponse }
 
 func (response CreateCatalogApp409JSONResponse) VisitCreateCatalogAppResponse(w http.ResponseWriter) error {
 
@@ -3994,7 +4479,7 @@ func (response UpdateCatalogApp406JSONResponse) VisitUpdateCatalogAppResponse(w 
 	return err
 }
 
-type UpdateCatalogApp409JSONResponse struct{ NameConflictJSONResponse }
+type UpdateCatalogApp409JSONResponse struct{ CatalogAppConflictJSONResponse }
 
 func (response UpdateCatalogApp409JSONResponse) VisitUpdateCatalogAppResponse(w http.ResponseWriter) error {
 
@@ -4115,7 +4600,9 @@ func (response ListDesktopAliases200JSONResponse) VisitListDesktopAliasesRespons
 	return err
 }
 
-type ListDesktopAliases400JSONResponse struct{ InvalidParameterJSONResponse }
+type ListDesktopAliases400JSONResponse struct {
+	InvalidListParameterJSONResponse
+}
 
 func (response ListDesktopAliases400JSONResponse) VisitListDesktopAliasesResponse(w http.ResponseWriter) error {
 
@@ -4437,7 +4924,9 @@ func (response ListURLPatterns200JSONResponse) VisitListURLPatternsResponse(w ht
 	return err
 }
 
-type ListURLPatterns400JSONResponse struct{ InvalidParameterJSONResponse }
+type ListURLPatterns400JSONResponse struct {
+	InvalidListParameterJSONResponse
+}
 
 func (response ListURLPatterns400JSONResponse) VisitListURLPatternsResponse(w http.ResponseWriter) error {
 
@@ -4760,7 +5249,9 @@ func (response ListCatalogCategories200JSONResponse) VisitListCatalogCategoriesR
 	return err
 }
 
-type ListCatalogCategories400JSONResponse struct{ InvalidParameterJSONResponse }
+type ListCatalogCategories400JSONResponse struct {
+	InvalidListParameterJSONResponse
+}
 
 func (response ListCatalogCategories400JSONResponse) VisitListCatalogCategoriesResponse(w http.ResponseWriter) error {
 
@@ -5289,7 +5780,9 @@ func (response ListCatalogVendors200JSONResponse) VisitListCatalogVendorsRespons
 	return err
 }
 
-type ListCatalogVendors400JSONResponse struct{ InvalidParameterJSONResponse }
+type ListCatalogVendors400JSONResponse struct {
+	InvalidListParameterJSONResponse
+}
 
 func (response ListCatalogVendors400JSONResponse) VisitListCatalogVendorsResponse(w http.ResponseWriter) error {
 
@@ -5818,7 +6311,9 @@ func (response ListClients200JSONResponse) VisitListClientsResponse(w http.Respo
 	return err
 }
 
-type ListClients400JSONResponse struct{ InvalidParameterJSONResponse }
+type ListClients400JSONResponse struct {
+	InvalidListParameterJSONResponse
+}
 
 func (response ListClients400JSONResponse) VisitListClientsResponse(w http.ResponseWriter) error {
 
@@ -6473,7 +6968,9 @@ func (response ListApps200JSONResponse) VisitListAppsResponse(w http.ResponseWri
 	return err
 }
 
-type ListApps400JSONResponse struct{ InvalidParameterJSONResponse }
+type ListApps400JSONResponse struct {
+	InvalidListParameterJSONResponse
+}
 
 func (response ListApps400JSONResponse) VisitListAppsResponse(w http.ResponseWriter) error {
 
@@ -6622,7 +7119,7 @@ func (response AddApp201JSONResponse) VisitAddAppResponse(w http.ResponseWriter)
 	return err
 }
 
-type AddApp400JSONResponse struct{ InvalidBodyJSONResponse }
+type AddApp400JSONResponse struct{ InvalidAppJSONResponse }
 
 func (response AddApp400JSONResponse) VisitAddAppResponse(w http.ResponseWriter) error {
 
@@ -6816,7 +7313,7 @@ func (response ApproveApps200JSONResponse) VisitApproveAppsResponse(w http.Respo
 	return err
 }
 
-type ApproveApps400JSONResponse struct{ InvalidBodyJSONResponse }
+type ApproveApps400JSONResponse struct{ InvalidAppIDsJSONResponse }
 
 func (response ApproveApps400JSONResponse) VisitApproveAppsResponse(w http.ResponseWriter) error {
 
@@ -6995,7 +7492,7 @@ func (response RejectApps200JSONResponse) VisitRejectAppsResponse(w http.Respons
 	return err
 }
 
-type RejectApps400JSONResponse struct{ InvalidBodyJSONResponse }
+type RejectApps400JSONResponse struct{ InvalidAppIDsJSONResponse }
 
 func (response RejectApps400JSONResponse) VisitRejectAppsResponse(w http.ResponseWriter) error {
 
@@ -7159,7 +7656,9 @@ type RemoveAppApprovalsResponseObject interface {
 	VisitRemoveAppApprovalsResponse(w http.ResponseWriter) error
 }
 
-type RemoveAppApprovals200JSONResponse struct{ BulkResultJSONResponse }
+type RemoveAppApprovals200JSONResponse struct {
+	DeprecatedBulkResultJSONResponse
+}
 
 func (response RemoveAppApprovals200JSONResponse) VisitRemoveAppApprovalsResponse(w http.ResponseWriter) error {
 
@@ -7168,13 +7667,15 @@ func (response RemoveAppApprovals200JSONResponse) VisitRemoveAppApprovalsRespons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Deprecation", fmt.Sprint(response.Headers.Deprecation))
+	w.Header().Set("Sunset", fmt.Sprint(response.Headers.Sunset))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
 }
 
-type RemoveAppApprovals400JSONResponse struct{ InvalidBodyJSONResponse }
+type RemoveAppApprovals400JSONResponse struct{ DeprecatedInvalidJSONResponse }
 
 func (response RemoveAppApprovals400JSONResponse) VisitRemoveAppApprovalsResponse(w http.ResponseWriter) error {
 
@@ -7183,13 +7684,17 @@ func (response RemoveAppApprovals400JSONResponse) VisitRemoveAppApprovalsRespons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Deprecation", fmt.Sprint(response.Headers.Deprecation))
+	w.Header().Set("Sunset", fmt.Sprint(response.Headers.Sunset))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
 	return err
 }
 
-type RemoveAppApprovals401JSONResponse struct{ UnauthorizedJSONResponse }
+type RemoveAppApprovals401JSONResponse struct {
+	DeprecatedUnauthorizedJSONResponse
+}
 
 func (response RemoveAppApprovals401JSONResponse) VisitRemoveAppApprovalsResponse(w http.ResponseWriter) error {
 
@@ -7198,6 +7703,8 @@ func (response RemoveAppApprovals401JSONResponse) VisitRemoveAppApprovalsRespons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Deprecation", fmt.Sprint(response.Headers.Deprecation))
+	w.Header().Set("Sunset", fmt.Sprint(response.Headers.Sunset))
 	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(401)
@@ -7205,7 +7712,9 @@ func (response RemoveAppApprovals401JSONResponse) VisitRemoveAppApprovalsRespons
 	return err
 }
 
-type RemoveAppApprovals403JSONResponse struct{ ForbiddenJSONResponse }
+type RemoveAppApprovals403JSONResponse struct {
+	DeprecatedForbiddenJSONResponse
+}
 
 func (response RemoveAppApprovals403JSONResponse) VisitRemoveAppApprovalsResponse(w http.ResponseWriter) error {
 
@@ -7214,13 +7723,15 @@ func (response RemoveAppApprovals403JSONResponse) VisitRemoveAppApprovalsRespons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Deprecation", fmt.Sprint(response.Headers.Deprecation))
+	w.Header().Set("Sunset", fmt.Sprint(response.Headers.Sunset))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(403)
 	_, err := buf.WriteTo(w)
 	return err
 }
 
-type RemoveAppApprovals404JSONResponse struct{ ClientNotFoundJSONResponse }
+type RemoveAppApprovals404JSONResponse struct{ DeprecatedNotFoundJSONResponse }
 
 func (response RemoveAppApprovals404JSONResponse) VisitRemoveAppApprovalsResponse(w http.ResponseWriter) error {
 
@@ -7229,6 +7740,8 @@ func (response RemoveAppApprovals404JSONResponse) VisitRemoveAppApprovalsRespons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Deprecation", fmt.Sprint(response.Headers.Deprecation))
+	w.Header().Set("Sunset", fmt.Sprint(response.Headers.Sunset))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(404)
 	_, err := buf.WriteTo(w)
@@ -7251,7 +7764,9 @@ func (response RemoveAppApprovals405JSONResponse) VisitRemoveAppApprovalsRespons
 	return err
 }
 
-type RemoveAppApprovals406JSONResponse struct{ NotAcceptableJSONResponse }
+type RemoveAppApprovals406JSONResponse struct {
+	DeprecatedNotAcceptableJSONResponse
+}
 
 func (response RemoveAppApprovals406JSONResponse) VisitRemoveAppApprovalsResponse(w http.ResponseWriter) error {
 
@@ -7260,13 +7775,17 @@ func (response RemoveAppApprovals406JSONResponse) VisitRemoveAppApprovalsRespons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Deprecation", fmt.Sprint(response.Headers.Deprecation))
+	w.Header().Set("Sunset", fmt.Sprint(response.Headers.Sunset))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(406)
 	_, err := buf.WriteTo(w)
 	return err
 }
 
-type RemoveAppApprovals413JSONResponse struct{ PayloadTooLargeJSONResponse }
+type RemoveAppApprovals413JSONResponse struct {
+	DeprecatedPayloadTooLargeJSONResponse
+}
 
 func (response RemoveAppApprovals413JSONResponse) VisitRemoveAppApprovalsResponse(w http.ResponseWriter) error {
 
@@ -7275,6 +7794,8 @@ func (response RemoveAppApprovals413JSONResponse) VisitRemoveAppApprovalsRespons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Deprecation", fmt.Sprint(response.Headers.Deprecation))
+	w.Header().Set("Sunset", fmt.Sprint(response.Headers.Sunset))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(413)
 	_, err := buf.WriteTo(w)
@@ -7282,7 +7803,7 @@ func (response RemoveAppApprovals413JSONResponse) VisitRemoveAppApprovalsRespons
 }
 
 type RemoveAppApprovals415JSONResponse struct {
-	UnsupportedMediaTypeJSONResponse
+	DeprecatedUnsupportedMediaTypeJSONResponse
 }
 
 func (response RemoveAppApprovals415JSONResponse) VisitRemoveAppApprovalsResponse(w http.ResponseWriter) error {
@@ -7292,13 +7813,17 @@ func (response RemoveAppApprovals415JSONResponse) VisitRemoveAppApprovalsRespons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Deprecation", fmt.Sprint(response.Headers.Deprecation))
+	w.Header().Set("Sunset", fmt.Sprint(response.Headers.Sunset))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(415)
 	_, err := buf.WriteTo(w)
 	return err
 }
 
-type RemoveAppApprovals500JSONResponse struct{ InternalErrorJSONResponse }
+type RemoveAppApprovals500JSONResponse struct {
+	DeprecatedInternalErrorJSONResponse
+}
 
 func (response RemoveAppApprovals500JSONResponse) VisitRemoveAppApprovalsResponse(w http.ResponseWriter) error {
 
@@ -7307,13 +7832,17 @@ func (response RemoveAppApprovals500JSONResponse) VisitRemoveAppApprovalsRespons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Deprecation", fmt.Sprint(response.Headers.Deprecation))
+	w.Header().Set("Sunset", fmt.Sprint(response.Headers.Sunset))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
 	return err
 }
 
-type RemoveAppApprovals503JSONResponse struct{ UnavailableJSONResponse }
+type RemoveAppApprovals503JSONResponse struct {
+	DeprecatedUnavailableJSONResponse
+}
 
 func (response RemoveAppApprovals503JSONResponse) VisitRemoveAppApprovalsResponse(w http.ResponseWriter) error {
 
@@ -7322,7 +7851,9 @@ func (response RemoveAppApprovals503JSONResponse) VisitRemoveAppApprovalsRespons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Deprecation", fmt.Sprint(response.Headers.Deprecation))
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("Sunset", fmt.Sprint(response.Headers.Sunset))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
@@ -7353,7 +7884,7 @@ func (response AddFavorites200JSONResponse) VisitAddFavoritesResponse(w http.Res
 	return err
 }
 
-type AddFavorites400JSONResponse struct{ InvalidBodyJSONResponse }
+type AddFavorites400JSONResponse struct{ InvalidAppIDsJSONResponse }
 
 func (response AddFavorites400JSONResponse) VisitAddFavoritesResponse(w http.ResponseWriter) error {
 
@@ -7532,7 +8063,7 @@ func (response RemoveFavorites200JSONResponse) VisitRemoveFavoritesResponse(w ht
 	return err
 }
 
-type RemoveFavorites400JSONResponse struct{ InvalidBodyJSONResponse }
+type RemoveFavorites400JSONResponse struct{ InvalidAppIDsJSONResponse }
 
 func (response RemoveFavorites400JSONResponse) VisitRemoveFavoritesResponse(w http.ResponseWriter) error {
 
@@ -8228,7 +8759,9 @@ func (response ListAppChanges200JSONResponse) VisitListAppChangesResponse(w http
 	return err
 }
 
-type ListAppChanges400JSONResponse struct{ InvalidParameterJSONResponse }
+type ListAppChanges400JSONResponse struct {
+	InvalidListParameterJSONResponse
+}
 
 func (response ListAppChanges400JSONResponse) VisitListAppChangesResponse(w http.ResponseWriter) error {
 
@@ -9778,223 +10311,307 @@ func (sh *strictHandler) ListAppChanges(ctx echo.Context, clientID ClientID, app
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L0Nc9u6sTD8V1D1vpPEFWVJlj87dzpOTnzqd04+buI0zzROLYiEJNYkwBKQFR0/ur/9GSwAEqRIiZRk",
-	"J87RtHNiSSSABfZ7F7v3DZeFEaOECt44u2+QbziMAgJ/n0dRzO6I/JNPwhDHs8aZ+RJhinAUNZqNOxxM",
-	"4Bmf32D1o9c4E/GEzOfNxquA4Pg33yWUk1dsQkV2NPgZBep35MID1pD6hxv1wxmdBIEc9CMR5UN+JKLy",
-	"gIdtGC7A7m0OSoAOiTEWyOcIoyG+Y7EvJNweMmA20dQXYzT0h2Jm5uT2dC4WOGAjuS/qI2XUd3FwQ3FI",
-	"5Fph5qZ8joxY7Mt9/3Lf8L3GWQMfD07cU6/tkM6w6xz0Do8cPHA95/jktN3pys/HJ41mQ4/0ioXhRI4t",
-	"fEYb86/NhhsTLIh3g0XjrNFtdw+d9pHTObzqtM/a8v+tdrv9z0az4RHuxn4E7501zlFIOMcjn44AVJcF",
-	"AR6wGMZFUYDFkMUhGrIYCYJDCa3n8yjAsxuXBWwSN84af+6ddw57LxtNDUhn0HUPvJ5DDodHsHwFCBka",
-	"ME7bjWYjYCPWOGuMhYj42f6+69GWRsaWy8J9+TPf53LDWhEdNZoNMYsk5B7ht4JJTJxEXgbiI6fddTrt",
-	"q/bpWefQgviOUI/FgLJyfcMjtdWO1yYdRy7JGeKB6xxZO51u9EccED5ksUua6JK6LTlvHFgLn06nLZ48",
-	"JNfekEiWP44jp90pOg61pA7uDg7cnuMdkiVbtkBx8JVBVfPVAs6X7FS3dwXblCxGLvuKjUYBuUiGtIlE",
-	"/ZaSBhdYTHiOJWRXI4f8BJO/mQTCj4LckOo3FOof0dAngceXcplqMM/lzGOCPRIr3ua6JBLvsXDH8mOW",
-	"CK7GBIXE8zGSOMYVG8Aokk+jEM/QGN8R9PzDxSt0eHxy2kQHrc4LiQkaYSXSR1GgqXH/35zRJrK/CUk8",
-	"Ig6M9xf5a6PZiMl/Jn6cAsXdMQkxsGQ6CRtnX+oO+TWhEC5in47gOM+DgE3LABZj5mlgxdjnEt4xGmOu",
-	"ID3tdNpN1Gm3ugvA/vr6qon+/vr8lyZ69/7q8t3bj030/vzq1d+XwhXib78ROhLjxtlRr9mIsBAklqv5",
-	"15dz559f//K8idQfL/b+q1EEzOsrPFqE5RxxETM6QoQKX8yQwCMFkzvGdES44tmYzsRYMjkxJmjAvBni",
-	"YzbNgHrSOmkd5CC9bhy3Tm+7Q6993agDXOhT87GbAfW68eVPf3b+9+vedaMYyN98elt8YJR8EyjCI9JE",
-	"mKN+TIL/vm7IL68bfQXHSffk5EULnQ84oQIxCsAGmKvXcpBN2u0Dd/+uu6+FlqPYJP+bO4k5i//7/Pz1",
-	"q/Pp/1y8HLnwLPkrsqdslEB/0D0+OsmCnMz05U8AecFoJXvBtHxb2I/PYxITAI+SKWKDfxMXBHcec7u5",
-	"8wR4A19qP/sYH7vDk17bOXXxqdM7wgfO6fHxiXPa7hx6R4cnbe+wvY+jiO9XZM+VsKN7eJTZnXRfivfg",
-	"A/nPhHBx+cviJrzFITArn6NYPYV8deacxHckfsZRwJRY198rkkBjnwsWz1ronCKfuiyUhNH/P46ey7n0",
-	"+ogNUQcJhjrdk2vqjnGMXUFiLr/vnzv/RNj5HbWdU9RCN8jpy72/JZFoXdPMfreHB2530MGn3gk5Hh5V",
-	"3qVO9yRDRJ0FfoGd39vOaevG+fqXso0T8ex8KEi8uHMficuo5H0MTbEv0IAMmcYnjkOSbidHUxYD+2Bi",
-	"TGIk4tkCjuV4RmcZiFKZAiHsU3HQbTQlzH4o+f3BUbsNIKuPnQQknwoyIjHA9Pnz5/OJGEtOJ1XIRcD+",
-	"zqYSKGw9pNZ7dHzYztHCS4JjElcSRfrRAhEzlwcT45AII2ijqAhXP1H/PxOCfE8ua+iTWKmUY6KtinRZ",
-	"VXUhOaqUWKmqhqPoxveWAvRfMRlKjXU/tYL21a98/9Ony19gl18phlgbEs1IFyCqqBAXQGTZE9uCTNod",
-	"sws/KKSLdzSYyeVzxTB8jrSlMstpO9VsFYDoPxMSzzIgwYAKnjXXX/tc4K21QVg4FAuCTU8EhFFNeOAd",
-	"xOIRpv7vSkJmQKsg2EpAg5G3AxhoEYtg9aXAv1E6BkgZCZFUTzQTziKapYSU4ZOap0yOHB2c9CpJkmJB",
-	"0mx8c8IJF84ANhZZizdrB4ER+FwA2JfDN8U2xmcwmZgkMF+9qLUWLvwgALWbUaIH5cTSZnkTsVhpsf29",
-	"vnzbF4h887nI6jsHrY7U1NHVmFxLoR7h2OeMgvyX802VPyMmMBEWLPRdxAWJWugzwbcwFaLkjsQolDDk",
-	"ZXlOF4bDUBZWehqXQ0fBXxVfXgOYV3jE9fa9ZZSUbOE55VMSo4N2D3aDTaSRBrp83R1d2Lfucr2/DFa5",
-	"2A0B5trB5q3mycosjYnlj5JoKH8XY8ZJ+gBlIgOPtpsLyMc2r20QNBkMGAsIpnqpxi1QY6nGUOfbWWti",
-	"969Y63s8Ih/930s0pBDTGYql+YcV65G4ggUKGc+u5bBdvBL50g2X49vr8MgQTwLtcinX9A4rKHr/A/MV",
-	"2LqBL0iMAxThWBgOJBfVTEgiJiMce1ILdDEnZ6j///WbqH/TBz7Qv77uo5BgMAdCToI7wrOYz7WLsgjs",
-	"/5Sx2a4GqYTJ/uta2nzttgP/di7gn+OL1QwXLJBuu40sAyRgdJRC6zIqYhZYD8D+fWSxeDk7D3zMi4xH",
-	"LOTAnMUCDWbAMZHvIY+4vkc4GhAxJYQi8p8JDnLbg2HI4u2R490MZsU4kbyZuHf0Z8tRWOjC0aAoj/L2",
-	"AMn5pteBaGEIA9rCDxaMGWfkEoCVYrRdmNeGNAff+lC9hdl+WJiWrPy9oedtLt4wiXXWn75rQEi/qUJT",
-	"72KvSIadc5dQz6cjKa/kT+pTjgtwd9maWawUhUI2AK8mTAA+yWmKF3o1iypIW5ADPgfvdXahabCkaLEw",
-	"X1XF5TyK5GpgWf8AV2H1hSnXYnZpFcMwRetWw61lQaqV17O3dPxo3cVnTSx77RuZWHP1PuHiJfP8JIL7",
-	"ClAfoo+MCs1C86GEfOQ3jbAUhH49NIxZqGwdgWOho6Ar4p83dWKBBUGewsjtAMf58LTtdUGYS9vI38Ka",
-	"YH8rE4bedHipmDuC8dVaOPN5UznMeM0DE1OWi81NGZCcDbmCmEs+U9Gp1h4cDY/xYdc58Tqu08MHxDkd",
-	"dttOx+16B6Q3PMRHg8bXensjgVtrY1I33Fo4XYQrkgYRDhglWQzJhekvqYgxJcqiH06CoDBZAKhAmss6",
-	"snRL2ZQuHTcX/p+Z06nki/r6sKH7zcPxKWeryB9r4NECLmyIUUkguAZCmaSN33No9YFEAXaJ7Wr0F9ji",
-	"GucNWQQBwXFRCg1E9tiIwckHBN+RrKhKM2DgXOkkCDInZFJr1BYOyGJOjRzO3mBrzA3xcK1zVycm31wa",
-	"Bd+d2Q94ZgukKk0EleoBfgqISrbQSybGmTwM46hQPlbw2R0fnB69WEbcJkSwlsxIIgWLOoaJICQbWpyI",
-	"VXubcuvdhK+ZodZhbjGh2jS15ZwKempLMQ/5G4NBG0C9HlV/58U+Jjore2UtZE7T3mxUVt/qpBg0JQOu",
-	"3Kn5DVsv763u1mbA2wT31UBrifVFdv2WFW0MgG948BoomO7o2hu1phB8ghA+Do2Bj3E9SZG4JzNyQn1b",
-	"JCWoYJyh34TXqrU39grXow8Y4ZFEggHz15hNovpwPpo02NI6HwVJf1EGFsQyCNeKa13/jnq5wGWgf7C9",
-	"BubZL4m9qsw+8o0oBZdK+znPTkw4o2CcOg6DYmjXwvxPcaCd1mvuWiGcqZM5gVR/pUFtWp/z2538Uvx2",
-	"Ilv3WmrLpeW912gm39vf1tnVgq1YY0tBKPCIUZ54G2vuKDc3L4oWax7cV2hXy8lURoy2UxBRNpVQWVnh",
-	"JqO4aHT92D48M2827PTIVe+kSZuwrvMoegW84Defi5pbtoCD59nbLiqQPsUccZKRPB4WGG6XYFdYtx/a",
-	"3ql7MjjGztHwkDg978B1TgZd7HRO2yed4+7RwWGvl3qrqT8ai2CG+Iy6chMUS1t1kaDZACbYOMt5cfVt",
-	"h8Nh2z0ZHhDnaNjGzuGgQ5xTr42d7uDY7XmH5Gh43JZLINMbDc1hu9lggWc+KstYe7+Vw2kh0XT+tdmw",
-	"snXMS4IJHBincqemlzc9wwJ0e0d1HpOOyuMoesZNqm0TUTIlXKChH6scAwsLTcr3MoyCZzbHQkaHge+K",
-	"+uGB15BvlONoaS7aGPOCFMgEF0kcKxR0mQfBZ7MOuYkC+wFP/dXVU0ANkuU8/PNmQzk3SNEafa6YQhAT",
-	"7M3kzlRGgdcARQmnWTZJ5rQ3PEEV2fzR+W4OLeRmbMZ97asAS+nEPLcxrazBq0kYidmiZhRFKqEuq2dp",
-	"/lyBTUHoCxjHIv3B1ynfmbJCEbC7l7i7l/iE7yXmaSSXFpwhlm49mV5VmiuG9gz4Ov9u8vstExdsQr36",
-	"8tt+s1SCU4b4xB2vkt6UiZshDLa2+O5kpfQ5yAeB1KhzFUWRyypddkyURq8WvOh3qbjmNOG9Utp8btnK",
-	"G5Bd+ebahNwMFptzSQfflhbxchLcfiAc0pFqoVHof8uniEgykfLNY5Q0Id3aXm9yGkPsB/LVL8nB5I5c",
-	"85tK+QeSHfCJ6xLiwZjVuFQdc9naoTIzeUBcHAJ3IFhRTGtrB5QG0NZV82xrEdIS8iS90wD+qBrAOnHc",
-	"Ui2/IPXq+3lZ8jki3o56dtTzBKjnyRrJKYjb8GvKLYH7QVLtLrFid2T3xyS7Lftyc4hbxfxTb3wfwy9d",
-	"7pr2n1s4wDJ7qpobt8yoWiPjOm9ZWZrFls2r4qG3rLu/shLJHij/bHMut3Yi1BKJBr//OMpgNrvO+8Md",
-	"R0bBSI7nKWoZBthtqBqSuxedYaJpbEWDeACJldmEFWIrVYq+q9T6aHa91pF5JGR5quMhDgKD1Ll7Lrxx",
-	"1utkFcFO16gqvHF20K6/2WblBfsMl8iloLRjnmMWePy7crt/JJrZltJEFxjco9hYayUOljFBne/6w0gk",
-	"O+PV2x3VMnmlj+4pSisF6LZk1eIJZyXVIxz1w8gza5tWSDPNyb+bKAOxu775tfD6cuNrQTOpbnklpakq",
-	"KTCnC2aX0RC3bXPlx92awZUkYtc5EZX/uzp9u1a0vGLdraKU8GZDF9M9a2BX+Hek2B9TMHft5OUVKTs/",
-	"gKC0ct693cFu62B1xbCnJU1h6Vsz+RawIHUt//josG0JnG7tKkNS1cv9TqJ3IQ2k9iWdP2IOyauHSh6x",
-	"72dsiy4Xro6kqeuqgJd1AUWT4IF7SjrDw7ZzjI96Tm/YJs4JPuw5R7jjHnjdQY8cDrdOMguwryAcHVox",
-	"l2y+DwFdsHjgex6hNU9qaL+3KEtN2XiCBLslFHmMcEA3l92RGIr9YcRdFulKf75A8gz5MvpKp7QJ5JLy",
-	"yXDouzBrROLQ59xnlOvyPD43lLsVwqk827YI6pJ+4nUvJvnmHetcBAoI5gJysBazrysm4xcHYHyOJpx4",
-	"aDAzsmCbTIqr7gqm2rAVd9rWBgsSUxy8TsGusdG5d21CgIpeSRVYqLj+V+QLVXQ99blPOEET6hFV/yGp",
-	"LO4tOxIz7436IUsO6ic9IyJmdzc/j4/2iNvb/jsc+N5L5tX1AYc4GLI4JMm79uZD2VfTrkfyHS5i3xXo",
-	"///47u3ynYXl3OhzyGytXrka2xzgLZmhZ1KVe4bE1DcX54At0NGFuoGSXZq5NadugiaL1K/UW5ylZpjb",
-	"LqBWZlQIqGqkmwDAdT1Y4oRC7lLREinSP6olbr6kEOeW9MkeHz2TDzxTy5rGjI6gkFyenOBRTU7wFNL1",
-	"6dY6TNiUcCKPk0hRlBSs34aMgGkTWn6OUYKrCnlYjJKq+C+2TUrvzcjr0pOqfmfvfbp8f3NsKLqGpb6z",
-	"ziMtYqdRMQNVIa5CEcB0XzdeJ+QZFWJtbib0TD767BGQJ8Ji3NTTsxgpPHhQVKpfFkDvLfCVRTo24Gne",
-	"twEBWzdILLzRRZ6RGlLx4h9HTlhrzoiLmGDvHQ1mRcxYCBJGAloTMaR8AUg+70Ay3HYYtH3/C1YD59p4",
-	"gykeESmiYjYZqWimUfzOo4gjj4XYp1kiuVAs3RryGXIxlXs7IBoAD935WKl0hHoR8413ipM7EuPgQrX5",
-	"ytWvgp/QAHumhgKW6qxL1gYfHlY5gWUXklO4Mr8kGGeq17Yhna/b6R33Tg6OeseNZgPAkvyqsZ8ddd5M",
-	"58vWLK+H3Zkp7IGkYVsM0HwDiB5ba5DgTBQ8S1SH5KmH4r+kNWppfSNlWk2EK9Dl9vjxG2jG9pYJaNhW",
-	"2+0dFryeke/we2qzQ6e3xGSX9tey01Rv31AmbrAe3z4wtXYYyfy8pVvVpiddZqW2GfWMa9CyB5F0vVt2",
-	"AuqhzZwrb3FI1rxTL/XTK3y74F/RhWukGZ/cJV9W4L/+NfvVhoSAdW3tanx22G2RzFv2Kt3t7KS/MEpa",
-	"6C0DCd3a4oxCtZHEg6B+LZncu3mLUfIiKMqmHjtDgnwT+2MRBqtc0jgdN6ul6FItpmVIdn1bO92UFNXK",
-	"jdYaTwLCQc9CbCK2eQhvmOcPfcXlFtez0ARG8ot8b0jbFSPR0ytDl0eKeb7Hs4Bh74qx33A8qotc0eLb",
-	"Czowu9MeqMAP/aVhDj3ajWDsJoDxSpVf0Cm05gePyikwRZ127+Tw+AgNZoLwraOa7vnDs1OiN/7LrWHZ",
-	"+xg6BPpy8gt9ebXekRQOYGm7LCQABgk4uDuEruWw9GSsQW/0ndp8sRON/hLxdbEexH2qS91aZOBTlDRr",
-	"2toB6ckpgy4tJFaNdegC+ZmZgfb4XyUKQQntKeZQfUpsUU58ongixlADuO4hTnKvZsp6QNxDdzUiqZfP",
-	"GKNNoy03EfkWgT+QxSgmd+yWLNWdM5NmLsmnTR19RjPevi1cOi8ZPHMKnz9/dvL9J5edRL5d5WY88hPF",
-	"d9gP1hC+k+ybVhA4niE8kibu8gNJ3rbP4yOJ73xJWCSMWIxjP5gh+9mtUZWHBR5gTiwzOybYHesGYGn4",
-	"QSIgH08EWC2eqkZvHR90RHWSlqjLtz5pnrrpofFJFLFYEO8N8XxsPEa1Tq94iIzzmMXh8jNMxriBSow3",
-	"2jVlRbzUihw5fGqSP7TalDqRKLNqRC7wFXnu2me1LbaY7Ah4AR/oYED/gwl0TPixTgpmW1ZF9LucpGkq",
-	"rylZW94LfeqdxDG71IK1etpvSKVJfcht5XQUlMnM5ixXyuCw28gV18bcdo5HbidWZHh8+vBbUtPz+6R3",
-	"qAzqNfOj7hZeXpIftZiEXjE/qmZfkJOsT+If5hLAVvOjFkbdDltNFqZpWRfexJ7S2XHwPmYRiQVcUBri",
-	"gJPF4jIMhdgjCJvywZIIrLcU+dw3cBC8GwI5re4V9bWIbYH+2oKGi6pf2VlnbpIW78uef6acUS3Vz3JJ",
-	"+8fFro56kq5pXKUKy35pQMQx131O2RH2a4eqAFbN3dSdetjQToux+yYv7m6uVF61bbaLPSxsdtUoS2aT",
-	"sgUIqq7jyg8JFzgsWsbHGRckdEKzmuRRa96jeXMb6HUZhhNwSFnd1PKIlqkZd78kH900ITNVNVtp7QLT",
-	"8dUaujfP1Z5bMnSI41trYCRt1aRh7fJpDuYL9ewWJoqxK4c3fdJaqC9lUx9NxwSqf89M+1sk1KNNNB37",
-	"7tioe0mBcMxRWy6nvKVsGsWxOsu2mw05obJ6VAm+XKfZHH3ZiciPhXHHhewgG6/MxtCyHYvz8bzVPTk1",
-	"b7HLMtfkKlIDSLJVsGIxoN1x49TRnpdF7pLUYl5alhAeylVb3saBfNaYp9cH7hYpbFrZE0mCi/dl5e1B",
-	"qe3jKEqxWbVEkyTkecbXEcpDalntLuucpDz7r0sFyVZ41ZI2+wo38gIyrUpdWTrAQP9QGQuFshgGRFja",
-	"2y10Yfa2CcvwvVwRkhTfku2We5yn9QxLtIpnb3vVum1/zWVbyFG68IN5tsh3ETr2bV2tb6Y0JhlMB+pU",
-	"eqA53aXTPVnWuvrc+Sd2fm87p60bp6xfdSI8i1iZiZWnJ2DjUFNzhAygGcJfyriMtVaTeRnzBaPAV9XI",
-	"s1xKWWpF2w1N001XVzlME/nS1PYIdHf1BQl55UrqoOjjb5fqJWiLrkHFcYxni5RnmXmLXYiluQLd0Mk3",
-	"XRB5QEY+VY3ntehlilUFWNdMzuPC0cFJL48NefQsxI6VyCFxOWOULu9LD/WiYa1DaLIroaAIBwEsm+e1",
-	"gaOerQ2cttvHndPT7mHvuNc+Pe1kdYJyHWBBNQc8yK47ewxlyJl01Kmjq2cZBUMj/05aHdISAn1tqa5+",
-	"87CiIJOXXl2PfYPj20S1NIrsc4lHLyRWTmj6JezJi5VK51Ld1p4uyS6yp0u/rDBdt7aOqzpSAMFJqlG6",
-	"gdF/89rug2m0I+bob83Drbf6jy8wz1f7MccPIxYL3Yll3DhrjHwxngzAv8Rw5Dsu88iI0P1k6rn9Or/1",
-	"I4dFCsmdJGFrQQbnSCuHuiWEpBsD16Ai3fSEK/Y+mAS3SL5RYuwmHYLvlwyTlr8GZi8/AlTygzJYlMjl",
-	"k0AF0yHkHlaWB4oabVHQaWuHgvm8TDDkNtaAVLKjT1Vi7mTlTyorE09/HVEZBEmKbEyQ4T4tBJ33feoG",
-	"Ey9pRDZjEzTFVFgdyexW9vfrVu+fL/glH08Sdh9XEnZWS8JPKkFUFAnEFoLevEwJRXkMAcFxC/UP2/2m",
-	"/G+r3Ydk3P4h6fThSBPfj0a91jX9I4nLA0ldi77gJP3WUSnsvLAYc3V/a8bXW++9pMxYndfsIgNLnGPr",
-	"uo8XKslWfxWCMyVuW11Ztvpgtc9Bn3T1FzIlE5bspCmYVf2mg2LKJpKdt1D4mMUCBWxKYsfFnKApiz3d",
-	"M4Ojvr7wLYl6IEUTifsgUKdk0M8wXavqriVSD7rLPBHY+f3rl0SC7hVL0HDChTMAtaB4sQ3dAOIC+8Ek",
-	"JuvFU3QoO6tdSl4XqDTwsshVEjDM6yNQGCgfVDo8qhFUam4rLKYjDOUKJjhoFCRFIj3bXaNW5K+0rUR2",
-	"F4dJOmGJzq6OR1lbTTUQZBYrNV0yzsqap40qBSp6mQoqz8Nq0bF6pdqukHoK8RAXUpbqSjUb2RCVzYZ0",
-	"tU2zwUWnm23NUcu7kXQSSK6Mj3FMPLu0dN67kRVs92Wp9UlGs76sr2YazDaK0mal3H1hq9B0yiGLm2gw",
-	"S4LDlQ5toYxt7vzKj+/kAeKjn+1Ahqt1L5av/p0s4TSfU7Bii8Dsw4gTKgh1CyLo5dpasYWUl/ZF6DGI",
-	"MfWecaSeARn15w8ffv315ct+bgHHGdQ4XmrK/flL2zk9dy6wM/x6fzRfasv1HjxKU+6aU4rLgqb+4TdD",
-	"gfKBjHk4if38ufROapzLYaK2VoXXKBuLIG+sbZTGVY4eINabhhYtJ65JQA+w8pmkpyOtx7Saaa0kC1ND",
-	"9Gtx6swtSYqeLN2EssBzhudmp1igOY1i+swTiDKss15IOt/DpraUoWRqy5gHFC5I02TxtbTVssfWbf+F",
-	"rq8n7Xa77cC/nQv45/ji6/Mv/yr5Za/8pRd/W6Ucd+Qyu+22xNAYu4LEHG4spJfsXEZFzAL7ARYjHmGX",
-	"wL1kdZvC43meY1XgrCo2Ie1kOmYBQZyIFjqnyPcg+kHVHXLlReBwF3ozjahcoh4/gjjLnLg+uzJDZplX",
-	"Qj32mG4Jy6wSKGRcSORZgj1vP/1m/ZhXrOpL7ocW1j/sbluai1ZcFrKwHkrIW3sIqcd/O9vf//In53/L",
-	"nNc/7B5SJNcP9UQkHEjvTYrJvZMSZO1Z6syWlZOlbo9ljKOSG+THxedip0xOhbQypu+rKDkpak9Ai7E3",
-	"N+tEkR+X7W7bOcXO8Ny5+Hp/Mnfsj706HzvdNRiNlFjf61hAWi7L5cnpS8t1tycZZLRzmHexxp8v1pie",
-	"73cKOe4MkJ0BsjNAdgbIzgDZGSA7A2RngOwMkFUGSOUMGCsdBVKNdJZDRheonn+yLBmkduaFvZ4UrUpa",
-	"pdYNl+vLV0qReZCbsksDT6ZNU8UbtOaNx71EW9YMda3QggFhca+rg73T2xf19txxVj3Jp+xoKA7777wN",
-	"P5W3wRzyD+Fy2LGoDVlUVX3k0fSM4j7DNXBseSPfhcsyBR4Vq1EKX+9KUzkpdlZkYb3KtHje5swHc6t5",
-	"8n1h8ZStz9ktuMrDG+k6MnuxhOekXZBr112RZo3SKR9ZmUwyRyqqkur5bSiSuvnr0kmmZMB1SYytpUod",
-	"lKuwakkrT3gDNVZBVkdCZDd8Jx+KXM8Pikg7b9gig1xlJmS7UD9FI8Ek++1MhJ/WRFBH/IMbCDv2v2P/",
-	"PwT7/zFNMKtUkCRhOtM6cu5KLTTG2dRikIOsoXufm+Y6Tanh68GgSCxFvgdBcGHKW0EVV1+nrKeY9G/O",
-	"aOsDnr7RxSkz3efrVTqpVInwOxQAfPjrGouQ13Cgw8vbsXpMH+4C/QAasECbnJjd+R6JVXltbgOABYpi",
-	"wnVZGlPfLOnpzSc8ItTL3CIrlvXfo+je4TLbS29MzXsLVs/+9QILJSV+toYMf+ioQaaN/tOyA3Rv550B",
-	"8BMaAHC2P3poYMdmHlftNII5qdkwmKmaU1BogNXTTO2W/fXlEg5N625V5wonLf2jmI1iHCKfI59ygYOg",
-	"sNqrmbagmjb5JjbUYB5CT1td+UDBVETO9l4/SVmTQZadxPkJJY59woR/IFGAXbJGhT3DBrAaSNexUMlI",
-	"fIyh8dwdKWEIpIQlpBnYNsLWEDclguMvDyE3Niq2Ybah6IheQ6uwKzwq2KX+Xj9pp8JiFLLYbmnGEScR",
-	"jqH98GCGXBaGmGfL7lw3jlunt92h175u5Mir3e0t2dzn19d7//f55/0Xf7tufPnTn53//bp33XiO9ppo",
-	"L//ti70XqzZ8T7XCkTwOSr2kIMAOmCo5NZFStfkbInJH4hmKdfvHtIMQ8cGw7X77hiiL0UG7t6RCz8qu",
-	"GtBsO3+w5WVx0nfWSPObSosbWvQ2wZGgpS9Hz/su80i/ifq630j/BRRSg4cIiwKCnvd1L5H+iwIXCzQu",
-	"qQDtK/ngPNPWZOU7v+hn7XYm9wVCz1xhsFbdQr8wqKQU4ZgT7Ypaga3VkwUB6nRRpcf1Su9OwYnc+hTq",
-	"e8OBI18imFS+CZJjIy4w9SAnE0hVaXSZOvAL/aFzXe+GLB74ngdtAO22MoWtiBeaoFp9b4tbJha1uCxt",
-	"PAW+XIqDG4XdzUxDuGXunY7ZyF9SrKmL+qCRq03mCA/YRGgjR/un9BBaAkVRoLpKWL6p0Kf2VJ3iGrDb",
-	"qp2VVnhPeuvoJnUaGO0/g8aQgTQiZq189vmWyzpfldWgT1bYyvdAsRKntzU9jLdqbqhrBBu0tZnVdq+Y",
-	"tzdvJs3y7wts7ZgMJ5wkffl9ijzmTkLlyfVI3EzaQMQE8E/3+W+hcx3XUOpizAUaT6gXK2upklYOreh1",
-	"I6eF22RpjeBuuf5xsLyjhSaHmURTqT+ERJDY7lQAsDctEBbgLypdt5QtKJu5uBQezKziEGnDR90VFckd",
-	"rjVbN3+dY2OUUqOtQqnjYreBdSTWwda3FDMYmW/7YPo45+rmrUaBEjfPyuOsLd+LxPlS+ywJKRYbl74w",
-	"QldX0gNl8PmHi1fo6LTdeVFvwgWNwTSxMKtYrjyk4YnFa3FXr1QtQvINuwLEWEykPeX6IQ5y2nq33T1y",
-	"2l2n27vqHJ6122ftdqvdbv/TNjA9LIgjfIhc2EeWVY/kx9wto+TK0Nf7bvrHlfnjbOGP6+uW+vNg/s9V",
-	"MWf95bzZADpa2IYTpwf/63TRmHzDGnzk+SNfwBFqXT0gcs2QVSBZLBZEd/H2Y3RHYu5Lw5t66A7HPqYC",
-	"DXyR28NhB3cHB27P8Q7JkXN8ctp28MD1HDJU3fbkN7UvcD3mha2FS1KZdpW1fXp66bp5I5eGovbtJVeJ",
-	"pMY4olIRfZwk0DwziVLQKvkNextfHDIzFhHzYmvQJ+XTs1Bl59H7CT166flu4M6z27hW9uWZF9Z05vUe",
-	"0pnXe0RnXrIPi8czbzY4cSexL2YfJT2qjRsQHJP4fCLGBcYGRefvL01vfejcBepCX9kxqmiw/BGpUFO/",
-	"hS4lRFIYAsKq53jWwSbGJGyCoHRxHEtzmbssIvyv1xSqI6c1rJP2JeoJ7TwTiBLicVWEHzgLZDUBHOlx",
-	"jIWIVK9Znw6ZacWLXZEGGBspGDrLPe1rbCWcpU9ZfzbmZZXhuW5Eb9JVOIB6eYUEwSFHt4REym+mgB1q",
-	"BaIgFYc3za1unoA+4YSfKSF5TaVtZ1oncNOvUn6ZtG+QU48Nd8n0/km6XEq+yCIlE7JFkOV3SZ1kud/X",
-	"dG/vJfN8wvf2YBDoJ+5TxCm+JTeQbonOEffpKCBI4Z3pwT2NcRSRWP6emHi6IdxMmlSaS/sScaZ4xhOn",
-	"yTVNNFi18lVaK7rUgWjlhSJesQoHe4Mpn5JYPQK38FXOqAL1Q2rA+HrXJJG7Ym9PKfPHvdODF2cII2+i",
-	"WjsTdEtmTbm3fuDTEZJMVIpJ8K+hT1cXzkkTYTSYCdO1J8TxbVP5zsUY02t61EMBuSMBT3zq8nvUQW/8",
-	"l7CExAKW6+cMvptQdU6WC0r+ar7+z4TEs9SaNkcJ1p48SslSlW9wjCNbtzV2nWXOnaH+/bVyT1w3ztD9",
-	"NTgwrxtNdG3MEPVBO2evG/N5v4WudIfVayrPyVM7DqoE7MMZ6rU7TdRrHzRRr3MgYe91DpvAOuXf7SP5",
-	"d0/+2DWrzzjW9/YSbpJtQthCf399/gvglTnrqdQXJHi/vr6C2jVyr969v7p89/ajfoqjbrunmd15ELBp",
-	"X7EbTUIWDzmPsDsmTrfVXuAh0+m0heHnFotH+4b89n+7fPX67cfX8p3WWISB5CXCF8ECS9JGhTS+Wu1W",
-	"Wz7HIkJx5DfOGgetdutAqYtj4OT7mmwdczVuRESxOEyJuqm1pZlSidCF0jiQy8KBTzW7P3/7i4I+4cyX",
-	"XuOsIfl5WsaKw1IMhpWq4+kj+/8jsbI0gdR6UOWkq6VVed5cc63+xtUsItWf/shi8XKmSrNVevgdCOsK",
-	"D7/HI/LR/51UglKpYdKkMUQAp95tt8vU8OS5/Vx1vHmz0avy2qXiZO/NKtSLndUvfrIDCvDSweqXLpKw",
-	"A7xxuPqNNxCQeMvEuQ5HwItHq1+Ur6Qxi3mzcVhtO1QsIvGHHlYB65MVsLCVMqAZWx1L+tKdxQR7ja/y",
-	"qLm5WNuQB5fpmiJ1HwjUfjGXORpfwVfFC9jAuefxpFtytq4+uhTK8YakHitlMyXTZtn1igLGoJRBq4Jh",
-	"0k/VhByLN8g84mcQVKexzhfQvFMHzdUoXl1MV3HVnxXJe+3TCm/hkLwyITz5UqcCVO9VSO+Ksd8goAfv",
-	"HVbZwiTs94Z4PlbV+H80cpxCm7McPSoMsymykCDnzayg3ufpVflCgZ04B5S81vevtf1kbmBnb8xjXkSW",
-	"IyJyt/PrSuzL4VtGyRtIEd1I7pgFzJuNg3avEua+YZ4/9OtT8E5W/QCy6leSiqoU+SoQx302+jxX5BGQ",
-	"oi6DV1bBACQlVa7rAmREgMlp3BJg9/jSJo+EtEBOi8hGTZeRZnWpppRiKqH+K0aFzrr/8RG/V0cov2Xi",
-	"AlJJflDRd0k/cS27uhVknpXccqFyW56G5PoFMHyl5GoWyydJVYlBuVzurEc9W5I5upT2zylvngrZPS1R",
-	"VU4J9XA43Xodg4zMLZssKb3HsfBxgNSNijOEB5xQAS5j3jQeUmhXyxFGJjilsi6aCKM7HEwgzMFbqG+X",
-	"m+yjWIVjtDedCHCiQUoS3MFBfMymcOmEURcaAKq81SRDi4QD4nHtsaNE++/hXa492FbirJS1iIHHFS5r",
-	"xhxyImAOaUf69JqKKUMcOCZvogkNCIeBVMacy+jQH01i4qlhpn6xqal2amvCeW0jVV2bmm/Onn5o4/Sn",
-	"Eu6Ldu3aMv6xTGLAsidkEus23LVN4rzWv69veDjWjY1S53b+NsjynJISv3b2asrDuba1K1nfcXqizuSF",
-	"q2Y7lemP54nWSIBSknkIvWlSQPQfiVBqTZ7y004aLQTp+1zgmYrAS32EI9/7K8KQxFXaX6OAP2hVaoFF",
-	"1FYfiu+/zR/VS7DTIcp0iJ2bu1CmazStRO+rBfskDhw7datUqmeSwtYS6VZu2kPL8zTH8YlK9Fya6U6e",
-	"//HkuSQ4i14eXZhnCP5hJXmWM9QW4wVJrzsZvpPhT0CGr6RxW4BnS5+XCmorJp2Nv+VSzZYnlL2yW7Y/",
-	"qKx+i0Py5PO4Mh1IdgHyJ57MlUH+uildaVOg7eZxvUobLK3rJ891PNokoys71C6ta5fW9UhpXRYZVBWX",
-	"YPWaUNxcXVaqqTjD23Vih5Bwn43tZWJ6qWiGoVeF81ZF3qxdefzwW7ar0XwLYvQnUcABll0YbheGy4bh",
-	"KrMwq+VQqbpv0lE30PX/kXQU2in6qziU1UNkp+Y/cTU/xfvaOr7umLRdDf8fpuvVuoI40whqE+3eHmin",
-	"2+90+0fS7RMCqCQW9++TQk5rKPVqrgdQ6dWiNlXok614fHXe7kA031hU/gyqvIJkp8jvFPmsIr+KX6lb",
-	"Lsu99fomTFIQUpfzgBIepXq7HviBFfak2cRTVdnTPh87Xf0H1dUVJi/R1RNUT2hMf1PhajW0HzK9dNBb",
-	"KGZDCfGQriI5gdpjSSa+Ij11QQ0UE/Dmq7IwHiOqtCNQJhSCURnzflG9HYiFw2hQvyEtvWPI3U8KaS6x",
-	"ChT5rSPI7fZD69kB1gg7A2AX085S61Jd3mDtAr02G98cHAROIhZFPCG2oNy/T4r9zkuFJlTVVhRdctXN",
-	"LODRr7klvZn+uFfcYAt2uV1LpBpcbyulkfpJXfDmcjP2lbZCca57E4L6n1DqUIo8/RRlYuzTEZRYTj8u",
-	"MVjXpbdNLFWrVdZ8M1p98mGm701yOzNz66LUmJnlbKJEau6vrDwGtQyh1KB6q3L9MdS3KpH2TWLnVBUQ",
-	"FO5YebnCJijJ0I1BBZ6uqTQOJUMZzJSr3Oemh9kn6kODDBdz4gxZ4EnVXHMmVeRUPjxizEsapnI5glm6",
-	"Ls8KrjZVzY/RYCaV75hNrymwNcqg9rdgE1ijN4nlWuRQUxzcyvE5ITQpZViWqSoV+Ictsla/aFrdsmz1",
-	"iqxd8gtd2bLOO+e68OUfqpjbk6ritlPjqvJoySvLPRO5im/wcVP9rdCd8at/Z3sisN29RTJs6EGiyjTH",
-	"BAVkKKD4Dhc4FghzpOo8q3+AVao6BkVcDnvemuXiNqwT94QKxD0JnaxKvEDu+S5GmRB6oSZ27nm5W/Oa",
-	"zpcpYPuq+jMO1kg1XM0OtITlaU3o86RibhsaD5muGEkDGF9wEgylrgMk00TkjlDkm954viAhUs3AWuic",
-	"pjVH/KQplemjMsVUEA9amJFrqpVAzBGfuC4hni547StXqW7S00L95Oe+YkBqsj7cH7JX+kxXIwYVjkTA",
-	"EJDvrbpGpKtta468Du+6/IWvZ0i+nAS3HwifBDtjcudcfSgmpNC7ROOoxIn2YwI9CB6CIcGNwb7Pb0zR",
-	"+z4STKkbkDIRE8UQkBj7seYdO76lrj/KQ9mxrR3b+hnZ1gfA7k24llxSyO7I1thWFBMXjAzdTmjRP8YC",
-	"j8SIRySA/hFsiCwwVGZn6ociwyFxxY6XKV4WKhXs3BzejqfteNrPx9NCrYkhG8/rMLekX9CDKGNvcHyr",
-	"TEPl+tFz7XiUdm9dJLu/40477vQTeqtsBF+LLW1b51qsEA+dFfV00H8LDWMW7vxZOV1qx6p2rOpnV6TW",
-	"5Vb3ddtRKA6T5AJfCm5u8ox9Llg80xWtJHeQkC01cXYdKDakye9dleqJN5OoYp8UhaZLE2r19bU0KSjx",
-	"c5hYs4cFTnqgxmQo5bNgSep8//UVHvWTHEKV9U5nKpMwudsCmThwc665OLhP3WDiSZH9kUiZC7Hr/uXQ",
-	"ecsocYB++kiwazoiAh20e2g69gOSpCuqqT1oOK1f1O9IwCjSOVXnqt0abB5kCyHI54c8phmbqI40nBBa",
-	"kl38fTpo/NFbZ+wKRi7JRvmViDKCX1eBX50vVbOVRnr3xeERcf2h76quGRxaq6vWNeidpEcuqV81X4ff",
-	"JVVKNR2u0QORt5ILeMA4nlMckuY1DdiINZPrt2n5nxdSfw91c2gxjtlklOVtqpMbNZeCYMEeGpNYhaku",
-	"WIwGk+AWGbd02iCbN9GEE2QH6NC+7TGGARy0t3ee6SRCJ3BXiOCY59qG7O3pXVC7RDyzDdBlWC2thT7R",
-	"kFC5gPT3mITYp9cUoQlNeCEYJ/dz1dVZGUsq5bulViV5/wDrMRCPmB8o80z1a4dHz/b2Eibr89QI+ix5",
-	"PJcWFw7SQXgT9XUXYrCN5IL6uhNxC57oS9jwrbkuPfRjadFR5DF3EqoO3B6J1dLNi9DtmPfhGpW6aKXb",
-	"mGs4Lj0SRkyqSHIDPxIhTJIn+OlhfzkKJ4Hwo4Ag4YeEoyhm3iTpyCKfi8HoWZ4XLwHCtoFqJKWUoRju",
-	"g/kqIzWbQH+G+vr4brDoK/mnpSbWCF+gkGr4dJLX23dXCgeg68ydj1U7GEK9iPlUyJPq+14fPb8Mw4l6",
-	"yPckogx9Er9oQksaU/3ZmlZ9KW3VKSCQxqjnbwpoxu53ijwmcQ4GVslbEjR1chas6PnHGRckdBIaNO3E",
-	"XwB5fOIkCwck+6oe5o7cVTUWR89Ja9RCgo1GEJvBqROBCxw3JQHBues+z8rKftFCagKCzj3vmiYWBxBq",
-	"1ghJVsBhCYAvDieBpGbgACnhl9+H2HITHFer/mf3UgJAk3Of0f1/c8ll7xvkGw6jQKkSOv5eJnXMo/ua",
-	"XUkhBTzoN7Vfr+R2rXz51cIb82bDUNbKt5UW9sY8DhJP1Jr/Y+75ebMBGJG4S1aOcJV9HMSuOyYhLntT",
-	"/Qr7pq+czJuZwwhJPCIO8Iy/FB3MVnZ5nWXOi0KcmrwtcfqSiTEKiScZyiySnJJgmrLF5x8uXqHjg9Oj",
-	"Fy3tivJjE0Odb6DO1lNN9V2fnVq6u3jzMLZzaiGu6Yza16pC6QWcz2NDc57un6AUL2Wh4ihqKj8VWKPS",
-	"Sh1jaYuPCQWhOqEemKryxcQV7v0VUTKVf4ImpYrUGBUiGRixiQggj9wXS6636JuCteXXY960UGv8qe5b",
-	"7MzbCpctUIqc38HOXb56tWTVaBF+XZS66ld9TwPsB9CsfZ4YPlK4TuKgcdbYv+sCfWg4l93jY8l1eMTi",
-	"Eab+70DUcixpFqvsUdXarGBNYyxXYexgNkz7yJpcJ11ry7anm7nWENTLN36yZjcVcYoXULDyzMv6vuP8",
-	"6/z/BQAA//8=",
+	"7P0Jc9s6liiOfxWMev6VpSVZkuX11qsZJ7m57XnZJnE6rzpOWxAJSRhTgJqALOvm7/nsv8IBQIKrSElO",
+	"nEQ1VdM3FkGeA5wdZ/na8Ph0xhlhUjROvzbILZ7OAgL/fTabPedsFFBPqn/6RHghnUnKWeO0cTEhyCcS",
+	"00AghqcEUdluNBtiPp3icNk4bZwxhGczJCdYIjkhyAsoYRJNsGg0Gzc4mBP4XhjyUP2Hx33SOG149oPN",
+	"hnm7+hHPZlfUb5w2Rl3cG+57/ZZ/QA5bR8cnnRYeen6LjLq9/f7BofpLo9kYURKoxz0sccDHV2b9XbMx",
+	"JULgMTEIxDAhOaECAMZBSLC/bNzd3TXVFpy/EL9PZ3KZvwVDPme+QHyEMBrOg2vEZyTE6oHkbrzhiPqi",
+	"iXiIJOdoitmybBsou8EB9a9C8q85EWo3YsA1MgJN50KiIUGYIRyGeKmA6CLJUbfT6SAqyVS4SLzGwYiH",
+	"U+JnEXnLiFosJ2SKxIyrI1UntpjwgCADQupw0dS+DlEfUQYLAgqgboLV586XGDH08eP5iwiHN1y+VLud",
+	"hf+McTkhoTnOR/ocqUCMSzRSSxCh6oEkDikCYByJuTdRa8twYFxewTvXp9BukhDPZrMY0gjbkN+QfJLj",
+	"sxkXVBKF4WCEA0EGv6ntD4nGWZFy6CMhsSSpU9OvBYpJYkmF4hH1o984leGcKCiezYPrF5zlgPH7DQmX",
+	"dpfN4S8wk8R8FjG+AFpfYGEZKgVKECBfvdsBYoRpoL7/+Yt60vMI8eGf1bj+iwX5Nb3NI/JPShANiadk",
+	"lSZ2xBkxRy8nlI0V7/gcLaic6J+zNKM4RaGtQG/C+vjk8jCJ6Cd1ys0GEEtneDg6wge91rHf9Vp9vE9a",
+	"J6Nep9X1ev4+6Y8O8OGwcbf+djzX8q9UkL/BUyIQDgmaM/qvOQH8+VyikIxx6KtN8bBIUxIyolXtxiOj",
+	"AUDUU4EkviasvpCPhTbjjHo4uFJvTfJK8rf4Y3dJbItFxblEjNwQoMyIQn0SEEn8jHiIOAoEg4PxGgIi",
+	"pYpOG7g77Hn7fr9FDkbVBMXzGIC0wDA/nTMZYkZyTlnxGwmERmgeBAp1otRartIGFsD6VHGQYtPU+Zw2",
+	"oq82FZZkzEOqDAjFxl5IsCT+FZaN00av0ztsdXqtXueic3y63zntdNqdTucfsFEOsAq+ZsOnYhbg5ZXH",
+	"Az4P7V9h6/rDI9LzuietA3//uNUfHeLWidfpto7I8egEd4aKfRrNRsDH3K6Tyxmx/z2f+ZWAuiHM5+bL",
+	"ziZ/CLB3nUtZSpZgpJchzHyEkdmQkm1W1LjU8uea8QUr3Wr97dQ+f9W7go+Gx96J32mR7qjXUiSkCUqR",
+	"liWpRrNh3vScT6dz9W4A/y7nrA5ancNW9+Ciq/ak6KyUJQAEquBXKHs8CPCQaxsIzQIslZmARsrwIXiq",
+	"jL/0yTb+0j/rHvSfWalYgTM60fE2JlLOxOnenueztrFe2x6f7qmfxZ5QG9aesXHD0oCC/1pyxcO5hNDt",
+	"XHROTrsHOYRgNnp0qLe65XdIt6VAao3w0GsdOjsdb/QHHBAx4qFHmuiceYoQ5mHgAL5YLNoiekjBHvE0",
+	"nPGfBXaAq36piCgNToEyJbZyFNh7MguwR7RFHhNRgub0e5Q1prRNJbL64gC8zOMN6yQocyCIrRXJs35D",
+	"jImyqmezBHSbU7oDaLGaUPtLfYAZFIALktk6JQpWawy9IWupC3sK1RA+yegKDXBaUQQEh6+oR5ggz/mc",
+	"5agK86u2CdRyGWLvmvgIsyWa8pA00WJCvYm1sNV+CNAUAnWSOwJfQ4F+IfLge85emB+u9A+xnAUY+Zif",
+	"Mf/vEevlMwCYb9q6j+DLgwHcEz7mwB3qH4anXWgcdaF/hc1PQPWJDJXpnQ+PEfzGmVjoRwugehM94IIA",
+	"giH+oPJNimn0LQuWCCPJrwnTtpfHb0ioOUw7NgIpoJn2blcRK6xYh1RhoSFUfOSNjvud1omHT1r9Q7zf",
+	"Ojk6Om6ddLoH/uHBccc/SBs12gNLkylnkgueY8dYly2KKyivhfokRIKEN0RkFa0n6Q3JQS/HNunm6buq",
+	"iHVckQPgo1dSG5USy7lQbwFY8jVPzrfVTrwA9IckNm5zOJbgGyJcS2I415vjPJfcmA8k84C7NxvqeAB8",
+	"PguU0CX/lyzzvDElQYw0lQuO4NMCzPEpwQwcCcyWQ+4vHwk0nhORPlqkfoucDkVAQobUk+i/Prx9s24Y",
+	"4r3+m363jgsRdE2W6JE62kdILqhHNI2+5OGQ+j5hubagz4kGCpjSiYCB16GsEv1u4fEZaSPwTsktFVKg",
+	"Kb7WWsenoxEJCfMy3pfD9NGHxHw0UsCVYD6KQHZxPmd6KfDVjIRTKgTlTOgDBdtCMw+g/QcOhwHxn89D",
+	"kSeYz+E0xvohwNXjSomOQj5FOBGoaaIRDSQJ1UM89NOmyhny4Bt6qXJeFkpm1TvZPP9SQ570K/WX4sgT",
+	"I7fyyvzVUCnoOAhxwT6cs48ij1ekkrlCQnDACS/lmjmRO2epmDI0F6Si75zvGVKhXuGj4dIqAQuvJCHD",
+	"we/2hVkTTb3C0ryH54KgOfMN8ZotRdRP4zHC80BGm6SEcFh+RhqOK/1DkhD1T+YtSD9hoS/wbC9icwwc",
+	"KIECKmVAQOmqjWWIGvOzGWn/RNxPIsnn3oT4iEq0JNXi2FPsE2AQKgUJRikL2rr6v66/XI5LN61fK0XC",
+	"msk4JcQ+4W8jfMNDsMvM33Isy3I8ugmle67lyEslMS5gJ9JU94zzgGAmUEhGilHgC6CA2FgAmbH5dEjC",
+	"lNIyL0YgixBs8pqKysHaEVtDDZbWppZz4CUX5LY0+KfYAAJCmkkm+IaAaTjDnnoCaJ+GiDA/o4cluZWR",
+	"BONzkAX6XmRd5MBXtFjBnUav00HeBIfYk8rEDTgbN6NIpceZDHngPsDDJOgAuN6Q6CLk/EV2Q/4GVrEO",
+	"Y2ofUDmhIAKq3IDMsJxsrKDybqv033KvRl4TOeH+Gy7PgoAv8kLfA/hlYGQ7FzZUCwIwgxa8zrGvsZzE",
+	"RoaiizIE9eor5SpgA46LhoYV3mR/1jgok4ONy4xcI4fhps3IYIgmLPBSgLItc83PQH/RkESsZ8h1qj+8",
+	"uVFRctOY/E191QKjkVdMWByft5db9rKCymbFEP02g/LZUHxOAF7RoOeRmcTDIN9H1i6nMtARZ8Ey75CU",
+	"kaH06t8uXr9a5Y3i+GtJI17MeBTCwDPtiFDO9v5HcAPrOzwmH+if5O1cvh29x2xc4NSLKQ4CBdMMj/UB",
+	"qIMI+SINO/we7TbnKMDheHNrVb32StA/U7sf/TkSCUMiF4Qw1AX5fdDpWDyXAcf+BeevAJ78ezEqkVB8",
+	"tDAGUcA5RHxkrs8VeTQBndLSkMFMf/1Kcn5l96PA2QI81LeHRG9dqI23bqd/fHB0iIZLSYwEfxcSjzOf",
+	"Kgxemqu2NFrvCdamHh/+D/EkwmNMmdZtPvGoT/RfUl4xnxIABq5KFiGXBI1oWH6rPXOguTI3f+lEAwOE",
+	"Ih9voojNR4IyE4clTFK5RBKPlRo5H7VeY+lNNKoKjbcsWL7U5JBHoSHBgjNzfhPILcBjovUXUFHqDKVU",
+	"et7cd2qbSL3DbymO1Cu2KQ4bzYaGUIl/AE2dS8jnY33Lan2Xs9lMIJ9PMWVJUgfU0SPnlY+Qh5khFWPU",
+	"oRuKta9KmD/j1Hqr74mSU8WR6Q8T5TFQpoMnVsM40fHMzY2WxiD9tH9McuO8xtZ/bQMnDQca7U0XGGOM",
+	"EN/ygb6RrQJBJrqVikT9EfL5zIGhLK5qI5dCKpIClYOoqABFNqaauQMBED4QWR6CvgghPjKiI7m04WOR",
+	"DWBVDSwfdPRXb0iIAyAnkY+5ITokZgRfC0sJIAFi3xEYQtjL0cBmzqTBg4+hITYWBxiinHnrawT9Xbjv",
+	"s2yWxNNlmsQvGR3RAWR63f5R/3j/sH/UaDaAZ0jYOG3sJd9614y/57padZ2RxCfcF919aRYgdLcBRsD9",
+	"BVe1ZyiCFm5pjUep7apSqjNGKGVoNA+CdKxmleO/u739RW5vm/UuFypmNWaStFKxD/2njOwrCnz0L2Cb",
+	"EoGPCz4eB+Rl9Mo057zGoYlbQ6qkQDjJSkHmJkJZUqmbJ/hGvM7cjiSz0ZJYKdA+MjyXE7gP94vCzsab",
+	"a8a+eRPNGaRVNBG5nYEDyEMUkhtl32au5OZC+RI6ul4mp+cuLIlcvrmcKHNOM2bKz/vI8A2mQYFzpKwP",
+	"ZZEiPJIkRIP3RIbL1pn6xyBthZv4qL7006YQZmKh9DFfrAA8AsGF+wMJb6gyR8l0xkMc0mCJ3GcN/LCT",
+	"ZU66uTenAi1IELTsGQznMrpLB7JYGQuPAg5wJ/It3XPthyjlvojvZBIbUGCLx7E05Yy3BGGCSnqTMd8s",
+	"RW7J1FacMteK1MXqo/sR9Ch66lEClXc4xFMCSjmDjkmKpALRMeMhuCwBYTJYFmL0r7kyomfRS7fh/Oaj",
+	"lfoSeqQejXAT89mMh5L4r4lPcX4EV2dvw+2iUi2RRfFfH96+yVxx8HBazlbRF6+m6pNXJrTrXNFwJgmT",
+	"rQv3W/mhCQf+d8oTzId/oEMtLXhkEN3bqA8LzUMYzdRvSkJA3C6NFYRhYPm3wE3JXfdvUxKOSQsg/KuD",
+	"O6iq1/NA0lmemDyLDW5gtUVIpSQMLhoZZykc9dvQ1LzOWOKlic/VdKoCtciFcpOdaqXUmvwRMEKpFHkJ",
+	"It/QgtHoVU+RMtDXSpDKOowVc06c/Jwq23GcFCIatXTOif7rJ31UhYk+n5x8Ay2KTEZtyWmqo8eFx9kj",
+	"J/6Rd9htdYZ93OqP9o9b+MA/bHlwPacxyEktwUNhj1JnDN01GxOCfRLq4h2QDpq7C3xdn+I8cTHFS339",
+	"8/j9y+fo4Oj4pIn2290nCkFjousLiQR7N8uZu9mIbCHDU8KbkCmGM2fzKWQa1nvll8gn0NduQLVw01GE",
+	"sJxwX9ibDSr01YYSnIDpSbfbaaJup93LIPvH7xdN9Lffz1400dt3F+dv33xoondnF8//VorXFN++Imws",
+	"J43Tw36zMaXM/nO/2ZhhKUmoYPvn57PWP7789XET6f948vTfG3movSCzkBiPLxvHgmjiYkL0PVRUhaSo",
+	"0zcLlSWGBRr85wBs9Y+M3iIBsUu7A0f9gxTm/9k9OjnYP+l1Op2quHZ7CVx7CVz/83OndfLlr/kY/n6B",
+	"x3neupAhV65EHCfVli9EUoXJVmfG4ZBGryMBoT3naI/bx+39FH6XjaP2yXVv5HcuG2seZhLBy8bnf/tL",
+	"63+/PL1s5CP5irLrfAJl5FZfM+hjCknwfy4b6o+XjYHG47h3fPykjc6GgjCJuKm6wuZ2IoXZvNPZ9/Zu",
+	"entGFre0RBL/odNa/s/Z2e/Pzxb//fLZ2INnyW/I/WSjAPv93tHhcWIDusfJHYg+/PnfYCNyXl6wNbyI",
+	"vD+B5pCwSQsbTadZxu2ljhfQ11kwe1VS+PbwbCb2KvrjlYild3CY2Kx+Yq/iXcrfEXNDkndTrd0NkGNR",
+	"bg5zcnAe6Xwekw0OOhn4BU2okDxcttEZQ5R5fKq4ZvD/WuZbrXN/EJcS9o4vmXutPkKDs9Y/EG79iTqt",
+	"E9RGV6g1UCdxTWayfckSu98Z7Xu9YRef+MfkaHRYQ4KkCCwjLnHrz07rpH3VKhIl4D2D85wjK43Mkxwt",
+	"MFXG6ogb6oIcr2g7BVrwEGSLDnbLcJmhuJRA6ZahqNwIiMFQJvd7yoTGt3SqlN/+YacDKOt/diOUKJNk",
+	"TEIdNp8zkZcB9ZFJGuTJ/gUPrwUIE8zQ3y4u3iEwh7UoOTjpp5jlYk6aqLeP3vAb1Ov0jlDHBKvQH68v",
+	"KtP7SVI4nmRV3Wfc+vPL195dE4Ey+Nq7Q4m/mz/376LfTzP/oUDKP/lPnz45UZgcC+5vfKGOHjsP6S05",
+	"PDropLbkGcEh+LGrrRfzaI5VcqccCHatzTLfzw2c/EFviJtr6eScROd5DuFV/QK1q8b3zSRh/3to7r/b",
+	"Sg/+ZY/6xn4IiCzNI77A1yQuhDaZPI4130RzFhAhkLD3pPYyU2c3JiH1099LwxzddLogaxO2DaZAM1s1",
+	"V4DbH0TmYmRugW1pt73xTQI61ovT4JV9s5necF0jrQzKdvyLgaxsy2MA3RBYMaAl21ljr+K3vB3lgvUp",
+	"ynY0UMHtMlCD3sutA+c84AKq6ascxqjae7HW2TpHZ/5c73QLbnOdkzUcXXyo9va2Nk//QeRLGopS4jcX",
+	"mO7dtrUWN+MDH0u816nNDgBwBZ6wcLuMsQr+TSgwRicBaPnxRkDqM14JX/2TzgfrQ1wQXuHYnfTydKn+",
+	"5mQQ1abvdWoQwisKVKsZXORxN4+0S7HQCZJvuR8RbkAVhVVosWTUCwvhFOvwuP38OStOY3GT4AGgdFVo",
+	"Pkgxu4g8fnEqEFfCZrm6FoAOiyfKK/P5ZzOIk3xkAX87KuXy5AHXYfa1TrwUxrKUncTWJmBNhmXX21g3",
+	"2loV5HrQUmEA3S5wDlQvdN7AWUCxIKKonxE8g7B+KObqGN58+FIvX9cyU3B+DIN32l8qAPLj+1fIeFQ1",
+	"IHRfuy5478mU35AKngMUbLkVb3XchjD6yhr+wnYEvimSX0UyHwhkseeTja2JzjuQMPf9VY7FBTl1pR3D",
+	"XUpCFugsGVWAuC4VlYOrb+dy6Ukr9IiishQECbq+LkZLgjqP3vrd6EcjVmbiuvg5vFsfz2/jXicQKlby",
+	"KazgqbVReh4n1a6D12rbJYFUkbpyUdKaZm2E/m4vO2ujU0HFGWQKzJjEwRTI5JVY5LsuVU5jtY2rwS92",
+	"ZSMEKjuzxWJgq/6sA3gFvqhn71ZjhzpWrwPtSoKvY0BWofOqRuRdeiG0L8yLekNqBfUJk3RESRiloeui",
+	"gziIWzW9kkHGERTwmcv2KB5UHP7995CMGqeNv+zFfTT39K9iz9TouZ3J6mGSbDnmXL5Xy7HNwSgl8beB",
+	"GVDfS6jkL2pSUuSROhhVS38GjCD3K4FSxABrw1/7XCwzrodC5lAcDDY9EZBPNfExDm04xoz+iU03EAe1",
+	"at1P8lCLpOXmiBV0nBg4vRoGrpwyF3tJQnNuvYvoSX+n6G7ycP+4X+l2Mv9ystm4bU3nQraGsLGrGk00",
+	"G+ej1/lJPJ8gexqKtujILXUTkgZBVKqoXyrcMjPT+ZDKCRo8HajVNGo+4t5v7re77e6TNrqYkEumjgaH",
+	"VHAWVcIsdN53qDtpYsmn1ENCklkbfSL4Gj5l2i1OFQ7p++FU8gUchjYd4tOI7Iuq9PI7oHmBx8Js3xvO",
+	"SMEWnumk6f1O38nTAmuo7o5m9q1XnmhShKsCdkOEhWnz6q+WyTrvS9fImhIYRYbqd6dO3LQHSOBjUiVz",
+	"2MfNqHRRMGxgioIMqLbSoAaoNjdTbAdWp56pFFZbL5x/nzzFbIlCvhCQRWcKhbFEUy6SsBx08iGJy3xd",
+	"OHwCzVX0suLsgYMKyQP/Dd/LSa4KqIRKtRkOo5CmbpaSn7V6igb/v0ETDa50Ftng8nIAHZsgJ1eQwPTg",
+	"iilfmKqnPLT/VSRmewalAiH7z8vL206ndXl52315eXl79HK1qF2njYROu+ChfLaEKE1OOIWHEg2X2u5U",
+	"jyiiVP+mUwKCE1FbcCyiYjXyrzkOUrsEiwt2SfBQXg2X+aQRrYzSKM2/nRKk3FRJg1eeuwVYAdsNlzqX",
+	"WWOF6+OVKoJbB8HMKyymmR8clBNVTyX4F7nMsAW2i97Gu7A27imM18fzDXytiHwNw9u2jnHd8T2hUALo",
+	"O8vmZaxmZMEjoZvPrMlzVqKsg1W81iIW/6UK570N/TyFdyY8wnzKxgon9ZP+V0pWCK8MZuilViQsYGkk",
+	"KuBf6jP5gF4sZxVUs72EUOuTgMbFmnnAmjqSalbO2WwGdTBxpn51wOKrJScoUK2IIg/uOJJR24fRkNdz",
+	"zqIiifWAT/pjLuwb+WN3ej0R8hn3aTwwBEhfF3BAUZCJuCXLnFKDRuIKnK/ZaQV+fJ0kJA5N95uoPrug",
+	"/vqqTi1yThFQbsXPEIckBWMybcu0StgcJtjfyoxhNh0Wld626iYGi2Qru0cCRYWCQu8xbHE7QyLRLJGa",
+	"52tmSGTGKLj7ZOZ/1JtvIHSXheTLbeuFdOvoul9oVmtK96XeWandKzgo7efYtJei7Y9KeuozWBF49tE9",
+	"O3fkrtnw8hpFly7OtpaGE5K1XpJuDXLXbMhMTXrpG1Il7HfWQHJrCktfkCpBrHW670znnmajtHRpdzzf",
+	"93jy5WSONIy5ET3jcpIomrNOr47XQfznaP/k8Eku4zqTWNbRkKN5kJJy2xohUbPP//02ENm8KUjNwtAj",
+	"oB+1M8pqTOv2uvNPamiCDD0UECUji3RyTwltraMbvMSYiXIREj8aiaB0m/4KMiixJMI63eK89EU5XdHX",
+	"2fv1xPVuxwqI1QjNZNGITkDeshy113ZrCVPPuajPmzuS20YtOUOk7s6l4C1n9uh6dBX267B7mGmIV0o2",
+	"qf55ayO+Hqd9Z2CrEbnO5Ng2hWtmX4u+lZsai5dsT4JHokCz5bUYUJuwiJshFPWryG1vsOkEpFqHl9iw",
+	"EgaLg0HlW7+WLk3NiFkt2u3DEE5JNmasQOpWI6y3V2tqvx8SxwqsbMh5e4wM/sR6Giq6lEjop1VNPmHc",
+	"TB3OcSEs9YqgYNb3S/DcQBdFyFYR7nYSST0cN1I/3xC+KhonOpDtkGkyC92kkNeNL8Up8k63nwW3KfGJ",
+	"MJx99nPkimqPjtwSHdVjmXjhG/MmhCF5Pf91dQJx+Ujn7P9ZTn6/dAtPxQRDashNfsDOyZhfb2tzN8Nc",
+	"NeVsxyxK/P/8RadSxoUAyaOZxYn8easj5fy0rY9HOeBPG83o7+5f62x9zo4U7HuiRKH6poOaMQ3gza1E",
+	"zT2nzrCZUp6PPX9DxKsDaPBUraBVSbg4unGwxc9OAyjbTCfv7eaxPXjmrtlwm3+sWhO3JEk0NhhHFfh5",
+	"i+GxPVOlf9dMlupGNeilK9PPw8fTNaTFb0jVmwKROOVMxQvjqqcoVrlyTVzZYsd56+8qIOqaAjFyri2Q",
+	"aH2tmWOBBRLEaVQdVf7CFG7fJ4lmkz6WGNoPY0867XE7/ol3PDzCrcPRAWn1/X2vdTzs4Vb3pHPcPeod",
+	"7h/0+/F1IqPjiQyWSCyZBxEOXdi1otNss7CBNYBwMOp4x6N90jocdXDrYNglrRO/g1u94ZHX9w/I4egI",
+	"Zu2RxZXB5qDTbPDAt//U437M9aSOBWZa0dw17x3z3Ia/zpAXi+8x7vp976jX2icHo9ZB5/CwNTzyjlv+",
+	"CenYm6okvlUvNsv35Mg/JAejPt4f9ryu39GduJ181GgWFJc4sDehvZpXkzHd54ixt8xk6hrbRg8TNw2K",
+	"mspdg2kgNNRZdI50s120yiQVPLM16ZZsRVEuquJHI/535rvUu7hzV666HYqerX5Gv8cz1gqNf91b1DZR",
+	"0eP8k8ex7habzdH5Mj+llk5sITGz2zfR1W6TtFLqt8/t9Ps30O9raHaYtpb1c2YznSyf9JqMtq4goCFT",
+	"RQ+tSdr8UUVXJHEXPNcg2I0x2I0x+IHHGKR5JFXys4k1U9WOiVIJ8GwmbNJV3MHyVqIhGVMmvrtR41bc",
+	"lkrn6MFISFZbmirsteLSbStdzxxyV64yh6Jn72xBb+XVqeHrW7CnzmYzmIacnne+LTvq2Ty4fk8EpPnW",
+	"uy6aB9cvTJSpdE+e2QfvmrDoNb0lfqVV+snqm+jgkrOT0PhtSDzIyB8hgr2JTm40PYWMk/NIxFOlt7DF",
+	"OYyTaMK1mn3ix++SRcH176/VwvOq9u/z1PN3UeOHD5Ws4efuw+skDVTITH1AkSw/p09m8eFmumqmrd8a",
+	"hq+1ebONZ8rt3tTz5i2pNjDlr3AfjkR8VSQy/U5S9L2m8+vlvqAKqW7ZFbbD7lx6tQ6dqW7ZjgxPZ4X5",
+	"v7pk+OHd5p0w2bYw2Zqn7XLzN/K4bb1Cvte9c7N/TTe7jsPa766VZFzZcY3H9nx/v7SG2Es/n5IZa7qb",
+	"Xu4LKhog2/QdnzuiavueY05ftzWzaavkQm+Ql1liLegkzIfjRAS5TXtXhq/d59Oas9qL8lv15Z3z2ibm",
+	"AzjuhHEYHf8PaSH+AJSyTZNLn9QDsLe2YkdV1tvd3vpFA1WUd2wkfl/dHRQ3BK9C0slFyVhzHapOvceh",
+	"6Q+WXGqRs5jiTAEegj9aaZSqNBbKVEva7t2etS5F43S/U58eLOg5pAA9iObeJFF4M+GBL76DGkxn0tfc",
+	"65tq2eFxNdRNweDGCstTi9ZMMi9SVCaj/OFZJW579tVsGT2d1jNVXpLXZTdLIuvZIj8PpaRNmhs7ofQH",
+	"NmgeHJFtzYwxp/NQjJhvEKOoY+qso9qcA1ph6BgN+jCsnMxkjip07i5JWjjVST3xDreP7fqRjszySt7d",
+	"lqMc1o/beogjquGpsym6rGr1Xpjn6hb9vHXb7ZanDz4cEwL7q1NgzZBDc3lRWj4VX1yYwqlmPDmnEj85",
+	"+qLChxJt8h3KWDMW8nAIxHTv/SENhp+TpLYXNNEn/BCuqOpkA1bsGZ5XwtpsCInlXKi3eJLekPz7m5xv",
+	"1zNUapfK1sv/c4rWJL8mDHn8hoQPJOmvIg+5zzqMlBmbVtnwyTLKuibL907oe35fmXwvonn9v3xOX4pX",
+	"7M5U0FHuo4nZ2WWLzFObxb7i43vJwyH1fcLqdvty15UeRPyFLRD0ORPz0Yh6QNYzEk6pEJQzYTqRxpNs",
+	"H/sRivG08Sc/9FGdM0lChgO9ObULkZJrV1UjOU9v4dg+wLh/RNTvP+fR3OCArpEqfv5C/G4tqlWp4tGz",
+	"ukXE+QvxGgcjHk6JX3F5/Lw6obmGjvxfsvrzL9yHle3JoIvfS10puqodovvwVoQA7LZNokaPMZpazFA0",
+	"mAlmL5hRGXa4MOMwtESJb+qLH5vm3nB55nlkJvEwqN+xIbW29PySX9pS3WacAa/fjTTCKJwHRKD/+vD2",
+	"DUz3/wmFxc9iTP6MZ/MOLwOO/QvOX+FwXJetZtnVpWeU/tp2WctMCRIoUC9X5hFmqIte02c/48l9ZHgu",
+	"J9DHsi5nzVNLVygz5+FtJO7P5YQwaeBDtlHMAzuiT58+tRxIyaqVnz59Sjy+xVO+wTRYQ+XNkytXnXH0",
+	"7JZ40scSD7EgyMNMSdChYlPsTcw8K+iEpY1kKpCYzKWkbIx8vmD3TAnviQyXrbORmVNRfioyXOonvx+X",
+	"i/lsxkNJ/NfEpxjmbdQlhPxXrKCInEX3Ia4nGKzUuFWaGSFGHBtWavPoJxLicTnH9poUQDO2zSPSmd5m",
+	"6shgpJsdYpXTrkgP4nKaxpmA8753Qrqjg07rCB/2W/1Rh7SO8UG/dYi73r7fG/bJwahSi5vumo3kqkSH",
+	"U73kvm8sOCyac1/WLSNvCSD9k0a7thbWPWcfBakdWjJrVoSU1FNb80IEdNbLDKff4kb8FLG2Le4HhFzq",
+	"F4JvFGWi+qsQOKqkps/TC+6aDWAaNq7Rh/51ZkUc8arxmo+ZFQ86cAbmBw9TATTGkZh7E5fJntwDVdUf",
+	"2LQLnn7H4CmezXICqJtTwjPuL7+DgLkgt7KqbIFnfyxG3voxKSvynX17zfMa43AYED+elF66cX8knoZm",
+	"wXrG8du5fDt6j1mlKFtmSXx+CTSqnGG84P6ZUU7UOcJox3s8zXVPMoJUz4osV6nOsz/M5jfN1vPQXk7c",
+	"5yHU703//W2rkGD/LQuW1aTg+8TT8WxE+LeoMNjNffrBiWDSHrfRIuRsrLvhm+gNlpJMZxDNkxzpFDGk",
+	"9q0FQQR4dHvU9JrICYerwSDgi9qR8GnO8nK+Ti/YSkyMCi38fE50vMs4e+6toQY1uXEAxKod0w9tFrF6",
+	"g6dkzY5BLLW0/ObVfXhL4UaYq0MFkviasK0R3hv+PN6D5EdfcEba6A0Hw6S9xS/+Avff29yt19ynI6qZ",
+	"OgsPH/4P8SQSksLYAoEwQ4RJKpdI4nGcJmrlnSIjv+hYv1EJ569xW7s1GngXEo8zn6qPv8Q0qK0eZrkv",
+	"KN+07JIt7ZshWOWVcqZ2rIBoz0et18q4AooVvyl9AmNIF1igRUil3KIU/MkuoZP78n3vgH/Bm9/k9q99",
+	"UbvRpu+uW8116xZlRIQbOH2b7WniFVX3NF70HfYUI5hmZtlBmfYpKx7soVbkEZca8/CsGU22GalHDQG3",
+	"dgVtR2Dd5yW0+UZx5XWlK+doCJdTY50cqrXtS+nUdq+4knbHbD2I++jKvSbfZ58HXHVh9JqpoDeZxRW6",
+	"Q2wzFfTvtvfDduuKIsCMHDCjj7Cv7UccvAv5jIQSetWMcCBItkaHoyn2CcJm9OBpXNvWRMMlolIg6kNr",
+	"SPWfyiZUBGX2akuDlmYOmPqFK5jhow6L6tfleWeAwKMY3im+fUXYWE4ap71Op9mYUmb/3XWZ+Z+f/4ku",
+	"L287ndbl5W335eXl7dHLL48//zPzt6d5Dz75j3+P+1QKGVLoW3nbgp7lMJnAnWz3WWFqkPgSLdNmurvs",
+	"QPfXr3myZwxunfgINImp8uFO9fFpcqwBXzAzlTKeNmYvMZWENApeopCMSCiQ5G00iCs4B5dsym+I0KOD",
+	"E2+2b1XUH/+qX/1ItC9Zkp52o0p2PVR/4FElaWmWIueqPbSTyJevu6BTIiSewrLq0jOxE19LGlWYh6J5",
+	"YQkFoPfL0NWQ84Bg5kqv/l1qg0u+NMXhtfMdhAXCyK6s9dX9u8wZZr4bYk99zTwm2migbLQBWkwIDJ1Y",
+	"IhwSkFpSP9pEiwn1JtbLiabxYoE6CegUuSiWB1KhTO73tAqi0/m0cdrr9o/6x/uH/SPQQ/qPnWZDfV07",
+	"3QnsKJNkTMK0RnDJsTJ55Okfl0CTR5UkkWZmsqNDoQl4MsrMnZdZU40pq1ZfD/ERwiwegCn4lID7ZKY0",
+	"pqySn28CZu9g9fzLlOyJNqF0BhI8lEKzhsAZ2evEginX4M0O8GwWcxacYjTBVP2uB7vpQ2SKHz7XokRF",
+	"u19KLa86gtE5g68NHARvR2BhlIpu2Lu/wyJlSOQ0DlS/ITySJGyjl3ZLmrAd1E81686Z89oGfMa8ZZB8",
+	"6n4yJW8dqtk2AkMy4iGpi4FzvFVw2L9LknoebQ1cr2lgv24DK/BlcGwAJj1VPekHdHvHZX7AWesfuPVn",
+	"p3XSvmp9+WupXX+YK1c1X7iH4VJW0zBnAtEED5ZKURtzqSlJbXxAC9J4LmtKeP7Ec4QrSNF6w+bSMlfv",
+	"Xa6Ro+dYalKFK/sxyQ7EpZJMReUpvJCwi2/P9aID5doaosFhiJculXbvUniVf+INuZVxGlkC6RXKQT36",
+	"HJ5M8wXsTfJlSZiKaB4MjboOcFIUcTSmN0T9Lzbmph3iZy5qczxhJCQOtdPaLnRSr+o4bDneR8bVKHMh",
+	"rrZk3p/58TxxLCITv91YZVSXmvLptyZs9+L39mob63pGuk64ngeBNiysIZ8229XH78UajxWZfbj9xvzH",
+	"Z/jOF/exFp3OeCj1TbpSOI0xlZP5EDx1jme05XGfjAnbiz595y4X13TW4jNN/a0Zh7IJC52j/lM8lyKe",
+	"Ag4z+eQ12OtCnzOIM4yG8+A6LqpL2+LwaaGgqeSkf8kasvYNX0ugiJk4GhsIm6L+oR03bSGIeaDTMaAv",
+	"77Sy0LWMFcvbbsfEEu2/y6Rv6lwsSgUHsqmCT84rLdLvu1jbLtb2y4wFrm6pxRIlMtMoiyePVjXRfg3j",
+	"LLp3rmObBYE1sZSytlqtjd6yYIko84K5T+wTSz5HC8ykst1iT869gVqPzLIXT2UW02scXqfNJfRYvfqJ",
+	"MkPmLP4joPxkpclTakq5n7NPJT4X/7HC57qrLSzd89TaTElDq40+ENh+MLbUMQQEh200OOgMmur/tzsD",
+	"kMaDA9IdwJFGwVFjMP1SRti+4q3sfV6Uxa7+S3AmcnXua8zwGKLgIZ+PtdFih4WdKcHk8ymmLBW5rbku",
+	"0uZ1lrka4sNSSDJtTe3qKCLYzBBy1fdn9HT1paCUzqfTOaQcI+oTJumIAokYvV39ZbXPwZx09QUJ9Vay",
+	"k9YQqPxqM4rd5jelTScx4aFEAV+QsOVhQdCCh76uV8UCDYylolh6GPKFIOEAYrcLMhwkRK5j0zgBtf1e",
+	"WTwNt/788llH1K5aX57mB9SmcyFbQ9CQ+cA2zFT0l5gG85Csdydu0qqSPouSdIEPfmOuktH14Xrmu5vH",
+	"oYNIw8PRET7otY79rtfq433SOhn1Oq2u1/P3SX90gA+H2fA8sQXv6ZwMaJcPNgdGI7IAzHUTgxnhyuBM",
+	"ZTQcHK6IZH75jFr/W7Tpa8TI8+KdGps8IyHZ8rZWdkqig6ys7nKOTLb15y/NhohHuq/tgI6i7O0Ca1HT",
+	"lA48NHWv2yjXQUv7ypajS9857maRCanOT7jT61dBanxkZVoRHwmp1L9pNr+RP1zZBY6hbdoNziOfZAuB",
+	"WhFAKGGzeTBgkkxwSPxoJip6m7xUxPFNtLI/eYioFCQYoSkXEsUkAfunr4szgcGdC/2rutDpqG2SEr4W",
+	"1ZZFpULQJUAYoh0uH1DeWpJ8v+aJaQeBEQ8hd9Am31WSJpmhlSnBUixXjtdPlkngsQKt7HHkOCiJE4F9",
+	"XqF19++y3JVHKcMQM/+RQPqZJthrf9FOl6C3aEJusU88OsUB8umYyjS4RwnaOSqF/C+fO62Ts9ZL3Bp9",
+	"+Xp4Vwp/v9bNuhYAGdfz/Ssrn9UDCVdxHtL0vveT97bHpbgAy/7H6d7e539r/e+Ke9yDyGvLJYVryvyo",
+	"mYdEVDSrm86lZnIZEVUym6N76DXTgporxu5lE9SiOVW5CUUJwZfksgy1G6IwaEWQJCROjVSjlNiKIV7z",
+	"DpGRhWs/RIbDJ1PuEpCRhMbLVBiDwLYBSo5vrWEiLO1lSSXz4EuOltR7eFVd9d2D8kIfGf3XnIAVrPYn",
+	"JGMc+hA8wuIB5GTHrmZXAdXrdJTfF2JPklBAiWQzgt3jTIY8cB/gIRIz7ClTUONPmC/SIbfkgX4tHnNO",
+	"iXAcnDY6Y4j6cGHNkFxQz8ThBOLMI5sZ6MV69KimQjQOqiBMEgPWFvVjWVxPP/YtA3tOYEJqZ0DhV0wx",
+	"bz6+cn5MS6X6Cl/r+/fv//jj2bPBfav2B7v1zmaYvcjk/K4yMHTa0/cxMx7svjKk4Ie+PQoPZPYrJvX+",
+	"cQE192ubTFpm5MX27t9OeriEnR/sTNmmjlr/WjyaegElXdc6u8Gm68eEPgcbzd3nZPBQ/bNsozutE9wa",
+	"nbVefvl6fNdy/9mv889ubw3hoxTa9zohUKZlSZ8pk6k8krVhekeigmpFhscuHvVrxqPqJEf0u3XyWOO0",
+	"yo2zJJIlTz95skSM7Do5E1FBhbn/SGW3mksrdBYEyZyKlGC4N9ar7UOeMS4nJNR+5Mi09jDYDMnOk9yC",
+	"J9nUabiLCQ8IEkT+oJ5lfvrJzt/8Vv5mlf3feaHreaGFe7vzTR+Sb1qFBXYe67Y81gpMsfNjt+jHVs5V",
+	"dBIH4YhMPlrCPKmeKViWtlc7R86FJ6a7u4Td/ffIDavdI8chT13RnJf98a2cuxzS3noLHZbMunokzK4+",
+	"qLQE2Ko86BdkKKgsROC73C/vF/f/0Zjk3mbGgsTQ8d/tDWnCvk7nT6xRLAkL0zedOQS+UZjoPkjVwv4j",
+	"N3zKHuEGN9Z2Q1KnV+1Equ/zzjNPnW/Vo91q+Lcw0SDZ2HDT4G7lYGK3Vy+YmAhbbBxKzE8g+5njiRbj",
+	"LQUVtRaoHlG05RI2kLiuQCGLnVCJhEpVg/ybGdqOHf3BdlWtTWmC/knK7Qs8m4nGab+bvJ/q9qydLxqn",
+	"+5288vCcqOjf+AJNMVvatPf45mKCxXr1aMUtuborcmQjYByBd88g7d85u1YIj3nivoHp5dS/i0YMYGL3",
+	"SoTdWh7cmY00rLZtv4nztn0LWOP38OzfEg8tAtm4aimv+gfx0NKUuYHRHnunWe26FUKrSj47DVyDbHeh",
+	"+i2E6nt1HSnNbFt1o4wmKvWhvoF2qONp5ZhCxZ6WVfTbcbNsAcCv4mRpfLfhYhlTpLaDFVPTvQn/nQu2",
+	"jgLY3eDeq1p4mK6w07hUiQO2ND1WCzqW2J4sd82vm7tV6iWr3YUvWSvTQNFEmNm+LDC3miHqQ6qQtLIK",
+	"htLQuMNepr21S2//Izhrv8cLHQICOnkOZdSbRLDhBUXxaya54OiV9Nt1BF383gfjKD2gCDVszIYWld7d",
+	"4mTkOj3GMD7yRsf9TuvEwyet/iHeb50cHR23TjrdA//w4LjjH3TceLVDE82GkFjOhXqLJykMTMrJ1M35",
+	"dj3zq06cW+/MxtYXvOatM8bjVzDBskjXvt3Mzj9JV2U+fNrMJNje94SIksB9Qoyic4kYIbp7zpCgOZiP",
+	"DyoMZTc9mwpGIAlZCc9ZyG+oT0I9X1A4DUWVeJ2FRFiVZFrURwco5mJGmJ9oYJJf67+1sQ0mKGXwqjeM",
+	"QTPUVu6L9PbUdmYsS/wR8vms1o1RRHjWWdldCG3ZCo7kk+06NlzqZrrQa4nXM5Rf6FKZs4BiUd8QxFMl",
+	"TBRL6ga+GJnSG8Wr4xBPERWIMiFxEGRHgOhvNnQBD7klFu9KI/6yl0wWhZy+SuqnRwJJcitr0mOGyv56",
+	"r026NBJ5MsE9qG1NF7CHBV8tTk/Y8KDuqwtsCvpNTbcEJ/z8RpuLLhFmrOMa2iZ9CrpPl+7ZJSYYhq/f",
+	"kEyhS44ogEpHh8i+5LM4KWByxdxRbU2aspGi/ypVNfcgGjbTPxt1cLMblkcAv8Nc8Qs8ztnPwdNBNOSW",
+	"h2jKQ+LMIRdIkBkOlYZRusfj0ylOCo/GZeOofXLdG/mdy0ZqrEun1y/Z1seXl0///48/7T35j8vG53/7",
+	"S+t/vzy9bDxGT5voafqvT54+WbXhTyF8ggIqpKIMBwXYAdvfsSbJw1gr9bobEi5RSMSMM+FMWCYUTNbe",
+	"7S1iPET7nX5+r8qvDY/7OnB0gwPqX5nBJ2rDTKjm1O1CjBRiyn7HNlKkh/7kNDeLvrByHOoz7i8zEqW4",
+	"V2S8Zo1WkQtliy5CoHjolqmNBIEeD9RODJpo4BOJaSAGT6DeMW6piR4PzJ4MnqQ9wy1tYsZ9g/dW2MLn",
+	"6kEooQPYK615YZ69c8D8mqOzbY2d210UveDgyc1wKAiiaZNmBYddXn74fHkpLi8/rGw4mq6gV3jG8BaS",
+	"x3OzcSVFPUBguqxHy2b1biQkZqaRqpI82tBNzBzLnPGc4bmc8JD+qdtU8nBIfZ9An2Aur2wX2CmRE+5f",
+	"qT/hIOALeBj+BQO3ISLcbHicjQIK9vssJB5nmryvTPNLtY3LgGP/SnJ+FeBwDMGBeA75FcwIvzKdsiDi",
+	"znBwpbmpmRjc/8WVllm0Cg+lazf5RUxsddkQnBh9AALhIZ9L09jdONm2iaZW5bNZoCctWgfb1KjqCR0L",
+	"O0Is6rnbNB6BnJBLZosUqFR2mZwomsVTIkn4m+6/2u+cNGFQ2RX1BwqeqMg4OfcHAt44UE7VMjOS1o6k",
+	"So5K1G5Xne7MwDXuHnbzB51Ujc+sNxjIKdapvAT2qMYCOP4cxX8WBCgko7kgvo0jUIZ87s2nOj7nk7AZ",
+	"zQkMCRCGUIoQB210Zq6M9DVFKCSazJkfas+vkhH+Un3TjOnOlC/Hg1x6xTZQp3zkoTnOpTIMIlp0B+EB",
+	"7k0HhQz+ed2dC/m11buLKTGvkzR8Wt/peJiZAN0ipFIShtQW30sz6VY3Xf1XyV8t7OW3f9dsOGdX3zdN",
+	"EF16WqAyuNr5LJ+cQllP4zcb0bVoY899Uba99GqCKriyKiWObpn2tx0MwV7SwpLKVOV9cc/xbRkBcIdi",
+	"dyknOBsqA8QqbtOxGuzjx+9fPkeHJ53uk3qQPd77/M+9L0+f/LWebWKnOVpYy80UxwvPH16pHedobKVy",
+	"pk1cIUqCRFxjG2Chf0t6QMkgh4v/4f5xv04hcjTpcuWgS3VYcVg6b8BAQSjwFH28eK5pjNxiT4ItEBLl",
+	"R0PP2pR3VzYd0l6e+1iSlvpAiiGSqKt/pqp+oxLeL1978X9c2P84zfzH5WVb/+f+3T9WpV6YP6p9iuMp",
+	"xcnXIV8INMXSzCYb0UC55E119DgI4NSTW9NLZmUf9t30gZNO56h7ctI76B/1Oycn3eq52c0GiOCcE9VX",
+	"OU6A+BQdt/rwf91eTtthxaPGPw2I2ndIGWqCHafUuMKThuiGhIIqLJmPbnBIMZNoSKVImV5VB03VKwv/",
+	"lmXgZaXXSjx/DIN3Fpya0XGDhpIhH9+/Emi4tFFyZruxKidjzJTvkpfrXim86m6XzTd72tZRNI9P955u",
+	"ktA+i1HP0Xz6x/y4en/bcfW8aLl9Y56Ijw9uW9Hyj+9fWZzLs1C3dW73FTh3Edk0au7wx88fM4+R3SBg",
+	"ntj9taLldrXCI590sqHzeM3K2HmCztcJnPfvJ3De/4aB82i7smRw12wI4s1DKpcfFJ3p/R0SHJLwbC4n",
+	"eY3U0Nm7cyT5NWFNPboETK2Bdtt1+Zv6Eenr4QEkbHhcKWGwM6LkJDeYLSdkqkckeziEejXh8RkRv10y",
+	"GG8TT06KZqnqJ0ygWqeEGI0OHAOJkIBHfByKvhp3CmnKRlyHRZnEnnSSBWI0MpnPTs5q/JTzn5khD1Gw",
+	"RpDwRtGbTfoQgOr5hW50h64JmekgskZ2ZAyXnEQi0YwnE1nU54KIU62OLxkOSTTDTzStkg5JPEdQfXpi",
+	"jcLEHGMzjw9MQslnOusiOcVG/S0adKP2+5I9ffqM+5SIp0/hJf/14e0bJXoFw9fkCnK40RkSlI0DgjTd",
+	"QfyLcbQI8WxGQvV7FMoww/SXysc1vglVhLPASxFF7S5Z5BloyFdZ/OjcTH/UIVLi55uOsDeYiQUJ9SPQ",
+	"ckgnomtU38devB3No5jck0+fai/xqH+y/+QUYeTPZwH1sCTomiybam9pQNkYKWGtdBNESdHHi5et46by",
+	"5pfSjhCe4vC6qe+p5ASzS3bYRwG5IYGI7q/U31EXvabPAIQo0gMjOjj8bc70ObmDhJgf/flfcxIu46iR",
+	"PUplX6iT9DiMUzReARo42mSg6QJMChPjzHUxOSMaoKyL2UZKUE8I9kl4yQavKLseAFFEkxxBZyjhDZt6",
+	"3Ds+fmIgfAskFMEIp44ZGvx+gcfQPY75iimG2LuGxnLno9YbzkjrtfJ8BjCbnUi03+kr3ghghtZEnYvO",
+	"KfLBKTbroiWXbAHBF86CJVKiTIeKl3wOKg4JQpgBD2JGCjr4ASL/EzxznRIbHXKCQqdo8PVSxzEvG6fo",
+	"6yVcT1w2mujSuv76H+ZW5rJxdzeATYRo9iVThO5rkgUDCAjpFPU73Sbqd/abqN/dV4j1uwdN0D3qvzuH",
+	"6r/76seehT5xC6j22Ijjwf9rGdJvnfuDNvrb72cvgDEtsywmJAT0/vj9AvqbqZN/++7i/O2bD+YpgXpq",
+	"10FbnAUBXwzMV1+QWUg8uIKNBL3aQoGXipoVqwJc+jWnaGAXUM4GmkJOjvoHT5SU8UgU0YW9aaLBhzkT",
+	"RJoHjw9O+k8u2ZxJGjhPLnh4rbWHkYiOSjibYW9CWr12J7cYBsPPbR6O96w03Xt1/vz3Nx9+V2vaEzkN",
+	"wNajMshoGOObNk4b6tGOeo7PCMMzqmzvdqe9r43rCSjmPSOFW7YIfUxkvhEUy+im5tThUsd10Evt9yvu",
+	"GVJmGOjszQs4iw9Kp56igfnOaUiwP9D7Ep3MuXILlOKOW10JANKKEnAe8kzZ+JG9/1bip7C4wHlQ10Jp",
+	"oKs8bxtUVF9xsZyR6k9/4KF8ttQ9hCs9/BassgoPv8Nj8oH+SSphaTyIL8rS08wK9NDrdIr8iOi5vVRn",
+	"8Ltmo19l2blWWWrNOwuJXtxdvfije7UJi/ZXL3oZXYDCioPVK17D1egbLs/MxSgsPFy9UC2Jb0/vmo2D",
+	"aluib0WjS56DKmh9dK5OXQsc+Ma1vT83XD5sfLmDAZOmIUZDHUTi6k8ZupAB89kWEmrfiYscIXHmK4uI",
+	"2R7IiXlD51LH/6PLBkYWzaICvTyxAdoyV25op8DpxK1dFSKkzcPI3zv7CE3Qr6n5uctwQbcOF+i3+HUZ",
+	"QSeb/Kz03++c1NpDm22glnYr4PZOZx9ccP4Kcg9g3UGVjYwyFF4Tn2IYP/zg+BUYIM2wms5cls3l2Ltm",
+	"Us/vibgHTq6+T/SeaUa119qbLmwAU0vdj4lMNeSpq/DPR8oKB4t6M7VlAbhrNvY7/UqU/Zr7dETrc/hO",
+	"zT0ANfcHibVcTHwV2OZrMmPlTjNOQGRetQe0XDXqUCm59Ai+t8yEmmz4Ctw7KtA1mUnlaJ3UVIQakoQi",
+	"rMtQhcxUiSuecyYJkz8GT/Tr6KI3XL6EVLkHqjXP2UdhFF6vgqJ0kvde6ty9H0PdvQAKX6numvlKTTFc",
+	"5MQ2bcqI7ZySUm7rKrP1+G5LiszMofk5ldiPwrA/lv4r5qF6NBxvvWneMLPlmUkmfIdDSXGAdAneKcJD",
+	"QZiE+wrRtHFdaEEiEEY270fnvTUR1qlpSBAp2sCXUd/2AQr1naMJ+RIJLAxFlxCHRWLCF1ClyJlHnBCg",
+	"zaYl0yHxhYl22kizXivM9YlTIaEUONITgKDeNhSIykumP6JkC2VILjgSIGtFE81ZQISIoojI42xEx/OQ",
+	"+Po1C1rb9dWbuDWNv7bTrEtx7zaXXA/aWf6pLIYiP3tt8+FbuehAaz+Qi/4ReLS+i572NfZMzV7LqfIr",
+	"jNWnqw7j3KrYAkomWKVi+rUj98l6yfsL3ptgualC/UHD5Zli5R8mYL4zwrYaazeEgGK2uQ9LbJ4jJT4Q",
+	"KfJKgZ3UqjaCHHsh8VInlAhwl6j/G8KQElWY+FTPijF2W0aC1DZI8mu2775pMGNnlRRZJbsQfq59YMi0",
+	"kihYbSTMw6Dl5jIWWgiJNMv7Nw+c1ND7tg3ifNsf1DpIpWbvbINf0zZQHOrwzDc3DBIS4rtZBUnBUdsk",
+	"yElJ39kDO3vgB7AHVrK/awwkR7cUKv3skG3zgk3Ve3KUE73/AMAbPCU/fLpcYpzaLmfuJ8iZSzBA3cy5",
+	"eOzhN0uXi6bNrR/+T4173CRxLvmqXfZc/ai+Eou7vLnaeXMOG1TVs+B628vHO11CWNMYh9Wb3JYmbkNz",
+	"LzsTl5ym/YSFe9X95gZXkc5+fvv7yOQ8ybst6OefxOYHXB76vWRWgu1uJO/3RrKy8HOGMRZ6GIkpTdt2",
+	"L/4eDVvc+RarZJczYWznWfwEnkVM+7XdCjOY8Zs5FdGA/3U1eGIU5SYOhfuinTuxcye+kTsRMUAlfbr3",
+	"NWo0uIYfob/1zXIuV3sZRvNrnO7Rx4g2+dt7GO4wxbuNdfTP4F1oTHa+xc63SPoWqyShrnwqv7Mw1VFR",
+	"w2PTCgja/5Q5FnrdCsfCAHDPHoX+zA/sU8TD9XbOxAN2JhySz3cmInKP+NH8pUJVPwwLs4Mt0RtompUz",
+	"Nc1aCJpNwdUAXnU7dZ1CFxvdZydq2GUZfcHngX6pF/fFoRJN8TUxTWBo1Ik6l+VX+imaHdcxANy5oOt5",
+	"Js4bdi7JLiMgybml3oWl2gzvNhu3LRwErUidynBOXAW79zXqgH9XqGxhzISZh5ena+tp1zGREcDfvBrS",
+	"qttfuBIStmCXZFeiEaEKspCn6mfXwcpyR/y5cYRxegApdEOGLtpYRu6ybSMHQiH6Z02NZ3zmdVlxE2fZ",
+	"mdJ5txkb//CXb9+bG3ee7ta1svV0iyVIgQLeW9lpD1qxOvNpK/fbQwOnYfPAJt8udP9T6U10DG7aBOsa",
+	"BhDFbjMPpRI2w6W+I6DCzk39yChMn/KwIK0RD3ziR1JLN+lUD4851/PIon6bFnYzFQAMd2gieck4C5a/",
+	"IYxCvtAij3EYiiH5HID056GCRb1qgYNr9X5BCItasWbSidWOlXv699tSsH6LwLpNCOu1FDwXL03D3jpr",
+	"zkw/31+qdeEP17NwZ/1Vld+RVMgNhqT6G8I/NzX7ciMof9Abx+bTeZ4QHcWzmRLmMEZMd7oPCQrISEK/",
+	"KCFxKBEWSLfK1//jdD/OCsBiKxD7/pqdETdsibh+L8SoI8SOrerdcuxaJyb4P9d4O/P9VCcGw/5lNtue",
+	"7nePgzWyPVdLCaN8RdwF/yxqcd2BttJ2/lA0941KQYKRso6AY5qI3BCGqJ28SyWZIj2bE4ZSRo1uaDQq",
+	"0uSEXrIFZpL4MFI0KtrCAom55xHimxb/VI+xNNP32mgQ/TzQckl/bAA3yy6kj0z78N8QvmQhmYFAQNQv",
+	"LA9bJc70XhkJvo5MO38h1nNKn82D6/dEzAO5hkAzX93JtF3Ud4V80gReYKNUElJ7IYGBLPchq6BGdEDF",
+	"lZ0AAkMQwECBEQIh0bICyQkNjVTZibRSkaZPayfRdhLt55Ro74G+NxFoCqQpvyFbk2h2QogdKpoNxPHA",
+	"JyESMxLAnB0+Qg4apoNoFO8ioxHxZBt9FKavL2fkNOomiMZc2XYLvERwna0EEbNNCndisVgsTrWhd2ap",
+	"4FuLx3iSzBqCMl5sRGZlYRmvXEtsxsvrC9B47bcToolvriFO4/XrClZ3wzcQse6JryNsE+e+DbE7NXYk",
+	"cjkoKX+bjdtWLA5benZQp3fY6nZbvX0YBKiFlf77kfl7udiOJsbdiwX6GofX2lXWETLzrZ00XRUGfBkd",
+	"y87M3JmZP2VgzyXxOoZmJEW2bWhmx0LAtHTzORjOiEYhn+5Cf1UNwp0U20mxn9pZBqttXUH2te54Gi18",
+	"otzucylsgdeECsnDpWn3pgSHwmwtD243jmZDXv3e/dp+8MkyVZykvHyAwmRpU+0YZ2lF8SB7we9jiaOZ",
+	"2iEZKZUueVQioQcMR/meZu7wUmd9RjnYkBkFhZbN7Msp84K5r7S8nVKcO6D4ktWdUKwQY8gkuZ3piY4V",
+	"JxZXS8oaE/l9ZuX86kNyds1XSzKD/iCySA6s6wqszl+rOTQnLpZqiRnx6Ih6ulZbWdNGpbfRW8WmQgkF",
+	"cDb074pZlb0PbR6A99tRrSbIk8cMT0nzkgV8zJtREXfc9uqJ8gSmmOExjBsP+XycFHl6ihazNWEAsI8m",
+	"JNRGw0seouE8uEY2qu+M526iuSDIvfpEe27AHV7QQk+fniXq19kcCssIDtMtsZ4+Nbugd4n4dhtgmL0G",
+	"rY0+silhCoD495BMMWWXDKE5i0QkuDlf7wbgQ2m3S2fttzVUSiUMsXkHEjNOA+3oQdtc/ejp06eR7KUi",
+	"dqc+KdEvlO+Gg/glookGZlY7eFkKoIGZ196GJwYKN3xti+5HNFS+IUM+9+YKKzP+H0C3C2EmvBhA3Z2A",
+	"qjy9emrwOPfJdMaV5aQ28AOR0ubiwjUH7K9A03kg6SwgSNIpEWgWcn8ezV5Sz4XgJZWXNiiEsOvqWgWq",
+	"VCsWSp1RnTicrIE4RQNzfFdYDrRaNMoUG4LPsV8Nfibh7s3bC00D0OvghmJ9VUOYP+OUSXVSA+oP0OPz",
+	"6XSuH6K+IpQRJeGTZtSv4ArPZs5n9R+V17sAAjIU9fh1Ds+4k5aRzxXNwYt1wpxCTZ+cgyt6/GEpJJm2",
+	"Ih5U2y/xdPYE2ENfPjl4QE62oGwckJbaVf0ugR6T9riNJB+P4WoLx+EIIXHYVAwE527mz2t3/Ym93SLo",
+	"zPcvWeSgAKMmfZYIAgEgAL20BAkUN4MEiBm/jjuh4f/ms642G3K1xnSr6Gs702FXxHI/bk9s3K8ZX9gz",
+	"4rywmOXTxJoZvhkwoZWjdi5gCieEHsCRUA7GBCs3akIYCL4588HLUAujwKf/G2Jkof4TtB3kG1kxf8mi",
+	"NyM+lwEkXlNZv1TEFOrVljHfsmpBw/jT1S7s3JMKhQsoJtDv4KeUQ69B1iMx4ddsXo3+1YY4qIjtVU+Z",
+	"jkomNJX7QKUxLNVaxEMUcA8H7UazMQ+Dxmlj76YHt9PUHEjjFHIQFQBmW7ISSSfm2GIMHo4xo3+CAFDu",
+	"hziF3Bw99p5gb+IEdWzJLl8wa9YNiaA+yYRlmtYevGTWANU2Ng2tCayFj/K2dLqnnmaX3apoHo8tEYm7",
+	"aCAxwSGJw040LBjUH4GTmunB/PT0r0sWjQKK5pTGQ4ASMNtOPvlg52yvrj0UJLghou28x9RL3n25+/8C",
+	"AAD//w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

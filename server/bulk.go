@@ -52,7 +52,9 @@ func (h *handlers) RemoveAppApprovals(ctx context.Context, r gen.RemoveAppApprov
 	if err != nil {
 		return nil, err
 	}
-	return gen.RemoveAppApprovals200JSONResponse{BulkResultJSONResponse: result}, nil
+	return gen.RemoveAppApprovals200JSONResponse{
+		DeprecatedBulkResultJSONResponse: gen.DeprecatedBulkResultJSONResponse{Body: result.Body},
+	}, nil
 }
 
 // setApps answers in the order of the request; a repeated id counts once.

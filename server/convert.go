@@ -48,9 +48,9 @@ func toAPIAlias(a store.DesktopAlias) gen.DesktopAlias {
 	return gen.DesktopAlias{ID: a.ID, Alias: a.Alias}
 }
 
-func toAPIClient(c store.Client) gen.Client {
-	return gen.Client{
-		ID: c.ID, Name: c.Name, Status: gen.ClientStatus(c.Status),
+func toAPIClient(c store.Client) gen.ClientOrganization {
+	return gen.ClientOrganization{
+		ID: c.ID, Name: c.Name, Status: gen.ClientOrganizationStatus(c.Status),
 		CreatedAt: timestamp(c.CreatedAt), UpdatedAt: timestamp(c.UpdatedAt),
 	}
 }

@@ -55,11 +55,16 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.handler.ServeHTTP(x, r)
 }
 
-// WriteHeader turns 200 into 304 where If-None-Match asks for it, and keeps the request id that generated code, which
-// knows the header but not its value, has overwritten.
+// WriteHeader turns 200 into 304 where If-None-Match asks for it, and sets the request id and what else every answer of the
+// operation says: generated code, which knows these headers but not their values, has overwritten them.
 func (x *exchange) WriteHeader(status int) {
 	header := x.Header()
 	header.Set(headerRequestID, x.requestID)
+	if x.operation != nil {
+		for name, value := range x.operation.header {
+			header.Set(name, value)
+		}
+	}
 	if status == http.StatusOK && x.ifNoneMatch != "" {
 		if tag := header.Get("ETag"); tag != "" && noneMatch(x.ifNoneMatch, tag) {
 			status, x.skipBody = http.StatusNotModified, true

@@ -26,6 +26,7 @@ type operation struct {
 	method     string
 	fast       bool              // its body has a fast path
 	defaults   map[string]string // of the query parameters
+	header     map[string]string // of every answer
 }
 
 // name is the operation id, for the log: "" where no route was found.
@@ -62,6 +63,10 @@ func newOperation(path, method string, item *openapi3.PathItem, o *openapi3.Oper
 	}
 	if o.Security == nil || len(*o.Security) != 1 || len((*o.Security)[0]["bearerAuth"]) != 1 {
 		return nil, fmt.Errorf("operation %s must name exactly one scope", op.id)
+	}
+	var err error
+	if op.header, err = deprecation(o); err != nil {
+		return nil, err
 	}
 	op.allClients, _ = o.Extensions["x-all-clients"].(bool)
 	op.scope = (*o.Security)[0]["bearerAuth"][0]

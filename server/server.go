@@ -51,7 +51,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	s.echo.HTTPErrorHandler = s.writeError
 	s.echo.Use(recoverPanic, wholePath)
-	if err := s.routes(); err != nil {
+	if err := errors.Join(s.documents(), s.docs(), s.routes()); err != nil {
 		return nil, fmt.Errorf("server: %w", err)
 	}
 	var err error

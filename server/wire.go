@@ -33,8 +33,10 @@ func onWire(api http.Handler, origins []string) (http.Handler, error) {
 			http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
 		},
 		AllowedHeaders: []string{"Authorization", "Content-Type", "If-Match", "If-None-Match", headerRequestID},
-		ExposedHeaders: []string{"ETag", "Link", "Location", "Retry-After", "WWW-Authenticate", headerRequestID},
-		MaxAge:         600,
+		ExposedHeaders: []string{
+			"Deprecation", "ETag", "Link", "Location", "Retry-After", "Sunset", "WWW-Authenticate", headerRequestID,
+		},
+		MaxAge: 600,
 		// The route of OPTIONS adds what it always answers.
 		OptionsPassthrough: true,
 	}).Handler(api), nil

@@ -54,8 +54,10 @@ func clientList(ctx context.Context, p *process, args []string) error {
 
 // checkName holds names given on the command line to the bounds of the contract.
 func checkName(name string) error {
-	if strings.TrimSpace(name) == "" || utf8.RuneCountInString(name) > 200 || !utf8.ValidString(name) {
-		return fmt.Errorf("%w: --name must have 1 to 200 characters", errUsage)
+	control := func(r rune) bool { return r < ' ' || r == 0x7f }
+	if strings.TrimSpace(name) == "" || utf8.RuneCountInString(name) > 200 || !utf8.ValidString(name) ||
+		strings.Trim(name, " ") != name || strings.ContainsFunc(name, control) {
+		return fmt.Errorf("%w: --name must have 1 to 200 characters, without control characters or spaces at the ends", errUsage)
 	}
 	return nil
 }

@@ -133,7 +133,7 @@ func TestPackagesAreDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, folder := range []string{"gen", "server", "server/servertest", "store", "store/storetest", "store/migrations", "cmd/clientapps", "examples", "tools"} {
+	for _, folder := range []string{"gen", "server", "server/servertest", "store", "store/storetest", "store/migrations", "cmd/clientapps", "examples", "tools", "client", "sdk/typescript", "contract"} {
 		if !strings.Contains(string(readme), "| `"+folder+"/` |") {
 			t.Errorf("no row for %s", folder)
 		}

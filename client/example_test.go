@@ -1,0 +1,82 @@
+package client_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/oapi-codegen/nullable"
+
+	"github.com/clientapps/clientapps/client"
+)
+
+func Example() {
+	ctx := context.Background()
+	c, err := client.New(baseURL, token)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	// What is not named stays, null clears, a value sets.
+	for _, patch := range []client.AppPatch{
+		{IsFavorite: new(true), LicenseCount: nullable.NewNullableWithValue[int32](50)},
+		{IsFavorite: new(false)},
+		{LicenseCount: nullable.NewNullNullable[int32]()},
+	} {
+		updated, err := c.UpdateAppWithResponse(ctx, contoso, slack, nil, patch)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		app := updated.JSON200
+		if app.LicenseCount == nil {
+			fmt.Println("favorite:", app.IsFavorite, "licenses: not tracked")
+		} else {
+			fmt.Println("favorite:", app.IsFavorite, "licenses:", *app.LicenseCount)
+		}
+	}
+	// Output:
+	// favorite: true licenses: 50
+	// favorite: false licenses: 50
+	// favorite: false licenses: not tracked
+}
+
+func ExampleStatusError() {
+	c, err := client.New(baseURL, token)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	_, err = c.CreateCatalogAppWithResponse(context.Background(), client.CatalogAppCreate{CanonicalName: "slack"})
+	var refused *client.StatusError
+	if errors.As(err, &refused) && refused.Code == client.ErrorCodeConflict {
+		fmt.Println(*refused.Details.Field, "-", refused.Message)
+	}
+	// Output:
+	// canonical_name - canonical_name is taken
+}
+
+func ExampleWalk() {
+	ctx := context.Background()
+	c, err := client.New(baseURL, token)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	apps := client.Walk(func(cursor *string) ([]client.App, *string, error) {
+		page, err := c.ListAppsWithResponse(ctx, contoso, &client.ListAppsParams{Cursor: cursor})
+		if err != nil {
+			return nil, nil, err
+		}
+		return page.JSON200.Data, page.JSON200.NextCursor, nil
+	})
+	for app, err := range apps {
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println(app.CatalogApp.CanonicalName)
+	}
+	// Output:
+	// Slack
+}

@@ -1,0 +1,78 @@
+package clientapps_test
+
+import (
+	"strconv"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+)
+
+// Every body of every operation has named examples, and every example of the contract is one of what it stands beside.
+func TestExamples(t *testing.T) {
+	t.Parallel()
+	doc := load(t, "openapi.yaml")
+	for b := range bodies(doc) {
+		if len(b.media.Examples) == 0 {
+			t.Errorf("%s: no named examples", b.of)
+		}
+		for name, example := range b.media.Examples {
+			if example.Value.Summary == "" {
+				t.Errorf("%s: example %s has no summary", b.of, name)
+			}
+			if err := b.media.Schema.Value.VisitJSON(example.Value.Value, b.as); err != nil {
+				t.Errorf("%s: example %s: %v", b.of, name, err)
+			}
+		}
+	}
+	for id, op := range operations(doc) {
+		for status, response := range op.Responses.Map() {
+			if len(response.Value.Content) == 0 && status != "204" && status != "304" {
+				t.Errorf("%s answers %s without a body", id, status)
+			}
+		}
+	}
+	for name, parameter := range doc.Components.Parameters {
+		valid(t, "parameter "+name, parameter.Value.Schema.Value, parameter.Value.Example)
+	}
+	for name, header := range doc.Components.Headers {
+		valid(t, "header "+name, header.Value.Schema.Value, header.Value.Example)
+	}
+	for name, schema := range doc.Components.Schemas {
+		valid(t, "schema "+name, schema.Value, schema.Value.Example)
+	}
+}
+
+func valid(t *testing.T, what string, schema *openapi3.Schema, example any) {
+	t.Helper()
+	if example == nil {
+		t.Errorf("%s has no example", what)
+	} else if err := schema.VisitJSON(example); err != nil {
+		t.Errorf("%s: %v", what, err)
+	}
+}
+
+// One error code stands for one status, and every code has an example somewhere.
+func TestErrorCodes(t *testing.T) {
+	t.Parallel()
+	doc := load(t, "openapi.yaml")
+	statuses := map[any]string{}
+	for id, op := range operations(doc) {
+		for status, response := range op.Responses.Map() {
+			if n, err := strconv.Atoi(status); err != nil || n < 400 {
+				continue
+			}
+			for name, example := range response.Value.Content["application/json"].Examples {
+				code := example.Value.Value.(map[string]any)["error"].(map[string]any)["code"]
+				if known, ok := statuses[code]; ok && known != status {
+					t.Errorf("%s: example %s has code %v with status %s, which stands for %s", id, name, code, status, known)
+				}
+				statuses[code] = status
+			}
+		}
+	}
+	for _, code := range doc.Components.Schemas["ErrorCode"].Value.Enum {
+		if statuses[code] == "" {
+			t.Errorf("no answer has code %v", code)
+		}
+	}
+}

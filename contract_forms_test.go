@@ -1,0 +1,157 @@
+package clientapps_test
+
+import (
+	"encoding/json"
+	"maps"
+	"reflect"
+	"slices"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+
+	"github.com/clientapps/clientapps"
+)
+
+// The contract is valid in all its forms.
+func TestFormsAreValid(t *testing.T) {
+	t.Parallel()
+	for file, version := range map[string]string{
+		"openapi.yaml": "3.0.3", "gen/openapi.json": "3.0.3", "gen/openapi-3.1.json": "3.1.0",
+	} {
+		doc := load(t, file)
+		if doc.OpenAPI != version {
+			t.Errorf("%s is OpenAPI %s, want %s", file, doc.OpenAPI, version)
+		}
+		if err := doc.Validate(t.Context(), openapi3.EnableExamplesValidation()); err != nil {
+			t.Errorf("%s: %v", file, err)
+		}
+	}
+}
+
+// The JSON says what the YAML says, word for word.
+func TestJSONIsTheYAML(t *testing.T) {
+	t.Parallel()
+	want, err := load(t, "openapi.yaml").MarshalJSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := load(t, "gen/openapi.json").MarshalJSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(decode(t, got), decode(t, want)) {
+		t.Error("gen/openapi.json differs from openapi.yaml")
+	}
+}
+
+// In OpenAPI 3.1 the contract means the same. All but the schemas is literally the same; and the schemas accept and refuse
+// the same bodies, tried on every example and on what becomes of it by small changes.
+func TestOpenAPI31MeansTheSame(t *testing.T) {
+	t.Parallel()
+	old, upgraded := load(t, "gen/openapi.json"), load(t, "gen/openapi-3.1.json")
+	if !reflect.DeepEqual(withoutSchemas(t, "gen/openapi-3.1.json"), withoutSchemas(t, "gen/openapi.json")) {
+		t.Error("more than the schemas differs")
+	}
+	verdicts := map[bool]int{}
+	judge := func(name string, value any) {
+		accepted := old.Components.Schemas[name].Value.VisitJSON(value) == nil
+		if now := upgraded.ValidateSchemaJSON(upgraded.Components.Schemas[name].Value, value) == nil; now != accepted {
+			t.Errorf("schema %s: accepts %v in 3.0: %t, in 3.1: %t", name, value, accepted, now)
+		}
+		verdicts[accepted]++
+	}
+	for name, schema := range old.Components.Schemas {
+		for changed := range variants(schema.Value.Example) {
+			judge(name, changed)
+		}
+	}
+	for _, response := range old.Components.Responses {
+		for _, media := range response.Value.Content {
+			name := media.Schema.Ref[len("#/components/schemas/"):]
+			for _, example := range media.Examples {
+				judge(name, example.Value.Value)
+			}
+		}
+	}
+	if verdicts[true] < 100 || verdicts[false] < 100 {
+		t.Errorf("too little was tried: %v", verdicts)
+	}
+}
+
+// variants are a value, and the same with one change somewhere in it.
+func variants(value any) func(yield func(any) bool) {
+	return func(yield func(any) bool) {
+		if !yield(value) {
+			return
+		}
+		for _, other := range []any{nil, true, "", "x", "Slack", -1.0, 0.0, 1.5, 2147483648.0, []any{}, map[string]any{}} {
+			if !yield(other) {
+				return
+			}
+		}
+		switch v := value.(type) {
+		case map[string]any:
+			for _, key := range append(slices.Collect(maps.Keys(v)), "unknown") {
+				without := maps.Clone(v)
+				delete(without, key)
+				if !yield(without) {
+					return
+				}
+				for changed := range variants(v[key]) {
+					with := maps.Clone(v)
+					with[key] = changed
+					if !yield(with) {
+						return
+					}
+				}
+			}
+		case []any:
+			for i := range v {
+				for changed := range variants(v[i]) {
+					with := slices.Clone(v)
+					with[i] = changed
+					if !yield(with) {
+						return
+					}
+				}
+			}
+		}
+	}
+}
+
+// withoutSchemas is a form of the contract as it was written, but for its schemas and its version.
+func withoutSchemas(t *testing.T, file string) any {
+	t.Helper()
+	text, err := clientapps.Contract.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc := decode(t, text)
+	delete(doc, "openapi")
+	var strip func(any)
+	strip = func(value any) {
+		switch v := value.(type) {
+		case map[string]any:
+			delete(v, "schema")
+			delete(v, "schemas")
+			for child := range maps.Values(v) {
+				strip(child)
+			}
+		case []any:
+			for _, child := range v {
+				strip(child)
+			}
+		}
+	}
+	strip(doc)
+	return doc
+}
+
+func decode(t *testing.T, text []byte) map[string]any {
+	t.Helper()
+	var doc map[string]any
+	if err := json.Unmarshal(text, &doc); err != nil {
+		t.Fatal(err)
+	}
+	return doc
+}

@@ -1,0 +1,42 @@
+import type { components } from "./schema.js";
+
+/** What a failed request resolves to as `error`, whatever the operation. */
+export type ErrorResponse = components["schemas"]["Error"];
+export type ErrorCode = components["schemas"]["ErrorCode"];
+export type ErrorDetails = components["schemas"]["ErrorDetails"];
+
+/** A response that is not 2xx, thrown by `unwrap` and `walk`. */
+export class ApiError extends Error {
+  override readonly name = "ApiError";
+  readonly status: number;
+  /** What kind of error it is; `undefined` when it was not the API that answered, and for 304. */
+  readonly code: ErrorCode | undefined;
+  /** What the error is about, such as `details.field`. */
+  readonly details: ErrorDetails | undefined;
+  /** Names the request in the server's log. */
+  readonly requestId: string | undefined;
+  readonly response: Response;
+
+  constructor(response: Response, body?: ErrorResponse) {
+    super(body?.error.message ?? `Unexpected response: ${response.status} ${response.statusText}`);
+    this.status = response.status;
+    this.code = body?.error.code;
+    this.details = body?.error.details;
+    this.requestId = response.headers.get("X-Request-Id") ?? undefined;
+    this.response = response;
+  }
+}
+
+/** What a method of the client resolves to. */
+export type Result<Data> =
+  | { data: Data; error?: never; response: Response }
+  | { data?: never; error: ErrorResponse; response: Response };
+
+/** Resolves to the data of a request, or rejects with an `ApiError`. */
+export async function unwrap<Data>(request: Promise<Result<Data>>): Promise<Data> {
+  const { data, error, response } = await request;
+  if (!response.ok) {
+    throw new ApiError(response, error || undefined);
+  }
+  return data as Data;
+}

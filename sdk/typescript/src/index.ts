@@ -1,0 +1,9 @@
+import type { components } from "./schema.js";
+
+export { type Client, type ClientOptions, createClient } from "./client.js";
+export { ApiError, type ErrorCode, type ErrorDetails, type ErrorResponse, type Result, unwrap } from "./error.js";
+export type { components, operations, paths } from "./schema.js";
+export { type Page, walk } from "./walk.js";
+
+/** The contract's schemas by name: `Schemas["App"]`. */
+export type Schemas = components["schemas"];

@@ -1,0 +1,108 @@
+import assert from "node:assert/strict";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { test } from "node:test";
+
+import { ApiError, createClient, type ErrorResponse, type Schemas, unwrap } from "@clientapps/client";
+
+import { baseUrl, client, newApp, newCatalogApp, token } from "./api.js";
+
+const path = "/clients/{client_id}/apps/{app_id}";
+
+test("every failure has its typed shape", async () => {
+  const { client_id, id: app_id, catalog_app } = await newApp();
+  const params = { path: { client_id, app_id } };
+  const nobody = "0b6f7a52-8d1c-4a3e-9f20-1c2d3e4f5a6b";
+  const answers: [number, ErrorResponse["error"], Promise<{ error?: ErrorResponse; response: Response }>][] = [
+    [
+      401,
+      { code: "unauthorized", message: "Authentication required" },
+      createClient({ baseUrl, token: "nobody" }).GET(path, { params }),
+    ],
+    [
+      400,
+      { code: "invalid_request", message: "license_count must be between 0 and 2147483647" },
+      client.PATCH(path, { params, body: { license_count: -1 } }),
+    ],
+    [
+      400,
+      {
+        code: "invalid_request",
+        message: "Field 'catalog_app' cannot be updated via this endpoint",
+        details: { field: "catalog_app", reason: "Managed through the Catalog Apps domain" },
+      },
+      client.PATCH(path, { params, body: { catalog_app: null } as Schemas["AppPatch"] }),
+    ],
+    [
+      400,
+      { code: "invalid_request", message: "page_size must be between 1 and 500", details: { field: "page_size" } },
+      client.GET("/catalog-apps", { params: { query: { page_size: 501 } } }),
+    ],
+    [
+      404,
+      { code: "not_found", message: "App not found", details: { app_id: nobody } },
+      client.GET(path, { params: { path: { client_id, app_id: nobody } } }),
+    ],
+    [
+      409,
+      { code: "conflict", message: "canonical_name is taken", details: { field: "canonical_name" } },
+      client.POST("/catalog-apps", { body: { canonical_name: catalog_app.canonical_name } }),
+    ],
+  ];
+  for (const [status, want, answer] of answers) {
+    const { error, response } = await answer;
+    assert.equal(response.status, status);
+    assert.deepEqual(error, { error: want });
+  }
+});
+
+test("unwrap throws what the API answered", async () => {
+  const { canonical_name } = await newCatalogApp();
+  const failure = await unwrap(client.POST("/catalog-apps", { body: { canonical_name } })).catch((e: unknown) => e);
+  assert.ok(failure instanceof ApiError);
+  assert.equal(failure.name, "ApiError");
+  assert.equal(failure.message, "canonical_name is taken");
+  assert.equal(failure.status, 409);
+  assert.equal(failure.code, "conflict");
+  assert.equal(failure.details?.field, "canonical_name");
+  assert.equal(failure.requestId, failure.response.headers.get("X-Request-Id"));
+  assert.ok(failure.requestId);
+});
+
+test("unwrap throws for 304, which has no data", async () => {
+  const { client_id, id: app_id } = await newApp();
+  const params = { path: { client_id, app_id }, header: { "If-None-Match": "*" } };
+  await assert.rejects(unwrap(client.GET(path, { params })), { name: "ApiError", status: 304, code: undefined });
+});
+
+test("an answer that is not the API's is an error", async (t) => {
+  let status = 502;
+  const proxy = createServer((_, response) => {
+    response.writeHead(status, { "Content-Type": "text/html" }).end("<html>");
+  });
+  await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
+  t.after(() => proxy.close());
+  const foreign = createClient({ baseUrl: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`, token });
+  await assert.rejects(foreign.GET("/clients"), {
+    name: "ApiError",
+    message: "Unexpected response: 502 Bad Gateway",
+    status: 502,
+    code: undefined,
+  });
+  status = 200;
+  await assert.rejects(foreign.GET("/clients"), { name: "ApiError", status: 200 });
+});
+
+test("the token may be a function", async () => {
+  let asked = 0;
+  const renewing = createClient({
+    baseUrl,
+    token: async () => {
+      asked++;
+      return token;
+    },
+  });
+  await unwrap(renewing.GET("/clients"));
+  await unwrap(renewing.GET("/catalog-apps/summary"));
+  assert.equal(asked, 2);
+});

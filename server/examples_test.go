@@ -1,0 +1,91 @@
+package server_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/clientapps/clientapps/gen"
+	"github.com/clientapps/clientapps/store/storetest"
+)
+
+// What the contract shows of refusals is what the server answers, word for word.
+func TestExamplesOfErrors(t *testing.T) {
+	t.Parallel()
+	const (
+		client  = "/v2/clients/aa7cf840-9ca9-46a3-9778-9015d6580d50"
+		app     = client + "/apps/f1a2b3c4-d5e6-7890-abcd-ef1234567890"
+		slack   = "/v2/catalog-apps/a1b2c3d4-e5f6-7890-abcd-ef1234567890"
+		noID    = "00000000-0000-0000-0000-000000000000"
+		outside = "-" // no request brings it about at will
+	)
+	requests := map[string]struct{ method, target, header, body string }{
+		"MalformedID":          {"GET", client + "/apps/x", "", ""},
+		"UnknownParameter":     {"GET", app + "?page=2", "", ""},
+		"PageSizeOutOfRange":   {"GET", client + "/apps?page_size=501", "", ""},
+		"GarbledCursor":        {"GET", client + "/apps?cursor=AAECAwQFBgc", "", ""},
+		"InvalidFieldType":     {"PATCH", app, "", `{"is_favorite": "yes"}`},
+		"ReadOnlyField":        {"PATCH", app, "", `{"catalog_app": {}}`},
+		"SeveralFields":        {"PATCH", app, "", `{"license_count": -1, "is_favorite": null}`},
+		"UnknownField":         {"PATCH", app, "", `{"favourite": true}`},
+		"DuplicateKey":         {"POST", "/v2/clients", "", `{"name": "a", "name": "b"}`},
+		"MissingCatalogApp":    {"POST", client + "/apps", "", `{}`},
+		"UnknownCatalogApp":    {"POST", client + "/apps", "", `{"catalog_app_id": "` + noID + `"}`},
+		"AppIDsEmpty":          {"POST", client + "/apps/favorites", "", `{"app_ids": []}`},
+		"AppIDsMalformed":      {"POST", client + "/apps/favorites", "", `{"app_ids": ["x"]}`},
+		"InvalidText":          {"POST", "/v2/clients", "", `{"name": " "}`},
+		"Unauthorized":         {"GET", app, "Authorization: Basic eDp5", ""},
+		"Forbidden":            {"PATCH", app, "reader", `{}`},
+		"AppNotFound":          {"GET", app[:len(app)-1] + "1", "", ""},
+		"ClientNotFound":       {"GET", client[:len(client)-1] + "1", "", ""},
+		"CatalogAppNotFound":   {"GET", slack[:len(slack)-1] + "1", "", ""},
+		"VendorNotFound":       {"PATCH", "/v2/catalog-vendors/f6a7b8c9-d0e1-2345-fabc-678901234568", "", `{}`},
+		"CategoryNotFound":     {"PATCH", "/v2/catalog-categories/a7b8c9d0-e1f2-3456-abcd-789012345679", "", `{}`},
+		"MethodNotAllowed":     {"PUT", app, "", ""},
+		"NotAcceptable":        {"GET", app, "Accept: text/html", ""},
+		"AppConflict":          {"POST", client + "/apps", "", `{"catalog_app_id": "a1b2c3d4-e5f6-7890-abcd-ef1234567890"}`},
+		"CatalogAppConflict":   {"POST", "/v2/catalog-apps", "", `{"canonical_name": "SLACK"}`},
+		"NameConflict":         {"POST", "/v2/catalog-vendors", "", `{"name": "SALESFORCE, Inc."}`},
+		"InUse":                {"DELETE", slack, "", ""},
+		"PreconditionFailed":   {"PATCH", app, `If-Match: "old"`, `{"is_favorite": true}`},
+		"PayloadTooLarge":      {"PATCH", app, "", strings.Repeat(" ", 1<<20+1)},
+		"UnsupportedMediaType": {"POST", "/v2/clients", "Content-Type: application/x-www-form-urlencoded", "name=a"},
+		"UnsupportedPatchType": {"PATCH", app, "Content-Type: application/json-patch+json", "[]"},
+		"InternalError":        {target: outside},
+		"Unavailable":          {target: outside},
+	}
+	doc, err := gen.GetSpec()
+	if err != nil {
+		t.Fatal(err)
+	}
+	storetest.Each(t, func(t *testing.T, url string) {
+		t.Parallel()
+		address, token, reader := serve(t, url)
+		for name, example := range doc.Components.Examples {
+			value, _ := example.Value.Value.(map[string]any)
+			if value["error"] == nil {
+				continue
+			}
+			r, known := requests[name]
+			if !known {
+				t.Errorf("nothing is known of example %s", name)
+			}
+			if !known || r.target == outside {
+				continue
+			}
+			header := http.Header{"Content-Type": {"application/json"}, "Authorization": {"Bearer " + token}}
+			if key, value, ok := strings.Cut(r.header, ": "); ok {
+				header.Set(key, value)
+			} else if r.header == "reader" {
+				header.Set("Authorization", "Bearer "+reader)
+			}
+			var got any
+			a := send(t, r.method, address+r.target, header, r.body)
+			if err := json.Unmarshal([]byte(a.body), &got); err != nil || !reflect.DeepEqual(got, example.Value.Value) {
+				t.Errorf("%s: %d %s, want %v", name, a.status, a.body, example.Value.Value)
+			}
+		}
+	})
+}

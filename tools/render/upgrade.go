@@ -1,0 +1,130 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// upgrade makes an OpenAPI 3.1 document of a 3.0 one. The two differ in their schemas, which are JSON Schema in 3.1; what
+// is not known to mean the same in both is refused, not passed on.
+func upgrade(doc *yaml.Node) error {
+	root := doc.Content[0]
+	version := value(root, "openapi")
+	if version == nil || !strings.HasPrefix(version.Value, "3.0.") {
+		return fmt.Errorf("not an OpenAPI 3.0 document")
+	}
+	version.Value = "3.1.0"
+	return upgradeAll(root)
+}
+
+// upgradeAll finds the schemas of an object that is none itself.
+func upgradeAll(n *yaml.Node) error {
+	if n.Kind == yaml.SequenceNode {
+		return each(n.Content, upgradeAll)
+	}
+	for key, child := range entries(n) {
+		step := upgradeAll
+		switch {
+		case key == "schema":
+			step = upgradeSchema
+		case key == "schemas": // of the components
+			step = upgradeSchemas
+		case strings.HasPrefix(key, "x-"), slices.Contains([]string{"example", "examples", "links"}, key):
+			continue // values
+		}
+		if err := step(child); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func upgradeSchemas(n *yaml.Node) error {
+	for _, schema := range entries(n) {
+		if err := upgradeSchema(schema); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// same are the keywords that mean the same in both versions.
+var same = []string{
+	"$ref", "title", "description", "type", "format", "enum", "default", "deprecated", "readOnly", "writeOnly",
+	"minLength", "maxLength", "pattern", "minimum", "maximum", "multipleOf", "minItems", "maxItems", "uniqueItems",
+	"minProperties", "maxProperties", "required",
+}
+
+func upgradeSchema(n *yaml.Node) error {
+	for key, child := range entries(n) {
+		var err error
+		switch key {
+		case "nullable":
+			err = upgradeNullable(n, child)
+		case "exclusiveMinimum", "exclusiveMaximum":
+			err = upgradeExclusive(n, key, child)
+		case "example":
+			remove(n, key)
+			n.Content = append(n.Content, scalar("examples"), &yaml.Node{Kind: yaml.SequenceNode, Content: []*yaml.Node{child}})
+		case "format":
+			if child.Value == "byte" || child.Value == "binary" {
+				err = fmt.Errorf("line %d: format %s is contentEncoding in 3.1", child.Line, child.Value)
+			}
+		case "properties":
+			err = upgradeSchemas(child)
+		case "allOf", "anyOf", "oneOf":
+			err = each(child.Content, upgradeSchema)
+		case "not", "items":
+			err = upgradeSchema(child)
+		case "additionalProperties":
+			if child.Kind == yaml.MappingNode {
+				err = upgradeSchema(child)
+			}
+		default:
+			if !strings.HasPrefix(key, "x-") && !slices.Contains(same, key) {
+				err = fmt.Errorf("line %d: what is %s in 3.1?", child.Line, key)
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// upgradeNullable adds null to the types, as 3.0.3 defines nullable: it says nothing where there is no type beside it.
+func upgradeNullable(n, nullable *yaml.Node) error {
+	remove(n, "nullable")
+	if nullable.Value != "true" {
+		return nil
+	}
+	name := value(n, "type")
+	if name == nil {
+		return fmt.Errorf("line %d: nullable has no effect without a type", nullable.Line)
+	}
+	if value(n, "enum") != nil {
+		return fmt.Errorf("line %d: nullable and enum: null has to be one of the values", nullable.Line)
+	}
+	only := *name
+	*name = yaml.Node{Kind: yaml.SequenceNode, Content: []*yaml.Node{&only, scalar("null")}}
+	return nil
+}
+
+// upgradeExclusive makes a bound of a switch.
+func upgradeExclusive(n *yaml.Node, key string, exclusive *yaml.Node) error {
+	inclusive := map[string]string{"exclusiveMinimum": "minimum", "exclusiveMaximum": "maximum"}[key]
+	bound := value(n, inclusive)
+	remove(n, key)
+	if exclusive.Value != "true" {
+		return nil
+	}
+	if bound == nil {
+		return fmt.Errorf("line %d: %s has no effect without a %s", exclusive.Line, key, inclusive)
+	}
+	remove(n, inclusive)
+	n.Content = append(n.Content, scalar(key), bound)
+	return nil
+}
