@@ -17,7 +17,7 @@ FUZZTIME ?= 10s
 # Mixed output helps nobody.
 .NOTPARALLEL:
 .PHONY: help run build generate check-generate fmt check-format lint lint-openapi check-breaking changelog-api \
-	release-contract score vet vuln test test-typescript test-docs judge fuzz check clean
+	release-contract score vet vuln test test-typescript test-docs judge fuzz check bench bench-scale clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -122,8 +122,14 @@ fuzz: ## Run each fuzz target for FUZZTIME
 
 check: check-format lint vet check-generate lint-openapi check-breaking test test-typescript test-docs judge fuzz vuln ## All that CI runs
 
+bench: ## Measure beside references and write bench/RESULTS.md; ARGS=-help lists what can be chosen
+	@cd bench && go build -o bench . && exec ./bench $(ARGS)
+
+bench-scale: ## Measure on ten million apps beside 200,000 and write bench/RESULTS-SCALE.md
+	@cd bench && go build -o bench . && exec ./bench -scale $(ARGS)
+
 clean: ## Remove what was built
-	rm -f clientapps
+	rm -f clientapps bench/bench
 
 %/$(NPM): %/package-lock.json
 	@command -v npm >/dev/null || { echo 'npm is needed: install Node.js 20 or newer' >&2; exit 1; }

@@ -1,0 +1,56 @@
+package main
+
+import "github.com/clientapps/clientapps/bench/report"
+
+// aims are what the server is held to, as ratios of figures of one run.
+func aims() []report.Aim {
+	all := []report.Aim{
+		ratio("PATCH: requests/s against hand", "patch", "ours", "hand", rate, 2.0, false),
+		ratio("PATCH: all CPU against hand", "patch", "ours", "hand", report.AllCPU, 0.45, true),
+		ratio("PATCH: server CPU against hand-coalesced", "patch", "ours", "hand-coalesced", serverCPU, 1.1, true),
+		ratio("PATCH: requests/s against pgbench", "patch", "ours", "pgbench", rate, 2.0, false),
+		ratio("PATCH: requests/s against fastify", "patch", "ours", "fastify", rate, 3.0, false),
+		ratio("PATCH on SQLite: requests/s against pocketbase", "patch-sqlite", "ours-sqlite", "pocketbase", rate, 5.0, false),
+		{Name: "PATCH: all CPU against http and pgbench-32 together", AtMost: true, Bound: 2.0, Ratio: limit},
+		ratio("PATCH, one connection: p50 against hand", "patch-1", "ours", "hand", p50, 1.0, true),
+		ratio("PATCH, fixed rate: p50 against hand", "patch-fixed", "ours", "hand", p50, 1.1, true),
+		ratio("PATCH, fixed rate: p99 against hand", "patch-fixed", "ours", "hand", p99, 1.1, true),
+		ratio("page of 50: requests/s against hand-joined", "list", "ours", "hand-joined", rate, 5.0, false),
+		{Name: "page 200 against the first: all CPU", AtMost: true, Bound: 1.2, Ratio: deep},
+		{Name: "memory under PATCH, MB", AtMost: true, Bound: 60, Ratio: memory},
+		ratio("PATCH: all CPU with more apps", "patch", "ours-large", "ours-small", report.AllCPU, 1.2, true),
+	}
+	return all
+}
+
+func rate(s report.Sample) float64      { return s.Rate }
+func p50(s report.Sample) float64       { return s.P50 }
+func p99(s report.Sample) float64       { return s.P99 }
+func serverCPU(s report.Sample) float64 { return s.ServerCPU }
+
+type finder = func(kind, contender string) []report.Sample
+
+func ratio(name, kind, ours, theirs string, of func(report.Sample) float64, bound float64, atMost bool) report.Aim {
+	return report.Aim{Name: name, AtMost: atMost, Bound: bound, Ratio: func(find finder) float64 {
+		return report.Ratio(find(kind, ours), find(kind, theirs), of)
+	}}
+}
+
+// limit is what cannot be had for less: a request and an answer, and a row's part of a statement that writes many.
+func limit(find finder) float64 {
+	http, rows := find("patch", "http"), find("patch", "pgbench-32")
+	floor := make([]report.Sample, min(len(http), len(rows)))
+	for i := range floor {
+		floor[i] = report.Sample{ServerCPU: http[i].ServerCPU, Database: rows[i].Database}
+	}
+	return report.Ratio(find("patch", "ours"), floor, report.AllCPU)
+}
+
+// deep compares two loads, which have no rounds in common: it divides their medians.
+func deep(find finder) float64 {
+	return report.Median(find("page-200", "ours"), report.AllCPU) / report.Median(find("page-1", "ours"), report.AllCPU)
+}
+
+func memory(find finder) float64 {
+	return report.Median(find("patch", "ours"), func(s report.Sample) float64 { return s.Memory })
+}

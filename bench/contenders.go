@@ -1,0 +1,238 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/clientapps/clientapps/bench/dataset"
+	"github.com/clientapps/clientapps/bench/load"
+	"github.com/clientapps/clientapps/bench/machine"
+	"github.com/clientapps/clientapps/bench/report"
+)
+
+// contender is one that is measured.
+type contender struct {
+	name    string
+	base    string // http://HOST:PORT
+	token   string
+	api     load.API
+	size    dataset.Size
+	process *machine.Process                                      // nil for pgbench
+	db      *machine.Postgres                                     // nil when it has none, or has it inside
+	pgbench *load.Pgbench                                         // instead of a server
+	history func(ctx context.Context, client string) (int, error) // changes on record of a client's apps
+	print   report.Footprint
+}
+
+// contenderNames are all that can be asked for; legend says what they are.
+var contenderNames = []string{
+	"ours", "hand", "hand-joined", "hand-coalesced", "pgbench", "pgbench-32", "fastify", "http", "ours-sqlite", "pocketbase",
+}
+
+var legend = map[string]string{
+	"ours":           "this server on PostgreSQL: contract, history and request log on",
+	"hand":           "written by hand on net/http and pgx: one statement a request, catalog in memory as encoded bytes, no log",
+	"hand-joined":    "the same, with the catalog joined in SQL",
+	"hand-coalesced": "the same as hand, but writes that wait at the same moment share a statement and a commit",
+	"pgbench":        "the statement of a patch without a server: the limit of one commit a write",
+	"pgbench-32":     "32 rows in one statement and one commit, one connection; a request is a row",
+	"fastify":        "Fastify and postgres.js in one process, catalog in memory",
+	"http":           "net/http with a fixed answer and no database",
+	"ours-sqlite":    "this server on SQLite",
+	"pocketbase":     "PocketBase on SQLite with its own API; every commit flushed, as ours does, and a trigger for the history",
+	"ours-large":     "this server on the large database",
+	"ours-small":     "this server on 200,000 apps",
+}
+
+func (l *lab) needsPostgres() bool {
+	for _, name := range contenderNames {
+		if name != "http" && !strings.HasSuffix(name, "sqlite") && name != "pocketbase" && l.wants(name) {
+			return true
+		}
+	}
+	return l.scale
+}
+
+func (l *lab) startContenders(ctx context.Context) error {
+	if l.scale {
+		return l.startScale(ctx)
+	}
+	if l.postgres != nil {
+		if err := l.startOnPostgres(ctx); err != nil {
+			return err
+		}
+	}
+	if l.wants("http") {
+		if err := l.buildHandwritten(ctx); err != nil {
+			return err
+		}
+		c := &contender{name: "http", token: "none", api: load.Contract{}, size: l.size}
+		if err := l.serve(ctx, c, "/", l.path("handwritten"), "-static", "-addr", addrOf); err != nil {
+			return err
+		}
+	}
+	if l.wants("ours-sqlite") {
+		if err := l.startOnSQLite(ctx); err != nil {
+			return err
+		}
+	}
+	if l.wants("pocketbase") {
+		return l.startPocketBase(ctx)
+	}
+	return nil
+}
+
+// addrOf stands for the address in the arguments of a program.
+const addrOf = "{addr}"
+
+func (l *lab) startOnPostgres(ctx context.Context) error {
+	url, token, err := l.database(ctx, "bench", l.size)
+	if err != nil {
+		return err
+	}
+	on := func(name string) *contender {
+		return &contender{
+			name: name, token: token, api: load.Contract{}, size: l.size, db: l.postgres,
+			history: postgresHistory(url),
+		}
+	}
+	if l.wants("ours") {
+		if err := l.serveOurs(ctx, on("ours"), "ours", url); err != nil {
+			return err
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(l.also)) {
+		if err := l.serveOurs(ctx, on(name), name, url); err != nil {
+			return err
+		}
+	}
+	for _, ref := range []struct {
+		name string
+		args []string
+	}{
+		{"hand", nil}, {"hand-joined", []string{"-catalog", "joined"}}, {"hand-coalesced", []string{"-coalesce"}},
+	} {
+		if !l.wants(ref.name) {
+			continue
+		}
+		if err := l.buildHandwritten(ctx); err != nil {
+			return err
+		}
+		args := append([]string{l.path("handwritten"), "-addr", addrOf, "-database-url", url, "-conns", strconv.Itoa(l.conns)}, ref.args...)
+		if err := l.serve(ctx, on(ref.name), "/v2/clients/"+dataset.ClientID(0)+"/apps", args...); err != nil {
+			return err
+		}
+	}
+	if l.wants("fastify") {
+		if err := l.startFastify(ctx, on("fastify"), url); err != nil {
+			return err
+		}
+	}
+	for _, rows := range []int{1, 32} {
+		name := "pgbench"
+		if rows > 1 {
+			name = fmt.Sprintf("pgbench-%d", rows)
+		}
+		if l.wants(name) {
+			c := on(name)
+			c.pgbench = &load.Pgbench{Program: l.postgres.Program("pgbench"), URL: url, Rows: rows, Size: l.size}
+			l.contenders = append(l.contenders, c)
+		}
+	}
+	return nil
+}
+
+// buildHandwritten builds the reference of which there are several kinds, once.
+func (l *lab) buildHandwritten(ctx context.Context) error {
+	if _, err := os.Stat(l.path("handwritten")); err == nil { //nolint:gosec // where the options say
+		return nil
+	}
+	return l.build(ctx, ".", "./handwritten", "handwritten")
+}
+
+func (l *lab) serveOurs(ctx context.Context, c *contender, binary, url string) error {
+	return l.serve(ctx, c, "/readyz", l.path(binary), "serve", "--migrate=false", "--addr", addrOf, "--database-url", url)
+}
+
+func (l *lab) startFastify(ctx context.Context, c *contender, url string) error {
+	if _, err := os.Stat(filepath.Join("node_modules", ".package-lock.json")); err != nil {
+		slog.Info("installing the packages of package-lock.json")
+		if out, err := exec.CommandContext(ctx, "npm", "ci", "--no-audit", "--no-fund").CombinedOutput(); err != nil {
+			return fmt.Errorf("npm ci: %w\n%s", err, out)
+		}
+	}
+	return l.serve(ctx, c, "/v2/clients/"+dataset.ClientID(0)+"/apps",
+		"node", filepath.Join("fastify", "server.js"), portOf, url, strconv.Itoa(l.conns))
+}
+
+// portOf stands for the port in the arguments of a program.
+const portOf = "{port}"
+
+// starts is how often a contender is started, to see how long that takes.
+const starts = 3
+
+// serve starts a contender, waits until it answers at a path, and notes what that took.
+func (l *lab) serve(ctx context.Context, c *contender, ready string, words ...string) error {
+	slog.Info("starting", "contender", c.name)
+	times := make([]time.Duration, 0, starts)
+	for n := range starts {
+		addr, err := machine.FreeAddr()
+		if err != nil {
+			return err
+		}
+		_, port, _ := net.SplitHostPort(addr)
+		args := slices.Clone(words)
+		for i, word := range args {
+			args[i] = strings.NewReplacer(addrOf, addr, portOf, port).Replace(word)
+		}
+		cmd := exec.Command(args[0], args[1:]...) //nolint:gosec,noctx // our own words; stopped by Stop
+		cmd.Env = append(os.Environ(), "NODE_ENV=production")
+		start := time.Now()
+		process, err := machine.Start(c.name, cmd, l.path(c.name+".log"), syscall.SIGTERM)
+		if err != nil {
+			return err
+		}
+		c.process, c.base = process, "http://"+addr
+		if err := process.Await(ctx, c.base+ready, c.token, start); err != nil {
+			process.Stop()
+			return err
+		}
+		times = append(times, process.Ready)
+		if n < starts-1 {
+			process.Stop()
+		}
+	}
+	l.stops = append(l.stops, c.process.Stop)
+	l.contenders = append(l.contenders, c)
+	slices.Sort(times)
+	c.print = report.Footprint{Contender: c.name, Ready: times[len(times)/2]}
+	use, err := machine.UsageOf(c.process.PID())
+	if err != nil {
+		return err
+	}
+	c.print.Idle = use.Resident
+	if info, err := os.Stat(words[0]); err == nil { //nolint:gosec // our own words
+		c.print.Binary = info.Size()
+	}
+	return nil
+}
+
+func (l *lab) find(name string) *contender {
+	for _, c := range l.contenders {
+		if c.name == name {
+			return c
+		}
+	}
+	return nil
+}

@@ -1,0 +1,14 @@
+// Command bench measures the server beside what a user could pick instead, in interleaved slices of one run:
+//
+//	options.go     what to run
+//	lab.go         builds, databases with data, processes: all its own, all on loopback, all gone afterwards
+//	contenders.go  who is compared
+//	kinds.go       under which load
+//	equal.go       everybody must answer alike before anybody is timed
+//	race.go        slices in turn, and what they used
+//	results.go     the tables and the file; aims.go compares them with the aims
+//
+//	dataset/       the data                    machine/  processes, CPU, PostgreSQL
+//	load/          wrk, vegeta, pgbench        report/   medians, ratios, tables
+//	handwritten/   net/http and pgx by hand    fastify/  Node.js    pocketbase/  PocketBase
+package main

@@ -1,0 +1,181 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/clientapps/clientapps/bench/load"
+)
+
+// kind is one kind of load, and who is put under it. The first is compared with the others.
+type kind struct {
+	name, what string
+	contenders []string
+	run        func(ctx context.Context, l *lab, c *contender, seed int) (load.Result, error)
+}
+
+const many = 32 // connections, unless said otherwise
+
+var (
+	onPostgres = []string{"ours", "hand", "hand-joined", "hand-coalesced", "fastify", "http", "pgbench", "pgbench-32"}
+	writers    = []string{"ours", "hand", "hand-coalesced", "fastify"}
+	readers    = []string{"ours", "hand", "hand-joined", "fastify"}
+	onSQLite   = []string{"ours-sqlite", "pocketbase"}
+	scaled     = []string{"ours-large", "ours-small"}
+)
+
+// kinds are all loads, in the order of the table.
+func kinds() []kind {
+	usual := []kind{
+		{"patch", "PATCH over 32 connections; every one changes its row", onPostgres, peak(many, load.Patch)},
+		{"patch-1", "PATCH over one connection", without(onPostgres, "hand-joined", "http", "pgbench-32"), peak(1, load.Patch)},
+		{"patch-fixed", "PATCH at a fixed rate over 64 connections", writers, fixed(64, load.Patch)},
+		{"get", "GET of one app", without(onPostgres, "hand-coalesced", "pgbench", "pgbench-32"), peak(many, load.Get)},
+		{"list", "first page of 50 of a client's apps", readers, peak(many, load.List)},
+		{"page-1", "first page of a client that has every app of the catalog", readers, page(1)},
+		{"page-200", "page 200 of that client, of the same size", readers, page(200)},
+		{"bulk", "POST that sets a boolean of 100 apps", []string{"ours", "hand", "fastify"}, peak(many, load.Bulk)},
+		{"mixed", "70 % GET, 10 % pages of 50, 20 % PATCH", writers, peak(many, load.Mixed)},
+	}
+	var all []kind
+	all = append(all, usual...)
+	for _, k := range usual {
+		switch k.name {
+		case "patch", "patch-1", "get", "list", "mixed":
+			k.name += "-sqlite"
+			k.contenders = onSQLite
+			all = append(all, k)
+		}
+	}
+	return all
+}
+
+// scaleKinds are the loads of a comparison with a larger database.
+func scaleKinds() []kind {
+	var all []kind
+	for _, k := range kinds() {
+		switch k.name {
+		case "patch", "get", "list", "page-1", "page-200", "bulk":
+			k.contenders = scaled
+			all = append(all, k)
+		}
+	}
+	return append(all, kind{"search", "first page of 50 of a client's apps with a text in their names", scaled, peak(many, load.Search)})
+}
+
+func without(names []string, drop ...string) []string {
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return slices.Contains(drop, name) })
+}
+
+func kindNames() (names []string) {
+	for _, k := range append(kinds(), scaleKinds()...) {
+		if !slices.Contains(names, k.name) {
+			names = append(names, k.name)
+		}
+	}
+	return names
+}
+
+// chosen are the loads that this run was asked for, with the contenders that are there.
+func (l *lab) chosen() (chosen []kind) {
+	all := kinds()
+	if l.scale {
+		all = scaleKinds()
+	}
+	for _, k := range all {
+		if len(l.kinds) > 0 && !slices.Contains(l.kinds, k.name) {
+			continue
+		}
+		var there []string
+		for _, name := range k.contenders {
+			if l.find(name) != nil {
+				there = append(there, name)
+			}
+			if name == "ours" {
+				for _, c := range l.contenders {
+					if _, ok := l.also[c.name]; ok {
+						there = append(there, c.name)
+					}
+				}
+			}
+		}
+		if len(there) > 0 {
+			k.contenders = there
+			chosen = append(chosen, k)
+		}
+	}
+	return chosen
+}
+
+func (l *lab) plan(c *contender, forms []load.Form) load.Plan {
+	return load.Plan{Base: c.base, Token: c.token, Forms: forms, Size: c.size}
+}
+
+// peak asks as fast as the answers come.
+func peak(connections int, forms func(load.API) []load.Form) func(context.Context, *lab, *contender, int) (load.Result, error) {
+	return func(ctx context.Context, l *lab, c *contender, seed int) (load.Result, error) {
+		if c.pgbench != nil {
+			if c.pgbench.Rows > 1 { // two such statements could wait for each other
+				return c.pgbench.Run(ctx, l.dir, 1, l.slice)
+			}
+			return c.pgbench.Run(ctx, l.dir, connections, l.slice)
+		}
+		return l.plan(c, forms(c.api)).Wrk(ctx, l.dir, connections, l.slice, seed)
+	}
+}
+
+// fixed asks at the rate of the options.
+func fixed(connections int, forms func(load.API) []load.Form) func(context.Context, *lab, *contender, int) (load.Result, error) {
+	return func(ctx context.Context, l *lab, c *contender, _ int) (load.Result, error) {
+		return l.plan(c, forms(c.api)).Vegeta(ctx, l.rate, connections, l.slice)
+	}
+}
+
+// page asks for one page of the large clients, over and over.
+func page(number int) func(context.Context, *lab, *contender, int) (load.Result, error) {
+	cursors := map[string][]string{}
+	return func(ctx context.Context, l *lab, c *contender, seed int) (load.Result, error) {
+		if cursors[c.name] == nil {
+			found, err := l.walk(ctx, c, number)
+			if err != nil {
+				return load.Result{}, err
+			}
+			cursors[c.name] = found
+		}
+		var forms []load.Form
+		for n, cursor := range cursors[c.name] {
+			forms = append(forms, load.Form{Weight: 1, Method: "GET", Path: largePage(c, n, cursor)})
+		}
+		return l.plan(c, forms).Wrk(ctx, l.dir, many, l.slice, seed)
+	}
+}
+
+func largePage(c *contender, n int, cursor string) string {
+	path := fmt.Sprintf("%s?page_size=%d", load.Large(c.size, n), c.size.DeepPageSize())
+	if cursor != "" {
+		path += "&cursor=" + cursor
+	}
+	return path
+}
+
+// walk follows the cursors of each large client to a page.
+func (l *lab) walk(ctx context.Context, c *contender, number int) ([]string, error) {
+	found := make([]string, c.size.Large())
+	for n := range found {
+		for page := 1; page < number; page++ {
+			a, err := c.ask(ctx, "GET", largePage(c, n, found[n]), "")
+			if err != nil {
+				return nil, err
+			}
+			_, after, ok := strings.Cut(a.body, `"next_cursor":"`)
+			cursor, _, _ := strings.Cut(after, `"`)
+			if a.status != 200 || !ok {
+				return nil, fmt.Errorf("%s: page %d of a list has no next page: %d", c.name, page, a.status)
+			}
+			found[n] = cursor
+		}
+	}
+	return found, nil
+}

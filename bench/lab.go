@@ -1,0 +1,165 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/clientapps/clientapps/bench/dataset"
+	"github.com/clientapps/clientapps/bench/machine"
+)
+
+// lab is where a benchmark happens: a directory, a PostgreSQL server and the contenders, all of its own.
+type lab struct {
+	options
+
+	dir        string
+	flush      time.Duration // of one page to the disk
+	postgres   *machine.Postgres
+	contenders []*contender
+	stops      []func() // last in, first out
+}
+
+func newLab(ctx context.Context, o options) (l *lab, err error) {
+	if err := errors.Join(
+		machine.Need(ctx, "wrk", "wrk"), machine.NeedPostgres(ctx), needNode(ctx, o),
+	); err != nil {
+		return nil, err
+	}
+	l = &lab{options: o}
+	if l.dir, err = os.MkdirTemp(o.dir, "clientapps-bench."); err != nil {
+		return nil, err
+	}
+	l.stops = append(l.stops, func() { _ = os.RemoveAll(l.dir) })
+	if err := l.checkDisk(); err != nil {
+		l.close()
+		return nil, err
+	}
+	return l, nil
+}
+
+// checkDisk refuses a directory where nothing is durable.
+func (l *lab) checkDisk() error {
+	if err := os.Chmod(l.dir, 0o711); err != nil { //nolint:gosec // the database's user has to pass through
+		return err
+	}
+	onDisk, err := machine.OnDisk(l.dir)
+	if err != nil {
+		return err
+	}
+	if !onDisk {
+		return fmt.Errorf("%s is in memory: nothing is durable there; give -dir", l.dir)
+	}
+	l.flush, err = machine.Flush(l.dir)
+	return err
+}
+
+func needNode(ctx context.Context, o options) error {
+	if !o.wants("fastify") || o.scale {
+		return nil
+	}
+	return errors.Join(machine.Need(ctx, "node", "nodejs"), machine.Need(ctx, "npm", "npm"))
+}
+
+// close ends what was started and removes what was written.
+func (l *lab) close() {
+	for _, stop := range slices.Backward(l.stops) {
+		stop()
+	}
+	l.stops = nil
+}
+
+// start builds, loads and starts everything that this run needs.
+func (l *lab) start(ctx context.Context) error {
+	for name, dir := range l.products() {
+		if err := l.build(ctx, dir, "./cmd/clientapps", name); err != nil {
+			return err
+		}
+	}
+	var err error
+	if l.needsPostgres() {
+		dir := filepath.Join(l.dir, "postgres")
+		if err := os.Mkdir(dir, 0o700); err != nil { //nolint:gosec // where the options say
+			return err
+		}
+		slog.Info("starting PostgreSQL")
+		if l.postgres, err = machine.StartPostgres(ctx, dir); err != nil {
+			return err
+		}
+		l.stops = append(l.stops, l.postgres.Stop)
+	}
+	return l.startContenders(ctx)
+}
+
+// products are the checkouts to build, by the name of the contender.
+func (l *lab) products() map[string]string {
+	products := maps.Clone(l.also)
+	products["ours"] = l.product
+	return products
+}
+
+// build compiles a command of a module. cgo is off, as it is in what users get.
+func (l *lab) build(ctx context.Context, dir, pack, name string) error {
+	slog.Info("building", "contender", name)
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", l.path(name), pack) //nolint:gosec // our own words
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build %s: %w\n%s", name, err, out)
+	}
+	return nil
+}
+
+func (l *lab) path(name string) string { return filepath.Join(l.dir, name) }
+
+// database makes a PostgreSQL database, migrated and loaded, and returns its URL and a token.
+func (l *lab) database(ctx context.Context, name string, size dataset.Size) (url, token string, err error) {
+	db, err := pgx.Connect(ctx, l.postgres.URL)
+	if err != nil {
+		return "", "", err
+	}
+	_, err = db.Exec(ctx, "CREATE DATABASE "+name)
+	if err := errors.Join(err, db.Close(ctx)); err != nil {
+		return "", "", err
+	}
+	url = strings.Replace(l.postgres.URL, "/postgres?", "/"+name+"?", 1)
+	token, err = l.prepare(ctx, url, func() error { return size.LoadPostgres(ctx, url) }, size)
+	return url, token, err
+}
+
+// prepare migrates with our own command, loads, and makes a token.
+func (l *lab) prepare(ctx context.Context, url string, load func() error, size dataset.Size) (token string, err error) {
+	if _, err := l.admin(ctx, url, "migrate", "up"); err != nil {
+		return "", err
+	}
+	slog.Info("loading", "apps", size.Apps, "clients", size.Clients, "catalog", size.Catalog)
+	start := time.Now()
+	if err := load(); err != nil {
+		return "", err
+	}
+	slog.Info("loaded", "took", time.Since(start).Round(time.Millisecond))
+	return l.admin(ctx, url, "token", "create", "--name", "bench", "--all-clients", "--scope", "apps:read", "--scope", "apps:write")
+}
+
+// admin runs a command of ours and returns what it prints.
+func (l *lab) admin(ctx context.Context, url string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, l.path("ours"), args...) //nolint:gosec // built by us
+	cmd.Env = append(os.Environ(), "CLIENTAPPS_DATABASE_URL="+url)
+	var problems strings.Builder
+	cmd.Stderr = &problems
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("clientapps %s: %w\n%s", strings.Join(args, " "), err, problems.String())
+	}
+	return strings.TrimSpace(string(out)), nil
+}

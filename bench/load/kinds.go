@@ -1,0 +1,106 @@
+package load
+
+import (
+	"strings"
+
+	"github.com/clientapps/clientapps/bench/dataset"
+)
+
+// patchForm is one mixture of fields that patches set. Every one changes its row.
+type patchForm struct {
+	weight int
+	fields []patchField
+}
+
+type patchField struct{ name, json, sql string }
+
+var (
+	count      = patchField{"license_count", "{count}", ":count::int"}
+	favorite   = patchField{"is_favorite", "true", "true"}
+	unfavorite = patchField{"is_favorite", "false", "false"}
+	approved   = patchField{"is_approved", "true", "true"}
+	patchForms = []patchForm{
+		{70, []patchField{count}},
+		{10, []patchField{favorite, count}},
+		{10, []patchField{unfavorite, count}},
+		{10, []patchField{unfavorite, approved, count}},
+	}
+)
+
+// API spells requests: the contract's way, or another product's.
+type API interface {
+	// App is the path of an app, and of a list.
+	App(query string) string
+	List(query string) string
+	// Bulk is the path that sets is_favorite of many apps.
+	Bulk(value bool) string
+}
+
+// Contract is the API that the contract describes.
+type Contract struct{}
+
+// App implements API.
+func (Contract) App(string) string { return "/v2/clients/{client}/apps/{app}" }
+
+// List implements API.
+func (Contract) List(query string) string { return "/v2/clients/{client}/apps" + query }
+
+// Bulk implements API.
+func (Contract) Bulk(value bool) string {
+	if value {
+		return "/v2/clients/{client}/apps/favorites"
+	}
+	return "/v2/clients/{client}/apps/favorites/remove"
+}
+
+// Patch is patches alone.
+func Patch(api API) []Form {
+	var forms []Form
+	for _, f := range patchForms {
+		fields := make([]string, len(f.fields))
+		for i, field := range f.fields {
+			fields[i] = `"` + field.name + `":` + field.json
+		}
+		forms = append(forms, Form{f.weight, "PATCH", api.App(""), "{" + strings.Join(fields, ",") + "}"})
+	}
+	return forms
+}
+
+// Get reads single apps.
+func Get(api API) []Form { return []Form{{1, "GET", api.App(""), ""}} }
+
+// List reads the first page of 50 of a client's apps.
+func List(api API) []Form { return []Form{{1, "GET", api.List(""), ""}} }
+
+// Mixed reads in eight cases of ten: seven times an app, once a page of 50.
+func Mixed(api API) []Form {
+	forms := []Form{{700, "GET", api.App(""), ""}, {100, "GET", api.List(""), ""}}
+	for _, f := range Patch(api) {
+		f.Weight *= 2
+		forms = append(forms, f)
+	}
+	return forms
+}
+
+// Bulk sets a boolean of a hundred apps, of which about half have it already.
+func Bulk(api API) []Form {
+	var forms []Form
+	for _, value := range []bool{true, false} {
+		forms = append(forms, Form{1, "POST", api.Bulk(value), `{"app_ids":["{ids}"]}`})
+	}
+	return forms
+}
+
+// Large is the path of a large client's list.
+func Large(size dataset.Size, n int) string {
+	return "/v2/clients/" + dataset.ClientID(size.Ordinary()+n) + "/apps"
+}
+
+// Search reads the first page of 50 of a client's apps that have a text in their names: few, many or none.
+func Search(api API) []Form {
+	var forms []Form
+	for _, text := range []string{"an", "cloud", "planner%20", "swift", "99", "%C3%B6ff", "no%20such%20name"} {
+		forms = append(forms, Form{1, "GET", api.List("?q=" + text), ""})
+	}
+	return forms
+}

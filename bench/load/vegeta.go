@@ -1,0 +1,57 @@
+package load
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	vegeta "github.com/tsenart/vegeta/v12/lib"
+)
+
+// Vegeta asks at a fixed rate over so many connections. At a rate that the contender cannot keep, it falls behind:
+// Result.Rate shows that.
+func (p Plan) Vegeta(ctx context.Context, rate, connections int, slice time.Duration) (Result, error) {
+	attacker := vegeta.NewAttacker(
+		vegeta.Connections(connections), vegeta.MaxConnections(connections), vegeta.KeepAlive(true), vegeta.HTTP2(false),
+		vegeta.Workers(uint64(connections)), vegeta.MaxWorkers(uint64(connections)), //nolint:gosec // a few
+		vegeta.Timeout(10*time.Second),
+	)
+	header := http.Header{"Authorization": {"Bearer " + p.Token}, "Content-Type": {"application/json"}}
+	target := func(t *vegeta.Target) error {
+		var body string
+		t.Method, t.URL, body = p.Request()
+		t.Body, t.Header = []byte(body), header
+		return nil
+	}
+	stop := context.AfterFunc(ctx, func() { attacker.Stop() })
+	defer stop()
+	start := time.Now()
+	var (
+		times []time.Duration
+		bad   int
+		last  string
+	)
+	for answer := range attacker.Attack(target, vegeta.Rate{Freq: rate, Per: time.Second}, slice, "") {
+		times = append(times, answer.Latency)
+		if answer.Code != http.StatusOK {
+			bad++
+			last = strconv.Itoa(int(answer.Code)) + " " + answer.Error
+		}
+	}
+	took := time.Since(start)
+	if err := ctx.Err(); err != nil {
+		return Result{}, err
+	}
+	if bad > 0 || len(times) == 0 {
+		return Result{}, refused("vegeta", bad, last)
+	}
+	slices.Sort(times)
+	return Result{Requests: len(times), Took: took, P50: percentile(times, 50), P99: percentile(times, 99)}, nil
+}
+
+// percentile is the value that so many in a hundred of the sorted times do not exceed.
+func percentile(sorted []time.Duration, percent int) time.Duration {
+	return sorted[min(len(sorted)*percent/100, len(sorted)-1)]
+}

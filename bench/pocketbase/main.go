@@ -1,0 +1,71 @@
+// Command pocketbase is a reference: the apps and the catalog as collections of PocketBase, with its own API.
+//
+//	pocketbase --dir DIR setup                    make the collections and an administrator; print a token
+//	pocketbase --dir DIR serve --http HOST:PORT   serve
+//
+// Two things differ from PocketBase as it comes: every commit is on the disk before it is acknowledged, and a trigger
+// keeps the history of changes, as in the server that it is compared with.
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/pocketbase/dbx"
+	"github.com/pocketbase/pocketbase"
+	"github.com/pocketbase/pocketbase/core"
+	"github.com/spf13/cobra"
+)
+
+func main() {
+	app := pocketbase.NewWithConfig(pocketbase.Config{DBConnect: connect, HideStartBanner: true})
+	app.RootCmd.AddCommand(&cobra.Command{
+		Use:  "setup",
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error { return setup(app) },
+	})
+	if err := app.Start(); err != nil {
+		fmt.Fprintln(os.Stderr, "pocketbase:", err)
+		os.Exit(1)
+	}
+}
+
+// connect is PocketBase's own way, but for synchronous(FULL) on the data. Its log of requests stays as it is.
+func connect(path string) (*dbx.DB, error) {
+	synchronous := "FULL"
+	if filepath.Base(path) != "data.db" {
+		synchronous = "NORMAL"
+	}
+	pragmas := []string{
+		"busy_timeout(10000)", "journal_mode(WAL)", "journal_size_limit(200000000)", "synchronous(" + synchronous + ")",
+		"foreign_keys(ON)", "temp_store(MEMORY)", "cache_size(-32000)",
+	}
+	return dbx.Open("sqlite", path+"?_pragma="+strings.Join(pragmas, "&_pragma="))
+}
+
+func setup(app core.App) error {
+	if err := makeCollections(app); err != nil {
+		return err
+	}
+	if _, err := app.NonconcurrentDB().NewQuery(history).Execute(); err != nil {
+		return err
+	}
+	superusers, err := app.FindCollectionByNameOrId(core.CollectionNameSuperusers)
+	if err != nil {
+		return err
+	}
+	admin := core.NewRecord(superusers)
+	admin.SetEmail("bench@example.com")
+	admin.SetRandomPassword()
+	if err := app.Save(admin); err != nil {
+		return err
+	}
+	token, err := admin.NewAuthToken()
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Println(token)
+	return err
+}

@@ -1,0 +1,115 @@
+package report
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// Table writes the kinds as one table: each figure with, in brackets, the ratio of the first contender's to it.
+func Table(kinds []Kind) string {
+	header := []string{"load", "contender"}
+	for _, m := range Measures() {
+		header = append(header, m.Name)
+	}
+	rows := [][]string{header}
+	for _, kind := range kinds {
+		for i, series := range kind.Series {
+			row := []string{"", series.Contender}
+			if i == 0 {
+				row[0] = kind.Name
+			}
+			for _, m := range Measures() {
+				row = append(row, cell(kind.Series[0].Samples, series.Samples, m, i > 0))
+			}
+			rows = append(rows, row)
+		}
+	}
+	return markdown(rows)
+}
+
+func cell(ours, theirs []Sample, m Measure, compare bool) string {
+	value := Median(theirs, m.Of)
+	if math.IsNaN(value) {
+		return "–"
+	}
+	text := number(value, m.Digits)
+	if ratio := Ratio(ours, theirs, m.Of); compare && !math.IsNaN(ratio) && !math.IsInf(ratio, 0) {
+		text += " (" + number(ratio, 2) + ")"
+	}
+	return text
+}
+
+// number groups thousands.
+func number(value float64, digits int) string {
+	text := strconv.FormatFloat(value, 'f', digits, 64)
+	whole, fraction, _ := strings.Cut(text, ".")
+	for i := len(whole) - 3; i > 0 && whole[i-1] != '-'; i -= 3 {
+		whole = whole[:i] + "," + whole[i:]
+	}
+	if fraction != "" {
+		whole += "." + fraction
+	}
+	return whole
+}
+
+// FootprintTable writes what the contenders cost before the first request.
+func FootprintTable(prints []Footprint) string {
+	rows := [][]string{{"contender", "start to ready ms", "idle memory MB", "binary MB"}}
+	for _, p := range prints {
+		binary := "–"
+		if p.Binary > 0 {
+			binary = number(float64(p.Binary)/1e6, 1)
+		}
+		rows = append(rows, []string{
+			p.Contender, number(float64(p.Ready.Microseconds())/1e3, 0), number(float64(p.Idle)/1e6, 0), binary,
+		})
+	}
+	return markdown(rows)
+}
+
+// markdown aligns a table, so that it also reads as text. Figures are flush right.
+func markdown(rows [][]string) string {
+	widths := make([]int, len(rows[0]))
+	for _, row := range rows {
+		for i, text := range row {
+			widths[i] = max(widths[i], utf8.RuneCountInString(text), 3)
+		}
+	}
+	var out strings.Builder
+	for n, row := range rows {
+		for i, text := range row {
+			pad := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(text))
+			if figures(rows, i) {
+				text = pad + text
+			} else {
+				text += pad
+			}
+			fmt.Fprintf(&out, "| %s ", text)
+		}
+		out.WriteString("|\n")
+		if n > 0 {
+			continue
+		}
+		for i, width := range widths {
+			line := strings.Repeat("-", width)
+			if figures(rows, i) {
+				line = line[1:] + ":"
+			}
+			fmt.Fprintf(&out, "| %s ", line)
+		}
+		out.WriteString("|\n")
+	}
+	return out.String()
+}
+
+// figures says whether a column holds figures: all but the names do.
+func figures(rows [][]string, column int) bool {
+	switch rows[0][column] {
+	case "load", "contender", "aim", "against":
+		return false
+	}
+	return true
+}

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/clientapps/clientapps/bench/machine"
+	"github.com/clientapps/clientapps/bench/report"
+)
+
+// results prints the tables and writes the file.
+func (l *lab) results(ctx context.Context, kinds []report.Kind) error {
+	text := l.document(ctx, kinds)
+	if _, err := fmt.Print(text); err != nil {
+		return err
+	}
+	if l.out == "none" {
+		return nil
+	}
+	return os.WriteFile(l.out, []byte(text), 0o644) //nolint:gosec // for everybody to read
+}
+
+func (l *lab) document(ctx context.Context, kinds []report.Kind) string {
+	var out strings.Builder
+	write := func(format string, args ...any) { fmt.Fprintf(&out, format, args...) }
+	target := "bench"
+	args := slices.Clone(l.args)
+	if i := slices.Index(args, "-scale"); i >= 0 {
+		target, args = "bench-scale", slices.Delete(args, i, i+1)
+	}
+	command := "make " + target
+	if len(args) > 0 {
+		command += fmt.Sprintf(" ARGS=%q", strings.Join(args, " "))
+	}
+	write("# Results\n\nWritten by `%s` on %s.\n\n", command, time.Now().UTC().Format("2006-01-02"))
+	write("- %d slices of %v of each contender under each load, in turn; %d connections unless said otherwise.\n",
+		l.slices, l.slice, many)
+	write("- %d apps, %d clients, %d catalog apps.\n", l.size.Apps, l.size.Clients, l.size.Catalog)
+	write("- %s, shared by load, servers and databases. One flush of 8 KiB to the disk takes %v.\n",
+		machine.System(), l.flush.Round(time.Microsecond))
+	write("- %s.\n\n", strings.Join(l.versions(ctx), ", "))
+	write("Medians of the slices. In brackets: the first contender's figure divided by this one's, the median over the rounds. " +
+		"CPU is per request.\n\n")
+	out.WriteString(report.Table(kinds))
+	if table := report.AimTable(aims(), kinds); table != "" {
+		write("\n## Aims\n\n%s", table)
+	}
+	var prints []report.Footprint
+	for _, c := range l.contenders {
+		if c.process != nil {
+			prints = append(prints, c.print)
+		}
+	}
+	if len(prints) > 0 {
+		write("\n## Footprint\n\nBefore the first load, on a loaded database; the median of %d starts.\n\n%s",
+			starts, report.FootprintTable(prints))
+	}
+	write("\n## Loads\n\n")
+	for _, k := range kinds {
+		write("- `%s`: %s.\n", k.Name, k.What)
+	}
+	write("\n## Contenders\n\n")
+	for _, c := range l.contenders {
+		what, ok := legend[c.name]
+		if !ok {
+			what = "another checkout of this server"
+		}
+		write("- `%s`: %s.\n", c.name, what)
+	}
+	return out.String()
+}
+
+// versions names what took part.
+func (l *lab) versions(ctx context.Context) []string {
+	output := func(name string, args ...string) string {
+		out, _ := exec.CommandContext(ctx, name, args...).Output() //nolint:gosec // our own words; without it, no version
+		line, _, _ := strings.Cut(string(out), "\n")
+		return strings.TrimSpace(line)
+	}
+	versions := []string{"clientapps " + output("git", "-C", l.product, "describe", "--always", "--dirty"), runtime.Version()}
+	if l.postgres != nil {
+		versions = append(versions, "PostgreSQL "+l.postgres.Version)
+	}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, module := range info.Deps {
+			switch module.Path {
+			case "github.com/jackc/pgx/v5", "github.com/tsenart/vegeta/v12":
+				versions = append(versions, filepath.Base(filepath.Dir(module.Path))+" "+module.Version)
+			}
+		}
+	}
+	if l.find("fastify") != nil {
+		var pack struct{ Dependencies map[string]string }
+		text, _ := os.ReadFile("package.json") // without it, no version
+		_ = json.Unmarshal(text, &pack)
+		versions = append(versions, "Node.js "+output("node", "--version"),
+			"Fastify "+pack.Dependencies["fastify"], "postgres.js "+pack.Dependencies["postgres"])
+	}
+	if l.find("pocketbase") != nil {
+		versions = append(versions, "PocketBase "+output("go", "-C", "pocketbase", "list", "-m", "-f", "{{.Version}}",
+			"github.com/pocketbase/pocketbase"))
+	}
+	if words := strings.Fields(output("wrk", "--version")); len(words) > 1 {
+		versions = append(versions, "wrk "+words[1])
+	}
+	return versions
+}

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/clientapps/clientapps/bench/load"
+)
+
+func (l *lab) startOnSQLite(ctx context.Context) error {
+	path := l.path("ours.db")
+	address := "sqlite://" + path
+	token, err := l.prepare(ctx, address, func() error { return l.size.LoadSQLite(ctx, path) }, l.size)
+	if err != nil {
+		return err
+	}
+	c := &contender{name: "ours-sqlite", token: token, api: load.Contract{}, size: l.size, history: sqliteHistory(path)}
+	return l.serveOurs(ctx, c, "ours", address)
+}
+
+func (l *lab) startPocketBase(ctx context.Context) error {
+	if err := l.build(ctx, "pocketbase", ".", "pocketbase"); err != nil {
+		return err
+	}
+	dir := l.path("pocketbase.data")
+	out, err := exec.CommandContext(ctx, l.path("pocketbase"), "--dir", dir, "setup").Output() //nolint:gosec // built by us
+	if err != nil {
+		return errors.Join(err, errors.New(string(out)))
+	}
+	data := filepath.Join(dir, "data.db")
+	if err := l.size.LoadPocketBase(ctx, data); err != nil {
+		return err
+	}
+	c := &contender{
+		name: "pocketbase", token: strings.TrimSpace(string(out)), api: pocketBase{}, size: l.size, history: sqliteHistory(data),
+	}
+	return l.serve(ctx, c, "/api/health", l.path("pocketbase"), "--dir", dir, "serve", "--http", addrOf)
+}
+
+// pocketBase is PocketBase's way to spell requests. Everything of an app comes with it, as in the contract's answers.
+type pocketBase struct{}
+
+const (
+	pocketRecords = "/api/collections/apps/records"
+	pocketExpand  = "expand=catalog_app_id.vendor_id,catalog_app_id.categories"
+)
+
+// App implements load.API.
+func (pocketBase) App(string) string { return pocketRecords + "/{app}?" + pocketExpand }
+
+// List implements load.API.
+func (pocketBase) List(string) string {
+	return pocketRecords + "?perPage=50&sort=name_key,id&" + pocketExpand +
+		"&filter=" + strings.ReplaceAll(url.QueryEscape("client_id='{client}'"), "%7Bclient%7D", "{client}")
+}
+
+// Bulk implements load.API. PocketBase has no such operation: no load asks for it.
+func (pocketBase) Bulk(bool) string { return "" }
