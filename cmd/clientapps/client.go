@@ -2,9 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
-	"strings"
+	"regexp"
 	"text/tabwriter"
 	"unicode/utf8"
 
@@ -19,9 +20,9 @@ func clientCreate(ctx context.Context, p *process, args []string) error {
 		return err
 	}
 	if err := checkName(*name); err != nil {
-		return err
+		return fmt.Errorf("%w: %w", errUsage, err)
 	}
-	return withStore(cfg, func(s *store.Store) error {
+	return withSchema(ctx, cfg, func(s *store.Store) error {
 		client, err := s.CreateClient(ctx, *name)
 		if err != nil {
 			return err
@@ -37,7 +38,7 @@ func clientList(ctx context.Context, p *process, args []string) error {
 	if err != nil {
 		return err
 	}
-	return withStore(cfg, func(s *store.Store) error {
+	return withSchema(ctx, cfg, func(s *store.Store) error {
 		clients, err := s.AllClients(ctx)
 		if err != nil {
 			return err
@@ -52,12 +53,13 @@ func clientList(ctx context.Context, p *process, args []string) error {
 	})
 }
 
+// namePattern is that of the names in the contract.
+var namePattern = regexp.MustCompile(`^[^ \x00-\x1F\x7F]([^\x00-\x1F\x7F]*[^ \x00-\x1F\x7F])?$`)
+
 // checkName holds names given on the command line to the bounds of the contract.
 func checkName(name string) error {
-	control := func(r rune) bool { return r < ' ' || r == 0x7f }
-	if strings.TrimSpace(name) == "" || utf8.RuneCountInString(name) > 200 || !utf8.ValidString(name) ||
-		strings.Trim(name, " ") != name || strings.ContainsFunc(name, control) {
-		return fmt.Errorf("%w: --name must have 1 to 200 characters, without control characters or spaces at the ends", errUsage)
+	if utf8.RuneCountInString(name) > 200 || !utf8.ValidString(name) || !namePattern.MatchString(name) {
+		return errors.New("--name must be 1 to 200 characters long, without control characters or spaces at the ends")
 	}
 	return nil
 }

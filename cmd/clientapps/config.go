@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"net"
 	"net/url"
 	"strconv"
@@ -102,13 +104,16 @@ func settings() []setting {
 func loadConfig(p *process, flags *flag.FlagSet, args []string, arguments ...string) (Config, error) {
 	given := map[string]string{}
 	for _, s := range settings() {
-		flags.Var(settingFlag{name: s.flag, boolean: s.boolean(), given: given}, s.flag, s.help)
+		flags.Var(settingFlag{setting: s, given: given}, s.flag, s.help)
 	}
-	flags.SetOutput(p.stderr)
+	flags.SetOutput(io.Discard) // the package would show every flag to someone who misspelled one
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+		_, _ = fmt.Fprintf(p.stdout, "flags of %s:\n", flags.Name())
+		flags.SetOutput(p.stdout)
+		flags.PrintDefaults()
 		return Config{}, err
 	} else if err != nil {
-		return Config{}, fmt.Errorf("%w: %w", errUsage, err)
+		return Config{}, fmt.Errorf("%w: %w; see %s --help", errUsage, err, flags.Name())
 	}
 	environment, problems := readEnvironment(p.environ)
 	if flags.NArg() != len(arguments) {
@@ -166,21 +171,21 @@ func readEnvironment(environ []string) (map[string]string, []error) {
 
 // settingFlag notes what a flag was given; values are read later, together with the environment's.
 type settingFlag struct {
-	name    string
-	boolean bool
-	given   map[string]string
+	setting
+
+	given map[string]string
 }
 
-func (f settingFlag) String() string     { return "" }
-func (f settingFlag) Set(v string) error { f.given[f.name] = v; return nil }
+func (f settingFlag) String() string     { return f.def }
+func (f settingFlag) Set(v string) error { f.given[f.flag] = v; return nil }
 
 // IsBoolFlag implements the flag package's way to let a flag stand alone.
-func (f settingFlag) IsBoolFlag() bool { return f.boolean }
+func (f settingFlag) IsBoolFlag() bool { return f.boolean() }
 
 func settingsHelp() string {
 	var help strings.Builder
 	for _, s := range settings() {
-		fmt.Fprintf(&help, "  --%-18s %-29s %s (default %s)\n", s.flag, s.env, s.help, s.def)
+		fmt.Fprintf(&help, "  --%-18s %-29s %s (default %s)\n", s.flag, s.env, s.help, cmp.Or(s.def, "none"))
 	}
 	return help.String()
 }

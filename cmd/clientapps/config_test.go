@@ -3,15 +3,16 @@ package main
 import (
 	"flag"
 	"io"
-	"os"
 	"reflect"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/clientapps/clientapps/store/storetest"
 )
 
 func load(environ []string, args ...string) (Config, error) {
-	p := &process{environ: environ, stderr: io.Discard}
+	p := &process{environ: environ, stdout: io.Discard, stderr: io.Discard}
 	return loadConfig(p, flag.NewFlagSet("test", flag.ContinueOnError), args)
 }
 
@@ -28,13 +29,39 @@ func TestConfigDefaults(t *testing.T) {
 	}
 }
 
-func TestFlagWinsOverEnvironment(t *testing.T) {
+// TestConfigSources gives every setting another value than its default, first by the environment, then by a flag.
+func TestConfigSources(t *testing.T) {
 	t.Parallel()
-	environ := []string{"CLIENTAPPS_ADDR=127.0.0.1:1", "CLIENTAPPS_MAX_CONNS=3", "CLIENTAPPS_MIGRATE=false", "OTHER=x"}
-	got, err := load(environ, "--addr", "127.0.0.1:2", "--demo", "--cors-origins", "https://a.example, http://b.example:8080")
-	if err != nil || got.Addr != "127.0.0.1:2" || got.MaxConns != 3 || got.Migrate || !got.Demo ||
-		!reflect.DeepEqual(got.CORSOrigins, []string{"https://a.example", "http://b.example:8080"}) {
-		t.Errorf("%+v, %v", got, err)
+	values := map[string]string{
+		"addr": "127.0.0.1:1", "database-url": "postgres://db.internal/clientapps", "max-conns": "1000", "migrate": "false",
+		"demo": "true", "catalog-poll": "100ms", "token-ttl": "10m", "shutdown-timeout": "1s",
+		"cors-origins": "https://a.example, http://b.example:8080", "log-format": "json", "log-level": "debug",
+	}
+	want := Config{
+		Addr: "127.0.0.1:1", DatabaseURL: "postgres://db.internal/clientapps", MaxConns: 1000, Demo: true,
+		CatalogPoll: 100 * time.Millisecond, TokenTTL: 10 * time.Minute, ShutdownTimeout: time.Second,
+		CORSOrigins: []string{"https://a.example", "http://b.example:8080"}, LogFormat: "json", LogLevel: "debug",
+	}
+	var environ, defaults, flags []string
+	for _, s := range settings() {
+		value, ok := values[s.flag]
+		if !ok {
+			t.Errorf("no value for %s", s.flag)
+		}
+		environ = append(environ, s.env+"="+value)
+		defaults = append(defaults, s.env+"="+s.def)
+		flags = append(flags, "--"+s.flag+"="+value)
+	}
+	for name, source := range map[string]struct{ environ, flags []string }{
+		"the environment":                 {environ, nil},
+		"flags":                           {nil, flags},
+		"flags over the environment":      {defaults, flags},
+		"a bare flag, others' variables":  {append(environ, "OTHER=x", "XCLIENTAPPS_ADDR=x"), []string{"--demo"}},
+		"a flag that says what is so yet": {environ, []string{"--addr", "127.0.0.1:1"}},
+	} {
+		if got, err := load(source.environ, source.flags...); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %+v, %v", name, got, err)
+		}
 	}
 }
 
@@ -61,59 +88,84 @@ func TestEveryProblemIsReportedAtOnce(t *testing.T) {
 	}
 }
 
+// A value that is refused is refused whatever says it, under the name of what said it.
+func TestBadValues(t *testing.T) {
+	t.Parallel()
+	for name, values := range map[string][]string{
+		"addr":         {"", "127.0.0.1", "127.0.0.1:80:80", "::1:80"},
+		"database-url": {"", "clientapps.db", "sqlite:", "sqlite://", "SQLITE://x", "mysql://u@h/d", "http://h/d", "postgres:h"},
+		"max-conns":    {"", "0", "1001", "-1", "1.5", "many"},
+		"migrate":      {"", "yes", "1", "True"},
+		"demo":         {"", "no", "0", "TRUE"},
+		"catalog-poll": {"", "2", "99ms", "61s"},
+		"token-ttl":    {"", "10", "0s", "11m", "-10s"},
+		"cors-origins": {"*", "app.example.com", "https://", "https://a.example/", "https://*.a.example", "ftp://a.example", "null"},
+		"log-format":   {"", "xml", "JSON"},
+		"log-level":    {"", "trace", "INFO"},
+	} {
+		variable := "CLIENTAPPS_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
+		for _, value := range values {
+			if _, err := load([]string{variable + "=" + value}); err == nil || !strings.Contains(err.Error(), variable+": ") {
+				t.Errorf("%s=%s: %v", variable, value, err)
+			}
+			if _, err := load(nil, "--"+name+"="+value); err == nil || !strings.Contains(err.Error(), "--"+name+": ") {
+				t.Errorf("--%s=%s: %v", name, value, err)
+			}
+		}
+	}
+}
+
+// A PostgreSQL URL that cannot be parsed is refused without showing its password.
+func TestBadPostgresURL(t *testing.T) {
+	t.Parallel()
+	for _, url := range []string{"postgres://user:hush@host/%zz", "postgres://user:hush@host:port/db", "postgres://user:hush@host/db?sslmode=hush"} {
+		o := command(t, []string{"CLIENTAPPS_DATABASE_URL=" + url}, "serve", "--addr", "127.0.0.1:0")
+		if o.code == 0 || o.stdout != "" || o.stderr == "" || strings.Contains(o.stderr, "hush") {
+			t.Errorf("%s: %+v", url, o)
+		}
+	}
+}
+
 func TestDemoNeedsLoopback(t *testing.T) {
 	t.Parallel()
 	for addr, good := range map[string]bool{
 		"127.0.0.1:0": true, "127.9.9.9:1": true, "[::1]:0": true, "localhost:0": true,
-		"0.0.0.0:8080": false, ":8080": false, "[::]:8080": false, "192.0.2.1:80": false, "example.com:80": false,
+		"0.0.0.0:8080": false, ":8080": false, "[::]:8080": false, "192.0.2.1:80": false, "[2001:db8::1]:80": false,
+		"example.com:80": false, "localhost.example.com:80": false, "127.0.0.1.example.com:80": false,
 	} {
 		if _, err := load(nil, "--demo", "--addr", addr); (err == nil) != good {
 			t.Errorf("%s: %v", addr, err)
+		}
+		if _, err := load([]string{"CLIENTAPPS_DEMO=true", "CLIENTAPPS_ADDR=" + addr}); (err == nil) != good {
+			t.Errorf("%s in the environment: %v", addr, err)
 		}
 		if _, err := load(nil, "--addr", addr); err != nil {
 			t.Errorf("%s without --demo: %v", addr, err)
 		}
 	}
-}
-
-// TestReadmeHasEverySetting holds the README's table to the settings, row by row.
-func TestReadmeHasEverySetting(t *testing.T) {
-	t.Parallel()
-	text, err := os.ReadFile("../../README.md")
-	if err != nil {
-		t.Fatal(err)
+	url := storetest.SQLite(t)
+	o := command(t, []string{"CLIENTAPPS_DATABASE_URL=" + url}, "serve", "--demo", "--addr", "192.0.2.1:0")
+	if o.code != 2 || o.stdout != "" || !strings.Contains(o.stderr, "loopback") {
+		t.Errorf("%+v", o)
 	}
-	var got, want []string
-	for line := range strings.SplitSeq(string(text), "\n") {
-		if strings.HasPrefix(line, "| `--") {
-			got = append(got, line)
-		}
-	}
-	for _, s := range settings() {
-		def := "–"
-		if s.def != "" {
-			def = "`" + s.def + "`"
-		}
-		want = append(want, "| `--"+s.flag+"` | `"+s.env+"` | "+def+" | "+s.help+" |")
-	}
-	if !reflect.DeepEqual(got, want) {
-		t.Errorf("the README has\n%s\nand should have\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	if list := must(t, url, "client", "list"); list != "" {
+		t.Errorf("the refusal left %s", list)
 	}
 }
 
 func TestHelpNamesEveryCommandAndSetting(t *testing.T) {
 	t.Parallel()
-	for _, args := range [][]string{nil, {"help"}, {"--help"}} {
+	for _, args := range [][]string{nil, {"help"}, {"-h"}, {"--help"}} {
 		o := command(t, nil, args...)
 		if o.code != 0 || o.stderr != "" {
 			t.Errorf("%v: exit %d, %s", args, o.code, o.stderr)
 		}
 		for _, s := range settings() {
-			if !strings.Contains(o.stdout, "--"+s.flag+" ") || !strings.Contains(o.stdout, s.env) {
+			if !strings.Contains(o.stdout, "  --"+s.flag+" ") || !strings.Contains(o.stdout, " "+s.env+" ") || !strings.Contains(o.stdout, " "+s.help+" (default ") {
 				t.Errorf("%v does not name %s", args, s.flag)
 			}
 		}
-		for _, command := range []string{"serve", "migrate up|status", "client create", "client list", "token create", "token list", "token revoke", "version"} {
+		for _, command := range []string{"serve", "migrate up|status", "client create", "client list", "token create", "token list", "token revoke", "import catalog", "import apps", "version"} {
 			if !strings.Contains(o.stdout, "  "+command) {
 				t.Errorf("%v does not name %s", args, command)
 			}
@@ -121,11 +173,19 @@ func TestHelpNamesEveryCommandAndSetting(t *testing.T) {
 	}
 }
 
-func TestMisuseExitsWithTwo(t *testing.T) {
+func TestHelpOfACommand(t *testing.T) {
 	t.Parallel()
-	for _, args := range [][]string{{"sevre"}, {"client"}, {"token", "show"}, {"serve", "--adr", "x"}, {"migrate", "up", "now"}, {"token", "revoke"}, {"token", "revoke", "x"}} {
-		if o := command(t, nil, args...); o.code != 2 || o.stdout != "" || !strings.HasPrefix(o.stderr, "clientapps: usage") && !strings.Contains(o.stderr, "clientapps: usage") {
-			t.Errorf("%v: %+v", args, o)
+	o := command(t, []string{"CLIENTAPPS_ADDR=nowhere"}, "token", "create", "--help")
+	if o.code != 0 || o.stderr != "" {
+		t.Errorf("%+v", o)
+	}
+	own := []string{"-name ", "-client ", "-all-clients", "-scope ", "-expires-in "}
+	for _, s := range settings() {
+		own = append(own, "-"+s.flag)
+	}
+	for _, name := range own {
+		if !strings.Contains(o.stdout, "\n  "+name) {
+			t.Errorf("no word of %s in %s", name, o.stdout)
 		}
 	}
 }

@@ -34,27 +34,21 @@ or open http://%[1]s/docs
 //go:embed demo/catalog.ndjson
 var demoCatalog string
 
-// The ids of the reference page. Everything else in the demo has an id derived from its name.
+// The ids of the reference page.
 var pageIDs = map[string]uuid.UUID{
-	"client/Contoso Ltd.":        uuid.MustParse("aa7cf840-9ca9-46a3-9778-9015d6580d50"),
-	"app/Contoso Ltd./Slack":     uuid.MustParse("f1a2b3c4-d5e6-7890-abcd-ef1234567890"),
-	"catalog/Slack":              uuid.MustParse("a1b2c3d4-e5f6-7890-abcd-ef1234567890"),
-	"vendor/Salesforce, Inc.":    uuid.MustParse("f6a7b8c9-d0e1-2345-fabc-678901234567"),
-	"category/Communication":     uuid.MustParse("a7b8c9d0-e1f2-3456-abcd-789012345678"),
-	"token/demo":                 demoID("token/demo"),
-	"client/Northwind Traders":   demoID("client/Northwind Traders"),
-	"actor/clientapps demo data": demoID("actor/clientapps demo data"),
+	"client/Contoso Ltd.":     uuid.MustParse("aa7cf840-9ca9-46a3-9778-9015d6580d50"),
+	"app/Contoso Ltd./Slack":  uuid.MustParse("f1a2b3c4-d5e6-7890-abcd-ef1234567890"),
+	"catalog/Slack":           uuid.MustParse("a1b2c3d4-e5f6-7890-abcd-ef1234567890"),
+	"vendor/Salesforce, Inc.": uuid.MustParse("f6a7b8c9-d0e1-2345-fabc-678901234567"),
+	"category/Communication":  uuid.MustParse("a7b8c9d0-e1f2-3456-abcd-789012345678"),
 }
 
-func demoID(name string) uuid.UUID {
-	return uuid.NewSHA1(uuid.NameSpaceURL, []byte("clientapps:demo:"+name))
-}
-
+// idOf is the same at every start: the page's id, or one made from the name.
 func idOf(name string) uuid.UUID {
 	if id, ok := pageIDs[name]; ok {
 		return id
 	}
-	return demoID(name)
+	return uuid.NewSHA1(uuid.NameSpaceURL, []byte("clientapps:demo:"+name))
 }
 
 // loadDemo adds the example data, as it was before the reference page's requests. What is there already stays as it is.
@@ -94,6 +88,7 @@ func demoData() (store.Dataset, error) {
 	}}
 	seen := map[string]bool{}
 	lines := json.NewDecoder(strings.NewReader(demoCatalog))
+	lines.DisallowUnknownFields()
 	for n := 0; ; n++ {
 		var app demoApp
 		if err := lines.Decode(&app); errors.Is(err, io.EOF) {

@@ -1,57 +1,81 @@
 package main
 
 import (
+	"encoding/json"
+	"net/http"
 	"strings"
 	"testing"
 
-	"github.com/clientapps/clientapps/gen"
 	"github.com/clientapps/clientapps/store"
+	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// TestDemoCatalog holds the demo's apps to the contract's bounds for what a catalog app shows.
-func TestDemoCatalog(t *testing.T) {
+// TestDemoData lists the demo through the client that holds every answer to the contract.
+func TestDemoData(t *testing.T) {
 	t.Parallel()
-	data, err := demoData()
-	if err != nil {
-		t.Fatal(err)
-	}
-	doc, err := gen.GetSpec()
-	if err != nil {
-		t.Fatal(err)
-	}
-	schema := doc.Components.Schemas["CatalogApp"].Value
-	names := map[string]bool{}
-	for _, app := range data.CatalogApps {
-		if key := store.FoldName(app.CanonicalName); names[key] {
-			t.Errorf("%s stands twice", app.CanonicalName)
-		} else {
-			names[key] = true
+	storetest.Each(t, func(t *testing.T, url string) {
+		t.Parallel()
+		demo := startServe(t, url, "--demo").as("demo-token")
+		type entry struct {
+			CanonicalName string `json:"canonical_name"`
+			Description   *string
+			Type          *string
+			Vendor        *struct{ URL *string }
+			Categories    []struct{ Name string }
 		}
-		for field, value := range map[string]any{
-			"canonical_name": app.CanonicalName, "description": plain(app.Description), "display_colour": plain(app.DisplayColour),
-			"logo": plain(app.Logo), "type": plain(app.Type),
-		} {
-			if err := schema.Properties[field].Value.VisitJSON(value); err != nil && value != nil {
-				t.Errorf("%s, %s: %v", app.CanonicalName, field, err)
+		var catalog struct {
+			Data       []entry
+			TotalCount int `json:"total_count"`
+		}
+		got := demo.Get(t, "/v2/catalog-apps?page_size=500")
+		if err := json.Unmarshal([]byte(got.Body), &catalog); err != nil {
+			t.Fatal(err)
+		}
+		lines := strings.Count(demoCatalog, "\n")
+		if got.Status != http.StatusOK || len(catalog.Data) != lines || catalog.TotalCount != lines || lines < 40 {
+			t.Errorf("%d with %d apps of %d, %d lines", got.Status, len(catalog.Data), catalog.TotalCount, lines)
+		}
+		names := map[string]bool{}
+		for _, app := range catalog.Data {
+			if key := store.FoldName(app.CanonicalName); names[key] {
+				t.Errorf("%s stands twice", app.CanonicalName)
+			} else {
+				names[key] = true
+			}
+			if app.Description == nil || app.Type == nil || len(app.Categories) == 0 || app.Vendor == nil {
+				t.Errorf("%+v is not told whole", app)
+			} else if url := app.Vendor.URL; url != nil && !strings.HasPrefix(*url, "https://") {
+				t.Errorf("%s: %s", app.CanonicalName, *url)
 			}
 		}
-		if app.VendorID == nil {
-			t.Errorf("%s has no vendor", app.CanonicalName)
-		}
-	}
-	if len(data.CatalogApps) < 40 || len(data.Clients) != 2 {
-		t.Errorf("%d apps, %d clients", len(data.CatalogApps), len(data.Clients))
-	}
-	for _, v := range data.Vendors {
-		if v.URL != nil && !strings.HasPrefix(*v.URL, "https://") {
-			t.Errorf("%s: %s", v.Name, *v.URL)
-		}
-	}
-}
 
-func plain(p *string) any {
-	if p == nil {
-		return nil
-	}
-	return *p
+		var clients struct{ Data []struct{ ID, Name string } }
+		if err := json.Unmarshal([]byte(demo.Get(t, "/v2/clients").Body), &clients); err != nil {
+			t.Fatal(err)
+		}
+		if len(clients.Data) != 2 || clients.Data[0].ID != storetest.ClientID.String() || clients.Data[0].Name != "Contoso Ltd." {
+			t.Fatalf("%+v", clients)
+		}
+		for i, want := range []int{lines, (lines + 2) / 3} {
+			var apps struct {
+				Data []struct {
+					IsFavorite   bool `json:"is_favorite"`
+					IsApproved   bool `json:"is_approved"`
+					LicenseCount *int `json:"license_count"`
+				}
+			}
+			got := demo.Get(t, "/v2/clients/"+clients.Data[i].ID+"/apps?page_size=500")
+			if err := json.Unmarshal([]byte(got.Body), &apps); err != nil {
+				t.Fatal(err)
+			}
+			if len(apps.Data) != want {
+				t.Errorf("%s has %d apps, not %d", clients.Data[i].Name, len(apps.Data), want)
+			}
+			for _, app := range apps.Data {
+				if app.IsFavorite || app.IsApproved || app.LicenseCount != nil {
+					t.Errorf("%s begins with %+v", clients.Data[i].Name, app)
+				}
+			}
+		}
+	})
 }

@@ -104,10 +104,7 @@ func (in *fileImport) run(
 		return err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
-	return withStore(in.cfg, func(s *store.Store) error {
-		if err := s.Ready(ctx); err != nil {
-			return err
-		}
+	return withSchema(ctx, in.cfg, func(s *store.Store) error {
 		bar := newProgress(in.process.stderr)
 		defer bar.clear()
 		source := &countingReader{Reader: file, read: func(n int64) { bar.show("reading", n, size) }}

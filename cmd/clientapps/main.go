@@ -52,20 +52,19 @@ type process struct {
 	stdout, stderr io.Writer
 }
 
-// errUsage marks errors that the usage text answers; they exit with 2.
+// errUsage marks a command line or environment that no command can start with; the exit code is 2.
 var errUsage = errors.New("usage")
 
 // run executes one command and returns its exit code: 0 done, 1 failed, 2 misused.
 func run(ctx context.Context, p *process) int {
 	err := dispatch(ctx, p)
-	switch {
-	case err == nil, errors.Is(err, flag.ErrHelp):
+	if err == nil || errors.Is(err, flag.ErrHelp) {
 		return 0
-	case errors.Is(err, errUsage):
-		_, _ = fmt.Fprintf(p.stderr, "clientapps: %v\n", err)
-		return 2
 	}
 	_, _ = fmt.Fprintf(p.stderr, "clientapps: %v\n", err)
+	if errors.Is(err, errUsage) {
+		return 2
+	}
 	return 1
 }
 
@@ -111,4 +110,14 @@ func withStore(cfg Config, work func(*store.Store) error) error {
 		return err
 	}
 	return errors.Join(work(s), s.Close())
+}
+
+// withSchema is withStore for work that needs this program's schema, and says what to do where it is missing.
+func withSchema(ctx context.Context, cfg Config, work func(*store.Store) error) error {
+	return withStore(cfg, func(s *store.Store) error {
+		if err := s.Ready(ctx); err != nil {
+			return err
+		}
+		return work(s)
+	})
 }

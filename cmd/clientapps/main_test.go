@@ -10,10 +10,19 @@ import (
 	"testing"
 	"time"
 
+	"github.com/clientapps/clientapps/server/servertest"
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }
+// asCommand is set for a test binary that is to be the command, for tests that need a process of its own.
+const asCommand = "RUN_AS_CLIENTAPPS"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asCommand) != "" {
+		main()
+	}
+	os.Exit(storetest.Main(m))
+}
 
 // outcome is what a command left behind.
 type outcome struct {
@@ -57,14 +66,21 @@ func (o *output) String() string {
 	return o.text.String()
 }
 
-// serving is a `clientapps serve` under way.
+// serving is a `clientapps serve` under way, and a client without a token.
 type serving struct {
-	url            string // http://127.0.0.1:PORT
+	servertest.Client
+
 	stdout, stderr *output
 	stop           func() int // ends it and returns its exit code
 }
 
-var addrPattern = regexp.MustCompile(`msg=serving addr=(\S+)|"msg":"serving","addr":"([^"]+)"`)
+// addrPattern finds the address in either format of the log, or in what --demo prints.
+var addrPattern = regexp.MustCompile(`(?:msg=serving addr=|"msg":"serving","addr":"|curl -X PATCH "http://)([^\s"/]+)`)
+
+// as returns a client that sends this token.
+func (s *serving) as(token string) *servertest.Client {
+	return &servertest.Client{URL: s.URL, Token: token}
+}
 
 // startServe serves on a free port of loopback until the test ends, and returns when it accepts connections.
 func startServe(t *testing.T, databaseURL string, args ...string) *serving {
@@ -81,8 +97,8 @@ func startServe(t *testing.T, databaseURL string, args ...string) *serving {
 	s.stop = sync.OnceValue(func() int { cancel(); return <-code })
 	t.Cleanup(func() { s.stop() })
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		if found := addrPattern.FindStringSubmatch(s.stderr.String()); found != nil {
-			s.url = "http://" + found[1] + found[2]
+		if found := addrPattern.FindStringSubmatch(s.stderr.String() + s.stdout.String()); found != nil {
+			s.URL = "http://" + found[1]
 			return s
 		}
 		if time.Now().After(deadline) {
@@ -98,5 +114,53 @@ func eventually(t *testing.T, done func() bool) {
 		if time.Now().After(deadline) {
 			t.Fatal("not in twenty seconds")
 		}
+	}
+}
+
+func TestMisuseExitsWithTwo(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{
+		{"sevre"},
+		{"client"},
+		{"token", "show"},
+		{"serve", "--adr", "x"},
+		{"serve", "--addr"},
+		{"migrate", "up", "now"},
+		{"client", "create"},
+		{"client", "create", "Fabrikam"},
+		{"token", "revoke"},
+		{"token", "revoke", "x"},
+		{"token", "create", "--expires-in", "soon"},
+	} {
+		o := command(t, nil, args...)
+		if o.code != 2 || o.stdout != "" || !strings.HasPrefix(o.stderr, "clientapps: usage: ") || strings.Count(o.stderr, "\n") != 1 && len(args) < 3 {
+			t.Errorf("%v: %+v", args, o)
+		}
+	}
+}
+
+func TestFailureExitsWithOne(t *testing.T) {
+	t.Parallel()
+	nowhere := []string{"CLIENTAPPS_DATABASE_URL=postgres://127.0.0.1:1/none?connect_timeout=1"}
+	for _, args := range [][]string{
+		{"serve", "--addr", "127.0.0.1:0"},
+		{"migrate", "up"},
+		{"migrate", "status"},
+		{"client", "list"},
+		{"client", "create", "--name", "Fabrikam"},
+		{"token", "list"},
+		{"token", "create", "--name", "x", "--all-clients", "--scope", "apps:read"},
+		{"token", "revoke", "aa7cf840-9ca9-46a3-9778-9015d6580d50"},
+	} {
+		if o := command(t, nowhere, args...); o.code != 1 || o.stdout != "" || !strings.Contains(o.stderr, "database unavailable") {
+			t.Errorf("%v: %+v", args, o)
+		}
+	}
+}
+
+func TestVersion(t *testing.T) {
+	t.Parallel()
+	if o := command(t, nil, "version"); o != (outcome{stdout: "dev\n"}) {
+		t.Errorf("%+v", o)
 	}
 }

@@ -1,60 +1,216 @@
 package main
 
 import (
+	"io/fs"
+	"net/http"
 	"os"
 	"os/exec"
+	"path"
+	"path/filepath"
+	"reflect"
 	"regexp"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
+	"github.com/clientapps/clientapps/server/servertest"
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// block is a fenced block of the README that runs against the demo, with the answer that is shown below it, if any.
-type block struct{ shell, answer string }
+const root = "../.."
 
-var fence = regexp.MustCompile("(?s)```(sh|json)\n(.*?)```")
-
-func readmeBlocks(t *testing.T) []block {
+func read(t *testing.T, name string) string {
 	t.Helper()
-	text, err := os.ReadFile("../../README.md")
+	text, err := os.ReadFile(filepath.Join(root, name))
 	if err != nil {
 		t.Fatal(err)
 	}
+	return string(text)
+}
+
+// block is a fenced block of the README.
+type block struct{ language, text string }
+
+var fence = regexp.MustCompile("(?ms)^```([a-z]*)\n(.*?)^```$")
+
+func readmeBlocks(t *testing.T) []block {
+	t.Helper()
 	var blocks []block
-	for _, found := range fence.FindAllStringSubmatch(string(text), -1) {
-		if found[1] == "sh" {
-			blocks = append(blocks, block{shell: found[2]})
-		} else {
-			blocks[len(blocks)-1].answer = found[2]
-		}
+	for _, found := range fence.FindAllStringSubmatch(read(t, "README.md"), -1) {
+		blocks = append(blocks, block{found[1], found[2]})
 	}
 	return blocks
 }
 
-// lastUpdate is when the app itself was written; the catalog entry's time stands before it.
-var lastUpdate = regexp.MustCompile(`"updated_at":"[^"]*"}\n$`)
-
-// TestReadme pastes the README's lines, in their order, and compares what they print with what it shows.
+// TestReadme pastes the README's curl lines, in their order, and compares what they print with the answers it shows.
 func TestReadme(t *testing.T) {
 	t.Parallel()
 	demo := startServe(t, storetest.SQLite(t), "--demo")
-	blocks := readmeBlocks(t)
-	if len(blocks) < 3 {
-		t.Fatalf("found %d blocks", len(blocks))
-	}
-	for _, b := range blocks {
-		shell := strings.ReplaceAll(b.shell, "http://127.0.0.1:8080", demo.url)
+	blocks, answers := readmeBlocks(t), 0
+	for i, b := range blocks {
+		if b.language != "sh" {
+			continue
+		}
+		shell := strings.ReplaceAll(b.text, "http://127.0.0.1:8080/", demo.URL+"/")
 		out, err := exec.CommandContext(t.Context(), "sh", "-euc", shell).Output()
 		if err != nil {
-			t.Errorf("%s: %v", b.shell, err)
+			t.Errorf("%s: %v", b.text, err)
 		}
-		got := lastUpdate.ReplaceAllString(string(out), "")
-		if want := lastUpdate.ReplaceAllString(b.answer, ""); b.answer != "" && got != want {
-			t.Errorf("%s printed\n%s\nand the README shows\n%s", b.shell, got, want)
+		if blocks[i+1].language != "json" {
+			t.Fatalf("no answer is shown to %s", b.text)
 		}
-		if strings.Contains(string(out), `"error"`) != strings.Contains(b.answer, `"error"`) {
-			t.Errorf("%s printed\n%s", b.shell, out)
+		answers++
+		if lastUpdate.ReplaceAllString(string(out), "") != lastUpdate.ReplaceAllString(blocks[i+1].text, "") {
+			t.Errorf("%s printed\n%s\nand the README shows\n%s", b.text, out, blocks[i+1].text)
 		}
+	}
+	if answers != 7 {
+		t.Errorf("%d examples; the page has five requests and two errors", answers)
+	}
+}
+
+// TestReadmeProduction runs the README's lines for a real server, on PostgreSQL and on a free port, and ends the server
+// with a signal.
+func TestReadmeProduction(t *testing.T) {
+	t.Parallel()
+	blocks := readmeBlocks(t)
+	i := slices.IndexFunc(blocks, func(b block) bool { return b.language == "bash" })
+	if i < 0 {
+		t.Fatal("no block")
+	}
+	shell := blocks[i].text
+	for _, change := range [][2]string{
+		{"postgres://clientapps@db.internal/clientapps", "'" + storetest.EmptyPostgres(t) + "'"},
+		{"make build\n", ""},
+		{"0.0.0.0:8080", "127.0.0.1:0"},
+		{"./clientapps serve", "echo \"client $CLIENT token $TOKEN\"\nexec ./clientapps serve"},
+	} {
+		if strings.Count(shell, change[0]) != 1 {
+			t.Fatalf("%q does not stand once in\n%s", change[0], shell)
+		}
+		shell = strings.Replace(shell, change[0], change[1], 1)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := os.Symlink(self, filepath.Join(dir, "clientapps")); err != nil {
+		t.Fatal(err)
+	}
+	var stdout, stderr output
+	script := exec.CommandContext(t.Context(), "sh", "-euc", shell)
+	script.Dir, script.Stdout, script.Stderr = dir, &stdout, &stderr
+	script.Env = []string{"PATH=" + os.Getenv("PATH"), asCommand + "=1"}
+	if err := script.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if t.Failed() {
+			t.Log(stderr.String())
+		}
+	}()
+	var addr []string
+	eventually(t, func() bool {
+		addr = addrPattern.FindStringSubmatch(stderr.String())
+		return addr != nil
+	})
+	made := regexp.MustCompile(`client (\S+) token (\S+)\n`).FindStringSubmatch(stdout.String())
+	if made == nil {
+		t.Fatalf("printed %s", stdout.String())
+	}
+	client := &servertest.Client{URL: "http://" + addr[1], Token: made[2]}
+	if got := client.Get(t, "/v2/clients/"+made[1]+"/apps"); got.Status != http.StatusOK ||
+		got.Body != `{"data":[],"total_count":0,"next_cursor":null}`+"\n" {
+		t.Errorf("%d %s", got.Status, got.Body)
+	}
+	if got := client.Get(t, pageApp); got.Status != http.StatusForbidden {
+		t.Errorf("another client: %d", got.Status)
+	}
+	if err := script.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := script.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestReadmeHasEverySetting holds the README's table to the settings, row by row.
+func TestReadmeHasEverySetting(t *testing.T) {
+	t.Parallel()
+	var got, want []string
+	for line := range strings.SplitSeq(read(t, "README.md"), "\n") {
+		if strings.HasPrefix(line, "| `--") {
+			got = append(got, line)
+		}
+	}
+	for _, s := range settings() {
+		def := "–"
+		if s.def != "" {
+			def = "`" + s.def + "`"
+		}
+		want = append(want, "| `--"+s.flag+"` | `"+s.env+"` | "+def+" | "+s.help+" |")
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("the README has\n%s\nand should have\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// TestReadmeHasEveryPackage holds the README's table of folders to the module: each package has a row, or one of the
+// folders above it that hold nothing but folders, and each row names a folder.
+func TestReadmeHasEveryPackage(t *testing.T) {
+	t.Parallel()
+	rows := map[string]bool{}
+	for _, found := range regexp.MustCompile("(?m)^\\| `([a-z/]+)/` \\|").FindAllStringSubmatch(read(t, "README.md"), -1) {
+		rows[found[1]] = true
+		if info, err := os.Stat(filepath.Join(root, found[1])); err != nil || !info.IsDir() {
+			t.Errorf("there is no folder %s", found[1])
+		}
+	}
+	packages := map[string]bool{}
+	module := os.DirFS(root)
+	err := fs.WalkDir(module, ".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() && name != "." {
+			base := path.Base(name)
+			_, other := fs.Stat(module, path.Join(name, "go.mod")) // another module
+			if strings.HasPrefix(base, ".") || base == "testdata" || base == "node_modules" || other == nil {
+				return fs.SkipDir
+			}
+		}
+		if path.Ext(name) == ".go" {
+			packages[path.Dir(name)] = true
+		}
+		return nil
+	})
+	if err != nil || len(packages) < 5 {
+		t.Fatalf("%v, %v", packages, err)
+	}
+	delete(packages, ".") // the contract itself
+	for folder := range packages {
+		for described := folder; !rows[described]; {
+			if described = path.Dir(described); described == "." || packages[described] {
+				t.Errorf("no row for %s", folder)
+				break
+			}
+		}
+	}
+}
+
+// TestReadmeNamesTargetsThatExist looks up each make target that the README speaks of.
+func TestReadmeNamesTargetsThatExist(t *testing.T) {
+	t.Parallel()
+	makefile, named := read(t, "Makefile"), 0
+	for _, found := range regexp.MustCompile("(?m)(?:^|`)make ([a-z-]+)").FindAllStringSubmatch(read(t, "README.md"), -1) {
+		named++
+		if !strings.Contains(makefile, "\n"+found[1]+": ") {
+			t.Errorf("there is no target %s", found[1])
+		}
+	}
+	if named < 5 {
+		t.Errorf("found %d targets", named)
 	}
 }

@@ -2,9 +2,10 @@ package main
 
 import (
 	"encoding/json"
-	"io"
+	"net"
 	"net/http"
-	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -22,29 +23,13 @@ const untouched = `{"id":"f1a2b3c4-d5e6-7890-abcd-ef1234567890","catalog_app":{"
 	`"is_favorite":false,"is_approved":false,"license_count":null,"created_at":"2026-01-15T10:00:00.000Z",` +
 	`"updated_at":"2026-01-15T10:00:00.000Z"}` + "\n"
 
-// send sends one request and returns status and body.
-func (s *serving) send(t *testing.T, method, path, token, body string) (int, string) {
-	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), method, s.url+path, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if token != "" {
-		request.Header.Set("Authorization", "Bearer "+token)
-	}
-	if body != "" {
-		request.Header.Set("Content-Type", "application/json")
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = response.Body.Close() }()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return response.StatusCode, string(text)
+// lastUpdate is when the app itself was written; the catalog entry's time stands before it.
+var lastUpdate = regexp.MustCompile(`"updated_at":"[^"]*"}\n$`)
+
+// updated is the page's app with other values of its own, without the time of its last update.
+func updated(fields string) string {
+	catalogApp, _, _ := strings.Cut(untouched, `"is_favorite"`)
+	return catalogApp + fields + `,"created_at":"2026-01-15T10:00:00.000Z",`
 }
 
 func TestServeDemo(t *testing.T) {
@@ -52,26 +37,38 @@ func TestServeDemo(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
 		demo := startServe(t, url, "--demo")
-		if out := demo.stdout.String(); !strings.Contains(out, demo.url+pageApp) || !strings.Contains(out, "Bearer demo-token") {
+		if out := demo.stdout.String(); !strings.Contains(out, demo.URL+pageApp) || !strings.Contains(out, "Bearer demo-token") {
 			t.Errorf("no curl line to paste in: %s", out)
 		}
-		if status, body := demo.send(t, http.MethodGet, pageApp, "demo-token", ""); status != http.StatusOK || body != untouched {
-			t.Errorf("%d %s", status, body)
+		if got := demo.as("demo-token").Get(t, pageApp); got.Status != http.StatusOK || got.Body != untouched {
+			t.Errorf("%d %s", got.Status, got.Body)
 		}
-		_, patched := demo.send(t, http.MethodPatch, pageApp, "demo-token", `{"license_count":50}`)
+		last := untouched
+		for _, example := range []struct{ body, want string }{
+			{`{"is_favorite":true}`, updated(`"is_favorite":true,"is_approved":false,"license_count":null`)},
+			{`{"license_count":50}`, updated(`"is_favorite":true,"is_approved":false,"license_count":50`)},
+			{`{"license_count":null}`, updated(`"is_favorite":true,"is_approved":false,"license_count":null`)},
+			{`{"is_approved":true}`, updated(`"is_favorite":true,"is_approved":true,"license_count":null`)},
+			{`{"is_favorite":true,"is_approved":true,"license_count":50}`, updated(`"is_favorite":true,"is_approved":true,"license_count":50`)},
+		} {
+			got := demo.as("demo-token").Patch(t, pageApp, example.body)
+			if last = got.Body; got.Status != http.StatusOK || lastUpdate.ReplaceAllString(last, "") != example.want {
+				t.Errorf("%s: %d %s", example.body, got.Status, got.Body)
+			}
+		}
 		if code := demo.stop(); code != 0 {
 			t.Errorf("exit code %d: %s", code, demo.stderr)
 		}
 
 		again := startServe(t, url, "--demo")
-		if status, body := again.send(t, http.MethodGet, pageApp, "demo-token", ""); status != http.StatusOK || body != patched {
-			t.Errorf("the demo data came back over what was changed: %d %s", status, body)
+		if got := again.as("demo-token").Get(t, pageApp); got.Status != http.StatusOK || got.Body != last {
+			t.Errorf("the demo data came back over what was changed: %d %s", got.Status, got.Body)
 		}
 		again.stop()
 
 		plain := startServe(t, url)
-		if status, _ := plain.send(t, http.MethodGet, pageApp, "demo-token", ""); status != http.StatusUnauthorized {
-			t.Errorf("without --demo the demo token is answered with %d", status)
+		if got := plain.as("demo-token").Get(t, pageApp); got.Status != http.StatusUnauthorized {
+			t.Errorf("without --demo the demo token is answered with %d", got.Status)
 		}
 		if plain.stdout.String() != "" {
 			t.Errorf("printed %s", plain.stdout)
@@ -81,61 +78,90 @@ func TestServeDemo(t *testing.T) {
 
 func TestServeOnAnEmptyDatabase(t *testing.T) {
 	t.Parallel()
-	url := "sqlite://" + t.TempDir() + "/empty.db"
-	s := startServe(t, url, "--migrate=false")
-	if status, body := s.send(t, http.MethodGet, "/readyz", "", ""); status != http.StatusServiceUnavailable ||
-		body != `{"error":{"code":"unavailable","message":"Service temporarily unavailable"}}`+"\n" {
-		t.Errorf("ready: %d %s", status, body)
-	}
-	if status, _ := s.send(t, http.MethodGet, "/healthz", "", ""); status != http.StatusOK {
-		t.Errorf("healthy: %d", status)
-	}
-	if out := must(t, url, "migrate", "status"); out != "schema version 0, this program needs 1\n" {
-		t.Error(out)
-	}
-	if out := must(t, url, "migrate", "up"); out != "schema version 1, this program needs 1\n" {
-		t.Error(out)
-	}
-	if status, _ := s.send(t, http.MethodGet, "/readyz", "", ""); status != http.StatusOK {
-		t.Errorf("ready after migrate up: %d", status)
+	for name, empty := range map[string]func(t *testing.T) string{
+		"sqlite":   func(t *testing.T) string { t.Helper(); return "sqlite://" + filepath.Join(t.TempDir(), "empty.db") },
+		"postgres": func(t *testing.T) string { t.Helper(); return storetest.EmptyPostgres(t) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			url := empty(t)
+			s := startServe(t, url, "--migrate=false")
+			if got := s.Get(t, "/readyz"); got.Status != http.StatusServiceUnavailable ||
+				got.Body != `{"error":{"code":"unavailable","message":"Service temporarily unavailable"}}`+"\n" {
+				t.Errorf("ready: %d %s", got.Status, got.Body)
+			}
+			if got := s.Get(t, "/healthz"); got.Status != http.StatusOK {
+				t.Errorf("healthy: %d", got.Status)
+			}
+			o := command(t, []string{"CLIENTAPPS_DATABASE_URL=" + url}, "client", "create", "--name", "Fabrikam")
+			if o.code != 1 || o.stdout != "" || !strings.Contains(o.stderr, "run clientapps migrate up") {
+				t.Errorf("%+v", o)
+			}
+			if out := must(t, url, "migrate", "status"); out != "schema version 0, this program needs 1\n" {
+				t.Error(out)
+			}
+			if out := must(t, url, "migrate", "up"); out != "schema version 1, this program needs 1\n" {
+				t.Error(out)
+			}
+			if out := must(t, url, "migrate", "status"); out != "schema version 1, this program needs 1\n" {
+				t.Error(out)
+			}
+			if got := s.Get(t, "/readyz"); got.Status != http.StatusOK {
+				t.Errorf("ready after migrate up: %d", got.Status)
+			}
+		})
 	}
 }
 
-func TestAddressInUse(t *testing.T) {
+// What served and stopped has left its port and its database to the next.
+func TestStopReleasesEverything(t *testing.T) {
 	t.Parallel()
-	first := startServe(t, storetest.SQLite(t))
-	o := command(t, []string{"CLIENTAPPS_DATABASE_URL=" + storetest.SQLite(t)}, "serve", "--addr", strings.TrimPrefix(first.url, "http://"))
-	if o.code != 1 || !strings.Contains(o.stderr, "listen") {
-		t.Errorf("%+v", o)
-	}
+	storetest.Each(t, func(t *testing.T, url string) {
+		t.Parallel()
+		first := startServe(t, url)
+		addr := strings.TrimPrefix(first.URL, "http://")
+		if o := command(t, []string{"CLIENTAPPS_DATABASE_URL=" + url}, "serve", "--addr", addr); o.code != 1 || !strings.Contains(o.stderr, "listen") {
+			t.Errorf("a second server on the same port: %+v", o)
+		}
+		if code := first.stop(); code != 0 {
+			t.Errorf("exit code %d: %s", code, first.stderr)
+		}
+		listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := listener.Close(); err != nil {
+			t.Fatal(err)
+		}
+	})
 }
 
 func TestJSONLog(t *testing.T) {
 	t.Parallel()
 	s := startServe(t, storetest.SQLite(t), "--log-format", "json")
-	s.send(t, http.MethodGet, pageApp, "", "")
+	s.Get(t, pageApp)
 	s.stop()
+	requests := 0
 	for line := range strings.Lines(s.stderr.String()) {
 		var entry map[string]any
 		if err := json.Unmarshal([]byte(line), &entry); err != nil {
 			t.Errorf("%s: %v", line, err)
 		}
+		if entry["operation_id"] == "getApp" && entry["status"] == float64(http.StatusUnauthorized) {
+			requests++
+		}
 	}
-	if !strings.Contains(s.stderr.String(), `"operation_id":"getApp"`) {
-		t.Error(s.stderr)
+	if requests != 1 {
+		t.Errorf("%d lines about the request in %s", requests, s.stderr)
 	}
 }
 
-// TestPackagesAreDocumented holds the README's table of packages to the folders that have Go files.
-func TestPackagesAreDocumented(t *testing.T) {
+func TestLogLevel(t *testing.T) {
 	t.Parallel()
-	readme, err := os.ReadFile("../../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, folder := range []string{"gen", "server", "server/servertest", "store", "store/storetest", "store/migrations", "cmd/clientapps", "examples", "tools", "client", "sdk/typescript", "contract"} {
-		if !strings.Contains(string(readme), "| `"+folder+"/` |") {
-			t.Errorf("no row for %s", folder)
-		}
+	s := startServe(t, storetest.SQLite(t), "--demo", "--log-level", "error")
+	s.Get(t, pageApp)
+	s.stop()
+	if log := s.stderr.String(); log != "" {
+		t.Errorf("nothing went wrong, and the log has %s", log)
 	}
 }

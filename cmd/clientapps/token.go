@@ -27,18 +27,23 @@ func tokenCreate(ctx context.Context, p *process, args []string) error {
 	var scopes, clients list
 	name := flags.String("name", "", "what the token is for, 1 to 200 characters")
 	all := flags.Bool("all-clients", false, "cover every client, those of the future too")
-	expires := flags.Duration("expires-in", 0, "how long the token is good for, such as 720h (default: until revoked)")
+	var expires *time.Duration // nil when not given; 0 would be a token that has expired
+	flags.Func("expires-in", "how long the token is good for, such as 720h (default: until revoked)", func(v string) error {
+		d, err := time.ParseDuration(v)
+		expires = &d
+		return err
+	})
 	flags.Var(&clients, "client", "id of a client to cover; may be repeated")
 	flags.Var(&scopes, "scope", "scope to carry; may be repeated: "+strings.Join(server.Scopes(), ", "))
 	cfg, err := loadConfig(p, flags, args)
 	if err != nil {
 		return err
 	}
-	token, problem := newToken(*name, scopes, clients, *all, *expires)
-	if problem != nil {
-		return problem
+	token, err := newToken(*name, scopes, clients, *all, expires)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errUsage, err)
 	}
-	return withStore(cfg, func(s *store.Store) error {
+	return withSchema(ctx, cfg, func(s *store.Store) error {
 		secret, err := store.NewTokenSecret()
 		if err != nil {
 			return err
@@ -54,36 +59,36 @@ func tokenCreate(ctx context.Context, p *process, args []string) error {
 }
 
 // newToken reports everything that is wrong with what was asked for.
-func newToken(name string, scopes, clients list, all bool, expires time.Duration) (store.Token, error) {
+func newToken(name string, scopes, clients list, all bool, expires *time.Duration) (store.Token, error) {
 	problems := []error{checkName(name)}
 	token := store.Token{Name: name, AllClients: all}
 	for _, scope := range scopes {
 		if !slices.Contains(server.Scopes(), scope) {
-			problems = append(problems, fmt.Errorf("%w: --scope %s is none of %s", errUsage, scope, strings.Join(server.Scopes(), ", ")))
+			problems = append(problems, fmt.Errorf("--scope %s is none of %s", scope, strings.Join(server.Scopes(), ", ")))
 		}
 	}
 	slices.Sort(scopes)
 	token.Scopes = strings.Join(slices.Compact(scopes), " ")
 	if token.Scopes == "" {
-		problems = append(problems, fmt.Errorf("%w: at least one --scope is needed", errUsage))
+		problems = append(problems, errors.New("at least one --scope is needed"))
 	}
 	for _, text := range clients {
 		id, err := uuid.Parse(text)
 		if err != nil {
-			problems = append(problems, fmt.Errorf("%w: --client %s is not a UUID", errUsage, text))
+			problems = append(problems, fmt.Errorf("--client %s is not a UUID", text))
 		}
 		if !slices.Contains(token.ClientIDs, id) {
 			token.ClientIDs = append(token.ClientIDs, id)
 		}
 	}
 	if all == (len(clients) > 0) {
-		problems = append(problems, fmt.Errorf("%w: either --client or --all-clients is needed", errUsage))
+		problems = append(problems, errors.New("either --client or --all-clients is needed"))
 	}
-	if expires < 0 {
-		problems = append(problems, fmt.Errorf("%w: --expires-in must be positive", errUsage))
-	}
-	if expires > 0 {
-		at := time.Now().Add(expires).UTC().Truncate(time.Millisecond)
+	if expires != nil {
+		if *expires <= 0 {
+			problems = append(problems, errors.New("--expires-in must be positive"))
+		}
+		at := time.Now().Add(*expires).UTC().Truncate(time.Millisecond)
 		token.ExpiresAt = &at
 	}
 	return token, errors.Join(problems...)
@@ -95,7 +100,7 @@ func tokenList(ctx context.Context, p *process, args []string) error {
 	if err != nil {
 		return err
 	}
-	return withStore(cfg, func(s *store.Store) error {
+	return withSchema(ctx, cfg, func(s *store.Store) error {
 		tokens, err := s.ListTokens(ctx)
 		if err != nil {
 			return err
@@ -143,5 +148,5 @@ func tokenRevoke(ctx context.Context, p *process, args []string) error {
 	if err != nil {
 		return fmt.Errorf("%w: %s is not a UUID", errUsage, flags.Arg(0))
 	}
-	return withStore(cfg, func(s *store.Store) error { return s.RevokeToken(ctx, id) })
+	return withSchema(ctx, cfg, func(s *store.Store) error { return s.RevokeToken(ctx, id) })
 }

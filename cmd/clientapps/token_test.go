@@ -6,43 +6,67 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/clientapps/clientapps/gen"
 	"github.com/clientapps/clientapps/store/storetest"
+)
+
+var (
+	uuidLine   = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\n$`)
+	secretLine = regexp.MustCompile(`^capp_[0-9A-Za-z]{49}\n$`)
+	tokenID    = regexp.MustCompile(`token (\S+):`)
 )
 
 func TestClientsAndTokens(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
-		client := strings.TrimSpace(must(t, url, "client", "create", "--name", "Fabrikam"))
-		if !regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`).MatchString(client) {
-			t.Fatalf("client create printed %q", client)
+		var clients []string
+		for _, name := range []string{"Fabrikam", "Tailspin Toys", "Contoso Ltd."} {
+			out := must(t, url, "client", "create", "--name", name)
+			if !uuidLine.MatchString(out) {
+				t.Fatalf("client create printed %q", out)
+			}
+			clients = append(clients, strings.TrimSpace(out))
 		}
-		if list := must(t, url, "client", "list"); list != client+"  active  Fabrikam\n" {
+		want := clients[2] + "  active  Contoso Ltd.\n" + clients[0] + "  active  Fabrikam\n" + clients[1] + "  active  Tailspin Toys\n"
+		if list := must(t, url, "client", "list"); list != want {
 			t.Errorf("%q", list)
 		}
-		created := command(t, []string{"CLIENTAPPS_DATABASE_URL=" + url}, "token", "create", "--name", "sync", "--client", client,
-			"--scope", "apps:read", "--scope", "apps:write", "--scope", "apps:read")
+		created := command(t, []string{"CLIENTAPPS_DATABASE_URL=" + url}, "token", "create", "--name", "sync",
+			"--client", clients[0], "--client", clients[1], "--client", clients[0],
+			"--scope", "apps:write", "--scope", "apps:read", "--scope", "apps:write")
 		secret := strings.TrimSpace(created.stdout)
-		if created.code != 0 || !regexp.MustCompile(`^capp_[0-9A-Za-z]{49}$`).MatchString(secret) || strings.Contains(created.stderr, secret) {
+		if created.code != 0 || !secretLine.MatchString(created.stdout) || strings.Contains(created.stderr, "capp_") {
 			t.Fatalf("%+v", created)
 		}
+		id := tokenID.FindStringSubmatch(created.stderr)[1]
 		list := must(t, url, "token", "list")
-		if strings.Contains(list, secret) || !strings.Contains(list, "apps:read,apps:write") || !strings.Contains(list, client) || !strings.Contains(list, "active") {
+		for _, part := range []string{id + "  sync  apps:read,apps:write  ", clients[0], clients[1], "  active\n"} {
+			if !strings.Contains(list, part) {
+				t.Errorf("no %q in %s", part, list)
+			}
+		}
+		if strings.Contains(list, "capp_") || strings.Contains(list, secret[5:]) || strings.Contains(list, clients[2]) {
 			t.Error(list)
 		}
+
 		s := startServe(t, url, "--token-ttl", "1s")
-		path := "/v2/clients/" + client + "/apps/f1a2b3c4-d5e6-7890-abcd-ef1234567890"
-		if status, _ := s.send(t, http.MethodGet, path, secret, ""); status != http.StatusNotFound {
-			t.Errorf("its own client: %d", status)
+		sync := s.as(secret)
+		for i, status := range []int{http.StatusOK, http.StatusOK, http.StatusForbidden} {
+			if got := sync.Get(t, "/v2/clients/"+clients[i]+"/apps"); got.Status != status {
+				t.Errorf("client %d: %d", i, got.Status)
+			}
 		}
-		if status, _ := s.send(t, http.MethodGet, pageApp, secret, ""); status != http.StatusForbidden {
-			t.Errorf("another client: %d", status)
+		if got := sync.Get(t, "/v2/catalog-apps"); got.Status != http.StatusForbidden {
+			t.Errorf("without its scope: %d", got.Status)
 		}
-		id := regexp.MustCompile(`token (\S+):`).FindStringSubmatch(created.stderr)[1]
-		must(t, url, "token", "revoke", id)
+		for range 2 { // the second time there is nothing to do
+			if out := must(t, url, "token", "revoke", id); out != "" {
+				t.Errorf("printed %s", out)
+			}
+		}
 		eventually(t, func() bool {
-			status, _ := s.send(t, http.MethodGet, path, secret, "")
-			return status == http.StatusUnauthorized
+			return sync.Get(t, "/v2/clients/"+clients[0]+"/apps").Status == http.StatusUnauthorized
 		})
 		if list := must(t, url, "token", "list"); !strings.Contains(list, "revoked 20") {
 			t.Error(list)
@@ -52,24 +76,34 @@ func TestClientsAndTokens(t *testing.T) {
 
 func TestTokenExpires(t *testing.T) {
 	t.Parallel()
-	url := storetest.SQLite(t)
-	secret := strings.TrimSpace(must(t, url, "token", "create", "--name", "short", "--all-clients", "--scope", "apps:read", "--expires-in", "1ms"))
-	s := startServe(t, url)
-	eventually(t, func() bool {
-		status, _ := s.send(t, http.MethodGet, pageApp, secret, "")
-		return status == http.StatusUnauthorized
+	storetest.Each(t, func(t *testing.T, url string) {
+		t.Parallel()
+		create := func(expiresIn string) string {
+			return strings.TrimSpace(must(t, url, "token", "create", "--name", expiresIn, "--all-clients", "--scope", "clients:read", "--expires-in", expiresIn))
+		}
+		day, moment := create("24h"), create("1ms")
+		s := startServe(t, url)
+		eventually(t, func() bool { return s.as(moment).Get(t, "/v2/clients").Status == http.StatusUnauthorized })
+		if got := s.as(day).Get(t, "/v2/clients"); got.Status != http.StatusOK {
+			t.Errorf("a token of today: %d", got.Status)
+		}
+		if list := must(t, url, "token", "list"); strings.Count(list, "  all  ") != 2 ||
+			strings.Count(list, "  expired 20") != 1 || strings.Count(list, "  expires 20") != 1 {
+			t.Error(list)
+		}
 	})
-	if list := must(t, url, "token", "list"); !strings.Contains(list, "expired 20") || !strings.Contains(list, " all ") {
-		t.Error(list)
-	}
 }
 
 func TestTokenCreateReportsEveryProblem(t *testing.T) {
 	t.Parallel()
 	url := storetest.SQLite(t)
 	environ := []string{"CLIENTAPPS_DATABASE_URL=" + url}
-	o := command(t, environ, "token", "create", "--client", "x", "--all-clients", "--scope", "apps:delete", "--expires-in", "-1h")
-	for _, want := range []string{"--name", "--client x is not a UUID", "either --client or --all-clients", "--scope apps:delete", "--expires-in"} {
+	o := command(t, environ, "token", "create", "--client", "x", "--client", "y", "--all-clients",
+		"--scope", "apps:delete", "--scope", "", "--expires-in", "-1h")
+	for _, want := range []string{
+		"--name", "--client x is not a UUID", "--client y is not a UUID", "either --client or --all-clients",
+		"--scope apps:delete", "--scope  is none", "--expires-in",
+	} {
 		if !strings.Contains(o.stderr, want) {
 			t.Errorf("no word of %q in %s", want, o.stderr)
 		}
@@ -80,8 +114,10 @@ func TestTokenCreateReportsEveryProblem(t *testing.T) {
 	for _, args := range [][]string{
 		{"--name", "x", "--all-clients"}, // no scope
 		{"--name", "x", "--scope", "apps:read"},
-		{"--name", " ", "--all-clients", "--scope", "apps:read"},
-		{"--name", strings.Repeat("x", 201), "--all-clients", "--scope", "apps:read"},
+		{"--name", "x", "--scope", "apps:read", "--all-clients", "--client", "aa7cf840-9ca9-46a3-9778-9015d6580d50"},
+		{"--name", "x", "--scope", "apps:read,apps:write", "--all-clients"},
+		{"--name", "x", "--scope", "apps:read", "--all-clients", "--expires-in", "0s"}, // not: until revoked
+		{"--scope", "apps:read", "--all-clients"},
 	} {
 		if o := command(t, environ, append([]string{"token", "create"}, args...)...); o.code != 2 || o.stdout != "" {
 			t.Errorf("%v: %+v", args, o)
@@ -93,5 +129,35 @@ func TestTokenCreateReportsEveryProblem(t *testing.T) {
 	}
 	if list := must(t, url, "token", "list"); strings.Count(list, "\n") != 1 {
 		t.Errorf("a refusal left a token: %s", list)
+	}
+	unknown = command(t, environ, "token", "revoke", "aa7cf840-9ca9-46a3-9778-9015d6580d50")
+	if unknown.code != 1 || !strings.Contains(unknown.stderr, "Token aa7cf840-9ca9-46a3-9778-9015d6580d50 not found") {
+		t.Errorf("%+v", unknown)
+	}
+}
+
+// Names given on the command line are held to the contract's bounds, no more and no less.
+func TestNames(t *testing.T) {
+	t.Parallel()
+	doc, err := gen.GetSpec()
+	if err != nil {
+		t.Fatal(err)
+	}
+	schema := doc.Components.Schemas["ClientCreate"].Value.Properties["name"].Value
+	for name, good := range map[string]bool{
+		"x": true, "Contoso Ltd.": true, "Zoë & 北京": true, strings.Repeat("x", 200): true, strings.Repeat("é", 200): true,
+		strings.Repeat("🙂", 200): true, "\u00a0": true,
+		"": false, " ": false, " x": false, "x ": false, "a\nb": false, "a\tb": false, "\x1b[2J": false, "x\x7f": false,
+		strings.Repeat("x", 201): false, strings.Repeat("é", 201): false,
+	} {
+		if err := schema.VisitJSON(name); (err == nil) != good {
+			t.Errorf("the contract, %q: %v", name, err)
+		}
+		if err := checkName(name); (err == nil) != good {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+	if checkName("\xff") == nil {
+		t.Error("a name that is not text is taken")
 	}
 }
