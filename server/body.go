@@ -34,7 +34,7 @@ func (op *operation) readBody(c echo.Context) ([]byte, error) {
 	if given != "" && given != echo.MIMEApplicationJSON && !op.takes(given) || r.Header.Get(echo.HeaderContentEncoding) != "" {
 		return nil, op.errMediaType()
 	}
-	body, err := readAll(http.MaxBytesReader(c.Response(), r.Body, maxBody), r.ContentLength)
+	body, err := readAll(c.Response(), r)
 	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
 		return nil, errTooLarge()
 	}
@@ -51,13 +51,13 @@ func (op *operation) readBody(c echo.Context) ([]byte, error) {
 	return body, nil
 }
 
-// readAll reads a body into one allocation where its length is known. net/http ends it at that length.
-func readAll(body io.Reader, length int64) ([]byte, error) {
-	if length <= 0 {
-		return io.ReadAll(body)
+// readAll reads a body, of a known length into one allocation.
+func readAll(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	if r.ContentLength <= 0 {
+		return io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	}
-	whole := make([]byte, length)
-	_, err := io.ReadFull(body, whole)
+	whole := make([]byte, r.ContentLength)
+	_, err := io.ReadFull(r.Body, whole)
 	return whole, err
 }
 

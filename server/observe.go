@@ -18,7 +18,7 @@ const headerRequestID = "X-Request-Id"
 type exchange struct {
 	http.ResponseWriter
 
-	requestID   string
+	requestID   [1]string // as a header has it
 	url         *url.URL
 	operation   *operation   // nil until a route was found
 	token       *store.Token // nil until authenticated
@@ -39,17 +39,17 @@ func exchangeOf(ctx context.Context) *exchange {
 // author says who makes this request, for the change history.
 func author(ctx context.Context) store.Author {
 	x := exchangeOf(ctx)
-	return store.Author{ID: x.token.ID, Name: x.token.Name, RequestID: x.requestID}
+	return store.Author{ID: x.token.ID, Name: x.token.Name, RequestID: x.requestID[0]}
 }
 
 // ServeHTTP gives the request its id, serves it and writes one line about it to the log.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
-	x := &exchange{ResponseWriter: w, url: r.URL, requestID: requestID(r.Header.Get(headerRequestID))}
+	x := &exchange{ResponseWriter: w, url: r.URL, requestID: [1]string{requestID(r.Header.Get(headerRequestID))}}
 	if r.Method == http.MethodGet || r.Method == http.MethodHead {
 		x.ifNoneMatch = joinHeader(r.Header, "If-None-Match")
 	}
-	w.Header().Set(headerRequestID, x.requestID)
+	w.Header()[headerRequestID] = x.requestID[:]
 	r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x))
 	defer func() { s.logRequest(r, x, time.Since(start)) }()
 	s.handler.ServeHTTP(x, r)
@@ -59,7 +59,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // operation says: generated code, which knows these headers but not their values, has overwritten them.
 func (x *exchange) WriteHeader(status int) {
 	header := x.Header()
-	header.Set(headerRequestID, x.requestID)
+	header[headerRequestID] = x.requestID[:]
 	if x.operation != nil {
 		for name, value := range x.operation.header {
 			header.Set(name, value)
@@ -122,7 +122,7 @@ func (s *Server) logRequest(r *http.Request, x *exchange, took time.Duration) {
 		slog.String("path", r.URL.Path),
 		slog.Int("status", x.status),
 		slog.Duration("duration", took),
-		slog.String("request_id", x.requestID),
+		slog.String("request_id", x.requestID[0]),
 	)
 	if x.token != nil {
 		attrs = append(attrs, slog.String("token_id", x.token.ID.String()))

@@ -33,7 +33,8 @@ func (r appBody) VisitAddAppResponse(w http.ResponseWriter) error { return r.wri
 
 func (r appBody) write(w http.ResponseWriter) error {
 	header := w.Header()
-	header["Etag"] = []string{entityTag(r.app.Tag())}
+	var buffer [48]byte
+	header["Etag"] = []string{string(append(r.app.AppendTag(append(buffer[:0], '"')), '"'))}
 	if r.location != "" {
 		header.Set("Location", r.location)
 	}

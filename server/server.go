@@ -50,7 +50,7 @@ func New(cfg Config) (*Server, error) {
 		allow: map[string]string{}, shutdown: cfg.ShutdownTimeout,
 	}
 	s.echo.HTTPErrorHandler = s.writeError
-	s.echo.Use(recoverPanic, wholePath)
+	s.echo.Use(around)
 	if err := errors.Join(s.documents(), s.docs(), s.routes()); err != nil {
 		return nil, fmt.Errorf("server: %w", err)
 	}
@@ -90,9 +90,13 @@ func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 	return nil
 }
 
-// recoverPanic makes an error of a panic, so that its answer has the shape of all others.
-func recoverPanic(next echo.HandlerFunc) echo.HandlerFunc {
+// around stands around every route, those that do not exist too. It makes an error of a panic, so that its answer has the
+// shape of all others.
+func around(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) (err error) {
+		if err := wholePath(c); err != nil {
+			return err
+		}
 		defer func() {
 			switch r := recover(); r {
 			case nil:

@@ -23,7 +23,7 @@ func onWire(api http.Handler, origins []string) (http.Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("compression: %w", err)
 	}
-	api = compress(api)
+	api = whereAsked(compress(api), api)
 	if len(origins) == 0 {
 		return api, nil
 	}
@@ -40,4 +40,19 @@ func onWire(api http.Handler, origins []string) (http.Handler, error) {
 		// The route of OPTIONS adds what it always answers.
 		OptionsPassthrough: true,
 	}).Handler(api), nil
+}
+
+// varyEncoding is what compression makes every response say.
+var varyEncoding = []string{"Accept-Encoding"}
+
+// whereAsked leaves out the compressor for a request that accepts no coding at all.
+func whereAsked(compressed, plain http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if len(r.Header["Accept-Encoding"]) > 0 {
+			compressed.ServeHTTP(w, r)
+			return
+		}
+		w.Header()["Vary"] = varyEncoding
+		plain.ServeHTTP(w, r)
+	})
 }

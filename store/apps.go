@@ -157,13 +157,18 @@ func (s *Store) updateApp(ctx context.Context, key AppKey, fields Fields, by Aut
 	if err := s.patches.do(p); err != nil {
 		return App{}, false, s.translate("update app", err)
 	}
+	// What was sent with every change is not asked back.
+	p.app.ClientID, p.app.ID, p.app.UpdatedAt = key.ClientID, key.ID, p.now
+	p.app.ActorID, p.app.ActorName, p.app.RequestID = by.ID, by.Name, by.RequestID
 	return p.app, p.changed, nil
 }
 
 // written is the columns of an app that every write sets: the history is made from them.
-func (s *Store) written(by Author) map[string]any {
+func (s *Store) written(by Author) map[string]any { return by.written(s.now()) }
+
+func (by Author) written(now time.Time) map[string]any {
 	return map[string]any{
-		"actor_id": by.ID, "actor_name": by.Name, "request_id": by.RequestID, "updated_at": s.now(),
+		"actor_id": by.ID, "actor_name": by.Name, "request_id": by.RequestID, "updated_at": now,
 	}
 }
 
@@ -261,6 +266,6 @@ func (s *Store) withCatalog(ctx context.Context, app App) (App, error) {
 	if err != nil {
 		return App{}, err
 	}
-	app.Catalog = entry
+	app.Catalog, app.NameKey = entry, entry.NameKey
 	return app, nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 )
 
 // Bounds of coalescing: how many patches one transaction takes, how many transactions are under way at once on one
@@ -24,10 +25,13 @@ type appPatch struct {
 	by     Author
 	at     version
 
-	app     App
+	app     App       // as it is afterwards
+	now     time.Time // of the write
 	changed bool
 	err     error
-	done    chan struct{} // closed when the three above are true
+	done    chan struct{} // closed when what stands above is true
+
+	params appParams
 }
 
 // coalescer writes patches together that wait at the same moment: one transaction, one flush of the database's log. It

@@ -8,7 +8,12 @@ import (
 )
 
 // Tag is an opaque text that changes with anything the app shows, its catalog entry included.
-func (a App) Tag() string { return strconv.FormatInt(a.Version, 10) + "." + a.Catalog.tag }
+func (a App) Tag() string { return string(a.AppendTag(nil)) }
+
+// AppendTag appends the tag to a buffer.
+func (a App) AppendTag(b []byte) []byte {
+	return append(append(strconv.AppendInt(b, a.Version, 10), '.'), a.Catalog.tag...)
+}
 
 // Match is the tags that a write may find; any other tag refuses it.
 type Match struct{ Tags []string }

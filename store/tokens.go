@@ -75,8 +75,10 @@ func NewTokenSecret() (string, error) {
 	if _, err := rand.Read(raw[:]); err != nil {
 		return "", fmt.Errorf("make token: %w", err)
 	}
-	body := tokenPrefix + base62(new(big.Int).SetBytes(raw[:]), tokenSecret)
-	return body + tokenSum(body), nil
+	digits := new(big.Int).SetBytes(raw[:]).Text(62)
+	body := tokenPrefix + strings.Repeat("0", tokenSecret-len(digits)) + digits
+	sum := tokenSum(body)
+	return body + string(sum[:]), nil
 }
 
 // WellFormedToken says whether the text has the form and the checksum of a token.
@@ -85,16 +87,19 @@ func WellFormedToken(secret string) bool {
 		return false
 	}
 	body := secret[:len(secret)-tokenChecksum]
-	return secret[len(body):] == tokenSum(body)
+	sum := tokenSum(body)
+	return secret[len(body):] == string(sum[:])
 }
 
-func tokenSum(body string) string {
-	return base62(big.NewInt(int64(crc32.ChecksumIEEE([]byte(body)))), tokenChecksum)
-}
+const base62 = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" // the digits of big.Int.Text
 
-func base62(n *big.Int, digits int) string {
-	text := n.Text(62)
-	return strings.Repeat("0", digits-len(text)) + text
+func tokenSum(body string) (digits [tokenChecksum]byte) {
+	sum := crc32.ChecksumIEEE([]byte(body))
+	for i := range digits {
+		digits[tokenChecksum-1-i] = base62[sum%62]
+		sum /= 62
+	}
+	return digits
 }
 
 func newTokenCache(ttl time.Duration) (*otter.Cache[tokenHash, *Token], error) {
