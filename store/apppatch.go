@@ -16,10 +16,6 @@ import (
 // batchTimeout bounds a transaction that several patches share: no caller's own deadline can.
 const batchTimeout = 10 * time.Second
 
-// batchLockTimeout is how long such a transaction waits for a row that somebody else holds, before its patches are written
-// one by one, so that only the one concerned goes on waiting.
-const batchLockTimeout = "SET LOCAL lock_timeout = '100ms'"
-
 // writeAppsSQLite writes patches in one transaction of the one writer. A statement that fails leaves the others alone.
 func (s *Store) writeAppsSQLite(batch []*appPatch) {
 	if len(batch) == 1 {
@@ -100,25 +96,14 @@ func (s *Store) writeOne(ctx context.Context, conn *pgx.Conn, p *appPatch) error
 	if err != nil {
 		return err
 	}
-	return p.read(rows)
-}
-
-func (s *Store) writeBatch(ctx context.Context, conn *pgx.Conn, patches []*appPatch) error {
-	now := s.now()
-	batch := &pgx.Batch{}
-	batch.Queue("BEGIN")
-	batch.Queue(batchLockTimeout)
-	for _, p := range patches {
-		st, err := s.statement(p)
-		if err != nil {
+	defer rows.Close()
+	p.changed = false
+	for rows.Next() {
+		var row patchedRow
+		if err := rows.Scan(row.targets()...); err != nil {
 			return err
 		}
-		batch.Queue(st.sql, p.args(st, now)...).Query(p.read)
+		p.take(row)
 	}
-	batch.Queue("COMMIT")
-	err := conn.SendBatch(ctx, batch).Close()
-	if err != nil && conn.PgConn().TxStatus() != 'I' {
-		_, _ = conn.Exec(ctx, "ROLLBACK") // a connection that cannot even do that is given up by the pool
-	}
-	return err
+	return rows.Err()
 }

@@ -4,7 +4,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
@@ -99,8 +98,8 @@ type appParams struct {
 	list              [14]any // no statement has more
 }
 
-// args lists the parameters of the statement. They are good until the next call.
-func (p *appPatch) args(st *appStatement, now time.Time) []any {
+// bind fills in the parameters. What the patch is not bound to is null.
+func (p *appPatch) bind(now time.Time) {
 	p.now = now
 	v := &p.params
 	v.client = pgtype.UUID{Bytes: p.key.ClientID, Valid: true}
@@ -109,8 +108,14 @@ func (p *appPatch) args(st *appStatement, now time.Time) []any {
 	v.name = pgtype.Text{String: p.by.Name, Valid: true}
 	v.request = pgtype.Text{String: p.by.RequestID, Valid: true}
 	v.now = pgtype.Timestamptz{Time: now, Valid: true}
-	v.version = pgtype.Int8{Int64: p.at.row, Valid: true}
-	v.revision = pgtype.Int8{Int64: p.at.catalog, Valid: true}
+	v.version = pgtype.Int8{Int64: p.at.row, Valid: p.at.row != 0}
+	v.revision = pgtype.Int8{Int64: p.at.catalog, Valid: p.at.catalog != 0}
+}
+
+// args lists the parameters of the statement. They are good until the next call.
+func (p *appPatch) args(st *appStatement, now time.Time) []any {
+	p.bind(now)
+	v := &p.params
 	args := v.list[:0]
 	for _, name := range st.slots {
 		switch name {
@@ -137,26 +142,26 @@ func (p *appPatch) args(st *appStatement, now time.Time) []any {
 	return args
 }
 
-// read takes the row that the statement returned, if it changed one.
-func (p *appPatch) read(rows pgx.Rows) error {
-	defer rows.Close()
-	p.changed = false
-	for rows.Next() {
-		var row struct {
-			catalogApp pgtype.UUID
-			licenses   pgtype.Int4
-			created    pgtype.Timestamptz
-		}
-		a := &p.app
-		err := rows.Scan(&row.catalogApp, &a.IsFavorite, &a.IsApproved, &row.licenses, &a.Version, &row.created)
-		if err != nil {
-			return err
-		}
-		a.CatalogAppID, a.CreatedAt = row.catalogApp.Bytes, row.created.Time
-		if a.LicenseCount = nil; row.licenses.Valid {
-			a.LicenseCount = &row.licenses.Int32
-		}
-		p.changed = true
+// patchedRow is what a patch gets back.
+type patchedRow struct {
+	catalogApp         pgtype.UUID
+	favorite, approved bool
+	licenses           pgtype.Int4
+	version            int64
+	created            pgtype.Timestamptz
+}
+
+// targets are what the columns are scanned into, in the order of appColumns.
+func (r *patchedRow) targets() []any {
+	return []any{&r.catalogApp, &r.favorite, &r.approved, &r.licenses, &r.version, &r.created}
+}
+
+func (p *appPatch) take(row patchedRow) {
+	a := &p.app
+	a.CatalogAppID, a.IsFavorite, a.IsApproved = row.catalogApp.Bytes, row.favorite, row.approved
+	a.Version, a.CreatedAt = row.version, row.created.Time
+	if a.LicenseCount = nil; row.licenses.Valid {
+		a.LicenseCount = &row.licenses.Int32
 	}
-	return rows.Err()
+	p.changed = true
 }

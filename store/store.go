@@ -35,7 +35,7 @@ type Store struct {
 	catalog    atomic.Pointer[Catalog]
 	loading    sync.Mutex // held while the catalog is loaded
 	patches    *coalescer
-	statements sync.Map // shape of a patch -> *appStatement
+	statements sync.Map // shape of a patch -> *appStatement; "batch" -> string
 	tokens     *otter.Cache[tokenHash, *Token]
 	closed     atomic.Bool
 	stop       context.CancelFunc
