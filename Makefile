@@ -17,7 +17,7 @@ FUZZTIME ?= 10s
 # Mixed output helps nobody.
 .NOTPARALLEL:
 .PHONY: help run build generate check-generate fmt check-format lint lint-openapi check-breaking changelog-api \
-	release-contract score vet vuln test test-typescript test-docs judge fuzz check bench bench-scale clean
+	release-contract score vet vuln test test-drift test-typescript test-docs judge fuzz check bench bench-scale clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -102,6 +102,10 @@ test: ## Test on SQLite and on a PostgreSQL of its own
 	tools/with-postgres go test $(RACE) -shuffle=on -count=1 ./...
 	go test -C tools -shuffle=on -count=1 ./render
 
+# The control and each mutation cost a build of what is touched, without the race detector.
+test-drift: ## Break the server in many small ways, one at a time, and count how many the test of the contract finds
+	go test -tags mutations -run '^TestMutations$$' -count=1 -timeout 40m ./server/drift
+
 test-typescript: sdk/typescript/$(NPM) ## Test the TypeScript client against a demo server
 	tools/with-demo npm test --prefix sdk/typescript
 
@@ -120,7 +124,7 @@ fuzz: ## Run each fuzz target for FUZZTIME
 		go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$package" || exit 1; \
 	done
 
-check: check-format lint vet check-generate lint-openapi check-breaking test test-typescript test-docs judge fuzz vuln ## All that CI runs
+check: check-format lint vet check-generate lint-openapi check-breaking test test-drift test-typescript test-docs judge fuzz vuln ## All that CI runs
 
 bench: ## Measure beside references and write bench/RESULTS.md; ARGS=-help lists what can be chosen
 	@cd bench && go build -o bench . && exec ./bench $(ARGS)

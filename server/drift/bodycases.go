@@ -1,0 +1,85 @@
+package drift
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Bodies are requests with bodies that are right and wrong: each property, and the JSON itself.
+func Bodies(b Base) []Case {
+	if b.Op.Body == nil {
+		return nil
+	}
+	cases := syntax(b)
+	add := func(name string, body fmt.Stringer, want Want) {
+		cases = append(cases, Case{name, "", b.body(body.String()), want})
+	}
+	for _, name := range slices.Sorted(maps.Keys(b.Op.Body.Properties)) {
+		schema := b.Op.Body.Properties[name].Value
+		for _, text := range Values(schema) {
+			body := b.Body.With(name, text)
+			want := refused("-", sentence(name, schema, text))
+			switch {
+			case text == "1e400":
+				want = Want{Status: []int{400}}
+			case Valid(b.Op.Body, body.String()):
+				// An id may be that of nothing.
+				want = Want{Status: append([]int{400}, accepted(b.Op).Status...)}
+				if !strings.Contains(name, "_id") || strings.HasPrefix(name, "app_id") {
+					want = accepted(b.Op)
+				}
+			}
+			add(clip(name+" "+text), body, want)
+		}
+		missing := accepted(b.Op)
+		if slices.Contains(b.Op.Body.Required, name) {
+			missing = refused(name, name+" is required")
+		}
+		add(name+" missing", b.Body.Without(name), missing)
+		if text := b.Body.Get(name); text != "" {
+			add(name+" in capitals", b.Body.With(strings.ToUpper(name), text), refused(strings.ToUpper(name), ""))
+			add(name+" twice", append(slices.Clone(b.Body), Member{name, text}), Want{Status: []int{400}})
+		}
+	}
+	add("unknown field", b.Body.With("no_such", "1"), refused("no_such", "Unknown field 'no_such'"))
+	for name, reason := range b.Op.ReadOnly() {
+		want := refused(name, fmt.Sprintf("Field '%s' cannot be updated via this endpoint", name))
+		want.Reason = reason
+		for _, text := range []string{"null", "1", `"x"`, "{}"} {
+			add(name+" "+text, b.Body.With(name, text), want)
+		}
+	}
+	add("two unknown fields", append(Object{{"no_such", "1"}, {"nor_this", "2"}}, b.Body...), refused("no_such", "Unknown field 'no_such'"))
+	add("the other way round", append(Object{{"nor_this", "2"}, {"no_such", "1"}}, b.Body...), refused("nor_this", "Unknown field 'nor_this'"))
+	return cases
+}
+
+// syntax are bodies that are no strict JSON object (RFC 8259, RFC 7493), or too much of it.
+func syntax(b Base) []Case {
+	good := b.Body.String()
+	bad := func(name, body string, status int) Case {
+		return Case{name, "", b.body(body), Want{Status: []int{status}}}
+	}
+	return []Case{
+		bad("empty", "", 400), bad("a space", " ", 400), bad("null", "null", 400), bad("an array", "[]", 400),
+		bad("a string", `"x"`, 400), bad("a number", "1", 400), bad("cut off", good[:len(good)-1], 400),
+		bad("data behind", good+"x", 400), bad("a second document", good+good, 400), bad("a comma too many", strings.Replace(good, "}", ",}", 1), 400),
+		bad("a byte order mark", "\ufeff"+good, 400), bad("a comment", "/**/"+good, 400), bad("single quotes", "{'a':1}", 400),
+		bad("bytes that are no UTF-8", b.Body.With("x", "\"\xff\"").String(), 400),
+		bad("half a surrogate pair", b.Body.With("x", `"\ud800"`).String(), 400),
+		bad("deep", b.Body.With("x", strings.Repeat("[", 65)+strings.Repeat("]", 65)).String(), 400),
+		bad("a duplicate deep inside", b.Body.With("x", `[{"a":1,"a":1}]`).String(), 400),
+		bad("too large", good+strings.Repeat(" ", 1<<20), 413),
+		{"as large as may be", "", b.body(good + strings.Repeat(" ", 1<<20-len(good))), accepted(b.Op)},
+		{"white space", "", b.body(" \t\r\n" + good + "\n"), accepted(b.Op)},
+	}
+}
+
+func clip(text string) string {
+	if len(text) > 60 {
+		return text[:60]
+	}
+	return text
+}

@@ -1,0 +1,144 @@
+package drift
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/getkin/kin-openapi/openapi3"
+)
+
+// Operation is one operation of the contract.
+type Operation struct {
+	ID         string
+	Method     string
+	Path       string // with its parameters in braces
+	Scope      string
+	AllClients bool                  // only for tokens that cover every client
+	Params     []*openapi3.Parameter // of the path and of the operation
+	Body       *openapi3.Schema      // nil when there is none
+	MediaTypes []string              // of the body
+	Example    json.RawMessage       // a valid body
+	Result     *openapi3.Schema      // of the body of the success; nil when there is none
+	Success    int                   // its status
+	Methods    []string              // that the path has
+	base       string                // in front of every path
+}
+
+// Read reads the operations of the contract, reading ones first and deleting ones last.
+func Read(file string) ([]*Operation, error) {
+	doc, err := openapi3.NewLoader().LoadFromFile(file)
+	if err != nil {
+		return nil, err
+	}
+	var all []*Operation
+	for path, item := range doc.Paths.Map() {
+		var methods []string
+		for method := range item.Operations() {
+			methods = append(methods, method)
+		}
+		for method, o := range item.Operations() {
+			op, err := newOperation(path, method, item, o)
+			if err != nil {
+				return nil, fmt.Errorf("%s %s: %w", method, path, err)
+			}
+			op.Methods, op.base = methods, doc.Servers[0].URL
+			all = append(all, op)
+		}
+	}
+	order := []string{"GET", "PATCH", "POST", "PUT", "DELETE"}
+	slices.SortFunc(all, func(a, b *Operation) int {
+		return cmp.Or(slices.Index(order, a.Method)-slices.Index(order, b.Method), strings.Compare(a.ID, b.ID))
+	})
+	return all, nil
+}
+
+func newOperation(path, method string, item *openapi3.PathItem, o *openapi3.Operation) (*Operation, error) {
+	op := &Operation{ID: o.OperationID, Method: method, Path: path, Scope: (*o.Security)[0]["bearerAuth"][0]}
+	op.AllClients, _ = o.Extensions["x-all-clients"].(bool)
+	for _, list := range []openapi3.Parameters{item.Parameters, o.Parameters} {
+		for _, p := range list {
+			op.Params = append(op.Params, p.Value)
+		}
+	}
+	for _, status := range []int{200, 201, 204} {
+		if r := o.Responses.Status(status); r != nil {
+			op.Success = status
+			if media := r.Value.Content["application/json"]; media != nil {
+				op.Result = media.Schema.Value
+			}
+		}
+	}
+	if o.RequestBody == nil {
+		return op, nil
+	}
+	for name, media := range o.RequestBody.Value.Content {
+		op.MediaTypes, op.Body = append(op.MediaTypes, name), media.Schema.Value
+		first := slices.Min(slices.Collect(maps.Keys(media.Examples)))
+		text, err := json.Marshal(media.Examples[first].Value.Value)
+		if err != nil {
+			return nil, err
+		}
+		op.Example = text
+	}
+	slices.Sort(op.MediaTypes)
+	return op, nil
+}
+
+// Param returns the operation's parameter of that name, or nil.
+func (op *Operation) Param(name string) *openapi3.Parameter {
+	for _, p := range op.Params {
+		if p.Name == name {
+			return p
+		}
+	}
+	return nil
+}
+
+// IsList says whether the operation answers page by page.
+func (op *Operation) IsList() bool {
+	return op.Result != nil && op.Result.Properties["next_cursor"] != nil
+}
+
+// PerClient says whether the path names a client.
+func (op *Operation) PerClient() bool { return strings.Contains(op.Path, "{client_id}") }
+
+// Target is the path with its parameters filled in: from values, else from the contract's examples.
+func (op *Operation) Target(values map[string]string) string {
+	target := op.Path
+	for _, p := range op.Params {
+		if p.In != openapi3.ParameterInPath {
+			continue
+		}
+		value, ok := values[p.Name]
+		if !ok {
+			value = fmt.Sprint(p.Example)
+		}
+		target = strings.Replace(target, "{"+p.Name+"}", value, 1)
+	}
+	return op.base + target
+}
+
+// Allow is what the Allow header of the path says.
+func (op *Operation) Allow() string {
+	methods := append([]string{"OPTIONS"}, op.Methods...)
+	if slices.Contains(methods, "GET") {
+		methods = append(methods, "HEAD")
+	}
+	slices.Sort(methods)
+	return strings.Join(methods, ", ")
+}
+
+// ReadOnly are the fields that the body may not have although they exist, with the reasons.
+func (op *Operation) ReadOnly() map[string]string {
+	reasons := map[string]string{}
+	if named, ok := op.Body.Extensions["x-read-only-reasons"].(map[string]any); ok {
+		for name, reason := range named {
+			reasons[name] = fmt.Sprint(reason)
+		}
+	}
+	return reasons
+}

@@ -1,0 +1,60 @@
+package drift
+
+import (
+	"os"
+	"slices"
+	"testing"
+
+	"github.com/clientapps/clientapps/server/servertest"
+	"github.com/clientapps/clientapps/store/storetest"
+)
+
+func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }
+
+// file is the contract as people read it.
+const file = "../../openapi.yaml"
+
+// TestContract sends each operation what the contract makes of it.
+func TestContract(t *testing.T) {
+	t.Parallel()
+	operations, err := Read(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sent := 0
+	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
+		w := newWorld(t, s, operations)
+		for _, op := range operations {
+			t.Run(op.ID, func(t *testing.T) { sent += w.try(t, op) })
+		}
+	})
+}
+
+// try sends what is refused first, which must leave no trace, then what is not, then what the operation's kind promises.
+func (w *world) try(t *testing.T, op *Operation) int {
+	t.Helper()
+	b := w.base(t, op)
+	var refusals, others []Case
+	for _, make := range []func(Base) []Case{Strangers, Methods, MediaTypes, Parameters, Bodies} {
+		for _, c := range make(b) {
+			if slices.Min(c.Want.Status) >= 400 {
+				refusals = append(refusals, c)
+			} else {
+				others = append(others, c)
+			}
+		}
+	}
+	before := w.content(t)
+	for _, c := range refusals {
+		w.send(t, op, c)
+	}
+	if after := w.content(t); after != before {
+		t.Errorf("%s: a refusal wrote:\n%s\nbefore:\n%s", op.ID, after, before)
+	}
+	w.laws(t, op)
+	w.send(t, op, Case{"a token with this scope alone", "only " + op.Scope, w.base(t, op).Request(), Want{Status: []int{op.Success}}})
+	for _, c := range others {
+		w.send(t, op, c)
+	}
+	return len(refusals) + len(others)
+}

@@ -1,0 +1,217 @@
+package drift
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/clientapps/clientapps/server/servertest"
+	"github.com/clientapps/clientapps/store/storetest"
+)
+
+// laws are what every operation of a kind promises.
+func (w *world) laws(t *testing.T, op *Operation) {
+	t.Helper()
+	switch {
+	case op.IsList():
+		w.listLaws(t, op)
+	case op.Method == http.MethodGet:
+		w.readLaws(t, op, op.Target(nil))
+	case op.Method == http.MethodPatch:
+		w.patchLaws(t, op)
+	}
+	if op.Body != nil && op.Body.Properties["app_ids"] != nil {
+		w.bulkLaws(t, op)
+	}
+	if op.Success == 201 {
+		w.creationLaws(t, op)
+	}
+}
+
+func (w *world) expect(t *testing.T, r *servertest.Response, status int, what string) {
+	t.Helper()
+	if r.Status != status {
+		t.Errorf("%s: %d %s", what, r.Status, r.Body)
+	}
+}
+
+// readLaws hold for every object: HEAD is GET without the body, and conditions after RFC 9110, 13.1.2.
+func (w *world) readLaws(t *testing.T, op *Operation, target string) {
+	t.Helper()
+	get := w.Get(t, target)
+	w.expect(t, get, 200, "GET "+target)
+	head := w.Send(t, servertest.Request{Method: "HEAD", Target: target})
+	tag := get.Header.Get("ETag")
+	if head.Status != 200 || head.Header.Get("ETag") != tag || head.Header.Get("Content-Type") != "application/json" {
+		t.Errorf("HEAD %s: %d %v", target, head.Status, head.Header)
+	}
+	kept := w.Send(t, servertest.Request{Method: "GET", Target: target, Header: []string{"X-Request-Id: kept-1"}})
+	if kept.Header.Get("X-Request-Id") != "kept-1" || kept.Body != get.Body {
+		t.Errorf("GET %s again: %v %s", target, kept.Header, kept.Body)
+	}
+	if op.Param("If-None-Match") == nil {
+		return
+	}
+	for header, status := range map[string]int{tag: 304, "W/" + tag: 304, `"x", ` + tag: 304, "*": 304, `"x"`: 200} {
+		r := w.Send(t, servertest.Request{Method: "GET", Target: target, Header: []string{"If-None-Match: " + header}})
+		w.expect(t, r, status, "GET "+target+" If-None-Match: "+header)
+	}
+}
+
+// patchLaws: absent keeps, null clears, a value sets; what is there already is not written; and the condition of RFC 9110,
+// 13.1.1.
+func (w *world) patchLaws(t *testing.T, op *Operation) {
+	t.Helper()
+	target := op.Target(nil)
+	send := func(body string, header ...string) *servertest.Response {
+		return w.Send(t, servertest.Request{Method: "PATCH", Target: target, Body: body, Header: header})
+	}
+	for _, name := range slices.Sorted(maps.Keys(op.Body.Properties)) {
+		if op.Result.Properties[name] == nil {
+			continue
+		}
+		for _, text := range Values(op.Body.Properties[name].Value) {
+			if !Valid(op.Body.Properties[name].Value, text) {
+				continue
+			}
+			was := send("{}")
+			w.Clock.Set(w.Clock.Now().Add(time.Second))
+			got := send(Object{{name, text}}.String(), "X-Request-Id: r-1")
+			if got.Status == 409 {
+				continue
+			}
+			w.expect(t, got, 200, op.ID+" "+name)
+			set(t, op, was, got, name, text)
+			w.Clock.Set(w.Clock.Now().Add(time.Second))
+			again := send(Object{{name, text}}.String())
+			if again.Body != got.Body || again.Header.Get("ETag") != got.Header.Get("ETag") {
+				t.Errorf("%s %s=%s again: %s, before %s", op.ID, name, text, again.Body, got.Body)
+			}
+			if empty := send("{}"); empty.Body != got.Body {
+				t.Errorf("%s {} after %s=%s: %s, before %s", op.ID, name, text, empty.Body, got.Body)
+			}
+			if slices.Contains(op.Methods, "GET") {
+				if read := w.Get(t, target); read.Body != got.Body || read.Header.Get("ETag") != got.Header.Get("ETag") {
+					t.Errorf("%s %s=%s reads as %s, was answered %s", op.ID, name, text, read.Body, got.Body)
+				}
+			}
+		}
+	}
+	if op.Param("If-Match") == nil {
+		return
+	}
+	body := w.base(t, op).Body.String()
+	tag := send("{}").Header.Get("ETag")
+	for header, status := range map[string]int{`"x"`: 412, "W/" + tag: 412, `"x", ` + tag: 200, "*": 200} {
+		w.expect(t, send("{}", "If-Match: "+header), status, op.ID+" If-Match: "+header)
+	}
+	w.expect(t, send(body, `If-Match: "x"`), 412, op.ID+" with an old tag")
+	if r := send("{}"); r.Header.Get("ETag") != tag {
+		t.Errorf("%s wrote despite 412: %s", op.ID, r.Body)
+	}
+	w.expect(t, send(body, "If-Match: "+tag), 200, op.ID+" with the tag")
+	if op.ID == "updateApp" {
+		w.historyLaws(t, target)
+	}
+}
+
+// set checks that a patch of one field changed this and nothing else, but the time of the change.
+func set(t *testing.T, op *Operation, was, got *servertest.Response, name, text string) {
+	t.Helper()
+	var old, updated map[string]any
+	var want any
+	for _, err := range []error{
+		json.Unmarshal([]byte(was.Body), &old), json.Unmarshal([]byte(got.Body), &updated), json.Unmarshal([]byte(text), &want),
+	} {
+		if err != nil {
+			t.Errorf("%s %s=%s: %v", op.ID, name, text, err)
+			return
+		}
+	}
+	same := old[name] == want
+	text = clip(text)
+	if updated[name] != want {
+		t.Errorf("%s %s=%s: answered %v", op.ID, name, text, updated[name])
+	}
+	if updated["updated_at"] != nil && same != (old["updated_at"] == updated["updated_at"]) {
+		t.Errorf("%s %s=%s (already: %v): updated_at was %v and is %v", op.ID, name, text, same, old["updated_at"], updated["updated_at"])
+	}
+	if same != (was.Header.Get("ETag") == got.Header.Get("ETag")) {
+		t.Errorf("%s %s=%s (already: %v): ETag was %s and is %s", op.ID, name, text, same, was.Header.Get("ETag"), got.Header.Get("ETag"))
+	}
+	for _, object := range []map[string]any{old, updated} {
+		delete(object, name)
+		delete(object, "updated_at")
+	}
+	if fmt.Sprint(old) != fmt.Sprint(updated) {
+		t.Errorf("%s %s=%s changed more: %s, before %s", op.ID, name, text, got.Body, was.Body)
+	}
+}
+
+// historyLaws: each change is on record, newest first, with the request that made it.
+func (w *world) historyLaws(t *testing.T, target string) {
+	t.Helper()
+	for _, step := range []struct{ body, row string }{
+		{`{"license_count":7}`, `"field":"license_count","old_value":null,"new_value":7`},
+		{`{"license_count":0}`, `"field":"license_count","old_value":7,"new_value":0`},
+		{`{"license_count":null}`, `"field":"license_count","old_value":0,"new_value":null`},
+		{`{"license_count":null}`, `"field":"license_count","old_value":0,"new_value":null`},
+	} {
+		w.Patch(t, target, `{"license_count":null}`)
+		if strings.Contains(step.row, `"old_value":7`) {
+			w.Patch(t, target, `{"license_count":7}`)
+		} else if strings.Contains(step.row, `"old_value":0`) {
+			w.Patch(t, target, `{"license_count":0}`)
+		}
+		w.Patch(t, target, step.body, "X-Request-Id: history-1")
+		r := w.Get(t, target+"/changes?page_size=1")
+		if !strings.Contains(r.Body, step.row) || !strings.Contains(r.Body, `"request_id":"history-1"`) {
+			t.Errorf("after %s the newest change is %s, want %s", step.body, r.Body, step.row)
+		}
+	}
+}
+
+// bulkLaws: the order is the request's, a repeated id counts once, what is another client's was never there.
+func (w *world) bulkLaws(t *testing.T, op *Operation) {
+	t.Helper()
+	app, other := storetest.AppID.String(), storetest.OtherAppID.String()
+	body := fmt.Sprintf(`{"app_ids":[%q,%q,%q,%q]}`, noID, app, strings.ToUpper(app), other)
+	want := fmt.Sprintf(`{"succeeded":[%q],"failed":[{"id":%q,"error":"App not found"},{"id":%q,"error":"App not found"}]}`, app, noID, other) + "\n"
+	for range 2 {
+		r := w.Send(t, servertest.Request{Method: "POST", Target: op.Target(nil), Body: body})
+		if r.Status != 200 || r.Body != want {
+			t.Errorf("%s: %d %s, want %s", op.ID, r.Status, r.Body, want)
+		}
+		wanted := map[string]string{
+			"addFavorites": `"is_favorite":true`, "removeFavorites": `"is_favorite":false`, "approveApps": `"is_approved":true`,
+			"rejectApps": `"is_approved":false`, "removeAppApprovals": `"is_approved":false`,
+		}[op.ID]
+		target := "/v2/clients/" + storetest.ClientID.String() + "/apps/" + app
+		if r := w.Get(t, target); wanted == "" || !strings.Contains(r.Body, wanted) {
+			t.Errorf("after %s: %s", op.ID, r.Body)
+		}
+	}
+}
+
+// creationLaws: Location is where the object is, and it reads as it was answered where it can be read.
+func (w *world) creationLaws(t *testing.T, op *Operation) {
+	t.Helper()
+	b := w.base(t, op)
+	r := w.Send(t, b.Request())
+	w.expect(t, r, 201, op.ID)
+	target := r.Header.Get("Location")
+	read := w.Get(t, target)
+	if read.Status != 405 && (read.Body != r.Body || read.Header.Get("ETag") != r.Header.Get("ETag")) {
+		t.Errorf("%s: %s reads as %s, was answered %s", op.ID, target, read.Body, r.Body)
+	}
+	w.expect(t, w.Send(t, b.Request()), map[bool]int{true: 201, false: 409}[op.ID == "createClient"], op.ID+" again")
+	if op.ID == "addApp" {
+		w.expect(t, w.Send(t, servertest.Request{Method: "DELETE", Target: target}), 204, "DELETE "+target)
+		w.expect(t, w.Get(t, target), 404, "GET "+target+" after DELETE")
+	}
+}

@@ -1,0 +1,176 @@
+package drift
+
+import (
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/clientapps/clientapps/server"
+	"github.com/clientapps/clientapps/server/servertest"
+	"github.com/clientapps/clientapps/store"
+	"github.com/clientapps/clientapps/store/storetest"
+)
+
+// spare are catalog apps that no client has: one to add, one to delete, and some so that lists have pages.
+var spare = []uuid.UUID{
+	uuid.MustParse("c0000000-0000-4000-8000-000000000001"), uuid.MustParse("c0000000-0000-4000-8000-000000000002"),
+	uuid.MustParse("c0000000-0000-4000-8000-000000000003"), uuid.MustParse("c0000000-0000-4000-8000-000000000004"),
+}
+
+// world is a server with tokens of all sorts, and enough data that every operation has something to do.
+type world struct {
+	*servertest.Server
+
+	db      *sql.DB
+	clients map[string]*servertest.Client
+	serial  int
+}
+
+func newWorld(t *testing.T, s *servertest.Server, operations []*Operation) *world {
+	t.Helper()
+	w := &world{Server: s, db: storetest.SQL(t, s.DatabaseURL), clients: map[string]*servertest.Client{
+		"": s.Client, "nobody": {URL: s.URL},
+	}}
+	var scopes []string
+	for _, op := range operations {
+		if !slices.Contains(scopes, op.Scope) {
+			scopes = append(scopes, op.Scope)
+		}
+	}
+	if slices.Sort(scopes); !slices.Equal(scopes, server.Scopes()) {
+		t.Errorf("the contract has the scopes %v, the server %v", scopes, server.Scopes())
+	}
+	past := storetest.Now.Add(-time.Second)
+	add := func(token store.Token) store.Token {
+		secret, stored := s.NewToken(t, token)
+		w.clients[token.Name] = &servertest.Client{URL: s.URL, Token: secret}
+		return stored
+	}
+	all := strings.Join(scopes, " ")
+	add(store.Token{Name: "expired", Scopes: all, AllClients: true, ExpiresAt: &past})
+	add(store.Token{Name: "other client", Scopes: all, ClientIDs: []uuid.UUID{storetest.OtherClientID}})
+	if err := s.Store.RevokeToken(t.Context(), add(store.Token{Name: "revoked", Scopes: all, AllClients: true}).ID); err != nil {
+		t.Fatal(err)
+	}
+	for _, scope := range scopes {
+		others := slices.DeleteFunc(slices.Clone(scopes), func(s string) bool { return s == scope })
+		add(store.Token{Name: "all but " + scope, Scopes: strings.Join(others, " "), AllClients: true})
+		add(store.Token{Name: "only " + scope, Scopes: scope, AllClients: true})
+	}
+	unknown, err := store.NewTokenSecret()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.clients["unknown"] = &servertest.Client{URL: s.URL, Token: unknown}
+	w.fill(t)
+	return w
+}
+
+func (w *world) fill(t *testing.T) {
+	t.Helper()
+	data := store.Dataset{}
+	for i, id := range spare {
+		data.CatalogApps = append(data.CatalogApps, store.CatalogApp{
+			ID: id, CanonicalName: fmt.Sprintf("Spare %d", i), CreatedAt: storetest.Now, UpdatedAt: storetest.Now,
+		})
+	}
+	for i, id := range spare[2:] {
+		data.Apps = append(data.Apps, store.App{
+			ClientID: storetest.ClientID, ID: uuid.New(), CatalogAppID: id, ActorName: "seed", RequestID: "seed", IsFavorite: i == 0,
+			CreatedAt: storetest.Now.Add(time.Duration(i) * time.Second), UpdatedAt: storetest.Now,
+		})
+	}
+	for i := range 2 {
+		name := fmt.Sprintf("Other %d", i)
+		data.Vendors = append(data.Vendors, store.Vendor{ID: uuid.New(), Name: name, CreatedAt: storetest.Now, UpdatedAt: storetest.Now})
+		data.Categories = append(data.Categories, store.Category{ID: uuid.New(), Name: name, CreatedAt: storetest.Now, UpdatedAt: storetest.Now})
+	}
+	if err := w.Store.Seed(t.Context(), data); err != nil {
+		t.Fatal(err)
+	}
+	for path, body := range map[string]string{
+		"url-patterns": `{"patterns":["https://a.example.com/*","https://b.example.com/*","https://c.example.com/*"]}`, "desktop-aliases": `{"aliases":["a.exe","b.exe","c.exe"]}`,
+	} {
+		target := "/v2/catalog-apps/" + storetest.CatalogID.String() + "/" + path
+		if r := w.Send(t, servertest.Request{Method: "PUT", Target: target, Body: body}); r.Status != 204 {
+			t.Fatalf("PUT %s: %d %s", target, r.Status, r.Body)
+		}
+	}
+}
+
+// base is a request of an operation that succeeds here. A new object gets a name that nothing has.
+func (w *world) base(t *testing.T, op *Operation) Base {
+	t.Helper()
+	b := Base{Op: op}
+	if op.Body != nil {
+		var err error
+		if b.Body, err = ParseObject(op.Example); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"name", "canonical_name"} {
+		if op.Method == http.MethodPost && b.Body.Get(name) != "" {
+			w.serial++
+			b.Body = b.Body.With(name, quote(fmt.Sprintf("New %d", w.serial)))
+		}
+	}
+	switch op.ID {
+	case "addApp":
+		b.Body = b.Body.With("catalog_app_id", quote(spare[0].String()))
+	case "deleteCatalogApp":
+		b.Values = map[string]string{"catalog_app_id": spare[1].String()}
+	}
+	return b
+}
+
+// content is everything that is stored.
+func (w *world) content(t *testing.T) string {
+	t.Helper()
+	var all []string
+	for _, table := range []string{
+		"clients", "apps", "app_changes", "catalog_apps", "catalog_vendors", "catalog_categories", "catalog_app_categories",
+		"catalog_url_patterns", "catalog_desktop_aliases", "catalog_state", "tokens",
+	} {
+		all = append(all, w.rows(t, table)...)
+	}
+	slices.Sort(all)
+	return strings.Join(all, "\n")
+}
+
+func (w *world) rows(t *testing.T, table string) (all []string) {
+	t.Helper()
+	rows, err := w.db.QueryContext(t.Context(), "SELECT * FROM "+table)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	columns, err := rows.Columns()
+	for err == nil && rows.Next() {
+		values, targets := make([]any, len(columns)), make([]any, len(columns))
+		for i := range values {
+			targets[i] = &values[i]
+		}
+		err = rows.Scan(targets...)
+		all = append(all, fmt.Sprint(table, values))
+	}
+	if err := errors.Join(err, rows.Err()); err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// send sends the request of a case and holds the answer to what was wanted.
+func (w *world) send(t *testing.T, op *Operation, c Case) {
+	t.Helper()
+	r := w.clients[c.Client].Send(t, c.Request)
+	if err := c.Want.Check(r); err != nil {
+		t.Errorf("%s, %s: %v\n%s %s %v %s\n%s", op.ID, c.Name, err, c.Request.Method, c.Request.Target, c.Request.Header, clip(c.Request.Body), r.Body)
+	}
+}
