@@ -1,4 +1,4 @@
-// The contract as the test of the mock reads it: its operations, a valid request for each, and the answers it documents.
+// The contract as the test of the mock reads it: its operations, valid requests for each, and the answers it documents.
 import { readFileSync } from "node:fs";
 
 import Ajv from "ajv/dist/2020.js";
@@ -17,6 +17,7 @@ export const operations = Object.entries(contract.paths).flatMap(([path, item]) 
       path,
       method: method.toUpperCase(),
       ...item[method],
+      security: item[method].security ?? contract.security,
       parameters: [...(item.parameters ?? []), ...(item[method].parameters ?? [])].map(resolve),
     })),
 );
@@ -32,27 +33,32 @@ function mapValues(object, map) {
   return Object.fromEntries(Object.entries(object ?? {}).map(([key, value]) => [key, map(value)]));
 }
 
-// requestFor is a valid request of an operation, made of the contract's own examples.
-export function requestFor({ path, method, parameters, requestBody }) {
-  const headers = { Authorization: "Bearer demo-token" };
+// requestsFor are valid requests of an operation, made of the contract's own examples: one for each body that it shows.
+export function requestsFor({ path, method, parameters, requestBody }) {
+  const headers = { Authorization: "Bearer any-token" };
   const query = new URLSearchParams();
-  for (const parameter of parameters.filter(({ required }) => required)) {
-    if (parameter.in === "path") path = path.replace(`{${parameter.name}}`, encodeURIComponent(parameter.example));
-    if (parameter.in === "query") query.set(parameter.name, parameter.example);
-    if (parameter.in === "header") headers[parameter.name] = parameter.example;
+  for (const { name, in: place, example } of parameters.filter(({ required }) => required)) {
+    if (place === "path") path = path.replace(`{${name}}`, encodeURIComponent(example));
+    if (place === "query") query.set(name, example);
+    if (place === "header") headers[name] = example;
   }
   if (query.size > 0) path += `?${query}`;
-  if (!requestBody) return { path, method, headers };
-  const [[type, media]] = Object.entries(resolve(requestBody).content);
-  headers["Content-Type"] = type;
-  return { path, method, headers, body: JSON.stringify(resolve(Object.values(media.examples)[0]).value) };
+  if (!requestBody) return [{ path, method, headers }];
+  return Object.entries(resolve(requestBody).content).flatMap(([type, { examples }]) =>
+    Object.values(examples).map((example) => ({
+      path,
+      method,
+      headers: { ...headers, "Content-Type": type },
+      body: JSON.stringify(resolve(example).value),
+    })),
+  );
 }
 
 // answersOf are the answers of an operation, one for each status and media type.
 export function answersOf({ responses }) {
   return Object.entries(responses).flatMap(([status, reference]) => {
     const response = resolve(reference);
-    const headers = mapValues(response.headers, resolve);
+    const headers = mapValues(mapValues(response.headers, resolve), (h) => ({ ...h, schema: resolve(h.schema) }));
     const media = Object.entries(response.content ?? {});
     if (media.length === 0) return [{ status, headers, examples: {} }];
     return media.map(([mediaType, { schema, examples }]) => ({

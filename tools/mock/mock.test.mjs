@@ -4,24 +4,22 @@ import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 
-import { answersOf, contract, operations, requestFor, validator } from "./contract.mjs";
+import { answersOf, operations, requestsFor, validator } from "./contract.mjs";
 import { startPrism } from "./prism.mjs";
 
 let prism;
 before(async () => (prism = await startPrism()));
 after(() => prism?.stop());
 
-// ask sends a valid request of an operation, unless what is given makes it an invalid one.
-async function ask(operation, { prefer = "", ...changes } = {}) {
-  const { path, headers, ...request } = requestFor(operation);
-  if (prefer) headers.Prefer = prefer;
-  const response = await fetch(prism.url + path, {
-    ...request,
-    ...changes,
-    headers: { ...headers, ...changes.headers },
-    signal: AbortSignal.timeout(60_000),
-  });
+async function send({ path, ...request }) {
+  const response = await fetch(prism.url + path, { ...request, signal: AbortSignal.timeout(60_000) });
   return { status: response.status, headers: response.headers, text: await response.text() };
+}
+
+// ask sends a valid request of an operation, unless the changes make it an invalid one.
+function ask(operation, { body, ...headers } = {}) {
+  const [request] = requestsFor(operation);
+  return send({ ...request, body: body ?? request.body, headers: { ...request.headers, ...headers } });
 }
 
 // holds checks a response against the answer that the contract documents, and returns its body.
@@ -56,7 +54,7 @@ test("each named example of each answer is served as the contract says", async (
     for (const answer of answersOf(operation)) {
       const of = `${operation.id} ${answer.status}`;
       for (const [name, example] of Object.entries(answer.examples)) {
-        const body = holds(await ask(operation, { prefer: `code=${answer.status}, example=${name}` }), answer, `${of} ${name}`);
+        const body = holds(await ask(operation, { Prefer: `code=${answer.status}, example=${name}` }), answer, `${of} ${name}`);
         assert.deepEqual(body, example, `${of}: the example ${name}`);
         served++;
       }
@@ -70,16 +68,16 @@ test("without a name the answer is valid, and a refusal is one of its own status
   for (const operation of operations) {
     for (const answer of answersOf(operation)) {
       const of = `${operation.id} ${answer.status}`;
-      const body = holds(await ask(operation, { prefer: `code=${answer.status}` }), answer, of);
+      const body = holds(await ask(operation, { Prefer: `code=${answer.status}` }), answer, of);
       if (Number(answer.status) >= 400) oneOf(answer, body, of);
     }
   }
 });
 
-test("without a wish the answer is the operation's success", async () => {
+test("each named example of a request is answered by the operation's success", async () => {
   for (const operation of operations) {
     const success = answersOf(operation).find(({ status }) => status.startsWith("2"));
-    holds(await ask(operation), success, operation.id);
+    for (const request of requestsFor(operation)) holds(await send(request), success, `${operation.id} ${request.body}`);
   }
 });
 
@@ -89,18 +87,19 @@ function oneOf(answer, body, of) {
 }
 
 test("a request without a token is refused as the contract says", async () => {
-  for (const operation of operations) {
+  for (const operation of operations.filter(({ security }) => security.length > 0)) {
     const of = `${operation.id} without a token`;
     const answer = answersOf(operation).find(({ status }) => status === "401");
-    oneOf(answer, holds(await ask(operation, { headers: { Authorization: "" } }), answer, of), of);
+    oneOf(answer, holds(await ask(operation, { Authorization: "" }), answer, of), of);
   }
 });
 
 test("a body that the contract refuses is refused, and Prism says why", async () => {
+  const of = "a body of the wrong type";
   const operation = operations.find(({ id }) => id === "updateApp");
   const answer = answersOf(operation).find(({ status }) => status === "400");
   const response = await ask(operation, { body: '{"is_favorite": "yes"}' });
-  oneOf(answer, holds(response, answer, "a body of the wrong type"), "a body of the wrong type");
+  oneOf(answer, holds(response, answer, of), of);
   const [violation] = JSON.parse(response.headers.get("sl-violations"));
   assert.deepEqual(violation.location, ["request", "body", "is_favorite"]);
 });
@@ -128,5 +127,4 @@ test("the validator refuses what the contract does not have", () => {
     }
   }
   assert.equal(validator({ type: "string", format: "date-time" })("yesterday"), false);
-  assert.ok(Object.keys(contract.paths).length > 0);
 });
