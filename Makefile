@@ -133,8 +133,7 @@ fuzz: ## Run each fuzz target for FUZZTIME
 		go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$package" || exit 1; \
 	done
 
-check: check-format lint vet check-generate lint-openapi check-breaking test test-typescript test-docs judge test-workflows \
-	test-mock fuzz vuln ## All that CI runs
+check: check-format lint vet check-generate lint-openapi check-breaking test test-typescript test-docs judge test-workflows test-mock fuzz vuln ## All that CI runs
 
 bench: ## Measure beside references and write bench/RESULTS.md; ARGS=-help lists what can be chosen
 	@cd bench && go build -o bench . && exec ./bench $(ARGS)
