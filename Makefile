@@ -17,7 +17,8 @@ FUZZTIME ?= 10s
 # Mixed output helps nobody.
 .NOTPARALLEL:
 .PHONY: help run build generate check-generate fmt check-format lint lint-openapi check-breaking changelog-api \
-	release-contract score vet vuln test test-drift test-typescript test-docs judge fuzz check bench bench-scale clean
+	release-contract score vet vuln test test-drift test-typescript test-docs judge test-workflows mock test-mock fuzz \
+	check bench bench-scale clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,7 +66,7 @@ lint: ## Run the linters
 	@! go list -f '{{join .Imports "\n"}}' ./gen ./client | grep "^$$(go list -m)/"
 
 lint-openapi: $(NODE_TOOLS) ## Hold the contract to the rules of Redocly, Spectral and OWASP
-	$(NODE_TOOL)/redocly lint --config tools/redocly.yaml openapi.yaml gen/openapi-3.1.json
+	$(NODE_TOOL)/redocly lint --config tools/redocly.yaml openapi.yaml gen/openapi-3.1.json workflows.arazzo.yaml
 	$(NODE_TOOL)/spectral lint --ruleset tools/.spectral.yaml --fail-severity warn openapi.yaml gen/openapi-3.1.json
 
 # Merged allOf schemas are compared by what they mean.
@@ -116,6 +117,18 @@ judge: ## Hold the server's responses to the contract with the strict client of 
 	cd tools/judge && go tool ogen -loglevel error -config ogen.yml -clean ../../openapi.yaml
 	tools/with-demo go -C tools/judge test -count=1 ./...
 
+test-workflows: $(NODE_TOOLS) ## Run the workflows against a demo server, twice, for they can be repeated
+	@tools/with-demo sh -euc 'for run in first second; do \
+		out=$$($(NODE_TOOL)/redocly respect workflows.arazzo.yaml --server "contract=$$CLIENTAPPS_URL/v2" 2>&1) || { echo "$$out"; exit 1; }; \
+		echo "$$out" | grep -oE "(Workflows|Steps|Checks): .*"; \
+	done'
+
+mock: tools/mock/$(NPM) ## Serve the contract's examples on http://127.0.0.1:4010
+	tools/mock/node_modules/.bin/prism mock --host 127.0.0.1 --port 4010 openapi.yaml
+
+test-mock: tools/mock/$(NPM) ## Hold every answer of the mock to the contract
+	npm test --prefix tools/mock
+
 fuzz: ## Run each fuzz target for FUZZTIME
 	@list=$$(go test -list '^Fuzz' ./...) || { echo "$$list"; exit 1; }; echo "$$list" | \
 	awk '/^Fuzz/ { names[n++] = $$1 } /^ok/ { while (n > 0) print names[--n], $$2 }' | \
@@ -124,7 +137,7 @@ fuzz: ## Run each fuzz target for FUZZTIME
 		go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$package" || exit 1; \
 	done
 
-check: check-format lint vet check-generate lint-openapi check-breaking test test-drift test-typescript test-docs judge fuzz vuln ## All that CI runs
+check: check-format lint vet check-generate lint-openapi check-breaking test test-drift test-typescript test-docs judge test-workflows test-mock fuzz vuln ## All that CI runs
 
 bench: ## Measure beside references and write bench/RESULTS.md; ARGS=-help lists what can be chosen
 	@cd bench && go build -o bench . && exec ./bench $(ARGS)

@@ -38,6 +38,13 @@ func TestExamples(t *testing.T) {
 		valid(t, "header "+name, header.Value.Schema.Value, header.Value.Example)
 	}
 	for name, schema := range doc.Components.Schemas {
+		// A mock server takes a schema's example before the named ones of a response, and this schema is of all refusals.
+		if name == "Error" {
+			if schema.Value.Example != nil {
+				t.Error("schema Error has an example, which mock servers give with every status")
+			}
+			continue
+		}
 		valid(t, "schema "+name, schema.Value, schema.Value.Example)
 	}
 }

@@ -1091,8 +1091,6 @@ type DesktopAliasesReplace struct {
 type EntityTags = string
 
 // Error The body of every response that is neither 2xx nor 304.
-//
-// Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
 type Error struct {
 	// Error What went wrong, for programs (`code`, `details`) and for people (`message`).
 	//

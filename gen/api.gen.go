@@ -1096,8 +1096,6 @@ type DesktopAliasesReplace struct {
 type EntityTags = string
 
 // Error The body of every response that is neither 2xx nor 304.
-//
-// Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
 type Error struct {
 	// Error What went wrong, for programs (`code`, `details`) and for people (`message`).
 	//
@@ -1268,8 +1266,6 @@ type VendorFilter = UUID
 type VendorID = UUID
 
 // AppConflict The body of every response that is neither 2xx nor 304.
-//
-// Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
 type AppConflict = Error
 
 // AppCreated An app of one client organization: the client's own fields, and the catalog data that it refers to. `updated_at`
@@ -1279,13 +1275,9 @@ type AppConflict = Error
 type AppCreated = App
 
 // AppNotFound The body of every response that is neither 2xx nor 304.
-//
-// Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
 type AppNotFound = Error
 
 // CatalogAppConflict The body of every response that is neither 2xx nor 304.
-//
-// Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
 type CatalogAppConflict = Error
 
 // CatalogAppCreated A known app of the shared catalog. Of an app that a client made for itself most properties are `null`.
@@ -1294,8 +1286,6 @@ type CatalogAppConflict = Error
 type CatalogAppCreated = CatalogApp
 
 // CatalogAppNotFound The body of every response that is neither 2xx nor 304.
-//
-// Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
 type CatalogAppNotFound = Error
 
 // CatalogCategoryCreated A category of the catalog.
@@ -1309,8 +1299,6 @@ type CatalogCategoryCreated = CatalogCategory
 type CatalogVendorCreated = CatalogVendor
 
 // CategoryNotFound The body of every response that is neither 2xx nor 304.
-//
-// Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
 type CategoryNotFound = Error
 
 // Client A client organization.
@@ -1324,8 +1312,6 @@ type Client = ClientOrganization
 type ClientCreated = ClientOrganization
 
 // ClientNotFound The body of every response that is neither 2xx nor 304.
-//
-// Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
 type ClientNotFound = Error
 
 // DeprecatedBulkResult What became of the apps of a bulk operation.
@@ -1334,143 +1320,87 @@ type ClientNotFound = Error
 type DeprecatedBulkResult = BulkResult
 
 // DeprecatedForbidden The body of every response that is neither 2xx nor 304.
-//
-// Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
 type DeprecatedForbidden = Error
 
 // DeprecatedInternalError The body of every response that is neither 2xx nor 304.
-//
-// Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
 type DeprecatedInternalError = Error
 
 // DeprecatedInvalid The body of every response that is neither 2xx nor 304.
-//
-// Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
 type DeprecatedInvalid = Error
 
 // DeprecatedNotAcceptable The body of every response that is neither 2xx nor 304.
-//
-// Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
 type DeprecatedNotAcceptable = Error
 
 // DeprecatedNotFound The body of every response that is neither 2xx nor 304.
-//
-// Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
 type DeprecatedNotFound = Error
 
 // DeprecatedPayloadTooLarge The body of every response that is neither 2xx nor 304.
-//
-// Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
 type DeprecatedPayloadTooLarge = Error
 
 // DeprecatedUnauthorized The body of every response that is neither 2xx nor 304.
-//
-// Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
 type DeprecatedUnauthorized = Error
 
 // DeprecatedUnavailable The body of every response that is neither 2xx nor 304.
-//
-// Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
 type DeprecatedUnavailable = Error
 
 // DeprecatedUnsupportedMediaType The body of every response that is neither 2xx nor 304.
-//
-// Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
 type DeprecatedUnsupportedMediaType = Error
 
 // Forbidden The body of every response that is neither 2xx nor 304.
-//
-// Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
 type Forbidden = Error
 
 // InUse The body of every response that is neither 2xx nor 304.
-//
-// Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
 type InUse = Error
 
 // InternalError The body of every response that is neither 2xx nor 304.
-//
-// Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
 type InternalError = Error
 
 // InvalidApp The body of every response that is neither 2xx nor 304.
-//
-// Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
 type InvalidApp = Error
 
 // InvalidAppIDs The body of every response that is neither 2xx nor 304.
-//
-// Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
 type InvalidAppIDs = Error
 
 // InvalidBody The body of every response that is neither 2xx nor 304.
-//
-// Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
 type InvalidBody = Error
 
 // InvalidListParameter The body of every response that is neither 2xx nor 304.
-//
-// Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
 type InvalidListParameter = Error
 
 // InvalidParameter The body of every response that is neither 2xx nor 304.
-//
-// Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
 type InvalidParameter = Error
 
 // InvalidPatch The body of every response that is neither 2xx nor 304.
-//
-// Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
 type InvalidPatch = Error
 
 // MethodNotAllowed The body of every response that is neither 2xx nor 304.
-//
-// Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
 type MethodNotAllowed = Error
 
 // NameConflict The body of every response that is neither 2xx nor 304.
-//
-// Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
 type NameConflict = Error
 
 // NotAcceptable The body of every response that is neither 2xx nor 304.
-//
-// Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
 type NotAcceptable = Error
 
 // PayloadTooLarge The body of every response that is neither 2xx nor 304.
-//
-// Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
 type PayloadTooLarge = Error
 
 // PreconditionFailed The body of every response that is neither 2xx nor 304.
-//
-// Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
 type PreconditionFailed = Error
 
 // Unauthorized The body of every response that is neither 2xx nor 304.
-//
-// Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
 type Unauthorized = Error
 
 // Unavailable The body of every response that is neither 2xx nor 304.
-//
-// Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
 type Unavailable = Error
 
 // UnsupportedMediaType The body of every response that is neither 2xx nor 304.
-//
-// Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
 type UnsupportedMediaType = Error
 
 // UnsupportedPatchType The body of every response that is neither 2xx nor 304.
-//
-// Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
 type UnsupportedPatchType = Error
 
 // VendorNotFound The body of every response that is neither 2xx nor 304.
-//
-// Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
 type VendorNotFound = Error
 
 // ListCatalogAppsParams defines parameters for ListCatalogApps.
@@ -10522,96 +10452,95 @@ var swaggerSpec = []string{
 	"kEyhS44ogEpHh8i+5LM4KWByxdxRbU2aspGi/ypVNfcgGjbTPxt1cLMblkcAv8Nc8Qs8ztnPwdNBNOSW",
 	"h2jKQ+LMIRdIkBkOlYZRusfj0ylOCo/GZeOofXLdG/mdy0ZqrEun1y/Z1seXl0///48/7T35j8vG53/7",
 	"S+t/vzy9bDxGT5voafqvT54+WbXhTyF8ggIqpKIMBwXYAdvfsSbJw1gr9bobEi5RSMSMM+FMWCYUTNbe",
-	"7S1iPET7nX5+r8qvDY/7OnB0gwPqX5nBJ2rDTKjm1O1CjBRiyn7HNlKkh/7kNDeLvrByHOoz7i8zEqW4",
-	"V2S8Zo1WkQtliy5CoHjolqmNBIEeD9RODJpo4BOJaSAGT6DeMW6piR4PzJ4MnqQ9wy1tYsZ9g/dW2MLn",
-	"6kEooQPYK615YZ69c8D8mqOzbY2d210UveDgyc1wKAiiaZNmBYddXn74fHkpLi8/rGw4mq6gV3jG8BaS",
-	"x3OzcSVFPUBguqxHy2b1biQkZqaRqpI82tBNzBzLnPGc4bmc8JD+qdtU8nBIfZ9An2Aur2wX2CmRE+5f",
-	"qT/hIOALeBj+BQO3ISLcbHicjQIK9vssJB5nmryvTPNLtY3LgGP/SnJ+FeBwDMGBeA75FcwIvzKdsiDi",
-	"znBwpbmpmRjc/8WVllm0Cg+lazf5RUxsddkQnBh9AALhIZ9L09jdONm2iaZW5bNZoCctWgfb1KjqCR0L",
-	"O0Is6rnbNB6BnJBLZosUqFR2mZwomsVTIkn4m+6/2u+cNGFQ2RX1BwqeqMg4OfcHAt44UE7VMjOS1o6k",
-	"So5K1G5Xne7MwDXuHnbzB51Ujc+sNxjIKdapvAT2qMYCOP4cxX8WBCgko7kgvo0jUIZ87s2nOj7nk7AZ",
-	"zQkMCRCGUIoQB210Zq6M9DVFKCSazJkfas+vkhH+Un3TjOnOlC/Hg1x6xTZQp3zkoTnOpTIMIlp0B+EB",
-	"7k0HhQz+ed2dC/m11buLKTGvkzR8Wt/peJiZAN0ipFIShtQW30sz6VY3Xf1XyV8t7OW3f9dsOGdX3zdN",
-	"EF16WqAyuNr5LJ+cQllP4zcb0bVoY899Uba99GqCKriyKiWObpn2tx0MwV7SwpLKVOV9cc/xbRkBcIdi",
-	"dyknOBsqA8QqbtOxGuzjx+9fPkeHJ53uk3qQPd77/M+9L0+f/LWebWKnOVpYy80UxwvPH16pHedobKVy",
-	"pk1cIUqCRFxjG2Chf0t6QMkgh4v/4f5xv04hcjTpcuWgS3VYcVg6b8BAQSjwFH28eK5pjNxiT4ItEBLl",
-	"R0PP2pR3VzYd0l6e+1iSlvpAiiGSqKt/pqp+oxLeL1978X9c2P84zfzH5WVb/+f+3T9WpV6YP6p9iuMp",
-	"xcnXIV8INMXSzCYb0UC55E119DgI4NSTW9NLZmUf9t30gZNO56h7ctI76B/1Oycn3eq52c0GiOCcE9VX",
-	"OU6A+BQdt/rwf91eTtthxaPGPw2I2ndIGWqCHafUuMKThuiGhIIqLJmPbnBIMZNoSKVImV5VB03VKwv/",
-	"lmXgZaXXSjx/DIN3Fpya0XGDhpIhH9+/Emi4tFFyZruxKidjzJTvkpfrXim86m6XzTd72tZRNI9P955u",
-	"ktA+i1HP0Xz6x/y4en/bcfW8aLl9Y56Ijw9uW9Hyj+9fWZzLs1C3dW73FTh3Edk0au7wx88fM4+R3SBg",
-	"ntj9taLldrXCI590sqHzeM3K2HmCztcJnPfvJ3De/4aB82i7smRw12wI4s1DKpcfFJ3p/R0SHJLwbC4n",
-	"eY3U0Nm7cyT5NWFNPboETK2Bdtt1+Zv6Eenr4QEkbHhcKWGwM6LkJDeYLSdkqkckeziEejXh8RkRv10y",
-	"GG8TT06KZqnqJ0ygWqeEGI0OHAOJkIBHfByKvhp3CmnKRlyHRZnEnnSSBWI0MpnPTs5q/JTzn5khD1Gw",
-	"RpDwRtGbTfoQgOr5hW50h64JmekgskZ2ZAyXnEQi0YwnE1nU54KIU62OLxkOSTTDTzStkg5JPEdQfXpi",
-	"jcLEHGMzjw9MQslnOusiOcVG/S0adKP2+5I9ffqM+5SIp0/hJf/14e0bJXoFw9fkCnK40RkSlI0DgjTd",
-	"QfyLcbQI8WxGQvV7FMoww/SXysc1vglVhLPASxFF7S5Z5BloyFdZ/OjcTH/UIVLi55uOsDeYiQUJ9SPQ",
-	"ckgnomtU38devB3No5jck0+fai/xqH+y/+QUYeTPZwH1sCTomiybam9pQNkYKWGtdBNESdHHi5et46by",
-	"5pfSjhCe4vC6qe+p5ASzS3bYRwG5IYGI7q/U31EXvabPAIQo0gMjOjj8bc70ObmDhJgf/flfcxIu46iR",
-	"PUplX6iT9DiMUzReARo42mSg6QJMChPjzHUxOSMaoKyL2UZKUE8I9kl4yQavKLseAFFEkxxBZyjhDZt6",
-	"3Ds+fmIgfAskFMEIp44ZGvx+gcfQPY75iimG2LuGxnLno9YbzkjrtfJ8BjCbnUi03+kr3ghghtZEnYvO",
-	"KfLBKTbroiWXbAHBF86CJVKiTIeKl3wOKg4JQpgBD2JGCjr4ASL/EzxznRIbHXKCQqdo8PVSxzEvG6fo",
-	"6yVcT1w2mujSuv76H+ZW5rJxdzeATYRo9iVThO5rkgUDCAjpFPU73Sbqd/abqN/dV4j1uwdN0D3qvzuH",
-	"6r/76seehT5xC6j22Ijjwf9rGdJvnfuDNvrb72cvgDEtsywmJAT0/vj9AvqbqZN/++7i/O2bD+YpgXpq",
-	"10FbnAUBXwzMV1+QWUg8uIKNBL3aQoGXipoVqwJc+jWnaGAXUM4GmkJOjvoHT5SU8UgU0YW9aaLBhzkT",
-	"RJoHjw9O+k8u2ZxJGjhPLnh4rbWHkYiOSjibYW9CWr12J7cYBsPPbR6O96w03Xt1/vz3Nx9+V2vaEzkN",
-	"wNajMshoGOObNk4b6tGOeo7PCMMzqmzvdqe9r43rCSjmPSOFW7YIfUxkvhEUy+im5tThUsd10Evt9yvu",
-	"GVJmGOjszQs4iw9Kp56igfnOaUiwP9D7Ep3MuXILlOKOW10JANKKEnAe8kzZ+JG9/1bip7C4wHlQ10Jp",
-	"oKs8bxtUVF9xsZyR6k9/4KF8ttQ9hCs9/BassgoPv8Nj8oH+SSphaTyIL8rS08wK9NDrdIr8iOi5vVRn",
-	"8Ltmo19l2blWWWrNOwuJXtxdvfije7UJi/ZXL3oZXYDCioPVK17D1egbLs/MxSgsPFy9UC2Jb0/vmo2D",
-	"aluib0WjS56DKmh9dK5OXQsc+Ma1vT83XD5sfLmDAZOmIUZDHUTi6k8ZupAB89kWEmrfiYscIXHmK4uI",
-	"2R7IiXlD51LH/6PLBkYWzaICvTyxAdoyV25op8DpxK1dFSKkzcPI3zv7CE3Qr6n5uctwQbcOF+i3+HUZ",
-	"QSeb/Kz03++c1NpDm22glnYr4PZOZx9ccP4Kcg9g3UGVjYwyFF4Tn2IYP/zg+BUYIM2wms5cls3l2Ltm",
-	"Us/vibgHTq6+T/SeaUa119qbLmwAU0vdj4lMNeSpq/DPR8oKB4t6M7VlAbhrNvY7/UqU/Zr7dETrc/hO",
-	"zT0ANfcHibVcTHwV2OZrMmPlTjNOQGRetQe0XDXqUCm59Ai+t8yEmmz4Ctw7KtA1mUnlaJ3UVIQakoQi",
-	"rMtQhcxUiSuecyYJkz8GT/Tr6KI3XL6EVLkHqjXP2UdhFF6vgqJ0kvde6ty9H0PdvQAKX6numvlKTTFc",
-	"5MQ2bcqI7ZySUm7rKrP1+G5LiszMofk5ldiPwrA/lv4r5qF6NBxvvWneMLPlmUkmfIdDSXGAdAneKcJD",
-	"QZiE+wrRtHFdaEEiEEY270fnvTUR1qlpSBAp2sCXUd/2AQr1naMJ+RIJLAxFlxCHRWLCF1ClyJlHnBCg",
-	"zaYl0yHxhYl22kizXivM9YlTIaEUONITgKDeNhSIykumP6JkC2VILjgSIGtFE81ZQISIoojI42xEx/OQ",
-	"+Po1C1rb9dWbuDWNv7bTrEtx7zaXXA/aWf6pLIYiP3tt8+FbuehAaz+Qi/4ReLS+i572NfZMzV7LqfIr",
-	"jNWnqw7j3KrYAkomWKVi+rUj98l6yfsL3ptgualC/UHD5Zli5R8mYL4zwrYaazeEgGK2uQ9LbJ4jJT4Q",
-	"KfJKgZ3UqjaCHHsh8VInlAhwl6j/G8KQElWY+FTPijF2W0aC1DZI8mu2775pMGNnlRRZJbsQfq59YMi0",
-	"kihYbSTMw6Dl5jIWWgiJNMv7Nw+c1ND7tg3ifNsf1DpIpWbvbINf0zZQHOrwzDc3DBIS4rtZBUnBUdsk",
-	"yElJ39kDO3vgB7AHVrK/awwkR7cUKv3skG3zgk3Ve3KUE73/AMAbPCU/fLpcYpzaLmfuJ8iZSzBA3cy5",
-	"eOzhN0uXi6bNrR/+T4173CRxLvmqXfZc/ai+Eou7vLnaeXMOG1TVs+B628vHO11CWNMYh9Wb3JYmbkNz",
-	"LzsTl5ym/YSFe9X95gZXkc5+fvv7yOQ8ybst6OefxOYHXB76vWRWgu1uJO/3RrKy8HOGMRZ6GIkpTdt2",
-	"L/4eDVvc+RarZJczYWznWfwEnkVM+7XdCjOY8Zs5FdGA/3U1eGIU5SYOhfuinTuxcye+kTsRMUAlfbr3",
-	"NWo0uIYfob/1zXIuV3sZRvNrnO7Rx4g2+dt7GO4wxbuNdfTP4F1oTHa+xc63SPoWqyShrnwqv7Mw1VFR",
-	"w2PTCgja/5Q5FnrdCsfCAHDPHoX+zA/sU8TD9XbOxAN2JhySz3cmInKP+NH8pUJVPwwLs4Mt0RtompUz",
-	"Nc1aCJpNwdUAXnU7dZ1CFxvdZydq2GUZfcHngX6pF/fFoRJN8TUxTWBo1Ik6l+VX+imaHdcxANy5oOt5",
-	"Js4bdi7JLiMgybml3oWl2gzvNhu3LRwErUidynBOXAW79zXqgH9XqGxhzISZh5ena+tp1zGREcDfvBrS",
-	"qttfuBIStmCXZFeiEaEKspCn6mfXwcpyR/y5cYRxegApdEOGLtpYRu6ybSMHQiH6Z02NZ3zmdVlxE2fZ",
-	"mdJ5txkb//CXb9+bG3ee7ta1svV0iyVIgQLeW9lpD1qxOvNpK/fbQwOnYfPAJt8udP9T6U10DG7aBOsa",
-	"BhDFbjMPpRI2w6W+I6DCzk39yChMn/KwIK0RD3ziR1JLN+lUD4851/PIon6bFnYzFQAMd2gieck4C5a/",
-	"IYxCvtAij3EYiiH5HID056GCRb1qgYNr9X5BCItasWbSidWOlXv699tSsH6LwLpNCOu1FDwXL03D3jpr",
-	"zkw/31+qdeEP17NwZ/1Vld+RVMgNhqT6G8I/NzX7ciMof9Abx+bTeZ4QHcWzmRLmMEZMd7oPCQrISEK/",
-	"KCFxKBEWSLfK1//jdD/OCsBiKxD7/pqdETdsibh+L8SoI8SOrerdcuxaJyb4P9d4O/P9VCcGw/5lNtue",
-	"7nePgzWyPVdLCaN8RdwF/yxqcd2BttJ2/lA0941KQYKRso6AY5qI3BCGqJ28SyWZIj2bE4ZSRo1uaDQq",
-	"0uSEXrIFZpL4MFI0KtrCAom55xHimxb/VI+xNNP32mgQ/TzQckl/bAA3yy6kj0z78N8QvmQhmYFAQNQv",
-	"LA9bJc70XhkJvo5MO38h1nNKn82D6/dEzAO5hkAzX93JtF3Ud4V80gReYKNUElJ7IYGBLPchq6BGdEDF",
-	"lZ0AAkMQwECBEQIh0bICyQkNjVTZibRSkaZPayfRdhLt55Ro74G+NxFoCqQpvyFbk2h2QogdKpoNxPHA",
-	"JyESMxLAnB0+Qg4apoNoFO8ioxHxZBt9FKavL2fkNOomiMZc2XYLvERwna0EEbNNCndisVgsTrWhd2ap",
-	"4FuLx3iSzBqCMl5sRGZlYRmvXEtsxsvrC9B47bcToolvriFO4/XrClZ3wzcQse6JryNsE+e+DbE7NXYk",
-	"cjkoKX+bjdtWLA5benZQp3fY6nZbvX0YBKiFlf77kfl7udiOJsbdiwX6GofX2lXWETLzrZ00XRUGfBkd",
-	"y87M3JmZP2VgzyXxOoZmJEW2bWhmx0LAtHTzORjOiEYhn+5Cf1UNwp0U20mxn9pZBqttXUH2te54Gi18",
-	"otzucylsgdeECsnDpWn3pgSHwmwtD243jmZDXv3e/dp+8MkyVZykvHyAwmRpU+0YZ2lF8SB7we9jiaOZ",
-	"2iEZKZUueVQioQcMR/meZu7wUmd9RjnYkBkFhZbN7Msp84K5r7S8nVKcO6D4ktWdUKwQY8gkuZ3piY4V",
-	"JxZXS8oaE/l9ZuX86kNyds1XSzKD/iCySA6s6wqszl+rOTQnLpZqiRnx6Ih6ulZbWdNGpbfRW8WmQgkF",
-	"cDb074pZlb0PbR6A99tRrSbIk8cMT0nzkgV8zJtREXfc9uqJ8gSmmOExjBsP+XycFHl6ihazNWEAsI8m",
-	"JNRGw0seouE8uEY2qu+M526iuSDIvfpEe27AHV7QQk+fniXq19kcCssIDtMtsZ4+Nbugd4n4dhtgmL0G",
-	"rY0+silhCoD495BMMWWXDKE5i0QkuDlf7wbgQ2m3S2fttzVUSiUMsXkHEjNOA+3oQdtc/ejp06eR7KUi",
-	"dqc+KdEvlO+Gg/glookGZlY7eFkKoIGZ196GJwYKN3xti+5HNFS+IUM+9+YKKzP+H0C3C2EmvBhA3Z2A",
-	"qjy9emrwOPfJdMaV5aQ28AOR0ubiwjUH7K9A03kg6SwgSNIpEWgWcn8ezV5Sz4XgJZWXNiiEsOvqWgWq",
-	"VCsWSp1RnTicrIE4RQNzfFdYDrRaNMoUG4LPsV8Nfibh7s3bC00D0OvghmJ9VUOYP+OUSXVSA+oP0OPz",
-	"6XSuH6K+IpQRJeGTZtSv4ArPZs5n9R+V17sAAjIU9fh1Ds+4k5aRzxXNwYt1wpxCTZ+cgyt6/GEpJJm2",
-	"Ih5U2y/xdPYE2ENfPjl4QE62oGwckJbaVf0ugR6T9riNJB+P4WoLx+EIIXHYVAwE527mz2t3/Ym93SLo",
-	"zPcvWeSgAKMmfZYIAgEgAL20BAkUN4MEiBm/jjuh4f/ms642G3K1xnSr6Gs702FXxHI/bk9s3K8ZX9gz",
-	"4rywmOXTxJoZvhkwoZWjdi5gCieEHsCRUA7GBCs3akIYCL4588HLUAujwKf/G2Jkof4TtB3kG1kxf8mi",
-	"NyM+lwEkXlNZv1TEFOrVljHfsmpBw/jT1S7s3JMKhQsoJtDv4KeUQ69B1iMx4ddsXo3+1YY4qIjtVU+Z",
-	"jkomNJX7QKUxLNVaxEMUcA8H7UazMQ+Dxmlj76YHt9PUHEjjFHIQFQBmW7ISSSfm2GIMHo4xo3+CAFDu",
-	"hziF3Bw99p5gb+IEdWzJLl8wa9YNiaA+yYRlmtYevGTWANU2Ng2tCayFj/K2dLqnnmaX3apoHo8tEYm7",
-	"aCAxwSGJw040LBjUH4GTmunB/PT0r0sWjQKK5pTGQ4ASMNtOPvlg52yvrj0UJLghou28x9RL3n25+/8C",
-	"AAD//w==",
+	"7S1iPET7nb7anILekivnlT7j/jLD8sXNHOM1a/RyXChjcRECSUI7S63FBXo88LhPBk008InENBCDJ1CQ",
+	"GPe8RI8HulaRDJ6kXTfu6/DYDQ6of2XGuyiyMAGpU7fXMlLHp7wUbONherRRjn8F762whc/Vg1DjBrBX",
+	"WvPCPHvngPk1R6naIji3/Sd6wcHVmuFQEETTNscKFri8/PD58lJcXn5Y2RE0XeKu8IzhLSSP52bjSqpu",
+	"gMB03Y0WnurdSEjMTKdTJRq0JZoYCpY547k72h9i7kPq+wQa+XJ5Zdu0TomccP9K/QkHAV/Aw/AvmIgN",
+	"Idtmw+NsFFAwsGch8TjT5H1lulOqbVwGHPtXkvOrAIdj8N7jQeFXMMT7yrSygpA4w8GV5qZmYrL+F1ec",
+	"ZdEqPJSu3eQXMbHVZUPwMvQBCISHfC5N53XjBdsul1rXzmaBHoVoPWBTRKpHaCzsjK+oKW7TmOxyQi6Z",
+	"rSKgUhlOcqJoFk+JJOFvukFqv3PShEliV9QfKHiiKuDkYB6ISONAeT3LzMxYOzMqOctQ+0V12icD17h7",
+	"2M2fRFI1gLLe5B6nmqbyEtijGgvg+HM0s3LfQzKaC+JbR58y5HNvPtUBNJ+EzWiQX0iAMITSVDhoozNz",
+	"p6PvEUIh0WTO/FC7ZpWs5Jfqm2aOdqa+OJ600is2UjrlMwnNcS6V5o5o0Z1UB7g3HRQy+Oe1Xy7k11bv",
+	"LqbEvFbP8Gl96WJG/A8JWoRUSsKQ2uJ76fbc6qbL8yo5lIXN9vbvmg3n7Oo7jwmiS4/zUxZRO5/lk2Mi",
+	"62n8ZiO6t2zsuS/K9n9eTVAFd0qlxNEt0/62xSDYS1pYUpkqjS9uCr4tIwAuOewu5URPQ2WAWMVtWkqD",
+	"Afv4/cvn6PCk031SD7LHe5//uffl6ZO/1rNN7LhFC2u5meK4yfnTJbVnG82VVN6ucfyjLEXENbYBFvq3",
+	"pIuSjEK4+B/uH/frVApHoyhXTqJUhxXHjfMmABTE6k7Rx4vnmsbILfYk2AIhUY4uNJVNuV9l4xvt7baP",
+	"JWmpD6QYIom6+meqLDeqsf3ytRf/x4X9j9PMf1xetvV/7t/9Y1VuhPmj2qc44FGcHR3yhUBTLM3wsBEN",
+	"lM/cVEePgwBOPbk1vWTa9GHfvd8/6XSOuicnvYP+Ub9zctKtnjzdbIAIzjlRfdfiRHBP0XGrD//X7eX0",
+	"BVY8ahzIgKh9h5yeJthxSo0rPGmIbkgoqMKS+egGhxQziYZUpsf1V50EVa9u+1vWaZfVRivx/DEM3llw",
+	"aoavDRpKhnx8/0qg4dKGsZltl6qcjDFTvkteMnql+Ke7XTYh7Glbh7k8Pt17uknG+SxGPUfz6R/zA9/9",
+	"bQe+88LZ9o15Ij4+uG2Fsz++f2VxLk8T3da53Vdk20Vk07C2wx8/f1A7RnaDiHZi99cKZ9vVCo980snG",
+	"tuM1K4PbCTpfJ7Ldv5/Idv8bRraj7cqSwV2zIYg3D6lcflB0pvd3SHBIwrO5nOR1OkNn786R5NeENfVs",
+	"ETC1Btpt1/Vp6kek728HkFHhcaWEwc6IsofcaLOckKmeYezhEArKhMdnRPx2yWD+TDzaKBp2qp8wkWSd",
+	"s2E0OnAMZCoCHvFxKPpq3CmkKRtxHRZlEnvSuc2P0cikJjtJpfFTzn9mpjBEwRpBwhtFbzYrQwCq5xe6",
+	"Ex26JmSmg8ga2ZExXHIyfUQzHh1kUZ8LIk61Or5kOCTRkD3RtEo6JPGgP/XpiTUKE4OGzcA8MAkln+m0",
+	"iOSYGfW3aBKN2u9L9vTpM+5TIp4+hZf814e3b5ToFQxfkytIskZnSFA2DgjSdAfxL8bRIsSzGQnV71Eo",
+	"w0y7Xyof1/gmVBHOAi9FFLW7ZJFnoCFfZfGjczOeUYdIiZ9vOsLeYCYWJNSPQE8gnSmuUX0fe/F2do5i",
+	"ck8+faq9xKP+yf6TU4SRP58F1MOSoGuybKq9pQFlY6SEtdJNECVFHy9eto6byptfSjvjd4rD66a+SJIT",
+	"zC7ZYR8F5IYEIrpgUn9HXfSaPgMQokgPzNDg8Lc50+fkTvphfvTnf81JuIyjRvYolX2hTtLjMO/QeAVo",
+	"4GiTgaYLMClMjDPXxeSMaICyLmYbKUE9Idgn4SUbvKLsegBEEY1aBJ2hhDds6nHv+PiJgfAtkFAEI5w6",
+	"Zmjw+wUeQ3s35iumGGLvGjq/nY9abzgjrdfK8xnA8HQi0X6nr3gjgCFXE3UuZqY/OMVmXbTkki0g+MJZ",
+	"sERKlOlQ8ZLPQcUhQQgz4EHMSEEHP0Dkf4JnrlNio0NOUOgUDb5e6jjmZeMUfb2E64nLRhNdWtdf/8Pc",
+	"ylw27u4GsIkQzb5kitB9TbJgAAEhnaJ+p9tE/c5+E/W7+wqxfvegCbpH/XfnUP13X/3Ys9AnrunUHhtx",
+	"PPh/LUP6rXN/0EZ/+/3sBTCmZZbFhISA3h+/X0ADMnXyb99dnL9988E8JVBP7Tpoi7Mg4IuB+eoLMguJ",
+	"B3ekkaBXWyjwUlGzYlWAS7/mFA3sAsrZQFPIyVH/4ImSMh6JIrqwN000+DBngkjz4PHBSf/JJZszSQPn",
+	"yQUPr7X2MBLRUQlnM+xNSKvX7uRWq2D4uc3D8Z6Vpnuvzp///ubD72pNeyKnAdh6VAYZDWN808ZpQz3a",
+	"Uc/xGWF4RpXt3e6097VxPQHFvGekcMtWiY+JzDeCYhnd1Jw6XOq4Dnqp/X7FPUPKDAOdvXkBZ/FB6dRT",
+	"NDDfOQ0J9gd6X6KTOVdugVLccS8qAUBaUQLOQ54pGz+y999K/BRm/zsP6mIlDXSV520HieorLpYzUv3p",
+	"DzyUz5a6yW+lh9+CVVbh4Xd4TD7QP0klLI0H8UVZeppZgR56nU6RHxE9t5dq3X3XbPSrLDvXKkuteWch",
+	"0Yu7qxd/dK82YdH+6kUvowtQWHGwesVruBp9w+WZuRiFhYerF6ol8e3pXbNxUG1L9K1odMlzUAWtj87V",
+	"qWuBA9+4tvfnhsuHjS93MAHSdKxoqINIXP0pQxdSVD7bSj/tO3GRIyTOfGURMdukODEQ6Fzq+H902cDI",
+	"ollUQZcnNkBb5soN7RQ4rbK1q0KEtHkY+XtnH6EJ+jVFOXcZLujW4QL9Fr8uI+hkk5+V/vudk1p7aLMN",
+	"1NJuBdze6eyDC85fQe4BrDuospFRhsJr4lMM84EfHL8CA6QZVtOZy7K5HHvXTOr5PRE3qcnV94nmMM2o",
+	"OFp704UdWmqp+zGRqY45dRX++UhZ4WBRb6a2LAB3zcZ+p1+Jsl9zn45ofQ7fqbkHoOb+ILGWi4mvAtt8",
+	"TWas3GnGCYjMK8eAnqhGHSoll56R95aZUJMNX4F7RwW6JjOpHK2TmopQQ5JQhHUZqpCZKnHFc84kYfLH",
+	"4Il+HV30hsuXkCr3QLXmOfsojMLrVVCUTvLeS52792OouxdA4SvVXTNfqSmGi5zYpk0Zsa1NUsptXWW2",
+	"Ht9tSZGZQTE/pxL7URj2x9J/xTxUj4bjrTfdFWa2fjLJhO9wKCkOkK6RO0V4KAiTcF8hmjauCz1CBMLI",
+	"5v3ovLcmwjo1DQkiRRv4MmqsPkChvnM0IV8igYWhKhLisEhM+ALKCDnziBMCtNm0ZDokvjDRThtp1muF",
+	"uT5xShiUAkd6RA8UxIYCUXnJ9EeUbKEMyQVHAmStaKI5C4gQURQReZyN6HgeEl+/ZkFru756E7em8dd2",
+	"mnWt7N3mkutBO8s/lcVQ5GevbT58KxcdaO0HctE/Ao/Wd9HTvsaeKaprOWV4hbH6dFlgnFsVW0DJBKtU",
+	"TL925D5Z0Hh/wXsTLDdloj9ouDxTTfzDBMx3RthWY+2GEFDMNvdhic1zpMQHIkVera6TWmXG+AuJlzqh",
+	"RIC7RP3fEIaUqMLEp3pWjLHbMhKktkGSX1R9902DGTurpMgq2YXwc+0DQ6aVRMFqI2EeBi03l7HQQkik",
+	"Wd6/eeCkht63bRDn2/6g1kEqNXtnG/yatoHiUIdnvrlhkJAQ380qSAqO2iZBTkr6zh7Y2QM/gD2wkv1d",
+	"YyA5W6VQ6WenYJsXbKrek7OW6P0HAN7gKfnh0+US8852OXM/Qc5cggHqZs7Fcwm/WbpcNA5u/fB/ah7j",
+	"JolzyVftsufqR/WVWNzlzdXOm3PYoKqeBdfbXj7e6RLCmsY4rN7ktjRxG5p72Zm45DTtJyzcq+43N7iK",
+	"dPbz299HJgc+3m1BP/8kNj/g8tDvJbMSbHcjeb83kpWFnzMtsdDDSIxR2rZ78fdoGuLOt1glu5wRYDvP",
+	"4ifwLGLar+1WmMmJ38ypiCbwr6vBE7MiN3Eo3Bft3ImdO/GN3ImIASrp072vUaPBNfwI/a1vlnO52ssw",
+	"ml/jdI8+RrTJ397DcKcd3m2so38G70JjsvMtdr5F0rdYJQl15VP5nYWpjooaHptWQND+p8yx0OtWOBYG",
+	"gHv2KPRnfmCfIp5+t3MmHrAz4ZB8vjMRkXvEj+YvFar6YZqXnTyJ3kDTrJyxZtZC0GwKrgbwqtup6xS6",
+	"2Og+O1HDLsvoCz4P9Eu9uC8OlWiKr4lpAkOjTtS5LL/ST9HsuI4B4A7uXM8zcd6wc0l2GQFJzi31LizV",
+	"Zni32bht4SBoRepUhnPiKti9r1EH/LtCZQtjJszAujxdW0+7jomMAP7m1ZBW3f7ClZCwBbskuxKNCFWQ",
+	"hTxVP7sOVpY74s+NI4zTE0KhGzJ00cYycpdtGzkQCtE/a2o84zOvy4qbOMvOGM27zdj4h798+97cuPN0",
+	"t66VradbLEEKFPDeyk570IrVGSBbud8eGjgNmwc2+Xah+59Kb6JjcNMmWNcwgCh2m3kolbAZLvUdARV2",
+	"sOlHRmH6lIcFaY144BM/klq6Sad6eMy5nkcW9du0sJupAGC4QxPJS8ZZsPwNYRTyhRZ5jMNQDMnnAKQ/",
+	"DxUs6lULHFyr9wtCWNSKNZNOrHas3NO/35aC9VsE1m1CWK+l4Ll4aRr21llzZvr5/lKtC3+4noU766+q",
+	"/I6kQm4wJNXfEP65qdmXG0H5g944Np/O84ToKJ7NlDCHMWK6031IUEBGEvpFCYlDibBAulW+/h+n+3FW",
+	"ABZbgdj31+yMuGFLxPV7IUYdIXZsVe+WY9c6McH/ucbbme+nOjEY9i+z2fZ0v3scrJHtuVpKGOUr4i74",
+	"Z1GL6w60lbbzh6K5b1QKEoyUdQQc00TkhjBE7WhcKskU6dmcMJQyanRDo1GRJif0ki0wk8SHkaJR0RYW",
+	"SMw9jxDftPineoylmb7XRoPo54GWS/pjA7hZdiF9ZNqH/4bwJQvJDAQCon5hedgqcab3ykjwdWTa+Qux",
+	"nlP6bB5cvydiHsg1BJr56k6m7aK+K+STJvACG6WSkNoLCQxkuQ9ZBTWiAyqu7AQQGIIABgqMEAiJlhVI",
+	"TmhopMpOpJWKNH1aO4m2k2g/p0R7D/S9iUBTIE35DdmaRLMTQuxQ0Wwgjgc+CZGYkQDm7PARctAwHUSj",
+	"eBcZjYgn2+ijMH19OSOnUTdBNObKtlvgJYLrbCWImG1SuBOLxWJxqg29M0sF31o8xpNk1hCU8WIjMisL",
+	"y3jlWmIzXl5fgMZrv50QTXxzDXEar19XsLobvoGIdU98HWGbOPdtiN2psSORy0FJ+dts3LZicdjSs4M6",
+	"vcNWt9vq7cMgQC2s9N+PzN/LxXY0Me5eLNDXOLzWrrKOkJlv7aTpqjDgy+hYdmbmzsz8KQN7LonXMTQj",
+	"KbJtQzM7FgKmpZvPwXBGNAr5dBf6q2oQ7qTYTor91M4yWG3rCrKvdcfTaOET5XafS2ELvCZUSB4uTbs3",
+	"JTgUZmt5cLtxNBvy6vfu1/aDT5ap4iTl5QMUJkubasc4SyuKB9kLfh9LHM3UDslIqXTJoxIJPWA4yvc0",
+	"c4eXOuszysGGzCgotGxmX06ZF8x9peXtlOLcAcWXrO6EYoUYQybJ7UxPdKw4sbhaUtaYyO8zK+dXH5Kz",
+	"a75akhn0B5FFcmBdV2B1/lrNoTlxsVRLzIhHR9TTtdrKmjYqvY3eKjYVSiiAs6F/V8yq7H1o8wC8345q",
+	"NUGePGZ4SpqXLOBj3oyKuOO2V0+UJzDFDI9h3HjI5+OkyNNTtJitCQOAfTQhoTYaXvIQDefBNbJRfWc8",
+	"dxPNBUHu1SfacwPu8IIWevr0LFG/zuZQWEZwmG6J9fSp2QW9S8S32wDD7DVobfSRTQlTAMS/h2SKKbtk",
+	"CM1ZJCLBzfl6NwAfSrtdOmu/raFSKmGIzTuQmHEaaEcP2ubqR0+fPo1kLxWxO/VJiX6hfDccxC8RTTQw",
+	"s9rBy1IADcy89jY8MVC44WtbdD+iofINGfK5N1dYmfH/ALpdCDPhxQDq7gRU5enVU4PHuU+mM64sJ7WB",
+	"H4iUNhcXrjlgfwWazgNJZwFBkk6JQLOQ+/No9pJ6LgQvqby0QSGEXVfXKlClWrFQ6ozqxOFkDcQpGpjj",
+	"u8JyoNWiUabYEHyO/WrwMwl3b95eaBqAXgc3FOurGsL8GadMqpMaUH+AHp9Pp3P9EPUVoYwoCZ80o34F",
+	"V3g2cz6r/6i83gUQkKGox69zeMadtIx8rmgOXqwT5hRq+uQcXNHjD0shybQV8aDafomnsyfAHvryycED",
+	"crIFZeOAtNSu6ncJ9Ji0x20k+XgMV1s4DkcIicOmYiA4dzN/XrvrT+ztFkFnvn/JIgcFGDXps0QQCAAB",
+	"6KUlSKC4GSRAzPh13AkN/zefdbXZkKs1pltFX9uZDrsilvtxe2Ljfs34wp4R54XFLJ8m1szwzYAJrRy1",
+	"cwFTOCH0AI6EcjAmWLlRE8JA8M2ZD16GWhgFPv3fECML9Z+g7SDfyIr5Sxa9GfG5DCDxmsr6pSKmUK+2",
+	"jPmWVQsaxp+udmHnnlQoXEAxgX4HP6Uceg2yHokJv2bzavSvNsRBRWyvesp0VDKhqdwHKo1hqdYiHqKA",
+	"ezhoN5qNeRg0Tht7Nz24nabmQBqnkIOoADDbkpVIOjHHFmPwcIwZ/RMEgHI/xCnk5uix9wR7EyeoY0t2",
+	"+YJZs25IBPVJJizTtPbgJbMGqLaxaWhNYC18lLel0z31NLvsVkXzeGyJSNxFA4kJDkkcdqJhwaD+CJzU",
+	"TA/mp6d/XbJoFFA0pzQeApSA2XbyyQc7Z3t17aEgwQ0Rbec9pl7y7svd/xcAAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -1387,15 +1387,7 @@ export interface components {
             total_count: components["schemas"]["TotalCount"];
             next_cursor: components["schemas"]["NextCursor"];
         };
-        /**
-         * @description The body of every response that is neither 2xx nor 304.
-         * @example {
-         *       "error": {
-         *         "code": "invalid_request",
-         *         "message": "is_favorite must be a boolean value"
-         *       }
-         *     }
-         */
+        /** @description The body of every response that is neither 2xx nor 304. */
         Error: {
             error: components["schemas"]["ErrorBody"];
         };
