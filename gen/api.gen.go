@@ -33,6 +33,7 @@ const (
 	ErrorCodeNotFound             ErrorCode = "not_found"
 	ErrorCodePayloadTooLarge      ErrorCode = "payload_too_large"
 	ErrorCodePreconditionFailed   ErrorCode = "precondition_failed"
+	ErrorCodeRateLimited          ErrorCode = "rate_limited"
 	ErrorCodeUnauthorized         ErrorCode = "unauthorized"
 	ErrorCodeUnavailable          ErrorCode = "unavailable"
 	ErrorCodeUnsupportedMediaType ErrorCode = "unsupported_media_type"
@@ -58,6 +59,8 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodePayloadTooLarge:
 		return true
 	case ErrorCodePreconditionFailed:
+		return true
+	case ErrorCodeRateLimited:
 		return true
 	case ErrorCodeUnauthorized:
 		return true
@@ -1363,6 +1366,11 @@ type DeprecatedNotFound = Error
 // Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
 type DeprecatedPayloadTooLarge = Error
 
+// DeprecatedRateLimited The body of every response that is neither 2xx nor 304.
+//
+// Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
+type DeprecatedRateLimited = Error
+
 // DeprecatedUnauthorized The body of every response that is neither 2xx nor 304.
 //
 // Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
@@ -1447,6 +1455,11 @@ type PayloadTooLarge = Error
 //
 // Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
 type PreconditionFailed = Error
+
+// RateLimited The body of every response that is neither 2xx nor 304.
+//
+// Example: {"error":{"code":"invalid_request","message":"is_favorite must be a boolean value"}}
+type RateLimited = Error
 
 // Unauthorized The body of every response that is neither 2xx nor 304.
 //
@@ -3017,8 +3030,10 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 }
 
 type AppResponseHeaders struct {
-	ETag       string
-	XRequestID string
+	ETag            string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type AppJSONResponse struct {
 	Body App
@@ -3027,8 +3042,10 @@ type AppJSONResponse struct {
 }
 
 type AppChangeListResponseHeaders struct {
-	Link       *string
-	XRequestID string
+	Link            *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type AppChangeListJSONResponse struct {
 	Body AppChangeList
@@ -3037,7 +3054,9 @@ type AppChangeListJSONResponse struct {
 }
 
 type AppConflictResponseHeaders struct {
-	XRequestID string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type AppConflictJSONResponse struct {
 	Body Error
@@ -3046,9 +3065,11 @@ type AppConflictJSONResponse struct {
 }
 
 type AppCreatedResponseHeaders struct {
-	ETag       string
-	Location   string
-	XRequestID string
+	ETag            string
+	Location        string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type AppCreatedJSONResponse struct {
 	Body App
@@ -3057,8 +3078,10 @@ type AppCreatedJSONResponse struct {
 }
 
 type AppListResponseHeaders struct {
-	Link       *string
-	XRequestID string
+	Link            *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type AppListJSONResponse struct {
 	Body AppList
@@ -3067,7 +3090,9 @@ type AppListJSONResponse struct {
 }
 
 type AppNotFoundResponseHeaders struct {
-	XRequestID string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type AppNotFoundJSONResponse struct {
 	Body Error
@@ -3076,7 +3101,9 @@ type AppNotFoundJSONResponse struct {
 }
 
 type BulkResultResponseHeaders struct {
-	XRequestID string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type BulkResultJSONResponse struct {
 	Body BulkResult
@@ -3085,8 +3112,10 @@ type BulkResultJSONResponse struct {
 }
 
 type CatalogAppResponseHeaders struct {
-	ETag       string
-	XRequestID string
+	ETag            string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type CatalogAppJSONResponse struct {
 	Body CatalogApp
@@ -3095,7 +3124,9 @@ type CatalogAppJSONResponse struct {
 }
 
 type CatalogAppConflictResponseHeaders struct {
-	XRequestID string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type CatalogAppConflictJSONResponse struct {
 	Body Error
@@ -3104,9 +3135,11 @@ type CatalogAppConflictJSONResponse struct {
 }
 
 type CatalogAppCreatedResponseHeaders struct {
-	ETag       string
-	Location   string
-	XRequestID string
+	ETag            string
+	Location        string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type CatalogAppCreatedJSONResponse struct {
 	Body CatalogApp
@@ -3115,8 +3148,10 @@ type CatalogAppCreatedJSONResponse struct {
 }
 
 type CatalogAppListResponseHeaders struct {
-	Link       *string
-	XRequestID string
+	Link            *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type CatalogAppListJSONResponse struct {
 	Body CatalogAppList
@@ -3125,7 +3160,9 @@ type CatalogAppListJSONResponse struct {
 }
 
 type CatalogAppNotFoundResponseHeaders struct {
-	XRequestID string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type CatalogAppNotFoundJSONResponse struct {
 	Body Error
@@ -3134,8 +3171,10 @@ type CatalogAppNotFoundJSONResponse struct {
 }
 
 type CatalogCategoryResponseHeaders struct {
-	ETag       string
-	XRequestID string
+	ETag            string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type CatalogCategoryJSONResponse struct {
 	Body CatalogCategory
@@ -3144,9 +3183,11 @@ type CatalogCategoryJSONResponse struct {
 }
 
 type CatalogCategoryCreatedResponseHeaders struct {
-	ETag       string
-	Location   string
-	XRequestID string
+	ETag            string
+	Location        string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type CatalogCategoryCreatedJSONResponse struct {
 	Body CatalogCategory
@@ -3155,8 +3196,10 @@ type CatalogCategoryCreatedJSONResponse struct {
 }
 
 type CatalogCategoryListResponseHeaders struct {
-	Link       *string
-	XRequestID string
+	Link            *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type CatalogCategoryListJSONResponse struct {
 	Body CatalogCategoryList
@@ -3165,8 +3208,10 @@ type CatalogCategoryListJSONResponse struct {
 }
 
 type CatalogSummaryResponseHeaders struct {
-	ETag       string
-	XRequestID string
+	ETag            string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type CatalogSummaryJSONResponse struct {
 	Body CatalogSummary
@@ -3175,8 +3220,10 @@ type CatalogSummaryJSONResponse struct {
 }
 
 type CatalogVendorResponseHeaders struct {
-	ETag       string
-	XRequestID string
+	ETag            string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type CatalogVendorJSONResponse struct {
 	Body CatalogVendor
@@ -3185,9 +3232,11 @@ type CatalogVendorJSONResponse struct {
 }
 
 type CatalogVendorCreatedResponseHeaders struct {
-	ETag       string
-	Location   string
-	XRequestID string
+	ETag            string
+	Location        string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type CatalogVendorCreatedJSONResponse struct {
 	Body CatalogVendor
@@ -3196,8 +3245,10 @@ type CatalogVendorCreatedJSONResponse struct {
 }
 
 type CatalogVendorListResponseHeaders struct {
-	Link       *string
-	XRequestID string
+	Link            *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type CatalogVendorListJSONResponse struct {
 	Body CatalogVendorList
@@ -3206,7 +3257,9 @@ type CatalogVendorListJSONResponse struct {
 }
 
 type CategoryNotFoundResponseHeaders struct {
-	XRequestID string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type CategoryNotFoundJSONResponse struct {
 	Body Error
@@ -3215,8 +3268,10 @@ type CategoryNotFoundJSONResponse struct {
 }
 
 type ClientResponseHeaders struct {
-	ETag       string
-	XRequestID string
+	ETag            string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type ClientJSONResponse struct {
 	Body ClientOrganization
@@ -3225,9 +3280,11 @@ type ClientJSONResponse struct {
 }
 
 type ClientCreatedResponseHeaders struct {
-	ETag       string
-	Location   string
-	XRequestID string
+	ETag            string
+	Location        string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type ClientCreatedJSONResponse struct {
 	Body ClientOrganization
@@ -3236,8 +3293,10 @@ type ClientCreatedJSONResponse struct {
 }
 
 type ClientListResponseHeaders struct {
-	Link       *string
-	XRequestID string
+	Link            *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type ClientListJSONResponse struct {
 	Body ClientList
@@ -3246,7 +3305,9 @@ type ClientListJSONResponse struct {
 }
 
 type ClientNotFoundResponseHeaders struct {
-	XRequestID string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type ClientNotFoundJSONResponse struct {
 	Body Error
@@ -3255,9 +3316,11 @@ type ClientNotFoundJSONResponse struct {
 }
 
 type DeprecatedBulkResultResponseHeaders struct {
-	Deprecation string
-	Sunset      string
-	XRequestID  string
+	Deprecation     string
+	RateLimit       *string
+	RateLimitPolicy *string
+	Sunset          string
+	XRequestID      string
 }
 type DeprecatedBulkResultJSONResponse struct {
 	Body BulkResult
@@ -3277,9 +3340,11 @@ type DeprecatedForbiddenJSONResponse struct {
 }
 
 type DeprecatedInternalErrorResponseHeaders struct {
-	Deprecation string
-	Sunset      string
-	XRequestID  string
+	Deprecation     string
+	RateLimit       *string
+	RateLimitPolicy *string
+	Sunset          string
+	XRequestID      string
 }
 type DeprecatedInternalErrorJSONResponse struct {
 	Body Error
@@ -3288,9 +3353,11 @@ type DeprecatedInternalErrorJSONResponse struct {
 }
 
 type DeprecatedInvalidResponseHeaders struct {
-	Deprecation string
-	Sunset      string
-	XRequestID  string
+	Deprecation     string
+	RateLimit       *string
+	RateLimitPolicy *string
+	Sunset          string
+	XRequestID      string
 }
 type DeprecatedInvalidJSONResponse struct {
 	Body Error
@@ -3299,9 +3366,11 @@ type DeprecatedInvalidJSONResponse struct {
 }
 
 type DeprecatedNotAcceptableResponseHeaders struct {
-	Deprecation string
-	Sunset      string
-	XRequestID  string
+	Deprecation     string
+	RateLimit       *string
+	RateLimitPolicy *string
+	Sunset          string
+	XRequestID      string
 }
 type DeprecatedNotAcceptableJSONResponse struct {
 	Body Error
@@ -3310,9 +3379,11 @@ type DeprecatedNotAcceptableJSONResponse struct {
 }
 
 type DeprecatedNotFoundResponseHeaders struct {
-	Deprecation string
-	Sunset      string
-	XRequestID  string
+	Deprecation     string
+	RateLimit       *string
+	RateLimitPolicy *string
+	Sunset          string
+	XRequestID      string
 }
 type DeprecatedNotFoundJSONResponse struct {
 	Body Error
@@ -3321,14 +3392,30 @@ type DeprecatedNotFoundJSONResponse struct {
 }
 
 type DeprecatedPayloadTooLargeResponseHeaders struct {
-	Deprecation string
-	Sunset      string
-	XRequestID  string
+	Deprecation     string
+	RateLimit       *string
+	RateLimitPolicy *string
+	Sunset          string
+	XRequestID      string
 }
 type DeprecatedPayloadTooLargeJSONResponse struct {
 	Body Error
 
 	Headers DeprecatedPayloadTooLargeResponseHeaders
+}
+
+type DeprecatedRateLimitedResponseHeaders struct {
+	Deprecation     string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      int32
+	Sunset          string
+	XRequestID      string
+}
+type DeprecatedRateLimitedJSONResponse struct {
+	Body Error
+
+	Headers DeprecatedRateLimitedResponseHeaders
 }
 
 type DeprecatedUnauthorizedResponseHeaders struct {
@@ -3344,10 +3431,12 @@ type DeprecatedUnauthorizedJSONResponse struct {
 }
 
 type DeprecatedUnavailableResponseHeaders struct {
-	Deprecation string
-	RetryAfter  int32
-	Sunset      string
-	XRequestID  string
+	Deprecation     string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      int32
+	Sunset          string
+	XRequestID      string
 }
 type DeprecatedUnavailableJSONResponse struct {
 	Body Error
@@ -3356,9 +3445,11 @@ type DeprecatedUnavailableJSONResponse struct {
 }
 
 type DeprecatedUnsupportedMediaTypeResponseHeaders struct {
-	Deprecation string
-	Sunset      string
-	XRequestID  string
+	Deprecation     string
+	RateLimit       *string
+	RateLimitPolicy *string
+	Sunset          string
+	XRequestID      string
 }
 type DeprecatedUnsupportedMediaTypeJSONResponse struct {
 	Body Error
@@ -3367,8 +3458,10 @@ type DeprecatedUnsupportedMediaTypeJSONResponse struct {
 }
 
 type DesktopAliasListResponseHeaders struct {
-	Link       *string
-	XRequestID string
+	Link            *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type DesktopAliasListJSONResponse struct {
 	Body DesktopAliasList
@@ -3386,7 +3479,9 @@ type ForbiddenJSONResponse struct {
 }
 
 type InUseResponseHeaders struct {
-	XRequestID string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type InUseJSONResponse struct {
 	Body Error
@@ -3395,7 +3490,9 @@ type InUseJSONResponse struct {
 }
 
 type InternalErrorResponseHeaders struct {
-	XRequestID string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type InternalErrorJSONResponse struct {
 	Body Error
@@ -3404,7 +3501,9 @@ type InternalErrorJSONResponse struct {
 }
 
 type InvalidAppResponseHeaders struct {
-	XRequestID string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type InvalidAppJSONResponse struct {
 	Body Error
@@ -3413,7 +3512,9 @@ type InvalidAppJSONResponse struct {
 }
 
 type InvalidAppIDsResponseHeaders struct {
-	XRequestID string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type InvalidAppIDsJSONResponse struct {
 	Body Error
@@ -3422,7 +3523,9 @@ type InvalidAppIDsJSONResponse struct {
 }
 
 type InvalidBodyResponseHeaders struct {
-	XRequestID string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type InvalidBodyJSONResponse struct {
 	Body Error
@@ -3431,7 +3534,9 @@ type InvalidBodyJSONResponse struct {
 }
 
 type InvalidListParameterResponseHeaders struct {
-	XRequestID string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type InvalidListParameterJSONResponse struct {
 	Body Error
@@ -3440,7 +3545,9 @@ type InvalidListParameterJSONResponse struct {
 }
 
 type InvalidParameterResponseHeaders struct {
-	XRequestID string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type InvalidParameterJSONResponse struct {
 	Body Error
@@ -3449,7 +3556,9 @@ type InvalidParameterJSONResponse struct {
 }
 
 type InvalidPatchResponseHeaders struct {
-	XRequestID string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type InvalidPatchJSONResponse struct {
 	Body Error
@@ -3468,7 +3577,9 @@ type MethodNotAllowedJSONResponse struct {
 }
 
 type NameConflictResponseHeaders struct {
-	XRequestID string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type NameConflictJSONResponse struct {
 	Body Error
@@ -3477,14 +3588,18 @@ type NameConflictJSONResponse struct {
 }
 
 type NoContentResponseHeaders struct {
-	XRequestID string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type NoContentResponse struct {
 	Headers NoContentResponseHeaders
 }
 
 type NotAcceptableResponseHeaders struct {
-	XRequestID string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type NotAcceptableJSONResponse struct {
 	Body Error
@@ -3493,15 +3608,19 @@ type NotAcceptableJSONResponse struct {
 }
 
 type NotModifiedResponseHeaders struct {
-	ETag       string
-	XRequestID string
+	ETag            string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type NotModifiedResponse struct {
 	Headers NotModifiedResponseHeaders
 }
 
 type PayloadTooLargeResponseHeaders struct {
-	XRequestID string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type PayloadTooLargeJSONResponse struct {
 	Body Error
@@ -3510,12 +3629,26 @@ type PayloadTooLargeJSONResponse struct {
 }
 
 type PreconditionFailedResponseHeaders struct {
-	XRequestID string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type PreconditionFailedJSONResponse struct {
 	Body Error
 
 	Headers PreconditionFailedResponseHeaders
+}
+
+type RateLimitedResponseHeaders struct {
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      int32
+	XRequestID      string
+}
+type RateLimitedJSONResponse struct {
+	Body Error
+
+	Headers RateLimitedResponseHeaders
 }
 
 type UnauthorizedResponseHeaders struct {
@@ -3529,8 +3662,10 @@ type UnauthorizedJSONResponse struct {
 }
 
 type UnavailableResponseHeaders struct {
-	RetryAfter int32
-	XRequestID string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      int32
+	XRequestID      string
 }
 type UnavailableJSONResponse struct {
 	Body Error
@@ -3539,7 +3674,9 @@ type UnavailableJSONResponse struct {
 }
 
 type UnsupportedMediaTypeResponseHeaders struct {
-	XRequestID string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type UnsupportedMediaTypeJSONResponse struct {
 	Body Error
@@ -3548,8 +3685,10 @@ type UnsupportedMediaTypeJSONResponse struct {
 }
 
 type UnsupportedPatchTypeResponseHeaders struct {
-	AcceptPatch string
-	XRequestID  string
+	AcceptPatch     string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type UnsupportedPatchTypeJSONResponse struct {
 	Body Error
@@ -3558,8 +3697,10 @@ type UnsupportedPatchTypeJSONResponse struct {
 }
 
 type URLPatternListResponseHeaders struct {
-	Link       *string
-	XRequestID string
+	Link            *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type URLPatternListJSONResponse struct {
 	Body URLPatternList
@@ -3568,7 +3709,9 @@ type URLPatternListJSONResponse struct {
 }
 
 type VendorNotFoundResponseHeaders struct {
-	XRequestID string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type VendorNotFoundJSONResponse struct {
 	Body Error
@@ -3596,6 +3739,12 @@ func (response ListCatalogApps200JSONResponse) VisitListCatalogAppsResponse(w ht
 	if response.Headers.Link != nil {
 		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
 	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
@@ -3613,6 +3762,12 @@ func (response ListCatalogApps400JSONResponse) VisitListCatalogAppsResponse(w ht
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
@@ -3675,8 +3830,36 @@ func (response ListCatalogApps406JSONResponse) VisitListCatalogAppsResponse(w ht
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCatalogApps429JSONResponse struct{ RateLimitedJSONResponse }
+
+func (response ListCatalogApps429JSONResponse) VisitListCatalogAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -3690,6 +3873,12 @@ func (response ListCatalogApps500JSONResponse) VisitListCatalogAppsResponse(w ht
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
@@ -3705,6 +3894,12 @@ func (response ListCatalogApps503JSONResponse) VisitListCatalogAppsResponse(w ht
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
@@ -3731,6 +3926,12 @@ func (response CreateCatalogApp201JSONResponse) VisitCreateCatalogAppResponse(w 
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
 	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(201)
 	_, err := buf.WriteTo(w)
@@ -3746,6 +3947,12 @@ func (response CreateCatalogApp400JSONResponse) VisitCreateCatalogAppResponse(w 
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
@@ -3808,6 +4015,12 @@ func (response CreateCatalogApp406JSONResponse) VisitCreateCatalogAppResponse(w 
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(406)
 	_, err := buf.WriteTo(w)
@@ -3823,6 +4036,12 @@ func (response CreateCatalogApp409JSONResponse) VisitCreateCatalogAppResponse(w 
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(409)
 	_, err := buf.WriteTo(w)
@@ -3838,6 +4057,12 @@ func (response CreateCatalogApp413JSONResponse) VisitCreateCatalogAppResponse(w 
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(413)
 	_, err := buf.WriteTo(w)
@@ -3855,8 +4080,36 @@ func (response CreateCatalogApp415JSONResponse) VisitCreateCatalogAppResponse(w 
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateCatalogApp429JSONResponse struct{ RateLimitedJSONResponse }
+
+func (response CreateCatalogApp429JSONResponse) VisitCreateCatalogAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -3870,6 +4123,12 @@ func (response CreateCatalogApp500JSONResponse) VisitCreateCatalogAppResponse(w 
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
@@ -3885,6 +4144,12 @@ func (response CreateCatalogApp503JSONResponse) VisitCreateCatalogAppResponse(w 
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
@@ -3910,6 +4175,12 @@ func (response GetCatalogSummary200JSONResponse) VisitGetCatalogSummaryResponse(
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
@@ -3920,6 +4191,12 @@ type GetCatalogSummary304Response = NotModifiedResponse
 
 func (response GetCatalogSummary304Response) VisitGetCatalogSummaryResponse(w http.ResponseWriter) error {
 	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(304)
 	return nil
@@ -3934,6 +4211,12 @@ func (response GetCatalogSummary400JSONResponse) VisitGetCatalogSummaryResponse(
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
@@ -3996,8 +4279,36 @@ func (response GetCatalogSummary406JSONResponse) VisitGetCatalogSummaryResponse(
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCatalogSummary429JSONResponse struct{ RateLimitedJSONResponse }
+
+func (response GetCatalogSummary429JSONResponse) VisitGetCatalogSummaryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -4011,6 +4322,12 @@ func (response GetCatalogSummary500JSONResponse) VisitGetCatalogSummaryResponse(
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
@@ -4026,6 +4343,12 @@ func (response GetCatalogSummary503JSONResponse) VisitGetCatalogSummaryResponse(
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
@@ -4045,6 +4368,12 @@ type DeleteCatalogAppResponseObject interface {
 type DeleteCatalogApp204Response = NoContentResponse
 
 func (response DeleteCatalogApp204Response) VisitDeleteCatalogAppResponse(w http.ResponseWriter) error {
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(204)
 	return nil
@@ -4059,6 +4388,12 @@ func (response DeleteCatalogApp400JSONResponse) VisitDeleteCatalogAppResponse(w 
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
@@ -4105,6 +4440,12 @@ func (response DeleteCatalogApp404JSONResponse) VisitDeleteCatalogAppResponse(w 
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(404)
 	_, err := buf.WriteTo(w)
@@ -4136,6 +4477,12 @@ func (response DeleteCatalogApp406JSONResponse) VisitDeleteCatalogAppResponse(w 
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(406)
 	_, err := buf.WriteTo(w)
@@ -4151,6 +4498,12 @@ func (response DeleteCatalogApp409JSONResponse) VisitDeleteCatalogAppResponse(w 
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(409)
 	_, err := buf.WriteTo(w)
@@ -4166,8 +4519,36 @@ func (response DeleteCatalogApp412JSONResponse) VisitDeleteCatalogAppResponse(w 
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCatalogApp429JSONResponse struct{ RateLimitedJSONResponse }
+
+func (response DeleteCatalogApp429JSONResponse) VisitDeleteCatalogAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -4181,6 +4562,12 @@ func (response DeleteCatalogApp500JSONResponse) VisitDeleteCatalogAppResponse(w 
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
@@ -4196,6 +4583,12 @@ func (response DeleteCatalogApp503JSONResponse) VisitDeleteCatalogAppResponse(w 
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
@@ -4222,6 +4615,12 @@ func (response GetCatalogApp200JSONResponse) VisitGetCatalogAppResponse(w http.R
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
@@ -4232,6 +4631,12 @@ type GetCatalogApp304Response = NotModifiedResponse
 
 func (response GetCatalogApp304Response) VisitGetCatalogAppResponse(w http.ResponseWriter) error {
 	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(304)
 	return nil
@@ -4246,6 +4651,12 @@ func (response GetCatalogApp400JSONResponse) VisitGetCatalogAppResponse(w http.R
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
@@ -4292,6 +4703,12 @@ func (response GetCatalogApp404JSONResponse) VisitGetCatalogAppResponse(w http.R
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(404)
 	_, err := buf.WriteTo(w)
@@ -4323,8 +4740,36 @@ func (response GetCatalogApp406JSONResponse) VisitGetCatalogAppResponse(w http.R
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCatalogApp429JSONResponse struct{ RateLimitedJSONResponse }
+
+func (response GetCatalogApp429JSONResponse) VisitGetCatalogAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -4338,6 +4783,12 @@ func (response GetCatalogApp500JSONResponse) VisitGetCatalogAppResponse(w http.R
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
@@ -4353,6 +4804,12 @@ func (response GetCatalogApp503JSONResponse) VisitGetCatalogAppResponse(w http.R
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
@@ -4381,6 +4838,12 @@ func (response UpdateCatalogApp200JSONResponse) VisitUpdateCatalogAppResponse(w 
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
@@ -4396,6 +4859,12 @@ func (response UpdateCatalogApp400JSONResponse) VisitUpdateCatalogAppResponse(w 
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
@@ -4442,6 +4911,12 @@ func (response UpdateCatalogApp404JSONResponse) VisitUpdateCatalogAppResponse(w 
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(404)
 	_, err := buf.WriteTo(w)
@@ -4473,6 +4948,12 @@ func (response UpdateCatalogApp406JSONResponse) VisitUpdateCatalogAppResponse(w 
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(406)
 	_, err := buf.WriteTo(w)
@@ -4488,6 +4969,12 @@ func (response UpdateCatalogApp409JSONResponse) VisitUpdateCatalogAppResponse(w 
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(409)
 	_, err := buf.WriteTo(w)
@@ -4503,6 +4990,12 @@ func (response UpdateCatalogApp412JSONResponse) VisitUpdateCatalogAppResponse(w 
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(412)
 	_, err := buf.WriteTo(w)
@@ -4518,6 +5011,12 @@ func (response UpdateCatalogApp413JSONResponse) VisitUpdateCatalogAppResponse(w 
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(413)
 	_, err := buf.WriteTo(w)
@@ -4536,8 +5035,36 @@ func (response UpdateCatalogApp415JSONResponse) VisitUpdateCatalogAppResponse(w 
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Accept-Patch", fmt.Sprint(response.Headers.AcceptPatch))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCatalogApp429JSONResponse struct{ RateLimitedJSONResponse }
+
+func (response UpdateCatalogApp429JSONResponse) VisitUpdateCatalogAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -4551,6 +5078,12 @@ func (response UpdateCatalogApp500JSONResponse) VisitUpdateCatalogAppResponse(w 
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
@@ -4566,6 +5099,12 @@ func (response UpdateCatalogApp503JSONResponse) VisitUpdateCatalogAppResponse(w 
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
@@ -4594,6 +5133,12 @@ func (response ListDesktopAliases200JSONResponse) VisitListDesktopAliasesRespons
 	if response.Headers.Link != nil {
 		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
 	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
@@ -4611,6 +5156,12 @@ func (response ListDesktopAliases400JSONResponse) VisitListDesktopAliasesRespons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
@@ -4657,6 +5208,12 @@ func (response ListDesktopAliases404JSONResponse) VisitListDesktopAliasesRespons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(404)
 	_, err := buf.WriteTo(w)
@@ -4688,8 +5245,36 @@ func (response ListDesktopAliases406JSONResponse) VisitListDesktopAliasesRespons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDesktopAliases429JSONResponse struct{ RateLimitedJSONResponse }
+
+func (response ListDesktopAliases429JSONResponse) VisitListDesktopAliasesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -4703,6 +5288,12 @@ func (response ListDesktopAliases500JSONResponse) VisitListDesktopAliasesRespons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
@@ -4718,6 +5309,12 @@ func (response ListDesktopAliases503JSONResponse) VisitListDesktopAliasesRespons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
@@ -4737,6 +5334,12 @@ type ReplaceDesktopAliasesResponseObject interface {
 type ReplaceDesktopAliases204Response = NoContentResponse
 
 func (response ReplaceDesktopAliases204Response) VisitReplaceDesktopAliasesResponse(w http.ResponseWriter) error {
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(204)
 	return nil
@@ -4751,6 +5354,12 @@ func (response ReplaceDesktopAliases400JSONResponse) VisitReplaceDesktopAliasesR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
@@ -4797,6 +5406,12 @@ func (response ReplaceDesktopAliases404JSONResponse) VisitReplaceDesktopAliasesR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(404)
 	_, err := buf.WriteTo(w)
@@ -4828,6 +5443,12 @@ func (response ReplaceDesktopAliases406JSONResponse) VisitReplaceDesktopAliasesR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(406)
 	_, err := buf.WriteTo(w)
@@ -4843,6 +5464,12 @@ func (response ReplaceDesktopAliases413JSONResponse) VisitReplaceDesktopAliasesR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(413)
 	_, err := buf.WriteTo(w)
@@ -4860,8 +5487,36 @@ func (response ReplaceDesktopAliases415JSONResponse) VisitReplaceDesktopAliasesR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceDesktopAliases429JSONResponse struct{ RateLimitedJSONResponse }
+
+func (response ReplaceDesktopAliases429JSONResponse) VisitReplaceDesktopAliasesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -4875,6 +5530,12 @@ func (response ReplaceDesktopAliases500JSONResponse) VisitReplaceDesktopAliasesR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
@@ -4890,6 +5551,12 @@ func (response ReplaceDesktopAliases503JSONResponse) VisitReplaceDesktopAliasesR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
@@ -4918,6 +5585,12 @@ func (response ListURLPatterns200JSONResponse) VisitListURLPatternsResponse(w ht
 	if response.Headers.Link != nil {
 		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
 	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
@@ -4935,6 +5608,12 @@ func (response ListURLPatterns400JSONResponse) VisitListURLPatternsResponse(w ht
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
@@ -4981,6 +5660,12 @@ func (response ListURLPatterns404JSONResponse) VisitListURLPatternsResponse(w ht
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(404)
 	_, err := buf.WriteTo(w)
@@ -5012,8 +5697,36 @@ func (response ListURLPatterns406JSONResponse) VisitListURLPatternsResponse(w ht
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListURLPatterns429JSONResponse struct{ RateLimitedJSONResponse }
+
+func (response ListURLPatterns429JSONResponse) VisitListURLPatternsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -5027,6 +5740,12 @@ func (response ListURLPatterns500JSONResponse) VisitListURLPatternsResponse(w ht
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
@@ -5042,6 +5761,12 @@ func (response ListURLPatterns503JSONResponse) VisitListURLPatternsResponse(w ht
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
@@ -5061,6 +5786,12 @@ type ReplaceURLPatternsResponseObject interface {
 type ReplaceURLPatterns204Response = NoContentResponse
 
 func (response ReplaceURLPatterns204Response) VisitReplaceURLPatternsResponse(w http.ResponseWriter) error {
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(204)
 	return nil
@@ -5075,6 +5806,12 @@ func (response ReplaceURLPatterns400JSONResponse) VisitReplaceURLPatternsRespons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
@@ -5121,6 +5858,12 @@ func (response ReplaceURLPatterns404JSONResponse) VisitReplaceURLPatternsRespons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(404)
 	_, err := buf.WriteTo(w)
@@ -5152,6 +5895,12 @@ func (response ReplaceURLPatterns406JSONResponse) VisitReplaceURLPatternsRespons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(406)
 	_, err := buf.WriteTo(w)
@@ -5167,6 +5916,12 @@ func (response ReplaceURLPatterns413JSONResponse) VisitReplaceURLPatternsRespons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(413)
 	_, err := buf.WriteTo(w)
@@ -5184,8 +5939,36 @@ func (response ReplaceURLPatterns415JSONResponse) VisitReplaceURLPatternsRespons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceURLPatterns429JSONResponse struct{ RateLimitedJSONResponse }
+
+func (response ReplaceURLPatterns429JSONResponse) VisitReplaceURLPatternsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -5199,6 +5982,12 @@ func (response ReplaceURLPatterns500JSONResponse) VisitReplaceURLPatternsRespons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
@@ -5214,6 +6003,12 @@ func (response ReplaceURLPatterns503JSONResponse) VisitReplaceURLPatternsRespons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
@@ -5243,6 +6038,12 @@ func (response ListCatalogCategories200JSONResponse) VisitListCatalogCategoriesR
 	if response.Headers.Link != nil {
 		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
 	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
@@ -5260,6 +6061,12 @@ func (response ListCatalogCategories400JSONResponse) VisitListCatalogCategoriesR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
@@ -5322,8 +6129,36 @@ func (response ListCatalogCategories406JSONResponse) VisitListCatalogCategoriesR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCatalogCategories429JSONResponse struct{ RateLimitedJSONResponse }
+
+func (response ListCatalogCategories429JSONResponse) VisitListCatalogCategoriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -5337,6 +6172,12 @@ func (response ListCatalogCategories500JSONResponse) VisitListCatalogCategoriesR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
@@ -5352,6 +6193,12 @@ func (response ListCatalogCategories503JSONResponse) VisitListCatalogCategoriesR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
@@ -5380,6 +6227,12 @@ func (response CreateCatalogCategory201JSONResponse) VisitCreateCatalogCategoryR
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
 	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(201)
 	_, err := buf.WriteTo(w)
@@ -5395,6 +6248,12 @@ func (response CreateCatalogCategory400JSONResponse) VisitCreateCatalogCategoryR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
@@ -5457,6 +6316,12 @@ func (response CreateCatalogCategory406JSONResponse) VisitCreateCatalogCategoryR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(406)
 	_, err := buf.WriteTo(w)
@@ -5472,6 +6337,12 @@ func (response CreateCatalogCategory409JSONResponse) VisitCreateCatalogCategoryR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(409)
 	_, err := buf.WriteTo(w)
@@ -5487,6 +6358,12 @@ func (response CreateCatalogCategory413JSONResponse) VisitCreateCatalogCategoryR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(413)
 	_, err := buf.WriteTo(w)
@@ -5504,8 +6381,36 @@ func (response CreateCatalogCategory415JSONResponse) VisitCreateCatalogCategoryR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateCatalogCategory429JSONResponse struct{ RateLimitedJSONResponse }
+
+func (response CreateCatalogCategory429JSONResponse) VisitCreateCatalogCategoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -5519,6 +6424,12 @@ func (response CreateCatalogCategory500JSONResponse) VisitCreateCatalogCategoryR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
@@ -5534,6 +6445,12 @@ func (response CreateCatalogCategory503JSONResponse) VisitCreateCatalogCategoryR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
@@ -5562,6 +6479,12 @@ func (response UpdateCatalogCategory200JSONResponse) VisitUpdateCatalogCategoryR
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
@@ -5577,6 +6500,12 @@ func (response UpdateCatalogCategory400JSONResponse) VisitUpdateCatalogCategoryR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
@@ -5623,6 +6552,12 @@ func (response UpdateCatalogCategory404JSONResponse) VisitUpdateCatalogCategoryR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(404)
 	_, err := buf.WriteTo(w)
@@ -5654,6 +6589,12 @@ func (response UpdateCatalogCategory406JSONResponse) VisitUpdateCatalogCategoryR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(406)
 	_, err := buf.WriteTo(w)
@@ -5669,6 +6610,12 @@ func (response UpdateCatalogCategory409JSONResponse) VisitUpdateCatalogCategoryR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(409)
 	_, err := buf.WriteTo(w)
@@ -5684,6 +6631,12 @@ func (response UpdateCatalogCategory412JSONResponse) VisitUpdateCatalogCategoryR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(412)
 	_, err := buf.WriteTo(w)
@@ -5699,6 +6652,12 @@ func (response UpdateCatalogCategory413JSONResponse) VisitUpdateCatalogCategoryR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(413)
 	_, err := buf.WriteTo(w)
@@ -5717,8 +6676,36 @@ func (response UpdateCatalogCategory415JSONResponse) VisitUpdateCatalogCategoryR
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Accept-Patch", fmt.Sprint(response.Headers.AcceptPatch))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCatalogCategory429JSONResponse struct{ RateLimitedJSONResponse }
+
+func (response UpdateCatalogCategory429JSONResponse) VisitUpdateCatalogCategoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -5732,6 +6719,12 @@ func (response UpdateCatalogCategory500JSONResponse) VisitUpdateCatalogCategoryR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
@@ -5747,6 +6740,12 @@ func (response UpdateCatalogCategory503JSONResponse) VisitUpdateCatalogCategoryR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
@@ -5774,6 +6773,12 @@ func (response ListCatalogVendors200JSONResponse) VisitListCatalogVendorsRespons
 	if response.Headers.Link != nil {
 		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
 	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
@@ -5791,6 +6796,12 @@ func (response ListCatalogVendors400JSONResponse) VisitListCatalogVendorsRespons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
@@ -5853,8 +6864,36 @@ func (response ListCatalogVendors406JSONResponse) VisitListCatalogVendorsRespons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCatalogVendors429JSONResponse struct{ RateLimitedJSONResponse }
+
+func (response ListCatalogVendors429JSONResponse) VisitListCatalogVendorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -5868,6 +6907,12 @@ func (response ListCatalogVendors500JSONResponse) VisitListCatalogVendorsRespons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
@@ -5883,6 +6928,12 @@ func (response ListCatalogVendors503JSONResponse) VisitListCatalogVendorsRespons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
@@ -5911,6 +6962,12 @@ func (response CreateCatalogVendor201JSONResponse) VisitCreateCatalogVendorRespo
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
 	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(201)
 	_, err := buf.WriteTo(w)
@@ -5926,6 +6983,12 @@ func (response CreateCatalogVendor400JSONResponse) VisitCreateCatalogVendorRespo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
@@ -5988,6 +7051,12 @@ func (response CreateCatalogVendor406JSONResponse) VisitCreateCatalogVendorRespo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(406)
 	_, err := buf.WriteTo(w)
@@ -6003,6 +7072,12 @@ func (response CreateCatalogVendor409JSONResponse) VisitCreateCatalogVendorRespo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(409)
 	_, err := buf.WriteTo(w)
@@ -6018,6 +7093,12 @@ func (response CreateCatalogVendor413JSONResponse) VisitCreateCatalogVendorRespo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(413)
 	_, err := buf.WriteTo(w)
@@ -6035,8 +7116,36 @@ func (response CreateCatalogVendor415JSONResponse) VisitCreateCatalogVendorRespo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateCatalogVendor429JSONResponse struct{ RateLimitedJSONResponse }
+
+func (response CreateCatalogVendor429JSONResponse) VisitCreateCatalogVendorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -6050,6 +7159,12 @@ func (response CreateCatalogVendor500JSONResponse) VisitCreateCatalogVendorRespo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
@@ -6065,6 +7180,12 @@ func (response CreateCatalogVendor503JSONResponse) VisitCreateCatalogVendorRespo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
@@ -6093,6 +7214,12 @@ func (response UpdateCatalogVendor200JSONResponse) VisitUpdateCatalogVendorRespo
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
@@ -6108,6 +7235,12 @@ func (response UpdateCatalogVendor400JSONResponse) VisitUpdateCatalogVendorRespo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
@@ -6154,6 +7287,12 @@ func (response UpdateCatalogVendor404JSONResponse) VisitUpdateCatalogVendorRespo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(404)
 	_, err := buf.WriteTo(w)
@@ -6185,6 +7324,12 @@ func (response UpdateCatalogVendor406JSONResponse) VisitUpdateCatalogVendorRespo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(406)
 	_, err := buf.WriteTo(w)
@@ -6200,6 +7345,12 @@ func (response UpdateCatalogVendor409JSONResponse) VisitUpdateCatalogVendorRespo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(409)
 	_, err := buf.WriteTo(w)
@@ -6215,6 +7366,12 @@ func (response UpdateCatalogVendor412JSONResponse) VisitUpdateCatalogVendorRespo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(412)
 	_, err := buf.WriteTo(w)
@@ -6230,6 +7387,12 @@ func (response UpdateCatalogVendor413JSONResponse) VisitUpdateCatalogVendorRespo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(413)
 	_, err := buf.WriteTo(w)
@@ -6248,8 +7411,36 @@ func (response UpdateCatalogVendor415JSONResponse) VisitUpdateCatalogVendorRespo
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Accept-Patch", fmt.Sprint(response.Headers.AcceptPatch))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCatalogVendor429JSONResponse struct{ RateLimitedJSONResponse }
+
+func (response UpdateCatalogVendor429JSONResponse) VisitUpdateCatalogVendorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -6263,6 +7454,12 @@ func (response UpdateCatalogVendor500JSONResponse) VisitUpdateCatalogVendorRespo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
@@ -6278,6 +7475,12 @@ func (response UpdateCatalogVendor503JSONResponse) VisitUpdateCatalogVendorRespo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
@@ -6305,6 +7508,12 @@ func (response ListClients200JSONResponse) VisitListClientsResponse(w http.Respo
 	if response.Headers.Link != nil {
 		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
 	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
@@ -6322,6 +7531,12 @@ func (response ListClients400JSONResponse) VisitListClientsResponse(w http.Respo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
@@ -6384,8 +7599,36 @@ func (response ListClients406JSONResponse) VisitListClientsResponse(w http.Respo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClients429JSONResponse struct{ RateLimitedJSONResponse }
+
+func (response ListClients429JSONResponse) VisitListClientsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -6399,6 +7642,12 @@ func (response ListClients500JSONResponse) VisitListClientsResponse(w http.Respo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
@@ -6414,6 +7663,12 @@ func (response ListClients503JSONResponse) VisitListClientsResponse(w http.Respo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
@@ -6440,6 +7695,12 @@ func (response CreateClient201JSONResponse) VisitCreateClientResponse(w http.Res
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
 	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(201)
 	_, err := buf.WriteTo(w)
@@ -6455,6 +7716,12 @@ func (response CreateClient400JSONResponse) VisitCreateClientResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
@@ -6517,6 +7784,12 @@ func (response CreateClient406JSONResponse) VisitCreateClientResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(406)
 	_, err := buf.WriteTo(w)
@@ -6532,6 +7805,12 @@ func (response CreateClient413JSONResponse) VisitCreateClientResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(413)
 	_, err := buf.WriteTo(w)
@@ -6549,8 +7828,36 @@ func (response CreateClient415JSONResponse) VisitCreateClientResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateClient429JSONResponse struct{ RateLimitedJSONResponse }
+
+func (response CreateClient429JSONResponse) VisitCreateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -6564,6 +7871,12 @@ func (response CreateClient500JSONResponse) VisitCreateClientResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
@@ -6579,6 +7892,12 @@ func (response CreateClient503JSONResponse) VisitCreateClientResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
@@ -6605,6 +7924,12 @@ func (response GetClient200JSONResponse) VisitGetClientResponse(w http.ResponseW
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
@@ -6615,6 +7940,12 @@ type GetClient304Response = NotModifiedResponse
 
 func (response GetClient304Response) VisitGetClientResponse(w http.ResponseWriter) error {
 	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(304)
 	return nil
@@ -6629,6 +7960,12 @@ func (response GetClient400JSONResponse) VisitGetClientResponse(w http.ResponseW
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
@@ -6675,6 +8012,12 @@ func (response GetClient404JSONResponse) VisitGetClientResponse(w http.ResponseW
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(404)
 	_, err := buf.WriteTo(w)
@@ -6706,8 +8049,36 @@ func (response GetClient406JSONResponse) VisitGetClientResponse(w http.ResponseW
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetClient429JSONResponse struct{ RateLimitedJSONResponse }
+
+func (response GetClient429JSONResponse) VisitGetClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -6721,6 +8092,12 @@ func (response GetClient500JSONResponse) VisitGetClientResponse(w http.ResponseW
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
@@ -6736,6 +8113,12 @@ func (response GetClient503JSONResponse) VisitGetClientResponse(w http.ResponseW
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
@@ -6764,6 +8147,12 @@ func (response UpdateClient200JSONResponse) VisitUpdateClientResponse(w http.Res
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
@@ -6779,6 +8168,12 @@ func (response UpdateClient400JSONResponse) VisitUpdateClientResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
@@ -6825,6 +8220,12 @@ func (response UpdateClient404JSONResponse) VisitUpdateClientResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(404)
 	_, err := buf.WriteTo(w)
@@ -6856,6 +8257,12 @@ func (response UpdateClient406JSONResponse) VisitUpdateClientResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(406)
 	_, err := buf.WriteTo(w)
@@ -6871,6 +8278,12 @@ func (response UpdateClient412JSONResponse) VisitUpdateClientResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(412)
 	_, err := buf.WriteTo(w)
@@ -6886,6 +8299,12 @@ func (response UpdateClient413JSONResponse) VisitUpdateClientResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(413)
 	_, err := buf.WriteTo(w)
@@ -6904,8 +8323,36 @@ func (response UpdateClient415JSONResponse) VisitUpdateClientResponse(w http.Res
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Accept-Patch", fmt.Sprint(response.Headers.AcceptPatch))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateClient429JSONResponse struct{ RateLimitedJSONResponse }
+
+func (response UpdateClient429JSONResponse) VisitUpdateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -6919,6 +8366,12 @@ func (response UpdateClient500JSONResponse) VisitUpdateClientResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
@@ -6934,6 +8387,12 @@ func (response UpdateClient503JSONResponse) VisitUpdateClientResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
@@ -6962,6 +8421,12 @@ func (response ListApps200JSONResponse) VisitListAppsResponse(w http.ResponseWri
 	if response.Headers.Link != nil {
 		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
 	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
@@ -6979,6 +8444,12 @@ func (response ListApps400JSONResponse) VisitListAppsResponse(w http.ResponseWri
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
@@ -7025,6 +8496,12 @@ func (response ListApps404JSONResponse) VisitListAppsResponse(w http.ResponseWri
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(404)
 	_, err := buf.WriteTo(w)
@@ -7056,8 +8533,36 @@ func (response ListApps406JSONResponse) VisitListAppsResponse(w http.ResponseWri
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListApps429JSONResponse struct{ RateLimitedJSONResponse }
+
+func (response ListApps429JSONResponse) VisitListAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -7071,6 +8576,12 @@ func (response ListApps500JSONResponse) VisitListAppsResponse(w http.ResponseWri
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
@@ -7086,6 +8597,12 @@ func (response ListApps503JSONResponse) VisitListAppsResponse(w http.ResponseWri
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
@@ -7113,6 +8630,12 @@ func (response AddApp201JSONResponse) VisitAddAppResponse(w http.ResponseWriter)
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
 	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(201)
 	_, err := buf.WriteTo(w)
@@ -7128,6 +8651,12 @@ func (response AddApp400JSONResponse) VisitAddAppResponse(w http.ResponseWriter)
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
@@ -7174,6 +8703,12 @@ func (response AddApp404JSONResponse) VisitAddAppResponse(w http.ResponseWriter)
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(404)
 	_, err := buf.WriteTo(w)
@@ -7205,6 +8740,12 @@ func (response AddApp406JSONResponse) VisitAddAppResponse(w http.ResponseWriter)
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(406)
 	_, err := buf.WriteTo(w)
@@ -7220,6 +8761,12 @@ func (response AddApp409JSONResponse) VisitAddAppResponse(w http.ResponseWriter)
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(409)
 	_, err := buf.WriteTo(w)
@@ -7235,6 +8782,12 @@ func (response AddApp413JSONResponse) VisitAddAppResponse(w http.ResponseWriter)
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(413)
 	_, err := buf.WriteTo(w)
@@ -7252,8 +8805,36 @@ func (response AddApp415JSONResponse) VisitAddAppResponse(w http.ResponseWriter)
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddApp429JSONResponse struct{ RateLimitedJSONResponse }
+
+func (response AddApp429JSONResponse) VisitAddAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -7267,6 +8848,12 @@ func (response AddApp500JSONResponse) VisitAddAppResponse(w http.ResponseWriter)
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
@@ -7282,6 +8869,12 @@ func (response AddApp503JSONResponse) VisitAddAppResponse(w http.ResponseWriter)
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
@@ -7307,6 +8900,12 @@ func (response ApproveApps200JSONResponse) VisitApproveAppsResponse(w http.Respo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
@@ -7322,6 +8921,12 @@ func (response ApproveApps400JSONResponse) VisitApproveAppsResponse(w http.Respo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
@@ -7368,6 +8973,12 @@ func (response ApproveApps404JSONResponse) VisitApproveAppsResponse(w http.Respo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(404)
 	_, err := buf.WriteTo(w)
@@ -7399,6 +9010,12 @@ func (response ApproveApps406JSONResponse) VisitApproveAppsResponse(w http.Respo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(406)
 	_, err := buf.WriteTo(w)
@@ -7414,6 +9031,12 @@ func (response ApproveApps413JSONResponse) VisitApproveAppsResponse(w http.Respo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(413)
 	_, err := buf.WriteTo(w)
@@ -7431,8 +9054,36 @@ func (response ApproveApps415JSONResponse) VisitApproveAppsResponse(w http.Respo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ApproveApps429JSONResponse struct{ RateLimitedJSONResponse }
+
+func (response ApproveApps429JSONResponse) VisitApproveAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -7446,6 +9097,12 @@ func (response ApproveApps500JSONResponse) VisitApproveAppsResponse(w http.Respo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
@@ -7461,6 +9118,12 @@ func (response ApproveApps503JSONResponse) VisitApproveAppsResponse(w http.Respo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
@@ -7486,6 +9149,12 @@ func (response RejectApps200JSONResponse) VisitRejectAppsResponse(w http.Respons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
@@ -7501,6 +9170,12 @@ func (response RejectApps400JSONResponse) VisitRejectAppsResponse(w http.Respons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
@@ -7547,6 +9222,12 @@ func (response RejectApps404JSONResponse) VisitRejectAppsResponse(w http.Respons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(404)
 	_, err := buf.WriteTo(w)
@@ -7578,6 +9259,12 @@ func (response RejectApps406JSONResponse) VisitRejectAppsResponse(w http.Respons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(406)
 	_, err := buf.WriteTo(w)
@@ -7593,6 +9280,12 @@ func (response RejectApps413JSONResponse) VisitRejectAppsResponse(w http.Respons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(413)
 	_, err := buf.WriteTo(w)
@@ -7610,8 +9303,36 @@ func (response RejectApps415JSONResponse) VisitRejectAppsResponse(w http.Respons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RejectApps429JSONResponse struct{ RateLimitedJSONResponse }
+
+func (response RejectApps429JSONResponse) VisitRejectAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -7625,6 +9346,12 @@ func (response RejectApps500JSONResponse) VisitRejectAppsResponse(w http.Respons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
@@ -7640,6 +9367,12 @@ func (response RejectApps503JSONResponse) VisitRejectAppsResponse(w http.Respons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
@@ -7668,6 +9401,12 @@ func (response RemoveAppApprovals200JSONResponse) VisitRemoveAppApprovalsRespons
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Deprecation", fmt.Sprint(response.Headers.Deprecation))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Sunset", fmt.Sprint(response.Headers.Sunset))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
@@ -7685,6 +9424,12 @@ func (response RemoveAppApprovals400JSONResponse) VisitRemoveAppApprovalsRespons
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Deprecation", fmt.Sprint(response.Headers.Deprecation))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Sunset", fmt.Sprint(response.Headers.Sunset))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
@@ -7741,6 +9486,12 @@ func (response RemoveAppApprovals404JSONResponse) VisitRemoveAppApprovalsRespons
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Deprecation", fmt.Sprint(response.Headers.Deprecation))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Sunset", fmt.Sprint(response.Headers.Sunset))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(404)
@@ -7776,6 +9527,12 @@ func (response RemoveAppApprovals406JSONResponse) VisitRemoveAppApprovalsRespons
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Deprecation", fmt.Sprint(response.Headers.Deprecation))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Sunset", fmt.Sprint(response.Headers.Sunset))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(406)
@@ -7795,6 +9552,12 @@ func (response RemoveAppApprovals413JSONResponse) VisitRemoveAppApprovalsRespons
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Deprecation", fmt.Sprint(response.Headers.Deprecation))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Sunset", fmt.Sprint(response.Headers.Sunset))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(413)
@@ -7814,9 +9577,41 @@ func (response RemoveAppApprovals415JSONResponse) VisitRemoveAppApprovalsRespons
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Deprecation", fmt.Sprint(response.Headers.Deprecation))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Sunset", fmt.Sprint(response.Headers.Sunset))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveAppApprovals429JSONResponse struct {
+	DeprecatedRateLimitedJSONResponse
+}
+
+func (response RemoveAppApprovals429JSONResponse) VisitRemoveAppApprovalsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Deprecation", fmt.Sprint(response.Headers.Deprecation))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("Sunset", fmt.Sprint(response.Headers.Sunset))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -7833,6 +9628,12 @@ func (response RemoveAppApprovals500JSONResponse) VisitRemoveAppApprovalsRespons
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Deprecation", fmt.Sprint(response.Headers.Deprecation))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Sunset", fmt.Sprint(response.Headers.Sunset))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
@@ -7852,6 +9653,12 @@ func (response RemoveAppApprovals503JSONResponse) VisitRemoveAppApprovalsRespons
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Deprecation", fmt.Sprint(response.Headers.Deprecation))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.Header().Set("Sunset", fmt.Sprint(response.Headers.Sunset))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
@@ -7878,6 +9685,12 @@ func (response AddFavorites200JSONResponse) VisitAddFavoritesResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
@@ -7893,6 +9706,12 @@ func (response AddFavorites400JSONResponse) VisitAddFavoritesResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
@@ -7939,6 +9758,12 @@ func (response AddFavorites404JSONResponse) VisitAddFavoritesResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(404)
 	_, err := buf.WriteTo(w)
@@ -7970,6 +9795,12 @@ func (response AddFavorites406JSONResponse) VisitAddFavoritesResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(406)
 	_, err := buf.WriteTo(w)
@@ -7985,6 +9816,12 @@ func (response AddFavorites413JSONResponse) VisitAddFavoritesResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(413)
 	_, err := buf.WriteTo(w)
@@ -8002,8 +9839,36 @@ func (response AddFavorites415JSONResponse) VisitAddFavoritesResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddFavorites429JSONResponse struct{ RateLimitedJSONResponse }
+
+func (response AddFavorites429JSONResponse) VisitAddFavoritesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -8017,6 +9882,12 @@ func (response AddFavorites500JSONResponse) VisitAddFavoritesResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
@@ -8032,6 +9903,12 @@ func (response AddFavorites503JSONResponse) VisitAddFavoritesResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
@@ -8057,6 +9934,12 @@ func (response RemoveFavorites200JSONResponse) VisitRemoveFavoritesResponse(w ht
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
@@ -8072,6 +9955,12 @@ func (response RemoveFavorites400JSONResponse) VisitRemoveFavoritesResponse(w ht
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
@@ -8118,6 +10007,12 @@ func (response RemoveFavorites404JSONResponse) VisitRemoveFavoritesResponse(w ht
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(404)
 	_, err := buf.WriteTo(w)
@@ -8149,6 +10044,12 @@ func (response RemoveFavorites406JSONResponse) VisitRemoveFavoritesResponse(w ht
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(406)
 	_, err := buf.WriteTo(w)
@@ -8164,6 +10065,12 @@ func (response RemoveFavorites413JSONResponse) VisitRemoveFavoritesResponse(w ht
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(413)
 	_, err := buf.WriteTo(w)
@@ -8181,8 +10088,36 @@ func (response RemoveFavorites415JSONResponse) VisitRemoveFavoritesResponse(w ht
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveFavorites429JSONResponse struct{ RateLimitedJSONResponse }
+
+func (response RemoveFavorites429JSONResponse) VisitRemoveFavoritesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -8196,6 +10131,12 @@ func (response RemoveFavorites500JSONResponse) VisitRemoveFavoritesResponse(w ht
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
@@ -8211,6 +10152,12 @@ func (response RemoveFavorites503JSONResponse) VisitRemoveFavoritesResponse(w ht
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
@@ -8231,6 +10178,12 @@ type RemoveAppResponseObject interface {
 type RemoveApp204Response = NoContentResponse
 
 func (response RemoveApp204Response) VisitRemoveAppResponse(w http.ResponseWriter) error {
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(204)
 	return nil
@@ -8245,6 +10198,12 @@ func (response RemoveApp400JSONResponse) VisitRemoveAppResponse(w http.ResponseW
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
@@ -8291,6 +10250,12 @@ func (response RemoveApp404JSONResponse) VisitRemoveAppResponse(w http.ResponseW
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(404)
 	_, err := buf.WriteTo(w)
@@ -8322,6 +10287,12 @@ func (response RemoveApp406JSONResponse) VisitRemoveAppResponse(w http.ResponseW
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(406)
 	_, err := buf.WriteTo(w)
@@ -8337,8 +10308,36 @@ func (response RemoveApp412JSONResponse) VisitRemoveAppResponse(w http.ResponseW
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveApp429JSONResponse struct{ RateLimitedJSONResponse }
+
+func (response RemoveApp429JSONResponse) VisitRemoveAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -8352,6 +10351,12 @@ func (response RemoveApp500JSONResponse) VisitRemoveAppResponse(w http.ResponseW
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
@@ -8367,6 +10372,12 @@ func (response RemoveApp503JSONResponse) VisitRemoveAppResponse(w http.ResponseW
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
@@ -8394,6 +10405,12 @@ func (response GetApp200JSONResponse) VisitGetAppResponse(w http.ResponseWriter)
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
@@ -8404,6 +10421,12 @@ type GetApp304Response = NotModifiedResponse
 
 func (response GetApp304Response) VisitGetAppResponse(w http.ResponseWriter) error {
 	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(304)
 	return nil
@@ -8418,6 +10441,12 @@ func (response GetApp400JSONResponse) VisitGetAppResponse(w http.ResponseWriter)
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
@@ -8464,6 +10493,12 @@ func (response GetApp404JSONResponse) VisitGetAppResponse(w http.ResponseWriter)
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(404)
 	_, err := buf.WriteTo(w)
@@ -8495,8 +10530,36 @@ func (response GetApp406JSONResponse) VisitGetAppResponse(w http.ResponseWriter)
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetApp429JSONResponse struct{ RateLimitedJSONResponse }
+
+func (response GetApp429JSONResponse) VisitGetAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -8510,6 +10573,12 @@ func (response GetApp500JSONResponse) VisitGetAppResponse(w http.ResponseWriter)
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
@@ -8525,6 +10594,12 @@ func (response GetApp503JSONResponse) VisitGetAppResponse(w http.ResponseWriter)
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
@@ -8554,6 +10629,12 @@ func (response UpdateApp200JSONResponse) VisitUpdateAppResponse(w http.ResponseW
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
@@ -8569,6 +10650,12 @@ func (response UpdateApp400JSONResponse) VisitUpdateAppResponse(w http.ResponseW
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
@@ -8615,6 +10702,12 @@ func (response UpdateApp404JSONResponse) VisitUpdateAppResponse(w http.ResponseW
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(404)
 	_, err := buf.WriteTo(w)
@@ -8646,6 +10739,12 @@ func (response UpdateApp406JSONResponse) VisitUpdateAppResponse(w http.ResponseW
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(406)
 	_, err := buf.WriteTo(w)
@@ -8661,6 +10760,12 @@ func (response UpdateApp412JSONResponse) VisitUpdateAppResponse(w http.ResponseW
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(412)
 	_, err := buf.WriteTo(w)
@@ -8676,6 +10781,12 @@ func (response UpdateApp413JSONResponse) VisitUpdateAppResponse(w http.ResponseW
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(413)
 	_, err := buf.WriteTo(w)
@@ -8694,8 +10805,36 @@ func (response UpdateApp415JSONResponse) VisitUpdateAppResponse(w http.ResponseW
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Accept-Patch", fmt.Sprint(response.Headers.AcceptPatch))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateApp429JSONResponse struct{ RateLimitedJSONResponse }
+
+func (response UpdateApp429JSONResponse) VisitUpdateAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -8709,6 +10848,12 @@ func (response UpdateApp500JSONResponse) VisitUpdateAppResponse(w http.ResponseW
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
@@ -8724,6 +10869,12 @@ func (response UpdateApp503JSONResponse) VisitUpdateAppResponse(w http.ResponseW
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
@@ -8753,6 +10904,12 @@ func (response ListAppChanges200JSONResponse) VisitListAppChangesResponse(w http
 	if response.Headers.Link != nil {
 		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
 	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
@@ -8770,6 +10927,12 @@ func (response ListAppChanges400JSONResponse) VisitListAppChangesResponse(w http
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
@@ -8816,6 +10979,12 @@ func (response ListAppChanges404JSONResponse) VisitListAppChangesResponse(w http
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(404)
 	_, err := buf.WriteTo(w)
@@ -8847,8 +11016,36 @@ func (response ListAppChanges406JSONResponse) VisitListAppChangesResponse(w http
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAppChanges429JSONResponse struct{ RateLimitedJSONResponse }
+
+func (response ListAppChanges429JSONResponse) VisitListAppChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -8862,6 +11059,12 @@ func (response ListAppChanges500JSONResponse) VisitListAppChangesResponse(w http
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
@@ -8877,6 +11080,12 @@ func (response ListAppChanges503JSONResponse) VisitListAppChangesResponse(w http
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
@@ -10311,307 +12520,320 @@ func (sh *strictHandler) ListAppChanges(ctx echo.Context, clientID ClientID, app
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7P0Jc9s6liiOfxWMev6VpSVZkuX11qsZJ7m57XnZJnE6rzpOWxAJSRhTgJqALOvm7/nsv8IBQIKrSElO",
-	"nEQ1VdM3FkGeA5wdZ/na8Ph0xhlhUjROvzbILZ7OAgL/fTabPedsFFBPqn/6RHghnUnKWeO0cTEhyCcS",
-	"00AghqcEUdluNBtiPp3icNk4bZwxhGczJCdYIjkhyAsoYRJNsGg0Gzc4mBP4XhjyUP2Hx33SOG149oPN",
-	"hnm7+hHPZlfUb5w2Rl3cG+57/ZZ/QA5bR8cnnRYeen6LjLq9/f7BofpLo9kYURKoxz0sccDHV2b9XbMx",
-	"JULgMTEIxDAhOaECAMZBSLC/bNzd3TXVFpy/EL9PZ3KZvwVDPme+QHyEMBrOg2vEZyTE6oHkbrzhiPqi",
-	"iXiIJOdoitmybBsou8EB9a9C8q85EWo3YsA1MgJN50KiIUGYIRyGeKmA6CLJUbfT6SAqyVS4SLzGwYiH",
-	"U+JnEXnLiFosJ2SKxIyrI1UntpjwgCADQupw0dS+DlEfUQYLAgqgboLV586XGDH08eP5iwiHN1y+VLud",
-	"hf+McTkhoTnOR/ocqUCMSzRSSxCh6oEkDikCYByJuTdRa8twYFxewTvXp9BukhDPZrMY0gjbkN+QfJLj",
-	"sxkXVBKF4WCEA0EGv6ntD4nGWZFy6CMhsSSpU9OvBYpJYkmF4hH1o984leGcKCiezYPrF5zlgPH7DQmX",
-	"dpfN4S8wk8R8FjG+AFpfYGEZKgVKECBfvdsBYoRpoL7/+Yt60vMI8eGf1bj+iwX5Nb3NI/JPShANiadk",
-	"lSZ2xBkxRy8nlI0V7/gcLaic6J+zNKM4RaGtQG/C+vjk8jCJ6Cd1ys0GEEtneDg6wge91rHf9Vp9vE9a",
-	"J6Nep9X1ev4+6Y8O8OGwcbf+djzX8q9UkL/BUyIQDgmaM/qvOQH8+VyikIxx6KtN8bBIUxIyolXtxiOj",
-	"AUDUU4EkviasvpCPhTbjjHo4uFJvTfJK8rf4Y3dJbItFxblEjNwQoMyIQn0SEEn8jHiIOAoEg4PxGgIi",
-	"pYpOG7g77Hn7fr9FDkbVBMXzGIC0wDA/nTMZYkZyTlnxGwmERmgeBAp1otRartIGFsD6VHGQYtPU+Zw2",
-	"oq82FZZkzEOqDAjFxl5IsCT+FZaN00av0ztsdXqtXueic3y63zntdNqdTucfsFEOsAq+ZsOnYhbg5ZXH",
-	"Az4P7V9h6/rDI9LzuietA3//uNUfHeLWidfpto7I8egEd4aKfRrNRsDH3K6Tyxmx/z2f+ZWAuiHM5+bL",
-	"ziZ/CLB3nUtZSpZgpJchzHyEkdmQkm1W1LjU8uea8QUr3Wr97dQ+f9W7go+Gx96J32mR7qjXUiSkCUqR",
-	"liWpRrNh3vScT6dz9W4A/y7nrA5ancNW9+Ciq/ak6KyUJQAEquBXKHs8CPCQaxsIzQIslZmARsrwIXiq",
-	"jL/0yTb+0j/rHvSfWalYgTM60fE2JlLOxOnenueztrFe2x6f7qmfxZ5QG9aesXHD0oCC/1pyxcO5hNDt",
-	"XHROTrsHOYRgNnp0qLe65XdIt6VAao3w0GsdOjsdb/QHHBAx4qFHmuiceYoQ5mHgAL5YLNoiekjBHvE0",
-	"nPGfBXaAq36piCgNToEyJbZyFNh7MguwR7RFHhNRgub0e5Q1prRNJbL64gC8zOMN6yQocyCIrRXJs35D",
-	"jImyqmezBHSbU7oDaLGaUPtLfYAZFIALktk6JQpWawy9IWupC3sK1RA+yegKDXBaUQQEh6+oR5ggz/mc",
-	"5agK86u2CdRyGWLvmvgIsyWa8pA00WJCvYm1sNV+CNAUAnWSOwJfQ4F+IfLge85emB+u9A+xnAUY+Zif",
-	"Mf/vEevlMwCYb9q6j+DLgwHcEz7mwB3qH4anXWgcdaF/hc1PQPWJDJXpnQ+PEfzGmVjoRwugehM94IIA",
-	"giH+oPJNimn0LQuWCCPJrwnTtpfHb0ioOUw7NgIpoJn2blcRK6xYh1RhoSFUfOSNjvud1omHT1r9Q7zf",
-	"Ojk6Om6ddLoH/uHBccc/SBs12gNLkylnkgueY8dYly2KKyivhfokRIKEN0RkFa0n6Q3JQS/HNunm6buq",
-	"iHVckQPgo1dSG5USy7lQbwFY8jVPzrfVTrwA9IckNm5zOJbgGyJcS2I415vjPJfcmA8k84C7NxvqeAB8",
-	"PguU0CX/lyzzvDElQYw0lQuO4NMCzPEpwQwcCcyWQ+4vHwk0nhORPlqkfoucDkVAQobUk+i/Prx9s24Y",
-	"4r3+m363jgsRdE2W6JE62kdILqhHNI2+5OGQ+j5hubagz4kGCpjSiYCB16GsEv1u4fEZaSPwTsktFVKg",
-	"Kb7WWsenoxEJCfMy3pfD9NGHxHw0UsCVYD6KQHZxPmd6KfDVjIRTKgTlTOgDBdtCMw+g/QcOhwHxn89D",
-	"kSeYz+E0xvohwNXjSomOQj5FOBGoaaIRDSQJ1UM89NOmyhny4Bt6qXJeFkpm1TvZPP9SQ570K/WX4sgT",
-	"I7fyyvzVUCnoOAhxwT6cs48ij1ekkrlCQnDACS/lmjmRO2epmDI0F6Si75zvGVKhXuGj4dIqAQuvJCHD",
-	"we/2hVkTTb3C0ryH54KgOfMN8ZotRdRP4zHC80BGm6SEcFh+RhqOK/1DkhD1T+YtSD9hoS/wbC9icwwc",
-	"KIECKmVAQOmqjWWIGvOzGWn/RNxPIsnn3oT4iEq0JNXi2FPsE2AQKgUJRikL2rr6v66/XI5LN61fK0XC",
-	"msk4JcQ+4W8jfMNDsMvM33Isy3I8ugmle67lyEslMS5gJ9JU94zzgGAmUEhGilHgC6CA2FgAmbH5dEjC",
-	"lNIyL0YgixBs8pqKysHaEVtDDZbWppZz4CUX5LY0+KfYAAJCmkkm+IaAaTjDnnoCaJ+GiDA/o4cluZWR",
-	"BONzkAX6XmRd5MBXtFjBnUav00HeBIfYk8rEDTgbN6NIpceZDHngPsDDJOgAuN6Q6CLk/EV2Q/4GVrEO",
-	"Y2ofUDmhIAKq3IDMsJxsrKDybqv033KvRl4TOeH+Gy7PgoAv8kLfA/hlYGQ7FzZUCwIwgxa8zrGvsZzE",
-	"RoaiizIE9eor5SpgA46LhoYV3mR/1jgok4ONy4xcI4fhps3IYIgmLPBSgLItc83PQH/RkESsZ8h1qj+8",
-	"uVFRctOY/E191QKjkVdMWByft5db9rKCymbFEP02g/LZUHxOAF7RoOeRmcTDIN9H1i6nMtARZ8Ey75CU",
-	"kaH06t8uXr9a5Y3i+GtJI17MeBTCwDPtiFDO9v5HcAPrOzwmH+if5O1cvh29x2xc4NSLKQ4CBdMMj/UB",
-	"qIMI+SINO/we7TbnKMDheHNrVb32StA/U7sf/TkSCUMiF4Qw1AX5fdDpWDyXAcf+BeevAJ78ezEqkVB8",
-	"tDAGUcA5RHxkrs8VeTQBndLSkMFMf/1Kcn5l96PA2QI81LeHRG9dqI23bqd/fHB0iIZLSYwEfxcSjzOf",
-	"Kgxemqu2NFrvCdamHh/+D/EkwmNMmdZtPvGoT/RfUl4xnxIABq5KFiGXBI1oWH6rPXOguTI3f+lEAwOE",
-	"Ih9voojNR4IyE4clTFK5RBKPlRo5H7VeY+lNNKoKjbcsWL7U5JBHoSHBgjNzfhPILcBjovUXUFHqDKVU",
-	"et7cd2qbSL3DbymO1Cu2KQ4bzYaGUIl/AE2dS8jnY33Lan2Xs9lMIJ9PMWVJUgfU0SPnlY+Qh5khFWPU",
-	"oRuKta9KmD/j1Hqr74mSU8WR6Q8T5TFQpoMnVsM40fHMzY2WxiD9tH9McuO8xtZ/bQMnDQca7U0XGGOM",
-	"EN/ygb6RrQJBJrqVikT9EfL5zIGhLK5qI5dCKpIClYOoqABFNqaauQMBED4QWR6CvgghPjKiI7m04WOR",
-	"DWBVDSwfdPRXb0iIAyAnkY+5ITokZgRfC0sJIAFi3xEYQtjL0cBmzqTBg4+hITYWBxiinHnrawT9Xbjv",
-	"s2yWxNNlmsQvGR3RAWR63f5R/3j/sH/UaDaAZ0jYOG3sJd9614y/57padZ2RxCfcF919aRYgdLcBRsD9",
-	"BVe1ZyiCFm5pjUep7apSqjNGKGVoNA+CdKxmleO/u739RW5vm/UuFypmNWaStFKxD/2njOwrCnz0L2Cb",
-	"EoGPCz4eB+Rl9Mo057zGoYlbQ6qkQDjJSkHmJkJZUqmbJ/hGvM7cjiSz0ZJYKdA+MjyXE7gP94vCzsab",
-	"a8a+eRPNGaRVNBG5nYEDyEMUkhtl32au5OZC+RI6ul4mp+cuLIlcvrmcKHNOM2bKz/vI8A2mQYFzpKwP",
-	"ZZEiPJIkRIP3RIbL1pn6xyBthZv4qL7006YQZmKh9DFfrAA8AsGF+wMJb6gyR8l0xkMc0mCJ3GcN/LCT",
-	"ZU66uTenAi1IELTsGQznMrpLB7JYGQuPAg5wJ/It3XPthyjlvojvZBIbUGCLx7E05Yy3BGGCSnqTMd8s",
-	"RW7J1FacMteK1MXqo/sR9Ch66lEClXc4xFMCSjmDjkmKpALRMeMhuCwBYTJYFmL0r7kyomfRS7fh/Oaj",
-	"lfoSeqQejXAT89mMh5L4r4lPcX4EV2dvw+2iUi2RRfFfH96+yVxx8HBazlbRF6+m6pNXJrTrXNFwJgmT",
-	"rQv3W/mhCQf+d8oTzId/oEMtLXhkEN3bqA8LzUMYzdRvSkJA3C6NFYRhYPm3wE3JXfdvUxKOSQsg/KuD",
-	"O6iq1/NA0lmemDyLDW5gtUVIpSQMLhoZZykc9dvQ1LzOWOKlic/VdKoCtciFcpOdaqXUmvwRMEKpFHkJ",
-	"It/QgtHoVU+RMtDXSpDKOowVc06c/Jwq23GcFCIatXTOif7rJ31UhYk+n5x8Ay2KTEZtyWmqo8eFx9kj",
-	"J/6Rd9htdYZ93OqP9o9b+MA/bHlwPacxyEktwUNhj1JnDN01GxOCfRLq4h2QDpq7C3xdn+I8cTHFS339",
-	"8/j9y+fo4Oj4pIn2290nCkFjousLiQR7N8uZu9mIbCHDU8KbkCmGM2fzKWQa1nvll8gn0NduQLVw01GE",
-	"sJxwX9ibDSr01YYSnIDpSbfbaaJup93LIPvH7xdN9Lffz1400dt3F+dv33xoondnF8//VorXFN++Imws",
-	"J43Tw36zMaXM/nO/2ZhhKUmoYPvn57PWP7789XET6f948vTfG3movSCzkBiPLxvHgmjiYkL0PVRUhaSo",
-	"0zcLlSWGBRr85wBs9Y+M3iIBsUu7A0f9gxTm/9k9OjnYP+l1Op2quHZ7CVx7CVz/83OndfLlr/kY/n6B",
-	"x3neupAhV65EHCfVli9EUoXJVmfG4ZBGryMBoT3naI/bx+39FH6XjaP2yXVv5HcuG2seZhLBy8bnf/tL",
-	"63+/PL1s5CP5irLrfAJl5FZfM+hjCknwfy4b6o+XjYHG47h3fPykjc6GgjCJuKm6wuZ2IoXZvNPZ9/Zu",
-	"entGFre0RBL/odNa/s/Z2e/Pzxb//fLZ2INnyW/I/WSjAPv93tHhcWIDusfJHYg+/PnfYCNyXl6wNbyI",
-	"vD+B5pCwSQsbTadZxu2ljhfQ11kwe1VS+PbwbCb2KvrjlYild3CY2Kx+Yq/iXcrfEXNDkndTrd0NkGNR",
-	"bg5zcnAe6Xwekw0OOhn4BU2okDxcttEZQ5R5fKq4ZvD/WuZbrXN/EJcS9o4vmXutPkKDs9Y/EG79iTqt",
-	"E9RGV6g1UCdxTWayfckSu98Z7Xu9YRef+MfkaHRYQ4KkCCwjLnHrz07rpH3VKhIl4D2D85wjK43Mkxwt",
-	"MFXG6ogb6oIcr2g7BVrwEGSLDnbLcJmhuJRA6ZahqNwIiMFQJvd7yoTGt3SqlN/+YacDKOt/diOUKJNk",
-	"TEIdNp8zkZcB9ZFJGuTJ/gUPrwUIE8zQ3y4u3iEwh7UoOTjpp5jlYk6aqLeP3vAb1Ov0jlDHBKvQH68v",
-	"KtP7SVI4nmRV3Wfc+vPL195dE4Ey+Nq7Q4m/mz/376LfTzP/oUDKP/lPnz45UZgcC+5vfKGOHjsP6S05",
-	"PDropLbkGcEh+LGrrRfzaI5VcqccCHatzTLfzw2c/EFviJtr6eScROd5DuFV/QK1q8b3zSRh/3to7r/b",
-	"Sg/+ZY/6xn4IiCzNI77A1yQuhDaZPI4130RzFhAhkLD3pPYyU2c3JiH1099LwxzddLogaxO2DaZAM1s1",
-	"V4DbH0TmYmRugW1pt73xTQI61ovT4JV9s5necF0jrQzKdvyLgaxsy2MA3RBYMaAl21ljr+K3vB3lgvUp",
-	"ynY0UMHtMlCD3sutA+c84AKq6ascxqjae7HW2TpHZ/5c73QLbnOdkzUcXXyo9va2Nk//QeRLGopS4jcX",
-	"mO7dtrUWN+MDH0u816nNDgBwBZ6wcLuMsQr+TSgwRicBaPnxRkDqM14JX/2TzgfrQ1wQXuHYnfTydKn+",
-	"5mQQ1abvdWoQwisKVKsZXORxN4+0S7HQCZJvuR8RbkAVhVVosWTUCwvhFOvwuP38OStOY3GT4AGgdFVo",
-	"Pkgxu4g8fnEqEFfCZrm6FoAOiyfKK/P5ZzOIk3xkAX87KuXy5AHXYfa1TrwUxrKUncTWJmBNhmXX21g3",
-	"2loV5HrQUmEA3S5wDlQvdN7AWUCxIKKonxE8g7B+KObqGN58+FIvX9cyU3B+DIN32l8qAPLj+1fIeFQ1",
-	"IHRfuy5478mU35AKngMUbLkVb3XchjD6yhr+wnYEvimSX0UyHwhkseeTja2JzjuQMPf9VY7FBTl1pR3D",
-	"XUpCFugsGVWAuC4VlYOrb+dy6Ukr9IiishQECbq+LkZLgjqP3vrd6EcjVmbiuvg5vFsfz2/jXicQKlby",
-	"KazgqbVReh4n1a6D12rbJYFUkbpyUdKaZm2E/m4vO2ujU0HFGWQKzJjEwRTI5JVY5LsuVU5jtY2rwS92",
-	"ZSMEKjuzxWJgq/6sA3gFvqhn71ZjhzpWrwPtSoKvY0BWofOqRuRdeiG0L8yLekNqBfUJk3RESRiloeui",
-	"gziIWzW9kkHGERTwmcv2KB5UHP7995CMGqeNv+zFfTT39K9iz9TouZ3J6mGSbDnmXL5Xy7HNwSgl8beB",
-	"GVDfS6jkL2pSUuSROhhVS38GjCD3K4FSxABrw1/7XCwzrodC5lAcDDY9EZBPNfExDm04xoz+iU03EAe1",
-	"at1P8lCLpOXmiBV0nBg4vRoGrpwyF3tJQnNuvYvoSX+n6G7ycP+4X+l2Mv9ystm4bU3nQraGsLGrGk00",
-	"G+ej1/lJPJ8gexqKtujILXUTkgZBVKqoXyrcMjPT+ZDKCRo8HajVNGo+4t5v7re77e6TNrqYkEumjgaH",
-	"VHAWVcIsdN53qDtpYsmn1ENCklkbfSL4Gj5l2i1OFQ7p++FU8gUchjYd4tOI7Iuq9PI7oHmBx8Js3xvO",
-	"SMEWnumk6f1O38nTAmuo7o5m9q1XnmhShKsCdkOEhWnz6q+WyTrvS9fImhIYRYbqd6dO3LQHSOBjUiVz",
-	"2MfNqHRRMGxgioIMqLbSoAaoNjdTbAdWp56pFFZbL5x/nzzFbIlCvhCQRWcKhbFEUy6SsBx08iGJy3xd",
-	"OHwCzVX0suLsgYMKyQP/Dd/LSa4KqIRKtRkOo5CmbpaSn7V6igb/v0ETDa50Ftng8nIAHZsgJ1eQwPTg",
-	"iilfmKqnPLT/VSRmewalAiH7z8vL206ndXl52315eXl79HK1qF2njYROu+ChfLaEKE1OOIWHEg2X2u5U",
-	"jyiiVP+mUwKCE1FbcCyiYjXyrzkOUrsEiwt2SfBQXg2X+aQRrYzSKM2/nRKk3FRJg1eeuwVYAdsNlzqX",
-	"WWOF6+OVKoJbB8HMKyymmR8clBNVTyX4F7nMsAW2i97Gu7A27imM18fzDXytiHwNw9u2jnHd8T2hUALo",
-	"O8vmZaxmZMEjoZvPrMlzVqKsg1W81iIW/6UK570N/TyFdyY8wnzKxgon9ZP+V0pWCK8MZuilViQsYGkk",
-	"KuBf6jP5gF4sZxVUs72EUOuTgMbFmnnAmjqSalbO2WwGdTBxpn51wOKrJScoUK2IIg/uOJJR24fRkNdz",
-	"zqIiifWAT/pjLuwb+WN3ej0R8hn3aTwwBEhfF3BAUZCJuCXLnFKDRuIKnK/ZaQV+fJ0kJA5N95uoPrug",
-	"/vqqTi1yThFQbsXPEIckBWMybcu0StgcJtjfyoxhNh0Wld626iYGi2Qru0cCRYWCQu8xbHE7QyLRLJGa",
-	"52tmSGTGKLj7ZOZ/1JtvIHSXheTLbeuFdOvoul9oVmtK96XeWandKzgo7efYtJei7Y9KeuozWBF49tE9",
-	"O3fkrtnw8hpFly7OtpaGE5K1XpJuDXLXbMhMTXrpG1Il7HfWQHJrCktfkCpBrHW670znnmajtHRpdzzf",
-	"93jy5WSONIy5ET3jcpIomrNOr47XQfznaP/k8Eku4zqTWNbRkKN5kJJy2xohUbPP//02ENm8KUjNwtAj",
-	"oB+1M8pqTOv2uvNPamiCDD0UECUji3RyTwltraMbvMSYiXIREj8aiaB0m/4KMiixJMI63eK89EU5XdHX",
-	"2fv1xPVuxwqI1QjNZNGITkDeshy113ZrCVPPuajPmzuS20YtOUOk7s6l4C1n9uh6dBX267B7mGmIV0o2",
-	"qf55ayO+Hqd9Z2CrEbnO5Ng2hWtmX4u+lZsai5dsT4JHokCz5bUYUJuwiJshFPWryG1vsOkEpFqHl9iw",
-	"EgaLg0HlW7+WLk3NiFkt2u3DEE5JNmasQOpWI6y3V2tqvx8SxwqsbMh5e4wM/sR6Giq6lEjop1VNPmHc",
-	"TB3OcSEs9YqgYNb3S/DcQBdFyFYR7nYSST0cN1I/3xC+KhonOpDtkGkyC92kkNeNL8Up8k63nwW3KfGJ",
-	"MJx99nPkimqPjtwSHdVjmXjhG/MmhCF5Pf91dQJx+Ujn7P9ZTn6/dAtPxQRDashNfsDOyZhfb2tzN8Nc",
-	"NeVsxyxK/P/8RadSxoUAyaOZxYn8easj5fy0rY9HOeBPG83o7+5f62x9zo4U7HuiRKH6poOaMQ3gza1E",
-	"zT2nzrCZUp6PPX9DxKsDaPBUraBVSbg4unGwxc9OAyjbTCfv7eaxPXjmrtlwm3+sWhO3JEk0NhhHFfh5",
-	"i+GxPVOlf9dMlupGNeilK9PPw8fTNaTFb0jVmwKROOVMxQvjqqcoVrlyTVzZYsd56+8qIOqaAjFyri2Q",
-	"aH2tmWOBBRLEaVQdVf7CFG7fJ4lmkz6WGNoPY0867XE7/ol3PDzCrcPRAWn1/X2vdTzs4Vb3pHPcPeod",
-	"7h/0+/F1IqPjiQyWSCyZBxEOXdi1otNss7CBNYBwMOp4x6N90jocdXDrYNglrRO/g1u94ZHX9w/I4egI",
-	"Zu2RxZXB5qDTbPDAt//U437M9aSOBWZa0dw17x3z3Ia/zpAXi+8x7vp976jX2icHo9ZB5/CwNTzyjlv+",
-	"CenYm6okvlUvNsv35Mg/JAejPt4f9ryu39GduJ181GgWFJc4sDehvZpXkzHd54ixt8xk6hrbRg8TNw2K",
-	"mspdg2kgNNRZdI50s120yiQVPLM16ZZsRVEuquJHI/535rvUu7hzV666HYqerX5Gv8cz1gqNf91b1DZR",
-	"0eP8k8ex7habzdH5Mj+llk5sITGz2zfR1W6TtFLqt8/t9Ps30O9raHaYtpb1c2YznSyf9JqMtq4goCFT",
-	"RQ+tSdr8UUVXJHEXPNcg2I0x2I0x+IHHGKR5JFXys4k1U9WOiVIJ8GwmbNJV3MHyVqIhGVMmvrtR41bc",
-	"lkrn6MFISFZbmirsteLSbStdzxxyV64yh6Jn72xBb+XVqeHrW7CnzmYzmIacnne+LTvq2Ty4fk8EpPnW",
-	"uy6aB9cvTJSpdE+e2QfvmrDoNb0lfqVV+snqm+jgkrOT0PhtSDzIyB8hgr2JTm40PYWMk/NIxFOlt7DF",
-	"OYyTaMK1mn3ix++SRcH176/VwvOq9u/z1PN3UeOHD5Ws4efuw+skDVTITH1AkSw/p09m8eFmumqmrd8a",
-	"hq+1ebONZ8rt3tTz5i2pNjDlr3AfjkR8VSQy/U5S9L2m8+vlvqAKqW7ZFbbD7lx6tQ6dqW7ZjgxPZ4X5",
-	"v7pk+OHd5p0w2bYw2Zqn7XLzN/K4bb1Cvte9c7N/TTe7jsPa766VZFzZcY3H9nx/v7SG2Es/n5IZa7qb",
-	"Xu4LKhog2/QdnzuiavueY05ftzWzaavkQm+Ql1liLegkzIfjRAS5TXtXhq/d59Oas9qL8lv15Z3z2ibm",
-	"AzjuhHEYHf8PaSH+AJSyTZNLn9QDsLe2YkdV1tvd3vpFA1WUd2wkfl/dHRQ3BK9C0slFyVhzHapOvceh",
-	"6Q+WXGqRs5jiTAEegj9aaZSqNBbKVEva7t2etS5F43S/U58eLOg5pAA9iObeJFF4M+GBL76DGkxn0tfc",
-	"65tq2eFxNdRNweDGCstTi9ZMMi9SVCaj/OFZJW579tVsGT2d1jNVXpLXZTdLIuvZIj8PpaRNmhs7ofQH",
-	"NmgeHJFtzYwxp/NQjJhvEKOoY+qso9qcA1ph6BgN+jCsnMxkjip07i5JWjjVST3xDreP7fqRjszySt7d",
-	"lqMc1o/beogjquGpsym6rGr1Xpjn6hb9vHXb7ZanDz4cEwL7q1NgzZBDc3lRWj4VX1yYwqlmPDmnEj85",
-	"+qLChxJt8h3KWDMW8nAIxHTv/SENhp+TpLYXNNEn/BCuqOpkA1bsGZ5XwtpsCInlXKi3eJLekPz7m5xv",
-	"1zNUapfK1sv/c4rWJL8mDHn8hoQPJOmvIg+5zzqMlBmbVtnwyTLKuibL907oe35fmXwvonn9v3xOX4pX",
-	"7M5U0FHuo4nZ2WWLzFObxb7i43vJwyH1fcLqdvty15UeRPyFLRD0ORPz0Yh6QNYzEk6pEJQzYTqRxpNs",
-	"H/sRivG08Sc/9FGdM0lChgO9ObULkZJrV1UjOU9v4dg+wLh/RNTvP+fR3OCArpEqfv5C/G4tqlWp4tGz",
-	"ukXE+QvxGgcjHk6JX3F5/Lw6obmGjvxfsvrzL9yHle3JoIvfS10puqodovvwVoQA7LZNokaPMZpazFA0",
-	"mAlmL5hRGXa4MOMwtESJb+qLH5vm3nB55nlkJvEwqN+xIbW29PySX9pS3WacAa/fjTTCKJwHRKD/+vD2",
-	"DUz3/wmFxc9iTP6MZ/MOLwOO/QvOX+FwXJetZtnVpWeU/tp2WctMCRIoUC9X5hFmqIte02c/48l9ZHgu",
-	"J9DHsi5nzVNLVygz5+FtJO7P5YQwaeBDtlHMAzuiT58+tRxIyaqVnz59Sjy+xVO+wTRYQ+XNkytXnXH0",
-	"7JZ40scSD7EgyMNMSdChYlPsTcw8K+iEpY1kKpCYzKWkbIx8vmD3TAnviQyXrbORmVNRfioyXOonvx+X",
-	"i/lsxkNJ/NfEpxjmbdQlhPxXrKCInEX3Ia4nGKzUuFWaGSFGHBtWavPoJxLicTnH9poUQDO2zSPSmd5m",
-	"6shgpJsdYpXTrkgP4nKaxpmA8753Qrqjg07rCB/2W/1Rh7SO8UG/dYi73r7fG/bJwahSi5vumo3kqkSH",
-	"U73kvm8sOCyac1/WLSNvCSD9k0a7thbWPWcfBakdWjJrVoSU1FNb80IEdNbLDKff4kb8FLG2Le4HhFzq",
-	"F4JvFGWi+qsQOKqkps/TC+6aDWAaNq7Rh/51ZkUc8arxmo+ZFQ86cAbmBw9TATTGkZh7E5fJntwDVdUf",
-	"2LQLnn7H4CmezXICqJtTwjPuL7+DgLkgt7KqbIFnfyxG3voxKSvynX17zfMa43AYED+elF66cX8knoZm",
-	"wXrG8du5fDt6j1mlKFtmSXx+CTSqnGG84P6ZUU7UOcJox3s8zXVPMoJUz4osV6nOsz/M5jfN1vPQXk7c",
-	"5yHU703//W2rkGD/LQuW1aTg+8TT8WxE+LeoMNjNffrBiWDSHrfRIuRsrLvhm+gNlpJMZxDNkxzpFDGk",
-	"9q0FQQR4dHvU9JrICYerwSDgi9qR8GnO8nK+Ti/YSkyMCi38fE50vMs4e+6toQY1uXEAxKod0w9tFrF6",
-	"g6dkzY5BLLW0/ObVfXhL4UaYq0MFkviasK0R3hv+PN6D5EdfcEba6A0Hw6S9xS/+Avff29yt19ynI6qZ",
-	"OgsPH/4P8SQSksLYAoEwQ4RJKpdI4nGcJmrlnSIjv+hYv1EJ569xW7s1GngXEo8zn6qPv8Q0qK0eZrkv",
-	"KN+07JIt7ZshWOWVcqZ2rIBoz0et18q4AooVvyl9AmNIF1igRUil3KIU/MkuoZP78n3vgH/Bm9/k9q99",
-	"UbvRpu+uW8116xZlRIQbOH2b7WniFVX3NF70HfYUI5hmZtlBmfYpKx7soVbkEZca8/CsGU22GalHDQG3",
-	"dgVtR2Dd5yW0+UZx5XWlK+doCJdTY50cqrXtS+nUdq+4knbHbD2I++jKvSbfZ58HXHVh9JqpoDeZxRW6",
-	"Q2wzFfTvtvfDduuKIsCMHDCjj7Cv7UccvAv5jIQSetWMcCBItkaHoyn2CcJm9OBpXNvWRMMlolIg6kNr",
-	"SPWfyiZUBGX2akuDlmYOmPqFK5jhow6L6tfleWeAwKMY3im+fUXYWE4ap71Op9mYUmb/3XWZ+Z+f/4ku",
-	"L287ndbl5W335eXl7dHLL48//zPzt6d5Dz75j3+P+1QKGVLoW3nbgp7lMJnAnWz3WWFqkPgSLdNmurvs",
-	"QPfXr3myZwxunfgINImp8uFO9fFpcqwBXzAzlTKeNmYvMZWENApeopCMSCiQ5G00iCs4B5dsym+I0KOD",
-	"E2+2b1XUH/+qX/1ItC9Zkp52o0p2PVR/4FElaWmWIueqPbSTyJevu6BTIiSewrLq0jOxE19LGlWYh6J5",
-	"YQkFoPfL0NWQ84Bg5kqv/l1qg0u+NMXhtfMdhAXCyK6s9dX9u8wZZr4bYk99zTwm2migbLQBWkwIDJ1Y",
-	"IhwSkFpSP9pEiwn1JtbLiabxYoE6CegUuSiWB1KhTO73tAqi0/m0cdrr9o/6x/uH/SPQQ/qPnWZDfV07",
-	"3QnsKJNkTMK0RnDJsTJ55Okfl0CTR5UkkWZmsqNDoQl4MsrMnZdZU40pq1ZfD/ERwiwegCn4lID7ZKY0",
-	"pqySn28CZu9g9fzLlOyJNqF0BhI8lEKzhsAZ2evEginX4M0O8GwWcxacYjTBVP2uB7vpQ2SKHz7XokRF",
-	"u19KLa86gtE5g68NHARvR2BhlIpu2Lu/wyJlSOQ0DlS/ITySJGyjl3ZLmrAd1E81686Z89oGfMa8ZZB8",
-	"6n4yJW8dqtk2AkMy4iGpi4FzvFVw2L9LknoebQ1cr2lgv24DK/BlcGwAJj1VPekHdHvHZX7AWesfuPVn",
-	"p3XSvmp9+WupXX+YK1c1X7iH4VJW0zBnAtEED5ZKURtzqSlJbXxAC9J4LmtKeP7Ec4QrSNF6w+bSMlfv",
-	"Xa6Ro+dYalKFK/sxyQ7EpZJMReUpvJCwi2/P9aID5doaosFhiJculXbvUniVf+INuZVxGlkC6RXKQT36",
-	"HJ5M8wXsTfJlSZiKaB4MjboOcFIUcTSmN0T9Lzbmph3iZy5qczxhJCQOtdPaLnRSr+o4bDneR8bVKHMh",
-	"rrZk3p/58TxxLCITv91YZVSXmvLptyZs9+L39mob63pGuk64ngeBNiysIZ8229XH78UajxWZfbj9xvzH",
-	"Z/jOF/exFp3OeCj1TbpSOI0xlZP5EDx1jme05XGfjAnbiz595y4X13TW4jNN/a0Zh7IJC52j/lM8lyKe",
-	"Ag4z+eQ12OtCnzOIM4yG8+A6LqpL2+LwaaGgqeSkf8kasvYNX0ugiJk4GhsIm6L+oR03bSGIeaDTMaAv",
-	"77Sy0LWMFcvbbsfEEu2/y6Rv6lwsSgUHsqmCT84rLdLvu1jbLtb2y4wFrm6pxRIlMtMoiyePVjXRfg3j",
-	"LLp3rmObBYE1sZSytlqtjd6yYIko84K5T+wTSz5HC8ykst1iT869gVqPzLIXT2UW02scXqfNJfRYvfqJ",
-	"MkPmLP4joPxkpclTakq5n7NPJT4X/7HC57qrLSzd89TaTElDq40+ENh+MLbUMQQEh200OOgMmur/tzsD",
-	"kMaDA9IdwJFGwVFjMP1SRti+4q3sfV6Uxa7+S3AmcnXua8zwGKLgIZ+PtdFih4WdKcHk8ymmLBW5rbku",
-	"0uZ1lrka4sNSSDJtTe3qKCLYzBBy1fdn9HT1paCUzqfTOaQcI+oTJumIAokYvV39ZbXPwZx09QUJ9Vay",
-	"k9YQqPxqM4rd5jelTScx4aFEAV+QsOVhQdCCh76uV8UCDYylolh6GPKFIOEAYrcLMhwkRK5j0zgBtf1e",
-	"WTwNt/788llH1K5aX57mB9SmcyFbQ9CQ+cA2zFT0l5gG85Csdydu0qqSPouSdIEPfmOuktH14Xrmu5vH",
-	"oYNIw8PRET7otY79rtfq433SOhn1Oq2u1/P3SX90gA+H2fA8sQXv6ZwMaJcPNgdGI7IAzHUTgxnhyuBM",
-	"ZTQcHK6IZH75jFr/W7Tpa8TI8+KdGps8IyHZ8rZWdkqig6ys7nKOTLb15y/NhohHuq/tgI6i7O0Ca1HT",
-	"lA48NHWv2yjXQUv7ypajS9857maRCanOT7jT61dBanxkZVoRHwmp1L9pNr+RP1zZBY6hbdoNziOfZAuB",
-	"WhFAKGGzeTBgkkxwSPxoJip6m7xUxPFNtLI/eYioFCQYoSkXEsUkAfunr4szgcGdC/2rutDpqG2SEr4W",
-	"1ZZFpULQJUAYoh0uH1DeWpJ8v+aJaQeBEQ8hd9Am31WSJpmhlSnBUixXjtdPlkngsQKt7HHkOCiJE4F9",
-	"XqF19++y3JVHKcMQM/+RQPqZJthrf9FOl6C3aEJusU88OsUB8umYyjS4RwnaOSqF/C+fO62Ts9ZL3Bp9",
-	"+Xp4Vwp/v9bNuhYAGdfz/Ssrn9UDCVdxHtL0vveT97bHpbgAy/7H6d7e539r/e+Ke9yDyGvLJYVryvyo",
-	"mYdEVDSrm86lZnIZEVUym6N76DXTgporxu5lE9SiOVW5CUUJwZfksgy1G6IwaEWQJCROjVSjlNiKIV7z",
-	"DpGRhWs/RIbDJ1PuEpCRhMbLVBiDwLYBSo5vrWEiLO1lSSXz4EuOltR7eFVd9d2D8kIfGf3XnIAVrPYn",
-	"JGMc+hA8wuIB5GTHrmZXAdXrdJTfF2JPklBAiWQzgt3jTIY8cB/gIRIz7ClTUONPmC/SIbfkgX4tHnNO",
-	"iXAcnDY6Y4j6cGHNkFxQz8ThBOLMI5sZ6MV69KimQjQOqiBMEgPWFvVjWVxPP/YtA3tOYEJqZ0DhV0wx",
-	"bz6+cn5MS6X6Cl/r+/fv//jj2bPBfav2B7v1zmaYvcjk/K4yMHTa0/cxMx7svjKk4Ie+PQoPZPYrJvX+",
-	"cQE192ubTFpm5MX27t9OeriEnR/sTNmmjlr/WjyaegElXdc6u8Gm68eEPgcbzd3nZPBQ/bNsozutE9wa",
-	"nbVefvl6fNdy/9mv889ubw3hoxTa9zohUKZlSZ8pk6k8krVhekeigmpFhscuHvVrxqPqJEf0u3XyWOO0",
-	"yo2zJJIlTz95skSM7Do5E1FBhbn/SGW3mksrdBYEyZyKlGC4N9ar7UOeMS4nJNR+5Mi09jDYDMnOk9yC",
-	"J9nUabiLCQ8IEkT+oJ5lfvrJzt/8Vv5mlf3feaHreaGFe7vzTR+Sb1qFBXYe67Y81gpMsfNjt+jHVs5V",
-	"dBIH4YhMPlrCPKmeKViWtlc7R86FJ6a7u4Td/ffIDavdI8chT13RnJf98a2cuxzS3noLHZbMunokzK4+",
-	"qLQE2Ko86BdkKKgsROC73C/vF/f/0Zjk3mbGgsTQ8d/tDWnCvk7nT6xRLAkL0zedOQS+UZjoPkjVwv4j",
-	"N3zKHuEGN9Z2Q1KnV+1Equ/zzjNPnW/Vo91q+Lcw0SDZ2HDT4G7lYGK3Vy+YmAhbbBxKzE8g+5njiRbj",
-	"LQUVtRaoHlG05RI2kLiuQCGLnVCJhEpVg/ybGdqOHf3BdlWtTWmC/knK7Qs8m4nGab+bvJ/q9qydLxqn",
-	"+5288vCcqOjf+AJNMVvatPf45mKCxXr1aMUtuborcmQjYByBd88g7d85u1YIj3nivoHp5dS/i0YMYGL3",
-	"SoTdWh7cmY00rLZtv4nztn0LWOP38OzfEg8tAtm4aimv+gfx0NKUuYHRHnunWe26FUKrSj47DVyDbHeh",
-	"+i2E6nt1HSnNbFt1o4wmKvWhvoF2qONp5ZhCxZ6WVfTbcbNsAcCv4mRpfLfhYhlTpLaDFVPTvQn/nQu2",
-	"jgLY3eDeq1p4mK6w07hUiQO2ND1WCzqW2J4sd82vm7tV6iWr3YUvWSvTQNFEmNm+LDC3miHqQ6qQtLIK",
-	"htLQuMNepr21S2//Izhrv8cLHQICOnkOZdSbRLDhBUXxaya54OiV9Nt1BF383gfjKD2gCDVszIYWld7d",
-	"4mTkOj3GMD7yRsf9TuvEwyet/iHeb50cHR23TjrdA//w4LjjH3TceLVDE82GkFjOhXqLJykMTMrJ1M35",
-	"dj3zq06cW+/MxtYXvOatM8bjVzDBskjXvt3Mzj9JV2U+fNrMJNje94SIksB9Qoyic4kYIbp7zpCgOZiP",
-	"DyoMZTc9mwpGIAlZCc9ZyG+oT0I9X1A4DUWVeJ2FRFiVZFrURwco5mJGmJ9oYJJf67+1sQ0mKGXwqjeM",
-	"QTPUVu6L9PbUdmYsS/wR8vms1o1RRHjWWdldCG3ZCo7kk+06NlzqZrrQa4nXM5Rf6FKZs4BiUd8QxFMl",
-	"TBRL6ga+GJnSG8Wr4xBPERWIMiFxEGRHgOhvNnQBD7klFu9KI/6yl0wWhZy+SuqnRwJJcitr0mOGyv56",
-	"r026NBJ5MsE9qG1NF7CHBV8tTk/Y8KDuqwtsCvpNTbcEJ/z8RpuLLhFmrOMa2iZ9CrpPl+7ZJSYYhq/f",
-	"kEyhS44ogEpHh8i+5LM4KWByxdxRbU2aspGi/ypVNfcgGjbTPxt1cLMblkcAv8Nc8Qs8ztnPwdNBNOSW",
-	"h2jKQ+LMIRdIkBkOlYZRusfj0ylOCo/GZeOofXLdG/mdy0ZqrEun1y/Z1seXl0///48/7T35j8vG53/7",
-	"S+t/vzy9bDxGT5voafqvT54+WbXhTyF8ggIqpKIMBwXYAdvfsSbJw1gr9bobEi5RSMSMM+FMWCYUTNbe",
-	"7S1iPET7nX5+r8qvDY/7OnB0gwPqX5nBJ2rDTKjm1O1CjBRiyn7HNlKkh/7kNDeLvrByHOoz7i8zEqW4",
-	"V2S8Zo1WkQtliy5CoHjolqmNBIEeD9RODJpo4BOJaSAGT6DeMW6piR4PzJ4MnqQ9wy1tYsZ9g/dW2MLn",
-	"6kEooQPYK615YZ69c8D8mqOzbY2d210UveDgyc1wKAiiaZNmBYddXn74fHkpLi8/rGw4mq6gV3jG8BaS",
-	"x3OzcSVFPUBguqxHy2b1biQkZqaRqpI82tBNzBzLnPGc4bmc8JD+qdtU8nBIfZ9An2Aur2wX2CmRE+5f",
-	"qT/hIOALeBj+BQO3ISLcbHicjQIK9vssJB5nmryvTPNLtY3LgGP/SnJ+FeBwDMGBeA75FcwIvzKdsiDi",
-	"znBwpbmpmRjc/8WVllm0Cg+lazf5RUxsddkQnBh9AALhIZ9L09jdONm2iaZW5bNZoCctWgfb1KjqCR0L",
-	"O0Is6rnbNB6BnJBLZosUqFR2mZwomsVTIkn4m+6/2u+cNGFQ2RX1BwqeqMg4OfcHAt44UE7VMjOS1o6k",
-	"So5K1G5Xne7MwDXuHnbzB51Ujc+sNxjIKdapvAT2qMYCOP4cxX8WBCgko7kgvo0jUIZ87s2nOj7nk7AZ",
-	"zQkMCRCGUIoQB210Zq6M9DVFKCSazJkfas+vkhH+Un3TjOnOlC/Hg1x6xTZQp3zkoTnOpTIMIlp0B+EB",
-	"7k0HhQz+ed2dC/m11buLKTGvkzR8Wt/peJiZAN0ipFIShtQW30sz6VY3Xf1XyV8t7OW3f9dsOGdX3zdN",
-	"EF16WqAyuNr5LJ+cQllP4zcb0bVoY899Uba99GqCKriyKiWObpn2tx0MwV7SwpLKVOV9cc/xbRkBcIdi",
-	"dyknOBsqA8QqbtOxGuzjx+9fPkeHJ53uk3qQPd77/M+9L0+f/LWebWKnOVpYy80UxwvPH16pHedobKVy",
-	"pk1cIUqCRFxjG2Chf0t6QMkgh4v/4f5xv04hcjTpcuWgS3VYcVg6b8BAQSjwFH28eK5pjNxiT4ItEBLl",
-	"R0PP2pR3VzYd0l6e+1iSlvpAiiGSqKt/pqp+oxLeL1978X9c2P84zfzH5WVb/+f+3T9WpV6YP6p9iuMp",
-	"xcnXIV8INMXSzCYb0UC55E119DgI4NSTW9NLZmUf9t30gZNO56h7ctI76B/1Oycn3eq52c0GiOCcE9VX",
-	"OU6A+BQdt/rwf91eTtthxaPGPw2I2ndIGWqCHafUuMKThuiGhIIqLJmPbnBIMZNoSKVImV5VB03VKwv/",
-	"lmXgZaXXSjx/DIN3Fpya0XGDhpIhH9+/Emi4tFFyZruxKidjzJTvkpfrXim86m6XzTd72tZRNI9P955u",
-	"ktA+i1HP0Xz6x/y4en/bcfW8aLl9Y56Ijw9uW9Hyj+9fWZzLs1C3dW73FTh3Edk0au7wx88fM4+R3SBg",
-	"ntj9taLldrXCI590sqHzeM3K2HmCztcJnPfvJ3De/4aB82i7smRw12wI4s1DKpcfFJ3p/R0SHJLwbC4n",
-	"eY3U0Nm7cyT5NWFNPboETK2Bdtt1+Zv6Eenr4QEkbHhcKWGwM6LkJDeYLSdkqkckeziEejXh8RkRv10y",
-	"GG8TT06KZqnqJ0ygWqeEGI0OHAOJkIBHfByKvhp3CmnKRlyHRZnEnnSSBWI0MpnPTs5q/JTzn5khD1Gw",
-	"RpDwRtGbTfoQgOr5hW50h64JmekgskZ2ZAyXnEQi0YwnE1nU54KIU62OLxkOSTTDTzStkg5JPEdQfXpi",
-	"jcLEHGMzjw9MQslnOusiOcVG/S0adKP2+5I9ffqM+5SIp0/hJf/14e0bJXoFw9fkCnK40RkSlI0DgjTd",
-	"QfyLcbQI8WxGQvV7FMoww/SXysc1vglVhLPASxFF7S5Z5BloyFdZ/OjcTH/UIVLi55uOsDeYiQUJ9SPQ",
-	"ckgnomtU38devB3No5jck0+fai/xqH+y/+QUYeTPZwH1sCTomiybam9pQNkYKWGtdBNESdHHi5et46by",
-	"5pfSjhCe4vC6qe+p5ASzS3bYRwG5IYGI7q/U31EXvabPAIQo0gMjOjj8bc70ObmDhJgf/flfcxIu46iR",
-	"PUplX6iT9DiMUzReARo42mSg6QJMChPjzHUxOSMaoKyL2UZKUE8I9kl4yQavKLseAFFEkxxBZyjhDZt6",
-	"3Ds+fmIgfAskFMEIp44ZGvx+gcfQPY75iimG2LuGxnLno9YbzkjrtfJ8BjCbnUi03+kr3ghghtZEnYvO",
-	"KfLBKTbroiWXbAHBF86CJVKiTIeKl3wOKg4JQpgBD2JGCjr4ASL/EzxznRIbHXKCQqdo8PVSxzEvG6fo",
-	"6yVcT1w2mujSuv76H+ZW5rJxdzeATYRo9iVThO5rkgUDCAjpFPU73Sbqd/abqN/dV4j1uwdN0D3qvzuH",
-	"6r/76seehT5xC6j22Ijjwf9rGdJvnfuDNvrb72cvgDEtsywmJAT0/vj9AvqbqZN/++7i/O2bD+YpgXpq",
-	"10FbnAUBXwzMV1+QWUg8uIKNBL3aQoGXipoVqwJc+jWnaGAXUM4GmkJOjvoHT5SU8UgU0YW9aaLBhzkT",
-	"RJoHjw9O+k8u2ZxJGjhPLnh4rbWHkYiOSjibYW9CWr12J7cYBsPPbR6O96w03Xt1/vz3Nx9+V2vaEzkN",
-	"wNajMshoGOObNk4b6tGOeo7PCMMzqmzvdqe9r43rCSjmPSOFW7YIfUxkvhEUy+im5tThUsd10Evt9yvu",
-	"GVJmGOjszQs4iw9Kp56igfnOaUiwP9D7Ep3MuXILlOKOW10JANKKEnAe8kzZ+JG9/1bip7C4wHlQ10Jp",
-	"oKs8bxtUVF9xsZyR6k9/4KF8ttQ9hCs9/BassgoPv8Nj8oH+SSphaTyIL8rS08wK9NDrdIr8iOi5vVRn",
-	"8Ltmo19l2blWWWrNOwuJXtxdvfije7UJi/ZXL3oZXYDCioPVK17D1egbLs/MxSgsPFy9UC2Jb0/vmo2D",
-	"aluib0WjS56DKmh9dK5OXQsc+Ma1vT83XD5sfLmDAZOmIUZDHUTi6k8ZupAB89kWEmrfiYscIXHmK4uI",
-	"2R7IiXlD51LH/6PLBkYWzaICvTyxAdoyV25op8DpxK1dFSKkzcPI3zv7CE3Qr6n5uctwQbcOF+i3+HUZ",
-	"QSeb/Kz03++c1NpDm22glnYr4PZOZx9ccP4Kcg9g3UGVjYwyFF4Tn2IYP/zg+BUYIM2wms5cls3l2Ltm",
-	"Us/vibgHTq6+T/SeaUa119qbLmwAU0vdj4lMNeSpq/DPR8oKB4t6M7VlAbhrNvY7/UqU/Zr7dETrc/hO",
-	"zT0ANfcHibVcTHwV2OZrMmPlTjNOQGRetQe0XDXqUCm59Ai+t8yEmmz4Ctw7KtA1mUnlaJ3UVIQakoQi",
-	"rMtQhcxUiSuecyYJkz8GT/Tr6KI3XL6EVLkHqjXP2UdhFF6vgqJ0kvde6ty9H0PdvQAKX6numvlKTTFc",
-	"5MQ2bcqI7ZySUm7rKrP1+G5LiszMofk5ldiPwrA/lv4r5qF6NBxvvWneMLPlmUkmfIdDSXGAdAneKcJD",
-	"QZiE+wrRtHFdaEEiEEY270fnvTUR1qlpSBAp2sCXUd/2AQr1naMJ+RIJLAxFlxCHRWLCF1ClyJlHnBCg",
-	"zaYl0yHxhYl22kizXivM9YlTIaEUONITgKDeNhSIykumP6JkC2VILjgSIGtFE81ZQISIoojI42xEx/OQ",
-	"+Po1C1rb9dWbuDWNv7bTrEtx7zaXXA/aWf6pLIYiP3tt8+FbuehAaz+Qi/4ReLS+i572NfZMzV7LqfIr",
-	"jNWnqw7j3KrYAkomWKVi+rUj98l6yfsL3ptgualC/UHD5Zli5R8mYL4zwrYaazeEgGK2uQ9LbJ4jJT4Q",
-	"KfJKgZ3UqjaCHHsh8VInlAhwl6j/G8KQElWY+FTPijF2W0aC1DZI8mu2775pMGNnlRRZJbsQfq59YMi0",
-	"kihYbSTMw6Dl5jIWWgiJNMv7Nw+c1ND7tg3ifNsf1DpIpWbvbINf0zZQHOrwzDc3DBIS4rtZBUnBUdsk",
-	"yElJ39kDO3vgB7AHVrK/awwkR7cUKv3skG3zgk3Ve3KUE73/AMAbPCU/fLpcYpzaLmfuJ8iZSzBA3cy5",
-	"eOzhN0uXi6bNrR/+T4173CRxLvmqXfZc/ai+Eou7vLnaeXMOG1TVs+B628vHO11CWNMYh9Wb3JYmbkNz",
-	"LzsTl5ym/YSFe9X95gZXkc5+fvv7yOQ8ybst6OefxOYHXB76vWRWgu1uJO/3RrKy8HOGMRZ6GIkpTdt2",
-	"L/4eDVvc+RarZJczYWznWfwEnkVM+7XdCjOY8Zs5FdGA/3U1eGIU5SYOhfuinTuxcye+kTsRMUAlfbr3",
-	"NWo0uIYfob/1zXIuV3sZRvNrnO7Rx4g2+dt7GO4wxbuNdfTP4F1oTHa+xc63SPoWqyShrnwqv7Mw1VFR",
-	"w2PTCgja/5Q5FnrdCsfCAHDPHoX+zA/sU8TD9XbOxAN2JhySz3cmInKP+NH8pUJVPwwLs4Mt0RtompUz",
-	"Nc1aCJpNwdUAXnU7dZ1CFxvdZydq2GUZfcHngX6pF/fFoRJN8TUxTWBo1Ik6l+VX+imaHdcxANy5oOt5",
-	"Js4bdi7JLiMgybml3oWl2gzvNhu3LRwErUidynBOXAW79zXqgH9XqGxhzISZh5ena+tp1zGREcDfvBrS",
-	"qttfuBIStmCXZFeiEaEKspCn6mfXwcpyR/y5cYRxegApdEOGLtpYRu6ybSMHQiH6Z02NZ3zmdVlxE2fZ",
-	"mdJ5txkb//CXb9+bG3ee7ta1svV0iyVIgQLeW9lpD1qxOvNpK/fbQwOnYfPAJt8udP9T6U10DG7aBOsa",
-	"BhDFbjMPpRI2w6W+I6DCzk39yChMn/KwIK0RD3ziR1JLN+lUD4851/PIon6bFnYzFQAMd2gieck4C5a/",
-	"IYxCvtAij3EYiiH5HID056GCRb1qgYNr9X5BCItasWbSidWOlXv699tSsH6LwLpNCOu1FDwXL03D3jpr",
-	"zkw/31+qdeEP17NwZ/1Vld+RVMgNhqT6G8I/NzX7ciMof9Abx+bTeZ4QHcWzmRLmMEZMd7oPCQrISEK/",
-	"KCFxKBEWSLfK1//jdD/OCsBiKxD7/pqdETdsibh+L8SoI8SOrerdcuxaJyb4P9d4O/P9VCcGw/5lNtue",
-	"7nePgzWyPVdLCaN8RdwF/yxqcd2BttJ2/lA0941KQYKRso6AY5qI3BCGqJ28SyWZIj2bE4ZSRo1uaDQq",
-	"0uSEXrIFZpL4MFI0KtrCAom55xHimxb/VI+xNNP32mgQ/TzQckl/bAA3yy6kj0z78N8QvmQhmYFAQNQv",
-	"LA9bJc70XhkJvo5MO38h1nNKn82D6/dEzAO5hkAzX93JtF3Ud4V80gReYKNUElJ7IYGBLPchq6BGdEDF",
-	"lZ0AAkMQwECBEQIh0bICyQkNjVTZibRSkaZPayfRdhLt55Ro74G+NxFoCqQpvyFbk2h2QogdKpoNxPHA",
-	"JyESMxLAnB0+Qg4apoNoFO8ioxHxZBt9FKavL2fkNOomiMZc2XYLvERwna0EEbNNCndisVgsTrWhd2ap",
-	"4FuLx3iSzBqCMl5sRGZlYRmvXEtsxsvrC9B47bcToolvriFO4/XrClZ3wzcQse6JryNsE+e+DbE7NXYk",
-	"cjkoKX+bjdtWLA5benZQp3fY6nZbvX0YBKiFlf77kfl7udiOJsbdiwX6GofX2lXWETLzrZ00XRUGfBkd",
-	"y87M3JmZP2VgzyXxOoZmJEW2bWhmx0LAtHTzORjOiEYhn+5Cf1UNwp0U20mxn9pZBqttXUH2te54Gi18",
-	"otzucylsgdeECsnDpWn3pgSHwmwtD243jmZDXv3e/dp+8MkyVZykvHyAwmRpU+0YZ2lF8SB7we9jiaOZ",
-	"2iEZKZUueVQioQcMR/meZu7wUmd9RjnYkBkFhZbN7Msp84K5r7S8nVKcO6D4ktWdUKwQY8gkuZ3piY4V",
-	"JxZXS8oaE/l9ZuX86kNyds1XSzKD/iCySA6s6wqszl+rOTQnLpZqiRnx6Ih6ulZbWdNGpbfRW8WmQgkF",
-	"cDb074pZlb0PbR6A99tRrSbIk8cMT0nzkgV8zJtREXfc9uqJ8gSmmOExjBsP+XycFHl6ihazNWEAsI8m",
-	"JNRGw0seouE8uEY2qu+M526iuSDIvfpEe27AHV7QQk+fniXq19kcCssIDtMtsZ4+Nbugd4n4dhtgmL0G",
-	"rY0+silhCoD495BMMWWXDKE5i0QkuDlf7wbgQ2m3S2fttzVUSiUMsXkHEjNOA+3oQdtc/ejp06eR7KUi",
-	"dqc+KdEvlO+Gg/glookGZlY7eFkKoIGZ196GJwYKN3xti+5HNFS+IUM+9+YKKzP+H0C3C2EmvBhA3Z2A",
-	"qjy9emrwOPfJdMaV5aQ28AOR0ubiwjUH7K9A03kg6SwgSNIpEWgWcn8ezV5Sz4XgJZWXNiiEsOvqWgWq",
-	"VCsWSp1RnTicrIE4RQNzfFdYDrRaNMoUG4LPsV8Nfibh7s3bC00D0OvghmJ9VUOYP+OUSXVSA+oP0OPz",
-	"6XSuH6K+IpQRJeGTZtSv4ArPZs5n9R+V17sAAjIU9fh1Ds+4k5aRzxXNwYt1wpxCTZ+cgyt6/GEpJJm2",
-	"Ih5U2y/xdPYE2ENfPjl4QE62oGwckJbaVf0ugR6T9riNJB+P4WoLx+EIIXHYVAwE527mz2t3/Ym93SLo",
-	"zPcvWeSgAKMmfZYIAgEgAL20BAkUN4MEiBm/jjuh4f/ms642G3K1xnSr6Gs702FXxHI/bk9s3K8ZX9gz",
-	"4rywmOXTxJoZvhkwoZWjdi5gCieEHsCRUA7GBCs3akIYCL4588HLUAujwKf/G2Jkof4TtB3kG1kxf8mi",
-	"NyM+lwEkXlNZv1TEFOrVljHfsmpBw/jT1S7s3JMKhQsoJtDv4KeUQ69B1iMx4ddsXo3+1YY4qIjtVU+Z",
-	"jkomNJX7QKUxLNVaxEMUcA8H7UazMQ+Dxmlj76YHt9PUHEjjFHIQFQBmW7ISSSfm2GIMHo4xo3+CAFDu",
-	"hziF3Bw99p5gb+IEdWzJLl8wa9YNiaA+yYRlmtYevGTWANU2Ng2tCayFj/K2dLqnnmaX3apoHo8tEYm7",
-	"aCAxwSGJw040LBjUH4GTmunB/PT0r0sWjQKK5pTGQ4ASMNtOPvlg52yvrj0UJLghou28x9RL3n25+/8C",
-	"AAD//w==",
+	"7L2Lc9s4kjD+r+C096tMsqIsyfJzauvOSSazvi+vi53NVxtnLYiEJJwpQENAVjT5+f72r9AASJAiKVKS",
+	"83BUUzWxJIDsBrob3Y1+fGn4fDLljDApGqdfGuQznkxDAn+fTafPOBuG1JfqY0CEH9GppJw1ThuXY4IC",
+	"IjENBWJ4QhCVrUazIWaTCY4WjdPGGUN4OkVyjCWSY4L8kBIm0RiLRrNxi8MZgfdFEY/UHz4PSOO04dsX",
+	"Nhvm6epHPJ1e06Bx2hh2cHew7/e84IAcekfHJ20PD/zAI8NOd793cKi+aTQbQ0pCNdzHEod8dG3m3zUb",
+	"EyIEHhGDQAITkmMqAGAcRgQHi8bd3V1TLcH5c/HbZCoX+Usw4DMWCMSHCKPBLLxBfEoirAakV+M1RzQQ",
+	"TcQjJDlHE8wWZctA2S0OaXAdkT9mRKjVSADXyAg0mQmJBgRhhnAU4YUCooMkR512u42oJBPhIvEKh0Me",
+	"TUiwjMgbRtRkOSYTJKZcbanasfmYhwQZEDKbiyb2cYgGiDKYEFIAdROsPrY/JYih9+/Pn8c4vObyhVrt",
+	"ZfjPGJdjEpntfKT3kQrEuERDNQURqgakccgQAONIzPyxmluGA+PyGp65PoV20oR4Np0mkMbYRvyW5JMc",
+	"n065oJIoDPtDHArS/1Utf0Q0zoqUowAJiSXJ7Jp+LFBMGksqFI+oH4PGqYxmREHxdBbePOcsB4zfbkm0",
+	"sKtsNn+OmSTmtYjxOdD6HAvLUBlQwhAF6tkOEENMQ/X+j5/USN8nJICP1bj+kwX5Ff2cR+QflCAaEF/J",
+	"Kk3siDNitl6OKRsp3gk4mlM51j8v04ziFIW2Ar0J85Ody8Mkpp/MLjcbQCztweHwCB90veOg43s9vE+8",
+	"k2G37XX8brBPesMDfDho3K2/HM+0/CsV5K/xhAiEI4JmjP4xI4A/n0kUkRGOArUoPhZZSkJGtKrVeGRO",
+	"ABD1VCCJbwirL+QToc04oz4Or9VT07yS/i152V0a22JRcS4RI7cEKDOm0ICERJJgSTzEHAWCwcF4DQGR",
+	"OYpOG7gz6Pr7Qc8jB8NqguJZAkBWYJifzpmMMCM5u6z4jYRCIzQLQ4U6Ucda7qENLID1ruIww6aZ/Tlt",
+	"xG9tKizJiEdUKRCKjf2IYEmCaywbp41uu3votbtet33ZPj7db5+22612u/1PWCgHWAVfsxFQMQ3x4trn",
+	"IZ9F9ltYut7giHT9zol3EOwfe73hIfZO/HbHOyLHwxPcHij2aTQbIR9xO08upsT+PZsGlYC6JSzg5s3O",
+	"Il+E2L/JpSwlSzDS0xBmAcLILEjJMitqXGj5c8P4nJUutX53Zp2/6FXBR4Nj/yRoe6Qz7HqKhDRBKdKy",
+	"JNVoNsyTnvHJZKaeDeDf5ezVgdc+9DoHlx21JkV7pTQBIFAFv0LZ52GIB1zrQGgaYqnUBDRUig/BE6X8",
+	"ZXe28ZfeWeeg99RKxQqc0Y63tzGWcipO9/b8gLWM9try+WRP/Sz2hFqw1pSNGpYGFPw3kiseziWETvuy",
+	"fXLaOcghBLPQw0O91F7QJh1PgeQN8cD3Dp2VThb6AodEDHnkkyY6Z74ihFkUOoDP5/OWiAcp2GOehj3+",
+	"s0APcI9fKmJKg12gTImtnAPsHZmG2CdaI0+IKEVz+jlKG1OnTSWy+uQAvMjjDWskKHUgTLQVyZfthgQT",
+	"pVVPpynoNqd0B9DiY0KtLw0AZjgAXJDM0ilRsPrE0Auy1nFhd6EawidLZ4UGOHtQhARHL6lPmCDP+Izl",
+	"HBXmV60TqOkywv4NCRBmCzThEWmi+Zj6Y6thq/UQcFII1E6vCLwNhfqByIf3OWthfrjWPyRyFmDkI37G",
+	"gn/ErJfPAKC+ae0+hi8PBjBP+IgDd6gPhqddaJzjQv8Ki5+C6gMZKNU7Hx4j+I0xMddDC6B6HQ9wQQDB",
+	"kLxQ2SbFNPqGhQuEkeQ3hGndy+e3JNIcpg0bgRTQTFu3q4gVZqxDqjDRECo+8ofHvbZ34uMTr3eI972T",
+	"o6Nj76TdOQgOD47bwUFWqdEWWJZMOZNc8Bw9xppssV9BWS00IBESJLolYvmg9SW9JTno5egmnbzzripi",
+	"bVfkAPjopdRKpcRyJtRTAJb8kyfn3WolngP6A5IotzkcS/AtEa4mMZjpxXHGpRfmgiwNcNdmwzMeAJ9N",
+	"QyV0yf8hizxrTEkQI03lnCN4tQB1fEIwA0MCs8WAB4tHAo1mRGS3FqnfYqNDEZCQEfUl+q+LN6/XdUO8",
+	"09/pZ2u/EEE3ZIEeqa19hOSc+kTT6AseDWgQEJarCwacaKCAKR0PGFgdSivRzxY+n5IWAuuUfKZCCjTB",
+	"N/rUCehwSCLC/CXry2H6+EViNhwq4EowH8YguzifMz0V+GpKogkVgnIm9IaCbqGZB9D+HUeDkATPZpHI",
+	"E8znsBsjPQhw9bk6RIcRnyCcctQ00ZCGkkRqEI+CrKpyhnx4h56qjJe5kln1djbPvtSQp+1K/abE88TI",
+	"Z3ltvjVUCmccuLhgHc7Ze5HHK1LJXCHBOeC4l3LVnNics1RMGZoJUtF2zrcMqVCPCNBgYQ8BC68kEcPh",
+	"b/aByyqaeoSleR/PBEEzFhjiNUuKaJDFY4hnoYwXSQnhqHyPNBzX+oc0IeqfzFOQHmGhL7BsLxN1DAwo",
+	"gUIqZUjg0FULyxA16mczPv1Tfj+JJJ/5YxIgKtGCVPNjT3BAgEGoFCQcZjRoa+r/vPZyOS6d7PlayRPW",
+	"TPspwfcJ3w3xLY9ALzPf5WiW5Xh0UofuuZYjL5TEuISVyFLdU85DgplAERkqRoE3wAHERgLIjM0mAxJl",
+	"Di3zYASyCMEir3lQOVg7YmugwdKnqeUceMgl+Vzq/FNsAA4hzSRjfEtANZxiX40A2qcRIixYOocl+Sxj",
+	"CcZnIAv0vci6yIGtaLGCO41uu438MY6wL5WKG3I2asaeSp8zGfHQHcCjNOgAuF6Q+CLk/PnygvwdtGLt",
+	"xtQ2oDJCQQRUuQGZYjne+IDKu63S3+VejbwicsyD11yehSGf57m++/BL38h2LqyrFgTgElrwOEe/xnKc",
+	"KBmKLsoQ1LOvlamADTguGhpWeJL9WeOgVA42KlNyjRyGmzYjg8GbMMcLAYdtmWl+BucXjUjMeoZcJ/rF",
+	"mysVJTeN6d/UWy0wGnnFhMX+eXu5ZS8rqGxWdNFv0ym/7IrPccArGvR9MpV4EObbyNrkVAo64ixc5G2S",
+	"UjLUufr3y1cvV1mjOHlbWokXUx67MPBUGyKUs73/EdzA+haPyAX9k7yZyTfDd5iNCox6McFhqGCa4pHe",
+	"ALUREZ9nYYff49XmHIU4Gm2urarHXgv6Z2b1469jkTAgck4IQx2Q3wfttsVzEXIcXHL+EuDJvxejEgnF",
+	"R3OjEIWcg8dH5tpcsUUT0gktdRlM9duvJefXdj0KjC3AQ717QPTSRVp567R7xwdHh2iwkMRI8LcR8TkL",
+	"qMLghblqy6L1jmCt6vHB/xBfIjzClOmzLSA+DYj+JmMV8wkBYOCqZB5xSdCQRuW32lMHmmtz85cNNDBA",
+	"KPLxx4rYAiQoM35YwiSVCyTxSB0j50PvFZb+WKP6DkvyUq1yHo6X0UJjgfBQ2VH9d0RGC+9MfeinMXul",
+	"lGFDaEIvLFjeYEdO8AKMzjIsIyzJdWggSaFnwhnipxvACQ7esHDxQtNxHmtFBAvODOGN4Sl4RPTBC+Sf",
+	"IT4plYJiLmq1MqeeEXhKlOgZ25TjjWZDQ6iWD0BTBBXx2UhfD1uj62w6FSjgE0xZmkcBdfTIeeQj5GNm",
+	"aNxoo+iWYm1kExZMObVm9juiBGyxS/1irEwdyrTXxx6Njlt/6cpJHyMgtrVhT3Id1MZIeWU9Pg0HGu0G",
+	"KNAiGSGBZWB9lVwFgiW3XMaF9nvEZ1MHhjKHsHW5CqlICs5KREUFKJadwUuXNwDCBZHlvvPLCBw7QzqU",
+	"C+v3Fsuet6oe8YO2fustiXAI5CTyMTdEh8SU4BthKQFEV2L0AkMIe6sb2pCfLHjwMjTARlUCDZozf/2j",
+	"TL8XLiotm6XxdJkm9cvS4dYGZLqd3lHveP+wd9RoNoBnSNQ4beyln3rXTN7n2oh1rajUK9wH3X1qFiB0",
+	"twFGwP0Fd8xnKIYWrpeNKawVwlKqM9ozZWg4C8Osk2mVx2J37fyTXDs3692KVAzHXIouyzht9FdLsq/I",
+	"Y9O7hGVKeWwu+WgUkhfxI7Oc8wpHxuEOMZ4C4TQrhUtXKEoFzFyZwTuSeeZaJx1Gl8ZKgfae4Zkcw0V+",
+	"UOQvN2ZoM3EqNNGMQTxIE5HPU7BceYQicqsU86W7xJlQRpBW58rk9MyFJRWEOJNjpYdqxswYqO8ZvsU0",
+	"LLDqqiuhZ9axq28rtSqEmZir85jPVwAeg+DCfUGiW6r0aDKZ8ghHNFwgd6yBH1ayzLtgLvypQHMShp7d",
+	"g8FMxkEAQBYrnfixpwQuc76mX0EbUOpwnyeXSakFKNDFEyegjwXxBGGCSnq7pL5ZitySqq04ZaYPUher",
+	"9+5L0KN41KMUKm9xhCcEDuUldEw0JxWIjhiPwNYKCZPhohCjP2ZKiZ7GD92G1Z6PVuZN6JEaGuMmZtMp",
+	"jyQJXpGA4nzXsw47h2tRdbTEGsV/Xbx5vXQ3w6NJOVvFb7yeqFdeG5+0c7fEmSRMepfuu/J9Kg78b5UJ",
+	"mw9/X/uIPBjSjy+c1IuF5iGMpuo3JSHA4ZjFCvxHMP1r4KbkrvvdhEQj4gGEf3Vwh6Pq1SyUdJonJs8S",
+	"hRtYbR5RKQmDG1LGWQZH/TQ0MY8zmnhpxHa1M1WBWmRCuVFatWKBTeALKKFUirzIlq+owWj0qsd2Gehr",
+	"RXYtG4wVg2WcwKIqy3GcFiIatWywjP72g96qwgilD06ghBZFJhS4ZDfV1uPC7eySk+DIP+x47UEPe73h",
+	"/rGHD4JDz4d7RY1BTkwMHgi7lTrU6a7ZGBMckEhnHYF00NxdYOsGFOeJiwle6HurX969eIYOjo5Pmmi/",
+	"1XmsEDQqur5JSbF3s5y5m41YFzI8JfwxmWDYczabQIhkvUd+im0CfV8IVAtXNEUIyzEPhL2SoULfySjB",
+	"CZiedDrtJuq0W90lZH//7bKJ/v7b2fMmevP28vzN64sment2+ezvpXhN8OeXhI3kuHF62Gs2JpTZj/vN",
+	"xhRLSSIF278+nnn//PTXX5pI//H4yb838lB7TqYRMRbfsh8L3KDzMdEOyTh9SlFnYCYqTQwL1P/PPujq",
+	"7xn9jAQ4Xe0KHPUOMpj/Z+fo5GD/pNtut6vi2ummcO2mcP3Pj23v5NNf8zH87RKP8qx1ISOuTInEwas1",
+	"X3ABCxNmz4zBIc25jgS49pytPW4dt/Yz+F01jlonN91h0L5qrLmZaQSvGh//7S/e/356ctXIR/IlZTf5",
+	"BMrIZ30/orcpIuHfrhrqy6tGX+Nx3D0+ftxCZwNBmETcpIthc62SwWzWbu/7e7fdPSOLPS2RxH/oeJy/",
+	"nZ399uxs/t8vno58GEt+Re4rGwXY73ePDo9TC9A5Tq9A/OKP/wYLkfPwgqXhReT9AU4OCYs0t9cAdJlx",
+	"u5ntBfR1+M5eldjDPTydir2K9nglYukeHKYWq5daq2SV8lckvrcoPohCMozDhuBiAf0SRHgoPUrk0FOH",
+	"PJ5SL8KSwK+eOSO8TufxKepHfR3gE99pKGVxQHRcDqSfWbcnbJxSsdRLCY4YCYDzKEN92beCJCbOebxj",
+	"xlg18bwAROuKZbgwIBD/dNX4NfrbycnJr/JvnWICTFPfUYb/3EeBtPnSaR7e/SqdDysW+y0PqZ9zWfB3",
+	"Pk/f0cRxw/bqBzxl9mL9FPX/6Fu3b9OumTby4e6vP4/X7YpV3rXNl/iPv3Xa7fav87912psv8h/uIs9X",
+	"L7JeurygEW1Aw8kch8kxB79HOrTOJGaAlgknABpTIXm0aKEzhijz+USdA/3/65l3eedBP8nq7R5fMTfC",
+	"ZYj6Z94/Efb+RG3vBLXQNfL6isZvyHRpFdvDfb876OCT4JgcDQ9rnIkZkbmkAGDvz7Z30rr2ig5H8AeB",
+	"Oyjn9DenuORojqkyv4bckoayROLlFGjOIzgt9fWNjBZLMjRzRHbKUFSGMXgVKZP7XWUU4s90otS5/cN2",
+	"G1DWHzsxSpRJMiKRvgiaMZEXjPieSRrmaTNzHt0IOB4xQ3+/vHyLwMDTh+PBSS8j/i9npIm6++g1v0Xd",
+	"dvcItY37Ff3+6rKyBD9JH/cny8rbR+z9+elL966JNPl371Dqe/N17y7+/XTpDwVS/s5/+PDB8SuSfLkk",
+	"OcLOIL0kh0cH7cySPCU4As/Man3cDM3Rs++UScxutKERBLmuwN/pLXHDnp3wr3g/z+HCQD9Ararx5izl",
+	"Q/x7ZEJRWkqz+8seDYxGHBJZGtJ/qWRyXJPABNU59mkTzVhIhEDChizYuAIdaJyGNMi+LwtzHHTggqxF",
+	"dwuU2+ZyAmsBbr8TmYuRCciwVRZs8EUa0JGenAWv7J3N7ILrcgXKRGolvxjIypY8AdB16hYDWrKcNdYq",
+	"ecqbYS5YH+LAYwMVxEsANei13DpwzgAXUE1f5TDGhRfma+2ts3Xm63q7WxCf4Oys4ejiTbXxCLV5+nci",
+	"X9BIlBK/uZJ3ozWs/bMZHwRY4r12bXYAgCvwhIXbZYxV8G9CgQk6KUDLtzcGUu/xSvjq73Q+WBdJbYYK",
+	"2+5kemSrZmxOBnGZiL12DUJ4SYFqNYOLPO7m8elSLHTC9FPuR4QbUEVhQmgiGfXEQjjFOjxuX3/OigOz",
+	"3HwUACiboJ0PUsIuIo9fnGTglbBZrq4FoMPiqUznfP7ZDOI0H1nA3wxLuTy9wXWYfa0dL4WxLAgttbQp",
+	"WNMXDestrHt/UBXketBSYQDdLnAOVM91JMxZSLEgoqi0GIxBWA9KuDqBNx++zMPX1cwUnO+j8K22lwqA",
+	"fP/uJTIWVQ0I3ceuC947MuG3pILlALmTbvJpHbMhit+yhr2wHYFv6lWsIpkLAgkl+WRjyxPkbUiU+/wq",
+	"2+KCnAnSSOAuJSEL9DIZVYC4LhWVg6vvm3PpSR/oMUUtUxDEygc6LzQN6ix+6jejH41YmYrr4ufwbn08",
+	"v455nUKo+JDPYAWj1kbpWRImvg5eq3WXFFJFx5WLkj5p1kboH/b6vjY6FY44g0yBGpPamAKZvBKLfNOl",
+	"ym6s1nE1+MWmbIxAZWO2WAxs1Z51AK/AF/X03WrsUEfrdaBdSfB1FMgqdF5VibzLToRKonlebwgWogFh",
+	"kg4pieLECp1GkzhxqwYMM4ihg1xaEz4S+4OK3b//HpFh47Txl72kpO2e/lXsmXRZt0hgPUzS1f+ccJJq",
+	"UeM5GGUk/jYwA+p7AUU1iuoFFVmkDkbVAvoBI4hmTKEUM8Da8NfeF8uM66GwtCkOBpvuCMinmvgYgzYa",
+	"YUb/xKYwj4NatUJEeajF0nJzxAqKv/Sdsil9V06Zi700oTlxHEX0pN9TdDd5uH/cq3Q7mX852Wx89iYz",
+	"Ib0BLOyqmi/NxvnwVX5Y2gfIB4A0RDp0s06FpGEYZw3rhwo349MUIaVyjPpP+mo2jesAufeb+61Oq/O4",
+	"hS7H5IqprcERFZzFQQ5znckQ6aK2WPIJ9ZGQZNpCHwi+gVeZyqcThcPyLXsqnAg2Q6sOyW7E+kVVevkN",
+	"0LzEI2GW7zVnpGAJz3QawH6750QegjZUd0WX1q1bHjpVhKsCdkOEham4HKyWyTqSUaerm6QuRYbqd6dk",
+	"g6nUkcLHBP/msI8bI+yiYNjApLkZUG3uTA1QbbSx2A6sToZeKaw2db8szoXPBcSFmpx9LNGEizQsB+18",
+	"SJKMexcOEzeipxVHDxxUCB74b3hfTrhgSCXkXk5xFLs0dd2i/DjsU9T///pN1L/WcZH9q6s+FE+DKHNB",
+	"QlMOL6F8YfL48tD+o0jMdg1KBUL2X1dXn9tt7+rqc+fF1dXnoxerRe06FV102AWP5NMFeGly3Ck8kmiw",
+	"0HqnGqKIUn2mEwKCE1Gb+y/i9EvyxwyHmVWCyQWrJHgkrweLfNKIZ8aBweazk1SXG/xr8MoztwArYLvB",
+	"Qkfna6xwfbwyaZ3rILj0CIvp0g8Oyqk8vhL8i0xmWAJb0HLjVVgb9wzG6+P5Gt5WRL6G4W2F1SST/p5Q",
+	"KAH0rWXzMlYzsuCR0HWg1uQ5K1HWwSqZaxFLvqnCeW+iIO/AOxM+YQFlI4WT+kl/ysgK4ZfBDGUNi4QF",
+	"TI1FBXxSr8kH9HIxrXA020sINT8NaJJ+nAesyYyqpuWcTaeQ2ZXknlQHLLlacpwC1dKC8uBOPBm1bRgN",
+	"eT3jLE77WQ/4tD3mwr6RPXan5xMhn/KAJr17gPR1ShKkuRmPWzpxL9PzJ8kp+7LcOCRIrpOExJEpRBVX",
+	"HCioKHBdJ7s+J60tN4dtgCOSgTEdtmWKf2wOE6xvZcYwiw6TSm9bdXz6PF1V8pFAceqr0GsMS9xaIpG4",
+	"rU/N/TXtXJY6mrjrZFrx1Gs1InTdkPTDbTGRbBX3um9oVqsP+aneXqnVK9gobefYsJei5Y+T1OozWBF4",
+	"duiebQF012z4eTXbSycvV3mHHZK1HpItdnPXbMilKgulT8gUZbizCpKbJVv6gExSba3dfWuKaDUbpcl4",
+	"u+35ttuTLydzpGHCjegpl+NUGqg1erW/Dvw/R/snh49zGddpirTOCTmchRkpt61uLjVbbtxvSZzNy9zU",
+	"THU+AvpRK6O0xuzZXrcVUY2TYIkeCoiSkXk2uKeEttY5G/xUx5dyEZIMjUVQtmNGBRmUmhJjne02UPqg",
+	"nAYF66z9euJ6t2IFxGqEZjppRAcgb1mO2mu7tYSp71zU57UAyi0MmG7nU3flMvCWM3t8PboK+3XYPVoq",
+	"8VhKNpmKkGsjvh6nfWNgqxG5juTYNoVrZl+LvpWZmoiX5Sobj0TByZZXNEMtwjwp71FUgSW3YMemzchq",
+	"bV5qwUoYLHEGlS/9Wmdppl3TatFuB4M7JV1qtAKp2xNhvbVa8/T7IXGswMqGnLfHyGBPrHdCxZcSqfNp",
+	"Vdla6PxUh3NcCEutIkiYDYISPDc4i2Jkqwh32xSoHo4bHT9fEb4qJ068Idsh03QUugkhr+tfSkLknfpV",
+	"c25D4lNuODv2Y2yKaouOfCbaq8eW/IWvzZMQhuD1/MfVccTlI52z/mc58f3STTwVYwyhIbf5DjsnYn69",
+	"pc1dDHPVlLMc0zjw/+MnHUqZJAKkt2aaBPLnzY4P5yctvT3KAH/SaMbfu9/WWfqcFSlY91SKQvVFh2PG",
+	"9GIwtxI115w6fZ9KeT6x/A0Rr3agwahaTqsSd3F842CTn52SZrY8VN7TzbA9GJMtnFM2IRnozvKSEjCV",
+	"Jpvhd82GW3Vk5fS4FkqqosIoTv3PmwzD9kx5gLtmOkc4Tn4vnZkdDy/PJq8WPyGT6ArU6eRRFU9M0q1i",
+	"J+nKOUlKjW3pr9+rgKirgyTIuUpIqoq85so5FkgQp+Z7nHIMnfiDgKTqtgZYYqjkjX3pVJpuByf+8eAI",
+	"e4fDA+L1gn3fOx50sdc5aR93jrqH+we9XnKPyehoLMMFEgvmg2tFZ5StKNrcLKwFDyAcDNv+8XCfeIfD",
+	"NvYOBh3inQRt7HUHR34vOCCHwyPot0nm1wabg3azwcPAftQtv8y9qHZCLtXAuWveO+a5tbOdRk8W32Pc",
+	"CXr+UdfbJwdD76B9eOgNjvxjLzghbXtFlsa36o1q+ZocBYfkYNjD+4Ou3wnauqi9Ewgb94PjEof2CrZb",
+	"8040ofsc+fmGmRBho1Th6fSRsJWRmspOhI5ANNLhe45YtQXpyiQVjPnxxWq6+Ea5jEyGxoLHaS5V76rS",
+	"nbnqPiweW504fksaPBaaO7o+sC0bE0YEB4s0Hfxwe2t2RYcmPUiFKLV3+hTaTC1yKyyW8rsdt1OlHrIq",
+	"tYYSBc0tl23Z6VQnRKQtY6MYVTgLIRpJ9whL23Vx1l58uM15ru61a76ya77yAzdfyfJIJq1rE8WxqsoY",
+	"h4vg6VTYwLqk7u5niQZkRJn4efVHN5279FiIB8bSudrUTNa4ldNuFf56mqc7c5XmGY+9s9nilWc/Sw/f",
+	"gup6Np1C13utASWl+n94lfXpLLx5RwQEr9e7BJ2FN8+N77R0M57agXdNmPSKfiZBpVl6ZPXdc3DJ2UIo",
+	"ZzggPuSZDBHB/liH7JpKWcaCfiQQxPe3fvC9zREVqZp2qwVGMvwunWNfPxxETTyvauM8y4y/i+uoXFSy",
+	"eJ65g9eJwakQ6L1zDH9Zrj9bSlVL1XGzFk4N48baNcsFpMptm8x485RMOafyR7iD49O0KhJLdYsyjLWm",
+	"S8fPfUAVHtmyg8e2YXUZxXoLTJbaD35cZsNKg59dFu6cQTvx+b2Iz635j1z59ZX8SDbTKt+XtHMe/ZzO",
+	"ozpumF5nrfSIyu6YpIXeT+xtqSFvs+MzwmpNJ4qf+4CKut42PSLPHBn5gPwhOTU418x8qJK3skEMfYli",
+	"pgPmdxZqXCM8Xdl95f2XOz6rpFR7UH491zwCW9uM+A7oLGUAxHS3swIeGIluU63WJPId6NRb0ZUr62ad",
+	"7vopbVUUtMQQ+En1s7C4T0YVXkpPSt+S1WGnzHMcZrqwdFqLj8QEL+WlI/jSyt9MAQ6h7IC0YdjpWtNF",
+	"NE732/UJ0YKeQ4NQmm/mj1P5qGMeBuJn0jiymW01N/m2WrZWkp18W9AavML0zKQ1k76KdAKT4bXTPGN5",
+	"5PZpWS2I4tHZI73KQ/LK7S/T5nr65sMh0azaemub7++U1gdA3VtTVQ1ZfC+K6lfwNdZRZ9fRIpwNWqHM",
+	"GmXlJ9dkl5qSVWEwd0pai63OY6lnuCX81/dYLk2v5LPYsrfSeicejqsyzpuusxs6lX31JphxdROt37gt",
+	"DsrzCHZqom02XcqVpqO1ue8tzZVP7npNlnwzaZNYSYI4R3OFF6V6IjkkuaZP8/uhTNOqYacU7mh5e85P",
+	"TVrfQzhBnXyEip1p8gqlNBtCYjkT6im+pLck/6495931lNHaBVnqZSA4pREkvyEM+fyWRD972kFF5nXH",
+	"Ohy81BW4snK7zKHrqqXfOqXg2YPLJXhOphFR6n7w02cVZKSDXZkK6oA79FvKiosZE2TlW82obdHNCx4N",
+	"aBAQVrd8rzuvlAKSN2yBhc+ZmA2H1AdGnpJoQoWgnAnTWiBuBop+CWIUUdzZ8fG2aOSbbNU5kyRiONSL",
+	"UzvdPT13Vc67M3oL23ZBolsSIaJ+v+et+bnY95zd4pCukRd4/lz8ZrXmVXmB8VhdbO78uXiFwyGPJiSo",
+	"OD0Zr0hjpqEj/4esfv1zd7CyLxjUA3+hS7+sKqzuDt6K9IHVtolr6BeMJhYzFLd4hS5upukeKLLgcIH2",
+	"h+rAooHYEftaxP6ayzPfJ1OJB2H9onOZuaWEk37TlgqxJOmO+tlII4yiWUgE+q+LN68Rn8mdeNwuxTwI",
+	"S2VHFFskird4EXIcXHL+EkejuoJkujy7lDiyb9uuMDGtXQUK1cOVCowZ6qBX9OmOZLZIMjEctX3sUXpm",
+	"eb1dZ+yWyET7z8ZYoAkO1EduGrtqTL+23fTNqOYdkdHCOxua9nrlRCCjhR75rcjtPcMzOYYmG3XpbZaZ",
+	"ukI/dgZvIxt5JseESQMfslVsvzNj/MOHD54DKVk188OHD6nhW9zlW0zDNZTZWXrmqj2Ox25JqARY4gEW",
+	"BPmYKRVloI4j7I9Ns20o060Nfoj5UjIHIlY5CrgaQAUS45mUlI1QwOdsJ3S+D6EjZtMpjyQJXpGAYuhN",
+	"Wpcu8x+xgkBzJt2HlqSIkXGnrLxpt04cK11qO2ynO21OV0nm+vaqDELF/M0vdJcK0Ctagb77ttN4Tmln",
+	"3S3dqexv7mv3/RPSGR60vSN82PN6wzbxjvFBzzvEHX8/6A565GBYqRxwZ81q/1UuVzMF/3/Sq9RIV+ev",
+	"U4XhXe4UWO0HenWSJo0NRMA5ey9I7XsKM2fF/YQatTU/i4C+C2YNkiTrH/96+IHcGD2EjYCLg/qV3Da6",
+	"K6H6rXD9UUkVO89OuGs2QEywUY2+jK+WZiT3NjUe835pxnd9/QMqJo8y10CMI6FsH0esPH5I5Fy/c/ru",
+	"7vEb3j3i6TTn/vEHJsGnPFh8A5F6ST7LqtIUxv5Youvh0Ieyjd5atGoSyghHg5AEz4zFtmLHfk+Nhj5l",
+	"I3JB/yRvZvLN8B1mle6KlqYkhJNCowrxJBPuX/zIsSKgP2YkWjxEMlqXhOIlOn++Wm1yxv4wu940e84j",
+	"G83wIHe/fiPQb6+4RwQHb1i4qHbgvEuNVpSj8xngs1jd8yY1+rs77Uhr1ELziLORbj1q3L9YSjKZwj2E",
+	"5EhnSiC1bh44A2HoAyDjV0SOOURPhSGf175SnORML5dk2Qlb8eZToc+ZgBPtqTdOGzewSoOa3jEAYtWK",
+	"6UGbLfNrPCFr1pNmmanlwWnu4C1dlED3dCqQxDeE/fgU/5o/SxY/je1zzkgLveag9bYeAqo/QVDkg9im",
+	"VzygQ6rl5/JC8MH/EF8iISn0ARYIM0SYpHKBJB4lGXH2TFMcGxQR8kMv/vRzhPD9+FT/NiI+ZwFVWL/A",
+	"NKyte0xzH1C+W8tTtrRhhkUZRyFnIxPeksOm50PvlTIZgEfFr0pZGSsdc44FmkdUyodwxP40IZHfyVat",
+	"HUy0wR4/sDjE9E5+2zDAXfCfCf77qdlrF3FnIu5+/PPQWVTwF262malHVN3MZNI32EyMpqDzGLEwxreZ",
+	"5lPavvNiZ2qpOwbG6qE/qImS9N3ZWvjjVD/vXgMgzTuKCyNWCndsNuxzkhKIT1o6dNLnk70nWw+IzCz3",
+	"inDI9+9eWkx/8ljIyr2k3i2Ph0XWdQvXTLS8XZpcoVztNhMt/2GL0T6QkjDxihiRK/XNNQ60PYzDtxGf",
+	"kkhCnfIhDgVZLq/CtWGEkQ9d6U+TQkxNNFggKgWiAfScUn8qG1exkNmkuFlTOzjxjwdH2DscHhCvF+z7",
+	"3vGgi73OSfu4c9Q93D/o9ZIyVoyOxjJcILFgPlyeO2DqB65g//f61lQ/7kuR2fcogXeCP78kbCTHjdNu",
+	"u91sTCiznzuu+PrXx3+hq6vP7bZ3dfW58+Lq6vPRi0+/fPzX0ndP8gY+/o9/TxpgCRlRaIj12YOGt9DI",
+	"u9mIzZPTjwpTg8SneJp2O7jTDnRX6Jo7e8Yg/ocP4dA2+X7cqdF3mu4CzudMX4GZXuBuxXl1JhglTqKI",
+	"DEmkdP0W6iflxvpXbMJviUBzKsfpJ9unKrZLftWPfiRaVyxNT7vO/rvmbD9wZ/+sNMuQc9WuoGnky+dd",
+	"0gkREk9gWnXpmVqJLyV1ZM0g7SYzxbdihtXrZehqwHlIMHOlV+8us8Alb5rg6MZ5D8ICYWRn1nrr/t3S",
+	"Hi69N8K+epsZJlqor7TSPpqPCXQsXyAcEZBaUg9tovmY+mNryYLzA0+IArOdgk6Ri2J5IBXK5H5XH0F0",
+	"Mps0Trud3lHveP+wdwTnkP6y3Wyot2s/Two7yiQZkSh7IrjkWJk88s4fl0DTW5UmkeyCpig0Bc/SYaYP",
+	"sGdjGxZX4xhTerwO4uBDhPWZBieR4BMClqrWW4KMVoKtMrQF9cS8YQXnNxtDHf6ytE4AwsGw7R8P94l3",
+	"OGxj72DQId5J0MZed3Dk95TIGh5BoU8yvza2mKIiHgb2Y/dAbx4R8lojNdz3u4MOPgmOydHwsL0se+JF",
+	"KCMPrTZm0KwhcIY26GeZreEncBz08XSacBbs4lxxdxCQQP0eEaU96E1kih8+1qJERbufSjWvOoLR2YMv",
+	"DRyGb4agYZSKbli7f8AkpUjk9G5RvyE8lCRqoRd2SZqwHDTIdAFNyDxepRbgM+KeQfKJ+8qMvHWoZtsI",
+	"DMiQR6QuBs72VsFh/y5N6nm01Xetpr59u/VhwZv1jY+CCV6TsQM63eMyO+DM+yf2/mx7J61r79NfS/X6",
+	"w1y5qvnC3QyXspqGOVOIpniwVIpaL1NNSWo9IlqQPhJoTIXk0SIjPJM02J9RitYpjtxdkrl67XKVHFgA",
+	"oUkV4ttGpIkYmSuChfLSahuoJBOxUmbHp+kd0PS5nnSgTFtDNDiK8MKl0s5dBq/yV7wmn2US3p5CesXh",
+	"oIY+g5FZvoC1ST8sDVMRzYOiUdcATosijkb0lqh/sVE3tZ07t6E2OZYwEhJH2mhtFRqp13UMthzrY8nU",
+	"KDMhrrek3p8FQXwQYxGr+K3GKqW6VJXPPjWluxc/t1tbWUcwTOfczcJQKxZWkc+q7erl96KNJweZHdx6",
+	"bf74CO/55A7z6GTKI6lDktSB0xhROZ4NwFLneEo9nwdkRNhe/Oo7d7q4oVOPTzX1e1MOKbsWOuf4z/Bc",
+	"hngKOMxk9tVgr0u9zyDOMBrMwpukdkZWF4dXCwVNJSP907Iia5/wpQSKhImbiGo9ExZFfdCGm9YQxCzU",
+	"AXXQoWxSWehaxkrkbadtfIn2c5n0zeyLRalgQzY94BNxppan6Hzf+dp2vrYf2Nd2X5paIlFiNY0yLUzq",
+	"qGg/h3IWX/HX0c3C0KpY6rC2p1oLvWHhAlHmh7OA2BELPkNzzKTS3RJLzr2BWo/Mli+eyjSmVzi6yapL",
+	"6Bf16MdKDZmx5EtA+fFKladUlXJfZ0elXpd8WeF1ndUalm7QY3WmtKLVQhcElh+ULbUNIcFRC/UP2v2m",
+	"+n+r3Qdp3D8gnT5saewcNQrTT6WE7SveWr7Pi3PN1F+CM5F75r7CDI/ACx7x2UgrLeZmAJ0pwRTwCaYs",
+	"47mtOS8+zetMc0+Ii4WQZOJN7OzYI9hcIuSqz186p6tPhUPpfDKZQbYKogFhkg4pkIg5t6s/rPY+mJ2u",
+	"PiF1vJWspFUEKj/6TotkG0qWVZ3EmEcShXxOIs/HgqA5jwJdsgQL1DeaimLpQcTngkR98N3OyaCfErmO",
+	"TuM41Pa7Zf407P356aP2qF17n57kO9QmMyG9AZyQ+cAqbnw6C29eYBrOIrLenbiJYEvbLErShQHYjbmH",
+	"jK5NdKqWNxVAop1Ig8PhET7oesdBx/d6eJ94J8Nu2+v43WCf9IYH+HCw7J4ntthSNiYD2miCzoHRkMwB",
+	"cx2pPiVcKZyZiIaDwxWezE8fkfe/RYu+ho88z9+psclTEtLdimpFp6Sa/8jqJufQZI98/NRsiJnvExJo",
+	"UNc0QIdxNkqBtqhpSjsemrpNURzroKV9Zc3Rpe8cc7NIhVT756C6GlJjIyvVigRISHX8m5aMG9nDlU3g",
+	"BNqmXeA88klXkarlAYREcxsHAyrJGEcksJ7BFnqTvlTEyU200j95hKgUJByiCRcSJSQB66evi5ccgzsT",
+	"+mc1obNe2zQlfClKxI6TPaFekzBEO1h8R3FrafL9kiemHQSGPILYQRt8V0maGC63jaSXBEuxXDleP1gm",
+	"hccKtJa3I8dASe0IrPOKU3f/bpm78ihlEGEWPBJIj2mCvvYXbXQJ+hmNyWccEJ9OcIgCOqIyC+5RinaO",
+	"SiH/y8e2d3LmvcDe8NOXw7tS+Hu1bta1AFgyPd+9tPJZDUiZirOIZte9l763PS7FBVj2P0739j7+m/e/",
+	"K+5xD2KrLZcUbigL4rJqElHRrK46l6rJZURUSW2O76HXDAty5WW1ALW4f31uQFFK8KW5bInaDVEYtGJI",
+	"UhKnRqhRRmwlEK95h8jI3NUfYsXhg0lpCslQQiMnKoxCYCtBJvDXVBEW9rKkknrwKeeU1Gt4Xf3ou4fD",
+	"C71n9I8ZAS1YrU9ERjgKwHmExXcQk52Ymh0FVLfdVnZfhH1JIgEp380Ydp8zGfHQHcAjJKbYV6qgxp+w",
+	"QGRdbukNzY0JiInEMXBa6IwhGsCFNUNyTn3jhxOIM59spqAXn6NHNQ9EY6AKwiQxYG3xfCzz6+lhX9Ox",
+	"5zgmpDYGFH7FFPP6/Uvnx6xUqn/g6/P+3bvff3/6tH/fR/t3u/TOYpi1WIr5XaVg6LCnb6NmfLfrypCC",
+	"H8r6KTyQWa+E1HvHBdTcq60yaZmR59u7fz3p+yXsfGdnRjd1jvU8iaF/RnNI6brR0Q02XD8h9BnoaO46",
+	"p52H6mPZQre9E+wNz7wXn74c33nux16dj53uGsJHHWjfaofgMC0L+syoTOWerA3DO1IZVCsiPHb+qJ/T",
+	"H1UnOKLXqRPHmoRVbhwlkU55euDBEgmy68RMxAkV5v4jE91qLq3QWRimYyoyguHeWK+2DXnGuByTSNuR",
+	"Q1NNxmAzIDtLcguWZFOH4c7HPCRIEPmDWpb54Sc7e/Nr2ZtV1n9nha5nhRau7c42/Z5s0yossLNYt2Wx",
+	"VmCKnR27RTu2cqyiEzgIW2Ti0VLqSfVIwbKwvdoxci48Cd3dpfTuf8RmWO0aOQ556ozmvOiPr2Xc5ZD2",
+	"1kvosHTU1SNhVvW7CkuApcqDfk4GgspCBL7J/fJ+cf0fjUnubWYiSAwd/8PekKb062z8xBrJkjAxe9OZ",
+	"Q+AbuYnug1Qt7D9ywaflLdzgxtouSGb3qu1I9XXeWeaZ/a26tVt1/xYGGqRLOW7q3K3sTOx06zkTU26L",
+	"jV2J+QFkD9mfaDHeklNRnwLVPYo2XcI6EtcVKGS+EyqxUKmqkH81RdvRoy9sHdnalCbon6Rcv8DTqWic",
+	"9jrp+6lO1+r5onG6385LD8/xiv6dz3WtfxP2ntxcjLFYLx+tuCRXZ0WMbAyMI/DuGaT9O2fVCuExI+4b",
+	"mG5O/rtoJACmVq9E2K1lwZ1ZT8Nq3farGG/b14A1ft+f/ltiocUgG1MtY1X/IBZaljI3UNoT63T5dN0K",
+	"oVUln90JXINsd676Lbjqu3UNKc1sWzWjzElUakN9hdOhjqWVowoVW1r2oN+OmWUTAH4WI0vjuw0Ty6gi",
+	"tQ2shJruTfjvTLB1DoDdDe69HgvfpynsFC5V4oAtTI3VgooltibLXfPL5maVeshqc+HTspZpoGgizGxd",
+	"FrUt6lMAoULSyiro/0OTCntL5a1devsfwVnrHZ5rFxDQyTNIo97Egw0PKPJfM8kFRy9l0Koj6JLnfjeG",
+	"0nfkoYaF2VCj0qtbHIxcp8YYxkf+8LjX9k58fOL1DvG+d3J0dOydtDsHweHBcTs4aLv+aocmmg0hsZwJ",
+	"9RRfUuhNlROpm/PueupXHT+3XpmNtS94zBunjcfPoIItI137dnO5/0k2K/P7p82lANv77hBR4rhPiVF0",
+	"LhEjRFfPGRA0A/Xxu3JD2UVfDgUjEISshOc04rc0IJFuaSmcgqJKvE4jIuyRZErUxxsoZmJKWJAqYJKf",
+	"67+1tg3GKWXwqteMQTPUVu6L9PLUNmYsS/we8dm01o1RTHjWWNldCG1ZC47lk606NljoYrpQa4nXU5Sf",
+	"61SZs5BiUV8RxBMlTBRL6gK+GJnUG8WrowhPEBWIMiFxGC63ANHvbOgEHvKZWLwrNTVcvmSyKOTUVVI/",
+	"PRJIks+yJj0uUdlf77VIl0YiTya4G7Wt7gJ2s+CtxeEJG27UfVWBzUC/qeqW4oSHr7S56BJh+kmucdpk",
+	"d0HX6dI1u8QYhyE0n11KdMkRBZDp6BDZp3wWJwVMrpg7zq3JUjZS9F8lq+YeRMNm589GFdzsguURwG9M",
+	"Urm4xKOc9ew/6cf9hHmEJjxSx54ajyQeCSTIFEfqhFFnj88nE5wWHo2rxlHr5KY7DNpXjUxbl3a3V7Ks",
+	"v1xdPfn/f/mw9/g/rhof/+0v3v9+enLV+AU9aaIn2W8fP3m8asGfgPsEhVRIRRkOCrACtr5jTZKHtlbq",
+	"cbckWqCIiClnwumiTSiorN3PnxHjEdpv9/JrVX5p+DzQjqNbHNLg2jQ+UQtmXDWnbhVipBBT+ju2niLd",
+	"9CenuFn8hpV9WJ/yYLEkUYprRSZz1igVOVe66DwCiodqmVpJEOiXvlqJfhP1AyIxDUX/MeQ7JiU10S99",
+	"syb9x1nLcEuLuGS+wXMrLOEzNRBS6AD2SnOem7F3Dphfcs5sm2PnVhdFzzlYclMcCYJoVqVZwWFXVxcf",
+	"r67E1dXFyoKj2Qx6hWcCbyF5PDMLV5LUAwSm03q0bFbPRkJiZgqpKsmjFd1Uz7GlPZ4xPJNjHtE/dZlK",
+	"Hg1oEBCoE8zlta0COyFyzINr9RUOQz6HwfAJepuDR7jZ8DkbhhT092lEfM40eV+b4pdqGRchx8G15Pw6",
+	"xNEInANJy/draMd+bSplKQF5HdIJlTAXHPAMh9eauQD0W0y1N/qTKzyXsSzco45d8+cJ7dXlSrBp9H4I",
+	"hAd8Jk2dd2Nz25qa+mSfTkPdeNHa2yZlVTfsmNuOYnEJ3qYxEOSYXDGbs0ClUtPkWJEwnhBJol91OdZe",
+	"+6QJfcuuadBX8MQ5x+k2QOD/xqGysRZLHWpth6p050RthdUp1gxM5K5hJ7/vSVV3zXp9gpzcncpTYI1q",
+	"TIDtz9EDzsIQRWQ4EySwbgXKUMD92US76wISNeO2gREBwhDqXMRhC52ZGyR9axEJicYzFkTaEKykk79Q",
+	"7zTtwpeymZO+Lt1ilahd3gHRbOdC6QkxLbp98QD3poPCEv55xZ4L+dXr3iWUmFdYGl6tr3h8zIy/bh5R",
+	"KQlDaonvpba018kmA1YyXwtL++3fNRvO3tU3VVNEl20eqPSvVj7Lp5tS1lMAmo34lrSx5z5oudr0aoIq",
+	"uMEqJY5OmTJgCxqC+qSFJZWZRPziEuTb0gngSsWuUo6vNlL6iD3HTQFrUJd/effiGTo8aXce14Psl72P",
+	"/9r79OTxX+upKra5o4W1XGtxjPL8Xpbajo67WCrb2rgZ4phIxDW2IRb6t7RBlPZ5uPgf7h/36uQlx40v",
+	"V/a9VJuVeKnz+g0UeAZP0fvLZ5rGyGfsS9AFIqLMaihhmzH2yppF2rv0AEviqRdkGCKNuvqYSQKOM3o/",
+	"fekmf1zaP06X/ri6auk/9+/+uSoSw3yp1ilxrxTHYkd8LtAES9OqbEhDZaE31dbjMIRdTy9NNx2kfdhz",
+	"owlO2u2jzslJ96B31GufnHSqh2o3GyCCc3ZU3+w4/uJTdOz14L9ON6cKseJRY66GRK07RBA1QY9Tx7jC",
+	"k0bolkSCKixZgG5xRDGTaEClyKheVftO1csS/5pZ4WWZ2Eo8v4/Ctxacms5yg4aSIe/fvRRosLBOc2aL",
+	"syqbY8SUKZMX+l7J2+oulw0/e9LSTjWfT/aebBLfPk1Qzzn59I/5bvbett3sec5z+8Q8EZ9s3Lac5+/f",
+	"vbQ4lwelbmvf7suP7iKyqRPd4Y+H70JPkN3Af55a/bWc53a2wiOfdJY96cmcla70FJ2v40fv3Y8fvfcV",
+	"/ejxci2TwV2zIYg/i6hcXCg60+s7IDgi0dlMjvPqqqGzt+dI8hvCmrqTCahafW2262w49SPSt8V9iN/w",
+	"uTqEQc+IY5Vc37Yck4numOzjCNLXhM+nRPx6xaDbTdJIKW6tqkcYv7WOEDEnOnAMxEUCHsl2KPpq3Cmk",
+	"KRty7SVlEvvSiR1I0FgKhHZCWJNRzp9LPR9iZ40g0a2iNxsDIgDV80td9w7dEDLVPmWN7NAoLjlxRaKZ",
+	"NCqyqM8EEaf6OL5iOCJxSz/RtId0RJK2gurVY6sUptoam/Z8oBJKPtVBGOmmNuq7uO+NWu8r9uTJUx5Q",
+	"Ip48gYf818Wb10r0CoZvyDWEdKMzJCgbhQRpugP/F+NoHuHplETq99iVYXrrL5SNa2wTqghnjhci9tpd",
+	"sdgy0JCv0vjRuWkGqT2mJMhXHWFtMBNzEukhUIFIx6VrVN8lVrzt1KOY3JdPnmgr8ah3sv/4FGEUzKYh",
+	"9bEk6IYsmmptaUjZCClhrc4m8JKi95cvvOOmsuYX0nYUnuDopqmvreQYsyt22EMhuSWhiK+z1Peog17R",
+	"pwBC7OmBjh0cvpsxvU9uXyEWxF//MSPRIvEa2a1U+oXaSZ9Dd0VjFaC+c5r0NV2ASmF8nLkmJmdEA7Rs",
+	"YraQEtRjggMSXbH+S8pu+kAUcWNHODOU8IZFPe4eHz82EL4BEophhF3HDPV/u8QjKCbHAsUUA+zfQJ25",
+	"86H3mjPivVKWTx9atROJ9ts9xRshtNQaq33RIUYBGMVmXjzlis3B+cJZuEBKlGlX8YLP4IhDghBmwAOf",
+	"kYIOfoCLgDGeukaJ9Q45TqFT1P9ypf2YV41T9OUKbiuuGk10ZU1//cFc0lw17u76sIjgzb5iitADTbKg",
+	"AAEhnaJeu9NEvfZ+E/W6J03U6+wr7HqdgyYcQOrv9qH6u6d+7MY0MKGwwGMeBolY0lIdZDTIpVMLvUAD",
+	"suAMMJoA7fW6J+ZUeEdktPDOhpJE/SbC6t9Uu2zNTVRcMQiLCxDVFKRfpgsjMY6glqeiw3dYEoDPe8tD",
+	"6i9MZ9D46z4SeAHibYjNFY3aciA89buSNeneblfMaAFYwHYZmNJWJGKzyYBE1vsPsk936Qg40fcFcDsQ",
+	"x6yZZ0o+gghAEIEKQeOeHWNxxSTnaDKDlUUBN3JHoIP2fs7iISy1nmLILHV7q5jBnJv9/+sZGeWdB/0W",
+	"+vtvZ89BglqpNh+TCND6/bdLqEunFvDN28vzN68vYhi6ij0AhrMw5PO+eetzMo2ID1fn8fopQlFrLjjI",
+	"VIBLP+YU9e0Eyllfs/LJUe/gsToOfBK73oGIm6h/MWOCSDPw+OCk9/iKzZikoTNyzqMbfcybo8s5u8+m",
+	"2B8Tr9tq5yYxYfi5xaPRnj329l6eP/vt9cVvak5rLCchKOVUhkuqgHEiNE4bamhbjeNTwvCUKiOp1W7t",
+	"aytoDBrUnjkuPVs8YERkvraaHKZNLVIHC+2AQy+0g0aJuQFlRtKdvX4Oe3GhlJ9T1DfvOY0IDvp6XeKd",
+	"OVf2m9KwkhJlAoC0Mh+svDybIxmy99/qnChMCnEG6hw2DXSV8bawSPUZl4spqT76gkfy6ULXfq40+A2o",
+	"zxUGv8UjckH/JJWwNKbeJ6WSa2YFeui220UGXzxuL1PR/a7Z6FWZdq51CzXnrYVET+6snvzevZKGSfur",
+	"J72IL65hxsHqGa/gSvs1l2fmQhsmHq6eqKYkt95qVvdk9az4fNBvOqi2jPrKO77BO6iyFO+de3HXvAJe",
+	"cw2rjw2Xdxuf7qCZqCl+0lCbl7rXVVYMRDt9tEmj2jDmIkewnAVK3WW23nWqt9S51Jc78U0SI/NmUTJm",
+	"nqgBVShX1miLz6m6ru1QIqSNuclfOzuEpmje5HfdLXFOpw7n6KcEdZlHBxY9WJ5pn9RaQxtZoqZ2KuD2",
+	"VkeaXHL+EuJMYN5BlYWMo1FekYBiaDX9IHgcmCbL5Jo2XTbP5fK7Zlqf2BNJjaRcvSJVm6gZ5+Zr90ph",
+	"gaBaasWIyEzBprqKxflQmWVgYm12PFoA7pqN/XavEje84gEd0vpSYXec/qDH6e8kOU0Tgq3Aal/SYU93",
+	"mtlCIvMyiMBaNceuOkyzbR3fMOOvtD5Q8BFQgW7IVCpr/aTmgashSR24dZmwkAErcdIzziRh8sfgo16d",
+	"M+81ly8g/PI7PZ3P2XthDtZuhQPZCQh9oeNBH+6x+hy4YuWx2sw/PBWTxkZ508Yq2Qo+mUN03UNzPV7d",
+	"0oFp+iE9zMPyh2HyB3/OFvNdPbpPtssUHpna1OI0477FkaQ4RDp99BThgSBMwuWaaNpLCCifIxBGNkhN",
+	"B2k2EdZxlEgQKVrAy3HPgT6K9AW5uZ8gEtgeEobh0gCJMZ8L66F13KA29JtMBiQQxjVvr0X0XGHu+pzs",
+	"HqUoaI+38RkLROUV0y9R8ogyJOccCZDpoolmLCRCxJ5U5HM2pKNZRAL9mDmtbcrrRdyaZrG2E0Cnkd9t",
+	"Lu2+a+P/QWkmRX6D9dWUr+RyAFp74C6H98DX9V0OWTtoz+Soek5Wa+EdRzbLNgkeTDStdARh5i6k9o1H",
+	"Oj/4/i49zCWDybr+Qa8ZlpLzf5iLhp2y983vKAzxoITV7kPjm+VIlgsiRV66vBNvaO7ohcQLHWUlwJSj",
+	"wa8IQ5xgYTRgPW3J6IdLUqe24pNf1+DuqzpndtpPERfvrj62pocY0q4kPlYrI7Mo9Nyg4EJNJBWvfP9q",
+	"iBNjfd86SBK4/oNqIZkch50OstNBquogiqsdPvvqCkhKqnwz7SMtbGqrHjn5IDu9Y6d3PFC9Y6XIcJWO",
+	"dOulQuViuUm+ecCmakS6FRu9f4fGazwhP3zYZKod4i528ieNnUwxTd0IyqTV6VcLm4w7TK5/bZJp8bpJ",
+	"AGX6Ubsoyvq3IUqU7uInv0r8pMM6Vc9zcCXYi947nVtc01CA2ZvcTKdunnMvllMXyqYujYV71V3yBte+",
+	"znp+/bvfdN/Zuy3oAQ/EHgFcvvc74GWpt7v9/f5ufysLTKfRa6H1k+oAt23T5x9xI9ed3bNK3jndC3dW",
+	"z09q9ST8UtvkMY1iv5rBY3o9rq8ppFrjbmLsuA/amTo7U+c7NnVipql0bu99iaujrmHj6Hd9tdjb1RaQ",
+	"0TA0Tvdo/8SL/PWtH7ch7N3GusBDsHw0Jju7Z2f3bG73rJKeOjuv/K7HZPDFld1NzTOoc1Zm9Oh5K4we",
+	"A8A9Wzv6NT+wvZM0Fd0ZOg/M0HHYJN/QiVkk5mHzTYWqGNBY0TYBRq+homBOh0mriZhaVMoMAv52yxie",
+	"Qs0oXYQsrmZohcOcz0L9UD8pGkalLmulFRcal+nPFRMrbSjNwusoGm4P5fWsJucJO3NpF7GxObeXWj6W",
+	"0pf4vdn47OEw9OJjW0Yz4h7ke1/iliJ3hYc6tPEx/UbzzvR6p/iIyBjgr57la4/1nzjDF5ZgF2y55ZMX",
+	"snsL+bB+lCXMLHcsPDOGPc42hYaS9FBGEsvY/Le1PEGQxB9rnqzGB7Au+25i/Dudk+82Y/0f/qLzm3Pw",
+	"znL/Hk5/a7kXS52Cg35vZeVNqKHt9BmvXH8T9Z1K+30buD3XhaulP9Z+yEkTNH/oHJe4AXgklYAaLPTd",
+	"ChW2//V7RqGLoI8F8YY8DEgQSzpdXVkNHnGuK/LGhZIt7KadCxgVUP33inEWLn5FGEV8rsUk49DNSPIZ",
+	"ABnMIgWLetQchzfq+YIQFtfQXgpFVytW7rm43xKj9UuG1i1KWq/E6Ll4YSqt15lzZgqx/1SlTH+4GqY7",
+	"LfM+ZX4sSXKdO5l6p/BxU/Uy1yP0O711dEsd7wseYjydqgMAekbqtiYRQSEZSqjrJiSOJMIC6b4o+h+n",
+	"1P2y0CzWNnEQrFkpdcMSqevXRo0rquxYsd7t0K6U6sYyI1dJPAuCTCUTIzLKdMM93RAFh2tE/a6WLOaQ",
+	"F0mblLO4tH4bytnHrQXiJghSkHCotDDgsiYit4Qhaju1U0kmSPdyhq7FcXEpGvcSNrHBV2yOmSQBtKCO",
+	"EwuxQGLm+4QEpgcM1X0LTHvWFurHP5umCvplfbjFdyF9ZPpL/IrwFYvIFIQIokFhCuMqEajXykj9deTg",
+	"+XOxnsH8dBbevCNiFso1hKB5604O7jzf9yDTNFMU6EKVBNteRKDL133IN8h97lNxbdtKQWcdUISgL01E",
+	"tHxBckwjI4l2YrBUDOrd2knBnRTcScEkXRv6xW0gBBVIE35LtiYFbQck29162bHIw4BESExJCA3f+BA5",
+	"aJiKwrH/jgyHxJct9F6Y2uCckdO4UigacaVDzvECQeiAEl7MFiDdidJiUTrRCuWZpYKvLVKTTllrCNdk",
+	"shGzlQVsMnMtUZtMry90k7lfT/Cm3rmGCE7mryuM3QXfQCwnj1lHQLv0so6oTlHNNoT2xGiuyOW/tPRu",
+	"Nj57iTD1dGe1dvfQ63S87j70s9WiTn9/ZL4vF/px49N70Xlf4ehGG/Ta92fetZPFqxycL+Jt2Sm2O8V2",
+	"p9gal6XLFnVU21jybFu1XW5mo+SCfR30JUbDiE92Ts2qKuhO8u0k307y5WmH6wq/L3UbcWmBFUf7n0th",
+	"UwvHVEgeLUyBRiVsFGZr2Zm7xlsb8ve3rrD4E/bQqmLA5UVhFIbPm9zcJJ4u9nTZsIoAS2zOd4kiMlSq",
+	"g+Rxoo3u4R9H85rW/gsd0xtH5UMMG6QFN5cfTpkfzgKlTVwQpQ5I28v/NWfEbeg/IhLtt3toPqYhiQOH",
+	"9auDJuKRnWjmKMQYMuGIZ7qvLiwe4ixcoCS/Z8Fnuq+fIITVCJ8bEfltuoL97O3AdmWZtxzD9TuRRbJj",
+	"XTNldXRizfZgSZqeJ6bEp0Pq62oEStM3qkMLvVGsLZQgAUNI/64YXNkiUPwE5EUrziwGGfQLwxPSvGIh",
+	"H/FmXKYgKTr3WFkpE8zwiKgHR3w2SotJ3WOQ2WxEADhAYxJp5eQFj9BgFt4ge8eBYkkimmgmCHIvj9Ge",
+	"e/0AD/DQkydnqQoNbAYpjQRH2YJ0T56YVdCrRAK7DDiKQWuh92xCmAIg+T0iE0zZFUNoxmKxCibYl7s+",
+	"2HfaJNR5HC0NlTpGBtg8A4kpp6E2QqGgth56+uRJLK+pSEy9D+q4EMquxGHyENFE/QkRAo8IWIAKoH5A",
+	"JKahaMGIvsIN39iyEkMaKbuVoYD7M4WVtgs16HYiUUwl+pDxKSAfVM+eGDzOAzKZcqWhqQW8IFLaSGu4",
+	"9IH1FWgyCyWdhgRJOiECTSMezOIuc2pcBBZcebKLQgi7Zrg9dNVxjIU6AqkOC09nxZyivtm+ayz7+ig1",
+	"BzA2BJ+jJxv8TGjk6zeXmgagmsctxfriirBgyimTaqf6NOijX84nk5keRANFKENKosfNuCLHNZ5Ondfq",
+	"L5VFPgcCMhT1y6scnnF75KOAK5qDB+vQRoWa3jkHV/TLxUJIMvFiHlTLL/Fk+hjYQ1/FOXhAxL2gbBQS",
+	"T62qfpZAv5DWqIUkH43gog8nrhIhcdRUDAT7HlKfMGGcFo/tXR9BZ0FwxWJDCBg1bRvFEAgAAejFEyRU",
+	"3AwSIGH8OmaLhv+rd/XbrJ3fGn384rft1I1dWtP3Y14lRsSavo89cwQUpjd9GFvVJDAtbvSBqo0Y6GsM",
+	"bhEwWJQhM8bKXBsTBsJyxgKwZtTE2JEb/IoYmas/4YSEKC97NFyx+MmIz2QIYfVU1k8eMumeteXS18xj",
+	"0TA+uGyWnRl0T6ksKCHqb2APlUOvQdZNhuHX5Wgm/at1v1CR6MW+UlGVHGkqM4VKo8CquYhHKOQ+DluN",
+	"ZmMWhY3Txt5tF271qdmQxilEiyoAzLIsSzEdDmXTc3g0woz+CUJDmTniFCKiMERVEeyPHYeTTRbnc2bV",
+	"xwERNCBLLqOm1TuvmFV0tS5PI6tqa4GlrDodmKt7fS4vVdxFzCYNJXVikBjjiCQuMRrFBXPTHeVjcDJd",
+	"hViQ7XN4xeIGZnHn56R1WQpmW98qH+yc5dUZrIKEt0S0nOeYrNu7T3f/LwAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -100,7 +100,7 @@ func toError(err error) *Error {
 			Status: http.StatusPreconditionFailed, Code: gen.ErrorCodePreconditionFailed,
 			Message: "The object has changed since the entity tag in If-Match",
 		}
-	case errors.As(err, &unavailable):
+	case errors.As(err, &unavailable), errors.Is(err, context.DeadlineExceeded):
 		return errUnavailable(err)
 	case errors.As(err, &routing):
 		return routingError(routing)

@@ -50,7 +50,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		x.ifNoneMatch = joinHeader(r.Header, "If-None-Match")
 	}
 	w.Header()[headerRequestID] = x.requestID[:]
-	r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x))
+	ctx, cancel := context.WithTimeout(context.WithValue(r.Context(), exchangeKey{}, x), s.timeout)
+	defer cancel()
+	r = r.WithContext(ctx)
 	defer func() { s.logRequest(r, x, time.Since(start)) }()
 	s.handler.ServeHTTP(x, r)
 }

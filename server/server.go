@@ -23,6 +23,12 @@ type Config struct {
 
 	CORSOrigins []string // origins whose scripts may call, such as https://app.example.com; none by default
 
+	RateLimit   int              // requests a second of one token for one client; 0: no limit
+	RateBurst   int              // how many of them may come at once. Default 1
+	MaxInFlight int              // requests served at once, half of them for one token. Default 1024
+	Clock       func() time.Time // of the rate limit. Default time.Now
+
+	RequestTimeout  time.Duration // how long a request may take, its body and its wait for the database included. Default 15 s
 	ShutdownTimeout time.Duration // how long requests may take to end when the server stops. Default 10 s
 }
 
@@ -33,7 +39,10 @@ type Server struct {
 	store     *store.Store
 	log       *slog.Logger
 	demoToken string
+	limiter   *limiter // nil: no limit
+	inFlight  *inFlight
 	allow     map[string]string // what the Allow header says, by route path
+	timeout   time.Duration     // of a request
 	shutdown  time.Duration
 }
 
@@ -45,9 +54,17 @@ func New(cfg Config) (*Server, error) {
 	if cfg.ShutdownTimeout <= 0 {
 		cfg.ShutdownTimeout = 10 * time.Second
 	}
+	if cfg.RequestTimeout <= 0 {
+		cfg.RequestTimeout = 15 * time.Second
+	}
+	if cfg.MaxInFlight <= 0 {
+		cfg.MaxInFlight = 1024
+	}
 	s := &Server{
 		echo: echo.New(), store: cfg.Store, log: cfg.Logger, demoToken: cfg.DemoToken,
-		allow: map[string]string{}, shutdown: cfg.ShutdownTimeout,
+		limiter:  newLimiter(cfg.RateLimit, cfg.RateBurst, cfg.Clock),
+		inFlight: newInFlight(cfg.MaxInFlight),
+		allow:    map[string]string{}, timeout: cfg.RequestTimeout, shutdown: cfg.ShutdownTimeout,
 	}
 	s.echo.HTTPErrorHandler = s.writeError
 	s.echo.Use(around)

@@ -44,7 +44,9 @@ func serveStore(ctx context.Context, p *process, cfg Config, s *store.Store, log
 		demo = demoToken
 	}
 	srv, err := server.New(server.Config{
-		Store: s, Logger: log, DemoToken: demo, CORSOrigins: cfg.CORSOrigins, ShutdownTimeout: cfg.ShutdownTimeout,
+		Store: s, Logger: log, DemoToken: demo, CORSOrigins: cfg.CORSOrigins,
+		RateLimit: cfg.RateLimit, RateBurst: cfg.RateBurst, MaxInFlight: cfg.MaxInFlight,
+		RequestTimeout: cfg.RequestTimeout, ShutdownTimeout: cfg.ShutdownTimeout,
 	})
 	if err != nil {
 		return err
