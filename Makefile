@@ -17,7 +17,7 @@ FUZZTIME ?= 10s
 # Mixed output helps nobody.
 .NOTPARALLEL:
 .PHONY: help run build generate check-generate fmt check-format lint lint-openapi check-breaking changelog-api \
-	release-contract score vet vuln test test-typescript test-docs judge fuzz check bench bench-scale clean
+	release-contract score vet vuln test test-typescript test-docs judge slow fuzz check bench bench-scale clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -112,6 +112,9 @@ judge: ## Hold the server's responses to the contract with the strict client of 
 	cd tools/judge && go tool ogen -loglevel error -config ogen.yml -clean ../../openapi.yaml
 	tools/with-demo go -C tools/judge test -count=1 ./...
 
+slow: ## Hold connections open with slowhttptest, which is installed where there is none
+	CLIENTAPPS_REQUEST_TIMEOUT=3s tools/with-demo tools/slow
+
 fuzz: ## Run each fuzz target for FUZZTIME
 	@list=$$(go test -list '^Fuzz' ./...) || { echo "$$list"; exit 1; }; echo "$$list" | \
 	awk '/^Fuzz/ { names[n++] = $$1 } /^ok/ { while (n > 0) print names[--n], $$2 }' | \
@@ -120,7 +123,7 @@ fuzz: ## Run each fuzz target for FUZZTIME
 		go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$package" || exit 1; \
 	done
 
-check: check-format lint vet check-generate lint-openapi check-breaking test test-typescript test-docs judge fuzz vuln ## All that CI runs
+check: check-format lint vet check-generate lint-openapi check-breaking test test-typescript test-docs judge slow fuzz vuln ## All that CI runs
 
 bench: ## Measure beside references and write bench/RESULTS.md; ARGS=-help lists what can be chosen
 	@cd bench && go build -o bench . && exec ./bench $(ARGS)

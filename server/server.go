@@ -29,6 +29,8 @@ type Config struct {
 	Clock       func() time.Time // of the rate limit. Default time.Now
 
 	RequestTimeout  time.Duration // how long a request may take, its body and its wait for the database included. Default 15 s
+	HeaderTimeout   time.Duration // how long its head may take. Default 10 s, and never more than RequestTimeout
+	IdleTimeout     time.Duration // how long a connection waits for the next request. Default 2 min
 	ShutdownTimeout time.Duration // how long requests may take to end when the server stops. Default 10 s
 }
 
@@ -44,6 +46,8 @@ type Server struct {
 	allow     map[string]string // what the Allow header says, by route path
 	timeout   time.Duration     // of a request
 	shutdown  time.Duration
+
+	headerTimeout, idleTimeout time.Duration
 }
 
 // New makes a server. It fails when an operation of the contract would be reachable without its guard.
@@ -57,6 +61,12 @@ func New(cfg Config) (*Server, error) {
 	if cfg.RequestTimeout <= 0 {
 		cfg.RequestTimeout = 15 * time.Second
 	}
+	if cfg.HeaderTimeout <= 0 {
+		cfg.HeaderTimeout = 10 * time.Second
+	}
+	if cfg.IdleTimeout <= 0 {
+		cfg.IdleTimeout = 2 * time.Minute
+	}
 	if cfg.MaxInFlight <= 0 {
 		cfg.MaxInFlight = 1024
 	}
@@ -65,6 +75,7 @@ func New(cfg Config) (*Server, error) {
 		limiter:  newLimiter(cfg.RateLimit, cfg.RateBurst, cfg.Clock),
 		inFlight: newInFlight(cfg.MaxInFlight),
 		allow:    map[string]string{}, timeout: cfg.RequestTimeout, shutdown: cfg.ShutdownTimeout,
+		headerTimeout: min(cfg.HeaderTimeout, cfg.RequestTimeout), idleTimeout: cfg.IdleTimeout,
 	}
 	s.echo.HTTPErrorHandler = s.writeError
 	s.echo.Use(around)
@@ -80,20 +91,9 @@ func New(cfg Config) (*Server, error) {
 
 // Run serves on the listener until ctx ends, then lets requests under way finish, within the shutdown timeout.
 func (s *Server) Run(ctx context.Context, listener net.Listener) error {
-	h := &http.Server{
-		Handler:           s,
-		ReadHeaderTimeout: 10 * time.Second,
-		ReadTimeout:       30 * time.Second,
-		WriteTimeout:      60 * time.Second,
-		IdleTimeout:       120 * time.Second,
-		MaxHeaderBytes:    64 << 10,
-		// Even OPTIONS * is answered like everything else, request id and all.
-		DisableGeneralOptionsHandler: true,
-
-		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
-	}
+	h := s.httpServer()
 	served := make(chan error, 1)
-	go func() { served <- h.Serve(listener) }()
+	go func() { served <- h.Serve(malformedListener{listener, s.log}) }()
 	select {
 	case err := <-served:
 		return fmt.Errorf("serve: %w", err)

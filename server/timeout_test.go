@@ -64,3 +64,58 @@ func TestRequestTimeout(t *testing.T) {
 		}
 	})
 }
+
+// When a client hangs up, what it waits for in the database ends.
+func TestHangUpCancelsTheStatement(t *testing.T) {
+	t.Parallel()
+	url := storetest.Postgres(t)
+	s := servertest.New(t, url, func(c *server.Config) { c.RequestTimeout = 10 * time.Minute })
+	s.Get(t, appPath)
+	db := storetest.SQL(t, url)
+	waiting := func(n int) func() bool {
+		return func() bool {
+			var found int
+			err := db.QueryRowContext(t.Context(), "SELECT count(*) FROM pg_stat_activity "+
+				"WHERE datname = current_database() AND wait_event_type = 'Lock' AND state = 'active'").Scan(&found)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return found == n
+		}
+	}
+	unlock := lockApps(t, db, url)
+	defer unlock()
+	for _, r := range []request{
+		{method: http.MethodGet, target: appPath},
+		{method: http.MethodGet, target: clientPath + "/apps"},
+		{method: http.MethodPatch, target: appPath, body: `{"license_count":5}`},
+		{method: http.MethodPost, target: clientPath + "/apps/favorites", body: bulkBody},
+		{method: http.MethodDelete, target: appPath},
+	} {
+		ctx, hangUp := context.WithCancel(t.Context())
+		request, err := http.NewRequestWithContext(ctx, r.method, s.URL+r.target, strings.NewReader(r.body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Authorization", "Bearer "+s.Token)
+		request.Header.Set("Content-Type", "application/json")
+		gone := make(chan error, 1)
+		go func() {
+			response, err := http.DefaultTransport.RoundTrip(request)
+			if err == nil {
+				_ = response.Body.Close()
+			}
+			gone <- err
+		}()
+		eventually(t, waiting(1))
+		hangUp()
+		if err := <-gone; err == nil {
+			t.Errorf("%s %s was answered", r.method, r.target)
+		}
+		eventually(t, waiting(0))
+	}
+	unlock()
+	if got := s.Get(t, appPath); got.Status != http.StatusOK || got.Body != asSeeded+"\n" {
+		t.Errorf("%d %s", got.Status, got.Body)
+	}
+}
