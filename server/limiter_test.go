@@ -133,7 +133,7 @@ func TestLimiterIsBounded(t *testing.T) {
 }
 
 func BenchmarkLimiter(b *testing.B) {
-	l := newLimiter(100, 1000, nil)
+	l := newLimiter(100, 1000, systemClock)
 	b.RunParallel(func(pb *testing.PB) {
 		for n := 0; pb.Next(); n++ {
 			l.take(bucketOf(n%100, n%1000))

@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"net"
@@ -26,6 +27,15 @@ func (s *Server) httpServer() *http.Server {
 
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 	}
+}
+
+// accept serves with TLS where there is a certificate: 1.2 or newer, and HTTP/2.
+func (s *Server) accept(h *http.Server, listener net.Listener) error {
+	if s.cert == nil {
+		return h.Serve(malformedListener{listener, s.log})
+	}
+	h.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: s.cert.get}
+	return h.ServeTLS(listener, "", "")
 }
 
 // malformedListener gives the API's shape to what net/http answers by itself, before there is a request that a handler
@@ -61,8 +71,9 @@ func (c *malformedConn) Write(b []byte) (int, error) {
 	c.log.Info("malformed request", "status", http.StatusBadRequest, "remote_addr", c.RemoteAddr().String(), "request_id", id)
 	body, err := encodeError(&Error{Code: gen.ErrorCodeInvalidRequest, Message: message})
 	if err == nil {
-		_, err = fmt.Fprintf(c.Conn, "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: %d\r\n"+
-			"Content-Type: application/json\r\n%s: %s\r\n\r\n%s", len(body), headerRequestID, id, body)
+		_, err = fmt.Fprintf(c.Conn, "HTTP/1.1 400 Bad Request\r\nCache-Control: no-store\r\nConnection: close\r\n"+
+			"Content-Length: %d\r\nContent-Type: application/json\r\nReferrer-Policy: no-referrer\r\n"+
+			"X-Content-Type-Options: nosniff\r\n%s: %s\r\n\r\n%s", len(body), headerRequestID, id, body)
 	}
 	return len(b), err
 }

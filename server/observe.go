@@ -50,6 +50,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		x.ifNoneMatch = joinHeader(r.Header, "If-None-Match")
 	}
 	w.Header()[headerRequestID] = x.requestID[:]
+	secure(w.Header(), r.TLS != nil)
 	ctx, cancel := context.WithTimeout(context.WithValue(r.Context(), exchangeKey{}, x), s.timeout)
 	defer cancel()
 	r = r.WithContext(ctx)
@@ -74,6 +75,7 @@ func (x *exchange) WriteHeader(status int) {
 			header.Del("Content-Encoding")
 		}
 	}
+	setCaching(header)
 	x.status = status
 	x.ResponseWriter.WriteHeader(status)
 }

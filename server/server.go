@@ -21,12 +21,14 @@ type Config struct {
 	Logger    *slog.Logger // must be set
 	DemoToken string       // accepted though it has not the form of a token; "" for none
 
+	CertFile, KeyFile string // a certificate in PEM and its key: Run speaks TLS, and reads them again when they change
+
 	CORSOrigins []string // origins whose scripts may call, such as https://app.example.com; none by default
 
 	RateLimit   int              // requests a second of one token for one client; 0: no limit
 	RateBurst   int              // how many of them may come at once. Default 1
 	MaxInFlight int              // requests served at once, half of them for one token. Default 1024
-	Clock       func() time.Time // of the rate limit. Default time.Now
+	Clock       func() time.Time // of the limits and the certificate. Default the system's
 
 	RequestTimeout  time.Duration // how long a request may take, its body and its wait for the database included. Default 15 s
 	HeaderTimeout   time.Duration // how long its head may take. Default 10 s, and never more than RequestTimeout
@@ -43,6 +45,8 @@ type Server struct {
 	demoToken string
 	limiter   *limiter // nil: no limit
 	inFlight  *inFlight
+	audit     *auditor
+	cert      *certificate      // nil: plain HTTP
 	allow     map[string]string // what the Allow header says, by route path
 	timeout   time.Duration     // of a request
 	shutdown  time.Duration
@@ -70,10 +74,15 @@ func New(cfg Config) (*Server, error) {
 	if cfg.MaxInFlight <= 0 {
 		cfg.MaxInFlight = 1024
 	}
+	if cfg.Clock == nil {
+		cfg.Clock = systemClock
+	}
+	cfg.Logger = slog.New(redacting{cfg.Logger.Handler()})
 	s := &Server{
 		echo: echo.New(), store: cfg.Store, log: cfg.Logger, demoToken: cfg.DemoToken,
 		limiter:  newLimiter(cfg.RateLimit, cfg.RateBurst, cfg.Clock),
 		inFlight: newInFlight(cfg.MaxInFlight),
+		audit:    newAuditor(cfg.Logger, cfg.Clock),
 		allow:    map[string]string{}, timeout: cfg.RequestTimeout, shutdown: cfg.ShutdownTimeout,
 		headerTimeout: min(cfg.HeaderTimeout, cfg.RequestTimeout), idleTimeout: cfg.IdleTimeout,
 	}
@@ -83,6 +92,9 @@ func New(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("server: %w", err)
 	}
 	var err error
+	if s.cert, err = loadCertificate(cfg.CertFile, cfg.KeyFile, s.log, cfg.Clock); err != nil {
+		return nil, fmt.Errorf("server: %w", err)
+	}
 	if s.handler, err = onWire(s.echo, cfg.CORSOrigins); err != nil {
 		return nil, fmt.Errorf("server: %w", err)
 	}
@@ -93,7 +105,7 @@ func New(cfg Config) (*Server, error) {
 func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 	h := s.httpServer()
 	served := make(chan error, 1)
-	go func() { served <- h.Serve(malformedListener{listener, s.log}) }()
+	go func() { served <- s.accept(h, listener) }()
 	select {
 	case err := <-served:
 		return fmt.Errorf("serve: %w", err)

@@ -29,6 +29,8 @@ type Config struct {
 	MaxInFlight     int           // requests served at once
 	RateLimit       int           // requests a second of one token for one client; 0: no limit
 	RateBurst       int           // how many of them may come at once
+	TLSCert         string        // file of a certificate in PEM; "" for plain HTTP
+	TLSKey          string        // file of its key
 	CORSOrigins     []string      // origins whose scripts may call the API
 	LogFormat       string        // text or json
 	LogLevel        string        // debug, info, warn or error
@@ -108,6 +110,14 @@ func settings() []setting {
 			func(c *Config, v string) (err error) { c.RateBurst, err = parseInt(v, 1, 100_000); return err },
 		},
 		{
+			"tls-cert", "CLIENTAPPS_TLS_CERT", "", "file of a certificate in PEM, read again when it changes; with --tls-key the server speaks TLS",
+			func(c *Config, v string) error { c.TLSCert = v; return nil },
+		},
+		{
+			"tls-key", "CLIENTAPPS_TLS_KEY", "", "file of the certificate's key in PEM",
+			func(c *Config, v string) error { c.TLSKey = v; return nil },
+		},
+		{
 			"cors-origins", "CLIENTAPPS_CORS_ORIGINS", "", "origins whose scripts may call, separated by commas",
 			func(c *Config, v string) (err error) { c.CORSOrigins, err = parseOrigins(v); return err },
 		},
@@ -171,6 +181,9 @@ func (c Config) Validate() error {
 	host, _, err := net.SplitHostPort(c.Addr)
 	if ip := net.ParseIP(host); err == nil && c.Demo && host != "localhost" && (ip == nil || !ip.IsLoopback()) {
 		return fmt.Errorf("--demo accepts a token that everybody knows and needs a loopback address, not %s", c.Addr)
+	}
+	if (c.TLSCert == "") != (c.TLSKey == "") {
+		return errors.New("--tls-cert and --tls-key come together")
 	}
 	return nil
 }

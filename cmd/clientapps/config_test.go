@@ -40,6 +40,16 @@ func TestDemoHasNoRateLimit(t *testing.T) {
 	}
 }
 
+// Half of a certificate is a mistake, not plain HTTP.
+func TestHalfACertificate(t *testing.T) {
+	t.Parallel()
+	for _, arg := range []string{"--tls-cert=server.pem", "--tls-key=server.key"} {
+		if _, err := load(nil, arg); err == nil || !strings.Contains(err.Error(), "--tls-cert and --tls-key") {
+			t.Errorf("%s: %v", arg, err)
+		}
+	}
+}
+
 // TestConfigSources gives every setting another value than its default, first by the environment, then by a flag.
 func TestConfigSources(t *testing.T) {
 	t.Parallel()
@@ -47,12 +57,14 @@ func TestConfigSources(t *testing.T) {
 		"addr": "127.0.0.1:1", "database-url": "postgres://db.internal/clientapps", "max-conns": "1000", "migrate": "false",
 		"demo": "true", "catalog-poll": "100ms", "token-ttl": "10m", "shutdown-timeout": "1s",
 		"request-timeout": "10m", "max-in-flight": "1", "rate-limit": "5", "rate-burst": "100000",
+		"tls-cert": "server.pem", "tls-key": "server.key",
 		"cors-origins": "https://a.example, http://b.example:8080", "log-format": "json", "log-level": "debug",
 	}
 	want := Config{
 		Addr: "127.0.0.1:1", DatabaseURL: "postgres://db.internal/clientapps", MaxConns: 1000, Demo: true,
 		CatalogPoll: 100 * time.Millisecond, TokenTTL: 10 * time.Minute, ShutdownTimeout: time.Second,
 		RequestTimeout: 10 * time.Minute, MaxInFlight: 1, RateLimit: 5, RateBurst: 100_000,
+		TLSCert: "server.pem", TLSKey: "server.key",
 		CORSOrigins: []string{"https://a.example", "http://b.example:8080"}, LogFormat: "json", LogLevel: "debug",
 	}
 	var environ, defaults, flags []string
