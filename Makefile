@@ -17,7 +17,7 @@ FUZZTIME ?= 10s
 # Mixed output helps nobody.
 .NOTPARALLEL:
 .PHONY: help run build generate check-generate fmt check-format lint lint-openapi check-breaking changelog-api \
-	release-contract score vet vuln test test-drift test-typescript test-docs judge test-workflows mock test-mock fuzz \
+	release-contract score vet vuln test test-drift test-typescript test-docs judge test-workflows mock test-mock slow fuzz \
 	check bench bench-scale clean
 
 help: ## List the targets
@@ -129,6 +129,9 @@ mock: tools/mock/$(NPM) ## Serve the contract's examples on http://127.0.0.1:401
 test-mock: tools/mock/$(NPM) ## Hold every answer of the mock to the contract
 	npm test --prefix tools/mock
 
+slow: ## Hold connections open with slowhttptest, which is installed where there is none
+	CLIENTAPPS_REQUEST_TIMEOUT=3s tools/with-demo tools/slow
+
 fuzz: ## Run each fuzz target for FUZZTIME
 	@list=$$(go test -list '^Fuzz' ./...) || { echo "$$list"; exit 1; }; echo "$$list" | \
 	awk '/^Fuzz/ { names[n++] = $$1 } /^ok/ { while (n > 0) print names[--n], $$2 }' | \
@@ -137,7 +140,7 @@ fuzz: ## Run each fuzz target for FUZZTIME
 		go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$package" || exit 1; \
 	done
 
-check: check-format lint vet check-generate lint-openapi check-breaking test test-drift test-typescript test-docs judge test-workflows test-mock fuzz vuln ## All that CI runs
+check: check-format lint vet check-generate lint-openapi check-breaking test test-drift test-typescript test-docs judge test-workflows test-mock slow fuzz vuln ## All that CI runs
 
 bench: ## Measure beside references and write bench/RESULTS.md; ARGS=-help lists what can be chosen
 	@cd bench && go build -o bench . && exec ./bench $(ARGS)

@@ -162,7 +162,8 @@ func (l *lab) buildHandwritten(ctx context.Context) error {
 }
 
 func (l *lab) serveOurs(ctx context.Context, c *contender, binary, url string) error {
-	return l.serve(ctx, c, "/readyz", l.path(binary), "serve", "--migrate=false", "--addr", addrOf, "--database-url", url)
+	return l.serve(ctx, c, "/readyz", l.path(binary), "serve", "--migrate=false", "--addr", addrOf, "--database-url", url,
+		"--rate-limit=0")
 }
 
 func (l *lab) startFastify(ctx context.Context, c *contender, url string) error {

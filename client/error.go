@@ -14,7 +14,7 @@ type StatusError struct {
 	ErrorBody
 
 	Status int
-	Header http.Header // X-Request-Id names the request in the server's log; Retry-After comes with 503
+	Header http.Header // X-Request-Id names the request in the server's log; Retry-After comes with 429 and 503
 }
 
 func (e *StatusError) Error() string {

@@ -33,6 +33,7 @@ const (
 	ErrorCodeNotFound             ErrorCode = "not_found"
 	ErrorCodePayloadTooLarge      ErrorCode = "payload_too_large"
 	ErrorCodePreconditionFailed   ErrorCode = "precondition_failed"
+	ErrorCodeRateLimited          ErrorCode = "rate_limited"
 	ErrorCodeUnauthorized         ErrorCode = "unauthorized"
 	ErrorCodeUnavailable          ErrorCode = "unavailable"
 	ErrorCodeUnsupportedMediaType ErrorCode = "unsupported_media_type"
@@ -58,6 +59,8 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodePayloadTooLarge:
 		return true
 	case ErrorCodePreconditionFailed:
+		return true
+	case ErrorCodeRateLimited:
 		return true
 	case ErrorCodeUnauthorized:
 		return true
@@ -1337,6 +1340,9 @@ type DeprecatedNotFound = Error
 // DeprecatedPayloadTooLarge The body of every response that is neither 2xx nor 304.
 type DeprecatedPayloadTooLarge = Error
 
+// DeprecatedRateLimited The body of every response that is neither 2xx nor 304.
+type DeprecatedRateLimited = Error
+
 // DeprecatedUnauthorized The body of every response that is neither 2xx nor 304.
 type DeprecatedUnauthorized = Error
 
@@ -1387,6 +1393,9 @@ type PayloadTooLarge = Error
 
 // PreconditionFailed The body of every response that is neither 2xx nor 304.
 type PreconditionFailed = Error
+
+// RateLimited The body of every response that is neither 2xx nor 304.
+type RateLimited = Error
 
 // Unauthorized The body of every response that is neither 2xx nor 304.
 type Unauthorized = Error
@@ -2947,8 +2956,10 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 }
 
 type AppResponseHeaders struct {
-	ETag       string
-	XRequestID string
+	ETag            string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type AppJSONResponse struct {
 	Body App
@@ -2957,8 +2968,10 @@ type AppJSONResponse struct {
 }
 
 type AppChangeListResponseHeaders struct {
-	Link       *string
-	XRequestID string
+	Link            *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type AppChangeListJSONResponse struct {
 	Body AppChangeList
@@ -2967,7 +2980,9 @@ type AppChangeListJSONResponse struct {
 }
 
 type AppConflictResponseHeaders struct {
-	XRequestID string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type AppConflictJSONResponse struct {
 	Body Error
@@ -2976,9 +2991,11 @@ type AppConflictJSONResponse struct {
 }
 
 type AppCreatedResponseHeaders struct {
-	ETag       string
-	Location   string
-	XRequestID string
+	ETag            string
+	Location        string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type AppCreatedJSONResponse struct {
 	Body App
@@ -2987,8 +3004,10 @@ type AppCreatedJSONResponse struct {
 }
 
 type AppListResponseHeaders struct {
-	Link       *string
-	XRequestID string
+	Link            *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type AppListJSONResponse struct {
 	Body AppList
@@ -2997,7 +3016,9 @@ type AppListJSONResponse struct {
 }
 
 type AppNotFoundResponseHeaders struct {
-	XRequestID string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type AppNotFoundJSONResponse struct {
 	Body Error
@@ -3006,7 +3027,9 @@ type AppNotFoundJSONResponse struct {
 }
 
 type BulkResultResponseHeaders struct {
-	XRequestID string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type BulkResultJSONResponse struct {
 	Body BulkResult
@@ -3015,8 +3038,10 @@ type BulkResultJSONResponse struct {
 }
 
 type CatalogAppResponseHeaders struct {
-	ETag       string
-	XRequestID string
+	ETag            string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type CatalogAppJSONResponse struct {
 	Body CatalogApp
@@ -3025,7 +3050,9 @@ type CatalogAppJSONResponse struct {
 }
 
 type CatalogAppConflictResponseHeaders struct {
-	XRequestID string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type CatalogAppConflictJSONResponse struct {
 	Body Error
@@ -3034,9 +3061,11 @@ type CatalogAppConflictJSONResponse struct {
 }
 
 type CatalogAppCreatedResponseHeaders struct {
-	ETag       string
-	Location   string
-	XRequestID string
+	ETag            string
+	Location        string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type CatalogAppCreatedJSONResponse struct {
 	Body CatalogApp
@@ -3045,8 +3074,10 @@ type CatalogAppCreatedJSONResponse struct {
 }
 
 type CatalogAppListResponseHeaders struct {
-	Link       *string
-	XRequestID string
+	Link            *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type CatalogAppListJSONResponse struct {
 	Body CatalogAppList
@@ -3055,7 +3086,9 @@ type CatalogAppListJSONResponse struct {
 }
 
 type CatalogAppNotFoundResponseHeaders struct {
-	XRequestID string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type CatalogAppNotFoundJSONResponse struct {
 	Body Error
@@ -3064,8 +3097,10 @@ type CatalogAppNotFoundJSONResponse struct {
 }
 
 type CatalogCategoryResponseHeaders struct {
-	ETag       string
-	XRequestID string
+	ETag            string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type CatalogCategoryJSONResponse struct {
 	Body CatalogCategory
@@ -3074,9 +3109,11 @@ type CatalogCategoryJSONResponse struct {
 }
 
 type CatalogCategoryCreatedResponseHeaders struct {
-	ETag       string
-	Location   string
-	XRequestID string
+	ETag            string
+	Location        string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type CatalogCategoryCreatedJSONResponse struct {
 	Body CatalogCategory
@@ -3085,8 +3122,10 @@ type CatalogCategoryCreatedJSONResponse struct {
 }
 
 type CatalogCategoryListResponseHeaders struct {
-	Link       *string
-	XRequestID string
+	Link            *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type CatalogCategoryListJSONResponse struct {
 	Body CatalogCategoryList
@@ -3095,8 +3134,10 @@ type CatalogCategoryListJSONResponse struct {
 }
 
 type CatalogSummaryResponseHeaders struct {
-	ETag       string
-	XRequestID string
+	ETag            string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type CatalogSummaryJSONResponse struct {
 	Body CatalogSummary
@@ -3105,8 +3146,10 @@ type CatalogSummaryJSONResponse struct {
 }
 
 type CatalogVendorResponseHeaders struct {
-	ETag       string
-	XRequestID string
+	ETag            string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type CatalogVendorJSONResponse struct {
 	Body CatalogVendor
@@ -3115,9 +3158,11 @@ type CatalogVendorJSONResponse struct {
 }
 
 type CatalogVendorCreatedResponseHeaders struct {
-	ETag       string
-	Location   string
-	XRequestID string
+	ETag            string
+	Location        string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type CatalogVendorCreatedJSONResponse struct {
 	Body CatalogVendor
@@ -3126,8 +3171,10 @@ type CatalogVendorCreatedJSONResponse struct {
 }
 
 type CatalogVendorListResponseHeaders struct {
-	Link       *string
-	XRequestID string
+	Link            *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type CatalogVendorListJSONResponse struct {
 	Body CatalogVendorList
@@ -3136,7 +3183,9 @@ type CatalogVendorListJSONResponse struct {
 }
 
 type CategoryNotFoundResponseHeaders struct {
-	XRequestID string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type CategoryNotFoundJSONResponse struct {
 	Body Error
@@ -3145,8 +3194,10 @@ type CategoryNotFoundJSONResponse struct {
 }
 
 type ClientResponseHeaders struct {
-	ETag       string
-	XRequestID string
+	ETag            string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type ClientJSONResponse struct {
 	Body ClientOrganization
@@ -3155,9 +3206,11 @@ type ClientJSONResponse struct {
 }
 
 type ClientCreatedResponseHeaders struct {
-	ETag       string
-	Location   string
-	XRequestID string
+	ETag            string
+	Location        string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type ClientCreatedJSONResponse struct {
 	Body ClientOrganization
@@ -3166,8 +3219,10 @@ type ClientCreatedJSONResponse struct {
 }
 
 type ClientListResponseHeaders struct {
-	Link       *string
-	XRequestID string
+	Link            *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type ClientListJSONResponse struct {
 	Body ClientList
@@ -3176,7 +3231,9 @@ type ClientListJSONResponse struct {
 }
 
 type ClientNotFoundResponseHeaders struct {
-	XRequestID string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type ClientNotFoundJSONResponse struct {
 	Body Error
@@ -3185,9 +3242,11 @@ type ClientNotFoundJSONResponse struct {
 }
 
 type DeprecatedBulkResultResponseHeaders struct {
-	Deprecation string
-	Sunset      string
-	XRequestID  string
+	Deprecation     string
+	RateLimit       *string
+	RateLimitPolicy *string
+	Sunset          string
+	XRequestID      string
 }
 type DeprecatedBulkResultJSONResponse struct {
 	Body BulkResult
@@ -3207,9 +3266,11 @@ type DeprecatedForbiddenJSONResponse struct {
 }
 
 type DeprecatedInternalErrorResponseHeaders struct {
-	Deprecation string
-	Sunset      string
-	XRequestID  string
+	Deprecation     string
+	RateLimit       *string
+	RateLimitPolicy *string
+	Sunset          string
+	XRequestID      string
 }
 type DeprecatedInternalErrorJSONResponse struct {
 	Body Error
@@ -3218,9 +3279,11 @@ type DeprecatedInternalErrorJSONResponse struct {
 }
 
 type DeprecatedInvalidResponseHeaders struct {
-	Deprecation string
-	Sunset      string
-	XRequestID  string
+	Deprecation     string
+	RateLimit       *string
+	RateLimitPolicy *string
+	Sunset          string
+	XRequestID      string
 }
 type DeprecatedInvalidJSONResponse struct {
 	Body Error
@@ -3229,9 +3292,11 @@ type DeprecatedInvalidJSONResponse struct {
 }
 
 type DeprecatedNotAcceptableResponseHeaders struct {
-	Deprecation string
-	Sunset      string
-	XRequestID  string
+	Deprecation     string
+	RateLimit       *string
+	RateLimitPolicy *string
+	Sunset          string
+	XRequestID      string
 }
 type DeprecatedNotAcceptableJSONResponse struct {
 	Body Error
@@ -3240,9 +3305,11 @@ type DeprecatedNotAcceptableJSONResponse struct {
 }
 
 type DeprecatedNotFoundResponseHeaders struct {
-	Deprecation string
-	Sunset      string
-	XRequestID  string
+	Deprecation     string
+	RateLimit       *string
+	RateLimitPolicy *string
+	Sunset          string
+	XRequestID      string
 }
 type DeprecatedNotFoundJSONResponse struct {
 	Body Error
@@ -3251,14 +3318,30 @@ type DeprecatedNotFoundJSONResponse struct {
 }
 
 type DeprecatedPayloadTooLargeResponseHeaders struct {
-	Deprecation string
-	Sunset      string
-	XRequestID  string
+	Deprecation     string
+	RateLimit       *string
+	RateLimitPolicy *string
+	Sunset          string
+	XRequestID      string
 }
 type DeprecatedPayloadTooLargeJSONResponse struct {
 	Body Error
 
 	Headers DeprecatedPayloadTooLargeResponseHeaders
+}
+
+type DeprecatedRateLimitedResponseHeaders struct {
+	Deprecation     string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      int32
+	Sunset          string
+	XRequestID      string
+}
+type DeprecatedRateLimitedJSONResponse struct {
+	Body Error
+
+	Headers DeprecatedRateLimitedResponseHeaders
 }
 
 type DeprecatedUnauthorizedResponseHeaders struct {
@@ -3274,10 +3357,12 @@ type DeprecatedUnauthorizedJSONResponse struct {
 }
 
 type DeprecatedUnavailableResponseHeaders struct {
-	Deprecation string
-	RetryAfter  int32
-	Sunset      string
-	XRequestID  string
+	Deprecation     string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      int32
+	Sunset          string
+	XRequestID      string
 }
 type DeprecatedUnavailableJSONResponse struct {
 	Body Error
@@ -3286,9 +3371,11 @@ type DeprecatedUnavailableJSONResponse struct {
 }
 
 type DeprecatedUnsupportedMediaTypeResponseHeaders struct {
-	Deprecation string
-	Sunset      string
-	XRequestID  string
+	Deprecation     string
+	RateLimit       *string
+	RateLimitPolicy *string
+	Sunset          string
+	XRequestID      string
 }
 type DeprecatedUnsupportedMediaTypeJSONResponse struct {
 	Body Error
@@ -3297,8 +3384,10 @@ type DeprecatedUnsupportedMediaTypeJSONResponse struct {
 }
 
 type DesktopAliasListResponseHeaders struct {
-	Link       *string
-	XRequestID string
+	Link            *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type DesktopAliasListJSONResponse struct {
 	Body DesktopAliasList
@@ -3316,7 +3405,9 @@ type ForbiddenJSONResponse struct {
 }
 
 type InUseResponseHeaders struct {
-	XRequestID string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type InUseJSONResponse struct {
 	Body Error
@@ -3325,7 +3416,9 @@ type InUseJSONResponse struct {
 }
 
 type InternalErrorResponseHeaders struct {
-	XRequestID string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type InternalErrorJSONResponse struct {
 	Body Error
@@ -3334,7 +3427,9 @@ type InternalErrorJSONResponse struct {
 }
 
 type InvalidAppResponseHeaders struct {
-	XRequestID string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type InvalidAppJSONResponse struct {
 	Body Error
@@ -3343,7 +3438,9 @@ type InvalidAppJSONResponse struct {
 }
 
 type InvalidAppIDsResponseHeaders struct {
-	XRequestID string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type InvalidAppIDsJSONResponse struct {
 	Body Error
@@ -3352,7 +3449,9 @@ type InvalidAppIDsJSONResponse struct {
 }
 
 type InvalidBodyResponseHeaders struct {
-	XRequestID string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type InvalidBodyJSONResponse struct {
 	Body Error
@@ -3361,7 +3460,9 @@ type InvalidBodyJSONResponse struct {
 }
 
 type InvalidListParameterResponseHeaders struct {
-	XRequestID string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type InvalidListParameterJSONResponse struct {
 	Body Error
@@ -3370,7 +3471,9 @@ type InvalidListParameterJSONResponse struct {
 }
 
 type InvalidParameterResponseHeaders struct {
-	XRequestID string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type InvalidParameterJSONResponse struct {
 	Body Error
@@ -3379,7 +3482,9 @@ type InvalidParameterJSONResponse struct {
 }
 
 type InvalidPatchResponseHeaders struct {
-	XRequestID string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type InvalidPatchJSONResponse struct {
 	Body Error
@@ -3398,7 +3503,9 @@ type MethodNotAllowedJSONResponse struct {
 }
 
 type NameConflictResponseHeaders struct {
-	XRequestID string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type NameConflictJSONResponse struct {
 	Body Error
@@ -3407,14 +3514,18 @@ type NameConflictJSONResponse struct {
 }
 
 type NoContentResponseHeaders struct {
-	XRequestID string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type NoContentResponse struct {
 	Headers NoContentResponseHeaders
 }
 
 type NotAcceptableResponseHeaders struct {
-	XRequestID string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type NotAcceptableJSONResponse struct {
 	Body Error
@@ -3423,15 +3534,19 @@ type NotAcceptableJSONResponse struct {
 }
 
 type NotModifiedResponseHeaders struct {
-	ETag       string
-	XRequestID string
+	ETag            string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type NotModifiedResponse struct {
 	Headers NotModifiedResponseHeaders
 }
 
 type PayloadTooLargeResponseHeaders struct {
-	XRequestID string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type PayloadTooLargeJSONResponse struct {
 	Body Error
@@ -3440,12 +3555,26 @@ type PayloadTooLargeJSONResponse struct {
 }
 
 type PreconditionFailedResponseHeaders struct {
-	XRequestID string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type PreconditionFailedJSONResponse struct {
 	Body Error
 
 	Headers PreconditionFailedResponseHeaders
+}
+
+type RateLimitedResponseHeaders struct {
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      int32
+	XRequestID      string
+}
+type RateLimitedJSONResponse struct {
+	Body Error
+
+	Headers RateLimitedResponseHeaders
 }
 
 type UnauthorizedResponseHeaders struct {
@@ -3459,8 +3588,10 @@ type UnauthorizedJSONResponse struct {
 }
 
 type UnavailableResponseHeaders struct {
-	RetryAfter int32
-	XRequestID string
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      int32
+	XRequestID      string
 }
 type UnavailableJSONResponse struct {
 	Body Error
@@ -3469,7 +3600,9 @@ type UnavailableJSONResponse struct {
 }
 
 type UnsupportedMediaTypeResponseHeaders struct {
-	XRequestID string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type UnsupportedMediaTypeJSONResponse struct {
 	Body Error
@@ -3478,8 +3611,10 @@ type UnsupportedMediaTypeJSONResponse struct {
 }
 
 type UnsupportedPatchTypeResponseHeaders struct {
-	AcceptPatch string
-	XRequestID  string
+	AcceptPatch     string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type UnsupportedPatchTypeJSONResponse struct {
 	Body Error
@@ -3488,8 +3623,10 @@ type UnsupportedPatchTypeJSONResponse struct {
 }
 
 type URLPatternListResponseHeaders struct {
-	Link       *string
-	XRequestID string
+	Link            *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type URLPatternListJSONResponse struct {
 	Body URLPatternList
@@ -3498,7 +3635,9 @@ type URLPatternListJSONResponse struct {
 }
 
 type VendorNotFoundResponseHeaders struct {
-	XRequestID string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
 }
 type VendorNotFoundJSONResponse struct {
 	Body Error
@@ -3526,6 +3665,12 @@ func (response ListCatalogApps200JSONResponse) VisitListCatalogAppsResponse(w ht
 	if response.Headers.Link != nil {
 		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
 	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
@@ -3543,6 +3688,12 @@ func (response ListCatalogApps400JSONResponse) VisitListCatalogAppsResponse(w ht
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
@@ -3605,8 +3756,36 @@ func (response ListCatalogApps406JSONResponse) VisitListCatalogAppsResponse(w ht
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCatalogApps429JSONResponse struct{ RateLimitedJSONResponse }
+
+func (response ListCatalogApps429JSONResponse) VisitListCatalogAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -3620,6 +3799,12 @@ func (response ListCatalogApps500JSONResponse) VisitListCatalogAppsResponse(w ht
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
@@ -3635,6 +3820,12 @@ func (response ListCatalogApps503JSONResponse) VisitListCatalogAppsResponse(w ht
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
@@ -3661,6 +3852,12 @@ func (response CreateCatalogApp201JSONResponse) VisitCreateCatalogAppResponse(w 
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
 	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(201)
 	_, err := buf.WriteTo(w)
@@ -3676,6 +3873,12 @@ func (response CreateCatalogApp400JSONResponse) VisitCreateCatalogAppResponse(w 
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
@@ -3738,6 +3941,12 @@ func (response CreateCatalogApp406JSONResponse) VisitCreateCatalogAppResponse(w 
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(406)
 	_, err := buf.WriteTo(w)
@@ -3753,6 +3962,12 @@ func (response CreateCatalogApp409JSONResponse) VisitCreateCatalogAppResponse(w 
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(409)
 	_, err := buf.WriteTo(w)
@@ -3768,6 +3983,12 @@ func (response CreateCatalogApp413JSONResponse) VisitCreateCatalogAppResponse(w 
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(413)
 	_, err := buf.WriteTo(w)
@@ -3785,8 +4006,36 @@ func (response CreateCatalogApp415JSONResponse) VisitCreateCatalogAppResponse(w 
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateCatalogApp429JSONResponse struct{ RateLimitedJSONResponse }
+
+func (response CreateCatalogApp429JSONResponse) VisitCreateCatalogAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -3800,6 +4049,12 @@ func (response CreateCatalogApp500JSONResponse) VisitCreateCatalogAppResponse(w 
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
@@ -3815,6 +4070,12 @@ func (response CreateCatalogApp503JSONResponse) VisitCreateCatalogAppResponse(w 
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
@@ -3840,6 +4101,12 @@ func (response GetCatalogSummary200JSONResponse) VisitGetCatalogSummaryResponse(
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
@@ -3850,6 +4117,12 @@ type GetCatalogSummary304Response = NotModifiedResponse
 
 func (response GetCatalogSummary304Response) VisitGetCatalogSummaryResponse(w http.ResponseWriter) error {
 	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(304)
 	return nil
@@ -3864,6 +4137,12 @@ func (response GetCatalogSummary400JSONResponse) VisitGetCatalogSummaryResponse(
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
@@ -3926,8 +4205,36 @@ func (response GetCatalogSummary406JSONResponse) VisitGetCatalogSummaryResponse(
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCatalogSummary429JSONResponse struct{ RateLimitedJSONResponse }
+
+func (response GetCatalogSummary429JSONResponse) VisitGetCatalogSummaryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -3941,6 +4248,12 @@ func (response GetCatalogSummary500JSONResponse) VisitGetCatalogSummaryResponse(
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
@@ -3956,6 +4269,12 @@ func (response GetCatalogSummary503JSONResponse) VisitGetCatalogSummaryResponse(
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
@@ -3975,6 +4294,12 @@ type DeleteCatalogAppResponseObject interface {
 type DeleteCatalogApp204Response = NoContentResponse
 
 func (response DeleteCatalogApp204Response) VisitDeleteCatalogAppResponse(w http.ResponseWriter) error {
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(204)
 	return nil
@@ -3989,6 +4314,12 @@ func (response DeleteCatalogApp400JSONResponse) VisitDeleteCatalogAppResponse(w 
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
@@ -4035,6 +4366,12 @@ func (response DeleteCatalogApp404JSONResponse) VisitDeleteCatalogAppResponse(w 
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(404)
 	_, err := buf.WriteTo(w)
@@ -4066,6 +4403,12 @@ func (response DeleteCatalogApp406JSONResponse) VisitDeleteCatalogAppResponse(w 
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(406)
 	_, err := buf.WriteTo(w)
@@ -4081,6 +4424,12 @@ func (response DeleteCatalogApp409JSONResponse) VisitDeleteCatalogAppResponse(w 
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(409)
 	_, err := buf.WriteTo(w)
@@ -4096,8 +4445,36 @@ func (response DeleteCatalogApp412JSONResponse) VisitDeleteCatalogAppResponse(w 
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCatalogApp429JSONResponse struct{ RateLimitedJSONResponse }
+
+func (response DeleteCatalogApp429JSONResponse) VisitDeleteCatalogAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -4111,6 +4488,12 @@ func (response DeleteCatalogApp500JSONResponse) VisitDeleteCatalogAppResponse(w 
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
@@ -4126,6 +4509,12 @@ func (response DeleteCatalogApp503JSONResponse) VisitDeleteCatalogAppResponse(w 
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
@@ -4152,6 +4541,12 @@ func (response GetCatalogApp200JSONResponse) VisitGetCatalogAppResponse(w http.R
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
@@ -4162,6 +4557,12 @@ type GetCatalogApp304Response = NotModifiedResponse
 
 func (response GetCatalogApp304Response) VisitGetCatalogAppResponse(w http.ResponseWriter) error {
 	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(304)
 	return nil
@@ -4176,6 +4577,12 @@ func (response GetCatalogApp400JSONResponse) VisitGetCatalogAppResponse(w http.R
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
@@ -4222,6 +4629,12 @@ func (response GetCatalogApp404JSONResponse) VisitGetCatalogAppResponse(w http.R
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(404)
 	_, err := buf.WriteTo(w)
@@ -4253,8 +4666,36 @@ func (response GetCatalogApp406JSONResponse) VisitGetCatalogAppResponse(w http.R
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCatalogApp429JSONResponse struct{ RateLimitedJSONResponse }
+
+func (response GetCatalogApp429JSONResponse) VisitGetCatalogAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -4268,6 +4709,12 @@ func (response GetCatalogApp500JSONResponse) VisitGetCatalogAppResponse(w http.R
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
@@ -4283,6 +4730,12 @@ func (response GetCatalogApp503JSONResponse) VisitGetCatalogAppResponse(w http.R
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
@@ -4311,6 +4764,12 @@ func (response UpdateCatalogApp200JSONResponse) VisitUpdateCatalogAppResponse(w 
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
@@ -4326,6 +4785,12 @@ func (response UpdateCatalogApp400JSONResponse) VisitUpdateCatalogAppResponse(w 
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
@@ -4372,6 +4837,12 @@ func (response UpdateCatalogApp404JSONResponse) VisitUpdateCatalogAppResponse(w 
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(404)
 	_, err := buf.WriteTo(w)
@@ -4403,6 +4874,12 @@ func (response UpdateCatalogApp406JSONResponse) VisitUpdateCatalogAppResponse(w 
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(406)
 	_, err := buf.WriteTo(w)
@@ -4418,6 +4895,12 @@ func (response UpdateCatalogApp409JSONResponse) VisitUpdateCatalogAppResponse(w 
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(409)
 	_, err := buf.WriteTo(w)
@@ -4433,6 +4916,12 @@ func (response UpdateCatalogApp412JSONResponse) VisitUpdateCatalogAppResponse(w 
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(412)
 	_, err := buf.WriteTo(w)
@@ -4448,6 +4937,12 @@ func (response UpdateCatalogApp413JSONResponse) VisitUpdateCatalogAppResponse(w 
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(413)
 	_, err := buf.WriteTo(w)
@@ -4466,8 +4961,36 @@ func (response UpdateCatalogApp415JSONResponse) VisitUpdateCatalogAppResponse(w 
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Accept-Patch", fmt.Sprint(response.Headers.AcceptPatch))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCatalogApp429JSONResponse struct{ RateLimitedJSONResponse }
+
+func (response UpdateCatalogApp429JSONResponse) VisitUpdateCatalogAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -4481,6 +5004,12 @@ func (response UpdateCatalogApp500JSONResponse) VisitUpdateCatalogAppResponse(w 
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
@@ -4496,6 +5025,12 @@ func (response UpdateCatalogApp503JSONResponse) VisitUpdateCatalogAppResponse(w 
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
@@ -4524,6 +5059,12 @@ func (response ListDesktopAliases200JSONResponse) VisitListDesktopAliasesRespons
 	if response.Headers.Link != nil {
 		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
 	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
@@ -4541,6 +5082,12 @@ func (response ListDesktopAliases400JSONResponse) VisitListDesktopAliasesRespons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
@@ -4587,6 +5134,12 @@ func (response ListDesktopAliases404JSONResponse) VisitListDesktopAliasesRespons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(404)
 	_, err := buf.WriteTo(w)
@@ -4618,8 +5171,36 @@ func (response ListDesktopAliases406JSONResponse) VisitListDesktopAliasesRespons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDesktopAliases429JSONResponse struct{ RateLimitedJSONResponse }
+
+func (response ListDesktopAliases429JSONResponse) VisitListDesktopAliasesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -4633,6 +5214,12 @@ func (response ListDesktopAliases500JSONResponse) VisitListDesktopAliasesRespons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
@@ -4648,6 +5235,12 @@ func (response ListDesktopAliases503JSONResponse) VisitListDesktopAliasesRespons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
@@ -4667,6 +5260,12 @@ type ReplaceDesktopAliasesResponseObject interface {
 type ReplaceDesktopAliases204Response = NoContentResponse
 
 func (response ReplaceDesktopAliases204Response) VisitReplaceDesktopAliasesResponse(w http.ResponseWriter) error {
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(204)
 	return nil
@@ -4681,6 +5280,12 @@ func (response ReplaceDesktopAliases400JSONResponse) VisitReplaceDesktopAliasesR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
@@ -4727,6 +5332,12 @@ func (response ReplaceDesktopAliases404JSONResponse) VisitReplaceDesktopAliasesR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(404)
 	_, err := buf.WriteTo(w)
@@ -4758,6 +5369,12 @@ func (response ReplaceDesktopAliases406JSONResponse) VisitReplaceDesktopAliasesR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(406)
 	_, err := buf.WriteTo(w)
@@ -4773,6 +5390,12 @@ func (response ReplaceDesktopAliases413JSONResponse) VisitReplaceDesktopAliasesR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(413)
 	_, err := buf.WriteTo(w)
@@ -4790,8 +5413,36 @@ func (response ReplaceDesktopAliases415JSONResponse) VisitReplaceDesktopAliasesR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceDesktopAliases429JSONResponse struct{ RateLimitedJSONResponse }
+
+func (response ReplaceDesktopAliases429JSONResponse) VisitReplaceDesktopAliasesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -4805,6 +5456,12 @@ func (response ReplaceDesktopAliases500JSONResponse) VisitReplaceDesktopAliasesR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
@@ -4820,6 +5477,12 @@ func (response ReplaceDesktopAliases503JSONResponse) VisitReplaceDesktopAliasesR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
@@ -4848,6 +5511,12 @@ func (response ListURLPatterns200JSONResponse) VisitListURLPatternsResponse(w ht
 	if response.Headers.Link != nil {
 		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
 	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
@@ -4865,6 +5534,12 @@ func (response ListURLPatterns400JSONResponse) VisitListURLPatternsResponse(w ht
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
@@ -4911,6 +5586,12 @@ func (response ListURLPatterns404JSONResponse) VisitListURLPatternsResponse(w ht
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(404)
 	_, err := buf.WriteTo(w)
@@ -4942,8 +5623,36 @@ func (response ListURLPatterns406JSONResponse) VisitListURLPatternsResponse(w ht
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListURLPatterns429JSONResponse struct{ RateLimitedJSONResponse }
+
+func (response ListURLPatterns429JSONResponse) VisitListURLPatternsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -4957,6 +5666,12 @@ func (response ListURLPatterns500JSONResponse) VisitListURLPatternsResponse(w ht
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
@@ -4972,6 +5687,12 @@ func (response ListURLPatterns503JSONResponse) VisitListURLPatternsResponse(w ht
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
@@ -4991,6 +5712,12 @@ type ReplaceURLPatternsResponseObject interface {
 type ReplaceURLPatterns204Response = NoContentResponse
 
 func (response ReplaceURLPatterns204Response) VisitReplaceURLPatternsResponse(w http.ResponseWriter) error {
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(204)
 	return nil
@@ -5005,6 +5732,12 @@ func (response ReplaceURLPatterns400JSONResponse) VisitReplaceURLPatternsRespons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
@@ -5051,6 +5784,12 @@ func (response ReplaceURLPatterns404JSONResponse) VisitReplaceURLPatternsRespons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(404)
 	_, err := buf.WriteTo(w)
@@ -5082,6 +5821,12 @@ func (response ReplaceURLPatterns406JSONResponse) VisitReplaceURLPatternsRespons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(406)
 	_, err := buf.WriteTo(w)
@@ -5097,6 +5842,12 @@ func (response ReplaceURLPatterns413JSONResponse) VisitReplaceURLPatternsRespons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(413)
 	_, err := buf.WriteTo(w)
@@ -5114,8 +5865,36 @@ func (response ReplaceURLPatterns415JSONResponse) VisitReplaceURLPatternsRespons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceURLPatterns429JSONResponse struct{ RateLimitedJSONResponse }
+
+func (response ReplaceURLPatterns429JSONResponse) VisitReplaceURLPatternsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -5129,6 +5908,12 @@ func (response ReplaceURLPatterns500JSONResponse) VisitReplaceURLPatternsRespons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
@@ -5144,6 +5929,12 @@ func (response ReplaceURLPatterns503JSONResponse) VisitReplaceURLPatternsRespons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
@@ -5173,6 +5964,12 @@ func (response ListCatalogCategories200JSONResponse) VisitListCatalogCategoriesR
 	if response.Headers.Link != nil {
 		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
 	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
@@ -5190,6 +5987,12 @@ func (response ListCatalogCategories400JSONResponse) VisitListCatalogCategoriesR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
@@ -5252,8 +6055,36 @@ func (response ListCatalogCategories406JSONResponse) VisitListCatalogCategoriesR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCatalogCategories429JSONResponse struct{ RateLimitedJSONResponse }
+
+func (response ListCatalogCategories429JSONResponse) VisitListCatalogCategoriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -5267,6 +6098,12 @@ func (response ListCatalogCategories500JSONResponse) VisitListCatalogCategoriesR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
@@ -5282,6 +6119,12 @@ func (response ListCatalogCategories503JSONResponse) VisitListCatalogCategoriesR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
@@ -5310,6 +6153,12 @@ func (response CreateCatalogCategory201JSONResponse) VisitCreateCatalogCategoryR
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
 	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(201)
 	_, err := buf.WriteTo(w)
@@ -5325,6 +6174,12 @@ func (response CreateCatalogCategory400JSONResponse) VisitCreateCatalogCategoryR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
@@ -5387,6 +6242,12 @@ func (response CreateCatalogCategory406JSONResponse) VisitCreateCatalogCategoryR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(406)
 	_, err := buf.WriteTo(w)
@@ -5402,6 +6263,12 @@ func (response CreateCatalogCategory409JSONResponse) VisitCreateCatalogCategoryR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(409)
 	_, err := buf.WriteTo(w)
@@ -5417,6 +6284,12 @@ func (response CreateCatalogCategory413JSONResponse) VisitCreateCatalogCategoryR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(413)
 	_, err := buf.WriteTo(w)
@@ -5434,8 +6307,36 @@ func (response CreateCatalogCategory415JSONResponse) VisitCreateCatalogCategoryR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateCatalogCategory429JSONResponse struct{ RateLimitedJSONResponse }
+
+func (response CreateCatalogCategory429JSONResponse) VisitCreateCatalogCategoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -5449,6 +6350,12 @@ func (response CreateCatalogCategory500JSONResponse) VisitCreateCatalogCategoryR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
@@ -5464,6 +6371,12 @@ func (response CreateCatalogCategory503JSONResponse) VisitCreateCatalogCategoryR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
@@ -5492,6 +6405,12 @@ func (response UpdateCatalogCategory200JSONResponse) VisitUpdateCatalogCategoryR
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
@@ -5507,6 +6426,12 @@ func (response UpdateCatalogCategory400JSONResponse) VisitUpdateCatalogCategoryR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
@@ -5553,6 +6478,12 @@ func (response UpdateCatalogCategory404JSONResponse) VisitUpdateCatalogCategoryR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(404)
 	_, err := buf.WriteTo(w)
@@ -5584,6 +6515,12 @@ func (response UpdateCatalogCategory406JSONResponse) VisitUpdateCatalogCategoryR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(406)
 	_, err := buf.WriteTo(w)
@@ -5599,6 +6536,12 @@ func (response UpdateCatalogCategory409JSONResponse) VisitUpdateCatalogCategoryR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(409)
 	_, err := buf.WriteTo(w)
@@ -5614,6 +6557,12 @@ func (response UpdateCatalogCategory412JSONResponse) VisitUpdateCatalogCategoryR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(412)
 	_, err := buf.WriteTo(w)
@@ -5629,6 +6578,12 @@ func (response UpdateCatalogCategory413JSONResponse) VisitUpdateCatalogCategoryR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(413)
 	_, err := buf.WriteTo(w)
@@ -5647,8 +6602,36 @@ func (response UpdateCatalogCategory415JSONResponse) VisitUpdateCatalogCategoryR
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Accept-Patch", fmt.Sprint(response.Headers.AcceptPatch))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCatalogCategory429JSONResponse struct{ RateLimitedJSONResponse }
+
+func (response UpdateCatalogCategory429JSONResponse) VisitUpdateCatalogCategoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -5662,6 +6645,12 @@ func (response UpdateCatalogCategory500JSONResponse) VisitUpdateCatalogCategoryR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
@@ -5677,6 +6666,12 @@ func (response UpdateCatalogCategory503JSONResponse) VisitUpdateCatalogCategoryR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
@@ -5704,6 +6699,12 @@ func (response ListCatalogVendors200JSONResponse) VisitListCatalogVendorsRespons
 	if response.Headers.Link != nil {
 		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
 	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
@@ -5721,6 +6722,12 @@ func (response ListCatalogVendors400JSONResponse) VisitListCatalogVendorsRespons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
@@ -5783,8 +6790,36 @@ func (response ListCatalogVendors406JSONResponse) VisitListCatalogVendorsRespons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCatalogVendors429JSONResponse struct{ RateLimitedJSONResponse }
+
+func (response ListCatalogVendors429JSONResponse) VisitListCatalogVendorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -5798,6 +6833,12 @@ func (response ListCatalogVendors500JSONResponse) VisitListCatalogVendorsRespons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
@@ -5813,6 +6854,12 @@ func (response ListCatalogVendors503JSONResponse) VisitListCatalogVendorsRespons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
@@ -5841,6 +6888,12 @@ func (response CreateCatalogVendor201JSONResponse) VisitCreateCatalogVendorRespo
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
 	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(201)
 	_, err := buf.WriteTo(w)
@@ -5856,6 +6909,12 @@ func (response CreateCatalogVendor400JSONResponse) VisitCreateCatalogVendorRespo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
@@ -5918,6 +6977,12 @@ func (response CreateCatalogVendor406JSONResponse) VisitCreateCatalogVendorRespo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(406)
 	_, err := buf.WriteTo(w)
@@ -5933,6 +6998,12 @@ func (response CreateCatalogVendor409JSONResponse) VisitCreateCatalogVendorRespo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(409)
 	_, err := buf.WriteTo(w)
@@ -5948,6 +7019,12 @@ func (response CreateCatalogVendor413JSONResponse) VisitCreateCatalogVendorRespo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(413)
 	_, err := buf.WriteTo(w)
@@ -5965,8 +7042,36 @@ func (response CreateCatalogVendor415JSONResponse) VisitCreateCatalogVendorRespo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateCatalogVendor429JSONResponse struct{ RateLimitedJSONResponse }
+
+func (response CreateCatalogVendor429JSONResponse) VisitCreateCatalogVendorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -5980,6 +7085,12 @@ func (response CreateCatalogVendor500JSONResponse) VisitCreateCatalogVendorRespo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
@@ -5995,6 +7106,12 @@ func (response CreateCatalogVendor503JSONResponse) VisitCreateCatalogVendorRespo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
@@ -6023,6 +7140,12 @@ func (response UpdateCatalogVendor200JSONResponse) VisitUpdateCatalogVendorRespo
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
@@ -6038,6 +7161,12 @@ func (response UpdateCatalogVendor400JSONResponse) VisitUpdateCatalogVendorRespo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
@@ -6084,6 +7213,12 @@ func (response UpdateCatalogVendor404JSONResponse) VisitUpdateCatalogVendorRespo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(404)
 	_, err := buf.WriteTo(w)
@@ -6115,6 +7250,12 @@ func (response UpdateCatalogVendor406JSONResponse) VisitUpdateCatalogVendorRespo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(406)
 	_, err := buf.WriteTo(w)
@@ -6130,6 +7271,12 @@ func (response UpdateCatalogVendor409JSONResponse) VisitUpdateCatalogVendorRespo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(409)
 	_, err := buf.WriteTo(w)
@@ -6145,6 +7292,12 @@ func (response UpdateCatalogVendor412JSONResponse) VisitUpdateCatalogVendorRespo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(412)
 	_, err := buf.WriteTo(w)
@@ -6160,6 +7313,12 @@ func (response UpdateCatalogVendor413JSONResponse) VisitUpdateCatalogVendorRespo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(413)
 	_, err := buf.WriteTo(w)
@@ -6178,8 +7337,36 @@ func (response UpdateCatalogVendor415JSONResponse) VisitUpdateCatalogVendorRespo
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Accept-Patch", fmt.Sprint(response.Headers.AcceptPatch))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCatalogVendor429JSONResponse struct{ RateLimitedJSONResponse }
+
+func (response UpdateCatalogVendor429JSONResponse) VisitUpdateCatalogVendorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -6193,6 +7380,12 @@ func (response UpdateCatalogVendor500JSONResponse) VisitUpdateCatalogVendorRespo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
@@ -6208,6 +7401,12 @@ func (response UpdateCatalogVendor503JSONResponse) VisitUpdateCatalogVendorRespo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
@@ -6235,6 +7434,12 @@ func (response ListClients200JSONResponse) VisitListClientsResponse(w http.Respo
 	if response.Headers.Link != nil {
 		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
 	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
@@ -6252,6 +7457,12 @@ func (response ListClients400JSONResponse) VisitListClientsResponse(w http.Respo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
@@ -6314,8 +7525,36 @@ func (response ListClients406JSONResponse) VisitListClientsResponse(w http.Respo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClients429JSONResponse struct{ RateLimitedJSONResponse }
+
+func (response ListClients429JSONResponse) VisitListClientsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -6329,6 +7568,12 @@ func (response ListClients500JSONResponse) VisitListClientsResponse(w http.Respo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
@@ -6344,6 +7589,12 @@ func (response ListClients503JSONResponse) VisitListClientsResponse(w http.Respo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
@@ -6370,6 +7621,12 @@ func (response CreateClient201JSONResponse) VisitCreateClientResponse(w http.Res
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
 	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(201)
 	_, err := buf.WriteTo(w)
@@ -6385,6 +7642,12 @@ func (response CreateClient400JSONResponse) VisitCreateClientResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
@@ -6447,6 +7710,12 @@ func (response CreateClient406JSONResponse) VisitCreateClientResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(406)
 	_, err := buf.WriteTo(w)
@@ -6462,6 +7731,12 @@ func (response CreateClient413JSONResponse) VisitCreateClientResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(413)
 	_, err := buf.WriteTo(w)
@@ -6479,8 +7754,36 @@ func (response CreateClient415JSONResponse) VisitCreateClientResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateClient429JSONResponse struct{ RateLimitedJSONResponse }
+
+func (response CreateClient429JSONResponse) VisitCreateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -6494,6 +7797,12 @@ func (response CreateClient500JSONResponse) VisitCreateClientResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
@@ -6509,6 +7818,12 @@ func (response CreateClient503JSONResponse) VisitCreateClientResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
@@ -6535,6 +7850,12 @@ func (response GetClient200JSONResponse) VisitGetClientResponse(w http.ResponseW
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
@@ -6545,6 +7866,12 @@ type GetClient304Response = NotModifiedResponse
 
 func (response GetClient304Response) VisitGetClientResponse(w http.ResponseWriter) error {
 	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(304)
 	return nil
@@ -6559,6 +7886,12 @@ func (response GetClient400JSONResponse) VisitGetClientResponse(w http.ResponseW
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
@@ -6605,6 +7938,12 @@ func (response GetClient404JSONResponse) VisitGetClientResponse(w http.ResponseW
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(404)
 	_, err := buf.WriteTo(w)
@@ -6636,8 +7975,36 @@ func (response GetClient406JSONResponse) VisitGetClientResponse(w http.ResponseW
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetClient429JSONResponse struct{ RateLimitedJSONResponse }
+
+func (response GetClient429JSONResponse) VisitGetClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -6651,6 +8018,12 @@ func (response GetClient500JSONResponse) VisitGetClientResponse(w http.ResponseW
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
@@ -6666,6 +8039,12 @@ func (response GetClient503JSONResponse) VisitGetClientResponse(w http.ResponseW
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
@@ -6694,6 +8073,12 @@ func (response UpdateClient200JSONResponse) VisitUpdateClientResponse(w http.Res
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
@@ -6709,6 +8094,12 @@ func (response UpdateClient400JSONResponse) VisitUpdateClientResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
@@ -6755,6 +8146,12 @@ func (response UpdateClient404JSONResponse) VisitUpdateClientResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(404)
 	_, err := buf.WriteTo(w)
@@ -6786,6 +8183,12 @@ func (response UpdateClient406JSONResponse) VisitUpdateClientResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(406)
 	_, err := buf.WriteTo(w)
@@ -6801,6 +8204,12 @@ func (response UpdateClient412JSONResponse) VisitUpdateClientResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(412)
 	_, err := buf.WriteTo(w)
@@ -6816,6 +8225,12 @@ func (response UpdateClient413JSONResponse) VisitUpdateClientResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(413)
 	_, err := buf.WriteTo(w)
@@ -6834,8 +8249,36 @@ func (response UpdateClient415JSONResponse) VisitUpdateClientResponse(w http.Res
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Accept-Patch", fmt.Sprint(response.Headers.AcceptPatch))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateClient429JSONResponse struct{ RateLimitedJSONResponse }
+
+func (response UpdateClient429JSONResponse) VisitUpdateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -6849,6 +8292,12 @@ func (response UpdateClient500JSONResponse) VisitUpdateClientResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
@@ -6864,6 +8313,12 @@ func (response UpdateClient503JSONResponse) VisitUpdateClientResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
@@ -6892,6 +8347,12 @@ func (response ListApps200JSONResponse) VisitListAppsResponse(w http.ResponseWri
 	if response.Headers.Link != nil {
 		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
 	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
@@ -6909,6 +8370,12 @@ func (response ListApps400JSONResponse) VisitListAppsResponse(w http.ResponseWri
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
@@ -6955,6 +8422,12 @@ func (response ListApps404JSONResponse) VisitListAppsResponse(w http.ResponseWri
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(404)
 	_, err := buf.WriteTo(w)
@@ -6986,8 +8459,36 @@ func (response ListApps406JSONResponse) VisitListAppsResponse(w http.ResponseWri
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListApps429JSONResponse struct{ RateLimitedJSONResponse }
+
+func (response ListApps429JSONResponse) VisitListAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -7001,6 +8502,12 @@ func (response ListApps500JSONResponse) VisitListAppsResponse(w http.ResponseWri
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
@@ -7016,6 +8523,12 @@ func (response ListApps503JSONResponse) VisitListAppsResponse(w http.ResponseWri
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
@@ -7043,6 +8556,12 @@ func (response AddApp201JSONResponse) VisitAddAppResponse(w http.ResponseWriter)
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
 	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(201)
 	_, err := buf.WriteTo(w)
@@ -7058,6 +8577,12 @@ func (response AddApp400JSONResponse) VisitAddAppResponse(w http.ResponseWriter)
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
@@ -7104,6 +8629,12 @@ func (response AddApp404JSONResponse) VisitAddAppResponse(w http.ResponseWriter)
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(404)
 	_, err := buf.WriteTo(w)
@@ -7135,6 +8666,12 @@ func (response AddApp406JSONResponse) VisitAddAppResponse(w http.ResponseWriter)
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(406)
 	_, err := buf.WriteTo(w)
@@ -7150,6 +8687,12 @@ func (response AddApp409JSONResponse) VisitAddAppResponse(w http.ResponseWriter)
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(409)
 	_, err := buf.WriteTo(w)
@@ -7165,6 +8708,12 @@ func (response AddApp413JSONResponse) VisitAddAppResponse(w http.ResponseWriter)
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(413)
 	_, err := buf.WriteTo(w)
@@ -7182,8 +8731,36 @@ func (response AddApp415JSONResponse) VisitAddAppResponse(w http.ResponseWriter)
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddApp429JSONResponse struct{ RateLimitedJSONResponse }
+
+func (response AddApp429JSONResponse) VisitAddAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -7197,6 +8774,12 @@ func (response AddApp500JSONResponse) VisitAddAppResponse(w http.ResponseWriter)
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
@@ -7212,6 +8795,12 @@ func (response AddApp503JSONResponse) VisitAddAppResponse(w http.ResponseWriter)
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
@@ -7237,6 +8826,12 @@ func (response ApproveApps200JSONResponse) VisitApproveAppsResponse(w http.Respo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
@@ -7252,6 +8847,12 @@ func (response ApproveApps400JSONResponse) VisitApproveAppsResponse(w http.Respo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
@@ -7298,6 +8899,12 @@ func (response ApproveApps404JSONResponse) VisitApproveAppsResponse(w http.Respo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(404)
 	_, err := buf.WriteTo(w)
@@ -7329,6 +8936,12 @@ func (response ApproveApps406JSONResponse) VisitApproveAppsResponse(w http.Respo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(406)
 	_, err := buf.WriteTo(w)
@@ -7344,6 +8957,12 @@ func (response ApproveApps413JSONResponse) VisitApproveAppsResponse(w http.Respo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(413)
 	_, err := buf.WriteTo(w)
@@ -7361,8 +8980,36 @@ func (response ApproveApps415JSONResponse) VisitApproveAppsResponse(w http.Respo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ApproveApps429JSONResponse struct{ RateLimitedJSONResponse }
+
+func (response ApproveApps429JSONResponse) VisitApproveAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -7376,6 +9023,12 @@ func (response ApproveApps500JSONResponse) VisitApproveAppsResponse(w http.Respo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
@@ -7391,6 +9044,12 @@ func (response ApproveApps503JSONResponse) VisitApproveAppsResponse(w http.Respo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
@@ -7416,6 +9075,12 @@ func (response RejectApps200JSONResponse) VisitRejectAppsResponse(w http.Respons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
@@ -7431,6 +9096,12 @@ func (response RejectApps400JSONResponse) VisitRejectAppsResponse(w http.Respons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
@@ -7477,6 +9148,12 @@ func (response RejectApps404JSONResponse) VisitRejectAppsResponse(w http.Respons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(404)
 	_, err := buf.WriteTo(w)
@@ -7508,6 +9185,12 @@ func (response RejectApps406JSONResponse) VisitRejectAppsResponse(w http.Respons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(406)
 	_, err := buf.WriteTo(w)
@@ -7523,6 +9206,12 @@ func (response RejectApps413JSONResponse) VisitRejectAppsResponse(w http.Respons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(413)
 	_, err := buf.WriteTo(w)
@@ -7540,8 +9229,36 @@ func (response RejectApps415JSONResponse) VisitRejectAppsResponse(w http.Respons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RejectApps429JSONResponse struct{ RateLimitedJSONResponse }
+
+func (response RejectApps429JSONResponse) VisitRejectAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -7555,6 +9272,12 @@ func (response RejectApps500JSONResponse) VisitRejectAppsResponse(w http.Respons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
@@ -7570,6 +9293,12 @@ func (response RejectApps503JSONResponse) VisitRejectAppsResponse(w http.Respons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
@@ -7598,6 +9327,12 @@ func (response RemoveAppApprovals200JSONResponse) VisitRemoveAppApprovalsRespons
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Deprecation", fmt.Sprint(response.Headers.Deprecation))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Sunset", fmt.Sprint(response.Headers.Sunset))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
@@ -7615,6 +9350,12 @@ func (response RemoveAppApprovals400JSONResponse) VisitRemoveAppApprovalsRespons
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Deprecation", fmt.Sprint(response.Headers.Deprecation))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Sunset", fmt.Sprint(response.Headers.Sunset))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
@@ -7671,6 +9412,12 @@ func (response RemoveAppApprovals404JSONResponse) VisitRemoveAppApprovalsRespons
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Deprecation", fmt.Sprint(response.Headers.Deprecation))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Sunset", fmt.Sprint(response.Headers.Sunset))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(404)
@@ -7706,6 +9453,12 @@ func (response RemoveAppApprovals406JSONResponse) VisitRemoveAppApprovalsRespons
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Deprecation", fmt.Sprint(response.Headers.Deprecation))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Sunset", fmt.Sprint(response.Headers.Sunset))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(406)
@@ -7725,6 +9478,12 @@ func (response RemoveAppApprovals413JSONResponse) VisitRemoveAppApprovalsRespons
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Deprecation", fmt.Sprint(response.Headers.Deprecation))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Sunset", fmt.Sprint(response.Headers.Sunset))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(413)
@@ -7744,9 +9503,41 @@ func (response RemoveAppApprovals415JSONResponse) VisitRemoveAppApprovalsRespons
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Deprecation", fmt.Sprint(response.Headers.Deprecation))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Sunset", fmt.Sprint(response.Headers.Sunset))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveAppApprovals429JSONResponse struct {
+	DeprecatedRateLimitedJSONResponse
+}
+
+func (response RemoveAppApprovals429JSONResponse) VisitRemoveAppApprovalsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Deprecation", fmt.Sprint(response.Headers.Deprecation))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("Sunset", fmt.Sprint(response.Headers.Sunset))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -7763,6 +9554,12 @@ func (response RemoveAppApprovals500JSONResponse) VisitRemoveAppApprovalsRespons
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Deprecation", fmt.Sprint(response.Headers.Deprecation))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Sunset", fmt.Sprint(response.Headers.Sunset))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
@@ -7782,6 +9579,12 @@ func (response RemoveAppApprovals503JSONResponse) VisitRemoveAppApprovalsRespons
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Deprecation", fmt.Sprint(response.Headers.Deprecation))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.Header().Set("Sunset", fmt.Sprint(response.Headers.Sunset))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
@@ -7808,6 +9611,12 @@ func (response AddFavorites200JSONResponse) VisitAddFavoritesResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
@@ -7823,6 +9632,12 @@ func (response AddFavorites400JSONResponse) VisitAddFavoritesResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
@@ -7869,6 +9684,12 @@ func (response AddFavorites404JSONResponse) VisitAddFavoritesResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(404)
 	_, err := buf.WriteTo(w)
@@ -7900,6 +9721,12 @@ func (response AddFavorites406JSONResponse) VisitAddFavoritesResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(406)
 	_, err := buf.WriteTo(w)
@@ -7915,6 +9742,12 @@ func (response AddFavorites413JSONResponse) VisitAddFavoritesResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(413)
 	_, err := buf.WriteTo(w)
@@ -7932,8 +9765,36 @@ func (response AddFavorites415JSONResponse) VisitAddFavoritesResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddFavorites429JSONResponse struct{ RateLimitedJSONResponse }
+
+func (response AddFavorites429JSONResponse) VisitAddFavoritesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -7947,6 +9808,12 @@ func (response AddFavorites500JSONResponse) VisitAddFavoritesResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
@@ -7962,6 +9829,12 @@ func (response AddFavorites503JSONResponse) VisitAddFavoritesResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
@@ -7987,6 +9860,12 @@ func (response RemoveFavorites200JSONResponse) VisitRemoveFavoritesResponse(w ht
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
@@ -8002,6 +9881,12 @@ func (response RemoveFavorites400JSONResponse) VisitRemoveFavoritesResponse(w ht
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
@@ -8048,6 +9933,12 @@ func (response RemoveFavorites404JSONResponse) VisitRemoveFavoritesResponse(w ht
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(404)
 	_, err := buf.WriteTo(w)
@@ -8079,6 +9970,12 @@ func (response RemoveFavorites406JSONResponse) VisitRemoveFavoritesResponse(w ht
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(406)
 	_, err := buf.WriteTo(w)
@@ -8094,6 +9991,12 @@ func (response RemoveFavorites413JSONResponse) VisitRemoveFavoritesResponse(w ht
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(413)
 	_, err := buf.WriteTo(w)
@@ -8111,8 +10014,36 @@ func (response RemoveFavorites415JSONResponse) VisitRemoveFavoritesResponse(w ht
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveFavorites429JSONResponse struct{ RateLimitedJSONResponse }
+
+func (response RemoveFavorites429JSONResponse) VisitRemoveFavoritesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -8126,6 +10057,12 @@ func (response RemoveFavorites500JSONResponse) VisitRemoveFavoritesResponse(w ht
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
@@ -8141,6 +10078,12 @@ func (response RemoveFavorites503JSONResponse) VisitRemoveFavoritesResponse(w ht
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
@@ -8161,6 +10104,12 @@ type RemoveAppResponseObject interface {
 type RemoveApp204Response = NoContentResponse
 
 func (response RemoveApp204Response) VisitRemoveAppResponse(w http.ResponseWriter) error {
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(204)
 	return nil
@@ -8175,6 +10124,12 @@ func (response RemoveApp400JSONResponse) VisitRemoveAppResponse(w http.ResponseW
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
@@ -8221,6 +10176,12 @@ func (response RemoveApp404JSONResponse) VisitRemoveAppResponse(w http.ResponseW
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(404)
 	_, err := buf.WriteTo(w)
@@ -8252,6 +10213,12 @@ func (response RemoveApp406JSONResponse) VisitRemoveAppResponse(w http.ResponseW
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(406)
 	_, err := buf.WriteTo(w)
@@ -8267,8 +10234,36 @@ func (response RemoveApp412JSONResponse) VisitRemoveAppResponse(w http.ResponseW
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveApp429JSONResponse struct{ RateLimitedJSONResponse }
+
+func (response RemoveApp429JSONResponse) VisitRemoveAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -8282,6 +10277,12 @@ func (response RemoveApp500JSONResponse) VisitRemoveAppResponse(w http.ResponseW
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
@@ -8297,6 +10298,12 @@ func (response RemoveApp503JSONResponse) VisitRemoveAppResponse(w http.ResponseW
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
@@ -8324,6 +10331,12 @@ func (response GetApp200JSONResponse) VisitGetAppResponse(w http.ResponseWriter)
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
@@ -8334,6 +10347,12 @@ type GetApp304Response = NotModifiedResponse
 
 func (response GetApp304Response) VisitGetAppResponse(w http.ResponseWriter) error {
 	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(304)
 	return nil
@@ -8348,6 +10367,12 @@ func (response GetApp400JSONResponse) VisitGetAppResponse(w http.ResponseWriter)
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
@@ -8394,6 +10419,12 @@ func (response GetApp404JSONResponse) VisitGetAppResponse(w http.ResponseWriter)
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(404)
 	_, err := buf.WriteTo(w)
@@ -8425,8 +10456,36 @@ func (response GetApp406JSONResponse) VisitGetAppResponse(w http.ResponseWriter)
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetApp429JSONResponse struct{ RateLimitedJSONResponse }
+
+func (response GetApp429JSONResponse) VisitGetAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -8440,6 +10499,12 @@ func (response GetApp500JSONResponse) VisitGetAppResponse(w http.ResponseWriter)
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
@@ -8455,6 +10520,12 @@ func (response GetApp503JSONResponse) VisitGetAppResponse(w http.ResponseWriter)
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
@@ -8484,6 +10555,12 @@ func (response UpdateApp200JSONResponse) VisitUpdateAppResponse(w http.ResponseW
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
@@ -8499,6 +10576,12 @@ func (response UpdateApp400JSONResponse) VisitUpdateAppResponse(w http.ResponseW
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
@@ -8545,6 +10628,12 @@ func (response UpdateApp404JSONResponse) VisitUpdateAppResponse(w http.ResponseW
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(404)
 	_, err := buf.WriteTo(w)
@@ -8576,6 +10665,12 @@ func (response UpdateApp406JSONResponse) VisitUpdateAppResponse(w http.ResponseW
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(406)
 	_, err := buf.WriteTo(w)
@@ -8591,6 +10686,12 @@ func (response UpdateApp412JSONResponse) VisitUpdateAppResponse(w http.ResponseW
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(412)
 	_, err := buf.WriteTo(w)
@@ -8606,6 +10707,12 @@ func (response UpdateApp413JSONResponse) VisitUpdateAppResponse(w http.ResponseW
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(413)
 	_, err := buf.WriteTo(w)
@@ -8624,8 +10731,36 @@ func (response UpdateApp415JSONResponse) VisitUpdateAppResponse(w http.ResponseW
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Accept-Patch", fmt.Sprint(response.Headers.AcceptPatch))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateApp429JSONResponse struct{ RateLimitedJSONResponse }
+
+func (response UpdateApp429JSONResponse) VisitUpdateAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -8639,6 +10774,12 @@ func (response UpdateApp500JSONResponse) VisitUpdateAppResponse(w http.ResponseW
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
@@ -8654,6 +10795,12 @@ func (response UpdateApp503JSONResponse) VisitUpdateAppResponse(w http.ResponseW
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
@@ -8683,6 +10830,12 @@ func (response ListAppChanges200JSONResponse) VisitListAppChangesResponse(w http
 	if response.Headers.Link != nil {
 		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
 	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
@@ -8700,6 +10853,12 @@ func (response ListAppChanges400JSONResponse) VisitListAppChangesResponse(w http
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
@@ -8746,6 +10905,12 @@ func (response ListAppChanges404JSONResponse) VisitListAppChangesResponse(w http
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(404)
 	_, err := buf.WriteTo(w)
@@ -8777,8 +10942,36 @@ func (response ListAppChanges406JSONResponse) VisitListAppChangesResponse(w http
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAppChanges429JSONResponse struct{ RateLimitedJSONResponse }
+
+func (response ListAppChanges429JSONResponse) VisitListAppChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -8792,6 +10985,12 @@ func (response ListAppChanges500JSONResponse) VisitListAppChangesResponse(w http
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
@@ -8807,6 +11006,12 @@ func (response ListAppChanges503JSONResponse) VisitListAppChangesResponse(w http
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(503)
@@ -10241,306 +12446,320 @@ func (sh *strictHandler) ListAppChanges(ctx echo.Context, clientID ClientID, app
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7P0Jc9s6liiOfxWMev6VpSVZkuX11qsZJ7m57XnZJnE6rzpOWxAJSRhTgJqALOvm7/nsv8IBQIKrSElO",
-	"nEQ1VdM3FkGeA5wdZ/na8Ph0xhlhUjROvzbILZ7OAgL/fTabPedsFFBPqn/6RHghnUnKWeO0cTEhyCcS",
-	"00AghqcEUdluNBtiPp3icNk4bZwxhGczJCdYIjkhyAsoYRJNsGg0Gzc4mBP4XhjyUP2Hx33SOG149oPN",
-	"hnm7+hHPZlfUb5w2Rl3cG+57/ZZ/QA5bR8cnnRYeen6LjLq9/f7BofpLo9kYURKoxz0sccDHV2b9XbMx",
-	"JULgMTEIxDAhOaECAMZBSLC/bNzd3TXVFpy/EL9PZ3KZvwVDPme+QHyEMBrOg2vEZyTE6oHkbrzhiPqi",
-	"iXiIJOdoitmybBsou8EB9a9C8q85EWo3YsA1MgJN50KiIUGYIRyGeKmA6CLJUbfT6SAqyVS4SLzGwYiH",
-	"U+JnEXnLiFosJ2SKxIyrI1UntpjwgCADQupw0dS+DlEfUQYLAgqgboLV586XGDH08eP5iwiHN1y+VLud",
-	"hf+McTkhoTnOR/ocqUCMSzRSSxCh6oEkDikCYByJuTdRa8twYFxewTvXp9BukhDPZrMY0gjbkN+QfJLj",
-	"sxkXVBKF4WCEA0EGv6ntD4nGWZFy6CMhsSSpU9OvBYpJYkmF4hH1o984leGcKCiezYPrF5zlgPH7DQmX",
-	"dpfN4S8wk8R8FjG+AFpfYGEZKgVKECBfvdsBYoRpoL7/+Yt60vMI8eGf1bj+iwX5Nb3NI/JPShANiadk",
-	"lSZ2xBkxRy8nlI0V7/gcLaic6J+zNKM4RaGtQG/C+vjk8jCJ6Cd1ys0GEEtneDg6wge91rHf9Vp9vE9a",
-	"J6Nep9X1ev4+6Y8O8OGwcbf+djzX8q9UkL/BUyIQDgmaM/qvOQH8+VyikIxx6KtN8bBIUxIyolXtxiOj",
-	"AUDUU4EkviasvpCPhTbjjHo4uFJvTfJK8rf4Y3dJbItFxblEjNwQoMyIQn0SEEn8jHiIOAoEg4PxGgIi",
-	"pYpOG7g77Hn7fr9FDkbVBMXzGIC0wDA/nTMZYkZyTlnxGwmERmgeBAp1otRartIGFsD6VHGQYtPU+Zw2",
-	"oq82FZZkzEOqDAjFxl5IsCT+FZaN00av0ztsdXqtXueic3y63zntdNqdTucfsFEOsAq+ZsOnYhbg5ZXH",
-	"Az4P7V9h6/rDI9LzuietA3//uNUfHeLWidfpto7I8egEd4aKfRrNRsDH3K6Tyxmx/z2f+ZWAuiHM5+bL",
-	"ziZ/CLB3nUtZSpZgpJchzHyEkdmQkm1W1LjU8uea8QUr3Wr97dQ+f9W7go+Gx96J32mR7qjXUiSkCUqR",
-	"liWpRrNh3vScT6dz9W4A/y7nrA5ancNW9+Ciq/ak6KyUJQAEquBXKHs8CPCQaxsIzQIslZmARsrwIXiq",
-	"jL/0yTb+0j/rHvSfWalYgTM60fE2JlLOxOnenueztrFe2x6f7qmfxZ5QG9aesXHD0oCC/1pyxcO5hNDt",
-	"XHROTrsHOYRgNnp0qLe65XdIt6VAao3w0GsdOjsdb/QHHBAx4qFHmuiceYoQ5mHgAL5YLNoiekjBHvE0",
-	"nPGfBXaAq36piCgNToEyJbZyFNh7MguwR7RFHhNRgub0e5Q1prRNJbL64gC8zOMN6yQocyCIrRXJs35D",
-	"jImyqmezBHSbU7oDaLGaUPtLfYAZFIALktk6JQpWawy9IWupC3sK1RA+yegKDXBaUQQEh6+oR5ggz/mc",
-	"5agK86u2CdRyGWLvmvgIsyWa8pA00WJCvYm1sNV+CNAUAnWSOwJfQ4F+IfLge85emB+u9A+xnAUY+Zif",
-	"Mf/vEevlMwCYb9q6j+DLgwHcEz7mwB3qH4anXWgcdaF/hc1PQPWJDJXpnQ+PEfzGmVjoRwugehM94IIA",
-	"giH+oPJNimn0LQuWCCPJrwnTtpfHb0ioOUw7NgIpoJn2blcRK6xYh1RhoSFUfOSNjvud1omHT1r9Q7zf",
-	"Ojk6Om6ddLoH/uHBccc/SBs12gNLkylnkgueY8dYly2KKyivhfokRIKEN0RkFa0n6Q3JQS/HNunm6buq",
-	"iHVckQPgo1dSG5USy7lQbwFY8jVPzrfVTrwA9IckNm5zOJbgGyJcS2I415vjPJfcmA8k84C7NxvqeAB8",
-	"PguU0CX/lyzzvDElQYw0lQuO4NMCzPEpwQwcCcyWQ+4vHwk0nhORPlqkfoucDkVAQobUk+i/Prx9s24Y",
-	"4r3+m363jgsRdE2W6JE62kdILqhHNI2+5OGQ+j5hubagz4kGCpjSiYCB16GsEv1u4fEZaSPwTsktFVKg",
-	"Kb7WWsenoxEJCfMy3pfD9NGHxHw0UsCVYD6KQHZxPmd6KfDVjIRTKgTlTOgDBdtCMw+g/QcOhwHxn89D",
-	"kSeYz+E0xvohwNXjSomOQj5FOBGoaaIRDSQJ1UM89NOmyhny4Bt6qXJeFkpm1TvZPP9SQ570K/WX4sgT",
-	"I7fyyvzVUCnoOAhxwT6cs48ij1ekkrlCQnDACS/lmjmRO2epmDI0F6Si75zvGVKhXuGj4dIqAQuvJCHD",
-	"we/2hVkTTb3C0ryH54KgOfMN8ZotRdRP4zHC80BGm6SEcFh+RhqOK/1DkhD1T+YtSD9hoS/wbC9icwwc",
-	"KIECKmVAQOmqjWWIGvOzGWn/RNxPIsnn3oT4iEq0JNXi2FPsE2AQKgUJRikL2rr6v66/XI5LN61fK0XC",
-	"msk4JcQ+4W8jfMNDsMvM33Isy3I8ugmle67lyEslMS5gJ9JU94zzgGAmUEhGilHgC6CA2FgAmbH5dEjC",
-	"lNIyL0YgixBs8pqKysHaEVtDDZbWppZz4CUX5LY0+KfYAAJCmkkm+IaAaTjDnnoCaJ+GiDA/o4cluZWR",
-	"BONzkAX6XmRd5MBXtFjBnUav00HeBIfYk8rEDTgbN6NIpceZDHngPsDDJOgAuN6Q6CLk/EV2Q/4GVrEO",
-	"Y2ofUDmhIAKq3IDMsJxsrKDybqv033KvRl4TOeH+Gy7PgoAv8kLfA/hlYGQ7FzZUCwIwgxa8zrGvsZzE",
-	"RoaiizIE9eor5SpgA46LhoYV3mR/1jgok4ONy4xcI4fhps3IYIgmLPBSgLItc83PQH/RkESsZ8h1qj+8",
-	"uVFRctOY/E191QKjkVdMWByft5db9rKCymbFEP02g/LZUHxOAF7RoOeRmcTDIN9H1i6nMtARZ8Ey75CU",
-	"kaH06t8uXr9a5Y3i+GtJI17MeBTCwDPtiFDO9v5HcAPrOzwmH+if5O1cvh29x2xc4NSLKQ4CBdMMj/UB",
-	"qIMI+SINO/we7TbnKMDheHNrVb32StA/U7sf/TkSCUMiF4Qw1AX5fdDpWDyXAcf+BeevAJ78ezEqkVB8",
-	"tDAGUcA5RHxkrs8VeTQBndLSkMFMf/1Kcn5l96PA2QI81LeHRG9dqI23bqd/fHB0iIZLSYwEfxcSjzOf",
-	"Kgxemqu2NFrvCdamHh/+D/EkwmNMmdZtPvGoT/RfUl4xnxIABq5KFiGXBI1oWH6rPXOguTI3f+lEAwOE",
-	"Ih9voojNR4IyE4clTFK5RBKPlRo5H7VeY+lNNKoKjbcsWL7U5JBHoSHBgjNzfhPILcBjovUXUFHqDKVU",
-	"et7cd2qbSL3DbymO1Cu2KQ4bzYaGUIl/AE2dS8jnY33Lan2Xs9lMIJ9PMWVJUgfU0SPnlY+Qh5khFWPU",
-	"oRuKta9KmD/j1Hqr74mSU8WR6Q8T5TFQpoMnVsM40fHMzY2WxiD9tH9McuO8xtZ/bQMnDQca7U0XGGOM",
-	"EN/ygb6RrQJBJrqVikT9EfL5zIGhLK5qI5dCKpIClYOoqABFNqaauQMBED4QWR6CvgghPjKiI7m04WOR",
-	"DWBVDSwfdPRXb0iIAyAnkY+5ITokZgRfC0sJIAFi3xEYQtjL0cBmzqTBg4+hITYWBxiinHnrawT9Xbjv",
-	"s2yWxNNlmsQvGR3RAWR63f5R/3j/sH/UaDaAZ0jYOG3sJd9614y/57padZ2RxCfcF919aRYgdLcBRsD9",
-	"BVe1ZyiCFm5pjUep7apSqjNGKGVoNA+CdKxmleO/u739RW5vm/UuFypmNWaStFKxD/2njOwrCnz0L2Cb",
-	"EoGPCz4eB+Rl9Mo057zGoYlbQ6qkQDjJSkHmJkJZUqmbJ/hGvM7cjiSz0ZJYKdA+MjyXE7gP94vCzsab",
-	"a8a+eRPNGaRVNBG5nYEDyEMUkhtl32au5OZC+RI6ul4mp+cuLIlcvrmcKHNOM2bKz/vI8A2mQYFzpKwP",
-	"ZZEiPJIkRIP3RIbL1pn6xyBthZv4qL7006YQZmKh9DFfrAA8AsGF+wMJb6gyR8l0xkMc0mCJ3GcN/LCT",
-	"ZU66uTenAi1IELTsGQznMrpLB7JYGQuPAg5wJ/It3XPthyjlvojvZBIbUGCLx7E05Yy3BGGCSnqTMd8s",
-	"RW7J1FacMteK1MXqo/sR9Ch66lEClXc4xFMCSjmDjkmKpALRMeMhuCwBYTJYFmL0r7kyomfRS7fh/Oaj",
-	"lfoSeqQejXAT89mMh5L4r4lPcX4EV2dvw+2iUi2RRfFfH96+yVxx8HBazlbRF6+m6pNXJrTrXNFwJgmT",
-	"rQv3W/mhCQf+d8oTzId/oEMtLXhkEN3bqA8LzUMYzdRvSkJA3C6NFYRhYPm3wE3JXfdvUxKOSQsg/KuD",
-	"O6iq1/NA0lmemDyLDW5gtUVIpSQMLhoZZykc9dvQ1LzOWOKlic/VdKoCtciFcpOdaqXUmvwRMEKpFHkJ",
-	"It/QgtHoVU+RMtDXSpDKOowVc06c/Jwq23GcFCIatXTOif7rJ31UhYk+n5x8Ay2KTEZtyWmqo8eFx9kj",
-	"J/6Rd9htdYZ93OqP9o9b+MA/bHlwPacxyEktwUNhj1JnDN01GxOCfRLq4h2QDpq7C3xdn+I8cTHFS339",
-	"8/j9y+fo4Oj4pIn2290nCkFjousLiQR7N8uZu9mIbCHDU8KbkCmGM2fzKWQa1nvll8gn0NduQLVw01GE",
-	"sJxwX9ibDSr01YYSnIDpSbfbaaJup93LIPvH7xdN9Lffz1400dt3F+dv33xoondnF8//VorXFN++Imws",
-	"J43Tw36zMaXM/nO/2ZhhKUmoYPvn57PWP7789XET6f948vTfG3movSCzkBiPLxvHgmjiYkL0PVRUhaSo",
-	"0zcLlSWGBRr85wBs9Y+M3iIBsUu7A0f9gxTm/9k9OjnYP+l1Op2quHZ7CVx7CVz/83OndfLlr/kY/n6B",
-	"x3neupAhV65EHCfVli9EUoXJVmfG4ZBGryMBoT3naI/bx+39FH6XjaP2yXVv5HcuG2seZhLBy8bnf/tL",
-	"63+/PL1s5CP5irLrfAJl5FZfM+hjCknwfy4b6o+XjYHG47h3fPykjc6GgjCJuKm6wuZ2IoXZvNPZ9/Zu",
-	"entGFre0RBL/odNa/s/Z2e/Pzxb//fLZ2INnyW/I/WSjAPv93tHhcWIDusfJHYg+/PnfYCNyXl6wNbyI",
-	"vD+B5pCwSQsbTadZxu2ljhfQ11kwe1VS+PbwbCb2KvrjlYild3CY2Kx+Yq/iXcrfEXNDkndTrd0NkGNR",
-	"bg5zcnAe6Xwekw0OOhn4BU2okDxcttEZQ5R5fKq4ZvD/WuZbrXN/EJcS9o4vmXutPkKDs9Y/EG79iTqt",
-	"E9RGV6g1UCdxTWayfckSu98Z7Xu9YRef+MfkaHRYQ4KkCCwjLnHrz07rpH3VKhIl4D2D85wjK43Mkxwt",
-	"MFXG6ogb6oIcr2g7BVrwEGSLDnbLcJmhuJRA6ZahqNwIiMFQJvd7yoTGt3SqlN/+YacDKOt/diOUKJNk",
-	"TEIdNp8zkZcB9ZFJGuTJ/gUPrwUIE8zQ3y4u3iEwh7UoOTjpp5jlYk6aqLeP3vAb1Ov0jlDHBKvQH68v",
-	"KtP7SVI4nmRV3Wfc+vPL195dE4Ey+Nq7Q4m/mz/376LfTzP/oUDKP/lPnz45UZgcC+5vfKGOHjsP6S05",
-	"PDropLbkGcEh+LGrrRfzaI5VcqccCHatzTLfzw2c/EFviJtr6eScROd5DuFV/QK1q8b3zSRh/3to7r/b",
-	"Sg/+ZY/6xn4IiCzNI77A1yQuhDaZPI4130RzFhAhkLD3pPYyU2c3JiH1099LwxzddLogaxO2DaZAM1s1",
-	"V4DbH0TmYmRugW1pt73xTQI61ovT4JV9s5necF0jrQzKdvyLgaxsy2MA3RBYMaAl21ljr+K3vB3lgvUp",
-	"ynY0UMHtMlCD3sutA+c84AKq6ascxqjae7HW2TpHZ/5c73QLbnOdkzUcXXyo9va2Nk//QeRLGopS4jcX",
-	"mO7dtrUWN+MDH0u816nNDgBwBZ6wcLuMsQr+TSgwRicBaPnxRkDqM14JX/2TzgfrQ1wQXuHYnfTydKn+",
-	"5mQQ1abvdWoQwisKVKsZXORxN4+0S7HQCZJvuR8RbkAVhVVosWTUCwvhFOvwuP38OStOY3GT4AGgdFVo",
-	"Pkgxu4g8fnEqEFfCZrm6FoAOiyfKK/P5ZzOIk3xkAX87KuXy5AHXYfa1TrwUxrKUncTWJmBNhmXX21g3",
-	"2loV5HrQUmEA3S5wDlQvdN7AWUCxIKKonxE8g7B+KObqGN58+FIvX9cyU3B+DIN32l8qAPLj+1fIeFQ1",
-	"IHRfuy5478mU35AKngMUbLkVb3XchjD6yhr+wnYEvimSX0UyHwhkseeTja2JzjuQMPf9VY7FBTl1pR3D",
-	"XUpCFugsGVWAuC4VlYOrb+dy6Ukr9IiishQECbq+LkZLgjqP3vrd6EcjVmbiuvg5vFsfz2/jXicQKlby",
-	"KazgqbVReh4n1a6D12rbJYFUkbpyUdKaZm2E/m4vO2ujU0HFGWQKzJjEwRTI5JVY5LsuVU5jtY2rwS92",
-	"ZSMEKjuzxWJgq/6sA3gFvqhn71ZjhzpWrwPtSoKvY0BWofOqRuRdeiG0L8yLekNqBfUJk3RESRiloeui",
-	"gziIWzW9kkHGERTwmcv2KB5UHP7995CMGqeNv+zFfTT39K9iz9TouZ3J6mGSbDnmXL5Xy7HNwSgl8beB",
-	"GVDfS6jkL2pSUuSROhhVS38GjCD3K4FSxABrw1/7XCwzrodC5lAcDDY9EZBPNfExDm04xoz+iU03EAe1",
-	"at1P8lCLpOXmiBV0nBg4vRoGrpwyF3tJQnNuvYvoSX+n6G7ycP+4X+l2Mv9ystm4bU3nQraGsLGrGk00",
-	"G+ej1/lJPJ8gexqKtujILXUTkgZBVKqoXyrcMjPT+ZDKCRo8HajVNGo+4t5v7re77e6TNrqYkEumjgaH",
-	"VHAWVcIsdN53qDtpYsmn1ENCklkbfSL4Gj5l2i1OFQ7p++FU8gUchjYd4tOI7Iuq9PI7oHmBx8Js3xvO",
-	"SMEWnumk6f1O38nTAmuo7o5m9q1XnmhShKsCdkOEhWnz6q+WyTrvS9fImhIYRYbqd6dO3LQHSOBjUiVz",
-	"2MfNqHRRMGxgioIMqLbSoAaoNjdTbAdWp56pFFZbL5x/nzzFbIlCvhCQRWcKhbFEUy6SsBx08iGJy3xd",
-	"OHwCzVX0suLsgYMKyQP/Dd/LSa4KqIRKtRkOo5CmbpaSn7V6igb/v0ETDa50Ftng8nIAHZsgJ1eQwPTg",
-	"iilfmKqnPLT/VSRmewalAiH7z8vL206ndXl52315eXl79HK1qF2njYROu+ChfLaEKE1OOIWHEg2X2u5U",
-	"jyiiVP+mUwKCE1FbcCyiYjXyrzkOUrsEiwt2SfBQXg2X+aQRrYzSKM2/nRKk3FRJg1eeuwVYAdsNlzqX",
-	"WWOF6+OVKoJbB8HMKyymmR8clBNVTyX4F7nMsAW2i97Gu7A27imM18fzDXytiHwNw9u2jnHd8T2hUALo",
-	"O8vmZaxmZMEjoZvPrMlzVqKsg1W81iIW/6UK570N/TyFdyY8wnzKxgon9ZP+V0pWCK8MZuilViQsYGkk",
-	"KuBf6jP5gF4sZxVUs72EUOuTgMbFmnnAmjqSalbO2WwGdTBxpn51wOKrJScoUK2IIg/uOJJR24fRkNdz",
-	"zqIiifWAT/pjLuwb+WN3ej0R8hn3aTwwBEhfF3BAUZCJuCXLnFKDRuIKnK/ZaQV+fJ0kJA5N95uoPrug",
-	"/vqqTi1yThFQbsXPEIckBWMybcu0StgcJtjfyoxhNh0Wld626iYGi2Qru0cCRYWCQu8xbHE7QyLRLJGa",
-	"52tmSGTGKLj7ZOZ/1JtvIHSXheTLbeuFdOvoul9oVmtK96XeWandKzgo7efYtJei7Y9KeuozWBF49tE9",
-	"O3fkrtnw8hpFly7OtpaGE5K1XpJuDXLXbMhMTXrpG1Il7HfWQHJrCktfkCpBrHW670znnmajtHRpdzzf",
-	"93jy5WSONIy5ET3jcpIomrNOr47XQfznaP/k8Eku4zqTWNbRkKN5kJJy2xohUbPP//02ENm8KUjNwtAj",
-	"oB+1M8pqTOv2uvNPamiCDD0UECUji3RyTwltraMbvMSYiXIREj8aiaB0m/4KMiixJMI63eK89EU5XdHX",
-	"2fv1xPVuxwqI1QjNZNGITkDeshy113ZrCVPPuajPmzuS20YtOUOk7s6l4C1n9uh6dBX267B7mGmIV0o2",
-	"qf55ayO+Hqd9Z2CrEbnO5Ng2hWtmX4u+lZsai5dsT4JHokCz5bUYUJuwiJshFPWryG1vsOkEpFqHl9iw",
-	"EgaLg0HlW7+WLk3NiFkt2u3DEE5JNmasQOpWI6y3V2tqvx8SxwqsbMh5e4wM/sR6Giq6lEjop1VNPmHc",
-	"TB3OcSEs9YqgYNb3S/DcQBdFyFYR7nYSST0cN1I/3xC+KhonOpDtkGkyC92kkNeNL8Up8k63nwW3KfGJ",
-	"MJx99nPkimqPjtwSHdVjmXjhG/MmhCF5Pf91dQJx+Ujn7P9ZTn6/dAtPxQRDashNfsDOyZhfb2tzN8Nc",
-	"NeVsxyxK/P/8RadSxoUAyaOZxYn8easj5fy0rY9HOeBPG83o7+5f62x9zo4U7HuiRKH6poOaMQ3gza1E",
-	"zT2nzrCZUp6PPX9DxKsDaPBUraBVSbg4unGwxc9OAyjbTCfv7eaxPXjmrtlwm3+sWhO3JEk0NhhHFfh5",
-	"i+GxPVOlf9dMlupGNeilK9PPw8fTNaTFb0jVmwKROOVMxQvjqqcoVrlyTVzZYsd56+8qIOqaAjFyri2Q",
-	"aH2tmWOBBRLEaVQdVf7CFG7fJ4lmkz6WGNoPY0867XE7/ol3PDzCrcPRAWn1/X2vdTzs4Vb3pHPcPeod",
-	"7h/0+/F1IqPjiQyWSCyZBxEOXdi1otNss7CBNYBwMOp4x6N90jocdXDrYNglrRO/g1u94ZHX9w/I4egI",
-	"Zu2RxZXB5qDTbPDAt//U437M9aSOBWZa0dw17x3z3Ia/zpAXi+8x7vp976jX2icHo9ZB5/CwNTzyjlv+",
-	"CenYm6okvlUvNsv35Mg/JAejPt4f9ryu39GduJ181GgWFJc4sDehvZpXkzHd54ixt8xk6hrbRg8TNw2K",
-	"mspdg2kgNNRZdI50s120yiQVPLM16ZZsRVEuquJHI/535rvUu7hzV666HYqerX5Gv8cz1gqNf91b1DZR",
-	"0eP8k8ex7habzdH5Mj+llk5sITGz2zfR1W6TtFLqt8/t9Ps30O9raHaYtpb1c2YznSyf9JqMtq4goCFT",
-	"RQ+tSdr8UUVXJHEXPNcg2I0x2I0x+IHHGKR5JFXys4k1U9WOiVIJ8GwmbNJV3MHyVqIhGVMmvrtR41bc",
-	"lkrn6MFISFZbmirsteLSbStdzxxyV64yh6Jn72xBb+XVqeHrW7CnzmYzmIacnne+LTvq2Ty4fk8EpPnW",
-	"uy6aB9cvTJSpdE+e2QfvmrDoNb0lfqVV+snqm+jgkrOT0PhtSDzIyB8hgr2JTm40PYWMk/NIxFOlt7DF",
-	"OYyTaMK1mn3ix++SRcH176/VwvOq9u/z1PN3UeOHD5Ws4efuw+skDVTITH1AkSw/p09m8eFmumqmrd8a",
-	"hq+1ebONZ8rt3tTz5i2pNjDlr3AfjkR8VSQy/U5S9L2m8+vlvqAKqW7ZFbbD7lx6tQ6dqW7ZjgxPZ4X5",
-	"v7pk+OHd5p0w2bYw2Zqn7XLzN/K4bb1Cvte9c7N/TTe7jsPa766VZFzZcY3H9nx/v7SG2Es/n5IZa7qb",
-	"Xu4LKhog2/QdnzuiavueY05ftzWzaavkQm+Ql1liLegkzIfjRAS5TXtXhq/d59Oas9qL8lv15Z3z2ibm",
-	"AzjuhHEYHf8PaSH+AJSyTZNLn9QDsLe2YkdV1tvd3vpFA1WUd2wkfl/dHRQ3BK9C0slFyVhzHapOvceh",
-	"6Q+WXGqRs5jiTAEegj9aaZSqNBbKVEva7t2etS5F43S/U58eLOg5pAA9iObeJFF4M+GBL76DGkxn0tfc",
-	"65tq2eFxNdRNweDGCstTi9ZMMi9SVCaj/OFZJW579tVsGT2d1jNVXpLXZTdLIuvZIj8PpaRNmhs7ofQH",
-	"NmgeHJFtzYwxp/NQjJhvEKOoY+qso9qcA1ph6BgN+jCsnMxkjip07i5JWjjVST3xDreP7fqRjszySt7d",
-	"lqMc1o/beogjquGpsym6rGr1Xpjn6hb9vHXb7ZanDz4cEwL7q1NgzZBDc3lRWj4VX1yYwqlmPDmnEj85",
-	"+qLChxJt8h3KWDMW8nAIxHTv/SENhp+TpLYXNNEn/BCuqOpkA1bsGZ5XwtpsCInlXKi3eJLekPz7m5xv",
-	"1zNUapfK1sv/c4rWJL8mDHn8hoQPJOmvIg+5zzqMlBmbVtnwyTLKuibL907oe35fmXwvonn9v3xOX4pX",
-	"7M5U0FHuo4nZ2WWLzFObxb7i43vJwyH1fcLqdvty15UeRPyFLRD0ORPz0Yh6QNYzEk6pEJQzYTqRxpNs",
-	"H/sRivG08Sc/9FGdM0lChgO9ObULkZJrV1UjOU9v4dg+wLh/RNTvP+fR3OCArpEqfv5C/G4tqlWp4tGz",
-	"ukXE+QvxGgcjHk6JX3F5/Lw6obmGjvxfsvrzL9yHle3JoIvfS10puqodovvwVoQA7LZNokaPMZpazFA0",
-	"mAlmL5hRGXa4MOMwtESJb+qLH5vm3nB55nlkJvEwqN+xIbW29PySX9pS3WacAa/fjTTCKJwHRKD/+vD2",
-	"DUz3/wmFxc9iTP6MZ/MOLwOO/QvOX+FwXJetZtnVpWeU/tp2WctMCRIoUC9X5hFmqIte02c/48l9ZHgu",
-	"J9DHsi5nzVNLVygz5+FtJO7P5YQwaeBDtlHMAzuiT58+tRxIyaqVnz59Sjy+xVO+wTRYQ+XNkytXnXH0",
-	"7JZ40scSD7EgyMNMSdChYlPsTcw8K+iEpY1kKpCYzKWkbIx8vmD3TAnviQyXrbORmVNRfioyXOonvx+X",
-	"i/lsxkNJ/NfEpxjmbdQlhPxXrKCInEX3Ia4nGKzUuFWaGSFGHBtWavPoJxLicTnH9poUQDO2zSPSmd5m",
-	"6shgpJsdYpXTrkgP4nKaxpmA8753Qrqjg07rCB/2W/1Rh7SO8UG/dYi73r7fG/bJwahSi5vumo3kqkSH",
-	"U73kvm8sOCyac1/WLSNvCSD9k0a7thbWPWcfBakdWjJrVoSU1FNb80IEdNbLDKff4kb8FLG2Le4HhFzq",
-	"F4JvFGWi+qsQOKqkps/TC+6aDWAaNq7Rh/51ZkUc8arxmo+ZFQ86cAbmBw9TATTGkZh7E5fJntwDVdUf",
-	"2LQLnn7H4CmezXICqJtTwjPuL7+DgLkgt7KqbIFnfyxG3voxKSvynX17zfMa43AYED+elF66cX8knoZm",
-	"wXrG8du5fDt6j1mlKFtmSXx+CTSqnGG84P6ZUU7UOcJox3s8zXVPMoJUz4osV6nOsz/M5jfN1vPQXk7c",
-	"5yHU703//W2rkGD/LQuW1aTg+8TT8WxE+LeoMNjNffrBiWDSHrfRIuRsrLvhm+gNlpJMZxDNkxzpFDGk",
-	"9q0FQQR4dHvU9JrICYerwSDgi9qR8GnO8nK+Ti/YSkyMCi38fE50vMs4e+6toQY1uXEAxKod0w9tFrF6",
-	"g6dkzY5BLLW0/ObVfXhL4UaYq0MFkviasK0R3hv+PN6D5EdfcEba6A0Hw6S9xS/+Avff29yt19ynI6qZ",
-	"OgsPH/4P8SQSksLYAoEwQ4RJKpdI4nGcJmrlnSIjv+hYv1EJ569xW7s1GngXEo8zn6qPv8Q0qK0eZrkv",
-	"KN+07JIt7ZshWOWVcqZ2rIBoz0et18q4AooVvyl9AmNIF1igRUil3KIU/MkuoZP78n3vgH/Bm9/k9q99",
-	"UbvRpu+uW8116xZlRIQbOH2b7WniFVX3NF70HfYUI5hmZtlBmfYpKx7soVbkEZca8/CsGU22GalHDQG3",
-	"dgVtR2Dd5yW0+UZx5XWlK+doCJdTY50cqrXtS+nUdq+4knbHbD2I++jKvSbfZ58HXHVh9JqpoDeZxRW6",
-	"Q2wzFfTvtvfDduuKIsCMHDCjj7Cv7UccvAv5jIQSetWMcCBItkaHoyn2CcJm9OBpXNvWRMMlolIg6kNr",
-	"SPWfyiZUBGX2akuDlmYOmPqFK5jhow6L6tfleWeAwKMY3im+fUXYWE4ap71Op9mYUmb/3XWZ+Z+f/4ku",
-	"L287ndbl5W335eXl7dHLL48//zPzt6d5Dz75j3+P+1QKGVLoW3nbgp7lMJnAnWz3WWFqkPgSLdNmurvs",
-	"QPfXr3myZwxunfgINImp8uFO9fFpcqwBXzAzlTKeNmYvMZWENApeopCMSCiQ5G00iCs4B5dsym+I0KOD",
-	"E2+2b1XUH/+qX/1ItC9Zkp52o0p2PVR/4FElaWmWIueqPbSTyJevu6BTIiSewrLq0jOxE19LGlWYh6J5",
-	"YQkFoPfL0NWQ84Bg5kqv/l1qg0u+NMXhtfMdhAXCyK6s9dX9u8wZZr4bYk99zTwm2migbLQBWkwIDJ1Y",
-	"IhwSkFpSP9pEiwn1JtbLiabxYoE6CegUuSiWB1KhTO73tAqi0/m0cdrr9o/6x/uH/SPQQ/qPnWZDfV07",
-	"3QnsKJNkTMK0RnDJsTJ55Okfl0CTR5UkkWZmsqNDoQl4MsrMnZdZU40pq1ZfD/ERwiwegCn4lID7ZKY0",
-	"pqySn28CZu9g9fzLlOyJNqF0BhI8lEKzhsAZ2evEginX4M0O8GwWcxacYjTBVP2uB7vpQ2SKHz7XokRF",
-	"u19KLa86gtE5g68NHARvR2BhlIpu2Lu/wyJlSOQ0DlS/ITySJGyjl3ZLmrAd1E81686Z89oGfMa8ZZB8",
-	"6n4yJW8dqtk2AkMy4iGpi4FzvFVw2L9LknoebQ1cr2lgv24DK/BlcGwAJj1VPekHdHvHZX7AWesfuPVn",
-	"p3XSvmp9+WupXX+YK1c1X7iH4VJW0zBnAtEED5ZKURtzqSlJbXxAC9J4LmtKeP7Ec4QrSNF6w+bSMlfv",
-	"Xa6Ro+dYalKFK/sxyQ7EpZJMReUpvJCwi2/P9aID5doaosFhiJculXbvUniVf+INuZVxGlkC6RXKQT36",
-	"HJ5M8wXsTfJlSZiKaB4MjboOcFIUcTSmN0T9Lzbmph3iZy5qczxhJCQOtdPaLnRSr+o4bDneR8bVKHMh",
-	"rrZk3p/58TxxLCITv91YZVSXmvLptyZs9+L39mob63pGuk64ngeBNiysIZ8229XH78UajxWZfbj9xvzH",
-	"Z/jOF/exFp3OeCj1TbpSOI0xlZP5EDx1jme05XGfjAnbiz595y4X13TW4jNN/a0Zh7IJC52j/lM8lyKe",
-	"Ag4z+eQ12OtCnzOIM4yG8+A6LqpL2+LwaaGgqeSkf8kasvYNX0ugiJk4GhsIm6L+oR03bSGIeaDTMaAv",
-	"77Sy0LWMFcvbbsfEEu2/y6Rv6lwsSgUHsqmCT84rLdLvu1jbLtb2y4wFrm6pxRIlMtMoiyePVjXRfg3j",
-	"LLp3rmObBYE1sZSytlqtjd6yYIko84K5T+wTSz5HC8ykst1iT869gVqPzLIXT2UW02scXqfNJfRYvfqJ",
-	"MkPmLP4joPxkpclTakq5n7NPJT4X/7HC57qrLSzd89TaTElDq40+ENh+MLbUMQQEh200OOgMmur/tzsD",
-	"kMaDA9IdwJFGwVFjMP1SRti+4q3sfV6Uxa7+S3AmcnXua8zwGKLgIZ+PtdFih4WdKcHk8ymmLBW5rbku",
-	"0uZ1lrka4sNSSDJtTe3qKCLYzBBy1fdn9HT1paCUzqfTOaQcI+oTJumIAokYvV39ZbXPwZx09QUJ9Vay",
-	"k9YQqPxqM4rd5jelTScx4aFEAV+QsOVhQdCCh76uV8UCDYylolh6GPKFIOEAYrcLMhwkRK5j0zgBtf1e",
-	"WTwNt/788llH1K5aX57mB9SmcyFbQ9CQ+cA2zFT0l5gG85Csdydu0qqSPouSdIEPfmOuktH14Xrmu5vH",
-	"oYNIw8PRET7otY79rtfq433SOhn1Oq2u1/P3SX90gA+H2fA8sQXv6ZwMaJcPNgdGI7IAzHUTgxnhyuBM",
-	"ZTQcHK6IZH75jFr/W7Tpa8TI8+KdGps8IyHZ8rZWdkqig6ys7nKOTLb15y/NhohHuq/tgI6i7O0Ca1HT",
-	"lA48NHWv2yjXQUv7ypajS9857maRCanOT7jT61dBanxkZVoRHwmp1L9pNr+RP1zZBY6hbdoNziOfZAuB",
-	"WhFAKGGzeTBgkkxwSPxoJip6m7xUxPFNtLI/eYioFCQYoSkXEsUkAfunr4szgcGdC/2rutDpqG2SEr4W",
-	"1ZZFpULQJUAYoh0uH1DeWpJ8v+aJaQeBEQ8hd9Am31WSJpmhlSnBUixXjtdPlkngsQKt7HHkOCiJE4F9",
-	"XqF19++y3JVHKcMQM/+RQPqZJthrf9FOl6C3aEJusU88OsUB8umYyjS4RwnaOSqF/C+fO62Ts9ZL3Bp9",
-	"+Xp4Vwp/v9bNuhYAGdfz/Ssrn9UDCVdxHtL0vveT97bHpbgAy/7H6d7e539r/e+Ke9yDyGvLJYVryvyo",
-	"mYdEVDSrm86lZnIZEVUym6N76DXTgporxu5lE9SiOVW5CUUJwZfksgy1G6IwaEWQJCROjVSjlNiKIV7z",
-	"DpGRhWs/RIbDJ1PuEpCRhMbLVBiDwLYBSo5vrWEiLO1lSSXz4EuOltR7eFVd9d2D8kIfGf3XnIAVrPYn",
-	"JGMc+hA8wuIB5GTHrmZXAdXrdJTfF2JPklBAiWQzgt3jTIY8cB/gIRIz7ClTUONPmC/SIbfkgX4tHnNO",
-	"iXAcnDY6Y4j6cGHNkFxQz8ThBOLMI5sZ6MV69KimQjQOqiBMEgPWFvVjWVxPP/YtA3tOYEJqZ0DhV0wx",
-	"bz6+cn5MS6X6Cl/r+/fv//jj2bPBfav2B7v1zmaYvcjk/K4yMHTa0/cxMx7svjKk4Ie+PQoPZPYrJvX+",
-	"cQE192ubTFpm5MX27t9OeriEnR/sTNmmjlr/WjyaegElXdc6u8Gm68eEPgcbzd3nZPBQ/bNsozutE9wa",
-	"nbVefvl6fNdy/9mv889ubw3hoxTa9zohUKZlSZ8pk6k8krVhekeigmpFhscuHvVrxqPqJEf0u3XyWOO0",
-	"yo2zJJIlTz95skSM7Do5E1FBhbn/SGW3mksrdBYEyZyKlGC4N9ar7UOeMS4nJNR+5Mi09jDYDMnOk9yC",
-	"J9nUabiLCQ8IEkT+oJ5lfvrJzt/8Vv5mlf3feaHreaGFe7vzTR+Sb1qFBXYe67Y81gpMsfNjt+jHVs5V",
-	"dBIH4YhMPlrCPKmeKViWtlc7R86FJ6a7u4Td/ffIDavdI8chT13RnJf98a2cuxzS3noLHZbMunokzK4+",
-	"qLQE2Ko86BdkKKgsROC73C/vF/f/0Zjk3mbGgsTQ8d/tDWnCvk7nT6xRLAkL0zedOQS+UZjoPkjVwv4j",
-	"N3zKHuEGN9Z2Q1KnV+1Equ/zzjNPnW/Vo91q+Lcw0SDZ2HDT4G7lYGK3Vy+YmAhbbBxKzE8g+5njiRbj",
-	"LQUVtRaoHlG05RI2kLiuQCGLnVCJhEpVg/ybGdqOHf3BdlWtTWmC/knK7Qs8m4nGab+bvJ/q9qydLxqn",
-	"+5288vCcqOjf+AJNMVvatPf45mKCxXr1aMUtuborcmQjYByBd88g7d85u1YIj3nivoHp5dS/i0YMYGL3",
-	"SoTdWh7cmY00rLZtv4nztn0LWOP38OzfEg8tAtm4aimv+gfx0NKUuYHRHnunWe26FUKrSj47DVyDbHeh",
-	"+i2E6nt1HSnNbFt1o4wmKvWhvoF2qONp5ZhCxZ6WVfTbcbNsAcCv4mRpfLfhYhlTpLaDFVPTvQn/nQu2",
-	"jgLY3eDeq1p4mK6w07hUiQO2ND1WCzqW2J4sd82vm7tV6iWr3YUvWSvTQNFEmNm+LDC3miHqQ6qQtLIK",
-	"htLQuMNepr21S2//Izhrv8cLHQICOnkOZdSbRLDhBUXxaya54OiV9Nt1BF383gfjKD2gCDVszIYWld7d",
-	"4mTkOj3GMD7yRsf9TuvEwyet/iHeb50cHR23TjrdA//w4LjjH3TceLVDE82GkFjOhXqLJykMTMrJ1M35",
-	"dj3zq06cW+/MxtYXvOatM8bjVzDBskjXvt3Mzj9JV2U+fNrMJNje94SIksB9Qoyic4kYIbp7zpCgOZiP",
-	"DyoMZTc9mwpGIAlZCc9ZyG+oT0I9X1A4DUWVeJ2FRFiVZFrURwco5mJGmJ9oYJJf67+1sQ0mKGXwqjeM",
-	"QTPUVu6L9PbUdmYsS/wR8vms1o1RRHjWWdldCG3ZCo7kk+06NlzqZrrQa4nXM5Rf6FKZs4BiUd8QxFMl",
-	"TBRL6ga+GJnSG8Wr4xBPERWIMiFxEGRHgOhvNnQBD7klFu9KI/6yl0wWhZy+SuqnRwJJcitr0mOGyv56",
-	"r026NBJ5MsE9qG1NF7CHBV8tTk/Y8KDuqwtsCvpNTbcEJ/z8RpuLLhFmrOMa2iZ9CrpPl+7ZJSYYhq/f",
-	"kEyhS44ogEpHh8i+5LM4KWByxdxRbU2aspGi/ypVNfcgGjbTPxt1cLMblkcAv8Nc8Qs8ztnPwdNBNOSW",
-	"h2jKQ+LMIRdIkBkOlYZRusfj0ylOCo/GZeOofXLdG/mdy0ZqrEun1y/Z1seXl0///48/7T35j8vG53/7",
-	"S+t/vzy9bDxGT5voafqvT54+WbXhTyF8ggIqpKIMBwXYAdvfsSbJw1gr9bobEi5RSMSMM+FMWCYUTNbe",
-	"7S1iPET7nb7anILekivnlT7j/jLD8sXNHOM1a/RyXChjcRECSUI7S63FBXo88LhPBk008InENBCDJ1CQ",
-	"GPe8RI8HulaRDJ6kXTfu6/DYDQ6of2XGuyiyMAGpU7fXMlLHp7wUbONherRRjn8F762whc/Vg1DjBrBX",
-	"WvPCPHvngPk1R6naIji3/Sd6wcHVmuFQEETTNscKFri8/PD58lJcXn5Y2RE0XeKu8IzhLSSP52bjSqpu",
-	"gMB03Y0WnurdSEjMTKdTJRq0JZoYCpY547k72h9i7kPq+wQa+XJ5Zdu0TomccP9K/QkHAV/Aw/AvmIgN",
-	"Idtmw+NsFFAwsGch8TjT5H1lulOqbVwGHPtXkvOrAIdj8N7jQeFXMMT7yrSygpA4w8GV5qZmYrL+F1ec",
-	"ZdEqPJSu3eQXMbHVZUPwMvQBCISHfC5N53XjBdsul1rXzmaBHoVoPWBTRKpHaCzsjK+oKW7TmOxyQi6Z",
-	"rSKgUhlOcqJoFk+JJOFvukFqv3PShEliV9QfKHiiKuDkYB6ISONAeT3LzMxYOzMqOctQ+0V12icD17h7",
-	"2M2fRFI1gLLe5B6nmqbyEtijGgvg+HM0s3LfQzKaC+JbR58y5HNvPtUBNJ+EzWiQX0iAMITSVDhoozNz",
-	"p6PvEUIh0WTO/FC7ZpWs5Jfqm2aOdqa+OJ600is2UjrlMwnNcS6V5o5o0Z1UB7g3HRQy+Oe1Xy7k11bv",
-	"LqbEvFbP8Gl96WJG/A8JWoRUSsKQ2uJ76fbc6qbL8yo5lIXN9vbvmg3n7Oo7jwmiS4/zUxZRO5/lk2Mi",
-	"62n8ZiO6t2zsuS/K9n9eTVAFd0qlxNEt0/62xSDYS1pYUpkqjS9uCr4tIwAuOewu5URPQ2WAWMVtWkqD",
-	"Afv4/cvn6PCk031SD7LHe5//uffl6ZO/1rNN7LhFC2u5meK4yfnTJbVnG82VVN6ucfyjLEXENbYBFvq3",
-	"pIuSjEK4+B/uH/frVApHoyhXTqJUhxXHjfMmABTE6k7Rx4vnmsbILfYk2AIhUY4uNJVNuV9l4xvt7baP",
-	"JWmpD6QYIom6+meqLDeqsf3ytRf/x4X9j9PMf1xetvV/7t/9Y1VuhPmj2qc44FGcHR3yhUBTLM3wsBEN",
-	"lM/cVEePgwBOPbk1vWTa9GHfvd8/6XSOuicnvYP+Ub9zctKtnjzdbIAIzjlRfdfiRHBP0XGrD//X7eX0",
-	"BVY8ahzIgKh9h5yeJthxSo0rPGmIbkgoqMKS+egGhxQziYZUpsf1V50EVa9u+1vWaZfVRivx/DEM3llw",
-	"aoavDRpKhnx8/0qg4dKGsZltl6qcjDFTvkteMnql+Ke7XTYh7Glbh7k8Pt17uknG+SxGPUfz6R/zA9/9",
-	"bQe+88LZ9o15Ij4+uG2Fsz++f2VxLk8T3da53Vdk20Vk07C2wx8/f1A7RnaDiHZi99cKZ9vVCo980snG",
-	"tuM1K4PbCTpfJ7Ldv5/Idv8bRraj7cqSwV2zIYg3D6lcflB0pvd3SHBIwrO5nOR1OkNn786R5NeENfVs",
-	"ETC1Btpt1/Vp6kek728HkFHhcaWEwc6IsofcaLOckKmeYezhEArKhMdnRPx2yWD+TDzaKBp2qp8wkWSd",
-	"s2E0OnAMZCoCHvFxKPpq3CmkKRtxHRZlEnvSuc2P0cikJjtJpfFTzn9mpjBEwRpBwhtFbzYrQwCq5xe6",
-	"Ex26JmSmg8ga2ZExXHIyfUQzHh1kUZ8LIk61Or5kOCTRkD3RtEo6JPGgP/XpiTUKE4OGzcA8MAkln+m0",
-	"iOSYGfW3aBKN2u9L9vTpM+5TIp4+hZf814e3b5ToFQxfkytIskZnSFA2DgjSdAfxL8bRIsSzGQnV71Eo",
-	"w0y7Xyof1/gmVBHOAi9FFLW7ZJFnoCFfZfGjczOeUYdIiZ9vOsLeYCYWJNSPQE8gnSmuUX0fe/F2do5i",
-	"ck8+faq9xKP+yf6TU4SRP58F1MOSoGuybKq9pQFlY6SEtdJNECVFHy9eto6byptfSjvjd4rD66a+SJIT",
-	"zC7ZYR8F5IYEIrpgUn9HXfSaPgMQokgPzNDg8Lc50+fkTvphfvTnf81JuIyjRvYolX2hTtLjMO/QeAVo",
-	"4GiTgaYLMClMjDPXxeSMaICyLmYbKUE9Idgn4SUbvKLsegBEEY1aBJ2hhDds6nHv+PiJgfAtkFAEI5w6",
-	"Zmjw+wUeQ3s35iumGGLvGjq/nY9abzgjrdfK8xnA8HQi0X6nr3gjgCFXE3UuZqY/OMVmXbTkki0g+MJZ",
-	"sERKlOlQ8ZLPQcUhQQgz4EHMSEEHP0Dkf4JnrlNio0NOUOgUDb5e6jjmZeMUfb2E64nLRhNdWtdf/8Pc",
-	"ylw27u4GsIkQzb5kitB9TbJgAAEhnaJ+p9tE/c5+E/W7+wqxfvegCbpH/XfnUP13X/3Ys9AnrunUHhtx",
-	"PPh/LUP6rXN/0EZ/+/3sBTCmZZbFhISA3h+/X0ADMnXyb99dnL9988E8JVBP7Tpoi7Mg4IuB+eoLMguJ",
-	"B3ekkaBXWyjwUlGzYlWAS7/mFA3sAsrZQFPIyVH/4ImSMh6JIrqwN000+DBngkjz4PHBSf/JJZszSQPn",
-	"yQUPr7X2MBLRUQlnM+xNSKvX7uRWq2D4uc3D8Z6Vpnuvzp///ubD72pNeyKnAdh6VAYZDWN808ZpQz3a",
-	"Uc/xGWF4RpXt3e6097VxPQHFvGekcMtWiY+JzDeCYhnd1Jw6XOq4Dnqp/X7FPUPKDAOdvXkBZ/FB6dRT",
-	"NDDfOQ0J9gd6X6KTOVdugVLccS8qAUBaUQLOQ54pGz+y999K/BRm/zsP6mIlDXSV520HieorLpYzUv3p",
-	"DzyUz5a6yW+lh9+CVVbh4Xd4TD7QP0klLI0H8UVZeppZgR56nU6RHxE9t5dq3X3XbPSrLDvXKkuteWch",
-	"0Yu7qxd/dK82YdH+6kUvowtQWHGwesVruBp9w+WZuRiFhYerF6ol8e3pXbNxUG1L9K1odMlzUAWtj87V",
-	"qWuBA9+4tvfnhsuHjS93MAHSdKxoqINIXP0pQxdSVD7bSj/tO3GRIyTOfGURMdukODEQ6Fzq+H902cDI",
-	"ollUQZcnNkBb5soN7RQ4rbK1q0KEtHkY+XtnH6EJ+jVFOXcZLujW4QL9Fr8uI+hkk5+V/vudk1p7aLMN",
-	"1NJuBdze6eyDC85fQe4BrDuospFRhsJr4lMM84EfHL8CA6QZVtOZy7K5HHvXTOr5PRE3qcnV94nmMM2o",
-	"OFp704UdWmqp+zGRqY45dRX++UhZ4WBRb6a2LAB3zcZ+p1+Jsl9zn45ofQ7fqbkHoOb+ILGWi4mvAtt8",
-	"TWas3GnGCYjMK8eAnqhGHSoll56R95aZUJMNX4F7RwW6JjOpHK2TmopQQ5JQhHUZqpCZKnHFc84kYfLH",
-	"4Il+HV30hsuXkCr3QLXmOfsojMLrVVCUTvLeS52792OouxdA4SvVXTNfqSmGi5zYpk0Zsa1NUsptXWW2",
-	"Ht9tSZGZQTE/pxL7URj2x9J/xTxUj4bjrTfdFWa2fjLJhO9wKCkOkK6RO0V4KAiTcF8hmjauCz1CBMLI",
-	"5v3ovLcmwjo1DQkiRRv4MmqsPkChvnM0IV8igYWhKhLisEhM+ALKCDnziBMCtNm0ZDokvjDRThtp1muF",
-	"uT5xShiUAkd6RA8UxIYCUXnJ9EeUbKEMyQVHAmStaKI5C4gQURQReZyN6HgeEl+/ZkFru756E7em8dd2",
-	"mnWt7N3mkutBO8s/lcVQ5GevbT58KxcdaO0HctE/Ao/Wd9HTvsaeKaprOWV4hbH6dFlgnFsVW0DJBKtU",
-	"TL925D5Z0Hh/wXsTLDdloj9ouDxTTfzDBMx3RthWY+2GEFDMNvdhic1zpMQHIkVera6TWmXG+AuJlzqh",
-	"RIC7RP3fEIaUqMLEp3pWjLHbMhKktkGSX1R9902DGTurpMgq2YXwc+0DQ6aVRMFqI2EeBi03l7HQQkik",
-	"Wd6/eeCkht63bRDn2/6g1kEqNXtnG/yatoHiUIdnvrlhkJAQ380qSAqO2iZBTkr6zh7Y2QM/gD2wkv1d",
-	"YyA5W6VQ6WenYJsXbKrek7OW6P0HAN7gKfnh0+US8852OXM/Qc5cggHqZs7Fcwm/WbpcNA5u/fB/ah7j",
-	"JolzyVftsufqR/WVWNzlzdXOm3PYoKqeBdfbXj7e6RLCmsY4rN7ktjRxG5p72Zm45DTtJyzcq+43N7iK",
-	"dPbz299HJgc+3m1BP/8kNj/g8tDvJbMSbHcjeb83kpWFnzMtsdDDSIxR2rZ78fdoGuLOt1glu5wRYDvP",
-	"4ifwLGLar+1WmMmJ38ypiCbwr6vBE7MiN3Eo3Bft3ImdO/GN3ImIASrp072vUaPBNfwI/a1vlnO52ssw",
-	"ml/jdI8+RrTJ397DcKcd3m2so38G70JjsvMtdr5F0rdYJQl15VP5nYWpjooaHptWQND+p8yx0OtWOBYG",
-	"gHv2KPRnfmCfIp5+t3MmHrAz4ZB8vjMRkXvEj+YvFar6YZqXnTyJ3kDTrJyxZtZC0GwKrgbwqtup6xS6",
-	"2Og+O1HDLsvoCz4P9Eu9uC8OlWiKr4lpAkOjTtS5LL/ST9HsuI4B4A7uXM8zcd6wc0l2GQFJzi31LizV",
-	"Zni32bht4SBoRepUhnPiKti9r1EH/LtCZQtjJszAujxdW0+7jomMAP7m1ZBW3f7ClZCwBbskuxKNCFWQ",
-	"hTxVP7sOVpY74s+NI4zTE0KhGzJ00cYycpdtGzkQCtE/a2o84zOvy4qbOMvOGM27zdj4h798+97cuPN0",
-	"t66VradbLEEKFPDeyk570IrVGSBbud8eGjgNmwc2+Xah+59Kb6JjcNMmWNcwgCh2m3kolbAZLvUdARV2",
-	"sOlHRmH6lIcFaY144BM/klq6Sad6eMy5nkcW9du0sJupAGC4QxPJS8ZZsPwNYRTyhRZ5jMNQDMnnAKQ/",
-	"DxUs6lULHFyr9wtCWNSKNZNOrHas3NO/35aC9VsE1m1CWK+l4Ll4aRr21llzZvr5/lKtC3+4noU766+q",
-	"/I6kQm4wJNXfEP65qdmXG0H5g944Np/O84ToKJ7NlDCHMWK6031IUEBGEvpFCYlDibBAulW+/h+n+3FW",
-	"ABZbgdj31+yMuGFLxPV7IUYdIXZsVe+WY9c6McH/ucbbme+nOjEY9i+z2fZ0v3scrJHtuVpKGOUr4i74",
-	"Z1GL6w60lbbzh6K5b1QKEoyUdQQc00TkhjBE7WhcKskU6dmcMJQyanRDo1GRJif0ki0wk8SHkaJR0RYW",
-	"SMw9jxDftPineoylmb7XRoPo54GWS/pjA7hZdiF9ZNqH/4bwJQvJDAQCon5hedgqcab3ykjwdWTa+Qux",
-	"nlP6bB5cvydiHsg1BJr56k6m7aK+K+STJvACG6WSkNoLCQxkuQ9ZBTWiAyqu7AQQGIIABgqMEAiJlhVI",
-	"TmhopMpOpJWKNH1aO4m2k2g/p0R7D/S9iUBTIE35DdmaRLMTQuxQ0Wwgjgc+CZGYkQDm7PARctAwHUSj",
-	"eBcZjYgn2+ijMH19OSOnUTdBNObKtlvgJYLrbCWImG1SuBOLxWJxqg29M0sF31o8xpNk1hCU8WIjMisL",
-	"y3jlWmIzXl5fgMZrv50QTXxzDXEar19XsLobvoGIdU98HWGbOPdtiN2psSORy0FJ+dts3LZicdjSs4M6",
-	"vcNWt9vq7cMgQC2s9N+PzN/LxXY0Me5eLNDXOLzWrrKOkJlv7aTpqjDgy+hYdmbmzsz8KQN7LonXMTQj",
-	"KbJtQzM7FgKmpZvPwXBGNAr5dBf6q2oQ7qTYTor91M4yWG3rCrKvdcfTaOET5XafS2ELvCZUSB4uTbs3",
-	"JTgUZmt5cLtxNBvy6vfu1/aDT5ap4iTl5QMUJkubasc4SyuKB9kLfh9LHM3UDslIqXTJoxIJPWA4yvc0",
-	"c4eXOuszysGGzCgotGxmX06ZF8x9peXtlOLcAcWXrO6EYoUYQybJ7UxPdKw4sbhaUtaYyO8zK+dXH5Kz",
-	"a75akhn0B5FFcmBdV2B1/lrNoTlxsVRLzIhHR9TTtdrKmjYqvY3eKjYVSiiAs6F/V8yq7H1o8wC8345q",
-	"NUGePGZ4SpqXLOBj3oyKuOO2V0+UJzDFDI9h3HjI5+OkyNNTtJitCQOAfTQhoTYaXvIQDefBNbJRfWc8",
-	"dxPNBUHu1SfacwPu8IIWevr0LFG/zuZQWEZwmG6J9fSp2QW9S8S32wDD7DVobfSRTQlTAMS/h2SKKbtk",
-	"CM1ZJCLBzfl6NwAfSrtdOmu/raFSKmGIzTuQmHEaaEcP2ubqR0+fPo1kLxWxO/VJiX6hfDccxC8RTTQw",
-	"s9rBy1IADcy89jY8MVC44WtbdD+iofINGfK5N1dYmfH/ALpdCDPhxQDq7gRU5enVU4PHuU+mM64sJ7WB",
-	"H4iUNhcXrjlgfwWazgNJZwFBkk6JQLOQ+/No9pJ6LgQvqby0QSGEXVfXKlClWrFQ6ozqxOFkDcQpGpjj",
-	"u8JyoNWiUabYEHyO/WrwMwl3b95eaBqAXgc3FOurGsL8GadMqpMaUH+AHp9Pp3P9EPUVoYwoCZ80o34F",
-	"V3g2cz6r/6i83gUQkKGox69zeMadtIx8rmgOXqwT5hRq+uQcXNHjD0shybQV8aDafomnsyfAHvryycED",
-	"crIFZeOAtNSu6ncJ9Ji0x20k+XgMV1s4DkcIicOmYiA4dzN/XrvrT+ztFkFnvn/JIgcFGDXps0QQCAAB",
-	"6KUlSKC4GSRAzPh13AkN/zefdbXZkKs1pltFX9uZDrsilvtxe2Ljfs34wp4R54XFLJ8m1szwzYAJrRy1",
-	"cwFTOCH0AI6EcjAmWLlRE8JA8M2ZD16GWhgFPv3fECML9Z+g7SDfyIr5Sxa9GfG5DCDxmsr6pSKmUK+2",
-	"jPmWVQsaxp+udmHnnlQoXEAxgX4HP6Uceg2yHokJv2bzavSvNsRBRWyvesp0VDKhqdwHKo1hqdYiHqKA",
-	"ezhoN5qNeRg0Tht7Nz24nabmQBqnkIOoADDbkpVIOjHHFmPwcIwZ/RMEgHI/xCnk5uix9wR7EyeoY0t2",
-	"+YJZs25IBPVJJizTtPbgJbMGqLaxaWhNYC18lLel0z31NLvsVkXzeGyJSNxFA4kJDkkcdqJhwaD+CJzU",
-	"TA/mp6d/XbJoFFA0pzQeApSA2XbyyQc7Z3t17aEgwQ0Rbec9pl7y7svd/xcAAP//",
+	"7L2Lc9s4kjD+r+C096tMsqIsyfJzauvOSSazvi+vi53NVxtnLYiEJJwpQENAVjT5+f72r9AASJAiKVKS",
+	"83BUUzWxJIDsBrob3Y1+fGn4fDLljDApGqdfGuQznkxDAn+fTafPOBuG1JfqY0CEH9GppJw1ThuXY4IC",
+	"IjENBWJ4QhCVrUazIWaTCY4WjdPGGUN4OkVyjCWSY4L8kBIm0RiLRrNxi8MZgfdFEY/UHz4PSOO04dsX",
+	"Nhvm6epHPJ1e06Bx2hh2cHew7/e84IAcekfHJ20PD/zAI8NOd793cKi+aTQbQ0pCNdzHEod8dG3m3zUb",
+	"EyIEHhGDQAITkmMqAGAcRgQHi8bd3V1TLcH5c/HbZCoX+Usw4DMWCMSHCKPBLLxBfEoirAakV+M1RzQQ",
+	"TcQjJDlHE8wWZctA2S0OaXAdkT9mRKjVSADXyAg0mQmJBgRhhnAU4YUCooMkR512u42oJBPhIvEKh0Me",
+	"TUiwjMgbRtRkOSYTJKZcbanasfmYhwQZEDKbiyb2cYgGiDKYEFIAdROsPrY/JYih9+/Pn8c4vObyhVrt",
+	"ZfjPGJdjEpntfKT3kQrEuERDNQURqgakccgQAONIzPyxmluGA+PyGp65PoV20oR4Np0mkMbYRvyW5JMc",
+	"n065oJIoDPtDHArS/1Utf0Q0zoqUowAJiSXJ7Jp+LFBMGksqFI+oH4PGqYxmREHxdBbePOcsB4zfbkm0",
+	"sKtsNn+OmSTmtYjxOdD6HAvLUBlQwhAF6tkOEENMQ/X+j5/USN8nJICP1bj+kwX5Ff2cR+QflCAaEF/J",
+	"Kk3siDNitl6OKRsp3gk4mlM51j8v04ziFIW2Ar0J85Ody8Mkpp/MLjcbQCztweHwCB90veOg43s9vE+8",
+	"k2G37XX8brBPesMDfDho3K2/HM+0/CsV5K/xhAiEI4JmjP4xI4A/n0kUkRGOArUoPhZZSkJGtKrVeGRO",
+	"ABD1VCCJbwirL+QToc04oz4Or9VT07yS/i152V0a22JRcS4RI7cEKDOm0ICERJJgSTzEHAWCwcF4DQGR",
+	"OYpOG7gz6Pr7Qc8jB8NqguJZAkBWYJifzpmMMCM5u6z4jYRCIzQLQ4U6Ucda7qENLID1ruIww6aZ/Tlt",
+	"xG9tKizJiEdUKRCKjf2IYEmCaywbp41uu3votbtet33ZPj7db5+22612u/1PWCgHWAVfsxFQMQ3x4trn",
+	"IZ9F9ltYut7giHT9zol3EOwfe73hIfZO/HbHOyLHwxPcHij2aTQbIR9xO08upsT+PZsGlYC6JSzg5s3O",
+	"Il+E2L/JpSwlSzDS0xBmAcLILEjJMitqXGj5c8P4nJUutX53Zp2/6FXBR4Nj/yRoe6Qz7HqKhDRBKdKy",
+	"JNVoNsyTnvHJZKaeDeDf5ezVgdc+9DoHlx21JkV7pTQBIFAFv0LZ52GIB1zrQGgaYqnUBDRUig/BE6X8",
+	"ZXe28ZfeWeeg99RKxQqc0Y63tzGWcipO9/b8gLWM9try+WRP/Sz2hFqw1pSNGpYGFPw3kiseziWETvuy",
+	"fXLaOcghBLPQw0O91F7QJh1PgeQN8cD3Dp2VThb6AodEDHnkkyY6Z74ihFkUOoDP5/OWiAcp2GOehj3+",
+	"s0APcI9fKmJKg12gTImtnAPsHZmG2CdaI0+IKEVz+jlKG1OnTSWy+uQAvMjjDWskKHUgTLQVyZfthgQT",
+	"pVVPpynoNqd0B9DiY0KtLw0AZjgAXJDM0ilRsPrE0Auy1nFhd6EawidLZ4UGOHtQhARHL6lPmCDP+Izl",
+	"HBXmV60TqOkywv4NCRBmCzThEWmi+Zj6Y6thq/UQcFII1E6vCLwNhfqByIf3OWthfrjWPyRyFmDkI37G",
+	"gn/ErJfPAKC+ae0+hi8PBjBP+IgDd6gPhqddaJzjQv8Ki5+C6gMZKNU7Hx4j+I0xMddDC6B6HQ9wQQDB",
+	"kLxQ2SbFNPqGhQuEkeQ3hGndy+e3JNIcpg0bgRTQTFu3q4gVZqxDqjDRECo+8ofHvbZ34uMTr3eI972T",
+	"o6Nj76TdOQgOD47bwUFWqdEWWJZMOZNc8Bw9xppssV9BWS00IBESJLolYvmg9SW9JTno5egmnbzzripi",
+	"bVfkAPjopdRKpcRyJtRTAJb8kyfn3WolngP6A5IotzkcS/AtEa4mMZjpxXHGpRfmgiwNcNdmwzMeAJ9N",
+	"QyV0yf8hizxrTEkQI03lnCN4tQB1fEIwA0MCs8WAB4tHAo1mRGS3FqnfYqNDEZCQEfUl+q+LN6/XdUO8",
+	"09/pZ2u/EEE3ZIEeqa19hOSc+kTT6AseDWgQEJarCwacaKCAKR0PGFgdSivRzxY+n5IWAuuUfKZCCjTB",
+	"N/rUCehwSCLC/CXry2H6+EViNhwq4EowH8YguzifMz0V+GpKogkVgnIm9IaCbqGZB9D+HUeDkATPZpHI",
+	"E8znsBsjPQhw9bk6RIcRnyCcctQ00ZCGkkRqEI+CrKpyhnx4h56qjJe5kln1djbPvtSQp+1K/abE88TI",
+	"Z3ltvjVUCmccuLhgHc7Ze5HHK1LJXCHBOeC4l3LVnNics1RMGZoJUtF2zrcMqVCPCNBgYQ8BC68kEcPh",
+	"b/aByyqaeoSleR/PBEEzFhjiNUuKaJDFY4hnoYwXSQnhqHyPNBzX+oc0IeqfzFOQHmGhL7BsLxN1DAwo",
+	"gUIqZUjg0FULyxA16mczPv1Tfj+JJJ/5YxIgKtGCVPNjT3BAgEGoFCQcZjRoa+r/vPZyOS6d7PlayRPW",
+	"TPspwfcJ3w3xLY9ALzPf5WiW5Xh0UofuuZYjL5TEuISVyFLdU85DgplAERkqRoE3wAHERgLIjM0mAxJl",
+	"Di3zYASyCMEir3lQOVg7YmugwdKnqeUceMgl+Vzq/FNsAA4hzSRjfEtANZxiX40A2qcRIixYOocl+Sxj",
+	"CcZnIAv0vci6yIGtaLGCO41uu438MY6wL5WKG3I2asaeSp8zGfHQHcCjNOgAuF6Q+CLk/PnygvwdtGLt",
+	"xtQ2oDJCQQRUuQGZYjne+IDKu63S3+VejbwicsyD11yehSGf57m++/BL38h2LqyrFgTgElrwOEe/xnKc",
+	"KBmKLsoQ1LOvlamADTguGhpWeJL9WeOgVA42KlNyjRyGmzYjg8GbMMcLAYdtmWl+BucXjUjMeoZcJ/rF",
+	"mysVJTeN6d/UWy0wGnnFhMX+eXu5ZS8rqGxWdNFv0ym/7IrPccArGvR9MpV4EObbyNrkVAo64ixc5G2S",
+	"UjLUufr3y1cvV1mjOHlbWokXUx67MPBUGyKUs73/EdzA+haPyAX9k7yZyTfDd5iNCox6McFhqGCa4pHe",
+	"ALUREZ9nYYff49XmHIU4Gm2urarHXgv6Z2b1469jkTAgck4IQx2Q3wfttsVzEXIcXHL+EuDJvxejEgnF",
+	"R3OjEIWcg8dH5tpcsUUT0gktdRlM9duvJefXdj0KjC3AQ717QPTSRVp567R7xwdHh2iwkMRI8LcR8TkL",
+	"qMLghblqy6L1jmCt6vHB/xBfIjzClOmzLSA+DYj+JmMV8wkBYOCqZB5xSdCQRuW32lMHmmtz85cNNDBA",
+	"KPLxx4rYAiQoM35YwiSVCyTxSB0j50PvFZb+WKP6DkvyUq1yHo6X0UJjgfBQ2VH9d0RGC+9MfeinMXul",
+	"lGFDaEIvLFjeYEdO8AKMzjIsIyzJdWggSaFnwhnipxvACQ7esHDxQtNxHmtFBAvODOGN4Sl4RPTBC+Sf",
+	"IT4plYJiLmq1MqeeEXhKlOgZ25TjjWZDQ6iWD0BTBBXx2UhfD1uj62w6FSjgE0xZmkcBdfTIeeQj5GNm",
+	"aNxoo+iWYm1kExZMObVm9juiBGyxS/1irEwdyrTXxx6Njlt/6cpJHyMgtrVhT3Id1MZIeWU9Pg0HGu0G",
+	"KNAiGSGBZWB9lVwFgiW3XMaF9nvEZ1MHhjKHsHW5CqlICs5KREUFKJadwUuXNwDCBZHlvvPLCBw7QzqU",
+	"C+v3Fsuet6oe8YO2fustiXAI5CTyMTdEh8SU4BthKQFEV2L0AkMIe6sb2pCfLHjwMjTARlUCDZozf/2j",
+	"TL8XLiotm6XxdJkm9cvS4dYGZLqd3lHveP+wd9RoNoBnSNQ4beyln3rXTN7n2oh1rajUK9wH3X1qFiB0",
+	"twFGwP0Fd8xnKIYWrpeNKawVwlKqM9ozZWg4C8Osk2mVx2J37fyTXDs3692KVAzHXIouyzht9FdLsq/I",
+	"Y9O7hGVKeWwu+WgUkhfxI7Oc8wpHxuEOMZ4C4TQrhUtXKEoFzFyZwTuSeeZaJx1Gl8ZKgfae4Zkcw0V+",
+	"UOQvN2ZoM3EqNNGMQTxIE5HPU7BceYQicqsU86W7xJlQRpBW58rk9MyFJRWEOJNjpYdqxswYqO8ZvsU0",
+	"LLDqqiuhZ9axq28rtSqEmZir85jPVwAeg+DCfUGiW6r0aDKZ8ghHNFwgd6yBH1ayzLtgLvypQHMShp7d",
+	"g8FMxkEAQBYrnfixpwQuc76mX0EbUOpwnyeXSakFKNDFEyegjwXxBGGCSnq7pL5ZitySqq04ZaYPUher",
+	"9+5L0KN41KMUKm9xhCcEDuUldEw0JxWIjhiPwNYKCZPhohCjP2ZKiZ7GD92G1Z6PVuZN6JEaGuMmZtMp",
+	"jyQJXpGA4nzXsw47h2tRdbTEGsV/Xbx5vXQ3w6NJOVvFb7yeqFdeG5+0c7fEmSRMepfuu/J9Kg78b5UJ",
+	"mw9/X/uIPBjSjy+c1IuF5iGMpuo3JSHA4ZjFCvxHMP1r4KbkrvvdhEQj4gGEf3Vwh6Pq1SyUdJonJs8S",
+	"hRtYbR5RKQmDG1LGWQZH/TQ0MY8zmnhpxHa1M1WBWmRCuVFatWKBTeALKKFUirzIlq+owWj0qsd2Gehr",
+	"RXYtG4wVg2WcwKIqy3GcFiIatWywjP72g96qwgilD06ghBZFJhS4ZDfV1uPC7eySk+DIP+x47UEPe73h",
+	"/rGHD4JDz4d7RY1BTkwMHgi7lTrU6a7ZGBMckEhnHYF00NxdYOsGFOeJiwle6HurX969eIYOjo5Pmmi/",
+	"1XmsEDQqur5JSbF3s5y5m41YFzI8JfwxmWDYczabQIhkvUd+im0CfV8IVAtXNEUIyzEPhL2SoULfySjB",
+	"CZiedDrtJuq0W90lZH//7bKJ/v7b2fMmevP28vzN64sment2+ezvpXhN8OeXhI3kuHF62Gs2JpTZj/vN",
+	"xhRLSSIF278+nnn//PTXX5pI//H4yb838lB7TqYRMRbfsh8L3KDzMdEOyTh9SlFnYCYqTQwL1P/PPujq",
+	"7xn9jAQ4Xe0KHPUOMpj/Z+fo5GD/pNtut6vi2ummcO2mcP3Pj23v5NNf8zH87RKP8qx1ISOuTInEwas1",
+	"X3ABCxNmz4zBIc25jgS49pytPW4dt/Yz+F01jlonN91h0L5qrLmZaQSvGh//7S/e/356ctXIR/IlZTf5",
+	"BMrIZ30/orcpIuHfrhrqy6tGX+Nx3D0+ftxCZwNBmETcpIthc62SwWzWbu/7e7fdPSOLPS2RxH/oeJy/",
+	"nZ399uxs/t8vno58GEt+Re4rGwXY73ePDo9TC9A5Tq9A/OKP/wYLkfPwgqXhReT9AU4OCYs0t9cAdJlx",
+	"u5ntBfR1+M5eldjDPTydir2K9nglYukeHKYWq5daq2SV8lckvrcoPohCMozDhuBiAf0SRHgoPUrk0FOH",
+	"PJ5SL8KSwK+eOSO8TufxKepHfR3gE99pKGVxQHRcDqSfWbcnbJxSsdRLCY4YCYDzKEN92beCJCbOebxj",
+	"xlg18bwAROuKZbgwIBD/dNX4NfrbycnJr/JvnWICTFPfUYb/3EeBtPnSaR7e/SqdDysW+y0PqZ9zWfB3",
+	"Pk/f0cRxw/bqBzxl9mL9FPX/6Fu3b9OumTby4e6vP4/X7YpV3rXNl/iPv3Xa7fav87912psv8h/uIs9X",
+	"L7JeurygEW1Aw8kch8kxB79HOrTOJGaAlgknABpTIXm0aKEzhijz+USdA/3/65l3eedBP8nq7R5fMTfC",
+	"ZYj6Z94/Efb+RG3vBLXQNfL6isZvyHRpFdvDfb876OCT4JgcDQ9rnIkZkbmkAGDvz7Z30rr2ig5H8AeB",
+	"Oyjn9DenuORojqkyv4bckoayROLlFGjOIzgt9fWNjBZLMjRzRHbKUFSGMXgVKZP7XWUU4s90otS5/cN2",
+	"G1DWHzsxSpRJMiKRvgiaMZEXjPieSRrmaTNzHt0IOB4xQ3+/vHyLwMDTh+PBSS8j/i9npIm6++g1v0Xd",
+	"dvcItY37Ff3+6rKyBD9JH/cny8rbR+z9+elL966JNPl371Dqe/N17y7+/XTpDwVS/s5/+PDB8SuSfLkk",
+	"OcLOIL0kh0cH7cySPCU4As/Man3cDM3Rs++UScxutKERBLmuwN/pLXHDnp3wr3g/z+HCQD9Ararx5izl",
+	"Q/x7ZEJRWkqz+8seDYxGHBJZGtJ/qWRyXJPABNU59mkTzVhIhEDChizYuAIdaJyGNMi+LwtzHHTggqxF",
+	"dwuU2+ZyAmsBbr8TmYuRCciwVRZs8EUa0JGenAWv7J3N7ILrcgXKRGolvxjIypY8AdB16hYDWrKcNdYq",
+	"ecqbYS5YH+LAYwMVxEsANei13DpwzgAXUE1f5TDGhRfma+2ts3Xm63q7WxCf4Oys4ejiTbXxCLV5+nci",
+	"X9BIlBK/uZJ3ozWs/bMZHwRY4r12bXYAgCvwhIXbZYxV8G9CgQk6KUDLtzcGUu/xSvjq73Q+WBdJbYYK",
+	"2+5kemSrZmxOBnGZiL12DUJ4SYFqNYOLPO7m8elSLHTC9FPuR4QbUEVhQmgiGfXEQjjFOjxuX3/OigOz",
+	"3HwUACiboJ0PUsIuIo9fnGTglbBZrq4FoMPiqUznfP7ZDOI0H1nA3wxLuTy9wXWYfa0dL4WxLAgttbQp",
+	"WNMXDestrHt/UBXketBSYQDdLnAOVM91JMxZSLEgoqi0GIxBWA9KuDqBNx++zMPX1cwUnO+j8K22lwqA",
+	"fP/uJTIWVQ0I3ceuC947MuG3pILlALmTbvJpHbMhit+yhr2wHYFv6lWsIpkLAgkl+WRjyxPkbUiU+/wq",
+	"2+KCnAnSSOAuJSEL9DIZVYC4LhWVg6vvm3PpSR/oMUUtUxDEygc6LzQN6ix+6jejH41YmYrr4ufwbn08",
+	"v455nUKo+JDPYAWj1kbpWRImvg5eq3WXFFJFx5WLkj5p1kboH/b6vjY6FY44g0yBGpPamAKZvBKLfNOl",
+	"ym6s1nE1+MWmbIxAZWO2WAxs1Z51AK/AF/X03WrsUEfrdaBdSfB1FMgqdF5VibzLToRKonlebwgWogFh",
+	"kg4pieLECp1GkzhxqwYMM4ihg1xaEz4S+4OK3b//HpFh47Txl72kpO2e/lXsmXRZt0hgPUzS1f+ccJJq",
+	"UeM5GGUk/jYwA+p7AUU1iuoFFVmkDkbVAvoBI4hmTKEUM8Da8NfeF8uM66GwtCkOBpvuCMinmvgYgzYa",
+	"YUb/xKYwj4NatUJEeajF0nJzxAqKv/Sdsil9V06Zi700oTlxHEX0pN9TdDd5uH/cq3Q7mX852Wx89iYz",
+	"Ib0BLOyqmi/NxvnwVX5Y2gfIB4A0RDp0s06FpGEYZw3rhwo349MUIaVyjPpP+mo2jesAufeb+61Oq/O4",
+	"hS7H5IqprcERFZzFQQ5znckQ6aK2WPIJ9ZGQZNpCHwi+gVeZyqcThcPyLXsqnAg2Q6sOyW7E+kVVevkN",
+	"0LzEI2GW7zVnpGAJz3QawH6750QegjZUd0WX1q1bHjpVhKsCdkOEham4HKyWyTqSUaerm6QuRYbqd6dk",
+	"g6nUkcLHBP/msI8bI+yiYNjApLkZUG3uTA1QbbSx2A6sToZeKaw2db8szoXPBcSFmpx9LNGEizQsB+18",
+	"SJKMexcOEzeipxVHDxxUCB74b3hfTrhgSCXkXk5xFLs0dd2i/DjsU9T///pN1L/WcZH9q6s+FE+DKHNB",
+	"QlMOL6F8YfL48tD+o0jMdg1KBUL2X1dXn9tt7+rqc+fF1dXnoxerRe06FV102AWP5NMFeGly3Ck8kmiw",
+	"0HqnGqKIUn2mEwKCE1Gb+y/i9EvyxwyHmVWCyQWrJHgkrweLfNKIZ8aBweazk1SXG/xr8MoztwArYLvB",
+	"Qkfna6xwfbwyaZ3rILj0CIvp0g8Oyqk8vhL8i0xmWAJb0HLjVVgb9wzG6+P5Gt5WRL6G4W2F1SST/p5Q",
+	"KAH0rWXzMlYzsuCR0HWg1uQ5K1HWwSqZaxFLvqnCeW+iIO/AOxM+YQFlI4WT+kl/ysgK4ZfBDGUNi4QF",
+	"TI1FBXxSr8kH9HIxrXA020sINT8NaJJ+nAesyYyqpuWcTaeQ2ZXknlQHLLlacpwC1dKC8uBOPBm1bRgN",
+	"eT3jLE77WQ/4tD3mwr6RPXan5xMhn/KAJr17gPR1ShKkuRmPWzpxL9PzJ8kp+7LcOCRIrpOExJEpRBVX",
+	"HCioKHBdJ7s+J60tN4dtgCOSgTEdtmWKf2wOE6xvZcYwiw6TSm9bdXz6PF1V8pFAceqr0GsMS9xaIpG4",
+	"rU/N/TXtXJY6mrjrZFrx1Gs1InTdkPTDbTGRbBX3um9oVqsP+aneXqnVK9gobefYsJei5Y+T1OozWBF4",
+	"duiebQF012z4eTXbSycvV3mHHZK1HpItdnPXbMilKgulT8gUZbizCpKbJVv6gExSba3dfWuKaDUbpcl4",
+	"u+35ttuTLydzpGHCjegpl+NUGqg1erW/Dvw/R/snh49zGddpirTOCTmchRkpt61uLjVbbtxvSZzNy9zU",
+	"THU+AvpRK6O0xuzZXrcVUY2TYIkeCoiSkXk2uKeEttY5G/xUx5dyEZIMjUVQtmNGBRmUmhJjne02UPqg",
+	"nAYF66z9euJ6t2IFxGqEZjppRAcgb1mO2mu7tYSp71zU57UAyi0MmG7nU3flMvCWM3t8PboK+3XYPVoq",
+	"8VhKNpmKkGsjvh6nfWNgqxG5juTYNoVrZl+LvpWZmoiX5Sobj0TByZZXNEMtwjwp71FUgSW3YMemzchq",
+	"bV5qwUoYLHEGlS/9Wmdppl3TatFuB4M7JV1qtAKp2xNhvbVa8/T7IXGswMqGnLfHyGBPrHdCxZcSqfNp",
+	"Vdla6PxUh3NcCEutIkiYDYISPDc4i2Jkqwh32xSoHo4bHT9fEb4qJ068Idsh03QUugkhr+tfSkLknfpV",
+	"c25D4lNuODv2Y2yKaouOfCbaq8eW/IWvzZMQhuD1/MfVccTlI52z/mc58f3STTwVYwyhIbf5DjsnYn69",
+	"pc1dDHPVlLMc0zjw/+MnHUqZJAKkt2aaBPLnzY4P5yctvT3KAH/SaMbfu9/WWfqcFSlY91SKQvVFh2PG",
+	"9GIwtxI115w6fZ9KeT6x/A0Rr3agwahaTqsSd3F842CTn52SZrY8VN7TzbA9GJMtnFM2IRnozvKSEjCV",
+	"Jpvhd82GW3Vk5fS4FkqqosIoTv3PmwzD9kx5gLtmOkc4Tn4vnZkdDy/PJq8WPyGT6ArU6eRRFU9M0q1i",
+	"J+nKOUlKjW3pr9+rgKirgyTIuUpIqoq85so5FkgQp+Z7nHIMnfiDgKTqtgZYYqjkjX3pVJpuByf+8eAI",
+	"e4fDA+L1gn3fOx50sdc5aR93jrqH+we9XnKPyehoLMMFEgvmg2tFZ5StKNrcLKwFDyAcDNv+8XCfeIfD",
+	"NvYOBh3inQRt7HUHR34vOCCHwyPot0nm1wabg3azwcPAftQtv8y9qHZCLtXAuWveO+a5tbOdRk8W32Pc",
+	"CXr+UdfbJwdD76B9eOgNjvxjLzghbXtFlsa36o1q+ZocBYfkYNjD+4Ou3wnauqi9Ewgb94PjEof2CrZb",
+	"8040ofsc+fmGmRBho1Th6fSRsJWRmspOhI5ANNLhe45YtQXpyiQVjPnxxWq6+Ea5jEyGxoLHaS5V76rS",
+	"nbnqPiweW504fksaPBaaO7o+sC0bE0YEB4s0Hfxwe2t2RYcmPUiFKLV3+hTaTC1yKyyW8rsdt1OlHrIq",
+	"tYYSBc0tl23Z6VQnRKQtY6MYVTgLIRpJ9whL23Vx1l58uM15ru61a76ya77yAzdfyfJIJq1rE8WxqsoY",
+	"h4vg6VTYwLqk7u5niQZkRJn4efVHN5279FiIB8bSudrUTNa4ldNuFf56mqc7c5XmGY+9s9nilWc/Sw/f",
+	"gup6Np1C13utASWl+n94lfXpLLx5RwQEr9e7BJ2FN8+N77R0M57agXdNmPSKfiZBpVl6ZPXdc3DJ2UIo",
+	"ZzggPuSZDBHB/liH7JpKWcaCfiQQxPe3fvC9zREVqZp2qwVGMvwunWNfPxxETTyvauM8y4y/i+uoXFSy",
+	"eJ65g9eJwakQ6L1zDH9Zrj9bSlVL1XGzFk4N48baNcsFpMptm8x485RMOafyR7iD49O0KhJLdYsyjLWm",
+	"S8fPfUAVHtmyg8e2YXUZxXoLTJbaD35cZsNKg59dFu6cQTvx+b2Iz635j1z59ZX8SDbTKt+XtHMe/ZzO",
+	"ozpumF5nrfSIyu6YpIXeT+xtqSFvs+MzwmpNJ4qf+4CKut42PSLPHBn5gPwhOTU418x8qJK3skEMfYli",
+	"pgPmdxZqXCM8Xdl95f2XOz6rpFR7UH491zwCW9uM+A7oLGUAxHS3swIeGIluU63WJPId6NRb0ZUr62ad",
+	"7vopbVUUtMQQ+En1s7C4T0YVXkpPSt+S1WGnzHMcZrqwdFqLj8QEL+WlI/jSyt9MAQ6h7IC0YdjpWtNF",
+	"NE732/UJ0YKeQ4NQmm/mj1P5qGMeBuJn0jiymW01N/m2WrZWkp18W9AavML0zKQ1k76KdAKT4bXTPGN5",
+	"5PZpWS2I4tHZI73KQ/LK7S/T5nr65sMh0azaemub7++U1gdA3VtTVQ1ZfC+K6lfwNdZRZ9fRIpwNWqHM",
+	"GmXlJ9dkl5qSVWEwd0pai63OY6lnuCX81/dYLk2v5LPYsrfSeicejqsyzpuusxs6lX31JphxdROt37gt",
+	"DsrzCHZqom02XcqVpqO1ue8tzZVP7npNlnwzaZNYSYI4R3OFF6V6IjkkuaZP8/uhTNOqYacU7mh5e85P",
+	"TVrfQzhBnXyEip1p8gqlNBtCYjkT6im+pLck/6495931lNHaBVnqZSA4pREkvyEM+fyWRD972kFF5nXH",
+	"Ohy81BW4snK7zKHrqqXfOqXg2YPLJXhOphFR6n7w02cVZKSDXZkK6oA79FvKiosZE2TlW82obdHNCx4N",
+	"aBAQVrd8rzuvlAKSN2yBhc+ZmA2H1AdGnpJoQoWgnAnTWiBuBop+CWIUUdzZ8fG2aOSbbNU5kyRiONSL",
+	"UzvdPT13Vc67M3oL23ZBolsSIaJ+v+et+bnY95zd4pCukRd4/lz8ZrXmVXmB8VhdbO78uXiFwyGPJiSo",
+	"OD0Zr0hjpqEj/4esfv1zd7CyLxjUA3+hS7+sKqzuDt6K9IHVtolr6BeMJhYzFLd4hS5upukeKLLgcIH2",
+	"h+rAooHYEftaxP6ayzPfJ1OJB2H9onOZuaWEk37TlgqxJOmO+tlII4yiWUgE+q+LN68Rn8mdeNwuxTwI",
+	"S2VHFFskird4EXIcXHL+EkejuoJkujy7lDiyb9uuMDGtXQUK1cOVCowZ6qBX9OmOZLZIMjEctX3sUXpm",
+	"eb1dZ+yWyET7z8ZYoAkO1EduGrtqTL+23fTNqOYdkdHCOxua9nrlRCCjhR75rcjtPcMzOYYmG3XpbZaZ",
+	"ukI/dgZvIxt5JseESQMfslVsvzNj/MOHD54DKVk188OHD6nhW9zlW0zDNZTZWXrmqj2Ox25JqARY4gEW",
+	"BPmYKRVloI4j7I9Ns20o060Nfoj5UjIHIlY5CrgaQAUS45mUlI1QwOdsJ3S+D6EjZtMpjyQJXpGAYuhN",
+	"Wpcu8x+xgkBzJt2HlqSIkXGnrLxpt04cK11qO2ynO21OV0nm+vaqDELF/M0vdJcK0Ctagb77ttN4Tmln",
+	"3S3dqexv7mv3/RPSGR60vSN82PN6wzbxjvFBzzvEHX8/6A565GBYqRxwZ81q/1UuVzMF/3/Sq9RIV+ev",
+	"U4XhXe4UWO0HenWSJo0NRMA5ey9I7XsKM2fF/YQatTU/i4C+C2YNkiTrH/96+IHcGD2EjYCLg/qV3Da6",
+	"K6H6rXD9UUkVO89OuGs2QEywUY2+jK+WZiT3NjUe835pxnd9/QMqJo8y10CMI6FsH0esPH5I5Fy/c/ru",
+	"7vEb3j3i6TTn/vEHJsGnPFh8A5F6ST7LqtIUxv5Youvh0Ieyjd5atGoSyghHg5AEz4zFtmLHfk+Nhj5l",
+	"I3JB/yRvZvLN8B1mle6KlqYkhJNCowrxJBPuX/zIsSKgP2YkWjxEMlqXhOIlOn++Wm1yxv4wu940e84j",
+	"G83wIHe/fiPQb6+4RwQHb1i4qHbgvEuNVpSj8xngs1jd8yY1+rs77Uhr1ELziLORbj1q3L9YSjKZwj2E",
+	"5EhnSiC1bh44A2HoAyDjV0SOOURPhSGf175SnORML5dk2Qlb8eZToc+ZgBPtqTdOGzewSoOa3jEAYtWK",
+	"6UGbLfNrPCFr1pNmmanlwWnu4C1dlED3dCqQxDeE/fgU/5o/SxY/je1zzkgLveag9bYeAqo/QVDkg9im",
+	"VzygQ6rl5/JC8MH/EF8iISn0ARYIM0SYpHKBJB4lGXH2TFMcGxQR8kMv/vRzhPD9+FT/NiI+ZwFVWL/A",
+	"NKyte0xzH1C+W8tTtrRhhkUZRyFnIxPeksOm50PvlTIZgEfFr0pZGSsdc44FmkdUyodwxP40IZHfyVat",
+	"HUy0wR4/sDjE9E5+2zDAXfCfCf77qdlrF3FnIu5+/PPQWVTwF262malHVN3MZNI32EyMpqDzGLEwxreZ",
+	"5lPavvNiZ2qpOwbG6qE/qImS9N3ZWvjjVD/vXgMgzTuKCyNWCndsNuxzkhKIT1o6dNLnk70nWw+IzCz3",
+	"inDI9+9eWkx/8ljIyr2k3i2Ph0XWdQvXTLS8XZpcoVztNhMt/2GL0T6QkjDxihiRK/XNNQ60PYzDtxGf",
+	"kkhCnfIhDgVZLq/CtWGEkQ9d6U+TQkxNNFggKgWiAfScUn8qG1exkNmkuFlTOzjxjwdH2DscHhCvF+z7",
+	"3vGgi73OSfu4c9Q93D/o9ZIyVoyOxjJcILFgPlyeO2DqB65g//f61lQ/7kuR2fcogXeCP78kbCTHjdNu",
+	"u91sTCiznzuu+PrXx3+hq6vP7bZ3dfW58+Lq6vPRi0+/fPzX0ndP8gY+/o9/TxpgCRlRaIj12YOGt9DI",
+	"u9mIzZPTjwpTg8SneJp2O7jTDnRX6Jo7e8Yg/ocP4dA2+X7cqdF3mu4CzudMX4GZXuBuxXl1JhglTqKI",
+	"DEmkdP0W6iflxvpXbMJviUBzKsfpJ9unKrZLftWPfiRaVyxNT7vO/rvmbD9wZ/+sNMuQc9WuoGnky+dd",
+	"0gkREk9gWnXpmVqJLyV1ZM0g7SYzxbdihtXrZehqwHlIMHOlV+8us8Alb5rg6MZ5D8ICYWRn1nrr/t3S",
+	"Hi69N8K+epsZJlqor7TSPpqPCXQsXyAcEZBaUg9tovmY+mNryYLzA0+IArOdgk6Ri2J5IBXK5H5XH0F0",
+	"Mps0Trud3lHveP+wdwTnkP6y3Wyot2s/Two7yiQZkSh7IrjkWJk88s4fl0DTW5UmkeyCpig0Bc/SYaYP",
+	"sGdjGxZX4xhTerwO4uBDhPWZBieR4BMClqrWW4KMVoKtMrQF9cS8YQXnNxtDHf6ytE4AwsGw7R8P94l3",
+	"OGxj72DQId5J0MZed3Dk95TIGh5BoU8yvza2mKIiHgb2Y/dAbx4R8lojNdz3u4MOPgmOydHwsL0se+JF",
+	"KCMPrTZm0KwhcIY26GeZreEncBz08XSacBbs4lxxdxCQQP0eEaU96E1kih8+1qJERbufSjWvOoLR2YMv",
+	"DRyGb4agYZSKbli7f8AkpUjk9G5RvyE8lCRqoRd2SZqwHDTIdAFNyDxepRbgM+KeQfKJ+8qMvHWoZtsI",
+	"DMiQR6QuBs72VsFh/y5N6nm01Xetpr59u/VhwZv1jY+CCV6TsQM63eMyO+DM+yf2/mx7J61r79NfS/X6",
+	"w1y5qvnC3QyXspqGOVOIpniwVIpaL1NNSWo9IlqQPhJoTIXk0SIjPJM02J9RitYpjtxdkrl67XKVHFgA",
+	"oUkV4ttGpIkYmSuChfLSahuoJBOxUmbHp+kd0PS5nnSgTFtDNDiK8MKl0s5dBq/yV7wmn2US3p5CesXh",
+	"oIY+g5FZvoC1ST8sDVMRzYOiUdcATosijkb0lqh/sVE3tZ07t6E2OZYwEhJH2mhtFRqp13UMthzrY8nU",
+	"KDMhrrek3p8FQXwQYxGr+K3GKqW6VJXPPjWluxc/t1tbWUcwTOfczcJQKxZWkc+q7erl96KNJweZHdx6",
+	"bf74CO/55A7z6GTKI6lDktSB0xhROZ4NwFLneEo9nwdkRNhe/Oo7d7q4oVOPTzX1e1MOKbsWOuf4z/Bc",
+	"hngKOMxk9tVgr0u9zyDOMBrMwpukdkZWF4dXCwVNJSP907Iia5/wpQSKhImbiGo9ExZFfdCGm9YQxCzU",
+	"AXXQoWxSWehaxkrkbadtfIn2c5n0zeyLRalgQzY94BNxppan6Hzf+dp2vrYf2Nd2X5paIlFiNY0yLUzq",
+	"qGg/h3IWX/HX0c3C0KpY6rC2p1oLvWHhAlHmh7OA2BELPkNzzKTS3RJLzr2BWo/Mli+eyjSmVzi6yapL",
+	"6Bf16MdKDZmx5EtA+fFKladUlXJfZ0elXpd8WeF1ndUalm7QY3WmtKLVQhcElh+ULbUNIcFRC/UP2v2m",
+	"+n+r3Qdp3D8gnT5saewcNQrTT6WE7SveWr7Pi3PN1F+CM5F75r7CDI/ACx7x2UgrLeZmAJ0pwRTwCaYs",
+	"47mtOS8+zetMc0+Ii4WQZOJN7OzYI9hcIuSqz186p6tPhUPpfDKZQbYKogFhkg4pkIg5t6s/rPY+mJ2u",
+	"PiF1vJWspFUEKj/6TotkG0qWVZ3EmEcShXxOIs/HgqA5jwJdsgQL1DeaimLpQcTngkR98N3OyaCfErmO",
+	"TuM41Pa7Zf407P356aP2qF17n57kO9QmMyG9AZyQ+cAqbnw6C29eYBrOIrLenbiJYEvbLErShQHYjbmH",
+	"jK5NdKqWNxVAop1Ig8PhET7oesdBx/d6eJ94J8Nu2+v43WCf9IYH+HCw7J4ntthSNiYD2miCzoHRkMwB",
+	"cx2pPiVcKZyZiIaDwxWezE8fkfe/RYu+ho88z9+psclTEtLdimpFp6Sa/8jqJufQZI98/NRsiJnvExJo",
+	"UNc0QIdxNkqBtqhpSjsemrpNURzroKV9Zc3Rpe8cc7NIhVT756C6GlJjIyvVigRISHX8m5aMG9nDlU3g",
+	"BNqmXeA88klXkarlAYREcxsHAyrJGEcksJ7BFnqTvlTEyU200j95hKgUJByiCRcSJSQB66evi5ccgzsT",
+	"+mc1obNe2zQlfClKxI6TPaFekzBEO1h8R3FrafL9kiemHQSGPILYQRt8V0maGC63jaSXBEuxXDleP1gm",
+	"hccKtJa3I8dASe0IrPOKU3f/bpm78ihlEGEWPBJIj2mCvvYXbXQJ+hmNyWccEJ9OcIgCOqIyC+5RinaO",
+	"SiH/y8e2d3LmvcDe8NOXw7tS+Hu1bta1AFgyPd+9tPJZDUiZirOIZte9l763PS7FBVj2P0739j7+m/e/",
+	"K+5xD2KrLZcUbigL4rJqElHRrK46l6rJZURUSW2O76HXDAty5WW1ALW4f31uQFFK8KW5bInaDVEYtGJI",
+	"UhKnRqhRRmwlEK95h8jI3NUfYsXhg0lpCslQQiMnKoxCYCtBJvDXVBEW9rKkknrwKeeU1Gt4Xf3ou4fD",
+	"C71n9I8ZAS1YrU9ERjgKwHmExXcQk52Ymh0FVLfdVnZfhH1JIgEp380Ydp8zGfHQHcAjJKbYV6qgxp+w",
+	"QGRdbukNzY0JiInEMXBa6IwhGsCFNUNyTn3jhxOIM59spqAXn6NHNQ9EY6AKwiQxYG3xfCzz6+lhX9Ox",
+	"5zgmpDYGFH7FFPP6/Uvnx6xUqn/g6/P+3bvff3/6tH/fR/t3u/TOYpi1WIr5XaVg6LCnb6NmfLfrypCC",
+	"H8r6KTyQWa+E1HvHBdTcq60yaZmR59u7fz3p+yXsfGdnRjd1jvU8iaF/RnNI6brR0Q02XD8h9BnoaO46",
+	"p52H6mPZQre9E+wNz7wXn74c33nux16dj53uGsJHHWjfaofgMC0L+syoTOWerA3DO1IZVCsiPHb+qJ/T",
+	"H1UnOKLXqRPHmoRVbhwlkU55euDBEgmy68RMxAkV5v4jE91qLq3QWRimYyoyguHeWK+2DXnGuByTSNuR",
+	"Q1NNxmAzIDtLcguWZFOH4c7HPCRIEPmDWpb54Sc7e/Nr2ZtV1n9nha5nhRau7c42/Z5s0yossLNYt2Wx",
+	"VmCKnR27RTu2cqyiEzgIW2Ti0VLqSfVIwbKwvdoxci48Cd3dpfTuf8RmWO0aOQ556ozmvOiPr2Xc5ZD2",
+	"1kvosHTU1SNhVvW7CkuApcqDfk4GgspCBL7J/fJ+cf0fjUnubWYiSAwd/8PekKb062z8xBrJkjAxe9OZ",
+	"Q+AbuYnug1Qt7D9ywaflLdzgxtouSGb3qu1I9XXeWeaZ/a26tVt1/xYGGqRLOW7q3K3sTOx06zkTU26L",
+	"jV2J+QFkD9mfaDHeklNRnwLVPYo2XcI6EtcVKGS+EyqxUKmqkH81RdvRoy9sHdnalCbon6Rcv8DTqWic",
+	"9jrp+6lO1+r5onG6385LD8/xiv6dz3WtfxP2ntxcjLFYLx+tuCRXZ0WMbAyMI/DuGaT9O2fVCuExI+4b",
+	"mG5O/rtoJACmVq9E2K1lwZ1ZT8Nq3farGG/b14A1ft+f/ltiocUgG1MtY1X/IBZaljI3UNoT63T5dN0K",
+	"oVUln90JXINsd676Lbjqu3UNKc1sWzWjzElUakN9hdOhjqWVowoVW1r2oN+OmWUTAH4WI0vjuw0Ty6gi",
+	"tQ2shJruTfjvTLB1DoDdDe69HgvfpynsFC5V4oAtTI3VgooltibLXfPL5maVeshqc+HTspZpoGgizGxd",
+	"FrUt6lMAoULSyiro/0OTCntL5a1devsfwVnrHZ5rFxDQyTNIo97Egw0PKPJfM8kFRy9l0Koj6JLnfjeG",
+	"0nfkoYaF2VCj0qtbHIxcp8YYxkf+8LjX9k58fOL1DvG+d3J0dOydtDsHweHBcTs4aLv+aocmmg0hsZwJ",
+	"9RRfUuhNlROpm/PueupXHT+3XpmNtS94zBunjcfPoIItI137dnO5/0k2K/P7p82lANv77hBR4rhPiVF0",
+	"LhEjRFfPGRA0A/Xxu3JD2UVfDgUjEISshOc04rc0IJFuaSmcgqJKvE4jIuyRZErUxxsoZmJKWJAqYJKf",
+	"67+1tg3GKWXwqteMQTPUVu6L9PLUNmYsS/we8dm01o1RTHjWWNldCG1ZC47lk606NljoYrpQa4nXU5Sf",
+	"61SZs5BiUV8RxBMlTBRL6gK+GJnUG8WrowhPEBWIMiFxGC63ANHvbOgEHvKZWLwrNTVcvmSyKOTUVVI/",
+	"PRJIks+yJj0uUdlf77VIl0YiTya4G7Wt7gJ2s+CtxeEJG27UfVWBzUC/qeqW4oSHr7S56BJh+kmucdpk",
+	"d0HX6dI1u8QYhyE0n11KdMkRBZDp6BDZp3wWJwVMrpg7zq3JUjZS9F8lq+YeRMNm589GFdzsguURwG9M",
+	"Urm4xKOc9ew/6cf9hHmEJjxSx54ajyQeCSTIFEfqhFFnj88nE5wWHo2rxlHr5KY7DNpXjUxbl3a3V7Ks",
+	"v1xdPfn/f/mw9/g/rhof/+0v3v9+enLV+AU9aaIn2W8fP3m8asGfgPsEhVRIRRkOCrACtr5jTZKHtlbq",
+	"cbckWqCIiClnwumiTSiorN3PnxHjEdpv99TiFNSWXNko9SkPFkssX1zMMZmzRi3HuVIW5xGQJJSz1Ke4",
+	"QL/0fR6QfhP1AyIxDUX/MSQkJjUv0S99natI+o+zphsPtHvsFoc0uDbtXRRZGIfUqVtrGantU1YKtv4w",
+	"3doox76C51ZYwmdqIOS4AeyV5jw3Y+8cML/kHKo2Cc4t/4meczC1pjgSBNGszrGCBa6uLj5eXYmrq4uV",
+	"FUGzKe4KzwTeQvJ4ZhauJOsGCEzn3WjhqZ6NhMTMVDpVokFroqmmYEt7PGN4Jsc8on/qOpI8GtAgIFDI",
+	"l8trW6Z1QuSYB9fqKxyGfA6D4RM0HweXbbPhczYMKSjY04j4nGnyvjbVKdUyLkKOg2vJ+XWIoxFY70lP",
+	"9mvol35tSlkpCXYd0gmVMBc85AyH15q5APRbTLW7+JMr3ZaxLNyjjl3z5wnt1eVKMDr0fgiEB3wmTSF2",
+	"YxTbopf66J1OQ90Z0RrEJqdUd9SY25ZfcY3cptHg5ZhcMZtUQKXSo+RYkTCeEEmiX3W91F77pAmNxa5p",
+	"0FfwxEnB6T494KDGoTKCFkstZG0LqXRrQ20m1ammDEzkrmEnvzFJVX/Keo18nOSaylNgjWpMgO3POaiV",
+	"NR+R4UyQwNr9lKGA+7OJ9qcFJGrGff0iAoQh1MGFwxY6M1c8+lohEhKNZyyItKVWSWl+od5p+nkvpRsn",
+	"jVe6xTpLu7xFodnOhTrIY1p0G9cB7k0HhSX886oxF/Kr171LKDGv8jO8Wt/B+JgZh9o8olIShtQS30vx",
+	"Z6+TzdarZF8W1t7bv2s2nL2rb0umiC7b3U8pSK18lk93jaynADQb8TVmY8990HI56NUEVXDFVEocnTJl",
+	"wFYcBPVJC0sqM5nyxTXCt6UTwJ2HXaUcZ2qk9BF7jpsK06DP/vLuxTN0eNLuPK4H2S97H/+19+nJ47/W",
+	"U1Vs90ULa7nW4ljN+c0mtaEbt5lUxq/xA8RBi4hrbEMs9G9piyXtlHDxP9w/7tVJHI47U65sTKk2K3Ej",
+	"5zUEKHDdnaL3l880jZHP2JegC0RE2b1QYzZjjZV1c7SX3QGWxFMvyDBEGnX1MZOlG6fcfvrSTf64tH+c",
+	"Lv1xddXSf+7f/XNVqIT5Uq1T4v8oDpaO+FygCZaml9iQhsqEbqqtx2EIu55emm46ivqw5173n7TbR52T",
+	"k+5B76jXPjnpVI+lbjZABOfsqL56cRy6p+jY68F/nW5OmWDFo8aeDIladwjxaYIep45xhSeN0C2JBFVY",
+	"sgDd4ohiJtGAymz3/qqNoeqlcX/NtO2yVGklnt9H4VsLTk1vtkFDyZD3714KNFhYrzaz1VOVzTFiypTJ",
+	"i02v5A51l8vGhz1paa+Xzyd7TzYJQJ8mqOecfPrHfD94b9t+8Dzvtn1inohPNm5b3u33715anMujRre1",
+	"b/fl6HYR2dTL7fDHw/dxJ8hu4OBOrf5a3m07W+GRTzrLru5kzkpfd4rO13F09+7H0d37io7ueLmWyeCu",
+	"2RDEn0VULi4Unen1HRAckehsJsd5hc/Q2dtzJPkNYU3dagRUrb4223W6mvoR6evcPgRY+FwdwqBnxMFE",
+	"rvNZjslEtzT2cQT5ZcLnUyJ+vWLQjibpdBT3PtUjjGNZh3CYEx04BgIXAY9kOxR9Ne4U0pQNufaSMol9",
+	"6VzuJ2gsRSo7MabJKOfPpaYMsbNGkOhW0ZsN0hCA6vmlLkyHbgiZap+yRnZoFJecwB/RTDoJWdRngohT",
+	"fRxfMRyRuOeeaNpDOiJJ3z/16rFVClN9h03/PFAJJZ/qKIl01xn1XdyYRq33FXvy5CkPKBFPnsBD/uvi",
+	"zWslegXDN+QaYq7RGRKUjUKCNN2B/4txNI/wdEoi9XvsyjDN7xfKxjW2CVWEM8cLEXvtrlhsGWjIV2n8",
+	"6Nx0a9QeUxLkq46wNpiJOYn0ECgRpAPHNarvEivettJRTO7LJ0+0lXjUO9l/fIowCmbTkPpYEnRDFk21",
+	"tjSkbISUsFZnE3hJ0fvLF95xU1nzC2lb/k5wdNPU90pyjNkVO+yhkNySUMT3Tep71EGv6FMAIfb0QEsN",
+	"Dt/NmN4nt/EPC+Kv/5iRaJF4jexWKv1C7aTPof2hsQpQ3zlN+pouQKUwPs5cE5MzogFaNjFbSAnqMcEB",
+	"ia5Y/yVlN30girjzIpwZSnjDoh53j48fGwjfAAnFMMKuY4b6v13iEVR7Y4FiigH2b6AQ3PnQe80Z8V4p",
+	"y6cPvdSJRPvtnuKNEHpejdW+mBb/YBSbefGUKzYH5wtn4QIpUaZdxQs+gyMOCUKYAQ98Rgo6+AEuAsZ4",
+	"6hol1jvkOIVOUf/LlfZjXjVO0ZcruK24ajTRlTX99QdzSXPVuLvrwyKCN/uKKUIPNMmCAgSEdIp67U4T",
+	"9dr7TdTrnjRRr7OvsOt1DppwAKm/24fq7576sRvTwITCAo95GCRiSUt1kNEgl04t9AINyIIzwGgCtNfr",
+	"nphT4R2R0cI7G0oS9ZsIq39T/aw1N1FxxSBuLUBUU5B+ma5cxDiCYpuKDt9hSQA+7y0Pqb8wrTvjr/tI",
+	"4AWItyE2VzRqy4Hw1O9K1qSbr10xowVgAdtlYEpbkYjNJgMSWe8/yD7dRiPgRN8XwO1AHFRmnin5CEL0",
+	"QAQqBI17dozFFZOco8kMVhYF3MgdgQ7a+zmLh7DUeoohs9T1qmIGc272/69nZJR3HvRb6O+/nT0HCWql",
+	"2nxMIkDr998uoXCcWsA3by/P37y+iGHoKvYAGM7CkM/75q3PyTQiPtxtx+unCEWtueAgUwEu/ZhT1LcT",
+	"KGd9zconR72Dx+o48EnsegcibqL+xYwJIs3A44OT3uMrNmOShs7IOY9u9DFvji7n7D6bYn9MvG6rnZtl",
+	"hOHnFo9Ge/bY23t5/uy31xe/qTmtsZyEoJRTGS6pAsaJ0DhtqKFtNY5PCcNTqoykVru1r62gMWhQe+a4",
+	"9Gx2/4jIfG01OUybWqQOFtoBh15oB40ScwPKjKQ7e/0c9uJCKT+nqG/ecxoRHPT1usQ7c67sN6VhJTXE",
+	"BABpZT5YeXk2RzJk77/VOVGYteEM1ElmGugq423lj+ozLhdTUn30BY/k04Uuzlxp8BtQnysMfotH5IL+",
+	"SSphaUy9T0ol18wK9NBtt4sMvnjcXqbk+l2z0asy7VzrFmrOWwuJntxZPfm9eyUNk/ZXT3oRX1zDjIPV",
+	"M17BlfZrLs/MhTZMPFw9UU1Jbr3VrO7J6lnx+aDfdFBtGfWVd3yDd1BlKd479+KueQW85hpWHxsu7zY+",
+	"3UG3T1OdpKE2L3Wvq6wYCEf6aLM6tWHMRY5gOQuUustsQepU86dzqS934pskRubNomzJPFEDqlCurNEW",
+	"n1MWXduhREgbc5O/dnYITdG8ScC6W+KcTh3O0U8J6jKPDix6sDzTPqm1hjayRE3tVMDtrY40ueT8JcSZ",
+	"wLyDKgsZR6O8IgHF0Av6QfA4ME2WyTVtumyey+V3zbQ+sSeSIka5ekWqeFAzTp7X7pXCCj611IoRkZmK",
+	"SnUVi/OhMsvAxNrseLQA3DUb++1eJW54xQM6pPWlwu44/UGP099JcpomBFuB1b6kw57uNLOFROal+IC1",
+	"ao5ddZhm+y6+YcZfaX2g4COgAt2QqVTW+knNA1dDkjpw6zJhIQNW4qRnnEnC5I/BR706Z95rLl9A+OV3",
+	"ejqfs/fCHKzdCgeyExD6QseDPtxj9TlwxcpjtZl/eComjY3ypo1VsiV2Mofouofmery6pQPTNCx6mIfl",
+	"D8PkD/6cLea7enSfbJepDDK1ub9pxn2LI0lxiHR+5ynCA0GYhMs10bSXEFDfRiCMbJCaDtJsIqzjKJEg",
+	"UrSAl+OmAH0U6Qtycz9BJLA9ZPTCpQESYz4X1kPruEFt6DeZDEggjGveXovoucLc9TnpN0pR0B5v4zMW",
+	"iMorpl+i5BFlSM45EiDTRRPNWEiEiD2pyOdsSEeziAT6MXNa25TXi7g1zWJtJ4DO877bXNp918b/g9JM",
+	"ivwG66spX8nlALT2wF0O74Gv67scsnbQnkki9Zy008I7jmwabBI8mGha6QjCzF1I7RuPdALv/V16mEsG",
+	"kxb9g14zLGXP/zAXDTtl75vfURjiQQmr3YfGN8uRLBdEirx8dife0NzRC4kXOspKgClHg18RhjjBwmjA",
+	"etqS0Q+XpE5txSe/8MDdV3XO7LSfIi7eXX1sTQ8xpF1JfKxWRmZR6LlBwYWaSCpe+f7VECfG+r51kCRw",
+	"/QfVQjI5DjsdZKeDVNVBFFc7fPbVFZCUVPlm2kda2NRWPXLyQXZ6x07veKB6x0qR4Sod6d5IhcrFchd7",
+	"84BN1Yh0rzR6/w6N13hCfviwyVS/wl3s5E8aO5limroRlEkv0q8WNhm3gFz/2iTTg3WTAMr0o3ZRlPVv",
+	"Q5Qo3cVPfpX4SYd1qp7n4EqwF713Ore4pqEAsze5mU7dPOdeLKculE1dGgv3qrvkDa59nfX8+ne/6caw",
+	"d1vQAx6IPQK4fO93wMtSb3f7+/3d/lYWmE4n1kLrJ9Wibdumzz/iTqs7u2eVvHPaC+6snp/U6kn4pbbJ",
+	"Yzq5fjWDxzRjXF9TSPWu3cTYcR+0M3V2ps53bOrETFPp3N77EldHXcPG0e/6arG3qy0go2FonO7R/okX",
+	"+etbP27H1ruNdYGHYPloTHZ2z87u2dzuWSU9dXZe+V2PyeCLK7ubmmdQ56zM6NHzVhg9BoB7tnb0a35g",
+	"eyfp+rkzdB6YoeOwSb6hE7NIzMPmmwpVMaDzoe3Si15DRcGcFpBWEzG1qJQZBPztljE8hZpRughZXM3Q",
+	"Coc5n4X6oX5SNIxKXdZKKy40LtOfKyZW2lCahddRNNwmx+tZTc4TdubSLmJjc24vtXwspS/xe7Px2cNh",
+	"6MXHtoxmxD3I977ELUXuCg91aONjGoLmnen1TvERkTHAXz3L1x7rP3GGLyzBLthyyycvZPcW8mH9KEuY",
+	"We5YeGYMe5zt2gwl6aGMJJax+W9reYIgiT/WPFmND2Bd9t3E+HdaG99txvo//EXnN+fgneX+PZz+1nIv",
+	"ljoFB/3eysqbUEPbaQReuf4m6juV9vs2cHuuC1dLf6z9kJMmaP7QOS5xA/BIKgE1WOi7FSpsg+r3jEIX",
+	"QR8L4g15GJAglnS6urIaPOJcV+SNCyVb2E07FzAqoPrvFeMsXPyKMIr4XItJxqGbkeQzADKYRQoW9ag5",
+	"Dm/U8wUhLK6hvRSKrlas3HNxvyVG65cMrVuUtF6J0XPxwlRarzPnzBRi/6lKmf5wNUx3WuZ9yvxYkuQ6",
+	"dzL1TuHjpuplrkfod3rr6JY63hc8xHg6VQcA9IzUbU0igkIylFDXTUgcSYQF0n1R9D9OqftloVmsbeIg",
+	"WLNS6oYlUtevjRpXVNmxYr3boV0p1Y1lRq6SeBYEmUomRmSU6YZ7uiEKDteI+l0tWcwhL5I2KWdxaf02",
+	"lLOPWwvETRCkIOFQaWHAZU1EbglD1LZSp5JMkO7lDF2L4+JSNO4lbGKDr9gcM0kCaEEdJxZigcTM9wkJ",
+	"TA8YqvsWmPasLdSPfzZNFfTL+nCL70L6yPSX+BXhKxaRKQgRRIPCFMZVIlCvlZH668jB8+diPYP56Sy8",
+	"eUfELJRrCEHz1p0c3Hm+70GmaaYo0IUqCba9iECXr/uQb5D73Kfi2raVgs46oAhBX5qIaPmC5JhGRhLt",
+	"xGCpGNS7tZOCOym4k4JJujb0i9tACCqQJvyWbE0K2g5Itrv1smORhwGJkJiSEBq+8SFy0DAVhWP/HRkO",
+	"iS9b6L0wtcE5I6dxpVA04kqHnOMFgtABJbyYLUC6E6XFonSiFcozSwVfW6QmnbLWEK7JZCNmKwvYZOZa",
+	"ojaZXl/oJnO/nuBNvXMNEZzMX1cYuwu+gVhOHrOOgHbpZR1RnaKabQjtidFckct/aendbHz2EmHq6c5q",
+	"7e6h1+l43X3oZ6tFnf7+yHxfLvTjxqf3ovO+wtGNNui178+8ayeLVzk4X8TbslNsd4rtTrE1LkuXLeqo",
+	"trHk2bZqu9zMRskF+zroS4yGEZ/snJpVVdCd5NtJvp3ky9MO1xV+X+o24tICK472P5fCphaOqZA8WpgC",
+	"jUrYKMzWsjN3jbc25O9vXWHxJ+yhVcWAy4vCKAyfN7m5STxd7OmyYRUBltic7xJFZKhUB8njRBvdwz+O",
+	"5jWt/Rc6pjeOyocYNkgLbi4/nDI/nAVKm7ggSh2Qtpf/a86I29B/RCTab/fQfExDEgcO61cHTcQjO9HM",
+	"UYgxZMIRz3RfXVg8xFm4QEl+z4LPdF8/QQirET43IvLbdAX72duB7coybzmG63cii2THumbK6ujEmu3B",
+	"kjQ9T0yJT4fU19UIlKZvVIcWeqNYWyhBAoaQ/l0xuLJFoPgJyItWnFkMMugXhiekecVCPuLNuExBUnTu",
+	"sbJSJpjhEVEPjvhslBaTuscgs9mIAHCAxiTSyskLHqHBLLxB9o4DxZJENNFMEOReHqM99/oBHuChJ0/O",
+	"UhUa2AxSGgmOsgXpnjwxq6BXiQR2GXAUg9ZC79mEMAVA8ntEJpiyK4bQjMViFUywL3d9sO+0SajzOFoa",
+	"KnWMDLB5BhJTTkNthEJBbT309MmTWF5TkZh6H9RxIZRdicPkIaKJ+hMiBB4RsAAVQP2ASExD0YIRfYUb",
+	"vrFlJYY0UnYrQwH3ZworbRdq0O1EophK9CHjU0A+qJ49MXicB2Qy5UpDUwt4QaS0kdZw6QPrK9BkFko6",
+	"DQmSdEIEmkY8mMVd5tS4CCy48mQXhRB2zXB76KrjGAt1BFIdFp7OijlFfbN911j29VFqDmBsCD5HTzb4",
+	"mdDI128uNQ1ANY9bivXFFWHBlFMm1U71adBHv5xPJjM9iAaKUIaURI+bcUWOazydOq/VXyqLfA4EZCjq",
+	"l1c5POP2yEcBVzQHD9ahjQo1vXMOruiXi4WQZOLFPKiWX+LJ9DGwh76Kc/CAiHtB2SgknlpV/SyBfiGt",
+	"UQtJPhrBRR9OXCVC4qipGAj2PaQ+YcI4LR7buz6CzoLgisWGEDBq2jaKIRAAAtCLJ0iouBkkQML4dcwW",
+	"Df9X7+q3WTu/Nfr4xW/bqRu7tKbvx7xKjIg1fR975ggoTG/6MLaqSWBa3OgDVRsx0NcY3CJgsChDZoyV",
+	"uTYmDITljAVgzaiJsSM3+BUxMld/wgkJUV72aLhi8ZMRn8kQwuqprJ88ZNI9a8ulr5nHomF8cNksOzPo",
+	"nlJZUELU38AeKodeg6ybDMOvy9FM+lfrfqEi0Yt9paIqOdJUZgqVRoFVcxGPUMh9HLYazcYsChunjb3b",
+	"LtzqU7MhjVOIFlUAmGVZlmI6HMqm5/BohBn9E4SGMnPEKUREYYiqItgfOw4nmyzO58yqjwMiaECWXEZN",
+	"q3deMavoal2eRlbV1gJLWXU6MFf3+lxeqriLmE0aSurEIDHGEUlcYjSKC+amO8rH4GS6CrEg2+fwisUN",
+	"zOLOz0nrshTMtr5VPtg5y6szWAUJb4loOc8xWbd3n+7+XwAAAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -19,10 +19,12 @@ func Scopes() []string {
 func (s *Server) authenticate(r *http.Request) (*store.Token, error) {
 	secret, ok := bearer(r.Header.Values("Authorization"))
 	if !ok || !store.WellFormedToken(secret) && (s.demoToken == "" || secret != s.demoToken) {
+		s.audit.failed(r, secret, nil)
 		return nil, errUnauthorized()
 	}
 	token, err := s.store.Authenticate(r.Context(), secret)
 	if errors.Is(err, store.ErrUnknownToken) {
+		s.audit.failed(r, secret, err)
 		return nil, errUnauthorized()
 	}
 	return token, err

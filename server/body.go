@@ -6,6 +6,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 
@@ -37,6 +38,9 @@ func (op *operation) readBody(c echo.Context) ([]byte, error) {
 	body, err := readAll(c.Response(), r)
 	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
 		return nil, errTooLarge()
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return nil, invalidRequest("Request body did not arrive in time", nil)
 	}
 	if err != nil {
 		return nil, invalidRequest("Request body could not be read", nil)

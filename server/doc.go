@@ -1,9 +1,11 @@
 // Package server is the HTTP side of clientapps. The path of a request:
 //
+//	Run          timeouts, what is not HTTP                               listen.go
 //	ServeHTTP    request id, log line, 304                                observe.go, conditional.go
 //	echo router  no route: 404; wrong method: 405 with Allow              routes.go
 //	guard        built once per operation of the contract:                guard.go
-//	             authenticate (401), authorize (403),                     auth.go
+//	             no place (503), authenticate (401), authorize (403),     inflight.go, auth.go
+//	             too many requests (429),                                 ratelimit.go
 //	             body (413, 415), parameters and schema (400)             body.go, params.go, strictjson.go, violation.go
 //	gen          generated strict wrapper: typed request object
 //	handler      map, call the store, map                                 apps.go, patch.go, convert.go

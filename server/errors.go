@@ -100,7 +100,7 @@ func toError(err error) *Error {
 			Status: http.StatusPreconditionFailed, Code: gen.ErrorCodePreconditionFailed,
 			Message: "The object has changed since the entity tag in If-Match",
 		}
-	case errors.As(err, &unavailable):
+	case errors.As(err, &unavailable), errors.Is(err, context.DeadlineExceeded):
 		return errUnavailable(err)
 	case errors.As(err, &routing):
 		return routingError(routing)
@@ -169,10 +169,8 @@ func (s *Server) writeError(err error, c echo.Context) {
 		return
 	}
 	e := toError(err)
-	var body bytes.Buffer
-	encoder := json.NewEncoder(&body)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(gen.Error{Error: gen.ErrorBody{Code: e.Code, Message: e.Message, Details: e.Details}}); err != nil {
+	body, err := encodeError(e)
+	if err != nil {
 		x.err = errors.Join(x.err, err)
 	}
 	header := c.Response().Header()
@@ -184,5 +182,14 @@ func (s *Server) writeError(err error, c echo.Context) {
 	}
 	header.Set(echo.HeaderContentType, echo.MIMEApplicationJSON)
 	c.Response().WriteHeader(e.Status)
-	_, _ = c.Response().Write(body.Bytes()) // the client is gone, if anything
+	_, _ = c.Response().Write(body) // the client is gone, if anything
+}
+
+// encodeError is the body that an error is answered with.
+func encodeError(e *Error) ([]byte, error) {
+	var body bytes.Buffer
+	encoder := json.NewEncoder(&body)
+	encoder.SetEscapeHTML(false)
+	err := encoder.Encode(gen.Error{Error: gen.ErrorBody{Code: e.Code, Message: e.Message, Details: e.Details}})
+	return body.Bytes(), err
 }

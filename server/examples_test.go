@@ -53,6 +53,7 @@ func TestExamplesOfErrors(t *testing.T) {
 		"PayloadTooLarge":      {"PATCH", app, "", strings.Repeat(" ", 1<<20+1)},
 		"UnsupportedMediaType": {"POST", "/v2/clients", "Content-Type: application/x-www-form-urlencoded", "name=a"},
 		"UnsupportedPatchType": {"PATCH", app, "Content-Type: application/json-patch+json", "[]"},
+		"RateLimited":          {target: outside},
 		"InternalError":        {target: outside},
 		"Unavailable":          {target: outside},
 	}

@@ -6,13 +6,17 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// guard is the chain that stands before the handler of one operation: authenticate, authorize, validate. It hangs on the
-// operation and not on the router, where it would swallow 405 and HEAD. What it lets through is true to the contract.
+// guard is the chain that stands before the handler of one operation: authenticate, authorize, limit, validate. It hangs on
+// the operation and not on the router, where it would swallow 405 and HEAD. What it lets through is true to the contract.
 func (s *Server) guard(op *operation) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			x := exchangeOf(c.Request().Context())
 			x.operation = op
+			if err := s.inFlight.enter(); err != nil {
+				return err
+			}
+			defer s.inFlight.leave()
 			unescapePath(c)
 			token, err := s.authenticate(c.Request())
 			if err != nil {
@@ -20,6 +24,13 @@ func (s *Server) guard(op *operation) echo.MiddlewareFunc {
 			}
 			x.token = token
 			if err := op.authorize(token, c.Param); err != nil {
+				return err
+			}
+			if err := s.inFlight.enterAs(token.ID); err != nil {
+				return err
+			}
+			defer s.inFlight.leaveAs(token.ID)
+			if err := s.limit(c, op, token.ID); err != nil {
 				return err
 			}
 			doc, err := op.readBody(c)

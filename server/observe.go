@@ -50,7 +50,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		x.ifNoneMatch = joinHeader(r.Header, "If-None-Match")
 	}
 	w.Header()[headerRequestID] = x.requestID[:]
-	r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x))
+	secure(w.Header(), r.TLS != nil)
+	ctx, cancel := context.WithTimeout(context.WithValue(r.Context(), exchangeKey{}, x), s.timeout)
+	defer cancel()
+	r = r.WithContext(ctx)
 	defer func() { s.logRequest(r, x, time.Since(start)) }()
 	s.handler.ServeHTTP(x, r)
 }
@@ -72,6 +75,7 @@ func (x *exchange) WriteHeader(status int) {
 			header.Del("Content-Encoding")
 		}
 	}
+	setCaching(header)
 	x.status = status
 	x.ResponseWriter.WriteHeader(status)
 }

@@ -31,10 +31,10 @@ type running struct {
 	release chan struct{} // lets it end when closed
 }
 
-func run(t *testing.T, shutdown time.Duration) *running {
+func run(t *testing.T, shutdown time.Duration, configure ...func(*server.Config)) *running {
 	t.Helper()
 	r := &running{
-		Server:  servertest.New(t, storetest.SQLite(t), func(c *server.Config) { c.ShutdownTimeout = shutdown }),
+		Server:  servertest.New(t, storetest.SQLite(t), append(configure, func(c *server.Config) { c.ShutdownTimeout = shutdown })...),
 		stopped: make(chan error, 1), reached: make(chan struct{}, 1), release: make(chan struct{}),
 	}
 	r.Server.Server.Handle("/slow", func(c echo.Context) error {

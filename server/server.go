@@ -21,8 +21,18 @@ type Config struct {
 	Logger    *slog.Logger // must be set
 	DemoToken string       // accepted though it has not the form of a token; "" for none
 
+	CertFile, KeyFile string // a certificate in PEM and its key: Run speaks TLS, and reads them again when they change
+
 	CORSOrigins []string // origins whose scripts may call, such as https://app.example.com; none by default
 
+	RateLimit   int              // requests a second of one token for one client; 0: no limit
+	RateBurst   int              // how many of them may come at once. Default 1
+	MaxInFlight int              // requests served at once, half of them for one token. Default 1024
+	Clock       func() time.Time // of the limits and the certificate. Default the system's
+
+	RequestTimeout  time.Duration // how long a request may take, its body and its wait for the database included. Default 15 s
+	HeaderTimeout   time.Duration // how long its head may take. Default 10 s, and never more than RequestTimeout
+	IdleTimeout     time.Duration // how long a connection waits for the next request. Default 2 min
 	ShutdownTimeout time.Duration // how long requests may take to end when the server stops. Default 10 s
 }
 
@@ -33,8 +43,15 @@ type Server struct {
 	store     *store.Store
 	log       *slog.Logger
 	demoToken string
+	limiter   *limiter // nil: no limit
+	inFlight  *inFlight
+	audit     *auditor
+	cert      *certificate      // nil: plain HTTP
 	allow     map[string]string // what the Allow header says, by route path
+	timeout   time.Duration     // of a request
 	shutdown  time.Duration
+
+	headerTimeout, idleTimeout time.Duration
 }
 
 // New makes a server. It fails when an operation of the contract would be reachable without its guard.
@@ -45,9 +62,29 @@ func New(cfg Config) (*Server, error) {
 	if cfg.ShutdownTimeout <= 0 {
 		cfg.ShutdownTimeout = 10 * time.Second
 	}
+	if cfg.RequestTimeout <= 0 {
+		cfg.RequestTimeout = 15 * time.Second
+	}
+	if cfg.HeaderTimeout <= 0 {
+		cfg.HeaderTimeout = 10 * time.Second
+	}
+	if cfg.IdleTimeout <= 0 {
+		cfg.IdleTimeout = 2 * time.Minute
+	}
+	if cfg.MaxInFlight <= 0 {
+		cfg.MaxInFlight = 1024
+	}
+	if cfg.Clock == nil {
+		cfg.Clock = systemClock
+	}
+	cfg.Logger = slog.New(redacting{cfg.Logger.Handler()})
 	s := &Server{
 		echo: echo.New(), store: cfg.Store, log: cfg.Logger, demoToken: cfg.DemoToken,
-		allow: map[string]string{}, shutdown: cfg.ShutdownTimeout,
+		limiter:  newLimiter(cfg.RateLimit, cfg.RateBurst, cfg.Clock),
+		inFlight: newInFlight(cfg.MaxInFlight),
+		audit:    newAuditor(cfg.Logger, cfg.Clock),
+		allow:    map[string]string{}, timeout: cfg.RequestTimeout, shutdown: cfg.ShutdownTimeout,
+		headerTimeout: min(cfg.HeaderTimeout, cfg.RequestTimeout), idleTimeout: cfg.IdleTimeout,
 	}
 	s.echo.HTTPErrorHandler = s.writeError
 	s.echo.Use(around)
@@ -55,6 +92,9 @@ func New(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("server: %w", err)
 	}
 	var err error
+	if s.cert, err = loadCertificate(cfg.CertFile, cfg.KeyFile, s.log, cfg.Clock); err != nil {
+		return nil, fmt.Errorf("server: %w", err)
+	}
 	if s.handler, err = onWire(s.echo, cfg.CORSOrigins); err != nil {
 		return nil, fmt.Errorf("server: %w", err)
 	}
@@ -63,20 +103,9 @@ func New(cfg Config) (*Server, error) {
 
 // Run serves on the listener until ctx ends, then lets requests under way finish, within the shutdown timeout.
 func (s *Server) Run(ctx context.Context, listener net.Listener) error {
-	h := &http.Server{
-		Handler:           s,
-		ReadHeaderTimeout: 10 * time.Second,
-		ReadTimeout:       30 * time.Second,
-		WriteTimeout:      60 * time.Second,
-		IdleTimeout:       120 * time.Second,
-		MaxHeaderBytes:    64 << 10,
-		// Even OPTIONS * is answered like everything else, request id and all.
-		DisableGeneralOptionsHandler: true,
-
-		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
-	}
+	h := s.httpServer()
 	served := make(chan error, 1)
-	go func() { served <- h.Serve(listener) }()
+	go func() { served <- s.accept(h, listener) }()
 	select {
 	case err := <-served:
 		return fmt.Errorf("serve: %w", err)

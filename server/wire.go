@@ -34,7 +34,8 @@ func onWire(api http.Handler, origins []string) (http.Handler, error) {
 		},
 		AllowedHeaders: []string{"Authorization", "Content-Type", "If-Match", "If-None-Match", headerRequestID},
 		ExposedHeaders: []string{
-			"Deprecation", "ETag", "Link", "Location", "Retry-After", "Sunset", "WWW-Authenticate", headerRequestID,
+			"Deprecation", "ETag", "Link", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "Sunset",
+			"WWW-Authenticate", headerRequestID,
 		},
 		MaxAge: 600,
 		// The route of OPTIONS adds what it always answers.

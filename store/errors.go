@@ -70,6 +70,12 @@ func (e *UnavailableError) Unwrap() error { return e.cause }
 // ErrUnknownToken says that no token has this secret, or that it has expired or was revoked.
 var ErrUnknownToken = errors.New("unknown token")
 
+// What else ErrUnknownToken can be, for those who keep watch.
+var (
+	ErrExpiredToken = fmt.Errorf("expired: %w", ErrUnknownToken)
+	ErrRevokedToken = fmt.Errorf("revoked: %w", ErrUnknownToken)
+)
+
 // errClosed is what a statement on a closed store ends in.
 var errClosed = errors.New("store is closed")
 

@@ -8,7 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"log/slog"
 	"math/big"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -36,6 +38,11 @@ type Token struct {
 type TokenClient struct {
 	TokenID  uuid.UUID
 	ClientID uuid.UUID
+}
+
+// LogValue implements slog.LogValuer: a log may name a token, and no more.
+func (t Token) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("id", t.ID.String()), slog.String("name", t.Name))
 }
 
 // HasScope says whether the token carries the scope.
@@ -91,6 +98,31 @@ func WellFormedToken(secret string) bool {
 	return secret[len(body):] == string(sum[:])
 }
 
+// likeToken finds tokens in a text, and what is left of one that was cut off.
+var likeToken = regexp.MustCompile(tokenPrefix + `[0-9A-Za-z]{8,}`)
+
+// HasToken says whether a text shows a token, or something like one.
+func HasToken(text string) bool {
+	return strings.Contains(text, tokenPrefix) && likeToken.MatchString(text)
+}
+
+// RedactTokens hides the tokens in a text.
+func RedactTokens(text string) string {
+	if !HasToken(text) {
+		return text
+	}
+	return likeToken.ReplaceAllString(text, tokenPrefix+"***")
+}
+
+// TokenPrefix is as much of a token as may be shown: enough to find its owner's copy of it, and of no use otherwise. It is
+// empty for what is no token.
+func TokenPrefix(secret string) string {
+	if !WellFormedToken(secret) {
+		return ""
+	}
+	return secret[:len(tokenPrefix)+4]
+}
+
 const base62 = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" // the digits of big.Int.Text
 
 func tokenSum(body string) (digits [tokenChecksum]byte) {
@@ -121,8 +153,13 @@ func (s *Store) Authenticate(ctx context.Context, secret string) (*Token, error)
 		}
 		s.tokens.Set(hash, token) // nil too: an unknown token costs one query in a while, not one a request
 	}
-	if token == nil || token.RevokedAt != nil || token.ExpiresAt != nil && !s.now().Before(*token.ExpiresAt) {
+	switch {
+	case token == nil:
 		return nil, ErrUnknownToken
+	case token.RevokedAt != nil:
+		return nil, ErrRevokedToken
+	case token.ExpiresAt != nil && !s.now().Before(*token.ExpiresAt):
+		return nil, ErrExpiredToken
 	}
 	return token, nil
 }

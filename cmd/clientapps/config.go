@@ -25,6 +25,12 @@ type Config struct {
 	CatalogPoll     time.Duration // bound on how stale the catalog of another server can be
 	TokenTTL        time.Duration // bound on the life of a token that another process revoked
 	ShutdownTimeout time.Duration // how long requests under way may take when the server stops
+	RequestTimeout  time.Duration // how long a request may take
+	MaxInFlight     int           // requests served at once
+	RateLimit       int           // requests a second of one token for one client; 0: no limit
+	RateBurst       int           // how many of them may come at once
+	TLSCert         string        // file of a certificate in PEM; "" for plain HTTP
+	TLSKey          string        // file of its key
 	CORSOrigins     []string      // origins whose scripts may call the API
 	LogFormat       string        // text or json
 	LogLevel        string        // debug, info, warn or error
@@ -85,6 +91,33 @@ func settings() []setting {
 			},
 		},
 		{
+			"request-timeout", "CLIENTAPPS_REQUEST_TIMEOUT", "15s", "how long a request may take, its body and the database included, 1s to 10m",
+			func(c *Config, v string) (err error) {
+				c.RequestTimeout, err = parseDuration(v, time.Second, 10*time.Minute)
+				return err
+			},
+		},
+		{
+			"max-in-flight", "CLIENTAPPS_MAX_IN_FLIGHT", "1024", "requests served at once, half of them for one token, 1 to 100000",
+			func(c *Config, v string) (err error) { c.MaxInFlight, err = parseInt(v, 1, 100_000); return err },
+		},
+		{
+			"rate-limit", "CLIENTAPPS_RATE_LIMIT", "100", "requests a second of a token for a client, up to 100000; 0 for no limit, as with --demo",
+			func(c *Config, v string) (err error) { c.RateLimit, err = parseInt(v, 0, 100_000); return err },
+		},
+		{
+			"rate-burst", "CLIENTAPPS_RATE_BURST", "1000", "how many of them may come at once, 1 to 100000",
+			func(c *Config, v string) (err error) { c.RateBurst, err = parseInt(v, 1, 100_000); return err },
+		},
+		{
+			"tls-cert", "CLIENTAPPS_TLS_CERT", "", "file of a certificate in PEM, read again when it changes; with --tls-key the server speaks TLS",
+			func(c *Config, v string) error { c.TLSCert = v; return nil },
+		},
+		{
+			"tls-key", "CLIENTAPPS_TLS_KEY", "", "file of the certificate's key in PEM",
+			func(c *Config, v string) error { c.TLSKey = v; return nil },
+		},
+		{
 			"cors-origins", "CLIENTAPPS_CORS_ORIGINS", "", "origins whose scripts may call, separated by commas",
 			func(c *Config, v string) (err error) { c.CORSOrigins, err = parseOrigins(v); return err },
 		},
@@ -123,6 +156,9 @@ func loadConfig(p *process, flags *flag.FlagSet, args []string, arguments ...str
 	var cfg Config
 	for _, s := range settings() {
 		value, source := s.def, "default"
+		if s.flag == "rate-limit" && cfg.Demo {
+			value = "0" // whoever tries the demo, and whatever tests against it, is one token
+		}
 		if v, ok := environment[s.env]; ok {
 			value, source = v, s.env
 		}
@@ -145,6 +181,9 @@ func (c Config) Validate() error {
 	host, _, err := net.SplitHostPort(c.Addr)
 	if ip := net.ParseIP(host); err == nil && c.Demo && host != "localhost" && (ip == nil || !ip.IsLoopback()) {
 		return fmt.Errorf("--demo accepts a token that everybody knows and needs a loopback address, not %s", c.Addr)
+	}
+	if (c.TLSCert == "") != (c.TLSKey == "") {
+		return errors.New("--tls-cert and --tls-key come together")
 	}
 	return nil
 }

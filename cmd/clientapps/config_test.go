@@ -22,10 +22,31 @@ func TestConfigDefaults(t *testing.T) {
 	want := Config{
 		Addr: "127.0.0.1:8080", DatabaseURL: "sqlite://clientapps.db", MaxConns: 16, Migrate: true,
 		CatalogPoll: 2 * time.Second, TokenTTL: 10 * time.Second, ShutdownTimeout: 10 * time.Second,
+		RequestTimeout: 15 * time.Second, MaxInFlight: 1024, RateLimit: 100, RateBurst: 1000,
 		LogFormat: "text", LogLevel: "info",
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+// With --demo nothing is limited, unless somebody says so.
+func TestDemoHasNoRateLimit(t *testing.T) {
+	t.Parallel()
+	for args, want := range map[string]int{"--demo": 0, "--demo --rate-limit=7": 7, "--demo=false": 100} {
+		if got, err := load(nil, strings.Fields(args)...); err != nil || got.RateLimit != want {
+			t.Errorf("%s: %d, %v", args, got.RateLimit, err)
+		}
+	}
+}
+
+// Half of a certificate is a mistake, not plain HTTP.
+func TestHalfACertificate(t *testing.T) {
+	t.Parallel()
+	for _, arg := range []string{"--tls-cert=server.pem", "--tls-key=server.key"} {
+		if _, err := load(nil, arg); err == nil || !strings.Contains(err.Error(), "--tls-cert and --tls-key") {
+			t.Errorf("%s: %v", arg, err)
+		}
 	}
 }
 
@@ -35,11 +56,15 @@ func TestConfigSources(t *testing.T) {
 	values := map[string]string{
 		"addr": "127.0.0.1:1", "database-url": "postgres://db.internal/clientapps", "max-conns": "1000", "migrate": "false",
 		"demo": "true", "catalog-poll": "100ms", "token-ttl": "10m", "shutdown-timeout": "1s",
+		"request-timeout": "10m", "max-in-flight": "1", "rate-limit": "5", "rate-burst": "100000",
+		"tls-cert": "server.pem", "tls-key": "server.key",
 		"cors-origins": "https://a.example, http://b.example:8080", "log-format": "json", "log-level": "debug",
 	}
 	want := Config{
 		Addr: "127.0.0.1:1", DatabaseURL: "postgres://db.internal/clientapps", MaxConns: 1000, Demo: true,
 		CatalogPoll: 100 * time.Millisecond, TokenTTL: 10 * time.Minute, ShutdownTimeout: time.Second,
+		RequestTimeout: 10 * time.Minute, MaxInFlight: 1, RateLimit: 5, RateBurst: 100_000,
+		TLSCert: "server.pem", TLSKey: "server.key",
 		CORSOrigins: []string{"https://a.example", "http://b.example:8080"}, LogFormat: "json", LogLevel: "debug",
 	}
 	var environ, defaults, flags []string
@@ -70,6 +95,7 @@ func TestEveryProblemIsReportedAtOnce(t *testing.T) {
 	environ := []string{
 		"CLIENTAPPS_ADDR=nowhere", "CLIENTAPPS_DATABASE_URL=mysql://x", "CLIENTAPPS_MAX_CONNS=0", "CLIENTAPPS_MIGRATE=yes",
 		"CLIENTAPPS_CATALOG_POLL=1h", "CLIENTAPPS_TOKEN_TTL=fast", "CLIENTAPPS_SHUTDOWN_TIMEOUT=-1s",
+		"CLIENTAPPS_REQUEST_TIMEOUT=10", "CLIENTAPPS_MAX_IN_FLIGHT=0", "CLIENTAPPS_RATE_LIMIT=-1", "CLIENTAPPS_RATE_BURST=0",
 		"CLIENTAPPS_LOG_FORMAT=xml", "CLIENTAPPS_DATABASE_ULR=sqlite://x", "CLIENTAPPS_CORS_ORIGINS=https://*.example",
 	}
 	o := command(t, environ, "serve", "--log-level", "loud", "stray")
@@ -92,16 +118,20 @@ func TestEveryProblemIsReportedAtOnce(t *testing.T) {
 func TestBadValues(t *testing.T) {
 	t.Parallel()
 	for name, values := range map[string][]string{
-		"addr":         {"", "127.0.0.1", "127.0.0.1:80:80", "::1:80"},
-		"database-url": {"", "clientapps.db", "sqlite:", "sqlite://", "SQLITE://x", "mysql://u@h/d", "http://h/d", "postgres:h"},
-		"max-conns":    {"", "0", "1001", "-1", "1.5", "many"},
-		"migrate":      {"", "yes", "1", "True"},
-		"demo":         {"", "no", "0", "TRUE"},
-		"catalog-poll": {"", "2", "99ms", "61s"},
-		"token-ttl":    {"", "10", "0s", "11m", "-10s"},
-		"cors-origins": {"*", "app.example.com", "https://", "https://a.example/", "https://*.a.example", "ftp://a.example", "null"},
-		"log-format":   {"", "xml", "JSON"},
-		"log-level":    {"", "trace", "INFO"},
+		"addr":            {"", "127.0.0.1", "127.0.0.1:80:80", "::1:80"},
+		"database-url":    {"", "clientapps.db", "sqlite:", "sqlite://", "SQLITE://x", "mysql://u@h/d", "http://h/d", "postgres:h"},
+		"max-conns":       {"", "0", "1001", "-1", "1.5", "many"},
+		"migrate":         {"", "yes", "1", "True"},
+		"demo":            {"", "no", "0", "TRUE"},
+		"catalog-poll":    {"", "2", "99ms", "61s"},
+		"token-ttl":       {"", "10", "0s", "11m", "-10s"},
+		"request-timeout": {"", "15", "999ms", "11m"},
+		"max-in-flight":   {"", "0", "100001", "all"},
+		"rate-limit":      {"", "-1", "100001", "0.5", "off"},
+		"rate-burst":      {"", "0", "100001"},
+		"cors-origins":    {"*", "app.example.com", "https://", "https://a.example/", "https://*.a.example", "ftp://a.example", "null"},
+		"log-format":      {"", "xml", "JSON"},
+		"log-level":       {"", "trace", "INFO"},
 	} {
 		variable := "CLIENTAPPS_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 		for _, value := range values {

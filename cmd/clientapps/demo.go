@@ -22,12 +22,12 @@ const demoToken = "demo-token"
 const demoBanner = `
 DEMO: example data is loaded and everybody on this machine may use the token demo-token. Try:
 
-curl -X PATCH "http://%[1]s/v2/clients/aa7cf840-9ca9-46a3-9778-9015d6580d50/apps/f1a2b3c4-d5e6-7890-abcd-ef1234567890" \
+curl -X PATCH "%[1]s://%[2]s/v2/clients/aa7cf840-9ca9-46a3-9778-9015d6580d50/apps/f1a2b3c4-d5e6-7890-abcd-ef1234567890" \
   -H "Authorization: Bearer demo-token" \
   -H "Content-Type: application/json" \
   -d '{"is_favorite": true}'
 
-or open http://%[1]s/docs
+or open %[1]s://%[2]s/docs
 
 `
 

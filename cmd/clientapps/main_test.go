@@ -95,7 +95,12 @@ func startServe(t *testing.T, databaseURL string, args ...string) *serving {
 		})
 	}()
 	s.stop = sync.OnceValue(func() int { cancel(); return <-code })
-	t.Cleanup(func() { s.stop() })
+	t.Cleanup(func() {
+		s.stop()
+		if token := regexp.MustCompile(`capp_[0-9A-Za-z]{30,}`).FindString(s.stderr.String()); token != "" {
+			t.Errorf("the log shows the token %s", token)
+		}
+	})
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 		if found := addrPattern.FindStringSubmatch(s.stderr.String() + s.stdout.String()); found != nil {
 			s.URL = "http://" + found[1]

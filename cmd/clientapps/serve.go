@@ -44,7 +44,10 @@ func serveStore(ctx context.Context, p *process, cfg Config, s *store.Store, log
 		demo = demoToken
 	}
 	srv, err := server.New(server.Config{
-		Store: s, Logger: log, DemoToken: demo, CORSOrigins: cfg.CORSOrigins, ShutdownTimeout: cfg.ShutdownTimeout,
+		Store: s, Logger: log, DemoToken: demo, CORSOrigins: cfg.CORSOrigins,
+		RateLimit: cfg.RateLimit, RateBurst: cfg.RateBurst, MaxInFlight: cfg.MaxInFlight,
+		CertFile: cfg.TLSCert, KeyFile: cfg.TLSKey,
+		RequestTimeout: cfg.RequestTimeout, ShutdownTimeout: cfg.ShutdownTimeout,
 	})
 	if err != nil {
 		return err
@@ -55,7 +58,11 @@ func serveStore(ctx context.Context, p *process, cfg Config, s *store.Store, log
 	}
 	log.InfoContext(ctx, "serving", "addr", listener.Addr().String(), "version", version)
 	if cfg.Demo {
-		if _, err := fmt.Fprintf(p.stdout, demoBanner, listener.Addr()); err != nil {
+		scheme := "http"
+		if cfg.TLSCert != "" {
+			scheme = "https"
+		}
+		if _, err := fmt.Fprintf(p.stdout, demoBanner, scheme, listener.Addr()); err != nil {
 			return errors.Join(err, listener.Close())
 		}
 	}

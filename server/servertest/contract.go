@@ -79,7 +79,10 @@ func find(doc *openapi3.T, target string) (string, *openapi3.PathItem) {
 }
 
 // general are headers that any response may have, besides those documented for it.
-var general = []string{"Content-Encoding", "Content-Length", "Content-Type", "Date", "Vary"}
+var general = []string{
+	"Cache-Control", "Content-Encoding", "Content-Length", "Content-Type", "Date", "Referrer-Policy", "Strict-Transport-Security",
+	"Vary", "X-Content-Type-Options",
+}
 
 func checkOperation(request *http.Request, route *routers.Route, response *Response) []error {
 	documented := route.Operation.Responses.Status(response.Status)

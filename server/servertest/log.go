@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"log/slog"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -16,6 +17,9 @@ type Log struct {
 	text    bytes.Buffer
 	secrets []string
 }
+
+// tokens finds what has the form of one, whoever made it.
+var tokens = regexp.MustCompile(`capp_[0-9A-Za-z]{30,}`)
 
 // Line is one line of the log.
 type Line map[string]any
@@ -40,6 +44,18 @@ func (l *Log) Forbid(secret string) {
 // complete, but for responses too large for the server's buffer.
 func (l *Log) Requests(t testing.TB) []Line {
 	t.Helper()
+	var lines []Line
+	for _, line := range l.Lines(t) {
+		if line["msg"] == "request" {
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
+
+// Lines returns all lines, oldest first.
+func (l *Log) Lines(t testing.TB) []Line {
+	t.Helper()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var lines []Line
@@ -49,9 +65,7 @@ func (l *Log) Requests(t testing.TB) []Line {
 			t.Errorf("log line %q: %v", text, err)
 			continue
 		}
-		if line["msg"] == "request" {
-			lines = append(lines, line)
-		}
+		lines = append(lines, line)
 	}
 	return lines
 }
@@ -72,6 +86,9 @@ func (l *Log) check(t testing.TB, served int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	text := l.text.String()
+	if token := tokens.FindString(text); token != "" {
+		t.Errorf("the log shows the token %s", token)
+	}
 	for _, secret := range l.secrets {
 		if strings.Contains(text, secret) {
 			t.Errorf("the log shows the secret %s", secret)

@@ -1,0 +1,72 @@
+package server
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/clientapps/clientapps/store"
+)
+
+// Bounds of the audit log: what comes faster is counted, and the next line says how many there were.
+const (
+	auditRate  = 10 // lines a second
+	auditBurst = 100
+)
+
+// auditor writes a line for each request that fails to authenticate, unless there are too many of them: a flood must not
+// fill the disk.
+type auditor struct {
+	log   *slog.Logger
+	lines *limiter
+	left  atomic.Int64 // how many failures had no line since the last one that had
+}
+
+func newAuditor(log *slog.Logger, clock func() time.Time) *auditor {
+	return &auditor{log: log, lines: newLimiter(auditRate, auditBurst, clock)}
+}
+
+// failed notes why a request was not authenticated, by whom as far as that can be known, and nothing that would let a reader
+// of the log try it himself.
+func (a *auditor) failed(r *http.Request, secret string, reason error) {
+	if !a.lines.take(bucketKey{uuid.Nil, uuid.Nil}).ok {
+		a.left.Add(1)
+		return
+	}
+	x := exchangeOf(r.Context())
+	attrs := []slog.Attr{
+		slog.String("reason", auditReason(r, reason)),
+		slog.String("operation_id", x.operation.name()),
+		slog.String("request_id", x.requestID[0]),
+		slog.String("remote_addr", r.RemoteAddr),
+	}
+	if forwarded := joinHeader(r.Header, "X-Forwarded-For"); forwarded != "" {
+		attrs = append(attrs, slog.String("forwarded_for", forwarded[:min(len(forwarded), 200)])) // what a proxy says, or anybody
+	}
+	if prefix := store.TokenPrefix(secret); prefix != "" {
+		attrs = append(attrs, slog.String("token_prefix", prefix))
+	}
+	if left := a.left.Swap(0); left > 0 {
+		attrs = append(attrs, slog.Int64("not_logged", left))
+	}
+	a.log.LogAttrs(r.Context(), slog.LevelWarn, "authentication_failed", attrs...)
+}
+
+func auditReason(r *http.Request, err error) string {
+	switch {
+	case strings.Join(r.Header.Values("Authorization"), "") == "":
+		return "missing"
+	case errors.Is(err, store.ErrRevokedToken):
+		return "revoked"
+	case errors.Is(err, store.ErrExpiredToken):
+		return "expired"
+	case errors.Is(err, store.ErrUnknownToken):
+		return "unknown"
+	}
+	return "malformed"
+}

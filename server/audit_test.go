@@ -1,0 +1,134 @@
+package server_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/clientapps/clientapps/server/servertest"
+	"github.com/clientapps/clientapps/store/storetest"
+)
+
+func failures(t *testing.T, s *servertest.Server) []servertest.Line {
+	t.Helper()
+	var lines []servertest.Line
+	for _, line := range s.Log.Lines(t) {
+		if line["msg"] == "authentication_failed" {
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
+
+// Each failure to authenticate is a line that says why, of which request, from where, and no more of a token than its first
+// characters. A token that is good but not for this is no such failure.
+func TestAuthenticationFailuresAreLogged(t *testing.T) {
+	t.Parallel()
+	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
+		w := newWorld(t, s)
+		s.Log.Forbid(w.clients["unknown"].Token)
+		w.clients["mistyped"] = &servertest.Client{URL: s.URL, Token: s.Token[:len(s.Token)-1] + "-"}
+		for _, r := range []struct{ as, header, reason string }{
+			{"nobody", "", "missing"},
+			{"nobody", "Authorization: Basic c2VjcmV0OnNlY3JldA==", "malformed"},
+			{"mistyped", "", "malformed"},
+			{"unknown", "X-Forwarded-For: 192.0.2.7, 10.0.0.1", "unknown"},
+			{"expired", "", "expired"},
+			{"revoked", "", "revoked"},
+			{"scopeless", "", ""},
+			{"other", "", ""},
+			{"everything", "", ""},
+		} {
+			before := len(failures(t, s))
+			client, header := w.clients[r.as], []string{"X-Request-Id: this"}
+			if r.header != "" {
+				header = append(header, r.header)
+			}
+			client.Send(t, servertest.Request{Method: http.MethodGet, Target: appPath, Header: header})
+			lines := failures(t, s)[before:]
+			if r.reason == "" {
+				if len(lines) > 0 {
+					t.Errorf("%s: %v", r.as, lines)
+				}
+				continue
+			}
+			if len(lines) != 1 {
+				t.Fatalf("%s: %v", r.as, lines)
+			}
+			line := lines[0]
+			var prefix, forwarded any
+			if r.reason == "unknown" || r.reason == "expired" || r.reason == "revoked" {
+				prefix = client.Token[:9]
+			}
+			if strings.HasPrefix(r.header, "X-Forwarded-For") {
+				forwarded = "192.0.2.7, 10.0.0.1"
+			}
+			for key, want := range map[string]any{
+				"level": "WARN", "reason": r.reason, "request_id": "this", "operation_id": "getApp", "token_prefix": prefix, "forwarded_for": forwarded,
+			} {
+				if line[key] != want {
+					t.Errorf("%s: %s is %v, want %v", r.as, key, line[key], want)
+				}
+			}
+			if addr, _ := line["remote_addr"].(string); !strings.HasPrefix(addr, "127.0.0.1:") {
+				t.Errorf("%s: remote_addr is %v", r.as, line["remote_addr"])
+			}
+		}
+	})
+}
+
+// A flood of failures is a bounded number of lines, and the next line has the number of those that had none.
+func TestAuthenticationFailuresDoNotFillTheLog(t *testing.T) {
+	t.Parallel()
+	s := servertest.New(t, storetest.SQLite(t))
+	nobody := &servertest.Client{URL: s.URL}
+	for range 300 {
+		nobody.Get(t, appPath)
+	}
+	if n := len(failures(t, s)); n != 100 {
+		t.Errorf("%d lines", n)
+	}
+	later(s, time.Second)
+	nobody.Get(t, appPath)
+	lines := failures(t, s)
+	if last := lines[len(lines)-1]; len(lines) != 101 || last["not_logged"] != 200.0 {
+		t.Errorf("%d lines, the last is %v", len(lines), last)
+	}
+}
+
+// A token shows nowhere in the log, wherever in a request it stands. Every test's log is looked through for tokens when the
+// test ends; this one sees to it that there was something to find.
+func TestTokensAreRedacted(t *testing.T) {
+	t.Parallel()
+	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
+		token := s.Token
+		for _, r := range []servertest.Request{
+			{Method: http.MethodGet, Target: "/" + token},
+			{Method: http.MethodGet, Target: "/v2/clients/" + token},
+			{Method: http.MethodGet, Target: appPath + "?" + token + "=x"},
+			{Method: http.MethodGet, Target: appPath + "?token=" + token},
+			{Method: http.MethodGet, Target: appPath, Header: []string{"X-Request-Id: " + token}},
+			{Method: http.MethodGet, Target: appPath, Header: []string{"Authorization: Basic " + token}},
+			{Method: http.MethodGet, Target: appPath, Header: []string{"Authorization:", "X-Forwarded-For: " + token}},
+			{Method: http.MethodGet, Target: appPath, Header: []string{"Accept: " + token}},
+			{Method: http.MethodPatch, Target: appPath, Body: `{"` + token + `":1}`},
+			{Method: http.MethodPatch, Target: appPath, Body: `{"a` + token + `b":1}`},
+			{Method: http.MethodPost, Target: "/v2/clients", Body: `{"name":"x"}`, Header: []string{"Content-Type: " + token}},
+			{Method: token, Target: appPath},
+		} {
+			s.Send(t, r)
+		}
+		redacted := 0
+		for _, line := range s.Log.Lines(t) {
+			for _, value := range line {
+				if text, ok := value.(string); ok && strings.Contains(text, "capp_***") {
+					redacted++
+				}
+			}
+		}
+		if redacted < 6 {
+			t.Errorf("%d values with a token", redacted)
+		}
+	})
+}

@@ -1,0 +1,85 @@
+package server
+
+import (
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+)
+
+// certificateAge is how long a certificate is used before its files are looked at again.
+const certificateAge = time.Second
+
+// certificate is a TLS certificate and its key in two files. New handshakes take a new pair as soon as it is there. A pair
+// that does not belong together, as while one of the files was renewed and the other was not, is left alone: what was
+// good stays in use.
+type certificate struct {
+	files [2]string // of the certificate and its key, in PEM
+	log   *slog.Logger
+	clock func() time.Time
+
+	mu      sync.Mutex
+	pair    *tls.Certificate
+	seen    [2]fileState
+	checked time.Time
+}
+
+// fileState tells a file from what was there before.
+type fileState struct {
+	modified time.Time
+	size     int64
+}
+
+// loadCertificate reads a certificate and its key. It returns nil when no files are named.
+func loadCertificate(certFile, keyFile string, log *slog.Logger, clock func() time.Time) (*certificate, error) {
+	if certFile == "" && keyFile == "" {
+		return nil, nil //nolint:nilnil // no TLS is no error
+	}
+	c := &certificate{files: [2]string{certFile, keyFile}, log: log, clock: clock}
+	c.seen, c.checked = c.look(), clock()
+	return c, c.load()
+}
+
+func (c *certificate) look() (states [2]fileState) {
+	for i, name := range c.files {
+		if info, err := os.Stat(name); err == nil {
+			states[i] = fileState{info.ModTime(), info.Size()}
+		}
+	}
+	return states
+}
+
+func (c *certificate) load() error {
+	pair, err := tls.LoadX509KeyPair(c.files[0], c.files[1])
+	if err != nil {
+		return fmt.Errorf("TLS certificate: %w", err)
+	}
+	c.pair = &pair
+	return nil
+}
+
+// get is what a tls.Config asks at each handshake.
+func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if now := c.clock(); now.Sub(c.checked) >= certificateAge {
+		c.checked = now
+		c.reload()
+	}
+	return c.pair, nil
+}
+
+func (c *certificate) reload() {
+	states := c.look()
+	if states == c.seen {
+		return
+	}
+	c.seen = states
+	if err := c.load(); err != nil {
+		c.log.Error("the new certificate is not used, the old one stays", "error", err)
+		return
+	}
+	c.log.Info("a new certificate is used", "not_after", c.pair.Leaf.NotAfter)
+}

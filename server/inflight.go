@@ -1,0 +1,64 @@
+package server
+
+import (
+	"errors"
+	"sync"
+
+	"github.com/google/uuid"
+)
+
+// inFlight bounds how many requests of the API are served at once. One more is refused with 503 before anything was done
+// for it: queued, it would wait, hold memory, and be too late for its client when its turn comes.
+type inFlight struct {
+	most    int // of all
+	ofToken int // of one token: the others find room, whatever that one does
+
+	mu      sync.Mutex
+	all     int
+	byToken map[uuid.UUID]int
+}
+
+var (
+	errTooManyInFlight = errors.New("too many requests in flight")
+	errTooManyOfToken  = errors.New("too many requests of this token in flight")
+)
+
+func newInFlight(most int) *inFlight {
+	return &inFlight{most: most, ofToken: max(1, most/2), byToken: map[uuid.UUID]int{}}
+}
+
+// enter takes a place, if there is one. leave gives it back.
+func (f *inFlight) enter() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.all >= f.most {
+		return errUnavailable(errTooManyInFlight)
+	}
+	f.all++
+	return nil
+}
+
+func (f *inFlight) leave() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.all--
+}
+
+// enterAs counts a request that has a place as one of the token's. leaveAs ends that.
+func (f *inFlight) enterAs(token uuid.UUID) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.byToken[token] >= f.ofToken {
+		return errUnavailable(errTooManyOfToken)
+	}
+	f.byToken[token]++
+	return nil
+}
+
+func (f *inFlight) leaveAs(token uuid.UUID) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.byToken[token]--; f.byToken[token] == 0 {
+		delete(f.byToken, token)
+	}
+}

@@ -1,0 +1,112 @@
+package server_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/clientapps/clientapps/server"
+	"github.com/clientapps/clientapps/server/servertest"
+	"github.com/clientapps/clientapps/store"
+	"github.com/clientapps/clientapps/store/storetest"
+)
+
+// begin sends the head of a patch and the first byte of its body, and returns the connection and the line that the server
+// answers with: "100 Continue" when it goes on to read the body.
+func begin(t *testing.T, as *servertest.Client) (net.Conn, string) {
+	t.Helper()
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(as.URL, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	_, err = fmt.Fprintf(conn, "PATCH %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\n"+
+		"Content-Length: 2\r\nExpect: 100-continue\r\n\r\n{", appPath, as.Token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	line, err := bufio.NewReader(conn).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	return conn, strings.TrimSpace(line)
+}
+
+// occupy keeps a request in flight until the returned function ends it: its body does not come to its end.
+func occupy(t *testing.T, as *servertest.Client) (leave func()) {
+	t.Helper()
+	conn, line := begin(t, as)
+	if line != "HTTP/1.1 100 Continue" {
+		t.Fatal(line)
+	}
+	return func() {
+		if _, err := io.WriteString(conn, "}"); err != nil {
+			t.Error(err)
+		}
+		_, _ = io.ReadFull(conn, make([]byte, len("\r\nH"))) // what ends the 100, and the first of the answer
+	}
+}
+
+// More requests than the server takes at once are refused before anything is done for them, their bodies unread. Half of
+// the places are not to be had for any one token. Who looks whether the server lives is always answered.
+func TestMaxInFlight(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, url string) {
+		t.Parallel()
+		s := servertest.New(t, url, func(c *server.Config) { c.MaxInFlight = 4 })
+		secret, _ := s.NewToken(t, store.Token{Name: "second", AllClients: true, Scopes: strings.Join(server.Scopes(), " ")})
+		second := &servertest.Client{URL: s.URL, Token: secret}
+		shed := func(as *servertest.Client) {
+			t.Helper()
+			got := as.Get(t, appPath)
+			if got.Status != http.StatusServiceUnavailable || got.Body != unavailable+"\n" || got.Header.Get("Retry-After") != "1" {
+				t.Errorf("%d %v %s", got.Status, got.Header, got.Body)
+			}
+			if _, line := begin(t, as); line != "HTTP/1.1 503 Service Unavailable" {
+				t.Errorf("a patch: %s", line)
+			}
+		}
+		served := func(as *servertest.Client, target string) {
+			t.Helper()
+			if got := as.Get(t, target); got.Status != http.StatusOK {
+				t.Errorf("%s: %d %s", target, got.Status, got.Body)
+			}
+		}
+		leave := []func(){occupy(t, s.Client), occupy(t, s.Client)}
+		shed(s.Client)
+		served(second, appPath)
+		leave = append(leave, occupy(t, second), occupy(t, second))
+		shed(s.Client)
+		shed(second)
+		shed(&servertest.Client{URL: s.URL}) // who it is, is not looked at either
+		for _, target := range []string{"/healthz", "/readyz", "/openapi.yaml", "/docs"} {
+			served(second, target)
+		}
+		for _, f := range leave {
+			f()
+			served(s.Client, appPath)
+		}
+		for range 20 { // refusals have left no place taken
+			served(s.Client, appPath)
+			served(second, appPath)
+		}
+	})
+}
+
+// Every operation is shed alike.
+func TestEveryOperationIsShed(t *testing.T) {
+	t.Parallel()
+	s := servertest.New(t, storetest.SQLite(t), func(c *server.Config) { c.MaxInFlight = 1 })
+	leave := occupy(t, s.Client)
+	for name, r := range requests {
+		got := s.Send(t, servertest.Request{Method: r.method, Target: r.target, Body: r.body})
+		if got.Status != http.StatusServiceUnavailable || got.Body != unavailable+"\n" || got.Header.Get("Retry-After") != "1" {
+			t.Errorf("%s: %d %s", name, got.Status, got.Body)
+		}
+	}
+	leave()
+}

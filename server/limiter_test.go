@@ -1,0 +1,142 @@
+package server
+
+import (
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// hand is a clock that a test sets.
+type hand struct{ at atomic.Int64 }
+
+func (h *hand) now() time.Time            { return time.Unix(0, h.at.Load()) }
+func (h *hand) advance(by time.Duration)  { h.at.Add(int64(by)) }
+func (h *hand) limiter(r, b int) *limiter { return newLimiter(r, b, h.now) }
+func bucketOf(token, client int) bucketKey {
+	return bucketKey{uuid.UUID{15: byte(token)}, numbered(client)}
+}
+
+func numbered(n int) uuid.UUID {
+	return uuid.UUID{0: 1, 13: byte(n >> 16), 14: byte(n >> 8), 15: byte(n)}
+}
+
+// Whatever the times at which requests come, no stretch of time has more of them served than a burst and what was earned
+// meanwhile; who was refused and waits as long as told is served; and what is said to be left is left.
+func TestLimiterKeepsItsPromise(t *testing.T) {
+	t.Parallel()
+	for _, limit := range []struct{ rate, burst int }{{1, 1}, {3, 1}, {7, 20}, {1000, 5}, {100_000, 100_000}} {
+		for seed := range uint64(20) {
+			random := rand.New(rand.NewPCG(seed, 1))
+			var clock hand
+			l := clock.limiter(limit.rate, limit.burst)
+			key := bucketOf(1, 1)
+			var served []time.Duration
+			for range 2000 {
+				clock.advance(time.Duration(random.Int64N(int64(3 * l.interval))))
+				q := l.take(key)
+				if !q.ok {
+					clock.advance(q.next - 1)
+					if early := l.take(key); early.ok {
+						t.Fatalf("%v: served before it was time", limit)
+					}
+					clock.advance(1)
+					if q = l.take(key); !q.ok {
+						t.Fatalf("%v: told to wait %v and refused again", limit, q.next)
+					}
+				}
+				served = append(served, time.Duration(clock.at.Load()))
+				for range min(q.left, random.Int64N(4)) {
+					if q = l.take(key); !q.ok {
+						t.Fatalf("%v: refused what was left", limit)
+					}
+					served = append(served, time.Duration(clock.at.Load()))
+				}
+			}
+			for from := range served {
+				for _, to := range []int{from, from + 1, from + limit.burst, from + 500, len(served) - 1} {
+					if to < from || to >= len(served) {
+						continue
+					}
+					if earned := float64(served[to]-served[from]) / float64(l.interval); float64(to-from+1) > float64(limit.burst)+earned+1e-6 {
+						t.Fatalf("%v: served %d in %v", limit, to-from+1, served[to]-served[from])
+					}
+				}
+			}
+		}
+	}
+}
+
+// What comes at the same moment shares the burst, and nothing is served twice or lost.
+func TestLimiterAtOnce(t *testing.T) {
+	t.Parallel()
+	var clock hand
+	l := clock.limiter(1, 500)
+	var served atomic.Int64
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for range 200 {
+				if l.take(bucketOf(1, 1)).ok {
+					served.Add(1)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if served.Load() != 500 {
+		t.Errorf("served %d", served.Load())
+	}
+}
+
+// However many clients are named, the buckets are bounded; a token that names more than there is room for gets no more for
+// it, and others keep theirs. When time has passed there is room again.
+func TestLimiterIsBounded(t *testing.T) {
+	t.Parallel()
+	var clock hand
+	l := clock.limiter(1, 2)
+	mine := bucketOf(limiterShards+1, 1) // in the shard of token 1
+	if q := l.take(mine); q.left != 1 {
+		t.Fatalf("%+v", q)
+	}
+	served := 0
+	for client := range 100_000 {
+		if l.take(bucketOf(1, client)).ok {
+			served++
+		}
+	}
+	if want := bucketsPerShard - 1 + 2; served != want { // one is mine, and what names no client has one of its own
+		t.Errorf("served %d, want %d", served, want)
+	}
+	if q := l.take(mine); !q.ok || q.left != 0 {
+		t.Errorf("%+v", q)
+	}
+	buckets := 0
+	for i := range l.shards {
+		buckets += len(l.shards[i].fullAt)
+	}
+	if buckets != bucketsPerShard+1 {
+		t.Errorf("%d buckets", buckets)
+	}
+	clock.advance(time.Minute)
+	for client := range 1000 {
+		if q := l.take(bucketOf(1, 200_000+client)); q.left != 1 {
+			t.Fatalf("%+v", q)
+		}
+	}
+	if n := len(l.shards[1].fullAt); n != 1000 {
+		t.Errorf("%d buckets after a minute", n)
+	}
+}
+
+func BenchmarkLimiter(b *testing.B) {
+	l := newLimiter(100, 1000, systemClock)
+	b.RunParallel(func(pb *testing.PB) {
+		for n := 0; pb.Next(); n++ {
+			l.take(bucketOf(n%100, n%1000))
+		}
+	})
+}

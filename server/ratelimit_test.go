@@ -1,0 +1,218 @@
+package server_test
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/clientapps/clientapps/server"
+	"github.com/clientapps/clientapps/server/servertest"
+	"github.com/clientapps/clientapps/store"
+	"github.com/clientapps/clientapps/store/storetest"
+)
+
+const limited = `{"error":{"code":"rate_limited","message":"Too many requests"}}`
+
+// withLimit is a server with a limit, once on each database.
+func withLimit(t *testing.T, rate, burst int, test func(t *testing.T, s *servertest.Server)) {
+	t.Helper()
+	storetest.Each(t, func(t *testing.T, url string) {
+		t.Parallel()
+		test(t, servertest.New(t, url, func(c *server.Config) { c.RateLimit, c.RateBurst = rate, burst }))
+	})
+}
+
+// later moves the clock on.
+func later(s *servertest.Server, by time.Duration) { s.Clock.Set(s.Clock.Now().Add(by)) }
+
+// A burst goes through at once, then requests are refused until the next one is earned; those that were refused cost nothing.
+func TestRateLimit(t *testing.T) {
+	t.Parallel()
+	withLimit(t, 2, 3, func(t *testing.T, s *servertest.Server) {
+		get := func(status int, remaining string) *servertest.Response {
+			t.Helper()
+			got := s.Get(t, appPath)
+			if got.Status != status || got.Header.Get("RateLimit") != remaining || got.Header.Get("RateLimit-Policy") != `"default";q=3;w=2` {
+				t.Fatalf("%d %v %s, want %d %s", got.Status, got.Header, got.Body, status, remaining)
+			}
+			return got
+		}
+		get(200, `"default";r=2;t=1`)
+		get(200, `"default";r=1;t=1`)
+		get(200, `"default";r=0;t=1`)
+		for range 5 {
+			if got := get(429, `"default";r=0;t=1`); got.Body != limited+"\n" || got.Header.Get("Retry-After") != "1" || got.Header.Get("ETag") != "" {
+				t.Errorf("%v %s", got.Header, got.Body)
+			}
+		}
+		later(s, 499*time.Millisecond)
+		get(429, `"default";r=0;t=1`)
+		later(s, time.Millisecond)
+		get(200, `"default";r=0;t=1`)
+		get(429, `"default";r=0;t=1`)
+		later(s, time.Hour)
+		get(200, `"default";r=2;t=1`)
+		// Whatever becomes of a request, it counts and says what is left.
+		if got := s.Get(t, appPath+"?x=1"); got.Status != 400 || got.Header.Get("RateLimit") != `"default";r=1;t=1` {
+			t.Errorf("%d %v", got.Status, got.Header)
+		}
+		if got := s.Send(t, servertest.Request{Method: http.MethodHead, Target: appPath}); got.Header.Get("RateLimit") != `"default";r=0;t=1` {
+			t.Errorf("%d %v", got.Status, got.Header)
+		}
+	})
+}
+
+// Without a limit no answer speaks of one.
+func TestNoRateLimit(t *testing.T) {
+	t.Parallel()
+	s := servertest.New(t, storetest.SQLite(t))
+	for range 100 {
+		got := s.Get(t, appPath)
+		if got.Status != 200 || got.Header["Ratelimit"] != nil || got.Header["Ratelimit-Policy"] != nil {
+			t.Fatalf("%d %v", got.Status, got.Header)
+		}
+	}
+}
+
+// Each token has its own limit, and for each client another one. A client's id in capital letters is the same client, and
+// what names no client has one limit for all.
+func TestRateLimitIsPerTokenAndClient(t *testing.T) {
+	t.Parallel()
+	withLimit(t, 1, 1, func(t *testing.T, s *servertest.Server) {
+		secret, _ := s.NewToken(t, store.Token{Name: "second", AllClients: true, Scopes: strings.Join(server.Scopes(), " ")})
+		second := &servertest.Client{URL: s.URL, Token: secret}
+		for i, step := range []struct {
+			as     *servertest.Client
+			target string
+			status int
+		}{
+			{s.Client, appPath, 200},
+			{s.Client, appPath, 429},
+			{s.Client, clientPath + "/apps", 429},
+			{s.Client, strings.Replace(appPath, clientID, strings.ToUpper(clientID), 1), 429},
+			{s.Client, otherPath, 200},
+			{s.Client, otherPath, 429},
+			{s.Client, "/v2/catalog-apps", 200},
+			{s.Client, "/v2/clients", 429},
+			{second, appPath, 200},
+			{second, "/v2/clients", 200},
+			{second, appPath, 429},
+			{s.Client, pathOf(nilID, appID), 429}, // what names no client
+			{s.Client, "/v2/clients/x/apps", 429},
+			{s.Client, "/healthz", 200},
+			{s.Client, "/readyz", 200},
+			{s.Client, "/openapi.json", 200},
+			{s.Client, "/nowhere", 404},
+		} {
+			if got := step.as.Get(t, step.target); got.Status != step.status {
+				t.Errorf("step %d, %s: %d %s", i, step.target, got.Status, got.Body)
+			}
+		}
+	})
+}
+
+// However fast one token asks, another one that keeps to the limit is never refused.
+func TestOneTokenDoesNotStarveAnother(t *testing.T) {
+	t.Parallel()
+	withLimit(t, 10, 10, func(t *testing.T, s *servertest.Server) {
+		secret, _ := s.NewToken(t, store.Token{Name: "greedy", AllClients: true, Scopes: "apps:read"})
+		greedy := &servertest.Client{URL: s.URL, Token: secret}
+		served := 0
+		for range 50 {
+			for range 20 {
+				if greedy.Get(t, appPath).Status == http.StatusOK {
+					served++
+				}
+			}
+			if got := s.Get(t, appPath); got.Status != http.StatusOK {
+				t.Fatalf("%d %v", got.Status, got.Header)
+			}
+			later(s, 100*time.Millisecond)
+		}
+		if served != 10+49 {
+			t.Errorf("the greedy one was served %d times in five seconds", served)
+		}
+	})
+}
+
+// Every operation is limited after 401 and 403 and before it looks at anything else, writes nothing when it refuses, and
+// serves who waited as long as it was told.
+func TestEveryOperationIsLimited(t *testing.T) {
+	t.Parallel()
+	withLimit(t, 1, 1, func(t *testing.T, s *servertest.Server) {
+		w := newWorld(t, s)
+		withNewEntry(t, s)
+		for name, r := range requests {
+			before := w.content(t)
+			empty := "/v2/catalog-apps/summary"
+			if strings.HasPrefix(r.target, clientPath) {
+				empty = clientPath + "/apps"
+			}
+			later(s, time.Hour)
+			if got := s.Get(t, empty); got.Status != 200 {
+				t.Fatalf("%d %s", got.Status, got.Body)
+			}
+			wait := 0
+			for _, fault := range []servertest.Request{
+				{},
+				{Target: r.target + "?x=1"},
+				{Header: []string{"Content-Type: text/plain", "Accept: text/html", "If-Match: x"}},
+				{Body: strings.Repeat("x", 1<<20+1)},
+				{Body: "["},
+			} {
+				fault.Method, fault.Target = r.method, or(fault.Target, r.target)
+				if r.body == "" {
+					fault.Body = ""
+				} else {
+					fault.Body = or(fault.Body, r.body)
+				}
+				got := s.Send(t, fault)
+				if got.Status != 429 || got.Body != limited+"\n" || got.Header.Get("RateLimit") != `"default";r=0;t=1` {
+					t.Errorf("%s: %d %v %s", name, got.Status, got.Header, got.Body)
+				}
+				wait, _ = strconv.Atoi(got.Header.Get("Retry-After"))
+			}
+			for as, status := range map[string]int{"nobody": 401, "expired": 401, "scopeless": 403} {
+				got := w.clients[as].Send(t, servertest.Request{Method: r.method, Target: r.target, Body: r.body})
+				if got.Status != status || got.Header["Ratelimit"] != nil {
+					t.Errorf("%s by %s: %d %v", name, as, got.Status, got.Header)
+				}
+			}
+			if after := w.content(t); after != before {
+				t.Errorf("%s wrote:\n%s\nbefore:\n%s", name, after, before)
+			}
+			later(s, time.Duration(wait)*time.Second)
+			got := s.Send(t, servertest.Request{Method: r.method, Target: r.target, Body: r.body})
+			if got.Status == 429 || got.Header.Get("RateLimit") != `"default";r=0;t=1` {
+				t.Errorf("%s after %d seconds: %d %v", name, wait, got.Status, got.Header)
+			}
+		}
+	})
+}
+
+// A bulk operation is one request, and so is a conditional one that is answered 304.
+func TestWhatCountsAsOneRequest(t *testing.T) {
+	t.Parallel()
+	withLimit(t, 1, 3, func(t *testing.T, s *servertest.Server) {
+		tag := s.Get(t, appPath).Header.Get("ETag")
+		ids := make([]string, 1000)
+		for i := range ids {
+			ids[i] = fmt.Sprintf("%q", uuid.New())
+		}
+		bulk := s.Send(t, servertest.Request{
+			Method: http.MethodPost, Target: clientPath + "/apps/favorites", Body: `{"app_ids":[` + strings.Join(ids, ",") + `]}`,
+		})
+		if bulk.Status != 200 || bulk.Header.Get("RateLimit") != `"default";r=1;t=1` {
+			t.Errorf("%d %v", bulk.Status, bulk.Header)
+		}
+		same := s.Send(t, servertest.Request{Method: http.MethodGet, Target: appPath, Header: []string{"If-None-Match: " + tag}})
+		if same.Status != 304 || same.Header.Get("RateLimit") != `"default";r=0;t=1` {
+			t.Errorf("%d %v", same.Status, same.Header)
+		}
+	})
+}

@@ -1,0 +1,73 @@
+package server
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+
+	"github.com/clientapps/clientapps/store"
+)
+
+// redacting keeps tokens out of the log, wherever in a request they stood: in its path, in a name that was refused, in the
+// request id.
+type redacting struct{ slog.Handler }
+
+func (h redacting) Handle(ctx context.Context, r slog.Record) error {
+	found := store.HasToken(r.Message)
+	r.Attrs(func(a slog.Attr) bool {
+		found = found || showsToken(a)
+		return !found
+	})
+	if !found {
+		return h.Handler.Handle(ctx, r)
+	}
+	clean := slog.NewRecord(r.Time, r.Level, store.RedactTokens(r.Message), r.PC)
+	r.Attrs(func(a slog.Attr) bool {
+		clean.AddAttrs(redacted(a))
+		return true
+	})
+	return h.Handler.Handle(ctx, clean)
+}
+
+func (h redacting) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return redacting{h.Handler.WithAttrs(redactedAll(attrs))}
+}
+
+func (h redacting) WithGroup(name string) slog.Handler { return redacting{h.Handler.WithGroup(name)} }
+
+func showsToken(a slog.Attr) bool {
+	switch v := a.Value.Resolve(); v.Kind() {
+	case slog.KindString:
+		return store.HasToken(v.String())
+	case slog.KindGroup:
+		return slices.ContainsFunc(v.Group(), showsToken)
+	case slog.KindAny:
+		err, ok := v.Any().(error)
+		return ok && store.HasToken(err.Error())
+	default:
+		return false
+	}
+}
+
+func redacted(a slog.Attr) slog.Attr {
+	switch v := a.Value.Resolve(); v.Kind() {
+	case slog.KindString:
+		a.Value = slog.StringValue(store.RedactTokens(v.String()))
+	case slog.KindGroup:
+		a.Value = slog.GroupValue(redactedAll(v.Group())...)
+	case slog.KindAny:
+		if err, ok := v.Any().(error); ok {
+			a.Value = slog.StringValue(store.RedactTokens(err.Error()))
+		}
+	default: // numbers and times
+	}
+	return a
+}
+
+func redactedAll(attrs []slog.Attr) []slog.Attr {
+	clean := make([]slog.Attr, len(attrs))
+	for i, a := range attrs {
+		clean[i] = redacted(a)
+	}
+	return clean
+}

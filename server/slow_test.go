@@ -1,0 +1,159 @@
+package server_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/clientapps/clientapps/server"
+	"github.com/clientapps/clientapps/server/servertest"
+)
+
+// impatient is a server that waits for nobody.
+func impatient(t *testing.T) *running {
+	t.Helper()
+	return run(t, time.Minute, func(c *server.Config) {
+		c.RequestTimeout, c.HeaderTimeout, c.IdleTimeout = 300*time.Millisecond, 200*time.Millisecond, 200*time.Millisecond
+	})
+}
+
+// drip sends the text and then a little more, again and again, until the server has closed the connection. What it answered
+// before that is returned.
+func drip(t *testing.T, conn net.Conn, text, more string) string {
+	t.Helper()
+	answer := make(chan string, 1)
+	go func() {
+		all, _ := io.ReadAll(conn) // what ends it, if not EOF, is that the connection was closed
+		answer <- string(all)
+	}()
+	_, err := io.WriteString(conn, text)
+	eventually(t, func() bool {
+		if err == nil && more != "" {
+			_, err = io.WriteString(conn, more)
+		}
+		return err != nil || len(answer) > 0
+	})
+	_ = conn.(*net.TCPConn).SetReadDeadline(time.Now().Add(30 * time.Second))
+	return <-answer
+}
+
+// Nobody keeps a connection for longer than the timeouts, whatever it is slow with.
+func TestSlowClients(t *testing.T) {
+	t.Parallel()
+	r := impatient(t)
+	const none = ""
+	patch := "PATCH " + appPath + " HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+	authorized := "Authorization: Bearer " + r.Token + "\r\n"
+	for name, slow := range map[string]struct{ text, more, want string }{
+		"says nothing":           {"", "", none},
+		"half a request line":    {"GET /hea", "", "400 Malformed HTTP request"},
+		"a header a little":      {"GET /healthz HTTP/1.1\r\nHost: x\r\n", "X-A: b\r\n", none},
+		"a header without end":   {"GET /healthz HTTP/1.1\r\nHost: x\r\nX-A: ", "b", none},
+		"half a body":            {patch + authorized + "Content-Length: 1000\r\n\r\n{", "", "400 Request body did not arrive in time"},
+		"a body a little":        {patch + authorized + "Content-Length: 100000\r\n\r\n", " ", "400 Request body did not arrive in time"},
+		"chunks without end":     {patch + authorized + "Transfer-Encoding: chunked\r\n\r\n", "1\r\n \r\n", "400 Request body did not arrive in time"},
+		"a body of a stranger's": {patch + "Content-Length: 100000\r\n\r\n", " ", "401 Authentication required"},
+		"no second request":      {"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", "", "200"},
+		"half a second request":  {"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nGET /hea", "", "200"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := drip(t, r.dial(t), slow.text, slow.more)
+			if slow.want == none {
+				if got != "" {
+					t.Errorf("answered %q", got)
+				}
+				return
+			}
+			status, message := answerOf(t, got)
+			if got := strings.TrimSpace(status + " " + message); got != slow.want {
+				t.Errorf("answered %q, want %q", got, slow.want)
+			}
+		})
+	}
+}
+
+// answerOf reads an answer from what came over a connection: its status, and the message when it is an error.
+func answerOf(t *testing.T, text string) (status, message string) {
+	t.Helper()
+	response, err := http.ReadResponse(bufio.NewReader(strings.NewReader(text)), nil)
+	if err != nil {
+		t.Fatalf("%q: %v", text, err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	status = response.Status[:3]
+	if response.Header.Get("X-Request-Id") == "" {
+		t.Errorf("no request id in %q", text)
+	}
+	if response.StatusCode < 400 {
+		return status, ""
+	}
+	var e servertest.Error
+	if err := json.Unmarshal(body, &e); err != nil || response.Header.Get("Content-Type") != "application/json" || e.Error.Code == "" {
+		t.Errorf("not the shape of an error: %q, %v", text, err)
+	}
+	return status, e.Error.Message
+}
+
+// Who asks for much and reads nothing is cut off.
+func TestSlowReader(t *testing.T) {
+	t.Parallel()
+	r := impatient(t)
+	conn := r.dial(t)
+	if err := conn.(*net.TCPConn).SetReadBuffer(4096); err != nil {
+		t.Fatal(err)
+	}
+	// The answers do not fit into what the system keeps for a connection, so the server has to wait.
+	many := strings.Repeat("GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n", 200)
+	eventually(t, func() bool {
+		_, err := io.WriteString(conn, many)
+		return err != nil
+	})
+}
+
+// What is no HTTP request is refused in the shape of all errors, though no handler sees it.
+func TestMalformedRequests(t *testing.T) {
+	t.Parallel()
+	r := run(t, time.Minute)
+	for name, bad := range map[string]struct{ text, want string }{
+		"no request":          {"hello\r\n\r\n", "Malformed HTTP request"},
+		"a TLS greeting":      {"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00\r\n\r\n", "Malformed HTTP request"},
+		"no host":             {"GET /healthz HTTP/1.1\r\n\r\n", "Malformed HTTP request"},
+		"two hosts":           {"GET /healthz HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n", "Malformed HTTP request"},
+		"a space in a header": {"GET /healthz HTTP/1.1\r\nHost: x\r\nX A: b\r\n\r\n", "Malformed HTTP request"},
+		"a byte in a header":  {"GET /healthz HTTP/1.1\r\nHost: x\r\nX-A: \x00\r\n\r\n", "Malformed HTTP request"},
+		"two lengths":         {"GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", "Malformed HTTP request"},
+		"an odd encoding":     {"POST /healthz HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n", "Malformed HTTP request"},
+		"an odd version":      {"GET /healthz HTTP/3.7\r\nHost: x\r\n\r\n", "Malformed HTTP request"},
+		"an odd expectation":  {"GET /healthz HTTP/1.1\r\nHost: x\r\nExpect: much\r\n\r\n", "Expect must be 100-continue"},
+		"a large header":      {"GET /healthz HTTP/1.1\r\nHost: x\r\nX-A: " + strings.Repeat("x", 100_000), "Request header is too large"},
+		"many headers":        {"GET /healthz HTTP/1.1\r\nHost: x\r\n" + strings.Repeat("X-A: b\r\n", 20_000), "Request header is too large"},
+		"a long path":         {"GET /" + strings.Repeat("x", 100_000), "Request header is too large"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			status, message := answerOf(t, drip(t, r.dial(t), bad.text, ""))
+			if status != "400" || message != bad.want {
+				t.Errorf("answered %s %q", status, message)
+			}
+		})
+	}
+	t.Run("while another is answered", func(t *testing.T) {
+		t.Parallel()
+		got := drip(t, r.dial(t), "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nnonsense\r\n\r\n", "")
+		if first, second, ok := strings.Cut(got, "ok\n"); !ok || !strings.HasPrefix(first, "HTTP/1.1 200 OK\r\n") {
+			t.Errorf("answered %q", got)
+		} else if status, _ := answerOf(t, second); status != "400" {
+			t.Errorf("answered %q", second)
+		}
+	})
+}
