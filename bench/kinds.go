@@ -22,7 +22,8 @@ var (
 	onPostgres = []string{"ours", "hand", "hand-joined", "hand-coalesced", "fastify", "http", "pgbench", "pgbench-32"}
 	writers    = []string{"ours", "hand", "hand-coalesced", "fastify"}
 	readers    = []string{"ours", "hand", "hand-joined", "fastify"}
-	onSQLite   = []string{"ours-sqlite", "pocketbase"}
+	same       = []string{"ours", "ours-unchecked", "ours-paths", "ours-no-pgo"}
+	embedded   = []string{"ours-sqlite", "pocketbase", "ours-sqlite-normal", "pocketbase-normal"}
 	scaled     = []string{"ours-large", "ours-small"}
 )
 
@@ -32,6 +33,8 @@ func kinds() []kind {
 		{"patch", "PATCH over 32 connections; every one changes its row", onPostgres, peak(many, load.Patch)},
 		{"patch-1", "PATCH over one connection", without(onPostgres, "hand-joined", "http", "pgbench-32"), peak(1, load.Patch)},
 		{"patch-fixed", "PATCH at a fixed rate over 64 connections", writers, fixed(64, load.Patch)},
+		{"patch-variants", "PATCH over 32 connections, our server as it is and with differences", same, peak(many, load.Patch)},
+		{"mixed-variants", "the load mixed, likewise", []string{"ours", "ours-no-pgo"}, peak(many, load.Mixed)},
 		{"get", "GET of one app", without(onPostgres, "hand-coalesced", "pgbench", "pgbench-32"), peak(many, load.Get)},
 		{"list", "first page of 50 of a client's apps", readers, peak(many, load.List)},
 		{"page-1", "first page of a client that has every app of the catalog", readers, page(1)},
@@ -45,7 +48,7 @@ func kinds() []kind {
 		switch k.name {
 		case "patch", "patch-1", "get", "list", "mixed":
 			k.name += "-sqlite"
-			k.contenders = onSQLite
+			k.contenders = embedded
 			all = append(all, k)
 		}
 	}
