@@ -66,7 +66,7 @@ func (l *lab) checkDisk() error {
 }
 
 func needNode(ctx context.Context, o options) error {
-	if !o.wants("fastify") || o.scale {
+	if !o.wants("fastify") || o.scale || o.profile != "" {
 		return nil
 	}
 	return errors.Join(machine.Need(ctx, "node", "nodejs"), machine.Need(ctx, "npm", "npm"))
@@ -85,19 +85,25 @@ func (l *lab) start(ctx context.Context) error {
 	if err := l.buildOurs(ctx); err != nil {
 		return err
 	}
-	var err error
 	if l.needsPostgres() {
-		dir := filepath.Join(l.dir, "postgres")
-		if err := os.Mkdir(dir, 0o700); err != nil { //nolint:gosec // where the options say
+		if err := l.startPostgres(ctx); err != nil {
 			return err
 		}
-		slog.Info("starting PostgreSQL")
-		if l.postgres, err = machine.StartPostgres(ctx, dir); err != nil {
-			return err
-		}
-		l.stops = append(l.stops, l.postgres.Stop)
 	}
 	return l.startContenders(ctx)
+}
+
+func (l *lab) startPostgres(ctx context.Context) (err error) {
+	dir := filepath.Join(l.dir, "postgres")
+	if err := os.Mkdir(dir, 0o700); err != nil { //nolint:gosec // where the options say
+		return err
+	}
+	slog.Info("starting PostgreSQL")
+	if l.postgres, err = machine.StartPostgres(ctx, dir); err != nil {
+		return err
+	}
+	l.stops = append(l.stops, l.postgres.Stop)
+	return nil
 }
 
 // buildOurs builds our server: the checkout to measure, the others beside it, and the variants that were asked for.
