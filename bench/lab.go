@@ -24,7 +24,9 @@ type lab struct {
 	options
 
 	dir        string
+	busy       string        // the load average before anything was started
 	flush      time.Duration // of one page to the disk
+	settings   string        // of PostgreSQL, those that decide what is durable
 	postgres   *machine.Postgres
 	contenders []*contender
 	loaded     []string // what went into the databases, and how long it took
@@ -37,7 +39,7 @@ func newLab(ctx context.Context, o options) (l *lab, err error) {
 	); err != nil {
 		return nil, err
 	}
-	l = &lab{options: o}
+	l = &lab{options: o, busy: machine.LoadAverage()}
 	if l.dir, err = os.MkdirTemp(o.dir, "clientapps-bench."); err != nil {
 		return nil, err
 	}
@@ -103,6 +105,28 @@ func (l *lab) startPostgres(ctx context.Context) (err error) {
 		return err
 	}
 	l.stops = append(l.stops, l.postgres.Stop)
+	return l.readSettings(ctx)
+}
+
+// readSettings asks PostgreSQL for what it runs with, and refuses what would make the figures worth nothing.
+func (l *lab) readSettings(ctx context.Context) error {
+	db, err := pgx.Connect(ctx, l.postgres.URL)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = db.Close(ctx) }()
+	var found []string
+	for _, name := range []string{"fsync", "synchronous_commit", "full_page_writes", "wal_sync_method", "shared_buffers"} {
+		var value string
+		if err := db.QueryRow(ctx, "SHOW "+name).Scan(&value); err != nil {
+			return err
+		}
+		if value == "off" {
+			return fmt.Errorf("PostgreSQL's %s is off: nothing is durable", name)
+		}
+		found = append(found, name+" "+value)
+	}
+	l.settings = strings.Join(found, ", ")
 	return nil
 }
 

@@ -50,8 +50,11 @@ func (l *lab) document(ctx context.Context, kinds []report.Kind) string {
 	for _, loaded := range l.loaded {
 		write("- %s.\n", loaded)
 	}
-	write("- %s, shared by load, servers and databases. One flush of 8 KiB to the disk takes %v.\n",
-		machine.System(), l.flush.Round(time.Microsecond))
+	write("- %s, shared by load, servers and databases; load average before the run %s. One flush of 8 KiB to the disk takes %v.\n",
+		machine.System(), l.busy, l.flush.Round(time.Microsecond))
+	if l.settings != "" {
+		write("- PostgreSQL's default settings, but for the number of connections: %s.\n", l.settings)
+	}
 	write("- %s.\n\n", strings.Join(l.versions(ctx), ", "))
 	write("Medians of the slices. In brackets: the first contender's figure divided by this one's, the median over the rounds. " +
 		"CPU is per request.\n\n")
