@@ -17,7 +17,10 @@ type kind struct {
 	run        func(ctx context.Context, l *lab, c *contender, seed int) (load.Result, error)
 }
 
-const many = 32 // connections, unless said otherwise
+const (
+	many      = 32 // connections, unless said otherwise
+	fixedRate = "patch-fixed"
+)
 
 var (
 	onPostgres = []string{"ours", "hand", "hand-joined", "hand-coalesced", "fastify", "http", "pgbench", "pgbench-32"}
@@ -33,7 +36,7 @@ func kinds() []kind {
 	usual := []kind{
 		{"patch", "PATCH over 32 connections; every one changes its row", "", onPostgres, peak(many, load.Patch)},
 		{"patch-1", "PATCH over one connection", "", without(onPostgres, "hand-joined", "http", "pgbench-32"), peak(1, load.Patch)},
-		{"patch-fixed", "PATCH at a fixed rate over 64 connections", "", writers, fixed(64, load.Patch)},
+		{fixedRate, "PATCH at a fixed rate over 64 connections", "", writers, fixed(64, load.Patch)},
 		{"patch-variants", "PATCH over 32 connections, our server as it is and with differences", "", same, peak(many, load.Patch)},
 		{"mixed-variants", "the load mixed, likewise", "", []string{"ours", "ours-no-pgo"}, peak(many, load.Mixed)},
 		{"get", "GET of one app", "", without(onPostgres, "hand-coalesced", "pgbench", "pgbench-32"), peak(many, load.Get)},

@@ -59,6 +59,9 @@ func (l *lab) document(ctx context.Context, kinds []report.Kind) string {
 	write("Medians of the slices. In brackets: the first contender's figure divided by this one's, the median over the rounds. " +
 		"CPU is per request.\n\n")
 	out.WriteString(report.Table(kinds))
+	for _, line := range l.behind(kinds) {
+		write("\n%s\n", line)
+	}
 	if table := report.AimTable(l.aims(), kinds); table != "" {
 		write("\n## Aims\n\n%s", table)
 	}
@@ -88,6 +91,19 @@ func (l *lab) document(ctx context.Context, kinds []report.Kind) string {
 		write("- `%s`: %s.\n", c.name, what)
 	}
 	return out.String()
+}
+
+// behind says who could not keep the fixed rate: its times are those of a queue that grows.
+func (l *lab) behind(kinds []report.Kind) (lines []string) {
+	for _, k := range kinds {
+		for _, s := range k.Series {
+			if kept := report.Median(s.Samples, rate); k.Name == fixedRate && kept < 0.99*float64(l.rate) {
+				lines = append(lines, fmt.Sprintf("**%s answered %.0f of %d requests/s: its times are those of a queue, and nothing follows from their ratios.**",
+					s.Contender, kept, l.rate))
+			}
+		}
+	}
+	return lines
 }
 
 // notes is a file that people write: what stood in the way of an aim. A run copies it into its results.
