@@ -17,8 +17,8 @@ FUZZTIME ?= 10s
 # Mixed output helps nobody.
 .NOTPARALLEL:
 .PHONY: help run build generate check-generate fmt check-format lint lint-openapi check-breaking changelog-api \
-	release-contract score vet vuln test test-drift test-typescript test-docs judge test-workflows mock test-mock slow fuzz \
-	check bench bench-scale clean
+	release-contract score vet vuln test allocations test-drift test-typescript test-docs judge test-workflows mock \
+	test-mock slow fuzz check bench bench-scale pgo clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +62,7 @@ check-format: ## Fail when fmt would change something
 lint: ## Run the linters
 	$(TOOL) golangci-lint run --allow-parallel-runners
 	cd tools && go tool golangci-lint run --allow-parallel-runners --config ../.golangci.yml ./render
+	cd bench && go tool -modfile=../tools/go.mod golangci-lint run --allow-parallel-runners --config ../.golangci.yml ./...
 	@# The linters skip generated code, but it must not import ours either.
 	@! go list -f '{{join .Imports "\n"}}' ./gen ./client | grep "^$$(go list -m)/"
 
@@ -90,8 +91,9 @@ score: $(NODE_TOOLS) tools/score/$(NPM) ## Score the contract by vacuum, Redocly
 	tools/score/node_modules/.bin/lint-openapi --no-colors --impact-score --summary-only openapi.yaml || true
 
 vet: ## Run go vet
-	go vet ./...
+	go vet -pgo=off ./...
 	go vet -C tools ./render
+	go vet -C bench ./...
 
 vuln: ## Look for known vulnerabilities in the code that is reached
 	@out=$$($(TOOL) govulncheck ./... 2>&1); code=$$?; echo "$$out"; case $$out in \
@@ -100,8 +102,13 @@ vuln: ## Look for known vulnerabilities in the code that is reached
 
 test: ## Test on SQLite and on a PostgreSQL of its own
 	@$(if $(RACE),,echo 'no C compiler: testing without the race detector' >&2)
-	tools/with-postgres go test $(RACE) -shuffle=on -count=1 ./...
+	@# Without the profile, or all that the command needs would be compiled twice.
+	tools/with-postgres go test -pgo=off $(RACE) -shuffle=on -count=1 ./...
 	go test -C tools -shuffle=on -count=1 ./render
+	go test -C bench -shuffle=on -count=1 ./...
+
+allocations: ## Hold what a PATCH allocates to its bound, without the race detector, which allocates too
+	tools/with-postgres go test -run '^TestAllocations' -count=1 -v ./server
 
 # The control and each mutation cost a build of what is touched, without the race detector.
 test-drift: ## Break the server in many small ways, one at a time, and count how many the test of the contract finds
@@ -140,13 +147,16 @@ fuzz: ## Run each fuzz target for FUZZTIME
 		go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$package" || exit 1; \
 	done
 
-check: check-format lint vet check-generate lint-openapi check-breaking test test-drift test-typescript test-docs judge test-workflows test-mock slow fuzz vuln ## All that CI runs
+check: check-format lint vet check-generate lint-openapi check-breaking test test-drift allocations test-typescript test-docs judge test-workflows test-mock slow fuzz vuln ## All that CI runs
 
 bench: ## Measure beside references and write bench/RESULTS.md; ARGS=-help lists what can be chosen
 	@cd bench && go build -o bench . && exec ./bench $(ARGS)
 
 bench-scale: ## Measure on ten million apps beside 200,000 and write bench/RESULTS-SCALE.md
 	@cd bench && go build -o bench . && exec ./bench -scale $(ARGS)
+
+pgo: ## Take cmd/clientapps/default.pgo anew, which go build optimizes by
+	@cd bench && go build -o bench . && exec ./bench -profile ../cmd/clientapps/default.pgo $(ARGS)
 
 clean: ## Remove what was built
 	rm -f clientapps bench/bench

@@ -3,21 +3,28 @@ package main
 import "github.com/clientapps/clientapps/bench/report"
 
 // aims are what the server is held to, as ratios of figures of one run.
-func aims() []report.Aim {
+func (l *lab) aims() []report.Aim {
 	all := []report.Aim{
 		ratio("PATCH: requests/s against hand", "patch", "ours", "hand", rate, 2.0, false),
 		ratio("PATCH: all CPU against hand", "patch", "ours", "hand", report.AllCPU, 0.45, true),
 		ratio("PATCH: server CPU against hand-coalesced", "patch", "ours", "hand-coalesced", serverCPU, 1.1, true),
 		ratio("PATCH: requests/s against pgbench", "patch", "ours", "pgbench", rate, 2.0, false),
 		ratio("PATCH: requests/s against fastify", "patch", "ours", "fastify", rate, 3.0, false),
-		ratio("PATCH on SQLite: requests/s against pocketbase", "patch-sqlite", "ours-sqlite", "pocketbase", rate, 5.0, false),
+		ratio("PATCH on SQLite, FULL: requests/s against pocketbase", "patch-sqlite", "ours-sqlite", "pocketbase", rate, 5.0, false),
+		ratio("PATCH on SQLite, NORMAL: requests/s against pocketbase-normal",
+			"patch-sqlite", "ours-sqlite-normal", "pocketbase-normal", rate, 5.0, false),
 		{Name: "PATCH: all CPU against http and pgbench-32 together", AtMost: true, Bound: 2.0, Ratio: limit},
 		ratio("PATCH, one connection: p50 against hand", "patch-1", "ours", "hand", p50, 1.0, true),
-		ratio("PATCH, fixed rate: p50 against hand", "patch-fixed", "ours", "hand", p50, 1.1, true),
-		ratio("PATCH, fixed rate: p99 against hand", "patch-fixed", "ours", "hand", p99, 1.1, true),
+		ratio("PATCH, fixed rate: p50 against hand", fixedRate, "ours", "hand", p50, 1.1, true),
+		ratio("PATCH, fixed rate: p99 against hand", fixedRate, "ours", "hand", p99, 1.1, true),
+		ratio("PATCH: server CPU against ours-unchecked", "patch-variants", "ours", "ours-unchecked", serverCPU, 1.05, true),
+		ratio("PATCH: server CPU of ours-paths against ours", "patch-variants", "ours-paths", "ours", serverCPU, 1.05, true),
+		ratio("PATCH: server CPU against ours-no-pgo", "patch-variants", "ours", "ours-no-pgo", serverCPU, 1.0, true),
+		ratio("mixed: server CPU against ours-no-pgo", "mixed-variants", "ours", "ours-no-pgo", serverCPU, 1.0, true),
 		ratio("page of 50: requests/s against hand-joined", "list", "ours", "hand-joined", rate, 5.0, false),
 		{Name: "page 200 against the first: all CPU", AtMost: true, Bound: 1.2, Ratio: deep},
-		{Name: "memory under PATCH, MB", AtMost: true, Bound: 60, Ratio: memory},
+		{Name: "memory under PATCH over 32 connections, MB", AtMost: true, Bound: 60, Ratio: memory},
+		{Name: "start to ready on a migrated database, ms", AtMost: true, Bound: 200, Ratio: l.ready},
 		ratio("PATCH: all CPU with more apps", "patch", "ours-large", "ours-small", report.AllCPU, 1.2, true),
 	}
 	return all
@@ -49,6 +56,14 @@ func limit(find finder) float64 {
 // deep compares two loads, which have no rounds in common: it divides their medians.
 func deep(find finder) float64 {
 	return report.Median(find("page-200", "ours"), report.AllCPU) / report.Median(find("page-1", "ours"), report.AllCPU)
+}
+
+// ready is how long our server takes to start. It has nothing to do with the loads.
+func (l *lab) ready(finder) float64 {
+	if c := l.find("ours"); c != nil {
+		return float64(c.print.Ready.Microseconds()) / 1e3
+	}
+	return report.None()
 }
 
 func memory(find finder) float64 {

@@ -57,6 +57,9 @@ func (l *lab) checkAnswers(ctx context.Context) error {
 func compare(c, first *contender, got, want []answered) error {
 	var problems []error
 	for i := range want {
+		if c.name == "ours-unchecked" && want[i].status == http.StatusBadRequest {
+			continue // that it does not say so is what it is for
+		}
 		same := got[i] == want[i]
 		if _, ok := c.api.(pocketBase); ok {
 			same = got[i].body == "" && got[i].status == want[i].status || sameJSON(got[i].body, want[i].body)

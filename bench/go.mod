@@ -3,6 +3,7 @@ module github.com/clientapps/clientapps/bench
 go 1.26.0
 
 require (
+	github.com/google/pprof v0.0.0-20261016150608-1facf8f91b50
 	github.com/jackc/pgx/v5 v5.12.0
 	github.com/tsenart/vegeta/v12 v12.13.0
 	golang.org/x/text v0.43.0

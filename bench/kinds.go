@@ -12,32 +12,39 @@ import (
 // kind is one kind of load, and who is put under it. The first is compared with the others.
 type kind struct {
 	name, what string
+	group      string // kinds that are compared with each other, and share their rounds; "" for none
 	contenders []string
 	run        func(ctx context.Context, l *lab, c *contender, seed int) (load.Result, error)
 }
 
-const many = 32 // connections, unless said otherwise
+const (
+	many      = 32 // connections, unless said otherwise
+	fixedRate = "patch-fixed"
+)
 
 var (
 	onPostgres = []string{"ours", "hand", "hand-joined", "hand-coalesced", "fastify", "http", "pgbench", "pgbench-32"}
 	writers    = []string{"ours", "hand", "hand-coalesced", "fastify"}
 	readers    = []string{"ours", "hand", "hand-joined", "fastify"}
-	onSQLite   = []string{"ours-sqlite", "pocketbase"}
+	same       = []string{"ours", "ours-unchecked", "ours-paths", "ours-no-pgo"}
+	embedded   = []string{"ours-sqlite", "pocketbase", "ours-sqlite-normal", "pocketbase-normal"}
 	scaled     = []string{"ours-large", "ours-small"}
 )
 
 // kinds are all loads, in the order of the table.
 func kinds() []kind {
 	usual := []kind{
-		{"patch", "PATCH over 32 connections; every one changes its row", onPostgres, peak(many, load.Patch)},
-		{"patch-1", "PATCH over one connection", without(onPostgres, "hand-joined", "http", "pgbench-32"), peak(1, load.Patch)},
-		{"patch-fixed", "PATCH at a fixed rate over 64 connections", writers, fixed(64, load.Patch)},
-		{"get", "GET of one app", without(onPostgres, "hand-coalesced", "pgbench", "pgbench-32"), peak(many, load.Get)},
-		{"list", "first page of 50 of a client's apps", readers, peak(many, load.List)},
-		{"page-1", "first page of a client that has every app of the catalog", readers, page(1)},
-		{"page-200", "page 200 of that client, of the same size", readers, page(200)},
-		{"bulk", "POST that sets a boolean of 100 apps", []string{"ours", "hand", "fastify"}, peak(many, load.Bulk)},
-		{"mixed", "70 % GET, 10 % pages of 50, 20 % PATCH", writers, peak(many, load.Mixed)},
+		{"patch", "PATCH over 32 connections; every one changes its row", "", onPostgres, peak(many, load.Patch)},
+		{"patch-1", "PATCH over one connection", "", without(onPostgres, "hand-joined", "http", "pgbench-32"), peak(1, load.Patch)},
+		{fixedRate, "PATCH at a fixed rate over 64 connections", "", writers, fixed(64, load.Patch)},
+		{"patch-variants", "PATCH over 32 connections, our server as it is and with differences", "", same, peak(many, load.Patch)},
+		{"mixed-variants", "the load mixed, likewise", "", []string{"ours", "ours-no-pgo"}, peak(many, load.Mixed)},
+		{"get", "GET of one app", "", without(onPostgres, "hand-coalesced", "pgbench", "pgbench-32"), peak(many, load.Get)},
+		{"list", "first page of 50 of a client's apps", "", readers, peak(many, load.List)},
+		{"page-1", "first page of a client that has every app of the catalog", "pages", readers, page(1)},
+		{"page-200", "page 200 of that client, of the same size", "pages", readers, page(200)},
+		{"bulk", "POST that sets a boolean of 100 apps", "", []string{"ours", "hand", "fastify"}, peak(many, load.Bulk)},
+		{"mixed", "70 % GET, 10 % pages of 50, 20 % PATCH", "", writers, peak(many, load.Mixed)},
 	}
 	var all []kind
 	all = append(all, usual...)
@@ -45,7 +52,7 @@ func kinds() []kind {
 		switch k.name {
 		case "patch", "patch-1", "get", "list", "mixed":
 			k.name += "-sqlite"
-			k.contenders = onSQLite
+			k.contenders = embedded
 			all = append(all, k)
 		}
 	}
@@ -62,7 +69,10 @@ func scaleKinds() []kind {
 			all = append(all, k)
 		}
 	}
-	return append(all, kind{"search", "first page of 50 of a client's apps with a text in their names", scaled, peak(many, load.Search)})
+	return append(all, kind{
+		name: "search", what: "first page of 50 of a client's apps with a text in their names",
+		contenders: scaled, run: peak(many, load.Search),
+	})
 }
 
 func without(names []string, drop ...string) []string {

@@ -24,9 +24,12 @@ type lab struct {
 	options
 
 	dir        string
+	busy       string        // the load average before anything was started
 	flush      time.Duration // of one page to the disk
+	settings   string        // of PostgreSQL, those that decide what is durable
 	postgres   *machine.Postgres
 	contenders []*contender
+	loaded     []string // what went into the databases, and how long it took
 	stops      []func() // last in, first out
 }
 
@@ -36,7 +39,7 @@ func newLab(ctx context.Context, o options) (l *lab, err error) {
 	); err != nil {
 		return nil, err
 	}
-	l = &lab{options: o}
+	l = &lab{options: o, busy: machine.LoadAverage()}
 	if l.dir, err = os.MkdirTemp(o.dir, "clientapps-bench."); err != nil {
 		return nil, err
 	}
@@ -65,7 +68,7 @@ func (l *lab) checkDisk() error {
 }
 
 func needNode(ctx context.Context, o options) error {
-	if !o.wants("fastify") || o.scale {
+	if !o.wants("fastify") || o.scale || o.profile != "" {
 		return nil
 	}
 	return errors.Join(machine.Need(ctx, "node", "nodejs"), machine.Need(ctx, "npm", "npm"))
@@ -81,37 +84,77 @@ func (l *lab) close() {
 
 // start builds, loads and starts everything that this run needs.
 func (l *lab) start(ctx context.Context) error {
-	for name, dir := range l.products() {
-		if err := l.build(ctx, dir, "./cmd/clientapps", name); err != nil {
-			return err
-		}
+	if err := l.buildOurs(ctx); err != nil {
+		return err
 	}
-	var err error
 	if l.needsPostgres() {
-		dir := filepath.Join(l.dir, "postgres")
-		if err := os.Mkdir(dir, 0o700); err != nil { //nolint:gosec // where the options say
+		if err := l.startPostgres(ctx); err != nil {
 			return err
 		}
-		slog.Info("starting PostgreSQL")
-		if l.postgres, err = machine.StartPostgres(ctx, dir); err != nil {
-			return err
-		}
-		l.stops = append(l.stops, l.postgres.Stop)
 	}
 	return l.startContenders(ctx)
 }
 
-// products are the checkouts to build, by the name of the contender.
-func (l *lab) products() map[string]string {
+func (l *lab) startPostgres(ctx context.Context) (err error) {
+	dir := filepath.Join(l.dir, "postgres")
+	if err := os.Mkdir(dir, 0o700); err != nil { //nolint:gosec // where the options say
+		return err
+	}
+	slog.Info("starting PostgreSQL")
+	if l.postgres, err = machine.StartPostgres(ctx, dir); err != nil {
+		return err
+	}
+	l.stops = append(l.stops, l.postgres.Stop)
+	return l.readSettings(ctx)
+}
+
+// readSettings asks PostgreSQL for what it runs with, and refuses what would make the figures worth nothing.
+func (l *lab) readSettings(ctx context.Context) error {
+	db, err := pgx.Connect(ctx, l.postgres.URL)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = db.Close(ctx) }()
+	var found []string
+	for _, name := range []string{"fsync", "synchronous_commit", "full_page_writes", "wal_sync_method", "shared_buffers"} {
+		var value string
+		if err := db.QueryRow(ctx, "SHOW "+name).Scan(&value); err != nil {
+			return err
+		}
+		if value == "off" {
+			return fmt.Errorf("PostgreSQL's %s is off: nothing is durable", name)
+		}
+		found = append(found, name+" "+value)
+	}
+	l.settings = strings.Join(found, ", ")
+	return nil
+}
+
+// buildOurs builds our server: the checkout to measure, the others beside it, and the variants that were asked for.
+func (l *lab) buildOurs(ctx context.Context) error {
 	products := maps.Clone(l.also)
 	products["ours"] = l.product
-	return products
+	for name, dir := range products {
+		if err := l.build(ctx, dir, "./cmd/clientapps", name); err != nil {
+			return err
+		}
+	}
+	for _, v := range variants() {
+		if l.scale || !l.wants(v.name) {
+			continue
+		}
+		if err := l.buildVariant(ctx, v); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // build compiles a command of a module. cgo is off, as it is in what users get.
-func (l *lab) build(ctx context.Context, dir, pack, name string) error {
+func (l *lab) build(ctx context.Context, dir, pack, name string, flags ...string) error {
 	slog.Info("building", "contender", name)
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", l.path(name), pack) //nolint:gosec // our own words
+	args := append([]string{"build", "-trimpath", "-o", l.path(name)}, flags...)
+	cmd := exec.CommandContext(ctx, "go", append(args, pack)...) //nolint:gosec // our own words
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -133,8 +176,30 @@ func (l *lab) database(ctx context.Context, name string, size dataset.Size) (url
 		return "", "", err
 	}
 	url = strings.Replace(l.postgres.URL, "/postgres?", "/"+name+"?", 1)
-	token, err = l.prepare(ctx, url, func() error { return size.LoadPostgres(ctx, url) }, size)
-	return url, token, err
+	var took time.Duration
+	token, err = l.prepare(ctx, url, func() error {
+		start := time.Now()
+		err := size.LoadPostgres(ctx, url)
+		took = time.Since(start)
+		return err
+	}, size)
+	if err != nil {
+		return "", "", err
+	}
+	return url, token, l.noteLoaded(ctx, url, size, took)
+}
+
+// noteLoaded writes down for the results what a database holds.
+func (l *lab) noteLoaded(ctx context.Context, url string, size dataset.Size, took time.Duration) error {
+	db, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return err
+	}
+	var bytes int64
+	err = db.QueryRow(ctx, "SELECT pg_database_size(current_database())").Scan(&bytes)
+	l.loaded = append(l.loaded, fmt.Sprintf("%d apps of %d clients and %d catalog apps, loaded into PostgreSQL in %v: %.1f GB",
+		size.Apps, size.Clients, size.Catalog, took.Round(100*time.Millisecond), float64(bytes)/1e9))
+	return errors.Join(err, db.Close(ctx))
 }
 
 // prepare migrates with our own command, loads, and makes a token.
@@ -143,11 +208,9 @@ func (l *lab) prepare(ctx context.Context, url string, load func() error, size d
 		return "", err
 	}
 	slog.Info("loading", "apps", size.Apps, "clients", size.Clients, "catalog", size.Catalog)
-	start := time.Now()
 	if err := load(); err != nil {
 		return "", err
 	}
-	slog.Info("loaded", "took", time.Since(start).Round(time.Millisecond))
 	return l.admin(ctx, url, "token", "create", "--name", "bench", "--all-clients", "--scope", "apps:read", "--scope", "apps:write")
 }
 

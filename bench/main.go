@@ -58,6 +58,9 @@ func measure(ctx context.Context, o options) error {
 		return err
 	}
 	defer l.close()
+	if o.profile != "" {
+		return l.writeProfile(ctx)
+	}
 	if err := l.start(ctx); err != nil {
 		return err
 	}

@@ -25,6 +25,7 @@ type options struct {
 	also       map[string]string
 	product    string
 	out        string
+	profile    string // where a profile is written, instead of measuring
 	dir        string
 	limit      time.Duration
 }
@@ -56,6 +57,7 @@ func parseOptions(args []string) (options, error) {
 	})
 	flags.StringVar(&o.product, "product", "..", "checkout of the server to measure")
 	flags.StringVar(&o.out, "out", "", "file for the results, or none (default RESULTS.md; with -scale RESULTS-SCALE.md)")
+	flags.StringVar(&o.profile, "profile", "", "measure nothing: write a CPU profile for the compiler to this file")
 	flags.StringVar(&o.dir, "dir", "/tmp", "where the databases are put: a real disk, not memory")
 	flags.DurationVar(&o.limit, "limit", 90*time.Minute, "when to give up")
 	if err := flags.Parse(args); err != nil {

@@ -14,31 +14,55 @@ import (
 )
 
 // race runs every kind: in each round one slice of each contender, so that whatever else happens on the machine happens
-// to all of them.
+// to all of them. Kinds of one group share their rounds.
 func (l *lab) race(ctx context.Context) (all []report.Kind, err error) {
-	for _, k := range l.chosen() {
-		out := report.Kind{Name: k.name, What: k.what}
-		for _, name := range k.contenders {
-			out.Series = append(out.Series, report.Series{Contender: name})
+	chosen := l.chosen()
+	for len(chosen) > 0 {
+		n := 1
+		for n < len(chosen) && chosen[n].group != "" && chosen[n].group == chosen[0].group {
+			n++
 		}
-		if err := l.checkpoint(ctx); err != nil {
+		done, err := l.raceGroup(ctx, chosen[:n])
+		all = append(all, done...)
+		if err != nil {
 			return all, err
 		}
-		for round := range l.slices + 1 { // the first one warms up
-			for _, i := range order(len(k.contenders), round) {
-				sample, err := l.measure(ctx, k, l.find(k.contenders[i]), round+1)
-				if err != nil {
-					return all, fmt.Errorf("%s of %s: %w", k.name, k.contenders[i], err)
-				}
-				if round > 0 {
-					out.Series[i].Samples = append(out.Series[i].Samples, sample)
-				}
-			}
-			slog.Info("measured", "load", k.name, "round", fmt.Sprintf("%d/%d", round, l.slices))
-		}
-		all = append(all, out)
+		chosen = chosen[n:]
 	}
 	return all, nil
+}
+
+// entry is a contender under one kind of load.
+type entry struct{ kind, contender int }
+
+func (l *lab) raceGroup(ctx context.Context, kinds []kind) ([]report.Kind, error) {
+	var entries []entry
+	out := make([]report.Kind, len(kinds))
+	for i, k := range kinds {
+		out[i] = report.Kind{Name: k.name, What: k.what}
+		for j, name := range k.contenders {
+			out[i].Series = append(out[i].Series, report.Series{Contender: name})
+			entries = append(entries, entry{i, j})
+		}
+	}
+	if err := l.checkpoint(ctx); err != nil {
+		return out, err
+	}
+	for round := range l.slices + 1 { // the first one warms up
+		for _, n := range order(len(entries), round) {
+			k, e := kinds[entries[n].kind], entries[n]
+			name := k.contenders[e.contender]
+			sample, err := l.measure(ctx, k, l.find(name), round+1)
+			if err != nil {
+				return out, fmt.Errorf("%s of %s: %w", k.name, name, err)
+			}
+			if series := &out[e.kind].Series[e.contender]; round > 0 {
+				series.Samples = append(series.Samples, sample)
+			}
+		}
+		slog.Info("measured", "load", kinds[0].name, "round", fmt.Sprintf("%d/%d", round, l.slices))
+	}
+	return out, nil
 }
 
 // order lets another contender begin in each round, and turns the order about: nobody always follows the same one.
@@ -76,7 +100,7 @@ func (l *lab) measure(ctx context.Context, k kind, c *contender, seed int) (repo
 		if before == nil {
 			return report.None()
 		}
-		return float64((after.CPU - before.CPU).Microseconds()) / float64(result.Requests)
+		return float64((after.CPU - before.CPU).Microseconds()) / float64(result.Requests+result.Before)
 	}
 	milliseconds := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1e3 }
 	sample := report.Sample{

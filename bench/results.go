@@ -44,15 +44,29 @@ func (l *lab) document(ctx context.Context, kinds []report.Kind) string {
 	write("# Results\n\nWritten by `%s` on %s.\n\n", command, time.Now().UTC().Format("2006-01-02"))
 	write("- %d slices of %v of each contender under each load, in turn; %d connections unless said otherwise.\n",
 		l.slices, l.slice, many)
-	write("- %d apps, %d clients, %d catalog apps.\n", l.size.Apps, l.size.Clients, l.size.Catalog)
-	write("- %s, shared by load, servers and databases. One flush of 8 KiB to the disk takes %v.\n",
-		machine.System(), l.flush.Round(time.Microsecond))
+	if len(l.loaded) == 0 {
+		write("- %d apps of %d clients, %d catalog apps.\n", l.size.Apps, l.size.Clients, l.size.Catalog)
+	}
+	for _, loaded := range l.loaded {
+		write("- %s.\n", loaded)
+	}
+	write("- %s, shared by load, servers and databases; load average before the run %s. One flush of 8 KiB to the disk takes %v.\n",
+		machine.System(), l.busy, l.flush.Round(time.Microsecond))
+	if l.settings != "" {
+		write("- PostgreSQL's default settings, but for the number of connections: %s.\n", l.settings)
+	}
 	write("- %s.\n\n", strings.Join(l.versions(ctx), ", "))
 	write("Medians of the slices. In brackets: the first contender's figure divided by this one's, the median over the rounds. " +
 		"CPU is per request.\n\n")
 	out.WriteString(report.Table(kinds))
-	if table := report.AimTable(aims(), kinds); table != "" {
+	for _, line := range l.behind(kinds) {
+		write("\n%s\n", line)
+	}
+	if table := report.AimTable(l.aims(), kinds); table != "" {
 		write("\n## Aims\n\n%s", table)
+	}
+	if notes, err := os.ReadFile(l.notes()); err == nil { //nolint:gosec // ours; without it, no notes
+		write("\n%s", notes)
 	}
 	var prints []report.Footprint
 	for _, c := range l.contenders {
@@ -77,6 +91,27 @@ func (l *lab) document(ctx context.Context, kinds []report.Kind) string {
 		write("- `%s`: %s.\n", c.name, what)
 	}
 	return out.String()
+}
+
+// behind says who could not keep the fixed rate: its times are those of a queue that grows.
+func (l *lab) behind(kinds []report.Kind) (lines []string) {
+	for _, k := range kinds {
+		for _, s := range k.Series {
+			if kept := report.Median(s.Samples, rate); k.Name == fixedRate && kept < 0.99*float64(l.rate) {
+				lines = append(lines, fmt.Sprintf("**%s answered %.0f of %d requests/s: its times are those of a queue, and nothing follows from their ratios.**",
+					s.Contender, kept, l.rate))
+			}
+		}
+	}
+	return lines
+}
+
+// notes is a file that people write: what stood in the way of an aim. A run copies it into its results.
+func (l *lab) notes() string {
+	if l.scale {
+		return "NOTES-SCALE.md"
+	}
+	return "NOTES.md"
 }
 
 // versions names what took part.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/url"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -11,23 +12,34 @@ import (
 	"github.com/clientapps/clientapps/bench/load"
 )
 
-func (l *lab) startOnSQLite(ctx context.Context) error {
-	path := l.path("ours.db")
+func (l *lab) startOnSQLite(ctx context.Context, name string) error {
+	path := l.path(name + ".db")
 	address := "sqlite://" + path
 	token, err := l.prepare(ctx, address, func() error { return l.size.LoadSQLite(ctx, path) }, l.size)
 	if err != nil {
 		return err
 	}
-	c := &contender{name: "ours-sqlite", token: token, api: load.Contract{}, size: l.size, history: sqliteHistory(path)}
-	return l.serveOurs(ctx, c, "ours", address)
+	c := &contender{name: name, token: token, api: load.Contract{}, size: l.size, history: sqliteHistory(path)}
+	binary := name
+	if name == "ours-sqlite" {
+		binary = "ours"
+	}
+	return l.serveOurs(ctx, c, binary, address)
 }
 
-func (l *lab) startPocketBase(ctx context.Context) error {
-	if err := l.build(ctx, "pocketbase", ".", "pocketbase"); err != nil {
-		return err
+func (l *lab) startPocketBase(ctx context.Context, name string) error {
+	if _, err := os.Stat(l.path("pocketbase")); err != nil {
+		if err := l.build(ctx, "pocketbase", ".", "pocketbase"); err != nil {
+			return err
+		}
 	}
-	dir := l.path("pocketbase.data")
-	out, err := exec.CommandContext(ctx, l.path("pocketbase"), "--dir", dir, "setup").Output() //nolint:gosec // built by us
+	synchronous := "FULL"
+	if name == "pocketbase-normal" {
+		synchronous = "NORMAL"
+	}
+	dir := l.path(name + ".data")
+	program := []string{l.path("pocketbase"), "--dir", dir, "--synchronous", synchronous}
+	out, err := exec.CommandContext(ctx, program[0], append(program[1:], "setup")...).Output() //nolint:gosec // built by us
 	if err != nil {
 		return errors.Join(err, errors.New(string(out)))
 	}
@@ -36,9 +48,9 @@ func (l *lab) startPocketBase(ctx context.Context) error {
 		return err
 	}
 	c := &contender{
-		name: "pocketbase", token: strings.TrimSpace(string(out)), api: pocketBase{}, size: l.size, history: sqliteHistory(data),
+		name: name, token: strings.TrimSpace(string(out)), api: pocketBase{}, size: l.size, history: sqliteHistory(data),
 	}
-	return l.serve(ctx, c, "/api/health", l.path("pocketbase"), "--dir", dir, "serve", "--http", addrOf)
+	return l.serve(ctx, c, "/api/health", append(program, "serve", "--http", addrOf)...)
 }
 
 // pocketBase is PocketBase's way to spell requests. Everything of an app comes with it, as in the contract's answers.

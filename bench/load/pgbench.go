@@ -123,6 +123,9 @@ func id(variable, suffix string) string {
 const written = "actor_id = '00000000-0000-4000-8000-000000000000', actor_name = 'pgbench', request_id = 'pgbench', " +
 	"updated_at = date_trunc('milliseconds', now()), version = apps.version + 1"
 
+// returned is what an answer needs that its request does not say.
+const returned = "catalog_app_id, is_favorite, is_approved, license_count, version, created_at"
+
 func oneRow(form patchForm) string {
 	var set, differs []string
 	for _, field := range form.fields {
@@ -132,7 +135,7 @@ func oneRow(form patchForm) string {
 	}
 	return "UPDATE apps SET " + strings.Join(set, ", ") + ", " + written +
 		" WHERE client_id = " + id("client", dataset.SuffixClient) + " AND id = " + id("app", dataset.SuffixApp) +
-		" AND (" + strings.Join(differs, " OR ") + ") RETURNING *;\n"
+		" AND (" + strings.Join(differs, " OR ") + ") RETURNING " + returned + ";\n"
 }
 
 // manyRows sets the count alone. Its rows are in no order, so two such statements may wait for each other: it is for one
@@ -148,5 +151,5 @@ func (b Pgbench) manyRows() string {
 	}
 	return draws.String() + "UPDATE apps SET license_count = v.count, " + written + " FROM (VALUES " + strings.Join(rows, ", ") +
 		") AS v (client_id, id, count) WHERE apps.client_id = v.client_id AND apps.id = v.id" +
-		" AND license_count IS DISTINCT FROM v.count RETURNING apps.*;\n"
+		" AND license_count IS DISTINCT FROM v.count RETURNING apps.id, " + returned + ";\n"
 }

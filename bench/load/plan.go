@@ -80,6 +80,7 @@ func (p Plan) weight() int {
 // Result is what one slice of load has seen.
 type Result struct {
 	Requests int
+	Before   int // requests that opened the connections, and are in no other figure
 	Took     time.Duration
 	P50, P99 time.Duration
 }

@@ -26,6 +26,17 @@ func System() string {
 	return fmt.Sprintf("%d cores, %s (%s/%s)", runtime.NumCPU(), name, runtime.GOOS, runtime.GOARCH)
 }
 
+// LoadAverage is how many programs ran or wanted to in the last minute, on average: before a run, what else the machine
+// does. "unknown" where the kernel does not say.
+func LoadAverage() string {
+	text, err := os.ReadFile("/proc/loadavg")
+	average, _, found := strings.Cut(string(text), " ")
+	if err != nil || !found {
+		return "unknown"
+	}
+	return average
+}
+
 // tmpfs is the magic number of a file system in memory.
 const tmpfs = 0x01021994
 

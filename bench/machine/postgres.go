@@ -93,7 +93,7 @@ func StartPostgres(ctx context.Context, dir string) (*Postgres, error) {
 	start := time.Now()
 	// SIGINT is PostgreSQL's fast shutdown.
 	process, err := Start("PostgreSQL", run("postgres", "-D", data, "-p", port, "-c", "listen_addresses=127.0.0.1",
-		"-c", "unix_socket_directories=", "-c", "max_connections=200"), dir+".log", syscall.SIGINT)
+		"-c", "unix_socket_directories=", "-c", "max_connections=400"), dir+".log", syscall.SIGINT)
 	if err != nil {
 		return nil, err
 	}

@@ -3,8 +3,9 @@
 //	pocketbase --dir DIR setup                    make the collections and an administrator; print a token
 //	pocketbase --dir DIR serve --http HOST:PORT   serve
 //
-// Two things differ from PocketBase as it comes: every commit is on the disk before it is acknowledged, and a trigger
-// keeps the history of changes, as in the server that it is compared with.
+// A trigger keeps the history of changes, as in the server that it is compared with. Otherwise it is PocketBase as it
+// comes, where a power failure can take acknowledged writes back; with --synchronous FULL every commit is on the disk
+// before it is acknowledged.
 package main
 
 import (
@@ -20,7 +21,16 @@ import (
 )
 
 func main() {
-	app := pocketbase.NewWithConfig(pocketbase.Config{DBConnect: connect, HideStartBanner: true})
+	synchronous := "NORMAL"
+	app := pocketbase.NewWithConfig(pocketbase.Config{HideStartBanner: true, DBConnect: func(path string) (*dbx.DB, error) {
+		return connect(path, synchronous)
+	}})
+	app.RootCmd.PersistentFlags().StringVar(&synchronous, "synchronous", synchronous, "NORMAL or FULL")
+	// PocketBase opens its databases before cobra parses the flags, and so looks for its own beforehand too.
+	if err := app.RootCmd.ParseFlags(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "pocketbase:", err)
+		os.Exit(2)
+	}
 	app.RootCmd.AddCommand(&cobra.Command{
 		Use:  "setup",
 		Args: cobra.NoArgs,
@@ -32,9 +42,8 @@ func main() {
 	}
 }
 
-// connect is PocketBase's own way, but for synchronous(FULL) on the data. Its log of requests stays as it is.
-func connect(path string) (*dbx.DB, error) {
-	synchronous := "FULL"
+// connect is PocketBase's own way, but for synchronous on the data. Its log of requests stays as it is.
+func connect(path, synchronous string) (*dbx.DB, error) {
 	if filepath.Base(path) != "data.db" {
 		synchronous = "NORMAL"
 	}

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/google/pprof/profile"
+
+	"github.com/clientapps/clientapps/bench/load"
+	"github.com/clientapps/clientapps/bench/machine"
+	"github.com/clientapps/clientapps/bench/overlay"
+)
+
+// profileAddr is the variable that tells a server built for it where to hand out profiles.
+const profileAddr = "BENCH_PROFILE_ADDR"
+
+// profiled adds what the product does not have: a listener for profiles.
+func profiled(_ context.Context, _ *lab, o *overlay.Overlay) error {
+	o.Add("cmd/clientapps/bench_profile.go", `package main
+
+import (
+	"net/http"
+	_ "net/http/pprof"
+	"os"
+)
+
+func init() {
+	if addr := os.Getenv("`+profileAddr+`"); addr != "" {
+		go func() { _ = http.ListenAndServe(addr, nil) }()
+	}
+}
+`)
+	return nil
+}
+
+// writeProfile takes a CPU profile of our server on PostgreSQL under the loads patch and mixed, in turn. The compiler
+// optimizes by it whoever builds the command next.
+func (l *lab) writeProfile(ctx context.Context) error {
+	c, addr, err := l.startProfiled(ctx)
+	if err != nil {
+		return err
+	}
+	loads := []func(load.API) []load.Form{load.Patch, load.Mixed}
+	took := time.Duration(l.slices*len(loads)) * l.slice
+	slog.Info("profiling", "for", took)
+	type outcome struct {
+		profile *profile.Profile
+		err     error
+	}
+	done := make(chan outcome, 1)
+	go func() {
+		p, err := readProfile(ctx, addr, took)
+		done <- outcome{p, err}
+	}()
+	for round := range l.slices {
+		for _, forms := range loads {
+			if _, err := peak(many, forms)(ctx, l, c, round+1); err != nil {
+				return err
+			}
+		}
+	}
+	got := <-done
+	if got.err != nil {
+		return got.err
+	}
+	var out bytes.Buffer
+	if err := lean(got.profile).Write(&out); err != nil {
+		return err
+	}
+	slog.Info("writing", "profile", l.profile, "samples", len(got.profile.Sample), "bytes", out.Len())
+	return os.WriteFile(l.profile, out.Bytes(), 0o644) //nolint:gosec // for everybody to build with
+}
+
+func (l *lab) startProfiled(ctx context.Context) (c *contender, addr string, err error) {
+	// Without the profile of before, so that the new one does not depend on it.
+	if err := l.buildVariant(ctx, variant{name: "ours", flags: []string{"-pgo=off"}, change: profiled}); err != nil {
+		return nil, "", err
+	}
+	if err := l.startPostgres(ctx); err != nil {
+		return nil, "", err
+	}
+	url, token, err := l.database(ctx, "bench", l.size)
+	if err != nil {
+		return nil, "", err
+	}
+	if addr, err = machine.FreeAddr(); err != nil {
+		return nil, "", err
+	}
+	if err := os.Setenv(profileAddr, addr); err != nil {
+		return nil, "", err
+	}
+	c = &contender{name: "ours", token: token, api: load.Contract{}, size: l.size, db: l.postgres}
+	return c, addr, l.serveOurs(ctx, c, "ours", url)
+}
+
+func readProfile(ctx context.Context, addr string, took time.Duration) (*profile.Profile, error) {
+	url := fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", addr, int(took.Seconds()))
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil) //nolint:gosec // to ourselves
+	if err != nil {
+		return nil, err
+	}
+	answer, err := http.DefaultClient.Do(r) //nolint:gosec // to ourselves
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = answer.Body.Close() }()
+	if answer.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("profile: %s", answer.Status)
+	}
+	return profile.Parse(answer.Body)
+}
+
+// lean drops what the compiler does not look at, and what tells of the machine: addresses, mappings, labels.
+func lean(p *profile.Profile) *profile.Profile {
+	p.Mapping, p.Comments, p.DocURL, p.TimeNanos = nil, nil, "", 0
+	for _, sample := range p.Sample {
+		sample.Label, sample.NumLabel, sample.NumUnit = nil, nil, nil
+	}
+	for _, location := range p.Location {
+		location.Mapping, location.Address = nil, 0
+	}
+	return p.Compact()
+}

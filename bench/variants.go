@@ -1,0 +1,155 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/clientapps/clientapps/bench/overlay"
+)
+
+// variant is our server with a difference that it has no setting for: it is built of the same checkout with other flags,
+// or with files changed for that build alone.
+type variant struct {
+	name   string
+	flags  []string // of go build
+	change func(ctx context.Context, l *lab, o *overlay.Overlay) error
+}
+
+func variants() []variant {
+	return []variant{
+		{name: "ours-unchecked", change: unchecked},
+		{name: "ours-paths", change: morePaths},
+		{name: "ours-no-pgo", flags: []string{"-pgo=off"}},
+		{name: "ours-sqlite-normal", change: synchronousNormal},
+	}
+}
+
+// buildVariant builds one variant.
+func (l *lab) buildVariant(ctx context.Context, v variant) error {
+	flags := v.flags
+	if v.change != nil {
+		o, err := overlay.New(l.product)
+		if err != nil {
+			return err
+		}
+		if err := v.change(ctx, l, o); err != nil {
+			return fmt.Errorf("%s: %w", v.name, err)
+		}
+		list, err := o.Write(l.path(v.name + ".overlay"))
+		if err != nil {
+			return err
+		}
+		flags = append(flags, "-overlay="+list)
+	}
+	return l.build(ctx, l.product, "./cmd/clientapps", v.name, flags...)
+}
+
+// unchecked lets everything pass: parameters are not looked at, and the generated code decodes the body by itself, as it
+// does in a server without a validator.
+func unchecked(_ context.Context, _ *lab, o *overlay.Overlay) error {
+	if err := o.Begin("server", "func (op *operation) checkParams(c echo.Context) error {", "return nil"); err != nil {
+		return err
+	}
+	o.Add("server/bench_unchecked.go", `package server
+
+import (
+	"bytes"
+	"io"
+
+	"github.com/labstack/echo/v4"
+)
+
+func pass(c echo.Context, body []byte) error {
+	c.Request().Body = io.NopCloser(bytes.NewReader(body))
+	return nil
+}
+`)
+	return o.Begin("server", "func (op *operation) checkBody(c echo.Context, body []byte) error {", "return pass(c, body)")
+}
+
+// synchronousNormal leaves the flush to the next checkpoint.
+func synchronousNormal(_ context.Context, _ *lab, o *overlay.Overlay) error {
+	return o.Replace("store/sqlite.go", `"synchronous(FULL)"`, `"synchronous(NORMAL)"`)
+}
+
+// extraPaths is how many paths morePaths adds.
+const extraPaths = 80
+
+// morePaths adds paths to the contract that look like that of an app, generates the code anew and implements them.
+func morePaths(ctx context.Context, l *lab, o *overlay.Overlay) error {
+	contract, err := os.ReadFile(filepath.Join(l.product, "openapi.yaml")) //nolint:gosec // of the checkout
+	if err != nil {
+		return err
+	}
+	config, err := os.ReadFile(filepath.Join(l.product, "oapi-codegen.yaml")) //nolint:gosec // of the checkout
+	if err != nil {
+		return err
+	}
+	const output = "gen/api.gen.go"
+	paths, handlers := extra()
+	before, after, found := strings.Cut(string(contract), "\npaths:\n")
+	if !found || !strings.Contains(string(config), "output: "+output+"\n") {
+		return fmt.Errorf("the contract has no paths, or its generator does not write %s", output)
+	}
+	dir, err := os.MkdirTemp(l.dir, "paths")
+	if err != nil {
+		return err
+	}
+	generated := filepath.Join(dir, "api.gen.go")
+	for name, text := range map[string]string{
+		"openapi.yaml": before + "\npaths:\n" + paths + after,
+		"config.yaml":  strings.Replace(string(config), "output: "+output, "output: "+generated, 1),
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil { //nolint:gosec // a directory of ours
+			return err
+		}
+	}
+	generate := exec.CommandContext(ctx, "go", "tool", "-modfile=tools/go.mod", "oapi-codegen", //nolint:gosec // ours
+		"--config", filepath.Join(dir, "config.yaml"), filepath.Join(dir, "openapi.yaml"))
+	generate.Dir = l.product
+	if out, err := generate.CombinedOutput(); err != nil {
+		return fmt.Errorf("generate: %w\n%s", err, out)
+	}
+	code, err := os.ReadFile(generated) //nolint:gosec // written above
+	if err != nil {
+		return err
+	}
+	o.Add(output, string(code))
+	o.Add("server/bench_paths.go", handlers)
+	return nil
+}
+
+// extra spells the paths and what implements them.
+func extra() (paths, handlers string) {
+	var contract, code strings.Builder
+	code.WriteString("package server\n\nimport (\n\t\"context\"\n\n\t\"github.com/clientapps/clientapps/gen\"\n)\n")
+	for n := range extraPaths {
+		fmt.Fprintf(&contract, `  /clients/{client_id}/apps%02[1]d/{app_id}:
+    parameters:
+      - $ref: '#/components/parameters/ClientID'
+      - $ref: '#/components/parameters/AppID'
+    patch:
+      operationId: extra%02[1]d
+      tags: [Apps]
+      security:
+        - bearerAuth: ['apps:write']
+      parameters:
+        - $ref: '#/components/parameters/IfMatch'
+      requestBody:
+        $ref: '#/components/requestBodies/AppPatch'
+      responses:
+        '204':
+          description: Done.
+`, n)
+		fmt.Fprintf(&code, `
+func (*handlers) Extra%02[1]d(context.Context, gen.Extra%02[1]dRequestObject) (gen.Extra%02[1]dResponseObject, error) {
+	return gen.Extra%02[1]d204Response{}, nil
+}
+`, n)
+	}
+	return contract.String(), code.String()
+}
