@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -23,6 +24,10 @@ type Config struct {
 
 	CORSOrigins []string // origins whose scripts may call, such as https://app.example.com; none by default
 
+	// How long a request may wait for the database before it is refused. What has become of a write whose connection was
+	// lost is looked for beyond that, for as long again as the store is configured. Default 5 s
+	DatabaseTimeout time.Duration
+	DrainDelay      time.Duration // how long /readyz says no before the server stops to accept. Default none
 	ShutdownTimeout time.Duration // how long requests may take to end when the server stops. Default 10 s
 }
 
@@ -34,7 +39,10 @@ type Server struct {
 	log       *slog.Logger
 	demoToken string
 	allow     map[string]string // what the Allow header says, by route path
+	timeout   time.Duration
+	drain     time.Duration
 	shutdown  time.Duration
+	draining  atomic.Bool
 }
 
 // New makes a server. It fails when an operation of the contract would be reachable without its guard.
@@ -42,12 +50,15 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Store == nil || cfg.Logger == nil {
 		return nil, errors.New("server: Config needs a Store and a Logger")
 	}
+	if cfg.DatabaseTimeout <= 0 {
+		cfg.DatabaseTimeout = 5 * time.Second
+	}
 	if cfg.ShutdownTimeout <= 0 {
 		cfg.ShutdownTimeout = 10 * time.Second
 	}
 	s := &Server{
 		echo: echo.New(), store: cfg.Store, log: cfg.Logger, demoToken: cfg.DemoToken,
-		allow: map[string]string{}, shutdown: cfg.ShutdownTimeout,
+		allow: map[string]string{}, timeout: cfg.DatabaseTimeout, drain: cfg.DrainDelay, shutdown: cfg.ShutdownTimeout,
 	}
 	s.echo.HTTPErrorHandler = s.writeError
 	s.echo.Use(around)
@@ -61,7 +72,9 @@ func New(cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// Run serves on the listener until ctx ends, then lets requests under way finish, within the shutdown timeout.
+// Run serves on the listener until ctx ends. Then it says that it is not ready, and goes on for the drain delay while
+// balancers turn away and connections end with their next answer; and then it takes no more, and lets requests under way
+// finish, within the shutdown timeout.
 func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 	h := &http.Server{
 		Handler:           s,
@@ -81,6 +94,12 @@ func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 	case err := <-served:
 		return fmt.Errorf("serve: %w", err)
 	case <-ctx.Done():
+	}
+	s.draining.Store(true)
+	select {
+	case err := <-served:
+		return fmt.Errorf("serve: %w", err)
+	case <-time.After(s.drain):
 	}
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.shutdown)
 	defer cancel()

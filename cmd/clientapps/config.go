@@ -24,6 +24,8 @@ type Config struct {
 	Demo            bool          // example data and the token demo-token, on loopback only
 	CatalogPoll     time.Duration // bound on how stale the catalog of another server can be
 	TokenTTL        time.Duration // bound on the life of a token that another process revoked
+	DatabaseTimeout time.Duration // how long a request may wait for the database
+	DrainDelay      time.Duration // how long the server says that it is not ready before it stops to accept
 	ShutdownTimeout time.Duration // how long requests under way may take when the server stops
 	CORSOrigins     []string      // origins whose scripts may call the API
 	LogFormat       string        // text or json
@@ -74,6 +76,20 @@ func settings() []setting {
 			"token-ttl", "CLIENTAPPS_TOKEN_TTL", "10s", "how long a revoked token may still be accepted, 1s to 10m",
 			func(c *Config, v string) (err error) {
 				c.TokenTTL, err = parseDuration(v, time.Second, 10*time.Minute)
+				return err
+			},
+		},
+		{
+			"database-timeout", "CLIENTAPPS_DATABASE_TIMEOUT", "5s", "how long a request may wait for the database, 100ms to 1m",
+			func(c *Config, v string) (err error) {
+				c.DatabaseTimeout, err = parseDuration(v, 100*time.Millisecond, time.Minute)
+				return err
+			},
+		},
+		{
+			"drain-delay", "CLIENTAPPS_DRAIN_DELAY", "0s", "how long /readyz says no before a stopping server accepts no more, 0s to 10m",
+			func(c *Config, v string) (err error) {
+				c.DrainDelay, err = parseDuration(v, 0, 10*time.Minute)
 				return err
 			},
 		},

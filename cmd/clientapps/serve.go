@@ -22,7 +22,8 @@ func serve(ctx context.Context, p *process, args []string) error {
 	}
 	log := newLogger(p.stderr, cfg)
 	s, err := store.Open(store.Config{
-		URL: cfg.DatabaseURL, MaxConns: cfg.MaxConns, CatalogPoll: cfg.CatalogPoll, TokenTTL: cfg.TokenTTL, Logger: log,
+		URL: cfg.DatabaseURL, MaxConns: cfg.MaxConns, CatalogPoll: cfg.CatalogPoll, TokenTTL: cfg.TokenTTL,
+		Timeout: cfg.DatabaseTimeout, Logger: log,
 	})
 	if err != nil {
 		return err
@@ -44,7 +45,8 @@ func serveStore(ctx context.Context, p *process, cfg Config, s *store.Store, log
 		demo = demoToken
 	}
 	srv, err := server.New(server.Config{
-		Store: s, Logger: log, DemoToken: demo, CORSOrigins: cfg.CORSOrigins, ShutdownTimeout: cfg.ShutdownTimeout,
+		Store: s, Logger: log, DemoToken: demo, CORSOrigins: cfg.CORSOrigins,
+		DatabaseTimeout: cfg.DatabaseTimeout, DrainDelay: cfg.DrainDelay, ShutdownTimeout: cfg.ShutdownTimeout,
 	})
 	if err != nil {
 		return err
