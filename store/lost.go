@@ -13,9 +13,10 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// tries is how often a statement or a transaction is begun that certainly wrote nothing: the first connection may have
-// been lost while nobody used it, and the second be lost with the database.
-const tries = 3
+// tries is how often a statement or a transaction is begun that certainly wrote nothing: the connection may have been lost
+// while nobody used it, or keep plans from before a table was altered, and so may the next, which somebody has just
+// returned. Failures of other kinds end it at once, and so does the end of the caller's time.
+const tries = 10
 
 // settleEvery is how long a write whose connection was lost waits before it asks again what became of it.
 const settleEvery = 50 * time.Millisecond
@@ -88,17 +89,17 @@ func (s *Store) again(ctx context.Context, do func() error) error {
 	}
 }
 
-// passing says whether a failure is one that the next try may not meet. When a connection was lost, those that lie idle
-// are likely lost too: they are given up, so that the next try has a new one.
+// passing says whether a failure is one that the next try may not meet. What is wrong with a connection is likely wrong with
+// those that lie idle too: they are given up, so that the next try has a new one.
 func (s *Store) passing(ctx context.Context, err error) bool {
 	if err == nil || ctx.Err() != nil {
 		return false
 	}
-	if lost(err) {
-		s.db.dropIdle(s)
-		return true
+	if !lost(err) && !transient(err) {
+		return false
 	}
-	return transient(err)
+	s.db.dropIdle(s)
+	return true
 }
 
 // witness says whether a write is in the database, by what it leaves there and nothing else does.
