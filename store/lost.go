@@ -72,6 +72,8 @@ func transient(err error) bool {
 	switch pg.Code {
 	case "0A000":
 		return pg.Routine == "RevalidateCachedQuery" // and not what else PostgreSQL does not support
+	case "42804":
+		return pg.File == "pl_exec.c" // the trigger's plans, which last as long as the connection
 	case "40001", "40P01": // could not be serialized, deadlock
 		return true
 	}
