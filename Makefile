@@ -17,7 +17,7 @@ FUZZTIME ?= 10s
 # Mixed output helps nobody.
 .NOTPARALLEL:
 .PHONY: help run build generate check-generate fmt check-format lint lint-openapi check-breaking changelog-api \
-	release-contract score vet vuln test test-typescript test-docs judge fuzz check bench bench-scale clean
+	release-contract score vet vuln test test-typescript test-docs judge fuzz test-faults soak check bench bench-scale clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,6 +61,7 @@ check-format: ## Fail when fmt would change something
 lint: ## Run the linters
 	$(TOOL) golangci-lint run --allow-parallel-runners
 	cd tools && go tool golangci-lint run --allow-parallel-runners --config ../.golangci.yml ./render
+	cd faults && go tool -modfile=../tools/go.mod golangci-lint run --allow-parallel-runners --config ../.golangci.yml ./...
 	@# The linters skip generated code, but it must not import ours either.
 	@! go list -f '{{join .Imports "\n"}}' ./gen ./client | grep "^$$(go list -m)/"
 
@@ -91,6 +92,7 @@ score: $(NODE_TOOLS) tools/score/$(NPM) ## Score the contract by vacuum, Redocly
 vet: ## Run go vet
 	go vet ./...
 	go vet -C tools ./render
+	go vet -C faults ./...
 
 vuln: ## Look for known vulnerabilities in the code that is reached
 	@out=$$($(TOOL) govulncheck ./... 2>&1); code=$$?; echo "$$out"; case $$out in \
@@ -120,7 +122,15 @@ fuzz: ## Run each fuzz target for FUZZTIME
 		go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$package" || exit 1; \
 	done
 
-check: check-format lint vet check-generate lint-openapi check-breaking test test-typescript test-docs judge fuzz vuln ## All that CI runs
+test-faults: ## Break the database, the network and servers under clients, and compare what they were told with what is there
+	go test -C faults -count=1 ./...
+
+SOAK ?= 10m
+soak: ## Break everything for SOAK while clients write, and write the table faults/LEDGER.md
+	go test -C faults -count=1 -run 'Killed|Schema|Rolling' . -writes 10000
+	cd faults && go run ./soak -for $(SOAK)
+
+check: check-format lint vet check-generate lint-openapi check-breaking test test-faults test-typescript test-docs judge fuzz vuln ## All that CI runs
 
 bench: ## Measure beside references and write bench/RESULTS.md; ARGS=-help lists what can be chosen
 	@cd bench && go build -o bench . && exec ./bench $(ARGS)

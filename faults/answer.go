@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -23,14 +24,25 @@ type answer struct {
 }
 
 func (a answer) class() string {
-	if a.status == 0 {
+	switch {
+	case a.unsent():
+		return "unreachable"
+	case a.status == 0:
 		return "none"
 	}
 	return strconv.Itoa(a.status)
 }
 
+// unsent says whether there was nobody to send the request to.
+func (a answer) unsent() bool {
+	dial := (*net.OpError)(nil)
+	return errors.As(a.err, &dial) && dial.Op == "dial"
+}
+
 func (a answer) verdict() Verdict {
 	switch {
+	case a.unsent():
+		return Refused
 	case a.status == 0:
 		return Unanswered
 	case a.status < http.StatusMultipleChoices:

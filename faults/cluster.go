@@ -64,7 +64,7 @@ func (c *Cluster) Start(ctx context.Context) (err error) {
 		return err
 	}
 	// Processes that were orphaned by a SIGKILL take a moment to notice, and the cluster does not start before.
-	return eventually(startTime, "PostgreSQL starts, see "+c.log(), func() bool {
+	return eventually("PostgreSQL starts, see "+c.log(), func() bool {
 		c.process, err = start(c.command("postgres", "-D", c.data(), "-p", port, "-c", "listen_addresses=127.0.0.1",
 			"-c", "unix_socket_directories=", "-c", "max_connections=200"), c.log())
 		return err == nil && c.accepts(ctx)

@@ -13,12 +13,13 @@ type Comparison struct {
 	Twice    int // there more than once
 	Unknown  int // there, and in no ledger
 	Settled  int // unanswered, and there
+	Rows     int // that are not what their history says
 	Problems []string
 }
 
 // Bad says whether the database is not what clients were told.
 func (c *Comparison) Bad() bool {
-	return c.Lost+c.Present+c.Twice+c.Unknown+len(c.Problems) > 0
+	return c.Lost+c.Present+c.Twice+c.Unknown+c.Rows+len(c.Problems) > 0
 }
 
 func (c *Comparison) problem(format string, args ...any) {
@@ -147,6 +148,7 @@ func compareRows(ctx context.Context, db *sql.DB, states map[App]*state, c *Comp
 		}
 		seen++
 		if s := states[app]; s == nil || *s != row {
+			c.Rows++
 			c.problem("%v is %+v and its history ends in %+v", app, row, s)
 		}
 	}

@@ -2,34 +2,11 @@ package faults
 
 import (
 	"context"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 )
-
-// changes are what operators and migrations do to tables that are in use.
-func changes() []string {
-	return []string{
-		"ALTER TABLE apps ADD COLUMN extra text",
-		"ALTER TABLE catalog_state ADD COLUMN extra text",
-		"CREATE INDEX extra_changes ON app_changes (request_id)",
-		"ALTER TABLE apps ALTER COLUMN extra TYPE integer USING 0",
-		"ALTER TABLE clients ADD COLUMN extra text",
-		"ALTER TABLE apps ALTER COLUMN license_count TYPE bigint",
-		"CREATE INDEX CONCURRENTLY extra_apps ON apps (license_count)",
-		"ALTER TABLE catalog_apps ADD COLUMN extra text",
-		"ALTER TABLE app_changes ADD COLUMN extra text",
-		"ALTER TABLE apps ALTER COLUMN license_count TYPE integer",
-		"DROP INDEX extra_changes, extra_apps",
-		"ALTER TABLE apps DROP COLUMN extra",
-		"ALTER TABLE app_changes DROP COLUMN extra",
-		"ALTER TABLE clients DROP COLUMN extra",
-		"ALTER TABLE catalog_state DROP COLUMN extra",
-		"ALTER TABLE catalog_apps DROP COLUMN extra",
-	}
-}
 
 // TestSchemaChangesUnderTraffic alters tables while clients write. Nobody notices, although each change makes the plans of
 // every connection stale.
@@ -38,7 +15,7 @@ func TestSchemaChangesUnderTraffic(t *testing.T) {
 	l, ledger := newLab(t), NewLedger()
 	under(t, l.Load(l.Server.Addr, 24, ledger), func() {
 		for range 2 {
-			for _, change := range changes() {
+			for _, change := range SchemaChanges() {
 				after(t, ledger, *writes/60)
 				alter(t, l, change)
 			}
@@ -85,24 +62,11 @@ func TestSchemaChangeWaits(t *testing.T) {
 	checkLedger(t, ledger, l.World)
 }
 
-// alter changes the schema the way that the page on rollouts says: waiting for no longer than a second, again and again.
 func alter(t *testing.T, l *Lab, change string) {
 	t.Helper()
-	statement := "SET lock_timeout = '1s'; " + change
-	if strings.Contains(change, "CONCURRENTLY") {
-		statement = change // no transaction, and nobody waits for it
+	if err := l.Alter(t.Context(), change); err != nil {
+		t.Error(err)
 	}
-	await(t, change, func() bool {
-		err := l.Cluster.Exec(t.Context(), "clientapps", statement)
-		if err != nil && !strings.Contains(err.Error(), "55P03") && !strings.Contains(err.Error(), "40P01") {
-			t.Error(err)
-			return true
-		}
-		if err != nil {
-			time.Sleep(time.Second) // for those who had to wait
-		}
-		return err == nil
-	})
 }
 
 // wantAllAnswered fails when somebody was not served.

@@ -31,7 +31,7 @@ func open(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "clientapps-faults.")
 	if err == nil {
-		err = os.Chmod(dir, 0o711) //nolint:gosec // the database's user has to pass through
+		err = os.Chmod(dir, 0o711)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -65,7 +65,7 @@ func ready(t *testing.T) func(*Lab, error) *Lab {
 // await polls until a condition holds.
 func await(t *testing.T, what string, so func() bool) {
 	t.Helper()
-	if err := eventually(startTime, what, so); err != nil {
+	if err := eventually(what, so); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -113,7 +113,7 @@ func showLog(t *testing.T, dir string) {
 	t.Helper()
 	files, _ := filepath.Glob(filepath.Join(dir, "*.log")) // the pattern is well-formed
 	for _, file := range files {
-		text, err := os.ReadFile(file) //nolint:gosec // a path of our own
+		text, err := os.ReadFile(file)
 		if err == nil {
 			t.Logf("%s ends in\n%s", filepath.Base(file), text[max(0, len(text)-8000):])
 		}

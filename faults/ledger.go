@@ -20,7 +20,7 @@ type Verdict int
 // The verdicts.
 const (
 	Acknowledged Verdict = iota + 1 // answered 2xx: it is in the database
-	Refused                         // answered otherwise: it is not
+	Refused                         // answered otherwise, or never sent: it is not
 	Unanswered                      // the connection ended: it may be either
 )
 

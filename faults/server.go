@@ -56,7 +56,7 @@ func (s *Server) Start(ctx context.Context) error {
 	if err := s.Launch(); err != nil {
 		return err
 	}
-	return eventually(startTime, "the server is ready, see "+s.log, func() bool { return s.Probe(ctx, "/readyz") == http.StatusOK })
+	return eventually("the server is ready, see "+s.log, func() bool { return s.Probe(ctx, "/readyz") == http.StatusOK })
 }
 
 // Launch starts the server and does not wait for it.

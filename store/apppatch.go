@@ -22,7 +22,7 @@ func (s *Store) writeAppsSQLite(batch []*appPatch) {
 			return nil
 		})
 		if p.err = errors.Join(p.err, err); err == nil && lost(p.err) {
-			p.err = &lostWrite{cause: p.err}
+			p.err = &lostWriteError{cause: p.err}
 		}
 		return
 	}
@@ -35,7 +35,7 @@ func (s *Store) writeAppsSQLite(batch []*appPatch) {
 		return nil
 	})
 	if committing && lost(err) {
-		err = &lostWrite{cause: err}
+		err = &lostWriteError{cause: err}
 	}
 	if err != nil {
 		for _, p := range batch {
@@ -76,9 +76,9 @@ func (s *Store) writeAppsPostgres(batch []*appPatch) {
 }
 
 // onConn lends a connection of gorm's pool as what it is underneath. work is a write: it runs again when it was refused for
-// a reason that passes, but not when its connection was lost, which is lostWrite.
+// a reason that passes, but not when its connection was lost, which is lostWriteError.
 func (s *Store) onConn(ctx context.Context, work func(*pgx.Conn) error) error {
-	gone := (*lostWrite)(nil)
+	gone := (*lostWriteError)(nil)
 	for try := 1; ; try++ {
 		err := s.onConnOnce(ctx, work)
 		if try == tries || errors.As(err, &gone) || !s.passing(ctx, err) {
@@ -104,7 +104,7 @@ func (s *Store) onConnOnce(ctx context.Context, work func(*pgx.Conn) error) erro
 		}
 		err := work(c.Conn())
 		if lost(err) {
-			err = &lostWrite{on: backendOf(c.Conn()), cause: err}
+			err = &lostWriteError{on: backendOf(c.Conn()), cause: err}
 		}
 		return err
 	})
@@ -133,7 +133,7 @@ func (s *Store) writeOne(ctx context.Context, conn *pgx.Conn, p *appPatch) error
 
 // lostPatch is updateApp for a patch whose connection was lost: what was written is there, and may be read; what was not
 // has not changed anything.
-func (s *Store) lostPatch(p *appPatch, gone *lostWrite) (App, bool, error) {
+func (s *Store) lostPatch(p *appPatch, gone *lostWriteError) (App, bool, error) {
 	written, err := s.settle(p.ctx, gone.on, p.wrote, gone.cause)
 	if err != nil || !written {
 		return App{}, false, s.translate("update app", err)

@@ -155,7 +155,7 @@ func (s *Store) seenApp(ctx context.Context, key AppKey) (App, int64, error) {
 func (s *Store) updateApp(ctx context.Context, key AppKey, fields Fields, by Author, at version) (App, bool, error) {
 	p := &appPatch{ctx: ctx, key: key, fields: fields, by: by, at: at}
 	if err := s.patches.do(p); err != nil {
-		if gone := (*lostWrite)(nil); errors.As(err, &gone) {
+		if gone := (*lostWriteError)(nil); errors.As(err, &gone) {
 			return s.lostPatch(p, gone)
 		}
 		return App{}, false, s.translate("update app", err)

@@ -32,15 +32,15 @@ func (e *OutcomeError) Error() string {
 // errCannotTell is what a witness answers when the database no longer shows who wrote.
 var errCannotTell = errors.New("others have written since")
 
-// lostWrite is a statement of a patch that was lost, and where.
-type lostWrite struct {
+// lostWriteError is a statement of a patch that was lost, and where.
+type lostWriteError struct {
 	on    backend
 	cause error
 }
 
-func (e *lostWrite) Error() string { return e.cause.Error() }
+func (e *lostWriteError) Error() string { return e.cause.Error() }
 
-func (e *lostWrite) Unwrap() error { return e.cause }
+func (e *lostWriteError) Unwrap() error { return e.cause }
 
 // lost says whether a statement may have done its work although its answer did not come: the connection broke, or the time
 // was up. What never reached the database, and what it refused, is not lost.

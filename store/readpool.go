@@ -16,13 +16,15 @@ type readPool struct {
 
 // QueryContext implements gorm.ConnPool.
 func (p *readPool) QueryContext(ctx context.Context, query string, args ...any) (rows *sql.Rows, err error) {
-	if !strings.HasPrefix(query, "SELECT") {
-		return p.DB.QueryContext(ctx, query, args...)
-	}
-	err = p.again(ctx, func() error {
-		rows, err = p.DB.QueryContext(ctx, query, args...)
+	send := func() error {
+		rows, err = p.DB.QueryContext(ctx, query, args...) //nolint:rowserrcheck,sqlclosecheck // gorm reads and closes them
 		return err
-	})
+	}
+	if strings.HasPrefix(query, "SELECT") {
+		err = p.again(ctx, send)
+	} else {
+		err = send()
+	}
 	return rows, err
 }
 
