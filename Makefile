@@ -123,7 +123,7 @@ fuzz: ## Run each fuzz target for FUZZTIME
 	done
 
 test-faults: ## Break the database, the network and servers under clients, and compare what they were told with what is there
-	go test -C faults -count=1 ./...
+	go test -C faults -count=1 -parallel 8 ./... # they wait more than they work
 
 SOAK ?= 10m
 soak: ## Break everything for SOAK while clients write, and write the table faults/LEDGER.md

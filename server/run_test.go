@@ -23,18 +23,21 @@ import (
 type running struct {
 	*servertest.Server
 
-	addr    string
-	client  *servertest.Client
-	stop    context.CancelFunc
-	stopped chan error
-	reached chan struct{} // gets a value when a request for /slow is under way
-	release chan struct{} // lets it end when closed
+	addr string
+
+	listener net.Listener
+	client   *servertest.Client
+	stop     context.CancelFunc
+	stopped  chan error
+	reached  chan struct{} // gets a value when a request for /slow is under way
+	release  chan struct{} // lets it end when closed
 }
 
-func run(t *testing.T, shutdown time.Duration) *running {
+func run(t *testing.T, shutdown time.Duration, configure ...func(*server.Config)) *running {
 	t.Helper()
+	configure = append(configure, func(c *server.Config) { c.ShutdownTimeout = shutdown })
 	r := &running{
-		Server:  servertest.New(t, storetest.SQLite(t), func(c *server.Config) { c.ShutdownTimeout = shutdown }),
+		Server:  servertest.New(t, storetest.SQLite(t), configure...),
 		stopped: make(chan error, 1), reached: make(chan struct{}, 1), release: make(chan struct{}),
 	}
 	r.Server.Server.Handle("/slow", func(c echo.Context) error {
@@ -46,7 +49,7 @@ func run(t *testing.T, shutdown time.Duration) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.addr = listener.Addr().String()
+	r.addr, r.listener = listener.Addr().String(), listener
 	r.client = &servertest.Client{URL: "http://" + r.addr, Token: r.Token}
 	ctx, stop := context.WithCancel(t.Context())
 	r.stop = stop
@@ -103,6 +106,47 @@ func TestRunStopsGently(t *testing.T) {
 	}
 	if err := <-r.stopped; err != nil {
 		t.Errorf("stopped with %v", err)
+	}
+}
+
+// A server that drains says so, serves on, and asks for no more requests on the connection.
+func TestRunDrains(t *testing.T) {
+	t.Parallel()
+	r := run(t, time.Minute, func(c *server.Config) { c.DrainDelay = time.Hour })
+	get := func(path string) *http.Response {
+		conn := r.dial(t)
+		if _, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n\r\n", path, r.Token); err != nil {
+			t.Fatal(err)
+		}
+		response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = response.Body.Close() })
+		return response
+	}
+	for _, path := range []string{"/readyz", appPath} {
+		if a := get(path); a.StatusCode != http.StatusOK || a.Close {
+			t.Errorf("%s before: %d %v", path, a.StatusCode, a.Header)
+		}
+	}
+	r.stop()
+	eventually(t, func() bool { return get("/readyz").StatusCode == http.StatusServiceUnavailable })
+	for path, status := range map[string]int{"/healthz": 200, appPath: 200, "/readyz": 503} {
+		if a := get(path); a.StatusCode != status || !a.Close {
+			t.Errorf("%s while it drains: %d %v", path, a.StatusCode, a.Header)
+		}
+	}
+	select {
+	case err := <-r.stopped:
+		t.Errorf("stopped before the delay was over: %v", err)
+	default:
+	}
+	if err := r.listener.Close(); err != nil { // which ends it sooner
+		t.Fatal(err)
+	}
+	if err := <-r.stopped; err == nil {
+		t.Error("the end of the listener is no error")
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql/driver"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -26,7 +27,7 @@ const settleEvery = 50 * time.Millisecond
 type OutcomeError struct{ cause error }
 
 func (e *OutcomeError) Error() string {
-	return "whether it was written is not known: " + e.cause.Error()
+	return fmt.Sprintf("whether it was written is not known: %v", e.cause)
 }
 
 // errCannotTell is what a witness answers when the database no longer shows who wrote.
