@@ -113,7 +113,7 @@ func TestRunStopsGently(t *testing.T) {
 func TestRunDrains(t *testing.T) {
 	t.Parallel()
 	r := run(t, time.Minute, func(c *server.Config) { c.DrainDelay = time.Hour })
-	get := func(path string) *http.Response {
+	get := func(path string) (status int, closing bool) {
 		conn := r.dial(t)
 		if _, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n\r\n", path, r.Token); err != nil {
 			t.Fatal(err)
@@ -122,19 +122,19 @@ func TestRunDrains(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { _ = response.Body.Close() })
-		return response
+		_ = response.Body.Close()
+		return response.StatusCode, response.Close
 	}
 	for _, path := range []string{"/readyz", appPath} {
-		if a := get(path); a.StatusCode != http.StatusOK || a.Close {
-			t.Errorf("%s before: %d %v", path, a.StatusCode, a.Header)
+		if status, closing := get(path); status != http.StatusOK || closing {
+			t.Errorf("%s before: %d, closing: %t", path, status, closing)
 		}
 	}
 	r.stop()
-	eventually(t, func() bool { return get("/readyz").StatusCode == http.StatusServiceUnavailable })
-	for path, status := range map[string]int{"/healthz": 200, appPath: 200, "/readyz": 503} {
-		if a := get(path); a.StatusCode != status || !a.Close {
-			t.Errorf("%s while it drains: %d %v", path, a.StatusCode, a.Header)
+	eventually(t, func() bool { status, _ := get("/readyz"); return status == http.StatusServiceUnavailable })
+	for path, want := range map[string]int{"/healthz": 200, appPath: 200, "/readyz": 503} {
+		if status, closing := get(path); status != want || !closing {
+			t.Errorf("%s while it drains: %d, closing: %t", path, status, closing)
 		}
 	}
 	select {

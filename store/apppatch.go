@@ -17,12 +17,8 @@ import (
 func (s *Store) writeAppsSQLite(batch []*appPatch) {
 	if len(batch) == 1 {
 		p := batch[0]
-		err := s.write.WithContext(p.ctx).Connection(func(conn *gorm.DB) error {
-			p.update(conn, s.now())
-			return nil
-		})
-		if p.err = errors.Join(p.err, err); err == nil && lost(p.err) {
-			p.err = &lostWriteError{cause: p.err}
+		if p.update(s.write.WithContext(p.ctx), s.now()); lost(p.err) {
+			p.err = &lostWriteError{cause: p.err} // also when its time was up before it had the connection
 		}
 		return
 	}
