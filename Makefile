@@ -18,7 +18,7 @@ FUZZTIME ?= 10s
 .NOTPARALLEL:
 .PHONY: help run build generate check-generate fmt check-format lint lint-openapi check-breaking changelog-api \
 	release-contract score vet vuln test allocations test-drift test-typescript test-docs judge test-workflows mock \
-	test-mock slow fuzz check bench bench-scale pgo clean
+	test-mock slow fuzz check test-faults soak bench bench-scale pgo clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,6 +63,7 @@ lint: ## Run the linters
 	$(TOOL) golangci-lint run --allow-parallel-runners
 	cd tools && go tool golangci-lint run --allow-parallel-runners --config ../.golangci.yml ./render
 	cd bench && go tool -modfile=../tools/go.mod golangci-lint run --allow-parallel-runners --config ../.golangci.yml ./...
+	cd faults && go tool -modfile=../tools/go.mod golangci-lint run --allow-parallel-runners --config ../.golangci.yml ./...
 	@# The linters skip generated code, but it must not import ours either.
 	@! go list -f '{{join .Imports "\n"}}' ./gen ./client | grep "^$$(go list -m)/"
 
@@ -94,6 +95,7 @@ vet: ## Run go vet
 	go vet -pgo=off ./...
 	go vet -C tools ./render
 	go vet -C bench ./...
+	go vet -C faults ./...
 
 vuln: ## Look for known vulnerabilities in the code that is reached
 	@out=$$($(TOOL) govulncheck ./... 2>&1); code=$$?; echo "$$out"; case $$out in \
@@ -147,7 +149,15 @@ fuzz: ## Run each fuzz target for FUZZTIME
 		go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$package" || exit 1; \
 	done
 
-check: check-format lint vet check-generate lint-openapi check-breaking test test-drift allocations test-typescript test-docs judge test-workflows test-mock slow fuzz vuln ## All that CI runs
+check: check-format lint vet check-generate lint-openapi check-breaking test test-faults test-drift allocations test-typescript test-docs judge test-workflows test-mock slow fuzz vuln ## All that CI runs
+test-faults: ## Break the database, the network and servers under clients, and compare what they were told with what is there
+	go test -C faults -count=1 -parallel 8 ./... # they wait more than they work
+
+SOAK ?= 10m
+soak: ## Break everything for SOAK while clients write, and write the table faults/LEDGER.md
+	go test -C faults -count=1 -run 'Killed|Schema|Rolling' . -writes 10000
+	cd faults && go run ./soak -for $(SOAK)
+
 
 bench: ## Measure beside references and write bench/RESULTS.md; ARGS=-help lists what can be chosen
 	@cd bench && go build -o bench . && exec ./bench $(ARGS)

@@ -33,6 +33,10 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.cause }
 
+// statusNoAnswer is what the log shows where the connection was closed because no answer would be true. nginx uses the same
+// number.
+const statusNoAnswer = 444
+
 // statusClientGone is what the log shows for a client that hung up; it is never sent. nginx uses the same number.
 const statusClientGone = 499
 
@@ -167,6 +171,11 @@ func (s *Server) writeError(err error, c echo.Context) {
 	if errors.Is(err, context.Canceled) && c.Request().Context().Err() != nil {
 		x.status = statusClientGone
 		return
+	}
+	if unknown := (*store.OutcomeError)(nil); errors.As(err, &unknown) {
+		// Every answer says that something was written, or that nothing was: neither is known.
+		x.status = statusNoAnswer
+		panic(http.ErrAbortHandler) //nolint:forbidigo // net/http's own way to drop a connection
 	}
 	e := toError(err)
 	body, err := encodeError(e)

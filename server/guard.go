@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"net/url"
 
 	"github.com/labstack/echo/v4"
@@ -43,9 +44,19 @@ func (s *Server) guard(op *operation) echo.MiddlewareFunc {
 			if err := op.checkBody(c, doc); err != nil {
 				return err
 			}
-			return next(c)
+			return s.inTime(c, next)
 		}
 	}
+}
+
+// inTime bounds how long the handler may wait for the database. Reading the request has bounds of its own.
+func (s *Server) inTime(c echo.Context, next echo.HandlerFunc) error {
+	request := c.Request()
+	ctx, cancel := context.WithTimeout(request.Context(), s.database)
+	defer cancel()
+	c.SetRequest(request.WithContext(ctx))
+	defer c.SetRequest(request) // whose context still tells a client who has gone
+	return next(c)
 }
 
 // unescapePath undoes what echo leaves when a path is escaped in an unusual way. What cannot be undone stays, and no

@@ -1,7 +1,10 @@
 package server
 
 import (
+	"context"
+	"errors"
 	"net/http"
+	"time"
 
 	"github.com/labstack/echo/v4"
 )
@@ -9,9 +12,17 @@ import (
 // healthz says that the process runs. It depends on nothing else.
 func healthz(c echo.Context) error { return c.String(http.StatusOK, "ok\n") }
 
-// readyz says that the database answers and has the schema that this program needs.
+// readyTimeout is how long the database may take to answer before the server is not ready: less than probes wait.
+const readyTimeout = 900 * time.Millisecond
+
+// readyz says that the database answers, that it has the schema that this program needs, and that the server does not stop.
 func (s *Server) readyz(c echo.Context) error {
-	if err := s.store.Ready(c.Request().Context()); err != nil {
+	if s.draining.Load() {
+		return errUnavailable(errors.New("the server is stopping"))
+	}
+	ctx, cancel := context.WithTimeout(c.Request().Context(), readyTimeout)
+	defer cancel()
+	if err := s.store.Ready(ctx); err != nil {
 		return errUnavailable(err)
 	}
 	return c.String(http.StatusOK, "ready\n")

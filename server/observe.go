@@ -50,10 +50,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		x.ifNoneMatch = joinHeader(r.Header, "If-None-Match")
 	}
 	w.Header()[headerRequestID] = x.requestID[:]
+	if s.draining.Load() {
+		w.Header().Set("Connection", "close") // the next request goes to a server that stays
+	}
 	secure(w.Header(), r.TLS != nil)
-	ctx, cancel := context.WithTimeout(context.WithValue(r.Context(), exchangeKey{}, x), s.timeout)
-	defer cancel()
-	r = r.WithContext(ctx)
+	r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x))
 	defer func() { s.logRequest(r, x, time.Since(start)) }()
 	s.handler.ServeHTTP(x, r)
 }
@@ -134,7 +135,7 @@ func (s *Server) logRequest(r *http.Request, x *exchange, took time.Duration) {
 	if x.err != nil {
 		attrs = append(attrs, slog.String("error", x.err.Error()))
 	}
-	if x.status >= http.StatusInternalServerError {
+	if x.status >= http.StatusInternalServerError || x.status == statusNoAnswer {
 		level = slog.LevelError
 	}
 	s.log.LogAttrs(r.Context(), level, "request", attrs...)

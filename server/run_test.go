@@ -23,18 +23,21 @@ import (
 type running struct {
 	*servertest.Server
 
-	addr    string
-	client  *servertest.Client
-	stop    context.CancelFunc
-	stopped chan error
-	reached chan struct{} // gets a value when a request for /slow is under way
-	release chan struct{} // lets it end when closed
+	addr string
+
+	listener net.Listener
+	client   *servertest.Client
+	stop     context.CancelFunc
+	stopped  chan error
+	reached  chan struct{} // gets a value when a request for /slow is under way
+	release  chan struct{} // lets it end when closed
 }
 
 func run(t *testing.T, shutdown time.Duration, configure ...func(*server.Config)) *running {
 	t.Helper()
+	configure = append(configure, func(c *server.Config) { c.ShutdownTimeout = shutdown })
 	r := &running{
-		Server:  servertest.New(t, storetest.SQLite(t), append(configure, func(c *server.Config) { c.ShutdownTimeout = shutdown })...),
+		Server:  servertest.New(t, storetest.SQLite(t), configure...),
 		stopped: make(chan error, 1), reached: make(chan struct{}, 1), release: make(chan struct{}),
 	}
 	r.Server.Server.Handle("/slow", func(c echo.Context) error {
@@ -46,7 +49,7 @@ func run(t *testing.T, shutdown time.Duration, configure ...func(*server.Config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.addr = listener.Addr().String()
+	r.addr, r.listener = listener.Addr().String(), listener
 	r.client = &servertest.Client{URL: "http://" + r.addr, Token: r.Token}
 	ctx, stop := context.WithCancel(t.Context())
 	r.stop = stop
@@ -103,6 +106,47 @@ func TestRunStopsGently(t *testing.T) {
 	}
 	if err := <-r.stopped; err != nil {
 		t.Errorf("stopped with %v", err)
+	}
+}
+
+// A server that drains says so, serves on, and asks for no more requests on the connection.
+func TestRunDrains(t *testing.T) {
+	t.Parallel()
+	r := run(t, time.Minute, func(c *server.Config) { c.DrainDelay = time.Hour })
+	get := func(path string) (status int, closing bool) {
+		conn := r.dial(t)
+		if _, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n\r\n", path, r.Token); err != nil {
+			t.Fatal(err)
+		}
+		response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = response.Body.Close()
+		return response.StatusCode, response.Close
+	}
+	for _, path := range []string{"/readyz", appPath} {
+		if status, closing := get(path); status != http.StatusOK || closing {
+			t.Errorf("%s before: %d, closing: %t", path, status, closing)
+		}
+	}
+	r.stop()
+	eventually(t, func() bool { status, _ := get("/readyz"); return status == http.StatusServiceUnavailable })
+	for path, want := range map[string]int{"/healthz": 200, appPath: 200, "/readyz": 503} {
+		if status, closing := get(path); status != want || !closing {
+			t.Errorf("%s while it drains: %d, closing: %t", path, status, closing)
+		}
+	}
+	select {
+	case err := <-r.stopped:
+		t.Errorf("stopped before the delay was over: %v", err)
+	default:
+	}
+	if err := r.listener.Close(); err != nil { // which ends it sooner
+		t.Fatal(err)
+	}
+	if err := <-r.stopped; err == nil {
+		t.Error("the end of the listener is no error")
 	}
 }
 

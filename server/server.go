@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -30,9 +31,13 @@ type Config struct {
 	MaxInFlight int              // requests served at once, half of them for one token. Default 1024
 	Clock       func() time.Time // of the limits and the certificate. Default the system's
 
-	RequestTimeout  time.Duration // how long a request may take, its body and its wait for the database included. Default 15 s
-	HeaderTimeout   time.Duration // how long its head may take. Default 10 s, and never more than RequestTimeout
-	IdleTimeout     time.Duration // how long a connection waits for the next request. Default 2 min
+	RequestTimeout time.Duration // how long a request may take to arrive; its answer has as long again. Default 15 s
+	HeaderTimeout  time.Duration // how long its head may take. Default 10 s, and never more than RequestTimeout
+	IdleTimeout    time.Duration // how long a connection waits for the next request. Default 2 min
+	// How long a request may wait for the database before it is refused. What has become of a write whose connection was
+	// lost is looked for beyond that, for as long again as the store is configured. Default 5 s
+	DatabaseTimeout time.Duration
+	DrainDelay      time.Duration // how long /readyz says no before the server stops to accept. Default none
 	ShutdownTimeout time.Duration // how long requests may take to end when the server stops. Default 10 s
 }
 
@@ -48,8 +53,11 @@ type Server struct {
 	audit     *auditor
 	cert      *certificate      // nil: plain HTTP
 	allow     map[string]string // what the Allow header says, by route path
-	timeout   time.Duration     // of a request
+	timeout   time.Duration     // of the arrival of a request
+	database  time.Duration     // of its work in the database
+	drain     time.Duration
 	shutdown  time.Duration
+	draining  atomic.Bool
 
 	headerTimeout, idleTimeout time.Duration
 }
@@ -58,6 +66,9 @@ type Server struct {
 func New(cfg Config) (*Server, error) {
 	if cfg.Store == nil || cfg.Logger == nil {
 		return nil, errors.New("server: Config needs a Store and a Logger")
+	}
+	if cfg.DatabaseTimeout <= 0 {
+		cfg.DatabaseTimeout = 5 * time.Second
 	}
 	if cfg.ShutdownTimeout <= 0 {
 		cfg.ShutdownTimeout = 10 * time.Second
@@ -83,7 +94,8 @@ func New(cfg Config) (*Server, error) {
 		limiter:  newLimiter(cfg.RateLimit, cfg.RateBurst, cfg.Clock),
 		inFlight: newInFlight(cfg.MaxInFlight),
 		audit:    newAuditor(cfg.Logger, cfg.Clock),
-		allow:    map[string]string{}, timeout: cfg.RequestTimeout, shutdown: cfg.ShutdownTimeout,
+		allow:    map[string]string{}, timeout: cfg.RequestTimeout, database: cfg.DatabaseTimeout,
+		drain: cfg.DrainDelay, shutdown: cfg.ShutdownTimeout,
 		headerTimeout: min(cfg.HeaderTimeout, cfg.RequestTimeout), idleTimeout: cfg.IdleTimeout,
 	}
 	s.echo.HTTPErrorHandler = s.writeError
@@ -101,7 +113,9 @@ func New(cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// Run serves on the listener until ctx ends, then lets requests under way finish, within the shutdown timeout.
+// Run serves on the listener until ctx ends. Then it says that it is not ready, and goes on for the drain delay while
+// balancers turn away and connections end with their next answer; and then it takes no more, and lets requests under way
+// finish, within the shutdown timeout.
 func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 	h := s.httpServer()
 	served := make(chan error, 1)
@@ -110,6 +124,12 @@ func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 	case err := <-served:
 		return fmt.Errorf("serve: %w", err)
 	case <-ctx.Done():
+	}
+	s.draining.Store(true)
+	select {
+	case err := <-served:
+		return fmt.Errorf("serve: %w", err)
+	case <-time.After(s.drain):
 	}
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.shutdown)
 	defer cancel()

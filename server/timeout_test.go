@@ -40,11 +40,11 @@ func lockApps(t *testing.T, db *sql.DB, url string) (unlock func()) {
 
 // A request that waits for the database, or for a connection to it while others have them all, is answered 503 when its
 // time is over, and the next one after the trouble is served.
-func TestRequestTimeout(t *testing.T) {
+func TestDatabaseTimeout(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
-		s := servertest.New(t, url, func(c *server.Config) { c.RequestTimeout = 300 * time.Millisecond })
+		s := servertest.New(t, url, func(c *server.Config) { c.DatabaseTimeout = 300 * time.Millisecond })
 		s.Get(t, appPath)
 		unlock := lockApps(t, storetest.SQL(t, url), url)
 		defer unlock()
@@ -69,7 +69,7 @@ func TestRequestTimeout(t *testing.T) {
 func TestHangUpCancelsTheStatement(t *testing.T) {
 	t.Parallel()
 	url := storetest.Postgres(t)
-	s := servertest.New(t, url, func(c *server.Config) { c.RequestTimeout = 10 * time.Minute })
+	s := servertest.New(t, url, func(c *server.Config) { c.DatabaseTimeout = 10 * time.Minute })
 	s.Get(t, appPath)
 	db := storetest.SQL(t, url)
 	waiting := func(n int) func() bool {

@@ -13,23 +13,26 @@ import (
 	"gorm.io/gorm/clause"
 )
 
-// batchTimeout bounds a transaction that several patches share: no caller's own deadline can.
-const batchTimeout = 10 * time.Second
-
 // writeAppsSQLite writes patches in one transaction of the one writer. A statement that fails leaves the others alone.
 func (s *Store) writeAppsSQLite(batch []*appPatch) {
 	if len(batch) == 1 {
-		batch[0].update(s.write.WithContext(batch[0].ctx), s.now())
+		p := batch[0]
+		if p.update(s.write.WithContext(p.ctx), s.now()); lost(p.err) {
+			p.err = &lostWriteError{cause: p.err} // also when its time was up before it had the connection
+		}
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), batchTimeout)
+	ctx, cancel := s.bounded(context.Background()) // no caller's own deadline can bound what they share
 	defer cancel()
-	err := s.inTx(ctx, func(tx *gorm.DB) error {
+	_, committing, err := s.tryTx(ctx, func(tx *gorm.DB) error {
 		for _, p := range batch {
 			p.update(tx, s.now())
 		}
 		return nil
 	})
+	if committing && lost(err) {
+		err = &lostWriteError{cause: err}
+	}
 	if err != nil {
 		for _, p := range batch {
 			p.err = err
@@ -40,13 +43,14 @@ func (s *Store) writeAppsSQLite(batch []*appPatch) {
 // update runs the statement through gorm, as its Updates builds it of the field map.
 func (p *appPatch) update(db *gorm.DB, now time.Time) {
 	q := p.at.of(db, p.key).Clauses(clause.Returning{Columns: appColumns})
+	p.now = now
 	res := p.fields.patch(q, &p.app, p.by.written(now), 0)
-	p.now, p.changed, p.err = now, res.RowsAffected == 1, res.Error
+	p.changed, p.err = res.RowsAffected == 1, res.Error
 }
 
 // writeAppsPostgres writes patches in one transaction and one round trip. When PostgreSQL refuses one of them, none was
 // written, and each is written by itself: a bad statement, or a row that is locked for long, fails alone. When the
-// connection is lost nobody knows what was written, and to write it again would be to write it twice.
+// connection is lost nobody knows yet what was written, and to write it again might be to write it twice.
 func (s *Store) writeAppsPostgres(batch []*appPatch) {
 	one := func(p *appPatch) {
 		p.err = s.onConn(p.ctx, func(conn *pgx.Conn) error { return s.writeOne(p.ctx, conn, p) })
@@ -55,11 +59,11 @@ func (s *Store) writeAppsPostgres(batch []*appPatch) {
 		one(batch[0])
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), batchTimeout)
+	ctx, cancel := s.bounded(context.Background()) // no caller's own deadline can bound what they share
 	defer cancel()
 	err := s.onConn(ctx, func(conn *pgx.Conn) error { return s.writeBatch(ctx, conn, batch) })
 	refused := (*pgconn.PgError)(nil)
-	again := errors.As(err, &refused) && !unavailable(err)
+	again := errors.As(err, &refused) && !lost(err) && !unavailable(err)
 	for _, p := range batch {
 		if p.err = err; again {
 			one(p)
@@ -67,8 +71,19 @@ func (s *Store) writeAppsPostgres(batch []*appPatch) {
 	}
 }
 
-// onConn lends a connection of gorm's pool as what it is underneath.
+// onConn lends a connection of gorm's pool as what it is underneath. work is a write: it runs again when it was refused for
+// a reason that passes, but not when its connection was lost, which is lostWriteError.
 func (s *Store) onConn(ctx context.Context, work func(*pgx.Conn) error) error {
+	gone := (*lostWriteError)(nil)
+	for try := 1; ; try++ {
+		err := s.onConnOnce(ctx, work)
+		if try == tries || errors.As(err, &gone) || !s.passing(ctx, err) {
+			return err
+		}
+	}
+}
+
+func (s *Store) onConnOnce(ctx context.Context, work func(*pgx.Conn) error) error {
 	pool, err := s.write.DB()
 	if err != nil {
 		return err
@@ -83,7 +98,11 @@ func (s *Store) onConn(ctx context.Context, work func(*pgx.Conn) error) error {
 		if !ok {
 			return fmt.Errorf("connection is a %T", driver)
 		}
-		return work(c.Conn())
+		err := work(c.Conn())
+		if lost(err) {
+			err = &lostWriteError{on: backendOf(c.Conn()), cause: err}
+		}
+		return err
 	})
 }
 
@@ -106,4 +125,36 @@ func (s *Store) writeOne(ctx context.Context, conn *pgx.Conn, p *appPatch) error
 		p.take(row)
 	}
 	return rows.Err()
+}
+
+// lostPatch is updateApp for a patch whose connection was lost: what was written is there, and may be read; what was not
+// has not changed anything.
+func (s *Store) lostPatch(p *appPatch, gone *lostWriteError) (App, bool, error) {
+	written, err := s.settle(p.ctx, gone.on, p.wrote, gone.cause)
+	if err != nil || !written {
+		return App{}, false, s.translate("update app", err)
+	}
+	var app App
+	err = s.afterwards(p.ctx, func(ctx context.Context) error {
+		app, err = s.GetApp(ctx, p.key)
+		return err
+	})
+	return app, true, err
+}
+
+// wrote is the patch's witness: the history has its author, request and time. A request id that a client uses twice is
+// told apart by the millisecond, and by the version where the patch was bound to one.
+func (p *appPatch) wrote(db *gorm.DB) (bool, error) {
+	q := db.Model(&AppChange{}).Where("client_id = ? AND app_id = ?", p.key.ClientID, p.key.ID)
+	if p.at.row != 0 {
+		q = q.Where("version = ?", p.at.row+1)
+	}
+	return p.by.wrote(q, p.now)
+}
+
+// wrote says whether the selected changes have some that the author made then.
+func (by Author) wrote(changes *gorm.DB, then time.Time) (bool, error) {
+	var n int64
+	err := changes.Where("actor_id = ? AND request_id = ? AND changed_at = ?", by.ID, by.RequestID, then).Count(&n).Error
+	return n > 0, err
 }

@@ -108,7 +108,7 @@ func (s *Store) UpdateApp(ctx context.Context, key AppKey, fields Fields, by Aut
 			return App{}, err
 		}
 		if changed {
-			return s.withCatalog(ctx, updated)
+			return s.shown(ctx, updated)
 		}
 		if match != nil {
 			continue // somebody wrote since: the tag is compared anew
@@ -155,6 +155,9 @@ func (s *Store) seenApp(ctx context.Context, key AppKey) (App, int64, error) {
 func (s *Store) updateApp(ctx context.Context, key AppKey, fields Fields, by Author, at version) (App, bool, error) {
 	p := &appPatch{ctx: ctx, key: key, fields: fields, by: by, at: at}
 	if err := s.patches.do(p); err != nil {
+		if gone := (*lostWriteError)(nil); errors.As(err, &gone) {
+			return s.lostPatch(p, gone)
+		}
 		return App{}, false, s.translate("update app", err)
 	}
 	// What was sent with every change is not asked back.
@@ -164,8 +167,6 @@ func (s *Store) updateApp(ctx context.Context, key AppKey, fields Fields, by Aut
 }
 
 // written is the columns of an app that every write sets: the history is made from them.
-func (s *Store) written(by Author) map[string]any { return by.written(s.now()) }
-
 func (by Author) written(now time.Time) map[string]any {
 	return map[string]any{
 		"actor_id": by.ID, "actor_name": by.Name, "request_id": by.RequestID, "updated_at": now,
@@ -181,7 +182,12 @@ func (s *Store) AddApp(ctx context.Context, clientID, catalogAppID uuid.UUID, fi
 		ActorID: by.ID, ActorName: by.Name, RequestID: by.RequestID, CreatedAt: now, UpdatedAt: now,
 	}
 	app.set(fields)
-	err := s.inTx(ctx, func(tx *gorm.DB) error {
+	added := func(db *gorm.DB) (bool, error) { // the history outlives the app
+		var n int64
+		err := db.Model(&AppChange{}).Where("client_id = ? AND app_id = ?", clientID, app.ID).Count(&n).Error
+		return n > 0, err
+	}
+	err := s.inTx(ctx, added, func(tx *gorm.DB) error {
 		// An import holds the client: it is waited for here, where there is nothing yet that it could wait for.
 		if err := lockClient(tx, clientID, "KEY SHARE"); err != nil {
 			return err
@@ -209,7 +215,7 @@ func (s *Store) AddApp(ctx context.Context, clientID, catalogAppID uuid.UUID, fi
 	if err != nil {
 		return App{}, s.translate("add app", err)
 	}
-	return s.withCatalog(ctx, app)
+	return s.shown(ctx, app)
 }
 
 // RemoveApp takes an app from its client. Its history stays. NotFoundError names the app or the client; PreconditionError
@@ -241,9 +247,13 @@ func (s *Store) RemoveApp(ctx context.Context, key AppKey, by Author, match *Mat
 
 func (s *Store) removeApp(ctx context.Context, key AppKey, by Author, at version) (removed bool, err error) {
 	// The trigger takes the author of the removal from the row.
-	set := s.written(by)
+	now := s.now()
+	set := by.written(now)
 	set["version"] = gorm.Expr("version + 1")
-	err = s.inTx(ctx, func(tx *gorm.DB) error {
+	gone := func(db *gorm.DB) (bool, error) {
+		return by.wrote(db.Model(&AppChange{}).Where("client_id = ? AND app_id = ? AND field = 'app'", key.ClientID, key.ID), now)
+	}
+	err = s.inTx(ctx, gone, func(tx *gorm.DB) error {
 		res := at.of(tx, key).Model(&App{}).Updates(set)
 		if removed = res.RowsAffected == 1; !removed {
 			return res.Error
@@ -259,6 +269,24 @@ func (s *Store) missingApp(ctx context.Context, key AppKey) error {
 		return err
 	}
 	return &NotFoundError{Kind: KindApp, ID: key.ID}
+}
+
+// shown is withCatalog for an app that has been written.
+func (s *Store) shown(ctx context.Context, app App) (App, error) {
+	whole, err := s.withCatalog(ctx, app)
+	if err == nil {
+		return whole, nil
+	}
+	return s.shownLate(ctx, app)
+}
+
+// shownLate stands apart to keep the usual way free of what it needs.
+func (s *Store) shownLate(ctx context.Context, app App) (whole App, err error) {
+	err = s.afterwards(ctx, func(ctx context.Context) error {
+		whole, err = s.withCatalog(ctx, app)
+		return err
+	})
+	return whole, err
 }
 
 func (s *Store) withCatalog(ctx context.Context, app App) (App, error) {

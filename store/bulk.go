@@ -14,15 +14,19 @@ import (
 // NotFoundError names the client.
 func (s *Store) SetApps(ctx context.Context, clientID uuid.UUID, ids []uuid.UUID, column Column, value bool, by Author) (missing []uuid.UUID, err error) {
 	var found []uuid.UUID
-	err = s.inTx(ctx, func(tx *gorm.DB) error {
+	now := s.now()
+	set := by.written(now)
+	set["version"] = gorm.Expr("version + 1")
+	set[string(column)] = value
+	wrote := func(db *gorm.DB) (bool, error) {
+		return by.wrote(db.Model(&AppChange{}).Where("client_id = ? AND app_id IN ?", clientID, ids), now)
+	}
+	err = s.inTx(ctx, wrote, func(tx *gorm.DB) error {
 		these := tx.Model(&App{}).Where("client_id = ? AND id IN ?", clientID, ids).Session(&gorm.Session{})
 		// Locked in the order of the ids, so that two bulk writes cannot wait for each other.
 		if err := these.Clauses(clause.Locking{Strength: "UPDATE"}).Order("id").Pluck("id", &found).Error; err != nil {
 			return err
 		}
-		set := s.written(by)
-		set["version"] = gorm.Expr("version + 1")
-		set[string(column)] = value
 		return these.Where(string(column)+" <> ?", value).Updates(set).Error
 	})
 	if err != nil {

@@ -3,7 +3,6 @@ package store
 import (
 	"cmp"
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"slices"
@@ -173,14 +172,14 @@ func (s *Store) readCatalog(ctx context.Context, revision int64) (*Catalog, erro
 		in         []CatalogAppCategory
 	)
 	// One state of all the tables: no app without its vendor.
-	err := s.read.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+	err := s.inSnapshot(ctx, func(tx *gorm.DB) error {
 		for _, rows := range []any{&vendors, &categories, &apps, &in} {
 			if err := tx.Find(rows).Error; err != nil {
 				return err
 			}
 		}
 		return nil
-	}, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -239,8 +238,10 @@ func (s *Store) followCatalog(ctx context.Context, every time.Duration) {
 		if s.catalog.Load() == nil {
 			continue // nobody has asked for the catalog yet
 		}
-		if _, err := s.refreshCatalog(ctx); err != nil && ctx.Err() == nil {
+		bounded, cancel := s.bounded(ctx)
+		if _, err := s.refreshCatalog(bounded); err != nil && ctx.Err() == nil {
 			s.log.WarnContext(ctx, "catalog not refreshed", "error", err)
 		}
+		cancel()
 	}
 }

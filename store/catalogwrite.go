@@ -13,8 +13,8 @@ import (
 // inCatalogTx runs one change of the catalog. Changes run one after the other on all servers: each holds the row that
 // counts them. When work has changed something the count goes up. This server shows the catalog as work has left or found
 // it before it returns.
-func (s *Store) inCatalogTx(ctx context.Context, doing string, work func(tx *gorm.DB) (changed bool, err error)) error {
-	err := s.inTx(ctx, func(tx *gorm.DB) error {
+func (s *Store) inCatalogTx(ctx context.Context, doing string, wrote witness, work func(tx *gorm.DB) (changed bool, err error)) error {
+	err := s.inTx(ctx, wrote, func(tx *gorm.DB) error {
 		if err := lockCatalog(tx, "UPDATE"); err != nil {
 			return err
 		}
@@ -26,8 +26,19 @@ func (s *Store) inCatalogTx(ctx context.Context, doing string, work func(tx *gor
 	if err != nil {
 		return s.translate(doing, err)
 	}
-	_, err = s.refreshCatalog(ctx)
-	return err
+	return s.afterwards(ctx, func(ctx context.Context) error {
+		_, err := s.refreshCatalog(ctx)
+		return err
+	})
+}
+
+// stands is the witness of what has got a new id.
+func stands(model any, id uuid.UUID) witness {
+	return func(db *gorm.DB) (bool, error) {
+		var n int64
+		err := db.Model(model).Where("id = ?", id).Count(&n).Error
+		return n > 0, err
+	}
 }
 
 // lockCatalog keeps others from changing the catalog until the transaction ends. "UPDATE" is for who changes it, "SHARE"
@@ -48,7 +59,7 @@ func (s *Store) CreateCatalogApp(ctx context.Context, fields Fields, categories 
 		DisplayColour: fields.text(ColumnDisplayColour), Logo: fields.text(ColumnLogo), Type: fields.text(ColumnType),
 		VendorID: fields.id(ColumnVendorID), Version: 1, CreatedAt: now, UpdatedAt: now,
 	}
-	err := s.inCatalogTx(ctx, "create catalog app", func(tx *gorm.DB) (bool, error) {
+	err := s.inCatalogTx(ctx, "create catalog app", stands(&CatalogApp{}, app.ID), func(tx *gorm.DB) (bool, error) {
 		if err := checkReferences(tx, fields, categories); err != nil {
 			return false, err
 		}
@@ -66,7 +77,7 @@ func (s *Store) CreateCatalogApp(ctx context.Context, fields Fields, categories 
 // UpdateCatalogApp sets fields of a catalog app, and its categories as a whole set unless that is nil. Nothing is written
 // when nothing changes. Errors are those of CreateCatalogApp, NotFoundError and PreconditionError.
 func (s *Store) UpdateCatalogApp(ctx context.Context, id uuid.UUID, fields Fields, categories *[]uuid.UUID, match *Match) (*CatalogApp, error) {
-	err := s.inCatalogTx(ctx, "update catalog app", func(tx *gorm.DB) (bool, error) {
+	err := s.inCatalogTx(ctx, "update catalog app", nil, func(tx *gorm.DB) (bool, error) {
 		seen, err := lockedCatalogApp(tx, id)
 		if err != nil {
 			return false, err
@@ -117,7 +128,7 @@ func (s *Store) UpdateCatalogApp(ctx context.Context, id uuid.UUID, fields Field
 
 // DeleteCatalogApp takes an app out of the catalog. InUseError says that clients have it.
 func (s *Store) DeleteCatalogApp(ctx context.Context, id uuid.UUID, match *Match) error {
-	return s.inCatalogTx(ctx, "delete catalog app", func(tx *gorm.DB) (bool, error) {
+	return s.inCatalogTx(ctx, "delete catalog app", nil, func(tx *gorm.DB) (bool, error) {
 		seen, err := lockedCatalogApp(tx, id)
 		if err != nil {
 			return false, err

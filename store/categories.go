@@ -30,7 +30,7 @@ func (s *Store) CreateCategory(ctx context.Context, fields Fields) (Category, er
 	category := Category{
 		ID: uuid.New(), Name: *name, NameKey: FoldName(*name), Version: 1, CreatedAt: now, UpdatedAt: now,
 	}
-	err := s.inCatalogTx(ctx, "create category", func(tx *gorm.DB) (bool, error) {
+	err := s.inCatalogTx(ctx, "create category", stands(&Category{}, category.ID), func(tx *gorm.DB) (bool, error) {
 		return true, taken(tx.Create(&category).Error, ColumnName)
 	})
 	return category, err
@@ -39,7 +39,7 @@ func (s *Store) CreateCategory(ctx context.Context, fields Fields) (Category, er
 // UpdateCategory sets fields of a category. Errors are NotFoundError, PreconditionError and, for the name, ConflictError.
 func (s *Store) UpdateCategory(ctx context.Context, id uuid.UUID, fields Fields, match *Match) (Category, error) {
 	var category Category
-	err := s.inCatalogTx(ctx, "update category", func(tx *gorm.DB) (bool, error) {
+	err := s.inCatalogTx(ctx, "update category", nil, func(tx *gorm.DB) (bool, error) {
 		err := tx.Where("id = ?", id).Take(&category).Error
 		if errors.Is(err, gorm.ErrRecordNotFound) {
 			return false, &NotFoundError{Kind: KindCategory, ID: id}

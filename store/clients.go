@@ -50,7 +50,8 @@ func (s *Store) CreateClient(ctx context.Context, name string) (Client, error) {
 	client := Client{
 		ID: uuid.New(), Name: name, NameKey: FoldName(name), Status: "active", Version: 1, CreatedAt: now, UpdatedAt: now,
 	}
-	if err := s.write.WithContext(ctx).Create(&client).Error; err != nil {
+	err := s.inTx(ctx, stands(&Client{}, client.ID), func(tx *gorm.DB) error { return tx.Create(&client).Error })
+	if err != nil {
 		return Client{}, s.translate("create client", err)
 	}
 	return client, nil
@@ -69,19 +70,33 @@ func (s *Store) UpdateClient(ctx context.Context, id uuid.UUID, fields Fields, m
 		if fields.in(seen.fields()) {
 			return seen, nil
 		}
-		also := nameKey(fields, ColumnName)
-		also["updated_at"] = s.now()
-		var client Client
-		q := s.write.WithContext(ctx).Clauses(clause.Returning{}).Where("id = ?", id)
-		res := fields.patch(q, &client, also, seen.Version)
-		if res.Error != nil {
-			return Client{}, s.translate("update client", res.Error)
-		}
-		if res.RowsAffected == 1 {
-			return client, nil
+		client, changed, err := s.updateClient(ctx, seen, fields)
+		if changed || err != nil {
+			return client, err
 		}
 	}
 	return Client{}, &UnavailableError{cause: fmt.Errorf("client %s changes too often", id)}
+}
+
+// updateClient changes a client if it still has the version that was seen.
+func (s *Store) updateClient(ctx context.Context, seen Client, fields Fields) (client Client, changed bool, err error) {
+	now := s.now()
+	also := nameKey(fields, ColumnName)
+	also["updated_at"] = now
+	wrote := func(db *gorm.DB) (bool, error) {
+		err := db.Where("id = ?", seen.ID).Take(&client).Error
+		changed = client.UpdatedAt.Equal(now) && fields.in(client.fields())
+		if err == nil && client.Version > seen.Version+1 {
+			err = errCannotTell
+		}
+		return client.Version == seen.Version+1 && changed, err
+	}
+	err = s.inTx(ctx, wrote, func(tx *gorm.DB) error {
+		res := fields.patch(tx.Clauses(clause.Returning{}).Where("id = ?", seen.ID), &client, also, seen.Version)
+		changed = res.RowsAffected == 1
+		return res.Error
+	})
+	return client, changed, s.translate("update client", err)
 }
 
 // AllClients returns every client, by folded name and id.

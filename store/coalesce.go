@@ -31,6 +31,7 @@ type appPatch struct {
 	err     error
 	done    chan struct{} // closed when what stands above is true
 
+	taken  bool // by a writer: it is given up no more
 	params appParams
 }
 
@@ -54,7 +55,8 @@ func newCoalescer(write func([]*appPatch)) *coalescer {
 }
 
 // do writes a patch and returns when its transaction has ended. When ctx ends first the patch is given up if it still
-// waits; one that is under way goes on, since others share its transaction, and whether it was written stays open.
+// waits. One that is under way goes on, since others share its transaction, and is waited for as long as that is bounded:
+// only for a caller who has gone is it left open whether it was written.
 func (c *coalescer) do(p *appPatch) error {
 	c.mu.Lock()
 	if c.closed || len(c.waiting) >= maxWaiting {
@@ -76,8 +78,23 @@ func (c *coalescer) do(p *appPatch) error {
 	case <-p.done:
 		return p.err
 	case <-p.ctx.Done():
-		return fmt.Errorf("update app: %w", context.Cause(p.ctx))
 	}
+	if c.giveUp(p) || errors.Is(p.ctx.Err(), context.Canceled) {
+		return fmt.Errorf("update app: %w", p.ctx.Err())
+	}
+	<-p.done
+	return p.err
+}
+
+// giveUp says whether no writer had taken the patch: none will then.
+func (c *coalescer) giveUp(p *appPatch) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if p.taken {
+		return false
+	}
+	c.waiting = slices.DeleteFunc(c.waiting, func(other *appPatch) bool { return other == p })
+	return true
 }
 
 // start takes a writer's place. The lock is held.
@@ -120,12 +137,12 @@ func (c *coalescer) next() []*appPatch {
 	for _, p := range c.waiting {
 		switch {
 		case p.ctx.Err() != nil:
-			p.err = p.ctx.Err()
+			p.taken, p.err = true, p.ctx.Err()
 			close(p.done)
 		case len(batch) == maxBatch || taken[p.key] || c.busy[p.key]:
 			rest = append(rest, p)
 		default:
-			taken[p.key] = true
+			taken[p.key], p.taken = true, true
 			batch = append(batch, p)
 		}
 	}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"strings"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -82,9 +81,11 @@ var errClosed = errors.New("store is closed")
 // translate turns a driver's error into one of this package's types where a caller can act on it, and says what failed.
 // It is applied once, where the driver was called.
 func (s *Store) translate(doing string, err error) error {
+	unknown := (*OutcomeError)(nil)
 	switch {
 	case err == nil:
 		return nil
+	case errors.As(err, &unknown): // whatever the cause
 	case errors.Is(err, context.Canceled):
 		return fmt.Errorf("%s: %w", doing, err)
 	case s.closed.Load():
@@ -114,6 +115,12 @@ func foreignKeyViolation(err error) bool {
 	return errors.As(err, &lite) && lite.Code() == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY
 }
 
+// lockTimeout says whether a statement gave up waiting for others' locks.
+func lockTimeout(err error) bool {
+	pg := (*pgconn.PgError)(nil)
+	return errors.As(err, &pg) && pg.Code == "55P03"
+}
+
 // unavailable tells a database that cannot serve now from one that refused the statement.
 func unavailable(err error) bool {
 	if pg := (*pgconn.PgError)(nil); errors.As(err, &pg) {
@@ -134,6 +141,6 @@ func unavailable(err error) bool {
 	var network net.Error
 	var connect *pgconn.ConnectError
 	return errors.As(err, &network) || errors.As(err, &connect) || errors.Is(err, context.DeadlineExceeded) ||
-		errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) ||
-		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || strings.Contains(err.Error(), "conn closed")
+		errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) || errors.Is(err, sql.ErrTxDone) ||
+		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || connClosed(err)
 }

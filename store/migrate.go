@@ -18,6 +18,11 @@ var migrations embed.FS
 // lockRetry is how often a server that waits for another one's migration looks again.
 const lockRetry = 20 * time.Millisecond
 
+// migrationPause is how long requests have a table for themselves before a migration asks for it again. While it waits for
+// those who have the table, everybody else waits behind it: so it waits for no longer than the lock_timeout that it sets, a
+// second, and then begins anew.
+const migrationPause = time.Second
+
 var errBadPostgresURL = errors.New("the PostgreSQL URL cannot be parsed")
 
 // schemaProvider is the part of goose.Provider that the store uses.
@@ -48,21 +53,32 @@ func up(ctx context.Context, s *Store) error {
 	if err != nil {
 		return err
 	}
-	_, err = p.Up(ctx)
-	return err
+	for {
+		if _, err = p.Up(ctx); !lockTimeout(err) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(migrationPause):
+		}
+	}
 }
 
 // SchemaVersion returns the version that the database has and the one that this program needs.
 func (s *Store) SchemaVersion(ctx context.Context) (have, want int64, err error) {
-	p, err := s.db.provider(s)
-	if err != nil {
-		return 0, 0, s.translate("read schema version", err)
-	}
-	have, want, err = p.GetVersions(ctx)
+	err = s.again(ctx, func() error {
+		p, err := s.db.provider(s)
+		if err == nil {
+			have, want, err = p.GetVersions(ctx)
+		}
+		return err
+	})
 	return have, want, s.translate("read schema version", err)
 }
 
-// Ready returns nil when the database answers and its schema is at least the one that this program needs.
+// Ready returns nil when the database answers and its schema is at least the one that this program needs. A newer one has
+// been expanded for a newer program, which runs beside this one for the length of a rollout: see docs/rollout.md.
 func (s *Store) Ready(ctx context.Context) error {
 	have, want, err := s.SchemaVersion(ctx)
 	if err != nil {

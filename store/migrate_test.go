@@ -3,12 +3,15 @@ package store_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/clientapps/clientapps/store"
 	"github.com/clientapps/clientapps/store/storetest"
@@ -115,3 +118,47 @@ func columns(t *testing.T, db *sql.DB, query string) []string {
 	slices.Sort(names)
 	return names
 }
+
+// TestMigrationsDoNotQueue: a migration that alters tables in use waits for them for no longer than requests do.
+func TestMigrationsDoNotQueue(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("migrations/postgres/*.sql")
+	if err != nil || len(files) == 0 {
+		t.Fatal(err)
+	}
+	for _, file := range files[1:] { // the first finds no tables
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(text), "SET LOCAL lock_timeout = '1s'") && !strings.Contains(string(text), "CONCURRENTLY") {
+			t.Errorf("%s does not bound how long it waits for locks", file)
+		}
+	}
+}
+
+// TestMigrationGivesWay: a migration that waits for somebody for longer than its lock_timeout begins anew, until it is done.
+func TestMigrationGivesWay(t *testing.T) {
+	t.Parallel()
+	url := storetest.EmptyPostgres(t)
+	db := storetest.SQL(t, url)
+	tx := must(db.BeginTx(t.Context(), nil))(t)
+	must(tx.ExecContext(t.Context(), "CREATE TABLE token_clients ()"))(t) // a migration that creates it waits for what becomes of it
+	s := storetest.Open(t, url+"&lock_timeout=10ms")
+	migrated := make(chan error, 1)
+	go func() { migrated <- s.Migrate(t.Context()) }()
+	for deadline := time.Now().Add(20 * time.Second); one[int](t, db, gaveUp) < 2; {
+		if time.Now().After(deadline) {
+			t.Fatal("the migration does not begin anew")
+		}
+	}
+	if err := tx.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(<-migrated, s.Ready(t.Context())); err != nil {
+		t.Error(err)
+	}
+}
+
+// gaveUp counts the transactions of this database that did not end well.
+const gaveUp = "SELECT xact_rollback FROM pg_stat_database WHERE datname = current_database()"

@@ -16,31 +16,48 @@ import (
 
 type postgresDialect struct{}
 
-func (postgresDialect) open(cfg Config) (write, read *gorm.DB, err error) {
+func (postgresDialect) open(s *Store, cfg Config) (write, read *gorm.DB, err error) {
 	conn, err := pgx.ParseConfig(cfg.URL)
 	if err != nil {
 		return nil, nil, errBadPostgresURL // the driver's text repeats the URL, password and all
 	}
-	pool := stdlib.OpenDB(*conn, stdlib.OptionAfterConnect(timesInUTC))
+	if conn.ConnectTimeout == 0 {
+		conn.ConnectTimeout = cfg.Timeout / 2 // for each host that the URL names
+	}
+	pool := stdlib.OpenDB(*conn, stdlib.OptionAfterConnect(prepareConn), stdlib.OptionShouldPing(suspect))
 	pool.SetMaxOpenConns(cfg.MaxConns)
 	// As many idle as open: the default of two would close and open a connection for nearly every request.
 	pool.SetMaxIdleConns(cfg.MaxConns)
 	// No PrepareStmt: pgx caches statements by itself. No ping: a server may start before its database.
 	gcfg := gormConfig(false)
 	gcfg.DisableAutomaticPing = true
-	db, err := gorm.Open(postgres.New(postgres.Config{Conn: pool}), gcfg)
+	db, err := gorm.Open(postgres.New(postgres.Config{Conn: &readPool{DB: pool, again: s.again}}), gcfg)
 	if err != nil {
 		return nil, nil, fmt.Errorf("open PostgreSQL: %w", err)
 	}
 	return db, db, nil
 }
 
-// timesInUTC makes a connection read times in UTC: pgx takes the zone of the machine.
-func timesInUTC(_ context.Context, conn *pgx.Conn) error {
+// pingTimeout is how long a connection that nobody has used may take to say that it is still there.
+const pingTimeout = time.Second
+
+// suspect says whether a connection that is taken from the pool has to prove that it is alive. One that has lain idle has
+// done so here, in less time than a request has: one behind a broken network never answers.
+func suspect(ctx context.Context, p stdlib.ShouldPingParams) bool {
+	if p.IdleDuration < time.Second {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
+	defer cancel()
+	return p.Conn.Ping(ctx) != nil // closed by now, so that the ping which is due fails at once
+}
+
+// prepareConn makes a connection read times in UTC, for pgx takes the zone of the machine, and notes who serves it.
+func prepareConn(ctx context.Context, conn *pgx.Conn) error {
 	conn.TypeMap().RegisterType(&pgtype.Type{
 		Name: "timestamptz", OID: pgtype.TimestamptzOID, Codec: &pgtype.TimestamptzCodec{ScanLocation: time.UTC},
 	})
-	return nil
+	return meet(ctx, conn)
 }
 
 // migrate runs under an advisory lock of PostgreSQL, taken by goose.

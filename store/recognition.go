@@ -61,7 +61,7 @@ func (s *Store) ReplaceDesktopAliases(ctx context.Context, id uuid.UUID, aliases
 }
 
 func replaceTexts[T any](ctx context.Context, s *Store, id uuid.UUID, column Column, model *T, texts []string, row func(string) T) error {
-	return s.inCatalogTx(ctx, "replace what an app is recognized by", func(tx *gorm.DB) (bool, error) {
+	return s.inCatalogTx(ctx, "replace what an app is recognized by", nil, func(tx *gorm.DB) (bool, error) {
 		if _, err := lockedCatalogApp(tx, id); err != nil {
 			return false, err
 		}

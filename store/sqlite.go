@@ -30,7 +30,7 @@ func (d sqliteDialect) dsn(more url.Values) string {
 }
 
 // open gives SQLite its one writer and readers beside it.
-func (d sqliteDialect) open(cfg Config) (write, read *gorm.DB, err error) {
+func (d sqliteDialect) open(_ *Store, cfg Config) (write, read *gorm.DB, err error) {
 	// Nothing is prepared on the writer: a statement prepared outside of a transaction would wait for the only connection
 	// while a transaction that holds it waits for the statement, and one prepared inside ends with its transaction.
 	write, err = d.pool(url.Values{"_txlock": {"immediate"}}, 1, false)
@@ -73,6 +73,12 @@ func (d sqliteDialect) provider(s *Store) (schemaProvider, error) {
 }
 
 func (sqliteDialect) writer(s *Store) func([]*appPatch) { return s.writeAppsSQLite }
+
+// There are no connections to lose. A statement that ran out of time has ended when its connection is free again, and
+// there is only one to write with.
+func (sqliteDialect) backend(*gorm.DB) backend                     { return backend{} }
+func (sqliteDialect) fence(context.Context, *Store, backend) error { return nil }
+func (sqliteDialect) dropIdle(*Store)                              {}
 
 func (sqliteDialect) position() string { return "instr" }
 

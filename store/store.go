@@ -20,6 +20,7 @@ type Config struct {
 	URL         string           // sqlite://PATH or postgres://…
 	MaxConns    int              // connections to PostgreSQL; readers of SQLite. Default 16
 	CatalogPoll time.Duration    // how often other servers' catalog changes are looked for. Default 2 s
+	Timeout     time.Duration    // how long what no caller bounds may wait for the database. Default 5 s
 	TokenTTL    time.Duration    // how long a token is remembered: the bound on the life of a revoked one. Default 10 s
 	Clock       func() time.Time // default time.Now
 	Logger      *slog.Logger     // for what happens in the background. Default: nowhere
@@ -37,6 +38,8 @@ type Store struct {
 	patches    *coalescer
 	statements sync.Map // shape of a patch -> *appStatement; "batch" -> string
 	tokens     *otter.Cache[tokenHash, *Token]
+	timeout    time.Duration
+	maxConns   int
 	closed     atomic.Bool
 	stop       context.CancelFunc
 	stopped    chan struct{}
@@ -45,13 +48,19 @@ type Store struct {
 // dialect is what the two databases do differently.
 type dialect interface {
 	// open connects lazily: the pool to write with and the pool to read with.
-	open(cfg Config) (write, read *gorm.DB, err error)
+	open(s *Store, cfg Config) (write, read *gorm.DB, err error)
 	// migrate brings the schema to the newest version, one server at a time.
 	migrate(ctx context.Context, s *Store) error
 	// provider reads the version of the schema.
 	provider(s *Store) (schemaProvider, error)
 	// writer writes patches of apps that came together.
 	writer(s *Store) func([]*appPatch)
+	// backend says who serves a connection.
+	backend(conn *gorm.DB) backend
+	// fence returns when a lost connection can write no more, or with an error.
+	fence(ctx context.Context, s *Store, on backend) error
+	// dropIdle gives up connections that are likely lost.
+	dropIdle(s *Store)
 	// position names the SQL function that finds a text in a text: 0 when it is not there.
 	position() string
 	// useIndexes has the transaction find rows by index, also in tables that it has just filled.
@@ -70,6 +79,9 @@ func Open(cfg Config) (*Store, error) {
 	if cfg.CatalogPoll <= 0 {
 		cfg.CatalogPoll = 2 * time.Second
 	}
+	if cfg.Timeout <= 0 {
+		cfg.Timeout = 5 * time.Second
+	}
 	if cfg.TokenTTL <= 0 {
 		cfg.TokenTTL = 10 * time.Second
 	}
@@ -79,19 +91,19 @@ func Open(cfg Config) (*Store, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	write, read, err := db.open(cfg)
-	if err != nil {
-		return nil, fmt.Errorf("open database: %w", err)
-	}
 	tokens, err := newTokenCache(cfg.TokenTTL)
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
 	s := &Store{
-		db: db, write: write, read: read, clock: cfg.Clock, log: cfg.Logger, tokens: tokens,
-		stop: stop, stopped: make(chan struct{}),
+		db: db, clock: cfg.Clock, log: cfg.Logger, tokens: tokens, timeout: cfg.Timeout, maxConns: cfg.MaxConns,
+		stopped: make(chan struct{}),
 	}
+	if s.write, s.read, err = db.open(s, cfg); err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	s.stop = stop
 	s.patches = newCoalescer(db.writer(s))
 	go s.followCatalog(ctx, cfg.CatalogPoll)
 	return s, nil
@@ -134,11 +146,6 @@ func (s *Store) Close() error {
 
 // now is the store's one clock: UTC, truncated to the milliseconds that both databases keep and the API shows.
 func (s *Store) now() time.Time { return s.clock().UTC().Truncate(time.Millisecond) }
-
-// inTx runs work in one transaction. An error, or a panic, leaves nothing written.
-func (s *Store) inTx(ctx context.Context, work func(tx *gorm.DB) error) error {
-	return s.write.WithContext(ctx).Transaction(work)
-}
 
 // gormConfig opens no transaction around single statements and never logs: values are not for logs, and errors are the
 // caller's to report.

@@ -166,6 +166,8 @@ func (s *Store) Authenticate(ctx context.Context, secret string) (*Token, error)
 
 // findToken returns nil for an unknown hash.
 func (s *Store) findToken(ctx context.Context, hash tokenHash) (*Token, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
 	var token Token
 	err := s.read.WithContext(ctx).Where("hash = ?", hash[:]).Take(&token).Error
 	if errors.Is(err, gorm.ErrRecordNotFound) || err == nil && subtle.ConstantTimeCompare(token.Hash, hash[:]) != 1 {
@@ -186,7 +188,7 @@ func (s *Store) findToken(ctx context.Context, hash tokenHash) (*Token, error) {
 func (s *Store) CreateToken(ctx context.Context, secret string, token Token) (Token, error) {
 	hash := tokenHash(sha256.Sum256([]byte(secret)))
 	token.ID, token.Hash, token.CreatedAt = uuid.New(), hash[:], s.now()
-	err := s.inTx(ctx, func(tx *gorm.DB) error {
+	err := s.inTx(ctx, nil, func(tx *gorm.DB) error {
 		if err := tx.Create(&token).Error; err != nil {
 			return err
 		}

@@ -32,7 +32,7 @@ func (s *Store) CreateVendor(ctx context.Context, fields Fields) (Vendor, error)
 		ID: uuid.New(), Name: *name, NameKey: FoldName(*name), URL: fields.text(ColumnURL),
 		Version: 1, CreatedAt: now, UpdatedAt: now,
 	}
-	err := s.inCatalogTx(ctx, "create vendor", func(tx *gorm.DB) (bool, error) {
+	err := s.inCatalogTx(ctx, "create vendor", stands(&Vendor{}, vendor.ID), func(tx *gorm.DB) (bool, error) {
 		return true, taken(tx.Create(&vendor).Error, ColumnName)
 	})
 	return vendor, err
@@ -41,7 +41,7 @@ func (s *Store) CreateVendor(ctx context.Context, fields Fields) (Vendor, error)
 // UpdateVendor sets fields of a vendor. Errors are NotFoundError, PreconditionError and, for the name, ConflictError.
 func (s *Store) UpdateVendor(ctx context.Context, id uuid.UUID, fields Fields, match *Match) (Vendor, error) {
 	var vendor Vendor
-	err := s.inCatalogTx(ctx, "update vendor", func(tx *gorm.DB) (bool, error) {
+	err := s.inCatalogTx(ctx, "update vendor", nil, func(tx *gorm.DB) (bool, error) {
 		err := tx.Where("id = ?", id).Take(&vendor).Error
 		if errors.Is(err, gorm.ErrRecordNotFound) {
 			return false, &NotFoundError{Kind: KindVendor, ID: id}

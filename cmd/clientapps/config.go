@@ -24,8 +24,10 @@ type Config struct {
 	Demo            bool          // example data and the token demo-token, on loopback only
 	CatalogPoll     time.Duration // bound on how stale the catalog of another server can be
 	TokenTTL        time.Duration // bound on the life of a token that another process revoked
+	DatabaseTimeout time.Duration // how long a request may wait for the database
+	DrainDelay      time.Duration // how long the server says that it is not ready before it stops to accept
 	ShutdownTimeout time.Duration // how long requests under way may take when the server stops
-	RequestTimeout  time.Duration // how long a request may take
+	RequestTimeout  time.Duration // how long a request may take to arrive
 	MaxInFlight     int           // requests served at once
 	RateLimit       int           // requests a second of one token for one client; 0: no limit
 	RateBurst       int           // how many of them may come at once
@@ -84,6 +86,20 @@ func settings() []setting {
 			},
 		},
 		{
+			"database-timeout", "CLIENTAPPS_DATABASE_TIMEOUT", "5s", "how long a request may wait for the database, 100ms to 1m",
+			func(c *Config, v string) (err error) {
+				c.DatabaseTimeout, err = parseDuration(v, 100*time.Millisecond, time.Minute)
+				return err
+			},
+		},
+		{
+			"drain-delay", "CLIENTAPPS_DRAIN_DELAY", "0s", "how long /readyz says no before a stopping server accepts no more, 0s to 10m",
+			func(c *Config, v string) (err error) {
+				c.DrainDelay, err = parseDuration(v, 0, 10*time.Minute)
+				return err
+			},
+		},
+		{
 			"shutdown-timeout", "CLIENTAPPS_SHUTDOWN_TIMEOUT", "10s", "how long requests may take to end at shutdown, 1s to 10m",
 			func(c *Config, v string) (err error) {
 				c.ShutdownTimeout, err = parseDuration(v, time.Second, 10*time.Minute)
@@ -91,7 +107,7 @@ func settings() []setting {
 			},
 		},
 		{
-			"request-timeout", "CLIENTAPPS_REQUEST_TIMEOUT", "15s", "how long a request may take, its body and the database included, 1s to 10m",
+			"request-timeout", "CLIENTAPPS_REQUEST_TIMEOUT", "15s", "how long a request may take to arrive, with its body, 1s to 10m",
 			func(c *Config, v string) (err error) {
 				c.RequestTimeout, err = parseDuration(v, time.Second, 10*time.Minute)
 				return err

@@ -21,8 +21,9 @@ func TestConfigDefaults(t *testing.T) {
 	got, err := load(nil)
 	want := Config{
 		Addr: "127.0.0.1:8080", DatabaseURL: "sqlite://clientapps.db", MaxConns: 16, Migrate: true,
-		CatalogPoll: 2 * time.Second, TokenTTL: 10 * time.Second, ShutdownTimeout: 10 * time.Second,
+		CatalogPoll: 2 * time.Second, TokenTTL: 10 * time.Second,
 		RequestTimeout: 15 * time.Second, MaxInFlight: 1024, RateLimit: 100, RateBurst: 1000,
+		DatabaseTimeout: 5 * time.Second, ShutdownTimeout: 10 * time.Second,
 		LogFormat: "text", LogLevel: "info",
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {
@@ -55,16 +56,18 @@ func TestConfigSources(t *testing.T) {
 	t.Parallel()
 	values := map[string]string{
 		"addr": "127.0.0.1:1", "database-url": "postgres://db.internal/clientapps", "max-conns": "1000", "migrate": "false",
-		"demo": "true", "catalog-poll": "100ms", "token-ttl": "10m", "shutdown-timeout": "1s",
+		"demo": "true", "catalog-poll": "100ms", "token-ttl": "10m",
 		"request-timeout": "10m", "max-in-flight": "1", "rate-limit": "5", "rate-burst": "100000",
 		"tls-cert": "server.pem", "tls-key": "server.key",
+		"database-timeout": "100ms", "drain-delay": "10m", "shutdown-timeout": "1s",
 		"cors-origins": "https://a.example, http://b.example:8080", "log-format": "json", "log-level": "debug",
 	}
 	want := Config{
 		Addr: "127.0.0.1:1", DatabaseURL: "postgres://db.internal/clientapps", MaxConns: 1000, Demo: true,
-		CatalogPoll: 100 * time.Millisecond, TokenTTL: 10 * time.Minute, ShutdownTimeout: time.Second,
+		CatalogPoll: 100 * time.Millisecond, TokenTTL: 10 * time.Minute,
 		RequestTimeout: 10 * time.Minute, MaxInFlight: 1, RateLimit: 5, RateBurst: 100_000,
 		TLSCert: "server.pem", TLSKey: "server.key",
+		DatabaseTimeout: 100 * time.Millisecond, DrainDelay: 10 * time.Minute, ShutdownTimeout: time.Second,
 		CORSOrigins: []string{"https://a.example", "http://b.example:8080"}, LogFormat: "json", LogLevel: "debug",
 	}
 	var environ, defaults, flags []string

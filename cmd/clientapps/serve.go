@@ -22,7 +22,8 @@ func serve(ctx context.Context, p *process, args []string) error {
 	}
 	log := newLogger(p.stderr, cfg)
 	s, err := store.Open(store.Config{
-		URL: cfg.DatabaseURL, MaxConns: cfg.MaxConns, CatalogPoll: cfg.CatalogPoll, TokenTTL: cfg.TokenTTL, Logger: log,
+		URL: cfg.DatabaseURL, MaxConns: cfg.MaxConns, CatalogPoll: cfg.CatalogPoll, TokenTTL: cfg.TokenTTL,
+		Timeout: cfg.DatabaseTimeout, Logger: log,
 	})
 	if err != nil {
 		return err
@@ -47,7 +48,8 @@ func serveStore(ctx context.Context, p *process, cfg Config, s *store.Store, log
 		Store: s, Logger: log, DemoToken: demo, CORSOrigins: cfg.CORSOrigins,
 		RateLimit: cfg.RateLimit, RateBurst: cfg.RateBurst, MaxInFlight: cfg.MaxInFlight,
 		CertFile: cfg.TLSCert, KeyFile: cfg.TLSKey,
-		RequestTimeout: cfg.RequestTimeout, ShutdownTimeout: cfg.ShutdownTimeout,
+		RequestTimeout:  cfg.RequestTimeout,
+		DatabaseTimeout: cfg.DatabaseTimeout, DrainDelay: cfg.DrainDelay, ShutdownTimeout: cfg.ShutdownTimeout,
 	})
 	if err != nil {
 		return err

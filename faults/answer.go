@@ -1,0 +1,129 @@
+package faults
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// answer is what came back of a request.
+type answer struct {
+	status  int // 0: the connection ended without an answer
+	header  http.Header
+	body    string
+	took    time.Duration
+	closing bool // the server asks for no more requests on this connection
+	err     error
+}
+
+func (a answer) class() string {
+	switch {
+	case a.unsent():
+		return "unreachable"
+	case a.status == 0:
+		return "none"
+	}
+	return strconv.Itoa(a.status)
+}
+
+// unsent says whether there was nobody to send the request to.
+func (a answer) unsent() bool {
+	dial := (*net.OpError)(nil)
+	return errors.As(a.err, &dial) && dial.Op == "dial"
+}
+
+func (a answer) verdict() Verdict {
+	switch {
+	case a.unsent():
+		return Refused
+	case a.status == 0:
+		return Unanswered
+	case a.status < http.StatusMultipleChoices:
+		return Acknowledged
+	}
+	return Refused
+}
+
+// problem says what is wrong with an answer: it took too long, or has not the shape that the contract gives a refusal.
+func (a answer) problem() string {
+	switch {
+	case errors.Is(a.err, context.DeadlineExceeded):
+		return fmt.Sprintf("no answer within %v", Bound)
+	case a.status < http.StatusBadRequest:
+		return ""
+	}
+	var refusal struct {
+		Error struct{ Code, Message string }
+	}
+	codes := map[int]string{409: "conflict", 412: "precondition_failed", 429: "rate_limited", 503: "unavailable"}
+	err := json.Unmarshal([]byte(a.body), &refusal)
+	if err != nil || refusal.Error.Code != codes[a.status] || refusal.Error.Message == "" || a.header.Get("X-Request-Id") == "" {
+		return fmt.Sprintf("answered %d %s", a.status, a.body)
+	}
+	if a.status == http.StatusServiceUnavailable && a.header.Get("Retry-After") == "" {
+		return "503 without Retry-After"
+	}
+	return ""
+}
+
+// API sends requests to a server, or to what stands before it.
+type API struct {
+	Base  string // http://host:port
+	Token string
+
+	client *http.Client
+}
+
+// NewAPI makes a client of its own connections. Those that lie idle it closes before servers do, as the page on rollouts
+// advises.
+func NewAPI(addr, token string, connections int) *API {
+	return &API{Base: "http://" + addr, Token: token, client: &http.Client{Transport: &http.Transport{
+		MaxIdleConnsPerHost: connections, IdleConnTimeout: 400 * time.Millisecond,
+	}}}
+}
+
+// send sends a request and reads the answer. Nothing is ever sent twice: no request has a body that can be read again.
+func (a *API) send(ctx context.Context, method, path, body, id string, header ...string) answer {
+	ctx, cancel := context.WithTimeout(ctx, Bound)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, method, a.Base+path, io.NopCloser(strings.NewReader(body)))
+	if err != nil {
+		return answer{err: err}
+	}
+	r.ContentLength = int64(len(body))
+	if body == "" {
+		r.Body = http.NoBody
+	}
+	r.Header.Set("Authorization", "Bearer "+a.Token)
+	r.Header.Set("Content-Type", "application/json")
+	if id != "" {
+		r.Header.Set("X-Request-Id", id)
+	}
+	for _, line := range header {
+		name, value, _ := strings.Cut(line, ": ")
+		r.Header.Set(name, value)
+	}
+	begin := time.Now()
+	response, err := a.client.Do(r)
+	if err != nil {
+		return answer{took: time.Since(begin), err: err}
+	}
+	defer func() { _ = response.Body.Close() }()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		return answer{took: time.Since(begin), err: err}
+	}
+	return answer{
+		status: response.StatusCode, header: response.Header, body: string(text), took: time.Since(begin), closing: response.Close,
+	}
+}
+
+// Close ends the connections that are not in use.
+func (a *API) Close() { a.client.CloseIdleConnections() }

@@ -1,0 +1,159 @@
+package faults
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+)
+
+// Comparison is a ledger beside the database.
+type Comparison struct {
+	Lost     int // acknowledged, and not there, or not whole
+	Present  int // refused, and there
+	Twice    int // there more than once
+	Unknown  int // there, and in no ledger
+	Settled  int // unanswered, and there
+	Rows     int // that are not what their history says
+	Problems []string
+}
+
+// Bad says whether the database is not what clients were told.
+func (c *Comparison) Bad() bool {
+	return c.Lost+c.Present+c.Twice+c.Unknown+c.Rows+len(c.Problems) > 0
+}
+
+func (c *Comparison) problem(format string, args ...any) {
+	if c.Problems = append(c.Problems, fmt.Sprintf(format, args...)); len(c.Problems) > 20 {
+		c.Problems = c.Problems[:20]
+	}
+}
+
+// Compare reads the history of every app and the rows themselves. The database must be at rest.
+func (l *Ledger) Compare(ctx context.Context, w *World) (*Comparison, error) {
+	db, err := w.open()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = db.Close() }()
+	c := &Comparison{}
+	found, states, err := readHistory(ctx, db, c)
+	if err != nil {
+		return nil, err
+	}
+	if err := compareRows(ctx, db, states, c); err != nil {
+		return nil, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for id, e := range l.entries {
+		e.compare(id, found[id], c)
+		delete(found, id)
+	}
+	for id := range found {
+		c.Unknown++
+		c.problem("%s: in the history, and nobody has sent it", id)
+	}
+	return c, nil
+}
+
+// made is the changes that the history has of one request.
+type made struct {
+	entry Entry
+	other bool // it has changes of another field or value too
+}
+
+func (e Entry) compare(id string, m made, c *Comparison) {
+	n := m.entry.Changes
+	switch {
+	case n > e.Changes:
+		c.Twice++
+		c.problem("%s: made %d changes instead of %d", id, n, e.Changes)
+	case n > 0 && (m.other || m.entry.Value != e.Value || n < e.Changes):
+		c.Lost++
+		c.problem("%s: is not whole: %+v instead of %+v", id, m, e)
+	case n == 0 && e.Verdict == Acknowledged:
+		c.Lost++
+		c.problem("%s: acknowledged, and not there: %+v", id, e)
+	case n > 0 && e.Verdict == Refused:
+		c.Present++
+		c.problem("%s: refused, and there: %+v", id, e)
+	case n > 0 && e.Verdict == Unanswered:
+		c.Settled++
+	}
+}
+
+// state is an app as its history makes it.
+type state struct {
+	version                      int
+	licenses, favorite, approved string
+}
+
+// readHistory replays every change, and checks that each begins where the one before it ended.
+func readHistory(ctx context.Context, db *sql.DB, c *Comparison) (map[string]made, map[App]*state, error) {
+	rows, err := db.QueryContext(ctx, `SELECT client_id, app_id, version, field, old_value, new_value, request_id FROM app_changes
+		ORDER BY client_id, app_id, version, field`)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	found, states := map[string]made{}, map[App]*state{}
+	for rows.Next() {
+		var app App
+		var version int
+		var field, before, after, request string
+		if err := rows.Scan(&app.Client, &app.ID, &version, &field, &before, &after, &request); err != nil {
+			return nil, nil, err
+		}
+		s := states[app]
+		if s == nil {
+			s = &state{licenses: "null", favorite: "false", approved: "false"}
+			states[app] = s
+		}
+		if version != s.version && version != s.version+1 {
+			c.problem("%v: version %d follows %d", app, version, s.version)
+		}
+		s.version = version
+		if field == "app" {
+			continue // it was added, by the import
+		}
+		value := map[string]*string{"license_count": &s.licenses, "is_favorite": &s.favorite, "is_approved": &s.approved}[field]
+		if *value != before {
+			c.problem("%v: version %d changes %s from %s, which was %s", app, version, field, before, *value)
+		}
+		*value = after
+		if field != "is_favorite" { // which comes along with license_count, sometimes
+			m := found[request]
+			m.other = m.entry.Changes > 0 && (m.entry.Field != field || m.entry.Value != after)
+			m.entry = Entry{Field: field, Value: after, Changes: m.entry.Changes + 1}
+			found[request] = m
+		}
+	}
+	return found, states, rows.Err()
+}
+
+// compareRows checks that every app is what its history says.
+func compareRows(ctx context.Context, db *sql.DB, states map[App]*state, c *Comparison) error {
+	rows, err := db.QueryContext(ctx, `SELECT client_id, id, version, coalesce(CAST(license_count AS text), 'null'),
+		CASE WHEN is_favorite THEN 'true' ELSE 'false' END, CASE WHEN is_approved THEN 'true' ELSE 'false' END FROM apps`)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rows.Close() }()
+	seen := 0
+	for rows.Next() {
+		var app App
+		var row state
+		if err := rows.Scan(&app.Client, &app.ID, &row.version, &row.licenses, &row.favorite, &row.approved); err != nil {
+			return err
+		}
+		seen++
+		if s := states[app]; s == nil || *s != row {
+			c.Rows++
+			c.problem("%v is %+v and its history ends in %+v", app, row, s)
+		}
+	}
+	if seen != len(states) {
+		c.problem("there are %d apps, and histories of %d", seen, len(states))
+	}
+	return rows.Err()
+}

@@ -1,0 +1,128 @@
+package faults
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// backoff is how long a client waits that was refused: less than Retry-After says, to have more happen in the time.
+const backoff = 50 * time.Millisecond
+
+// Load is clients that write and read, and enter what they are told in a ledger.
+type Load struct {
+	World   *World
+	API     *API
+	Ledger  *Ledger
+	Writers int
+	Pace    time.Duration // between two requests of one writer; 0: none
+	Number  *atomic.Int64 // of writes: none is used twice in one database
+}
+
+// bulkApps is how many apps of each client belong to the writers of bulks alone.
+const bulkApps = 20
+
+// Run sends requests until ctx ends. A request that has been sent is waited for.
+func (l Load) Run(ctx context.Context) {
+	var writers sync.WaitGroup
+	for i := range l.Writers {
+		writers.Go(func() {
+			random := rand.New(rand.NewPCG(uint64(i), 1)) //nolint:gosec // to be repeated, not to be secret
+			for ctx.Err() == nil {
+				if a := l.one(i, random); a.status != http.StatusOK {
+					pause(ctx, backoff)
+				}
+				pause(ctx, l.Pace)
+			}
+		})
+	}
+	writers.Wait()
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	if d > 0 {
+		select {
+		case <-ctx.Done():
+		case <-time.After(d):
+		}
+	}
+}
+
+// one sends one request. The first few writers, one for each client, write in bulk; the others patch apps that all share.
+func (l Load) one(writer int, random *rand.Rand) answer {
+	each := len(l.World.Apps) / clients
+	if writer < clients {
+		return l.bulk(l.World.Apps[writer*each:][:bulkApps])
+	}
+	app := l.World.Apps[random.IntN(clients)*each+bulkApps+random.IntN(each-bulkApps)]
+	switch random.IntN(10) {
+	case 0:
+		return l.read(app, random)
+	case 1:
+		return l.patchIfMatch(app)
+	}
+	return l.patch(app, random)
+}
+
+func (l Load) patch(app App, random *rand.Rand, header ...string) answer {
+	n := l.Number.Add(1)
+	body := fmt.Sprintf(`{"license_count":%d,"is_favorite":%t}`, n, random.IntN(2) == 0)
+	return l.write(http.MethodPatch, app.path(), body, "", Entry{Field: "license_count", Value: fmt.Sprint(n), Changes: 1}, header...)
+}
+
+func (l Load) patchIfMatch(app App) answer {
+	seen := l.API.send(context.Background(), http.MethodGet, app.path(), "", "")
+	l.Ledger.note(app.ID, nil, seen)
+	if seen.status != http.StatusOK {
+		return seen
+	}
+	n := l.Number.Add(1)
+	return l.write(http.MethodPatch, app.path(), fmt.Sprintf(`{"license_count":%d}`, n), "",
+		Entry{Field: "license_count", Value: fmt.Sprint(n), Changes: 1}, "If-Match: "+seen.header.Get("ETag"))
+}
+
+// bulk turns the approval of apps, which nobody else writes, to what it is not.
+func (l Load) bulk(apps []App) answer {
+	seen := l.API.send(context.Background(), http.MethodGet, apps[0].path(), "", "")
+	l.Ledger.note(apps[0].ID, nil, seen)
+	if seen.status != http.StatusOK {
+		return seen
+	}
+	approve, path := strings.Contains(seen.body, `"is_approved":false`), "/approval/reject"
+	if approve {
+		path = "/approval"
+	}
+	ids := make([]string, len(apps))
+	for i, a := range apps {
+		ids[i] = `"` + a.ID + `"`
+	}
+	return l.write(http.MethodPost, "/v2/clients/"+apps[0].Client+"/apps"+path, `{"app_ids":[`+strings.Join(ids, ",")+`]}`,
+		"bulk-", Entry{Field: "is_approved", Value: fmt.Sprint(approve), Changes: len(apps)})
+}
+
+func (l Load) write(method, path, body, prefix string, e Entry, header ...string) answer {
+	id := prefix + e.Value
+	if prefix != "" {
+		id = fmt.Sprintf("%s%d", prefix, l.Number.Add(1))
+	}
+	a := l.API.send(context.Background(), method, path, body, id, header...)
+	l.Ledger.note(id, &e, a)
+	return a
+}
+
+func (l Load) read(app App, random *rand.Rand) answer {
+	path := []string{
+		app.path(), "/v2/clients/" + app.Client + "/apps?page_size=20&sort_by=updated_at", app.path() + "/changes?page_size=5",
+		"/v2/catalog-apps?page_size=5", "/v2/clients/" + app.Client,
+	}[random.IntN(5)]
+	a := l.API.send(context.Background(), http.MethodGet, path, "", "")
+	l.Ledger.note(path, nil, a)
+	return a
+}
+
+func (a App) path() string { return "/v2/clients/" + a.Client + "/apps/" + a.ID }

@@ -1,0 +1,82 @@
+package faults
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"syscall"
+	"time"
+)
+
+// stopTime is how long a process may take to end after it was asked to.
+const stopTime = 60 * time.Second
+
+// Process is a program that was started here. Its output goes to a file.
+type Process struct {
+	cmd  *exec.Cmd
+	done chan struct{}
+	err  error // of Wait; read it when done is closed
+}
+
+// start runs a command whose output is appended to a file. It dies with the program that started it.
+func start(cmd *exec.Cmd, logPath string) (*Process, error) {
+	log, err := os.OpenFile(logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600) //nolint:gosec // a path of our own
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = log.Close() }() // the process has its own by then
+	cmd.Stdout, cmd.Stderr = log, log
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
+	cmd.SysProcAttr.Setpgid = true // an interrupt at the terminal is ours to pass on
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start %s: %w", cmd.Path, err)
+	}
+	p := &Process{cmd: cmd, done: make(chan struct{})}
+	go func() {
+		p.err = cmd.Wait()
+		close(p.done)
+	}()
+	return p, nil
+}
+
+// signal sends a signal and waits for the end: the error says how the process ended, nil for exit code 0.
+func (p *Process) signal(s syscall.Signal) error {
+	_ = p.cmd.Process.Signal(s) // it may have ended by itself
+	select {
+	case <-p.done:
+		return p.err
+	case <-time.After(stopTime):
+		_ = p.cmd.Process.Kill()
+		<-p.done
+		return fmt.Errorf("%s did not end within %v of %v", p.cmd.Path, stopTime, s)
+	}
+}
+
+// kill ends the process with SIGKILL.
+func (p *Process) kill() { _ = p.signal(syscall.SIGKILL) }
+
+// eventually polls until a condition holds, for as long as a busy machine may need.
+func eventually(what string, so func() bool) error {
+	deadline := time.Now().Add(startTime)
+	for !so() {
+		if time.Now().After(deadline) {
+			return errors.New(what + ": not within " + startTime.String())
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return nil
+}
+
+// freeAddr is a loopback address that nobody listens on.
+func freeAddr() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed at once
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
+}

@@ -1,0 +1,95 @@
+package faults
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Column is one lab's part of the report.
+type Column struct {
+	Title      string
+	Ledger     *Ledger
+	Faults     map[string]int
+	Comparison *Comparison
+}
+
+// NewColumn compares a lab's ledger with its database, which must be at rest.
+func NewColumn(ctx context.Context, title string, ledger *Ledger, w *World, faults map[string]int) (Column, error) {
+	c, err := ledger.Compare(ctx, w)
+	return Column{Title: title, Ledger: ledger, Faults: faults, Comparison: c}, err
+}
+
+// Failed says whether anybody was told what is not so, or was answered what the contract does not know.
+func (c Column) Failed() bool { return c.Comparison.Bad() || len(c.Ledger.Problems()) > 0 }
+
+// Report is the table of a run, in Markdown.
+func Report(took time.Duration, columns ...Column) string {
+	var b strings.Builder
+	line := func(name string, cell func(Column) string) {
+		fmt.Fprintf(&b, "| %s |", name)
+		for _, c := range columns {
+			fmt.Fprintf(&b, " %s |", cell(c))
+		}
+		b.WriteString("\n")
+	}
+	line(took.Round(time.Second).String(), func(c Column) string { return c.Title })
+	line("---", func(Column) string { return "---:" })
+	line("requests", func(c Column) string { return fmt.Sprint(c.Ledger.Requests()) })
+	names := map[string]bool{}
+	for _, c := range columns {
+		for name := range c.Faults {
+			names[name] = true
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		line(name, func(c Column) string { return count(c.Faults, name) })
+	}
+	for _, class := range []string{"2xx", "4xx", "503", "other 5xx", "none", "unreachable"} {
+		title := "answered " + class
+		switch class {
+		case "none":
+			title = "not answered: the connection ended"
+		case "unreachable":
+			title = "not sent: the server was away"
+		}
+		line(title, func(c Column) string { return fmt.Sprint(classes(c.Ledger.Answers())[class]) })
+	}
+	line("longest until an answer", func(c Column) string { return c.Ledger.Longest().Round(time.Millisecond).String() })
+	line("writes acknowledged", func(c Column) string { return fmt.Sprint(c.Ledger.Count(Acknowledged)) })
+	line("writes refused, or never sent", func(c Column) string { return fmt.Sprint(c.Ledger.Count(Refused)) })
+	line("writes not answered", func(c Column) string {
+		return fmt.Sprintf("%d, %d of them made", c.Ledger.Count(Unanswered), c.Comparison.Settled)
+	})
+	line("**acknowledged, but lost**", func(c Column) string { return fmt.Sprint(c.Comparison.Lost) })
+	line("**refused, but made**", func(c Column) string { return fmt.Sprint(c.Comparison.Present) })
+	line("**made twice**", func(c Column) string { return fmt.Sprint(c.Comparison.Twice) })
+	line("**rows at odds with their history**", func(c Column) string { return fmt.Sprint(c.Comparison.Rows) })
+	return b.String()
+}
+
+func count(faults map[string]int, name string) string {
+	if n, ok := faults[name]; ok {
+		return fmt.Sprint(n)
+	}
+	return "–"
+}
+
+// classes sums the answers by class of status.
+func classes(answers map[string]int) map[string]int {
+	sums := map[string]int{}
+	for status, n := range answers {
+		switch {
+		case status == "none" || status == "unreachable" || status == "503":
+			sums[status] += n
+		case status[0] == '5':
+			sums["other 5xx"] += n
+		default:
+			sums[status[:1]+"xx"] += n
+		}
+	}
+	return sums
+}

@@ -1,0 +1,113 @@
+package faults
+
+import (
+	"context"
+	"net/http"
+	"testing"
+	"time"
+)
+
+// TestServerDrains ends a server under load: it says that it is not ready, serves on meanwhile and asks for no more requests
+// on the same connection, and ends with 0.
+func TestServerDrains(t *testing.T) {
+	t.Parallel()
+	l := ready(t)(NewSQLiteLab(t.Context(), program, open(t), "CLIENTAPPS_DRAIN_DELAY=3s"))
+	api := NewAPI(l.Server.Addr, l.World.Token, 1)
+	get := func() answer { return api.send(context.Background(), http.MethodGet, l.World.Apps[0].path(), "", "") }
+	if a := get(); a.status != http.StatusOK || a.closing {
+		t.Errorf("before: %+v", a)
+	}
+	stopped := make(chan error, 1)
+	go func() { stopped <- l.Server.Stop() }()
+	await(t, "the server is not ready", func() bool { return l.Server.Probe(t.Context(), "/readyz") == http.StatusServiceUnavailable })
+	if a := get(); a.status != http.StatusOK || !a.closing {
+		t.Errorf("while it drains: %+v", a)
+	}
+	if status := l.Server.Probe(t.Context(), "/healthz"); status != http.StatusOK {
+		t.Errorf("/healthz while it drains: %d", status)
+	}
+	if err := <-stopped; err != nil {
+		t.Errorf("ended with %v", err)
+	}
+}
+
+// TestRollingRestart restarts three servers behind a balancer, one after the other, at a constant rate of requests. Nobody
+// notices.
+func TestRollingRestart(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, "CLIENTAPPS_DRAIN_DELAY=1s")
+	servers := fleet(t, l, 3)
+	balancer, err := NewBalancer(servers)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ledger := NewLedger()
+	load := l.Load(balancer.Addr(), 24, ledger)
+	load.Pace = 100 * time.Millisecond
+	under(t, load, func() {
+		for i, server := range servers {
+			await(t, "the balancer takes the server in", func() bool { return balancer.Ready(i) })
+			after(t, ledger, *writes/60)
+			if err := server.Stop(); err != nil {
+				t.Errorf("ended with %v", err)
+			}
+			if err := server.Start(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		after(t, ledger, *writes/60)
+	})
+	load.API.Close()
+	balancer.Close()
+	wantAllAnswered(t, ledger)
+	checkLedger(t, ledger, l.World)
+}
+
+func fleet(t *testing.T, l *Lab, n int) []*Server {
+	t.Helper()
+	servers := []*Server{l.Server}
+	for len(servers) < n {
+		s, err := l.Another()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		servers = append(servers, s)
+	}
+	return servers
+}
+
+// TestExpandedSchema expands the schema for a newer program while this one serves: as in a rollout, where both run for a
+// while, and in one that is taken back, where this program starts on the newer schema.
+func TestExpandedSchema(t *testing.T) {
+	t.Parallel()
+	l, ledger := newLab(t), NewLedger()
+	under(t, l.Load(l.Server.Addr, 16, ledger), func() {
+		after(t, ledger, *writes/60)
+		for _, statement := range []string{
+			"ALTER TABLE apps ADD COLUMN newer text NOT NULL DEFAULT 'x'",
+			"ALTER TABLE app_changes ADD COLUMN newer text",
+			"ALTER TABLE clients ADD COLUMN newer integer NOT NULL DEFAULT 0",
+			"CREATE TABLE newer (id uuid PRIMARY KEY)",
+			"INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, true)",
+		} {
+			alter(t, l, statement)
+		}
+		after(t, ledger, *writes/60)
+		if status := l.Server.Probe(t.Context(), "/readyz"); status != http.StatusOK {
+			t.Errorf("/readyz on a newer schema: %d", status)
+		}
+	})
+	wantAllAnswered(t, ledger)
+	if err := l.Server.Stop(); err != nil {
+		t.Errorf("ended with %v", err)
+	}
+	if err := l.Server.Start(t.Context()); err != nil { // migrates, too
+		t.Fatal(err)
+	}
+	under(t, l.Load(l.Server.Addr, 16, ledger), func() { after(t, ledger, *writes/60) })
+	wantAllAnswered(t, ledger)
+	checkLedger(t, ledger, l.World)
+}

@@ -1,0 +1,117 @@
+package faults
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// DatabaseTimeout is what every server is started with: no request may take longer than three times this.
+const DatabaseTimeout = 2 * time.Second
+
+// Build compiles the server as users get it and returns the path of the program. The working directory is this folder.
+func Build(ctx context.Context, dir string) (string, error) {
+	program := filepath.Join(dir, "clientapps")
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", program, "./cmd/clientapps") //nolint:gosec // our own words
+	cmd.Dir = ".."
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build: %w\n%s", err, out)
+	}
+	return program, nil
+}
+
+// Server is the real program on a real database.
+type Server struct {
+	Addr string
+
+	program string
+	env     []string
+	log     string
+	process *Process
+}
+
+// NewServer prepares a server on an address of its own. env is settings of the form CLIENTAPPS_NAME=value.
+func NewServer(program, databaseURL, log string, env ...string) (*Server, error) {
+	addr, err := freeAddr()
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{Addr: addr, program: program, log: log}
+	s.env = append(os.Environ(), "CLIENTAPPS_DATABASE_URL="+databaseURL, "CLIENTAPPS_ADDR="+addr,
+		"CLIENTAPPS_DATABASE_TIMEOUT="+DatabaseTimeout.String(), "CLIENTAPPS_LOG_LEVEL=warn")
+	s.env = append(s.env, env...)
+	return s, nil
+}
+
+// Start starts the server and returns when it is ready.
+func (s *Server) Start(ctx context.Context) error {
+	if err := s.Launch(); err != nil {
+		return err
+	}
+	return eventually("the server is ready, see "+s.log, func() bool { return s.Probe(ctx, "/readyz") == http.StatusOK })
+}
+
+// Launch starts the server and does not wait for it.
+func (s *Server) Launch() (err error) {
+	cmd := exec.Command(s.program, "serve") //nolint:gosec,noctx // built by us; ended by Kill or Stop
+	cmd.Env = s.env
+	s.process, err = start(cmd, s.log)
+	return err
+}
+
+// Kill ends the server with SIGKILL.
+func (s *Server) Kill() { s.process.kill() }
+
+// Stop ends the server as an operator does, with SIGTERM. An error says that it did not end with 0.
+func (s *Server) Stop() error { return s.process.signal(syscall.SIGTERM) }
+
+// Alive says whether the process has not ended.
+func (s *Server) Alive() bool {
+	select {
+	case <-s.process.done:
+		return false
+	default:
+		return true
+	}
+}
+
+// Probe gets a path and returns the status, 0 for no answer.
+func (s *Server) Probe(ctx context.Context, path string) int {
+	ctx, cancel := context.WithTimeout(ctx, Bound)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.Addr+path, nil)
+	if err != nil {
+		return 0
+	}
+	answer, err := probes.Do(r)
+	if err != nil {
+		return 0
+	}
+	_ = answer.Body.Close()
+	return answer.StatusCode
+}
+
+// probes opens a connection for each probe, so that none outlives its server.
+var probes = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+
+// Run runs an administrator's command on the server's database and returns what it prints.
+func (s *Server) Run(ctx context.Context, stdin string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, s.program, args...) //nolint:gosec // built by us
+	cmd.Env = s.env
+	cmd.Stdin = strings.NewReader(stdin)
+	var problems strings.Builder
+	cmd.Stderr = &problems
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("clientapps %s: %w", strings.Join(args, " "), errors.Join(err, errors.New(problems.String())))
+	}
+	return strings.TrimSpace(string(out)), nil
+}

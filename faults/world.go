@@ -1,0 +1,88 @@
+package faults
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+
+	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
+	_ "modernc.org/sqlite"             // the driver "sqlite"
+)
+
+// World is the data that a run writes to: some clients with the same apps, and a token for all of them.
+type World struct {
+	Token string
+	Apps  []App // by client
+
+	databaseURL string // past all proxies
+}
+
+// App names an app of a client.
+type App struct{ Client, ID string }
+
+// clients is how many clients there are.
+const clients = 4
+
+// NewWorld migrates a server's database and fills it with the program's own commands. databaseURL leads to the same
+// database past all proxies.
+func NewWorld(ctx context.Context, s *Server, databaseURL string, appsEach int) (*World, error) {
+	w := &World{databaseURL: databaseURL}
+	if _, err := s.Run(ctx, "", "migrate", "up"); err != nil {
+		return nil, err
+	}
+	names := "canonical_name\n"
+	for i := range appsEach {
+		names += fmt.Sprintf("App %d\n", i)
+	}
+	if _, err := s.Run(ctx, names, "import", "catalog", "--format", "csv", "-"); err != nil {
+		return nil, err
+	}
+	for i := range clients {
+		id, err := s.Run(ctx, "", "client", "create", "--name", fmt.Sprintf("Client %d", i))
+		if err != nil {
+			return nil, err
+		}
+		if _, err := s.Run(ctx, names, "import", "apps", "--client", id, "--format", "csv", "-"); err != nil {
+			return nil, err
+		}
+	}
+	token := []string{"token", "create", "--name", "ledger", "--all-clients"}
+	for _, scope := range []string{"apps:read", "apps:write", "catalog:read", "catalog:write", "clients:read", "clients:write"} {
+		token = append(token, "--scope", scope)
+	}
+	var err error
+	if w.Token, err = s.Run(ctx, "", token...); err != nil {
+		return nil, err
+	}
+	return w, w.readApps(ctx)
+}
+
+// open connects to the database itself.
+func (w *World) open() (*sql.DB, error) {
+	if path, ok := strings.CutPrefix(w.databaseURL, "sqlite://"); ok {
+		return sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(10000)")
+	}
+	return sql.Open("pgx", w.databaseURL)
+}
+
+func (w *World) readApps(ctx context.Context) error {
+	db, err := w.open()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = db.Close() }()
+	rows, err := db.QueryContext(ctx, "SELECT client_id, id FROM apps ORDER BY client_id, id")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var a App
+		if err := rows.Scan(&a.Client, &a.ID); err != nil {
+			return err
+		}
+		w.Apps = append(w.Apps, a)
+	}
+	return rows.Err()
+}

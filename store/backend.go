@@ -1,0 +1,95 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"gorm.io/gorm"
+)
+
+// backend is the process of PostgreSQL at the other end of a connection. The zero value is one that is not known: a pooler
+// stands between, and any of its connections may have run the statement.
+type backend struct {
+	pid   uint32
+	start time.Time // tells it from a later process with the same number
+}
+
+const (
+	backendKey = "backend" // in a connection's custom data
+	whoAmI     = "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()"
+)
+
+// meet notes who is at the other end of a new connection.
+func meet(ctx context.Context, conn *pgx.Conn) error {
+	var b backend
+	err := conn.QueryRow(ctx, whoAmI, pgx.QueryExecModeExec).Scan(&b.pid, &b.start)
+	if err != nil {
+		return errors.Join(err, conn.Close(ctx))
+	}
+	if b.pid == conn.PgConn().PID() { // else the number is the pooler's
+		conn.PgConn().CustomData()[backendKey] = b
+	}
+	return nil
+}
+
+func backendOf(conn *pgx.Conn) backend {
+	b, _ := conn.PgConn().CustomData()[backendKey].(backend)
+	return b
+}
+
+// backend returns who is at the other end of a connection of the pool.
+func (postgresDialect) backend(conn *gorm.DB) (b backend) {
+	if c, ok := conn.Statement.ConnPool.(*sql.Conn); ok {
+		_ = c.Raw(func(driver any) error { b = backendOf(driver.(*stdlib.Conn).Conn()); return nil }) //nolint:errcheck,forcetypeassert // its only driver
+	}
+	return b
+}
+
+// dropIdle closes the connections that nobody uses.
+func (postgresDialect) dropIdle(s *Store) {
+	if pool, err := s.write.DB(); err == nil {
+		pool.SetMaxIdleConns(0)
+		pool.SetMaxIdleConns(s.maxConns)
+	}
+}
+
+// errStillRunning is what a fence ends in whose time is up.
+var errStillRunning = errors.New("the transaction may still be running")
+
+// fence returns when a lost connection can write no more: whatever was sent over it has been done by then, or never will
+// be. Its process is ended, since bytes may still be on their way to it. Where the process is not known, all transactions
+// of this role are waited for that had begun.
+func (postgresDialect) fence(ctx context.Context, s *Store, b backend) error {
+	db := s.write.WithContext(ctx)
+	var running int64
+	if b.pid != 0 {
+		const end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE pid = ? AND backend_start = ?"
+		return untilNone(ctx, func() error { return db.Raw(end, b.pid, b.start).Scan(&running).Error }, &running)
+	}
+	var now time.Time
+	if err := db.Raw("SELECT clock_timestamp()").Scan(&now).Error; err != nil {
+		return err
+	}
+	const begun = `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND usename = current_user
+		AND pid <> pg_backend_pid() AND xact_start < ?`
+	return untilNone(ctx, func() error { return db.Raw(begun, now).Scan(&running).Error }, &running)
+}
+
+// untilNone counts until there is nothing to count.
+func untilNone(ctx context.Context, count func() error, n *int64) error {
+	for {
+		if err := count(); err != nil || *n == 0 {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %w", errStillRunning, ctx.Err())
+		case <-time.After(settleEvery):
+		}
+	}
+}
