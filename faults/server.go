@@ -46,7 +46,8 @@ func NewServer(program, databaseURL, log string, env ...string) (*Server, error)
 	}
 	s := &Server{Addr: addr, program: program, log: log}
 	s.env = append(os.Environ(), "CLIENTAPPS_DATABASE_URL="+databaseURL, "CLIENTAPPS_ADDR="+addr,
-		"CLIENTAPPS_DATABASE_TIMEOUT="+DatabaseTimeout.String(), "CLIENTAPPS_LOG_LEVEL=warn")
+		"CLIENTAPPS_DATABASE_TIMEOUT="+DatabaseTimeout.String(), "CLIENTAPPS_LOG_LEVEL=warn",
+		"CLIENTAPPS_RATE_LIMIT=0")
 	s.env = append(s.env, env...)
 	return s, nil
 }
