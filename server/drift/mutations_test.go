@@ -21,8 +21,8 @@ var mutations = []mutation{
 	{"HEAD is not routed", "server/routes.go", "\tr.add(http.MethodHead, path, h, m)\n", ""},
 	{"405 counts a method too few", "server/routes.go", "strings.Join(has, \", \")", "strings.Join(has[1:], \", \")"},
 	// Who may.
-	{"an expired token is good", "store/tokens.go", " || token.ExpiresAt != nil && !s.now().Before(*token.ExpiresAt)", ""},
-	{"a revoked token is good", "store/tokens.go", "token.RevokedAt != nil || ", ""},
+	{"an expired token is good", "store/tokens.go", "case token.ExpiresAt != nil && !s.now().Before(*token.ExpiresAt):", "case false:"},
+	{"a revoked token is good", "store/tokens.go", "case token.RevokedAt != nil:", "case false:"},
 	{"a scope is as good as another", "server/auth.go", "if !token.HasScope(op.scope) {", "if !token.HasScope(\"apps:read\") {"},
 	{"a token is good for every client", "server/auth.go", " || !token.Covers(id)", ""},
 	{"no challenge", "server/errors.go", "{\"Www-Authenticate\": {\"Bearer\"}}", "{}"},
