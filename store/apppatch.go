@@ -3,12 +3,10 @@ package store
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/stdlib"
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 )
@@ -84,23 +82,10 @@ func (s *Store) onConn(ctx context.Context, work func(*pgx.Conn) error) error {
 }
 
 func (s *Store) onConnOnce(ctx context.Context, work func(*pgx.Conn) error) error {
-	pool, err := s.write.DB()
-	if err != nil {
-		return err
-	}
-	conn, err := pool.Conn(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = conn.Close() }() // back to the pool
-	return conn.Raw(func(driver any) error {
-		c, ok := driver.(*stdlib.Conn)
-		if !ok {
-			return fmt.Errorf("connection is a %T", driver)
-		}
-		err := work(c.Conn())
+	return s.lend(ctx, func(conn *pgx.Conn) error {
+		err := work(conn)
 		if lost(err) {
-			err = &lostWriteError{on: backendOf(c.Conn()), cause: err}
+			err = &lostWriteError{on: backendOf(conn), cause: err}
 		}
 		return err
 	})

@@ -13,8 +13,7 @@ import (
 
 // GetApp returns one app with its catalog entry, or NotFoundError for the app or for its client.
 func (s *Store) GetApp(ctx context.Context, key AppKey) (App, error) {
-	var app App
-	err := s.read.WithContext(ctx).Where("client_id = ? AND id = ?", key.ClientID, key.ID).Take(&app).Error
+	app, err := s.db.takeApp(ctx, s, key)
 	if errors.Is(err, gorm.ErrRecordNotFound) {
 		return App{}, s.missingApp(ctx, key)
 	}

@@ -61,6 +61,10 @@ type dialect interface {
 	fence(ctx context.Context, s *Store, on backend) error
 	// dropIdle gives up connections that are likely lost.
 	dropIdle(s *Store)
+	// takeApp reads one app, or fails with gorm.ErrRecordNotFound.
+	takeApp(ctx context.Context, s *Store, key AppKey) (App, error)
+	// findApps reads the apps that q, which names the columns, selects.
+	findApps(s *Store, q *gorm.DB, apps *[]App) error
 	// position names the SQL function that finds a text in a text: 0 when it is not there.
 	position() string
 	// useIndexes has the transaction find rows by index, also in tables that it has just filled.

@@ -1,0 +1,116 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/jackc/pgx/v5/stdlib"
+	"gorm.io/gorm"
+)
+
+// Apps are what is read most. gorm builds the statement; on PostgreSQL the rows do not come through gorm and database/sql,
+// which look at the type of each value of each row, but straight into place.
+
+// appRead is the columns of an app, in the order in which they are scanned.
+const appRead = "client_id, id, catalog_app_id, name_key, is_favorite, is_approved, license_count, version, " +
+	"actor_id, actor_name, request_id, created_at, updated_at"
+
+// findApps reads the apps that q selects.
+func (s *Store) findApps(q *gorm.DB, apps *[]App) error {
+	return s.db.findApps(s, q.Select(appRead), apps)
+}
+
+func (sqliteDialect) findApps(_ *Store, q *gorm.DB, apps *[]App) error { return q.Find(apps).Error }
+
+func (postgresDialect) findApps(s *Store, q *gorm.DB, apps *[]App) error {
+	st := q.Session(&gorm.Session{DryRun: true}).Find(&[]App{}).Statement
+	if st.Error != nil {
+		return st.Error
+	}
+	return s.readApps(st.Context, apps, st.SQL.String(), st.Vars...)
+}
+
+// takeApp reads one app; none is gorm.ErrRecordNotFound.
+func (postgresDialect) takeApp(ctx context.Context, s *Store, key AppKey) (App, error) {
+	sql, ok := s.statements.Load("take")
+	if !ok {
+		dry := s.read.Session(&gorm.Session{DryRun: true, NewDB: true})
+		sql = dry.Select(appRead).Where("client_id = ? AND id = ?", slotClient, slotID).Find(&[]App{}).Statement.SQL.String()
+		s.statements.Store("take", sql)
+	}
+	var room [1]App
+	apps := room[:0]
+	client, id := pgtype.UUID{Bytes: key.ClientID, Valid: true}, pgtype.UUID{Bytes: key.ID, Valid: true}
+	if err := s.readApps(ctx, &apps, sql.(string), &client, &id); err != nil { //nolint:errcheck,forcetypeassert // stored above
+		return App{}, err
+	}
+	if len(apps) == 0 {
+		return App{}, gorm.ErrRecordNotFound
+	}
+	return apps[0], nil
+}
+
+func (sqliteDialect) takeApp(ctx context.Context, s *Store, key AppKey) (app App, err error) {
+	err = s.read.WithContext(ctx).Select(appRead).Where("client_id = ? AND id = ?", key.ClientID, key.ID).Take(&app).Error
+	return app, err
+}
+
+func (s *Store) readApps(ctx context.Context, apps *[]App, sql string, args ...any) error {
+	return s.again(ctx, func() error {
+		return s.lend(ctx, func(conn *pgx.Conn) error {
+			rows, err := conn.Query(ctx, sql, args...)
+			if err != nil {
+				return err
+			}
+			return scanApps(rows, apps)
+		})
+	})
+}
+
+func scanApps(rows pgx.Rows, apps *[]App) error {
+	defer rows.Close()
+	*apps = (*apps)[:0]
+	var a App
+	var client, id, catalogApp, actor pgtype.UUID
+	var licenses pgtype.Int4
+	var created, updated pgtype.Timestamptz
+	targets := []any{
+		&client, &id, &catalogApp, &a.NameKey, &a.IsFavorite, &a.IsApproved, &licenses, &a.Version,
+		&actor, &a.ActorName, &a.RequestID, &created, &updated,
+	}
+	for rows.Next() {
+		if err := rows.Scan(targets...); err != nil {
+			return err
+		}
+		a.ClientID, a.ID, a.CatalogAppID, a.ActorID = client.Bytes, id.Bytes, catalogApp.Bytes, actor.Bytes
+		a.CreatedAt, a.UpdatedAt = created.Time, updated.Time
+		if a.LicenseCount = nil; licenses.Valid {
+			count := licenses.Int32
+			a.LicenseCount = &count
+		}
+		*apps = append(*apps, a)
+	}
+	return rows.Err()
+}
+
+// lend lends a connection of gorm's pool as what it is underneath.
+func (s *Store) lend(ctx context.Context, work func(*pgx.Conn) error) error {
+	pool, err := s.write.DB()
+	if err != nil {
+		return err
+	}
+	conn, err := pool.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }() // back to the pool
+	return conn.Raw(func(driver any) error {
+		c, ok := driver.(*stdlib.Conn)
+		if !ok {
+			return fmt.Errorf("connection is a %T", driver)
+		}
+		return work(c.Conn())
+	})
+}
