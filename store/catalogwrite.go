@@ -108,7 +108,8 @@ func (s *Store) UpdateCatalogApp(ctx context.Context, id uuid.UUID, fields Field
 		}
 		if key, ok := also["name_key"]; ok && key != seen.NameKey {
 			// Every app that repeats the name follows it, whoever's it is.
-			if err := tx.Model(&App{}).Where("catalog_app_id = ?", id).Updates(map[string]any{"name_key": key}).Error; err != nil {
+			all := acrossClients(tx, "the apps of all clients repeat the name")
+			if err := all.Model(&App{}).Where("catalog_app_id = ?", id).Updates(map[string]any{"name_key": key}).Error; err != nil {
 				return false, err
 			}
 		}

@@ -84,11 +84,3 @@ func (sqliteDialect) position() string { return "instr" }
 
 // useIndexes has nothing to do: SQLite prefers an index to reading a table.
 func (sqliteDialect) useIndexes(*gorm.DB) error { return nil }
-
-func closePool(g *gorm.DB) error {
-	pool, err := g.DB()
-	if err != nil {
-		return err
-	}
-	return pool.Close()
-}

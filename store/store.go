@@ -106,6 +106,9 @@ func Open(cfg Config) (*Store, error) {
 	if s.write, s.read, err = db.open(s, cfg); err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
+	if err := newWall().raise(s.write, s.read); err != nil {
+		return nil, errors.Join(fmt.Errorf("open database: %w", err), closePools(s.write, s.read))
+	}
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	s.patches = newCoalescer(db.writer(s))
@@ -137,15 +140,22 @@ func (s *Store) Close() error {
 	s.stop()
 	<-s.stopped
 	s.patches.close()
-	var errs []error
-	for _, g := range []*gorm.DB{s.write, s.read} {
-		pool, err := g.DB()
-		if err == nil {
-			err = pool.Close()
-		}
-		errs = append(errs, err)
+	return closePools(s.write, s.read)
+}
+
+func closePools(write, read *gorm.DB) error {
+	if write == read {
+		return closePool(write)
 	}
-	return errors.Join(errs...)
+	return errors.Join(closePool(write), closePool(read))
+}
+
+func closePool(db *gorm.DB) error {
+	pool, err := db.DB()
+	if err != nil {
+		return err
+	}
+	return pool.Close()
 }
 
 // now is the store's one clock: UTC, truncated to the milliseconds that both databases keep and the API shows.

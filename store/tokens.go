@@ -174,7 +174,8 @@ func (s *Store) findToken(ctx context.Context, hash tokenHash) (*Token, error) {
 		return nil, nil //nolint:nilnil // nil is the cached answer for "no such token"
 	}
 	if err == nil {
-		err = s.read.WithContext(ctx).Model(&TokenClient{}).Where("token_id = ?", token.ID).
+		covered := acrossClients(s.read.WithContext(ctx), "a token says which clients it covers")
+		err = covered.Model(&TokenClient{}).Where("token_id = ?", token.ID).
 			Order("client_id").Pluck("client_id", &token.ClientIDs).Error
 	}
 	if err != nil {
@@ -218,7 +219,8 @@ func (s *Store) ListTokens(ctx context.Context) ([]Token, error) {
 		return nil, s.translate("list tokens", err)
 	}
 	var clients []TokenClient
-	if err := s.read.WithContext(ctx).Order("client_id").Find(&clients).Error; err != nil {
+	covered := acrossClients(s.read.WithContext(ctx), "the command lists all tokens with their clients")
+	if err := covered.Order("client_id").Find(&clients).Error; err != nil {
 		return nil, s.translate("list tokens", err)
 	}
 	byToken := map[uuid.UUID][]uuid.UUID{}

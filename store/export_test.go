@@ -1,0 +1,43 @@
+package store
+
+import (
+	"errors"
+
+	"gorm.io/gorm"
+)
+
+// Write is the store's pool for writing, for statements that the store itself does not make.
+func Write(s *Store) *gorm.DB { return s.write }
+
+// Read is the store's pool for reading.
+func Read(s *Store) *gorm.DB { return s.read }
+
+// Judge is what the wall says of the text of a statement.
+func Judge(text string) error { return newWall().read(text).err }
+
+// PerClient are the tables that the wall stands before.
+func PerClient() []string { return perClient }
+
+// AcrossClients declares a statement.
+func AcrossClients(db *gorm.DB, why string) *gorm.DB { return acrossClients(db, why) }
+
+// Refused says whether the error is the wall's.
+func Refused(err error) bool {
+	var refused *unboundError
+	return errors.As(err, &refused)
+}
+
+// Lower takes the wall down.
+func Lower(s *Store) error {
+	var errs []error
+	for _, db := range []*gorm.DB{s.write, s.read} {
+		on := db.Callback()
+		errs = append(errs, on.Query().Remove("wall:read"), on.Row().Remove("wall:read"), on.Raw().Remove("wall:read"),
+			on.Create().Remove("wall:stand"), on.Update().Remove("wall:stand"), on.Delete().Remove("wall:stand"),
+			on.Create().Remove("wall:leave"), on.Update().Remove("wall:leave"), on.Delete().Remove("wall:leave"))
+		if s.write == s.read {
+			break
+		}
+	}
+	return errors.Join(errs...)
+}

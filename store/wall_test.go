@@ -1,0 +1,268 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
+	"github.com/clientapps/clientapps/store"
+	"github.com/clientapps/clientapps/store/storetest"
+)
+
+// mistakes are statements as somebody could write them by mistake, or gorm could build them: each would reach apps of
+// clients that it is not about.
+var mistakes = map[string]func(db *gorm.DB) error{
+	"find all":         func(db *gorm.DB) error { return db.Find(&[]store.App{}).Error },
+	"find all changes": func(db *gorm.DB) error { return db.Find(&[]store.AppChange{}).Error },
+	"take by id":       func(db *gorm.DB) error { return db.Where("id = ?", storetest.AppID).Take(&store.App{}).Error },
+	"first by key":     func(db *gorm.DB) error { return db.First(&store.App{ID: storetest.AppID}).Error },
+	"count":            func(db *gorm.DB) error { return db.Model(&store.App{}).Count(new(int64)).Error },
+	"pluck":            func(db *gorm.DB) error { return db.Model(&store.App{}).Pluck("id", &[]uuid.UUID{}).Error },
+	"no value":         func(db *gorm.DB) error { return db.Where("client_id IS NOT NULL").Find(&[]store.App{}).Error },
+	"another operator": func(db *gorm.DB) error { return db.Where("client_id <> ?", uuid.Nil).Find(&[]store.App{}).Error },
+	"itself":           func(db *gorm.DB) error { return db.Where("client_id = client_id").Find(&[]store.App{}).Error },
+	"an expression": func(db *gorm.DB) error {
+		return db.Where("client_id = ?", clause.Expr{SQL: "client_id"}).Find(&[]store.App{}).Error
+	},
+	"many clients":   func(db *gorm.DB) error { return db.Where("client_id IN ?", bothClients).Find(&[]store.App{}).Error },
+	"a list as one":  func(db *gorm.DB) error { return db.Where("client_id = ?", bothClients).Find(&[]store.App{}).Error },
+	"not the client": func(db *gorm.DB) error { return db.Not("client_id = ?", storetest.ClientID).Find(&[]store.App{}).Error },
+	"opened by or":   func(db *gorm.DB) error { return own(db).Or("is_approved = ?", false).Find(&[]store.App{}).Error },
+	"opened by its own": func(db *gorm.DB) error {
+		return db.Where("client_id = ? OR 1 = 1", storetest.ClientID).Find(&[]store.App{}).Error
+	},
+	"nothing set": func(db *gorm.DB) error { return db.Where(&store.App{ID: storetest.AppID}).Find(&[]store.App{}).Error },
+	"update by model": func(db *gorm.DB) error {
+		return db.Model(&store.App{ID: storetest.AppID}).Updates(map[string]any{"is_favorite": true}).Error
+	},
+	"update by id": func(db *gorm.DB) error {
+		return db.Model(&store.App{}).Where("id = ?", storetest.AppID).Update("is_favorite", true).Error
+	},
+	"update all": func(db *gorm.DB) error {
+		return db.Session(&gorm.Session{AllowGlobalUpdate: true}).Model(&store.App{}).Update("is_favorite", true).Error
+	},
+	"update to another client": func(db *gorm.DB) error {
+		return own(db).Model(&store.App{}).Update("client_id", storetest.OtherClientID).Error
+	},
+	"update returning": func(db *gorm.DB) error {
+		return db.Model(&store.App{}).Clauses(clause.Returning{}).Where("id = ?", storetest.AppID).Update("is_favorite", true).Error
+	},
+	"save": func(db *gorm.DB) error {
+		return db.Model(&store.App{}).Where("id = ?", storetest.AppID).UpdateColumn("is_favorite", true).Error
+	},
+	"delete by id":  func(db *gorm.DB) error { return db.Where("id = ?", storetest.AppID).Delete(&store.App{}).Error },
+	"delete by key": func(db *gorm.DB) error { return db.Delete(&store.App{ID: storetest.AppID}).Error },
+	"delete all": func(db *gorm.DB) error {
+		return db.Session(&gorm.Session{AllowGlobalUpdate: true}).Delete(&store.App{}).Error
+	},
+	"delete by subquery": func(db *gorm.DB) error {
+		return db.Where("id IN (?)", own(db).Model(&store.App{}).Select("id")).Delete(&store.App{}).Error
+	},
+	"insert over another's": func(db *gorm.DB) error {
+		row := app("Contoso", "x")
+		return db.Clauses(clause.OnConflict{
+			Columns: []clause.Column{{Name: "id"}}, DoUpdates: clause.AssignmentColumns([]string{"is_favorite"}),
+		}).Create(&row).Error
+	},
+	"insert without client": func(db *gorm.DB) error {
+		return db.Table("apps").Create(map[string]any{"id": uuid.New()}).Error
+	},
+	"raw": func(db *gorm.DB) error {
+		return db.Raw("SELECT * FROM apps WHERE id = ?", storetest.AppID).Scan(&[]store.App{}).Error
+	},
+	"raw into a model": func(db *gorm.DB) error {
+		return db.Raw("SELECT * FROM apps WHERE id = ?", storetest.AppID).Find(&[]store.App{}).Error
+	},
+	"exec": func(db *gorm.DB) error {
+		return db.Exec("UPDATE apps SET is_favorite = true WHERE id = ?", storetest.AppID).Error
+	},
+	"rows": func(db *gorm.DB) error {
+		rows, err := db.Table("apps").Rows()
+		if err == nil {
+			err = errors.Join(rows.Err(), rows.Close())
+		}
+		return err
+	},
+	"join": func(db *gorm.DB) error {
+		return db.Table("catalog_apps").Joins("JOIN apps ON apps.catalog_app_id = catalog_apps.id").Find(&[]store.CatalogApp{}).Error
+	},
+	"join of a client's app": func(db *gorm.DB) error {
+		return db.Table("apps AS a").Joins("JOIN apps AS b ON b.catalog_app_id = a.catalog_app_id").
+			Where("a.client_id = ?", storetest.ClientID).Select("b.*").Find(&[]store.App{}).Error
+	},
+	"subquery": func(db *gorm.DB) error {
+		return db.Where("id IN (?)", db.Model(&store.App{}).Select("catalog_app_id")).Find(&[]store.CatalogApp{}).Error
+	},
+	"a table behind a statement": func(db *gorm.DB) error {
+		return db.Table("(?) AS held", db.Model(&store.App{})).Count(new(int64)).Error
+	},
+	"two statements": func(db *gorm.DB) error {
+		return db.Exec("SELECT 1; DELETE FROM apps").Error
+	},
+	"the tokens of all": func(db *gorm.DB) error { return db.Find(&[]store.TokenClient{}).Error },
+}
+
+var bothClients = []uuid.UUID{storetest.ClientID, storetest.OtherClientID}
+
+func own(db *gorm.DB) *gorm.DB { return db.Where("client_id = ?", storetest.ClientID) }
+
+func TestWallRefusesMistakes(t *testing.T) {
+	each(t, func(t *testing.T, url string, s *store.Store) {
+		before := dump(t, url, store.PerClient()...)
+		for _, name := range slices.Sorted(maps.Keys(mistakes)) {
+			for where, db := range map[string]*gorm.DB{
+				"writing": store.Write(s).WithContext(t.Context()), "reading": store.Read(s).WithContext(t.Context()),
+			} {
+				if err := mistakes[name](db); !store.Refused(err) {
+					t.Errorf("%s, %s: %v", name, where, err)
+				}
+			}
+			err := store.Write(s).WithContext(t.Context()).Transaction(mistakes[name])
+			if !store.Refused(err) {
+				t.Errorf("%s, in a transaction: %v", name, err)
+			}
+			err = store.Write(s).WithContext(t.Context()).Connection(func(conn *gorm.DB) error {
+				return mistakes[name](conn.Session(&gorm.Session{NewDB: true, Context: t.Context()}))
+			})
+			if !store.Refused(err) {
+				t.Errorf("%s, on a connection: %v", name, err)
+			}
+			err = mistakes[name](store.Write(s).WithContext(t.Context()).Session(&gorm.Session{DryRun: true}))
+			if !store.Refused(err) {
+				t.Errorf("%s, to be sent by other means: %v", name, err)
+			}
+		}
+		if after := dump(t, url, store.PerClient()...); after != before {
+			t.Errorf("written:\n%s", after)
+		}
+	})
+}
+
+// What is declared passes, and only that: the same session's next statement does not.
+func TestWallPassesWhatIsDeclared(t *testing.T) {
+	each(t, func(t *testing.T, _ string, s *store.Store) {
+		err := store.Write(s).WithContext(t.Context()).Transaction(func(tx *gorm.DB) error {
+			var apps []store.App
+			if err := store.AcrossClients(tx, "a test").Find(&apps).Error; err != nil || len(apps) < 2 {
+				t.Errorf("%d apps, %v", len(apps), err)
+			}
+			if err := store.AcrossClients(tx, "a test").Model(&store.App{}).Where("true").Update("name_key", "x").Error; err != nil {
+				t.Error(err)
+			}
+			return tx.Find(&apps).Error
+		})
+		if !store.Refused(err) {
+			t.Errorf("behind what was declared: %v", err)
+		}
+	})
+}
+
+// A refused statement is a fault of the program: no kind of error that callers are told about.
+func TestWallRefusalIsAFault(t *testing.T) {
+	each(t, func(t *testing.T, _ string, s *store.Store) {
+		err := fmt.Errorf("list apps: %w", store.Read(s).WithContext(t.Context()).Find(&[]store.App{}).Error)
+		var unavailable *store.UnavailableError
+		if errors.As(err, &unavailable) || errors.Is(err, context.Canceled) {
+			t.Errorf("%v passes for trouble of the database", err)
+		}
+		if text := err.Error(); !strings.Contains(text, "apps: no condition on client_id") || !strings.Contains(text, "SELECT * FROM") {
+			t.Errorf("%s does not say which statement", text)
+		}
+	})
+}
+
+// Every table with a client_id stands behind the wall, and no view looks into one.
+func TestWallStandsBeforeEveryTable(t *testing.T) {
+	each(t, func(t *testing.T, url string, _ *store.Store) {
+		db := storetest.SQL(t, url)
+		tables := "SELECT table_name FROM information_schema.columns WHERE table_schema = 'public' AND column_name = 'client_id'"
+		views := "SELECT count(*) FROM information_schema.views WHERE table_schema = 'public'"
+		if strings.HasPrefix(url, "sqlite:") {
+			tables = "SELECT m.name FROM sqlite_master AS m, pragma_table_info(m.name) AS c WHERE c.name = 'client_id'"
+			views = "SELECT count(*) FROM sqlite_master WHERE type = 'view'"
+		}
+		rows := must(db.QueryContext(t.Context(), tables))(t)
+		defer rows.Close()
+		var found []string
+		for rows.Next() {
+			var name string
+			if err := rows.Scan(&name); err != nil {
+				t.Fatal(err)
+			}
+			found = append(found, name)
+		}
+		if err := rows.Err(); err != nil {
+			t.Fatal(err)
+		}
+		slices.Sort(found)
+		if want := slices.Sorted(slices.Values(store.PerClient())); !slices.Equal(found, want) {
+			t.Errorf("tables with a client_id are %v, the wall stands before %v", found, want)
+		}
+		if n := one[int](t, db, views); n != 0 {
+			t.Errorf("%d views", n)
+		}
+	})
+}
+
+// declared are all statements that pass the wall, by the function that makes them. Whoever adds one says here why.
+var declared = map[string]string{
+	"UpdateCatalogApp": "the apps of all clients repeat the name",
+	"findToken":        "a token says which clients it covers",
+	"ListTokens":       "the command lists all tokens with their clients",
+}
+
+// raw are the functions that send statements by other means than gorm, which the wall does not see.
+var raw = map[string]string{
+	"onConn":      "statements that gorm has built, and the wall has judged: see statement",
+	"newProvider": "migrations",
+	"closePool":   "sends nothing",
+}
+
+func TestWhatPassesTheWallIsListed(t *testing.T) {
+	t.Parallel()
+	passing, around := map[string]string{}, map[string]string{}
+	for _, name := range must(filepath.Glob("*.go"))(t) {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		file := must(parser.ParseFile(token.NewFileSet(), name, nil, 0))(t)
+		for _, decl := range file.Decls {
+			f, ok := decl.(*ast.FuncDecl)
+			if !ok {
+				continue
+			}
+			ast.Inspect(f, func(n ast.Node) bool {
+				call, ok := n.(*ast.CallExpr)
+				if !ok {
+					return true
+				}
+				switch fun := call.Fun.(type) {
+				case *ast.Ident:
+					if fun.Name == "acrossClients" {
+						passing[f.Name.Name] = must(strconv.Unquote(call.Args[1].(*ast.BasicLit).Value))(t)
+					}
+				case *ast.SelectorExpr:
+					if fun.Sel.Name == "DB" && len(call.Args) == 0 {
+						around[f.Name.Name] = raw[f.Name.Name]
+					}
+				}
+				return true
+			})
+		}
+	}
+	wantShown(t, "what is declared", passing, declared)
+	wantShown(t, "what goes around gorm", around, raw)
+}

@@ -1,0 +1,80 @@
+package store_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/clientapps/clientapps/store"
+	"github.com/clientapps/clientapps/store/storetest"
+)
+
+// BenchmarkWall measures each operation with the wall and without it, turn by turn, and reports the ratio of their times.
+func BenchmarkWall(b *testing.B) {
+	eachURL(b, func(b *testing.B, url string) {
+		b.Helper()
+		with, without := alone(b, url), alone(b, url)
+		if err := with.Seed(b.Context(), storetest.Page()); err != nil {
+			b.Fatal(err)
+		}
+		if err := store.Lower(without); err != nil {
+			b.Fatal(err)
+		}
+		compare(b, with, without)
+	})
+}
+
+// BenchmarkWallText measures how long the wall reads a text that it has not met.
+func BenchmarkWallText(b *testing.B) {
+	const text = `SELECT * FROM "apps" WHERE client_id = $1 AND catalog_app_id IN (SELECT id FROM catalog_apps WHERE vendor_id = $2) ` +
+		`AND is_favorite = $3 AND (name_key, id) > ($4, $5) ORDER BY name_key ASC, id ASC LIMIT $6`
+	for b.Loop() {
+		if err := store.Judge(text); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func eachURL(b *testing.B, run func(b *testing.B, url string)) {
+	b.Helper()
+	b.Run("sqlite", func(b *testing.B) { run(b, storetest.SQLite(b)) })
+	b.Run("postgres", func(b *testing.B) { run(b, storetest.Postgres(b)) })
+}
+
+// compare runs the operations that clients run most on two stores of one database, turn by turn.
+func compare(b *testing.B, with, without *store.Store) {
+	b.Helper()
+	count := int32(0)
+	for _, op := range []struct {
+		name string
+		do   func(ctx context.Context, s *store.Store) error
+	}{
+		{"patch", func(ctx context.Context, s *store.Store) error {
+			count++
+			_, err := s.UpdateApp(ctx, pageApp, store.Fields{store.ColumnLicenseCount: count}, writer, nil)
+			return err
+		}},
+		{"get", func(ctx context.Context, s *store.Store) error {
+			_, err := s.GetApp(ctx, pageApp)
+			return err
+		}},
+		{"list", func(ctx context.Context, s *store.Store) error {
+			_, err := s.ListApps(ctx, pageApp.ClientID, store.AppFilter{}, all(store.ColumnCanonicalName))
+			return err
+		}},
+	} {
+		b.Run(op.name, func(b *testing.B) {
+			var took [2]time.Duration
+			for b.Loop() {
+				for i, s := range []*store.Store{without, with} {
+					start := time.Now()
+					if err := op.do(b.Context(), s); err != nil {
+						b.Fatal(err)
+					}
+					took[i] += time.Since(start)
+				}
+			}
+			b.ReportMetric(took[1].Seconds()/took[0].Seconds(), "with/without")
+		})
+	}
+}
