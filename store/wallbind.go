@@ -114,12 +114,12 @@ func hasClient(nodes []sqlNode) bool {
 
 // bind returns the names of the tables that are bound to a client, outer's included, or says which one is not.
 func (b sqlBody) bind(refs []reference, outer []string) ([]string, error) {
-	bound := outer
+	bound, lists := outer, listedColumns(b.from)
 	open := slices.DeleteFunc(slices.Clone(refs), func(r reference) bool { return r.rows })
 	for again := true; again; {
 		again = false
 		open = slices.DeleteFunc(open, func(r reference) bool {
-			binds := func(conjunct []sqlNode) bool { return r.boundBy(conjunct, len(refs) == 1, bound) }
+			binds := func(conjunct []sqlNode) bool { return r.boundBy(conjunct, len(refs) == 1, bound, lists) }
 			if !anyConjunct(b.where, binds) && !anyConjunct(r.on, binds) {
 				return false
 			}
@@ -134,8 +134,8 @@ func (b sqlBody) bind(refs []reference, outer []string) ([]string, error) {
 }
 
 // boundBy says whether the condition is client_id = value, with the table's name before it unless there is but one, or
-// compares it with the client_id of a table that is bound.
-func (r reference) boundBy(conjunct []sqlNode, only bool, bound []string) bool {
+// compares it with the client_id of a table that is bound, or with what a list of values has for each row.
+func (r reference) boundBy(conjunct []sqlNode, only bool, bound, lists []string) bool {
 	name, rest := columnOf(conjunct)
 	if len(rest) < 2 || !rest[0].symbol("=") || name != r.name && (name != "" || !only) {
 		return false
@@ -144,8 +144,45 @@ func (r reference) boundBy(conjunct []sqlNode, only bool, bound []string) bool {
 		cast := rest[1:]
 		return len(cast) == 0 || len(cast) == 3 && cast[0].symbol(":") && cast[1].symbol(":") && cast[2].is("uuid")
 	}
+	if len(rest) == 1 && rest[0].kind <= sqlName && slices.Contains(lists, rest[0].text) {
+		return true
+	}
 	other, rest := columnOf(rest)
 	return rest != nil && len(rest) == 0 && slices.Contains(bound, other)
+}
+
+// listedColumns are the columns of unnest(values) AS name (columns): all values come from parameters.
+func listedColumns(from []sqlNode) []string {
+	var columns []string
+	for i := range from {
+		if !from[i].is("unnest") || i+1 == len(from) || !onlyValues(from[i+1].group) {
+			continue
+		}
+		rest := from[i+2:]
+		if len(rest) > 1 && rest[0].is("with") && rest[1].is("ordinality") {
+			rest = rest[2:]
+		}
+		if len(rest) < 3 || !rest[0].is("as") || rest[2].kind != sqlGroup {
+			continue
+		}
+		for _, n := range rest[2].group {
+			if n.kind <= sqlName && n.text != clientColumn {
+				columns = append(columns, n.text)
+			}
+		}
+	}
+	return columns
+}
+
+// onlyValues says whether there are only parameters, each with its type behind it, as in $1::uuid[], $2::text[].
+func onlyValues(nodes []sqlNode) bool {
+	for i, n := range nodes {
+		isType := i > 1 && n.kind == sqlWord && nodes[i-1].symbol(":") && nodes[i-2].symbol(":")
+		if n.kind != sqlValue && !isType && !n.symbol(":") && !n.symbol(",") && !n.symbol("[") && !n.symbol("]") {
+			return false
+		}
+	}
+	return len(nodes) > 0
 }
 
 // columnOf reads client_id or name.client_id; rest is nil when it is neither.
