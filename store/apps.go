@@ -293,6 +293,9 @@ func (s *Store) withCatalog(ctx context.Context, app App) (App, error) {
 	if err != nil {
 		return App{}, err
 	}
-	app.Catalog, app.NameKey = entry, entry.NameKey
+	// A row that was read keeps the key that it was sorted by, also when the entry has been renamed meanwhile.
+	if app.Catalog = entry; app.NameKey == "" {
+		app.NameKey = entry.NameKey
+	}
 	return app, nil
 }
