@@ -253,6 +253,11 @@ func (s *Store) removeApp(ctx context.Context, key AppKey, by Author, at version
 		return by.wrote(db.Model(&AppChange{}).Where("client_id = ? AND app_id = ? AND field = 'app'", key.ClientID, key.ID), now)
 	}
 	err = s.inTx(ctx, gone, func(tx *gorm.DB) error {
+		if at.catalog != 0 {
+			if err := holdCatalog(tx, holdCatalogShared); err != nil {
+				return err
+			}
+		}
 		res := at.of(tx, key).Model(&App{}).Updates(set)
 		if removed = res.RowsAffected == 1; !removed {
 			return res.Error

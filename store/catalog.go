@@ -219,11 +219,6 @@ func (s *Store) catalogRevision(ctx context.Context) (revision int64, err error)
 	return revision, err
 }
 
-// bumpCatalog makes every server load the catalog anew. It is part of each transaction that changes the catalog.
-func bumpCatalog(tx *gorm.DB) error {
-	return tx.Exec("UPDATE catalog_state SET revision = revision + 1 WHERE id = 1").Error
-}
-
 // followCatalog looks for changes that other servers made. The interval is the bound on how stale the catalog can be.
 func (s *Store) followCatalog(ctx context.Context, every time.Duration) {
 	defer close(s.stopped)

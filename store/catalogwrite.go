@@ -18,6 +18,10 @@ func (s *Store) inCatalogTx(ctx context.Context, doing string, wrote witness, wo
 		if err := lockCatalog(tx, "UPDATE"); err != nil {
 			return err
 		}
+		// At once, since a new name locks apps: who holds the catalog may wait for one of these.
+		if err := holdCatalog(tx, holdCatalogAlone); err != nil {
+			return err
+		}
 		if changed, err := work(tx); err != nil || !changed {
 			return err
 		}
@@ -47,6 +51,31 @@ func lockCatalog(tx *gorm.DB, strength string) error {
 	var revision int64
 	return tx.Table("catalog_state").Clauses(clause.Locking{Strength: strength}).Where("id = 1").
 		Select("revision").Take(&revision).Error
+}
+
+// A write that is bound to the revision of the catalog holds it before it reads it: its statement would go by the revision
+// of when it began, however long it waits for its row. Who changes the revision holds it alone. These are no locks of the
+// row: those who share one would let nobody pass who wants it alone.
+const (
+	catalogLock       = "1667329121, 1" // no other lock of this database has the number
+	holdCatalogAlone  = "SELECT pg_advisory_xact_lock(" + catalogLock + ")"
+	holdCatalogShared = "SELECT pg_advisory_xact_lock_shared(" + catalogLock + ")"
+)
+
+// holdCatalog takes a lock of PostgreSQL that ends with the transaction. SQLite has one writer at a time.
+func holdCatalog(tx *gorm.DB, lock string) error {
+	if tx.Name() != "postgres" {
+		return nil
+	}
+	return tx.Exec(lock).Error
+}
+
+// bumpCatalog makes every server load the catalog anew. It is part of each transaction that changes the catalog.
+func bumpCatalog(tx *gorm.DB) error {
+	if err := holdCatalog(tx, holdCatalogAlone); err != nil {
+		return err
+	}
+	return tx.Exec("UPDATE catalog_state SET revision = revision + 1 WHERE id = 1").Error
 }
 
 // CreateCatalogApp adds an app to the catalog. ConflictError says that the name is taken, ReferenceError that the vendor or
