@@ -530,7 +530,8 @@ type CatalogApp struct {
 	UpdatedAt Timestamp `json:"updated_at"`
 }
 
-// TotalCount How many rows match the filters, on all pages.
+// TotalCount How many rows match the filters, on all pages, when the page was read. Of all apps of a client it costs less than
+// the page, however many there are; with a filter it costs at most one reading of the client's apps.
 //
 // Example: 2
 type TotalCount = int64
@@ -689,7 +690,9 @@ type AppChangeList struct {
 	// Data The changes of this page, newest first.
 	Data []AppChange `json:"data"`
 
-	// TotalCount How many rows match the filters, on all pages.
+	// TotalCount How many rows match the filters, on all pages, when the page was read. Of all apps of a client it costs less than
+	// the page, however many there are; with a filter it costs at most one reading of the client's apps.
+	//
 	//
 	// Example: 2
 	TotalCount TotalCount `json:"total_count"`
@@ -735,7 +738,9 @@ type AppList struct {
 	// Data The apps of this page, in order.
 	Data []App `json:"data"`
 
-	// TotalCount How many rows match the filters, on all pages.
+	// TotalCount How many rows match the filters, on all pages, when the page was read. Of all apps of a client it costs less than
+	// the page, however many there are; with a filter it costs at most one reading of the client's apps.
+	//
 	//
 	// Example: 2
 	TotalCount TotalCount `json:"total_count"`
@@ -823,7 +828,9 @@ type CatalogAppList struct {
 	// Data The catalog apps of this page, in order.
 	Data []CatalogApp `json:"data"`
 
-	// TotalCount How many rows match the filters, on all pages.
+	// TotalCount How many rows match the filters, on all pages, when the page was read. Of all apps of a client it costs less than
+	// the page, however many there are; with a filter it costs at most one reading of the client's apps.
+	//
 	//
 	// Example: 2
 	TotalCount TotalCount `json:"total_count"`
@@ -889,7 +896,9 @@ type CatalogCategoryList struct {
 	// Data The categories of this page, in order.
 	Data []CatalogCategory `json:"data"`
 
-	// TotalCount How many rows match the filters, on all pages.
+	// TotalCount How many rows match the filters, on all pages, when the page was read. Of all apps of a client it costs less than
+	// the page, however many there are; with a filter it costs at most one reading of the client's apps.
+	//
 	//
 	// Example: 2
 	TotalCount TotalCount `json:"total_count"`
@@ -957,7 +966,9 @@ type CatalogVendorList struct {
 	// Data The vendors of this page, in order.
 	Data []CatalogVendor `json:"data"`
 
-	// TotalCount How many rows match the filters, on all pages.
+	// TotalCount How many rows match the filters, on all pages, when the page was read. Of all apps of a client it costs less than
+	// the page, however many there are; with a filter it costs at most one reading of the client's apps.
+	//
 	//
 	// Example: 2
 	TotalCount TotalCount `json:"total_count"`
@@ -999,7 +1010,9 @@ type ClientList struct {
 	// Data The clients of this page, in order.
 	Data []ClientOrganization `json:"data"`
 
-	// TotalCount How many rows match the filters, on all pages.
+	// TotalCount How many rows match the filters, on all pages, when the page was read. Of all apps of a client it costs less than
+	// the page, however many there are; with a filter it costs at most one reading of the client's apps.
+	//
 	//
 	// Example: 2
 	TotalCount TotalCount `json:"total_count"`
@@ -1069,7 +1082,9 @@ type DesktopAliasList struct {
 	// Data The desktop aliases of this page, in order.
 	Data []DesktopAlias `json:"data"`
 
-	// TotalCount How many rows match the filters, on all pages.
+	// TotalCount How many rows match the filters, on all pages, when the page was read. Of all apps of a client it costs less than
+	// the page, however many there are; with a filter it costs at most one reading of the client's apps.
+	//
 	//
 	// Example: 2
 	TotalCount TotalCount `json:"total_count"`
@@ -1161,7 +1176,9 @@ type URLPatternList struct {
 	// Data The URL patterns of this page, in order.
 	Data []URLPattern `json:"data"`
 
-	// TotalCount How many rows match the filters, on all pages.
+	// TotalCount How many rows match the filters, on all pages, when the page was read. Of all apps of a client it costs less than
+	// the page, however many there are; with a filter it costs at most one reading of the client's apps.
+	//
 	//
 	// Example: 2
 	TotalCount TotalCount `json:"total_count"`
@@ -2035,6 +2052,9 @@ type ClientInterface interface {
 	//
 	// Sorting by name is by the Unicode case-folded name. A cursor is good for the same client, filters and order
 	// only; a row that nobody touches during the walk is seen exactly once.
+	//
+	// By name or by `created_at` the last page costs what the first did. By `updated_at` every page costs one reading
+	// of the client's apps.
 	//
 	// Scope: `apps:read`.
 	//
@@ -2936,6 +2956,9 @@ func (c *HTTPClient) UpdateClient(ctx context.Context, clientID ClientID, params
 //
 // Sorting by name is by the Unicode case-folded name. A cursor is good for the same client, filters and order
 // only; a row that nobody touches during the walk is seen exactly once.
+//
+// By name or by `created_at` the last page costs what the first did. By `updated_at` every page costs one reading
+// of the client's apps.
 //
 // Scope: `apps:read`.
 //
@@ -5844,6 +5867,9 @@ type ClientWithResponsesInterface interface {
 	// Sorting by name is by the Unicode case-folded name. A cursor is good for the same client, filters and order
 	// only; a row that nobody touches during the walk is seen exactly once.
 	//
+	// By name or by `created_at` the last page costs what the first did. By `updated_at` every page costs one reading
+	// of the client's apps.
+	//
 	// Scope: `apps:read`.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -8243,6 +8269,9 @@ func (c *ClientWithResponses) UpdateClientWithResponse(ctx context.Context, clie
 //
 // Sorting by name is by the Unicode case-folded name. A cursor is good for the same client, filters and order
 // only; a row that nobody touches during the walk is seen exactly once.
+//
+// By name or by `created_at` the last page costs what the first did. By `updated_at` every page costs one reading
+// of the client's apps.
 //
 // Scope: `apps:read`.
 //

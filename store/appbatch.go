@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -92,13 +93,12 @@ func (s *Store) writeBatch(ctx context.Context, conn *pgx.Conn, patches []*appPa
 	batch := &pgx.Batch{}
 	batch.Queue("BEGIN")
 	batch.Queue(batchSettings)
+	if slices.ContainsFunc(patches, func(p *appPatch) bool { return p.at.catalog != 0 }) {
+		batch.Queue(holdCatalogShared)
+	}
 	batch.Queue(sql, args...).Query(func(rows pgx.Rows) error { return takeRows(rows, patches) })
 	batch.Queue("COMMIT")
-	err = conn.SendBatch(ctx, batch).Close()
-	if err != nil && conn.PgConn().TxStatus() != 'I' {
-		_, _ = conn.Exec(ctx, "ROLLBACK") // a connection that cannot even do that is given up by the pool
-	}
-	return err
+	return send(ctx, conn, batch)
 }
 
 // takeRows gives each patch its row. One that changed nothing has none.

@@ -96,10 +96,34 @@ func (s *Store) writeOne(ctx context.Context, conn *pgx.Conn, p *appPatch) error
 	if err != nil {
 		return err
 	}
-	rows, err := conn.Query(ctx, st.sql, p.args(st, s.now())...)
-	if err != nil {
-		return err
+	args := p.args(st, s.now())
+	if p.at.catalog == 0 {
+		rows, err := conn.Query(ctx, st.sql, args...)
+		if err != nil {
+			return err
+		}
+		return p.read(rows)
 	}
+	// One round trip, too.
+	batch := &pgx.Batch{}
+	batch.Queue("BEGIN")
+	batch.Queue(holdCatalogShared)
+	batch.Queue(st.sql, args...).Query(p.read)
+	batch.Queue("COMMIT")
+	return send(ctx, conn, batch)
+}
+
+// send sends the statements of one transaction, and ends it when one fails.
+func send(ctx context.Context, conn *pgx.Conn, batch *pgx.Batch) error {
+	err := conn.SendBatch(ctx, batch).Close()
+	if err != nil && conn.PgConn().TxStatus() != 'I' {
+		_, _ = conn.Exec(ctx, "ROLLBACK") // a connection that cannot even do that is given up by the pool
+	}
+	return err
+}
+
+// read takes the row that the statement returned, if it changed one.
+func (p *appPatch) read(rows pgx.Rows) error {
 	defer rows.Close()
 	p.changed = false
 	for rows.Next() {

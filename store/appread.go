@@ -37,7 +37,11 @@ func (postgresDialect) takeApp(ctx context.Context, s *Store, key AppKey) (App, 
 	sql, ok := s.statements.Load("take")
 	if !ok {
 		dry := s.read.Session(&gorm.Session{DryRun: true, NewDB: true})
-		sql = dry.Select(appRead).Where("client_id = ? AND id = ?", slotClient, slotID).Find(&[]App{}).Statement.SQL.String()
+		res := dry.Select(appRead).Where("client_id = ? AND id = ?", slotClient, slotID).Find(&[]App{})
+		if res.Error != nil {
+			return App{}, res.Error
+		}
+		sql = res.Statement.SQL.String()
 		s.statements.Store("take", sql)
 	}
 	var room [1]App

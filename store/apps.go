@@ -23,61 +23,6 @@ func (s *Store) GetApp(ctx context.Context, key AppKey) (App, error) {
 	return s.withCatalog(ctx, app)
 }
 
-// AppFilter selects apps of a client. The zero value selects all of them; what is set combines with AND.
-type AppFilter struct {
-	Query      string // part of the name
-	CategoryID *uuid.UUID
-	VendorID   *uuid.UUID
-	Type       *string
-	IsFavorite *bool
-	IsApproved *bool
-}
-
-var appListing = listing[App]{
-	keys: map[Column]sortKey[App]{
-		ColumnCanonicalName: textKey("name_key", func(a App) string { return a.NameKey }),
-		ColumnCreatedAt:     timeKey("created_at", func(a App) time.Time { return a.CreatedAt }),
-		ColumnUpdatedAt:     timeKey("updated_at", func(a App) time.Time { return a.UpdatedAt }),
-	},
-	tie: "id",
-	of:  func(a App) string { return a.ID.String() },
-}
-
-// ListApps returns one page of a client's apps, or NotFoundError for the client.
-func (s *Store) ListApps(ctx context.Context, clientID uuid.UUID, f AppFilter, p Page) (List[App], error) {
-	q := s.contains(s.read.Where("client_id = ?", clientID), f.Query)
-	if f.VendorID != nil {
-		q = q.Where("catalog_app_id IN (SELECT id FROM catalog_apps WHERE vendor_id = ?)", *f.VendorID)
-	}
-	if f.Type != nil {
-		q = q.Where("catalog_app_id IN (SELECT id FROM catalog_apps WHERE type = ?)", *f.Type)
-	}
-	if f.CategoryID != nil {
-		q = q.Where("catalog_app_id IN (SELECT catalog_app_id FROM catalog_app_categories WHERE category_id = ?)", *f.CategoryID)
-	}
-	if f.IsFavorite != nil {
-		q = q.Where("is_favorite = ?", *f.IsFavorite)
-	}
-	if f.IsApproved != nil {
-		q = q.Where("is_approved = ?", *f.IsApproved)
-	}
-	list, err := appListing.page(ctx, q, p)
-	if err != nil {
-		return List[App]{}, s.translate("list apps", err)
-	}
-	if list.Total == 0 {
-		if _, err := s.GetClient(ctx, clientID); err != nil {
-			return List[App]{}, err
-		}
-	}
-	for i := range list.Rows {
-		if list.Rows[i], err = s.withCatalog(ctx, list.Rows[i]); err != nil {
-			return List[App]{}, err
-		}
-	}
-	return list, nil
-}
-
 // UpdateApp sets fields of one app and returns it as it is afterwards.
 //
 // A patch that changes nothing writes nothing: neither updated_at nor version nor history moves. A non-nil match binds
@@ -253,6 +198,11 @@ func (s *Store) removeApp(ctx context.Context, key AppKey, by Author, at version
 		return by.wrote(db.Model(&AppChange{}).Where("client_id = ? AND app_id = ? AND field = 'app'", key.ClientID, key.ID), now)
 	}
 	err = s.inTx(ctx, gone, func(tx *gorm.DB) error {
+		if at.catalog != 0 {
+			if err := holdCatalog(tx, holdCatalogShared); err != nil {
+				return err
+			}
+		}
 		res := at.of(tx, key).Model(&App{}).Updates(set)
 		if removed = res.RowsAffected == 1; !removed {
 			return res.Error
@@ -293,6 +243,9 @@ func (s *Store) withCatalog(ctx context.Context, app App) (App, error) {
 	if err != nil {
 		return App{}, err
 	}
-	app.Catalog, app.NameKey = entry, entry.NameKey
+	// A row that was read keeps the key that it was sorted by, also when the entry has been renamed meanwhile.
+	if app.Catalog = entry; app.NameKey == "" {
+		app.NameKey = entry.NameKey
+	}
 	return app, nil
 }

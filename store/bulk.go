@@ -19,10 +19,10 @@ func (s *Store) SetApps(ctx context.Context, clientID uuid.UUID, ids []uuid.UUID
 	set["version"] = gorm.Expr("version + 1")
 	set[string(column)] = value
 	wrote := func(db *gorm.DB) (bool, error) {
-		return by.wrote(db.Model(&AppChange{}).Where("client_id = ? AND app_id IN ?", clientID, ids), now)
+		return by.wrote(among(db.Model(&AppChange{}).Where("client_id = ?", clientID), "app_id", ids), now)
 	}
 	err = s.inTx(ctx, wrote, func(tx *gorm.DB) error {
-		these := tx.Model(&App{}).Where("client_id = ? AND id IN ?", clientID, ids).Session(&gorm.Session{})
+		these := among(tx.Model(&App{}).Where("client_id = ?", clientID), "id", ids).Session(&gorm.Session{})
 		// Locked in the order of the ids, so that two bulk writes cannot wait for each other.
 		if err := these.Clauses(clause.Locking{Strength: "UPDATE"}).Order("id").Pluck("id", &found).Error; err != nil {
 			return err

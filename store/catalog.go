@@ -17,8 +17,9 @@ import (
 type Catalog struct {
 	revision   int64
 	apps       map[uuid.UUID]*CatalogApp
-	vendors    int
-	categories int
+	byApp      map[Column][]*CatalogApp // sorted, as are the next two
+	byVendor   map[Column][]Vendor
+	byCategory map[Column][]Category
 }
 
 // CatalogSummary is how much the catalog holds.
@@ -57,7 +58,7 @@ func (s *Store) GetCatalogSummary(ctx context.Context) (CatalogSummary, error) {
 			return CatalogSummary{}, err
 		}
 	}
-	return CatalogSummary{Apps: len(c.apps), Vendors: c.vendors, Categories: c.categories}, nil
+	return CatalogSummary{Apps: len(c.apps), Vendors: len(c.byVendor[ColumnName]), Categories: len(c.byCategory[ColumnName])}, nil
 }
 
 // GetCatalogApp returns one entry of the catalog, or NotFoundError. It can be as stale as the snapshot.
@@ -67,54 +68,6 @@ func (s *Store) GetCatalogApp(ctx context.Context, id uuid.UUID) (*CatalogApp, e
 		return nil, &NotFoundError{Kind: KindCatalogApp, ID: id}
 	}
 	return entry, err
-}
-
-// CatalogFilter selects catalog apps. The zero value selects all of them; what is set combines with AND.
-type CatalogFilter struct {
-	Query      string // part of the name
-	CategoryID *uuid.UUID
-	VendorID   *uuid.UUID
-	Type       *string
-}
-
-var catalogListing = listing[CatalogApp]{
-	keys: map[Column]sortKey[CatalogApp]{
-		ColumnCanonicalName: textKey("name_key", func(a CatalogApp) string { return a.NameKey }),
-		ColumnCreatedAt:     timeKey("created_at", func(a CatalogApp) time.Time { return a.CreatedAt }),
-		ColumnUpdatedAt:     timeKey("updated_at", func(a CatalogApp) time.Time { return a.UpdatedAt }),
-	},
-	tie: "id",
-	of:  func(a CatalogApp) string { return a.ID.String() },
-}
-
-// ListCatalogApps returns one page of the catalog.
-func (s *Store) ListCatalogApps(ctx context.Context, f CatalogFilter, p Page) (List[*CatalogApp], error) {
-	q := s.contains(s.read, f.Query)
-	if f.VendorID != nil {
-		q = q.Where("vendor_id = ?", *f.VendorID)
-	}
-	if f.Type != nil {
-		q = q.Where("type = ?", *f.Type)
-	}
-	if f.CategoryID != nil {
-		q = q.Where("id IN (SELECT catalog_app_id FROM catalog_app_categories WHERE category_id = ?)", *f.CategoryID)
-	}
-	rows, err := catalogListing.page(ctx, q, p)
-	if err != nil {
-		return List[*CatalogApp]{}, s.translate("list catalog apps", err)
-	}
-	list := List[*CatalogApp]{Total: rows.Total, Next: rows.Next}
-	for _, row := range rows.Rows {
-		entry, err := s.catalogApp(ctx, row.ID)
-		if errors.Is(err, errNoEntry) {
-			continue // deleted since the page was read
-		}
-		if err != nil {
-			return List[*CatalogApp]{}, err
-		}
-		list.Rows = append(list.Rows, entry)
-	}
-	return list, nil
 }
 
 // errNoEntry is a fault where an app refers to the entry: a foreign key keeps it.
@@ -142,7 +95,7 @@ func (s *Store) catalogApp(ctx context.Context, id uuid.UUID) (*CatalogApp, erro
 // refreshCatalog replaces the snapshot if the database has a newer revision. After a transaction that changed the
 // catalog it makes the change show on this server at once.
 func (s *Store) refreshCatalog(ctx context.Context) (*Catalog, error) {
-	revision, err := s.catalogRevision(ctx)
+	revision, err := catalogRevision(s.read.WithContext(ctx))
 	if err != nil {
 		return nil, s.translate("load catalog", err)
 	}
@@ -166,7 +119,7 @@ func (s *Store) refreshCatalog(ctx context.Context) (*Catalog, error) {
 // later one and is read again.
 func (s *Store) readCatalog(ctx context.Context, revision int64) (*Catalog, error) {
 	var (
-		vendors    []*Vendor
+		vendors    []Vendor
 		categories []Category
 		apps       []*CatalogApp
 		in         []CatalogAppCategory
@@ -184,8 +137,8 @@ func (s *Store) readCatalog(ctx context.Context, revision int64) (*Catalog, erro
 		return nil, err
 	}
 	vendorByID := make(map[uuid.UUID]*Vendor, len(vendors))
-	for _, v := range vendors {
-		vendorByID[v.ID] = v
+	for i := range vendors {
+		vendorByID[vendors[i].ID] = &vendors[i]
 	}
 	categoryByID := make(map[uuid.UUID]Category, len(categories))
 	for _, c := range categories {
@@ -193,7 +146,7 @@ func (s *Store) readCatalog(ctx context.Context, revision int64) (*Catalog, erro
 	}
 	catalog := &Catalog{
 		revision: revision, apps: make(map[uuid.UUID]*CatalogApp, len(apps)),
-		vendors: len(vendors), categories: len(categories),
+		byVendor: vendorListing.sorted(vendors), byCategory: categoryListing.sorted(categories),
 	}
 	for _, a := range apps {
 		if a.VendorID != nil {
@@ -211,17 +164,13 @@ func (s *Store) readCatalog(ctx context.Context, revision int64) (*Catalog, erro
 		a.tag = catalogTag(a)
 		a.Cacheable()
 	}
+	catalog.byApp = catalogListing.sorted(apps)
 	return catalog, nil
 }
 
-func (s *Store) catalogRevision(ctx context.Context) (revision int64, err error) {
-	err = s.read.WithContext(ctx).Table("catalog_state").Where("id = 1").Select("revision").Take(&revision).Error
+func catalogRevision(db *gorm.DB) (revision int64, err error) {
+	err = db.Table("catalog_state").Where("id = 1").Select("revision").Take(&revision).Error
 	return revision, err
-}
-
-// bumpCatalog makes every server load the catalog anew. It is part of each transaction that changes the catalog.
-func bumpCatalog(tx *gorm.DB) error {
-	return tx.Exec("UPDATE catalog_state SET revision = revision + 1 WHERE id = 1").Error
 }
 
 // followCatalog looks for changes that other servers made. The interval is the bound on how stale the catalog can be.

@@ -10,12 +10,26 @@ import (
 	"gorm.io/gorm/clause"
 )
 
-// inCatalogTx runs one change of the catalog. Changes run one after the other on all servers: each holds the row that
-// counts them. When work has changed something the count goes up. This server shows the catalog as work has left or found
-// it before it returns.
+// inCatalogTx runs one change of the catalog. This server shows the catalog as work has left or found it before it returns.
 func (s *Store) inCatalogTx(ctx context.Context, doing string, wrote witness, work func(tx *gorm.DB) (changed bool, err error)) error {
+	if err := s.changeCatalog(ctx, doing, wrote, work); err != nil {
+		return err
+	}
+	return s.afterwards(ctx, func(ctx context.Context) error {
+		_, err := s.refreshCatalog(ctx)
+		return err
+	})
+}
+
+// changeCatalog runs the transaction of a change. Changes run one after the other on all servers: each holds the row that
+// counts them. When work has changed something the count goes up.
+func (s *Store) changeCatalog(ctx context.Context, doing string, wrote witness, work func(tx *gorm.DB) (changed bool, err error)) error {
 	err := s.inTx(ctx, wrote, func(tx *gorm.DB) error {
 		if err := lockCatalog(tx, "UPDATE"); err != nil {
+			return err
+		}
+		// At once, since a new name locks apps: who holds the catalog may wait for one of these.
+		if err := holdCatalog(tx, holdCatalogAlone); err != nil {
 			return err
 		}
 		if changed, err := work(tx); err != nil || !changed {
@@ -23,13 +37,7 @@ func (s *Store) inCatalogTx(ctx context.Context, doing string, wrote witness, wo
 		}
 		return bumpCatalog(tx)
 	})
-	if err != nil {
-		return s.translate(doing, err)
-	}
-	return s.afterwards(ctx, func(ctx context.Context) error {
-		_, err := s.refreshCatalog(ctx)
-		return err
-	})
+	return s.translate(doing, err)
 }
 
 // stands is the witness of what has got a new id.
@@ -49,6 +57,31 @@ func lockCatalog(tx *gorm.DB, strength string) error {
 		Select("revision").Take(&revision).Error
 }
 
+// A write that is bound to the revision of the catalog holds it before it reads it: its statement would go by the revision
+// of when it began, however long it waits for its row. Who changes the revision holds it alone. These are no locks of the
+// row: those who share one would let nobody pass who wants it alone.
+const (
+	catalogLock       = "1667329121, 1" // no other lock of this database has the number
+	holdCatalogAlone  = "SELECT pg_advisory_xact_lock(" + catalogLock + ")"
+	holdCatalogShared = "SELECT pg_advisory_xact_lock_shared(" + catalogLock + ")"
+)
+
+// holdCatalog takes a lock of PostgreSQL that ends with the transaction. SQLite has one writer at a time.
+func holdCatalog(tx *gorm.DB, lock string) error {
+	if tx.Name() != "postgres" {
+		return nil
+	}
+	return tx.Exec(lock).Error
+}
+
+// bumpCatalog makes every server load the catalog anew. It is part of each transaction that changes the catalog.
+func bumpCatalog(tx *gorm.DB) error {
+	if err := holdCatalog(tx, holdCatalogAlone); err != nil {
+		return err
+	}
+	return tx.Exec("UPDATE catalog_state SET revision = revision + 1 WHERE id = 1").Error
+}
+
 // CreateCatalogApp adds an app to the catalog. ConflictError says that the name is taken, ReferenceError that the vendor or
 // a category does not exist.
 func (s *Store) CreateCatalogApp(ctx context.Context, fields Fields, categories []uuid.UUID) (*CatalogApp, error) {
@@ -59,7 +92,7 @@ func (s *Store) CreateCatalogApp(ctx context.Context, fields Fields, categories 
 		DisplayColour: fields.text(ColumnDisplayColour), Logo: fields.text(ColumnLogo), Type: fields.text(ColumnType),
 		VendorID: fields.id(ColumnVendorID), Version: 1, CreatedAt: now, UpdatedAt: now,
 	}
-	err := s.inCatalogTx(ctx, "create catalog app", stands(&CatalogApp{}, app.ID), func(tx *gorm.DB) (bool, error) {
+	err := s.inEntryTx(ctx, "create catalog app", app.ID, stands(&CatalogApp{}, app.ID), func(tx *gorm.DB) (bool, error) {
 		if err := checkReferences(tx, fields, categories); err != nil {
 			return false, err
 		}
@@ -77,7 +110,7 @@ func (s *Store) CreateCatalogApp(ctx context.Context, fields Fields, categories 
 // UpdateCatalogApp sets fields of a catalog app, and its categories as a whole set unless that is nil. Nothing is written
 // when nothing changes. Errors are those of CreateCatalogApp, NotFoundError and PreconditionError.
 func (s *Store) UpdateCatalogApp(ctx context.Context, id uuid.UUID, fields Fields, categories *[]uuid.UUID, match *Match) (*CatalogApp, error) {
-	err := s.inCatalogTx(ctx, "update catalog app", nil, func(tx *gorm.DB) (bool, error) {
+	err := s.inEntryTx(ctx, "update catalog app", id, nil, func(tx *gorm.DB) (bool, error) {
 		seen, err := lockedCatalogApp(tx, id)
 		if err != nil {
 			return false, err
@@ -129,7 +162,7 @@ func (s *Store) UpdateCatalogApp(ctx context.Context, id uuid.UUID, fields Field
 
 // DeleteCatalogApp takes an app out of the catalog. InUseError says that clients have it.
 func (s *Store) DeleteCatalogApp(ctx context.Context, id uuid.UUID, match *Match) error {
-	return s.inCatalogTx(ctx, "delete catalog app", nil, func(tx *gorm.DB) (bool, error) {
+	return s.inEntryTx(ctx, "delete catalog app", id, nil, func(tx *gorm.DB) (bool, error) {
 		seen, err := lockedCatalogApp(tx, id)
 		if err != nil {
 			return false, err
@@ -161,8 +194,10 @@ func lockedCatalogApp(tx *gorm.DB, id uuid.UUID) (*CatalogApp, error) {
 			return nil, err
 		}
 	}
+	var categories []Category
 	err = tx.Where("id IN (SELECT category_id FROM catalog_app_categories WHERE catalog_app_id = ?)", id).
-		Order("name_key").Find(&app.Categories).Error
+		Order("name_key").Find(&categories).Error
+	app.Categories = append(app.Categories, categories...) // none is nil, as in the snapshot
 	app.tag = catalogTag(&app)
 	return &app, err
 }
@@ -180,7 +215,7 @@ func checkReferences(tx *gorm.DB, fields Fields, categories []uuid.UUID) error {
 		return nil
 	}
 	var found int64
-	if err := tx.Model(&Category{}).Where("id IN ?", categories).Count(&found).Error; err != nil {
+	if err := among(tx.Model(&Category{}), "id", categories).Count(&found).Error; err != nil {
 		return err
 	}
 	if int(found) != len(distinct(categories)) {

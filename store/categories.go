@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/google/uuid"
 	"gorm.io/gorm"
@@ -19,8 +20,12 @@ var categoryListing = listing[Category]{
 
 // ListCategories returns one page of the categories whose name has the query in it.
 func (s *Store) ListCategories(ctx context.Context, query string, p Page) (List[Category], error) {
-	list, err := categoryListing.page(ctx, s.contains(s.read, query), p)
-	return list, s.translate("list categories", err)
+	catalog, err := s.refreshCatalog(ctx)
+	if err != nil {
+		return List[Category]{}, err
+	}
+	part := FoldName(query)
+	return categoryListing.pick(catalog.byCategory, p, func(c Category) bool { return strings.Contains(c.NameKey, part) })
 }
 
 // CreateCategory adds a category. ConflictError says that the name is taken.

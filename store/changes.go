@@ -2,14 +2,14 @@ package store
 
 import (
 	"context"
-	"strconv"
+	"fmt"
 
 	"github.com/google/uuid"
 )
 
 // ID names the change. It is derived from what makes the change unique, and so needs no place in the table.
 func (c AppChange) ID() uuid.UUID {
-	return uuid.NewSHA1(c.AppID, []byte(strconv.FormatInt(c.Version, 10)+":"+c.Field))
+	return uuid.NewSHA1(c.ClientID, fmt.Appendf(nil, "%s:%d:%s", c.AppID, c.Version, c.Field))
 }
 
 var changeListing = listing[AppChange]{
@@ -24,7 +24,7 @@ var changeListing = listing[AppChange]{
 // the app: NotFoundError says that the client has never had it, or that there is no such client.
 func (s *Store) ListAppChanges(ctx context.Context, key AppKey, p Page) (List[AppChange], error) {
 	p.SortBy, p.Desc = ColumnVersion, true
-	list, err := changeListing.page(ctx, s.read.Where("client_id = ? AND app_id = ?", key.ClientID, key.ID), p)
+	list, err := changeListing.page(ctx, s.read.Where("client_id = ? AND app_id = ?", key.ClientID, key.ID), p, nil)
 	if err != nil {
 		return List[AppChange]{}, s.translate("list app changes", err)
 	}

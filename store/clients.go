@@ -38,9 +38,9 @@ var clientListing = listing[Client]{
 func (s *Store) ListClients(ctx context.Context, token *Token, query string, p Page) (List[Client], error) {
 	q := s.contains(s.read, query)
 	if !token.AllClients {
-		q = q.Where("id IN ?", token.ClientIDs)
+		q = among(q, "id", token.ClientIDs)
 	}
-	list, err := clientListing.page(ctx, q, p)
+	list, err := clientListing.page(ctx, q, p, nil)
 	return list, s.translate("list clients", err)
 }
 

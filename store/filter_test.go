@@ -132,7 +132,7 @@ func TestFiltersCombine(t *testing.T) {
 			for range 1 + random.IntN(4) {
 				switch random.IntN(6) {
 				case 0:
-					f.Query = []string{"app", "APP 1", "nothing"}[random.IntN(3)]
+					f.Query = []string{"app", "APP 1", "P 13", "nothing"}[random.IntN(4)]
 				case 1:
 					f.VendorID = new(named([]string{"Acme", "Zeta", "unknown"}[random.IntN(3)]))
 				case 2:
@@ -169,15 +169,17 @@ func TestFiltersCombine(t *testing.T) {
 	})
 }
 
-// filterData has an app for every combination of what can be filtered by, and the same for another client.
+// filterData has five apps for every combination of what can be filtered by, and the same for another client: some filters
+// select more of the catalog than is looked up one by one, some fewer.
 func filterData() store.Dataset {
 	data := store.Dataset{
 		Clients:    []store.Client{client("Contoso"), client("Fabrikam")},
 		Vendors:    []store.Vendor{{ID: named("Acme"), Name: "Acme"}, {ID: named("Zeta"), Name: "Zeta"}},
 		Categories: []store.Category{{ID: named("Chat"), Name: "Chat"}, {ID: named("Mail"), Name: "Mail"}},
 	}
-	for n := range 3 * 4 * 3 * 4 {
-		entry := catalogApp(fmt.Sprintf("App %d", n))
+	for i := range 5 * 3 * 4 * 3 * 4 {
+		n := i % (3 * 4 * 3 * 4)
+		entry := catalogApp(fmt.Sprintf("App %d", i))
 		entry.VendorID = []*uuid.UUID{nil, new(named("Acme")), new(named("Zeta"))}[n%3]
 		entry.Type = []*string{nil, new("desktop"), new("web")}[n/12%3]
 		data.CatalogApps = append(data.CatalogApps, entry)

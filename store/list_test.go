@@ -306,3 +306,17 @@ func catalogNames(rows []*store.CatalogApp) []string {
 	}
 	return names
 }
+
+// TestListNeedsASize holds every kind of list to it: no page is an accident.
+func TestListNeedsASize(t *testing.T) {
+	each(t, func(t *testing.T, _ string, s *store.Store) {
+		for _, size := range []int{0, -1} {
+			if _, err := s.ListApps(t.Context(), pageApp.ClientID, store.AppFilter{}, store.Page{Size: size, SortBy: store.ColumnCanonicalName}); err == nil {
+				t.Errorf("a page of %d apps", size)
+			}
+			if _, err := s.ListCatalogApps(t.Context(), store.CatalogFilter{}, store.Page{Size: size, SortBy: store.ColumnCanonicalName}); err == nil {
+				t.Errorf("a page of %d catalog apps", size)
+			}
+		}
+	})
+}

@@ -77,7 +77,7 @@ func (m *catalogImport) apps(tx *gorm.DB, targets []*target, vendors, categories
 		return err
 	}
 	if len(relinked) > 0 {
-		if err := tx.Where("catalog_app_id IN ?", relinked).Delete(&CatalogAppCategory{}).Error; err != nil {
+		if err := among(tx, "catalog_app_id", relinked).Delete(&CatalogAppCategory{}).Error; err != nil {
 			return err
 		}
 	}

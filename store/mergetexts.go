@@ -75,7 +75,7 @@ func mergeTexts[T any](tx *gorm.DB, b batch[CatalogRow], targets []*target, kind
 		}
 	}
 	for part := range slices.Chunk(gone, batchRows) {
-		if err := tx.Where("id IN ?", part).Delete(new(T)).Error; err != nil {
+		if err := among(tx, "id", part).Delete(new(T)).Error; err != nil {
 			return err
 		}
 	}

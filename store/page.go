@@ -1,8 +1,11 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
+	"sort"
 	"strconv"
 	"time"
 
@@ -32,27 +35,40 @@ type List[T any] struct {
 
 // listing says how the rows of one list can be sorted.
 type listing[T any] struct {
-	keys map[Column]sortKey[T] // by what Page.SortBy may be
-	tie  string                // column that makes every order total
-	of   func(T) string        // its value
+	keys map[Column]sortKey[T]             // by what Page.SortBy may be
+	find func(q *gorm.DB, rows *[]T) error // reads the rows; nil: gorm does
+	tie  string                            // column that makes every order total
+	of   func(T) string                    // its value
 }
 
 // sortKey is one thing to sort by: a column, its value as text for a Position, and back.
 type sortKey[T any] struct {
-	column string
-	text   func(T) string
-	value  func(string) (any, error)
+	column  string
+	text    func(T) string
+	value   func(string) (any, error)
+	compare func(a, b T) int
+	against func(row T, value any) int // compare, with what value has made of a text
 }
 
 func textKey[T any](column string, of func(T) string) sortKey[T] {
-	return sortKey[T]{column, of, func(text string) (any, error) { return text, nil }}
+	return sortKey[T]{
+		column:  column,
+		text:    of,
+		value:   func(text string) (any, error) { return text, nil },
+		compare: func(a, b T) int { return cmp.Compare(of(a), of(b)) },
+		//nolint:errcheck,forcetypeassert // value gives a string
+		against: func(row T, value any) int { return cmp.Compare(of(row), value.(string)) },
+	}
 }
 
 func intKey[T any](column string, of func(T) int64) sortKey[T] {
 	return sortKey[T]{
-		column: column,
-		text:   func(row T) string { return strconv.FormatInt(of(row), 10) },
-		value:  func(text string) (any, error) { return strconv.ParseInt(text, 10, 64) },
+		column:  column,
+		text:    func(row T) string { return strconv.FormatInt(of(row), 10) },
+		value:   func(text string) (any, error) { return strconv.ParseInt(text, 10, 64) },
+		compare: func(a, b T) int { return cmp.Compare(of(a), of(b)) },
+		//nolint:errcheck,forcetypeassert // value gives an int64
+		against: func(row T, value any) int { return cmp.Compare(of(row), value.(int64)) },
 	}
 }
 
@@ -66,41 +82,129 @@ func timeKey[T any](column string, of func(T) time.Time) sortKey[T] {
 		}
 		return time.UnixMilli(ms.(int64)).UTC(), nil //nolint:errcheck,forcetypeassert // intKey gives an int64
 	}
+	//nolint:errcheck,forcetypeassert // value gives a time
+	key.against = func(row T, value any) int { return of(row).Compare(value.(time.Time)) }
 	return key
 }
 
-// page reads one page of the rows that q selects. It asks for one row more than the page has: whether there is one
-// decides if there is a next page, so that none is ever empty.
-func (l listing[T]) page(ctx context.Context, q *gorm.DB, p Page) (List[T], error) {
+// place reads what p asks for: the key that it sorts by and, if it has a position, the value of that.
+func (l listing[T]) place(p Page) (key sortKey[T], value any, err error) {
 	key, ok := l.keys[p.SortBy]
 	if !ok {
-		return List[T]{}, fmt.Errorf("this list cannot be sorted by %q", p.SortBy)
+		return key, nil, fmt.Errorf("this list cannot be sorted by %q", p.SortBy)
 	}
-	var list List[T]
-	q = q.WithContext(ctx).Session(&gorm.Session{})
-	if err := q.Model(new(T)).Count(&list.Total).Error; err != nil {
+	if p.Size < 1 {
+		return key, nil, fmt.Errorf("a page cannot have %d rows", p.Size)
+	}
+	if p.After == nil {
+		return key, nil, nil
+	}
+	if value, err = key.value(p.After.Key); err != nil {
+		return key, nil, fmt.Errorf("position: %w", err)
+	}
+	return key, value, nil
+}
+
+// page reads one page of the rows that q selects. It asks for one row more than the page has: whether there is one
+// decides if there is a next page, so that none is ever empty. total is asked unless the page shows that it is all; nil
+// counts the rows.
+func (l listing[T]) page(ctx context.Context, q *gorm.DB, p Page, total func() (int64, error)) (List[T], error) {
+	key, value, err := l.place(p)
+	if err != nil {
 		return List[T]{}, err
 	}
 	order, beyond := " ASC", ">"
 	if p.Desc {
 		order, beyond = " DESC", "<"
 	}
+	q = q.WithContext(ctx).Session(&gorm.Session{})
+	rest := q
 	if p.After != nil {
-		value, err := key.value(p.After.Key)
-		if err != nil {
-			return List[T]{}, fmt.Errorf("position: %w", err)
-		}
-		q = q.Where("("+key.column+", "+l.tie+") "+beyond+" (?, ?)", value, p.After.Tie)
+		// Compared as a row, both are the range of an index that begins with the key.
+		rest = q.Where("("+key.column+", "+l.tie+") "+beyond+" (?, ?)", value, p.After.Tie)
 	}
-	err := q.Order(key.column + order + ", " + l.tie + order).Limit(p.Size + 1).Find(&list.Rows).Error
+	var list List[T]
+	rest = rest.Order(key.column + order + ", " + l.tie + order).Limit(p.Size + 1)
+	if l.find != nil {
+		err = l.find(rest, &list.Rows)
+	} else {
+		err = rest.Find(&list.Rows).Error
+	}
 	if err != nil {
 		return List[T]{}, err
 	}
+	l.cut(&list, key, p)
+	switch {
+	case p.After == nil && list.Next == nil:
+		list.Total = int64(len(list.Rows))
+	case total != nil:
+		list.Total, err = total()
+	default:
+		err = q.Model(new(T)).Count(&list.Total).Error
+	}
+	return list, err
+}
+
+// cut takes the row away that is only there to show that there are more.
+func (l listing[T]) cut(list *List[T], key sortKey[T], p Page) {
 	if len(list.Rows) > p.Size {
 		list.Rows = list.Rows[:p.Size]
 		last := list.Rows[p.Size-1]
 		list.Next = &Position{Key: key.text(last), Tie: l.of(last)}
 	}
+}
+
+// sorted returns the rows of a list that is kept in memory, in each order that pick may ask for.
+func (l listing[T]) sorted(rows []T) map[Column][]T {
+	orders := make(map[Column][]T, len(l.keys))
+	for by := range l.keys {
+		orders[by] = slices.SortedFunc(slices.Values(rows), l.order(by))
+	}
+	return orders
+}
+
+// order compares rows as the list that is sorted by this column has them.
+func (l listing[T]) order(by Column) func(a, b T) int {
+	compare := l.keys[by].compare
+	return func(a, b T) int {
+		if d := compare(a, b); d != 0 {
+			return d
+		}
+		return cmp.Compare(l.of(a), l.of(b))
+	}
+}
+
+// pick takes one page of the rows in memory that match, as page does of those in the database. A nil match matches all.
+func (l listing[T]) pick(orders map[Column][]T, p Page, match func(T) bool) (List[T], error) {
+	key, value, err := l.place(p)
+	if err != nil {
+		return List[T]{}, err
+	}
+	rows := orders[p.SortBy]
+	at := func(i int) T { return rows[i] }
+	if p.Desc {
+		at = func(i int) T { return rows[len(rows)-1-i] }
+	}
+	first := 0
+	if p.After != nil {
+		first = sort.Search(len(rows), func(i int) bool {
+			d := key.against(at(i), value)
+			if d == 0 {
+				d = cmp.Compare(l.of(at(i)), p.After.Tie)
+			}
+			return p.Desc == (d < 0) && d != 0
+		})
+	}
+	var list List[T]
+	for i := range rows {
+		if row := at(i); match == nil || match(row) {
+			list.Total++
+			if i >= first && len(list.Rows) <= p.Size {
+				list.Rows = append(list.Rows, row)
+			}
+		}
+	}
+	l.cut(&list, key, p)
 	return list, nil
 }
 

@@ -41,7 +41,7 @@ func listRecognition[T any](ctx context.Context, s *Store, l listing[T], id uuid
 	if _, err := s.GetCatalogApp(ctx, id); err != nil {
 		return List[T]{}, err
 	}
-	list, err := l.page(ctx, s.contains(s.read.Where("catalog_app_id = ?", id), query), p)
+	list, err := l.page(ctx, s.contains(s.read.Where("catalog_app_id = ?", id), query), p, nil)
 	return list, s.translate("list what an app is recognized by", err)
 }
 
@@ -77,7 +77,7 @@ func replaceTexts[T any](ctx context.Context, s *Store, id uuid.UUID, column Col
 			}
 		}
 		if len(gone) > 0 {
-			if err := own.Where(string(column)+" IN ?", gone).Delete(model).Error; err != nil {
+			if err := among(own, string(column), gone).Delete(model).Error; err != nil {
 				return false, err
 			}
 		}

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/google/uuid"
 	"gorm.io/gorm"
@@ -20,8 +21,12 @@ var vendorListing = listing[Vendor]{
 
 // ListVendors returns one page of the vendors whose name has the query in it.
 func (s *Store) ListVendors(ctx context.Context, query string, p Page) (List[Vendor], error) {
-	list, err := vendorListing.page(ctx, s.contains(s.read, query), p)
-	return list, s.translate("list vendors", err)
+	catalog, err := s.refreshCatalog(ctx)
+	if err != nil {
+		return List[Vendor]{}, err
+	}
+	part := FoldName(query)
+	return vendorListing.pick(catalog.byVendor, p, func(v Vendor) bool { return strings.Contains(v.NameKey, part) })
 }
 
 // CreateVendor adds a vendor. ConflictError says that the name is taken.

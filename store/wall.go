@@ -14,7 +14,7 @@ import (
 )
 
 // perClient are the tables that hold data of clients: all that have a client_id. The wall stands before them.
-var perClient = []string{"apps", "app_changes", "token_clients"}
+var perClient = []string{"apps", "app_changes", "client_app_counts", "token_clients"}
 
 // wall refuses statements on per-client tables that are not bound to a client. It reads the text that goes to the database,
 // however that was made: a condition that gorm lost on the way is missing there, and so is one that nobody wrote.

@@ -15,7 +15,7 @@ func (s Size) LoadPostgres(ctx context.Context, url string) error {
 		return err
 	}
 	defer func() { _ = db.Close(context.WithoutCancel(ctx)) }()
-	// The data are right by construction: no checks of references, and the history is written below in one piece.
+	// The data are right by construction: no checks of references, and what triggers write is written below as a whole.
 	for _, setting := range []string{"session_replication_role = replica", "maintenance_work_mem = '1GB'"} {
 		if _, err := db.Exec(ctx, "SET "+setting); err != nil {
 			return err
@@ -38,6 +38,8 @@ func (s Size) LoadPostgres(ctx context.Context, url string) error {
 		return fmt.Errorf("load app_changes: %w", err)
 	}
 	for _, statement := range []string{
+		`INSERT INTO client_app_counts (client_id, slot, total)
+			SELECT client_id, get_byte(uuid_send(id), 15) % 16, count(*) FROM apps GROUP BY 1, 2`,
 		"UPDATE catalog_state SET revision = revision + 1", "VACUUM (ANALYZE)", "CHECKPOINT",
 	} {
 		if _, err := db.Exec(ctx, statement); err != nil {

@@ -25,6 +25,9 @@ export interface paths {
          *     Sorting by name is by the Unicode case-folded name. A cursor is good for the same client, filters and order
          *     only; a row that nobody touches during the walk is seen exactly once.
          *
+         *     By name or by `created_at` the last page costs what the first did. By `updated_at` every page costs one reading
+         *     of the client's apps.
+         *
          *     Scope: `apps:read`.
          */
         get: operations["listApps"];
@@ -669,7 +672,8 @@ export interface components {
         EntityTags: string;
         /**
          * Format: int64
-         * @description How many rows match the filters, on all pages.
+         * @description How many rows match the filters, on all pages, when the page was read. Of all apps of a client it costs less than
+         *     the page, however many there are; with a filter it costs at most one reading of the client's apps.
          * @example 2
          */
         TotalCount: number;

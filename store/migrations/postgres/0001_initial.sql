@@ -10,6 +10,9 @@ CREATE TABLE clients (
     created_at timestamptz(3) NOT NULL,
     updated_at timestamptz(3) NOT NULL
 );
+CREATE INDEX clients_by_name ON clients (name_key, id);
+CREATE INDEX clients_by_creation ON clients (created_at, id);
+CREATE INDEX clients_by_change ON clients (updated_at, id);
 
 CREATE TABLE catalog_vendors (
     id         uuid PRIMARY KEY,
@@ -43,8 +46,7 @@ CREATE TABLE catalog_apps (
     created_at     timestamptz(3) NOT NULL,
     updated_at     timestamptz(3) NOT NULL
 );
-CREATE INDEX catalog_apps_by_creation ON catalog_apps (created_at, id);
-CREATE INDEX catalog_apps_by_change ON catalog_apps (updated_at, id);
+-- No index serves the lists of the catalog: servers have all of it in memory.
 CREATE INDEX catalog_apps_vendor ON catalog_apps (vendor_id);
 
 CREATE TABLE catalog_app_categories (
@@ -63,6 +65,7 @@ CREATE TABLE catalog_url_patterns (
     UNIQUE (catalog_app_id, pattern)
 );
 CREATE INDEX catalog_url_patterns_by_name ON catalog_url_patterns (catalog_app_id, name_key, id);
+CREATE INDEX catalog_url_patterns_by_creation ON catalog_url_patterns (catalog_app_id, created_at, id);
 
 CREATE TABLE catalog_desktop_aliases (
     id             uuid PRIMARY KEY,
@@ -73,6 +76,7 @@ CREATE TABLE catalog_desktop_aliases (
     UNIQUE (catalog_app_id, alias)
 );
 CREATE INDEX catalog_desktop_aliases_by_name ON catalog_desktop_aliases (catalog_app_id, name_key, id);
+CREATE INDEX catalog_desktop_aliases_by_creation ON catalog_desktop_aliases (catalog_app_id, created_at, id);
 
 -- One row: counts the transactions that changed the catalog. Servers compare it with their snapshot.
 CREATE TABLE catalog_state (
@@ -83,7 +87,8 @@ INSERT INTO catalog_state (id, revision) VALUES (1, 1);
 
 -- name_key repeats that of the catalog app, so that a page sorted by name is read off an index of this table.
 -- actor_id, actor_name and request_id say who wrote the row last; the history trigger reads them.
--- Free space in each page keeps updates of unindexed columns on it (HOT).
+-- Free space in each page keeps updates of unindexed columns on it (HOT). So no index may hold a column that patches set,
+-- updated_at among them: a patch would cost half as much again.
 CREATE TABLE apps (
     client_id      uuid NOT NULL REFERENCES clients (id),
     id             uuid NOT NULL,
@@ -105,6 +110,15 @@ CREATE INDEX apps_catalog_app ON apps (catalog_app_id);
 CREATE INDEX apps_by_name ON apps (client_id, name_key, id);
 CREATE INDEX apps_by_creation ON apps (client_id, created_at, id);
 
+-- How many apps a client has, counted by a trigger: reading this costs less than a page of them, whatever the number. The sum
+-- over 16 slots counts; an app's id decides its slot, so that those who add apps to one client seldom wait for each other.
+CREATE TABLE client_app_counts (
+    client_id uuid NOT NULL,
+    slot      smallint NOT NULL,
+    total     bigint NOT NULL,
+    PRIMARY KEY (client_id, slot)
+) WITH (fillfactor = 50);
+
 -- old_value and new_value are JSON texts. The version of the app orders its changes: rows are written under its lock.
 CREATE TABLE app_changes (
     client_id  uuid NOT NULL,
@@ -119,6 +133,8 @@ CREATE TABLE app_changes (
     changed_at timestamptz(3) NOT NULL,
     PRIMARY KEY (client_id, app_id, version, field)
 );
+-- An app is one client's: without being told, the planner takes a long history for a short one, and sorts it.
+CREATE STATISTICS app_changes_of_app (dependencies) ON app_id, client_id FROM app_changes;
 
 CREATE TABLE tokens (
     id          uuid PRIMARY KEY,
@@ -182,7 +198,25 @@ $$;
 CREATE TRIGGER apps_history AFTER INSERT OR UPDATE OR DELETE ON apps
     FOR EACH ROW EXECUTE FUNCTION record_app_changes();
 
+-- Once for each statement, however many rows it has. This too touches rows of the same clients only.
+-- +goose StatementBegin
+CREATE FUNCTION count_apps() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO client_app_counts AS c
+    SELECT client_id, get_byte(uuid_send(id), 15) % 16 AS slot, CASE TG_OP WHEN 'INSERT' THEN count(*) ELSE -count(*) END
+    FROM moved GROUP BY client_id, slot ORDER BY client_id, slot
+    ON CONFLICT (client_id, slot) DO UPDATE SET total = c.total + excluded.total;
+    RETURN NULL;
+END;
+$$;
+-- +goose StatementEnd
+
+CREATE TRIGGER apps_count_added AFTER INSERT ON apps REFERENCING NEW TABLE AS moved
+    FOR EACH STATEMENT EXECUTE FUNCTION count_apps();
+CREATE TRIGGER apps_count_removed AFTER DELETE ON apps REFERENCING OLD TABLE AS moved
+    FOR EACH STATEMENT EXECUTE FUNCTION count_apps();
+
 -- +goose Down
-DROP TABLE token_clients, tokens, app_changes, apps, catalog_state, catalog_app_categories, catalog_url_patterns,
+DROP TABLE token_clients, tokens, app_changes, apps, client_app_counts, catalog_state, catalog_app_categories, catalog_url_patterns,
     catalog_desktop_aliases, catalog_apps, catalog_categories, catalog_vendors, clients;
-DROP FUNCTION record_app_changes();
+DROP FUNCTION record_app_changes(), count_apps();

@@ -1,0 +1,70 @@
+package store
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// CatalogFilter selects catalog apps. The zero value selects all of them; what is set combines with AND.
+type CatalogFilter struct {
+	Query      string // part of the name
+	CategoryID *uuid.UUID
+	VendorID   *uuid.UUID
+	Type       *string
+}
+
+// match returns what tells whether an entry is selected; nil when every one is.
+func (f CatalogFilter) match() func(*CatalogApp) bool {
+	if f == (CatalogFilter{}) {
+		return nil
+	}
+	part := FoldName(f.Query)
+	return func(a *CatalogApp) bool {
+		return strings.Contains(a.NameKey, part) &&
+			(f.VendorID == nil || a.VendorID != nil && *a.VendorID == *f.VendorID) &&
+			(f.Type == nil || a.Type != nil && *a.Type == *f.Type) &&
+			(f.CategoryID == nil || slices.ContainsFunc(a.Categories, func(c Category) bool { return c.ID == *f.CategoryID }))
+	}
+}
+
+var catalogListing = listing[*CatalogApp]{
+	keys: map[Column]sortKey[*CatalogApp]{
+		ColumnCanonicalName: textKey("name_key", func(a *CatalogApp) string { return a.NameKey }),
+		ColumnCreatedAt:     timeKey("created_at", func(a *CatalogApp) time.Time { return a.CreatedAt }),
+		ColumnUpdatedAt:     timeKey("updated_at", func(a *CatalogApp) time.Time { return a.UpdatedAt }),
+	},
+	tie: "id",
+	of:  func(a *CatalogApp) string { return a.ID.String() },
+}
+
+// ListCatalogApps returns one page of the catalog, out of the snapshot once that is as new as the database.
+func (s *Store) ListCatalogApps(ctx context.Context, f CatalogFilter, p Page) (List[*CatalogApp], error) {
+	catalog, err := s.refreshCatalog(ctx)
+	if err != nil {
+		return List[*CatalogApp]{}, err
+	}
+	return catalogListing.pick(catalog.byApp, p, f.match())
+}
+
+// fewEntries is up to how many catalog apps are looked up one by one among those of a client. Of more than these, a page
+// is full before the client's apps have been read in order for as long as the look-ups would take.
+const fewEntries = 200
+
+// few returns the ids of the entries that the filter selects; ok is false when they are too many to look up.
+func (c *Catalog) few(f CatalogFilter) (ids []uuid.UUID, ok bool) {
+	match := f.match()
+	for _, a := range c.byApp[ColumnCanonicalName] {
+		if !match(a) {
+			continue
+		}
+		if len(ids) == fewEntries {
+			return nil, false
+		}
+		ids = append(ids, a.ID)
+	}
+	return ids, true
+}

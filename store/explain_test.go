@@ -1,0 +1,242 @@
+package store_test
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"github.com/clientapps/clientapps/store"
+)
+
+// plan is what a database says of how it runs one statement.
+type plan struct {
+	sql    string
+	reads  []read
+	sorted int    // how many rows it sorts at once; unknownRows where the database does not tell
+	text   string // all of it, as the database tells it
+}
+
+// read is one table in a plan, or one index of it. condition is the range of the index that is read; empty is all of it.
+type read struct{ table, index, condition string }
+
+const unknownRows = -1
+
+// complaints are what is wrong with the plan: what costs more the larger the tables are.
+func (p plan) complaints(c planCase) []string {
+	var found []string
+	for _, r := range p.reads {
+		switch r.table {
+		case "apps", "app_changes", "client_app_counts":
+			switch {
+			case r.condition == "":
+				found = append(found, "reads all of "+r.table)
+			case !strings.Contains(r.condition, "client_id") && c.everyClient == "":
+				found = append(found, "reads "+r.table+" of all clients")
+			}
+		case "clients":
+			if r.index == "" && r.condition == "" && c.everyClient == "" {
+				found = append(found, "reads all of clients")
+			}
+		}
+	}
+	if p.sorted > max(planPage+1, c.sorts) || p.sorted == unknownRows && c.sorts == 0 && p.grows() {
+		found = append(found, fmt.Sprintf("sorts %d rows", p.sorted))
+	}
+	return found
+}
+
+// grows says whether the plan reads a table that grows with the number of clients or of their apps.
+func (p plan) grows() bool {
+	return slices.ContainsFunc(p.reads, func(r read) bool {
+		return slices.Contains([]string{"apps", "app_changes", "clients", "catalog_url_patterns", "catalog_desktop_aliases"}, r.table)
+	})
+}
+
+// isRangeOf says whether the plan starts in the index where the page before has ended: a cursor costs what it skips unless
+// both of its parts are the range.
+func (p plan) isRangeOf(index string) bool {
+	return slices.ContainsFunc(p.reads, func(r read) bool {
+		return r.index == index && (strings.Contains(r.condition, "ROW(") || strings.Contains(r.condition, ")>(") || strings.Contains(r.condition, ")<("))
+	})
+}
+
+// planSpy is a store whose statements are watched. plans returns those since the last call.
+type planSpy struct {
+	store *store.Store
+	plans func(t *testing.T) []plan
+	batch string // part of the statement that patches share, where they share one
+}
+
+// checkCases calls every method and holds all statements that went to the database to the rules.
+func checkCases(t *testing.T, w *planWorld, spy planSpy) {
+	t.Helper()
+	methods := reflect.TypeFor[*store.Store]()
+	for i := range methods.NumMethod() {
+		name := methods.Method(i).Name
+		for n, c := range planCases[name] {
+			t.Run(fmt.Sprintf("%s/%d %s", name, n, c.name), func(t *testing.T) { checkCase(t, c, w, spy) })
+		}
+	}
+}
+
+func checkCase(t *testing.T, c planCase, w *planWorld, spy planSpy) {
+	t.Helper()
+	spy.plans(t)
+	if err := c.run(t.Context(), spy.store, w); err != nil {
+		t.Fatal(err)
+	}
+	plans := spy.plans(t)
+	if len(plans) == 0 && !c.memory {
+		t.Error("no statement was seen")
+	}
+	for _, p := range plans {
+		for _, complaint := range p.complaints(c) {
+			t.Errorf("%s\n%s\n%s", complaint, p.sql, p.text)
+		}
+	}
+	if c.batch && !slices.ContainsFunc(plans, func(p plan) bool { return strings.Contains(p.sql, spy.batch) }) {
+		t.Error("the patches have shared no statement")
+	}
+	if c.keyset != "" && !slices.ContainsFunc(plans, func(p plan) bool { return p.isRangeOf(c.keyset) }) {
+		for _, p := range plans {
+			t.Logf("%s\n%s", p.sql, p.text)
+		}
+		t.Errorf("no statement goes on in %s where the page before has ended", c.keyset)
+	}
+}
+
+// checkRules breaks what the rules are about: an index missed must be seen.
+func checkRules(t *testing.T, db *sql.DB, w *planWorld, spy planSpy) {
+	t.Helper()
+	for _, broken := range []struct{ index, method, complaint string }{
+		{"apps_by_name", "ListApps", "sorts"},
+		{"apps_catalog_app", "UpdateCatalogApp", "reads all of apps"},
+	} {
+		if _, err := db.ExecContext(t.Context(), "DROP INDEX "+broken.index); err != nil {
+			t.Fatal(err)
+		}
+		c := planCases[broken.method][0]
+		spy.plans(t)
+		if err := c.run(t.Context(), spy.store, w); err != nil {
+			t.Fatal(err)
+		}
+		var found []string
+		for _, p := range spy.plans(t) {
+			found = append(found, p.complaints(c)...)
+		}
+		if !slices.ContainsFunc(found, func(c string) bool { return strings.HasPrefix(c, broken.complaint) }) {
+			t.Errorf("%s without %s: %q, want one that it %s", broken.method, broken.index, found, broken.complaint)
+		}
+	}
+}
+
+func TestEveryMethodHasPlanCases(t *testing.T) {
+	t.Parallel()
+	methods := reflect.TypeFor[*store.Store]()
+	for i := range methods.NumMethod() {
+		name := methods.Method(i).Name
+		_, excused := noPlans[name]
+		if excused == (len(planCases[name]) > 0) {
+			t.Errorf("%s needs cases in planCases, or a reason in noPlans", name)
+		}
+	}
+	if len(planCases)+len(noPlans) != methods.NumMethod() {
+		t.Error("there are cases for a method that is gone")
+	}
+}
+
+// planCases calls every method in every way that makes other statements. They can be run again and again.
+var planCases = func() map[string][]planCase {
+	cases := map[string][]planCase{}
+	for _, some := range []map[string][]planCase{planReads, planAppWrites, planOtherWrites} {
+		maps.Copy(cases, some)
+	}
+	return cases
+}()
+
+// noPlans are the methods that ask the tables nothing.
+var noPlans = map[string]string{
+	"Close":         "lifecycle",
+	"Migrate":       "lifecycle",
+	"Ready":         "lifecycle",
+	"SchemaVersion": "lifecycle",
+}
+
+// each page of a list, in both directions, at its beginning and behind it.
+func eachPage(sortBy store.Column, keyset string, list func(ctx context.Context, s *store.Store, w *planWorld, p store.Page) (*store.Position, error)) []planCase {
+	var cases []planCase
+	for _, desc := range []bool{false, true} {
+		p := store.Page{Size: planPage, SortBy: sortBy, Desc: desc}
+		what := fmt.Sprintf("by %s, descending %t", sortBy, desc)
+		cases = append(cases, planCase{
+			name: what,
+			run: func(ctx context.Context, s *store.Store, w *planWorld) error {
+				_, err := list(ctx, s, w, p)
+				return err
+			},
+		}, planCase{
+			name: what + ", going on", keyset: keyset,
+			run: func(ctx context.Context, s *store.Store, w *planWorld) error {
+				next, err := list(ctx, s, w, p)
+				if err != nil {
+					return err
+				}
+				if next == nil {
+					return fmt.Errorf("there is no second page")
+				}
+				p := p
+				p.After = next
+				_, err = list(ctx, s, w, p)
+				return err
+			},
+		})
+	}
+	return cases
+}
+
+// newPlanWorld fills a database, through a store that nobody watches.
+func newPlanWorld(t *testing.T, url string) *planWorld {
+	t.Helper()
+	data := planData()
+	s := seeded(t, url, data)
+	w := &planWorld{client: named("Client 1")}
+	for _, entry := range data.CatalogApps {
+		w.names = append(w.names, entry.CanonicalName)
+	}
+	for _, a := range data.Apps {
+		if a.ClientID == w.client {
+			w.apps = append(w.apps, store.AppKey{ClientID: a.ClientID, ID: a.ID})
+		}
+	}
+	have := map[uuid.UUID]bool{}
+	for _, a := range data.Apps {
+		have[a.CatalogAppID] = have[a.CatalogAppID] || a.ClientID == w.client
+	}
+	for n, entry := range data.CatalogApps {
+		if !have[entry.ID] {
+			w.free = append(w.free, entry.ID)
+		} else if n > 2 { // the first ones get other names
+			w.owned = append(w.owned, entry.CanonicalName)
+		}
+	}
+	w.busy = w.anApp()
+	for range 10 * planPage {
+		if err := patchNew(t.Context(), s, w, w.busy, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(s.ImportCatalog(t.Context(), given(planTexts(w)...), store.ImportOptions{}))(t)
+	w.secret = must(store.NewTokenSecret())(t)
+	token := must(s.CreateToken(t.Context(), w.secret, store.Token{
+		Name: "three", ClientIDs: []uuid.UUID{w.client, named("Client 2"), named("Client 3")},
+	}))(t)
+	w.token = &token
+	return w
+}

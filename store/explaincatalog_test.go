@@ -1,0 +1,105 @@
+package store_test
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/clientapps/clientapps/store"
+	"github.com/clientapps/clientapps/store/storetest"
+)
+
+// planOtherWrites writes what is not an app. The catalog is read whole after each change of it.
+var planOtherWrites = map[string][]planCase{
+	"CreateCatalogApp": {{run: func(ctx context.Context, s *store.Store, w *planWorld) error {
+		return second(s.CreateCatalogApp(ctx, store.Fields{
+			store.ColumnCanonicalName: w.next("Made"), store.ColumnVendorID: named("Acme"),
+		}, []uuid.UUID{named("Chat"), named("Mail")}))
+	}}},
+	"UpdateCatalogApp": {{
+		everyClient: "a new name goes to the apps of all clients that have it",
+		run: func(ctx context.Context, s *store.Store, w *planWorld) error {
+			return second(s.UpdateCatalogApp(ctx, named(w.names[1]), store.Fields{store.ColumnCanonicalName: w.next("Renamed")},
+				&[]uuid.UUID{named([]string{"Chat", "Mail"}[w.serial%2])}, nil))
+		},
+	}},
+	"DeleteCatalogApp": {{
+		everyClient: "no client may have it",
+		run: func(ctx context.Context, s *store.Store, w *planWorld) error {
+			entry, err := s.CreateCatalogApp(ctx, store.Fields{store.ColumnCanonicalName: w.next("Deleted")}, nil)
+			if err != nil {
+				return err
+			}
+			return s.DeleteCatalogApp(ctx, entry.ID, nil)
+		},
+	}},
+	"CreateVendor": {{run: func(ctx context.Context, s *store.Store, w *planWorld) error {
+		return second(s.CreateVendor(ctx, store.Fields{store.ColumnName: w.next("Made")}))
+	}}},
+	"UpdateVendor": {{run: func(ctx context.Context, s *store.Store, w *planWorld) error {
+		return second(s.UpdateVendor(ctx, named("Acme"), store.Fields{store.ColumnName: w.next("Acme")}, nil))
+	}}},
+	"CreateCategory": {{run: func(ctx context.Context, s *store.Store, w *planWorld) error {
+		return second(s.CreateCategory(ctx, store.Fields{store.ColumnName: w.next("Made")}))
+	}}},
+	"UpdateCategory": {{run: func(ctx context.Context, s *store.Store, w *planWorld) error {
+		return second(s.UpdateCategory(ctx, named("Chat"), store.Fields{store.ColumnName: w.next("Chat")}, nil))
+	}}},
+	"ReplaceURLPatterns": {{run: func(ctx context.Context, s *store.Store, w *planWorld) error {
+		return s.ReplaceURLPatterns(ctx, named(w.names[2]), []string{w.next("*"), w.next("*")})
+	}}},
+	"ReplaceDesktopAliases": {{run: func(ctx context.Context, s *store.Store, w *planWorld) error {
+		return s.ReplaceDesktopAliases(ctx, named(w.names[2]), []string{w.next("alias"), w.next("alias")})
+	}}},
+	// The rows of the file are sorted to find names that are there twice, and each catalog app has 120 patterns.
+	"ImportCatalog": {{sorts: 20_000, everyClient: "apps refer to catalog apps", run: func(ctx context.Context, s *store.Store, w *planWorld) error {
+		return second(s.ImportCatalog(ctx, given(planTexts(w)...), store.ImportOptions{}))
+	}}},
+	"CreateClient": {{run: func(ctx context.Context, s *store.Store, w *planWorld) error {
+		return second(s.CreateClient(ctx, w.next("Made")))
+	}}},
+	"UpdateClient": {{run: func(ctx context.Context, s *store.Store, w *planWorld) error {
+		return second(s.UpdateClient(ctx, w.client, store.Fields{store.ColumnName: w.next("Renamed")}, nil))
+	}}},
+	"CreateToken": {{run: func(ctx context.Context, s *store.Store, w *planWorld) error {
+		return second(s.CreateToken(ctx, w.next("secret"), store.Token{Name: "made", ClientIDs: []uuid.UUID{w.client}}))
+	}}},
+	"RevokeToken": {{run: func(ctx context.Context, s *store.Store, w *planWorld) error {
+		token, err := s.CreateToken(ctx, w.next("secret"), store.Token{Name: "revoked"})
+		if err != nil {
+			return err
+		}
+		return s.RevokeToken(ctx, token.ID)
+	}}},
+	"Seed": {{run: func(ctx context.Context, s *store.Store, w *planWorld) error {
+		name := w.next("Seeded")
+		mine := app(name, name)
+		mine.CreatedAt = storetest.Now.Add(time.Hour)
+		return s.Seed(ctx, store.Dataset{
+			Clients: []store.Client{client(name)}, CatalogApps: []store.CatalogApp{catalogApp(name)}, Apps: []store.App{mine},
+		})
+	}}},
+}
+
+// planTexts gives catalog apps more URL patterns and desktop aliases than a page has, and one of them another vendor.
+func planTexts(w *planWorld) []store.CatalogRow {
+	var rows []store.CatalogRow
+	for n := range 60 {
+		row := catalogRow(w.names[n], nil)
+		if n == 1 {
+			row = catalogRow(w.next("Imported"), nil)
+			row.Vendor, row.Categories = vendor(w.next("Imported")), []string{"Mail"}
+		}
+		for i := range 120 {
+			row.URLPatterns = append(row.URLPatterns, fmt.Sprintf("https://%d.example.com/%d/*", i, n))
+			row.DesktopAliases = append(row.DesktopAliases, fmt.Sprintf("alias %d", i))
+		}
+		if n == 3 {
+			row.URLPatterns = append(row.URLPatterns, w.next("*"))
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}

@@ -1,0 +1,96 @@
+package store_test
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/clientapps/clientapps/store"
+)
+
+// planReads reads what is not a list of apps.
+var planReads = map[string][]planCase{
+	"ListApps": listAppCases(),
+	"GetApp": {
+		{run: func(ctx context.Context, s *store.Store, w *planWorld) error { return second(s.GetApp(ctx, w.apps[0])) }},
+		{name: "that is not there", run: func(ctx context.Context, s *store.Store, w *planWorld) error {
+			return missing(second(s.GetApp(ctx, store.AppKey{ClientID: w.client, ID: named("nothing")})))
+		}},
+	},
+	"ListAppChanges": eachPage(store.ColumnVersion, "app_changes_pkey", func(ctx context.Context, s *store.Store, w *planWorld, p store.Page) (*store.Position, error) {
+		list, err := s.ListAppChanges(ctx, w.busy, p)
+		return list.Next, err
+	}),
+	"ListClients": append(clientPages("of all", store.Token{AllClients: true}), planCase{
+		name: "of some", sorts: 3, run: func(ctx context.Context, s *store.Store, w *planWorld) error {
+			// What the token covers is looked up and sorted.
+			return second(s.ListClients(ctx, w.token, "client", store.Page{Size: planPage, SortBy: store.ColumnName}))
+		},
+	}),
+	"GetClient": {{run: func(ctx context.Context, s *store.Store, w *planWorld) error {
+		return second(s.GetClient(ctx, w.client))
+	}}},
+	"AllClients": {{everyClient: "the command prints them all", sorts: 30 * planClients, run: func(ctx context.Context, s *store.Store, _ *planWorld) error {
+		return second(s.AllClients(ctx))
+	}}},
+	"Authenticate": {{memory: true, run: func(ctx context.Context, s *store.Store, w *planWorld) error {
+		return second(s.Authenticate(ctx, w.secret))
+	}}},
+	"ListTokens": {{sorts: 100, run: func(ctx context.Context, s *store.Store, _ *planWorld) error {
+		return second(s.ListTokens(ctx)) // the command prints them all
+	}}},
+	"GetCatalogApp": {{memory: true, run: func(ctx context.Context, s *store.Store, w *planWorld) error {
+		return second(s.GetCatalogApp(ctx, named(w.names[0])))
+	}}},
+	"GetCatalogSummary": {{memory: true, run: func(ctx context.Context, s *store.Store, _ *planWorld) error {
+		return second(s.GetCatalogSummary(ctx))
+	}}},
+	"ListCatalogApps": eachPage(store.ColumnUpdatedAt, "", func(ctx context.Context, s *store.Store, _ *planWorld, p store.Page) (*store.Position, error) {
+		list, err := s.ListCatalogApps(ctx, store.CatalogFilter{Query: "app", Type: new("desktop")}, p)
+		return list.Next, err
+	}),
+	"ListVendors": {{run: func(ctx context.Context, s *store.Store, _ *planWorld) error {
+		return second(s.ListVendors(ctx, "a", store.Page{Size: planPage, SortBy: store.ColumnName}))
+	}}},
+	"ListCategories": {{run: func(ctx context.Context, s *store.Store, _ *planWorld) error {
+		return second(s.ListCategories(ctx, "a", store.Page{Size: planPage, SortBy: store.ColumnName}))
+	}}},
+	"ListURLPatterns": append(
+		eachPage(store.ColumnPattern, "catalog_url_patterns_by_name", patternPage),
+		eachPage(store.ColumnCreatedAt, "catalog_url_patterns_by_creation", patternPage)...),
+	"ListDesktopAliases": append(
+		eachPage(store.ColumnAlias, "catalog_desktop_aliases_by_name", aliasPage),
+		eachPage(store.ColumnCreatedAt, "catalog_desktop_aliases_by_creation", aliasPage)...),
+}
+
+func patternPage(ctx context.Context, s *store.Store, w *planWorld, p store.Page) (*store.Position, error) {
+	list, err := s.ListURLPatterns(ctx, named(w.names[0]), "", p)
+	return list.Next, err
+}
+
+func aliasPage(ctx context.Context, s *store.Store, w *planWorld, p store.Page) (*store.Position, error) {
+	list, err := s.ListDesktopAliases(ctx, named(w.names[0]), "", p)
+	return list.Next, err
+}
+
+func clientPages(name string, token store.Token) []planCase {
+	var cases []planCase
+	for by, index := range map[store.Column]string{
+		store.ColumnName: "clients_by_name", store.ColumnCreatedAt: "clients_by_creation", store.ColumnUpdatedAt: "clients_by_change",
+	} {
+		for _, q := range []string{"", "client"} {
+			pages := eachPage(by, index, func(ctx context.Context, s *store.Store, _ *planWorld, p store.Page) (*store.Position, error) {
+				list, err := s.ListClients(ctx, &token, q, p)
+				return list.Next, err
+			})
+			for i := range pages {
+				pages[i].name = fmt.Sprintf("%s with %q, %s", name, q, pages[i].name)
+				pages[i].everyClient = "to count them"
+			}
+			cases = append(cases, pages...)
+		}
+	}
+	return cases
+}
+
+// second is the error of a call whose result does not matter.
+func second[T any](_ T, err error) error { return err }

@@ -1,0 +1,104 @@
+package store_test
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"gorm.io/gorm"
+
+	"github.com/clientapps/clientapps/store"
+	"github.com/clientapps/clientapps/store/storetest"
+)
+
+// TestPlansOnSQLite asks SQLite for the plan of every statement on the connection that it went to, before and after
+// ANALYZE, which nobody is bound to run.
+func TestPlansOnSQLite(t *testing.T) {
+	t.Parallel()
+	url := storetest.SQLite(t)
+	w := newPlanWorld(t, url)
+	for _, analyze := range []string{"", "ANALYZE"} {
+		t.Run("after "+analyze, func(t *testing.T) {
+			if analyze != "" {
+				must(storetest.SQL(t, url).ExecContext(t.Context(), analyze))(t)
+			}
+			checkCases(t, w, sqliteSpy(t, url))
+		})
+	}
+	checkRules(t, storetest.SQL(t, url), w, sqliteSpy(t, url))
+}
+
+func sqliteSpy(t *testing.T, url string) planSpy {
+	t.Helper()
+	s := alone(t, url)
+	var mu sync.Mutex
+	var plans []plan
+	err := store.OnStatement(s, func(st *gorm.Statement) {
+		if schemaStatement.MatchString(st.SQL.String()) {
+			return
+		}
+		p := sqlitePlan(t, st)
+		mu.Lock()
+		defer mu.Unlock()
+		plans = append(plans, p)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return planSpy{store: s, plans: func(*testing.T) []plan {
+		mu.Lock()
+		defer mu.Unlock()
+		defer func() { plans = nil }()
+		return plans
+	}}
+}
+
+// schemaStatement has no plan: an import makes tables of its own.
+var schemaStatement = regexp.MustCompile("^(CREATE|DROP|ANALYZE) ")
+
+// sqliteStep is a step of a plan that reads a table: SEARCH apps USING INDEX apps_by_name (client_id=?)
+var sqliteStep = regexp.MustCompile(`^(SCAN|SEARCH) (\S+)(?: USING (?:COVERING )?(?:INDEX (\S+)|PRIMARY KEY))?(?: \((.*)\))?`)
+
+func sqlitePlan(t *testing.T, st *gorm.Statement) plan {
+	p := plan{sql: st.SQL.String()}
+	rows, err := st.ConnPool.QueryContext(context.WithoutCancel(st.Context), "EXPLAIN QUERY PLAN "+p.sql, slices.Clone(st.Vars)...)
+	if err != nil {
+		t.Errorf("%s: %v", p.sql, err)
+		return p
+	}
+	defer func() { _ = rows.Close() }()
+	inner := map[string]bool{} // queries whose rows the statement reads, by the name that it gives them
+	for rows.Next() {
+		var id, parent, unused int
+		var step string
+		if err := rows.Scan(&id, &parent, &unused, &step); err != nil {
+			t.Errorf("%s: %v", p.sql, err)
+		}
+		p.text += fmt.Sprintln(step)
+		if kind, name, ok := strings.Cut(step, " "); ok && (kind == "CO-ROUTINE" || kind == "MATERIALIZE") {
+			inner[name] = true
+		}
+		if m := sqliteStep.FindStringSubmatch(step); m != nil && (m[1] == "SEARCH" || !inner[m[2]]) {
+			r := read{table: m[2], index: m[3]}
+			// ANY(client_id) is each of them, one after the other.
+			if m[1] == "SEARCH" && !strings.Contains(m[4], "ANY(client_id)") {
+				r.condition = m[4]
+			}
+			if r.index == "" && r.condition != "" {
+				r.index = r.table + "_pkey" // as PostgreSQL calls it
+			}
+			p.reads = append(p.reads, r)
+		}
+		if strings.Contains(step, "USE TEMP B-TREE FOR") && strings.Contains(step, "ORDER BY") {
+			p.sorted = unknownRows
+		}
+	}
+	if err := rows.Err(); err != nil {
+		t.Errorf("%s: %v", p.sql, err)
+	}
+	return p
+}

@@ -1,0 +1,99 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/google/uuid"
+
+	"github.com/clientapps/clientapps/store"
+)
+
+// planAppWrites writes apps of a client.
+var planAppWrites = map[string][]planCase{
+	"UpdateApp": {
+		{run: func(ctx context.Context, s *store.Store, w *planWorld) error {
+			return patchNew(ctx, s, w, w.anApp(), nil)
+		}},
+		{name: "in vain", run: func(ctx context.Context, s *store.Store, w *planWorld) error {
+			app, err := s.GetApp(ctx, w.apps[0])
+			return errors.Join(err, second(s.UpdateApp(ctx, w.apps[0], store.Fields{store.ColumnIsFavorite: app.IsFavorite}, planAuthor, nil)))
+		}},
+		{name: "conditional", run: func(ctx context.Context, s *store.Store, w *planWorld) error {
+			key := w.anApp()
+			app, err := s.GetApp(ctx, key)
+			return errors.Join(err, patchNew(ctx, s, w, key, &store.Match{Tags: []string{app.Tag()}}))
+		}},
+		{name: "many at once", batch: true, run: func(ctx context.Context, s *store.Store, w *planWorld) error {
+			errs := make([]error, 40)
+			var running sync.WaitGroup
+			for n := range errs {
+				key, fields := w.apps[n], store.Fields{store.ColumnLicenseCount: int32(w.serial + n)}
+				running.Go(func() { errs[n] = second(s.UpdateApp(ctx, key, fields, planAuthor, nil)) })
+			}
+			running.Wait()
+			w.serial += len(errs)
+			return errors.Join(errs...)
+		}},
+	},
+	// As many as the request names are locked in the order of their ids.
+	"SetApps": {{sorts: 100, run: func(ctx context.Context, s *store.Store, w *planWorld) error {
+		var ids []uuid.UUID
+		for _, key := range w.apps[:100] {
+			ids = append(ids, key.ID)
+		}
+		w.serial++
+		return second(s.SetApps(ctx, w.client, ids, store.ColumnIsApproved, w.serial%2 == 0, planAuthor))
+	}}},
+	"AddApp": {
+		{run: func(ctx context.Context, s *store.Store, w *planWorld) error {
+			return second(s.AddApp(ctx, w.client, w.aFree(), store.Fields{store.ColumnIsFavorite: true}, planAuthor))
+		}},
+		{name: "that is there", run: func(ctx context.Context, s *store.Store, w *planWorld) error {
+			app, err := s.GetApp(ctx, w.apps[0])
+			if err != nil {
+				return err
+			}
+			have := (*store.ConflictError)(nil)
+			if _, err := s.AddApp(ctx, w.client, app.CatalogAppID, nil, planAuthor); !errors.As(err, &have) {
+				return fmt.Errorf("error is %w, want ConflictError", err)
+			}
+			return nil
+		}},
+	},
+	"RemoveApp": {
+		{run: func(ctx context.Context, s *store.Store, w *planWorld) error {
+			return s.RemoveApp(ctx, w.anApp(), planAuthor, nil)
+		}},
+		{name: "conditional", run: func(ctx context.Context, s *store.Store, w *planWorld) error {
+			key := w.anApp()
+			app, err := s.GetApp(ctx, key)
+			return errors.Join(err, s.RemoveApp(ctx, key, planAuthor, &store.Match{Tags: []string{app.Tag()}}))
+		}},
+	},
+	// The rows of the file are sorted to find names that are there twice, and the client's apps to lock them all in order.
+	"ImportApps": {{sorts: planEntries, run: func(ctx context.Context, s *store.Store, w *planWorld) error {
+		var rows []store.AppRow
+		for range 120 {
+			w.serial++
+			rows = append(rows, store.AppRow{
+				Name: w.owned[w.serial%len(w.owned)], Fields: store.Fields{store.ColumnLicenseCount: int32(w.serial)},
+			})
+		}
+		return second(s.ImportApps(ctx, w.client, givenApps(rows...), planAuthor, store.ImportOptions{}))
+	}}},
+	"Seed": {{run: func(ctx context.Context, s *store.Store, w *planWorld) error {
+		name := w.next("Seeded")
+		return s.Seed(ctx, store.Dataset{
+			Clients: []store.Client{client(name)}, CatalogApps: []store.CatalogApp{catalogApp(name)}, Apps: []store.App{app(name, name)},
+		})
+	}}},
+}
+
+// patchNew patches an app with a value that it does not have.
+func patchNew(ctx context.Context, s *store.Store, w *planWorld, key store.AppKey, match *store.Match) error {
+	w.serial++
+	return second(s.UpdateApp(ctx, key, store.Fields{store.ColumnLicenseCount: int32(w.serial)}, planAuthor, match))
+}

@@ -1,0 +1,37 @@
+package store_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/clientapps/clientapps/store"
+	"github.com/clientapps/clientapps/store/storetest"
+)
+
+// TestPatchesTouchNoIndex has PostgreSQL tell how many of many patches were HOT updates. An index that holds a column which
+// patches set makes an end of it, and of half of their speed.
+func TestPatchesTouchNoIndex(t *testing.T) {
+	t.Parallel()
+	url := storetest.Postgres(t)
+	w := &stopwatch{}
+	s := seeded(t, url, storetest.Page(), withClock(w))
+	const patches = 300
+	for n := range patches {
+		w.next()
+		must(s.UpdateApp(t.Context(), pageApp, store.Fields{
+			store.ColumnIsFavorite: n%2 == 0, store.ColumnIsApproved: n%2 == 0, store.ColumnLicenseCount: int32(n),
+		}, alice, nil))(t)
+	}
+	db := storetest.SQL(t, url)
+	const updates = "SELECT n_tup_upd FROM pg_stat_user_tables WHERE relname = 'apps'"
+	for deadline := time.Now().Add(30 * time.Second); one[int](t, db, updates) < patches; {
+		if time.Now().After(deadline) {
+			t.Fatalf("PostgreSQL tells of %d updates, want %d", one[int](t, db, updates), patches)
+		}
+		get(t, s, pageApp) // an idle connection tells nothing
+	}
+	hot := one[int](t, db, "SELECT n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'apps'")
+	if hot < patches*95/100 {
+		t.Errorf("of %d patches %d were HOT updates", patches, hot)
+	}
+}

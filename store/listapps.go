@@ -1,0 +1,106 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+	"gorm.io/gorm"
+)
+
+// AppFilter selects apps of a client. The zero value selects all of them; what is set combines with AND.
+type AppFilter struct {
+	Query      string // part of the name
+	CategoryID *uuid.UUID
+	VendorID   *uuid.UUID
+	Type       *string
+	IsFavorite *bool
+	IsApproved *bool
+}
+
+// No index serves the order by updated_at: it would cost each patch more than such a list costs. The client's apps are
+// read and the first of them kept.
+var appListing = listing[App]{
+	keys: map[Column]sortKey[App]{
+		ColumnCanonicalName: textKey("name_key", func(a App) string { return a.NameKey }),
+		ColumnCreatedAt:     timeKey("created_at", func(a App) time.Time { return a.CreatedAt }),
+		ColumnUpdatedAt:     timeKey("updated_at", func(a App) time.Time { return a.UpdatedAt }),
+	},
+	tie: "id",
+	of:  func(a App) string { return a.ID.String() },
+}
+
+// ListApps returns one page of a client's apps, or NotFoundError for the client.
+func (s *Store) ListApps(ctx context.Context, clientID uuid.UUID, f AppFilter, p Page) (List[App], error) {
+	q := s.read.Where("client_id = ?", clientID)
+	if f.IsFavorite != nil {
+		q = q.Where("is_favorite = ?", *f.IsFavorite)
+	}
+	if f.IsApproved != nil {
+		q = q.Where("is_approved = ?", *f.IsApproved)
+	}
+	q, err := s.ofCatalog(ctx, q, clientID, CatalogFilter{f.Query, f.CategoryID, f.VendorID, f.Type})
+	if err != nil {
+		return List[App]{}, err
+	}
+	var total func() (int64, error)
+	if f == (AppFilter{}) {
+		total = func() (int64, error) { return s.countApps(ctx, clientID) }
+	}
+	listing := appListing
+	listing.find = s.findApps
+	list, err := listing.page(ctx, q, p, total)
+	if err != nil {
+		return List[App]{}, s.translate("list apps", err)
+	}
+	if list.Total == 0 {
+		if _, err := s.GetClient(ctx, clientID); err != nil {
+			return List[App]{}, err
+		}
+	}
+	for i := range list.Rows {
+		if list.Rows[i], err = s.withCatalog(ctx, list.Rows[i]); err != nil {
+			return List[App]{}, err
+		}
+	}
+	return list, nil
+}
+
+// ofCatalog keeps the apps whose catalog app is selected. The few that a search usually finds are found in the snapshot,
+// once that is as new as the database, and looked up by an index; when there are many, the database filters the client's
+// apps as it reads them in order.
+func (s *Store) ofCatalog(ctx context.Context, q *gorm.DB, clientID uuid.UUID, f CatalogFilter) (*gorm.DB, error) {
+	if f == (CatalogFilter{}) {
+		return q, nil
+	}
+	catalog, err := s.refreshCatalog(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if ids, ok := catalog.few(f); ok {
+		// The limit, which no client reaches, keeps what follows from leading the planner to another index.
+		these := among(s.read.Model(&App{}).Where("client_id = ?", clientID), "catalog_app_id", ids).Limit(fewEntries)
+		return q.Table("(?) AS these", these), nil
+	}
+	// Not as a list of ids, which SQLite would look up, all of them, rather than read apps in order.
+	const has = "EXISTS (SELECT 1 FROM catalog_apps AS c WHERE c.id = apps.catalog_app_id AND "
+	q = s.contains(q, f.Query)
+	if f.VendorID != nil {
+		q = q.Where(has+"c.vendor_id = ?)", *f.VendorID)
+	}
+	if f.Type != nil {
+		q = q.Where(has+"c.type = ?)", *f.Type)
+	}
+	if f.CategoryID != nil {
+		q = q.Where("EXISTS (SELECT 1 FROM catalog_app_categories AS c "+
+			"WHERE c.catalog_app_id = apps.catalog_app_id AND c.category_id = ?)", *f.CategoryID)
+	}
+	return q, nil
+}
+
+// countApps is how many apps a client has, as triggers have counted them.
+func (s *Store) countApps(ctx context.Context, clientID uuid.UUID) (apps int64, err error) {
+	err = s.read.WithContext(ctx).Table("client_app_counts").Where("client_id = ?", clientID).
+		Select("CAST(coalesce(sum(total), 0) AS bigint)").Take(&apps).Error
+	return apps, err
+}
