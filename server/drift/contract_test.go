@@ -21,12 +21,13 @@ func TestContract(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sent := 0
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
 		w := newWorld(t, s, operations)
+		sent := 0
 		for _, op := range operations {
 			t.Run(op.ID, func(t *testing.T) { sent += w.try(t, op) })
 		}
+		t.Logf("%d requests", sent)
 	})
 }
 
