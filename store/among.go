@@ -4,6 +4,8 @@ import (
 	"database/sql/driver"
 	"encoding/json"
 
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgtype"
 	"gorm.io/gorm"
 )
 
@@ -19,8 +21,18 @@ func among(q *gorm.DB, column string, values any) *gorm.DB {
 // array is a slice that gorm leaves to the driver: by itself it would make a parameter of each element.
 type array struct{ of any }
 
-// Value implements driver.Valuer.
-func (a array) Value() (driver.Value, error) { return a.of, nil }
+// Value implements driver.Valuer. Ids are sent as they are: left to the driver, each would go through its text.
+func (a array) Value() (driver.Value, error) {
+	ids, ok := a.of.([]uuid.UUID)
+	if !ok {
+		return a.of, nil
+	}
+	sent := make(pgtype.FlatArray[pgtype.UUID], len(ids))
+	for i, id := range ids {
+		sent[i] = pgtype.UUID{Bytes: id, Valid: true}
+	}
+	return sent, nil
+}
 
 // jsonArray is a slice as SQLite takes it.
 type jsonArray struct{ of any }

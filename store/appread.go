@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -17,19 +18,22 @@ import (
 const appRead = "client_id, id, catalog_app_id, name_key, is_favorite, is_approved, license_count, version, " +
 	"actor_id, actor_name, request_id, created_at, updated_at"
 
-// findApps reads the apps that q selects.
-func (s *Store) findApps(q *gorm.DB, apps *[]App) error {
-	return s.db.findApps(s, q.Select(appRead), apps)
+// appTotal is one more column, the same in each row: how many apps the client has. It saves a query of its own.
+const appTotal = ", (SELECT " + sumTotal + " FROM client_app_counts WHERE client_id = ?) AS client_total"
+
+func (sqliteDialect) findApps(_ *Store, _ uuid.UUID, q *gorm.DB, apps *[]App, _ *int64) error {
+	return q.Select(appRead).Find(apps).Error
 }
 
-func (sqliteDialect) findApps(_ *Store, q *gorm.DB, apps *[]App) error { return q.Find(apps).Error }
-
-func (postgresDialect) findApps(s *Store, q *gorm.DB, apps *[]App) error {
+func (postgresDialect) findApps(s *Store, client uuid.UUID, q *gorm.DB, apps *[]App, total *int64) error {
+	if q = q.Select(appRead); total != nil {
+		q = q.Select(appRead+appTotal, client)
+	}
 	st := q.Session(&gorm.Session{DryRun: true}).Find(&[]App{}).Statement
 	if st.Error != nil {
 		return st.Error
 	}
-	return s.readApps(st.Context, apps, st.SQL.String(), st.Vars...)
+	return s.readApps(st.Context, apps, total, st.SQL.String(), st.Vars...)
 }
 
 // takeApp reads one app; none is gorm.ErrRecordNotFound.
@@ -47,7 +51,7 @@ func (postgresDialect) takeApp(ctx context.Context, s *Store, key AppKey) (App, 
 	var room [1]App
 	apps := room[:0]
 	client, id := pgtype.UUID{Bytes: key.ClientID, Valid: true}, pgtype.UUID{Bytes: key.ID, Valid: true}
-	if err := s.readApps(ctx, &apps, sql.(string), &client, &id); err != nil { //nolint:errcheck,forcetypeassert // stored above
+	if err := s.readApps(ctx, &apps, nil, sql.(string), &client, &id); err != nil { //nolint:errcheck,forcetypeassert // stored above
 		return App{}, err
 	}
 	if len(apps) == 0 {
@@ -61,19 +65,20 @@ func (sqliteDialect) takeApp(ctx context.Context, s *Store, key AppKey) (app App
 	return app, err
 }
 
-func (s *Store) readApps(ctx context.Context, apps *[]App, sql string, args ...any) error {
+// readApps reads rows of appRead, followed by appTotal when total is not nil.
+func (s *Store) readApps(ctx context.Context, apps *[]App, total *int64, sql string, args ...any) error {
 	return s.again(ctx, func() error {
 		return s.lend(ctx, func(conn *pgx.Conn) error {
 			rows, err := conn.Query(ctx, sql, args...)
 			if err != nil {
 				return err
 			}
-			return scanApps(rows, apps)
+			return scanApps(rows, apps, total)
 		})
 	})
 }
 
-func scanApps(rows pgx.Rows, apps *[]App) error {
+func scanApps(rows pgx.Rows, apps *[]App, total *int64) error {
 	defer rows.Close()
 	*apps = (*apps)[:0]
 	var a App
@@ -83,6 +88,9 @@ func scanApps(rows pgx.Rows, apps *[]App) error {
 	targets := []any{
 		&client, &id, &catalogApp, &a.NameKey, &a.IsFavorite, &a.IsApproved, &licenses, &a.Version,
 		&actor, &a.ActorName, &a.RequestID, &created, &updated,
+	}
+	if total != nil {
+		targets = append(targets, total)
 	}
 	for rows.Next() {
 		if err := rows.Scan(targets...); err != nil {

@@ -44,11 +44,18 @@ func (s *Store) ListApps(ctx context.Context, clientID uuid.UUID, f AppFilter, p
 		return List[App]{}, err
 	}
 	var total func() (int64, error)
+	var known *int64
 	if f == (AppFilter{}) {
-		total = func() (int64, error) { return s.countApps(ctx, clientID) }
+		known = new(int64(-1))
+		total = func() (int64, error) {
+			if *known >= 0 {
+				return *known, nil
+			}
+			return s.countApps(ctx, clientID)
+		}
 	}
 	listing := appListing
-	listing.find = s.findApps
+	listing.find = func(q *gorm.DB, apps *[]App) error { return s.db.findApps(s, clientID, q, apps, known) }
 	list, err := listing.page(ctx, q, p, total)
 	if err != nil {
 		return List[App]{}, s.translate("list apps", err)
@@ -98,9 +105,12 @@ func (s *Store) ofCatalog(ctx context.Context, q *gorm.DB, clientID uuid.UUID, f
 	return q, nil
 }
 
+// sumTotal adds up what triggers have counted.
+const sumTotal = "CAST(coalesce(sum(total), 0) AS bigint)"
+
 // countApps is how many apps a client has, as triggers have counted them.
 func (s *Store) countApps(ctx context.Context, clientID uuid.UUID) (apps int64, err error) {
 	err = s.read.WithContext(ctx).Table("client_app_counts").Where("client_id = ?", clientID).
-		Select("CAST(coalesce(sum(total), 0) AS bigint)").Take(&apps).Error
+		Select(sumTotal).Take(&apps).Error
 	return apps, err
 }

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/maypok86/otter/v2"
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
@@ -63,8 +64,8 @@ type dialect interface {
 	dropIdle(s *Store)
 	// takeApp reads one app, or fails with gorm.ErrRecordNotFound.
 	takeApp(ctx context.Context, s *Store, key AppKey) (App, error)
-	// findApps reads the apps that q, which names the columns, selects.
-	findApps(s *Store, q *gorm.DB, apps *[]App) error
+	// findApps reads the apps of the client that q selects. It may set total, if that is not nil, to how many the client has.
+	findApps(s *Store, client uuid.UUID, q *gorm.DB, apps *[]App, total *int64) error
 	// position names the SQL function that finds a text in a text: 0 when it is not there.
 	position() string
 	// useIndexes has the transaction find rows by index, also in tables that it has just filled.
