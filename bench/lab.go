@@ -30,6 +30,7 @@ type lab struct {
 	postgres   *machine.Postgres
 	contenders []*contender
 	loaded     []string // what went into the databases, and how long it took
+	seeds      int      // that slices have used
 	stops      []func() // last in, first out
 }
 

@@ -57,9 +57,9 @@ func (l *lab) writeProfile(ctx context.Context) error {
 		p, err := readProfile(ctx, addr, took)
 		done <- outcome{p, err}
 	}()
-	for round := range l.slices {
+	for range l.slices {
 		for _, forms := range loads {
-			if _, err := peak(many, forms)(ctx, l, c, round+1); err != nil {
+			if _, err := peak(many, forms)(ctx, l, c, l.seed()); err != nil {
 				return err
 			}
 		}

@@ -52,7 +52,7 @@ func (l *lab) raceGroup(ctx context.Context, kinds []kind) ([]report.Kind, error
 		for _, n := range order(len(entries), round) {
 			k, e := kinds[entries[n].kind], entries[n]
 			name := k.contenders[e.contender]
-			sample, err := l.measure(ctx, k, l.find(name), round+1)
+			sample, err := l.measure(ctx, k, l.find(name))
 			if err != nil {
 				return out, fmt.Errorf("%s of %s: %w", k.name, name, err)
 			}
@@ -77,13 +77,20 @@ func order(n, round int) []int {
 	return turn
 }
 
-// measure runs one slice. The seed makes its requests others than those of the slices before.
-func (l *lab) measure(ctx context.Context, k kind, c *contender, seed int) (report.Sample, error) {
+// seed makes the requests of a slice others than those of any slice before. The same again would write what is there
+// already, which costs whoever sends them next next to nothing.
+func (l *lab) seed() int {
+	l.seeds++
+	return l.seeds
+}
+
+// measure runs one slice.
+func (l *lab) measure(ctx context.Context, k kind, c *contender) (report.Sample, error) {
 	before, err := c.usage()
 	if err != nil {
 		return report.Sample{}, err
 	}
-	result, err := k.run(ctx, l, c, seed)
+	result, err := k.run(ctx, l, c, l.seed())
 	if err != nil {
 		return report.Sample{}, err
 	}
