@@ -25,6 +25,7 @@ type exchange struct {
 	patch       store.Fields // of updateApp, when the fast path has read it
 	err         error        // what the answer hides
 	status      int
+	sent        int    // bytes of the body
 	ifNoneMatch string // of GET and HEAD
 	skipBody    bool   // 304
 }
@@ -55,7 +56,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	secure(w.Header(), r.TLS != nil)
 	r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x))
-	defer func() { s.logRequest(r, x, time.Since(start)) }()
+	s.metrics.begin()
+	defer func() {
+		took := time.Since(start)
+		s.metrics.end(r, x, took)
+		s.logRequest(r, x, took)
+	}()
 	s.handler.ServeHTTP(x, r)
 }
 
@@ -88,7 +94,9 @@ func (x *exchange) Write(body []byte) (int, error) {
 	if x.status == 0 {
 		x.WriteHeader(http.StatusOK)
 	}
-	return x.ResponseWriter.Write(body)
+	n, err := x.ResponseWriter.Write(body)
+	x.sent += n
+	return n, err
 }
 
 // Unwrap lets http.ResponseController reach the connection.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -27,6 +28,8 @@ type operation struct {
 	fast       bool              // its body has a fast path
 	defaults   map[string]string // of the query parameters
 	header     map[string]string // of every answer
+	statuses   []int             // that the contract documents
+	metrics    *operationMetrics // nil when nothing is measured
 }
 
 // name is the operation id, for the log: "" where no route was found.
@@ -82,6 +85,13 @@ func newOperation(path, method string, item *openapi3.PathItem, o *openapi3.Oper
 				}
 			}
 		}
+	}
+	for text := range o.Responses.Map() {
+		status, err := strconv.Atoi(text)
+		if err != nil {
+			return nil, fmt.Errorf("operation %s answers %s, which is no status", op.id, text)
+		}
+		op.statuses = append(op.statuses, status)
 	}
 	if o.RequestBody == nil {
 		return op, nil

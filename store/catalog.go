@@ -16,6 +16,7 @@ import (
 // Catalog is the whole shared catalog as it was at one revision. It never changes: a change of the catalog swaps it.
 type Catalog struct {
 	revision   int64
+	loadedAt   time.Time
 	apps       map[uuid.UUID]*CatalogApp
 	vendors    int
 	categories int
@@ -142,11 +143,14 @@ func (s *Store) catalogApp(ctx context.Context, id uuid.UUID) (*CatalogApp, erro
 // refreshCatalog replaces the snapshot if the database has a newer revision. After a transaction that changed the
 // catalog it makes the change show on this server at once.
 func (s *Store) refreshCatalog(ctx context.Context) (*Catalog, error) {
+	asked := s.now()
 	revision, err := s.catalogRevision(ctx)
 	if err != nil {
+		s.counts.catalogFailures.Add(1)
 		return nil, s.translate("load catalog", err)
 	}
 	if c := s.catalog.Load(); c != nil && c.revision >= revision {
+		s.counts.catalogChecked.Store(&asked)
 		return c, nil
 	}
 	s.loading.Lock()
@@ -156,9 +160,12 @@ func (s *Store) refreshCatalog(ctx context.Context) (*Catalog, error) {
 	}
 	fresh, err := s.readCatalog(ctx, revision)
 	if err != nil {
+		s.counts.catalogFailures.Add(1)
 		return nil, s.translate("load catalog", err)
 	}
 	s.catalog.Store(fresh)
+	s.counts.catalogLoads.Add(1)
+	s.counts.catalogChecked.Store(&asked)
 	return fresh, nil
 }
 
@@ -192,7 +199,7 @@ func (s *Store) readCatalog(ctx context.Context, revision int64) (*Catalog, erro
 		categoryByID[c.ID] = c
 	}
 	catalog := &Catalog{
-		revision: revision, apps: make(map[uuid.UUID]*CatalogApp, len(apps)),
+		revision: revision, loadedAt: s.now(), apps: make(map[uuid.UUID]*CatalogApp, len(apps)),
 		vendors: len(vendors), categories: len(categories),
 	}
 	for _, a := range apps {

@@ -40,6 +40,7 @@ type Store struct {
 	tokens     *otter.Cache[tokenHash, *Token]
 	timeout    time.Duration
 	maxConns   int
+	counts     counts
 	closed     atomic.Bool
 	stop       context.CancelFunc
 	stopped    chan struct{}

@@ -33,6 +33,7 @@ type Config struct {
 	RateBurst       int           // how many of them may come at once
 	TLSCert         string        // file of a certificate in PEM; "" for plain HTTP
 	TLSKey          string        // file of its key
+	MetricsAddr     string        // host:port for /metrics; "" for none
 	CORSOrigins     []string      // origins whose scripts may call the API
 	LogFormat       string        // text or json
 	LogLevel        string        // debug, info, warn or error
@@ -136,6 +137,10 @@ func settings() []setting {
 		{
 			"cors-origins", "CLIENTAPPS_CORS_ORIGINS", "", "origins whose scripts may call, separated by commas",
 			func(c *Config, v string) (err error) { c.CORSOrigins, err = parseOrigins(v); return err },
+		},
+		{
+			"metrics-addr", "CLIENTAPPS_METRICS_ADDR", "", "host:port to serve Prometheus metrics on, at /metrics",
+			func(c *Config, v string) (err error) { c.MetricsAddr, err = v, checkAddress(v); return err },
 		},
 		{
 			"log-format", "CLIENTAPPS_LOG_FORMAT", "text", "text or json",
@@ -283,6 +288,15 @@ func parseOrigins(v string) ([]string, error) {
 		origins = append(origins, origin)
 	}
 	return origins, nil
+}
+
+// checkAddress takes host:port, or nothing.
+func checkAddress(v string) error {
+	if v == "" {
+		return nil
+	}
+	_, _, err := net.SplitHostPort(v)
+	return err
 }
 
 func oneOf(v string, choices ...string) error {

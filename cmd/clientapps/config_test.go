@@ -60,7 +60,8 @@ func TestConfigSources(t *testing.T) {
 		"request-timeout": "10m", "max-in-flight": "1", "rate-limit": "5", "rate-burst": "100000",
 		"tls-cert": "server.pem", "tls-key": "server.key",
 		"database-timeout": "100ms", "drain-delay": "10m", "shutdown-timeout": "1s",
-		"cors-origins": "https://a.example, http://b.example:8080", "log-format": "json", "log-level": "debug",
+		"cors-origins": "https://a.example, http://b.example:8080", "metrics-addr": "127.0.0.1:2",
+		"log-format": "json", "log-level": "debug",
 	}
 	want := Config{
 		Addr: "127.0.0.1:1", DatabaseURL: "postgres://db.internal/clientapps", MaxConns: 1000, Demo: true,
@@ -68,7 +69,8 @@ func TestConfigSources(t *testing.T) {
 		RequestTimeout: 10 * time.Minute, MaxInFlight: 1, RateLimit: 5, RateBurst: 100_000,
 		TLSCert: "server.pem", TLSKey: "server.key",
 		DatabaseTimeout: 100 * time.Millisecond, DrainDelay: 10 * time.Minute, ShutdownTimeout: time.Second,
-		CORSOrigins: []string{"https://a.example", "http://b.example:8080"}, LogFormat: "json", LogLevel: "debug",
+		CORSOrigins: []string{"https://a.example", "http://b.example:8080"}, MetricsAddr: "127.0.0.1:2",
+		LogFormat: "json", LogLevel: "debug",
 	}
 	var environ, defaults, flags []string
 	for _, s := range settings() {
@@ -135,6 +137,7 @@ func TestBadValues(t *testing.T) {
 		"cors-origins":    {"*", "app.example.com", "https://", "https://a.example/", "https://*.a.example", "ftp://a.example", "null"},
 		"log-format":      {"", "xml", "JSON"},
 		"log-level":       {"", "trace", "INFO"},
+		"metrics-addr":    {"127.0.0.1", "9090", "::1:80"},
 	} {
 		variable := "CLIENTAPPS_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 		for _, value := range values {

@@ -44,16 +44,26 @@ func serveStore(ctx context.Context, p *process, cfg Config, s *store.Store, log
 		}
 		demo = demoToken
 	}
+	registry := newRegistry(cfg)
 	srv, err := server.New(server.Config{
 		Store: s, Logger: log, DemoToken: demo, CORSOrigins: cfg.CORSOrigins,
 		RateLimit: cfg.RateLimit, RateBurst: cfg.RateBurst, MaxInFlight: cfg.MaxInFlight,
 		CertFile: cfg.TLSCert, KeyFile: cfg.TLSKey,
 		RequestTimeout:  cfg.RequestTimeout,
 		DatabaseTimeout: cfg.DatabaseTimeout, DrainDelay: cfg.DrainDelay, ShutdownTimeout: cfg.ShutdownTimeout,
+		Metrics: registry,
 	})
 	if err != nil {
 		return err
 	}
+	stopMetrics, err := serveMetrics(ctx, cfg, registry, log)
+	if err != nil {
+		return err
+	}
+	return errors.Join(serveAPI(ctx, p, cfg, srv, log), stopMetrics())
+}
+
+func serveAPI(ctx context.Context, p *process, cfg Config, srv *server.Server, log *slog.Logger) error {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Addr)
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
