@@ -80,12 +80,20 @@ func (m *metrics) of(operation string, statuses []int) *operationMetrics {
 	}
 	for _, status := range statuses {
 		o.requests[status] = m.requests.WithLabelValues(operation, strconv.Itoa(status))
-		o.duration[status/100] = m.duration.WithLabelValues(operation, class(status))
+		o.duration[class(status)] = m.duration.WithLabelValues(operation, className(status))
 	}
 	return o
 }
 
-func class(status int) string { return strconv.Itoa(status/100) + "xx" }
+// class counts an answer that could not be given as one that failed.
+func class(status int) int {
+	if status == statusNoAnswer {
+		return http.StatusInternalServerError / 100
+	}
+	return status / 100
+}
+
+func className(status int) string { return strconv.Itoa(class(status)) + "xx" }
 
 func (m *metrics) begin() {
 	if m != nil {
@@ -105,12 +113,12 @@ func (m *metrics) end(r *http.Request, x *exchange, took time.Duration) {
 	if r.Method != http.MethodHead {
 		o.bytes.Add(float64(x.sent))
 	}
-	requests, duration := o.requests[x.status], o.duration[x.status/100]
+	requests, duration := o.requests[x.status], o.duration[class(x.status)]
 	if requests == nil { // such as 499
 		requests = m.requests.WithLabelValues(o.name, strconv.Itoa(x.status))
 	}
 	if duration == nil {
-		duration = m.duration.WithLabelValues(o.name, class(x.status))
+		duration = m.duration.WithLabelValues(o.name, className(x.status))
 	}
 	requests.Inc()
 	duration.Observe(took.Seconds())

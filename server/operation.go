@@ -16,6 +16,7 @@ import (
 // operation is what the guard needs to know of one operation of the contract, worked out once when the server starts.
 type operation struct {
 	id         string
+	route      string // its path, as the contract has it
 	scope      string
 	perClient  bool                  // the path names a client
 	allClients bool                  // only for tokens that cover every client
@@ -61,7 +62,7 @@ func contract() (map[string]*operation, error) {
 
 func newOperation(path, method string, item *openapi3.PathItem, o *openapi3.Operation) (*operation, error) {
 	op := &operation{
-		id: o.OperationID, method: method, fast: o.OperationID == "updateApp", perClient: strings.HasPrefix(path, "/clients/{client_id}"), query: map[string]bool{},
+		id: o.OperationID, route: basePath + path, method: method, fast: o.OperationID == "updateApp", perClient: strings.HasPrefix(path, "/clients/{client_id}"), query: map[string]bool{},
 		defaults: map[string]string{},
 	}
 	if o.Security == nil || len(*o.Security) != 1 || len((*o.Security)[0]["bearerAuth"]) != 1 {

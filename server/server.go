@@ -13,6 +13,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/clientapps/clientapps/store"
 )
@@ -42,6 +43,7 @@ type Config struct {
 	ShutdownTimeout time.Duration // how long requests may take to end when the server stops. Default 10 s
 
 	Metrics *prometheus.Registry // where the metrics of the server and its store go; nil for nowhere
+	Traces  trace.TracerProvider // where the spans of requests go; nil for nowhere
 }
 
 // Server answers the API. It is an http.Handler; Run serves it on a listener.
@@ -55,6 +57,7 @@ type Server struct {
 	inFlight  *inFlight
 	audit     *auditor
 	metrics   *metrics
+	tracer    trace.Tracer      // nil: nothing is traced
 	cert      *certificate      // nil: plain HTTP
 	allow     map[string]string // what the Allow header says, by route path
 	timeout   time.Duration     // of the arrival of a request
@@ -107,6 +110,9 @@ func New(cfg Config) (*Server, error) {
 		if s.metrics, err = newMetrics(cfg); err != nil {
 			return nil, fmt.Errorf("server: %w", err)
 		}
+	}
+	if cfg.Traces != nil {
+		s.tracer = cfg.Traces.Tracer("github.com/clientapps/clientapps/server")
 	}
 	s.echo.HTTPErrorHandler = s.writeError
 	s.echo.Use(around)

@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"net"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/clientapps/clientapps/server"
 	"github.com/clientapps/clientapps/store"
 )
@@ -21,17 +23,28 @@ func serve(ctx context.Context, p *process, args []string) error {
 		return err
 	}
 	log := newLogger(p.stderr, cfg)
+	traces, err := startTraces(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	defer traces.stop(ctx)
+	return serveTraced(ctx, p, cfg, log, traces.tracers())
+}
+
+func serveTraced(ctx context.Context, p *process, cfg Config, log *slog.Logger, traces trace.TracerProvider) error {
 	s, err := store.Open(store.Config{
 		URL: cfg.DatabaseURL, MaxConns: cfg.MaxConns, CatalogPoll: cfg.CatalogPoll, TokenTTL: cfg.TokenTTL,
-		Timeout: cfg.DatabaseTimeout, Logger: log,
+		Timeout: cfg.DatabaseTimeout, Logger: log, Traces: traces,
 	})
 	if err != nil {
 		return err
 	}
-	return errors.Join(serveStore(ctx, p, cfg, s, log), s.Close())
+	return errors.Join(serveStore(ctx, p, cfg, s, log, traces), s.Close())
 }
 
-func serveStore(ctx context.Context, p *process, cfg Config, s *store.Store, log *slog.Logger) error {
+func serveStore(
+	ctx context.Context, p *process, cfg Config, s *store.Store, log *slog.Logger, traces trace.TracerProvider,
+) error {
 	if cfg.Migrate {
 		if err := s.Migrate(ctx); err != nil {
 			return err
@@ -51,7 +64,7 @@ func serveStore(ctx context.Context, p *process, cfg Config, s *store.Store, log
 		CertFile: cfg.TLSCert, KeyFile: cfg.TLSKey,
 		RequestTimeout:  cfg.RequestTimeout,
 		DatabaseTimeout: cfg.DatabaseTimeout, DrainDelay: cfg.DrainDelay, ShutdownTimeout: cfg.ShutdownTimeout,
-		Metrics: registry,
+		Metrics: registry, Traces: traces,
 	})
 	if err != nil {
 		return err
