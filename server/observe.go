@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/clientapps/clientapps/store"
 )
 
@@ -25,8 +27,10 @@ type exchange struct {
 	patch       store.Fields // of updateApp, when the fast path has read it
 	err         error        // what the answer hides
 	status      int
-	ifNoneMatch string // of GET and HEAD
-	skipBody    bool   // 304
+	sent        int        // bytes of the body
+	span        trace.Span // nil when nothing is traced
+	ifNoneMatch string     // of GET and HEAD
+	skipBody    bool       // 304
 }
 
 type exchangeKey struct{}
@@ -54,8 +58,15 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Connection", "close") // the next request goes to a server that stays
 	}
 	secure(w.Header(), r.TLS != nil)
-	r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x))
-	defer func() { s.logRequest(r, x, time.Since(start)) }()
+	ctx := s.beginSpan(context.WithValue(r.Context(), exchangeKey{}, x), r, x)
+	r = r.WithContext(ctx)
+	s.metrics.begin()
+	defer func() {
+		took := time.Since(start)
+		s.metrics.end(r, x, took)
+		x.endSpan()
+		s.logRequest(r, x, took)
+	}()
 	s.handler.ServeHTTP(x, r)
 }
 
@@ -88,7 +99,9 @@ func (x *exchange) Write(body []byte) (int, error) {
 	if x.status == 0 {
 		x.WriteHeader(http.StatusOK)
 	}
-	return x.ResponseWriter.Write(body)
+	n, err := x.ResponseWriter.Write(body)
+	x.sent += n
+	return n, err
 }
 
 // Unwrap lets http.ResponseController reach the connection.
@@ -120,7 +133,7 @@ func usableRequestID(id string) bool {
 
 func (s *Server) logRequest(r *http.Request, x *exchange, took time.Duration) {
 	level := slog.LevelInfo
-	attrs := make([]slog.Attr, 0, 8)
+	attrs := make([]slog.Attr, 0, 10)
 	attrs = append(attrs,
 		slog.String("operation_id", x.operation.name()),
 		slog.String("method", r.Method),
@@ -129,6 +142,10 @@ func (s *Server) logRequest(r *http.Request, x *exchange, took time.Duration) {
 		slog.Duration("duration", took),
 		slog.String("request_id", x.requestID[0]),
 	)
+	if x.span != nil {
+		at := x.span.SpanContext()
+		attrs = append(attrs, slog.String("trace_id", at.TraceID().String()), slog.String("span_id", at.SpanID().String()))
+	}
 	if x.token != nil {
 		attrs = append(attrs, slog.String("token_id", x.token.ID.String()))
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -15,6 +16,7 @@ import (
 // operation is what the guard needs to know of one operation of the contract, worked out once when the server starts.
 type operation struct {
 	id         string
+	route      string // its path, as the contract has it
 	scope      string
 	perClient  bool                  // the path names a client
 	allClients bool                  // only for tokens that cover every client
@@ -27,6 +29,8 @@ type operation struct {
 	fast       bool              // its body has a fast path
 	defaults   map[string]string // of the query parameters
 	header     map[string]string // of every answer
+	statuses   []int             // that the contract documents
+	metrics    *operationMetrics // nil when nothing is measured
 }
 
 // name is the operation id, for the log: "" where no route was found.
@@ -58,7 +62,7 @@ func contract() (map[string]*operation, error) {
 
 func newOperation(path, method string, item *openapi3.PathItem, o *openapi3.Operation) (*operation, error) {
 	op := &operation{
-		id: o.OperationID, method: method, fast: o.OperationID == "updateApp", perClient: strings.HasPrefix(path, "/clients/{client_id}"), query: map[string]bool{},
+		id: o.OperationID, route: basePath + path, method: method, fast: o.OperationID == "updateApp", perClient: strings.HasPrefix(path, "/clients/{client_id}"), query: map[string]bool{},
 		defaults: map[string]string{},
 	}
 	if o.Security == nil || len(*o.Security) != 1 || len((*o.Security)[0]["bearerAuth"]) != 1 {
@@ -82,6 +86,13 @@ func newOperation(path, method string, item *openapi3.PathItem, o *openapi3.Oper
 				}
 			}
 		}
+	}
+	for text := range o.Responses.Map() {
+		status, err := strconv.Atoi(text)
+		if err != nil {
+			return nil, fmt.Errorf("operation %s answers %s, which is no status", op.id, text)
+		}
+		op.statuses = append(op.statuses, status)
 	}
 	if o.RequestBody == nil {
 		return op, nil

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/clientapps/clientapps/store"
 )
@@ -39,6 +41,9 @@ type Config struct {
 	DatabaseTimeout time.Duration
 	DrainDelay      time.Duration // how long /readyz says no before the server stops to accept. Default none
 	ShutdownTimeout time.Duration // how long requests may take to end when the server stops. Default 10 s
+
+	Metrics *prometheus.Registry // where the metrics of the server and its store go; nil for nowhere
+	Traces  trace.TracerProvider // where the spans of requests go; nil for nowhere
 }
 
 // Server answers the API. It is an http.Handler; Run serves it on a listener.
@@ -51,6 +56,8 @@ type Server struct {
 	limiter   *limiter // nil: no limit
 	inFlight  *inFlight
 	audit     *auditor
+	metrics   *metrics
+	tracer    trace.Tracer      // nil: nothing is traced
 	cert      *certificate      // nil: plain HTTP
 	allow     map[string]string // what the Allow header says, by route path
 	timeout   time.Duration     // of the arrival of a request
@@ -98,12 +105,20 @@ func New(cfg Config) (*Server, error) {
 		drain: cfg.DrainDelay, shutdown: cfg.ShutdownTimeout,
 		headerTimeout: min(cfg.HeaderTimeout, cfg.RequestTimeout), idleTimeout: cfg.IdleTimeout,
 	}
+	var err error
+	if cfg.Metrics != nil {
+		if s.metrics, err = newMetrics(cfg); err != nil {
+			return nil, fmt.Errorf("server: %w", err)
+		}
+	}
+	if cfg.Traces != nil {
+		s.tracer = cfg.Traces.Tracer("github.com/clientapps/clientapps/server")
+	}
 	s.echo.HTTPErrorHandler = s.writeError
 	s.echo.Use(around)
 	if err := errors.Join(s.documents(), s.docs(), s.routes()); err != nil {
 		return nil, fmt.Errorf("server: %w", err)
 	}
-	var err error
 	if s.cert, err = loadCertificate(cfg.CertFile, cfg.KeyFile, s.log, cfg.Clock); err != nil {
 		return nil, fmt.Errorf("server: %w", err)
 	}

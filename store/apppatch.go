@@ -22,6 +22,8 @@ func (s *Store) writeAppsSQLite(batch []*appPatch) {
 	}
 	ctx, cancel := s.bounded(context.Background()) // no caller's own deadline can bound what they share
 	defer cancel()
+	ctx, span := s.traceBatch(ctx, batch)
+	defer span.End()
 	_, committing, err := s.tryTx(ctx, func(tx *gorm.DB) error {
 		for _, p := range batch {
 			p.update(tx, s.now())
@@ -59,6 +61,8 @@ func (s *Store) writeAppsPostgres(batch []*appPatch) {
 	}
 	ctx, cancel := s.bounded(context.Background()) // no caller's own deadline can bound what they share
 	defer cancel()
+	ctx, span := s.traceBatch(ctx, batch)
+	defer span.End()
 	err := s.onConn(ctx, func(conn *pgx.Conn) error { return s.writeBatch(ctx, conn, batch) })
 	refused := (*pgconn.PgError)(nil)
 	again := errors.As(err, &refused) && !lost(err) && !unavailable(err)

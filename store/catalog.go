@@ -16,6 +16,7 @@ import (
 // Catalog is the whole shared catalog as it was at one revision. It never changes: a change of the catalog swaps it.
 type Catalog struct {
 	revision   int64
+	loadedAt   time.Time
 	apps       map[uuid.UUID]*CatalogApp
 	byApp      map[Column][]*CatalogApp // sorted, as are the next two
 	byVendor   map[Column][]Vendor
@@ -95,11 +96,14 @@ func (s *Store) catalogApp(ctx context.Context, id uuid.UUID) (*CatalogApp, erro
 // refreshCatalog replaces the snapshot if the database has a newer revision. After a transaction that changed the
 // catalog it makes the change show on this server at once.
 func (s *Store) refreshCatalog(ctx context.Context) (*Catalog, error) {
+	asked := s.now()
 	revision, err := catalogRevision(s.read.WithContext(ctx))
 	if err != nil {
+		s.counts.catalogFailures.Add(1)
 		return nil, s.translate("load catalog", err)
 	}
 	if c := s.catalog.Load(); c != nil && c.revision >= revision {
+		s.counts.catalogChecked.Store(&asked)
 		return c, nil
 	}
 	s.loading.Lock()
@@ -109,9 +113,12 @@ func (s *Store) refreshCatalog(ctx context.Context) (*Catalog, error) {
 	}
 	fresh, err := s.readCatalog(ctx, revision)
 	if err != nil {
+		s.counts.catalogFailures.Add(1)
 		return nil, s.translate("load catalog", err)
 	}
 	s.catalog.Store(fresh)
+	s.counts.catalogLoads.Add(1)
+	s.counts.catalogChecked.Store(&asked)
 	return fresh, nil
 }
 
@@ -145,7 +152,7 @@ func (s *Store) readCatalog(ctx context.Context, revision int64) (*Catalog, erro
 		categoryByID[c.ID] = c
 	}
 	catalog := &Catalog{
-		revision: revision, apps: make(map[uuid.UUID]*CatalogApp, len(apps)),
+		revision: revision, loadedAt: s.now(), apps: make(map[uuid.UUID]*CatalogApp, len(apps)),
 		byVendor: vendorListing.sorted(vendors), byCategory: categoryListing.sorted(categories),
 	}
 	for _, a := range apps {

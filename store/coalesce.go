@@ -48,6 +48,7 @@ type coalescer struct {
 	writers int
 	closed  bool
 	idle    sync.WaitGroup
+	counts  patchCounts
 }
 
 func newCoalescer(write func([]*appPatch)) *coalescer {
@@ -60,6 +61,7 @@ func newCoalescer(write func([]*appPatch)) *coalescer {
 func (c *coalescer) do(p *appPatch) error {
 	c.mu.Lock()
 	if c.closed || len(c.waiting) >= maxWaiting {
+		c.counts.refused++
 		c.mu.Unlock()
 		return &UnavailableError{cause: errors.New("too many patches wait, or the store is closing")}
 	}
@@ -100,6 +102,7 @@ func (c *coalescer) giveUp(p *appPatch) bool {
 // start takes a writer's place. The lock is held.
 func (c *coalescer) start(batch ...*appPatch) {
 	c.writers++
+	c.counts.add(len(batch))
 	c.idle.Add(1)
 	for _, p := range batch {
 		c.busy[p.key] = true

@@ -81,6 +81,7 @@ var notByClient = map[string]string{
 	"Ready":                 "lifecycle",
 	"RevokeToken":           "the command's",
 	"SchemaVersion":         "lifecycle",
+	"Stats":                 "numbers alone",
 	"Seed":                  "rows as they are given, for demo data and tests",
 }
 

@@ -24,6 +24,7 @@ func (postgresDialect) open(s *Store, cfg Config) (write, read *gorm.DB, err err
 	if conn.ConnectTimeout == 0 {
 		conn.ConnectTimeout = cfg.Timeout / 2 // for each host that the URL names
 	}
+	tracePostgres(conn, cfg.Traces)
 	pool := stdlib.OpenDB(*conn, stdlib.OptionAfterConnect(prepareConn), stdlib.OptionShouldPing(suspect))
 	pool.SetMaxOpenConns(cfg.MaxConns)
 	// As many idle as open: the default of two would close and open a connection for nearly every request.

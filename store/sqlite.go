@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"net/url"
 
@@ -33,19 +32,19 @@ func (d sqliteDialect) dsn(more url.Values) string {
 func (d sqliteDialect) open(_ *Store, cfg Config) (write, read *gorm.DB, err error) {
 	// Nothing is prepared on the writer: a statement prepared outside of a transaction would wait for the only connection
 	// while a transaction that holds it waits for the statement, and one prepared inside ends with its transaction.
-	write, err = d.pool(url.Values{"_txlock": {"immediate"}}, 1, false)
+	write, err = d.pool(cfg, url.Values{"_txlock": {"immediate"}}, 1, false)
 	if err != nil {
 		return nil, nil, err
 	}
-	read, err = d.pool(url.Values{"_pragma": {"query_only(1)"}}, cfg.MaxConns, true)
+	read, err = d.pool(cfg, url.Values{"_pragma": {"query_only(1)"}}, cfg.MaxConns, true)
 	if err != nil {
 		return nil, nil, errors.Join(err, closePool(write))
 	}
 	return write, read, nil
 }
 
-func (d sqliteDialect) pool(more url.Values, conns int, prepare bool) (*gorm.DB, error) {
-	pool, err := sql.Open("sqlite", d.dsn(more))
+func (d sqliteDialect) pool(cfg Config, more url.Values, conns int, prepare bool) (*gorm.DB, error) {
+	pool, err := openSQLite(d.dsn(more), cfg.Traces)
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/maypok86/otter/v2"
+	"go.opentelemetry.io/otel/trace"
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
 )
@@ -25,6 +26,8 @@ type Config struct {
 	TokenTTL    time.Duration    // how long a token is remembered: the bound on the life of a revoked one. Default 10 s
 	Clock       func() time.Time // default time.Now
 	Logger      *slog.Logger     // for what happens in the background. Default: nowhere
+
+	Traces trace.TracerProvider // where the spans of statements go; nil for nowhere
 }
 
 // Store is an open database. Its methods are safe for concurrent use.
@@ -41,6 +44,8 @@ type Store struct {
 	tokens     *otter.Cache[tokenHash, *Token]
 	timeout    time.Duration
 	maxConns   int
+	tracer     trace.Tracer // nil: nothing is traced
+	counts     counts
 	closed     atomic.Bool
 	stop       context.CancelFunc
 	stopped    chan struct{}
@@ -103,6 +108,9 @@ func Open(cfg Config) (*Store, error) {
 	s := &Store{
 		db: db, clock: cfg.Clock, log: cfg.Logger, tokens: tokens, timeout: cfg.Timeout, maxConns: cfg.MaxConns,
 		stopped: make(chan struct{}),
+	}
+	if cfg.Traces != nil {
+		s.tracer = cfg.Traces.Tracer("github.com/clientapps/clientapps/store")
 	}
 	if s.write, s.read, err = db.open(s, cfg); err != nil {
 		return nil, fmt.Errorf("open database: %w", err)

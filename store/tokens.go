@@ -146,7 +146,10 @@ func newTokenCache(ttl time.Duration) (*otter.Cache[tokenHash, *Token], error) {
 func (s *Store) Authenticate(ctx context.Context, secret string) (*Token, error) {
 	hash := tokenHash(sha256.Sum256([]byte(secret)))
 	token, ok := s.tokens.GetIfPresent(hash)
-	if !ok {
+	if ok {
+		s.counts.tokenHits.Add(1)
+	} else {
+		s.counts.tokenMisses.Add(1)
 		var err error
 		if token, err = s.findToken(ctx, hash); err != nil {
 			return nil, err

@@ -33,6 +33,9 @@ type Config struct {
 	RateBurst       int           // how many of them may come at once
 	TLSCert         string        // file of a certificate in PEM; "" for plain HTTP
 	TLSKey          string        // file of its key
+	MetricsAddr     string        // host:port for /metrics; "" for none
+	OTLPEndpoint    string        // URL of a collector; "" for no traces
+	TraceRatio      float64       // share of requests that are traced unless the caller has decided
 	CORSOrigins     []string      // origins whose scripts may call the API
 	LogFormat       string        // text or json
 	LogLevel        string        // debug, info, warn or error
@@ -136,6 +139,18 @@ func settings() []setting {
 		{
 			"cors-origins", "CLIENTAPPS_CORS_ORIGINS", "", "origins whose scripts may call, separated by commas",
 			func(c *Config, v string) (err error) { c.CORSOrigins, err = parseOrigins(v); return err },
+		},
+		{
+			"metrics-addr", "CLIENTAPPS_METRICS_ADDR", "", "host:port to serve Prometheus metrics on, at /metrics",
+			func(c *Config, v string) (err error) { c.MetricsAddr, err = v, checkAddress(v); return err },
+		},
+		{
+			"otlp-endpoint", "CLIENTAPPS_OTLP_ENDPOINT", "", "URL of a collector to send traces to, by OTLP over HTTP, such as http://localhost:4318",
+			func(c *Config, v string) error { c.OTLPEndpoint = v; return checkEndpoint(v) },
+		},
+		{
+			"trace-ratio", "CLIENTAPPS_TRACE_RATIO", "1", "share of requests to trace where the caller has not decided, 0 to 1",
+			func(c *Config, v string) (err error) { c.TraceRatio, err = parseRatio(v); return err },
 		},
 		{
 			"log-format", "CLIENTAPPS_LOG_FORMAT", "text", "text or json",
@@ -283,6 +298,33 @@ func parseOrigins(v string) ([]string, error) {
 		origins = append(origins, origin)
 	}
 	return origins, nil
+}
+
+// checkAddress takes host:port, or nothing.
+func checkAddress(v string) error {
+	if v == "" {
+		return nil
+	}
+	_, _, err := net.SplitHostPort(v)
+	return err
+}
+
+// checkEndpoint takes the URL of a collector, or nothing. One with a password in it would show it wherever it is shown.
+func checkEndpoint(v string) error {
+	u, err := url.Parse(v)
+	if v == "" || err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" &&
+		u.User == nil && u.RawQuery == "" && u.Fragment == "" {
+		return nil
+	}
+	return errors.New("not a URL such as http://localhost:4318")
+}
+
+func parseRatio(v string) (float64, error) {
+	ratio, err := strconv.ParseFloat(v, 64)
+	if err != nil || !(ratio >= 0 && ratio <= 1) { // which NaN is not
+		return 0, fmt.Errorf("%q is not a number from 0 to 1", v)
+	}
+	return ratio, nil
 }
 
 func oneOf(v string, choices ...string) error {

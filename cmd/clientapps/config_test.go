@@ -24,7 +24,7 @@ func TestConfigDefaults(t *testing.T) {
 		CatalogPoll: 2 * time.Second, TokenTTL: 10 * time.Second,
 		RequestTimeout: 15 * time.Second, MaxInFlight: 1024, RateLimit: 100, RateBurst: 1000,
 		DatabaseTimeout: 5 * time.Second, ShutdownTimeout: 10 * time.Second,
-		LogFormat: "text", LogLevel: "info",
+		TraceRatio: 1, LogFormat: "text", LogLevel: "info",
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, %v", got, err)
@@ -60,7 +60,9 @@ func TestConfigSources(t *testing.T) {
 		"request-timeout": "10m", "max-in-flight": "1", "rate-limit": "5", "rate-burst": "100000",
 		"tls-cert": "server.pem", "tls-key": "server.key",
 		"database-timeout": "100ms", "drain-delay": "10m", "shutdown-timeout": "1s",
-		"cors-origins": "https://a.example, http://b.example:8080", "log-format": "json", "log-level": "debug",
+		"cors-origins": "https://a.example, http://b.example:8080", "metrics-addr": "127.0.0.1:2",
+		"otlp-endpoint": "https://collector.example/otlp", "trace-ratio": "0.25",
+		"log-format": "json", "log-level": "debug",
 	}
 	want := Config{
 		Addr: "127.0.0.1:1", DatabaseURL: "postgres://db.internal/clientapps", MaxConns: 1000, Demo: true,
@@ -68,7 +70,9 @@ func TestConfigSources(t *testing.T) {
 		RequestTimeout: 10 * time.Minute, MaxInFlight: 1, RateLimit: 5, RateBurst: 100_000,
 		TLSCert: "server.pem", TLSKey: "server.key",
 		DatabaseTimeout: 100 * time.Millisecond, DrainDelay: 10 * time.Minute, ShutdownTimeout: time.Second,
-		CORSOrigins: []string{"https://a.example", "http://b.example:8080"}, LogFormat: "json", LogLevel: "debug",
+		CORSOrigins: []string{"https://a.example", "http://b.example:8080"}, MetricsAddr: "127.0.0.1:2",
+		OTLPEndpoint: "https://collector.example/otlp", TraceRatio: 0.25,
+		LogFormat: "json", LogLevel: "debug",
 	}
 	var environ, defaults, flags []string
 	for _, s := range settings() {
@@ -135,6 +139,9 @@ func TestBadValues(t *testing.T) {
 		"cors-origins":    {"*", "app.example.com", "https://", "https://a.example/", "https://*.a.example", "ftp://a.example", "null"},
 		"log-format":      {"", "xml", "JSON"},
 		"log-level":       {"", "trace", "INFO"},
+		"otlp-endpoint":   {"localhost:4318", "grpc://localhost:4317", "http://", "http://u:p@h", "http://h?x=y", "http://h/#x", "http://%zz"},
+		"trace-ratio":     {"", "-0.1", "1.1", "NaN", "Inf", "half"},
+		"metrics-addr":    {"127.0.0.1", "9090", "::1:80"},
 	} {
 		variable := "CLIENTAPPS_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 		for _, value := range values {

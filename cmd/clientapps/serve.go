@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"net"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/clientapps/clientapps/server"
 	"github.com/clientapps/clientapps/store"
 )
@@ -21,17 +23,28 @@ func serve(ctx context.Context, p *process, args []string) error {
 		return err
 	}
 	log := newLogger(p.stderr, cfg)
+	traces, err := startTraces(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	defer traces.stop(ctx)
+	return serveTraced(ctx, p, cfg, log, traces.tracers())
+}
+
+func serveTraced(ctx context.Context, p *process, cfg Config, log *slog.Logger, traces trace.TracerProvider) error {
 	s, err := store.Open(store.Config{
 		URL: cfg.DatabaseURL, MaxConns: cfg.MaxConns, CatalogPoll: cfg.CatalogPoll, TokenTTL: cfg.TokenTTL,
-		Timeout: cfg.DatabaseTimeout, Logger: log,
+		Timeout: cfg.DatabaseTimeout, Logger: log, Traces: traces,
 	})
 	if err != nil {
 		return err
 	}
-	return errors.Join(serveStore(ctx, p, cfg, s, log), s.Close())
+	return errors.Join(serveStore(ctx, p, cfg, s, log, traces), s.Close())
 }
 
-func serveStore(ctx context.Context, p *process, cfg Config, s *store.Store, log *slog.Logger) error {
+func serveStore(
+	ctx context.Context, p *process, cfg Config, s *store.Store, log *slog.Logger, traces trace.TracerProvider,
+) error {
 	if cfg.Migrate {
 		if err := s.Migrate(ctx); err != nil {
 			return err
@@ -44,16 +57,26 @@ func serveStore(ctx context.Context, p *process, cfg Config, s *store.Store, log
 		}
 		demo = demoToken
 	}
+	registry := newRegistry(cfg)
 	srv, err := server.New(server.Config{
 		Store: s, Logger: log, DemoToken: demo, CORSOrigins: cfg.CORSOrigins,
 		RateLimit: cfg.RateLimit, RateBurst: cfg.RateBurst, MaxInFlight: cfg.MaxInFlight,
 		CertFile: cfg.TLSCert, KeyFile: cfg.TLSKey,
 		RequestTimeout:  cfg.RequestTimeout,
 		DatabaseTimeout: cfg.DatabaseTimeout, DrainDelay: cfg.DrainDelay, ShutdownTimeout: cfg.ShutdownTimeout,
+		Metrics: registry, Traces: traces,
 	})
 	if err != nil {
 		return err
 	}
+	stopMetrics, err := serveMetrics(ctx, cfg, registry, log)
+	if err != nil {
+		return err
+	}
+	return errors.Join(serveAPI(ctx, p, cfg, srv, log), stopMetrics())
+}
+
+func serveAPI(ctx context.Context, p *process, cfg Config, srv *server.Server, log *slog.Logger) error {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Addr)
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)

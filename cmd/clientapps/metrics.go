@@ -1,0 +1,60 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// newRegistry holds what is known of the process. It is nil when nobody can ask for it.
+func newRegistry(cfg Config) *prometheus.Registry {
+	if cfg.MetricsAddr == "" {
+		return nil
+	}
+	build := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "clientapps_build_info", Help: "Always 1; the labels say what runs.",
+		ConstLabels: prometheus.Labels{"version": version, "goversion": runtime.Version()},
+	})
+	build.Set(1)
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(build, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return registry
+}
+
+// serveMetrics answers GET /metrics on a listener of its own, which need not be reachable from where the API is, until the
+// function that it returns is called.
+func serveMetrics(ctx context.Context, cfg Config, registry *prometheus.Registry, log *slog.Logger) (stop func() error, err error) {
+	if registry == nil {
+		return func() error { return nil }, nil
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.MetricsAddr)
+	if err != nil {
+		return nil, fmt.Errorf("listen for metrics: %w", err)
+	}
+	errorLog := slog.NewLogLogger(log.Handler(), slog.LevelWarn)
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{ErrorLog: errorLog, MaxRequestsInFlight: 4}))
+	h := &http.Server{
+		Handler: mux, ErrorLog: errorLog,
+		ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,
+	}
+	log.InfoContext(ctx, "metrics", "url", "http://"+listener.Addr().String()+"/metrics")
+	served := make(chan error, 1)
+	go func() { served <- h.Serve(listener) }()
+	return func() error {
+		err := h.Close()
+		if served := <-served; !errors.Is(served, http.ErrServerClosed) {
+			err = errors.Join(err, fmt.Errorf("serve metrics: %w", served))
+		}
+		return err
+	}, nil
+}

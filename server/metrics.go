@@ -1,0 +1,125 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// otherRequests is the operation of requests that belong to none: health, documents, what no route takes.
+const otherRequests = "other"
+
+// durationBuckets, in seconds, reach from a patch that nothing disturbs to a request that a timeout ends.
+var durationBuckets = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}
+
+// metrics counts and times requests by operation. A nil one does nothing. What a request adds to is made when the server
+// starts, so a request looks up no label and allocates nothing.
+type metrics struct {
+	inFlight atomic.Int64
+	requests *prometheus.CounterVec
+	duration *prometheus.HistogramVec
+	bytes    *prometheus.CounterVec
+	other    *operationMetrics
+}
+
+// operationMetrics is what requests of one operation add to.
+type operationMetrics struct {
+	name     string
+	requests map[int]prometheus.Counter  // by status, those that are expected
+	duration map[int]prometheus.Observer // by class of status
+	bytes    prometheus.Counter
+}
+
+// newMetrics registers the metrics of a server and of its store.
+func newMetrics(cfg Config) (*metrics, error) {
+	m := &metrics{
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "clientapps_http_requests_total", Help: "Requests, by operation of the contract and status.",
+		}, []string{"operation", "status"}),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "clientapps_http_request_duration_seconds", Help: "Time to answer, by operation and class of status.",
+			Buckets: durationBuckets,
+		}, []string{"operation", "class"}),
+		bytes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "clientapps_http_response_bytes_total", Help: "Bytes of response bodies as sent, by operation.",
+		}, []string{"operation"}),
+	}
+	inFlight := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "clientapps_http_requests_in_flight", Help: "Requests being answered.",
+	}, func() float64 { return float64(m.inFlight.Load()) })
+	most := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "clientapps_http_requests_in_flight_max", Help: "Requests beyond which the server sheds.",
+	})
+	most.Set(float64(cfg.MaxInFlight))
+	var errs []error
+	for _, c := range []prometheus.Collector{m.requests, m.duration, m.bytes, inFlight, most, storeCollector{cfg.Store}} {
+		errs = append(errs, cfg.Metrics.Register(c))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("metrics: %w", err)
+	}
+	m.other = m.of(otherRequests, []int{
+		http.StatusOK, http.StatusNoContent, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusServiceUnavailable,
+	})
+	return m, nil
+}
+
+// of makes what requests of an operation add to. The statuses that it documents show from the start, at zero.
+func (m *metrics) of(operation string, statuses []int) *operationMetrics {
+	if m == nil {
+		return nil
+	}
+	o := &operationMetrics{
+		name: operation, requests: map[int]prometheus.Counter{}, duration: map[int]prometheus.Observer{},
+		bytes: m.bytes.WithLabelValues(operation),
+	}
+	for _, status := range statuses {
+		o.requests[status] = m.requests.WithLabelValues(operation, strconv.Itoa(status))
+		o.duration[class(status)] = m.duration.WithLabelValues(operation, className(status))
+	}
+	return o
+}
+
+// class counts an answer that could not be given as one that failed.
+func class(status int) int {
+	if status == statusNoAnswer {
+		return http.StatusInternalServerError / 100
+	}
+	return status / 100
+}
+
+func className(status int) string { return strconv.Itoa(class(status)) + "xx" }
+
+func (m *metrics) begin() {
+	if m != nil {
+		m.inFlight.Add(1)
+	}
+}
+
+func (m *metrics) end(r *http.Request, x *exchange, took time.Duration) {
+	if m == nil {
+		return
+	}
+	m.inFlight.Add(-1)
+	o := m.other
+	if x.operation != nil {
+		o = x.operation.metrics
+	}
+	if r.Method != http.MethodHead {
+		o.bytes.Add(float64(x.sent))
+	}
+	requests, duration := o.requests[x.status], o.duration[class(x.status)]
+	if requests == nil { // such as 499
+		requests = m.requests.WithLabelValues(o.name, strconv.Itoa(x.status))
+	}
+	if duration == nil {
+		duration = m.duration.WithLabelValues(o.name, className(x.status))
+	}
+	requests.Inc()
+	duration.Observe(took.Seconds())
+}

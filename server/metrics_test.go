@@ -1,0 +1,229 @@
+package server_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/clientapps/clientapps/gen"
+	"github.com/clientapps/clientapps/server"
+	"github.com/clientapps/clientapps/server/servertest"
+	"github.com/clientapps/clientapps/store"
+	"github.com/clientapps/clientapps/store/storetest"
+)
+
+func withMetrics(registry *prometheus.Registry) func(*server.Config) {
+	return func(c *server.Config) { c.Metrics = registry }
+}
+
+// scrape is what a registry shows of one metric: value by labels, which stand as {name="value",…}.
+func scrape(t *testing.T, registry *prometheus.Registry, metric string) map[string]float64 {
+	t.Helper()
+	w := httptest.NewRecorder()
+	promhttp.HandlerFor(registry, promhttp.HandlerOpts{}).ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "GET", "/metrics", nil))
+	found := map[string]float64{}
+	for line := range strings.Lines(w.Body.String()) {
+		series, text, _ := strings.Cut(strings.TrimSpace(line), " ")
+		labels, ok := strings.CutPrefix(series, metric)
+		if !ok || labels != "" && labels[0] != '{' {
+			continue
+		}
+		value, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+		found[labels] = value
+	}
+	return found
+}
+
+func nonzero(values map[string]float64) map[string]float64 {
+	maps.DeleteFunc(values, func(_ string, v float64) bool { return v == 0 })
+	return values
+}
+
+func wantMetric(t *testing.T, registry *prometheus.Registry, metric string, want map[string]float64) {
+	t.Helper()
+	if got := nonzero(scrape(t, registry, metric)); !maps.Equal(got, want) {
+		t.Errorf("%s is %v, want %v", metric, got, want)
+	}
+}
+
+// Each request counts once, for its operation and the status that was sent, whoever answered it.
+func TestMetricsOfRequests(t *testing.T) {
+	t.Parallel()
+	registry := prometheus.NewRegistry()
+	s := servertest.New(t, storetest.SQLite(t), withMetrics(registry))
+	nobody := &servertest.Client{URL: s.URL}
+	patched := s.Patch(t, appPath, `{"is_favorite":true}`)
+	bytes := map[string]float64{
+		`{operation="updateApp"}`: float64(len(patched.Body) + len(s.Patch(t, appPath, `{"is_favorite":1}`).Body) +
+			len(nobody.Patch(t, appPath, `{"is_favorite":true}`).Body)),
+		`{operation="getApp"}`: float64(len(s.Get(t, appPath).Body)),
+		`{operation="other"}`: float64(len(s.Get(t, "/nowhere").Body) + len(s.Get(t, "/healthz").Body) +
+			len(s.Send(t, servertest.Request{Method: "DELETE", Target: "/v2/catalog-apps"}).Body)),
+	}
+	s.Send(t, servertest.Request{Method: "HEAD", Target: appPath})
+	s.Send(t, servertest.Request{Method: "GET", Target: appPath, Header: []string{"If-None-Match: " + patched.Header.Get("ETag")}})
+	s.Send(t, servertest.Request{Method: "OPTIONS", Target: appPath})
+	wantMetric(t, registry, "clientapps_http_requests_total", map[string]float64{
+		`{operation="updateApp",status="200"}`: 1,
+		`{operation="updateApp",status="400"}`: 1,
+		`{operation="updateApp",status="401"}`: 1,
+		`{operation="getApp",status="200"}`:    2, // GET and HEAD
+		`{operation="getApp",status="304"}`:    1,
+		`{operation="other",status="200"}`:     1,
+		`{operation="other",status="204"}`:     1,
+		`{operation="other",status="404"}`:     1,
+		`{operation="other",status="405"}`:     1,
+	})
+	wantMetric(t, registry, "clientapps_http_request_duration_seconds_count", map[string]float64{
+		`{class="2xx",operation="updateApp"}`: 1,
+		`{class="4xx",operation="updateApp"}`: 2,
+		`{class="2xx",operation="getApp"}`:    2,
+		`{class="3xx",operation="getApp"}`:    1,
+		`{class="2xx",operation="other"}`:     2,
+		`{class="4xx",operation="other"}`:     2,
+	})
+	wantMetric(t, registry, "clientapps_http_response_bytes_total", bytes)
+	for series, sum := range nonzero(scrape(t, registry, "clientapps_http_request_duration_seconds_sum")) {
+		if sum < 0 || sum > 60 {
+			t.Errorf("%s took %v seconds", series, sum)
+		}
+	}
+}
+
+// A client that hangs up is counted too, though it is sent nothing.
+func TestMetricsOfAClientThatIsGone(t *testing.T) {
+	t.Parallel()
+	registry := prometheus.NewRegistry()
+	s := servertest.New(t, storetest.SQLite(t), withMetrics(registry))
+	s.Get(t, appPath) // the token is known from now on
+	ctx, hangUp := context.WithCancel(t.Context())
+	hangUp()
+	r := httptest.NewRequestWithContext(ctx, http.MethodGet, appPath, nil)
+	r.Header.Set("Authorization", "Bearer "+s.Token)
+	s.Server.ServeHTTP(httptest.NewRecorder(), r)
+	wantMetric(t, registry, "clientapps_http_requests_total", map[string]float64{
+		`{operation="getApp",status="200"}`: 1, `{operation="getApp",status="499"}`: 1,
+	})
+}
+
+// A rate needs a first value: what can happen shows from the start.
+func TestMetricsShowEveryDocumentedStatus(t *testing.T) {
+	t.Parallel()
+	registry := prometheus.NewRegistry()
+	servertest.New(t, storetest.SQLite(t), withMetrics(registry))
+	requests, times := scrape(t, registry, "clientapps_http_requests_total"), scrape(t, registry, "clientapps_http_request_duration_seconds_count")
+	doc, err := gen.GetSpec()
+	if err != nil {
+		t.Fatal(err)
+	}
+	documented := 0
+	for _, path := range doc.Paths.Map() {
+		for _, o := range path.Operations() {
+			for status := range o.Responses.Map() {
+				documented++
+				if v, ok := requests[fmt.Sprintf("{operation=%q,status=%q}", o.OperationID, status)]; !ok || v != 0 {
+					t.Errorf("%s %s does not show", o.OperationID, status)
+				}
+				if v, ok := times[fmt.Sprintf("{class=%q,operation=%q}", status[:1]+"xx", o.OperationID)]; !ok || v != 0 {
+					t.Errorf("the time of %s %s does not show", o.OperationID, status)
+				}
+			}
+		}
+	}
+	if len(requests) <= documented || len(requests) > documented+10 || documented == 0 { // there are other requests
+		t.Errorf("%d series for %d statuses", len(requests), documented)
+	}
+}
+
+func TestMetricsInFlight(t *testing.T) {
+	t.Parallel()
+	registry := prometheus.NewRegistry()
+	r := run(t, time.Minute, withMetrics(registry))
+	conn := r.dial(t)
+	get(t, conn, "/slow")
+	<-r.reached
+	wantMetric(t, registry, "clientapps_http_requests_in_flight", map[string]float64{"": 1})
+	close(r.release)
+	eventually(t, func() bool { return len(nonzero(scrape(t, registry, "clientapps_http_requests_in_flight"))) == 0 })
+	r.stop()
+	if err := <-r.stopped; err != nil {
+		t.Error(err)
+	}
+}
+
+// The store's numbers are those of this moment.
+func TestMetricsOfTheStore(t *testing.T) {
+	t.Parallel()
+	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
+		registry := prometheus.NewRegistry()
+		fresh := storetest.Open(t, s.DatabaseURL, func(c *store.Config) { c.Clock = s.Clock.Now })
+		measured, err := server.New(server.Config{Store: fresh, Logger: slog.New(slog.DiscardHandler), Metrics: registry})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := scrape(t, registry, "clientapps_catalog_apps"); len(got) != 0 {
+			t.Errorf("a catalog that nobody has asked for has %v apps", got)
+		}
+		for _, method := range []string{"GET", "GET", "GET", "PATCH"} {
+			r := httptest.NewRequestWithContext(t.Context(), method, appPath, strings.NewReader(`{"is_favorite":true}`))
+			r.Header.Set("Authorization", "Bearer "+s.Token)
+			r.Header.Set("Content-Type", "application/json")
+			measured.ServeHTTP(httptest.NewRecorder(), r)
+		}
+		stats := fresh.Stats()
+		for metric, want := range map[string]map[string]float64{
+			"clientapps_catalog_apps":                      {"": 1},
+			"clientapps_catalog_revision":                  {"": float64(stats.Catalog.Revision)},
+			"clientapps_catalog_loaded_timestamp_seconds":  {"": float64(storetest.Now.Unix())},
+			"clientapps_catalog_checked_timestamp_seconds": {"": float64(storetest.Now.Unix())},
+			"clientapps_catalog_loads_total":               {"": 1},
+			"clientapps_catalog_failures_total":            {},
+			"clientapps_token_cache_entries":               {"": 1},
+			"clientapps_token_cache_lookups_total":         {`{result="hit"}`: 3, `{result="miss"}`: 1},
+			"clientapps_patches_waiting":                   {},
+			"clientapps_patch_writers":                     {},
+			"clientapps_patches_refused_total":             {},
+			"clientapps_patch_batch_size_sum":              {"": 1},
+			"clientapps_patch_batch_size_bucket": {
+				`{le="1"}`: 1, `{le="2"}`: 1, `{le="4"}`: 1, `{le="8"}`: 1, `{le="16"}`: 1, `{le="32"}`: 1, `{le="64"}`: 1, `{le="+Inf"}`: 1,
+			},
+		} {
+			wantMetric(t, registry, metric, want)
+		}
+		for _, pool := range stats.Pools {
+			name := fmt.Sprintf("{pool=%q}", pool.Name)
+			if got := scrape(t, registry, "clientapps_db_connections_max")[name]; got != float64(pool.Max) {
+				t.Errorf("pool %s: at most %v connections, want %d", pool.Name, got, pool.Max)
+			}
+			if _, ok := scrape(t, registry, "clientapps_db_connection_waits_total")[name]; !ok {
+				t.Errorf("pool %s: no waits", pool.Name)
+			}
+			if _, ok := scrape(t, registry, "clientapps_db_connections")[fmt.Sprintf("{pool=%q,state=%q}", pool.Name, "idle")]; !ok {
+				t.Errorf("pool %s: no connections", pool.Name)
+			}
+		}
+	})
+}
+
+// Two servers in one registry could not be told apart.
+func TestOneServerToARegistry(t *testing.T) {
+	t.Parallel()
+	registry := prometheus.NewRegistry()
+	s := servertest.New(t, storetest.SQLite(t), withMetrics(registry))
+	if _, err := server.New(server.Config{Store: s.Store, Logger: slog.New(slog.DiscardHandler), Metrics: registry}); err == nil {
+		t.Error("a second server is taken")
+	}
+}

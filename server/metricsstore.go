@@ -1,0 +1,95 @@
+package server
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/clientapps/clientapps/store"
+)
+
+// storeCollector shows the store's numbers as they are when somebody asks.
+type storeCollector struct{ store *store.Store }
+
+func storeDesc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("clientapps_"+name, help, labels, nil)
+}
+
+var (
+	poolMax     = storeDesc("db_connections_max", "Database connections that the pool may open.", "pool")
+	poolOpen    = storeDesc("db_connections", "Open database connections, by what they do.", "pool", "state")
+	poolWaits   = storeDesc("db_connection_waits_total", "Statements that had to wait for a database connection.", "pool")
+	poolWaiting = storeDesc("db_connection_wait_seconds_total", "Time that statements waited for a database connection.", "pool")
+
+	catalogApps     = storeDesc("catalog_apps", "Apps in the catalog that is kept in memory.")
+	catalogRevision = storeDesc("catalog_revision", "Revision of the catalog that is kept in memory.")
+	catalogLoaded   = storeDesc("catalog_loaded_timestamp_seconds", "When the catalog in memory was read.")
+	catalogChecked  = storeDesc("catalog_checked_timestamp_seconds", "When the catalog in memory was last known to be the newest.")
+	catalogLoads    = storeDesc("catalog_loads_total", "How often the catalog was read from the database.")
+	catalogFailures = storeDesc("catalog_failures_total", "How often the database did not say whether the catalog has changed.")
+
+	tokenEntries = storeDesc("token_cache_entries", "Tokens that are remembered, about.")
+	tokenLookups = storeDesc("token_cache_lookups_total", "Tokens looked up in the cache, by result.", "result")
+
+	patchWaiting = storeDesc("patches_waiting", "Patches of apps that no transaction has taken yet.")
+	patchWriters = storeDesc("patch_writers", "Transactions with patches of apps under way.")
+	patchRefused = storeDesc("patches_refused_total", "Patches of apps that found too many waiting.")
+	patchBatches = storeDesc("patch_batch_size", "Patches of apps that a transaction took.")
+)
+
+// Describe implements prometheus.Collector.
+func (storeCollector) Describe(into chan<- *prometheus.Desc) {
+	for _, desc := range []*prometheus.Desc{
+		poolMax, poolOpen, poolWaits, poolWaiting,
+		catalogApps, catalogRevision, catalogLoaded, catalogChecked, catalogLoads, catalogFailures,
+		tokenEntries, tokenLookups,
+		patchWaiting, patchWriters, patchRefused, patchBatches,
+	} {
+		into <- desc
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c storeCollector) Collect(into chan<- prometheus.Metric) {
+	gauge := func(desc *prometheus.Desc, v float64, labels ...string) {
+		into <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, v, labels...)
+	}
+	counter := func(desc *prometheus.Desc, v float64, labels ...string) {
+		into <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, v, labels...)
+	}
+	stats := c.store.Stats()
+	for _, pool := range stats.Pools {
+		gauge(poolMax, float64(pool.Max), pool.Name)
+		gauge(poolOpen, float64(pool.InUse), pool.Name, "in_use")
+		gauge(poolOpen, float64(pool.Idle), pool.Name, "idle")
+		counter(poolWaits, float64(pool.Waits), pool.Name)
+		counter(poolWaiting, pool.Waiting.Seconds(), pool.Name)
+	}
+	if catalog := stats.Catalog; catalog.Loads > 0 {
+		gauge(catalogApps, float64(catalog.Apps))
+		gauge(catalogRevision, float64(catalog.Revision))
+		gauge(catalogLoaded, unixSeconds(catalog.LoadedAt))
+		gauge(catalogChecked, unixSeconds(catalog.Checked))
+	}
+	counter(catalogLoads, float64(stats.Catalog.Loads))
+	counter(catalogFailures, float64(stats.Catalog.Failures))
+	gauge(tokenEntries, float64(stats.Tokens.Entries))
+	counter(tokenLookups, float64(stats.Tokens.Hits), "hit")
+	counter(tokenLookups, float64(stats.Tokens.Misses), "miss")
+	gauge(patchWaiting, float64(stats.Patches.Waiting))
+	gauge(patchWriters, float64(stats.Patches.Writers))
+	counter(patchRefused, float64(stats.Patches.Refused))
+	into <- batchSizes(stats.Patches)
+}
+
+// batchSizes is a histogram whose buckets end at the powers of two.
+func batchSizes(stats store.PatchStats) prometheus.Metric {
+	count, buckets := uint64(0), map[float64]uint64{}
+	for i, n := range stats.Batches {
+		count += n
+		buckets[float64(int(1)<<i)] = count
+	}
+	return prometheus.MustNewConstHistogram(patchBatches, count, float64(stats.Written), buckets)
+}
+
+func unixSeconds(at time.Time) float64 { return float64(at.UnixMilli()) / 1000 }

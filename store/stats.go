@@ -1,0 +1,124 @@
+package store
+
+import (
+	"database/sql"
+	"math/bits"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"gorm.io/gorm"
+)
+
+// Stats is what an operator wants to know of an open store: how it is at this moment, and what it has done since Open.
+type Stats struct {
+	Pools   []PoolStats
+	Catalog CatalogStats
+	Tokens  TokenStats
+	Patches PatchStats
+}
+
+// PoolStats describes one pool of database connections.
+type PoolStats struct {
+	Name    string // write and read on SQLite, shared on PostgreSQL
+	Max     int    // connections at most
+	InUse   int
+	Idle    int
+	Waits   int64         // how often a statement had to wait for a connection
+	Waiting time.Duration // for how long, altogether
+}
+
+// CatalogStats describes the snapshot of the catalog. Its first four fields are zero until somebody has asked for the catalog.
+type CatalogStats struct {
+	Apps     int
+	Revision int64
+	LoadedAt time.Time // when the snapshot was read
+	Checked  time.Time // when it was last known to be the newest
+	Loads    uint64    // how often it was read
+	Failures uint64    // how often the database did not say whether there is a newer one
+}
+
+// TokenStats describes the cache of tokens.
+type TokenStats struct {
+	Entries int    // about
+	Hits    uint64 // requests whose token was remembered, known or not
+	Misses  uint64 // requests whose token had to be looked up
+}
+
+// PatchStats describes the patches of apps that wait for each other.
+type PatchStats struct {
+	Waiting int    // patches that no transaction has taken yet
+	Writers int    // transactions under way
+	Refused uint64 // patches that found too many waiting
+	Written uint64 // patches that a transaction took
+
+	// Batches counts transactions by how many patches they took: element i those of more than 1<<(i-1), up to 1<<i.
+	Batches []uint64
+}
+
+// Stats never asks the database.
+func (s *Store) Stats() Stats {
+	stats := Stats{Catalog: s.counts.catalog(), Patches: s.patches.stats()}
+	if c := s.catalog.Load(); c != nil {
+		stats.Catalog.Apps, stats.Catalog.Revision, stats.Catalog.LoadedAt = len(c.apps), c.revision, c.loadedAt
+	}
+	stats.Tokens = TokenStats{
+		Entries: s.tokens.EstimatedSize(), Hits: s.counts.tokenHits.Load(), Misses: s.counts.tokenMisses.Load(),
+	}
+	if s.read == s.write {
+		stats.Pools = []PoolStats{poolStats("shared", s.write)}
+	} else {
+		stats.Pools = []PoolStats{poolStats("write", s.write), poolStats("read", s.read)}
+	}
+	return stats
+}
+
+// counts is what the store counts of its own doing.
+type counts struct {
+	tokenHits, tokenMisses atomic.Uint64
+	catalogLoads           atomic.Uint64
+	catalogFailures        atomic.Uint64
+	catalogChecked         atomic.Pointer[time.Time]
+}
+
+func (c *counts) catalog() CatalogStats {
+	stats := CatalogStats{Loads: c.catalogLoads.Load(), Failures: c.catalogFailures.Load()}
+	if at := c.catalogChecked.Load(); at != nil {
+		stats.Checked = *at
+	}
+	return stats
+}
+
+// patchCounts is what a coalescer counts, under its lock.
+type patchCounts struct {
+	refused, written uint64
+	batches          [batchSizes]uint64
+}
+
+// batchSizes is how many powers of two there are up to maxBatch.
+const batchSizes = 7
+
+func (c *patchCounts) add(batch int) {
+	c.written += uint64(batch) //nolint:gosec // never negative
+	c.batches[bits.Len(uint(batch-1))]++
+}
+
+func (c *coalescer) stats() PatchStats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return PatchStats{
+		Waiting: len(c.waiting), Writers: c.writers, Refused: c.counts.refused, Written: c.counts.written,
+		Batches: slices.Clone(c.counts.batches[:]),
+	}
+}
+
+func poolStats(name string, g *gorm.DB) PoolStats {
+	var stats sql.DBStats
+	if pool, err := g.DB(); err == nil { // it always has one
+		stats = pool.Stats()
+	}
+	return PoolStats{
+		Name: name, Max: stats.MaxOpenConnections, InUse: stats.InUse, Idle: stats.Idle,
+		Waits: stats.WaitCount, Waiting: stats.WaitDuration,
+	}
+}
