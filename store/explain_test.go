@@ -167,6 +167,7 @@ var noPlans = map[string]string{
 	"Migrate":       "lifecycle",
 	"Ready":         "lifecycle",
 	"SchemaVersion": "lifecycle",
+	"Stats":         "never asks the database",
 }
 
 // each page of a list, in both directions, at its beginning and behind it.

@@ -230,6 +230,7 @@ var raw = map[string]string{
 	"dropIdle":    "sends nothing",
 	"newProvider": "migrations",
 	"closePool":   "sends nothing",
+	"poolStats":   "sends nothing",
 }
 
 func TestWhatPassesTheWallIsListed(t *testing.T) {

@@ -128,6 +128,9 @@ func TestTraces(t *testing.T) {
 		updates := 0
 		for _, statement := range statements {
 			has := attributes(statement.GetAttributes())
+			if _, prepares := has["pgx.prepare_stmt.name"]; prepares {
+				continue
+			}
 			if strings.HasPrefix(has["db.query.text"], "UPDATE ") && statement.GetName() == "UPDATE" &&
 				statement.GetKind() == tracepb.Span_SPAN_KIND_CLIENT && strings.HasPrefix(url, has["db.system.name"][:6]) {
 				updates++
@@ -226,7 +229,7 @@ func TestTraceOfAFailure(t *testing.T) {
 		t.Parallel()
 		c := collectTraces(t)
 		s := startServe(t, url, "--demo", "--otlp-endpoint", c.URL)
-		if _, err := storetest.SQL(t, url).ExecContext(t.Context(), "ALTER TABLE app_changes RENAME TO changes_lost"); err != nil {
+		if _, err := storetest.SQL(t, url).ExecContext(t.Context(), "DROP TABLE app_changes"); err != nil {
 			t.Fatal(err)
 		}
 		if got := s.as("demo-token").Patch(t, pageApp, `{"license_count":1}`); got.Status != http.StatusInternalServerError {
