@@ -18,7 +18,7 @@ FUZZTIME ?= 10s
 .NOTPARALLEL:
 .PHONY: help run build generate check-generate fmt check-format lint lint-openapi check-breaking changelog-api \
 	release-contract score vet vuln test allocations test-drift test-typescript test-docs judge test-workflows mock \
-	test-mock slow fuzz check test-faults soak bench bench-scale pgo clean
+	test-mock check-alerts slow fuzz check test-faults soak bench bench-scale pgo clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -138,6 +138,12 @@ mock: tools/mock/$(NPM) ## Serve the contract's examples on http://127.0.0.1:401
 test-mock: tools/mock/$(NPM) ## Hold every answer of the mock to the contract
 	npm test --prefix tools/mock
 
+check-alerts: ## Hold the alerts to their tests, and the dashboard's queries to PromQL; installs promtool where there is none
+	tools/promtool check rules deploy/prometheus/alerts.yml
+	tools/promtool test rules deploy/prometheus/alerts_test.yml
+	rules=$$(mktemp) && trap 'rm -f "$$rules"' EXIT && \
+		node tools/dashboard-rules.mjs deploy/grafana/clientapps.json >"$$rules" && tools/promtool check rules "$$rules"
+
 slow: ## Hold connections open with slowhttptest, which is installed where there is none
 	CLIENTAPPS_REQUEST_TIMEOUT=3s tools/with-demo tools/slow
 
@@ -149,7 +155,7 @@ fuzz: ## Run each fuzz target for FUZZTIME
 		go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$package" || exit 1; \
 	done
 
-check: check-format lint vet check-generate lint-openapi check-breaking test test-faults test-drift allocations test-typescript test-docs judge test-workflows test-mock slow fuzz vuln ## All that CI runs
+check: check-format lint vet check-generate lint-openapi check-breaking test test-faults test-drift allocations test-typescript test-docs judge test-workflows test-mock check-alerts slow fuzz vuln ## All that CI runs
 test-faults: ## Break the database, the network and servers under clients, and compare what they were told with what is there
 	go test -C faults -count=1 -parallel 8 ./... # they wait more than they work
 
