@@ -31,6 +31,7 @@ const usage = `usage: clientapps COMMAND [flags]
                                     bring the catalog to what a file says, all of it or nothing
   import apps --client ID [--dry-run] [--format csv|ndjson] FILE|-
                                     give a client the apps that a file names
+  backup FILE                       copy an SQLite database to a new file, while it is in use
   version                           print the version
 
 Every command takes the settings below as flags or environment variables; a flag wins.
@@ -80,6 +81,7 @@ func dispatch(ctx context.Context, p *process) error {
 		"token revoke":   tokenRevoke,
 		"import catalog": importCatalog,
 		"import apps":    importApps,
+		"backup":         backup,
 		"version":        printVersion,
 	}
 	if len(p.args) == 0 || p.args[0] == "help" || p.args[0] == "-h" || p.args[0] == "--help" {
