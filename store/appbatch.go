@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql/driver"
 	"fmt"
 	"slices"
 	"strings"
@@ -132,3 +133,44 @@ func (l patchList) Index(i int) any { return l.of(l.patches[i]) }
 
 // IndexType implements pgtype.ArrayGetter: any, since what is null has no type.
 func (patchList) IndexType() any { return nil }
+
+// TextValue implements pgtype.TextValuer, for connections that do not ask PostgreSQL for the types of parameters: the
+// statement has them behind each list.
+func (l patchList) TextValue() (pgtype.Text, error) {
+	var b strings.Builder
+	b.WriteByte('{')
+	for i := range l.patches {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		if err := writeElement(&b, l.Index(i)); err != nil {
+			return pgtype.Text{}, err
+		}
+	}
+	b.WriteByte('}')
+	return pgtype.Text{String: b.String(), Valid: true}, nil
+}
+
+// quoteElement is for what stands in quotes within an array.
+var quoteElement = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
+
+func writeElement(b *strings.Builder, element any) error {
+	if valuer, ok := element.(driver.Valuer); ok {
+		v, err := valuer.Value()
+		if err != nil {
+			return err
+		}
+		element = v
+	}
+	switch v := element.(type) {
+	case nil:
+		b.WriteString("NULL")
+	case string:
+		b.WriteByte('"')
+		_, _ = quoteElement.WriteString(b, v)
+		b.WriteByte('"')
+	default:
+		_, _ = fmt.Fprint(b, v)
+	}
+	return nil
+}

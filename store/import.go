@@ -74,41 +74,24 @@ type importSteps[T importable] struct {
 	finish  func(tx *gorm.DB) error
 }
 
-// importRows is what all imports do. It stages the rows, so that neither memory nor the source has to hold them, before
-// the one transaction that writes: others need not wait for the source.
+// importRows is what all imports do. It stages the rows, so that neither memory nor the source has to hold them, before it
+// takes locks and writes: others need not wait for the source.
 //
 // A RowError from rows is noted and reading goes on; any other error from there ends the import and is returned as it is.
 func importRows[T importable](ctx context.Context, s *Store, doing string, rows iter.Seq2[T, error], opts ImportOptions, steps importSteps[T]) error {
 	var source error
 	err := s.write.WithContext(ctx).Connection(func(conn *gorm.DB) error {
-		staged, err := newStaging(conn.Session(&gorm.Session{NewDB: true, Context: ctx, SkipDefaultTransaction: true}))
-		if err != nil {
-			return err
-		}
-		defer staged.drop()
-		if source, err = stageAll(staged, rows); source != nil || err != nil {
-			return err
-		}
-		return staged.conn.Transaction(func(tx *gorm.DB) error {
-			if err := s.db.useIndexes(tx); err != nil {
+		alone := conn.Session(&gorm.Session{NewDB: true, Context: ctx, SkipDefaultTransaction: true})
+		return s.db.keepTemporary(alone, func(conn *gorm.DB) error {
+			staged, err := newStaging(conn)
+			if err != nil {
 				return err
 			}
-			if err := steps.prepare(tx, staged); err != nil {
+			defer staged.drop()
+			if source, err = stageAll(staged, rows); source != nil || err != nil {
 				return err
 			}
-			if staged.refused.Total > 0 {
-				return &staged.refused
-			}
-			if err := eachBatch(tx, staged, opts.Progress, steps.write); err != nil {
-				return err
-			}
-			if err := steps.finish(tx); err != nil {
-				return err
-			}
-			if opts.DryRun {
-				return errDryRun
-			}
-			return nil
+			return conn.Transaction(func(tx *gorm.DB) error { return writeStaged(tx, s, staged, opts, steps) })
 		})
 	})
 	switch {
@@ -118,6 +101,29 @@ func importRows[T importable](ctx context.Context, s *Store, doing string, rows 
 		return nil
 	}
 	return s.translate(doing, err)
+}
+
+// writeStaged writes the staged rows, all or none.
+func writeStaged[T importable](tx *gorm.DB, s *Store, staged *staging, opts ImportOptions, steps importSteps[T]) error {
+	if err := s.db.useIndexes(tx); err != nil {
+		return err
+	}
+	if err := steps.prepare(tx, staged); err != nil {
+		return err
+	}
+	if staged.refused.Total > 0 {
+		return &staged.refused
+	}
+	if err := eachBatch(tx, staged, opts.Progress, steps.write); err != nil {
+		return err
+	}
+	if err := steps.finish(tx); err != nil {
+		return err
+	}
+	if opts.DryRun {
+		return errDryRun
+	}
+	return nil
 }
 
 // stageAll tells an error of the source from one of the database.

@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
-	"github.com/pressly/goose/v3/lock"
 	"gorm.io/driver/postgres"
 	"gorm.io/gorm"
 )
@@ -53,24 +53,24 @@ func suspect(ctx context.Context, p stdlib.ShouldPingParams) bool {
 	return p.Conn.Ping(ctx) != nil // closed by now, so that the ping which is due fails at once
 }
 
-// prepareConn makes a connection read times in UTC, for pgx takes the zone of the machine, and notes who serves it.
+// prepareConn makes a connection read times in UTC, for pgx takes the zone of the machine, and notes who serves it. It tells
+// what an id is where nobody asks PostgreSQL for the types of parameters: behind a pooler with default_query_exec_mode=exec.
 func prepareConn(ctx context.Context, conn *pgx.Conn) error {
-	conn.TypeMap().RegisterType(&pgtype.Type{
+	types := conn.TypeMap()
+	types.RegisterType(&pgtype.Type{
 		Name: "timestamptz", OID: pgtype.TimestamptzOID, Codec: &pgtype.TimestamptzCodec{ScanLocation: time.UTC},
 	})
+	types.RegisterDefaultPgType(uuid.UUID{}, "uuid")
+	types.RegisterDefaultPgType(&uuid.UUID{}, "uuid")
+	types.RegisterDefaultPgType([]uuid.UUID{}, "_uuid")
 	return meet(ctx, conn)
 }
 
-// migrate runs under an advisory lock of PostgreSQL, taken by goose.
+// migrate runs under an advisory lock of PostgreSQL.
 func (postgresDialect) migrate(ctx context.Context, s *Store) error { return up(ctx, s) }
 
 func (postgresDialect) provider(s *Store) (schemaProvider, error) {
-	// A second between tries, for five minutes: the slowest migration that a starting server waits for.
-	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 300))
-	if err != nil {
-		return nil, err
-	}
-	return newProvider(goose.DialectPostgres, "migrations/postgres", s.write, goose.WithSessionLocker(locker))
+	return newProvider(goose.DialectPostgres, "migrations/postgres", s.write, goose.WithLocker(&migrationLock{}))
 }
 
 func (postgresDialect) writer(s *Store) func([]*appPatch) { return s.writeAppsPostgres }
@@ -81,4 +81,10 @@ func (postgresDialect) position() string { return "strpos" }
 // was: it would read the whole of it for each batch of rows.
 func (postgresDialect) useIndexes(tx *gorm.DB) error {
 	return tx.Exec("SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off").Error
+}
+
+// keepTemporary runs work in one transaction: behind a pooler the next one may be on another connection, and what the first
+// has left would be somebody else's.
+func (postgresDialect) keepTemporary(conn *gorm.DB, work func(conn *gorm.DB) error) error {
+	return conn.Transaction(work)
 }

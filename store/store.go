@@ -73,6 +73,8 @@ type dialect interface {
 	findApps(s *Store, client uuid.UUID, q *gorm.DB, apps *[]App, total *int64) error
 	// position names the SQL function that finds a text in a text: 0 when it is not there.
 	position() string
+	// keepTemporary runs work where it keeps the temporary tables that it makes.
+	keepTemporary(conn *gorm.DB, work func(conn *gorm.DB) error) error
 	// useIndexes has the transaction find rows by index, also in tables that it has just filled.
 	useIndexes(tx *gorm.DB) error
 }

@@ -34,20 +34,21 @@ func SQLite(t testing.TB) string {
 	return path
 }
 
-// Postgres returns the URL of a new migrated database, dropped when the test ends.
+// Postgres returns the URL of a new migrated database, dropped when the test ends. With TEST_POOLER_ADDR, which
+// tools/with-pgbouncer sets, it is reached through that pooler.
 func Postgres(t testing.TB) string {
 	t.Helper()
 	template.once.Do(func() { template.err = makeTemplate(t) })
 	if template.err != nil {
 		t.Fatalf("PostgreSQL: %v", template.err)
 	}
-	return newDatabase(t, template.name)
+	return pooled(newDatabase(t, template.name))
 }
 
 // EmptyPostgres returns the URL of a new database without a schema, dropped when the test ends.
 func EmptyPostgres(t testing.TB) string {
 	t.Helper()
-	return newDatabase(t, "template1")
+	return pooled(newDatabase(t, "template1"))
 }
 
 // Open opens a database and closes it when the test ends. configure may change the defaults.
@@ -69,10 +70,11 @@ func Open(t testing.TB, url string, configure ...func(*store.Config)) *store.Sto
 	return s
 }
 
-// SQL opens a connection beside the store, for what the store does not do: looking at tables, breaking them.
+// SQL opens a connection beside the store, past any pooler, for what the store does not do: looking at tables, breaking
+// them.
 func SQL(t testing.TB, url string) *sql.DB {
 	t.Helper()
-	driver, dsn := "pgx", url
+	driver, dsn := "pgx", direct(url)
 	if path, ok := strings.CutPrefix(url, "sqlite://"); ok {
 		driver, dsn = "sqlite", "file:"+path+"?_pragma=busy_timeout(10000)"
 	}
@@ -166,6 +168,30 @@ func admin(ctx context.Context, statement string) error {
 	defer func() { _ = db.Close() }()
 	_, err = db.ExecContext(ctx, statement)
 	return err
+}
+
+// pooled leads a database's URL through the pooler, if there is one, in the way that works with each of them: a statement
+// that one transaction has prepared is not there in the next.
+func pooled(address string) string {
+	pooler := os.Getenv("TEST_POOLER_ADDR")
+	u, err := url.Parse(address)
+	if pooler == "" || err != nil {
+		return address
+	}
+	u.Host = pooler
+	query := u.Query()
+	query.Set("default_query_exec_mode", "exec")
+	u.RawQuery = query.Encode()
+	return u.String()
+}
+
+// direct leads a URL of pooled past the pooler.
+func direct(address string) string {
+	u, err := url.Parse(address)
+	if err != nil || os.Getenv("TEST_POOLER_ADDR") == "" {
+		return address
+	}
+	return databaseURL(strings.TrimPrefix(u.Path, "/"))
 }
 
 func databaseURL(name string) string {
