@@ -160,9 +160,9 @@ check: check-format lint vet check-generate lint-openapi check-breaking test tes
 # Who behind a pooler waits for a row until its time is over cannot be told that nothing was written: see docs/scale-out.md.
 test-pgbouncer: ## Test on PostgreSQL behind PgBouncer in transaction mode, which is installed where there is none
 	tools/with-postgres tools/with-pgbouncer go test -pgo=off -count=1 -run '.*/^postgres' \
-		-skip '^(TestDatabaseTimeout|TestAllocationsOfUpdateApp)$$' ./server ./cmd/clientapps
-	tools/with-postgres tools/with-pgbouncer go test -pgo=off -count=1 ./store \
-		-run '^(TestNothingIsLeftOnAConnection|TestTenServersMigrateOnce|TestListApps.*|TestCoalesc.*|TestTokens?.*)$$/^postgres'
+		-skip '^(TestDatabaseTimeout|TestAllocationsOfUpdateApp)$$' ./server
+	tools/with-postgres tools/with-pgbouncer go test -pgo=off -count=1 ./store ./cmd/clientapps -run \
+		'^Test(NothingIsLeftOnAConnection|TenServersMigrateOnce|PatchesHaveASerialOrder|OneBadPatchFailsAlone|ListPages|Import.*|Migrate.*)$$/^postgres'
 
 test-faults: ## Break the database, the network and servers under clients, and compare what they were told with what is there
 	go test -C faults -count=1 -parallel 8 ./... # they wait more than they work

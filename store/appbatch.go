@@ -22,12 +22,14 @@ import (
 const batchSettings = "SELECT set_config('lock_timeout', '100ms', true), set_config('enable_seqscan', 'off', true), " +
 	"set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)"
 
-// patchColumns are the lists that a batch sends, with the type of their elements: what each patch has in this place. A field
-// that a patch leaves out is null, which only a license count could mean otherwise.
-var patchColumns = []struct {
+type patchColumn struct {
 	name, kind string
 	of         func(*appPatch) any
-}{
+}
+
+// patchColumns are the lists that a batch sends, with the type of their elements: what each patch has in this place. A field
+// that a patch leaves out is null, which only a license count could mean otherwise.
+var patchColumns = []patchColumn{
 	{"patch_client_id", "uuid", func(p *appPatch) any { return &p.params.client }},
 	{"patch_id", "uuid", func(p *appPatch) any { return &p.params.id }},
 	{"patch_is_favorite", "boolean", func(p *appPatch) any { return p.fields[ColumnIsFavorite] }},
@@ -41,22 +43,35 @@ var patchColumns = []struct {
 	{"patch_request_id", "text", func(p *appPatch) any { return &p.params.request }},
 }
 
-// batchStatement is the statement that writes any list of patches of different apps. Its last parameter is the time.
+// batchColumns are the lists of a batch. The client of a batch that is by client is a value by itself.
+func (s *Store) batchColumns() []patchColumn {
+	if s.byClient {
+		return patchColumns[1:]
+	}
+	return patchColumns
+}
+
+// batchStatement is the statement that writes any list of patches of different apps. Behind the lists come the time and, by
+// client, the client: so that a database which is distributed by client knows where to send it.
 func (s *Store) batchStatement() (string, error) {
 	if sql, ok := s.statements.Load("batch"); ok {
 		return sql.(string), nil //nolint:errcheck,forcetypeassert // what is stored below
 	}
-	lists, names := make([]string, len(patchColumns)), make([]string, len(patchColumns)+1)
-	for i, c := range patchColumns {
+	columns, key := s.batchColumns(), "client_id = patch_client_id AND id = patch_id"
+	if s.byClient {
+		key = fmt.Sprintf("client_id = $%d::uuid AND id = patch_id", len(columns)+2)
+	}
+	lists, names := make([]string, len(columns)), make([]string, len(columns)+1)
+	for i, c := range columns {
 		lists[i], names[i] = fmt.Sprintf("$%d::%s[]", i+1, c.kind), c.name
 	}
-	names[len(patchColumns)] = "patch_number"
+	names[len(columns)] = "patch_number"
 	patches := clause.Table{Raw: true, Name: fmt.Sprintf("unnest(%s) WITH ORDINALITY AS patch (%s)",
 		strings.Join(lists, ", "), strings.Join(names, ", "))}
 	q := s.write.Session(&gorm.Session{DryRun: true, NewDB: true}).
 		Clauses(clause.From{Tables: []clause.Table{patches}}).
 		Clauses(clause.Returning{Columns: append([]clause.Column{{Name: "patch_number"}}, appColumns...)}).
-		Where("client_id = patch_client_id AND id = patch_id").
+		Where(key).
 		Where("(patch_version IS NULL OR version = patch_version)").
 		Where("(patch_revision IS NULL OR (SELECT revision FROM catalog_state WHERE id = 1) = patch_revision)")
 	res := Fields{
@@ -66,7 +81,7 @@ func (s *Store) batchStatement() (string, error) {
 	}.patch(q, &App{}, map[string]any{
 		"actor_id": gorm.Expr("patch_actor_id"), "actor_name": gorm.Expr("patch_actor_name"),
 		"request_id": gorm.Expr("patch_request_id"),
-		"updated_at": gorm.Expr(fmt.Sprintf("$%d::timestamptz", len(patchColumns)+1)),
+		"updated_at": gorm.Expr(fmt.Sprintf("$%d::timestamptz", len(columns)+1)),
 	}, 0)
 	if res.Error != nil {
 		return "", res.Error
@@ -83,10 +98,13 @@ func (s *Store) writeBatch(ctx context.Context, conn *pgx.Conn, patches []*appPa
 	}
 	now := s.now()
 	args := make([]any, 0, len(patchColumns)+1)
-	for _, c := range patchColumns {
+	for _, c := range s.batchColumns() {
 		args = append(args, patchList{patches, c.of})
 	}
 	args = append(args, now)
+	if s.byClient {
+		args = append(args, &patches[0].params.client) // all are that client's
+	}
 	for _, p := range patches {
 		p.bind(now)
 		p.changed = false

@@ -10,7 +10,7 @@ import (
 )
 
 // Bounds of coalescing: how many patches one transaction takes, how many transactions are under way at once on one
-// server, and how many patches may wait before more are refused.
+// server unless they are by client, and how many patches may wait before more are refused.
 const (
 	maxBatch   = 64
 	maxWriters = 2
@@ -40,7 +40,9 @@ type appPatch struct {
 // go out together when one is free again. Patches of one app never meet in one transaction, nor in two at once, so each
 // sees what the one before it left.
 type coalescer struct {
-	write func([]*appPatch) // sets each patch's result; patches come in the order of their keys
+	write    func([]*appPatch) // sets each patch's result; patches come in the order of their keys
+	limit    int               // writers at once
+	byClient bool              // no transaction has patches of two clients
 
 	mu      sync.Mutex
 	waiting []*appPatch
@@ -51,8 +53,13 @@ type coalescer struct {
 	counts  patchCounts
 }
 
-func newCoalescer(write func([]*appPatch)) *coalescer {
-	return &coalescer{write: write, busy: map[AppKey]bool{}}
+func newCoalescer(write func([]*appPatch), cfg Config) *coalescer {
+	c := &coalescer{write: write, limit: maxWriters, byClient: cfg.BatchByClient, busy: map[AppKey]bool{}}
+	if c.byClient {
+		// Smaller transactions, each for one of many machines: more of them have to be under way.
+		c.limit = max(maxWriters, cfg.MaxConns/2)
+	}
+	return c
 }
 
 // do writes a patch and returns when its transaction has ended. When ctx ends first the patch is given up if it still
@@ -65,7 +72,7 @@ func (c *coalescer) do(p *appPatch) error {
 		c.mu.Unlock()
 		return &UnavailableError{cause: errors.New("too many patches wait, or the store is closing")}
 	}
-	if c.writers < maxWriters && !c.busy[p.key] {
+	if c.writers < c.limit && !c.busy[p.key] {
 		// The caller is the writer: alone, a patch costs no hand-over.
 		c.start(p)
 		c.mu.Unlock()
@@ -131,7 +138,7 @@ func (c *coalescer) finish(batch []*appPatch) {
 }
 
 // next takes from those who wait, in the order in which they came, at most one patch of an app and none of an app that is
-// busy. Whoever has given up is passed over. The batch is in the order of the keys, as every server's is: two servers
+// busy; by client, only those of whose client comes first. Whoever has given up is passed over. The batch is in the order of the keys, as every server's is: two servers
 // cannot wait for each other.
 func (c *coalescer) next() []*appPatch {
 	var batch []*appPatch
@@ -142,7 +149,8 @@ func (c *coalescer) next() []*appPatch {
 		case p.ctx.Err() != nil:
 			p.taken, p.err = true, p.ctx.Err()
 			close(p.done)
-		case len(batch) == maxBatch || taken[p.key] || c.busy[p.key]:
+		case len(batch) == maxBatch || taken[p.key] || c.busy[p.key] ||
+			c.byClient && len(batch) > 0 && batch[0].key.ClientID != p.key.ClientID:
 			rest = append(rest, p)
 		default:
 			taken[p.key], p.taken = true, true

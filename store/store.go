@@ -25,7 +25,12 @@ type Config struct {
 	Timeout     time.Duration    // how long what no caller bounds may wait for the database. Default 5 s
 	TokenTTL    time.Duration    // how long a token is remembered: the bound on the life of a revoked one. Default 10 s
 	Clock       func() time.Time // default time.Now
-	Logger      *slog.Logger     // for what happens in the background. Default: nowhere
+
+	// BatchByClient keeps patches of different clients out of one transaction of PostgreSQL: for one that is distributed by
+	// client, where such a transaction would span machines.
+	BatchByClient bool
+
+	Logger *slog.Logger // for what happens in the background. Default: nowhere
 
 	Traces trace.TracerProvider // where the spans of statements go; nil for nowhere
 }
@@ -46,6 +51,7 @@ type Store struct {
 	maxConns   int
 	tracer     trace.Tracer // nil: nothing is traced
 	counts     counts
+	byClient   bool
 	closed     atomic.Bool
 	stop       context.CancelFunc
 	stopped    chan struct{}
@@ -109,7 +115,7 @@ func Open(cfg Config) (*Store, error) {
 	}
 	s := &Store{
 		db: db, clock: cfg.Clock, log: cfg.Logger, tokens: tokens, timeout: cfg.Timeout, maxConns: cfg.MaxConns,
-		stopped: make(chan struct{}),
+		byClient: cfg.BatchByClient, stopped: make(chan struct{}),
 	}
 	if cfg.Traces != nil {
 		s.tracer = cfg.Traces.Tracer("github.com/clientapps/clientapps/store")
@@ -122,7 +128,7 @@ func Open(cfg Config) (*Store, error) {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
-	s.patches = newCoalescer(db.writer(s))
+	s.patches = newCoalescer(db.writer(s), cfg)
 	go s.followCatalog(ctx, cfg.CatalogPoll)
 	return s, nil
 }

@@ -20,6 +20,7 @@ type Config struct {
 	Addr            string        // host:port to listen on
 	DatabaseURL     string        // sqlite://PATH or postgres://…
 	MaxConns        int           // connections to the database
+	BatchByClient   bool          // patches of different clients share no transaction
 	Migrate         bool          // migrate before serving
 	Demo            bool          // example data and the token demo-token, on loopback only
 	CatalogPoll     time.Duration // bound on how stale the catalog of another server can be
@@ -65,6 +66,10 @@ func settings() []setting {
 		{
 			"max-conns", "CLIENTAPPS_MAX_CONNS", "16", "database connections, 1 to 1000",
 			func(c *Config, v string) (err error) { c.MaxConns, err = parseInt(v, 1, 1000); return err },
+		},
+		{
+			"batch-by-client", "CLIENTAPPS_BATCH_BY_CLIENT", "false", "no transaction has patches of two clients: for a database distributed by client",
+			func(c *Config, v string) (err error) { c.BatchByClient, err = parseBool(v); return err },
 		},
 		{
 			"migrate", "CLIENTAPPS_MIGRATE", "true", "bring the schema up to date before serving",

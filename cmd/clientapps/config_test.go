@@ -55,7 +55,7 @@ func TestHalfACertificate(t *testing.T) {
 func TestConfigSources(t *testing.T) {
 	t.Parallel()
 	values := map[string]string{
-		"addr": "127.0.0.1:1", "database-url": "postgres://db.internal/clientapps", "max-conns": "1000", "migrate": "false",
+		"addr": "127.0.0.1:1", "database-url": "postgres://db.internal/clientapps", "max-conns": "1000", "batch-by-client": "true", "migrate": "false",
 		"demo": "true", "catalog-poll": "100ms", "token-ttl": "10m",
 		"request-timeout": "10m", "max-in-flight": "1", "rate-limit": "5", "rate-burst": "100000",
 		"tls-cert": "server.pem", "tls-key": "server.key",
@@ -65,7 +65,7 @@ func TestConfigSources(t *testing.T) {
 		"log-format": "json", "log-level": "debug",
 	}
 	want := Config{
-		Addr: "127.0.0.1:1", DatabaseURL: "postgres://db.internal/clientapps", MaxConns: 1000, Demo: true,
+		Addr: "127.0.0.1:1", DatabaseURL: "postgres://db.internal/clientapps", MaxConns: 1000, BatchByClient: true, Demo: true,
 		CatalogPoll: 100 * time.Millisecond, TokenTTL: 10 * time.Minute,
 		RequestTimeout: 10 * time.Minute, MaxInFlight: 1, RateLimit: 5, RateBurst: 100_000,
 		TLSCert: "server.pem", TLSKey: "server.key",
@@ -128,6 +128,7 @@ func TestBadValues(t *testing.T) {
 		"addr":            {"", "127.0.0.1", "127.0.0.1:80:80", "::1:80"},
 		"database-url":    {"", "clientapps.db", "sqlite:", "sqlite://", "SQLITE://x", "mysql://u@h/d", "http://h/d", "postgres:h"},
 		"max-conns":       {"", "0", "1001", "-1", "1.5", "many"},
+		"batch-by-client": {"", "yes", "1", "True"},
 		"migrate":         {"", "yes", "1", "True"},
 		"demo":            {"", "no", "0", "TRUE"},
 		"catalog-poll":    {"", "2", "99ms", "61s"},

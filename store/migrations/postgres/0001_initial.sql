@@ -198,14 +198,20 @@ $$;
 CREATE TRIGGER apps_history AFTER INSERT OR UPDATE OR DELETE ON apps
     FOR EACH ROW EXECUTE FUNCTION record_app_changes();
 
--- Once for each statement, however many rows it has. This too touches rows of the same clients only.
+-- Once for each statement, however many rows it has. This too touches rows of the same clients only, and writes them one by
+-- one: a database distributed by client sends each to where its client is, and cannot do so with those of a query.
 -- +goose StatementBegin
 CREATE FUNCTION count_apps() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    part record;
 BEGIN
-    INSERT INTO client_app_counts AS c
-    SELECT client_id, get_byte(uuid_send(id), 15) % 16 AS slot, CASE TG_OP WHEN 'INSERT' THEN count(*) ELSE -count(*) END
-    FROM moved GROUP BY client_id, slot ORDER BY client_id, slot
-    ON CONFLICT (client_id, slot) DO UPDATE SET total = c.total + excluded.total;
+    FOR part IN
+        SELECT client_id, get_byte(uuid_send(id), 15) % 16 AS slot, CASE TG_OP WHEN 'INSERT' THEN count(*) ELSE -count(*) END AS total
+        FROM moved GROUP BY client_id, slot ORDER BY client_id, slot
+    LOOP
+        INSERT INTO client_app_counts AS c (client_id, slot, total) VALUES (part.client_id, part.slot, part.total)
+        ON CONFLICT (client_id, slot) DO UPDATE SET total = c.total + excluded.total;
+    END LOOP;
     RETURN NULL;
 END;
 $$;

@@ -1,0 +1,128 @@
+package store_test
+
+import (
+	"database/sql"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/clientapps/clientapps/store/storetest"
+)
+
+// citusTables is what deploy/citus.sql does with the tables.
+type citusTables struct {
+	distributed map[string]string // table -> the column that it is distributed by
+	reference   []string
+}
+
+var (
+	citusDistributes = regexp.MustCompile(`(?m)^SELECT create_distributed_table\('(\w+)', '(\w+)', colocate_with := '(\w+)'\);$`)
+	citusRefers      = regexp.MustCompile(`(?m)^SELECT create_reference_table\('(\w+)'\);$`)
+)
+
+func readCitus(t *testing.T) citusTables {
+	t.Helper()
+	text := string(must(os.ReadFile("../deploy/citus.sql"))(t))
+	tables := citusTables{distributed: map[string]string{}}
+	var order []string
+	for _, m := range citusRefers.FindAllStringSubmatch(text, -1) {
+		tables.reference = append(tables.reference, m[1])
+	}
+	for n, m := range citusDistributes.FindAllStringSubmatch(text, -1) {
+		tables.distributed[m[1]] = m[2]
+		order = append(order, m[1])
+		if want := "clients"; n == 0 && m[3] != "none" || n > 0 && m[3] != want {
+			t.Errorf("%s is not on the machines of %s", m[1], want)
+		}
+	}
+	if len(order) == 0 || order[0] != "clients" {
+		t.Fatalf("distributed are %q, want clients first", order)
+	}
+	return tables
+}
+
+// TestCitusHasEveryTable: a table that somebody adds must be given its place.
+func TestCitusHasEveryTable(t *testing.T) {
+	t.Parallel()
+	tables, db := readCitus(t), storetest.SQL(t, storetest.Postgres(t))
+	want := slices.Clone(tables.reference)
+	for table := range tables.distributed {
+		want = append(want, table)
+	}
+	slices.Sort(want)
+	// goose's own table stays on the coordinator.
+	got := strs(t, db, `SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind NOT IN ('i', 'S', 'c')
+		AND relname <> 'goose_db_version' ORDER BY relname COLLATE "C"`)
+	if !slices.Equal(got, want) {
+		t.Errorf("the schema has %q\ndeploy/citus.sql has %q", got, want)
+	}
+}
+
+// TestCitusAcceptsTheSchema holds the migrated schema to what a distributed table may have.
+func TestCitusAcceptsTheSchema(t *testing.T) {
+	t.Parallel()
+	db := storetest.SQL(t, storetest.Postgres(t))
+	if found := readCitus(t).complaints(t, db); len(found) > 0 {
+		t.Error(strings.Join(found, "\n"))
+	}
+}
+
+// TestCitusRules breaks each of the rules: it must be seen.
+func TestCitusRules(t *testing.T) {
+	t.Parallel()
+	for statement, complaint := range map[string]string{
+		"CREATE UNIQUE INDEX x ON apps (id)":                                               "x of apps is unique across clients",
+		"CREATE UNIQUE INDEX x ON apps (catalog_app_id, client_id)":                        "x of apps does not begin with client_id",
+		"CREATE INDEX x ON app_changes (app_id)":                                           "",
+		"CREATE UNIQUE INDEX x ON app_changes (lower(field))":                              "x of app_changes is unique across clients",
+		"ALTER TABLE client_app_counts DROP CONSTRAINT client_app_counts_pkey":             "client_app_counts has no primary key",
+		"ALTER TABLE client_app_counts ADD FOREIGN KEY (client_id) REFERENCES clients":     "",
+		"ALTER TABLE token_clients ADD FOREIGN KEY (client_id) REFERENCES clients":         "token_clients_client_id_fkey leads from token_clients to clients, which is not on every machine",
+		"ALTER TABLE apps ADD FOREIGN KEY (id) REFERENCES clients":                         "apps_id_fkey leads from apps to another client's clients",
+		"ALTER TABLE apps ADD FOREIGN KEY (actor_id) REFERENCES tokens ON DELETE SET NULL": "apps_actor_id_fkey sets what apps is distributed by, or another column, to null",
+		"CREATE TRIGGER x AFTER INSERT ON tokens EXECUTE FUNCTION count_apps()":            "x is a trigger on tokens, which is on every machine",
+		"ALTER TABLE apps ADD EXCLUDE (id WITH =)":                                         "apps_id_excl excludes across clients",
+		"ALTER TABLE apps ADD number bigserial":                                            "number of apps counts on one machine",
+		triggerOn("INSERT INTO app_changes SELECT * FROM app_changes"):                     "x() writes rows of a query",
+		triggerOn("INSERT INTO tokens VALUES (NEW.client_id)"):                             "x() writes to tokens",
+		triggerOn("UPDATE apps SET version = 1 WHERE id = NEW.id"):                         "x() does more than insert",
+		triggerOn("INSERT INTO app_changes VALUES (NEW.id)"):                               "x() writes rows that may be another client's",
+	} {
+		t.Run(statement, func(t *testing.T) {
+			t.Parallel()
+			db := storetest.SQL(t, storetest.Postgres(t))
+			if _, err := db.ExecContext(t.Context(), statement); err != nil {
+				t.Fatal(err)
+			}
+			if found := readCitus(t).complaints(t, db); strings.Join(found, "\n") != complaint {
+				t.Errorf("found %q, want %q", found, complaint)
+			}
+		})
+	}
+}
+
+func triggerOn(body string) string {
+	return "CREATE FUNCTION x() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN " + body + "; RETURN NULL; END $$;" +
+		"CREATE TRIGGER x AFTER INSERT ON apps FOR EACH ROW EXECUTE FUNCTION x()"
+}
+
+// strs reads a column of texts.
+func strs(t *testing.T, db *sql.DB, query string, args ...any) []string {
+	t.Helper()
+	rows := must(db.QueryContext(t.Context(), query, args...))(t)
+	defer rows.Close()
+	var found []string
+	for rows.Next() {
+		var s string
+		if err := rows.Scan(&s); err != nil {
+			t.Fatal(err)
+		}
+		found = append(found, s)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return found
+}

@@ -1,0 +1,119 @@
+package store_test
+
+import (
+	"database/sql"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// complaints are what Citus would refuse, or what would reach into another machine.
+func (c citusTables) complaints(t *testing.T, db *sql.DB) []string {
+	t.Helper()
+	var found []string
+	for _, table := range slices.Sorted(maps.Keys(c.distributed)) {
+		found = append(found, c.keys(t, db, table)...)
+	}
+	found = append(found, c.foreignKeys(t, db)...)
+	found = append(found, strs(t, db, `SELECT format('%s is a trigger on %s, which is on every machine', tgname, tgrelid::regclass)
+		FROM pg_trigger WHERE NOT tgisinternal AND tgrelid::regclass::text = ANY($1)`, c.reference)...)
+	return append(found, c.functions(t, db)...)
+}
+
+// keys wants each key of a table to begin with what it is distributed by.
+func (c citusTables) keys(t *testing.T, db *sql.DB, table string) []string {
+	t.Helper()
+	var found []string
+	by := c.distributed[table]
+	if one[int](t, db, "SELECT count(*) FROM pg_constraint WHERE conrelid = $1::regclass AND contype = 'p'", table) == 0 {
+		found = append(found, table+" has no primary key")
+	}
+	found = append(found, strs(t, db, `
+		SELECT format(CASE WHEN $2 = ANY(columns) THEN '%s of %s does not begin with %s' ELSE '%s of %s is unique across clients' END, name, $1, $2)
+		FROM (SELECT x.indexrelid::regclass AS name, ARRAY(SELECT a.attname::text FROM unnest(x.indkey) WITH ORDINALITY AS k (n, at)
+			LEFT JOIN pg_attribute AS a ON a.attrelid = x.indrelid AND a.attnum = k.n ORDER BY at) AS columns
+			FROM pg_index AS x WHERE x.indrelid = $1::regclass AND x.indisunique) AS keys
+		WHERE columns[1] IS DISTINCT FROM $2 ORDER BY 1`, table, by)...)
+	found = append(found, strs(t, db, `SELECT format('%s excludes across clients', conname) FROM pg_constraint
+		WHERE conrelid = $1::regclass AND contype = 'x'`, table)...)
+	return append(found, strs(t, db, `SELECT format('%s of %s counts on one machine', attname, $1::text) FROM pg_attribute
+		WHERE attrelid = $1::regclass AND (attidentity <> '' OR pg_get_serial_sequence($1, attname) IS NOT NULL) AND attnum > 0`, table)...)
+}
+
+// foreignKeys may lead from a client's row to another of the same client, or to what is on every machine.
+func (c citusTables) foreignKeys(t *testing.T, db *sql.DB) []string {
+	t.Helper()
+	rows := must(db.QueryContext(t.Context(), `SELECT conname, conrelid::regclass::text, confrelid::regclass::text, confdeltype::text, confupdtype::text,
+			(SELECT string_agg(a.attname || '=' || b.attname, ',') FROM unnest(conkey, confkey) AS k (own, other)
+				JOIN pg_attribute AS a ON a.attrelid = conrelid AND a.attnum = own JOIN pg_attribute AS b ON b.attrelid = confrelid AND b.attnum = other)
+		FROM pg_constraint WHERE contype = 'f' ORDER BY conname`))(t)
+	defer rows.Close()
+	var found []string
+	for rows.Next() {
+		var name, from, to, onDelete, onUpdate, pairs string
+		if err := rows.Scan(&name, &from, &to, &onDelete, &onUpdate, &pairs); err != nil {
+			t.Fatal(err)
+		}
+		by, distributed := c.distributed[from]
+		toBy, toDistributed := c.distributed[to]
+		switch {
+		case toDistributed && !distributed:
+			found = append(found, fmt.Sprintf("%s leads from %s to %s, which is not on every machine", name, from, to))
+		case toDistributed && !slices.Contains(strings.Split(pairs, ","), by+"="+toBy):
+			found = append(found, fmt.Sprintf("%s leads from %s to another client's %s", name, from, to))
+		case distributed && strings.ContainsAny(onDelete+onUpdate, "nd"):
+			found = append(found, fmt.Sprintf("%s sets what %s is distributed by, or another column, to null", name, from))
+		}
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// What the functions of triggers do, as far as a text shows it.
+var (
+	triggerInsert = regexp.MustCompile(`(?i)\binsert\s+into\s+(\w+)(?:\s+as\s+\w+)?(?:\s*\(([^)]*)\))?\s+(\w+)(?:\s*\(\s*([\w.]+))?`)
+	triggerOther  = regexp.MustCompile(`(?i)\b(update\s+\w+\s+set|delete\s+from|merge\s+into|truncate|execute|perform)\b`)
+	// The row that a trigger is about, or one that it makes of those.
+	triggerRow = regexp.MustCompile(`(?i)^(new|old|before|after|part)\.client_id$`)
+	// A row of its own set. The rows of another table are another shard's.
+	triggerFrom = regexp.MustCompile(`(?i)\b(?:from|join)\s+(\w+)`)
+)
+
+// functions may insert rows of the same client, each by itself: Citus sends it to where the client is, which is here.
+func (c citusTables) functions(t *testing.T, db *sql.DB) []string {
+	t.Helper()
+	var found []string
+	names := strs(t, db, `SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace ORDER BY proname`)
+	for _, name := range names {
+		found = append(found, c.function(name, one[string](t, db, "SELECT prosrc FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND proname = $1", name))...)
+	}
+	return found
+}
+
+func (c citusTables) function(name, text string) []string {
+	if triggerOther.MatchString(text) {
+		return []string{name + "() does more than insert"}
+	}
+	for _, m := range triggerInsert.FindAllStringSubmatch(text, -1) {
+		table, columns, how, first := m[1], m[2], strings.ToLower(m[3]), m[4]
+		switch {
+		case c.distributed[table] != "client_id":
+			return []string{name + "() writes to " + table}
+		case how != "values":
+			return []string{name + "() writes rows of a query"}
+		case columns != "" && !strings.HasPrefix(columns, "client_id"), !triggerRow.MatchString(first):
+			return []string{name + "() writes rows that may be another client's"}
+		}
+	}
+	for _, m := range triggerFrom.FindAllStringSubmatch(text, -1) {
+		if table := m[1]; slices.Contains(c.reference, table) || c.distributed[table] != "" {
+			return []string{name + "() reads " + table}
+		}
+	}
+	return nil
+}
