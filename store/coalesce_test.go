@@ -32,24 +32,33 @@ func TestPatchesHaveASerialOrder(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
-		s := storetest.Open(t, url)
-		keys := seedApps(t, s, 6)
-		stop := disturb(t, url, keys)
-		answers := patchAtRandom(t, s, keys)
-		stop()
-		failed := 0
-		for _, a := range answers {
-			if a.err != nil {
-				failed++
-			}
-		}
-		if failed > len(answers)/2 {
-			t.Fatalf("%d of %d patches failed: the test shows nothing", failed, len(answers))
-		}
-		for _, key := range keys {
-			checkSerial(t, storetest.SQL(t, url), s, key, answers)
-		}
+		wantSerialOrder(t, url, storetest.Open(t, url))
 	})
+	t.Run("by client", func(t *testing.T) {
+		t.Parallel()
+		url := storetest.Postgres(t)
+		wantSerialOrder(t, url, storetest.Open(t, url, func(c *store.Config) { c.BatchByClient = true }))
+	})
+}
+
+func wantSerialOrder(t *testing.T, url string, s *store.Store) {
+	t.Helper()
+	keys := seedApps(t, s, 6)
+	stop := disturb(t, url, keys)
+	answers := patchAtRandom(t, s, keys)
+	stop()
+	failed := 0
+	for _, a := range answers {
+		if a.err != nil {
+			failed++
+		}
+	}
+	if failed > len(answers)/2 {
+		t.Fatalf("%d of %d patches failed: the test shows nothing", failed, len(answers))
+	}
+	for _, key := range keys {
+		checkSerial(t, storetest.SQL(t, url), s, key, answers)
+	}
 }
 
 // seedApps gives the page's client more apps, one for each new catalog app.

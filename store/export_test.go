@@ -62,3 +62,27 @@ func OnStatement(s *Store, seen func(*gorm.Statement)) error {
 	}
 	return nil
 }
+
+// SingleShard says why a statement would need more than one machine of a database that is distributed by client, or nil. It is
+// the wall's reading, with two differences: a list of values may be of many clients, and a client is a row of its own.
+func SingleShard(text string) error {
+	nodes, err := parseSQL(text)
+	if err != nil {
+		return err
+	}
+	rename(nodes, "unnest", "list")
+	if err := checkSQL(nodes, []string{"apps", "app_changes", "client_app_counts"}); err != nil {
+		return err
+	}
+	rename(nodes, "id", clientColumn)
+	return checkSQL(nodes, []string{"clients"})
+}
+
+func rename(nodes []sqlNode, from, to string) {
+	for i := range nodes {
+		if nodes[i].kind <= sqlName && nodes[i].text == from {
+			nodes[i].text = to
+		}
+		rename(nodes[i].group, from, to)
+	}
+}

@@ -82,7 +82,9 @@ func (sqliteDialect) dropIdle(*Store)                              {}
 func (sqliteDialect) position() string { return "instr" }
 
 // keepTemporary needs no transaction, which would keep all other writers waiting.
-func (sqliteDialect) keepTemporary(conn *gorm.DB, work func(conn *gorm.DB) error) error { return work(conn) }
+func (sqliteDialect) keepTemporary(conn *gorm.DB, work func(conn *gorm.DB) error) error {
+	return work(conn)
+}
 
 // useIndexes has nothing to do: SQLite prefers an index to reading a table.
 func (sqliteDialect) useIndexes(*gorm.DB) error { return nil }
