@@ -162,7 +162,7 @@ test-pgbouncer: ## Test on PostgreSQL behind PgBouncer in transaction mode, whic
 	tools/with-postgres tools/with-pgbouncer go test -pgo=off -count=1 -run '.*/^postgres' \
 		-skip '^(TestDatabaseTimeout|TestAllocationsOfUpdateApp)$$' ./server
 	tools/with-postgres tools/with-pgbouncer go test -pgo=off -count=1 ./store ./cmd/clientapps -run \
-		'^Test(NothingIsLeftOnAConnection|TenServersMigrateOnce|PatchesHaveASerialOrder|OneBadPatchFailsAlone|ListPages|Import.*|Migrate.*)$$/^postgres'
+		'^Test(NothingIsLeftOnAConnection|MigrationsLetGo|TenServersMigrateOnce|PatchesHaveASerialOrder|ImportAppsCommand|ImportCatalogCommand|MigrateCommand.*)$$/^postgres'
 
 test-faults: ## Break the database, the network and servers under clients, and compare what they were told with what is there
 	go test -C faults -count=1 -parallel 8 ./... # they wait more than they work

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"testing"
@@ -37,6 +38,38 @@ func TestNothingIsLeftOnAConnection(t *testing.T) {
 	if list := must(s.ListApps(t.Context(), storetest.ClientID, store.AppFilter{}, all(store.ColumnCanonicalName)))(t); list.Total != 39+30 {
 		t.Errorf("%d apps, want those of before and the imported ones", list.Total)
 	}
+}
+
+// Others use the connections of a pooler while servers migrate one after the other: each lets go of the lock that it took.
+func TestMigrationsLetGo(t *testing.T) {
+	t.Parallel()
+	url := storetest.EmptyPostgres(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	s := storetest.Open(t, url)
+	var readers, servers sync.WaitGroup
+	for range 4 {
+		readers.Go(func() {
+			for ctx.Err() == nil {
+				if _, _, err := s.SchemaVersion(ctx); err != nil && ctx.Err() == nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	for range 4 {
+		servers.Go(func() {
+			if err := storetest.Open(t, url).Migrate(ctx); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	servers.Wait()
+	const locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+	if n := one[int](t, storetest.SQL(t, url), locks); n != 0 {
+		t.Errorf("%d locks are left", n)
+	}
+	cancel()
+	readers.Wait()
 }
 
 // patchAtOnce has patches share transactions, with texts that mean something in an array, and sets all apps of a client.
