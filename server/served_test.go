@@ -1,0 +1,33 @@
+package server_test
+
+import (
+	"maps"
+	"slices"
+	"testing"
+
+	"github.com/clientapps/clientapps/server/servertest"
+)
+
+// TestEveryOperationIsServed sends one request of each operation, one after the other, to one server.
+func TestEveryOperationIsServed(t *testing.T) {
+	t.Parallel()
+	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
+		withNewEntry(t, s)
+		send := func(name string) {
+			t.Helper()
+			r := requests[name]
+			if got := s.Send(t, servertest.Request{Method: r.method, Target: r.target, Body: r.body}); got.Status/100 != 2 {
+				t.Errorf("%s: %d %s", name, got.Status, got.Body)
+			}
+		}
+		send("deleteCatalogApp") // what addApp adds
+		withNewEntry(t, s)
+		rest := maps.Clone(requests)
+		delete(rest, "deleteCatalogApp")
+		delete(rest, "removeApp")
+		for _, name := range slices.Sorted(maps.Keys(rest)) {
+			send(name)
+		}
+		send("removeApp") // what the others are about
+	})
+}
