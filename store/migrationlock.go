@@ -53,7 +53,7 @@ func (l *migrationLock) try(ctx context.Context, db *sql.DB) (*sql.Tx, error) {
 	if err == nil {
 		// As goose numbers it, so that a server with goose's own lock is kept out too. It is held for as long as a migration takes.
 		const take = "SELECT pg_try_advisory_xact_lock($1), set_config('idle_in_transaction_session_timeout', '0', true)"
-		err = tx.QueryRowContext(ctx, take, int64(lock.DefaultLockID)).Scan(&locked, new(string))
+		err = tx.QueryRowContext(ctx, take, lock.DefaultLockID).Scan(&locked, new(string))
 	}
 	if err == nil && locked {
 		return tx, nil

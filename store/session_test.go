@@ -79,7 +79,7 @@ func patchAtOnce(t *testing.T, s *store.Store, keys []store.AppKey) {
 	var wg sync.WaitGroup
 	for n, key := range keys {
 		wg.Go(func() {
-			fields := store.Fields{store.ColumnLicenseCount: int32(n), store.ColumnIsFavorite: true} //nolint:gosec // few
+			fields := store.Fields{store.ColumnLicenseCount: int32(n), store.ColumnIsFavorite: true}
 			app, err := s.UpdateApp(t.Context(), key, fields, by, nil)
 			if err != nil || app.LicenseCount == nil || int(*app.LicenseCount) != n || !app.IsFavorite {
 				t.Errorf("%v: %+v, %v", key, app, err)
