@@ -8,11 +8,15 @@
 
 -- The triggers write the history and the counts of the client whose rows are written, on the machine where these are.
 -- Citus takes our word for that, on every machine.
-SELECT run_command_on_all_nodes('ALTER SYSTEM SET citus.enable_unsafe_triggers = on');
-SELECT run_command_on_all_nodes('SELECT pg_reload_conf()');
+SELECT run_command_on_workers('ALTER SYSTEM SET citus.enable_unsafe_triggers = on');
+SELECT run_command_on_workers('SELECT pg_reload_conf()');
+ALTER SYSTEM SET citus.enable_unsafe_triggers = on;
+SELECT pg_reload_conf();
 SET citus.enable_unsafe_triggers = on;
 
 BEGIN;
+-- Foreign keys lead to reference tables: within one transaction Citus wants to go over one connection to each machine.
+SET LOCAL citus.multi_shard_modify_mode = 'sequential';
 
 -- Tables before those that refer to them.
 SELECT create_reference_table('catalog_vendors');
