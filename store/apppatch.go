@@ -139,35 +139,3 @@ func (p *appPatch) read(rows pgx.Rows) error {
 	}
 	return rows.Err()
 }
-
-// lostPatch is updateApp for a patch whose connection was lost: what was written is there, and may be read; what was not
-// has not changed anything.
-func (s *Store) lostPatch(p *appPatch, gone *lostWriteError) (App, bool, error) {
-	written, err := s.settle(p.ctx, gone.on, p.wrote, gone.cause)
-	if err != nil || !written {
-		return App{}, false, s.translate("update app", err)
-	}
-	var app App
-	err = s.afterwards(p.ctx, func(ctx context.Context) error {
-		app, err = s.GetApp(ctx, p.key)
-		return err
-	})
-	return app, true, err
-}
-
-// wrote is the patch's witness: the history has its author, request and time. A request id that a client uses twice is
-// told apart by the millisecond, and by the version where the patch was bound to one.
-func (p *appPatch) wrote(db *gorm.DB) (bool, error) {
-	q := db.Model(&AppChange{}).Where("client_id = ? AND app_id = ?", p.key.ClientID, p.key.ID)
-	if p.at.row != 0 {
-		q = q.Where("version = ?", p.at.row+1)
-	}
-	return p.by.wrote(q, p.now)
-}
-
-// wrote says whether the selected changes have some that the author made then.
-func (by Author) wrote(changes *gorm.DB, then time.Time) (bool, error) {
-	var n int64
-	err := changes.Where("actor_id = ? AND request_id = ? AND changed_at = ?", by.ID, by.RequestID, then).Count(&n).Error
-	return n > 0, err
-}

@@ -21,6 +21,8 @@ type cutter struct {
 	cuts     int
 	caught   chan struct{} // closed with the first cut
 	arrived  chan struct{} // closed when what was delayed has come and been dealt with
+
+	meanwhile func() // see withheld
 }
 
 type cut int
@@ -68,6 +70,16 @@ func (c *cutter) arm(trigger string, how cut) {
 	c.trigger, c.cut = []byte(trigger), how
 }
 
+// withheld does what is to be done before the store knows that an answer will not come.
+func (c *cutter) withheld() {
+	c.mu.Lock()
+	do := c.meanwhile
+	c.mu.Unlock()
+	if do != nil {
+		do()
+	}
+}
+
 // count says how often a connection was cut.
 func (c *cutter) count() int {
 	c.mu.Lock()
@@ -100,7 +112,7 @@ func (c *cutter) serve(client net.Conn) {
 	go func() {
 		defer close(answers)
 		defer func() { _ = client.Close() }()
-		pump(server, client, silent)
+		pump(server, client, silent, c.withheld)
 	}()
 	defer func() { _ = server.Close(); <-answers }()
 	buf := make([]byte, 64<<10)
@@ -136,12 +148,15 @@ func (c *cutter) serve(client net.Conn) {
 }
 
 // pump passes answers on. Once silent it ends with the next answer, which nobody gets.
-func pump(from, to net.Conn, silent <-chan struct{}) {
+func pump(from, to net.Conn, silent <-chan struct{}, withheld func()) {
 	buf := make([]byte, 64<<10)
 	for {
 		n, err := from.Read(buf)
 		select {
 		case <-silent:
+			if err == nil {
+				withheld()
+			}
 			return
 		default:
 		}

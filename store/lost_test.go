@@ -139,6 +139,42 @@ func TestLostWriteIsFoundOut(t *testing.T) {
 	}
 }
 
+// TestLostPatchIsAnsweredAsItWas has others patch the app before the answer to a patch is found out: it is what that patch
+// left, as if the answer had come.
+func TestLostPatchIsAnsweredAsItWas(t *testing.T) {
+	t.Parallel()
+	url := storetest.Postgres(t)
+	there := seeded(t, url, storetest.Page())
+	cutter := newCutter(t, url)
+	meanwhile := func() {
+		for _, fields := range []store.Fields{
+			{store.ColumnLicenseCount: nil}, {store.ColumnIsFavorite: true}, {store.ColumnIsFavorite: false, store.ColumnLicenseCount: int32(9)},
+		} {
+			if _, err := there.UpdateApp(context.Background(), pageApp, fields, store.Author{RequestID: "meanwhile"}, nil); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	cutter.mu.Lock()
+	cutter.meanwhile = meanwhile
+	cutter.mu.Unlock()
+	here := alone(t, cutter.url)
+	before := must(here.GetApp(t.Context(), pageApp))(t)
+	cutter.arm(cutAuthor.RequestID, cutAnswer)
+	fields := store.Fields{store.ColumnLicenseCount: int32(5), store.ColumnIsApproved: true}
+	got := must(here.UpdateApp(t.Context(), pageApp, fields, cutAuthor, nil))(t)
+	if n := cutter.count(); n != 1 {
+		t.Errorf("cut %d times", n)
+	}
+	if want := (appState{"false", "true", "5"}); stateOf(got) != want || got.Version != before.Version+1 || got.RequestID != cutAuthor.RequestID {
+		t.Errorf("answered with %v at version %d by %s, want %v at %d", stateOf(got), got.Version, got.RequestID, want, before.Version+1)
+	}
+	last := must(there.GetApp(t.Context(), pageApp))(t)
+	if want := (appState{"false", "true", "9"}); stateOf(last) != want || last.Version != before.Version+4 || !got.UpdatedAt.Before(last.UpdatedAt) && !got.UpdatedAt.Equal(last.UpdatedAt) {
+		t.Errorf("the app is %v at version %d", stateOf(last), last.Version)
+	}
+}
+
 // until is a context whose time is up when something has happened.
 type until struct {
 	context.Context
