@@ -50,7 +50,7 @@ func (k *keySet) fetch(ctx context.Context) ([]jose.JSONWebKey, error) {
 	found, err := oidc.NewProvider(oidc.ClientContext(ctx, k.client), k.issuer)
 	if err != nil {
 		// It may have the whole answer in it.
-		return nil, fmt.Errorf("discover: %.500s", err.Error()) //nolint:errorlint // nobody asks what it wraps
+		return nil, fmt.Errorf("discover: %.500s", err.Error())
 	}
 	var metadata struct {
 		JWKS string `json:"jwks_uri"`
