@@ -119,6 +119,7 @@ func TestJWTRefused(t *testing.T) {
 			"scopes are numbers":    {"scope": []int{1}},
 			"a client that is none": {"client_ids": "1"},
 			"* among others":        {"client_ids": []string{storetest.ClientID.String(), "*"}},
+			"* before others":       {"client_ids": "* " + storetest.ClientID.String()},
 			"clients in an object":  {"client_ids": map[string]any{}},
 			"another spelling":      {"client_ids": "{" + storetest.ClientID.String() + "}"},
 		} {
