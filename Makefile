@@ -17,7 +17,7 @@ FUZZTIME ?= 10s
 # Mixed output helps nobody.
 .NOTPARALLEL:
 .PHONY: help run build generate check-generate fmt check-format lint lint-openapi check-breaking changelog-api \
-	release-contract score vet vuln test allocations test-drift test-typescript test-docs judge test-workflows mock \
+	release-contract score vet vuln secrets test allocations test-drift test-typescript test-docs judge test-workflows mock \
 	test-mock check-alerts slow fuzz check test-pgbouncer test-faults soak bench bench-scale pgo clean
 
 help: ## List the targets
@@ -102,6 +102,10 @@ vuln: ## Look for known vulnerabilities in the code that is reached
 	*'fetching vulnerabilities'*) echo 'NOT CHECKED: the database of vulnerabilities cannot be reached' >&2 ;; \
 	*) exit $$code ;; esac
 
+secrets: ## Look for secrets in the files and in the whole history, and show that planted ones are found
+	tools/secrets/check
+	tools/secrets/test
+
 test: ## Test on SQLite and on a PostgreSQL of its own
 	@$(if $(RACE),,echo 'no C compiler: testing without the race detector' >&2)
 	@# Without the profile, or all that the command needs would be compiled twice.
@@ -155,7 +159,7 @@ fuzz: ## Run each fuzz target for FUZZTIME
 		go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$package" || exit 1; \
 	done
 
-check: check-format lint vet check-generate lint-openapi check-breaking test test-pgbouncer test-faults test-drift allocations test-typescript test-docs judge test-workflows test-mock check-alerts slow fuzz vuln ## All that CI runs
+check: check-format lint vet check-generate lint-openapi check-breaking test test-pgbouncer test-faults test-drift allocations test-typescript test-docs judge test-workflows test-mock check-alerts slow fuzz vuln secrets ## All that CI runs
 
 # Who behind a pooler waits for a row until its time is over cannot be told that nothing was written: see docs/scale-out.md.
 test-pgbouncer: ## Test on PostgreSQL behind PgBouncer in transaction mode, which is installed where there is none

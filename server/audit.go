@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -48,6 +49,9 @@ func (a *auditor) failed(r *http.Request, secret string, reason error) {
 	if forwarded := joinHeader(r.Header, "X-Forwarded-For"); forwarded != "" {
 		attrs = append(attrs, slog.String("forwarded_for", forwarded[:min(len(forwarded), 200)])) // what a proxy says, or anybody
 	}
+	if errors.Is(reason, errJWTClaims) { // of a token that the provider has signed: its operator wants to know
+		attrs = append(attrs, slog.String("detail", fmt.Sprintf("%.300s", reason.Error())))
+	}
 	if prefix := store.TokenPrefix(secret); prefix != "" {
 		attrs = append(attrs, slog.String("token_prefix", prefix))
 	}
@@ -67,6 +71,10 @@ func auditReason(r *http.Request, err error) string {
 		return "expired"
 	case errors.Is(err, store.ErrUnknownToken):
 		return "unknown"
+	case errors.Is(err, errJWTSignature):
+		return "signature"
+	case errors.Is(err, errJWTClaims):
+		return "claims"
 	}
 	return "malformed"
 }

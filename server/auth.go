@@ -18,6 +18,9 @@ func Scopes() []string {
 // authenticate returns the token of the request. Missing, malformed, unknown, expired and revoked all look alike.
 func (s *Server) authenticate(r *http.Request) (*store.Token, error) {
 	secret, ok := bearer(r.Header.Values("Authorization"))
+	if ok && s.provider != nil && looksLikeJWT(secret) {
+		return s.authenticateJWT(r, secret)
+	}
 	if !ok || !store.WellFormedToken(secret) && (s.demoToken == "" || secret != s.demoToken) {
 		s.audit.failed(r, secret, nil)
 		return nil, errUnauthorized()
@@ -26,6 +29,18 @@ func (s *Server) authenticate(r *http.Request) (*store.Token, error) {
 	if errors.Is(err, store.ErrUnknownToken) {
 		s.audit.failed(r, secret, err)
 		return nil, errUnauthorized()
+	}
+	return token, err
+}
+
+// authenticateJWT is authenticate for a token of the identity provider.
+func (s *Server) authenticateJWT(r *http.Request, jwt string) (*store.Token, error) {
+	token, err := s.provider.authenticate(r.Context(), jwt)
+	for _, refusal := range []error{errMalformedJWT, errJWTSignature, errJWTClaims, store.ErrExpiredToken} {
+		if errors.Is(err, refusal) {
+			s.audit.failed(r, jwt, err)
+			return nil, errUnauthorized()
+		}
 	}
 	return token, err
 }

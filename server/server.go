@@ -24,6 +24,8 @@ type Config struct {
 	Logger    *slog.Logger // must be set
 	DemoToken string       // accepted though it has not the form of a token; "" for none
 
+	OIDC OIDC // whose access tokens are accepted beside ours; none by default
+
 	CertFile, KeyFile string // a certificate in PEM and its key: Run speaks TLS, and reads them again when they change
 
 	CORSOrigins []string // origins whose scripts may call, such as https://app.example.com; none by default
@@ -53,7 +55,8 @@ type Server struct {
 	store     *store.Store
 	log       *slog.Logger
 	demoToken string
-	limiter   *limiter // nil: no limit
+	provider  *provider // nil: tokens of our own alone
+	limiter   *limiter  // nil: no limit
 	inFlight  *inFlight
 	audit     *auditor
 	metrics   *metrics
@@ -117,6 +120,10 @@ func New(cfg Config) (*Server, error) {
 	s.echo.HTTPErrorHandler = s.writeError
 	s.echo.Use(around)
 	if err := errors.Join(s.documents(), s.docs(), s.routes()); err != nil {
+		return nil, fmt.Errorf("server: %w", err)
+	}
+	// A quarter of the places is enough to wait for a provider: the others are for those who need not.
+	if s.provider, err = newProvider(cfg.OIDC, cfg.MaxInFlight/4, s.log, cfg.Clock); err != nil {
 		return nil, fmt.Errorf("server: %w", err)
 	}
 	if s.cert, err = loadCertificate(cfg.CertFile, cfg.KeyFile, s.log, cfg.Clock); err != nil {

@@ -98,12 +98,14 @@ func WellFormedToken(secret string) bool {
 	return secret[len(body):] == string(sum[:])
 }
 
-// likeToken finds tokens in a text, and what is left of one that was cut off.
-var likeToken = regexp.MustCompile(tokenPrefix + `[0-9A-Za-z]{8,}`)
+// likeToken finds tokens in a text, and what is left of one that was cut off: ours, and the JWTs of identity providers.
+var likeToken = regexp.MustCompile(tokenPrefix + `[0-9A-Za-z]{8,}|` + jwtPrefix + `[0-9A-Za-z_-]{8,}(\.[0-9A-Za-z_-]*){0,4}`)
+
+const jwtPrefix = "eyJ" // the beginning of a JSON object in base64
 
 // HasToken says whether a text shows a token, or something like one.
 func HasToken(text string) bool {
-	return strings.Contains(text, tokenPrefix) && likeToken.MatchString(text)
+	return (strings.Contains(text, tokenPrefix) || strings.Contains(text, jwtPrefix)) && likeToken.MatchString(text)
 }
 
 // RedactTokens hides the tokens in a text.
@@ -111,7 +113,12 @@ func RedactTokens(text string) string {
 	if !HasToken(text) {
 		return text
 	}
-	return likeToken.ReplaceAllString(text, tokenPrefix+"***")
+	return likeToken.ReplaceAllStringFunc(text, func(token string) string {
+		if strings.HasPrefix(token, tokenPrefix) {
+			return tokenPrefix + "***"
+		}
+		return jwtPrefix + "***"
+	})
 }
 
 // TokenPrefix is as much of a token as may be shown: enough to find its owner's copy of it, and of no use otherwise. It is

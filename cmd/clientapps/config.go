@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/clientapps/clientapps/server"
 	"github.com/clientapps/clientapps/store"
 )
 
@@ -37,6 +38,7 @@ type Config struct {
 	MetricsAddr     string        // host:port for /metrics; "" for none
 	OTLPEndpoint    string        // URL of a collector; "" for no traces
 	TraceRatio      float64       // share of requests that are traced unless the caller has decided
+	OIDC            server.OIDC   // identity provider whose access tokens are accepted too
 	CORSOrigins     []string      // origins whose scripts may call the API
 	LogFormat       string        // text or json
 	LogLevel        string        // debug, info, warn or error
@@ -142,6 +144,27 @@ func settings() []setting {
 			func(c *Config, v string) error { c.TLSKey = v; return nil },
 		},
 		{
+			"oidc-issuer", "CLIENTAPPS_OIDC_ISSUER", "", "URL of an identity provider whose access tokens are accepted too, with --oidc-audience",
+			func(c *Config, v string) error {
+				if c.OIDC.Issuer = v; v == "" {
+					return nil
+				}
+				return server.CheckIssuer(v)
+			},
+		},
+		{
+			"oidc-audience", "CLIENTAPPS_OIDC_AUDIENCE", "", "what its tokens must have in the claim aud",
+			func(c *Config, v string) error { c.OIDC.Audience = v; return nil },
+		},
+		{
+			"oidc-scope-claim", "CLIENTAPPS_OIDC_SCOPE_CLAIM", "scope", "claim of its tokens that has their scopes",
+			func(c *Config, v string) error { c.OIDC.ScopeClaim = v; return nil },
+		},
+		{
+			"oidc-clients-claim", "CLIENTAPPS_OIDC_CLIENTS_CLAIM", "client_ids", "claim of its tokens that has the ids of their clients, or * for all",
+			func(c *Config, v string) error { c.OIDC.ClientsClaim = v; return nil },
+		},
+		{
 			"cors-origins", "CLIENTAPPS_CORS_ORIGINS", "", "origins whose scripts may call, separated by commas",
 			func(c *Config, v string) (err error) { c.CORSOrigins, err = parseOrigins(v); return err },
 		},
@@ -220,6 +243,9 @@ func (c Config) Validate() error {
 	}
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		return errors.New("--tls-cert and --tls-key come together")
+	}
+	if (c.OIDC.Issuer == "") != (c.OIDC.Audience == "") {
+		return errors.New("--oidc-issuer and --oidc-audience come together")
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/clientapps/clientapps/server"
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
@@ -24,6 +25,7 @@ func TestConfigDefaults(t *testing.T) {
 		CatalogPoll: 2 * time.Second, TokenTTL: 10 * time.Second,
 		RequestTimeout: 15 * time.Second, MaxInFlight: 1024, RateLimit: 100, RateBurst: 1000,
 		DatabaseTimeout: 5 * time.Second, ShutdownTimeout: 10 * time.Second,
+		OIDC:       server.OIDC{ScopeClaim: "scope", ClientsClaim: "client_ids"},
 		TraceRatio: 1, LogFormat: "text", LogLevel: "info",
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {
@@ -51,6 +53,25 @@ func TestHalfACertificate(t *testing.T) {
 	}
 }
 
+// An issuer without an audience would let in who has a token for anything.
+func TestHalfAnIssuer(t *testing.T) {
+	t.Parallel()
+	for _, arg := range []string{"--oidc-issuer=https://login.example.com", "--oidc-audience=apps"} {
+		if _, err := load(nil, arg); err == nil || !strings.Contains(err.Error(), "--oidc-issuer and --oidc-audience") {
+			t.Errorf("%s: %v", arg, err)
+		}
+	}
+	for issuer, good := range map[string]bool{
+		"https://login.example.com": true, "https://login.example.com/realms/msp/": true, "http://127.0.0.1:8081": true, "http://[::1]/x": true,
+		"http://login.example.com": false, "http://localhost.example.com": false, "login.example.com": false, "https://": false,
+		"https://user:secret@login.example.com": false, "https://login.example.com?x=y": false, "https://login.example.com#x": false, "ftp://127.0.0.1": false,
+	} {
+		if _, err := load(nil, "--oidc-audience=apps", "--oidc-issuer="+issuer); (err == nil) != good {
+			t.Errorf("%s: %v", issuer, err)
+		}
+	}
+}
+
 // TestConfigSources gives every setting another value than its default, first by the environment, then by a flag.
 func TestConfigSources(t *testing.T) {
 	t.Parallel()
@@ -59,6 +80,7 @@ func TestConfigSources(t *testing.T) {
 		"demo": "true", "catalog-poll": "100ms", "token-ttl": "10m",
 		"request-timeout": "10m", "max-in-flight": "1", "rate-limit": "5", "rate-burst": "100000",
 		"tls-cert": "server.pem", "tls-key": "server.key",
+		"oidc-issuer": "https://login.example.com", "oidc-audience": "apps", "oidc-scope-claim": "scp", "oidc-clients-claim": "orgs",
 		"database-timeout": "100ms", "drain-delay": "10m", "shutdown-timeout": "1s",
 		"cors-origins": "https://a.example, http://b.example:8080", "metrics-addr": "127.0.0.1:2",
 		"otlp-endpoint": "https://collector.example/otlp", "trace-ratio": "0.25",
@@ -72,6 +94,7 @@ func TestConfigSources(t *testing.T) {
 		DatabaseTimeout: 100 * time.Millisecond, DrainDelay: 10 * time.Minute, ShutdownTimeout: time.Second,
 		CORSOrigins: []string{"https://a.example", "http://b.example:8080"}, MetricsAddr: "127.0.0.1:2",
 		OTLPEndpoint: "https://collector.example/otlp", TraceRatio: 0.25,
+		OIDC:      server.OIDC{Issuer: "https://login.example.com", Audience: "apps", ScopeClaim: "scp", ClientsClaim: "orgs"},
 		LogFormat: "json", LogLevel: "debug",
 	}
 	var environ, defaults, flags []string
@@ -103,7 +126,7 @@ func TestEveryProblemIsReportedAtOnce(t *testing.T) {
 		"CLIENTAPPS_ADDR=nowhere", "CLIENTAPPS_DATABASE_URL=mysql://x", "CLIENTAPPS_MAX_CONNS=0", "CLIENTAPPS_MIGRATE=yes",
 		"CLIENTAPPS_CATALOG_POLL=1h", "CLIENTAPPS_TOKEN_TTL=fast", "CLIENTAPPS_SHUTDOWN_TIMEOUT=-1s",
 		"CLIENTAPPS_REQUEST_TIMEOUT=10", "CLIENTAPPS_MAX_IN_FLIGHT=0", "CLIENTAPPS_RATE_LIMIT=-1", "CLIENTAPPS_RATE_BURST=0",
-		"CLIENTAPPS_LOG_FORMAT=xml", "CLIENTAPPS_DATABASE_ULR=sqlite://x", "CLIENTAPPS_CORS_ORIGINS=https://*.example",
+		"CLIENTAPPS_OIDC_ISSUER=http://login.example.com", "CLIENTAPPS_LOG_FORMAT=xml", "CLIENTAPPS_DATABASE_ULR=sqlite://x", "CLIENTAPPS_CORS_ORIGINS=https://*.example",
 	}
 	o := command(t, environ, "serve", "--log-level", "loud", "stray")
 	if o.code != 2 {

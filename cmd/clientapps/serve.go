@@ -59,7 +59,7 @@ func serveStore(
 	}
 	registry := newRegistry(cfg)
 	srv, err := server.New(server.Config{
-		Store: s, Logger: log, DemoToken: demo, CORSOrigins: cfg.CORSOrigins,
+		Store: s, Logger: log, DemoToken: demo, OIDC: cfg.OIDC, CORSOrigins: cfg.CORSOrigins,
 		RateLimit: cfg.RateLimit, RateBurst: cfg.RateBurst, MaxInFlight: cfg.MaxInFlight,
 		CertFile: cfg.TLSCert, KeyFile: cfg.TLSKey,
 		RequestTimeout:  cfg.RequestTimeout,

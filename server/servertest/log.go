@@ -24,7 +24,8 @@ var tokens = regexp.MustCompile(`capp_[0-9A-Za-z]{30,}`)
 // Line is one line of the log.
 type Line map[string]any
 
-func (l *Log) logger() *slog.Logger { return slog.New(slog.NewJSONHandler(l, nil)) }
+// Logger writes to the log.
+func (l *Log) Logger() *slog.Logger { return slog.New(slog.NewJSONHandler(l, nil)) }
 
 // Write implements io.Writer.
 func (l *Log) Write(line []byte) (int, error) {

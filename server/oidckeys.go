@@ -1,0 +1,186 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+	"github.com/go-jose/go-jose/v4"
+)
+
+// Bounds of how often the provider is asked for its keys, whatever tokens come.
+const (
+	keysPause = 10 * time.Second // between two questions: a new key is known that soon
+	keysFresh = 15 * time.Minute // then they are asked for again: a withdrawn key is refused that soon
+	keysLast  = 24 * time.Hour   // for so long they are used while the provider cannot be reached
+)
+
+// signingAlgorithms are those with a public key. With any other, `none` and HMAC with the public key for a secret among
+// them, anybody could sign.
+var signingAlgorithms = []string{
+	oidc.RS256, oidc.RS384, oidc.RS512, oidc.ES256, oidc.ES384, oidc.ES512, oidc.PS256, oidc.PS384, oidc.PS512, oidc.EdDSA,
+}
+
+var joseAlgorithms = func() (algorithms []jose.SignatureAlgorithm) {
+	for _, a := range signingAlgorithms {
+		algorithms = append(algorithms, jose.SignatureAlgorithm(a))
+	}
+	return algorithms
+}()
+
+// keySet has the provider's keys, and asks for them when there is a token of a key that it does not know: at most once in
+// keysPause, so that random key ids cannot make us flood the provider.
+type keySet struct {
+	issuer  string
+	client  *http.Client
+	log     *slog.Logger
+	clock   func() time.Time
+	held    atomic.Pointer[heldKeys] // never nil
+	asking  chan struct{}            // one asks at a time
+	waiting chan struct{}            // who waits for that, the one included
+}
+
+// heldKeys is the answer to the last question.
+type heldKeys struct {
+	keys  []jose.JSONWebKey
+	at    time.Time // when the provider gave them
+	asked time.Time // when it was asked last
+	err   error     // what it then failed with
+}
+
+func newKeySet(cfg OIDC, waiting int, log *slog.Logger, clock func() time.Time) *keySet {
+	k := &keySet{
+		issuer: cfg.Issuer, log: log, clock: clock, client: boundedClient(cfg.Timeout),
+		asking: make(chan struct{}, 1), waiting: make(chan struct{}, max(1, waiting)),
+	}
+	k.held.Store(&heldKeys{})
+	return k
+}
+
+// signature is the look at one token's signature, and says what the library does not: whether it was good, and else why.
+type signature struct {
+	keys *keySet
+	good bool
+	err  error
+}
+
+// VerifySignature implements oidc.KeySet.
+func (s *signature) VerifySignature(ctx context.Context, jwt string) ([]byte, error) {
+	var payload []byte
+	payload, s.err = s.keys.verify(ctx, jwt)
+	s.good = s.err == nil
+	return payload, s.err
+}
+
+// verify returns the payload of a token that a key of the provider has signed.
+func (k *keySet) verify(ctx context.Context, jwt string) ([]byte, error) {
+	jws, err := jose.ParseSignedCompact(jwt, joseAlgorithms)
+	if err != nil || !accessToken(jws) {
+		return nil, errMalformedJWT
+	}
+	held := k.held.Load()
+	if k.clock().Sub(held.at) >= keysFresh {
+		if held, err = k.ask(ctx, held); err != nil {
+			return nil, err
+		}
+	}
+	if payload, known := held.verify(jws); known {
+		return payload, signedBy(payload)
+	}
+	if held, err = k.ask(ctx, held); err != nil {
+		return nil, err
+	}
+	if payload, known := held.verify(jws); known {
+		return payload, signedBy(payload)
+	}
+	if held.err != nil {
+		return nil, k.unavailable(held)
+	}
+	return nil, errJWTSignature
+}
+
+func signedBy(payload []byte) error {
+	if payload == nil {
+		return errJWTSignature
+	}
+	return nil
+}
+
+// accessToken refuses what says that it is another sort of token (RFC 8725, 3.11; RFC 9068, 4), such as one for logging out.
+// Many providers say only that it is a JWT, or nothing.
+func accessToken(jws *jose.JSONWebSignature) bool {
+	sort, has := jws.Signatures[0].Protected.ExtraHeaders[jose.HeaderType]
+	text, _ := sort.(string)
+	switch strings.TrimPrefix(strings.ToLower(text), "application/") {
+	case "at+jwt", "jwt":
+		return true
+	}
+	return !has
+}
+
+// verify tries the keys that a token may be signed by; known says that there are any. The payload is nil unless one fits.
+func (h *heldKeys) verify(jws *jose.JSONWebSignature) (payload []byte, known bool) {
+	header := jws.Signatures[0].Protected
+	for i := range h.keys {
+		key := &h.keys[i]
+		if header.KeyID != "" && key.KeyID != header.KeyID || key.Algorithm != "" && key.Algorithm != header.Algorithm {
+			continue
+		}
+		known = known || header.KeyID != "" // any key may be meant where none is named
+		if payload, err := jws.Verify(key); err == nil {
+			return payload, true
+		}
+	}
+	return nil, known
+}
+
+// ask brings newer keys than those seen, unless they are as new as may be. While the provider cannot be reached, the keys
+// stay as they are.
+func (k *keySet) ask(ctx context.Context, seen *heldKeys) (*heldKeys, error) {
+	if !seen.asked.IsZero() && k.clock().Sub(seen.asked) < keysPause {
+		return seen, nil
+	}
+	select {
+	case k.waiting <- struct{}{}:
+		defer func() { <-k.waiting }()
+	default: // the places of all others are not for those who wait for the provider
+		return nil, errUnavailable(errors.New("too many requests wait for the identity provider"))
+	}
+	select {
+	case k.asking <- struct{}{}:
+		defer func() { <-k.asking }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if held := k.held.Load(); held != seen {
+		return held, nil // somebody else has asked meanwhile
+	}
+	next := &heldKeys{keys: seen.keys, at: seen.at}
+	keys, err := k.fetch(context.WithoutCancel(ctx)) // others wait for it too, and the client has a timeout
+	next.asked = k.clock()
+	if err != nil {
+		next.err = err
+		k.log.WarnContext(ctx, "identity provider cannot be asked for its keys", "issuer", k.issuer, "error", err)
+		if next.asked.Sub(seen.at) >= keysLast {
+			next.keys = nil
+		}
+	} else {
+		next.keys, next.at = keys, next.asked
+	}
+	k.held.Store(next)
+	return next, nil
+}
+
+// unavailable is the answer to a token that only the provider could tell good from bad.
+func (k *keySet) unavailable(held *heldKeys) *Error {
+	refused := errUnavailable(held.err)
+	wait := max(time.Second, keysPause-k.clock().Sub(held.asked))
+	refused.Header.Set("Retry-After", strconv.FormatInt(wholeSeconds(wait), 10))
+	return refused
+}
