@@ -10,10 +10,12 @@ import (
 )
 
 // Bounds of coalescing: how many patches one transaction takes, how many transactions are under way at once on one
-// server unless they are by client, and how many patches may wait before more are refused.
+// server of PostgreSQL unless they are by client, how long one may take, and up to twice that, before those who wait no
+// longer wait for it, and how many patches may wait before more are refused.
 const (
 	maxBatch   = 64
-	maxWriters = 2
+	maxWriters = 4
+	patience   = 5 * time.Millisecond
 	maxWaiting = 4096
 )
 
@@ -36,29 +38,44 @@ type appPatch struct {
 }
 
 // coalescer writes patches together that wait at the same moment: one transaction, one flush of the database's log. It
-// never waits for company. A patch that finds a free writer goes at once; those that come while all are busy gather, and
-// go out together when one is free again. Patches of one app never meet in one transaction, nor in two at once, so each
-// sees what the one before it left.
+// never waits for company. A patch that finds no transaction under way goes at once; those that come meanwhile gather, and
+// go out together when it has ended: one at a time makes the largest transactions, and the fewest. Only when it takes long,
+// for the disk or for a row that somebody holds, the next does not wait for it. Patches of one app never meet in one
+// transaction, nor in two at once, so each sees what the one before it left.
 type coalescer struct {
 	write    func([]*appPatch) // sets each patch's result; patches come in the order of their keys
-	limit    int               // writers at once
+	limit    int               // transactions at once
+	prompt   int               // of them, those that have not taken long yet
 	byClient bool              // no transaction has patches of two clients
 
-	mu      sync.Mutex
-	waiting []*appPatch
-	busy    map[AppKey]bool // apps with a patch under way
-	writers int
-	closed  bool
-	idle    sync.WaitGroup
-	counts  patchCounts
+	mu       sync.Mutex
+	waiting  []*appPatch
+	busy     map[AppKey]bool // apps with a patch under way
+	under    []*patchBatch   // transactions under way
+	late     int             // how many of them take long
+	watching bool            // the watch is set: somebody waits
+	watch    *time.Timer
+	closed   bool
+	idle     sync.WaitGroup
+	counts   patchCounts
 }
 
-func newCoalescer(write func([]*appPatch), cfg Config) *coalescer {
-	c := &coalescer{write: write, limit: maxWriters, byClient: cfg.BatchByClient, busy: map[AppKey]bool{}}
+// patchBatch is one transaction's patches.
+type patchBatch struct {
+	patches []*appPatch
+	seen    bool // by a look
+	late    bool // by another: it takes long
+}
+
+func newCoalescer(write func([]*appPatch), limit int, cfg Config) *coalescer {
+	c := &coalescer{write: write, limit: limit, prompt: 1, byClient: cfg.BatchByClient, busy: map[AppKey]bool{}}
 	if c.byClient {
 		// Smaller transactions, each for one of many machines: more of them have to be under way.
-		c.limit = max(maxWriters, cfg.MaxConns/2)
+		c.limit = max(limit, cfg.MaxConns/2)
+		c.prompt = c.limit
 	}
+	c.watch = time.AfterFunc(time.Hour, c.look)
+	c.watch.Stop()
 	return c
 }
 
@@ -72,16 +89,20 @@ func (c *coalescer) do(p *appPatch) error {
 		c.mu.Unlock()
 		return &UnavailableError{cause: errors.New("too many patches wait, or the store is closing")}
 	}
-	if c.writers < c.limit && !c.busy[p.key] {
+	if c.room() && !c.busy[p.key] {
 		// The caller is the writer: alone, a patch costs no hand-over.
-		c.start(p)
+		b := c.start([]*appPatch{p})
 		c.mu.Unlock()
-		c.write([]*appPatch{p})
-		c.finish([]*appPatch{p})
+		c.write(b.patches)
+		c.finish(b)
 		return p.err
 	}
 	p.done = make(chan struct{})
 	c.waiting = append(c.waiting, p)
+	if !c.watching {
+		c.watching = true
+		c.watch.Reset(patience)
+	}
 	c.mu.Unlock()
 	select {
 	case <-p.done:
@@ -106,34 +127,71 @@ func (c *coalescer) giveUp(p *appPatch) bool {
 	return true
 }
 
-// start takes a writer's place. The lock is held.
-func (c *coalescer) start(batch ...*appPatch) {
-	c.writers++
-	c.counts.add(len(batch))
+// room says whether one more transaction may begin. The lock is held.
+func (c *coalescer) room() bool {
+	return len(c.under) < c.limit && len(c.under)-c.late < c.prompt
+}
+
+// start begins a transaction. The lock is held.
+func (c *coalescer) start(patches []*appPatch) *patchBatch {
+	b := &patchBatch{patches: patches}
+	c.under = append(c.under, b)
+	c.counts.add(len(patches))
 	c.idle.Add(1)
-	for _, p := range batch {
+	for _, p := range patches {
 		c.busy[p.key] = true
+	}
+	return b
+}
+
+// finish ends a transaction.
+func (c *coalescer) finish(b *patchBatch) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.under = slices.DeleteFunc(c.under, func(other *patchBatch) bool { return other == b })
+	if b.late {
+		c.late--
+	}
+	for _, p := range b.patches {
+		delete(c.busy, p.key)
+	}
+	c.handOver()
+	c.idle.Done() // last: close waits for those who have just begun, too
+}
+
+// handOver begins what may begin with those who wait, by a writer of its own: the caller has an answer to give, or a lock to
+// return. The lock is held.
+func (c *coalescer) handOver() {
+	for c.room() {
+		next := c.next()
+		if len(next) == 0 {
+			return
+		}
+		b := c.start(next)
+		go func() {
+			c.write(b.patches)
+			for _, p := range b.patches {
+				close(p.done)
+			}
+			c.finish(b)
+		}()
 	}
 }
 
-// finish gives the place back, and hands what waits to a writer of its own: the caller has an answer to give.
-func (c *coalescer) finish(batch []*appPatch) {
+// look is run while somebody waits. It lets nobody wait for a transaction that takes long.
+func (c *coalescer) look() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.writers--
-	c.idle.Done()
-	for _, p := range batch {
-		delete(c.busy, p.key)
+	for _, b := range c.under {
+		if b.seen && !b.late {
+			b.late = true
+			c.late++
+		}
+		b.seen = true
 	}
-	if next := c.next(); len(next) > 0 {
-		c.start(next...)
-		go func() {
-			c.write(next)
-			for _, p := range next {
-				close(p.done)
-			}
-			c.finish(next)
-		}()
+	c.handOver()
+	if c.watching = len(c.waiting) > 0; c.watching {
+		c.watch.Reset(patience)
 	}
 }
 

@@ -308,7 +308,7 @@ func TestPatchGivenUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	held := keys[:2] // as many as there are writers
+	held := keys[:store.MaxWriters]
 	for _, key := range held {
 		if _, err := tx.ExecContext(t.Context(), "SELECT 1 FROM apps WHERE client_id = $1 AND id = $2 FOR UPDATE", key.ClientID, key.ID); err != nil {
 			t.Fatal(err)
@@ -341,4 +341,43 @@ func TestPatchGivenUp(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+// TestHeldRowHoldsUpNobodyElse patches every other app, one by one and together, while a patch waits for a row.
+func TestHeldRowHoldsUpNobodyElse(t *testing.T) {
+	t.Parallel()
+	url := storetest.Postgres(t)
+	s := storetest.Open(t, url)
+	keys := seedApps(t, s, 12)
+	db := storetest.SQL(t, url)
+	tx, err := db.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback() }()
+	if _, err := tx.ExecContext(t.Context(), "SELECT 1 FROM apps WHERE client_id = $1 AND id = $2 FOR UPDATE", keys[0].ClientID, keys[0].ID); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	patch := func(key store.AppKey, count int32) {
+		if _, err := s.UpdateApp(ctx, key, store.Fields{store.ColumnLicenseCount: count}, store.Author{RequestID: "r"}, nil); err != nil {
+			t.Error(err)
+		}
+	}
+	var held, others sync.WaitGroup
+	held.Go(func() { patch(keys[0], 1) })
+	waitForLocks(t, db, 1)
+	patch(keys[1], 1)
+	for _, key := range keys[1:] {
+		others.Go(func() { patch(key, 2) })
+	}
+	others.Wait()
+	if got, err := s.GetApp(t.Context(), keys[0]); err != nil || got.Version != 1 {
+		t.Errorf("the held row: version %d, %v", got.Version, err)
+	}
+	if err := tx.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	held.Wait()
 }

@@ -86,3 +86,6 @@ func rename(nodes []sqlNode, from, to string) {
 		rename(nodes[i].group, from, to)
 	}
 }
+
+// MaxWriters is how many transactions with patches are under way at once.
+const MaxWriters = maxWriters

@@ -219,7 +219,7 @@ func TestLostBatchIsFoundOut(t *testing.T) {
 			must(here.GetApp(t.Context(), keys[0]))(t)
 			db := storetest.SQL(t, url)
 			tx := must(db.BeginTx(t.Context(), nil))(t)
-			for _, key := range keys[:2] { // as many as there are writers: the others have to gather
+			for _, key := range keys[:store.MaxWriters] { // the others have to gather
 				must(tx.ExecContext(t.Context(), "SELECT 1 FROM apps WHERE client_id = $1 AND id = $2 FOR UPDATE", key.ClientID, key.ID))(t)
 			}
 			errs := make([]error, len(keys))
@@ -230,10 +230,11 @@ func TestLostBatchIsFoundOut(t *testing.T) {
 					_, errs[i] = here.UpdateApp(t.Context(), keys[i], store.Fields{store.ColumnLicenseCount: int32(7)}, by, nil)
 				})
 			}
-			write(0)
-			write(1)
-			waitForLocks(t, db, 2)
-			for i := 2; i < len(keys); i++ {
+			for i := range store.MaxWriters { // one after the other: they do not gather
+				write(i)
+				waitForLocks(t, db, i+1)
+			}
+			for i := store.MaxWriters; i < len(keys); i++ {
 				write(i)
 			}
 			cutter.arm("batch-", how)

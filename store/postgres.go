@@ -73,7 +73,9 @@ func (postgresDialect) provider(s *Store) (schemaProvider, error) {
 	return newProvider(goose.DialectPostgres, "migrations/postgres", s.write, goose.WithLocker(&migrationLock{}))
 }
 
-func (postgresDialect) writer(s *Store) func([]*appPatch) { return s.writeAppsPostgres }
+func (postgresDialect) writer(s *Store) (write func([]*appPatch), atOnce int) {
+	return s.writeAppsPostgres, maxWriters
+}
 
 func (postgresDialect) position() string { return "strpos" }
 

@@ -71,7 +71,9 @@ func (d sqliteDialect) provider(s *Store) (schemaProvider, error) {
 	return newProvider("sqlite3", "migrations/sqlite", s.write)
 }
 
-func (sqliteDialect) writer(s *Store) func([]*appPatch) { return s.writeAppsSQLite }
+func (sqliteDialect) writer(s *Store) (write func([]*appPatch), atOnce int) {
+	return s.writeAppsSQLite, 1 // there is one connection to write with
+}
 
 // There are no connections to lose. A statement that ran out of time has ended when its connection is free again, and
 // there is only one to write with.

@@ -107,7 +107,7 @@ func (c *coalescer) stats() PatchStats {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return PatchStats{
-		Waiting: len(c.waiting), Writers: c.writers, Refused: c.counts.refused, Written: c.counts.written,
+		Waiting: len(c.waiting), Writers: len(c.under), Refused: c.counts.refused, Written: c.counts.written,
 		Batches: slices.Clone(c.counts.batches[:]),
 	}
 }

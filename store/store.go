@@ -65,8 +65,8 @@ type dialect interface {
 	migrate(ctx context.Context, s *Store) error
 	// provider reads the version of the schema.
 	provider(s *Store) (schemaProvider, error)
-	// writer writes patches of apps that came together.
-	writer(s *Store) func([]*appPatch)
+	// writer writes patches of apps that came together, in so many transactions at once.
+	writer(s *Store) (write func([]*appPatch), atOnce int)
 	// backend says who serves a connection.
 	backend(conn *gorm.DB) backend
 	// fence returns when a lost connection can write no more, or with an error.
@@ -128,7 +128,8 @@ func Open(cfg Config) (*Store, error) {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
-	s.patches = newCoalescer(db.writer(s), cfg)
+	write, atOnce := db.writer(s)
+	s.patches = newCoalescer(write, atOnce, cfg)
 	go s.followCatalog(ctx, cfg.CatalogPoll)
 	return s, nil
 }
