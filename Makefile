@@ -8,7 +8,10 @@ OASDIFF = $(TOOL) oasdiff
 # No tool reports to its maker.
 export REDOCLY_TELEMETRY = off
 export REDOCLY_SUPPRESS_UPDATE_NOTICE = true
-VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+# Empty without git: the program then says what the Go command knows.
+VERSION = $(shell git describe --tags --always --dirty 2>/dev/null)
+COMMIT = $(shell git rev-parse HEAD 2>/dev/null)
+OUT ?= clientapps
 # The race detector needs cgo, which is on where there is a C compiler.
 RACE = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 FUZZTIME ?= 10s
@@ -27,7 +30,7 @@ run: ## Serve the demo on http://127.0.0.1:8080
 	CGO_ENABLED=0 go run ./cmd/clientapps serve --demo
 
 build: ## Build the static binary clientapps
-	CGO_ENABLED=0 go build -trimpath -ldflags '-X main.version=$(VERSION)' -o clientapps ./cmd/clientapps
+	CGO_ENABLED=0 go build -trimpath -ldflags '-X main.version=$(VERSION) -X main.commit=$(COMMIT)' -o $(OUT) ./cmd/clientapps
 
 # What the generator writes.
 GENERATED = gen/api.gen.go client/api.gen.go

@@ -229,7 +229,7 @@ func TestHelpNamesEveryCommandAndSetting(t *testing.T) {
 				t.Errorf("%v does not name %s", args, s.flag)
 			}
 		}
-		for _, command := range []string{"serve", "migrate up|status", "client create", "client list", "token create", "token list", "token revoke", "import catalog", "import apps", "version"} {
+		for _, command := range []string{"serve", "migrate up|status", "client create", "client list", "token create", "token list", "token revoke", "import catalog", "import apps", "backup", "health", "version"} {
 			if !strings.Contains(o.stdout, "  "+command) {
 				t.Errorf("%v does not name %s", args, command)
 			}

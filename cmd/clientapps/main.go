@@ -14,9 +14,6 @@ import (
 	"github.com/clientapps/clientapps/store"
 )
 
-// version is stamped by the linker (make build).
-var version = "dev"
-
 const usage = `usage: clientapps COMMAND [flags]
 
   serve [--demo]                    serve the API; --demo adds example data and a token, on loopback only
@@ -32,7 +29,8 @@ const usage = `usage: clientapps COMMAND [flags]
   import apps --client ID [--dry-run] [--format csv|ndjson] FILE|-
                                     give a client the apps that a file names
   backup FILE                       copy an SQLite database to a new file, while it is in use
-  version                           print the version
+  health                            ask the server with these settings whether it runs
+  version                           print version, commit and Go version
 
 Every command takes the settings below as flags or environment variables; a flag wins.
 
@@ -82,6 +80,7 @@ func dispatch(ctx context.Context, p *process) error {
 		"import catalog": importCatalog,
 		"import apps":    importApps,
 		"backup":         backup,
+		"health":         health,
 		"version":        printVersion,
 	}
 	if len(p.args) == 0 || p.args[0] == "help" || p.args[0] == "-h" || p.args[0] == "--help" {
@@ -98,11 +97,6 @@ func dispatch(ctx context.Context, p *process) error {
 		}
 	}
 	return fmt.Errorf("%w: no such command; see clientapps help", errUsage)
-}
-
-func printVersion(_ context.Context, p *process, _ []string) error {
-	_, err := fmt.Fprintln(p.stdout, version)
-	return err
 }
 
 // withStore runs work on the configured database and closes it again.

@@ -162,10 +162,3 @@ func TestFailureExitsWithOne(t *testing.T) {
 		}
 	}
 }
-
-func TestVersion(t *testing.T) {
-	t.Parallel()
-	if o := command(t, nil, "version"); o != (outcome{stdout: "dev\n"}) {
-		t.Errorf("%+v", o)
-	}
-}

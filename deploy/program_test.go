@@ -1,0 +1,89 @@
+package deploy
+
+import (
+	"context"
+	"debug/buildinfo"
+	"debug/elf"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// program is the path of what make build has made, once for all tests.
+var program string
+
+func TestMain(m *testing.M) { os.Exit(runTests(m)) }
+
+func runTests(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "clientapps-deploy")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	program = filepath.Join(dir, "clientapps")
+	build := exec.CommandContext(context.Background(), "make", "--silent", "-C", "..", "build", "OUT="+program, "VERSION=v1.2.3-test", "COMMIT=0123abc") //nolint:gosec // our own words
+	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "make build: %v\n%s", err, out)
+		return 1
+	}
+	return m.Run()
+}
+
+// clientapps runs the program with settings of the form CLIENTAPPS_NAME=value alone, and returns what it printed.
+func clientapps(t *testing.T, env []string, args ...string) (string, error) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), program, args...) //nolint:gosec // built by us
+	cmd.Env = env
+	out, err := cmd.CombinedOutput()
+	return strings.TrimSpace(string(out)), err
+}
+
+// TestStatic needs no file of the system to start: no interpreter, hence no dynamic loader, and no libraries.
+func TestStatic(t *testing.T) {
+	t.Parallel()
+	wantStatic(t, program)
+	info, err := buildinfo.ReadFile(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	settings := map[string]string{}
+	for _, s := range info.Settings {
+		settings[s.Key] = s.Value
+	}
+	if settings["CGO_ENABLED"] != "0" || settings["-trimpath"] != "true" || !strings.HasSuffix(settings["-pgo"], "default.pgo") {
+		t.Errorf("built with %v", settings)
+	}
+}
+
+func wantStatic(t *testing.T, path string) {
+	t.Helper()
+	file, err := elf.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = file.Close() }()
+	for _, header := range file.Progs {
+		if header.Type == elf.PT_INTERP || header.Type == elf.PT_DYNAMIC {
+			t.Errorf("%s is not static: it has a %v", path, header.Type)
+		}
+	}
+	if libraries, err := file.ImportedLibraries(); err == nil && len(libraries) > 0 {
+		t.Errorf("%s needs %v", path, libraries)
+	}
+}
+
+func TestStamped(t *testing.T) {
+	t.Parallel()
+	info, err := buildinfo.ReadFile(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "clientapps v1.2.3-test\ncommit 0123abc\n" + info.GoVersion
+	if got, err := clientapps(t, nil, "version"); err != nil || got != want {
+		t.Errorf("%q, %v, want %q", got, err, want)
+	}
+}
