@@ -4,6 +4,7 @@ import (
 	"context"
 	"debug/buildinfo"
 	"debug/elf"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -86,4 +87,38 @@ func TestStamped(t *testing.T) {
 	if got, err := clientapps(t, nil, "version"); err != nil || got != want {
 		t.Errorf("%q, %v, want %q", got, err, want)
 	}
+}
+
+// exitCode runs the program and returns how it ended and what it said.
+func exitCode(t *testing.T, env []string, args ...string) (int, string) {
+	t.Helper()
+	out, err := clientapps(t, env, args...)
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		return exit.ExitCode(), out
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	return 0, out
+}
+
+// startServer starts the program on a new SQLite database until the test ends, and returns its URL.
+func startServer(t *testing.T) string {
+	t.Helper()
+	return serveOn(t, "sqlite://"+filepath.Join(t.TempDir(), "clientapps.db"))
+}
+
+// serveOn starts the program on a database until the test ends, and returns its URL when it is ready.
+func serveOn(t *testing.T, databaseURL string) string {
+	t.Helper()
+	addr := freeAddr(t)
+	cmd := exec.CommandContext(t.Context(), program, "serve", "--addr", addr, "--rate-limit", "0") //nolint:gosec // built by us
+	cmd.Env = []string{"CLIENTAPPS_DATABASE_URL=" + databaseURL}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	if !within(func() bool { return status(t, "http://"+addr+"/readyz") == 200 }) {
+		t.Fatal("the server is not ready")
+	}
+	return "http://" + addr
 }
