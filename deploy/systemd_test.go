@@ -1,0 +1,31 @@
+package deploy
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// exposure is the most that systemd-analyze may say of the unit, in tenths: 0 is closed, 100 is open.
+const exposure = "20"
+
+func TestUnit(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("systemd/clientapps.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	unit := strings.Replace(string(text), "/usr/local/bin/clientapps", program, 1) // systemd looks whether it is there
+	path := filepath.Join(t.TempDir(), "clientapps.service")
+	if err := os.WriteFile(path, []byte(unit), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"verify", path}, {"security", "--offline=true", "--threshold=" + exposure, path}} {
+		out, err := exec.CommandContext(t.Context(), "systemd-analyze", args...).CombinedOutput() //nolint:gosec // our own words
+		if err != nil || args[0] == "verify" && strings.Contains(string(out), path) {
+			t.Errorf("systemd-analyze %s: %v\n%s", args[0], err, out)
+		}
+	}
+}
