@@ -21,7 +21,7 @@ FUZZTIME ?= 10s
 .NOTPARALLEL:
 .PHONY: help run build generate check-generate fmt check-format lint lint-openapi check-breaking changelog-api \
 	release-contract score vet vuln secrets test allocations test-drift test-typescript test-docs judge test-workflows mock \
-	test-mock check-alerts slow fuzz check test-pgbouncer test-faults soak bench bench-scale pgo clean
+	test-mock check-alerts slow fuzz check test-pgbouncer test-faults test-deploy soak bench bench-scale pgo clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,6 +67,7 @@ lint: ## Run the linters
 	cd tools && go tool golangci-lint run --allow-parallel-runners --config ../.golangci.yml ./render
 	cd bench && go tool -modfile=../tools/go.mod golangci-lint run --allow-parallel-runners --config ../.golangci.yml ./...
 	cd faults && go tool -modfile=../tools/go.mod golangci-lint run --allow-parallel-runners --config ../.golangci.yml ./...
+	cd deploy && go tool -modfile=../tools/go.mod golangci-lint run --allow-parallel-runners --config ../.golangci.yml ./...
 	@# The linters skip generated code, but it must not import ours either.
 	@! go list -f '{{join .Imports "\n"}}' ./gen ./client | grep "^$$(go list -m)/"
 
@@ -99,6 +100,7 @@ vet: ## Run go vet
 	go vet -C tools ./render
 	go vet -C bench ./...
 	go vet -C faults ./...
+	go vet -C deploy ./...
 
 vuln: ## Look for known vulnerabilities in the code that is reached
 	@out=$$($(TOOL) govulncheck ./... 2>&1); code=$$?; echo "$$out"; case $$out in \
@@ -162,7 +164,7 @@ fuzz: ## Run each fuzz target for FUZZTIME
 		go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$package" || exit 1; \
 	done
 
-check: check-format lint vet check-generate lint-openapi check-breaking test test-pgbouncer test-faults test-drift allocations test-typescript test-docs judge test-workflows test-mock check-alerts slow fuzz vuln secrets ## All that CI runs
+check: check-format lint vet check-generate lint-openapi check-breaking test test-pgbouncer test-faults test-deploy test-drift allocations test-typescript test-docs judge test-workflows test-mock check-alerts slow fuzz vuln secrets ## All that CI runs
 
 # Who behind a pooler waits for a row until its time is over cannot be told that nothing was written: see docs/scale-out.md.
 test-pgbouncer: ## Test on PostgreSQL behind PgBouncer in transaction mode, which is installed where there is none
@@ -173,6 +175,10 @@ test-pgbouncer: ## Test on PostgreSQL behind PgBouncer in transaction mode, whic
 
 test-faults: ## Break the database, the network and servers under clients, and compare what they were told with what is there
 	go test -C faults -count=1 -parallel 8 ./... # they wait more than they work
+
+test-deploy: ## Try what is in deploy/: binary, image, manifests, unit, backup and restore
+	tools/systemd
+	tools/with-postgres go test -C deploy -count=1 ./...
 
 SOAK ?= 10m
 soak: ## Break everything for SOAK while clients write, and write the table faults/LEDGER.md

@@ -27,7 +27,6 @@ type image struct {
 
 	base   string
 	owners map[string]string // of what was copied with --chown
-
 }
 
 // buildImage follows the steps of a Dockerfile. A stage from an image of the registry is a folder on top of this machine: its
@@ -102,7 +101,7 @@ func (i *image) run(ctx context.Context, c *instructions.RunCommand) error {
 	}
 	script := strings.Join(c.CmdLine, " ")
 	script = strings.ReplaceAll(script, "/out", filepath.Join(i.Root, "out")) // where the stage leaves what it made
-	cmd := exec.CommandContext(ctx, "sh", "-euc", script) //nolint:gosec // of the file under test
+	cmd := exec.CommandContext(ctx, "sh", "-euc", script)                     //nolint:gosec // of the file under test
 	cmd.Dir = filepath.Join(i.Root, i.Workdir)
 	cmd.Env = append(os.Environ(), i.Env...)
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -141,7 +140,7 @@ func (i *image) copy(c *instructions.CopyCommand, buildContext string, built map
 		if err != nil {
 			return err
 		}
-		if !info.IsDir() && (strings.HasSuffix(c.DestPath, "/")) {
+		if !info.IsDir() && strings.HasSuffix(c.DestPath, "/") {
 			target = filepath.Join(target, filepath.Base(source))
 		}
 		if err := copyTree(path, target, from, ignored); err != nil {
