@@ -176,7 +176,7 @@ test-pgbouncer: ## Test on PostgreSQL behind PgBouncer in transaction mode, whic
 test-faults: ## Break the database, the network and servers under clients, and compare what they were told with what is there
 	go test -C faults -count=1 -parallel 8 ./... # they wait more than they work
 
-test-deploy: ## Try what is in deploy/: binary, image, manifests, unit, backup and restore
+test-deploy: ## Try what is in deploy/: binary, image, manifests, unit
 	tools/systemd
 	tools/with-postgres go test -C deploy -count=1 ./...
 

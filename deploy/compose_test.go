@@ -52,7 +52,7 @@ func TestCompose(t *testing.T) {
 		wantStarts(t, s.Command, env)
 	}
 	drain := duration(t, server.Command, "--drain-delay=")
-	if server.StopGracePeriod == nil || (*server.StopGracePeriod).String() != "20s" || drain.Seconds()+10 >= 20 {
+	if server.StopGracePeriod == nil || server.StopGracePeriod.String() != "20s" || drain.Seconds()+10 >= 20 {
 		t.Errorf("killed after %v", server.StopGracePeriod)
 	}
 	for _, port := range server.Ports {

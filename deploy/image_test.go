@@ -38,7 +38,7 @@ func TestImage(t *testing.T) {
 	wantFiles(t, i.Root, "/clientapps", "/etc/ssl/certs/ca-certificates.crt")
 	wantStatic(t, filepath.Join(i.Root, "clientapps"))
 	root := rootCommand(t)
-	if out, err := exec.CommandContext(t.Context(), root[0], append(root[1:], "chown", "-R", i.User, filepath.Join(i.Root, "data"))...).CombinedOutput(); err != nil { //nolint:gosec // our own words
+	if out, err := exec.CommandContext(t.Context(), root[0], append(root[1:], "chown", "-R", i.User, filepath.Join(i.Root, "data"))...).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	addr := freeAddr(t)
@@ -46,7 +46,7 @@ func TestImage(t *testing.T) {
 	start := func(args ...string) *exec.Cmd {
 		words := slices.Concat(root, []string{"env", "-i", "PATH=" + os.Getenv("PATH")}, env,
 			[]string{"unshare", "--mount", "sh", "-euc", inImage, "sh", i.Root, i.User}, args)
-		return exec.CommandContext(t.Context(), words[0], words[1:]...) //nolint:gosec // our own words
+		return exec.CommandContext(t.Context(), words[0], words[1:]...)
 	}
 	server := start(i.Command...)
 	var log strings.Builder

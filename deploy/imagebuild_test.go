@@ -32,7 +32,7 @@ type image struct {
 // buildImage follows the steps of a Dockerfile. A stage from an image of the registry is a folder on top of this machine: its
 // RUN steps are done here, with the paths of the stage in place of the image's.
 func buildImage(ctx context.Context, dockerfile, buildContext, dir string) (*image, error) {
-	file, err := os.Open(dockerfile) //nolint:gosec // ours
+	file, err := os.Open(dockerfile)
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +49,7 @@ func buildImage(ctx context.Context, dockerfile, buildContext, dir string) (*ima
 	var last *image
 	for i, stage := range stages {
 		last = &image{Root: filepath.Join(dir, fmt.Sprintf("stage%d", i)), Workdir: "/", base: stage.BaseName, owners: map[string]string{}}
-		if err := os.Mkdir(last.Root, 0o755); err != nil { //nolint:gosec // as the root of an image is
+		if err := os.Mkdir(last.Root, 0o755); err != nil {
 			return nil, err
 		}
 		for _, command := range stage.Commands {
@@ -67,7 +67,7 @@ func (i *image) step(ctx context.Context, command instructions.Command, buildCon
 	switch c := command.(type) {
 	case *instructions.WorkdirCommand:
 		i.Workdir = c.Path
-		return os.MkdirAll(filepath.Join(i.Root, c.Path), 0o755) //nolint:gosec // as the engine does
+		return os.MkdirAll(filepath.Join(i.Root, c.Path), 0o755)
 	case *instructions.CopyCommand:
 		return i.copy(c, buildContext, built)
 	case *instructions.RunCommand:
@@ -85,7 +85,7 @@ func (i *image) step(ctx context.Context, command instructions.Command, buildCon
 	case *instructions.HealthCheckCommand:
 		i.Health = c.Health.Test
 	case *instructions.EntrypointCommand:
-		i.Command, i.Shell = append([]string(c.CmdLine), i.Command...), i.Shell || c.PrependShell
+		i.Command, i.Shell = append(c.CmdLine, i.Command...), i.Shell || c.PrependShell
 	case *instructions.CmdCommand:
 		i.Command, i.Shell = append(i.Command, c.CmdLine...), i.Shell || c.PrependShell
 	case *instructions.VolumeCommand, *instructions.ExposeCommand:
@@ -101,7 +101,7 @@ func (i *image) run(ctx context.Context, c *instructions.RunCommand) error {
 	}
 	script := strings.Join(c.CmdLine, " ")
 	script = strings.ReplaceAll(script, "/out", filepath.Join(i.Root, "out")) // where the stage leaves what it made
-	cmd := exec.CommandContext(ctx, "sh", "-euc", script)                     //nolint:gosec // of the file under test
+	cmd := exec.CommandContext(ctx, "sh", "-euc", script)
 	cmd.Dir = filepath.Join(i.Root, i.Workdir)
 	cmd.Env = append(os.Environ(), i.Env...)
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -154,7 +154,7 @@ func (i *image) copy(c *instructions.CopyCommand, buildContext string, built map
 }
 
 func readIgnored(dir string) (func(string) bool, error) {
-	file, err := os.Open(filepath.Join(dir, ".dockerignore")) //nolint:gosec // ours
+	file, err := os.Open(filepath.Join(dir, ".dockerignore"))
 	if err != nil {
 		return nil, err
 	}
@@ -201,13 +201,13 @@ func copyTree(from, to, base string, ignored func(string) bool) error {
 		case ignored(inContext):
 			return nil
 		}
-		text, err := os.ReadFile(path) //nolint:gosec // of the context
+		text, err := os.ReadFile(path)
 		if err != nil {
 			return err
 		}
-		if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil { //nolint:gosec // as the engine does
+		if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
 			return err
 		}
-		return os.WriteFile(target, text, info.Mode().Perm()) //nolint:gosec // as it was
+		return os.WriteFile(target, text, info.Mode().Perm())
 	})
 }

@@ -26,7 +26,7 @@ func runTests(m *testing.M) int {
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	program = filepath.Join(dir, "clientapps")
-	build := exec.CommandContext(context.Background(), "make", "--silent", "-C", "..", "build", "OUT="+program, "VERSION=v1.2.3-test", "COMMIT=0123abc") //nolint:gosec // our own words
+	build := exec.CommandContext(context.Background(), "make", "--silent", "-C", "..", "build", "OUT="+program, "VERSION=v1.2.3-test", "COMMIT=0123abc")
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "make build: %v\n%s", err, out)
 		return 1
@@ -37,7 +37,7 @@ func runTests(m *testing.M) int {
 // clientapps runs the program with settings of the form CLIENTAPPS_NAME=value alone, and returns what it printed.
 func clientapps(t *testing.T, env []string, args ...string) (string, error) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), program, args...) //nolint:gosec // built by us
+	cmd := exec.CommandContext(t.Context(), program, args...)
 	cmd.Env = env
 	out, err := cmd.CombinedOutput()
 	return strings.TrimSpace(string(out)), err
@@ -111,7 +111,7 @@ func startServer(t *testing.T) string {
 func serveOn(t *testing.T, databaseURL string) string {
 	t.Helper()
 	addr := freeAddr(t)
-	cmd := exec.CommandContext(t.Context(), program, "serve", "--addr", addr, "--rate-limit", "0") //nolint:gosec // built by us
+	cmd := exec.CommandContext(t.Context(), program, "serve", "--addr", addr, "--rate-limit", "0")
 	cmd.Env = []string{"CLIENTAPPS_DATABASE_URL=" + databaseURL}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
