@@ -94,6 +94,9 @@ func Main(m *testing.M) int {
 			fmt.Fprintln(os.Stderr, "storetest:", err)
 		}
 	}
+	if err := dropRoles(context.Background()); err != nil && os.Getenv("TEST_DATABASE_URL") != "" {
+		fmt.Fprintln(os.Stderr, "storetest:", err)
+	}
 	return code
 }
 
