@@ -107,7 +107,7 @@ func printVersion(_ context.Context, p *process, _ []string) error {
 
 // withStore runs work on the configured database and closes it again.
 func withStore(cfg Config, work func(*store.Store) error) error {
-	s, err := store.Open(store.Config{URL: cfg.DatabaseURL, MaxConns: 2})
+	s, err := store.Open(store.Config{URL: cfg.DatabaseURL, MaxConns: 2, RowSecurity: cfg.RowSecurity})
 	if err != nil {
 		return err
 	}

@@ -16,10 +16,7 @@ import (
 // server. No pooler is before it, which would log in as somebody else.
 func Roles(t testing.TB) (owner, server string) {
 	t.Helper()
-	madeRoles.once.Do(func() { madeRoles.err = makeRoles(t.Context()) })
-	if madeRoles.err != nil {
-		t.Fatalf("PostgreSQL: %v", madeRoles.err)
-	}
+	needRoles(t)
 	database := newDatabase(t, "template1")
 	owner, server = as(t, database, "owner"), as(t, database, "server")
 	Deploy(t, database, "roles.sql")
@@ -34,12 +31,23 @@ func Deploy(t testing.TB, database, name string) {
 	t.Helper()
 	script, err := deployed(name)
 	if err == nil {
-		_, err = SQL(t, superuser(t, database)).ExecContext(t.Context(), script)
+		err = run(t.Context(), superuser(t, database), script)
 	}
 	if err != nil {
 		t.Fatalf("%s: %v", name, err)
 	}
 }
+
+// RowSecured returns the URLs of Roles in a database that has row security.
+func RowSecured(t testing.TB) (owner, server string) {
+	t.Helper()
+	owner, server = Roles(t)
+	Deploy(t, owner, "rls.sql")
+	return owner, server
+}
+
+// secured says whether TEST_ROW_SECURITY has the servers under test run with row security, as a role that owns nothing.
+func secured() bool { return os.Getenv("TEST_ROW_SECURITY") != "" }
 
 const rolePassword = "clientapps" // of roles that live as long as the tests
 
@@ -52,6 +60,14 @@ var (
 )
 
 func roleName(role string) string { return fmt.Sprintf("clientapps_%s_%d", role, os.Getpid()) }
+
+func needRoles(t testing.TB) {
+	t.Helper()
+	madeRoles.once.Do(func() { madeRoles.err = makeRoles(t.Context()) })
+	if madeRoles.err != nil {
+		t.Fatalf("PostgreSQL: %v", madeRoles.err)
+	}
+}
 
 func makeRoles(ctx context.Context) error {
 	for _, role := range roles {
