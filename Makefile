@@ -170,6 +170,7 @@ test-pgbouncer: ## Test on PostgreSQL behind PgBouncer in transaction mode, whic
 
 test-row-security: ## Test on PostgreSQL with row-level security, as a role that owns nothing
 	TEST_ROW_SECURITY=1 tools/with-postgres go test -pgo=off -count=1 -run '.*/^postgres' -skip '^TestAllocationsOfUpdateApp$$' ./server
+	TEST_ROW_SECURITY=1 tools/with-postgres tools/with-pgbouncer go test -pgo=off -count=1 -run '^Test(EveryOperationIsServed|Bulk)$$/^postgres' ./server
 
 test-faults: ## Break the database, the network and servers under clients, and compare what they were told with what is there
 	go test -C faults -count=1 -parallel 8 ./... # they wait more than they work

@@ -43,7 +43,7 @@ func Postgres(t testing.TB) string {
 		t.Fatalf("PostgreSQL: %v", template.err)
 	}
 	if secured() {
-		return as(t, newDatabase(t, template.name), "server")
+		return pooled(as(t, newDatabase(t, template.name), "server"))
 	}
 	return pooled(newDatabase(t, template.name))
 }
