@@ -21,7 +21,7 @@ func TestRowSecurityHoldsWithoutTheWall(t *testing.T) {
 	owner, url := storetest.RowSecured(t)
 	seeded(t, url, storetest.Page(), at(storetest.Now), confined)
 	role := must(sql.Open("pgx", url))(t)
-	defer role.Close()
+	defer func() { _ = role.Close() }()
 	total := one[int](t, storetest.SQL(t, owner), "SELECT count(*) FROM apps")
 	mine := storetest.ClientID.String()
 	for _, c := range []struct {

@@ -90,7 +90,7 @@ func dropRoles(ctx context.Context) error {
 
 func deployed(name string) (string, error) {
 	_, here, _, _ := runtime.Caller(0)
-	text, err := os.ReadFile(filepath.Join(filepath.Dir(here), "..", "..", "deploy", name))
+	text, err := os.ReadFile(filepath.Join(filepath.Dir(here), "..", "..", "deploy", name)) //nolint:gosec // a file of this repository
 	script := string(text)
 	for _, role := range roles {
 		script = strings.ReplaceAll(script, "clientapps_"+role, roleName(role))
