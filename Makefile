@@ -21,7 +21,7 @@ FUZZTIME ?= 10s
 .NOTPARALLEL:
 .PHONY: help run build generate check-generate fmt check-format lint lint-openapi check-breaking changelog-api \
 	release-contract score vet vuln secrets test allocations test-drift test-typescript test-docs judge test-workflows mock \
-	test-mock check-alerts slow fuzz check test-pgbouncer test-faults test-deploy soak bench bench-scale pgo clean
+	test-mock check-alerts slow fuzz check test-pgbouncer test-row-security test-faults test-deploy soak bench bench-scale pgo clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -164,7 +164,7 @@ fuzz: ## Run each fuzz target for FUZZTIME
 		go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$package" || exit 1; \
 	done
 
-check: check-format lint vet check-generate lint-openapi check-breaking test test-pgbouncer test-faults test-deploy test-drift allocations test-typescript test-docs judge test-workflows test-mock check-alerts slow fuzz vuln secrets ## All that CI runs
+check: check-format lint vet check-generate lint-openapi check-breaking test test-pgbouncer test-row-security test-faults test-deploy test-drift allocations test-typescript test-docs judge test-workflows test-mock check-alerts slow fuzz vuln secrets ## All that CI runs
 
 # Who behind a pooler waits for a row until its time is over cannot be told that nothing was written: see docs/scale-out.md.
 test-pgbouncer: ## Test on PostgreSQL behind PgBouncer in transaction mode, which is installed where there is none
@@ -172,6 +172,10 @@ test-pgbouncer: ## Test on PostgreSQL behind PgBouncer in transaction mode, whic
 		-skip '^(TestDatabaseTimeout|TestAllocationsOfUpdateApp)$$' ./server
 	tools/with-postgres tools/with-pgbouncer go test -pgo=off -count=1 ./store ./cmd/clientapps -run \
 		'^Test(NothingIsLeftOnAConnection|MigrationsLetGo|TenServersMigrateOnce|PatchesHaveASerialOrder|ImportAppsCommand|ImportCatalogCommand|MigrateCommand.*)$$/^postgres'
+
+test-row-security: ## Test on PostgreSQL with row-level security, as a role that owns nothing
+	TEST_ROW_SECURITY=1 tools/with-postgres go test -pgo=off -count=1 -run '.*/^postgres' -skip '^TestAllocationsOfUpdateApp$$' ./server
+	TEST_ROW_SECURITY=1 tools/with-postgres tools/with-pgbouncer go test -pgo=off -count=1 -run '^Test(EveryOperationIsServed|Bulk)$$/^postgres' ./server
 
 test-faults: ## Break the database, the network and servers under clients, and compare what they were told with what is there
 	go test -C faults -count=1 -parallel 8 ./... # they wait more than they work

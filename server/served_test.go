@@ -6,28 +6,39 @@ import (
 	"testing"
 
 	"github.com/clientapps/clientapps/server/servertest"
+	"github.com/clientapps/clientapps/store/storetest"
 )
 
 // TestEveryOperationIsServed sends one request of each operation, one after the other, to one server.
 func TestEveryOperationIsServed(t *testing.T) {
 	t.Parallel()
-	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
-		withNewEntry(t, s)
-		send := func(name string) {
-			t.Helper()
-			r := requests[name]
-			if got := s.Send(t, servertest.Request{Method: r.method, Target: r.target, Body: r.body}); got.Status/100 != 2 {
-				t.Errorf("%s: %d %s", name, got.Status, got.Body)
-			}
+	servertest.Each(t, servesEveryOperation)
+}
+
+// The server needs no right to change the schema, nor to rewrite the history: see deploy/roles.sql.
+func TestEveryOperationIsServedToTheServerRole(t *testing.T) {
+	t.Parallel()
+	_, role := storetest.Roles(t)
+	servesEveryOperation(t, servertest.New(t, role))
+}
+
+func servesEveryOperation(t *testing.T, s *servertest.Server) {
+	t.Helper()
+	withNewEntry(t, s)
+	send := func(name string) {
+		t.Helper()
+		r := requests[name]
+		if got := s.Send(t, servertest.Request{Method: r.method, Target: r.target, Body: r.body}); got.Status/100 != 2 {
+			t.Errorf("%s: %d %s", name, got.Status, got.Body)
 		}
-		send("deleteCatalogApp") // what addApp adds
-		withNewEntry(t, s)
-		rest := maps.Clone(requests)
-		delete(rest, "deleteCatalogApp")
-		delete(rest, "removeApp")
-		for _, name := range slices.Sorted(maps.Keys(rest)) {
-			send(name)
-		}
-		send("removeApp") // what the others are about
-	})
+	}
+	send("deleteCatalogApp") // what addApp adds
+	withNewEntry(t, s)
+	rest := maps.Clone(requests)
+	delete(rest, "deleteCatalogApp")
+	delete(rest, "removeApp")
+	for _, name := range slices.Sorted(maps.Keys(rest)) {
+		send(name)
+	}
+	send("removeApp") // what the others are about
 }

@@ -112,6 +112,7 @@ func (s *Store) writeBatch(ctx context.Context, conn *pgx.Conn, patches []*appPa
 	batch := &pgx.Batch{}
 	batch.Queue("BEGIN")
 	batch.Queue(batchSettings)
+	s.queueConfine(batch, patches[0].key.ClientID)
 	if slices.ContainsFunc(patches, func(p *appPatch) bool { return p.at.catalog != 0 }) {
 		batch.Queue(holdCatalogShared)
 	}

@@ -101,6 +101,9 @@ func (s *Store) writeOne(ctx context.Context, conn *pgx.Conn, p *appPatch) error
 		return err
 	}
 	args := p.args(st, s.now())
+	if p.at.catalog == 0 && s.confines {
+		return queryConfined(ctx, conn, p.read, st.sql, args...)
+	}
 	if p.at.catalog == 0 {
 		rows, err := conn.Query(ctx, st.sql, args...)
 		if err != nil {
@@ -111,6 +114,7 @@ func (s *Store) writeOne(ctx context.Context, conn *pgx.Conn, p *appPatch) error
 	// One round trip, too.
 	batch := &pgx.Batch{}
 	batch.Queue("BEGIN")
+	s.queueConfine(batch, p.key.ClientID)
 	batch.Queue(holdCatalogShared)
 	batch.Queue(st.sql, args...).Query(p.read)
 	batch.Queue("COMMIT")

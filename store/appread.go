@@ -7,7 +7,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
-	"github.com/jackc/pgx/v5/stdlib"
 	"gorm.io/gorm"
 )
 
@@ -69,6 +68,9 @@ func (sqliteDialect) takeApp(ctx context.Context, s *Store, key AppKey) (app App
 func (s *Store) readApps(ctx context.Context, apps *[]App, total *int64, sql string, args ...any) error {
 	return s.again(ctx, func() error {
 		return s.lend(ctx, func(conn *pgx.Conn) error {
+			if s.confines {
+				return queryConfined(ctx, conn, func(rows pgx.Rows) error { return scanApps(rows, apps, total) }, sql, args...)
+			}
 			rows, err := conn.Query(ctx, sql, args...)
 			if err != nil {
 				return err
@@ -107,6 +109,9 @@ func scanApps(rows pgx.Rows, apps *[]App, total *int64) error {
 	return rows.Err()
 }
 
+// pgxDriver is a connection of the pool, confined or not.
+type pgxDriver interface{ Conn() *pgx.Conn }
+
 // lend lends a connection of gorm's pool as what it is underneath.
 func (s *Store) lend(ctx context.Context, work func(*pgx.Conn) error) error {
 	pool, err := s.write.DB()
@@ -119,7 +124,7 @@ func (s *Store) lend(ctx context.Context, work func(*pgx.Conn) error) error {
 	}
 	defer func() { _ = conn.Close() }() // back to the pool
 	return conn.Raw(func(driver any) error {
-		c, ok := driver.(*stdlib.Conn)
+		c, ok := driver.(pgxDriver)
 		if !ok {
 			return fmt.Errorf("connection is a %T", driver)
 		}

@@ -13,6 +13,7 @@ import (
 
 // GetApp returns one app with its catalog entry, or NotFoundError for the app or for its client.
 func (s *Store) GetApp(ctx context.Context, key AppKey) (App, error) {
+	ctx = s.forClient(ctx, key.ClientID)
 	app, err := s.db.takeApp(ctx, s, key)
 	if errors.Is(err, gorm.ErrRecordNotFound) {
 		return App{}, s.missingApp(ctx, key)
@@ -31,6 +32,7 @@ func (s *Store) UpdateApp(ctx context.Context, key AppKey, fields Fields, by Aut
 	if match == nil && len(fields) == 0 {
 		return s.GetApp(ctx, key)
 	}
+	ctx = s.forClient(ctx, key.ClientID)
 	// Each turn either writes, or sees a row that already is as asked, or lost a race to a writer that undid it meanwhile.
 	for range 10 {
 		var at version
@@ -120,6 +122,7 @@ func (by Author) written(now time.Time) map[string]any {
 // AddApp gives a client a catalog app. NotFoundError names the client; ReferenceError says that there is no such catalog
 // app; ConflictError carries the id of the app that the client has for it already.
 func (s *Store) AddApp(ctx context.Context, clientID, catalogAppID uuid.UUID, fields Fields, by Author) (App, error) {
+	ctx = s.forClient(ctx, clientID)
 	now := s.now()
 	app := App{
 		ClientID: clientID, ID: uuid.New(), CatalogAppID: catalogAppID, Version: 1,
@@ -190,6 +193,7 @@ func (s *Store) RemoveApp(ctx context.Context, key AppKey, by Author, match *Mat
 }
 
 func (s *Store) removeApp(ctx context.Context, key AppKey, by Author, at version) (removed bool, err error) {
+	ctx = s.forClient(ctx, key.ClientID)
 	// The trigger takes the author of the removal from the row.
 	now := s.now()
 	set := by.written(now)

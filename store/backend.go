@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/stdlib"
 	"gorm.io/gorm"
 )
 
@@ -45,7 +44,7 @@ func backendOf(conn *pgx.Conn) backend {
 // backend returns who is at the other end of a connection of the pool.
 func (postgresDialect) backend(conn *gorm.DB) (b backend) {
 	if c, ok := conn.Statement.ConnPool.(*sql.Conn); ok {
-		_ = c.Raw(func(driver any) error { b = backendOf(driver.(*stdlib.Conn).Conn()); return nil }) //nolint:errcheck,forcetypeassert // its only driver
+		_ = c.Raw(func(driver any) error { b = backendOf(driver.(pgxDriver).Conn()); return nil }) //nolint:errcheck,forcetypeassert // its only driver
 	}
 	return b
 }

@@ -13,6 +13,7 @@ import (
 // the client does not have; the others have the value afterwards, and those that had it before are not written.
 // NotFoundError names the client.
 func (s *Store) SetApps(ctx context.Context, clientID uuid.UUID, ids []uuid.UUID, column Column, value bool, by Author) (missing []uuid.UUID, err error) {
+	ctx = s.forClient(ctx, clientID)
 	var found []uuid.UUID
 	now := s.now()
 	set := by.written(now)

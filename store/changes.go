@@ -23,8 +23,13 @@ var changeListing = listing[AppChange]{
 // ListAppChanges returns one page of an app's history, newest first; the page's order is set here. The history outlives
 // the app: NotFoundError says that the client has never had it, or that there is no such client.
 func (s *Store) ListAppChanges(ctx context.Context, key AppKey, p Page) (List[AppChange], error) {
+	ctx = s.forClient(ctx, key.ClientID)
 	p.SortBy, p.Desc = ColumnVersion, true
-	list, err := changeListing.page(ctx, s.read.Where("client_id = ? AND app_id = ?", key.ClientID, key.ID), p, nil)
+	var list List[AppChange]
+	err := s.againConfined(ctx, func() (err error) {
+		list, err = changeListing.page(ctx, s.read.Where("client_id = ? AND app_id = ?", key.ClientID, key.ID), p, nil)
+		return err
+	})
 	if err != nil {
 		return List[AppChange]{}, s.translate("list app changes", err)
 	}

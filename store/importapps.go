@@ -28,6 +28,7 @@ func (r AppRow) staged() stagedRow {
 // is as it should be is not written: the same rows again change nothing. ImportError says which rows are wrong,
 // NotFoundError that there is no such client.
 func (s *Store) ImportApps(ctx context.Context, clientID uuid.UUID, rows iter.Seq2[AppRow, error], by Author, opts ImportOptions) (ImportResult, error) {
+	ctx = s.forClient(ctx, clientID)
 	if _, err := s.GetClient(ctx, clientID); err != nil {
 		return ImportResult{}, err
 	}

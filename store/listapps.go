@@ -32,6 +32,7 @@ var appListing = listing[App]{
 
 // ListApps returns one page of a client's apps, or NotFoundError for the client.
 func (s *Store) ListApps(ctx context.Context, clientID uuid.UUID, f AppFilter, p Page) (List[App], error) {
+	ctx = s.forClient(ctx, clientID)
 	q := s.read.Where("client_id = ?", clientID)
 	if f.IsFavorite != nil {
 		q = q.Where("is_favorite = ?", *f.IsFavorite)
@@ -110,7 +111,8 @@ const sumTotal = "CAST(coalesce(sum(total), 0) AS bigint)"
 
 // countApps is how many apps a client has, as triggers have counted them.
 func (s *Store) countApps(ctx context.Context, clientID uuid.UUID) (apps int64, err error) {
-	err = s.read.WithContext(ctx).Table("client_app_counts").Where("client_id = ?", clientID).
-		Select(sumTotal).Take(&apps).Error
+	err = s.againConfined(ctx, func() error {
+		return s.read.WithContext(ctx).Table("client_app_counts").Where("client_id = ?", clientID).Select(sumTotal).Take(&apps).Error
+	})
 	return apps, err
 }

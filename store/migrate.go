@@ -77,8 +77,9 @@ func (s *Store) SchemaVersion(ctx context.Context) (have, want int64, err error)
 	return have, want, s.translate("read schema version", err)
 }
 
-// Ready returns nil when the database answers and its schema is at least the one that this program needs. A newer one has
-// been expanded for a newer program, which runs beside this one for the length of a rollout: see docs/rollout.md.
+// Ready returns nil when the database answers and its schema is at least the one that this program needs, and it has
+// row security just when that is asked for. A newer schema has been expanded for a newer program, which runs beside this one
+// for the length of a rollout: see docs/rollout.md.
 func (s *Store) Ready(ctx context.Context) error {
 	have, want, err := s.SchemaVersion(ctx)
 	if err != nil {
@@ -87,5 +88,5 @@ func (s *Store) Ready(ctx context.Context) error {
 	if have < want {
 		return fmt.Errorf("the schema has version %d, this program needs %d: run clientapps migrate up", have, want)
 	}
-	return nil
+	return s.translate("check row security", s.db.check(ctx, s))
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"time"
 
@@ -25,7 +26,11 @@ func (postgresDialect) open(s *Store, cfg Config) (write, read *gorm.DB, err err
 		conn.ConnectTimeout = cfg.Timeout / 2 // for each host that the URL names
 	}
 	tracePostgres(conn, cfg.Traces)
-	pool := stdlib.OpenDB(*conn, stdlib.OptionAfterConnect(prepareConn), stdlib.OptionShouldPing(suspect))
+	connector := stdlib.GetConnector(*conn, stdlib.OptionAfterConnect(prepareConn), stdlib.OptionShouldPing(suspect))
+	if cfg.RowSecurity {
+		connector = confiningConnector{connector}
+	}
+	pool := sql.OpenDB(connector)
 	pool.SetMaxOpenConns(cfg.MaxConns)
 	// As many idle as open: the default of two would close and open a connection for nearly every request.
 	pool.SetMaxIdleConns(cfg.MaxConns)
@@ -72,6 +77,8 @@ func (postgresDialect) migrate(ctx context.Context, s *Store) error { return up(
 func (postgresDialect) provider(s *Store) (schemaProvider, error) {
 	return newProvider(goose.DialectPostgres, "migrations/postgres", s.write, goose.WithLocker(&migrationLock{}))
 }
+
+func (postgresDialect) check(ctx context.Context, s *Store) error { return s.checkRowSecurity(ctx) }
 
 func (postgresDialect) writer(s *Store) (write func([]*appPatch), atOnce int) {
 	return s.writeAppsPostgres, maxWriters

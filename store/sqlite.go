@@ -30,6 +30,9 @@ func (d sqliteDialect) dsn(more url.Values) string {
 
 // open gives SQLite its one writer and readers beside it.
 func (d sqliteDialect) open(_ *Store, cfg Config) (write, read *gorm.DB, err error) {
+	if cfg.RowSecurity {
+		return nil, nil, errors.New("row security is PostgreSQL's")
+	}
 	// Nothing is prepared on the writer: a statement prepared outside of a transaction would wait for the only connection
 	// while a transaction that holds it waits for the statement, and one prepared inside ends with its transaction.
 	write, err = d.pool(cfg, url.Values{"_txlock": {"immediate"}}, 1, false)
@@ -70,6 +73,8 @@ func (d sqliteDialect) migrate(ctx context.Context, s *Store) error {
 func (d sqliteDialect) provider(s *Store) (schemaProvider, error) {
 	return newProvider("sqlite3", "migrations/sqlite", s.write)
 }
+
+func (sqliteDialect) check(context.Context, *Store) error { return nil }
 
 func (sqliteDialect) writer(s *Store) (write func([]*appPatch), atOnce int) {
 	return s.writeAppsSQLite, 1 // there is one connection to write with

@@ -30,6 +30,10 @@ type Config struct {
 	// client, where such a transaction would span machines.
 	BatchByClient bool
 
+	// RowSecurity has PostgreSQL itself keep each request to its client, by the policies of deploy/rls.sql. It implies
+	// BatchByClient.
+	RowSecurity bool
+
 	Logger *slog.Logger // for what happens in the background. Default: nowhere
 
 	Traces trace.TracerProvider // where the spans of statements go; nil for nowhere
@@ -52,6 +56,7 @@ type Store struct {
 	tracer     trace.Tracer // nil: nothing is traced
 	counts     counts
 	byClient   bool
+	confines   bool // by row security
 	closed     atomic.Bool
 	stop       context.CancelFunc
 	stopped    chan struct{}
@@ -65,6 +70,8 @@ type dialect interface {
 	migrate(ctx context.Context, s *Store) error
 	// provider reads the version of the schema.
 	provider(s *Store) (schemaProvider, error)
+	// check says what of the database is not as it was asked for.
+	check(ctx context.Context, s *Store) error
 	// writer writes patches of apps that came together, in so many transactions at once.
 	writer(s *Store) (write func([]*appPatch), atOnce int)
 	// backend says who serves a connection.
@@ -109,13 +116,14 @@ func Open(cfg Config) (*Store, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
+	cfg.BatchByClient = cfg.BatchByClient || cfg.RowSecurity // a transaction is confined to one client
 	tokens, err := newTokenCache(cfg.TokenTTL)
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
 	s := &Store{
 		db: db, clock: cfg.Clock, log: cfg.Logger, tokens: tokens, timeout: cfg.Timeout, maxConns: cfg.MaxConns,
-		byClient: cfg.BatchByClient, stopped: make(chan struct{}),
+		byClient: cfg.BatchByClient, confines: cfg.RowSecurity, stopped: make(chan struct{}),
 	}
 	if cfg.Traces != nil {
 		s.tracer = cfg.Traces.Tracer("github.com/clientapps/clientapps/store")
@@ -123,7 +131,11 @@ func Open(cfg Config) (*Store, error) {
 	if s.write, s.read, err = db.open(s, cfg); err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
-	if err := newWall().raise(s.write, s.read); err != nil {
+	walls := newWall()
+	if err = walls.raise(s.write, s.read); err == nil && cfg.RowSecurity {
+		err = walls.confine(s.write)
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open database: %w", err), closePools(s.write, s.read))
 	}
 	ctx, stop := context.WithCancel(context.Background())

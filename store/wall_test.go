@@ -220,6 +220,7 @@ func TestWallStandsBeforeEveryTable(t *testing.T) {
 // declared are all statements that pass the wall, by the function that makes them. Whoever adds one says here why.
 var declared = map[string]string{
 	"UpdateCatalogApp": "the apps of all clients repeat the name",
+	"Seed":             "rows of many clients, as they are given",
 	"findToken":        "a token says which clients it covers",
 	"ListTokens":       "the command lists all tokens with their clients",
 }

@@ -22,6 +22,7 @@ type Config struct {
 	DatabaseURL     string        // sqlite://PATH or postgres://…
 	MaxConns        int           // connections to the database
 	BatchByClient   bool          // patches of different clients share no transaction
+	RowSecurity     bool          // PostgreSQL itself keeps each request to its client
 	Migrate         bool          // migrate before serving
 	Demo            bool          // example data and the token demo-token, on loopback only
 	CatalogPoll     time.Duration // bound on how stale the catalog of another server can be
@@ -72,6 +73,10 @@ func settings() []setting {
 		{
 			"batch-by-client", "CLIENTAPPS_BATCH_BY_CLIENT", "false", "no transaction has patches of two clients: for a database distributed by client",
 			func(c *Config, v string) (err error) { c.BatchByClient, err = parseBool(v); return err },
+		},
+		{
+			"row-security", "CLIENTAPPS_ROW_SECURITY", "false", "PostgreSQL keeps each request to its client: needs deploy/rls.sql",
+			func(c *Config, v string) (err error) { c.RowSecurity, err = parseBool(v); return err },
 		},
 		{
 			"migrate", "CLIENTAPPS_MIGRATE", "true", "bring the schema up to date before serving",

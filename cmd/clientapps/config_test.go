@@ -76,8 +76,9 @@ func TestHalfAnIssuer(t *testing.T) {
 func TestConfigSources(t *testing.T) {
 	t.Parallel()
 	values := map[string]string{
-		"addr": "127.0.0.1:1", "database-url": "postgres://db.internal/clientapps", "max-conns": "1000", "batch-by-client": "true", "migrate": "false",
-		"demo": "true", "catalog-poll": "100ms", "token-ttl": "10m",
+		"addr": "127.0.0.1:1", "database-url": "postgres://db.internal/clientapps", "max-conns": "1000", "batch-by-client": "true", "row-security": "true",
+		"migrate": "false",
+		"demo":    "true", "catalog-poll": "100ms", "token-ttl": "10m",
 		"request-timeout": "10m", "max-in-flight": "1", "rate-limit": "5", "rate-burst": "100000",
 		"tls-cert": "server.pem", "tls-key": "server.key",
 		"oidc-issuer": "https://login.example.com", "oidc-audience": "apps", "oidc-scope-claim": "scp", "oidc-clients-claim": "orgs",
@@ -87,7 +88,8 @@ func TestConfigSources(t *testing.T) {
 		"log-format": "json", "log-level": "debug",
 	}
 	want := Config{
-		Addr: "127.0.0.1:1", DatabaseURL: "postgres://db.internal/clientapps", MaxConns: 1000, BatchByClient: true, Demo: true,
+		Addr: "127.0.0.1:1", DatabaseURL: "postgres://db.internal/clientapps", MaxConns: 1000, BatchByClient: true, RowSecurity: true,
+		Demo:        true,
 		CatalogPoll: 100 * time.Millisecond, TokenTTL: 10 * time.Minute,
 		RequestTimeout: 10 * time.Minute, MaxInFlight: 1, RateLimit: 5, RateBurst: 100_000,
 		TLSCert: "server.pem", TLSKey: "server.key",

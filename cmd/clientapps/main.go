@@ -101,7 +101,7 @@ func dispatch(ctx context.Context, p *process) error {
 
 // withStore runs work on the configured database and closes it again.
 func withStore(cfg Config, work func(*store.Store) error) error {
-	s, err := store.Open(store.Config{URL: cfg.DatabaseURL, MaxConns: 2})
+	s, err := store.Open(store.Config{URL: cfg.DatabaseURL, MaxConns: 2, RowSecurity: cfg.RowSecurity})
 	if err != nil {
 		return err
 	}

@@ -22,7 +22,7 @@ func newRegistry(cfg Config) *prometheus.Registry {
 	}
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "clientapps_build_info", Help: "Always 1; the labels say what runs.",
-		ConstLabels: prometheus.Labels{"version": version, "goversion": runtime.Version()},
+		ConstLabels: prometheus.Labels{"version": programVersion(), "goversion": runtime.Version()},
 	})
 	build.Set(1)
 	registry := prometheus.NewRegistry()

@@ -54,7 +54,7 @@ func TestMetrics(t *testing.T) {
 		status, page := fetch(t, metrics+"/metrics")
 		for _, line := range []string{
 			`clientapps_http_requests_total{operation="getApp",status="401"} 1`, `clientapps_http_requests_in_flight 0`,
-			`clientapps_build_info{goversion="`, `,version="dev"} 1`, "\ngo_goroutines ", "\nprocess_resident_memory_bytes ",
+			`clientapps_build_info{goversion="`, `,version="` + programVersion() + `"} 1`, "\ngo_goroutines ", "\nprocess_resident_memory_bytes ",
 		} {
 			if status != http.StatusOK || !strings.Contains(page, line) {
 				t.Errorf("%d, no %s in\n%s", status, line, page)

@@ -33,7 +33,8 @@ func serve(ctx context.Context, p *process, args []string) error {
 
 func serveTraced(ctx context.Context, p *process, cfg Config, log *slog.Logger, traces trace.TracerProvider) error {
 	s, err := store.Open(store.Config{
-		URL: cfg.DatabaseURL, MaxConns: cfg.MaxConns, BatchByClient: cfg.BatchByClient, CatalogPoll: cfg.CatalogPoll, TokenTTL: cfg.TokenTTL,
+		URL: cfg.DatabaseURL, MaxConns: cfg.MaxConns, BatchByClient: cfg.BatchByClient, RowSecurity: cfg.RowSecurity,
+		CatalogPoll: cfg.CatalogPoll, TokenTTL: cfg.TokenTTL,
 		Timeout: cfg.DatabaseTimeout, Logger: log, Traces: traces,
 	})
 	if err != nil {

@@ -34,7 +34,7 @@ func startTraces(ctx context.Context, cfg Config, log *slog.Logger) (*traces, er
 		return nil, fmt.Errorf("traces: %w", err)
 	}
 	res, err := resource.New(ctx, resource.WithTelemetrySDK(), resource.WithHost(),
-		resource.WithAttributes(semconv.ServiceName("clientapps"), semconv.ServiceVersion(version)), resource.WithFromEnv())
+		resource.WithAttributes(semconv.ServiceName("clientapps"), semconv.ServiceVersion(programVersion())), resource.WithFromEnv())
 	if err != nil {
 		return nil, fmt.Errorf("traces: %w", err)
 	}

@@ -104,7 +104,7 @@ func TestTraces(t *testing.T) {
 		if code := s.stop(); code != 0 {
 			t.Errorf("exit code %d: %s", code, s.stderr)
 		}
-		if c.resource["service.name"] != "clientapps" || c.resource["service.version"] != "dev" {
+		if c.resource["service.name"] != "clientapps" || c.resource["service.version"] != programVersion() {
 			t.Errorf("spans of %v", c.resource)
 		}
 		request, statements := c.tree(t)

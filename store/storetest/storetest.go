@@ -42,6 +42,9 @@ func Postgres(t testing.TB) string {
 	if template.err != nil {
 		t.Fatalf("PostgreSQL: %v", template.err)
 	}
+	if secured() {
+		return pooled(as(t, newDatabase(t, template.name), "server"))
+	}
 	return pooled(newDatabase(t, template.name))
 }
 
@@ -54,7 +57,7 @@ func EmptyPostgres(t testing.TB) string {
 // Open opens a database and closes it when the test ends. configure may change the defaults.
 func Open(t testing.TB, url string, configure ...func(*store.Config)) *store.Store {
 	t.Helper()
-	cfg := store.Config{URL: url, MaxConns: 8}
+	cfg := store.Config{URL: url, MaxConns: 8, RowSecurity: secured() && !strings.HasPrefix(url, "sqlite:")}
 	for _, c := range configure {
 		c(&cfg)
 	}
@@ -94,6 +97,9 @@ func Main(m *testing.M) int {
 			fmt.Fprintln(os.Stderr, "storetest:", err)
 		}
 	}
+	if err := dropRoles(context.Background()); err != nil && os.Getenv("TEST_DATABASE_URL") != "" {
+		fmt.Fprintln(os.Stderr, "storetest:", err)
+	}
 	return code
 }
 
@@ -120,7 +126,13 @@ func makeTemplate(t testing.TB) error {
 	if err := s.Migrate(t.Context()); err != nil {
 		return err
 	}
-	return s.Close() // a template must have no connections
+	if err := s.Close(); err != nil || !secured() { // a template must have no connections
+		return err
+	}
+	needRoles(t)
+	Deploy(t, databaseURL(name), "roles.sql")
+	Deploy(t, databaseURL(name), "rls.sql")
+	return nil
 }
 
 func newDatabase(t testing.TB, template string) string {
@@ -161,12 +173,16 @@ func admin(ctx context.Context, statement string) error {
 	}
 	adminLock.Lock()
 	defer adminLock.Unlock()
-	db, err := sql.Open("pgx", base)
+	return run(ctx, base, statement)
+}
+
+func run(ctx context.Context, database, statements string) error {
+	db, err := sql.Open("pgx", database)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = db.Close() }()
-	_, err = db.ExecContext(ctx, statement)
+	_, err = db.ExecContext(ctx, statements)
 	return err
 }
 
@@ -185,10 +201,10 @@ func pooled(address string) string {
 	return u.String()
 }
 
-// direct leads a URL of pooled past the pooler.
+// direct leads a URL past the pooler and past row security.
 func direct(address string) string {
 	u, err := url.Parse(address)
-	if err != nil || os.Getenv("TEST_POOLER_ADDR") == "" {
+	if err != nil || os.Getenv("TEST_POOLER_ADDR") == "" && !secured() {
 		return address
 	}
 	return databaseURL(strings.TrimPrefix(u.Path, "/"))

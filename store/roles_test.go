@@ -1,0 +1,46 @@
+package store_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/clientapps/clientapps/store"
+	"github.com/clientapps/clientapps/store/storetest"
+)
+
+// The server's role can do what the server does, and neither change the schema nor rewrite the history.
+func TestServerRole(t *testing.T) {
+	t.Parallel()
+	owner, role := storetest.Roles(t)
+	s := seeded(t, role, storetest.Page(), at(storetest.Now))
+	if err := s.Ready(t.Context()); err != nil {
+		t.Error(err)
+	}
+	must(s.UpdateApp(t.Context(), pageApp, store.Fields{store.ColumnLicenseCount: int32(7)}, writer, nil))(t)
+	if len(history(t, s, pageApp)) == 0 {
+		t.Error("no history")
+	}
+	db := storetest.SQL(t, role)
+	for _, statement := range []string{
+		"CREATE TABLE mine (id int)", "CREATE TEMPORARY TABLE mine (id int)", "CREATE SCHEMA mine",
+		"CREATE FUNCTION mine() RETURNS int LANGUAGE sql AS 'SELECT 1'", "CREATE INDEX mine ON apps (version)",
+		"DROP TABLE app_changes", "TRUNCATE apps", "ALTER TABLE apps ADD COLUMN mine int", "ALTER TABLE apps OWNER TO CURRENT_USER",
+		"ALTER TABLE apps DISABLE TRIGGER apps_history", "DROP TRIGGER apps_history ON apps", "DROP FUNCTION record_app_changes() CASCADE",
+		"CREATE TRIGGER mine AFTER INSERT ON apps FOR EACH ROW EXECUTE FUNCTION record_app_changes()",
+		"UPDATE app_changes SET actor_name = 'mallory'", "DELETE FROM app_changes", "TRUNCATE app_changes",
+		"INSERT INTO app_changes SELECT * FROM app_changes ON CONFLICT (client_id, app_id, version, field) DO UPDATE SET actor_name = 'mallory'",
+		"UPDATE goose_db_version SET version_id = 99", "DELETE FROM goose_db_version",
+		"SET session_replication_role = replica", "CREATE ROLE mallory",
+	} {
+		_, err := db.ExecContext(t.Context(), statement)
+		var refused *pgconn.PgError
+		if !errors.As(err, &refused) || refused.Code != "42501" {
+			t.Errorf("%s: %v", statement, err)
+		}
+	}
+	if err := alone(t, owner).Migrate(t.Context()); err != nil {
+		t.Errorf("the owner cannot migrate again: %v", err)
+	}
+}

@@ -1,0 +1,152 @@
+package store_test
+
+import (
+	"database/sql"
+	"errors"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"gorm.io/gorm"
+
+	"github.com/clientapps/clientapps/store"
+	"github.com/clientapps/clientapps/store/storetest"
+)
+
+// What PostgreSQL lets the role of a server see and write goes by the setting alone, whatever the statement says. The
+// operations with row security on are tried by all other tests: make test-row-security.
+func TestRowSecurityHoldsWithoutTheWall(t *testing.T) {
+	t.Parallel()
+	owner, url := storetest.RowSecured(t)
+	seeded(t, url, storetest.Page(), at(storetest.Now), confined)
+	role := must(sql.Open("pgx", url))(t)
+	defer func() { _ = role.Close() }()
+	total := one[int](t, storetest.SQL(t, owner), "SELECT count(*) FROM apps")
+	mine := storetest.ClientID.String()
+	for _, c := range []struct {
+		setting string
+		want    int
+	}{
+		{"", 0},
+		{"nobody", 0},
+		{"'; --", 0},
+		{storetest.CatalogID.String(), 0},
+		{mine, total - 1},
+		{storetest.OtherClientID.String(), 1},
+		{"*", total},
+		{"**", 0},
+	} {
+		tx := must(role.BeginTx(t.Context(), nil))(t)
+		if _, err := tx.ExecContext(t.Context(), "SELECT set_config('clientapps.client_id', $1, true)", c.setting); err != nil {
+			t.Fatal(err)
+		}
+		for _, query := range []string{
+			"SELECT count(*) FROM apps", "SELECT count(*) FROM apps WHERE client_id IS NOT NULL OR true",
+			"WITH u AS (UPDATE apps SET version = version + 1 RETURNING 1) SELECT count(*) FROM u",
+		} {
+			var seen int
+			if err := tx.QueryRowContext(t.Context(), query).Scan(&seen); err != nil || seen != c.want {
+				t.Errorf("%q: %s is %d, %v; want %d", c.setting, query, seen, err, c.want)
+			}
+		}
+		if err := tx.Rollback(); err != nil {
+			t.Fatal(err)
+		}
+		if n := one[int](t, role, "SELECT count(*) FROM apps"); n != 0 {
+			t.Errorf("%q outlived its transaction: %d rows", c.setting, n)
+		}
+	}
+	for _, statement := range []string{
+		"UPDATE apps SET client_id = '" + storetest.OtherClientID.String() + "'",
+		"INSERT INTO app_changes SELECT '" + storetest.OtherClientID.String() + "', id, 99, 'x', '', '', id, '', '', now() FROM apps",
+	} {
+		tx := must(role.BeginTx(t.Context(), nil))(t)
+		_, err := tx.ExecContext(t.Context(), "SELECT set_config('clientapps.client_id', $1, true)", mine)
+		if err == nil {
+			_, err = tx.ExecContext(t.Context(), statement)
+		}
+		var refused *pgconn.PgError
+		if !errors.As(err, &refused) || refused.Code != "42501" {
+			t.Errorf("%s: %v", statement, err)
+		}
+		_ = tx.Rollback()
+	}
+}
+
+// A statement that is declared opens its transaction to all clients, and what comes behind it is closed again.
+func TestRowSecurityAcrossClients(t *testing.T) {
+	t.Parallel()
+	_, url := storetest.RowSecured(t)
+	s := seeded(t, url, storetest.Page(), at(storetest.Now), confined)
+	err := store.Write(s).WithContext(t.Context()).Transaction(func(tx *gorm.DB) error {
+		for _, c := range []struct {
+			db   *gorm.DB
+			want bool
+		}{{tx, false}, {store.AcrossClients(tx, "a test"), true}, {tx, false}} {
+			var apps []store.App
+			err := c.db.Where("client_id = ?", storetest.OtherClientID).Find(&apps).Error
+			if err != nil || (len(apps) > 0) != c.want {
+				t.Errorf("%d apps, %v", len(apps), err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// A server is ready when row security is as it was told, and not when it would see nothing, or too much.
+func TestReadyNeedsRowSecurityAsAsked(t *testing.T) {
+	t.Parallel()
+	owner, server := storetest.RowSecured(t)
+	for _, c := range []struct {
+		name, url string
+		asked     bool
+		want      string
+	}{
+		{"as it should be", server, true, ""},
+		{"not asked for", server, false, "serve with --row-security"},
+		{"as the owner", owner, true, "does not hold for this role"},
+		{"as the owner, not asked for", owner, false, ""},
+	} {
+		s := storetest.Open(t, c.url, func(cfg *store.Config) { cfg.RowSecurity = c.asked })
+		err := s.Ready(t.Context())
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+}
+
+func TestRowSecurityNeedsPostgreSQL(t *testing.T) {
+	t.Parallel()
+	if s, err := store.Open(store.Config{RowSecurity: true, URL: "sqlite://" + filepath.Join(t.TempDir(), "x.db")}); err == nil {
+		t.Errorf("it was opened: %v", s.Close())
+	}
+}
+
+// Every table behind the wall has a policy, but for the one that says which clients a token covers.
+func TestRowSecurityCoversEveryTable(t *testing.T) {
+	t.Parallel()
+	owner, _ := storetest.RowSecured(t)
+	db := storetest.SQL(t, owner)
+	for _, table := range store.PerClient() {
+		const query = `SELECT relrowsecurity AND EXISTS (SELECT FROM pg_policy WHERE polrelid = c.oid) FROM pg_class AS c WHERE oid = $1::regclass`
+		if has := one[bool](t, db, query, table); has != (table != "token_clients") {
+			t.Errorf("%s: %t", table, has)
+		}
+	}
+}
+
+// BenchmarkRowSecurity measures each operation with row security and without it on one database, turn by turn.
+func BenchmarkRowSecurity(b *testing.B) {
+	owner, server := storetest.RowSecured(b)
+	with, without := alone(b, server, confined), alone(b, owner)
+	if err := with.Seed(b.Context(), storetest.Page()); err != nil {
+		b.Fatal(err)
+	}
+	compare(b, with, without)
+}
+
+func confined(cfg *store.Config) { cfg.RowSecurity = true }

@@ -1,0 +1,120 @@
+package storetest
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// Roles returns the URLs of one new database for the two roles of deploy/roles.sql: the owner, who has migrated it, and the
+// server. No pooler is before it, which would log in as somebody else.
+func Roles(t testing.TB) (owner, server string) {
+	t.Helper()
+	needRoles(t)
+	database := newDatabase(t, "template1")
+	owner, server = as(t, database, "owner"), as(t, database, "server")
+	Deploy(t, database, "roles.sql")
+	migrate(t, owner)
+	Deploy(t, database, "roles.sql")
+	return owner, server
+}
+
+// Deploy runs a file of deploy/ as a superuser. Roles in it are renamed: all databases of a server share them, and other
+// tests run at the same time.
+func Deploy(t testing.TB, database, name string) {
+	t.Helper()
+	script, err := deployed(name)
+	if err == nil {
+		err = run(t.Context(), superuser(t, database), script)
+	}
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+}
+
+// RowSecured returns the URLs of Roles in a database that has row security.
+func RowSecured(t testing.TB) (owner, server string) {
+	t.Helper()
+	owner, server = Roles(t)
+	Deploy(t, owner, "rls.sql")
+	return owner, server
+}
+
+// secured says whether TEST_ROW_SECURITY has the servers under test run with row security, as a role that owns nothing.
+func secured() bool { return os.Getenv("TEST_ROW_SECURITY") != "" }
+
+const rolePassword = "clientapps" // of roles that live as long as the tests
+
+var (
+	roles     = [...]string{"owner", "server"}
+	madeRoles struct {
+		once sync.Once
+		err  error
+	}
+)
+
+func roleName(role string) string { return fmt.Sprintf("clientapps_%s_%d", role, os.Getpid()) }
+
+func needRoles(t testing.TB) {
+	t.Helper()
+	madeRoles.once.Do(func() { madeRoles.err = makeRoles(t.Context()) })
+	if madeRoles.err != nil {
+		t.Fatalf("PostgreSQL: %v", madeRoles.err)
+	}
+}
+
+func makeRoles(ctx context.Context) error {
+	for _, role := range roles {
+		if err := admin(ctx, fmt.Sprintf("CREATE ROLE %s LOGIN PASSWORD '%s'", roleName(role), rolePassword)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// dropRoles comes after the databases in which they have rights.
+func dropRoles(ctx context.Context) error {
+	for _, role := range roles {
+		if err := admin(ctx, "DROP ROLE IF EXISTS "+roleName(role)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func deployed(name string) (string, error) {
+	_, here, _, _ := runtime.Caller(0)
+	text, err := os.ReadFile(filepath.Join(filepath.Dir(here), "..", "..", "deploy", name)) //nolint:gosec // a file of this repository
+	script := string(text)
+	for _, role := range roles {
+		script = strings.ReplaceAll(script, "clientapps_"+role, roleName(role))
+	}
+	return script, err
+}
+
+// as returns the URL of a database for a role.
+func as(t testing.TB, database, role string) string {
+	t.Helper()
+	u, err := url.Parse(database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.User = url.UserPassword(roleName(role), rolePassword)
+	return u.String()
+}
+
+// superuser returns the URL of the same database for the user that the tests were given.
+func superuser(t testing.TB, database string) string {
+	t.Helper()
+	u, err := url.Parse(database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return databaseURL(strings.TrimPrefix(u.Path, "/"))
+}
