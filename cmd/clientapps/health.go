@@ -44,7 +44,7 @@ func health(ctx context.Context, p *process, args []string) error {
 // healthURL is where a server with these settings is reached from beside it.
 func healthURL(cfg Config) string {
 	host, port, _ := net.SplitHostPort(cfg.Addr)
-	switch host {                                // not localhost: an image has no /etc/hosts
+	switch host { // not localhost: an image has no /etc/hosts
 	case "", "0.0.0.0":
 		host = "127.0.0.1"
 	case "::":
