@@ -196,8 +196,8 @@ func (c *coalescer) look() {
 }
 
 // next takes from those who wait, in the order in which they came, at most one patch of an app and none of an app that is
-// busy; by client, only those of whose client comes first. Whoever has given up is passed over. The batch is in the order of the keys, as every server's is: two servers
-// cannot wait for each other.
+// busy; by client, only those of the client that comes first. Whoever has given up is passed over. The batch is in the order
+// of the keys, as every server's is: two servers cannot wait for each other.
 func (c *coalescer) next() []*appPatch {
 	var batch []*appPatch
 	taken := map[AppKey]bool{}
