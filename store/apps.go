@@ -134,7 +134,7 @@ func (s *Store) AddApp(ctx context.Context, clientID, catalogAppID uuid.UUID, fi
 		err := db.Model(&AppChange{}).Where("client_id = ? AND app_id = ?", clientID, app.ID).Count(&n).Error
 		return n > 0, err
 	}
-	err := s.inTx(ctx, added, func(tx *gorm.DB) error {
+	err := s.inTx(ctx, clientShare(clientID), added, func(tx *gorm.DB) error {
 		// An import holds the client: it is waited for here, where there is nothing yet that it could wait for.
 		if err := lockClient(tx, clientID, "KEY SHARE"); err != nil {
 			return err
@@ -201,7 +201,7 @@ func (s *Store) removeApp(ctx context.Context, key AppKey, by Author, at version
 	gone := func(db *gorm.DB) (bool, error) {
 		return by.wrote(db.Model(&AppChange{}).Where("client_id = ? AND app_id = ? AND field = 'app'", key.ClientID, key.ID), now)
 	}
-	err = s.inTx(ctx, gone, func(tx *gorm.DB) error {
+	err = s.inTx(ctx, clientShare(key.ClientID), gone, func(tx *gorm.DB) error {
 		if at.catalog != 0 {
 			if err := holdCatalog(tx, holdCatalogShared); err != nil {
 				return err

@@ -22,7 +22,7 @@ func (s *Store) SetApps(ctx context.Context, clientID uuid.UUID, ids []uuid.UUID
 	wrote := func(db *gorm.DB) (bool, error) {
 		return by.wrote(among(db.Model(&AppChange{}).Where("client_id = ?", clientID), "app_id", ids), now)
 	}
-	err = s.inTx(ctx, wrote, func(tx *gorm.DB) error {
+	err = s.inTx(ctx, clientShare(clientID), wrote, func(tx *gorm.DB) error {
 		these := among(tx.Model(&App{}).Where("client_id = ?", clientID), "id", ids).Session(&gorm.Session{})
 		// Locked in the order of the ids, so that two bulk writes cannot wait for each other.
 		if err := these.Clauses(clause.Locking{Strength: "UPDATE"}).Order("id").Pluck("id", &found).Error; err != nil {

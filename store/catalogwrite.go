@@ -24,7 +24,7 @@ func (s *Store) inCatalogTx(ctx context.Context, doing string, wrote witness, wo
 // changeCatalog runs the transaction of a change. Changes run one after the other on all servers: each holds the row that
 // counts them. When work has changed something the count goes up.
 func (s *Store) changeCatalog(ctx context.Context, doing string, wrote witness, work func(tx *gorm.DB) (changed bool, err error)) error {
-	err := s.inTx(ctx, wrote, func(tx *gorm.DB) error {
+	err := s.inTx(ctx, catalogShare, wrote, func(tx *gorm.DB) error {
 		if err := lockCatalog(tx, "UPDATE"); err != nil {
 			return err
 		}

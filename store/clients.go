@@ -50,7 +50,7 @@ func (s *Store) CreateClient(ctx context.Context, name string) (Client, error) {
 	client := Client{
 		ID: uuid.New(), Name: name, NameKey: FoldName(name), Status: "active", Version: 1, CreatedAt: now, UpdatedAt: now,
 	}
-	err := s.inTx(ctx, stands(&Client{}, client.ID), func(tx *gorm.DB) error { return tx.Create(&client).Error })
+	err := s.inTx(ctx, clientShare(client.ID), stands(&Client{}, client.ID), func(tx *gorm.DB) error { return tx.Create(&client).Error })
 	if err != nil {
 		return Client{}, s.translate("create client", err)
 	}
@@ -91,7 +91,7 @@ func (s *Store) updateClient(ctx context.Context, seen Client, fields Fields) (c
 		}
 		return client.Version == seen.Version+1 && changed, err
 	}
-	err = s.inTx(ctx, wrote, func(tx *gorm.DB) error {
+	err = s.inTx(ctx, clientShare(seen.ID), wrote, func(tx *gorm.DB) error {
 		res := fields.patch(tx.Clauses(clause.Returning{}).Where("id = ?", seen.ID), &client, also, seen.Version)
 		changed = res.RowsAffected == 1
 		return res.Error

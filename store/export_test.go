@@ -1,8 +1,10 @@
 package store
 
 import (
+	"context"
 	"errors"
 
+	"github.com/google/uuid"
 	"gorm.io/gorm"
 )
 
@@ -89,3 +91,18 @@ func rename(nodes []sqlNode, from, to string) {
 
 // MaxWriters is how many transactions with patches are under way at once.
 const MaxWriters = maxWriters
+
+// Share takes a connection of the client's share of the pool, and returns what gives it back.
+func Share(ctx context.Context, s *Store, client uuid.UUID) (release func(), err error) {
+	return s.shares.acquire(ctx, clientShare(client))
+}
+
+// Shares is how many connections the writes of one client may hold, and how many those of all.
+func Shares(s *Store) (each, all int) { return s.shares.each, s.shares.all }
+
+// SharesWaiting is how many writes wait for a share, and SharesHeld how many clients have one.
+func SharesWaiting(s *Store) (waiting, holders int) {
+	s.shares.mu.Lock()
+	defer s.shares.mu.Unlock()
+	return len(s.shares.waiting), len(s.shares.held)
+}

@@ -44,7 +44,7 @@ func (s *Store) Seed(ctx context.Context, data Dataset) error {
 			data.Apps[i].NameKey = keys[data.Apps[i].CatalogAppID]
 		}
 	}
-	err := s.inTx(ctx, nil, func(tx *gorm.DB) error {
+	err := s.inTx(ctx, shareKey{}, nil, func(tx *gorm.DB) error {
 		return errors.Join(
 			insertNew(tx, data.Clients), insertNew(tx, data.Vendors), insertNew(tx, data.Categories),
 			insertNew(tx, data.CatalogApps), insertNew(tx, data.AppCategories),

@@ -49,7 +49,8 @@ type Store struct {
 	catalog    atomic.Pointer[Catalog]
 	loading    sync.Mutex // held while the catalog is loaded
 	patches    *coalescer
-	statements sync.Map // shape of a patch -> *appStatement; "batch" -> string
+	shares     *poolShares // of the connections that writes go through
+	statements sync.Map    // shape of a patch -> *appStatement; "batch" -> string
 	tokens     *otter.Cache[tokenHash, *Token]
 	timeout    time.Duration
 	maxConns   int
@@ -138,6 +139,7 @@ func Open(cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open database: %w", err), closePools(s.write, s.read))
 	}
+	s.shares = newPoolShares(poolStats("", s.write).Max)
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	write, atOnce := db.writer(s)

@@ -199,7 +199,7 @@ func (s *Store) findToken(ctx context.Context, hash tokenHash) (*Token, error) {
 func (s *Store) CreateToken(ctx context.Context, secret string, token Token) (Token, error) {
 	hash := tokenHash(sha256.Sum256([]byte(secret)))
 	token.ID, token.Hash, token.CreatedAt = uuid.New(), hash[:], s.now()
-	err := s.inTx(ctx, nil, func(tx *gorm.DB) error {
+	err := s.inTx(ctx, tokenShare, nil, func(tx *gorm.DB) error {
 		if err := tx.Create(&token).Error; err != nil {
 			return err
 		}

@@ -12,7 +12,14 @@ import (
 //
 // work may run again, when nothing of what it did is left: the connection was lost on the way, the transaction had to make
 // way for another, or wrote says of a lost COMMIT that it never was. Without wrote a lost COMMIT is OutcomeError.
-func (s *Store) inTx(ctx context.Context, wrote witness, work func(tx *gorm.DB) error) error {
+//
+// The transaction takes part in the share of the pool that the key names, and waits for that in memory.
+func (s *Store) inTx(ctx context.Context, share shareKey, wrote witness, work func(tx *gorm.DB) error) error {
+	release, err := s.shares.acquire(ctx, share)
+	if err != nil {
+		return err
+	}
+	defer release()
 	for try := 1; ; try++ {
 		on, committing, err := s.tryTx(ctx, work)
 		if committing && lost(err) {
