@@ -21,6 +21,7 @@ type Error struct {
 	Message string
 	Details *gen.ErrorDetails
 	Header  http.Header
+	Cause   Cause // why it is refused though nothing is wrong with the request; "" otherwise
 	cause   error
 }
 
@@ -64,10 +65,11 @@ func errNoRoute() *Error {
 	return &Error{Status: http.StatusNotFound, Code: gen.ErrorCodeNotFound, Message: "No such path"}
 }
 
-func errUnavailable(cause error) *Error {
+// errUnavailable refuses with 503 and the smallest Retry-After.
+func errUnavailable(why Cause, cause error) *Error {
 	return &Error{
 		Status: http.StatusServiceUnavailable, Code: gen.ErrorCodeUnavailable,
-		Message: "Service temporarily unavailable", Header: http.Header{"Retry-After": {"1"}}, cause: cause,
+		Message: "Service temporarily unavailable", Header: http.Header{"Retry-After": {"1"}}, Cause: why, cause: cause,
 	}
 }
 
@@ -105,7 +107,7 @@ func toError(err error) *Error {
 			Message: "The object has changed since the entity tag in If-Match",
 		}
 	case errors.As(err, &unavailable), errors.Is(err, context.DeadlineExceeded):
-		return errUnavailable(err)
+		return errUnavailable(databaseCause(err), err)
 	case errors.As(err, &routing):
 		return routingError(routing)
 	}
@@ -178,6 +180,7 @@ func (s *Server) writeError(err error, c echo.Context) {
 		panic(http.ErrAbortHandler) //nolint:forbidigo // net/http's own way to drop a connection
 	}
 	e := toError(err)
+	x.cause = e.Cause
 	body, err := encodeError(e)
 	if err != nil {
 		x.err = errors.Join(x.err, err)

@@ -18,12 +18,12 @@ const readyTimeout = 900 * time.Millisecond
 // readyz says that the database answers, that it has the schema that this program needs, and that the server does not stop.
 func (s *Server) readyz(c echo.Context) error {
 	if s.draining.Load() {
-		return errUnavailable(errors.New("the server is stopping"))
+		return errUnavailable(CauseStopping, errors.New("the server is stopping"))
 	}
 	ctx, cancel := context.WithTimeout(c.Request().Context(), readyTimeout)
 	defer cancel()
 	if err := s.store.Ready(ctx); err != nil {
-		return errUnavailable(err)
+		return errUnavailable(databaseCause(err), err)
 	}
 	return c.String(http.StatusOK, "ready\n")
 }

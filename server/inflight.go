@@ -32,7 +32,7 @@ func (f *inFlight) enter() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.all >= f.most {
-		return errUnavailable(errTooManyInFlight)
+		return errUnavailable(CausePlaces, errTooManyInFlight)
 	}
 	f.all++
 	return nil
@@ -49,7 +49,7 @@ func (f *inFlight) enterAs(token uuid.UUID) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.byToken[token] >= f.ofToken {
-		return errUnavailable(errTooManyOfToken)
+		return errUnavailable(CauseTokenPlaces, errTooManyOfToken)
 	}
 	f.byToken[token]++
 	return nil

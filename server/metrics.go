@@ -24,6 +24,7 @@ type metrics struct {
 	requests *prometheus.CounterVec
 	duration *prometheus.HistogramVec
 	bytes    *prometheus.CounterVec
+	refused  map[Cause]prometheus.Counter
 	other    *operationMetrics
 }
 
@@ -49,6 +50,13 @@ func newMetrics(cfg Config) (*metrics, error) {
 			Name: "clientapps_http_response_bytes_total", Help: "Bytes of response bodies as sent, by operation.",
 		}, []string{"operation"}),
 	}
+	refused := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "clientapps_http_refused_total", Help: "Requests answered 503 or 429, by cause.",
+	}, []string{"cause"})
+	m.refused = map[Cause]prometheus.Counter{}
+	for _, cause := range causes() {
+		m.refused[cause] = refused.WithLabelValues(string(cause))
+	}
 	inFlight := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "clientapps_http_requests_in_flight", Help: "Requests being answered.",
 	}, func() float64 { return float64(m.inFlight.Load()) })
@@ -57,7 +65,7 @@ func newMetrics(cfg Config) (*metrics, error) {
 	})
 	most.Set(float64(cfg.MaxInFlight))
 	var errs []error
-	for _, c := range []prometheus.Collector{m.requests, m.duration, m.bytes, inFlight, most, storeCollector{cfg.Store}} {
+	for _, c := range []prometheus.Collector{m.requests, m.duration, m.bytes, refused, inFlight, most, storeCollector{cfg.Store}} {
 		errs = append(errs, cfg.Metrics.Register(c))
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -122,4 +130,7 @@ func (m *metrics) end(r *http.Request, x *exchange, took time.Duration) {
 	}
 	requests.Inc()
 	duration.Observe(took.Seconds())
+	if x.cause != "" {
+		m.refused[x.cause].Inc()
+	}
 }

@@ -26,6 +26,7 @@ type exchange struct {
 	token       *store.Token // nil until authenticated
 	patch       store.Fields // of updateApp, when the fast path has read it
 	err         error        // what the answer hides
+	cause       Cause        // why it is 503 or 429
 	status      int
 	sent        int        // bytes of the body
 	span        trace.Span // nil when nothing is traced
@@ -133,7 +134,7 @@ func usableRequestID(id string) bool {
 
 func (s *Server) logRequest(r *http.Request, x *exchange, took time.Duration) {
 	level := slog.LevelInfo
-	attrs := make([]slog.Attr, 0, 10)
+	attrs := make([]slog.Attr, 0, 11)
 	attrs = append(attrs,
 		slog.String("operation_id", x.operation.name()),
 		slog.String("method", r.Method),
@@ -148,6 +149,9 @@ func (s *Server) logRequest(r *http.Request, x *exchange, took time.Duration) {
 	}
 	if x.token != nil {
 		attrs = append(attrs, slog.String("token_id", x.token.ID.String()))
+	}
+	if x.cause != "" {
+		attrs = append(attrs, slog.String("cause", string(x.cause)))
 	}
 	if x.err != nil {
 		attrs = append(attrs, slog.String("error", x.err.Error()))

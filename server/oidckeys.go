@@ -150,7 +150,7 @@ func (k *keySet) ask(ctx context.Context, seen *heldKeys) (*heldKeys, error) {
 	case k.waiting <- struct{}{}:
 		defer func() { <-k.waiting }()
 	default: // the places of all others are not for those who wait for the provider
-		return nil, errUnavailable(errors.New("too many requests wait for the identity provider"))
+		return nil, errUnavailable(CauseProvider, errors.New("too many requests wait for the identity provider"))
 	}
 	select {
 	case k.asking <- struct{}{}:
@@ -179,7 +179,7 @@ func (k *keySet) ask(ctx context.Context, seen *heldKeys) (*heldKeys, error) {
 
 // unavailable is the answer to a token that only the provider could tell good from bad.
 func (k *keySet) unavailable(held *heldKeys) *Error {
-	refused := errUnavailable(held.err)
+	refused := errUnavailable(CauseProvider, held.err)
 	wait := max(time.Second, keysPause-k.clock().Sub(held.asked))
 	refused.Header.Set("Retry-After", strconv.FormatInt(wholeSeconds(wait), 10))
 	return refused

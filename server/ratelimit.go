@@ -122,7 +122,7 @@ func (s *Server) limit(c echo.Context, op *operation, token uuid.UUID) error {
 	}
 	return &Error{
 		Status: http.StatusTooManyRequests, Code: gen.ErrorCodeRateLimited, Message: "Too many requests",
-		Header: http.Header{"Retry-After": {next}},
+		Header: http.Header{"Retry-After": {next}}, Cause: CauseRate,
 	}
 }
 

@@ -67,7 +67,7 @@ func (s *Store) UpdateApp(ctx context.Context, key AppKey, fields Fields, by Aut
 			return seen, nil
 		}
 	}
-	return App{}, &UnavailableError{cause: fmt.Errorf("app %s changes too often", key.ID)}
+	return App{}, &UnavailableError{reason: ReasonConflict, cause: fmt.Errorf("app %s changes too often", key.ID)}
 }
 
 // version is what a conditional write has seen: of the row, and of the catalog that the row's tag depends on too.
@@ -189,7 +189,7 @@ func (s *Store) RemoveApp(ctx context.Context, key AppKey, by Author, match *Mat
 			return s.missingApp(ctx, key)
 		}
 	}
-	return &UnavailableError{cause: fmt.Errorf("app %s changes too often", key.ID)}
+	return &UnavailableError{reason: ReasonConflict, cause: fmt.Errorf("app %s changes too often", key.ID)}
 }
 
 func (s *Store) removeApp(ctx context.Context, key AppKey, by Author, at version) (removed bool, err error) {

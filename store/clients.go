@@ -75,7 +75,7 @@ func (s *Store) UpdateClient(ctx context.Context, id uuid.UUID, fields Fields, m
 			return client, err
 		}
 	}
-	return Client{}, &UnavailableError{cause: fmt.Errorf("client %s changes too often", id)}
+	return Client{}, &UnavailableError{reason: ReasonConflict, cause: fmt.Errorf("client %s changes too often", id)}
 }
 
 // updateClient changes a client if it still has the version that was seen.

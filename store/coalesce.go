@@ -87,7 +87,7 @@ func (c *coalescer) do(p *appPatch) error {
 	if c.closed || len(c.waiting) >= maxWaiting {
 		c.counts.refused++
 		c.mu.Unlock()
-		return &UnavailableError{cause: errors.New("too many patches wait, or the store is closing")}
+		return &UnavailableError{reason: ReasonQueue, cause: errors.New("too many patches wait, or the store is closing")}
 	}
 	if c.room() && !c.busy[p.key] {
 		// The caller is the writer: alone, a patch costs no hand-over.

@@ -59,13 +59,6 @@ type PreconditionError struct{}
 
 func (e *PreconditionError) Error() string { return "the object has changed" }
 
-// UnavailableError says that the database could not be reached or could not take the statement now; a later try may succeed.
-type UnavailableError struct{ cause error }
-
-func (e *UnavailableError) Error() string { return "database unavailable: " + e.cause.Error() }
-
-func (e *UnavailableError) Unwrap() error { return e.cause }
-
 // ErrUnknownToken says that no token has this secret, or that it has expired or was revoked.
 var ErrUnknownToken = errors.New("unknown token")
 

@@ -83,6 +83,10 @@ func (l *Log) check(t testing.TB, served int) {
 				t.Errorf("log line lacks %s: %v", key, line)
 			}
 		}
+		_, explained := line["cause"]
+		if refused := line["status"] == 503.0 || line["status"] == 429.0; refused != explained {
+			t.Errorf("log line with cause %v: %v", line["cause"], line)
+		}
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()

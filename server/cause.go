@@ -1,0 +1,37 @@
+package server
+
+import (
+	"errors"
+
+	"github.com/clientapps/clientapps/store"
+)
+
+// Cause says in one word why a request was refused though nothing is wrong with it: why it is 503 or 429. The log has it
+// as cause, and the metrics count by it.
+type Cause string
+
+// The causes. Those of the database are the store's own words.
+const (
+	CausePlaces      Cause = "places"       // the server answers as many requests at once as it may
+	CauseTokenPlaces Cause = "token_places" // so many of them are this token's
+	CauseRate        Cause = "rate"         // the token has made too many requests for this client
+	CauseProvider    Cause = "provider"     // the identity provider cannot be asked, or too many wait for it
+	CauseStopping    Cause = "stopping"     // the server shuts down
+)
+
+// databaseCause is the cause that the store tells, or the database as a whole.
+func databaseCause(err error) Cause {
+	if unavailable := (*store.UnavailableError)(nil); errors.As(err, &unavailable) {
+		return Cause(unavailable.Reason())
+	}
+	return Cause(store.ReasonDatabase)
+}
+
+// causes lists every cause, so that each shows in the metrics from the start.
+func causes() []Cause {
+	all := []Cause{CausePlaces, CauseTokenPlaces, CauseRate, CauseProvider, CauseStopping}
+	for _, reason := range store.UnavailableReasons() {
+		all = append(all, Cause(reason))
+	}
+	return all
+}

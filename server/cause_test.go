@@ -1,0 +1,105 @@
+package server_test
+
+import (
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/clientapps/clientapps/server"
+	"github.com/clientapps/clientapps/server/servertest"
+	"github.com/clientapps/clientapps/store"
+	"github.com/clientapps/clientapps/store/storetest"
+)
+
+// causesOf counts the requests in the log by what refused them.
+func causesOf(t *testing.T, s *servertest.Server) map[string]float64 {
+	t.Helper()
+	found := map[string]float64{}
+	for _, line := range s.Log.Requests(t) {
+		if cause, ok := line["cause"].(string); ok {
+			found[`{cause="`+cause+`"}`]++
+		}
+	}
+	return found
+}
+
+// wantCauses holds the log and the metrics to each other, and to the causes that there were.
+func wantCauses(t *testing.T, s *servertest.Server, registry *prometheus.Registry, want ...string) {
+	t.Helper()
+	logged := causesOf(t, s)
+	wantMetric(t, registry, "clientapps_http_refused_total", logged)
+	for _, cause := range want {
+		if logged[`{cause="`+cause+`"}`] == 0 {
+			t.Errorf("nothing was refused because of %s: %v", cause, logged)
+		}
+	}
+}
+
+// The log and the metrics name what refused a request: its own doing, the server's bounds, or the database.
+func TestCausesOfTheServer(t *testing.T) {
+	t.Parallel()
+	registry := prometheus.NewRegistry()
+	s := servertest.New(t, storetest.SQLite(t), withMetrics(registry), func(c *server.Config) {
+		c.MaxInFlight, c.RateLimit, c.RateBurst = 2, 1, 2
+	})
+	newClient := func(name string) *servertest.Client {
+		secret, _ := s.NewToken(t, store.Token{Name: name, AllClients: true, Scopes: strings.Join(server.Scopes(), " ")})
+		return &servertest.Client{URL: s.URL, Token: secret}
+	}
+	first, second, third := newClient("first"), newClient("second"), newClient("third")
+	refused := func(as *servertest.Client, status int) {
+		t.Helper()
+		if got := as.Get(t, appPath); got.Status != status {
+			t.Errorf("%d %s", got.Status, got.Body)
+		}
+	}
+	leaveFirst := occupy(t, first)
+	refused(first, 503)
+	leaveSecond := occupy(t, second)
+	refused(third, 503)
+	leaveFirst()
+	leaveSecond()
+	eventually(t, func() bool { return third.Get(t, appPath).Status == http.StatusTooManyRequests })
+	wantCauses(t, s, registry, "places", "token_places", "rate")
+}
+
+// A server that stops says so.
+func TestCauseOfADrainingServer(t *testing.T) {
+	t.Parallel()
+	registry := prometheus.NewRegistry()
+	r := run(t, time.Minute, withMetrics(registry), func(c *server.Config) { c.DrainDelay = time.Minute })
+	r.stop()
+	eventually(t, func() bool { return r.client.Get(t, "/readyz").Status == http.StatusServiceUnavailable })
+	wantCauses(t, r.Server, registry, "stopping")
+}
+
+// Who waits for the database, and who waits for a connection to it, is told apart.
+func TestCausesOfTheDatabase(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, url string) {
+		t.Parallel()
+		registry := prometheus.NewRegistry()
+		s := servertest.New(t, url, withMetrics(registry), func(c *server.Config) { c.DatabaseTimeout = 300 * time.Millisecond })
+		s.Get(t, appPath)
+		unlock := lockApps(t, storetest.SQL(t, url), url)
+		defer unlock()
+		var all sync.WaitGroup
+		for range 40 { // more than there are connections
+			all.Go(func() {
+				if got := s.Send(t, servertest.Request{Method: "POST", Target: clientPath + "/apps/favorites", Body: bulkBody}); got.Status != 503 {
+					t.Errorf("%d %s", got.Status, got.Body)
+				}
+			})
+		}
+		all.Wait()
+		wantCauses(t, s, registry, "pool")
+		// SQLite has one connection to write with, and who waits for the file waits to have it.
+		if logged := causesOf(t, s); strings.HasPrefix(url, "postgres") && logged[`{cause="database"}`]+logged[`{cause="lock"}`] == 0 {
+			t.Errorf("nobody waited for the database itself: %v", logged)
+		}
+	})
+}

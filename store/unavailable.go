@@ -1,0 +1,66 @@
+package store
+
+import (
+	"context"
+	"errors"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// UnavailableError says that the database could not be reached or could not take the statement now; a later try may succeed.
+type UnavailableError struct {
+	reason UnavailableReason // "": what the cause tells
+	cause  error
+}
+
+func (e *UnavailableError) Error() string { return "database unavailable: " + e.cause.Error() }
+
+func (e *UnavailableError) Unwrap() error { return e.cause }
+
+// UnavailableReason is the reason of an UnavailableError in one word, for logs and metrics.
+type UnavailableReason string
+
+// The reasons.
+const (
+	ReasonDatabase UnavailableReason = "database" // it cannot be reached, does not answer in time, or refuses for lack of resources
+	ReasonPool     UnavailableReason = "pool"     // no connection was free in time
+	ReasonLock     UnavailableReason = "lock"     // somebody else held a lock for too long
+	ReasonQueue    UnavailableReason = "queue"    // too many patches wait
+	ReasonConflict UnavailableReason = "conflict" // others changed the same object at each attempt
+)
+
+// UnavailableReasons lists them all.
+func UnavailableReasons() []UnavailableReason {
+	return []UnavailableReason{ReasonDatabase, ReasonPool, ReasonLock, ReasonQueue, ReasonConflict}
+}
+
+// Reason says why the database could not serve.
+func (e *UnavailableError) Reason() UnavailableReason {
+	switch {
+	case e.reason != "":
+		return e.reason
+	case lockTimeout(e.cause) || sqliteBusy(e.cause):
+		return ReasonLock
+	case noConnection(e.cause):
+		return ReasonPool
+	}
+	return ReasonDatabase
+}
+
+// noConnection says whether the time was up before there was a connection. pgx says so of its own statements in a type of
+// its own; SQLite interrupts them.
+func noConnection(err error) bool {
+	return errors.Is(err, context.DeadlineExceeded) && !pgconn.Timeout(err) && !sqliteError(err)
+}
+
+func sqliteBusy(err error) bool {
+	lite := (*sqlite.Error)(nil)
+	return errors.As(err, &lite) && (lite.Code()&0xff == sqlite3.SQLITE_BUSY || lite.Code()&0xff == sqlite3.SQLITE_LOCKED)
+}
+
+func sqliteError(err error) bool {
+	lite := (*sqlite.Error)(nil)
+	return errors.As(err, &lite)
+}
