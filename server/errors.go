@@ -101,6 +101,8 @@ func toError(err error) *Error {
 		}
 	case errors.As(err, &reference):
 		return invalidRequest(reference.Field+" must name what exists", &gen.ErrorDetails{Field: &reference.Field})
+	case errors.Is(err, store.ErrPosition):
+		return errCursor()
 	case errors.As(err, &precondition):
 		return &Error{
 			Status: http.StatusPreconditionFailed, Code: gen.ErrorCodePreconditionFailed,

@@ -39,11 +39,16 @@ func (p pageParams[S, O]) page(ctx context.Context, sortBy store.Column) (store.
 	}
 	after, ok := parseCursor(*p.cursor, exchangeOf(ctx).listScope())
 	if !ok {
-		field := "cursor"
-		return store.Page{}, invalidRequest("cursor must be a next_cursor of the same list", &gen.ErrorDetails{Field: &field})
+		return store.Page{}, errCursor()
 	}
 	page.After = &after
 	return page, nil
+}
+
+// errCursor refuses a cursor that this list has not made.
+func errCursor() *Error {
+	field := "cursor"
+	return invalidRequest("cursor must be a next_cursor of the same list", &gen.ErrorDetails{Field: &field})
 }
 
 // nextPage returns the cursor and the Link header (RFC 8288) of the page behind this one; both nil on the last page.
@@ -74,7 +79,8 @@ func (x *exchange) listScope() string {
 }
 
 // A cursor is a digest over the scope and the position, and the position. It is no secret: it names a place in a list
-// that the token may read anyway. The digest finds garbled ones and those of other lists.
+// that the token may read anyway. The digest finds garbled ones and those of other lists. Anybody can make it, so the store
+// looks whether the position is one that the list can have.
 const cursorDigest = 8
 
 func formatCursor(p store.Position, scope string) string {

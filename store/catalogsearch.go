@@ -37,8 +37,9 @@ var catalogListing = listing[*CatalogApp]{
 		ColumnCreatedAt:     timeKey("created_at", func(a *CatalogApp) time.Time { return a.CreatedAt }),
 		ColumnUpdatedAt:     timeKey("updated_at", func(a *CatalogApp) time.Time { return a.UpdatedAt }),
 	},
-	tie: "id",
-	of:  func(a *CatalogApp) string { return a.ID.String() },
+	tie:  "id",
+	of:   func(a *CatalogApp) string { return a.ID.String() },
+	tied: isID,
 }
 
 // ListCatalogApps returns one page of the catalog, out of the snapshot once that is as new as the database.

@@ -16,6 +16,7 @@ var categoryListing = listing[Category]{
 	keys: map[Column]sortKey[Category]{ColumnName: textKey("name_key", func(c Category) string { return c.NameKey })},
 	tie:  "id",
 	of:   func(c Category) string { return c.ID.String() },
+	tied: isID,
 }
 
 // ListCategories returns one page of the categories whose name has the query in it.

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/google/uuid"
 )
@@ -16,8 +17,14 @@ var changeListing = listing[AppChange]{
 	keys: map[Column]sortKey[AppChange]{
 		ColumnVersion: intKey("version", func(c AppChange) int64 { return c.Version }),
 	},
-	tie: "field",
-	of:  func(c AppChange) string { return c.Field },
+	tie:  "field",
+	of:   func(c AppChange) string { return c.Field },
+	tied: isFieldName,
+}
+
+// isFieldName says whether a text can be the name of a field, of this version or a later one.
+func isFieldName(text string) bool {
+	return text != "" && len(text) <= 64 && strings.Trim(text, "abcdefghijklmnopqrstuvwxyz0123456789_") == ""
 }
 
 // ListAppChanges returns one page of an app's history, newest first; the page's order is set here. The history outlives

@@ -30,8 +30,9 @@ var clientListing = listing[Client]{
 		ColumnCreatedAt: timeKey("created_at", func(c Client) time.Time { return c.CreatedAt }),
 		ColumnUpdatedAt: timeKey("updated_at", func(c Client) time.Time { return c.UpdatedAt }),
 	},
-	tie: "id",
-	of:  func(c Client) string { return c.ID.String() },
+	tie:  "id",
+	of:   func(c Client) string { return c.ID.String() },
+	tied: isID,
 }
 
 // ListClients returns one page of the clients that the token covers and whose name has the query in it.

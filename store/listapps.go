@@ -26,8 +26,9 @@ var appListing = listing[App]{
 		ColumnCreatedAt:     timeKey("created_at", func(a App) time.Time { return a.CreatedAt }),
 		ColumnUpdatedAt:     timeKey("updated_at", func(a App) time.Time { return a.UpdatedAt }),
 	},
-	tie: "id",
-	of:  func(a App) string { return a.ID.String() },
+	tie:  "id",
+	of:   func(a App) string { return a.ID.String() },
+	tied: isID,
 }
 
 // ListApps returns one page of a client's apps, or NotFoundError for the client.

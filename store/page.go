@@ -3,14 +3,21 @@ package store
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sort"
 	"strconv"
+	"strings"
 	"time"
+	"unicode/utf8"
 
+	"github.com/google/uuid"
 	"gorm.io/gorm"
 )
+
+// ErrPosition says that Page.After cannot be the position of any row in this list: it was made by somebody else.
+var ErrPosition = errors.New("no position of this list")
 
 // Page asks for one page of a list: at most Size rows, in the order of SortBy and then of the id, behind After.
 type Page struct {
@@ -20,7 +27,9 @@ type Page struct {
 	After  *Position // nil: from the beginning
 }
 
-// Position is where a row stands in its list. It stays good when rows are inserted, deleted or renamed, its own too.
+// Position is where a row stands in its list. It stays good when rows are inserted, deleted or renamed, its own too. It
+// comes back from clients, who may have changed it: each list takes exactly the texts that it makes, and fails with
+// ErrPosition otherwise.
 type Position struct {
 	Key string // what the list is sorted by
 	Tie string // what decides between equals
@@ -39,9 +48,11 @@ type listing[T any] struct {
 	find func(q *gorm.DB, rows *[]T) error // reads the rows; nil: gorm does
 	tie  string                            // column that makes every order total
 	of   func(T) string                    // its value
+	tied func(string) bool                 // says whether a text can be its value
 }
 
-// sortKey is one thing to sort by: a column, its value as text for a Position, and back.
+// sortKey is one thing to sort by: a column, its value as text for a Position, and back. value takes only what text makes:
+// a database may refuse anything else in a statement, and would not say whose fault that is.
 type sortKey[T any] struct {
 	column  string
 	text    func(T) string
@@ -52,9 +63,15 @@ type sortKey[T any] struct {
 
 func textKey[T any](column string, of func(T) string) sortKey[T] {
 	return sortKey[T]{
-		column:  column,
-		text:    of,
-		value:   func(text string) (any, error) { return text, nil },
+		column: column,
+		text:   of,
+		value: func(text string) (any, error) {
+			// PostgreSQL refuses both in a parameter (SQLSTATE 22021).
+			if !utf8.ValidString(text) || strings.Contains(text, "\x00") {
+				return nil, errors.New("text that no column can have")
+			}
+			return text, nil
+		},
 		compare: func(a, b T) int { return cmp.Compare(of(a), of(b)) },
 		//nolint:errcheck,forcetypeassert // value gives a string
 		against: func(row T, value any) int { return cmp.Compare(of(row), value.(string)) },
@@ -65,7 +82,7 @@ func intKey[T any](column string, of func(T) int64) sortKey[T] {
 	return sortKey[T]{
 		column:  column,
 		text:    func(row T) string { return strconv.FormatInt(of(row), 10) },
-		value:   func(text string) (any, error) { return strconv.ParseInt(text, 10, 64) },
+		value:   func(text string) (any, error) { return canonicalInt(text) },
 		compare: func(a, b T) int { return cmp.Compare(of(a), of(b)) },
 		//nolint:errcheck,forcetypeassert // value gives an int64
 		against: func(row T, value any) int { return cmp.Compare(of(row), value.(int64)) },
@@ -74,17 +91,35 @@ func intKey[T any](column string, of func(T) int64) sortKey[T] {
 
 func timeKey[T any](column string, of func(T) time.Time) sortKey[T] {
 	key := intKey(column, func(row T) int64 { return of(row).UnixMilli() })
-	millis := key.value
 	key.value = func(text string) (any, error) {
-		ms, err := millis(text)
+		ms, err := canonicalInt(text)
 		if err != nil {
 			return nil, err
 		}
-		return time.UnixMilli(ms.(int64)).UTC(), nil //nolint:errcheck,forcetypeassert // intKey gives an int64
+		at := time.UnixMilli(ms).UTC()
+		if year := at.Year(); year < 1 || year > 9999 {
+			return nil, errors.New("time that the API cannot show")
+		}
+		return at, nil
 	}
 	//nolint:errcheck,forcetypeassert // value gives a time
 	key.against = func(row T, value any) int { return of(row).Compare(value.(time.Time)) }
 	return key
+}
+
+// canonicalInt reads an integer as strconv.FormatInt writes it: +1, 01 and -0 are none.
+func canonicalInt(text string) (int64, error) {
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || strconv.FormatInt(n, 10) != text {
+		return 0, errors.New("not an integer in its shortest form")
+	}
+	return n, nil
+}
+
+// isID says whether a text is an id as String writes it.
+func isID(text string) bool {
+	id, err := uuid.Parse(text)
+	return err == nil && id.String() == text
 }
 
 // place reads what p asks for: the key that it sorts by and, if it has a position, the value of that.
@@ -100,7 +135,10 @@ func (l listing[T]) place(p Page) (key sortKey[T], value any, err error) {
 		return key, nil, nil
 	}
 	if value, err = key.value(p.After.Key); err != nil {
-		return key, nil, fmt.Errorf("position: %w", err)
+		return key, nil, fmt.Errorf("%w: key: %w", ErrPosition, err)
+	}
+	if !l.tied(p.After.Tie) {
+		return key, nil, fmt.Errorf("%w: tie", ErrPosition)
 	}
 	return key, value, nil
 }

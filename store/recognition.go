@@ -14,8 +14,9 @@ var patternListing = listing[URLPattern]{
 		ColumnPattern:   textKey("name_key", func(p URLPattern) string { return p.NameKey }),
 		ColumnCreatedAt: timeKey("created_at", func(p URLPattern) time.Time { return p.CreatedAt }),
 	},
-	tie: "id",
-	of:  func(p URLPattern) string { return p.ID.String() },
+	tie:  "id",
+	of:   func(p URLPattern) string { return p.ID.String() },
+	tied: isID,
 }
 
 var aliasListing = listing[DesktopAlias]{
@@ -23,8 +24,9 @@ var aliasListing = listing[DesktopAlias]{
 		ColumnAlias:     textKey("name_key", func(a DesktopAlias) string { return a.NameKey }),
 		ColumnCreatedAt: timeKey("created_at", func(a DesktopAlias) time.Time { return a.CreatedAt }),
 	},
-	tie: "id",
-	of:  func(a DesktopAlias) string { return a.ID.String() },
+	tie:  "id",
+	of:   func(a DesktopAlias) string { return a.ID.String() },
+	tied: isID,
 }
 
 // ListURLPatterns returns one page of a catalog app's URL patterns that have the query in them, or NotFoundError.
@@ -38,6 +40,9 @@ func (s *Store) ListDesktopAliases(ctx context.Context, id uuid.UUID, query stri
 }
 
 func listRecognition[T any](ctx context.Context, s *Store, l listing[T], id uuid.UUID, query string, p Page) (List[T], error) {
+	if _, _, err := l.place(p); err != nil {
+		return List[T]{}, err
+	}
 	if _, err := s.GetCatalogApp(ctx, id); err != nil {
 		return List[T]{}, err
 	}

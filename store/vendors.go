@@ -17,6 +17,7 @@ var vendorListing = listing[Vendor]{
 	keys: map[Column]sortKey[Vendor]{ColumnName: textKey("name_key", func(v Vendor) string { return v.NameKey })},
 	tie:  "id",
 	of:   func(v Vendor) string { return v.ID.String() },
+	tied: isID,
 }
 
 // ListVendors returns one page of the vendors whose name has the query in it.

@@ -1,0 +1,32 @@
+package server
+
+import (
+	"testing"
+
+	"github.com/clientapps/clientapps/store"
+)
+
+// FuzzParseCursor holds the decoder to one text for each position: what it reads is written again with the same letters.
+func FuzzParseCursor(f *testing.F) {
+	const scope = "listApps\n/v2/clients/x/apps\n"
+	for _, p := range []store.Position{{}, {Key: "slack", Tie: "f1a2b3c4-d5e6-7890-abcd-ef1234567890"}, {Key: "\xff", Tie: "\x00"}, {Key: "1", Tie: "a\x00b"}} {
+		f.Add(formatCursor(p, scope), scope)
+		f.Add(formatCursor(p, scope)+"A", scope)
+		f.Add(formatCursor(p, scope), scope+"q=a")
+	}
+	for _, text := range []string{"", "A", "AAECAwQFBgc", "AAECAwQFBgcI=", "====", "\n"} {
+		f.Add(text, scope)
+	}
+	f.Fuzz(func(t *testing.T, text, scope string) {
+		p, ok := parseCursor(text, scope)
+		if !ok {
+			return
+		}
+		if again := formatCursor(p, scope); again != text {
+			t.Errorf("%q is read as %+v, which is written %q", text, p, again)
+		}
+		if again, ok := parseCursor(formatCursor(p, scope), scope); !ok || again != p {
+			t.Errorf("%+v is read again as %+v, %v", p, again, ok)
+		}
+	})
+}
