@@ -19,6 +19,9 @@ import (
 // maxBody is the largest request body in bytes.
 const maxBody = 1 << 20
 
+// maxNodes is how many values and names a request body may have: twenty times what a thousand ids need.
+const maxNodes = 20_000
+
 // acceptPatch is what Accept-Patch says (RFC 5789, 3.1), on every path that has PATCH.
 const acceptPatch = "application/json, application/merge-patch+json"
 
@@ -89,27 +92,37 @@ func (op *operation) errMediaType() *Error {
 	return e
 }
 
-// checkBody holds the body to its schema and puts what it decoded in the body's place, for the generated code to bind.
-func (op *operation) checkBody(c echo.Context, body []byte) error {
+// checkBody holds the body to its schema and puts what it decoded in the body's place, for the generated code to bind. It
+// returns how many values and names were decoded.
+func (op *operation) checkBody(c echo.Context, body []byte) (nodes int, err error) {
 	if op.body == nil {
-		return nil
+		return 0, nil
 	}
 	if op.fast {
 		if fields, ok := scanAppPatch(body); ok {
 			exchangeOf(c.Request().Context()).patch = fields
 			c.Request().Body = validatedBody{} // binds to an empty patch, which nobody looks at
-			return nil
+			return len(fields), nil
 		}
 	}
-	doc, err := parseStrict(body)
+	doc, err := parseStrict(body, parseOptions{maxNodes: maxNodes, keep: op.takesField})
 	if err != nil {
-		return invalidRequest(err.Error(), nil)
+		return 0, invalidRequest(err.Error(), nil)
+	}
+	if doc.dropped {
+		return 0, op.violations(doc, nil)
 	}
 	if err := op.body.VisitJSON(doc.value, openapi3.VisitAsRequest()); err != nil {
-		return op.violations(doc, err)
+		return 0, op.violations(doc, err)
 	}
 	c.Request().Body = validatedBody{value: doc.value}
-	return nil
+	return doc.nodes, nil
+}
+
+// takesField reports whether the body may have this field. The value of any other is not looked at.
+func (op *operation) takesField(name string) bool {
+	_, readOnly := op.readOnly[name]
+	return op.body.Properties[name] != nil && !readOnly
 }
 
 // validatedBody is a request body that was read, decoded and validated. The generated code asks for the value.

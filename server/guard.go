@@ -41,7 +41,7 @@ func (s *Server) guard(op *operation) echo.MiddlewareFunc {
 			if err := op.checkParams(c); err != nil {
 				return err
 			}
-			if err := op.checkBody(c, doc); err != nil {
+			if _, err := op.checkBody(c, doc); err != nil {
 				return err
 			}
 			return s.inTime(c, next)

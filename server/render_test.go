@@ -107,7 +107,7 @@ func FuzzFastPatch(f *testing.F) {
 		if !ok {
 			return
 		}
-		doc, err := parseStrict(body)
+		doc, err := parseStrict(body, parseOptions{})
 		if err != nil {
 			t.Fatalf("%q: the strict parser says %v", body, err)
 		}

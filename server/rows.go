@@ -55,7 +55,7 @@ func (r *Rows) Columns() []string { return slices.Sorted(maps.Keys(r.op.body.Pro
 // ParseJSON reads a row from a JSON object, with the strictness of a request body. It returns the fields that are as the
 // contract wants them, and what is wrong with the others.
 func (r *Rows) ParseJSON(text []byte) (fields map[string]any, problems []string) {
-	doc, err := parseStrict(text)
+	doc, err := parseStrict(text, parseOptions{maxNodes: maxNodes, keep: r.op.takesField})
 	if err != nil {
 		return nil, []string{"the row" + strings.TrimPrefix(err.Error(), "Request body")}
 	}
@@ -123,7 +123,7 @@ func cellValue(schema *openapi3.Schema, cell string) any {
 			return strings.EqualFold(cell, "true")
 		}
 	case schema.Type.Is("integer"):
-		doc, _ := parseStrict([]byte(cell))
+		doc, _ := parseStrict([]byte(cell), parseOptions{maxNodes: 1})
 		switch doc.value.(type) {
 		case int64, float64:
 			return doc.value

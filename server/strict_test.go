@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -44,6 +45,13 @@ func TestStrictBody(t *testing.T) {
 		{"65 levels", nested(65), "Request body is nested more than 64 levels deep"},
 		{"64 levels", nested(64), "is_favorite must be a boolean value"},
 		{"many levels", strings.Repeat("[", 100_000), "Request body is nested more than 64 levels deep"},
+		{"20,001 values and names", valuesAndNames(20_001), "Request body has more than 20000 values and names"},
+		{"many more", valuesAndNames(500_000), "Request body has more than 20000 values and names"},
+		{"many names", `{"":0` + strings.Repeat(`,"":0`, 100), "Request body has the key '' twice"},
+		{"many small objects", `{"x":[` + strings.Repeat(`{"":0},`, 100_000) + `0]}`, "Request body has more than 20000 values and names"},
+		{"many small objects in a known field", `{"is_favorite":[` + strings.Repeat(`{"":0},`, 100_000) + `0]}`, "Request body has more than 20000 values and names"},
+		{"many unknown names", manyNames(100_000), "Request body has more than 20000 values and names"},
+		{"20,000 values and names", valuesAndNames(20_000), "is_favorite must be a boolean value"},
 		{"null", "null", noObject},
 		{"true", "true", noObject},
 		{"number", "50", noObject},
@@ -103,6 +111,20 @@ func TestStrictBody(t *testing.T) {
 			status: 200, want: app(true, false, "null", now), writes: []string{"is_favorite: false -> true"},
 		},
 	))
+}
+
+// valuesAndNames is a body with so many of them, on three levels, for a known field.
+func valuesAndNames(n int) string {
+	return `{"is_favorite":[` + strings.Repeat("0,", n-6) + `{"a":0}` + "]}"
+}
+
+// manyNames is a body with n unknown fields.
+func manyNames(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, `,"%x":0`, i)
+	}
+	return "{" + b.String()[1:] + "}"
 }
 
 // A body may have 1 MiB, whether its length is announced or not.

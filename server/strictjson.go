@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf16"
@@ -13,11 +14,22 @@ import (
 // maxDepth is how deep arrays and objects may nest in a request body.
 const maxDepth = 64
 
+// parseOptions bounds a document and says what of it is kept.
+type parseOptions struct {
+	// maxNodes bounds the values and names of the document, on all levels together. 0 sets no bound.
+	maxNodes int
+	// keep reports whether the value behind a name of the outermost object is kept. A value that is not kept is checked like
+	// every other, but not built, and its name is in keys alone. nil keeps all values.
+	keep func(name string) bool
+}
+
 // document is a parsed request body. Objects are map[string]any, arrays []any; a number is an int64 when it is an integer
 // that fits, whatever its spelling (50, 50.0, 5e1), and a float64 otherwise.
 type document struct {
-	value any
-	keys  []string // of the outermost object, in document order
+	value   any
+	keys    []string // of the outermost object, in document order
+	nodes   int      // values and names, those that were not kept too
+	dropped bool     // keys has a name whose value was not kept
 }
 
 // syntaxError says why a body is not strict JSON, in a sentence for the client.
@@ -26,9 +38,10 @@ type syntaxError string
 func (e syntaxError) Error() string { return string(e) }
 
 // parseStrict reads one JSON text after RFC 8259 as narrowed by RFC 7493 (I-JSON): UTF-8 without a byte order mark, no
-// duplicate keys, no lone surrogates, nothing behind the value. Every error is a syntaxError.
-func parseStrict(body []byte) (document, error) {
-	p := parser{data: body}
+// duplicate keys, no lone surrogates, nothing behind the value. What is kept has no influence on what is refused, nor why.
+// Every error is a syntaxError.
+func parseStrict(body []byte, options parseOptions) (document, error) {
+	p := parser{data: body, parseOptions: options}
 	switch {
 	case bytes.HasPrefix(body, []byte("\xef\xbb\xbf")):
 		return document{}, syntaxError("Request body must not start with a byte order mark")
@@ -39,20 +52,24 @@ func parseStrict(body []byte) (document, error) {
 	if p.pos == len(body) {
 		return document{}, syntaxError("Request body is empty")
 	}
-	value, err := p.value(1)
+	value, err := p.value(1, true)
 	if err != nil {
 		return document{}, err
 	}
 	if p.space(); p.pos < len(body) {
 		return document{}, syntaxError("Request body has data behind its JSON value")
 	}
-	return document{value: value, keys: p.keys}, nil
+	return document{value: value, keys: p.keys, nodes: p.nodes, dropped: p.dropped}, nil
 }
 
 type parser struct {
-	data []byte
-	pos  int
-	keys []string
+	parseOptions
+
+	data    []byte
+	pos     int
+	keys    []string
+	nodes   int
+	dropped bool
 }
 
 func (p *parser) bad() error {
@@ -78,16 +95,33 @@ func (p *parser) peek() byte {
 	return 0
 }
 
-func (p *parser) value(depth int) (any, error) {
+// count counts one value or name.
+func (p *parser) count() error {
+	p.nodes++
+	if p.maxNodes > 0 && p.nodes > p.maxNodes {
+		return syntaxError(fmt.Sprintf("Request body has more than %d values and names", p.maxNodes))
+	}
+	return nil
+}
+
+// value reads a value and returns it if it is to be kept.
+func (p *parser) value(depth int, keep bool) (any, error) {
+	if err := p.count(); err != nil {
+		return nil, err
+	}
 	switch c := p.peek(); {
 	case c == '{':
-		return p.object(depth)
+		return p.object(depth, keep)
 	case c == '[':
-		return p.array(depth)
+		return p.array(depth, keep)
 	case c == '"':
-		return p.string()
+		text, err := p.string(keep)
+		if err != nil || !keep {
+			return nil, err
+		}
+		return text, nil
 	case c == '-' || '0' <= c && c <= '9':
-		return p.number()
+		return p.number(keep)
 	}
 	for _, literal := range []struct {
 		text  string
@@ -101,11 +135,17 @@ func (p *parser) value(depth int) (any, error) {
 	return nil, p.bad()
 }
 
-func (p *parser) object(depth int) (any, error) {
+func (p *parser) object(depth int, keep bool) (any, error) {
 	if depth > maxDepth {
 		return nil, errTooDeep
 	}
-	object := map[string]any{}
+	var (
+		object  map[string]any
+		dropped nameSet // names whose values are not kept
+	)
+	if keep {
+		object = map[string]any{}
+	}
 	p.pos++
 	if p.space(); p.peek() == '}' {
 		p.pos++
@@ -115,11 +155,21 @@ func (p *parser) object(depth int) (any, error) {
 		if p.space(); p.peek() != '"' {
 			return nil, p.bad()
 		}
-		key, err := p.string()
+		if err := p.count(); err != nil {
+			return nil, err
+		}
+		key, err := p.string(true)
 		if err != nil {
 			return nil, err
 		}
-		if _, twice := object[key]; twice {
+		kept := keep && (depth > 1 || p.keep == nil || p.keep(key))
+		twice := false
+		if kept {
+			_, twice = object[key]
+		} else {
+			twice = !dropped.add(key)
+		}
+		if twice {
 			return nil, syntaxError(fmt.Sprintf("Request body has the key '%s' twice", clip(key)))
 		}
 		if p.space(); p.peek() != ':' {
@@ -129,9 +179,14 @@ func (p *parser) object(depth int) (any, error) {
 		p.space()
 		if depth == 1 {
 			p.keys = append(p.keys, key)
+			p.dropped = p.dropped || !kept
 		}
-		if object[key], err = p.value(depth + 1); err != nil {
+		value, err := p.value(depth+1, kept)
+		if err != nil {
 			return nil, err
+		}
+		if kept {
+			object[key] = value
 		}
 		if more, err := p.next('}'); err != nil || !more {
 			return object, err
@@ -139,11 +194,14 @@ func (p *parser) object(depth int) (any, error) {
 	}
 }
 
-func (p *parser) array(depth int) (any, error) {
+func (p *parser) array(depth int, keep bool) (any, error) {
 	if depth > maxDepth {
 		return nil, errTooDeep
 	}
-	array := []any{}
+	var array []any
+	if keep {
+		array = []any{}
+	}
 	p.pos++
 	if p.space(); p.peek() == ']' {
 		p.pos++
@@ -151,15 +209,44 @@ func (p *parser) array(depth int) (any, error) {
 	}
 	for {
 		p.space()
-		value, err := p.value(depth + 1)
+		value, err := p.value(depth+1, keep)
 		if err != nil {
 			return nil, err
 		}
-		array = append(array, value)
+		if keep {
+			array = append(array, value)
+		}
 		if more, err := p.next(']'); err != nil || !more {
 			return array, err
 		}
 	}
+}
+
+// nameSet is the names of one object. The first few cost no memory of their own.
+type nameSet struct {
+	few  [8]string
+	n    int // of few
+	many map[string]struct{}
+}
+
+// add reports whether the name is new.
+func (s *nameSet) add(name string) bool {
+	if slices.Contains(s.few[:s.n], name) {
+		return false
+	}
+	if s.n < len(s.few) {
+		s.few[s.n] = name
+		s.n++
+		return true
+	}
+	if _, ok := s.many[name]; ok {
+		return false
+	}
+	if s.many == nil {
+		s.many = map[string]struct{}{}
+	}
+	s.many[name] = struct{}{}
+	return true
 }
 
 const errTooDeep = syntaxError("Request body is nested more than 64 levels deep")
@@ -178,17 +265,21 @@ func (p *parser) next(closing byte) (more bool, err error) {
 	return false, p.bad()
 }
 
-func (p *parser) string() (string, error) {
+// string reads a text and returns it if it is to be kept.
+func (p *parser) string(keep bool) (string, error) {
 	p.pos++
 	start := p.pos
 	for p.pos < len(p.data) {
 		switch c := p.data[p.pos]; {
 		case c == '"':
-			text := string(p.data[start:p.pos])
+			raw := p.data[start:p.pos]
 			p.pos++
-			return text, nil
+			if !keep {
+				return "", nil
+			}
+			return string(raw), nil
 		case c == '\\':
-			return p.escaped(start)
+			return p.escaped(start, keep)
 		case c < 0x20:
 			return "", p.bad()
 		}
@@ -198,9 +289,12 @@ func (p *parser) string() (string, error) {
 }
 
 // escaped reads the rest of a string whose first backslash is at p.pos.
-func (p *parser) escaped(start int) (string, error) {
+func (p *parser) escaped(start int, keep bool) (string, error) {
 	var text strings.Builder
-	text.Write(p.data[start:p.pos])
+	if keep {
+		text.Grow(p.quoted(start)) // at once: to double a large text takes twice its size
+		text.Write(p.data[start:p.pos])
+	}
 	for p.pos < len(p.data) {
 		c := p.data[p.pos]
 		switch {
@@ -210,27 +304,48 @@ func (p *parser) escaped(start int) (string, error) {
 		case c < 0x20:
 			return "", p.bad()
 		case c != '\\':
-			text.WriteByte(c)
+			if keep {
+				text.WriteByte(c)
+			}
 			p.pos++
 			continue
 		}
-		p.pos++
-		i := strings.IndexByte(`"\/bfnrt`, p.peek())
-		switch {
-		case p.peek() == 'u':
-			r, err := p.unicode()
-			if err != nil {
-				return "", err
-			}
+		r, err := p.escape()
+		if err != nil {
+			return "", err
+		}
+		if keep {
 			text.WriteRune(r)
-		case p.peek() != 0 && i >= 0:
-			text.WriteByte("\"\\/\b\f\n\r\t"[i])
-			p.pos++
-		default:
-			return "", p.bad()
 		}
 	}
 	return "", p.bad()
+}
+
+// quoted is the length of a string that starts here, as it is written.
+func (p *parser) quoted(start int) int {
+	for i := start; i < len(p.data); i++ {
+		switch p.data[i] {
+		case '"':
+			return i - start
+		case '\\':
+			i++
+		}
+	}
+	return len(p.data) - start
+}
+
+// escape reads one escape sequence.
+func (p *parser) escape() (rune, error) {
+	p.pos++
+	if p.peek() == 'u' {
+		return p.unicode()
+	}
+	i := strings.IndexByte(`"\/bfnrt`, p.peek())
+	if p.peek() == 0 || i < 0 {
+		return 0, p.bad()
+	}
+	p.pos++
+	return rune("\"\\/\b\f\n\r\t"[i]), nil
 }
 
 // unicode reads uXXXX, or two of them that make a surrogate pair. RFC 7493 forbids half a pair.
@@ -273,28 +388,29 @@ func (p *parser) hex4() (r rune, ok bool) {
 	return r, true
 }
 
-func (p *parser) digits() string {
+func (p *parser) digits() []byte {
 	start := p.pos
 	for '0' <= p.peek() && p.peek() <= '9' {
 		p.pos++
 	}
-	return string(p.data[start:p.pos])
+	return p.data[start:p.pos]
 }
 
-func (p *parser) number() (any, error) {
+// number reads a number and returns it if it is to be kept.
+func (p *parser) number(keep bool) (any, error) {
 	start := p.pos
 	negative := p.peek() == '-'
 	if negative {
 		p.pos++
 	}
 	whole := p.digits()
-	if whole == "" || len(whole) > 1 && whole[0] == '0' {
+	if len(whole) == 0 || len(whole) > 1 && whole[0] == '0' {
 		return nil, p.bad()
 	}
-	fraction := ""
+	var fraction []byte
 	if p.peek() == '.' {
 		p.pos++
-		if fraction = p.digits(); fraction == "" {
+		if fraction = p.digits(); len(fraction) == 0 {
 			return nil, p.bad()
 		}
 	}
@@ -306,18 +422,21 @@ func (p *parser) number() (any, error) {
 			p.pos++
 		}
 		digits := p.digits()
-		if digits == "" {
+		if len(digits) == 0 {
 			return nil, p.bad()
 		}
-		var err error
-		if exponent, err = strconv.Atoi(digits); err != nil || exponent > 1<<30 {
-			exponent = 1 << 30 // beyond what the digits of a body can make up for
+		exponent = 1 << 30 // beyond what the digits of a body can make up for
+		if digits = bytes.TrimLeft(digits, "0"); len(digits) < 10 {
+			exponent, _ = strconv.Atoi("0" + string(digits))
 		}
 		if sign == '-' {
 			exponent = -exponent
 		}
 	}
-	return canonical(string(p.data[start:p.pos]), negative, whole+fraction, exponent-len(fraction)), nil
+	if !keep {
+		return nil, nil //nolint:nilnil // nobody looks at it
+	}
+	return canonical(string(p.data[start:p.pos]), negative, string(whole)+string(fraction), exponent-len(fraction)), nil
 }
 
 // canonical decides on the decimal digits whether a number is an integer, since rounding to a float64 would make one of

@@ -4,9 +4,13 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"maps"
 	"math"
 	"math/big"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -20,13 +24,17 @@ func FuzzParseStrict(f *testing.F) {
 		`0.1e1`, `0e99999999999`, `1e99999999999`, `123456789012345678901234567890e-20`, `""`, `"a"`, `"\n"`, `"\u0041"`, `"\ud83d\ude00"`,
 		`"\ud83d"`, `"\ude00\ud83d"`, `"\u12"`, `"\x"`, `"` + "\x1f" + `"`, `"` + "\x7f" + `"`, `"` + "\xff" + `"`, `"\u0000"`, `"`, `"\`,
 		`[]`, `[`, `]`, `[1,2]`, `[1,]`, `[,1]`, `[1 2]`, `{}`, `{`, `{"a":1}`, `{"a":1,}`, `{"a":1 "b":2}`, `{"a"}`, `{a:1}`, `{"a":{"b":[{}]}}`,
+		`{"a":1,"b":{"c":1,"c":2}}`, `{"bb":{"a":1,"b":[{"c":"\u0041\n","":-1.5e3}]},"c":[[],{},"x",null,true]}`, `{"bb":"\ud800"}`, `{"bb":01}`,
+		`{"bb":{"1":1,"2":1,"3":1,"4":1,"5":1,"6":1,"7":1,"8":1,"9":1,"10":1,"9":1}}`, `{"1":1,"2":2,"3":3,"4":4,"5":5,"6":6,"7":7,"8":8,"9":9,"1":0}`,
+		`{"bb":{"1":1,"2":1,"3":1,"4":1,"5":1,"6":1,"7":1,"8":1,"9":1,"10":1,"11":1,"10":1}}`,
 		`{"a":1,"a":2}`, `{"a":1,"\u0061":2}`, `{"":{"":1}}`, `{} {}`, `{}x`, "\ufeff{}", " \t\r\n{} \t\r\n", `{"is_favorite":true,"license_count":5e1}`,
 		strings.Repeat("[", 64) + strings.Repeat("]", 64), strings.Repeat("[", 65) + strings.Repeat("]", 65),
 	} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		doc, err := parseStrict(body)
+		doc, err := parseStrict(body, parseOptions{})
+		agree(t, body, doc, err)
 		if err != nil {
 			var syntax syntaxError
 			if !errors.As(err, &syntax) {
@@ -59,6 +67,44 @@ func FuzzParseStrict(f *testing.F) {
 			}
 		}
 	})
+}
+
+// agree reads the body again with bounds and without all of its values: neither changes what is refused, why, or what the
+// values are that are kept.
+func agree(t *testing.T, body []byte, whole document, refused error) {
+	t.Helper()
+	for what, keep := range map[string]func(string) bool{
+		"nothing": func(string) bool { return false },
+		"some":    func(name string) bool { return len(name)%2 == 1 },
+	} {
+		doc, err := parseStrict(body, parseOptions{maxNodes: whole.nodes, keep: keep})
+		if fmt.Sprint(err) != fmt.Sprint(refused) {
+			t.Fatalf("keeping %s: %v, keeping all: %v", what, err, refused)
+		}
+		if err != nil {
+			continue
+		}
+		if doc.nodes != whole.nodes || !slices.Equal(doc.keys, whole.keys) {
+			t.Errorf("keeping %s: %d nodes and %q, keeping all: %d and %q", what, doc.nodes, doc.keys, whole.nodes, whole.keys)
+		}
+		want := whole.value
+		if object, ok := want.(map[string]any); ok {
+			object = maps.Clone(object)
+			maps.DeleteFunc(object, func(name string, _ any) bool { return !keep(name) })
+			if doc.dropped != (len(object) < len(whole.keys)) {
+				t.Errorf("keeping %s: dropped is %t", what, doc.dropped)
+			}
+			want = object
+		}
+		if !reflect.DeepEqual(doc.value, want) {
+			t.Errorf("keeping %s: %#v, want %#v", what, doc.value, want)
+		}
+	}
+	if refused == nil && whole.nodes > 1 {
+		if _, err := parseStrict(body, parseOptions{maxNodes: whole.nodes - 1}); err == nil {
+			t.Errorf("%d nodes pass for %d", whole.nodes, whole.nodes-1)
+		}
+	}
 }
 
 func equalJSON(got, want any) bool {

@@ -23,7 +23,7 @@ type violation struct {
 }
 
 // violations says what is wrong with a body that its schema refused, field by field and in document order: the validator's
-// own errors come in no order, nest, and speak to Go programmers.
+// own errors come in no order, nest, and speak to Go programmers. Beyond maxErrors it looks no further.
 func (op *operation) violations(doc document, refused error) error {
 	object, ok := doc.value.(map[string]any)
 	if !ok {
@@ -33,6 +33,9 @@ func (op *operation) violations(doc document, refused error) error {
 	for _, name := range doc.keys {
 		if v, bad := op.violation(name, object[name]); bad {
 			found = append(found, v)
+		}
+		if len(found) == maxErrors {
+			break
 		}
 	}
 	for _, name := range op.body.Required {
@@ -88,9 +91,12 @@ func (op *operation) violation(name string, value any) (violation, bool) {
 }
 
 func fieldError(name, message string) gen.FieldError {
-	pointer := strings.NewReplacer("~", "~0", "/", "~1").Replace(clip(name)) // RFC 6901, 3
-	return gen.FieldError{Field: clip(name), Pointer: "/" + pointer, Message: message}
+	name = clip(name)
+	return gen.FieldError{Field: name, Pointer: "/" + escapePointer.Replace(name), Message: message}
 }
+
+// escapePointer escapes a name for a JSON pointer (RFC 6901, 3).
+var escapePointer = strings.NewReplacer("~", "~0", "/", "~1")
 
 // sentence says what a value must be, from the schema that refused it: "license_count must be an integer or null".
 func sentence(name string, schema *openapi3.Schema, refused error) string {

@@ -70,6 +70,7 @@ func syntax(b Base) []Case {
 		bad("bytes that are no UTF-8", b.Body.With("x", "\"\xff\"").String(), 400),
 		bad("half a surrogate pair", b.Body.With("x", `"\ud800"`).String(), 400),
 		bad("deep", b.Body.With("x", strings.Repeat("[", 65)+strings.Repeat("]", 65)).String(), 400),
+		bad("more values and names than may be", b.Body.With("x", "["+strings.Repeat("0,", 20_000)+"0]").String(), 400),
 		bad("a duplicate deep inside", b.Body.With("x", `[{"a":1,"a":1}]`).String(), 400),
 		bad("too large", good+strings.Repeat(" ", 1<<20), 413),
 		{"as large as may be", "", b.body(good + strings.Repeat(" ", 1<<20-len(good))), accepted(b.Op)},
