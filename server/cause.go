@@ -14,6 +14,8 @@ type Cause string
 const (
 	CausePlaces      Cause = "places"       // the server answers as many requests at once as it may
 	CauseTokenPlaces Cause = "token_places" // so many of them are this token's
+	CauseBodies      Cause = "bodies"       // request bodies take as much memory as they may
+	CauseTokenBodies Cause = "token_bodies" // so much of it is for this token's
 	CauseRate        Cause = "rate"         // the token has made too many requests for this client
 	CauseProvider    Cause = "provider"     // the identity provider cannot be asked, or too many wait for it
 	CauseStopping    Cause = "stopping"     // the server shuts down
@@ -29,7 +31,7 @@ func databaseCause(err error) Cause {
 
 // causes lists every cause, so that each shows in the metrics from the start.
 func causes() []Cause {
-	all := []Cause{CausePlaces, CauseTokenPlaces, CauseRate, CauseProvider, CauseStopping}
+	all := []Cause{CausePlaces, CauseTokenPlaces, CauseBodies, CauseTokenBodies, CauseRate, CauseProvider, CauseStopping}
 	for _, reason := range store.UnavailableReasons() {
 		all = append(all, Cause(reason))
 	}

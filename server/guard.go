@@ -34,15 +34,29 @@ func (s *Server) guard(op *operation) echo.MiddlewareFunc {
 			if err := s.limit(c, op, token.ID); err != nil {
 				return err
 			}
-			doc, err := op.readBody(c)
+			memory := op.memoryFor(c.Request())
+			if memory > 0 {
+				if err := s.bodies.take(token.ID, memory); err != nil {
+					discardBody(c.Request())
+					return err
+				}
+				defer func() { s.bodies.giveBack(token.ID, memory) }()
+			}
+			body, err := op.readBody(c)
 			if err != nil {
 				return err
 			}
 			if err := op.checkParams(c); err != nil {
 				return err
 			}
-			if _, err := op.checkBody(c, doc); err != nil {
+			nodes, err := op.checkBody(c, body)
+			if err != nil {
 				return err
+			}
+			if memory > 0 { // the handler needs less than what the body might have become
+				needed := memoryOfDecoded(int64(len(body)), nodes)
+				s.bodies.giveBack(token.ID, memory-needed)
+				memory = needed
 			}
 			return s.inTime(c, next)
 		}

@@ -19,13 +19,19 @@ import (
 // answers with: "100 Continue" when it goes on to read the body.
 func begin(t *testing.T, as *servertest.Client) (net.Conn, string) {
 	t.Helper()
+	return beginBody(t, as, "Content-Length: 2")
+}
+
+// beginBody is begin for a body of another length: the header says which.
+func beginBody(t *testing.T, as *servertest.Client, length string) (net.Conn, string) {
+	t.Helper()
 	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(as.URL, "http://"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
 	_, err = fmt.Fprintf(conn, "PATCH %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\n"+
-		"Content-Length: 2\r\nExpect: 100-continue\r\n\r\n{", appPath, as.Token)
+		"%s\r\nExpect: 100-continue\r\n\r\n%s", appPath, as.Token, length, firstOf(length))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,6 +40,14 @@ func begin(t *testing.T, as *servertest.Client) (net.Conn, string) {
 		t.Fatal(err)
 	}
 	return conn, strings.TrimSpace(line)
+}
+
+// firstOf is the first byte of a body, as it is sent.
+func firstOf(length string) string {
+	if strings.HasPrefix(length, "Transfer-Encoding") {
+		return "1\r\n{\r\n"
+	}
+	return "{"
 }
 
 // occupy keeps a request in flight until the returned function ends it: its body does not come to its end.

@@ -33,6 +33,7 @@ type Config struct {
 	RateLimit   int              // requests a second of one token for one client; 0: no limit
 	RateBurst   int              // how many of them may come at once. Default 1
 	MaxInFlight int              // requests served at once, half of them for one token. Default 1024
+	BodyMemory  int64            // bytes that request bodies may take together, a quarter of them for one token. Default 128 MiB
 	Clock       func() time.Time // of the limits and the certificate. Default the system's
 
 	RequestTimeout time.Duration // how long a request may take to arrive; its answer has as long again. Default 15 s
@@ -58,6 +59,7 @@ type Server struct {
 	provider  *provider // nil: tokens of our own alone
 	limiter   *limiter  // nil: no limit
 	inFlight  *inFlight
+	bodies    *bodyMemory
 	audit     *auditor
 	metrics   *metrics
 	tracer    trace.Tracer      // nil: nothing is traced
@@ -95,6 +97,9 @@ func New(cfg Config) (*Server, error) {
 	if cfg.MaxInFlight <= 0 {
 		cfg.MaxInFlight = 1024
 	}
+	if cfg.BodyMemory <= 0 {
+		cfg.BodyMemory = 128 << 20
+	}
 	if cfg.Clock == nil {
 		cfg.Clock = systemClock
 	}
@@ -103,6 +108,7 @@ func New(cfg Config) (*Server, error) {
 		echo: echo.New(), store: cfg.Store, log: cfg.Logger, demoToken: cfg.DemoToken,
 		limiter:  newLimiter(cfg.RateLimit, cfg.RateBurst, cfg.Clock),
 		inFlight: newInFlight(cfg.MaxInFlight),
+		bodies:   newBodyMemory(cfg.BodyMemory),
 		audit:    newAuditor(cfg.Logger, cfg.Clock),
 		allow:    map[string]string{}, timeout: cfg.RequestTimeout, database: cfg.DatabaseTimeout,
 		drain: cfg.DrainDelay, shutdown: cfg.ShutdownTimeout,

@@ -32,6 +32,7 @@ type Config struct {
 	ShutdownTimeout time.Duration // how long requests under way may take when the server stops
 	RequestTimeout  time.Duration // how long a request may take to arrive
 	MaxInFlight     int           // requests served at once
+	BodyMemory      int           // MiB that request bodies may take together
 	RateLimit       int           // requests a second of one token for one client; 0: no limit
 	RateBurst       int           // how many of them may come at once
 	TLSCert         string        // file of a certificate in PEM; "" for plain HTTP
@@ -131,6 +132,10 @@ func settings() []setting {
 		{
 			"max-in-flight", "CLIENTAPPS_MAX_IN_FLIGHT", "1024", "requests served at once, half of them for one token, 1 to 100000",
 			func(c *Config, v string) (err error) { c.MaxInFlight, err = parseInt(v, 1, 100_000); return err },
+		},
+		{
+			"body-memory", "CLIENTAPPS_BODY_MEMORY", "128", "MiB that request bodies may take at once, a quarter of it for one token, 32 to 65536",
+			func(c *Config, v string) (err error) { c.BodyMemory, err = parseInt(v, 32, 65_536); return err },
 		},
 		{
 			"rate-limit", "CLIENTAPPS_RATE_LIMIT", "100", "requests a second of a token for a client, up to 100000; 0 for no limit, as with --demo",

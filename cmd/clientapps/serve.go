@@ -62,7 +62,8 @@ func serveStore(
 	srv, err := server.New(server.Config{
 		Store: s, Logger: log, DemoToken: demo, OIDC: cfg.OIDC, CORSOrigins: cfg.CORSOrigins,
 		RateLimit: cfg.RateLimit, RateBurst: cfg.RateBurst, MaxInFlight: cfg.MaxInFlight,
-		CertFile: cfg.TLSCert, KeyFile: cfg.TLSKey,
+		BodyMemory: int64(cfg.BodyMemory) << 20,
+		CertFile:   cfg.TLSCert, KeyFile: cfg.TLSKey,
 		RequestTimeout:  cfg.RequestTimeout,
 		DatabaseTimeout: cfg.DatabaseTimeout, DrainDelay: cfg.DrainDelay, ShutdownTimeout: cfg.ShutdownTimeout,
 		Metrics: registry, Traces: traces,

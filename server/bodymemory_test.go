@@ -1,0 +1,215 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/labstack/echo/v4"
+
+	"github.com/clientapps/clientapps/store"
+	"github.com/clientapps/clientapps/store/storetest"
+)
+
+// fill repeats a text behind a beginning until the body has its largest size, and ends it.
+func fill(begin, repeated, end string) []byte {
+	n := (maxBody - len(begin) - len(end)) / len(repeated)
+	return []byte(begin + strings.Repeat(repeated, n) + end)
+}
+
+// most is a body with as many values as may be, from a text that has so many of them.
+func most(begin, repeated string, nodes int, end string) []byte {
+	return []byte(begin + strings.Repeat(repeated, (maxNodes-10)/nodes) + end)
+}
+
+// What is taken for a body is enough for what is decoded of it, whatever the body.
+func TestBodyMemoryIsEnough(t *testing.T) {
+	all := func(string) bool { return true }
+	for name, body := range map[string][]byte{
+		"objects with a field":   most(`{"x":[`, `{"":300},`, 3, `0]}`),
+		"objects with two":       most(`{"x":[`, `{"":300,"a":1.5},`, 5, `0]}`),
+		"objects with nine":      most(`{"x":[`, `{"1":1,"2":1,"3":1,"4":1,"5":1,"6":1,"7":1,"8":1,"9":300},`, 19, `0]}`),
+		"empty objects":          most(`{"x":[`, `{},`, 1, `0]}`),
+		"empty arrays":           most(`{"x":[`, `[],`, 1, `0]}`),
+		"arrays in arrays":       most(`{"x":[`, `[[[[0]]]],`, 5, `0]}`),
+		"small texts":            most(`{"x":[`, `"ab",`, 1, `0]}`),
+		"fractions":              most(`{"x":[`, `1.5,`, 1, `0]}`),
+		"names":                  []byte(`{` + many(9000, `":1,"`) + `:1}`),
+		"one text":               fill(`{"x":"`, `a`, `"}`),
+		"one text of escapes":    fill(`{"x":"`, `\n`, `"}`),
+		"one text of code units": fill(`{"x":"`, `\u20ac`, `"}`),
+		"one number":             fill(`{"x":`, `1`, `}`),
+		"one fraction":           fill(`{"x":0.`, `1`, `}`),
+		"one exponent":           fill(`{"x":1e`, `1`, `}`),
+		"long texts":             fill(`{"x":[`, `"`+strings.Repeat("a", 100)+`",`, `0]}`),
+	} {
+		before := heap()
+		doc, err := parseStrict(body, parseOptions{maxNodes: maxNodes, keep: all})
+		took := heap() - before
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		t.Logf("%s: %d KiB, of which %d nodes, decoded %d KiB, reserved %d KiB", name, len(body)>>10, doc.nodes, took>>10, memoryOf(int64(len(body)))>>10)
+		if need := took + int64(len(body)); need > memoryOfDecoded(int64(len(body)), doc.nodes) || need > memoryOf(int64(len(body))) {
+			t.Errorf("%s: %d nodes in %d bytes take %d", name, doc.nodes, len(body), need)
+		}
+		runtime.KeepAlive(doc)
+		runtime.KeepAlive(body)
+	}
+}
+
+// many makes n names with something between them.
+func many(n int, between string) string {
+	var b strings.Builder
+	b.WriteByte('"')
+	for i := range n {
+		if i > 0 {
+			b.WriteString(between)
+		}
+		b.WriteString(uuid.NewSHA1(uuid.Nil, []byte{byte(i), byte(i >> 8)}).String()[:8])
+	}
+	b.WriteByte('"')
+	return b.String()
+}
+
+// heap is what is live, in bytes.
+func heap() int64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// What is not kept is not built: 150,000 objects behind a name that nobody knows allocate next to nothing.
+func TestDroppedValuesCostNothing(t *testing.T) {
+	none := func(string) bool { return false }
+	for name, body := range map[string][]byte{
+		"objects": fill(`{"x":[`, `{"":0},`, `0]}`),
+		"arrays":  fill(`{"x":[`, `[],`, `0]}`),
+		"numbers": fill(`{"x":[`, `1.25,`, `0]}`),
+		"texts":   fill(`{"x":[`, `"\u20acabc",`, `0]}`),
+		"a text":  fill(`{"x":"`, `\u20ac`, `"}`),
+	} {
+		doc, err := parseStrict(body, parseOptions{keep: none})
+		if err != nil || !doc.dropped {
+			t.Errorf("%s: %+v %v", name, doc, err)
+		}
+		got := testing.AllocsPerRun(1, func() { _, _ = parseStrict(body, parseOptions{keep: none}) })
+		if got > 20 {
+			t.Errorf("%s: %v allocations", name, got)
+		}
+	}
+}
+
+// A token gets its share of the memory and no more, all tokens together all of it, and what is given back can be taken again.
+func TestBodyMemoryIsShared(t *testing.T) {
+	t.Parallel()
+	const share = 8 << 20
+	m := newBodyMemory(tokenShare * share)
+	refused := func(token uuid.UUID, bytes int64, want error) {
+		t.Helper()
+		var e *Error
+		if err := m.take(token, bytes); !errors.Is(err, want) || !errors.As(err, &e) || e.Status != http.StatusServiceUnavailable {
+			t.Errorf("%v", err)
+		}
+	}
+	tokens := make([]uuid.UUID, tokenShare)
+	for i := range tokens {
+		tokens[i] = uuid.New()
+		for _, bytes := range []int64{share - 1000, 1000} {
+			if err := m.take(tokens[i], bytes); err != nil {
+				t.Fatal(err)
+			}
+		}
+		refused(tokens[i], 1, errBodyMemoryOfToken)
+	}
+	refused(uuid.New(), 1, errBodyMemory)
+	m.giveBack(tokens[0], 1000)
+	if err := m.take(uuid.New(), 1000); err != nil {
+		t.Error(err)
+	}
+	refused(tokens[0], 1, errBodyMemory)
+	for _, token := range tokens[1:] {
+		m.giveBack(token, share)
+	}
+	m.giveBack(tokens[0], share-1000)
+	if len(m.byToken) != 1 || m.all != 1000 {
+		t.Errorf("%v of %d", m.byToken, m.all)
+	}
+	if small := newBodyMemory(1); small.take(uuid.New(), memoryOf(maxBody)) != nil {
+		t.Error("the largest body does not fit")
+	}
+}
+
+// While a handler works its request has what its body needs, and nothing when it has ended, well or not.
+func TestBodyMemoryOfARequest(t *testing.T) {
+	t.Parallel()
+	database := storetest.Open(t, storetest.SQLite(t))
+	if err := database.Seed(t.Context(), storetest.Page()); err != nil {
+		t.Fatal(err)
+	}
+	secret, err := store.NewTokenSecret()
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, err := database.CreateToken(t.Context(), secret, store.Token{Name: "x", AllClients: true, Scopes: "apps:write"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := New(Config{Store: database, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	operations, err := contract()
+	if err != nil {
+		t.Fatal(err)
+	}
+	thousand := `{"app_ids":[` + strings.Repeat(`"`+storetest.AppID.String()+`",`, 999) + `"` + storetest.AppID.String() + `"]}`
+	for name, request := range map[string]struct {
+		body    string
+		chunked bool
+		want    int64 // in the handler
+		refused bool
+	}{
+		"small":                     {body: `{"app_ids":["` + storetest.AppID.String() + `"]}`},
+		"a thousand ids":            {body: thousand, want: memoryOfDecoded(int64(len(thousand)), 1003)},
+		"a thousand ids, in chunks": {body: thousand, chunked: true, want: memoryOfDecoded(int64(len(thousand)), 1003)},
+		"spaces":                    {body: thousand + strings.Repeat(" ", maxBody-len(thousand)), want: memoryOfDecoded(maxBody, 1003)},
+		"refused":                   {body: `{"x":[` + strings.Repeat("0,", 5000) + `0]}`, refused: true},
+		"too large":                 {body: strings.Repeat(" ", maxBody+1), refused: true},
+		"too large, in chunks":      {body: strings.Repeat(" ", maxBody+1), chunked: true, refused: true},
+	} {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", io.NopCloser(strings.NewReader(request.body)))
+		r.ContentLength = int64(len(request.body))
+		if request.chunked {
+			r.ContentLength = -1
+		}
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Authorization", "Bearer "+secret)
+		r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, &exchange{url: r.URL}))
+		c := s.echo.NewContext(r, httptest.NewRecorder())
+		c.SetParamNames("client_id")
+		c.SetParamValues(storetest.ClientID.String())
+		called := false
+		err := s.guard(operations["approveApps"])(func(echo.Context) error {
+			called = true
+			if s.bodies.all != request.want || s.bodies.byToken[token.ID] != request.want {
+				t.Errorf("%s: the handler holds %d, want %d", name, s.bodies.all, request.want)
+			}
+			return nil
+		})(c)
+		if (err != nil) != request.refused || called == request.refused {
+			t.Errorf("%s: %v", name, err)
+		}
+		if s.bodies.all != 0 || len(s.bodies.byToken) != 0 {
+			t.Errorf("%s: %d are left", name, s.bodies.all)
+		}
+	}
+}
