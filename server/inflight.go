@@ -44,6 +44,13 @@ func (f *inFlight) leave() {
 	f.all--
 }
 
+// count is how many requests have a place.
+func (f *inFlight) count() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.all
+}
+
 // enterAs counts a request that has a place as one of the token's. leaveAs ends that.
 func (f *inFlight) enterAs(token uuid.UUID) error {
 	f.mu.Lock()

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -38,8 +39,7 @@ func (op *operation) checkParams(c echo.Context) error {
 		if err := openapi3filter.ValidateParameter(r.Context(), input, p); err != nil {
 			return paramError(p, err)
 		}
-		// The validator takes 1, t and True for a boolean too.
-		if p.Schema.Value.Type.Is("boolean") && query.Has(p.Name) && query.Get(p.Name) != "true" && query.Get(p.Name) != "false" {
+		if p.In == openapi3.ParameterInQuery && !spelledPlainly(p.Schema.Value, query.Get(p.Name)) {
 			return paramError(p, nil)
 		}
 	}
@@ -49,6 +49,18 @@ func (op *operation) checkParams(c echo.Context) error {
 		}
 	}
 	return nil
+}
+
+// spelledPlainly refuses what the validator takes besides: 1, t and True for a boolean; 050 and +50 for a number.
+func spelledPlainly(schema *openapi3.Schema, value string) bool {
+	switch {
+	case schema.Type.Is("boolean"):
+		return value == "true" || value == "false"
+	case schema.Type.Is("integer"):
+		n, err := strconv.ParseInt(value, 10, 64)
+		return err == nil && strconv.FormatInt(n, 10) == value
+	}
+	return true
 }
 
 // certain says that a parameter is valid without asking the validator: it is absent and may be, or it is a UUID in the

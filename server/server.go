@@ -154,6 +154,7 @@ func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 	case <-ctx.Done():
 	}
 	s.draining.Store(true)
+	s.log.Info("shutting down", "drain_delay", s.drain, "in_flight", s.inFlight.count())
 	select {
 	case err := <-served:
 		return fmt.Errorf("serve: %w", err)
@@ -161,9 +162,12 @@ func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 	}
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.shutdown)
 	defer cancel()
+	s.log.Info("waiting for requests", "timeout", s.shutdown, "in_flight", s.inFlight.count())
 	if err := h.Shutdown(drain); err != nil {
+		s.log.Warn("shut down before all requests had ended", "in_flight", s.inFlight.count())
 		return fmt.Errorf("shut down: %w", errors.Join(err, h.Close()))
 	}
+	s.log.Info("shut down")
 	return nil
 }
 

@@ -3,7 +3,9 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/url"
+	"os"
 
 	"github.com/gofrs/flock"
 	"gorm.io/driver/sqlite"
@@ -33,6 +35,9 @@ func (d sqliteDialect) open(_ *Store, cfg Config) (write, read *gorm.DB, err err
 	if cfg.RowSecurity {
 		return nil, nil, errors.New("row security is PostgreSQL's")
 	}
+	if err := d.create(cfg.MustExist); err != nil {
+		return nil, nil, err
+	}
 	// Nothing is prepared on the writer: a statement prepared outside of a transaction would wait for the only connection
 	// while a transaction that holds it waits for the statement, and one prepared inside ends with its transaction.
 	write, err = d.pool(cfg, url.Values{"_txlock": {"immediate"}}, 1, false)
@@ -44,6 +49,23 @@ func (d sqliteDialect) open(_ *Store, cfg Config) (write, read *gorm.DB, err err
 		return nil, nil, errors.Join(err, closePool(write))
 	}
 	return write, read, nil
+}
+
+// create makes the file where there is none, for nobody else to read: there are hashes of tokens in it. SQLite gives the
+// files beside it the same mode.
+func (d sqliteDialect) create(mustExist bool) error {
+	if mustExist {
+		_, err := os.Stat(d.path)
+		if errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("there is no database %s: run clientapps migrate up or clientapps serve, which make one", d.path)
+		}
+		return err
+	}
+	file, err := os.OpenFile(d.path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	return file.Close()
 }
 
 func (d sqliteDialect) pool(cfg Config, more url.Values, conns int, prepare bool) (*gorm.DB, error) {

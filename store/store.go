@@ -20,6 +20,7 @@ import (
 // Config says which database to open and how. The zero value of every field but URL has a usable default.
 type Config struct {
 	URL         string           // sqlite://PATH or postgres://…
+	MustExist   bool             // an SQLite database that is not there is an error, instead of made
 	MaxConns    int              // connections to PostgreSQL; readers of SQLite. Default 16
 	CatalogPoll time.Duration    // how often other servers' catalog changes are looked for. Default 2 s
 	Timeout     time.Duration    // how long what no caller bounds may wait for the database. Default 5 s

@@ -99,7 +99,7 @@ func (in *fileImport) run(
 	if err != nil {
 		return err
 	}
-	file, size, err := in.open()
+	file, size, err := in.open(ctx)
 	if err != nil {
 		return err
 	}
@@ -132,9 +132,9 @@ func (in *fileImport) run(
 }
 
 // open returns the file and its size, which is 0 when nobody knows.
-func (in *fileImport) open() (io.ReadCloser, int64, error) {
+func (in *fileImport) open(ctx context.Context) (io.ReadCloser, int64, error) {
 	if in.path == "-" {
-		return io.NopCloser(in.process.stdin), 0, nil
+		return io.NopCloser(interruptible(ctx, in.process.stdin)), 0, nil
 	}
 	file, err := os.Open(in.path)
 	if err != nil {

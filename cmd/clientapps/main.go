@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/clientapps/clientapps/store"
 )
@@ -37,7 +35,7 @@ Every command takes the settings below as flags or environment variables; a flag
 `
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := untilSignaled(context.Background(), os.Stderr)
 	code := run(ctx, &process{args: os.Args[1:], environ: os.Environ(), stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr})
 	stop()
 	os.Exit(code)
@@ -59,6 +57,9 @@ func run(ctx context.Context, p *process) int {
 	err := dispatch(ctx, p)
 	if err == nil || errors.Is(err, flag.ErrHelp) {
 		return 0
+	}
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		err = fmt.Errorf("interrupted: %w", err)
 	}
 	_, _ = fmt.Fprintf(p.stderr, "clientapps: %v\n", err)
 	if errors.Is(err, errUsage) {
@@ -99,9 +100,13 @@ func dispatch(ctx context.Context, p *process) error {
 	return fmt.Errorf("%w: no such command; see clientapps help", errUsage)
 }
 
-// withStore runs work on the configured database and closes it again.
+// withStore runs work on the configured database, which must exist, and closes it again.
 func withStore(cfg Config, work func(*store.Store) error) error {
-	s, err := store.Open(store.Config{URL: cfg.DatabaseURL, MaxConns: 2, RowSecurity: cfg.RowSecurity})
+	return withStoreOf(store.Config{URL: cfg.DatabaseURL, MaxConns: 2, RowSecurity: cfg.RowSecurity, MustExist: true}, work)
+}
+
+func withStoreOf(cfg store.Config, work func(*store.Store) error) error {
+	s, err := store.Open(cfg)
 	if err != nil {
 		return err
 	}

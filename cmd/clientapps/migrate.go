@@ -9,7 +9,7 @@ import (
 )
 
 func migrateUp(ctx context.Context, p *process, args []string) error {
-	return migrateWith(p, args, "clientapps migrate up", func(s *store.Store) error {
+	return migrateWith(p, args, "clientapps migrate up", false, func(s *store.Store) error {
 		if err := s.Migrate(ctx); err != nil {
 			return err
 		}
@@ -18,18 +18,18 @@ func migrateUp(ctx context.Context, p *process, args []string) error {
 }
 
 func migrateStatus(ctx context.Context, p *process, args []string) error {
-	return migrateWith(p, args, "clientapps migrate status", func(s *store.Store) error {
+	return migrateWith(p, args, "clientapps migrate status", true, func(s *store.Store) error {
 		return printSchemaVersion(ctx, p, s)
 	})
 }
 
-func migrateWith(p *process, args []string, name string, work func(*store.Store) error) error {
+func migrateWith(p *process, args []string, name string, mustExist bool, work func(*store.Store) error) error {
 	flags := flag.NewFlagSet(name, flag.ContinueOnError)
 	cfg, err := loadConfig(p, flags, args)
 	if err != nil {
 		return err
 	}
-	return withStore(cfg, work)
+	return withStoreOf(store.Config{URL: cfg.DatabaseURL, MaxConns: 2, RowSecurity: cfg.RowSecurity, MustExist: mustExist}, work)
 }
 
 func printSchemaVersion(ctx context.Context, p *process, s *store.Store) error {

@@ -83,6 +83,7 @@ func serveAPI(ctx context.Context, p *process, cfg Config, srv *server.Server, l
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
+	defer ignoreHangup()()
 	log.InfoContext(ctx, "serving", "addr", listener.Addr().String(), "version", programVersion())
 	if cfg.Demo {
 		scheme := "http"

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/clientapps/clientapps/server/servertest"
+	"github.com/clientapps/clientapps/store/storetest"
+)
+
+// child is the command in a process of its own, to which signals can be sent.
+type child struct {
+	*exec.Cmd
+
+	stderr *output
+	ended  chan struct{}
+}
+
+func startChild(t *testing.T, url string, stdin io.Reader, args ...string) *child {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &child{Cmd: exec.CommandContext(t.Context(), self, args...), stderr: &output{}, ended: make(chan struct{})} //nolint:gosec // ourselves
+	c.Env = append(os.Environ(), asCommand+"=1", "CLIENTAPPS_DATABASE_URL="+url)
+	c.Stdin, c.Cmd.Stderr = stdin, c.stderr
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		_ = c.Wait() // the state tells
+		close(c.ended)
+	}()
+	return c
+}
+
+func (c *child) signal(t *testing.T, s os.Signal) {
+	t.Helper()
+	if err := c.Process.Signal(s); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// says waits until the process has written this to standard error.
+func (c *child) says(t *testing.T, text string) {
+	t.Helper()
+	for !strings.Contains(c.stderr.String(), text) {
+		select {
+		case <-c.ended:
+			t.Fatalf("ended without %q: %s", text, c.stderr)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// exits waits until the process has ended by itself, with this code.
+func (c *child) exits(t *testing.T, code int) {
+	t.Helper()
+	select {
+	case <-c.ended:
+	case <-time.After(time.Minute):
+		_ = c.Process.Kill()
+		t.Fatalf("did not end: %s", c.stderr)
+	}
+	if got := c.ProcessState.ExitCode(); got != code {
+		t.Errorf("exit code %d, want %d: %s", got, code, c.stderr)
+	}
+}
+
+func (c *child) url(t *testing.T) string {
+	t.Helper()
+	c.says(t, "msg=serving")
+	return "http://" + addrPattern.FindStringSubmatch(c.stderr.String())[1]
+}
+
+// A server that is told to end says that it begins to, what it waits for, and that it has. Told again it ends at once.
+func TestSignals(t *testing.T) {
+	t.Parallel()
+	for name, again := range map[string]os.Signal{"SIGTERM": syscall.SIGTERM, "SIGINT": os.Interrupt} {
+		t.Run(name+" twice", func(t *testing.T) {
+			t.Parallel()
+			c := startChild(t, storetest.SQLite(t), nil, "serve", "--addr", "127.0.0.1:0", "--drain-delay", "10m")
+			c.url(t)
+			c.signal(t, syscall.SIGTERM)
+			c.says(t, `msg="shutting down" drain_delay=10m0s in_flight=0`)
+			c.signal(t, again)
+			c.exits(t, 1)
+			c.says(t, "again: ended at once")
+		})
+	}
+	t.Run("SIGHUP and SIGTERM", func(t *testing.T) {
+		t.Parallel()
+		c := startChild(t, storetest.SQLite(t), nil, "serve", "--addr", "127.0.0.1:0")
+		url := c.url(t)
+		c.signal(t, syscall.SIGHUP)
+		if got := (&servertest.Client{URL: url}).Get(t, "/healthz"); got.Status != http.StatusOK {
+			t.Errorf("after SIGHUP: %d", got.Status)
+		}
+		c.signal(t, syscall.SIGTERM)
+		c.exits(t, 0)
+		for _, line := range []string{`msg="shutting down"`, `msg="waiting for requests" timeout=`, `msg="shut down"`} {
+			c.says(t, line)
+		}
+	})
+}
+
+// An import that waits for its standard input can be interrupted, and has written nothing.
+func TestImportIsInterrupted(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, url string) {
+		t.Parallel()
+		entries := func() (n int) {
+			if err := storetest.SQL(t, url).QueryRowContext(t.Context(), "SELECT count(*) FROM catalog_apps").Scan(&n); err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+		before := entries()
+		stdin, more, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = more.Close() }()
+		c := startChild(t, url, stdin, "import", "catalog", "--format", "csv", "-")
+		rows := "canonical_name\n"
+		for i := 0; len(rows) < 1<<18; i++ { // more than a pipe holds: once it is written, the command reads
+			rows += fmt.Sprintf("An app that nobody has, number %d\n", i)
+		}
+		if _, err := io.WriteString(more, rows); err != nil {
+			t.Fatal(err)
+		}
+		c.signal(t, os.Interrupt)
+		c.exits(t, 1)
+		c.says(t, "interrupted")
+		if after := entries(); after != before {
+			t.Errorf("%d entries in the catalog, %d before", after, before)
+		}
+	})
+}
