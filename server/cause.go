@@ -18,6 +18,7 @@ const (
 	CauseTokenBodies Cause = "token_bodies" // so much of it is for this token's
 	CauseRate        Cause = "rate"         // the token has made too many requests for this client
 	CauseProvider    Cause = "provider"     // the identity provider cannot be asked, or too many wait for it
+	CauseSignatures  Cause = "signatures"   // too many tokens of the identity provider wait for their signature to be checked
 	CauseStopping    Cause = "stopping"     // the server shuts down
 )
 
@@ -31,7 +32,9 @@ func databaseCause(err error) Cause {
 
 // causes lists every cause, so that each shows in the metrics from the start.
 func causes() []Cause {
-	all := []Cause{CausePlaces, CauseTokenPlaces, CauseBodies, CauseTokenBodies, CauseRate, CauseProvider, CauseStopping}
+	all := []Cause{
+		CausePlaces, CauseTokenPlaces, CauseBodies, CauseTokenBodies, CauseRate, CauseProvider, CauseSignatures, CauseStopping,
+	}
 	for _, reason := range store.UnavailableReasons() {
 		all = append(all, Cause(reason))
 	}

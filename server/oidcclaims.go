@@ -1,59 +1,101 @@
 package server
 
 import (
-	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 	"unicode"
 
-	"github.com/coreos/go-oidc/v3/oidc"
 	"github.com/google/uuid"
 
 	"github.com/clientapps/clientapps/store"
 )
 
 // token is what the claims of a verified token stand for: who, until when, with which scopes, for which clients. What is
-// granted by no claim is not granted; a claim that cannot be read spoils the token.
-func (p *provider) token(verified *oidc.IDToken) (*store.Token, error) {
-	var times struct {
-		Expires   *float64 `json:"exp"`
-		NotBefore float64  `json:"nbf"`
-	}
-	var all map[string]json.RawMessage
-	if err := verified.Claims(&times); err != nil {
+// granted by no claim is not granted; a claim that cannot be read spoils the token. Every check works on this one reading.
+func (p *provider) token(payload []byte) (*store.Token, error) {
+	claims, err := strictObject(payload, "iss", "sub", "aud", "exp", "nbf", "iat", p.cfg.ScopeClaim, p.cfg.ClientsClaim)
+	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errJWTClaims, err)
 	}
-	if err := verified.Claims(&all); err != nil {
-		return nil, fmt.Errorf("%w: %w", errJWTClaims, err)
+	if claims["iss"] != p.cfg.Issuer {
+		return nil, fmt.Errorf("%w: iss is another, or missing", errJWTClaims)
 	}
-	if times.Expires == nil || !plausible(*times.Expires) || !plausible(times.NotBefore) {
-		return nil, fmt.Errorf("%w: exp or nbf is missing or no date", errJWTClaims)
+	if !hasAudience(claims["aud"], p.cfg.Audience) {
+		return nil, fmt.Errorf("%w: aud has others, is missing or cannot be read", errJWTClaims)
 	}
-	expires := date(*times.Expires).Add(jwtLeeway)
-	if now := p.clock(); !now.Before(expires) {
-		return nil, store.ErrExpiredToken
-	} else if now.Before(date(times.NotBefore).Add(-jwtLeeway)) {
-		return nil, fmt.Errorf("%w: not valid yet", errJWTClaims)
+	expires, err := p.expiry(claims)
+	if err != nil {
+		return nil, err
 	}
-	if !usableSubject(verified.Subject) {
+	subject, _ := claims["sub"].(string)
+	if !usableSubject(subject) {
 		return nil, fmt.Errorf("%w: sub is missing, too long or not printable", errJWTClaims)
 	}
-	scopes, err := words(all[p.cfg.ScopeClaim])
+	scopes, err := words(claims[p.cfg.ScopeClaim])
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", errJWTClaims, p.cfg.ScopeClaim, err)
 	}
-	token := &store.Token{ID: subjectID(verified), Name: verified.Subject, ExpiresAt: &expires}
+	token := &store.Token{ID: subjectID(p.cfg.Issuer, subject), Name: subject, ExpiresAt: &expires}
 	token.Scopes = strings.Join(slices.DeleteFunc(scopes, func(s string) bool { return !slices.Contains(Scopes(), s) }), " ")
-	if err := p.grantClients(token, all[p.cfg.ClientsClaim]); err != nil {
+	if err := grantClients(token, claims[p.cfg.ClientsClaim]); err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", errJWTClaims, p.cfg.ClientsClaim, err)
 	}
 	return token, nil
 }
 
+// strictObject reads a JSON object of a JWT: with the strict parser, which takes no name twice, and without names that
+// differ from these by letter case alone. encoding/json, and so the libraries that are built on it, would take the one for
+// the other, and the last of several.
+func strictObject(text []byte, names ...string) (map[string]any, error) {
+	doc, err := parseStrict(text, parseOptions{})
+	if err != nil {
+		return nil, errors.New(strings.TrimPrefix(err.Error(), "Request body ")) // which this is not
+	}
+	object, ok := doc.value.(map[string]any)
+	if !ok {
+		return nil, errors.New("no object")
+	}
+	for name := range object {
+		for _, exact := range names {
+			if name != exact && strings.EqualFold(name, exact) {
+				return nil, fmt.Errorf("%.50q is not %s", name, exact)
+			}
+		}
+	}
+	return object, nil
+}
+
+// hasAudience reads aud, which is a text or a list of texts (RFC 7519, 4.1.3).
+func hasAudience(claim any, audience string) bool {
+	if text, ok := claim.(string); ok {
+		return text == audience
+	}
+	list, err := words(claim)
+	return err == nil && slices.Contains(list, audience)
+}
+
+// expiry is when a token ends, once it has begun. The clocks may differ by jwtLeeway.
+func (p *provider) expiry(claims map[string]any) (time.Time, error) {
+	for _, name := range []string{"exp", "nbf", "iat"} {
+		if claim, has := claims[name]; has && !isDate(claim) || !has && name == "exp" {
+			return time.Time{}, fmt.Errorf("%w: %s is missing or no date", errJWTClaims, name)
+		}
+	}
+	now, expires := p.clock(), date(claims["exp"]).Add(jwtLeeway)
+	if !now.Before(expires) {
+		return time.Time{}, store.ErrExpiredToken
+	}
+	if from, has := claims["nbf"]; has && now.Before(date(from).Add(-jwtLeeway)) {
+		return time.Time{}, fmt.Errorf("%w: not valid yet", errJWTClaims)
+	}
+	return expires, nil
+}
+
 // grantClients reads the ids of the clients that a token covers. A * stands alone, for all of them.
-func (p *provider) grantClients(token *store.Token, claim json.RawMessage) error {
+func grantClients(token *store.Token, claim any) error {
 	ids, err := words(claim)
 	if err != nil {
 		return err
@@ -74,8 +116,8 @@ func (p *provider) grantClients(token *store.Token, claim json.RawMessage) error
 
 // subjectID is the id of a provider's subject, the same on every server and for each of its tokens: the limits, the log and
 // the history go by it. It is a UUID of version 5, and no token of ours has one.
-func subjectID(verified *oidc.IDToken) uuid.UUID {
-	return uuid.NewSHA1(uuid.NameSpaceURL, []byte(verified.Issuer+"\x00"+verified.Subject))
+func subjectID(issuer, subject string) uuid.UUID {
+	return uuid.NewSHA1(uuid.NameSpaceURL, []byte(issuer+"\x00"+subject))
 }
 
 // usableSubject holds a subject to what OpenID Connect Core 1.0, 2 allows, and to what may stand in a history: no control
@@ -86,24 +128,44 @@ func usableSubject(subject string) bool {
 	})
 }
 
-// words reads a claim that is a list, or a text with spaces between: providers differ. A missing claim has none.
-func words(claim json.RawMessage) ([]string, error) {
-	if len(claim) == 0 {
+// words reads a claim that is a list, or a text with spaces between: providers differ. A missing claim has none, nor has null.
+func words(claim any) ([]string, error) {
+	switch c := claim.(type) {
+	case nil:
 		return nil, nil
+	case string:
+		return strings.Fields(c), nil
+	case []any:
+		list := make([]string, 0, len(c))
+		for _, item := range c {
+			text, ok := item.(string)
+			if !ok {
+				return nil, errors.New("not a list of texts")
+			}
+			list = append(list, text)
+		}
+		return list, nil
 	}
-	var list []string
-	if claim[0] == '[' {
-		err := json.Unmarshal(claim, &list)
-		return list, err
-	}
-	var text *string
-	if err := json.Unmarshal(claim, &text); err != nil || text == nil {
-		return nil, err
-	}
-	return strings.Fields(*text), nil
+	return nil, errors.New("neither a text nor a list")
 }
 
-// plausible keeps dates to those that a time.Time can have, up to the year 5138.
-func plausible(seconds float64) bool { return seconds >= 0 && seconds < 1e11 }
+// isDate keeps dates to those that a time.Time can have, up to the year 5138. The strict parser gives 0.5 for a fraction
+// that no float64 holds: that is none.
+func isDate(claim any) bool {
+	switch n := claim.(type) {
+	case int64:
+		return n >= 0 && n < 1e11
+	case float64:
+		return n >= 0 && n < 1e11 && n != 0.5
+	}
+	return false
+}
 
-func date(seconds float64) time.Time { return time.UnixMilli(int64(seconds * 1000)).UTC() }
+// date reads what isDate accepts.
+func date(claim any) time.Time {
+	if n, whole := claim.(int64); whole {
+		return time.Unix(n, 0).UTC()
+	}
+	n, _ := claim.(float64)
+	return time.UnixMilli(int64(n * 1000)).UTC()
+}

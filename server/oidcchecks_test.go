@@ -1,0 +1,78 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/go-jose/go-jose/v4"
+)
+
+// slowKey is a key whose checks end when the test says so.
+type slowKey struct {
+	running, most atomic.Int64
+	begun         chan struct{}
+	end           chan struct{}
+}
+
+func (k *slowKey) VerifyPayload([]byte, []byte, jose.SignatureAlgorithm) error {
+	now := k.running.Add(1)
+	for most := k.most.Load(); now > most && !k.most.CompareAndSwap(most, now); most = k.most.Load() {
+	}
+	k.begun <- struct{}{}
+	<-k.end
+	k.running.Add(-1)
+	return errors.New("not signed")
+}
+
+// TestSignatureChecksAreBounded has more garbage come at once than may wait: the checks never take more than half of the
+// processors, what is beyond the queue is 503 at once, one who hangs up waits no longer, and afterwards there is room again.
+func TestSignatureChecksAreBounded(t *testing.T) {
+	t.Parallel()
+	key := &slowKey{begun: make(chan struct{}, 2*maxSignatureQueue), end: make(chan struct{})}
+	keys := &heldKeys{keys: []jose.JSONWebKey{{Key: key, KeyID: "first"}}}
+	jws, err := jose.ParseSignedCompact("eyJhbGciOiJFUzI1NiIsImtpZCI6ImZpcnN0In0.e30.AAAA", joseAlgorithms)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checks, atOnce := newSignatureChecks(), max(1, runtime.GOMAXPROCS(0)/2)
+	var all sync.WaitGroup
+	for range maxSignatureQueue + atOnce {
+		all.Go(func() {
+			if _, known, err := checks.run(t.Context(), keys, jws); !known || !errors.Is(err, errJWTSignature) {
+				t.Errorf("%v, %v", known, err)
+			}
+		})
+	}
+	for len(checks.queue) < cap(checks.queue) {
+		runtime.Gosched()
+	}
+	for range atOnce {
+		<-key.begun
+	}
+	_, _, err = checks.run(t.Context(), keys, jws)
+	if refused := (*Error)(nil); !errors.As(err, &refused) || refused.Status != http.StatusServiceUnavailable || refused.Cause != CauseSignatures {
+		t.Errorf("beyond the queue: %v", err)
+	}
+	close(key.end)
+	all.Wait()
+	if most := key.most.Load(); most != int64(atOnce) {
+		t.Errorf("%d checks at once, not %d", most, atOnce)
+	}
+	if _, known, err := checks.run(t.Context(), keys, jws); !known || !errors.Is(err, errJWTSignature) {
+		t.Errorf("afterwards: %v, %v", known, err)
+	}
+
+	for range atOnce { // nobody's turn comes
+		checks.running <- struct{}{}
+	}
+	gone, hangUp := context.WithCancel(t.Context())
+	hangUp()
+	if _, _, err := checks.run(gone, keys, jws); !errors.Is(err, context.Canceled) {
+		t.Errorf("a client that has gone: %v", err)
+	}
+}
