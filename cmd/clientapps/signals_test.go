@@ -29,7 +29,7 @@ func startChild(t *testing.T, url string, stdin io.Reader, args ...string) *chil
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &child{Cmd: exec.CommandContext(t.Context(), self, args...), stderr: &output{}, ended: make(chan struct{})} //nolint:gosec // ourselves
+	c := &child{Cmd: exec.CommandContext(t.Context(), self, args...), stderr: &output{}, ended: make(chan struct{})}
 	c.Env = append(os.Environ(), asCommand+"=1", "CLIENTAPPS_DATABASE_URL="+url)
 	c.Stdin, c.Cmd.Stderr = stdin, c.stderr
 	if err := c.Start(); err != nil {

@@ -38,7 +38,7 @@ func TestSQLiteFilesArePrivate(t *testing.T) { //nolint:paralleltest // the umas
 	s.stop()
 
 	shared := filepath.Join(dir, "shared.db")
-	if err := os.WriteFile(shared, nil, 0o640); err != nil { //nolint:gosec // as an operator may have it
+	if err := os.WriteFile(shared, nil, 0o640); err != nil {
 		t.Fatal(err)
 	}
 	must(t, "sqlite://"+shared, "migrate", "up")
@@ -51,8 +51,13 @@ func TestSQLiteFilesArePrivate(t *testing.T) { //nolint:paralleltest // the umas
 func TestNoDatabaseOfAMistypedPath(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{
-		{"client", "list"}, {"client", "create", "--name", "Fabrikam"}, {"token", "list"}, {"token", "create", "--name", "x", "--all-clients", "--scope", "apps:read"},
-		{"token", "revoke", "00000000-0000-4000-8000-000000000000"}, {"migrate", "status"}, {"backup", "copy.db"},
+		{"client", "list"},
+		{"client", "create", "--name", "Fabrikam"},
+		{"token", "list"},
+		{"token", "create", "--name", "x", "--all-clients", "--scope", "apps:read"},
+		{"token", "revoke", "00000000-0000-4000-8000-000000000000"},
+		{"migrate", "status"},
+		{"backup", "copy.db"},
 		{"import", "catalog", "--format", "csv", os.DevNull},
 		{"import", "apps", "--client", "00000000-0000-4000-8000-000000000000", "--format", "csv", os.DevNull},
 	} {
