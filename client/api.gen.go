@@ -20,7 +20,9 @@ import (
 // Defines values for ErrorCode.
 const (
 	ErrorCodeConflict             ErrorCode = "conflict"
+	ErrorCodeExpectationFailed    ErrorCode = "expectation_failed"
 	ErrorCodeForbidden            ErrorCode = "forbidden"
+	ErrorCodeHeaderFieldsTooLarge ErrorCode = "header_fields_too_large"
 	ErrorCodeInternalError        ErrorCode = "internal_error"
 	ErrorCodeInvalidRequest       ErrorCode = "invalid_request"
 	ErrorCodeMethodNotAllowed     ErrorCode = "method_not_allowed"
@@ -39,7 +41,11 @@ func (e ErrorCode) Valid() bool {
 	switch e {
 	case ErrorCodeConflict:
 		return true
+	case ErrorCodeExpectationFailed:
+		return true
 	case ErrorCodeForbidden:
+		return true
+	case ErrorCodeHeaderFieldsTooLarge:
 		return true
 	case ErrorCodeInternalError:
 		return true

@@ -25,7 +25,9 @@ import (
 // Defines values for ErrorCode.
 const (
 	ErrorCodeConflict             ErrorCode = "conflict"
+	ErrorCodeExpectationFailed    ErrorCode = "expectation_failed"
 	ErrorCodeForbidden            ErrorCode = "forbidden"
+	ErrorCodeHeaderFieldsTooLarge ErrorCode = "header_fields_too_large"
 	ErrorCodeInternalError        ErrorCode = "internal_error"
 	ErrorCodeInvalidRequest       ErrorCode = "invalid_request"
 	ErrorCodeMethodNotAllowed     ErrorCode = "method_not_allowed"
@@ -44,7 +46,11 @@ func (e ErrorCode) Valid() bool {
 	switch e {
 	case ErrorCodeConflict:
 		return true
+	case ErrorCodeExpectationFailed:
+		return true
 	case ErrorCodeForbidden:
+		return true
+	case ErrorCodeHeaderFieldsTooLarge:
 		return true
 	case ErrorCodeInternalError:
 		return true
@@ -3388,6 +3394,7 @@ type DeprecatedUnavailableJSONResponse struct {
 }
 
 type DeprecatedUnsupportedMediaTypeResponseHeaders struct {
+	AcceptEncoding  *string
 	Deprecation     string
 	RateLimit       *string
 	RateLimitPolicy *string
@@ -3617,6 +3624,7 @@ type UnavailableJSONResponse struct {
 }
 
 type UnsupportedMediaTypeResponseHeaders struct {
+	AcceptEncoding  *string
 	RateLimit       *string
 	RateLimitPolicy *string
 	XRequestID      string
@@ -3628,6 +3636,7 @@ type UnsupportedMediaTypeJSONResponse struct {
 }
 
 type UnsupportedPatchTypeResponseHeaders struct {
+	AcceptEncoding  *string
 	AcceptPatch     string
 	RateLimit       *string
 	RateLimitPolicy *string
@@ -4023,6 +4032,9 @@ func (response CreateCatalogApp415JSONResponse) VisitCreateCatalogAppResponse(w 
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.AcceptEncoding != nil {
+		w.Header().Set("Accept-Encoding", fmt.Sprint(*response.Headers.AcceptEncoding))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -4977,6 +4989,9 @@ func (response UpdateCatalogApp415JSONResponse) VisitUpdateCatalogAppResponse(w 
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.AcceptEncoding != nil {
+		w.Header().Set("Accept-Encoding", fmt.Sprint(*response.Headers.AcceptEncoding))
+	}
 	w.Header().Set("Accept-Patch", fmt.Sprint(response.Headers.AcceptPatch))
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
@@ -5430,6 +5445,9 @@ func (response ReplaceDesktopAliases415JSONResponse) VisitReplaceDesktopAliasesR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.AcceptEncoding != nil {
+		w.Header().Set("Accept-Encoding", fmt.Sprint(*response.Headers.AcceptEncoding))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -5882,6 +5900,9 @@ func (response ReplaceURLPatterns415JSONResponse) VisitReplaceURLPatternsRespons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.AcceptEncoding != nil {
+		w.Header().Set("Accept-Encoding", fmt.Sprint(*response.Headers.AcceptEncoding))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -6324,6 +6345,9 @@ func (response CreateCatalogCategory415JSONResponse) VisitCreateCatalogCategoryR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.AcceptEncoding != nil {
+		w.Header().Set("Accept-Encoding", fmt.Sprint(*response.Headers.AcceptEncoding))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -6618,6 +6642,9 @@ func (response UpdateCatalogCategory415JSONResponse) VisitUpdateCatalogCategoryR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.AcceptEncoding != nil {
+		w.Header().Set("Accept-Encoding", fmt.Sprint(*response.Headers.AcceptEncoding))
+	}
 	w.Header().Set("Accept-Patch", fmt.Sprint(response.Headers.AcceptPatch))
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
@@ -7059,6 +7086,9 @@ func (response CreateCatalogVendor415JSONResponse) VisitCreateCatalogVendorRespo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.AcceptEncoding != nil {
+		w.Header().Set("Accept-Encoding", fmt.Sprint(*response.Headers.AcceptEncoding))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -7353,6 +7383,9 @@ func (response UpdateCatalogVendor415JSONResponse) VisitUpdateCatalogVendorRespo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.AcceptEncoding != nil {
+		w.Header().Set("Accept-Encoding", fmt.Sprint(*response.Headers.AcceptEncoding))
+	}
 	w.Header().Set("Accept-Patch", fmt.Sprint(response.Headers.AcceptPatch))
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
@@ -7771,6 +7804,9 @@ func (response CreateClient415JSONResponse) VisitCreateClientResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.AcceptEncoding != nil {
+		w.Header().Set("Accept-Encoding", fmt.Sprint(*response.Headers.AcceptEncoding))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -8265,6 +8301,9 @@ func (response UpdateClient415JSONResponse) VisitUpdateClientResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.AcceptEncoding != nil {
+		w.Header().Set("Accept-Encoding", fmt.Sprint(*response.Headers.AcceptEncoding))
+	}
 	w.Header().Set("Accept-Patch", fmt.Sprint(response.Headers.AcceptPatch))
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
@@ -8748,6 +8787,9 @@ func (response AddApp415JSONResponse) VisitAddAppResponse(w http.ResponseWriter)
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.AcceptEncoding != nil {
+		w.Header().Set("Accept-Encoding", fmt.Sprint(*response.Headers.AcceptEncoding))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -8997,6 +9039,9 @@ func (response ApproveApps415JSONResponse) VisitApproveAppsResponse(w http.Respo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.AcceptEncoding != nil {
+		w.Header().Set("Accept-Encoding", fmt.Sprint(*response.Headers.AcceptEncoding))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -9246,6 +9291,9 @@ func (response RejectApps415JSONResponse) VisitRejectAppsResponse(w http.Respons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.AcceptEncoding != nil {
+		w.Header().Set("Accept-Encoding", fmt.Sprint(*response.Headers.AcceptEncoding))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -9519,6 +9567,9 @@ func (response RemoveAppApprovals415JSONResponse) VisitRemoveAppApprovalsRespons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.AcceptEncoding != nil {
+		w.Header().Set("Accept-Encoding", fmt.Sprint(*response.Headers.AcceptEncoding))
+	}
 	w.Header().Set("Deprecation", fmt.Sprint(response.Headers.Deprecation))
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
@@ -9782,6 +9833,9 @@ func (response AddFavorites415JSONResponse) VisitAddFavoritesResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.AcceptEncoding != nil {
+		w.Header().Set("Accept-Encoding", fmt.Sprint(*response.Headers.AcceptEncoding))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -10031,6 +10085,9 @@ func (response RemoveFavorites415JSONResponse) VisitRemoveFavoritesResponse(w ht
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.AcceptEncoding != nil {
+		w.Header().Set("Accept-Encoding", fmt.Sprint(*response.Headers.AcceptEncoding))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -10747,6 +10804,9 @@ func (response UpdateApp415JSONResponse) VisitUpdateAppResponse(w http.ResponseW
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.AcceptEncoding != nil {
+		w.Header().Set("Accept-Encoding", fmt.Sprint(*response.Headers.AcceptEncoding))
+	}
 	w.Header().Set("Accept-Patch", fmt.Sprint(response.Headers.AcceptPatch))
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
@@ -12463,324 +12523,327 @@ func (sh *strictHandler) ListAppChanges(ctx echo.Context, clientID ClientID, app
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L0Lc9s6kij8V7Ca/SqPIWVJlp+npnad1xnvzWsTZ3Jr4owFkZCENQXoEJAVnXze334LDYAEKVIiJTkP",
-	"R3WqTiwJILuBfqPR/bUR8PGEM8KkaJx+bZAveDyJCPx9Npk85WwQ0UCqjyERQUwnknLWOG1cjAgKicQ0",
-	"EojhMUFUNhteQ0zHYxzPG6eNM4bwZILkCEskRwQFESVMohEWDa9xg6MpgffFMY/VHwEPSeO0EdgXeg3z",
-	"dPUjnkyuaNg4bQzauNPfD7p+eEAO/aPjk5aP+0Hok0G7s989OFTfNLzGgJJIDQ+wxBEfXpn5t15jTITA",
-	"Q2IQSGFCckQFAIyjmOBw3ri9vfXUEpw/E8/HEzkvXoI+n7JQID5AGPWn0TXiExJjNSC7Gq85oqHwEI+R",
-	"5ByNMZsvWwbKbnBEw6uY/DElQq1GCrhGRqDxVEjUJwgzhOMYzxUQbSQ5ardaLUQlGQsXiVc4GvB4TMJF",
-	"RN4woibLERkjMeFqS9WOzUY8IsiAkNtcNLaPQzRElMGEiAKom2D1qfU5RQx9+HD+LMHhNZcv1Govwn/G",
-	"uByR2GznA72PVCDGJRqoKYhQNSCLQ44AGEdiGozU3GU4MC6v4JnrU2g7S4hnk0kKaYJtzG9IMcnxyYQL",
-	"KonCsDfAkSC939Tyx0TjrEg5DpGQWJLcrunHAsVksaRC8Yj6MWycynhKFBRPptH1M84KwHh+Q+K5XWWz",
-	"+TPMJDGvRYzPgNZnWFiGyoESRShUz3aAGGAaqfd/+qxGBgEhIXysxvWfLciv6JciIv+oBFGfBEpWaWJH",
-	"nBGz9XJE2VDxTsjRjMqR/nmRZhSnKLQV6B7MT3euCJOEfnK77DWAWFr9w8ERPuj4x2E78Lt4n/gng07L",
-	"bwedcJ90Bwf4sN+4XX85nmr5t1SQv8ZjIhCOCZoy+seUAP58KlFMhjgO1aIEWOQpCRnRqlbjgdEAIOqp",
-	"QBJfE1ZfyKdCm3FGAxxdqadmeSX7W/qy2yy25aLiXCJGbghQZkKhIYmIJOGCeEg4CgSDg/EaAiKnik4b",
-	"uN3vBPth1ycHg2qC4mkKQF5gmJ/OmYwxIwW7rPiNREIjNI0ihTpRaq1QaQMLYL2rOMqxaW5/ThvJWz2F",
-	"JRnymCoDQrFxEBMsSXiFZeO00Wl1Dv1Wx++0LlrHp/ut01ar2Wq1/gkL5QCr4PMaIRWTCM+vAh7xaWy/",
-	"haXr9o9IJ2if+Afh/rHfHRxi/yRotf0jcjw4wa2+Yp+G14j4kNt5cj4h9u/pJKwE1A1hITdvdhb5fYSD",
-	"60LKUrIEIz0NYRYijMyCLFlmRY1zLX+uGZ+xpUut351b5696VfBR/zg4CVs+aQ86viIhTVCKtCxJNbyG",
-	"edJTPh5P1bMB/NuCvTrwW4d+++CirdakbK+UJQAEquBXKAc8inCfaxsITSIslZmABsrwIXisjL/8zjb+",
-	"0j1rH3SfWKlYgTNayfY2RlJOxOneXhCyprFemwEf76mfxZ5QC9acsGHD0oCC/1pyxcOFhNBuXbROTtsH",
-	"BYRgFnpwqJfaD1uk7SuQ/AHuB/6hs9LpQr/HEREDHgfEQ+csUIQwjSMH8Nls1hTJIAV7wtOwx3+W2AGu",
-	"+qUioTTYBcqU2CpQYO/IJMIB0RZ5SkQZmtPPUdaY0jaVyOqzA/C8iDesk6DMgSi1ViRf9BtSTJRVPZlk",
-	"oNuc0h1Ay9WEWl8aAsygAFyQzNIpUbBaY+gFWUtd2F2ohvDJgq7QAOcVRURw/JIGhAnylE9Zgaowv2qb",
-	"QE2XMQ6uSYgwm6Mxj4mHZiMajKyFrdZDgKYQqJVdEXgbivQDUQDvc9bC/HClf0jlLMDIh/yMhf9IWK+Y",
-	"AcB809Z9Al8RDOCe8CEH7lAfDE+70DjqQv8Ki5+B6iPpK9O7GB4j+I0zMdNDS6B6nQxwQQDBkL5Q+Sbl",
-	"NPqGRXOEkeTXhGnbK+A3JNYcph0bgRTQTHu3q4gVZqxDqjDRECo+CgbH3ZZ/EuATv3uI9/2To6Nj/6TV",
-	"PggPD45b4UHeqNEeWJ5MOZNc8AI7xrpsSVxBeS00JDESJL4hYlHRBpLekAL0CmyTdpG+q4pYyxU5AD56",
-	"KbVRKbGcCvUUgKVY8xS8W63EM0C/T1LjtoBjCb4hwrUk+lO9OM647MK8JwsD3LXZUMcD4NNJpIQu+T9k",
-	"XuSNKQlipKmccQSvFmCOjwlm4EhgNu/zcP5AoOGUiPzWIvVb4nQoAhIypoFE//X+zet1wxDv9Hf62Tou",
-	"RNA1maMHamsfIDmjAdE0+oLHfRqGhBXagiEnGihgSicCBl6Hskr0s0XAJ6SJwDslX6iQAo3xtdY6IR0M",
-	"SExYsOB9OUyfvEhMBwMF3BLMBwnILs7nTE8FvpqQeEyFoJwJvaFgW2jmAbR/x3E/IuHTaSyKBPM57MZQ",
-	"DwJcA66U6CDmY4QzgRoPDWgkSawG8TjMmypnKIB36KnKeZkpmVVvZ4v8Sw151q/Ub0ojT4x8kVfmW0Ol",
-	"oOMgxAXrcM4+iCJekUrmCgnBASe8VGjmJO6cpWLK0FSQir5zsWdIhXpEiPpzqwQsvJLEDEfP7QMXTTT1",
-	"CEvzAZ4KgqYsNMRrlhTRMI/HAE8jmSySEsLx8j3ScFzpH7KEqH8yT0F6hIW+xLO9SM0xcKAEiqiUEQGl",
-	"qxaWIWrMTy/R/pm4n0SST4MRCRGVaE6qxbHHOCTAIFQKEg1yFrR19X9df3k5Lu28fq0UCfOycUqIfcJ3",
-	"A3zDY7DLzHcFluVyPNoZpXuu5cgLJTEuYCXyVPeE84hgJlBMBopR4A2ggNhQAJmx6bhP4pzSMg9GIIsQ",
-	"LPKaisrB2hFbfQ2W1qaWc+AhF+TL0uCfYgMICGkmGeEbAqbhBAdqBNA+jRFh4YIeluSLTCQYn4Is0Oci",
-	"6yIHvqLFCs40Oq0WCkY4xoFUJm7E2dBLIpUBZzLmkTuAx1nQAXC9IMlByPmzxQX5O1jFOoypfUDlhIII",
-	"qHICMsFytLGCKjqt0t8VHo28InLEw9dcnkURnxWFvnvwS8/Idi5sqBYE4AJa8DjHvsZylBoZii6WIahn",
-	"XylXARtwXDQ0rPAk+7PGQZkcbLjMyDVyGE7ajAyGaMIMzwUo22Wu+RnoLxqThPUMuY71izc3KpacNGZ/",
-	"U2+1wGjkFROWx+ft4ZY9rKDSqxii32ZQfjEUXxCAVzQYBGQicT8q9pG1y6kMdMRZNC/aJGVkKL3694tX",
-	"L1d5ozh9W9aIFxOehDDwRDsilLO9/xHcwPoWD8l7+id5M5VvBu8wG5Y49WKMo0jBNMFDvQFqI2I+y8MO",
-	"vyerzTmKcDzc3FpVj70S9M/c6idfJyKhT+SMEIbaIL8PWi2L5zziOLzg/CXAU3wuRiUSio9mxiCKOIeI",
-	"jyz0uRKPJqJjujRkMNFvv5KcX9n1KHG2AA/17j7RSxdr463d6h4fHB2i/lwSI8HfxiTgLKQKgxfmqC2P",
-	"1juCtanH+/9DAonwEFOmdVtIAhoS/U3OK+ZjAsDAUcks5pKgAY2Xn2pPHGiuzMlfPtHAAKHIJxgpYguR",
-	"oMzEYQmTVM6RxEOlRs4H/issg5FG9R2W5KVa5SIcL+K5xgLhgfKjeu+IjOf+mfrQy2L2ShnDhtCEXljw",
-	"vMGPHOM5OJ3LsIyxJFeRgSSDnklnSJ5uACc4fMOi+QtNx0WsFRMsODOEN4Kn4CHRihfIP0d8UioDxRzU",
-	"amNOPSP0lSjRM7YpxxteQ0Oolg9AUwQV8+lQHw9bp+tsMhEo5GNMWZZHAXX0wHnkAxRgZmjcWKPohmLt",
-	"ZBMWTji1bvY7ogRseUj9/Ui5OpTpqI9VjU5Yf+HISasRENvasSeFAWrjpLyyEZ+GA40OA5RYkYyQ0DKw",
-	"PkquAsFCWC4XQvs95tOJA8OygLANuQqpSAp0JaKiAhSLweCFwxsA4T2Ry2PnFzEEdgZ0IOc27i0WI29V",
-	"I+IHLf3WGxLjCMhJFGNuiA6JCcHXwlICiK7U6QWGEPZUN7IpP3nw4GWoj42pBBY0Z8H6qky/Fw4qLZtl",
-	"8XSZJvPLgnJrATKddveoe7x/2D1qeA3gGRI3Tht72afeeun7XB+xrheVeYX7oNvPXglCtxtgBNxfcsZ8",
-	"hhJo4XjZuMLaIFxKdcZ6pgwNplGUDzKtiljsjp1/kWNnr96pSMV0zIXsslzQRn+1IPvKIjbdC1imTMTm",
-	"gg+HEXmRPDLPOa9wbALukOMpEM6yUrRwhKJMwNyRGbwjnWeOdbJpdFmsFGgfGJ7KERzkh2XxcuOGemlQ",
-	"wUNTBvkgHiJfJuC58hjF5EYZ5gtniVOhnCBtzi2T01MXlkwS4lSOlB2qGTPnoH5g+AbTqMSrq26EntnA",
-	"rj6t1KYQZmKm9DGfrQA8AcGF+z2Jb6iyo8l4wmMc02iO3LEGfljJZdEFc+BPBZqRKPLtHvSnMkkCALJY",
-	"GcRPIiVwmPMt4wragVLKfZYeJmUWoMQWT4OAARbEF4QJKunNgvlmKXJLprbilKlWpC5WH9yXoAfJqAcZ",
-	"VN7iGI8JKOUFdEw2JxWIDhmPwdeKCJPRvBSjP6bKiJ4kD92G116MVu5N6IEamuAmppMJjyUJX5GQ4uLQ",
-	"s047h2NRpVoSi+K/3r95vXA2w+PxcrZK3ng1Vq+8MjFp52yJM0mY9C/cdxXHVBz43yoXthj+no4R+TCk",
-	"lxw4qRcLzUMYTdRvSkJAwDGPFcSPYPq3wE3JXfe7MYmHxAcI/+rgDqrq1TSSdFIkJs9SgxtYbRZTKQmD",
-	"E1LGWQ5H/TQ0No8zlvjSjO1qOlWBWuZCuVlatXKBTeILGKFUiqLMlm9owWj0qud2GehrZXYtOowVk2Wc",
-	"xKIqy3GcFSIatXyyjP72o96q0gylj06ihBZFJhV4yW6qrcel29khJ+FRcNj2W/0u9ruD/WMfH4SHfgDn",
-	"ihqDgpwY3Bd2K3Wq063XGBEckljfOgLpoLm7xNcNKS4SF2M81+dWD9+9eIoOjo5PPLTfbD9SCBoTXZ+k",
-	"ZNjbW87cXiOxhQxPiWBExhj2nE3HkCJZ75GfE59AnxcC1cIRTRnCcsRDYY9kqNBnMkpwAqYn7XbLQ+1W",
-	"s7OA7O/PLzz09+dnzzz05u3F+ZvX7z309uzi6d+X4jXGX14SNpSjxulh12uMKbMf973GBEtJYgXbvz6d",
-	"+f/8/NeHHtJ/PHr8740i1J6RSUyMx7cYx4Iw6GxEdEAyuT6lqDM0E5UlhgXq/WcPbPUPjH5BAoKudgWO",
-	"ugc5zP+zfXRysH/SabVaVXFtdzK4djK4/uenln/y+a/FGD6/wMMib13ImCtXIg3wassXQsDCpNkz43BI",
-	"o9eRgNCes7XHzePmfg6/y8ZR8+S6Mwhbl401NzOL4GXj07/9xf/fz48vG8VIvqTsuphAGfmiz0f0NsUk",
-	"+ttlQ3152ehpPI47x8ePmuisLwiTiJvrYtgcq+Qwm7Za+8HeTWfPyGJfSyTxHzof529nZ8+fns3++8WT",
-	"YQBjyW/IfWWjBPv9ztHhcWYB2sfZFUhe/OnfYCEKHl6yNLyMvD+C5pCwSDN7DEAXGbeT215AX6fv7FXJ",
-	"PdzDk4nYq+iPVyKWzsFhZrG6mbVKV6l4RZJzi3JFFJFBkjYEBwvoYRjjgfQpkQNfKXk8oX6MJYFffaMj",
-	"/Hb70SnqxT2d4JOcaShjsU90Xg5cP7NhT9g4ZWKplxIcMxIC51GGerJnBUlCnLNkx4yzavJ5AYjmJctx",
-	"YUgg/+my8Vv8t5OTk9/k39rlBJilvqMc/7mPAmnzte0d3v4mnQ8rFvstj2hQcFjwdz7LntEkecP26Aci",
-	"ZfZg/RT1/ujZsK9n10w7+XD215sl63bJKu/a5kv8x9/arVbrt9nf2q3NF/kPd5FnqxdZL11R0oh2oEEz",
-	"J2lyzMHvgU6tMxczwMoEDYBGVEgez5vojCHKAj5WeqD3f33zLv887KW3ejvHl8zNcBmg3pn/T4T9P1HL",
-	"P0FNdIX8nqLxazJZWMXWYD/o9Nv4JDwmR4PDGjoxJzIXDADs/9nyT5pXfplyhHgQhIMKtL/R4pKjGabK",
-	"/RpwSxrKE0mWU6AZj0Fb6uMbGc8XZGhORbaXoagcY4gqUib3O8opxF/oWJlz+4etFqCsP7YTlCiTZEhi",
-	"fRA0ZaIoGfEDkzQqsmZmPL4WoB4xQ3+/uHiLwMHTyvHgpJsT/xdT4qHOPnrNb1Cn1TlCLRN+Rb+/uqgs",
-	"wU+y6v5k0Xj7hP0/P3/t3HpIk3/nFmW+N193b5PfTxf+UCAV7/zHjx+duCIplkuSI+wM0ktyeHTQyi3J",
-	"E4JjiMystsfN0AI7+1a5xOxaOxphWBgK/J3eEDft2Un/SvbzHA4M9APUqppozsJ9iH+PTSpKU1l2f9mj",
-	"obGIIyKXpvRfKJmc1CQwSXWOf+qhKYuIEEjYlAWbV6ATjbOQhvn35WFOkg5ckLXoboJx6y1eYC3B7Xci",
-	"CzEyCRm2yoJNvsgCOtST8+Ate6eXX3BdrkC5SM30FwPZsiVPAXSDuuWALlnOGmuVPuXNoBCsj0nisYEK",
-	"8iWAGvRabh04Z4ALqKav5TAmhRdma+2ts3Xm63q7W5Kf4Oys4ejyTbX5CLV5+nciX9BYLCV+cyTvZmtY",
-	"/2czPgixxHut2uwAAFfgCQu3yxir4N+EAlN0MoAu394ESL3HK+Grv9PFYL1PazNU2Hbnpke+asbmZJCU",
-	"idhr1SCElxSoVjO4KOJunmiXcqETZZ9yNyLcgCpKL4SmklFPLIVTrMPj9vXnrDwxy72PAgDlL2gXg5Sy",
-	"iyjiF+cy8ErYLFfXAtBh8cxN52L+2QziLB9ZwN8MlnJ5doPrMPtaO74UxmVJaJmlzcCaPWhYb2Hd84Oq",
-	"INeDlgoD6HaBc6B6pjNhziKKBRFlpcVgDMJ6UMrVKbzF8OUevq5lpuD8EEdvtb9UAuSHdy+R8ahqQOg+",
-	"dl3w3pExvyEVPAe4O+lePq3jNsTJW9bwF7Yj8E29ilUk857AhZJisrHlCYo2JC58fpVtcUHOJWmkcC8l",
-	"IQv0IhlVgLguFS0HV583F9KTVugJRS1SEOTKh/peaBbUafLU70Y/GrFlJq6Ln8O79fH8Nu51BqFyJZ/D",
-	"CkatjdLTNE18HbxW2y4ZpMrUlYuS1jRrI/QPe3xfG50KKs4gU2LGZDamRCavxKLYdamyG6ttXA1+uSub",
-	"IFDZmS0XA1v1Zx3AK/BFPXu3GjvUsXodaFcSfB0DsgqdVzUib/MToZJoUdQbkoVoSJikA0ri5GKFvkaT",
-	"BnGrJgwzyKGDu7QmfSSJB5WHf/89JoPGaeMve2lJ2z39q9gz12XdIoH1MMlW/3PSSapljRdglJP428AM",
-	"qO8FFNUoqxdU5pE6GFVL6AeMIJsxg1LCAGvDX3tfLDOuh8LCpjgYbLojIJ9q4mMc2niIGf0Tm8I8DmrV",
-	"ChEVoZZIy80RKyn+0nPKpvRcOWUO9rKE5uRxlNGTfk/Z2eTh/nG30ulk8eGk1/jij6dC+n1Y2FU1X7zG",
-	"+eBVcVraR7gPANcQ6cC9dSokjaLk1rB+qHBvfJoipFSOUO9xT82mSR0g93xzv9luth810cWIXDK1NTim",
-	"grMkyWGmbzLEuqgtlnxMAyQkmTTRR4Kv4VWm8ulY4bB4yp5JJ4LN0KZDuhuJfVGVXp4Dmhd4KMzyveaM",
-	"lCzhmb4GsN/qOpmHYA3VXdGFdessT50qw1UBuyHCwlRcDlfLZJ3JqK+rm0tdigzV707JBlOpI4OPSf4t",
-	"YB83R9hFwbCBueZmQLV3Z2qAarONxXZgdW7oLYXVXt1flufCZwLyQs2dfSzRmIssLAetYkjSG/cuHCZv",
-	"RE8rzx44qJA88N/wvoJ0wYhKuHs5wXES0tR1i4rzsE9R7//reah3pfMie5eXPSieBlnmgkSmHF5K+cLc",
-	"4ytC+48yMdsxKJUI2X9dXn5ptfzLyy/tF5eXX45erBa161R00WkXPJZP5hClKQin8Fii/lzbnWqIIkr1",
-	"mY4JCE5E7d1/kVy/JH9McZRbJZhcskqCx/KqPy8mjWRmkhhsPjuX6gqTfw1eRe4WYAVs15/r7HyNFa6P",
-	"V+5a5zoILjzCYrrwg4Ny5h7fEvzLXGZYAlvQcuNVWBv3HMbr4/ka3lZGvobhbYXV9Cb9HaGwBNC3ls2X",
-	"sZqRBQ+ErgO1Js9ZibIOVulci1j6TRXOexOHRQrvTASEhZQNFU7qJ/0pJytEsAxmKGtYJixgaiIq4JN6",
-	"TTGgF/NJBdVsDyHU/Cyg6fXjImDNzahqVs7ZZAI3u9K7J9UBS4+WnKBAtWtBRXCnkYzaPoyGvJ5zllz7",
-	"WQ/4rD/mwr6RP3ar5xMhn/CQpr17gPT1lSS45mYibtmLe7meP+mdsq+LjUPC9DhJSBybQlRJxYGSigJX",
-	"dW7XF1xrK7zD1scxycGYTdsyxT82hwnWtzJjmEWHSUtPW3V++ixbVfKBQMnVV6HXGJa4uUAiSVufmvtr",
-	"2rksdDRx18m04qnXakTouiHZh9tiIvkq7nXf4FWrD/m53l6p1SvZKO3n2LSXsuVPLqnVZ7Ay8OzQPdsC",
-	"6NZrBEU125dOXqzyDjskaz0kX+zm1mvIhSoLS5+QK8pwaw0k95bs0gfkLtXW2t23poiW11h6GW+3Pd93",
-	"e4rlZIE0TLkRPeFylLkGap1eHa+D+M/R/snho0LGdZoiraMhB9MoJ+W21c2lZsuNuy2Js3mZm5pXnY+A",
-	"ftTKKKsxr9vrtiKqoQkW6KGEKBmZ5ZN7ltDWOrohyHR8WS5C0qGJCMp3zKgggzJTEqzz3QaWPqigQcE6",
-	"a7+euN6tWAmxGqGZvTSiE5C3LEftsd1awjRwDuqLWgAVFgbMtvOpu3I5eJcze3I8ugr7ddg9XijxuJRs",
-	"chUh10Z8PU77zsBWI3KdybFtCtfMvhZ9Kzc1FS+LVTYeiBLNVlQ0Qy3CLC3vUVaBpbBgx6bNyGptXmbB",
-	"ljBYGgxavvRr6dJcu6bVot0OhnBKttRoBVK3GmG9tVpT+/2UOFZgZUPO22Nk8CfW01DJoURGP60qWwud",
-	"n+pwjgvhUq8ILsyG4RI8N9BFCbJVhLttClQPx43UzzeEr4rGSTZkO2SazUI3KeR140tpirxTv2rGbUp8",
-	"Jgxnx35KXFHt0ZEvREf12EK88LV5EsKQvF78uDqBuGKkC9b/rCC/X7oXT8UIQ2rITXHAzsmYX29pCxfD",
-	"HDUVLMckSfz/9FmnUqYXAbJbM0kT+YtmJ8r5cVNvj3LAHze85Hv32zpLX7AiJeueuaJQfdFBzZheDOZU",
-	"ouaaU6fv01KeTz1/Q8SrA2gwqlbQakm4ODlxsJefnZJmtjxU0dPNsD0Yky+cs2xCOtCd5aclYCpNNsNv",
-	"vYZbdWTl9KQWSqaiwjC5+l80GYbtmfIAt172jnBy+X3pzPx4eHn+8mr5E3IXXYE6nXtU5RPT61ZJkHTl",
-	"nPRKjW3pr9+rgKhrg6TIuUZIpoq85soZFkgQp+Z7cuUYOvGHIcnUbQ2xxFDJGwfSqTTdCk+C4/4R9g8H",
-	"B8TvhvuBf9zvYL990jpuH3UO9w+63fQck9HhSEZzJOYsgNCKvlG2omizV1oLHkA4GLSC48E+8Q8HLewf",
-	"9NvEPwlb2O/0j4JueEAOB0fQb5PMrgw2By2vwaPQftQtv8y5qA5CLtTAufXuHPPC2tlOoyeL7zFuh93g",
-	"qOPvk4OBf9A6PPT7R8GxH56Qlj0iy+Jb9UR1+ZochYfkYNDF+/1O0A5buqi9kwib9IPjEkf2CLZT80w0",
-	"pfsC+fmGmRRhY1ThyeSBsJWRPOUnQkcgGuv0PUes2oJ0yyQVjPn5xWq2+MZyGZkOTQSP01yq3lGlO3PV",
-	"eVgytjpxPE8bPJa6O7o+sC0bE8UEh/MsHfx0e2t2Racm3UuDKLN3WgttZha5FRaX8rsdtzOl7rMptYYR",
-	"Bc0tF33ZyURfiMh6xsYwqqALIRtJ9wjL+nXJrb1Euc14oe21a76ya77yEzdfyfNI7lrXJoZjVZMxSRfB",
-	"k4mwiXVp3d0vEvXJkDLx69qP7nXupWohGZhI52pTc7fGrZx2q/DXszzdmassz2Tsrb0tXnn20+zwLZiu",
-	"Z5MJdL3XFlBaqv+nN1mfTKPrd0RA8nq9Q9BpdP3MxE6XbsYTO/DWg0mv6BcSVpqlR1bfPQeXgi2EcoZ9",
-	"EsA9kwEiOBjplF1TKct40A8Egvz+5k++twWiIlPTbrXASIffZu/Y108HURPPq/o4T3Pjb5M6Ku8reTxP",
-	"3cHr5OBUSPTeBYa/LtafXUpVC9Vx8x5ODefG+jWLBaSW+za58eYpuXJOyx/hDk60aVUkFuoW5RhrzZBO",
-	"UPiAKjyy5QCPbcPqMoqNFphbaj+5usynlYa/uizcBYN24vNHEZ9bix+58usbxZHsTaviWNIuePRrBo/q",
-	"hGG67bWuR1QOx6Qt9H7haEsNeZsfnxNWawZRgsIHVLT1thkReerIyHsUDymowbnmzYcq91Y2yKFfYpjp",
-	"hPmdh5rUCM9Wdl95/uWOzxsp1R5UXM+1iMDWdiN+ADrLOAAJ3e28gHtGots0qzWJ/AA29VZs5cq2Wbuz",
-	"/pW2KgZa6gj8ovZZVN4nowovZSdlT8nqsFPuOQ4zvbd0WouPxBgv3EtH8KWVv7kCHEL5AVnHsN2xroto",
-	"nO636hOiBb2ABqE03zQYZe6jjngUil/J4sjfbKu5yTfVbmult5NvSlqDV5iem7Tmpa8ym8Dc8NpZnok8",
-	"cvu0rBZEyei8Sq/ykKJy+4u0uZ69eX9ING+23tjm+zuj9R5Q99ZMVUMWP4qh+g1ijXXM2XWsCGeDVhiz",
-	"xlj5xS3ZhaZkVRjMnZK1YqvzWOYZbgn/9SOWC9MrxSy2HK200Yn7E6pM7k3X2Q19lX31JphxdS9av3Fb",
-	"HCy/R7AzE22z6aVcaTpam/PepXfl07Nec0veS9skVpIgjmqu8KJMTySHJNeMaf44lGlaNeyMwh0tby/4",
-	"qUnrR0gnqHMfoWJnmqJCKV5DSCynQj0lkPSGFJ+1F7y7njFauyBLvRsITmkEya8JQwG/IfGvfu2gIvO6",
-	"Yx0OXugKXNm4XeTQdc3S732l4Om9u0vwjExiosz98Je/VZCTDnZlKpgD7tDvKSveT5kgK99qRm2Lbl7w",
-	"uE/DkLC65XvdeUspIH3DFlj4nInpYEADYOQJicdUCMqZMK0Fkmag6GGYoIiSzo6PtkUj32WrzpkkMcOR",
-	"Xpza192zc1fdeXdGb2Hb3pP4hsSIqN/veGt+LfY9Zzc4omvcCzx/Jp5bq3nVvcBkrC42d/5MvMLRgMdj",
-	"Elacno5XpDHV0JH/Q1a//pk7WPkXDOqBv9ClX1YVVncHb0X6wGrbi2voIUZjixlKWrxCFzfTdA8MWQi4",
-	"QPtDpbBoKHbEvhaxv+byLAjIROJ+VL/oXG7uUsLJvmlLhVjS64762UgjjOJpRAT6r/dvXiM+lTvxuF2K",
-	"uReeyo4otkgUb/E84ji84Pwljod1BclkcfZS4si/bbvCxLR2FShSD1cmMGaojV7RJzuS2SLJJHDUjrHH",
-	"2ZnL6+06Y7dEJjp+NsICjXGoPnLT2FVj+q39pu9GNe+IjOf+2cC011tOBDKe65Hfi9w+MDyVI2iyUZfe",
-	"prmpK+xjZ/A2biNP5YgwaeBDtortD+aMf/z40XcgJatmfvz4MTN8i7t8g2m0hjE7zc5ctcfJ2C0JlRBL",
-	"3MeCoAAzZaL0lTrCwcg024Yy3drhh5wvJXMgY5WjkKsBVCAxmkpJ2RCFfMZ2QufHEDpiOpnwWJLwFQkp",
-	"ht6kdemy+BErCLRg0l1YSYoYGXfKypt268Tx0qX2w3a20+Z0ld5c316VQaiYv/mB7kIBekUr0Hffdhov",
-	"KO2su6U7lf3Nee1+cELag4OWf4QPu3530CL+MT7o+oe4HeyHnX6XHAwqlQNur1ntv8rhaq7g/y96lBrr",
-	"6vx1qjC8K5wCq31Pj06ypLGBCDhnHwSpfU5h5qw4n1CjthZnEdB3waxBesn65z8evicnRvdhI+DgoH4l",
-	"t43OSqh+Kxx/VDLFzvMTbr0GiAk2rNGX8dXCjPTcpsZjPizM+KGPf8DE5HHuGIhxJJTv44iVR/eJnOt3",
-	"Tt+dPX7Hs0c8mRScP/7EJPiEh/PvIFIvyBdZVZrC2J9LdN0f+lC+0VuLVk1CGeK4H5HwqfHYVuzY75nR",
-	"0KdsSN7TP8mbqXwzeIdZpbOihSkp4WTQqEI86YS7Fz9ypAjojymJ5/eRjNYloWSJzp+tNpucsT/Nrntm",
-	"z3lssxnu5e7XbwT6/Q33mODwDYvm1RTOu8xoRTn6PgN8Fqt73mRG/3DajjSHTTSLORvq1qMm/IulJOMJ",
-	"nENIjvRNCaTWzYdgIAy9B2T8isgRh+ypKOKz2keK44LpyyVZfsJWovlUaD0TcqIj9SZo4yZWaVCzOwZA",
-	"rFoxPWizZX6Nx2TNetIsN3V5cpo7eEsHJdA9nQok8TVhPz/Fv+ZP08XPYvuMM9JErzlYvc37gOovkBR5",
-	"L7bpFQ/pgGr5ubgQvP8/JJBISAp9gAXCDBEmqZwjiYfpjTir0xTHhmWEfN+LP/0aKXw/P9W/jUnAWUgV",
-	"1i8wjWrbHpPCByzfrcUpW9oww6KMo4izoUlvKWDT84H/SrkMwKPiN2WsjJSNOcMCzWIq5X1Qsb9MSuQP",
-	"slVrJxNtsMf3LA8xu5PfNw1wl/xnkv9+afbaZdyZjLufXx86iwrxws02M/OIqpuZTvoOm4nRBGweIxZG",
-	"+CbXfEr7d34STF0ajoGxeuhP6qKkfXe2lv440c+70wRI847ywoiV0h29hn1OWgLxcVOnTgZ8vPd46wmR",
-	"ueVekQ754d1Li+kvngtZuZfUu8XxsMi6buGaFy1vFiZXKFe7zYuW/7DFaO9JSZhkRYzIlfrkGofaH8bR",
-	"25hPSCyhTvkAR4Isllfh2jHCKICu9KdpISYP9eeISoFoCD2n1J/Kx1UsZDYpadbUCk+C4/4R9g8HB8Tv",
-	"hvuBf9zvYL990jpuH3UO9w+63bSMFaPDkYzmSMxZAIfnDpj6gSvY/4M+NdWP+1rm9j1I4R3jLy8JG8pR",
-	"47TTanmNMWX2c9sVX//69C90efml1fIvL7+0X1xefjl68fnhp38tfPe4aOCj//j3tAGWkDGFhlhffGh4",
-	"C428vUbinpx+UpgaJD4n03TYwZ12oLtC19zZMwb5P3wAStvc9+NOjb7TbBdwPmP6CMz0AncrziudYIw4",
-	"iWIyILGy9Zuol5Yb612yMb8hAs2oHGWfbJ+q2C79VT/6gWhesiw97Tr775qz/cSd/fPSLEfOVbuCZpFf",
-	"Pu+CjomQeAzTqkvPzEp8XVJH1gzSYTJTfCthWL1ehq76nEcEM1d6dW9zC7zkTWMcXzvvQVggjOzMWm/d",
-	"v13Yw4X3xjhQbzPDRBP1lFXaQ7MRgY7lc4RjAlJL6qEemo1oMLKeLAQ/8JgoMFsZ6BS5KJYHUqFM7ne0",
-	"CqLj6bhx2ml3j7rH+4fdI9BD+suW11Bv13GeDHaUSTIkcV4juORYmTyK9I9LoNmtypJIfkEzFJqBZ0GZ",
-	"aQX2dGTT4mqoMWXH6yQOPkBY6zTQRIKPCXiq2m4Jc1YJtsbQFswT84YVnO81Bjr9ZWGdAISDQSs4HuwT",
-	"/3DQwv5Bv038k7CF/U7/KOgqkTU4gkKfZHZlfDFFRTwK7cfOgd48IuSVRmqwH3T6bXwSHpOjwWFrUfYk",
-	"i7CMPLTZmEOzhsAZ2KSfRbaGnyBw0MOTScpZsIszxd1hSEL1e0yU9aA3kSl++FSLEhXtfl5qedURjM4e",
-	"fG3gKHozAAtjqeiGtfsHTFKGREHvFvUbwgNJ4iZ6YZfEg+WgYa4LaErmySo1AZ8h9w2Sj91X5uStQzXb",
-	"RqBPBjwmdTFwtrcKDvu3WVIvoq2e6zX17NttDAverE98FEzwmpwf0O4cL/MDzvx/Yv/Pln/SvPI//3Wp",
-	"XX9YKFc1X7ib4VKWZ5gzg2iGB5dKURtlqilJbUREC9IHAo2okDye54Rneg32V5SidYojdxZkrl67QiMH",
-	"FkBoUoX8tiHxECMzRbBQXlptA5VkLFbK7ESb3gJNn+tJB8q1NUSD4xjPXSpt3+bwWv6K1+SLTNPbM0iv",
-	"UA5q6FMYmecLWJvsw7IwldE8GBp1HeCsKOJoSG+I+hcbc1P7uTObalPgCSMhcayd1mapk3pVx2Er8D4W",
-	"XI1lLsTVlsz7szBMFDEWiYnfbKwyqpea8vmnZmz38ud2ahvrCIbpO3fTKNKGhTXk82a7evmdWOOpIrOD",
-	"m6/NH5/gPZ/dYT4dT3gsdUqSUjiNIZWjaR88dY4n1A94SIaE7SWvvnWni2s68flEU78/4XBl10LnqP8c",
-	"z+WIp4TDzM2+Gux1ofcZxBlG/Wl0ndbOyNvi8GqhoKnkpH9eNGTtE74ugSJlYg9RbWfCoqgP2nHTFoKY",
-	"RjqhDjqUjSsLXctYqbxtt0ws0X5eJn1z+2JRKtmQTRV8Ks7U8pTp912sbRdr+4ljbXdlqaUSJTHTKNPC",
-	"pI6J9msYZ8kRfx3bLIqsiaWUtdVqTfSGRXNEWRBNQ2JHzPkUzTCTynZLPTn3BGo9Mls8eFpmMb3C8XXe",
-	"XEIP1aMfKTNkytIvAeVHK02epaaU+zo7KvO69MsKr2uvtrB0gx5rM2UNrSZ6T2D5wdhS2xARHDdR76DV",
-	"89T/m60eSOPeAWn3YEuT4KgxmH4pI2xf8dbieV5y10z9JTgThTr3FWZ4CFHwmE+H2mgxJwPoTAmmkI8x",
-	"ZbnIbc15iTavM83VEO/nQpKxP7azk4igt0DIVZ+/oKerTwWldD4eT+G2CqIhYZIOKJCI0dvVH1Z7H8xO",
-	"V5+QUW9LVtIaApUffatFsk0ly5tOYsRjiSI+I7EfYEHQjMehLlmCBeoZS0WxdD/mM0HiHsRuZ6Tfy4hc",
-	"x6ZxAmr7nWXxNOz/+fmTjqhd+Z8fFwfUxlMh/T5oyGJgFTc+mUbXLzCNpjFZ70zcZLBlfRYl6aIQ/MZC",
-	"JaNrE52q5c0kkOggUv9wcIQPOv5x2A78Lt4n/smg0/LbQSfcJ93BAT7sL4bniS22lM/JgDaaYHNgNCAz",
-	"wFxnqk8IVwZnLqPh4HBFJPPzJ+T/b9mirxEjL4p3amyKjIRst6Ja2SmZ5j+yuss5MLdHPn32GmIaBISE",
-	"GtQ1HdBBchulxFrUNKUDD55uU5TkOmhpX9lydOm7wN0sMyHV/jmorobU+MjKtCIhElKpf9OScSN/uLIL",
-	"nELr2QUuIp9sFalaEUC4aG7zYMAkGeGYhDYy2ERvsoeKOD2JVvYnjxGVgkQDNOZCopQkYP30cfFCYHDn",
-	"Qv+qLnQ+apulhK9lF7GTy55Qr0kYou3Pf6C8tSz5fi0S0w4CAx5D7qBNvqskTQyX20bSC4KlXK4cr58s",
-	"k8FjBVqL21HgoGR2BNZ5hdbdv13kriJK6ceYhQ8E0mM8sNf+op0uQb+gEfmCQxLQMY5QSIdU5sE9ytDO",
-	"0VLI//Kp5Z+c+S+wP/j89fB2KfzdWifrWgAsuJ7vXlr5rAZkXMVpTPPr3s2e2x4vxQVY9j9O9/Y+/Zv/",
-	"vyvOcQ8Sr62QFK4pC5OyahJR4VU3nZeaycuIqJLZnJxDr5kW5MrLaglqSf/6woSijODLctkCtRuiMGgl",
-	"kGQkTo1Uo5zYSiFe8wyRkZlrPySGw0dzpSkiAwmNnKgwBoGtBJnCX9NEmNvDkkrmwecCLanX8Kq66rsD",
-	"5YU+MPrHlIAVrNYnJkMchxA8wuIHyMlOXc22AqrTaim/L8aBJLGAK99eAnvAmYx55A7gMRITHChTUONP",
-	"WCjyIbfshhbmBCRE4jg4TXTGEA3hwJohOaOBicMJxFlANjPQy/XoUU2FaBxUQZgkBqwt6sdlcT097FsG",
-	"9pzAhNTOgMKvnGJef3jp/JiXSvUVvtb37979/vuTJ727Vu0/7NI7i2HWYiHnd5WBodOevo+Z8cOuK0MK",
-	"fijrp/BAZr1SUu8el1Bzt7bJpGVGUWzv7u2kH5ewi4OdOdvUUetFEkP/jGZwpetaZzfYdP2U0Kdgo7nr",
-	"nA0eqo/LFrrln2B/cOa/+Pz1+NZ3P3brfGx31hA+SqF9rx0CZbos6TNnMi2PZG2Y3pG5QbUiw2MXj/o1",
-	"41F1kiO67Tp5rGla5cZZEtkrT/c8WSJFdp2cieRChTn/yGW3mkMrdBZF2ZyKnGC4M9ar7UOeMS5HJNZ+",
-	"5MBUkzHY9MnOk9yCJ+npNNzZiEcECSJ/Us+yOP1k529+K3+zyvrvvND1vNDStd35pj+Sb1qFBXYe67Y8",
-	"1gpMsfNjt+jHVs5VdBIHYYtMPlrGPKmeKbgsba92jpwLT0p3txm7+x+JG1a7Ro5DnvpGc1H2x7dy7gpI",
-	"e+sldFg26+qBMKv6Q6UlwFIVQT8jfUFlKQLf5Xx5v7z+j8ak8DQzFSSGjv9hT0gz9nU+f2KNy5IwMX/S",
-	"WUDgG4WJ7oJULew/c8GnxS3c4MTaLkhu96rtSPV13nnmuf2turVbDf+WJhpkSzluGtytHExsd+oFEzNh",
-	"i41DicUJZPc5nmgx3lJQUWuB6hFFe13CBhLXFShkthMqiVCpapB/M0PbsaPf2zqytSlN0D/JcvsCTyai",
-	"cdptZ8+n2h1r54vG6X6r6Hp4QVT073yma/2btPf05GKExXr30cpLcrVX5MgmwDgC745B2r91Vq0UHjPi",
-	"roHpFNx/F40UwMzqLRF2a3lwZzbSsNq2/SbO2/YtYI3fj2f/LvHQEpCNq5bzqn8SDy1PmRsY7al3uqhd",
-	"t0JoVclnp4FrkO0uVL+FUH2nriOlmW2rbpTRREt9qG+gHep4WgWmULmnZRX9dtwsewHgV3GyNL7bcLGM",
-	"KVLbwUqp6c6E/84FW0cB7E5w71Qt/JiusFO4VIkDNjc1VksqltiaLLfe183dKvWQ1e7C50Ur00DhIcxs",
-	"XRa1LepTCKlC0soq6P9D0wp7C+WtXXr7H8FZ8x2e6RAQ0MlTuEa9SQQbHlAWv2aSC45eyrBZR9Clz/1h",
-	"HKUfKEINC7OhRaVXtzwZuU6NMYyPgsFxt+WfBPjE7x7iff/k6OjYP2m1D8LDg+NWeNBy49UOTXgNIbGc",
-	"CvWUQFLoTVWQqVvw7nrmV504t16Zja0veMwbp43Hr2CCLSJd+3Rzsf9J/lbmj0+bCwm2d90hYkngPiNG",
-	"0blEjBBdPadP0BTMxx8qDGUXfTEVjEASshKek5jf0JDEuqWlcAqKKvE6iYmwKsmUqE82UEzFhLAwU8Ck",
-	"+K7/1to2mKCUwateMwbNUFs5L9LLU9uZsSzxe8ynk1onRgnhWWdldyC0ZSs4kU+26lh/rovpQq0lXs9Q",
-	"fqavypxFFIv6hiAeK2GiWFIX8MXIXL1RvDqM8RhRgSgTEkfRYgsQ/c6GvsBDvhCLd6WmhouHTBaFgrpK",
-	"6qcHAknyRdakxwUq++udFunSSBTJBHejttVdwG4WvLU8PWHDjbqrKrA56Dc13TKccP+NNhddIkw/yTW0",
-	"TX4XdJ0uXbNLjHAUQfPZhYsuBaIAbjo6RPa5mMVJCZMr5k7u1uQpGyn6r3Kr5g5Ew2b6Z6MKbnbBigjg",
-	"OZNUzi/wsGA9e497ST9hHqMxj5XaU+ORxEOBBJngWGkYpXsCPh7jrPBoXDaOmifXnUHYumzk2rq0Ot0l",
-	"y/rw8vLx///w496j/7hsfPq3v/j/+/nxZeMheuyhx/lvHz1+tGrBH0P4BEVUSEUZDgqwAra+Y02Sh7ZW",
-	"6nE3JJ6jmIgJZ8Lpok0omKydL18Q4zHab3XV4pTUllzZKPUJD+cLLF9ezDGds0Ytx5kyFmcxkCSUs9Ra",
-	"XKCHvYCHpOehXkgkppHoPYILiWnNS/Swp+8qkt6jvOvGQx0eu8ERDa9MexdFFiYgderWWkZq+5SXgm08",
-	"TLc2KvCv4LkVlvCpGgh33AD2SnOembG3DphfC5SqvQTnlv9Ezzi4WhMcC4Jo3uZYwQKXl+8/XV6Ky8v3",
-	"KyuC5q+4KzxTeEvJ46lZuCW3boDA9L0bLTzVs5GQmJlKp0o0aEs00xRsYY+nDE/liMf0T11Hksd9GoYE",
-	"CvlyeWXLtI6JHPHwSn2Fo4jPYDB8gubjELL1GgFng4iCgT2JScCZJu8rU51SLeM84ji8kpxfRTgegvee",
-	"9mS/gn7pV6aUlZJgVxEdUwlzIULOcHSlmQtAv8FUh4s/u9JtEcvSPWrbNX+W0l5drgSnQ++HQLjPp9IU",
-	"YjdOsS16qVXvZBLpzojWITZ3SnVHjZlt+ZXUyPWMBS9H5JLZSwVUKjtKjhQJ4zGRJP5N10vttk48aCx2",
-	"RcOegie5FJzt0wMBahwpJ2i+0ELWtpDKtjbUblKdasrARO4atosbk1SNp6zXyMe5XFN5CqxRjQmw/QWK",
-	"WnnzMRlMBQmt308ZCnkwHet4WkhiL+nrFxMgDKEUF46a6Mwc8ehjhVhINJqyMNaeWiWj+YV6p+nnvXDd",
-	"OG280im3WVrLWxSa7ZwrRZ7Qotu4DnD3HBQW8C+qxlzKr37nNqXEosrP8Gp9BhNgZgJqs5hKSRhSS3wn",
-	"xZ/9dv62XiX/srT23v6t13D2rr4vmSG6fHc/ZSA1i1k+2zWyngHgNZJjzMae+6DFctCrCarkiGkpcbSX",
-	"GQO24iCYT1pYUpm7KV9eI3xbNgGcedhVKgimxsoesXrcVJgGe/bhuxdP0eFJq/2oHmQP9z79a+/z40d/",
-	"rWeq2O6LFtblVovjNRc3m9SObtJmUjm/Jg6QJC0irrGNsNC/ZT2WbFDCxf9w/7hb5+Jw0plyZWNKtVlp",
-	"GLmoIUBJ6O4Ufbh4qmmMfMGBBFsgJsrvhRqzOW9sWTdHe9gdYkl89YIcQ2RRVx9zt3STK7efv3bSPy7s",
-	"H6cLf1xeNvWf+7f/XJUqYb5U65TGP8qTpWM+E2iMpeklNqCRcqE9tfU4imDXRaoOdUBMqxEc6mLjUeSU",
-	"sDemDFV+uZACRUSAlcUumZ3uoRGfKX2qAUiUrDGXsIEhfYZNq+AgRHFI2TDbHM0WjMoaTZ1suvdh181L",
-	"OGm1jtonJ52D7lG3dXLSrp707TVAVxSQnj4jciLPp+jY78J/7U5BPWMlTIzjGxFFIJCL5IHBCesjR4TG",
-	"6IbEgqrtYCG6wTHFTKI+lXl0q3awqnff/FveL192p1vpkQ9x9NaCUzPsbtBQZPPh3UuB+nMbfme2zKty",
-	"joZM+VxFSfSV4rbuctlEtsdNHZ4L+Hjv8SaZ8pMU9QIVrX8sDth3tx2wLwrD2ycW6aJ047YVhv/w7qXF",
-	"eXl667b27a4i8i4im4bjHf64/8H4FNkNIvGZ1V8rDG9nKzyKSWcxJp/OWRmUz9D5OhH57t1E5LvfMCKf",
-	"LNciGdx6DUGCaUzl/L2iM72+fYJjEp9N5aioQhs6e3uOJL8mzNM9UcDq6GlLQt+rUz8ife7cg0yQgCsl",
-	"DKZOkvXkRsnliIx17+UAx3ARTgR8QsRvlwz65qQtmZImrXqEiYDrXBOl0S+Z9jhgBImVFUCFWtEBHU5j",
-	"osPHkN1oIvNJhsfDNxPCzp+hp5wxEshHHkSkcBCABaZQEujhf3288JByW05ah8ePlNV1yXS4kISK0Gck",
-	"ik6N3RFEmI4FEniewisAydTyEhprE9afRsT5iJmYafBt5zxtsYBEgAxS2KeU3BT/NG7VplI24DpczSQO",
-	"pJNlkW7TQsq4k+ybjnL+XOiOkUTN1EIrfrJrqbE8v9AVAtE1IRMd3NebOUgWaCEDS3hpSye7tVNBxKk2",
-	"Ny4ZjknS/BDsajBCYpI2YFSvHlnrPNMA2jQyBNtc8ok2uLPtf9R3SYcgTU+PHz/hISXi8WN4yH+9f/Na",
-	"qRbB8DW5guR3dIYEZcOIIM1XEIhkHM1iPJmQWP2exJQAqTGeo77tFgQR1miG5yIJn16yxEXTkK9yvdC5",
-	"aZuZ0GKhaQxro8lKD4FaTTqDX6P6Lg2n2J5GSogF8vFj7a4fdU/2H50ijMLpJKIBlgRdk7mn1pZGyrFQ",
-	"ykjpXghXow8XL/xjD2HUn0vbe3mM42tPH/Bpx+awiyJyQyLhfIs6La/VaukwjKYnzfr2bBAGtdEr+gSg",
-	"TKJy0P6Ew3dTprfSbdLEQvv1JftjqtgsCfGJJvqo3DQTq8z3drLhJ6BPzZpKfAkrvEoDm3plleWmaCjg",
-	"0AFTO4ZN1HP0dE9TJBhrhusLowycEY3nYpShiZQKHBEckviS9V5Sdt0Dckyab4I2VmoRtvO4c3z8yED4",
-	"Bog3gVE7kwz1nl/gIRT8Y6Fixz4OrqEW4PnAf80Z8V8p57cH7fSJRPutruLKCNqejRRF6DSwEOIiZl4y",
-	"5ZLNIP7GWTRHSkno04I5n4LxgAQhzIAHYUMFHfwAZ0EjPHHdPXeHTFzwFPW+XupQ9mXjFH29hAOry4aH",
-	"Lm30R38w53SXjdvbHiziXAt3xWKhZhYwLYGET1G31fZQt7XvoW7nxEPd9r7Crts+8EC1q79bh+rvrvqx",
-	"k9DAmMICj3gUpgJR60vQfiARTy30AvXJnGuFMQYi7HZOjL59R2Q8988GksQ9D2H1b6alueZjKi4ZqMEQ",
-	"UU1B+mW6eBXjCOqtKjp8hyUB+Py3PKLB3HRvTb7ugSJTgnWAzSmd2nIgPPW7knLZ/nuXzNhXWJjQA8CU",
-	"9c8Rm477JLYHQCB1dSeVkBN9ZAQHRElkxDxT8iFkaYLw1XoeROsIi0smOUfjKawsCrntvjImYx7PdXsW",
-	"sAIywWPPMLVAB639gjVWDA6GoqHGzEG84hljuPT+r2+EqH8e9pro78/PnoGIt2J3puwTBe/vzy+gxKBa",
-	"5zdvL87fvH6fwNBRXAQwnEURn/XMW5+RSUwCyIJIllnRk9oawUHoO6bDKerZCZSznub4k6PuwSOlrwKS",
-	"RKWA1j3Uez9lgkgz8PjgpPvokk2ZpJEzcsbja22HGN3qGBdnExyMiN9ptgrvo2H4ucnj4Z7Vy3svz58+",
-	"f/3+uZrTHMlxBF4RldGCrWKiOI3ThhraUuP4hDA8ocpLbbaa+9oNHYEJu2f0uW/rQAyJLHYXUm3vacnb",
-	"n+tQLXqhQ3lKGvYpMwLx7PUz2Iv3ypo7RT3zntOY4LCn1yXZmXPlQCsdkVabEwCkVTjgZhc5femQvf9W",
-	"Sqr0fo8zUF9H1EBXGW9rxFSfcTGfkOqj3/NYPpnrMt6VBr8B/6XC4Ld4SN7TP0klLI2v/Vn5RJpZgR46",
-	"rVaZx52M28sV57/1Gt0q08618aPmvLWQ6Mnt1ZM/uMkLMGl/9aQXSYoDzDhYPeMVJD+85vLMpD7AxMPV",
-	"E9WUND9CzeqcrJ6VqBH9poNqy6iTI5Kz3oMqS/HByaBw/VvgNdez/dRwebfx+Rb6wpo6Ng21eZkMAOVm",
-	"QeLaJ3v/V0cmuCgQLGehsseZLV2eaRN2LvUxYHLmyMjMK7tXWyRqwGIqlDXa5XYK6OtAABHSZmcVr50d",
-	"QjM0b67q3S5wTrsO5+inhHWZR6eg3VueaZ3UWkObg6Smtivg9lbnJF1w/hIykmDeQZWFTPKWXpGQYuga",
-	"fi94HJgmz+SaNl02L+TyWy9rT+yJtNxVoV2RKTPlJWUWdHyrtNZTLbNiSGSu9lZdw+J8oLw38MQ2U48W",
-	"gFuvsd/qVuKGVzykA1pfKuzU6U+qTn8nqTZNCbYCq33NJsjdamaLiCy6DAZOrVG7SpnmO3S+YSZgbIPQ",
-	"EEqgAl2TiVRO/UlNhashySjcukxYyoCVOOkpZ5Iw+XPwUbeOznvN5QtI1P1BtfM5+yCMYu1UUMhO6vAL",
-	"nTl8f9XqM+CKlWrVK1aeikkTp9yzWW22GFNOia6rNNfj1S0pTNPa6n4qy5+Gye+9ni3nu3p0n26XqSEz",
-	"sbfEs4z7FseS4gjpm8CnCPcFYRJO/4RnzyqgEpJAGNl0Rp3O6yGsj3qQIFI0gZeT9hE9FOsMBXOMQSSw",
-	"Pdz9hrMFJEZ8JmyE1gmD2ksCZNwnoTARfHt6oucKcxjpXNRShoIOjJvQskBUXjL9EiWPKENyxpEAmS48",
-	"NGUmTU9HUt3jZnjMjNZ25fUibs2yWDsIoCsC3G4u7X5o5/9eWSZlcYP1zZRvFHIAWrvnIYcPwNf1Qw55",
-	"P2jPXDf2nQvKpWcc+QvTafZmamllUzhzZyG1TzyyV73v7tDDHDKYC/Q/6THDQp2Fn+agYWfsffczCkM8",
-	"KGW1u7D4pgWS5T3RyS8L4iVN+DRH+ULiuU4DE+DK0fA3hCFRszQds561ZOzDBalT2/ApLlFx+02DMzvr",
-	"p4yLd0cfW7NDDGlXEh+rjZFpHPluVnapJZJJGL97M8RJcr9rGyS9OfCTWiG5SyY7G2Rng1S1QRRXO3z2",
-	"zQ2QjFT5btZHVtjUNj0KLuTs7I6d3XFP7Y6VIsM1OrJdtEqNi3zjwOTkd1MzIttVj959QOM1HpOfPm0y",
-	"09lylzv5i+ZOZpimbgZl2rX2m6VNJs1C1z82yXXr3SSBMvuoXRZl/dMQJUp3+ZPfJH/SYZ2q+hxCCfag",
-	"91Zf7q7pKMDsTU6mMyfPhQfLmQNlU8HIwr3qLHmDY19nPb/92W+2hfDtFuyAe+KPAC4/+hnwotTbnf7+",
-	"eKe/lQWm07O31PvJNPPbtuvzj6Qn787vWSXvnEaUO6/nF/V6Un6p7fKYnr/fzOExbTvXtxQyXY43cXbc",
-	"B+1cnZ2r8wO7OgnTVNLbe1+TOrpr+Dj6Xd8s93a1B2QsDI3THfo/ySJ/e+/H7e17u7EtcB88H43Jzu/Z",
-	"+T2b+z2rpKe+nbf8rMfc4Et6AJiic1BobpnTo+etcHoMAHfs7ejX/MT+Ttofdufo3DNHx2GTYkcnYZGE",
-	"h803FapiQI9M288ZvYa6bgXNQq0lYkpWKTcI+NutI3kKpaVM4WtbTtIKhxmfRvqhQVpbjEpd/UobLjRp",
-	"6FAoJlb6UJqF1zE03HbY63lNzhN27tIuY2Nzbl/q+VhKX+B3r/HFx1HkJ2pbxlPiKvK9r0nzmdtSpQ4N",
-	"n0zr2CKdXk+LD4lMAP7mt3ytWv+Fb/jCEuySLbeseeF2bykf1s+yhJnLAwtPjWOP8/29oScAVJvEMnH/",
-	"bclPECTJx5qa1cQA1mXfTZx/pwn27Was/9MfdH53Dt557j+C9reee7nUKVH0eysrb+ab3lSuv4l6TquD",
-	"nk3cnunK2jIYEVuTWVn+0GMwDQPwWCoB1Z/rsxUqbCvzD4xCv8kAC+IPeBSSMJF0ugizGjzkXBfuTeop",
-	"W9hN4x9wKqBI8CXjLJr/hjCK+UyLScah75XkUwAynMYKFvWoGY6u1fMFISwp8p2koj8x0PJYQdtLO7r3",
-	"su2lTL+fmbWfdB3qkIZN9GSOemmL9p6J5jqTnOZAl6ykO1AqxdUXy2Mod1vstH7x0rrlUesVOz0XL0xR",
-	"+jpzzkzN+l+qqOpPV011Z+/epfZJJElhmClXeRU+bmroFsamfqc3jpWrM48hVo0nE6WKoM+p7nATE11D",
-	"nE/hblEsERZIt8jR/zi1+ReFZrndi8NwzZqtGxZrXb9Ka1LbZceK9c6pdkVdN5YZhebqWRjmaqoYkbHM",
-	"St3TvWNwtEb+8WrJYpS8Y0SdJUX+W1BYP+mFkHRtkIJEA2UPApd5ylpjiNr2/1SSMdL9x6HTdlLmiib9",
-	"r02W8iWbYSZJCG3TkyuOWCAxDQJCQtMuh+pGC6alcBP1kp9NFwj9sh7kE7iQPjANMX5D+JLFZAJCBNGw",
-	"9DLlKhGo18pI/XXk4PkzsZ7r/mQaXb8jYhrJNYSgeetODu5i8Hcg0zRTlNhClQTbXkyg4dtdyDe4hd2j",
-	"4sp24IJWQGAIQSOdmGj5guSIxkYS7cTgUjGod2snBXdScCcF04vj0FpvAyGoQBrzG7I1KWh7MdmO7Ish",
-	"Th6FJEZiQqLINN120DC1jZNIIhkMSCCb6IMwVco5I6dJzVI05MqGnOE5giQGJbyYLYW6E6XlonSsDcoz",
-	"SwXfWqSmPbvWEK7pZCNmKwvYdOZaojadXl/opnO/neDNvHMNEZzOX1cYuwu+gVhOH7OOgHbpZR1RnaGa",
-	"bQjtsbFckct/WentNb74qTD1dY+3VufQb7f9zj60NtaiTn9/ZL5fLvSTHrF3YvO+wvG1duh17M+8ayeL",
-	"VwU4XyTbsjNsd4btzrA1IUuXLeqYtonk2bZpu9hWB86TzeughTMaxHy8C2pWNUF3km8n+XaSr8g6XFf4",
-	"fa3bEkwLrOTewbkU9pLjiArJ47kpFamEjcJsLT9z1wJsQ/7+3rUef8FuXlUcuKIsjNJEfnNLOM3sSyJd",
-	"Nq0ixBIb/S5RTAbKdJA8ufLTe36Bh70kr1jf72FznV2c3A+AbDq4oOwtPpyyIJqGypp4T5Q5AGkavfOB",
-	"/5oz4gPP9ZDkl2xIJNpvddFsRCOSpDDrV4fQPN5MNHMUYgyZxMgz3eEXFg9xFs1RetNozqe6w6AghNVI",
-	"nxsS+X36k/3qjcl2BaK3nMP1O5FlsmNdN2V1dmLNRmXphUFfTEhABzTQdRGUpW9MhyZ6o1hbKEGiE2vh",
-	"d8XgyheBMiwgL5rJHWeQQQ8ZHhPvkkV8yL2kYEJa/u6R8lLGmOEhUQ+O+XSYFZO62yGz9yJ1Ai8akVgb",
-	"Jy94jPrT6BrZMw6USBLhoakgyD08Rnvu8QM8wEePH59lakWwKVyuJDjOl8Z7/Nisgl4lEtplwHECWhN9",
-	"YGPCFADp7zEZY8ouGUJTlohVcMG+3vbAv9Muob5R0tRQKTXSx+YZSEw4jbQTCqW99dDTx48TeU1F6up9",
-	"VOpCKL8SR+lDhId6YyIEHhLwABVAvZBITCPRhBE9hRu+tgUudPo0ZSjkwVRhpf1CDbqdSBRTiR7cPRVw",
-	"M1XPHhs8zkMynnBloakFfE+ktDnfcOgD6yvQeBpJOokIknRMBJrEPJwm/e7UuBg8uOXXbhRC2HXDrdJV",
-	"6hgLpQKpTlDP3s85zaSGa1VqFDA2BF9gJxv8TGrk6zcXmgagrsgNxfrgirBwwimTaqd6NOyhh+fj8VQP",
-	"oqEilAEl8SMvqQ1yhScT57X6S+WRz4CADEU9fFXAM263fhRyRXPwYCdbHnbOTYN/+H4uJBn7CQ+q5Zd4",
-	"PHkE7KGP4hw8IPdfUDaMiK9WVT9LoIekOWwiyYdDOOjDaahESBx7ioFg3yMaECZM0OKRPesj6CwML1ni",
-	"CAGjZn2jBAIBIAC9+IJEiptBAqSMX8dt0fB/8/6CmzUWXKOjYPK2nbmxu2D147hXqROxZuxjz6iA0otW",
-	"H0fWNAlNsx2tULUTAx2WISyi7wxx+NeDAC4IyykLwZtRE5NAbvgbYmSm/gQNCVleVjXA3aG0BXsEafVU",
-	"1r88ZC6e1pZL3/Iei4bx3t1m2blBd3SVBaVE/R38oeXQa5B1u2P4dTGbSf9qwy9UpHZxoExUJUc85aZQ",
-	"aQxYNRfxGEU8wFGz4TWmcdQ4bezddOBUn5oNaZxCtqgCwCzLohTT6VD2eg6Ph5jRP0FoKDdHnEJGFIas",
-	"KoKDkRNwsncY+YxZ87FPBA3JQsjIs3bnJbOGrrblaWxNbS2wlFenE3N119HFpUr6mdlLQ2nFGiRGOCZp",
-	"SIzGSenebG/7BJxcfyMW5jsuXrKklVrSgzptopaB2VbaKga7YHn1XVpBohsims5zzP3f28+3/y8AAP//",
+	"7L0Lc9s6kij8V7Ca/SqPIWVJlp+npnad1xnvzWsTZ3JroowFkZCENQXoEJAVnXze334LDYAEKVIiZTkP",
+	"RzVVc2IRILuBfqPR/bUR8MmUM8KkaJx+bZAveDKNCPz7bDp9ytkwooFUf4ZEBDGdSspZ47RxMSYoJBLT",
+	"SCCGJwRR2Wx4DTGbTHC8aJw2zhjC0ymSYyyRHBMURJQwicZYNLzGNY5mBL4XxzxW/wh4SBqnjcB+0GuY",
+	"t6uHeDq9pGHjtDFs485gP+j64QE59I+OT1o+HgShT4btzn734FD90vAaQ0oiNTzAEkd8dGnm33iNCREC",
+	"j4hBIIUJyTEVADCOYoLDRePm5sZTS3D+TDyfTOWieAkGfMZCgfgQYTSYRVeIT0mM1YDsarzmiIbCQzxG",
+	"knM0wWyxahkou8YRDS9j8seMCLUaKeAaGYEmMyHRgCDMEI5jvFBAtJHkqN1qtRCVZCJcJF7haMjjCQmX",
+	"EXnDiJosx2SCxJSrLVU7Nh/ziCADQm5z0cS+DtEQUQYTIgqg3garT63PKWLow4fzZwkOr7l8oVZ7Gf4z",
+	"xuWYxGY7H+h9pAIxLtFQTUGEqgFZHHIEwDgSs2Cs5q7CgXF5Ce/cnELbWUI8m05TSBNsY35NikmOT6dc",
+	"UEkUhv0hjgTp/6aWPyYaZ0XKcYiExJLkdk2/FigmiyUVikfUw7BxKuMZUVA8mUVXzzgrAOP5NYkXdpXN",
+	"5s8xk8R8FjE+B1qfY2EZKgdKFKFQvdsBYohppL7/6bMaGQSEhPBnNa7/bEF+Rb8UEflHJYgGJFCyShM7",
+	"4oyYrZdjykaKd0KO5lSO9eNlmlGcotBWoHswP925IkwS+sntstcAYmkNDodH+KDjH4ftwO/ifeKfDDst",
+	"vx10wn3SHR7gw0HjZvPleKrl30pB/hpPiEA4JmjG6B8zAvjzmUQxGeE4VIsSYJGnJGREq1qNB0YDgKin",
+	"Akl8RVh9IZ8KbcYZDXB0qd6a5ZXss/RjN1lsy0XFuUSMXBOgzIRCQxIRScIl8ZBwFAgGB+MNBEROFZ02",
+	"cHvQCfbDrk8OhtUExdMUgLzAMI/OmYwxIwW7rPiNREIjNIsihTpRaq1QaQMLYL2rOMqxaW5/ThvJVz2F",
+	"JRnxmCoDQrFxEBMsSXiJZeO00Wl1Dv1Wx++0LlrHp/ut01ar2Wq1/gkL5QCr4PMaIRXTCC8uAx7xWWx/",
+	"haXrDo5IJ2if+Afh/rHfHR5i/yRotf0jcjw8wa2BYp+G14j4iNt5cjEl9t+zaVgJqGvCQm6+7Czy+wgH",
+	"V4WUpWQJRnoawixEGJkFWbHMihoXWv5cMT5nK5dafzu3zl/1quCjwXFwErZ80h52fEVCmqAUaVmSangN",
+	"86anfDKZqXcD+DcFe3Xgtw799sFFW61J2V4pSwAIVMGvUA54FOEB1zYQmkZYKjMBDZXhQ/BEGX/5nW38",
+	"pXvWPug+sVKxAme0ku1tjKWcitO9vSBkTWO9NgM+2VOPxZ5QC9acslHD0oCC/0pyxcOFhNBuXbROTtsH",
+	"BYRgFnp4qJfaD1uk7SuQ/CEeBP6hs9LpQr/HERFDHgfEQ+csUIQwiyMH8Pl83hTJIAV7wtOwx3+W2AGu",
+	"+qUioTTYBcqU2CpQYO/INMIB0RZ5SkQZmtPvUdaY0jaVyOqzA/CiiDesk6DMgSi1ViRf9htSTJRVPZ1m",
+	"oLs9pTuAlqsJtb40BJhBAbggmaVTomC9xtALspG6sLtQDeGTJV2hAc4riojg+CUNCBPkKZ+xAlVhnmqb",
+	"QE2XMQ6uSIgwW6AJj4mH5mMajK2FrdZDgKYQqJVdEfgaivQLUQDfc9bCPLjUD1I5CzDyET9j4T8S1itm",
+	"ADDftHWfwFcEA7gnfMSBO9QfhqddaBx1oZ/C4meg+kgGyvQuhscIfuNMzPXQEqheJwNcEEAwpB9Uvkk5",
+	"jb5h0QJhJPkVYdr2Cvg1iTWHacdGIAU0097tOmKFGZuQKkw0hIqPguFxt+WfBPjE7x7iff/k6OjYP2m1",
+	"D8LDg+NWeJA3arQHlidTziQXvMCOsS5bEldQXgsNSYwEia+JWFa0gaTXpAC9AtukXaTvqiLWckUOgI9e",
+	"Sm1USixnQr0FYCnWPAXfVivxDNAfkNS4LeBYgq+JcC2JwUwvjjMuuzDvydIAd21uqeMB8Nk0UkKX/B+y",
+	"KPLGlAQx0lTOOYJPCzDHJwQzcCQwWwx4uHgg0GhGRH5rkXqWOB2KgISMaSDRf71/83rTMMQ7/Zt+t44L",
+	"EXRFFuiB2toHSM5pQDSNvuDxgIYhYYW2YMiJBgqY0omAgdehrBL9bhHwKWki8E7JFyqkQBN8pbVOSIdD",
+	"EhMWLHlfDtMnHxKz4VABtwLzYQKyi/M501OBr6YknlAhKGdCbyjYFpp5AO3fcTyISPh0FosiwXwOuzHS",
+	"gwDXgCslOoz5BOFMoMZDQxpJEqtBPA7zpsoZCuAbeqpyXuZKZtXb2SL/UkOe9Sv1l9LIEyNf5KX51VAp",
+	"6DgIccE6nLMPoohXpJK5QkJwwAkvFZo5iTtnqZgyNBOkou9c7BlSoV4RosHCKgELryQxw9Fz+8JlE029",
+	"wtJ8gGeCoBkLDfGaJUU0zOMxxLNIJoukhHC8eo80HJf6QZYQ9SPzFqRHWOhLPNuL1BwDB0qgiEoZEVC6",
+	"amEZosb89BLtn4n7SST5LBiTEFGJFqRaHHuCQwIMQqUg0TBnQVtX/9f1l1fj0s7r10qRMC8bp4TYJ/w2",
+	"xNc8BrvM/FZgWa7Go51RuudajrxQEuMCViJPdU84jwhmAsVkqBgFvgAKiI0EkBmbTQYkzikt82IEsgjB",
+	"Im+oqBysHbE10GBpbWo5B15yQb6sDP4pNoCAkGaSMb4mYBpOcaBGAO3TGBEWLulhSb7IRILxGcgCfS6y",
+	"KXLgK1qs4Eyj02qhYIxjHEhl4kacjbwkUhlwJmMeuQN4nAUdANcLkhyEnD9bXpC/g1Wsw5jaB1ROKIiA",
+	"KicgUyzHt1ZQRadV+rfCo5FXRI55+JrLsyji86LQdx+e9I1s58KGakEALqEFr3PsayzHqZGh6GIVgnr2",
+	"pXIVsAHHRUPDCm+yjzUOyuRgo1VGrpHDcNJmZDBEE+Z4IUDZrnLNz0B/0ZgkrGfIdaI/fHujYsVJY/aZ",
+	"+qoFRiOvmLA8Pm8Pt+xhBZVexRD9NoPyy6H4ggC8osEgIFOJB1Gxj6xdTmWgI86iRdEmKSND6dW/X7x6",
+	"uc4bxenXska8mPIkhIGn2hGhnO39j+AG1rd4RN7TP8mbmXwzfIfZqMSpFxMcRQqmKR7pDVAbEfN5HnZ4",
+	"nqw25yjC8ej21qp67aWgf+ZWP/k5EQkDIueEMNQG+X3Qalk8FxHH4QXnLwGe4nMxKpFQfDQ3BlHEOUR8",
+	"ZKHPlXg0EZ3QlSGDqf76peT80q5HibMFeKhvD4heulgbb+1W9/jg6BANFpIYCf42JgFnIVUYvDBHbXm0",
+	"3hGsTT0++B8SSIRHmDKt20IS0JDoX3JeMZ8QAAaOSuYxlwQNabz6VHvqQHNpTv7yiQYGCEU+wVgRW4gE",
+	"ZSYOS5ikcoEkHik1cj70X2EZjDWq77AkL9UqF+F4ES80FggPlR/Vf0dkvPDP1B/9LGavlDFsCE3ohQXP",
+	"G/zICV6A07kKyxhLchkZSDLomXSG5O0GcILDNyxavNB0XMRaMcGCM0N4Y3gLHhGteIH8c8QnpTJQzEGt",
+	"NubUO0JfiRI9Y5tyvOE1NIRq+QA0RVAxn4308bB1us6mU4FCPsGUZXkUUEcPnFc+QAFmhsaNNYquKdZO",
+	"NmHhlFPrZr8jSsCWh9Tfj5WrQ5mO+ljV6IT1l46ctBoBsa0de1IYoDZOyisb8Wk40OgwQIkVyQgJLQPr",
+	"o+QqECyF5XIhtN9jPps6MKwKCNuQq5CKpEBXIioqQLEcDF46vAEQ3hO5OnZ+EUNgZ0iHcmHj3mI58lY1",
+	"In7Q0l+9JjGOgJxEMeaG6JCYEnwlLCWA6EqdXmAIYU91I5vykwcPPoYG2JhKYEFzFmyuyvR34aDSslkW",
+	"T5dpMk+WlFsLkOm0u0fd4/3D7lHDawDPkLhx2tjLvvXGS7/n+oh1vajMJ9wX3Xz2ShC6uQVGwP0lZ8xn",
+	"KIEWjpeNK6wNwpVUZ6xnytBwFkX5INO6iMXu2PkXOXb26p2KVEzHXMouywVt9E9Lsq8sYtO9gGXKRGwu",
+	"+GgUkRfJK/Oc8wrHJuAOOZ4C4SwrRUtHKMoEzB2ZwTfSeeZYJ5tGl8VKgfaB4Zkcw0F+WBYvN26olwYV",
+	"PDRjkA/iIfJlCp4rj1FMrpVhvnSWOBPKCdLm3Co5PXNhySQhzuRY2aGaMXMO6geGrzGNSry66kbomQ3s",
+	"6tNKbQphJuZKH/P5GsATEFy435P4mio7mkymPMYxjRbIHWvgh5VcFV0wB/5UoDmJIt/uwWAmkyQAIIu1",
+	"QfwkUgKHOd8yrqAdKKXc5+lhUmYBSmzxNAgYYEF8QZigkl4vmW+WIrdkaitOmWlF6mL1wf0IepCMepBB",
+	"5S2O8YSAUl5Cx2RzUoHoiPEYfK2IMBktSjH6Y6aM6Gny0m147cVo5b6EHqihCW5iNp3yWJLwFQkpLg49",
+	"67RzOBZVqiWxKP7r/ZvXS2czPJ6sZqvki5cT9clLE5N2zpY4k4RJ/8L9VnFMxYH/rXJhi+Hv6xiRD0P6",
+	"yYGT+rDQPITRVD1TEgICjnmsIH4E078Fbkruur9NSDwiPkD4Vwd3UFWvZpGk0yIxeZYa3MBq85hKSRic",
+	"kDLOcjjqt6GJeZ2xxFdmbFfTqQrUMhfKzdKqlQtsEl/ACKVSFGW2fEMLRqNXPbfLQF8rs2vZYayYLOMk",
+	"FlVZjuOsENGo5ZNl9K8f9VaVZih9dBIltCgyqcArdlNtPS7dzg45CY+Cw7bfGnSx3x3uH/v4IDz0AzhX",
+	"1BgU5MTggbBbqVOdbrzGmOCQxPrWEUiH5yzgIWWjgsAHYRLNx4RljqWTfA2M+par7Tv66WGGsT8SJS3x",
+	"FUEP3714ik7a7ZaH2gfNg2b78NGpvR+gJVKPUT1WNHvKvjIGv9IGoY7eqTUMxmSCgRbYbNI4/ZQ+/Jx4",
+	"AfqEEOhUI6rFWIlTH1JcJBcneKEP6ADyg6PjEw/tN9uPmhnQ8nLMWy3FvEZi9BnhsYxQzVcWox1FfF6G",
+	"sBzzUNjtokIfPqltdfeo1ewsIfv78wsP/f352TMPvXl7cf7m9XsPvT27ePr3lXhN8JeXhI3kuHF62PUa",
+	"E8rsn/teY4qlJLGC7V+fzvx/fv7rQw/pfzx6/O+NItSekWlMjGu7TLcQ700IN7knptgwNBOVyYkF6v9n",
+	"H5ySD4x+QQKiy3YFjroHOcz/s310crB/0mm1WlVxbXcyuHYyuP7np5Z/8vmvxRg+v8CjorCEkDFXPlMa",
+	"ydYmPsS6hblPwIxnJY0BgwTEMJ2tPW4eN/dz+PUaR82Tq84wbPUaG25mFsFe49O//cX/38+Pe41iJF9S",
+	"dlVMoIx80QdBeptiEv2t11A/9hp9jcdx5/j4UROdDYQSU9zci8Pm/CiH2azV2g/2rjt7Run4WvSK/9CJ",
+	"R387O3v+9Gz+3y+ejAIYS35D7icbJdjvd44OjzML0D7OrkDy4U//BgtR8PKSpeFl5P0RVKSERZrb8w66",
+	"zLid3PYC+jpPaa9KkuUenk7FXsXAQyVi6RwcZharm1mrdJWKVyQ5oCnXuBEZJvlRcIKCHoYxHkqfEjn0",
+	"lTWDp9SPsSTw1DfK0G+3H52iftzXmUzJ4Y2yigdEJyDBPTsb34WNU7ak+ijBMSMhcB5lqC/7VpAkxDlP",
+	"dsxoRZO4DEDk9VyvERJI9Oo1fov/dnJy8pv8W7ucALPUd5TjP/dVIG2+tr3Dm9+k88eaxX7LIxoUnIr8",
+	"nc+zh1FJgrQ944KQoM0gOEX9P/o2vu3ZNdPRDDjk7M+Tdeuxyrt2+yX+42/tVqv12/xv7dbtF/kPd5Hn",
+	"6xdZL11RdoyOFIBmTvIBmYPfA51DaG6ggDkNGgCNqZA8XjTRGUOUBXyi9ED///rmW/552E+vL3eOe8xN",
+	"5Rmi/pn/T4T9P1HLP0FNdIn8vqLxKzJdWsXWcD/oDNr4JDwmR8PDGjoxJzKXDADs/9nyT5qXfplyhMAX",
+	"xL2KrFatxSVHc0yVnznkljSUy5Usp0BzHoO21OdUMl4sydCcimyvQnHI4wmETymT+x3l/eIvdKLMuf3D",
+	"VgtQ1n+2E5Qok2REYn3iNWOiKOvyA5M0KrJm5jy+EqAeMUN/v7h4i8CT1crx4KSbE/8XM+Khzj56za9R",
+	"p9U5Qi0TZ0a/v7qoLMFPsur+ZNl4+4T9Pz9/7dx4SJN/5wZlfjc/d2+S56dL/1AgFe/8x48fnQAqKZZL",
+	"kiPsDNJLcnh00MotyROCYwhBrbfHzdACO/tG+f7sSntUYVgY8/ydXhM3v9vJc0v28xxORvQL1KqasNXS",
+	"xY9/j03OTVNZdn/Zo6GxiCMiV95duFAyOSm+YLIHHUfcQzMWESGQsLkZNoFCZ1RnIQ3z38vDnGRXuCBr",
+	"0d0E49ZbvqlbgtvvRBZiZDJPbDkJm2WSBXSkJ+fBW/VNL7/gui6DcpGa6RMD2aolTwF0o9flgK5Yzhpr",
+	"lb7lzbAQrI9JhrWBChJDgBr0Wm4dOGeAC6imr9UwJhUm5hvtrbN15ud6u1uSiOHsrOHo8k21iRe1efp3",
+	"Il/QWKwkfpN74KalWP/ndnwQYon3WrXZAQCuwBMWbpcx1sF/GwpM0ckAunp7EyD1Hq+Fr/5OF4P1Pi1C",
+	"UWHbnSst+fIgtyeDpB7GXqsGIbykQLWawUURd/NEu5QLnSj7lrsR4QZUUXrzNZWMemIpnGITHrefP2fl",
+	"GWjuxRsAKH8TvRiklF1EEb84t57Xwma5uhaADotnrnQX88/tIM7ykQX8zXAll2c3uA6zb7TjK2FclW2X",
+	"WdoMrNkTlc0W1j0oqQpyPWipMIBuFzgHqmc65ecsolgQUVZDDcYgrAelXJ3CWwxf7uWbWmYKzg9x9Fb7",
+	"SyVAfnj3EhmPqgaE7ms3Be8dmfBrUsFzgEui7i3bOm5DnHxlA39hOwLfFOZYRzLvCdycKSYbW4ehaEPi",
+	"wvdX2RYX5Fw2Sgr3ShKyQC+TUQWI61LRanD1wXohPWmFnlDUMgXBpYBQX4DNgjpL3vrd6EcjtsrEdfFz",
+	"eLc+nt/Gvc4gVK7kc1jBqI1Reprmw2+C13rbJYNUmbpyUdKaZmOE/mHzFGqjU0HFGWRKzJjMxpTI5LVY",
+	"FLsuVXZjvY2rwS93ZRMEKjuz5WJgq/6sA3gFvqhn71ZjhzpWrwPtWoKvY0BWofOqRuRNfiKUTC2KekNW",
+	"lM7rGFISJzdI9H2hNIhbNTOaQbIgXBo2eTJJPKg8/PvvMRk2Tht/2Utr9+7pp2LP3At2qyHWwyRb5tBJ",
+	"J6mWHl+AUU7ibwMzoL4XUD2krDBSmUfqYFTt5gJgBGmbGZQSBtgY/tr7YplxMxSWNsXB4LY7AvKpJj7G",
+	"oY1HmNE/salA5KBWreJSEWqJtLw9YiVVbvpOfZi+K6fMwV6W0Jw8jjJ60t8pO5s83D/uVjqdLD6c9Bpf",
+	"/MlMSH8AC7uuuI3XOB++Kk5L+wgXH+C+JR2612uFpFGUXI/WLxXu1VZTbZXKMeo/7qvZNCl45J5v7jfb",
+	"zfajJroYkx5TW4NjKjhLkhzm+spGrKv3YsknNEBCkmkTfST4Cj5lSrxOFA7Lp+yZdCLYDG06pLuR2BdV",
+	"6eU5oHmBR8Is32vOSMkSnun7DvutrpNiCdZQ3RVdWrfO6tSpMlwVsLdEWJjS0uF6mawzGfW9fHN7TZGh",
+	"eu7UpjAlSTL4mCznAvZxk6FdFAwbmPt8BlR7SagGqDatWmwHVucq4kpYbY2CVXkufC4gL9QUJ8ASTbjI",
+	"wnLQKoYkLS3gwmHyRvS08uyBgwrJA/8N3ytIF4yohEumUxwnIU1doKk44fwU9f+/vof6lzovst/r9aFK",
+	"HKTTCxKZun8p5QtzYbEI7T/KxGzHoFQiZP/V631ptfxe70v7Ra/35ejFelG7SekanXbBY/lkAVGagnAK",
+	"jyUaLLTdqYYoolR/0wkBwYmoLXIgknum5I8ZjnKrBJNLVknwWF4OFsWkkcxMEoPN387twcLkX4NXkbsF",
+	"WAHbDRb6GoLGCtfHK3d/dRMEl15hMV164KCcubC4Av8ylxmWwFbuvPUqbIx7DuPN8XwNXysjX8PwtpRs",
+	"WjLgjlBYAehby+arWM3IggdCF7zakOesRNkEq3SuRSz9pQrnvYnDIoV3JgLCQspGCif1SP+VkxUiWAUz",
+	"1G8sExYwNREV8Jf6TDGgF4tpBdVsDyHU/Cyg6T3rImDNFbBqVs7ZdApX2NJLNtUBS4+WnKBAtftPRXCn",
+	"kYzaPoyGvJ5zltxv2gz4rD/mwn4rf+xGzydCPuEhTZsUAenru1dw88dE3LI3FHPNjdLLc1+XO6SE6XGS",
+	"kDg2FbeS0golpRMu65QRKLi/V3hZb4BjkoMxm7ZlqpzcHiZY38qMYRYdJq08bdX56fNs+cwHAiV3fIVe",
+	"Y1ji5hKJJP2Lau6v6Vuz1LrFXSfTc6heTxWhC6RkX26rpuTL1df9gletEObnenulVq9ko7SfY9NeypY/",
+	"uaRWn8HKwLND92yvoxuvERQVp185ebmcPeyQrPWSfFWfG68hl8pJrHxDrvrEjTWQ3OvAK1+Quz1ca3ff",
+	"mmphXmPlZbzd9nzf7SmWkwXSMOVG9ITLceYaqHV6dbwO4j9H+yeHjwoZ1+n+tImGHM6inJTbVtuamr1F",
+	"7rb2z+3r+dS8030E9KNWRlmNed1et+dSDU2wRA8lRMnIPJ/cs4K2NtENQaa1zWoRkg5NRFC+NUgFGZSZ",
+	"kmCdb6uw8kUFnRg2WfvNxPVuxUqI1QjN7KURnYC8ZTlqj+02EqaBc1Bf1OuosAJitm9R3ZXLwbua2ZPj",
+	"0XXYb8Lu8VIty5Vkkyt9uTHim3Hadwa2GpHrTI5tU7hm9o3oW7mpqXhZLifyQJRotqLqIGoR5mkdk7JS",
+	"M4WVSW7bda3W5mUWbAWDpcGg1Uu/kS7N9aVaL9rtYAinZGuqViB1qxE2W6sNtd9PiWMFVjbkvD1GBn9i",
+	"Mw2VHEpk9NO6+rzQ4qoO57gQrvSK4MJsGK7A8xa6KEG2inC33Y/q4Xgr9fMN4auicZIN2Q6ZZrPQTQp5",
+	"3fhSmiLvFOqac5sSnwnD2bGfEldUe3TkC9FRPbYUL3xt3oQwJK8Xv65OIK4Y6YL1PyvI75fuxVMxxpAa",
+	"cl0csHMy5jdb2sLFMEdNBcsxTRL/P33WqZTpRYDs1kzTRP6i2YlyftzU26Mc8McNL/nd/bXO0hesSMm6",
+	"Z64oVF90UDOm6YQ5lai55tRpcLWS51PP3xDx+gAajKoVtFoRLk5OHOzlZ6d2my0PVfR2M2wPxuQL56ya",
+	"kA50Z/lpCZhKk83wG6/hVh1ZOz2phZKpqDBKrv4XTYZhe6Y8wI2XvSOcXH5fOTM/Hj6ev7xa/obcRVeg",
+	"TuceVfnE9LpVEiRdOye9UgNEk3xXAVHXBkmRc42QTLl8zZVzLJAgTnH75MqxeoLDkGQK1IZYYihZjgPp",
+	"lNRuhSfB8eAI+4fDA+J3w/3APx50sN8+aR23jzqH+wfdbnqOyehoLKMFEgsWQGhF3yhbU53aKy16DyAc",
+	"DFvB8XCf+IfDFvYPBm3in4Qt7HcGR0E3PCCHwyNoLErmlwabg5bX4FFo/9S9zcy5qA5CLtXAufHuHPPC",
+	"IuFORyuL7zFuh93gqOPvk4Ohf9A6PPQHR8GxH56Qlj0iy+Jb9UR19ZochYfkYNjF+4NO0A5bunq/kwib",
+	"NL7jEkf2CLZT80w0pfsC+fmGmRRhY1Th6fSBsJWRPOUnQusjGuv0PUes2oJ0qyQVjPn5xWq2+MZqGZkO",
+	"TQSP00Wr3lGlO3PdeVgytjpxPE87WZa6O7oQsi0bE8UEh4ssHfx0e2t2Racm3UuDKLN3WgvdzixyKyyu",
+	"5Hc7bmdK3WdTagMjCrp4Lvuy06m+EJH1jI1hVEEXQjaSboaW9euSW3uJcpvzQttr12Vm12XmJ+4yk+eR",
+	"3LWu2xiOVU3GJF0ET6fCJtaldXe/SDQgI8rEr2s/ute5V6qFZGAinatNzd0at3LabTdQz/J0Z66zPJOx",
+	"N/a2eOXZT7PDt2C6nk2n0N5fW0BpT4Kf3mR9Mouu3hEByev1DkFn0dUzEztduRlP7MAbDya9ol9IWGmW",
+	"Hll99xxcCrYQyhkOSAD3TIaI4GCsU3ZpprvCA4Egv7/5k+9tgajI1LRbLzDS4TfZO/b100HUxPOqPs7T",
+	"3PibpI7K+0oez1N38CY5OBUSvXeB4a/L9WdXUtVSddy8h1PDubF+zXIBqdW+TW68eUuunNPqV7iDE21a",
+	"FYmlukU5xtowpBMUvqAKj2w5wGP7zbqMYqMF5pbaT64u82ml4a8uC3fBoJ34/FHE59biR678+kZxJHvT",
+	"qjiWtAse/ZrBozphmG57o+sRlcMxaa/AXzjaUkPe5sfnhNWGQZSg8AUVbb1tRkSeOjLyHsVDCmpwbnjz",
+	"ocq9lVvk0K8wzHTC/M5DTWqEZyu7rz3/csfnjZRqLyqu51pEYBu7ET8AnWUcgITudl7APSPRbZrVmkR+",
+	"AJt6K7ZyZdus3dn8SlsVAy11BH5R+ywq75NRhZeyk7KnZHXYKfceh5neWzqtxUdigpfupSP40crfXAEO",
+	"ofyArGPY7ljXRTRO91v1CdGCXkCDUJpvFowz91HHPArFr2Rx5G+21dzk62q3tdLbydclPdArTM9N2vDS",
+	"V5lNYG547SzPRB65fVrWC6JkdF6lV3lJUbn9ZdrczN68PySaN1sNye6M1ntB3VszVQ1Z/CiG6jeINdYx",
+	"ZzexIpwNWmPMGmPlF7dkl5qSVWEwd0rWiq3OY5l3uCX8N49YLk2vFLPYcrTSRifuT6gyuTddZzf0Vfb1",
+	"m2DG1b1o/cZtcbD6HsHOTLTNpldypelobc57V96VT896zS15L22TWEmCOKq5wocyPZEcktwwpvnjUKZp",
+	"1bAzCne0vL3gpyatHyGdoM59hIqdaYoKpXgNIbGcCfWWQNJrUnzWXvDtesZo7YIs9W4gOKURJL8iDAX8",
+	"msS/+rWDiszrjnU4eKkrcGXjdplDNzVLv/eVgqf37i7BMzKNiTL3w1/+VkFOOtiVqWAOuEO/p6x4P2OC",
+	"rP2qGbUtunnB4wENQ8Lqlu91562kgPQLW2DhcyZmwyENgJGnJJ5QIShnwrQWSJqBoodhgiJKOjs+2haN",
+	"fJetOmeSxAxHenFqX3fPzl13590ZvYVte0/iaxIjop7f8db8Wux7zq5xRDe4F3j+TDy3VvO6e4HJWF1s",
+	"7vyZeIWjIY8nJKw4PR2vSGOmoSP/h6z//DN3sPIvGNQDf6FLv6wrrO4O3or0gdW2F9fQQ4wmFjOUtHiF",
+	"Lm6m6R4YshBwgfaHSmHRUOyIfSNif83lWRCQqcSDqH7RudzclYST/dKWCrGk1x31u5FGGMWziAj0X+/f",
+	"vEZ8JnficbsUcy88lR1RbJEo3uJFxHF4wflLHI/qCpLp8uyVxJH/2naFiWntKlCkXq5MYMxQG72iT3Yk",
+	"s0WSSeCoHWOPszNX19t1xm6JTHT8bIwFmuBQ/clNY1eN6bf2m74b1bwjMl74Z0PTXm81Ech4oUd+L3L7",
+	"wPBMjqHJRl16m+WmrrGPncHbuI08k2PCpIEP2Sq2P5gz/vHjR9+BlKyb+fHjx8zwLe7yNabRBsbsLDtz",
+	"3R4nY7ckVEIs8QALggLMlIkyUOoIB2PTbBvKdGuHH3K+lMyBjFWOQq4GUIHEeCYlZSMU8jnbCZ0fQ+iI",
+	"2XTKY0nCVySkGHqT1qXL4lesIdCCSXdhJSliZNwpK2/arRPHS5faD6tCkNqJ85+zgIeUrT2k1sOT0c7S",
+	"74yvYsJMr75vr0whlNy//YnwUgV7RWzQuN+2Ki+oDa3brTutAcyB735wQtrDg5Z/hA+7fnfYIv4xPuj6",
+	"h7gd7IedQZccDCvVE25v2C6gyulsrmPAL3oWG+vy/nXKOLwrnAKrfU/PXrKkcQsRcM4+CFL7oMPMWXPA",
+	"oUZtLVAjoHGDWYP0lvbPf758T46c7sNGwMlD/VJwtzpsofqrcH5SyZY7z0+48RogJtioRmPHV0sz0oOf",
+	"Gq/5sDTjhz4/AhuVx7lzJMaRUM6TI1Ye3Sdyrt96fXd4+R0PL/F0WnCA+ROT4BMeLr6DSL0gX2RVaQpj",
+	"fy7RdX/oQ/lGby1aNQllhONBRMKnxmNbs2O/Z0ZDo7MReU//JG9m8s3wHWaVDpuWpqSEk0GjCvGkE+5e",
+	"/MixIqA/ZiRe3Ecy2pSEkiU6f7bebHLG/jS77pk957FNh7iXu1+/k+j3N9xjgsM3LFpUUzjvMqMV5egL",
+	"EfC3WN80JzP6h9N2pDlqonnM2Uj3LjXxYywlmUzhIENypK9aILVuPgQDYeg9IONXRI45pF9FEZ/XPpOc",
+	"FExfLcnyE7ZyHECF1jMhJzrUb4I2bmaWBjUX6FdArA3vw6DbLfNrPCEbFqRmuamrs9vcwVs6aYH261Qg",
+	"ia8I+/kp/jV/mi5+FttnnJEmes3B6m3eB1R/gazKe7FNr3hIh1TLz+WF4IP/IYFEQlJoJCwQZogwSeUC",
+	"STxKr9RZnaY4Niwj5PtePerXyAH8+an+bUwCzkKqsH6BaVTb9pgWvmD1bi1P2dKGGRZlHEWcjUx+TAGb",
+	"ng/9V8plAB4VvyljZaxszDkWaB5TKe+Div1lcip/kK3aOBvpFnt8zxIZszv5ffMId9mDJnvwl2avXcqe",
+	"Sdnbcm7ez6hQnV2BgOPtqCHziqrUkE76DtSA0RSMJiNXxviabJkqzAuScO762Xroz0pQSeugrSVgTvX7",
+	"7jQF03yjvLZjpYRLr2Hfk1ZxfNzUyZsBn+w93npKZm651yRkfnj30mL6i2djVm6H9W55PCyyLr244V3R",
+	"66XJFSrubvOu6D9sPd17UtUmWREjs6U+O8eh9shx9DbmUxJLKLU+xJEgyxViuHbNMAqgsf5pWkvKQ4MF",
+	"olIgGkLbLPVP5WUrFjKblPSbaoUnwfHgCPuHwwPid8P9wD8edLDfPmkdt486h/sH3W5aiYvR0VhGCyQW",
+	"LIDjewdM/cI17P9Bn9vq130tczwfpPBO8JeXhI3kuHHaabW8xoQy+3fbFV//+vQv1Ot9abX8Xu9L+0Wv",
+	"9+XoxeeHn/619NvjooGP/uPf0x5eQsYUenp98aFnL/Qi9xqJg3T6SWFqkPicTNOBD3fagW5sXXNnzxhk",
+	"IPEhaH1zZZE7ZQZPs43M+ZzpQzjTztwtmq90gjEjJYrJkMTK22iifloxrd9jE35NBJpTOc6+2b5VsV36",
+	"VL/6gWj2WJaezJNLbBI4d/3lftH+cl69YoDDNu4M9oOuHx6QFUtGhaKsmF8rFpTxjMBPQ3zNYygDr3+K",
+	"aECYINY2OWiVrFSnewHLlFYHzEuzHDlXbWyaRX71vAs6IULiCUyrLj0zK/F1RSlcM0gH6kz9sIRh9XoZ",
+	"uhpwHhHMXOnVvckt8IovTXB85XwHYYEwsjNrfXX/ZmkPl74b40B9zQwTTdRXVmkfzccEmq4vEI4JSC2p",
+	"h3poPqbB2PrSEH7BE6LAbGWgU+SiWB5IhTK539EqiE5mk8Zpp9096h7vH3aPQA/pH1teQ31dR5oy2FEm",
+	"yYjEeY3gkmNl8ijSPy6BZrcqSyL5Bc1QaAaeJWWmFdjTsU3Mq6HGlB2v00j4EGGt00ATCT4h4OpquyXM",
+	"WSXYGkNbME/MF9ZwvtcY6gScpXUCEA6GreB4uE/8w2EL+weDNvFPwhb2O4OjoKtE1vAIapWS+aXxxRQV",
+	"8Si0f3YO9OYRIS81UsP9oDNo45PwmBwND1vLsidZhFXkoc3GHJo1BM7Qph0tszU8gshDH0+nKWfBLs4V",
+	"d4chCdXzmCjrQW8iU/zwqRYlKtr9vNLyqiMYnT342sBR9GYIFsZK0Q1r9w+YpAyJgvYz6hnCQ0niJnph",
+	"l8SD5aBhrpFpSubJKjUBnxH3DZKP3U/m5K1DNdtGYECGPCZ1MXC2twoO+zdZUi+irb7rNfXt120QDL6s",
+	"z5wUTPCZnB/Q7hyv8gPO/H9i/8+Wf9K89D//daVdf1goVzVfuJvhUpZnmDODaIYHV0pRG2WqKUltREQL",
+	"0gcCjamQPF7khGd6EfdXlKJ16jt3lmSuXrtCIwcWQGhShQy7EfEQI3NFsFAhW20DlWQi1srsRJveAE2f",
+	"60kHyrU1RIPjGC9cKm3f5PBa/YnX5ItME+wzSK9RDmroUxiZ5wtYm+zLsjCV0TwYGnUd4Kwo4mhEr4n6",
+	"LzbmpvZz5zbZp8ATRkLiWDutzVIn9bKOw1bgfSy5GqtciMstmfdnYZgoYiwSE7/ZWGdUrzTl82/N2O7l",
+	"7+3UNtYRDNO3/mZRpA0La8jnzXb18TuxxlNFZgc3X5t/fILvfHaH+XQy5bHUSVFK4TRGVI5nA/DUOZ5S",
+	"P+AhGRG2l3z6xp0urujU51NN/f6Uw6VhC52j/nM8lyOeEg4zdwtrsNeF3mcQZxgNZtFVWv4jb4vDp4WC",
+	"ppKT/nnZkLVv+LoCipSJPUS1nQmLov7Qjpu2EMQs0il90GRtUlnoWsZK5W27ZWKJ9u9V0je3Lxalkg25",
+	"rYJPxZlanjL9vou17WJtP3Gs7a4stVSiJGYaZVqY1DHRfg3jLDnir2ObRZE1sZSytlqtid6waIEoC6JZ",
+	"SOyIBZ+hOWZS2W6pJ+eeQG1GZssHT6ssplc4vsqbS+ihevUjZYbMWPojoPxorcmz0pRyP2dHZT6X/ljh",
+	"c+31FpbuMWRtpqyh1UTvCSw/GFtqGyKC4ybqH7T6nvr/ZqsP0rh/QNp92NIkOGoMpl/KCNtXvLV8npfc",
+	"dlP/EpyJQp37CjM8gih4zGcjbbSYkwF0pgRTyCeYslzktua8RJvXmeZqiPcLIcnEn9jZSUTQWyLkqu9f",
+	"0tPVp4JSOp9MZnBfBtGQMEmHFEjE6O3qL6u9D2anq0/IqLcVK2kNgcqvvtEi2eai5U0nMeaxRBGfk9gP",
+	"sCBozuNQF03BAvWNpaJYehDzuSBxH2K3czLoZ0SuY9M4AbX9zqp4Gvb//PxJR9Qu/c+PiwNqk5mQ/gA0",
+	"ZDGwihufzKKrF5hGs5hsdiZuUuCyPouSdFEIfmOhktHVkU7V8mYSSHQQaXA4PMIHHf84bAd+F+8T/2TY",
+	"afntoBPuk+7wAB8OlsPzxJZ7yudkQCdQsDkwGpI5YK5z5aeEK4Mzl9FwcLgmkvn5E/L/t2zRN4iRF8U7",
+	"NTZFRkK24VKt7JRM/yJZ3eUcmvsrnz57DTELAkJCDeqGDugwuQ9TYi1qmtKBB093WkpyHbS0r2w5uvRd",
+	"4G6WmZBq/xxU10NqfGRlWpEQCanUv+kqeSt/uLILnELr2QUuIp9sHataEUC46m7zYMAkGeOYhDYy2ERv",
+	"soeKOD2JVvYnjxGVgkRDNOFCopQkYP30cfFSYHDnQv+qLnQ+apulhK9lV8GT66ZQMUoYoh0sfqC8tSz5",
+	"fi0S0w4CQx5D7qBNvqskTQyX217YS4KlXK4cb54sk8FjDVrL21HgoGR2BNZ5jdbdv1nmriJKGcSYhQ8E",
+	"0mM8sNf+op0uQb+gMfmCQxLQCY5QSEdU5sE9ytDO0UrI//Kp5Z+c+S+wP/z89fBmJfzdWifrWgAsuZ7v",
+	"Xlr5rAZkXMVZTPPr3s2e2x6vxAVY9j9O9/Y+/Zv/v2vOcQ8Sr62QFK4oC5PCbhJR4VU3nVeayauIqJLZ",
+	"nJxDb5gW5MrLaglqSQv+woSijODLctkStRuiMGglkGQkTo1Uo5zYSiHe8AyRkblrPySGw0dzqSoiQwm9",
+	"qKgwBoGtRZnCX9NEWNjDkkrmwecCLanX8LK66rsD5YU+MPrHjIAVrNYnJiMchxA8wuIHyMlOXc22AqrT",
+	"aim/L8aBJLGAS+deAnvAmYx55A7gMRJTHChTUONPWCjyIbfshhbmBCRE4jg4TXTGEA3hwJohOaeBicMJ",
+	"xFlAbmegl+vRo5oK0TiogjBJDFhb1I+r4np62LcM7DmBCamdAYVfOcW8/vDSeZiXSvUVvtb37979/vuT",
+	"J/27Vu0/7NI7i2HWYinnd52BodOevo+Z8cOuK0MKfigsqPBAZr1SUu8el1Bzt7bJpGVGUWzv7u2kH5ew",
+	"i4OdOdvUUetFEkM/RnO40nWlsxtsun5K6DOw0dx1zgYP1Z+rFrrln2B/eOa/+Pz1+MZ3/+zW+bPd2UD4",
+	"KIX2vXYIlOmqpM+cybQ6knXL9I7MDao1GR67eNSvGY+qkxzRbdfJY03TKm+dJZG98nTPkyVSZDfJmUgu",
+	"VJjzj1x2qzm0QmdRlM2pyAmGO2O92j7kGeNyTGLtRw5NPRuDzYDsPMkteJKeTsOdj3lEkCDyJ/Usi9NP",
+	"dv7mt/I3q6z/zgvdzAstXdudb/oj+aZVWGDnsW7LY63AFDs/dot+bOVcRSdxELbI5KNlzJPqmYKr0vZq",
+	"58i58KR0d5Oxu/+RuGG1a+Q45KlvNBdlf3wr566AtLdeQodls64eCLOqP1RaAixVEfRzMhBUliLwXc6X",
+	"98vr/2hMCk8zU0Fi6Pgf9oQ0Y1/n8yc2uCwJE/MnnQUEfqsw0V2QqoX9Zy74tLyFtzixtguS271qO1J9",
+	"nXeeeW5/q27tVsO/pYkG2VKOtw3uVg4mtjv1gomZsMWtQ4nFCWT3OZ5oMd5SUFFrgeoRRXtdwgYSNxUo",
+	"ZL4TKolQqWqQfzND27Gj39s6srUpTdA/yWr7Ak+nonHabWfPp9oda+eLxul+q+h6eEFU9O98rrsNmLT3",
+	"9ORijMVm99HKS3K11+TIJsA4Au+OQdq/cVatFB4z4q6B6RTcfxeNFMDM6q0Qdht5cGc20rDetv0mztv2",
+	"LWCN349n/67w0BKQjauW86p/Eg8tT5m3MNpT73RZu26F0KqSz04D1yDbXah+C6H6Tl1HSjPbVt0oo4lW",
+	"+lDfQDvU8bQKTKFyT8sq+u24WfYCwK/iZGl8t+FiGVOktoOVUtOdCf+dC7aJAtid4N6pWvgxXWGncKkS",
+	"B2xhaqyWVCyxNVluvK+3d6vUS9a7C5+XrUwDhYcws3VZ1Laov0JIFZJWVkEDIZpW2Fsqb+3S2/8Izprv",
+	"8FyHgIBOnsI16ttEsOEFZfFrJrng6KUMm3UEXfreH8ZR+oEi1LAwt7So9OqWJyPXqTGG8VEwPO62/JMA",
+	"n/jdQ7zvnxwdHfsnrfZBeHhw3AoPWm682qEJryEkljOh3hJICs2tCjJ1C75dz/yqE+fWK3Nr6wte88Zp",
+	"4/ErmGDLSNc+3Vzuf5K/lfnj0+ZSgu1dd4hYEbjPiFF0LhEjRFfPGRA0A/PxhwpD2UVfTgUjkISshOc0",
+	"5tc0JLFuqimcgqJKvE5jIqxKMiXqkw0UMzElLMwUMCm+67+1tg0mKGXwqteMQTPUVs6L9PLUdmYsS/we",
+	"89m01olRQnjWWdkdCG3ZCk7kk606NljoYrpQa4nXM5Sf6asyZxHFor4hiCdKmCiW1AV8MTJXbxSvjmI8",
+	"QVQgyoTEUbTcAkR/s6Ev8JAvxOJdqanh8iGTRaGgrpJ69EAgSb7ImvS4RGV/vdMiXRqJIpngbtS2ugvY",
+	"zYKvlqcn3HKj7qoKbA7625puGU64/0abiy4Rpp/kBtomvwu6Tpeu2SXGOIqge+3SRZcCUQA3HR0i+1zM",
+	"4qSEyRVzJ3dr8pSNFP1XuVVzB6LhdvrnVhXc7IIVEcBzJqlcXOBRwXr2H/eThsQ8RhMeK7WnxiOJRwIJ",
+	"MsWx0jBK9wR8MsFZ4dHoNY6aJ1edYdjqNXJtXVqd7oplfdjrPf7/H37ce/Qfvcanf/uL/7+fH/caD9Fj",
+	"Dz3O//ro8aN1C/4YwicookIqynBQgBWw9R1rkjy0tVKvuybxAsVETDkTTh9vQsFk7Xz5ghiP0X6rqxan",
+	"pLbk2kapT3i4WGL58mKO6ZwNajnOlbE4j4EkoZyl1uICPewHPCR9D/VDIjGNRP8RXEhMa16ih319V5H0",
+	"H+VdNx7q8Ng1jmh4adq7KLIwAalTt9YyUtunvBRs42G6tVGBfwXvrbCET9VAuOMGsFea88yMvXHA/Fqg",
+	"VO0lOLf8J3rGwdWa4lgQRPM2xxoW6PXef+r1RK/3fm1F0PwVd4VnCm8peTw1C7fi1g0QmL53o4WnejcS",
+	"EjNT6VSJBm2JZpqCLe3xjOGZHPOY/qnrSPJ4QMOQQCFfLi9tmdYJkWMeXqqfcBTxOQyGv6D5OIRsvUbA",
+	"2TCiYGBPYxJwpsn70lSnVMu4iDgOLyXnlxGOR+C9p03dL6Hh+qUpZUW+TEkgcfYNSqxdRnRCJUn7D19q",
+	"nyrzWgioMxxdal4ETK8x1dHlz64wXF6U0i1t2y16lpJqXSYGH0Vvn0B4wGfS1G03PrStkak19XQa6UaK",
+	"1n82V1B1A4657RCWlNT1jMEvx6TH7B0EKpXZJceK4vGESBL/psurdlsnHvQhu6RhX8GT3CHOtvWBeDaO",
+	"lM+0WOo4aztOZTshaq+qTvFl4Dl3DdvFfUyqhl826/vj3MWpPAXWqMYE2P4Cva6c/5gMZ4KENkxAGQp5",
+	"MJvo8FtIYi9pAxgTIAyh9ByOmujMnAjpU4hYSDSesTDWjl0lG/uF+qZp/710Oznt09IpN3Faqzsamu1c",
+	"KL2f0KLb5w5w9xwUlvAvKt5cyq9+5yalxKJC0fBpfWQTYGbib/OYSkkYUkt8J7Wi/Xb+cl8ld7S0VN/+",
+	"jddw9q6+65khunwzQGVPNYtZPttksp694DWSU8/Gnvui5erR6wmq5ERqJXG0V9kOtkAhWFtaWFKZu1hf",
+	"XlJ8WyYEHJHYVSqIvcbKfLFq3xSkBvP34bsXT9HhSav9qB5kD/c+/Wvv8+NHf61n2dhmjRbW1UaO42QX",
+	"96bUfnHSlVL5yiZskOQ4Iq6xjbDQz7IOTjaG4eJ/uH/crXPPOGlkubaPpdqsNOpc1D+gJNJ3ij5cPNU0",
+	"Rr7gQIItEBPlJkNJ2pzztqr5oz0bD7EkvvpAjiGyqKs/c5d6kxu6n7920n9c2H+cLv2j12vqf+7f/HNd",
+	"ZoX5Ua1TGi4pz62O+VygCZam9diQRsrj9tTW4yiCXRepOtTxM61GcKhrk0eRU/HemDJUufFCChQRAVYW",
+	"6zE73UNjPlf6VAOQKFljLmEDQ/oOm4XBQYjikLJRtpearS+VNZo62ezww66bxnDSah21T046B92jbuvk",
+	"pF09R9xrgK4oID19pOQEqk/Rsd+F/7U7BeWPlTAxfnJEFIFA6pIHBiesjxwTGqNrEguqtoOF6BrHFDOJ",
+	"BlTm0a3a8Kre9fRveR191RVwpUc+xNFbC07NKL1BQ5HNh3cvBRosbLSe2aqwypcaMeWiFeXcVwrzustl",
+	"894eN3U0L+CTvce3SayfpqgXqGj9sDi+3912fL8oam/fWKSL0o3bVtT+w7uXFufV2bDb2re7CuC7iNw2",
+	"eu/wx/2P3afI3iJwn1n9jaL2drbCo5h0lkP46Zy1MfwMnW8SwO/eTQC/+w0D+MlyLZPBjdcQJJjFVC7e",
+	"KzrT6zsgOCbx2UyOiwq6obO350jyK8I83UIFrI6+tiT0NTz1EOlj6j4kjgRcKWEwdZIkKTeoLsdkols1",
+	"BziGe3Mi4FMifusxaLOTdnBKerrqESZgrlNTlEbvMe1xwAgSKyuACrWiQzqaxURHmyEZ0gTyk4SQh2+m",
+	"hJ0/Q085YySQjzyISOEgAAtMoSTQw//6eOEh5bactA6PHymrq8d0dJGEitDnJIpOjd0RRJhOBBJ4kcIr",
+	"AMnU8hIaa3MKMIuI8ydmYq7Bt432tMUCEgESTmGfUnJT/NO4UZtK2ZDr6DaTOJBOUka6TUsZ5k5ucDrK",
+	"+edSM40kaqYWWvGTXUuN5fmFLiiIrgiZ6rMAvZnDZIGWEraEl3aAsls7E0ScanOjx3BMkl6JYFeDERKT",
+	"tF+j+vTYWueZftGm7yHY5pJPtcGd7RakfksaCml6evz4CQ8pEY8fw0v+6/2b10q1CIavyCXkyqMzJCgb",
+	"RQRpvoJAJONoHuPplMTqeRJTAqQmeIEGtrkQRFijOV6IJHzaY4mLpiFf53qhc9NlM6HFQtMY1kaTlR4C",
+	"pZ10wr9G9V0aTrEtkJQQC+Tjx9pdP+qe7D86RRiFs2lEAywJuiILT60tjZRjoZSR0r0QrkYfLl74xx7C",
+	"aLCQtlXzBMdXnj4P1I7NYRdF5JpEwvkVdVpeq9XSYRhNT5r17VEiDGqjV/QJQJlE5aBbCoffZkxvpdvT",
+	"iYX25x77Y6bYLAnxiSb6qNw0E6vMt4Ky4SegT82aSnwJK7xKA5t6ZZXlpmgo4NAwUzuGTdR39HRfUyQY",
+	"a4brC6MMnBGN53KUoYmUCtQHDj3Wf0nZVR/IMenVCdpYqUXYzuPO8fEjA+EbIN4ERu1MMtR/foFHUB+Q",
+	"hYodBzi4gtKB50P/NWfEf6Wc3z503ycS7be6iisj6JI2VhShs8ZCiIuYecmUHptD/I2zaIGUktCnBQs+",
+	"A+MBCUKYAQ/Chgo6eABHR2M8dd09d4dMXPAU9b/2dCi71zhFX3twvtVreKhnoz/6D3Os12vc3PRhERda",
+	"uCsWCzWzgGkJJHyKuq22h7qtfQ91Oyce6rb3FXbd9oEHql39u3Wo/t1VDzsJDUwoLPCYR2EqELW+BO0H",
+	"EvHUQi/QgCy4VhgTIMJu58To23dExgv/bChJ3PcQVv/NdEDXfExFj4EaDBHVFKQ/pmtdMY6gPKuiw3dY",
+	"EoDPf8sjGixMs9fk5z4oMiVYh9gc6qktB8JTz5WUy7br6zFjX2FhQg8AU9Y/R2w2GZDYHgCB1NWNV0JO",
+	"9JERHBAlkRHzTslHkNQJwlfreRCtYyx6THKOJjNYWRRy26xlQiY8XuhuLmAFZILHnmFqgQ5a+wVrrBgc",
+	"DEVDjZlze8UzxnDp/1/fCFH/POw30d+fnz0DEW/F7lzZJwre359fQEVCtc5v3l6cv3n9PoGho7gIYDiL",
+	"Ij7vm68+I9OYBJA0kSyzoie1NYKD0HdMh1PUtxMoZ33N8SdH3YNHSl8FJIlKAa17qP9+xgSRZuDxwUn3",
+	"UY/NmKSRM3LO4ytthxjd6hgXZ1McjInfabYKr69heNzk8WjP6uW9l+dPn79+/1zNaY7lJAKviMpoyVYx",
+	"UZzGaUMNbalxfEoYnlLlpTZbzX3tho7BhN0z+ty3ZSNGRBa7C6m297TkHSx0qBa90KE8JQ0HlBmBePb6",
+	"GezFe2XNnaK++c5pTHDY1+uS7My5cqCVjkiL0wkA0ioccLOLnL50yN5/KyVVeh3IGahvL2qgq4y3JWWq",
+	"z7hYTEn10e95LJ8sdNXvSoPfgP9SYfBbPCLv6Z+kEpbG1/6sfCLNrEAPnVarzONOxu3lavnfeI1ulWnn",
+	"2vhRc95aSPTk9vrJH9xcB5i0v37SiyQjAmYcrJ/xCnIlXnN5ZjIlYOLh+olqSppOoWZ1TtbPStSI/tJB",
+	"tWXUyRHJWe9BlaX44GRQuP4t8Jrr2X5quLzb+HwDbWRN2ZuG2rxMBoBysyDP7ZO9LqwjE1wUCJazUNnj",
+	"zFY6z3QVO5f6GDA5c2Rk7pVdwy0SNWAxFcoa7XI79fZ1IIAIaZO5itfODqEZmjc3+26WOKddh3P0W8K6",
+	"zKMz1u4tz7ROaq2hTVlSU9sVcHurU5guOH8JmUYw76DKQiZpTq9ISDE0Gb8XPA5Mk2dyTZsumxdy+Y2X",
+	"tSf2RFodq9CuyFSl8pKqDDq+VVoaqpZZMSIyV6qrrmFxPlTeG3hit1OPFoAbr7Hf6lbihlc8pENaXyrs",
+	"1OlPqk5/J6k2TQm2Aqt9zSbI3Whmi4gsujsGTq1Ru0qZ5ht6vmEmYGyD0BBKoAJdkalUTv1JTYWrIcko",
+	"3LpMWMqAlTjpKWeSMPlz8FG3js57zeULyOv9QbXzOfsgjGLtVFDITqbxC50mfH/V6jPgirVq1StWnopJ",
+	"E6fcs1lttnZTToluqjQ349UtKUzTCet+KsufhsnvvZ4t57t6dJ9ulyk5M7WXyrOM+xbHkuII6YvDpwgP",
+	"BGESTv+EZ88qoHCSQBjZdEadzushrI96kCBSNIGXk24TfRTrDAVzjEEksD1cFYezBSTGfC5shNYJg9pL",
+	"AmQyIKEwEXx7eqLnCnMY6dzrUoaCDoyb0LJAVPaY/oiSR5QhOedIgEwXHpoxk6anI6nucTO8Zk5ru/J6",
+	"EbdmWWwcBNAFBG5uL+1+aOf/XlkmZXGDzc2UbxRyAFq75yGHD8DX9UMOeT9oz9xO9p37zKVnHPn71Wn2",
+	"ZmppZVM4c2chtU88sjfD7+7QwxwymPv2P+kxw1JZhp/moGFn7H33MwpDPChltbuw+GYFkuU90ckvS+Il",
+	"Tfg0R/lC4oVOAxPgytHwN4QhUbM0HbOetWTswyWpU9vwKa5ocfNNgzM766eMi3dHH1uzQwxpVxIf642R",
+	"WRz5blZ2qSWSSRi/ezPESXK/axskvTnwk1ohuUsmOxtkZ4NUtUEUVzt89s0NkIxU+W7WR1bY1DY9Ci7k",
+	"7OyOnd1xT+2OtSLDNTqyTbdKjYt8n8Hk5Pe2ZkS2CR+9+4DGazwhP33aZKYR5i538hfNncwwTd0MyrTJ",
+	"7TdLm0x6i25+bJJr7nubBMrsq3ZZlPVPQ5Qo3eVPfpP8SYd1qupzCCXYg94bfbm7pqMAs29zMp05eS48",
+	"WM4cKJsKRhbudWfJtzj2ddbz25/9ZjsO32zBDrgn/gjg8qOfAS9Lvd3p7493+ltZYDotfku9n0zvv227",
+	"Pv9IWvju/J518s7pW7nzen5Rryfll9ouj2kR/M0cHtPlc3NLIdMU+TbOjvuinauzc3V+YFcnYZpKenvv",
+	"a1JHdwMfR3/rm+XerveAjIWhcbpD/ydZ5G/v/bitgG9ubQvcB89HY7Lze3Z+z+39nnXSU9/OW33WY27w",
+	"JT0ATNE5KDS3yunR89Y4PQaAO/Z29Gd+Yn8nbSe7c3TumaPjsEmxo5OwSMLD5pcKVTGgpaZt/4xeQ123",
+	"gt6i1hIxJauUGwT87daRPIXSUqbwtS0naYXDnM8i/dIgrS1Gpa5+pQ0XmjR0KBQTa30ozcKbGBpu9+zN",
+	"vCbnDTt3aZexcXtuX+n5WEpf4nev8cXHUeQnalvGM+Iq8r2vSfOZm1KlDv2hTKfZIp1eT4uPiEwA/ua3",
+	"fK1a/4Vv+MIS7JItt6x54XZvKR/Wz7KEmasDC0+NY4/z7cChJwBUm8Qycf9tyU8QJMmfNTWriQFsyr63",
+	"cf6dntk3t2P9n/6g87tz8M5z/xG0v/Xcy6VOiaLfW1t5M9/0pnL9TdR3Wh30beL2XFfWlsGY2JrMyvKH",
+	"HoNpGIDHUgmowUKfrVBhO59/YBTaUwZYEH/Io5CEiaTTRZjV4BHnunBvUk/Zwm4a/4BTAUWCe4yzaPEb",
+	"wijmcy0mGYe+V5LPAMhwFitY1KvmOLpS7xeEsKTId5KK/sRAy2MFbT9tAN/Ptpcy/X7m1n7SdahDGjbR",
+	"kwXqpx3d+yaa60xymgP1WEl3oFSKqx9Wx1Dutthp/eKldcuj1it2ei5emKL0deacmZr1v1RR1Z+umurO",
+	"3r1L7ZNIksIwU67yKvx5W0O3MDb1O712rFydeQyxajydKlUEfU51h5uY6BrifAZ3i2KJsEC6RY7+j1Ob",
+	"f1loltu9OAw3rNl6y2Ktm1dpTWq77Fix3jnVrqjrrWVGobl6Foa5mipGZKyyUvd07xgcbZB/vF6yGCXv",
+	"GFFnSZH/FhTWT3ohJF0bpCDRUNmDwGWestYYokNjtVFJJkg3G4dO20mZK5r0vzZZyj02x0ySELqsJ1cc",
+	"sUBiFgSEhKZdDtWNFkxL4SbqJ49NFwj9sT7kE7iQPjANMX5DuMdiMgUhgmhYeplynQjUa2Wk/iZy8PyZ",
+	"2Mx1fzKLrt4RMYvkBkLQfHUnB3cx+DuQaZopSmyhSoJtLybQ8O0u5Bvcwu5TcWk7cEErIDCEoJFOTLR8",
+	"QXJMYyOJdmJwpRjUu7WTgjspuJOC6cVxaK13CyGoQJrwa7I1KWh7MdmO7MshTh6FJEZiSqLINN120DC1",
+	"jZNIIhkOSSCb6IMwVco5I6dJzVI04sqGnOMFgiQGJbyYLYW6E6XlonSiDcozSwXfWqSmPbs2EK7pZCNm",
+	"KwvYdOZGojadXl/opnO/neDNfHMDEZzO31QYuwt+C7GcvmYTAe3SyyaiOkM12xDaE2O5Ipf/stLba3zx",
+	"U2Hq6x5vrc6h3277nX1obaxFnf79yPy+WugnPWLvxOZ9heMr7dDr2J/51k4Wrwtwvki2ZWfY7gzbnWFr",
+	"QpYuW9QxbRPJs23TdrmtDpwnm89BC2c0jPlkF9SsaoLuJN9O8u0kX5F1uKnw+1q3JZgWWMm9g3Mp7CXH",
+	"MRWSxwtTKlIJG4XZRn7mrgXYLfn7e9d6/AW7eVVx4IqyMEoT+c0t4TSzL4l02bSKEEts9LtEMRkq00Hy",
+	"5MpP//kFHvWTvGJ9v4ctdHZxcj8AsunggrK3/HLKgmgWKmviPVHmAKRp9M+H/mvOiA8810eS99iISLTf",
+	"6qL5mEYkSWHWnw6hebyZaOYoxBgyiZFnusMvLB7iLFqg9KbRgs90h0FBCKuRPjci8vv0J/vVG5PtCkRv",
+	"OYfrdyLLZMembsr67MSajcrSC4O+mJKADmmg6yIoS9+YDk30RrG2UIJEJ9bCc8XgyheBMiwgL5rJHWeQ",
+	"QQ8ZnhCvxyI+4l5SMCEtf/dIeSkTzPCIqBfHfDbKiknd7ZDZe5E6gReNSayNkxc8RoNZdIXsGQdKJInw",
+	"0EwQ5B4eoz33+AFe4KPHj88ytSLYDC5XEhznS+M9fmxWQa8SCe0y4DgBrYk+sAlhCoD0eUwmmLIeQ2jG",
+	"ErEKLtjXmz74d9ol1DdKmhoqpUYG2LwDiSmnkXZCobS3Hnr6+HEir6lIXb2PSl0I5VfiKH2J8FB/QoTA",
+	"IwIeoAKoHxKJaSSaMKKvcMNXtsCFTp+mDIU8mCmstF+oQbcTiWIq0Ye7pwJupurZE4PHeUgmU64sNLWA",
+	"74mUNucbDn1gfQWazCJJpxFBkk6IQNOYh7Ok350aF4MHt/rajUIIu264VbpKHWOhVCDVCerZ+zmnmdRw",
+	"rUqNAsaG4AvsZIOfSY18/eZC0wDUFbmmWB9cERZOOWVS7VSfhn308HwymelBNFSEMqQkfuQltUEu8XTq",
+	"fFb/qDzyORCQoaiHrwp4xu3Wj0KuaA5e7GTLw865afAP3y+EJBM/4UG1/BJPpo+APfRRnIMH5P4LykYR",
+	"8dWq6ncJ9JA0R00k+WgEB304DZUIiWNPMRDse0QDwoQJWjyyZ30EnYVhjyWOEDBq1jdKIBAAAtCLL0ik",
+	"uBkkQMr4ddwWDf837y94u8aCG3QUTL62Mzd2F6x+HPcqdSI2jH3sGRVQetHq49iaJqFptqMVqnZioMMy",
+	"hEX0nSEO//UggAvCcsZC8GbUxCSQG/6GGJmrf4KGhCwvqxrg7lDagj2CtHoq618eMhdPa8ulb3mPRcN4",
+	"726z7NygO7rKglKi/g7+0GroNci63TE8Xc5m0k9t+IWK1C4OlImq5Iin3BQqjQGr5iIeo4gHOGo2vMYs",
+	"jhqnjb3rDpzqU7MhjVPIFlUAmGVZlmI6Hcpez+HxCDP6JwgN5eaIU8iIwpBVRXAwdgJO9g4jnzNrPg6I",
+	"oCFZChl51u7sMWvoaluextbU1gJLeXU6MVd3HV1eqqSfmb00lFasQWKMY5KGxGiclO7N9rZPwMn1N2Jh",
+	"vuNijyWt1JIe1GkTtQzMttJWMdgFy6vv0goSXRPRdN5j7v/efL75fwEAAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

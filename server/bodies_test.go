@@ -8,16 +8,17 @@ import (
 
 // Bodies of answers, exactly as they are sent, but for the line break at the end.
 const (
-	unauthorized = `{"error":{"code":"unauthorized","message":"Authentication required"}}`
-	forbidden    = `{"error":{"code":"forbidden","message":"Insufficient permissions for this client"}}`
-	noRoute      = `{"error":{"code":"not_found","message":"No such path"}}`
-	noMethod     = `{"error":{"code":"method_not_allowed","message":"Method not allowed"}}`
-	notJSON      = `{"error":{"code":"not_acceptable","message":"Responses are application/json"}}`
-	stale        = `{"error":{"code":"precondition_failed","message":"The object has changed since the entity tag in If-Match"}}`
-	tooLarge     = `{"error":{"code":"payload_too_large","message":"Request body must not be larger than 1048576 bytes"}}`
-	wrongType    = `{"error":{"code":"unsupported_media_type","message":"Content-Type must be application/json or application/merge-patch+json"}}`
-	broken       = `{"error":{"code":"internal_error","message":"Internal server error"}}`
-	unavailable  = `{"error":{"code":"unavailable","message":"Service temporarily unavailable"}}`
+	unauthorized  = `{"error":{"code":"unauthorized","message":"Authentication required"}}`
+	forbidden     = `{"error":{"code":"forbidden","message":"Insufficient permissions for this client"}}`
+	noRoute       = `{"error":{"code":"not_found","message":"No such path"}}`
+	noMethod      = `{"error":{"code":"method_not_allowed","message":"Method not allowed"}}`
+	notJSON       = `{"error":{"code":"not_acceptable","message":"Responses are application/json"}}`
+	stale         = `{"error":{"code":"precondition_failed","message":"The object has changed since the entity tag in If-Match"}}`
+	tooLarge      = `{"error":{"code":"payload_too_large","message":"Request body must not be larger than 1048576 bytes"}}`
+	wrongEncoding = `{"error":{"code":"unsupported_media_type","message":"Content-Encoding must be identity"}}`
+	wrongType     = `{"error":{"code":"unsupported_media_type","message":"Content-Type must be application/json or application/merge-patch+json"}}`
+	broken        = `{"error":{"code":"internal_error","message":"Internal server error"}}`
+	unavailable   = `{"error":{"code":"unavailable","message":"Service temporarily unavailable"}}`
 )
 
 // app is the page's app with these values of the client. licenses is JSON.

@@ -34,9 +34,15 @@ func (op *operation) readBody(c echo.Context) ([]byte, error) {
 	if r.ContentLength > maxBody {
 		return nil, errTooLarge()
 	}
+	if len(r.Header[echo.HeaderContentType]) > 1 {
+		return nil, errTwice(echo.HeaderContentType)
+	}
 	given := r.Header.Get(echo.HeaderContentType)
-	if given != "" && given != echo.MIMEApplicationJSON && !op.takes(given) || r.Header.Get(echo.HeaderContentEncoding) != "" {
+	if given != "" && given != echo.MIMEApplicationJSON && !op.takes(given) {
 		return nil, op.errMediaType()
+	}
+	if coded := r.Header[echo.HeaderContentEncoding]; coded != nil && !identity(coded) {
+		return nil, op.errEncoding()
 	}
 	body, err := readAll(c.Response(), r)
 	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
@@ -74,6 +80,27 @@ func (op *operation) takes(contentType string) bool {
 	return (err == nil || errors.Is(err, mime.ErrInvalidMediaParameter)) && slices.Contains(op.mediaTypes, media)
 }
 
+// identity says whether a body is sent as it is: what RFC 9110, 8.4.1 has no coding for, "identity" stands for.
+func identity(codings []string) bool {
+	for coding := range strings.SplitSeq(strings.Join(codings, ","), ",") {
+		if coding = strings.TrimSpace(coding); coding != "" && !strings.EqualFold(coding, "identity") {
+			return false
+		}
+	}
+	return true
+}
+
+func errTwice(header string) *Error {
+	return invalidRequest(header+" must be given once", &gen.ErrorDetails{Field: &header})
+}
+
+// errEncoding names the codings that a body may have in Accept-Encoding (RFC 9110, 15.5.16).
+func (op *operation) errEncoding() *Error {
+	e := op.errUnsupported("Content-Encoding must be identity")
+	e.Header.Set(echo.HeaderAcceptEncoding, "identity")
+	return e
+}
+
 func errTooLarge() *Error {
 	return &Error{
 		Status: http.StatusRequestEntityTooLarge, Code: gen.ErrorCodePayloadTooLarge,
@@ -82,12 +109,15 @@ func errTooLarge() *Error {
 }
 
 func (op *operation) errMediaType() *Error {
+	return op.errUnsupported("Content-Type must be " + strings.Join(op.mediaTypes, " or "))
+}
+
+func (op *operation) errUnsupported(message string) *Error {
 	e := &Error{
-		Status: http.StatusUnsupportedMediaType, Code: gen.ErrorCodeUnsupportedMediaType,
-		Message: "Content-Type must be " + strings.Join(op.mediaTypes, " or "),
+		Status: http.StatusUnsupportedMediaType, Code: gen.ErrorCodeUnsupportedMediaType, Message: message, Header: http.Header{},
 	}
 	if op.method == http.MethodPatch {
-		e.Header = http.Header{"Accept-Patch": {acceptPatch}}
+		e.Header.Set("Accept-Patch", acceptPatch)
 	}
 	return e
 }

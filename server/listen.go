@@ -40,7 +40,7 @@ func (s *Server) accept(h *http.Server, listener net.Listener) error {
 
 // malformedListener gives the API's shape to what net/http answers by itself, before there is a request that a handler
 // could see: a request line or a header that is none, a header that is too large, an encoding or an expectation that it
-// does not know. All of it is 400: the client has to send something else.
+// does not know. net/http's status stands, but for what is plainly malformed: that is 400.
 type malformedListener struct {
 	net.Listener
 
@@ -63,17 +63,17 @@ type malformedConn struct {
 
 // Write implements net.Conn. net/http writes such an answer in one piece.
 func (c *malformedConn) Write(b []byte) (int, error) {
-	message := malformed(b)
-	if message == "" {
+	e := malformed(b)
+	if e == nil {
 		return c.Conn.Write(b)
 	}
 	id := requestID("")
-	c.log.Info("malformed request", "status", http.StatusBadRequest, "remote_addr", c.RemoteAddr().String(), "request_id", id)
-	body, err := encodeError(&Error{Code: gen.ErrorCodeInvalidRequest, Message: message})
+	c.log.Info("malformed request", "status", e.Status, "remote_addr", c.RemoteAddr().String(), "request_id", id)
+	body, err := encodeError(e)
 	if err == nil {
-		_, err = fmt.Fprintf(c.Conn, "HTTP/1.1 400 Bad Request\r\nCache-Control: no-store\r\nConnection: close\r\n"+
+		_, err = fmt.Fprintf(c.Conn, "HTTP/1.1 %d %s\r\nCache-Control: no-store\r\nConnection: close\r\n"+
 			"Content-Length: %d\r\nContent-Type: application/json\r\nReferrer-Policy: no-referrer\r\n"+
-			"X-Content-Type-Options: nosniff\r\n%s: %s\r\n\r\n%s", len(body), headerRequestID, id, body)
+			"X-Content-Type-Options: nosniff\r\n%s: %s\r\n\r\n%s", e.Status, http.StatusText(e.Status), len(body), headerRequestID, id, body)
 	}
 	return len(b), err
 }
@@ -94,20 +94,25 @@ var (
 	badExpect = []byte("417 ")
 )
 
-// malformed says what is wrong with the request when net/http answers by itself, and nothing otherwise.
-func malformed(b []byte) string {
+// malformed says what is wrong with the request when net/http answers by itself, and nil otherwise.
+func malformed(b []byte) *Error {
 	line, ok := bytes.CutPrefix(b, statusLine)
 	if !ok {
-		return ""
+		return nil
 	}
 	own := bytes.HasPrefix(line[max(0, bytes.IndexByte(line, '\r')):], ownHeader)
 	switch {
 	case own && bytes.HasPrefix(line, badHeader):
-		return "Request header is too large"
+		return &Error{
+			Status: http.StatusRequestHeaderFieldsTooLarge, Code: gen.ErrorCodeHeaderFieldsTooLarge,
+			Message: "Request header is too large",
+		}
 	case own:
-		return "Malformed HTTP request"
+		return invalidRequest("Malformed HTTP request", nil)
 	case bytes.HasPrefix(line, badExpect):
-		return "Expect must be 100-continue"
+		return &Error{
+			Status: http.StatusExpectationFailed, Code: gen.ErrorCodeExpectationFailed, Message: "Expect must be 100-continue",
+		}
 	}
-	return ""
+	return nil
 }

@@ -55,8 +55,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		x.ifNoneMatch = joinHeader(r.Header, "If-None-Match")
 	}
 	w.Header()[headerRequestID] = x.requestID[:]
-	if s.draining.Load() {
-		w.Header().Set("Connection", "close") // the next request goes to a server that stays
+	if s.draining.Load() || len(r.TransferEncoding) > 0 {
+		// While the server stops the next request goes to one that stays. Behind chunks there is no next request: net/http
+		// does not tell whether there was a Content-Length beside them, by which a proxy may have cut (RFC 9112, 6.3).
+		w.Header().Set("Connection", "close")
 	}
 	secure(w.Header(), r.TLS != nil)
 	ctx := s.beginSpan(context.WithValue(r.Context(), exchangeKey{}, x), r, x)

@@ -30,7 +30,7 @@ var faults = []fault{
 	{"no scope", 2, "", func(s *scenario) { s.as = "scopeless" }, 403, forbidden},
 	{"large body", 3, "PATCH", func(s *scenario) { s.body = strings.Repeat("x", 1<<20+1) }, 413, tooLarge},
 	{"media type", 3, "PATCH", withHeader("Content-Type: text/plain"), 415, wrongType},
-	{"encoding", 3, "PATCH", withHeader("Content-Encoding: gzip"), 415, wrongType},
+	{"encoding", 3, "PATCH", withHeader("Content-Encoding: gzip"), 415, wrongEncoding},
 	{"value", 4, "PATCH", func(s *scenario) { s.body = `{"is_favorite":0}` }, 400, invalid("is_favorite must be a boolean value")},
 	{"syntax", 4, "PATCH", func(s *scenario) { s.body = "x" }, 400, invalid("Request body is not valid JSON at byte 0")},
 	{

@@ -57,6 +57,12 @@ func (s *Server) finishPath(path string, methods []string) {
 
 func noSuchMethod(echo.Context) error { return echo.ErrMethodNotAllowed }
 
+// serverMethods is what OPTIONS * answers (RFC 9110, 9.3.7): the methods that some path has.
+const serverMethods = "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"
+
+// aboutServer says whether a request asks for the options of the server as a whole, which no path of the router has.
+func aboutServer(r *http.Request) bool { return r.Method == http.MethodOptions && r.RequestURI == "*" }
+
 // router is where the generated code registers its routes.
 type router struct {
 	*echo.Echo

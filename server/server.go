@@ -175,6 +175,9 @@ func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 // shape of all others.
 func around(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) (err error) {
+		if aboutServer(c.Request()) {
+			return options(serverMethods, true)(c)
+		}
 		if err := wholePath(c); err != nil {
 			return err
 		}

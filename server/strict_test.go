@@ -160,12 +160,22 @@ func TestMediaTypes(t *testing.T) {
 			status: 415, want: wrongType, headers: []string{acceptPatch},
 		})
 	}
-	for _, coding := range []string{"gzip", "identity", "br", "GZIP, gzip"} {
+	for _, coding := range []string{"gzip", "x-gzip", "br", "GZIP, gzip", "identity, gzip", "identity;q=1", "*"} {
 		all = append(all, scenario{
 			name: "encoded: " + coding, header: []string{"Content-Encoding: " + coding}, body: body,
-			status: 415, want: wrongType, headers: []string{acceptPatch},
+			status: 415, want: wrongEncoding, headers: []string{"Accept-Encoding: identity"},
 		})
 	}
+	for _, coding := range []string{"", "identity", "Identity", "identity, identity", " ,identity,"} {
+		all = append(all, scenario{
+			name: "not encoded: " + coding, header: []string{"Content-Encoding: " + coding}, body: body,
+			status: 200, want: app(true, false, "null", now), writes: []string{"is_favorite: false -> true"},
+		})
+	}
+	all = append(all, scenario{
+		name: "two types", header: []string{"Content-Type: application/json", "Content-Type: application/json"}, body: body,
+		status: 400, want: invalidField("Content-Type", "Content-Type must be given once"),
+	})
 	all = append(all,
 		scenario{
 			name: "no type and a body of unknown length", header: []string{"Content-Type:"}, body: body, chunked: true,

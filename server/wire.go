@@ -3,6 +3,7 @@ package server
 import (
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/klauspost/compress/gzhttp"
 	"github.com/rs/cors"
@@ -49,11 +50,18 @@ var varyEncoding = []string{"Accept-Encoding"}
 // whereAsked leaves out the compressor for a request that accepts no coding at all.
 func whereAsked(compressed, plain http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if len(r.Header["Accept-Encoding"]) > 0 {
+		if accepted := r.Header["Accept-Encoding"]; len(accepted) > 0 {
+			for i, codings := range accepted {
+				accepted[i] = strings.ReplaceAll(codings, "x-gzip", "gzip") // the same (RFC 9110, 8.4.1.3)
+			}
 			compressed.ServeHTTP(w, r)
 			return
 		}
-		w.Header()["Vary"] = varyEncoding
+		if header := w.Header(); header["Vary"] == nil {
+			header["Vary"] = varyEncoding
+		} else {
+			header.Add("Vary", varyEncoding[0])
+		}
 		plain.ServeHTTP(w, r)
 	})
 }

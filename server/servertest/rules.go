@@ -31,19 +31,21 @@ type Error struct {
 
 // codes has the code of each status.
 var codes = map[int]string{
-	http.StatusBadRequest:            "invalid_request",
-	http.StatusUnauthorized:          "unauthorized",
-	http.StatusForbidden:             "forbidden",
-	http.StatusNotFound:              "not_found",
-	http.StatusMethodNotAllowed:      "method_not_allowed",
-	http.StatusNotAcceptable:         "not_acceptable",
-	http.StatusConflict:              "conflict",
-	http.StatusPreconditionFailed:    "precondition_failed",
-	http.StatusRequestEntityTooLarge: "payload_too_large",
-	http.StatusUnsupportedMediaType:  "unsupported_media_type",
-	http.StatusTooManyRequests:       "rate_limited",
-	http.StatusInternalServerError:   "internal_error",
-	http.StatusServiceUnavailable:    "unavailable",
+	http.StatusBadRequest:                  "invalid_request",
+	http.StatusUnauthorized:                "unauthorized",
+	http.StatusForbidden:                   "forbidden",
+	http.StatusNotFound:                    "not_found",
+	http.StatusMethodNotAllowed:            "method_not_allowed",
+	http.StatusNotAcceptable:               "not_acceptable",
+	http.StatusConflict:                    "conflict",
+	http.StatusPreconditionFailed:          "precondition_failed",
+	http.StatusRequestEntityTooLarge:       "payload_too_large",
+	http.StatusUnsupportedMediaType:        "unsupported_media_type",
+	http.StatusTooManyRequests:             "rate_limited",
+	http.StatusInternalServerError:         "internal_error",
+	http.StatusServiceUnavailable:          "unavailable",
+	http.StatusExpectationFailed:           "expectation_failed",
+	http.StatusRequestHeaderFieldsTooLarge: "header_fields_too_large",
 }
 
 // companions are the headers that a status cannot do without.
@@ -56,8 +58,8 @@ var companions = map[int]string{
 
 var (
 	requestID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,128}$`)
-	// quoted is what a message shows of the request. It is the client's own text.
-	quoted = regexp.MustCompile(`'.*'`)
+	// quoted is what a message shows of the request: the client's own text, and a header of HTTP.
+	quoted = regexp.MustCompile(`'.*'|^Content-Encoding `)
 	// insides are words of the languages and libraries behind the API. None has a place in a message.
 	insides = regexp.MustCompile(`(?i)sql|pgx|postgres|gorm|\bdatabase|driver|relation|\bcolumn|\btable|constraint|` +
 		`goroutine|panic|runtime|nil pointer|\bgo\b|\.go\b|golang|github|strconv|unmarshal|marshal|encoding|interface|\bint\d*\b|` +

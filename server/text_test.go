@@ -1,0 +1,67 @@
+package server_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+
+	"github.com/clientapps/clientapps/gen"
+	"github.com/clientapps/clientapps/server/servertest"
+	"github.com/clientapps/clientapps/store/storetest"
+)
+
+// A value of a query that is no text is refused by every operation, for every parameter, on both databases: PostgreSQL
+// refuses such text by itself, SQLite takes it.
+func TestQueryIsText(t *testing.T) {
+	t.Parallel()
+	doc, err := gen.GetSpec()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids := strings.NewReplacer(
+		"{client_id}", clientID, "{app_id}", appID, "{catalog_app_id}", "a1b2c3d4-e5f6-7890-abcd-ef1234567890",
+	)
+	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
+		tried := 0
+		for path, item := range doc.Paths.Map() {
+			op := item.Get
+			if op == nil {
+				continue
+			}
+			for _, p := range op.Parameters {
+				if p.Value.In != openapi3.ParameterInQuery {
+					continue
+				}
+				for _, bad := range []string{"%C3", "%C3%28", "x%FFx", "%ED%A0%80", "%F4%90%80%80", "%00", "x%00"} {
+					tried++
+					target := doc.Servers[0].URL + ids.Replace(path) + "?" + p.Value.Name + "=" + bad
+					got := s.Get(t, target)
+					if got.Status != http.StatusBadRequest || !strings.Contains(got.Body, `"details":{"field":"`+p.Value.Name+`"}`) {
+						t.Errorf("%s: %d %s", target, got.Status, got.Body)
+					}
+				}
+			}
+			// A name that is no text is unknown like any other.
+			if got := s.Get(t, doc.Servers[0].URL+ids.Replace(path)+"?%C3%00=x"); got.Status != http.StatusBadRequest {
+				t.Errorf("%s: %d %s", op.OperationID, got.Status, got.Body)
+			}
+		}
+		if tried < 100 {
+			t.Errorf("%d values tried: the contract has more parameters than that", tried)
+		}
+	})
+}
+
+// A text that is text is searched for as it is.
+func TestQueryTakesAnyText(t *testing.T) {
+	t.Parallel()
+	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
+		for _, q := range []string{"%EF%BF%BD", "%EF%BF%BE", "%F0%9F%98%80", "%E2%80%AE"} {
+			if got := s.Get(t, "/v2/clients/"+storetest.ClientID.String()+"/apps?q="+q); got.Status != http.StatusOK {
+				t.Errorf("q=%s: %d %s", q, got.Status, got.Body)
+			}
+		}
+	})
+}
