@@ -28,6 +28,7 @@ const (
 	ErrorCodeMethodNotAllowed     ErrorCode = "method_not_allowed"
 	ErrorCodeNotAcceptable        ErrorCode = "not_acceptable"
 	ErrorCodeNotFound             ErrorCode = "not_found"
+	ErrorCodeOutcomeUnknown       ErrorCode = "outcome_unknown"
 	ErrorCodePayloadTooLarge      ErrorCode = "payload_too_large"
 	ErrorCodePreconditionFailed   ErrorCode = "precondition_failed"
 	ErrorCodeRateLimited          ErrorCode = "rate_limited"
@@ -56,6 +57,8 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodeNotAcceptable:
 		return true
 	case ErrorCodeNotFound:
+		return true
+	case ErrorCodeOutcomeUnknown:
 		return true
 	case ErrorCodePayloadTooLarge:
 		return true
@@ -482,7 +485,8 @@ func (e ListAppsParamsSortOrder) Valid() bool {
 	}
 }
 
-// ErrorCode What kind of error it is. One code stands for one status.
+// ErrorCode What kind of error it is. A code stands for one status; more codes may come. Treat a code that you do not know as
+// its status.
 //
 // Example: invalid_request
 type ErrorCode string
@@ -1126,7 +1130,9 @@ type Error struct {
 //
 // Example: {"code":"invalid_request","message":"is_favorite must be a boolean value"}
 type ErrorBody struct {
-	// Code What kind of error it is. One code stands for one status.
+	// Code What kind of error it is. A code stands for one status; more codes may come. Treat a code that you do not know as
+	// its status.
+	//
 	//
 	// Example: invalid_request
 	Code ErrorCode `json:"code"`

@@ -43,8 +43,8 @@ func (a answer) verdict() Verdict {
 	switch {
 	case a.unsent():
 		return Refused
-	case a.status == 0:
-		return Unanswered
+	case a.status == 0, a.status == http.StatusInternalServerError:
+		return InDoubt
 	case a.status < http.StatusMultipleChoices:
 		return Acknowledged
 	}
@@ -62,7 +62,9 @@ func (a answer) problem() string {
 	var refusal struct {
 		Error struct{ Code, Message string }
 	}
-	codes := map[int]string{409: "conflict", 412: "precondition_failed", 429: "rate_limited", 503: "unavailable"}
+	codes := map[int]string{
+		409: "conflict", 412: "precondition_failed", 429: "rate_limited", 500: "outcome_unknown", 503: "unavailable",
+	}
 	err := json.Unmarshal([]byte(a.body), &refusal)
 	if err != nil || refusal.Error.Code != codes[a.status] || refusal.Error.Message == "" || a.header.Get("X-Request-Id") == "" {
 		return fmt.Sprintf("answered %d %s", a.status, a.body)

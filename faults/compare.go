@@ -12,7 +12,7 @@ type Comparison struct {
 	Present  int // refused, and there
 	Twice    int // there more than once
 	Unknown  int // there, and in no ledger
-	Settled  int // unanswered, and there
+	Settled  int // in doubt, and there
 	Rows     int // that are not what their history says
 	Problems []string
 }
@@ -77,7 +77,7 @@ func (e Entry) compare(id string, m made, c *Comparison) {
 	case n > 0 && e.Verdict == Refused:
 		c.Present++
 		c.problem("%s: refused, and there: %+v", id, e)
-	case n > 0 && e.Verdict == Unanswered:
+	case n > 0 && e.Verdict == InDoubt:
 		c.Settled++
 	}
 }

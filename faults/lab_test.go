@@ -91,10 +91,18 @@ func checkLedger(t *testing.T, ledger *Ledger, w *World) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%d writes acknowledged, %d refused, %d unanswered of which %d are there",
-		ledger.Acknowledged(), ledger.Count(Refused), ledger.Count(Unanswered), c.Settled)
+	t.Logf("%d writes acknowledged, %d refused, %d in doubt of which %d are there",
+		ledger.Acknowledged(), ledger.Count(Refused), ledger.Count(InDoubt), c.Settled)
 	if c.Bad() {
 		t.Errorf("%+v", c)
+	}
+}
+
+// checkAnswered is for a server that ran all the time: it has answered every request.
+func checkAnswered(t *testing.T, ledger *Ledger) {
+	t.Helper()
+	if n := ledger.Answers()["none"]; n > 0 {
+		t.Errorf("%d requests had no answer", n)
 	}
 }
 

@@ -21,7 +21,7 @@ type Verdict int
 const (
 	Acknowledged Verdict = iota + 1 // answered 2xx: it is in the database
 	Refused                         // answered otherwise, or never sent: it is not
-	Unanswered                      // the connection ended: it may be either
+	InDoubt                         // 500 outcome_unknown, or the connection ended: it may be either
 )
 
 // Entry is one write: which changes it makes when it is made. Every write has a request id and a value of its own, so that

@@ -28,6 +28,22 @@ func TestDatabaseKilled(t *testing.T) {
 		after(t, ledger, *writes/6)
 	})
 	checkLedger(t, ledger, l.World)
+	checkAnswered(t, ledger)
+}
+
+// TestDatabaseRestarted has PostgreSQL end its connections in good order while clients write.
+func TestDatabaseRestarted(t *testing.T) {
+	t.Parallel()
+	l, ledger := newLab(t), NewLedger()
+	under(t, l.Load(l.Server.Addr, 32, ledger), func() {
+		for range 5 {
+			after(t, ledger, *writes/6)
+			restarted(t, l)
+		}
+		after(t, ledger, *writes/6)
+	})
+	checkLedger(t, ledger, l.World)
+	checkAnswered(t, ledger)
 }
 
 // TestServerKilled kills the server five times while clients write, on both databases.
@@ -77,6 +93,7 @@ func TestConnectionsCut(t *testing.T) {
 		after(t, ledger, *writes/20)
 	})
 	checkLedger(t, ledger, l.World)
+	checkAnswered(t, ledger)
 }
 
 // TestLedgerFindsWhatIsWrong changes the database behind the ledger's back, and the ledger behind the database's.

@@ -61,8 +61,8 @@ func Report(took time.Duration, columns ...Column) string {
 	line("longest until an answer", func(c Column) string { return c.Ledger.Longest().Round(time.Millisecond).String() })
 	line("writes acknowledged", func(c Column) string { return fmt.Sprint(c.Ledger.Count(Acknowledged)) })
 	line("writes refused, or never sent", func(c Column) string { return fmt.Sprint(c.Ledger.Count(Refused)) })
-	line("writes not answered", func(c Column) string {
-		return fmt.Sprintf("%d, %d of them made", c.Ledger.Count(Unanswered), c.Comparison.Settled)
+	line("writes in doubt", func(c Column) string {
+		return fmt.Sprintf("%d, %d of them made", c.Ledger.Count(InDoubt), c.Comparison.Settled)
 	})
 	line("**acknowledged, but lost**", func(c Column) string { return fmt.Sprint(c.Comparison.Lost) })
 	line("**refused, but made**", func(c Column) string { return fmt.Sprint(c.Comparison.Present) })

@@ -33,6 +33,7 @@ const (
 	ErrorCodeMethodNotAllowed     ErrorCode = "method_not_allowed"
 	ErrorCodeNotAcceptable        ErrorCode = "not_acceptable"
 	ErrorCodeNotFound             ErrorCode = "not_found"
+	ErrorCodeOutcomeUnknown       ErrorCode = "outcome_unknown"
 	ErrorCodePayloadTooLarge      ErrorCode = "payload_too_large"
 	ErrorCodePreconditionFailed   ErrorCode = "precondition_failed"
 	ErrorCodeRateLimited          ErrorCode = "rate_limited"
@@ -61,6 +62,8 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodeNotAcceptable:
 		return true
 	case ErrorCodeNotFound:
+		return true
+	case ErrorCodeOutcomeUnknown:
 		return true
 	case ErrorCodePayloadTooLarge:
 		return true
@@ -487,7 +490,8 @@ func (e ListAppsParamsSortOrder) Valid() bool {
 	}
 }
 
-// ErrorCode What kind of error it is. One code stands for one status.
+// ErrorCode What kind of error it is. A code stands for one status; more codes may come. Treat a code that you do not know as
+// its status.
 //
 // Example: invalid_request
 type ErrorCode string
@@ -1131,7 +1135,9 @@ type Error struct {
 //
 // Example: {"code":"invalid_request","message":"is_favorite must be a boolean value"}
 type ErrorBody struct {
-	// Code What kind of error it is. One code stands for one status.
+	// Code What kind of error it is. A code stands for one status; more codes may come. Treat a code that you do not know as
+	// its status.
+	//
 	//
 	// Example: invalid_request
 	Code ErrorCode `json:"code"`
@@ -1434,6 +1440,9 @@ type UnsupportedPatchType = Error
 
 // VendorNotFound The body of every response that is neither 2xx nor 304.
 type VendorNotFound = Error
+
+// WriteError The body of every response that is neither 2xx nor 304.
+type WriteError = Error
 
 // ListCatalogAppsParams defines parameters for ListCatalogApps.
 type ListCatalogAppsParams struct {
@@ -3671,6 +3680,17 @@ type VendorNotFoundJSONResponse struct {
 	Headers VendorNotFoundResponseHeaders
 }
 
+type WriteErrorResponseHeaders struct {
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
+}
+type WriteErrorJSONResponse struct {
+	Body Error
+
+	Headers WriteErrorResponseHeaders
+}
+
 type ListCatalogAppsRequestObject struct {
 	Params ListCatalogAppsParams
 }
@@ -4069,7 +4089,7 @@ func (response CreateCatalogApp429JSONResponse) VisitCreateCatalogAppResponse(w 
 	return err
 }
 
-type CreateCatalogApp500JSONResponse struct{ InternalErrorJSONResponse }
+type CreateCatalogApp500JSONResponse struct{ WriteErrorJSONResponse }
 
 func (response CreateCatalogApp500JSONResponse) VisitCreateCatalogAppResponse(w http.ResponseWriter) error {
 
@@ -4508,7 +4528,7 @@ func (response DeleteCatalogApp429JSONResponse) VisitDeleteCatalogAppResponse(w 
 	return err
 }
 
-type DeleteCatalogApp500JSONResponse struct{ InternalErrorJSONResponse }
+type DeleteCatalogApp500JSONResponse struct{ WriteErrorJSONResponse }
 
 func (response DeleteCatalogApp500JSONResponse) VisitDeleteCatalogAppResponse(w http.ResponseWriter) error {
 
@@ -5027,7 +5047,7 @@ func (response UpdateCatalogApp429JSONResponse) VisitUpdateCatalogAppResponse(w 
 	return err
 }
 
-type UpdateCatalogApp500JSONResponse struct{ InternalErrorJSONResponse }
+type UpdateCatalogApp500JSONResponse struct{ WriteErrorJSONResponse }
 
 func (response UpdateCatalogApp500JSONResponse) VisitUpdateCatalogAppResponse(w http.ResponseWriter) error {
 
@@ -5482,7 +5502,7 @@ func (response ReplaceDesktopAliases429JSONResponse) VisitReplaceDesktopAliasesR
 	return err
 }
 
-type ReplaceDesktopAliases500JSONResponse struct{ InternalErrorJSONResponse }
+type ReplaceDesktopAliases500JSONResponse struct{ WriteErrorJSONResponse }
 
 func (response ReplaceDesktopAliases500JSONResponse) VisitReplaceDesktopAliasesResponse(w http.ResponseWriter) error {
 
@@ -5937,7 +5957,7 @@ func (response ReplaceURLPatterns429JSONResponse) VisitReplaceURLPatternsRespons
 	return err
 }
 
-type ReplaceURLPatterns500JSONResponse struct{ InternalErrorJSONResponse }
+type ReplaceURLPatterns500JSONResponse struct{ WriteErrorJSONResponse }
 
 func (response ReplaceURLPatterns500JSONResponse) VisitReplaceURLPatternsResponse(w http.ResponseWriter) error {
 
@@ -6382,7 +6402,7 @@ func (response CreateCatalogCategory429JSONResponse) VisitCreateCatalogCategoryR
 	return err
 }
 
-type CreateCatalogCategory500JSONResponse struct{ InternalErrorJSONResponse }
+type CreateCatalogCategory500JSONResponse struct{ WriteErrorJSONResponse }
 
 func (response CreateCatalogCategory500JSONResponse) VisitCreateCatalogCategoryResponse(w http.ResponseWriter) error {
 
@@ -6680,7 +6700,7 @@ func (response UpdateCatalogCategory429JSONResponse) VisitUpdateCatalogCategoryR
 	return err
 }
 
-type UpdateCatalogCategory500JSONResponse struct{ InternalErrorJSONResponse }
+type UpdateCatalogCategory500JSONResponse struct{ WriteErrorJSONResponse }
 
 func (response UpdateCatalogCategory500JSONResponse) VisitUpdateCatalogCategoryResponse(w http.ResponseWriter) error {
 
@@ -7123,7 +7143,7 @@ func (response CreateCatalogVendor429JSONResponse) VisitCreateCatalogVendorRespo
 	return err
 }
 
-type CreateCatalogVendor500JSONResponse struct{ InternalErrorJSONResponse }
+type CreateCatalogVendor500JSONResponse struct{ WriteErrorJSONResponse }
 
 func (response CreateCatalogVendor500JSONResponse) VisitCreateCatalogVendorResponse(w http.ResponseWriter) error {
 
@@ -7421,7 +7441,7 @@ func (response UpdateCatalogVendor429JSONResponse) VisitUpdateCatalogVendorRespo
 	return err
 }
 
-type UpdateCatalogVendor500JSONResponse struct{ InternalErrorJSONResponse }
+type UpdateCatalogVendor500JSONResponse struct{ WriteErrorJSONResponse }
 
 func (response UpdateCatalogVendor500JSONResponse) VisitUpdateCatalogVendorResponse(w http.ResponseWriter) error {
 
@@ -7841,7 +7861,7 @@ func (response CreateClient429JSONResponse) VisitCreateClientResponse(w http.Res
 	return err
 }
 
-type CreateClient500JSONResponse struct{ InternalErrorJSONResponse }
+type CreateClient500JSONResponse struct{ WriteErrorJSONResponse }
 
 func (response CreateClient500JSONResponse) VisitCreateClientResponse(w http.ResponseWriter) error {
 
@@ -8339,7 +8359,7 @@ func (response UpdateClient429JSONResponse) VisitUpdateClientResponse(w http.Res
 	return err
 }
 
-type UpdateClient500JSONResponse struct{ InternalErrorJSONResponse }
+type UpdateClient500JSONResponse struct{ WriteErrorJSONResponse }
 
 func (response UpdateClient500JSONResponse) VisitUpdateClientResponse(w http.ResponseWriter) error {
 
@@ -8824,7 +8844,7 @@ func (response AddApp429JSONResponse) VisitAddAppResponse(w http.ResponseWriter)
 	return err
 }
 
-type AddApp500JSONResponse struct{ InternalErrorJSONResponse }
+type AddApp500JSONResponse struct{ WriteErrorJSONResponse }
 
 func (response AddApp500JSONResponse) VisitAddAppResponse(w http.ResponseWriter) error {
 
@@ -9076,7 +9096,7 @@ func (response ApproveApps429JSONResponse) VisitApproveAppsResponse(w http.Respo
 	return err
 }
 
-type ApproveApps500JSONResponse struct{ InternalErrorJSONResponse }
+type ApproveApps500JSONResponse struct{ WriteErrorJSONResponse }
 
 func (response ApproveApps500JSONResponse) VisitApproveAppsResponse(w http.ResponseWriter) error {
 
@@ -9328,7 +9348,7 @@ func (response RejectApps429JSONResponse) VisitRejectAppsResponse(w http.Respons
 	return err
 }
 
-type RejectApps500JSONResponse struct{ InternalErrorJSONResponse }
+type RejectApps500JSONResponse struct{ WriteErrorJSONResponse }
 
 func (response RejectApps500JSONResponse) VisitRejectAppsResponse(w http.ResponseWriter) error {
 
@@ -9870,7 +9890,7 @@ func (response AddFavorites429JSONResponse) VisitAddFavoritesResponse(w http.Res
 	return err
 }
 
-type AddFavorites500JSONResponse struct{ InternalErrorJSONResponse }
+type AddFavorites500JSONResponse struct{ WriteErrorJSONResponse }
 
 func (response AddFavorites500JSONResponse) VisitAddFavoritesResponse(w http.ResponseWriter) error {
 
@@ -10122,7 +10142,7 @@ func (response RemoveFavorites429JSONResponse) VisitRemoveFavoritesResponse(w ht
 	return err
 }
 
-type RemoveFavorites500JSONResponse struct{ InternalErrorJSONResponse }
+type RemoveFavorites500JSONResponse struct{ WriteErrorJSONResponse }
 
 func (response RemoveFavorites500JSONResponse) VisitRemoveFavoritesResponse(w http.ResponseWriter) error {
 
@@ -10342,7 +10362,7 @@ func (response RemoveApp429JSONResponse) VisitRemoveAppResponse(w http.ResponseW
 	return err
 }
 
-type RemoveApp500JSONResponse struct{ InternalErrorJSONResponse }
+type RemoveApp500JSONResponse struct{ WriteErrorJSONResponse }
 
 func (response RemoveApp500JSONResponse) VisitRemoveAppResponse(w http.ResponseWriter) error {
 
@@ -10842,7 +10862,7 @@ func (response UpdateApp429JSONResponse) VisitUpdateAppResponse(w http.ResponseW
 	return err
 }
 
-type UpdateApp500JSONResponse struct{ InternalErrorJSONResponse }
+type UpdateApp500JSONResponse struct{ WriteErrorJSONResponse }
 
 func (response UpdateApp500JSONResponse) VisitUpdateAppResponse(w http.ResponseWriter) error {
 
@@ -12563,287 +12583,292 @@ var swaggerSpec = []string{
 	"KicgUyzHt1ZQRadV+rfCo5FXRI55+JrLsyji86LQdx+e9I1s58KGakEALqEFr3PsayzHqZGh6GIVgnr2",
 	"pXIVsAHHRUPDCm+yjzUOyuRgo1VGrpHDcNJmZDBEE+Z4IUDZrnLNz0B/0ZgkrGfIdaI/fHujYsVJY/aZ",
 	"+qoFRiOvmLA8Pm8Pt+xhBZVexRD9NoPyy6H4ggC8osEgIFOJB1Gxj6xdTmWgI86iRdEmKSND6dW/X7x6",
-	"uc4bxenXska8mPIkhIGn2hGhnO39j+AG1rd4RN7TP8mbmXwzfIfZqMSpFxMcRQqmKR7pDVAbEfN5HnZ4",
-	"nqw25yjC8ej21qp67aWgf+ZWP/k5EQkDIueEMNQG+X3Qalk8FxHH4QXnLwGe4nMxKpFQfDQ3BlHEOUR8",
-	"ZKHPlXg0EZ3QlSGDqf76peT80q5HibMFeKhvD4heulgbb+1W9/jg6BANFpIYCf42JgFnIVUYvDBHbXm0",
-	"3hGsTT0++B8SSIRHmDKt20IS0JDoX3JeMZ8QAAaOSuYxlwQNabz6VHvqQHNpTv7yiQYGCEU+wVgRW4gE",
-	"ZSYOS5ikcoEkHik1cj70X2EZjDWq77AkL9UqF+F4ES80FggPlR/Vf0dkvPDP1B/9LGavlDFsCE3ohQXP",
-	"G/zICV6A07kKyxhLchkZSDLomXSG5O0GcILDNyxavNB0XMRaMcGCM0N4Y3gLHhGteIH8c8QnpTJQzEGt",
-	"NubUO0JfiRI9Y5tyvOE1NIRq+QA0RVAxn4308bB1us6mU4FCPsGUZXkUUEcPnFc+QAFmhsaNNYquKdZO",
-	"NmHhlFPrZr8jSsCWh9Tfj5WrQ5mO+ljV6IT1l46ctBoBsa0de1IYoDZOyisb8Wk40OgwQIkVyQgJLQPr",
-	"o+QqECyF5XIhtN9jPps6MKwKCNuQq5CKpEBXIioqQLEcDF46vAEQ3hO5OnZ+EUNgZ0iHcmHj3mI58lY1",
-	"In7Q0l+9JjGOgJxEMeaG6JCYEnwlLCWA6EqdXmAIYU91I5vykwcPPoYG2JhKYEFzFmyuyvR34aDSslkW",
-	"T5dpMk+WlFsLkOm0u0fd4/3D7lHDawDPkLhx2tjLvvXGS7/n+oh1vajMJ9wX3Xz2ShC6uQVGwP0lZ8xn",
-	"KIEWjpeNK6wNwpVUZ6xnytBwFkX5INO6iMXu2PkXOXb26p2KVEzHXMouywVt9E9Lsq8sYtO9gGXKRGwu",
-	"+GgUkRfJK/Oc8wrHJuAOOZ4C4SwrRUtHKMoEzB2ZwTfSeeZYJ5tGl8VKgfaB4Zkcw0F+WBYvN26olwYV",
-	"PDRjkA/iIfJlCp4rj1FMrpVhvnSWOBPKCdLm3Co5PXNhySQhzuRY2aGaMXMO6geGrzGNSry66kbomQ3s",
-	"6tNKbQphJuZKH/P5GsATEFy435P4mio7mkymPMYxjRbIHWvgh5VcFV0wB/5UoDmJIt/uwWAmkyQAIIu1",
-	"QfwkUgKHOd8yrqAdKKXc5+lhUmYBSmzxNAgYYEF8QZigkl4vmW+WIrdkaitOmWlF6mL1wf0IepCMepBB",
-	"5S2O8YSAUl5Cx2RzUoHoiPEYfK2IMBktSjH6Y6aM6Gny0m147cVo5b6EHqihCW5iNp3yWJLwFQkpLg49",
-	"67RzOBZVqiWxKP7r/ZvXS2czPJ6sZqvki5cT9clLE5N2zpY4k4RJ/8L9VnFMxYH/rXJhi+Hv6xiRD0P6",
-	"yYGT+rDQPITRVD1TEgICjnmsIH4E078Fbkruur9NSDwiPkD4Vwd3UFWvZpGk0yIxeZYa3MBq85hKSRic",
-	"kDLOcjjqt6GJeZ2xxFdmbFfTqQrUMhfKzdKqlQtsEl/ACKVSFGW2fEMLRqNXPbfLQF8rs2vZYayYLOMk",
-	"FlVZjuOsENGo5ZNl9K8f9VaVZih9dBIltCgyqcArdlNtPS7dzg45CY+Cw7bfGnSx3x3uH/v4IDz0AzhX",
-	"1BgU5MTggbBbqVOdbrzGmOCQxPrWEUiH5yzgIWWjgsAHYRLNx4RljqWTfA2M+par7Tv66WGGsT8SJS3x",
-	"FUEP3714ik7a7ZaH2gfNg2b78NGpvR+gJVKPUT1WNHvKvjIGv9IGoY7eqTUMxmSCgRbYbNI4/ZQ+/Jx4",
-	"AfqEEOhUI6rFWIlTH1JcJBcneKEP6ADyg6PjEw/tN9uPmhnQ8nLMWy3FvEZi9BnhsYxQzVcWox1FfF6G",
-	"sBzzUNjtokIfPqltdfeo1ewsIfv78wsP/f352TMPvXl7cf7m9XsPvT27ePr3lXhN8JeXhI3kuHF62PUa",
-	"E8rsn/teY4qlJLGC7V+fzvx/fv7rQw/pfzx6/O+NItSekWlMjGu7TLcQ700IN7knptgwNBOVyYkF6v9n",
-	"H5ySD4x+QQKiy3YFjroHOcz/s310crB/0mm1WlVxbXcyuHYyuP7np5Z/8vmvxRg+v8CjorCEkDFXPlMa",
-	"ydYmPsS6hblPwIxnJY0BgwTEMJ2tPW4eN/dz+PUaR82Tq84wbPUaG25mFsFe49O//cX/38+Pe41iJF9S",
-	"dlVMoIx80QdBeptiEv2t11A/9hp9jcdx5/j4UROdDYQSU9zci8Pm/CiH2azV2g/2rjt7Run4WvSK/9CJ",
-	"R387O3v+9Gz+3y+ejAIYS35D7icbJdjvd44OjzML0D7OrkDy4U//BgtR8PKSpeFl5P0RVKSERZrb8w66",
-	"zLid3PYC+jpPaa9KkuUenk7FXsXAQyVi6RwcZharm1mrdJWKVyQ5oCnXuBEZJvlRcIKCHoYxHkqfEjn0",
-	"lTWDp9SPsSTw1DfK0G+3H52iftzXmUzJ4Y2yigdEJyDBPTsb34WNU7ak+ijBMSMhcB5lqC/7VpAkxDlP",
-	"dsxoRZO4DEDk9VyvERJI9Oo1fov/dnJy8pv8W7ucALPUd5TjP/dVIG2+tr3Dm9+k88eaxX7LIxoUnIr8",
-	"nc+zh1FJgrQ944KQoM0gOEX9P/o2vu3ZNdPRDDjk7M+Tdeuxyrt2+yX+42/tVqv12/xv7dbtF/kPd5Hn",
-	"6xdZL11RdoyOFIBmTvIBmYPfA51DaG6ggDkNGgCNqZA8XjTRGUOUBXyi9ED///rmW/552E+vL3eOe8xN",
-	"5Rmi/pn/T4T9P1HLP0FNdIn8vqLxKzJdWsXWcD/oDNr4JDwmR8PDGjoxJzKXDADs/9nyT5qXfplyhMAX",
-	"xL2KrFatxSVHc0yVnznkljSUy5Usp0BzHoO21OdUMl4sydCcimyvQnHI4wmETymT+x3l/eIvdKLMuf3D",
-	"VgtQ1n+2E5Qok2REYn3iNWOiKOvyA5M0KrJm5jy+EqAeMUN/v7h4i8CT1crx4KSbE/8XM+Khzj56za9R",
-	"p9U5Qi0TZ0a/v7qoLMFPsur+ZNl4+4T9Pz9/7dx4SJN/5wZlfjc/d2+S56dL/1AgFe/8x48fnQAqKZZL",
-	"kiPsDNJLcnh00MotyROCYwhBrbfHzdACO/tG+f7sSntUYVgY8/ydXhM3v9vJc0v28xxORvQL1KqasNXS",
-	"xY9/j03OTVNZdn/Zo6GxiCMiV95duFAyOSm+YLIHHUfcQzMWESGQsLkZNoFCZ1RnIQ3z38vDnGRXuCBr",
-	"0d0E49ZbvqlbgtvvRBZiZDJPbDkJm2WSBXSkJ+fBW/VNL7/gui6DcpGa6RMD2aolTwF0o9flgK5Yzhpr",
-	"lb7lzbAQrI9JhrWBChJDgBr0Wm4dOGeAC6imr9UwJhUm5hvtrbN15ud6u1uSiOHsrOHo8k21iRe1efp3",
-	"Il/QWKwkfpN74KalWP/ndnwQYon3WrXZAQCuwBMWbpcx1sF/GwpM0ckAunp7EyD1Hq+Fr/5OF4P1Pi1C",
-	"UWHbnSst+fIgtyeDpB7GXqsGIbykQLWawUURd/NEu5QLnSj7lrsR4QZUUXrzNZWMemIpnGITHrefP2fl",
-	"GWjuxRsAKH8TvRiklF1EEb84t57Xwma5uhaADotnrnQX88/tIM7ykQX8zXAll2c3uA6zb7TjK2FclW2X",
-	"WdoMrNkTlc0W1j0oqQpyPWipMIBuFzgHqmc65ecsolgQUVZDDcYgrAelXJ3CWwxf7uWbWmYKzg9x9Fb7",
-	"SyVAfnj3EhmPqgaE7ms3Be8dmfBrUsFzgEui7i3bOm5DnHxlA39hOwLfFOZYRzLvCdycKSYbW4ehaEPi",
-	"wvdX2RYX5Fw2Sgr3ShKyQC+TUQWI61LRanD1wXohPWmFnlDUMgXBpYBQX4DNgjpL3vrd6EcjtsrEdfFz",
-	"eLc+nt/Gvc4gVK7kc1jBqI1Reprmw2+C13rbJYNUmbpyUdKaZmOE/mHzFGqjU0HFGWRKzJjMxpTI5LVY",
-	"FLsuVXZjvY2rwS93ZRMEKjuz5WJgq/6sA3gFvqhn71ZjhzpWrwPtWoKvY0BWofOqRuRNfiKUTC2KekNW",
-	"lM7rGFISJzdI9H2hNIhbNTOaQbIgXBo2eTJJPKg8/PvvMRk2Tht/2Utr9+7pp2LP3At2qyHWwyRb5tBJ",
-	"J6mWHl+AUU7ibwMzoL4XUD2krDBSmUfqYFTt5gJgBGmbGZQSBtgY/tr7YplxMxSWNsXB4LY7AvKpJj7G",
-	"oY1HmNE/salA5KBWreJSEWqJtLw9YiVVbvpOfZi+K6fMwV6W0Jw8jjJ60t8pO5s83D/uVjqdLD6c9Bpf",
-	"/MlMSH8AC7uuuI3XOB++Kk5L+wgXH+C+JR2612uFpFGUXI/WLxXu1VZTbZXKMeo/7qvZNCl45J5v7jfb",
-	"zfajJroYkx5TW4NjKjhLkhzm+spGrKv3YsknNEBCkmkTfST4Cj5lSrxOFA7Lp+yZdCLYDG06pLuR2BdV",
-	"6eU5oHmBR8Is32vOSMkSnun7DvutrpNiCdZQ3RVdWrfO6tSpMlwVsLdEWJjS0uF6mawzGfW9fHN7TZGh",
-	"eu7UpjAlSTL4mCznAvZxk6FdFAwbmPt8BlR7SagGqDatWmwHVucq4kpYbY2CVXkufC4gL9QUJ8ASTbjI",
-	"wnLQKoYkLS3gwmHyRvS08uyBgwrJA/8N3ytIF4yohEumUxwnIU1doKk44fwU9f+/vof6lzovst/r9aFK",
-	"HKTTCxKZun8p5QtzYbEI7T/KxGzHoFQiZP/V631ptfxe70v7Ra/35ejFelG7SekanXbBY/lkAVGagnAK",
-	"jyUaLLTdqYYoolR/0wkBwYmoLXIgknum5I8ZjnKrBJNLVknwWF4OFsWkkcxMEoPN387twcLkX4NXkbsF",
-	"WAHbDRb6GoLGCtfHK3d/dRMEl15hMV164KCcubC4Av8ylxmWwFbuvPUqbIx7DuPN8XwNXysjX8PwtpRs",
-	"WjLgjlBYAehby+arWM3IggdCF7zakOesRNkEq3SuRSz9pQrnvYnDIoV3JgLCQspGCif1SP+VkxUiWAUz",
-	"1G8sExYwNREV8Jf6TDGgF4tpBdVsDyHU/Cyg6T3rImDNFbBqVs7ZdApX2NJLNtUBS4+WnKBAtftPRXCn",
-	"kYzaPoyGvJ5zltxv2gz4rD/mwn4rf+xGzydCPuEhTZsUAenru1dw88dE3LI3FHPNjdLLc1+XO6SE6XGS",
-	"kDg2FbeS0golpRMu65QRKLi/V3hZb4BjkoMxm7ZlqpzcHiZY38qMYRYdJq08bdX56fNs+cwHAiV3fIVe",
-	"Y1ji5hKJJP2Lau6v6Vuz1LrFXSfTc6heTxWhC6RkX26rpuTL1df9gletEObnenulVq9ko7SfY9NeypY/",
-	"uaRWn8HKwLND92yvoxuvERQVp185ebmcPeyQrPWSfFWfG68hl8pJrHxDrvrEjTWQ3OvAK1+Quz1ca3ff",
-	"mmphXmPlZbzd9nzf7SmWkwXSMOVG9ITLceYaqHV6dbwO4j9H+yeHjwoZ1+n+tImGHM6inJTbVtuamr1F",
-	"7rb2z+3r+dS8030E9KNWRlmNed1et+dSDU2wRA8lRMnIPJ/cs4K2NtENQaa1zWoRkg5NRFC+NUgFGZSZ",
-	"kmCdb6uw8kUFnRg2WfvNxPVuxUqI1QjN7KURnYC8ZTlqj+02EqaBc1Bf1OuosAJitm9R3ZXLwbua2ZPj",
-	"0XXYb8Lu8VIty5Vkkyt9uTHim3Hadwa2GpHrTI5tU7hm9o3oW7mpqXhZLifyQJRotqLqIGoR5mkdk7JS",
-	"M4WVSW7bda3W5mUWbAWDpcGg1Uu/kS7N9aVaL9rtYAinZGuqViB1qxE2W6sNtd9PiWMFVjbkvD1GBn9i",
-	"Mw2VHEpk9NO6+rzQ4qoO57gQrvSK4MJsGK7A8xa6KEG2inC33Y/q4Xgr9fMN4auicZIN2Q6ZZrPQTQp5",
-	"3fhSmiLvFOqac5sSnwnD2bGfEldUe3TkC9FRPbYUL3xt3oQwJK8Xv65OIK4Y6YL1PyvI75fuxVMxxpAa",
-	"cl0csHMy5jdb2sLFMEdNBcsxTRL/P33WqZTpRYDs1kzTRP6i2YlyftzU26Mc8McNL/nd/bXO0hesSMm6",
-	"Z64oVF90UDOm6YQ5lai55tRpcLWS51PP3xDx+gAajKoVtFoRLk5OHOzlZ6d2my0PVfR2M2wPxuQL56ya",
-	"kA50Z/lpCZhKk83wG6/hVh1ZOz2phZKpqDBKrv4XTYZhe6Y8wI2XvSOcXH5fOTM/Hj6ev7xa/obcRVeg",
-	"TuceVfnE9LpVEiRdOye9UgNEk3xXAVHXBkmRc42QTLl8zZVzLJAgTnH75MqxeoLDkGQK1IZYYihZjgPp",
-	"lNRuhSfB8eAI+4fDA+J3w/3APx50sN8+aR23jzqH+wfdbnqOyehoLKMFEgsWQGhF3yhbU53aKy16DyAc",
-	"DFvB8XCf+IfDFvYPBm3in4Qt7HcGR0E3PCCHwyNoLErmlwabg5bX4FFo/9S9zcy5qA5CLtXAufHuHPPC",
-	"IuFORyuL7zFuh93gqOPvk4Ohf9A6PPQHR8GxH56Qlj0iy+Jb9UR19ZochYfkYNjF+4NO0A5bunq/kwib",
-	"NL7jEkf2CLZT80w0pfsC+fmGmRRhY1Th6fSBsJWRPOUnQusjGuv0PUes2oJ0qyQVjPn5xWq2+MZqGZkO",
-	"TQSP00Wr3lGlO3PdeVgytjpxPE87WZa6O7oQsi0bE8UEh4ssHfx0e2t2Racm3UuDKLN3WgvdzixyKyyu",
-	"5Hc7bmdK3WdTagMjCrp4Lvuy06m+EJH1jI1hVEEXQjaSboaW9euSW3uJcpvzQttr12Vm12XmJ+4yk+eR",
-	"3LWu2xiOVU3GJF0ET6fCJtaldXe/SDQgI8rEr2s/ute5V6qFZGAinatNzd0at3LabTdQz/J0Z66zPJOx",
-	"N/a2eOXZT7PDt2C6nk2n0N5fW0BpT4Kf3mR9Mouu3hEByev1DkFn0dUzEztduRlP7MAbDya9ol9IWGmW",
-	"Hll99xxcCrYQyhkOSAD3TIaI4GCsU3ZpprvCA4Egv7/5k+9tgajI1LRbLzDS4TfZO/b100HUxPOqPs7T",
-	"3PibpI7K+0oez1N38CY5OBUSvXeB4a/L9WdXUtVSddy8h1PDubF+zXIBqdW+TW68eUuunNPqV7iDE21a",
-	"FYmlukU5xtowpBMUvqAKj2w5wGP7zbqMYqMF5pbaT64u82ml4a8uC3fBoJ34/FHE59biR678+kZxJHvT",
-	"qjiWtAse/ZrBozphmG57o+sRlcMxaa/AXzjaUkPe5sfnhNWGQZSg8AUVbb1tRkSeOjLyHsVDCmpwbnjz",
-	"ocq9lVvk0K8wzHTC/M5DTWqEZyu7rz3/csfnjZRqLyqu51pEYBu7ET8AnWUcgITudl7APSPRbZrVmkR+",
-	"AJt6K7ZyZdus3dn8SlsVAy11BH5R+ywq75NRhZeyk7KnZHXYKfceh5neWzqtxUdigpfupSP40crfXAEO",
-	"ofyArGPY7ljXRTRO91v1CdGCXkCDUJpvFowz91HHPArFr2Rx5G+21dzk62q3tdLbydclPdArTM9N2vDS",
-	"V5lNYG547SzPRB65fVrWC6JkdF6lV3lJUbn9ZdrczN68PySaN1sNye6M1ntB3VszVQ1Z/CiG6jeINdYx",
-	"ZzexIpwNWmPMGmPlF7dkl5qSVWEwd0rWiq3OY5l3uCX8N49YLk2vFLPYcrTSRifuT6gyuTddZzf0Vfb1",
-	"m2DG1b1o/cZtcbD6HsHOTLTNpldypelobc57V96VT896zS15L22TWEmCOKq5wocyPZEcktwwpvnjUKZp",
-	"1bAzCne0vL3gpyatHyGdoM59hIqdaYoKpXgNIbGcCfWWQNJrUnzWXvDtesZo7YIs9W4gOKURJL8iDAX8",
-	"msS/+rWDiszrjnU4eKkrcGXjdplDNzVLv/eVgqf37i7BMzKNiTL3w1/+VkFOOtiVqWAOuEO/p6x4P2OC",
-	"rP2qGbUtunnB4wENQ8Lqlu91562kgPQLW2DhcyZmwyENgJGnJJ5QIShnwrQWSJqBoodhgiJKOjs+2haN",
-	"fJetOmeSxAxHenFqX3fPzl13590ZvYVte0/iaxIjop7f8db8Wux7zq5xRDe4F3j+TDy3VvO6e4HJWF1s",
-	"7vyZeIWjIY8nJKw4PR2vSGOmoSP/h6z//DN3sPIvGNQDf6FLv6wrrO4O3or0gdW2F9fQQ4wmFjOUtHiF",
-	"Lm6m6R4YshBwgfaHSmHRUOyIfSNif83lWRCQqcSDqH7RudzclYST/dKWCrGk1x31u5FGGMWziAj0X+/f",
-	"vEZ8JnficbsUcy88lR1RbJEo3uJFxHF4wflLHI/qCpLp8uyVxJH/2naFiWntKlCkXq5MYMxQG72iT3Yk",
-	"s0WSSeCoHWOPszNX19t1xm6JTHT8bIwFmuBQ/clNY1eN6bf2m74b1bwjMl74Z0PTXm81Ech4oUd+L3L7",
-	"wPBMjqHJRl16m+WmrrGPncHbuI08k2PCpIEP2Sq2P5gz/vHjR9+BlKyb+fHjx8zwLe7yNabRBsbsLDtz",
-	"3R4nY7ckVEIs8QALggLMlIkyUOoIB2PTbBvKdGuHH3K+lMyBjFWOQq4GUIHEeCYlZSMU8jnbCZ0fQ+iI",
-	"2XTKY0nCVySkGHqT1qXL4lesIdCCSXdhJSliZNwpK2/arRPHS5faD6tCkNqJ85+zgIeUrT2k1sOT0c7S",
-	"74yvYsJMr75vr0whlNy//YnwUgV7RWzQuN+2Ki+oDa3brTutAcyB735wQtrDg5Z/hA+7fnfYIv4xPuj6",
-	"h7gd7IedQZccDCvVE25v2C6gyulsrmPAL3oWG+vy/nXKOLwrnAKrfU/PXrKkcQsRcM4+CFL7oMPMWXPA",
-	"oUZtLVAjoHGDWYP0lvbPf758T46c7sNGwMlD/VJwtzpsofqrcH5SyZY7z0+48RogJtioRmPHV0sz0oOf",
-	"Gq/5sDTjhz4/AhuVx7lzJMaRUM6TI1Ye3Sdyrt96fXd4+R0PL/F0WnCA+ROT4BMeLr6DSL0gX2RVaQpj",
-	"fy7RdX/oQ/lGby1aNQllhONBRMKnxmNbs2O/Z0ZDo7MReU//JG9m8s3wHWaVDpuWpqSEk0GjCvGkE+5e",
-	"/MixIqA/ZiRe3Ecy2pSEkiU6f7bebHLG/jS77pk957FNh7iXu1+/k+j3N9xjgsM3LFpUUzjvMqMV5egL",
-	"EfC3WN80JzP6h9N2pDlqonnM2Uj3LjXxYywlmUzhIENypK9aILVuPgQDYeg9IONXRI45pF9FEZ/XPpOc",
-	"FExfLcnyE7ZyHECF1jMhJzrUb4I2bmaWBjUX6FdArA3vw6DbLfNrPCEbFqRmuamrs9vcwVs6aYH261Qg",
-	"ia8I+/kp/jV/mi5+FttnnJEmes3B6m3eB1R/gazKe7FNr3hIh1TLz+WF4IP/IYFEQlJoJCwQZogwSeUC",
-	"STxKr9RZnaY4Niwj5PtePerXyAH8+an+bUwCzkKqsH6BaVTb9pgWvmD1bi1P2dKGGRZlHEWcjUx+TAGb",
-	"ng/9V8plAB4VvyljZaxszDkWaB5TKe+Div1lcip/kK3aOBvpFnt8zxIZszv5ffMId9mDJnvwl2avXcqe",
-	"Sdnbcm7ez6hQnV2BgOPtqCHziqrUkE76DtSA0RSMJiNXxviabJkqzAuScO762Xroz0pQSeugrSVgTvX7",
-	"7jQF03yjvLZjpYRLr2Hfk1ZxfNzUyZsBn+w93npKZm651yRkfnj30mL6i2djVm6H9W55PCyyLr244V3R",
-	"66XJFSrubvOu6D9sPd17UtUmWREjs6U+O8eh9shx9DbmUxJLKLU+xJEgyxViuHbNMAqgsf5pWkvKQ4MF",
-	"olIgGkLbLPVP5WUrFjKblPSbaoUnwfHgCPuHwwPid8P9wD8edLDfPmkdt486h/sH3W5aiYvR0VhGCyQW",
-	"LIDjewdM/cI17P9Bn9vq130tczwfpPBO8JeXhI3kuHHaabW8xoQy+3fbFV//+vQv1Ot9abX8Xu9L+0Wv",
-	"9+XoxeeHn/619NvjooGP/uPf0x5eQsYUenp98aFnL/Qi9xqJg3T6SWFqkPicTNOBD3fagW5sXXNnzxhk",
-	"IPEhaH1zZZE7ZQZPs43M+ZzpQzjTztwtmq90gjEjJYrJkMTK22iifloxrd9jE35NBJpTOc6+2b5VsV36",
-	"VL/6gWj2WJaezJNLbBI4d/3lftH+cl69YoDDNu4M9oOuHx6QFUtGhaKsmF8rFpTxjMBPQ3zNYygDr3+K",
-	"aECYINY2OWiVrFSnewHLlFYHzEuzHDlXbWyaRX71vAs6IULiCUyrLj0zK/F1RSlcM0gH6kz9sIRh9XoZ",
-	"uhpwHhHMXOnVvckt8IovTXB85XwHYYEwsjNrfXX/ZmkPl74b40B9zQwTTdRXVmkfzccEmq4vEI4JSC2p",
-	"h3poPqbB2PrSEH7BE6LAbGWgU+SiWB5IhTK539EqiE5mk8Zpp9096h7vH3aPQA/pH1teQ31dR5oy2FEm",
-	"yYjEeY3gkmNl8ijSPy6BZrcqSyL5Bc1QaAaeJWWmFdjTsU3Mq6HGlB2v00j4EGGt00ATCT4h4OpquyXM",
-	"WSXYGkNbME/MF9ZwvtcY6gScpXUCEA6GreB4uE/8w2EL+weDNvFPwhb2O4OjoKtE1vAIapWS+aXxxRQV",
-	"8Si0f3YO9OYRIS81UsP9oDNo45PwmBwND1vLsidZhFXkoc3GHJo1BM7Qph0tszU8gshDH0+nKWfBLs4V",
-	"d4chCdXzmCjrQW8iU/zwqRYlKtr9vNLyqiMYnT342sBR9GYIFsZK0Q1r9w+YpAyJgvYz6hnCQ0niJnph",
-	"l8SD5aBhrpFpSubJKjUBnxH3DZKP3U/m5K1DNdtGYECGPCZ1MXC2twoO+zdZUi+irb7rNfXt120QDL6s",
-	"z5wUTPCZnB/Q7hyv8gPO/H9i/8+Wf9K89D//daVdf1goVzVfuJvhUpZnmDODaIYHV0pRG2WqKUltREQL",
-	"0gcCjamQPF7khGd6EfdXlKJ16jt3lmSuXrtCIwcWQGhShQy7EfEQI3NFsFAhW20DlWQi1srsRJveAE2f",
-	"60kHyrU1RIPjGC9cKm3f5PBa/YnX5ItME+wzSK9RDmroUxiZ5wtYm+zLsjCV0TwYGnUd4Kwo4mhEr4n6",
-	"LzbmpvZz5zbZp8ATRkLiWDutzVIn9bKOw1bgfSy5GqtciMstmfdnYZgoYiwSE7/ZWGdUrzTl82/N2O7l",
-	"7+3UNtYRDNO3/mZRpA0La8jnzXb18TuxxlNFZgc3X5t/fILvfHaH+XQy5bHUSVFK4TRGVI5nA/DUOZ5S",
-	"P+AhGRG2l3z6xp0urujU51NN/f6Uw6VhC52j/nM8lyOeEg4zdwtrsNeF3mcQZxgNZtFVWv4jb4vDp4WC",
-	"ppKT/nnZkLVv+LoCipSJPUS1nQmLov7Qjpu2EMQs0il90GRtUlnoWsZK5W27ZWKJ9u9V0je3Lxalkg25",
-	"rYJPxZlanjL9vou17WJtP3Gs7a4stVSiJGYaZVqY1DHRfg3jLDnir2ObRZE1sZSytlqtid6waIEoC6JZ",
-	"SOyIBZ+hOWZS2W6pJ+eeQG1GZssHT6ssplc4vsqbS+ihevUjZYbMWPojoPxorcmz0pRyP2dHZT6X/ljh",
-	"c+31FpbuMWRtpqyh1UTvCSw/GFtqGyKC4ybqH7T6nvr/ZqsP0rh/QNp92NIkOGoMpl/KCNtXvLV8npfc",
-	"dlP/EpyJQp37CjM8gih4zGcjbbSYkwF0pgRTyCeYslzktua8RJvXmeZqiPcLIcnEn9jZSUTQWyLkqu9f",
-	"0tPVp4JSOp9MZnBfBtGQMEmHFEjE6O3qL6u9D2anq0/IqLcVK2kNgcqvvtEi2eai5U0nMeaxRBGfk9gP",
-	"sCBozuNQF03BAvWNpaJYehDzuSBxH2K3czLoZ0SuY9M4AbX9zqp4Gvb//PxJR9Qu/c+PiwNqk5mQ/gA0",
-	"ZDGwihufzKKrF5hGs5hsdiZuUuCyPouSdFEIfmOhktHVkU7V8mYSSHQQaXA4PMIHHf84bAd+F+8T/2TY",
-	"afntoBPuk+7wAB8OlsPzxJZ7yudkQCdQsDkwGpI5YK5z5aeEK4Mzl9FwcLgmkvn5E/L/t2zRN4iRF8U7",
-	"NTZFRkK24VKt7JRM/yJZ3eUcmvsrnz57DTELAkJCDeqGDugwuQ9TYi1qmtKBB093WkpyHbS0r2w5uvRd",
-	"4G6WmZBq/xxU10NqfGRlWpEQCanUv+kqeSt/uLILnELr2QUuIp9sHataEUC46m7zYMAkGeOYhDYy2ERv",
-	"soeKOD2JVvYnjxGVgkRDNOFCopQkYP30cfFSYHDnQv+qLnQ+apulhK9lV8GT66ZQMUoYoh0sfqC8tSz5",
-	"fi0S0w4CQx5D7qBNvqskTQyX217YS4KlXK4cb54sk8FjDVrL21HgoGR2BNZ5jdbdv1nmriJKGcSYhQ8E",
-	"0mM8sNf+op0uQb+gMfmCQxLQCY5QSEdU5sE9ytDO0UrI//Kp5Z+c+S+wP/z89fBmJfzdWifrWgAsuZ7v",
-	"Xlr5rAZkXMVZTPPr3s2e2x6vxAVY9j9O9/Y+/Zv/v2vOcQ8Sr62QFK4oC5PCbhJR4VU3nVeayauIqJLZ",
-	"nJxDb5gW5MrLaglqSQv+woSijODLctkStRuiMGglkGQkTo1Uo5zYSiHe8AyRkblrPySGw0dzqSoiQwm9",
-	"qKgwBoGtRZnCX9NEWNjDkkrmwecCLanX8LK66rsD5YU+MPrHjIAVrNYnJiMchxA8wuIHyMlOXc22AqrT",
-	"aim/L8aBJLGAS+deAnvAmYx55A7gMRJTHChTUONPWCjyIbfshhbmBCRE4jg4TXTGEA3hwJohOaeBicMJ",
-	"xFlAbmegl+vRo5oK0TiogjBJDFhb1I+r4np62LcM7DmBCamdAYVfOcW8/vDSeZiXSvUVvtb37979/vuT",
-	"J/27Vu0/7NI7i2HWYinnd52BodOevo+Z8cOuK0MKfigsqPBAZr1SUu8el1Bzt7bJpGVGUWzv7u2kH5ew",
-	"i4OdOdvUUetFEkM/RnO40nWlsxtsun5K6DOw0dx1zgYP1Z+rFrrln2B/eOa/+Pz1+MZ3/+zW+bPd2UD4",
-	"KIX2vXYIlOmqpM+cybQ6knXL9I7MDao1GR67eNSvGY+qkxzRbdfJY03TKm+dJZG98nTPkyVSZDfJmUgu",
-	"VJjzj1x2qzm0QmdRlM2pyAmGO2O92j7kGeNyTGLtRw5NPRuDzYDsPMkteJKeTsOdj3lEkCDyJ/Usi9NP",
-	"dv7mt/I3q6z/zgvdzAstXdudb/oj+aZVWGDnsW7LY63AFDs/dot+bOVcRSdxELbI5KNlzJPqmYKr0vZq",
-	"58i58KR0d5Oxu/+RuGG1a+Q45KlvNBdlf3wr566AtLdeQodls64eCLOqP1RaAixVEfRzMhBUliLwXc6X",
-	"98vr/2hMCk8zU0Fi6Pgf9oQ0Y1/n8yc2uCwJE/MnnQUEfqsw0V2QqoX9Zy74tLyFtzixtguS271qO1J9",
-	"nXeeeW5/q27tVsO/pYkG2VKOtw3uVg4mtjv1gomZsMWtQ4nFCWT3OZ5oMd5SUFFrgeoRRXtdwgYSNxUo",
-	"ZL4TKolQqWqQfzND27Gj39s6srUpTdA/yWr7Ak+nonHabWfPp9oda+eLxul+q+h6eEFU9O98rrsNmLT3",
-	"9ORijMVm99HKS3K11+TIJsA4Au+OQdq/cVatFB4z4q6B6RTcfxeNFMDM6q0Qdht5cGc20rDetv0mztv2",
-	"LWCN349n/67w0BKQjauW86p/Eg8tT5m3MNpT73RZu26F0KqSz04D1yDbXah+C6H6Tl1HSjPbVt0oo4lW",
-	"+lDfQDvU8bQKTKFyT8sq+u24WfYCwK/iZGl8t+FiGVOktoOVUtOdCf+dC7aJAtid4N6pWvgxXWGncKkS",
-	"B2xhaqyWVCyxNVluvK+3d6vUS9a7C5+XrUwDhYcws3VZ1Laov0JIFZJWVkEDIZpW2Fsqb+3S2/8Izprv",
-	"8FyHgIBOnsI16ttEsOEFZfFrJrng6KUMm3UEXfreH8ZR+oEi1LAwt7So9OqWJyPXqTGG8VEwPO62/JMA",
-	"n/jdQ7zvnxwdHfsnrfZBeHhw3AoPWm682qEJryEkljOh3hJICs2tCjJ1C75dz/yqE+fWK3Nr6wte88Zp",
-	"4/ErmGDLSNc+3Vzuf5K/lfnj0+ZSgu1dd4hYEbjPiFF0LhEjRFfPGRA0A/PxhwpD2UVfTgUjkISshOc0",
-	"5tc0JLFuqimcgqJKvE5jIqxKMiXqkw0UMzElLMwUMCm+67+1tg0mKGXwqteMQTPUVs6L9PLUdmYsS/we",
-	"89m01olRQnjWWdkdCG3ZCk7kk606NljoYrpQa4nXM5Sf6asyZxHFor4hiCdKmCiW1AV8MTJXbxSvjmI8",
-	"QVQgyoTEUbTcAkR/s6Ev8JAvxOJdqanh8iGTRaGgrpJ69EAgSb7ImvS4RGV/vdMiXRqJIpngbtS2ugvY",
-	"zYKvlqcn3HKj7qoKbA7625puGU64/0abiy4Rpp/kBtomvwu6Tpeu2SXGOIqge+3SRZcCUQA3HR0i+1zM",
-	"4qSEyRVzJ3dr8pSNFP1XuVVzB6LhdvrnVhXc7IIVEcBzJqlcXOBRwXr2H/eThsQ8RhMeK7WnxiOJRwIJ",
-	"MsWx0jBK9wR8MsFZ4dHoNY6aJ1edYdjqNXJtXVqd7oplfdjrPf7/H37ce/Qfvcanf/uL/7+fH/caD9Fj",
-	"Dz3O//ro8aN1C/4YwicookIqynBQgBWw9R1rkjy0tVKvuybxAsVETDkTTh9vQsFk7Xz5ghiP0X6rqxan",
-	"pLbk2kapT3i4WGL58mKO6ZwNajnOlbE4j4EkoZyl1uICPewHPCR9D/VDIjGNRP8RXEhMa16ih319V5H0",
-	"H+VdNx7q8Ng1jmh4adq7KLIwAalTt9YyUtunvBRs42G6tVGBfwXvrbCET9VAuOMGsFea88yMvXHA/Fqg",
-	"VO0lOLf8J3rGwdWa4lgQRPM2xxoW6PXef+r1RK/3fm1F0PwVd4VnCm8peTw1C7fi1g0QmL53o4WnejcS",
-	"EjNT6VSJBm2JZpqCLe3xjOGZHPOY/qnrSPJ4QMOQQCFfLi9tmdYJkWMeXqqfcBTxOQyGv6D5OIRsvUbA",
-	"2TCiYGBPYxJwpsn70lSnVMu4iDgOLyXnlxGOR+C9p03dL6Hh+qUpZUW+TEkgcfYNSqxdRnRCJUn7D19q",
-	"nyrzWgioMxxdal4ETK8x1dHlz64wXF6U0i1t2y16lpJqXSYGH0Vvn0B4wGfS1G03PrStkak19XQa6UaK",
-	"1n82V1B1A4657RCWlNT1jMEvx6TH7B0EKpXZJceK4vGESBL/psurdlsnHvQhu6RhX8GT3CHOtvWBeDaO",
-	"lM+0WOo4aztOZTshaq+qTvFl4Dl3DdvFfUyqhl826/vj3MWpPAXWqMYE2P4Cva6c/5gMZ4KENkxAGQp5",
-	"MJvo8FtIYi9pAxgTIAyh9ByOmujMnAjpU4hYSDSesTDWjl0lG/uF+qZp/710Oznt09IpN3Faqzsamu1c",
-	"KL2f0KLb5w5w9xwUlvAvKt5cyq9+5yalxKJC0fBpfWQTYGbib/OYSkkYUkt8J7Wi/Xb+cl8ld7S0VN/+",
-	"jddw9q6+65khunwzQGVPNYtZPttksp694DWSU8/Gnvui5erR6wmq5ERqJXG0V9kOtkAhWFtaWFKZu1hf",
-	"XlJ8WyYEHJHYVSqIvcbKfLFq3xSkBvP34bsXT9HhSav9qB5kD/c+/Wvv8+NHf61n2dhmjRbW1UaO42QX",
-	"96bUfnHSlVL5yiZskOQ4Iq6xjbDQz7IOTjaG4eJ/uH/crXPPOGlkubaPpdqsNOpc1D+gJNJ3ij5cPNU0",
-	"Rr7gQIItEBPlJkNJ2pzztqr5oz0bD7EkvvpAjiGyqKs/c5d6kxu6n7920n9c2H+cLv2j12vqf+7f/HNd",
-	"ZoX5Ua1TGi4pz62O+VygCZam9diQRsrj9tTW4yiCXRepOtTxM61GcKhrk0eRU/HemDJUufFCChQRAVYW",
-	"6zE73UNjPlf6VAOQKFljLmEDQ/oOm4XBQYjikLJRtpearS+VNZo62ezww66bxnDSah21T046B92jbuvk",
-	"pF09R9xrgK4oID19pOQEqk/Rsd+F/7U7BeWPlTAxfnJEFIFA6pIHBiesjxwTGqNrEguqtoOF6BrHFDOJ",
-	"BlTm0a3a8Kre9fRveR191RVwpUc+xNFbC07NKL1BQ5HNh3cvBRosbLSe2aqwypcaMeWiFeXcVwrzustl",
-	"894eN3U0L+CTvce3SayfpqgXqGj9sDi+3912fL8oam/fWKSL0o3bVtT+w7uXFufV2bDb2re7CuC7iNw2",
-	"eu/wx/2P3afI3iJwn1n9jaL2drbCo5h0lkP46Zy1MfwMnW8SwO/eTQC/+w0D+MlyLZPBjdcQJJjFVC7e",
-	"KzrT6zsgOCbx2UyOiwq6obO350jyK8I83UIFrI6+tiT0NTz1EOlj6j4kjgRcKWEwdZIkKTeoLsdkols1",
-	"BziGe3Mi4FMifusxaLOTdnBKerrqESZgrlNTlEbvMe1xwAgSKyuACrWiQzqaxURHmyEZ0gTyk4SQh2+m",
-	"hJ0/Q085YySQjzyISOEgAAtMoSTQw//6eOEh5bactA6PHymrq8d0dJGEitDnJIpOjd0RRJhOBBJ4kcIr",
-	"AMnU8hIaa3MKMIuI8ydmYq7Bt432tMUCEgESTmGfUnJT/NO4UZtK2ZDr6DaTOJBOUka6TUsZ5k5ucDrK",
-	"+edSM40kaqYWWvGTXUuN5fmFLiiIrgiZ6rMAvZnDZIGWEraEl3aAsls7E0ScanOjx3BMkl6JYFeDERKT",
-	"tF+j+vTYWueZftGm7yHY5pJPtcGd7RakfksaCml6evz4CQ8pEY8fw0v+6/2b10q1CIavyCXkyqMzJCgb",
-	"RQRpvoJAJONoHuPplMTqeRJTAqQmeIEGtrkQRFijOV6IJHzaY4mLpiFf53qhc9NlM6HFQtMY1kaTlR4C",
-	"pZ10wr9G9V0aTrEtkJQQC+Tjx9pdP+qe7D86RRiFs2lEAywJuiILT60tjZRjoZSR0r0QrkYfLl74xx7C",
-	"aLCQtlXzBMdXnj4P1I7NYRdF5JpEwvkVdVpeq9XSYRhNT5r17VEiDGqjV/QJQJlE5aBbCoffZkxvpdvT",
-	"iYX25x77Y6bYLAnxiSb6qNw0E6vMt4Ky4SegT82aSnwJK7xKA5t6ZZXlpmgo4NAwUzuGTdR39HRfUyQY",
-	"a4brC6MMnBGN53KUoYmUCtQHDj3Wf0nZVR/IMenVCdpYqUXYzuPO8fEjA+EbIN4ERu1MMtR/foFHUB+Q",
-	"hYodBzi4gtKB50P/NWfEf6Wc3z503ycS7be6iisj6JI2VhShs8ZCiIuYecmUHptD/I2zaIGUktCnBQs+",
-	"A+MBCUKYAQ/Chgo6eABHR2M8dd09d4dMXPAU9b/2dCi71zhFX3twvtVreKhnoz/6D3Os12vc3PRhERda",
-	"uCsWCzWzgGkJJHyKuq22h7qtfQ91Oyce6rb3FXbd9oEHql39u3Wo/t1VDzsJDUwoLPCYR2EqELW+BO0H",
-	"EvHUQi/QgCy4VhgTIMJu58To23dExgv/bChJ3PcQVv/NdEDXfExFj4EaDBHVFKQ/pmtdMY6gPKuiw3dY",
-	"EoDPf8sjGixMs9fk5z4oMiVYh9gc6qktB8JTz5WUy7br6zFjX2FhQg8AU9Y/R2w2GZDYHgCB1NWNV0JO",
-	"9JERHBAlkRHzTslHkNQJwlfreRCtYyx6THKOJjNYWRRy26xlQiY8XuhuLmAFZILHnmFqgQ5a+wVrrBgc",
-	"DEVDjZlze8UzxnDp/1/fCFH/POw30d+fnz0DEW/F7lzZJwre359fQEVCtc5v3l6cv3n9PoGho7gIYDiL",
-	"Ij7vm68+I9OYBJA0kSyzoie1NYKD0HdMh1PUtxMoZ33N8SdH3YNHSl8FJIlKAa17qP9+xgSRZuDxwUn3",
-	"UY/NmKSRM3LO4ytthxjd6hgXZ1McjInfabYKr69heNzk8WjP6uW9l+dPn79+/1zNaY7lJAKviMpoyVYx",
-	"UZzGaUMNbalxfEoYnlLlpTZbzX3tho7BhN0z+ty3ZSNGRBa7C6m297TkHSx0qBa90KE8JQ0HlBmBePb6",
-	"GezFe2XNnaK++c5pTHDY1+uS7My5cqCVjkiL0wkA0ioccLOLnL50yN5/KyVVeh3IGahvL2qgq4y3JWWq",
-	"z7hYTEn10e95LJ8sdNXvSoPfgP9SYfBbPCLv6Z+kEpbG1/6sfCLNrEAPnVarzONOxu3lavnfeI1ulWnn",
-	"2vhRc95aSPTk9vrJH9xcB5i0v37SiyQjAmYcrJ/xCnIlXnN5ZjIlYOLh+olqSppOoWZ1TtbPStSI/tJB",
-	"tWXUyRHJWe9BlaX44GRQuP4t8Jrr2X5quLzb+HwDbWRN2ZuG2rxMBoBysyDP7ZO9LqwjE1wUCJazUNnj",
-	"zFY6z3QVO5f6GDA5c2Rk7pVdwy0SNWAxFcoa7XI79fZ1IIAIaZO5itfODqEZmjc3+26WOKddh3P0W8K6",
-	"zKMz1u4tz7ROaq2hTVlSU9sVcHurU5guOH8JmUYw76DKQiZpTq9ISDE0Gb8XPA5Mk2dyTZsumxdy+Y2X",
-	"tSf2RFodq9CuyFSl8pKqDDq+VVoaqpZZMSIyV6qrrmFxPlTeG3hit1OPFoAbr7Hf6lbihlc8pENaXyrs",
-	"1OlPqk5/J6k2TQm2Aqt9zSbI3Whmi4gsujsGTq1Ru0qZ5ht6vmEmYGyD0BBKoAJdkalUTv1JTYWrIcko",
-	"3LpMWMqAlTjpKWeSMPlz8FG3js57zeULyOv9QbXzOfsgjGLtVFDITqbxC50mfH/V6jPgirVq1StWnopJ",
-	"E6fcs1lttnZTToluqjQ349UtKUzTCet+KsufhsnvvZ4t57t6dJ9ulyk5M7WXyrOM+xbHkuII6YvDpwgP",
-	"BGESTv+EZ88qoHCSQBjZdEadzushrI96kCBSNIGXk24TfRTrDAVzjEEksD1cFYezBSTGfC5shNYJg9pL",
-	"AmQyIKEwEXx7eqLnCnMY6dzrUoaCDoyb0LJAVPaY/oiSR5QhOedIgEwXHpoxk6anI6nucTO8Zk5ru/J6",
-	"EbdmWWwcBNAFBG5uL+1+aOf/XlkmZXGDzc2UbxRyAFq75yGHD8DX9UMOeT9oz9xO9p37zKVnHPn71Wn2",
-	"ZmppZVM4c2chtU88sjfD7+7QwxwymPv2P+kxw1JZhp/moGFn7H33MwpDPChltbuw+GYFkuU90ckvS+Il",
-	"Tfg0R/lC4oVOAxPgytHwN4QhUbM0HbOetWTswyWpU9vwKa5ocfNNgzM766eMi3dHH1uzQwxpVxIf642R",
-	"WRz5blZ2qSWSSRi/ezPESXK/axskvTnwk1ohuUsmOxtkZ4NUtUEUVzt89s0NkIxU+W7WR1bY1DY9Ci7k",
-	"7OyOnd1xT+2OtSLDNTqyTbdKjYt8n8Hk5Pe2ZkS2CR+9+4DGazwhP33aZKYR5i538hfNncwwTd0MyrTJ",
-	"7TdLm0x6i25+bJJr7nubBMrsq3ZZlPVPQ5Qo3eVPfpP8SYd1qupzCCXYg94bfbm7pqMAs29zMp05eS48",
-	"WM4cKJsKRhbudWfJtzj2ddbz25/9ZjsO32zBDrgn/gjg8qOfAS9Lvd3p7493+ltZYDotfku9n0zvv227",
-	"Pv9IWvju/J518s7pW7nzen5Rryfll9ouj2kR/M0cHtPlc3NLIdMU+TbOjvuinauzc3V+YFcnYZpKenvv",
-	"a1JHdwMfR3/rm+XerveAjIWhcbpD/ydZ5G/v/bitgG9ubQvcB89HY7Lze3Z+z+39nnXSU9/OW33WY27w",
-	"JT0ATNE5KDS3yunR89Y4PQaAO/Z29Gd+Yn8nbSe7c3TumaPjsEmxo5OwSMLD5pcKVTGgpaZt/4xeQ123",
-	"gt6i1hIxJauUGwT87daRPIXSUqbwtS0naYXDnM8i/dIgrS1Gpa5+pQ0XmjR0KBQTa30ozcKbGBpu9+zN",
-	"vCbnDTt3aZexcXtuX+n5WEpf4nev8cXHUeQnalvGM+Iq8r2vSfOZm1KlDv2hTKfZIp1eT4uPiEwA/ua3",
-	"fK1a/4Vv+MIS7JItt6x54XZvKR/Wz7KEmasDC0+NY4/z7cChJwBUm8Qycf9tyU8QJMmfNTWriQFsyr63",
-	"cf6dntk3t2P9n/6g87tz8M5z/xG0v/Xcy6VOiaLfW1t5M9/0pnL9TdR3Wh30beL2XFfWlsGY2JrMyvKH",
-	"HoNpGIDHUgmowUKfrVBhO59/YBTaUwZYEH/Io5CEiaTTRZjV4BHnunBvUk/Zwm4a/4BTAUWCe4yzaPEb",
-	"wijmcy0mGYe+V5LPAMhwFitY1KvmOLpS7xeEsKTId5KK/sRAy2MFbT9tAN/Ptpcy/X7m1n7SdahDGjbR",
-	"kwXqpx3d+yaa60xymgP1WEl3oFSKqx9Wx1Dutthp/eKldcuj1it2ei5emKL0deacmZr1v1RR1Z+umurO",
-	"3r1L7ZNIksIwU67yKvx5W0O3MDb1O712rFydeQyxajydKlUEfU51h5uY6BrifAZ3i2KJsEC6RY7+j1Ob",
-	"f1loltu9OAw3rNl6y2Ktm1dpTWq77Fix3jnVrqjrrWVGobl6Foa5mipGZKyyUvd07xgcbZB/vF6yGCXv",
-	"GFFnSZH/FhTWT3ohJF0bpCDRUNmDwGWestYYokNjtVFJJkg3G4dO20mZK5r0vzZZyj02x0ySELqsJ1cc",
-	"sUBiFgSEhKZdDtWNFkxL4SbqJ49NFwj9sT7kE7iQPjANMX5DuMdiMgUhgmhYeplynQjUa2Wk/iZy8PyZ",
-	"2Mx1fzKLrt4RMYvkBkLQfHUnB3cx+DuQaZopSmyhSoJtLybQ8O0u5Bvcwu5TcWk7cEErIDCEoJFOTLR8",
-	"QXJMYyOJdmJwpRjUu7WTgjspuJOC6cVxaK13CyGoQJrwa7I1KWh7MdmO7MshTh6FJEZiSqLINN120DC1",
-	"jZNIIhkOSSCb6IMwVco5I6dJzVI04sqGnOMFgiQGJbyYLYW6E6XlonSiDcozSwXfWqSmPbs2EK7pZCNm",
-	"KwvYdOZGojadXl/opnO/neDNfHMDEZzO31QYuwt+C7GcvmYTAe3SyyaiOkM12xDaE2O5Ipf/stLba3zx",
-	"U2Hq6x5vrc6h3277nX1obaxFnf79yPy+WugnPWLvxOZ9heMr7dDr2J/51k4Wrwtwvki2ZWfY7gzbnWFr",
-	"QpYuW9QxbRPJs23TdrmtDpwnm89BC2c0jPlkF9SsaoLuJN9O8u0kX5F1uKnw+1q3JZgWWMm9g3Mp7CXH",
-	"MRWSxwtTKlIJG4XZRn7mrgXYLfn7e9d6/AW7eVVx4IqyMEoT+c0t4TSzL4l02bSKEEts9LtEMRkq00Hy",
-	"5MpP//kFHvWTvGJ9v4ctdHZxcj8AsunggrK3/HLKgmgWKmviPVHmAKRp9M+H/mvOiA8810eS99iISLTf",
-	"6qL5mEYkSWHWnw6hebyZaOYoxBgyiZFnusMvLB7iLFqg9KbRgs90h0FBCKuRPjci8vv0J/vVG5PtCkRv",
-	"OYfrdyLLZMembsr67MSajcrSC4O+mJKADmmg6yIoS9+YDk30RrG2UIJEJ9bCc8XgyheBMiwgL5rJHWeQ",
-	"QQ8ZnhCvxyI+4l5SMCEtf/dIeSkTzPCIqBfHfDbKiknd7ZDZe5E6gReNSayNkxc8RoNZdIXsGQdKJInw",
-	"0EwQ5B4eoz33+AFe4KPHj88ytSLYDC5XEhznS+M9fmxWQa8SCe0y4DgBrYk+sAlhCoD0eUwmmLIeQ2jG",
-	"ErEKLtjXmz74d9ol1DdKmhoqpUYG2LwDiSmnkXZCobS3Hnr6+HEir6lIXb2PSl0I5VfiKH2J8FB/QoTA",
-	"IwIeoAKoHxKJaSSaMKKvcMNXtsCFTp+mDIU8mCmstF+oQbcTiWIq0Ye7pwJupurZE4PHeUgmU64sNLWA",
-	"74mUNucbDn1gfQWazCJJpxFBkk6IQNOYh7Ok350aF4MHt/rajUIIu264VbpKHWOhVCDVCerZ+zmnmdRw",
-	"rUqNAsaG4AvsZIOfSY18/eZC0wDUFbmmWB9cERZOOWVS7VSfhn308HwymelBNFSEMqQkfuQltUEu8XTq",
-	"fFb/qDzyORCQoaiHrwp4xu3Wj0KuaA5e7GTLw865afAP3y+EJBM/4UG1/BJPpo+APfRRnIMH5P4LykYR",
-	"8dWq6ncJ9JA0R00k+WgEB304DZUIiWNPMRDse0QDwoQJWjyyZ30EnYVhjyWOEDBq1jdKIBAAAtCLL0ik",
-	"uBkkQMr4ddwWDf837y94u8aCG3QUTL62Mzd2F6x+HPcqdSI2jH3sGRVQetHq49iaJqFptqMVqnZioMMy",
-	"hEX0nSEO//UggAvCcsZC8GbUxCSQG/6GGJmrf4KGhCwvqxrg7lDagj2CtHoq618eMhdPa8ulb3mPRcN4",
-	"726z7NygO7rKglKi/g7+0GroNci63TE8Xc5m0k9t+IWK1C4OlImq5Iin3BQqjQGr5iIeo4gHOGo2vMYs",
-	"jhqnjb3rDpzqU7MhjVPIFlUAmGVZlmI6Hcpez+HxCDP6JwgN5eaIU8iIwpBVRXAwdgJO9g4jnzNrPg6I",
-	"oCFZChl51u7sMWvoaluextbU1gJLeXU6MVd3HV1eqqSfmb00lFasQWKMY5KGxGiclO7N9rZPwMn1N2Jh",
-	"vuNijyWt1JIe1GkTtQzMttJWMdgFy6vv0goSXRPRdN5j7v/efL75fwEAAP//",
+	"uc4bxenXska8mPIkhIGn2hGhnO39j+AG1jczqQzTD0wHXZeAfUdwiOaGTeZ8FhmZGIwxG5FQWewk1nG0",
+	"5MgXLLiQTKZcgnkriDE3LF54hCnLIz0HGQ77xDj4HQFmSJIoQny4agW4RuFyxmzg2DGlEqcInqH5mAAV",
+	"AYcACtrVwiFpondkSgy3W0jn67DTq/gWj8h7+id5M5Nvhu/Ua4sNNDHBUaTeO8UjTcaKnGM+zy8GPE9o",
+	"lnMU4Xh0e5tfvfZS0D9zNJz8nAjWAZFzQhhqgxY8aLUsnouI4/CC85cAT/HpIpVIKGk0N2ZlxDnEzWSh",
+	"55r4hRGd0JWBl6n++qXk/NKuR4nLCniobw+IXrpYm8DtVvf44OgQDRaSGD34NiYBZyFVGLwwB5aFXABU",
+	"MPgfEhgC1hZCSAIakiKSfs8nBICBA6d5zCVBQxqvzg2YOtBcmvPTfLqGAUKRj2FDJCgz0WzCJJULJPFI",
+	"KePzof8Ky2CsUX2HJXmpVrkIx4t4obFAeKi80f47IuOFf6b+6Gcxe6VcCkNoQi8sxC/AG5/gBbjuq7CM",
+	"sSSXkYEkg55JCknebgAnOHzDosULTcdFrBUTLDgzhDeGt+AR0eYLkH+O+KRUZp457tYmsXpH6CuBrGds",
+	"Uxs2vIaGUC0fgKYIKuazkT5kt67r2XQqUMgnmLIsjwLq6IHzygdKQBoaNzY9uqZYhyoIC6ecWvn0jig1",
+	"VX4w8X6sHEbKdOzMGhjO4cjSwZ1WxqD8dHiEFIb5jav3ysbNGg40OphSYoszQkLLwPpAvgoES8HNXCDy",
+	"95jPpg4Mq8LqNnAtpCIpsDgQFRWgWA6pLx2BAQjviVx9AnERQ3hsSIdyYU8PxHL8suq5wkFLf/WaxDgC",
+	"chLFmBuiQ2JK8JWwlACiKw0dAEMIezYe2cSpPHjwMTTAxuAEP4SzYHNVpr8Lx72WzbJ4ukyTebKk3FqA",
+	"TKfdPeoe7x92jxpeA3iGxI3Txl72rTde+j3X067ri2Y+4b7o5rNXgtDNLTAC7i85qT9DCbRwSG8CCtqs",
+	"Xkl1xgehDA1nUZQP1a2L++wO73+Rw3uv3tlSxaTWpRy9XOhL/7Qk+8riXt0LWKZM3OuCj0YReZG8Ms85",
+	"r3Bsji0gU1YgnGWlaOkgSpmAuYNH+EY6zxyOZZMRs1gp0D4wPJNjSIcIy04djDPvpaEZDxnnyEPkyxT8",
+	"fx6jmFwrw3zpRHYmlCupzblVcnrmwpJJ5ZzJsbJDNWPm3PwPDF9jGpX4xtWN0DMbHtdnvtoUwkzMlT7m",
+	"8zWAJyC4cL8n8TVVdrTy7mIc02iB3LEGfljJVTEakzZBBZqTKPLtHgxmMkmlALJYexSSxJvgSOxbRme0",
+	"A6WU+zw9ksssQIktnoZSAyyILwgTVNLrJfPNUuSWTG3FKTOtSF2sPrgfQQ+SUQ8yqLzFMZ4QUMpL6Jic",
+	"WOX0jxiPwdeKCJPRohSjP2bKiJ4mL92G116MVu5L6IEamuAmZtMpjyUJX5GQ4uIAvk7eh8NlpVoSi+K/",
+	"3r95vXTCxePJarZKvng5UZ+8NJF954SOM0mY9C/cbxVHphz43yoXthj+vo60+TCknxzbqQ8LzUMYTdUz",
+	"iCaN8RIh6igcTP8WuCm56/42IfGI+ADhXx3cQVW9mkWSTovE5FlqcAOrzWMqJWFwzsw4y+Go34Ym5nXG",
+	"El+Z915NpypQy1woN9etVka1SR8CI5RKUZQf9A0tGI1e9Qw5A32t/Lhlh7FiypGTnlVlOY6zQkSjlk85",
+	"0r9+1FtVmuf10Uk30aLIJFSv2E219bh0OzvkJDwKDtt+a9DFfne4f+zjg/DQD+B0VmNQkFmEB8JupU4Y",
+	"u/EaY4JDEuu7WyAdnrOAh5SNCgIfhEGQl2WivknWC0Z9y9X2Hf30SMjYH4mSlviKoIfvXjxFJ+12y0Pt",
+	"g+ZBs3346NTestASqceoHiuaPWVfGYNfaYNQR+/UGgZjMsFAC2w2aZx+Sh9+TrwAfc4KdKoR1WKsxKkP",
+	"KS6SixO80CF9gPzg6PjEQ/vN9qNmBrS8HPNWSzGvkRh9RngsI1TzlcVoRxGflyEsxzwUdruo0Ed4alvd",
+	"PWo1O0vI/v78wkN/f372zENv3l6cv3n93kNvzy6e/n0lXhP85SVhIzlunB52vcaEMvvnvteYYilJrGD7",
+	"16cz/5+f//rQQ/ofjx7/e6MItWdkGhPj2i7TLcR7E8LNHE6EZqIyObFA/f/sg1PygdEvSEB02a7AUfcg",
+	"h/l/to9ODvZPOq1Wqyqu7U4G104G1//81PJPPv+1GMPnF3hUFJYQMubKZ0oj2drEh1i3MLcymPGspDFg",
+	"kIAYprO1x83j5n4Ov17jqHly1RmGrV5jw83MIthrfPq3v/j/+/lxr1GM5EvKrooJlJEv+iBIb1NMor/1",
+	"GurHXqOv8TjuHB8/aqKzgVBiipvbhdicH+Uwm7Va+8HedWfPKB1fi17xHzp9629nZ8+fns3/+8WTUQBj",
+	"yW/I/WSjBPv9ztHhcWYB2sfZFUg+/OnfYCEKXl6yNLyMvNNDRUbm9ryDLjNuJ7e9gL7O9tqrkqq6h6dT",
+	"sVcx8FCJWDoHh5nF6mbWKl2l4hVJDmjKNW5EhkmWGZygoIdhjIfSp0QOfWXN4Cn1YywJPPWNMvTb7Uen",
+	"qB/3dT5YcnijrOIB0WlccFvRxndh45QtqT5KcMxICJxHGerLvhUkCXGmB6VGK5r0bwAir+d6jZBAulyv",
+	"8Vv8t5OTk9/k39rlBJilvqMc/7mvAmnzte0d3vwmnT/WLPZbHtGg4FTk73yePYxK0sztGReEBG0exinq",
+	"/9G38W3PrpmOZsAhZ3+erFuPVd612y/xH39rt1qt3+Z/a7duv8h/uIs8X7/IeumKcox0pAA0c5JVyRz8",
+	"HuhMTHOPxzmxH1MhebxoojOGKAv4ROmB/v/1zbf887CfXgLvHPeYmxA1RP0z/58I+3+iln+CmugS+X1F",
+	"41dkurSKreF+0Bm08Ul4TI6GhzV0Yk5kLhkA2P+z5Z80L/0y5QiBL4h7FVmtWotLjuaYKj9zyC1pKJcr",
+	"WU6B5jwGbanPqWS8WJKhORXZXoXikMcTCJ9SJvc7yvvFX+hEmXP7h60WoKz/bCcoUSbJiMT6xGvGRFHu",
+	"6gcmaVRkzcx5fCVAPWKG/n5x8RaBJ6uV48FJNyf+L2bEQ5199Jpfo06rc4RaJs6Mfn91UVmCn2TV/cmy",
+	"8fYJ+39+/tq58ZAm/84Nyvxufu7eJM9Pl/6hQCre+Y8fPzoBVFIslyRH2Bmkl+Tw6KCVW5InBMcQglpv",
+	"j5uhBXb2jfL92ZX2qMKwMOb5O70mbpa8ky2Y7Oc5nIzoF6hVNWGrpesz/x6bzKWmsuz+skdDYxFHRK68",
+	"AXKhZHJSwsLkYDqOuIdmLCJCIGFzM2wChc5Lz0Ia5r+XhznJrnBB1qK7Ccatt3zfuQS334ksxMhkntii",
+	"HDbLJAvoSE/Og7fqm15+wXV1C+UiNdMnBrJVS54C6EavywFdsZw11ip9y5thIVgfkzx1AxUkhgA16LXc",
+	"OnDOABdQTV+rYUzqdMw32ltn68zP9Xa3JBHD2VnD0eWbahMvavP070S+oLFYSfwm98BNS7H+z+34IMQS",
+	"77VqswMAXIEnLNwuY6yD/zYUmKKTAXT19iZA6j1eC1/9nS4G631ayqPCtjsXg/JFVm5PBklVkb1WDUJ4",
+	"SYFqNYOLIu7miXYpFzpR9i13I8INqKL0/nAqGfXEUjjFJjxuP3/OyjPQ3OtLAFD+Pn8xSCm7iCJ+ce6O",
+	"r4XNcnUtAB0Wz1yML+af20Gc5SML+JvhSi7PbnAdZt9ox1fCuCrbLrO0GVizJyqbLax7UFIV5HrQUmEA",
+	"3S5wDlTPdMrPWUSxIKKsEh2MQVgPSrk6hbcYvtzLN7XMFJwf4uit9pdKgPzw7iUyHlUNCN3XbgreOzLh",
+	"16SC5wBXbd27ynXchjj5ygb+wnYEvilvso5k3hO4f1RMNraaRdGGxIXvr7ItLsi5bJQU7pUkZIFeJqMK",
+	"ENelotXg6oP1QnrSCj2hqGUKgksBob5GnAV1lrz1u9GPRmyVievi5/BufTy/jXudQahcyeewglEbo/Q0",
+	"zYffBK/1tksGqTJ15aKkNc3GCP3D5inURqeCijPIlJgxmY0pkclrsSh2XarsxnobV4Nf7somCFR2ZsvF",
+	"wFb9WQfwCnxRz96txg51rF4H2rUEX8eArELnVY3Im/xEKDxbFPWGrCid1zGkJE5ukOj7QmkQt2pmNINk",
+	"Qbh6bfJkknhQefj332MybJw2/rKXVkDe00/Fnrld7daUrIdJtlikk05SLT2+AKOcxN8GZkB9L6AGS1l5",
+	"qTKP1MGo2s0FwAjSNjMoJQywMfy198Uy42YoLG2Kg8FtdwTkU018jEMbjzCjf2JTx8lBrVrdqiLUEml5",
+	"e8RKagX1nSo7fVdOmYO9LKE5eRxl9KS/U3Y2ebh/3K10Oll8OOk1vviTmZD+ABZ2XYkgr3E+fFWclvYR",
+	"Lj7AfUs6dK/XCkmjKLkerV8q3KutpmYtlWPUf9xXs2lSNso939xvtpvtR010MSY9prYGx1RwliQ56Dvn",
+	"ONY1kLHkExogIcm0iT4SfAWfMoVyJwqH5VP2TDoRbIY2HdLdSOyLqvTyHNC8wCNhlu81Z6RkCc/0fYf9",
+	"VtdJsQRrqO6KLq1bZ3XqVBmuCthbIixMge5wvUzWmYy6uoG5vabIUD13KnyYwi4ZfEyWcwH7uMnQLgqG",
+	"Dcx9PgOqvSRUA1SbVi22A6tzFXElrLZGwao8Fz4XkBdqihNgiSZcZGE5aBVDkpYWcOEweSN6Wnn2wEGF",
+	"5IH/hu8VpAtGVMIl0ymOk5CmLnNVnHB+ivr/X99D/UudF9nv9fpQaw/S6QWJTPXElPKFubBYhPYfZWK2",
+	"Y1AqEbL/6vW+tFp+r/el/aLX+3L0Yr2o3aQAkE674LF8soAoTUE4hccSDRba7lRDFFGqv+mEgOBE1BY5",
+	"EMk9U/LHDEe5VYLJJaskeCwvB4ti0khmJonB5m/n9mBh8q/Bq8jdAqyA7QYLfQ1BY4Xr45W7v7oJgkuv",
+	"sJguPXBQzlxYXIF/mcsMS2Drn956FTbGPYfx5ni+hq+Vka9heFuQNy0ZcEcorAD0rWXzVaxmZMEDocuG",
+	"bchzVqJsglU61yKW/lKF897EYZHCOxMBYSFlI4WTeqT/yskKEayCGapglgkLmJqICvhLfaYY0IvFtIJq",
+	"tocQan4W0PSedRGw5gpYNSvnbDqFK2zpJZvqgKVHS05QoNr9pyK400hGbR9GQ17POUvuN20GfNYfc2G/",
+	"lT92o+cTIZ/wkKatnoD09d0ruPljIm7ZG4q5FlHp5bmvy31mwvQ4SUgcm7plSWmFktIJl3XKCBTc3yu8",
+	"rDfAMcnBmE3bMlVObg8TrG9lxjCLDpNWnrbq/PR5tgjpA4GSO75CrzEscXOJRJIuUDX313T/WWqA466T",
+	"6dxUrzON0AVSsi+3VVPyRf/rfsGrVk70c729UqtXslHaz7FpL2XLn1xSq89gZeDZoXu2Y9SN1wiKSvyv",
+	"nLzcFAB2SNZ6Sb6qz43XkEvlJFa+IVd94sYaSO514JUvyN0errW7b021MK+x8jLebnu+7/YUy8kCaZhy",
+	"I3rC5ThzDdQ6vTpeB/Gfo/2Tw0eFjOv00NpEQw5nUU7Kbav5T80OLXdb++f29Xxq3uk+AvpRK6Osxrxu",
+	"r9u5qoYmWKKHEqJkZJ5P7llBW5vohiDTIGi1CEmHJiIo32ClggzKTEmwzjenWPmign4Wm6z9ZuJ6t2Il",
+	"xGqEZvbSiE5A3rIctcd2GwnTwDmoL+oYVVgBMdv9qe7K5eBdzezJ8eg67Ddh93ipluVKssmVvtwY8c04",
+	"7TsDW43IdSbHtilcM/tG9K3c1FS8LJcTeSBKNFtRdRC1CPO0jklZqZnCyiS37V1Xa/MyC7aCwdJg0Oql",
+	"30iX5rp7rRftdjCEU7I1VSuQutUIm63Vhtrvp8SxAisbct4eI4M/sZmGSg4lMvppXX1eaBRWh3NcCFd6",
+	"RXBhNgxX4HkLXZQgW0W42x5S9XC8lfr5hvBV0TjJhmyHTLNZ6CaFvG58KU2Rdwp1zblNic+E4ezYT4kr",
+	"qj068oXoqB5bihe+Nm9CGJLXi19XJxBXjHTB+p8V5PdL9+KpGGNIDbkuDtg5GfObLW3hYpijpoLlmCaJ",
+	"/58+61TK9CJAdmumaSJ/0exEOT9u6u1RDvjjhpf87v5aZ+kLVqRk3TNXFKovOqgZ07rDnErUXHPqtAlb",
+	"yfOp52+IeH0ADUbVClqtCBcnJw728rNTu82Whyp6uxm2B2PyhXNWTUgHurP8tARMpclm+I3XcKuOrJ2e",
+	"1ELJVFQYJVf/iybDsD1THuDGy94RTi6/r5yZHw8fz19eLX9D7qIrUKdzj6p8YnrdKgmSrp2TXqkBokm+",
+	"q4Coa4OkyLlGSKZcvubKORZIEKe4fXLlWD3BYUgyBWpDLDGULMeBdEpqt8KT4HhwhP3D4QHxu+F+4B8P",
+	"Othvn7SO20edw/2Dbjc9x2R0NJbRAokFCyC0om+UralO7ZUWvQcQDoat4Hi4T/zDYQv7B4M28U/CFvY7",
+	"g6OgGx6Qw+ERtGcl80uDzUHLa/AotH/qDnHmXFQHIZdq4Nx4d455YZFwpy+YxfcYt8NucNTx98nB0D9o",
+	"HR76g6Pg2A9PSMsekWXxrXqiunpNjsJDcjDs4v1BJ2iHLV2930mETdoHcokjewTbqXkmmtJ9gfx8w0yK",
+	"sDGq8HT6QNjKSJ7yE6GBFI11+p4jVm1BulWSCsb8/GI1W3xjtYxMhyaCx+lFVu+o0p257jwsGVudOJ6n",
+	"/UBL3R1dCNmWjYligsNFlg5+ur01u6JTk+6lQZTZO62FbmcWuRUWV/K7Hbczpe6zKbWBEQW9UJd92elU",
+	"X4jIesbGMKqgCyEbSTdDy/p1ya29RLnNeaHttesys+sy8xN3mcnzSO5a120Mx6omY5IugqdTYRPr0rq7",
+	"XyQakBFl4te1H93r3CvVQjIwkc7VpuZujVs57bYbqGd5ujPXWZ7J2Bt7W7zy7KfZ4VswXc+mU8RjawGl",
+	"PQl+epP1ySy6ekcEJK/XOwSdRVfPTOx05WY8sQNvPJj0in4hYaVZemT13XNwKdhCKGc4IAHcMxkigoOx",
+	"Ttmlme4KDwSC/P7mT763BaIiU9NuvcBIh99k79jXTwdRE8+r+jhPc+Nvkjoq7yt5PE/dwZvk4FRI9N4F",
+	"hr8u159dSVVL1XHzHk4N58b6NcsFpFb7Nrnx5i25ck6rX+EOTrRpVSSW6hblGGvDkE5Q+IIqPLLlAI/t",
+	"N+syio0WmFtqP7m6zKeVhr+6LNwFg3bi80cRn1uLH7ny6xvFkexNq+JY0i549GsGj+qEYbrtja5HVA7H",
+	"pL0Cf+FoSw15mx+fE1YbBlGCwhdUtPW2GRF56sjIexQPKajBueHNhyr3Vm6RQ7/CMNMJ8zsPNakRnq3s",
+	"vvb8yx2fN1Kqvai4nmsRgW3sRvwAdJZxABK623kB94xEt2lWaxL5AWzqrdjKlW2zdmfzK21VDLTUEfhF",
+	"7bOovE9GFV7KTsqektVhp9x7HGZ6b+m0Fh+JCV66l47gRyt/cwU4hPIDso5hu2NdF9E43W/VJ0QLegEN",
+	"Qmm+WTDO3Ecd8ygUv5LFkb/ZVnOTr6vd1kpvJ1+X9ECvMD03acNLX2U2gbnhtbM8E3nk9mlZL4iS0XmV",
+	"XuUlReX2l2lzM3vz/pBo3mw1JLszWu8FdW/NVDVk8aMYqt8g1ljHnN3EinA2aI0xa4yVX9ySXWpKVoXB",
+	"3ClZK7Y6j2Xe4Zbw3zxiuTS9Usxiy9FKG524P6HK5N50nd3QV9nXb4IZV/ei9Ru3xcHqewQ7M9E2m17J",
+	"laajtTnvXXlXPj3rNbfkvbRNYiUJ4qjmCh/K9ERySHLDmOaPQ5mmVcPOKNzR8vaCn5q0foR0gjr3ESp2",
+	"pikqlOI1hMRyJtRbAkmvSfFZe8G36xmjtQuy1LuB4JRGkPyKMBTwaxL/6tcOKjKvO9bh4KWuwJWN22UO",
+	"3dQs/d5XCp7eu7sEz8g0JsrcD3/5WwU56WBXpoI54A79nrLi/YwJsvarZtS26OYFjwc0DAmrW77XnbeS",
+	"AtIvbIGFz5mYDYc0AEaeknhChaCcCdNaIGkGih6GCYoo6ez4aFs08l226pxJEjMc6cWpfd09O3fdnXdn",
+	"9I3X4DMZ8An5wHQx5nXz32SHb2Hf35P4msSIqOee8mNtKwmd/g5t28Qdb/qvJRjO2TWO6AY3Ds+fiefW",
+	"Hl934zAZq8vYnT8Tr3A05PGEhBWnp+MVzcw0dOT/kPWff+YOVp6LptYXuqjMupLt7uCtyDVYbXslDj3E",
+	"aGIxQ0nzWOgPZ9r5gYkMoRxorKhUIQ3Fjtg3IvbXXJ4FAZlKPIjql7PLzV1JONkvbanES3qRUr8baYRR",
+	"PIuIQP/1/s1rxGdyJx63SzH3wgfaEcUWieItXkQchxecv8TxqK4gmS7PXkkc+a9tV5iYprECRerlytjC",
+	"DLXRK/pkRzJbJJkEjtrR+zg7c3UlX2fslshER+bGWKAJDtWf3LSM1Zh+a4/su1HNOyLjhX82NI37VhOB",
+	"jBd65Pcitw8Mz+QY2nfUpbdZbuoa+9gZvI17zjM5Jkwa+JCtj/uDufkfP370HUjJupkfP37MDN/iLl9j",
+	"Gm1gzM6yM9ftcTJ2S0IlxBIPsCAowEyZKAOljnAwNm28oQC4jgRANpmSOZALy1HI1QAqkBjPpKRshEI+",
+	"Zzuh82MIHTGbTnksSfiKhBRD19O6dFn8ijUEWjDpLqwkRYyMOwXrTSN34njpUvthVQhSO3H+cxbwkLK1",
+	"x996eDLaWfqd8VVMmOml+u0VQIRi/rc/a16qja+IjUP/X9MEvaDqtG7k7jQdMEfJ+8EJaQ8PWv4RPuz6",
+	"3WGL+Mf4oOsf4nawH3YGXXIwrFSpuL1hI4Iq5765XgS/6ClvrBsH1CkQ8a5wCqz2PT3VyZLGLUTAOfsg",
+	"SO0jFDNnzdGJGrW1QI2AlhBmDdL73z//yfV3O8za7lnUfdgIOHmoX2TuVoctVH8Vzk8q2XLn+Qk3XgPE",
+	"BBvVaBn5amlGevBT4zUflmb80OdHYKPyOHeOxDgSynlyxMqj+0TO9Zu67w4vv+PhJZ5OCw4wf2ISfMLD",
+	"xXcQqRfki6wqTWHszyW67g99KN/orUWrJqGMcDyISPjUeGxrduz3zGhooTYi7+mf5M1Mvhm+w6zSYdPS",
+	"lJRwMmhUIZ50wt2LHzlWBPTHjMSL+0hGm5JQskTnz9abTc7Yn2bXPbPnPLbpEPdy9+v3KP3+hntMcPiG",
+	"RYtqCuddZrSiHH3VAv4W69vxZEb/cNqONEdNNI85G+muqCZ+jKUkkykcZEiO9CUOpNbNh2AgDL0HZPyK",
+	"yDGH9Kso4vPaZ5KTgumrJVl+wlaOA6jQeibkRIf6TdDGzczSoOYC/QqIteF9GHS7ZX6NJ2TDUtcsN3V1",
+	"dps7eEsnLdDYnQok8RVhPz/Fv+ZP08XPYvuMM9JErzlYvc37gOovkFV5L7bpFQ/pkGr5ubwQfPA/JJBI",
+	"SAotigXCDBEmqVwgiUfpZT2r0xTHhmWEfN/rUv0aOYA/P9W/jUnAWUgV1i8wjWrbHtPCF6zereUpW9ow",
+	"w6KMo4izkcmPKWDT86H/SrkMwKPiN2WsjJWNOccCLtHI+6Bif5mcyh9kqzbORrrFHt+zRMbsTn7fPMJd",
+	"9qDJHvyl2WuXsmdS9racm/czKlRnVyDgeDtqyLyiKjWkk74DNWA0BaPJyJUxviZbpgrzgiScu362Hvqz",
+	"ElTSlGhrCZhT/b47TcE03yivGlkp4dJr2Pek9SEfN3XyZsAne4+3npKZW+41CZkf3r20mP7i2ZiVG229",
+	"Wx4Pi6yLOm54V/R6aXKFWr7bvCv6D1up997Uy/kYU0l+9foZTfSRSlNAnocE9Q10l+ZgrI+oRAGfRSEy",
+	"VrS+KcxnEjr30glB8zGBwhvwkjFmIwIhBOW2/uxUkiy20exSbzgOddwGR29jPiWxhFL/QxwJslyhiGsH",
+	"Hpu1OU1rmXlosEBUCkRDaNum/snwhChBa/Y/6XfWCk+C48ER9g+HB8TvhvuBfzzoYL990jpuH3UO9w+6",
+	"3bQSHKOjsYwWSCxYAEkeDpj6hWuUxAd9uq9f97UsPPEghXeCv7wkbCTHjdNOq+U1JpTZv9uukvvXp3+h",
+	"Xu9Lq+X3el/aL3q9L0cvPj/89K+l3x4XDXz0H/+e9pATMqbQU+6LDz2joRe+10jc6NNPClODxOdkmg6P",
+	"udMOdGP1mjt7xiBPjQ/BNjQXW7lT5vI020ifz5k+qjXt9N2mDcpyMM6GRDEZklj5pE3UTyv29Xtswq+J",
+	"QPOEYe2b7VsVh6ZP9asfiGaPZenJPLnEJs1319/wF+1v6NUrRjls485gP+j64QFZsWRUKMqK+bViQRnP",
+	"CPw0xNc8hjYE+qeIBoQJYi3Yg1bJSnW6F7BMaXXKvDTLkXPVxrpZ5FfPu6ATIiSewLTq0jOzEl9XlGI2",
+	"g3Q419SvSxhWr5ehqwHnEcHMlV7dm9wCr/jSBMdXzncQFggjO7PWV/dvlvZw6bsxDtTXzDDRRH3lu/SV",
+	"wQBN/xcIxwSkltRDPTQf02BsIy4QpMMTosBsZaBT5KJYHkiFMrnf0SqITmaTxmmn3T3qHu8fdo9AD+kf",
+	"W15DfV3HIzPYKXtuROK8RnDJsTJ5FOkfl0CzW5UlkfyCZig0A8+SMtMK7OnYpm/WUGPK29PJRnyIsNZp",
+	"oIkEnxAIiGi7JcxZJdgaQ1swT8wX1nC+1xjqNK2ldQIQDoat4Hi4T/zDYQv7B4M28U/CFvY7g6Ogq0TW",
+	"8Ahq5ZL5pfHYFRXxKLR/dg705hEhLzVSw/2gM2jjk/CYHA0PW8uyJ1mEVeShzcYcmjUEztAmpy2zNTyC",
+	"+FQfT6cpZ8EuKiMchyEJ1fOYKOtBbyJT/PCpFiUq2v280vKqIxidPfjawFH0ZggWxkrRDWv3D5ikDImC",
+	"9kfqGcJDSeImemGXxIPloGGukW5K5skqNQGfEfcNko/dT+bkrUM120ZgQIY8JnUxcLa3Cg77N1lSL6Kt",
+	"vus19e3XbagUvqxPJhO3L+cHtDvHq/yAM/+f2P+z5Z80L/3Pf11p1x8WylXNF+5muJTlGebMIJrhwZVS",
+	"1MYia0pSGzfTgvSBQGMqJI8XOeGZXtf+FaVonfrinSWZq9eu0MiBBRCaVCEPc0Q8xMhcESxUaFfbQCWZ",
+	"iLUyO9GmN0DT53rSgXJtDdHgOMYLl0rbNzm8Vn/iNfki02sYGaTXKAc19CmMzPMFrE32ZVmYymgeDI26",
+	"DnBWFHE0otdE/Rcbc1P7uXObElbgCSMhcayd1mapk3pZx2Er8D6WXI1VLsTllsz7szBMFDEWiYnfbKwz",
+	"qlea8vm3Zmz38vd2ahvrCIbpu6GzKNKGhTXk82a7+vidWOOpIrODm6/NPz7Bdz67w3w6mfJY6tQ5pXAa",
+	"IyrHswF46hxPqR/wkIwI20s+feNOF1d06vOppn5/yiHOa6Fz1H+O53LEU8Jh5gZqDfa60PsM4gyjwSy6",
+	"SovE5G1x+LRQ0FRy0j8vG7L2DV9XQJEysQfB3zFBsCjqD+24aQtBzCKd+AlN/iaVha5lrFTetlsmlmj/",
+	"XiV9c/tiUSrZkNsq+FScqeUp0++7WNsu1vYTx9ruylJLJUpiplGmhUkdE+3XMM6SRJA6tlkUWRNLKWur",
+	"1ZroDYsWiLIgmoXEjljwGZpjJpXtlnpy7gnUZmS2fPC0ymJ6heOrvLmEHqpXP1JmyIylPwLKj9aaPCtN",
+	"KfdzdlTmc+mPFT7XXm9h6R5X1mbKGlpN9J7A8oOxpbYhIjhuov5Bq++p/2+2+iCN+wek3YctTYKjxmD6",
+	"pYywfcVby+d5yZ1I9S/BmSjUua8wwyOIgsd8NtJGizkZQGdKMIV8ginLRW5rzku0eZ1proZ4vxCSTPyJ",
+	"nZ1EBL0lQq76/iU9XX0qKKXzyWQGt6oQDQmTdEiBRIzerv6y2vtgdrr6hIx6W7GS1hCo/OobLZJtxmLe",
+	"dBJjHksU8TmJ/QALguY8DnVpHSxQ31gqiqUHMZ8LEvchdjsng35G5Do2jRNQ2++siqdh/8/Pn3RE7dL/",
+	"/Lg4oDaZCekPQEMWA6u48cksunqBaTSLyWZn4iZRMuuzOGkkhUpG19A6VcubSTPSQaTB4fAIH3T847Ad",
+	"+F28T/yTYaflt4NOuE+6wwN8OFgOzxOboZPPyYBOtGBzYDQkc8Bc36iYEq4MzlxGw8Hhmkjm50/I/9+y",
+	"Rd8gRl4U79TYFBkJ2YZftbJTMv2zZHWXc2huOX367DXELAgICTWoGzqgw+TWVIm1qGlKBx483ekryXXQ",
+	"0r6y5ejSd4G7WWZCqv1zUF0PqfGRlWlFQiSkUv+mq+mt/OHKLnAKrWcXuIh8stXOakUAIUnM5sGASTLG",
+	"MQltZLCJ3mQPFXF6Eq3sTx4jKgWJhmjChUQpScD66ePipcDgzoX+VV3ofNQ2SwlfywoGJJeSoa6YMEQ7",
+	"WPxAeWtZ8v1aJKYdBIY8htxBm3xXSZoYLre92JcES7lcOd48WSaDxxq0lrejwEHJ7Ais8xqtu3+zzF1F",
+	"lDKIMQsfCKTHQF+5/l+00yXoFzQmX3BIAjrBEQrpiMo8uEcZ2jlaCflfPrX8kzP/BfaHn78e3qyEv1vr",
+	"ZF0LgCXX891LK5/VgIyrOItpft272XPb45W4AMv+x+ne3qd/8/93zTnuQeK1FZLCFWVhUv5PIiq86qbz",
+	"SjN5FRFVMpuTc+gN04JceVktQU3n25clFGUEX5bLlqjdEIVBK4EkI3FqpBrlxFYK8YZniIzMXfshMRw+",
+	"mqt3ERlKnW4ujEFgK5am8Nc0ERb2sKSSefC5QEvqNbysrvruQHmhD4z+MSNgBav1ickIxyEEj7D4AXKy",
+	"U1ezrYDqtFrK74txIEksoDSBl8AecCZjHrkDeIzEFAfKFNT4ExaKfMgtu6GFOQEJkTgOThOdMURDOLBm",
+	"SM5pYOJwAnEWkNsZ6OV69KimQjQOqiBMEgPWFvXjqrieHvYtA3tOYEJqZ0DhV04xrz+8dB7mpVJ9ha/1",
+	"/bt3v//+5En/rlX7D7v0zmKYtVjK+V1nYOi0p+9jZvyw68qQgh/KTyo8kFmvlNS7xyXU3K1tMmmZURTb",
+	"u3s76ccl7OJgZ842ddR6kcTQj9EcrnRd6ewGm66fEvoMbDR3nbPBQ/XnqoVu+SfYH575Lz5/Pb7x3T+7",
+	"df5sdzYQPkqhfa8dAmW6KukzZzKtjmTdMr0jc4NqTYbHLh71a8aj6iRHdNt18ljTtMpbZ0lkrzzd82SJ",
+	"FNlNciaSCxXm/COX3WoOrdBZFGVzKnKC4c5Yr7YPecY4XMwGP3Joqh4ZbAZk50luwZP0dBrufMwjggSR",
+	"P6lnWZx+svM3v5W/WWX9d17oZl5o6drufNMfyTetwgI7j3VbHmsFptj5sVv0YyvnKjqJg7BFJh8tY55U",
+	"zxRclbZXO0fOhSelu5uM3f2PxA2rXSPHIU99o7ko++NbOXcFpL31Ejosm3X1QJhV/aHSEmCpiqCfk4Gg",
+	"shSB73K+vF9e/0djUniamQoSQ8f/sCekGfs6nz+xwWVJmJg/6Swg8FuFie6CVC3sP3PBp+UtvMWJtV2Q",
+	"3O5V25Hq67zzzHP7W3Vrtxr+LU00yBb8vG1wt3Iwsd2pF0zMhC1uHUosTiC7z/FEi/GWgopaC1SPKNrr",
+	"EjaQuKlAIfOdUEmESlWD/JsZ2o4d/d5WG65NaYL+SVbbF3g6FY3Tbjt7PtXuWDtfNE73W0XXwwuion/n",
+	"c92TwqS9pycXYyw2u49WXpKrvSZHNgHGEXh3DNL+jbNqpfCYEXcNTKfg/rtopABmVm+FsNvIgzuzkYb1",
+	"tu03cd62bwFr/H48+3eFh5aAbFy1nFf9k3hoecq8hdGeeqfL2nUrhFaVfHYauAbZ7kL1WwjVd+o6UprZ",
+	"tupGGU200of6BtqhjqdVYAqVe1pW0W/HzbIXAH4VJ0vjuw0Xy5gitR2slJruTPjvXLBNFMDuBPdO1cKP",
+	"6Qo7hUuVOGALU2O1pGKJrcly4329vVulXrLeXfi8bGUaKDyEma3LorZF/RVCqpC0sgraTNG0wt5SeWuX",
+	"3v5HcNZ8h+c6BAR08hSuUd8mgg0vKItfM8kFRy9l2Kwj6NL3/jCO0g8UoYaFuaVFpVe3PBm5To0xjI+C",
+	"4XG35Z8E+MTvHuJ9/+To6Ng/abUPwsOD41Z40HLj1Q5NeA0hsZwJ9ZZAUmiBVpCpW/DteuZXnTi3Xplb",
+	"W1/wmjdOG49fwQRbRrr26eZy/5P8rcwfnzaXEmzvukPEisB9Royic4kYIUkTphmYjz9UGMou+nIqWNod",
+	"ahrzaxqSWLdeFU5BUSVepzERViWZEvXJBoqZmBIWZgqYFN/131rbBhOUMnjVa8agGWor50V6eWo7M5Yl",
+	"fo/5bFrrxCghPOus7A6EtmwFJ/LJVh0bLHQxXai1xOsZys/0VZmziGJR3xDEEyVMFEvqAr4Ymas3ildH",
+	"MZ4gKhBlQuIoWm4Bor/Z0Bd4yBdi8a7U+nL5kMmiUFBXST16IJAkX2RNelyisr/eaZEujUSRTHA3alvd",
+	"BexmwVfL0xNuuVF3VQU2B/1tTbcMJ9x/o81FlwjTdXQDbZPfBV2nS9fsEmMcRdDjeOmiS4EogJuODpF9",
+	"LmZxUsLkirmTuzV5ykaK/qvcqrkD0XA7/XOrCm52wYoI4DmTVC4u8KhgPfuP+0nbah6jCY+V2lPjkcQj",
+	"gQSZ4lhpGKV7Aj6Z4KzwaPQaR82Tq84wbPUaubYurU53xbI+7PUe//8PP+49+o9e49O//cX/38+Pe42H",
+	"6LGHHud/ffT40boFfwzhExRRIRVlOCjACtj6jjVJHtpaqdddk3iBYiKmnAmn2zuhYLJ2vnxBjMdov9VV",
+	"i1NSW3JtD9YnPFwssXx5Mcd0zga1HOfKWJzHQJJQzlJrcYEe9gMekr6H+iGRmEai/wguJKY1L9HDvr6r",
+	"SPqP8q4bD3V47BpHNLw07V0UWZiA1Klbaxmp7VNeCrbxMN3aqMC/gvdWWMKnaiDccQPYK815ZsbeOGB+",
+	"LVCq9hKcW/4TPePgak1xLAiieZtjDQv0eu8/9Xqi13u/tiJo/oo7h565Ft5S8nhqFm7FrRsgMH3vponO",
+	"dHdfITEzdU6VYNB26G9aOqgBAk0wiAPSRBfK0FUOCA8NZyz4DIV6Xa4YnyMseoxKYV5j2oza3mJLpDJj",
+	"eCbHPKZ/6nKUPB7QMCRQD5jLS1vtdULkmIeX6iccRXwOg+Ev6HQPkV+vEXA2jCjY6dOYBJxpLrk0RS7V",
+	"biwijsNLyfllhOMRBAGYmE2nPFZ2NXT3vzQVsciXKQkkzr5BScfLiE6oJGmz60vtmmVea9tBX2qWTho8",
+	"2xbKGvdrTHXY+rMrZZeXqZRW2nbvn6U8UFc6gPOj6UIgPOAzaQrCG+fcFt/UJsB0GukOjdYxN3dbdWeP",
+	"uW09ltTq9YwnIcekx+zlBkUgUyzHipXwhEgS/6brtnZbJx40OLukYV/Bk1xOzvYLgkA5jpQztlhqZWtb",
+	"WWVbLGp3rU5VZ2Bmdw3bxQ1SqsZ1Nmso5FzyqTwF1qjGBNj+AoPhLIpQTIYzQUIbf6AMhTyYTXRcLySx",
+	"l/QXjAkQhlAKFEdNdGaOmvTxRiwkGs9YGGuPsZLx/kJ9M+mRnrv2nDaA6ZTbTq3VrRLNdi6UQZHQottA",
+	"D3D3HBSW8C+qCl3Kr37nJqXEogrU8Gl9FhRgZgJ785hKSRhSS3wnRaj9dv7WYCU/t7QG4P6N13D2rr5P",
+	"myG6fJdBZag1i1k+272yniHiNZLj1Mae+6LlstTrCarkqGslcbRXGSW28iGYcVpYUpm7sV9eq3xbtgmc",
+	"vdhVKgjqxsoushaFqXQNdvXDdy+eosOTVvtRPcge7n36197nx4/+Ws9ksl0gLayrrSfHey9ueqkd7qTd",
+	"pXLCTTwiSZ5EXGMbYaGfZT2nbHDExf9w/7hb5wJz0iFzbYNMtVlpOLuoMUFJCPEUfbh4qmmMfMGBBFsg",
+	"Jsr/hlq3Oa9wVVdJe+geYkl89YEcQ2RRV3/mbgsnV38/f+2k/7iw/zhd+kev19T/3L/557qUDfOjWqc0",
+	"DlOetB3zuTKGpelpNqSRcuU9tfU4imDXRaoOdWBOqxEc6qLnUeSU0jemDJUo4EIKFBEBVhbrMTvdQ2M+",
+	"V/pUA5AoWWMuYQND+g6b3sFBiOKQslG2SZstXJU1mjrZtPPDrpsfcdJqHbVPTjoH3aNu6+SkXT353GuA",
+	"riggPX1W5UTAT9Gx34X/tTsFdZWVMDEOeEQUgUBOlAcGJ6yPHBMao2sSC6q2g4XoGscUM4kGVObRrdpJ",
+	"q9699295z33V3XKlRz7E0VsLTs3wv0FDkc2Hdy8FGizsMQCz5WaVdzViymkrSuavFD92l8sm1D1u6jBh",
+	"wCd7j2+TsT9NUS9Q0fph8cFBd9sHB0XHAfaNRboo3bhtHQd8ePfS4rw6zXZb+3ZXJwMuIrc9FnD44/4f",
+	"CqTI3uJEILP6Gx0H2NkKj2LSWT4bSOesPRzI0PkmJwPduzkZ6H7Dk4FkuZbJ4MZrCBLMYioX7xWd6fUd",
+	"EByT+Gwmx0WV4tDZ23Mk+RVhnu7NAlZHX1sS+n6feoj0+XcfMlICrpQwmDpJ9pUbrZdjMtE9oAMcw4U8",
+	"EfApEb/1GPTvSVtDJc1i9QgTidc5L0qj95j2OGAEiZUVQIVa0SEdzWKiw9iQZWlOCJJMk4dvpoSdP0NP",
+	"OWMkkI88iEjhIAALTKEk0MP/+njhIeW2nLQOjx8pq6vHdLyRhIrQ5ySKTo3dEUSYTgQSeJHCKwDJ1PIS",
+	"GmtzvDCLiPMnZmKuwbcd/LTFAhIBMllhn1JyU/zTuFGbStmQ67A5kziQTrZHuk1LqetO0nE6yvnnUpeO",
+	"JGqmFlrxk11LjeX5ha5UiK4ImepDBr2Zw2SBljLBhJe2lrJbOxNEnGpzo8dwTJImjGBXgxESk7QRpPr0",
+	"2FrnmUbUpqEi2OaST7XBnW1DpH5LOhVpenr8+AkPKRGPH8NL/uv9m9dKtQiGr8glJOGjMyQoG0UEab6C",
+	"QCTjaB7j6ZTE6nkSUwKkJniBBrZrEURYozleiCR82mOJi6YhX+d6oXPTvjOhxULTGNZGk5UeAjWj9E0C",
+	"jeq7NJxieyspIRbIx4+1u37UPdl/dIowCmfTiAZYEnRFFp5aWxopx0IpI6V7IVyNPly88I89hNFgIW0P",
+	"6AmOrzx9lKAdm8Muisg1iYTzK+q0vFarpcMwmp4069szShjURq/oE4AyicpBGxYOv5mweqZZFAvtzz32",
+	"x0yxWRLiE030UblpJlaZ7zFlw09An5o1lfgSVniVBjb1yirLTdFQwKETp3YMm6jv6Om+pkgw1gzXF0YZ",
+	"OCMaz+UoQxMpFaiPIHqs/5Kyqz6QY9IEFLSxUouwnced4+NHBsI3QLwJjNqZZKj//AKPoPAgCxU7DnBw",
+	"BTUJz4f+a86I/0o5v31o608k2m91FVdG0H5trChCp6OFEBcx85IpPTaH+Btn0QIpJaFPCxZ8BsYDEoQw",
+	"Ax6EDRV08ABOpcZ46rp77g6ZuOAp6n/t6VB2r3GKvvbg4KzX8FDPRn/0H+a8sNe4uenDIi60cFcsFmpm",
+	"AdMSSPgUdVttD3Vb+x7qdk481G3vK+y67QMPVLv6d+tQ/burHnaa6IJHSoXZ07OiY7ImOhsqTj1o7feY",
+	"Xby5Uio61Js+b6F+7uior8/vkncxNHeyKfUOwLuUxlbC1OrIVLNS0WM0JJMpl9C3PSZTYs5XzGImlDyh",
+	"QCZjHoWpWNdaH3Q4yPVTO02gAVlwrfYmwErdzomxGt4RGS98wKvvIQz4uQ3itTRSoIEyDxHVfKA/pkuB",
+	"MY6geq3ipndYEoDPf8sjGixML9zk5z6oY6UehticeSrCBfZRz5WsznYz7DFjJWJhAigAUzbKgNhsMiCx",
+	"PcYC3aH70oSc6F2BY64kvmPeKfkIdglUiLZWgDLGWPSY5BxNZrCyKOS2l82ETHi80M1uwJbJhMA9I5qE",
+	"oqKCNVZiCsxdw1OZtAbF+cb86v9f36gC/zzsN9Hfn589A0VllQdQkIL39+cXULBRrfObtxfnb16/T2Do",
+	"KFkAMJxFEZ/3zVefkWlMAsgpSZZZ0ZPaGsFBdTkG0Cnq2wmUs76WWydH3YNHSusGJImtAcd6qP9+xgSR",
+	"ZuDxwUn3UY/NmKSRM3LO4yttTRkLwTGRzqY4GBO/02wV3u7D8LjJ49GetS72Xp4/ff76/XM1pzmWkwh8",
+	"OyqjJYvLxKIapw01tKXG8SlheEqVr91sNfe1Mz0GQ3zPWCW+raoxIrLY6UltFk/rj8FCB5zRCx2QVDJ9",
+	"QJkR62evn8FevFc26Snqm++cxgSHfb0uyc6ch43ThtJ0ae0+AUBatQnBgiLXNR2y999K1ZbelnIG6sud",
+	"Gugq423FneozLhZTUn30ex7LJwtdFL3S4DfghVUY/BaPyHv6J6mEpYkYfFaenWZWoIdOq1UWN0jG7eVa",
+	"Hdx4jW6VaefahFNz3lpI9OT2+skf3BwOmLS/ftKLJNMDZhysn/EKckBec3lmMkBg4uH6iWpKmiaiZnVO",
+	"1s9K1Ij+0kG1ZdRJH8mJ9UGVpfjg5IG4Xjrwmuuff2q4vNv4fANddk1VoIbavEweg3IWIQ3wk71NreMr",
+	"XBQIlrNQeRXMFoLPNF07l/owMzk5ZWTuld1SLhI1YPcVyhodOHDaEehwBhHS5roVr50dQjM0by4+3ixx",
+	"TrsO5+i3hHWZRyf03VueaZ3UWkObiqWmtivg9lanZl1w/hIyqGDeQZWFTNK3XpGQYujBfpc8/lHR8p0z",
+	"OHBMnsM1Ybo8XsjiN17WmNgTaeWwQqMiU7HLSypW6BBdadmsWjbFiMhcGbO6VsX5UDmg4EzeTjdaAG68",
+	"xn6rW4kVXvGQDml9kbDTpT+pLv2dpKo0JdgKrPY1m+N3o5ktIrLoXh14tEbnKk2ab3b6hpmYt42jQzSE",
+	"CnRFpvIUdVsnNbWthiSjbesyYSkDVuKkp5xJwuTPwUfdOgrvNZcvIFn5B1XN5+yDMFq1U0EbO+nTL3Tu",
+	"8z3Vqc+AJdbqVK9YcyoOTdxxz2bl2aJWOQ26qcbcjFG3pC1Ni7D7qSl/Gg6/90q2nO/q0X26XaYWz9Te",
+	"ts8y7lscS4ojpG9UnyI8EIRJOL0Unj1rgYpSAmFk0zF1OrKHsD6qQoJI0QReTtpw9FGsMyzMMQzRkfSL",
+	"NDIvxnwubGzWCYDaSw5kMiChMCcQ9vRHzxXmMNW58KasBB0SN0FlgajsMf0RJY8oQ3LOkQCBLjw0YybN",
+	"UMdQ3eNyeM2c1nbi9SJuzazY2P3XlRVubi/tfmi3/16ZJWURg81tlG8UbABau8/Bhg/A1PWDDXkPaM/c",
+	"2fadW96lRxv5W+dp6mlqZmXzT3NHILUPOrL35e/urMOcLZgqBD/p6cJSsYqf5nxhZ+l996MJQzwoZbW7",
+	"MPdmBZLlPdGZO0viJc1WNSf4QuKFzmET4MfR8DeEIcu0NJe0nqlkjMMlqVPb6imu83HzTcMyO9OnjIt3",
+	"Jx7bMUIMXVeSHestkVkc+W4+eakZkkl1v3sbxEnPv2sDJL3z8JOaILnrMTsDZGeAVDVAFFc7fPbNrY+M",
+	"VPlupkdW2NS2OwquEu2Mjp3RcR+NjrXywrU4sk3ISi2LfN/F5LT3tjZEtikhvftQxms8IT99nmSmMegu",
+	"WfIXTZbMME3dlMm06e83y5NMeq1uflqSa3Z8m4zJ7Kt2aZP1D0GUKN0lTN59wqTDN1WVOQQR7OHujb6Q",
+	"XtNFgNm3OY3OnDYXHiZnDpFN1SUL97rz41sc9Trr+e3Pe7Ptl2+2YATcE08EcPnRz32XRd7uxPcHO/Gt",
+	"LC2dZselfk+mC+K2nZ5/JM2Mdx7POmHndPDc+Tu/qL+T8kttZ8c0S/5mro7pd7q5mZBpD30bN8d90c7J",
+	"2Tk5P6qTk3BMJaW99zWp+ruBd6O/9c0ybdf7Psa80DjdoeeTLPK393vcjsg3tzYE7oPPozHZeTw7j+eW",
+	"Hs860alv4a0+3zE39ZJ2BaY+HtTEW+Xu6Hlr3B0DwB37OfozP7Gnk7bU3bk498zFcdik2MVJWCThYfNL",
+	"hdIX0FbUtsBGr6EEXUF/VWuGmLpUygEC/nZLXp5C/ShTo9tWvrTCYc5nkX5pkJZBo1KXuNJWC016TxSK",
+	"ibXek2bhTawMt4P4Zv6S84ado7RL0bglq6/0eSyZLzG71/ji4yjyE50t4xlxtfje16RJzk2pRn/Dkn5D",
+	"hQq9ngofEZkA/M1v81qd/gvf5IUl2KVWblntwi3eUj6sn1MJM1eHFJ4alx7n+6FD7wKoJ4ll4vgn1TWh",
+	"jLD9s6ZaNd7/pux7G7ffaRp+czvW/+kPN787B+989u+u+q3PXi5ySrT83trCmvnOPJXLa6K+04+hb3O0",
+	"57r8twzGxBaOVjY/NEJMAwA8lko6DRb6PIUK2/f9A6PQZTPAgvhDHoUkTMScrhStBo8413V5k6LPFnbT",
+	"nQjcCahk3GOcRYvfEEYxn2sZyTg055J8BkCGs1jBol41x9GVer8ghCWVyJOs8ycGWh4raPtp+/t+tgeW",
+	"aUo0t8aTLpYd0rCJnixQP+1n3zdBXGeS08Gox0paGKUiXP2wOnpyt7VM69cmrVv9tF4t03PxwlTOrzPn",
+	"zBTW/6Vqpv50xVJ3xu5dGruJJCkMMOUKq8Kft7VyC6NSv9Nrx8TVecYQpcbTqVJF0IxVt+GJiS4Rzmdw",
+	"jSiWCAuk+/jo/zgNBJaFZrnRi8Nww5Kst6zFunkR1qSAy44V6x1P7Wq23k5gFNqqZ2GYK5xi5MUqE3VP",
+	"d7fB0QbZxuvFitHwjgV1lhTwb0HR/KTPQdKRQQoSDZUxCCzmKVONITo0JhuVZIJ0g3ToBZ4UsqJJh26T",
+	"k9xjc8wkCaE3fHKVEQskZkFASGga+pjWFkknjH7y2HR40B/rQw6BC+kD07LjN4R7TLe0ICGiYemlyXXy",
+	"T6+VEfmbCMHzZ2Izp/3JLLp6R8QskhtIQPPVnRDchd63LdA0R5RYQZWk2l5MoB/dXQg3uGrdp+LSNgiD",
+	"TkVgAkGfn5ho4YLkmMZGDO1k4EoZqHdrJwJ3InAnAs3tcGj7dwsJqECa8GuyNRFoOyzZbvHLkU0ehSRG",
+	"YkqiyDQEd9AwdYuTACIZDkkgm+iDMOXHOSOnST1SNOLKepzjBYKsBSW5mC1zupOj5XJ0ok3JM0sF31qe",
+	"pp24NpCs6WQjYytL13TmRnI2nV5f4qZzv53UzXxzA/mbzt9UErsLfguZnL5mE+ns0ssm8boM1WxDaE+M",
+	"2Ypc/stKb6/xxU+Fqa87t7U6h3677Xf2oe2yFnX69yPz+2qhn/SvvROD9xWOr7Qrr0N+5ls7Wbwurvki",
+	"2ZadVbuzandW7VkYIpcn6ti1idjZtl273CwHzpDN56C3NBrGfLKLZVa1P3dibyf2dmJvyS7cVPJ9rdvl",
+	"S0ur5IrBuRT2MuOYCsnjhSkDqSSNwmwjD3PX1euWzP296zj+ag26qvhtRTkXpTn75ipwmseXBLhsEkWI",
+	"JTaaXaKYDJXRIHlytaf//AKP+kkKsb7HwxY6kTi5CgC5c3AL2Vt+OWVBNAuVHfGeKEMAkjL650P/NWfE",
+	"B4brI8l7bEQk2m910XxMI5JkK+tPh9AJ3kw0cxRiDJk0yDPdrhcWD3EWLVB6o2jBZ7pjoCCE1UiWGxH5",
+	"fVqO/eq9xnaVn7ecsfU7kWWyY1MHZX0uYs3eY+nFQF9MSUCHNNDFD5SNb+yGJnqjWFsoQaLTaOG5YnDl",
+	"hUChFZAXzeQuM8ighwxPiNdjER9xL6mKkFa3e6T8kwlmeETUi2M+G2XFpG5gyOz9R52ui8Yk1pbJCx6j",
+	"wSy6QvZoAyWSRHhoJghyD4zRnnvqAC/w0ePHZ5mCEGwGlygJjvOV7x4/NqugV4mEdhlwnIDWRB/YhDAF",
+	"QPo8JhNMWY8hNGOJWAXn6+tNHzw77QzqyyNNDZVSIwNs3oHElNNIu59Qs1sPPX38OJHXVKRO3kelLoTy",
+	"KHGUvkR4qD8hQuARAd9PAdQPicQ0Ek0Y0Ve44StbxUInS1OGQh7MFFbaI9Sg24lEMZXowx1TATdQ9eyJ",
+	"weM8JJMpV+aZWsD3REqb4Q1nPbC+Ak1mkaTTiCBJJ0SgaczDWdLCTo2LwXdbfcNGIYRdB9wqXaWOsVAq",
+	"kOp09OxVnNNMIrhWpUYBY0PwBUaywc8kQr5+c6FpAIqHXFOsz6sIC6ecMql2qk/DPnp4PpnM9CAaKkIZ",
+	"UhI/8pICIJd4OnU+q39UvvgcCMhQ1MNXBTzjtt5HIVc0By92cuNh59yk94fvF0KSiZ/woFp+iSfTR8Ae",
+	"+gTOwQMy/QVlo4j4alX1uwR6SJqjJpJ8NILzPZwGSYTEsacYCPY9ogFhwoQrHtkjPoLOwrDHEi8IGDXr",
+	"GCUQCAAB6MUXJFLcDBIgZfw6PouG/5u3DLxdr8ANmgQmX9uZG7u7VD+Ib5V6EBtGPfaM/C+9U/VxbO2S",
+	"0LTQ0dpUezDQMRkCIvp6EIf/ehC3BUk5YyG4MmpiEr8Nf0OMzNU/QT1CWpfVC3BNKO2nHkEGPZX17wmZ",
+	"C6a1hdK3vLKiYbx3F1d2PtAd3VpBKVF/B2doNfQaZN2+GJ4uZzDppzb2QkVqFAfKPlVyxFM+CpXGelVz",
+	"EY9RxAMcNRteYxZHjdPG3nUHTvKp2ZDGKaSHKgDMsixLMZ0CZW/i8HiEGf0ThIbyccQpZEFhyKQiOBg7",
+	"0SZ7XZHPmbUdB0TQkCzFizxrdPaYtXK1IU9ja2drgaVcOp2JqxuJLi9V0qXM3g9Ky9IgMcYxSeNhNE4q",
+	"82Z71Sfg5LoWsTDfRLHHkgZpSU/ptDVaBmZbTqsY7ILl1ddmBYmuiWg67zFXfW8+3/y/AAAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

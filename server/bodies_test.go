@@ -18,6 +18,7 @@ const (
 	wrongEncoding = `{"error":{"code":"unsupported_media_type","message":"Content-Encoding must be identity"}}`
 	wrongType     = `{"error":{"code":"unsupported_media_type","message":"Content-Type must be application/json or application/merge-patch+json"}}`
 	broken        = `{"error":{"code":"internal_error","message":"Internal server error"}}`
+	unknown       = `{"error":{"code":"outcome_unknown","message":"It is not known whether the change was made. Repeat the request where the operation is idempotent"}}`
 	unavailable   = `{"error":{"code":"unavailable","message":"Service temporarily unavailable"}}`
 )
 

@@ -34,10 +34,6 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.cause }
 
-// statusNoAnswer is what the log shows where the connection was closed because no answer would be true. nginx uses the same
-// number.
-const statusNoAnswer = 444
-
 // statusClientGone is what the log shows for a client that hung up; it is never sent. nginx uses the same number.
 const statusClientGone = 499
 
@@ -83,6 +79,7 @@ func toError(err error) *Error {
 		reference    *store.ReferenceError
 		precondition *store.PreconditionError
 		unavailable  *store.UnavailableError
+		unknown      *store.OutcomeError
 		routing      *echo.HTTPError
 	)
 	switch {
@@ -107,6 +104,12 @@ func toError(err error) *Error {
 		return &Error{
 			Status: http.StatusPreconditionFailed, Code: gen.ErrorCodePreconditionFailed,
 			Message: "The object has changed since the entity tag in If-Match",
+		}
+	case errors.As(err, &unknown): // before 503, which promises that nothing was written
+		return &Error{
+			Status: http.StatusInternalServerError, Code: gen.ErrorCodeOutcomeUnknown,
+			Message: "It is not known whether the change was made. Repeat the request where the operation is idempotent",
+			cause:   err,
 		}
 	case errors.As(err, &unavailable), errors.Is(err, context.DeadlineExceeded):
 		return errUnavailable(databaseCause(err), err)
@@ -175,11 +178,6 @@ func (s *Server) writeError(err error, c echo.Context) {
 	if errors.Is(err, context.Canceled) && c.Request().Context().Err() != nil {
 		x.status = statusClientGone
 		return
-	}
-	if unknown := (*store.OutcomeError)(nil); errors.As(err, &unknown) {
-		// Every answer says that something was written, or that nothing was: neither is known.
-		x.status = statusNoAnswer
-		panic(http.ErrAbortHandler) //nolint:forbidigo // net/http's own way to drop a connection
 	}
 	e := toError(err)
 	x.cause = e.Cause

@@ -55,6 +55,7 @@ func TestExamplesOfErrors(t *testing.T) {
 		"UnsupportedPatchType": {"PATCH", app, "Content-Type: application/json-patch+json", "[]"},
 		"RateLimited":          {target: outside},
 		"InternalError":        {target: outside},
+		"OutcomeUnknown":       {target: outside},
 		"Unavailable":          {target: outside},
 	}
 	doc, err := gen.GetSpec()

@@ -150,30 +150,6 @@ func TestHandlerFails(t *testing.T) {
 	}
 }
 
-// Where nobody knows whether something was written, no answer would be true: there is none, and the log says so.
-func TestOutcomeUnknown(t *testing.T) {
-	t.Parallel()
-	s := servertest.New(t, storetest.SQLite(t))
-	s.Server.Handle("/unknown", func(echo.Context) error { return fmt.Errorf("update: %w", &store.OutcomeError{}) })
-	for _, coding := range []string{"identity", "gzip"} {
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL+"/unknown", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		request.Header.Set("Accept-Encoding", coding)
-		if response, err := http.DefaultTransport.RoundTrip(request); err == nil {
-			_ = response.Body.Close()
-			t.Errorf("answered %d", response.StatusCode)
-		}
-	}
-	eventually(t, func() bool { return len(s.Log.Requests(t)) >= 2 }) // a transport asks again where nothing was answered
-	for _, line := range s.Log.Requests(t) {
-		if line["status"] != 444.0 || line["level"] != "ERROR" {
-			t.Errorf("log: %v", line)
-		}
-	}
-}
-
 // A client that hangs up is answered nothing; the log has a status of its own for it.
 func TestClientGone(t *testing.T) {
 	t.Parallel()

@@ -88,20 +88,12 @@ func (m *metrics) of(operation string, statuses []int) *operationMetrics {
 	}
 	for _, status := range statuses {
 		o.requests[status] = m.requests.WithLabelValues(operation, strconv.Itoa(status))
-		o.duration[class(status)] = m.duration.WithLabelValues(operation, className(status))
+		o.duration[status/100] = m.duration.WithLabelValues(operation, className(status))
 	}
 	return o
 }
 
-// class counts an answer that could not be given as one that failed.
-func class(status int) int {
-	if status == statusNoAnswer {
-		return http.StatusInternalServerError / 100
-	}
-	return status / 100
-}
-
-func className(status int) string { return strconv.Itoa(class(status)) + "xx" }
+func className(status int) string { return strconv.Itoa(status/100) + "xx" }
 
 func (m *metrics) begin() {
 	if m != nil {
@@ -121,7 +113,7 @@ func (m *metrics) end(r *http.Request, x *exchange, took time.Duration) {
 	if r.Method != http.MethodHead {
 		o.bytes.Add(float64(x.sent))
 	}
-	requests, duration := o.requests[x.status], o.duration[class(x.status)]
+	requests, duration := o.requests[x.status], o.duration[x.status/100]
 	if requests == nil { // such as 499
 		requests = m.requests.WithLabelValues(o.name, strconv.Itoa(x.status))
 	}

@@ -158,7 +158,7 @@ func (s *Server) logRequest(r *http.Request, x *exchange, took time.Duration) {
 	if x.err != nil {
 		attrs = append(attrs, slog.String("error", x.err.Error()))
 	}
-	if x.status >= http.StatusInternalServerError || x.status == statusNoAnswer {
+	if x.status >= http.StatusInternalServerError {
 		level = slog.LevelError
 	}
 	s.log.LogAttrs(r.Context(), level, "request", attrs...)

@@ -182,11 +182,7 @@ func around(next echo.HandlerFunc) echo.HandlerFunc {
 			return err
 		}
 		defer func() {
-			switch r := recover(); r {
-			case nil:
-			case http.ErrAbortHandler:
-				panic(r) //nolint:forbidigo // net/http's own way to drop a connection
-			default:
+			if r := recover(); r != nil {
 				err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
 			}
 		}()

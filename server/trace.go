@@ -42,7 +42,7 @@ func (x *exchange) endSpan() {
 	}
 	status := x.status
 	x.span.SetAttributes(semconv.HTTPResponseStatusCode(status))
-	if class(status) == http.StatusInternalServerError/100 {
+	if status >= http.StatusInternalServerError {
 		x.span.SetStatus(codes.Error, "")
 		x.span.SetAttributes(semconv.ErrorTypeKey.String(strconv.Itoa(status)))
 	}

@@ -68,6 +68,7 @@ func TestGoodResponses(t *testing.T) {
 		{"GET", target + "/", goodError(404, text)},
 		{"GET", target, goodError(404, `{"error":{"code":"not_found","message":"App not found","details":{"app_id":"f1a2b3c4-d5e6-7890-abcd-ef1234567890"}}}`)},
 		{"PUT", target, goodError(405, `{"error":{"code":"method_not_allowed","message":"No"}}`, "Allow: GET, PATCH")},
+		{"PATCH", target, goodError(500, `{"error":{"code":"outcome_unknown","message":"No"}}`)},
 		{"GET", target, goodError(503, `{"error":{"code":"unavailable","message":"No"}}`, "Retry-After: 1")},
 		{"PATCH", target, goodError(400, `{"error":{"code":"invalid_request","message":"Unknown field 'sql: panic'","details":{"field":"sql: panic"}}}`)},
 	} {
@@ -152,6 +153,9 @@ func TestBadErrors(t *testing.T) {
 		"invalid UUID length: 1: uuid: x", "dial tcp 127.0.0.1:5432: pgx: connection refused", "map[a:1]",
 	} {
 		bad[text] = goodError(500, message(text))
+	}
+	if errs := complaints("GET", target, goodError(500, `{"error":{"code":"outcome_unknown","message":"x"}}`)); len(errs) == 0 {
+		t.Error("a read whose outcome is unknown was not noticed")
 	}
 	for name, response := range bad {
 		if errs := complaints("PATCH", "/nowhere", response); len(errs) == 0 {

@@ -1409,11 +1409,12 @@ export interface components {
             details?: components["schemas"]["ErrorDetails"];
         };
         /**
-         * @description What kind of error it is. One code stands for one status.
+         * @description What kind of error it is. A code stands for one status; more codes may come. Treat a code that you do not know as
+         *     its status.
          * @example invalid_request
          * @enum {string}
          */
-        ErrorCode: "invalid_request" | "unauthorized" | "forbidden" | "not_found" | "method_not_allowed" | "not_acceptable" | "conflict" | "precondition_failed" | "payload_too_large" | "unsupported_media_type" | "rate_limited" | "internal_error" | "unavailable";
+        ErrorCode: "invalid_request" | "unauthorized" | "forbidden" | "not_found" | "method_not_allowed" | "not_acceptable" | "conflict" | "precondition_failed" | "payload_too_large" | "unsupported_media_type" | "expectation_failed" | "rate_limited" | "header_fields_too_large" | "internal_error" | "outcome_unknown" | "unavailable";
         /**
          * @description What the error is about. Only the properties that apply are present. An id names what was not found, under the
          *     name of its path parameter; with 409, `app_id` is the app that the client has already.
@@ -1989,6 +1990,7 @@ export interface components {
         /** @description The request body has no media type, or one that is not JSON */
         UnsupportedMediaType: {
             headers: {
+                "Accept-Encoding": components["headers"]["AcceptEncoding"];
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                 "X-Request-Id": components["headers"]["RequestID"];
@@ -2001,6 +2003,7 @@ export interface components {
         /** @description The request body has no media type, or one that a patch cannot have */
         UnsupportedPatchType: {
             headers: {
+                "Accept-Encoding": components["headers"]["AcceptEncoding"];
                 "Accept-Patch": components["headers"]["AcceptPatch"];
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
@@ -2026,6 +2029,18 @@ export interface components {
         };
         /** @description Server error */
         InternalError: {
+            headers: {
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                "X-Request-Id": components["headers"]["RequestID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description Server error. With the code `outcome_unknown` it could not be found out in time whether the change was made */
+        WriteError: {
             headers: {
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
@@ -2147,6 +2162,7 @@ export interface components {
         /** @description The request body has no media type, or one that is not JSON (deprecated operation) */
         DeprecatedUnsupportedMediaType: {
             headers: {
+                "Accept-Encoding": components["headers"]["AcceptEncoding"];
                 Deprecation: components["headers"]["Deprecation"];
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
@@ -2173,7 +2189,7 @@ export interface components {
                 "application/json": components["schemas"]["Error"];
             };
         };
-        /** @description Server error (deprecated operation) */
+        /** @description Server error, as for the other writes (deprecated operation) */
         DeprecatedInternalError: {
             headers: {
                 Deprecation: components["headers"]["Deprecation"];
@@ -2419,6 +2435,12 @@ export interface components {
          */
         Allow: string;
         /**
+         * @description Sent when the request body has a `Content-Encoding` that the server does not take (RFC 9110, 15.5.16): the ones that
+         *     it takes.
+         * @example identity
+         */
+        AcceptEncoding: "identity";
+        /**
          * @description The media types that a patch may have (RFC 5789, 3.1).
          * @example application/json, application/merge-patch+json
          */
@@ -2569,7 +2591,7 @@ export interface operations {
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             429: components["responses"]["RateLimited"];
-            500: components["responses"]["InternalError"];
+            500: components["responses"]["WriteError"];
             503: components["responses"]["Unavailable"];
         };
     };
@@ -2598,7 +2620,7 @@ export interface operations {
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             429: components["responses"]["RateLimited"];
-            500: components["responses"]["InternalError"];
+            500: components["responses"]["WriteError"];
             503: components["responses"]["Unavailable"];
         };
     };
@@ -2627,7 +2649,7 @@ export interface operations {
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             429: components["responses"]["RateLimited"];
-            500: components["responses"]["InternalError"];
+            500: components["responses"]["WriteError"];
             503: components["responses"]["Unavailable"];
         };
     };
@@ -2656,7 +2678,7 @@ export interface operations {
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             429: components["responses"]["RateLimited"];
-            500: components["responses"]["InternalError"];
+            500: components["responses"]["WriteError"];
             503: components["responses"]["Unavailable"];
         };
     };
@@ -2685,7 +2707,7 @@ export interface operations {
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             429: components["responses"]["RateLimited"];
-            500: components["responses"]["InternalError"];
+            500: components["responses"]["WriteError"];
             503: components["responses"]["Unavailable"];
         };
     };
@@ -2793,7 +2815,7 @@ export interface operations {
             406: components["responses"]["NotAcceptable"];
             412: components["responses"]["PreconditionFailed"];
             429: components["responses"]["RateLimited"];
-            500: components["responses"]["InternalError"];
+            500: components["responses"]["WriteError"];
             503: components["responses"]["Unavailable"];
         };
     };
@@ -2835,7 +2857,7 @@ export interface operations {
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedPatchType"];
             429: components["responses"]["RateLimited"];
-            500: components["responses"]["InternalError"];
+            500: components["responses"]["WriteError"];
             503: components["responses"]["Unavailable"];
         };
     };
@@ -2962,7 +2984,7 @@ export interface operations {
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             429: components["responses"]["RateLimited"];
-            500: components["responses"]["InternalError"];
+            500: components["responses"]["WriteError"];
             503: components["responses"]["Unavailable"];
         };
     };
@@ -3059,7 +3081,7 @@ export interface operations {
             409: components["responses"]["InUse"];
             412: components["responses"]["PreconditionFailed"];
             429: components["responses"]["RateLimited"];
-            500: components["responses"]["InternalError"];
+            500: components["responses"]["WriteError"];
             503: components["responses"]["Unavailable"];
         };
     };
@@ -3097,7 +3119,7 @@ export interface operations {
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedPatchType"];
             429: components["responses"]["RateLimited"];
-            500: components["responses"]["InternalError"];
+            500: components["responses"]["WriteError"];
             503: components["responses"]["Unavailable"];
         };
     };
@@ -3179,7 +3201,7 @@ export interface operations {
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             429: components["responses"]["RateLimited"];
-            500: components["responses"]["InternalError"];
+            500: components["responses"]["WriteError"];
             503: components["responses"]["Unavailable"];
         };
     };
@@ -3261,7 +3283,7 @@ export interface operations {
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             429: components["responses"]["RateLimited"];
-            500: components["responses"]["InternalError"];
+            500: components["responses"]["WriteError"];
             503: components["responses"]["Unavailable"];
         };
     };
@@ -3330,7 +3352,7 @@ export interface operations {
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             429: components["responses"]["RateLimited"];
-            500: components["responses"]["InternalError"];
+            500: components["responses"]["WriteError"];
             503: components["responses"]["Unavailable"];
         };
     };
@@ -3368,7 +3390,7 @@ export interface operations {
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedPatchType"];
             429: components["responses"]["RateLimited"];
-            500: components["responses"]["InternalError"];
+            500: components["responses"]["WriteError"];
             503: components["responses"]["Unavailable"];
         };
     };
@@ -3437,7 +3459,7 @@ export interface operations {
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             429: components["responses"]["RateLimited"];
-            500: components["responses"]["InternalError"];
+            500: components["responses"]["WriteError"];
             503: components["responses"]["Unavailable"];
         };
     };
@@ -3475,7 +3497,7 @@ export interface operations {
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedPatchType"];
             429: components["responses"]["RateLimited"];
-            500: components["responses"]["InternalError"];
+            500: components["responses"]["WriteError"];
             503: components["responses"]["Unavailable"];
         };
     };
@@ -3543,7 +3565,7 @@ export interface operations {
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             429: components["responses"]["RateLimited"];
-            500: components["responses"]["InternalError"];
+            500: components["responses"]["WriteError"];
             503: components["responses"]["Unavailable"];
         };
     };
@@ -3614,7 +3636,7 @@ export interface operations {
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedPatchType"];
             429: components["responses"]["RateLimited"];
-            500: components["responses"]["InternalError"];
+            500: components["responses"]["WriteError"];
             503: components["responses"]["Unavailable"];
         };
     };

@@ -1,0 +1,204 @@
+package server_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"sync"
+	"testing"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/clientapps/clientapps/server/servertest"
+	"github.com/clientapps/clientapps/store"
+	"github.com/clientapps/clientapps/store/storetest"
+)
+
+// A write of which nobody knows whether it was made is answered like every other fault, and the connection goes on.
+func TestOutcomeUnknown(t *testing.T) {
+	t.Parallel()
+	s := servertest.New(t, storetest.SQLite(t))
+	s.Server.Handle("/unknown", func(echo.Context) error { return fmt.Errorf("update: %w", &store.OutcomeError{}) })
+	transport := &http.Transport{DisableCompression: true}
+	defer transport.CloseIdleConnections()
+	for i, coding := range []string{"identity", "gzip", "identity"} {
+		reused := false
+		ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
+			GotConn: func(info httptrace.GotConnInfo) { reused = info.Reused },
+		})
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.URL+"/unknown", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Accept-Encoding", coding)
+		response, err := transport.RoundTrip(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(response.Body)
+		_ = response.Body.Close()
+		if err != nil || response.StatusCode != http.StatusInternalServerError || string(body) != unknown+"\n" {
+			t.Errorf("%s: %d %s %v", coding, response.StatusCode, body, err)
+		}
+		if i > 0 && !reused {
+			t.Errorf("%s: the connection was closed", coding)
+		}
+	}
+	for _, line := range s.Log.Requests(t) {
+		if line["status"] != 500.0 || line["level"] != "ERROR" || line["error"] == nil {
+			t.Errorf("log: %v", line)
+		}
+	}
+}
+
+// TestLostWriteIsAnswered has PostgreSQL make a write and go away before it says so. It does not come back in time: the
+// answer is 500, in the error shape. It has come back when the next request is sent.
+func TestLostWriteIsAnswered(t *testing.T) {
+	t.Parallel()
+	const client = "/v2/clients/aa7cf840-9ca9-46a3-9778-9015d6580d50"
+	for name, write := range map[string]struct {
+		trigger string // what the server sends to the database when it writes
+		request servertest.Request
+	}{
+		"patch":         {"the-lost-one", servertest.Request{Method: "PATCH", Target: appPath, Body: `{"license_count":5}`}},
+		"bulk":          {"commit", servertest.Request{Method: "POST", Target: client + "/apps/approval", Body: `{"app_ids":["` + appID + `"]}`}},
+		"remove":        {"commit", servertest.Request{Method: "DELETE", Target: appPath}},
+		"create client": {"commit", servertest.Request{Method: "POST", Target: "/v2/clients", Body: `{"name":"Fabrikam"}`}},
+		"catalog":       {"commit", servertest.Request{Method: "POST", Target: "/v2/catalog-apps", Body: `{"canonical_name":"Zoom"}`}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newForgetful(t, storetest.Postgres(t))
+			s := servertest.New(t, p.url)
+			if got := s.Get(t, appPath); got.Status != http.StatusOK {
+				t.Fatalf("%d %s", got.Status, got.Body)
+			}
+			p.arm(write.trigger)
+			write.request.Header = append(write.request.Header, "X-Request-Id: the-lost-one")
+			if got := s.Send(t, write.request); got.Status != http.StatusInternalServerError || got.Body != unknown+"\n" {
+				t.Errorf("%d %s", got.Status, got.Body)
+			}
+			p.heal()
+			if got := s.Send(t, servertest.Request{Method: "GET", Target: "/v2/clients"}); got.Status != http.StatusOK {
+				t.Errorf("afterwards: %d %s", got.Status, got.Body)
+			}
+		})
+	}
+}
+
+// forgetful stands between a server and PostgreSQL. Once armed it passes the statement with the trigger on, keeps the answer
+// to itself, and lets nobody connect until it is healed.
+type forgetful struct {
+	url    string // of the database, through the proxy
+	target string
+
+	mu      sync.Mutex
+	trigger []byte
+	refuses bool
+	open    map[net.Conn]bool
+}
+
+func newForgetful(t *testing.T, databaseURL string) *forgetful {
+	t.Helper()
+	u, err := url.Parse(databaseURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &forgetful{target: u.Host, open: map[net.Conn]bool{}}
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.Host = listener.Addr().String()
+	p.url = u.String()
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			serving.Go(func() { p.serve(conn) })
+		}
+	})
+	t.Cleanup(func() { _ = listener.Close(); p.cut(); serving.Wait() })
+	return p
+}
+
+func (p *forgetful) arm(trigger string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.trigger = []byte(trigger)
+}
+
+func (p *forgetful) heal() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.refuses = false
+}
+
+// cut ends all connections.
+func (p *forgetful) cut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for conn := range p.open {
+		_ = conn.Close()
+	}
+}
+
+// sees says whether this is the statement, after which nothing passes any more.
+func (p *forgetful) sees(chunk []byte) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.trigger == nil || !bytes.Contains(chunk, p.trigger) {
+		return false
+	}
+	p.trigger, p.refuses = nil, true
+	return true
+}
+
+func (p *forgetful) register(conn net.Conn) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.refuses {
+		p.open[conn] = true
+	}
+	return !p.refuses
+}
+
+func (p *forgetful) serve(client net.Conn) {
+	defer func() { _ = client.Close() }()
+	if !p.register(client) {
+		return
+	}
+	server, err := net.Dial("tcp", p.target) //nolint:noctx // both ends are ours
+	if err != nil {
+		return
+	}
+	defer func() { _ = server.Close() }()
+	answers := make(chan struct{})
+	go func() {
+		defer close(answers)
+		defer func() { _ = client.Close() }()
+		_, _ = io.Copy(client, server)
+	}()
+	defer func() { <-answers }()
+	defer func() { _ = server.Close() }()
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := client.Read(buf)
+		if err != nil {
+			return
+		}
+		if p.sees(buf[:n]) {
+			p.cut()
+		}
+		if _, err := server.Write(buf[:n]); err != nil {
+			return
+		}
+	}
+}
