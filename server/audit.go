@@ -14,29 +14,53 @@ import (
 	"github.com/clientapps/clientapps/store"
 )
 
-// Bounds of the audit log: what comes faster is counted, and the next line says how many there were.
+// Bounds of the lines about requests of nobody known: what comes faster is counted, and a later line says how many there were.
 const (
 	auditRate  = 10 // lines a second
 	auditBurst = 100
 )
 
-// auditor writes a line for each request that fails to authenticate, unless there are too many of them: a flood must not
-// fill the disk.
+// boundedLines bounds the lines of one sort: a flood must not fill the disk.
+type boundedLines struct {
+	limit *limiter
+	left  atomic.Int64 // how many had no line since notLogged was asked
+}
+
+func newBoundedLines(clock func() time.Time) *boundedLines {
+	return &boundedLines{limit: newLimiter(auditRate, auditBurst, clock)}
+}
+
+// take says whether there may be one more line, and counts it where not.
+func (b *boundedLines) take() bool {
+	ok := b.limit.take(bucketKey{uuid.Nil, uuid.Nil}).ok
+	if !ok {
+		b.left.Add(1)
+	}
+	return ok
+}
+
+// notLogged is how many had no line since it was asked last.
+func (b *boundedLines) notLogged() int64 {
+	if b.left.Load() == 0 {
+		return 0
+	}
+	return b.left.Swap(0)
+}
+
+// auditor writes a line for each request that fails to authenticate, unless there are too many of them.
 type auditor struct {
 	log   *slog.Logger
-	lines *limiter
-	left  atomic.Int64 // how many failures had no line since the last one that had
+	lines *boundedLines
 }
 
 func newAuditor(log *slog.Logger, clock func() time.Time) *auditor {
-	return &auditor{log: log, lines: newLimiter(auditRate, auditBurst, clock)}
+	return &auditor{log: log, lines: newBoundedLines(clock)}
 }
 
 // failed notes why a request was not authenticated, by whom as far as that can be known, and nothing that would let a reader
 // of the log try it himself.
 func (a *auditor) failed(r *http.Request, secret string, reason error) {
-	if !a.lines.take(bucketKey{uuid.Nil, uuid.Nil}).ok {
-		a.left.Add(1)
+	if !a.lines.take() {
 		return
 	}
 	x := exchangeOf(r.Context())
@@ -55,7 +79,7 @@ func (a *auditor) failed(r *http.Request, secret string, reason error) {
 	if prefix := store.TokenPrefix(secret); prefix != "" {
 		attrs = append(attrs, slog.String("token_prefix", prefix))
 	}
-	if left := a.left.Swap(0); left > 0 {
+	if left := a.lines.notLogged(); left > 0 {
 		attrs = append(attrs, slog.Int64("not_logged", left))
 	}
 	a.log.LogAttrs(r.Context(), slog.LevelWarn, "authentication_failed", attrs...)

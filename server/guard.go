@@ -14,10 +14,6 @@ func (s *Server) guard(op *operation) echo.MiddlewareFunc {
 		return func(c echo.Context) error {
 			x := exchangeOf(c.Request().Context())
 			x.operation = op
-			if err := s.inFlight.enter(); err != nil {
-				return err
-			}
-			defer s.inFlight.leave()
 			unescapePath(c)
 			token, err := s.authenticate(c.Request())
 			if err != nil {
@@ -27,10 +23,10 @@ func (s *Server) guard(op *operation) echo.MiddlewareFunc {
 			if err := op.authorize(token, c.Param); err != nil {
 				return err
 			}
-			if err := s.inFlight.enterAs(token.ID); err != nil {
+			if err := s.inFlight.enter(token.ID); err != nil {
 				return err
 			}
-			defer s.inFlight.leaveAs(token.ID)
+			defer s.inFlight.leave(token.ID)
 			if err := s.limit(c, op, token.ID); err != nil {
 				return err
 			}

@@ -7,8 +7,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// inFlight bounds how many requests of the API are served at once. One more is refused with 503 before anything was done
-// for it: queued, it would wait, hold memory, and be too late for its client when its turn comes.
+// inFlight bounds how many requests of the API are served at once. One more is refused with 503 before its body is
+// read: queued, it would wait, hold memory, and be too late for its client when its turn comes.
 type inFlight struct {
 	most    int // of all
 	ofToken int // of one token: the others find room, whatever that one does
@@ -27,21 +27,29 @@ func newInFlight(most int) *inFlight {
 	return &inFlight{most: most, ofToken: max(1, most/2), byToken: map[uuid.UUID]int{}}
 }
 
-// enter takes a place, if there is one. leave gives it back.
-func (f *inFlight) enter() error {
+// enter takes a place for a request of this token, if there is one. leave gives it back. Who has no token gets no place:
+// inventing them takes none away.
+func (f *inFlight) enter(token uuid.UUID) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.all >= f.most {
+	switch {
+	case f.all >= f.most:
 		return errUnavailable(CausePlaces, errTooManyInFlight)
+	case f.byToken[token] >= f.ofToken:
+		return errUnavailable(CauseTokenPlaces, errTooManyOfToken)
 	}
 	f.all++
+	f.byToken[token]++
 	return nil
 }
 
-func (f *inFlight) leave() {
+func (f *inFlight) leave(token uuid.UUID) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.all--
+	if f.byToken[token]--; f.byToken[token] == 0 {
+		delete(f.byToken, token)
+	}
 }
 
 // count is how many requests have a place.
@@ -49,23 +57,4 @@ func (f *inFlight) count() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.all
-}
-
-// enterAs counts a request that has a place as one of the token's. leaveAs ends that.
-func (f *inFlight) enterAs(token uuid.UUID) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.byToken[token] >= f.ofToken {
-		return errUnavailable(CauseTokenPlaces, errTooManyOfToken)
-	}
-	f.byToken[token]++
-	return nil
-}
-
-func (f *inFlight) leaveAs(token uuid.UUID) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.byToken[token]--; f.byToken[token] == 0 {
-		delete(f.byToken, token)
-	}
 }

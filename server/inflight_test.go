@@ -96,7 +96,15 @@ func TestMaxInFlight(t *testing.T) {
 		leave = append(leave, occupy(t, second), occupy(t, second))
 		shed(s.Client)
 		shed(second)
-		shed(&servertest.Client{URL: s.URL}) // who it is, is not looked at either
+		unknown, err := store.NewTokenSecret()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, token := range []string{"", unknown} { // who has no token needs no place to be told so
+			if got := (&servertest.Client{URL: s.URL, Token: token}).Get(t, appPath); got.Status != http.StatusUnauthorized {
+				t.Errorf("%d %s", got.Status, got.Body)
+			}
+		}
 		for _, target := range []string{"/healthz", "/readyz", "/openapi.yaml", "/docs"} {
 			served(second, target)
 		}

@@ -193,6 +193,8 @@ func TestMetricsOfTheStore(t *testing.T) {
 			"clientapps_catalog_failures_total":            {},
 			"clientapps_token_cache_entries":               {"": 1},
 			"clientapps_token_cache_lookups_total":         {`{result="hit"}`: 3, `{result="miss"}`: 1},
+			"clientapps_token_statements_total":            {"": 1},
+			"clientapps_tokens_refused_total":              {},
 			"clientapps_patches_waiting":                   {},
 			"clientapps_patch_writers":                     {},
 			"clientapps_patches_refused_total":             {},

@@ -30,6 +30,8 @@ var (
 
 	tokenEntries = storeDesc("token_cache_entries", "Tokens that are remembered, about.")
 	tokenLookups = storeDesc("token_cache_lookups_total", "Tokens looked up in the cache, by result.", "result")
+	tokenQueries = storeDesc("token_statements_total", "Statements that looked up tokens, each as many as waited.")
+	tokenRefused = storeDesc("tokens_refused_total", "Requests whose token found too many waiting to be looked up.")
 
 	patchWaiting = storeDesc("patches_waiting", "Patches of apps that no transaction has taken yet.")
 	patchWriters = storeDesc("patch_writers", "Transactions with patches of apps under way.")
@@ -42,7 +44,7 @@ func (storeCollector) Describe(into chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{
 		poolMax, poolOpen, poolWaits, poolWaiting,
 		catalogApps, catalogRevision, catalogLoaded, catalogChecked, catalogLoads, catalogFailures,
-		tokenEntries, tokenLookups,
+		tokenEntries, tokenLookups, tokenQueries, tokenRefused,
 		patchWaiting, patchWriters, patchRefused, patchBatches,
 	} {
 		into <- desc
@@ -76,6 +78,8 @@ func (c storeCollector) Collect(into chan<- prometheus.Metric) {
 	gauge(tokenEntries, float64(stats.Tokens.Entries))
 	counter(tokenLookups, float64(stats.Tokens.Hits), "hit")
 	counter(tokenLookups, float64(stats.Tokens.Misses), "miss")
+	counter(tokenQueries, float64(stats.Tokens.Statements))
+	counter(tokenRefused, float64(stats.Tokens.Refused))
 	gauge(patchWaiting, float64(stats.Patches.Waiting))
 	gauge(patchWriters, float64(stats.Patches.Writers))
 	counter(patchRefused, float64(stats.Patches.Refused))

@@ -134,7 +134,12 @@ func usableRequestID(id string) bool {
 	return true
 }
 
+// logRequest writes the line of a request. Refusals of requests that nobody known has made are bounded: a later line has in
+// not_logged how many had none.
 func (s *Server) logRequest(r *http.Request, x *exchange, took time.Duration) {
+	if x.token == nil && refusesNobody(x.status) && !s.nobodys.take() {
+		return
+	}
 	level := slog.LevelInfo
 	attrs := make([]slog.Attr, 0, 11)
 	attrs = append(attrs,
@@ -158,8 +163,17 @@ func (s *Server) logRequest(r *http.Request, x *exchange, took time.Duration) {
 	if x.err != nil {
 		attrs = append(attrs, slog.String("error", x.err.Error()))
 	}
+	if left := s.nobodys.notLogged(); left > 0 {
+		attrs = append(attrs, slog.Int64("not_logged", left))
+	}
 	if x.status >= http.StatusInternalServerError {
 		level = slog.LevelError
 	}
 	s.log.LogAttrs(r.Context(), level, "request", attrs...)
+}
+
+// refusesNobody says whether anybody can have so many answers with this status as he likes. A failure of the server itself is
+// none of them.
+func refusesNobody(status int) bool {
+	return status >= http.StatusBadRequest && status != http.StatusInternalServerError
 }

@@ -142,7 +142,7 @@ func (k *keySet) ask(ctx context.Context, seen *heldKeys) (*heldKeys, error) {
 	select {
 	case k.waiting <- struct{}{}:
 		defer func() { <-k.waiting }()
-	default: // the places of all others are not for those who wait for the provider
+	default: // they would pile up for as long as the provider does not answer
 		return nil, errUnavailable(CauseProvider, errors.New("too many requests wait for the identity provider"))
 	}
 	select {

@@ -61,6 +61,7 @@ type Server struct {
 	inFlight  *inFlight
 	bodies    *bodyMemory
 	audit     *auditor
+	nobodys   *boundedLines // lines about requests that nobody known has made
 	metrics   *metrics
 	tracer    trace.Tracer      // nil: nothing is traced
 	cert      *certificate      // nil: plain HTTP
@@ -110,6 +111,7 @@ func New(cfg Config) (*Server, error) {
 		inFlight: newInFlight(cfg.MaxInFlight),
 		bodies:   newBodyMemory(cfg.BodyMemory),
 		audit:    newAuditor(cfg.Logger, cfg.Clock),
+		nobodys:  newBoundedLines(cfg.Clock),
 		allow:    map[string]string{}, timeout: cfg.RequestTimeout, database: cfg.DatabaseTimeout,
 		drain: cfg.DrainDelay, shutdown: cfg.ShutdownTimeout,
 		headerTimeout: min(cfg.HeaderTimeout, cfg.RequestTimeout), idleTimeout: cfg.IdleTimeout,
@@ -128,7 +130,7 @@ func New(cfg Config) (*Server, error) {
 	if err := errors.Join(s.documents(), s.docs(), s.routes()); err != nil {
 		return nil, fmt.Errorf("server: %w", err)
 	}
-	// A quarter of the places is enough to wait for a provider: the others are for those who need not.
+	// So many may wait for a provider, beside those who have a place.
 	if s.provider, err = newProvider(cfg.OIDC, cfg.MaxInFlight/4, s.log, cfg.Clock); err != nil {
 		return nil, fmt.Errorf("server: %w", err)
 	}

@@ -43,6 +43,9 @@ type TokenStats struct {
 	Entries int    // about
 	Hits    uint64 // requests whose token was remembered, known or not
 	Misses  uint64 // requests whose token had to be looked up
+
+	Statements uint64 // that looked up tokens, each as many as waited
+	Refused    uint64 // requests whose token found too many waiting
 }
 
 // PatchStats describes the patches of apps that wait for each other.
@@ -63,8 +66,10 @@ func (s *Store) Stats() Stats {
 		stats.Catalog.Apps, stats.Catalog.Revision, stats.Catalog.LoadedAt = len(c.apps), c.revision, c.loadedAt
 	}
 	stats.Tokens = TokenStats{
-		Entries: s.tokens.EstimatedSize(), Hits: s.counts.tokenHits.Load(), Misses: s.counts.tokenMisses.Load(),
+		Entries: s.tokens.known.EstimatedSize() + s.tokens.unknown.EstimatedSize(),
+		Hits:    s.counts.tokenHits.Load(), Misses: s.counts.tokenMisses.Load(),
 	}
+	stats.Tokens.Statements, stats.Tokens.Refused = s.lookups.counts()
 	if s.read == s.write {
 		stats.Pools = []PoolStats{poolStats("shared", s.write)}
 	} else {

@@ -58,7 +58,7 @@ func TestStats(t *testing.T) {
 		for range 3 {
 			_, _ = s.Authenticate(t.Context(), secret) // that there is no such token is remembered too
 		}
-		if got := s.Stats().Tokens; got != (store.TokenStats{Entries: 1, Hits: 2, Misses: 1}) {
+		if got := s.Stats().Tokens; got != (store.TokenStats{Entries: 1, Hits: 2, Misses: 1, Statements: 1}) {
 			t.Errorf("tokens %+v", got)
 		}
 	})

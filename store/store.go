@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/maypok86/otter/v2"
 	"go.opentelemetry.io/otel/trace"
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
@@ -52,7 +51,8 @@ type Store struct {
 	patches    *coalescer
 	shares     *poolShares // of the connections that writes go through
 	statements sync.Map    // shape of a patch -> *appStatement; "batch" -> string
-	tokens     *otter.Cache[tokenHash, *Token]
+	tokens     tokenMemory
+	lookups    tokenLookups
 	timeout    time.Duration
 	maxConns   int
 	tracer     trace.Tracer // nil: nothing is traced
@@ -119,7 +119,7 @@ func Open(cfg Config) (*Store, error) {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	cfg.BatchByClient = cfg.BatchByClient || cfg.RowSecurity // a transaction is confined to one client
-	tokens, err := newTokenCache(cfg.TokenTTL)
+	tokens, err := newTokenMemory(cfg.TokenTTL)
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
@@ -140,6 +140,7 @@ func Open(cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open database: %w", err), closePools(s.write, s.read))
 	}
+	s.lookups.find = s.findTokens
 	s.shares = newPoolShares(poolStats("", s.write).Max)
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
-	"crypto/subtle"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -148,20 +147,57 @@ func newTokenCache(ttl time.Duration) (*otter.Cache[tokenHash, *Token], error) {
 	})
 }
 
+// tokenMemory remembers tokens for Config.TokenTTL. Those that there are not have a place of their own, so that inventing
+// them drives out none that there is.
+type tokenMemory struct {
+	known, unknown *otter.Cache[tokenHash, *Token]
+}
+
+func newTokenMemory(ttl time.Duration) (tokenMemory, error) {
+	known, err := newTokenCache(ttl)
+	if err != nil {
+		return tokenMemory{}, err
+	}
+	unknown, err := newTokenCache(ttl)
+	return tokenMemory{known, unknown}, err
+}
+
+// get returns a token that is remembered; nil with true says that there is none.
+func (m tokenMemory) get(hash tokenHash) (*Token, bool) {
+	if token, ok := m.known.GetIfPresent(hash); ok {
+		return token, true
+	}
+	return m.unknown.GetIfPresent(hash)
+}
+
+// set remembers a token, or with nil that there is none: that costs one look-up in a while, not one a request.
+func (m tokenMemory) set(hash tokenHash, token *Token) {
+	if token != nil {
+		m.known.Set(hash, token)
+	} else {
+		m.unknown.Set(hash, nil)
+	}
+}
+
+func (m tokenMemory) forget(hash tokenHash) {
+	m.known.Invalidate(hash)
+	m.unknown.Invalidate(hash)
+}
+
 // Authenticate returns the token that has this secret. ErrUnknownToken also stands for expired and revoked ones. A token
-// revoked by another process stays good for at most Config.TokenTTL.
+// revoked by another process stays good for at most Config.TokenTTL. UnavailableError with ReasonTokens says that the token
+// is not remembered, and that too many others wait to be looked up.
 func (s *Store) Authenticate(ctx context.Context, secret string) (*Token, error) {
 	hash := tokenHash(sha256.Sum256([]byte(secret)))
-	token, ok := s.tokens.GetIfPresent(hash)
+	token, ok := s.tokens.get(hash)
 	if ok {
 		s.counts.tokenHits.Add(1)
 	} else {
 		s.counts.tokenMisses.Add(1)
 		var err error
-		if token, err = s.findToken(ctx, hash); err != nil {
+		if token, err = s.lookUpToken(ctx, hash); err != nil {
 			return nil, err
 		}
-		s.tokens.Set(hash, token) // nil too: an unknown token costs one query in a while, not one a request
 	}
 	switch {
 	case token == nil:
@@ -174,24 +210,12 @@ func (s *Store) Authenticate(ctx context.Context, secret string) (*Token, error)
 	return token, nil
 }
 
-// findToken returns nil for an unknown hash.
-func (s *Store) findToken(ctx context.Context, hash tokenHash) (*Token, error) {
+// lookUpToken returns nil for an unknown hash.
+func (s *Store) lookUpToken(ctx context.Context, hash tokenHash) (*Token, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	var token Token
-	err := s.read.WithContext(ctx).Where("hash = ?", hash[:]).Take(&token).Error
-	if errors.Is(err, gorm.ErrRecordNotFound) || err == nil && subtle.ConstantTimeCompare(token.Hash, hash[:]) != 1 {
-		return nil, nil //nolint:nilnil // nil is the cached answer for "no such token"
-	}
-	if err == nil {
-		covered := acrossClients(s.read.WithContext(ctx), "a token says which clients it covers")
-		err = covered.Model(&TokenClient{}).Where("token_id = ?", token.ID).
-			Order("client_id").Pluck("client_id", &token.ClientIDs).Error
-	}
-	if err != nil {
-		return nil, s.translate("find token", err)
-	}
-	return &token, nil
+	token, err := s.lookups.lookUp(ctx, hash, s.tokens.set)
+	return token, s.translate("find token", err)
 }
 
 // CreateToken stores a token for a secret. Its clients must exist (NotFoundError) unless it covers all of them; ID, Hash
@@ -218,7 +242,7 @@ func (s *Store) CreateToken(ctx context.Context, secret string, token Token) (To
 	if err != nil {
 		return Token{}, s.translate("create token", err)
 	}
-	s.tokens.Invalidate(hash)
+	s.lookups.forget(func() { s.tokens.forget(hash) })
 	return token, nil
 }
 
@@ -257,6 +281,6 @@ func (s *Store) RevokeToken(ctx context.Context, id uuid.UUID) error {
 	if err != nil {
 		return s.translate("revoke token", err)
 	}
-	s.tokens.Invalidate(tokenHash(token.Hash))
+	s.lookups.forget(func() { s.tokens.forget(tokenHash(token.Hash)) })
 	return nil
 }

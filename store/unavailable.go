@@ -28,12 +28,13 @@ const (
 	ReasonPool     UnavailableReason = "pool"     // no connection was free in time
 	ReasonLock     UnavailableReason = "lock"     // somebody else held a lock for too long
 	ReasonQueue    UnavailableReason = "queue"    // too many patches wait
+	ReasonTokens   UnavailableReason = "tokens"   // too many tokens wait to be looked up
 	ReasonConflict UnavailableReason = "conflict" // others changed the same object at each attempt
 )
 
 // UnavailableReasons lists them all.
 func UnavailableReasons() []UnavailableReason {
-	return []UnavailableReason{ReasonDatabase, ReasonPool, ReasonLock, ReasonQueue, ReasonConflict}
+	return []UnavailableReason{ReasonDatabase, ReasonPool, ReasonLock, ReasonQueue, ReasonTokens, ReasonConflict}
 }
 
 // Reason says why the database could not serve.

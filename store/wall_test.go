@@ -221,7 +221,7 @@ func TestWallStandsBeforeEveryTable(t *testing.T) {
 var declared = map[string]string{
 	"UpdateCatalogApp": "the apps of all clients repeat the name",
 	"Seed":             "rows of many clients, as they are given",
-	"findToken":        "a token says which clients it covers",
+	"findTokens":       "a token says which clients it covers",
 	"ListTokens":       "the command lists all tokens with their clients",
 }
 

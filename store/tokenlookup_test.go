@@ -1,0 +1,154 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"slices"
+	"sync"
+	"testing"
+)
+
+// gatedTokens is a database of tokens whose statements end when the test says so.
+type gatedTokens struct {
+	begun chan []tokenHash // has each statement's hashes
+	end   chan struct{}    // lets one statement end; closed: all of them
+	known map[tokenHash]*Token
+}
+
+func (g *gatedTokens) find(ctx context.Context, hashes []tokenHash) (map[tokenHash]*Token, error) {
+	g.begun <- slices.Clone(hashes)
+	select {
+	case <-g.end:
+		return g.known, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func hashOf(i int) (hash tokenHash) {
+	hash[0], hash[1], hash[31] = byte(i), byte(i>>8), 1
+	return hash
+}
+
+// waitFor returns when so many callers wait.
+func (l *tokenLookups) waitFor(n int) {
+	for {
+		l.mu.Lock()
+		waiting := len(l.waiting)
+		l.mu.Unlock()
+		if waiting == n {
+			return
+		}
+		runtime.Gosched()
+	}
+}
+
+// TestTokenLookupsShareStatements has a flood come while two statements are under way: what waits goes out in statements of a
+// thousand, each hash once; what finds the queue full is refused without one; and the good token in the midst is found.
+func TestTokenLookupsShareStatements(t *testing.T) {
+	t.Parallel()
+	good := hashOf(1500)
+	g := &gatedTokens{begun: make(chan []tokenHash, 100), end: make(chan struct{}), known: map[tokenHash]*Token{good: {Name: "good"}}}
+	l := &tokenLookups{find: g.find}
+	remembered := map[tokenHash]*Token{} // remember is called under the lock
+	remember := func(hash tokenHash, token *Token) { remembered[hash] = token }
+	var all sync.WaitGroup
+	ask := func(i int) {
+		all.Go(func() {
+			token, err := l.lookUp(t.Context(), hashOf(i), remember)
+			if err != nil || (token != nil) != (hashOf(i) == good) {
+				t.Errorf("%d: %v, %v", i, token, err)
+			}
+		})
+	}
+	for i := range maxTokenStatements {
+		ask(i)
+		<-g.begun
+	}
+	for i := range maxTokenQueue {
+		ask(maxTokenStatements + i/2) // each twice
+	}
+	l.waitFor(maxTokenQueue)
+	_, err := l.lookUp(t.Context(), hashOf(60000), remember)
+	if refused := (*UnavailableError)(nil); !errors.As(err, &refused) || refused.Reason() != ReasonTokens {
+		t.Errorf("beyond the queue: %v", err)
+	}
+	close(g.end)
+	all.Wait()
+	l.waitFor(0)
+	statements, refused := l.counts()
+	if want := uint64(maxTokenStatements + (maxTokenQueue+maxTokenBatch-1)/maxTokenBatch); statements != want || refused != 1 {
+		t.Errorf("%d statements, %d refused; want %d and 1", statements, refused, want)
+	}
+	asked := 0
+	for len(g.begun) > 0 {
+		hashes := <-g.begun
+		asked += len(hashes)
+		if len(hashes) > maxTokenBatch {
+			t.Errorf("a statement for %d tokens", len(hashes))
+		}
+	}
+	if asked > maxTokenQueue*3/4 {
+		t.Errorf("%d hashes were asked for, of %d different ones", asked, maxTokenQueue/2)
+	}
+	if len(remembered) != maxTokenStatements+maxTokenQueue/2 || remembered[good] == nil {
+		t.Errorf("%d are remembered, the good one as %v", len(remembered), remembered[good])
+	}
+}
+
+// TestTokenLookupsForget has a token change while it is looked up: what was found is answered and not remembered.
+func TestTokenLookupsForget(t *testing.T) {
+	t.Parallel()
+	g := &gatedTokens{begun: make(chan []tokenHash, 1), end: make(chan struct{}), known: map[tokenHash]*Token{hashOf(1): {}}}
+	l := &tokenLookups{find: g.find}
+	remembered, dropped := 0, 0
+	ask := func(during func()) {
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			if token, err := l.lookUp(t.Context(), hashOf(1), func(tokenHash, *Token) { remembered++ }); token == nil || err != nil {
+				t.Errorf("%v, %v", token, err)
+			}
+		}()
+		<-g.begun
+		during()
+		g.end <- struct{}{}
+		<-done
+	}
+	ask(func() { l.forget(func() { dropped++ }) })
+	if remembered != 0 || dropped != 1 {
+		t.Errorf("remembered %d times, dropped %d times", remembered, dropped)
+	}
+	ask(func() {})
+	if remembered != 1 {
+		t.Errorf("remembered %d times when nothing had changed", remembered)
+	}
+}
+
+// TestTokenLookupsOfTheGone has callers hang up: who is alone in a statement ends it, who waits is not looked up at all.
+func TestTokenLookupsOfTheGone(t *testing.T) {
+	t.Parallel()
+	g := &gatedTokens{begun: make(chan []tokenHash, 10), end: make(chan struct{})}
+	l := &tokenLookups{find: g.find}
+	gone, hangUp := context.WithCancel(t.Context())
+	var all sync.WaitGroup
+	for i := range maxTokenStatements + 5 {
+		all.Go(func() {
+			if _, err := l.lookUp(gone, hashOf(i), func(tokenHash, *Token) {}); !errors.Is(err, context.Canceled) {
+				t.Errorf("%d: %v", i, err)
+			}
+		})
+	}
+	l.waitFor(5)
+	hangUp()
+	all.Wait()
+	for running := 1; running > 0; runtime.Gosched() {
+		l.mu.Lock()
+		running = l.running
+		l.mu.Unlock()
+	}
+	if statements, _ := l.counts(); statements != maxTokenStatements || len(l.waiting) != 0 {
+		t.Errorf("%d statements, %d wait", statements, len(l.waiting))
+	}
+}
