@@ -81,7 +81,7 @@ func (s *Store) batchStatement() (string, error) {
 	}.patch(q, &App{}, map[string]any{
 		"actor_id": gorm.Expr("patch_actor_id"), "actor_name": gorm.Expr("patch_actor_name"),
 		"request_id": gorm.Expr("patch_request_id"),
-		"updated_at": gorm.Expr(fmt.Sprintf("$%d::timestamptz", len(columns)+1)),
+		"updated_at": s.notEarlier(gorm.Expr(fmt.Sprintf("$%d::timestamptz", len(columns)+1))),
 	}, 0)
 	if res.Error != nil {
 		return "", res.Error

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -15,7 +14,7 @@ import (
 func (s *Store) writeAppsSQLite(batch []*appPatch) {
 	if len(batch) == 1 {
 		p := batch[0]
-		if p.update(s.write.WithContext(p.ctx), s.now()); lost(p.err) {
+		if p.update(s, s.write.WithContext(p.ctx)); lost(p.err) {
 			p.err = &lostWriteError{cause: p.err} // also when its time was up before it had the connection
 		}
 		return
@@ -26,7 +25,7 @@ func (s *Store) writeAppsSQLite(batch []*appPatch) {
 	defer span.End()
 	_, committing, err := s.tryTx(ctx, func(tx *gorm.DB) error {
 		for _, p := range batch {
-			p.update(tx, s.now())
+			p.update(s, tx)
 		}
 		return nil
 	})
@@ -41,10 +40,10 @@ func (s *Store) writeAppsSQLite(batch []*appPatch) {
 }
 
 // update runs the statement through gorm, as its Updates builds it of the field map.
-func (p *appPatch) update(db *gorm.DB, now time.Time) {
+func (p *appPatch) update(s *Store, db *gorm.DB) {
 	q := p.at.of(db, p.key).Clauses(clause.Returning{Columns: appColumns})
-	p.now = now
-	res := p.fields.patch(q, &p.app, p.by.written(now), 0)
+	p.now = s.now()
+	res := p.fields.patch(q, &p.app, p.by.written(s.notEarlier(p.now)), 0)
 	p.changed, p.err = res.RowsAffected == 1, res.Error
 }
 

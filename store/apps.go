@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/google/uuid"
 	"gorm.io/gorm"
@@ -102,20 +101,20 @@ func (s *Store) updateApp(ctx context.Context, key AppKey, fields Fields, by Aut
 	p := &appPatch{ctx: ctx, key: key, fields: fields, by: by, at: at}
 	if err := s.patches.do(p); err != nil {
 		if gone := (*lostWriteError)(nil); errors.As(err, &gone) {
-			return s.lostPatch(p, gone)
+			return s.resolveLostPatch(p, gone)
 		}
 		return App{}, false, s.translate("update app", err)
 	}
 	// What was sent with every change is not asked back.
-	p.app.ClientID, p.app.ID, p.app.UpdatedAt = key.ClientID, key.ID, p.now
+	p.app.ClientID, p.app.ID = key.ClientID, key.ID
 	p.app.ActorID, p.app.ActorName, p.app.RequestID = by.ID, by.Name, by.RequestID
 	return p.app, p.changed, nil
 }
 
 // written is the columns of an app that every write sets: the history is made from them.
-func (by Author) written(now time.Time) map[string]any {
+func (by Author) written(at clause.Expr) map[string]any {
 	return map[string]any{
-		"actor_id": by.ID, "actor_name": by.Name, "request_id": by.RequestID, "updated_at": now,
+		"actor_id": by.ID, "actor_name": by.Name, "request_id": by.RequestID, "updated_at": at,
 	}
 }
 
@@ -123,10 +122,9 @@ func (by Author) written(now time.Time) map[string]any {
 // app; ConflictError carries the id of the app that the client has for it already.
 func (s *Store) AddApp(ctx context.Context, clientID, catalogAppID uuid.UUID, fields Fields, by Author) (App, error) {
 	ctx = s.forClient(ctx, clientID)
-	now := s.now()
 	app := App{
 		ClientID: clientID, ID: uuid.New(), CatalogAppID: catalogAppID, Version: 1,
-		ActorID: by.ID, ActorName: by.Name, RequestID: by.RequestID, CreatedAt: now, UpdatedAt: now,
+		ActorID: by.ID, ActorName: by.Name, RequestID: by.RequestID,
 	}
 	app.set(fields)
 	added := func(db *gorm.DB) (bool, error) { // the history outlives the app
@@ -149,6 +147,8 @@ func (s *Store) AddApp(ctx context.Context, clientID, catalogAppID uuid.UUID, fi
 			return err
 		}
 		app.NameKey = entry.NameKey
+		app.CreatedAt = s.now() // after all waiting
+		app.UpdatedAt = app.CreatedAt
 		return tx.Create(&app).Error
 	})
 	if uniqueViolation(err) {
@@ -195,19 +195,18 @@ func (s *Store) RemoveApp(ctx context.Context, key AppKey, by Author, match *Mat
 func (s *Store) removeApp(ctx context.Context, key AppKey, by Author, at version) (removed bool, err error) {
 	ctx = s.forClient(ctx, key.ClientID)
 	// The trigger takes the author of the removal from the row.
-	now := s.now()
-	set := by.written(now)
+	set := by.written(s.notEarlier(s.now()))
 	set["version"] = gorm.Expr("version + 1")
-	gone := func(db *gorm.DB) (bool, error) {
-		return by.wrote(db.Model(&AppChange{}).Where("client_id = ? AND app_id = ? AND field = 'app'", key.ClientID, key.ID), now)
-	}
+	var last []App // as the removal left it, for the trigger
+	gone := func(db *gorm.DB) (bool, error) { return by.wrote(db, key.ClientID, "app", last) }
 	err = s.inTx(ctx, clientShare(key.ClientID), gone, func(tx *gorm.DB) error {
 		if at.catalog != 0 {
 			if err := holdCatalog(tx, holdCatalogShared); err != nil {
 				return err
 			}
 		}
-		res := at.of(tx, key).Model(&App{}).Updates(set)
+		last = nil
+		res := at.of(tx, key).Model(&last).Clauses(returnVersions).Updates(set)
 		if removed = res.RowsAffected == 1; !removed {
 			return res.Error
 		}

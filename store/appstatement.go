@@ -17,6 +17,7 @@ var appColumns = []clause.Column{
 	{Name: "license_count"},
 	{Name: "version"},
 	{Name: "created_at"},
+	{Name: "updated_at"},
 }
 
 // appStatement is the text that gorm builds for one shape of patch, and which value of a patch each parameter takes.
@@ -59,7 +60,7 @@ func (s *Store) statement(p *appPatch) (*appStatement, error) {
 		fields[column] = slot(column)
 	}
 	res := fields.patch(q.Clauses(clause.Returning{Columns: appColumns}), &App{}, map[string]any{
-		"actor_id": slotActor, "actor_name": slotName, "request_id": slotRequest, "updated_at": slotNow,
+		"actor_id": slotActor, "actor_name": slotName, "request_id": slotRequest, "updated_at": s.notEarlier(slotNow),
 	}, 0)
 	if res.Error != nil {
 		return nil, res.Error
@@ -148,18 +149,18 @@ type patchedRow struct {
 	favorite, approved bool
 	licenses           pgtype.Int4
 	version            int64
-	created            pgtype.Timestamptz
+	created, updated   pgtype.Timestamptz
 }
 
 // targets are what the columns are scanned into, in the order of appColumns.
 func (r *patchedRow) targets() []any {
-	return []any{&r.catalogApp, &r.favorite, &r.approved, &r.licenses, &r.version, &r.created}
+	return []any{&r.catalogApp, &r.favorite, &r.approved, &r.licenses, &r.version, &r.created, &r.updated}
 }
 
 func (p *appPatch) take(row patchedRow) {
 	a := &p.app
 	a.CatalogAppID, a.IsFavorite, a.IsApproved = row.catalogApp.Bytes, row.favorite, row.approved
-	a.Version, a.CreatedAt = row.version, row.created.Time
+	a.Version, a.CreatedAt, a.UpdatedAt = row.version, row.created.Time, row.updated.Time
 	if a.LicenseCount = nil; row.licenses.Valid {
 		a.LicenseCount = &row.licenses.Int32
 	}

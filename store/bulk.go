@@ -15,20 +15,19 @@ import (
 func (s *Store) SetApps(ctx context.Context, clientID uuid.UUID, ids []uuid.UUID, column Column, value bool, by Author) (missing []uuid.UUID, err error) {
 	ctx = s.forClient(ctx, clientID)
 	var found []uuid.UUID
-	now := s.now()
-	set := by.written(now)
+	set := by.written(s.notEarlier(s.now()))
 	set["version"] = gorm.Expr("version + 1")
 	set[string(column)] = value
-	wrote := func(db *gorm.DB) (bool, error) {
-		return by.wrote(among(db.Model(&AppChange{}).Where("client_id = ?", clientID), "app_id", ids), now)
-	}
+	var changed []App
+	wrote := func(db *gorm.DB) (bool, error) { return by.wrote(db, clientID, string(column), changed) }
 	err = s.inTx(ctx, clientShare(clientID), wrote, func(tx *gorm.DB) error {
 		these := among(tx.Model(&App{}).Where("client_id = ?", clientID), "id", ids).Session(&gorm.Session{})
 		// Locked in the order of the ids, so that two bulk writes cannot wait for each other.
 		if err := these.Clauses(clause.Locking{Strength: "UPDATE"}).Order("id").Pluck("id", &found).Error; err != nil {
 			return err
 		}
-		return these.Where(string(column)+" <> ?", value).Updates(set).Error
+		changed = nil
+		return these.Where(string(column)+" <> ?", value).Model(&changed).Clauses(returnVersions).Updates(set).Error
 	})
 	if err != nil {
 		return nil, s.translate("set apps", err)

@@ -130,7 +130,7 @@ func (s *Store) UpdateCatalogApp(ctx context.Context, id uuid.UUID, fields Field
 			return false, nil
 		}
 		also := nameKey(fields, ColumnCanonicalName)
-		also["updated_at"] = s.now()
+		also["updated_at"] = later(s.now(), seen.UpdatedAt)
 		also["version"] = gorm.Expr("version + 1")
 		for column, value := range fields {
 			also[string(column)] = value

@@ -81,7 +81,7 @@ func (s *Store) UpdateClient(ctx context.Context, id uuid.UUID, fields Fields, m
 
 // updateClient changes a client if it still has the version that was seen.
 func (s *Store) updateClient(ctx context.Context, seen Client, fields Fields) (client Client, changed bool, err error) {
-	now := s.now()
+	now := later(s.now(), seen.UpdatedAt)
 	also := nameKey(fields, ColumnName)
 	also["updated_at"] = now
 	wrote := func(db *gorm.DB) (bool, error) {

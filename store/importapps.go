@@ -32,12 +32,13 @@ func (s *Store) ImportApps(ctx context.Context, clientID uuid.UUID, rows iter.Se
 	if _, err := s.GetClient(ctx, clientID); err != nil {
 		return ImportResult{}, err
 	}
-	m := appImport{clientID: clientID, by: by, now: s.now()}
+	m := appImport{clientID: clientID, by: by}
 	err := importRows(ctx, s, "import apps", rows, opts, importSteps[AppRow]{
 		prepare: func(tx *gorm.DB, staged *staging) error {
 			if err := m.lock(tx); err != nil {
 				return err
 			}
+			m.now = s.now()
 			if err := staged.checkNames(tx); err != nil {
 				return err
 			}
@@ -65,7 +66,7 @@ func (s *staging) checkKnown(tx *gorm.DB) error {
 type appImport struct {
 	clientID uuid.UUID
 	by       Author
-	now      time.Time
+	now      time.Time // when the rows were locked
 	result   ImportResult
 }
 
@@ -128,7 +129,7 @@ func (m *appImport) merge(tx *gorm.DB, b batch[AppRow]) error {
 		}
 		app.set(r.Fields)
 		app.Version++
-		app.ActorID, app.ActorName, app.RequestID, app.UpdatedAt = m.by.ID, m.by.Name, m.by.RequestID, m.now
+		app.ActorID, app.ActorName, app.RequestID, app.UpdatedAt = m.by.ID, m.by.Name, m.by.RequestID, later(m.now, app.UpdatedAt)
 		write = append(write, app)
 	}
 	if len(write) == 0 {

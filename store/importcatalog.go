@@ -38,12 +38,13 @@ func (r CatalogRow) staged() stagedRow {
 // their folded names, and missing ones are made. What is as it should be is not written: the same rows again change
 // nothing. ImportError says which rows are wrong.
 func (s *Store) ImportCatalog(ctx context.Context, rows iter.Seq2[CatalogRow, error], opts ImportOptions) (ImportResult, error) {
-	m := catalogImport{now: s.now()}
+	var m catalogImport
 	err := importRows(ctx, s, "import catalog", rows, opts, importSteps[CatalogRow]{
 		prepare: func(tx *gorm.DB, staged *staging) error {
 			if err := lockCatalog(tx, "UPDATE"); err != nil {
 				return err
 			}
+			m.now = s.now()
 			if err := staged.checkNames(tx); err != nil {
 				return err
 			}
@@ -81,7 +82,7 @@ func (s *staging) checkVendors(tx *gorm.DB) error {
 
 // catalogImport writes the rows of one import. The catalog is locked: what a batch reads stays so until it is written.
 type catalogImport struct {
-	now    time.Time
+	now    time.Time // when the catalog was locked
 	result ImportResult
 	shown  bool // something has changed that catalog apps show
 }

@@ -1,76 +1,150 @@
 package store
 
 import (
-	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"time"
+	"slices"
 
+	"github.com/google/uuid"
 	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 )
 
-// lostPatch is updateApp for a patch whose connection was lost: what was written is there, and is answered as it was then;
-// what was not has not changed anything.
-func (s *Store) lostPatch(p *appPatch, gone *lostWriteError) (App, bool, error) {
+// errIncompleteHistory says that an app which was removed cannot be told from its history.
+var errIncompleteHistory = errors.New("the history of the app is not complete")
+
+// resolveLostPatch is updateApp for a patch whose connection was lost: an app that the patch was written to is returned as
+// the patch left it, also when it was changed or removed since. changed is false when the patch was not written.
+func (s *Store) resolveLostPatch(p *appPatch, gone *lostWriteError) (app App, changed bool, err error) {
 	written, err := s.settle(p.ctx, gone.on, p.wrote, gone.cause)
 	if err != nil || !written {
 		return App{}, false, s.translate("update app", err)
 	}
-	var app App
-	err = s.afterwards(p.ctx, func(ctx context.Context) error {
-		if app, err = s.GetApp(ctx, p.key); err != nil {
-			return err
-		}
-		return s.translate("update app", p.rewind(s.read.WithContext(ctx), &app))
-	})
-	return app, true, err
+	return p.app, true, nil
 }
 
-// rewind takes back what others have changed since the patch, by the history: the patch is answered with what it left, as
-// any other. The app was read before, so what it shows of later changes is in the history.
-func (p *appPatch) rewind(db *gorm.DB, app *App) error {
+// wrote is the patch's witness. It looks for the version that the patch made in the history, which outlives the app, and sets
+// p.app to what that version left.
+//
+// The version has the author and the request id of the patch, the time that the statement would have given it, changes no
+// field to another value than the patch does, and leaves every field of the patch with the patch's value. Thus two patches
+// under one request id, which a client may use twice, are told apart by any of these. Two are not that set the same values
+// when the clock shows the same millisecond, or while the app has a time that is ahead of the clock: each may then be answered
+// with what the other left, which has the values that it asked for.
+func (p *appPatch) wrote(db *gorm.DB) (bool, error) {
 	changes := db.Model(&AppChange{}).Where("client_id = ? AND app_id = ?", p.key.ClientID, p.key.ID).Session(&gorm.Session{})
-	var own []AppChange
-	if err := p.by.made(changes, p.now).Limit(1).Find(&own).Error; err != nil || len(own) == 0 {
-		return err
+	own := changes.Where("actor_id = ? AND request_id = ? AND changed_at >= ?", p.by.ID, p.by.RequestID, p.now)
+	if p.at.row != 0 {
+		own = own.Where("version = ?", p.at.row+1)
 	}
-	var later []AppChange
-	if err := changes.Where("version > ?", own[0].Version).Order("version DESC").Find(&later).Error; err != nil {
-		return err
+	var versions []int64
+	if err := own.Distinct("version").Order("version DESC").Pluck("version", &versions).Error; err != nil || len(versions) == 0 {
+		return false, err
 	}
+	// The row comes first: what it shows of later changes is then in the history.
+	var row []App
+	if err := db.Where("client_id = ? AND id = ?", p.key.ClientID, p.key.ID).Limit(1).Find(&row).Error; err != nil {
+		return false, err
+	}
+	var history []AppChange
+	if err := changes.Order("version DESC").Find(&history).Error; err != nil {
+		return false, err
+	}
+	for _, version := range versions {
+		left, err := asOfVersion(p.key, row, history, version)
+		if err != nil {
+			return false, err
+		}
+		if p.fits(left, history) {
+			p.app = left
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// fits says whether the patch would have made this version of the app.
+func (p *appPatch) fits(left App, history []AppChange) bool {
+	at := slices.IndexFunc(history, func(c AppChange) bool { return c.Version == left.Version })
+	before := slices.IndexFunc(history, func(c AppChange) bool { return c.Version < left.Version })
+	if !left.UpdatedAt.Equal(p.now) && (before < 0 || !left.UpdatedAt.Equal(history[before].ChangedAt)) {
+		return false // see notEarlier
+	}
+	for _, c := range history[at:] {
+		if _, sets := p.fields[Column(c.Field)]; c.Version == left.Version && !sets {
+			return false
+		}
+	}
+	return p.fields.in(left.fields())
+}
+
+// asOfVersion returns the app as a version left it, by its row, if that is still there, and its history, newest first.
+func asOfVersion(key AppKey, row []App, history []AppChange, version int64) (App, error) {
+	var app App
 	fields := map[string]any{
 		string(ColumnIsFavorite): &app.IsFavorite, string(ColumnIsApproved): &app.IsApproved,
 		string(ColumnLicenseCount): &app.LicenseCount,
 	}
-	for _, c := range later {
-		if field, ok := fields[c.Field]; ok {
-			if err := json.Unmarshal([]byte(c.OldValue), field); err != nil {
-				return fmt.Errorf("change %s: %w", c.ID(), err)
-			}
+	known := map[string]bool{}
+	whole := len(row) > 0
+	if whole {
+		app = row[0]
+		if count := app.LicenseCount; count != nil { // decoding writes to what a pointer points to
+			own := *count
+			app.LicenseCount = &own
+		}
+		for field := range fields {
+			known[field] = true
 		}
 	}
-	app.Version, app.UpdatedAt = own[0].Version, p.now
-	app.ActorID, app.ActorName, app.RequestID = p.by.ID, p.by.Name, p.by.RequestID
-	return nil
-}
-
-// wrote is the patch's witness: the history has its author, request and time. A request id that a client uses twice is
-// told apart by the millisecond, and by the version where the patch was bound to one.
-func (p *appPatch) wrote(db *gorm.DB) (bool, error) {
-	q := db.Model(&AppChange{}).Where("client_id = ? AND app_id = ?", p.key.ClientID, p.key.ID)
-	if p.at.row != 0 {
-		q = q.Where("version = ?", p.at.row+1)
+	for _, c := range history {
+		text := c.NewValue
+		if c.Version > version {
+			text = c.OldValue
+		}
+		if c.Field == "app" && c.OldValue == "null" && !whole {
+			// The version that added the app: what no change has set is what new apps have.
+			whole = true
+			app.ClientID, app.ID, app.CreatedAt = key.ClientID, key.ID, c.ChangedAt
+			fields[c.Field] = &app.CatalogAppID
+		}
+		if field, ok := fields[c.Field]; ok && (c.Version > version || !known[c.Field]) {
+			known[c.Field] = true
+			if err := json.Unmarshal([]byte(text), field); err != nil {
+				return App{}, fmt.Errorf("change %s: %w", c.ID(), err)
+			}
+		}
+		if c.Version == version {
+			app.Version, app.UpdatedAt = c.Version, c.ChangedAt
+			app.ActorID, app.ActorName, app.RequestID = c.ActorID, c.ActorName, c.RequestID
+		}
 	}
-	return p.by.wrote(q, p.now)
+	if !whole {
+		return App{}, errIncompleteHistory
+	}
+	return app, nil
 }
 
-// wrote says whether the selected changes have some that the author made then.
-func (by Author) wrote(changes *gorm.DB, then time.Time) (bool, error) {
-	var n int64
-	err := by.made(changes, then).Count(&n).Error
-	return n > 0, err
-}
+// returnVersions has an update of apps tell the version of each. Their keys tell which.
+var returnVersions = clause.Returning{Columns: []clause.Column{{Name: "id"}, {Name: "version"}}}
 
-func (by Author) made(changes *gorm.DB, then time.Time) *gorm.DB {
-	return changes.Where("actor_id = ? AND request_id = ? AND changed_at = ?", by.ID, by.RequestID, then)
+// wrote says whether the author has made these versions of apps of one client, by changing the field: all or none was
+// written. Versions are made once: whoever made one of them under the same request id made this change too.
+func (by Author) wrote(db *gorm.DB, client uuid.UUID, field string, made []App) (bool, error) {
+	missing, ids := make(map[uuid.UUID]int64, len(made)), make([]uuid.UUID, len(made))
+	for i, app := range made {
+		ids[i], missing[app.ID] = app.ID, app.Version
+	}
+	var changes []AppChange
+	q := db.Where("client_id = ? AND actor_id = ? AND request_id = ? AND field = ?", client, by.ID, by.RequestID, field)
+	if err := among(q, "app_id", ids).Find(&changes).Error; err != nil {
+		return false, err
+	}
+	for _, c := range changes {
+		if missing[c.AppID] == c.Version {
+			delete(missing, c.AppID)
+		}
+	}
+	return len(missing) == 0, nil
 }

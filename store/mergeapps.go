@@ -58,7 +58,7 @@ func (m *catalogImport) apps(tx *gorm.DB, targets []*target, vendors, categories
 		}
 		t.app.set(fields)
 		t.app.Version++
-		t.app.UpdatedAt = m.now
+		t.app.UpdatedAt = later(m.now, t.app.UpdatedAt)
 		apps = append(apps, *t.app)
 		if recategorized {
 			if !t.created {

@@ -53,7 +53,7 @@ func (m *catalogImport) vendors(tx *gorm.DB, b batch[CatalogRow]) (map[string]uu
 			vendor.URL = fields.text(ColumnURL)
 		}
 		vendor.Version++
-		vendor.UpdatedAt = m.now
+		vendor.UpdatedAt = later(m.now, vendor.UpdatedAt)
 		write = append(write, *vendor)
 	}
 	if len(write) == 0 {

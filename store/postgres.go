@@ -84,6 +84,8 @@ func (postgresDialect) writer(s *Store) (write func([]*appPatch), atOnce int) {
 	return s.writeAppsPostgres, maxWriters
 }
 
+func (postgresDialect) greatest() string { return "greatest" }
+
 func (postgresDialect) position() string { return "strpos" }
 
 // useIndexes is needed because the planner knows no better of a table that nobody has analyzed, or remembers how small it

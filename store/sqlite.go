@@ -108,6 +108,8 @@ func (sqliteDialect) backend(*gorm.DB) backend                     { return back
 func (sqliteDialect) fence(context.Context, *Store, backend) error { return nil }
 func (sqliteDialect) dropIdle(*Store)                              {}
 
+func (sqliteDialect) greatest() string { return "max" }
+
 func (sqliteDialect) position() string { return "instr" }
 
 // keepTemporary needs no transaction, which would keep all other writers waiting.

@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 	"go.opentelemetry.io/otel/trace"
 	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 	"gorm.io/gorm/logger"
 )
 
@@ -86,6 +87,8 @@ type dialect interface {
 	takeApp(ctx context.Context, s *Store, key AppKey) (App, error)
 	// findApps reads the apps of the client that q selects. It may set total, if that is not nil, to how many the client has.
 	findApps(s *Store, client uuid.UUID, q *gorm.DB, apps *[]App, total *int64) error
+	// greatest names the SQL function that returns the greatest of its arguments.
+	greatest() string
 	// position names the SQL function that finds a text in a text: 0 when it is not there.
 	position() string
 	// keepTemporary runs work where it keeps the temporary tables that it makes.
@@ -194,6 +197,21 @@ func closePool(db *gorm.DB) error {
 
 // now is the store's one clock: UTC, truncated to the milliseconds that both databases keep and the API shows.
 func (s *Store) now() time.Time { return s.clock().UTC().Truncate(time.Millisecond) }
+
+// notEarlier is the time of a write to a row that is there already, for its column updated_at: now, a time or what stands for
+// it, unless the row has a later time. A statement may wait for the row, and clocks step back and differ between servers; the
+// database compares when it has the row.
+func (s *Store) notEarlier(now any) clause.Expr {
+	return gorm.Expr(s.db.greatest()+"(?, updated_at)", now)
+}
+
+// later is notEarlier for a row that was read under the lock that it is written under.
+func later(now, before time.Time) time.Time {
+	if before.After(now) {
+		return before
+	}
+	return now
+}
 
 // gormConfig opens no transaction around single statements and never logs: values are not for logs, and errors are the
 // caller's to report.

@@ -69,7 +69,7 @@ func (s *Store) patchNamed(key *gorm.DB, row any, have, fields Fields, tag strin
 		return false, nil
 	}
 	also := nameKey(fields, ColumnName)
-	also["updated_at"] = s.now()
+	also["updated_at"] = s.notEarlier(s.now())
 	res := fields.patch(key.Clauses(clause.Returning{}), row, also, 0)
 	return res.RowsAffected == 1, taken(res.Error, ColumnName)
 }

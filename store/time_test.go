@@ -1,0 +1,170 @@
+package store_test
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/clientapps/clientapps/store"
+	"github.com/clientapps/clientapps/store/storetest"
+)
+
+// badClocks are pairs of servers on one database whose clocks are not to be trusted.
+func badClocks() map[string][2]func() time.Time {
+	fixed := func(offset time.Duration) func() time.Time {
+		return func() time.Time { return storetest.Now.Add(offset) }
+	}
+	var steps atomic.Int64
+	backwards := func() time.Time { return storetest.Now.Add(-time.Duration(steps.Add(1)) * time.Second) }
+	return map[string][2]func() time.Time{
+		"the first is ahead":  {fixed(10 * time.Second), fixed(0)},
+		"the second is ahead": {fixed(0), fixed(10 * time.Second)},
+		"both step back":      {backwards, backwards},
+	}
+}
+
+// eachClocks runs a test with two stores of each pair, on both databases. Slack, Zoom and Figma are in the catalog, and
+// Alpha has the first two.
+func eachClocks(t *testing.T, test func(t *testing.T, servers [2]*store.Store)) {
+	t.Helper()
+	t.Parallel()
+	for name, clocks := range badClocks() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			storetest.Each(t, func(t *testing.T, url string) {
+				var servers [2]*store.Store
+				for i, clock := range clocks {
+					servers[i] = alone(t, url, func(cfg *store.Config) { cfg.Clock = clock })
+				}
+				if err := servers[0].Seed(t.Context(), owners()); err != nil {
+					t.Fatal(err)
+				}
+				test(t, servers)
+			})
+		})
+	}
+}
+
+// TestTimesOfAppsFollowVersions has two servers write one app after another in every way.
+func TestTimesOfAppsFollowVersions(t *testing.T) {
+	eachClocks(t, func(t *testing.T, servers [2]*store.Store) {
+		key := appKey("Alpha", "Slack")
+		last := get(t, servers[0], key).UpdatedAt
+		wrote := func(how string, answer store.App) {
+			t.Helper()
+			for i, s := range servers {
+				if read := get(t, s, key); !read.UpdatedAt.Equal(answer.UpdatedAt) || read.Version != answer.Version {
+					t.Errorf("%s answered %v at version %d, server %d reads %v at %d", how, answer.UpdatedAt, answer.Version, i, read.UpdatedAt, read.Version)
+				}
+			}
+			if answer.UpdatedAt.Before(last) {
+				t.Errorf("%s: %v after %v", how, answer.UpdatedAt, last)
+			}
+			last = answer.UpdatedAt
+		}
+		for n := range int32(3) {
+			for i, s := range servers {
+				count := 10*n + int32(i) + 1
+				wrote("patch", must(s.UpdateApp(t.Context(), key, store.Fields{store.ColumnLicenseCount: count}, alice, nil))(t))
+				match := &store.Match{Tags: []string{must(s.GetApp(t.Context(), key))(t).Tag()}}
+				wrote("patch with If-Match", must(s.UpdateApp(t.Context(), key, store.Fields{store.ColumnIsFavorite: i == 0}, alice, match))(t))
+				must(s.SetApps(t.Context(), key.ClientID, []uuid.UUID{key.ID}, store.ColumnIsApproved, i == 0, alice))(t)
+				wrote("bulk", get(t, s, key))
+				rows := givenApps(store.AppRow{Name: "Slack", Fields: store.Fields{store.ColumnLicenseCount: 5 + count}})
+				must(s.ImportApps(t.Context(), key.ClientID, rows, importer, store.ImportOptions{}))(t)
+				wrote("import", get(t, s, key))
+			}
+		}
+		added := must(servers[0].AddApp(t.Context(), named("Alpha"), named("Figma"), nil, alice))(t)
+		must(servers[1].UpdateApp(t.Context(), key, store.Fields{store.ColumnLicenseCount: nil}, alice, nil))(t)
+		for _, gone := range []store.AppKey{key, {ClientID: added.ClientID, ID: added.ID}} {
+			if err := servers[1].RemoveApp(t.Context(), gone, alice, nil); err != nil {
+				t.Fatal(err)
+			}
+			checkTimes(t, servers[0], gone)
+		}
+	})
+}
+
+// checkTimes looks whether the changes of an app, ordered by version, are ordered by time.
+func checkTimes(t *testing.T, s *store.Store, key store.AppKey) {
+	t.Helper()
+	changes := history(t, s, key)
+	slices.Reverse(changes)
+	for i, c := range changes[1:] {
+		if before := changes[i]; c.ChangedAt.Before(before.ChangedAt) || c.Version == before.Version && !c.ChangedAt.Equal(before.ChangedAt) {
+			t.Errorf("version %d is of %v, version %d of %v", before.Version, before.ChangedAt, c.Version, c.ChangedAt)
+		}
+	}
+}
+
+// TestTimesOfTheCatalogFollowVersions has two servers write all that the catalog and the clients have a time for.
+func TestTimesOfTheCatalogFollowVersions(t *testing.T) {
+	eachClocks(t, func(t *testing.T, servers [2]*store.Store) {
+		vendor := must(servers[0].CreateVendor(t.Context(), store.Fields{store.ColumnName: "vendor"}))(t)
+		category := must(servers[0].CreateCategory(t.Context(), store.Fields{store.ColumnName: "category"}))(t)
+		last := map[string]time.Time{"vendor": vendor.UpdatedAt, "category": category.UpdatedAt}
+		wrote := func(what string, at time.Time) {
+			t.Helper()
+			if at.Before(last[what]) {
+				t.Errorf("%s: %v after %v", what, at, last[what])
+			}
+			last[what] = at
+		}
+		for n := range 2 {
+			for i, s := range servers {
+				name := fmt.Sprintf("name %d of %d", n, i)
+				rename := store.Fields{store.ColumnName: name}
+				wrote("vendor", must(s.UpdateVendor(t.Context(), vendor.ID, rename, nil))(t).UpdatedAt)
+				wrote("category", must(s.UpdateCategory(t.Context(), category.ID, rename, nil))(t).UpdatedAt)
+				wrote("client", must(s.UpdateClient(t.Context(), named("Alpha"), rename, nil))(t).UpdatedAt)
+				fields := store.Fields{store.ColumnDescription: name}
+				wrote("catalog app", must(s.UpdateCatalogApp(t.Context(), named("Slack"), fields, nil, nil))(t).UpdatedAt)
+				rows := given(store.CatalogRow{
+					Fields: store.Fields{store.ColumnCanonicalName: "Slack", store.ColumnDescription: "imported " + name},
+				})
+				must(s.ImportCatalog(t.Context(), rows, store.ImportOptions{}))(t)
+				wrote("catalog app", must(s.GetCatalogApp(t.Context(), named("Slack")))(t).UpdatedAt)
+			}
+		}
+	})
+}
+
+// TestTimesUnderLoad has two servers patch, also in batches, and write in bulk and by imports what they have to wait for.
+func TestTimesUnderLoad(t *testing.T) {
+	eachClocks(t, func(t *testing.T, servers [2]*store.Store) {
+		keys := []store.AppKey{appKey("Alpha", "Slack"), appKey("Alpha", "Zoom"), appKey("Beta", "Slack")}
+		var writing sync.WaitGroup
+		for n := range 60 {
+			key, s := keys[n%len(keys)], servers[n/len(keys)%2]
+			writing.Go(func() {
+				answer := must(s.UpdateApp(t.Context(), key, store.Fields{store.ColumnLicenseCount: int32(n)}, alice, nil))(t)
+				for _, c := range history(t, s, key) {
+					if c.Version == answer.Version && !c.ChangedAt.Equal(answer.UpdatedAt) {
+						t.Errorf("version %d is answered with %v, and the history has %v", c.Version, answer.UpdatedAt, c.ChangedAt)
+					}
+				}
+			})
+			if n%15 == 0 {
+				writing.Go(func() {
+					must(s.SetApps(t.Context(), key.ClientID, []uuid.UUID{key.ID}, store.ColumnIsApproved, n%2 == 0, alice))(t)
+				})
+			}
+			if n%20 == 0 {
+				writing.Go(func() {
+					rows := givenApps(store.AppRow{Name: "Slack", Fields: store.Fields{store.ColumnLicenseCount: int32(100 + n)}})
+					must(s.ImportApps(t.Context(), key.ClientID, rows, importer, store.ImportOptions{}))(t)
+				})
+			}
+		}
+		writing.Wait()
+		for _, key := range keys {
+			checkTimes(t, servers[0], key)
+		}
+	})
+}
