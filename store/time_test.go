@@ -103,6 +103,61 @@ func checkTimes(t *testing.T, s *store.Store, key store.AppKey) {
 	}
 }
 
+// TestTimesOfWritesThatWaited has somebody else hold the row that is written, and write it at a later time than the one at
+// which the wait began.
+func TestTimesOfWritesThatWaited(t *testing.T) {
+	t.Parallel()
+	key := appKey("Alpha", "Slack")
+	for name, write := range map[string]func(t *testing.T, s *store.Store) error{
+		"patch": func(t *testing.T, s *store.Store) error {
+			t.Helper()
+			_, err := s.UpdateApp(t.Context(), key, store.Fields{store.ColumnLicenseCount: int32(5)}, alice, nil)
+			return err
+		},
+		"bulk": func(t *testing.T, s *store.Store) error {
+			t.Helper()
+			_, err := s.SetApps(t.Context(), key.ClientID, []uuid.UUID{key.ID}, store.ColumnIsApproved, true, alice)
+			return err
+		},
+		"import": func(t *testing.T, s *store.Store) error {
+			t.Helper()
+			rows := givenApps(store.AppRow{Name: "Slack", Fields: store.Fields{store.ColumnLicenseCount: int32(5)}})
+			_, err := s.ImportApps(t.Context(), key.ClientID, rows, importer, store.ImportOptions{})
+			return err
+		},
+		"remove": func(t *testing.T, s *store.Store) error {
+			t.Helper()
+			return s.RemoveApp(t.Context(), key, alice, nil)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			url := storetest.Postgres(t)
+			s := seeded(t, url, owners(), at(storetest.Now.Add(time.Second)))
+			db := storetest.SQL(t, url)
+			tx := must(db.BeginTx(t.Context(), nil))(t)
+			defer func() { _ = tx.Rollback() }()
+			later := storetest.Now.Add(time.Minute)
+			const update = `UPDATE apps SET is_favorite = true, version = version + 1, request_id = 'holder', updated_at = $1
+				WHERE client_id = $2 AND id = $3`
+			must(tx.ExecContext(t.Context(), update, later, key.ClientID, key.ID))(t)
+			done := make(chan error)
+			go func() { done <- write(t, s) }()
+			waitForLocks(t, db, 1)
+			if err := tx.Commit(); err != nil {
+				t.Fatal(err)
+			}
+			if err := <-done; err != nil {
+				t.Fatal(err)
+			}
+			checkTimes(t, s, key)
+			if last := history(t, s, key)[0]; last.RequestID == "holder" || !last.ChangedAt.Equal(later) {
+				t.Errorf("the last change is %+v", last)
+			}
+		})
+	}
+}
+
 // TestTimesOfTheCatalogFollowVersions has two servers write all that the catalog and the clients have a time for.
 func TestTimesOfTheCatalogFollowVersions(t *testing.T) {
 	eachClocks(t, func(t *testing.T, servers [2]*store.Store) {
