@@ -40,6 +40,11 @@ func TestCompose(t *testing.T) {
 		if !s.ReadOnly || !slices.Equal(s.CapDrop, []string{"ALL"}) || s.Privileged {
 			t.Errorf("%s is not confined", s.Name)
 		}
+		if limit := s.Environment["GOMEMLIMIT"]; limit == nil {
+			t.Errorf("%s has no GOMEMLIMIT", s.Name)
+		} else {
+			wantMemory(t, s.Name, *limit, int64(s.MemLimit), s.Name == "server")
+		}
 		var env []core.EnvVar
 		for name, value := range s.Environment {
 			if name == "CLIENTAPPS_DATABASE_URL" {

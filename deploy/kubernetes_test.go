@@ -98,7 +98,11 @@ func TestPodsAreConfined(t *testing.T) {
 			if c.Resources.Requests.Cpu().IsZero() || c.Resources.Requests.Memory().IsZero() || c.Resources.Limits.Memory().IsZero() {
 				t.Errorf("the container of the %s has no bounds", name)
 			}
+			wantMemory(t, "the container of the "+name, goMemLimit(c.Env), c.Resources.Limits.Memory().Value(), name == "server")
 			for _, v := range c.Env {
+				if v.Name == "GOMEMLIMIT" {
+					continue
+				}
 				if v.Value != "" || v.ValueFrom == nil || v.ValueFrom.SecretKeyRef == nil {
 					t.Errorf("%s of the %s is not from a secret", v.Name, name)
 				}
@@ -119,6 +123,10 @@ func wantStarts(t *testing.T, args []string, env []core.EnvVar) {
 	t.Helper()
 	var environ []string
 	for _, v := range env {
+		if v.Name == "GOMEMLIMIT" {
+			environ = append(environ, v.Name+"="+v.Value)
+			continue
+		}
 		environ = append(environ, v.Name+"=postgres://nobody@127.0.0.1:1/nothing?connect_timeout=1")
 	}
 	args = slices.Clone(args)

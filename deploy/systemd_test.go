@@ -4,6 +4,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -18,6 +20,12 @@ func TestUnit(t *testing.T) {
 		t.Fatal(err)
 	}
 	unit := strings.Replace(string(text), "/usr/local/bin/clientapps", program, 1) // systemd looks whether it is there
+	limits := regexp.MustCompile(`(?m)^Environment=GOMEMLIMIT=(\S+)\nMemoryMax=(\d+)M$`).FindSubmatch(text)
+	if limits == nil {
+		t.Fatal("the unit does not bound its memory")
+	}
+	most, _ := strconv.ParseInt(string(limits[2]), 10, 64)
+	wantMemory(t, "the unit", string(limits[1]), most<<20, true)
 	path := filepath.Join(t.TempDir(), "clientapps.service")
 	if err := os.WriteFile(path, []byte(unit), 0o600); err != nil {
 		t.Fatal(err)

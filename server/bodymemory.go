@@ -2,7 +2,6 @@ package server
 
 import (
 	"errors"
-	"io"
 	"net/http"
 	"sync"
 
@@ -89,7 +88,24 @@ func (op *operation) memoryFor(r *http.Request) int64 {
 // discardBody reads a body that is refused for want of memory: a client that is still writing when the connection ends may
 // never see the answer. One that waits for 100 Continue has not begun to write.
 func discardBody(r *http.Request) {
-	if r.Header.Get("Expect") == "" {
-		_, _ = io.CopyN(io.Discard, r.Body, maxBody)
+	if r.Header.Get("Expect") != "" {
+		return
+	}
+	buffer, ok := discarded.Get().(*[discardSize]byte)
+	if !ok {
+		buffer = new([discardSize]byte)
+	}
+	defer discarded.Put(buffer)
+	for n, left := 0, maxBody; left > 0; left -= n {
+		var err error
+		if n, err = r.Body.Read(buffer[:]); err != nil {
+			return
+		}
 	}
 }
+
+// discardSize is how many bytes are thrown away at once: a call of the system for each few would cost more than the rest.
+const discardSize = 64 << 10
+
+// discarded has buffers of discardSize.
+var discarded sync.Pool

@@ -1,0 +1,202 @@
+package faults
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+const (
+	attackers  = 64                    // requests of the one token at once
+	mostMemory = 300 << 20             // resident, in bytes
+	mostDelay  = 50 * time.Millisecond // what they may add to the 99th percentile of the other token's GETs
+	mostWork   = 10 * time.Millisecond // of a processor for a hostile body, those that are refused unread included
+	maxBody    = 1 << 20
+	maxNodes   = 20_000
+)
+
+// hostile is a request with a body that is made to cost as much as a body can.
+type hostile struct{ name, method, path, body string }
+
+// hostiles are the worst bodies that we could think of: as large as may be, with as many values as may be or more, where
+// names are known and where they are not.
+func hostiles(w *World) []hostile {
+	app := w.Apps[0]
+	bulk := "/v2/clients/" + app.Client + "/apps/approval"
+	fill := func(begin, repeated, end string) string {
+		return begin + strings.Repeat(repeated, (maxBody-len(begin)-len(end))/len(repeated)) + end
+	}
+	most := func(begin, repeated string, nodes int, end string) string {
+		return begin + strings.Repeat(repeated, (maxNodes-10)/nodes) + end
+	}
+	names := func(n int) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, `,"%05x":0`, i)
+		}
+		return "{" + b.String()[1:] + "}"
+	}
+	return []hostile{
+		{"objects in an unknown field", http.MethodPatch, app.path(), fill(`{"x":[`, `{"":0},`, `0]}`)},
+		{"objects in a known field", http.MethodPatch, app.path(), fill(`{"is_favorite":[`, `{"":0},`, `0]}`)},
+		{"as many of them as may be", http.MethodPatch, app.path(), most(`{"is_favorite":[`, `{"":0},`, 3, `0]}`)},
+		{"100,000 unknown names", http.MethodPatch, app.path(), names(maxBody / 10)},
+		{"as many of them as may be", http.MethodPatch, app.path(), names(maxNodes/2 - 1)},
+		{"arrays in place of ids", http.MethodPost, bulk, fill(`{"app_ids":[`, `[[[[[[]]]]]],`, `[]]}`)},
+		{"as many of them as may be", http.MethodPost, bulk, most(`{"app_ids":[`, `[[[[[[]]]]]],`, 6, `[]]}`)},
+		{"a thousand ids that are none", http.MethodPost, bulk, `{"app_ids":[` + strings.Repeat(`"`+strings.Repeat("x", 1000)+`",`, 999) + `"x"]}`},
+		{"one text of escapes", http.MethodPost, "/v2/catalog-apps", fill(`{"canonical_name":"`, `\n`, `"}`)},
+		{"one number", http.MethodPatch, app.path(), fill(`{"license_count":`, `1`, `}`)},
+	}
+}
+
+// TestWorstBodies has one token send the worst bodies there are, 64 at once. Each is answered, the server stays small, and
+// another token does not notice.
+func TestWorstBodies(t *testing.T) { // not parallel: it times requests
+	t.Run("sqlite", func(t *testing.T) {
+		worstBodies(t, ready(t)(NewSQLiteLab(t.Context(), program, open(t))))
+	})
+	t.Run("postgres", func(t *testing.T) { worstBodies(t, newLab(t)) })
+}
+
+func worstBodies(t *testing.T, l *Lab) {
+	t.Helper()
+	token, err := l.Server.Run(t.Context(), "", "token", "create", "--name", "neighbor", "--all-clients", "--scope", "apps:read")
+	if err != nil {
+		t.Fatal(err)
+	}
+	neighbor := NewAPI(l.Server.Addr, token, 1)
+	defer neighbor.Close()
+	path := l.World.Apps[1].path()
+	worst := hostiles(l.World)
+	harmless := []hostile{{"spaces", http.MethodPatch, l.World.Apps[0].path(), "{}" + strings.Repeat(" ", maxBody-2)}}
+
+	// The attackers use the processors of the server and of the other token, and so may whatever else runs here. What counts
+	// is therefore the best of five rounds, each less what as many bodies of spaces do to the same GETs.
+	best := time.Hour
+	for round := range 5 {
+		measure := func(bodies []hostile) time.Duration {
+			return percentile99(t, neighbor, path, func(stop func()) {
+				attack(t, l, bodies, len(worst))
+				stop()
+			})
+		}
+		usual, before := measure(harmless), processorTime(t, l.Server)
+		attacked := measure(worst)
+		each := (processorTime(t, l.Server) - before) / time.Duration(attackers*len(worst))
+		if each >= mostWork {
+			t.Errorf("a hostile body takes %v of a processor", each)
+		}
+		best = min(best, attacked-usual)
+		t.Logf("round %d: p99 of the other token %v, with bodies of spaces %v; a body took %v of a processor, the server %d MiB at most",
+			round, attacked, usual, each, peakMemory(t, l.Server)>>20)
+		if best < mostDelay {
+			break
+		}
+	}
+	if best >= mostDelay {
+		t.Errorf("the 99th percentile of another token's requests is %v later than with harmless bodies", best)
+	}
+	if peak := peakMemory(t, l.Server); peak >= mostMemory {
+		t.Errorf("the server had %d MiB", peak>>20)
+	}
+}
+
+// attack sends so many of the bodies from each attacker, all at once.
+func attack(t *testing.T, l *Lab, bodies []hostile, each int) {
+	t.Helper()
+	api := NewAPI(l.Server.Addr, l.World.Token, attackers)
+	defer api.Close()
+	var (
+		sending sync.WaitGroup
+		mu      sync.Mutex
+		answers = map[int]int{}
+	)
+	for i := range attackers {
+		sending.Go(func() {
+			for j := range each {
+				h := bodies[(i+j)%len(bodies)]
+				a := api.send(context.Background(), h.method, h.path, h.body, "")
+				refused := a.status == http.StatusBadRequest && strings.Contains(a.body, `"code":"invalid_request"`)
+				full := a.status == http.StatusServiceUnavailable && a.problem() == ""
+				if !refused && !full && a.status != http.StatusOK {
+					t.Errorf("%s: answered %d %s, %v", h.name, a.status, a.body, a.err)
+				}
+				mu.Lock()
+				answers[a.status]++
+				mu.Unlock()
+			}
+		})
+	}
+	sending.Wait()
+	t.Logf("answered %v", answers)
+	if answers[http.StatusBadRequest]+answers[http.StatusOK] == 0 {
+		t.Error("no body was read")
+	}
+}
+
+// percentile99 sends GETs one after the other while something runs, and returns what the 99th percentile of them took. Each
+// must be answered with 200.
+func percentile99(t *testing.T, api *API, path string, during func(stop func())) time.Duration {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	go during(cancel)
+	var took []time.Duration
+	for ctx.Err() == nil || len(took) < 100 {
+		a := api.send(t.Context(), http.MethodGet, path, "", "")
+		if a.status != http.StatusOK {
+			t.Errorf("another token is answered %d %s, %v", a.status, a.body, a.err)
+		}
+		took = append(took, a.took)
+	}
+	slices.Sort(took)
+	return took[len(took)*99/100]
+}
+
+// processorTime is how long a server's threads have run.
+func processorTime(t *testing.T, s *Server) time.Duration {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.process.cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, behindName, _ := strings.Cut(string(text), ") ")
+	fields := strings.Fields(behindName) // the 14th and 15th of proc(5) are the 12th and 13th here, in hundredths of a second
+	user, err := strconv.ParseInt(fields[11], 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	system, err := strconv.ParseInt(fields[12], 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(user+system) * 10 * time.Millisecond
+}
+
+// peakMemory is the most memory that a server ever had resident, in bytes.
+func peakMemory(t *testing.T, s *Server) int64 {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.process.cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if value, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+			kilobytes, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 10, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return kilobytes << 10
+		}
+	}
+	t.Fatal("the system does not say how much memory a process had")
+	return 0
+}
