@@ -549,6 +549,9 @@ type TotalCount = int64
 // ErrorDetails What the error is about. Only the properties that apply are present. An id names what was not found, under the
 // name of its path parameter; with 409, `app_id` is the app that the client has already.
 //
+// A refusal of a parameter, a header or a field of the body has its name in `field`, with one exception: Update App
+// refuses a single value of the wrong type or out of range by `message` alone.
+//
 // Example: {"field":"catalog_app","reason":"Managed through the Catalog Apps domain"}
 type ErrorDetails struct {
 	// Field The property or parameter that was refused, the first in document order.
@@ -1142,6 +1145,9 @@ type ErrorBody struct {
 
 	// Details What the error is about. Only the properties that apply are present. An id names what was not found, under the
 	// name of its path parameter; with 409, `app_id` is the app that the client has already.
+	//
+	// A refusal of a parameter, a header or a field of the body has its name in `field`, with one exception: Update App
+	// refuses a single value of the wrong type or out of range by `message` alone.
 	//
 	//
 	// Example: {"field":"catalog_app","reason":"Managed through the Catalog Apps domain"}

@@ -22,7 +22,7 @@ func TestAddAndRemoveApp(t *testing.T) {
 		}
 		s.writesNothing(t, "POST", clientPath+"/apps", `{"catalog_app_id":"`+newEntry+`"}`, 409,
 			`{"error":{"code":"conflict","message":"The client has this app already","details":{"field":"catalog_app_id","app_id":"`+added+`"}}}`)
-		s.writesNothing(t, "POST", clientPath+"/apps", `{"catalog_app_id":"`+nilID+`"}`, 400, invalidField("catalog_app_id", "catalog_app_id must name what exists"))
+		s.writesNothing(t, "POST", clientPath+"/apps", `{"catalog_app_id":"`+nilID+`"}`, 400, invalidField("catalog_app_id", "catalog_app_id does not exist"))
 		s.writesNothing(t, "POST", clientPath+"/apps", `{"catalog_app_id":"x","license_count":-1}`, 400, "*")
 		s.writesNothing(t, "POST", clientPath+"/apps", `{}`, 400, invalidField("catalog_app_id", "catalog_app_id is required"))
 
@@ -91,11 +91,11 @@ func TestBulk(t *testing.T) {
 		}
 		s.writesNothing(t, "POST", clientPath+"/apps/favorites", `{"app_ids":["`+nilID+`"]}`, 200, `{"succeeded":[],"failed":[{"id":"`+nilID+`","error":"App not found"}]}`)
 		s.writesNothing(t, "POST", clientPath+"/apps/favorites", `{}`, 400, invalidField("app_ids", "app_ids is required"))
-		s.writesNothing(t, "POST", clientPath+"/apps/favorites", `{"app_ids":[]}`, 400, invalid("app_ids must be an array of 1 to 1000 items"))
-		s.writesNothing(t, "POST", clientPath+"/apps/favorites", `{"app_ids":null}`, 400, invalid("app_ids must be an array"))
-		s.writesNothing(t, "POST", clientPath+"/apps/favorites", `{"app_ids":["`+appID+`","{`+appID+`}"]}`, 400, invalid("app_ids[1] must be a UUID"))
+		s.writesNothing(t, "POST", clientPath+"/apps/favorites", `{"app_ids":[]}`, 400, invalidField("app_ids", "app_ids must be an array of 1 to 1000 items"))
+		s.writesNothing(t, "POST", clientPath+"/apps/favorites", `{"app_ids":null}`, 400, invalidField("app_ids", "app_ids must be an array"))
+		s.writesNothing(t, "POST", clientPath+"/apps/favorites", `{"app_ids":["`+appID+`","{`+appID+`}"]}`, 400, invalidField("app_ids", "app_ids[1] must be a UUID"))
 		thousand := strings.Repeat(`"`+appID+`",`, 999) + `"` + appID + `"`
 		s.sends(t, "POST", clientPath+"/apps/favorites", `{"app_ids":[`+thousand+`]}`, 200, `{"succeeded":["`+appID+`"],"failed":[]}`)
-		s.writesNothing(t, "POST", clientPath+"/apps/favorites", `{"app_ids":[`+thousand+`,"`+appID+`"]}`, 400, invalid("app_ids must be an array of 1 to 1000 items"))
+		s.writesNothing(t, "POST", clientPath+"/apps/favorites", `{"app_ids":[`+thousand+`,"`+appID+`"]}`, 400, invalidField("app_ids", "app_ids must be an array of 1 to 1000 items"))
 	})
 }

@@ -61,21 +61,21 @@ func TestCatalogAppIsMadeChangedAndDeleted(t *testing.T) {
 func TestCatalogAppRefusals(t *testing.T) {
 	tell(t, func(t *testing.T, s story) {
 		for body, want := range map[string]string{
-			`{"canonical_name":""}`:                                 invalid("canonical_name must be 1 to 200 characters long, without control characters or spaces at the ends"),
-			`{"canonical_name":" x"}`:                               invalid("canonical_name must be 1 to 200 characters long, without control characters or spaces at the ends"),
-			`{"canonical_name":"` + strings.Repeat("x", 201) + `"}`: invalid("canonical_name must be 1 to 200 characters long, without control characters or spaces at the ends"),
-			`{"canonical_name":"a\u0000b"}`:                         invalid("canonical_name must be 1 to 200 characters long, without control characters or spaces at the ends"),
-			`{"canonical_name":null}`:                               invalid("canonical_name must be a string"),
-			`{"description":"\u0000"}`:                              invalid("description must be at most 2000 characters long, without NUL characters"),
-			`{"description":1}`:                                     invalid("description must be a string or null"),
-			`{"display_colour":"red"}`:                              invalid("display_colour must be a colour as #RRGGBB"),
-			`{"logo":"ftp://x"}`:                                    invalid("logo must be an http or https URL of at most 2048 characters"),
-			`{"type":"Desktop"}`:                                    invalid("type must be a short lower-case word"),
-			`{"vendor_id":"x"}`:                                     invalid("vendor_id must be a UUID"),
-			`{"vendor_id":"` + nilID + `"}`:                         invalidField("vendor_id", "vendor_id must name what exists"),
-			`{"category_ids":null}`:                                 invalid("category_ids must be an array"),
-			`{"category_ids":["` + nilID + `"]}`:                    invalidField("category_ids", "category_ids must name what exists"),
-			`{"category_ids":["` + nilID + `","x"]}`:                invalid("category_ids[1] must be a UUID"),
+			`{"canonical_name":""}`:                                 invalidField("canonical_name", "canonical_name must be 1 to 200 characters long, without control characters or spaces at the ends"),
+			`{"canonical_name":" x"}`:                               invalidField("canonical_name", "canonical_name must be 1 to 200 characters long, without control characters or spaces at the ends"),
+			`{"canonical_name":"` + strings.Repeat("x", 201) + `"}`: invalidField("canonical_name", "canonical_name must be 1 to 200 characters long, without control characters or spaces at the ends"),
+			`{"canonical_name":"a\u0000b"}`:                         invalidField("canonical_name", "canonical_name must be 1 to 200 characters long, without control characters or spaces at the ends"),
+			`{"canonical_name":null}`:                               invalidField("canonical_name", "canonical_name must be a string"),
+			`{"description":"\u0000"}`:                              invalidField("description", "description must be at most 2000 characters long, without NUL characters"),
+			`{"description":1}`:                                     invalidField("description", "description must be a string or null"),
+			`{"display_colour":"red"}`:                              invalidField("display_colour", "display_colour must be a colour as #RRGGBB"),
+			`{"logo":"ftp://x"}`:                                    invalidField("logo", "logo must be an http or https URL of at most 2048 characters"),
+			`{"type":"Desktop"}`:                                    invalidField("type", "type must be a short lower-case word"),
+			`{"vendor_id":"x"}`:                                     invalidField("vendor_id", "vendor_id must be a UUID"),
+			`{"vendor_id":"` + nilID + `"}`:                         invalidField("vendor_id", "vendor_id does not exist"),
+			`{"category_ids":null}`:                                 invalidField("category_ids", "category_ids must be an array"),
+			`{"category_ids":["` + nilID + `"]}`:                    invalidField("category_ids", "category_ids does not exist"),
+			`{"category_ids":["` + nilID + `","x"]}`:                invalidField("category_ids", "category_ids[1] must be a UUID"),
 			`{"vendor":{}}`:                                         readOnly("vendor", "Set through vendor_id"),
 			`{"categories":[]}`:                                     readOnly("categories", "Set through category_ids"),
 			`{"id":"x"}`:                                            readOnly("id", "Immutable identifier"),
@@ -84,7 +84,7 @@ func TestCatalogAppRefusals(t *testing.T) {
 			s.writesNothing(t, "PATCH", catalogPath, body, 400, want)
 		}
 		s.writesNothing(t, "POST", "/v2/catalog-apps", `{"description":"x"}`, 400, invalidField("canonical_name", "canonical_name is required"))
-		s.writesNothing(t, "POST", "/v2/catalog-apps", `{"canonical_name":"x","vendor_id":"`+nilID+`"}`, 400, invalidField("vendor_id", "vendor_id must name what exists"))
+		s.writesNothing(t, "POST", "/v2/catalog-apps", `{"canonical_name":"x","vendor_id":"`+nilID+`"}`, 400, invalidField("vendor_id", "vendor_id does not exist"))
 		s.writesNothing(t, "POST", "/v2/catalog-apps", `{"canonical_name":"SLACK"}`, 409, conflict("canonical_name", "canonical_name is taken"))
 		s.writesNothing(t, "PATCH", catalogPath, `{"canonical_name":"ZOOM"}`, 409, conflict("canonical_name", "canonical_name is taken"))
 		s.writesNothing(t, "DELETE", catalogPath, "", 409, `{"error":{"code":"conflict","message":"Catalog app is used by clients"}}`)
@@ -140,13 +140,13 @@ func TestVendorsAndCategories(t *testing.T) {
 			s.conditions(t, path, `{"name":"strasse"}`)
 			s.writesNothing(t, "PATCH", kind.plural+"/"+nilID, `{"name":"x"}`, 404, missing(kind.name, kind.param, nilID))
 			s.writesNothing(t, "PATCH", kind.path, `{"id":"x"}`, 400, readOnly("id", "Immutable identifier"))
-			s.writesNothing(t, "PATCH", kind.path, `{"name":null}`, 400, invalid("name must be a string"))
+			s.writesNothing(t, "PATCH", kind.path, `{"name":null}`, 400, invalidField("name", "name must be a string"))
 			s.sends(t, "GET", kind.path, "", 405, noMethod)
 		}
 		s.sends(t, "GET", "/v2/catalog-categories?q=COMM", "", 200, onlyPage(1, communication))
 		s.sends(t, "GET", "/v2/catalog-vendors?q=force%2C", "", 200, onlyPage(1, salesforce))
 		s.sends(t, "GET", "/v2/catalog-vendors?q=%25", "", 200, onlyPage(0))
-		s.writesNothing(t, "PATCH", vendorPath, `{"url":"x"}`, 400, invalid("url must be an http or https URL of at most 2048 characters"))
+		s.writesNothing(t, "PATCH", vendorPath, `{"url":"x"}`, 400, invalidField("url", "url must be an http or https URL of at most 2048 characters"))
 		s.sends(t, "PATCH", vendorPath, `{"url":null}`, 200, strings.Replace(salesforce, `"https://www.salesforce.com"`, "null", 1))
 	})
 }

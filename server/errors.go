@@ -97,7 +97,7 @@ func toError(err error) *Error {
 			Status: http.StatusConflict, Code: gen.ErrorCodeConflict, Message: string(inUse.Kind) + " is used by clients",
 		}
 	case errors.As(err, &reference):
-		return invalidRequest(reference.Field+" must name what exists", &gen.ErrorDetails{Field: &reference.Field})
+		return invalidRequest(reference.Field+" does not exist", &gen.ErrorDetails{Field: &reference.Field})
 	case errors.Is(err, store.ErrPosition):
 		return errCursor()
 	case errors.As(err, &precondition):

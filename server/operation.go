@@ -27,6 +27,7 @@ type operation struct {
 	mediaTypes []string              // of the body
 	method     string
 	fast       bool              // its body has a fast path
+	bareValues bool              // a single bad value of its body is refused without details, as the page of updateApp shows
 	defaults   map[string]string // of the query parameters
 	header     map[string]string // of every answer
 	statuses   []int             // that the contract documents
@@ -62,7 +63,7 @@ func contract() (map[string]*operation, error) {
 
 func newOperation(path, method string, item *openapi3.PathItem, o *openapi3.Operation) (*operation, error) {
 	op := &operation{
-		id: o.OperationID, route: basePath + path, method: method, fast: o.OperationID == "updateApp", perClient: strings.HasPrefix(path, "/clients/{client_id}"), query: map[string]bool{},
+		id: o.OperationID, route: basePath + path, method: method, fast: o.OperationID == "updateApp", bareValues: o.OperationID == "updateApp", perClient: strings.HasPrefix(path, "/clients/{client_id}"), query: map[string]bool{},
 		defaults: map[string]string{},
 	}
 	if o.Security == nil || len(*o.Security) != 1 || len((*o.Security)[0]["bearerAuth"]) != 1 {

@@ -18,7 +18,7 @@ const maxErrors = 100
 type violation struct {
 	gen.FieldError
 
-	named  bool    // the refusal names the field in details even when it is the only one
+	value  bool    // the field is one that may be written, and its value is wrong
 	reason *string // why the field cannot be written
 }
 
@@ -40,7 +40,7 @@ func (op *operation) violations(doc document, refused error) error {
 	}
 	for _, name := range op.body.Required {
 		if _, ok := object[name]; !ok {
-			found = append(found, violation{FieldError: fieldError(name, name+" is required"), named: true})
+			found = append(found, violation{FieldError: fieldError(name, name+" is required")})
 		}
 	}
 	if len(found) == 0 {
@@ -51,7 +51,7 @@ func (op *operation) violations(doc document, refused error) error {
 	first := found[0]
 	message := first.Message
 	if len(found) == 1 {
-		if !first.named {
+		if first.value && op.bareValues {
 			return invalidRequest(message, nil)
 		}
 		return invalidRequest(message, &gen.ErrorDetails{Field: &first.Field, Reason: first.reason})
@@ -66,12 +66,12 @@ func (op *operation) violations(doc document, refused error) error {
 func (op *operation) violation(name string, value any) (violation, bool) {
 	if reason, ok := op.readOnly[name]; ok {
 		message := fmt.Sprintf("Field '%s' cannot be updated via this endpoint", name)
-		return violation{FieldError: fieldError(name, message), named: true, reason: &reason}, true
+		return violation{FieldError: fieldError(name, message), reason: &reason}, true
 	}
 	property, ok := op.body.Properties[name]
 	if !ok {
 		message := fmt.Sprintf("Unknown field '%s'", clip(name))
-		return violation{FieldError: fieldError(name, message), named: true}, true
+		return violation{FieldError: fieldError(name, message)}, true
 	}
 	schema := property.Value
 	err := schema.VisitJSON(value, openapi3.VisitAsRequest())
@@ -83,11 +83,11 @@ func (op *operation) violation(name string, value any) (violation, bool) {
 			if err := schema.Items.Value.VisitJSON(item, openapi3.VisitAsRequest()); err != nil {
 				found := fieldError(name, sentence(fmt.Sprintf("%s[%d]", name, i), schema.Items.Value, err))
 				found.Pointer += "/" + strconv.Itoa(i)
-				return violation{FieldError: found}, true
+				return violation{FieldError: found, value: true}, true
 			}
 		}
 	}
-	return violation{FieldError: fieldError(name, sentence(name, schema, err))}, true
+	return violation{FieldError: fieldError(name, sentence(name, schema, err)), value: true}, true
 }
 
 func fieldError(name, message string) gen.FieldError {
