@@ -38,7 +38,8 @@ func newLostWorld(t *testing.T, ahead time.Duration) *lostWorld {
 }
 
 // meanwhile is done when a write has been made, before its answer is lost.
-func (w *lostWorld) meanwhile(do func(ctx context.Context) error, t *testing.T) {
+func (w *lostWorld) meanwhile(t *testing.T, do func(ctx context.Context) error) {
+	t.Helper()
 	w.cutter.mu.Lock()
 	defer w.cutter.mu.Unlock()
 	w.cutter.meanwhile = func() {
@@ -58,13 +59,13 @@ func TestLostPatchOfAnAppThatIsGone(t *testing.T) {
 	w := newLostWorld(t, 0)
 	must(w.there.UpdateApp(t.Context(), pageApp, store.Fields{store.ColumnLicenseCount: int32(3)}, alice, nil))(t)
 	before := must(w.here.GetApp(t.Context(), pageApp))(t)
-	w.meanwhile(func(ctx context.Context) error {
+	w.meanwhile(t, func(ctx context.Context) error {
 		fields := store.Fields{store.ColumnIsFavorite: true, store.ColumnIsApproved: false}
 		if _, err := w.there.UpdateApp(ctx, pageApp, fields, store.Author{RequestID: "meanwhile"}, nil); err != nil {
 			return err
 		}
 		return w.remove(ctx, pageApp)
-	}, t)
+	})
 	w.cutter.arm(cutAuthor.RequestID, cutAnswer)
 	got := must(w.here.UpdateApp(t.Context(), pageApp, store.Fields{store.ColumnIsApproved: true}, cutAuthor, nil))(t)
 	want := before
@@ -117,7 +118,7 @@ func TestLostWritesOfAppsThatAreGone(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newLostWorld(t, 0)
-			w.meanwhile(func(ctx context.Context) error { return c.meanwhile(ctx, w) }, t)
+			w.meanwhile(t, func(ctx context.Context) error { return c.meanwhile(ctx, w) })
 			w.cutter.arm("commit", cutAnswer)
 			if err := c.write(t.Context(), w.here); err != nil {
 				t.Error(err)
