@@ -77,7 +77,7 @@ func TestCauseOfADrainingServer(t *testing.T) {
 	wantCauses(t, r.Server, registry, "stopping")
 }
 
-// Who waits for the database, and who waits for a connection to it, is told apart.
+// Who waits for the database, for a connection to it, and for other writes of the same client, is told apart.
 func TestCausesOfTheDatabase(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
@@ -88,15 +88,24 @@ func TestCausesOfTheDatabase(t *testing.T) {
 		unlock := lockApps(t, storetest.SQL(t, url), url)
 		defer unlock()
 		var all sync.WaitGroup
-		for range 40 { // more than there are connections
+		send := func(method, target, body string, status int) {
 			all.Go(func() {
-				if got := s.Send(t, servertest.Request{Method: "POST", Target: clientPath + "/apps/favorites", Body: bulkBody}); got.Status != 503 {
-					t.Errorf("%d %s", got.Status, got.Body)
+				if got := s.Send(t, servertest.Request{Method: method, Target: target, Body: body}); got.Status != status {
+					t.Errorf("%s %s: %d %s", method, target, got.Status, got.Body)
 				}
 			})
 		}
+		reading := http.StatusOK // SQLite's readers wait for no writer
+		if strings.HasPrefix(url, "postgres") {
+			reading = http.StatusServiceUnavailable
+		}
+		for range 40 { // more than there are connections
+			send("POST", clientPath+"/apps/favorites", bulkBody, http.StatusServiceUnavailable)
+			send("POST", "/v2/clients/"+storetest.OtherClientID.String()+"/apps/favorites", bulkBody, http.StatusServiceUnavailable)
+			send("GET", appPath, "", reading)
+		}
 		all.Wait()
-		wantCauses(t, s, registry, "pool")
+		wantCauses(t, s, registry, "share", "pool")
 		// SQLite has one connection to write with, and who waits for the file waits to have it.
 		if logged := causesOf(t, s); strings.HasPrefix(url, "postgres") && logged[`{cause="database"}`]+logged[`{cause="lock"}`] == 0 {
 			t.Errorf("nobody waited for the database itself: %v", logged)

@@ -198,6 +198,10 @@ func TestMetricsOfTheStore(t *testing.T) {
 			"clientapps_patches_waiting":                   {},
 			"clientapps_patch_writers":                     {},
 			"clientapps_patches_refused_total":             {},
+			"clientapps_client_share_waiting":              {},
+			"clientapps_client_share_waits_total":          {},
+			"clientapps_client_share_wait_seconds_total":   {},
+			"clientapps_db_lock_timeouts_total":            {},
 			"clientapps_patch_batch_size_sum":              {"": 1},
 			"clientapps_patch_batch_size_bucket": {
 				`{le="1"}`: 1, `{le="2"}`: 1, `{le="4"}`: 1, `{le="8"}`: 1, `{le="16"}`: 1, `{le="32"}`: 1, `{le="64"}`: 1, `{le="+Inf"}`: 1,

@@ -37,6 +37,11 @@ var (
 	patchWriters = storeDesc("patch_writers", "Transactions with patches of apps under way.")
 	patchRefused = storeDesc("patches_refused_total", "Patches of apps that found too many waiting.")
 	patchBatches = storeDesc("patch_batch_size", "Patches of apps that a transaction took.")
+
+	shareWaiting = storeDesc("client_share_waiting", "Writes that wait for their client's share of the connections.")
+	shareWaits   = storeDesc("client_share_waits_total", "Writes that had to wait for their client's share of the connections.")
+	shareWaited  = storeDesc("client_share_wait_seconds_total", "Time that writes waited for their client's share of the connections.")
+	lockTimeouts = storeDesc("db_lock_timeouts_total", "Waits for locks of the database that came to their bound, by what waited.", "path")
 )
 
 // Describe implements prometheus.Collector.
@@ -46,6 +51,7 @@ func (storeCollector) Describe(into chan<- *prometheus.Desc) {
 		catalogApps, catalogRevision, catalogLoaded, catalogChecked, catalogLoads, catalogFailures,
 		tokenEntries, tokenLookups, tokenQueries, tokenRefused,
 		patchWaiting, patchWriters, patchRefused, patchBatches,
+		shareWaiting, shareWaits, shareWaited, lockTimeouts,
 	} {
 		into <- desc
 	}
@@ -84,6 +90,12 @@ func (c storeCollector) Collect(into chan<- prometheus.Metric) {
 	gauge(patchWriters, float64(stats.Patches.Writers))
 	counter(patchRefused, float64(stats.Patches.Refused))
 	into <- batchSizes(stats.Patches)
+	gauge(shareWaiting, float64(stats.Shares.Waiting))
+	counter(shareWaits, float64(stats.Shares.Waits))
+	counter(shareWaited, stats.Shares.WaitTime.Seconds())
+	for path, n := range stats.LockTimeouts {
+		counter(lockTimeouts, float64(n), path)
+	}
 }
 
 // batchSizes is a histogram whose buckets end at the powers of two.

@@ -19,7 +19,7 @@ import (
 // batchSettings bound how long a batch waits for a row that somebody else holds, before its patches are written one by
 // one, so that only the one concerned goes on waiting; and make it lock rows in the order of its list whatever the planner
 // knows of the table, so that two servers never wait for each other.
-const batchSettings = "SELECT set_config('lock_timeout', '100ms', true), set_config('enable_seqscan', 'off', true), " +
+const batchSettings = "SELECT set_config('lock_timeout', '" + shortLockWait + "', true), set_config('enable_seqscan', 'off', true), " +
 	"set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)"
 
 type patchColumn struct {

@@ -64,7 +64,8 @@ func (s *Store) writeAppsPostgres(batch []*appPatch) {
 	defer span.End()
 	err := s.onConn(ctx, func(conn *pgx.Conn) error { return s.writeBatch(ctx, conn, batch) })
 	refused := (*pgconn.PgError)(nil)
-	again := errors.As(err, &refused) && !lost(err) && !unavailable(err)
+	again := errors.As(err, &refused) && !lost(err) && (lockTimeout(err) || !unavailable(err))
+	s.counts.lockTimeouts.note(lockPathBatch, err)
 	for _, p := range batch {
 		if p.err = err; again {
 			one(p)
@@ -110,14 +111,16 @@ func (s *Store) writeOne(ctx context.Context, conn *pgx.Conn, p *appPatch) error
 		}
 		return p.read(rows)
 	}
-	// One round trip, too.
+	// One round trip, too. It does not wait for a locked row, since it holds the catalog: see UpdateApp.
 	batch := &pgx.Batch{}
 	batch.Queue("BEGIN")
 	s.queueConfine(batch, p.key.ClientID)
-	batch.Queue(holdCatalogShared)
+	batch.Queue(holdCatalogBriefly)
 	batch.Queue(st.sql, args...).Query(p.read)
 	batch.Queue("COMMIT")
-	return send(ctx, conn, batch)
+	err = send(ctx, conn, batch)
+	s.counts.lockTimeouts.note(lockPathConditional, err)
+	return err
 }
 
 // send sends the statements of one transaction, and ends it when one fails.

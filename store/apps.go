@@ -49,6 +49,12 @@ func (s *Store) UpdateApp(ctx context.Context, key AppKey, fields Fields, by Aut
 			at = version{row: seen.Version, catalog: revision}
 		}
 		updated, changed, err := s.updateApp(ctx, key, fields, by, at)
+		if match != nil && lockTimeout(err) { // somebody holds the row, or changes the catalog
+			if err := s.awaitApp(ctx, key); err != nil {
+				return App{}, s.translate("update app", err)
+			}
+			continue
+		}
 		if err != nil {
 			return App{}, err
 		}
@@ -182,6 +188,12 @@ func (s *Store) RemoveApp(ctx context.Context, key AppKey, by Author, match *Mat
 			at = version{row: seen.Version, catalog: revision}
 		}
 		removed, err := s.removeApp(ctx, key, by, at)
+		if match != nil && lockTimeout(err) { // somebody holds the row, or changes the catalog
+			if err := s.awaitApp(s.forClient(ctx, key.ClientID), key); err != nil {
+				return s.translate("remove app", err)
+			}
+			continue
+		}
 		if removed || err != nil {
 			return err
 		}
@@ -201,7 +213,7 @@ func (s *Store) removeApp(ctx context.Context, key AppKey, by Author, at version
 	gone := func(db *gorm.DB) (bool, error) { return by.wrote(db, key.ClientID, "app", last) }
 	err = s.inTx(ctx, clientShare(key.ClientID), gone, func(tx *gorm.DB) error {
 		if at.catalog != 0 {
-			if err := holdCatalog(tx, holdCatalogShared); err != nil {
+			if err := holdCatalog(tx, holdCatalogBriefly); err != nil {
 				return err
 			}
 		}

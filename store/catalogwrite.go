@@ -28,10 +28,6 @@ func (s *Store) changeCatalog(ctx context.Context, doing string, wrote witness, 
 		if err := lockCatalog(tx, "UPDATE"); err != nil {
 			return err
 		}
-		// At once, since a new name locks apps: who holds the catalog may wait for one of these.
-		if err := holdCatalog(tx, holdCatalogAlone); err != nil {
-			return err
-		}
 		if changed, err := work(tx); err != nil || !changed {
 			return err
 		}
@@ -60,10 +56,17 @@ func lockCatalog(tx *gorm.DB, strength string) error {
 // A write that is bound to the revision of the catalog holds it before it reads it: its statement would go by the revision
 // of when it began, however long it waits for its row. Who changes the revision holds it alone. These are no locks of the
 // row: those who share one would let nobody pass who wants it alone.
+//
+// A change of the catalog takes it last, when it has all rows that it writes, and keeps it for two statements. A write that is
+// bound to the revision takes it first, and then waits for its row for no longer than shortLockWait: where each has what the
+// other wants, the write gives way, and begins anew when the row is free.
 const (
 	catalogLock       = "1667329121, 1" // no other lock of this database has the number
 	holdCatalogAlone  = "SELECT pg_advisory_xact_lock(" + catalogLock + ")"
 	holdCatalogShared = "SELECT pg_advisory_xact_lock_shared(" + catalogLock + ")"
+
+	// holdCatalogBriefly is holdCatalogShared for a transaction that waits for locks for no longer than shortLockWait.
+	holdCatalogBriefly = "SELECT set_config('lock_timeout', '" + shortLockWait + "', true), pg_advisory_xact_lock_shared(" + catalogLock + ")"
 )
 
 // holdCatalog takes a lock of PostgreSQL that ends with the transaction. SQLite has one writer at a time.

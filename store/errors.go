@@ -114,6 +114,12 @@ func lockTimeout(err error) bool {
 	return errors.As(err, &pg) && pg.Code == "55P03"
 }
 
+// timedOut says whether PostgreSQL gave a statement up, as it was told to by statement_timeout.
+func timedOut(err error) bool {
+	pg := (*pgconn.PgError)(nil)
+	return errors.As(err, &pg) && pg.Code == "57014"
+}
+
 // unavailable tells a database that cannot serve now from one that refused the statement.
 func unavailable(err error) bool {
 	if pg := (*pgconn.PgError)(nil); errors.As(err, &pg) {
@@ -121,7 +127,7 @@ func unavailable(err error) bool {
 		case "08", "53", "57", "58": // connection, resources, operator intervention, system error
 			return true
 		}
-		return pg.Code == "25006" // read-only: a standby or a failover under way
+		return pg.Code == "25006" || lockTimeout(err) // 25006 is read-only: a standby or a failover under way
 	}
 	if lite := (*sqlite.Error)(nil); errors.As(err, &lite) {
 		switch lite.Code() & 0xff {

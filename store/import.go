@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"time"
 
 	"gorm.io/gorm"
 )
@@ -15,6 +16,20 @@ import (
 type ImportOptions struct {
 	DryRun   bool                  // do all of it, count, and leave nothing written
 	Progress func(done, total int) // told how many rows are written, while they are; nil for nobody
+
+	// LockTime is how long the import may hold locks, 0 for DefaultLockTime. Meanwhile others cannot write what it locks:
+	// the apps of its client, or the catalog; on SQLite, anything. It takes locks when the source has been read.
+	LockTime time.Duration
+}
+
+// DefaultLockTime is how long an import may hold locks unless it is told otherwise.
+const DefaultLockTime = time.Minute
+
+// ImportTimeError says that an import held its locks for longer than it may. Nothing was written.
+type ImportTimeError struct{ Limit time.Duration }
+
+func (e *ImportTimeError) Error() string {
+	return fmt.Sprintf("the import would keep others from writing for more than %v: nothing was written", e.Limit)
 }
 
 // ImportResult counts what an import did, or would do.
@@ -69,6 +84,7 @@ type importable interface{ staged() stagedRow }
 
 // importSteps is what one kind of import does in its transaction.
 type importSteps[T importable] struct {
+	share   shareKey
 	prepare func(tx *gorm.DB, staged *staging) error // takes locks and looks for errors; there is nothing to write then
 	write   func(tx *gorm.DB, b batch[T]) error
 	finish  func(tx *gorm.DB) error
@@ -79,8 +95,13 @@ type importSteps[T importable] struct {
 //
 // A RowError from rows is noted and reading goes on; any other error from there ends the import and is returned as it is.
 func importRows[T importable](ctx context.Context, s *Store, doing string, rows iter.Seq2[T, error], opts ImportOptions, steps importSteps[T]) error {
+	release, err := s.shares.acquire(ctx, steps.share)
+	if err != nil {
+		return s.translate(doing, err)
+	}
+	defer release()
 	var source error
-	err := s.write.WithContext(ctx).Connection(func(conn *gorm.DB) error {
+	err = s.write.WithContext(ctx).Connection(func(conn *gorm.DB) error {
 		alone := conn.Session(&gorm.Session{NewDB: true, Context: ctx, SkipDefaultTransaction: true})
 		return s.db.keepTemporary(alone, func(conn *gorm.DB) error {
 			staged, err := newStaging(conn)
@@ -88,12 +109,20 @@ func importRows[T importable](ctx context.Context, s *Store, doing string, rows 
 				return err
 			}
 			defer staged.drop()
+			if staged.lockTime = opts.LockTime; staged.lockTime <= 0 {
+				staged.lockTime = DefaultLockTime
+			}
 			if source, err = stageAll(staged, rows); source != nil || err != nil {
 				return err
 			}
-			return conn.Transaction(func(tx *gorm.DB) error { return writeStaged(tx, s, staged, opts, steps) })
+			err = conn.Transaction(func(tx *gorm.DB) error { return writeStaged(tx, s, staged, opts, steps) })
+			if timedOut(err) && !staged.locked.IsZero() {
+				return &ImportTimeError{Limit: staged.lockTime}
+			}
+			return err
 		})
 	})
+	s.counts.lockTimeouts.note(lockPathImport, err)
 	switch {
 	case source != nil:
 		return source
@@ -106,6 +135,9 @@ func importRows[T importable](ctx context.Context, s *Store, doing string, rows 
 // writeStaged writes the staged rows, all or none.
 func writeStaged[T importable](tx *gorm.DB, s *Store, staged *staging, opts ImportOptions, steps importSteps[T]) error {
 	if err := s.db.useIndexes(tx); err != nil {
+		return err
+	}
+	if err := staged.checkNames(tx); err != nil { // before there are locks
 		return err
 	}
 	if err := steps.prepare(tx, staged); err != nil {

@@ -26,7 +26,7 @@ func (r AppRow) staged() stagedRow {
 
 // ImportApps gives a client the apps that the rows say, all of them or none, and keeps those that it has beside them. What
 // is as it should be is not written: the same rows again change nothing. ImportError says which rows are wrong,
-// NotFoundError that there is no such client.
+// NotFoundError that there is no such client, ImportTimeError that it took longer than others may have to wait.
 func (s *Store) ImportApps(ctx context.Context, clientID uuid.UUID, rows iter.Seq2[AppRow, error], by Author, opts ImportOptions) (ImportResult, error) {
 	ctx = s.forClient(ctx, clientID)
 	if _, err := s.GetClient(ctx, clientID); err != nil {
@@ -34,14 +34,12 @@ func (s *Store) ImportApps(ctx context.Context, clientID uuid.UUID, rows iter.Se
 	}
 	m := appImport{clientID: clientID, by: by}
 	err := importRows(ctx, s, "import apps", rows, opts, importSteps[AppRow]{
+		share: clientShare(clientID),
 		prepare: func(tx *gorm.DB, staged *staging) error {
-			if err := m.lock(tx); err != nil {
+			if err := m.lock(tx, s, staged); err != nil {
 				return err
 			}
 			m.now = s.now()
-			if err := staged.checkNames(tx); err != nil {
-				return err
-			}
 			return staged.checkKnown(tx)
 		},
 		write:  m.merge,
@@ -70,13 +68,14 @@ type appImport struct {
 	result   ImportResult
 }
 
-// lock keeps the catalog and the client's apps as they are, but for this import. Apps are locked in the order of their
-// ids, as in SetApps.
-func (m *appImport) lock(tx *gorm.DB) error {
-	if err := lockCatalog(tx, "SHARE"); err != nil {
+// lock keeps the catalog and the client's apps as they are, but for this import. It waits for the client first, when it
+// holds nothing that anybody could wait for. Apps are locked in the order of their ids, as in SetApps.
+func (m *appImport) lock(tx *gorm.DB, s *Store, staged *staging) error {
+	err := s.lockFirst(tx, staged, func() error { return lockClient(tx, m.clientID, "UPDATE") })
+	if err != nil {
 		return err
 	}
-	if err := lockClient(tx, m.clientID, "UPDATE"); err != nil {
+	if err := lockCatalog(tx, "SHARE"); err != nil {
 		return err
 	}
 	var held int64

@@ -36,18 +36,16 @@ func (r CatalogRow) staged() stagedRow {
 
 // ImportCatalog brings the catalog to what the rows say, all of them or none. Apps, vendors and categories are known by
 // their folded names, and missing ones are made. What is as it should be is not written: the same rows again change
-// nothing. ImportError says which rows are wrong.
+// nothing. ImportError says which rows are wrong, ImportTimeError that it took longer than others may have to wait.
 func (s *Store) ImportCatalog(ctx context.Context, rows iter.Seq2[CatalogRow, error], opts ImportOptions) (ImportResult, error) {
 	var m catalogImport
 	err := importRows(ctx, s, "import catalog", rows, opts, importSteps[CatalogRow]{
+		share: catalogShare,
 		prepare: func(tx *gorm.DB, staged *staging) error {
-			if err := lockCatalog(tx, "UPDATE"); err != nil {
+			if err := s.lockFirst(tx, staged, func() error { return lockCatalog(tx, "UPDATE") }); err != nil {
 				return err
 			}
 			m.now = s.now()
-			if err := staged.checkNames(tx); err != nil {
-				return err
-			}
 			return staged.checkVendors(tx)
 		},
 		write: m.merge,

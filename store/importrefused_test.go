@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -220,7 +221,7 @@ func TestImportCatalogStreams(t *testing.T) {
 				most = max(most, live())
 			}
 		}
-		result := must(s.ImportCatalog(t.Context(), rows, store.ImportOptions{Progress: progress}))(t)
+		result := must(s.ImportCatalog(t.Context(), rows, store.ImportOptions{Progress: progress, LockTime: time.Hour}))(t)
 		wantShown(t, "the result", result, store.ImportResult{Created: 30_000})
 		if grown := int64(most) - int64(start); grown > 16<<20 {
 			t.Errorf("the import kept %d MB in memory", grown>>20)

@@ -1,7 +1,11 @@
 package store_test
 
 import (
+	"context"
+	"database/sql"
 	"errors"
+	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -9,11 +13,10 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// TestMatchWhileWaiting has a conditional write wait for its row while the catalog, which its tag depends on, is changed.
-// Either the change waits for the write, or the write is refused.
-func TestMatchWhileWaiting(t *testing.T) {
-	t.Parallel()
-	for name, write := range map[string]func(s *store.Store, match *store.Match) error{
+// conditionalWrites are the writes of the page's app that are bound to a tag, which depends on the catalog.
+func conditionalWrites(t *testing.T) map[string]func(s *store.Store, match *store.Match) error {
+	t.Helper()
+	return map[string]func(s *store.Store, match *store.Match) error{
 		"UpdateApp": func(s *store.Store, match *store.Match) error {
 			_, err := s.UpdateApp(t.Context(), pageApp, store.Fields{store.ColumnLicenseCount: int32(7)}, alice, match)
 			return err
@@ -21,58 +24,127 @@ func TestMatchWhileWaiting(t *testing.T) {
 		"RemoveApp": func(s *store.Store, match *store.Match) error {
 			return s.RemoveApp(t.Context(), pageApp, alice, match)
 		},
-	} {
+	}
+}
+
+// TestMatchWhileWaiting has a conditional write wait for its row while the catalog, which its tag depends on, is changed.
+// The change does not wait for the write, nor does another client's conditional write; and the write is refused.
+func TestMatchWhileWaiting(t *testing.T) {
+	t.Parallel()
+	for name, write := range conditionalWrites(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			url := storetest.Postgres(t)
-			s := seeded(t, url, storetest.Page())
+			s := seeded(t, url, storetest.Page(), patientWithLocks)
 			db := storetest.SQL(t, url)
 			match := &store.Match{Tags: []string{get(t, s, pageApp).Tag()}}
-
-			holder := must(db.BeginTx(t.Context(), nil))(t)
-			defer func() { _ = holder.Rollback() }()
-			must(holder.ExecContext(t.Context(), "SELECT 1 FROM apps WHERE id = $1 FOR UPDATE", pageApp.ID))(t)
-			written, changed := make(chan error, 1), make(chan error, 1)
+			letGo := holdApp(t, db, pageApp)
+			written := make(chan error, 1)
 			go func() { written <- write(s, match) }()
 			waitForLocks(t, db, 1)
-			go func() {
-				_, err := s.UpdateCatalogApp(t.Context(), storetest.CatalogID, store.Fields{store.ColumnType: "web"}, nil, nil)
-				changed <- err
-			}()
-			before, err := changedFirst(t, url, changed)
-			if err != nil {
-				t.Fatal(err)
+
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			must(s.UpdateCatalogApp(ctx, storetest.CatalogID, store.Fields{store.ColumnType: "web"}, nil, nil))(t)
+			for n := range 20 {
+				other := &store.Match{Tags: []string{get(t, s, otherApp).Tag()}}
+				must(s.UpdateApp(ctx, otherApp, store.Fields{store.ColumnLicenseCount: int32(n)}, alice, other))(t)
+				must(s.UpdateVendor(ctx, storetest.VendorID, store.Fields{store.ColumnName: fmt.Sprint(n)}, nil))(t)
 			}
-			if err := holder.Rollback(); err != nil {
-				t.Fatal(err)
+			select {
+			case err := <-written:
+				t.Fatalf("the write did not wait: %v", err)
+			default:
 			}
-			refused := (*store.PreconditionError)(nil)
-			if err := <-written; before != errors.As(err, &refused) || !before && err != nil {
-				t.Errorf("the catalog had changed: %t; the write ends with %v", before, err)
-			}
-			if !before {
-				if err := <-changed; err != nil {
-					t.Error(err)
-				}
+			letGo()
+			wantError(t, <-written, &store.PreconditionError{})
+			if got := get(t, s, pageApp); got.Version != 1 {
+				t.Errorf("the refused write has written %s", shown(t, got))
 			}
 		})
 	}
 }
 
-// changedFirst waits until the catalog has changed, which it reports, or waits for a lock as the write does.
-func changedFirst(t *testing.T, url string, changed <-chan error) (bool, error) {
-	t.Helper()
-	db := storetest.SQL(t, url)
-	const waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); {
-		select {
-		case err := <-changed:
-			return true, err
-		default:
-		}
-		if one[int](t, db, waiting) == 2 {
-			return false, nil
+// TestMatchGetsItsRow: a conditional write that waited for its row is made when the row is free and unchanged.
+func TestMatchGetsItsRow(t *testing.T) {
+	t.Parallel()
+	for name, write := range conditionalWrites(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			url := storetest.Postgres(t)
+			s := seeded(t, url, storetest.Page(), patientWithLocks)
+			db := storetest.SQL(t, url)
+			match := &store.Match{Tags: []string{get(t, s, pageApp).Tag()}}
+			letGo := holdApp(t, db, pageApp)
+			written := make(chan error, 1)
+			go func() { written <- write(s, match) }()
+			for deadline := time.Now().Add(20 * time.Second); one[int](t, db, awaitsApp) == 0; {
+				if time.Now().After(deadline) {
+					t.Fatal("the write does not wait for the row alone")
+				}
+			}
+			letGo()
+			if err := <-written; err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestRenameWhileMatchWaits renames the catalog app of many apps while conditional writes of these apps go on: a rename has
+// the rows and wants the catalog, a write has the catalog and wants a row. Nobody waits for long, and nobody fails.
+func TestRenameWhileMatchWaits(t *testing.T) {
+	t.Parallel()
+	url := storetest.Postgres(t)
+	s := seeded(t, url, storetest.Page(), patientWithLocks)
+	other := alone(t, url, patientWithLocks)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var writers sync.WaitGroup
+	for _, key := range []store.AppKey{pageApp, otherApp} {
+		for _, from := range []*store.Store{s, other} {
+			writers.Go(func() {
+				for n := int32(0); ctx.Err() == nil; n++ {
+					seen, err := from.GetApp(t.Context(), key)
+					if err == nil {
+						match := &store.Match{Tags: []string{seen.Tag()}}
+						_, err = from.UpdateApp(t.Context(), key, store.Fields{store.ColumnLicenseCount: n}, alice, match)
+					}
+					if changed := (*store.PreconditionError)(nil); err != nil && !errors.As(err, &changed) {
+						t.Error(err)
+					}
+				}
+			})
 		}
 	}
-	return false, errors.New("the change of the catalog neither ends nor waits")
+	for n := range 30 {
+		fields := store.Fields{store.ColumnCanonicalName: fmt.Sprintf("Slack %d", n)}
+		must(s.UpdateCatalogApp(t.Context(), storetest.CatalogID, fields, nil, nil))(t)
+	}
+	stop()
+	writers.Wait()
+	if deadlocks := one[int](t, storetest.SQL(t, url), "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"); deadlocks != 0 {
+		t.Errorf("%d deadlocks", deadlocks)
+	}
+}
+
+// awaitsApp counts the statements that wait for a row of apps and would not write it.
+const awaitsApp = `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
+	AND query LIKE 'SELECT%apps%FOR NO KEY UPDATE%'`
+
+// patientWithLocks lets a slow machine take its time: no wait for a lock comes to its bound.
+func patientWithLocks(cfg *store.Config) { cfg.LockTimeout = time.Minute }
+
+// holdApp locks the row of an app until the returned function, or the test, ends that.
+func holdApp(t *testing.T, db *sql.DB, key store.AppKey) (letGo func()) {
+	t.Helper()
+	tx := must(db.BeginTx(t.Context(), nil))(t)
+	must(tx.ExecContext(t.Context(), "SELECT 1 FROM apps WHERE client_id = $1 AND id = $2 FOR UPDATE", key.ClientID, key.ID))(t)
+	letGo = sync.OnceFunc(func() {
+		if err := tx.Rollback(); err != nil && !errors.Is(err, sql.ErrTxDone) {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(letGo)
+	return letGo
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"embed"
 	"errors"
-	"fmt"
 	"io/fs"
 	"time"
 
@@ -29,6 +28,7 @@ var errBadPostgresURL = errors.New("the PostgreSQL URL cannot be parsed")
 type schemaProvider interface {
 	Up(ctx context.Context) ([]*goose.MigrationResult, error)
 	GetVersions(ctx context.Context) (current, target int64, err error)
+	ListSources() []*goose.Source // in the order of their versions
 }
 
 func newProvider(dialect goose.Dialect, dir string, db *gorm.DB, opts ...goose.ProviderOption) (schemaProvider, error) {
@@ -75,18 +75,4 @@ func (s *Store) SchemaVersion(ctx context.Context) (have, want int64, err error)
 		return err
 	})
 	return have, want, s.translate("read schema version", err)
-}
-
-// Ready returns nil when the database answers and its schema is at least the one that this program needs, and it has
-// row security just when that is asked for. A newer schema has been expanded for a newer program, which runs beside this one
-// for the length of a rollout: see docs/rollout.md.
-func (s *Store) Ready(ctx context.Context) error {
-	have, want, err := s.SchemaVersion(ctx)
-	if err != nil {
-		return err
-	}
-	if have < want {
-		return fmt.Errorf("the schema has version %d, this program needs %d: run clientapps migrate up", have, want)
-	}
-	return s.translate("check row security", s.db.check(ctx, s))
 }

@@ -17,20 +17,21 @@ import (
 
 type postgresDialect struct{}
 
-func (postgresDialect) open(s *Store, cfg Config) (write, read *gorm.DB, err error) {
+func (postgresDialect) open(s *Store, cfg Config) (write, read *gorm.DB, ready *sql.DB, err error) {
 	conn, err := pgx.ParseConfig(cfg.URL)
 	if err != nil {
-		return nil, nil, errBadPostgresURL // the driver's text repeats the URL, password and all
+		return nil, nil, nil, errBadPostgresURL // the driver's text repeats the URL, password and all
 	}
 	if conn.ConnectTimeout == 0 {
 		conn.ConnectTimeout = cfg.Timeout / 2 // for each host that the URL names
 	}
 	tracePostgres(conn, cfg.Traces)
 	connector := stdlib.GetConnector(*conn, stdlib.OptionAfterConnect(prepareConn), stdlib.OptionShouldPing(suspect))
-	if cfg.RowSecurity {
-		connector = confiningConnector{connector}
+	bounded := txConnector{Connector: connector}
+	if _, own := conn.RuntimeParams["lock_timeout"]; !own {
+		bounded.lockTimeout = cfg.LockTimeout
 	}
-	pool := sql.OpenDB(connector)
+	pool := sql.OpenDB(bounded)
 	pool.SetMaxOpenConns(cfg.MaxConns)
 	// As many idle as open: the default of two would close and open a connection for nearly every request.
 	pool.SetMaxIdleConns(cfg.MaxConns)
@@ -39,9 +40,11 @@ func (postgresDialect) open(s *Store, cfg Config) (write, read *gorm.DB, err err
 	gcfg.DisableAutomaticPing = true
 	db, err := gorm.Open(postgres.New(postgres.Config{Conn: &readPool{DB: pool, again: s.again}}), gcfg)
 	if err != nil {
-		return nil, nil, fmt.Errorf("open PostgreSQL: %w", err)
+		return nil, nil, nil, fmt.Errorf("open PostgreSQL: %w", err)
 	}
-	return db, db, nil
+	ready = sql.OpenDB(bounded)
+	ready.SetMaxOpenConns(1)
+	return db, db, ready, nil
 }
 
 // pingTimeout is how long a connection that nobody has used may take to say that it is still there.
@@ -76,6 +79,10 @@ func (postgresDialect) migrate(ctx context.Context, s *Store) error { return up(
 
 func (postgresDialect) provider(s *Store) (schemaProvider, error) {
 	return newProvider(goose.DialectPostgres, "migrations/postgres", s.write, goose.WithLocker(&migrationLock{}))
+}
+
+func (postgresDialect) hasSchema() string {
+	return "SELECT to_regclass('goose_db_version') IS NOT NULL"
 }
 
 func (postgresDialect) check(ctx context.Context, s *Store) error { return s.checkRowSecurity(ctx) }

@@ -132,8 +132,8 @@ func release(db *gorm.DB) {
 func (s *Store) checkRowSecurity(ctx context.Context) error {
 	var all, some bool
 	const query = "SELECT coalesce(bool_and(row_security_active(name)), false), coalesce(bool_or(row_security_active(name)), false) " +
-		"FROM unnest(CAST(? AS text[])) AS name"
-	row := s.read.WithContext(ctx).Raw(query, "{"+strings.Join(confined, ",")+"}").Row()
+		"FROM unnest(CAST($1 AS text[])) AS name"
+	row := s.ready.pool.QueryRowContext(ctx, query, "{"+strings.Join(confined, ",")+"}")
 	if err := row.Scan(&all, &some); err != nil {
 		return err
 	}

@@ -2,9 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
-	"database/sql/driver"
-	"fmt"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -63,50 +60,5 @@ func (s *Store) againConfined(ctx context.Context, do func() error) error {
 	return s.again(ctx, do)
 }
 
-// confiningConnector makes connections whose transactions are confined to the client that their context is for.
-type confiningConnector struct{ driver.Connector }
-
-func (c confiningConnector) Connect(ctx context.Context) (driver.Conn, error) {
-	conn, err := c.Connector.Connect(ctx)
-	if err != nil {
-		return nil, err
-	}
-	plain, ok := conn.(*stdlib.Conn)
-	if !ok {
-		return nil, fmt.Errorf("connection is a %T", conn)
-	}
-	return &confinedConn{plain}, nil
-}
-
 // pgxConn has its name so that the method Conn is not hidden behind a field.
 type pgxConn = stdlib.Conn
-
-type confinedConn struct{ *pgxConn }
-
-// BeginTx begins the transaction and confines it in one round trip.
-func (c *confinedConn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
-	id, ok := clientOf(ctx)
-	if !ok || opts.Isolation != driver.IsolationLevel(sql.LevelDefault) {
-		return c.pgxConn.BeginTx(ctx, opts) // to read the whole catalog, it sees no client's rows
-	}
-	begin := "BEGIN"
-	if opts.ReadOnly {
-		begin = "BEGIN READ ONLY"
-	}
-	// An id is digits and dashes. Without parameters both go as one message.
-	tx, err := c.Conn().BeginTx(ctx, pgx.TxOptions{
-		BeginQuery: begin + "; SELECT set_config('clientapps.client_id', '" + id.String() + "', true)",
-	})
-	if err != nil {
-		return nil, err
-	}
-	return confinedTx{ctx, tx}, nil
-}
-
-type confinedTx struct {
-	ctx context.Context
-	tx  pgx.Tx
-}
-
-func (t confinedTx) Commit() error   { return t.tx.Commit(t.ctx) }
-func (t confinedTx) Rollback() error { return t.tx.Rollback(t.ctx) }

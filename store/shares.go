@@ -12,9 +12,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// ErrPoolShare is the cause of an UnavailableError when a write waited for its client's share of the connections until its
-// time was over. It never had a connection.
-var ErrPoolShare = errors.New("other writes of the same client have its share of the connections")
+// errPoolShare is the cause of an UnavailableError with ReasonShare.
+var errPoolShare = errors.New("other writes of the same client have its share of the connections")
 
 // shareKey says whose share of the pool a write takes part in. The zero key has no bound.
 type shareKey struct {
@@ -64,8 +63,8 @@ type shareWaiter struct {
 
 // shareCounts is what poolShares has done since the store was opened.
 type shareCounts struct {
-	waits, refused atomic.Uint64
-	waited         atomic.Int64 // nanoseconds
+	waits  atomic.Uint64
+	waited atomic.Int64 // nanoseconds
 }
 
 // newPoolShares divides a pool of so many connections.
@@ -79,7 +78,7 @@ func newPoolShares(conns int) *poolShares {
 
 // acquire takes a connection of the key's share, or waits until it may; release gives it back and must be called once. It
 // lends no connection: it only says that the caller may ask the pool for one. When ctx ends first, acquire fails with
-// UnavailableError (ErrPoolShare), or with the context's error when the caller has gone.
+// UnavailableError (ReasonShare), or with the context's error when the caller has gone.
 //
 //	release, err := s.shares.acquire(ctx, clientShare(clientID))
 //	if err != nil {
@@ -126,8 +125,7 @@ func (p *poolShares) wait(ctx context.Context, w *shareWaiter) error {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return fmt.Errorf("wait for a share of the connections: %w", ctx.Err())
 	}
-	p.counts.refused.Add(1)
-	return &UnavailableError{cause: ErrPoolShare}
+	return &UnavailableError{reason: ReasonShare, cause: errPoolShare}
 }
 
 // free says whether a write with the key may have a connection. The lock is held.
@@ -163,4 +161,13 @@ func (p *poolShares) release(key shareKey) {
 	p.waiting = slices.Delete(p.waiting, next, next+1)
 	p.take(w.key)
 	close(w.granted)
+}
+
+func (p *poolShares) stats() ShareStats {
+	p.mu.Lock()
+	waiting := len(p.waiting)
+	p.mu.Unlock()
+	return ShareStats{
+		Waiting: waiting, Waits: p.counts.waits.Load(), WaitTime: time.Duration(p.counts.waited.Load()),
+	}
 }

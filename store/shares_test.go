@@ -26,6 +26,14 @@ func waiting(t *testing.T, s *store.Store, writes int) {
 	}
 }
 
+// wantReason fails unless err says that the database could not serve, and why.
+func wantReason(t *testing.T, err error, want store.UnavailableReason) {
+	t.Helper()
+	if unavailable := (*store.UnavailableError)(nil); !errors.As(err, &unavailable) || unavailable.Reason() != want {
+		t.Errorf("error is %v, want unavailable because of %s", err, want)
+	}
+}
+
 func TestPoolShares(t *testing.T) {
 	t.Parallel()
 	s := storetest.Open(t, storetest.Postgres(t)) // eight connections
@@ -40,12 +48,10 @@ func TestPoolShares(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
 	_, err := store.Share(ctx, s, named("A"))
-	if unavailable := (*store.UnavailableError)(nil); !errors.As(err, &unavailable) || !errors.Is(err, store.ErrPoolShare) {
-		t.Errorf("beyond its share: %v", err)
-	}
+	wantReason(t, err, store.ReasonShare)
 	gone, hangUp := context.WithCancel(t.Context())
 	hangUp()
-	if _, err := store.Share(gone, s, named("A")); !errors.Is(err, context.Canceled) || errors.Is(err, store.ErrPoolShare) {
+	if _, err := store.Share(gone, s, named("A")); !errors.Is(err, context.Canceled) {
 		t.Errorf("for who has gone: %v", err)
 	}
 	others := []func(){take("B"), take("B"), take("C"), take("C")}

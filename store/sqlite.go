@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"net/url"
@@ -31,24 +32,30 @@ func (d sqliteDialect) dsn(more url.Values) string {
 }
 
 // open gives SQLite its one writer and readers beside it.
-func (d sqliteDialect) open(_ *Store, cfg Config) (write, read *gorm.DB, err error) {
+func (d sqliteDialect) open(_ *Store, cfg Config) (write, read *gorm.DB, ready *sql.DB, err error) {
 	if cfg.RowSecurity {
-		return nil, nil, errors.New("row security is PostgreSQL's")
+		return nil, nil, nil, errors.New("row security is PostgreSQL's")
 	}
 	if err := d.create(cfg.MustExist); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	// Nothing is prepared on the writer: a statement prepared outside of a transaction would wait for the only connection
 	// while a transaction that holds it waits for the statement, and one prepared inside ends with its transaction.
 	write, err = d.pool(cfg, url.Values{"_txlock": {"immediate"}}, 1, false)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
-	read, err = d.pool(cfg, url.Values{"_pragma": {"query_only(1)"}}, cfg.MaxConns, true)
+	readOnly := url.Values{"_pragma": {"query_only(1)"}}
+	read, err = d.pool(cfg, readOnly, cfg.MaxConns, true)
 	if err != nil {
-		return nil, nil, errors.Join(err, closePool(write))
+		return nil, nil, nil, errors.Join(err, closePool(write))
 	}
-	return write, read, nil
+	ready, err = openSQLite(d.dsn(readOnly), nil)
+	if err != nil {
+		return nil, nil, nil, errors.Join(err, closePool(write), closePool(read))
+	}
+	ready.SetMaxOpenConns(1)
+	return write, read, ready, nil
 }
 
 // create makes the file where there is none, for nobody else to read: there are hashes of tokens in it. SQLite gives the
@@ -94,6 +101,10 @@ func (d sqliteDialect) migrate(ctx context.Context, s *Store) error {
 
 func (d sqliteDialect) provider(s *Store) (schemaProvider, error) {
 	return newProvider("sqlite3", "migrations/sqlite", s.write)
+}
+
+func (sqliteDialect) hasSchema() string {
+	return "SELECT count(*) > 0 FROM sqlite_master WHERE type = 'table' AND name = 'goose_db_version'"
 }
 
 func (sqliteDialect) check(context.Context, *Store) error { return nil }

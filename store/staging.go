@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"gorm.io/gorm"
 )
@@ -36,6 +37,17 @@ type staging struct {
 	batches int
 	rows    int
 	refused ImportError
+
+	lockTime time.Duration // how long the import may hold locks
+	locked   time.Time     // since when it does
+}
+
+// checkTime fails when the import has held its locks for too long.
+func (s *staging) checkTime() error {
+	if time.Since(s.locked) > s.lockTime {
+		return &ImportTimeError{Limit: s.lockTime}
+	}
+	return nil
 }
 
 func newStaging(conn *gorm.DB) (*staging, error) {
@@ -166,6 +178,9 @@ func eachBatch[T any](tx *gorm.DB, s *staging, progress func(done, total int), w
 			}
 		}
 		if err := work(tx, batch[T]{number: number, rows: rows}); err != nil {
+			return err
+		}
+		if err := s.checkTime(); err != nil {
 			return err
 		}
 		if done += len(rows); progress != nil {

@@ -16,6 +16,10 @@ type Stats struct {
 	Catalog CatalogStats
 	Tokens  TokenStats
 	Patches PatchStats
+	Shares  ShareStats
+
+	// LockTimeouts counts waits for locks that came to their bound, by what waited.
+	LockTimeouts map[string]uint64
 }
 
 // PoolStats describes one pool of database connections.
@@ -59,9 +63,19 @@ type PatchStats struct {
 	Batches []uint64
 }
 
+// ShareStats describes the writes that wait for their client's share of the connections.
+type ShareStats struct {
+	Waiting  int           // at this moment
+	Waits    uint64        // how often one had to wait
+	WaitTime time.Duration // for how long they waited, altogether
+}
+
 // Stats never asks the database.
 func (s *Store) Stats() Stats {
-	stats := Stats{Catalog: s.counts.catalog(), Patches: s.patches.stats()}
+	stats := Stats{
+		Catalog: s.counts.catalog(), Patches: s.patches.stats(), Shares: s.shares.stats(),
+		LockTimeouts: s.counts.lockTimeouts.stats(),
+	}
 	if c := s.catalog.Load(); c != nil {
 		stats.Catalog.Apps, stats.Catalog.Revision, stats.Catalog.LoadedAt = len(c.apps), c.revision, c.loadedAt
 	}
@@ -84,6 +98,7 @@ type counts struct {
 	catalogLoads           atomic.Uint64
 	catalogFailures        atomic.Uint64
 	catalogChecked         atomic.Pointer[time.Time]
+	lockTimeouts           lockTimeouts
 }
 
 func (c *counts) catalog() CatalogStats {

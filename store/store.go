@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -24,6 +25,7 @@ type Config struct {
 	MaxConns    int              // connections to PostgreSQL; readers of SQLite. Default 16
 	CatalogPoll time.Duration    // how often other servers' catalog changes are looked for. Default 2 s
 	Timeout     time.Duration    // how long what no caller bounds may wait for the database. Default 5 s
+	LockTimeout time.Duration    // how long a write waits for each lock of PostgreSQL. Default half of Timeout
 	TokenTTL    time.Duration    // how long a token is remembered: the bound on the life of a revoked one. Default 10 s
 	Clock       func() time.Time // default time.Now
 
@@ -45,6 +47,7 @@ type Store struct {
 	db         dialect
 	write      *gorm.DB
 	read       *gorm.DB // the same as write on PostgreSQL
+	ready      readiness
 	clock      func() time.Time
 	log        *slog.Logger
 	catalog    atomic.Pointer[Catalog]
@@ -55,6 +58,7 @@ type Store struct {
 	tokens     tokenMemory
 	lookups    tokenLookups
 	timeout    time.Duration
+	lockWait   time.Duration // Config.LockTimeout
 	maxConns   int
 	tracer     trace.Tracer // nil: nothing is traced
 	counts     counts
@@ -67,13 +71,16 @@ type Store struct {
 
 // dialect is what the two databases do differently.
 type dialect interface {
-	// open connects lazily: the pool to write with and the pool to read with.
-	open(s *Store, cfg Config) (write, read *gorm.DB, err error)
+	// open connects lazily: the pool to write with and the pool to read with, and beside them a pool of one connection for
+	// Ready, which waits behind nobody.
+	open(s *Store, cfg Config) (write, read *gorm.DB, ready *sql.DB, err error)
 	// migrate brings the schema to the newest version, one server at a time.
 	migrate(ctx context.Context, s *Store) error
 	// provider reads the version of the schema.
 	provider(s *Store) (schemaProvider, error)
-	// check says what of the database is not as it was asked for.
+	// hasSchema is a query that says whether the table of goose is there.
+	hasSchema() string
+	// check says what of the database is not as it was asked for, over the connection for Ready.
 	check(ctx context.Context, s *Store) error
 	// writer writes patches of apps that came together, in so many transactions at once.
 	writer(s *Store) (write func([]*appPatch), atOnce int)
@@ -112,6 +119,9 @@ func Open(cfg Config) (*Store, error) {
 	if cfg.Timeout <= 0 {
 		cfg.Timeout = 5 * time.Second
 	}
+	if cfg.LockTimeout <= 0 {
+		cfg.LockTimeout = cfg.Timeout / 2 // so that PostgreSQL refuses a write before its caller gives it up
+	}
 	if cfg.TokenTTL <= 0 {
 		cfg.TokenTTL = 10 * time.Second
 	}
@@ -127,13 +137,14 @@ func Open(cfg Config) (*Store, error) {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
 	s := &Store{
-		db: db, clock: cfg.Clock, log: cfg.Logger, tokens: tokens, timeout: cfg.Timeout, maxConns: cfg.MaxConns,
+		db: db, clock: cfg.Clock, log: cfg.Logger, tokens: tokens, timeout: cfg.Timeout, lockWait: cfg.LockTimeout,
+		maxConns: cfg.MaxConns,
 		byClient: cfg.BatchByClient, confines: cfg.RowSecurity, stopped: make(chan struct{}),
 	}
 	if cfg.Traces != nil {
 		s.tracer = cfg.Traces.Tracer("github.com/clientapps/clientapps/store")
 	}
-	if s.write, s.read, err = db.open(s, cfg); err != nil {
+	if s.write, s.read, s.ready.pool, err = db.open(s, cfg); err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
 	walls := newWall()
@@ -141,7 +152,7 @@ func Open(cfg Config) (*Store, error) {
 		err = walls.confine(s.write)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open database: %w", err), closePools(s.write, s.read))
+		return nil, errors.Join(fmt.Errorf("open database: %w", err), s.closePools())
 	}
 	s.lookups.find = s.findTokens
 	s.shares = newPoolShares(poolStats("", s.write).Max)
@@ -177,14 +188,15 @@ func (s *Store) Close() error {
 	s.stop()
 	<-s.stopped
 	s.patches.close()
-	return closePools(s.write, s.read)
+	return s.closePools()
 }
 
-func closePools(write, read *gorm.DB) error {
-	if write == read {
-		return closePool(write)
+func (s *Store) closePools() error {
+	err := errors.Join(s.ready.pool.Close(), closePool(s.write))
+	if s.read != s.write {
+		err = errors.Join(err, closePool(s.read))
 	}
-	return errors.Join(closePool(write), closePool(read))
+	return err
 }
 
 func closePool(db *gorm.DB) error {

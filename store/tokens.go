@@ -275,8 +275,15 @@ func (s *Store) RevokeToken(ctx context.Context, id uuid.UUID) error {
 		return &NotFoundError{Kind: KindToken, ID: id}
 	}
 	if err == nil {
-		err = s.write.WithContext(ctx).Model(&Token{}).Where("id = ? AND revoked_at IS NULL", id).
-			Updates(map[string]any{"revoked_at": s.now()}).Error
+		revoked := func(db *gorm.DB) (bool, error) {
+			var n int64
+			err := db.Model(&Token{}).Where("id = ? AND revoked_at IS NOT NULL", id).Count(&n).Error
+			return n > 0, err
+		}
+		err = s.inTx(ctx, tokenShare, revoked, func(tx *gorm.DB) error {
+			return tx.Model(&Token{}).Where("id = ? AND revoked_at IS NULL", id).
+				Updates(map[string]any{"revoked_at": s.now()}).Error
+		})
 	}
 	if err != nil {
 		return s.translate("revoke token", err)

@@ -22,6 +22,7 @@ func (s *Store) inTx(ctx context.Context, share shareKey, wrote witness, work fu
 	defer release()
 	for try := 1; ; try++ {
 		on, committing, err := s.tryTx(ctx, work)
+		s.counts.lockTimeouts.note(share.path(), err)
 		if committing && lost(err) {
 			written, problem := s.settle(ctx, on, wrote, err)
 			if written || problem != nil {

@@ -26,6 +26,7 @@ type UnavailableReason string
 const (
 	ReasonDatabase UnavailableReason = "database" // it cannot be reached, does not answer in time, or refuses for lack of resources
 	ReasonPool     UnavailableReason = "pool"     // no connection was free in time
+	ReasonShare    UnavailableReason = "share"    // other writes of the same client had its share of the connections
 	ReasonLock     UnavailableReason = "lock"     // somebody else held a lock for too long
 	ReasonQueue    UnavailableReason = "queue"    // too many patches wait
 	ReasonTokens   UnavailableReason = "tokens"   // too many tokens wait to be looked up
@@ -34,7 +35,9 @@ const (
 
 // UnavailableReasons lists them all.
 func UnavailableReasons() []UnavailableReason {
-	return []UnavailableReason{ReasonDatabase, ReasonPool, ReasonLock, ReasonQueue, ReasonTokens, ReasonConflict}
+	return []UnavailableReason{
+		ReasonDatabase, ReasonPool, ReasonShare, ReasonLock, ReasonQueue, ReasonTokens, ReasonConflict,
+	}
 }
 
 // Reason says why the database could not serve.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -65,11 +66,15 @@ type fileImport struct {
 	path    string // or - for standard input
 	format  string
 	dryRun  bool
+
+	lockTime time.Duration
 }
 
 func newImport(p *process, flags *flag.FlagSet, args []string) (*fileImport, error) {
 	in := &fileImport{process: p}
 	flags.BoolVar(&in.dryRun, "dry-run", false, "say what would be done and leave everything as it is")
+	flags.DurationVar(&in.lockTime, "lock-time", store.DefaultLockTime,
+		"how long others may be kept from writing, once the file is read; then nothing is written")
 	flags.StringVar(&in.format, "format", "", "csv or ndjson (default: by the file's extension)")
 	cfg, err := loadConfig(p, flags, args, "FILE")
 	if err != nil {
@@ -83,6 +88,9 @@ func newImport(p *process, flags *flag.FlagSet, args []string) (*fileImport, err
 		case ".ndjson", ".jsonl":
 			in.format = "ndjson"
 		}
+	}
+	if in.lockTime <= 0 {
+		return nil, fmt.Errorf("%w: --lock-time must be more than 0", errUsage)
 	}
 	if err := oneOf(in.format, "csv", "ndjson"); err != nil {
 		return nil, fmt.Errorf("%w: --format is needed: %w", errUsage, err)
@@ -113,7 +121,7 @@ func (in *fileImport) run(
 			read = csvRows
 		}
 		summary, err := work(s, read(source, rules), store.ImportOptions{
-			DryRun:   in.dryRun,
+			DryRun: in.dryRun, LockTime: in.lockTime,
 			Progress: func(done, total int) { bar.show("writing", int64(done), int64(total)) },
 		})
 		bar.clear()

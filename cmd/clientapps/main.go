@@ -22,9 +22,9 @@ const usage = `usage: clientapps COMMAND [flags]
                                     make a token and print it, once, alone on standard output
   token list                        list the tokens, without their secrets
   token revoke ID                   end a token
-  import catalog [--dry-run] [--format csv|ndjson] FILE|-
+  import catalog [--dry-run] [--format csv|ndjson] [--lock-time 1m] FILE|-
                                     bring the catalog to what a file says, all of it or nothing
-  import apps --client ID [--dry-run] [--format csv|ndjson] FILE|-
+  import apps --client ID [--dry-run] [--format csv|ndjson] [--lock-time 1m] FILE|-
                                     give a client the apps that a file names
   backup FILE                       copy an SQLite database to a new file, while it is in use
   health                            ask the server with these settings whether it runs

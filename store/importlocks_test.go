@@ -1,0 +1,84 @@
+package store_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/clientapps/clientapps/store"
+	"github.com/clientapps/clientapps/store/storetest"
+)
+
+// TestImportAppsHoldsUpItsClientAlone works in the middle of an import, when it has all of its locks: other clients notice
+// nothing, and the import's own client is told that somebody holds its apps. On SQLite, which has one writer, all can read.
+func TestImportAppsHoldsUpItsClientAlone(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, url string) {
+		t.Parallel()
+		data := storetest.Page()
+		data.CatalogApps = append(data.CatalogApps, catalogApp("Zoom"), catalogApp("Figma"))
+		importer := seeded(t, url, data)
+		others := alone(t, url, func(cfg *store.Config) { cfg.LockTimeout = 300 * time.Millisecond })
+		other := get(t, others, otherApp)
+		worked := 0
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		meanwhile := func(int, int) {
+			worked++
+			get(t, others, otherApp)
+			get(t, others, pageApp)
+			if err := others.Ready(ctx); err != nil {
+				t.Error(err)
+			}
+			if strings.HasPrefix(url, "sqlite") {
+				return
+			}
+			match := &store.Match{Tags: []string{other.Tag()}}
+			must(others.UpdateApp(ctx, otherApp, store.Fields{store.ColumnLicenseCount: int32(1)}, alice, match))(t)
+			must(others.SetApps(ctx, otherApp.ClientID, []uuid.UUID{otherApp.ID}, store.ColumnIsFavorite, true, alice))(t)
+			must(others.AddApp(ctx, otherApp.ClientID, named("Zoom"), nil, alice))(t)
+			_, err := others.SetApps(ctx, pageApp.ClientID, []uuid.UUID{pageApp.ID}, store.ColumnIsFavorite, true, alice)
+			wantReason(t, err, store.ReasonLock)
+			_, err = others.AddApp(ctx, pageApp.ClientID, named("Figma"), nil, alice)
+			wantReason(t, err, store.ReasonLock)
+		}
+		rows := givenApps(store.AppRow{Name: "Slack", Fields: store.Fields{store.ColumnLicenseCount: int32(7)}})
+		must(importer.ImportApps(t.Context(), pageApp.ClientID, rows, alice, store.ImportOptions{Progress: meanwhile}))(t)
+		if worked != 1 {
+			t.Errorf("worked %d times in the middle of the import", worked)
+		}
+		if got := get(t, others, pageApp); got.LicenseCount == nil || *got.LicenseCount != 7 || got.IsFavorite {
+			t.Errorf("the imported app is %s", shown(t, got))
+		}
+	})
+}
+
+// TestImportTimeIsBounded: an import that keeps others from writing for too long ends with nothing written.
+func TestImportTimeIsBounded(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, url string) {
+		t.Parallel()
+		s := seeded(t, url, storetest.Page())
+		db := storetest.SQL(t, url)
+		before := everything(t, db)
+		tooLong := store.ImportOptions{LockTime: 100 * time.Millisecond, Progress: func(int, int) { time.Sleep(200 * time.Millisecond) }}
+		names := numbered(1200) // three batches
+		_, err := s.ImportCatalog(t.Context(), given(names...), tooLong)
+		wantError(t, err, &store.ImportTimeError{Limit: tooLong.LockTime})
+		wantShown(t, "the database", everything(t, db), before)
+
+		must(s.ImportCatalog(t.Context(), given(names...), store.ImportOptions{}))(t)
+		before = everything(t, db)
+		var apps []store.AppRow
+		for _, row := range names {
+			apps = append(apps, store.AppRow{Name: row.Fields[store.ColumnCanonicalName].(string)})
+		}
+		_, err = s.ImportApps(t.Context(), pageApp.ClientID, givenApps(apps...), alice, tooLong)
+		wantError(t, err, &store.ImportTimeError{Limit: tooLong.LockTime})
+		wantShown(t, "the database", everything(t, db), before)
+		must(s.ImportApps(t.Context(), pageApp.ClientID, givenApps(apps...), alice, store.ImportOptions{}))(t)
+	})
+}

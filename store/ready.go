@@ -1,0 +1,96 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"sync"
+)
+
+// readiness is the connection of Ready, and the check that is under way over it.
+type readiness struct {
+	pool *sql.DB // one connection, which nobody else uses
+
+	mu    sync.Mutex
+	check *readyCheck // nil: none is under way
+}
+
+type readyCheck struct {
+	done chan struct{} // closed when err is true
+	err  error
+}
+
+// Ready returns nil when the database answers and its schema is at least the one that this program needs, and it has
+// row security just when that is asked for. A newer schema has been expanded for a newer program, which runs beside this one
+// for the length of a rollout: see docs/rollout.md.
+//
+// It does not wait behind requests: it has a connection of its own, and callers at the same moment share one check, which
+// has the time of the first of them.
+func (s *Store) Ready(ctx context.Context) error {
+	s.ready.mu.Lock()
+	check := s.ready.check
+	if check == nil {
+		check = &readyCheck{done: make(chan struct{})}
+		s.ready.check = check
+		go s.checkReady(ctx, check)
+	}
+	s.ready.mu.Unlock()
+	select {
+	case <-check.done:
+		return check.err
+	case <-ctx.Done():
+		return s.translate("check the database", ctx.Err())
+	}
+}
+
+// checkReady does not end when the first caller hangs up: others may wait for the result.
+func (s *Store) checkReady(ctx context.Context, check *readyCheck) {
+	bounded, cancel := s.bounded(context.WithoutCancel(ctx))
+	if deadline, ok := ctx.Deadline(); ok {
+		cancel()
+		bounded, cancel = context.WithDeadline(context.WithoutCancel(ctx), deadline)
+	}
+	defer cancel()
+	err := s.again(bounded, func() error { return s.lookReady(bounded) })
+	check.err = s.translate("check the database", err)
+	s.ready.mu.Lock()
+	s.ready.check = nil
+	s.ready.mu.Unlock()
+	close(check.done)
+}
+
+func (s *Store) lookReady(ctx context.Context) error {
+	want, err := s.newestSchema()
+	if err != nil {
+		return err
+	}
+	have, err := s.presentSchema(ctx)
+	if err != nil {
+		return err
+	}
+	if have < want {
+		return fmt.Errorf("the schema has version %d, this program needs %d: run clientapps migrate up", have, want)
+	}
+	return s.db.check(ctx, s)
+}
+
+// newestSchema is the version that this program needs.
+func (s *Store) newestSchema() (int64, error) {
+	p, err := s.db.provider(s)
+	if err != nil {
+		return 0, err
+	}
+	sources := p.ListSources()
+	return sources[len(sources)-1].Version, nil
+}
+
+// presentSchema is the version that the database has, 0 without a schema. Unlike goose's own way it writes nothing.
+func (s *Store) presentSchema(ctx context.Context) (version int64, err error) {
+	var there bool
+	if err := s.ready.pool.QueryRowContext(ctx, s.db.hasSchema()).Scan(&there); err != nil || !there {
+		return 0, err
+	}
+	const newest = "SELECT coalesce(max(version_id), 0) FROM goose_db_version"
+	err = s.ready.pool.QueryRowContext(ctx, newest).Scan(&version)
+	return version, err
+}
