@@ -434,7 +434,7 @@ func (p *parser) number(keep bool) (any, error) {
 		}
 	}
 	if !keep {
-		return nil, nil //nolint:nilnil // nobody looks at it
+		return nil, nil
 	}
 	return canonical(string(p.data[start:p.pos]), negative, string(whole)+string(fraction), exponent-len(fraction)), nil
 }
