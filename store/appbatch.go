@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql/driver"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -92,6 +93,73 @@ func (s *Store) batchStatement() (string, error) {
 }
 
 func (s *Store) writeBatch(ctx context.Context, conn *pgx.Conn, patches []*appPatch) error {
+	batch := &pgx.Batch{}
+	s.queueBegin(batch, patches)
+	if slices.ContainsFunc(patches, func(p *appPatch) bool { return p.at.catalog != 0 }) {
+		batch.Queue(holdCatalogShared)
+	}
+	err := s.queueUpdate(batch, patches)
+	if err == nil {
+		err = send(ctx, conn, batch)
+	}
+	s.counts.lockTimeouts.note(lockPathBatch, err)
+	return err
+}
+
+// lockFree begins a transaction, locks the rows of the patches that nobody else holds, and returns these patches. The
+// transaction stays open if there are any. A patch whose app is not there is not among them either.
+func (s *Store) lockFree(ctx context.Context, conn *pgx.Conn, patches []*appPatch) (free []*appPatch, err error) {
+	columns, key := s.batchColumns(), "client_id = patch_client_id"
+	lists, names, args := "", "", []any{}
+	for i, c := range columns[:len(columns)-len(patchColumns)+2] { // those of the key
+		lists += fmt.Sprintf("$%d::%s[], ", i+1, c.kind)
+		names += c.name + ", "
+		args = append(args, patchList{patches, c.of})
+	}
+	if s.byClient {
+		key = fmt.Sprintf("client_id = $%d::uuid", len(args)+1)
+		args = append(args, patches[0].key.ClientID)
+	}
+	for _, p := range patches {
+		p.bind(p.now)
+	}
+	batch := &pgx.Batch{}
+	s.queueBegin(batch, patches)
+	batch.Queue("SELECT patch_number FROM unnest("+strings.TrimSuffix(lists, ", ")+") WITH ORDINALITY AS patch ("+names+"patch_number) "+
+		"JOIN apps ON "+key+" AND id = patch_id ORDER BY patch_number FOR NO KEY UPDATE OF apps SKIP LOCKED", args...).
+		Query(func(rows pgx.Rows) error {
+			numbers, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+			for _, number := range numbers {
+				free = append(free, patches[number-1])
+			}
+			return err
+		})
+	if err := send(ctx, conn, batch); err != nil || len(free) > 0 {
+		return free, err
+	}
+	_, err = conn.Exec(ctx, "ROLLBACK")
+	return nil, err
+}
+
+// writeLocked writes patches whose rows this connection's transaction has locked, and ends it.
+func (s *Store) writeLocked(ctx context.Context, conn *pgx.Conn, patches []*appPatch) error {
+	batch := &pgx.Batch{}
+	if err := s.queueUpdate(batch, patches); err != nil {
+		_, rollback := conn.Exec(ctx, "ROLLBACK")
+		return errors.Join(err, rollback)
+	}
+	return send(ctx, conn, batch)
+}
+
+// queueBegin begins a transaction that waits for locks briefly, for the patches of one client where batches are by client.
+func (s *Store) queueBegin(batch *pgx.Batch, patches []*appPatch) {
+	batch.Queue("BEGIN")
+	batch.Queue(batchSettings)
+	s.queueConfine(batch, patches[0].key.ClientID)
+}
+
+// queueUpdate queues the statement of the patches and COMMIT.
+func (s *Store) queueUpdate(batch *pgx.Batch, patches []*appPatch) error {
 	sql, err := s.batchStatement()
 	if err != nil {
 		return err
@@ -109,16 +177,9 @@ func (s *Store) writeBatch(ctx context.Context, conn *pgx.Conn, patches []*appPa
 		p.bind(now)
 		p.changed = false
 	}
-	batch := &pgx.Batch{}
-	batch.Queue("BEGIN")
-	batch.Queue(batchSettings)
-	s.queueConfine(batch, patches[0].key.ClientID)
-	if slices.ContainsFunc(patches, func(p *appPatch) bool { return p.at.catalog != 0 }) {
-		batch.Queue(holdCatalogShared)
-	}
 	batch.Queue(sql, args...).Query(func(rows pgx.Rows) error { return takeRows(rows, patches) })
 	batch.Queue("COMMIT")
-	return send(ctx, conn, batch)
+	return nil
 }
 
 // takeRows gives each patch its row. One that changed nothing has none.

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -48,14 +49,18 @@ func (p *appPatch) update(s *Store, db *gorm.DB) {
 }
 
 // writeAppsPostgres writes patches in one transaction and one round trip. When PostgreSQL refuses one of them, none was
-// written, and each is written by itself: a bad statement, or a row that is locked for long, fails alone. When the
-// connection is lost nobody knows yet what was written, and to write it again might be to write it twice.
+// written: all but the locked ones are written without these, or each by itself, so that a bad statement fails alone. When
+// the connection is lost nobody knows yet what was written, and to write it again might be to write it twice.
 func (s *Store) writeAppsPostgres(batch []*appPatch) {
-	one := func(p *appPatch) {
-		p.err = s.onConn(p.ctx, func(conn *pgx.Conn) error { return s.writeOne(p.ctx, conn, p) })
-	}
 	if len(batch) == 1 {
-		one(batch[0])
+		p := batch[0]
+		p.err = s.onConn(p.ctx, func(conn *pgx.Conn) error {
+			if p.brief {
+				return s.writeBriefly(p.ctx, conn, p)
+			}
+			return s.writeOne(p.ctx, conn, p)
+		})
+		p.locked = lockTimeout(p.err)
 		return
 	}
 	ctx, cancel := s.bounded(context.Background()) // no caller's own deadline can bound what they share
@@ -64,13 +69,59 @@ func (s *Store) writeAppsPostgres(batch []*appPatch) {
 	defer span.End()
 	err := s.onConn(ctx, func(conn *pgx.Conn) error { return s.writeBatch(ctx, conn, batch) })
 	refused := (*pgconn.PgError)(nil)
-	again := errors.As(err, &refused) && !lost(err) && (lockTimeout(err) || !unavailable(err))
-	s.counts.lockTimeouts.note(lockPathBatch, err)
-	for _, p := range batch {
-		if p.err = err; again {
-			one(p)
+	switch {
+	case lockTimeout(err):
+		s.writeUnlocked(ctx, batch)
+	case errors.As(err, &refused) && !lost(err) && !unavailable(err):
+		for _, p := range batch {
+			p.err = s.onConn(p.ctx, func(conn *pgx.Conn) error { return s.writeBriefly(p.ctx, conn, p) })
+			if p.locked = lockTimeout(p.err); !p.locked {
+				p.answer()
+			}
+		}
+	default:
+		for _, p := range batch {
+			p.err = err
 		}
 	}
+}
+
+// writeUnlocked writes a batch again, in which somebody else holds a row, without the patches that would have to wait. Those
+// that are bound to the catalog's revision wait for nothing while they hold that: they count as locked.
+func (s *Store) writeUnlocked(ctx context.Context, batch []*appPatch) {
+	var plain, free []*appPatch
+	for _, p := range batch {
+		if p.locked = p.at.catalog != 0; !p.locked {
+			plain = append(plain, p)
+		}
+	}
+	if len(plain) == 0 {
+		return
+	}
+	err := s.onConn(ctx, func(conn *pgx.Conn) (err error) {
+		if free, err = s.lockFree(ctx, conn, plain); err != nil || len(free) == 0 {
+			return err
+		}
+		return s.writeLocked(ctx, conn, free)
+	})
+	for _, p := range plain {
+		p.err = err
+		p.locked = lockTimeout(err) || err == nil && !slices.Contains(free, p)
+	}
+}
+
+// writeAlone writes a patch whose row somebody else holds, within the client's share of the pool. One that is bound to the
+// catalog's revision is not written: its caller looks again when the row is free.
+func (s *Store) writeAlone(p *appPatch) {
+	p.err, p.changed = nil, false
+	if p.at.catalog != 0 {
+		p.err = s.awaitApp(p.ctx, p.key)
+		return
+	}
+	p.err = s.inTx(p.ctx, clientShare(p.key.ClientID), p.wrote, func(tx *gorm.DB) error {
+		p.update(s, tx)
+		return p.err
+	})
 }
 
 // onConn lends a connection of gorm's pool as what it is underneath. work is a write: it runs again when it was refused for
@@ -111,7 +162,7 @@ func (s *Store) writeOne(ctx context.Context, conn *pgx.Conn, p *appPatch) error
 		}
 		return p.read(rows)
 	}
-	// One round trip, too. It does not wait for a locked row, since it holds the catalog: see UpdateApp.
+	// One round trip, too. It does not wait for a locked row, since it holds the catalog.
 	batch := &pgx.Batch{}
 	batch.Queue("BEGIN")
 	s.queueConfine(batch, p.key.ClientID)
@@ -121,6 +172,14 @@ func (s *Store) writeOne(ctx context.Context, conn *pgx.Conn, p *appPatch) error
 	err = send(ctx, conn, batch)
 	s.counts.lockTimeouts.note(lockPathConditional, err)
 	return err
+}
+
+// writeBriefly is writeOne for a patch that does not wait for a locked row for long.
+func (s *Store) writeBriefly(ctx context.Context, conn *pgx.Conn, p *appPatch) error {
+	if p.at.catalog != 0 {
+		return s.writeOne(ctx, conn, p)
+	}
+	return s.writeBatch(ctx, conn, []*appPatch{p})
 }
 
 // send sends the statements of one transaction, and ends it when one fails.

@@ -49,12 +49,6 @@ func (s *Store) UpdateApp(ctx context.Context, key AppKey, fields Fields, by Aut
 			at = version{row: seen.Version, catalog: revision}
 		}
 		updated, changed, err := s.updateApp(ctx, key, fields, by, at)
-		if match != nil && lockTimeout(err) { // somebody holds the row, or changes the catalog
-			if err := s.awaitApp(ctx, key); err != nil {
-				return App{}, s.translate("update app", err)
-			}
-			continue
-		}
 		if err != nil {
 			return App{}, err
 		}

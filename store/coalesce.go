@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -31,10 +32,20 @@ type appPatch struct {
 	now     time.Time // of the write
 	changed bool
 	err     error
-	done    chan struct{} // closed when what stands above is true
+	done    chan struct{} // closed when what stands above is true; nil for a caller who writes
 
-	taken  bool // by a writer: it is given up no more
-	params appParams
+	taken    bool // by a writer: it is given up no more
+	brief    bool // it does not wait for a locked row for long, though it is alone
+	locked   bool // it was not written: somebody else holds its row
+	answered bool
+	params   appParams
+}
+
+// answer tells the caller who waits for the patch. Nobody may write to the patch from then on.
+func (p *appPatch) answer() {
+	if p.answered = true; p.done != nil {
+		close(p.done)
+	}
 }
 
 // coalescer writes patches together that wait at the same moment: one transaction, one flush of the database's log. It
@@ -42,11 +53,17 @@ type appPatch struct {
 // go out together when it has ended: one at a time makes the largest transactions, and the fewest. Only when it takes long,
 // for the disk or for a row that somebody holds, the next does not wait for it. Patches of one app never meet in one
 // transaction, nor in two at once, so each sees what the one before it left.
+//
+// A patch whose row somebody else holds goes on by itself, and keeps nobody waiting but later patches of its app. It counts as
+// no transaction under way: the share of the pool that its client has bounds how many of these there are.
 type coalescer struct {
-	write    func([]*appPatch) // sets each patch's result; patches come in the order of their keys
-	limit    int               // transactions at once
-	prompt   int               // of them, those that have not taken long yet
-	byClient bool              // no transaction has patches of two clients
+	// write sets each patch's result, or that it is locked; patches come in the order of their keys. It may answer a patch
+	// before it returns.
+	write    func([]*appPatch)
+	alone    func(*appPatch) // sets the result of a locked patch, and waits for its row
+	limit    int             // transactions at once
+	prompt   int             // of them, those that have not taken long yet
+	byClient bool            // no transaction has patches of two clients
 
 	mu       sync.Mutex
 	waiting  []*appPatch
@@ -67,8 +84,8 @@ type patchBatch struct {
 	late    bool // by another: it takes long
 }
 
-func newCoalescer(write func([]*appPatch), limit int, cfg Config) *coalescer {
-	c := &coalescer{write: write, limit: limit, prompt: 1, byClient: cfg.BatchByClient, busy: map[AppKey]bool{}}
+func newCoalescer(write func([]*appPatch), alone func(*appPatch), limit int, cfg Config) *coalescer {
+	c := &coalescer{write: write, alone: alone, limit: limit, prompt: 1, byClient: cfg.BatchByClient, busy: map[AppKey]bool{}}
 	if c.byClient {
 		// Smaller transactions, each for one of many machines: more of them have to be under way.
 		c.limit = max(limit, cfg.MaxConns/2)
@@ -90,11 +107,14 @@ func (c *coalescer) do(p *appPatch) error {
 		return &UnavailableError{reason: ReasonQueue, cause: errors.New("too many patches wait, or the store is closing")}
 	}
 	if c.room() && !c.busy[p.key] {
-		// The caller is the writer: alone, a patch costs no hand-over.
+		// The caller is the writer: alone, a patch costs no hand-over. While another takes long, rows may be locked.
+		p.brief = len(c.under) > 0
 		b := c.start([]*appPatch{p})
 		c.mu.Unlock()
-		c.write(b.patches)
-		c.finish(b)
+		c.run(b)
+		if c.finish(b); p.locked {
+			c.writeAlone(p)
+		}
 		return p.err
 	}
 	p.done = make(chan struct{})
@@ -144,7 +164,36 @@ func (c *coalescer) start(patches []*appPatch) *patchBatch {
 	return b
 }
 
-// finish ends a transaction.
+// run writes a batch, and answers those who wait for it but for the locked ones.
+func (c *coalescer) run(b *patchBatch) {
+	guardWrite(func() { c.write(b.patches) }, b.patches...)
+	for _, p := range b.patches {
+		if !p.answered && !p.locked {
+			p.answer()
+		}
+	}
+}
+
+// guardWrite runs a write. A panic is the error of every patch that has no answer yet: what became of it is not known.
+func guardWrite(write func(), patches ...*appPatch) {
+	ended := false
+	defer func() {
+		if ended {
+			return
+		}
+		r := recover()
+		err := &OutcomeError{cause: fmt.Errorf("panic: %v\n%s", r, debug.Stack())}
+		for _, p := range patches {
+			if !p.answered {
+				p.err, p.locked = err, false
+			}
+		}
+	}()
+	write()
+	ended = true
+}
+
+// finish ends a transaction. Its locked patches go on, each by itself; the caller's own is the caller's to write.
 func (c *coalescer) finish(b *patchBatch) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -153,10 +202,48 @@ func (c *coalescer) finish(b *patchBatch) {
 		c.late--
 	}
 	for _, p := range b.patches {
-		delete(c.busy, p.key)
+		switch {
+		case !p.locked:
+			delete(c.busy, p.key)
+		case p.done != nil:
+			c.idle.Add(1)
+			go c.writeAlone(p)
+		default:
+			c.idle.Add(1)
+		}
 	}
 	c.handOver()
 	c.idle.Done() // last: close waits for those who have just begun, too
+}
+
+// writeAlone writes a locked patch, whose app stays busy meanwhile. When that fails, the row is likely still locked, and the
+// next patch of the app is written alone, too, instead of keeping a batch waiting.
+func (c *coalescer) writeAlone(p *appPatch) {
+	for p != nil {
+		guardWrite(func() { c.alone(p) }, p)
+		key, failed := p.key, p.err != nil
+		p.answer()
+		p = c.nextAlone(key, failed)
+	}
+	c.idle.Done()
+}
+
+// nextAlone takes the next patch of an app whose row is locked, or lets the app's patches join batches again.
+func (c *coalescer) nextAlone(key AppKey, locked bool) *appPatch {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if locked {
+		for i, p := range c.waiting {
+			if p.key == key && p.ctx.Err() == nil {
+				c.waiting = slices.Delete(c.waiting, i, i+1)
+				p.taken = true
+				return p
+			}
+		}
+	}
+	delete(c.busy, key)
+	c.handOver()
+	return nil
 }
 
 // handOver begins what may begin with those who wait, by a writer of its own: the caller has an answer to give, or a lock to
@@ -169,10 +256,7 @@ func (c *coalescer) handOver() {
 		}
 		b := c.start(next)
 		go func() {
-			c.write(b.patches)
-			for _, p := range b.patches {
-				close(p.done)
-			}
+			c.run(b)
 			c.finish(b)
 		}()
 	}
@@ -206,7 +290,7 @@ func (c *coalescer) next() []*appPatch {
 		switch {
 		case p.ctx.Err() != nil:
 			p.taken, p.err = true, p.ctx.Err()
-			close(p.done)
+			p.answer()
 		case len(batch) == maxBatch || taken[p.key] || c.busy[p.key] ||
 			c.byClient && len(batch) > 0 && batch[0].key.ClientID != p.key.ClientID:
 			rest = append(rest, p)

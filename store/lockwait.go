@@ -31,7 +31,7 @@ var lockPathNames = [lockPaths]string{"batch", "conditional", "client", "catalog
 
 // shortLockWait is the lock_timeout of a write while others wait for what it holds already. It is well below PostgreSQL's
 // deadlock_timeout, a second: two that wait for each other are parted before.
-const shortLockWait = "100ms"
+const shortLockWait = "50ms"
 
 // lockTimeouts counts waits for locks that came to their bound.
 type lockTimeouts [lockPaths]atomic.Uint64

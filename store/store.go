@@ -159,7 +159,7 @@ func Open(cfg Config) (*Store, error) {
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	write, atOnce := db.writer(s)
-	s.patches = newCoalescer(write, atOnce, cfg)
+	s.patches = newCoalescer(write, s.writeAlone, atOnce, cfg)
 	go s.followCatalog(ctx, cfg.CatalogPoll)
 	return s, nil
 }
