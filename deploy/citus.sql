@@ -26,6 +26,7 @@ SELECT create_reference_table('catalog_app_categories');
 SELECT create_reference_table('catalog_url_patterns');
 SELECT create_reference_table('catalog_desktop_aliases');
 SELECT create_reference_table('catalog_state');
+SELECT create_reference_table('catalog_revisions');
 -- A token is read before anybody knows which client it is about.
 SELECT create_reference_table('tokens');
 SELECT create_reference_table('token_clients');

@@ -55,7 +55,11 @@ func TestInternalError(t *testing.T) {
 						continue
 					}
 					got := client.Send(t, servertest.Request{Method: method, Target: appPath, Body: `{"license_count":5}`})
-					if got.Status != http.StatusInternalServerError || got.Body != broken+"\n" {
+					want := broken
+					if fault.name == "catalog" && method == http.MethodPatch {
+						want = unknown // it was written: only what it shows cannot be read
+					}
+					if got.Status != http.StatusInternalServerError || got.Body != want+"\n" {
 						t.Errorf("%s: %d %s", method, got.Status, got.Body)
 					}
 					lines := s.Log.Requests(t)

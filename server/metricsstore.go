@@ -23,9 +23,9 @@ var (
 
 	catalogApps     = storeDesc("catalog_apps", "Apps in the catalog that is kept in memory.")
 	catalogRevision = storeDesc("catalog_revision", "Revision of the catalog that is kept in memory.")
-	catalogLoaded   = storeDesc("catalog_loaded_timestamp_seconds", "When the catalog in memory was read.")
+	catalogLoaded   = storeDesc("catalog_loaded_timestamp_seconds", "When the catalog in memory was read or brought up to date.")
 	catalogChecked  = storeDesc("catalog_checked_timestamp_seconds", "When the catalog in memory was last known to be the newest.")
-	catalogLoads    = storeDesc("catalog_loads_total", "How often the catalog was read from the database.")
+	catalogLoads    = storeDesc("catalog_loads_total", "How often the catalog in memory was read or brought up to date.")
 	catalogFailures = storeDesc("catalog_failures_total", "How often the database did not say whether the catalog has changed.")
 
 	tokenEntries = storeDesc("token_cache_entries", "Tokens that are remembered, about.")

@@ -13,6 +13,14 @@ import (
 // GetApp returns one app with its catalog entry, or NotFoundError for the app or for its client.
 func (s *Store) GetApp(ctx context.Context, key AppKey) (App, error) {
 	ctx = s.forClient(ctx, key.ClientID)
+	app, err := s.takeApp(ctx, key)
+	if errors.Is(err, errNoEntry) {
+		app, err = s.takeApp(ctx, key) // it has been removed since it was read
+	}
+	return app, err
+}
+
+func (s *Store) takeApp(ctx context.Context, key AppKey) (App, error) {
 	app, err := s.db.takeApp(ctx, s, key)
 	if errors.Is(err, gorm.ErrRecordNotFound) {
 		return App{}, s.missingApp(ctx, key)
@@ -244,11 +252,14 @@ func (s *Store) shownLate(ctx context.Context, app App) (whole App, err error) {
 		whole, err = s.withCatalog(ctx, app)
 		return err
 	})
+	if err != nil && !errors.Is(ctx.Err(), context.Canceled) {
+		err = &OutcomeError{cause: err} // it was written: no other error may be told
+	}
 	return whole, err
 }
 
 func (s *Store) withCatalog(ctx context.Context, app App) (App, error) {
-	entry, err := s.catalogApp(ctx, app.CatalogAppID)
+	entry, err := s.entryOf(ctx, app.CatalogAppID)
 	if err != nil {
 		return App{}, err
 	}

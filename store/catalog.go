@@ -1,26 +1,55 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
+	"maps"
 	"sync"
 	"time"
 
 	"github.com/google/uuid"
-	"gorm.io/gorm"
 )
 
 // Catalog is the whole shared catalog as it was at one revision. It never changes: a change of the catalog swaps it.
 type Catalog struct {
 	revision   int64
 	loadedAt   time.Time
-	apps       map[uuid.UUID]*CatalogApp
+	apps       entries
+	vendors    map[uuid.UUID]*Vendor
+	categories map[uuid.UUID]Category
+	removed    []*CatalogApp            // the latest entries that are no more, oldest first: at most keptRevisions
 	byApp      map[Column][]*CatalogApp // sorted, as are the next two
 	byVendor   map[Column][]Vendor
 	byCategory map[Column][]Category
+}
+
+// entries are catalog apps by id, in parts by its last byte: a change copies the part that it is in.
+type entries [256]map[uuid.UUID]*CatalogApp
+
+func (e *entries) get(id uuid.UUID) *CatalogApp { return e[id[15]][id] }
+
+// replace returns the entries with some in the place of others.
+func (e *entries) replace(gone, come []*CatalogApp) entries {
+	next := *e
+	var own [len(next)]bool // parts that are not shared
+	part := func(id uuid.UUID) map[uuid.UUID]*CatalogApp {
+		n := id[15]
+		if !own[n] {
+			next[n], own[n] = maps.Clone(next[n]), true
+		}
+		if next[n] == nil {
+			next[n] = map[uuid.UUID]*CatalogApp{}
+		}
+		return next[n]
+	}
+	for _, a := range gone {
+		delete(part(a.ID), a.ID)
+	}
+	for _, a := range come {
+		part(a.ID)[a.ID] = a
+	}
+	return next
 }
 
 // CatalogSummary is how much the catalog holds.
@@ -59,26 +88,53 @@ func (s *Store) GetCatalogSummary(ctx context.Context) (CatalogSummary, error) {
 			return CatalogSummary{}, err
 		}
 	}
-	return CatalogSummary{Apps: len(c.apps), Vendors: len(c.byVendor[ColumnName]), Categories: len(c.byCategory[ColumnName])}, nil
+	return CatalogSummary{Apps: len(c.all()), Vendors: len(c.vendors), Categories: len(c.categories)}, nil
 }
 
 // GetCatalogApp returns one entry of the catalog, or NotFoundError. It can be as stale as the snapshot.
 func (s *Store) GetCatalogApp(ctx context.Context, id uuid.UUID) (*CatalogApp, error) {
-	entry, err := s.catalogApp(ctx, id)
-	if errors.Is(err, errNoEntry) {
+	entry, err := s.findEntry(ctx, func(c *Catalog) *CatalogApp { return c.apps.get(id) })
+	if entry == nil && err == nil {
 		return nil, &NotFoundError{Kind: KindCatalogApp, ID: id}
 	}
 	return entry, err
 }
 
-// errNoEntry is a fault where an app refers to the entry: a foreign key keeps it.
+// errNoEntry says that an app refers to an entry that is neither in the catalog nor among those that were removed lately. The
+// app has been removed too since it was read: a foreign key keeps an entry that has apps.
 var errNoEntry = errors.New("no such catalog app")
 
-// catalogApp returns an entry of the snapshot. An app may refer to an entry that another server has just made: then the
-// snapshot is refreshed first.
-func (s *Store) catalogApp(ctx context.Context, id uuid.UUID) (*CatalogApp, error) {
+// entryOf returns the catalog entry that an app shows. When the app was read before it was removed together with its entry,
+// that is the entry as it was last.
+func (s *Store) entryOf(ctx context.Context, id uuid.UUID) (*CatalogApp, error) {
+	entry, err := s.findEntry(ctx, func(c *Catalog) *CatalogApp { return c.entry(id) })
+	if entry == nil && err == nil {
+		return nil, fmt.Errorf("%w: %s", errNoEntry, id)
+	}
+	return entry, err
+}
+
+// all are the entries, by name.
+func (c *Catalog) all() []*CatalogApp { return c.byApp[ColumnCanonicalName] }
+
+// entry returns an entry that is there or was removed lately.
+func (c *Catalog) entry(id uuid.UUID) *CatalogApp {
+	if entry := c.apps.get(id); entry != nil {
+		return entry
+	}
+	for i := len(c.removed) - 1; i >= 0; i-- {
+		if c.removed[i].ID == id {
+			return c.removed[i]
+		}
+	}
+	return nil
+}
+
+// findEntry looks in the snapshot and, if the entry is not there, once more in one that is as new as the database: another
+// server may have just made it.
+func (s *Store) findEntry(ctx context.Context, in func(*Catalog) *CatalogApp) (*CatalogApp, error) {
 	if snapshot := s.catalog.Load(); snapshot != nil {
-		if entry := snapshot.apps[id]; entry != nil {
+		if entry := in(snapshot); entry != nil {
 			return entry, nil
 		}
 	}
@@ -86,118 +142,5 @@ func (s *Store) catalogApp(ctx context.Context, id uuid.UUID) (*CatalogApp, erro
 	if err != nil {
 		return nil, err
 	}
-	entry := fresh.apps[id]
-	if entry == nil {
-		return nil, fmt.Errorf("%w: %s", errNoEntry, id)
-	}
-	return entry, nil
-}
-
-// refreshCatalog replaces the snapshot if the database has a newer revision. After a transaction that changed the
-// catalog it makes the change show on this server at once.
-func (s *Store) refreshCatalog(ctx context.Context) (*Catalog, error) {
-	asked := s.now()
-	revision, err := catalogRevision(s.read.WithContext(ctx))
-	if err != nil {
-		s.counts.catalogFailures.Add(1)
-		return nil, s.translate("load catalog", err)
-	}
-	if c := s.catalog.Load(); c != nil && c.revision >= revision {
-		s.counts.catalogChecked.Store(&asked)
-		return c, nil
-	}
-	s.loading.Lock()
-	defer s.loading.Unlock()
-	if c := s.catalog.Load(); c != nil && c.revision >= revision {
-		return c, nil // somebody else has just done it
-	}
-	fresh, err := s.readCatalog(ctx, revision)
-	if err != nil {
-		s.counts.catalogFailures.Add(1)
-		return nil, s.translate("load catalog", err)
-	}
-	s.catalog.Store(fresh)
-	s.counts.catalogLoads.Add(1)
-	s.counts.catalogChecked.Store(&asked)
-	return fresh, nil
-}
-
-// readCatalog reads the tables of the catalog. The revision was read before them: what is written meanwhile belongs to a
-// later one and is read again.
-func (s *Store) readCatalog(ctx context.Context, revision int64) (*Catalog, error) {
-	var (
-		vendors    []Vendor
-		categories []Category
-		apps       []*CatalogApp
-		in         []CatalogAppCategory
-	)
-	// One state of all the tables: no app without its vendor.
-	err := s.inSnapshot(ctx, func(tx *gorm.DB) error {
-		for _, rows := range []any{&vendors, &categories, &apps, &in} {
-			if err := tx.Find(rows).Error; err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	vendorByID := make(map[uuid.UUID]*Vendor, len(vendors))
-	for i := range vendors {
-		vendorByID[vendors[i].ID] = &vendors[i]
-	}
-	categoryByID := make(map[uuid.UUID]Category, len(categories))
-	for _, c := range categories {
-		categoryByID[c.ID] = c
-	}
-	catalog := &Catalog{
-		revision: revision, loadedAt: s.now(), apps: make(map[uuid.UUID]*CatalogApp, len(apps)),
-		byVendor: vendorListing.sorted(vendors), byCategory: categoryListing.sorted(categories),
-	}
-	for _, a := range apps {
-		if a.VendorID != nil {
-			a.Vendor = vendorByID[*a.VendorID]
-		}
-		catalog.apps[a.ID] = a
-	}
-	for _, link := range in {
-		if a := catalog.apps[link.CatalogAppID]; a != nil {
-			a.Categories = append(a.Categories, categoryByID[link.CategoryID])
-		}
-	}
-	for _, a := range apps {
-		slices.SortFunc(a.Categories, func(x, y Category) int { return cmp.Compare(x.NameKey, y.NameKey) })
-		a.tag = catalogTag(a)
-		a.Cacheable()
-	}
-	catalog.byApp = catalogListing.sorted(apps)
-	return catalog, nil
-}
-
-func catalogRevision(db *gorm.DB) (revision int64, err error) {
-	err = db.Table("catalog_state").Where("id = 1").Select("revision").Take(&revision).Error
-	return revision, err
-}
-
-// followCatalog looks for changes that other servers made. The interval is the bound on how stale the catalog can be.
-func (s *Store) followCatalog(ctx context.Context, every time.Duration) {
-	defer close(s.stopped)
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		if s.catalog.Load() == nil {
-			continue // nobody has asked for the catalog yet
-		}
-		bounded, cancel := s.bounded(ctx)
-		if _, err := s.refreshCatalog(bounded); err != nil && ctx.Err() == nil {
-			s.log.WarnContext(ctx, "catalog not refreshed", "error", err)
-		}
-		cancel()
-	}
+	return in(fresh), nil
 }

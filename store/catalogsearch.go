@@ -58,7 +58,7 @@ const fewEntries = 200
 // few returns the ids of the entries that the filter selects; ok is false when they are too many to look up.
 func (c *Catalog) few(f CatalogFilter) (ids []uuid.UUID, ok bool) {
 	match := f.match()
-	for _, a := range c.byApp[ColumnCanonicalName] {
+	for _, a := range c.all() {
 		if !match(a) {
 			continue
 		}

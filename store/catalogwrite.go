@@ -4,36 +4,47 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/google/uuid"
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 )
 
-// inCatalogTx runs one change of the catalog. This server shows the catalog as work has left or found it before it returns.
-func (s *Store) inCatalogTx(ctx context.Context, doing string, wrote witness, work func(tx *gorm.DB) (changed bool, err error)) error {
-	if err := s.changeCatalog(ctx, doing, wrote, work); err != nil {
-		return err
-	}
-	return s.afterwards(ctx, func(ctx context.Context) error {
-		_, err := s.refreshCatalog(ctx)
-		return err
-	})
-}
+// showWithin is how long the answer to a change of the catalog waits for this server to show it everywhere.
+const showWithin = time.Second
 
-// changeCatalog runs the transaction of a change. Changes run one after the other on all servers: each holds the row that
-// counts them. When work has changed something the count goes up.
-func (s *Store) changeCatalog(ctx context.Context, doing string, wrote witness, work func(tx *gorm.DB) (changed bool, err error)) error {
+// inCatalogTx runs one change of the catalog; work returns what it has changed, or nil. Changes run one after the other on
+// all servers: each holds the row that counts them. This server shows the change before inCatalogTx returns, unless that
+// takes longer than showWithin: the change is in the database, and whoever made it is told so.
+func (s *Store) inCatalogTx(ctx context.Context, doing string, wrote witness, work func(tx *gorm.DB) (*catalogChange, error)) error {
+	var change *catalogChange
 	err := s.inTx(ctx, catalogShare, wrote, func(tx *gorm.DB) error {
 		if err := lockCatalog(tx, "UPDATE"); err != nil {
 			return err
 		}
-		if changed, err := work(tx); err != nil || !changed {
+		var err error
+		if change, err = work(tx); err != nil || change == nil {
 			return err
 		}
-		return bumpCatalog(tx)
+		return bumpCatalog(tx, change)
 	})
+	if err == nil && change != nil {
+		s.showCatalog(ctx)
+	}
 	return s.translate(doing, err)
+}
+
+// showCatalog has this server show what was written to the catalog. When it fails the next look for changes does that.
+func (s *Store) showCatalog(ctx context.Context) {
+	if s.catalog.Load() == nil {
+		return // nobody has asked for the catalog yet
+	}
+	bounded, cancel := context.WithTimeout(ctx, showWithin)
+	defer cancel()
+	if _, err := s.refreshCatalog(bounded); err != nil && ctx.Err() == nil {
+		s.log.WarnContext(ctx, "a change of the catalog does not show yet", "error", err)
+	}
 }
 
 // stands is the witness of what has got a new id.
@@ -77,8 +88,22 @@ func holdCatalog(tx *gorm.DB, lock string) error {
 	return tx.Exec(lock).Error
 }
 
-// bumpCatalog makes every server load the catalog anew. It is part of each transaction that changes the catalog.
-func bumpCatalog(tx *gorm.DB) error {
+// bumpCatalog makes every server follow a change of the catalog, which it reads as a whole when change is nil. It is part of
+// each transaction that changes the catalog. One that says what has changed holds the row that counts them.
+func bumpCatalog(tx *gorm.DB, change *catalogChange) error {
+	if change != nil {
+		now, err := catalogRevision(tx)
+		if err != nil {
+			return err
+		}
+		change.Revision = now + 1
+		if err := tx.Where("revision <= ?", change.Revision-keptRevisions).Delete(&catalogChange{}).Error; err != nil {
+			return err
+		}
+		if err := tx.Create(change).Error; err != nil {
+			return err
+		}
+	}
 	if err := holdCatalog(tx, holdCatalogAlone); err != nil {
 		return err
 	}
@@ -95,42 +120,49 @@ func (s *Store) CreateCatalogApp(ctx context.Context, fields Fields, categories 
 		DisplayColour: fields.text(ColumnDisplayColour), Logo: fields.text(ColumnLogo), Type: fields.text(ColumnType),
 		VendorID: fields.id(ColumnVendorID), Version: 1, CreatedAt: now, UpdatedAt: now,
 	}
-	err := s.inEntryTx(ctx, "create catalog app", app.ID, stands(&CatalogApp{}, app.ID), func(tx *gorm.DB) (bool, error) {
+	var made *CatalogApp
+	err := s.inCatalogTx(ctx, "create catalog app", stands(&CatalogApp{}, app.ID), func(tx *gorm.DB) (*catalogChange, error) {
 		if err := checkReferences(tx, fields, categories); err != nil {
-			return false, err
+			return nil, err
 		}
 		if err := taken(tx.Create(&app).Error, ColumnCanonicalName); err != nil {
-			return false, err
+			return nil, err
 		}
-		return true, linkCategories(tx, app.ID, categories)
+		if err := linkCategories(tx, app.ID, categories); err != nil {
+			return nil, err
+		}
+		var err error
+		made, err = lockedCatalogApp(tx, app.ID)
+		return changed(entityApp, app.ID), err
 	})
 	if err != nil {
 		return nil, err
 	}
-	return s.GetCatalogApp(ctx, app.ID)
+	return made, nil
 }
 
 // UpdateCatalogApp sets fields of a catalog app, and its categories as a whole set unless that is nil. Nothing is written
 // when nothing changes. Errors are those of CreateCatalogApp, NotFoundError and PreconditionError.
 func (s *Store) UpdateCatalogApp(ctx context.Context, id uuid.UUID, fields Fields, categories *[]uuid.UUID, match *Match) (*CatalogApp, error) {
-	err := s.inEntryTx(ctx, "update catalog app", id, nil, func(tx *gorm.DB) (bool, error) {
+	var left *CatalogApp
+	err := s.inCatalogTx(ctx, "update catalog app", nil, func(tx *gorm.DB) (*catalogChange, error) {
 		seen, err := lockedCatalogApp(tx, id)
-		if err != nil {
-			return false, err
+		if left = seen; err != nil {
+			return nil, err
 		}
 		if !match.allows(seen.Tag()) {
-			return false, &PreconditionError{}
+			return nil, &PreconditionError{}
 		}
 		var want []uuid.UUID
 		if categories != nil {
 			want = *categories
 		}
 		if err := checkReferences(tx, fields, want); err != nil {
-			return false, err
+			return nil, err
 		}
 		recategorized := categories != nil && !sameSet(want, seen.Categories)
 		if fields.in(seen.fields()) && !recategorized {
-			return false, nil
+			return nil, nil //nolint:nilnil // nothing has changed
 		}
 		also := nameKey(fields, ColumnCanonicalName)
 		also["updated_at"] = later(s.now(), seen.UpdatedAt)
@@ -140,44 +172,50 @@ func (s *Store) UpdateCatalogApp(ctx context.Context, id uuid.UUID, fields Field
 		}
 		err = tx.Model(&CatalogApp{}).Where("id = ?", id).Updates(also).Error
 		if err := taken(err, ColumnCanonicalName); err != nil {
-			return false, err
+			return nil, err
 		}
 		if key, ok := also["name_key"]; ok && key != seen.NameKey {
 			// Every app that repeats the name follows it, whoever's it is.
 			all := acrossClients(tx, "the apps of all clients repeat the name")
 			if err := all.Model(&App{}).Where("catalog_app_id = ?", id).Updates(map[string]any{"name_key": key}).Error; err != nil {
-				return false, err
+				return nil, err
 			}
 		}
-		if !recategorized {
-			return true, nil
+		if recategorized {
+			if err := tx.Where("catalog_app_id = ?", id).Delete(&CatalogAppCategory{}).Error; err != nil {
+				return nil, err
+			}
+			if err := linkCategories(tx, id, want); err != nil {
+				return nil, err
+			}
 		}
-		if err := tx.Where("catalog_app_id = ?", id).Delete(&CatalogAppCategory{}).Error; err != nil {
-			return false, err
-		}
-		return true, linkCategories(tx, id, want)
+		left, err = lockedCatalogApp(tx, id)
+		return changed(entityApp, id), err
 	})
 	if err != nil {
 		return nil, err
 	}
-	return s.GetCatalogApp(ctx, id)
+	return left, nil
 }
 
 // DeleteCatalogApp takes an app out of the catalog. InUseError says that clients have it.
 func (s *Store) DeleteCatalogApp(ctx context.Context, id uuid.UUID, match *Match) error {
-	return s.inEntryTx(ctx, "delete catalog app", id, nil, func(tx *gorm.DB) (bool, error) {
+	return s.inCatalogTx(ctx, "delete catalog app", nil, func(tx *gorm.DB) (*catalogChange, error) {
 		seen, err := lockedCatalogApp(tx, id)
 		if err != nil {
-			return false, err
+			return nil, err
 		}
 		if !match.allows(seen.Tag()) {
-			return false, &PreconditionError{}
+			return nil, &PreconditionError{}
 		}
 		err = tx.Where("id = ?", id).Delete(&CatalogApp{}).Error
 		if foreignKeyViolation(err) {
-			return false, &InUseError{Kind: KindCatalogApp}
+			return nil, &InUseError{Kind: KindCatalogApp}
 		}
-		return true, err
+		if err != nil {
+			return nil, err
+		}
+		return removedApp(seen)
 	})
 }
 
@@ -201,7 +239,7 @@ func lockedCatalogApp(tx *gorm.DB, id uuid.UUID) (*CatalogApp, error) {
 	err = tx.Where("id IN (SELECT category_id FROM catalog_app_categories WHERE catalog_app_id = ?)", id).
 		Order("name_key").Find(&categories).Error
 	app.Categories = append(app.Categories, categories...) // none is nil, as in the snapshot
-	app.tag = catalogTag(&app)
+	app.finish()
 	return &app, err
 }
 

@@ -36,8 +36,8 @@ func (s *Store) CreateCategory(ctx context.Context, fields Fields) (Category, er
 	category := Category{
 		ID: uuid.New(), Name: *name, NameKey: FoldName(*name), Version: 1, CreatedAt: now, UpdatedAt: now,
 	}
-	err := s.inCatalogTx(ctx, "create category", stands(&Category{}, category.ID), func(tx *gorm.DB) (bool, error) {
-		return true, taken(tx.Create(&category).Error, ColumnName)
+	err := s.inCatalogTx(ctx, "create category", stands(&Category{}, category.ID), func(tx *gorm.DB) (*catalogChange, error) {
+		return changed(entityCategory, category.ID), taken(tx.Create(&category).Error, ColumnName)
 	})
 	return category, err
 }
@@ -45,15 +45,19 @@ func (s *Store) CreateCategory(ctx context.Context, fields Fields) (Category, er
 // UpdateCategory sets fields of a category. Errors are NotFoundError, PreconditionError and, for the name, ConflictError.
 func (s *Store) UpdateCategory(ctx context.Context, id uuid.UUID, fields Fields, match *Match) (Category, error) {
 	var category Category
-	err := s.inCatalogTx(ctx, "update category", nil, func(tx *gorm.DB) (bool, error) {
+	err := s.inCatalogTx(ctx, "update category", nil, func(tx *gorm.DB) (*catalogChange, error) {
 		err := tx.Where("id = ?", id).Take(&category).Error
 		if errors.Is(err, gorm.ErrRecordNotFound) {
-			return false, &NotFoundError{Kind: KindCategory, ID: id}
+			return nil, &NotFoundError{Kind: KindCategory, ID: id}
 		}
 		if err != nil {
-			return false, err
+			return nil, err
 		}
-		return s.patchNamed(tx.Where("id = ?", id), &category, category.fields(), fields, category.Tag(), match)
+		wrote, err := s.patchNamed(tx.Where("id = ?", id), &category, category.fields(), fields, category.Tag(), match)
+		if err != nil || !wrote {
+			return nil, err
+		}
+		return changed(entityCategory, id), nil
 	})
 	return category, err
 }

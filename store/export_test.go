@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"sync"
 
 	"github.com/google/uuid"
 	"gorm.io/gorm"
@@ -105,4 +106,16 @@ func SharesWaiting(s *Store) (waiting, holders int) {
 	s.shares.mu.Lock()
 	defer s.shares.mu.Unlock()
 	return len(s.shares.waiting), len(s.shares.held)
+}
+
+// HoldLoad keeps every load of the catalog waiting until the function that it returns is called.
+func HoldLoad(s *Store) (release func()) {
+	held, begun := make(chan struct{}), make(chan struct{})
+	s.loading.DoChan("", func() (any, error) {
+		close(begun)
+		<-held
+		return nil, nil
+	})
+	<-begun
+	return sync.OnceFunc(func() { close(held) })
 }

@@ -53,16 +53,14 @@ func (s *Store) ImportCatalog(ctx context.Context, rows iter.Seq2[CatalogRow, er
 			if !m.shown {
 				return nil
 			}
-			return bumpCatalog(tx)
+			return bumpCatalog(tx, nil)
 		},
 	})
 	if err != nil {
 		return ImportResult{}, err
 	}
-	if s.catalog.Load() != nil { // else nobody has asked for the catalog yet
-		_, err = s.refreshCatalog(ctx)
-	}
-	return m.result, err
+	s.showCatalog(ctx)
+	return m.result, nil
 }
 
 // checkVendors finds rows that give a vendor another URL than an earlier row does.

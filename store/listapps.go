@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/google/uuid"
@@ -34,6 +35,14 @@ var appListing = listing[App]{
 // ListApps returns one page of a client's apps, or NotFoundError for the client.
 func (s *Store) ListApps(ctx context.Context, clientID uuid.UUID, f AppFilter, p Page) (List[App], error) {
 	ctx = s.forClient(ctx, clientID)
+	list, err := s.listApps(ctx, clientID, f, p)
+	if errors.Is(err, errNoEntry) {
+		list, err = s.listApps(ctx, clientID, f, p) // an app has been removed since it was read
+	}
+	return list, err
+}
+
+func (s *Store) listApps(ctx context.Context, clientID uuid.UUID, f AppFilter, p Page) (List[App], error) {
 	q := s.read.Where("client_id = ?", clientID)
 	if f.IsFavorite != nil {
 		q = q.Where("is_favorite = ?", *f.IsFavorite)

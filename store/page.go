@@ -201,6 +201,41 @@ func (l listing[T]) sorted(rows []T) map[Column][]T {
 	return orders
 }
 
+// replace returns the orders with some rows in the place of others. What lies between is copied as it is.
+func (l listing[T]) replace(orders map[Column][]T, gone, come []T) map[Column][]T {
+	next := make(map[Column][]T, len(orders))
+	for by, have := range orders {
+		edits := make([]edit[T], 0, len(gone)+len(come))
+		for _, row := range gone {
+			if at, found := slices.BinarySearchFunc(have, row, l.order(by)); found {
+				edits = append(edits, edit[T]{at: at, removes: 1})
+			}
+		}
+		for _, row := range slices.SortedFunc(slices.Values(come), l.order(by)) {
+			at, _ := slices.BinarySearchFunc(have, row, l.order(by))
+			edits = append(edits, edit[T]{at: at, row: row})
+		}
+		// At one place what comes stands before what goes, in the order in which it comes.
+		slices.SortStableFunc(edits, func(a, b edit[T]) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.removes, b.removes)) })
+		rows, done := make([]T, 0, len(have)+len(come)), 0
+		for _, e := range edits {
+			rows = append(rows, have[done:e.at]...)
+			if e.removes == 0 {
+				rows = append(rows, e.row)
+			}
+			done = e.at + e.removes
+		}
+		next[by] = append(rows, have[done:]...)
+	}
+	return next
+}
+
+// edit is a row that comes before the one at a place, or the removal of that one.
+type edit[T any] struct {
+	at, removes int
+	row         T
+}
+
 // order compares rows as the list that is sorted by this column has them.
 func (l listing[T]) order(by Column) func(a, b T) int {
 	compare := l.keys[by].compare

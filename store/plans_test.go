@@ -28,7 +28,7 @@ func TestPlansAreMadeAnew(t *testing.T) {
 		for what, request := range everyKind(round) {
 			for _, table := range []string{
 				"apps", "app_changes", "clients", "catalog_apps", "catalog_vendors", "catalog_categories", "catalog_app_categories",
-				"catalog_state", "tokens", "token_clients",
+				"catalog_state", "catalog_revisions", "tokens", "token_clients",
 			} {
 				must(db.ExecContext(t.Context(), fmt.Sprintf(change, table)))(t)
 			}

@@ -66,14 +66,14 @@ func (s *Store) ReplaceDesktopAliases(ctx context.Context, id uuid.UUID, aliases
 }
 
 func replaceTexts[T any](ctx context.Context, s *Store, id uuid.UUID, column Column, model *T, texts []string, row func(string) T) error {
-	return s.inCatalogTx(ctx, "replace what an app is recognized by", nil, func(tx *gorm.DB) (bool, error) {
+	return s.inCatalogTx(ctx, "replace what an app is recognized by", nil, func(tx *gorm.DB) (*catalogChange, error) {
 		if _, err := lockedCatalogApp(tx, id); err != nil {
-			return false, err
+			return nil, err
 		}
 		own := tx.Model(model).Where("catalog_app_id = ?", id).Session(&gorm.Session{})
 		var have []string
 		if err := own.Pluck(string(column), &have).Error; err != nil {
-			return false, err
+			return nil, err
 		}
 		var gone []string
 		for _, text := range have {
@@ -83,7 +83,7 @@ func replaceTexts[T any](ctx context.Context, s *Store, id uuid.UUID, column Col
 		}
 		if len(gone) > 0 {
 			if err := among(own, string(column), gone).Delete(model).Error; err != nil {
-				return false, err
+				return nil, err
 			}
 		}
 		var rows []T
@@ -93,6 +93,6 @@ func replaceTexts[T any](ctx context.Context, s *Store, id uuid.UUID, column Col
 				rows = append(rows, row(text))
 			}
 		}
-		return false, insertNew(tx, rows) // the catalog's entries do not show these texts: their tags stay
+		return nil, insertNew(tx, rows) // the catalog's entries do not show these texts: their tags stay
 	})
 }

@@ -50,7 +50,7 @@ func (s *Store) Seed(ctx context.Context, data Dataset) error {
 			insertNew(tx, data.CatalogApps), insertNew(tx, data.AppCategories),
 			insertNew(acrossClients(tx, "rows of many clients, as they are given"), data.Apps),
 			insertNew(tx, data.Tokens),
-			bumpCatalog(tx),
+			bumpCatalog(tx, nil),
 		)
 	})
 	if err != nil {

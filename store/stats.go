@@ -36,9 +36,9 @@ type PoolStats struct {
 type CatalogStats struct {
 	Apps     int
 	Revision int64
-	LoadedAt time.Time // when the snapshot was read
+	LoadedAt time.Time // when the snapshot was read or brought up to date
 	Checked  time.Time // when it was last known to be the newest
-	Loads    uint64    // how often it was read
+	Loads    uint64    // how often that was done
 	Failures uint64    // how often the database did not say whether there is a newer one
 }
 
@@ -77,7 +77,7 @@ func (s *Store) Stats() Stats {
 		LockTimeouts: s.counts.lockTimeouts.stats(),
 	}
 	if c := s.catalog.Load(); c != nil {
-		stats.Catalog.Apps, stats.Catalog.Revision, stats.Catalog.LoadedAt = len(c.apps), c.revision, c.loadedAt
+		stats.Catalog.Apps, stats.Catalog.Revision, stats.Catalog.LoadedAt = len(c.all()), c.revision, c.loadedAt
 	}
 	stats.Tokens = TokenStats{
 		Entries: s.tokens.known.EstimatedSize() + s.tokens.unknown.EstimatedSize(),

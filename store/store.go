@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/uuid"
 	"go.opentelemetry.io/otel/trace"
+	"golang.org/x/sync/singleflight"
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 	"gorm.io/gorm/logger"
@@ -51,7 +52,7 @@ type Store struct {
 	clock      func() time.Time
 	log        *slog.Logger
 	catalog    atomic.Pointer[Catalog]
-	loading    sync.Mutex // held while the catalog is loaded
+	loading    singleflight.Group // loads the catalog once for all who wait for it
 	patches    *coalescer
 	shares     *poolShares // of the connections that writes go through
 	statements sync.Map    // shape of a patch -> *appStatement; "batch" -> string

@@ -38,8 +38,8 @@ func (s *Store) CreateVendor(ctx context.Context, fields Fields) (Vendor, error)
 		ID: uuid.New(), Name: *name, NameKey: FoldName(*name), URL: fields.text(ColumnURL),
 		Version: 1, CreatedAt: now, UpdatedAt: now,
 	}
-	err := s.inCatalogTx(ctx, "create vendor", stands(&Vendor{}, vendor.ID), func(tx *gorm.DB) (bool, error) {
-		return true, taken(tx.Create(&vendor).Error, ColumnName)
+	err := s.inCatalogTx(ctx, "create vendor", stands(&Vendor{}, vendor.ID), func(tx *gorm.DB) (*catalogChange, error) {
+		return changed(entityVendor, vendor.ID), taken(tx.Create(&vendor).Error, ColumnName)
 	})
 	return vendor, err
 }
@@ -47,15 +47,19 @@ func (s *Store) CreateVendor(ctx context.Context, fields Fields) (Vendor, error)
 // UpdateVendor sets fields of a vendor. Errors are NotFoundError, PreconditionError and, for the name, ConflictError.
 func (s *Store) UpdateVendor(ctx context.Context, id uuid.UUID, fields Fields, match *Match) (Vendor, error) {
 	var vendor Vendor
-	err := s.inCatalogTx(ctx, "update vendor", nil, func(tx *gorm.DB) (bool, error) {
+	err := s.inCatalogTx(ctx, "update vendor", nil, func(tx *gorm.DB) (*catalogChange, error) {
 		err := tx.Where("id = ?", id).Take(&vendor).Error
 		if errors.Is(err, gorm.ErrRecordNotFound) {
-			return false, &NotFoundError{Kind: KindVendor, ID: id}
+			return nil, &NotFoundError{Kind: KindVendor, ID: id}
 		}
 		if err != nil {
-			return false, err
+			return nil, err
 		}
-		return s.patchNamed(tx.Where("id = ?", id), &vendor, vendor.fields(), fields, vendor.Tag(), match)
+		wrote, err := s.patchNamed(tx.Where("id = ?", id), &vendor, vendor.fields(), fields, vendor.Tag(), match)
+		if err != nil || !wrote {
+			return nil, err
+		}
+		return changed(entityVendor, id), nil
 	})
 	return vendor, err
 }
