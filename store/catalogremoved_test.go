@@ -49,7 +49,7 @@ func (a *afterStatement) ForceFlush(context.Context) error                { retu
 func (a *afterStatement) OnEnd(span sdktrace.ReadOnlySpan) {
 	said := map[attribute.Key]string{}
 	for _, kv := range span.Attributes() {
-		said[kv.Key] = kv.Value.Emit()
+		said[kv.Key] = kv.Value.String()
 	}
 	if said["pgx.rows_affected"] != "" { // it was run, and not only prepared
 		a.done(said["db.query.text"])
