@@ -36,18 +36,14 @@ build: ## Build the static binary clientapps
 GENERATED = gen/api.gen.go client/api.gen.go
 
 generate: sdk/typescript/$(NPM) tools/docs/$(NPM) ## Write what is made of openapi.yaml, and what /docs takes from Swagger UI
-	$(TOOL) oapi-codegen --config oapi-codegen.yaml openapi.yaml
-	$(TOOL) oapi-codegen --config client/oapi-codegen.yaml openapi.yaml
+	tools/generate-go .
 	go run -C tools ./render ../openapi.yaml ../gen
 	npm run generate --prefix sdk/typescript
 	tools/docs/assets write
 
 check-generate: sdk/typescript/$(NPM) tools/docs/$(NPM) ## Fail when something is not what generate writes
 	@tmp=$$(mktemp -d) && trap 'rm -rf "$$tmp"' EXIT && for file in $(GENERATED); do mkdir -p "$$tmp/$${file%/*}"; done && \
-	for config in oapi-codegen.yaml client/oapi-codegen.yaml; do \
-		sed "s,^output: ,&$$tmp/," "$$config" >"$$tmp/config.yaml" && \
-		$(TOOL) oapi-codegen --config "$$tmp/config.yaml" openapi.yaml || exit 1; \
-	done && \
+	tools/generate-go "$$tmp" && \
 	go run -C tools ./render ../openapi.yaml "$$tmp/gen" && \
 	for file in $(GENERATED) gen/openapi.json gen/openapi-3.1.json; do \
 		diff "$$file" "$$tmp/$$file" || { echo "$$file is out of date: make generate" >&2; exit 1; }; \

@@ -17,6 +17,48 @@ import (
 	openapi_types "github.com/oapi-codegen/runtime/types"
 )
 
+// Defines values for AppChangeField.
+const (
+	AppChangeFieldApp          AppChangeField = "app"
+	AppChangeFieldIsApproved   AppChangeField = "is_approved"
+	AppChangeFieldIsFavorite   AppChangeField = "is_favorite"
+	AppChangeFieldLicenseCount AppChangeField = "license_count"
+)
+
+// Valid indicates whether the value is a known member of the AppChangeField enum.
+func (e AppChangeField) Valid() bool {
+	switch e {
+	case AppChangeFieldApp:
+		return true
+	case AppChangeFieldIsApproved:
+		return true
+	case AppChangeFieldIsFavorite:
+		return true
+	case AppChangeFieldLicenseCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ClientOrganizationStatus.
+const (
+	ClientOrganizationStatusActive    ClientOrganizationStatus = "active"
+	ClientOrganizationStatusSuspended ClientOrganizationStatus = "suspended"
+)
+
+// Valid indicates whether the value is a known member of the ClientOrganizationStatus enum.
+func (e ClientOrganizationStatus) Valid() bool {
+	switch e {
+	case ClientOrganizationStatusActive:
+		return true
+	case ClientOrganizationStatusSuspended:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ErrorCode.
 const (
 	ErrorCodeConflict             ErrorCode = "conflict"
@@ -71,48 +113,6 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodeUnavailable:
 		return true
 	case ErrorCodeUnsupportedMediaType:
-		return true
-	default:
-		return false
-	}
-}
-
-// Defines values for AppChangeField.
-const (
-	AppChangeFieldApp          AppChangeField = "app"
-	AppChangeFieldIsApproved   AppChangeField = "is_approved"
-	AppChangeFieldIsFavorite   AppChangeField = "is_favorite"
-	AppChangeFieldLicenseCount AppChangeField = "license_count"
-)
-
-// Valid indicates whether the value is a known member of the AppChangeField enum.
-func (e AppChangeField) Valid() bool {
-	switch e {
-	case AppChangeFieldApp:
-		return true
-	case AppChangeFieldIsApproved:
-		return true
-	case AppChangeFieldIsFavorite:
-		return true
-	case AppChangeFieldLicenseCount:
-		return true
-	default:
-		return false
-	}
-}
-
-// Defines values for ClientOrganizationStatus.
-const (
-	ClientOrganizationStatusActive    ClientOrganizationStatus = "active"
-	ClientOrganizationStatusSuspended ClientOrganizationStatus = "suspended"
-)
-
-// Valid indicates whether the value is a known member of the ClientOrganizationStatus enum.
-func (e ClientOrganizationStatus) Valid() bool {
-	switch e {
-	case ClientOrganizationStatusActive:
-		return true
-	case ClientOrganizationStatusSuspended:
 		return true
 	default:
 		return false
@@ -485,120 +485,6 @@ func (e ListAppsParamsSortOrder) Valid() bool {
 	}
 }
 
-// ErrorCode What kind of error it is. A code stands for one status; more codes may come. Treat a code that you do not know as
-// its status.
-//
-// Example: invalid_request
-type ErrorCode string
-
-// UUID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
-//
-// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
-type UUID = openapi_types.UUID
-
-// CatalogApp A known app of the shared catalog. Of an app that a client made for itself most properties are `null`.
-//
-// Example: {"canonical_name":"Slack","categories":[{"id":"a7b8c9d0-e1f2-3456-abcd-789012345678","name":"Communication"}],"created_at":"2025-06-15T10:00:00.000Z","description":"A messaging and collaboration platform for teams","display_colour":"#4A154B","id":"a1b2c3d4-e5f6-7890-abcd-ef1234567890","logo":"https://cdn.example.com/logos/slack.png","type":"desktop","updated_at":"2026-02-10T09:15:00.000Z","vendor":{"id":"f6a7b8c9-d0e1-2345-fabc-678901234567","name":"Salesforce, Inc.","url":"https://www.salesforce.com"}}
-type CatalogApp struct {
-	// ID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
-	//
-	//
-	// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
-	ID UUID `json:"id"`
-
-	// CanonicalName The name that the app is known by.
-	CanonicalName string `json:"canonical_name"`
-
-	// Description What the app is.
-	Description *string `json:"description"`
-
-	// DisplayColour The brand's colour, as `#` and six hexadecimal digits.
-	DisplayColour *string `json:"display_colour"`
-
-	// Logo URL of the logo.
-	Logo *string `json:"logo"`
-
-	// Type What kind of app it is, such as `desktop`, `browser` or `web`.
-	Type *string `json:"type"`
-
-	// Vendor Who makes the app, or `null`.
-	//
-	// Example: {"id":"f6a7b8c9-d0e1-2345-fabc-678901234567","name":"Salesforce, Inc.","url":"https://www.salesforce.com"}
-	Vendor *CatalogAppVendor `json:"vendor"`
-
-	// Categories What the app is for, by name.
-	Categories []CatalogCategory `json:"categories"`
-
-	// CreatedAt A system-managed timestamp: UTC with exactly three decimals.
-	//
-	// Example: 2026-02-24T15:00:00.000Z
-	CreatedAt Timestamp `json:"created_at"`
-
-	// UpdatedAt A system-managed timestamp: UTC with exactly three decimals.
-	//
-	// Example: 2026-02-24T15:00:00.000Z
-	UpdatedAt Timestamp `json:"updated_at"`
-}
-
-// TotalCount How many rows match the filters, on all pages, when the page was read. Of all apps of a client it costs less than
-// the page, however many there are; with a filter it costs at most one reading of the client's apps.
-//
-// Example: 2
-type TotalCount = int64
-
-// ErrorDetails What the error is about. Only the properties that apply are present. An id names what was not found, under the
-// name of its path parameter; with 409, `app_id` is the app that the client has already.
-//
-// A refusal of a parameter, a header or a field of the body has its name in `field`, with one exception: Update App
-// refuses a single value of the wrong type or out of range by `message` alone.
-//
-// Example: {"field":"catalog_app","reason":"Managed through the Catalog Apps domain"}
-type ErrorDetails struct {
-	// Field The property or parameter that was refused, the first in document order.
-	Field *string `json:"field,omitempty"`
-
-	// Reason Why that field cannot be written here.
-	Reason *string `json:"reason,omitempty"`
-
-	// Errors All refused fields in document order, when there are several. At most the first hundred.
-	Errors *[]FieldError `json:"errors,omitempty"`
-
-	// AppID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
-	//
-	//
-	// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
-	AppID *UUID `json:"app_id,omitempty"`
-
-	// CatalogAppID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
-	//
-	//
-	// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
-	CatalogAppID *UUID `json:"catalog_app_id,omitempty"`
-
-	// CategoryID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
-	//
-	//
-	// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
-	CategoryID *UUID `json:"category_id,omitempty"`
-
-	// ClientID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
-	//
-	//
-	// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
-	ClientID *UUID `json:"client_id,omitempty"`
-
-	// VendorID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
-	//
-	//
-	// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
-	VendorID *UUID `json:"vendor_id,omitempty"`
-}
-
-// NextCursor The `cursor` of the next page, or `null` on the last page.
-//
-// Example: AAECAwQFBgc
-type NextCursor = string
-
 // Actor Who made a change: the token, by its id and its name.
 //
 // Example: {"id":"0d9c8b7a-6f5e-4d3c-8b2a-190817263544","name":"nightly sync"}
@@ -612,11 +498,6 @@ type Actor struct {
 	// Name The token's name.
 	Name string `json:"name"`
 }
-
-// CatalogAppVendor Who makes the app, or `null`.
-//
-// Example: {"id":"f6a7b8c9-d0e1-2345-fabc-678901234567","name":"Salesforce, Inc.","url":"https://www.salesforce.com"}
-type CatalogAppVendor = CatalogVendor
 
 // App An app of one client organization: the client's own fields, and the catalog data that it refers to. `updated_at`
 // moves with the client's fields, not with the catalog's.
@@ -674,10 +555,10 @@ type AppChange struct {
 	Field AppChangeField `json:"field"`
 
 	// OldValue The value before. For `app`, the id of the catalog app that was removed.
-	OldValue *ChangeValue `json:"old_value"`
+	OldValue *json.RawMessage `json:"old_value"`
 
 	// NewValue The value after. For `app`, the id of the catalog app that was added.
-	NewValue *ChangeValue `json:"new_value"`
+	NewValue *json.RawMessage `json:"new_value"`
 
 	// Actor Who made a change: the token, by its id and its name.
 	//
@@ -808,6 +689,50 @@ type BulkResult struct {
 	Failed []BulkFailure `json:"failed"`
 }
 
+// CatalogApp A known app of the shared catalog. Of an app that a client made for itself most properties are `null`.
+//
+// Example: {"canonical_name":"Slack","categories":[{"id":"a7b8c9d0-e1f2-3456-abcd-789012345678","name":"Communication"}],"created_at":"2025-06-15T10:00:00.000Z","description":"A messaging and collaboration platform for teams","display_colour":"#4A154B","id":"a1b2c3d4-e5f6-7890-abcd-ef1234567890","logo":"https://cdn.example.com/logos/slack.png","type":"desktop","updated_at":"2026-02-10T09:15:00.000Z","vendor":{"id":"f6a7b8c9-d0e1-2345-fabc-678901234567","name":"Salesforce, Inc.","url":"https://www.salesforce.com"}}
+type CatalogApp struct {
+	// ID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+	//
+	//
+	// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
+	ID UUID `json:"id"`
+
+	// CanonicalName The name that the app is known by.
+	CanonicalName string `json:"canonical_name"`
+
+	// Description What the app is.
+	Description *string `json:"description"`
+
+	// DisplayColour The brand's colour, as `#` and six hexadecimal digits.
+	DisplayColour *string `json:"display_colour"`
+
+	// Logo URL of the logo.
+	Logo *string `json:"logo"`
+
+	// Type What kind of app it is, such as `desktop`, `browser` or `web`.
+	Type *string `json:"type"`
+
+	// Vendor Who makes the app, or `null`.
+	//
+	// Example: {"id":"f6a7b8c9-d0e1-2345-fabc-678901234567","name":"Salesforce, Inc.","url":"https://www.salesforce.com"}
+	Vendor *CatalogAppVendor `json:"vendor"`
+
+	// Categories What the app is for, by name.
+	Categories []CatalogCategory `json:"categories"`
+
+	// CreatedAt A system-managed timestamp: UTC with exactly three decimals.
+	//
+	// Example: 2026-02-24T15:00:00.000Z
+	CreatedAt Timestamp `json:"created_at"`
+
+	// UpdatedAt A system-managed timestamp: UTC with exactly three decimals.
+	//
+	// Example: 2026-02-24T15:00:00.000Z
+	UpdatedAt Timestamp `json:"updated_at"`
+}
+
 // CatalogAppCreate A new app of the catalog. What is left out is `null`, or no categories.
 //
 // Example: {"canonical_name":"Slack","category_ids":["a7b8c9d0-e1f2-3456-abcd-789012345678"],"type":"desktop","vendor_id":"f6a7b8c9-d0e1-2345-fabc-678901234567"}
@@ -879,6 +804,11 @@ type CatalogAppPatch struct {
 	// CategoryIds The categories of the app, as a whole set. An id given twice counts once.
 	CategoryIds *[]UUID `json:"category_ids,omitempty"`
 }
+
+// CatalogAppVendor Who makes the app, or `null`.
+//
+// Example: {"id":"f6a7b8c9-d0e1-2345-fabc-678901234567","name":"Salesforce, Inc.","url":"https://www.salesforce.com"}
+type CatalogAppVendor = CatalogVendor
 
 // CatalogCategory A category of the catalog.
 //
@@ -1002,11 +932,6 @@ type CatalogVendorPatch struct {
 	// URL The vendor's website. Set to null to clear.
 	URL nullable.Nullable[string] `json:"url,omitempty"`
 }
-
-// ChangeValue A boolean, an integer or an id, as the field has it, or null.
-//
-// Example: 50
-type ChangeValue = json.RawMessage
 
 // ClientCreate A new client.
 //
@@ -1154,6 +1079,60 @@ type ErrorBody struct {
 	Details *ErrorDetails `json:"details,omitempty"`
 }
 
+// ErrorCode What kind of error it is. A code stands for one status; more codes may come. Treat a code that you do not know as
+// its status.
+//
+// Example: invalid_request
+type ErrorCode string
+
+// ErrorDetails What the error is about. Only the properties that apply are present. An id names what was not found, under the
+// name of its path parameter; with 409, `app_id` is the app that the client has already.
+//
+// A refusal of a parameter, a header or a field of the body has its name in `field`, with one exception: Update App
+// refuses a single value of the wrong type or out of range by `message` alone.
+//
+// Example: {"field":"catalog_app","reason":"Managed through the Catalog Apps domain"}
+type ErrorDetails struct {
+	// Field The property or parameter that was refused, the first in document order.
+	Field *string `json:"field,omitempty"`
+
+	// Reason Why that field cannot be written here.
+	Reason *string `json:"reason,omitempty"`
+
+	// Errors All refused fields in document order, when there are several. At most the first hundred.
+	Errors *[]FieldError `json:"errors,omitempty"`
+
+	// ClientID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+	//
+	//
+	// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
+	ClientID *UUID `json:"client_id,omitempty"`
+
+	// AppID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+	//
+	//
+	// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
+	AppID *UUID `json:"app_id,omitempty"`
+
+	// CatalogAppID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+	//
+	//
+	// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
+	CatalogAppID *UUID `json:"catalog_app_id,omitempty"`
+
+	// VendorID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+	//
+	//
+	// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
+	VendorID *UUID `json:"vendor_id,omitempty"`
+
+	// CategoryID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+	//
+	//
+	// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
+	CategoryID *UUID `json:"category_id,omitempty"`
+}
+
 // FieldError One refused field of the request body.
 //
 // Example: {"field":"is_favorite","message":"is_favorite must be a boolean value","pointer":"/is_favorite"}
@@ -1168,10 +1147,26 @@ type FieldError struct {
 	Message string `json:"message"`
 }
 
+// NextCursor The `cursor` of the next page, or `null` on the last page.
+//
+// Example: AAECAwQFBgc
+type NextCursor = string
+
 // Timestamp A system-managed timestamp: UTC with exactly three decimals.
 //
 // Example: 2026-02-24T15:00:00.000Z
 type Timestamp = string
+
+// TotalCount How many rows match the filters, on all pages, when the page was read. Of all apps of a client it costs less than
+// the page, however many there are; with a filter it costs at most one reading of the client's apps.
+//
+// Example: 2
+type TotalCount = int64
+
+// UUID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+//
+// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
+type UUID = openapi_types.UUID
 
 // URLPattern A pattern of URLs by which an app is recognized.
 //
@@ -1318,11 +1313,6 @@ type CatalogCategoryCreated = CatalogCategory
 //
 // Example: {"id":"f6a7b8c9-d0e1-2345-fabc-678901234567","name":"Salesforce, Inc.","url":"https://www.salesforce.com"}
 type CatalogVendorCreated = CatalogVendor
-
-// Client A client organization.
-//
-// Example: {"created_at":"2026-01-15T10:00:00.000Z","id":"aa7cf840-9ca9-46a3-9778-9015d6580d50","name":"Contoso Ltd.","status":"active","updated_at":"2026-01-15T10:00:00.000Z"}
-type Client = ClientOrganization
 
 // ClientCreated A client organization.
 //
@@ -7099,7 +7089,7 @@ type GetClientResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
-	JSON200 *Client
+	JSON200 *ClientOrganization
 	// Headers200 the parsed response headers for an HTTP 200 response
 	Headers200 *GetClientResponse200Headers
 	// Headers304 the parsed response headers for an HTTP 304 response
@@ -7107,7 +7097,7 @@ type GetClientResponse struct {
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
-func (r GetClientResponse) GetJSON200() *Client {
+func (r GetClientResponse) GetJSON200() *ClientOrganization {
 	return r.JSON200
 }
 
@@ -7152,13 +7142,13 @@ type UpdateClientResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
-	JSON200 *Client
+	JSON200 *ClientOrganization
 	// Headers200 the parsed response headers for an HTTP 200 response
 	Headers200 *UpdateClientResponse200Headers
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
-func (r UpdateClientResponse) GetJSON200() *Client {
+func (r UpdateClientResponse) GetJSON200() *ClientOrganization {
 	return r.JSON200
 }
 
@@ -9810,7 +9800,7 @@ func ParseGetClientResponse(rsp *http.Response) (*GetClientResponse, error) {
 
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
-		var dest Client
+		var dest ClientOrganization
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -9904,7 +9894,7 @@ func ParseUpdateClientResponse(rsp *http.Response) (*UpdateClientResponse, error
 
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
-		var dest Client
+		var dest ClientOrganization
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}

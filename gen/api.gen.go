@@ -5,22 +5,59 @@ package gen
 
 import (
 	"bytes"
-	"compress/flate"
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/url"
-	"path"
 	"strings"
 
-	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/labstack/echo/v4"
 	"github.com/oapi-codegen/nullable"
 	"github.com/oapi-codegen/runtime"
 	openapi_types "github.com/oapi-codegen/runtime/types"
 )
+
+// Defines values for AppChangeField.
+const (
+	AppChangeFieldApp          AppChangeField = "app"
+	AppChangeFieldIsApproved   AppChangeField = "is_approved"
+	AppChangeFieldIsFavorite   AppChangeField = "is_favorite"
+	AppChangeFieldLicenseCount AppChangeField = "license_count"
+)
+
+// Valid indicates whether the value is a known member of the AppChangeField enum.
+func (e AppChangeField) Valid() bool {
+	switch e {
+	case AppChangeFieldApp:
+		return true
+	case AppChangeFieldIsApproved:
+		return true
+	case AppChangeFieldIsFavorite:
+		return true
+	case AppChangeFieldLicenseCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ClientOrganizationStatus.
+const (
+	ClientOrganizationStatusActive    ClientOrganizationStatus = "active"
+	ClientOrganizationStatusSuspended ClientOrganizationStatus = "suspended"
+)
+
+// Valid indicates whether the value is a known member of the ClientOrganizationStatus enum.
+func (e ClientOrganizationStatus) Valid() bool {
+	switch e {
+	case ClientOrganizationStatusActive:
+		return true
+	case ClientOrganizationStatusSuspended:
+		return true
+	default:
+		return false
+	}
+}
 
 // Defines values for ErrorCode.
 const (
@@ -76,48 +113,6 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodeUnavailable:
 		return true
 	case ErrorCodeUnsupportedMediaType:
-		return true
-	default:
-		return false
-	}
-}
-
-// Defines values for AppChangeField.
-const (
-	AppChangeFieldApp          AppChangeField = "app"
-	AppChangeFieldIsApproved   AppChangeField = "is_approved"
-	AppChangeFieldIsFavorite   AppChangeField = "is_favorite"
-	AppChangeFieldLicenseCount AppChangeField = "license_count"
-)
-
-// Valid indicates whether the value is a known member of the AppChangeField enum.
-func (e AppChangeField) Valid() bool {
-	switch e {
-	case AppChangeFieldApp:
-		return true
-	case AppChangeFieldIsApproved:
-		return true
-	case AppChangeFieldIsFavorite:
-		return true
-	case AppChangeFieldLicenseCount:
-		return true
-	default:
-		return false
-	}
-}
-
-// Defines values for ClientOrganizationStatus.
-const (
-	ClientOrganizationStatusActive    ClientOrganizationStatus = "active"
-	ClientOrganizationStatusSuspended ClientOrganizationStatus = "suspended"
-)
-
-// Valid indicates whether the value is a known member of the ClientOrganizationStatus enum.
-func (e ClientOrganizationStatus) Valid() bool {
-	switch e {
-	case ClientOrganizationStatusActive:
-		return true
-	case ClientOrganizationStatusSuspended:
 		return true
 	default:
 		return false
@@ -490,120 +485,6 @@ func (e ListAppsParamsSortOrder) Valid() bool {
 	}
 }
 
-// ErrorCode What kind of error it is. A code stands for one status; more codes may come. Treat a code that you do not know as
-// its status.
-//
-// Example: invalid_request
-type ErrorCode string
-
-// UUID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
-//
-// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
-type UUID = openapi_types.UUID
-
-// CatalogApp A known app of the shared catalog. Of an app that a client made for itself most properties are `null`.
-//
-// Example: {"canonical_name":"Slack","categories":[{"id":"a7b8c9d0-e1f2-3456-abcd-789012345678","name":"Communication"}],"created_at":"2025-06-15T10:00:00.000Z","description":"A messaging and collaboration platform for teams","display_colour":"#4A154B","id":"a1b2c3d4-e5f6-7890-abcd-ef1234567890","logo":"https://cdn.example.com/logos/slack.png","type":"desktop","updated_at":"2026-02-10T09:15:00.000Z","vendor":{"id":"f6a7b8c9-d0e1-2345-fabc-678901234567","name":"Salesforce, Inc.","url":"https://www.salesforce.com"}}
-type CatalogApp struct {
-	// ID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
-	//
-	//
-	// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
-	ID UUID `json:"id"`
-
-	// CanonicalName The name that the app is known by.
-	CanonicalName string `json:"canonical_name"`
-
-	// Description What the app is.
-	Description *string `json:"description"`
-
-	// DisplayColour The brand's colour, as `#` and six hexadecimal digits.
-	DisplayColour *string `json:"display_colour"`
-
-	// Logo URL of the logo.
-	Logo *string `json:"logo"`
-
-	// Type What kind of app it is, such as `desktop`, `browser` or `web`.
-	Type *string `json:"type"`
-
-	// Vendor Who makes the app, or `null`.
-	//
-	// Example: {"id":"f6a7b8c9-d0e1-2345-fabc-678901234567","name":"Salesforce, Inc.","url":"https://www.salesforce.com"}
-	Vendor *CatalogAppVendor `json:"vendor"`
-
-	// Categories What the app is for, by name.
-	Categories []CatalogCategory `json:"categories"`
-
-	// CreatedAt A system-managed timestamp: UTC with exactly three decimals.
-	//
-	// Example: 2026-02-24T15:00:00.000Z
-	CreatedAt Timestamp `json:"created_at"`
-
-	// UpdatedAt A system-managed timestamp: UTC with exactly three decimals.
-	//
-	// Example: 2026-02-24T15:00:00.000Z
-	UpdatedAt Timestamp `json:"updated_at"`
-}
-
-// TotalCount How many rows match the filters, on all pages, when the page was read. Of all apps of a client it costs less than
-// the page, however many there are; with a filter it costs at most one reading of the client's apps.
-//
-// Example: 2
-type TotalCount = int64
-
-// ErrorDetails What the error is about. Only the properties that apply are present. An id names what was not found, under the
-// name of its path parameter; with 409, `app_id` is the app that the client has already.
-//
-// A refusal of a parameter, a header or a field of the body has its name in `field`, with one exception: Update App
-// refuses a single value of the wrong type or out of range by `message` alone.
-//
-// Example: {"field":"catalog_app","reason":"Managed through the Catalog Apps domain"}
-type ErrorDetails struct {
-	// Field The property or parameter that was refused, the first in document order.
-	Field *string `json:"field,omitempty"`
-
-	// Reason Why that field cannot be written here.
-	Reason *string `json:"reason,omitempty"`
-
-	// Errors All refused fields in document order, when there are several. At most the first hundred.
-	Errors *[]FieldError `json:"errors,omitempty"`
-
-	// AppID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
-	//
-	//
-	// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
-	AppID *UUID `json:"app_id,omitempty"`
-
-	// CatalogAppID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
-	//
-	//
-	// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
-	CatalogAppID *UUID `json:"catalog_app_id,omitempty"`
-
-	// CategoryID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
-	//
-	//
-	// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
-	CategoryID *UUID `json:"category_id,omitempty"`
-
-	// ClientID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
-	//
-	//
-	// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
-	ClientID *UUID `json:"client_id,omitempty"`
-
-	// VendorID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
-	//
-	//
-	// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
-	VendorID *UUID `json:"vendor_id,omitempty"`
-}
-
-// NextCursor The `cursor` of the next page, or `null` on the last page.
-//
-// Example: AAECAwQFBgc
-type NextCursor = string
-
 // Actor Who made a change: the token, by its id and its name.
 //
 // Example: {"id":"0d9c8b7a-6f5e-4d3c-8b2a-190817263544","name":"nightly sync"}
@@ -617,11 +498,6 @@ type Actor struct {
 	// Name The token's name.
 	Name string `json:"name"`
 }
-
-// CatalogAppVendor Who makes the app, or `null`.
-//
-// Example: {"id":"f6a7b8c9-d0e1-2345-fabc-678901234567","name":"Salesforce, Inc.","url":"https://www.salesforce.com"}
-type CatalogAppVendor = CatalogVendor
 
 // App An app of one client organization: the client's own fields, and the catalog data that it refers to. `updated_at`
 // moves with the client's fields, not with the catalog's.
@@ -679,10 +555,10 @@ type AppChange struct {
 	Field AppChangeField `json:"field"`
 
 	// OldValue The value before. For `app`, the id of the catalog app that was removed.
-	OldValue *ChangeValue `json:"old_value"`
+	OldValue *json.RawMessage `json:"old_value"`
 
 	// NewValue The value after. For `app`, the id of the catalog app that was added.
-	NewValue *ChangeValue `json:"new_value"`
+	NewValue *json.RawMessage `json:"new_value"`
 
 	// Actor Who made a change: the token, by its id and its name.
 	//
@@ -813,6 +689,50 @@ type BulkResult struct {
 	Failed []BulkFailure `json:"failed"`
 }
 
+// CatalogApp A known app of the shared catalog. Of an app that a client made for itself most properties are `null`.
+//
+// Example: {"canonical_name":"Slack","categories":[{"id":"a7b8c9d0-e1f2-3456-abcd-789012345678","name":"Communication"}],"created_at":"2025-06-15T10:00:00.000Z","description":"A messaging and collaboration platform for teams","display_colour":"#4A154B","id":"a1b2c3d4-e5f6-7890-abcd-ef1234567890","logo":"https://cdn.example.com/logos/slack.png","type":"desktop","updated_at":"2026-02-10T09:15:00.000Z","vendor":{"id":"f6a7b8c9-d0e1-2345-fabc-678901234567","name":"Salesforce, Inc.","url":"https://www.salesforce.com"}}
+type CatalogApp struct {
+	// ID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+	//
+	//
+	// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
+	ID UUID `json:"id"`
+
+	// CanonicalName The name that the app is known by.
+	CanonicalName string `json:"canonical_name"`
+
+	// Description What the app is.
+	Description *string `json:"description"`
+
+	// DisplayColour The brand's colour, as `#` and six hexadecimal digits.
+	DisplayColour *string `json:"display_colour"`
+
+	// Logo URL of the logo.
+	Logo *string `json:"logo"`
+
+	// Type What kind of app it is, such as `desktop`, `browser` or `web`.
+	Type *string `json:"type"`
+
+	// Vendor Who makes the app, or `null`.
+	//
+	// Example: {"id":"f6a7b8c9-d0e1-2345-fabc-678901234567","name":"Salesforce, Inc.","url":"https://www.salesforce.com"}
+	Vendor *CatalogAppVendor `json:"vendor"`
+
+	// Categories What the app is for, by name.
+	Categories []CatalogCategory `json:"categories"`
+
+	// CreatedAt A system-managed timestamp: UTC with exactly three decimals.
+	//
+	// Example: 2026-02-24T15:00:00.000Z
+	CreatedAt Timestamp `json:"created_at"`
+
+	// UpdatedAt A system-managed timestamp: UTC with exactly three decimals.
+	//
+	// Example: 2026-02-24T15:00:00.000Z
+	UpdatedAt Timestamp `json:"updated_at"`
+}
+
 // CatalogAppCreate A new app of the catalog. What is left out is `null`, or no categories.
 //
 // Example: {"canonical_name":"Slack","category_ids":["a7b8c9d0-e1f2-3456-abcd-789012345678"],"type":"desktop","vendor_id":"f6a7b8c9-d0e1-2345-fabc-678901234567"}
@@ -884,6 +804,11 @@ type CatalogAppPatch struct {
 	// CategoryIds The categories of the app, as a whole set. An id given twice counts once.
 	CategoryIds *[]UUID `json:"category_ids,omitempty"`
 }
+
+// CatalogAppVendor Who makes the app, or `null`.
+//
+// Example: {"id":"f6a7b8c9-d0e1-2345-fabc-678901234567","name":"Salesforce, Inc.","url":"https://www.salesforce.com"}
+type CatalogAppVendor = CatalogVendor
 
 // CatalogCategory A category of the catalog.
 //
@@ -1007,11 +932,6 @@ type CatalogVendorPatch struct {
 	// URL The vendor's website. Set to null to clear.
 	URL nullable.Nullable[string] `json:"url,omitempty"`
 }
-
-// ChangeValue A boolean, an integer or an id, as the field has it, or null.
-//
-// Example: 50
-type ChangeValue = json.RawMessage
 
 // ClientCreate A new client.
 //
@@ -1159,6 +1079,60 @@ type ErrorBody struct {
 	Details *ErrorDetails `json:"details,omitempty"`
 }
 
+// ErrorCode What kind of error it is. A code stands for one status; more codes may come. Treat a code that you do not know as
+// its status.
+//
+// Example: invalid_request
+type ErrorCode string
+
+// ErrorDetails What the error is about. Only the properties that apply are present. An id names what was not found, under the
+// name of its path parameter; with 409, `app_id` is the app that the client has already.
+//
+// A refusal of a parameter, a header or a field of the body has its name in `field`, with one exception: Update App
+// refuses a single value of the wrong type or out of range by `message` alone.
+//
+// Example: {"field":"catalog_app","reason":"Managed through the Catalog Apps domain"}
+type ErrorDetails struct {
+	// Field The property or parameter that was refused, the first in document order.
+	Field *string `json:"field,omitempty"`
+
+	// Reason Why that field cannot be written here.
+	Reason *string `json:"reason,omitempty"`
+
+	// Errors All refused fields in document order, when there are several. At most the first hundred.
+	Errors *[]FieldError `json:"errors,omitempty"`
+
+	// ClientID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+	//
+	//
+	// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
+	ClientID *UUID `json:"client_id,omitempty"`
+
+	// AppID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+	//
+	//
+	// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
+	AppID *UUID `json:"app_id,omitempty"`
+
+	// CatalogAppID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+	//
+	//
+	// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
+	CatalogAppID *UUID `json:"catalog_app_id,omitempty"`
+
+	// VendorID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+	//
+	//
+	// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
+	VendorID *UUID `json:"vendor_id,omitempty"`
+
+	// CategoryID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+	//
+	//
+	// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
+	CategoryID *UUID `json:"category_id,omitempty"`
+}
+
 // FieldError One refused field of the request body.
 //
 // Example: {"field":"is_favorite","message":"is_favorite must be a boolean value","pointer":"/is_favorite"}
@@ -1173,10 +1147,26 @@ type FieldError struct {
 	Message string `json:"message"`
 }
 
+// NextCursor The `cursor` of the next page, or `null` on the last page.
+//
+// Example: AAECAwQFBgc
+type NextCursor = string
+
 // Timestamp A system-managed timestamp: UTC with exactly three decimals.
 //
 // Example: 2026-02-24T15:00:00.000Z
 type Timestamp = string
+
+// TotalCount How many rows match the filters, on all pages, when the page was read. Of all apps of a client it costs less than
+// the page, however many there are; with a filter it costs at most one reading of the client's apps.
+//
+// Example: 2
+type TotalCount = int64
+
+// UUID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+//
+// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
+type UUID = openapi_types.UUID
 
 // URLPattern A pattern of URLs by which an app is recognized.
 //
@@ -1338,11 +1328,6 @@ type CatalogVendorCreated = CatalogVendor
 
 // CategoryNotFound The body of every response that is neither 2xx nor 304.
 type CategoryNotFound = Error
-
-// Client A client organization.
-//
-// Example: {"created_at":"2026-01-15T10:00:00.000Z","id":"aa7cf840-9ca9-46a3-9778-9015d6580d50","name":"Contoso Ltd.","status":"active","updated_at":"2026-01-15T10:00:00.000Z"}
-type Client = ClientOrganization
 
 // ClientCreated A client organization.
 //
@@ -2959,37 +2944,37 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 		Handler: si,
 	}
 
-	router.GET(options.BaseURL+"/clients/:client_id/apps", wrapper.ListApps, options.OperationMiddlewares["listApps"]...)
-	router.POST(options.BaseURL+"/clients/:client_id/apps", wrapper.AddApp, options.OperationMiddlewares["addApp"]...)
-	router.POST(options.BaseURL+"/clients/:client_id/apps/favorites", wrapper.AddFavorites, options.OperationMiddlewares["addFavorites"]...)
-	router.POST(options.BaseURL+"/clients/:client_id/apps/favorites/remove", wrapper.RemoveFavorites, options.OperationMiddlewares["removeFavorites"]...)
-	router.POST(options.BaseURL+"/clients/:client_id/apps/approval", wrapper.ApproveApps, options.OperationMiddlewares["approveApps"]...)
-	router.POST(options.BaseURL+"/clients/:client_id/apps/approval/reject", wrapper.RejectApps, options.OperationMiddlewares["rejectApps"]...)
-	router.POST(options.BaseURL+"/clients/:client_id/apps/approvals/remove", wrapper.RemoveAppApprovals, options.OperationMiddlewares["removeAppApprovals"]...)
-	router.DELETE(options.BaseURL+"/clients/:client_id/apps/:app_id", wrapper.RemoveApp, options.OperationMiddlewares["removeApp"]...)
-	router.GET(options.BaseURL+"/clients/:client_id/apps/:app_id", wrapper.GetApp, options.OperationMiddlewares["getApp"]...)
-	router.PATCH(options.BaseURL+"/clients/:client_id/apps/:app_id", wrapper.UpdateApp, options.OperationMiddlewares["updateApp"]...)
-	router.GET(options.BaseURL+"/clients/:client_id/apps/:app_id/changes", wrapper.ListAppChanges, options.OperationMiddlewares["listAppChanges"]...)
 	router.GET(options.BaseURL+"/catalog-apps", wrapper.ListCatalogApps, options.OperationMiddlewares["listCatalogApps"]...)
 	router.POST(options.BaseURL+"/catalog-apps", wrapper.CreateCatalogApp, options.OperationMiddlewares["createCatalogApp"]...)
-	router.GET(options.BaseURL+"/catalog-apps/summary", wrapper.GetCatalogSummary, options.OperationMiddlewares["getCatalogSummary"]...)
 	router.DELETE(options.BaseURL+"/catalog-apps/:catalog_app_id", wrapper.DeleteCatalogApp, options.OperationMiddlewares["deleteCatalogApp"]...)
 	router.GET(options.BaseURL+"/catalog-apps/:catalog_app_id", wrapper.GetCatalogApp, options.OperationMiddlewares["getCatalogApp"]...)
 	router.PATCH(options.BaseURL+"/catalog-apps/:catalog_app_id", wrapper.UpdateCatalogApp, options.OperationMiddlewares["updateCatalogApp"]...)
-	router.GET(options.BaseURL+"/catalog-apps/:catalog_app_id/url-patterns", wrapper.ListURLPatterns, options.OperationMiddlewares["listUrlPatterns"]...)
-	router.PUT(options.BaseURL+"/catalog-apps/:catalog_app_id/url-patterns", wrapper.ReplaceURLPatterns, options.OperationMiddlewares["replaceUrlPatterns"]...)
 	router.GET(options.BaseURL+"/catalog-apps/:catalog_app_id/desktop-aliases", wrapper.ListDesktopAliases, options.OperationMiddlewares["listDesktopAliases"]...)
 	router.PUT(options.BaseURL+"/catalog-apps/:catalog_app_id/desktop-aliases", wrapper.ReplaceDesktopAliases, options.OperationMiddlewares["replaceDesktopAliases"]...)
-	router.GET(options.BaseURL+"/catalog-vendors", wrapper.ListCatalogVendors, options.OperationMiddlewares["listCatalogVendors"]...)
-	router.POST(options.BaseURL+"/catalog-vendors", wrapper.CreateCatalogVendor, options.OperationMiddlewares["createCatalogVendor"]...)
-	router.PATCH(options.BaseURL+"/catalog-vendors/:vendor_id", wrapper.UpdateCatalogVendor, options.OperationMiddlewares["updateCatalogVendor"]...)
+	router.GET(options.BaseURL+"/catalog-apps/:catalog_app_id/url-patterns", wrapper.ListURLPatterns, options.OperationMiddlewares["listUrlPatterns"]...)
+	router.PUT(options.BaseURL+"/catalog-apps/:catalog_app_id/url-patterns", wrapper.ReplaceURLPatterns, options.OperationMiddlewares["replaceUrlPatterns"]...)
+	router.GET(options.BaseURL+"/catalog-apps/summary", wrapper.GetCatalogSummary, options.OperationMiddlewares["getCatalogSummary"]...)
 	router.GET(options.BaseURL+"/catalog-categories", wrapper.ListCatalogCategories, options.OperationMiddlewares["listCatalogCategories"]...)
 	router.POST(options.BaseURL+"/catalog-categories", wrapper.CreateCatalogCategory, options.OperationMiddlewares["createCatalogCategory"]...)
 	router.PATCH(options.BaseURL+"/catalog-categories/:category_id", wrapper.UpdateCatalogCategory, options.OperationMiddlewares["updateCatalogCategory"]...)
+	router.GET(options.BaseURL+"/catalog-vendors", wrapper.ListCatalogVendors, options.OperationMiddlewares["listCatalogVendors"]...)
+	router.POST(options.BaseURL+"/catalog-vendors", wrapper.CreateCatalogVendor, options.OperationMiddlewares["createCatalogVendor"]...)
+	router.PATCH(options.BaseURL+"/catalog-vendors/:vendor_id", wrapper.UpdateCatalogVendor, options.OperationMiddlewares["updateCatalogVendor"]...)
 	router.GET(options.BaseURL+"/clients", wrapper.ListClients, options.OperationMiddlewares["listClients"]...)
 	router.POST(options.BaseURL+"/clients", wrapper.CreateClient, options.OperationMiddlewares["createClient"]...)
 	router.GET(options.BaseURL+"/clients/:client_id", wrapper.GetClient, options.OperationMiddlewares["getClient"]...)
 	router.PATCH(options.BaseURL+"/clients/:client_id", wrapper.UpdateClient, options.OperationMiddlewares["updateClient"]...)
+	router.GET(options.BaseURL+"/clients/:client_id/apps", wrapper.ListApps, options.OperationMiddlewares["listApps"]...)
+	router.POST(options.BaseURL+"/clients/:client_id/apps", wrapper.AddApp, options.OperationMiddlewares["addApp"]...)
+	router.DELETE(options.BaseURL+"/clients/:client_id/apps/:app_id", wrapper.RemoveApp, options.OperationMiddlewares["removeApp"]...)
+	router.GET(options.BaseURL+"/clients/:client_id/apps/:app_id", wrapper.GetApp, options.OperationMiddlewares["getApp"]...)
+	router.PATCH(options.BaseURL+"/clients/:client_id/apps/:app_id", wrapper.UpdateApp, options.OperationMiddlewares["updateApp"]...)
+	router.GET(options.BaseURL+"/clients/:client_id/apps/:app_id/changes", wrapper.ListAppChanges, options.OperationMiddlewares["listAppChanges"]...)
+	router.POST(options.BaseURL+"/clients/:client_id/apps/approval", wrapper.ApproveApps, options.OperationMiddlewares["approveApps"]...)
+	router.POST(options.BaseURL+"/clients/:client_id/apps/approval/reject", wrapper.RejectApps, options.OperationMiddlewares["rejectApps"]...)
+	router.POST(options.BaseURL+"/clients/:client_id/apps/approvals/remove", wrapper.RemoveAppApprovals, options.OperationMiddlewares["removeAppApprovals"]...)
+	router.POST(options.BaseURL+"/clients/:client_id/apps/favorites", wrapper.AddFavorites, options.OperationMiddlewares["addFavorites"]...)
+	router.POST(options.BaseURL+"/clients/:client_id/apps/favorites/remove", wrapper.RemoveFavorites, options.OperationMiddlewares["removeFavorites"]...)
 
 }
 
@@ -3231,18 +3216,6 @@ type CategoryNotFoundJSONResponse struct {
 	Headers CategoryNotFoundResponseHeaders
 }
 
-type ClientResponseHeaders struct {
-	ETag            string
-	RateLimit       *string
-	RateLimitPolicy *string
-	XRequestID      string
-}
-type ClientJSONResponse struct {
-	Body ClientOrganization
-
-	Headers ClientResponseHeaders
-}
-
 type ClientCreatedResponseHeaders struct {
 	ETag            string
 	Location        string
@@ -3277,6 +3250,18 @@ type ClientNotFoundJSONResponse struct {
 	Body Error
 
 	Headers ClientNotFoundResponseHeaders
+}
+
+type ClientOrganizationResponseHeaders struct {
+	ETag            string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
+}
+type ClientOrganizationJSONResponse struct {
+	Body ClientOrganization
+
+	Headers ClientOrganizationResponseHeaders
 }
 
 type DeprecatedBulkResultResponseHeaders struct {
@@ -7919,7 +7904,7 @@ type GetClientResponseObject interface {
 	VisitGetClientResponse(w http.ResponseWriter) error
 }
 
-type GetClient200JSONResponse struct{ ClientJSONResponse }
+type GetClient200JSONResponse struct{ ClientOrganizationJSONResponse }
 
 func (response GetClient200JSONResponse) VisitGetClientResponse(w http.ResponseWriter) error {
 
@@ -8142,7 +8127,7 @@ type UpdateClientResponseObject interface {
 	VisitUpdateClientResponse(w http.ResponseWriter) error
 }
 
-type UpdateClient200JSONResponse struct{ ClientJSONResponse }
+type UpdateClient200JSONResponse struct{ ClientOrganizationJSONResponse }
 
 func (response UpdateClient200JSONResponse) VisitUpdateClientResponse(w http.ResponseWriter) error {
 
@@ -12542,430 +12527,4 @@ func (sh *strictHandler) ListAppChanges(ctx echo.Context, clientID ClientID, app
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
 	return nil
-}
-
-// Base64 encoded, compressed with deflate, json marshaled OpenAPI spec.
-// Stored as a slice of fixed-width chunks rather than one concatenated
-// const string: with thousands of chunks the chained `+` fold is several
-// times slower for the Go compiler than parsing a slice literal.
-var swaggerSpec = []string{
-	"7L0Lc9s6kij8V7Ca/SqPIWVJlp+npnad1xnvzWsTZ3JroowFkZCENQXoEJAVnXze334LDYAEKVIiZTkP",
-	"RzVVc2IRILuBfqPR/bUR8MmUM8KkaJx+bZAveDKNCPz7bDp9ytkwooFUf4ZEBDGdSspZ47RxMSYoJBLT",
-	"SCCGJwRR2Wx4DTGbTHC8aJw2zhjC0ymSYyyRHBMURJQwicZYNLzGNY5mBL4XxzxW/wh4SBqnjcB+0GuY",
-	"t6uHeDq9pGHjtDFs485gP+j64QE59I+OT1o+HgShT4btzn734FD90vAaQ0oiNTzAEkd8dGnm33iNCREC",
-	"j4hBIIUJyTEVADCOYoLDRePm5sZTS3D+TDyfTOWieAkGfMZCgfgQYTSYRVeIT0mM1YDsarzmiIbCQzxG",
-	"knM0wWyxahkou8YRDS9j8seMiNxqWOw0ViKLlvkRTWZCogFBmCEcx3ihQGwjyVG71WohKslEuCi+wtGQ",
-	"xxMSLqP5hhE1WY7JBIkpVxuu9nM+5hFBBsDc1qOJfR2iIaIMJkQUELk7nD+1Pqdoow8fzp8lGL7m8oXa",
-	"qWXszhiXYxIbUnigaYAKxLhEQzUFEaoGZDHMEQ/jSMyCsZq7CkPG5SW8c3PqbmcxP5tOU0gTbGN+TYrJ",
-	"lU+nXFBJFIb9IY4E6f+mNicmGmfFBnGIhMSS5PZUvxboKYslFYq/1MOwcSrjGVFQPJlFV884KwDj+TWJ",
-	"F3aVDWnMMZPEfBYxPgc+mWNhmTEHShShUL3bAWKIaaS+/+mzGhkEhITwZzWJ8dmC/Ip+KWKBj0qIDUig",
-	"5JxmBcQZMVsvx5SNFGeFHM2pHOvHyzSj+EihrUD3YH66c0WYJPST22WvAcTSGhwOj/BBxz8O24HfxfvE",
-	"Pxl2Wn476IT7pDs8wIeDxs3my/FUy86VSuA1nhCBcEzQjNE/ZgTw5zOJYjLCcagWJcAiT0nIiGW1Gg+M",
-	"9gA1QQWS+Iqw+goiFfiMMxrg6FK9Ncsr2Wfpx26y2JaLinOJGLkmQJkJhYYkIpKES+Ih4SgQDA7GGwiI",
-	"nBo7beD2oBPsh12fHAyrCYqnKQB5gWEenTMZY0YKdlnxG4mERmgWRQp1olRiocIHFsB6V3GUY9Pc/pw2",
-	"kq96Cksy4jFVxodi4yAmWJLwEsvGaaPT6hz6rY7faV20jk/3W6etVrPVav0TFsoBVsHnNUIqphFeXAY8",
-	"4rPY/gpL1x0ckU7QPvEPwv1jvzs8xP5J0Gr7R+R4eIJbA8U+Da8R8RG38+RiSuy/Z9OwElDXhIXcfNlZ",
-	"5PcRDq4KKUvJEoz0NIRZiDAyC7JimRU1LrT8uWJ8zlYutf52bp2/6lXBR4Pj4CRs+aQ97PiKhDRBKdKy",
-	"JNXwGuZNT/lkMlPvBvBvCvbqwG8d+u2Di7Zak7K9UnYCEKiCX6Ec8CjCA67tJzSNsFRGBBoqo4ngiTIc",
-	"8zvb+Ev3rH3QfWKlYgXOaCXb2xhLORWne3tByJrG8m0GfLKnHos9oRasOWWjhqUBBf+V5IqHCwmh3bpo",
-	"nZy2DwoIwSz08FAvtR+2SNtXIPlDPAj8Q2el04V+jyMihjwOiIfOWaAIYRZHDuDz+bwpkkEK9oSnYY//",
-	"LLEDXPVLRUJpsAuUKbFVoMDekWmEA6Kt+ZSIMjSn3wMm2umnamT12QF4UcQb1sFQ5kCUWiuSL/scKSbK",
-	"Ip9OM9DdntIdQMvVhFpfGgLMoABckMzSKVGwXmPoBdlIXdhdqIbwyZKu0ADnFUVEcPySBoQJ8pTPWIGq",
-	"ME+1TaCmyxgHVyREmC3QhMfEQ/MxDcbWwlbrIUBTCNTKrgh8DUX6hSiA7zlrYR5c6gepnAUY+YifsfAf",
-	"CesVMwCYb9q6T+ArggGcFz7iwB3qD8PTLjSOutBPYfEzUH0kA2V6F8NjBL9xJuZ6aAlUr5MBLgggGNIP",
-	"Kt+knEbfsGiBMJL8ijBtewX8msSaw7RjI5ACmmnPeB2xwoxNSBUmGkLFR8HwuNvyTwJ84ncP8b5/cnR0",
-	"7J+02gfh4cFxKzzIGzXaA8uTKWeSC15gx1iXLYlJKK+FhiRGgsTXRCwr2kDSa1KAXoFt0i7Sd1URa7ki",
-	"B8BHL6U2KiWWM6HeArAUa56Cb6uVeAboD0hq3BZwLMHXRLiWxGCmF8cZl12Y92RpgLs2t9TxAPhsGimh",
-	"S/4PWRR5Y0qCGGkq5xzBpwWY4xOCGTgSmC0GPFw8EGg0IyK/tUg9S5wORUBCxjSQ6L/ev3ldL0iRkuM7",
-	"/Zt+t44pEXRFFuiB2toHSM5pQDSNvuDxgIYhYYW2YMiJBgqY0omegdehrBL9bhHwKWki8E7JFyqkQBN8",
-	"pbVOSIdDEhMWLHlfDtMnHxKz4VABtwLzYQKyi/M501OBr6YknlAhKGdCbyjYFpp5AO3fcTyISPh0Fosi",
-	"wXwOuzHSgwDXgCslOoz5BOFMoMZDQxpJEqtBPA7zpsoZCuAbeqpyXuZKZt06/KTfmvMr9ZfSyBMjX+Sl",
-	"+dVQKeg4CIDBOpyzD6KIV6SSuUJCcMAJLxWaOYk7Z6mYMjQTpKLvXOwZUqFeEaLBwioBC68kMcPRc/vC",
-	"ZRNNvcLSfIBngqAZCw3xmiVFNMzjMcSzSCaLpIRwvHqPNByX+kGWEPUj8xakR1joSzzbi9QcAwdKoIhK",
-	"GRFQumphGaLG/PQS7Z+J+0kk+SwYkxBRiRakWgx8gkMCDEKlINEwZ0FbV//X9ZdX49LO69dKkTAvG6eE",
-	"2Cf8NsTXPAa7zPxWYFmuxqOdUbrnWo68UBLjAlYiT3VPOI8IZgLFZKgYBb4ACoiNBJAZm00GJM4pLfNi",
-	"BLIIwSJvqKgcrB2xNdBgaW1qOQdeckG+rAz+KTaAgJBmkjG+JmAaTnGgRgDt0xgRFi7pYUm+yESC8RnI",
-	"An2mcmtZvRwBBDfSIgyHIZ1WCwVjHONAKus34mzkJUHMgDMZ88gdwOMsVoCTXqvkBOX82fJa/R0MZh3h",
-	"1O6h8k9BOlQ5OpliOd7S0UnRyUnhqckrIsc8fM3lWRTxeVFUvA9P+kbsc2GjuCAbl9CC1zmmN5bj1P5Q",
-	"JLMKQT37UnkR2IDjoqFhhTfZxxoHZY2w0Sr714hoOMAz4hkCDXO8EKCHV3ntZ6DaaEwSrjSUPNEfvr29",
-	"seIAM/tMfdUCo5FX/FkeurfnXvYcg0qvYvR+m/H6Eh7NxuYVDQYBmUo8iIrdZ+2NKtsdcRYtijZJ2R9K",
-	"5f794tXLdY4qTr+Wte/FlCfRDTzVPgrlbO9/BDewvplJZbN+YDoeuwTsO4JDNDdsMuezyIjLYIzZiITK",
-	"mCexDrElJ8lg3IVkMuUSLF9BjCVi8cIjTFke6TmId9gnxsElCTBDkkQR4sNVK8A1CpczZmPKjpWV+Evw",
-	"DM3HBKgIOARQ0F4YDkkTvSNTYrjdQjpfh51exbd4RN7TP8mbmXwzfKdeW2y7iQmOIvXeKR5pMlbkHPN5",
-	"fjHgeUKznKMIx6PbuwPqtZeC/pmj4eTnRLAOiJwTwlAbFORBq2XxXEQchxecvwR4ig8eqURCSaO5sTgj",
-	"ziGkJgud2sRljOiErozJTPXXLyXnl3Y9SrxZwEN9e0D00sXaOm63uscHR4dosJDE6MG3MQk4C6nC4IU5",
-	"yyzkAqCCwf+QwBCwNh5CEtCQFJH0ez4hAAycRc1jLgka0nh1UsHUgebSHK3ms0AMEIp8DBsiQZkJdBMm",
-	"qVwgiUdKGZ8P/VdYBmON6jssyUu1ykU4XsQLjQXCQ+Wo9t8RGS/8M/VHP4vZK+VtGEITemEhtAGO+gQv",
-	"wKtfhWWMJbmMDCQZ9EyuSfJ2AzjB4RsWLV5oOi5irZhgwZkhvDG8BY+INl+A/HPEJ6WyAM1JuLaW1TtC",
-	"XwlkPWOb2rDhNTSEavkANEVQMZ+N9Pm79WrPplOBQj7BlGV5FFBHD5xXPlAC0tC4MffRNcU6ikFYOOXU",
-	"yqd3RKmp8jOL92PlS1Kmw2rWwHDOTZbO9LQyBuWnIyek8ATAeIGvbEit4UCj4ywlZjojJLQMrM/qq0Cw",
-	"FPfMxSh/j/ls6sCwKuJuY9pCKpICiwNRUQGK5Wj70ukYgPCeyNWHExcxRM6GdCgX9mBBLIc2qx45HLT0",
-	"V69JjCMgJ1GMuSE6JKYEXwlLCSC60qgCMISwx+aRzbjKgwcfQwNsDE7wQzgLNldl+rtwEmzZLIunyzSZ",
-	"J0vKrQXIdNrdo+7x/mH3qOE1gGdI3Dht7GXfeuOl33Od8LpuauYT7otuPnslCN3cAiPg/pJD/DOUQAvn",
-	"9ybWoM3qlVRnfBDK0HAWRfko3rqQ0O5c/xc51/fqHTtVzJVdSt/LRcX0T0uyrywk1r2AZcqExC74aBSR",
-	"F8kr85zzCsfmRAMScAXCWVaKls6olAmYO5OEb6TzzLlZNk8xi5UC7QPDMzmGTImw7EDCOPNeGprxkHGO",
-	"PES+TMH/5zGKybUyzJcOa2dCuZLanFslp2cuLJksz5kcKztUM2bOzf/A8DWmUYlvXN0IPbORc30crE0h",
-	"zMRc6WM+XwN4AoIL93sSX1NlRyvvLsYxjRbIHWvgh5VcFaMxGRVUoDmJIt/uwWAmkywLIIu1pyRJvAlO",
-	"y75ldCb3ZRfzEiM8Da8GWBBfECaopNdLdpslxS3Z2IpFZlqDuuh8cD+CHiSjHmRQeYtjPCGgjZfQMXmy",
-	"ytsfMR6DkxURJqNFKUZ/zJT1PE1eug13vRit3JfQAzU0wU3MplMeSxK+IiHFxUF9fRkADpyVTklMif96",
-	"/+b10qkXjyer+Sn54uVEffLSRPudUzvOJGHSv3C/VRyScuB/q3zXYvj7OsTmw5B+cpSnPiw082A0Vc8g",
-	"jDTGS4Sow28w/VvgpgSu+9uExCPiA4R/dXAHHfVqFkk6LZKPZ6mlDaw2j6mUhMHZM+Msh6N+G5qY1xkT",
-	"fGUufDVlqkAt853c/LdaWdYmpQisTypFUc7QNzRdNHrVs+YM9LVy5pY9xYppSE7KVpXlOM4KEY1aPg1J",
-	"//pRb1Vp7tdHJwVFiyKTZL1iN9XW49Lt7JCT8Cg4bPutQRf73eH+sY8PwkM/gBNbjUFBthEeCLuVOons",
-	"xmuMCQ5JrO+CgXR4zgIeUjYqiHgQBtFdlgn3JpkwGPUtV9t39NOzIGN4JDpS4iuCHr578RSdtNstD7UP",
-	"mgfN9uGjU3vzQkukHqN6rGj2lGFlLH2lDUIdtlNrGIzJBAMtsNmkcfopffg5Mf/12SvQqUZUi7ESbz6k",
-	"uEguTvBCx/IB8oOj4xMP7Tfbj5oZ0PJyzFstxbxGYu0Z4bGMUM1XFqMdRXxehrAc81DY7aJCn92pbXX3",
-	"qNXsLCH7+/MLD/39+dkzD715e3H+5vV7D709u3j695V4TfCXl4SN5Lhxetj1GhPK7J/7XmOKpSSxgu1f",
-	"n878f37+60MP6X88evzvjSLUnpFpTIxPu0y3EOhNCDdzKhGaicrWxAL1/7MP3sgHRr8gAWFluwJH3YMc",
-	"5v/ZPjo52D/ptFqtqri2OxlcOxlc//NTyz/5/NdiDJ9f4FFRPELImCtnKQ1ha9segtzC3NRgxqWSxoBB",
-	"AoKXztYeN4+b+zn8eo2j5slVZxi2eo0NNzOLYK/x6d/+4v/v58e9RjGSLym7KiZQRr7oEyC9TTGJ/tZr",
-	"qB97jb7G47hzfPyoic4GQokpbu4jYnNwlMNs1mrtB3vXnT2jdHwtesV/6JSuv52dPX96Nv/vF09GAYwl",
-	"vyH3k40S7Pc7R4fHmQVoH2dXIPnwp3+DhSh4ecnS8DLyTk8TGZnbgw66zLid3PYC+joDbK9K+uoenk7F",
-	"XsWIQyVi6RwcZharm1mrdJWKVyQ5mSnXuBEZJplncHSCHoYxHkqfEjn0lTWDp9SPsSTw1DfK0G+3H52i",
-	"ftzXOWLJqY2yigdEp3bBDUYb2IWNU7ak+ijBMSMhcB5lqC/7VpAkxJmekBqtaFLCAYi8nus1QgIpdL3G",
-	"b/HfTk5OfpN/a5cTYJb6jnL8574KpM3Xtnd485t0/liz2G95RIOC45C/83n2FCpJPbeHWxALtAkYp6j/",
-	"R98Gtj27ZjqMAaeb/Xmybj1Wedduv8R//K3darV+m/+t3br9Iv/hLvJ8/SLrpStKLtKRAtDMSaYlc/B7",
-	"oLMzzd0e56h+TIXk8aKJzhiiLOATpQf6/9c33/LPw356bbxz3GNuJtQQ9c/8fyLs/4la/glqokvk9xWN",
-	"X5Hp0iq2hvtBZ9DGJ+ExORoe1tCJOZG5ZABg/8+Wf9K89MuUI0S8IOBVZLVqLS45mmOq/Mwht6ShXK5k",
-	"OQWa8xi0pT6gkvFiSYbmVGR7FYpDHk8gbkqZ3O8o7xd/oRNlzu0ftlqAsv6znaBEmSQjEuujrhkTRfms",
-	"H5ikUZE1M+fxlQD1iBn6+8XFWwSerFaOByfdnPi/mBEPdfbRa36NOq3OEWqZADP6/dVFZQl+klX3J8vG",
-	"2yfs//n5a+fGQ5r8Ozco87v5uXuTPD9d+ocCqXjnP3786EROSbFckhxhZ5BeksOjg1ZuSZ4QHEMIar09",
-	"boYW2Nk3yvdnV9qjCsPCYOfv9Jq4mfNOmmCyn+dwJKJfoFbVhK2WrtT8e2xSlprKsvvLHg2NRRwRufJW",
-	"yIWSyUlJDJOX6TjiHpqxiAiBhE3KsJkTOlc9C2mY/14e5iStwgVZi+4mGLfe8h3oEtx+J7IQI5NyYot8",
-	"2PSSLKAjPTkP3qpvevkF1/UwlIvUTJ8YyFYteQqgG7YuB3TFctZYq/Qtb4aFYH1MctcNVJARAtSg13Lr",
-	"wDkDXEA1fa2GMandMd9ob52tMz/X292SDAxnZw1Hl2+qzbiozdO/E/mCxmIl8ZukAzcfxfo/t+ODEEu8",
-	"16rNDgBwBZ6wcLuMsQ7+21Bgik4G0NXbmwCp93gtfPV3uhis92l5jwrb7lwWyhdeuT0ZJJVG9lo1COEl",
-	"BarVDC6KuJsn2qVc6ETZt9yNCDegitI7xalk1BNL4RSb8Lj9/DkrTz1zrzQBQPk7/sUgpewiivjFuU++",
-	"FjbL1bUAdFg8c1m+mH9uB3GWjyzgb4YruTy7wXWYfaMdXwnjqjS7zNJmYM2eqGy2sO5BSVWQ60FLhQF0",
-	"u8A5UD3TuT5nEcWCiLLKdjAGYT0o5eoU3mL4ci/f1DJTcH6Io7faXyoB8sO7l8h4VDUgdF+7KXjvyIRf",
-	"kwqeA1y/de8v13Eb4uQrG/gL2xH4puTJOpJ5T+DiUTHZ2AoXRRsSF76/yra4IOfSUFK4V5KQBXqZjCpA",
-	"XJeKVoOrD9YL6Ukr9ISilikIbgOE+mpxFtRZ8tbvRj8asVUmroufw7v18fw27nUGoXIln8MKRm2M0tM0",
-	"EX4TvNbbLhmkytSVi5LWNBsj9A+bp1AbnQoqziBTYsZkNqZEJq/Foth1qbIb621cDX65K5sgUNmZLRcD",
-	"W/VnHcAr8EU9e7caO9Sxeh1o1xJ8HQOyCp1XNSJv8hOhVG1R1BuyonRex5CSOLk6oi8KpUHcqinRDJIF",
-	"4c61yZNJ4kHl4d9/j8mwcdr4y15aUXlPPxV75lq1W2eyHibZApJOOkm1vPgCjHISfxuYAfW9gLosZSWn",
-	"yjxSB6NqVxYAI0jbzKCUMMDG8NfeF8uMm6GwtCkOBrfdEZBPNfExDm08woz+iU1tJwe1arWsilBLpOXt",
-	"ESupH9R3Ku/0XTllDvayhObkcZTRk/5O2dnk4f5xt9LpZPHhpNf44k9mQvoDWNh1ZYO8xvnwVXFa2ke4",
-	"8QAXLenQvVcrJI2i5F60fqlw77SaOrZUjlH/cV/NpkkpKfd8c7/ZbrYfNdHFmPSY2hocU8FZkuSgL5vj",
-	"WNdFxpJPaICEJNMm+kjwFXzKFM+dKByWT9kz6USwGdp0SHcjsS+q0stzQPMCj4RZvteckZIlPNMXHfZb",
-	"XSfFEqyhuiu6tG6d1alTZbgqYG+JsDBFu8P1MllnMuqyBubamiJD9dwp7WGKvWTwMVnOBezjJkO7KBg2",
-	"MBf5DKj2dlANUG1atdgOrM4dxJWw2uIEq/Jc+FxAXqipSoAlmnCRheWgVQxJWlPAhcPkjehp5dkDBxWS",
-	"B/4bvleQLhhRCbdLpzhOQpq69FVxwvkp6v9/fQ/1L3VeZL/X60P9PUinFyQyFRVTyhfmpmIR2n+UidmO",
-	"QalEyP6r1/vSavm93pf2i17vy9GL9aJ2k8o/Ou2Cx/LJAqI0BeEUHks0WGi7Uw1RRKn+phMCghNRW91A",
-	"JBdMyR8zHOVWCSaXrJLgsbwcLIpJI5mZJAabv51rg4XJvwavIncLsAK2Gyz0NQSNFa6PV+7i6iYILr3C",
-	"Yrr0wEE5c1NxBf5lLjMsga2JeutV2Bj3HMab4/kavlZGvobhbZHetFbAHaGwAtC3ls1XsZqRBQ+ELiW2",
-	"Ic9ZibIJVulci1j6SxXOexOHRQrvTASEhZSNFE7qkf4rJytEsApmqIxZJixgaiIq4C/1mWJALxbTCqrZ",
-	"HkKo+VlA0wvWRcCaK2DVrJyz6RSusKWXbKoDlh4tOUGBavefiuBOIxm1fRgNeT3nLLnftBnwWX/Mhf1W",
-	"/tiNnk+EfMJDmraOAtLXd6/g5o+JuGVvKOZaTqWX574u954J0+MkIXFsCpYlNRVKaiZc1qkfUHB/r/Cy",
-	"3gDHJAdjNm3LlDe5PUywvpUZwyw6TFp52qrz0+fZwqQPBEru+Aq9xrDEzSUSSfpG1dxf0xFoqSmOu062",
-	"xVOtbjVCV0bJvtyWS8k3Aqj7Ba9aidHP9fZKrV7JRmk/x6a9lC1/ckmtPoOVgWeH7tkuUjdeIygq+79y",
-	"8nKjANghWesl+XI+N15DLtWRWPmGXNmJG2sgudeBV74gd3u41u6+NWXCvMbKy3i77fm+21MsJwukYcqN",
-	"6AmX48w1UOv06ngdxH+O9k8OHxUyrtNXaxMNOZxFOSm3rYZANbu23G3Rn9sX8ql5p/sI6EetjLIa87q9",
-	"bjerGppgiR5KiJKReT65ZwVtbaIbgkzToNUiJB2aiKB805UKMigzJcE637Bi5YsKelxssvabievdipUQ",
-	"qxGa2UsjOgF5y3LUHtttJEwD56C+qItUYenDbEeouiuXg3c1syfHo+uw34Td46UilivJJlfzcmPEN+O0",
-	"7wxsNSLXmRzbpnDN7BvRt3JTU/GyXE7kgSjRbEXVQdQizNM6JmWlZgork9y2n12tzcss2AoGS4NBq5d+",
-	"I12a6/i1XrTbwRBOyRZTrUDqViNstlYbar+fEscKrGzIeXuMDP7EZhoqOZTI6Kd1hXmheVgdznEhXOkV",
-	"wYXZMFyB5y10UYJsFeFu+0rVw/FW6ucbwldF4yQbsh0yzWahmxTyuvGlNEXeKdQ15zYlPhOGs2M/Ja6o",
-	"9ujIF6KjemwpXvjavAlhSF4vfl2dQFwx0gXrf1aQ3y/di6dijCE15Lo4YOdkzG+2tIWLYY6aCpZjmiT+",
-	"f/qsUynTiwDZrZmmifxFsxPl/Lipt0c54I8bXvK7+2udpS9YkZJ1z1xRqL7ooGZMzw5zKlFzzanTOmwl",
-	"z6eevyHi9QE0GFUraLUiXJycONjLz07tNlsequjtZtgejMkXzlk1IR3ozvLTEjCVJpvhN17DrTqydnpS",
-	"CyVTUWGUXP0vmgzD9kx5gBsve0c4ufy+cmZ+PHw8f3m1/A25i65Anc49qvKJ6XWrJEi6dk56pQaIJvmu",
-	"AqKuDZIi5xohmTr5mivnWCBBnKr2yZVj9QSHIckUqA2xxFCrHAfSqaXdCk+C48ER9g+HB8TvhvuBfzzo",
-	"YL990jpuH3UO9w+63fQck9HRWEYLJBYsgNCKvlG2piy1V1rtHkA4GLaC4+E+8Q+HLewfDNrEPwlb2O8M",
-	"joJueEAOh0fQspXMLw02By2vwaPQ/qm7xplzUR2EXKqBc+PdOeaF1cGdhmAW32PcDrvBUcffJwdD/6B1",
-	"eOgPjoJjPzwhLXtElsW36onq6jU5Cg/JwbCL9wedoB22dNl+JxE2aSnIJY7sEWyn5ploSvcF8vMNMynC",
-	"xqjC0+kDYSsjecpPhM5RNNbpe45YtQXpVkkqGPPzi9Vs8Y3VMjIdmggepwlZvaNKd+a687BkbHXieJ72",
-	"CC11d3QhZFs2JooJDhdZOvjp9tbsik5NupcGUWbvtBa6nVnkVlhcye923M6Uus+m1AZGFPRHXfZlp1N9",
-	"ISLrGRvDqIIuhGwk3QUt69clt/YS5TbnhbbXrr3Mrr3MT9xeJs8juWtdtzEcq5qMSboInk6FTaxL6+5+",
-	"kWhARpSJX9d+dK9zr1QLycBEOlebmrs1buW0226gnuXpzlxneSZjb+xt8cqzn2aHb8F0PZtOEY+tBZT2",
-	"JPjpTdYns+jqHRGQvF7vEHQWXT0zsdOVm/HEDrzxYNIr+oWElWbpkdV3z8GlYAuhnOGABHDPZIgIDsY6",
-	"ZZdmuis8EAjy+5s/+d4WiIpMTbv1AiMdfpO9Y18/HURNPK/q4zzNjb9J6qi8r+TxPHUHb5KDUyHRexcY",
-	"/rpcf3YlVS1Vx817ODWcG+vXLBeQWu3b5Mabt+TKOa1+hTs40aZVkViqW5RjrA1DOkHhC6rwyJYDPLbR",
-	"rMsoNlpgbqn95Ooyn1Ya/uqycBcM2onPH0V8bi1+5MqvbxRHsjetimNJu+DRrxk8qhOG6bY3uh5RORyT",
-	"9gr8haMtNeRtfnxOWG0YRAkKX1DR1ttmROSpIyPvUTykoAbnhjcfqtxbuUUO/QrDTCfM7zzUpEZ4trL7",
-	"2vMvd3zeSKn2ouJ6rkUEtrEb8QPQWcYBSOhu5wXcMxLdplmtSeQHsKm3YitXts3anc2vtFUx0FJH4Be1",
-	"z6LyPhlVeCk7KXtKVoedcu9xmOm9pdNafCQmeOleOoIfrfzNFeAQyg/IOobtjnVdRON0v1WfEC3oBTQI",
-	"pflmwThzH3XMo1D8ShZH/mZbzU2+rnZbK72dfF3SA73C9NykDS99ldkE5obXzvJM5JHbp2W9IEpG51V6",
-	"lZcUldtfps3N7M37Q6J5s9WQ7M5ovRfUvTVT1ZDFj2KofoNYYx1zdhMrwtmgNcasMVZ+cUt2qSlZFQZz",
-	"p2St2Oo8lnmHW8J/84jl0vRKMYstRyttdOL+hCqTe9N1dkNfZV+/CWZc3YvWb9wWB6vvEezMRNtseiVX",
-	"mo7W5rx35V359KzX3JL30jaJlSSIo5orfCjTE8khyQ1jmj8OZZpWDTujcEfL2wt+atL6EdIJ6txHqNiZ",
-	"pqhQitcQEsuZUG8JJL0mxWftBd+uZ4zWLshS7waCUxpB8ivCUMCvSfyrXzuoyLzuWIeDl7oCVzZulzl0",
-	"U7P0e18peHrv7hI8I9OYKHM//OVvFeSkg12ZCuaAO/R7yor3MybI2q+aUduimxc8HtAwJKxu+V533koK",
-	"SL+wBRY+Z2I2HNIAGHlK4gkVgnImTGuBpBkoehgmKKKks+OjbdHId9mqcyZJzHCkF6f2dffs3HV33p3R",
-	"N16Dz2TAJ+QD08WY181/kx2+hX1/T+JrEiOinnvKj7WtJHT6O7RtE3e86b+WYDhn1ziiG9w4PH8mnlt7",
-	"fN2Nw2SsLmN3/ky8wtGQxxMSVpyejlc0M9PQkf9D1n/+mTtYeS6aWl/oojLrSra7g7ci12C17ZU49BCj",
-	"icUMJc1joT+caecHJjKEcqCxolKFNBQ7Yt+I2F9zeRYEZCrxIKpfzi43dyXhZL+0pRIv6UVK/W6kEUbx",
-	"LCIC/df7N68Rn8mdeNwuxdwLH2hHFFskird4EXEcXnD+EsejuoJkujx7JXHkv7ZdYWKaxgoUqZcrYwsz",
-	"1Eav6JMdyWyRZBI4akfv4+zM1ZV8nbFbIhMdmRtjgSY4VH9y0zJWY/qtPbLvRjXviIwX/tnQNO5bTQQy",
-	"XuiR34vcPjA8k2No31GX3ma5qWvsY2fwNu45z+SYMGngQ7Y+7g/m5n/8+NF3ICXrZn78+DEzfIu7fI1p",
-	"tIExO8vOXLfHydgtCZUQSzzAgqAAM2WiDJQ6wsHYtPGGAuA6EgDZZErmQC4sRyFXA6hAYjyTkrIRCvmc",
-	"7YTOjyF0xGw65bEk4SsSUgxdT+vSZfEr1hBowaS7sJIUMTLuFKw3jdyJ46VL7YdVIUjtxPnPWcBDytYe",
-	"f+vhyWhn6XfGVzFhppfqt1cAEYr53/6seak2viI2Dv1/TRP0gqrTupG703TAHCXvByekPTxo+Uf4sOt3",
-	"hy3iH+ODrn+I28F+2Bl0ycGwUqXi9oaNCKqc++Z6Efyip7yxbhxQp0DEu8IpsNr39FQnSxq3EAHn7IMg",
-	"tY9QzJw1Rydq1NYCNQJaQpg1SO9///wn19/tMGu7Z1H3YSPg5KF+kblbHbZQ/VU4P6lky53nJ9x4DRAT",
-	"bFSjZeSrpRnpwU+N13xYmvFDnx+Bjcrj3DkS40go58kRK4/uEznXb+q+O7z8joeXeDotOMD8iUnwCQ8X",
-	"30GkXpAvsqo0hbE/l+i6P/ShfKO3Fq2ahDLC8SAi4VPjsa3Zsd8zo6GF2oi8p3+SNzP5ZvgOs0qHTUtT",
-	"UsLJoFGFeNIJdy9+5FgR0B8zEi/uIxltSkLJEp0/W282OWN/ml33zJ7z2KZD3Mvdr9+j9Psb7jHB4RsW",
-	"LaopnHeZ0Ypy9FUL+Fusb8eTGf3DaTvSHDXRPOZspLuimvgxlpJMpnCQITnSlziQWjcfgoEw9B6Q8Ssi",
-	"xxzSr6KIz2ufSU4Kpq+WZPkJWzkOoELrmZATHeo3QRs3M0uDmgv0KyDWhvdh0O2W+TWekA1LXbPc1NXZ",
-	"be7gLZ20QGN3KpDEV4T9/BT/mj9NFz+L7TPOSBO95mD1Nu8Dqr9AVuW92KZXPKRDquXn8kLwwf+QQCIh",
-	"KbQoFggzRJikcoEkHqWX9axOUxwblhHyfa9L9WvkAP78VP82JgFnIVVYv8A0qm17TAtfsHq3lqdsacMM",
-	"izKOIs5GJj+mgE3Ph/4r5TIAj4rflLEyVjbmHAu4RCPvg4r9ZXIqf5Ct2jgb6RZ7fM8SGbM7+X3zCHfZ",
-	"gyZ78Jdmr13KnknZ23Ju3s+oUJ1dgYDj7agh84qq1JBO+g7UgNEUjCYjV8b4mmyZKswLknDu+tl66M9K",
-	"UElToq0lYE71++40BdN8o7xqZKWES69h35PWh3zc1MmbAZ/sPd56SmZuudckZH5499Ji+otnY1ZutPVu",
-	"eTwssi7quOFd0eulyRVq+W7zrug/bKXee1Mv52NMJfnV62c00UcqTQF5HhLUN9BdmoOxPqISBXwWhchY",
-	"0fqmMJ9J6NxLJwTNxwQKb8BLxpiNCIQQlNv6s1NJsthGs0u94TjUcRscvY35lMQSSv0PcSTIcoUirh14",
-	"bNbmNK1l5qHBAlEpEA2hbZv6J8MTogSt2f+k31krPAmOB0fYPxweEL8b7gf+8aCD/fZJ67h91DncP+h2",
-	"00pwjI7GMlogsWABJHk4YOoXrlESH/Tpvn7d17LwxIMU3gn+8pKwkRw3TjutlteYUGb/brtK7l+f/oV6",
-	"vS+tlt/rfWm/6PW+HL34/PDTv5Z+e1w08NF//HvaQ07ImEJPuS8+9IyGXvheI3GjTz8pTA0Sn5NpOjzm",
-	"TjvQjdVr7uwZgzw1PgTb0Fxs5U6Zy9NsI30+Z/qo1rTTd5s2KMvBOBsSxWRIYuWTNlE/rdjX77EJvyYC",
-	"zROGtW+2b1Ucmj7Vr34gmj2WpSfz5BKbNN9df8NftL+hV68Y5bCNO4P9oOuHB2TFklGhKCvm14oFZTwj",
-	"8NMQX/MY2hDonyIaECaItWAPWiUr1elewDKl1Snz0ixHzlUb62aRXz3vgk6IkHgC06pLz8xKfF1RitkM",
-	"0uFcU78uYVi9XoauBpxHBDNXenVvcgu84ksTHF8530FYIIzszFpf3b9Z2sOl78Y4UF8zw0QT9ZXv0lcG",
-	"AzT9XyAcE5BaUg/10HxMg7GNuECQDk+IArOVgU6Ri2J5IBXK5H5HqyA6mU0ap51296h7vH/YPQI9pH9s",
-	"eQ31dR2PzGCn7LkRifMawSXHyuRRpH9cAs1uVZZE8guaodAMPEvKTCuwp2ObvllDjSlvTycb8SHCWqeB",
-	"JhJ8QiAgou2WMGeVYGsMbcE8MV9Yw/leY6jTtJbWCUA4GLaC4+E+8Q+HLewfDNrEPwlb2O8MjoKuElnD",
-	"I6iVS+aXxmNXVMSj0P7ZOdCbR4S81EgN94POoI1PwmNyNDxsLcueZBFWkYc2G3No1hA4Q5uctszW8Aji",
-	"U308naacBbuojHAchiRUz2OirAe9iUzxw6dalKho9/NKy6uOYHT24GsDR9GbIVgYK0U3rN0/YJIyJAra",
-	"H6lnCA8liZvohV0SD5aDhrlGuimZJ6vUBHxG3DdIPnY/mZO3DtVsG4EBGfKY1MXA2d4qOOzfZEm9iLb6",
-	"rtfUt1+3oVL4sj6ZTNy+nB/Q7hyv8gPO/H9i/8+Wf9K89D//daVdf1goVzVfuJvhUpZnmDODaIYHV0pR",
-	"G4usKUlt3EwL0gcCjamQPF7khGd6XftXlKJ16ot3lmSuXrtCIwcWQGhShTzMEfEQI3NFsFChXW0DlWQi",
-	"1srsRJveAE2f60kHyrU1RIPjGC9cKm3f5PBa/YnX5ItMr2FkkF6jHNTQpzAyzxewNtmXZWEqo3kwNOo6",
-	"wFlRxNGIXhP1X2zMTe3nzm1KWIEnjITEsXZam6VO6mUdh63A+1hyNVa5EJdbMu/PwjBRxFgkJn6zsc6o",
-	"XmnK59+asd3L39upbawjGKbvhs6iSBsW1pDPm+3q43dijaeKzA5uvjb/+ATf+ewO8+lkymOpU+eUwmmM",
-	"qBzPBuCpczylfsBDMiJsL/n0jTtdXNGpz6ea+v0phzivhc5R/zmeyxFPCYeZG6g12OtC7zOIM4wGs+gq",
-	"LRKTt8Xh00JBU8lJ/7xsyNo3fF0BRcrEHgR/xwTBoqg/tOOmLQQxi3TiJzT5m1QWupaxUnnbbplYov17",
-	"lfTN7YtFqWRDbqvgU3GmlqdMv+9ibbtY208ca7srSy2VKImZRpkWJnVMtF/DOEsSQerYZlFkTSylrK1W",
-	"a6I3LFogyoJoFhI7YsFnaI6ZVLZb6sm5J1CbkdnywdMqi+kVjq/y5hJ6qF79SJkhM5b+CCg/WmvyrDSl",
-	"3M/ZUZnPpT9W+Fx7vYWle1xZmylraDXRewLLD8aW2oaI4LiJ+getvqf+v9nqgzTuH5B2H7Y0CY4ag+mX",
-	"MsL2FW8tn+cldyLVvwRnolDnvsIMjyAKHvPZSBst5mQAnSnBFPIJpiwXua05L9Hmdaa5GuL9Qkgy8Sd2",
-	"dhIR9JYIuer7l/R09amglM4nkxncqkI0JEzSIQUSMXq7+stq74PZ6eoTMuptxUpaQ6Dyq2+0SLYZi3nT",
-	"SYx5LFHE5yT2AywImvM41KV1sEB9Y6kolh7EfC5I3IfY7ZwM+hmR69g0TkBtv7Mqnob9Pz9/0hG1S//z",
-	"4+KA2mQmpD8ADVkMrOLGJ7Po6gWm0Swmm52Jm0TJrM/ipJEUKhldQ+tULW8mzUgHkQaHwyN80PGPw3bg",
-	"d/E+8U+GnZbfDjrhPukOD/DhYDk8T2yGTj4nAzrRgs2B0ZDMAXN9o2JKuDI4cxkNB4drIpmfPyH/f8sW",
-	"fYMYeVG8U2NTZCRkG37Vyk7J9M+S1V3Oobnl9Omz1xCzICAk1KBu6IAOk1tTJdaipikdePB0p68k10FL",
-	"+8qWo0vfBe5mmQmp9s9BdT2kxkdWphUJkZBK/Zuuprfyhyu7wCm0nl3gIvLJVjurFQGEJDGbBwMmyRjH",
-	"JLSRwSZ6kz1UxOlJtLI/eYyoFCQaogkXEqUkAeunj4uXAoM7F/pXdaHzUdssJXwtKxiQXEqGumLCEO1g",
-	"8QPlrWXJ92uRmHYQGPIYcgdt8l0laWK43PZiXxIs5XLlePNkmQwea9Ba3o4CByWzI7DOa7Tu/s0ydxVR",
-	"yiDGLHwgkB4DfeX6f9FOl6Bf0Jh8wSEJ6ARHKKQjKvPgHmVo52gl5H/51PJPzvwX2B9+/np4sxL+bq2T",
-	"dS0AllzPdy+tfFYDMq7iLKb5de9mz22PV+ICLPsfp3t7n/7N/98157gHiddWSApXlIVJ+T+JqPCqm84r",
-	"zeRVRFTJbE7OoTdMC3LlZbUENZ1vX5ZQlBF8WS5bonZDFAatBJKMxKmRapQTWynEG54hMjJ37YfEcPho",
-	"rt5FZCh1urkwBoGtWJrCX9NEWNjDkkrmwecCLanX8LK66rsD5YU+MPrHjIAVrNYnJiMchxA8wuIHyMlO",
-	"Xc22AqrTaim/L8aBJLGA0gReAnvAmYx55A7gMRJTHChTUONPWCjyIbfshhbmBCRE4jg4TXTGEA3hwJoh",
-	"OaeBicMJxFlAbmegl+vRo5oK0TiogjBJDFhb1I+r4np62LcM7DmBCamdAYVfOcW8/vDSeZiXSvUVvtb3",
-	"7979/vuTJ/27Vu0/7NI7i2HWYinnd52BodOevo+Z8cOuK0MKfig/qfBAZr1SUu8el1Bzt7bJpGVGUWzv",
-	"7u2kH5ewi4OdOdvUUetFEkM/RnO40nWlsxtsun5K6DOw0dx1zgYP1Z+rFrrln2B/eOa/+Pz1+MZ3/+zW",
-	"+bPd2UD4KIX2vXYIlOmqpM+cybQ6knXL9I7MDao1GR67eNSvGY+qkxzRbdfJY03TKm+dJZG98nTPkyVS",
-	"ZDfJmUguVJjzj1x2qzm0QmdRlM2pyAmGO2O92j7kGeNwMRv8yKGpemSwGZCdJ7kFT9LTabjzMY8IEkT+",
-	"pJ5lcfrJzt/8Vv5mlfXfeaGbeaGla7vzTX8k37QKC+w81m15rBWYYufHbtGPrZyr6CQOwhaZfLSMeVI9",
-	"U3BV2l7tHDkXnpTubjJ29z8SN6x2jRyHPPWN5qLsj2/l3BWQ9tZL6LBs1tUDYVb1h0pLgKUqgn5OBoLK",
-	"UgS+y/nyfnn9H41J4WlmKkgMHf/DnpBm7Ot8/sQGlyVhYv6ks4DAbxUmugtStbD/zAWflrfwFifWdkFy",
-	"u1dtR6qv884zz+1v1a3davi3NNEgW/DztsHdysHEdqdeMDETtrh1KLE4gew+xxMtxlsKKmotUD2iaK9L",
-	"2EDipgKFzHdCJREqVQ3yb2ZoO3b0e1ttuDalCfonWW1f4OlUNE677ez5VLtj7XzRON1vFV0PL4iK/p3P",
-	"dU8Kk/aenlyMsdjsPlp5Sa72mhzZBBhH4N0xSPs3zqqVwmNG3DUwnYL776KRAphZvRXCbiMP7sxGGtbb",
-	"tt/Eedu+Bazx+/Hs3xUeWgKycdVyXvVP4qHlKfMWRnvqnS5r160QWlXy2WngGmS7C9VvIVTfqetIaWbb",
-	"qhtlNNFKH+obaIc6nlaBKVTuaVlFvx03y14A+FWcLI3vNlwsY4rUdrBSaroz4b9zwTZRALsT3DtVCz+m",
-	"K+wULlXigC1MjdWSiiW2JsuN9/X2bpV6yXp34fOylWmg8BBmti6L2hb1VwipQtLKKmgzRdMKe0vlrV16",
-	"+x/BWfMdnusQENDJU7hGfZsINrygLH7NJBccvZRhs46gS9/7wzhKP1CEGhbmlhaVXt3yZOQ6NcYwPgqG",
-	"x92WfxLgE797iPf9k6OjY/+k1T4IDw+OW+FBy41XOzThNYTEcibUWwJJoQVaQaZuwbfrmV914tx6ZW5t",
-	"fcFr3jhtPH4FE2wZ6dqnm8v9T/K3Mn982lxKsL3rDhErAvcZMYrOJWKEJE2YZmA+/lBhKLvoy6lgaXeo",
-	"acyvaUhi3XpVOAVFlXidxkRYlWRK1CcbKGZiSliYKWBSfNd/a20bTFDK4FWvGYNmqK2cF+nlqe3MWJb4",
-	"Peazaa0To4TwrLOyOxDashWcyCdbdWyw0MV0odYSr2coP9NXZc4iikV9QxBPlDBRLKkL+GJkrt4oXh3F",
-	"eIKoQJQJiaNouQWI/mZDX+AhX4jFu1Lry+VDJotCQV0l9eiBQJJ8kTXpcYnK/nqnRbo0EkUywd2obXUX",
-	"sJsFXy1PT7jlRt1VFdgc9Lc13TKccP+NNhddIkzX0Q20TX4XdJ0uXbNLjHEUQY/jpYsuBaIAbjo6RPa5",
-	"mMVJCZMr5k7u1uQpGyn6r3Kr5g5Ew+30z60quNkFKyKA50xSubjAo4L17D/uJ22reYwmPFZqT41HEo8E",
-	"EmSKY6VhlO4J+GSCs8Kj0WscNU+uOsOw1Wvk2rq0Ot0Vy/qw13v8/z/8uPfoP3qNT//2F/9/Pz/uNR6i",
-	"xx56nP/10eNH6xb8MYRPUESFVJThoAArYOs71iR5aGulXndN4gWKiZhyJpxu74SCydr58gUxHqP9Vlct",
-	"TkltybU9WJ/wcLHE8uXFHNM5G9RynCtjcR4DSUI5S63FBXrYD3hI+h7qh0RiGon+I7iQmNa8RA/7+q4i",
-	"6T/Ku2481OGxaxzR8NK0d1FkYQJSp26tZaS2T3kp2MbDdGujAv8K3lthCZ+qgXDHDWCvNOeZGXvjgPm1",
-	"QKnaS3Bu+U/0jIOrNcWxIIjmbY41LNDrvf/U64le7/3aiqD5K+4ceuZaeEvJ46lZuBW3boDA9L2bJjrT",
-	"3X2FxMzUOVWCQduhv2npoAYINMEgDkgTXShDVzkgPDScseAzFOp1uWJ8jrDoMSqFeY1pM2p7iy2Ryozh",
-	"mRzzmP6py1HyeEDDkEA9YC4vbbXXCZFjHl6qn3AU8TkMhr+g0z1Efr1GwNkwomCnT2MScKa55NIUuVS7",
-	"sYg4Di8l55cRjkcQBGBiNp3yWNnV0N3/0lTEIl+mJJA4+wYlHS8jOqGSpM2uL7VrlnmtbQd9qVk6afBs",
-	"Wyhr3K8x1WHrz66UXV6mUlpp271/lvJAXekAzo+mC4HwgM+kKQhvnHNbfFObANNppDs0Wsfc3G3VnT3m",
-	"tvVYUqvXM56EHJMes5cbFIFMsRwrVsITIkn8m67b2m2deNDg7JKGfQVPcjk52y8IAuU4Us7YotljPXaG",
-	"YjKcCRxpBzl5r4cw0rukdUbS1FBaia9D7jqkoszLPgzpa+UNHEG+KCKD3r2mXPvZdNpj8EHlPyJB2Siy",
-	"rdrMu0HcIrVxoHFnoKli6IM9WKBEqCIccUaWuvHablzZLpHa46xTmBrkkUsG7eIeL1VDU5v1RHLuKVWe",
-	"AttcYwJQcIHNcxZFmjRIaEMolKGQB7OJDk2Gikhsi8SYAG0LZQPgqInOzGmZPqGJhUTjGQtj7fRW8j9e",
-	"qG8mbd5zN7fTHjadcvOvtbrbo9nOhSKzhOzdHoCAu+egsIR/UWHrUpHjd25SSiwqog2f1nwWYGZik/OY",
-	"SkkYUkt8J3W0/Xb+4mMlV720jOH+jddw9q6+W54hunyjRCV5msUsn23AWc+W8hrJiXBjz33RcmXt9QRV",
-	"clq3kjjaq+wqW7xRi0YQr1Tmig6Ul1vflnkFx0d2lQri0rEy7axRZIp1g6J4+O7FU3R40mo/qgfZw71P",
-	"/9r7/PjRX+tZfbaRpYV1tQHoBCCK+3bqmEHSsZORL9KEVJL8T8Q1thEW+lnW+cvGd1z8D/ePu3XuYCdN",
-	"Ptf2+FSblUbki3orlERBT9GHi6eaxsgXHEgwZ2JCkCnXm3NsVzXGtHkDSvP76gM5hsiirv7MXXhObi9/",
-	"/tpJ/3Fh/3G69I9er6n/uX/zz3VZJ+ZHtU5pKKk87zzmc2XPS9OWbUgjSWLhqa3HUQS7LlJ1qGOLWo3g",
-	"UNdtjyKnG4CxxqhEARdSoIgIMBRZj9npHhrzudKnGoBEyRqLDxsY0nfYDBUOQhSHlI2yfeZs7a2s0dTJ",
-	"Zs4fdt0Uj5NW66h9ctI56B51Wycn7er5814DdEUB6enjNieIf4qO/S78r90pKA2thImJIUREEQikdXlg",
-	"M8P6yDGhMbomsaBqO1iIrnFMMZNoQGUe3arNwOpd3f+WV/VXXY9XeuRDHL214NQ8wTBoKLL58O6lUBa3",
-	"OclgtmKuchBHTPmdRfcRKoXA3eWyOYGPmzrSGfDJ3uPbXDqYpqgXqGj9sPjso7vts4+iEw37xiJdlG7c",
-	"tk40Prx7aXFenSm8rX27q8MNF5Hbnmw4/HH/zzVSZG9xqJFZ/Y1ONOxshUcx6Swfb6Rz1p5vZOh8k8ON",
-	"7t0cbnS/4eFGslzLZHDjNQQJZjGVi/eKzvT6DgiOSXw2k+OiYnfo7O05kvyKME+3lwGro68tCX1FUT1E",
-	"+gi/D0k1AVdKGEydJIHMPXCQYzLRbawDHMOdQhHwKRG/9Ri0IEq7WyX9bvUIc5ig03YEBK60xwEjSKys",
-	"ACrUig7paBYTHYmHRFFzyJEkyzx8MyXs/Bl6yhkjgXzkQRALBwFYYAolgR7+18cLDym35aR1ePxIWV09",
-	"pkOmJFSEPidRdGrsjiDCdCKQwIsUXgFIppaX0FibE5JZRJw/MRNzDb5tQqgtFpAIkIwL+5SSm+Kfxo3a",
-	"VMqGXEf+mcSBdBJW0m1ayr538qbTUc4/lxqNJFEztdCKn+xaaizPL3SxRXRFyFSfk+jNHCYLtJTMJry0",
-	"O5bd2pkg4lSbGz2GY5L0kQS7GoyQmKS9LNWnx9Y6z/TSNj0hwTaXfKoN7mwnJfVb0mxJ09Pjx094SIl4",
-	"/Bhe8l/v37xWqkUwfEUu4R4BOrMBS81XEAFlHM1jPJ2SWD1PYkqA1AQv0MA2XoIgcTTHC5FEgHsscdE0",
-	"5OtcL3RuOpAmtFhoGsPaaLLSQ6Dslb4MoVF9l4ZTbHsoJcQC+fixdtePuif7j04RRuFsGtEAS4KuyMJT",
-	"a0sj5VgoZaR0L0Tc0YeLF/6xhzAaLKRtYz3B8ZWnT0O0Y3PYRRG5JpFwfkWdltdqtXQYRtOTZn17zAqD",
-	"2ugVfQJQJlE56CTD4TdzMpDpd8VC+3OP/TFTbJaE+EQTfVRumolV5ttk2fAT0KdmTSW+hBVepYFNvbLK",
-	"clM0FHAdFQfHsIn6jp7u21D7iFiuL4wycEY0nstRhiZSKlDH53us/5Kyqz6QY9LHFLSxUouwnced4+NH",
-	"BsI3QLwJjNqZZKj//AKPoHYiCxU7DnBwBWUVz4f+a86I/0o5v32l1UZEov1WV3FlBB3kxooidEZdCHER",
-	"My+Z0mNziL9xFi2QUhL6wGPBZ2A8IEEIM+BB2FBBBw/gYG2Mp6675+6QiQueov7Xng5l9xqn6GsPzv56",
-	"DQ/1bPRH/2GOPHuNm5s+LOJCC3fFYqFmFjAtgYRPUbfV9lC3te+hbufEQ932vsKu2z7wQLWrf7cO1b+7",
-	"6mGniS54pFSYPQAsOulrorOh4tSD1n6P2cWbK6WiQ73p8xbq506/+voIMnkXQ3MnIVTvALxLaWwlTK2O",
-	"TDUrFT1GQzKZcgmt52MyJeaIyCxmQskTCmQy5lGYinWt9UGHg1w/tdMEGpAF12pvAqzU7ZwYq+EdkfHC",
-	"B7z6HsKAn9vjXksjBRoo8xBRzQf6Y7qaGeMICvAqbnqHJQH4/Lc8osHCtPNNfu6DOlbqYYjNsa0iXGAf",
-	"9VzJ6mxDxh4zViIWJoACMGWjDIjNJgMS25M40B26tU7Iid4VOA1L4jvmnZKPYJdAhWhrBShjjEWPSc7R",
-	"ZAYri0Ju2/FMyITHC92vB2yZTAjcM6JJKCoqWGMlpsDcNTyVycxQnG/Mr/7/9Y0q8M/DfhP9/fnZM1BU",
-	"VnkABSl4f39+ATUn1Tq/eXtx/ub1+wSGjpIFAMNZFPF533z1GZnGJIC0mGSZFT2prREcVJdjAJ2ivp1A",
-	"OetruXVy1D14pLRuQJLYGnCsh/rvZ0wQaQYeH5x0H/XYjEkaOSPnPL7S1pSxEBwT6WyKgzHxO81W4QVF",
-	"DI+bPB7tWeti7+X50+ev3z9Xc5pjOYnAt6MyWrK4TCyqcdpQQ1tqHJ8ShqdU+drNVnNfO9NjMMT3jFXi",
-	"28IgIyKLnZ7UZvG0/hgsdMAZvdABSSXTB5QZsX72+hnsxXtlk56ivvnOaUxw2NfrkuzMedg4bShNl5Yf",
-	"FACkVZsQLChyXdMhe/+tVG3phS9noL6fqoGuMt4WDao+42IxJdVHv+exfLLQdd0rDX4DXliFwW/xiLyn",
-	"f5JKWJqIwWfl2WlmBXrotFplcYNk3F6uW8ON1+hWmXauTTg1562FRE9ur5/8wU1DgUn76ye9SJJVYMbB",
-	"+hmvII3lNZdnJokFJh6un6impJkualbnZP2sRI3oLx1UW0adt5KcWB9UWYoPTiqL66UDr7n++aeGy7uN",
-	"zzfQKNgUNmqozcvkMShnETIZP9kL4Tq+wkWBYDkLlVfBbC37TN+4c5vgYU9OGZl7ZReti0QN2H2FskYH",
-	"DpyOCjqcQYS06XrFa2eH0AzNm7ubN0uc067DOfotYV3m0TmJ95ZnWie11tBmk6mp7Qq4vdXZZRecv4Qk",
-	"MJh3UGUhkwy0VySkGNrI3yWPf1S0fOcMDhyT53BNmC6PF7L4jZc1JvZEWvys0KjIFB3zkqIbOkRXWvmr",
-	"lk0xIjJXia2uVXE+VA4oOJO3040WgBuvsd/qVmKFVzykQ1pfJOx06U+qS38nqSpNCbYCq33N5vjdaGaL",
-	"iCy6GggerdG5Jscxo3ffMBPztnF0iIZQga7IVJ6ibuukprbVkGS0bV0mLGXASpz0lDNJmPw5+KhbR+G9",
-	"5vIF5Fv/oKr5nH0QRqt2KmhjJwP8hU7fvqc69RmwxFqd6hVrTsWhiTvu2aw8W5crp0E31ZibMeqWtKXp",
-	"cnY/NeVPw+H3XsmW8109uk+3y5QTmtqCAVnGfYtjSXGE9KXwU4QHgjAJp5fCs2ctUBRLIIxsOqZOR/YQ",
-	"NrcVBJGiCbycdBLpo1hnWJhjGKIj6RdpZF6M+VzY2KwTALX3NMhkQEJhTiDs6Y+eK8xhqnNnT1kJOiRu",
-	"gsoCUdlj+iNKHlGG5JwjAQJdeGjGTJqhjqG6x+Xwmjmt7cTrRdyaWbGx+6+LQ9zcXtr90G7/vTJLyiIG",
-	"m9so3yjYALR2n4MN5rJW7WBD3gPaM9fOfeeieunRRv7ifJp6mppZ2fzT3BFI7YOO7JX/uzvrMGcLppDC",
-	"T3q6sFRv46c5X9hZet/9aMIQD0pZ7S7MvVmBZHlPdObOknhJs1XNCb6QeKFz2PS1Vhr+hjBkmZbmktYz",
-	"lYxxuCR1als9xaVKbr5pWGZn+pRx8e7EYztGiKHrSrJjvSUyiyPfzScvNUMyqe53b4M46fl3bYCkdx5+",
-	"UhMkdz1mZ4DsDJCqBojiaofPvrn1kZEq3830yAqb2nZHwVWindGxMzruo9GxVl64Fke2j1qpZZFvHZmc",
-	"9t7Whsj2VaR3H8p4jSfkp8+TzPQ23SVL/qLJkhmmqZsymfYt/mZ5kkm72M1PS3L9mm+TMZl91S5tsv4h",
-	"iBKlu4TJu0+YdPimqjKHIII93L3RF9Jruggw+zan0ZnT5sLD5Mwhsqm6ZOFed358i6NeZz2//XlvtoP0",
-	"zRaMgHviiQAuP/q577LI2534/mAnvpWlpdOvudTvyTRy3LbT84+kH/PO41kn7JwmpDt/5xf1d1J+qe3s",
-	"mH7P38zVMS1bNzcTMh2ub+PmuC/aOTk7J+dHdXISjqmktPe+JlV/N/Bu9Le+Wabtet/HmBcapzv0fJJF",
-	"/vZ+j9vU+ebWhsB98Hk0JjuPZ+fx3NLjWSc69S281ec75qZe0nHB1MeDmnir3B09b427YwC4Yz9Hf+Yn",
-	"9nTSrsA7F+eeuTgOmxS7OAmLJDxsfqlQ+gI6o9ou3ug1lKAraBFrzRBTl0o5QMDfbsnLU6gfZWp028qX",
-	"VjjM+SzSLw3SMmhU6hJX2mqhSe+JQjGx1nvSLLyJleE2Qd/MX3LesHOUdikat2T1lT6PJfMlZvcaX3wc",
-	"RX6is2U8I64W3/uaNMm5KdXob1jSMqlQoddT4SMiE4C/+W1eq9N/4Zu8sAS71Motq124xVvKh/VzKmHm",
-	"6pDCU+PS43xLd+hdAPUksUwc/6S6JpQRtn/WVKvG+9+UfW/j9jt9z29ux/o//eHmd+fgnc/+3VW/9dnL",
-	"RU6Jlt9bW1gz35mncnlN1Hf6MfRtjvZcl/+WwZjYwtHK5odejmkAgMdSSafBwvRQFLZ1/QdGoVFogAXx",
-	"hzwKSZiIOV0pWg0eca7r8iZFny3spjsRuBNQybjHOIsWvyGMYj7XMpJxaM4l+QyADGexggU6MOLoSr1f",
-	"EMKSSuRJ1vkTAy2PoR9j2sG/n+2BZZoSza3xpItlhzRsoicL1E9b8vdNENeZ5HQw6rGSFkapCFc/rI6e",
-	"3G0t0/q1SetWP61Xy/RcvDCV8+vMOTOF9X+pmqk/XbHUnbF7l8ZuIkkKA0y5wqrw522t3MKo1O/02jFx",
-	"dZ4xRKnxdKpUETRj1W14YqJLhPMZXCOKJcIC6T4++j9OA4FloVlu9OIw3LAk6y1rsW5ehDUp4LJjxXrH",
-	"U7uarbcTGIW26lkY5gqnGHmxykTd091tcLRBtvF6sWI0vGNBnSUF/FtQND/pc5B0ZJCCRENlDAKLecpU",
-	"Y4gOjclGJZkg3eMd2pknhaxo0mTc5CT32BwzSUJob59cZcQCiVkQEBKahj6mtUXSCaOfPDYdHvTH+pBD",
-	"4EL6wLTs+A3hHtMtLUiIaFh6aXKd/NNrZUT+JkLw/JnYzGl/Mouu3hExi+QGEtB8dScEd6H3bQs0zREl",
-	"VlAlqbYXE+hHdxfCDa5a96m4tA3CoFMRmEDQ5ycmWrggOaaxEUM7GbhSBurd2onAnQjciUBzOxza/t1C",
-	"AiqQJvyabE0E2g5Ltlv8cmSTRyGJkZiSKDINwR00TN3iJIBIhkMSyCb6IEz5cc7IaVKPFI24sh7neIEg",
-	"a0FJLmbLnO7kaLkcnWhT8sxSwbeWp2knrg0kazrZyNjK0jWduZGcTafXl7jp3G8ndTPf3ED+pvM3lcTu",
-	"gt9CJqev2UQ6u/SySbwuQzXbENoTY7Yil/+y0ttrfPFTYerrzm2tzqHfbvudfWi7rEWd/v3I/L5a6Cf9",
-	"a+/E4H2F4yvtyuuQn/nWThavi2u+SLZlZ9XurNqdVXsWhsjliTp2bSJ2tm3XLjfLgTNk8znoLY2GMZ/s",
-	"YplV7c+d2NuJvZ3YW7ILN5V8X+t2+dLSKrlicC6Fvcw4pkLyeGHKQCpJozDbyMPcdfW6JXN/7zqOv1qD",
-	"rip+W1HORWnOvrkKnObxJQEum0QRYomNZpcoJkNlNEieXO3pP7/Ao36SQqzv8bCFTiROrgJA7hzcQvaW",
-	"X05ZEM1CZUe8J8oQgKSM/vnQf80Z8YHh+kjyHhsRifZbXTQf04gk2cr60yF0gjcTzRyFGEMmDfJMt+uF",
-	"xUOcRQuU3iha8JnuGCgIYTWS5UZEfp+WY796r7Fd5ectZ2z9TmSZ7NjUQVmfi1iz91h6MdAXUxLQIQ10",
-	"8QNl4xu7oYneKNYWSpDoNFp4rhhceSFQaAXkRTO5ywwy6CHDE+L1WMRH3EuqIqTV7R4p/2SCGR4R9eKY",
-	"z0ZZMakbGDJ7/1Gn66IxibVl8oLHaDCLrpA92kCJJBEemgmC3ANjtOeeOsALfPT48VmmIASbwSVKguN8",
-	"5bvHj80q6FUioV0GHCegNdEHNiFMAZA+j8kEU9ZjCM1YIlbB+fp60wfPTjuD+vJIU0Ol1MgAm3cgMeU0",
-	"0u4n1OzWQ08fP07kNRWpk/dRqQuhPEocpS8RHupPiBB4RMD3UwD1QyIxjUQTRvQVbvjKVrHQydKUoZAH",
-	"M4WV9gg16HYiUUwl+nDHVMANVD17YvA4D8lkypV5phbwPZHSZnjDWQ+sr0CTWSTpNCJI0gkRaBrzcJa0",
-	"sFPjYvDdVt+wUQhh1wG3SlepYyyUCqQ6HT17Fec0kwiuValRwNgQfIGRbPAziZCv31xoGoDiIdcU6/Mq",
-	"wsIpp0yqnerTsI8enk8mMz2IhopQhpTEj7ykAMglnk6dz+oflS8+BwIyFPXwVQHPuK33UcgVzcGLndx4",
-	"2Dk36f3h+4WQZOInPKiWX+LJ9BGwhz6Bc/CATH9B2SgivlpV/S6BHpLmqIkkH43gfA+nQRIhcewpBoJ9",
-	"j2hAmDDhikf2iI+gszDsscQLAkbNOkYJBAJAAHrxBYkUN4MESBm/js+i4f/mLQNv1ytwgyaBydd25sbu",
-	"LtUP4lulHsSGUY89I/9L71R9HFu7JDQtdLQ21R4MdEyGgIi+HsThvx7EbUFSzlgIroyamMRvw98QI3P1",
-	"T1CPkNZl9QJcE0r7qUeQQU9l/XtC5oJpbaH0La+saBjv3cWVnQ90R7dWUErU38EZWg29Blm3L4anyxlM",
-	"+qmNvVCRGsWBsk+VHPGUj0KlsV7VXMRjFPEAR82G15jFUeO0sXfdgZN8ajakcQrpoQoAsyzLUkynQNmb",
-	"ODweYUb/BKGhfBxxCllQGDKpCA7GTrTJXlfkc2ZtxwERNCRL8SLPGp09Zq1cbcjT2NrZWmApl05n4upG",
-	"ostLlXQps/eD0rI0SIxxTNJ4GI2TyrzZXvUJOLmuRSzMN1HssaRBWtJTOm2NloHZltMqBrtgefW1WUGi",
-	"ayKaznvMVd+bzzf/LwAA//8=",
-}
-
-// decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,
-// after base64-decoding and flate-decompressing the embedded blob.
-func decodeSpec() ([]byte, error) {
-	encoded := strings.Join(swaggerSpec, "")
-	compressed, err := base64.StdEncoding.DecodeString(encoded)
-	if err != nil {
-		return nil, fmt.Errorf("error base64 decoding spec: %w", err)
-	}
-	zr := flate.NewReader(bytes.NewReader(compressed))
-	var buf bytes.Buffer
-	if _, err := buf.ReadFrom(zr); err != nil {
-		return nil, fmt.Errorf("read flate: %w", err)
-	}
-	if err := zr.Close(); err != nil {
-		return nil, fmt.Errorf("close flate reader: %w", err)
-	}
-
-	return buf.Bytes(), nil
-}
-
-var rawSpec = decodeSpecCached()
-
-// a naive cache of the decoded OpenAPI spec
-func decodeSpecCached() func() ([]byte, error) {
-	data, err := decodeSpec()
-	return func() ([]byte, error) {
-		return data, err
-	}
-}
-
-// Constructs a synthetic filesystem for resolving external references when loading openapi specifications.
-func PathToRawSpec(pathToFile string) map[string]func() ([]byte, error) {
-	res := make(map[string]func() ([]byte, error))
-	if len(pathToFile) > 0 {
-		res[pathToFile] = rawSpec
-	}
-
-	return res
-}
-
-// GetSpec returns the OpenAPI specification corresponding to the generated
-// code in this file. External references in the spec are resolved through
-// PathToRawSpec; externally-referenced files must be embedded in their
-// corresponding Go packages (via the import-mapping feature). URL-based
-// external refs are not supported.
-func GetSpec() (swagger *openapi3.T, err error) {
-	resolvePath := PathToRawSpec("")
-
-	loader := openapi3.NewLoader()
-	loader.IsExternalRefsAllowed = true
-	loader.ReadFromURIFunc = func(loader *openapi3.Loader, url *url.URL) ([]byte, error) {
-		pathToFile := url.String()
-		pathToFile = path.Clean(pathToFile)
-		getSpec, ok := resolvePath[pathToFile]
-		if !ok {
-			err1 := fmt.Errorf("path not found: %s", pathToFile)
-			return nil, err1
-		}
-		return getSpec()
-	}
-	var specData []byte
-	specData, err = rawSpec()
-	if err != nil {
-		return
-	}
-	swagger, err = loader.LoadFromData(specData)
-	if err != nil {
-		return
-	}
-	return
-}
-
-// GetSpecJSON returns the raw JSON bytes of the embedded OpenAPI
-// specification: decompressed but not unmarshaled. External references
-// are not resolved here; the bytes are the spec exactly as embedded by
-// codegen. The result is cached at package init time, so repeated calls
-// are cheap.
-func GetSpecJSON() ([]byte, error) {
-	return rawSpec()
-}
-
-// GetSwagger returns the OpenAPI specification corresponding to the
-// generated code in this file.
-//
-// Deprecated: GetSwagger predates kin-openapi renaming openapi3.Swagger
-// to openapi3.T. Use [GetSpec] instead. This wrapper is retained for
-// backwards compatibility.
-func GetSwagger() (*openapi3.T, error) {
-	return GetSpec()
 }

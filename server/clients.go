@@ -33,7 +33,7 @@ func (h *handlers) GetClient(ctx context.Context, r gen.GetClientRequestObject) 
 	if err != nil {
 		return nil, err
 	}
-	return gen.GetClient200JSONResponse{ClientJSONResponse: clientResponse(client)}, nil
+	return gen.GetClient200JSONResponse{ClientOrganizationJSONResponse: clientResponse(client)}, nil
 }
 
 // CreateClient implements createClient.
@@ -56,11 +56,11 @@ func (h *handlers) UpdateClient(ctx context.Context, r gen.UpdateClientRequestOb
 	if err != nil {
 		return nil, err
 	}
-	return gen.UpdateClient200JSONResponse{ClientJSONResponse: clientResponse(client)}, nil
+	return gen.UpdateClient200JSONResponse{ClientOrganizationJSONResponse: clientResponse(client)}, nil
 }
 
-func clientResponse(client store.Client) gen.ClientJSONResponse {
-	return gen.ClientJSONResponse{
-		Body: toAPIClient(client), Headers: gen.ClientResponseHeaders{ETag: entityTag(client.Tag())},
+func clientResponse(client store.Client) gen.ClientOrganizationJSONResponse {
+	return gen.ClientOrganizationJSONResponse{
+		Body: toAPIClient(client), Headers: gen.ClientOrganizationResponseHeaders{ETag: entityTag(client.Tag())},
 	}
 }

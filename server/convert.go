@@ -1,6 +1,7 @@
 package server
 
 import (
+	"encoding/json"
 	"math"
 	"time"
 
@@ -65,8 +66,8 @@ func toAPIChange(c store.AppChange) gen.AppChange {
 }
 
 // changeValue hands on a value that the history keeps as JSON.
-func changeValue(text string) *gen.ChangeValue {
-	value := gen.ChangeValue(text)
+func changeValue(text string) *json.RawMessage {
+	value := json.RawMessage(text)
 	return &value
 }
 

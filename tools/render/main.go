@@ -1,4 +1,5 @@
-// Command render writes the contract in its other forms, for servers to hand out: as JSON, and as OpenAPI 3.1.
+// Command render writes the contract in its other forms. With a directory these are what servers hand out: as JSON, and as
+// OpenAPI 3.1. Without one it prints what our own Go code is generated from: the contract with the order of its properties.
 package main
 
 import (
@@ -10,11 +11,17 @@ import (
 )
 
 func main() {
-	if len(os.Args) != 3 {
-		fmt.Fprintln(os.Stderr, "usage: render CONTRACT DIRECTORY")
+	var err error
+	switch len(os.Args) {
+	case 2:
+		err = printOrdered(os.Args[1])
+	case 3:
+		err = render(os.Args[1], os.Args[2])
+	default:
+		fmt.Fprintln(os.Stderr, "usage: render CONTRACT [DIRECTORY]")
 		os.Exit(2)
 	}
-	if err := render(os.Args[1], os.Args[2]); err != nil {
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "render:", err)
 		os.Exit(1)
 	}
@@ -45,4 +52,22 @@ func render(contract, directory string) error {
 		}
 	}
 	return nil
+}
+
+func printOrdered(contract string) error {
+	source, err := os.ReadFile(contract) //nolint:gosec // the file that the caller named
+	if err != nil {
+		return err
+	}
+	var doc yaml.Node
+	if err := yaml.Unmarshal(source, &doc); err != nil {
+		return err
+	}
+	order(&doc)
+	text, err := toJSON(&doc)
+	if err != nil {
+		return err
+	}
+	_, err = os.Stdout.Write(text)
+	return err
 }

@@ -16,6 +16,8 @@ func TestUpgrade(t *testing.T) {
 		{name: "null", schema: `{type: string, nullable: true, maxLength: 5}`, want: `{"type":["string","null"],"maxLength":5}`},
 		{name: "no null", schema: `{type: string, nullable: false}`, want: `{"type":"string"}`},
 		{name: "null of no type", schema: `{nullable: true, allOf: [{type: object}]}`, refused: "no effect without a type"},
+		{name: "null named twice", schema: `{nullable: true, anyOf: [{type: boolean, nullable: true}, {type: integer}]}`, want: `{"anyOf":[{"type":["boolean","null"]},{"type":"integer"}]}`},
+		{name: "null of no alternative", schema: `{nullable: true, anyOf: [{type: boolean}, {type: integer}]}`, refused: "no effect without a type"},
 		{name: "null and enum", schema: `{type: string, nullable: true, enum: [a]}`, refused: "one of the values"},
 		{name: "exclusive", schema: `{minimum: 1, exclusiveMinimum: true, maximum: 2}`, want: `{"maximum":2,"exclusiveMinimum":1}`},
 		{name: "inclusive", schema: `{maximum: 1, exclusiveMaximum: false}`, want: `{"maximum":1}`},
@@ -90,5 +92,24 @@ func TestJSON(t *testing.T) {
 		if err := appendJSON(&out, &doc); (err == nil) != (want != "") || err == nil && out.String() != want {
 			t.Errorf("%s: %s, %v, want %q", document, out.String(), err, want)
 		}
+	}
+}
+
+// Fields are numbered as the document has them, references and nested objects too.
+func TestOrder(t *testing.T) {
+	t.Parallel()
+	var doc yaml.Node
+	if err := yaml.Unmarshal([]byte(`{components: {schemas: {a: {properties: {z: {type: string}, y: {$ref: b}, x: {type: array, items: {properties: {k: {type: string}}}}}}}}}`), &doc); err != nil {
+		t.Fatal(err)
+	}
+	order(&doc)
+	var out bytes.Buffer
+	if err := appendJSON(&out, &doc); err != nil {
+		t.Fatal(err)
+	}
+	const want = `{"components":{"schemas":{"a":{"properties":{"z":{"type":"string","x-order":1},"y":{"$ref":"b","x-order":2},` +
+		`"x":{"type":"array","items":{"properties":{"k":{"type":"string","x-order":1}}},"x-order":3}}}}}}`
+	if out.String() != want {
+		t.Errorf("%s, want %s", out.String(), want)
 	}
 }

@@ -95,13 +95,17 @@ func upgradeSchema(n *yaml.Node) error {
 	return nil
 }
 
-// upgradeNullable adds null to the types, as 3.0.3 defines nullable: it says nothing where there is no type beside it.
+// upgradeNullable adds null to the types, as 3.0.3 defines nullable: it says nothing where there is no type beside it. There
+// it may only repeat, for generators, what one of the alternatives says.
 func upgradeNullable(n, nullable *yaml.Node) error {
 	remove(n, "nullable")
 	if nullable.Value != "true" {
 		return nil
 	}
 	name := value(n, "type")
+	if name == nil && nullableAlternative(n) {
+		return nil
+	}
 	if name == nil {
 		return fmt.Errorf("line %d: nullable has no effect without a type", nullable.Line)
 	}
@@ -111,6 +115,18 @@ func upgradeNullable(n, nullable *yaml.Node) error {
 	only := *name
 	*name = yaml.Node{Kind: yaml.SequenceNode, Content: []*yaml.Node{&only, scalar("null")}}
 	return nil
+}
+
+// nullableAlternative reports whether one of the alternatives of a schema permits null. They may be upgraded already.
+func nullableAlternative(n *yaml.Node) bool {
+	alternatives := value(n, "anyOf")
+	if alternatives == nil {
+		return false
+	}
+	return slices.ContainsFunc(alternatives.Content, func(schema *yaml.Node) bool {
+		nullable, types := value(schema, "nullable"), value(schema, "type")
+		return nullable != nil && nullable.Value == "true" && types != nil || types != nil && types.Kind == yaml.SequenceNode
+	})
 }
 
 // upgradeExclusive makes a bound of a switch.

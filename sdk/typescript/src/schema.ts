@@ -882,19 +882,14 @@ export interface components {
              */
             field: "is_favorite" | "is_approved" | "license_count" | "app";
             /** @description The value before. For `app`, the id of the catalog app that was removed. */
-            old_value: components["schemas"]["ChangeValue"];
+            old_value: ((boolean | null) | number | components["schemas"]["UUID"]) | null;
             /** @description The value after. For `app`, the id of the catalog app that was added. */
-            new_value: components["schemas"]["ChangeValue"];
+            new_value: ((boolean | null) | number | components["schemas"]["UUID"]) | null;
             actor: components["schemas"]["Actor"];
             /** @description The `X-Request-Id` of the request that made the change. */
             request_id: string;
             changed_at: components["schemas"]["Timestamp"];
         };
-        /**
-         * @description A boolean, an integer or an id, as the field has it, or null.
-         * @example 50
-         */
-        ChangeValue: (boolean | null) | number | components["schemas"]["UUID"];
         /**
          * @description Who made a change: the token, by its id and its name.
          * @example {
@@ -1418,6 +1413,9 @@ export interface components {
         /**
          * @description What the error is about. Only the properties that apply are present. An id names what was not found, under the
          *     name of its path parameter; with 409, `app_id` is the app that the client has already.
+         *
+         *     A refusal of a parameter, a header or a field of the body has its name in `field`, with one exception: Update App
+         *     refuses a single value of the wrong type or out of range by `message` alone.
          * @example {
          *       "field": "catalog_app",
          *       "reason": "Managed through the Catalog Apps domain"
@@ -1679,7 +1677,7 @@ export interface components {
             };
         };
         /** @description The client as it is now. */
-        Client: {
+        ClientOrganization: {
             headers: {
                 ETag: components["headers"]["ETag"];
                 RateLimit: components["headers"]["RateLimit"];
@@ -3590,7 +3588,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            200: components["responses"]["Client"];
+            200: components["responses"]["ClientOrganization"];
             304: components["responses"]["NotModified"];
             400: components["responses"]["InvalidParameter"];
             401: components["responses"]["Unauthorized"];
@@ -3625,7 +3623,7 @@ export interface operations {
         };
         requestBody: components["requestBodies"]["ClientPatch"];
         responses: {
-            200: components["responses"]["Client"];
+            200: components["responses"]["ClientOrganization"];
             400: components["responses"]["InvalidBody"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];

@@ -1,0 +1,131 @@
+package clientapps_test
+
+import (
+	"encoding/json"
+	"iter"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/clientapps/clientapps"
+	"github.com/clientapps/clientapps/gen"
+)
+
+// The published document has only the extensions that contract/README.md explains: none that is for one generator alone.
+func TestExtensions(t *testing.T) {
+	t.Parallel()
+	known := []string{"x-all-clients", "x-deprecated-on", "x-internal", "x-must-be", "x-read-only-reasons", "x-sunset"}
+	embedded, err := gen.GetSpec()
+	if err != nil {
+		t.Fatal(err)
+	}
+	documents := map[string]any{"gen.GetSpec": embedded}
+	for _, file := range []string{"openapi.yaml", "gen/openapi.json"} {
+		documents[file] = load(t, file)
+	}
+	text, err := clientapps.Contract.ReadFile("gen/openapi-3.1.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	documents["gen/openapi-3.1.json"] = json.RawMessage(text)
+	for name, document := range documents {
+		text, err := json.Marshal(document)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var tree any
+		if err := json.Unmarshal(text, &tree); err != nil {
+			t.Fatal(err)
+		}
+		seen := map[string]bool{}
+		eachKey(tree, func(key string) {
+			if strings.HasPrefix(key, "x-") {
+				seen[key] = true
+			}
+		})
+		for key := range seen {
+			if !slices.Contains(known, key) {
+				t.Errorf("%s has %s", name, key)
+			}
+		}
+		if len(seen) != len(known) {
+			t.Errorf("%s has the extensions %v, want %v", name, seen, known)
+		}
+	}
+}
+
+func eachKey(tree any, visit func(string)) {
+	switch tree := tree.(type) {
+	case map[string]any:
+		for key, value := range tree {
+			visit(key)
+			eachKey(value, visit)
+		}
+	case []any:
+		for _, value := range tree {
+			eachKey(value, visit)
+		}
+	}
+}
+
+// Generators look for null where the property stands, so whatever permits null says so itself, and not behind a reference
+// within allOf. OpenAPI 3.0.3 lets nullable count only beside a type, so null is permitted without it where there is none.
+func TestNullIsNamedAtTheProperty(t *testing.T) {
+	t.Parallel()
+	seen := 0
+	for name, schema := range load(t, "openapi.yaml").Components.Schemas {
+		for property, ref := range schema.Value.Properties {
+			schema := ref.Value
+			if schema.VisitJSON(nil) != nil {
+				continue
+			}
+			seen++
+			if !schema.Nullable || len(schema.AllOf) > 0 {
+				t.Errorf("%s.%s permits null, but does not say so itself", name, property)
+			}
+			if withoutMark := *schema; schema.Type == nil {
+				withoutMark.Nullable = false
+				if err := withoutMark.VisitJSON(nil); err != nil {
+					t.Errorf("%s.%s: nullable does not count: %v", name, property, err)
+				}
+			}
+		}
+	}
+	if seen == 0 {
+		t.Error("no property permits null")
+	}
+}
+
+// oapi-codegen makes one Go type of all components of one name, and has names of its own.
+func TestNamesOfComponents(t *testing.T) {
+	t.Parallel()
+	doc := load(t, "openapi.yaml")
+	own := []string{
+		"Client", "ClientInterface", "ClientOption", "ClientWithResponses", "ClientWithResponsesInterface", "HttpRequestDoer",
+		"RequestEditorFn", "ServerInterface", "ServerInterfaceWrapper", "StrictServerInterface", "Response", "Request",
+	}
+	for name, response := range doc.Components.Responses {
+		schema := doc.Components.Schemas[name]
+		for _, media := range response.Value.Content {
+			if schema != nil && media.Schema.Ref != "#/components/schemas/"+name {
+				t.Errorf("response %s has the name of another schema", name)
+			}
+		}
+	}
+	for name := range doc.Components.Parameters {
+		if doc.Components.Schemas[name] != nil || doc.Components.Responses[name] != nil {
+			t.Errorf("parameter %s has the name of another component", name)
+		}
+	}
+	for _, names := range []iter.Seq[string]{
+		maps.Keys(doc.Components.Schemas), maps.Keys(doc.Components.Responses),
+		maps.Keys(doc.Components.Parameters), maps.Keys(doc.Components.RequestBodies),
+	} {
+		for name := range names {
+			if slices.Contains(own, name) {
+				t.Errorf("component %s has a name that generated code takes for itself", name)
+			}
+		}
+	}
+}

@@ -1,0 +1,36 @@
+package main
+
+import (
+	"strconv"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// order numbers the properties of every schema as x-order, which oapi-codegen sorts the fields of a Go struct by. Without
+// it they come by their names, and so does the JSON that the server writes.
+func order(doc *yaml.Node) {
+	for _, schema := range entries(value(value(doc.Content[0], "components"), "schemas")) {
+		orderProperties(schema)
+	}
+}
+
+func orderProperties(schema *yaml.Node) {
+	for key, child := range entries(schema) {
+		switch key {
+		case "properties":
+			place := 0
+			for _, property := range entries(child) {
+				place++
+				orderProperties(property)
+				number := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!int", Value: strconv.Itoa(place)}
+				property.Content = append(property.Content, scalar("x-order"), number)
+			}
+		case "items", "not", "additionalProperties":
+			orderProperties(child)
+		case "allOf", "anyOf", "oneOf":
+			for _, schema := range child.Content {
+				orderProperties(schema)
+			}
+		}
+	}
+}
