@@ -20,7 +20,7 @@ FUZZTIME ?= 10s
 # Mixed output helps nobody.
 .NOTPARALLEL:
 .PHONY: help run build generate check-generate fmt check-format lint lint-openapi check-breaking changelog-api \
-	release-contract score vet vuln secrets test allocations test-drift test-typescript test-docs judge test-workflows mock \
+	release-contract score vet vuln secrets test allocations test-drift test-typescript test-docs judge test-generators test-workflows mock \
 	test-mock check-alerts slow fuzz check test-pgbouncer test-row-security test-faults test-deploy soak bench bench-scale pgo clean
 
 help: ## List the targets
@@ -131,6 +131,11 @@ judge: ## Hold the server's responses to the contract with the strict client of 
 	cd tools/judge && go tool ogen -loglevel error -config ogen.yml -clean ../../openapi.yaml
 	tools/with-demo go -C tools/judge test -count=1 ./...
 
+test-generators: tools/generators/$(NPM) ## Compile the clients that other people's generators make, and call a demo server with them
+	tools/generators/generate
+	tools/with-demo sh -euc 'npm test --silent --prefix tools/generators; python3 tools/generators/test_python.py; \
+		go -C tools/generators test -count=1 .'
+
 test-workflows: $(NODE_TOOLS) ## Run the workflows against a demo server, twice, for they can be repeated
 	@tools/with-demo sh -euc 'for run in first second; do \
 		out=$$($(NODE_TOOL)/redocly respect workflows.arazzo.yaml --server "contract=$$CLIENTAPPS_URL/v2" 2>&1) || { echo "$$out"; exit 1; }; \
@@ -160,7 +165,7 @@ fuzz: ## Run each fuzz target for FUZZTIME
 		go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$package" || exit 1; \
 	done
 
-check: check-format lint vet check-generate lint-openapi check-breaking test test-pgbouncer test-row-security test-faults test-deploy test-drift allocations test-typescript test-docs judge test-workflows test-mock check-alerts slow fuzz vuln secrets ## All that CI runs
+check: check-format lint vet check-generate lint-openapi check-breaking test test-pgbouncer test-row-security test-faults test-deploy test-drift allocations test-typescript test-docs judge test-generators test-workflows test-mock check-alerts slow fuzz vuln secrets ## All that CI runs
 
 # Who behind a pooler waits for a row until its time is over cannot be told that nothing was written: see docs/scale-out.md.
 test-pgbouncer: ## Test on PostgreSQL behind PgBouncer in transaction mode, which is installed where there is none

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/getkin/kin-openapi/openapi3"
+
 	"github.com/clientapps/clientapps"
 	"github.com/clientapps/clientapps/gen"
 )
@@ -69,32 +71,45 @@ func eachKey(tree any, visit func(string)) {
 	}
 }
 
-// Generators look for null where the property stands, so whatever permits null says so itself, and not behind a reference
-// within allOf. OpenAPI 3.0.3 lets nullable count only beside a type, so null is permitted without it where there is none.
+// Generators look for null where the property stands, and OpenAPI 3.0.3 lets it count only beside a type: whatever permits null
+// says so itself, beside its own type.
 func TestNullIsNamedAtTheProperty(t *testing.T) {
 	t.Parallel()
 	seen := 0
 	for name, schema := range load(t, "openapi.yaml").Components.Schemas {
-		for property, ref := range schema.Value.Properties {
-			schema := ref.Value
-			if schema.VisitJSON(nil) != nil {
-				continue
-			}
-			seen++
-			if !schema.Nullable || len(schema.AllOf) > 0 {
-				t.Errorf("%s.%s permits null, but does not say so itself", name, property)
-			}
-			if withoutMark := *schema; schema.Type == nil {
-				withoutMark.Nullable = false
-				if err := withoutMark.VisitJSON(nil); err != nil {
-					t.Errorf("%s.%s: nullable does not count: %v", name, property, err)
-				}
+		seen += checkNull(t, name, schema.Value)
+	}
+	if seen == 0 {
+		t.Error("nothing permits null")
+	}
+}
+
+// checkNull returns how many schemas within this one permit null.
+func checkNull(t *testing.T, name string, schema *openapi3.Schema) int {
+	t.Helper()
+	seen := 0
+	if schema.VisitJSON(nil) == nil {
+		seen++
+		if !schema.Nullable || schema.Type == nil {
+			t.Errorf("%s permits null, but does not say so itself, beside its type", name)
+		}
+	} else if schema.Nullable {
+		t.Errorf("%s is nullable, which does not count", name)
+	}
+	for property, ref := range schema.Properties {
+		seen += checkNull(t, name+"."+property, ref.Value)
+	}
+	if schema.Items != nil {
+		seen += checkNull(t, name+"[]", schema.Items.Value)
+	}
+	for _, refs := range []openapi3.SchemaRefs{schema.AllOf, schema.AnyOf, schema.OneOf} {
+		for _, ref := range refs {
+			if ref.Ref == "" && ref.Value.Nullable {
+				t.Errorf("%s has an alternative that is nullable, which generators drop", name)
 			}
 		}
 	}
-	if seen == 0 {
-		t.Error("no property permits null")
-	}
+	return seen
 }
 
 // oapi-codegen makes one Go type of all components of one name, and has names of its own.

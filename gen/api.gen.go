@@ -541,7 +541,7 @@ type App struct {
 	UpdatedAt Timestamp `json:"updated_at"`
 }
 
-// AppChange One field of an app that somebody changed.
+// AppChange One field of an app that somebody changed. `field` says which, and so what its values are.
 //
 // Example: {"actor":{"id":"0d9c8b7a-6f5e-4d3c-8b2a-190817263544","name":"nightly sync"},"changed_at":"2026-02-24T15:00:00.000Z","field":"license_count","id":"5f0c8f3e-6f0a-5b1e-9d0a-2b7c4d5e6f70","new_value":50,"old_value":25,"request_id":"0f3c2b1a9d8e7f60"}
 type AppChange struct {

@@ -104,9 +104,9 @@ func TestEveryOperation(t *testing.T) {
 		&api.DesktopAliasesReplace{Aliases: []string{"judge.exe"}}, api.ReplaceDesktopAliasesParams{CatalogAppID: known.ID}))
 
 	client := must[*api.ClientCreatedHeaders](t)(c.CreateClient(ctx, &api.ClientCreate{Name: "Judge"})).Response.ID
-	must[*api.ClientHeaders](t)(c.UpdateClient(ctx,
+	must[*api.ClientOrganizationHeaders](t)(c.UpdateClient(ctx,
 		&api.UpdateClientApplicationJSON{Name: api.NewOptString("Judges")}, api.UpdateClientParams{ClientID: client}))
-	must[*api.ClientHeaders](t)(c.GetClient(ctx, api.GetClientParams{ClientID: client}))
+	must[*api.ClientOrganizationHeaders](t)(c.GetClient(ctx, api.GetClientParams{ClientID: client}))
 	added := body[api.App](t)(c.AddApp(ctx, &api.AppCreate{CatalogAppID: known.ID}, api.AddAppParams{ClientID: client}))
 	if added.IsFavorite || added.IsApproved || !added.LicenseCount.Null {
 		t.Errorf("added %+v", added)

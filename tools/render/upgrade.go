@@ -55,7 +55,7 @@ func upgradeSchemas(n *yaml.Node) error {
 var same = []string{
 	"$ref", "title", "description", "type", "format", "enum", "default", "deprecated", "readOnly", "writeOnly",
 	"minLength", "maxLength", "pattern", "minimum", "maximum", "multipleOf", "minItems", "maxItems", "uniqueItems",
-	"minProperties", "maxProperties", "required",
+	"minProperties", "maxProperties", "required", "discriminator",
 }
 
 func upgradeSchema(n *yaml.Node) error {
@@ -95,17 +95,13 @@ func upgradeSchema(n *yaml.Node) error {
 	return nil
 }
 
-// upgradeNullable adds null to the types, as 3.0.3 defines nullable: it says nothing where there is no type beside it. There
-// it may only repeat, for generators, what one of the alternatives says.
+// upgradeNullable adds null to the types, as 3.0.3 defines nullable: it says nothing where there is no type beside it.
 func upgradeNullable(n, nullable *yaml.Node) error {
 	remove(n, "nullable")
 	if nullable.Value != "true" {
 		return nil
 	}
 	name := value(n, "type")
-	if name == nil && nullableAlternative(n) {
-		return nil
-	}
 	if name == nil {
 		return fmt.Errorf("line %d: nullable has no effect without a type", nullable.Line)
 	}
@@ -115,18 +111,6 @@ func upgradeNullable(n, nullable *yaml.Node) error {
 	only := *name
 	*name = yaml.Node{Kind: yaml.SequenceNode, Content: []*yaml.Node{&only, scalar("null")}}
 	return nil
-}
-
-// nullableAlternative reports whether one of the alternatives of a schema permits null. They may be upgraded already.
-func nullableAlternative(n *yaml.Node) bool {
-	alternatives := value(n, "anyOf")
-	if alternatives == nil {
-		return false
-	}
-	return slices.ContainsFunc(alternatives.Content, func(schema *yaml.Node) bool {
-		nullable, types := value(schema, "nullable"), value(schema, "type")
-		return nullable != nil && nullable.Value == "true" && types != nil || types != nil && types.Kind == yaml.SequenceNode
-	})
 }
 
 // upgradeExclusive makes a bound of a switch.

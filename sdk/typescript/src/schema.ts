@@ -860,7 +860,7 @@ export interface components {
             error: string;
         };
         /**
-         * @description One field of an app that somebody changed.
+         * @description One field of an app that somebody changed. `field` says which, and so what its values are.
          * @example {
          *       "id": "5f0c8f3e-6f0a-5b1e-9d0a-2b7c4d5e6f70",
          *       "field": "license_count",
@@ -874,17 +874,107 @@ export interface components {
          *       "changed_at": "2026-02-24T15:00:00.000Z"
          *     }
          */
-        AppChange: {
+        AppChange: components["schemas"]["MarkChange"] | components["schemas"]["LicenseCountChange"] | components["schemas"]["MembershipChange"];
+        /**
+         * @description A change of `is_favorite` or `is_approved`.
+         * @example {
+         *       "id": "5f0c8f3e-6f0a-5b1e-9d0a-2b7c4d5e6f70",
+         *       "field": "is_favorite",
+         *       "old_value": false,
+         *       "new_value": true,
+         *       "actor": {
+         *         "id": "0d9c8b7a-6f5e-4d3c-8b2a-190817263544",
+         *         "name": "nightly sync"
+         *       },
+         *       "request_id": "0f3c2b1a9d8e7f60",
+         *       "changed_at": "2026-02-24T15:00:00.000Z"
+         *     }
+         */
+        MarkChange: {
             id: components["schemas"]["UUID"];
             /**
-             * @description The field, or `app` when the app was added or removed.
+             * @description The mark that was set or taken. (enum property replaced by openapi-typescript)
              * @enum {string}
              */
-            field: "is_favorite" | "is_approved" | "license_count" | "app";
-            /** @description The value before. For `app`, the id of the catalog app that was removed. */
-            old_value: ((boolean | null) | number | components["schemas"]["UUID"]) | null;
-            /** @description The value after. For `app`, the id of the catalog app that was added. */
-            new_value: ((boolean | null) | number | components["schemas"]["UUID"]) | null;
+            field: "is_favorite" | "is_approved";
+            /** @description The mark before. */
+            old_value: boolean;
+            /** @description The mark after. */
+            new_value: boolean;
+            actor: components["schemas"]["Actor"];
+            /** @description The `X-Request-Id` of the request that made the change. */
+            request_id: string;
+            changed_at: components["schemas"]["Timestamp"];
+        };
+        /**
+         * @description A change of `license_count`.
+         * @example {
+         *       "id": "5f0c8f3e-6f0a-5b1e-9d0a-2b7c4d5e6f70",
+         *       "field": "license_count",
+         *       "old_value": 25,
+         *       "new_value": 50,
+         *       "actor": {
+         *         "id": "0d9c8b7a-6f5e-4d3c-8b2a-190817263544",
+         *         "name": "nightly sync"
+         *       },
+         *       "request_id": "0f3c2b1a9d8e7f60",
+         *       "changed_at": "2026-02-24T15:00:00.000Z"
+         *     }
+         */
+        LicenseCountChange: {
+            id: components["schemas"]["UUID"];
+            /**
+             * @description The count of licenses. (enum property replaced by openapi-typescript)
+             * @enum {string}
+             */
+            field: "license_count";
+            /**
+             * Format: int32
+             * @description The count before, or `null` when licenses were not tracked.
+             */
+            old_value: number | null;
+            /**
+             * Format: int32
+             * @description The count after, or `null` when licenses are not tracked any more.
+             */
+            new_value: number | null;
+            actor: components["schemas"]["Actor"];
+            /** @description The `X-Request-Id` of the request that made the change. */
+            request_id: string;
+            changed_at: components["schemas"]["Timestamp"];
+        };
+        /**
+         * @description The app was added to the client, or removed.
+         * @example {
+         *       "id": "5f0c8f3e-6f0a-5b1e-9d0a-2b7c4d5e6f70",
+         *       "field": "app",
+         *       "old_value": null,
+         *       "new_value": "a1b2c3d4-e5f6-7890-abcd-ef1234567890",
+         *       "actor": {
+         *         "id": "0d9c8b7a-6f5e-4d3c-8b2a-190817263544",
+         *         "name": "nightly sync"
+         *       },
+         *       "request_id": "0f3c2b1a9d8e7f60",
+         *       "changed_at": "2026-02-24T15:00:00.000Z"
+         *     }
+         */
+        MembershipChange: {
+            id: components["schemas"]["UUID"];
+            /**
+             * @description The app as a whole. (enum property replaced by openapi-typescript)
+             * @enum {string}
+             */
+            field: "app";
+            /**
+             * Format: uuid
+             * @description The id of the catalog app that was removed, or `null` when one was added.
+             */
+            old_value: string | null;
+            /**
+             * Format: uuid
+             * @description The id of the catalog app that was added, or `null` when one was removed.
+             */
+            new_value: string | null;
             actor: components["schemas"]["Actor"];
             /** @description The `X-Request-Id` of the request that made the change. */
             request_id: string;
