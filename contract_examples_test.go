@@ -32,7 +32,12 @@ func TestExamples(t *testing.T) {
 		}
 	}
 	for name, parameter := range doc.Components.Parameters {
-		valid(t, "parameter "+name, parameter.Value.Schema.Value, parameter.Value.Example)
+		if len(parameter.Value.Examples) == 0 {
+			valid(t, "parameter "+name, parameter.Value.Schema.Value, parameter.Value.Example)
+		}
+		for key, example := range parameter.Value.Examples {
+			valid(t, "parameter "+name+", example "+key, parameter.Value.Schema.Value, example.Value.Value)
+		}
 	}
 	for name, header := range doc.Components.Headers {
 		valid(t, "header "+name, header.Value.Schema.Value, header.Value.Example)

@@ -1283,6 +1283,11 @@ type SortOrder string
 // Example: desktop
 type TypeFilter = AppType
 
+// UnusedCatalogAppID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+//
+// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
+type UnusedCatalogAppID = UUID
+
 // VendorFilter A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
 //
 // Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
@@ -1772,7 +1777,7 @@ type ClientInterface interface {
 	// Scope: `catalog:write`.
 	//
 	// Corresponds with DELETE /catalog-apps/{catalog_app_id} (the `DeleteCatalogApp` operationId).
-	DeleteCatalogApp(ctx context.Context, catalogAppID CatalogAppID, params *DeleteCatalogAppParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+	DeleteCatalogApp(ctx context.Context, catalogAppID UnusedCatalogAppID, params *DeleteCatalogAppParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetCatalogApp Get Catalog App
 	//
@@ -2416,7 +2421,7 @@ func (c *HTTPClient) GetCatalogSummary(ctx context.Context, params *GetCatalogSu
 // Scope: `catalog:write`.
 //
 // Corresponds with DELETE /catalog-apps/{catalog_app_id} (the `DeleteCatalogApp` operationId).
-func (c *HTTPClient) DeleteCatalogApp(ctx context.Context, catalogAppID CatalogAppID, params *DeleteCatalogAppParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+func (c *HTTPClient) DeleteCatalogApp(ctx context.Context, catalogAppID UnusedCatalogAppID, params *DeleteCatalogAppParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewDeleteCatalogAppRequest(c.Server, catalogAppID, params)
 	if err != nil {
 		return nil, err
@@ -3631,7 +3636,7 @@ func NewGetCatalogSummaryRequest(server string, params *GetCatalogSummaryParams)
 }
 
 // NewDeleteCatalogAppRequest constructs an http.Request for the DeleteCatalogApp method
-func NewDeleteCatalogAppRequest(server string, catalogAppID CatalogAppID, params *DeleteCatalogAppParams) (*http.Request, error) {
+func NewDeleteCatalogAppRequest(server string, catalogAppID UnusedCatalogAppID, params *DeleteCatalogAppParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -5572,7 +5577,7 @@ type ClientWithResponsesInterface interface {
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with DELETE /catalog-apps/{catalog_app_id} (the `DeleteCatalogApp` operationId).
-	DeleteCatalogAppWithResponse(ctx context.Context, catalogAppID CatalogAppID, params *DeleteCatalogAppParams, reqEditors ...RequestEditorFn) (*DeleteCatalogAppResponse, error)
+	DeleteCatalogAppWithResponse(ctx context.Context, catalogAppID UnusedCatalogAppID, params *DeleteCatalogAppParams, reqEditors ...RequestEditorFn) (*DeleteCatalogAppResponse, error)
 
 	// GetCatalogAppWithResponse Get Catalog App
 	//
@@ -7819,7 +7824,7 @@ func (c *ClientWithResponses) GetCatalogSummaryWithResponse(ctx context.Context,
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with DELETE /catalog-apps/{catalog_app_id} (the `DeleteCatalogApp` operationId).
-func (c *ClientWithResponses) DeleteCatalogAppWithResponse(ctx context.Context, catalogAppID CatalogAppID, params *DeleteCatalogAppParams, reqEditors ...RequestEditorFn) (*DeleteCatalogAppResponse, error) {
+func (c *ClientWithResponses) DeleteCatalogAppWithResponse(ctx context.Context, catalogAppID UnusedCatalogAppID, params *DeleteCatalogAppParams, reqEditors ...RequestEditorFn) (*DeleteCatalogAppResponse, error) {
 	rsp, err := c.DeleteCatalogApp(ctx, catalogAppID, params, reqEditors...)
 	if err != nil {
 		return nil, err

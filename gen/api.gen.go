@@ -1283,6 +1283,11 @@ type SortOrder string
 // Example: desktop
 type TypeFilter = AppType
 
+// UnusedCatalogAppID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+//
+// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
+type UnusedCatalogAppID = UUID
+
 // VendorFilter A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
 //
 // Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
@@ -1790,7 +1795,7 @@ type ServerInterface interface {
 	GetCatalogSummary(ctx echo.Context, params GetCatalogSummaryParams) error
 	// DeleteCatalogApp Delete Catalog App
 	// (DELETE /catalog-apps/{catalog_app_id})
-	DeleteCatalogApp(ctx echo.Context, catalogAppID CatalogAppID, params DeleteCatalogAppParams) error
+	DeleteCatalogApp(ctx echo.Context, catalogAppID UnusedCatalogAppID, params DeleteCatalogAppParams) error
 	// GetCatalogApp Get Catalog App
 	// (GET /catalog-apps/{catalog_app_id})
 	GetCatalogApp(ctx echo.Context, catalogAppID CatalogAppID, params GetCatalogAppParams) error
@@ -1990,7 +1995,7 @@ func (w *ServerInterfaceWrapper) GetCatalogSummary(ctx echo.Context) error {
 func (w *ServerInterfaceWrapper) DeleteCatalogApp(ctx echo.Context) error {
 	var err error
 	// ------------- Path parameter "catalog_app_id" -------------
-	var catalogAppID CatalogAppID
+	var catalogAppID UnusedCatalogAppID
 
 	err = runtime.BindStyledParameterWithOptions("simple", "catalog_app_id", ctx.Param("catalog_app_id"), &catalogAppID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
 	if err != nil {
@@ -4323,7 +4328,7 @@ func (response GetCatalogSummary503JSONResponse) VisitGetCatalogSummaryResponse(
 }
 
 type DeleteCatalogAppRequestObject struct {
-	CatalogAppID CatalogAppID `json:"catalog_app_id"`
+	CatalogAppID UnusedCatalogAppID `json:"catalog_app_id"`
 	Params       DeleteCatalogAppParams
 }
 
@@ -11315,7 +11320,7 @@ func (sh *strictHandler) GetCatalogSummary(ctx echo.Context, params GetCatalogSu
 }
 
 // DeleteCatalogApp operation middleware
-func (sh *strictHandler) DeleteCatalogApp(ctx echo.Context, catalogAppID CatalogAppID, params DeleteCatalogAppParams) error {
+func (sh *strictHandler) DeleteCatalogApp(ctx echo.Context, catalogAppID UnusedCatalogAppID, params DeleteCatalogAppParams) error {
 	var request DeleteCatalogAppRequestObject
 
 	request.CatalogAppID = catalogAppID

@@ -78,7 +78,8 @@ func newOperation(path, method string, item *openapi3.PathItem, o *openapi3.Oper
 	for _, in := range []string{openapi3.ParameterInPath, openapi3.ParameterInHeader, openapi3.ParameterInQuery} {
 		for _, list := range []openapi3.Parameters{item.Parameters, o.Parameters} {
 			for _, p := range list {
-				if p.Value.In == in {
+				own := o.Parameters.GetByInAndName(in, p.Value.Name) // which takes the place of the path's
+				if p.Value.In == in && (own == nil || own == p.Value) {
 					op.params = append(op.params, p.Value)
 					op.query[p.Value.Name] = in == openapi3.ParameterInQuery
 					if d := p.Value.Schema.Value.Default; d != nil {

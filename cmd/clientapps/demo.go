@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -42,6 +43,9 @@ var pageIDs = map[string]uuid.UUID{
 	"vendor/Salesforce, Inc.": uuid.MustParse("f6a7b8c9-d0e1-2345-fabc-678901234567"),
 	"category/Communication":  uuid.MustParse("a7b8c9d0-e1f2-3456-abcd-789012345678"),
 }
+
+// unusedByDemo are known apps that no client has: examples of the contract add the first two, and delete the third.
+var unusedByDemo = []string{"Xero", "Zendesk", "Trello"}
 
 // idOf is the same at every start: the page's id, or one made from the name.
 func idOf(name string) uuid.UUID {
@@ -118,7 +122,7 @@ func demoData() (store.Dataset, error) {
 			Logo: app.Logo, Type: app.Type, VendorID: &vendor, CreatedAt: catalogued, UpdatedAt: changed,
 		})
 		for i, name := range names {
-			if i == 0 || n%3 == 0 {
+			if (i == 0 || n%3 == 0) && !slices.Contains(unusedByDemo, app.CanonicalName) {
 				data.Apps = append(data.Apps, store.App{
 					ClientID: idOf("client/" + name), ID: idOf("app/" + name + "/" + app.CanonicalName), CatalogAppID: id,
 					ActorID: idOf("actor/clientapps demo data"), ActorName: "clientapps demo data", RequestID: "demo",

@@ -2324,6 +2324,11 @@ export interface components {
          */
         CatalogAppID: components["schemas"]["UUID"];
         /**
+         * @description Unique identifier for a catalog app that no client has
+         * @example 2114cdec-a024-538a-90c3-580b12842544
+         */
+        UnusedCatalogAppID: components["schemas"]["UUID"];
+        /**
          * @description Unique identifier for the vendor
          * @example f6a7b8c9-d0e1-2345-fabc-678901234567
          */
@@ -2398,15 +2403,11 @@ export interface components {
          * @example 50
          */
         PageSize: number;
-        /**
-         * @description `next_cursor` of the page before.
-         * @example AAECAwQFBgc
-         */
+        /** @description `next_cursor` of the page before. */
         Cursor: string;
         /**
          * @description Write only if the object still has one of these entity tags, or with `*` if it exists (RFC 9110, 13.1.1). The
          *     comparison and the write are one atomic step. Weak tags never match.
-         * @example "7.9k2fd0"
          */
         IfMatch: components["schemas"]["EntityTags"];
         /**
@@ -2623,10 +2624,7 @@ export interface operations {
                  * @example 50
                  */
                 page_size?: components["parameters"]["PageSize"];
-                /**
-                 * @description `next_cursor` of the page before.
-                 * @example AAECAwQFBgc
-                 */
+                /** @description `next_cursor` of the page before. */
                 cursor?: components["parameters"]["Cursor"];
             };
             header?: never;
@@ -2874,7 +2872,6 @@ export interface operations {
                 /**
                  * @description Write only if the object still has one of these entity tags, or with `*` if it exists (RFC 9110, 13.1.1). The
                  *     comparison and the write are one atomic step. Weak tags never match.
-                 * @example "7.9k2fd0"
                  */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
@@ -2914,7 +2911,6 @@ export interface operations {
                 /**
                  * @description Write only if the object still has one of these entity tags, or with `*` if it exists (RFC 9110, 13.1.1). The
                  *     comparison and the write are one atomic step. Weak tags never match.
-                 * @example "7.9k2fd0"
                  */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
@@ -2957,10 +2953,7 @@ export interface operations {
                  * @example 50
                  */
                 page_size?: components["parameters"]["PageSize"];
-                /**
-                 * @description `next_cursor` of the page before.
-                 * @example AAECAwQFBgc
-                 */
+                /** @description `next_cursor` of the page before. */
                 cursor?: components["parameters"]["Cursor"];
             };
             header?: never;
@@ -3030,10 +3023,7 @@ export interface operations {
                  * @example 50
                  */
                 page_size?: components["parameters"]["PageSize"];
-                /**
-                 * @description `next_cursor` of the page before.
-                 * @example AAECAwQFBgc
-                 */
+                /** @description `next_cursor` of the page before. */
                 cursor?: components["parameters"]["Cursor"];
             };
             header?: never;
@@ -3144,16 +3134,15 @@ export interface operations {
                 /**
                  * @description Write only if the object still has one of these entity tags, or with `*` if it exists (RFC 9110, 13.1.1). The
                  *     comparison and the write are one atomic step. Weak tags never match.
-                 * @example "7.9k2fd0"
                  */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 /**
-                 * @description Unique identifier for the catalog app
-                 * @example a1b2c3d4-e5f6-7890-abcd-ef1234567890
+                 * @description Unique identifier for a catalog app that no client has
+                 * @example 2114cdec-a024-538a-90c3-580b12842544
                  */
-                catalog_app_id: components["parameters"]["CatalogAppID"];
+                catalog_app_id: components["parameters"]["UnusedCatalogAppID"];
             };
             cookie?: never;
         };
@@ -3180,7 +3169,6 @@ export interface operations {
                 /**
                  * @description Write only if the object still has one of these entity tags, or with `*` if it exists (RFC 9110, 13.1.1). The
                  *     comparison and the write are one atomic step. Weak tags never match.
-                 * @example "7.9k2fd0"
                  */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
@@ -3234,10 +3222,7 @@ export interface operations {
                  * @example 50
                  */
                 page_size?: components["parameters"]["PageSize"];
-                /**
-                 * @description `next_cursor` of the page before.
-                 * @example AAECAwQFBgc
-                 */
+                /** @description `next_cursor` of the page before. */
                 cursor?: components["parameters"]["Cursor"];
             };
             header?: never;
@@ -3316,10 +3301,7 @@ export interface operations {
                  * @example 50
                  */
                 page_size?: components["parameters"]["PageSize"];
-                /**
-                 * @description `next_cursor` of the page before.
-                 * @example AAECAwQFBgc
-                 */
+                /** @description `next_cursor` of the page before. */
                 cursor?: components["parameters"]["Cursor"];
             };
             header?: never;
@@ -3398,10 +3380,7 @@ export interface operations {
                  * @example 50
                  */
                 page_size?: components["parameters"]["PageSize"];
-                /**
-                 * @description `next_cursor` of the page before.
-                 * @example AAECAwQFBgc
-                 */
+                /** @description `next_cursor` of the page before. */
                 cursor?: components["parameters"]["Cursor"];
             };
             header?: never;
@@ -3451,7 +3430,6 @@ export interface operations {
                 /**
                  * @description Write only if the object still has one of these entity tags, or with `*` if it exists (RFC 9110, 13.1.1). The
                  *     comparison and the write are one atomic step. Weak tags never match.
-                 * @example "7.9k2fd0"
                  */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
@@ -3505,10 +3483,7 @@ export interface operations {
                  * @example 50
                  */
                 page_size?: components["parameters"]["PageSize"];
-                /**
-                 * @description `next_cursor` of the page before.
-                 * @example AAECAwQFBgc
-                 */
+                /** @description `next_cursor` of the page before. */
                 cursor?: components["parameters"]["Cursor"];
             };
             header?: never;
@@ -3558,7 +3533,6 @@ export interface operations {
                 /**
                  * @description Write only if the object still has one of these entity tags, or with `*` if it exists (RFC 9110, 13.1.1). The
                  *     comparison and the write are one atomic step. Weak tags never match.
-                 * @example "7.9k2fd0"
                  */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
@@ -3612,10 +3586,7 @@ export interface operations {
                  * @example 50
                  */
                 page_size?: components["parameters"]["PageSize"];
-                /**
-                 * @description `next_cursor` of the page before.
-                 * @example AAECAwQFBgc
-                 */
+                /** @description `next_cursor` of the page before. */
                 cursor?: components["parameters"]["Cursor"];
             };
             header?: never;
@@ -3698,7 +3669,6 @@ export interface operations {
                 /**
                  * @description Write only if the object still has one of these entity tags, or with `*` if it exists (RFC 9110, 13.1.1). The
                  *     comparison and the write are one atomic step. Weak tags never match.
-                 * @example "7.9k2fd0"
                  */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
