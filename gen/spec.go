@@ -1,3 +1,4 @@
+// Package gen has the code that is generated from the contract, and the contract itself.
 package gen
 
 import (
