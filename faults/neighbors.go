@@ -1,0 +1,222 @@
+package faults
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"hash/crc32"
+	"math/big"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Nuisance is one client that does its worst to a server: everything that has ever made others wait, at once and for as
+// long as it runs. It uses a token of its own and writes to its own apps alone.
+type Nuisance struct {
+	World   *World
+	API     *API  // with the token of the client below
+	Apps    []App // all of one client; the first stays locked
+	Catalog *API  // writes to the catalog, as an administrator does meanwhile; nil: nobody does
+
+	mu      sync.Mutex
+	answers map[string]int
+}
+
+// How many requests of each kind are under way at once.
+const (
+	hugeBodies    = 64
+	lockedBulks   = 24
+	lockedPatches = 32
+	ifMatches     = 4
+	unknownTokens = 200
+)
+
+// Run sends everything until ctx ends. With a lock, the first app's row is held by a transaction all the while, which only
+// PostgreSQL can do: a writer of SQLite holds the whole file.
+func (n *Nuisance) Run(ctx context.Context, lock bool) error {
+	if lock {
+		release, err := n.World.lockApp(ctx, n.Apps[0])
+		if err != nil {
+			return err
+		}
+		defer release()
+	}
+	var sending sync.WaitGroup
+	repeat := func(times int, send func(ctx context.Context, i int) answer) {
+		for i := range times {
+			sending.Go(func() {
+				for round := 0; ctx.Err() == nil; round++ {
+					a := send(ctx, i+round*times)
+					n.note(a)
+					pause(ctx, backoff)
+				}
+			})
+		}
+	}
+	huge := hugeBodiesOf(n.Apps[0])
+	repeat(hugeBodies, func(ctx context.Context, i int) answer {
+		body := huge[i%len(huge)]
+		return n.API.send(ctx, body.method, body.path, body.text, "")
+	})
+	ids := make([]string, len(n.Apps))
+	for i, app := range n.Apps {
+		ids[i] = `"` + app.ID + `"`
+	}
+	all := `{"app_ids":[` + strings.Join(ids, ",") + `]}`
+	repeat(lockedBulks, func(ctx context.Context, i int) answer {
+		path := []string{"/approval", "/approval/reject", "/favorites", "/favorites/remove"}[i%4]
+		return n.API.send(ctx, http.MethodPost, "/v2/clients/"+n.Apps[0].Client+"/apps"+path, all, "")
+	})
+	repeat(lockedPatches, func(ctx context.Context, i int) answer {
+		app := n.Apps[i%lockedPatches%len(n.Apps)]
+		return n.API.send(ctx, http.MethodPatch, app.path(), fmt.Sprintf(`{"license_count":%d}`, i), "")
+	})
+	repeat(ifMatches, func(ctx context.Context, i int) answer {
+		app := n.Apps[0]
+		seen := n.API.send(ctx, http.MethodGet, app.path(), "", "")
+		return n.API.send(ctx, http.MethodPatch, app.path(), fmt.Sprintf(`{"license_count":%d}`, i), "", "If-Match: "+seen.header.Get("ETag"))
+	})
+	repeat(unknownTokens, func(ctx context.Context, _ int) answer {
+		stranger := *n.API
+		stranger.Token = unknownToken()
+		return stranger.send(ctx, http.MethodGet, n.Apps[0].path(), "", "")
+	})
+	if n.Catalog != nil {
+		repeat(1, func(ctx context.Context, i int) answer {
+			return n.Catalog.send(ctx, http.MethodPost, "/v2/catalog-categories", fmt.Sprintf(`{"name":"Category %d %d"}`, i, time.Now().UnixNano()), "")
+		})
+	}
+	sending.Wait()
+	return nil
+}
+
+func (n *Nuisance) note(a answer) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.answers == nil {
+		n.answers = map[string]int{}
+	}
+	n.answers[a.class()]++
+}
+
+// Answers returns how many of its requests were answered how.
+func (n *Nuisance) Answers() map[string]int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	answers := map[string]int{}
+	for class, times := range n.answers {
+		answers[class] = times
+	}
+	return answers
+}
+
+type hugeBody struct{ method, path, text string }
+
+// hugeBodiesOf is bodies of just below 1 MiB, each of which is much work for a parser or a validator that does not care.
+func hugeBodiesOf(app App) []hugeBody {
+	const size = 1<<20 - 100
+	fill := func(head, each, tail string) string {
+		return head + strings.Repeat(each+",", (size-len(head)-len(tail))/(len(each)+1)-1) + each + tail
+	}
+	var unknown strings.Builder
+	unknown.WriteString(`{"a":0`)
+	for i := 0; unknown.Len() < size; i++ {
+		fmt.Fprintf(&unknown, `,"b%d":0`, i)
+	}
+	unknown.WriteByte('}')
+	bulk := "/v2/clients/" + app.Client + "/apps/favorites"
+	return []hugeBody{
+		{http.MethodPatch, app.path(), fill(`{"x":[`, `{"":0}`, `]}`)},
+		{http.MethodPatch, app.path(), unknown.String()},
+		{http.MethodPatch, app.path(), fill(`{"license_count":[`, `[]`, `]}`)},
+		{http.MethodPost, bulk, fill(`{"app_ids":[`, `0`, `]}`)},
+		{http.MethodPost, bulk, fill(`{"app_ids":[`, `[{"":{}}]`, `]}`)},
+	}
+}
+
+// unknownToken has the form and the checksum of a token, and is none.
+func unknownToken() string {
+	const base62 = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	var raw [32]byte
+	_, _ = rand.Read(raw[:]) // it never fails
+	body := fmt.Sprintf("capp_%043s", new(big.Int).SetBytes(raw[:]).Text(62))
+	sum, checksum := crc32.ChecksumIEEE([]byte(body)), make([]byte, 6)
+	for i := range checksum {
+		checksum[len(checksum)-1-i] = base62[sum%62]
+		sum /= 62
+	}
+	return body + string(checksum)
+}
+
+// lockApp holds an app's row as somebody else's transaction does, until release.
+func (w *World) lockApp(ctx context.Context, app App) (release func(), err error) {
+	db, err := w.open()
+	if err != nil {
+		return nil, err
+	}
+	tx, err := db.BeginTx(context.WithoutCancel(ctx), nil)
+	if err == nil {
+		_, err = tx.ExecContext(ctx, "SELECT FROM apps WHERE client_id = $1 AND id = $2 FOR UPDATE", app.Client, app.ID)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("lock app: %w", err)
+	}
+	return func() { _ = tx.Rollback(); _ = db.Close() }, nil
+}
+
+// Neighbor is another client, which reads and writes its own apps at a moderate pace and must not notice.
+type Neighbor struct {
+	API    *API
+	Apps   []App
+	Ledger *Ledger
+
+	mu   sync.Mutex
+	took []time.Duration
+}
+
+// neighborPace lies between two requests of one of the neighbor's callers.
+const neighborPace = 10 * time.Millisecond
+
+// Run sends GETs, PATCHes and PATCHes with If-Match until ctx ends, from a few callers at once.
+func (n *Neighbor) Run(ctx context.Context) {
+	var sending sync.WaitGroup
+	for caller := range 4 {
+		sending.Go(func() {
+			app := n.Apps[caller]
+			for i := 0; ctx.Err() == nil; i++ {
+				seen := n.send(http.MethodGet, app.path(), "")
+				n.send(http.MethodPatch, app.path(), fmt.Sprintf(`{"license_count":%d}`, i))
+				if i%4 == 0 {
+					if seen = n.send(http.MethodGet, app.path(), ""); seen.status == http.StatusOK {
+						n.send(http.MethodPatch, app.path(), `{"license_count":null}`, "If-Match: "+seen.header.Get("ETag"))
+					}
+				}
+				pause(ctx, neighborPace)
+			}
+		})
+	}
+	sending.Wait()
+}
+
+func (n *Neighbor) send(method, path, body string, header ...string) answer {
+	a := n.API.send(context.Background(), method, path, body, "", header...)
+	n.Ledger.note(method+" "+path, nil, a)
+	n.mu.Lock()
+	n.took = append(n.took, a.took)
+	n.mu.Unlock()
+	return a
+}
+
+// Percentile returns the time within which that share of the requests, of 0 to 1, were answered.
+func (n *Neighbor) Percentile(share float64) time.Duration {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(n.took) == 0 {
+		return 0
+	}
+	took := slices.Sorted(slices.Values(n.took))
+	return took[min(len(took)-1, int(share*float64(len(took))))]
+}
