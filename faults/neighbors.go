@@ -25,13 +25,17 @@ type Nuisance struct {
 	answers map[string]int
 }
 
-// How many requests of each kind are under way at once.
+// How many requests of each kind are under way at once. What costs its sender much pauses longer between two of them: sender,
+// server and database share the processors of one machine, and what is shown is that nobody waits for another, not that a
+// machine cannot be full.
 const (
 	hugeBodies    = 64
 	lockedBulks   = 24
 	lockedPatches = 32
 	ifMatches     = 4
 	unknownTokens = 200
+
+	costlyPause = time.Second
 )
 
 // Run sends everything until ctx ends. With a lock, the first app's row is held by a transaction all the while, which only
@@ -45,19 +49,19 @@ func (n *Nuisance) Run(ctx context.Context, lock bool) error {
 		defer release()
 	}
 	var sending sync.WaitGroup
-	repeat := func(times int, send func(ctx context.Context, i int) answer) {
+	repeat := func(times int, between time.Duration, send func(ctx context.Context, i int) answer) {
 		for i := range times {
 			sending.Go(func() {
 				for round := 0; ctx.Err() == nil; round++ {
 					a := send(ctx, i+round*times)
 					n.note(a)
-					pause(ctx, backoff)
+					pause(ctx, between)
 				}
 			})
 		}
 	}
 	huge := hugeBodiesOf(n.Apps[0])
-	repeat(hugeBodies, func(ctx context.Context, i int) answer {
+	repeat(hugeBodies, costlyPause, func(ctx context.Context, i int) answer {
 		body := huge[i%len(huge)]
 		return n.API.send(ctx, body.method, body.path, body.text, "")
 	})
@@ -66,26 +70,26 @@ func (n *Nuisance) Run(ctx context.Context, lock bool) error {
 		ids[i] = `"` + app.ID + `"`
 	}
 	all := `{"app_ids":[` + strings.Join(ids, ",") + `]}`
-	repeat(lockedBulks, func(ctx context.Context, i int) answer {
+	repeat(lockedBulks, backoff, func(ctx context.Context, i int) answer {
 		path := []string{"/approval", "/approval/reject", "/favorites", "/favorites/remove"}[i%4]
 		return n.API.send(ctx, http.MethodPost, "/v2/clients/"+n.Apps[0].Client+"/apps"+path, all, "")
 	})
-	repeat(lockedPatches, func(ctx context.Context, i int) answer {
+	repeat(lockedPatches, backoff, func(ctx context.Context, i int) answer {
 		app := n.Apps[i%lockedPatches%len(n.Apps)]
 		return n.API.send(ctx, http.MethodPatch, app.path(), fmt.Sprintf(`{"license_count":%d}`, i), "")
 	})
-	repeat(ifMatches, func(ctx context.Context, i int) answer {
+	repeat(ifMatches, backoff, func(ctx context.Context, i int) answer {
 		app := n.Apps[0]
 		seen := n.API.send(ctx, http.MethodGet, app.path(), "", "")
 		return n.API.send(ctx, http.MethodPatch, app.path(), fmt.Sprintf(`{"license_count":%d}`, i), "", "If-Match: "+seen.header.Get("ETag"))
 	})
-	repeat(unknownTokens, func(ctx context.Context, _ int) answer {
+	repeat(unknownTokens, costlyPause, func(ctx context.Context, _ int) answer {
 		stranger := *n.API
 		stranger.Token = unknownToken()
 		return stranger.send(ctx, http.MethodGet, n.Apps[0].path(), "", "")
 	})
 	if n.Catalog != nil {
-		repeat(1, func(ctx context.Context, i int) answer {
+		repeat(1, backoff, func(ctx context.Context, i int) answer {
 			return n.Catalog.send(ctx, http.MethodPost, "/v2/catalog-categories", fmt.Sprintf(`{"name":"Category %d %d"}`, i, time.Now().UnixNano()), "")
 		})
 	}
