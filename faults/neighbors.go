@@ -122,8 +122,8 @@ type hugeBody struct{ method, path, text string }
 // hugeBodiesOf is bodies of just below 1 MiB, each of which is much work for a parser or a validator that does not care.
 func hugeBodiesOf(app App) []hugeBody {
 	const size = 1<<20 - 100
-	fill := func(head, each, tail string) string {
-		return head + strings.Repeat(each+",", (size-len(head)-len(tail))/(len(each)+1)-1) + each + tail
+	fill := func(head, each string) string {
+		return head + strings.Repeat(each+",", (size-len(head))/(len(each)+1)-1) + each + `]}`
 	}
 	var unknown strings.Builder
 	unknown.WriteString(`{"a":0`)
@@ -133,11 +133,11 @@ func hugeBodiesOf(app App) []hugeBody {
 	unknown.WriteByte('}')
 	bulk := "/v2/clients/" + app.Client + "/apps/favorites"
 	return []hugeBody{
-		{http.MethodPatch, app.path(), fill(`{"x":[`, `{"":0}`, `]}`)},
+		{http.MethodPatch, app.path(), fill(`{"x":[`, `{"":0}`)},
 		{http.MethodPatch, app.path(), unknown.String()},
-		{http.MethodPatch, app.path(), fill(`{"license_count":[`, `[]`, `]}`)},
-		{http.MethodPost, bulk, fill(`{"app_ids":[`, `0`, `]}`)},
-		{http.MethodPost, bulk, fill(`{"app_ids":[`, `[{"":{}}]`, `]}`)},
+		{http.MethodPatch, app.path(), fill(`{"license_count":[`, `[]`)},
+		{http.MethodPost, bulk, fill(`{"app_ids":[`, `0`)},
+		{http.MethodPost, bulk, fill(`{"app_ids":[`, `[{"":{}}]`)},
 	}
 }
 
@@ -191,12 +191,10 @@ func (n *Neighbor) Run(ctx context.Context) {
 		sending.Go(func() {
 			app := n.Apps[caller]
 			for i := 0; ctx.Err() == nil; i++ {
-				seen := n.send(http.MethodGet, app.path(), "")
 				n.send(http.MethodPatch, app.path(), fmt.Sprintf(`{"license_count":%d}`, i))
-				if i%4 == 0 {
-					if seen = n.send(http.MethodGet, app.path(), ""); seen.status == http.StatusOK {
-						n.send(http.MethodPatch, app.path(), `{"license_count":null}`, "If-Match: "+seen.header.Get("ETag"))
-					}
+				seen := n.send(http.MethodGet, app.path(), "")
+				if i%4 == 0 && seen.status == http.StatusOK {
+					n.send(http.MethodPatch, app.path(), `{"license_count":null}`, "If-Match: "+seen.header.Get("ETag"))
 				}
 				pause(ctx, neighborPace)
 			}

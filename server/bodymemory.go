@@ -96,11 +96,12 @@ func discardBody(r *http.Request) {
 		buffer = new([discardSize]byte)
 	}
 	defer discarded.Put(buffer)
-	for n, left := 0, maxBody; left > 0; left -= n {
-		var err error
-		if n, err = r.Body.Read(buffer[:]); err != nil {
+	for left := maxBody; left > 0; {
+		n, err := r.Body.Read(buffer[:])
+		if err != nil {
 			return
 		}
+		left -= n
 	}
 }
 

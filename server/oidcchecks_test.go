@@ -21,7 +21,10 @@ type slowKey struct {
 
 func (k *slowKey) VerifyPayload([]byte, []byte, jose.SignatureAlgorithm) error {
 	now := k.running.Add(1)
-	for most := k.most.Load(); now > most && !k.most.CompareAndSwap(most, now); most = k.most.Load() {
+	for most := k.most.Load(); now > most; most = k.most.Load() {
+		if k.most.CompareAndSwap(most, now) {
+			break
+		}
 	}
 	k.begun <- struct{}{}
 	<-k.end

@@ -163,10 +163,8 @@ func (p *parser) object(depth int, keep bool) (any, error) {
 			return nil, err
 		}
 		kept := keep && (depth > 1 || p.keep == nil || p.keep(key))
-		twice := false
-		if kept {
-			_, twice = object[key]
-		} else {
+		_, twice := object[key]
+		if !kept {
 			twice = !dropped.add(key)
 		}
 		if twice {

@@ -129,7 +129,7 @@ func TestPanicOfAWriter(t *testing.T) {
 				broken, slow := true, make(chan struct{})
 				fail := func() {
 					if broken {
-						panic("out of order") //nolint:forbidigo // what the test is about
+						panic("out of order")
 					}
 				}
 				c := newCoalescer(func(patches []*appPatch) {

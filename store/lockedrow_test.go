@@ -72,7 +72,7 @@ func TestLockedRowDelaysNoOtherPatch(t *testing.T) {
 	t.Parallel()
 	eachBatching(t, func(t *testing.T, url string, s *store.Store) {
 		keys := seedApps(t, s, 33)
-		locked, others := keys[2], append(keys[3:], keys[:2]...)
+		locked, others := keys[2], slices.Concat(keys[3:], keys[:2])
 		release := lockRows(t, storetest.SQL(t, url), locked)
 		defer release()
 		ctx, stop := context.WithTimeout(t.Context(), 2*time.Second)
@@ -141,7 +141,7 @@ func TestManyLockedRows(t *testing.T) {
 	t.Parallel()
 	eachBatching(t, func(t *testing.T, url string, s *store.Store) {
 		keys := seedApps(t, s, 40)
-		locked, others := keys[4:36], append(keys[36:], keys[:4]...) // the second is another client's
+		locked, others := keys[4:36], slices.Concat(keys[36:], keys[:4]) // the second is another client's
 		release := lockRows(t, storetest.SQL(t, url), locked...)
 		defer release()
 		ctx, stop := context.WithTimeout(t.Context(), 2*time.Second)

@@ -23,7 +23,7 @@ func TestReadyWaitsBehindNobody(t *testing.T) {
 			connections := must(pool.DB())(t)
 			for range connections.Stats().MaxOpenConnections {
 				conn := must(connections.Conn(t.Context()))(t)
-				defer conn.Close()
+				defer func() { _ = conn.Close() }()
 			}
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)

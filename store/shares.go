@@ -41,7 +41,7 @@ func clientShare(id uuid.UUID) shareKey { return shareKey{shareOfClient, id} }
 // poolShares bounds how many connections writes hold that may wait for locks: those of one client a quarter of the pool,
 // all of them three quarters. Whoever waits for a lock keeps a connection, so without the bound the requests of one client
 // that meet one locked row would be the whole pool, and reads and other clients would wait behind them. Reads take no
-// share, nor do patches that are written together: what these wait for a lock is bound to a tenth of a second.
+// share, nor do patches that are written together: what these wait for a lock is bound to a twentieth of a second.
 //
 // A write that has to wait for its share waits in memory. It never waits while it holds a share: nobody may acquire a
 // second one.

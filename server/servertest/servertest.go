@@ -3,6 +3,7 @@
 package servertest
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -66,7 +67,7 @@ func New(t testing.TB, databaseURL string, configure ...func(*server.Config)) *S
 	t.Cleanup(func() {
 		listener.Close() // waits for the requests under way
 		// One more request, whose line has the number of those that had none.
-		s.Server.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/healthz", http.NoBody))
+		s.Server.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(context.WithoutCancel(t.Context()), http.MethodGet, "/healthz", http.NoBody))
 		s.Log.check(t, int(served.Load())+1)
 	})
 	return s
