@@ -113,8 +113,10 @@ func (o listOrder) forgedKeys() []string {
 	if o.goodKey() == "a" {
 		return texts
 	}
-	numbers := slices.Concat(texts, []string{"", "a", "-", "+1", "01", "-0", " 1", "1 ", "1.0", "1e3", "0x1", "1_000", "١", "null", "2026-02-24T15:00:00.000Z",
-		"9223372036854775808", "-9223372036854775809", strings.Repeat("9", 9000)})
+	numbers := slices.Concat(texts, []string{
+		"", "a", "-", "+1", "01", "-0", " 1", "1 ", "1.0", "1e3", "0x1", "1_000", "١", "null", "2026-02-24T15:00:00.000Z",
+		"9223372036854775808", "-9223372036854775809", strings.Repeat("9", 9000),
+	})
 	if o.operation == "listAppChanges" {
 		return numbers
 	}
