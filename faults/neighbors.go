@@ -52,6 +52,7 @@ func (n *Nuisance) Run(ctx context.Context, lock bool) error {
 	repeat := func(times int, between time.Duration, send func(ctx context.Context, i int) answer) {
 		for i := range times {
 			sending.Go(func() {
+				pause(ctx, between*time.Duration(i)/time.Duration(times)) // not all at the same moment, again and again
 				for round := 0; ctx.Err() == nil; round++ {
 					a := send(ctx, i+round*times)
 					n.note(a)

@@ -176,8 +176,8 @@ func TestURLPatternsAndDesktopAliases(t *testing.T) {
 			}
 			s.sends(t, "GET", path+"?sort_by=created_at&page_size=1", "", 200, "*")
 			s.writesNothing(t, "PUT", path, `{"`+kind.field+`":["ok",""]}`, 400, "*")
-			s.writesNothing(t, "PUT", path, `{"`+kind.field+`":[1]}`, 400, invalid(kind.field+"[0] must be a string"))
-			s.writesNothing(t, "PUT", path, `{"`+kind.field+`":"x"}`, 400, invalid(kind.field+" must be an array"))
+			s.writesNothing(t, "PUT", path, `{"`+kind.field+`":[1]}`, 400, invalidField(kind.field, kind.field+"[0] must be a string"))
+			s.writesNothing(t, "PUT", path, `{"`+kind.field+`":"x"}`, 400, invalidField(kind.field, kind.field+" must be an array"))
 			s.writesNothing(t, "PUT", path, `{}`, 400, invalidField(kind.field, kind.field+" is required"))
 			unknown := strings.Replace(path, "a1b2c3d4", "a1b2c3d5", 1)
 			for _, method := range []string{http.MethodGet, http.MethodPut} {

@@ -57,7 +57,7 @@ func TestTimestamps(t *testing.T) {
 			{base.Add(123 * time.Millisecond), "2026-03-01T12:30:15.123Z"},
 			{base.Add(124*time.Millisecond - time.Nanosecond), "2026-03-01T12:30:15.123Z"},
 			{base.Add(999*time.Millisecond + 999*time.Microsecond), "2026-03-01T12:30:15.999Z"},
-			{base.In(east), "2026-03-01T12:30:15.000Z"},
+			{base.Add(time.Hour).In(east), "2026-03-01T13:30:15.000Z"},
 			{time.Date(2026, 12, 31, 23, 59, 59, 999_999_999, time.UTC), "2026-12-31T23:59:59.999Z"},
 			{time.Date(2028, 2, 29, 0, 0, 0, 0, time.UTC), "2028-02-29T00:00:00.000Z"},
 		} {
