@@ -107,6 +107,7 @@ func TestRowThatStaysLocked(t *testing.T) {
 			do(c, patches[i])
 		}
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if len(w.batches) != 1 || !slices.Equal(w.alone, patches) {
 			t.Errorf("batches %v, alone %v", w.batches, w.alone)
 		}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 )
 
 // gatedTokens is a database of tokens whose statements end when the test says so.
@@ -129,26 +130,25 @@ func TestTokenLookupsForget(t *testing.T) {
 // TestTokenLookupsOfTheGone has callers hang up: who is alone in a statement ends it, who waits is not looked up at all.
 func TestTokenLookupsOfTheGone(t *testing.T) {
 	t.Parallel()
-	g := &gatedTokens{begun: make(chan []tokenHash, 10), end: make(chan struct{})}
-	l := &tokenLookups{find: g.find}
-	gone, hangUp := context.WithCancel(t.Context())
-	var all sync.WaitGroup
-	for i := range maxTokenStatements + 5 {
-		all.Go(func() {
-			if _, err := l.lookUp(gone, hashOf(i), func(tokenHash, *Token) {}); !errors.Is(err, context.Canceled) {
-				t.Errorf("%d: %v", i, err)
-			}
-		})
-	}
-	l.waitFor(5)
-	hangUp()
-	all.Wait()
-	for running := 1; running > 0; runtime.Gosched() {
-		l.mu.Lock()
-		running = l.running
-		l.mu.Unlock()
-	}
-	if statements, _ := l.counts(); statements != maxTokenStatements || len(l.waiting) != 0 {
-		t.Errorf("%d statements, %d wait", statements, len(l.waiting))
-	}
+	synctest.Test(t, func(t *testing.T) {
+		g := &gatedTokens{begun: make(chan []tokenHash, 10), end: make(chan struct{})}
+		l := &tokenLookups{find: g.find}
+		gone, hangUp := context.WithCancel(t.Context())
+		for i := range maxTokenStatements + 5 {
+			go func() {
+				if _, err := l.lookUp(gone, hashOf(i), func(tokenHash, *Token) {}); !errors.Is(err, context.Canceled) {
+					t.Errorf("%d: %v", i, err)
+				}
+			}()
+			synctest.Wait()
+		}
+		if len(l.waiting) != 5 {
+			t.Errorf("%d wait", len(l.waiting))
+		}
+		hangUp()
+		synctest.Wait()
+		if statements, _ := l.counts(); statements != maxTokenStatements || l.running != 0 || len(l.waiting) != 0 {
+			t.Errorf("%d statements, %d under way, %d wait", statements, l.running, len(l.waiting))
+		}
+	})
 }
