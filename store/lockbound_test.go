@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"context"
 	"database/sql"
 	"strings"
 	"testing"
@@ -15,7 +16,8 @@ import (
 // boundedWrites are writes that may wait for a lock, by what they wait for.
 func boundedWrites(t *testing.T, token store.Token, match *store.Match) map[string]func(s *store.Store) error {
 	t.Helper()
-	ctx := t.Context()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second) // for a wait without a bound, which would be an error
+	t.Cleanup(cancel)
 	const (
 		row     = "SELECT 1 FROM apps WHERE id = '{app}' FOR UPDATE"
 		client  = "SELECT 1 FROM clients WHERE id = '{client}' FOR UPDATE"
