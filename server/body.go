@@ -14,6 +14,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/clientapps/clientapps/gen"
+	"github.com/clientapps/clientapps/server/strictjson"
 )
 
 // maxBody is the largest request body in bytes.
@@ -135,18 +136,18 @@ func (op *operation) checkBody(c echo.Context, body []byte) (nodes int, err erro
 			return len(fields), nil
 		}
 	}
-	doc, err := parseStrict(body, parseOptions{maxNodes: maxNodes, keep: op.takesField})
+	doc, err := strictjson.Parse(body, strictjson.Options{MaxNodes: maxNodes, Keep: op.takesField})
 	if err != nil {
-		return 0, invalidRequest(err.Error(), nil)
+		return 0, invalidRequest("Request body "+err.Error(), nil)
 	}
-	if doc.dropped {
+	if doc.Dropped {
 		return 0, op.violations(doc, nil)
 	}
-	if err := op.body.VisitJSON(doc.value, openapi3.VisitAsRequest()); err != nil {
+	if err := op.body.VisitJSON(doc.Value, openapi3.VisitAsRequest()); err != nil {
 		return 0, op.violations(doc, err)
 	}
-	c.Request().Body = validatedBody{value: doc.value}
-	return doc.nodes, nil
+	c.Request().Body = validatedBody{value: doc.Value}
+	return doc.Nodes, nil
 }
 
 // takesField reports whether the body may have this field. The value of any other is not looked at.

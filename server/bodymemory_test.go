@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 
+	"github.com/clientapps/clientapps/server/strictjson"
 	"github.com/clientapps/clientapps/store"
 	"github.com/clientapps/clientapps/store/storetest"
 )
@@ -51,14 +52,14 @@ func TestBodyMemoryIsEnough(t *testing.T) {
 		"long texts":             fill(`{"x":[`, `"`+strings.Repeat("a", 100)+`",`, `0]}`),
 	} {
 		before := heap()
-		doc, err := parseStrict(body, parseOptions{maxNodes: maxNodes, keep: all})
+		doc, err := strictjson.Parse(body, strictjson.Options{MaxNodes: maxNodes, Keep: all})
 		took := heap() - before
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		t.Logf("%s: %d KiB, of which %d nodes, decoded %d KiB, reserved %d KiB", name, len(body)>>10, doc.nodes, took>>10, memoryOf(int64(len(body)))>>10)
-		if need := took + int64(len(body)); need > memoryOfDecoded(int64(len(body)), doc.nodes) || need > memoryOf(int64(len(body))) {
-			t.Errorf("%s: %d nodes in %d bytes take %d", name, doc.nodes, len(body), need)
+		t.Logf("%s: %d KiB, of which %d nodes, decoded %d KiB, reserved %d KiB", name, len(body)>>10, doc.Nodes, took>>10, memoryOf(int64(len(body)))>>10)
+		if need := took + int64(len(body)); need > memoryOfDecoded(int64(len(body)), doc.Nodes) || need > memoryOf(int64(len(body))) {
+			t.Errorf("%s: %d nodes in %d bytes take %d", name, doc.Nodes, len(body), need)
 		}
 		runtime.KeepAlive(doc)
 		runtime.KeepAlive(body)
@@ -97,11 +98,11 @@ func TestDroppedValuesCostNothing(t *testing.T) {
 		"texts":   fill(`{"x":[`, `"\u20acabc",`, `0]}`),
 		"a text":  fill(`{"x":"`, `\u20ac`, `"}`),
 	} {
-		doc, err := parseStrict(body, parseOptions{keep: none})
-		if err != nil || !doc.dropped {
+		doc, err := strictjson.Parse(body, strictjson.Options{Keep: none})
+		if err != nil || !doc.Dropped {
 			t.Errorf("%s: %+v %v", name, doc, err)
 		}
-		got := testing.AllocsPerRun(1, func() { _, _ = parseStrict(body, parseOptions{keep: none}) })
+		got := testing.AllocsPerRun(1, func() { _, _ = strictjson.Parse(body, strictjson.Options{Keep: none}) })
 		if got > 20 {
 			t.Errorf("%s: %v allocations", name, got)
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/clientapps/clientapps/server/strictjson"
 	"github.com/clientapps/clientapps/store"
 )
 
@@ -50,11 +51,11 @@ func (p *provider) token(payload []byte) (*store.Token, error) {
 // differ from these by letter case alone. encoding/json, and so the libraries that are built on it, would take the one for
 // the other, and the last of several.
 func strictObject(text []byte, names ...string) (map[string]any, error) {
-	doc, err := parseStrict(text, parseOptions{})
+	doc, err := strictjson.Parse(text, strictjson.Options{})
 	if err != nil {
-		return nil, errors.New(strings.TrimPrefix(err.Error(), "Request body ")) // which this is not
+		return nil, err
 	}
-	object, ok := doc.value.(map[string]any)
+	object, ok := doc.Value.(map[string]any)
 	if !ok {
 		return nil, errors.New("no object")
 	}

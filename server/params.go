@@ -17,6 +17,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/clientapps/clientapps/gen"
+	"github.com/clientapps/clientapps/server/strictjson"
 )
 
 // checkParams holds path, header and query parameters to the contract, and the Accept header to what there is.
@@ -116,7 +117,7 @@ func (op *operation) parseQuery(raw string) (url.Values, error) {
 		return nil, invalidRequest("The query string is malformed", nil)
 	}
 	for _, name := range slices.Sorted(maps.Keys(query)) {
-		field := clip(name)
+		field := strictjson.ShortName(name)
 		switch {
 		case !op.query[name]:
 			return nil, invalidRequest(fmt.Sprintf("Unknown query parameter '%s'", field), &gen.ErrorDetails{Field: &field})

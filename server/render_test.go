@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/clientapps/clientapps/gen"
+	"github.com/clientapps/clientapps/server/strictjson"
 	"github.com/clientapps/clientapps/store"
 )
 
@@ -107,14 +108,14 @@ func FuzzFastPatch(f *testing.F) {
 		if !ok {
 			return
 		}
-		doc, err := parseStrict(body, parseOptions{})
+		doc, err := strictjson.Parse(body, strictjson.Options{})
 		if err != nil {
 			t.Fatalf("%q: the strict parser says %v", body, err)
 		}
-		if err := op.body.VisitJSON(doc.value); err != nil {
+		if err := op.body.VisitJSON(doc.Value); err != nil {
 			t.Fatalf("%q: the validator says %v", body, err)
 		}
-		slow := fieldsOf(appFields)(t, doc.value)
+		slow := fieldsOf(appFields)(t, doc.Value)
 		if len(slow) != len(fast) {
 			t.Fatalf("%q: %v and %v", body, fast, slow)
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 
 	"github.com/clientapps/clientapps/gen"
+	"github.com/clientapps/clientapps/server/strictjson"
 )
 
 // Rows holds the rows of an imported file to the contract: to the schemas of the requests that write the same fields.
@@ -55,15 +56,15 @@ func (r *Rows) Columns() []string { return slices.Sorted(maps.Keys(r.op.body.Pro
 // ParseJSON reads a row from a JSON object, with the strictness of a request body. It returns the fields that are as the
 // contract wants them, and what is wrong with the others.
 func (r *Rows) ParseJSON(text []byte) (fields map[string]any, problems []string) {
-	doc, err := parseStrict(text, parseOptions{maxNodes: maxNodes, keep: r.op.takesField})
+	doc, err := strictjson.Parse(text, strictjson.Options{MaxNodes: maxNodes, Keep: r.op.takesField})
 	if err != nil {
-		return nil, []string{"the row" + strings.TrimPrefix(err.Error(), "Request body")}
+		return nil, []string{"the row " + err.Error()}
 	}
-	object, ok := doc.value.(map[string]any)
+	object, ok := doc.Value.(map[string]any)
 	if !ok {
 		return nil, []string{"the row must be a JSON object"}
 	}
-	return object, r.check(object, doc.keys)
+	return object, r.check(object, doc.Keys)
 }
 
 // ParseCells reads a row from cells of text: an empty cell is null or the empty array, the texts of an array stand between
@@ -123,10 +124,10 @@ func cellValue(schema *openapi3.Schema, cell string) any {
 			return strings.EqualFold(cell, "true")
 		}
 	case schema.Type.Is("integer"):
-		doc, _ := parseStrict([]byte(cell), parseOptions{maxNodes: 1})
-		switch doc.value.(type) {
+		doc, _ := strictjson.Parse([]byte(cell), strictjson.Options{MaxNodes: 1})
+		switch doc.Value.(type) {
 		case int64, float64:
-			return doc.value
+			return doc.Value
 		}
 	}
 	return cell

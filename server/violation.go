@@ -9,6 +9,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 
 	"github.com/clientapps/clientapps/gen"
+	"github.com/clientapps/clientapps/server/strictjson"
 )
 
 // maxErrors bounds details.errors.
@@ -24,13 +25,13 @@ type violation struct {
 
 // violations says what is wrong with a body that its schema refused, field by field and in document order: the validator's
 // own errors come in no order, nest, and speak to Go programmers. Beyond maxErrors it looks no further.
-func (op *operation) violations(doc document, refused error) error {
-	object, ok := doc.value.(map[string]any)
+func (op *operation) violations(doc strictjson.Document, refused error) error {
+	object, ok := doc.Value.(map[string]any)
 	if !ok {
 		return invalidRequest("Request body must be a JSON object", nil)
 	}
 	var found []violation
-	for _, name := range doc.keys {
+	for _, name := range doc.Keys {
 		if v, bad := op.violation(name, object[name]); bad {
 			found = append(found, v)
 		}
@@ -70,7 +71,7 @@ func (op *operation) violation(name string, value any) (violation, bool) {
 	}
 	property, ok := op.body.Properties[name]
 	if !ok {
-		message := fmt.Sprintf("Unknown field '%s'", clip(name))
+		message := fmt.Sprintf("Unknown field '%s'", strictjson.ShortName(name))
 		return violation{FieldError: fieldError(name, message)}, true
 	}
 	schema := property.Value
@@ -91,7 +92,7 @@ func (op *operation) violation(name string, value any) (violation, bool) {
 }
 
 func fieldError(name, message string) gen.FieldError {
-	name = clip(name)
+	name = strictjson.ShortName(name)
 	return gen.FieldError{Field: name, Pointer: "/" + escapePointer.Replace(name), Message: message}
 }
 

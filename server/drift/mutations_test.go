@@ -33,7 +33,7 @@ var mutations = []mutation{
 	{"a UUID may have any letter", "server/params.go", "'a' <= c && c <= 'f'", "'a' <= c && c <= 'z'"},
 	{"media types have no parameters", "server/body.go", "media, _, err := mime.ParseMediaType(contentType)", "media, err := strings.ToLower(contentType), error(nil)"},
 	{"a body without a type passes", "server/body.go", "given == \"\" && len(body) > 0", "false"},
-	{"duplicate keys pass", "server/strictjson.go", "_, twice := object[key]", "twice := false"},
+	{"duplicate keys pass", "server/strictjson/parse.go", "_, twice := object[key]", "twice := false"},
 	{"the fast path takes too large a number", "server/fastpatch.go", "n > 1<<31-1", "n > 1<<31"},
 	// What a refusal says.
 	{"an unknown field is not named", "server/violation.go", "return violation{FieldError: fieldError(name, message)}, true", "return violation{FieldError: fieldError(name, message), value: true}, true"},

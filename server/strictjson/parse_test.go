@@ -1,4 +1,4 @@
-package server
+package strictjson
 
 import (
 	"bytes"
@@ -15,9 +15,9 @@ import (
 	"testing"
 )
 
-// FuzzParseStrict compares with encoding/json: what the strict reader takes, that one takes too, and as the same value;
+// FuzzParse compares with encoding/json: what the strict reader takes, that one takes too, and as the same value;
 // what the strict reader calls no JSON is none.
-func FuzzParseStrict(f *testing.F) {
+func FuzzParse(f *testing.F) {
 	for _, seed := range []string{
 		``, ` `, `null`, `true`, `false`, `nul`, `truetrue`, `0`, `-0`, `-`, `00`, `1.`, `.1`, `1e`, `1e+`, `1.5`, `-1.5e-3`, `1E400`,
 		`1e-400`, `50.0`, `5e1`, `500e-1`, `50.00000000000000000001`, `999999999999999999`, `1000000000000000000`, `9223372036854775808`,
@@ -33,14 +33,14 @@ func FuzzParseStrict(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		doc, err := parseStrict(body, parseOptions{})
+		doc, err := Parse(body, Options{})
 		agree(t, body, doc, err)
 		if err != nil {
-			var syntax syntaxError
+			var syntax SyntaxError
 			if !errors.As(err, &syntax) {
 				t.Errorf("a %T: %v", err, err)
 			}
-			if strings.HasPrefix(err.Error(), "Request body is not valid JSON") && json.Valid(body) {
+			if strings.HasPrefix(err.Error(), "is not valid JSON") && json.Valid(body) {
 				t.Errorf("%v, but it is", err)
 			}
 			return
@@ -54,14 +54,14 @@ func FuzzParseStrict(f *testing.F) {
 		if _, err := decoder.Token(); err != io.EOF {
 			t.Errorf("taken, but there is more: %v", err)
 		}
-		if !equalJSON(doc.value, want) {
-			t.Errorf("read as %#v, want %#v", doc.value, want)
+		if !equalJSON(doc.Value, want) {
+			t.Errorf("read as %#v, want %#v", doc.Value, want)
 		}
-		object, _ := doc.value.(map[string]any)
-		if len(doc.keys) != len(object) {
-			t.Errorf("%d keys of %d", len(doc.keys), len(object))
+		object, _ := doc.Value.(map[string]any)
+		if len(doc.Keys) != len(object) {
+			t.Errorf("%d keys of %d", len(doc.Keys), len(object))
 		}
-		for _, key := range doc.keys {
+		for _, key := range doc.Keys {
 			if _, ok := object[key]; !ok {
 				t.Errorf("key %q is not in the object", key)
 			}
@@ -71,38 +71,38 @@ func FuzzParseStrict(f *testing.F) {
 
 // agree reads the body again with bounds and without all of its values: neither changes what is refused, why, or what the
 // values are that are kept.
-func agree(t *testing.T, body []byte, whole document, refused error) {
+func agree(t *testing.T, body []byte, whole Document, refused error) {
 	t.Helper()
 	for what, keep := range map[string]func(string) bool{
 		"nothing": func(string) bool { return false },
 		"some":    func(name string) bool { return len(name)%2 == 1 },
 	} {
-		doc, err := parseStrict(body, parseOptions{maxNodes: whole.nodes, keep: keep})
+		doc, err := Parse(body, Options{MaxNodes: whole.Nodes, Keep: keep})
 		if fmt.Sprint(err) != fmt.Sprint(refused) {
 			t.Fatalf("keeping %s: %v, keeping all: %v", what, err, refused)
 		}
 		if err != nil {
 			continue
 		}
-		if doc.nodes != whole.nodes || !slices.Equal(doc.keys, whole.keys) {
-			t.Errorf("keeping %s: %d nodes and %q, keeping all: %d and %q", what, doc.nodes, doc.keys, whole.nodes, whole.keys)
+		if doc.Nodes != whole.Nodes || !slices.Equal(doc.Keys, whole.Keys) {
+			t.Errorf("keeping %s: %d nodes and %q, keeping all: %d and %q", what, doc.Nodes, doc.Keys, whole.Nodes, whole.Keys)
 		}
-		want := whole.value
+		want := whole.Value
 		if object, ok := want.(map[string]any); ok {
 			object = maps.Clone(object)
 			maps.DeleteFunc(object, func(name string, _ any) bool { return !keep(name) })
-			if doc.dropped != (len(object) < len(whole.keys)) {
-				t.Errorf("keeping %s: dropped is %t", what, doc.dropped)
+			if doc.Dropped != (len(object) < len(whole.Keys)) {
+				t.Errorf("keeping %s: dropped is %t", what, doc.Dropped)
 			}
 			want = object
 		}
-		if !reflect.DeepEqual(doc.value, want) {
-			t.Errorf("keeping %s: %#v, want %#v", what, doc.value, want)
+		if !reflect.DeepEqual(doc.Value, want) {
+			t.Errorf("keeping %s: %#v, want %#v", what, doc.Value, want)
 		}
 	}
-	if refused == nil && whole.nodes > 1 {
-		if _, err := parseStrict(body, parseOptions{maxNodes: whole.nodes - 1}); err == nil {
-			t.Errorf("%d nodes pass for %d", whole.nodes, whole.nodes-1)
+	if refused == nil && whole.Nodes > 1 {
+		if _, err := Parse(body, Options{MaxNodes: whole.Nodes - 1}); err == nil {
+			t.Errorf("%d nodes pass for %d", whole.Nodes, whole.Nodes-1)
 		}
 	}
 }

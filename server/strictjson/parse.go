@@ -1,4 +1,6 @@
-package server
+// Package strictjson reads JSON texts after RFC 8259 as narrowed by RFC 7493 (I-JSON): one reading, or none. It bounds what a
+// text may make a program hold, and tells the order of names.
+package strictjson
 
 import (
 	"bytes"
@@ -11,59 +13,59 @@ import (
 	"unicode/utf8"
 )
 
-// maxDepth is how deep arrays and objects may nest in a request body.
+// maxDepth is how deep arrays and objects may nest.
 const maxDepth = 64
 
-// parseOptions bounds a document and says what of it is kept.
-type parseOptions struct {
-	// maxNodes bounds the values and names of the document, on all levels together. 0 sets no bound.
-	maxNodes int
-	// keep reports whether the value behind a name of the outermost object is kept. A value that is not kept is checked like
-	// every other, but not built, and its name is in keys alone. nil keeps all values.
-	keep func(name string) bool
+// Options bounds a document and says what of it is kept. The zero value keeps all of any number of values.
+type Options struct {
+	// MaxNodes bounds the values and names of the document, on all levels together. 0 sets no bound.
+	MaxNodes int
+	// Keep reports whether the value behind a name of the outermost object is kept. A value that is not kept is checked like
+	// every other, but not built, and its name is in Document.Keys alone. nil keeps all values.
+	Keep func(name string) bool
 }
 
-// document is a parsed request body. Objects are map[string]any, arrays []any; a number is an int64 when it is an integer
+// Document is a parsed JSON text. Objects are map[string]any, arrays []any; a number is an int64 when it is an integer
 // that fits, whatever its spelling (50, 50.0, 5e1), and a float64 otherwise.
-type document struct {
-	value   any
-	keys    []string // of the outermost object, in document order
-	nodes   int      // values and names, those that were not kept too
-	dropped bool     // keys has a name whose value was not kept
+type Document struct {
+	Value   any
+	Keys    []string // of the outermost object, in document order
+	Nodes   int      // values and names, those that were not kept too
+	Dropped bool     // Keys has a name whose value was not kept
 }
 
-// syntaxError says why a body is not strict JSON, in a sentence for the client.
-type syntaxError string
+// SyntaxError says what is wrong with a text, as the end of a sentence that begins with what the text is: "is empty".
+type SyntaxError string
 
-func (e syntaxError) Error() string { return string(e) }
+// Error implements error.
+func (e SyntaxError) Error() string { return string(e) }
 
-// parseStrict reads one JSON text after RFC 8259 as narrowed by RFC 7493 (I-JSON): UTF-8 without a byte order mark, no
-// duplicate keys, no lone surrogates, nothing behind the value. What is kept has no influence on what is refused, nor why.
-// Every error is a syntaxError.
-func parseStrict(body []byte, options parseOptions) (document, error) {
-	p := parser{data: body, parseOptions: options}
+// Parse reads one JSON text: UTF-8 without a byte order mark, no duplicate keys, no lone surrogates, nothing behind the value.
+// What is kept has no influence on what is refused, nor why. Every error is a SyntaxError.
+func Parse(text []byte, options Options) (Document, error) {
+	p := parser{data: text, Options: options}
 	switch {
-	case bytes.HasPrefix(body, []byte("\xef\xbb\xbf")):
-		return document{}, syntaxError("Request body must not start with a byte order mark")
-	case !utf8.Valid(body):
-		return document{}, syntaxError("Request body is not valid UTF-8")
+	case bytes.HasPrefix(text, []byte("\xef\xbb\xbf")):
+		return Document{}, SyntaxError("must not start with a byte order mark")
+	case !utf8.Valid(text):
+		return Document{}, SyntaxError("is not valid UTF-8")
 	}
 	p.space()
-	if p.pos == len(body) {
-		return document{}, syntaxError("Request body is empty")
+	if p.pos == len(text) {
+		return Document{}, SyntaxError("is empty")
 	}
 	value, err := p.value(1, true)
 	if err != nil {
-		return document{}, err
+		return Document{}, err
 	}
-	if p.space(); p.pos < len(body) {
-		return document{}, syntaxError("Request body has data behind its JSON value")
+	if p.space(); p.pos < len(text) {
+		return Document{}, SyntaxError("has data behind its JSON value")
 	}
-	return document{value: value, keys: p.keys, nodes: p.nodes, dropped: p.dropped}, nil
+	return Document{Value: value, Keys: p.keys, Nodes: p.nodes, Dropped: p.dropped}, nil
 }
 
 type parser struct {
-	parseOptions
+	Options
 
 	data    []byte
 	pos     int
@@ -73,7 +75,7 @@ type parser struct {
 }
 
 func (p *parser) bad() error {
-	return syntaxError(fmt.Sprintf("Request body is not valid JSON at byte %d", p.pos))
+	return SyntaxError(fmt.Sprintf("is not valid JSON at byte %d", p.pos))
 }
 
 func (p *parser) space() {
@@ -98,8 +100,8 @@ func (p *parser) peek() byte {
 // count counts one value or name.
 func (p *parser) count() error {
 	p.nodes++
-	if p.maxNodes > 0 && p.nodes > p.maxNodes {
-		return syntaxError(fmt.Sprintf("Request body has more than %d values and names", p.maxNodes))
+	if p.MaxNodes > 0 && p.nodes > p.MaxNodes {
+		return SyntaxError(fmt.Sprintf("has more than %d values and names", p.MaxNodes))
 	}
 	return nil
 }
@@ -162,13 +164,13 @@ func (p *parser) object(depth int, keep bool) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		kept := keep && (depth > 1 || p.keep == nil || p.keep(key))
+		kept := keep && (depth > 1 || p.Keep == nil || p.Keep(key))
 		_, twice := object[key]
 		if !kept {
 			twice = !dropped.add(key)
 		}
 		if twice {
-			return nil, syntaxError(fmt.Sprintf("Request body has the key '%s' twice", clip(key)))
+			return nil, SyntaxError(fmt.Sprintf("has the key '%s' twice", ShortName(key)))
 		}
 		if p.space(); p.peek() != ':' {
 			return nil, p.bad()
@@ -247,7 +249,7 @@ func (s *nameSet) add(name string) bool {
 	return true
 }
 
-const errTooDeep = syntaxError("Request body is nested more than 64 levels deep")
+const errTooDeep = SyntaxError("is nested more than 64 levels deep")
 
 // next steps over a comma (more) or the closing byte.
 func (p *parser) next(closing byte) (more bool, err error) {
@@ -363,7 +365,7 @@ func (p *parser) unicode() (rune, error) {
 			}
 		}
 	}
-	return 0, syntaxError("Request body has half a surrogate pair in a string")
+	return 0, SyntaxError("has half a surrogate pair in a string")
 }
 
 func (p *parser) hex4() (r rune, ok bool) {
@@ -463,8 +465,8 @@ func canonical(text string, negative bool, digits string, exponent int) any {
 	return f
 }
 
-// clip bounds a name that the client chose before it goes into a message.
-func clip(name string) string {
+// ShortName bounds a name out of a text, for a message, to 64 characters.
+func ShortName(name string) string {
 	const most = 64
 	if utf8.RuneCountInString(name) <= most {
 		return name
