@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/clientapps/clientapps/server/oidc"
 	"github.com/clientapps/clientapps/store"
 )
 
@@ -73,7 +74,7 @@ func (a *auditor) failed(r *http.Request, secret string, reason error) {
 	if forwarded := joinHeader(r.Header, "X-Forwarded-For"); forwarded != "" {
 		attrs = append(attrs, slog.String("forwarded_for", forwarded[:min(len(forwarded), 200)])) // what a proxy says, or anybody
 	}
-	if errors.Is(reason, errJWTClaims) { // of a token that the provider has signed: its operator wants to know
+	if errors.Is(reason, oidc.ErrClaims) { // of a token that the provider has signed: its operator wants to know
 		attrs = append(attrs, slog.String("detail", fmt.Sprintf("%.300s", reason.Error())))
 	}
 	if prefix := store.TokenPrefix(secret); prefix != "" {
@@ -91,13 +92,13 @@ func auditReason(r *http.Request, err error) string {
 		return "missing"
 	case errors.Is(err, store.ErrRevokedToken):
 		return "revoked"
-	case errors.Is(err, store.ErrExpiredToken):
+	case errors.Is(err, store.ErrExpiredToken), errors.Is(err, oidc.ErrExpired):
 		return "expired"
 	case errors.Is(err, store.ErrUnknownToken):
 		return "unknown"
-	case errors.Is(err, errJWTSignature):
+	case errors.Is(err, oidc.ErrSignature):
 		return "signature"
-	case errors.Is(err, errJWTClaims):
+	case errors.Is(err, oidc.ErrClaims):
 		return "claims"
 	}
 	return "malformed"

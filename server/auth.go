@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/clientapps/clientapps/server/oidc"
 	"github.com/clientapps/clientapps/store"
 )
 
@@ -18,7 +19,7 @@ func Scopes() []string {
 // authenticate returns the token of the request. Missing, malformed, unknown, expired and revoked all look alike.
 func (s *Server) authenticate(r *http.Request) (*store.Token, error) {
 	secret, ok := bearer(r.Header.Values("Authorization"))
-	if ok && s.provider != nil && looksLikeJWT(secret) {
+	if ok && s.provider != nil && oidc.LooksLikeJWT(secret) {
 		return s.authenticateJWT(r, secret)
 	}
 	if !ok || !store.WellFormedToken(secret) && (s.demoToken == "" || secret != s.demoToken) {
@@ -35,14 +36,20 @@ func (s *Server) authenticate(r *http.Request) (*store.Token, error) {
 
 // authenticateJWT is authenticate for a token of the identity provider.
 func (s *Server) authenticateJWT(r *http.Request, jwt string) (*store.Token, error) {
-	token, err := s.provider.authenticate(r.Context(), jwt)
-	for _, refusal := range []error{errMalformedJWT, errJWTSignature, errJWTClaims, store.ErrExpiredToken} {
+	claims, err := s.provider.Authenticate(r.Context(), jwt)
+	for _, refusal := range []error{oidc.ErrMalformed, oidc.ErrSignature, oidc.ErrClaims, oidc.ErrExpired} {
 		if errors.Is(err, refusal) {
 			s.audit.failed(r, jwt, err)
 			return nil, errUnauthorized()
 		}
 	}
-	return token, err
+	if err != nil {
+		return nil, err
+	}
+	return &store.Token{
+		ID: claims.ID, Name: claims.Subject, Scopes: claims.Scopes, ExpiresAt: &claims.ExpiresAt,
+		AllClients: claims.AllClients, ClientIDs: claims.ClientIDs,
+	}, nil
 }
 
 // bearer reads the credentials of RFC 6750, 2.1. The scheme's letter case does not matter; two headers are none.

@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 
+	"github.com/clientapps/clientapps/server/oidc"
 	"github.com/clientapps/clientapps/store"
 )
 
@@ -12,14 +13,14 @@ type Cause string
 
 // The causes. Those of the database are the store's own words.
 const (
-	CausePlaces      Cause = "places"       // the server answers as many requests at once as it may
-	CauseTokenPlaces Cause = "token_places" // so many of them are this token's
-	CauseBodies      Cause = "bodies"       // request bodies take as much memory as they may
-	CauseTokenBodies Cause = "token_bodies" // so much of it is for this token's
-	CauseRate        Cause = "rate"         // the token has made too many requests for this client
-	CauseProvider    Cause = "provider"     // the identity provider cannot be asked, or too many wait for it
-	CauseSignatures  Cause = "signatures"   // too many tokens of the identity provider wait for their signature to be checked
-	CauseStopping    Cause = "stopping"     // the server shuts down
+	CausePlaces      Cause = "places"              // the server answers as many requests at once as it may
+	CauseTokenPlaces Cause = "token_places"        // so many of them are this token's
+	CauseBodies      Cause = "bodies"              // request bodies take as much memory as they may
+	CauseTokenBodies Cause = "token_bodies"        // so much of it is for this token's
+	CauseRate        Cause = "rate"                // the token has made too many requests for this client
+	CauseProvider    Cause = oidc.ReasonProvider   // the identity provider cannot be asked, or too many wait for it
+	CauseSignatures  Cause = oidc.ReasonSignatures // too many tokens of the identity provider wait for their signature to be checked
+	CauseStopping    Cause = "stopping"            // the server shuts down
 )
 
 // databaseCause is the cause that the store tells, or the database as a whole.

@@ -6,11 +6,13 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strconv"
 
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 
 	"github.com/clientapps/clientapps/gen"
+	"github.com/clientapps/clientapps/server/oidc"
 	"github.com/clientapps/clientapps/store"
 )
 
@@ -69,6 +71,13 @@ func errUnavailable(why Cause, cause error) *Error {
 	}
 }
 
+// providerUnavailable refuses a token that only the identity provider could tell good from bad.
+func providerUnavailable(err *oidc.UnavailableError) *Error {
+	e := errUnavailable(Cause(err.Reason), err)
+	e.Header.Set("Retry-After", strconv.FormatInt(wholeSeconds(err.RetryAfter), 10))
+	return e
+}
+
 // toError says what the client is told about any error.
 func toError(err error) *Error {
 	var (
@@ -80,11 +89,14 @@ func toError(err error) *Error {
 		precondition *store.PreconditionError
 		unavailable  *store.UnavailableError
 		unknown      *store.OutcomeError
+		provider     *oidc.UnavailableError
 		routing      *echo.HTTPError
 	)
 	switch {
 	case errors.As(err, &own):
 		return own
+	case errors.As(err, &provider):
+		return providerUnavailable(provider)
 	case errors.As(err, &notFound):
 		return &Error{
 			Status: http.StatusNotFound, Code: gen.ErrorCodeNotFound, Message: string(notFound.Kind) + " not found",

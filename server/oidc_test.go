@@ -19,6 +19,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"github.com/clientapps/clientapps/server"
+	"github.com/clientapps/clientapps/server/oidc"
 	"github.com/clientapps/clientapps/server/servertest"
 	"github.com/clientapps/clientapps/store/storetest"
 )
@@ -182,7 +183,7 @@ func TestJWTNotConfigured(t *testing.T) {
 	if got := s.Get(t, appPath); got.Status != 200 || i.questions() != 0 {
 		t.Errorf("answered %d, and the provider was asked %d times", got.Status, i.questions())
 	}
-	for _, bad := range []server.OIDC{
+	for _, bad := range []oidc.Config{
 		{Issuer: i.URL}, {Audience: audience}, {Issuer: "http://login.example.com", Audience: audience}, {Issuer: "login", Audience: audience},
 	} {
 		if _, err := server.New(server.Config{Store: s.Store, Logger: s.Log.Logger(), OIDC: bad}); err == nil {

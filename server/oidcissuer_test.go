@@ -14,6 +14,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"github.com/clientapps/clientapps/server"
+	"github.com/clientapps/clientapps/server/oidc"
 	"github.com/clientapps/clientapps/server/servertest"
 	"github.com/clientapps/clientapps/store/storetest"
 )
@@ -151,7 +152,7 @@ func signed(t *testing.T, algorithm jose.SignatureAlgorithm, key any, header, cl
 
 // withIssuer configures the server for the issuer's tokens.
 func withIssuer(i *issuer) func(*server.Config) {
-	return func(c *server.Config) { c.OIDC = server.OIDC{Issuer: i.URL, Audience: audience} }
+	return func(c *server.Config) { c.OIDC = oidc.Config{Issuer: i.URL, Audience: audience} }
 }
 
 // caller sends a token that must not come up in the log.

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/clientapps/clientapps/server/oidc"
 	"github.com/clientapps/clientapps/store"
 )
 
@@ -24,7 +25,7 @@ type Config struct {
 	Logger    *slog.Logger // must be set
 	DemoToken string       // accepted though it has not the form of a token; "" for none
 
-	OIDC OIDC // whose access tokens are accepted beside ours; none by default
+	OIDC oidc.Config // whose access tokens are accepted beside ours; none by default
 
 	CertFile, KeyFile string // a certificate in PEM and its key: Run speaks TLS, and reads them again when they change
 
@@ -56,8 +57,8 @@ type Server struct {
 	store     *store.Store
 	log       *slog.Logger
 	demoToken string
-	provider  *provider // nil: tokens of our own alone
-	limiter   *limiter  // nil: no limit
+	provider  *oidc.Provider // nil: tokens of our own alone
+	limiter   *limiter       // nil: no limit
 	inFlight  *inFlight
 	bodies    *bodyMemory
 	audit     *auditor
@@ -130,8 +131,9 @@ func New(cfg Config) (*Server, error) {
 	if err := errors.Join(s.documents(), s.docs(), s.routes()); err != nil {
 		return nil, fmt.Errorf("server: %w", err)
 	}
+	cfg.OIDC.Scopes = Scopes()
 	// So many may wait for a provider, beside those who have a place.
-	if s.provider, err = newProvider(cfg.OIDC, cfg.MaxInFlight/4, s.log, cfg.Clock); err != nil {
+	if s.provider, err = oidc.New(cfg.OIDC, cfg.MaxInFlight/4, s.log, cfg.Clock); err != nil {
 		return nil, fmt.Errorf("server: %w", err)
 	}
 	if s.cert, err = loadCertificate(cfg.CertFile, cfg.KeyFile, s.log, cfg.Clock); err != nil {

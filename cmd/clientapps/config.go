@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/clientapps/clientapps/server"
+	"github.com/clientapps/clientapps/server/oidc"
 	"github.com/clientapps/clientapps/store"
 )
 
@@ -40,7 +40,7 @@ type Config struct {
 	MetricsAddr     string        // host:port for /metrics; "" for none
 	OTLPEndpoint    string        // URL of a collector; "" for no traces
 	TraceRatio      float64       // share of requests that are traced unless the caller has decided
-	OIDC            server.OIDC   // identity provider whose access tokens are accepted too
+	OIDC            oidc.Config   // identity provider whose access tokens are accepted too
 	CORSOrigins     []string      // origins whose scripts may call the API
 	LogFormat       string        // text or json
 	LogLevel        string        // debug, info, warn or error
@@ -159,7 +159,7 @@ func settings() []setting {
 				if c.OIDC.Issuer = v; v == "" {
 					return nil
 				}
-				return server.CheckIssuer(v)
+				return oidc.CheckIssuer(v)
 			},
 		},
 		{

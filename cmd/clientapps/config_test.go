@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/clientapps/clientapps/server"
+	"github.com/clientapps/clientapps/server/oidc"
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
@@ -25,7 +25,7 @@ func TestConfigDefaults(t *testing.T) {
 		CatalogPoll: 2 * time.Second, TokenTTL: 10 * time.Second,
 		RequestTimeout: 15 * time.Second, MaxInFlight: 1024, BodyMemory: 128, RateLimit: 100, RateBurst: 1000,
 		DatabaseTimeout: 5 * time.Second, ShutdownTimeout: 10 * time.Second,
-		OIDC:       server.OIDC{ScopeClaim: "scope", ClientsClaim: "client_ids"},
+		OIDC:       oidc.Config{ScopeClaim: "scope", ClientsClaim: "client_ids"},
 		TraceRatio: 1, LogFormat: "text", LogLevel: "info",
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {
@@ -96,7 +96,7 @@ func TestConfigSources(t *testing.T) {
 		DatabaseTimeout: 100 * time.Millisecond, DrainDelay: 10 * time.Minute, ShutdownTimeout: time.Second,
 		CORSOrigins: []string{"https://a.example", "http://b.example:8080"}, MetricsAddr: "127.0.0.1:2",
 		OTLPEndpoint: "https://collector.example/otlp", TraceRatio: 0.25,
-		OIDC:      server.OIDC{Issuer: "https://login.example.com", Audience: "apps", ScopeClaim: "scp", ClientsClaim: "orgs"},
+		OIDC:      oidc.Config{Issuer: "https://login.example.com", Audience: "apps", ScopeClaim: "scp", ClientsClaim: "orgs"},
 		LogFormat: "json", LogLevel: "debug",
 	}
 	var environ, defaults, flags []string

@@ -1,9 +1,8 @@
-package server
+package oidc
 
 import (
 	"context"
 	"errors"
-	"net/http"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -33,7 +32,7 @@ func (k *slowKey) VerifyPayload([]byte, []byte, jose.SignatureAlgorithm) error {
 }
 
 // TestSignatureChecksAreBounded has more garbage come at once than may wait: the checks never take more than half of the
-// processors, what is beyond the queue is 503 at once, one who hangs up waits no longer, and afterwards there is room again.
+// processors, what is beyond the queue is refused at once, one who hangs up waits no longer, and afterwards there is room again.
 func TestSignatureChecksAreBounded(t *testing.T) {
 	t.Parallel()
 	key := &slowKey{begun: make(chan struct{}, 2*maxSignatureQueue), end: make(chan struct{})}
@@ -46,7 +45,7 @@ func TestSignatureChecksAreBounded(t *testing.T) {
 	var all sync.WaitGroup
 	for range maxSignatureQueue + atOnce {
 		all.Go(func() {
-			if _, known, err := checks.run(t.Context(), keys, jws); !known || !errors.Is(err, errJWTSignature) {
+			if _, known, err := checks.run(t.Context(), keys, jws); !known || !errors.Is(err, ErrSignature) {
 				t.Errorf("%v, %v", known, err)
 			}
 		})
@@ -58,7 +57,7 @@ func TestSignatureChecksAreBounded(t *testing.T) {
 		<-key.begun
 	}
 	_, _, err = checks.run(t.Context(), keys, jws)
-	if refused := (*Error)(nil); !errors.As(err, &refused) || refused.Status != http.StatusServiceUnavailable || refused.Cause != CauseSignatures {
+	if refused := (*UnavailableError)(nil); !errors.As(err, &refused) || refused.Reason != ReasonSignatures || refused.RetryAfter <= 0 {
 		t.Errorf("beyond the queue: %v", err)
 	}
 	close(key.end)
@@ -66,7 +65,7 @@ func TestSignatureChecksAreBounded(t *testing.T) {
 	if most := key.most.Load(); most != int64(atOnce) {
 		t.Errorf("%d checks at once, not %d", most, atOnce)
 	}
-	if _, known, err := checks.run(t.Context(), keys, jws); !known || !errors.Is(err, errJWTSignature) {
+	if _, known, err := checks.run(t.Context(), keys, jws); !known || !errors.Is(err, ErrSignature) {
 		t.Errorf("afterwards: %v, %v", known, err)
 	}
 

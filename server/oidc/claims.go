@@ -1,4 +1,4 @@
-package server
+package oidc
 
 import (
 	"errors"
@@ -11,21 +11,30 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/clientapps/clientapps/server/strictjson"
-	"github.com/clientapps/clientapps/store"
 )
 
-// token is what the claims of a verified token stand for: who, until when, with which scopes, for which clients. What is
-// granted by no claim is not granted; a claim that cannot be read spoils the token. Every check works on this one reading.
-func (p *provider) token(payload []byte) (*store.Token, error) {
+// Claims is what a token stands for: who, until when, with which scopes, for which clients.
+type Claims struct {
+	ID         uuid.UUID // of the subject, the same for each of its tokens
+	Subject    string
+	Scopes     string // those of Config, with spaces between
+	AllClients bool
+	ClientIDs  []uuid.UUID // none with AllClients
+	ExpiresAt  time.Time
+}
+
+// read reads the claims of a verified token. What is granted by no claim is not granted; a claim that cannot be read spoils
+// the token. Every check works on this one reading.
+func (p *Provider) read(payload []byte) (*Claims, error) {
 	claims, err := strictObject(payload, "iss", "sub", "aud", "exp", "nbf", "iat", p.cfg.ScopeClaim, p.cfg.ClientsClaim)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errJWTClaims, err)
+		return nil, fmt.Errorf("%w: %w", ErrClaims, err)
 	}
 	if claims["iss"] != p.cfg.Issuer {
-		return nil, fmt.Errorf("%w: iss is another, or missing", errJWTClaims)
+		return nil, fmt.Errorf("%w: iss is another, or missing", ErrClaims)
 	}
 	if !hasAudience(claims["aud"], p.cfg.Audience) {
-		return nil, fmt.Errorf("%w: aud has others, is missing or cannot be read", errJWTClaims)
+		return nil, fmt.Errorf("%w: aud has others, is missing or cannot be read", ErrClaims)
 	}
 	expires, err := p.expiry(claims)
 	if err != nil {
@@ -33,18 +42,18 @@ func (p *provider) token(payload []byte) (*store.Token, error) {
 	}
 	subject, _ := claims["sub"].(string)
 	if !usableSubject(subject) {
-		return nil, fmt.Errorf("%w: sub is missing, too long or not printable", errJWTClaims)
+		return nil, fmt.Errorf("%w: sub is missing, too long or not printable", ErrClaims)
 	}
 	scopes, err := words(claims[p.cfg.ScopeClaim])
 	if err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", errJWTClaims, p.cfg.ScopeClaim, err)
+		return nil, fmt.Errorf("%w: %s: %w", ErrClaims, p.cfg.ScopeClaim, err)
 	}
-	token := &store.Token{ID: subjectID(p.cfg.Issuer, subject), Name: subject, ExpiresAt: &expires}
-	token.Scopes = strings.Join(slices.DeleteFunc(scopes, func(s string) bool { return !slices.Contains(Scopes(), s) }), " ")
-	if err := grantClients(token, claims[p.cfg.ClientsClaim]); err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", errJWTClaims, p.cfg.ClientsClaim, err)
+	granted := &Claims{ID: subjectID(p.cfg.Issuer, subject), Subject: subject, ExpiresAt: expires}
+	granted.Scopes = strings.Join(slices.DeleteFunc(scopes, func(s string) bool { return !slices.Contains(p.cfg.Scopes, s) }), " ")
+	if err := granted.grantClients(claims[p.cfg.ClientsClaim]); err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrClaims, p.cfg.ClientsClaim, err)
 	}
-	return token, nil
+	return granted, nil
 }
 
 // strictObject reads a JSON object of a JWT: with the strict parser, which takes no name twice, and without names that
@@ -79,30 +88,30 @@ func hasAudience(claim any, audience string) bool {
 }
 
 // expiry is when a token ends, once it has begun. The clocks may differ by jwtLeeway.
-func (p *provider) expiry(claims map[string]any) (time.Time, error) {
+func (p *Provider) expiry(claims map[string]any) (time.Time, error) {
 	for _, name := range []string{"exp", "nbf", "iat"} {
 		if claim, has := claims[name]; has && !isDate(claim) || !has && name == "exp" {
-			return time.Time{}, fmt.Errorf("%w: %s is missing or no date", errJWTClaims, name)
+			return time.Time{}, fmt.Errorf("%w: %s is missing or no date", ErrClaims, name)
 		}
 	}
 	now, expires := p.clock(), date(claims["exp"]).Add(jwtLeeway)
 	if !now.Before(expires) {
-		return time.Time{}, store.ErrExpiredToken
+		return time.Time{}, ErrExpired
 	}
 	if from, has := claims["nbf"]; has && now.Before(date(from).Add(-jwtLeeway)) {
-		return time.Time{}, fmt.Errorf("%w: not valid yet", errJWTClaims)
+		return time.Time{}, fmt.Errorf("%w: not valid yet", ErrClaims)
 	}
 	return expires, nil
 }
 
 // grantClients reads the ids of the clients that a token covers. A * stands alone, for all of them.
-func grantClients(token *store.Token, claim any) error {
+func (c *Claims) grantClients(claim any) error {
 	ids, err := words(claim)
 	if err != nil {
 		return err
 	}
 	if len(ids) == 1 && ids[0] == "*" {
-		token.AllClients = true
+		c.AllClients = true
 		return nil
 	}
 	for _, text := range ids {
@@ -110,7 +119,7 @@ func grantClients(token *store.Token, claim any) error {
 		if err != nil || len(text) != len(id.String()) {
 			return fmt.Errorf("%.50q is not the id of a client", text)
 		}
-		token.ClientIDs = append(token.ClientIDs, id)
+		c.ClientIDs = append(c.ClientIDs, id)
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-package server
+package oidc
 
 import (
 	"context"
@@ -6,7 +6,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -56,7 +55,7 @@ type heldKeys struct {
 	err   error     // what it then failed with
 }
 
-func newKeySet(cfg OIDC, waiting int, log *slog.Logger, clock func() time.Time) *keySet {
+func newKeySet(cfg Config, waiting int, log *slog.Logger, clock func() time.Time) *keySet {
 	k := &keySet{
 		issuer: cfg.Issuer, log: log, clock: clock, client: boundedClient(cfg.Timeout),
 		asking: make(chan struct{}, 1), waiting: make(chan struct{}, max(1, waiting)), checks: newSignatureChecks(),
@@ -69,7 +68,7 @@ func newKeySet(cfg OIDC, waiting int, log *slog.Logger, clock func() time.Time) 
 func (k *keySet) verify(ctx context.Context, jwt string) ([]byte, error) {
 	jws, err := jose.ParseSignedCompact(jwt, joseAlgorithms)
 	if err != nil || !plainHeader(jwt) || !accessToken(jws) {
-		return nil, errMalformedJWT
+		return nil, ErrMalformed
 	}
 	held := k.held.Load()
 	if k.clock().Sub(held.at) >= keysFresh {
@@ -89,7 +88,7 @@ func (k *keySet) verify(ctx context.Context, jwt string) ([]byte, error) {
 	if held.err != nil {
 		return nil, k.unavailable(held)
 	}
-	return nil, errJWTSignature
+	return nil, ErrSignature
 }
 
 // plainHeader holds the header of a JWT to one reading, as strictObject does the claims. The library reads names exactly, but
@@ -143,7 +142,7 @@ func (k *keySet) ask(ctx context.Context, seen *heldKeys) (*heldKeys, error) {
 	case k.waiting <- struct{}{}:
 		defer func() { <-k.waiting }()
 	default: // they would pile up for as long as the provider does not answer
-		return nil, errUnavailable(CauseProvider, errors.New("too many requests wait for the identity provider"))
+		return nil, &UnavailableError{Reason: ReasonProvider, RetryAfter: time.Second, cause: errors.New("too many requests wait for the identity provider")}
 	}
 	select {
 	case k.asking <- struct{}{}:
@@ -171,9 +170,7 @@ func (k *keySet) ask(ctx context.Context, seen *heldKeys) (*heldKeys, error) {
 }
 
 // unavailable is the answer to a token that only the provider could tell good from bad.
-func (k *keySet) unavailable(held *heldKeys) *Error {
-	refused := errUnavailable(CauseProvider, held.err)
+func (k *keySet) unavailable(held *heldKeys) error {
 	wait := max(time.Second, keysPause-k.clock().Sub(held.asked))
-	refused.Header.Set("Retry-After", strconv.FormatInt(wholeSeconds(wait), 10))
-	return refused
+	return &UnavailableError{Reason: ReasonProvider, RetryAfter: wait, cause: held.err}
 }

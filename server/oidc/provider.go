@@ -1,4 +1,6 @@
-package server
+// Package oidc accepts the access tokens of an identity provider: it gets the provider's keys (OpenID Connect Discovery 1.0),
+// checks a token's signature and reads its claims (RFC 7519, RFC 9068).
+package oidc
 
 import (
 	"context"
@@ -12,14 +14,13 @@ import (
 	"time"
 
 	"github.com/maypok86/otter/v2"
-
-	"github.com/clientapps/clientapps/store"
 )
 
-// OIDC says whose access tokens are accepted beside our own. The zero value accepts none.
-type OIDC struct {
+// Config says whose access tokens are accepted. The zero value accepts none.
+type Config struct {
 	Issuer       string        // URL of the identity provider, exactly as in the claim iss; "" for none
 	Audience     string        // what the claim aud must have; must be set with Issuer
+	Scopes       []string      // those that exist; a token's others are left out
 	ScopeClaim   string        // claim that has the scopes. Default scope
 	ClientsClaim string        // claim that has the ids of the clients, or *. Default client_ids
 	Timeout      time.Duration // how long the provider may take to answer. Default 5 s
@@ -33,19 +34,12 @@ const (
 	jwtLeeway = time.Minute      // how far the provider's clock may be off
 )
 
-// Why a token of the provider was refused, for the audit log.
-var (
-	errMalformedJWT = errors.New("malformed")
-	errJWTSignature = errors.New("not signed by a key of the issuer")
-	errJWTClaims    = errors.New("claims refused")
-)
-
-// provider accepts the access tokens of an identity provider.
-type provider struct {
-	cfg      OIDC
+// Provider accepts the access tokens of an identity provider.
+type Provider struct {
+	cfg      Config
 	keys     *keySet
 	clock    func() time.Time
-	verified *otter.Cache[[sha256.Size]byte, *store.Token]
+	verified *otter.Cache[[sha256.Size]byte, *Claims]
 }
 
 // CheckIssuer refuses what cannot be the URL of an identity provider: it must be https, but on loopback.
@@ -61,9 +55,9 @@ func CheckIssuer(issuer string) error {
 	return nil
 }
 
-// newProvider returns nil where there is none. It asks the provider nothing: that may be down, and is asked when the first
+// New returns nil where there is no provider. It asks the provider nothing: that may be down, and is asked when the first
 // of its tokens comes. waiting bounds how many requests may wait for it at once.
-func newProvider(cfg OIDC, waiting int, log *slog.Logger, clock func() time.Time) (*provider, error) {
+func New(cfg Config, waiting int, log *slog.Logger, clock func() time.Time) (*Provider, error) {
 	if cfg.Issuer == "" && cfg.Audience == "" {
 		return nil, nil //nolint:nilnil // nil is a server without a provider
 	}
@@ -82,50 +76,50 @@ func newProvider(cfg OIDC, waiting int, log *slog.Logger, clock func() time.Time
 	if cfg.Timeout <= 0 {
 		cfg.Timeout = 5 * time.Second
 	}
-	cache, err := otter.New(&otter.Options[[sha256.Size]byte, *store.Token]{
+	cache, err := otter.New(&otter.Options[[sha256.Size]byte, *Claims]{
 		MaximumSize:      jwtCached,
-		ExpiryCalculator: otter.ExpiryWriting[[sha256.Size]byte, *store.Token](jwtTTL),
+		ExpiryCalculator: otter.ExpiryWriting[[sha256.Size]byte, *Claims](jwtTTL),
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &provider{cfg: cfg, keys: newKeySet(cfg, waiting, log, clock), clock: clock, verified: cache}, nil
+	return &Provider{cfg: cfg, keys: newKeySet(cfg, waiting, log, clock), clock: clock, verified: cache}, nil
 }
 
-// looksLikeJWT tells a JWT from our own tokens, and from what is nobody's: a JSON object in base64, and two dots.
-func looksLikeJWT(secret string) bool {
+// LooksLikeJWT tells a JWT from our own tokens, and from what is nobody's: a JSON object in base64, and two dots.
+func LooksLikeJWT(secret string) bool {
 	return strings.HasPrefix(secret, "eyJ") && strings.Count(secret, ".") == 2
 }
 
-// authenticate returns what a token of the provider stands for. Who was verified is remembered, so a token costs its
-// verification once in jwtTTL. The error is one of those above or store.ErrExpiredToken when the token is refused, and
-// errUnavailable when the provider would have to be asked and cannot be.
-func (p *provider) authenticate(ctx context.Context, jwt string) (*store.Token, error) {
+// Authenticate returns what a token of the provider stands for, for nobody to write into. Who was verified is remembered, so a
+// token costs its verification once in 15 minutes. A token that is refused is ErrMalformed, ErrSignature, ErrClaims or
+// ErrExpired; UnavailableError says that nobody can tell now.
+func (p *Provider) Authenticate(ctx context.Context, jwt string) (*Claims, error) {
 	if len(jwt) > maxJWT {
-		return nil, errMalformedJWT
+		return nil, ErrMalformed
 	}
 	hash := sha256.Sum256([]byte(jwt))
-	token, ok := p.verified.GetIfPresent(hash)
+	claims, ok := p.verified.GetIfPresent(hash)
 	if !ok {
 		var err error
-		if token, err = p.verify(ctx, jwt); err != nil {
+		if claims, err = p.verify(ctx, jwt); err != nil {
 			return nil, err
 		}
 	}
-	if !p.clock().Before(*token.ExpiresAt) {
-		return nil, store.ErrExpiredToken
+	if !p.clock().Before(claims.ExpiresAt) {
+		return nil, ErrExpired
 	}
 	if !ok {
-		p.verified.Set(hash, token)
+		p.verified.Set(hash, claims)
 	}
-	return token, nil
+	return claims, nil
 }
 
 // verify looks at the signature, and then at the claims that it vouches for.
-func (p *provider) verify(ctx context.Context, jwt string) (*store.Token, error) {
+func (p *Provider) verify(ctx context.Context, jwt string) (*Claims, error) {
 	payload, err := p.keys.verify(ctx, jwt)
 	if err != nil {
 		return nil, err
 	}
-	return p.token(payload)
+	return p.read(payload)
 }

@@ -1,9 +1,10 @@
-package server
+package oidc
 
 import (
 	"context"
 	"errors"
 	"runtime"
+	"time"
 
 	"github.com/go-jose/go-jose/v4"
 )
@@ -25,14 +26,16 @@ func newSignatureChecks() signatureChecks {
 	return signatureChecks{queue: make(chan struct{}, maxSignatureQueue+atOnce), running: make(chan struct{}, atOnce)}
 }
 
-// run verifies a token's signature by these keys. known says that one of them may be meant; then the error is errJWTSignature
-// unless it has signed. errUnavailable says that too many wait.
+// run verifies a token's signature by these keys. known says that one of them may be meant; then the error is ErrSignature
+// unless it has signed. UnavailableError says that too many wait.
 func (c signatureChecks) run(ctx context.Context, keys *heldKeys, jws *jose.JSONWebSignature) (payload []byte, known bool, err error) {
 	select {
 	case c.queue <- struct{}{}:
 		defer func() { <-c.queue }()
 	default:
-		return nil, false, errUnavailable(CauseSignatures, errors.New("too many tokens wait for their signature to be checked"))
+		return nil, false, &UnavailableError{
+			Reason: ReasonSignatures, RetryAfter: time.Second, cause: errors.New("too many tokens wait for their signature to be checked"),
+		}
 	}
 	select {
 	case c.running <- struct{}{}:
@@ -41,7 +44,7 @@ func (c signatureChecks) run(ctx context.Context, keys *heldKeys, jws *jose.JSON
 		return nil, false, ctx.Err()
 	}
 	if payload, known = keys.verify(jws); known && payload == nil {
-		err = errJWTSignature
+		err = ErrSignature
 	}
 	return payload, known, err
 }
