@@ -27,10 +27,10 @@ func TestSchemaChangesUnderTraffic(t *testing.T) {
 }
 
 // TestSchemaChangeWaits has a change wait for a transaction that has the table, and everybody behind the change: it gives up
-// in time and begins anew, as migrations do.
+// in time and begins anew, as migrations do. The server has its default timeout, and a write waits for a lock for half of it.
 func TestSchemaChangeWaits(t *testing.T) {
 	t.Parallel()
-	l, ledger := newLab(t), NewLedger()
+	l, ledger := newLab(t, "CLIENTAPPS_DATABASE_TIMEOUT=5s"), NewLedger()
 	under(t, l.Load(l.Server.Addr, 24, ledger), func() {
 		after(t, ledger, *writes/60)
 		conn, err := pgx.Connect(t.Context(), l.World.databaseURL)
@@ -46,7 +46,7 @@ func TestSchemaChangeWaits(t *testing.T) {
 			defer close(altered)
 			alter(t, l, "ALTER TABLE apps ADD COLUMN extra text")
 		}()
-		time.Sleep(2 * DatabaseTimeout) // longer than anybody would wait
+		time.Sleep(4 * time.Second) // longer than any write would wait
 		select {
 		case <-altered:
 			t.Error("the change did not have to wait")
