@@ -9,9 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/clientapps/clientapps/server/oidc"
+	"github.com/clientapps/clientapps/server/ratelimit"
 	"github.com/clientapps/clientapps/store"
 )
 
@@ -23,17 +22,17 @@ const (
 
 // boundedLines bounds the lines of one sort: a flood must not fill the disk.
 type boundedLines struct {
-	limit *limiter
+	limit *ratelimit.Limiter
 	left  atomic.Int64 // how many had no line since notLogged was asked
 }
 
 func newBoundedLines(clock func() time.Time) *boundedLines {
-	return &boundedLines{limit: newLimiter(auditRate, auditBurst, clock)}
+	return &boundedLines{limit: ratelimit.New(auditRate, auditBurst, clock)}
 }
 
 // take says whether there may be one more line, and counts it where not.
 func (b *boundedLines) take() bool {
-	ok := b.limit.take(bucketKey{uuid.Nil, uuid.Nil}).ok
+	ok := b.limit.Take(ratelimit.Key{}).OK
 	if !ok {
 		b.left.Add(1)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/clientapps/clientapps/gen"
 	"github.com/clientapps/clientapps/server/oidc"
+	"github.com/clientapps/clientapps/server/ratelimit"
 	"github.com/clientapps/clientapps/store"
 )
 
@@ -74,7 +75,7 @@ func errUnavailable(why Cause, cause error) *Error {
 // providerUnavailable refuses a token that only the identity provider could tell good from bad.
 func providerUnavailable(err *oidc.UnavailableError) *Error {
 	e := errUnavailable(Cause(err.Reason), err)
-	e.Header.Set("Retry-After", strconv.FormatInt(wholeSeconds(err.RetryAfter), 10))
+	e.Header.Set("Retry-After", strconv.FormatInt(ratelimit.Seconds(err.RetryAfter), 10))
 	return e
 }
 

@@ -16,6 +16,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/clientapps/clientapps/server/oidc"
+	"github.com/clientapps/clientapps/server/ratelimit"
 	"github.com/clientapps/clientapps/store"
 )
 
@@ -57,8 +58,8 @@ type Server struct {
 	store     *store.Store
 	log       *slog.Logger
 	demoToken string
-	provider  *oidc.Provider // nil: tokens of our own alone
-	limiter   *limiter       // nil: no limit
+	provider  *oidc.Provider     // nil: tokens of our own alone
+	limiter   *ratelimit.Limiter // nil: no limit
 	inFlight  *inFlight
 	bodies    *bodyMemory
 	audit     *auditor
@@ -103,12 +104,12 @@ func New(cfg Config) (*Server, error) {
 		cfg.BodyMemory = 128 << 20
 	}
 	if cfg.Clock == nil {
-		cfg.Clock = systemClock
+		cfg.Clock = time.Now
 	}
 	cfg.Logger = slog.New(redacting{cfg.Logger.Handler()})
 	s := &Server{
 		echo: echo.New(), store: cfg.Store, log: cfg.Logger, demoToken: cfg.DemoToken,
-		limiter:  newLimiter(cfg.RateLimit, cfg.RateBurst, cfg.Clock),
+		limiter:  ratelimit.New(cfg.RateLimit, cfg.RateBurst, cfg.Clock),
 		inFlight: newInFlight(cfg.MaxInFlight),
 		bodies:   newBodyMemory(cfg.BodyMemory),
 		audit:    newAuditor(cfg.Logger, cfg.Clock),

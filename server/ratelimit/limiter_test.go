@@ -1,4 +1,4 @@
-package server
+package ratelimit
 
 import (
 	"math/rand/v2"
@@ -15,9 +15,9 @@ type hand struct{ at atomic.Int64 }
 
 func (h *hand) now() time.Time            { return time.Unix(0, h.at.Load()) }
 func (h *hand) advance(by time.Duration)  { h.at.Add(int64(by)) }
-func (h *hand) limiter(r, b int) *limiter { return newLimiter(r, b, h.now) }
-func bucketOf(token, client int) bucketKey {
-	return bucketKey{uuid.UUID{15: byte(token)}, numbered(client)}
+func (h *hand) limiter(r, b int) *Limiter { return New(r, b, h.now) }
+func bucketOf(token, client int) Key {
+	return Key{uuid.UUID{15: byte(token)}, numbered(client)}
 }
 
 func numbered(n int) uuid.UUID {
@@ -37,20 +37,20 @@ func TestLimiterKeepsItsPromise(t *testing.T) {
 			var served []time.Duration
 			for range 2000 {
 				clock.advance(time.Duration(random.Int64N(int64(3 * l.interval))))
-				q := l.take(key)
-				if !q.ok {
-					clock.advance(q.next - 1)
-					if early := l.take(key); early.ok {
+				q := l.Take(key)
+				if !q.OK {
+					clock.advance(q.Next - 1)
+					if early := l.Take(key); early.OK {
 						t.Fatalf("%v: served before it was time", limit)
 					}
 					clock.advance(1)
-					if q = l.take(key); !q.ok {
-						t.Fatalf("%v: told to wait %v and refused again", limit, q.next)
+					if q = l.Take(key); !q.OK {
+						t.Fatalf("%v: told to wait %v and refused again", limit, q.Next)
 					}
 				}
 				served = append(served, time.Duration(clock.at.Load()))
-				for range min(q.left, random.Int64N(4)) {
-					if q = l.take(key); !q.ok {
+				for range min(q.Left, random.Int64N(4)) {
+					if q = l.Take(key); !q.OK {
 						t.Fatalf("%v: refused what was left", limit)
 					}
 					served = append(served, time.Duration(clock.at.Load()))
@@ -80,7 +80,7 @@ func TestLimiterAtOnce(t *testing.T) {
 	for range 8 {
 		all.Go(func() {
 			for range 200 {
-				if l.take(bucketOf(1, 1)).ok {
+				if l.Take(bucketOf(1, 1)).OK {
 					served.Add(1)
 				}
 			}
@@ -98,20 +98,20 @@ func TestLimiterIsBounded(t *testing.T) {
 	t.Parallel()
 	var clock hand
 	l := clock.limiter(1, 2)
-	mine := bucketOf(limiterShards+1, 1) // in the shard of token 1
-	if q := l.take(mine); q.left != 1 {
+	mine := bucketOf(shardCount+1, 1) // in the shard of token 1
+	if q := l.Take(mine); q.Left != 1 {
 		t.Fatalf("%+v", q)
 	}
 	served := 0
 	for client := range 100_000 {
-		if l.take(bucketOf(1, client)).ok {
+		if l.Take(bucketOf(1, client)).OK {
 			served++
 		}
 	}
 	if want := bucketsPerShard - 1 + 2; served != want { // one is mine, and what names no client has one of its own
 		t.Errorf("served %d, want %d", served, want)
 	}
-	if q := l.take(mine); !q.ok || q.left != 0 {
+	if q := l.Take(mine); !q.OK || q.Left != 0 {
 		t.Errorf("%+v", q)
 	}
 	buckets := 0
@@ -123,7 +123,7 @@ func TestLimiterIsBounded(t *testing.T) {
 	}
 	clock.advance(time.Minute)
 	for client := range 1000 {
-		if q := l.take(bucketOf(1, 200_000+client)); q.left != 1 {
+		if q := l.Take(bucketOf(1, 200_000+client)); q.Left != 1 {
 			t.Fatalf("%+v", q)
 		}
 	}
@@ -133,10 +133,10 @@ func TestLimiterIsBounded(t *testing.T) {
 }
 
 func BenchmarkLimiter(b *testing.B) {
-	l := newLimiter(100, 1000, systemClock)
+	l := New(100, 1000, time.Now)
 	b.RunParallel(func(pb *testing.PB) {
 		for n := 0; pb.Next(); n++ {
-			l.take(bucketOf(n%100, n%1000))
+			l.Take(bucketOf(n%100, n%1000))
 		}
 	})
 }
