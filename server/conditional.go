@@ -4,16 +4,15 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/clientapps/clientapps/server/transport"
 	"github.com/clientapps/clientapps/store"
 )
 
 // entityTag makes a strong entity tag (RFC 9110, 8.8.3) of an opaque text without quotes.
 func entityTag(opaque string) string { return `"` + opaque + `"` }
 
-// gzipSuffix marks the tag of a compressed representation. Conditions are about the object, whatever the coding.
-const gzipSuffix = "-gzip"
-
-func uncoded(tag string) string { return strings.Replace(tag, gzipSuffix+`"`, `"`, 1) }
+// uncoded is the tag of an object, whatever the coding it was sent in: conditions are about the object.
+func uncoded(tag string) string { return strings.Replace(tag, transport.GzipSuffix+`"`, `"`, 1) }
 
 // noneMatch is the weak comparison of If-None-Match (RFC 9110, 13.1.2) with the current tag.
 func noneMatch(header, current string) bool {

@@ -1,6 +1,6 @@
 // Package server is the HTTP side of clientapps. The path of a request:
 //
-//	Run          timeouts, what is not HTTP                               listen.go
+//	transport    timeouts, TLS, what is not HTTP; gzip, CORS
 //	ServeHTTP    request id, log line, 304                                observe.go, conditional.go
 //	echo router  no route: 404; wrong method: 405 with Allow              routes.go
 //	guard        built once per operation of the contract:                guard.go

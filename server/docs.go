@@ -14,6 +14,8 @@ import (
 	"strings"
 
 	"github.com/labstack/echo/v4"
+
+	"github.com/clientapps/clientapps/server/transport"
 )
 
 // docsFiles is the page at /docs, which shows the contract and tries it. The files of Swagger UI are kept compressed:
@@ -79,7 +81,7 @@ func docsFile(text []byte, mediaType string, compressed bool) echo.HandlerFunc {
 		}
 		header.Set("Vary", "Accept-Encoding")
 		if acceptsGzip(c.Request().Header.Values("Accept-Encoding")) {
-			header.Set("ETag", entityTag(tag+"-gzip"))
+			header.Set("ETag", entityTag(tag+transport.GzipSuffix))
 			header.Set("Content-Encoding", "gzip")
 			return c.Blob(http.StatusOK, mediaType, text)
 		}

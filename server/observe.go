@@ -11,10 +11,9 @@ import (
 
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/clientapps/clientapps/server/transport"
 	"github.com/clientapps/clientapps/store"
 )
-
-const headerRequestID = "X-Request-Id"
 
 // exchange is one request and its response: what the layers tell each other and the log.
 type exchange struct {
@@ -50,17 +49,17 @@ func author(ctx context.Context) store.Author {
 // ServeHTTP gives the request its id, serves it and writes one line about it to the log.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
-	x := &exchange{ResponseWriter: w, url: r.URL, requestID: [1]string{requestID(r.Header.Get(headerRequestID))}}
+	x := &exchange{ResponseWriter: w, url: r.URL, requestID: [1]string{requestID(r.Header.Get(transport.RequestIDHeader))}}
 	if r.Method == http.MethodGet || r.Method == http.MethodHead {
 		x.ifNoneMatch = joinHeader(r.Header, "If-None-Match")
 	}
-	w.Header()[headerRequestID] = x.requestID[:]
+	w.Header()[transport.RequestIDHeader] = x.requestID[:]
 	if s.draining.Load() || len(r.TransferEncoding) > 0 {
 		// While the server stops the next request goes to one that stays. Behind chunks there is no next request: net/http
 		// does not tell whether there was a Content-Length beside them, by which a proxy may have cut (RFC 9112, 6.3).
 		w.Header().Set("Connection", "close")
 	}
-	secure(w.Header(), r.TLS != nil)
+	transport.Secure(w.Header(), r.TLS != nil)
 	ctx := s.beginSpan(context.WithValue(r.Context(), exchangeKey{}, x), r, x)
 	r = r.WithContext(ctx)
 	s.metrics.begin()
@@ -77,7 +76,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // operation says: generated code, which knows these headers but not their values, has overwritten them.
 func (x *exchange) WriteHeader(status int) {
 	header := x.Header()
-	header[headerRequestID] = x.requestID[:]
+	header[transport.RequestIDHeader] = x.requestID[:]
 	if x.operation != nil {
 		for name, value := range x.operation.header {
 			header.Set(name, value)

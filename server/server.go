@@ -17,6 +17,7 @@ import (
 
 	"github.com/clientapps/clientapps/server/oidc"
 	"github.com/clientapps/clientapps/server/ratelimit"
+	"github.com/clientapps/clientapps/server/transport"
 	"github.com/clientapps/clientapps/store"
 )
 
@@ -65,16 +66,14 @@ type Server struct {
 	audit     *auditor
 	nobodys   *boundedLines // lines about requests that nobody known has made
 	metrics   *metrics
-	tracer    trace.Tracer      // nil: nothing is traced
-	cert      *certificate      // nil: plain HTTP
-	allow     map[string]string // what the Allow header says, by route path
-	timeout   time.Duration     // of the arrival of a request
-	database  time.Duration     // of its work in the database
+	tracer    trace.Tracer           // nil: nothing is traced
+	cert      *transport.Certificate // nil: plain HTTP
+	allow     map[string]string      // what the Allow header says, by route path
+	timeouts  transport.Timeouts
+	database  time.Duration // of its work in the database
 	drain     time.Duration
 	shutdown  time.Duration
 	draining  atomic.Bool
-
-	headerTimeout, idleTimeout time.Duration
 }
 
 // New makes a server. It fails when an operation of the contract would be reachable without its guard.
@@ -114,9 +113,11 @@ func New(cfg Config) (*Server, error) {
 		bodies:   newBodyMemory(cfg.BodyMemory),
 		audit:    newAuditor(cfg.Logger, cfg.Clock),
 		nobodys:  newBoundedLines(cfg.Clock),
-		allow:    map[string]string{}, timeout: cfg.RequestTimeout, database: cfg.DatabaseTimeout,
+		allow:    map[string]string{}, database: cfg.DatabaseTimeout,
 		drain: cfg.DrainDelay, shutdown: cfg.ShutdownTimeout,
-		headerTimeout: min(cfg.HeaderTimeout, cfg.RequestTimeout), idleTimeout: cfg.IdleTimeout,
+		timeouts: transport.Timeouts{
+			Header: min(cfg.HeaderTimeout, cfg.RequestTimeout), Request: cfg.RequestTimeout, Idle: cfg.IdleTimeout,
+		},
 	}
 	var err error
 	if cfg.Metrics != nil {
@@ -137,10 +138,10 @@ func New(cfg Config) (*Server, error) {
 	if s.provider, err = oidc.New(cfg.OIDC, cfg.MaxInFlight/4, s.log, cfg.Clock); err != nil {
 		return nil, fmt.Errorf("server: %w", err)
 	}
-	if s.cert, err = loadCertificate(cfg.CertFile, cfg.KeyFile, s.log, cfg.Clock); err != nil {
+	if s.cert, err = transport.LoadCertificate(cfg.CertFile, cfg.KeyFile, s.log, cfg.Clock); err != nil {
 		return nil, fmt.Errorf("server: %w", err)
 	}
-	if s.handler, err = onWire(s.echo, cfg.CORSOrigins); err != nil {
+	if s.handler, err = transport.Wrap(s.echo, cfg.CORSOrigins); err != nil {
 		return nil, fmt.Errorf("server: %w", err)
 	}
 	return s, nil
@@ -150,9 +151,9 @@ func New(cfg Config) (*Server, error) {
 // balancers turn away and connections end with their next answer; and then it takes no more, and lets requests under way
 // finish, within the shutdown timeout.
 func (s *Server) Run(ctx context.Context, listener net.Listener) error {
-	h := s.httpServer()
+	h := transport.NewServer(s, s.timeouts, s.log)
 	served := make(chan error, 1)
-	go func() { served <- s.accept(h, listener) }()
+	go func() { served <- transport.Serve(h, listener, s.cert, s.refuseMalformed) }()
 	select {
 	case err := <-served:
 		return fmt.Errorf("serve: %w", err)

@@ -1,4 +1,4 @@
-package server
+package transport
 
 import (
 	"crypto/tls"
@@ -12,10 +12,10 @@ import (
 // certificateAge is how long a certificate is used before its files are looked at again.
 const certificateAge = time.Second
 
-// certificate is a TLS certificate and its key in two files. New handshakes take a new pair as soon as it is there. A pair
+// Certificate is a TLS certificate and its key in two files. New handshakes take a new pair as soon as it is there. A pair
 // that does not belong together, as while one of the files was renewed and the other was not, is left alone: what was
 // good stays in use.
-type certificate struct {
+type Certificate struct {
 	files [2]string // of the certificate and its key, in PEM
 	log   *slog.Logger
 	clock func() time.Time
@@ -32,17 +32,18 @@ type fileState struct {
 	size     int64
 }
 
-// loadCertificate reads a certificate and its key. It returns nil when no files are named.
-func loadCertificate(certFile, keyFile string, log *slog.Logger, clock func() time.Time) (*certificate, error) {
+// LoadCertificate reads a certificate and its key, and again when the files change: the clock says when to look. It returns nil
+// when no files are named.
+func LoadCertificate(certFile, keyFile string, log *slog.Logger, clock func() time.Time) (*Certificate, error) {
 	if certFile == "" && keyFile == "" {
 		return nil, nil //nolint:nilnil // no TLS is no error
 	}
-	c := &certificate{files: [2]string{certFile, keyFile}, log: log, clock: clock}
+	c := &Certificate{files: [2]string{certFile, keyFile}, log: log, clock: clock}
 	c.seen, c.checked = c.look(), clock()
 	return c, c.load()
 }
 
-func (c *certificate) look() (states [2]fileState) {
+func (c *Certificate) look() (states [2]fileState) {
 	for i, name := range c.files {
 		if info, err := os.Stat(name); err == nil {
 			states[i] = fileState{info.ModTime(), info.Size()}
@@ -51,7 +52,7 @@ func (c *certificate) look() (states [2]fileState) {
 	return states
 }
 
-func (c *certificate) load() error {
+func (c *Certificate) load() error {
 	pair, err := tls.LoadX509KeyPair(c.files[0], c.files[1])
 	if err != nil {
 		return fmt.Errorf("TLS certificate: %w", err)
@@ -61,7 +62,7 @@ func (c *certificate) load() error {
 }
 
 // get is what a tls.Config asks at each handshake.
-func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+func (c *Certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if now := c.clock(); now.Sub(c.checked) >= certificateAge {
@@ -71,7 +72,7 @@ func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return c.pair, nil
 }
 
-func (c *certificate) reload() {
+func (c *Certificate) reload() {
 	states := c.look()
 	if states == c.seen {
 		return

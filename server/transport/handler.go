@@ -1,4 +1,4 @@
-package server
+package transport
 
 import (
 	"fmt"
@@ -12,14 +12,20 @@ import (
 // minCompressed is the smallest body in bytes that is worth compressing: anything over 1 KiB.
 const minCompressed = 1<<10 + 1
 
-// onWire puts around the API what concerns its transport alone: compression where the client asks for it, and CORS
-// (the Fetch standard) for origins that were allowed by configuration.
-func onWire(api http.Handler, origins []string) (http.Handler, error) {
+// RequestIDHeader has the id of a request, in it and in its answer.
+const RequestIDHeader = "X-Request-Id"
+
+// GzipSuffix marks the entity tag of a compressed representation: another coding is another representation, and a strong tag
+// names one (RFC 9110, 8.8.3.3).
+const GzipSuffix = "-gzip"
+
+// Wrap puts around an API what concerns its transport alone: compression where the client asks for it, and CORS (the Fetch
+// standard) for these origins.
+func Wrap(api http.Handler, origins []string) (http.Handler, error) {
 	compress, err := gzhttp.NewWrapper(
 		gzhttp.MinSize(minCompressed),
 		gzhttp.EnableZstd(false),
-		// Another coding is another representation, and a strong tag names one (RFC 9110, 8.8.3.3).
-		gzhttp.SuffixETag(gzipSuffix),
+		gzhttp.SuffixETag(GzipSuffix),
 	)
 	if err != nil {
 		return nil, fmt.Errorf("compression: %w", err)
@@ -33,10 +39,10 @@ func onWire(api http.Handler, origins []string) (http.Handler, error) {
 		AllowedMethods: []string{
 			http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
 		},
-		AllowedHeaders: []string{"Authorization", "Content-Type", "If-Match", "If-None-Match", "Traceparent", "Tracestate", headerRequestID},
+		AllowedHeaders: []string{"Authorization", "Content-Type", "If-Match", "If-None-Match", "Traceparent", "Tracestate", RequestIDHeader},
 		ExposedHeaders: []string{
 			"Deprecation", "ETag", "Link", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "Sunset",
-			"WWW-Authenticate", headerRequestID,
+			"WWW-Authenticate", RequestIDHeader,
 		},
 		MaxAge: 600,
 		// The route of OPTIONS adds what it always answers.

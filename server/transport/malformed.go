@@ -1,0 +1,81 @@
+package transport
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"net/http"
+)
+
+// Refuse says how a request that is no HTTP is answered: with which id, and with what JSON. The status is 400, 417 or 431.
+type Refuse func(status int, from net.Addr) (requestID string, body []byte)
+
+// malformedListener gives the API's shape to what net/http answers by itself, before there is a request that a handler
+// could see: a request line or a header that is none, a header that is too large, an encoding or an expectation that it
+// does not know. net/http's status stands, but for what is plainly malformed: that is 400.
+type malformedListener struct {
+	net.Listener
+
+	refuse Refuse
+}
+
+func (l malformedListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &malformedConn{conn, l.refuse}, nil
+}
+
+type malformedConn struct {
+	net.Conn
+
+	refuse Refuse
+}
+
+// Write implements net.Conn. net/http writes such an answer in one piece.
+func (c *malformedConn) Write(b []byte) (int, error) {
+	status := malformed(b)
+	if status == 0 {
+		return c.Conn.Write(b)
+	}
+	id, body := c.refuse(status, c.RemoteAddr())
+	_, err := fmt.Fprintf(c.Conn, "HTTP/1.1 %d %s\r\nCache-Control: no-store\r\nConnection: close\r\n"+
+		"Content-Length: %d\r\nContent-Type: application/json\r\nReferrer-Policy: no-referrer\r\n"+
+		"X-Content-Type-Options: nosniff\r\n%s: %s\r\n\r\n%s", status, http.StatusText(status), len(body), RequestIDHeader, id, body)
+	return len(b), err
+}
+
+// CloseWrite ends the answer and not the connection, so that a client which still sends gets to read it.
+func (c *malformedConn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return nil
+}
+
+var (
+	statusLine = []byte("HTTP/1.1 ")
+	// ownHeader is what net/http's own answers have behind their status line, and no other does.
+	ownHeader = []byte("\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n")
+	badHeader = []byte("431 ")
+	badExpect = []byte("417 ")
+)
+
+// malformed is the status of an answer that net/http gives by itself, and 0 for any other.
+func malformed(b []byte) int {
+	line, ok := bytes.CutPrefix(b, statusLine)
+	if !ok {
+		return 0
+	}
+	own := bytes.HasPrefix(line[max(0, bytes.IndexByte(line, '\r')):], ownHeader)
+	switch {
+	case own && bytes.HasPrefix(line, badHeader):
+		return http.StatusRequestHeaderFieldsTooLarge
+	case own:
+		return http.StatusBadRequest
+	case bytes.HasPrefix(line, badExpect):
+		return http.StatusExpectationFailed
+	}
+	return 0
+}

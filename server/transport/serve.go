@@ -1,0 +1,44 @@
+// Package transport is what lies between a connection and an API: timeouts, TLS whose certificate is read again when it
+// changes, the headers that browsers want, CORS and compression.
+package transport
+
+import (
+	"crypto/tls"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+)
+
+// Timeouts bound how long anybody can keep a connection busy.
+type Timeouts struct {
+	Header  time.Duration // of a request's head
+	Request time.Duration // of its arrival; its answer has as long again to be taken
+	Idle    time.Duration // between two requests
+}
+
+// NewServer makes the HTTP server of a handler. What goes wrong with connections is logged as a warning.
+func NewServer(handler http.Handler, timeouts Timeouts, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: timeouts.Header,
+		ReadTimeout:       timeouts.Request,
+		WriteTimeout:      2 * timeouts.Request, // an answer may be ready at the last moment
+		IdleTimeout:       timeouts.Idle,
+		MaxHeaderBytes:    64 << 10,
+		// Even OPTIONS * is answered like everything else, request id and all.
+		DisableGeneralOptionsHandler: true,
+
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
+}
+
+// Serve serves until the server is shut down: with TLS where there is a certificate, 1.2 or newer, and HTTP/2. Over plain HTTP
+// refuse answers what is none.
+func Serve(server *http.Server, listener net.Listener, cert *Certificate, refuse Refuse) error {
+	if cert == nil {
+		return server.Serve(malformedListener{listener, refuse})
+	}
+	server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: cert.get}
+	return server.ServeTLS(listener, "", "")
+}
