@@ -50,7 +50,7 @@ check-generate: sdk/typescript/$(NPM) tools/docs/$(NPM) ## Fail when something i
 	done
 	@npm run --silent check-generate --prefix sdk/typescript || { echo 'sdk/typescript is out of date: make generate' >&2; exit 1; }
 	@tools/docs/assets check
-	@! git ls-files --others gen $(GENERATED) server/docs sdk/typescript/src/schema.ts 2>/dev/null | grep . || { echo 'not in git yet: git add it' >&2; exit 1; }
+	@! git ls-files --others gen $(GENERATED) server/docs/page sdk/typescript/src/schema.ts 2>/dev/null | grep . || { echo 'not in git yet: git add it' >&2; exit 1; }
 
 fmt: ## Format the code
 	$(TOOL) golangci-lint fmt

@@ -9,6 +9,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/clientapps/clientapps/gen"
+	"github.com/clientapps/clientapps/server/docs"
 )
 
 // basePath is where the contract's paths begin.
@@ -16,10 +17,14 @@ const basePath = "/v2"
 
 // routes registers every operation of the contract with its guard, HEAD beside each GET, and OPTIONS on each path.
 func (s *Server) routes() error {
-	for path, h := range map[string]echo.HandlerFunc{"/healthz": healthz, "/readyz": s.readyz} {
-		s.echo.GET(path, h)
-		s.echo.HEAD(path, h)
-		s.finishPath(path, []string{http.MethodGet, http.MethodHead})
+	s.open("/healthz", healthz)
+	s.open("/readyz", s.readyz)
+	documents, err := docs.Handlers()
+	if err != nil {
+		return err
+	}
+	for path, h := range documents {
+		s.open(path, echo.WrapHandler(h))
 	}
 	operations, err := contract()
 	if err != nil {
@@ -38,6 +43,13 @@ func (s *Server) routes() error {
 		s.finishPath(path, methods)
 	}
 	return r.err
+}
+
+// open registers what stands outside the API and needs no token.
+func (s *Server) open(path string, h echo.HandlerFunc) {
+	s.echo.GET(path, h)
+	s.echo.HEAD(path, h)
+	s.finishPath(path, []string{http.MethodGet, http.MethodHead})
 }
 
 // finishPath adds OPTIONS to a path, and 405 for the methods that it has not: else echo would look for them further on,

@@ -130,7 +130,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	s.echo.HTTPErrorHandler = s.writeError
 	s.echo.Use(around)
-	if err := errors.Join(s.documents(), s.docs(), s.routes()); err != nil {
+	if err := s.routes(); err != nil {
 		return nil, fmt.Errorf("server: %w", err)
 	}
 	cfg.OIDC.Scopes = Scopes()

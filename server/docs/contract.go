@@ -1,0 +1,32 @@
+package docs
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net/http"
+
+	"github.com/clientapps/clientapps"
+)
+
+// contractHandlers has the contract in its forms. No text changes while the program runs.
+func contractHandlers() (map[string]http.Handler, error) {
+	handlers := map[string]http.Handler{}
+	for _, d := range []struct{ path, file, mediaType string }{
+		{"/openapi.yaml", "openapi.yaml", "application/yaml"},
+		{"/openapi.json", "gen/openapi.json", "application/json"},
+		{"/openapi-3.1.json", "gen/openapi-3.1.json", "application/json"},
+	} {
+		text, err := clientapps.Contract.ReadFile(d.file)
+		if err != nil {
+			return nil, fmt.Errorf("read contract: %w", err)
+		}
+		sum := sha256.Sum256(text)
+		tag := `"` + hex.EncodeToString(sum[:16]) + `"`
+		handlers[d.path] = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("ETag", tag)
+			send(w, d.mediaType, text)
+		})
+	}
+	return handlers, nil
+}

@@ -1,0 +1,109 @@
+package docs
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"net/http"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/clientapps/clientapps/server/transport"
+)
+
+// pageFiles is the page at /docs. The files of Swagger UI are kept compressed: tools/docs/assets writes them.
+//
+//go:embed page
+var pageFiles embed.FS
+
+// pagePolicy allows the page what it brings itself, and nothing from elsewhere. The pictures in Swagger UI's style sheet
+// are data URLs.
+const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
+	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+var mediaTypes = map[string]string{
+	".html": "text/html; charset=utf-8",
+	".js":   "text/javascript; charset=utf-8",
+	".css":  "text/css; charset=utf-8",
+	".svg":  "image/svg+xml",
+	".txt":  "text/plain; charset=utf-8",
+}
+
+// pageHandlers has the page and its files.
+func pageHandlers() (map[string]http.Handler, error) {
+	files, err := pageFiles.ReadDir("page")
+	if err != nil {
+		return nil, fmt.Errorf("docs: %w", err)
+	}
+	handlers := map[string]http.Handler{}
+	for _, file := range files {
+		name, compressed := strings.CutSuffix(file.Name(), ".gz")
+		text, err := pageFiles.ReadFile("page/" + file.Name())
+		if err != nil {
+			return nil, fmt.Errorf("docs: %w", err)
+		}
+		paths := []string{"/docs/" + name}
+		if name == "index.html" {
+			paths = []string{"/docs", "/docs/"}
+		}
+		for _, path := range paths {
+			handlers[path] = pageFile(text, mediaTypes[filepath.Ext(name)], compressed)
+		}
+	}
+	return handlers, nil
+}
+
+// pageFile answers with a file of the page. A browser asks each time whether its copy is still good.
+func pageFile(text []byte, mediaType string, compressed bool) http.HandlerFunc {
+	sum := sha256.Sum256(text)
+	tag := hex.EncodeToString(sum[:16])
+	return func(w http.ResponseWriter, r *http.Request) {
+		header := w.Header()
+		header.Set("Cache-Control", "no-cache")
+		header.Set("Content-Security-Policy", pagePolicy)
+		header.Set("Cross-Origin-Opener-Policy", "same-origin")
+		header.Set("Cross-Origin-Resource-Policy", "same-origin")
+		header.Set("ETag", `"`+tag+`"`)
+		if !compressed {
+			send(w, mediaType, text)
+			return
+		}
+		header.Set("Vary", "Accept-Encoding")
+		if acceptsGzip(r.Header.Values("Accept-Encoding")) {
+			header.Set("ETag", `"`+tag+transport.GzipSuffix+`"`)
+			header.Set("Content-Encoding", "gzip")
+			send(w, mediaType, text)
+			return
+		}
+		send(w, mediaType, decompressed(text))
+	}
+}
+
+// acceptsGzip reads Accept-Encoding (RFC 9110, 12.5.3).
+func acceptsGzip(headers []string) bool {
+	for coding := range strings.SplitSeq(strings.Join(headers, ","), ",") {
+		name, parameter, _ := strings.Cut(coding, ";")
+		if !strings.EqualFold(strings.TrimSpace(name), "gzip") {
+			continue
+		}
+		weight, ok := strings.CutPrefix(strings.ToLower(strings.ReplaceAll(parameter, " ", "")), "q=")
+		q, err := strconv.ParseFloat(weight, 64)
+		return !ok || err != nil || q > 0
+	}
+	return false
+}
+
+// decompressed undoes what tools/docs/assets did, of which TestDocsFiles sees every byte.
+func decompressed(text []byte) []byte {
+	plain, err := gzip.NewReader(bytes.NewReader(text))
+	if err != nil {
+		return nil
+	}
+	whole, _ := io.ReadAll(plain)
+	return whole
+}
