@@ -158,12 +158,7 @@ slow: ## Hold connections open with slowhttptest, which is installed where there
 	CLIENTAPPS_REQUEST_TIMEOUT=3s tools/with-demo tools/slow
 
 fuzz: ## Run each fuzz target for FUZZTIME
-	@list=$$(go test -list '^Fuzz' ./...) || { echo "$$list"; exit 1; }; echo "$$list" | \
-	awk '/^Fuzz/ { names[n++] = $$1 } /^ok/ { while (n > 0) print names[--n], $$2 }' | \
-	while read -r name package; do \
-		echo "$$name in $$package for $(FUZZTIME)"; \
-		go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$package" || exit 1; \
-	done
+	tools/with-postgres tools/fuzz $(FUZZTIME)
 
 check: check-format lint vet check-generate lint-openapi check-breaking test test-pgbouncer test-row-security test-faults test-deploy test-drift allocations test-typescript test-docs judge test-generators test-workflows test-mock check-alerts slow fuzz vuln secrets ## All that CI runs
 

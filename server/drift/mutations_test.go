@@ -38,7 +38,7 @@ var mutations = []mutation{
 	// What a refusal says.
 	{"an unknown field is not named", "server/violation.go", "return violation{FieldError: fieldError(name, message)}, true", "return violation{FieldError: fieldError(name, message), value: true}, true"},
 	{"null is not mentioned", "server/violation.go", "\tif schema.Nullable {", "\tif false {"},
-	{"the last bad field comes first", "server/violation.go", "for _, name := range doc.keys {", "for i := range doc.keys {\n\t\tname := doc.keys[len(doc.keys)-1-i]"},
+	{"the last bad field comes first", "server/violation.go", "for _, name := range doc.Keys {", "for i := range doc.Keys {\n\t\tname := doc.Keys[len(doc.Keys)-1-i]"},
 	// The patch.
 	{"null is dropped", "server/patch.go", "\t\tfields[column] = nil\n", "\t\t_ = column\n"},
 	{"null is zero", "server/fastpatch.go", "\t\treturn nil, true\n", "\t\treturn int32(0), true\n"},
