@@ -130,7 +130,7 @@ func (c *Catalog) with(d catalogDelta) *Catalog {
 		for i := range d.rows.vendors {
 			next.vendors[d.rows.vendors[i].ID] = &d.rows.vendors[i]
 		}
-		next.byVendor = vendorListing.replace(c.byVendor, gone, d.rows.vendors)
+		next.byVendor = vendorListing.Replace(c.byVendor, gone, d.rows.vendors)
 	}
 	if len(d.categories) > 0 {
 		var gone []Category
@@ -144,7 +144,7 @@ func (c *Catalog) with(d catalogDelta) *Catalog {
 		for _, category := range d.rows.categories {
 			next.categories[category.ID] = category
 		}
-		next.byCategory = categoryListing.replace(c.byCategory, gone, d.rows.categories)
+		next.byCategory = categoryListing.Replace(c.byCategory, gone, d.rows.categories)
 	}
 	var gone []*CatalogApp
 	for _, id := range d.apps {
@@ -158,7 +158,7 @@ func (c *Catalog) with(d catalogDelta) *Catalog {
 		gone, come = append(gone, a), append(come, next.again(a))
 	}
 	next.apps = c.apps.replace(gone, come)
-	next.byApp = catalogListing.replace(c.byApp, gone, come)
+	next.byApp = catalogListing.Replace(c.byApp, gone, come)
 	next.removed = lastRemoved(c.removed, d.rows.removed)
 	return &next
 }

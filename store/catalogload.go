@@ -109,7 +109,7 @@ func newCatalog(revision int64, rows catalogRows, old *Catalog) *Catalog {
 	c := &Catalog{
 		revision: revision,
 		vendors:  make(map[uuid.UUID]*Vendor, len(rows.vendors)), categories: make(map[uuid.UUID]Category, len(rows.categories)),
-		byVendor: vendorListing.sorted(rows.vendors), byCategory: categoryListing.sorted(rows.categories),
+		byVendor: vendorListing.Sorted(rows.vendors), byCategory: categoryListing.Sorted(rows.categories),
 	}
 	for i := range rows.vendors {
 		c.vendors[rows.vendors[i].ID] = &rows.vendors[i]
@@ -119,7 +119,7 @@ func newCatalog(revision int64, rows catalogRows, old *Catalog) *Catalog {
 	}
 	c.apps = c.apps.replace(nil, rows.apps)
 	c.join(rows.apps, rows.links)
-	c.byApp = catalogListing.sorted(rows.apps)
+	c.byApp = catalogListing.Sorted(rows.apps)
 	c.removed = lastRemoved(old.gone(c), rows.removed)
 	return c
 }

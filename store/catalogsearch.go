@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/clientapps/clientapps/store/keyset"
 )
 
 // CatalogFilter selects catalog apps. The zero value selects all of them; what is set combines with AND.
@@ -32,14 +34,14 @@ func (f CatalogFilter) match() func(*CatalogApp) bool {
 }
 
 var catalogListing = listing[*CatalogApp]{
-	keys: map[Column]sortKey[*CatalogApp]{
-		ColumnCanonicalName: textKey("name_key", func(a *CatalogApp) string { return a.NameKey }),
-		ColumnCreatedAt:     timeKey("created_at", func(a *CatalogApp) time.Time { return a.CreatedAt }),
-		ColumnUpdatedAt:     timeKey("updated_at", func(a *CatalogApp) time.Time { return a.UpdatedAt }),
+	Keys: map[Column]sortKey[*CatalogApp]{
+		ColumnCanonicalName: keyset.TextKey("name_key", func(a *CatalogApp) string { return a.NameKey }),
+		ColumnCreatedAt:     keyset.TimeKey("created_at", func(a *CatalogApp) time.Time { return a.CreatedAt }),
+		ColumnUpdatedAt:     keyset.TimeKey("updated_at", func(a *CatalogApp) time.Time { return a.UpdatedAt }),
 	},
-	tie:  "id",
-	of:   func(a *CatalogApp) string { return a.ID.String() },
-	tied: isID,
+	Tie:  "id",
+	Of:   func(a *CatalogApp) string { return a.ID.String() },
+	Tied: keyset.IsID,
 }
 
 // ListCatalogApps returns one page of the catalog, out of the snapshot once that is as new as the database.
@@ -48,7 +50,7 @@ func (s *Store) ListCatalogApps(ctx context.Context, f CatalogFilter, p Page) (L
 	if err != nil {
 		return List[*CatalogApp]{}, err
 	}
-	return catalogListing.pick(catalog.byApp, p, f.match())
+	return catalogListing.Pick(catalog.byApp, p, f.match())
 }
 
 // fewEntries is up to how many catalog apps are looked up one by one among those of a client. Of more than these, a page

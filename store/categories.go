@@ -7,16 +7,18 @@ import (
 
 	"github.com/google/uuid"
 	"gorm.io/gorm"
+
+	"github.com/clientapps/clientapps/store/keyset"
 )
 
 // Tag is an opaque text that changes with anything the category shows.
 func (c Category) Tag() string { return versionTag(c.Version) }
 
 var categoryListing = listing[Category]{
-	keys: map[Column]sortKey[Category]{ColumnName: textKey("name_key", func(c Category) string { return c.NameKey })},
-	tie:  "id",
-	of:   func(c Category) string { return c.ID.String() },
-	tied: isID,
+	Keys: map[Column]sortKey[Category]{ColumnName: keyset.TextKey("name_key", func(c Category) string { return c.NameKey })},
+	Tie:  "id",
+	Of:   func(c Category) string { return c.ID.String() },
+	Tied: keyset.IsID,
 }
 
 // ListCategories returns one page of the categories whose name has the query in it.
@@ -26,7 +28,7 @@ func (s *Store) ListCategories(ctx context.Context, query string, p Page) (List[
 		return List[Category]{}, err
 	}
 	part := FoldName(query)
-	return categoryListing.pick(catalog.byCategory, p, func(c Category) bool { return strings.Contains(c.NameKey, part) })
+	return categoryListing.Pick(catalog.byCategory, p, func(c Category) bool { return strings.Contains(c.NameKey, part) })
 }
 
 // CreateCategory adds a category. ConflictError says that the name is taken.

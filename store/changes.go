@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/google/uuid"
+
+	"github.com/clientapps/clientapps/store/keyset"
 )
 
 // ID names the change. It is derived from what makes the change unique, and so needs no place in the table.
@@ -14,12 +16,12 @@ func (c AppChange) ID() uuid.UUID {
 }
 
 var changeListing = listing[AppChange]{
-	keys: map[Column]sortKey[AppChange]{
-		ColumnVersion: intKey("version", func(c AppChange) int64 { return c.Version }),
+	Keys: map[Column]sortKey[AppChange]{
+		ColumnVersion: keyset.IntKey("version", func(c AppChange) int64 { return c.Version }),
 	},
-	tie:  "field",
-	of:   func(c AppChange) string { return c.Field },
-	tied: isFieldName,
+	Tie:  "field",
+	Of:   func(c AppChange) string { return c.Field },
+	Tied: isFieldName,
 }
 
 // isFieldName says whether a text can be the name of a field, of this version or a later one.
@@ -34,7 +36,7 @@ func (s *Store) ListAppChanges(ctx context.Context, key AppKey, p Page) (List[Ap
 	p.SortBy, p.Desc = ColumnVersion, true
 	var list List[AppChange]
 	err := s.againConfined(ctx, func() (err error) {
-		list, err = changeListing.page(ctx, s.read.Where("client_id = ? AND app_id = ?", key.ClientID, key.ID), p, nil)
+		list, err = changeListing.Page(ctx, s.read.Where("client_id = ? AND app_id = ?", key.ClientID, key.ID), p, nil)
 		return err
 	})
 	if err != nil {

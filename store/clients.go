@@ -9,6 +9,8 @@ import (
 	"github.com/google/uuid"
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
+
+	"github.com/clientapps/clientapps/store/keyset"
 )
 
 // Tag is an opaque text that changes with anything the client shows.
@@ -25,14 +27,14 @@ func (s *Store) GetClient(ctx context.Context, id uuid.UUID) (Client, error) {
 }
 
 var clientListing = listing[Client]{
-	keys: map[Column]sortKey[Client]{
-		ColumnName:      textKey("name_key", func(c Client) string { return c.NameKey }),
-		ColumnCreatedAt: timeKey("created_at", func(c Client) time.Time { return c.CreatedAt }),
-		ColumnUpdatedAt: timeKey("updated_at", func(c Client) time.Time { return c.UpdatedAt }),
+	Keys: map[Column]sortKey[Client]{
+		ColumnName:      keyset.TextKey("name_key", func(c Client) string { return c.NameKey }),
+		ColumnCreatedAt: keyset.TimeKey("created_at", func(c Client) time.Time { return c.CreatedAt }),
+		ColumnUpdatedAt: keyset.TimeKey("updated_at", func(c Client) time.Time { return c.UpdatedAt }),
 	},
-	tie:  "id",
-	of:   func(c Client) string { return c.ID.String() },
-	tied: isID,
+	Tie:  "id",
+	Of:   func(c Client) string { return c.ID.String() },
+	Tied: keyset.IsID,
 }
 
 // ListClients returns one page of the clients that the token covers and whose name has the query in it.
@@ -41,7 +43,7 @@ func (s *Store) ListClients(ctx context.Context, token *Token, query string, p P
 	if !token.AllClients {
 		q = among(q, "id", token.ClientIDs)
 	}
-	list, err := clientListing.page(ctx, q, p, nil)
+	list, err := clientListing.Page(ctx, q, p, nil)
 	return list, s.translate("list clients", err)
 }
 

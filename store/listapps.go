@@ -7,6 +7,8 @@ import (
 
 	"github.com/google/uuid"
 	"gorm.io/gorm"
+
+	"github.com/clientapps/clientapps/store/keyset"
 )
 
 // AppFilter selects apps of a client. The zero value selects all of them; what is set combines with AND.
@@ -22,14 +24,14 @@ type AppFilter struct {
 // No index serves the order by updated_at: it would cost each patch more than such a list costs. The client's apps are
 // read and the first of them kept.
 var appListing = listing[App]{
-	keys: map[Column]sortKey[App]{
-		ColumnCanonicalName: textKey("name_key", func(a App) string { return a.NameKey }),
-		ColumnCreatedAt:     timeKey("created_at", func(a App) time.Time { return a.CreatedAt }),
-		ColumnUpdatedAt:     timeKey("updated_at", func(a App) time.Time { return a.UpdatedAt }),
+	Keys: map[Column]sortKey[App]{
+		ColumnCanonicalName: keyset.TextKey("name_key", func(a App) string { return a.NameKey }),
+		ColumnCreatedAt:     keyset.TimeKey("created_at", func(a App) time.Time { return a.CreatedAt }),
+		ColumnUpdatedAt:     keyset.TimeKey("updated_at", func(a App) time.Time { return a.UpdatedAt }),
 	},
-	tie:  "id",
-	of:   func(a App) string { return a.ID.String() },
-	tied: isID,
+	Tie:  "id",
+	Of:   func(a App) string { return a.ID.String() },
+	Tied: keyset.IsID,
 }
 
 // ListApps returns one page of a client's apps, or NotFoundError for the client.
@@ -66,8 +68,8 @@ func (s *Store) listApps(ctx context.Context, clientID uuid.UUID, f AppFilter, p
 		}
 	}
 	listing := appListing
-	listing.find = func(q *gorm.DB, apps *[]App) error { return s.db.findApps(s, clientID, q, apps, known) }
-	list, err := listing.page(ctx, q, p, total)
+	listing.Find = func(q *gorm.DB, apps *[]App) error { return s.db.findApps(s, clientID, q, apps, known) }
+	list, err := listing.Page(ctx, q, p, total)
 	if err != nil {
 		return List[App]{}, s.translate("list apps", err)
 	}

@@ -7,26 +7,28 @@ import (
 
 	"github.com/google/uuid"
 	"gorm.io/gorm"
+
+	"github.com/clientapps/clientapps/store/keyset"
 )
 
 var patternListing = listing[URLPattern]{
-	keys: map[Column]sortKey[URLPattern]{
-		ColumnPattern:   textKey("name_key", func(p URLPattern) string { return p.NameKey }),
-		ColumnCreatedAt: timeKey("created_at", func(p URLPattern) time.Time { return p.CreatedAt }),
+	Keys: map[Column]sortKey[URLPattern]{
+		ColumnPattern:   keyset.TextKey("name_key", func(p URLPattern) string { return p.NameKey }),
+		ColumnCreatedAt: keyset.TimeKey("created_at", func(p URLPattern) time.Time { return p.CreatedAt }),
 	},
-	tie:  "id",
-	of:   func(p URLPattern) string { return p.ID.String() },
-	tied: isID,
+	Tie:  "id",
+	Of:   func(p URLPattern) string { return p.ID.String() },
+	Tied: keyset.IsID,
 }
 
 var aliasListing = listing[DesktopAlias]{
-	keys: map[Column]sortKey[DesktopAlias]{
-		ColumnAlias:     textKey("name_key", func(a DesktopAlias) string { return a.NameKey }),
-		ColumnCreatedAt: timeKey("created_at", func(a DesktopAlias) time.Time { return a.CreatedAt }),
+	Keys: map[Column]sortKey[DesktopAlias]{
+		ColumnAlias:     keyset.TextKey("name_key", func(a DesktopAlias) string { return a.NameKey }),
+		ColumnCreatedAt: keyset.TimeKey("created_at", func(a DesktopAlias) time.Time { return a.CreatedAt }),
 	},
-	tie:  "id",
-	of:   func(a DesktopAlias) string { return a.ID.String() },
-	tied: isID,
+	Tie:  "id",
+	Of:   func(a DesktopAlias) string { return a.ID.String() },
+	Tied: keyset.IsID,
 }
 
 // ListURLPatterns returns one page of a catalog app's URL patterns that have the query in them, or NotFoundError.
@@ -40,13 +42,13 @@ func (s *Store) ListDesktopAliases(ctx context.Context, id uuid.UUID, query stri
 }
 
 func listRecognition[T any](ctx context.Context, s *Store, l listing[T], id uuid.UUID, query string, p Page) (List[T], error) {
-	if _, _, err := l.place(p); err != nil {
+	if err := l.Check(p); err != nil {
 		return List[T]{}, err
 	}
 	if _, err := s.GetCatalogApp(ctx, id); err != nil {
 		return List[T]{}, err
 	}
-	list, err := l.page(ctx, s.contains(s.read.Where("catalog_app_id = ?", id), query), p, nil)
+	list, err := l.Page(ctx, s.contains(s.read.Where("catalog_app_id = ?", id), query), p, nil)
 	return list, s.translate("list what an app is recognized by", err)
 }
 

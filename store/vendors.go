@@ -8,16 +8,18 @@ import (
 	"github.com/google/uuid"
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
+
+	"github.com/clientapps/clientapps/store/keyset"
 )
 
 // Tag is an opaque text that changes with anything the vendor shows.
 func (v Vendor) Tag() string { return versionTag(v.Version) }
 
 var vendorListing = listing[Vendor]{
-	keys: map[Column]sortKey[Vendor]{ColumnName: textKey("name_key", func(v Vendor) string { return v.NameKey })},
-	tie:  "id",
-	of:   func(v Vendor) string { return v.ID.String() },
-	tied: isID,
+	Keys: map[Column]sortKey[Vendor]{ColumnName: keyset.TextKey("name_key", func(v Vendor) string { return v.NameKey })},
+	Tie:  "id",
+	Of:   func(v Vendor) string { return v.ID.String() },
+	Tied: keyset.IsID,
 }
 
 // ListVendors returns one page of the vendors whose name has the query in it.
@@ -27,7 +29,7 @@ func (s *Store) ListVendors(ctx context.Context, query string, p Page) (List[Ven
 		return List[Vendor]{}, err
 	}
 	part := FoldName(query)
-	return vendorListing.pick(catalog.byVendor, p, func(v Vendor) bool { return strings.Contains(v.NameKey, part) })
+	return vendorListing.Pick(catalog.byVendor, p, func(v Vendor) bool { return strings.Contains(v.NameKey, part) })
 }
 
 // CreateVendor adds a vendor. ConflictError says that the name is taken.

@@ -48,9 +48,9 @@ var mutations = []mutation{
 	{"the tag forgets the version", "store/tag.go", "strconv.AppendInt(b, a.Version, 10)", "strconv.AppendInt(b, 1, 10)"},
 	{"a weak tag matches a write", "server/conditional.go", "if !strings.HasPrefix(tag, \"W/\") {", "if tag = strings.TrimPrefix(tag, \"W/\"); true {"},
 	// Lists and bulk.
-	{"an empty page at the end", "store/page.go", "if len(list.Rows) > p.Size {", "if len(list.Rows) >= p.Size {"},
+	{"an empty page at the end", "store/keyset/page.go", "if len(list.Rows) > p.Size {", "if len(list.Rows) >= p.Size {"},
 	{"a cursor is good for every list", "server/page.go", "cursorSum(scope, position)) != 1", "cursorSum(scope, position)) > 1"},
-	{"a percent sign means anything", "store/page.go", "s.db.position()+\"(name_key, ?) > 0\", FoldName(text)", "\"name_key LIKE ?\", \"%\"+FoldName(text)+\"%\""},
+	{"a percent sign means anything", "store/list.go", "s.db.position()+\"(name_key, ?) > 0\", FoldName(text)", "\"name_key LIKE ?\", \"%\"+FoldName(text)+\"%\""},
 	{"a repeated id counts twice", "server/bulk.go", "if !seen[id] {", "if true {"},
 }
 
