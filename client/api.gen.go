@@ -1041,7 +1041,7 @@ type DesktopAliasesReplace struct {
 	Aliases []string `json:"aliases"`
 }
 
-// EntityTags `*`, or one or more entity tags separated by commas.
+// EntityTags `*`, or one or more entity tags separated by commas; nothing between two commas is ignored (RFC 9110, 5.6.1).
 //
 // Example: "7.9k2fd0"
 type EntityTags = string
@@ -1238,15 +1238,20 @@ type ClientID = UUID
 // Cursor defines model for Cursor.
 type Cursor = string
 
-// IfMatch `*`, or one or more entity tags separated by commas.
+// IfMatch `*`, or one or more entity tags separated by commas; nothing between two commas is ignored (RFC 9110, 5.6.1).
 //
 // Example: "7.9k2fd0"
 type IfMatch = EntityTags
 
-// IfNoneMatch `*`, or one or more entity tags separated by commas.
+// IfNoneMatch `*`, or one or more entity tags separated by commas; nothing between two commas is ignored (RFC 9110, 5.6.1).
 //
 // Example: "7.9k2fd0"
 type IfNoneMatch = EntityTags
+
+// IfNoneMatchOfWrite `*`, or one or more entity tags separated by commas; nothing between two commas is ignored (RFC 9110, 5.6.1).
+//
+// Example: "7.9k2fd0"
+type IfNoneMatchOfWrite = EntityTags
 
 // IsApprovedFilter defines model for IsApprovedFilter.
 type IsApprovedFilter = bool
@@ -1354,6 +1359,9 @@ type ListCatalogAppsParams struct {
 
 	// Cursor `next_cursor` of the page before.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// IfNoneMatch Answer 304 without a body if the object still has one of these entity tags (RFC 9110, 13.1.2).
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
 // ListCatalogAppsParamsSortBy defines parameters for ListCatalogApps.
@@ -1373,6 +1381,10 @@ type DeleteCatalogAppParams struct {
 	// IfMatch Write only if the object still has one of these entity tags, or with `*` if it exists (RFC 9110, 13.1.1). The
 	// comparison and the write are one atomic step. Weak tags never match.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IfNoneMatch Write only if the object has none of these entity tags, weak or not; with `*` never, since the object exists
+	// (RFC 9110, 13.1.2). It is looked at after `If-Match`, in the same atomic step.
+	IfNoneMatch *IfNoneMatchOfWrite `json:"If-None-Match,omitempty"`
 }
 
 // GetCatalogAppParams defines parameters for GetCatalogApp.
@@ -1386,6 +1398,10 @@ type UpdateCatalogAppParams struct {
 	// IfMatch Write only if the object still has one of these entity tags, or with `*` if it exists (RFC 9110, 13.1.1). The
 	// comparison and the write are one atomic step. Weak tags never match.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IfNoneMatch Write only if the object has none of these entity tags, weak or not; with `*` never, since the object exists
+	// (RFC 9110, 13.1.2). It is looked at after `If-Match`, in the same atomic step.
+	IfNoneMatch *IfNoneMatchOfWrite `json:"If-None-Match,omitempty"`
 }
 
 // ListDesktopAliasesParams defines parameters for ListDesktopAliases.
@@ -1404,6 +1420,9 @@ type ListDesktopAliasesParams struct {
 
 	// Cursor `next_cursor` of the page before.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// IfNoneMatch Answer 304 without a body if the object still has one of these entity tags (RFC 9110, 13.1.2).
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
 // ListDesktopAliasesParamsSortBy defines parameters for ListDesktopAliases.
@@ -1411,6 +1430,17 @@ type ListDesktopAliasesParamsSortBy string
 
 // ListDesktopAliasesParamsSortOrder defines parameters for ListDesktopAliases.
 type ListDesktopAliasesParamsSortOrder string
+
+// ReplaceDesktopAliasesParams defines parameters for ReplaceDesktopAliases.
+type ReplaceDesktopAliasesParams struct {
+	// IfMatch Write only if the object still has one of these entity tags, or with `*` if it exists (RFC 9110, 13.1.1). The
+	// comparison and the write are one atomic step. Weak tags never match.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IfNoneMatch Write only if the object has none of these entity tags, weak or not; with `*` never, since the object exists
+	// (RFC 9110, 13.1.2). It is looked at after `If-Match`, in the same atomic step.
+	IfNoneMatch *IfNoneMatchOfWrite `json:"If-None-Match,omitempty"`
+}
 
 // ListURLPatternsParams defines parameters for ListURLPatterns.
 type ListURLPatternsParams struct {
@@ -1428,6 +1458,9 @@ type ListURLPatternsParams struct {
 
 	// Cursor `next_cursor` of the page before.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// IfNoneMatch Answer 304 without a body if the object still has one of these entity tags (RFC 9110, 13.1.2).
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
 // ListURLPatternsParamsSortBy defines parameters for ListURLPatterns.
@@ -1435,6 +1468,17 @@ type ListURLPatternsParamsSortBy string
 
 // ListURLPatternsParamsSortOrder defines parameters for ListURLPatterns.
 type ListURLPatternsParamsSortOrder string
+
+// ReplaceURLPatternsParams defines parameters for ReplaceURLPatterns.
+type ReplaceURLPatternsParams struct {
+	// IfMatch Write only if the object still has one of these entity tags, or with `*` if it exists (RFC 9110, 13.1.1). The
+	// comparison and the write are one atomic step. Weak tags never match.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IfNoneMatch Write only if the object has none of these entity tags, weak or not; with `*` never, since the object exists
+	// (RFC 9110, 13.1.2). It is looked at after `If-Match`, in the same atomic step.
+	IfNoneMatch *IfNoneMatchOfWrite `json:"If-None-Match,omitempty"`
+}
 
 // ListCatalogCategoriesParams defines parameters for ListCatalogCategories.
 type ListCatalogCategoriesParams struct {
@@ -1452,6 +1496,9 @@ type ListCatalogCategoriesParams struct {
 
 	// Cursor `next_cursor` of the page before.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// IfNoneMatch Answer 304 without a body if the object still has one of these entity tags (RFC 9110, 13.1.2).
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
 // ListCatalogCategoriesParamsSortBy defines parameters for ListCatalogCategories.
@@ -1465,6 +1512,10 @@ type UpdateCatalogCategoryParams struct {
 	// IfMatch Write only if the object still has one of these entity tags, or with `*` if it exists (RFC 9110, 13.1.1). The
 	// comparison and the write are one atomic step. Weak tags never match.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IfNoneMatch Write only if the object has none of these entity tags, weak or not; with `*` never, since the object exists
+	// (RFC 9110, 13.1.2). It is looked at after `If-Match`, in the same atomic step.
+	IfNoneMatch *IfNoneMatchOfWrite `json:"If-None-Match,omitempty"`
 }
 
 // ListCatalogVendorsParams defines parameters for ListCatalogVendors.
@@ -1483,6 +1534,9 @@ type ListCatalogVendorsParams struct {
 
 	// Cursor `next_cursor` of the page before.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// IfNoneMatch Answer 304 without a body if the object still has one of these entity tags (RFC 9110, 13.1.2).
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
 // ListCatalogVendorsParamsSortBy defines parameters for ListCatalogVendors.
@@ -1496,6 +1550,10 @@ type UpdateCatalogVendorParams struct {
 	// IfMatch Write only if the object still has one of these entity tags, or with `*` if it exists (RFC 9110, 13.1.1). The
 	// comparison and the write are one atomic step. Weak tags never match.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IfNoneMatch Write only if the object has none of these entity tags, weak or not; with `*` never, since the object exists
+	// (RFC 9110, 13.1.2). It is looked at after `If-Match`, in the same atomic step.
+	IfNoneMatch *IfNoneMatchOfWrite `json:"If-None-Match,omitempty"`
 }
 
 // ListClientsParams defines parameters for ListClients.
@@ -1533,6 +1591,10 @@ type UpdateClientParams struct {
 	// IfMatch Write only if the object still has one of these entity tags, or with `*` if it exists (RFC 9110, 13.1.1). The
 	// comparison and the write are one atomic step. Weak tags never match.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IfNoneMatch Write only if the object has none of these entity tags, weak or not; with `*` never, since the object exists
+	// (RFC 9110, 13.1.2). It is looked at after `If-Match`, in the same atomic step.
+	IfNoneMatch *IfNoneMatchOfWrite `json:"If-None-Match,omitempty"`
 }
 
 // ListAppsParams defines parameters for ListApps.
@@ -1579,6 +1641,10 @@ type RemoveAppParams struct {
 	// IfMatch Write only if the object still has one of these entity tags, or with `*` if it exists (RFC 9110, 13.1.1). The
 	// comparison and the write are one atomic step. Weak tags never match.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IfNoneMatch Write only if the object has none of these entity tags, weak or not; with `*` never, since the object exists
+	// (RFC 9110, 13.1.2). It is looked at after `If-Match`, in the same atomic step.
+	IfNoneMatch *IfNoneMatchOfWrite `json:"If-None-Match,omitempty"`
 }
 
 // GetAppParams defines parameters for GetApp.
@@ -1592,6 +1658,10 @@ type UpdateAppParams struct {
 	// IfMatch Write only if the object still has one of these entity tags, or with `*` if it exists (RFC 9110, 13.1.1). The
 	// comparison and the write are one atomic step. Weak tags never match.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IfNoneMatch Write only if the object has none of these entity tags, weak or not; with `*` never, since the object exists
+	// (RFC 9110, 13.1.2). It is looked at after `If-Match`, in the same atomic step.
+	IfNoneMatch *IfNoneMatchOfWrite `json:"If-None-Match,omitempty"`
 }
 
 // ListAppChangesParams defines parameters for ListAppChanges.
@@ -1818,7 +1888,8 @@ type ClientInterface interface {
 
 	// ListDesktopAliases List Desktop Aliases
 	//
-	// The desktop aliases by which a known app is recognized, page by page.
+	// The desktop aliases by which a known app is recognized, page by page. The `ETag` is that of the whole list,
+	// whichever page it comes with.
 	//
 	// Scope: `catalog:read`.
 	//
@@ -1827,29 +1898,34 @@ type ClientInterface interface {
 
 	// ReplaceDesktopAliasesWithBody Replace Desktop Aliases
 	//
-	// Sets the desktop aliases as a whole. What stays keeps its id; a text given twice counts once.
+	// Sets the desktop aliases as a whole. What stays keeps its id; a text given twice counts once. To
+	// write only over the list that was seen, send the `ETag` of any of its pages as `If-Match`; the next read has the new
+	// one.
 	//
 	// Scope: `catalog:write`.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PUT /catalog-apps/{catalog_app_id}/desktop-aliases (the `ReplaceDesktopAliases` operationId).
-	ReplaceDesktopAliasesWithBody(ctx context.Context, catalogAppID CatalogAppID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	ReplaceDesktopAliasesWithBody(ctx context.Context, catalogAppID CatalogAppID, params *ReplaceDesktopAliasesParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ReplaceDesktopAliases Replace Desktop Aliases
 	//
-	// Sets the desktop aliases as a whole. What stays keeps its id; a text given twice counts once.
+	// Sets the desktop aliases as a whole. What stays keeps its id; a text given twice counts once. To
+	// write only over the list that was seen, send the `ETag` of any of its pages as `If-Match`; the next read has the new
+	// one.
 	//
 	// Scope: `catalog:write`.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PUT /catalog-apps/{catalog_app_id}/desktop-aliases (the `ReplaceDesktopAliases` operationId).
-	ReplaceDesktopAliases(ctx context.Context, catalogAppID CatalogAppID, body ReplaceDesktopAliasesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+	ReplaceDesktopAliases(ctx context.Context, catalogAppID CatalogAppID, params *ReplaceDesktopAliasesParams, body ReplaceDesktopAliasesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListURLPatterns List URL Patterns
 	//
-	// The URL patterns by which a known app is recognized, page by page.
+	// The URL patterns by which a known app is recognized, page by page. The `ETag` is that of the whole list,
+	// whichever page it comes with.
 	//
 	// Scope: `catalog:read`.
 	//
@@ -1858,25 +1934,29 @@ type ClientInterface interface {
 
 	// ReplaceURLPatternsWithBody Replace URL Patterns
 	//
-	// Sets the URL patterns as a whole. What stays keeps its id; a text given twice counts once.
+	// Sets the URL patterns as a whole. What stays keeps its id; a text given twice counts once. To
+	// write only over the list that was seen, send the `ETag` of any of its pages as `If-Match`; the next read has the new
+	// one.
 	//
 	// Scope: `catalog:write`.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PUT /catalog-apps/{catalog_app_id}/url-patterns (the `ReplaceURLPatterns` operationId).
-	ReplaceURLPatternsWithBody(ctx context.Context, catalogAppID CatalogAppID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	ReplaceURLPatternsWithBody(ctx context.Context, catalogAppID CatalogAppID, params *ReplaceURLPatternsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ReplaceURLPatterns Replace URL Patterns
 	//
-	// Sets the URL patterns as a whole. What stays keeps its id; a text given twice counts once.
+	// Sets the URL patterns as a whole. What stays keeps its id; a text given twice counts once. To
+	// write only over the list that was seen, send the `ETag` of any of its pages as `If-Match`; the next read has the new
+	// one.
 	//
 	// Scope: `catalog:write`.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PUT /catalog-apps/{catalog_app_id}/url-patterns (the `ReplaceURLPatterns` operationId).
-	ReplaceURLPatterns(ctx context.Context, catalogAppID CatalogAppID, body ReplaceURLPatternsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+	ReplaceURLPatterns(ctx context.Context, catalogAppID CatalogAppID, params *ReplaceURLPatternsParams, body ReplaceURLPatternsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListCatalogCategories List Catalog Categories
 	//
@@ -2502,7 +2582,8 @@ func (c *HTTPClient) UpdateCatalogApp(ctx context.Context, catalogAppID CatalogA
 
 // ListDesktopAliases List Desktop Aliases
 //
-// The desktop aliases by which a known app is recognized, page by page.
+// The desktop aliases by which a known app is recognized, page by page. The `ETag` is that of the whole list,
+// whichever page it comes with.
 //
 // Scope: `catalog:read`.
 //
@@ -2521,15 +2602,17 @@ func (c *HTTPClient) ListDesktopAliases(ctx context.Context, catalogAppID Catalo
 
 // ReplaceDesktopAliasesWithBody Replace Desktop Aliases
 //
-// Sets the desktop aliases as a whole. What stays keeps its id; a text given twice counts once.
+// Sets the desktop aliases as a whole. What stays keeps its id; a text given twice counts once. To
+// write only over the list that was seen, send the `ETag` of any of its pages as `If-Match`; the next read has the new
+// one.
 //
 // Scope: `catalog:write`.
 //
 // Takes any type of body and a specified content type.
 //
 // Corresponds with PUT /catalog-apps/{catalog_app_id}/desktop-aliases (the `ReplaceDesktopAliases` operationId).
-func (c *HTTPClient) ReplaceDesktopAliasesWithBody(ctx context.Context, catalogAppID CatalogAppID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewReplaceDesktopAliasesRequestWithBody(c.Server, catalogAppID, contentType, body)
+func (c *HTTPClient) ReplaceDesktopAliasesWithBody(ctx context.Context, catalogAppID CatalogAppID, params *ReplaceDesktopAliasesParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReplaceDesktopAliasesRequestWithBody(c.Server, catalogAppID, params, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -2542,15 +2625,17 @@ func (c *HTTPClient) ReplaceDesktopAliasesWithBody(ctx context.Context, catalogA
 
 // ReplaceDesktopAliases Replace Desktop Aliases
 //
-// Sets the desktop aliases as a whole. What stays keeps its id; a text given twice counts once.
+// Sets the desktop aliases as a whole. What stays keeps its id; a text given twice counts once. To
+// write only over the list that was seen, send the `ETag` of any of its pages as `If-Match`; the next read has the new
+// one.
 //
 // Scope: `catalog:write`.
 //
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with PUT /catalog-apps/{catalog_app_id}/desktop-aliases (the `ReplaceDesktopAliases` operationId).
-func (c *HTTPClient) ReplaceDesktopAliases(ctx context.Context, catalogAppID CatalogAppID, body ReplaceDesktopAliasesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewReplaceDesktopAliasesRequest(c.Server, catalogAppID, body)
+func (c *HTTPClient) ReplaceDesktopAliases(ctx context.Context, catalogAppID CatalogAppID, params *ReplaceDesktopAliasesParams, body ReplaceDesktopAliasesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReplaceDesktopAliasesRequest(c.Server, catalogAppID, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -2563,7 +2648,8 @@ func (c *HTTPClient) ReplaceDesktopAliases(ctx context.Context, catalogAppID Cat
 
 // ListURLPatterns List URL Patterns
 //
-// The URL patterns by which a known app is recognized, page by page.
+// The URL patterns by which a known app is recognized, page by page. The `ETag` is that of the whole list,
+// whichever page it comes with.
 //
 // Scope: `catalog:read`.
 //
@@ -2582,15 +2668,17 @@ func (c *HTTPClient) ListURLPatterns(ctx context.Context, catalogAppID CatalogAp
 
 // ReplaceURLPatternsWithBody Replace URL Patterns
 //
-// Sets the URL patterns as a whole. What stays keeps its id; a text given twice counts once.
+// Sets the URL patterns as a whole. What stays keeps its id; a text given twice counts once. To
+// write only over the list that was seen, send the `ETag` of any of its pages as `If-Match`; the next read has the new
+// one.
 //
 // Scope: `catalog:write`.
 //
 // Takes any type of body and a specified content type.
 //
 // Corresponds with PUT /catalog-apps/{catalog_app_id}/url-patterns (the `ReplaceURLPatterns` operationId).
-func (c *HTTPClient) ReplaceURLPatternsWithBody(ctx context.Context, catalogAppID CatalogAppID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewReplaceURLPatternsRequestWithBody(c.Server, catalogAppID, contentType, body)
+func (c *HTTPClient) ReplaceURLPatternsWithBody(ctx context.Context, catalogAppID CatalogAppID, params *ReplaceURLPatternsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReplaceURLPatternsRequestWithBody(c.Server, catalogAppID, params, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -2603,15 +2691,17 @@ func (c *HTTPClient) ReplaceURLPatternsWithBody(ctx context.Context, catalogAppI
 
 // ReplaceURLPatterns Replace URL Patterns
 //
-// Sets the URL patterns as a whole. What stays keeps its id; a text given twice counts once.
+// Sets the URL patterns as a whole. What stays keeps its id; a text given twice counts once. To
+// write only over the list that was seen, send the `ETag` of any of its pages as `If-Match`; the next read has the new
+// one.
 //
 // Scope: `catalog:write`.
 //
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with PUT /catalog-apps/{catalog_app_id}/url-patterns (the `ReplaceURLPatterns` operationId).
-func (c *HTTPClient) ReplaceURLPatterns(ctx context.Context, catalogAppID CatalogAppID, body ReplaceURLPatternsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewReplaceURLPatternsRequest(c.Server, catalogAppID, body)
+func (c *HTTPClient) ReplaceURLPatterns(ctx context.Context, catalogAppID CatalogAppID, params *ReplaceURLPatternsParams, body ReplaceURLPatternsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReplaceURLPatternsRequest(c.Server, catalogAppID, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3550,6 +3640,21 @@ func NewListCatalogAppsRequest(server string, params *ListCatalogAppsParams) (*h
 		return nil, err
 	}
 
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
 	return req, nil
 }
 
@@ -3679,6 +3784,17 @@ func NewDeleteCatalogAppRequest(server string, catalogAppID UnusedCatalogAppID, 
 			req.Header.Set("If-Match", headerParam0)
 		}
 
+		if params.IfNoneMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam1)
+		}
+
 	}
 
 	return req, nil
@@ -3788,6 +3904,17 @@ func NewUpdateCatalogAppRequestWithBody(server string, catalogAppID CatalogAppID
 			}
 
 			req.Header.Set("If-Match", headerParam0)
+		}
+
+		if params.IfNoneMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam1)
 		}
 
 	}
@@ -3901,22 +4028,37 @@ func NewListDesktopAliasesRequest(server string, catalogAppID CatalogAppID, para
 		return nil, err
 	}
 
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
 	return req, nil
 }
 
 // NewReplaceDesktopAliasesRequest calls the generic ReplaceDesktopAliases builder with application/json body
-func NewReplaceDesktopAliasesRequest(server string, catalogAppID CatalogAppID, body ReplaceDesktopAliasesJSONRequestBody) (*http.Request, error) {
+func NewReplaceDesktopAliasesRequest(server string, catalogAppID CatalogAppID, params *ReplaceDesktopAliasesParams, body ReplaceDesktopAliasesJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
 	bodyReader = bytes.NewReader(buf)
-	return NewReplaceDesktopAliasesRequestWithBody(server, catalogAppID, "application/json", bodyReader)
+	return NewReplaceDesktopAliasesRequestWithBody(server, catalogAppID, params, "application/json", bodyReader)
 }
 
 // NewReplaceDesktopAliasesRequestWithBody constructs an http.Request for the ReplaceDesktopAliases method, with any body, and a specified content type
-func NewReplaceDesktopAliasesRequestWithBody(server string, catalogAppID CatalogAppID, contentType string, body io.Reader) (*http.Request, error) {
+func NewReplaceDesktopAliasesRequestWithBody(server string, catalogAppID CatalogAppID, params *ReplaceDesktopAliasesParams, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -3947,6 +4089,32 @@ func NewReplaceDesktopAliasesRequestWithBody(server string, catalogAppID Catalog
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+		if params.IfNoneMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam1)
+		}
+
+	}
 
 	return req, nil
 }
@@ -4057,22 +4225,37 @@ func NewListURLPatternsRequest(server string, catalogAppID CatalogAppID, params 
 		return nil, err
 	}
 
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
 	return req, nil
 }
 
 // NewReplaceURLPatternsRequest calls the generic ReplaceURLPatterns builder with application/json body
-func NewReplaceURLPatternsRequest(server string, catalogAppID CatalogAppID, body ReplaceURLPatternsJSONRequestBody) (*http.Request, error) {
+func NewReplaceURLPatternsRequest(server string, catalogAppID CatalogAppID, params *ReplaceURLPatternsParams, body ReplaceURLPatternsJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
 	bodyReader = bytes.NewReader(buf)
-	return NewReplaceURLPatternsRequestWithBody(server, catalogAppID, "application/json", bodyReader)
+	return NewReplaceURLPatternsRequestWithBody(server, catalogAppID, params, "application/json", bodyReader)
 }
 
 // NewReplaceURLPatternsRequestWithBody constructs an http.Request for the ReplaceURLPatterns method, with any body, and a specified content type
-func NewReplaceURLPatternsRequestWithBody(server string, catalogAppID CatalogAppID, contentType string, body io.Reader) (*http.Request, error) {
+func NewReplaceURLPatternsRequestWithBody(server string, catalogAppID CatalogAppID, params *ReplaceURLPatternsParams, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -4103,6 +4286,32 @@ func NewReplaceURLPatternsRequestWithBody(server string, catalogAppID CatalogApp
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+		if params.IfNoneMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam1)
+		}
+
+	}
 
 	return req, nil
 }
@@ -4206,6 +4415,21 @@ func NewListCatalogCategoriesRequest(server string, params *ListCatalogCategorie
 		return nil, err
 	}
 
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
 	return req, nil
 }
 
@@ -4304,6 +4528,17 @@ func NewUpdateCatalogCategoryRequestWithBody(server string, categoryID CategoryI
 			}
 
 			req.Header.Set("If-Match", headerParam0)
+		}
+
+		if params.IfNoneMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam1)
 		}
 
 	}
@@ -4410,6 +4645,21 @@ func NewListCatalogVendorsRequest(server string, params *ListCatalogVendorsParam
 		return nil, err
 	}
 
+	if params != nil {
+
+		if params.IfNoneMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
 	return req, nil
 }
 
@@ -4508,6 +4758,17 @@ func NewUpdateCatalogVendorRequestWithBody(server string, vendorID VendorID, par
 			}
 
 			req.Header.Set("If-Match", headerParam0)
+		}
+
+		if params.IfNoneMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam1)
 		}
 
 	}
@@ -4761,6 +5022,17 @@ func NewUpdateClientRequestWithBody(server string, clientID ClientID, params *Up
 			}
 
 			req.Header.Set("If-Match", headerParam0)
+		}
+
+		if params.IfNoneMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam1)
 		}
 
 	}
@@ -5270,6 +5542,17 @@ func NewRemoveAppRequest(server string, clientID ClientID, appID AppID, params *
 			req.Header.Set("If-Match", headerParam0)
 		}
 
+		if params.IfNoneMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam1)
+		}
+
 	}
 
 	return req, nil
@@ -5393,6 +5676,17 @@ func NewUpdateAppRequestWithBody(server string, clientID ClientID, appID AppID, 
 			}
 
 			req.Header.Set("If-Match", headerParam0)
+		}
+
+		if params.IfNoneMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam1)
 		}
 
 	}
@@ -5620,7 +5914,8 @@ type ClientWithResponsesInterface interface {
 
 	// ListDesktopAliasesWithResponse List Desktop Aliases
 	//
-	// The desktop aliases by which a known app is recognized, page by page.
+	// The desktop aliases by which a known app is recognized, page by page. The `ETag` is that of the whole list,
+	// whichever page it comes with.
 	//
 	// Scope: `catalog:read`.
 	//
@@ -5631,29 +5926,34 @@ type ClientWithResponsesInterface interface {
 
 	// ReplaceDesktopAliasesWithBodyWithResponse Replace Desktop Aliases
 	//
-	// Sets the desktop aliases as a whole. What stays keeps its id; a text given twice counts once.
+	// Sets the desktop aliases as a whole. What stays keeps its id; a text given twice counts once. To
+	// write only over the list that was seen, send the `ETag` of any of its pages as `If-Match`; the next read has the new
+	// one.
 	//
 	// Scope: `catalog:write`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /catalog-apps/{catalog_app_id}/desktop-aliases (the `ReplaceDesktopAliases` operationId).
-	ReplaceDesktopAliasesWithBodyWithResponse(ctx context.Context, catalogAppID CatalogAppID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReplaceDesktopAliasesResponse, error)
+	ReplaceDesktopAliasesWithBodyWithResponse(ctx context.Context, catalogAppID CatalogAppID, params *ReplaceDesktopAliasesParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReplaceDesktopAliasesResponse, error)
 
 	// ReplaceDesktopAliasesWithResponse Replace Desktop Aliases
 	//
-	// Sets the desktop aliases as a whole. What stays keeps its id; a text given twice counts once.
+	// Sets the desktop aliases as a whole. What stays keeps its id; a text given twice counts once. To
+	// write only over the list that was seen, send the `ETag` of any of its pages as `If-Match`; the next read has the new
+	// one.
 	//
 	// Scope: `catalog:write`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /catalog-apps/{catalog_app_id}/desktop-aliases (the `ReplaceDesktopAliases` operationId).
-	ReplaceDesktopAliasesWithResponse(ctx context.Context, catalogAppID CatalogAppID, body ReplaceDesktopAliasesJSONRequestBody, reqEditors ...RequestEditorFn) (*ReplaceDesktopAliasesResponse, error)
+	ReplaceDesktopAliasesWithResponse(ctx context.Context, catalogAppID CatalogAppID, params *ReplaceDesktopAliasesParams, body ReplaceDesktopAliasesJSONRequestBody, reqEditors ...RequestEditorFn) (*ReplaceDesktopAliasesResponse, error)
 
 	// ListURLPatternsWithResponse List URL Patterns
 	//
-	// The URL patterns by which a known app is recognized, page by page.
+	// The URL patterns by which a known app is recognized, page by page. The `ETag` is that of the whole list,
+	// whichever page it comes with.
 	//
 	// Scope: `catalog:read`.
 	//
@@ -5664,25 +5964,29 @@ type ClientWithResponsesInterface interface {
 
 	// ReplaceURLPatternsWithBodyWithResponse Replace URL Patterns
 	//
-	// Sets the URL patterns as a whole. What stays keeps its id; a text given twice counts once.
+	// Sets the URL patterns as a whole. What stays keeps its id; a text given twice counts once. To
+	// write only over the list that was seen, send the `ETag` of any of its pages as `If-Match`; the next read has the new
+	// one.
 	//
 	// Scope: `catalog:write`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /catalog-apps/{catalog_app_id}/url-patterns (the `ReplaceURLPatterns` operationId).
-	ReplaceURLPatternsWithBodyWithResponse(ctx context.Context, catalogAppID CatalogAppID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReplaceURLPatternsResponse, error)
+	ReplaceURLPatternsWithBodyWithResponse(ctx context.Context, catalogAppID CatalogAppID, params *ReplaceURLPatternsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReplaceURLPatternsResponse, error)
 
 	// ReplaceURLPatternsWithResponse Replace URL Patterns
 	//
-	// Sets the URL patterns as a whole. What stays keeps its id; a text given twice counts once.
+	// Sets the URL patterns as a whole. What stays keeps its id; a text given twice counts once. To
+	// write only over the list that was seen, send the `ETag` of any of its pages as `If-Match`; the next read has the new
+	// one.
 	//
 	// Scope: `catalog:write`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /catalog-apps/{catalog_app_id}/url-patterns (the `ReplaceURLPatterns` operationId).
-	ReplaceURLPatternsWithResponse(ctx context.Context, catalogAppID CatalogAppID, body ReplaceURLPatternsJSONRequestBody, reqEditors ...RequestEditorFn) (*ReplaceURLPatternsResponse, error)
+	ReplaceURLPatternsWithResponse(ctx context.Context, catalogAppID CatalogAppID, params *ReplaceURLPatternsParams, body ReplaceURLPatternsJSONRequestBody, reqEditors ...RequestEditorFn) (*ReplaceURLPatternsResponse, error)
 
 	// ListCatalogCategoriesWithResponse List Catalog Categories
 	//
@@ -6158,7 +6462,16 @@ type ClientWithResponsesInterface interface {
 
 // ListCatalogAppsResponse200Headers the declared response headers of an HTTP 200 response for ListCatalogApps
 type ListCatalogAppsResponse200Headers struct {
+	ETag            string
 	Link            *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
+}
+
+// ListCatalogAppsResponse304Headers the declared response headers of an HTTP 304 response for ListCatalogApps
+type ListCatalogAppsResponse304Headers struct {
+	ETag            string
 	RateLimit       *string
 	RateLimitPolicy *string
 	XRequestID      string
@@ -6171,6 +6484,8 @@ type ListCatalogAppsResponse struct {
 	JSON200 *CatalogAppList
 	// Headers200 the parsed response headers for an HTTP 200 response
 	Headers200 *ListCatalogAppsResponse200Headers
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *ListCatalogAppsResponse304Headers
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -6477,7 +6792,16 @@ func (r UpdateCatalogAppResponse) ContentType() string {
 
 // ListDesktopAliasesResponse200Headers the declared response headers of an HTTP 200 response for ListDesktopAliases
 type ListDesktopAliasesResponse200Headers struct {
+	ETag            string
 	Link            *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
+}
+
+// ListDesktopAliasesResponse304Headers the declared response headers of an HTTP 304 response for ListDesktopAliases
+type ListDesktopAliasesResponse304Headers struct {
+	ETag            string
 	RateLimit       *string
 	RateLimitPolicy *string
 	XRequestID      string
@@ -6490,6 +6814,8 @@ type ListDesktopAliasesResponse struct {
 	JSON200 *DesktopAliasList
 	// Headers200 the parsed response headers for an HTTP 200 response
 	Headers200 *ListDesktopAliasesResponse200Headers
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *ListDesktopAliasesResponse304Headers
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -6571,7 +6897,16 @@ func (r ReplaceDesktopAliasesResponse) ContentType() string {
 
 // ListURLPatternsResponse200Headers the declared response headers of an HTTP 200 response for ListURLPatterns
 type ListURLPatternsResponse200Headers struct {
+	ETag            string
 	Link            *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
+}
+
+// ListURLPatternsResponse304Headers the declared response headers of an HTTP 304 response for ListURLPatterns
+type ListURLPatternsResponse304Headers struct {
+	ETag            string
 	RateLimit       *string
 	RateLimitPolicy *string
 	XRequestID      string
@@ -6584,6 +6919,8 @@ type ListURLPatternsResponse struct {
 	JSON200 *URLPatternList
 	// Headers200 the parsed response headers for an HTTP 200 response
 	Headers200 *ListURLPatternsResponse200Headers
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *ListURLPatternsResponse304Headers
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -6665,7 +7002,16 @@ func (r ReplaceURLPatternsResponse) ContentType() string {
 
 // ListCatalogCategoriesResponse200Headers the declared response headers of an HTTP 200 response for ListCatalogCategories
 type ListCatalogCategoriesResponse200Headers struct {
+	ETag            string
 	Link            *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
+}
+
+// ListCatalogCategoriesResponse304Headers the declared response headers of an HTTP 304 response for ListCatalogCategories
+type ListCatalogCategoriesResponse304Headers struct {
+	ETag            string
 	RateLimit       *string
 	RateLimitPolicy *string
 	XRequestID      string
@@ -6678,6 +7024,8 @@ type ListCatalogCategoriesResponse struct {
 	JSON200 *CatalogCategoryList
 	// Headers200 the parsed response headers for an HTTP 200 response
 	Headers200 *ListCatalogCategoriesResponse200Headers
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *ListCatalogCategoriesResponse304Headers
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -6819,7 +7167,16 @@ func (r UpdateCatalogCategoryResponse) ContentType() string {
 
 // ListCatalogVendorsResponse200Headers the declared response headers of an HTTP 200 response for ListCatalogVendors
 type ListCatalogVendorsResponse200Headers struct {
+	ETag            string
 	Link            *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
+}
+
+// ListCatalogVendorsResponse304Headers the declared response headers of an HTTP 304 response for ListCatalogVendors
+type ListCatalogVendorsResponse304Headers struct {
+	ETag            string
 	RateLimit       *string
 	RateLimitPolicy *string
 	XRequestID      string
@@ -6832,6 +7189,8 @@ type ListCatalogVendorsResponse struct {
 	JSON200 *CatalogVendorList
 	// Headers200 the parsed response headers for an HTTP 200 response
 	Headers200 *ListCatalogVendorsResponse200Headers
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *ListCatalogVendorsResponse304Headers
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -7891,7 +8250,8 @@ func (c *ClientWithResponses) UpdateCatalogAppWithResponse(ctx context.Context, 
 
 // ListDesktopAliasesWithResponse List Desktop Aliases
 //
-// The desktop aliases by which a known app is recognized, page by page.
+// The desktop aliases by which a known app is recognized, page by page. The `ETag` is that of the whole list,
+// whichever page it comes with.
 //
 // Scope: `catalog:read`.
 //
@@ -7908,15 +8268,17 @@ func (c *ClientWithResponses) ListDesktopAliasesWithResponse(ctx context.Context
 
 // ReplaceDesktopAliasesWithBodyWithResponse Replace Desktop Aliases
 //
-// Sets the desktop aliases as a whole. What stays keeps its id; a text given twice counts once.
+// Sets the desktop aliases as a whole. What stays keeps its id; a text given twice counts once. To
+// write only over the list that was seen, send the `ETag` of any of its pages as `If-Match`; the next read has the new
+// one.
 //
 // Scope: `catalog:write`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PUT /catalog-apps/{catalog_app_id}/desktop-aliases (the `ReplaceDesktopAliases` operationId).
-func (c *ClientWithResponses) ReplaceDesktopAliasesWithBodyWithResponse(ctx context.Context, catalogAppID CatalogAppID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReplaceDesktopAliasesResponse, error) {
-	rsp, err := c.ReplaceDesktopAliasesWithBody(ctx, catalogAppID, contentType, body, reqEditors...)
+func (c *ClientWithResponses) ReplaceDesktopAliasesWithBodyWithResponse(ctx context.Context, catalogAppID CatalogAppID, params *ReplaceDesktopAliasesParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReplaceDesktopAliasesResponse, error) {
+	rsp, err := c.ReplaceDesktopAliasesWithBody(ctx, catalogAppID, params, contentType, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -7925,15 +8287,17 @@ func (c *ClientWithResponses) ReplaceDesktopAliasesWithBodyWithResponse(ctx cont
 
 // ReplaceDesktopAliasesWithResponse Replace Desktop Aliases
 //
-// Sets the desktop aliases as a whole. What stays keeps its id; a text given twice counts once.
+// Sets the desktop aliases as a whole. What stays keeps its id; a text given twice counts once. To
+// write only over the list that was seen, send the `ETag` of any of its pages as `If-Match`; the next read has the new
+// one.
 //
 // Scope: `catalog:write`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PUT /catalog-apps/{catalog_app_id}/desktop-aliases (the `ReplaceDesktopAliases` operationId).
-func (c *ClientWithResponses) ReplaceDesktopAliasesWithResponse(ctx context.Context, catalogAppID CatalogAppID, body ReplaceDesktopAliasesJSONRequestBody, reqEditors ...RequestEditorFn) (*ReplaceDesktopAliasesResponse, error) {
-	rsp, err := c.ReplaceDesktopAliases(ctx, catalogAppID, body, reqEditors...)
+func (c *ClientWithResponses) ReplaceDesktopAliasesWithResponse(ctx context.Context, catalogAppID CatalogAppID, params *ReplaceDesktopAliasesParams, body ReplaceDesktopAliasesJSONRequestBody, reqEditors ...RequestEditorFn) (*ReplaceDesktopAliasesResponse, error) {
+	rsp, err := c.ReplaceDesktopAliases(ctx, catalogAppID, params, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -7942,7 +8306,8 @@ func (c *ClientWithResponses) ReplaceDesktopAliasesWithResponse(ctx context.Cont
 
 // ListURLPatternsWithResponse List URL Patterns
 //
-// The URL patterns by which a known app is recognized, page by page.
+// The URL patterns by which a known app is recognized, page by page. The `ETag` is that of the whole list,
+// whichever page it comes with.
 //
 // Scope: `catalog:read`.
 //
@@ -7959,15 +8324,17 @@ func (c *ClientWithResponses) ListURLPatternsWithResponse(ctx context.Context, c
 
 // ReplaceURLPatternsWithBodyWithResponse Replace URL Patterns
 //
-// Sets the URL patterns as a whole. What stays keeps its id; a text given twice counts once.
+// Sets the URL patterns as a whole. What stays keeps its id; a text given twice counts once. To
+// write only over the list that was seen, send the `ETag` of any of its pages as `If-Match`; the next read has the new
+// one.
 //
 // Scope: `catalog:write`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PUT /catalog-apps/{catalog_app_id}/url-patterns (the `ReplaceURLPatterns` operationId).
-func (c *ClientWithResponses) ReplaceURLPatternsWithBodyWithResponse(ctx context.Context, catalogAppID CatalogAppID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReplaceURLPatternsResponse, error) {
-	rsp, err := c.ReplaceURLPatternsWithBody(ctx, catalogAppID, contentType, body, reqEditors...)
+func (c *ClientWithResponses) ReplaceURLPatternsWithBodyWithResponse(ctx context.Context, catalogAppID CatalogAppID, params *ReplaceURLPatternsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReplaceURLPatternsResponse, error) {
+	rsp, err := c.ReplaceURLPatternsWithBody(ctx, catalogAppID, params, contentType, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -7976,15 +8343,17 @@ func (c *ClientWithResponses) ReplaceURLPatternsWithBodyWithResponse(ctx context
 
 // ReplaceURLPatternsWithResponse Replace URL Patterns
 //
-// Sets the URL patterns as a whole. What stays keeps its id; a text given twice counts once.
+// Sets the URL patterns as a whole. What stays keeps its id; a text given twice counts once. To
+// write only over the list that was seen, send the `ETag` of any of its pages as `If-Match`; the next read has the new
+// one.
 //
 // Scope: `catalog:write`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PUT /catalog-apps/{catalog_app_id}/url-patterns (the `ReplaceURLPatterns` operationId).
-func (c *ClientWithResponses) ReplaceURLPatternsWithResponse(ctx context.Context, catalogAppID CatalogAppID, body ReplaceURLPatternsJSONRequestBody, reqEditors ...RequestEditorFn) (*ReplaceURLPatternsResponse, error) {
-	rsp, err := c.ReplaceURLPatterns(ctx, catalogAppID, body, reqEditors...)
+func (c *ClientWithResponses) ReplaceURLPatternsWithResponse(ctx context.Context, catalogAppID CatalogAppID, params *ReplaceURLPatternsParams, body ReplaceURLPatternsJSONRequestBody, reqEditors ...RequestEditorFn) (*ReplaceURLPatternsResponse, error) {
+	rsp, err := c.ReplaceURLPatterns(ctx, catalogAppID, params, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -8686,11 +9055,21 @@ func ParseListCatalogAppsResponse(rsp *http.Response) (*ListCatalogAppsResponse,
 		}
 		response.JSON200 = &dest
 
+	case rsp.StatusCode == 304:
+		break // No content-type
+
 	}
 
 	switch {
 	case rsp.StatusCode == 200:
 		var headers ListCatalogAppsResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
 		if values := rsp.Header.Values("Link"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -8720,6 +9099,37 @@ func ParseListCatalogAppsResponse(rsp *http.Response) (*ListCatalogAppsResponse,
 			headers.XRequestID = value
 		}
 		response.Headers200 = &headers
+	case rsp.StatusCode == 304:
+		var headers ListCatalogAppsResponse304Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers304 = &headers
 	}
 
 	return response, nil
@@ -9104,11 +9514,21 @@ func ParseListDesktopAliasesResponse(rsp *http.Response) (*ListDesktopAliasesRes
 		}
 		response.JSON200 = &dest
 
+	case rsp.StatusCode == 304:
+		break // No content-type
+
 	}
 
 	switch {
 	case rsp.StatusCode == 200:
 		var headers ListDesktopAliasesResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
 		if values := rsp.Header.Values("Link"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -9138,6 +9558,37 @@ func ParseListDesktopAliasesResponse(rsp *http.Response) (*ListDesktopAliasesRes
 			headers.XRequestID = value
 		}
 		response.Headers200 = &headers
+	case rsp.StatusCode == 304:
+		var headers ListDesktopAliasesResponse304Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers304 = &headers
 	}
 
 	return response, nil
@@ -9207,11 +9658,21 @@ func ParseListURLPatternsResponse(rsp *http.Response) (*ListURLPatternsResponse,
 		}
 		response.JSON200 = &dest
 
+	case rsp.StatusCode == 304:
+		break // No content-type
+
 	}
 
 	switch {
 	case rsp.StatusCode == 200:
 		var headers ListURLPatternsResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
 		if values := rsp.Header.Values("Link"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -9241,6 +9702,37 @@ func ParseListURLPatternsResponse(rsp *http.Response) (*ListURLPatternsResponse,
 			headers.XRequestID = value
 		}
 		response.Headers200 = &headers
+	case rsp.StatusCode == 304:
+		var headers ListURLPatternsResponse304Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers304 = &headers
 	}
 
 	return response, nil
@@ -9310,11 +9802,21 @@ func ParseListCatalogCategoriesResponse(rsp *http.Response) (*ListCatalogCategor
 		}
 		response.JSON200 = &dest
 
+	case rsp.StatusCode == 304:
+		break // No content-type
+
 	}
 
 	switch {
 	case rsp.StatusCode == 200:
 		var headers ListCatalogCategoriesResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
 		if values := rsp.Header.Values("Link"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -9344,6 +9846,37 @@ func ParseListCatalogCategoriesResponse(rsp *http.Response) (*ListCatalogCategor
 			headers.XRequestID = value
 		}
 		response.Headers200 = &headers
+	case rsp.StatusCode == 304:
+		var headers ListCatalogCategoriesResponse304Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers304 = &headers
 	}
 
 	return response, nil
@@ -9497,11 +10030,21 @@ func ParseListCatalogVendorsResponse(rsp *http.Response) (*ListCatalogVendorsRes
 		}
 		response.JSON200 = &dest
 
+	case rsp.StatusCode == 304:
+		break // No content-type
+
 	}
 
 	switch {
 	case rsp.StatusCode == 200:
 		var headers ListCatalogVendorsResponse200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
 		if values := rsp.Header.Values("Link"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -9531,6 +10074,37 @@ func ParseListCatalogVendorsResponse(rsp *http.Response) (*ListCatalogVendorsRes
 			headers.XRequestID = value
 		}
 		response.Headers200 = &headers
+	case rsp.StatusCode == 304:
+		var headers ListCatalogVendorsResponse304Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers304 = &headers
 	}
 
 	return response, nil

@@ -1041,7 +1041,7 @@ type DesktopAliasesReplace struct {
 	Aliases []string `json:"aliases"`
 }
 
-// EntityTags `*`, or one or more entity tags separated by commas.
+// EntityTags `*`, or one or more entity tags separated by commas; nothing between two commas is ignored (RFC 9110, 5.6.1).
 //
 // Example: "7.9k2fd0"
 type EntityTags = string
@@ -1238,15 +1238,20 @@ type ClientID = UUID
 // Cursor defines model for Cursor.
 type Cursor = string
 
-// IfMatch `*`, or one or more entity tags separated by commas.
+// IfMatch `*`, or one or more entity tags separated by commas; nothing between two commas is ignored (RFC 9110, 5.6.1).
 //
 // Example: "7.9k2fd0"
 type IfMatch = EntityTags
 
-// IfNoneMatch `*`, or one or more entity tags separated by commas.
+// IfNoneMatch `*`, or one or more entity tags separated by commas; nothing between two commas is ignored (RFC 9110, 5.6.1).
 //
 // Example: "7.9k2fd0"
 type IfNoneMatch = EntityTags
+
+// IfNoneMatchOfWrite `*`, or one or more entity tags separated by commas; nothing between two commas is ignored (RFC 9110, 5.6.1).
+//
+// Example: "7.9k2fd0"
+type IfNoneMatchOfWrite = EntityTags
 
 // IsApprovedFilter defines model for IsApprovedFilter.
 type IsApprovedFilter = bool
@@ -1465,6 +1470,9 @@ type ListCatalogAppsParams struct {
 
 	// Cursor `next_cursor` of the page before.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// IfNoneMatch Answer 304 without a body if the object still has one of these entity tags (RFC 9110, 13.1.2).
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
 // ListCatalogAppsParamsSortBy defines parameters for ListCatalogApps.
@@ -1484,6 +1492,10 @@ type DeleteCatalogAppParams struct {
 	// IfMatch Write only if the object still has one of these entity tags, or with `*` if it exists (RFC 9110, 13.1.1). The
 	// comparison and the write are one atomic step. Weak tags never match.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IfNoneMatch Write only if the object has none of these entity tags, weak or not; with `*` never, since the object exists
+	// (RFC 9110, 13.1.2). It is looked at after `If-Match`, in the same atomic step.
+	IfNoneMatch *IfNoneMatchOfWrite `json:"If-None-Match,omitempty"`
 }
 
 // GetCatalogAppParams defines parameters for GetCatalogApp.
@@ -1497,6 +1509,10 @@ type UpdateCatalogAppParams struct {
 	// IfMatch Write only if the object still has one of these entity tags, or with `*` if it exists (RFC 9110, 13.1.1). The
 	// comparison and the write are one atomic step. Weak tags never match.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IfNoneMatch Write only if the object has none of these entity tags, weak or not; with `*` never, since the object exists
+	// (RFC 9110, 13.1.2). It is looked at after `If-Match`, in the same atomic step.
+	IfNoneMatch *IfNoneMatchOfWrite `json:"If-None-Match,omitempty"`
 }
 
 // ListDesktopAliasesParams defines parameters for ListDesktopAliases.
@@ -1515,6 +1531,9 @@ type ListDesktopAliasesParams struct {
 
 	// Cursor `next_cursor` of the page before.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// IfNoneMatch Answer 304 without a body if the object still has one of these entity tags (RFC 9110, 13.1.2).
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
 // ListDesktopAliasesParamsSortBy defines parameters for ListDesktopAliases.
@@ -1522,6 +1541,17 @@ type ListDesktopAliasesParamsSortBy string
 
 // ListDesktopAliasesParamsSortOrder defines parameters for ListDesktopAliases.
 type ListDesktopAliasesParamsSortOrder string
+
+// ReplaceDesktopAliasesParams defines parameters for ReplaceDesktopAliases.
+type ReplaceDesktopAliasesParams struct {
+	// IfMatch Write only if the object still has one of these entity tags, or with `*` if it exists (RFC 9110, 13.1.1). The
+	// comparison and the write are one atomic step. Weak tags never match.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IfNoneMatch Write only if the object has none of these entity tags, weak or not; with `*` never, since the object exists
+	// (RFC 9110, 13.1.2). It is looked at after `If-Match`, in the same atomic step.
+	IfNoneMatch *IfNoneMatchOfWrite `json:"If-None-Match,omitempty"`
+}
 
 // ListURLPatternsParams defines parameters for ListURLPatterns.
 type ListURLPatternsParams struct {
@@ -1539,6 +1569,9 @@ type ListURLPatternsParams struct {
 
 	// Cursor `next_cursor` of the page before.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// IfNoneMatch Answer 304 without a body if the object still has one of these entity tags (RFC 9110, 13.1.2).
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
 // ListURLPatternsParamsSortBy defines parameters for ListURLPatterns.
@@ -1546,6 +1579,17 @@ type ListURLPatternsParamsSortBy string
 
 // ListURLPatternsParamsSortOrder defines parameters for ListURLPatterns.
 type ListURLPatternsParamsSortOrder string
+
+// ReplaceURLPatternsParams defines parameters for ReplaceURLPatterns.
+type ReplaceURLPatternsParams struct {
+	// IfMatch Write only if the object still has one of these entity tags, or with `*` if it exists (RFC 9110, 13.1.1). The
+	// comparison and the write are one atomic step. Weak tags never match.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IfNoneMatch Write only if the object has none of these entity tags, weak or not; with `*` never, since the object exists
+	// (RFC 9110, 13.1.2). It is looked at after `If-Match`, in the same atomic step.
+	IfNoneMatch *IfNoneMatchOfWrite `json:"If-None-Match,omitempty"`
+}
 
 // ListCatalogCategoriesParams defines parameters for ListCatalogCategories.
 type ListCatalogCategoriesParams struct {
@@ -1563,6 +1607,9 @@ type ListCatalogCategoriesParams struct {
 
 	// Cursor `next_cursor` of the page before.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// IfNoneMatch Answer 304 without a body if the object still has one of these entity tags (RFC 9110, 13.1.2).
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
 // ListCatalogCategoriesParamsSortBy defines parameters for ListCatalogCategories.
@@ -1576,6 +1623,10 @@ type UpdateCatalogCategoryParams struct {
 	// IfMatch Write only if the object still has one of these entity tags, or with `*` if it exists (RFC 9110, 13.1.1). The
 	// comparison and the write are one atomic step. Weak tags never match.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IfNoneMatch Write only if the object has none of these entity tags, weak or not; with `*` never, since the object exists
+	// (RFC 9110, 13.1.2). It is looked at after `If-Match`, in the same atomic step.
+	IfNoneMatch *IfNoneMatchOfWrite `json:"If-None-Match,omitempty"`
 }
 
 // ListCatalogVendorsParams defines parameters for ListCatalogVendors.
@@ -1594,6 +1645,9 @@ type ListCatalogVendorsParams struct {
 
 	// Cursor `next_cursor` of the page before.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// IfNoneMatch Answer 304 without a body if the object still has one of these entity tags (RFC 9110, 13.1.2).
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
 // ListCatalogVendorsParamsSortBy defines parameters for ListCatalogVendors.
@@ -1607,6 +1661,10 @@ type UpdateCatalogVendorParams struct {
 	// IfMatch Write only if the object still has one of these entity tags, or with `*` if it exists (RFC 9110, 13.1.1). The
 	// comparison and the write are one atomic step. Weak tags never match.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IfNoneMatch Write only if the object has none of these entity tags, weak or not; with `*` never, since the object exists
+	// (RFC 9110, 13.1.2). It is looked at after `If-Match`, in the same atomic step.
+	IfNoneMatch *IfNoneMatchOfWrite `json:"If-None-Match,omitempty"`
 }
 
 // ListClientsParams defines parameters for ListClients.
@@ -1644,6 +1702,10 @@ type UpdateClientParams struct {
 	// IfMatch Write only if the object still has one of these entity tags, or with `*` if it exists (RFC 9110, 13.1.1). The
 	// comparison and the write are one atomic step. Weak tags never match.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IfNoneMatch Write only if the object has none of these entity tags, weak or not; with `*` never, since the object exists
+	// (RFC 9110, 13.1.2). It is looked at after `If-Match`, in the same atomic step.
+	IfNoneMatch *IfNoneMatchOfWrite `json:"If-None-Match,omitempty"`
 }
 
 // ListAppsParams defines parameters for ListApps.
@@ -1690,6 +1752,10 @@ type RemoveAppParams struct {
 	// IfMatch Write only if the object still has one of these entity tags, or with `*` if it exists (RFC 9110, 13.1.1). The
 	// comparison and the write are one atomic step. Weak tags never match.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IfNoneMatch Write only if the object has none of these entity tags, weak or not; with `*` never, since the object exists
+	// (RFC 9110, 13.1.2). It is looked at after `If-Match`, in the same atomic step.
+	IfNoneMatch *IfNoneMatchOfWrite `json:"If-None-Match,omitempty"`
 }
 
 // GetAppParams defines parameters for GetApp.
@@ -1703,6 +1769,10 @@ type UpdateAppParams struct {
 	// IfMatch Write only if the object still has one of these entity tags, or with `*` if it exists (RFC 9110, 13.1.1). The
 	// comparison and the write are one atomic step. Weak tags never match.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IfNoneMatch Write only if the object has none of these entity tags, weak or not; with `*` never, since the object exists
+	// (RFC 9110, 13.1.2). It is looked at after `If-Match`, in the same atomic step.
+	IfNoneMatch *IfNoneMatchOfWrite `json:"If-None-Match,omitempty"`
 }
 
 // ListAppChangesParams defines parameters for ListAppChanges.
@@ -1807,13 +1877,13 @@ type ServerInterface interface {
 	ListDesktopAliases(ctx echo.Context, catalogAppID CatalogAppID, params ListDesktopAliasesParams) error
 	// ReplaceDesktopAliases Replace Desktop Aliases
 	// (PUT /catalog-apps/{catalog_app_id}/desktop-aliases)
-	ReplaceDesktopAliases(ctx echo.Context, catalogAppID CatalogAppID) error
+	ReplaceDesktopAliases(ctx echo.Context, catalogAppID CatalogAppID, params ReplaceDesktopAliasesParams) error
 	// ListURLPatterns List URL Patterns
 	// (GET /catalog-apps/{catalog_app_id}/url-patterns)
 	ListURLPatterns(ctx echo.Context, catalogAppID CatalogAppID, params ListURLPatternsParams) error
 	// ReplaceURLPatterns Replace URL Patterns
 	// (PUT /catalog-apps/{catalog_app_id}/url-patterns)
-	ReplaceURLPatterns(ctx echo.Context, catalogAppID CatalogAppID) error
+	ReplaceURLPatterns(ctx echo.Context, catalogAppID CatalogAppID, params ReplaceURLPatternsParams) error
 	// ListCatalogCategories List Catalog Categories
 	// (GET /catalog-categories)
 	ListCatalogCategories(ctx echo.Context, params ListCatalogCategoriesParams) error
@@ -1948,6 +2018,23 @@ func (w *ServerInterfaceWrapper) ListCatalogApps(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
 	}
 
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListCatalogApps(ctx, params)
 	return err
@@ -2021,6 +2108,21 @@ func (w *ServerInterfaceWrapper) DeleteCatalogApp(ctx echo.Context) error {
 
 		params.IfMatch = &IfMatch
 	}
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatchOfWrite
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.DeleteCatalogApp(ctx, catalogAppID, params)
@@ -2093,6 +2195,21 @@ func (w *ServerInterfaceWrapper) UpdateCatalogApp(ctx echo.Context) error {
 
 		params.IfMatch = &IfMatch
 	}
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatchOfWrite
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.UpdateCatalogApp(ctx, catalogAppID, params)
@@ -2147,6 +2264,23 @@ func (w *ServerInterfaceWrapper) ListDesktopAliases(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
 	}
 
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListDesktopAliases(ctx, catalogAppID, params)
 	return err
@@ -2163,8 +2297,43 @@ func (w *ServerInterfaceWrapper) ReplaceDesktopAliases(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter catalog_app_id: %s", err))
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ReplaceDesktopAliasesParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatchOfWrite
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.ReplaceDesktopAliases(ctx, catalogAppID)
+	err = w.Handler.ReplaceDesktopAliases(ctx, catalogAppID, params)
 	return err
 }
 
@@ -2216,6 +2385,23 @@ func (w *ServerInterfaceWrapper) ListURLPatterns(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
 	}
 
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListURLPatterns(ctx, catalogAppID, params)
 	return err
@@ -2232,8 +2418,43 @@ func (w *ServerInterfaceWrapper) ReplaceURLPatterns(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter catalog_app_id: %s", err))
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ReplaceURLPatternsParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatchOfWrite
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.ReplaceURLPatterns(ctx, catalogAppID)
+	err = w.Handler.ReplaceURLPatterns(ctx, catalogAppID, params)
 	return err
 }
 
@@ -2276,6 +2497,23 @@ func (w *ServerInterfaceWrapper) ListCatalogCategories(ctx echo.Context) error {
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
 	}
 
 	// Invoke the callback with all the unmarshaled arguments
@@ -2321,6 +2559,21 @@ func (w *ServerInterfaceWrapper) UpdateCatalogCategory(ctx echo.Context) error {
 		}
 
 		params.IfMatch = &IfMatch
+	}
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatchOfWrite
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
 	}
 
 	// Invoke the callback with all the unmarshaled arguments
@@ -2369,6 +2622,23 @@ func (w *ServerInterfaceWrapper) ListCatalogVendors(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
 	}
 
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListCatalogVendors(ctx, params)
 	return err
@@ -2412,6 +2682,21 @@ func (w *ServerInterfaceWrapper) UpdateCatalogVendor(ctx echo.Context) error {
 		}
 
 		params.IfMatch = &IfMatch
+	}
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatchOfWrite
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
 	}
 
 	// Invoke the callback with all the unmarshaled arguments
@@ -2539,6 +2824,21 @@ func (w *ServerInterfaceWrapper) UpdateClient(ctx echo.Context) error {
 		}
 
 		params.IfMatch = &IfMatch
+	}
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatchOfWrite
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
 	}
 
 	// Invoke the callback with all the unmarshaled arguments
@@ -2768,6 +3068,21 @@ func (w *ServerInterfaceWrapper) RemoveApp(ctx echo.Context) error {
 
 		params.IfMatch = &IfMatch
 	}
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatchOfWrite
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.RemoveApp(ctx, clientID, appID, params)
@@ -2855,6 +3170,21 @@ func (w *ServerInterfaceWrapper) UpdateApp(ctx echo.Context) error {
 		}
 
 		params.IfMatch = &IfMatch
+	}
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatchOfWrite
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
 	}
 
 	// Invoke the callback with all the unmarshaled arguments
@@ -3102,6 +3432,7 @@ type CatalogAppCreatedJSONResponse struct {
 }
 
 type CatalogAppListResponseHeaders struct {
+	ETag            string
 	Link            *string
 	RateLimit       *string
 	RateLimitPolicy *string
@@ -3150,6 +3481,7 @@ type CatalogCategoryCreatedJSONResponse struct {
 }
 
 type CatalogCategoryListResponseHeaders struct {
+	ETag            string
 	Link            *string
 	RateLimit       *string
 	RateLimitPolicy *string
@@ -3199,6 +3531,7 @@ type CatalogVendorCreatedJSONResponse struct {
 }
 
 type CatalogVendorListResponseHeaders struct {
+	ETag            string
 	Link            *string
 	RateLimit       *string
 	RateLimitPolicy *string
@@ -3413,6 +3746,7 @@ type DeprecatedUnsupportedMediaTypeJSONResponse struct {
 }
 
 type DesktopAliasListResponseHeaders struct {
+	ETag            string
 	Link            *string
 	RateLimit       *string
 	RateLimitPolicy *string
@@ -3519,6 +3853,16 @@ type InvalidPatchJSONResponse struct {
 	Body Error
 
 	Headers InvalidPatchResponseHeaders
+}
+
+type ListNotModifiedResponseHeaders struct {
+	ETag            string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
+}
+type ListNotModifiedResponse struct {
+	Headers ListNotModifiedResponseHeaders
 }
 
 type MethodNotAllowedResponseHeaders struct {
@@ -3654,6 +3998,7 @@ type UnsupportedPatchTypeJSONResponse struct {
 }
 
 type URLPatternListResponseHeaders struct {
+	ETag            string
 	Link            *string
 	RateLimit       *string
 	RateLimitPolicy *string
@@ -3704,6 +4049,7 @@ func (response ListCatalogApps200JSONResponse) VisitListCatalogAppsResponse(w ht
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
 	if response.Headers.Link != nil {
 		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
 	}
@@ -3717,6 +4063,21 @@ func (response ListCatalogApps200JSONResponse) VisitListCatalogAppsResponse(w ht
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
+}
+
+type ListCatalogApps304Response = ListNotModifiedResponse
+
+func (response ListCatalogApps304Response) VisitListCatalogAppsResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(304)
+	return nil
 }
 
 type ListCatalogApps400JSONResponse struct {
@@ -5104,6 +5465,7 @@ func (response ListDesktopAliases200JSONResponse) VisitListDesktopAliasesRespons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
 	if response.Headers.Link != nil {
 		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
 	}
@@ -5117,6 +5479,21 @@ func (response ListDesktopAliases200JSONResponse) VisitListDesktopAliasesRespons
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
+}
+
+type ListDesktopAliases304Response = NotModifiedResponse
+
+func (response ListDesktopAliases304Response) VisitListDesktopAliasesResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(304)
+	return nil
 }
 
 type ListDesktopAliases400JSONResponse struct {
@@ -5298,6 +5675,7 @@ func (response ListDesktopAliases503JSONResponse) VisitListDesktopAliasesRespons
 
 type ReplaceDesktopAliasesRequestObject struct {
 	CatalogAppID CatalogAppID `json:"catalog_app_id"`
+	Params       ReplaceDesktopAliasesParams
 	Body         *ReplaceDesktopAliasesJSONRequestBody
 }
 
@@ -5425,6 +5803,27 @@ func (response ReplaceDesktopAliases406JSONResponse) VisitReplaceDesktopAliasesR
 	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceDesktopAliases412JSONResponse struct{ PreconditionFailedJSONResponse }
+
+func (response ReplaceDesktopAliases412JSONResponse) VisitReplaceDesktopAliasesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(412)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -5559,6 +5958,7 @@ func (response ListURLPatterns200JSONResponse) VisitListURLPatternsResponse(w ht
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
 	if response.Headers.Link != nil {
 		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
 	}
@@ -5572,6 +5972,21 @@ func (response ListURLPatterns200JSONResponse) VisitListURLPatternsResponse(w ht
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
+}
+
+type ListURLPatterns304Response = NotModifiedResponse
+
+func (response ListURLPatterns304Response) VisitListURLPatternsResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(304)
+	return nil
 }
 
 type ListURLPatterns400JSONResponse struct {
@@ -5753,6 +6168,7 @@ func (response ListURLPatterns503JSONResponse) VisitListURLPatternsResponse(w ht
 
 type ReplaceURLPatternsRequestObject struct {
 	CatalogAppID CatalogAppID `json:"catalog_app_id"`
+	Params       ReplaceURLPatternsParams
 	Body         *ReplaceURLPatternsJSONRequestBody
 }
 
@@ -5880,6 +6296,27 @@ func (response ReplaceURLPatterns406JSONResponse) VisitReplaceURLPatternsRespons
 	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceURLPatterns412JSONResponse struct{ PreconditionFailedJSONResponse }
+
+func (response ReplaceURLPatterns412JSONResponse) VisitReplaceURLPatternsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(412)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -6015,6 +6452,7 @@ func (response ListCatalogCategories200JSONResponse) VisitListCatalogCategoriesR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
 	if response.Headers.Link != nil {
 		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
 	}
@@ -6028,6 +6466,21 @@ func (response ListCatalogCategories200JSONResponse) VisitListCatalogCategoriesR
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
+}
+
+type ListCatalogCategories304Response = ListNotModifiedResponse
+
+func (response ListCatalogCategories304Response) VisitListCatalogCategoriesResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(304)
+	return nil
 }
 
 type ListCatalogCategories400JSONResponse struct {
@@ -6756,6 +7209,7 @@ func (response ListCatalogVendors200JSONResponse) VisitListCatalogVendorsRespons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
 	if response.Headers.Link != nil {
 		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
 	}
@@ -6769,6 +7223,21 @@ func (response ListCatalogVendors200JSONResponse) VisitListCatalogVendorsRespons
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
+}
+
+type ListCatalogVendors304Response = ListNotModifiedResponse
+
+func (response ListCatalogVendors304Response) VisitListCatalogVendorsResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(304)
+	return nil
 }
 
 type ListCatalogVendors400JSONResponse struct {
@@ -11474,10 +11943,11 @@ func (sh *strictHandler) ListDesktopAliases(ctx echo.Context, catalogAppID Catal
 }
 
 // ReplaceDesktopAliases operation middleware
-func (sh *strictHandler) ReplaceDesktopAliases(ctx echo.Context, catalogAppID CatalogAppID) error {
+func (sh *strictHandler) ReplaceDesktopAliases(ctx echo.Context, catalogAppID CatalogAppID, params ReplaceDesktopAliasesParams) error {
 	var request ReplaceDesktopAliasesRequestObject
 
 	request.CatalogAppID = catalogAppID
+	request.Params = params
 
 	var body ReplaceDesktopAliasesJSONRequestBody
 	var err error
@@ -11548,10 +12018,11 @@ func (sh *strictHandler) ListURLPatterns(ctx echo.Context, catalogAppID CatalogA
 }
 
 // ReplaceURLPatterns operation middleware
-func (sh *strictHandler) ReplaceURLPatterns(ctx echo.Context, catalogAppID CatalogAppID) error {
+func (sh *strictHandler) ReplaceURLPatterns(ctx echo.Context, catalogAppID CatalogAppID, params ReplaceURLPatternsParams) error {
 	var request ReplaceURLPatternsRequestObject
 
 	request.CatalogAppID = catalogAppID
+	request.Params = params
 
 	var body ReplaceURLPatternsJSONRequestBody
 	var err error

@@ -44,7 +44,7 @@ func (h *handlers) UpdateApp(ctx context.Context, r gen.UpdateAppRequestObject) 
 	if fields == nil {
 		fields = appFields(*r.JSONBody)
 	}
-	app, err := h.store.UpdateApp(ctx, key, fields, author(ctx), toMatch(r.Params.IfMatch))
+	app, err := h.store.UpdateApp(ctx, key, fields, author(ctx), conditions(r.Params.IfMatch, r.Params.IfNoneMatch))
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +63,7 @@ func (h *handlers) AddApp(ctx context.Context, r gen.AddAppRequestObject) (gen.A
 // RemoveApp implements removeApp.
 func (h *handlers) RemoveApp(ctx context.Context, r gen.RemoveAppRequestObject) (gen.RemoveAppResponseObject, error) {
 	key := store.AppKey{ClientID: r.ClientID, ID: r.AppID}
-	if err := h.store.RemoveApp(ctx, key, author(ctx), toMatch(r.Params.IfMatch)); err != nil {
+	if err := h.store.RemoveApp(ctx, key, author(ctx), conditions(r.Params.IfMatch, r.Params.IfNoneMatch)); err != nil {
 		return nil, err
 	}
 	return gen.RemoveApp204Response{}, nil

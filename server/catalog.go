@@ -24,7 +24,7 @@ func (h *handlers) ListCatalogApps(ctx context.Context, r gen.ListCatalogAppsReq
 	cursor, link := nextPage(ctx, list.Next)
 	return gen.ListCatalogApps200JSONResponse{CatalogAppListJSONResponse: gen.CatalogAppListJSONResponse{
 		Body:    gen.CatalogAppList{Data: mapped(list.Rows, toAPICatalogApp), TotalCount: list.Total, NextCursor: cursor},
-		Headers: gen.CatalogAppListResponseHeaders{Link: link},
+		Headers: gen.CatalogAppListResponseHeaders{ETag: weakTag(list.Tag), Link: link},
 	}}, nil
 }
 
@@ -66,7 +66,7 @@ func (h *handlers) CreateCatalogApp(ctx context.Context, r gen.CreateCatalogAppR
 // UpdateCatalogApp implements updateCatalogApp.
 func (h *handlers) UpdateCatalogApp(ctx context.Context, r gen.UpdateCatalogAppRequestObject) (gen.UpdateCatalogAppResponseObject, error) {
 	body := *r.JSONBody
-	app, err := h.store.UpdateCatalogApp(ctx, r.CatalogAppID, catalogAppFields(body), body.CategoryIds, toMatch(r.Params.IfMatch))
+	app, err := h.store.UpdateCatalogApp(ctx, r.CatalogAppID, catalogAppFields(body), body.CategoryIds, conditions(r.Params.IfMatch, r.Params.IfNoneMatch))
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +75,7 @@ func (h *handlers) UpdateCatalogApp(ctx context.Context, r gen.UpdateCatalogAppR
 
 // DeleteCatalogApp implements deleteCatalogApp.
 func (h *handlers) DeleteCatalogApp(ctx context.Context, r gen.DeleteCatalogAppRequestObject) (gen.DeleteCatalogAppResponseObject, error) {
-	if err := h.store.DeleteCatalogApp(ctx, r.CatalogAppID, toMatch(r.Params.IfMatch)); err != nil {
+	if err := h.store.DeleteCatalogApp(ctx, r.CatalogAppID, conditions(r.Params.IfMatch, r.Params.IfNoneMatch)); err != nil {
 		return nil, err
 	}
 	return gen.DeleteCatalogApp204Response{}, nil

@@ -23,7 +23,7 @@ func (h *handlers) ListCatalogCategories(ctx context.Context, r gen.ListCatalogC
 	cursor, link := nextPage(ctx, list.Next)
 	return gen.ListCatalogCategories200JSONResponse{CatalogCategoryListJSONResponse: gen.CatalogCategoryListJSONResponse{
 		Body:    gen.CatalogCategoryList{Data: mapped(list.Rows, toAPICategory), TotalCount: list.Total, NextCursor: cursor},
-		Headers: gen.CatalogCategoryListResponseHeaders{Link: link},
+		Headers: gen.CatalogCategoryListResponseHeaders{ETag: weakTag(list.Tag), Link: link},
 	}}, nil
 }
 
@@ -43,7 +43,7 @@ func (h *handlers) CreateCatalogCategory(ctx context.Context, r gen.CreateCatalo
 
 // UpdateCatalogCategory implements updateCatalogCategory.
 func (h *handlers) UpdateCatalogCategory(ctx context.Context, r gen.UpdateCatalogCategoryRequestObject) (gen.UpdateCatalogCategoryResponseObject, error) {
-	category, err := h.store.UpdateCategory(ctx, r.CategoryID, categoryFields(*r.JSONBody), toMatch(r.Params.IfMatch))
+	category, err := h.store.UpdateCategory(ctx, r.CategoryID, categoryFields(*r.JSONBody), conditions(r.Params.IfMatch, r.Params.IfNoneMatch))
 	if err != nil {
 		return nil, err
 	}

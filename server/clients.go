@@ -52,7 +52,7 @@ func (h *handlers) CreateClient(ctx context.Context, r gen.CreateClientRequestOb
 
 // UpdateClient implements updateClient.
 func (h *handlers) UpdateClient(ctx context.Context, r gen.UpdateClientRequestObject) (gen.UpdateClientResponseObject, error) {
-	client, err := h.store.UpdateClient(ctx, r.ClientID, clientFields(*r.JSONBody), toMatch(r.Params.IfMatch))
+	client, err := h.store.UpdateClient(ctx, r.ClientID, clientFields(*r.JSONBody), conditions(r.Params.IfMatch, r.Params.IfNoneMatch))
 	if err != nil {
 		return nil, err
 	}

@@ -4,12 +4,16 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/clientapps/clientapps/gen"
 	"github.com/clientapps/clientapps/server/transport"
 	"github.com/clientapps/clientapps/store"
 )
 
 // entityTag makes a strong entity tag (RFC 9110, 8.8.3) of an opaque text without quotes.
 func entityTag(opaque string) string { return `"` + opaque + `"` }
+
+// weakTag makes a weak one (RFC 9110, 8.8.1).
+func weakTag(opaque string) string { return "W/" + entityTag(opaque) }
 
 // uncoded is the tag of an object, whatever the coding it was sent in: conditions are about the object.
 func uncoded(tag string) string { return strings.Replace(tag, transport.GzipSuffix+`"`, `"`, 1) }
@@ -19,27 +23,53 @@ func noneMatch(header, current string) bool {
 	if header == "*" {
 		return true
 	}
+	current = uncoded(strings.TrimPrefix(current, "W/"))
 	for _, tag := range entityTags(header) {
-		if uncoded(strings.TrimPrefix(tag, "W/")) == uncoded(current) {
+		if uncoded(strings.TrimPrefix(tag, "W/")) == current {
 			return true
 		}
 	}
 	return false
 }
 
-// toMatch is the strong comparison of If-Match (RFC 9110, 13.1.1): weak tags drop out. nil binds the write to nothing:
-// no header, or "*", which every existing object matches.
-func toMatch(header *string) *store.Match {
-	if header == nil || *header == "*" {
-		return nil
+// conditions is what If-Match and If-None-Match bind a write to (RFC 9110, 13.1): the one compares strongly, so that weak tags
+// drop out, the other weakly. nil binds it to nothing: no header, or If-Match: *, which every existing object matches.
+func conditions(ifMatch, ifNoneMatch *string) *store.Match {
+	if ifMatch == nil && ifNoneMatch == nil {
+		return nil // before anything is allocated: most writes are not bound
 	}
-	match := &store.Match{}
-	for _, tag := range entityTags(*header) {
-		if !strings.HasPrefix(tag, "W/") {
-			match.Tags = append(match.Tags, strings.Trim(uncoded(tag), `"`))
+	var match store.Match
+	if ifMatch != nil && *ifMatch != "*" {
+		match.Tags = []string{}
+		for _, tag := range entityTags(*ifMatch) {
+			if !strings.HasPrefix(tag, "W/") {
+				match.Tags = append(match.Tags, opaque(tag))
+			}
 		}
 	}
-	return match
+	if ifNoneMatch != nil {
+		match.Never = *ifNoneMatch == "*"
+		for _, tag := range entityTags(*ifNoneMatch) {
+			match.Except = append(match.Except, opaque(strings.TrimPrefix(tag, "W/")))
+		}
+	}
+	if match.Tags == nil && match.Except == nil && !match.Never {
+		return nil
+	}
+	return &match
+}
+
+// opaque is what stands in the quotes of a strong tag.
+func opaque(tag string) string { return strings.Trim(uncoded(tag), `"`) }
+
+// refuseConditions refuses a write that is bound to a tag where there is none: nothing is ignored.
+func (op *operation) refuseConditions(header http.Header) error {
+	for _, name := range op.noConditions {
+		if header[name] != nil {
+			return invalidRequest(name+" is for operations on what has an ETag", &gen.ErrorDetails{Field: &name})
+		}
+	}
+	return nil
 }
 
 // entityTags splits a list of entity tags. A comma may stand inside a tag's quotes.

@@ -14,7 +14,7 @@ import (
 
 // malformed are texts that are no list of entity tags.
 var malformed = []string{
-	" ", "x", `"x`, `x"`, `'x'`, `"x" "y"`, `"x",`, `,"x"`, `"x",,"y"`, `"x y"`, `W/x`, `w/"x"`, `W/ "x"`, `W"x"`, `**`, `*, "x"`,
+	" ", "x", `"x`, `x"`, `'x'`, `"x" "y"`, `,`, `*,`, `,*`, `"x" , W/ , "y"`, `"x y"`, `W/x`, `w/"x"`, `W/ "x"`, `W"x"`, `**`, `*, "x"`,
 	`"x", *`, `""x""`, "\"\t\"", `"ä"`, `"` + strings.Repeat("x", 1100) + `"`,
 }
 
@@ -46,7 +46,7 @@ func TestIfNoneMatch(t *testing.T) {
 		add(value, 200, asSeeded, "If-None-Match: "+value)
 	}
 	add("no header", 200, asSeeded)
-	for _, value := range []string{"{etag}", "*", "W/{etag}", `"x", {etag}`, `{etag},"x"`, `"a,b" ,W/{etag} , "c"`} {
+	for _, value := range []string{"{etag}", "*", "W/{etag}", `, {etag}`, "{etag},", "\"x\",\t,,{etag} , ,", `"x", {etag}`, `{etag},"x"`, `"a,b" ,W/{etag} , "c"`} {
 		add(value, 304, "", "If-None-Match: "+value)
 	}
 	add("several lines", 304, "", `If-None-Match: "x"`, `If-None-Match: "y", {etag}`, `If-None-Match: "z"`)
@@ -81,11 +81,11 @@ func TestIfMatch(t *testing.T) {
 	for _, value := range malformed {
 		add(value, 400, invalidField("If-Match", "If-Match must be * or a list of entity tags"), "If-Match: "+value)
 	}
-	for _, value := range []string{`"x"`, `""`, `W/{etag}`, `"x", "y"`, `"*"`, `"x", W/{etag}`, `"1", "2"`} {
+	for _, value := range []string{`"x"`, `""`, `,"x"`, `"x",,"y",`, `W/{etag}`, `"x", "y"`, `"*"`, `"x", W/{etag}`, `"1", "2"`} {
 		add(value, 412, stale, "If-Match: "+value)
 	}
 	add("several lines, none good", 412, stale, `If-Match: "x"`, `If-Match: W/{etag}`)
-	for _, value := range []string{"{etag}", "*", `"x", {etag}`, `{etag},"x"`, `"a,b" ,{etag} , W/"c"`, `W/{etag}, {etag}`} {
+	for _, value := range []string{"{etag}", "*", `,,{etag},`, `"x", {etag}`, `{etag},"x"`, `"a,b" ,{etag} , W/"c"`, `W/{etag}, {etag}`} {
 		add(value, 200, patched, "If-Match: "+value)
 	}
 	add("several lines", 200, patched, `If-Match: "x"`, `If-Match: {etag}`)

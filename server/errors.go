@@ -114,10 +114,11 @@ func toError(err error) *Error {
 	case errors.Is(err, store.ErrPosition):
 		return errCursor()
 	case errors.As(err, &precondition):
-		return &Error{
-			Status: http.StatusPreconditionFailed, Code: gen.ErrorCodePreconditionFailed,
-			Message: "The object has changed since the entity tag in If-Match",
+		message := "The object has changed since the entity tag in If-Match"
+		if precondition.Except {
+			message = "The object is there, with an entity tag that If-None-Match rules out"
 		}
+		return &Error{Status: http.StatusPreconditionFailed, Code: gen.ErrorCodePreconditionFailed, Message: message}
 	case errors.As(err, &unknown): // before 503, which promises that nothing was written
 		return &Error{
 			Status: http.StatusInternalServerError, Code: gen.ErrorCodeOutcomeUnknown,

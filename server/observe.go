@@ -87,6 +87,7 @@ func (x *exchange) WriteHeader(status int) {
 			status, x.skipBody = http.StatusNotModified, true
 			header.Del("Content-Type")
 			header.Del("Content-Encoding")
+			header.Del("Link") // whoever has the body has this, too (RFC 9110, 15.4.5)
 		}
 	}
 	setCaching(header)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -29,9 +30,11 @@ type operation struct {
 	fast       bool              // its body has a fast path
 	bareValues bool              // a single bad value of its body is refused without details, as the page of updateApp shows
 	defaults   map[string]string // of the query parameters
-	header     map[string]string // of every answer
-	statuses   []int             // that the contract documents
-	metrics    *operationMetrics // nil when nothing is measured
+	// Headers that would bind a write to an entity tag, and that it does not take.
+	noConditions []string
+	header       map[string]string // of every answer
+	statuses     []int             // that the contract documents
+	metrics      *operationMetrics // nil when nothing is measured
 }
 
 // name is the operation id, for the log: "" where no route was found.
@@ -86,6 +89,13 @@ func newOperation(path, method string, item *openapi3.PathItem, o *openapi3.Oper
 						op.defaults[p.Value.Name] = fmt.Sprint(d)
 					}
 				}
+			}
+		}
+	}
+	if method != http.MethodGet {
+		for _, name := range []string{"If-Match", "If-None-Match"} {
+			if o.Parameters.GetByInAndName(openapi3.ParameterInHeader, name) == nil {
+				op.noConditions = append(op.noConditions, name)
 			}
 		}
 	}

@@ -45,6 +45,9 @@ func (op *operation) checkParams(c echo.Context) error {
 			return paramError(p, nil)
 		}
 	}
+	if err := op.refuseConditions(r.Header); err != nil {
+		return err
+	}
 	if !acceptsJSON(r.Header.Values("Accept")) {
 		return &Error{
 			Status: http.StatusNotAcceptable, Code: gen.ErrorCodeNotAcceptable, Message: "Responses are application/json",

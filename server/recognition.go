@@ -23,13 +23,13 @@ func (h *handlers) ListURLPatterns(ctx context.Context, r gen.ListURLPatternsReq
 	cursor, link := nextPage(ctx, list.Next)
 	return gen.ListURLPatterns200JSONResponse{URLPatternListJSONResponse: gen.URLPatternListJSONResponse{
 		Body:    gen.URLPatternList{Data: mapped(list.Rows, toAPIPattern), TotalCount: list.Total, NextCursor: cursor},
-		Headers: gen.URLPatternListResponseHeaders{Link: link},
+		Headers: gen.URLPatternListResponseHeaders{ETag: entityTag(list.Tag), Link: link},
 	}}, nil
 }
 
 // ReplaceURLPatterns implements replaceUrlPatterns.
 func (h *handlers) ReplaceURLPatterns(ctx context.Context, r gen.ReplaceURLPatternsRequestObject) (gen.ReplaceURLPatternsResponseObject, error) {
-	if err := h.store.ReplaceURLPatterns(ctx, r.CatalogAppID, r.Body.Patterns); err != nil {
+	if err := h.store.ReplaceURLPatterns(ctx, r.CatalogAppID, r.Body.Patterns, conditions(r.Params.IfMatch, r.Params.IfNoneMatch)); err != nil {
 		return nil, err
 	}
 	return gen.ReplaceURLPatterns204Response{}, nil
@@ -51,13 +51,13 @@ func (h *handlers) ListDesktopAliases(ctx context.Context, r gen.ListDesktopAlia
 	cursor, link := nextPage(ctx, list.Next)
 	return gen.ListDesktopAliases200JSONResponse{DesktopAliasListJSONResponse: gen.DesktopAliasListJSONResponse{
 		Body:    gen.DesktopAliasList{Data: mapped(list.Rows, toAPIAlias), TotalCount: list.Total, NextCursor: cursor},
-		Headers: gen.DesktopAliasListResponseHeaders{Link: link},
+		Headers: gen.DesktopAliasListResponseHeaders{ETag: entityTag(list.Tag), Link: link},
 	}}, nil
 }
 
 // ReplaceDesktopAliases implements replaceDesktopAliases.
 func (h *handlers) ReplaceDesktopAliases(ctx context.Context, r gen.ReplaceDesktopAliasesRequestObject) (gen.ReplaceDesktopAliasesResponseObject, error) {
-	if err := h.store.ReplaceDesktopAliases(ctx, r.CatalogAppID, r.Body.Aliases); err != nil {
+	if err := h.store.ReplaceDesktopAliases(ctx, r.CatalogAppID, r.Body.Aliases, conditions(r.Params.IfMatch, r.Params.IfNoneMatch)); err != nil {
 		return nil, err
 	}
 	return gen.ReplaceDesktopAliases204Response{}, nil

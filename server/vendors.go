@@ -23,7 +23,7 @@ func (h *handlers) ListCatalogVendors(ctx context.Context, r gen.ListCatalogVend
 	cursor, link := nextPage(ctx, list.Next)
 	return gen.ListCatalogVendors200JSONResponse{CatalogVendorListJSONResponse: gen.CatalogVendorListJSONResponse{
 		Body:    gen.CatalogVendorList{Data: mapped(list.Rows, toAPIVendor), TotalCount: list.Total, NextCursor: cursor},
-		Headers: gen.CatalogVendorListResponseHeaders{Link: link},
+		Headers: gen.CatalogVendorListResponseHeaders{ETag: weakTag(list.Tag), Link: link},
 	}}, nil
 }
 
@@ -43,7 +43,7 @@ func (h *handlers) CreateCatalogVendor(ctx context.Context, r gen.CreateCatalogV
 
 // UpdateCatalogVendor implements updateCatalogVendor.
 func (h *handlers) UpdateCatalogVendor(ctx context.Context, r gen.UpdateCatalogVendorRequestObject) (gen.UpdateCatalogVendorResponseObject, error) {
-	vendor, err := h.store.UpdateVendor(ctx, r.VendorID, vendorFields(*r.JSONBody), toMatch(r.Params.IfMatch))
+	vendor, err := h.store.UpdateVendor(ctx, r.VendorID, vendorFields(*r.JSONBody), conditions(r.Params.IfMatch, r.Params.IfNoneMatch))
 	if err != nil {
 		return nil, err
 	}

@@ -48,8 +48,8 @@ func (s *Store) UpdateApp(ctx context.Context, key AppKey, fields Fields, by Aut
 			if err != nil {
 				return App{}, err
 			}
-			if !match.allows(seen.Tag()) {
-				return App{}, &PreconditionError{}
+			if err := match.check(seen.Tag()); err != nil {
+				return App{}, err
 			}
 			if fields.in(seen.fields()) {
 				return seen, nil
@@ -184,8 +184,8 @@ func (s *Store) RemoveApp(ctx context.Context, key AppKey, by Author, match *Mat
 			if err != nil {
 				return err
 			}
-			if !match.allows(seen.Tag()) {
-				return &PreconditionError{}
+			if err := match.check(seen.Tag()); err != nil {
+				return err
 			}
 			at = version{row: seen.Version, catalog: revision}
 		}

@@ -50,7 +50,14 @@ func (s *Store) ListCatalogApps(ctx context.Context, f CatalogFilter, p Page) (L
 	if err != nil {
 		return List[*CatalogApp]{}, err
 	}
-	return catalogListing.Pick(catalog.byApp, p, f.match())
+	return tagged(catalog, catalogListing, catalog.byApp, p, f.match())
+}
+
+// tagged picks a page of a snapshot, with the snapshot's tag.
+func tagged[T any](c *Catalog, l listing[T], orders map[Column][]T, p Page, match func(T) bool) (List[T], error) {
+	list, err := l.Pick(orders, p, match)
+	list.Tag = versionTag(c.revision)
+	return list, err
 }
 
 // fewEntries is up to how many catalog apps are looked up one by one among those of a client. Of more than these, a page

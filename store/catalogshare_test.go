@@ -145,7 +145,9 @@ func TestNewCatalogAppOfAnotherServer(t *testing.T) {
 		zoom := must(there.CreateCatalogApp(t.Context(), store.Fields{store.ColumnCanonicalName: "Zoom"}, nil))(t)
 		wantShown(t, "the new catalog app", must(here.GetCatalogApp(t.Context(), zoom.ID))(t), zoom)
 		miro := must(there.CreateCatalogApp(t.Context(), store.Fields{store.ColumnCanonicalName: "Miro"}, nil))(t)
-		wantShown(t, "its patterns", must(here.ListURLPatterns(t.Context(), miro.ID, "", all(store.ColumnPattern)))(t), store.List[store.URLPattern]{Rows: []store.URLPattern{}})
+		if list := must(here.ListURLPatterns(t.Context(), miro.ID, "", all(store.ColumnPattern)))(t); len(list.Rows) != 0 || list.Total != 0 {
+			t.Errorf("its patterns are %v", list)
+		}
 		figma := must(there.CreateCatalogApp(t.Context(), store.Fields{store.ColumnCanonicalName: "Figma"}, nil))(t)
 		list := must(here.ListCatalogApps(t.Context(), store.CatalogFilter{}, all(store.ColumnCanonicalName)))(t)
 		wantShown(t, "the catalog", catalogNames(list.Rows), []string{"Figma", "Miro", "Slack", "Zoom"})

@@ -150,8 +150,8 @@ func (s *Store) UpdateCatalogApp(ctx context.Context, id uuid.UUID, fields Field
 		if left = seen; err != nil {
 			return nil, err
 		}
-		if !match.allows(seen.Tag()) {
-			return nil, &PreconditionError{}
+		if err := match.check(seen.Tag()); err != nil {
+			return nil, err
 		}
 		var want []uuid.UUID
 		if categories != nil {
@@ -205,8 +205,8 @@ func (s *Store) DeleteCatalogApp(ctx context.Context, id uuid.UUID, match *Match
 		if err != nil {
 			return nil, err
 		}
-		if !match.allows(seen.Tag()) {
-			return nil, &PreconditionError{}
+		if err := match.check(seen.Tag()); err != nil {
+			return nil, err
 		}
 		err = tx.Where("id = ?", id).Delete(&CatalogApp{}).Error
 		if foreignKeyViolation(err) {

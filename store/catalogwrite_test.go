@@ -315,8 +315,8 @@ func TestDeleteCatalogApp(t *testing.T) {
 		zoom := must(s.CreateCatalogApp(t.Context(), store.Fields{store.ColumnCanonicalName: "Zoom"},
 			[]uuid.UUID{named("video"), named("Audio")}))(t)
 		err := errors.Join(
-			s.ReplaceURLPatterns(t.Context(), zoom.ID, []string{"zoom.us", "*.zoom.us"}),
-			s.ReplaceDesktopAliases(t.Context(), zoom.ID, []string{"zoom.exe"}),
+			s.ReplaceURLPatterns(t.Context(), zoom.ID, []string{"zoom.us", "*.zoom.us"}, nil),
+			s.ReplaceDesktopAliases(t.Context(), zoom.ID, []string{"zoom.exe"}, nil),
 			s.DeleteCatalogApp(t.Context(), zoom.ID, &store.Match{Tags: []string{zoom.Tag()}}),
 		)
 		if err != nil {

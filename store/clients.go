@@ -67,8 +67,8 @@ func (s *Store) UpdateClient(ctx context.Context, id uuid.UUID, fields Fields, m
 		if err != nil {
 			return Client{}, err
 		}
-		if !match.allows(seen.Tag()) {
-			return Client{}, &PreconditionError{}
+		if err := match.check(seen.Tag()); err != nil {
+			return Client{}, err
 		}
 		if fields.in(seen.fields()) {
 			return seen, nil

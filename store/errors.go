@@ -54,10 +54,12 @@ type InUseError struct{ Kind Kind }
 
 func (e *InUseError) Error() string { return string(e.Kind) + " is in use" }
 
-// PreconditionError says that the object no longer has any of the tags that the write was bound to. Nothing was written.
-type PreconditionError struct{}
+// PreconditionError says that the object has none of the tags that it must have. Nothing was written.
+type PreconditionError struct {
+	Except bool // it has one that it must not have, or it must not exist
+}
 
-func (e *PreconditionError) Error() string { return "the object has changed" }
+func (e *PreconditionError) Error() string { return "the object is not as it must be" }
 
 // ErrUnknownToken says that no token has this secret, or that it has expired or was revoked.
 var ErrUnknownToken = errors.New("unknown token")

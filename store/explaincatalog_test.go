@@ -48,10 +48,10 @@ var planOtherWrites = map[string][]planCase{
 		return second(s.UpdateCategory(ctx, named("Chat"), store.Fields{store.ColumnName: w.next("Chat")}, nil))
 	}}},
 	"ReplaceURLPatterns": {{run: func(ctx context.Context, s *store.Store, w *planWorld) error {
-		return s.ReplaceURLPatterns(ctx, named(w.names[2]), []string{w.next("*"), w.next("*")})
+		return s.ReplaceURLPatterns(ctx, named(w.names[2]), []string{w.next("*"), w.next("*")}, nil)
 	}}},
 	"ReplaceDesktopAliases": {{run: func(ctx context.Context, s *store.Store, w *planWorld) error {
-		return s.ReplaceDesktopAliases(ctx, named(w.names[2]), []string{w.next("alias"), w.next("alias")})
+		return s.ReplaceDesktopAliases(ctx, named(w.names[2]), []string{w.next("alias"), w.next("alias")}, nil)
 	}}},
 	// The rows of the file are sorted to find names that are there twice, and each catalog app has 120 patterns.
 	"ImportCatalog": {{sorts: 20_000, everyClient: "apps refer to catalog apps", run: func(ctx context.Context, s *store.Store, w *planWorld) error {

@@ -31,10 +31,10 @@ func TestQueryIsALiteralPartOfTheName(t *testing.T) {
 			data.Apps = append(data.Apps, app("Contoso", name))
 		}
 		s := seeded(t, url, data)
-		if err := s.ReplaceURLPatterns(t.Context(), named("Slack"), names); err != nil {
+		if err := s.ReplaceURLPatterns(t.Context(), named("Slack"), names, nil); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.ReplaceDesktopAliases(t.Context(), named("Slack"), names); err != nil {
+		if err := s.ReplaceDesktopAliases(t.Context(), named("Slack"), names, nil); err != nil {
 			t.Fatal(err)
 		}
 		for q, want := range map[string][]string{

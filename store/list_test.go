@@ -49,10 +49,10 @@ func TestListPages(t *testing.T) {
 		// Texts stay when the set is replaced: these come to be at three times.
 		for n := range 3 {
 			w.next()
-			if err := s.ReplaceURLPatterns(t.Context(), slack, []string{"b", "a", "B*", "ä", "Z"}[:2*n+1]); err != nil {
+			if err := s.ReplaceURLPatterns(t.Context(), slack, []string{"b", "a", "B*", "ä", "Z"}[:2*n+1], nil); err != nil {
 				t.Fatal(err)
 			}
-			if err := s.ReplaceDesktopAliases(t.Context(), slack, []string{"y", "x", "Y2", "İ", "ß"}[:2*n+1]); err != nil {
+			if err := s.ReplaceDesktopAliases(t.Context(), slack, []string{"y", "x", "Y2", "İ", "ß"}[:2*n+1], nil); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -33,65 +34,99 @@ var aliasListing = listing[DesktopAlias]{
 
 // ListURLPatterns returns one page of a catalog app's URL patterns that have the query in them, or NotFoundError.
 func (s *Store) ListURLPatterns(ctx context.Context, id uuid.UUID, query string, p Page) (List[URLPattern], error) {
-	return listRecognition(ctx, s, patternListing, id, query, p)
+	return listTexts(ctx, s, patternListing, id, query, p)
 }
 
 // ListDesktopAliases returns one page of a catalog app's desktop aliases that have the query in them, or NotFoundError.
 func (s *Store) ListDesktopAliases(ctx context.Context, id uuid.UUID, query string, p Page) (List[DesktopAlias], error) {
-	return listRecognition(ctx, s, aliasListing, id, query, p)
+	return listTexts(ctx, s, aliasListing, id, query, p)
 }
 
-func listRecognition[T any](ctx context.Context, s *Store, l listing[T], id uuid.UUID, query string, p Page) (List[T], error) {
+// listTexts reads the whole list, of which there are at most a thousand rows: its tag and the page are of one moment.
+func listTexts[T appText](ctx context.Context, s *Store, l listing[T], id uuid.UUID, query string, p Page) (List[T], error) {
 	if err := l.Check(p); err != nil {
 		return List[T]{}, err
 	}
 	if _, err := s.GetCatalogApp(ctx, id); err != nil {
 		return List[T]{}, err
 	}
-	list, err := l.Page(ctx, s.contains(s.read.Where("catalog_app_id = ?", id), query), p, nil)
-	return list, s.translate("list what an app is recognized by", err)
+	var all []T
+	if err := s.read.WithContext(ctx).Where("catalog_app_id = ?", id).Find(&all).Error; err != nil {
+		return List[T]{}, s.translate("list what an app is recognized by", err)
+	}
+	part := FoldName(query)
+	list, err := l.Pick(l.Sorted(all), p, func(row T) bool { return strings.Contains(row.key(), part) })
+	list.Tag = textsTag(all)
+	return list, err
+}
+
+// appText is a text that a catalog app is recognized by. Its row never changes.
+type appText interface {
+	id() uuid.UUID
+	text() string
+	key() string // the text, folded
+}
+
+func (p URLPattern) id() uuid.UUID { return p.ID }
+func (p URLPattern) text() string  { return p.Pattern }
+func (p URLPattern) key() string   { return p.NameKey }
+
+func (a DesktopAlias) id() uuid.UUID { return a.ID }
+func (a DesktopAlias) text() string  { return a.Alias }
+func (a DesktopAlias) key() string   { return a.NameKey }
+
+func textsTag[T appText](rows []T) string {
+	ids := make([]uuid.UUID, len(rows))
+	for i, row := range rows {
+		ids[i] = row.id()
+	}
+	return listTag(ids)
 }
 
 // ReplaceURLPatterns gives a catalog app these URL patterns and no others. What stays keeps its id and its time. A text
-// given twice counts once. NotFoundError when there is no such catalog app.
-func (s *Store) ReplaceURLPatterns(ctx context.Context, id uuid.UUID, patterns []string) error {
-	return replaceTexts(ctx, s, id, ColumnPattern, &URLPattern{}, patterns, func(text string) URLPattern {
+// given twice counts once. NotFoundError when there is no such catalog app; PreconditionError by the tag of the list.
+func (s *Store) ReplaceURLPatterns(ctx context.Context, id uuid.UUID, patterns []string, match *Match) error {
+	return replaceTexts(ctx, s, id, patterns, match, func(text string) URLPattern {
 		return URLPattern{ID: uuid.New(), CatalogAppID: id, Pattern: text, NameKey: FoldName(text), CreatedAt: s.now()}
 	})
 }
 
 // ReplaceDesktopAliases gives a catalog app these desktop aliases and no others, as ReplaceURLPatterns does.
-func (s *Store) ReplaceDesktopAliases(ctx context.Context, id uuid.UUID, aliases []string) error {
-	return replaceTexts(ctx, s, id, ColumnAlias, &DesktopAlias{}, aliases, func(text string) DesktopAlias {
+func (s *Store) ReplaceDesktopAliases(ctx context.Context, id uuid.UUID, aliases []string, match *Match) error {
+	return replaceTexts(ctx, s, id, aliases, match, func(text string) DesktopAlias {
 		return DesktopAlias{ID: uuid.New(), CatalogAppID: id, Alias: text, NameKey: FoldName(text), CreatedAt: s.now()}
 	})
 }
 
-func replaceTexts[T any](ctx context.Context, s *Store, id uuid.UUID, column Column, model *T, texts []string, row func(string) T) error {
+func replaceTexts[T appText](ctx context.Context, s *Store, id uuid.UUID, texts []string, match *Match, row func(string) T) error {
 	return s.inCatalogTx(ctx, "replace what an app is recognized by", nil, func(tx *gorm.DB) (*catalogChange, error) {
 		if _, err := lockedCatalogApp(tx, id); err != nil {
 			return nil, err
 		}
-		own := tx.Model(model).Where("catalog_app_id = ?", id).Session(&gorm.Session{})
-		var have []string
-		if err := own.Pluck(string(column), &have).Error; err != nil {
+		var have []T
+		if err := tx.Where("catalog_app_id = ?", id).Find(&have).Error; err != nil {
 			return nil, err
 		}
-		var gone []string
-		for _, text := range have {
-			if !slices.Contains(texts, text) {
-				gone = append(gone, text)
+		if err := match.check(textsTag(have)); err != nil {
+			return nil, err
+		}
+		there := map[string]bool{}
+		var gone []uuid.UUID
+		for _, row := range have {
+			there[row.text()] = true
+			if !slices.Contains(texts, row.text()) {
+				gone = append(gone, row.id())
 			}
 		}
 		if len(gone) > 0 {
-			if err := among(own, string(column), gone).Delete(model).Error; err != nil {
+			if err := among(tx, "id", gone).Delete(new(T)).Error; err != nil {
 				return nil, err
 			}
 		}
 		var rows []T
 		for _, text := range texts {
-			if !slices.Contains(have, text) {
-				have = append(have, text)
+			if !there[text] {
+				there[text] = true
 				rows = append(rows, row(text))
 			}
 		}

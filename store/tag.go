@@ -1,10 +1,14 @@
 package store
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"hash/fnv"
 	"slices"
 	"strconv"
+
+	"github.com/google/uuid"
 )
 
 // Tag is an opaque text that changes with anything the app shows, its catalog entry included.
@@ -15,14 +19,37 @@ func (a App) AppendTag(b []byte) []byte {
 	return append(append(strconv.AppendInt(b, a.Version, 10), '.'), a.Catalog.tag...)
 }
 
-// Match is the tags that a write may find; any other tag refuses it.
-type Match struct{ Tags []string }
+// Match binds a write to the tag that it finds.
+type Match struct {
+	Tags   []string // the object must have one of these; nil: any
+	Except []string // it must have none of these
+	Never  bool     // the object must not exist
+}
 
-// allows says whether a write may go on at this tag. A nil match allows every tag.
-func (m *Match) allows(tag string) bool { return m == nil || slices.Contains(m.Tags, tag) }
+// check refuses a write at this tag with PreconditionError. A nil match refuses none.
+func (m *Match) check(tag string) error {
+	switch {
+	case m == nil:
+		return nil
+	case m.Tags != nil && !slices.Contains(m.Tags, tag):
+		return &PreconditionError{}
+	case m.Never, slices.Contains(m.Except, tag):
+		return &PreconditionError{Except: true}
+	}
+	return nil
+}
 
 // versionTag is the tag of a row that shows nothing but itself.
 func versionTag(version int64) string { return strconv.FormatInt(version, 10) }
+
+// listTag digests the ids of the rows of a whole list, of which each shows the same for as long as it is there.
+func listTag(ids []uuid.UUID) string {
+	h := sha256.New()
+	for _, id := range distinct(ids) {
+		_, _ = h.Write(id[:])
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
+}
 
 // catalogTag digests the ids and versions of everything that a catalog app shows.
 func catalogTag(a *CatalogApp) string {

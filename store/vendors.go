@@ -29,7 +29,7 @@ func (s *Store) ListVendors(ctx context.Context, query string, p Page) (List[Ven
 		return List[Vendor]{}, err
 	}
 	part := FoldName(query)
-	return vendorListing.Pick(catalog.byVendor, p, func(v Vendor) bool { return strings.Contains(v.NameKey, part) })
+	return tagged(catalog, vendorListing, catalog.byVendor, p, func(v Vendor) bool { return strings.Contains(v.NameKey, part) })
 }
 
 // CreateVendor adds a vendor. ConflictError says that the name is taken.
@@ -68,8 +68,8 @@ func (s *Store) UpdateVendor(ctx context.Context, id uuid.UUID, fields Fields, m
 
 // patchNamed changes a row of the catalog that has a name of its own, inside of a catalog transaction.
 func (s *Store) patchNamed(key *gorm.DB, row any, have, fields Fields, tag string, match *Match) (bool, error) {
-	if !match.allows(tag) {
-		return false, &PreconditionError{}
+	if err := match.check(tag); err != nil {
+		return false, err
 	}
 	if fields.in(have) {
 		return false, nil

@@ -34,6 +34,7 @@ type List[T any] struct {
 	Rows  []T
 	Total int64     // rows that match the filters, on all pages
 	Next  *Position // nil on the last page
+	Tag   string    // changes with the whole list; "" where a list has none
 }
 
 // Listing says how the rows of one list can be sorted.

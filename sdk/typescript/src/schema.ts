@@ -411,14 +411,17 @@ export interface paths {
         };
         /**
          * List URL Patterns
-         * @description The URL patterns by which a known app is recognized, page by page.
+         * @description The URL patterns by which a known app is recognized, page by page. The `ETag` is that of the whole list,
+         *     whichever page it comes with.
          *
          *     Scope: `catalog:read`.
          */
         get: operations["listUrlPatterns"];
         /**
          * Replace URL Patterns
-         * @description Sets the URL patterns as a whole. What stays keeps its id; a text given twice counts once.
+         * @description Sets the URL patterns as a whole. What stays keeps its id; a text given twice counts once. To
+         *     write only over the list that was seen, send the `ETag` of any of its pages as `If-Match`; the next read has the new
+         *     one.
          *
          *     Scope: `catalog:write`.
          */
@@ -445,14 +448,17 @@ export interface paths {
         };
         /**
          * List Desktop Aliases
-         * @description The desktop aliases by which a known app is recognized, page by page.
+         * @description The desktop aliases by which a known app is recognized, page by page. The `ETag` is that of the whole list,
+         *     whichever page it comes with.
          *
          *     Scope: `catalog:read`.
          */
         get: operations["listDesktopAliases"];
         /**
          * Replace Desktop Aliases
-         * @description Sets the desktop aliases as a whole. What stays keeps its id; a text given twice counts once.
+         * @description Sets the desktop aliases as a whole. What stays keeps its id; a text given twice counts once. To
+         *     write only over the list that was seen, send the `ETag` of any of its pages as `If-Match`; the next read has the new
+         *     one.
          *
          *     Scope: `catalog:write`.
          */
@@ -666,7 +672,7 @@ export interface components {
          */
         AppType: string;
         /**
-         * @description `*`, or one or more entity tags separated by commas.
+         * @description `*`, or one or more entity tags separated by commas; nothing between two commas is ignored (RFC 9110, 5.6.1).
          * @example "7.9k2fd0"
          */
         EntityTags: string;
@@ -1637,6 +1643,7 @@ export interface components {
         /** @description One page of the catalog. */
         CatalogAppList: {
             headers: {
+                ETag: components["headers"]["ListETag"];
                 Link: components["headers"]["Link"];
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
@@ -1663,6 +1670,7 @@ export interface components {
         /** @description One page of URL patterns. */
         UrlPatternList: {
             headers: {
+                ETag: components["headers"]["ETag"];
                 Link: components["headers"]["Link"];
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
@@ -1676,6 +1684,7 @@ export interface components {
         /** @description One page of desktop aliases. */
         DesktopAliasList: {
             headers: {
+                ETag: components["headers"]["ETag"];
                 Link: components["headers"]["Link"];
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
@@ -1716,6 +1725,7 @@ export interface components {
         /** @description One page of vendors. */
         CatalogVendorList: {
             headers: {
+                ETag: components["headers"]["ListETag"];
                 Link: components["headers"]["Link"];
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
@@ -1756,6 +1766,7 @@ export interface components {
         /** @description One page of categories. */
         CatalogCategoryList: {
             headers: {
+                ETag: components["headers"]["ListETag"];
                 Link: components["headers"]["Link"];
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
@@ -1820,6 +1831,17 @@ export interface components {
         NotModified: {
             headers: {
                 ETag: components["headers"]["ETag"];
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                "X-Request-Id": components["headers"]["RequestID"];
+                [name: string]: unknown;
+            };
+            content?: never;
+        };
+        /** @description The catalog still has an entity tag that the request named, so the page is what it was. No body. */
+        ListNotModified: {
+            headers: {
+                ETag: components["headers"]["ListETag"];
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                 "X-Request-Id": components["headers"]["RequestID"];
@@ -2051,7 +2073,7 @@ export interface components {
                 "application/json": components["schemas"]["Error"];
             };
         };
-        /** @description The object no longer has an entity tag that If-Match names; nothing was written */
+        /** @description The object has no entity tag that If-Match names, or one that If-None-Match names; nothing was written */
         PreconditionFailed: {
             headers: {
                 RateLimit: components["headers"]["RateLimit"];
@@ -2415,6 +2437,11 @@ export interface components {
          * @example "7.9k2fd0"
          */
         IfNoneMatch: components["schemas"]["EntityTags"];
+        /**
+         * @description Write only if the object has none of these entity tags, weak or not; with `*` never, since the object exists
+         *     (RFC 9110, 13.1.2). It is looked at after `If-Match`, in the same atomic step.
+         */
+        IfNoneMatchOfWrite: components["schemas"]["EntityTags"];
     };
     requestBodies: {
         /** @description The client's own fields to change. Both media types mean the same (RFC 7396). */
@@ -2513,6 +2540,11 @@ export interface components {
          * @example "7.9k2fd0"
          */
         ETag: string;
+        /**
+         * @description A weak entity tag that changes with any change of the catalog (RFC 9110, 8.8.1).
+         * @example W/"1042"
+         */
+        ListETag: string;
         /**
          * @description How to authenticate (RFC 6750).
          * @example Bearer
@@ -2874,6 +2906,11 @@ export interface operations {
                  *     comparison and the write are one atomic step. Weak tags never match.
                  */
                 "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description Write only if the object has none of these entity tags, weak or not; with `*` never, since the object exists
+                 *     (RFC 9110, 13.1.2). It is looked at after `If-Match`, in the same atomic step.
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatchOfWrite"];
             };
             path: {
                 /**
@@ -2913,6 +2950,11 @@ export interface operations {
                  *     comparison and the write are one atomic step. Weak tags never match.
                  */
                 "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description Write only if the object has none of these entity tags, weak or not; with `*` never, since the object exists
+                 *     (RFC 9110, 13.1.2). It is looked at after `If-Match`, in the same atomic step.
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatchOfWrite"];
             };
             path: {
                 /**
@@ -3026,13 +3068,20 @@ export interface operations {
                 /** @description `next_cursor` of the page before. */
                 cursor?: components["parameters"]["Cursor"];
             };
-            header?: never;
+            header?: {
+                /**
+                 * @description Answer 304 without a body if the object still has one of these entity tags (RFC 9110, 13.1.2).
+                 * @example "7.9k2fd0"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
             path?: never;
             cookie?: never;
         };
         requestBody?: never;
         responses: {
             200: components["responses"]["CatalogAppList"];
+            304: components["responses"]["ListNotModified"];
             400: components["responses"]["InvalidListParameter"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
@@ -3136,6 +3185,11 @@ export interface operations {
                  *     comparison and the write are one atomic step. Weak tags never match.
                  */
                 "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description Write only if the object has none of these entity tags, weak or not; with `*` never, since the object exists
+                 *     (RFC 9110, 13.1.2). It is looked at after `If-Match`, in the same atomic step.
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatchOfWrite"];
             };
             path: {
                 /**
@@ -3171,6 +3225,11 @@ export interface operations {
                  *     comparison and the write are one atomic step. Weak tags never match.
                  */
                 "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description Write only if the object has none of these entity tags, weak or not; with `*` never, since the object exists
+                 *     (RFC 9110, 13.1.2). It is looked at after `If-Match`, in the same atomic step.
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatchOfWrite"];
             };
             path: {
                 /**
@@ -3225,7 +3284,13 @@ export interface operations {
                 /** @description `next_cursor` of the page before. */
                 cursor?: components["parameters"]["Cursor"];
             };
-            header?: never;
+            header?: {
+                /**
+                 * @description Answer 304 without a body if the object still has one of these entity tags (RFC 9110, 13.1.2).
+                 * @example "7.9k2fd0"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
             path: {
                 /**
                  * @description Unique identifier for the catalog app
@@ -3238,6 +3303,7 @@ export interface operations {
         requestBody?: never;
         responses: {
             200: components["responses"]["UrlPatternList"];
+            304: components["responses"]["NotModified"];
             400: components["responses"]["InvalidListParameter"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
@@ -3252,7 +3318,18 @@ export interface operations {
     replaceUrlPatterns: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Write only if the object still has one of these entity tags, or with `*` if it exists (RFC 9110, 13.1.1). The
+                 *     comparison and the write are one atomic step. Weak tags never match.
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description Write only if the object has none of these entity tags, weak or not; with `*` never, since the object exists
+                 *     (RFC 9110, 13.1.2). It is looked at after `If-Match`, in the same atomic step.
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatchOfWrite"];
+            };
             path: {
                 /**
                  * @description Unique identifier for the catalog app
@@ -3271,6 +3348,7 @@ export interface operations {
             404: components["responses"]["CatalogAppNotFound"];
             405: components["responses"]["MethodNotAllowed"];
             406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             429: components["responses"]["RateLimited"];
@@ -3304,7 +3382,13 @@ export interface operations {
                 /** @description `next_cursor` of the page before. */
                 cursor?: components["parameters"]["Cursor"];
             };
-            header?: never;
+            header?: {
+                /**
+                 * @description Answer 304 without a body if the object still has one of these entity tags (RFC 9110, 13.1.2).
+                 * @example "7.9k2fd0"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
             path: {
                 /**
                  * @description Unique identifier for the catalog app
@@ -3317,6 +3401,7 @@ export interface operations {
         requestBody?: never;
         responses: {
             200: components["responses"]["DesktopAliasList"];
+            304: components["responses"]["NotModified"];
             400: components["responses"]["InvalidListParameter"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
@@ -3331,7 +3416,18 @@ export interface operations {
     replaceDesktopAliases: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Write only if the object still has one of these entity tags, or with `*` if it exists (RFC 9110, 13.1.1). The
+                 *     comparison and the write are one atomic step. Weak tags never match.
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description Write only if the object has none of these entity tags, weak or not; with `*` never, since the object exists
+                 *     (RFC 9110, 13.1.2). It is looked at after `If-Match`, in the same atomic step.
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatchOfWrite"];
+            };
             path: {
                 /**
                  * @description Unique identifier for the catalog app
@@ -3350,6 +3446,7 @@ export interface operations {
             404: components["responses"]["CatalogAppNotFound"];
             405: components["responses"]["MethodNotAllowed"];
             406: components["responses"]["NotAcceptable"];
+            412: components["responses"]["PreconditionFailed"];
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             429: components["responses"]["RateLimited"];
@@ -3383,13 +3480,20 @@ export interface operations {
                 /** @description `next_cursor` of the page before. */
                 cursor?: components["parameters"]["Cursor"];
             };
-            header?: never;
+            header?: {
+                /**
+                 * @description Answer 304 without a body if the object still has one of these entity tags (RFC 9110, 13.1.2).
+                 * @example "7.9k2fd0"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
             path?: never;
             cookie?: never;
         };
         requestBody?: never;
         responses: {
             200: components["responses"]["CatalogVendorList"];
+            304: components["responses"]["ListNotModified"];
             400: components["responses"]["InvalidListParameter"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
@@ -3432,6 +3536,11 @@ export interface operations {
                  *     comparison and the write are one atomic step. Weak tags never match.
                  */
                 "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description Write only if the object has none of these entity tags, weak or not; with `*` never, since the object exists
+                 *     (RFC 9110, 13.1.2). It is looked at after `If-Match`, in the same atomic step.
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatchOfWrite"];
             };
             path: {
                 /**
@@ -3486,13 +3595,20 @@ export interface operations {
                 /** @description `next_cursor` of the page before. */
                 cursor?: components["parameters"]["Cursor"];
             };
-            header?: never;
+            header?: {
+                /**
+                 * @description Answer 304 without a body if the object still has one of these entity tags (RFC 9110, 13.1.2).
+                 * @example "7.9k2fd0"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
             path?: never;
             cookie?: never;
         };
         requestBody?: never;
         responses: {
             200: components["responses"]["CatalogCategoryList"];
+            304: components["responses"]["ListNotModified"];
             400: components["responses"]["InvalidListParameter"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
@@ -3535,6 +3651,11 @@ export interface operations {
                  *     comparison and the write are one atomic step. Weak tags never match.
                  */
                 "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description Write only if the object has none of these entity tags, weak or not; with `*` never, since the object exists
+                 *     (RFC 9110, 13.1.2). It is looked at after `If-Match`, in the same atomic step.
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatchOfWrite"];
             };
             path: {
                 /**
@@ -3671,6 +3792,11 @@ export interface operations {
                  *     comparison and the write are one atomic step. Weak tags never match.
                  */
                 "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description Write only if the object has none of these entity tags, weak or not; with `*` never, since the object exists
+                 *     (RFC 9110, 13.1.2). It is looked at after `If-Match`, in the same atomic step.
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatchOfWrite"];
             };
             path: {
                 /**

@@ -1,0 +1,253 @@
+package server_test
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/clientapps/clientapps/server/servertest"
+)
+
+const ruledOut = `{"error":{"code":"precondition_failed","message":"The object is there, with an entity tag that If-None-Match rules out"}}`
+
+// conditional has the writes that honor conditions, and where to read the tag.
+var conditional = map[string]string{
+	"updateApp": appPath, "removeApp": appPath, "updateCatalogApp": catalogPath, "deleteCatalogApp": "/v2/catalog-apps/" + newEntry,
+	"replaceUrlPatterns": catalogPath + "/url-patterns", "replaceDesktopAliases": catalogPath + "/desktop-aliases",
+	"updateClient": clientPath, "updateCatalogVendor": "", "updateCatalogCategory": "",
+}
+
+// tagOf reads the tag that a write may be bound to. Vendors and categories have theirs from a patch that changes nothing.
+func tagOf(t *testing.T, s *servertest.Server, operation string) string {
+	t.Helper()
+	if path := conditional[operation]; path != "" {
+		return s.Get(t, path).Header.Get("ETag")
+	}
+	return s.Patch(t, requests[operation].target, `{}`).Header.Get("ETag")
+}
+
+// TestConditionsAreNeverIgnored sends both headers with every write: it honors them, or refuses them by name and writes nothing.
+func TestConditionsAreNeverIgnored(t *testing.T) {
+	t.Parallel()
+	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
+		w := newWorld(t, s)
+		withNewEntry(t, s)
+		for operation, r := range requests {
+			if r.method == http.MethodGet {
+				continue
+			}
+			send := func(header ...string) *servertest.Response {
+				return s.Send(t, servertest.Request{Method: r.method, Target: r.target, Body: r.body, Header: header})
+			}
+			before := w.content(t)
+			if _, ok := conditional[operation]; !ok {
+				for _, name := range []string{"If-Match", "If-None-Match"} {
+					for _, value := range []string{"*", `"x"`, "x", ""} {
+						want := invalidField(name, name+" is for operations on what has an ETag") + "\n"
+						if got := send(name + ": " + value); got.Status != http.StatusBadRequest || got.Body != want {
+							t.Errorf("%s with %s: %s: %d %s", operation, name, value, got.Status, got.Body)
+						}
+					}
+				}
+				if w.content(t) != before {
+					t.Errorf("%s wrote", operation)
+				}
+				continue
+			}
+			tag := tagOf(t, s, operation)
+			if tag == "" {
+				t.Fatalf("%s: no tag", operation)
+			}
+			for header, want := range map[string]string{
+				"If-None-Match: *":              ruledOut,
+				"If-None-Match: " + tag:         ruledOut,
+				"If-None-Match: W/" + tag:       ruledOut,
+				`If-None-Match: "x", ,` + tag:   ruledOut,
+				`If-Match: "x"`:                 stale,
+				`If-Match: "x", W/` + tag:       stale,
+				"If-Match: , \"x\",, \"never\"": stale,
+			} {
+				if got := send(header); got.Status != http.StatusPreconditionFailed || got.Body != want+"\n" {
+					t.Errorf("%s with %s: %d %s", operation, header, got.Status, got.Body)
+				}
+			}
+			if got := send("If-Match: "+tag, "If-None-Match: "+tag); got.Status != http.StatusPreconditionFailed || got.Body != ruledOut+"\n" {
+				t.Errorf("%s with both headers: %d %s", operation, got.Status, got.Body)
+			}
+			if w.content(t) != before {
+				t.Errorf("%s wrote", operation)
+			}
+		}
+	})
+}
+
+// TestConditionsThatHold sends every write that honors conditions with such as hold.
+func TestConditionsThatHold(t *testing.T) {
+	t.Parallel()
+	for _, header := range []func(tag string) []string{
+		func(string) []string { return []string{"If-Match: *"} },
+		func(tag string) []string { return []string{"If-Match: ," + tag + ","} },
+		func(string) []string { return []string{`If-None-Match: "x", W/"y"`} },
+		func(tag string) []string { return []string{"If-Match: " + tag, `If-None-Match: "x"`} },
+	} {
+		servertest.Each(t, func(t *testing.T, s *servertest.Server) {
+			withNewEntry(t, s)
+			for operation := range conditional {
+				if operation == "removeApp" {
+					continue // it would take the app from updateApp: see below
+				}
+				r := requests[operation]
+				got := s.Send(t, servertest.Request{Method: r.method, Target: r.target, Body: r.body, Header: header(tagOf(t, s, operation))})
+				if got.Status >= 300 {
+					t.Errorf("%s: %d %s", operation, got.Status, got.Body)
+				}
+			}
+			got := s.Send(t, servertest.Request{Method: http.MethodDelete, Target: appPath, Header: header(tagOf(t, s, "removeApp"))})
+			if got.Status != http.StatusNoContent {
+				t.Errorf("removeApp: %d %s", got.Status, got.Body)
+			}
+		})
+	}
+}
+
+// texts are the two lists of what an app is recognized by.
+var texts = map[string]func(values ...string) string{
+	catalogPath + "/url-patterns":    func(values ...string) string { return `{"patterns":` + quoteAll(values) + `}` },
+	catalogPath + "/desktop-aliases": func(values ...string) string { return `{"aliases":` + quoteAll(values) + `}` },
+}
+
+func quoteAll(values []string) string {
+	all := "["
+	for i, v := range values {
+		if i > 0 {
+			all += ","
+		}
+		all += quote(v)
+	}
+	return all + "]"
+}
+
+// TestTagOfAList: every page of a list has the tag of the whole, which changes with the list and only then, on every server.
+func TestTagOfAList(t *testing.T) {
+	t.Parallel()
+	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
+		other := servertest.New(t, s.DatabaseURL)
+		for path, body := range texts {
+			put := func(values []string, header ...string) int {
+				return s.Send(t, servertest.Request{Method: http.MethodPut, Target: path, Body: body(values...), Header: header}).Status
+			}
+			tags := []string{s.Get(t, path).Header.Get("ETag")}
+			for _, values := range [][]string{{"a", "b", "c"}, {"a", "b"}, {"a", "b", "c"}, {}, {"c"}} {
+				last := tags[len(tags)-1]
+				if status := put(values, "If-Match: "+last); status != http.StatusNoContent {
+					t.Fatalf("%s: %v with the tag: %d", path, values, status)
+				}
+				if status := put([]string{"lost"}, "If-Match: "+last); status != http.StatusPreconditionFailed {
+					t.Errorf("%s: the tag from before %v: %d", path, values, status)
+				}
+				whole := other.Get(t, path)
+				tag := whole.Header.Get("ETag")
+				// The empty list is the same as when there was none.
+				if at := slices.Index(tags, tag); at >= 0 && len(values) > 0 {
+					t.Errorf("%s: %v has the tag %s of before", path, values, tag)
+				}
+				for _, query := range []string{"", "?page_size=1", "?q=b", "?sort_by=created_at&sort_order=desc", "?q=nothing"} {
+					if got := s.Get(t, path+query).Header.Get("ETag"); got != tag {
+						t.Errorf("%s%s has the tag %s, the list %s", path, query, got, tag)
+					}
+					again := s.Send(t, servertest.Request{Method: http.MethodGet, Target: path + query, Header: []string{"If-None-Match: " + tag}})
+					if again.Status != http.StatusNotModified {
+						t.Errorf("%s%s again: %d", path, query, again.Status)
+					}
+				}
+				if status := put(values); status != http.StatusNoContent || s.Get(t, path).Header.Get("ETag") != tag {
+					t.Errorf("%s: the same list again has another tag, or %d", path, status)
+				}
+				tags = append(tags, tag)
+			}
+		}
+	})
+}
+
+// TestParallelListsWithOneTag: of sixteen lists that are put with one tag, to two servers, exactly one is there afterwards.
+func TestParallelListsWithOneTag(t *testing.T) {
+	t.Parallel()
+	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
+		servers := []*servertest.Server{s, servertest.New(t, s.DatabaseURL)}
+		for path, body := range texts {
+			tag := s.Get(t, path).Header.Get("ETag")
+			statuses := make([]int, 16)
+			var all sync.WaitGroup
+			for i := range statuses {
+				all.Go(func() {
+					statuses[i] = servers[i%2].Send(t, servertest.Request{
+						Method: http.MethodPut, Target: path, Body: body(fmt.Sprintf("list %d", i)), Header: []string{"If-Match: " + tag},
+					}).Status
+				})
+			}
+			all.Wait()
+			won := 0
+			for i, status := range statuses {
+				switch status {
+				case http.StatusNoContent:
+					won++
+					if got := s.Get(t, path+fmt.Sprintf("?q=list%%20%d", i)); got.Status != http.StatusOK || len(got.Body) < 60 {
+						t.Errorf("%s: the winner's list is not there: %s", path, got.Body)
+					}
+				case http.StatusPreconditionFailed:
+				default:
+					t.Errorf("%s: %d", path, status)
+				}
+			}
+			if won != 1 {
+				t.Errorf("%s: %d have won", path, won)
+			}
+		}
+	})
+}
+
+// TestCatalogListsAreConditional: the lists of the catalog have a weak tag, the same on every server, that holds until the
+// catalog changes; other lists have none.
+func TestCatalogListsAreConditional(t *testing.T) {
+	t.Parallel()
+	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
+		other := servertest.New(t, s.DatabaseURL)
+		lists := []string{"/v2/catalog-apps", "/v2/catalog-apps?q=sla&page_size=1", "/v2/catalog-vendors", "/v2/catalog-categories?sort_order=desc"}
+		for round := range 2 {
+			for _, target := range lists {
+				first := s.Get(t, target)
+				tag := first.Header.Get("ETag")
+				if second := other.Get(t, target); second.Header.Get("ETag") != tag || second.Body != first.Body {
+					t.Errorf("%s: %s and %s", target, tag, second.Header.Get("ETag"))
+				}
+				for _, header := range [][]string{
+					{"If-None-Match: " + tag}, {"If-None-Match: *"}, {"If-None-Match: " + tag[2:]}, {"If-None-Match: " + tag, "Accept-Encoding: gzip"},
+				} {
+					again := s.Send(t, servertest.Request{Method: http.MethodGet, Target: target, Header: header})
+					if again.Status != http.StatusNotModified || again.Body != "" || again.Header.Get("ETag") != tag {
+						t.Errorf("%s with %v: %d, ETag %s", target, header, again.Status, again.Header.Get("ETag"))
+					}
+				}
+				created := s.Send(t, servertest.Request{
+					Method: http.MethodPost, Target: "/v2/catalog-categories", Body: fmt.Sprintf(`{"name":"%s %d"}`, target, round),
+				})
+				if created.Status != http.StatusCreated {
+					t.Fatalf("create: %d %s", created.Status, created.Body)
+				}
+				for _, server := range []*servertest.Server{s, other} {
+					after := server.Send(t, servertest.Request{Method: http.MethodGet, Target: target, Header: []string{"If-None-Match: " + tag}})
+					if after.Status != http.StatusOK || after.Header.Get("ETag") == tag {
+						t.Errorf("%s after a change: %d, ETag %s", target, after.Status, after.Header.Get("ETag"))
+					}
+				}
+			}
+		}
+		for _, target := range []string{clientPath + "/apps", appPath + "/changes", "/v2/clients"} {
+			if tag := s.Get(t, target).Header.Get("ETag"); tag != "" {
+				t.Errorf("%s has the tag %s", target, tag)
+			}
+		}
+	})
+}
