@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
@@ -126,8 +125,8 @@ func (op *operation) parseQuery(raw string) (url.Values, error) {
 			return nil, invalidRequest(fmt.Sprintf("Unknown query parameter '%s'", field), &gen.ErrorDetails{Field: &field})
 		case len(query[name]) > 1:
 			return nil, invalidRequest(name+" must be given once", &gen.ErrorDetails{Field: &field})
-		case !utf8.ValidString(query.Get(name)):
-			return nil, invalidRequest(name+" must be UTF-8 text", &gen.ErrorDetails{Field: &field})
+		case !strictjson.IsText(query.Get(name)):
+			return nil, invalidRequest(name+" must be UTF-8 text without noncharacters", &gen.ErrorDetails{Field: &field})
 		}
 	}
 	return query, nil

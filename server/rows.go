@@ -5,7 +5,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/getkin/kin-openapi/openapi3"
 
@@ -74,10 +73,10 @@ func (r *Rows) ParseCells(columns, cells []string) (fields map[string]any, probl
 	var readable []string
 	for i, column := range columns {
 		fields[column] = cellValue(r.op.body.Properties[column].Value, cells[i])
-		if utf8.ValidString(cells[i]) {
+		if strictjson.IsText(cells[i]) {
 			readable = append(readable, column)
 		} else {
-			problems = append(problems, column+" must be UTF-8")
+			problems = append(problems, column+" must be UTF-8 text without noncharacters")
 		}
 	}
 	problems = append(problems, r.check(fields, readable)...)

@@ -42,6 +42,12 @@ func TestStrictBody(t *testing.T) {
 		{"surrogates in the wrong order", `{"a":"\udc00\ud800"}`, "Request body has half a surrogate pair in a string"},
 		{"high surrogate before text", `{"a":"\ud800x"}`, "Request body has half a surrogate pair in a string"},
 		{"surrogate in a key", `{"\ud800":1}`, "Request body has half a surrogate pair in a string"},
+		{"noncharacter in a key", "{\"\ufdd0\":1}", "Request body has the noncharacter U+FDD0"},
+		{"noncharacter in a value", "{\"is_favorite\":\"\U0010ffff\"}", "Request body has the noncharacter U+10FFFF"},
+		{"noncharacter in a value that is dropped", "{\"a\":[{\"b\":\"x\ufffe\"}]}", "Request body has the noncharacter U+FFFE"},
+		{"escaped noncharacter in a key", `{"\uFDEF":1}`, "Request body has the noncharacter U+FDEF"},
+		{"escaped noncharacter in a value", `{"is_favorite":"x\uffff"}`, "Request body has the noncharacter U+FFFF"},
+		{"escaped noncharacter of another plane", `{"a":"\ud83f\udffe"}`, "Request body has the noncharacter U+1FFFE"},
 		{"65 levels", nested(65), "Request body is nested more than 64 levels deep"},
 		{"64 levels", nested(64), "is_favorite must be a boolean value"},
 		{"many levels", strings.Repeat("[", 100_000), "Request body is nested more than 64 levels deep"},
@@ -105,6 +111,10 @@ func TestStrictBody(t *testing.T) {
 		scenario{
 			name: "surrogate pair", body: `{"\ud83d\ude00":1}`,
 			status: 400, want: invalidField("😀", "Unknown field '😀'"),
+		},
+		scenario{
+			name: "beside the noncharacters", body: "{\"\ufdcf\\uFDF0\ufffd\\uD83F\\uDFFD\":1}",
+			status: 400, want: invalidField("\ufdcf\ufdf0\ufffd\U0001fffd", "Unknown field '\ufdcf\ufdf0\ufffd\U0001fffd'"),
 		},
 		scenario{
 			name: "spaces and escapes", body: " \t\r\n{ \"is\\u005Ffavorite\" :\n true } \n",

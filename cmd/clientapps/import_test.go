@@ -163,6 +163,21 @@ func TestImportRefusesFiles(t *testing.T) {
 				"clientapps: -: 1 error, nothing was written",
 			),
 		},
+		{
+			"ndjson", "{\"canonical_name\":\"A\ufffe\"}\n" + `{"canonical_name":"B","description":"\ufdd0"}`,
+			refusal(
+				"line 1: the row has the noncharacter U+FFFE", "line 2: the row has the noncharacter U+FDD0",
+				"clientapps: -: 2 errors, nothing was written",
+			),
+		},
+		{
+			"csv", "canonical_name,description\nA\ufffe,\xff\nB,x\ufdd0\n",
+			refusal(
+				"line 2: canonical_name must be UTF-8 text without noncharacters", "line 2: description must be UTF-8 text without noncharacters",
+				"line 3: description must be UTF-8 text without noncharacters",
+				"clientapps: -: 3 errors, nothing was written",
+			),
+		},
 		{"ndjson", many, refusal(append(listed, "and 150 more", "clientapps: -: 250 errors, nothing was written")...)},
 		{"csv", "", refusal("line 1: the names of the columns are missing", "clientapps: -: 1 error, nothing was written")},
 		{"csv", "canonical_name,name\nSlack,x\n", refusal(`line 1: there is no column "name", only `+columns, "clientapps: -: 1 error, nothing was written")},

@@ -72,6 +72,7 @@ func syntax(b Base) []Case {
 		bad("a byte order mark", "\ufeff"+good, 400), bad("a comment", "/**/"+good, 400), bad("single quotes", "{'a':1}", 400),
 		bad("bytes that are no UTF-8", b.Body.With("x", "\"\xff\"").String(), 400),
 		bad("half a surrogate pair", b.Body.With("x", `"\ud800"`).String(), 400),
+		bad("a noncharacter", b.Body.With("x", `"\ufdd0"`).String(), 400),
 		bad("deep", b.Body.With("x", strings.Repeat("[", 65)+strings.Repeat("]", 65)).String(), 400),
 		bad("more values and names than may be", b.Body.With("x", "["+strings.Repeat("0,", 20_000)+"0]").String(), 400),
 		bad("a duplicate deep inside", b.Body.With("x", `[{"a":1,"a":1}]`).String(), 400),

@@ -40,7 +40,8 @@ type SyntaxError string
 // Error implements error.
 func (e SyntaxError) Error() string { return string(e) }
 
-// Parse reads one JSON text: UTF-8 without a byte order mark, no duplicate keys, no lone surrogates, nothing behind the value.
+// Parse reads one JSON text: UTF-8 without a byte order mark, no duplicate keys, neither lone surrogates nor noncharacters,
+// nothing behind the value.
 // What is kept has no influence on what is refused, nor why. Every error is a SyntaxError.
 func Parse(text []byte, options Options) (Document, error) {
 	p := parser{data: text, Options: options}
@@ -49,6 +50,9 @@ func Parse(text []byte, options Options) (Document, error) {
 		return Document{}, SyntaxError("must not start with a byte order mark")
 	case !utf8.Valid(text):
 		return Document{}, SyntaxError("is not valid UTF-8")
+	}
+	if r, found := noncharacter(text); found {
+		return Document{}, errNoncharacter(r)
 	}
 	p.space()
 	if p.pos == len(text) {
@@ -249,6 +253,8 @@ func (s *nameSet) add(name string) bool {
 	return true
 }
 
+func errNoncharacter(r rune) error { return SyntaxError(fmt.Sprintf("has the noncharacter %U", r)) }
+
 const errTooDeep = SyntaxError("is nested more than 64 levels deep")
 
 // next steps over a comma (more) or the closing byte.
@@ -348,24 +354,32 @@ func (p *parser) escape() (rune, error) {
 	return rune("\"\\/\b\f\n\r\t"[i]), nil
 }
 
-// unicode reads uXXXX, or two of them that make a surrogate pair. RFC 7493 forbids half a pair.
+// unicode reads uXXXX, or two of them that make a surrogate pair. RFC 7493 forbids half a pair, and noncharacters.
 func (p *parser) unicode() (rune, error) {
-	hi, ok := p.hex4()
+	r, ok := p.hex4()
 	if !ok {
 		return 0, p.bad()
 	}
-	if !utf16.IsSurrogate(hi) {
-		return hi, nil
-	}
-	if p.peek() == '\\' {
-		p.pos++
-		if lo, ok := p.hex4(); ok {
-			if r := utf16.DecodeRune(hi, lo); r != utf8.RuneError {
-				return r, nil
-			}
+	if utf16.IsSurrogate(r) {
+		if r, ok = p.pair(r); !ok {
+			return 0, SyntaxError("has half a surrogate pair in a string")
 		}
 	}
-	return 0, SyntaxError("has half a surrogate pair in a string")
+	if isNoncharacter(r) {
+		return 0, errNoncharacter(r)
+	}
+	return r, nil
+}
+
+// pair reads the second half of a surrogate pair.
+func (p *parser) pair(hi rune) (r rune, ok bool) {
+	if p.peek() != '\\' {
+		return 0, false
+	}
+	p.pos++
+	lo, ok := p.hex4()
+	r = utf16.DecodeRune(hi, lo)
+	return r, ok && r != utf8.RuneError
 }
 
 func (p *parser) hex4() (r rune, ok bool) {
