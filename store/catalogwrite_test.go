@@ -215,7 +215,7 @@ func TestCatalogWriteRefusals(t *testing.T) {
 			return store.Fields{store.ColumnCanonicalName: name, store.ColumnDescription: "new"}
 		}
 		taken := &store.ConflictError{Field: store.ColumnCanonicalName}
-		for _, same := range []string{"Slack", "sLACK", "STRASSE", "straße", "STRAẞE", "i\u0307zmir", "σίσυφος", "σίσυφοσ"} {
+		for _, same := range []string{"Slack", "sLACK", "STRASSE", "straße", "STRAẞE", "i\u0307zmir", "σίσυφος", "σίσυφοσ", "σι\u0301συφος"} {
 			wantError(t, create(name(same), storetest.CategoryID), taken)
 			wantError(t, update(named("Zoom"), name(same), &[]uuid.UUID{named("video")}, nil), taken)
 		}
@@ -247,10 +247,9 @@ func TestCatalogWriteRefusals(t *testing.T) {
 		}
 		must(s.UpdateCatalogApp(t.Context(), named("Straße"), name("Weg"), nil, nil))(t)
 		must(s.CreateCatalogApp(t.Context(), name("straße"), nil))(t)
-		// Dotless and dotted are different letters, and so are composed and combining ones.
+		// Dotless and dotted are different letters.
 		must(s.CreateCatalogApp(t.Context(), name("ızmir"), nil))(t)
 		must(s.CreateCatalogApp(t.Context(), name("izmir"), nil))(t)
-		must(s.CreateCatalogApp(t.Context(), name("σι\u0301συφος"), nil))(t)
 	})
 }
 

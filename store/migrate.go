@@ -40,7 +40,8 @@ func newProvider(dialect goose.Dialect, dir string, db *gorm.DB, opts ...goose.P
 	if err != nil {
 		return nil, err
 	}
-	return goose.NewProvider(dialect, pool, files, append(opts, goose.WithDisableGlobalRegistry(true))...)
+	opts = append(opts, goose.WithDisableGlobalRegistry(true), goose.WithGoMigrations(foldMigration(dialect)))
+	return goose.NewProvider(dialect, pool, files, opts...)
 }
 
 // Migrate brings the schema to the version that this program needs. Many servers may call it at once.

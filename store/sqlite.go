@@ -9,6 +9,7 @@ import (
 	"os"
 
 	"github.com/gofrs/flock"
+	"github.com/pressly/goose/v3"
 	"gorm.io/driver/sqlite"
 	"gorm.io/gorm"
 )
@@ -100,7 +101,7 @@ func (d sqliteDialect) migrate(ctx context.Context, s *Store) error {
 }
 
 func (d sqliteDialect) provider(s *Store) (schemaProvider, error) {
-	return newProvider("sqlite3", "migrations/sqlite", s.write)
+	return newProvider(goose.DialectSQLite3, "migrations/sqlite", s.write)
 }
 
 func (sqliteDialect) hasSchema() string {

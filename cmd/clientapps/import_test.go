@@ -124,7 +124,7 @@ func TestImportRefusesFiles(t *testing.T) {
 	t.Parallel()
 	refusal := func(stderr ...string) ran { return ran{code: 1, stderr: strings.Join(stderr, "\n") + "\n"} }
 	columns := "canonical_name, categories, description, desktop_aliases, display_colour, logo, type, url_patterns, vendor, vendor_url"
-	name := "canonical_name must be 1 to 200 characters long, without control characters or spaces at the ends"
+	name := "canonical_name must be 1 to 200 characters long, without control characters, changes of direction or white space at the ends"
 	many, listed := "", []string(nil)
 	for line := 1; line <= 250; line++ {
 		many += "{}\n"

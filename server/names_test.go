@@ -1,0 +1,99 @@
+package server_test
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/clientapps/clientapps/server/servertest"
+)
+
+// named are the writes that take a name, by what they call it.
+var named = map[string]struct{ method, target, field string }{
+	"createClient":          {"POST", "/v2/clients", "name"},
+	"updateClient":          {"PATCH", clientPath, "name"},
+	"createCatalogApp":      {"POST", "/v2/catalog-apps", "canonical_name"},
+	"updateCatalogApp":      {"PATCH", catalogPath, "canonical_name"},
+	"createCatalogVendor":   {"POST", "/v2/catalog-vendors", "name"},
+	"updateCatalogVendor":   {"PATCH", vendorPath, "name"},
+	"createCatalogCategory": {"POST", "/v2/catalog-categories", "name"},
+	"updateCatalogCategory": {"PATCH", categoryPath, "name"},
+}
+
+// TestNamesThatAreNone: white space alone or at the ends, control characters and changes of direction are refused, raw and
+// escaped, with the field's name and nothing written.
+func TestNamesThatAreNone(t *testing.T) {
+	t.Parallel()
+	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
+		w := newWorld(t, s)
+		before := w.content(t)
+		for operation, n := range named {
+			want := invalidField(n.field, n.field+" must be 1 to 200 characters long, without control characters, changes of direction or white space at the ends") + "\n"
+			for _, bad := range []string{
+				" ", "\u3000", "\u3000\u2003\u00a0", "\u00a0x", "x\u2029", "\u202fx", "\u1680", "x\u205f", "x\u200a",
+				"a\u0085b", "a\u009fb", "a\u007fb", "a\u0000b", "\u0085",
+				"a\u202eb", "\u202ax", "x\u202c", "a\u2066b", "\u2069",
+			} {
+				for _, spelled := range []string{quote(bad), quoteASCII(bad)} {
+					r := servertest.Request{Method: n.method, Target: n.target, Body: `{"` + n.field + `":` + spelled + `}`}
+					if got := s.Send(t, r); got.Status != http.StatusBadRequest || got.Body != want {
+						t.Errorf("%s %q: %d %s", operation, bad, got.Status, got.Body)
+					}
+				}
+			}
+		}
+		if w.content(t) != before {
+			t.Error("something was written")
+		}
+		for _, good := range []string{"a\u3000b", "a\u00a0b", "\u200fעברית\u200f", "👩\u200d👧", "e\u0301", "a\u2028b", "\ufeffx"} {
+			r := s.Patch(t, clientPath, `{"name":`+quote(good)+`}`)
+			if want := `"name":` + quote(good); r.Status != http.StatusOK || !strings.Contains(r.Body, want) {
+				t.Errorf("%q: %d %s", good, r.Status, r.Body)
+			}
+		}
+	})
+}
+
+// quoteASCII writes a text in JSON with every character escaped that is not ASCII.
+func quoteASCII(text string) string {
+	var b strings.Builder
+	for _, r := range text {
+		if r < ' ' || r > '~' {
+			b.WriteString(`\u` + string("0123456789abcdef"[r>>12&15]) + string("0123456789abcdef"[r>>8&15]) +
+				string("0123456789abcdef"[r>>4&15]) + string("0123456789abcdef"[r&15]))
+			continue
+		}
+		b.WriteRune(r)
+	}
+	return `"` + b.String() + `"`
+}
+
+// TestNamesInTwoForms: names that differ in normalization alone are the same where names are unique, and are found and kept in
+// the form that they were sent in.
+func TestNamesInTwoForms(t *testing.T) {
+	t.Parallel()
+	const composed, decomposed = "Café Å", "CAFE\u0301 A\u030a"
+	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
+		for path, field := range map[string]string{
+			"/v2/catalog-apps": "canonical_name", "/v2/catalog-vendors": "name", "/v2/catalog-categories": "name",
+		} {
+			post := func(name string) *servertest.Response {
+				return s.Send(t, servertest.Request{Method: http.MethodPost, Target: path, Body: `{"` + field + `":` + quote(name) + `}`})
+			}
+			if got := post(decomposed); got.Status != http.StatusCreated || !strings.Contains(got.Body, quote(decomposed)) {
+				t.Errorf("%s: %d %s", path, got.Status, got.Body)
+			}
+			for _, again := range []string{composed, decomposed, strings.ToLower(composed), "cafe\u0301 \u212b"} {
+				if got := post(again); got.Status != http.StatusConflict {
+					t.Errorf("%s %q: %d %s", path, again, got.Status, got.Body)
+				}
+			}
+			for _, q := range []string{"café", "cafe\u0301", "É A\u030a"} {
+				if got := s.Get(t, path+"?q="+url.QueryEscape(q)); !strings.Contains(got.Body, `"total_count":1`) {
+					t.Errorf("%s?q=%q: %s", path, q, got.Body)
+				}
+			}
+		}
+	})
+}
