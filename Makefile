@@ -20,7 +20,7 @@ FUZZTIME ?= 10s
 # Mixed output helps nobody.
 .NOTPARALLEL:
 .PHONY: help run build generate check-generate fmt check-format lint lint-openapi check-breaking changelog-api \
-	release-contract score vet vuln secrets test allocations test-drift test-typescript test-docs judge test-generators test-workflows mock \
+	release-contract score vet vuln secrets test allocations test-drift test-client test-typescript test-docs judge test-generators test-workflows mock \
 	test-mock check-alerts slow fuzz check test-pgbouncer test-row-security test-faults test-deploy soak bench bench-scale pgo clean
 
 help: ## List the targets
@@ -61,11 +61,12 @@ check-format: ## Fail when fmt would change something
 lint: ## Run the linters
 	$(TOOL) golangci-lint run --allow-parallel-runners
 	cd tools && go tool golangci-lint run --allow-parallel-runners --config ../.golangci.yml ./render
+	cd client && go tool -modfile=../tools/go.mod golangci-lint run --allow-parallel-runners --config ../.golangci.yml ./...
 	cd bench && go tool -modfile=../tools/go.mod golangci-lint run --allow-parallel-runners --config ../.golangci.yml ./...
 	cd faults && go tool -modfile=../tools/go.mod golangci-lint run --allow-parallel-runners --config ../.golangci.yml ./...
 	cd deploy && go tool -modfile=../tools/go.mod golangci-lint run --allow-parallel-runners --config ../.golangci.yml ./...
 	@# The linters skip generated code, but it must not import ours either.
-	@! go list -f '{{join .Imports "\n"}}' ./gen ./client | grep "^$$(go list -m)/"
+	@! go list -f '{{join .Imports "\n"}}' ./gen | grep "^$$(go list -m)/"
 
 lint-openapi: $(NODE_TOOLS) ## Hold the contract to the rules of Redocly, Spectral and OWASP
 	$(NODE_TOOL)/redocly lint --config tools/redocly.yaml openapi.yaml gen/openapi-3.1.json workflows.arazzo.yaml
@@ -94,6 +95,7 @@ score: $(NODE_TOOLS) tools/score/$(NPM) ## Score the contract by vacuum, Redocly
 vet: ## Run go vet
 	go vet -pgo=off ./...
 	go vet -C tools ./render
+	go vet -C client ./...
 	go vet -C bench ./...
 	go vet -C faults ./...
 	go vet -C deploy ./...
@@ -120,6 +122,9 @@ allocations: ## Hold what a PATCH allocates to its bound, without the race detec
 # The control and each mutation cost a build of what is touched, without the race detector.
 test-drift: ## Break the server in many small ways, one at a time, and count how many the test of the contract finds
 	go test -tags mutations -run '^TestMutations$$' -count=1 -timeout 40m ./server/drift
+
+test-client: ## Test the Go client, and the program in its README, against a demo server
+	tools/with-demo go test -C client -shuffle=on -count=1 ./...
 
 test-typescript: sdk/typescript/$(NPM) ## Test the TypeScript client against a demo server
 	tools/with-demo npm test --prefix sdk/typescript
@@ -160,7 +165,7 @@ slow: ## Hold connections open with slowhttptest, which is installed where there
 fuzz: ## Run each fuzz target for FUZZTIME
 	tools/with-postgres tools/fuzz $(FUZZTIME)
 
-check: check-format lint vet check-generate lint-openapi check-breaking test test-pgbouncer test-row-security test-faults test-deploy test-drift allocations test-typescript test-docs judge test-generators test-workflows test-mock check-alerts slow fuzz vuln secrets ## All that CI runs
+check: check-format lint vet check-generate lint-openapi check-breaking test test-pgbouncer test-row-security test-faults test-deploy test-drift allocations test-client test-typescript test-docs judge test-generators test-workflows test-mock check-alerts slow fuzz vuln secrets ## All that CI runs
 
 # Who behind a pooler waits for a row until its time is over cannot be told that nothing was written: see docs/scale-out.md.
 test-pgbouncer: ## Test on PostgreSQL behind PgBouncer in transaction mode, which is installed where there is none

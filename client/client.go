@@ -5,19 +5,36 @@
 // nullable.Nullable is absent, nullable.NewNullNullable clears, and nullable.NewNullableWithValue sets, zero included.
 //
 //	patch := client.AppPatch{IsFavorite: new(false), LicenseCount: nullable.NewNullNullable[int32]()}
+//
+// # Errors
+//
+// A method whose name ends in WithResponse returns one of three errors:
+//
+//   - *StatusError: the server has answered, with a status that is neither 2xx nor 304. Go by its Code.
+//   - *ForeignError: something else has answered, such as a proxy with a page of its own.
+//   - any other error is net/http's, mostly a *url.Error: no answer has come. With a timeout, errors.Is(err,
+//     context.DeadlineExceeded) holds.
+//
+// After a StatusError with a status below 500, or 503, nothing was written. After the other two, and after ErrorCodeOutcomeUnknown,
+// nobody knows: send the request again, which is safe for everything but creates.
 package client
 
 import (
 	"context"
 	"net/http"
+	"time"
 )
 
+// DefaultTimeout is how long a request may take, its answer included, unless WithHTTPClient says otherwise. A context may end it
+// sooner.
+const DefaultTimeout = 30 * time.Second
+
 // New makes a client of the server whose API is at baseURL, such as https://api.example.com/v2. Call its methods whose
-// names end in WithResponse. They return a *StatusError for a response that is neither 2xx nor 304, so without an error
-// JSON200 or JSON201 is there, or the status is 204 or 304, which have no body. Requests have no timeout but that of their
-// context; options such as WithHTTPClient change how they are sent.
+// names end in WithResponse: without an error JSON200 or JSON201 is there, or the status is 204 or 304, which have no body.
+// Options such as WithHTTPClient change how requests are sent.
 func New(baseURL, token string, options ...ClientOption) (*ClientWithResponses, error) {
-	c, err := NewClient(baseURL, options...)
+	byDefault := WithHTTPClient(&http.Client{Timeout: DefaultTimeout})
+	c, err := NewClient(baseURL, append([]ClientOption{byDefault}, options...)...)
 	if err != nil {
 		return nil, err
 	}

@@ -2,9 +2,9 @@ package client
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
+	"mime"
 	"net/http"
 )
 
@@ -25,6 +25,16 @@ func (e *StatusError) Error() string {
 	return text
 }
 
+// ForeignError is a 2xx response that is no JSON: something between has answered, and not the server.
+type ForeignError struct {
+	Status      int
+	ContentType string
+}
+
+func (e *ForeignError) Error() string {
+	return fmt.Sprintf("a response with status %d and type %q is not the API's", e.Status, e.ContentType)
+}
+
 // maxErrorBody is more than any error of the API has. What stands before the API may answer anything.
 const maxErrorBody = 1 << 20
 
@@ -40,9 +50,12 @@ func (c checked) Do(r *http.Request) (*http.Response, error) {
 	case response.StatusCode == http.StatusNoContent, response.StatusCode == http.StatusNotModified:
 		return response, nil
 	case response.StatusCode/100 == 2:
-		if kind := response.Header.Get("Content-Type"); kind != "application/json" {
-			return nil, errors.Join(fmt.Errorf("a %s response of type %q is not the API's", response.Status, kind), response.Body.Close())
+		kind := response.Header.Get("Content-Type")
+		if media, _, err := mime.ParseMediaType(kind); err != nil || media != "application/json" {
+			_ = response.Body.Close() // nobody reads it
+			return nil, &ForeignError{Status: response.StatusCode, ContentType: kind}
 		}
+		response.Header.Set("Content-Type", "application/json") // the generated code looks for it, letter by letter
 		return response, nil
 	}
 	defer response.Body.Close()

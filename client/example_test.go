@@ -64,7 +64,7 @@ func ExampleWalk() {
 		return
 	}
 	apps := client.Walk(func(cursor *string) ([]client.App, *string, error) {
-		page, err := c.ListAppsWithResponse(ctx, contoso, &client.ListAppsParams{Cursor: cursor})
+		page, err := c.ListAppsWithResponse(ctx, contoso, &client.ListAppsParams{Q: new("slack"), Cursor: cursor})
 		if err != nil {
 			return nil, nil, err
 		}

@@ -2,87 +2,59 @@ package client_test
 
 import (
 	"context"
-	"errors"
+	"crypto/rand"
 	"fmt"
-	"log/slog"
-	"net/http/httptest"
 	"os"
-	"path/filepath"
-	"strings"
 	"testing"
 
+	"github.com/google/uuid"
+
 	"github.com/clientapps/clientapps/client"
-	"github.com/clientapps/clientapps/server"
-	"github.com/clientapps/clientapps/server/servertest"
-	"github.com/clientapps/clientapps/store"
-	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// The reference page's client and app.
+// The demo server that tests and examples talk to, and a token for it.
+var baseURL, token = os.Getenv("CLIENTAPPS_URL") + "/v2", "demo-token"
+
+// The reference page's client and app, which the demo has.
 var (
-	contoso = storetest.ClientID
-	slack   = storetest.AppID
+	contoso = uuid.MustParse("aa7cf840-9ca9-46a3-9778-9015d6580d50")
+	slack   = uuid.MustParse("f1a2b3c4-d5e6-7890-abcd-ef1234567890")
 )
 
-// each runs the test on both databases, with a client of a server of its own.
-func each(t *testing.T, test func(t *testing.T, c *client.ClientWithResponses, s *servertest.Server)) {
-	t.Helper()
-	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
-		test(t, newClient(t, s, s.Token), s)
-	})
+func TestMain(m *testing.M) {
+	if os.Getenv("CLIENTAPPS_URL") == "" {
+		fmt.Fprintln(os.Stderr, "CLIENTAPPS_URL is not set: run the tests through tools/with-demo, as make test-client does")
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
 }
 
-func newClient(t *testing.T, s *servertest.Server, token string, options ...client.ClientOption) *client.ClientWithResponses {
+func newClient(t *testing.T, token string, options ...client.ClientOption) *client.ClientWithResponses {
 	t.Helper()
-	c, err := client.New(s.URL+"/v2", token, options...)
+	c, err := client.New(baseURL, token, options...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return c
 }
 
-// The server that the examples talk to, and a token for it.
-var baseURL, token string
-
-func TestMain(m *testing.M) {
-	stop, err := serveExamples(context.Background())
+// newOrganization makes a client organization that no other test has.
+func newOrganization(t *testing.T, c *client.ClientWithResponses) uuid.UUID {
+	t.Helper()
+	created, err := c.CreateClientWithResponse(t.Context(), client.ClientCreate{Name: t.Name()})
 	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+		t.Fatal(err)
 	}
-	code := storetest.Main(m)
-	stop()
-	os.Exit(code)
+	return created.JSON201.ID
 }
 
-func serveExamples(ctx context.Context) (stop func(), err error) {
-	dir, err := os.MkdirTemp("", "clientapps")
+// newApp gives a client organization an app that no other test has.
+func newApp(t *testing.T, c *client.ClientWithResponses, organization uuid.UUID) uuid.UUID {
+	t.Helper()
+	known := newCatalogApp(t, c, "App "+rand.Text())
+	added, err := c.AddAppWithResponse(context.Background(), organization, client.AppCreate{CatalogAppID: known.ID})
 	if err != nil {
-		return nil, err
+		t.Fatal(err)
 	}
-	s, err := store.Open(store.Config{URL: "sqlite://" + filepath.Join(dir, "example.db")})
-	if err != nil {
-		return nil, err
-	}
-	if err := errors.Join(s.Migrate(ctx), s.Seed(ctx, storetest.Page())); err != nil {
-		return nil, err
-	}
-	if token, err = store.NewTokenSecret(); err != nil {
-		return nil, err
-	}
-	all := store.Token{Name: "example", AllClients: true, Scopes: strings.Join(server.Scopes(), " ")}
-	if _, err := s.CreateToken(ctx, token, all); err != nil {
-		return nil, err
-	}
-	srv, err := server.New(server.Config{Store: s, Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		return nil, err
-	}
-	listener := httptest.NewServer(srv)
-	baseURL = listener.URL + "/v2"
-	return func() {
-		listener.Close()
-		_ = s.Close()
-		_ = os.RemoveAll(dir)
-	}, nil
+	return added.JSON201.ID
 }

@@ -2,6 +2,7 @@ package client_test
 
 import (
 	"bytes"
+	"crypto/rand"
 	"io"
 	"net/http"
 	"reflect"
@@ -10,7 +11,6 @@ import (
 	"github.com/oapi-codegen/nullable"
 
 	"github.com/clientapps/clientapps/client"
-	"github.com/clientapps/clientapps/server/servertest"
 )
 
 // recorder keeps the body of the last request.
@@ -68,30 +68,30 @@ func TestPatchStates(t *testing.T) {
 			`{"license_count":2147483647}`, false, true, new(int32(2147483647)),
 		},
 	}
-	each(t, func(t *testing.T, c *client.ClientWithResponses, s *servertest.Server) {
-		wire := &recorder{}
-		recorded := newClient(t, s, s.Token, client.WithHTTPClient(wire))
-		for _, step := range steps {
-			updated, err := recorded.UpdateAppWithResponse(t.Context(), contoso, slack, nil, step.patch)
-			if err != nil {
-				t.Fatalf("%s: %v", step.name, err)
-			}
-			if wire.body != step.sent {
-				t.Errorf("%s: sent %s, want %s", step.name, wire.body, step.sent)
-			}
-			app := updated.JSON200
-			if app.IsFavorite != step.favorite || app.IsApproved != step.approved || !reflect.DeepEqual(app.LicenseCount, step.licenses) {
-				t.Errorf("%s: answered %s", step.name, updated.Body)
-			}
-			read, err := c.GetAppWithResponse(t.Context(), contoso, slack, nil)
-			if err != nil {
-				t.Fatalf("%s: %v", step.name, err)
-			}
-			if !reflect.DeepEqual(read.JSON200, app) {
-				t.Errorf("%s: read %s, want %s", step.name, read.Body, updated.Body)
-			}
+	c, wire := newClient(t, token), &recorder{}
+	recorded := newClient(t, token, client.WithHTTPClient(wire))
+	organization := newOrganization(t, c)
+	slack := newApp(t, c, organization)
+	for _, step := range steps {
+		updated, err := recorded.UpdateAppWithResponse(t.Context(), organization, slack, nil, step.patch)
+		if err != nil {
+			t.Fatalf("%s: %v", step.name, err)
 		}
-	})
+		if wire.body != step.sent {
+			t.Errorf("%s: sent %s, want %s", step.name, wire.body, step.sent)
+		}
+		app := updated.JSON200
+		if app.IsFavorite != step.favorite || app.IsApproved != step.approved || !reflect.DeepEqual(app.LicenseCount, step.licenses) {
+			t.Errorf("%s: answered %s", step.name, updated.Body)
+		}
+		read, err := c.GetAppWithResponse(t.Context(), organization, slack, nil)
+		if err != nil {
+			t.Fatalf("%s: %v", step.name, err)
+		}
+		if !reflect.DeepEqual(read.JSON200, app) {
+			t.Errorf("%s: read %s, want %s", step.name, read.Body, updated.Body)
+		}
+	}
 }
 
 // A new app has the same three states, and those of the catalog are clearable.
@@ -107,35 +107,35 @@ func TestCreateStates(t *testing.T) {
 		{"Zero", nullable.NewNullableWithValue[int32](0), new(int32(0))},
 		{"Seven", nullable.NewNullableWithValue[int32](7), new(int32(7))},
 	}
-	each(t, func(t *testing.T, c *client.ClientWithResponses, _ *servertest.Server) {
-		for _, test := range tests {
-			known := createCatalogApp(t, c, test.name)
-			added, err := c.AddAppWithResponse(t.Context(), contoso, client.AppCreate{
-				CatalogAppID: known.ID, IsApproved: new(false), LicenseCount: test.licenses,
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got := added.JSON201; !reflect.DeepEqual(got.CatalogApp, known) || got.IsApproved || !reflect.DeepEqual(got.LicenseCount, test.want) {
-				t.Errorf("%s: answered %s", test.name, added.Body)
-			}
-			if want := "/v2/clients/" + contoso.String() + "/apps/" + added.JSON201.ID.String(); added.Headers201.Location != want {
-				t.Errorf("Location %q, want %q", added.Headers201.Location, want)
-			}
-			cleared, err := c.UpdateCatalogAppWithResponse(t.Context(), known.ID, nil, client.CatalogAppPatch{
-				Description: nullable.NewNullNullable[string](), Logo: nullable.NewNullableWithValue("https://cdn.example.com/a.png"),
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got := cleared.JSON200; got.Description != nil || *got.Logo != "https://cdn.example.com/a.png" || *got.Type != "web" {
-				t.Errorf("%s: answered %s", test.name, cleared.Body)
-			}
+	c := newClient(t, token)
+	organization := newOrganization(t, c)
+	for _, test := range tests {
+		known := newCatalogApp(t, c, test.name+" "+rand.Text())
+		added, err := c.AddAppWithResponse(t.Context(), organization, client.AppCreate{
+			CatalogAppID: known.ID, IsApproved: new(false), LicenseCount: test.licenses,
+		})
+		if err != nil {
+			t.Fatal(err)
 		}
-	})
+		if got := added.JSON201; !reflect.DeepEqual(got.CatalogApp, known) || got.IsApproved || !reflect.DeepEqual(got.LicenseCount, test.want) {
+			t.Errorf("%s: answered %s", test.name, added.Body)
+		}
+		if want := "/v2/clients/" + organization.String() + "/apps/" + added.JSON201.ID.String(); added.Headers201.Location != want {
+			t.Errorf("Location %q, want %q", added.Headers201.Location, want)
+		}
+		cleared, err := c.UpdateCatalogAppWithResponse(t.Context(), known.ID, nil, client.CatalogAppPatch{
+			Description: nullable.NewNullNullable[string](), Logo: nullable.NewNullableWithValue("https://cdn.example.com/a.png"),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := cleared.JSON200; got.Description != nil || *got.Logo != "https://cdn.example.com/a.png" || *got.Type != "web" {
+			t.Errorf("%s: answered %s", test.name, cleared.Body)
+		}
+	}
 }
 
-func createCatalogApp(t *testing.T, c *client.ClientWithResponses, name string) client.CatalogApp {
+func newCatalogApp(t *testing.T, c *client.ClientWithResponses, name string) client.CatalogApp {
 	t.Helper()
 	created, err := c.CreateCatalogAppWithResponse(t.Context(), client.CatalogAppCreate{
 		CanonicalName: name, Description: nullable.NewNullableWithValue("What it is"), Type: nullable.NewNullableWithValue("web"),

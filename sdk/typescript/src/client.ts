@@ -1,6 +1,6 @@
 import createFetchClient, { type Client as FetchClient } from "openapi-fetch";
 
-import { ApiError } from "./error.js";
+import { ApiError, NetworkError } from "./error.js";
 import type { paths } from "./schema.js";
 
 /** A method per HTTP method, typed by the contract: `client.GET("/clients/{client_id}/apps", …)`. */
@@ -17,8 +17,8 @@ export interface ClientOptions {
 
 /**
  * Makes a client. Its methods resolve to `{ data, response }`, or to `{ error, response }` with the error that the contract
- * describes. An answer that is not the API's, such as a proxy's page, rejects with an `ApiError`; so does a network
- * failure, with what `fetch` rejects with.
+ * describes. An answer that is not the API's, such as a proxy's page, rejects with an `ApiError`. Where no whole answer has
+ * come, because the network failed, time was up or the caller gave up, it rejects with a `NetworkError`.
  */
 export function createClient({ baseUrl, token, fetch }: ClientOptions): Client {
   const client: Client = createFetchClient({ baseUrl, ...(fetch && { fetch }) });
@@ -27,11 +27,23 @@ export function createClient({ baseUrl, token, fetch }: ClientOptions): Client {
       request.headers.set("Authorization", `Bearer ${typeof token === "string" ? token : await token()}`);
       return request;
     },
-    onResponse({ response }) {
-      const bodiless = response.status === 204 || response.status === 304;
-      if (!bodiless && response.headers.get("Content-Type") !== "application/json") {
+    async onResponse({ response }) {
+      if (response.status === 204 || response.status === 304) {
+        return;
+      }
+      // Proxies add a charset, and write the type in their own way.
+      const type = response.headers.get("Content-Type")?.split(";", 1)[0]?.trim().toLowerCase();
+      if (type !== "application/json") {
         throw new ApiError(response);
       }
+      try {
+        await response.clone().arrayBuffer(); // all of it, or it was cut off
+      } catch (cause) {
+        throw new NetworkError(cause);
+      }
+    },
+    onError({ error }) {
+      return new NetworkError(error);
     },
   });
   return client;

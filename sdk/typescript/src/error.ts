@@ -27,6 +27,18 @@ export class ApiError extends Error {
   }
 }
 
+/**
+ * No whole answer has come. `cause` is what `fetch` rejected with: a `TypeError` when the network failed, an `AbortError` or a
+ * `TimeoutError` when the request's signal ended it. Whether a write was made is not known: repeat it, unless it is a create.
+ */
+export class NetworkError extends Error {
+  override readonly name = "NetworkError";
+
+  constructor(cause: unknown) {
+    super(`No answer: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+  }
+}
+
 /** What a method of the client resolves to. */
 export type Result<Data> =
   | { data: Data; error?: never; response: Response }

@@ -3,7 +3,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { test } from "node:test";
 
-import { ApiError, createClient, type ErrorResponse, type Schemas, unwrap } from "@clientapps/client";
+import { ApiError, createClient, type ErrorResponse, NetworkError, type Schemas, unwrap } from "@clientapps/client";
 
 import { baseUrl, client, newApp, newCatalogApp, token } from "./api.js";
 
@@ -105,4 +105,44 @@ test("the token may be a function", async () => {
   await unwrap(renewing.GET("/clients"));
   await unwrap(renewing.GET("/catalog-apps/summary"));
   assert.equal(asked, 2);
+});
+
+test("a network failure is a NetworkError with its cause", async (t) => {
+  const broken = createServer((request, response) => {
+    if (request.url === "/clients") {
+      request.socket.destroy();
+    } else if (request.url === "/catalog-apps") {
+      response.writeHead(200, { "Content-Type": "application/json", "Content-Length": 1000 }).write('{"data":[');
+      setTimeout(() => request.socket.destroy(), 20);
+    } // and of all else nobody hears
+  });
+  await new Promise<void>((resolve) => broken.listen(0, "127.0.0.1", resolve));
+  t.after(() => broken.closeAllConnections());
+  t.after(() => broken.close());
+  const url = `http://127.0.0.1:${(broken.address() as AddressInfo).port}`;
+  const lost = createClient({ baseUrl: url, token });
+  for (const [what, request] of [
+    ["no answer", () => lost.GET("/clients")],
+    ["half an answer", () => lost.GET("/catalog-apps")],
+    ["no server", () => createClient({ baseUrl: "http://127.0.0.1:1", token }).GET("/clients")],
+  ] as const) {
+    await assert.rejects(request(), (e) => e instanceof NetworkError && e.cause instanceof Error, what);
+  }
+  await assert.rejects(
+    lost.GET("/catalog-vendors", { signal: AbortSignal.timeout(20) }),
+    (e) => e instanceof NetworkError && (e.cause as Error).name === "TimeoutError",
+  );
+  await assert.rejects(unwrap(lost.GET("/clients")), { name: "NetworkError" });
+});
+
+test("a proxy may write the media type in its own way", async (t) => {
+  for (const type of ["application/json; charset=utf-8", "Application/JSON"]) {
+    const proxy = createServer((_, response) => {
+      response.writeHead(200, { "Content-Type": type }).end('{"apps":1,"vendors":2,"categories":3}');
+    });
+    await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
+    t.after(() => proxy.close());
+    const behind = createClient({ baseUrl: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`, token });
+    assert.equal((await unwrap(behind.GET("/catalog-apps/summary"))).vendors, 2);
+  }
 });
