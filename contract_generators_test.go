@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"iter"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -41,7 +42,7 @@ func TestExtensions(t *testing.T) {
 			t.Fatal(err)
 		}
 		seen := map[string]bool{}
-		eachKey(tree, func(key string) {
+		eachKey(tree, func(key string, _ any) {
 			if strings.HasPrefix(key, "x-") {
 				seen[key] = true
 			}
@@ -57,17 +58,44 @@ func TestExtensions(t *testing.T) {
 	}
 }
 
-func eachKey(tree any, visit func(string)) {
+func eachKey(tree any, visit func(key string, value any)) {
 	switch tree := tree.(type) {
 	case map[string]any:
 		for key, value := range tree {
-			visit(key)
+			visit(key, value)
 			eachKey(value, visit)
 		}
 	case []any:
 		for _, value := range tree {
 			eachKey(value, visit)
 		}
+	}
+}
+
+// Patterns are read by ECMA 262, RE2, Python and others, each as it is: \u and \p mean something to some of them alone, and a
+// tool that cannot read a pattern takes no request at all.
+func TestPatternsAreReadEverywhere(t *testing.T) {
+	t.Parallel()
+	text, err := clientapps.Contract.ReadFile("gen/openapi.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	eachKey(decode(t, text), func(key string, value any) {
+		pattern, ok := value.(string)
+		if key != "pattern" || !ok {
+			return
+		}
+		seen++
+		if _, err := regexp.Compile(pattern); err != nil {
+			t.Error(err)
+		}
+		if beyond := regexp.MustCompile(`\\[^xtsS\\.*]|\(\?|[^\x20-\x7E]`).FindString(pattern); beyond != "" {
+			t.Errorf("%s has %s", pattern, beyond)
+		}
+	})
+	if seen < 50 {
+		t.Errorf("%d patterns", seen)
 	}
 }
 

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/labstack/echo/v4"
 
 	"github.com/clientapps/clientapps/gen"
@@ -143,7 +142,7 @@ func (op *operation) checkBody(c echo.Context, body []byte) (nodes int, err erro
 	if doc.Dropped {
 		return 0, op.violations(doc, nil)
 	}
-	if err := op.body.VisitJSON(doc.Value, openapi3.VisitAsRequest()); err != nil {
+	if err := visit(op.body, doc.Value); err != nil {
 		return 0, op.violations(doc, err)
 	}
 	c.Request().Body = validatedBody{value: doc.Value}

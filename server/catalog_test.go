@@ -61,10 +61,10 @@ func TestCatalogAppIsMadeChangedAndDeleted(t *testing.T) {
 func TestCatalogAppRefusals(t *testing.T) {
 	tell(t, func(t *testing.T, s story) {
 		for body, want := range map[string]string{
-			`{"canonical_name":""}`:                                 invalidField("canonical_name", "canonical_name must be 1 to 200 characters long, without control characters, changes of direction or white space at the ends"),
-			`{"canonical_name":" x"}`:                               invalidField("canonical_name", "canonical_name must be 1 to 200 characters long, without control characters, changes of direction or white space at the ends"),
-			`{"canonical_name":"` + strings.Repeat("x", 201) + `"}`: invalidField("canonical_name", "canonical_name must be 1 to 200 characters long, without control characters, changes of direction or white space at the ends"),
-			`{"canonical_name":"a\u0000b"}`:                         invalidField("canonical_name", "canonical_name must be 1 to 200 characters long, without control characters, changes of direction or white space at the ends"),
+			`{"canonical_name":""}`:                                 invalidField("canonical_name", "canonical_name must be 1 to 200 characters long, one of them visible, without control characters, changes of direction or white space at the ends"),
+			`{"canonical_name":" x"}`:                               invalidField("canonical_name", "canonical_name must be 1 to 200 characters long, one of them visible, without control characters, changes of direction or white space at the ends"),
+			`{"canonical_name":"` + strings.Repeat("x", 201) + `"}`: invalidField("canonical_name", "canonical_name must be 1 to 200 characters long, one of them visible, without control characters, changes of direction or white space at the ends"),
+			`{"canonical_name":"a\u0000b"}`:                         invalidField("canonical_name", "canonical_name must be 1 to 200 characters long, one of them visible, without control characters, changes of direction or white space at the ends"),
 			`{"canonical_name":null}`:                               invalidField("canonical_name", "canonical_name must be a string"),
 			`{"description":"\u0000"}`:                              invalidField("description", "description must be at most 2000 characters long, without NUL characters"),
 			`{"description":1}`:                                     invalidField("description", "description must be a string or null"),

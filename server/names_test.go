@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/clientapps/clientapps/gen"
 	"github.com/clientapps/clientapps/server/servertest"
 )
 
@@ -29,11 +30,12 @@ func TestNamesThatAreNone(t *testing.T) {
 		w := newWorld(t, s)
 		before := w.content(t)
 		for operation, n := range named {
-			want := invalidField(n.field, n.field+" must be 1 to 200 characters long, without control characters, changes of direction or white space at the ends") + "\n"
+			want := invalidField(n.field, n.field+" must be 1 to 200 characters long, one of them visible, without control characters, changes of direction or white space at the ends") + "\n"
 			for _, bad := range []string{
 				" ", "\u3000", "\u3000\u2003\u00a0", "\u00a0x", "x\u2029", "\u202fx", "\u1680", "x\u205f", "x\u200a",
 				"a\u0085b", "a\u009fb", "a\u007fb", "a\u0000b", "\u0085",
-				"a\u202eb", "\u202ax", "x\u202c", "a\u2066b", "\u2069",
+				"a\u202eb", "\u202ax", "x\u202c", "a\u2066b", "\u2069", "a\u2028b", "a\u2029b",
+				"\u200b", "\u2060\ufeff", "\u00ad", "\u3164", "\ufe0f",
 			} {
 				for _, spelled := range []string{quote(bad), quoteASCII(bad)} {
 					r := servertest.Request{Method: n.method, Target: n.target, Body: `{"` + n.field + `":` + spelled + `}`}
@@ -46,13 +48,71 @@ func TestNamesThatAreNone(t *testing.T) {
 		if w.content(t) != before {
 			t.Error("something was written")
 		}
-		for _, good := range []string{"a\u3000b", "a\u00a0b", "\u200fעברית\u200f", "👩\u200d👧", "e\u0301", "a\u2028b", "\ufeffx"} {
+		for _, good := range []string{"a\u3000b", "a\u00a0b", "\u200fעברית\u200f", "👩\u200d👧", "e\u0301", "\ufeffx", "\u2764\ufe0f", "\u00bf"} {
 			r := s.Patch(t, clientPath, `{"name":`+quote(good)+`}`)
 			if want := `"name":` + quote(good); r.Status != http.StatusOK || !strings.Contains(r.Body, want) {
 				t.Errorf("%q: %d %s", good, r.Status, r.Body)
 			}
 		}
 	})
+}
+
+// TestTextsThatAreNone: the texts that apps are recognized by are refused alike, but may have white space at the ends.
+func TestTextsThatAreNone(t *testing.T) {
+	t.Parallel()
+	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
+		w := newWorld(t, s)
+		for path, field := range map[string]string{"/url-patterns": "patterns", "/desktop-aliases": "aliases"} {
+			put := func(text string) *servertest.Response {
+				body := `{"` + field + `":["x",` + quote(text) + `]}`
+				return s.Send(t, servertest.Request{Method: http.MethodPut, Target: catalogPath + path, Body: body})
+			}
+			before := w.content(t)
+			most := map[string]string{"patterns": "400", "aliases": "200"}[field]
+			want := invalidField(field, field+"[1] must be 1 to "+most+" characters long, one of them visible, without control characters or changes of direction") + "\n"
+			for _, bad := range []string{" ", "\u3000\u00a0", "\u200b", "a\tb", "a\u0085b", "a\u202eb", "\u2066", "a\u2028b"} {
+				if got := put(bad); got.Status != http.StatusBadRequest || got.Body != want {
+					t.Errorf("%s %+q: %d %s", path, bad, got.Status, got.Body)
+				}
+			}
+			if w.content(t) != before {
+				t.Error("something was written")
+			}
+			for _, good := range []string{" a", "a\u3000", "a\u00a0b", "a\u200fb"} {
+				if got := put(good); got.Status != http.StatusNoContent || !strings.Contains(s.Get(t, catalogPath+path).Body, quote(good)) {
+					t.Errorf("%s %+q: %d %s", path, good, got.Status, got.Body)
+				}
+			}
+		}
+	})
+}
+
+// Every name that a request may have is held to the format of names.
+func TestNamesHaveTheirFormat(t *testing.T) {
+	t.Parallel()
+	doc, err := gen.GetSpec()
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, item := range doc.Paths.Map() {
+		for _, op := range item.Operations() {
+			if op.RequestBody == nil {
+				continue
+			}
+			for name, property := range op.RequestBody.Value.Content["application/json"].Schema.Value.Properties {
+				if name != "name" && !strings.HasSuffix(name, "_name") {
+					continue
+				}
+				if found++; property.Value.Format != "name" || named[op.OperationID].field != name {
+					t.Errorf("%s of %s has the format %q, or is not tried above", name, op.OperationID, property.Value.Format)
+				}
+			}
+		}
+	}
+	if found != len(named) {
+		t.Errorf("%d names, want %d", found, len(named))
+	}
 }
 
 // quoteASCII writes a text in JSON with every character escaped that is not ASCII.

@@ -75,13 +75,13 @@ func (op *operation) violation(name string, value any) (violation, bool) {
 		return violation{FieldError: fieldError(name, message)}, true
 	}
 	schema := property.Value
-	err := schema.VisitJSON(value, openapi3.VisitAsRequest())
+	err := visit(schema, value)
 	if err == nil {
 		return violation{}, false
 	}
 	if items, ok := value.([]any); ok && schema.Items != nil {
 		for i, item := range items {
-			if err := schema.Items.Value.VisitJSON(item, openapi3.VisitAsRequest()); err != nil {
+			if err := visit(schema.Items.Value, item); err != nil {
 				found := fieldError(name, sentence(fmt.Sprintf("%s[%d]", name, i), schema.Items.Value, err))
 				found.Pointer += "/" + strconv.Itoa(i)
 				return violation{FieldError: found, value: true}, true

@@ -2,13 +2,11 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
-	"regexp"
 	"text/tabwriter"
-	"unicode/utf8"
 
+	"github.com/clientapps/clientapps/server"
 	"github.com/clientapps/clientapps/store"
 )
 
@@ -19,7 +17,7 @@ func clientCreate(ctx context.Context, p *process, args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := checkName(*name); err != nil {
+	if err := server.CheckName("--name", *name); err != nil {
 		return fmt.Errorf("%w: %w", errUsage, err)
 	}
 	return withSchema(ctx, cfg, func(s *store.Store) error {
@@ -51,16 +49,4 @@ func clientList(ctx context.Context, p *process, args []string) error {
 		}
 		return w.Flush()
 	})
-}
-
-// namePattern is that of the names in the contract.
-var namePattern = regexp.MustCompile(`^[^ \x00-\x1F\x7F-\xA0\x{1680}\x{2000}-\x{200A}\x{2028}-\x{202F}\x{205F}\x{2066}-\x{2069}\x{3000}]` +
-	`([^\x00-\x1F\x7F-\x9F\x{202A}-\x{202E}\x{2066}-\x{2069}]*[^ \x00-\x1F\x7F-\xA0\x{1680}\x{2000}-\x{200A}\x{2028}-\x{202F}\x{205F}\x{2066}-\x{2069}\x{3000}])?$`)
-
-// checkName holds names given on the command line to the bounds of the contract.
-func checkName(name string) error {
-	if utf8.RuneCountInString(name) > 200 || !utf8.ValidString(name) || !namePattern.MatchString(name) {
-		return errors.New("--name must be 1 to 200 characters long, without control characters, changes of direction or white space at the ends")
-	}
-	return nil
 }

@@ -124,7 +124,7 @@ func TestImportRefusesFiles(t *testing.T) {
 	t.Parallel()
 	refusal := func(stderr ...string) ran { return ran{code: 1, stderr: strings.Join(stderr, "\n") + "\n"} }
 	columns := "canonical_name, categories, description, desktop_aliases, display_colour, logo, type, url_patterns, vendor, vendor_url"
-	name := "canonical_name must be 1 to 200 characters long, without control characters, changes of direction or white space at the ends"
+	name := "canonical_name must be 1 to 200 characters long, one of them visible, without control characters, changes of direction or white space at the ends"
 	many, listed := "", []string(nil)
 	for line := 1; line <= 250; line++ {
 		many += "{}\n"
@@ -176,6 +176,15 @@ func TestImportRefusesFiles(t *testing.T) {
 				"line 2: canonical_name must be UTF-8 text without noncharacters", "line 2: description must be UTF-8 text without noncharacters",
 				"line 3: description must be UTF-8 text without noncharacters",
 				"clientapps: -: 3 errors, nothing was written",
+			),
+		},
+		{
+			"csv", "canonical_name,vendor,categories,url_patterns,desktop_aliases\n\u3000,a\u0085b,\"a;b\u202ec\",\u200b,a\u2028b\n",
+			refusal(
+				"line 2: "+name, "line 2: "+strings.Replace(name, "canonical_name", "vendor", 1), "line 2: "+strings.Replace(name, "canonical_name", "categories[1]", 1),
+				"line 2: url_patterns[0] must be 1 to 400 characters long, one of them visible, without control characters or changes of direction",
+				"line 2: desktop_aliases[0] must be 1 to 200 characters long, one of them visible, without control characters or changes of direction",
+				"clientapps: -: 5 errors, nothing was written",
 			),
 		},
 		{"ndjson", many, refusal(append(listed, "and 150 more", "clientapps: -: 250 errors, nothing was written")...)},

@@ -60,7 +60,7 @@ func tokenCreate(ctx context.Context, p *process, args []string) error {
 
 // newToken reports everything that is wrong with what was asked for.
 func newToken(name string, scopes, clients list, all bool, expires *time.Duration) (store.Token, error) {
-	problems := []error{checkName(name)}
+	problems := []error{server.CheckName("--name", name)}
 	token := store.Token{Name: name, AllClients: all}
 	for _, scope := range scopes {
 		if !slices.Contains(server.Scopes(), scope) {

@@ -34,7 +34,7 @@ func Values(schema *openapi3.Schema) []string {
 
 // Texts are strings to try in the place of a schema.
 func Texts(schema *openapi3.Schema) []string {
-	texts := []string{" x", "x ", "x\x00y", "x\ny", "X", "é", strings.Repeat("é", 33)}
+	texts := []string{" x", "x ", "x\x00y", "x\ny", "x\u0085y", "\u00a0x", "X", "é", strings.Repeat("é", 33)}
 	for _, word := range schema.Enum {
 		texts = append(texts, fmt.Sprint(word), strings.ToUpper(fmt.Sprint(word)))
 	}

@@ -1100,7 +1100,10 @@ export interface components {
          *     }
          */
         CatalogAppCreate: {
-            /** @description The name that the app is known by. Unique without regard to case. */
+            /**
+             * Format: name
+             * @description The name that the app is known by. Unique without regard to case.
+             */
             canonical_name: string;
             /** @description What the app is, in a sentence. */
             description?: string | null;
@@ -1129,7 +1132,10 @@ export interface components {
          *     }
          */
         CatalogAppPatch: {
-            /** @description Another name for the app to be known by. Unique without regard to case. */
+            /**
+             * Format: name
+             * @description Another name for the app to be known by. Unique without regard to case.
+             */
             canonical_name?: string;
             /** @description What the app is, in a sentence. Set to null to clear. */
             description?: string | null;
@@ -1212,7 +1218,10 @@ export interface components {
          *     }
          */
         CatalogVendorCreate: {
-            /** @description The vendor's name. Unique without regard to case. */
+            /**
+             * Format: name
+             * @description The vendor's name. Unique without regard to case.
+             */
             name: string;
             /**
              * Format: uri
@@ -1228,7 +1237,10 @@ export interface components {
          *     }
          */
         CatalogVendorPatch: {
-            /** @description The vendor's new name. Unique without regard to case. */
+            /**
+             * Format: name
+             * @description The vendor's new name. Unique without regard to case.
+             */
             name?: string;
             /**
              * Format: uri
@@ -1275,7 +1287,10 @@ export interface components {
          *     }
          */
         CatalogCategoryCreate: {
-            /** @description The category's name. Unique without regard to case. */
+            /**
+             * Format: name
+             * @description The category's name. Unique without regard to case.
+             */
             name: string;
         };
         /**
@@ -1285,7 +1300,10 @@ export interface components {
          *     }
          */
         CatalogCategoryPatch: {
-            /** @description The category's new name. Unique without regard to case. */
+            /**
+             * Format: name
+             * @description The category's new name. Unique without regard to case.
+             */
             name?: string;
         };
         /**
@@ -1447,7 +1465,10 @@ export interface components {
          *     }
          */
         ClientCreate: {
-            /** @description The new client's name. */
+            /**
+             * Format: name
+             * @description The new client's name.
+             */
             name: string;
         };
         /**
@@ -1457,7 +1478,10 @@ export interface components {
          *     }
          */
         ClientPatch: {
-            /** @description The client's new name. */
+            /**
+             * Format: name
+             * @description The client's new name.
+             */
             name?: string;
         };
         /**

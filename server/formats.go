@@ -1,0 +1,81 @@
+package server
+
+import (
+	"errors"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/getkin/kin-openapi/openapi3"
+
+	"github.com/clientapps/clientapps/server/strictjson"
+)
+
+// requestFormats are the contract's own formats. No pattern says what they do in a way that ECMA 262, RE2 and others all read.
+var requestFormats = map[string]openapi3.StringFormatValidator{
+	"one-line-text": openapi3.NewCallbackValidator(checkLine),
+	"name":          openapi3.NewCallbackValidator(checkName),
+}
+
+// visit holds a value of a request to its schema.
+func visit(schema *openapi3.Schema, value any) error {
+	return schema.VisitJSON(value, openapi3.VisitAsRequest(), openapi3.WithStringFormatValidators(requestFormats))
+}
+
+var (
+	errLine = errors.New("no line of text")
+	errEnds = errors.New("white space at an end")
+)
+
+// checkLine refuses texts that show nothing, more than one line, or their characters in another order.
+func checkLine(text string) error {
+	visible := false
+	for _, r := range text {
+		if unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp, directing) {
+			return errLine
+		}
+		visible = visible || !unicode.In(r, invisible...)
+	}
+	if !visible {
+		return errLine
+	}
+	return nil
+}
+
+// checkName refuses, beside those, texts that cannot be told from others since they begin or end with white space.
+func checkName(name string) error {
+	first, _ := utf8.DecodeRuneInString(name)
+	last, _ := utf8.DecodeLastRuneInString(name)
+	if unicode.IsSpace(first) || unicode.IsSpace(last) {
+		return errEnds
+	}
+	return checkLine(name)
+}
+
+var (
+	// directing are the bidirectional embeddings, overrides and isolates (Unicode Standard Annex 9, 2). The marks U+200E and
+	// U+200F, which scripts from right to left need, are none of them.
+	directing = &unicode.RangeTable{R16: []unicode.Range16{{Lo: 0x202a, Hi: 0x202e, Stride: 1}, {Lo: 0x2066, Hi: 0x2069, Stride: 1}}}
+	// invisible characters show nothing where they stand alone.
+	invisible = []*unicode.RangeTable{
+		unicode.White_Space, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector,
+	}
+)
+
+// CheckName holds a name that does not come with a request to what the contract says of names.
+func CheckName(field, name string) error {
+	c, err := components()
+	if err != nil {
+		return err
+	}
+	schema := c.property("ClientCreate", "name")
+	if c.missing != "" {
+		return errors.New("read contract: there is no " + c.missing)
+	}
+	if err := visit(&schema, name); err != nil {
+		return errors.New(sentence(field, &schema, err))
+	}
+	if !strictjson.IsText(name) {
+		return errors.New(field + " must be UTF-8 text without noncharacters")
+	}
+	return nil
+}
