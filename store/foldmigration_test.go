@@ -2,6 +2,10 @@ package store_test
 
 import (
 	"testing"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
 
 	"github.com/clientapps/clientapps/store"
 	"github.com/clientapps/clientapps/store/storetest"
@@ -32,6 +36,23 @@ func TestCanonicalCaselessMatches(t *testing.T) {
 	for _, different := range [][2]string{{"Café", "Cafe"}, {"①", "1"}, {"ﬁ", "f i"}, {"i", "ı"}} {
 		if store.FoldName(different[0]) == store.FoldName(different[1]) {
 			t.Errorf("%q and %q have one key", different[0], different[1])
+		}
+	}
+}
+
+// Every character has the key of its other cases and forms, and the key of a key is the key: a name is found by what it is kept under.
+func TestEveryCharacterFolds(t *testing.T) {
+	t.Parallel()
+	for r := range rune(unicode.MaxRune + 1) {
+		if !utf8.ValidRune(r) {
+			continue
+		}
+		name := string(r)
+		key := store.FoldName(name)
+		for _, same := range []string{key, string(unicode.SimpleFold(r)), norm.NFC.String(name), norm.NFD.String(name), norm.NFD.String(key)} {
+			if got := store.FoldName(same); got != key {
+				t.Errorf("%U has the key %+q, and %+q has %+q", r, key, same, got)
+			}
 		}
 	}
 }

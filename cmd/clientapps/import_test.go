@@ -271,6 +271,39 @@ func TestImportAppsCommand(t *testing.T) {
 	})
 }
 
+// TestImportInTwoForms: names that differ in normalization alone are the same within a file, and in the database.
+func TestImportInTwoForms(t *testing.T) {
+	t.Parallel()
+	const composed, decomposed = "Caf\u00e9", "Cafe\u0301"
+	storetest.Each(t, func(t *testing.T, url string) {
+		if err := storetest.Open(t, url).Seed(t.Context(), storetest.Page()); err != nil {
+			t.Fatal(err)
+		}
+		row := func(name string) string {
+			return `{"canonical_name":"` + name + `","vendor":"` + name + `","categories":["` + name + `"]}` + "\n"
+		}
+		twice := runImport(t, url, row(composed)+row(decomposed), "catalog", "--format", "ndjson", "-")
+		if want := fmt.Sprintf("line 2: canonical_name %q is on line 1 already\n", decomposed); twice.code != 1 || !strings.HasPrefix(twice.stderr, want) {
+			t.Errorf("%+v", twice)
+		}
+		wantRan(t, runImport(t, url, row(decomposed), "catalog", "--format", "ndjson", "-"), ran{
+			stdout: "1 rows: 1 created, 0 updated, 0 unchanged; vendors: 1 created, 0 updated; categories: 1 created\n",
+		})
+		wantRan(t, runImport(t, url, row(composed), "catalog", "--format", "ndjson", "-"), ran{
+			stdout: "1 rows: 0 created, 1 updated, 0 unchanged; vendors: 0 created, 0 updated; categories: 0 created\n",
+		})
+		if found := lookup(t, storetest.SQL(t, url), "SELECT canonical_name FROM catalog_apps WHERE name_key LIKE 'caf%'"); !slices.Equal(found, []string{composed}) {
+			t.Errorf("the catalog has %+q", found)
+		}
+		for i, name := range []string{decomposed, composed} {
+			apps := runImport(t, url, `{"canonical_name":"`+name+`"}`, "apps", "--client", storetest.ClientID.String(), "--format", "ndjson", "-")
+			if want := []string{"1 rows: 1 created, 0 updated, 0 unchanged", "1 rows: 0 created, 0 updated, 1 unchanged"}[i]; !strings.HasPrefix(apps.stdout, want) {
+				t.Errorf("%+q: %+v", name, apps)
+			}
+		}
+	})
+}
+
 func TestImportMisused(t *testing.T) {
 	t.Parallel()
 	url := "sqlite://" + filepath.Join(t.TempDir(), "none.db")
