@@ -73,7 +73,7 @@ func values(from *openapi3.Operation, response *openapi3.Response, expression st
 	found := map[string]any{}
 	if name, ok := strings.CutPrefix(expression, "$request.path."); ok {
 		if p := parameterOf(from, name); p != nil && p.In == openapi3.ParameterInPath {
-			found["of the path"] = p.Example
+			found["of the path"] = p.Examples["demo"].Value.Value
 		}
 	}
 	if name, ok := strings.CutPrefix(expression, "$response.header."); ok {

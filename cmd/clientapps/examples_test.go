@@ -85,7 +85,7 @@ func requestsOf(t *testing.T, path, method string, item *openapi3.PathItem, op *
 	optional := openapi3.Parameters{}
 	for _, p := range slices.Concat(op.Parameters, item.Parameters) { // the operation's own come first, and leave no place
 		if p.Value.In == openapi3.ParameterInPath {
-			target = strings.ReplaceAll(target, "{"+p.Value.Name+"}", fmt.Sprint(p.Value.Example))
+			target = strings.ReplaceAll(target, "{"+p.Value.Name+"}", fmt.Sprint(p.Value.Examples["demo"].Value.Value))
 		} else {
 			optional = append(optional, p)
 		}

@@ -1,7 +1,6 @@
 package drift
 
 import (
-	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -196,7 +195,7 @@ func pathCases(b Base, p *openapi3.Parameter) []Case {
 	}
 	cases = append(cases, Case{p.Name + " of nothing", "", with(noID), want})
 	if b.Op.Method == http.MethodGet || b.Op.Method == http.MethodPatch {
-		cases = append(cases, Case{p.Name + " in capitals", "", with(strings.ToUpper(strings.TrimPrefix(fmt.Sprint(p.Example), "/"))), Want{Status: []int{b.Op.Success}}})
+		cases = append(cases, Case{p.Name + " in capitals", "", with(strings.ToUpper(strings.TrimPrefix(exampleOf(p), "/"))), Want{Status: []int{b.Op.Success}}})
 	}
 	return cases
 }
@@ -231,7 +230,7 @@ func queryCases(b Base, p *openapi3.Parameter) []Case {
 		}
 		cases = append(cases, Case{p.Name + "=" + text, "", b.query(p.Name + "=" + url.QueryEscape(text)), want})
 	}
-	value := url.QueryEscape(fmt.Sprint(p.Example))
+	value := url.QueryEscape(exampleOf(p))
 	cases = append(cases, Case{p.Name + " twice", "", b.query(p.Name + "=" + value + "&" + p.Name + "=" + value), refused(p.Name, "")})
 	return cases
 }

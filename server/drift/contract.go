@@ -115,11 +115,20 @@ func (op *Operation) Target(values map[string]string) string {
 		}
 		value, ok := values[p.Name]
 		if !ok {
-			value = fmt.Sprint(p.Example)
+			value = exampleOf(p)
 		}
 		target = strings.Replace(target, "{"+p.Name+"}", value, 1)
 	}
 	return op.base + target
+}
+
+// exampleOf is the example of a parameter, or one of its named ones.
+func exampleOf(p *openapi3.Parameter) string {
+	if p.Examples == nil {
+		return fmt.Sprint(p.Example)
+	}
+	names := slices.Sorted(maps.Keys(p.Examples))
+	return fmt.Sprint(p.Examples[names[0]].Value.Value)
 }
 
 // Allow is what the Allow header of the path says.

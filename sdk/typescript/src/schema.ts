@@ -9,10 +9,7 @@ export interface paths {
             query?: never;
             header?: never;
             path: {
-                /**
-                 * @description Unique identifier for the client organization
-                 * @example aa7cf840-9ca9-46a3-9778-9015d6580d50
-                 */
+                /** @description Unique identifier for the client organization */
                 client_id: components["parameters"]["ClientID"];
             };
             cookie?: never;
@@ -50,10 +47,7 @@ export interface paths {
             query?: never;
             header?: never;
             path: {
-                /**
-                 * @description Unique identifier for the client organization
-                 * @example aa7cf840-9ca9-46a3-9778-9015d6580d50
-                 */
+                /** @description Unique identifier for the client organization */
                 client_id: components["parameters"]["ClientID"];
             };
             cookie?: never;
@@ -82,10 +76,7 @@ export interface paths {
             query?: never;
             header?: never;
             path: {
-                /**
-                 * @description Unique identifier for the client organization
-                 * @example aa7cf840-9ca9-46a3-9778-9015d6580d50
-                 */
+                /** @description Unique identifier for the client organization */
                 client_id: components["parameters"]["ClientID"];
             };
             cookie?: never;
@@ -114,10 +105,7 @@ export interface paths {
             query?: never;
             header?: never;
             path: {
-                /**
-                 * @description Unique identifier for the client organization
-                 * @example aa7cf840-9ca9-46a3-9778-9015d6580d50
-                 */
+                /** @description Unique identifier for the client organization */
                 client_id: components["parameters"]["ClientID"];
             };
             cookie?: never;
@@ -146,10 +134,7 @@ export interface paths {
             query?: never;
             header?: never;
             path: {
-                /**
-                 * @description Unique identifier for the client organization
-                 * @example aa7cf840-9ca9-46a3-9778-9015d6580d50
-                 */
+                /** @description Unique identifier for the client organization */
                 client_id: components["parameters"]["ClientID"];
             };
             cookie?: never;
@@ -178,10 +163,7 @@ export interface paths {
             query?: never;
             header?: never;
             path: {
-                /**
-                 * @description Unique identifier for the client organization
-                 * @example aa7cf840-9ca9-46a3-9778-9015d6580d50
-                 */
+                /** @description Unique identifier for the client organization */
                 client_id: components["parameters"]["ClientID"];
             };
             cookie?: never;
@@ -211,15 +193,9 @@ export interface paths {
             query?: never;
             header?: never;
             path: {
-                /**
-                 * @description Unique identifier for the client organization
-                 * @example aa7cf840-9ca9-46a3-9778-9015d6580d50
-                 */
+                /** @description Unique identifier for the client organization */
                 client_id: components["parameters"]["ClientID"];
-                /**
-                 * @description Unique identifier for the app
-                 * @example f1a2b3c4-d5e6-7890-abcd-ef1234567890
-                 */
+                /** @description Unique identifier for the app */
                 app_id: components["parameters"]["AppID"];
             };
             cookie?: never;
@@ -274,15 +250,9 @@ export interface paths {
             query?: never;
             header?: never;
             path: {
-                /**
-                 * @description Unique identifier for the client organization
-                 * @example aa7cf840-9ca9-46a3-9778-9015d6580d50
-                 */
+                /** @description Unique identifier for the client organization */
                 client_id: components["parameters"]["ClientID"];
-                /**
-                 * @description Unique identifier for the app
-                 * @example f1a2b3c4-d5e6-7890-abcd-ef1234567890
-                 */
+                /** @description Unique identifier for the app */
                 app_id: components["parameters"]["AppID"];
             };
             cookie?: never;
@@ -358,10 +328,7 @@ export interface paths {
             query?: never;
             header?: never;
             path: {
-                /**
-                 * @description Unique identifier for the catalog app
-                 * @example a1b2c3d4-e5f6-7890-abcd-ef1234567890
-                 */
+                /** @description Unique identifier for the catalog app */
                 catalog_app_id: components["parameters"]["CatalogAppID"];
             };
             cookie?: never;
@@ -401,10 +368,7 @@ export interface paths {
             query?: never;
             header?: never;
             path: {
-                /**
-                 * @description Unique identifier for the catalog app
-                 * @example a1b2c3d4-e5f6-7890-abcd-ef1234567890
-                 */
+                /** @description Unique identifier for the catalog app */
                 catalog_app_id: components["parameters"]["CatalogAppID"];
             };
             cookie?: never;
@@ -438,10 +402,7 @@ export interface paths {
             query?: never;
             header?: never;
             path: {
-                /**
-                 * @description Unique identifier for the catalog app
-                 * @example a1b2c3d4-e5f6-7890-abcd-ef1234567890
-                 */
+                /** @description Unique identifier for the catalog app */
                 catalog_app_id: components["parameters"]["CatalogAppID"];
             };
             cookie?: never;
@@ -503,10 +464,7 @@ export interface paths {
             query?: never;
             header?: never;
             path: {
-                /**
-                 * @description Unique identifier for the vendor
-                 * @example f6a7b8c9-d0e1-2345-fabc-678901234567
-                 */
+                /** @description Unique identifier for the vendor */
                 vendor_id: components["parameters"]["VendorID"];
             };
             cookie?: never;
@@ -561,10 +519,7 @@ export interface paths {
             query?: never;
             header?: never;
             path: {
-                /**
-                 * @description Unique identifier for the category
-                 * @example a7b8c9d0-e1f2-3456-abcd-789012345678
-                 */
+                /** @description Unique identifier for the category */
                 category_id: components["parameters"]["CategoryID"];
             };
             cookie?: never;
@@ -621,10 +576,7 @@ export interface paths {
             query?: never;
             header?: never;
             path: {
-                /**
-                 * @description Unique identifier for the client organization
-                 * @example aa7cf840-9ca9-46a3-9778-9015d6580d50
-                 */
+                /** @description Unique identifier for the client organization */
                 client_id: components["parameters"]["ClientID"];
             };
             cookie?: never;
@@ -2354,35 +2306,17 @@ export interface components {
         };
     };
     parameters: {
-        /**
-         * @description Unique identifier for the client organization
-         * @example aa7cf840-9ca9-46a3-9778-9015d6580d50
-         */
+        /** @description Unique identifier for the client organization */
         ClientID: components["schemas"]["UUID"];
-        /**
-         * @description Unique identifier for the app
-         * @example f1a2b3c4-d5e6-7890-abcd-ef1234567890
-         */
+        /** @description Unique identifier for the app */
         AppID: components["schemas"]["UUID"];
-        /**
-         * @description Unique identifier for the catalog app
-         * @example a1b2c3d4-e5f6-7890-abcd-ef1234567890
-         */
+        /** @description Unique identifier for the catalog app */
         CatalogAppID: components["schemas"]["UUID"];
-        /**
-         * @description Unique identifier for a catalog app that no client has
-         * @example 2114cdec-a024-538a-90c3-580b12842544
-         */
+        /** @description Unique identifier for a catalog app that no client has */
         UnusedCatalogAppID: components["schemas"]["UUID"];
-        /**
-         * @description Unique identifier for the vendor
-         * @example f6a7b8c9-d0e1-2345-fabc-678901234567
-         */
+        /** @description Unique identifier for the vendor */
         VendorID: components["schemas"]["UUID"];
-        /**
-         * @description Unique identifier for the category
-         * @example a7b8c9d0-e1f2-3456-abcd-789012345678
-         */
+        /** @description Unique identifier for the category */
         CategoryID: components["schemas"]["UUID"];
         /**
          * @description A literal part of the name, without regard to case: `%`, `_` and `\` mean themselves.
@@ -2444,10 +2378,7 @@ export interface components {
          * @example asc
          */
         SortOrder: "asc" | "desc";
-        /**
-         * @description How many rows a page has at most.
-         * @example 50
-         */
+        /** @description How many rows a page has at most. */
         PageSize: number;
         /** @description `next_cursor` of the page before. */
         Cursor: string;
@@ -2675,20 +2606,14 @@ export interface operations {
                  * @example asc
                  */
                 sort_order?: components["parameters"]["SortOrder"];
-                /**
-                 * @description How many rows a page has at most.
-                 * @example 50
-                 */
+                /** @description How many rows a page has at most. */
                 page_size?: components["parameters"]["PageSize"];
                 /** @description `next_cursor` of the page before. */
                 cursor?: components["parameters"]["Cursor"];
             };
             header?: never;
             path: {
-                /**
-                 * @description Unique identifier for the client organization
-                 * @example aa7cf840-9ca9-46a3-9778-9015d6580d50
-                 */
+                /** @description Unique identifier for the client organization */
                 client_id: components["parameters"]["ClientID"];
             };
             cookie?: never;
@@ -2712,10 +2637,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /**
-                 * @description Unique identifier for the client organization
-                 * @example aa7cf840-9ca9-46a3-9778-9015d6580d50
-                 */
+                /** @description Unique identifier for the client organization */
                 client_id: components["parameters"]["ClientID"];
             };
             cookie?: never;
@@ -2742,10 +2664,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /**
-                 * @description Unique identifier for the client organization
-                 * @example aa7cf840-9ca9-46a3-9778-9015d6580d50
-                 */
+                /** @description Unique identifier for the client organization */
                 client_id: components["parameters"]["ClientID"];
             };
             cookie?: never;
@@ -2771,10 +2690,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /**
-                 * @description Unique identifier for the client organization
-                 * @example aa7cf840-9ca9-46a3-9778-9015d6580d50
-                 */
+                /** @description Unique identifier for the client organization */
                 client_id: components["parameters"]["ClientID"];
             };
             cookie?: never;
@@ -2800,10 +2716,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /**
-                 * @description Unique identifier for the client organization
-                 * @example aa7cf840-9ca9-46a3-9778-9015d6580d50
-                 */
+                /** @description Unique identifier for the client organization */
                 client_id: components["parameters"]["ClientID"];
             };
             cookie?: never;
@@ -2829,10 +2742,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /**
-                 * @description Unique identifier for the client organization
-                 * @example aa7cf840-9ca9-46a3-9778-9015d6580d50
-                 */
+                /** @description Unique identifier for the client organization */
                 client_id: components["parameters"]["ClientID"];
             };
             cookie?: never;
@@ -2858,10 +2768,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /**
-                 * @description Unique identifier for the client organization
-                 * @example aa7cf840-9ca9-46a3-9778-9015d6580d50
-                 */
+                /** @description Unique identifier for the client organization */
                 client_id: components["parameters"]["ClientID"];
             };
             cookie?: never;
@@ -2893,15 +2800,9 @@ export interface operations {
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path: {
-                /**
-                 * @description Unique identifier for the client organization
-                 * @example aa7cf840-9ca9-46a3-9778-9015d6580d50
-                 */
+                /** @description Unique identifier for the client organization */
                 client_id: components["parameters"]["ClientID"];
-                /**
-                 * @description Unique identifier for the app
-                 * @example f1a2b3c4-d5e6-7890-abcd-ef1234567890
-                 */
+                /** @description Unique identifier for the app */
                 app_id: components["parameters"]["AppID"];
             };
             cookie?: never;
@@ -2937,15 +2838,9 @@ export interface operations {
                 "If-None-Match"?: components["parameters"]["IfNoneMatchOfWrite"];
             };
             path: {
-                /**
-                 * @description Unique identifier for the client organization
-                 * @example aa7cf840-9ca9-46a3-9778-9015d6580d50
-                 */
+                /** @description Unique identifier for the client organization */
                 client_id: components["parameters"]["ClientID"];
-                /**
-                 * @description Unique identifier for the app
-                 * @example f1a2b3c4-d5e6-7890-abcd-ef1234567890
-                 */
+                /** @description Unique identifier for the app */
                 app_id: components["parameters"]["AppID"];
             };
             cookie?: never;
@@ -2981,15 +2876,9 @@ export interface operations {
                 "If-None-Match"?: components["parameters"]["IfNoneMatchOfWrite"];
             };
             path: {
-                /**
-                 * @description Unique identifier for the client organization
-                 * @example aa7cf840-9ca9-46a3-9778-9015d6580d50
-                 */
+                /** @description Unique identifier for the client organization */
                 client_id: components["parameters"]["ClientID"];
-                /**
-                 * @description Unique identifier for the app
-                 * @example f1a2b3c4-d5e6-7890-abcd-ef1234567890
-                 */
+                /** @description Unique identifier for the app */
                 app_id: components["parameters"]["AppID"];
             };
             cookie?: never;
@@ -3014,25 +2903,16 @@ export interface operations {
     listAppChanges: {
         parameters: {
             query?: {
-                /**
-                 * @description How many rows a page has at most.
-                 * @example 50
-                 */
+                /** @description How many rows a page has at most. */
                 page_size?: components["parameters"]["PageSize"];
                 /** @description `next_cursor` of the page before. */
                 cursor?: components["parameters"]["Cursor"];
             };
             header?: never;
             path: {
-                /**
-                 * @description Unique identifier for the client organization
-                 * @example aa7cf840-9ca9-46a3-9778-9015d6580d50
-                 */
+                /** @description Unique identifier for the client organization */
                 client_id: components["parameters"]["ClientID"];
-                /**
-                 * @description Unique identifier for the app
-                 * @example f1a2b3c4-d5e6-7890-abcd-ef1234567890
-                 */
+                /** @description Unique identifier for the app */
                 app_id: components["parameters"]["AppID"];
             };
             cookie?: never;
@@ -3084,10 +2964,7 @@ export interface operations {
                  * @example asc
                  */
                 sort_order?: components["parameters"]["SortOrder"];
-                /**
-                 * @description How many rows a page has at most.
-                 * @example 50
-                 */
+                /** @description How many rows a page has at most. */
                 page_size?: components["parameters"]["PageSize"];
                 /** @description `next_cursor` of the page before. */
                 cursor?: components["parameters"]["Cursor"];
@@ -3177,10 +3054,7 @@ export interface operations {
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path: {
-                /**
-                 * @description Unique identifier for the catalog app
-                 * @example a1b2c3d4-e5f6-7890-abcd-ef1234567890
-                 */
+                /** @description Unique identifier for the catalog app */
                 catalog_app_id: components["parameters"]["CatalogAppID"];
             };
             cookie?: never;
@@ -3216,10 +3090,7 @@ export interface operations {
                 "If-None-Match"?: components["parameters"]["IfNoneMatchOfWrite"];
             };
             path: {
-                /**
-                 * @description Unique identifier for a catalog app that no client has
-                 * @example 2114cdec-a024-538a-90c3-580b12842544
-                 */
+                /** @description Unique identifier for a catalog app that no client has */
                 catalog_app_id: components["parameters"]["UnusedCatalogAppID"];
             };
             cookie?: never;
@@ -3256,10 +3127,7 @@ export interface operations {
                 "If-None-Match"?: components["parameters"]["IfNoneMatchOfWrite"];
             };
             path: {
-                /**
-                 * @description Unique identifier for the catalog app
-                 * @example a1b2c3d4-e5f6-7890-abcd-ef1234567890
-                 */
+                /** @description Unique identifier for the catalog app */
                 catalog_app_id: components["parameters"]["CatalogAppID"];
             };
             cookie?: never;
@@ -3300,10 +3168,7 @@ export interface operations {
                  * @example asc
                  */
                 sort_order?: components["parameters"]["SortOrder"];
-                /**
-                 * @description How many rows a page has at most.
-                 * @example 50
-                 */
+                /** @description How many rows a page has at most. */
                 page_size?: components["parameters"]["PageSize"];
                 /** @description `next_cursor` of the page before. */
                 cursor?: components["parameters"]["Cursor"];
@@ -3316,10 +3181,7 @@ export interface operations {
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path: {
-                /**
-                 * @description Unique identifier for the catalog app
-                 * @example a1b2c3d4-e5f6-7890-abcd-ef1234567890
-                 */
+                /** @description Unique identifier for the catalog app */
                 catalog_app_id: components["parameters"]["CatalogAppID"];
             };
             cookie?: never;
@@ -3355,10 +3217,7 @@ export interface operations {
                 "If-None-Match"?: components["parameters"]["IfNoneMatchOfWrite"];
             };
             path: {
-                /**
-                 * @description Unique identifier for the catalog app
-                 * @example a1b2c3d4-e5f6-7890-abcd-ef1234567890
-                 */
+                /** @description Unique identifier for the catalog app */
                 catalog_app_id: components["parameters"]["CatalogAppID"];
             };
             cookie?: never;
@@ -3398,10 +3257,7 @@ export interface operations {
                  * @example asc
                  */
                 sort_order?: components["parameters"]["SortOrder"];
-                /**
-                 * @description How many rows a page has at most.
-                 * @example 50
-                 */
+                /** @description How many rows a page has at most. */
                 page_size?: components["parameters"]["PageSize"];
                 /** @description `next_cursor` of the page before. */
                 cursor?: components["parameters"]["Cursor"];
@@ -3414,10 +3270,7 @@ export interface operations {
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path: {
-                /**
-                 * @description Unique identifier for the catalog app
-                 * @example a1b2c3d4-e5f6-7890-abcd-ef1234567890
-                 */
+                /** @description Unique identifier for the catalog app */
                 catalog_app_id: components["parameters"]["CatalogAppID"];
             };
             cookie?: never;
@@ -3453,10 +3306,7 @@ export interface operations {
                 "If-None-Match"?: components["parameters"]["IfNoneMatchOfWrite"];
             };
             path: {
-                /**
-                 * @description Unique identifier for the catalog app
-                 * @example a1b2c3d4-e5f6-7890-abcd-ef1234567890
-                 */
+                /** @description Unique identifier for the catalog app */
                 catalog_app_id: components["parameters"]["CatalogAppID"];
             };
             cookie?: never;
@@ -3496,10 +3346,7 @@ export interface operations {
                  * @example asc
                  */
                 sort_order?: components["parameters"]["SortOrder"];
-                /**
-                 * @description How many rows a page has at most.
-                 * @example 50
-                 */
+                /** @description How many rows a page has at most. */
                 page_size?: components["parameters"]["PageSize"];
                 /** @description `next_cursor` of the page before. */
                 cursor?: components["parameters"]["Cursor"];
@@ -3567,10 +3414,7 @@ export interface operations {
                 "If-None-Match"?: components["parameters"]["IfNoneMatchOfWrite"];
             };
             path: {
-                /**
-                 * @description Unique identifier for the vendor
-                 * @example f6a7b8c9-d0e1-2345-fabc-678901234567
-                 */
+                /** @description Unique identifier for the vendor */
                 vendor_id: components["parameters"]["VendorID"];
             };
             cookie?: never;
@@ -3611,10 +3455,7 @@ export interface operations {
                  * @example asc
                  */
                 sort_order?: components["parameters"]["SortOrder"];
-                /**
-                 * @description How many rows a page has at most.
-                 * @example 50
-                 */
+                /** @description How many rows a page has at most. */
                 page_size?: components["parameters"]["PageSize"];
                 /** @description `next_cursor` of the page before. */
                 cursor?: components["parameters"]["Cursor"];
@@ -3682,10 +3523,7 @@ export interface operations {
                 "If-None-Match"?: components["parameters"]["IfNoneMatchOfWrite"];
             };
             path: {
-                /**
-                 * @description Unique identifier for the category
-                 * @example a7b8c9d0-e1f2-3456-abcd-789012345678
-                 */
+                /** @description Unique identifier for the category */
                 category_id: components["parameters"]["CategoryID"];
             };
             cookie?: never;
@@ -3726,10 +3564,7 @@ export interface operations {
                  * @example asc
                  */
                 sort_order?: components["parameters"]["SortOrder"];
-                /**
-                 * @description How many rows a page has at most.
-                 * @example 50
-                 */
+                /** @description How many rows a page has at most. */
                 page_size?: components["parameters"]["PageSize"];
                 /** @description `next_cursor` of the page before. */
                 cursor?: components["parameters"]["Cursor"];
@@ -3784,10 +3619,7 @@ export interface operations {
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path: {
-                /**
-                 * @description Unique identifier for the client organization
-                 * @example aa7cf840-9ca9-46a3-9778-9015d6580d50
-                 */
+                /** @description Unique identifier for the client organization */
                 client_id: components["parameters"]["ClientID"];
             };
             cookie?: never;
@@ -3823,10 +3655,7 @@ export interface operations {
                 "If-None-Match"?: components["parameters"]["IfNoneMatchOfWrite"];
             };
             path: {
-                /**
-                 * @description Unique identifier for the client organization
-                 * @example aa7cf840-9ca9-46a3-9778-9015d6580d50
-                 */
+                /** @description Unique identifier for the client organization */
                 client_id: components["parameters"]["ClientID"];
             };
             cookie?: never;

@@ -1,0 +1,169 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+
+	"github.com/clientapps/clientapps/gen"
+	"github.com/clientapps/clientapps/server/servertest"
+	"github.com/clientapps/clientapps/store/storetest"
+)
+
+// exchange is the examples of an operation that have the name demo: a whole request and its answer, for tools that are driven
+// by examples.
+type exchange struct {
+	operation string
+	request   servertest.Request
+	status    int
+	answer    any // nil: without a body
+}
+
+// exchanges has one of each operation. An operation whose examples do not make one is an error.
+func exchanges(t *testing.T) []exchange {
+	t.Helper()
+	doc, err := gen.GetSpec()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []exchange
+	for path, item := range doc.Paths.Map() {
+		for method, op := range item.Operations() {
+			x, err := exchangeOf(path, method, item, op)
+			if err != nil {
+				t.Errorf("%s: %v", op.OperationID, err)
+				continue
+			}
+			all = append(all, x)
+		}
+	}
+	slices.SortFunc(all, func(a, b exchange) int { return strings.Compare(a.operation, b.operation) })
+	return all
+}
+
+func exchangeOf(path, method string, item *openapi3.PathItem, op *openapi3.Operation) (exchange, error) {
+	x := exchange{operation: op.OperationID, request: servertest.Request{Method: method, Target: "/v2" + path}}
+	query := url.Values{}
+	for _, p := range slices.Concat(op.Parameters, item.Parameters) {
+		example := p.Value.Examples["demo"]
+		switch {
+		case example == nil && p.Value.Required:
+			return x, fmt.Errorf("no example of %s", p.Value.Name)
+		case example == nil:
+		case p.Value.In == openapi3.ParameterInPath:
+			x.request.Target = strings.Replace(x.request.Target, "{"+p.Value.Name+"}", fmt.Sprint(example.Value.Value), 1)
+		case p.Value.In == openapi3.ParameterInQuery:
+			query.Set(p.Value.Name, fmt.Sprint(example.Value.Value))
+		default:
+			return x, fmt.Errorf("an example of the header %s", p.Value.Name)
+		}
+	}
+	if len(query) > 0 {
+		x.request.Target += "?" + query.Encode()
+	}
+	if op.RequestBody != nil {
+		example := op.RequestBody.Value.Content["application/json"].Examples["demo"]
+		if example == nil {
+			return x, errors.New("no example of the body")
+		}
+		body, err := json.Marshal(example.Value.Value)
+		if err != nil {
+			return x, err
+		}
+		x.request.Body = string(body)
+	}
+	for text, response := range op.Responses.Map() {
+		content := response.Value.Content["application/json"]
+		if content == nil && text != "204" || content != nil && content.Examples["demo"] == nil {
+			continue
+		}
+		if x.status != 0 {
+			return x, errors.New("examples of two answers")
+		}
+		var err error
+		if x.status, err = strconv.Atoi(text); err != nil {
+			return x, err
+		}
+		if content != nil {
+			x.answer = content.Examples["demo"].Value.Value
+		}
+	}
+	if x.status == 0 {
+		return x, errors.New("no example of the answer")
+	}
+	return x, nil
+}
+
+// TestExchanges sends each request to a demo of its own, which answers as the example says. Only what is new in the answer to a
+// create, its id and its times, is another each time.
+func TestExchanges(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, databaseURL string) {
+		t.Parallel()
+		all := exchanges(t)
+		if len(all) < 31 {
+			t.Errorf("%d exchanges", len(all))
+		}
+		demo := startServe(t, databaseURL, "--demo").as(demoToken)
+		for _, x := range all { // those that change nothing
+			if x.request.Method == http.MethodGet || x.request.Method == http.MethodPatch {
+				x.check(t, demo)
+			}
+		}
+	})
+	for _, x := range exchanges(t) {
+		if x.request.Method == http.MethodGet || x.request.Method == http.MethodPatch {
+			continue
+		}
+		t.Run(x.operation, func(t *testing.T) {
+			t.Parallel()
+			storetest.Each(t, func(t *testing.T, databaseURL string) {
+				t.Parallel()
+				x.check(t, startServe(t, databaseURL, "--demo").as(demoToken))
+			})
+		})
+	}
+}
+
+func (x exchange) check(t *testing.T, demo *servertest.Client) {
+	t.Helper()
+	got := demo.Send(t, x.request)
+	if got.Status != x.status {
+		t.Errorf("%s %s %s: %d %s, want %d", x.operation, x.request.Method, x.request.Target, got.Status, got.Body, x.status)
+		return
+	}
+	if x.answer == nil {
+		return
+	}
+	var answer any
+	if err := json.Unmarshal([]byte(got.Body), &answer); err != nil {
+		t.Errorf("%s: %v", x.operation, err)
+	}
+	want := x.answer
+	if x.status == http.StatusCreated {
+		answer, want = withoutNew(answer), withoutNew(want)
+	}
+	if !reflect.DeepEqual(answer, want) {
+		text, _ := json.Marshal(want)
+		t.Errorf("%s %s: %s\nwant %s", x.operation, x.request.Target, got.Body, text)
+	}
+}
+
+// withoutNew is an object without what is new each time.
+func withoutNew(object any) any {
+	rest := maps.Clone(object.(map[string]any))
+	maps.DeleteFunc(rest, func(name string, _ any) bool {
+		return slices.Contains([]string{"id", "created_at", "updated_at"}, name)
+	})
+	return rest
+}
