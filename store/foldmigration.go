@@ -63,7 +63,7 @@ type foldedKey struct{ id, key string }
 
 // changed returns the rows whose key is another now, the oldest first.
 func (f refolding) changed(ctx context.Context, tx *sql.Tx, table, name string) ([]foldedKey, error) {
-	rows, err := tx.QueryContext(ctx, "SELECT id, "+name+", name_key FROM "+table+" ORDER BY created_at, id")
+	rows, err := tx.QueryContext(ctx, "SELECT id, "+name+", name_key FROM "+table+" ORDER BY created_at, id") //nolint:gosec // of the tables above
 	if err != nil {
 		return nil, err
 	}
