@@ -37,7 +37,8 @@ function mapValues(object, map) {
 export function requestsFor({ path, method, parameters, requestBody }) {
   const headers = { Authorization: "Bearer any-token" };
   const query = new URLSearchParams();
-  for (const { name, in: place, example } of parameters.filter(({ required }) => required)) {
+  for (const { name, in: place, examples } of parameters.filter(({ required }) => required)) {
+    const example = Object.values(examples)[0].value;
     if (place === "path") path = path.replace(`{${name}}`, encodeURIComponent(example));
     if (place === "query") query.set(name, example);
     if (place === "header") headers[name] = example;

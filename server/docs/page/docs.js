@@ -1,11 +1,16 @@
 "use strict";
 
 // "Try it out" fills in what a parameter or its schema has as an example. For an optional parameter that would be a filter,
-// a cursor or a condition that nobody asked for, so there the example becomes a part of the description.
-function quoteOptionalExamples(contract) {
+// a cursor or a condition that nobody asked for, so there the example becomes a part of the description. Of named examples it
+// fills in none: what must be there has the first of them.
+function prepareExamples(contract) {
   const { parameters = {}, schemas = {} } = contract.components;
   const lists = Object.values(contract.paths).flatMap((path) => [path, ...Object.values(path)].map((o) => o.parameters ?? []));
   for (const parameter of [...Object.values(parameters), ...lists.flat()]) {
+    if (parameter.required && parameter.examples) {
+      parameter.example = Object.values(parameter.examples)[0].value;
+      delete parameter.examples;
+    }
     if (parameter.required || !parameter.schema) continue;
     const { $ref = "" } = parameter.schema;
     const { example: ofSchema, ...schema } = schemas[$ref.replace("#/components/schemas/", "")] ?? parameter.schema;
@@ -28,7 +33,7 @@ SwaggerUIBundle({
       statePlugins: {
         spec: {
           wrapActions: {
-            updateJsonSpec: (update) => (contract) => update(quoteOptionalExamples(contract)),
+            updateJsonSpec: (update) => (contract) => update(prepareExamples(contract)),
           },
         },
       },
