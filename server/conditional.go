@@ -35,12 +35,12 @@ func noneMatch(header, current string) bool {
 // conditions is what If-Match and If-None-Match bind a write to (RFC 9110, 13.1): the one compares strongly, so that weak tags
 // drop out, the other weakly. nil binds it to nothing: no header, or If-Match: *, which every existing object matches.
 func conditions(ifMatch, ifNoneMatch *string) *store.Match {
-	if ifMatch == nil && ifNoneMatch == nil {
-		return nil // before anything is allocated: most writes are not bound
+	anyTag := ifMatch == nil || *ifMatch == "*"
+	if anyTag && ifNoneMatch == nil {
+		return nil // most writes: nothing is allocated
 	}
-	var match store.Match
-	if ifMatch != nil && *ifMatch != "*" {
-		match.Tags = []string{}
+	match := store.Match{Any: anyTag}
+	if !match.Any {
 		for _, tag := range entityTags(*ifMatch) {
 			if !strings.HasPrefix(tag, "W/") {
 				match.Tags = append(match.Tags, opaque(tag))
@@ -52,9 +52,6 @@ func conditions(ifMatch, ifNoneMatch *string) *store.Match {
 		for _, tag := range entityTags(*ifNoneMatch) {
 			match.Except = append(match.Except, opaque(strings.TrimPrefix(tag, "W/")))
 		}
-	}
-	if match.Tags == nil && match.Except == nil && !match.Never {
-		return nil
 	}
 	return &match
 }

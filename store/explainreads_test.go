@@ -55,11 +55,11 @@ var planReads = map[string][]planCase{
 		return second(s.ListCategories(ctx, "a", store.Page{Size: planPage, SortBy: store.ColumnName}))
 	}}},
 	"ListURLPatterns": append(
-		eachPage(store.ColumnPattern, "catalog_url_patterns_by_name", patternPage),
-		eachPage(store.ColumnCreatedAt, "catalog_url_patterns_by_creation", patternPage)...),
+		eachPage(store.ColumnPattern, "", patternPage),
+		eachPage(store.ColumnCreatedAt, "", patternPage)...),
 	"ListDesktopAliases": append(
-		eachPage(store.ColumnAlias, "catalog_desktop_aliases_by_name", aliasPage),
-		eachPage(store.ColumnCreatedAt, "catalog_desktop_aliases_by_creation", aliasPage)...),
+		eachPage(store.ColumnAlias, "", aliasPage),
+		eachPage(store.ColumnCreatedAt, "", aliasPage)...),
 }
 
 func patternPage(ctx context.Context, s *store.Store, w *planWorld, p store.Page) (*store.Position, error) {

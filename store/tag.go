@@ -19,9 +19,10 @@ func (a App) AppendTag(b []byte) []byte {
 	return append(append(strconv.AppendInt(b, a.Version, 10), '.'), a.Catalog.tag...)
 }
 
-// Match binds a write to the tag that it finds.
+// Match binds a write to the tag that it finds. The zero value refuses every tag.
 type Match struct {
-	Tags   []string // the object must have one of these; nil: any
+	Tags   []string // the object must have one of these
+	Any    bool     // it may have any other, too
 	Except []string // it must have none of these
 	Never  bool     // the object must not exist
 }
@@ -31,7 +32,7 @@ func (m *Match) check(tag string) error {
 	switch {
 	case m == nil:
 		return nil
-	case m.Tags != nil && !slices.Contains(m.Tags, tag):
+	case !m.Any && !slices.Contains(m.Tags, tag):
 		return &PreconditionError{}
 	case m.Never, slices.Contains(m.Except, tag):
 		return &PreconditionError{Except: true}
