@@ -2,10 +2,14 @@ package server_test
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/clientapps/clientapps/server/servertest"
+	"github.com/clientapps/clientapps/store/storetest"
 )
 
 // fault is one thing wrong with a request, and its answer.
@@ -79,4 +83,84 @@ func TestOrderOfAnswers(t *testing.T) {
 		}
 	}
 	scenarios(t, all)
+}
+
+// The rest of the order: what there is no path or method for is told to anybody, and 409 and references to nothing come last.
+func TestOrderOfTheFirstAndTheLastAnswers(t *testing.T) {
+	t.Parallel()
+	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
+		missing := strings.Replace(vendorPath, "f6a7", "f6a8", 1)
+		if got := s.Send(t, servertest.Request{Method: http.MethodPost, Target: "/v2/catalog-vendors", Body: `{"name":"Taken"}`}); got.Status != 201 {
+			t.Fatalf("%d %s", got.Status, got.Body)
+		}
+		for _, test := range []struct {
+			name, method, target, body string
+			header                     []string
+			status                     int
+		}{
+			{"unknown path before 401", "GET", "/v2/nothing", "", []string{"Authorization:"}, 404},
+			{"405 before 401", "DELETE", "/v2/clients", "", []string{"Authorization:"}, 405},
+			{"404 before 409", "PATCH", missing, `{"name":"taken"}`, nil, 404},
+			{"404 before 412", "PATCH", missing, `{"name":"New"}`, []string{`If-Match: "x"`}, 404},
+			{"412 before 409", "PATCH", vendorPath, `{"name":"taken"}`, []string{`If-Match: "x"`}, 412},
+			{"412 before 409, by the other header", "PATCH", vendorPath, `{"name":"taken"}`, []string{"If-None-Match: *"}, 412},
+			{"409", "PATCH", vendorPath, `{"name":"taken"}`, nil, 409},
+			{"404 before a reference to nothing", "PATCH", "/v2/catalog-apps/" + nilID, `{"vendor_id":"` + nilID + `"}`, nil, 404},
+			{"412 before a reference to nothing", "PATCH", catalogPath, `{"vendor_id":"` + nilID + `"}`, []string{`If-Match: "x"`}, 412},
+			{"a reference to nothing before 409", "PATCH", catalogPath, `{"vendor_id":"` + nilID + `","canonical_name":"SLACK"}`, nil, 400},
+		} {
+			got := s.Send(t, servertest.Request{Method: test.method, Target: test.target, Body: test.body, Header: test.header})
+			if got.Status != test.status {
+				t.Errorf("%s: %d %s", test.name, got.Status, got.Body)
+			}
+		}
+	})
+}
+
+// TestRepeatedRequests sends every write twice, as a caller does whose answer was lost.
+func TestRepeatedRequests(t *testing.T) {
+	t.Parallel()
+	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
+		withNewEntry(t, s)
+		for _, operation := range slices.Sorted(maps.Keys(requests)) {
+			r := requests[operation]
+			if operation == "deleteCatalogApp" || operation == "removeApp" || r.method == http.MethodGet {
+				continue // those are last
+			}
+			repeated(t, s, operation, map[string]int{
+				"addApp": 409, "createCatalogApp": 409, "createCatalogVendor": 409, "createCatalogCategory": 409, "createClient": 201,
+			}[operation])
+		}
+		repeated(t, s, "removeApp", 404)
+	})
+	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
+		withNewEntry(t, s)
+		repeated(t, s, "deleteCatalogApp", 404)
+	})
+}
+
+// repeated wants a second status that is the first, or this one.
+func repeated(t *testing.T, s *servertest.Server, operation string, second int) {
+	t.Helper()
+	r := requests[operation]
+	request := servertest.Request{Method: r.method, Target: r.target, Body: r.body}
+	first, again := s.Send(t, request), s.Send(t, request)
+	if second == 0 {
+		second = first.Status
+	}
+	if first.Status >= 300 || again.Status != second {
+		t.Errorf("%s: %d, and again %d %s", operation, first.Status, again.Status, again.Body)
+	}
+}
+
+// A head may have 64 KiB.
+func TestHeadsOf64KiB(t *testing.T) {
+	t.Parallel()
+	s := servertest.New(t, storetest.SQLite(t))
+	if got := s.Send(t, servertest.Request{Method: http.MethodGet, Target: "/healthz", Header: []string{"X-A: " + strings.Repeat("x", 64_000)}}); got.Status != 200 {
+		t.Errorf("in a header: %d %s", got.Status, got.Body)
+	}
+	if got := s.Get(t, "/"+strings.Repeat("x", 64_000)); got.Status != 404 {
+		t.Errorf("in the path: %d", got.Status)
+	}
 }
