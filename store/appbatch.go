@@ -118,7 +118,7 @@ func (s *Store) lockFree(ctx context.Context, conn *pgx.Conn, patches []*appPatc
 	}
 	if s.byClient {
 		key = fmt.Sprintf("client_id = $%d::uuid", len(args)+1)
-		args = append(args, patches[0].key.ClientID)
+		args = append(args, patches[0].Key.ClientID)
 	}
 	for _, p := range patches {
 		p.bind(p.now)
@@ -155,7 +155,7 @@ func (s *Store) writeLocked(ctx context.Context, conn *pgx.Conn, patches []*appP
 func (s *Store) queueBegin(batch *pgx.Batch, patches []*appPatch) {
 	batch.Queue("BEGIN")
 	batch.Queue(batchSettings)
-	s.queueConfine(batch, patches[0].key.ClientID)
+	s.queueConfine(batch, patches[0].Key.ClientID)
 }
 
 // queueUpdate queues the statement of the patches and COMMIT.

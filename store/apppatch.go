@@ -1,22 +1,77 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
+
+	"github.com/clientapps/clientapps/store/groupcommit"
 )
+
+// appPatch is one patch of one app on its way to the database.
+type appPatch struct {
+	groupcommit.Item[AppKey]
+
+	fields Fields
+	by     Author
+	at     version
+
+	app     App       // as it is afterwards
+	now     time.Time // of the write
+	changed bool
+	params  appParams
+}
+
+// maxWriters is how many transactions of patches one server has in flight on PostgreSQL, unless they are by client.
+const maxWriters = 4
+
+// newPatchGroup makes the group that all patches of apps go through.
+func newPatchGroup(s *Store, cfg Config) *groupcommit.Group[AppKey, *appPatch] {
+	write, limit := s.db.writer(s)
+	group := groupcommit.Config[AppKey, *appPatch]{
+		Batch: write, Alone: s.writeAlone, Compare: compareAppKeys, Limit: limit, FastLimit: 1,
+	}
+	if cfg.BatchByClient {
+		// Smaller transactions, each for one of many machines: more of them have to be in flight.
+		group.SameBatch = func(a, b AppKey) bool { return a.ClientID == b.ClientID }
+		group.Limit = max(limit, cfg.MaxConns/2)
+		group.FastLimit = group.Limit
+	}
+	return groupcommit.New(group)
+}
+
+func compareAppKeys(a, b AppKey) int {
+	return cmp.Or(compareIDs(a.ClientID, b.ClientID), compareIDs(a.ID, b.ID))
+}
+
+// writeTogether writes a patch with others that wait at the same moment.
+func (s *Store) writeTogether(p *appPatch) error {
+	err := s.patches.Do(p)
+	if err == nil {
+		return nil // before errors.As allocates
+	}
+	if panicked := (*groupcommit.PanicError)(nil); errors.As(err, &panicked) {
+		return &OutcomeError{cause: panicked}
+	}
+	if errors.Is(err, groupcommit.ErrFull) {
+		return &UnavailableError{reason: ReasonQueue, cause: err}
+	}
+	return err
+}
 
 // writeAppsSQLite writes patches in one transaction of the one writer. A statement that fails leaves the others alone.
 func (s *Store) writeAppsSQLite(batch []*appPatch) {
 	if len(batch) == 1 {
 		p := batch[0]
-		if p.update(s, s.write.WithContext(p.ctx)); lost(p.err) {
-			p.err = &lostWriteError{cause: p.err} // also when its time was up before it had the connection
+		if p.update(s, s.write.WithContext(p.Ctx)); lost(p.Err) {
+			p.Err = &lostWriteError{cause: p.Err} // also when its time was up before it had the connection
 		}
 		return
 	}
@@ -35,17 +90,17 @@ func (s *Store) writeAppsSQLite(batch []*appPatch) {
 	}
 	if err != nil {
 		for _, p := range batch {
-			p.err = err
+			p.Err = err
 		}
 	}
 }
 
 // update runs the statement through gorm, as its Updates builds it of the field map.
 func (p *appPatch) update(s *Store, db *gorm.DB) {
-	q := p.at.of(db, p.key).Clauses(clause.Returning{Columns: appColumns})
+	q := p.at.of(db, p.Key).Clauses(clause.Returning{Columns: appColumns})
 	p.now = s.now()
 	res := p.fields.patch(q, &p.app, p.by.written(s.notEarlier(p.now)), 0)
-	p.changed, p.err = res.RowsAffected == 1, res.Error
+	p.changed, p.Err = res.RowsAffected == 1, res.Error
 }
 
 // writeAppsPostgres writes patches in one transaction and one round trip. When PostgreSQL refuses one of them, none was
@@ -54,13 +109,13 @@ func (p *appPatch) update(s *Store, db *gorm.DB) {
 func (s *Store) writeAppsPostgres(batch []*appPatch) {
 	if len(batch) == 1 {
 		p := batch[0]
-		p.err = s.onConn(p.ctx, func(conn *pgx.Conn) error {
-			if p.brief {
-				return s.writeBriefly(p.ctx, conn, p)
+		p.Err = s.onConn(p.Ctx, func(conn *pgx.Conn) error {
+			if p.Brief {
+				return s.writeBriefly(p.Ctx, conn, p)
 			}
-			return s.writeOne(p.ctx, conn, p)
+			return s.writeOne(p.Ctx, conn, p)
 		})
-		p.locked = lockTimeout(p.err)
+		p.Locked = lockTimeout(p.Err)
 		return
 	}
 	ctx, cancel := s.bounded(context.Background()) // no caller's own deadline can bound what they share
@@ -74,14 +129,14 @@ func (s *Store) writeAppsPostgres(batch []*appPatch) {
 		s.writeUnlocked(ctx, batch)
 	case errors.As(err, &refused) && !lost(err) && !unavailable(err):
 		for _, p := range batch {
-			p.err = s.onConn(p.ctx, func(conn *pgx.Conn) error { return s.writeBriefly(p.ctx, conn, p) })
-			if p.locked = lockTimeout(p.err); !p.locked {
-				p.answer()
+			p.Err = s.onConn(p.Ctx, func(conn *pgx.Conn) error { return s.writeBriefly(p.Ctx, conn, p) })
+			if p.Locked = lockTimeout(p.Err); !p.Locked {
+				p.Answer()
 			}
 		}
 	default:
 		for _, p := range batch {
-			p.err = err
+			p.Err = err
 		}
 	}
 }
@@ -91,7 +146,7 @@ func (s *Store) writeAppsPostgres(batch []*appPatch) {
 func (s *Store) writeUnlocked(ctx context.Context, batch []*appPatch) {
 	var plain, free []*appPatch
 	for _, p := range batch {
-		if p.locked = p.at.catalog != 0; !p.locked {
+		if p.Locked = p.at.catalog != 0; !p.Locked {
 			plain = append(plain, p)
 		}
 	}
@@ -105,22 +160,22 @@ func (s *Store) writeUnlocked(ctx context.Context, batch []*appPatch) {
 		return s.writeLocked(ctx, conn, free)
 	})
 	for _, p := range plain {
-		p.err = err
-		p.locked = lockTimeout(err) || err == nil && !slices.Contains(free, p)
+		p.Err = err
+		p.Locked = lockTimeout(err) || err == nil && !slices.Contains(free, p)
 	}
 }
 
 // writeAlone writes a patch whose row somebody else holds, within the client's share of the pool. One that is bound to the
 // catalog's revision is not written: its caller looks again when the row is free.
 func (s *Store) writeAlone(p *appPatch) {
-	p.err, p.changed = nil, false
+	p.Err, p.changed = nil, false
 	if p.at.catalog != 0 {
-		p.err = s.awaitApp(p.ctx, p.key)
+		p.Err = s.awaitApp(p.Ctx, p.Key)
 		return
 	}
-	p.err = s.inTx(p.ctx, clientShare(p.key.ClientID), p.wrote, func(tx *gorm.DB) error {
+	p.Err = s.inTx(p.Ctx, clientShare(p.Key.ClientID), p.wrote, func(tx *gorm.DB) error {
 		p.update(s, tx)
-		return p.err
+		return p.Err
 	})
 }
 
@@ -165,7 +220,7 @@ func (s *Store) writeOne(ctx context.Context, conn *pgx.Conn, p *appPatch) error
 	// One round trip, too. It does not wait for a locked row, since it holds the catalog.
 	batch := &pgx.Batch{}
 	batch.Queue("BEGIN")
-	s.queueConfine(batch, p.key.ClientID)
+	s.queueConfine(batch, p.Key.ClientID)
 	batch.Queue(holdCatalogBriefly)
 	batch.Queue(st.sql, args...).Query(p.read)
 	batch.Queue("COMMIT")

@@ -8,6 +8,8 @@ import (
 	"github.com/google/uuid"
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
+
+	"github.com/clientapps/clientapps/store/groupcommit"
 )
 
 // GetApp returns one app with its catalog entry, or NotFoundError for the app or for its client.
@@ -106,8 +108,8 @@ func (s *Store) seenApp(ctx context.Context, key AppKey) (App, int64, error) {
 // updateApp is the one statement that a patch costs, shared or not. changed is false when no row had the key, was at the
 // version and had a value to change.
 func (s *Store) updateApp(ctx context.Context, key AppKey, fields Fields, by Author, at version) (App, bool, error) {
-	p := &appPatch{ctx: ctx, key: key, fields: fields, by: by, at: at}
-	if err := s.patches.do(p); err != nil {
+	p := &appPatch{Item: groupcommit.Item[AppKey]{Ctx: ctx, Key: key}, fields: fields, by: by, at: at}
+	if err := s.writeTogether(p); err != nil {
 		if gone := (*lostWriteError)(nil); errors.As(err, &gone) {
 			return s.resolveLostPatch(p, gone)
 		}

@@ -103,8 +103,8 @@ type appParams struct {
 func (p *appPatch) bind(now time.Time) {
 	p.now = now
 	v := &p.params
-	v.client = pgtype.UUID{Bytes: p.key.ClientID, Valid: true}
-	v.id = pgtype.UUID{Bytes: p.key.ID, Valid: true}
+	v.client = pgtype.UUID{Bytes: p.Key.ClientID, Valid: true}
+	v.id = pgtype.UUID{Bytes: p.Key.ID, Valid: true}
 	v.actor = pgtype.UUID{Bytes: p.by.ID, Valid: true}
 	v.name = pgtype.Text{String: p.by.Name, Valid: true}
 	v.request = pgtype.Text{String: p.by.RequestID, Valid: true}

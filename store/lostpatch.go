@@ -17,7 +17,7 @@ var errIncompleteHistory = errors.New("the history of the app is not complete")
 // resolveLostPatch is updateApp for a patch whose connection was lost: an app that the patch was written to is returned as
 // the patch left it, also when it was changed or removed since. changed is false when the patch was not written.
 func (s *Store) resolveLostPatch(p *appPatch, gone *lostWriteError) (app App, changed bool, err error) {
-	written, err := s.settle(p.ctx, gone.on, p.wrote, gone.cause)
+	written, err := s.settle(p.Ctx, gone.on, p.wrote, gone.cause)
 	if err != nil || !written {
 		return App{}, false, s.translate("update app", err)
 	}
@@ -33,7 +33,7 @@ func (s *Store) resolveLostPatch(p *appPatch, gone *lostWriteError) (app App, ch
 // when the clock shows the same millisecond, or while the app has a time that is ahead of the clock: each may then be answered
 // with what the other left, which has the values that it asked for.
 func (p *appPatch) wrote(db *gorm.DB) (bool, error) {
-	changes := db.Model(&AppChange{}).Where("client_id = ? AND app_id = ?", p.key.ClientID, p.key.ID).Session(&gorm.Session{})
+	changes := db.Model(&AppChange{}).Where("client_id = ? AND app_id = ?", p.Key.ClientID, p.Key.ID).Session(&gorm.Session{})
 	own := changes.Where("actor_id = ? AND request_id = ? AND changed_at >= ?", p.by.ID, p.by.RequestID, p.now)
 	if p.at.row != 0 {
 		own = own.Where("version = ?", p.at.row+1)
@@ -44,7 +44,7 @@ func (p *appPatch) wrote(db *gorm.DB) (bool, error) {
 	}
 	// The row comes first: what it shows of later changes is then in the history.
 	var row []App
-	if err := db.Where("client_id = ? AND id = ?", p.key.ClientID, p.key.ID).Limit(1).Find(&row).Error; err != nil {
+	if err := db.Where("client_id = ? AND id = ?", p.Key.ClientID, p.Key.ID).Limit(1).Find(&row).Error; err != nil {
 		return false, err
 	}
 	var history []AppChange
@@ -52,7 +52,7 @@ func (p *appPatch) wrote(db *gorm.DB) (bool, error) {
 		return false, err
 	}
 	for _, version := range versions {
-		left, err := asOfVersion(p.key, row, history, version)
+		left, err := asOfVersion(p.Key, row, history, version)
 		if err != nil {
 			return false, err
 		}

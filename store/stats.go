@@ -2,12 +2,12 @@ package store
 
 import (
 	"database/sql"
-	"math/bits"
-	"slices"
 	"sync/atomic"
 	"time"
 
 	"gorm.io/gorm"
+
+	"github.com/clientapps/clientapps/store/groupcommit"
 )
 
 // Stats is what an operator wants to know of an open store: how it is at this moment, and what it has done since Open.
@@ -52,16 +52,8 @@ type TokenStats struct {
 	Refused    uint64 // requests whose token found too many waiting
 }
 
-// PatchStats describes the patches of apps that wait for each other.
-type PatchStats struct {
-	Waiting int    // patches that no transaction has taken yet
-	Writers int    // transactions under way
-	Refused uint64 // patches that found too many waiting
-	Written uint64 // patches that a transaction took
-
-	// Batches counts transactions by how many patches they took: element i those of more than 1<<(i-1), up to 1<<i.
-	Batches []uint64
-}
+// PatchStats describes the patches of apps that share transactions.
+type PatchStats = groupcommit.Stats
 
 // ShareStats describes the writes that wait for their client's share of the connections.
 type ShareStats struct {
@@ -73,7 +65,7 @@ type ShareStats struct {
 // Stats never asks the database.
 func (s *Store) Stats() Stats {
 	stats := Stats{
-		Catalog: s.counts.catalog(), Patches: s.patches.stats(), Shares: s.shares.stats(),
+		Catalog: s.counts.catalog(), Patches: s.patches.Stats(), Shares: s.shares.stats(),
 		LockTimeouts: s.counts.lockTimeouts.stats(),
 	}
 	if c := s.catalog.Load(); c != nil {
@@ -107,29 +99,6 @@ func (c *counts) catalog() CatalogStats {
 		stats.Checked = *at
 	}
 	return stats
-}
-
-// patchCounts is what a coalescer counts, under its lock.
-type patchCounts struct {
-	refused, written uint64
-	batches          [batchSizes]uint64
-}
-
-// batchSizes is how many powers of two there are up to maxBatch.
-const batchSizes = 7
-
-func (c *patchCounts) add(batch int) {
-	c.written += uint64(batch) //nolint:gosec // never negative
-	c.batches[bits.Len(uint(batch-1))]++
-}
-
-func (c *coalescer) stats() PatchStats {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return PatchStats{
-		Waiting: len(c.waiting), Writers: len(c.under), Refused: c.counts.refused, Written: c.counts.written,
-		Batches: slices.Clone(c.counts.batches[:]),
-	}
 }
 
 func poolStats(name string, g *gorm.DB) PoolStats {

@@ -84,7 +84,7 @@ func TestStatsOfPatches(t *testing.T) {
 				}
 			})
 			deadline := time.Now().Add(20 * time.Second)
-			for got := s.Stats().Patches; got.Writers != min(i+1, writers) || got.Waiting != max(0, i+1-writers); got = s.Stats().Patches {
+			for got := s.Stats().Patches; got.InFlight != min(i+1, writers) || got.Queued != max(0, i+1-writers); got = s.Stats().Patches {
 				if time.Now().After(deadline) {
 					t.Fatalf("after %d patches: %+v", i+1, got)
 				}
@@ -104,7 +104,7 @@ func TestStatsOfPatches(t *testing.T) {
 		for i, n := range got.Batches {
 			sizes += n << i // at most
 		}
-		if got.Waiting != 0 || got.Written != 12 || got.Refused != 0 || got.Batches[3]+got.Batches[4] == 0 || sizes < 12 {
+		if got.Queued != 0 || got.Written != 12 || got.Refused != 0 || got.Batches[3]+got.Batches[4] == 0 || sizes < 12 {
 			t.Errorf("afterwards: %+v", got)
 		}
 	})

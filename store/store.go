@@ -17,6 +17,8 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 	"gorm.io/gorm/logger"
+
+	"github.com/clientapps/clientapps/store/groupcommit"
 )
 
 // Config says which database to open and how. The zero value of every field but URL has a usable default.
@@ -53,7 +55,7 @@ type Store struct {
 	log        *slog.Logger
 	catalog    atomic.Pointer[Catalog]
 	loading    singleflight.Group // loads the catalog once for all who wait for it
-	patches    *coalescer
+	patches    *groupcommit.Group[AppKey, *appPatch]
 	shares     *poolShares // of the connections that writes go through
 	statements sync.Map    // shape of a patch -> *appStatement; "batch" -> string
 	tokens     tokenMemory
@@ -159,8 +161,7 @@ func Open(cfg Config) (*Store, error) {
 	s.shares = newPoolShares(poolStats("", s.write).Max)
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
-	write, atOnce := db.writer(s)
-	s.patches = newCoalescer(write, s.writeAlone, atOnce, cfg)
+	s.patches = newPatchGroup(s, cfg)
 	go s.followCatalog(ctx, cfg.CatalogPoll)
 	return s, nil
 }
@@ -188,7 +189,7 @@ func (s *Store) Close() error {
 	}
 	s.stop()
 	<-s.stopped
-	s.patches.close()
+	s.patches.Close()
 	return s.closePools()
 }
 

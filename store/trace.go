@@ -62,7 +62,7 @@ func (s *Store) traceBatch(ctx context.Context, batch []*appPatch) (context.Cont
 	var parent trace.Span
 	var links []trace.Link
 	for _, p := range batch {
-		if span := trace.SpanFromContext(p.ctx); span.IsRecording() {
+		if span := trace.SpanFromContext(p.Ctx); span.IsRecording() {
 			links = append(links, trace.Link{SpanContext: span.SpanContext()})
 			if parent == nil {
 				parent = span
@@ -75,7 +75,7 @@ func (s *Store) traceBatch(ctx context.Context, batch []*appPatch) (context.Cont
 	ctx, batched := s.tracer.Start(trace.ContextWithSpan(ctx, parent), "write patches", trace.WithLinks(links...),
 		trace.WithAttributes(attribute.Int("clientapps.patches", len(batch))))
 	for _, p := range batch {
-		trace.SpanFromContext(p.ctx).AddLink(trace.Link{SpanContext: batched.SpanContext()})
+		trace.SpanFromContext(p.Ctx).AddLink(trace.Link{SpanContext: batched.SpanContext()})
 	}
 	return ctx, batched
 }

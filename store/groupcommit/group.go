@@ -1,0 +1,324 @@
+package groupcommit
+
+import (
+	"context"
+	"errors"
+	"math/bits"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Bounds of a group.
+const (
+	MaxBatch   = 64                   // items in one transaction
+	maxQueue   = 4096                 // items that wait; one more is ErrFull
+	slowAfter  = 5 * time.Millisecond // a transaction that takes longer than this, and at most twice this, is slow
+	batchSizes = 7                    // powers of two up to MaxBatch
+)
+
+// Config says how a group writes.
+type Config[K comparable, W Write[K]] struct {
+	// Batch writes items, in the order of their keys, and sets Err or Locked of each. It may answer an item before it returns.
+	Batch func([]W)
+	// Alone writes an item that was Locked: it waits for the row and sets Err.
+	Alone func(W)
+	// Compare orders keys. All servers must use one order, so that their transactions cannot wait for each other in a circle.
+	Compare func(a, b K) int
+	// SameBatch says whether two keys may share a transaction. nil: any two may.
+	SameBatch func(a, b K) bool
+	// Limit bounds the transactions in flight, FastLimit those of them that are not slow yet. Both must be at least 1.
+	Limit, FastLimit int
+}
+
+// Group writes items together that wait at the same moment. It never waits for company: an item that finds no transaction in
+// flight goes at once; those that come meanwhile queue, and go out together when it has ended. One transaction at a time makes
+// the largest batches, and the fewest. When a transaction is slow, because of the disk or a locked row, the next starts beside
+// it. Items of one key never share a transaction, and are never in two at once: each sees what the one before it left.
+//
+// A locked item goes on by itself, and holds up only later items of its key. It does not count as a transaction in flight.
+type Group[K comparable, W Write[K]] struct {
+	cfg Config[K, W]
+
+	mu       sync.Mutex
+	queue    []W
+	busy     map[K]bool  // keys with an item in flight
+	inFlight []*batch[W] // transactions
+	slow     int         // how many of them are slow
+	timing   bool        // the timer is set: somebody waits
+	timer    *time.Timer
+	closed   bool
+	idle     sync.WaitGroup
+	counts   counts
+}
+
+// batch is one transaction's items.
+type batch[W any] struct {
+	items   []W
+	checked bool // by checkSlow once
+	slow    bool // by checkSlow twice
+}
+
+type counts struct {
+	refused, written uint64
+	batches          [batchSizes]uint64
+}
+
+// Stats is what a group has done, and does at this moment.
+type Stats struct {
+	Queued   int
+	InFlight int    // transactions
+	Refused  uint64 // items that were ErrFull
+	Written  uint64 // items that a transaction took
+	// Batches counts transactions by how many items they took: element i those of more than 1<<(i-1), up to 1<<i.
+	Batches []uint64
+}
+
+// New returns a group that writes as cfg says.
+func New[K comparable, W Write[K]](cfg Config[K, W]) *Group[K, W] {
+	g := &Group[K, W]{cfg: cfg, busy: map[K]bool{}}
+	g.timer = time.AfterFunc(time.Hour, g.checkSlow)
+	g.timer.Stop()
+	return g
+}
+
+// Do writes an item and returns its result when its transaction has ended. When the item's context ends first, an item that
+// is still queued is canceled. One that is in flight goes on, since others share its transaction: Do waits for it, unless the
+// context was canceled. Then it returns at once, and whether the item was written stays open.
+func (g *Group[K, W]) Do(w W) error {
+	item := w.Base()
+	g.mu.Lock()
+	if g.closed || len(g.queue) >= maxQueue {
+		g.counts.refused++
+		g.mu.Unlock()
+		return ErrFull
+	}
+	if g.hasCapacity() && !g.busy[item.Key] {
+		// The caller is the writer: alone, an item costs no switch to another goroutine. While another transaction is slow, rows
+		// may be locked.
+		item.Brief = len(g.inFlight) > 0
+		b := g.start([]W{w})
+		g.mu.Unlock()
+		g.run(b)
+		if g.finish(b); item.Locked {
+			g.writeAlone(w)
+		}
+		return item.Err
+	}
+	item.done = make(chan struct{})
+	g.queue = append(g.queue, w)
+	if !g.timing {
+		g.timing = true
+		g.timer.Reset(slowAfter)
+	}
+	g.mu.Unlock()
+	select {
+	case <-item.done:
+		return item.Err
+	case <-item.Ctx.Done():
+	}
+	if g.cancelQueued(w) || errors.Is(item.Ctx.Err(), context.Canceled) {
+		return item.Ctx.Err()
+	}
+	<-item.done
+	return item.Err
+}
+
+// cancelQueued takes an item from the queue. It returns false when a transaction has taken the item already.
+func (g *Group[K, W]) cancelQueued(w W) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if w.Base().taken {
+		return false
+	}
+	g.queue = slices.DeleteFunc(g.queue, func(other W) bool { return other == w })
+	return true
+}
+
+// hasCapacity says whether one more transaction may begin. The lock is held.
+func (g *Group[K, W]) hasCapacity() bool {
+	return len(g.inFlight) < g.cfg.Limit && len(g.inFlight)-g.slow < g.cfg.FastLimit
+}
+
+// start begins a transaction. The lock is held.
+func (g *Group[K, W]) start(items []W) *batch[W] {
+	b := &batch[W]{items: items}
+	g.inFlight = append(g.inFlight, b)
+	g.counts.add(len(items))
+	g.idle.Add(1)
+	for _, w := range items {
+		g.busy[w.Base().Key] = true
+	}
+	return b
+}
+
+func (c *counts) add(size int) {
+	c.written += uint64(size) //nolint:gosec // never negative
+	c.batches[bits.Len(uint(size-1))]++
+}
+
+// run writes a batch, and answers its items but for the locked ones.
+func (g *Group[K, W]) run(b *batch[W]) {
+	recovering(func() { g.cfg.Batch(b.items) }, b.items...)
+	for _, w := range b.items {
+		if item := w.Base(); !item.answered && !item.Locked {
+			item.Answer()
+		}
+	}
+}
+
+// recovering runs write. A panic becomes the result of every item that has no answer yet.
+func recovering[K comparable, W Write[K]](write func(), items ...W) {
+	ended := false
+	defer func() {
+		if ended {
+			return
+		}
+		err := &PanicError{Value: recover(), Stack: debug.Stack()}
+		for _, w := range items {
+			if item := w.Base(); !item.answered {
+				item.Err, item.Locked = err, false
+			}
+		}
+	}()
+	write()
+	ended = true
+}
+
+// finish ends a transaction. Its locked items go on, each by itself; the caller who writes goes on with its own.
+func (g *Group[K, W]) finish(b *batch[W]) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.inFlight = slices.DeleteFunc(g.inFlight, func(other *batch[W]) bool { return other == b })
+	if b.slow {
+		g.slow--
+	}
+	for _, w := range b.items {
+		switch item := w.Base(); {
+		case !item.Locked:
+			delete(g.busy, item.Key)
+		case item.done != nil:
+			g.idle.Add(1)
+			go g.writeAlone(w)
+		default:
+			g.idle.Add(1)
+		}
+	}
+	g.dispatch()
+	g.idle.Done() // last: Close also waits for what dispatch has begun
+}
+
+// writeAlone writes a locked item, whose key stays busy meanwhile. When that fails, the row is likely still locked: the next
+// item of the key is written alone, too, and does not hold up a batch.
+func (g *Group[K, W]) writeAlone(w W) {
+	for next := true; next; {
+		recovering(func() { g.cfg.Alone(w) }, w)
+		item := w.Base()
+		key, failed := item.Key, item.Err != nil
+		item.Answer()
+		w, next = g.nextAlone(key, failed)
+	}
+	g.idle.Done()
+}
+
+// nextAlone takes the next item of a key whose row is locked. When there is none, or the row is free, the key's items join
+// batches again.
+func (g *Group[K, W]) nextAlone(key K, locked bool) (next W, ok bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if locked {
+		for i, w := range g.queue {
+			if item := w.Base(); item.Key == key && item.Ctx.Err() == nil {
+				g.queue = slices.Delete(g.queue, i, i+1)
+				item.taken = true
+				return w, true
+			}
+		}
+	}
+	delete(g.busy, key)
+	g.dispatch()
+	return next, false
+}
+
+// dispatch starts transactions for queued items while there is capacity, in goroutines of their own: the caller has an answer
+// to give. The lock is held.
+func (g *Group[K, W]) dispatch() {
+	for g.hasCapacity() {
+		next := g.next()
+		if len(next) == 0 {
+			return
+		}
+		b := g.start(next)
+		go func() {
+			g.run(b)
+			g.finish(b)
+		}()
+	}
+}
+
+// checkSlow runs every slowAfter while items are queued. A transaction that it sees twice is slow: the queue does not wait for
+// it.
+func (g *Group[K, W]) checkSlow() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, b := range g.inFlight {
+		if b.checked && !b.slow {
+			b.slow = true
+			g.slow++
+		}
+		b.checked = true
+	}
+	g.dispatch()
+	if g.timing = len(g.queue) > 0; g.timing {
+		g.timer.Reset(slowAfter)
+	}
+}
+
+// next takes a batch from the queue, in the order in which items came: at most one item of a key, none of a busy key, and only
+// keys that may share a transaction with the first. Items whose context has ended are answered and dropped. The batch is in the
+// order of the keys.
+func (g *Group[K, W]) next() []W {
+	var items []W
+	taken := map[K]bool{}
+	rest := g.queue[:0]
+	for _, w := range g.queue {
+		item := w.Base()
+		switch {
+		case item.Ctx.Err() != nil:
+			item.taken, item.Err = true, item.Ctx.Err()
+			item.Answer()
+		case len(items) == MaxBatch || taken[item.Key] || g.busy[item.Key] || !g.fits(items, item.Key):
+			rest = append(rest, w)
+		default:
+			taken[item.Key], item.taken = true, true
+			items = append(items, w)
+		}
+	}
+	clear(g.queue[len(rest):])
+	g.queue = rest
+	slices.SortFunc(items, func(a, b W) int { return g.cfg.Compare(a.Base().Key, b.Base().Key) })
+	return items
+}
+
+func (g *Group[K, W]) fits(items []W, key K) bool {
+	return len(items) == 0 || g.cfg.SameBatch == nil || g.cfg.SameBatch(items[0].Base().Key, key)
+}
+
+// Stats returns the group's counts.
+func (g *Group[K, W]) Stats() Stats {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return Stats{
+		Queued: len(g.queue), InFlight: len(g.inFlight), Refused: g.counts.refused, Written: g.counts.written,
+		Batches: slices.Clone(g.counts.batches[:]),
+	}
+}
+
+// Close refuses further items, and returns when none is in flight.
+func (g *Group[K, W]) Close() {
+	g.mu.Lock()
+	g.closed = true
+	g.mu.Unlock()
+	g.idle.Wait()
+}
