@@ -5,11 +5,11 @@ import (
 	"testing"
 )
 
-// The README shows some lines of the last ledger as they are.
-func TestReadmeShowsTheLedger(t *testing.T) {
+// The page on faults shows some lines of the last ledger as they are.
+func TestPageShowsTheLedger(t *testing.T) {
 	t.Parallel()
-	_, section, found := strings.Cut(read(t, "README.md"), "### When things break\n")
-	section, _, _ = strings.Cut(section, "\n### ")
+	_, section, found := strings.Cut(read(t, "docs/faults.md"), "## The last run\n")
+	section, _, _ = strings.Cut(section, "\n## ")
 	ledger, lines := read(t, "faults/LEDGER.md"), 0
 	for line := range strings.Lines(section) {
 		if strings.HasPrefix(line, "|") {

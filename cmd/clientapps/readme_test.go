@@ -29,25 +29,37 @@ func read(t *testing.T, name string) string {
 	return string(text)
 }
 
-// block is a fenced block of the README.
+// block is a fenced block of a page.
 type block struct{ language, text string }
 
 var fence = regexp.MustCompile("(?ms)^```([a-z]*)\n(.*?)^```$")
 
-func readmeBlocks(t *testing.T) []block {
+func blocksOf(t *testing.T, page string) []block {
 	t.Helper()
 	var blocks []block
-	for _, found := range fence.FindAllStringSubmatch(read(t, "README.md"), -1) {
+	for _, found := range fence.FindAllStringSubmatch(read(t, page), -1) {
 		blocks = append(blocks, block{found[1], found[2]})
 	}
 	return blocks
 }
 
-// TestReadme pastes the README's curl lines, in their order, and compares what they print with the answers it shows.
-func TestReadme(t *testing.T) {
+// TestCurlLines pastes the curl lines of a page, in their order, and compares what they print with the answers it shows.
+func TestCurlLines(t *testing.T) {
 	t.Parallel()
+	for page, want := range map[string]int{
+		"README.md": 1, "docs/first-look.md": 7, // the reference page has five requests and two errors
+	} {
+		t.Run(page, func(t *testing.T) {
+			t.Parallel()
+			testCurlLines(t, page, want)
+		})
+	}
+}
+
+func testCurlLines(t *testing.T, page string, want int) {
+	t.Helper()
 	demo := startServe(t, storetest.SQLite(t), "--demo")
-	blocks, answers := readmeBlocks(t), 0
+	blocks, answers := blocksOf(t, page), 0
 	for i, b := range blocks {
 		if b.language != "sh" {
 			continue
@@ -62,11 +74,11 @@ func TestReadme(t *testing.T) {
 		}
 		answers++
 		if lastUpdate.ReplaceAllString(string(out), "") != lastUpdate.ReplaceAllString(blocks[i+1].text, "") {
-			t.Errorf("%s printed\n%s\nand the README shows\n%s", b.text, out, blocks[i+1].text)
+			t.Errorf("%s printed\n%s\nand the page shows\n%s", b.text, out, blocks[i+1].text)
 		}
 	}
-	if answers != 7 {
-		t.Errorf("%d examples; the page has five requests and two errors", answers)
+	if answers != want {
+		t.Errorf("%d examples, want %d", answers, want)
 	}
 }
 
@@ -74,7 +86,7 @@ func TestReadme(t *testing.T) {
 // with a signal.
 func TestReadmeProduction(t *testing.T) {
 	t.Parallel()
-	blocks := readmeBlocks(t)
+	blocks := blocksOf(t, "README.md")
 	i := slices.IndexFunc(blocks, func(b block) bool { return b.language == "bash" })
 	if i < 0 {
 		t.Fatal("no block")
@@ -136,11 +148,11 @@ func TestReadmeProduction(t *testing.T) {
 	}
 }
 
-// TestReadmeHasEverySetting holds the README's table to the settings, row by row.
-func TestReadmeHasEverySetting(t *testing.T) {
+// TestEverySettingIsDocumented holds the table of settings to the settings, row by row.
+func TestEverySettingIsDocumented(t *testing.T) {
 	t.Parallel()
 	var got, want []string
-	for line := range strings.SplitSeq(read(t, "README.md"), "\n") {
+	for line := range strings.SplitSeq(read(t, "docs/configuration.md"), "\n") {
 		if strings.HasPrefix(line, "| `--") {
 			got = append(got, line)
 		}
@@ -153,7 +165,7 @@ func TestReadmeHasEverySetting(t *testing.T) {
 		want = append(want, "| `--"+s.flag+"` | `"+s.env+"` | "+def+" | "+s.help+" |")
 	}
 	if !reflect.DeepEqual(got, want) {
-		t.Errorf("the README has\n%s\nand should have\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+		t.Errorf("the page has\n%s\nand should have\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }
 
@@ -200,17 +212,53 @@ func TestReadmeHasEveryPackage(t *testing.T) {
 	}
 }
 
-// TestReadmeNamesTargetsThatExist looks up each make target that the README speaks of.
-func TestReadmeNamesTargetsThatExist(t *testing.T) {
+// TestTargetsExist looks up each make target that a page speaks of.
+func TestTargetsExist(t *testing.T) {
 	t.Parallel()
 	makefile, named := read(t, "Makefile"), 0
-	for _, found := range regexp.MustCompile("(?m)(?:^|`)make ([a-z-]+)").FindAllStringSubmatch(read(t, "README.md"), -1) {
-		named++
-		if !strings.Contains(makefile, "\n"+found[1]+": ") {
-			t.Errorf("there is no target %s", found[1])
+	for _, page := range pages(t) {
+		for _, found := range regexp.MustCompile("(?m)(?:^|`)make ([a-z-]+)").FindAllStringSubmatch(read(t, page), -1) {
+			named++
+			if !strings.Contains(makefile, "\n"+found[1]+": ") {
+				t.Errorf("%s: there is no target %s", page, found[1])
+			}
 		}
 	}
 	if named < 5 {
 		t.Errorf("found %d targets", named)
+	}
+}
+
+// pages are the README and the pages of docs/.
+func pages(t *testing.T) []string {
+	t.Helper()
+	found, err := fs.Glob(os.DirFS(root), "docs/*.md")
+	if err != nil || len(found) < 10 {
+		t.Fatalf("%v, %v", found, err)
+	}
+	return append(found, "README.md", "SECURITY.md", "client/README.md", "sdk/typescript/README.md")
+}
+
+// TestLinksLeadSomewhere follows each relative link of a page, and wants each page of docs/ in its index.
+func TestLinksLeadSomewhere(t *testing.T) {
+	t.Parallel()
+	index := read(t, "docs/README.md")
+	for _, page := range pages(t) {
+		for _, found := range regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`).FindAllStringSubmatch(read(t, page), -1) {
+			if _, err := os.Stat(filepath.Join(root, filepath.Dir(page), found[1])); err != nil {
+				t.Errorf("%s: %v", page, err)
+			}
+		}
+		if path.Dir(page) == "docs" && page != "docs/README.md" && !strings.Contains(index, "("+path.Base(page)+")") {
+			t.Errorf("docs/README.md does not name %s", page)
+		}
+	}
+}
+
+// TestReadmeIsShort: what is not for a newcomer has a page of its own.
+func TestReadmeIsShort(t *testing.T) {
+	t.Parallel()
+	if words := len(strings.Fields(read(t, "README.md"))); words > 1200 {
+		t.Errorf("README.md has %d words", words)
 	}
 }

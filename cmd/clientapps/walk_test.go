@@ -12,10 +12,10 @@ import (
 
 var walkFence = regexp.MustCompile("(?s)```shell\n(.*?)```")
 
-// TestReadmeWalk runs the README's way from a checkout to a client with fifty real apps, as it stands there but for the port.
-func TestReadmeWalk(t *testing.T) {
+// TestWalk runs the way of the page on imports from a checkout to a client with fifty real apps, as it stands there but for the port.
+func TestWalk(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile("../../README.md")
+	text, err := os.ReadFile("../../docs/import.md")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,8 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
-	"strconv"
 	"strings"
 	"testing"
 )
@@ -54,8 +52,7 @@ var mutations = []mutation{
 	{"a repeated id counts twice", "server/bulk.go", "if !seen[id] {", "if true {"},
 }
 
-// TestMutations breaks the server in each way of the table and runs TestContract against it. The number that is caught
-// stands in the README, and must be true.
+// TestMutations breaks the server in each way of the table and runs TestContract against it. Each must be caught.
 func TestMutations(t *testing.T) {
 	root, err := filepath.Abs("../..")
 	if err != nil {
@@ -73,7 +70,7 @@ func TestMutations(t *testing.T) {
 			out, err := try(t, binary)
 			switch {
 			case err == nil:
-				t.Log("not caught")
+				t.Error("not caught")
 			case !strings.Contains(out, "--- FAIL: TestContract"):
 				t.Errorf("%v: %s", err, out)
 			default:
@@ -82,9 +79,6 @@ func TestMutations(t *testing.T) {
 		})
 	}
 	t.Logf("%d of %d mutations were caught", caught, len(mutations))
-	if claimed, of := claim(t, root); caught != claimed || len(mutations) != of {
-		t.Errorf("caught %d of %d mutations, README.md says %d of %d", caught, len(mutations), claimed, of)
-	}
 }
 
 // try runs the compiled test until it fails.
@@ -121,20 +115,4 @@ func (m mutation) build(t *testing.T, root, binary string) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
 	}
-}
-
-// claim is what the README says of this test.
-func claim(t *testing.T, root string) (caught, of int) {
-	t.Helper()
-	readme, err := os.ReadFile(filepath.Join(root, "README.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	found := regexp.MustCompile(`finds (\d+) of (\d+)`).FindSubmatch(readme)
-	if found == nil {
-		t.Fatal("README.md does not say how many mutations are found")
-	}
-	caught, _ = strconv.Atoi(string(found[1]))
-	of, _ = strconv.Atoi(string(found[2]))
-	return caught, of
 }

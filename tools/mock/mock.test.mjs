@@ -104,9 +104,9 @@ test("a body that the contract refuses is refused, and Prism says why", async ()
   assert.deepEqual(violation.location, ["request", "body", "is_favorite"]);
 });
 
-test("the README shows what it answers", () => {
-  const readme = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
-  const [, command, answer] = readme.match(/^```console\n(.*?)^```\n\n```json\n(.*?)\n```$/ms);
+test("the page shows what it answers", () => {
+  const page = readFileSync(new URL("../../docs/contract.md", import.meta.url), "utf8");
+  const [, command, answer] = page.match(/^```console\n(.*?)^```\n\n```json\n(.*?)\n```$/ms);
   const shell = command.replace("http://127.0.0.1:4010", prism.url);
   assert.notEqual(shell, command);
   assert.equal(execFileSync("sh", ["-euc", shell], { encoding: "utf8", stdio: "pipe" }), answer);
