@@ -1,5 +1,5 @@
 -- Row-level security, an option: PostgreSQL itself keeps each transaction to the rows of one client. Serve with
--- --row-security, as a role that does not own the tables (see roles.sql): owners and superusers pass every policy.
+-- --row-level-security, as a role that does not own the tables (see roles.sql): owners and superusers pass every policy.
 -- Run it as the owner, after migrate up; it can be run again. docs/security-database.md has the whole way, and the way back.
 --   psql -v ON_ERROR_STOP=1 -f rls.sql "$DATABASE"
 -- Without the setting, or with one that is no id, there are no rows; '*' is for the few statements that the code declares to

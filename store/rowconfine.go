@@ -141,7 +141,7 @@ func (s *Store) checkRowSecurity(ctx context.Context) error {
 	case s.confines && !all:
 		return errors.New("row security is asked for, but does not hold for this role: run deploy/rls.sql, and serve as another role than the owner")
 	case some && !s.confines:
-		return errors.New("the database has row security for this role: serve with --row-security")
+		return errors.New("the database has row security for this role: serve with --row-level-security")
 	}
 	return nil
 }

@@ -107,7 +107,7 @@ func TestReadyNeedsRowSecurityAsAsked(t *testing.T) {
 		want      string
 	}{
 		{"as it should be", server, true, ""},
-		{"not asked for", server, false, "serve with --row-security"},
+		{"not asked for", server, false, "serve with --row-level-security"},
 		{"as the owner", owner, true, "does not hold for this role"},
 		{"as the owner, not asked for", owner, false, ""},
 	} {

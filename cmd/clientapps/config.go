@@ -76,7 +76,7 @@ func settings() []setting {
 			func(c *Config, v string) (err error) { c.BatchByClient, err = parseBool(v); return err },
 		},
 		{
-			"row-security", "CLIENTAPPS_ROW_SECURITY", "false", "PostgreSQL keeps each request to its client: needs deploy/rls.sql",
+			"row-level-security", "CLIENTAPPS_ROW_LEVEL_SECURITY", "false", "PostgreSQL keeps each request to its client: needs deploy/rls.sql",
 			func(c *Config, v string) (err error) { c.RowSecurity, err = parseBool(v); return err },
 		},
 		{
@@ -88,14 +88,14 @@ func settings() []setting {
 			func(c *Config, v string) (err error) { c.Demo, err = parseBool(v); return err },
 		},
 		{
-			"catalog-poll", "CLIENTAPPS_CATALOG_POLL", "2s", "how soon a catalog change shows on other servers, 100ms to 1m",
+			"catalog-poll-interval", "CLIENTAPPS_CATALOG_POLL_INTERVAL", "2s", "how soon a catalog change shows on other servers, 100ms to 1m",
 			func(c *Config, v string) (err error) {
 				c.CatalogPoll, err = parseDuration(v, 100*time.Millisecond, time.Minute)
 				return err
 			},
 		},
 		{
-			"token-ttl", "CLIENTAPPS_TOKEN_TTL", "10s", "how long a revoked token may still be accepted, 1s to 10m",
+			"token-cache-ttl", "CLIENTAPPS_TOKEN_CACHE_TTL", "10s", "how long a revoked token may still be accepted, 1s to 10m",
 			func(c *Config, v string) (err error) {
 				c.TokenTTL, err = parseDuration(v, time.Second, 10*time.Minute)
 				return err
@@ -201,6 +201,16 @@ func settings() []setting {
 	}
 }
 
+// renamed has the flags that had another name before this release, by that name. It goes with the next.
+var renamed = map[string]string{
+	"catalog-poll": "catalog-poll-interval", "row-security": "row-level-security", "token-ttl": "token-cache-ttl",
+}
+
+// variable is the environment variable of a flag.
+func variable(flag string) string {
+	return "CLIENTAPPS_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
 // loadConfig reads the settings from flags and environment and reports every problem at once. The flag set may hold
 // flags of the command's own; the arguments that go behind the flags are named.
 func loadConfig(p *process, flags *flag.FlagSet, args []string, arguments ...string) (Config, error) {
@@ -215,6 +225,11 @@ func loadConfig(p *process, flags *flag.FlagSet, args []string, arguments ...str
 		flags.PrintDefaults()
 		return Config{}, err
 	} else if err != nil {
+		for old, now := range renamed {
+			if strings.HasSuffix(err.Error(), ": -"+old) {
+				return Config{}, fmt.Errorf("%w: --%s is --%s now", errUsage, old, now)
+			}
+		}
 		return Config{}, fmt.Errorf("%w: %w; see %s --help", errUsage, err, flags.Name())
 	}
 	environment, problems := readEnvironment(p.environ)
@@ -274,7 +289,13 @@ func readEnvironment(environ []string) (map[string]string, []error) {
 		case known[name]:
 			values[name] = value
 		default:
-			problems = append(problems, fmt.Errorf("%s: no such setting", name))
+			problem := fmt.Errorf("%s: no such setting", name)
+			for old, now := range renamed {
+				if name == variable(old) {
+					problem = fmt.Errorf("%s: it is %s now", name, variable(now))
+				}
+			}
+			problems = append(problems, problem)
 		}
 	}
 	return values, problems

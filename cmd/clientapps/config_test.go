@@ -76,9 +76,9 @@ func TestHalfAnIssuer(t *testing.T) {
 func TestConfigSources(t *testing.T) {
 	t.Parallel()
 	values := map[string]string{
-		"addr": "127.0.0.1:1", "database-url": "postgres://db.internal/clientapps", "max-conns": "1000", "batch-by-client": "true", "row-security": "true",
+		"addr": "127.0.0.1:1", "database-url": "postgres://db.internal/clientapps", "max-conns": "1000", "batch-by-client": "true", "row-level-security": "true",
 		"migrate": "false",
-		"demo":    "true", "catalog-poll": "100ms", "token-ttl": "10m",
+		"demo":    "true", "catalog-poll-interval": "100ms", "token-cache-ttl": "10m",
 		"request-timeout": "10m", "max-in-flight": "1", "body-memory": "32", "rate-limit": "5", "rate-burst": "100000",
 		"tls-cert": "server.pem", "tls-key": "server.key",
 		"oidc-issuer": "https://login.example.com", "oidc-audience": "apps", "oidc-scope-claim": "scp", "oidc-clients-claim": "orgs",
@@ -126,7 +126,7 @@ func TestEveryProblemIsReportedAtOnce(t *testing.T) {
 	t.Parallel()
 	environ := []string{
 		"CLIENTAPPS_ADDR=nowhere", "CLIENTAPPS_DATABASE_URL=mysql://x", "CLIENTAPPS_MAX_CONNS=0", "CLIENTAPPS_MIGRATE=yes",
-		"CLIENTAPPS_CATALOG_POLL=1h", "CLIENTAPPS_TOKEN_TTL=fast", "CLIENTAPPS_SHUTDOWN_TIMEOUT=-1s",
+		"CLIENTAPPS_CATALOG_POLL_INTERVAL=1h", "CLIENTAPPS_TOKEN_CACHE_TTL=fast", "CLIENTAPPS_SHUTDOWN_TIMEOUT=-1s",
 		"CLIENTAPPS_REQUEST_TIMEOUT=10", "CLIENTAPPS_MAX_IN_FLIGHT=0", "CLIENTAPPS_RATE_LIMIT=-1", "CLIENTAPPS_RATE_BURST=0",
 		"CLIENTAPPS_OIDC_ISSUER=http://login.example.com", "CLIENTAPPS_LOG_FORMAT=xml", "CLIENTAPPS_DATABASE_ULR=sqlite://x", "CLIENTAPPS_CORS_ORIGINS=https://*.example",
 	}
@@ -156,8 +156,8 @@ func TestBadValues(t *testing.T) {
 		"batch-by-client": {"", "yes", "1", "True"},
 		"migrate":         {"", "yes", "1", "True"},
 		"demo":            {"", "no", "0", "TRUE"},
-		"catalog-poll":    {"", "2", "99ms", "61s"},
-		"token-ttl":       {"", "10", "0s", "11m", "-10s"},
+		"catalog-poll-interval":    {"", "2", "99ms", "61s"},
+		"token-cache-ttl":       {"", "10", "0s", "11m", "-10s"},
 		"request-timeout": {"", "15", "999ms", "11m"},
 		"max-in-flight":   {"", "0", "100001", "all"},
 		"body-memory":     {"", "31", "65537", "128MiB"},
@@ -253,6 +253,26 @@ func TestHelpOfACommand(t *testing.T) {
 	for _, name := range own {
 		if !strings.Contains(o.stdout, "\n  "+name) {
 			t.Errorf("no word of %s in %s", name, o.stdout)
+		}
+	}
+}
+
+// TestRenamedSettings: who uses an old name is told the new one.
+func TestRenamedSettings(t *testing.T) {
+	t.Parallel()
+	for old, now := range renamed {
+		o := command(t, nil, "serve", "--"+old, "1")
+		if want := "--" + old + " is --" + now + " now"; o.code != 2 || !strings.Contains(o.stderr, want) {
+			t.Errorf("%+v, want %s", o, want)
+		}
+		o = command(t, []string{variable(old) + "=1"}, "serve")
+		if want := variable(old) + ": it is " + variable(now) + " now"; o.code != 2 || !strings.Contains(o.stderr, want) {
+			t.Errorf("%+v, want %s", o, want)
+		}
+	}
+	for _, s := range settings() {
+		if s.env != variable(s.flag) {
+			t.Errorf("--%s is %s", s.flag, s.env)
 		}
 	}
 }

@@ -49,7 +49,7 @@ func TestClientsAndTokens(t *testing.T) {
 			t.Error(list)
 		}
 
-		s := startServe(t, url, "--token-ttl", "1s")
+		s := startServe(t, url, "--token-cache-ttl", "1s")
 		sync := s.as(secret)
 		for i, status := range []int{http.StatusOK, http.StatusOK, http.StatusForbidden} {
 			if got := sync.Get(t, "/v2/clients/"+clients[i]+"/apps"); got.Status != status {
