@@ -45,7 +45,7 @@ func newMetrics(cfg Config) (*metrics, error) {
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "clientapps_http_request_duration_seconds", Help: "Time to answer, by operation and class of status.",
 			Buckets: durationBuckets,
-		}, []string{"operation", "class"}),
+		}, []string{"operation", "status_class"}),
 		bytes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "clientapps_http_response_bytes_total", Help: "Bytes of response bodies as sent, by operation.",
 		}, []string{"operation"}),

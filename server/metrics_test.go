@@ -88,12 +88,12 @@ func TestMetricsOfRequests(t *testing.T) {
 		`{operation="other",status="405"}`:     1,
 	})
 	wantMetric(t, registry, "clientapps_http_request_duration_seconds_count", map[string]float64{
-		`{class="2xx",operation="updateApp"}`: 1,
-		`{class="4xx",operation="updateApp"}`: 2,
-		`{class="2xx",operation="getApp"}`:    2,
-		`{class="3xx",operation="getApp"}`:    1,
-		`{class="2xx",operation="other"}`:     2,
-		`{class="4xx",operation="other"}`:     2,
+		`{operation="updateApp",status_class="2xx"}`: 1,
+		`{operation="updateApp",status_class="4xx"}`: 2,
+		`{operation="getApp",status_class="2xx"}`:    2,
+		`{operation="getApp",status_class="3xx"}`:    1,
+		`{operation="other",status_class="2xx"}`:     2,
+		`{operation="other",status_class="4xx"}`:     2,
 	})
 	wantMetric(t, registry, "clientapps_http_response_bytes_total", bytes)
 	for series, sum := range nonzero(scrape(t, registry, "clientapps_http_request_duration_seconds_sum")) {
@@ -137,7 +137,7 @@ func TestMetricsShowEveryDocumentedStatus(t *testing.T) {
 				if v, ok := requests[fmt.Sprintf("{operation=%q,status=%q}", o.OperationID, status)]; !ok || v != 0 {
 					t.Errorf("%s %s does not show", o.OperationID, status)
 				}
-				if v, ok := times[fmt.Sprintf("{class=%q,operation=%q}", status[:1]+"xx", o.OperationID)]; !ok || v != 0 {
+				if v, ok := times[fmt.Sprintf("{operation=%q,status_class=%q}", o.OperationID, status[:1]+"xx")]; !ok || v != 0 {
 					t.Errorf("the time of %s %s does not show", o.OperationID, status)
 				}
 			}
@@ -195,8 +195,8 @@ func TestMetricsOfTheStore(t *testing.T) {
 			"clientapps_token_cache_lookups_total":         {`{result="hit"}`: 3, `{result="miss"}`: 1},
 			"clientapps_token_statements_total":            {"": 1},
 			"clientapps_tokens_refused_total":              {},
-			"clientapps_patches_waiting":                   {},
-			"clientapps_patch_writers":                     {},
+			"clientapps_patch_queue_length":                {},
+			"clientapps_patch_batches_in_flight":           {},
 			"clientapps_patches_refused_total":             {},
 			"clientapps_client_share_waiting":              {},
 			"clientapps_client_share_waits_total":          {},

@@ -33,8 +33,8 @@ var (
 	tokenQueries = storeDesc("token_statements_total", "Statements that looked up tokens, each as many as waited.")
 	tokenRefused = storeDesc("tokens_refused_total", "Requests whose token found too many waiting to be looked up.")
 
-	patchWaiting = storeDesc("patches_waiting", "Patches of apps that no transaction has taken yet.")
-	patchWriters = storeDesc("patch_writers", "Transactions with patches of apps under way.")
+	patchWaiting = storeDesc("patch_queue_length", "Patches of apps that no transaction has taken yet.")
+	patchWriters = storeDesc("patch_batches_in_flight", "Transactions with patches of apps under way.")
 	patchRefused = storeDesc("patches_refused_total", "Patches of apps that found too many waiting.")
 	patchBatches = storeDesc("patch_batch_size", "Patches of apps that a transaction took.")
 
