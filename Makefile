@@ -20,8 +20,8 @@ FUZZTIME ?= 10s
 # Mixed output helps nobody.
 .NOTPARALLEL:
 .PHONY: help run build generate check-generate fmt check-format lint lint-openapi check-breaking changelog-api \
-	release-contract score vet vuln secrets test allocations test-drift test-client test-typescript test-docs judge test-generators test-workflows mock \
-	test-mock check-alerts slow fuzz check test-pgbouncer test-row-security test-faults test-deploy soak bench bench-scale pgo clean
+	release-contract score vet vuln secrets test allocations test-mutations test-client test-typescript test-docs ogen-client test-generators test-workflows mock \
+	test-mock check-alerts slow-clients fuzz check test-pgbouncer test-row-security test-faults test-deploy soak bench bench-scale pgo clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -120,8 +120,8 @@ allocations: ## Hold what a PATCH allocates to its bound, without the race detec
 	tools/with-postgres go test -run '^TestAllocations' -count=1 -v ./server
 
 # The control and each mutation cost a build of what is touched, without the race detector.
-test-drift: ## Break the server in many small ways, one at a time, and count how many the test of the contract finds
-	go test -tags mutations -run '^TestMutations$$' -count=1 -timeout 40m ./server/drift
+test-mutations: ## Break the server in small ways, one at a time, and want the conformance test to find each
+	go test -tags mutations -run '^TestMutations$$' -count=1 -timeout 40m ./server/conformance
 
 test-client: ## Test the Go client, and the program in its README, against a demo server
 	tools/with-demo go test -C client -shuffle=on -count=1 ./...
@@ -132,9 +132,9 @@ test-typescript: sdk/typescript/$(NPM) ## Test the TypeScript client against a d
 test-docs: tools/docs/$(NPM) ## Test the page /docs in Chromium, which is installed where there is none
 	browser=$$(tools/chromium) && CHROMIUM="$$browser" tools/with-demo npm test --prefix tools/docs
 
-judge: ## Hold the server's responses to the contract with the strict client of a second generator, ogen
-	cd tools/judge && go tool ogen -loglevel error -config ogen.yml -clean ../../openapi.yaml
-	tools/with-demo go -C tools/judge test -count=1 ./...
+ogen-client: ## Hold the server's responses to the contract with the strict client of a second generator, ogen
+	cd tools/ogen-client && go tool ogen -loglevel error -config ogen.yml -clean ../../openapi.yaml
+	tools/with-demo go -C tools/ogen-client test -count=1 ./...
 
 test-generators: tools/generators/$(NPM) ## Compile the clients that other people's generators make, and call a demo server with them
 	tools/generators/generate
@@ -159,13 +159,13 @@ check-alerts: ## Hold the alerts to their tests, and the dashboard's queries to 
 	rules=$$(mktemp) && trap 'rm -f "$$rules"' EXIT && \
 		node tools/dashboard-rules.mjs deploy/grafana/clientapps.json >"$$rules" && tools/promtool check rules "$$rules"
 
-slow: ## Hold connections open with slowhttptest, which is installed where there is none
-	CLIENTAPPS_REQUEST_TIMEOUT=3s tools/with-demo tools/slow
+slow-clients: ## Hold connections open with slowhttptest, which is installed where there is none
+	CLIENTAPPS_REQUEST_TIMEOUT=3s tools/with-demo tools/slow-clients
 
 fuzz: ## Run each fuzz target for FUZZTIME
 	tools/with-postgres tools/fuzz $(FUZZTIME)
 
-check: check-format lint vet check-generate lint-openapi check-breaking test test-pgbouncer test-row-security test-faults test-deploy test-drift allocations test-client test-typescript test-docs judge test-generators test-workflows test-mock check-alerts slow fuzz vuln secrets ## All that CI runs
+check: check-format lint vet check-generate lint-openapi check-breaking test test-pgbouncer test-row-security test-faults test-deploy test-mutations allocations test-client test-typescript test-docs ogen-client test-generators test-workflows test-mock check-alerts slow-clients fuzz vuln secrets ## All that CI runs
 
 # Who behind a pooler waits for a row until its time is over cannot be told that nothing was written: see docs/scale-out.md.
 test-pgbouncer: ## Test on PostgreSQL behind PgBouncer in transaction mode, which is installed where there is none

@@ -53,7 +53,7 @@ func TestOpenAPI31MeansTheSame(t *testing.T) {
 		t.Error("more than the schemas differs")
 	}
 	verdicts := map[bool]int{}
-	judge := func(name string, value any) {
+	hold := func(name string, value any) {
 		accepted := old.Components.Schemas[name].Value.VisitJSON(value) == nil
 		if now := upgraded.ValidateSchemaJSON(upgraded.Components.Schemas[name].Value, value) == nil; now != accepted {
 			t.Errorf("schema %s: accepts %v in 3.0: %t, in 3.1: %t", name, value, accepted, now)
@@ -62,14 +62,14 @@ func TestOpenAPI31MeansTheSame(t *testing.T) {
 	}
 	for name, schema := range old.Components.Schemas {
 		for changed := range variants(schema.Value.Example) {
-			judge(name, changed)
+			hold(name, changed)
 		}
 	}
 	for _, response := range old.Components.Responses {
 		for _, media := range response.Value.Content {
 			name := media.Schema.Ref[len("#/components/schemas/"):]
 			for _, example := range media.Examples {
-				judge(name, example.Value.Value)
+				hold(name, example.Value.Value)
 			}
 		}
 	}

@@ -1,5 +1,5 @@
 // Package generators tests the clients that other people's generators make of the contract, each with its defaults: they
-// compile, and make the calls of the reference page. It is no part of the product. ogen's client is tested in tools/judge.
+// compile, and make the calls of the reference page. It is no part of the product. ogen's client is tested in tools/ogen-client.
 package generators
 
 import (

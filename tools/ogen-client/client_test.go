@@ -1,7 +1,7 @@
-// Package judge holds real responses to the contract with a client that a second generator made of it: ogen's decoders
+// Package ogenclient holds real responses to the contract with a client that a second generator made of it: ogen's decoders
 // refuse unknown and missing properties, wrong types, values out of bounds and undocumented statuses. It is no part of
 // the product.
-package judge
+package ogenclient
 
 import (
 	"context"
@@ -17,7 +17,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/clientapps/clientapps/tools/judge/api"
+	"github.com/clientapps/clientapps/tools/ogen-client/api"
 )
 
 // The ids of the reference page, which the demo has.
@@ -46,7 +46,7 @@ func newClient(t *testing.T, secret string, options ...api.ClientOption) (*api.C
 	t.Helper()
 	url := os.Getenv("CLIENTAPPS_URL")
 	if url == "" {
-		t.Fatal("CLIENTAPPS_URL is not set: run the test through tools/with-demo, as make judge does")
+		t.Fatal("CLIENTAPPS_URL is not set: run the test through tools/with-demo, as make ogen-client does")
 	}
 	s := &token{secret: secret, called: map[string]bool{}}
 	c, err := api.NewClient(url+"/v2", s, options...)
@@ -71,7 +71,7 @@ func must[T any](t *testing.T) func(response any, err error) T {
 	return func(response any, err error) T {
 		t.Helper()
 		if err != nil {
-			t.Fatalf("the judge refuses a response: %v", err)
+			t.Fatalf("the client refuses a response: %v", err)
 		}
 		got, ok := response.(T)
 		if !ok {
@@ -99,9 +99,9 @@ func TestEveryOperation(t *testing.T) {
 		&api.UpdateCatalogAppApplicationJSON{Type: api.NewOptNilString("web")}, api.UpdateCatalogAppParams{CatalogAppID: known.ID}))
 	body[api.CatalogApp](t)(c.GetCatalogApp(ctx, api.GetCatalogAppParams{CatalogAppID: known.ID}))
 	must[*api.NoContent](t)(c.ReplaceUrlPatterns(ctx,
-		&api.UrlPatternsReplace{Patterns: []string{"https://judge.example.com/*"}}, api.ReplaceUrlPatternsParams{CatalogAppID: known.ID}))
+		&api.UrlPatternsReplace{Patterns: []string{"https://ogen.example.com/*"}}, api.ReplaceUrlPatternsParams{CatalogAppID: known.ID}))
 	must[*api.NoContent](t)(c.ReplaceDesktopAliases(ctx,
-		&api.DesktopAliasesReplace{Aliases: []string{"judge.exe"}}, api.ReplaceDesktopAliasesParams{CatalogAppID: known.ID}))
+		&api.DesktopAliasesReplace{Aliases: []string{"ogen.exe"}}, api.ReplaceDesktopAliasesParams{CatalogAppID: known.ID}))
 
 	client := must[*api.ClientCreatedHeaders](t)(c.CreateClient(ctx, &api.ClientCreate{Name: "Judge"})).Response.ID
 	must[*api.ClientOrganizationHeaders](t)(c.UpdateClient(ctx,
@@ -214,7 +214,7 @@ func replace(old, by string) forger {
 	return func(_ *http.Response, body string) string { return strings.Replace(body, old, by, 1) }
 }
 
-// A judge that refuses nothing has shown nothing.
+// A client that refuses nothing has shown nothing.
 func TestForgeriesAreRefused(t *testing.T) {
 	t.Parallel()
 	forgeries := map[string]forger{
@@ -251,6 +251,6 @@ func TestForgeriesAreRefused(t *testing.T) {
 	}
 	slices.Sort(missed)
 	if len(missed) > 0 {
-		t.Errorf("the judge accepts %q", missed)
+		t.Errorf("the client accepts %q", missed)
 	}
 }

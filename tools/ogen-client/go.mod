@@ -1,4 +1,4 @@
-module github.com/clientapps/clientapps/tools/judge
+module github.com/clientapps/clientapps/tools/ogen-client
 
 go 1.26.0
 

@@ -1,6 +1,6 @@
 //go:build mutations
 
-package drift
+package conformance
 
 import (
 	"encoding/json"
@@ -58,7 +58,7 @@ func TestMutations(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	binary := filepath.Join(t.TempDir(), "drift.test")
+	binary := filepath.Join(t.TempDir(), "conformance.test")
 	mutation{file: "server/doc.go"}.build(t, root, binary)
 	if out, err := try(t, binary); err != nil {
 		t.Fatalf("without a mutation: %v\n%s", err, out)
