@@ -30,7 +30,7 @@ run: ## Serve the demo on http://127.0.0.1:8080
 	CGO_ENABLED=0 go run ./cmd/clientapps serve --demo
 
 build: ## Build the static binary clientapps
-	CGO_ENABLED=0 go build -trimpath -ldflags '-X main.version=$(VERSION) -X main.commit=$(COMMIT)' -o $(OUT) ./cmd/clientapps
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)' -o $(OUT) ./cmd/clientapps
 
 # What the generator writes.
 GENERATED = gen/api.gen.go client/api.gen.go

@@ -1,4 +1,4 @@
-package clientapps_test
+package contract
 
 import (
 	"testing"
