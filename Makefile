@@ -101,7 +101,8 @@ vet: ## Run go vet
 	go vet -C deploy ./...
 
 vuln: ## Look for known vulnerabilities in the code that is reached
-	@out=$$($(TOOL) govulncheck ./... 2>&1); code=$$?; echo "$$out"; case $$out in \
+	@out=$$($(TOOL) govulncheck ./... 2>&1 && cd client && go tool -modfile=../tools/go.mod govulncheck ./... 2>&1); \
+	code=$$?; echo "$$out"; case $$out in \
 	*'fetching vulnerabilities'*) echo 'NOT CHECKED: the database of vulnerabilities cannot be reached' >&2 ;; \
 	*) exit $$code ;; esac
 
@@ -124,7 +125,7 @@ test-mutations: ## Break the server in small ways, one at a time, and want the c
 	go test -tags mutations -run '^TestMutations$$' -count=1 -timeout 40m ./server/conformance
 
 test-client: ## Test the Go client, and the program in its README, against a demo server
-	tools/with-demo go test -C client -shuffle=on -count=1 ./...
+	tools/with-demo go test -C client $(RACE) -shuffle=on -count=1 ./...
 
 test-typescript: sdk/typescript/$(NPM) ## Test the TypeScript client against a demo server
 	tools/with-demo npm test --prefix sdk/typescript

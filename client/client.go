@@ -8,15 +8,30 @@
 //
 // # Errors
 //
-// A method whose name ends in WithResponse returns one of three errors:
+// A method returns one of three kinds of errors:
 //
-//   - *StatusError: the server has answered, with a status that is neither 2xx nor 304. Go by its Code.
+//   - *StatusError: the server has refused the request, or failed. Go by its Code.
 //   - *ForeignError: something else has answered, such as a proxy with a page of its own.
-//   - any other error is net/http's, mostly a *url.Error: no answer has come. With a timeout, errors.Is(err,
-//     context.DeadlineExceeded) holds.
+//   - any other error: no whole answer has come, or none that can be read. Mostly it is a *url.Error of net/http. After a
+//     timeout errors.Is(err, context.DeadlineExceeded) holds.
 //
-// After a StatusError with a status below 500, or 503, nothing was written. After the other two, and after ErrorCodeOutcomeUnknown,
-// nobody knows: send the request again, which is safe for everything but creates.
+// A caller tells them apart with errors.As:
+//
+//	var refused *client.StatusError
+//	var foreign *client.ForeignError
+//	switch {
+//	case errors.As(err, &refused) && refused.Code == client.ErrorCodePreconditionFailed:
+//		// somebody else has changed the app: read it again
+//	case errors.As(err, &refused):
+//		// refused.Code, refused.Message and refused.Details say why
+//	case errors.As(err, &foreign):
+//		// not the API: is baseURL right, is the server up?
+//	case err != nil:
+//		// no answer
+//	}
+//
+// After a StatusError with a Status below 500, or 503, nothing was written. After any other error it is not known whether
+// something was. Send the request again then, unless it creates something: look for that first.
 package client
 
 import (

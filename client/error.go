@@ -4,11 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"mime"
 	"net/http"
+	"strings"
 )
 
-// StatusError is a response that is neither 2xx nor 304. Its Code tells programs what happened, and Details what it is
+// StatusError is an error of the API. Its Code, which is never empty, tells programs what happened, and Details what it is
 // about.
 type StatusError struct {
 	ErrorBody
@@ -25,17 +25,18 @@ func (e *StatusError) Error() string {
 	return text
 }
 
-// ForeignError is a 2xx response that is no JSON: something between has answered, and not the server.
+// ForeignError is an answer that is not the API's: something between has answered, such as a proxy whose server is away. It
+// is a 2xx response that is no JSON, or any other without the API's error body.
 type ForeignError struct {
-	Status      int
-	ContentType string
+	Status int
+	Header http.Header // Content-Type tells what has come; Retry-After may be there
 }
 
 func (e *ForeignError) Error() string {
-	return fmt.Sprintf("a response with status %d and type %q is not the API's", e.Status, e.ContentType)
+	return fmt.Sprintf("a response with status %d and type %q is not the API's", e.Status, e.Header.Get("Content-Type"))
 }
 
-// maxErrorBody is more than any error of the API has. What stands before the API may answer anything.
+// maxErrorBody is more than any error of the API has, in bytes. What stands before the API may answer anything.
 const maxErrorBody = 1 << 20
 
 // checked makes Go errors of responses that report one.
@@ -50,10 +51,9 @@ func (c checked) Do(r *http.Request) (*http.Response, error) {
 	case response.StatusCode == http.StatusNoContent, response.StatusCode == http.StatusNotModified:
 		return response, nil
 	case response.StatusCode/100 == 2:
-		kind := response.Header.Get("Content-Type")
-		if media, _, err := mime.ParseMediaType(kind); err != nil || media != "application/json" {
+		if !isJSON(response.Header.Get("Content-Type")) {
 			_ = response.Body.Close() // nobody reads it
-			return nil, &ForeignError{Status: response.StatusCode, ContentType: kind}
+			return nil, &ForeignError{Status: response.StatusCode, Header: response.Header}
 		}
 		response.Header.Set("Content-Type", "application/json") // the generated code looks for it, letter by letter
 		return response, nil
@@ -65,8 +65,14 @@ func (c checked) Do(r *http.Request) (*http.Response, error) {
 	}
 	var body Error
 	if err := json.Unmarshal(text, &body); err != nil || body.Error.Code == "" {
-		// Not the API's: a proxy's page, say.
-		body.Error = ErrorBody{Message: http.StatusText(response.StatusCode)}
+		return nil, &ForeignError{Status: response.StatusCode, Header: response.Header}
 	}
 	return nil, &StatusError{ErrorBody: body.Error, Status: response.StatusCode, Header: response.Header}
+}
+
+// isJSON tells whether a media type is application/json, in any letter case, with any parameters: proxies write it in their
+// own way.
+func isJSON(mediaType string) bool {
+	name, _, _ := strings.Cut(mediaType, ";")
+	return strings.EqualFold(strings.TrimSpace(name), "application/json")
 }

@@ -1,9 +1,13 @@
 package client_test
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"reflect"
 	"strings"
 	"testing"
@@ -103,30 +107,96 @@ func TestStatusErrors(t *testing.T) {
 // What stands before the API answers in its own way.
 func TestForeignAnswers(t *testing.T) {
 	t.Parallel()
-	foreign := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "text/html")
-		if r.Method == http.MethodPatch {
-			w.WriteHeader(http.StatusBadGateway)
+	for _, answer := range []struct {
+		status     int
+		kind, body string
+	}{
+		{200, "text/html", "<html>"},
+		{200, "application/jsonp", "{}"},
+		{200, "text/plain; a=application/json", "{}"},
+		{302, "text/html", ""},
+		{404, "application/json", `{"message":"no Route matched with those values"}`},
+		{502, "text/html", "<html>"},
+		{503, "application/json", `{"error":"unavailable"}`},
+		{503, "application/json", `null`},
+		{504, "application/json", `<html>`},
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", answer.kind)
+			w.Header().Set("Retry-After", "7")
+			w.WriteHeader(answer.status)
+			_, _ = w.Write([]byte(answer.body))
+		}))
+		t.Cleanup(server.Close)
+		c, err := client.New(server.URL, "secret")
+		if err != nil {
+			t.Fatal(err)
 		}
-		_, _ = w.Write([]byte("<html>"))
+		_, err = c.UpdateAppWithResponse(t.Context(), contoso, slack, nil, client.AppPatch{})
+		var foreign *client.ForeignError
+		if !errors.As(err, &foreign) {
+			t.Errorf("%v: got %v", answer, err)
+			continue
+		}
+		if foreign.Status != answer.status || foreign.Header.Get("Content-Type") != answer.kind || foreign.Header.Get("Retry-After") != "7" {
+			t.Errorf("%v: got %+v", answer, foreign)
+		}
+		if want := fmt.Sprintf("a response with status %d and type %q is not the API's", answer.status, answer.kind); err.Error() != want {
+			t.Errorf("error text %q, want %q", err, want)
+		}
+	}
+}
+
+// An answer that does not come, or not as a whole, is neither the API's nor anybody else's.
+func TestNoAnswer(t *testing.T) {
+	t.Parallel()
+	gone := httptest.NewServer(http.NotFoundHandler())
+	gone.Close()
+	broken := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		switch r.Method {
+		case http.MethodGet:
+			w.Header().Set("Content-Length", "1000")
+			_, _ = w.Write([]byte(`{"id":`))
+		case http.MethodPatch:
+			w.Header().Set("Content-Length", "1000")
+			w.WriteHeader(http.StatusInternalServerError)
+		case http.MethodDelete:
+			panic(http.ErrAbortHandler)
+		default:
+			w.WriteHeader(http.StatusCreated)
+			_, _ = w.Write([]byte(`<html>`))
+		}
 	}))
-	t.Cleanup(foreign.Close)
-	c, err := client.New(foreign.URL, "secret")
+	t.Cleanup(broken.Close)
+	lost, err := client.New(broken.URL, token)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = c.UpdateAppWithResponse(t.Context(), contoso, slack, nil, client.AppPatch{})
-	var got *client.StatusError
-	if !errors.As(err, &got) || got.Status != 502 || !reflect.DeepEqual(got.ErrorBody, client.ErrorBody{Message: "Bad Gateway"}) {
-		t.Errorf("502: got %v", err)
+	nobody, err := client.New(gone.URL, token)
+	if err != nil {
+		t.Fatal(err)
 	}
-	_, err = c.GetAppWithResponse(t.Context(), contoso, slack, nil)
-	if foreign := (*client.ForeignError)(nil); !errors.As(err, &foreign) || foreign.Status != 200 || foreign.ContentType != "text/html" {
-		t.Errorf("200: got %v", err)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, none := nobody.GetAppWithResponse(t.Context(), contoso, slack, nil)
+	_, canceled := newClient(t, token).GetAppWithResponse(ctx, contoso, slack, nil)
+	_, reset := lost.RemoveAppWithResponse(t.Context(), contoso, slack, nil)
+	_, half := lost.GetAppWithResponse(t.Context(), contoso, slack, nil)
+	_, halfAnError := lost.UpdateAppWithResponse(t.Context(), contoso, slack, nil, client.AppPatch{})
+	_, unreadable := lost.CreateClientWithResponse(t.Context(), client.ClientCreate{})
+	for what, err := range map[string]error{
+		"no server": none, "canceled": canceled, "reset": reset, "half an answer": half, "half an error": halfAnError, "no JSON": unreadable,
+	} {
+		var refused *client.StatusError
+		var foreign *client.ForeignError
+		if err == nil || errors.As(err, &refused) || errors.As(err, &foreign) {
+			t.Errorf("%s: got %v", what, err)
+		}
 	}
-	foreign.Close()
-	if _, err = c.GetAppWithResponse(t.Context(), contoso, slack, nil); err == nil || errors.As(err, &got) {
-		t.Errorf("no server: got %v", err)
+	var sent *url.Error
+	if !errors.As(none, &sent) || !errors.As(reset, &sent) || !errors.Is(canceled, context.Canceled) || !errors.Is(half, io.ErrUnexpectedEOF) {
+		t.Errorf("causes: %v, %v, %v, %v", none, reset, canceled, half)
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 
 	"github.com/oapi-codegen/nullable"
 
@@ -79,4 +81,23 @@ func ExampleWalk() {
 	}
 	// Output:
 	// Slack
+}
+
+func ExampleForeignError() {
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "the server is away", http.StatusBadGateway)
+	}))
+	defer proxy.Close()
+	c, err := client.New(proxy.URL+"/v2", token)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	_, err = c.GetAppWithResponse(context.Background(), contoso, slack, nil)
+	var foreign *client.ForeignError
+	if errors.As(err, &foreign) {
+		fmt.Println(foreign.Status, foreign.Header.Get("Content-Type"))
+	}
+	// Output:
+	// 502 text/plain; charset=utf-8
 }

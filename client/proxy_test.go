@@ -3,6 +3,7 @@ package client_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -21,7 +22,10 @@ func TestMediaTypeOfAProxy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, kind := range []string{"application/json; charset=utf-8", "Application/JSON;charset=UTF-8", "application/json"} {
+	for _, kind := range []string{
+		"application/json", "application/json; charset=utf-8", "Application/JSON;charset=UTF-8", "application/json ; a=b; c=\"d;e\"",
+		"application/json;", "application/json; charset", "application/json; a=b; a=c",
+	} {
 		proxy := httputil.ReverseProxy{
 			Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(server) },
 			ModifyResponse: func(r *http.Response) error {
@@ -46,38 +50,51 @@ func TestMediaTypeOfAProxy(t *testing.T) {
 	}
 }
 
-// A server that never answers is given up, as the caller's own http.Client says.
-func TestTimeoutOfTheCaller(t *testing.T) {
+// A server that never answers, or never ends its answer, is given up.
+func TestTimeout(t *testing.T) {
 	t.Parallel()
-	silent := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+	silent := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			w.Header().Set("Content-Type", "application/json")
+			_ = http.NewResponseController(w).Flush()
+		} else if _, err := io.Copy(io.Discard, r.Body); err != nil { // so that the server notices who goes away
+			return
+		}
+		<-r.Context().Done()
+	}))
 	t.Cleanup(silent.Close)
 	c, err := client.New(silent.URL, token, client.WithHTTPClient(&http.Client{Timeout: 10 * time.Millisecond}))
 	if err != nil {
 		t.Fatal(err)
 	}
+	if _, err := c.UpdateAppWithResponse(t.Context(), contoso, slack, nil, client.AppPatch{}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("no answer: %v", err)
+	}
 	if _, err := c.GetAppWithResponse(t.Context(), contoso, slack, nil); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("got %v", err)
+		t.Errorf("no end of an answer: %v", err)
 	}
 }
 
-// A client that nobody configured gives up after DefaultTimeout. Not parallel: it takes the place of http.DefaultTransport.
+// A request may take DefaultTimeout, unless the caller has an http.Client, which is taken as it is. It is not parallel: the
+// others use http.DefaultTransport, too.
 func TestDefaultTimeout(t *testing.T) {
-	var deadline time.Time
+	var deadline, sent time.Time
 	var has bool
-	transport := roundTripper(func(r *http.Request) (*http.Response, error) {
+	original := http.DefaultTransport
+	http.DefaultTransport = roundTripper(func(r *http.Request) (*http.Response, error) {
 		deadline, has = r.Context().Deadline()
+		sent = time.Now()
 		return nil, errors.New("not sent")
 	})
-	original := http.DefaultTransport
-	http.DefaultTransport = transport
 	defer func() { http.DefaultTransport = original }()
-	c, err := client.New("http://127.0.0.1/v2", token)
-	if err != nil {
-		t.Fatal(err)
+	before := time.Now()
+	_, _ = newClient(t, token).GetAppWithResponse(t.Context(), contoso, slack, nil)
+	if started := deadline.Add(-client.DefaultTimeout); !has || started.Before(before) || started.After(sent) {
+		t.Errorf("a request that began after %v and before %v has until %v", before, sent, deadline)
 	}
-	_, _ = c.GetAppWithResponse(t.Context(), contoso, slack, nil)
-	if left := time.Until(deadline); !has || left > client.DefaultTimeout || left < client.DefaultTimeout/2 {
-		t.Errorf("a request has %v", left)
+	_, _ = newClient(t, token, client.WithHTTPClient(&http.Client{})).GetAppWithResponse(t.Context(), contoso, slack, nil)
+	if has {
+		t.Errorf("a request of a client without a timeout has until %v", deadline)
 	}
 }
 

@@ -1,6 +1,6 @@
 import createFetchClient, { type Client as FetchClient } from "openapi-fetch";
 
-import { ApiError, NetworkError } from "./error.js";
+import { type ErrorResponse, ForeignError, NetworkError } from "./error.js";
 import type { paths } from "./schema.js";
 
 /** A method per HTTP method, typed by the contract: `client.GET("/clients/{client_id}/apps", …)`. */
@@ -17,8 +17,9 @@ export interface ClientOptions {
 
 /**
  * Makes a client. Its methods resolve to `{ data, response }`, or to `{ error, response }` with the error that the contract
- * describes. An answer that is not the API's, such as a proxy's page, rejects with an `ApiError`. Where no whole answer has
- * come, because the network failed, time was up or the caller gave up, it rejects with a `NetworkError`.
+ * describes. An answer that is not the API's, such as a proxy's page, rejects with a `ForeignError`. Where no whole answer has
+ * come, because the network failed, time was up or the caller gave up, it rejects with a `NetworkError`. After either it is not
+ * known whether something was written: repeat the request, unless it creates something; look for that first.
  */
 export function createClient({ baseUrl, token, fetch }: ClientOptions): Client {
   const client: Client = createFetchClient({ baseUrl, ...(fetch && { fetch }) });
@@ -34,12 +35,19 @@ export function createClient({ baseUrl, token, fetch }: ClientOptions): Client {
       // Proxies add a charset, and write the type in their own way.
       const type = response.headers.get("Content-Type")?.split(";", 1)[0]?.trim().toLowerCase();
       if (type !== "application/json") {
-        throw new ApiError(response);
+        throw new ForeignError(response);
       }
+      const text = await response.clone().text().catch((cause: unknown) => {
+        throw new NetworkError(cause); // it was cut off
+      });
+      let body: Partial<ErrorResponse> | null;
       try {
-        await response.clone().arrayBuffer(); // all of it, or it was cut off
+        body = JSON.parse(text);
       } catch (cause) {
-        throw new NetworkError(cause);
+        throw new ForeignError(response, { cause });
+      }
+      if (!response.ok && typeof body?.error?.code !== "string") {
+        throw new ForeignError(response);
       }
     },
     onError({ error }) {

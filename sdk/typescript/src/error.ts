@@ -5,11 +5,11 @@ export type ErrorResponse = components["schemas"]["Error"];
 export type ErrorCode = components["schemas"]["ErrorCode"];
 export type ErrorDetails = components["schemas"]["ErrorDetails"];
 
-/** A response that is not 2xx, thrown by `unwrap` and `walk`. */
+/** An error of the API, thrown by `unwrap` and `walk`. */
 export class ApiError extends Error {
   override readonly name = "ApiError";
   readonly status: number;
-  /** What kind of error it is; `undefined` when it was not the API that answered, and for 304. */
+  /** What kind of error it is; `undefined` only for 304, which is no error but has no data. */
   readonly code: ErrorCode | undefined;
   /** What the error is about, such as `details.field`. */
   readonly details: ErrorDetails | undefined;
@@ -18,7 +18,7 @@ export class ApiError extends Error {
   readonly response: Response;
 
   constructor(response: Response, body?: ErrorResponse) {
-    super(body?.error.message ?? `Unexpected response: ${response.status} ${response.statusText}`);
+    super(body?.error.message ?? `No data: ${response.status} ${response.statusText}`);
     this.status = response.status;
     this.code = body?.error.code;
     this.details = body?.error.details;
@@ -28,8 +28,24 @@ export class ApiError extends Error {
 }
 
 /**
+ * An answer that is not the API's: something between has answered, such as a proxy whose server is away. `cause` is why its
+ * body is no JSON, where it says that it is.
+ */
+export class ForeignError extends Error {
+  override readonly name = "ForeignError";
+  readonly status: number;
+  readonly response: Response;
+
+  constructor(response: Response, options?: ErrorOptions) {
+    super(`Not the API's answer: ${response.status} ${response.statusText}`, options);
+    this.status = response.status;
+    this.response = response;
+  }
+}
+
+/**
  * No whole answer has come. `cause` is what `fetch` rejected with: a `TypeError` when the network failed, an `AbortError` or a
- * `TimeoutError` when the request's signal ended it. Whether a write was made is not known: repeat it, unless it is a create.
+ * `TimeoutError` when the request's signal ended it.
  */
 export class NetworkError extends Error {
   override readonly name = "NetworkError";

@@ -1,7 +1,16 @@
 import type { components } from "./schema.js";
 
 export { type Client, type ClientOptions, createClient } from "./client.js";
-export { ApiError, type ErrorCode, type ErrorDetails, type ErrorResponse, NetworkError, type Result, unwrap } from "./error.js";
+export {
+  ApiError,
+  type ErrorCode,
+  type ErrorDetails,
+  type ErrorResponse,
+  ForeignError,
+  NetworkError,
+  type Result,
+  unwrap,
+} from "./error.js";
 export type { components, operations, paths } from "./schema.js";
 export { type Page, walk } from "./walk.js";
 

@@ -3,7 +3,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { test } from "node:test";
 
-import { ApiError, createClient, type ErrorResponse, NetworkError, type Schemas, unwrap } from "@clientapps/client";
+import { ApiError, createClient, type ErrorResponse, ForeignError, NetworkError, type Schemas, unwrap } from "@clientapps/client";
 
 import { baseUrl, client, newApp, newCatalogApp, token } from "./api.js";
 
@@ -72,25 +72,46 @@ test("unwrap throws what the API answered", async () => {
 test("unwrap throws for 304, which has no data", async () => {
   const { client_id, id: app_id } = await newApp();
   const params = { path: { client_id, app_id }, header: { "If-None-Match": "*" } };
-  await assert.rejects(unwrap(client.GET(path, { params })), { name: "ApiError", status: 304, code: undefined });
+  await assert.rejects(unwrap(client.GET(path, { params })), { name: "ApiError", message: "No data: 304 Not Modified", status: 304, code: undefined });
 });
 
-test("an answer that is not the API's is an error", async (t) => {
-  let status = 502;
+test("an answer that is not the API's is a ForeignError", async (t) => {
+  type Answer = [status: number, type: string | undefined, body: string];
+  let answer: Answer;
   const proxy = createServer((_, response) => {
-    response.writeHead(status, { "Content-Type": "text/html" }).end("<html>");
+    const [status, type, body] = answer;
+    response.writeHead(status, type ? { "Content-Type": type } : {}).end(body);
   });
   await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
   t.after(() => proxy.close());
   const foreign = createClient({ baseUrl: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`, token });
-  await assert.rejects(foreign.GET("/clients"), {
-    name: "ApiError",
-    message: "Unexpected response: 502 Bad Gateway",
-    status: 502,
-    code: undefined,
-  });
-  status = 200;
-  await assert.rejects(foreign.GET("/clients"), { name: "ApiError", status: 200 });
+  for (answer of [
+    [200, "text/html", "<html>"],
+    [200, undefined, "{}"],
+    [200, "application/jsonp", "{}"],
+    [404, "application/json", '{"message":"no Route matched with those values"}'],
+    [502, "text/html", "<html>"],
+    [503, "application/json", '{"error":"unavailable"}'],
+    [503, "application/json", "null"],
+  ] as Answer[]) {
+    await assert.rejects(unwrap(foreign.GET("/clients")), (e) => {
+      assert.ok(e instanceof ForeignError, `${answer}: ${e}`);
+      assert.deepEqual([e.status, e.response.status, e.cause], [answer[0], answer[0], undefined]);
+      assert.match(e.message, /^Not the API's answer: \d+ \w/);
+      return true;
+    });
+  }
+  for (answer of [
+    [200, "application/json", "<html>"],
+    [200, "application/json", ""],
+    [504, "application/json", "<html>"],
+  ] as Answer[]) {
+    await assert.rejects(
+      foreign.GET("/clients"),
+      (e) => e instanceof ForeignError && e.status === answer[0] && e.cause instanceof SyntaxError,
+      `${answer}`,
+    );
+  }
 });
 
 test("the token may be a function", async () => {
@@ -132,11 +153,15 @@ test("a network failure is a NetworkError with its cause", async (t) => {
     lost.GET("/catalog-vendors", { signal: AbortSignal.timeout(20) }),
     (e) => e instanceof NetworkError && (e.cause as Error).name === "TimeoutError",
   );
+  const caller = new AbortController();
+  const given = lost.GET("/catalog-vendors", { signal: caller.signal });
+  caller.abort();
+  await assert.rejects(given, (e) => e instanceof NetworkError && (e.cause as Error).name === "AbortError");
   await assert.rejects(unwrap(lost.GET("/clients")), { name: "NetworkError" });
 });
 
 test("a proxy may write the media type in its own way", async (t) => {
-  for (const type of ["application/json; charset=utf-8", "Application/JSON"]) {
+  for (const type of ["application/json; charset=utf-8", "Application/JSON ;charset=UTF-8", "application/json;"]) {
     const proxy = createServer((_, response) => {
       response.writeHead(200, { "Content-Type": type }).end('{"apps":1,"vendors":2,"categories":3}');
     });
