@@ -202,7 +202,7 @@ func settings() []setting {
 }
 
 // renamed has the flags that had another name before this release, by that name. It goes with the next.
-var renamed = map[string]string{
+var renamed = map[string]string{ //nolint:gosec // names of flags, no credentials
 	"catalog-poll": "catalog-poll-interval", "row-security": "row-level-security", "token-ttl": "token-cache-ttl",
 }
 
