@@ -30,6 +30,15 @@ func (w *written) batch(items []*write) {
 	w.batches = append(w.batches, slices.Clone(items))
 }
 
+// slowFirst writes batches, of which the first ends when the test says so.
+func (w *written) slowFirst(slow <-chan struct{}) func([]*write) {
+	return func(items []*write) {
+		if w.batch(items); len(w.batches) == 1 {
+			<-slow
+		}
+	}
+}
+
 func (w *written) one(item *write) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -180,11 +189,7 @@ func TestQueuedItemsShareABatch(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w, slow := &written{}, make(chan struct{})
-		g := newGroup(func(items []*write) {
-			if w.batch(items); len(w.batches) == 1 {
-				<-slow
-			}
-		}, nil)
+		g := newGroup(w.slowFirst(slow), nil)
 		do(g, newWrite(t.Context(), 0))
 		for _, key := range []int{3, 1, 2, 1} {
 			do(g, newWrite(t.Context(), key))
@@ -217,11 +222,7 @@ func TestGivenUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w, slow := &written{}, make(chan struct{})
-		g := newGroup(func(items []*write) {
-			if w.batch(items); len(w.batches) == 1 {
-				<-slow
-			}
-		}, nil)
+		g := newGroup(w.slowFirst(slow), nil)
 		canceled, cancel := context.WithCancel(t.Context())
 		timed, stop := context.WithTimeout(t.Context(), time.Millisecond)
 		defer stop()
@@ -276,11 +277,7 @@ func TestBoundsOfAGroup(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, slow := &written{}, make(chan struct{})
 		g := New(Config[int, *write]{
-			Batch: func(items []*write) {
-				if w.batch(items); len(w.batches) == 1 {
-					<-slow
-				}
-			},
+			Batch:   w.slowFirst(slow),
 			Compare: cmp.Compare[int], SameBatch: func(a, b int) bool { return a%2 == b%2 }, Limit: 1, FastLimit: 1,
 		})
 		do(g, newWrite(t.Context(), 0))
