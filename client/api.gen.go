@@ -1899,8 +1899,8 @@ type ClientInterface interface {
 	// ReplaceDesktopAliasesWithBody Replace Desktop Aliases
 	//
 	// Sets the desktop aliases as a whole. What stays keeps its id; a text given twice counts once. To
-	// write only over the list that was seen, send the `ETag` of any of its pages as `If-Match`; the next read has the new
-	// one.
+	// write only over the list that was seen, send the `ETag` of any of its pages as `If-Match`. The next read has the
+	// new one; the answer has none, since the list is not read as it is sent (RFC 9110, 9.3.4).
 	//
 	// Scope: `catalog:write`.
 	//
@@ -1912,8 +1912,8 @@ type ClientInterface interface {
 	// ReplaceDesktopAliases Replace Desktop Aliases
 	//
 	// Sets the desktop aliases as a whole. What stays keeps its id; a text given twice counts once. To
-	// write only over the list that was seen, send the `ETag` of any of its pages as `If-Match`; the next read has the new
-	// one.
+	// write only over the list that was seen, send the `ETag` of any of its pages as `If-Match`. The next read has the
+	// new one; the answer has none, since the list is not read as it is sent (RFC 9110, 9.3.4).
 	//
 	// Scope: `catalog:write`.
 	//
@@ -1935,8 +1935,8 @@ type ClientInterface interface {
 	// ReplaceURLPatternsWithBody Replace URL Patterns
 	//
 	// Sets the URL patterns as a whole. What stays keeps its id; a text given twice counts once. To
-	// write only over the list that was seen, send the `ETag` of any of its pages as `If-Match`; the next read has the new
-	// one.
+	// write only over the list that was seen, send the `ETag` of any of its pages as `If-Match`. The next read has the
+	// new one; the answer has none, since the list is not read as it is sent (RFC 9110, 9.3.4).
 	//
 	// Scope: `catalog:write`.
 	//
@@ -1948,8 +1948,8 @@ type ClientInterface interface {
 	// ReplaceURLPatterns Replace URL Patterns
 	//
 	// Sets the URL patterns as a whole. What stays keeps its id; a text given twice counts once. To
-	// write only over the list that was seen, send the `ETag` of any of its pages as `If-Match`; the next read has the new
-	// one.
+	// write only over the list that was seen, send the `ETag` of any of its pages as `If-Match`. The next read has the
+	// new one; the answer has none, since the list is not read as it is sent (RFC 9110, 9.3.4).
 	//
 	// Scope: `catalog:write`.
 	//
@@ -2603,8 +2603,8 @@ func (c *HTTPClient) ListDesktopAliases(ctx context.Context, catalogAppID Catalo
 // ReplaceDesktopAliasesWithBody Replace Desktop Aliases
 //
 // Sets the desktop aliases as a whole. What stays keeps its id; a text given twice counts once. To
-// write only over the list that was seen, send the `ETag` of any of its pages as `If-Match`; the next read has the new
-// one.
+// write only over the list that was seen, send the `ETag` of any of its pages as `If-Match`. The next read has the
+// new one; the answer has none, since the list is not read as it is sent (RFC 9110, 9.3.4).
 //
 // Scope: `catalog:write`.
 //
@@ -2626,8 +2626,8 @@ func (c *HTTPClient) ReplaceDesktopAliasesWithBody(ctx context.Context, catalogA
 // ReplaceDesktopAliases Replace Desktop Aliases
 //
 // Sets the desktop aliases as a whole. What stays keeps its id; a text given twice counts once. To
-// write only over the list that was seen, send the `ETag` of any of its pages as `If-Match`; the next read has the new
-// one.
+// write only over the list that was seen, send the `ETag` of any of its pages as `If-Match`. The next read has the
+// new one; the answer has none, since the list is not read as it is sent (RFC 9110, 9.3.4).
 //
 // Scope: `catalog:write`.
 //
@@ -2669,8 +2669,8 @@ func (c *HTTPClient) ListURLPatterns(ctx context.Context, catalogAppID CatalogAp
 // ReplaceURLPatternsWithBody Replace URL Patterns
 //
 // Sets the URL patterns as a whole. What stays keeps its id; a text given twice counts once. To
-// write only over the list that was seen, send the `ETag` of any of its pages as `If-Match`; the next read has the new
-// one.
+// write only over the list that was seen, send the `ETag` of any of its pages as `If-Match`. The next read has the
+// new one; the answer has none, since the list is not read as it is sent (RFC 9110, 9.3.4).
 //
 // Scope: `catalog:write`.
 //
@@ -2692,8 +2692,8 @@ func (c *HTTPClient) ReplaceURLPatternsWithBody(ctx context.Context, catalogAppI
 // ReplaceURLPatterns Replace URL Patterns
 //
 // Sets the URL patterns as a whole. What stays keeps its id; a text given twice counts once. To
-// write only over the list that was seen, send the `ETag` of any of its pages as `If-Match`; the next read has the new
-// one.
+// write only over the list that was seen, send the `ETag` of any of its pages as `If-Match`. The next read has the
+// new one; the answer has none, since the list is not read as it is sent (RFC 9110, 9.3.4).
 //
 // Scope: `catalog:write`.
 //
@@ -5927,8 +5927,8 @@ type ClientWithResponsesInterface interface {
 	// ReplaceDesktopAliasesWithBodyWithResponse Replace Desktop Aliases
 	//
 	// Sets the desktop aliases as a whole. What stays keeps its id; a text given twice counts once. To
-	// write only over the list that was seen, send the `ETag` of any of its pages as `If-Match`; the next read has the new
-	// one.
+	// write only over the list that was seen, send the `ETag` of any of its pages as `If-Match`. The next read has the
+	// new one; the answer has none, since the list is not read as it is sent (RFC 9110, 9.3.4).
 	//
 	// Scope: `catalog:write`.
 	//
@@ -5940,8 +5940,8 @@ type ClientWithResponsesInterface interface {
 	// ReplaceDesktopAliasesWithResponse Replace Desktop Aliases
 	//
 	// Sets the desktop aliases as a whole. What stays keeps its id; a text given twice counts once. To
-	// write only over the list that was seen, send the `ETag` of any of its pages as `If-Match`; the next read has the new
-	// one.
+	// write only over the list that was seen, send the `ETag` of any of its pages as `If-Match`. The next read has the
+	// new one; the answer has none, since the list is not read as it is sent (RFC 9110, 9.3.4).
 	//
 	// Scope: `catalog:write`.
 	//
@@ -5965,8 +5965,8 @@ type ClientWithResponsesInterface interface {
 	// ReplaceURLPatternsWithBodyWithResponse Replace URL Patterns
 	//
 	// Sets the URL patterns as a whole. What stays keeps its id; a text given twice counts once. To
-	// write only over the list that was seen, send the `ETag` of any of its pages as `If-Match`; the next read has the new
-	// one.
+	// write only over the list that was seen, send the `ETag` of any of its pages as `If-Match`. The next read has the
+	// new one; the answer has none, since the list is not read as it is sent (RFC 9110, 9.3.4).
 	//
 	// Scope: `catalog:write`.
 	//
@@ -5978,8 +5978,8 @@ type ClientWithResponsesInterface interface {
 	// ReplaceURLPatternsWithResponse Replace URL Patterns
 	//
 	// Sets the URL patterns as a whole. What stays keeps its id; a text given twice counts once. To
-	// write only over the list that was seen, send the `ETag` of any of its pages as `If-Match`; the next read has the new
-	// one.
+	// write only over the list that was seen, send the `ETag` of any of its pages as `If-Match`. The next read has the
+	// new one; the answer has none, since the list is not read as it is sent (RFC 9110, 9.3.4).
 	//
 	// Scope: `catalog:write`.
 	//
@@ -8269,8 +8269,8 @@ func (c *ClientWithResponses) ListDesktopAliasesWithResponse(ctx context.Context
 // ReplaceDesktopAliasesWithBodyWithResponse Replace Desktop Aliases
 //
 // Sets the desktop aliases as a whole. What stays keeps its id; a text given twice counts once. To
-// write only over the list that was seen, send the `ETag` of any of its pages as `If-Match`; the next read has the new
-// one.
+// write only over the list that was seen, send the `ETag` of any of its pages as `If-Match`. The next read has the
+// new one; the answer has none, since the list is not read as it is sent (RFC 9110, 9.3.4).
 //
 // Scope: `catalog:write`.
 //
@@ -8288,8 +8288,8 @@ func (c *ClientWithResponses) ReplaceDesktopAliasesWithBodyWithResponse(ctx cont
 // ReplaceDesktopAliasesWithResponse Replace Desktop Aliases
 //
 // Sets the desktop aliases as a whole. What stays keeps its id; a text given twice counts once. To
-// write only over the list that was seen, send the `ETag` of any of its pages as `If-Match`; the next read has the new
-// one.
+// write only over the list that was seen, send the `ETag` of any of its pages as `If-Match`. The next read has the
+// new one; the answer has none, since the list is not read as it is sent (RFC 9110, 9.3.4).
 //
 // Scope: `catalog:write`.
 //
@@ -8325,8 +8325,8 @@ func (c *ClientWithResponses) ListURLPatternsWithResponse(ctx context.Context, c
 // ReplaceURLPatternsWithBodyWithResponse Replace URL Patterns
 //
 // Sets the URL patterns as a whole. What stays keeps its id; a text given twice counts once. To
-// write only over the list that was seen, send the `ETag` of any of its pages as `If-Match`; the next read has the new
-// one.
+// write only over the list that was seen, send the `ETag` of any of its pages as `If-Match`. The next read has the
+// new one; the answer has none, since the list is not read as it is sent (RFC 9110, 9.3.4).
 //
 // Scope: `catalog:write`.
 //
@@ -8344,8 +8344,8 @@ func (c *ClientWithResponses) ReplaceURLPatternsWithBodyWithResponse(ctx context
 // ReplaceURLPatternsWithResponse Replace URL Patterns
 //
 // Sets the URL patterns as a whole. What stays keeps its id; a text given twice counts once. To
-// write only over the list that was seen, send the `ETag` of any of its pages as `If-Match`; the next read has the new
-// one.
+// write only over the list that was seen, send the `ETag` of any of its pages as `If-Match`. The next read has the
+// new one; the answer has none, since the list is not read as it is sent (RFC 9110, 9.3.4).
 //
 // Scope: `catalog:write`.
 //

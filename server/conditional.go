@@ -63,10 +63,14 @@ func opaque(tag string) string { return strings.Trim(uncoded(tag), `"`) }
 func (op *operation) refuseConditions(header http.Header) error {
 	for _, name := range op.noConditions {
 		if header[name] != nil {
-			return invalidRequest(name+" is for operations on what has an ETag", &gen.ErrorDetails{Field: &name})
+			return errCondition(name) // not here, where a pointer to the name would be allocated for every write
 		}
 	}
 	return nil
+}
+
+func errCondition(name string) error {
+	return invalidRequest(name+" is for operations on what has an ETag", &gen.ErrorDetails{Field: &name})
 }
 
 // entityTags splits a list of entity tags. A comma may stand inside a tag's quotes.

@@ -50,13 +50,15 @@ func (s *Store) ListCatalogApps(ctx context.Context, f CatalogFilter, p Page) (L
 	if err != nil {
 		return List[*CatalogApp]{}, err
 	}
-	return tagged(catalog, catalogListing, catalog.byApp, p, f.match())
+	return tagged(catalogListing, catalog.byApp, p, f.match())
 }
 
-// tagged picks a page of a snapshot, with the snapshot's tag.
-func tagged[T any](c *Catalog, l listing[T], orders map[Column][]T, p Page, match func(T) bool) (List[T], error) {
+// tagged picks a page of a snapshot, with its tag.
+func tagged[T catalogRow](l listing[T], orders map[Column][]T, p Page, match func(T) bool) (List[T], error) {
 	list, err := l.Pick(orders, p, match)
-	list.Tag = versionTag(c.revision)
+	if err == nil {
+		list.Tag = pageTag(list)
+	}
 	return list, err
 }
 

@@ -28,7 +28,7 @@ func (s *Store) ListCategories(ctx context.Context, query string, p Page) (List[
 		return List[Category]{}, err
 	}
 	part := FoldName(query)
-	return tagged(catalog, categoryListing, catalog.byCategory, p, func(c Category) bool { return strings.Contains(c.NameKey, part) })
+	return tagged(categoryListing, catalog.byCategory, p, func(c Category) bool { return strings.Contains(c.NameKey, part) })
 }
 
 // CreateCategory adds a category. ConflictError says that the name is taken.

@@ -60,7 +60,7 @@ func listTexts[T appText](ctx context.Context, s *Store, l listing[T], id uuid.U
 	return list, err
 }
 
-// appText is a text that a catalog app is recognized by. Its row never changes.
+// appText is a text that a catalog app is recognized by.
 type appText interface {
 	id() uuid.UUID
 	text() string
@@ -74,14 +74,6 @@ func (p URLPattern) key() string   { return p.NameKey }
 func (a DesktopAlias) id() uuid.UUID { return a.ID }
 func (a DesktopAlias) text() string  { return a.Alias }
 func (a DesktopAlias) key() string   { return a.NameKey }
-
-func textsTag[T appText](rows []T) string {
-	ids := make([]uuid.UUID, len(rows))
-	for i, row := range rows {
-		ids[i] = row.id()
-	}
-	return listTag(ids)
-}
 
 // ReplaceURLPatterns gives a catalog app these URL patterns and no others. What stays keeps its id and its time. A text
 // given twice counts once. NotFoundError when there is no such catalog app; PreconditionError by the tag of the list.

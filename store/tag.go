@@ -4,9 +4,11 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"fmt"
 	"hash/fnv"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/google/uuid"
 )
@@ -43,30 +45,65 @@ func (m *Match) check(tag string) error {
 // versionTag is the tag of a row that shows nothing but itself.
 func versionTag(version int64) string { return strconv.FormatInt(version, 10) }
 
-// listTag digests the ids of the rows of a whole list, of which each shows the same for as long as it is there.
-func listTag(ids []uuid.UUID) string {
-	h := sha256.New()
-	for _, id := range distinct(ids) {
-		_, _ = h.Write(id[:])
-	}
-	return hex.EncodeToString(h.Sum(nil)[:16])
+// listTag is the tag of a list, of a text that changes with anything the list shows.
+func listTag(text []byte) string {
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:16])
 }
 
-// catalogTag digests the ids and versions of everything that a catalog app shows.
-func catalogTag(a *CatalogApp) string {
-	h := fnv.New64a()
-	add := func(id [16]byte, version int64) {
-		var buf [24]byte
-		copy(buf[:], id[:])
-		binary.BigEndian.PutUint64(buf[16:], uint64(version)) //nolint:gosec // bits of a hash, not a number
-		_, _ = h.Write(buf[:])
+// textsTag is the tag of a whole list of texts, whatever order it was read in. It has the keys too: when names are folded anew,
+// rows keep their ids and change places.
+func textsTag[T appText](rows []T) string {
+	var b []byte
+	for _, row := range slices.SortedFunc(slices.Values(rows), func(x, y T) int { return compareIDs(x.id(), y.id()) }) {
+		id := row.id()
+		b = append(b, id[:]...)
+		b = append(append(b, row.text()...), 0)
+		b = append(append(b, row.key()...), 0)
 	}
-	add(a.ID, a.Version)
+	return listTag(b)
+}
+
+// catalogRow is a row of the catalog that a list shows.
+type catalogRow interface {
+	appendState(b []byte) []byte // appends what changes with anything the row shows
+}
+
+func (a *CatalogApp) appendState(b []byte) []byte { return append(append(b, a.tag...), 0) }
+func (v Vendor) appendState(b []byte) []byte      { return appendState(b, v.ID, v.Version, v.UpdatedAt) }
+
+func (c Category) appendState(b []byte) []byte { return appendState(b, c.ID, c.Version, c.UpdatedAt) }
+
+// pageTag is the tag of a page of the catalog. It is made of the rows, not of the catalog's revision: a database that was restored,
+// or made anew, comes to the same revision with other rows.
+func pageTag[T catalogRow](list List[T]) string {
+	b := fmt.Appendf(nil, "%d %d ", len(list.Rows), list.Total)
+	for _, row := range list.Rows {
+		b = row.appendState(b)
+	}
+	if list.Next != nil {
+		b = append(append(append(b, list.Next.Key...), 0), list.Next.Tie...)
+	}
+	return listTag(b)
+}
+
+// appendState appends the state of a row. The version alone would be that of another state after a restore.
+func appendState(b []byte, id uuid.UUID, version int64, updated time.Time) []byte {
+	b = append(b, id[:]...)
+	b = binary.BigEndian.AppendUint64(b, uint64(version))                //nolint:gosec // bits of a hash, not a number
+	return binary.BigEndian.AppendUint64(b, uint64(updated.UnixMilli())) //nolint:gosec // likewise
+}
+
+// catalogTag digests the states of everything that a catalog app shows.
+func catalogTag(a *CatalogApp) string {
+	b := appendState(nil, a.ID, a.Version, a.UpdatedAt)
 	if a.Vendor != nil {
-		add(a.Vendor.ID, a.Vendor.Version)
+		b = a.Vendor.appendState(b)
 	}
 	for _, c := range a.Categories {
-		add(c.ID, c.Version)
+		b = c.appendState(b)
 	}
+	h := fnv.New64a()
+	_, _ = h.Write(b)
 	return strconv.FormatUint(h.Sum64(), 36)
 }

@@ -29,7 +29,7 @@ func (s *Store) ListVendors(ctx context.Context, query string, p Page) (List[Ven
 		return List[Vendor]{}, err
 	}
 	part := FoldName(query)
-	return tagged(catalog, vendorListing, catalog.byVendor, p, func(v Vendor) bool { return strings.Contains(v.NameKey, part) })
+	return tagged(vendorListing, catalog.byVendor, p, func(v Vendor) bool { return strings.Contains(v.NameKey, part) })
 }
 
 // CreateVendor adds a vendor. ConflictError says that the name is taken.

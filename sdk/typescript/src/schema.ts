@@ -384,8 +384,8 @@ export interface paths {
         /**
          * Replace URL Patterns
          * @description Sets the URL patterns as a whole. What stays keeps its id; a text given twice counts once. To
-         *     write only over the list that was seen, send the `ETag` of any of its pages as `If-Match`; the next read has the new
-         *     one.
+         *     write only over the list that was seen, send the `ETag` of any of its pages as `If-Match`. The next read has the
+         *     new one; the answer has none, since the list is not read as it is sent (RFC 9110, 9.3.4).
          *
          *     Scope: `catalog:write`.
          */
@@ -418,8 +418,8 @@ export interface paths {
         /**
          * Replace Desktop Aliases
          * @description Sets the desktop aliases as a whole. What stays keeps its id; a text given twice counts once. To
-         *     write only over the list that was seen, send the `ETag` of any of its pages as `If-Match`; the next read has the new
-         *     one.
+         *     write only over the list that was seen, send the `ETag` of any of its pages as `If-Match`. The next read has the
+         *     new one; the answer has none, since the list is not read as it is sent (RFC 9110, 9.3.4).
          *
          *     Scope: `catalog:write`.
          */
@@ -1814,7 +1814,7 @@ export interface components {
             };
             content?: never;
         };
-        /** @description The catalog still has an entity tag that the request named, so the page is what it was. No body. */
+        /** @description The page still has an entity tag that the request named. No body. */
         ListNotModified: {
             headers: {
                 ETag: components["headers"]["ListETag"];
@@ -2496,8 +2496,8 @@ export interface components {
          */
         ETag: string;
         /**
-         * @description A weak entity tag that changes with any change of the catalog (RFC 9110, 8.8.1).
-         * @example W/"1042"
+         * @description A weak entity tag that changes with anything the page shows (RFC 9110, 8.8.1).
+         * @example W/"5d41402abc4b2a76b9719d911017c592"
          */
         ListETag: string;
         /**
