@@ -90,8 +90,8 @@ func pageTag[T catalogRow](list List[T]) string {
 // appendState appends the state of a row. The version alone would be that of another state after a restore.
 func appendState(b []byte, id uuid.UUID, version int64, updated time.Time) []byte {
 	b = append(b, id[:]...)
-	b = binary.BigEndian.AppendUint64(b, uint64(version))                //nolint:gosec // bits of a hash, not a number
-	return binary.BigEndian.AppendUint64(b, uint64(updated.UnixMilli())) //nolint:gosec // likewise
+	b = binary.BigEndian.AppendUint64(b, uint64(version)) //nolint:gosec // bits of a hash, not a number
+	return binary.BigEndian.AppendUint64(b, uint64(updated.UnixMilli()))
 }
 
 // catalogTag digests the states of everything that a catalog app shows.
