@@ -51,20 +51,21 @@ func (s *staging) checkTime() error {
 }
 
 func newStaging(conn *gorm.DB) (*staging, error) {
+	s := &staging{conn: conn}
+	s.drop() // what a canceled import may have left: SQLite can interrupt the statement behind the one that was canceled
 	// Made from a permanent table, the keys compare as the permanent ones do, on either database.
 	err := conn.Exec(`CREATE TEMPORARY TABLE import_rows AS
 		SELECT CAST(0 AS bigint) AS batch, CAST(0 AS bigint) AS line, name_key, canonical_name AS name,
 			name_key AS vendor_key, name_key AS vendor_url, description AS body
 		FROM catalog_apps WHERE false`).Error
-	return &staging{conn: conn}, err
+	return s, err
 }
 
-// drop is for the connection, which goes back to its pool, even when the import was canceled. A connection that cannot do
-// it is broken and takes the table with it.
+// drop is for the connection, which goes back to its pool, even when the import was canceled.
 func (s *staging) drop() {
 	conn := s.conn.WithContext(context.WithoutCancel(s.conn.Statement.Context))
 	_ = conn.Exec("DROP TABLE IF EXISTS import_vendors").Error
-	_ = conn.Exec("DROP TABLE import_rows").Error
+	_ = conn.Exec("DROP TABLE IF EXISTS import_rows").Error
 }
 
 func (s *staging) add(row stagedRow, value any) error {
