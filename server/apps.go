@@ -40,11 +40,7 @@ func (h *handlers) GetApp(ctx context.Context, r gen.GetAppRequestObject) (gen.G
 // UpdateApp implements updateApp.
 func (h *handlers) UpdateApp(ctx context.Context, r gen.UpdateAppRequestObject) (gen.UpdateAppResponseObject, error) {
 	key := store.AppKey{ClientID: r.ClientID, ID: r.AppID}
-	fields := exchangeOf(ctx).patch
-	if fields == nil {
-		fields = appFields(*r.JSONBody)
-	}
-	app, err := h.store.UpdateApp(ctx, key, fields, author(ctx), conditions(r.Params.IfMatch, r.Params.IfNoneMatch))
+	app, err := h.store.UpdateApp(ctx, key, appFields(*r.JSONBody), author(ctx), conditions(r.Params.IfMatch, r.Params.IfNoneMatch))
 	if err != nil {
 		return nil, err
 	}

@@ -7,13 +7,14 @@ import (
 	"mime"
 	"net/http"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 
 	"github.com/labstack/echo/v4"
 
 	"github.com/clientapps/clientapps/gen"
-	"github.com/clientapps/clientapps/server/strictjson"
+	"github.com/clientapps/clientapps/server/validate"
 )
 
 // maxBody is the largest request body in bytes.
@@ -122,44 +123,62 @@ func (op *operation) errUnsupported(message string) *Error {
 	return e
 }
 
-// checkBody holds the body to its schema and puts what it decoded in the body's place, for the generated code to bind. It
-// returns how many values and names were decoded.
-func (op *operation) checkBody(c echo.Context, body []byte) (nodes int, err error) {
+// checkBody holds the body to its schema and puts what was decoded in its place, for the binder. It returns how many values and
+// names were decoded.
+func (op *operation) checkBody(c echo.Context, text []byte) (nodes int, err error) {
 	if op.body == nil {
 		return 0, nil
 	}
-	if op.fast {
-		if fields, ok := scanAppPatch(body); ok {
-			exchangeOf(c.Request().Context()).patch = fields
-			c.Request().Body = validatedBody{} // binds to an empty patch, which nobody looks at
-			return len(fields), nil
-		}
-	}
-	doc, err := strictjson.Parse(body, strictjson.Options{MaxNodes: maxNodes, Keep: op.takesField})
+	target, nodes, err := op.body.Decode(text)
 	if err != nil {
-		return 0, invalidRequest("Request body "+err.Error(), nil)
+		return 0, op.bodyError(err)
 	}
-	if doc.Dropped {
-		return 0, op.violations(doc, nil)
-	}
-	if err := visit(op.body, doc.Value); err != nil {
-		return 0, op.violations(doc, err)
-	}
-	c.Request().Body = validatedBody{value: doc.Value}
-	return doc.Nodes, nil
+	c.Request().Body = decodedBody{target: target}
+	return nodes, nil
 }
 
-// takesField reports whether the body may have this field. The value of any other is not looked at.
-func (op *operation) takesField(name string) bool {
-	_, readOnly := op.readOnly[name]
-	return op.body.Properties[name] != nil && !readOnly
+// bodyError says what is wrong with a body. A single bad value is told without details where the contract's page does so.
+func (op *operation) bodyError(err error) error {
+	var found validate.FieldErrors
+	if !errors.As(err, &found) {
+		e := invalidRequest("Request body "+err.Error(), nil)
+		e.cause = errors.Unwrap(err)
+		return e
+	}
+	first := found[0]
+	if len(found) == 1 && first.Writable && op.bareValues {
+		return invalidRequest(first.Message, nil)
+	}
+	details := &gen.ErrorDetails{Field: &first.Field}
+	if first.Reason != "" {
+		details.Reason = &first.Reason
+	}
+	if len(found) > 1 {
+		all := make([]gen.FieldError, len(found))
+		for i, v := range found {
+			all[i] = gen.FieldError{Field: v.Field, Pointer: v.Pointer, Message: v.Message}
+		}
+		details.Errors = &all
+	}
+	return invalidRequest(first.Message, details)
 }
 
-// validatedBody is a request body that was read, decoded and validated. The generated code asks for the value.
-type validatedBody struct{ value any }
+// decodedBody is a request body that was read, decoded and held to the contract.
+type decodedBody struct{ target any }
 
-func (b validatedBody) ValidatedValue() any { return b.value }
+func (decodedBody) Read([]byte) (int, error) { return 0, io.EOF }
 
-func (b validatedBody) Read([]byte) (int, error) { return 0, io.EOF }
+func (decodedBody) Close() error { return nil }
 
-func (b validatedBody) Close() error { return nil }
+// binder hands decoded bodies to the generated code.
+type binder struct{}
+
+// Bind implements echo.Binder.
+func (binder) Bind(target any, c echo.Context) error {
+	body, ok := c.Request().Body.(decodedBody)
+	if !ok || reflect.TypeOf(body.target) != reflect.TypeOf(target) {
+		return fmt.Errorf("the body of %s is a %T and not a %T", c.Path(), body.target, target)
+	}
+	reflect.ValueOf(target).Elem().Set(reflect.ValueOf(body.target).Elem())
+	return nil
+}

@@ -6,7 +6,7 @@
 //	guard        built once per operation of the contract:                guard.go
 //	             no place (503), authenticate (401), authorize (403),     inflight.go, auth.go
 //	             too many requests (429),                                 limit.go
-//	             body (413, 415), parameters and schema (400)             body.go, params.go, strictjson, violation.go
+//	             body (413, 415), parameters and schema (400)             body.go, params.go, strictjson, validate
 //	gen          generated strict wrapper: typed request object
 //	handler      map, call the store, map                                 apps.go, patch.go, convert.go
 //	writeError   any error ends here: the one place that knows statuses   errors.go

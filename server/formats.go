@@ -8,17 +8,13 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 
 	"github.com/clientapps/clientapps/server/strictjson"
+	"github.com/clientapps/clientapps/server/validate"
 )
 
-// requestFormats are the contract's own formats. No pattern says what they do in a way that ECMA 262, RE2 and others all read.
-var requestFormats = map[string]openapi3.StringFormatValidator{
+// formats are the contract's own formats. No pattern says what they do in a way that ECMA 262, RE2 and others all read.
+var formats = validate.Formats{
 	"one-line-text": openapi3.NewCallbackValidator(checkLine),
 	"name":          openapi3.NewCallbackValidator(checkName),
-}
-
-// visit holds a value of a request to its schema.
-func visit(schema *openapi3.Schema, value any) error {
-	return schema.VisitJSON(value, openapi3.VisitAsRequest(), openapi3.WithStringFormatValidators(requestFormats))
 }
 
 var (
@@ -67,12 +63,12 @@ func CheckName(field, name string) error {
 	if err != nil {
 		return err
 	}
-	schema := c.property("ClientCreate", "name")
-	if c.missing != "" {
-		return errors.New("read contract: there is no " + c.missing)
+	body, err := c.object(map[string]openapi3.Schema{field: c.property("ClientCreate", "name")})
+	if err != nil {
+		return err
 	}
-	if err := visit(&schema, name); err != nil {
-		return errors.New(sentence(field, &schema, err))
+	if wrong, bad := body.Check(field, name); bad {
+		return errors.New(wrong.Message)
 	}
 	if !strictjson.IsText(name) {
 		return errors.New(field + " must be UTF-8 text without noncharacters")

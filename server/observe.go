@@ -23,7 +23,6 @@ type exchange struct {
 	url         *url.URL
 	operation   *operation   // nil until a route was found
 	token       *store.Token // nil until authenticated
-	patch       store.Fields // of updateApp, when the fast path has read it
 	err         error        // what the answer hides
 	cause       Cause        // why it is 503 or 429
 	status      int

@@ -1,10 +1,10 @@
 package server
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,6 +12,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 
 	"github.com/clientapps/clientapps/gen"
+	"github.com/clientapps/clientapps/server/validate"
 )
 
 // operation is what the guard needs to know of one operation of the contract, worked out once when the server starts.
@@ -23,11 +24,9 @@ type operation struct {
 	allClients bool                  // only for tokens that cover every client
 	params     []*openapi3.Parameter // path, then header, then query
 	query      map[string]bool       // names of the query parameters
-	body       *openapi3.Schema      // nil when the operation takes none
-	readOnly   map[string]string     // field of the body that may not be written -> reason
+	body       *validate.Body        // nil when the operation takes none
 	mediaTypes []string              // of the body
 	method     string
-	fast       bool              // its body has a fast path
 	bareValues bool              // a single bad value of its body is refused without details, as the page of updateApp shows
 	defaults   map[string]string // of the query parameters
 	// Headers that would bind a write to an entity tag, and that it does not take.
@@ -66,8 +65,8 @@ func contract() (map[string]*operation, error) {
 
 func newOperation(path, method string, item *openapi3.PathItem, o *openapi3.Operation) (*operation, error) {
 	op := &operation{
-		id: o.OperationID, route: basePath + path, method: method, fast: o.OperationID == "updateApp", bareValues: o.OperationID == "updateApp", perClient: strings.HasPrefix(path, "/clients/{client_id}"), query: map[string]bool{},
-		defaults: map[string]string{},
+		id: o.OperationID, route: basePath + path, method: method, bareValues: o.OperationID == "updateApp",
+		perClient: strings.HasPrefix(path, "/clients/{client_id}"), query: map[string]bool{}, defaults: map[string]string{},
 	}
 	if o.Security == nil || len(*o.Security) != 1 || len((*o.Security)[0]["bearerAuth"]) != 1 {
 		return nil, fmt.Errorf("operation %s must name exactly one scope", op.id)
@@ -109,25 +108,44 @@ func newOperation(path, method string, item *openapi3.PathItem, o *openapi3.Oper
 	if o.RequestBody == nil {
 		return op, nil
 	}
-	content := o.RequestBody.Value.Content
-	op.mediaTypes = slices.Sorted(maps.Keys(content))
-	for _, media := range content {
-		if op.body != nil && op.body != media.Schema.Value {
-			return nil, fmt.Errorf("operation %s must have one schema for all media types", op.id)
-		}
-		op.body = media.Schema.Value
-	}
-	return op, op.readReasons()
+	return op, op.readBodySchema(o.RequestBody.Value.Content)
 }
 
-func (op *operation) readReasons() error {
-	reasons, ok := op.body.Extensions["x-read-only-reasons"]
-	if !ok {
-		return nil
+func (op *operation) readBodySchema(content openapi3.Content) error {
+	op.mediaTypes = slices.Sorted(maps.Keys(content))
+	var schema *openapi3.Schema
+	for _, media := range content {
+		if schema != nil && schema != media.Schema.Value {
+			return fmt.Errorf("operation %s must have one schema for all media types", op.id)
+		}
+		schema = media.Schema.Value
 	}
-	text, err := json.Marshal(reasons)
+	target, err := bodyType(op.id)
 	if err != nil {
 		return err
 	}
-	return json.Unmarshal(text, &op.readOnly)
+	op.body, err = validate.NewBody(schema, target, maxNodes, formats)
+	return err
+}
+
+// bodyType finds the type that the generated code binds the body of an operation to.
+func bodyType(operationID string) (found reflect.Type, err error) {
+	api := reflect.TypeFor[gen.StrictServerInterface]()
+	for i := range api.NumMethod() {
+		if method := api.Method(i); strings.EqualFold(method.Name, operationID) {
+			for _, field := range reflect.VisibleFields(method.Type.In(1)) {
+				if !strings.HasSuffix(field.Name, "Body") || field.Type.Kind() != reflect.Pointer {
+					continue
+				}
+				if found != nil && found != field.Type.Elem() {
+					return nil, fmt.Errorf("operation %s must have one type for all media types", operationID)
+				}
+				found = field.Type.Elem()
+			}
+		}
+	}
+	if found == nil {
+		return nil, fmt.Errorf("operation %s has a body without a type", operationID)
+	}
+	return found, nil
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/clientapps/clientapps/gen"
 	"github.com/clientapps/clientapps/server/strictjson"
+	"github.com/clientapps/clientapps/server/validate"
 )
 
 // checkParams holds path, header and query parameters to the contract, and the Accept header to what there is.
@@ -72,30 +73,12 @@ func spelledPlainly(schema *openapi3.Schema, value string) bool {
 func certain(c echo.Context, p *openapi3.Parameter, query url.Values) bool {
 	switch p.In {
 	case openapi3.ParameterInPath:
-		return p.Schema.Value.Format == "uuid" && isUUID(c.Param(p.Name))
+		_, ok := validate.ParseUUID(c.Param(p.Name))
+		return ok && p.Schema.Value.Format == "uuid"
 	case openapi3.ParameterInHeader:
 		return !p.Required && len(c.Request().Header[http.CanonicalHeaderKey(p.Name)]) == 0
 	}
 	return !p.Required && !query.Has(p.Name)
-}
-
-// isUUID says whether a text has the contract's form of a UUID: 8-4-4-4-12 hexadecimal digits in either case.
-func isUUID(text string) bool {
-	if len(text) != 36 {
-		return false
-	}
-	for i, c := range []byte(text) {
-		switch {
-		case i == 8 || i == 13 || i == 18 || i == 23:
-			if c != '-' {
-				return false
-			}
-		case '0' <= c && c <= '9', 'a' <= c && c <= 'f', 'A' <= c && c <= 'F':
-		default:
-			return false
-		}
-	}
-	return true
 }
 
 func (op *operation) validation(c echo.Context, query url.Values) *openapi3filter.RequestValidationInput {
@@ -133,7 +116,7 @@ func (op *operation) parseQuery(raw string) (url.Values, error) {
 }
 
 func paramError(p *openapi3.Parameter, err error) error {
-	message := sentence(p.Name, p.Schema.Value, err)
+	message := validate.Sentence(p.Name, p.Schema.Value, err)
 	if p.Schema.Value.Type.Is("boolean") {
 		message = p.Name + " must be true or false"
 	}

@@ -10,10 +10,11 @@ import (
 
 	"github.com/clientapps/clientapps/gen"
 	"github.com/clientapps/clientapps/server/strictjson"
+	"github.com/clientapps/clientapps/server/validate"
 )
 
 // Rows holds the rows of an imported file to the contract: to the schemas of the requests that write the same fields.
-type Rows struct{ op operation }
+type Rows struct{ body *validate.Body }
 
 // CatalogRows are rows that describe catalog apps, with vendors and categories by name.
 func CatalogRows() (*Rows, error) {
@@ -50,12 +51,12 @@ func AppRows() (*Rows, error) {
 }
 
 // Columns is what a row may have, in alphabetical order. Every row must have canonical_name.
-func (r *Rows) Columns() []string { return slices.Sorted(maps.Keys(r.op.body.Properties)) }
+func (r *Rows) Columns() []string { return slices.Sorted(maps.Keys(r.body.Schema().Properties)) }
 
 // ParseJSON reads a row from a JSON object, with the strictness of a request body. It returns the fields that are as the
 // contract wants them, and what is wrong with the others.
 func (r *Rows) ParseJSON(text []byte) (fields map[string]any, problems []string) {
-	doc, err := strictjson.Parse(text, strictjson.Options{MaxNodes: maxNodes, Keep: r.op.takesField})
+	doc, err := r.body.Parse(text)
 	if err != nil {
 		return nil, []string{"the row " + err.Error()}
 	}
@@ -72,7 +73,7 @@ func (r *Rows) ParseCells(columns, cells []string) (fields map[string]any, probl
 	fields = make(map[string]any, len(columns))
 	var readable []string
 	for i, column := range columns {
-		fields[column] = cellValue(r.op.body.Properties[column].Value, cells[i])
+		fields[column] = cellValue(r.body.Schema().Properties[column].Value, cells[i])
 		if strictjson.IsText(cells[i]) {
 			readable = append(readable, column)
 		} else {
@@ -87,13 +88,13 @@ func (r *Rows) ParseCells(columns, cells []string) (fields map[string]any, probl
 // check takes the fields out that are wrong.
 func (r *Rows) check(fields map[string]any, keys []string) (problems []string) {
 	missing := ""
-	for _, name := range r.op.body.Required {
+	for _, name := range r.body.Schema().Required {
 		if _, ok := fields[name]; !ok {
 			missing = name + " is required"
 		}
 	}
 	for _, name := range keys {
-		if v, bad := r.op.violation(name, fields[name]); bad {
+		if v, bad := r.body.Check(name, fields[name]); bad {
 			problems = append(problems, v.Message)
 			delete(fields, name)
 		}
@@ -156,12 +157,18 @@ func (s *schemas) property(object, name string) openapi3.Schema {
 }
 
 func (s *schemas) rows(columns map[string]openapi3.Schema) (*Rows, error) {
+	body, err := s.object(columns, "canonical_name")
+	return &Rows{body: body}, err
+}
+
+// object makes a schema of properties.
+func (s *schemas) object(properties map[string]openapi3.Schema, required ...string) (*validate.Body, error) {
 	if s.missing != "" {
 		return nil, fmt.Errorf("read contract: there is no %s", s.missing)
 	}
-	body := &openapi3.Schema{Properties: openapi3.Schemas{}, Required: []string{"canonical_name"}}
-	for name, schema := range columns {
-		body.Properties[name] = schema.NewRef()
+	object := &openapi3.Schema{Properties: openapi3.Schemas{}, Required: required}
+	for name, schema := range properties {
+		object.Properties[name] = schema.NewRef()
 	}
-	return &Rows{op: operation{body: body}}, nil
+	return validate.NewBody(object, nil, maxNodes, formats)
 }

@@ -129,6 +129,7 @@ func New(cfg Config) (*Server, error) {
 		s.tracer = cfg.Traces.Tracer("github.com/clientapps/clientapps/server")
 	}
 	s.echo.HTTPErrorHandler = s.writeError
+	s.echo.Binder = binder{}
 	s.echo.Use(around)
 	if err := s.routes(); err != nil {
 		return nil, fmt.Errorf("server: %w", err)

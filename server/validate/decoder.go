@@ -1,0 +1,184 @@
+package validate
+
+import (
+	"bytes"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/google/uuid"
+)
+
+// decoder reads the bodies of one schema in one pass. What it accepts, the strict parser and the validator accept too, and
+// read alike. It refuses nothing: it gives up.
+type decoder struct {
+	target   reflect.Type
+	fields   []field
+	required uint64 // a bit for each field
+	maxNodes int
+}
+
+// field is a property of the schema and the field of the target that has its value.
+type field struct {
+	name     []byte // in quotes
+	index    int    // of the target's field
+	nullable bool
+	set      setter
+	null     func(field any) bool
+}
+
+// visitor holds a value to a schema, with the options of the server.
+type visitor func(schema *openapi3.Schema, value any) error
+
+// compile makes a decoder, or nil when the schema or the target has anything that it does not know.
+func (b *Body) compile() *decoder {
+	rest := *b.schema
+	rest.Properties, rest.Required = nil, nil
+	closed := rest.AdditionalProperties.Has != nil && !*rest.AdditionalProperties.Has
+	rest.AdditionalProperties = openapi3.AdditionalProperties{}
+	if !closed || !only(rest, openapi3.TypeObject) || b.target.Kind() != reflect.Struct || len(b.schema.Properties) > 64 {
+		return nil
+	}
+	d := &decoder{target: b.target, maxNodes: b.maxNodes}
+	for name, property := range b.schema.Properties {
+		f, ok := compileField(name, property.Value, b.target, b.visit)
+		if !ok || !b.takes(name) {
+			return nil
+		}
+		if slices.Contains(b.schema.Required, name) {
+			d.required |= 1 << len(d.fields)
+		}
+		d.fields = append(d.fields, f)
+	}
+	for _, name := range b.schema.Required {
+		if b.schema.Properties[name] == nil {
+			return nil
+		}
+	}
+	return d
+}
+
+func compileField(name string, schema *openapi3.Schema, target reflect.Type, visit visitor) (field, bool) {
+	f := field{name: []byte(`"` + name + `"`), nullable: schema.Nullable}
+	if strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }) {
+		return field{}, false
+	}
+	if f.index = fieldNamed(target, name); f.index < 0 {
+		return field{}, false
+	}
+	pointer := reflect.New(target.Field(f.index).Type).Interface()
+	if f.set, f.null = compileValue(schema, pointer, visit); f.set == nil {
+		return field{}, false
+	}
+	return f, !f.nullable || f.null(pointer)
+}
+
+// fieldNamed returns the index of the field that has this name in JSON, or -1.
+func fieldNamed(target reflect.Type, name string) int {
+	for i := range target.NumField() {
+		if tag, _, _ := strings.Cut(target.Field(i).Tag.Get("json"), ","); tag == name && target.Field(i).IsExported() {
+			return i
+		}
+	}
+	return -1
+}
+
+// compileValue chooses how values of a schema are read into a field. The setter is nil for a schema or field that is unknown.
+func compileValue(schema *openapi3.Schema, pointer any, visit visitor) (setter, func(any) bool) {
+	rest := *schema
+	rest.Nullable = false
+	switch {
+	case schema.Type.Is(openapi3.TypeBoolean) && only(rest, openapi3.TypeBoolean) && set(pointer, false):
+		return reader[bool](readBoolean).into, setNull[bool]
+	case schema.Type.Is(openapi3.TypeInteger):
+		return compileInteger(rest, pointer)
+	case isUUID(rest) && set(pointer, uuid.UUID{}):
+		return reader[uuid.UUID](readUUID).into, setNull[uuid.UUID]
+	case isText(rest) && set(pointer, ""):
+		return textReader(schema, visit).into, setNull[string]
+	case schema.Type.Is(openapi3.TypeArray):
+		return compileArray(rest, pointer, visit)
+	}
+	return nil, nil
+}
+
+func compileInteger(schema openapi3.Schema, pointer any) (setter, func(any) bool) {
+	bounds := boundsOf(schema)
+	schema.Min, schema.Max = nil, nil
+	if known := schema.Format; known == "" || known == "int32" || known == "int64" {
+		schema.Format = ""
+	}
+	switch {
+	case !only(schema, openapi3.TypeInteger):
+		return nil, nil
+	case set(pointer, int32(0)):
+		return integerReader[int32](bounds).into, setNull[int32]
+	case set(pointer, int64(0)):
+		return integerReader[int64](bounds).into, setNull[int64]
+	case set(pointer, 0):
+		return integerReader[int](bounds).into, setNull[int]
+	}
+	return nil, nil
+}
+
+func compileArray(schema openapi3.Schema, pointer any, visit visitor) (setter, func(any) bool) {
+	if schema.Items == nil || schema.MaxItems == nil || schema.Items.Value.Nullable {
+		return nil, nil
+	}
+	items, least, most := schema.Items.Value, schema.MinItems, *schema.MaxItems
+	schema.Items, schema.MinItems, schema.MaxItems = nil, 0, nil
+	switch {
+	case !only(schema, openapi3.TypeArray):
+		return nil, nil
+	case isUUID(*items) && set(pointer, []uuid.UUID{}):
+		return arrayReader(readUUID, least, most).into, setNull[[]uuid.UUID]
+	case isText(*items) && set(pointer, []string{}):
+		return arrayReader(textReader(items, visit), least, most).into, setNull[[]string]
+	}
+	return nil, nil
+}
+
+// decode returns a pointer to a new target and how many values and names the text has. When it gives up, ok is false.
+func (d *decoder) decode(text []byte) (target any, nodes int, ok bool) {
+	s := scanner{text: text, nodes: 1}
+	if !s.token('{') {
+		return nil, 0, false
+	}
+	object := reflect.New(d.target)
+	seen := uint64(0)
+	for !s.token('}') {
+		if seen != 0 && !s.token(',') {
+			return nil, 0, false
+		}
+		f, bit := d.field(&s)
+		if f == nil || seen&bit != 0 || !s.token(':') {
+			return nil, 0, false
+		}
+		seen |= bit
+		s.space()
+		s.nodes += 2
+		pointer := object.Elem().Field(f.index).Addr().Interface()
+		if f.nullable && s.word("null") {
+			f.null(pointer)
+		} else if s, ok = f.set(s, pointer); !ok {
+			return nil, 0, false
+		}
+	}
+	if !s.end() || seen&d.required != d.required || d.maxNodes > 0 && s.nodes > d.maxNodes {
+		return nil, 0, false
+	}
+	return object.Interface(), s.nodes, true
+}
+
+// field reads a name. bit is the field's own.
+func (d *decoder) field(s *scanner) (f *field, bit uint64) {
+	s.space()
+	for i := range d.fields {
+		if name := d.fields[i].name; bytes.HasPrefix(s.text[s.at:], name) {
+			s.at += len(name)
+			return &d.fields[i], 1 << i
+		}
+	}
+	return nil, 0
+}

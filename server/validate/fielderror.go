@@ -1,0 +1,170 @@
+package validate
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/getkin/kin-openapi/openapi3"
+
+	"github.com/clientapps/clientapps/server/strictjson"
+)
+
+// MaxFieldErrors is how many of them are looked for.
+const MaxFieldErrors = 100
+
+// FieldError is one thing wrong with one field of a body.
+type FieldError struct {
+	Field    string // at most 64 characters of its name
+	Pointer  string // a JSON pointer (RFC 6901)
+	Message  string // a sentence
+	Reason   string // why the field cannot be written, where that is what is wrong
+	Writable bool   // the field may be written, and its value is wrong
+}
+
+// FieldErrors is what is wrong with a body that is a JSON object, in document order, then the fields that are missing.
+// There is one at least.
+type FieldErrors []FieldError
+
+// Error implements error with what the first one says.
+func (v FieldErrors) Error() string { return v[0].Message }
+
+// MismatchError says that a body was refused and no field of it is at fault.
+type MismatchError struct{ cause error }
+
+// Error implements error, as the end of a sentence that begins with what was refused.
+func (*MismatchError) Error() string { return "does not match the contract" }
+
+// Unwrap returns what the validator said.
+func (e *MismatchError) Unwrap() error { return e.cause }
+
+// fieldErrors says what is wrong with a body that its schema refused, field by field and in document order: the validator's
+// own errors come in no order, nest, and speak to Go programmers.
+func (b *Body) fieldErrors(doc strictjson.Document, refused error) error {
+	object, ok := doc.Value.(map[string]any)
+	if !ok {
+		return strictjson.SyntaxError("must be a JSON object")
+	}
+	var found FieldErrors
+	for _, name := range doc.Keys {
+		if v, bad := b.Check(name, object[name]); bad {
+			found = append(found, v)
+		}
+		if len(found) == MaxFieldErrors {
+			break
+		}
+	}
+	for _, name := range b.schema.Required {
+		if _, ok := object[name]; !ok {
+			found = append(found, fieldError(name, name+" is required"))
+		}
+	}
+	if len(found) == 0 {
+		return &MismatchError{cause: refused}
+	}
+	return found[:min(len(found), MaxFieldErrors)]
+}
+
+// Check holds the value of one field to the schema.
+func (b *Body) Check(name string, value any) (v FieldError, bad bool) {
+	if reason, ok := b.readOnly[name]; ok {
+		v = fieldError(name, fmt.Sprintf("Field '%s' cannot be updated via this endpoint", name))
+		v.Reason = reason
+		return v, true
+	}
+	property, ok := b.schema.Properties[name]
+	if !ok {
+		return fieldError(name, fmt.Sprintf("Unknown field '%s'", strictjson.ShortName(name))), true
+	}
+	schema := property.Value
+	err := b.visit(schema, value)
+	if err == nil {
+		return FieldError{}, false
+	}
+	if items, ok := value.([]any); ok && schema.Items != nil {
+		for i, item := range items {
+			if err := b.visit(schema.Items.Value, item); err != nil {
+				v = fieldError(name, Sentence(fmt.Sprintf("%s[%d]", name, i), schema.Items.Value, err))
+				v.Pointer += "/" + strconv.Itoa(i)
+				v.Writable = true
+				return v, true
+			}
+		}
+	}
+	v = fieldError(name, Sentence(name, schema, err))
+	v.Writable = true
+	return v, true
+}
+
+func fieldError(name, message string) FieldError {
+	name = strictjson.ShortName(name)
+	return FieldError{Field: name, Pointer: "/" + escapePointer.Replace(name), Message: message}
+}
+
+// escapePointer escapes a name for a JSON pointer (RFC 6901, 3).
+var escapePointer = strings.NewReplacer("~", "~0", "/", "~1")
+
+// Sentence says what a value must be, from the schema that refused it: "license_count must be an integer or null". The
+// schema's x-must-be, a text, is used for what a pattern or a format asks.
+func Sentence(name string, schema *openapi3.Schema, refused error) string {
+	return name + " must be " + expectation(schema, refused)
+}
+
+func expectation(schema *openapi3.Schema, refused error) string {
+	kind := violatedKeyword(refused)
+	if kind == "format" && schema.Type.Is("integer") {
+		kind = "maximum" // int32 and int64 are ranges
+	}
+	switch kind {
+	case "enum":
+		words := make([]string, len(schema.Enum))
+		for i, word := range schema.Enum {
+			words[i] = fmt.Sprint(word)
+		}
+		return "one of " + strings.Join(words, ", ")
+	case "minItems", "maxItems":
+		return fmt.Sprintf("an array of %d to %d items", schema.MinItems, *schema.MaxItems)
+	case "minimum", "maximum":
+		if schema.Min != nil && schema.Max != nil {
+			return fmt.Sprintf("between %s and %s", number(*schema.Min), number(*schema.Max))
+		}
+	case "minLength", "maxLength", "pattern", "format":
+		if text, ok := schema.Extensions["x-must-be"].(string); ok {
+			return text
+		}
+		if kind == "maxLength" {
+			return fmt.Sprintf("at most %d characters long", *schema.MaxLength)
+		}
+		return "well-formed"
+	}
+	text := typeName(schema)
+	if schema.Nullable {
+		text += " or null"
+	}
+	return text
+}
+
+func typeName(schema *openapi3.Schema) string {
+	switch {
+	case schema.Type.Is("boolean"):
+		return "a boolean value"
+	case schema.Type.Is("integer"):
+		return "an integer"
+	case schema.Type.Is("array"):
+		return "an array"
+	case schema.Type.Is("object"):
+		return "an object"
+	}
+	return "a string"
+}
+
+// violatedKeyword is the schema keyword that the validator stopped at. A parameter that could not be read has the wrong type.
+func violatedKeyword(err error) string {
+	if schemaErr := (*openapi3.SchemaError)(nil); errors.As(err, &schemaErr) {
+		return schemaErr.SchemaField
+	}
+	return "type"
+}
+
+func number(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
