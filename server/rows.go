@@ -11,6 +11,7 @@ import (
 	"github.com/clientapps/clientapps/gen"
 	"github.com/clientapps/clientapps/server/strictjson"
 	"github.com/clientapps/clientapps/server/validate"
+	"github.com/clientapps/clientapps/store"
 )
 
 // Rows holds the rows of an imported file to the contract: to the schemas of the requests that write the same fields.
@@ -44,8 +45,8 @@ func AppRows() (*Rows, error) {
 		return nil, err
 	}
 	columns := map[string]openapi3.Schema{"canonical_name": c.property("CatalogAppCreate", "canonical_name")}
-	for _, name := range []string{"is_favorite", "is_approved", "license_count"} {
-		columns[name] = c.property("AppCreate", name)
+	for _, column := range store.AppFieldColumns() {
+		columns[string(column)] = c.property("AppCreate", string(column))
 	}
 	return c.rows(columns)
 }

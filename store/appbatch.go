@@ -29,19 +29,41 @@ type patchColumn struct {
 }
 
 // patchColumns are the lists that a batch sends, with the type of their elements: what each patch has in this place. A field
-// that a patch leaves out is null, which only a license count could mean otherwise.
-var patchColumns = []patchColumn{
-	{"patch_client_id", "uuid", func(p *appPatch) any { return &p.params.client }},
-	{"patch_id", "uuid", func(p *appPatch) any { return &p.params.id }},
-	{"patch_is_favorite", "boolean", func(p *appPatch) any { return p.fields[ColumnIsFavorite] }},
-	{"patch_is_approved", "boolean", func(p *appPatch) any { return p.fields[ColumnIsApproved] }},
-	{"patch_license_count", "integer", func(p *appPatch) any { return p.fields[ColumnLicenseCount] }},
-	{"patch_sets_license_count", "boolean", func(p *appPatch) any { _, ok := p.fields[ColumnLicenseCount]; return ok }},
-	{"patch_version", "bigint", func(p *appPatch) any { return &p.params.version }},
-	{"patch_revision", "bigint", func(p *appPatch) any { return &p.params.revision }},
-	{"patch_actor_id", "uuid", func(p *appPatch) any { return &p.params.actor }},
-	{"patch_actor_name", "text", func(p *appPatch) any { return &p.params.name }},
-	{"patch_request_id", "text", func(p *appPatch) any { return &p.params.request }},
+// that a patch leaves out is null; another list tells that from a null that the patch sets.
+var patchColumns = func() []patchColumn {
+	columns := []patchColumn{
+		{"patch_client_id", "uuid", func(p *appPatch) any { return &p.params.client }},
+		{"patch_id", "uuid", func(p *appPatch) any { return &p.params.id }},
+		{"patch_version", "bigint", func(p *appPatch) any { return &p.params.version }},
+		{"patch_revision", "bigint", func(p *appPatch) any { return &p.params.revision }},
+		{"patch_actor_id", "uuid", func(p *appPatch) any { return &p.params.actor }},
+		{"patch_actor_name", "text", func(p *appPatch) any { return &p.params.name }},
+		{"patch_request_id", "text", func(p *appPatch) any { return &p.params.request }},
+	}
+	for _, f := range appFields {
+		columns = append(columns, patchColumn{"patch_" + string(f.column), f.kind, func(p *appPatch) any { return p.fields[f.column] }})
+		if f.nullable {
+			columns = append(columns, patchColumn{"patch_sets_" + string(f.column), "boolean", func(p *appPatch) any {
+				_, ok := p.fields[f.column]
+				return ok
+			}})
+		}
+	}
+	return columns
+}()
+
+// batchFields is the patch that a batch's statement makes: of each row what its patch sets, and what it has for the rest.
+func batchFields() Fields {
+	fields := Fields{}
+	for _, f := range appFields {
+		name := string(f.column)
+		if f.nullable {
+			fields[f.column] = gorm.Expr("CASE WHEN patch_sets_" + name + " THEN patch_" + name + " ELSE " + name + " END")
+		} else {
+			fields[f.column] = gorm.Expr("coalesce(patch_" + name + ", " + name + ")")
+		}
+	}
+	return fields
 }
 
 // batchColumns are the lists of a batch. The client of a batch that is by client is a value by itself.
@@ -71,15 +93,11 @@ func (s *Store) batchStatement() (string, error) {
 		strings.Join(lists, ", "), strings.Join(names, ", "))}
 	q := s.write.Session(&gorm.Session{DryRun: true, NewDB: true}).
 		Clauses(clause.From{Tables: []clause.Table{patches}}).
-		Clauses(clause.Returning{Columns: append([]clause.Column{{Name: "patch_number"}}, appColumns...)}).
+		Clauses(returning(append([]string{"patch_number"}, patchedColumns...)...)).
 		Where(key).
 		Where("(patch_version IS NULL OR version = patch_version)").
 		Where("(patch_revision IS NULL OR (SELECT revision FROM catalog_state WHERE id = 1) = patch_revision)")
-	res := Fields{
-		ColumnIsFavorite:   gorm.Expr("coalesce(patch_is_favorite, is_favorite)"),
-		ColumnIsApproved:   gorm.Expr("coalesce(patch_is_approved, is_approved)"),
-		ColumnLicenseCount: gorm.Expr("CASE WHEN patch_sets_license_count THEN patch_license_count ELSE license_count END"),
-	}.patch(q, &App{}, map[string]any{
+	res := batchFields().patch(q, &App{}, map[string]any{
 		"actor_id": gorm.Expr("patch_actor_id"), "actor_name": gorm.Expr("patch_actor_name"),
 		"request_id": gorm.Expr("patch_request_id"),
 		"updated_at": s.notEarlier(gorm.Expr(fmt.Sprintf("$%d::timestamptz", len(columns)+1))),
@@ -187,12 +205,12 @@ func takeRows(rows pgx.Rows, patches []*appPatch) error {
 	defer rows.Close()
 	var number int64 // from 1
 	var row patchedRow
-	targets := append([]any{&number}, row.targets()...)
+	targets := row.appendTargets([]any{&number})
 	for rows.Next() {
 		if err := rows.Scan(targets...); err != nil {
 			return err
 		}
-		patches[number-1].take(row)
+		patches[number-1].take(&row)
 	}
 	return rows.Err()
 }

@@ -10,7 +10,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"gorm.io/gorm"
-	"gorm.io/gorm/clause"
 
 	"github.com/clientapps/clientapps/store/groupcommit"
 )
@@ -97,7 +96,7 @@ func (s *Store) writeAppsSQLite(batch []*appPatch) {
 
 // update runs the statement through gorm, as its Updates builds it of the field map.
 func (p *appPatch) update(s *Store, db *gorm.DB) {
-	q := p.at.of(db, p.Key).Clauses(clause.Returning{Columns: appColumns})
+	q := p.at.of(db, p.Key).Clauses(returning(patchedColumns...))
 	p.now = s.now()
 	res := p.fields.patch(q, &p.app, p.by.written(s.notEarlier(p.now)), 0)
 	p.changed, p.Err = res.RowsAffected == 1, res.Error
@@ -252,10 +251,10 @@ func (p *appPatch) read(rows pgx.Rows) error {
 	p.changed = false
 	for rows.Next() {
 		var row patchedRow
-		if err := rows.Scan(row.targets()...); err != nil {
+		if err := rows.Scan(row.appendTargets(make([]any, 0, len(patchedColumns)))...); err != nil {
 			return err
 		}
-		p.take(row)
+		p.take(&row)
 	}
 	return rows.Err()
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -14,8 +15,8 @@ import (
 // which look at the type of each value of each row, but straight into place.
 
 // appRead is the columns of an app, in the order in which they are scanned.
-const appRead = "client_id, id, catalog_app_id, name_key, is_favorite, is_approved, license_count, version, " +
-	"actor_id, actor_name, request_id, created_at, updated_at"
+var appRead = "client_id, id, catalog_app_id, name_key, version, actor_id, actor_name, request_id, created_at, updated_at, " +
+	strings.Join(names(appFields), ", ")
 
 // appTotal is one more column, the same in each row: how many apps the client has. It saves a query of its own.
 const appTotal = ", (SELECT " + sumTotal + " FROM client_app_counts WHERE client_id = ?) AS client_total"
@@ -85,12 +86,10 @@ func scanApps(rows pgx.Rows, apps *[]App, total *int64) error {
 	*apps = (*apps)[:0]
 	var a App
 	var client, id, catalogApp, actor pgtype.UUID
-	var licenses pgtype.Int4
 	var created, updated pgtype.Timestamptz
-	targets := []any{
-		&client, &id, &catalogApp, &a.NameKey, &a.IsFavorite, &a.IsApproved, &licenses, &a.Version,
-		&actor, &a.ActorName, &a.RequestID, &created, &updated,
-	}
+	targets := a.appendTargets([]any{
+		&client, &id, &catalogApp, &a.NameKey, &a.Version, &actor, &a.ActorName, &a.RequestID, &created, &updated,
+	})
 	if total != nil {
 		targets = append(targets, total)
 	}
@@ -100,10 +99,6 @@ func scanApps(rows pgx.Rows, apps *[]App, total *int64) error {
 		}
 		a.ClientID, a.ID, a.CatalogAppID, a.ActorID = client.Bytes, id.Bytes, catalogApp.Bytes, actor.Bytes
 		a.CreatedAt, a.UpdatedAt = created.Time, updated.Time
-		if a.LicenseCount = nil; licenses.Valid {
-			count := licenses.Int32
-			a.LicenseCount = &count
-		}
 		*apps = append(*apps, a)
 	}
 	return rows.Err()

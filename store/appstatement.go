@@ -1,7 +1,9 @@
 package store
 
 import (
-	"strings"
+	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgtype"
@@ -9,15 +11,16 @@ import (
 	"gorm.io/gorm/clause"
 )
 
-// appColumns is what a patch asks back of the row that it changed: the rest is known. read scans them in this order.
-var appColumns = []clause.Column{
-	{Name: "catalog_app_id"},
-	{Name: "is_favorite"},
-	{Name: "is_approved"},
-	{Name: "license_count"},
-	{Name: "version"},
-	{Name: "created_at"},
-	{Name: "updated_at"},
+// patchedColumns is what a patch asks back of the row that it changed: the rest is known.
+var patchedColumns = slices.Concat([]string{"catalog_app_id"}, names(appFields), []string{"version", "created_at", "updated_at"})
+
+// returning is a clause that has an update return these columns.
+func returning(columns ...string) clause.Returning {
+	var r clause.Returning
+	for _, name := range columns {
+		r.Columns = append(r.Columns, clause.Column{Name: name})
+	}
+	return r
 }
 
 // appStatement is the text that gorm builds for one shape of patch, and which value of a patch each parameter takes.
@@ -43,7 +46,10 @@ const (
 // statement returns the statement for a patch of this shape: which columns it sets, and what it is bound to. gorm builds
 // each shape once.
 func (s *Store) statement(p *appPatch) (*appStatement, error) {
-	shape := p.shape()
+	shape, err := p.shape()
+	if err != nil {
+		return nil, err
+	}
 	if st, ok := s.statements.Load(shape); ok {
 		return st.(*appStatement), nil //nolint:errcheck,forcetypeassert // nothing else is stored
 	}
@@ -59,7 +65,7 @@ func (s *Store) statement(p *appPatch) (*appStatement, error) {
 	for column := range p.fields {
 		fields[column] = slot(column)
 	}
-	res := fields.patch(q.Clauses(clause.Returning{Columns: appColumns}), &App{}, map[string]any{
+	res := fields.patch(q.Clauses(returning(patchedColumns...)), &App{}, map[string]any{
 		"actor_id": slotActor, "actor_name": slotName, "request_id": slotRequest, "updated_at": s.notEarlier(slotNow),
 	}, 0)
 	if res.Error != nil {
@@ -73,21 +79,29 @@ func (s *Store) statement(p *appPatch) (*appStatement, error) {
 	return st, nil
 }
 
-// shape is what tells one statement from another.
-func (p *appPatch) shape() string {
-	var shape strings.Builder
-	for _, column := range [...]Column{ColumnIsApproved, ColumnIsFavorite, ColumnLicenseCount} {
-		if _, ok := p.fields[column]; ok {
-			shape.WriteString(string(column))
+// patchShape is what tells one statement from another: a bit for each of appFields that is set, and one for each condition.
+type patchShape uint64
+
+func (p *appPatch) shape() (patchShape, error) {
+	var shape patchShape
+	known := 0
+	for i, f := range appFields {
+		if _, ok := p.fields[f.column]; ok {
+			shape |= 1 << i
+			known++
 		}
 	}
+	if known != len(p.fields) {
+		return 0, fmt.Errorf("a patch of %v has a column that apps do not have", slices.Sorted(maps.Keys(p.fields)))
+	}
+	shape <<= 2
 	if p.at.row != 0 {
-		shape.WriteByte('v')
+		shape |= 1
 	}
 	if p.at.catalog != 0 {
-		shape.WriteByte('c')
+		shape |= 2
 	}
-	return shape.String()
+	return shape, nil
 }
 
 // appParams is the values of a patch in the driver's own types, whose addresses it takes without an allocation each.
@@ -96,7 +110,7 @@ type appParams struct {
 	name, request     pgtype.Text
 	now               pgtype.Timestamptz
 	version, revision pgtype.Int8
-	list              [14]any // no statement has more
+	list              [16]any // room for the parameters of any statement of today's fields
 }
 
 // bind fills in the parameters. What the patch is not bound to is null.
@@ -143,26 +157,20 @@ func (p *appPatch) args(st *appStatement, now time.Time) []any {
 	return args
 }
 
-// patchedRow is what a patch gets back.
+// patchedRow is what a patch gets back: patchedColumns, in the driver's own types where those cost less.
 type patchedRow struct {
-	catalogApp         pgtype.UUID
-	favorite, approved bool
-	licenses           pgtype.Int4
-	version            int64
-	created, updated   pgtype.Timestamptz
+	app              App
+	catalogApp       pgtype.UUID
+	created, updated pgtype.Timestamptz
 }
 
-// targets are what the columns are scanned into, in the order of appColumns.
-func (r *patchedRow) targets() []any {
-	return []any{&r.catalogApp, &r.favorite, &r.approved, &r.licenses, &r.version, &r.created, &r.updated}
+// appendTargets appends what the columns are scanned into.
+func (r *patchedRow) appendTargets(targets []any) []any {
+	targets = r.app.appendTargets(append(targets, &r.catalogApp))
+	return append(targets, &r.app.Version, &r.created, &r.updated)
 }
 
-func (p *appPatch) take(row patchedRow) {
-	a := &p.app
-	a.CatalogAppID, a.IsFavorite, a.IsApproved = row.catalogApp.Bytes, row.favorite, row.approved
-	a.Version, a.CreatedAt, a.UpdatedAt = row.version, row.created.Time, row.updated.Time
-	if a.LicenseCount = nil; row.licenses.Valid {
-		a.LicenseCount = &row.licenses.Int32
-	}
-	p.changed = true
+func (p *appPatch) take(row *patchedRow) {
+	p.app, p.changed = row.app, true
+	p.app.CatalogAppID, p.app.CreatedAt, p.app.UpdatedAt = row.catalogApp.Bytes, row.created.Time, row.updated.Time
 }

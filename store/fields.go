@@ -82,12 +82,6 @@ func orNil[T any](value *T) any {
 	return *value
 }
 
-func (a App) fields() Fields {
-	return Fields{
-		ColumnIsFavorite: a.IsFavorite, ColumnIsApproved: a.IsApproved, ColumnLicenseCount: orNil(a.LicenseCount),
-	}
-}
-
 func (a CatalogApp) fields() Fields {
 	return Fields{
 		ColumnCanonicalName: a.CanonicalName, ColumnDescription: orNil(a.Description),

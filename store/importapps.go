@@ -111,8 +111,9 @@ func (m *appImport) merge(tx *gorm.DB, b batch[AppRow]) error {
 	}
 	var write []App
 	for _, r := range b.rows {
-		if count, ok := r.Fields[ColumnLicenseCount].(float64); ok {
-			r.Fields[ColumnLicenseCount] = int32(count) // staged as JSON
+		fields, err := typedAppFields(r.Fields) // staged as JSON
+		if err != nil {
+			return err
 		}
 		key := FoldName(r.Name)
 		app, known := have[entry[key]]
@@ -120,13 +121,13 @@ func (m *appImport) merge(tx *gorm.DB, b batch[AppRow]) error {
 		case !known:
 			app = App{ClientID: m.clientID, ID: newID(), CatalogAppID: entry[key], NameKey: key, CreatedAt: m.now}
 			m.result.Created++
-		case r.Fields.in(app.fields()):
+		case fields.in(app.fields()):
 			m.result.Unchanged++
 			continue
 		default:
 			m.result.Updated++
 		}
-		app.set(r.Fields)
+		app.set(fields)
 		app.Version++
 		app.ActorID, app.ActorName, app.RequestID, app.UpdatedAt = m.by.ID, m.by.Name, m.by.RequestID, later(m.now, app.UpdatedAt)
 		write = append(write, app)
@@ -136,24 +137,7 @@ func (m *appImport) merge(tx *gorm.DB, b batch[AppRow]) error {
 	}
 	// One statement for both: the triggers make a history of insertions and another of updates.
 	return tx.Clauses(clause.OnConflict{
-		Columns: []clause.Column{{Name: "client_id"}, {Name: "id"}},
-		DoUpdates: clause.AssignmentColumns([]string{
-			"is_favorite", "is_approved", "license_count", "version", "actor_id", "actor_name", "request_id", "updated_at",
-		}),
+		Columns:   []clause.Column{{Name: "client_id"}, {Name: "id"}},
+		DoUpdates: clause.AssignmentColumns(append(names(appFields), "version", "actor_id", "actor_name", "request_id", "updated_at")),
 	}).Create(&write).Error
-}
-
-// set gives the app the values of a patch.
-func (a *App) set(f Fields) {
-	if favorite, ok := f[ColumnIsFavorite].(bool); ok {
-		a.IsFavorite = favorite
-	}
-	if approved, ok := f[ColumnIsApproved].(bool); ok {
-		a.IsApproved = approved
-	}
-	if count, ok := f[ColumnLicenseCount].(int32); ok {
-		a.LicenseCount = &count
-	} else if _, given := f[ColumnLicenseCount]; given {
-		a.LicenseCount = nil
-	}
 }

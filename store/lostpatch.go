@@ -82,21 +82,14 @@ func (p *appPatch) fits(left App, history []AppChange) bool {
 // asOfVersion returns the app as a version left it, by its row, if that is still there, and its history, newest first.
 func asOfVersion(key AppKey, row []App, history []AppChange, version int64) (App, error) {
 	var app App
-	fields := map[string]any{
-		string(ColumnIsFavorite): &app.IsFavorite, string(ColumnIsApproved): &app.IsApproved,
-		string(ColumnLicenseCount): &app.LicenseCount,
-	}
-	known := map[string]bool{}
+	known, fields := map[string]bool{}, map[string]any{}
 	whole := len(row) > 0
 	if whole {
 		app = row[0]
-		if count := app.LicenseCount; count != nil { // decoding writes to what a pointer points to
-			own := *count
-			app.LicenseCount = &own
-		}
-		for field := range fields {
-			known[field] = true
-		}
+	}
+	for _, f := range appFields {
+		f.set(&app, f.get(&app)) // which makes a pointer its own: decoding writes to what it points to
+		known[string(f.column)], fields[string(f.column)] = whole, f.target(&app)
 	}
 	for _, c := range history {
 		text := c.NewValue

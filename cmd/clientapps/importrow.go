@@ -83,7 +83,7 @@ func texts(value any) []string {
 func appRow(p parsedRow) (row store.AppRow, problem string) {
 	row = store.AppRow{Line: p.line, Fields: store.Fields{}}
 	row.Name, _ = p.fields["canonical_name"].(string)
-	for _, column := range []store.Column{store.ColumnIsFavorite, store.ColumnIsApproved, store.ColumnLicenseCount} {
+	for _, column := range store.AppFieldColumns() {
 		if value, given := p.fields[string(column)]; given {
 			row.Fields[column] = value
 		}
