@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -85,6 +86,8 @@ func seedApps(t *testing.T, s *store.Store, n int) []store.AppKey {
 func patchAtRandom(t *testing.T, s *store.Store, keys []store.AppKey) []answer {
 	t.Helper()
 	const workers, each = 24, 60
+	// PgBouncer before 1.19 ends itself when a statement is canceled whose connection to the database breaks (its issue 822).
+	hangUp := os.Getenv("TEST_POOLER_ADDR") == ""
 	answers := make([]answer, workers*each)
 	var wg sync.WaitGroup
 	for w := range workers {
@@ -94,7 +97,7 @@ func patchAtRandom(t *testing.T, s *store.Store, keys []store.AppKey) []answer {
 				a := &answers[w*each+i]
 				a.key, a.fields = keys[random.IntN(len(keys))], randomFields(random)
 				ctx, cancel := context.WithCancel(t.Context())
-				if random.IntN(8) == 0 { // a client that hangs up
+				if random.IntN(8) == 0 && hangUp { // a client who does not wait
 					go cancel()
 				}
 				by := store.Author{ID: uuid.New(), Name: "worker", RequestID: fmt.Sprintf("%d-%d", w, i)}
