@@ -12,8 +12,6 @@ export REDOCLY_SUPPRESS_UPDATE_NOTICE = true
 VERSION = $(shell git describe --tags --always --dirty 2>/dev/null)
 COMMIT = $(shell git rev-parse HEAD 2>/dev/null)
 OUT ?= clientapps
-# The race detector needs cgo, which is on where there is a C compiler.
-RACE = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 FUZZTIME ?= 10s
 
 .DEFAULT_GOAL := help
@@ -111,9 +109,8 @@ secrets: ## Look for secrets in the files and in the whole history, and show tha
 	tools/secrets/test
 
 test: ## Test on SQLite and on a PostgreSQL of its own
-	@$(if $(RACE),,echo 'no C compiler: testing without the race detector' >&2)
 	@# Without the profile, or all that the command needs would be compiled twice.
-	tools/with-postgres go test -pgo=off $(RACE) -shuffle=on -count=1 ./...
+	tools/with-postgres go test -pgo=off $(RACE) -shuffle=on -count=1 -timeout 30m ./...
 	go test -C tools -shuffle=on -count=1 ./render
 	go test -C bench -shuffle=on -count=1 ./...
 
@@ -166,7 +163,11 @@ slow-clients: ## Hold connections open with slowhttptest, which is installed whe
 fuzz: ## Run each fuzz target for FUZZTIME
 	tools/with-postgres tools/fuzz $(FUZZTIME)
 
-check: check-format lint vet check-generate lint-openapi check-breaking test test-pgbouncer test-row-security test-faults test-deploy test-mutations allocations test-client test-typescript test-docs ogen-client test-generators test-workflows test-mock check-alerts slow-clients fuzz vuln secrets ## All that CI runs
+check: check-format lint vet check-generate lint-openapi check-breaking test test-pgbouncer test-row-security test-faults test-deploy test-mutations allocations test-client test-typescript test-docs ogen-client test-generators test-workflows test-mock check-alerts slow-clients fuzz vuln secrets ## All that CI runs, the tests with the race detector
+	@$(if $(RACE),,echo 'no C compiler: the race detector was off' >&2)
+
+# The race detector needs cgo, which is on where there is a C compiler. It makes the tests take twice as long.
+check: RACE = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 
 # Who behind a pooler waits for a row until its time is over cannot be told that nothing was written: see docs/scale-out.md.
 test-pgbouncer: ## Test on PostgreSQL behind PgBouncer in transaction mode, which is installed where there is none

@@ -7,20 +7,6 @@ import (
 	"github.com/clientapps/clientapps/store"
 )
 
-// appFields lists the columns that this patch sets: absent is not in the map, null is nil.
-func appFields(p gen.AppPatch) store.Fields {
-	fields := store.Fields{}
-	setValue(fields, store.ColumnIsFavorite, p.IsFavorite)
-	setValue(fields, store.ColumnIsApproved, p.IsApproved)
-	setNullable(fields, store.ColumnLicenseCount, p.LicenseCount)
-	return fields
-}
-
-// newAppFields lists the columns that a new app starts with, where they differ from the usual.
-func newAppFields(b gen.AppCreate) store.Fields {
-	return appFields(gen.AppPatch{IsFavorite: b.IsFavorite, IsApproved: b.IsApproved, LicenseCount: b.LicenseCount})
-}
-
 // catalogAppFields lists the columns that this patch sets. The categories are no column: they go beside.
 func catalogAppFields(p gen.CatalogAppPatch) store.Fields {
 	fields := store.Fields{}

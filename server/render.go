@@ -92,16 +92,7 @@ func appendApp(b []byte, a store.App) []byte {
 	b = appendUUID(b, a.ID)
 	b = append(b, `","catalog_app":`...)
 	b = append(b, a.Catalog.Encoded(encodeCatalogApp)...)
-	b = append(b, `,"is_favorite":`...)
-	b = strconv.AppendBool(b, a.IsFavorite)
-	b = append(b, `,"is_approved":`...)
-	b = strconv.AppendBool(b, a.IsApproved)
-	b = append(b, `,"license_count":`...)
-	if a.LicenseCount == nil {
-		b = append(b, "null"...)
-	} else {
-		b = strconv.AppendInt(b, int64(*a.LicenseCount), 10)
-	}
+	b = appendAppFields(b, &a)
 	b = append(b, `,"created_at":"`...)
 	b = a.CreatedAt.UTC().AppendFormat(b, timeLayout)
 	b = append(b, `","updated_at":"`...)

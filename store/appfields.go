@@ -5,6 +5,13 @@ import (
 	"fmt"
 )
 
+// The columns of an app that a patch may set.
+const (
+	ColumnIsFavorite   Column = "is_favorite"
+	ColumnIsApproved   Column = "is_approved"
+	ColumnLicenseCount Column = "license_count"
+)
+
 // appField is a field of an app that a patch may set. What treats these fields alike is made from appFields: the statements of
 // patches and what they return, reading, comparing, what became of a lost patch, imports.
 type appField struct {

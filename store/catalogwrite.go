@@ -166,11 +166,8 @@ func (s *Store) UpdateCatalogApp(ctx context.Context, id uuid.UUID, fields Field
 		}
 		also := nameKey(fields, ColumnCanonicalName)
 		also["updated_at"] = later(s.now(), seen.UpdatedAt)
-		also["version"] = gorm.Expr("version + 1")
-		for column, value := range fields {
-			also[string(column)] = value
-		}
-		err = tx.Model(&CatalogApp{}).Where("id = ?", id).Updates(also).Error
+		// Its categories are no field of the row, which has a new version with them alone, too.
+		err = fields.update(tx.Where("id = ?", id), &CatalogApp{}, also).Error
 		if err := taken(err, ColumnCanonicalName); err != nil {
 			return nil, err
 		}

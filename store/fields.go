@@ -13,13 +13,6 @@ import (
 // below are all there are.
 type Column string
 
-// The columns of an app that a patch may set.
-const (
-	ColumnIsFavorite   Column = "is_favorite"
-	ColumnIsApproved   Column = "is_approved"
-	ColumnLicenseCount Column = "license_count"
-)
-
 // The columns of the catalog and of clients that a patch may set.
 const (
 	ColumnCanonicalName Column = "canonical_name"
@@ -54,24 +47,30 @@ func (f Fields) in(row Fields) bool {
 	return true
 }
 
-// patch is the one statement that changes a row: it sets fields, and also the columns that go with every change, where
-// key selects the row, its version (unless 0) is this one, and a field differs. No row is affected when none was all of
-// that. The row that gorm fills is void then: it holds the new values although nothing was written.
+// patch is update for a row of which a field differs. No row is affected when none does, when key selects none or when its
+// version is another one. The row that gorm fills is void then: it holds the new values although nothing was written.
 func (f Fields) patch(key *gorm.DB, row any, also map[string]any, version int64) *gorm.DB {
-	set := map[string]any{"version": gorm.Expr("version + 1")}
-	maps.Copy(set, also)
 	differs := make([]string, 0, len(f))
 	values := make([]any, 0, len(f))
 	for _, column := range slices.Sorted(maps.Keys(f)) {
-		set[string(column)] = f[column]
 		differs = append(differs, string(column)+" IS DISTINCT FROM ?")
 		values = append(values, f[column])
 	}
-	q := key.Model(row)
 	if version != 0 {
-		q = q.Where("version = ?", version)
+		key = key.Where("version = ?", version)
 	}
-	return q.Where("("+strings.Join(differs, " OR ")+")", values...).Updates(set)
+	return f.update(key.Where("("+strings.Join(differs, " OR ")+")", values...), row, also)
+}
+
+// update is the one statement that changes a row: it sets fields, and also the columns that go with every change, of the row
+// that key selects.
+func (f Fields) update(key *gorm.DB, row any, also map[string]any) *gorm.DB {
+	set := map[string]any{"version": gorm.Expr("version + 1")}
+	maps.Copy(set, also)
+	for column, value := range f {
+		set[string(column)] = value
+	}
+	return key.Model(row).Updates(set)
 }
 
 // orNil is a nullable column's value as Fields has it.
