@@ -40,7 +40,7 @@ func (h *handlers) GetApp(ctx context.Context, r gen.GetAppRequestObject) (gen.G
 // UpdateApp implements updateApp.
 func (h *handlers) UpdateApp(ctx context.Context, r gen.UpdateAppRequestObject) (gen.UpdateAppResponseObject, error) {
 	key := store.AppKey{ClientID: r.ClientID, ID: r.AppID}
-	app, err := h.store.UpdateApp(ctx, key, appFields(*r.JSONBody), author(ctx), conditions(r.Params.IfMatch, r.Params.IfNoneMatch))
+	app, err := h.store.UpdateApp(ctx, key, appFields(*r.JSONBody), actor(ctx), conditions(r.Params.IfMatch, r.Params.IfNoneMatch))
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +49,7 @@ func (h *handlers) UpdateApp(ctx context.Context, r gen.UpdateAppRequestObject) 
 
 // AddApp implements addApp.
 func (h *handlers) AddApp(ctx context.Context, r gen.AddAppRequestObject) (gen.AddAppResponseObject, error) {
-	app, err := h.store.AddApp(ctx, r.ClientID, r.Body.CatalogAppID, newAppFields(*r.Body), author(ctx))
+	app, err := h.store.AddApp(ctx, r.ClientID, r.Body.CatalogAppID, newAppFields(*r.Body), actor(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +59,7 @@ func (h *handlers) AddApp(ctx context.Context, r gen.AddAppRequestObject) (gen.A
 // RemoveApp implements removeApp.
 func (h *handlers) RemoveApp(ctx context.Context, r gen.RemoveAppRequestObject) (gen.RemoveAppResponseObject, error) {
 	key := store.AppKey{ClientID: r.ClientID, ID: r.AppID}
-	if err := h.store.RemoveApp(ctx, key, author(ctx), conditions(r.Params.IfMatch, r.Params.IfNoneMatch)); err != nil {
+	if err := h.store.RemoveApp(ctx, key, actor(ctx), conditions(r.Params.IfMatch, r.Params.IfNoneMatch)); err != nil {
 		return nil, err
 	}
 	return gen.RemoveApp204Response{}, nil

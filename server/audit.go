@@ -47,23 +47,23 @@ func (b *boundedLines) notLogged() int64 {
 	return b.left.Swap(0)
 }
 
-// auditor writes a line for each request that fails to authenticate, unless there are too many of them.
-type auditor struct {
+// authFailureLog writes a line for each request that fails to authenticate, unless there are too many of them.
+type authFailureLog struct {
 	log   *slog.Logger
 	lines *boundedLines
 }
 
-func newAuditor(log *slog.Logger, clock func() time.Time) *auditor {
-	return &auditor{log: log, lines: newBoundedLines(clock)}
+func newAuditor(log *slog.Logger, clock func() time.Time) *authFailureLog {
+	return &authFailureLog{log: log, lines: newBoundedLines(clock)}
 }
 
 // failed notes why a request was not authenticated, by whom as far as that can be known, and nothing that would let a reader
 // of the log try it himself.
-func (a *auditor) failed(r *http.Request, secret string, reason error) {
+func (a *authFailureLog) failed(r *http.Request, secret string, reason error) {
 	if !a.lines.take() {
 		return
 	}
-	x := exchangeOf(r.Context())
+	x := requestStateOf(r.Context())
 	attrs := []slog.Attr{
 		slog.String("reason", auditReason(r, reason)),
 		slog.String("operation_id", x.operation.name()),

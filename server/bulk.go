@@ -67,7 +67,7 @@ func (h *handlers) setApps(ctx context.Context, clientID uuid.UUID, body *gen.Ap
 			ids = append(ids, id)
 		}
 	}
-	missing, err := h.store.SetApps(ctx, clientID, ids, column, value, author(ctx))
+	missing, err := h.store.BulkSet(ctx, clientID, ids, column, value, actor(ctx))
 	if err != nil {
 		return gen.BulkResultJSONResponse{}, err
 	}

@@ -24,7 +24,7 @@ func (h *handlers) ListCatalogApps(ctx context.Context, r gen.ListCatalogAppsReq
 	cursor, link := nextPage(ctx, list.Next)
 	return gen.ListCatalogApps200JSONResponse{CatalogAppListJSONResponse: gen.CatalogAppListJSONResponse{
 		Body:    gen.CatalogAppList{Data: mapped(list.Rows, toAPICatalogApp), TotalCount: list.Total, NextCursor: cursor},
-		Headers: gen.CatalogAppListResponseHeaders{ETag: weakTag(list.Tag), Link: link},
+		Headers: gen.CatalogAppListResponseHeaders{ETag: weakTag(list.ETag), Link: link},
 	}}, nil
 }
 
@@ -45,7 +45,7 @@ func (h *handlers) GetCatalogSummary(ctx context.Context, _ gen.GetCatalogSummar
 	}
 	return gen.GetCatalogSummary200JSONResponse{CatalogSummaryJSONResponse: gen.CatalogSummaryJSONResponse{
 		Body:    toAPISummary(summary),
-		Headers: gen.CatalogSummaryResponseHeaders{ETag: entityTag(summary.Tag())},
+		Headers: gen.CatalogSummaryResponseHeaders{ETag: entityTag(summary.ETag())},
 	}}, nil
 }
 

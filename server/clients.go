@@ -16,7 +16,7 @@ func (h *handlers) ListClients(ctx context.Context, r gen.ListClientsRequestObje
 	if err != nil {
 		return nil, err
 	}
-	list, err := h.store.ListClients(ctx, exchangeOf(ctx).token, text(p.Q), page)
+	list, err := h.store.ListClients(ctx, requestStateOf(ctx).token, text(p.Q), page)
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +45,7 @@ func (h *handlers) CreateClient(ctx context.Context, r gen.CreateClientRequestOb
 	return gen.CreateClient201JSONResponse{ClientCreatedJSONResponse: gen.ClientCreatedJSONResponse{
 		Body: toAPIClient(client),
 		Headers: gen.ClientCreatedResponseHeaders{
-			ETag: entityTag(client.Tag()), Location: location("clients", client.ID),
+			ETag: entityTag(client.ETag()), Location: location("clients", client.ID),
 		},
 	}}, nil
 }
@@ -61,6 +61,6 @@ func (h *handlers) UpdateClient(ctx context.Context, r gen.UpdateClientRequestOb
 
 func clientResponse(client store.Client) gen.ClientOrganizationJSONResponse {
 	return gen.ClientOrganizationJSONResponse{
-		Body: toAPIClient(client), Headers: gen.ClientOrganizationResponseHeaders{ETag: entityTag(client.Tag())},
+		Body: toAPIClient(client), Headers: gen.ClientOrganizationResponseHeaders{ETag: entityTag(client.ETag())},
 	}
 }

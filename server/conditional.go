@@ -34,12 +34,12 @@ func noneMatch(header, current string) bool {
 
 // conditions is what If-Match and If-None-Match bind a write to (RFC 9110, 13.1): the one compares strongly, so that weak tags
 // drop out, the other weakly. nil binds it to nothing: no header, or If-Match: *, which every existing object matches.
-func conditions(ifMatch, ifNoneMatch *string) *store.Match {
+func conditions(ifMatch, ifNoneMatch *string) *store.IfMatch {
 	anyTag := ifMatch == nil || *ifMatch == "*"
 	if anyTag && ifNoneMatch == nil {
 		return nil // most writes: nothing is allocated
 	}
-	match := store.Match{Any: anyTag}
+	match := store.IfMatch{Any: anyTag}
 	if !match.Any {
 		for _, tag := range entityTags(*ifMatch) {
 			if !strings.HasPrefix(tag, "W/") {

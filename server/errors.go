@@ -89,7 +89,7 @@ func toError(err error) *Error {
 		reference    *store.ReferenceError
 		precondition *store.PreconditionError
 		unavailable  *store.UnavailableError
-		unknown      *store.OutcomeError
+		unknown      *store.InDoubtError
 		provider     *oidc.UnavailableError
 		routing      *echo.HTTPError
 	)
@@ -184,7 +184,7 @@ func routingError(e *echo.HTTPError) *Error {
 
 // writeError is echo's HTTPErrorHandler and the only writer of bodies that are not 2xx.
 func (s *Server) writeError(err error, c echo.Context) {
-	x := exchangeOf(c.Request().Context())
+	x := requestStateOf(c.Request().Context())
 	x.err = err
 	if c.Response().Committed {
 		return

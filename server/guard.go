@@ -12,7 +12,7 @@ import (
 func (s *Server) guard(op *operation) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
-			x := exchangeOf(c.Request().Context())
+			x := requestStateOf(c.Request().Context())
 			x.operation = op
 			unescapePath(c)
 			token, err := s.authenticate(c.Request())
@@ -23,10 +23,10 @@ func (s *Server) guard(op *operation) echo.MiddlewareFunc {
 			if err := op.authorize(token, c.Param); err != nil {
 				return err
 			}
-			if err := s.inFlight.enter(token.ID); err != nil {
+			if err := s.inFlight.acquire(token.ID); err != nil {
 				return err
 			}
-			defer s.inFlight.leave(token.ID)
+			defer s.inFlight.release(token.ID)
 			if err := s.limit(c, op, token.ID); err != nil {
 				return err
 			}

@@ -27,9 +27,9 @@ func newInFlight(most int) *inFlight {
 	return &inFlight{most: most, ofToken: max(1, most/2), byToken: map[uuid.UUID]int{}}
 }
 
-// enter takes a place for a request of this token, if there is one. leave gives it back. Who has no token gets no place:
+// acquire takes a place for a request of this token, if there is one. leave gives it back. Who has no token gets no place:
 // inventing them takes none away.
-func (f *inFlight) enter(token uuid.UUID) error {
+func (f *inFlight) acquire(token uuid.UUID) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch {
@@ -43,7 +43,7 @@ func (f *inFlight) enter(token uuid.UUID) error {
 	return nil
 }
 
-func (f *inFlight) leave(token uuid.UUID) {
+func (f *inFlight) release(token uuid.UUID) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.all--

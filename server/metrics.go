@@ -101,7 +101,7 @@ func (m *metrics) begin() {
 	}
 }
 
-func (m *metrics) end(r *http.Request, x *exchange, took time.Duration) {
+func (m *metrics) end(r *http.Request, x *requestState, took time.Duration) {
 	if m == nil {
 		return
 	}

@@ -15,8 +15,8 @@ import (
 	"github.com/clientapps/clientapps/store"
 )
 
-// exchange is one request and its response: what the layers tell each other and the log.
-type exchange struct {
+// requestState is one request and its response: what the layers tell each other and the log.
+type requestState struct {
 	http.ResponseWriter
 
 	requestID   [1]string // as a header has it
@@ -32,23 +32,23 @@ type exchange struct {
 	skipBody    bool       // 304
 }
 
-type exchangeKey struct{}
+type requestStateKey struct{}
 
-func exchangeOf(ctx context.Context) *exchange {
-	x, _ := ctx.Value(exchangeKey{}).(*exchange)
+func requestStateOf(ctx context.Context) *requestState {
+	x, _ := ctx.Value(requestStateKey{}).(*requestState)
 	return x
 }
 
-// author says who makes this request, for the change history.
-func author(ctx context.Context) store.Author {
-	x := exchangeOf(ctx)
-	return store.Author{ID: x.token.ID, Name: x.token.Name, RequestID: x.requestID[0]}
+// actor says who makes this request, for the change history.
+func actor(ctx context.Context) store.Actor {
+	x := requestStateOf(ctx)
+	return store.Actor{ID: x.token.ID, Name: x.token.Name, RequestID: x.requestID[0]}
 }
 
 // ServeHTTP gives the request its id, serves it and writes one line about it to the log.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
-	x := &exchange{ResponseWriter: w, url: r.URL, requestID: [1]string{requestID(r.Header.Get(transport.RequestIDHeader))}}
+	x := &requestState{ResponseWriter: w, url: r.URL, requestID: [1]string{requestID(r.Header.Get(transport.RequestIDHeader))}}
 	if r.Method == http.MethodGet || r.Method == http.MethodHead {
 		x.ifNoneMatch = joinHeader(r.Header, "If-None-Match")
 	}
@@ -59,7 +59,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Connection", "close")
 	}
 	transport.Secure(w.Header(), r.TLS != nil)
-	ctx := s.beginSpan(context.WithValue(r.Context(), exchangeKey{}, x), r, x)
+	ctx := s.beginSpan(context.WithValue(r.Context(), requestStateKey{}, x), r, x)
 	r = r.WithContext(ctx)
 	s.metrics.begin()
 	defer func() {
@@ -73,7 +73,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // WriteHeader turns 200 into 304 where If-None-Match asks for it, and sets the request id and what else every answer of the
 // operation says: generated code, which knows these headers but not their values, has overwritten them.
-func (x *exchange) WriteHeader(status int) {
+func (x *requestState) WriteHeader(status int) {
 	header := x.Header()
 	header[transport.RequestIDHeader] = x.requestID[:]
 	if x.operation != nil {
@@ -94,7 +94,7 @@ func (x *exchange) WriteHeader(status int) {
 	x.ResponseWriter.WriteHeader(status)
 }
 
-func (x *exchange) Write(body []byte) (int, error) {
+func (x *requestState) Write(body []byte) (int, error) {
 	if x.skipBody {
 		return len(body), nil
 	}
@@ -107,7 +107,7 @@ func (x *exchange) Write(body []byte) (int, error) {
 }
 
 // Unwrap lets http.ResponseController reach the connection.
-func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
+func (x *requestState) Unwrap() http.ResponseWriter { return x.ResponseWriter }
 
 // requestID keeps a usable id and makes one otherwise.
 func requestID(given string) string {
@@ -135,7 +135,7 @@ func usableRequestID(id string) bool {
 
 // logRequest writes the line of a request. Refusals of requests that nobody known has made are bounded: a later line has in
 // not_logged how many had none.
-func (s *Server) logRequest(r *http.Request, x *exchange, took time.Duration) {
+func (s *Server) logRequest(r *http.Request, x *requestState, took time.Duration) {
 	if x.token == nil && refusesNobody(x.status) && !s.nobodys.take() {
 		return
 	}

@@ -22,7 +22,7 @@ import (
 func TestOutcomeUnknown(t *testing.T) {
 	t.Parallel()
 	s := servertest.New(t, storetest.SQLite(t))
-	s.Server.Handle("/unknown", func(echo.Context) error { return fmt.Errorf("update: %w", &store.OutcomeError{}) })
+	s.Server.Handle("/unknown", func(echo.Context) error { return fmt.Errorf("update: %w", &store.InDoubtError{}) })
 	transport := &http.Transport{DisableCompression: true}
 	defer transport.CloseIdleConnections()
 	for i, coding := range []string{"identity", "gzip", "identity"} {

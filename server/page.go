@@ -37,7 +37,7 @@ func (p pageParams[S, O]) page(ctx context.Context, sortBy store.Column) (store.
 	if p.cursor == nil {
 		return page, nil
 	}
-	after, ok := parseCursor(*p.cursor, exchangeOf(ctx).listScope())
+	after, ok := parseCursor(*p.cursor, requestStateOf(ctx).listScope())
 	if !ok {
 		return store.Page{}, errCursor()
 	}
@@ -56,7 +56,7 @@ func nextPage(ctx context.Context, next *store.Position) (cursor, link *string) 
 	if next == nil {
 		return nil, nil
 	}
-	x := exchangeOf(ctx)
+	x := requestStateOf(ctx)
 	text := formatCursor(*next, x.listScope())
 	query := x.url.Query()
 	query.Set("cursor", text)
@@ -66,7 +66,7 @@ func nextPage(ctx context.Context, next *store.Position) (cursor, link *string) 
 
 // listScope is what a cursor is bound to: the list, with its client, its filters and its order. The size of the page may
 // change on the way.
-func (x *exchange) listScope() string {
+func (x *requestState) listScope() string {
 	query := x.url.Query()
 	query.Del("cursor")
 	query.Del("page_size")
@@ -84,7 +84,7 @@ func (x *exchange) listScope() string {
 const cursorDigest = 8
 
 func formatCursor(p store.Position, scope string) string {
-	position := p.Key + "\x00" + p.Tie
+	position := p.SortKey + "\x00" + p.TieBreaker
 	return base64.RawURLEncoding.EncodeToString(append(cursorSum(scope, position), position...))
 }
 
@@ -98,7 +98,7 @@ func parseCursor(text, scope string) (store.Position, bool) {
 		return store.Position{}, false
 	}
 	key, tie, ok := strings.Cut(position, "\x00")
-	return store.Position{Key: key, Tie: tie}, ok
+	return store.Position{SortKey: key, TieBreaker: tie}, ok
 }
 
 func cursorSum(scope, position string) []byte {

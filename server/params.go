@@ -29,7 +29,7 @@ func (op *operation) checkParams(c echo.Context) error {
 	}
 	var input *openapi3filter.RequestValidationInput // made when the validator has to speak
 	for _, p := range op.params {
-		if certain(c, p, query) {
+		if triviallyValid(c, p, query) {
 			continue
 		}
 		if input == nil {
@@ -68,9 +68,9 @@ func spelledPlainly(schema *openapi3.Schema, value string) bool {
 	return true
 }
 
-// certain says that a parameter is valid without asking the validator: it is absent and may be, or it is a UUID in the
+// triviallyValid says that a parameter is valid without asking the validator: it is absent and may be, or it is a UUID in the
 // path that looks like one.
-func certain(c echo.Context, p *openapi3.Parameter, query url.Values) bool {
+func triviallyValid(c echo.Context, p *openapi3.Parameter, query url.Values) bool {
 	switch p.In {
 	case openapi3.ParameterInPath:
 		_, ok := validate.ParseUUID(c.Param(p.Name))
@@ -116,7 +116,7 @@ func (op *operation) parseQuery(raw string) (url.Values, error) {
 }
 
 func paramError(p *openapi3.Parameter, err error) error {
-	message := validate.Sentence(p.Name, p.Schema.Value, err)
+	message := validate.Message(p.Name, p.Schema.Value, err)
 	if p.Schema.Value.Type.Is("boolean") {
 		message = p.Name + " must be true or false"
 	}

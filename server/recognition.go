@@ -23,7 +23,7 @@ func (h *handlers) ListURLPatterns(ctx context.Context, r gen.ListURLPatternsReq
 	cursor, link := nextPage(ctx, list.Next)
 	return gen.ListURLPatterns200JSONResponse{URLPatternListJSONResponse: gen.URLPatternListJSONResponse{
 		Body:    gen.URLPatternList{Data: mapped(list.Rows, toAPIPattern), TotalCount: list.Total, NextCursor: cursor},
-		Headers: gen.URLPatternListResponseHeaders{ETag: entityTag(list.Tag), Link: link},
+		Headers: gen.URLPatternListResponseHeaders{ETag: entityTag(list.ETag), Link: link},
 	}}, nil
 }
 
@@ -51,7 +51,7 @@ func (h *handlers) ListDesktopAliases(ctx context.Context, r gen.ListDesktopAlia
 	cursor, link := nextPage(ctx, list.Next)
 	return gen.ListDesktopAliases200JSONResponse{DesktopAliasListJSONResponse: gen.DesktopAliasListJSONResponse{
 		Body:    gen.DesktopAliasList{Data: mapped(list.Rows, toAPIAlias), TotalCount: list.Total, NextCursor: cursor},
-		Headers: gen.DesktopAliasListResponseHeaders{ETag: entityTag(list.Tag), Link: link},
+		Headers: gen.DesktopAliasListResponseHeaders{ETag: entityTag(list.ETag), Link: link},
 	}}, nil
 }
 

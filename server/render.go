@@ -34,7 +34,7 @@ func (r appBody) VisitAddAppResponse(w http.ResponseWriter) error { return r.wri
 func (r appBody) write(w http.ResponseWriter) error {
 	header := w.Header()
 	var buffer [48]byte
-	header["Etag"] = []string{string(append(r.app.AppendTag(append(buffer[:0], '"')), '"'))}
+	header["Etag"] = []string{string(append(r.app.AppendETag(append(buffer[:0], '"')), '"'))}
 	if r.location != "" {
 		header.Set("Location", r.location)
 	}

@@ -114,8 +114,8 @@ func (r *router) DELETE(path string, h echo.HandlerFunc, m ...echo.MiddlewareFun
 	return r.add(http.MethodDelete, path, h, m)
 }
 
-// wholePath refuses what follows a slash behind the last parameter of a path: echo takes it for a part of its value.
-func wholePath(c echo.Context) error {
+// rejectExtraSegments refuses what follows a slash behind the last parameter of a path: echo takes it for a part of its value.
+func rejectExtraSegments(c echo.Context) error {
 	if strings.Count(echo.GetPath(c.Request()), "/") > strings.Count(c.Path(), "/") {
 		return errNoRoute()
 	}

@@ -63,7 +63,7 @@ type Server struct {
 	limiter   *ratelimit.Limiter // nil: no limit
 	inFlight  *inFlight
 	bodies    *bodyMemory
-	audit     *auditor
+	audit     *authFailureLog
 	nobodys   *boundedLines // lines about requests that nobody known has made
 	metrics   *metrics
 	tracer    trace.Tracer           // nil: nothing is traced
@@ -130,7 +130,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	s.echo.HTTPErrorHandler = s.writeError
 	s.echo.Binder = binder{}
-	s.echo.Use(around)
+	s.echo.Use(recoverMiddleware)
 	if err := s.routes(); err != nil {
 		return nil, fmt.Errorf("server: %w", err)
 	}
@@ -178,14 +178,14 @@ func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 	return nil
 }
 
-// around stands around every route, those that do not exist too. It makes an error of a panic, so that its answer has the
+// recoverMiddleware stands recoverMiddleware every route, those that do not exist too. It makes an error of a panic, so that its answer has the
 // shape of all others.
-func around(next echo.HandlerFunc) echo.HandlerFunc {
+func recoverMiddleware(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) (err error) {
 		if aboutServer(c.Request()) {
 			return options(serverMethods, true)(c)
 		}
-		if err := wholePath(c); err != nil {
+		if err := rejectExtraSegments(c); err != nil {
 			return err
 		}
 		defer func() {

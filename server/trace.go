@@ -15,7 +15,7 @@ import (
 
 // beginSpan begins the span of a request to the API, in the trace that the caller began (W3C Trace Context). The path, the
 // query, the names of host and program that the client sends are left out: a span has nothing that a client wrote.
-func (s *Server) beginSpan(ctx context.Context, r *http.Request, x *exchange) context.Context {
+func (s *Server) beginSpan(ctx context.Context, r *http.Request, x *requestState) context.Context {
 	if s.tracer == nil || !strings.HasPrefix(r.URL.Path, basePath+"/") {
 		return ctx
 	}
@@ -32,7 +32,7 @@ func (s *Server) beginSpan(ctx context.Context, r *http.Request, x *exchange) co
 }
 
 // endSpan says what became of the request. A refusal is no error of the server's.
-func (x *exchange) endSpan() {
+func (x *requestState) endSpan() {
 	if x.span == nil {
 		return
 	}

@@ -173,7 +173,7 @@ func (s *Store) writeLocked(ctx context.Context, conn *pgx.Conn, patches []*appP
 func (s *Store) queueBegin(batch *pgx.Batch, patches []*appPatch) {
 	batch.Queue("BEGIN")
 	batch.Queue(batchSettings)
-	s.queueConfine(batch, patches[0].Key.ClientID)
+	s.queueSetTenant(batch, patches[0].Key.ClientID)
 }
 
 // queueUpdate queues the statement of the patches and COMMIT.

@@ -19,8 +19,8 @@ type appPatch struct {
 	groupcommit.Item[AppKey]
 
 	fields Fields
-	by     Author
-	at     version
+	by     Actor
+	at     expectedVersion
 
 	app     App       // as it is afterwards
 	now     time.Time // of the write
@@ -57,7 +57,7 @@ func (s *Store) writeTogether(p *appPatch) error {
 		return nil // before errors.As allocates
 	}
 	if panicked := (*groupcommit.PanicError)(nil); errors.As(err, &panicked) {
-		return &OutcomeError{cause: panicked}
+		return &InDoubtError{cause: panicked}
 	}
 	if errors.Is(err, groupcommit.ErrFull) {
 		return &UnavailableError{reason: ReasonQueue, cause: err}
@@ -69,8 +69,8 @@ func (s *Store) writeTogether(p *appPatch) error {
 func (s *Store) writeAppsSQLite(batch []*appPatch) {
 	if len(batch) == 1 {
 		p := batch[0]
-		if p.update(s, s.write.WithContext(p.Ctx)); lost(p.Err) {
-			p.Err = &lostWriteError{cause: p.Err} // also when its time was up before it had the connection
+		if p.update(s, s.write.WithContext(p.Ctx)); mayHaveCommitted(p.Err) {
+			p.Err = &inDoubtError{cause: p.Err} // also when its time was up before it had the connection
 		}
 		return
 	}
@@ -84,8 +84,8 @@ func (s *Store) writeAppsSQLite(batch []*appPatch) {
 		}
 		return nil
 	})
-	if committing && lost(err) {
-		err = &lostWriteError{cause: err}
+	if committing && mayHaveCommitted(err) {
+		err = &inDoubtError{cause: err}
 	}
 	if err != nil {
 		for _, p := range batch {
@@ -126,7 +126,7 @@ func (s *Store) writeAppsPostgres(batch []*appPatch) {
 	switch {
 	case lockTimeout(err):
 		s.writeUnlocked(ctx, batch)
-	case errors.As(err, &refused) && !lost(err) && !unavailable(err):
+	case errors.As(err, &refused) && !mayHaveCommitted(err) && !unavailable(err):
 		for _, p := range batch {
 			p.Err = s.onConn(p.Ctx, func(conn *pgx.Conn) error { return s.writeBriefly(p.Ctx, conn, p) })
 			if p.Locked = lockTimeout(p.Err); !p.Locked {
@@ -179,12 +179,12 @@ func (s *Store) writeAlone(p *appPatch) {
 }
 
 // onConn lends a connection of gorm's pool as what it is underneath. work is a write: it runs again when it was refused for
-// a reason that passes, but not when its connection was lost, which is lostWriteError.
+// a reason that passes, but not when its connection was lost, which is inDoubtError.
 func (s *Store) onConn(ctx context.Context, work func(*pgx.Conn) error) error {
-	gone := (*lostWriteError)(nil)
+	gone := (*inDoubtError)(nil)
 	for try := 1; ; try++ {
 		err := s.onConnOnce(ctx, work)
-		if try == tries || errors.As(err, &gone) || !s.passing(ctx, err) {
+		if try == maxAttempts || errors.As(err, &gone) || !s.retryable(ctx, err) {
 			return err
 		}
 	}
@@ -193,8 +193,8 @@ func (s *Store) onConn(ctx context.Context, work func(*pgx.Conn) error) error {
 func (s *Store) onConnOnce(ctx context.Context, work func(*pgx.Conn) error) error {
 	return s.lend(ctx, func(conn *pgx.Conn) error {
 		err := work(conn)
-		if lost(err) {
-			err = &lostWriteError{on: backendOf(conn), cause: err}
+		if mayHaveCommitted(err) {
+			err = &inDoubtError{on: backendOf(conn), cause: err}
 		}
 		return err
 	})
@@ -206,8 +206,8 @@ func (s *Store) writeOne(ctx context.Context, conn *pgx.Conn, p *appPatch) error
 		return err
 	}
 	args := p.args(st, s.now())
-	if p.at.catalog == 0 && s.confines {
-		return queryConfined(ctx, conn, p.read, st.sql, args...)
+	if p.at.catalog == 0 && s.rls {
+		return queryAsTenant(ctx, conn, p.read, st.sql, args...)
 	}
 	if p.at.catalog == 0 {
 		rows, err := conn.Query(ctx, st.sql, args...)
@@ -219,7 +219,7 @@ func (s *Store) writeOne(ctx context.Context, conn *pgx.Conn, p *appPatch) error
 	// One round trip, too. It does not wait for a locked row, since it holds the catalog.
 	batch := &pgx.Batch{}
 	batch.Queue("BEGIN")
-	s.queueConfine(batch, p.Key.ClientID)
+	s.queueSetTenant(batch, p.Key.ClientID)
 	batch.Queue(holdCatalogBriefly)
 	batch.Queue(st.sql, args...).Query(p.read)
 	batch.Queue("COMMIT")

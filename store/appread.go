@@ -67,10 +67,10 @@ func (sqliteDialect) takeApp(ctx context.Context, s *Store, key AppKey) (app App
 
 // readApps reads rows of appRead, followed by appTotal when total is not nil.
 func (s *Store) readApps(ctx context.Context, apps *[]App, total *int64, sql string, args ...any) error {
-	return s.again(ctx, func() error {
+	return s.retry(ctx, func() error {
 		return s.lend(ctx, func(conn *pgx.Conn) error {
-			if s.confines {
-				return queryConfined(ctx, conn, func(rows pgx.Rows) error { return scanApps(rows, apps, total) }, sql, args...)
+			if s.rls {
+				return queryAsTenant(ctx, conn, func(rows pgx.Rows) error { return scanApps(rows, apps, total) }, sql, args...)
 			}
 			rows, err := conn.Query(ctx, sql, args...)
 			if err != nil {

@@ -14,7 +14,7 @@ import (
 
 // GetApp returns one app with its catalog entry, or NotFoundError for the app or for its client.
 func (s *Store) GetApp(ctx context.Context, key AppKey) (App, error) {
-	ctx = s.forClient(ctx, key.ClientID)
+	ctx = s.withTenant(ctx, key.ClientID)
 	app, err := s.takeApp(ctx, key)
 	if errors.Is(err, errNoEntry) {
 		app, err = s.takeApp(ctx, key) // it has been removed since it was read
@@ -37,33 +37,33 @@ func (s *Store) takeApp(ctx context.Context, key AppKey) (App, error) {
 //
 // A patch that changes nothing writes nothing: neither updated_at nor version nor history moves. A non-nil match binds
 // the write to one of its tags, in one atomic step, or ends in PreconditionError. NotFoundError names the app or the client.
-func (s *Store) UpdateApp(ctx context.Context, key AppKey, fields Fields, by Author, match *Match) (App, error) {
+func (s *Store) UpdateApp(ctx context.Context, key AppKey, fields Fields, by Actor, match *IfMatch) (App, error) {
 	if match == nil && len(fields) == 0 {
 		return s.GetApp(ctx, key)
 	}
-	ctx = s.forClient(ctx, key.ClientID)
+	ctx = s.withTenant(ctx, key.ClientID)
 	// Each turn either writes, or sees a row that already is as asked, or lost a race to a writer that undid it meanwhile.
 	for range 10 {
-		var at version
+		var at expectedVersion
 		if match != nil {
-			seen, revision, err := s.seenApp(ctx, key)
+			seen, revision, err := s.readForUpdate(ctx, key)
 			if err != nil {
 				return App{}, err
 			}
-			if err := match.check(seen.Tag()); err != nil {
+			if err := match.check(seen.ETag()); err != nil {
 				return App{}, err
 			}
 			if fields.in(seen.fields()) {
 				return seen, nil
 			}
-			at = version{row: seen.Version, catalog: revision}
+			at = expectedVersion{row: seen.Version, catalog: revision}
 		}
 		updated, changed, err := s.updateApp(ctx, key, fields, by, at)
 		if err != nil {
 			return App{}, err
 		}
 		if changed {
-			return s.shown(ctx, updated)
+			return s.addCatalogAfterWrite(ctx, updated)
 		}
 		if match != nil {
 			continue // somebody wrote since: the tag is compared anew
@@ -79,11 +79,11 @@ func (s *Store) UpdateApp(ctx context.Context, key AppKey, fields Fields, by Aut
 	return App{}, &UnavailableError{reason: ReasonConflict, cause: fmt.Errorf("app %s changes too often", key.ID)}
 }
 
-// version is what a conditional write has seen: of the row, and of the catalog that the row's tag depends on too.
-type version struct{ row, catalog int64 }
+// expectedVersion is what a conditional write has seen: of the row, and of the catalog that the row's tag depends on too.
+type expectedVersion struct{ row, catalog int64 }
 
 // of selects the app, if it is still as it was seen. The zero version selects it as it is.
-func (at version) of(q *gorm.DB, key AppKey) *gorm.DB {
+func (at expectedVersion) of(q *gorm.DB, key AppKey) *gorm.DB {
 	q = q.Where("client_id = ? AND id = ?", key.ClientID, key.ID)
 	if at.row != 0 {
 		q = q.Where("version = ?", at.row)
@@ -94,8 +94,8 @@ func (at version) of(q *gorm.DB, key AppKey) *gorm.DB {
 	return q
 }
 
-// seenApp reads an app together with the revision of the catalog that its tag is made from.
-func (s *Store) seenApp(ctx context.Context, key AppKey) (App, int64, error) {
+// readForUpdate reads an app together with the revision of the catalog that its tag is made from.
+func (s *Store) readForUpdate(ctx context.Context, key AppKey) (App, int64, error) {
 	catalog, err := s.refreshCatalog(ctx)
 	if err != nil {
 		return App{}, 0, err
@@ -107,10 +107,10 @@ func (s *Store) seenApp(ctx context.Context, key AppKey) (App, int64, error) {
 
 // updateApp is the one statement that a patch costs, shared or not. changed is false when no row had the key, was at the
 // version and had a value to change.
-func (s *Store) updateApp(ctx context.Context, key AppKey, fields Fields, by Author, at version) (App, bool, error) {
+func (s *Store) updateApp(ctx context.Context, key AppKey, fields Fields, by Actor, at expectedVersion) (App, bool, error) {
 	p := &appPatch{Item: groupcommit.Item[AppKey]{Ctx: ctx, Key: key}, fields: fields, by: by, at: at}
 	if err := s.writeTogether(p); err != nil {
-		if gone := (*lostWriteError)(nil); errors.As(err, &gone) {
+		if gone := (*inDoubtError)(nil); errors.As(err, &gone) {
 			return s.resolveLostPatch(p, gone)
 		}
 		return App{}, false, s.translate("update app", err)
@@ -122,7 +122,7 @@ func (s *Store) updateApp(ctx context.Context, key AppKey, fields Fields, by Aut
 }
 
 // written is the columns of an app that every write sets: the history is made from them.
-func (by Author) written(at clause.Expr) map[string]any {
+func (by Actor) written(at clause.Expr) map[string]any {
 	return map[string]any{
 		"actor_id": by.ID, "actor_name": by.Name, "request_id": by.RequestID, "updated_at": at,
 	}
@@ -130,8 +130,8 @@ func (by Author) written(at clause.Expr) map[string]any {
 
 // AddApp gives a client a catalog app. NotFoundError names the client; ReferenceError says that there is no such catalog
 // app; ConflictError carries the id of the app that the client has for it already.
-func (s *Store) AddApp(ctx context.Context, clientID, catalogAppID uuid.UUID, fields Fields, by Author) (App, error) {
-	ctx = s.forClient(ctx, clientID)
+func (s *Store) AddApp(ctx context.Context, clientID, catalogAppID uuid.UUID, fields Fields, by Actor) (App, error) {
+	ctx = s.withTenant(ctx, clientID)
 	app := App{
 		ClientID: clientID, ID: uuid.New(), CatalogAppID: catalogAppID, Version: 1,
 		ActorID: by.ID, ActorName: by.Name, RequestID: by.RequestID,
@@ -172,28 +172,28 @@ func (s *Store) AddApp(ctx context.Context, clientID, catalogAppID uuid.UUID, fi
 	if err != nil {
 		return App{}, s.translate("add app", err)
 	}
-	return s.shown(ctx, app)
+	return s.addCatalogAfterWrite(ctx, app)
 }
 
 // RemoveApp takes an app from its client. Its history stays. NotFoundError names the app or the client; PreconditionError
 // says that the app has none of the tags in match.
-func (s *Store) RemoveApp(ctx context.Context, key AppKey, by Author, match *Match) error {
+func (s *Store) RemoveApp(ctx context.Context, key AppKey, by Actor, match *IfMatch) error {
 	// Each turn either removes the app, or finds that somebody has written it or the catalog since it was looked at.
 	for range 10 {
-		var at version
+		var at expectedVersion
 		if match != nil {
-			seen, revision, err := s.seenApp(ctx, key)
+			seen, revision, err := s.readForUpdate(ctx, key)
 			if err != nil {
 				return err
 			}
-			if err := match.check(seen.Tag()); err != nil {
+			if err := match.check(seen.ETag()); err != nil {
 				return err
 			}
-			at = version{row: seen.Version, catalog: revision}
+			at = expectedVersion{row: seen.Version, catalog: revision}
 		}
 		removed, err := s.removeApp(ctx, key, by, at)
 		if match != nil && lockTimeout(err) { // somebody holds the row, or changes the catalog
-			if err := s.awaitApp(s.forClient(ctx, key.ClientID), key); err != nil {
+			if err := s.awaitApp(s.withTenant(ctx, key.ClientID), key); err != nil {
 				return s.translate("remove app", err)
 			}
 			continue
@@ -208,8 +208,8 @@ func (s *Store) RemoveApp(ctx context.Context, key AppKey, by Author, match *Mat
 	return &UnavailableError{reason: ReasonConflict, cause: fmt.Errorf("app %s changes too often", key.ID)}
 }
 
-func (s *Store) removeApp(ctx context.Context, key AppKey, by Author, at version) (removed bool, err error) {
-	ctx = s.forClient(ctx, key.ClientID)
+func (s *Store) removeApp(ctx context.Context, key AppKey, by Actor, at expectedVersion) (removed bool, err error) {
+	ctx = s.withTenant(ctx, key.ClientID)
 	// The trigger takes the author of the removal from the row.
 	set := by.written(s.notEarlier(s.now()))
 	set["version"] = gorm.Expr("version + 1")
@@ -239,23 +239,23 @@ func (s *Store) missingApp(ctx context.Context, key AppKey) error {
 	return &NotFoundError{Kind: KindApp, ID: key.ID}
 }
 
-// shown is withCatalog for an app that has been written.
-func (s *Store) shown(ctx context.Context, app App) (App, error) {
+// addCatalogAfterWrite is withCatalog for an app that has been written.
+func (s *Store) addCatalogAfterWrite(ctx context.Context, app App) (App, error) {
 	whole, err := s.withCatalog(ctx, app)
 	if err == nil {
 		return whole, nil
 	}
-	return s.shownLate(ctx, app)
+	return s.addCatalogLate(ctx, app)
 }
 
-// shownLate stands apart to keep the usual way free of what it needs.
-func (s *Store) shownLate(ctx context.Context, app App) (whole App, err error) {
-	err = s.afterwards(ctx, func(ctx context.Context) error {
+// addCatalogLate stands apart to keep the usual way free of what it needs.
+func (s *Store) addCatalogLate(ctx context.Context, app App) (whole App, err error) {
+	err = s.finishAfterCommit(ctx, func(ctx context.Context) error {
 		whole, err = s.withCatalog(ctx, app)
 		return err
 	})
 	if err != nil && !errors.Is(ctx.Err(), context.Canceled) {
-		err = &OutcomeError{cause: err} // it was written: no other error may be told
+		err = &InDoubtError{cause: err} // it was written: no other error may be told
 	}
 	return whole, err
 }

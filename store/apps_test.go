@@ -67,11 +67,11 @@ func TestUpdateAppThatChangesNothingWritesNothing(t *testing.T) {
 		before := dump(t, url, "apps", "app_changes")
 		later := storetest.Open(t, url, at(storetest.Now.Add(time.Hour)))
 		for _, same := range []store.Fields{fields, {store.ColumnIsFavorite: true}, {store.ColumnLicenseCount: int32(5)}, {}} {
-			again, err := later.UpdateApp(t.Context(), pageApp, same, store.Author{Name: "somebody else", RequestID: "2"}, nil)
+			again, err := later.UpdateApp(t.Context(), pageApp, same, store.Actor{Name: "somebody else", RequestID: "2"}, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if again.Tag() != first.Tag() || !again.UpdatedAt.Equal(first.UpdatedAt) {
+			if again.ETag() != first.ETag() || !again.UpdatedAt.Equal(first.UpdatedAt) {
 				t.Errorf("%v: %+v", same, again)
 			}
 		}
@@ -99,7 +99,7 @@ func TestMissingAppsAndClients(t *testing.T) {
 			_, read := s.GetApp(t.Context(), c.key)
 			_, written := s.UpdateApp(t.Context(), c.key, store.Fields{store.ColumnIsFavorite: true}, writer, nil)
 			_, empty := s.UpdateApp(t.Context(), c.key, store.Fields{}, writer, nil)
-			_, matched := s.UpdateApp(t.Context(), c.key, store.Fields{}, writer, &store.Match{Tags: []string{"x"}})
+			_, matched := s.UpdateApp(t.Context(), c.key, store.Fields{}, writer, &store.IfMatch{Tags: []string{"x"}})
 			for _, err := range []error{read, written, empty, matched} {
 				var missing *store.NotFoundError
 				if !errors.As(err, &missing) || missing.Kind != c.kind || missing.ID != c.id {
@@ -115,14 +115,14 @@ func TestMissingAppsAndClients(t *testing.T) {
 
 func TestUpdateAppWithMatch(t *testing.T) {
 	each(t, func(t *testing.T, url string, s *store.Store) {
-		old := get(t, s, pageApp).Tag()
-		app, err := s.UpdateApp(t.Context(), pageApp, store.Fields{store.ColumnIsFavorite: true}, writer, &store.Match{Tags: []string{"x", old}})
+		old := get(t, s, pageApp).ETag()
+		app, err := s.UpdateApp(t.Context(), pageApp, store.Fields{store.ColumnIsFavorite: true}, writer, &store.IfMatch{Tags: []string{"x", old}})
 		if err != nil || !app.IsFavorite {
 			t.Fatalf("%+v, %v", app, err)
 		}
 		before := dump(t, url, "apps", "app_changes")
 		for _, fields := range []store.Fields{{store.ColumnIsFavorite: false}, {store.ColumnIsFavorite: true}, {}} {
-			for _, match := range []*store.Match{{Tags: []string{old}}, {Tags: []string{""}}, {}} {
+			for _, match := range []*store.IfMatch{{Tags: []string{old}}, {Tags: []string{""}}, {}} {
 				var changed *store.PreconditionError
 				if _, err := s.UpdateApp(t.Context(), pageApp, fields, writer, match); !errors.As(err, &changed) {
 					t.Errorf("%v with %v: %v", fields, match, err)
@@ -137,13 +137,13 @@ func TestUpdateAppWithMatch(t *testing.T) {
 
 func TestOfSixteenPatchesWithOneTagOneWins(t *testing.T) {
 	each(t, func(t *testing.T, _ string, s *store.Store) {
-		tag := get(t, s, pageApp).Tag()
+		tag := get(t, s, pageApp).ETag()
 		errs := make([]error, 16)
 		var wg sync.WaitGroup
 		for i := range errs {
 			wg.Go(func() {
 				fields := store.Fields{store.ColumnLicenseCount: int32(i)}
-				_, errs[i] = s.UpdateApp(t.Context(), pageApp, fields, writer, &store.Match{Tags: []string{tag}})
+				_, errs[i] = s.UpdateApp(t.Context(), pageApp, fields, writer, &store.IfMatch{Tags: []string{tag}})
 			})
 		}
 		wg.Wait()

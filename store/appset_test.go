@@ -51,12 +51,12 @@ func TestAddApp(t *testing.T) {
 		for _, added := range []store.App{bare, full} {
 			got := must(s.GetApp(t.Context(), store.AppKey{ClientID: added.ClientID, ID: added.ID}))(t)
 			wantShown(t, "the app when it is read", got, added)
-			if got.Tag() != added.Tag() {
-				t.Errorf("the tag is %s, and %s when the app is read", added.Tag(), got.Tag())
+			if got.ETag() != added.ETag() {
+				t.Errorf("the tag is %s, and %s when the app is read", added.ETag(), got.ETag())
 			}
 		}
-		if bare.Tag() == full.Tag() {
-			t.Errorf("two apps have the tag %s", bare.Tag())
+		if bare.ETag() == full.ETag() {
+			t.Errorf("two apps have the tag %s", bare.ETag())
 		}
 	})
 }
@@ -221,12 +221,12 @@ func TestRemoveApp(t *testing.T) {
 		s := seeded(t, url, storetest.Page(), withClock(w))
 		key := store.AppKey{ClientID: storetest.ClientID, ID: storetest.AppID}
 		slack := `"` + storetest.CatalogID.String() + `"`
-		seed := store.Author{Name: "seed", RequestID: "seed"}
+		seed := store.Actor{Name: "seed", RequestID: "seed"}
 		joined := must(s.GetApp(t.Context(), key))(t).CreatedAt
 		must(s.UpdateApp(t.Context(), key, store.Fields{store.ColumnLicenseCount: int32(7)}, alice, nil))(t)
 
 		w.next()
-		bob := store.Author{ID: named("bob"), Name: "bob", RequestID: "bob-1"}
+		bob := store.Actor{ID: named("bob"), Name: "bob", RequestID: "bob-1"}
 		if err := s.RemoveApp(t.Context(), key, bob, nil); err != nil {
 			t.Fatal(err)
 		}
@@ -274,19 +274,19 @@ func TestRemoveAppRefusals(t *testing.T) {
 
 		wantError(t, s.RemoveApp(t.Context(), store.AppKey{ClientID: key.ClientID, ID: storetest.OtherAppID}, alice, nil),
 			&store.NotFoundError{Kind: store.KindApp, ID: storetest.OtherAppID})
-		wantError(t, s.RemoveApp(t.Context(), store.AppKey{ClientID: storetest.OtherClientID, ID: key.ID}, alice, &store.Match{}),
+		wantError(t, s.RemoveApp(t.Context(), store.AppKey{ClientID: storetest.OtherClientID, ID: key.ID}, alice, &store.IfMatch{}),
 			&store.NotFoundError{Kind: store.KindApp, ID: key.ID})
 		wantError(t, s.RemoveApp(t.Context(), store.AppKey{ClientID: named("nobody"), ID: key.ID}, alice, nil),
 			&store.NotFoundError{Kind: store.KindClient, ID: named("nobody")})
 
 		old := must(s.GetApp(t.Context(), key))(t)
 		current := must(s.UpdateApp(t.Context(), key, store.Fields{store.ColumnIsFavorite: true}, alice, nil))(t)
-		for _, tags := range [][]string{nil, {""}, {old.Tag()}, {old.Tag(), current.Catalog.Tag()}} {
-			wantError(t, s.RemoveApp(t.Context(), key, alice, &store.Match{Tags: tags}), &store.PreconditionError{})
+		for _, tags := range [][]string{nil, {""}, {old.ETag()}, {old.ETag(), current.Catalog.Tag()}} {
+			wantError(t, s.RemoveApp(t.Context(), key, alice, &store.IfMatch{Tags: tags}), &store.PreconditionError{})
 		}
 		// The catalog's part of the tag is out of date as soon as another server has changed it.
 		must(elsewhere.UpdateVendor(t.Context(), storetest.VendorID, store.Fields{store.ColumnURL: nil}, nil))(t)
-		wantError(t, s.RemoveApp(t.Context(), key, alice, &store.Match{Tags: []string{current.Tag()}}), &store.PreconditionError{})
+		wantError(t, s.RemoveApp(t.Context(), key, alice, &store.IfMatch{Tags: []string{current.ETag()}}), &store.PreconditionError{})
 
 		left := must(s.GetApp(t.Context(), key))(t)
 		if left.Version != current.Version {
@@ -295,7 +295,7 @@ func TestRemoveAppRefusals(t *testing.T) {
 		if got := history(t, s, key); len(got) != 2 {
 			t.Errorf("after all the refusals the history is %s", shown(t, got))
 		}
-		if err := s.RemoveApp(t.Context(), key, alice, &store.Match{Tags: []string{old.Tag(), left.Tag()}}); err != nil {
+		if err := s.RemoveApp(t.Context(), key, alice, &store.IfMatch{Tags: []string{old.ETag(), left.ETag()}}); err != nil {
 			t.Errorf("with the right tag: %v", err)
 		}
 	})
@@ -308,11 +308,11 @@ func TestRemoveAppOnce(t *testing.T) {
 		t.Parallel()
 		s := seeded(t, url, storetest.Page())
 		key := store.AppKey{ClientID: storetest.ClientID, ID: storetest.AppID}
-		match := &store.Match{Tags: []string{must(s.GetApp(t.Context(), key))(t).Tag()}}
+		match := &store.IfMatch{Tags: []string{must(s.GetApp(t.Context(), key))(t).ETag()}}
 		var running sync.WaitGroup
 		var errs [16]error
 		for n := range errs {
-			running.Go(func() { errs[n] = s.RemoveApp(t.Context(), key, alice, []*store.Match{nil, match}[n%2]) })
+			running.Go(func() { errs[n] = s.RemoveApp(t.Context(), key, alice, []*store.IfMatch{nil, match}[n%2]) })
 		}
 		running.Wait()
 		removed := 0

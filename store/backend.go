@@ -11,22 +11,22 @@ import (
 	"gorm.io/gorm"
 )
 
-// backend is the process of PostgreSQL at the other end of a connection. The zero value is one that is not known: a pooler
-// stands between, and any of its connections may have run the statement.
+// backend identifies the PostgreSQL process that serves a connection. The zero value means unknown: behind a pooler, any of its
+// connections may have run the statement.
 type backend struct {
 	pid   uint32
 	start time.Time // tells it from a later process with the same number
 }
 
 const (
-	backendKey = "backend" // in a connection's custom data
-	whoAmI     = "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()"
+	backendKey   = "backend" // in a connection's custom data
+	backendQuery = "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()"
 )
 
-// meet notes who is at the other end of a new connection.
-func meet(ctx context.Context, conn *pgx.Conn) error {
+// identifyBackend stores the backend of a new connection in its custom data.
+func identifyBackend(ctx context.Context, conn *pgx.Conn) error {
 	var b backend
-	err := conn.QueryRow(ctx, whoAmI, pgx.QueryExecModeExec).Scan(&b.pid, &b.start)
+	err := conn.QueryRow(ctx, backendQuery, pgx.QueryExecModeExec).Scan(&b.pid, &b.start)
 	if err != nil {
 		return errors.Join(err, conn.Close(ctx))
 	}
@@ -41,7 +41,7 @@ func backendOf(conn *pgx.Conn) backend {
 	return b
 }
 
-// backend returns who is at the other end of a connection of the pool.
+// backend returns the backend of a connection of the pool.
 func (postgresDialect) backend(conn *gorm.DB) (b backend) {
 	if c, ok := conn.Statement.ConnPool.(*sql.Conn); ok {
 		_ = c.Raw(func(driver any) error { b = backendOf(driver.(pgxDriver).Conn()); return nil }) //nolint:errcheck,forcetypeassert // its only driver
@@ -49,7 +49,7 @@ func (postgresDialect) backend(conn *gorm.DB) (b backend) {
 	return b
 }
 
-// dropIdle closes the connections that nobody uses.
+// dropIdle closes the idle connections of the pool.
 func (postgresDialect) dropIdle(s *Store) {
 	if pool, err := s.write.DB(); err == nil {
 		pool.SetMaxIdleConns(0)
@@ -57,12 +57,11 @@ func (postgresDialect) dropIdle(s *Store) {
 	}
 }
 
-// errStillRunning is what a fence ends in whose time is up.
+// errStillRunning says that a fence ran out of time.
 var errStillRunning = errors.New("the transaction may still be running")
 
-// fence returns when a lost connection can write no more: whatever was sent over it has been done by then, or never will
-// be. Its process is ended, since bytes may still be on their way to it. Where the process is not known, all transactions
-// of this role are waited for that had begun.
+// fence returns when a broken connection can no longer write. It terminates the connection's backend, since bytes may still be
+// on their way to it. When the backend is unknown, it waits for the end of all transactions of this role that have begun.
 func (postgresDialect) fence(ctx context.Context, s *Store, b backend) error {
 	db := s.write.WithContext(ctx)
 	var running int64
@@ -79,7 +78,7 @@ func (postgresDialect) fence(ctx context.Context, s *Store, b backend) error {
 	return untilNone(ctx, func() error { return db.Raw(begun, now).Scan(&running).Error }, &running)
 }
 
-// untilNone counts until there is nothing to count.
+// untilNone runs count until it has set n to 0.
 func untilNone(ctx context.Context, count func() error, n *int64) error {
 	for {
 		if err := count(); err != nil || *n == 0 {
@@ -88,7 +87,7 @@ func untilNone(ctx context.Context, count func() error, n *int64) error {
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("%w: %w", errStillRunning, ctx.Err())
-		case <-time.After(settleEvery):
+		case <-time.After(probeInterval):
 		}
 	}
 }

@@ -31,7 +31,7 @@ func bulkData(apps int) (store.Dataset, []uuid.UUID) {
 	return data, ids
 }
 
-func TestSetApps(t *testing.T) {
+func TestBulkSet(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
@@ -46,7 +46,7 @@ func TestSetApps(t *testing.T) {
 
 		w.next()
 		first := w.now()
-		missing, err := s.SetApps(t.Context(), named("Contoso"),
+		missing, err := s.BulkSet(t.Context(), named("Contoso"),
 			[]uuid.UUID{unknown, ids[2], ids[1], other.ID, ids[0], ids[2]}, store.ColumnIsFavorite, true, alice)
 		if err != nil {
 			t.Fatal(err)
@@ -75,7 +75,7 @@ func TestSetApps(t *testing.T) {
 		// The same again: nothing is left to write.
 		w.next()
 		again := must(s.GetApp(t.Context(), key(2)))(t)
-		missing, err = s.SetApps(t.Context(), named("Contoso"), ids, store.ColumnIsFavorite, true, store.Author{Name: "bob"})
+		missing, err = s.BulkSet(t.Context(), named("Contoso"), ids, store.ColumnIsFavorite, true, store.Actor{Name: "bob"})
 		if err != nil || len(missing) > 0 {
 			t.Fatal(missing, err)
 		}
@@ -85,12 +85,12 @@ func TestSetApps(t *testing.T) {
 		}
 
 		// The other column, and back: each is a change of its own.
-		bob := store.Author{ID: named("bob"), Name: "bob", RequestID: "bob-2"}
+		bob := store.Actor{ID: named("bob"), Name: "bob", RequestID: "bob-2"}
 		for _, set := range []struct {
 			column store.Column
 			value  bool
 		}{{store.ColumnIsApproved, true}, {store.ColumnIsFavorite, false}, {store.ColumnIsApproved, false}} {
-			if _, err := s.SetApps(t.Context(), named("Contoso"), ids[:1], set.column, set.value, bob); err != nil {
+			if _, err := s.BulkSet(t.Context(), named("Contoso"), ids[:1], set.column, set.value, bob); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -103,17 +103,17 @@ func TestSetApps(t *testing.T) {
 	})
 }
 
-func TestSetAppsOfNobody(t *testing.T) {
+func TestBulkSetOfNobody(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
 		data, ids := bulkData(2)
 		s := seeded(t, url, data)
-		_, err := s.SetApps(t.Context(), named("nobody"), ids, store.ColumnIsApproved, true, alice)
+		_, err := s.BulkSet(t.Context(), named("nobody"), ids, store.ColumnIsApproved, true, alice)
 		wantError(t, err, &store.NotFoundError{Kind: store.KindClient, ID: named("nobody")})
 
 		// Every app missing is no error as long as there is the client.
-		missing, err := s.SetApps(t.Context(), named("Fabrikam"), ids, store.ColumnIsApproved, true, alice)
+		missing, err := s.BulkSet(t.Context(), named("Fabrikam"), ids, store.ColumnIsApproved, true, alice)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -140,15 +140,15 @@ func aThousand(ids []uuid.UUID) (thousand, unknown []uuid.UUID) {
 	return thousand, unknown
 }
 
-// TestSetAppsThousand also finds the limits that a database has for one statement.
-func TestSetAppsThousand(t *testing.T) {
+// TestBulkSetThousand also finds the limits that a database has for one statement.
+func TestBulkSetThousand(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
 		data, ids := bulkData(250)
 		s := seeded(t, url, data)
 		thousand, unknown := aThousand(ids)
-		missing := must(s.SetApps(t.Context(), named("Contoso"), thousand, store.ColumnIsFavorite, true, alice))(t)
+		missing := must(s.BulkSet(t.Context(), named("Contoso"), thousand, store.ColumnIsFavorite, true, alice))(t)
 		if !slices.Equal(missing, unknown) {
 			t.Errorf("%d apps are missing: %v, want %v", len(missing), missing, unknown)
 		}
@@ -162,8 +162,8 @@ func TestSetAppsThousand(t *testing.T) {
 	})
 }
 
-// TestSetAppsStatements counts what goes over the wire to PostgreSQL. SQLite runs the same statements.
-func TestSetAppsStatements(t *testing.T) {
+// TestBulkSetStatements counts what goes over the wire to PostgreSQL. SQLite runs the same statements.
+func TestBulkSetStatements(t *testing.T) {
 	t.Parallel()
 	data, ids := bulkData(250)
 	thousand, _ := aThousand(ids)
@@ -171,7 +171,7 @@ func TestSetAppsStatements(t *testing.T) {
 	s := seeded(t, through, data)
 	count := func(ids []uuid.UUID, value bool) int64 {
 		before := statements.Load()
-		must(s.SetApps(t.Context(), named("Contoso"), ids, store.ColumnIsFavorite, value, alice))(t)
+		must(s.BulkSet(t.Context(), named("Contoso"), ids, store.ColumnIsFavorite, value, alice))(t)
 		return statements.Load() - before
 	}
 	few, many := count(ids[:2], true), count(thousand, false)
@@ -228,9 +228,9 @@ func relay(to io.Writer, from io.Reader, statements *atomic.Int64) {
 	}
 }
 
-// TestSetAppsTogether lets many bulk writes of the same apps, in opposite orders, run into each other. Each is atomic: in
+// TestBulkSetTogether lets many bulk writes of the same apps, in opposite orders, run into each other. Each is atomic: in
 // the end every app has the value of whoever came last.
-func TestSetAppsTogether(t *testing.T) {
+func TestBulkSetTogether(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
@@ -246,7 +246,7 @@ func TestSetAppsTogether(t *testing.T) {
 					order = backwards
 				}
 				for round := range 6 {
-					missing, err := servers[n/2].SetApps(t.Context(), named("Contoso"), order, store.ColumnIsFavorite, (n+round)%2 == 0, alice)
+					missing, err := servers[n/2].BulkSet(t.Context(), named("Contoso"), order, store.ColumnIsFavorite, (n+round)%2 == 0, alice)
 					if err != nil || len(missing) > 0 {
 						t.Errorf("%d apps missing, %v", len(missing), err)
 					}

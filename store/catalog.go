@@ -55,22 +55,22 @@ func (e *entries) replace(gone, come []*CatalogApp) entries {
 // CatalogSummary is how much the catalog holds.
 type CatalogSummary struct{ Apps, Vendors, Categories int }
 
-// Tag is an opaque text that changes with anything the summary shows.
-func (c CatalogSummary) Tag() string {
+// ETag is an opaque text that changes with anything the summary shows.
+func (c CatalogSummary) ETag() string {
 	return fmt.Sprintf("%d.%d.%d", c.Apps, c.Vendors, c.Categories)
 }
 
 // Tag is an opaque text that changes with anything the catalog app shows, vendor and categories included.
 func (a *CatalogApp) Tag() string { return a.tag }
 
-// rendering is the form in which an entry is shown, made when it is first asked for.
-type rendering struct {
+// encodedOnce is the form in which an entry is shown, made when it is first asked for.
+type encodedOnce struct {
 	once  sync.Once
 	bytes []byte
 }
 
 // Cacheable readies an entry that does not come out of the store's snapshot for Encoded.
-func (a *CatalogApp) Cacheable() { a.rendering = &rendering{} }
+func (a *CatalogApp) Cacheable() { a.rendering = &encodedOnce{} }
 
 // Encoded returns what encode makes of the entry. An entry never changes, so it is made once; encode must be the same
 // function at every call, and the result must not be changed.

@@ -37,14 +37,14 @@ func TestCatalogOfAnotherServer(t *testing.T) {
 				if err := s.Seed(t.Context(), storetest.Page()); err != nil {
 					t.Fatal(err)
 				}
-				before := get(t, s, pageApp).Tag()
+				before := get(t, s, pageApp).ETag()
 				db := storetest.SQL(t, url)
 				for _, statement := range []string{change, "UPDATE catalog_state SET revision = revision + 1"} {
 					if _, err := db.ExecContext(t.Context(), statement); err != nil {
 						t.Fatal(err)
 					}
 				}
-				eventually(t, "a new tag", func() bool { return get(t, s, pageApp).Tag() != before })
+				eventually(t, "a new tag", func() bool { return get(t, s, pageApp).ETag() != before })
 			})
 		})
 	}

@@ -106,7 +106,7 @@ func readChanges(tx *gorm.DB, since, revision int64) (delta catalogDelta, known 
 		if len(read.ids) == 0 {
 			continue
 		}
-		if err := among(tx, read.column, read.ids).Find(read.into).Error; err != nil {
+		if err := whereIn(tx, read.column, read.ids).Find(read.into).Error; err != nil {
 			return delta, false, err
 		}
 	}

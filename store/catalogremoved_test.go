@@ -203,7 +203,7 @@ func TestEntryThatNobodyKnowsAnyMore(t *testing.T) {
 			case "get", "patch that changes nothing":
 				wantError(t, err, &store.NotFoundError{Kind: store.KindApp, ID: key.ID})
 			case "patch":
-				if _, ok := errors.AsType[*store.OutcomeError](err); !ok {
+				if _, ok := errors.AsType[*store.InDoubtError](err); !ok {
 					t.Errorf("patch: %v", err)
 				}
 			case "search": // which has seen the entry, so that it is still in the snapshot

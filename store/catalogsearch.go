@@ -57,7 +57,7 @@ func (s *Store) ListCatalogApps(ctx context.Context, f CatalogFilter, p Page) (L
 func tagged[T catalogRow](l listing[T], orders map[Column][]T, p Page, match func(T) bool) (List[T], error) {
 	list, err := l.Pick(orders, p, match)
 	if err == nil {
-		list.Tag = pageTag(list)
+		list.ETag = pageTag(list)
 	}
 	return list, err
 }

@@ -46,14 +46,14 @@ func TestCatalogChangeShows(t *testing.T) {
 		before := must(here.GetApp(t.Context(), key))(t)
 		past := history(t, here, key)
 		must(there.GetApp(t.Context(), key))(t) // from now on it has a catalog to keep up to date
-		tags := map[string]bool{before.Tag(): true}
+		tags := map[string]bool{before.ETag(): true}
 		for n, change := range catalogChanges(t, here) {
 			change(n + 1)
 			got := must(here.GetApp(t.Context(), key))(t)
-			if tags[got.Tag()] || shown(t, got) == shown(t, before) {
-				t.Errorf("after change %d the app has the tag %s and is %s", n, got.Tag(), shown(t, got))
+			if tags[got.ETag()] || shown(t, got) == shown(t, before) {
+				t.Errorf("after change %d the app has the tag %s and is %s", n, got.ETag(), shown(t, got))
 			}
-			tags[got.Tag()] = true
+			tags[got.ETag()] = true
 			list := must(here.ListApps(t.Context(), key.ClientID, store.AppFilter{}, all(store.ColumnUpdatedAt)))(t)
 			wantShown(t, "the app in a list", list.Rows, []store.App{got})
 			entries := must(here.ListCatalogApps(t.Context(), store.CatalogFilter{}, all(store.ColumnUpdatedAt)))(t)
@@ -65,7 +65,7 @@ func TestCatalogChangeShows(t *testing.T) {
 			wantShown(t, "the app but for its catalog app", own, before)
 
 			deadline := time.Now().Add(20 * time.Second)
-			for must(there.GetApp(t.Context(), key))(t).Tag() != got.Tag() {
+			for must(there.GetApp(t.Context(), key))(t).ETag() != got.ETag() {
 				if time.Now().After(deadline) {
 					t.Fatalf("another server does not show change %d", n)
 				}
@@ -88,8 +88,8 @@ func TestMatchSeesOtherServersCatalog(t *testing.T) {
 		key := store.AppKey{ClientID: storetest.ClientID, ID: storetest.AppID}
 		seen := must(here.GetApp(t.Context(), key))(t)
 		for n, change := range catalogChanges(t, there) {
-			old := &store.Match{Tags: []string{seen.Tag()}}
-			oldEntry := &store.Match{Tags: []string{seen.Catalog.Tag()}}
+			old := &store.IfMatch{Tags: []string{seen.ETag()}}
+			oldEntry := &store.IfMatch{Tags: []string{seen.Catalog.Tag()}}
 			change(n + 1)
 			_, err := here.UpdateApp(t.Context(), key, store.Fields{store.ColumnLicenseCount: int32(n)}, alice, old)
 			wantError(t, err, &store.PreconditionError{})
@@ -107,7 +107,7 @@ func TestMatchSeesOtherServersCatalog(t *testing.T) {
 			if current.Version != seen.Version {
 				t.Errorf("a refused write has written %s", shown(t, current))
 			}
-			match := &store.Match{Tags: []string{current.Tag()}}
+			match := &store.IfMatch{Tags: []string{current.ETag()}}
 			seen = must(here.UpdateApp(t.Context(), key, store.Fields{store.ColumnLicenseCount: int32(n)}, alice, match))(t)
 			wantShown(t, "the app on the other server", must(there.GetApp(t.Context(), key))(t), seen)
 		}
@@ -217,12 +217,12 @@ func TestMatchHoldsWhenTheWriteHappens(t *testing.T) {
 		fields := store.Fields{store.ColumnIsFavorite: true}
 		for n, change := range changes {
 			seen := must(here.GetApp(t.Context(), key))(t)
-			match := &store.Match{Tags: []string{seen.Tag()}}
+			match := &store.IfMatch{Tags: []string{seen.ETag()}}
 			meanwhile = func() { change(n + 1) }
 			_, err := here.UpdateApp(t.Context(), key, fields, alice, match)
 			wantError(t, err, &store.PreconditionError{})
 
-			match = &store.Match{Tags: []string{must(here.GetApp(t.Context(), key))(t).Tag()}}
+			match = &store.IfMatch{Tags: []string{must(here.GetApp(t.Context(), key))(t).ETag()}}
 			meanwhile = func() { change(n + 11) }
 			wantError(t, here.RemoveApp(t.Context(), key, alice, match), &store.PreconditionError{})
 
@@ -238,7 +238,7 @@ func TestMatchHoldsWhenTheWriteHappens(t *testing.T) {
 			fields = store.Fields{store.ColumnIsFavorite: !got.IsFavorite}
 		}
 
-		match := &store.Match{Tags: []string{must(here.GetClient(t.Context(), key.ClientID))(t).Tag()}}
+		match := &store.IfMatch{Tags: []string{must(here.GetClient(t.Context(), key.ClientID))(t).ETag()}}
 		meanwhile = func() {
 			must(there.UpdateClient(t.Context(), key.ClientID, store.Fields{store.ColumnName: "Meanwhile"}, nil))(t)
 		}

@@ -17,7 +17,7 @@ const showWithin = time.Second
 // inCatalogTx runs one change of the catalog; work returns what it has changed, or nil. Changes run one after the other on
 // all servers: each holds the row that counts them. This server shows the change before inCatalogTx returns, unless that
 // takes longer than showWithin: the change is in the database, and whoever made it is told so.
-func (s *Store) inCatalogTx(ctx context.Context, doing string, wrote witness, work func(tx *gorm.DB) (*catalogChange, error)) error {
+func (s *Store) inCatalogTx(ctx context.Context, doing string, wrote commitProbe, work func(tx *gorm.DB) (*catalogChange, error)) error {
 	var change *catalogChange
 	err := s.inTx(ctx, catalogShare, wrote, func(tx *gorm.DB) error {
 		if err := lockCatalog(tx, "UPDATE"); err != nil {
@@ -47,8 +47,8 @@ func (s *Store) showCatalog(ctx context.Context) {
 	}
 }
 
-// stands is the witness of what has got a new id.
-func stands(model any, id uuid.UUID) witness {
+// stands is the commitProbe of a row with a new id.
+func stands(model any, id uuid.UUID) commitProbe {
 	return func(db *gorm.DB) (bool, error) {
 		var n int64
 		err := db.Model(model).Where("id = ?", id).Count(&n).Error
@@ -143,7 +143,7 @@ func (s *Store) CreateCatalogApp(ctx context.Context, fields Fields, categories 
 
 // UpdateCatalogApp sets fields of a catalog app, and its categories as a whole set unless that is nil. Nothing is written
 // when nothing changes. Errors are those of CreateCatalogApp, NotFoundError and PreconditionError.
-func (s *Store) UpdateCatalogApp(ctx context.Context, id uuid.UUID, fields Fields, categories *[]uuid.UUID, match *Match) (*CatalogApp, error) {
+func (s *Store) UpdateCatalogApp(ctx context.Context, id uuid.UUID, fields Fields, categories *[]uuid.UUID, match *IfMatch) (*CatalogApp, error) {
 	var left *CatalogApp
 	err := s.inCatalogTx(ctx, "update catalog app", nil, func(tx *gorm.DB) (*catalogChange, error) {
 		seen, err := lockedCatalogApp(tx, id)
@@ -173,7 +173,7 @@ func (s *Store) UpdateCatalogApp(ctx context.Context, id uuid.UUID, fields Field
 		}
 		if key, ok := also["name_key"]; ok && key != seen.NameKey {
 			// Every app that repeats the name follows it, whoever's it is.
-			all := acrossClients(tx, "the apps of all clients repeat the name")
+			all := crossTenant(tx, "the apps of all clients repeat the name")
 			if err := all.Model(&App{}).Where("catalog_app_id = ?", id).Updates(map[string]any{"name_key": key}).Error; err != nil {
 				return nil, err
 			}
@@ -196,7 +196,7 @@ func (s *Store) UpdateCatalogApp(ctx context.Context, id uuid.UUID, fields Field
 }
 
 // DeleteCatalogApp takes an app out of the catalog. InUseError says that clients have it.
-func (s *Store) DeleteCatalogApp(ctx context.Context, id uuid.UUID, match *Match) error {
+func (s *Store) DeleteCatalogApp(ctx context.Context, id uuid.UUID, match *IfMatch) error {
 	return s.inCatalogTx(ctx, "delete catalog app", nil, func(tx *gorm.DB) (*catalogChange, error) {
 		seen, err := lockedCatalogApp(tx, id)
 		if err != nil {
@@ -253,7 +253,7 @@ func checkReferences(tx *gorm.DB, fields Fields, categories []uuid.UUID) error {
 		return nil
 	}
 	var found int64
-	if err := among(tx.Model(&Category{}), "id", categories).Count(&found).Error; err != nil {
+	if err := whereIn(tx.Model(&Category{}), "id", categories).Count(&found).Error; err != nil {
 		return err
 	}
 	if int(found) != len(distinct(categories)) {

@@ -207,7 +207,7 @@ func TestCatalogWriteRefusals(t *testing.T) {
 			_, err := s.CreateCatalogApp(t.Context(), fields, categories)
 			return err
 		}
-		update := func(id uuid.UUID, fields store.Fields, categories *[]uuid.UUID, match *store.Match) error {
+		update := func(id uuid.UUID, fields store.Fields, categories *[]uuid.UUID, match *store.IfMatch) error {
 			_, err := s.UpdateCatalogApp(t.Context(), id, fields, categories, match)
 			return err
 		}
@@ -229,12 +229,12 @@ func TestCatalogWriteRefusals(t *testing.T) {
 
 		missing := &store.NotFoundError{Kind: store.KindCatalogApp, ID: unknown}
 		wantError(t, update(unknown, name("New"), nil, nil), missing)
-		wantError(t, update(unknown, store.Fields{}, nil, &store.Match{}), missing)
-		wantError(t, s.DeleteCatalogApp(t.Context(), unknown, &store.Match{}), missing)
+		wantError(t, update(unknown, store.Fields{}, nil, &store.IfMatch{}), missing)
+		wantError(t, s.DeleteCatalogApp(t.Context(), unknown, &store.IfMatch{}), missing)
 		_, err := s.GetCatalogApp(t.Context(), unknown)
 		wantError(t, err, missing)
 
-		stale := &store.Match{Tags: []string{"", "1", must(s.GetCatalogApp(t.Context(), storetest.CatalogID))(t).Tag()}}
+		stale := &store.IfMatch{Tags: []string{"", "1", must(s.GetCatalogApp(t.Context(), storetest.CatalogID))(t).Tag()}}
 		wantError(t, update(named("Zoom"), name("New"), nil, stale), &store.PreconditionError{})
 		wantError(t, update(named("Zoom"), store.Fields{}, nil, stale), &store.PreconditionError{})
 		wantError(t, s.DeleteCatalogApp(t.Context(), named("Zoom"), stale), &store.PreconditionError{})
@@ -260,7 +260,7 @@ func TestUpdateCatalogAppOnce(t *testing.T) {
 		t.Parallel()
 		servers := []*store.Store{seeded(t, url, catalogData()), alone(t, url)}
 		before := must(servers[0].GetCatalogApp(t.Context(), storetest.CatalogID))(t)
-		match := &store.Match{Tags: []string{before.Tag()}}
+		match := &store.IfMatch{Tags: []string{before.Tag()}}
 		sets := []*[]uuid.UUID{nil, {named("video")}}
 		winner := race(t, func(n int) error {
 			fields := store.Fields{store.ColumnDescription: fmt.Sprintf("writer %d", n)}
@@ -316,7 +316,7 @@ func TestDeleteCatalogApp(t *testing.T) {
 		err := errors.Join(
 			s.ReplaceURLPatterns(t.Context(), zoom.ID, []string{"zoom.us", "*.zoom.us"}, nil),
 			s.ReplaceDesktopAliases(t.Context(), zoom.ID, []string{"zoom.exe"}, nil),
-			s.DeleteCatalogApp(t.Context(), zoom.ID, &store.Match{Tags: []string{zoom.Tag()}}),
+			s.DeleteCatalogApp(t.Context(), zoom.ID, &store.IfMatch{Tags: []string{zoom.Tag()}}),
 		)
 		if err != nil {
 			t.Fatal(err)

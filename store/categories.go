@@ -11,8 +11,8 @@ import (
 	"github.com/clientapps/clientapps/store/keyset"
 )
 
-// Tag is an opaque text that changes with anything the category shows.
-func (c Category) Tag() string { return versionTag(c.Version) }
+// ETag is an opaque text that changes with anything the category shows.
+func (c Category) ETag() string { return versionTag(c.Version) }
 
 var categoryListing = listing[Category]{
 	Keys: map[Column]sortKey[Category]{ColumnName: keyset.TextKey("name_key", func(c Category) string { return c.NameKey })},
@@ -45,7 +45,7 @@ func (s *Store) CreateCategory(ctx context.Context, fields Fields) (Category, er
 }
 
 // UpdateCategory sets fields of a category. Errors are NotFoundError, PreconditionError and, for the name, ConflictError.
-func (s *Store) UpdateCategory(ctx context.Context, id uuid.UUID, fields Fields, match *Match) (Category, error) {
+func (s *Store) UpdateCategory(ctx context.Context, id uuid.UUID, fields Fields, match *IfMatch) (Category, error) {
 	var category Category
 	err := s.inCatalogTx(ctx, "update category", nil, func(tx *gorm.DB) (*catalogChange, error) {
 		err := tx.Where("id = ?", id).Take(&category).Error
@@ -55,7 +55,7 @@ func (s *Store) UpdateCategory(ctx context.Context, id uuid.UUID, fields Fields,
 		if err != nil {
 			return nil, err
 		}
-		wrote, err := s.patchNamed(tx.Where("id = ?", id), &category, category.fields(), fields, category.Tag(), match)
+		wrote, err := s.patchNamed(tx.Where("id = ?", id), &category, category.fields(), fields, category.ETag(), match)
 		if err != nil || !wrote {
 			return nil, err
 		}

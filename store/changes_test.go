@@ -16,8 +16,8 @@ func TestListAppChanges(t *testing.T) {
 		w := &stopwatch{}
 		s := seeded(t, url, storetest.Page(), withClock(w))
 		key := store.AppKey{ClientID: storetest.ClientID, ID: storetest.AppID}
-		bob := store.Author{ID: named("bob"), Name: "bob", RequestID: "bob-1"}
-		update := func(by store.Author, fields store.Fields) {
+		bob := store.Actor{ID: named("bob"), Name: "bob", RequestID: "bob-1"}
+		update := func(by store.Actor, fields store.Fields) {
 			t.Helper()
 			w.next()
 			must(s.UpdateApp(t.Context(), key, fields, by, nil))(t)
@@ -38,7 +38,7 @@ func TestListAppChanges(t *testing.T) {
 			change(key, 2, "license_count", "null", "0", alice, first),
 			change(key, 2, "is_favorite", "false", "true", alice, first),
 			change(key, 2, "is_approved", "false", "true", alice, first),
-			change(key, 1, "app", "null", `"`+storetest.CatalogID.String()+`"`, store.Author{Name: "seed", RequestID: "seed"}, added),
+			change(key, 1, "app", "null", `"`+storetest.CatalogID.String()+`"`, store.Actor{Name: "seed", RequestID: "seed"}, added),
 		}
 		got := history(t, s, key)
 		wantShown(t, "the history", got, want)
@@ -103,7 +103,7 @@ func TestListAppChangesRefusals(t *testing.T) {
 			wantError(t, err, &c.want)
 		}
 		_, err := s.ListAppChanges(t.Context(), store.AppKey{ClientID: storetest.ClientID, ID: storetest.AppID},
-			store.Page{Size: 5, After: &store.Position{Key: "first", Tie: "app"}})
+			store.Page{Size: 5, After: &store.Position{SortKey: "first", TieBreaker: "app"}})
 		if err == nil {
 			t.Error("the history goes on behind the version first")
 		}

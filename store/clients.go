@@ -13,8 +13,8 @@ import (
 	"github.com/clientapps/clientapps/store/keyset"
 )
 
-// Tag is an opaque text that changes with anything the client shows.
-func (c Client) Tag() string { return versionTag(c.Version) }
+// ETag is an opaque text that changes with anything the client shows.
+func (c Client) ETag() string { return versionTag(c.Version) }
 
 // GetClient returns one client, or NotFoundError.
 func (s *Store) GetClient(ctx context.Context, id uuid.UUID) (Client, error) {
@@ -41,7 +41,7 @@ var clientListing = listing[Client]{
 func (s *Store) ListClients(ctx context.Context, token *Token, query string, p Page) (List[Client], error) {
 	q := s.contains(s.read, query)
 	if !token.AllClients {
-		q = among(q, "id", token.ClientIDs)
+		q = whereIn(q, "id", token.ClientIDs)
 	}
 	list, err := clientListing.Page(ctx, q, p, nil)
 	return list, s.translate("list clients", err)
@@ -61,13 +61,13 @@ func (s *Store) CreateClient(ctx context.Context, name string) (Client, error) {
 }
 
 // UpdateClient sets fields of a client, as UpdateApp does of an app.
-func (s *Store) UpdateClient(ctx context.Context, id uuid.UUID, fields Fields, match *Match) (Client, error) {
+func (s *Store) UpdateClient(ctx context.Context, id uuid.UUID, fields Fields, match *IfMatch) (Client, error) {
 	for range 10 {
 		seen, err := s.GetClient(ctx, id)
 		if err != nil {
 			return Client{}, err
 		}
-		if err := match.check(seen.Tag()); err != nil {
+		if err := match.check(seen.ETag()); err != nil {
 			return Client{}, err
 		}
 		if fields.in(seen.fields()) {

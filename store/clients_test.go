@@ -27,7 +27,7 @@ func TestClient(t *testing.T) {
 			t.Error("two clients of one name are the same")
 		}
 
-		tags := map[string]bool{made.Tag(): true}
+		tags := map[string]bool{made.ETag(): true}
 		for _, step := range []struct {
 			fields    store.Fields
 			name, key string
@@ -47,19 +47,19 @@ func TestClient(t *testing.T) {
 			got := must(s.UpdateClient(t.Context(), made.ID, step.fields, nil))(t)
 			wantShown(t, fmt.Sprintf("with %v", step.fields), got, want)
 			wantShown(t, "the client when it is read", must(s.GetClient(t.Context(), made.ID))(t), want)
-			if tags[got.Tag()] == step.changes {
-				t.Errorf("with %v the tag is %s", step.fields, got.Tag())
+			if tags[got.ETag()] == step.changes {
+				t.Errorf("with %v the tag is %s", step.fields, got.ETag())
 			}
-			tags[got.Tag()] = true
+			tags[got.ETag()] = true
 		}
 
 		before := everything(t, storetest.SQL(t, url))
 		missing := &store.NotFoundError{Kind: store.KindClient, ID: named("unknown")}
 		_, err := s.GetClient(t.Context(), missing.ID)
 		wantError(t, err, missing)
-		_, err = s.UpdateClient(t.Context(), missing.ID, store.Fields{store.ColumnName: "New"}, &store.Match{})
+		_, err = s.UpdateClient(t.Context(), missing.ID, store.Fields{store.ColumnName: "New"}, &store.IfMatch{})
 		wantError(t, err, missing)
-		stale := &store.Match{Tags: []string{made.Tag()}}
+		stale := &store.IfMatch{Tags: []string{made.ETag()}}
 		_, err = s.UpdateClient(t.Context(), made.ID, store.Fields{store.ColumnName: "New"}, stale)
 		wantError(t, err, &store.PreconditionError{})
 		_, err = s.UpdateClient(t.Context(), made.ID, store.Fields{}, stale)
@@ -74,7 +74,7 @@ func TestUpdateClientOnce(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
 		servers := []*store.Store{seeded(t, url, storetest.Page()), alone(t, url)}
-		match := &store.Match{Tags: []string{"", must(servers[0].GetClient(t.Context(), storetest.ClientID))(t).Tag()}}
+		match := &store.IfMatch{Tags: []string{"", must(servers[0].GetClient(t.Context(), storetest.ClientID))(t).ETag()}}
 		winner := race(t, func(n int) error {
 			_, err := servers[n%2].UpdateClient(t.Context(), storetest.ClientID, store.Fields{store.ColumnName: fmt.Sprintf("Writer %d", n)}, match)
 			return err

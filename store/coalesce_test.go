@@ -100,7 +100,7 @@ func patchAtRandom(t *testing.T, s *store.Store, keys []store.AppKey) []answer {
 				if random.IntN(8) == 0 && hangUp { // a client who does not wait
 					go cancel()
 				}
-				by := store.Author{ID: uuid.New(), Name: "worker", RequestID: fmt.Sprintf("%d-%d", w, i)}
+				by := store.Actor{ID: uuid.New(), Name: "worker", RequestID: fmt.Sprintf("%d-%d", w, i)}
 				a.app, a.err = s.UpdateApp(ctx, a.key, a.fields, by, nil)
 				cancel()
 			}
@@ -289,7 +289,7 @@ func TestOneBadPatchFailsAlone(t *testing.T) {
 				if i%5 == 4 {
 					count = -1 // the table's own check refuses it: a request never gets this far
 				}
-				_, errs[i] = s.UpdateApp(t.Context(), key, store.Fields{store.ColumnLicenseCount: count}, store.Author{RequestID: "r"}, nil)
+				_, errs[i] = s.UpdateApp(t.Context(), key, store.Fields{store.ColumnLicenseCount: count}, store.Actor{RequestID: "r"}, nil)
 			})
 		}
 		wg.Wait()
@@ -318,7 +318,7 @@ func TestPatchGivenUp(t *testing.T) {
 		}
 	}
 	patch := func(ctx context.Context, key store.AppKey) error {
-		_, err := s.UpdateApp(ctx, key, store.Fields{store.ColumnIsFavorite: true}, store.Author{RequestID: "r"}, nil)
+		_, err := s.UpdateApp(ctx, key, store.Fields{store.ColumnIsFavorite: true}, store.Actor{RequestID: "r"}, nil)
 		return err
 	}
 	var wg sync.WaitGroup
@@ -364,7 +364,7 @@ func TestHeldRowHoldsUpNobodyElse(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	patch := func(key store.AppKey, count int32) {
-		if _, err := s.UpdateApp(ctx, key, store.Fields{store.ColumnLicenseCount: count}, store.Author{RequestID: "r"}, nil); err != nil {
+		if _, err := s.UpdateApp(ctx, key, store.Fields{store.ColumnLicenseCount: count}, store.Actor{RequestID: "r"}, nil); err != nil {
 			t.Error(err)
 		}
 	}

@@ -76,7 +76,7 @@ var errClosed = errors.New("store is closed")
 // translate turns a driver's error into one of this package's types where a caller can act on it, and says what failed.
 // It is applied once, where the driver was called.
 func (s *Store) translate(doing string, err error) error {
-	unknown := (*OutcomeError)(nil)
+	unknown := (*InDoubtError)(nil)
 	switch {
 	case err == nil:
 		return nil

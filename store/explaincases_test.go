@@ -96,7 +96,7 @@ func planData() store.Dataset {
 	return data
 }
 
-var planAuthor = store.Author{ID: named("planner"), Name: "planner", RequestID: "plan-1"}
+var planAuthor = store.Actor{ID: named("planner"), Name: "planner", RequestID: "plan-1"}
 
 // listAppCases are the same for every filter.
 func listAppCases() []planCase {

@@ -24,7 +24,7 @@ var planAppWrites = map[string][]planCase{
 		{name: "conditional", run: func(ctx context.Context, s *store.Store, w *planWorld) error {
 			key := w.anApp()
 			app, err := s.GetApp(ctx, key)
-			return errors.Join(err, patchNew(ctx, s, w, key, &store.Match{Tags: []string{app.Tag()}}))
+			return errors.Join(err, patchNew(ctx, s, w, key, &store.IfMatch{Tags: []string{app.ETag()}}))
 		}},
 		{name: "many at once", batch: true, run: func(ctx context.Context, s *store.Store, w *planWorld) error {
 			errs := make([]error, 40)
@@ -39,13 +39,13 @@ var planAppWrites = map[string][]planCase{
 		}},
 	},
 	// As many as the request names are locked in the order of their ids.
-	"SetApps": {{sorts: 100, run: func(ctx context.Context, s *store.Store, w *planWorld) error {
+	"BulkSet": {{sorts: 100, run: func(ctx context.Context, s *store.Store, w *planWorld) error {
 		var ids []uuid.UUID
 		for _, key := range w.apps[:100] {
 			ids = append(ids, key.ID)
 		}
 		w.serial++
-		return second(s.SetApps(ctx, w.client, ids, store.ColumnIsApproved, w.serial%2 == 0, planAuthor))
+		return second(s.BulkSet(ctx, w.client, ids, store.ColumnIsApproved, w.serial%2 == 0, planAuthor))
 	}}},
 	"AddApp": {
 		{run: func(ctx context.Context, s *store.Store, w *planWorld) error {
@@ -70,7 +70,7 @@ var planAppWrites = map[string][]planCase{
 		{name: "conditional", run: func(ctx context.Context, s *store.Store, w *planWorld) error {
 			key := w.anApp()
 			app, err := s.GetApp(ctx, key)
-			return errors.Join(err, s.RemoveApp(ctx, key, planAuthor, &store.Match{Tags: []string{app.Tag()}}))
+			return errors.Join(err, s.RemoveApp(ctx, key, planAuthor, &store.IfMatch{Tags: []string{app.ETag()}}))
 		}},
 	},
 	// The rows of the file are sorted to find names that are there twice, and the client's apps to lock them all in order.
@@ -93,7 +93,7 @@ var planAppWrites = map[string][]planCase{
 }
 
 // patchNew patches an app with a value that it does not have.
-func patchNew(ctx context.Context, s *store.Store, w *planWorld, key store.AppKey, match *store.Match) error {
+func patchNew(ctx context.Context, s *store.Store, w *planWorld, key store.AppKey, match *store.IfMatch) error {
 	w.serial++
 	return second(s.UpdateApp(ctx, key, store.Fields{store.ColumnLicenseCount: int32(w.serial)}, planAuthor, match))
 }

@@ -15,29 +15,29 @@ func Write(s *Store) *gorm.DB { return s.write }
 // Read is the store's pool for reading.
 func Read(s *Store) *gorm.DB { return s.read }
 
-// Judge is what the wall says of the text of a statement.
-func Judge(text string) error { return newWall().read(text).err }
+// Judge is what the guard says of the text of a statement.
+func Judge(text string) error { return newTenantGuard().check(text).err }
 
-// PerClient are the tables that the wall stands before.
+// PerClient are the tables that the guard covers.
 func PerClient() []string { return perClient }
 
 // AcrossClients declares a statement.
-func AcrossClients(db *gorm.DB, why string) *gorm.DB { return acrossClients(db, why) }
+func AcrossClients(db *gorm.DB, why string) *gorm.DB { return crossTenant(db, why) }
 
-// Refused says whether the error is the wall's.
+// Refused says whether the error is the guard's.
 func Refused(err error) bool {
-	var refused *unboundError
+	var refused *unscopedStatementError
 	return errors.As(err, &refused)
 }
 
-// Lower takes the wall down.
+// Lower removes the guard.
 func Lower(s *Store) error {
 	var errs []error
 	for _, db := range []*gorm.DB{s.write, s.read} {
 		on := db.Callback()
-		errs = append(errs, on.Query().Remove("wall:read"), on.Row().Remove("wall:read"), on.Raw().Remove("wall:read"),
-			on.Create().Remove("wall:stand"), on.Update().Remove("wall:stand"), on.Delete().Remove("wall:stand"),
-			on.Create().Remove("wall:leave"), on.Update().Remove("wall:leave"), on.Delete().Remove("wall:leave"))
+		errs = append(errs, on.Query().Remove("tenant:check"), on.Row().Remove("tenant:check"), on.Raw().Remove("tenant:check"),
+			on.Create().Remove("tenant:guard"), on.Update().Remove("tenant:guard"), on.Delete().Remove("tenant:guard"),
+			on.Create().Remove("tenant:unguard"), on.Update().Remove("tenant:unguard"), on.Delete().Remove("tenant:unguard"))
 		if s.write == s.read {
 			break
 		}
@@ -67,7 +67,7 @@ func OnStatement(s *Store, seen func(*gorm.Statement)) error {
 }
 
 // SingleShard says why a statement would need more than one machine of a database that is distributed by client, or nil. It is
-// the wall's reading, with two differences: a list of values may be of many clients, and a client is a row of its own.
+// the reading of the guard, with two differences: a list of values may be of many clients, and a client is a row of its own.
 func SingleShard(text string) error {
 	nodes, err := parseSQL(text)
 	if err != nil {

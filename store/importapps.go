@@ -27,8 +27,8 @@ func (r AppRow) staged() stagedRow {
 // ImportApps gives a client the apps that the rows say, all of them or none, and keeps those that it has beside them. What
 // is as it should be is not written: the same rows again change nothing. ImportError says which rows are wrong,
 // NotFoundError that there is no such client, ImportTimeError that it took longer than others may have to wait.
-func (s *Store) ImportApps(ctx context.Context, clientID uuid.UUID, rows iter.Seq2[AppRow, error], by Author, opts ImportOptions) (ImportResult, error) {
-	ctx = s.forClient(ctx, clientID)
+func (s *Store) ImportApps(ctx context.Context, clientID uuid.UUID, rows iter.Seq2[AppRow, error], by Actor, opts ImportOptions) (ImportResult, error) {
+	ctx = s.withTenant(ctx, clientID)
 	if _, err := s.GetClient(ctx, clientID); err != nil {
 		return ImportResult{}, err
 	}
@@ -55,7 +55,7 @@ func (s *Store) ImportApps(ctx context.Context, clientID uuid.UUID, rows iter.Se
 func (s *staging) checkKnown(tx *gorm.DB) error {
 	const query = `SELECT line, name AS text, 0 AS other FROM import_rows AS r
 		WHERE NOT EXISTS (SELECT 1 FROM catalog_apps AS c WHERE c.name_key = r.name_key)`
-	return s.check(tx, query, func(f finding) string {
+	return s.check(tx, query, func(f rowProblem) string {
 		return fmt.Sprintf("canonical_name %q is not in the catalog", f.Text)
 	})
 }
@@ -63,13 +63,13 @@ func (s *staging) checkKnown(tx *gorm.DB) error {
 // appImport writes the rows of one import.
 type appImport struct {
 	clientID uuid.UUID
-	by       Author
+	by       Actor
 	now      time.Time // when the rows were locked
 	result   ImportResult
 }
 
 // lock keeps the catalog and the client's apps as they are, but for this import. It waits for the client first, when it
-// holds nothing that anybody could wait for. Apps are locked in the order of their ids, as in SetApps.
+// holds nothing that anybody could wait for. Apps are locked in the order of their ids, as in BulkSet.
 func (m *appImport) lock(tx *gorm.DB, s *Store, staged *staging) error {
 	err := s.lockFirst(tx, staged, func() error { return lockClient(tx, m.clientID, "UPDATE") })
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 )
 
 // importer writes in the tests of imports.
-var importer = store.Author{ID: named("importer"), Name: "importer", RequestID: "import-1"}
+var importer = store.Actor{ID: named("importer"), Name: "importer", RequestID: "import-1"}
 
 func givenApps(rows ...store.AppRow) iter.Seq2[store.AppRow, error] {
 	return func(yield func(store.AppRow, error) bool) {
@@ -185,7 +185,7 @@ func TestImportAppsBesideOtherWrites(t *testing.T) {
 			})
 			group.Go(func() {
 				ids := []uuid.UUID{appKey("Alpha", "Zoom").ID, appKey("Alpha", "Slack").ID}
-				if _, err := s.SetApps(t.Context(), named("Alpha"), ids, store.ColumnIsFavorite, round%2 == 0, alice); err != nil {
+				if _, err := s.BulkSet(t.Context(), named("Alpha"), ids, store.ColumnIsFavorite, round%2 == 0, alice); err != nil {
 					t.Error("bulk:", err)
 				}
 			})

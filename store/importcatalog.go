@@ -71,7 +71,7 @@ func (s *staging) checkVendors(tx *gorm.DB) error {
 			FROM import_rows WHERE vendor_url IS NOT NULL
 			WINDOW of_vendor AS (PARTITION BY vendor_key ORDER BY line)
 		) AS r WHERE vendor_url <> url`
-	return s.check(tx, query, func(f finding) string {
+	return s.check(tx, query, func(f rowProblem) string {
 		return fmt.Sprintf("vendor_url is not the one that line %d gives the same vendor", f.Other)
 	})
 }
@@ -83,8 +83,8 @@ type catalogImport struct {
 	shown  bool // something has changed that catalog apps show
 }
 
-// target is a row and the catalog app that it is about.
-type target struct {
+// importTarget is a row and the catalog app that it is about.
+type importTarget struct {
 	row     CatalogRow
 	app     *CatalogApp
 	created bool

@@ -289,15 +289,15 @@ func TestImportCatalogShowsInApps(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
 		s := seeded(t, url, storetest.Page())
 		key := store.AppKey{ClientID: storetest.ClientID, ID: storetest.AppID}
-		tags := map[string]bool{must(s.GetApp(t.Context(), key))(t).Tag(): true}
+		tags := map[string]bool{must(s.GetApp(t.Context(), key))(t).ETag(): true}
 		row := catalogRow("sLACK", nil)
 		for _, row.Vendor = range []store.Fields{nil, vendorAt("Salesforce, Inc.", "https://salesforce.example.com"), {}} {
 			must(s.ImportCatalog(t.Context(), given(row), store.ImportOptions{}))(t)
 			app := must(s.GetApp(t.Context(), key))(t)
-			if app.Catalog.CanonicalName != "sLACK" || tags[app.Tag()] {
-				t.Errorf("with vendor %v the app shows %q under the tag %s, seen %v", row.Vendor, app.Catalog.CanonicalName, app.Tag(), tags)
+			if app.Catalog.CanonicalName != "sLACK" || tags[app.ETag()] {
+				t.Errorf("with vendor %v the app shows %q under the tag %s, seen %v", row.Vendor, app.Catalog.CanonicalName, app.ETag(), tags)
 			}
-			tags[app.Tag()] = true
+			tags[app.ETag()] = true
 		}
 		list := must(s.ListApps(t.Context(), storetest.ClientID, store.AppFilter{Query: "SLACK"}, all(store.ColumnCanonicalName)))(t)
 		if list.Total != 1 {

@@ -36,11 +36,11 @@ func TestImportAppsHoldsUpItsClientAlone(t *testing.T) {
 			if strings.HasPrefix(url, "sqlite") {
 				return
 			}
-			match := &store.Match{Tags: []string{other.Tag()}}
+			match := &store.IfMatch{Tags: []string{other.ETag()}}
 			must(others.UpdateApp(ctx, otherApp, store.Fields{store.ColumnLicenseCount: int32(1)}, alice, match))(t)
-			must(others.SetApps(ctx, otherApp.ClientID, []uuid.UUID{otherApp.ID}, store.ColumnIsFavorite, true, alice))(t)
+			must(others.BulkSet(ctx, otherApp.ClientID, []uuid.UUID{otherApp.ID}, store.ColumnIsFavorite, true, alice))(t)
 			must(others.AddApp(ctx, otherApp.ClientID, named("Zoom"), nil, alice))(t)
-			_, err := others.SetApps(ctx, pageApp.ClientID, []uuid.UUID{pageApp.ID}, store.ColumnIsFavorite, true, alice)
+			_, err := others.BulkSet(ctx, pageApp.ClientID, []uuid.UUID{pageApp.ID}, store.ColumnIsFavorite, true, alice)
 			wantReason(t, err, store.ReasonLock)
 			_, err = others.AddApp(ctx, pageApp.ClientID, named("Figma"), nil, alice)
 			wantReason(t, err, store.ReasonLock)

@@ -28,8 +28,8 @@ var asOther = map[string]func(ctx context.Context, s *store.Store, key store.App
 		list, err := s.ListApps(ctx, key.ClientID, store.AppFilter{}, store.Page{Size: 50, SortBy: store.ColumnCanonicalName})
 		return found(key, err, slices.ContainsFunc(list.Rows, func(a store.App) bool { return a.ID == key.ID }))
 	},
-	"SetApps": func(ctx context.Context, s *store.Store, key store.AppKey) error {
-		missing, err := s.SetApps(ctx, key.ClientID, []uuid.UUID{key.ID}, store.ColumnIsApproved, true, writer)
+	"BulkSet": func(ctx context.Context, s *store.Store, key store.AppKey) error {
+		missing, err := s.BulkSet(ctx, key.ClientID, []uuid.UUID{key.ID}, store.ColumnIsApproved, true, writer)
 		return found(key, err, len(missing) == 0)
 	},
 	"UpdateApp": func(ctx context.Context, s *store.Store, key store.AppKey) error {
@@ -153,7 +153,7 @@ func TestRemoveAppOfAnotherClient(t *testing.T) {
 		for _, key := range []store.AppKey{
 			{ClientID: storetest.OtherClientID, ID: storetest.AppID}, {ClientID: storetest.ClientID, ID: storetest.OtherAppID},
 		} {
-			for _, match := range []*store.Match{nil, {Tags: []string{get(t, s, pageApp).Tag()}}} {
+			for _, match := range []*store.IfMatch{nil, {Tags: []string{get(t, s, pageApp).ETag()}}} {
 				var missing *store.NotFoundError
 				if err := s.RemoveApp(t.Context(), key, writer, match); !errors.As(err, &missing) || missing.Kind != store.KindApp {
 					t.Errorf("%v", err)

@@ -20,7 +20,7 @@ import (
 func init() { time.Local = time.FixedZone("elsewhere", -5*60*60) }
 
 // alice writes in most tests.
-var alice = store.Author{ID: named("alice"), Name: "alice", RequestID: "alice-1"}
+var alice = store.Actor{ID: named("alice"), Name: "alice", RequestID: "alice-1"}
 
 // named is the id of whatever a test calls by a name: the same in every database.
 func named(name string) uuid.UUID { return uuid.NewSHA1(uuid.NameSpaceOID, []byte(name)) }
@@ -134,7 +134,7 @@ func history(t testing.TB, s *store.Store, key store.AppKey) []store.AppChange {
 }
 
 // change is the part of a history's entry that a test expects.
-func change(key store.AppKey, version int64, field, old, now string, by store.Author, at time.Time) store.AppChange {
+func change(key store.AppKey, version int64, field, old, now string, by store.Actor, at time.Time) store.AppChange {
 	return store.AppChange{
 		ClientID: key.ClientID, AppID: key.ID, Version: version, Field: field, OldValue: old, NewValue: now,
 		ActorID: by.ID, ActorName: by.Name, RequestID: by.RequestID, ChangedAt: at,

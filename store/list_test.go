@@ -256,7 +256,7 @@ func TestListRefusals(t *testing.T) {
 
 		for _, p := range []store.Page{
 			all(store.ColumnCanonicalName), all(store.ColumnCreatedAt),
-			{Size: 1, SortBy: store.ColumnCanonicalName, After: &store.Position{Key: "s", Tie: nobody.String()}},
+			{Size: 1, SortBy: store.ColumnCanonicalName, After: &store.Position{SortKey: "s", TieBreaker: nobody.String()}},
 		} {
 			_, err := s.ListApps(ctx, nobody, store.AppFilter{Query: "slack"}, p)
 			wantError(t, err, &store.NotFoundError{Kind: store.KindClient, ID: nobody})
@@ -283,9 +283,9 @@ func TestListRefusals(t *testing.T) {
 		}
 		for _, name := range []string{"apps", "catalog", "clients", "patterns", "aliases"} {
 			p := all(store.ColumnCreatedAt)
-			p.After = &store.Position{Key: "yesterday", Tie: nobody.String()}
+			p.After = &store.Position{SortKey: "yesterday", TieBreaker: nobody.String()}
 			if err := lists[name](p); err == nil {
-				t.Errorf("%s go on behind the time %q", name, p.After.Key)
+				t.Errorf("%s go on behind the time %q", name, p.After.SortKey)
 			}
 		}
 	})

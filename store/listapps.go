@@ -36,7 +36,7 @@ var appListing = listing[App]{
 
 // ListApps returns one page of a client's apps, or NotFoundError for the client.
 func (s *Store) ListApps(ctx context.Context, clientID uuid.UUID, f AppFilter, p Page) (List[App], error) {
-	ctx = s.forClient(ctx, clientID)
+	ctx = s.withTenant(ctx, clientID)
 	list, err := s.listApps(ctx, clientID, f, p)
 	if errors.Is(err, errNoEntry) {
 		list, err = s.listApps(ctx, clientID, f, p) // an app has been removed since it was read
@@ -99,7 +99,7 @@ func (s *Store) ofCatalog(ctx context.Context, q *gorm.DB, clientID uuid.UUID, f
 	}
 	if ids, ok := catalog.few(f); ok {
 		// The limit, which no client reaches, keeps what follows from leading the planner to another index.
-		these := among(s.read.Model(&App{}).Where("client_id = ?", clientID), "catalog_app_id", ids).Limit(fewEntries)
+		these := whereIn(s.read.Model(&App{}).Where("client_id = ?", clientID), "catalog_app_id", ids).Limit(fewEntries)
 		return q.Table("(?) AS these", these), nil
 	}
 	// Not as a list of ids, which SQLite would look up, all of them, rather than read apps in order.
@@ -123,7 +123,7 @@ const sumTotal = "CAST(coalesce(sum(total), 0) AS bigint)"
 
 // countApps is how many apps a client has, as triggers have counted them.
 func (s *Store) countApps(ctx context.Context, clientID uuid.UUID) (apps int64, err error) {
-	err = s.againConfined(ctx, func() error {
+	err = s.retryInRLS(ctx, func() error {
 		return s.read.WithContext(ctx).Table("client_app_counts").Where("client_id = ?", clientID).Select(sumTotal).Take(&apps).Error
 	})
 	return apps, err

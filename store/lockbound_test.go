@@ -14,7 +14,7 @@ import (
 )
 
 // boundedWrites are writes that may wait for a lock, by what they wait for.
-func boundedWrites(t *testing.T, token store.Token, match *store.Match) map[string]func(s *store.Store) error {
+func boundedWrites(t *testing.T, token store.Token, match *store.IfMatch) map[string]func(s *store.Store) error {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second) // for a wait without a bound, which would be an error
 	t.Cleanup(cancel)
@@ -28,7 +28,7 @@ func boundedWrites(t *testing.T, token store.Token, match *store.Match) map[stri
 	name := store.Fields{store.ColumnName: "New"}
 	return map[string]func(s *store.Store) error{
 		row + " -- bulk": func(s *store.Store) error {
-			_, err := s.SetApps(ctx, pageApp.ClientID, []uuid.UUID{pageApp.ID}, store.ColumnIsApproved, true, alice)
+			_, err := s.BulkSet(ctx, pageApp.ClientID, []uuid.UUID{pageApp.ID}, store.ColumnIsApproved, true, alice)
 			return err
 		},
 		row + " -- remove":    func(s *store.Store) error { return s.RemoveApp(ctx, pageApp, alice, nil) },
@@ -87,7 +87,7 @@ func TestLockWaitsAreBounded(t *testing.T) {
 			data.CatalogApps = append(data.CatalogApps, catalogApp("Zoom"))
 			s := seeded(t, url, data, func(cfg *store.Config) { cfg.LockTimeout = 300 * time.Millisecond })
 			token := must(s.CreateToken(t.Context(), "of the test", store.Token{Name: "of the test"}))(t)
-			match := &store.Match{Tags: []string{get(t, s, pageApp).Tag()}}
+			match := &store.IfMatch{Tags: []string{get(t, s, pageApp).ETag()}}
 			write := boundedWrites(t, token, match)[name]
 			db := storetest.SQL(t, url)
 			before := everything(t, db)

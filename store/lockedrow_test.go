@@ -50,7 +50,7 @@ func patchFor(ctx context.Context, t *testing.T, s *store.Store, keys []store.Ap
 		all.Go(func() {
 			for n := int32(1); ctx.Err() == nil; n++ {
 				begun := time.Now()
-				by := store.Author{RequestID: fmt.Sprintf("%d-%d", i, n)}
+				by := store.Actor{RequestID: fmt.Sprintf("%d-%d", i, n)}
 				if _, err := s.UpdateApp(t.Context(), key, store.Fields{store.ColumnLicenseCount: n}, by, nil); err != nil {
 					t.Errorf("an app that nobody holds: %v", err)
 					return
@@ -83,7 +83,7 @@ func TestLockedRowDelaysNoOtherPatch(t *testing.T) {
 				time.Sleep(time.Duration(i) * 100 * time.Millisecond) // while others are under way
 				patient, cancel := context.WithTimeout(t.Context(), time.Minute)
 				defer cancel()
-				_, err := s.UpdateApp(patient, locked, store.Fields{store.ColumnLicenseCount: int32(100 + i)}, store.Author{RequestID: fmt.Sprint("locked ", i)}, nil)
+				_, err := s.UpdateApp(patient, locked, store.Fields{store.ColumnLicenseCount: int32(100 + i)}, store.Actor{RequestID: fmt.Sprint("locked ", i)}, nil)
 				answered <- err
 			}()
 		}
@@ -120,7 +120,7 @@ func TestLockedPatchIsRefused(t *testing.T) {
 			refused.Go(func() {
 				ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 				defer cancel()
-				_, err := s.UpdateApp(ctx, keys[2], store.Fields{store.ColumnLicenseCount: int32(i)}, store.Author{RequestID: fmt.Sprint(i)}, nil)
+				_, err := s.UpdateApp(ctx, keys[2], store.Fields{store.ColumnLicenseCount: int32(i)}, store.Actor{RequestID: fmt.Sprint(i)}, nil)
 				if unavailable := (*store.UnavailableError)(nil); !errors.As(err, &unavailable) && !errors.Is(err, context.DeadlineExceeded) {
 					t.Errorf("ended with %v", err)
 				}
@@ -151,7 +151,7 @@ func TestManyLockedRows(t *testing.T) {
 			waiting.Go(func() {
 				for ctx.Err() == nil {
 					bounded, cancel := context.WithTimeout(ctx, 700*time.Millisecond)
-					if _, err := s.UpdateApp(bounded, key, store.Fields{store.ColumnIsFavorite: true}, store.Author{RequestID: "r"}, nil); err == nil {
+					if _, err := s.UpdateApp(bounded, key, store.Fields{store.ColumnIsFavorite: true}, store.Actor{RequestID: "r"}, nil); err == nil {
 						t.Error("a locked app was written")
 					}
 					cancel()

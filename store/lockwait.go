@@ -94,8 +94,8 @@ type txConn struct {
 	begin string // a transaction that writes
 }
 
-// BeginTx begins the transaction, bounds its waits for locks and confines it to the client of its context, if there is one,
-// in one round trip.
+// BeginTx begins the transaction, sets its lock_timeout and, with row-level security, the client of its context, in one round
+// trip.
 func (c *txConn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
 	if opts.Isolation != driver.IsolationLevel(sql.LevelDefault) {
 		return c.pgxConn.BeginTx(ctx, opts) // to read the whole catalog, it sees no client's rows

@@ -20,7 +20,7 @@ func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }
 var (
 	pageApp  = store.AppKey{ClientID: storetest.ClientID, ID: storetest.AppID}
 	otherApp = store.AppKey{ClientID: storetest.OtherClientID, ID: storetest.OtherAppID}
-	writer   = store.Author{ID: uuid.MustParse("0d9c8b7a-6f5e-4d3c-8b2a-190817263544"), Name: "nightly sync", RequestID: "request-1"}
+	writer   = store.Actor{ID: uuid.MustParse("0d9c8b7a-6f5e-4d3c-8b2a-190817263544"), Name: "nightly sync", RequestID: "request-1"}
 )
 
 // each runs a test on both databases, with the world of the reference page in it.

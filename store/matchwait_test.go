@@ -14,14 +14,14 @@ import (
 )
 
 // conditionalWrites are the writes of the page's app that are bound to a tag, which depends on the catalog.
-func conditionalWrites(t *testing.T) map[string]func(s *store.Store, match *store.Match) error {
+func conditionalWrites(t *testing.T) map[string]func(s *store.Store, match *store.IfMatch) error {
 	t.Helper()
-	return map[string]func(s *store.Store, match *store.Match) error{
-		"UpdateApp": func(s *store.Store, match *store.Match) error {
+	return map[string]func(s *store.Store, match *store.IfMatch) error{
+		"UpdateApp": func(s *store.Store, match *store.IfMatch) error {
 			_, err := s.UpdateApp(t.Context(), pageApp, store.Fields{store.ColumnLicenseCount: int32(7)}, alice, match)
 			return err
 		},
-		"RemoveApp": func(s *store.Store, match *store.Match) error {
+		"RemoveApp": func(s *store.Store, match *store.IfMatch) error {
 			return s.RemoveApp(t.Context(), pageApp, alice, match)
 		},
 	}
@@ -37,7 +37,7 @@ func TestMatchWhileWaiting(t *testing.T) {
 			url := storetest.Postgres(t)
 			s := seeded(t, url, storetest.Page(), patientWithLocks)
 			db := storetest.SQL(t, url)
-			match := &store.Match{Tags: []string{get(t, s, pageApp).Tag()}}
+			match := &store.IfMatch{Tags: []string{get(t, s, pageApp).ETag()}}
 			letGo := holdApp(t, db, pageApp)
 			written := make(chan error, 1)
 			go func() { written <- write(s, match) }()
@@ -47,7 +47,7 @@ func TestMatchWhileWaiting(t *testing.T) {
 			defer cancel()
 			must(s.UpdateCatalogApp(ctx, storetest.CatalogID, store.Fields{store.ColumnType: "web"}, nil, nil))(t)
 			for n := range 20 {
-				other := &store.Match{Tags: []string{get(t, s, otherApp).Tag()}}
+				other := &store.IfMatch{Tags: []string{get(t, s, otherApp).ETag()}}
 				must(s.UpdateApp(ctx, otherApp, store.Fields{store.ColumnLicenseCount: int32(n)}, alice, other))(t)
 				must(s.UpdateVendor(ctx, storetest.VendorID, store.Fields{store.ColumnName: fmt.Sprint(n)}, nil))(t)
 			}
@@ -74,7 +74,7 @@ func TestMatchGetsItsRow(t *testing.T) {
 			url := storetest.Postgres(t)
 			s := seeded(t, url, storetest.Page(), patientWithLocks)
 			db := storetest.SQL(t, url)
-			match := &store.Match{Tags: []string{get(t, s, pageApp).Tag()}}
+			match := &store.IfMatch{Tags: []string{get(t, s, pageApp).ETag()}}
 			letGo := holdApp(t, db, pageApp)
 			written := make(chan error, 1)
 			go func() { written <- write(s, match) }()
@@ -107,7 +107,7 @@ func TestRenameWhileMatchWaits(t *testing.T) {
 				for n := int32(0); ctx.Err() == nil; n++ {
 					seen, err := from.GetApp(t.Context(), key)
 					if err == nil {
-						match := &store.Match{Tags: []string{seen.Tag()}}
+						match := &store.IfMatch{Tags: []string{seen.ETag()}}
 						_, err = from.UpdateApp(t.Context(), key, store.Fields{store.ColumnLicenseCount: n}, alice, match)
 					}
 					if changed := (*store.PreconditionError)(nil); err != nil && !errors.As(err, &changed) {

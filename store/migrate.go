@@ -68,7 +68,7 @@ func up(ctx context.Context, s *Store) error {
 
 // SchemaVersion returns the version that the database has and the one that this program needs.
 func (s *Store) SchemaVersion(ctx context.Context) (have, want int64, err error) {
-	err = s.again(ctx, func() error {
+	err = s.retry(ctx, func() error {
 		p, err := s.db.provider(s)
 		if err == nil {
 			have, want, err = p.GetVersions(ctx)

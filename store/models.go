@@ -61,7 +61,7 @@ type CatalogApp struct {
 	Vendor     *Vendor    `gorm:"-"`
 	Categories []Category `gorm:"-"` // by folded name
 	tag        string     // changes with anything shown
-	rendering  *rendering
+	rendering  *encodedOnce
 }
 
 // CatalogAppCategory puts a catalog app into a category.
@@ -103,8 +103,8 @@ type AppChange struct {
 	ChangedAt time.Time
 }
 
-// Author is who writes, and under which request. The change history shows it.
-type Author struct {
+// Actor is who writes, and under which request. The change history shows it.
+type Actor struct {
 	ID        uuid.UUID
 	Name      string
 	RequestID string

@@ -69,13 +69,13 @@ func everyKind(round int) map[string]func(context.Context, *store.Store) error {
 		"patch with If-Match": func(ctx context.Context, s *store.Store) error {
 			seen, err := s.GetApp(ctx, pageApp)
 			if err == nil {
-				_, err = s.UpdateApp(ctx, pageApp, one(2000+round), alice, &store.Match{Tags: []string{seen.Tag()}})
+				_, err = s.UpdateApp(ctx, pageApp, one(2000+round), alice, &store.IfMatch{Tags: []string{seen.ETag()}})
 			}
 			return err
 		},
 		"patches together": func(ctx context.Context, s *store.Store) error { return together(ctx, s, 3000+round) },
 		"bulk": func(ctx context.Context, s *store.Store) error {
-			_, err := s.SetApps(ctx, storetest.ClientID, []uuid.UUID{pageApp.ID}, store.ColumnIsApproved, round%2 == 0, alice)
+			_, err := s.BulkSet(ctx, storetest.ClientID, []uuid.UUID{pageApp.ID}, store.ColumnIsApproved, round%2 == 0, alice)
 			return err
 		},
 		"create client": func(ctx context.Context, s *store.Store) error { _, err := s.CreateClient(ctx, "New"); return err },

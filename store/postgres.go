@@ -26,7 +26,7 @@ func (postgresDialect) open(s *Store, cfg Config) (write, read *gorm.DB, ready *
 		conn.ConnectTimeout = cfg.Timeout / 2 // for each host that the URL names
 	}
 	tracePostgres(conn, cfg.Traces)
-	connector := stdlib.GetConnector(*conn, stdlib.OptionAfterConnect(prepareConn), stdlib.OptionShouldPing(suspect))
+	connector := stdlib.GetConnector(*conn, stdlib.OptionAfterConnect(prepareConn), stdlib.OptionShouldPing(shouldPing))
 	bounded := txConnector{Connector: connector}
 	if _, own := conn.RuntimeParams["lock_timeout"]; !own {
 		bounded.lockTimeout = cfg.LockTimeout
@@ -38,7 +38,7 @@ func (postgresDialect) open(s *Store, cfg Config) (write, read *gorm.DB, ready *
 	// No PrepareStmt: pgx caches statements by itself. No ping: a server may start before its database.
 	gcfg := gormConfig(false)
 	gcfg.DisableAutomaticPing = true
-	db, err := gorm.Open(postgres.New(postgres.Config{Conn: &readPool{DB: pool, again: s.again}}), gcfg)
+	db, err := gorm.Open(postgres.New(postgres.Config{Conn: &readPool{DB: pool, retry: s.retry}}), gcfg)
 	if err != nil {
 		return nil, nil, nil, fmt.Errorf("open PostgreSQL: %w", err)
 	}
@@ -50,9 +50,9 @@ func (postgresDialect) open(s *Store, cfg Config) (write, read *gorm.DB, ready *
 // pingTimeout is how long a connection that nobody has used may take to say that it is still there.
 const pingTimeout = time.Second
 
-// suspect says whether a connection that is taken from the pool has to prove that it is alive. One that has lain idle has
+// shouldPing says whether a connection that is taken from the pool has to prove that it is alive. One that has lain idle has
 // done so here, in less time than a request has: one behind a broken network never answers.
-func suspect(ctx context.Context, p stdlib.ShouldPingParams) bool {
+func shouldPing(ctx context.Context, p stdlib.ShouldPingParams) bool {
 	if p.IdleDuration < time.Second {
 		return false
 	}
@@ -71,7 +71,7 @@ func prepareConn(ctx context.Context, conn *pgx.Conn) error {
 	types.RegisterDefaultPgType(uuid.UUID{}, "uuid")
 	types.RegisterDefaultPgType(&uuid.UUID{}, "uuid")
 	types.RegisterDefaultPgType([]uuid.UUID{}, "_uuid")
-	return meet(ctx, conn)
+	return identifyBackend(ctx, conn)
 }
 
 // migrate runs under an advisory lock of PostgreSQL.

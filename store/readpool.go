@@ -6,12 +6,12 @@ import (
 	"strings"
 )
 
-// readPool is gorm's pool on PostgreSQL. A query outside of a transaction writes nothing, so it is sent again when its
-// connection was lost or its plan is out of date: the first request after the database was away finds nothing amiss.
+// readPool is gorm's pool on PostgreSQL. It retries SELECTs outside of transactions when their connection was broken or their plan
+// is out of date, so that the first request after a restart of the database succeeds.
 type readPool struct {
 	*sql.DB
 
-	again func(ctx context.Context, do func() error) error
+	retry func(ctx context.Context, do func() error) error
 }
 
 // QueryContext implements gorm.ConnPool.
@@ -21,7 +21,7 @@ func (p *readPool) QueryContext(ctx context.Context, query string, args ...any) 
 		return err
 	}
 	if strings.HasPrefix(query, "SELECT") {
-		err = p.again(ctx, send)
+		err = p.retry(ctx, send)
 	} else {
 		err = send()
 	}

@@ -51,7 +51,7 @@ func (s *Store) checkReady(ctx context.Context, check *readyCheck) {
 		bounded, cancel = context.WithDeadline(context.WithoutCancel(ctx), deadline)
 	}
 	defer cancel()
-	err := s.again(bounded, func() error { return s.lookReady(bounded) })
+	err := s.retry(bounded, func() error { return s.lookReady(bounded) })
 	check.err = s.translate("check the database", err)
 	s.ready.mu.Lock()
 	s.ready.check = nil

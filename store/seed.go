@@ -48,7 +48,7 @@ func (s *Store) Seed(ctx context.Context, data Dataset) error {
 		return errors.Join(
 			insertNew(tx, data.Clients), insertNew(tx, data.Vendors), insertNew(tx, data.Categories),
 			insertNew(tx, data.CatalogApps), insertNew(tx, data.AppCategories),
-			insertNew(acrossClients(tx, "rows of many clients, as they are given"), data.Apps),
+			insertNew(crossTenant(tx, "rows of many clients, as they are given"), data.Apps),
 			insertNew(tx, data.Tokens),
 			bumpCatalog(tx, nil),
 		)

@@ -75,7 +75,7 @@ func TestMigrationsLetGo(t *testing.T) {
 // patchAtOnce has patches share transactions, with texts that mean something in an array, and sets all apps of a client.
 func patchAtOnce(t *testing.T, s *store.Store, keys []store.AppKey) {
 	t.Helper()
-	by := store.Author{ID: uuid.New(), Name: `a "name", {with} \ what arrays quote`, RequestID: "NULL"}
+	by := store.Actor{ID: uuid.New(), Name: `a "name", {with} \ what arrays quote`, RequestID: "NULL"}
 	var wg sync.WaitGroup
 	for n, key := range keys {
 		wg.Go(func() {
@@ -94,7 +94,7 @@ func patchAtOnce(t *testing.T, s *store.Store, keys []store.AppKey) {
 			t.Errorf("the history has %+v, want %+v", c, by)
 		}
 	}
-	must(s.SetApps(t.Context(), storetest.ClientID, ids, store.ColumnIsApproved, true, alice))(t)
+	must(s.BulkSet(t.Context(), storetest.ClientID, ids, store.ColumnIsApproved, true, alice))(t)
 }
 
 // importTwice imports catalog apps and the client's apps of them: the second time it finds what the first has left.

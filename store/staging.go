@@ -114,8 +114,8 @@ func (s *staging) finish() error {
 	return nil
 }
 
-// finding is a row that a check of the whole file stumbled over.
-type finding struct {
+// rowProblem is a row that a check of the whole file stumbled over.
+type rowProblem struct {
 	Line  int
 	Text  string
 	Other int // the line that it contradicts
@@ -123,8 +123,8 @@ type finding struct {
 }
 
 // check adds the rows that a query finds to the errors. The query has the columns line, text and other.
-func (s *staging) check(tx *gorm.DB, query string, message func(finding) string) error {
-	var found []finding
+func (s *staging) check(tx *gorm.DB, query string, message func(rowProblem) string) error {
+	var found []rowProblem
 	err := tx.Raw(fmt.Sprintf("SELECT line, text, other, count(*) OVER () AS total FROM (%s) AS f ORDER BY line LIMIT %d",
 		query, maxRowErrors)).Scan(&found).Error
 	if err != nil || len(found) == 0 {
@@ -143,7 +143,7 @@ func (s *staging) checkNames(tx *gorm.DB) error {
 	const query = `SELECT line, name AS text, earlier AS other
 		FROM (SELECT line, name, min(line) OVER (PARTITION BY name_key) AS earlier FROM import_rows) AS r
 		WHERE line > earlier`
-	return s.check(tx, query, func(f finding) string {
+	return s.check(tx, query, func(f rowProblem) string {
 		return fmt.Sprintf("canonical_name %q is on line %d already", f.Text, f.Other)
 	})
 }

@@ -66,7 +66,7 @@ type Store struct {
 	tracer     trace.Tracer // nil: nothing is traced
 	counts     counts
 	byClient   bool
-	confines   bool // by row security
+	rls        bool // by row security
 	closed     atomic.Bool
 	stop       context.CancelFunc
 	stopped    chan struct{}
@@ -142,7 +142,7 @@ func Open(cfg Config) (*Store, error) {
 	s := &Store{
 		db: db, clock: cfg.Clock, log: cfg.Logger, tokens: tokens, timeout: cfg.Timeout, lockWait: cfg.LockTimeout,
 		maxConns: cfg.MaxConns,
-		byClient: cfg.BatchByClient, confines: cfg.RowSecurity, stopped: make(chan struct{}),
+		byClient: cfg.BatchByClient, rls: cfg.RowSecurity, stopped: make(chan struct{}),
 	}
 	if cfg.Traces != nil {
 		s.tracer = cfg.Traces.Tracer("github.com/clientapps/clientapps/store")
@@ -150,9 +150,9 @@ func Open(cfg Config) (*Store, error) {
 	if s.write, s.read, s.ready.pool, err = db.open(s, cfg); err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
-	walls := newWall()
-	if err = walls.raise(s.write, s.read); err == nil && cfg.RowSecurity {
-		err = walls.confine(s.write)
+	guard := newTenantGuard()
+	if err = guard.register(s.write, s.read); err == nil && cfg.RowSecurity {
+		err = guard.registerRLS(s.write)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open database: %w", err), s.closePools())

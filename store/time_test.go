@@ -71,9 +71,9 @@ func TestTimesOfAppsFollowVersions(t *testing.T) {
 			for i, s := range servers {
 				count := 10*n + int32(i) + 1
 				wrote("patch", must(s.UpdateApp(t.Context(), key, store.Fields{store.ColumnLicenseCount: count}, alice, nil))(t))
-				match := &store.Match{Tags: []string{must(s.GetApp(t.Context(), key))(t).Tag()}}
+				match := &store.IfMatch{Tags: []string{must(s.GetApp(t.Context(), key))(t).ETag()}}
 				wrote("patch with If-Match", must(s.UpdateApp(t.Context(), key, store.Fields{store.ColumnIsFavorite: i == 0}, alice, match))(t))
-				must(s.SetApps(t.Context(), key.ClientID, []uuid.UUID{key.ID}, store.ColumnIsApproved, i == 0, alice))(t)
+				must(s.BulkSet(t.Context(), key.ClientID, []uuid.UUID{key.ID}, store.ColumnIsApproved, i == 0, alice))(t)
 				wrote("bulk", get(t, s, key))
 				rows := givenApps(store.AppRow{Name: "Slack", Fields: store.Fields{store.ColumnLicenseCount: 5 + count}})
 				must(s.ImportApps(t.Context(), key.ClientID, rows, importer, store.ImportOptions{}))(t)
@@ -116,7 +116,7 @@ func TestTimesOfWritesThatWaited(t *testing.T) {
 		},
 		"bulk": func(t *testing.T, s *store.Store) error {
 			t.Helper()
-			_, err := s.SetApps(t.Context(), key.ClientID, []uuid.UUID{key.ID}, store.ColumnIsApproved, true, alice)
+			_, err := s.BulkSet(t.Context(), key.ClientID, []uuid.UUID{key.ID}, store.ColumnIsApproved, true, alice)
 			return err
 		},
 		"import": func(t *testing.T, s *store.Store) error {
@@ -207,7 +207,7 @@ func TestTimesUnderLoad(t *testing.T) {
 			})
 			if n%15 == 0 {
 				writing.Go(func() {
-					must(s.SetApps(t.Context(), key.ClientID, []uuid.UUID{key.ID}, store.ColumnIsApproved, n%2 == 0, alice))(t)
+					must(s.BulkSet(t.Context(), key.ClientID, []uuid.UUID{key.ID}, store.ColumnIsApproved, n%2 == 0, alice))(t)
 				})
 			}
 			if n%20 == 0 {

@@ -166,8 +166,8 @@ func (s *Store) findTokens(ctx context.Context, hashes []tokenHash) (map[tokenHa
 		found[tokenHash(token.Hash)], byID[token.ID], ids[i] = token, token, token.ID
 	}
 	var covered []TokenClient
-	clients := acrossClients(s.read.WithContext(ctx), "a token says which clients it covers")
-	if err := among(clients, "token_id", ids).Order("client_id").Find(&covered).Error; err != nil {
+	clients := crossTenant(s.read.WithContext(ctx), "a token says which clients it covers")
+	if err := whereIn(clients, "token_id", ids).Order("client_id").Find(&covered).Error; err != nil {
 		return nil, s.translate("find tokens", err)
 	}
 	for _, c := range covered {
@@ -183,7 +183,7 @@ func whereHash(q *gorm.DB, hashes []tokenHash) *gorm.DB {
 		for i := range hashes {
 			sent[i] = hashes[i][:]
 		}
-		return q.Where("hash = ANY(?)", array{sent})
+		return q.Where("hash = ANY(?)", pgArray{sent})
 	}
 	texts := make([]string, len(hashes))
 	for i := range hashes {

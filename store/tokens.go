@@ -253,7 +253,7 @@ func (s *Store) ListTokens(ctx context.Context) ([]Token, error) {
 		return nil, s.translate("list tokens", err)
 	}
 	var clients []TokenClient
-	covered := acrossClients(s.read.WithContext(ctx), "the command lists all tokens with their clients")
+	covered := crossTenant(s.read.WithContext(ctx), "the command lists all tokens with their clients")
 	if err := covered.Order("client_id").Find(&clients).Error; err != nil {
 		return nil, s.translate("list tokens", err)
 	}

@@ -7,14 +7,13 @@ import (
 	"gorm.io/gorm"
 )
 
-// inTx runs work in one transaction. An error, or a panic, leaves nothing written: but for OutcomeError, which says that
-// nobody knows.
+// inTx runs work in one transaction. Any error other than InDoubtError, and any panic, means that nothing was committed.
 //
-// work may run again, when nothing of what it did is left: the connection was lost on the way, the transaction had to make
-// way for another, or wrote says of a lost COMMIT that it never was. Without wrote a lost COMMIT is OutcomeError.
+// work runs again when an attempt left nothing behind: the connection broke before COMMIT, the transaction lost a deadlock, or
+// wrote reports that a COMMIT without an answer had no effect. With a nil wrote, a COMMIT without an answer is InDoubtError.
 //
-// The transaction takes part in the share of the pool that the key names, and waits for that in memory.
-func (s *Store) inTx(ctx context.Context, share shareKey, wrote witness, work func(tx *gorm.DB) error) error {
+// The transaction first waits, in memory, for a connection of the share of the pool that the key names.
+func (s *Store) inTx(ctx context.Context, share shareKey, wrote commitProbe, work func(tx *gorm.DB) error) error {
 	release, err := s.shares.acquire(ctx, share)
 	if err != nil {
 		return err
@@ -23,21 +22,21 @@ func (s *Store) inTx(ctx context.Context, share shareKey, wrote witness, work fu
 	for try := 1; ; try++ {
 		on, committing, err := s.tryTx(ctx, work)
 		s.counts.lockTimeouts.note(share.path(), err)
-		if committing && lost(err) {
-			written, problem := s.settle(ctx, on, wrote, err)
+		if committing && mayHaveCommitted(err) {
+			written, problem := s.resolveInDoubt(ctx, on, wrote, err)
 			if written || problem != nil {
 				return problem
 			}
-		} else if !s.passing(ctx, err) {
+		} else if !s.retryable(ctx, err) {
 			return err
 		}
-		if try == tries {
+		if try == maxAttempts {
 			return &UnavailableError{cause: err}
 		}
 	}
 }
 
-// tryTx runs work in a transaction once. committing says that it came as far as COMMIT.
+// tryTx runs work in a transaction once. committing reports that COMMIT was sent.
 func (s *Store) tryTx(ctx context.Context, work func(tx *gorm.DB) error) (on backend, committing bool, err error) {
 	err = s.write.WithContext(ctx).Connection(func(conn *gorm.DB) error {
 		on = s.db.backend(conn)
@@ -63,5 +62,5 @@ var snapshot = &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true
 
 // inSnapshot runs work, which only reads, in a transaction that sees one state of all tables.
 func (s *Store) inSnapshot(ctx context.Context, work func(tx *gorm.DB) error) error {
-	return s.again(ctx, func() error { return s.read.WithContext(ctx).Transaction(work, snapshot) })
+	return s.retry(ctx, func() error { return s.read.WithContext(ctx).Transaction(work, snapshot) })
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/clientapps/clientapps/store/keyset"
 )
 
-// Tag is an opaque text that changes with anything the vendor shows.
-func (v Vendor) Tag() string { return versionTag(v.Version) }
+// ETag is an opaque text that changes with anything the vendor shows.
+func (v Vendor) ETag() string { return versionTag(v.Version) }
 
 var vendorListing = listing[Vendor]{
 	Keys: map[Column]sortKey[Vendor]{ColumnName: keyset.TextKey("name_key", func(v Vendor) string { return v.NameKey })},
@@ -47,7 +47,7 @@ func (s *Store) CreateVendor(ctx context.Context, fields Fields) (Vendor, error)
 }
 
 // UpdateVendor sets fields of a vendor. Errors are NotFoundError, PreconditionError and, for the name, ConflictError.
-func (s *Store) UpdateVendor(ctx context.Context, id uuid.UUID, fields Fields, match *Match) (Vendor, error) {
+func (s *Store) UpdateVendor(ctx context.Context, id uuid.UUID, fields Fields, match *IfMatch) (Vendor, error) {
 	var vendor Vendor
 	err := s.inCatalogTx(ctx, "update vendor", nil, func(tx *gorm.DB) (*catalogChange, error) {
 		err := tx.Where("id = ?", id).Take(&vendor).Error
@@ -57,7 +57,7 @@ func (s *Store) UpdateVendor(ctx context.Context, id uuid.UUID, fields Fields, m
 		if err != nil {
 			return nil, err
 		}
-		wrote, err := s.patchNamed(tx.Where("id = ?", id), &vendor, vendor.fields(), fields, vendor.Tag(), match)
+		wrote, err := s.patchNamed(tx.Where("id = ?", id), &vendor, vendor.fields(), fields, vendor.ETag(), match)
 		if err != nil || !wrote {
 			return nil, err
 		}
@@ -67,7 +67,7 @@ func (s *Store) UpdateVendor(ctx context.Context, id uuid.UUID, fields Fields, m
 }
 
 // patchNamed changes a row of the catalog that has a name of its own, inside of a catalog transaction.
-func (s *Store) patchNamed(key *gorm.DB, row any, have, fields Fields, tag string, match *Match) (bool, error) {
+func (s *Store) patchNamed(key *gorm.DB, row any, have, fields Fields, tag string, match *IfMatch) (bool, error) {
 	if err := match.check(tag); err != nil {
 		return false, err
 	}

@@ -24,7 +24,7 @@ func TestVendor(t *testing.T) {
 			ID: full.ID, Name: "Ärger AG", NameKey: "ärger ag", URL: new("https://a.example"), Version: 1, CreatedAt: w.now(), UpdatedAt: w.now(),
 		})
 
-		tags := map[string]bool{bare.Tag(): true}
+		tags := map[string]bool{bare.ETag(): true}
 		for _, step := range []struct {
 			fields  store.Fields
 			expect  func()
@@ -49,10 +49,10 @@ func TestVendor(t *testing.T) {
 			got := must(s.UpdateVendor(t.Context(), bare.ID, step.fields, nil))(t)
 			what := fmt.Sprintf("with %v", step.fields)
 			wantShown(t, what, got, want)
-			if tags[got.Tag()] == step.changes || (revision(t, db) != before) != step.changes {
-				t.Errorf("%s the tag is %s, the revision was %d and is %d", what, got.Tag(), before, revision(t, db))
+			if tags[got.ETag()] == step.changes || (revision(t, db) != before) != step.changes {
+				t.Errorf("%s the tag is %s, the revision was %d and is %d", what, got.ETag(), before, revision(t, db))
 			}
-			tags[got.Tag()] = true
+			tags[got.ETag()] = true
 			list := must(s.ListVendors(t.Context(), want.Name, all(store.ColumnName)))(t)
 			wantShown(t, what+" in the list", list.Rows, []store.Vendor{want})
 		}
@@ -65,13 +65,13 @@ func TestVendor(t *testing.T) {
 			_, err = s.UpdateVendor(t.Context(), bare.ID, store.Fields{store.ColumnName: same, store.ColumnURL: nil}, nil)
 			wantError(t, err, taken)
 		}
-		_, err := s.UpdateVendor(t.Context(), named("unknown"), store.Fields{}, &store.Match{})
+		_, err := s.UpdateVendor(t.Context(), named("unknown"), store.Fields{}, &store.IfMatch{})
 		wantError(t, err, &store.NotFoundError{Kind: store.KindVendor, ID: named("unknown")})
-		_, err = s.UpdateVendor(t.Context(), bare.ID, store.Fields{}, &store.Match{Tags: []string{bare.Tag()}})
+		_, err = s.UpdateVendor(t.Context(), bare.ID, store.Fields{}, &store.IfMatch{Tags: []string{bare.ETag()}})
 		wantError(t, err, &store.PreconditionError{})
 		wantShown(t, "the database after what was refused", everything(t, db), before)
 
-		match := &store.Match{Tags: []string{full.Tag()}}
+		match := &store.IfMatch{Tags: []string{full.ETag()}}
 		winner := race(t, func(n int) error {
 			_, err := s.UpdateVendor(t.Context(), full.ID, store.Fields{store.ColumnName: fmt.Sprintf("Writer %d", n)}, match)
 			return err
@@ -95,7 +95,7 @@ func TestCategory(t *testing.T) {
 		want := store.Category{ID: made.ID, Name: "Großes", NameKey: "grosses", Version: 1, CreatedAt: w.now(), UpdatedAt: w.now()}
 		wantShown(t, "a category", made, want)
 
-		tags := map[string]bool{made.Tag(): true}
+		tags := map[string]bool{made.ETag(): true}
 		for _, step := range []struct {
 			name, key string
 			changes   bool
@@ -110,10 +110,10 @@ func TestCategory(t *testing.T) {
 			}
 			got := must(s.UpdateCategory(t.Context(), made.ID, store.Fields{store.ColumnName: step.name}, nil))(t)
 			wantShown(t, "named "+step.name, got, want)
-			if tags[got.Tag()] == step.changes || (revision(t, db) != before) != step.changes {
-				t.Errorf("named %s the tag is %s, the revision was %d and is %d", step.name, got.Tag(), before, revision(t, db))
+			if tags[got.ETag()] == step.changes || (revision(t, db) != before) != step.changes {
+				t.Errorf("named %s the tag is %s, the revision was %d and is %d", step.name, got.ETag(), before, revision(t, db))
 			}
-			tags[got.Tag()] = true
+			tags[got.ETag()] = true
 			list := must(s.ListCategories(t.Context(), step.name, all(store.ColumnName)))(t)
 			wantShown(t, step.name+" in the list", list.Rows, []store.Category{want})
 		}
@@ -123,14 +123,14 @@ func TestCategory(t *testing.T) {
 		wantError(t, err, &store.ConflictError{Field: store.ColumnName})
 		_, err = s.UpdateCategory(t.Context(), made.ID, store.Fields{store.ColumnName: "communication"}, nil)
 		wantError(t, err, &store.ConflictError{Field: store.ColumnName})
-		_, err = s.UpdateCategory(t.Context(), named("unknown"), store.Fields{}, &store.Match{})
+		_, err = s.UpdateCategory(t.Context(), named("unknown"), store.Fields{}, &store.IfMatch{})
 		wantError(t, err, &store.NotFoundError{Kind: store.KindCategory, ID: named("unknown")})
-		_, err = s.UpdateCategory(t.Context(), made.ID, store.Fields{}, &store.Match{Tags: []string{made.Tag()}})
+		_, err = s.UpdateCategory(t.Context(), made.ID, store.Fields{}, &store.IfMatch{Tags: []string{made.ETag()}})
 		wantError(t, err, &store.PreconditionError{})
 		wantShown(t, "the database after what was refused", everything(t, db), before)
 
 		seen := must(s.UpdateCategory(t.Context(), storetest.CategoryID, store.Fields{}, nil))(t)
-		match := &store.Match{Tags: []string{seen.Tag()}}
+		match := &store.IfMatch{Tags: []string{seen.ETag()}}
 		winner := race(t, func(n int) error {
 			_, err := s.UpdateCategory(t.Context(), storetest.CategoryID, store.Fields{store.ColumnName: fmt.Sprintf("Writer %d", n)}, match)
 			return err

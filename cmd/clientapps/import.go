@@ -45,7 +45,7 @@ func importApps(ctx context.Context, p *process, args []string) error {
 	if err != nil {
 		return fmt.Errorf("%w: --client must be the UUID of a client", errUsage)
 	}
-	by := store.Author{
+	by := store.Actor{
 		ID: uuid.NewSHA1(uuid.NameSpaceURL, []byte("clientapps:actor/"+importActor)), Name: importActor,
 		RequestID: uuid.NewString(),
 	}

@@ -28,7 +28,7 @@ func newSignatureChecks() signatureChecks {
 
 // run verifies a token's signature by these keys. known says that one of them may be meant; then the error is ErrSignature
 // unless it has signed. UnavailableError says that too many wait.
-func (c signatureChecks) run(ctx context.Context, keys *heldKeys, jws *jose.JSONWebSignature) (payload []byte, known bool, err error) {
+func (c signatureChecks) run(ctx context.Context, keys *cachedKeys, jws *jose.JSONWebSignature) (payload []byte, known bool, err error) {
 	select {
 	case c.queue <- struct{}{}:
 		defer func() { <-c.queue }()

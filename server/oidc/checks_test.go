@@ -36,7 +36,7 @@ func (k *slowKey) VerifyPayload([]byte, []byte, jose.SignatureAlgorithm) error {
 func TestSignatureChecksAreBounded(t *testing.T) {
 	t.Parallel()
 	key := &slowKey{begun: make(chan struct{}, 2*maxSignatureQueue), end: make(chan struct{})}
-	keys := &heldKeys{keys: []jose.JSONWebKey{{Key: key, KeyID: "first"}}}
+	keys := &cachedKeys{keys: []jose.JSONWebKey{{Key: key, KeyID: "first"}}}
 	jws, err := jose.ParseSignedCompact("eyJhbGciOiJFUzI1NiIsImtpZCI6ImZpcnN0In0.e30.AAAA", joseAlgorithms)
 	if err != nil {
 		t.Fatal(err)

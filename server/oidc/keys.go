@@ -41,14 +41,14 @@ type keySet struct {
 	client  *http.Client
 	log     *slog.Logger
 	clock   func() time.Time
-	held    atomic.Pointer[heldKeys] // never nil
-	asking  chan struct{}            // one asks at a time
-	waiting chan struct{}            // who waits for that, the one included
+	held    atomic.Pointer[cachedKeys] // never nil
+	asking  chan struct{}              // one asks at a time
+	waiting chan struct{}              // who waits for that, the one included
 	checks  signatureChecks
 }
 
-// heldKeys is the answer to the last question.
-type heldKeys struct {
+// cachedKeys is the answer to the last question.
+type cachedKeys struct {
 	keys  []jose.JSONWebKey
 	at    time.Time // when the provider gave them
 	asked time.Time // when it was asked last
@@ -60,7 +60,7 @@ func newKeySet(cfg Config, waiting int, log *slog.Logger, clock func() time.Time
 		issuer: cfg.Issuer, log: log, clock: clock, client: boundedClient(cfg.Timeout),
 		asking: make(chan struct{}, 1), waiting: make(chan struct{}, max(1, waiting)), checks: newSignatureChecks(),
 	}
-	k.held.Store(&heldKeys{})
+	k.held.Store(&cachedKeys{})
 	return k
 }
 
@@ -72,14 +72,14 @@ func (k *keySet) verify(ctx context.Context, jwt string) ([]byte, error) {
 	}
 	held := k.held.Load()
 	if k.clock().Sub(held.at) >= keysFresh {
-		if held, err = k.ask(ctx, held); err != nil {
+		if held, err = k.refresh(ctx, held); err != nil {
 			return nil, err
 		}
 	}
 	if payload, known, err := k.checks.run(ctx, held, jws); known || err != nil {
 		return payload, err
 	}
-	if held, err = k.ask(ctx, held); err != nil {
+	if held, err = k.refresh(ctx, held); err != nil {
 		return nil, err
 	}
 	if payload, known, err := k.checks.run(ctx, held, jws); known || err != nil {
@@ -117,7 +117,7 @@ func accessToken(jws *jose.JSONWebSignature) bool {
 }
 
 // verify tries the keys that a token may be signed by; known says that there are any. The payload is nil unless one fits.
-func (h *heldKeys) verify(jws *jose.JSONWebSignature) (payload []byte, known bool) {
+func (h *cachedKeys) verify(jws *jose.JSONWebSignature) (payload []byte, known bool) {
 	header := jws.Signatures[0].Protected
 	for i := range h.keys {
 		key := &h.keys[i]
@@ -132,9 +132,9 @@ func (h *heldKeys) verify(jws *jose.JSONWebSignature) (payload []byte, known boo
 	return nil, known
 }
 
-// ask brings newer keys than those seen, unless they are as new as may be. While the provider cannot be reached, the keys
+// refresh brings newer keys than those seen, unless they are as new as may be. While the provider cannot be reached, the keys
 // stay as they are.
-func (k *keySet) ask(ctx context.Context, seen *heldKeys) (*heldKeys, error) {
+func (k *keySet) refresh(ctx context.Context, seen *cachedKeys) (*cachedKeys, error) {
 	if !seen.asked.IsZero() && k.clock().Sub(seen.asked) < keysPause {
 		return seen, nil
 	}
@@ -153,7 +153,7 @@ func (k *keySet) ask(ctx context.Context, seen *heldKeys) (*heldKeys, error) {
 	if held := k.held.Load(); held != seen {
 		return held, nil // somebody else has asked meanwhile
 	}
-	next := &heldKeys{keys: seen.keys, at: seen.at}
+	next := &cachedKeys{keys: seen.keys, at: seen.at}
 	keys, err := k.fetch(context.WithoutCancel(ctx)) // others wait for it too, and the client has a timeout
 	next.asked = k.clock()
 	if err != nil {
@@ -170,7 +170,7 @@ func (k *keySet) ask(ctx context.Context, seen *heldKeys) (*heldKeys, error) {
 }
 
 // unavailable is the answer to a token that only the provider could tell good from bad.
-func (k *keySet) unavailable(held *heldKeys) error {
+func (k *keySet) unavailable(held *cachedKeys) error {
 	wait := max(time.Second, keysPause-k.clock().Sub(held.asked))
 	return &UnavailableError{Reason: ReasonProvider, RetryAfter: wait, cause: held.err}
 }

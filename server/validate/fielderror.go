@@ -85,14 +85,14 @@ func (b *Body) Check(name string, value any) (v FieldError, bad bool) {
 	if items, ok := value.([]any); ok && schema.Items != nil {
 		for i, item := range items {
 			if err := b.visit(schema.Items.Value, item); err != nil {
-				v = fieldError(name, Sentence(fmt.Sprintf("%s[%d]", name, i), schema.Items.Value, err))
+				v = fieldError(name, Message(fmt.Sprintf("%s[%d]", name, i), schema.Items.Value, err))
 				v.Pointer += "/" + strconv.Itoa(i)
 				v.Writable = true
 				return v, true
 			}
 		}
 	}
-	v = fieldError(name, Sentence(name, schema, err))
+	v = fieldError(name, Message(name, schema, err))
 	v.Writable = true
 	return v, true
 }
@@ -105,9 +105,9 @@ func fieldError(name, message string) FieldError {
 // escapePointer escapes a name for a JSON pointer (RFC 6901, 3).
 var escapePointer = strings.NewReplacer("~", "~0", "/", "~1")
 
-// Sentence says what a value must be, from the schema that refused it: "license_count must be an integer or null". The
+// Message says what a value must be, from the schema that refused it: "license_count must be an integer or null". The
 // schema's x-must-be, a text, is used for what a pattern or a format asks.
-func Sentence(name string, schema *openapi3.Schema, refused error) string {
+func Message(name string, schema *openapi3.Schema, refused error) string {
 	return name + " must be " + expectation(schema, refused)
 }
 

@@ -14,11 +14,11 @@ import (
 // Key is one thing to sort by: a column, its value as text for a Position, and back. value takes only what text makes:
 // a database may refuse anything else in a statement, and would not say whose fault that is.
 type Key[T any] struct {
-	column  string
-	text    func(T) string
-	value   func(string) (any, error)
-	compare func(a, b T) int
-	against func(row T, value any) int // compare, with what value has made of a text
+	column        string
+	text          func(T) string
+	value         func(string) (any, error)
+	compare       func(a, b T) int
+	compareCursor func(row T, value any) int // compare, with what value has made of a text
 }
 
 // TextKey sorts by a column of text that compares bytewise.
@@ -35,7 +35,7 @@ func TextKey[T any](column string, of func(T) string) Key[T] {
 		},
 		compare: func(a, b T) int { return cmp.Compare(of(a), of(b)) },
 		//nolint:errcheck,forcetypeassert // value gives a string
-		against: func(row T, value any) int { return cmp.Compare(of(row), value.(string)) },
+		compareCursor: func(row T, value any) int { return cmp.Compare(of(row), value.(string)) },
 	}
 }
 
@@ -47,7 +47,7 @@ func IntKey[T any](column string, of func(T) int64) Key[T] {
 		value:   func(text string) (any, error) { return canonicalInt(text) },
 		compare: func(a, b T) int { return cmp.Compare(of(a), of(b)) },
 		//nolint:errcheck,forcetypeassert // value gives an int64
-		against: func(row T, value any) int { return cmp.Compare(of(row), value.(int64)) },
+		compareCursor: func(row T, value any) int { return cmp.Compare(of(row), value.(int64)) },
 	}
 }
 
@@ -66,7 +66,7 @@ func TimeKey[T any](column string, of func(T) time.Time) Key[T] {
 		return at, nil
 	}
 	//nolint:errcheck,forcetypeassert // value gives a time
-	key.against = func(row T, value any) int { return of(row).Compare(value.(time.Time)) }
+	key.compareCursor = func(row T, value any) int { return of(row).Compare(value.(time.Time)) }
 	return key
 }
 

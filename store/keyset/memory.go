@@ -75,9 +75,9 @@ func (l Listing[C, T]) Pick(orders map[C][]T, p Page[C], match func(T) bool) (Li
 	first := 0
 	if p.After != nil {
 		first = sort.Search(len(rows), func(i int) bool {
-			d := key.against(at(i), value)
+			d := key.compareCursor(at(i), value)
 			if d == 0 {
-				d = cmp.Compare(l.Of(at(i)), p.After.Tie)
+				d = cmp.Compare(l.Of(at(i)), p.After.TieBreaker)
 			}
 			return p.Desc == (d < 0) && d != 0
 		})
@@ -91,6 +91,6 @@ func (l Listing[C, T]) Pick(orders map[C][]T, p Page[C], match func(T) bool) (Li
 			}
 		}
 	}
-	l.cut(&list, key, p)
+	l.trimExtraRow(&list, key, p)
 	return list, nil
 }

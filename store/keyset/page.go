@@ -25,8 +25,8 @@ type Page[C ~string] struct {
 // comes back from clients, who may have changed it: each list takes exactly the texts that it makes, and fails with
 // ErrPosition otherwise.
 type Position struct {
-	Key string // what the list is sorted by
-	Tie string // what decides between equals
+	SortKey    string // what the list is sorted by
+	TieBreaker string // what decides between equals
 }
 
 // List is one page of a list.
@@ -34,7 +34,7 @@ type List[T any] struct {
 	Rows  []T
 	Total int64     // rows that match the filters, on all pages
 	Next  *Position // nil on the last page
-	Tag   string    // changes with the whole list; "" where a list has none
+	ETag  string    // changes with the whole list; "" where a list has none
 }
 
 // Listing says how the rows of one list can be sorted.
@@ -64,10 +64,10 @@ func (l Listing[C, T]) place(p Page[C]) (key Key[T], value any, err error) {
 	if p.After == nil {
 		return key, nil, nil
 	}
-	if value, err = key.value(p.After.Key); err != nil {
+	if value, err = key.value(p.After.SortKey); err != nil {
 		return key, nil, fmt.Errorf("%w: key: %w", ErrPosition, err)
 	}
-	if !l.Tied(p.After.Tie) {
+	if !l.Tied(p.After.TieBreaker) {
 		return key, nil, fmt.Errorf("%w: tie", ErrPosition)
 	}
 	return key, value, nil
@@ -89,7 +89,7 @@ func (l Listing[C, T]) Page(ctx context.Context, q *gorm.DB, p Page[C], total fu
 	rest := q
 	if p.After != nil {
 		// Compared as a row, both are the range of an index that begins with the key.
-		rest = q.Where("("+key.column+", "+l.Tie+") "+beyond+" (?, ?)", value, p.After.Tie)
+		rest = q.Where("("+key.column+", "+l.Tie+") "+beyond+" (?, ?)", value, p.After.TieBreaker)
 	}
 	var list List[T]
 	rest = rest.Order(key.column + order + ", " + l.Tie + order).Limit(p.Size + 1)
@@ -101,7 +101,7 @@ func (l Listing[C, T]) Page(ctx context.Context, q *gorm.DB, p Page[C], total fu
 	if err != nil {
 		return List[T]{}, err
 	}
-	l.cut(&list, key, p)
+	l.trimExtraRow(&list, key, p)
 	switch {
 	case p.After == nil && list.Next == nil:
 		list.Total = int64(len(list.Rows))
@@ -113,11 +113,11 @@ func (l Listing[C, T]) Page(ctx context.Context, q *gorm.DB, p Page[C], total fu
 	return list, err
 }
 
-// cut takes the row away that is only there to show that there are more.
-func (l Listing[C, T]) cut(list *List[T], key Key[T], p Page[C]) {
+// trimExtraRow takes the row away that is only there to show that there are more.
+func (l Listing[C, T]) trimExtraRow(list *List[T], key Key[T], p Page[C]) {
 	if len(list.Rows) > p.Size {
 		list.Rows = list.Rows[:p.Size]
 		last := list.Rows[p.Size-1]
-		list.Next = &Position{Key: key.text(last), Tie: l.Of(last)}
+		list.Next = &Position{SortKey: key.text(last), TieBreaker: l.Of(last)}
 	}
 }

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// errUnclear says that a statement is written in a way whose meaning the wall does not follow.
+// errUnclear says that a statement is written in a way whose meaning the guard does not follow.
 var errUnclear = errors.New("its text is not clear")
 
 // sqlNode is a token of a statement, or a group of them that stood in parentheses.

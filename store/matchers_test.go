@@ -24,7 +24,7 @@ type text struct {
 type textKind struct {
 	kind    string
 	sortBy  store.Column
-	replace func(ctx context.Context, id uuid.UUID, texts []string, match *store.Match) error
+	replace func(ctx context.Context, id uuid.UUID, texts []string, match *store.IfMatch) error
 	list    func(ctx context.Context, id uuid.UUID, q string, p store.Page) ([]text, int64, error)
 }
 

@@ -9,20 +9,20 @@ import (
 	"gorm.io/gorm"
 )
 
-// among selects rows whose column has one of the values, which are a slice. However many there are, they are one parameter
-// and the statement is the same, so that it is parsed and kept once.
-func among(q *gorm.DB, column string, values any) *gorm.DB {
+// whereIn selects rows whose column has one of the values, a slice. The slice is one parameter, so that the text of the statement
+// does not depend on its length, and the database parses it once.
+func whereIn(q *gorm.DB, column string, values any) *gorm.DB {
 	if q.Name() == "postgres" {
-		return q.Where(column+" = ANY(?)", array{values})
+		return q.Where(column+" = ANY(?)", pgArray{values})
 	}
 	return q.Where(column+" IN (SELECT value FROM json_each(?))", jsonArray{values})
 }
 
-// array is a slice that gorm leaves to the driver: by itself it would make a parameter of each element.
-type array struct{ of any }
+// pgArray hands a slice to the driver. gorm by itself would make a parameter of each element.
+type pgArray struct{ of any }
 
 // Value implements driver.Valuer. Ids are sent as they are: left to the driver, each would go through its text.
-func (a array) Value() (driver.Value, error) {
+func (a pgArray) Value() (driver.Value, error) {
 	ids, ok := a.of.([]uuid.UUID)
 	if !ok {
 		return a.of, nil

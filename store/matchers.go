@@ -56,7 +56,7 @@ func listTexts[T appText](ctx context.Context, s *Store, l listing[T], id uuid.U
 	}
 	part := FoldName(query)
 	list, err := l.Pick(l.Sorted(all), p, func(row T) bool { return strings.Contains(row.key(), part) })
-	list.Tag = textsTag(all)
+	list.ETag = textsTag(all)
 	return list, err
 }
 
@@ -77,20 +77,20 @@ func (a DesktopAlias) key() string   { return a.NameKey }
 
 // ReplaceURLPatterns gives a catalog app these URL patterns and no others. What stays keeps its id and its time. A text
 // given twice counts once. NotFoundError when there is no such catalog app; PreconditionError by the tag of the list.
-func (s *Store) ReplaceURLPatterns(ctx context.Context, id uuid.UUID, patterns []string, match *Match) error {
+func (s *Store) ReplaceURLPatterns(ctx context.Context, id uuid.UUID, patterns []string, match *IfMatch) error {
 	return replaceTexts(ctx, s, id, patterns, match, func(text string) URLPattern {
 		return URLPattern{ID: uuid.New(), CatalogAppID: id, Pattern: text, NameKey: FoldName(text), CreatedAt: s.now()}
 	})
 }
 
 // ReplaceDesktopAliases gives a catalog app these desktop aliases and no others, as ReplaceURLPatterns does.
-func (s *Store) ReplaceDesktopAliases(ctx context.Context, id uuid.UUID, aliases []string, match *Match) error {
+func (s *Store) ReplaceDesktopAliases(ctx context.Context, id uuid.UUID, aliases []string, match *IfMatch) error {
 	return replaceTexts(ctx, s, id, aliases, match, func(text string) DesktopAlias {
 		return DesktopAlias{ID: uuid.New(), CatalogAppID: id, Alias: text, NameKey: FoldName(text), CreatedAt: s.now()}
 	})
 }
 
-func replaceTexts[T appText](ctx context.Context, s *Store, id uuid.UUID, texts []string, match *Match, row func(string) T) error {
+func replaceTexts[T appText](ctx context.Context, s *Store, id uuid.UUID, texts []string, match *IfMatch, row func(string) T) error {
 	return s.inCatalogTx(ctx, "replace what an app is recognized by", nil, func(tx *gorm.DB) (*catalogChange, error) {
 		if _, err := lockedCatalogApp(tx, id); err != nil {
 			return nil, err
@@ -111,7 +111,7 @@ func replaceTexts[T appText](ctx context.Context, s *Store, id uuid.UUID, texts 
 			}
 		}
 		if len(gone) > 0 {
-			if err := among(tx, "id", gone).Delete(new(T)).Error; err != nil {
+			if err := whereIn(tx, "id", gone).Delete(new(T)).Error; err != nil {
 				return nil, err
 			}
 		}

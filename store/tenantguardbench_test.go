@@ -9,8 +9,8 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// BenchmarkWall measures each operation with the wall and without it, turn by turn, and reports the ratio of their times.
-func BenchmarkWall(b *testing.B) {
+// BenchmarkTenantGuard measures each operation with the guard and without it, turn by turn, and reports the ratio of their times.
+func BenchmarkTenantGuard(b *testing.B) {
 	eachURL(b, func(b *testing.B, url string) {
 		b.Helper()
 		with, without := alone(b, url), alone(b, url)
@@ -24,8 +24,8 @@ func BenchmarkWall(b *testing.B) {
 	})
 }
 
-// BenchmarkWallText measures how long the wall reads a text that it has not met.
-func BenchmarkWallText(b *testing.B) {
+// BenchmarkTenantGuardText measures how long the guard reads a text that it has not met.
+func BenchmarkTenantGuardText(b *testing.B) {
 	const text = `SELECT * FROM "apps" WHERE client_id = $1 AND catalog_app_id IN (SELECT id FROM catalog_apps WHERE vendor_id = $2) ` +
 		`AND is_favorite = $3 AND (name_key, id) > ($4, $5) ORDER BY name_key ASC, id ASC LIMIT $6`
 	for b.Loop() {

@@ -6,7 +6,7 @@ import (
 	"github.com/clientapps/clientapps/store"
 )
 
-func TestWallReadsText(t *testing.T) {
+func TestTenantGuardReadsText(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{
 		`SELECT * FROM apps WHERE client_id = $1`,

@@ -50,7 +50,7 @@ func (w *lostWorld) meanwhile(t *testing.T, do func(ctx context.Context) error) 
 }
 
 func (w *lostWorld) remove(ctx context.Context, key store.AppKey) error {
-	return w.there.RemoveApp(ctx, key, store.Author{RequestID: "meanwhile"}, nil)
+	return w.there.RemoveApp(ctx, key, store.Actor{RequestID: "meanwhile"}, nil)
 }
 
 // TestLostPatchOfAnAppThatIsGone has others change and remove the app before the answer to a patch is found out.
@@ -61,7 +61,7 @@ func TestLostPatchOfAnAppThatIsGone(t *testing.T) {
 	before := must(w.here.GetApp(t.Context(), pageApp))(t)
 	w.meanwhile(t, func(ctx context.Context) error {
 		fields := store.Fields{store.ColumnIsFavorite: true, store.ColumnIsApproved: false}
-		if _, err := w.there.UpdateApp(ctx, pageApp, fields, store.Author{RequestID: "meanwhile"}, nil); err != nil {
+		if _, err := w.there.UpdateApp(ctx, pageApp, fields, store.Actor{RequestID: "meanwhile"}, nil); err != nil {
 			return err
 		}
 		return w.remove(ctx, pageApp)
@@ -86,7 +86,7 @@ func TestLostWritesOfAppsThatAreGone(t *testing.T) {
 	}{
 		"bulk": {
 			func(ctx context.Context, s *store.Store) error {
-				missing, err := s.SetApps(ctx, pageApp.ClientID, []uuid.UUID{pageApp.ID}, store.ColumnIsApproved, true, cutAuthor)
+				missing, err := s.BulkSet(ctx, pageApp.ClientID, []uuid.UUID{pageApp.ID}, store.ColumnIsApproved, true, cutAuthor)
 				if len(missing) > 0 {
 					return &store.NotFoundError{Kind: store.KindApp, ID: missing[0]}
 				}
@@ -110,7 +110,7 @@ func TestLostWritesOfAppsThatAreGone(t *testing.T) {
 		"remove": {
 			func(ctx context.Context, s *store.Store) error { return s.RemoveApp(ctx, pageApp, cutAuthor, nil) },
 			func(ctx context.Context, w *lostWorld) error {
-				_, err := w.there.AddApp(ctx, pageApp.ClientID, storetest.CatalogID, nil, store.Author{RequestID: "meanwhile"})
+				_, err := w.there.AddApp(ctx, pageApp.ClientID, storetest.CatalogID, nil, store.Actor{RequestID: "meanwhile"})
 				return err
 			},
 		},
@@ -164,7 +164,7 @@ func TestLostWriteUnderAUsedRequestID(t *testing.T) {
 		w := newLostWorld(t, 0)
 		set := func(s *store.Store, ids ...uuid.UUID) {
 			t.Helper()
-			must(s.SetApps(t.Context(), pageApp.ClientID, ids, store.ColumnIsApproved, true, cutAuthor))(t)
+			must(s.BulkSet(t.Context(), pageApp.ClientID, ids, store.ColumnIsApproved, true, cutAuthor))(t)
 		}
 		set(w.there, pageApp.ID)
 		w.cutter.arm("commit", cutRequest)

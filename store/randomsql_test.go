@@ -11,9 +11,9 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// The wall is tried with statements that are made up. SQLite runs those that it lets pass: none may show or write anything of
+// The guard is tried with statements that are made up. SQLite runs those that it lets pass: none may show or write anything of
 // another client than the one whose id is the only value that they compare a client with.
-func TestWallHoldsAgainstWhatIsMadeUp(t *testing.T) {
+func TestTenantGuardHoldsAgainstRandomSQL(t *testing.T) {
 	t.Parallel()
 	url := storetest.SQLite(t)
 	s := seeded(t, url, storetest.Page())
@@ -25,7 +25,7 @@ func TestWallHoldsAgainstWhatIsMadeUp(t *testing.T) {
 	db := storetest.SQL(t, url)
 	refused, shown := 0, 0
 	for seed := range uint64(60_000) {
-		m := &madeUp{rand: rand.New(rand.NewPCG(seed, 0))}
+		m := &randomSQL{rand: rand.New(rand.NewPCG(seed, 0))}
 		query := m.query()
 		if store.Judge(query) != nil {
 			refused++
@@ -66,17 +66,17 @@ func reached(t *testing.T, db *sql.DB, query string) []string {
 	return clients
 }
 
-// madeUp makes a statement up.
-type madeUp struct {
+// randomSQL makes a statement up.
+type randomSQL struct {
 	rand  *rand.Rand
 	depth int
 }
 
-func (m *madeUp) one(of ...string) string { return of[m.rand.IntN(len(of))] }
+func (m *randomSQL) one(of ...string) string { return of[m.rand.IntN(len(of))] }
 
-func (m *madeUp) name() string { return m.one("a.", "a.", "a.", "b.", "b.", "", "c.") }
+func (m *randomSQL) name() string { return m.one("a.", "a.", "a.", "b.", "b.", "", "c.") }
 
-func (m *madeUp) query() string {
+func (m *randomSQL) query() string {
 	switch m.one("select", "select", "select", "update", "delete", "union", "with") {
 	case "update":
 		return "UPDATE apps AS a SET is_approved = true" + m.one("", " FROM app_changes AS b", ", version = 9") + m.where() + " RETURNING a.client_id"
@@ -90,12 +90,12 @@ func (m *madeUp) query() string {
 	return m.selected()
 }
 
-func (m *madeUp) selected() string {
+func (m *randomSQL) selected() string {
 	return "SELECT " + m.one("a", "a", "b") + ".client_id FROM " + m.from() + m.where() +
 		m.one("", "", " ORDER BY 1", " GROUP BY 1", " LIMIT 9", " GROUP BY 1 HAVING "+m.condition())
 }
 
-func (m *madeUp) from() string {
+func (m *randomSQL) from() string {
 	first := m.table() + m.one(" AS a", " a", " c")
 	join := m.one("", "", " JOIN ", " LEFT JOIN ", ", ", ", ", " RIGHT JOIN ", " FULL JOIN ", " CROSS JOIN ", " NATURAL JOIN ")
 	if join == "" {
@@ -109,21 +109,21 @@ func (m *madeUp) from() string {
 	return second + " ON " + m.condition() + m.one("", "", " JOIN catalog_apps AS d ON "+m.one("true", "a.catalog_app_id = d.id"))
 }
 
-func (m *madeUp) table() string {
+func (m *randomSQL) table() string {
 	if m.depth++; m.depth > 6 {
 		return "apps"
 	}
 	return m.one("apps", "apps", "app_changes", "app_changes", `"apps"`, "(SELECT * FROM apps"+m.where()+")", "catalog_apps")
 }
 
-func (m *madeUp) where() string {
+func (m *randomSQL) where() string {
 	if m.rand.IntN(8) == 0 {
 		return ""
 	}
 	return " WHERE " + m.condition()
 }
 
-func (m *madeUp) condition() string {
+func (m *randomSQL) condition() string {
 	if m.depth++; m.depth > 12 {
 		return m.name() + "client_id = ?1"
 	}

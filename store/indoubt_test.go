@@ -14,8 +14,8 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// lostWriteCase is a write, what in it is sent to the database when it matters, and whether it is there.
-type lostWriteCase struct {
+// inDoubtCase is a write, what in it is sent to the database when it matters, and whether it is there.
+type inDoubtCase struct {
 	name    string
 	trigger string
 	write   func(ctx context.Context, s *store.Store) error
@@ -25,7 +25,7 @@ type lostWriteCase struct {
 	open bool
 }
 
-var cutAuthor = store.Author{ID: named("cut"), Name: "cut", RequestID: "cut-this-one"}
+var cutAuthor = store.Actor{ID: named("cut"), Name: "cut", RequestID: "cut-this-one"}
 
 // inHistory counts the versions of the page's app that the author has made.
 func inHistory(t *testing.T, s *store.Store) int {
@@ -40,9 +40,9 @@ func inHistory(t *testing.T, s *store.Store) int {
 	return n
 }
 
-func lostWrites() []lostWriteCase {
+func inDoubtCases() []inDoubtCase {
 	five := store.Fields{store.ColumnLicenseCount: int32(5)}
-	return []lostWriteCase{
+	return []inDoubtCase{
 		{name: "patch", trigger: cutAuthor.RequestID, times: inHistory, write: func(ctx context.Context, s *store.Store) error {
 			_, err := s.UpdateApp(ctx, pageApp, five, cutAuthor, nil)
 			return err
@@ -52,11 +52,11 @@ func lostWrites() []lostWriteCase {
 			if err != nil {
 				return err
 			}
-			_, err = s.UpdateApp(ctx, pageApp, five, cutAuthor, &store.Match{Tags: []string{seen.Tag()}})
+			_, err = s.UpdateApp(ctx, pageApp, five, cutAuthor, &store.IfMatch{Tags: []string{seen.ETag()}})
 			return err
 		}},
 		{name: "bulk", trigger: "commit", times: inHistory, write: func(ctx context.Context, s *store.Store) error {
-			_, err := s.SetApps(ctx, pageApp.ClientID, []uuid.UUID{pageApp.ID}, store.ColumnIsApproved, true, cutAuthor)
+			_, err := s.BulkSet(ctx, pageApp.ClientID, []uuid.UUID{pageApp.ID}, store.ColumnIsApproved, true, cutAuthor)
 			return err
 		}},
 		{name: "remove", trigger: "commit", times: inHistory, write: func(ctx context.Context, s *store.Store) error {
@@ -78,7 +78,7 @@ func lostWrites() []lostWriteCase {
 			if err != nil {
 				return err
 			}
-			_, err = s.UpdateClient(ctx, seen.ID, store.Fields{store.ColumnName: "Litware"}, &store.Match{Tags: []string{seen.Tag()}})
+			_, err = s.UpdateClient(ctx, seen.ID, store.Fields{store.ColumnName: "Litware"}, &store.IfMatch{Tags: []string{seen.ETag()}})
 			return err
 		}, times: countClients("Litware")},
 		{name: "create catalog app", trigger: "commit", write: func(ctx context.Context, s *store.Store) error {
@@ -110,7 +110,7 @@ func countCatalog(name string) func(*testing.T, *store.Store) int {
 // it there, once; who is told that it was not does not, not even when it has been on its way for long.
 func TestLostWriteIsFoundOut(t *testing.T) {
 	t.Parallel()
-	for _, c := range lostWrites() {
+	for _, c := range inDoubtCases() {
 		for name, how := range map[string]cut{"request": cutRequest, "answer": cutAnswer, "late": delay} {
 			t.Run(c.name+"/"+name, func(t *testing.T) {
 				t.Parallel()
@@ -150,7 +150,7 @@ func TestLostPatchIsAnsweredAsItWas(t *testing.T) {
 		for _, fields := range []store.Fields{
 			{store.ColumnLicenseCount: nil}, {store.ColumnIsFavorite: true}, {store.ColumnIsFavorite: false, store.ColumnLicenseCount: int32(9)},
 		} {
-			if _, err := there.UpdateApp(context.Background(), pageApp, fields, store.Author{RequestID: "meanwhile"}, nil); err != nil {
+			if _, err := there.UpdateApp(context.Background(), pageApp, fields, store.Actor{RequestID: "meanwhile"}, nil); err != nil {
 				t.Error(err)
 			}
 		}
@@ -193,9 +193,9 @@ func (u until) Err() error {
 	}
 }
 
-func checkLost(t *testing.T, c lostWriteCase, how cut, err error, times int) {
+func checkLost(t *testing.T, c inDoubtCase, how cut, err error, times int) {
 	t.Helper()
-	unavailable, unknown := (*store.UnavailableError)(nil), (*store.OutcomeError)(nil)
+	unavailable, unknown := (*store.UnavailableError)(nil), (*store.InDoubtError)(nil)
 	switch {
 	case c.open && errors.As(err, &unknown) && times <= 1:
 	case how == delay && errors.As(err, &unavailable) && times == 0: // there was no time to try again
@@ -226,7 +226,7 @@ func TestLostBatchIsFoundOut(t *testing.T) {
 			var writing sync.WaitGroup
 			write := func(i int) {
 				writing.Go(func() {
-					by := store.Author{ID: named("cut"), Name: "cut", RequestID: fmt.Sprintf("batch-%d", i)}
+					by := store.Actor{ID: named("cut"), Name: "cut", RequestID: fmt.Sprintf("batch-%d", i)}
 					_, errs[i] = here.UpdateApp(t.Context(), keys[i], store.Fields{store.ColumnLicenseCount: int32(7)}, by, nil)
 				})
 			}
@@ -259,7 +259,7 @@ func TestLostBatchIsFoundOut(t *testing.T) {
 // amiss.
 func TestLostConnectionsAreReplaced(t *testing.T) {
 	t.Parallel()
-	for _, c := range lostWrites() {
+	for _, c := range inDoubtCases() {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			url := storetest.Postgres(t)

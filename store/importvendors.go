@@ -92,7 +92,7 @@ func (m *catalogImport) categories(tx *gorm.DB, rows []CatalogRow) (map[string]u
 	ids := make(map[string]uuid.UUID, len(keys))
 	for part := range slices.Chunk(keys, batchRows) {
 		var have []Category
-		if err := among(tx, "name_key", part).Find(&have).Error; err != nil {
+		if err := whereIn(tx, "name_key", part).Find(&have).Error; err != nil {
 			return nil, err
 		}
 		for _, category := range have {

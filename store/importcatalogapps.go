@@ -7,7 +7,7 @@ import (
 )
 
 // targets finds the catalog apps that the rows are about, each with its categories, and makes up the missing ones.
-func (m *catalogImport) targets(tx *gorm.DB, b batch[CatalogRow]) ([]*target, error) {
+func (m *catalogImport) targets(tx *gorm.DB, b batch[CatalogRow]) ([]*importTarget, error) {
 	var apps []*CatalogApp
 	var links []CatalogAppCategory
 	if err := tx.Where("name_key IN (?)", b.column(tx, "name_key")).Find(&apps).Error; err != nil {
@@ -24,20 +24,20 @@ func (m *catalogImport) targets(tx *gorm.DB, b batch[CatalogRow]) ([]*target, er
 		app := byID[link.CatalogAppID]
 		app.Categories = append(app.Categories, Category{ID: link.CategoryID})
 	}
-	targets := make([]*target, len(b.rows))
+	targets := make([]*importTarget, len(b.rows))
 	for i, r := range b.rows {
 		key := FoldName(r.name())
 		app, known := byKey[key]
 		if !known {
 			app = &CatalogApp{ID: newID(), NameKey: key, CreatedAt: m.now}
 		}
-		targets[i] = &target{row: r, app: app, created: !known}
+		targets[i] = &importTarget{row: r, app: app, created: !known}
 	}
 	return targets, nil
 }
 
 // apps writes the catalog apps that are new or not as their rows say, and their categories.
-func (m *catalogImport) apps(tx *gorm.DB, targets []*target, vendors, categories map[string]uuid.UUID) error {
+func (m *catalogImport) apps(tx *gorm.DB, targets []*importTarget, vendors, categories map[string]uuid.UUID) error {
 	var apps []CatalogApp
 	var relinked []uuid.UUID
 	var links []CatalogAppCategory
@@ -77,7 +77,7 @@ func (m *catalogImport) apps(tx *gorm.DB, targets []*target, vendors, categories
 		return err
 	}
 	if len(relinked) > 0 {
-		if err := among(tx, "catalog_app_id", relinked).Delete(&CatalogAppCategory{}).Error; err != nil {
+		if err := whereIn(tx, "catalog_app_id", relinked).Delete(&CatalogAppCategory{}).Error; err != nil {
 			return err
 		}
 	}

@@ -13,14 +13,14 @@ const clientColumn = "client_id"
 // compares its client with a value, or with the client of a table that is bound, in a condition that cannot be passed by.
 // In doubt it is not.
 func checkSQL(nodes []sqlNode, tables []string) error {
-	return wallCheck{tables}.statement(nodes, nil)
+	return scopeChecker{tables}.statement(nodes, nil)
 }
 
-type wallCheck struct{ tables []string }
+type scopeChecker struct{ tables []string }
 
 // statement checks a statement, or what stands in parentheses, with all that is in it. outer are the tables that are bound
 // around it.
-func (w wallCheck) statement(nodes []sqlNode, outer []string) error {
+func (w scopeChecker) statement(nodes []sqlNode, outer []string) error {
 	for start, at := 0, 0; at <= len(nodes); at++ {
 		if at == len(nodes) || nodes[at].is("union", "intersect", "except") {
 			if err := w.part(nodes[start:at], outer); err != nil {
@@ -33,7 +33,7 @@ func (w wallCheck) statement(nodes []sqlNode, outer []string) error {
 }
 
 // part checks one side of a UNION, or what has none.
-func (w wallCheck) part(nodes []sqlNode, outer []string) error {
+func (w scopeChecker) part(nodes []sqlNode, outer []string) error {
 	var bound []string
 	for _, name := range outer {
 		if !declares(nodes, name) {
@@ -64,7 +64,7 @@ func (w wallCheck) part(nodes []sqlNode, outer []string) error {
 }
 
 // named counts where the per-client tables are named, but for the names before columns and after FOR UPDATE OF.
-func (w wallCheck) named(nodes []sqlNode) (table string, times int) {
+func (w scopeChecker) named(nodes []sqlNode) (table string, times int) {
 	for i := range nodes {
 		if w.table(nodes, i) && (i == 0 || !nodes[i-1].is("of")) {
 			table = nodes[i].text
@@ -74,7 +74,7 @@ func (w wallCheck) named(nodes []sqlNode) (table string, times int) {
 	return table, times
 }
 
-func (w wallCheck) table(nodes []sqlNode, i int) bool {
+func (w scopeChecker) table(nodes []sqlNode, i int) bool {
 	return slices.ContainsFunc(w.tables, nodes[i].named) && !qualifies(nodes, i)
 }
 
@@ -100,7 +100,7 @@ type reference struct {
 }
 
 // references finds the per-client tables where a statement may name them.
-func (w wallCheck) references(b sqlBody) []reference {
+func (w scopeChecker) references(b sqlBody) []reference {
 	var refs []reference
 	if len(b.target) > 0 {
 		refs = w.tablesIn(b.target)
@@ -112,7 +112,7 @@ func (w wallCheck) references(b sqlBody) []reference {
 }
 
 // tablesIn reads a list of tables with their joins.
-func (w wallCheck) tablesIn(from []sqlNode) []reference {
+func (w scopeChecker) tablesIn(from []sqlNode) []reference {
 	// What such a join keeps is not bound by its condition. LEFT and RIGHT are functions too, and would seem to end one.
 	loose := slices.ContainsFunc(from, func(n sqlNode) bool { return n.is("right", "full") })
 	for i, n := range from {

@@ -16,15 +16,15 @@ var errIncompleteHistory = errors.New("the history of the app is not complete")
 
 // resolveLostPatch is updateApp for a patch whose connection was lost: an app that the patch was written to is returned as
 // the patch left it, also when it was changed or removed since. changed is false when the patch was not written.
-func (s *Store) resolveLostPatch(p *appPatch, gone *lostWriteError) (app App, changed bool, err error) {
-	written, err := s.settle(p.Ctx, gone.on, p.wrote, gone.cause)
+func (s *Store) resolveLostPatch(p *appPatch, gone *inDoubtError) (app App, changed bool, err error) {
+	written, err := s.resolveInDoubt(p.Ctx, gone.on, p.wrote, gone.cause)
 	if err != nil || !written {
 		return App{}, false, s.translate("update app", err)
 	}
 	return p.app, true, nil
 }
 
-// wrote is the patch's witness. It looks for the version that the patch made in the history, which outlives the app, and sets
+// wrote is the patch's commitProbe. It looks for the version that the patch made in the history, which outlives the app, and sets
 // p.app to what that version left.
 //
 // The version has the author and the request id of the patch, the time that the statement would have given it, changes no
@@ -124,14 +124,14 @@ var returnVersions = clause.Returning{Columns: []clause.Column{{Name: "id"}, {Na
 
 // wrote says whether the author has made these versions of apps of one client, by changing the field: all or none was
 // written. Versions are made once: whoever made one of them under the same request id made this change too.
-func (by Author) wrote(db *gorm.DB, client uuid.UUID, field string, made []App) (bool, error) {
+func (by Actor) wrote(db *gorm.DB, client uuid.UUID, field string, made []App) (bool, error) {
 	missing, ids := make(map[uuid.UUID]int64, len(made)), make([]uuid.UUID, len(made))
 	for i, app := range made {
 		ids[i], missing[app.ID] = app.ID, app.Version
 	}
 	var changes []AppChange
 	q := db.Where("client_id = ? AND actor_id = ? AND request_id = ? AND field = ?", client, by.ID, by.RequestID, field)
-	if err := among(q, "app_id", ids).Find(&changes).Error; err != nil {
+	if err := whereIn(q, "app_id", ids).Find(&changes).Error; err != nil {
 		return false, err
 	}
 	for _, c := range changes {

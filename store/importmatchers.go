@@ -36,8 +36,8 @@ func (m *catalogImport) aliases() texts[DesktopAlias] {
 
 // mergeTexts gives catalog apps the texts that their rows say and no others. What stays keeps its id and its time. The
 // apps do not show these texts: their versions stay.
-func mergeTexts[T any](tx *gorm.DB, b batch[CatalogRow], targets []*target, kind texts[T]) error {
-	if !slices.ContainsFunc(targets, func(t *target) bool { return kind.want(t.row) != nil }) {
+func mergeTexts[T any](tx *gorm.DB, b batch[CatalogRow], targets []*importTarget, kind texts[T]) error {
+	if !slices.ContainsFunc(targets, func(t *importTarget) bool { return kind.want(t.row) != nil }) {
 		return nil
 	}
 	var rows []T
@@ -75,7 +75,7 @@ func mergeTexts[T any](tx *gorm.DB, b batch[CatalogRow], targets []*target, kind
 		}
 	}
 	for part := range slices.Chunk(gone, batchRows) {
-		if err := among(tx, "id", part).Delete(new(T)).Error; err != nil {
+		if err := whereIn(tx, "id", part).Delete(new(T)).Error; err != nil {
 			return err
 		}
 	}

@@ -16,7 +16,7 @@ import (
 
 // What PostgreSQL lets the role of a server see and write goes by the setting alone, whatever the statement says. The
 // operations with row security on are tried by all other tests: make test-row-security.
-func TestRowSecurityHoldsWithoutTheWall(t *testing.T) {
+func TestRowSecurityHoldsWithoutTheGuard(t *testing.T) {
 	t.Parallel()
 	owner, url := storetest.RowSecured(t)
 	seeded(t, url, storetest.Page(), at(storetest.Now), confined)
@@ -126,7 +126,7 @@ func TestRowSecurityNeedsPostgreSQL(t *testing.T) {
 	}
 }
 
-// Every table behind the wall has a policy, but for the one that says which clients a token covers.
+// Every table that the guard covers has a policy, but for the one that says which clients a token covers.
 func TestRowSecurityCoversEveryTable(t *testing.T) {
 	t.Parallel()
 	owner, _ := storetest.RowSecured(t)

@@ -119,7 +119,7 @@ var bothClients = []uuid.UUID{storetest.ClientID, storetest.OtherClientID}
 
 func own(db *gorm.DB) *gorm.DB { return db.Where("client_id = ?", storetest.ClientID) }
 
-func TestWallRefusesMistakes(t *testing.T) {
+func TestTenantGuardRefusesMistakes(t *testing.T) {
 	each(t, func(t *testing.T, url string, s *store.Store) {
 		before := dump(t, url, store.PerClient()...)
 		for _, name := range slices.Sorted(maps.Keys(mistakes)) {
@@ -152,7 +152,7 @@ func TestWallRefusesMistakes(t *testing.T) {
 }
 
 // What is declared passes, and only that: the same session's next statement does not.
-func TestWallPassesWhatIsDeclared(t *testing.T) {
+func TestTenantGuardPassesWhatIsDeclared(t *testing.T) {
 	each(t, func(t *testing.T, _ string, s *store.Store) {
 		err := store.Write(s).WithContext(t.Context()).Transaction(func(tx *gorm.DB) error {
 			var apps []store.App
@@ -171,7 +171,7 @@ func TestWallPassesWhatIsDeclared(t *testing.T) {
 }
 
 // A refused statement is a fault of the program: no kind of error that callers are told about.
-func TestWallRefusalIsAFault(t *testing.T) {
+func TestTenantGuardRefusalIsAFault(t *testing.T) {
 	each(t, func(t *testing.T, _ string, s *store.Store) {
 		err := fmt.Errorf("list apps: %w", store.Read(s).WithContext(t.Context()).Find(&[]store.App{}).Error)
 		var unavailable *store.UnavailableError
@@ -184,8 +184,8 @@ func TestWallRefusalIsAFault(t *testing.T) {
 	})
 }
 
-// Every table with a client_id stands behind the wall, and no view looks into one.
-func TestWallStandsBeforeEveryTable(t *testing.T) {
+// Every table with a client_id is covered by the guard, and no view looks into one.
+func TestTenantGuardCoversEveryTable(t *testing.T) {
 	each(t, func(t *testing.T, url string, _ *store.Store) {
 		db := storetest.SQL(t, url)
 		tables := "SELECT table_name FROM information_schema.columns WHERE table_schema = 'public' AND column_name = 'client_id'"
@@ -209,7 +209,7 @@ func TestWallStandsBeforeEveryTable(t *testing.T) {
 		}
 		slices.Sort(found)
 		if want := slices.Sorted(slices.Values(store.PerClient())); !slices.Equal(found, want) {
-			t.Errorf("tables with a client_id are %v, the wall stands before %v", found, want)
+			t.Errorf("tables with a client_id are %v, the guard covers %v", found, want)
 		}
 		if n := one[int](t, db, views); n != 0 {
 			t.Errorf("%d views", n)
@@ -217,7 +217,7 @@ func TestWallStandsBeforeEveryTable(t *testing.T) {
 	})
 }
 
-// declared are all statements that pass the wall, by the function that makes them. Whoever adds one says here why.
+// declared are all statements that the guard lets pass, by the function that makes them. Whoever adds one says here why.
 var declared = map[string]string{
 	"UpdateCatalogApp": "the apps of all clients repeat the name",
 	"Seed":             "rows of many clients, as they are given",
@@ -225,16 +225,16 @@ var declared = map[string]string{
 	"ListTokens":       "the command lists all tokens with their clients",
 }
 
-// raw are the functions that send statements by other means than gorm, which the wall does not see.
+// raw are the functions that send statements by other means than gorm, which the guard does not see.
 var raw = map[string]string{
-	"lend":        "statements that gorm has built, and the wall has judged: see statement, batchStatement and appread.go",
+	"lend":        "statements that gorm has built, and the guard has checked: see statement, batchStatement and appread.go",
 	"dropIdle":    "sends nothing",
 	"newProvider": "migrations",
 	"closePool":   "sends nothing",
 	"poolStats":   "sends nothing",
 }
 
-func TestWhatPassesTheWallIsListed(t *testing.T) {
+func TestCrossTenantStatementsAreListed(t *testing.T) {
 	t.Parallel()
 	passing, around := map[string]string{}, map[string]string{}
 	for _, name := range must(filepath.Glob("*.go"))(t) {
@@ -254,7 +254,7 @@ func TestWhatPassesTheWallIsListed(t *testing.T) {
 				}
 				switch fun := call.Fun.(type) {
 				case *ast.Ident:
-					if fun.Name == "acrossClients" {
+					if fun.Name == "crossTenant" {
 						passing[f.Name.Name] = must(strconv.Unquote(call.Args[1].(*ast.BasicLit).Value))(t)
 					}
 				case *ast.SelectorExpr:

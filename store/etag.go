@@ -13,16 +13,16 @@ import (
 	"github.com/google/uuid"
 )
 
-// Tag is an opaque text that changes with anything the app shows, its catalog entry included.
-func (a App) Tag() string { return string(a.AppendTag(nil)) }
+// ETag is an opaque text that changes with anything the app shows, its catalog entry included.
+func (a App) ETag() string { return string(a.AppendETag(nil)) }
 
-// AppendTag appends the tag to a buffer.
-func (a App) AppendTag(b []byte) []byte {
+// AppendETag appends the tag to a buffer.
+func (a App) AppendETag(b []byte) []byte {
 	return append(append(strconv.AppendInt(b, a.Version, 10), '.'), a.Catalog.tag...)
 }
 
-// Match binds a write to the tag that it finds. The zero value refuses every tag.
-type Match struct {
+// IfMatch binds a write to the tag that it finds. The zero value refuses every tag.
+type IfMatch struct {
 	Tags   []string // the object must have one of these
 	Any    bool     // it may have any other, too
 	Except []string // it must have none of these
@@ -30,7 +30,7 @@ type Match struct {
 }
 
 // check refuses a write at this tag with PreconditionError. A nil match refuses none.
-func (m *Match) check(tag string) error {
+func (m *IfMatch) check(tag string) error {
 	switch {
 	case m == nil:
 		return nil
@@ -82,7 +82,7 @@ func pageTag[T catalogRow](list List[T]) string {
 		b = row.appendState(b)
 	}
 	if list.Next != nil {
-		b = append(append(append(b, list.Next.Key...), 0), list.Next.Tie...)
+		b = append(append(append(b, list.Next.SortKey...), 0), list.Next.TieBreaker...)
 	}
 	return listTag(b)
 }

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// sqlBody is the clauses of a SELECT, INSERT, UPDATE or DELETE that the wall goes by.
+// sqlBody is the clauses of a SELECT, INSERT, UPDATE or DELETE that the guard goes by.
 type sqlBody struct {
 	inserts bool
 	target  []sqlNode // the table that is written
