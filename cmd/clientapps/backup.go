@@ -2,23 +2,21 @@ package main
 
 import (
 	"context"
-	"flag"
 	"fmt"
+
+	"github.com/spf13/cobra"
 
 	"github.com/clientapps/clientapps/store"
 )
 
-// backup copies an SQLite database to a file, while servers use it.
-func backup(ctx context.Context, p *process, args []string) error {
-	flags := flag.NewFlagSet("clientapps backup", flag.ContinueOnError)
-	cfg, err := loadConfig(p, flags, args, "FILE")
-	if err != nil {
+func (p *process) backupCommand() *cobra.Command {
+	return p.command("backup FILE", "Copy an SQLite database to a new file, while servers use it", ofDatabase, p.backup)
+}
+
+func (p *process) backup(ctx context.Context, cfg Config, args []string) error {
+	if err := store.Backup(ctx, cfg.DatabaseURL, args[0]); err != nil {
 		return err
 	}
-	file := flags.Arg(0)
-	if err := store.Backup(ctx, cfg.DatabaseURL, file); err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(p.stdout, "backed up to %s\n", file)
+	_, err := fmt.Fprintf(p.stdout, "backed up to %s\n", args[0])
 	return err
 }

@@ -2,26 +2,30 @@ package main
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"text/tabwriter"
+
+	"github.com/spf13/cobra"
 
 	"github.com/clientapps/clientapps/server"
 	"github.com/clientapps/clientapps/store"
 )
 
-func clientCreate(ctx context.Context, p *process, args []string) error {
-	flags := flag.NewFlagSet("clientapps client create", flag.ContinueOnError)
-	name := flags.String("name", "", "the client's name, 1 to 200 characters")
-	cfg, err := loadConfig(p, flags, args)
-	if err != nil {
-		return err
-	}
-	if err := server.CheckName("--name", *name); err != nil {
+func (p *process) clientCreateCommand() *cobra.Command {
+	var name string
+	c := p.command("create", "Make a client and print its id", ofDatabase, func(ctx context.Context, cfg Config, _ []string) error {
+		return p.clientCreate(ctx, cfg, name)
+	})
+	c.Flags().StringVar(&name, "name", "", "the client's name, 1 to 200 characters")
+	return c
+}
+
+func (p *process) clientCreate(ctx context.Context, cfg Config, name string) error {
+	if err := server.CheckName("--name", name); err != nil {
 		return fmt.Errorf("%w: %w", errUsage, err)
 	}
 	return withSchema(ctx, cfg, func(s *store.Store) error {
-		client, err := s.CreateClient(ctx, *name)
+		client, err := s.CreateClient(ctx, name)
 		if err != nil {
 			return err
 		}
@@ -30,12 +34,11 @@ func clientCreate(ctx context.Context, p *process, args []string) error {
 	})
 }
 
-func clientList(ctx context.Context, p *process, args []string) error {
-	flags := flag.NewFlagSet("clientapps client list", flag.ContinueOnError)
-	cfg, err := loadConfig(p, flags, args)
-	if err != nil {
-		return err
-	}
+func (p *process) clientListCommand() *cobra.Command {
+	return p.command("list", "List the clients", ofDatabase, p.clientList)
+}
+
+func (p *process) clientList(ctx context.Context, cfg Config, _ []string) error {
 	return withSchema(ctx, cfg, func(s *store.Store) error {
 		clients, err := s.AllClients(ctx)
 		if err != nil {

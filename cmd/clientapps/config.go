@@ -1,11 +1,8 @@
 package main
 
 import (
-	"cmp"
 	"errors"
-	"flag"
 	"fmt"
-	"io"
 	"net"
 	"net/url"
 	"strconv"
@@ -46,11 +43,31 @@ type Config struct {
 	LogLevel        string        // debug, info, warn or error
 }
 
-// setting is one row of the table that flags, environment, help and README agree on.
+// setting is one row of the table that flags, environment, help and documentation agree on.
 type setting struct {
 	flag, env, def, help string
 
 	set func(*Config, string) error
+}
+
+// scope is a set of commands. The environment is read and checked by all of them.
+type scope int
+
+const (
+	ofServer   scope = 1 << iota // serve
+	ofDatabase                   // commands that work on the database
+	ofHealth                     // health, which asks a server with the same settings
+)
+
+// scope is the commands that have the setting as a flag.
+func (s setting) scope() scope {
+	switch s.flag {
+	case "addr", "tls-cert":
+		return ofServer | ofHealth
+	case "database-url", "row-level-security":
+		return ofServer | ofDatabase
+	}
+	return ofServer
 }
 
 // boolean settings may be given as a bare flag.
@@ -211,32 +228,11 @@ func variable(flag string) string {
 	return "CLIENTAPPS_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
-// loadConfig reads the settings from flags and environment and reports every problem at once. The flag set may hold
-// flags of the command's own; the arguments that go behind the flags are named.
-func loadConfig(p *process, flags *flag.FlagSet, args []string, arguments ...string) (Config, error) {
-	given := map[string]string{}
-	for _, s := range settings() {
-		flags.Var(settingFlag{setting: s, given: given}, s.flag, s.help)
-	}
-	flags.SetOutput(io.Discard) // the package would show every flag to someone who misspelled one
-	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
-		_, _ = fmt.Fprintf(p.stdout, "flags of %s:\n", flags.Name())
-		flags.SetOutput(p.stdout)
-		flags.PrintDefaults()
-		return Config{}, err
-	} else if err != nil {
-		for old, now := range renamed {
-			if strings.HasSuffix(err.Error(), ": -"+old) {
-				return Config{}, fmt.Errorf("%w: --%s is --%s now", errUsage, old, now)
-			}
-		}
-		return Config{}, fmt.Errorf("%w: %w; see %s --help", errUsage, err, flags.Name())
-	}
-	environment, problems := readEnvironment(p.environ)
-	if flags.NArg() != len(arguments) {
-		form := strings.Join(append([]string{flags.Name(), "[flags]"}, arguments...), " ")
-		problems = append(problems, fmt.Errorf("%s: flags come first, and there are %d arguments behind them", form, flags.NArg()))
-	}
+// loadConfig reads the settings from the flags that were given and from the environment. It reports every problem at once, after
+// those that are known already.
+func loadConfig(environ []string, given map[string]string, known ...error) (Config, error) {
+	environment, problems := readEnvironment(environ)
+	problems = append(known, problems...)
 	var cfg Config
 	for _, s := range settings() {
 		value, source := s.def, "default"
@@ -301,7 +297,7 @@ func readEnvironment(environ []string) (map[string]string, []error) {
 	return values, problems
 }
 
-// settingFlag notes what a flag was given; values are read later, together with the environment's.
+// settingFlag notes what a flag was given; values are read later, together with the environment's. It implements pflag.Value.
 type settingFlag struct {
 	setting
 
@@ -311,15 +307,12 @@ type settingFlag struct {
 func (f settingFlag) String() string     { return f.def }
 func (f settingFlag) Set(v string) error { f.given[f.flag] = v; return nil }
 
-// IsBoolFlag implements the flag package's way to let a flag stand alone.
-func (f settingFlag) IsBoolFlag() bool { return f.boolean() }
-
-func settingsHelp() string {
-	var help strings.Builder
-	for _, s := range settings() {
-		fmt.Fprintf(&help, "  --%-18s %-29s %s (default %s)\n", s.flag, s.env, s.help, cmp.Or(s.def, "none"))
+// Type is what the help shows as the kind of value.
+func (f settingFlag) Type() string {
+	if f.boolean() {
+		return "bool"
 	}
-	return help.String()
+	return "string"
 }
 
 func parseInt(v string, least, most int) (int, error) {

@@ -1,9 +1,10 @@
 package main
 
 import (
-	"flag"
-	"io"
+	"context"
 	"reflect"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,9 +13,14 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-func load(environ []string, args ...string) (Config, error) {
-	p := &process{environ: environ, stdout: io.Discard, stderr: io.Discard}
-	return loadConfig(p, flag.NewFlagSet("test", flag.ContinueOnError), args)
+// load reads the settings as serve does.
+func load(environ []string, args ...string) (cfg Config, err error) {
+	p := &process{environ: environ}
+	c := p.command("test", "", ofServer, func(_ context.Context, loaded Config, _ []string) error { cfg = loaded; return nil })
+	c.SilenceErrors, c.SilenceUsage = true, true
+	c.SetArgs(append([]string{}, args...))
+	err = c.Execute()
+	return cfg, err
 }
 
 func TestConfigDefaults(t *testing.T) {
@@ -139,7 +145,7 @@ func TestEveryProblemIsReportedAtOnce(t *testing.T) {
 			t.Errorf("no word of %s in:\n%s", name, o.stderr)
 		}
 	}
-	for _, what := range []string{"--log-level: ", "clientapps serve [flags]: flags come first"} {
+	for _, what := range []string{"--log-level: ", "clientapps serve takes no arguments"} {
 		if !strings.Contains(o.stderr, what) {
 			t.Errorf("no word of %s in:\n%s", what, o.stderr)
 		}
@@ -220,39 +226,75 @@ func TestDemoNeedsLoopback(t *testing.T) {
 	}
 }
 
-func TestHelpNamesEveryCommandAndSetting(t *testing.T) {
+// The help names every command, and the help of a command the flags that concern it.
+func TestHelp(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{nil, {"help"}, {"-h"}, {"--help"}} {
-		o := command(t, nil, args...)
+		o := command(t, []string{"CLIENTAPPS_ADDR=nowhere"}, args...)
 		if o.code != 0 || o.stderr != "" {
 			t.Errorf("%v: exit %d, %s", args, o.code, o.stderr)
 		}
-		for _, s := range settings() {
-			if !strings.Contains(o.stdout, "  --"+s.flag+" ") || !strings.Contains(o.stdout, " "+s.env+" ") || !strings.Contains(o.stdout, " "+s.help+" (default ") {
-				t.Errorf("%v does not name %s", args, s.flag)
+		for _, name := range []string{"serve", "health", "client", "token", "import", "migrate", "backup", "version", "completion"} {
+			if !strings.Contains(o.stdout, "\n  "+name+" ") {
+				t.Errorf("%v does not name %s", args, name)
 			}
 		}
-		for _, command := range []string{"serve", "migrate up|status", "client create", "client list", "token create", "token list", "token revoke", "import catalog", "import apps", "backup", "health", "version"} {
-			if !strings.Contains(o.stdout, "  "+command) {
-				t.Errorf("%v does not name %s", args, command)
+	}
+	for line, own := range map[string][]string{
+		"serve": nil, "health": nil, "migrate up": nil, "migrate status": nil, "client list": nil, "client create": {"name"},
+		"token list": nil, "token revoke": nil, "token create": {"name", "client", "all-clients", "scope", "expires-in"},
+		"import catalog": {"dry-run", "format", "lock-time"}, "import apps": {"dry-run", "format", "lock-time", "client"}, "backup": nil,
+	} {
+		of := ofDatabase
+		switch line {
+		case "serve":
+			of = ofServer
+		case "health":
+			of = ofHealth
+		}
+		want := slices.Concat(own, []string{"help"})
+		for _, s := range settings() {
+			if s.scope()&of != 0 {
+				want = append(want, s.flag)
 			}
+		}
+		o := command(t, []string{"CLIENTAPPS_ADDR=nowhere"}, append(strings.Fields(line), "--help")...)
+		var got []string
+		for _, found := range regexp.MustCompile(`(?m)^ +(?:-h, )?--([a-z-]+)`).FindAllStringSubmatch(o.stdout, -1) {
+			got = append(got, found[1])
+		}
+		slices.Sort(want)
+		if o.code != 0 || o.stderr != "" || !slices.Equal(got, want) {
+			t.Errorf("%s --help: exit %d, %s, flags %v, want %v", line, o.code, o.stderr, got, want)
+		}
+	}
+	for _, s := range settings() {
+		if o := command(t, nil, "serve", "--help"); !strings.Contains(o.stdout, " "+s.help+" ["+s.env+"]") {
+			t.Errorf("serve --help does not say what --%s is", s.flag)
 		}
 	}
 }
 
-func TestHelpOfACommand(t *testing.T) {
+func TestCompletion(t *testing.T) {
 	t.Parallel()
-	o := command(t, []string{"CLIENTAPPS_ADDR=nowhere"}, "token", "create", "--help")
-	if o.code != 0 || o.stderr != "" {
+	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
+		if o := command(t, nil, "completion", shell); o.code != 0 || !strings.Contains(o.stdout, "__complete") {
+			t.Errorf("%s: exit %d, %.300s", shell, o.code, o.stdout)
+		}
+	}
+	if o := command(t, nil, "__complete", "token", ""); !strings.Contains(o.stdout, "revoke\tEnd a token\n") {
 		t.Errorf("%+v", o)
 	}
-	own := []string{"-name ", "-client ", "-all-clients", "-scope ", "-expires-in "}
-	for _, s := range settings() {
-		own = append(own, "-"+s.flag)
-	}
-	for _, name := range own {
-		if !strings.Contains(o.stdout, "\n  "+name) {
-			t.Errorf("no word of %s in %s", name, o.stdout)
+}
+
+// A command that does not exist is answered with one that is like it.
+func TestUnknownCommands(t *testing.T) {
+	t.Parallel()
+	for line, says := range map[string]string{
+		"sevre": "did you mean serve?", "token creat": "did you mean create?", "migrate stats": "did you mean status?", "frobnicate": "see clientapps --help",
+	} {
+		if o := command(t, nil, strings.Fields(line)...); o.code != 2 || !strings.Contains(o.stderr, says) {
+			t.Errorf("%s: %+v", line, o)
 		}
 	}
 }

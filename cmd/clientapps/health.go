@@ -3,23 +3,23 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"flag"
 	"fmt"
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/spf13/cobra"
 )
 
 // healthTimeout is how long a server may take to say that it runs.
 const healthTimeout = 3 * time.Second
 
-// health asks the server that has the same settings whether it runs, for images that have no other program to ask with.
-func health(ctx context.Context, p *process, args []string) error {
-	flags := flag.NewFlagSet("clientapps health", flag.ContinueOnError)
-	cfg, err := loadConfig(p, flags, args)
-	if err != nil {
-		return err
-	}
+func (p *process) healthCommand() *cobra.Command {
+	return p.command("health", "Ask the server with these settings whether it runs", ofHealth, p.health)
+}
+
+// health is for images that have no other program to ask with.
+func (p *process) health(ctx context.Context, cfg Config, _ []string) error {
 	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, healthURL(cfg), nil)

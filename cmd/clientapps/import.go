@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"iter"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/spf13/cobra"
 
 	"github.com/clientapps/clientapps/server"
 	"github.com/clientapps/clientapps/store"
@@ -21,10 +21,15 @@ import (
 // importActor is who the history names for imported apps.
 const importActor = "clientapps import"
 
-func importCatalog(ctx context.Context, p *process, args []string) error {
-	flags := flag.NewFlagSet("clientapps import catalog", flag.ContinueOnError)
-	in, err := newImport(p, flags, args)
-	if err != nil {
+func (p *process) importCatalogCommand() *cobra.Command {
+	in := &fileImport{process: p}
+	c := p.command("catalog FILE", "Bring the catalog to what a file says, all of it or nothing; - is standard input", ofDatabase, in.catalog)
+	in.addFlags(c)
+	return c
+}
+
+func (in *fileImport) catalog(ctx context.Context, cfg Config, args []string) error {
+	if err := in.check(cfg, args[0]); err != nil {
 		return err
 	}
 	return in.run(ctx, server.CatalogRows, func(s *store.Store, rows iter.Seq2[parsedRow, error], opts store.ImportOptions) (string, error) {
@@ -34,14 +39,19 @@ func importCatalog(ctx context.Context, p *process, args []string) error {
 	})
 }
 
-func importApps(ctx context.Context, p *process, args []string) error {
-	flags := flag.NewFlagSet("clientapps import apps", flag.ContinueOnError)
-	client := flags.String("client", "", "id of the client that gets the apps")
-	in, err := newImport(p, flags, args)
-	if err != nil {
+func (p *process) importAppsCommand() *cobra.Command {
+	in := &fileImport{process: p}
+	c := p.command("apps FILE", "Give a client the apps that a file names, all of them or none; - is standard input", ofDatabase, in.apps)
+	in.addFlags(c)
+	c.Flags().StringVar(&in.client, "client", "", "id of the client that gets the apps")
+	return c
+}
+
+func (in *fileImport) apps(ctx context.Context, cfg Config, args []string) error {
+	if err := in.check(cfg, args[0]); err != nil {
 		return err
 	}
-	id, err := uuid.Parse(*client)
+	id, err := uuid.Parse(in.client)
 	if err != nil {
 		return fmt.Errorf("%w: --client must be the UUID of a client", errUsage)
 	}
@@ -66,21 +76,21 @@ type fileImport struct {
 	path    string // or - for standard input
 	format  string
 	dryRun  bool
+	client  string // of import apps
 
 	lockTime time.Duration
 }
 
-func newImport(p *process, flags *flag.FlagSet, args []string) (*fileImport, error) {
-	in := &fileImport{process: p}
+func (in *fileImport) addFlags(c *cobra.Command) {
+	flags := c.Flags()
 	flags.BoolVar(&in.dryRun, "dry-run", false, "say what would be done and leave everything as it is")
 	flags.DurationVar(&in.lockTime, "lock-time", store.DefaultLockTime,
 		"how long others may be kept from writing, once the file is read; then nothing is written")
 	flags.StringVar(&in.format, "format", "", "csv or ndjson (default: by the file's extension)")
-	cfg, err := loadConfig(p, flags, args, "FILE")
-	if err != nil {
-		return nil, err
-	}
-	in.cfg, in.path = cfg, flags.Arg(0)
+}
+
+func (in *fileImport) check(cfg Config, path string) error {
+	in.cfg, in.path = cfg, path
 	if in.format == "" {
 		switch strings.ToLower(filepath.Ext(in.path)) {
 		case ".csv":
@@ -90,12 +100,12 @@ func newImport(p *process, flags *flag.FlagSet, args []string) (*fileImport, err
 		}
 	}
 	if in.lockTime <= 0 {
-		return nil, fmt.Errorf("%w: --lock-time must be more than 0", errUsage)
+		return fmt.Errorf("%w: --lock-time must be more than 0", errUsage)
 	}
 	if err := oneOf(in.format, "csv", "ndjson"); err != nil {
-		return nil, fmt.Errorf("%w: --format is needed: %w", errUsage, err)
+		return fmt.Errorf("%w: --format is needed: %w", errUsage, err)
 	}
-	return in, nil
+	return nil
 }
 
 // run reads the file through work and reports.

@@ -314,7 +314,7 @@ func TestImportMisused(t *testing.T) {
 		says string
 	}{
 		{[]string{"catalog"}, 2, "clientapps: usage"},
-		{[]string{"catalog", csv, "--dry-run"}, 2, "clientapps: usage"},
+		{[]string{"catalog", csv, "--dry-run"}, 1, "run clientapps migrate up"},
 		{[]string{"catalog", "-"}, 2, "--format"},
 		{[]string{"catalog", "catalog.xlsx"}, 2, "--format"},
 		{[]string{"catalog", "--format", "xml", csv}, 2, `"xml" is not one of csv, ndjson`},

@@ -1,38 +1,15 @@
-// Command clientapps serves the API and administers its database. Run it without arguments for its usage.
+// Command clientapps serves the API and administers its database. Run it without arguments for its commands.
 package main
 
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
 
 	"github.com/clientapps/clientapps/store"
 )
-
-const usage = `usage: clientapps COMMAND [flags]
-
-  serve [--demo]                    serve the API; --demo adds example data and a token, on loopback only
-  migrate up|status                 bring the schema to this program's version, or show both versions
-  client create --name NAME         make a client and print its id
-  client list                       list the clients
-  token create --name NAME (--client ID … | --all-clients) --scope SCOPE … [--expires-in DURATION]
-                                    make a token and print it, once, alone on standard output
-  token list                        list the tokens, without their secrets
-  token revoke ID                   end a token
-  import catalog [--dry-run] [--format csv|ndjson] [--lock-time 1m] FILE|-
-                                    bring the catalog to what a file says, all of it or nothing
-  import apps --client ID [--dry-run] [--format csv|ndjson] [--lock-time 1m] FILE|-
-                                    give a client the apps that a file names
-  backup FILE                       copy an SQLite database to a new file, while it is in use
-  health                            ask the server with these settings whether it runs
-  version                           print version, commit and Go version
-
-Every command takes the settings below as flags or environment variables; a flag wins.
-
-`
 
 func main() {
 	ctx, stop := untilSignaled(context.Background(), os.Stderr)
@@ -54,8 +31,8 @@ var errUsage = errors.New("usage")
 
 // run executes one command and returns its exit code: 0 done, 1 failed, 2 misused.
 func run(ctx context.Context, p *process) int {
-	err := dispatch(ctx, p)
-	if err == nil || errors.Is(err, flag.ErrHelp) {
+	err := p.execute(ctx)
+	if err == nil {
 		return 0
 	}
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
@@ -66,38 +43,6 @@ func run(ctx context.Context, p *process) int {
 		return 2
 	}
 	return 1
-}
-
-func dispatch(ctx context.Context, p *process) error {
-	commands := map[string]func(context.Context, *process, []string) error{
-		"serve":          serve,
-		"migrate up":     migrateUp,
-		"migrate status": migrateStatus,
-		"client create":  clientCreate,
-		"client list":    clientList,
-		"token create":   tokenCreate,
-		"token list":     tokenList,
-		"token revoke":   tokenRevoke,
-		"import catalog": importCatalog,
-		"import apps":    importApps,
-		"backup":         backup,
-		"health":         health,
-		"version":        printVersion,
-	}
-	if len(p.args) == 0 || p.args[0] == "help" || p.args[0] == "-h" || p.args[0] == "--help" {
-		_, err := fmt.Fprint(p.stdout, usage+settingsHelp())
-		return err
-	}
-	for words := min(2, len(p.args)); words > 0; words-- {
-		name := p.args[0]
-		if words == 2 {
-			name += " " + p.args[1]
-		}
-		if command, ok := commands[name]; ok {
-			return command(ctx, p, p.args[words:])
-		}
-	}
-	return fmt.Errorf("%w: no such command; see clientapps help", errUsage)
 }
 
 // withStore runs work on the configured database, which must exist, and closes it again.

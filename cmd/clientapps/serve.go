@@ -3,25 +3,24 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 
+	"github.com/spf13/cobra"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/clientapps/clientapps/server"
 	"github.com/clientapps/clientapps/store"
 )
 
+func (p *process) serveCommand() *cobra.Command {
+	return p.command("serve", "Serve the API; --demo adds example data and a token, on loopback only", ofServer, p.serve)
+}
+
 // serve answers requests until ctx ends.
-func serve(ctx context.Context, p *process, args []string) error {
-	flags := flag.NewFlagSet("clientapps serve", flag.ContinueOnError)
-	cfg, err := loadConfig(p, flags, args)
-	if err != nil {
-		return err
-	}
+func (p *process) serve(ctx context.Context, cfg Config, _ []string) error {
 	log := newLogger(p.stderr, cfg)
 	traces, err := startTraces(ctx, cfg, log)
 	if err != nil {

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,35 +10,40 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/spf13/cobra"
 
 	"github.com/clientapps/clientapps/server"
 	"github.com/clientapps/clientapps/store"
 )
 
-// list is a flag that may be given several times.
-type list []string
+// tokenRequest is what a token is to be.
+type tokenRequest struct {
+	name            string
+	all             bool
+	clients, scopes []string
+	expires         *time.Duration // nil when not given; 0 would be a token that has expired
+}
 
-func (l *list) String() string     { return strings.Join(*l, " ") }
-func (l *list) Set(v string) error { *l = append(*l, v); return nil }
-
-func tokenCreate(ctx context.Context, p *process, args []string) error {
-	flags := flag.NewFlagSet("clientapps token create", flag.ContinueOnError)
-	var scopes, clients list
-	name := flags.String("name", "", "what the token is for, 1 to 200 characters")
-	all := flags.Bool("all-clients", false, "cover every client, those of the future too")
-	var expires *time.Duration // nil when not given; 0 would be a token that has expired
+func (p *process) tokenCreateCommand() *cobra.Command {
+	var r tokenRequest
+	c := p.command("create", "Make a token and print it, once, alone on standard output", ofDatabase, func(ctx context.Context, cfg Config, _ []string) error {
+		return p.tokenCreate(ctx, cfg, r)
+	})
+	flags := c.Flags()
+	flags.StringVar(&r.name, "name", "", "what the token is for, 1 to 200 characters")
+	flags.BoolVar(&r.all, "all-clients", false, "cover every client, those of the future too")
 	flags.Func("expires-in", "how long the token is good for, such as 720h (default: until revoked)", func(v string) error {
 		d, err := time.ParseDuration(v)
-		expires = &d
+		r.expires = &d
 		return err
 	})
-	flags.Var(&clients, "client", "id of a client to cover; may be repeated")
-	flags.Var(&scopes, "scope", "scope to carry; may be repeated: "+strings.Join(server.Scopes(), ", "))
-	cfg, err := loadConfig(p, flags, args)
-	if err != nil {
-		return err
-	}
-	token, err := newToken(*name, scopes, clients, *all, expires)
+	flags.StringArrayVar(&r.clients, "client", nil, "id of a client to cover; may be repeated")
+	flags.StringArrayVar(&r.scopes, "scope", nil, "scope to carry; may be repeated: "+strings.Join(server.Scopes(), ", "))
+	return c
+}
+
+func (p *process) tokenCreate(ctx context.Context, cfg Config, r tokenRequest) error {
+	token, err := r.token()
 	if err != nil {
 		return fmt.Errorf("%w: %w", errUsage, err)
 	}
@@ -58,21 +62,20 @@ func tokenCreate(ctx context.Context, p *process, args []string) error {
 	})
 }
 
-// newToken reports everything that is wrong with what was asked for.
-func newToken(name string, scopes, clients list, all bool, expires *time.Duration) (store.Token, error) {
-	problems := []error{server.CheckName("--name", name)}
-	token := store.Token{Name: name, AllClients: all}
-	for _, scope := range scopes {
+// token reports everything that is wrong with what was asked for.
+func (r tokenRequest) token() (store.Token, error) {
+	problems := []error{server.CheckName("--name", r.name)}
+	token := store.Token{Name: r.name, AllClients: r.all}
+	for _, scope := range r.scopes {
 		if !slices.Contains(server.Scopes(), scope) {
 			problems = append(problems, fmt.Errorf("--scope %s is none of %s", scope, strings.Join(server.Scopes(), ", ")))
 		}
 	}
-	slices.Sort(scopes)
-	token.Scopes = strings.Join(slices.Compact(scopes), " ")
+	token.Scopes = strings.Join(slices.Compact(slices.Sorted(slices.Values(r.scopes))), " ")
 	if token.Scopes == "" {
 		problems = append(problems, errors.New("at least one --scope is needed"))
 	}
-	for _, text := range clients {
+	for _, text := range r.clients {
 		id, err := uuid.Parse(text)
 		if err != nil {
 			problems = append(problems, fmt.Errorf("--client %s is not a UUID", text))
@@ -81,25 +84,24 @@ func newToken(name string, scopes, clients list, all bool, expires *time.Duratio
 			token.ClientIDs = append(token.ClientIDs, id)
 		}
 	}
-	if all == (len(clients) > 0) {
+	if r.all == (len(r.clients) > 0) {
 		problems = append(problems, errors.New("either --client or --all-clients is needed"))
 	}
-	if expires != nil {
-		if *expires <= 0 {
+	if r.expires != nil {
+		if *r.expires <= 0 {
 			problems = append(problems, errors.New("--expires-in must be positive"))
 		}
-		at := time.Now().Add(*expires).UTC().Truncate(time.Millisecond)
+		at := time.Now().Add(*r.expires).UTC().Truncate(time.Millisecond)
 		token.ExpiresAt = &at
 	}
 	return token, errors.Join(problems...)
 }
 
-func tokenList(ctx context.Context, p *process, args []string) error {
-	flags := flag.NewFlagSet("clientapps token list", flag.ContinueOnError)
-	cfg, err := loadConfig(p, flags, args)
-	if err != nil {
-		return err
-	}
+func (p *process) tokenListCommand() *cobra.Command {
+	return p.command("list", "List the tokens, without their secrets", ofDatabase, p.tokenList)
+}
+
+func (p *process) tokenList(ctx context.Context, cfg Config, _ []string) error {
 	return withSchema(ctx, cfg, func(s *store.Store) error {
 		tokens, err := s.ListTokens(ctx)
 		if err != nil {
@@ -138,15 +140,14 @@ func state(t store.Token, now time.Time) string {
 	return "expired " + t.ExpiresAt.Format(time.RFC3339)
 }
 
-func tokenRevoke(ctx context.Context, p *process, args []string) error {
-	flags := flag.NewFlagSet("clientapps token revoke", flag.ContinueOnError)
-	cfg, err := loadConfig(p, flags, args, "ID")
+func (p *process) tokenRevokeCommand() *cobra.Command {
+	return p.command("revoke ID", "End a token", ofDatabase, p.tokenRevoke)
+}
+
+func (p *process) tokenRevoke(ctx context.Context, cfg Config, args []string) error {
+	id, err := uuid.Parse(args[0])
 	if err != nil {
-		return err
-	}
-	id, err := uuid.Parse(flags.Arg(0))
-	if err != nil {
-		return fmt.Errorf("%w: %s is not a UUID", errUsage, flags.Arg(0))
+		return fmt.Errorf("%w: %s is not a UUID", errUsage, args[0])
 	}
 	return withSchema(ctx, cfg, func(s *store.Store) error { return s.RevokeToken(ctx, id) })
 }

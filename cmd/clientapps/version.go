@@ -2,9 +2,10 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"runtime/debug"
+
+	"github.com/spf13/cobra"
 )
 
 // version and commit are stamped by the linker (make build, deploy/Dockerfile). What is not comes from the build itself.
@@ -34,8 +35,21 @@ func programCommit() string {
 	return cmp.Or(revision, "unknown") + modified
 }
 
-// printVersion says which program this is: version, commit, and the Go that built it.
-func printVersion(_ context.Context, p *process, _ []string) error {
+// versionCommand says which program this is: version, commit, and the Go that built it.
+func (p *process) versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Print version, commit and Go version",
+		Args: cobra.ArbitraryArgs,
+		RunE: func(c *cobra.Command, args []string) error {
+			if err := checkArguments(c, args); err != nil {
+				return fmt.Errorf("%w: %w", errUsage, err)
+			}
+			return p.printVersion()
+		},
+	}
+}
+
+func (p *process) printVersion() error {
 	goVersion := "unknown"
 	if info, ok := debug.ReadBuildInfo(); ok {
 		goVersion = info.GoVersion

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// The groups of commands in the help.
+const (
+	groupServer   = "server"
+	groupData     = "data"
+	groupDatabase = "database"
+	groupOther    = "other"
+)
+
+// execute runs the command that the arguments name.
+func (p *process) execute(ctx context.Context) error {
+	root := &cobra.Command{
+		Use: "clientapps", Short: "Serve the app-management API and administer its database",
+		SilenceErrors: true, SilenceUsage: true, Args: cobra.ArbitraryArgs,
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return c.Help()
+			}
+			return errNoCommand(c, args[0])
+		},
+		SuggestionsMinimumDistance: 2,
+	}
+	root.AddGroup(
+		&cobra.Group{ID: groupServer, Title: "The server:"}, &cobra.Group{ID: groupData, Title: "Clients, tokens and imports:"},
+		&cobra.Group{ID: groupDatabase, Title: "The database:"}, &cobra.Group{ID: groupOther, Title: "Other commands:"},
+	)
+	root.SetHelpCommandGroupID(groupOther)
+	root.SetCompletionCommandGroupID(groupOther)
+	root.SetFlagErrorFunc(flagError)
+	addTo(root, groupServer, p.serveCommand(), p.healthCommand())
+	addTo(root, groupData,
+		parent("client", "Make and list clients", p.clientCreateCommand(), p.clientListCommand()),
+		parent("token", "Make, list and revoke API tokens", p.tokenCreateCommand(), p.tokenListCommand(), p.tokenRevokeCommand()),
+		parent("import", "Bring the catalog, or the apps of a client, to what a file says", p.importCatalogCommand(), p.importAppsCommand()))
+	addTo(root, groupDatabase,
+		parent("migrate", "Bring the schema to this program's version, or show both versions", p.migrateUpCommand(), p.migrateStatusCommand()),
+		p.backupCommand())
+	addTo(root, groupOther, p.versionCommand())
+	root.SetArgs(append([]string{}, p.args...)) // nil would be those of the process
+	root.SetIn(p.stdin)
+	root.SetOut(p.stdout)
+	root.SetErr(p.stderr)
+	return root.ExecuteContext(ctx)
+}
+
+func addTo(root *cobra.Command, group string, commands ...*cobra.Command) {
+	for _, c := range commands {
+		c.GroupID = group
+	}
+	root.AddCommand(commands...)
+}
+
+// parent is a command that only has commands below it.
+func parent(name, short string, commands ...*cobra.Command) *cobra.Command {
+	c := &cobra.Command{Use: name, Short: short, Args: cobra.ArbitraryArgs, SuggestionsMinimumDistance: 2}
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return fmt.Errorf("%w: %s needs a command; see %s --help", errUsage, c.CommandPath(), c.CommandPath())
+		}
+		return errNoCommand(c, args[0])
+	}
+	c.AddCommand(commands...)
+	return c
+}
+
+func errNoCommand(c *cobra.Command, name string) error {
+	hint := "see " + c.CommandPath() + " --help"
+	if like := c.SuggestionsFor(name); len(like) > 0 {
+		hint = "did you mean " + strings.Join(like, " or ") + "?"
+	}
+	return fmt.Errorf("%w: %s has no command %q; %s", errUsage, c.CommandPath(), name, hint)
+}
+
+// flagError names the new name of a flag that was renamed.
+func flagError(c *cobra.Command, err error) error {
+	if unknown := (*pflag.NotExistError)(nil); errors.As(err, &unknown) {
+		if now, ok := renamed[unknown.GetSpecifiedName()]; ok {
+			return fmt.Errorf("%w: --%s is --%s now", errUsage, unknown.GetSpecifiedName(), now)
+		}
+	}
+	return fmt.Errorf("%w: %w; see %s --help", errUsage, err, c.CommandPath())
+}
+
+// command makes a command that takes the settings of a scope as flags. use has its name and, in capitals, its arguments.
+func (p *process) command(use, short string, of scope, run func(ctx context.Context, cfg Config, args []string) error) *cobra.Command {
+	given := map[string]string{}
+	c := &cobra.Command{Use: use, Short: short, Args: cobra.ArbitraryArgs}
+	for _, s := range settings() {
+		if s.scope()&of == 0 {
+			continue
+		}
+		flag := c.Flags().VarPF(settingFlag{setting: s, given: given}, s.flag, "", s.help+" ["+s.env+"]")
+		if s.boolean() {
+			flag.NoOptDefVal = "true"
+		}
+	}
+	c.RunE = func(c *cobra.Command, args []string) error {
+		// A wrong number of arguments is told together with what is wrong with the settings.
+		cfg, err := loadConfig(p.environ, given, checkArguments(c, args))
+		if err != nil {
+			return err
+		}
+		return run(c.Context(), cfg, args)
+	}
+	return c
+}
+
+func checkArguments(c *cobra.Command, args []string) error {
+	wanted := strings.Fields(c.Use)[1:]
+	if len(args) == len(wanted) {
+		return nil
+	}
+	if len(wanted) == 0 {
+		return fmt.Errorf("%s takes no arguments, but was given %q", c.CommandPath(), args)
+	}
+	return fmt.Errorf("%s takes %s, but was given %d arguments", c.CommandPath(), strings.Join(wanted, " "), len(args))
+}
