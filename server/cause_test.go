@@ -83,7 +83,7 @@ func TestCausesOfTheDatabase(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
 		registry := prometheus.NewRegistry()
-		s := servertest.New(t, url, withMetrics(registry), func(c *server.Config) { c.DatabaseTimeout = 300 * time.Millisecond })
+		s := servertest.New(t, url, withMetrics(registry), func(c *server.Config) { c.DatabaseTimeout = time.Second })
 		s.Get(t, appPath)
 		unlock := lockApps(t, storetest.SQL(t, url), url)
 		defer unlock()
