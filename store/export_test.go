@@ -3,10 +3,13 @@ package store
 import (
 	"context"
 	"errors"
+	"regexp"
 	"sync"
 
 	"github.com/google/uuid"
 	"gorm.io/gorm"
+
+	"github.com/clientapps/clientapps/store/tenant"
 )
 
 // Write is the store's pool for writing, for statements that the store itself does not make.
@@ -67,27 +70,14 @@ func OnStatement(s *Store, seen func(*gorm.Statement)) error {
 }
 
 // SingleShard says why a statement would need more than one machine of a database that is distributed by client, or nil. It is
-// the reading of the guard, with two differences: a list of values may be of many clients, and a client is a row of its own.
+// the guard's check, with two differences: a list of values may be of many clients, and a client is a row of its own.
 func SingleShard(text string) error {
-	nodes, err := parseSQL(text)
-	if err != nil {
+	text = regexp.MustCompile(`(?i)\bunnest\b`).ReplaceAllString(text, "list")
+	if _, err := tenant.Check(text, []string{"apps", "app_changes", "client_app_counts"}); err != nil {
 		return err
 	}
-	rename(nodes, "unnest", "list")
-	if err := checkSQL(nodes, []string{"apps", "app_changes", "client_app_counts"}); err != nil {
-		return err
-	}
-	rename(nodes, "id", clientColumn)
-	return checkSQL(nodes, []string{"clients"})
-}
-
-func rename(nodes []sqlNode, from, to string) {
-	for i := range nodes {
-		if nodes[i].kind <= sqlName && nodes[i].text == from {
-			nodes[i].text = to
-		}
-		rename(nodes[i].group, from, to)
-	}
+	_, err := tenant.Check(regexp.MustCompile(`(?i)\bid\b`).ReplaceAllString(text, "client_id"), []string{"clients"})
+	return err
 }
 
 // MaxWriters is how many transactions with patches are under way at once.

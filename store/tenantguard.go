@@ -11,6 +11,8 @@ import (
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/callbacks"
+
+	"github.com/clientapps/clientapps/store/tenant"
 )
 
 // perClient are the tables that hold data of clients: all that have a client_id. The tenant guard covers them.
@@ -69,33 +71,11 @@ func (g *tenantGuard) check(text string) scopeCheck {
 }
 
 func (g *tenantGuard) checkText(text string) scopeCheck {
-	var v scopeCheck
-	lower := strings.ToLower(text)
-	for _, table := range g.tables {
-		v.perClient = v.perClient || strings.Contains(lower, table)
-	}
-	if !v.perClient {
-		return v
-	}
-	nodes, err := parseSQL(lower)
-	if err == nil {
-		err = checkSQL(nodes, g.tables)
-		v.perClient = mentions(nodes, g.tables)
-	}
+	names, err := tenant.Check(text, g.tables)
 	if err != nil {
-		v.err = &unscopedStatementError{sql: text, cause: err}
+		err = &unscopedStatementError{sql: text, cause: err}
 	}
-	return v
-}
-
-// mentions reports whether a statement names a per-client table, and not just a longer name that contains one.
-func mentions(nodes []sqlNode, tables []string) bool {
-	for _, table := range tables {
-		if declares(nodes, table) {
-			return true
-		}
-	}
-	return false
+	return scopeCheck{perClient: names, err: err}
 }
 
 // register registers the guard for every kind of statement that gorm can send on the two pools, which may be one.

@@ -1,4 +1,4 @@
-package store
+package tenant
 
 import (
 	"fmt"
@@ -7,14 +7,6 @@ import (
 
 // clientColumn is the column that every table of the clients' own data has.
 const clientColumn = "client_id"
-
-// checkSQL says which per-client table a statement names without binding it to a client. A table is bound when rows are
-// inserted with their client, or when the WHERE of the SELECT, UPDATE or DELETE that names it, or the ON of its own JOIN,
-// compares its client with a value, or with the client of a table that is bound, in a condition that cannot be passed by.
-// In doubt it is not.
-func checkSQL(nodes []sqlNode, tables []string) error {
-	return scopeChecker{tables}.statement(nodes, nil)
-}
 
 type scopeChecker struct{ tables []string }
 
