@@ -20,9 +20,6 @@ import (
 // maxBody is the largest request body in bytes.
 const maxBody = 1 << 20
 
-// maxNodes is how many values and names a request body may have: twenty times what a thousand ids need.
-const maxNodes = 20_000
-
 // acceptPatch is what Accept-Patch says (RFC 5789, 3.1), on every path that has PATCH.
 const acceptPatch = "application/json, application/merge-patch+json"
 

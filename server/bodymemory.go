@@ -6,6 +6,8 @@ import (
 	"sync"
 
 	"github.com/google/uuid"
+
+	"github.com/clientapps/clientapps/server/schemas"
 )
 
 // bodyMemory bounds the memory that request bodies take together, in bytes. A request takes what its body may need before
@@ -67,7 +69,9 @@ const (
 
 // memoryOf is what a body of this length may take while it is read, decoded and checked. All but one of its values and names
 // have two bytes of it at least.
-func memoryOf(length int64) int64 { return memoryOfDecoded(length, int(min(length/2+1, maxNodes))) }
+func memoryOf(length int64) int64 {
+	return memoryOfDecoded(length, int(min(length/2+1, schemas.MaxNodes)))
+}
 
 // memoryOfDecoded is what a body takes that has so many values and names: its bytes, its texts, and for the time that a
 // long number is read a second copy of it.

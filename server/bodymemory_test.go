@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 
+	"github.com/clientapps/clientapps/server/schemas"
 	"github.com/clientapps/clientapps/server/strictjson"
 	"github.com/clientapps/clientapps/store"
 	"github.com/clientapps/clientapps/store/storetest"
@@ -27,7 +28,7 @@ func fill(begin, repeated, end string) []byte {
 
 // most is a body with as many values as may be, from a text that has so many of them.
 func most(repeated string, nodes int) []byte {
-	return []byte(`{"x":[` + strings.Repeat(repeated, (maxNodes-10)/nodes) + `0]}`)
+	return []byte(`{"x":[` + strings.Repeat(repeated, (schemas.MaxNodes-10)/nodes) + `0]}`)
 }
 
 // What is taken for a body is enough for what is decoded of it, whatever the body.
@@ -52,7 +53,7 @@ func TestBodyMemoryIsEnough(t *testing.T) {
 		"long texts":             fill(`{"x":[`, `"`+strings.Repeat("a", 100)+`",`, `0]}`),
 	} {
 		before := heap()
-		doc, err := strictjson.Parse(body, strictjson.Options{MaxNodes: maxNodes, Keep: all})
+		doc, err := strictjson.Parse(body, strictjson.Options{MaxNodes: schemas.MaxNodes, Keep: all})
 		took := heap() - before
 		if err != nil {
 			t.Errorf("%s: %v", name, err)

@@ -12,6 +12,7 @@ import (
 	"github.com/oapi-codegen/runtime"
 
 	"github.com/clientapps/clientapps/gen"
+	"github.com/clientapps/clientapps/server/schemas"
 	"github.com/clientapps/clientapps/server/strictjson"
 	"github.com/clientapps/clientapps/server/validate"
 )
@@ -80,11 +81,11 @@ func FuzzBodies(f *testing.F) {
 // reference decodes a body with the libraries, one after the other.
 func reference(t *testing.T, op *operation, text []byte) (target any, nodes int, err error) {
 	t.Helper()
-	doc, err := strictjson.Parse(text, strictjson.Options{MaxNodes: maxNodes})
+	doc, err := strictjson.Parse(text, strictjson.Options{MaxNodes: schemas.MaxNodes})
 	if err != nil {
 		return nil, 0, err
 	}
-	err = op.body.Schema().VisitJSON(doc.Value, openapi3.VisitAsRequest(), openapi3.WithStringFormatValidators(formats))
+	err = op.body.Schema().VisitJSON(doc.Value, openapi3.VisitAsRequest(), openapi3.WithStringFormatValidators(schemas.Formats))
 	if err != nil {
 		return nil, 0, err
 	}

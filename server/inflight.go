@@ -27,7 +27,7 @@ func newInFlight(most int) *inFlight {
 	return &inFlight{most: most, ofToken: max(1, most/2), byToken: map[uuid.UUID]int{}}
 }
 
-// acquire takes a place for a request of this token, if there is one. leave gives it back. Who has no token gets no place:
+// acquire takes a place for a request of this token, if there is one. release gives it back. Who has no token gets no place:
 // inventing them takes none away.
 func (f *inFlight) acquire(token uuid.UUID) error {
 	f.mu.Lock()

@@ -12,6 +12,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 
 	"github.com/clientapps/clientapps/gen"
+	"github.com/clientapps/clientapps/server/schemas"
 	"github.com/clientapps/clientapps/server/validate"
 )
 
@@ -124,7 +125,7 @@ func (op *operation) readBodySchema(content openapi3.Content) error {
 	if err != nil {
 		return err
 	}
-	op.body, err = validate.NewBody(schema, target, maxNodes, formats)
+	op.body, err = schemas.NewBody(schema, target)
 	return err
 }
 

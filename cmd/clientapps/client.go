@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/clientapps/clientapps/server"
+	"github.com/clientapps/clientapps/server/schemas"
 	"github.com/clientapps/clientapps/store"
 )
 
@@ -21,7 +21,7 @@ func (p *process) clientCreateCommand() *cobra.Command {
 }
 
 func (p *process) clientCreate(ctx context.Context, cfg Config, name string) error {
-	if err := server.CheckName("--name", name); err != nil {
+	if err := schemas.CheckName("--name", name); err != nil {
 		return fmt.Errorf("%w: %w", errUsage, err)
 	}
 	return withSchema(ctx, cfg, func(s *store.Store) error {

@@ -14,7 +14,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
-	"github.com/clientapps/clientapps/server"
+	"github.com/clientapps/clientapps/server/schemas"
 	"github.com/clientapps/clientapps/store"
 )
 
@@ -32,7 +32,7 @@ func (in *fileImport) catalog(ctx context.Context, cfg Config, args []string) er
 	if err := in.check(cfg, args[0]); err != nil {
 		return err
 	}
-	return in.run(ctx, server.CatalogRows, func(s *store.Store, rows iter.Seq2[parsedRow, error], opts store.ImportOptions) (string, error) {
+	return in.run(ctx, schemas.CatalogRows, func(s *store.Store, rows iter.Seq2[parsedRow, error], opts store.ImportOptions) (string, error) {
 		result, err := s.ImportCatalog(ctx, converted(rows, catalogRow), opts)
 		return fmt.Sprintf("%s; vendors: %d created, %d updated; categories: %d created",
 			counts(result), result.VendorsCreated, result.VendorsUpdated, result.CategoriesCreated), err
@@ -59,7 +59,7 @@ func (in *fileImport) apps(ctx context.Context, cfg Config, args []string) error
 		ID: uuid.NewSHA1(uuid.NameSpaceURL, []byte("clientapps:actor/"+importActor)), Name: importActor,
 		RequestID: uuid.NewString(),
 	}
-	return in.run(ctx, server.AppRows, func(s *store.Store, rows iter.Seq2[parsedRow, error], opts store.ImportOptions) (string, error) {
+	return in.run(ctx, schemas.AppRows, func(s *store.Store, rows iter.Seq2[parsedRow, error], opts store.ImportOptions) (string, error) {
 		result, err := s.ImportApps(ctx, id, converted(rows, appRow), by, opts)
 		return fmt.Sprintf("%s; request id %s", counts(result), by.RequestID), err
 	})
@@ -110,7 +110,7 @@ func (in *fileImport) check(cfg Config, path string) error {
 
 // run reads the file through work and reports.
 func (in *fileImport) run(
-	ctx context.Context, contract func() (*server.Rows, error),
+	ctx context.Context, contract func() (*schemas.Rows, error),
 	work func(*store.Store, iter.Seq2[parsedRow, error], store.ImportOptions) (summary string, err error),
 ) (err error) {
 	rules, err := contract()

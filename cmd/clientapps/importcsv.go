@@ -10,12 +10,12 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/clientapps/clientapps/server"
+	"github.com/clientapps/clientapps/server/schemas"
 	"github.com/clientapps/clientapps/store"
 )
 
 // csvRows reads records after RFC 4180. The first one names the columns.
-func csvRows(r io.Reader, rules *server.Rows) iter.Seq2[parsedRow, error] {
+func csvRows(r io.Reader, rules *schemas.Rows) iter.Seq2[parsedRow, error] {
 	return func(yield func(parsedRow, error) bool) {
 		f := newCSVFile(r)
 		columns, err := f.header(rules)
@@ -67,7 +67,7 @@ func (f *csvFile) record() (cells []string, line int, err error) {
 }
 
 // header reads the names of the columns.
-func (f *csvFile) header(rules *server.Rows) ([]string, error) {
+func (f *csvFile) header(rules *schemas.Rows) ([]string, error) {
 	cells, line, err := f.record()
 	malformed := (*csv.ParseError)(nil)
 	switch {
@@ -98,7 +98,7 @@ func (f *csvFile) header(rules *server.Rows) ([]string, error) {
 }
 
 // row reads a row. What is wrong with it alone is one of its problems.
-func (f *csvFile) row(columns []string, rules *server.Rows) (parsedRow, error) {
+func (f *csvFile) row(columns []string, rules *schemas.Rows) (parsedRow, error) {
 	cells, line, err := f.record()
 	if malformed := (*csv.ParseError)(nil); errors.As(err, &malformed) {
 		problem := misplacedQuote

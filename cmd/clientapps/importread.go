@@ -8,7 +8,7 @@ import (
 	"io"
 	"iter"
 
-	"github.com/clientapps/clientapps/server"
+	"github.com/clientapps/clientapps/server/schemas"
 )
 
 // maxRow bounds a row, as the API bounds a request: a quote that nobody closed must not read the file into memory.
@@ -24,7 +24,7 @@ type parsedRow struct {
 }
 
 // ndjsonRows reads a JSON object from each line that is not blank.
-func ndjsonRows(r io.Reader, rules *server.Rows) iter.Seq2[parsedRow, error] {
+func ndjsonRows(r io.Reader, rules *schemas.Rows) iter.Seq2[parsedRow, error] {
 	return func(yield func(parsedRow, error) bool) {
 		in := bufio.NewReaderSize(r, maxRow)
 		skipByteOrderMark(in)

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/clientapps/clientapps/server"
+	"github.com/clientapps/clientapps/server/schemas"
 	"github.com/clientapps/clientapps/store"
 )
 
@@ -64,7 +65,7 @@ func (p *process) tokenCreate(ctx context.Context, cfg Config, r tokenRequest) e
 
 // token reports everything that is wrong with what was asked for.
 func (r tokenRequest) token() (store.Token, error) {
-	problems := []error{server.CheckName("--name", r.name)}
+	problems := []error{schemas.CheckName("--name", r.name)}
 	token := store.Token{Name: r.name, AllClients: r.all}
 	for _, scope := range r.scopes {
 		if !slices.Contains(server.Scopes(), scope) {

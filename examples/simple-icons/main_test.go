@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/clientapps/clientapps/server"
+	"github.com/clientapps/clientapps/server/schemas"
 	"github.com/clientapps/clientapps/store"
 )
 
@@ -34,7 +34,7 @@ Uniqlo (uniqlo_ja),#FF0000
 		t.Errorf("the catalog is\n%s\nwant\n%s", out.String(), want)
 	}
 	// What an import holds its rows to.
-	rules, err := server.CatalogRows()
+	rules, err := schemas.CatalogRows()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package server
+package schemas
 
 import (
 	"errors"
@@ -7,12 +7,11 @@ import (
 
 	"github.com/getkin/kin-openapi/openapi3"
 
-	"github.com/clientapps/clientapps/server/strictjson"
 	"github.com/clientapps/clientapps/server/validate"
 )
 
-// formats are the contract's own formats. No pattern says what they do in a way that ECMA 262, RE2 and others all read.
-var formats = validate.Formats{
+// Formats are the contract's own formats. No pattern says what they do in a way that ECMA 262, RE2 and others all read.
+var Formats = validate.Formats{
 	"one-line-text": openapi3.NewCallbackValidator(checkLine),
 	"name":          openapi3.NewCallbackValidator(checkName),
 }
@@ -56,22 +55,3 @@ var (
 		unicode.White_Space, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector,
 	}
 )
-
-// CheckName holds a name that does not come with a request to what the contract says of names.
-func CheckName(field, name string) error {
-	c, err := components()
-	if err != nil {
-		return err
-	}
-	body, err := c.object(map[string]openapi3.Schema{field: c.property("ClientCreate", "name")})
-	if err != nil {
-		return err
-	}
-	if wrong, bad := body.Check(field, name); bad {
-		return errors.New(wrong.Message)
-	}
-	if !strictjson.IsText(name) {
-		return errors.New(field + " must be UTF-8 text without noncharacters")
-	}
-	return nil
-}

@@ -1,4 +1,4 @@
-package server
+package schemas
 
 import (
 	"fmt"
@@ -19,7 +19,7 @@ type Rows struct{ body *validate.Body }
 
 // CatalogRows are rows that describe catalog apps, with vendors and categories by name.
 func CatalogRows() (*Rows, error) {
-	c, err := components()
+	c, err := readComponents()
 	if err != nil {
 		return nil, err
 	}
@@ -40,7 +40,7 @@ func CatalogRows() (*Rows, error) {
 
 // AppRows are rows that name catalog apps for a client to have.
 func AppRows() (*Rows, error) {
-	c, err := components()
+	c, err := readComponents()
 	if err != nil {
 		return nil, err
 	}
@@ -134,22 +134,22 @@ func cellValue(schema *openapi3.Schema, cell string) any {
 	return cell
 }
 
-// schemas is the contract's schemas, and the first property that was asked for in vain.
-type schemas struct {
+// components are the contract's schemas, and the first property that was asked for in vain.
+type components struct {
 	all     openapi3.Schemas
 	missing string
 }
 
-func components() (*schemas, error) {
+func readComponents() (*components, error) {
 	doc, err := gen.GetSpec()
 	if err != nil {
 		return nil, fmt.Errorf("read contract: %w", err)
 	}
-	return &schemas{all: doc.Components.Schemas}, nil
+	return &components{all: doc.Components.Schemas}, nil
 }
 
 // property returns a copy of the schema that a property of an object has.
-func (s *schemas) property(object, name string) openapi3.Schema {
+func (s *components) property(object, name string) openapi3.Schema {
 	if of := s.all[object]; of != nil && of.Value.Properties[name] != nil {
 		return *of.Value.Properties[name].Value
 	}
@@ -157,13 +157,13 @@ func (s *schemas) property(object, name string) openapi3.Schema {
 	return openapi3.Schema{}
 }
 
-func (s *schemas) rows(columns map[string]openapi3.Schema) (*Rows, error) {
+func (s *components) rows(columns map[string]openapi3.Schema) (*Rows, error) {
 	body, err := s.object(columns, "canonical_name")
 	return &Rows{body: body}, err
 }
 
 // object makes a schema of properties.
-func (s *schemas) object(properties map[string]openapi3.Schema, required ...string) (*validate.Body, error) {
+func (s *components) object(properties map[string]openapi3.Schema, required ...string) (*validate.Body, error) {
 	if s.missing != "" {
 		return nil, fmt.Errorf("read contract: there is no %s", s.missing)
 	}
@@ -171,5 +171,5 @@ func (s *schemas) object(properties map[string]openapi3.Schema, required ...stri
 	for name, schema := range properties {
 		object.Properties[name] = schema.NewRef()
 	}
-	return validate.NewBody(object, nil, maxNodes, formats)
+	return NewBody(object, nil)
 }

@@ -1,0 +1,40 @@
+// Package schemas has the contract's schemas of what clients write: for the bodies of requests, and for values that come in other
+// ways, by imported files and on the command line.
+package schemas
+
+import (
+	"errors"
+	"reflect"
+
+	"github.com/getkin/kin-openapi/openapi3"
+
+	"github.com/clientapps/clientapps/server/strictjson"
+	"github.com/clientapps/clientapps/server/validate"
+)
+
+// MaxNodes is how many values and names a request body, or a row of an import, may have: twenty times what a thousand ids need.
+const MaxNodes = 20_000
+
+// NewBody prepares a schema of the contract, with the contract's own formats. target is as for validate.NewBody.
+func NewBody(schema *openapi3.Schema, target reflect.Type) (*validate.Body, error) {
+	return validate.NewBody(schema, target, MaxNodes, Formats)
+}
+
+// CheckName holds a name that does not come with a request to what the contract says of names.
+func CheckName(field, name string) error {
+	c, err := readComponents()
+	if err != nil {
+		return err
+	}
+	body, err := c.object(map[string]openapi3.Schema{field: c.property("ClientCreate", "name")})
+	if err != nil {
+		return err
+	}
+	if wrong, bad := body.Check(field, name); bad {
+		return errors.New(wrong.Message)
+	}
+	if !strictjson.IsText(name) {
+		return errors.New(field + " must be UTF-8 text without noncharacters")
+	}
+	return nil
+}
