@@ -14,13 +14,13 @@ import (
 	"github.com/clientapps/clientapps/store"
 )
 
-// Bounds of the lines about requests of nobody known: what comes faster is counted, and a later line says how many there were.
+// Bounds of the log lines about unauthenticated requests. Lines beyond them are counted, and a later line has the count.
 const (
 	auditRate  = 10 // lines a second
 	auditBurst = 100
 )
 
-// boundedLines bounds the lines of one sort: a flood must not fill the disk.
+// boundedLines limits the rate of one kind of log line, so that a flood of requests does not fill the disk.
 type boundedLines struct {
 	limit *ratelimit.Limiter
 	left  atomic.Int64 // how many had no line since notLogged was asked
@@ -30,7 +30,7 @@ func newBoundedLines(clock func() time.Time) *boundedLines {
 	return &boundedLines{limit: ratelimit.New(auditRate, auditBurst, clock)}
 }
 
-// take says whether there may be one more line, and counts it where not.
+// take reports whether one more line may be written, and counts it if not.
 func (b *boundedLines) take() bool {
 	ok := b.limit.Take(ratelimit.Key{}).OK
 	if !ok {
@@ -39,7 +39,7 @@ func (b *boundedLines) take() bool {
 	return ok
 }
 
-// notLogged is how many had no line since it was asked last.
+// notLogged returns how many lines were left out since the last call.
 func (b *boundedLines) notLogged() int64 {
 	if b.left.Load() == 0 {
 		return 0
@@ -57,8 +57,7 @@ func newAuditor(log *slog.Logger, clock func() time.Time) *authFailureLog {
 	return &authFailureLog{log: log, lines: newBoundedLines(clock)}
 }
 
-// failed notes why a request was not authenticated, by whom as far as that can be known, and nothing that would let a reader
-// of the log try it himself.
+// failed logs why a request was not authenticated and where it came from. It logs no credentials.
 func (a *authFailureLog) failed(r *http.Request, secret string, reason error) {
 	if !a.lines.take() {
 		return

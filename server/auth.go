@@ -16,7 +16,7 @@ func Scopes() []string {
 	return []string{"apps:read", "apps:write", "catalog:read", "catalog:write", "clients:read", "clients:write"}
 }
 
-// authenticate returns the token of the request. Missing, malformed, unknown, expired and revoked all look alike.
+// authenticate returns the token of the request. Missing, malformed, unknown, expired and revoked tokens get the same error.
 func (s *Server) authenticate(r *http.Request) (*store.Token, error) {
 	secret, ok := bearer(r.Header.Values("Authorization"))
 	if ok && s.provider != nil && oidc.LooksLikeJWT(secret) {
@@ -52,7 +52,7 @@ func (s *Server) authenticateJWT(r *http.Request, jwt string) (*store.Token, err
 	}, nil
 }
 
-// bearer reads the credentials of RFC 6750, 2.1. The scheme's letter case does not matter; two headers are none.
+// bearer reads the credentials (RFC 6750, 2.1). The scheme has any letter case. Two Authorization headers count as none.
 func bearer(headers []string) (string, bool) {
 	if len(headers) != 1 {
 		return "", false
@@ -61,8 +61,8 @@ func bearer(headers []string) (string, bool) {
 	return strings.TrimLeft(secret, " "), ok && strings.EqualFold(scheme, "Bearer")
 }
 
-// authorize refuses a token without the operation's scope or without the client in the path. A client id that is none is
-// one that no list of clients covers; a token for all clients goes on to learn that it is malformed.
+// authorize refuses a token that lacks the operation's scope or does not cover the client in the path. A malformed client id is
+// covered by no list of clients, so it is 403; a token for all clients gets 400 from the validation later.
 func (op *operation) authorize(token *store.Token, pathValue func(string) string) error {
 	if !token.HasScope(op.scope) {
 		return errForbidden()

@@ -10,19 +10,18 @@ import (
 	"github.com/clientapps/clientapps/server/schemas"
 )
 
-// bodyMemory bounds the memory that request bodies take together, in bytes. A request takes what its body may need before
-// the body is read. One that finds too little left is refused with 503 and not queued, for the same reasons as one request
-// in flight too many.
+// bodyMemory bounds the memory of all request bodies together, in bytes. A request reserves what its body may need before it reads
+// the body. When too little is left it is refused with 503, and not queued, as with inFlight.
 type bodyMemory struct {
 	most    int64 // of all
-	ofToken int64 // of one token: the others find room, whatever that one sends
+	ofToken int64 // of one token, so that it leaves room for others
 
 	mu      sync.Mutex
 	all     int64
 	byToken map[uuid.UUID]int64
 }
 
-// tokenShare is how many tokens it takes to use up the memory for bodies.
+// tokenShare is how many tokens are needed to use up the memory: each may use 1/tokenShare of it.
 const tokenShare = 4
 
 var (
@@ -36,7 +35,7 @@ func newBodyMemory(most int64) *bodyMemory {
 	return &bodyMemory{most: max(most, ofToken), ofToken: ofToken, byToken: map[uuid.UUID]int64{}}
 }
 
-// take takes memory, if there is enough. giveBack returns it, all at once or in parts.
+// take reserves memory, or returns an error. giveBack returns it, all at once or in parts.
 func (m *bodyMemory) take(token uuid.UUID, bytes int64) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -61,24 +60,24 @@ func (m *bodyMemory) giveBack(token uuid.UUID, bytes int64) {
 }
 
 const (
-	// nodeMemory is what a value or name takes at most when it is decoded, in bytes: a third of an object with one field.
+	// nodeMemory is the most bytes that a decoded value or name needs: a third of an object with one field.
 	nodeMemory = 128
-	// smallBody is a length in bytes up to which bodies are not counted: the bound on requests in flight bounds them, too.
+	// smallBody is the length in bytes up to which bodies are not counted: inFlight bounds their number.
 	smallBody = 1 << 10
 )
 
-// memoryOf is what a body of this length may take while it is read, decoded and checked. All but one of its values and names
-// have two bytes of it at least.
+// memoryOf returns the most bytes that a body of this length needs while it is read, decoded and checked. All but one of its values
+// and names take at least two bytes of its text.
 func memoryOf(length int64) int64 {
 	return memoryOfDecoded(length, int(min(length/2+1, schemas.MaxNodes)))
 }
 
-// memoryOfDecoded is what a body takes that has so many values and names: its bytes, its texts, and for the time that a
-// long number is read a second copy of it.
+// memoryOfDecoded returns the bytes that a body with this many values and names needs: its text, the decoded texts, and a second copy
+// of a long number while it is read.
 func memoryOfDecoded(length int64, nodes int) int64 { return 3*length + int64(nodes)*nodeMemory }
 
-// memoryFor is what to take for the body of a request before it is read. One of unknown length may be the largest, and one
-// that is too large will not be read.
+// memoryFor returns what to reserve before the body of a request is read. A body of unknown length may have the largest size. One
+// that is too large is not read.
 func (op *operation) memoryFor(r *http.Request) int64 {
 	switch {
 	case op.body == nil || r.ContentLength > maxBody || 0 <= r.ContentLength && r.ContentLength <= smallBody:
@@ -89,8 +88,8 @@ func (op *operation) memoryFor(r *http.Request) int64 {
 	return memoryOf(r.ContentLength)
 }
 
-// discardBody reads a body that is refused for want of memory: a client that is still writing when the connection ends may
-// never see the answer. One that waits for 100 Continue has not begun to write.
+// discardBody reads and drops the body of a refused request: a client that is still writing when the connection ends may miss the
+// answer. A client that waits for 100 Continue has not begun to write.
 func discardBody(r *http.Request) {
 	if r.Header.Get("Expect") != "" {
 		return
@@ -109,8 +108,8 @@ func discardBody(r *http.Request) {
 	}
 }
 
-// discardSize is how many bytes are thrown away at once: a call of the system for each few would cost more than the rest.
+// discardSize is the size of the buffer in bytes. It is large, so that few system calls are needed.
 const discardSize = 64 << 10
 
-// discarded has buffers of discardSize.
+// discarded pools buffers of discardSize.
 var discarded sync.Pool

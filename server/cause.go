@@ -7,11 +7,10 @@ import (
 	"github.com/clientapps/clientapps/store"
 )
 
-// Cause says in one word why a request was refused though nothing is wrong with it: why it is 503 or 429. The log has it
-// as cause, and the metrics count by it.
+// Cause is why a valid request was refused with 503 or 429, in one word. The log has it as cause, and metrics count by it.
 type Cause string
 
-// The causes. Those of the database are the store's own words.
+// The causes. Those of the database have the names of the store's reasons.
 const (
 	CausePlaces      Cause = "places"              // the server answers as many requests at once as it may
 	CauseTokenPlaces Cause = "token_places"        // so many of them are this token's
@@ -23,7 +22,7 @@ const (
 	CauseStopping    Cause = "stopping"            // the server shuts down
 )
 
-// databaseCause is the cause that the store tells, or the database as a whole.
+// databaseCause returns the store's reason, or the database as a whole.
 func databaseCause(err error) Cause {
 	if unavailable := (*store.UnavailableError)(nil); errors.As(err, &unavailable) {
 		return Cause(unavailable.Reason())
@@ -31,7 +30,7 @@ func databaseCause(err error) Cause {
 	return Cause(store.ReasonDatabase)
 }
 
-// causes lists every cause, so that each shows in the metrics from the start.
+// causes lists every cause, so that each has a metric from the start.
 func causes() []Cause {
 	all := []Cause{
 		CausePlaces, CauseTokenPlaces, CauseBodies, CauseTokenBodies, CauseRate, CauseProvider, CauseSignatures, CauseStopping,

@@ -15,7 +15,7 @@ func entityTag(opaque string) string { return `"` + opaque + `"` }
 // weakTag makes a weak one (RFC 9110, 8.8.1).
 func weakTag(opaque string) string { return "W/" + entityTag(opaque) }
 
-// uncoded is the tag of an object, whatever the coding it was sent in: conditions are about the object.
+// uncoded returns the tag without the suffix of its content coding: conditions are about the object.
 func uncoded(tag string) string { return strings.Replace(tag, transport.GzipSuffix+`"`, `"`, 1) }
 
 // noneMatch is the weak comparison of If-None-Match (RFC 9110, 13.1.2) with the current tag.
@@ -32,8 +32,8 @@ func noneMatch(header, current string) bool {
 	return false
 }
 
-// conditions is what If-Match and If-None-Match bind a write to (RFC 9110, 13.1): the one compares strongly, so that weak tags
-// drop out, the other weakly. nil binds it to nothing: no header, or If-Match: *, which every existing object matches.
+// conditions reads If-Match and If-None-Match of a write (RFC 9110, 13.1). If-Match compares strongly, so that weak tags never match;
+// If-None-Match compares weakly. It returns nil for no condition: no header, or If-Match: *, which every existing object matches.
 func conditions(ifMatch, ifNoneMatch *string) *store.IfMatch {
 	anyTag := ifMatch == nil || *ifMatch == "*"
 	if anyTag && ifNoneMatch == nil {
@@ -56,10 +56,10 @@ func conditions(ifMatch, ifNoneMatch *string) *store.IfMatch {
 	return &match
 }
 
-// opaque is what stands in the quotes of a strong tag.
+// opaque returns the text between the quotes of a strong tag.
 func opaque(tag string) string { return strings.Trim(uncoded(tag), `"`) }
 
-// refuseConditions refuses a write that is bound to a tag where there is none: nothing is ignored.
+// refuseConditions refuses conditional headers on operations that do not support them, instead of ignoring them.
 func (op *operation) refuseConditions(header http.Header) error {
 	for _, name := range op.noConditions {
 		if header[name] != nil {
@@ -92,7 +92,7 @@ func entityTags(header string) []string {
 	return tags
 }
 
-// joinHeader reads a list header that may come on several lines (RFC 9110, 5.3).
+// joinHeader joins the lines of a list header (RFC 9110, 5.3).
 func joinHeader(h http.Header, name string) string {
 	return strings.Join(h.Values(name), ", ")
 }

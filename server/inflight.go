@@ -7,11 +7,11 @@ import (
 	"github.com/google/uuid"
 )
 
-// inFlight bounds how many requests of the API are served at once. One more is refused with 503 before its body is
-// read: queued, it would wait, hold memory, and be too late for its client when its turn comes.
+// inFlight bounds how many requests of the API are served at once. Further requests are refused with 503 before their body is
+// read. A queue would hold memory, and serve them when their clients have given up.
 type inFlight struct {
 	most    int // of all
-	ofToken int // of one token: the others find room, whatever that one does
+	ofToken int // of one token, so that it leaves room for others
 
 	mu      sync.Mutex
 	all     int
@@ -27,8 +27,8 @@ func newInFlight(most int) *inFlight {
 	return &inFlight{most: most, ofToken: max(1, most/2), byToken: map[uuid.UUID]int{}}
 }
 
-// acquire takes a place for a request of this token, if there is one. release gives it back. Who has no token gets no place:
-// inventing them takes none away.
+// acquire takes a place for a request of this token, or returns an error. release gives it back. Only requests with a valid token
+// take places, so that made-up tokens cannot use them up.
 func (f *inFlight) acquire(token uuid.UUID) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -52,7 +52,7 @@ func (f *inFlight) release(token uuid.UUID) {
 	}
 }
 
-// count is how many requests have a place.
+// count returns the number of requests that have a place.
 func (f *inFlight) count() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -11,8 +11,8 @@ import (
 	"github.com/clientapps/clientapps/server/ratelimit"
 )
 
-// limit counts a request of an operation, and refuses it with 429 when the token has made too many for this client. What is
-// left of the limit goes into the answer, whatever becomes of the request.
+// limit counts a request, and refuses it with 429 when its token has made too many for this client. The answer has the RateLimit
+// headers in either case.
 func (s *Server) limit(c echo.Context, op *operation, token uuid.UUID) error {
 	if s.limiter == nil {
 		return nil

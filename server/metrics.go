@@ -11,14 +11,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// otherRequests is the operation of requests that belong to none: health, documents, what no route takes.
+// otherRequests labels requests without an operation: health checks, documents and unknown routes.
 const otherRequests = "other"
 
 // durationBuckets, in seconds, reach from a patch that nothing disturbs to a request that a timeout ends.
 var durationBuckets = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}
 
-// metrics counts and times requests by operation. A nil one does nothing. What a request adds to is made when the server
-// starts, so a request looks up no label and allocates nothing.
+// metrics counts and times requests by operation. A nil *metrics does nothing. All label combinations are made when the server
+// starts, so that a request looks up no label and allocates nothing.
 type metrics struct {
 	inFlight atomic.Int64
 	requests *prometheus.CounterVec
@@ -28,7 +28,7 @@ type metrics struct {
 	other    *operationMetrics
 }
 
-// operationMetrics is what requests of one operation add to.
+// operationMetrics are the counters of one operation.
 type operationMetrics struct {
 	name     string
 	requests map[int]prometheus.Counter  // by status, those that are expected
@@ -77,7 +77,7 @@ func newMetrics(cfg Config) (*metrics, error) {
 	return m, nil
 }
 
-// of makes what requests of an operation add to. The statuses that it documents show from the start, at zero.
+// of makes the counters of an operation. The statuses that it documents are there from the start, at zero.
 func (m *metrics) of(operation string, statuses []int) *operationMetrics {
 	if m == nil {
 		return nil

@@ -15,7 +15,7 @@ import (
 	"github.com/clientapps/clientapps/store"
 )
 
-// requestState is one request and its response: what the layers tell each other and the log.
+// requestState is one request and its response, as the layers share it with each other and with the log.
 type requestState struct {
 	http.ResponseWriter
 
@@ -39,7 +39,7 @@ func requestStateOf(ctx context.Context) *requestState {
 	return x
 }
 
-// actor says who makes this request, for the change history.
+// actor returns who makes this request, for the change history.
 func actor(ctx context.Context) store.Actor {
 	x := requestStateOf(ctx)
 	return store.Actor{ID: x.token.ID, Name: x.token.Name, RequestID: x.requestID[0]}
@@ -71,8 +71,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.handler.ServeHTTP(x, r)
 }
 
-// WriteHeader turns 200 into 304 where If-None-Match asks for it, and sets the request id and what else every answer of the
-// operation says: generated code, which knows these headers but not their values, has overwritten them.
+// WriteHeader turns 200 into 304 when If-None-Match matches. It sets the request id and the operation's fixed headers again, since
+// generated code has overwritten them with empty values.
 func (x *requestState) WriteHeader(status int) {
 	header := x.Header()
 	header[transport.RequestIDHeader] = x.requestID[:]
@@ -133,8 +133,8 @@ func usableRequestID(id string) bool {
 	return true
 }
 
-// logRequest writes the line of a request. Refusals of requests that nobody known has made are bounded: a later line has in
-// not_logged how many had none.
+// logRequest writes the log line of a request. Lines about refused requests without a valid token are limited; a later line has the
+// number of those left out in not_logged.
 func (s *Server) logRequest(r *http.Request, x *requestState, took time.Duration) {
 	if x.token == nil && refusesNobody(x.status) && !s.nobodys.take() {
 		return
@@ -171,8 +171,7 @@ func (s *Server) logRequest(r *http.Request, x *requestState, took time.Duration
 	s.log.LogAttrs(r.Context(), level, "request", attrs...)
 }
 
-// refusesNobody says whether anybody can have so many answers with this status as he likes. A failure of the server itself is
-// none of them.
+// refusesNobody reports whether a status can be provoked at will by a caller without a token. A failure of the server cannot.
 func refusesNobody(status int) bool {
 	return status >= http.StatusBadRequest && status != http.StatusInternalServerError
 }

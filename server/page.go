@@ -45,7 +45,7 @@ func (p pageParams[S, O]) page(ctx context.Context, sortBy store.Column) (store.
 	return page, nil
 }
 
-// errCursor refuses a cursor that this list has not made.
+// errCursor refuses a cursor that is not one of this list.
 func errCursor() *Error {
 	field := "cursor"
 	return invalidRequest("cursor must be a next_cursor of the same list", &gen.ErrorDetails{Field: &field})
@@ -64,8 +64,8 @@ func nextPage(ctx context.Context, next *store.Position) (cursor, link *string) 
 	return &text, &target
 }
 
-// listScope is what a cursor is bound to: the list, with its client, its filters and its order. The size of the page may
-// change on the way.
+// listScope returns what a cursor is bound to: the list with its client, its filters and its order. The page size may change between
+// pages.
 func (x *requestState) listScope() string {
 	query := x.url.Query()
 	query.Del("cursor")
@@ -78,9 +78,9 @@ func (x *requestState) listScope() string {
 	return x.operation.id + "\n" + strings.ToLower(x.url.Path) + "\n" + query.Encode()
 }
 
-// A cursor is a digest over the scope and the position, and the position. It is no secret: it names a place in a list
-// that the token may read anyway. The digest finds garbled ones and those of other lists. Anybody can make it, so the store
-// looks whether the position is one that the list can have.
+// A cursor is a position in a list, behind a digest of the position and the list's scope. It is not secret: the token may read the
+// list. The digest finds garbled cursors and those of other lists. It has no key, so the store also checks that the list can have
+// the position.
 const cursorDigest = 8
 
 func formatCursor(p store.Position, scope string) string {

@@ -148,9 +148,8 @@ func New(cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// Run serves on the listener until ctx ends. Then it says that it is not ready, and goes on for the drain delay while
-// balancers turn away and connections end with their next answer; and then it takes no more, and lets requests under way
-// finish, within the shutdown timeout.
+// Run serves on the listener until ctx ends. Then /readyz answers 503 for the drain delay, while requests are still served and each
+// connection ends with its next answer. Then Run stops accepting, and requests in flight finish within the shutdown timeout.
 func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 	h := transport.NewServer(s, s.timeouts, s.log)
 	served := make(chan error, 1)

@@ -13,8 +13,8 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// beginSpan begins the span of a request to the API, in the trace that the caller began (W3C Trace Context). The path, the
-// query, the names of host and program that the client sends are left out: a span has nothing that a client wrote.
+// beginSpan begins the span of a request, in the caller's trace if there is one (W3C Trace Context). The span has no path, query, host
+// or user agent, since a client chooses those.
 func (s *Server) beginSpan(ctx context.Context, r *http.Request, x *requestState) context.Context {
 	if s.tracer == nil || !strings.HasPrefix(r.URL.Path, basePath+"/") {
 		return ctx
@@ -31,7 +31,7 @@ func (s *Server) beginSpan(ctx context.Context, r *http.Request, x *requestState
 	return ctx
 }
 
-// endSpan says what became of the request. A refusal is no error of the server's.
+// endSpan sets the status of the span. A refused request is not an error of the server.
 func (x *requestState) endSpan() {
 	if x.span == nil {
 		return
@@ -49,7 +49,7 @@ func (x *requestState) endSpan() {
 	x.span.End()
 }
 
-// methodAttribute leaves out what is no method of the contract: anything can stand there.
+// methodAttribute leaves out methods that the contract does not have, since a client chooses those.
 func methodAttribute(method string) attribute.KeyValue {
 	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:

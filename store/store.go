@@ -24,25 +24,25 @@ import (
 // Config says which database to open and how. The zero value of every field but URL has a usable default.
 type Config struct {
 	URL         string           // sqlite://PATH or postgres://…
-	MustExist   bool             // an SQLite database that is not there is an error, instead of made
+	MustExist   bool             // a missing SQLite database is an error; by default it is created
 	MaxConns    int              // connections to PostgreSQL; readers of SQLite. Default 16
-	CatalogPoll time.Duration    // how often other servers' catalog changes are looked for. Default 2 s
-	Timeout     time.Duration    // how long what no caller bounds may wait for the database. Default 5 s
+	CatalogPoll time.Duration    // interval between looks for catalog changes of other servers. Default 2 s
+	Timeout     time.Duration    // bounds database work that has no caller deadline. Default 5 s
 	LockTimeout time.Duration    // how long a write waits for each lock of PostgreSQL. Default half of Timeout
-	TokenTTL    time.Duration    // how long a token is remembered: the bound on the life of a revoked one. Default 10 s
+	TokenTTL    time.Duration    // how long a token is cached, and so how long a revoked one is still accepted. Default 10 s
 	Clock       func() time.Time // default time.Now
 
-	// BatchByClient keeps patches of different clients out of one transaction of PostgreSQL: for one that is distributed by
-	// client, where such a transaction would span machines.
+	// BatchByClient gives patches of different clients separate transactions. Set it for a PostgreSQL that is distributed by
+	// client, where a shared transaction would span machines.
 	BatchByClient bool
 
-	// RowSecurity has PostgreSQL itself keep each request to its client, by the policies of deploy/rls.sql. It implies
-	// BatchByClient.
+	// RowSecurity uses PostgreSQL's row-level security, with the policies of deploy/rls.sql, to limit each request to its client.
+	// It implies BatchByClient.
 	RowSecurity bool
 
-	Logger *slog.Logger // for what happens in the background. Default: nowhere
+	Logger *slog.Logger // logs background work. Default: none
 
-	Traces trace.TracerProvider // where the spans of statements go; nil for nowhere
+	Traces trace.TracerProvider // receives the spans of statements; nil for none
 }
 
 // Store is an open database. Its methods are safe for concurrent use.
@@ -74,36 +74,36 @@ type Store struct {
 
 // dialect is what the two databases do differently.
 type dialect interface {
-	// open connects lazily: the pool to write with and the pool to read with, and beside them a pool of one connection for
-	// Ready, which waits behind nobody.
+	// open returns the pools for writing and for reading, and a pool of one connection for Ready, which so never waits for
+	// other requests. They connect when they are first used.
 	open(s *Store, cfg Config) (write, read *gorm.DB, ready *sql.DB, err error)
 	// migrate brings the schema to the newest version, one server at a time.
 	migrate(ctx context.Context, s *Store) error
-	// provider reads the version of the schema.
+	// provider returns the goose provider, which reads the version of the schema.
 	provider(s *Store) (schemaProvider, error)
-	// hasSchema is a query that says whether the table of goose is there.
+	// hasSchema is a query that reports whether goose's table exists.
 	hasSchema() string
-	// check says what of the database is not as it was asked for, over the connection for Ready.
+	// check returns an error when the database is not configured as asked for. It uses the connection for Ready.
 	check(ctx context.Context, s *Store) error
-	// writer writes patches of apps that came together, in so many transactions at once.
+	// writer returns the function that writes a batch of patches, and how many batches may be in flight.
 	writer(s *Store) (write func([]*appPatch), atOnce int)
-	// backend says who serves a connection.
+	// backend returns the backend of a connection.
 	backend(conn *gorm.DB) backend
-	// fence returns when a lost connection can write no more, or with an error.
+	// fence returns when a broken connection can no longer write, or an error.
 	fence(ctx context.Context, s *Store, on backend) error
-	// dropIdle gives up connections that are likely lost.
+	// dropIdle closes idle connections, which are likely broken.
 	dropIdle(s *Store)
 	// takeApp reads one app, or fails with gorm.ErrRecordNotFound.
 	takeApp(ctx context.Context, s *Store, key AppKey) (App, error)
-	// findApps reads the apps of the client that q selects. It may set total, if that is not nil, to how many the client has.
+	// findApps reads the apps of the client that q selects. It may set a non-nil total to the number of the client's apps.
 	findApps(s *Store, client uuid.UUID, q *gorm.DB, apps *[]App, total *int64) error
 	// greatest names the SQL function that returns the greatest of its arguments.
 	greatest() string
-	// position names the SQL function that finds a text in a text: 0 when it is not there.
+	// position names the SQL function that returns the position of a text in another, or 0.
 	position() string
-	// keepTemporary runs work where it keeps the temporary tables that it makes.
+	// keepTemporary runs work on one connection, where its temporary tables stay.
 	keepTemporary(conn *gorm.DB, work func(conn *gorm.DB) error) error
-	// useIndexes has the transaction find rows by index, also in tables that it has just filled.
+	// useIndexes makes the transaction read by index, also in tables that it has just filled and that have no statistics.
 	useIndexes(tx *gorm.DB) error
 }
 

@@ -26,7 +26,7 @@ type Config struct {
 	TokenTTL        time.Duration // bound on the life of a token that another process revoked
 	DatabaseTimeout time.Duration // how long a request may wait for the database
 	DrainDelay      time.Duration // how long the server says that it is not ready before it stops to accept
-	ShutdownTimeout time.Duration // how long requests under way may take when the server stops
+	ShutdownTimeout time.Duration // how long requests in flight may take when the server stops
 	RequestTimeout  time.Duration // how long a request may take to arrive
 	MaxInFlight     int           // requests served at once
 	BodyMemory      int           // MiB that request bodies may take together

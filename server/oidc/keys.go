@@ -14,15 +14,15 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// Bounds of how often the provider is asked for its keys, whatever tokens come.
+// Bounds of how often the provider is asked for its keys.
 const (
 	keysPause = 10 * time.Second // between two questions: a new key is known that soon
 	keysFresh = 15 * time.Minute // then they are asked for again: a withdrawn key is refused that soon
 	keysLast  = 24 * time.Hour   // for so long they are used while the provider cannot be reached
 )
 
-// signingAlgorithms are those with a public key. With any other, `none` and HMAC with the public key for a secret among
-// them, anybody could sign.
+// signingAlgorithms are the algorithms with a public key. With others, such as none, or HMAC with the public key as its secret,
+// anybody could sign.
 var signingAlgorithms = []string{
 	oidc.RS256, oidc.RS384, oidc.RS512, oidc.ES256, oidc.ES384, oidc.ES512, oidc.PS256, oidc.PS384, oidc.PS512, oidc.EdDSA,
 }
@@ -34,8 +34,8 @@ var joseAlgorithms = func() (algorithms []jose.SignatureAlgorithm) {
 	return algorithms
 }()
 
-// keySet has the provider's keys, and asks for them when there is a token of a key that it does not know: at most once in
-// keysPause, so that random key ids cannot make us flood the provider.
+// keySet caches the provider's keys. It asks for them when a token has an unknown key id, at most once in keysPause, so that random
+// key ids do not flood the provider.
 type keySet struct {
 	issuer  string
 	client  *http.Client
@@ -47,7 +47,7 @@ type keySet struct {
 	checks  signatureChecks
 }
 
-// cachedKeys is the answer to the last question.
+// cachedKeys is the provider's last answer.
 type cachedKeys struct {
 	keys  []jose.JSONWebKey
 	at    time.Time // when the provider gave them
@@ -64,7 +64,7 @@ func newKeySet(cfg Config, waiting int, log *slog.Logger, clock func() time.Time
 	return k
 }
 
-// verify returns the payload of a token that a key of the provider has signed.
+// verify returns the payload of a token that is signed with a key of the provider.
 func (k *keySet) verify(ctx context.Context, jwt string) ([]byte, error) {
 	jws, err := jose.ParseSignedCompact(jwt, joseAlgorithms)
 	if err != nil || !plainHeader(jwt) || !accessToken(jws) {
@@ -91,8 +91,8 @@ func (k *keySet) verify(ctx context.Context, jwt string) ([]byte, error) {
 	return nil, ErrSignature
 }
 
-// plainHeader holds the header of a JWT to one reading, as strictObject does the claims. The library reads names exactly, but
-// whoever stands in front may not. b64 is not for JWTs (RFC 7797, 7).
+// plainHeader refuses headers that can be read in two ways, as strictObject does with claims: a proxy in front may read names without
+// regard to case. b64 is not allowed in JWTs (RFC 7797, 7).
 func plainHeader(jwt string) bool {
 	text, _, _ := strings.Cut(jwt, ".")
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(text)
@@ -132,8 +132,7 @@ func (h *cachedKeys) verify(jws *jose.JSONWebSignature) (payload []byte, known b
 	return nil, known
 }
 
-// refresh brings newer keys than those seen, unless they are as new as may be. While the provider cannot be reached, the keys
-// stay as they are.
+// refresh fetches the keys, unless they were fetched within keysPause. While the provider cannot be reached, it keeps the old keys.
 func (k *keySet) refresh(ctx context.Context, seen *cachedKeys) (*cachedKeys, error) {
 	if !seen.asked.IsZero() && k.clock().Sub(seen.asked) < keysPause {
 		return seen, nil
@@ -169,7 +168,7 @@ func (k *keySet) refresh(ctx context.Context, seen *cachedKeys) (*cachedKeys, er
 	return next, nil
 }
 
-// unavailable is the answer to a token that only the provider could tell good from bad.
+// unavailable is the error for a token that cannot be verified without the provider.
 func (k *keySet) unavailable(held *cachedKeys) error {
 	wait := max(time.Second, keysPause-k.clock().Sub(held.asked))
 	return &UnavailableError{Reason: ReasonProvider, RetryAfter: wait, cause: held.err}

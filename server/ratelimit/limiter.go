@@ -16,9 +16,8 @@ const (
 	bucketsPerShard = 4096
 )
 
-// Limiter gives each token a bucket of requests for each client that it works for, and one for what names no client. A full
-// bucket lets a burst through at once; what was taken is earned again at the rate. Nobody waits here, and no token can take
-// from another's bucket.
+// Limiter gives each token a bucket of requests for each client, and one for operations without a client. A full bucket allows a
+// burst; it fills at the rate. Take never waits, and tokens do not share buckets.
 type Limiter struct {
 	interval time.Duration // in which one request is earned
 	capacity time.Duration // in which an empty bucket fills
@@ -62,7 +61,7 @@ func New(rate, burst int, clock func() time.Time) *Limiter {
 	return l
 }
 
-// Take takes a request out of a bucket, if there is one.
+// Take takes one request out of a bucket, if there is one left.
 func (l *Limiter) Take(key Key) Quota {
 	now := l.clock().Sub(l.start) // by the monotonic clock: nobody waits longer because the time was set
 	s := &l.shards[key.Token[len(key.Token)-1]%shardCount]
@@ -80,21 +79,21 @@ func (l *Limiter) Take(key Key) Quota {
 	return Quota{OK: true, Left: left, Next: time.Duration(left+1)*l.interval - has}
 }
 
-// Policy is the field RateLimit-Policy, for nobody to write into.
+// Policy returns the field RateLimit-Policy. It is shared: do not write to it.
 func (l *Limiter) Policy() []string { return l.policy }
 
-// Field is the field RateLimit.
+// Field returns the field RateLimit.
 func (q Quota) Field() string {
 	return `"default";r=` + strconv.FormatInt(q.Left, 10) + `;t=` + strconv.FormatInt(Seconds(q.Next), 10)
 }
 
-// place finds room for a bucket. When there is none, because a shard's tokens work for more clients at once than it
-// has buckets, further clients of a token share the one that names no client: a new name must not be a way to a new bucket.
+// place finds room for a bucket. When a shard has no room, further clients of a token share the token's bucket without a client, so
+// that a new client id does not bring a new bucket.
 func (s *shard) place(key Key, now, capacity time.Duration) Key {
 	if _, ok := s.fullAt[key]; ok || len(s.fullAt) < bucketsPerShard {
 		return key
 	}
-	// Looking for those that are full again costs more than a request, so it is done four times while a bucket fills.
+	// The search for full buckets costs more than a request, so it runs four times in the time that a bucket takes to fill.
 	if now-s.swept > capacity/4 {
 		s.swept = now
 		for k, fullAt := range s.fullAt {
@@ -109,5 +108,5 @@ func (s *shard) place(key Key, now, capacity time.Duration) Key {
 	return key
 }
 
-// Seconds rounds up: who waits so long has waited long enough.
+// Seconds rounds up, so that Retry-After is never too early.
 func Seconds(d time.Duration) int64 { return int64((d + time.Second - 1) / time.Second) }

@@ -7,12 +7,12 @@ import (
 	"net/http"
 )
 
-// Refuse says how a request that is no HTTP is answered: with which id, and with what JSON. The status is 400, 417 or 431.
+// Refuse returns the request id and the JSON body of the answer to a request that net/http refuses. The status is 400, 417 or 431.
 type Refuse func(status int, from net.Addr) (requestID string, body []byte)
 
-// malformedListener gives the API's shape to what net/http answers by itself, before there is a request that a handler
-// could see: a request line or a header that is none, a header that is too large, an encoding or an expectation that it
-// does not know. net/http's status stands, but for what is plainly malformed: that is 400.
+// malformedListener rewrites net/http's plain-text 400, 417, 431 and 501 answers into the API's error body. net/http sends them
+// before a handler sees the request: for a malformed request line or header, a head that is too large, an unknown transfer coding
+// or an unknown expectation. A malformed request is always 400.
 type malformedListener struct {
 	net.Listener
 
@@ -62,7 +62,7 @@ var (
 	badExpect = []byte("417 ")
 )
 
-// malformed is the status of an answer that net/http gives by itself, and 0 for any other.
+// malformed returns the status of an answer that net/http made itself, and 0 for any other.
 func malformed(b []byte) int {
 	line, ok := bytes.CutPrefix(b, statusLine)
 	if !ok {

@@ -2,7 +2,7 @@ package transport
 
 import "net/http"
 
-// What every response says, shared by all: nobody writes into these.
+// The headers of every response. They are shared: do not write to them.
 var (
 	noSniff    = []string{"nosniff"}
 	noReferrer = []string{"no-referrer"}
@@ -10,7 +10,7 @@ var (
 	onlyTLS = []string{"max-age=31536000"}
 )
 
-// Secure sets the headers that keep a browser from guessing, telling and falling back.
+// Secure sets the security headers: no sniffing, no caching, no referrer, and HSTS over TLS.
 func Secure(header http.Header, overTLS bool) {
 	header["X-Content-Type-Options"] = noSniff
 	header["Referrer-Policy"] = noReferrer

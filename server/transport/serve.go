@@ -1,5 +1,5 @@
-// Package transport is what lies between a connection and an API: timeouts, TLS whose certificate is read again when it
-// changes, the headers that browsers want, CORS and compression.
+// Package transport serves an API over HTTP: timeouts, TLS with a certificate that is reloaded when it changes, security headers,
+// CORS and compression.
 package transport
 
 import (
@@ -10,14 +10,14 @@ import (
 	"time"
 )
 
-// Timeouts bound how long anybody can keep a connection busy.
+// Timeouts bound how long a client can keep a connection busy.
 type Timeouts struct {
 	Header  time.Duration // of a request's head
 	Request time.Duration // of its arrival; its answer has as long again to be taken
 	Idle    time.Duration // between two requests
 }
 
-// NewServer makes the HTTP server of a handler. What goes wrong with connections is logged as a warning.
+// NewServer makes the HTTP server of a handler. Errors of connections are logged as warnings.
 func NewServer(handler http.Handler, timeouts Timeouts, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:           handler,
