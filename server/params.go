@@ -68,7 +68,7 @@ func spelledPlainly(schema *openapi3.Schema, value string) bool {
 	return true
 }
 
-// triviallyValid says that a parameter is valid without asking the validator: it is absent and may be, or it is a UUID in the
+// triviallyValid reports that a parameter is valid without asking the validator: it is absent and may be, or it is a UUID in the
 // path that looks like one.
 func triviallyValid(c echo.Context, p *openapi3.Parameter, query url.Values) bool {
 	switch p.In {

@@ -114,7 +114,7 @@ func (r *router) DELETE(path string, h echo.HandlerFunc, m ...echo.MiddlewareFun
 	return r.add(http.MethodDelete, path, h, m)
 }
 
-// rejectExtraSegments refuses what follows a slash behind the last parameter of a path: echo takes it for a part of its value.
+// rejectExtraSegments answers 404 when segments follow the last parameter of a path: echo takes them for a part of its value.
 func rejectExtraSegments(c echo.Context) error {
 	if strings.Count(echo.GetPath(c.Request()), "/") > strings.Count(c.Path(), "/") {
 		return errNoRoute()

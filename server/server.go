@@ -177,8 +177,7 @@ func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 	return nil
 }
 
-// recoverMiddleware stands recoverMiddleware every route, those that do not exist too. It makes an error of a panic, so that its answer has the
-// shape of all others.
+// recoverMiddleware wraps every route, including 404s, and turns panics into errors.
 func recoverMiddleware(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) (err error) {
 		if aboutServer(c.Request()) {

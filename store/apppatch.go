@@ -14,7 +14,7 @@ import (
 	"github.com/clientapps/clientapps/store/groupcommit"
 )
 
-// appPatch is one patch of one app on its way to the database.
+// appPatch is one patch of one app while it is written.
 type appPatch struct {
 	groupcommit.Item[AppKey]
 
@@ -28,10 +28,10 @@ type appPatch struct {
 	params  appParams
 }
 
-// maxWriters is how many transactions of patches one server has in flight on PostgreSQL, unless they are by client.
+// maxWriters bounds the batches of patches that one server has in flight on PostgreSQL, unless batches are by client.
 const maxWriters = 4
 
-// newPatchGroup makes the group that all patches of apps go through.
+// newPatchGroup makes the group commit of patches.
 func newPatchGroup(s *Store, cfg Config) *groupcommit.Group[AppKey, *appPatch] {
 	write, limit := s.db.writer(s)
 	group := groupcommit.Config[AppKey, *appPatch]{
@@ -50,7 +50,7 @@ func compareAppKeys(a, b AppKey) int {
 	return cmp.Or(compareIDs(a.ClientID, b.ClientID), compareIDs(a.ID, b.ID))
 }
 
-// writeTogether writes a patch with others that wait at the same moment.
+// writeTogether writes a patch by group commit.
 func (s *Store) writeTogether(p *appPatch) error {
 	err := s.patches.Do(p)
 	if err == nil {
@@ -65,7 +65,7 @@ func (s *Store) writeTogether(p *appPatch) error {
 	return err
 }
 
-// writeAppsSQLite writes patches in one transaction of the one writer. A statement that fails leaves the others alone.
+// writeAppsSQLite writes a batch in one transaction. A statement that fails does not affect the others.
 func (s *Store) writeAppsSQLite(batch []*appPatch) {
 	if len(batch) == 1 {
 		p := batch[0]
@@ -94,7 +94,7 @@ func (s *Store) writeAppsSQLite(batch []*appPatch) {
 	}
 }
 
-// update runs the statement through gorm, as its Updates builds it of the field map.
+// update runs the UPDATE that gorm's Updates builds from the field map.
 func (p *appPatch) update(s *Store, db *gorm.DB) {
 	q := p.at.of(db, p.Key).Clauses(returning(patchedColumns...))
 	p.now = s.now()
@@ -102,9 +102,9 @@ func (p *appPatch) update(s *Store, db *gorm.DB) {
 	p.changed, p.Err = res.RowsAffected == 1, res.Error
 }
 
-// writeAppsPostgres writes patches in one transaction and one round trip. When PostgreSQL refuses one of them, none was
-// written: all but the locked ones are written without these, or each by itself, so that a bad statement fails alone. When
-// the connection is lost nobody knows yet what was written, and to write it again might be to write it twice.
+// writeAppsPostgres writes a batch in one transaction and one round trip. When a patch meets a locked row, the others are written
+// without it. When PostgreSQL refuses the batch for another reason, nothing was written, and each patch is written by itself, so
+// that only the bad one fails. When the connection breaks, the batch is in doubt and is not written again.
 func (s *Store) writeAppsPostgres(batch []*appPatch) {
 	if len(batch) == 1 {
 		p := batch[0]
@@ -140,8 +140,8 @@ func (s *Store) writeAppsPostgres(batch []*appPatch) {
 	}
 }
 
-// writeUnlocked writes a batch again, in which somebody else holds a row, without the patches that would have to wait. Those
-// that are bound to the catalog's revision wait for nothing while they hold that: they count as locked.
+// writeUnlocked writes the patches of a batch whose rows are not locked. Patches that depend on the catalog's revision count as locked,
+// since they must not wait for a row while they hold the catalog.
 func (s *Store) writeUnlocked(ctx context.Context, batch []*appPatch) {
 	var plain, free []*appPatch
 	for _, p := range batch {
@@ -164,8 +164,8 @@ func (s *Store) writeUnlocked(ctx context.Context, batch []*appPatch) {
 	}
 }
 
-// writeAlone writes a patch whose row somebody else holds, within the client's share of the pool. One that is bound to the
-// catalog's revision is not written: its caller looks again when the row is free.
+// writeAlone writes a patch whose row is locked, within the client's share of the pool. It only waits for the row when the patch
+// depends on the catalog's revision: its caller then reads the app again.
 func (s *Store) writeAlone(p *appPatch) {
 	p.Err, p.changed = nil, false
 	if p.at.catalog != 0 {
@@ -178,8 +178,8 @@ func (s *Store) writeAlone(p *appPatch) {
 	})
 }
 
-// onConn lends a connection of gorm's pool as what it is underneath. work is a write: it runs again when it was refused for
-// a reason that passes, but not when its connection was lost, which is inDoubtError.
+// onConn runs work, a write, on a pgx connection of gorm's pool. It retries what failed without writing. A broken connection is
+// inDoubtError, and not retried.
 func (s *Store) onConn(ctx context.Context, work func(*pgx.Conn) error) error {
 	gone := (*inDoubtError)(nil)
 	for try := 1; ; try++ {
@@ -216,7 +216,7 @@ func (s *Store) writeOne(ctx context.Context, conn *pgx.Conn, p *appPatch) error
 		}
 		return p.read(rows)
 	}
-	// One round trip, too. It does not wait for a locked row, since it holds the catalog.
+	// Also one round trip. It does not wait long for a locked row, since it holds the catalog.
 	batch := &pgx.Batch{}
 	batch.Queue("BEGIN")
 	s.queueSetTenant(batch, p.Key.ClientID)
@@ -236,7 +236,7 @@ func (s *Store) writeBriefly(ctx context.Context, conn *pgx.Conn, p *appPatch) e
 	return s.writeBatch(ctx, conn, []*appPatch{p})
 }
 
-// send sends the statements of one transaction, and ends it when one fails.
+// send sends the statements of one transaction, and rolls back when one fails.
 func send(ctx context.Context, conn *pgx.Conn, batch *pgx.Batch) error {
 	err := conn.SendBatch(ctx, batch).Close()
 	if err != nil && conn.PgConn().TxStatus() != 'I' {
@@ -245,7 +245,7 @@ func send(ctx context.Context, conn *pgx.Conn, batch *pgx.Batch) error {
 	return err
 }
 
-// read takes the row that the statement returned, if it changed one.
+// read reads the row that the statement returned, if it changed one.
 func (p *appPatch) read(rows pgx.Rows) error {
 	defer rows.Close()
 	p.changed = false

@@ -11,14 +11,14 @@ import (
 	"gorm.io/gorm"
 )
 
-// Apps are what is read most. gorm builds the statement; on PostgreSQL the rows do not come through gorm and database/sql,
-// which look at the type of each value of each row, but straight into place.
+// Apps are read most. gorm builds the statement. On PostgreSQL, pgx scans the rows: gorm and database/sql inspect the type of each
+// value of each row.
 
 // appRead is the columns of an app, in the order in which they are scanned.
 var appRead = "client_id, id, catalog_app_id, name_key, version, actor_id, actor_name, request_id, created_at, updated_at, " +
 	strings.Join(names(appFields), ", ")
 
-// appTotal is one more column, the same in each row: how many apps the client has. It saves a query of its own.
+// appTotal is one more column, the same in each row: the number of the client's apps. It saves a second query.
 const appTotal = ", (SELECT " + sumTotal + " FROM client_app_counts WHERE client_id = ?) AS client_total"
 
 func (sqliteDialect) findApps(_ *Store, _ uuid.UUID, q *gorm.DB, apps *[]App, _ *int64) error {
@@ -36,7 +36,7 @@ func (postgresDialect) findApps(s *Store, client uuid.UUID, q *gorm.DB, apps *[]
 	return s.readApps(st.Context, apps, total, st.SQL.String(), st.Vars...)
 }
 
-// takeApp reads one app; none is gorm.ErrRecordNotFound.
+// takeApp reads one app, or returns gorm.ErrRecordNotFound.
 func (postgresDialect) takeApp(ctx context.Context, s *Store, key AppKey) (App, error) {
 	sql, ok := s.statements.Load("take")
 	if !ok {
@@ -104,10 +104,10 @@ func scanApps(rows pgx.Rows, apps *[]App, total *int64) error {
 	return rows.Err()
 }
 
-// pgxDriver is a connection of the pool, confined or not.
+// pgxDriver is a connection of the pool.
 type pgxDriver interface{ Conn() *pgx.Conn }
 
-// lend lends a connection of gorm's pool as what it is underneath.
+// lend runs work on a pgx connection of gorm's pool.
 func (s *Store) lend(ctx context.Context, work func(*pgx.Conn) error) error {
 	pool, err := s.write.DB()
 	if err != nil {

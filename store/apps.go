@@ -79,7 +79,8 @@ func (s *Store) UpdateApp(ctx context.Context, key AppKey, fields Fields, by Act
 	return App{}, &UnavailableError{reason: ReasonConflict, cause: fmt.Errorf("app %s changes too often", key.ID)}
 }
 
-// expectedVersion is what a conditional write has seen: of the row, and of the catalog that the row's tag depends on too.
+// expectedVersion is what a conditional write has read: the version of the row, and the revision of the catalog, on which the row's
+// ETag depends too. Zero stands for any.
 type expectedVersion struct{ row, catalog int64 }
 
 // of selects the app, if it is still as it was seen. The zero version selects it as it is.
@@ -239,7 +240,7 @@ func (s *Store) missingApp(ctx context.Context, key AppKey) error {
 	return &NotFoundError{Kind: KindApp, ID: key.ID}
 }
 
-// addCatalogAfterWrite is withCatalog for an app that has been written.
+// addCatalogAfterWrite is withCatalog for an app that was just written: its write must not look like a failure.
 func (s *Store) addCatalogAfterWrite(ctx context.Context, app App) (App, error) {
 	whole, err := s.withCatalog(ctx, app)
 	if err == nil {
@@ -248,7 +249,7 @@ func (s *Store) addCatalogAfterWrite(ctx context.Context, app App) (App, error) 
 	return s.addCatalogLate(ctx, app)
 }
 
-// addCatalogLate stands apart to keep the usual way free of what it needs.
+// addCatalogLate tries again after the caller's deadline. It is a function of its own so that the usual path allocates no closure.
 func (s *Store) addCatalogLate(ctx context.Context, app App) (whole App, err error) {
 	err = s.finishAfterCommit(ctx, func(ctx context.Context) error {
 		whole, err = s.withCatalog(ctx, app)

@@ -11,12 +11,12 @@ import (
 	"gorm.io/gorm/clause"
 )
 
-// showWithin is how long the answer to a change of the catalog waits for this server to show it everywhere.
+// showWithin bounds how long a change of the catalog waits for the snapshot of this server to have it.
 const showWithin = time.Second
 
-// inCatalogTx runs one change of the catalog; work returns what it has changed, or nil. Changes run one after the other on
-// all servers: each holds the row that counts them. This server shows the change before inCatalogTx returns, unless that
-// takes longer than showWithin: the change is in the database, and whoever made it is told so.
+// inCatalogTx runs one change of the catalog; work returns what it changed, or nil. Changes of all servers run one after the other,
+// since each locks the row that counts them. When inCatalogTx returns, the snapshot of this server has the change, unless that took
+// longer than showWithin. The change is committed in either case.
 func (s *Store) inCatalogTx(ctx context.Context, doing string, wrote commitProbe, work func(tx *gorm.DB) (*catalogChange, error)) error {
 	var change *catalogChange
 	err := s.inTx(ctx, catalogShare, wrote, func(tx *gorm.DB) error {
@@ -35,7 +35,7 @@ func (s *Store) inCatalogTx(ctx context.Context, doing string, wrote commitProbe
 	return s.translate(doing, err)
 }
 
-// showCatalog has this server show what was written to the catalog. When it fails the next look for changes does that.
+// showCatalog refreshes the snapshot after a change of the catalog. When it fails, the next poll does so.
 func (s *Store) showCatalog(ctx context.Context) {
 	if s.catalog.Load() == nil {
 		return // nobody has asked for the catalog yet
@@ -56,21 +56,21 @@ func stands(model any, id uuid.UUID) commitProbe {
 	}
 }
 
-// lockCatalog keeps others from changing the catalog until the transaction ends. "UPDATE" is for who changes it, "SHARE"
-// for who only counts on it.
+// lockCatalog keeps others from changing the catalog until the transaction ends. The strength is "UPDATE" for a change of the
+// catalog, and "SHARE" for a transaction that only relies on it.
 func lockCatalog(tx *gorm.DB, strength string) error {
 	var revision int64
 	return tx.Table("catalog_state").Clauses(clause.Locking{Strength: strength}).Where("id = 1").
 		Select("revision").Take(&revision).Error
 }
 
-// A write that is bound to the revision of the catalog holds it before it reads it: its statement would go by the revision
-// of when it began, however long it waits for its row. Who changes the revision holds it alone. These are no locks of the
-// row: those who share one would let nobody pass who wants it alone.
+// A write that depends on the revision of the catalog takes a shared advisory lock before it reads the revision: its statement would
+// otherwise use the revision of when it began, however long it waits for its row. A change of the revision takes the lock alone. A
+// lock of the row would not do: a steady stream of shared locks can keep out one that is exclusive.
 //
-// A change of the catalog takes it last, when it has all rows that it writes, and keeps it for two statements. A write that is
-// bound to the revision takes it first, and then waits for its row for no longer than shortLockWait: where each has what the
-// other wants, the write gives way, and begins anew when the row is free.
+// A change of the catalog takes the lock last, when it has locked all rows that it writes, and holds it for two statements. A write
+// that depends on the revision takes it first, and then waits for its row for at most shortLockWait. In a deadlock between the two,
+// the write gives up and begins anew when its row is free.
 const (
 	catalogLock       = "1667329121, 1" // no other lock of this database has the number
 	holdCatalogAlone  = "SELECT pg_advisory_xact_lock(" + catalogLock + ")"
@@ -88,8 +88,8 @@ func holdCatalog(tx *gorm.DB, lock string) error {
 	return tx.Exec(lock).Error
 }
 
-// bumpCatalog makes every server follow a change of the catalog, which it reads as a whole when change is nil. It is part of
-// each transaction that changes the catalog. One that says what has changed holds the row that counts them.
+// bumpCatalog raises the revision, so that every server reads the change; a nil change has them read the whole catalog. Each
+// transaction that changes the catalog calls it. With a change, the caller has locked the row that counts revisions.
 func bumpCatalog(tx *gorm.DB, change *catalogChange) error {
 	if change != nil {
 		now, err := catalogRevision(tx)
@@ -240,7 +240,7 @@ func lockedCatalogApp(tx *gorm.DB, id uuid.UUID) (*CatalogApp, error) {
 	return &app, err
 }
 
-// checkReferences says which field names something that is not there.
+// checkReferences returns ReferenceError for a field that refers to a missing vendor or category.
 func checkReferences(tx *gorm.DB, fields Fields, categories []uuid.UUID) error {
 	if vendor := fields.id(ColumnVendorID); vendor != nil {
 		if err := tx.Where("id = ?", *vendor).Take(&Vendor{}).Error; errors.Is(err, gorm.ErrRecordNotFound) {
@@ -290,7 +290,7 @@ func distinct(ids []uuid.UUID) []uuid.UUID {
 	return slices.Compact(sorted)
 }
 
-// taken makes a ConflictError of a name that stands already.
+// taken turns the violation of a unique key into a ConflictError for the field.
 func taken(err error, field Column) error {
 	if uniqueViolation(err) {
 		return &ConflictError{Field: field}

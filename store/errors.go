@@ -36,7 +36,7 @@ type NotFoundError struct {
 
 func (e *NotFoundError) Error() string { return fmt.Sprintf("%s %s not found", e.Kind, e.ID) }
 
-// ConflictError says that a field has a value which something else has already. Nothing was written.
+// ConflictError says that another object has the field's value already. Nothing was written.
 type ConflictError struct {
 	Field Column
 	ID    uuid.UUID // what has the value, where that is known
@@ -64,17 +64,17 @@ func (e *PreconditionError) Error() string { return "the object is not as it mus
 // ErrUnknownToken says that no token has this secret, or that it has expired or was revoked.
 var ErrUnknownToken = errors.New("unknown token")
 
-// What else ErrUnknownToken can be, for those who keep watch.
+// The reasons of ErrUnknownToken, for the log.
 var (
 	ErrExpiredToken = fmt.Errorf("expired: %w", ErrUnknownToken)
 	ErrRevokedToken = fmt.Errorf("revoked: %w", ErrUnknownToken)
 )
 
-// errClosed is what a statement on a closed store ends in.
+// errClosed is the error of statements on a closed store.
 var errClosed = errors.New("store is closed")
 
-// translate turns a driver's error into one of this package's types where a caller can act on it, and says what failed.
-// It is applied once, where the driver was called.
+// translate turns a driver's error into one of this package's types where a caller can act on it, and adds what failed. It is called
+// once, by the method that called the driver.
 func (s *Store) translate(doing string, err error) error {
 	unknown := (*InDoubtError)(nil)
 	switch {
@@ -91,7 +91,7 @@ func (s *Store) translate(doing string, err error) error {
 	return fmt.Errorf("%s: %w", doing, err)
 }
 
-// uniqueViolation says whether a statement would have written a value twice where it may stand once.
+// uniqueViolation reports whether a statement violated a unique key.
 func uniqueViolation(err error) bool {
 	if pg := (*pgconn.PgError)(nil); errors.As(err, &pg) {
 		return pg.Code == "23505"
@@ -101,7 +101,7 @@ func uniqueViolation(err error) bool {
 		(lite.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE || lite.Code() == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
 }
 
-// foreignKeyViolation says whether a statement would have left a reference to nothing.
+// foreignKeyViolation reports whether a statement violated a foreign key.
 func foreignKeyViolation(err error) bool {
 	if pg := (*pgconn.PgError)(nil); errors.As(err, &pg) {
 		return pg.Code == "23503"
@@ -110,19 +110,19 @@ func foreignKeyViolation(err error) bool {
 	return errors.As(err, &lite) && lite.Code() == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY
 }
 
-// lockTimeout says whether a statement gave up waiting for others' locks.
+// lockTimeout reports whether a statement ended by lock_timeout.
 func lockTimeout(err error) bool {
 	pg := (*pgconn.PgError)(nil)
 	return errors.As(err, &pg) && pg.Code == "55P03"
 }
 
-// timedOut says whether PostgreSQL gave a statement up, as it was told to by statement_timeout.
+// timedOut reports whether a statement ended by statement_timeout.
 func timedOut(err error) bool {
 	pg := (*pgconn.PgError)(nil)
 	return errors.As(err, &pg) && pg.Code == "57014"
 }
 
-// unavailable tells a database that cannot serve now from one that refused the statement.
+// unavailable reports whether the database cannot serve now, as opposed to having refused the statement.
 func unavailable(err error) bool {
 	if pg := (*pgconn.PgError)(nil); errors.As(err, &pg) {
 		switch pg.Code[:2] {

@@ -83,7 +83,7 @@ type catalogImport struct {
 	shown  bool // something has changed that catalog apps show
 }
 
-// importTarget is a row and the catalog app that it is about.
+// importTarget is a row and the catalog app that it describes.
 type importTarget struct {
 	row     CatalogRow
 	app     *CatalogApp

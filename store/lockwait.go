@@ -14,7 +14,7 @@ import (
 	"gorm.io/gorm/clause"
 )
 
-// lockPath is where a wait for a lock came to its bound.
+// lockPath is the kind of write that a lock timeout ended.
 type lockPath int
 
 const (
@@ -29,14 +29,14 @@ const (
 
 var lockPathNames = [lockPaths]string{"batch", "conditional", "client", "catalog", "import", "other"}
 
-// shortLockWait is the lock_timeout of a write while others wait for what it holds already. It is well below PostgreSQL's
-// deadlock_timeout, a second: two that wait for each other are parted before.
+// shortLockWait is the lock_timeout of a write that holds locks for which others may wait. It is well below PostgreSQL's
+// deadlock_timeout of one second, so that it ends a deadlock before PostgreSQL looks for one.
 const shortLockWait = "50ms"
 
-// lockTimeouts counts waits for locks that came to their bound.
+// lockTimeouts counts lock timeouts.
 type lockTimeouts [lockPaths]atomic.Uint64
 
-// note counts err if it is a wait that came to its bound.
+// note counts err if it is a lock timeout.
 func (l *lockTimeouts) note(path lockPath, err error) {
 	if lockTimeout(err) {
 		l[path].Add(1)
@@ -63,8 +63,8 @@ func (k shareKey) path() lockPath {
 	return lockPathOther
 }
 
-// txConnector makes connections to PostgreSQL whose transactions begin with what holds for each of them. All of it ends
-// with the transaction: a pooler may give the connection to somebody else then.
+// txConnector makes connections to PostgreSQL whose transactions begin with the settings that they need. The settings end with the
+// transaction, since a pooler may give the connection to another server then.
 type txConnector struct {
 	driver.Connector
 

@@ -50,7 +50,7 @@ func (postgresDialect) open(s *Store, cfg Config) (write, read *gorm.DB, ready *
 // pingTimeout is how long a connection that nobody has used may take to say that it is still there.
 const pingTimeout = time.Second
 
-// shouldPing says whether a connection that is taken from the pool has to prove that it is alive. One that has lain idle has
+// shouldPing reports whether a connection that is taken from the pool has to prove that it is alive. One that has lain idle has
 // done so here, in less time than a request has: one behind a broken network never answers.
 func shouldPing(ctx context.Context, p stdlib.ShouldPingParams) bool {
 	if p.IdleDuration < time.Second {

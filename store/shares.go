@@ -15,7 +15,7 @@ import (
 // errPoolShare is the cause of an UnavailableError with ReasonShare.
 var errPoolShare = errors.New("other writes of the same client have its share of the connections")
 
-// shareKey says whose share of the pool a write takes part in. The zero key has no bound.
+// shareKey names the share of the pool that a write uses. The zero key is not bounded.
 type shareKey struct {
 	kind   shareKind
 	client uuid.UUID
@@ -38,10 +38,10 @@ var (
 // clientShare is for every write that is bound to one client and may wait for a lock.
 func clientShare(id uuid.UUID) shareKey { return shareKey{shareOfClient, id} }
 
-// poolShares bounds how many connections writes hold that may wait for locks: those of one client a quarter of the pool,
-// all of them three quarters. Whoever waits for a lock keeps a connection, so without the bound the requests of one client
-// that meet one locked row would be the whole pool, and reads and other clients would wait behind them. Reads take no
-// share, nor do patches that are written together: what these wait for a lock is bound to a twentieth of a second.
+// poolShares bounds the connections of writes that may wait for locks: a quarter of the pool for one client, three quarters for all.
+// A write keeps its connection while it waits for a lock. Without the bound, the requests of one client for one locked row could
+// take the whole pool, and reads and other clients would wait. Reads take no share. Nor do batches of patches, which wait for a lock
+// for at most shortLockWait.
 //
 // A write that has to wait for its share waits in memory. It never waits while it holds a share: nobody may acquire a
 // second one.
@@ -128,7 +128,7 @@ func (p *poolShares) wait(ctx context.Context, w *shareWaiter) error {
 	return &UnavailableError{reason: ReasonShare, cause: errPoolShare}
 }
 
-// free says whether a write with the key may have a connection. The lock is held.
+// free reports whether a write with the key may have a connection. The lock is held.
 func (p *poolShares) free(key shareKey) bool {
 	return p.held[key] < p.each && (p.all == 0 || p.total < p.all)
 }
@@ -139,8 +139,8 @@ func (p *poolShares) take(key shareKey) {
 	p.total++
 }
 
-// release gives a connection back. Of those who wait, the one goes next whose client has the fewest: where others wait too,
-// no client has the connections one after the other.
+// release gives a connection back. Of the waiting writes, the one whose client has the fewest connections goes next, so that no client
+// gets all of them in turn while others wait.
 func (p *poolShares) release(key shareKey) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -114,7 +114,7 @@ func (s *staging) finish() error {
 	return nil
 }
 
-// rowProblem is a row that a check of the whole file stumbled over.
+// rowProblem is a row that a check of the whole file refuses.
 type rowProblem struct {
 	Line  int
 	Text  string

@@ -9,7 +9,7 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// UnavailableError says that the database could not be reached or could not take the statement now; a later try may succeed.
+// UnavailableError says that the database could not be reached or could not run the statement now. A later attempt may succeed.
 type UnavailableError struct {
 	reason UnavailableReason // "": what the cause tells
 	cause  error
@@ -53,8 +53,8 @@ func (e *UnavailableError) Reason() UnavailableReason {
 	return ReasonDatabase
 }
 
-// noConnection says whether the time was up before there was a connection. pgx says so of its own statements in a type of
-// its own; SQLite interrupts them.
+// noConnection reports whether the time was up before a connection was free. For its own statements pgx has an error type; SQLite
+// interrupts them.
 func noConnection(err error) bool {
 	return errors.Is(err, context.DeadlineExceeded) && !pgconn.Timeout(err) && !sqliteError(err)
 }

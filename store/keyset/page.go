@@ -1,5 +1,5 @@
-// Package keyset reads lists in pages that begin behind a row instead of counting rows: in SQL and in memory alike. A page costs
-// what it has, wherever it stands, and a row that nobody touches meanwhile is seen exactly once.
+// Package keyset pages lists by keyset: a page begins behind the last row of the page before. It works in SQL and in memory. The
+// cost of a page does not depend on its position, and a row that does not change while a list is paged is seen exactly once.
 package keyset
 
 import (
@@ -10,7 +10,7 @@ import (
 	"gorm.io/gorm"
 )
 
-// ErrPosition says that Page.After cannot be the position of any row in this list: it was made by somebody else.
+// ErrPosition says that Page.After cannot be the position of a row in this list.
 var ErrPosition = errors.New("no position of this list")
 
 // Page asks for one page of a list: at most Size rows, in the order of SortBy and then of the id, behind After.
@@ -21,9 +21,8 @@ type Page[C ~string] struct {
 	After  *Position // nil: from the beginning
 }
 
-// Position is where a row stands in its list. It stays good when rows are inserted, deleted or renamed, its own too. It
-// comes back from clients, who may have changed it: each list takes exactly the texts that it makes, and fails with
-// ErrPosition otherwise.
+// Position is the position of a row in its list. It stays valid when rows are inserted, deleted or renamed, including its own. Clients
+// send it back and may have changed it: a list accepts only texts that it can have made, and returns ErrPosition otherwise.
 type Position struct {
 	SortKey    string // what the list is sorted by
 	TieBreaker string // what decides between equals
@@ -37,7 +36,7 @@ type List[T any] struct {
 	ETag  string    // changes with the whole list; "" where a list has none
 }
 
-// Listing says how the rows of one list can be sorted.
+// Listing is how the rows of one list can be sorted.
 type Listing[C ~string, T any] struct {
 	Keys map[C]Key[T]                      // by what Page.SortBy may be
 	Find func(q *gorm.DB, rows *[]T) error // reads the rows; nil: gorm does
@@ -46,7 +45,7 @@ type Listing[C ~string, T any] struct {
 	Tied func(string) bool                 // says whether a text can be its value
 }
 
-// Check says what Page or Pick would refuse p for, before anything is read.
+// Check returns the error that Page or Pick would return for p, before anything is read.
 func (l Listing[C, T]) Check(p Page[C]) error {
 	_, _, err := l.place(p)
 	return err
@@ -73,9 +72,8 @@ func (l Listing[C, T]) place(p Page[C]) (key Key[T], value any, err error) {
 	return key, value, nil
 }
 
-// Page reads one page of the rows that q selects. It asks for one row more than the page has: whether there is one
-// decides if there is a next page, so that none is ever empty. total is asked unless the page shows that it is all; nil
-// counts the rows.
+// Page reads one page of the rows that q selects. It reads one row more than the page has, to see whether there is a next page, so
+// that no page is empty. It calls total for the total count, unless the page has all rows. A nil total counts the rows.
 func (l Listing[C, T]) Page(ctx context.Context, q *gorm.DB, p Page[C], total func() (int64, error)) (List[T], error) {
 	key, value, err := l.place(p)
 	if err != nil {
@@ -113,7 +111,7 @@ func (l Listing[C, T]) Page(ctx context.Context, q *gorm.DB, p Page[C], total fu
 	return list, err
 }
 
-// trimExtraRow takes the row away that is only there to show that there are more.
+// trimExtraRow removes the row beyond the page, which was only read to see whether there is a next page.
 func (l Listing[C, T]) trimExtraRow(list *List[T], key Key[T], p Page[C]) {
 	if len(list.Rows) > p.Size {
 		list.Rows = list.Rows[:p.Size]
