@@ -8,6 +8,6 @@
 //	             too many requests (429),                                 limit.go
 //	             body (413, 415), parameters and schema (400)             body.go, params.go, strictjson, validate
 //	gen          generated strict wrapper: typed request object
-//	handler      map, call the store, map                                 apps.go, patch.go, convert.go
+//	handler      map, call the store, map                                 apps.go, appfields.go, patch.go, convert.go
 //	writeError   any error ends here: the one place that knows statuses   errors.go
 package server

@@ -40,13 +40,13 @@ func AppFieldColumns() []Column {
 	return columns
 }
 
-// names lists the columns of fields.
-func names(fields []appField) []string {
-	list := make([]string, len(fields))
-	for i, f := range fields {
-		list[i] = string(f.column)
+// appFieldNames lists the same columns as texts.
+func appFieldNames() []string {
+	var names []string
+	for _, column := range AppFieldColumns() {
+		names = append(names, string(column))
 	}
-	return list
+	return names
 }
 
 func valueField[T any](column Column, kind string, at func(*App) *T) appField {

@@ -16,7 +16,7 @@ import (
 
 // appRead is the columns of an app, in the order in which they are scanned.
 var appRead = "client_id, id, catalog_app_id, name_key, version, actor_id, actor_name, request_id, created_at, updated_at, " +
-	strings.Join(names(appFields), ", ")
+	strings.Join(appFieldNames(), ", ")
 
 // appTotal is one more column, the same in each row: the number of the client's apps. It saves a second query.
 const appTotal = ", (SELECT " + sumTotal + " FROM client_app_counts WHERE client_id = ?) AS client_total"

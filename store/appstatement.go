@@ -12,7 +12,7 @@ import (
 )
 
 // patchedColumns is what a patch asks back of the row that it changed: the rest is known.
-var patchedColumns = slices.Concat([]string{"catalog_app_id"}, names(appFields), []string{"version", "created_at", "updated_at"})
+var patchedColumns = slices.Concat([]string{"catalog_app_id"}, appFieldNames(), []string{"version", "created_at", "updated_at"})
 
 // returning is a clause that has an update return these columns.
 func returning(columns ...string) clause.Returning {

@@ -18,14 +18,14 @@ func Write(s *Store) *gorm.DB { return s.write }
 // Read is the store's pool for reading.
 func Read(s *Store) *gorm.DB { return s.read }
 
-// Judge is what the guard says of the text of a statement.
-func Judge(text string) error { return newTenantGuard().check(text).err }
+// CheckStatement returns the guard's error for the text of a statement.
+func CheckStatement(text string) error { return newTenantGuard().check(text).err }
 
 // PerClient are the tables that the guard covers.
 func PerClient() []string { return perClient }
 
-// AcrossClients declares a statement.
-func AcrossClients(db *gorm.DB, why string) *gorm.DB { return crossTenant(db, why) }
+// CrossTenant marks a statement as crossTenant does.
+func CrossTenant(db *gorm.DB, why string) *gorm.DB { return crossTenant(db, why) }
 
 // Refused says whether the error is the guard's.
 func Refused(err error) bool {

@@ -95,7 +95,7 @@ func (c Category) fields() Fields { return Fields{ColumnName: c.Name} }
 
 func (c Client) fields() Fields { return Fields{ColumnName: c.Name} }
 
-// set gives a new row its fields. Values have the types that the columns have.
+// text returns a text that the patch sets, or nil.
 func (f Fields) text(column Column) *string {
 	if v, ok := f[column].(string); ok {
 		return &v
@@ -103,6 +103,7 @@ func (f Fields) text(column Column) *string {
 	return nil
 }
 
+// id returns an id that the patch sets, or nil.
 func (f Fields) id(column Column) *uuid.UUID {
 	if v, ok := f[column].(uuid.UUID); ok {
 		return &v

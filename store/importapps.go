@@ -138,6 +138,6 @@ func (m *appImport) merge(tx *gorm.DB, b batch[AppRow]) error {
 	// One statement for both: the triggers make a history of insertions and another of updates.
 	return tx.Clauses(clause.OnConflict{
 		Columns:   []clause.Column{{Name: "client_id"}, {Name: "id"}},
-		DoUpdates: clause.AssignmentColumns(append(names(appFields), "version", "actor_id", "actor_name", "request_id", "updated_at")),
+		DoUpdates: clause.AssignmentColumns(append(appFieldNames(), "version", "actor_id", "actor_name", "request_id", "updated_at")),
 	}).Create(&write).Error
 }

@@ -83,7 +83,7 @@ func TestRowSecurityAcrossClients(t *testing.T) {
 		for _, c := range []struct {
 			db   *gorm.DB
 			want bool
-		}{{tx, false}, {store.AcrossClients(tx, "a test"), true}, {tx, false}} {
+		}{{tx, false}, {store.CrossTenant(tx, "a test"), true}, {tx, false}} {
 			var apps []store.App
 			err := c.db.Where("client_id = ?", storetest.OtherClientID).Find(&apps).Error
 			if err != nil || (len(apps) > 0) != c.want {

@@ -53,7 +53,7 @@ func (e *unscopedStatementError) Unwrap() error { return e.cause }
 // crossTenant marks a statement that reads or writes rows of many clients, with the reason. The guard does not check it.
 func crossTenant(db *gorm.DB, why string) *gorm.DB { return db.Set(crossTenantKey, why) }
 
-const crossTenantKey = "clientapps:across_clients"
+const crossTenantKey = "clientapps:cross_tenant"
 
 func newTenantGuard() *tenantGuard { return &tenantGuard{tables: perClient} }
 

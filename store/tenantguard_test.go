@@ -156,10 +156,10 @@ func TestTenantGuardPassesWhatIsDeclared(t *testing.T) {
 	each(t, func(t *testing.T, _ string, s *store.Store) {
 		err := store.Write(s).WithContext(t.Context()).Transaction(func(tx *gorm.DB) error {
 			var apps []store.App
-			if err := store.AcrossClients(tx, "a test").Find(&apps).Error; err != nil || len(apps) < 2 {
+			if err := store.CrossTenant(tx, "a test").Find(&apps).Error; err != nil || len(apps) < 2 {
 				t.Errorf("%d apps, %v", len(apps), err)
 			}
-			if err := store.AcrossClients(tx, "a test").Model(&store.App{}).Where("true").Update("name_key", "x").Error; err != nil {
+			if err := store.CrossTenant(tx, "a test").Model(&store.App{}).Where("true").Update("name_key", "x").Error; err != nil {
 				t.Error(err)
 			}
 			return tx.Find(&apps).Error

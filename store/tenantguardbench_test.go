@@ -29,7 +29,7 @@ func BenchmarkTenantGuardText(b *testing.B) {
 	const text = `SELECT * FROM "apps" WHERE client_id = $1 AND catalog_app_id IN (SELECT id FROM catalog_apps WHERE vendor_id = $2) ` +
 		`AND is_favorite = $3 AND (name_key, id) > ($4, $5) ORDER BY name_key ASC, id ASC LIMIT $6`
 	for b.Loop() {
-		if err := store.Judge(text); err != nil {
+		if err := store.CheckStatement(text); err != nil {
 			b.Fatal(err)
 		}
 	}
