@@ -10,11 +10,12 @@ import (
 	"gorm.io/gorm/clause"
 
 	"github.com/clientapps/clientapps/store/groupcommit"
+	"github.com/clientapps/clientapps/store/postgres"
+	"github.com/clientapps/clientapps/store/tenant"
 )
 
 // GetApp returns one app with its catalog entry, or NotFoundError for the app or for its client.
 func (s *Store) GetApp(ctx context.Context, key AppKey) (App, error) {
-	ctx = s.withTenant(ctx, key.ClientID)
 	app, err := s.takeApp(ctx, key)
 	if errors.Is(err, errNoEntry) {
 		app, err = s.takeApp(ctx, key) // it has been removed since it was read
@@ -23,7 +24,7 @@ func (s *Store) GetApp(ctx context.Context, key AppKey) (App, error) {
 }
 
 func (s *Store) takeApp(ctx context.Context, key AppKey) (App, error) {
-	app, err := s.db.takeApp(ctx, s, key)
+	app, err := s.apps.take(ctx, key)
 	if errors.Is(err, gorm.ErrRecordNotFound) {
 		return App{}, s.missingApp(ctx, key)
 	}
@@ -41,7 +42,6 @@ func (s *Store) UpdateApp(ctx context.Context, key AppKey, fields Fields, by Act
 	if match == nil && len(fields) == 0 {
 		return s.GetApp(ctx, key)
 	}
-	ctx = s.withTenant(ctx, key.ClientID)
 	// Each turn either writes, or sees a row that already is as asked, or lost a race to a writer that undid it meanwhile.
 	for range 10 {
 		var at expectedVersion
@@ -85,7 +85,7 @@ type expectedVersion struct{ row, catalog int64 }
 
 // of selects the app, if it is still as it was seen. The zero version selects it as it is.
 func (at expectedVersion) of(q *gorm.DB, key AppKey) *gorm.DB {
-	q = q.Where("client_id = ? AND id = ?", key.ClientID, key.ID)
+	q = tenant.Of(q, key.ClientID).Where("id = ?", key.ID)
 	if at.row != 0 {
 		q = q.Where("version = ?", at.row)
 	}
@@ -112,7 +112,7 @@ func (s *Store) updateApp(ctx context.Context, key AppKey, fields Fields, by Act
 	p := &appPatch{Item: groupcommit.Item[AppKey]{Ctx: ctx, Key: key}, fields: fields, by: by, at: at}
 	if err := s.writeTogether(p); err != nil {
 		if gone := (*inDoubtError)(nil); errors.As(err, &gone) {
-			return s.resolveLostPatch(p, gone)
+			return s.resolvePatchInDoubt(p, gone)
 		}
 		return App{}, false, s.translate("update app", err)
 	}
@@ -132,7 +132,6 @@ func (by Actor) written(at clause.Expr) map[string]any {
 // AddApp gives a client a catalog app. NotFoundError names the client; ReferenceError says that there is no such catalog
 // app; ConflictError carries the id of the app that the client has for it already.
 func (s *Store) AddApp(ctx context.Context, clientID, catalogAppID uuid.UUID, fields Fields, by Actor) (App, error) {
-	ctx = s.withTenant(ctx, clientID)
 	app := App{
 		ClientID: clientID, ID: uuid.New(), CatalogAppID: catalogAppID, Version: 1,
 		ActorID: by.ID, ActorName: by.Name, RequestID: by.RequestID,
@@ -140,7 +139,7 @@ func (s *Store) AddApp(ctx context.Context, clientID, catalogAppID uuid.UUID, fi
 	app.set(fields)
 	added := func(db *gorm.DB) (bool, error) { // the history outlives the app
 		var n int64
-		err := db.Model(&AppChange{}).Where("client_id = ? AND app_id = ?", clientID, app.ID).Count(&n).Error
+		err := tenant.Of(db, clientID).Model(&AppChange{}).Where("app_id = ?", app.ID).Count(&n).Error
 		return n > 0, err
 	}
 	err := s.inTx(ctx, clientShare(clientID), added, func(tx *gorm.DB) error {
@@ -160,11 +159,11 @@ func (s *Store) AddApp(ctx context.Context, clientID, catalogAppID uuid.UUID, fi
 		app.NameKey = entry.NameKey
 		app.CreatedAt = s.now() // after all waiting
 		app.UpdatedAt = app.CreatedAt
-		return tx.Create(&app).Error
+		return tenant.Of(tx, clientID).Create(&app).Error
 	})
 	if uniqueViolation(err) {
 		var have App
-		err := s.read.WithContext(ctx).Where("client_id = ? AND catalog_app_id = ?", clientID, catalogAppID).Take(&have).Error
+		err := s.tenant(ctx, clientID).Where("catalog_app_id = ?", catalogAppID).Take(&have).Error
 		if err != nil && !errors.Is(err, gorm.ErrRecordNotFound) {
 			return App{}, s.translate("add app", err)
 		}
@@ -193,8 +192,8 @@ func (s *Store) RemoveApp(ctx context.Context, key AppKey, by Actor, match *IfMa
 			at = expectedVersion{row: seen.Version, catalog: revision}
 		}
 		removed, err := s.removeApp(ctx, key, by, at)
-		if match != nil && lockTimeout(err) { // somebody holds the row, or changes the catalog
-			if err := s.awaitApp(s.withTenant(ctx, key.ClientID), key); err != nil {
+		if match != nil && postgres.LockTimeout(err) { // somebody holds the row, or changes the catalog
+			if err := s.awaitApp(ctx, key); err != nil {
 				return s.translate("remove app", err)
 			}
 			continue
@@ -210,7 +209,6 @@ func (s *Store) RemoveApp(ctx context.Context, key AppKey, by Actor, match *IfMa
 }
 
 func (s *Store) removeApp(ctx context.Context, key AppKey, by Actor, at expectedVersion) (removed bool, err error) {
-	ctx = s.withTenant(ctx, key.ClientID)
 	// The trigger takes the author of the removal from the row.
 	set := by.written(s.notEarlier(s.now()))
 	set["version"] = gorm.Expr("version + 1")
@@ -227,7 +225,7 @@ func (s *Store) removeApp(ctx context.Context, key AppKey, by Actor, at expected
 		if removed = res.RowsAffected == 1; !removed {
 			return res.Error
 		}
-		return tx.Where("client_id = ? AND id = ?", key.ClientID, key.ID).Delete(&App{}).Error
+		return tenant.Of(tx, key.ClientID).Where("id = ?", key.ID).Delete(&App{}).Error
 	})
 	return removed && err == nil, s.translate("remove app", err)
 }

@@ -112,7 +112,7 @@ func TestCatalogChangeIsReadAlone(t *testing.T) {
 		var mu sync.Mutex
 		var whole int
 		for _, s := range []*store.Store{here, there} {
-			err := store.OnStatement(s, func(st *gorm.Statement) {
+			err := store.AfterStatement(s, func(st *gorm.Statement) {
 				mu.Lock()
 				defer mu.Unlock()
 				if sql := st.SQL.String(); strings.HasPrefix(sql, "SELECT * FROM") && strings.HasSuffix(strings.Trim(sql, "\"`"), "catalog_apps") {

@@ -62,7 +62,7 @@ func interrupted(t *testing.T, url string) (*store.Store, context.Context, *afte
 	after := &afterStatement{}
 	if strings.HasPrefix(url, "sqlite") {
 		s := alone(t, url)
-		err := store.OnStatement(s, func(st *gorm.Statement) { after.done(st.SQL.String()) })
+		err := store.AfterStatement(s, func(st *gorm.Statement) { after.done(st.SQL.String()) })
 		if err != nil {
 			t.Fatal(err)
 		}

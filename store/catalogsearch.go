@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/clientapps/clientapps/store/fold"
 	"github.com/clientapps/clientapps/store/keyset"
 )
 
@@ -24,7 +25,7 @@ func (f CatalogFilter) match() func(*CatalogApp) bool {
 	if f == (CatalogFilter{}) {
 		return nil
 	}
-	part := FoldName(f.Query)
+	part := fold.Name(f.Query)
 	return func(a *CatalogApp) bool {
 		return strings.Contains(a.NameKey, part) &&
 			(f.VendorID == nil || a.VendorID != nil && *a.VendorID == *f.VendorID) &&

@@ -9,6 +9,9 @@ import (
 	"github.com/google/uuid"
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
+
+	"github.com/clientapps/clientapps/store/fold"
+	"github.com/clientapps/clientapps/store/tenant"
 )
 
 // showWithin bounds how long a change of the catalog waits for the snapshot of this server to have it.
@@ -116,7 +119,7 @@ func (s *Store) CreateCatalogApp(ctx context.Context, fields Fields, categories 
 	now := s.now()
 	name := fields.text(ColumnCanonicalName)
 	app := CatalogApp{
-		ID: uuid.New(), CanonicalName: *name, NameKey: FoldName(*name), Description: fields.text(ColumnDescription),
+		ID: uuid.New(), CanonicalName: *name, NameKey: fold.Name(*name), Description: fields.text(ColumnDescription),
 		DisplayColour: fields.text(ColumnDisplayColour), Logo: fields.text(ColumnLogo), Type: fields.text(ColumnType),
 		VendorID: fields.id(ColumnVendorID), Version: 1, CreatedAt: now, UpdatedAt: now,
 	}
@@ -173,7 +176,7 @@ func (s *Store) UpdateCatalogApp(ctx context.Context, id uuid.UUID, fields Field
 		}
 		if key, ok := also["name_key"]; ok && key != seen.NameKey {
 			// Every app that repeats the name follows it, whoever's it is.
-			all := crossTenant(tx, "the apps of all clients repeat the name")
+			all := tenant.CrossTenant(tx, "the apps of all clients repeat the name")
 			if err := all.Model(&App{}).Where("catalog_app_id = ?", id).Updates(map[string]any{"name_key": key}).Error; err != nil {
 				return nil, err
 			}

@@ -32,11 +32,10 @@ func isFieldName(text string) bool {
 // ListAppChanges returns one page of an app's history, newest first; the page's order is set here. The history outlives
 // the app: NotFoundError says that the client has never had it, or that there is no such client.
 func (s *Store) ListAppChanges(ctx context.Context, key AppKey, p Page) (List[AppChange], error) {
-	ctx = s.withTenant(ctx, key.ClientID)
 	p.SortBy, p.Desc = ColumnVersion, true
 	var list List[AppChange]
 	err := s.retryInRLS(ctx, func() (err error) {
-		list, err = changeListing.Page(ctx, s.read.Where("client_id = ? AND app_id = ?", key.ClientID, key.ID), p, nil)
+		list, err = changeListing.Page(ctx, s.tenant(ctx, key.ClientID).Where("app_id = ?", key.ID), p, nil)
 		return err
 	})
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/clientapps/clientapps/store"
+	"github.com/clientapps/clientapps/store/fold"
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
@@ -28,13 +29,13 @@ func TestFoldName(t *testing.T) {
 		{"😀", "😀"},
 	} {
 		for _, name := range same {
-			if got, want := store.FoldName(name), store.FoldName(same[0]); got != want {
+			if got, want := fold.Name(name), fold.Name(same[0]); got != want {
 				t.Errorf("%q folds to %q, %q to %q", name, got, same[0], want)
 			}
 		}
 	}
 	for _, pair := range [][2]string{{"eclair", "éclair"}, {"istanbul", "ıstanbul"}, {"a", "ä"}, {"a b", "ab"}} {
-		if store.FoldName(pair[0]) == store.FoldName(pair[1]) {
+		if fold.Name(pair[0]) == fold.Name(pair[1]) {
 			t.Errorf("%q and %q fold alike", pair[0], pair[1])
 		}
 	}
@@ -43,7 +44,7 @@ func TestFoldName(t *testing.T) {
 func TestBothDatabasesSortNamesAlike(t *testing.T) {
 	t.Parallel()
 	want := slices.Clone(names)
-	slices.SortFunc(want, func(a, b string) int { return strings.Compare(store.FoldName(a), store.FoldName(b)) })
+	slices.SortFunc(want, func(a, b string) int { return strings.Compare(fold.Name(a), fold.Name(b)) })
 	storetest.Each(t, func(t *testing.T, url string) {
 		s := storetest.Open(t, url)
 		var data store.Dataset

@@ -10,9 +10,9 @@ import (
 	"net"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5/pgconn"
-	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/clientapps/clientapps/store/postgres"
+	"github.com/clientapps/clientapps/store/sqlite"
 )
 
 // Kind names a kind of stored object as people write it.
@@ -61,6 +61,55 @@ type PreconditionError struct {
 
 func (e *PreconditionError) Error() string { return "the object is not as it must be" }
 
+// UnavailableError says that the database could not be reached or could not run the statement now. A later attempt may succeed.
+type UnavailableError struct {
+	reason UnavailableReason // "": what the cause tells
+	cause  error
+}
+
+func (e *UnavailableError) Error() string { return "database unavailable: " + e.cause.Error() }
+
+func (e *UnavailableError) Unwrap() error { return e.cause }
+
+// UnavailableReason is the reason of an UnavailableError in one word, for logs and metrics.
+type UnavailableReason string
+
+// The reasons.
+const (
+	ReasonDatabase UnavailableReason = "database" // it cannot be reached, does not answer in time, or refuses for lack of resources
+	ReasonPool     UnavailableReason = "pool"     // no connection was free in time
+	ReasonShare    UnavailableReason = "share"    // other writes of the same client had its share of the connections
+	ReasonLock     UnavailableReason = "lock"     // somebody else held a lock for too long
+	ReasonQueue    UnavailableReason = "queue"    // too many patches wait
+	ReasonTokens   UnavailableReason = "tokens"   // too many tokens wait to be looked up
+	ReasonConflict UnavailableReason = "conflict" // others changed the same object at each attempt
+)
+
+// UnavailableReasons lists them all.
+func UnavailableReasons() []UnavailableReason {
+	return []UnavailableReason{
+		ReasonDatabase, ReasonPool, ReasonShare, ReasonLock, ReasonQueue, ReasonTokens, ReasonConflict,
+	}
+}
+
+// Reason says why the database could not serve.
+func (e *UnavailableError) Reason() UnavailableReason {
+	switch {
+	case e.reason != "":
+		return e.reason
+	case postgres.LockTimeout(e.cause) || sqlite.Busy(e.cause):
+		return ReasonLock
+	case noConnection(e.cause):
+		return ReasonPool
+	}
+	return ReasonDatabase
+}
+
+// noConnection reports whether the time was up before a connection was free. SQLite interrupts a statement by itself.
+func noConnection(err error) bool {
+	return errors.Is(err, context.DeadlineExceeded) && !postgres.TimedOut(err) && !sqlite.IsError(err)
+}
+
 // ErrUnknownToken says that no token has this secret, or that it has expired or was revoked.
 var ErrUnknownToken = errors.New("unknown token")
 
@@ -93,55 +142,26 @@ func (s *Store) translate(doing string, err error) error {
 
 // uniqueViolation reports whether a statement violated a unique key.
 func uniqueViolation(err error) bool {
-	if pg := (*pgconn.PgError)(nil); errors.As(err, &pg) {
-		return pg.Code == "23505"
-	}
-	lite := (*sqlite.Error)(nil)
-	return errors.As(err, &lite) &&
-		(lite.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE || lite.Code() == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
+	return postgres.UniqueViolation(err) || sqlite.UniqueViolation(err)
 }
 
 // foreignKeyViolation reports whether a statement violated a foreign key.
 func foreignKeyViolation(err error) bool {
-	if pg := (*pgconn.PgError)(nil); errors.As(err, &pg) {
-		return pg.Code == "23503"
-	}
-	lite := (*sqlite.Error)(nil)
-	return errors.As(err, &lite) && lite.Code() == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY
-}
-
-// lockTimeout reports whether a statement ended by lock_timeout.
-func lockTimeout(err error) bool {
-	pg := (*pgconn.PgError)(nil)
-	return errors.As(err, &pg) && pg.Code == "55P03"
-}
-
-// timedOut reports whether a statement ended by statement_timeout.
-func timedOut(err error) bool {
-	pg := (*pgconn.PgError)(nil)
-	return errors.As(err, &pg) && pg.Code == "57014"
+	return postgres.ForeignKeyViolation(err) || sqlite.ForeignKeyViolation(err)
 }
 
 // unavailable reports whether the database cannot serve now, as opposed to having refused the statement.
 func unavailable(err error) bool {
-	if pg := (*pgconn.PgError)(nil); errors.As(err, &pg) {
-		switch pg.Code[:2] {
-		case "08", "53", "57", "58": // connection, resources, operator intervention, system error
-			return true
-		}
-		return pg.Code == "25006" || lockTimeout(err) // 25006 is read-only: a standby or a failover under way
-	}
-	if lite := (*sqlite.Error)(nil); errors.As(err, &lite) {
-		switch lite.Code() & 0xff {
-		case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL,
-			sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_NOMEM:
-			return true
-		}
+	switch {
+	case err == nil:
 		return false
+	case postgres.IsError(err):
+		return postgres.Unavailable(err)
+	case sqlite.IsError(err):
+		return sqlite.Unavailable(err)
 	}
 	var network net.Error
-	var connect *pgconn.ConnectError
-	return errors.As(err, &network) || errors.As(err, &connect) || errors.Is(err, context.DeadlineExceeded) ||
+	return errors.As(err, &network) || postgres.ConnectionFailed(err) || errors.Is(err, context.DeadlineExceeded) ||
 		errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) || errors.Is(err, sql.ErrTxDone) ||
-		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || connClosed(err)
+		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }

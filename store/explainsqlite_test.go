@@ -37,7 +37,7 @@ func sqliteSpy(t *testing.T, url string) planSpy {
 	s := alone(t, url)
 	var mu sync.Mutex
 	var plans []plan
-	err := store.OnStatement(s, func(st *gorm.Statement) {
+	err := store.AfterStatement(s, func(st *gorm.Statement) {
 		if schemaStatement.MatchString(st.SQL.String()) {
 			return
 		}

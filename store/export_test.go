@@ -9,7 +9,7 @@ import (
 	"github.com/google/uuid"
 	"gorm.io/gorm"
 
-	"github.com/clientapps/clientapps/store/tenant"
+	"github.com/clientapps/clientapps/store/tenant/tenanttest"
 )
 
 // Write is the store's pool for writing, for statements that the store itself does not make.
@@ -18,38 +18,20 @@ func Write(s *Store) *gorm.DB { return s.write }
 // Read is the store's pool for reading.
 func Read(s *Store) *gorm.DB { return s.read }
 
-// CheckStatement returns the guard's error for the text of a statement.
-func CheckStatement(text string) error { return newTenantGuard().check(text).err }
-
 // PerClient are the tables that the guard covers.
 func PerClient() []string { return perClient }
 
-// CrossTenant marks a statement as crossTenant does.
-func CrossTenant(db *gorm.DB, why string) *gorm.DB { return crossTenant(db, why) }
-
-// Refused says whether the error is the guard's.
-func Refused(err error) bool {
-	var refused *unscopedStatementError
-	return errors.As(err, &refused)
-}
-
-// Lower removes the guard.
-func Lower(s *Store) error {
-	var errs []error
-	for _, db := range []*gorm.DB{s.write, s.read} {
-		on := db.Callback()
-		errs = append(errs, on.Query().Remove("tenant:check"), on.Row().Remove("tenant:check"), on.Raw().Remove("tenant:check"),
-			on.Create().Remove("tenant:guard"), on.Update().Remove("tenant:guard"), on.Delete().Remove("tenant:guard"),
-			on.Create().Remove("tenant:unguard"), on.Update().Remove("tenant:unguard"), on.Delete().Remove("tenant:unguard"))
-		if s.write == s.read {
-			break
-		}
+// Unguard removes the guard.
+func Unguard(s *Store) error {
+	err := tenantGuard.Unregister(s.write)
+	if s.read != s.write {
+		err = errors.Join(err, tenantGuard.Unregister(s.read))
 	}
-	return errors.Join(errs...)
+	return err
 }
 
-// OnStatement has seen told of every statement that gorm sends, after it, with the connection that it went to.
-func OnStatement(s *Store, seen func(*gorm.Statement)) error {
+// AfterStatement has seen told of every statement that gorm sends, after it, with the connection that it went to.
+func AfterStatement(s *Store, seen func(*gorm.Statement)) error {
 	for _, db := range []*gorm.DB{s.write, s.read} {
 		tell := func(tx *gorm.DB) {
 			if tx.Statement.SQL.Len() > 0 && !tx.DryRun {
@@ -70,13 +52,13 @@ func OnStatement(s *Store, seen func(*gorm.Statement)) error {
 }
 
 // SingleShard says why a statement would need more than one machine of a database that is distributed by client, or nil. It is
-// the guard's check, with two differences: a list of values may be of many clients, and a client is a row of its own.
+// the check of all tests' statements, with two differences: a list of values may be of many clients, and a client is a row of its own.
 func SingleShard(text string) error {
 	text = regexp.MustCompile(`(?i)\bunnest\b`).ReplaceAllString(text, "list")
-	if _, err := tenant.Check(text, []string{"apps", "app_changes", "client_app_counts"}); err != nil {
+	if _, err := tenanttest.Check(text, []string{"apps", "app_changes", "client_app_counts"}); err != nil {
 		return err
 	}
-	_, err := tenant.Check(regexp.MustCompile(`(?i)\bid\b`).ReplaceAllString(text, "client_id"), []string{"clients"})
+	_, err := tenanttest.Check(regexp.MustCompile(`(?i)\bid\b`).ReplaceAllString(text, "client_id"), []string{"clients"})
 	return err
 }
 

@@ -7,6 +7,8 @@ import (
 
 	"github.com/google/uuid"
 	"gorm.io/gorm"
+
+	"github.com/clientapps/clientapps/store/fold"
 )
 
 // Column is a column that a patch may set, or that a list may be sorted by. Client text never becomes one: the constants
@@ -89,6 +91,23 @@ func (a CatalogApp) fields() Fields {
 	}
 }
 
+// set gives the catalog app the values of a patch. The key of its name is not touched.
+func (a *CatalogApp) set(f Fields) {
+	if name := f.text(ColumnCanonicalName); name != nil {
+		a.CanonicalName = *name
+	}
+	for column, field := range map[Column]**string{
+		ColumnDescription: &a.Description, ColumnDisplayColour: &a.DisplayColour, ColumnLogo: &a.Logo, ColumnType: &a.Type,
+	} {
+		if _, given := f[column]; given {
+			*field = f.text(column)
+		}
+	}
+	if _, given := f[ColumnVendorID]; given {
+		a.VendorID = f.id(ColumnVendorID)
+	}
+}
+
 func (v Vendor) fields() Fields { return Fields{ColumnName: v.Name, ColumnURL: orNil(v.URL)} }
 
 func (c Category) fields() Fields { return Fields{ColumnName: c.Name} }
@@ -114,7 +133,7 @@ func (f Fields) id(column Column) *uuid.UUID {
 // nameKey adds the folded form of a name that the patch sets.
 func nameKey(f Fields, name Column) map[string]any {
 	if v, ok := f[name].(string); ok {
-		return map[string]any{"name_key": FoldName(v)}
+		return map[string]any{"name_key": fold.Name(v)}
 	}
 	return map[string]any{}
 }

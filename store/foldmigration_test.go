@@ -8,6 +8,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/clientapps/clientapps/store"
+	"github.com/clientapps/clientapps/store/fold"
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
@@ -25,16 +26,16 @@ func TestCanonicalCaselessMatches(t *testing.T) {
 		{"\u0345\u0301", "\u0301\u0345"},
 	} {
 		for _, name := range same[1:] {
-			if got, want := store.FoldName(name), store.FoldName(same[0]); got != want {
+			if got, want := fold.Name(name), fold.Name(same[0]); got != want {
 				t.Errorf("%q is %q, %q is %q", name, got, same[0], want)
 			}
 		}
-		if once := store.FoldName(same[0]); store.FoldName(once) != once {
-			t.Errorf("%q is %q, and that is %q", same[0], once, store.FoldName(once))
+		if once := fold.Name(same[0]); fold.Name(once) != once {
+			t.Errorf("%q is %q, and that is %q", same[0], once, fold.Name(once))
 		}
 	}
 	for _, different := range [][2]string{{"Café", "Cafe"}, {"①", "1"}, {"ﬁ", "f i"}, {"i", "ı"}} {
-		if store.FoldName(different[0]) == store.FoldName(different[1]) {
+		if fold.Name(different[0]) == fold.Name(different[1]) {
 			t.Errorf("%q and %q have one key", different[0], different[1])
 		}
 	}
@@ -48,9 +49,9 @@ func TestEveryCharacterFolds(t *testing.T) {
 			continue
 		}
 		name := string(r)
-		key := store.FoldName(name)
+		key := fold.Name(name)
 		for _, same := range []string{key, string(unicode.SimpleFold(r)), norm.NFC.String(name), norm.NFD.String(name), norm.NFD.String(key)} {
-			if got := store.FoldName(same); got != key {
+			if got := fold.Name(same); got != key {
 				t.Errorf("%U has the key %+q, and %+q has %+q", r, key, same, got)
 			}
 		}

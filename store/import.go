@@ -7,9 +7,13 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strconv"
 	"time"
 
 	"gorm.io/gorm"
+
+	"github.com/clientapps/clientapps/store/postgres"
+	"github.com/clientapps/clientapps/store/spool"
 )
 
 // ImportOptions says how an import runs.
@@ -76,101 +80,160 @@ func (e *ImportError) merge(rows []RowError, total int) {
 	e.Total += total
 }
 
+// addProblems adds rows that contradict an earlier one.
+func (e *ImportError) addProblems(found []spool.Problem, total int, message func(spool.Problem) string) {
+	rows := make([]RowError, len(found))
+	for i, p := range found {
+		rows[i] = RowError{Line: p.Line, Message: message(p)}
+	}
+	e.merge(rows, total)
+}
+
 // errDryRun rolls a dry run back.
 var errDryRun = errors.New("dry run")
 
 // importable is a kind of row.
-type importable interface{ staged() stagedRow }
+type importable[T any] interface{ spooled() spool.Row[T] }
 
 // importSteps is what one kind of import does in its transaction.
-type importSteps[T importable] struct {
-	share   shareKey
-	prepare func(tx *gorm.DB, staged *staging) error // takes locks and looks for errors; there is nothing to write then
-	write   func(tx *gorm.DB, b batch[T]) error
-	finish  func(tx *gorm.DB) error
+type importSteps[T any] struct {
+	share shareKey
+	lock  func(tx *gorm.DB) error // the first lock, for which there may be another import to wait
+	begin func(tx *gorm.DB) error // takes the other locks
+	check func(tx *gorm.DB, b spool.Batch[T], refused *ImportError) error
+	write func(tx *gorm.DB, b spool.Batch[T]) error
+	end   func(tx *gorm.DB) error
 }
 
-// importRows is what all imports do. It stages the rows, so that neither memory nor the source has to hold them, before it
-// takes locks and writes: others need not wait for the source.
+// importRows is what all imports do. It puts the rows on disk, so that neither memory nor the source has to hold them, before it
+// takes locks and writes: others need not wait for the source. All errors are found before anything is written.
 //
 // A RowError from rows is noted and reading goes on; any other error from there ends the import and is returned as it is.
-func importRows[T importable](ctx context.Context, s *Store, doing string, rows iter.Seq2[T, error], opts ImportOptions, steps importSteps[T]) error {
-	release, err := s.shares.acquire(ctx, steps.share)
-	if err != nil {
-		return s.translate(doing, err)
+func importRows[T importable[T]](ctx context.Context, s *Store, doing string, rows iter.Seq2[T, error], opts ImportOptions, steps importSteps[T]) error {
+	if opts.LockTime <= 0 {
+		opts.LockTime = DefaultLockTime
 	}
-	defer release()
-	var source error
-	err = s.write.WithContext(ctx).Connection(func(conn *gorm.DB) error {
-		alone := conn.Session(&gorm.Session{NewDB: true, Context: ctx, SkipDefaultTransaction: true})
-		return s.db.keepTemporary(alone, func(conn *gorm.DB) error {
-			staged, err := newStaging(conn)
-			if err != nil {
-				return err
-			}
-			defer staged.drop()
-			if staged.lockTime = opts.LockTime; staged.lockTime <= 0 {
-				staged.lockTime = DefaultLockTime
-			}
-			if source, err = stageAll(staged, rows); source != nil || err != nil {
-				return err
-			}
-			err = conn.Transaction(func(tx *gorm.DB) error { return writeStaged(tx, s, staged, opts, steps) })
-			if timedOut(err) && !staged.locked.IsZero() {
-				return &ImportTimeError{Limit: staged.lockTime}
-			}
-			return err
-		})
+	sp, err := spool.New[T](ctx)
+	if err != nil {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	defer func() { _ = sp.Close() }()
+	refused := ImportError{}
+	source, err := readSource(ctx, sp, rows, &refused)
+	if source != nil || err != nil {
+		return errors.Join(source, err)
+	}
+	err = s.inTxOf(ctx, steps.share, lockPathImport, nil, func(tx *gorm.DB) error {
+		im := importing[T]{s, tx, sp, opts, steps, time.Time{}}
+		err := im.run(ctx, refused)
+		if postgres.StatementTimeout(err) && !im.locked.IsZero() {
+			return &ImportTimeError{Limit: opts.LockTime}
+		}
+		return err
 	})
-	s.counts.lockTimeouts.note(lockPathImport, err)
-	switch {
-	case source != nil:
-		return source
-	case errors.Is(err, errDryRun):
+	if errors.Is(err, errDryRun) {
 		return nil
 	}
 	return s.translate(doing, err)
 }
 
-// writeStaged writes the staged rows, all or none.
-func writeStaged[T importable](tx *gorm.DB, s *Store, staged *staging, opts ImportOptions, steps importSteps[T]) error {
-	if err := s.db.useIndexes(tx); err != nil {
-		return err
-	}
-	if err := staged.checkNames(tx); err != nil { // before there are locks
-		return err
-	}
-	if err := steps.prepare(tx, staged); err != nil {
-		return err
-	}
-	if staged.refused.Total > 0 {
-		return &staged.refused
-	}
-	if err := eachBatch(tx, staged, opts.Progress, steps.write); err != nil {
-		return err
-	}
-	if err := steps.finish(tx); err != nil {
-		return err
-	}
-	if opts.DryRun {
-		return errDryRun
-	}
-	return nil
-}
-
-// stageAll tells an error of the source from one of the database.
-func stageAll[T importable](staged *staging, rows iter.Seq2[T, error]) (source, err error) {
+// readSource tells an error of the source from one of the disk. It checks what concerns the rows alone.
+func readSource[T importable[T]](ctx context.Context, sp *spool.Spool[T], rows iter.Seq2[T, error], refused *ImportError) (source, err error) {
 	for row, err := range rows {
-		if refused := (*RowError)(nil); errors.As(err, &refused) {
-			staged.refused.add(*refused)
+		if bad := (*RowError)(nil); errors.As(err, &bad) {
+			refused.add(*bad)
 			continue
 		}
 		if err != nil {
 			return err, nil
 		}
-		if err := staged.add(row.staged(), row); err != nil {
+		if err := sp.Add(ctx, row.spooled()); err != nil {
 			return nil, err
 		}
 	}
-	return nil, staged.finish()
+	if err := sp.Finish(ctx); err != nil {
+		return nil, err
+	}
+	found, total, err := sp.Duplicates(ctx, maxRowErrors)
+	if err != nil {
+		return nil, err
+	}
+	refused.addProblems(found, total, func(p spool.Problem) string {
+		return fmt.Sprintf("canonical_name %q is on line %d already", p.Text, p.Earlier)
+	})
+	found, total, err = sp.Contradictions(ctx, maxRowErrors)
+	refused.addProblems(found, total, func(p spool.Problem) string {
+		return fmt.Sprintf("vendor_url is not the one that line %d gives the same vendor", p.Earlier)
+	})
+	return nil, err
+}
+
+// importing is one attempt to write the rows of an import, all or none.
+type importing[T any] struct {
+	s      *Store
+	tx     *gorm.DB
+	spool  *spool.Spool[T]
+	opts   ImportOptions
+	steps  importSteps[T]
+	locked time.Time // since when it has held locks
+}
+
+func (im *importing[T]) run(ctx context.Context, refused ImportError) error {
+	if err := im.lock(); err != nil {
+		return err
+	}
+	if err := im.steps.begin(im.tx); err != nil {
+		return err
+	}
+	refused.Rows = slices.Clone(refused.Rows) // another attempt begins without what this one finds
+	err := im.spool.Each(ctx, func(b spool.Batch[T]) error { return im.steps.check(im.tx, b, &refused) })
+	if err != nil {
+		return err
+	}
+	if refused.Total > 0 {
+		return &refused
+	}
+	done := 0
+	err = im.spool.Each(ctx, func(b spool.Batch[T]) error {
+		if err := im.steps.write(im.tx, b); err != nil {
+			return err
+		}
+		if time.Since(im.locked) > im.opts.LockTime {
+			return &ImportTimeError{Limit: im.opts.LockTime}
+		}
+		if done += len(b.Rows); im.opts.Progress != nil {
+			im.opts.Progress(done, im.spool.Rows())
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if err := im.steps.end(im.tx); err != nil {
+		return err
+	}
+	if im.opts.DryRun {
+		return errDryRun
+	}
+	return nil
+}
+
+// importPatience is how many times as long as other writes an import waits for its first lock: for another import.
+const importPatience = 10
+
+// lock takes the first lock, while nobody waits behind it yet. From then on the import's time runs.
+func (im *importing[T]) lock() error {
+	if err := boundLockWait(im.tx, importPatience*im.s.lockWait); err != nil {
+		return err
+	}
+	if err := im.steps.lock(im.tx); err != nil {
+		return err
+	}
+	im.locked = time.Now()
+	if err := boundLockWait(im.tx, im.s.lockWait); err != nil || im.tx.Name() != postgres.Name {
+		return err
+	}
+	// For one statement that waits for many rows, one after the other.
+	limit := strconv.FormatInt(max(1, im.opts.LockTime.Milliseconds()), 10)
+	return im.tx.Exec("SELECT set_config('statement_timeout', ?, true)", limit).Error
 }

@@ -5,11 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
+
+	"github.com/clientapps/clientapps/store/fold"
+	"github.com/clientapps/clientapps/store/spool"
+	"github.com/clientapps/clientapps/store/tenant"
 )
 
 // AppRow is an app of a client as an import gives it: by the name of its catalog app. What a row does not give stays as
@@ -20,30 +26,29 @@ type AppRow struct {
 	Fields Fields // as for UpdateApp
 }
 
-func (r AppRow) staged() stagedRow {
-	return stagedRow{Line: r.Line, Name: r.Name, NameKey: FoldName(r.Name)}
+func (r AppRow) spooled() spool.Row[AppRow] {
+	return spool.Row[AppRow]{Line: r.Line, Text: r.Name, Key: fold.Name(r.Name), Of: r}
 }
 
 // ImportApps gives a client the apps that the rows say, all of them or none, and keeps those that it has beside them. What
 // is as it should be is not written: the same rows again change nothing. ImportError says which rows are wrong,
 // NotFoundError that there is no such client, ImportTimeError that it took longer than others may have to wait.
 func (s *Store) ImportApps(ctx context.Context, clientID uuid.UUID, rows iter.Seq2[AppRow, error], by Actor, opts ImportOptions) (ImportResult, error) {
-	ctx = s.withTenant(ctx, clientID)
 	if _, err := s.GetClient(ctx, clientID); err != nil {
 		return ImportResult{}, err
 	}
 	m := appImport{clientID: clientID, by: by}
 	err := importRows(ctx, s, "import apps", rows, opts, importSteps[AppRow]{
 		share: clientShare(clientID),
-		prepare: func(tx *gorm.DB, staged *staging) error {
-			if err := m.lock(tx, s, staged); err != nil {
-				return err
-			}
-			m.now = s.now()
-			return staged.checkKnown(tx)
+		lock:  func(tx *gorm.DB) error { return lockClient(tx, clientID, "UPDATE") },
+		begin: func(tx *gorm.DB) error {
+			err := m.lock(tx)
+			m.now, m.result = s.now(), ImportResult{}
+			return err
 		},
-		write:  m.merge,
-		finish: func(*gorm.DB) error { return nil },
+		check: checkKnown,
+		write: m.merge,
+		end:   func(*gorm.DB) error { return nil },
 	})
 	if err != nil {
 		return ImportResult{}, err
@@ -52,12 +57,31 @@ func (s *Store) ImportApps(ctx context.Context, clientID uuid.UUID, rows iter.Se
 }
 
 // checkKnown finds rows whose name no catalog app has.
-func (s *staging) checkKnown(tx *gorm.DB) error {
-	const query = `SELECT line, name AS text, 0 AS other FROM import_rows AS r
-		WHERE NOT EXISTS (SELECT 1 FROM catalog_apps AS c WHERE c.name_key = r.name_key)`
-	return s.check(tx, query, func(f rowProblem) string {
-		return fmt.Sprintf("canonical_name %q is not in the catalog", f.Text)
-	})
+func checkKnown(tx *gorm.DB, b spool.Batch[AppRow], refused *ImportError) error {
+	known, err := entriesByName(tx, b.Rows)
+	var unknown []RowError
+	for _, r := range b.Rows {
+		if _, ok := known[fold.Name(r.Name)]; !ok {
+			unknown = append(unknown, RowError{Line: r.Line, Message: fmt.Sprintf("canonical_name %q is not in the catalog", r.Name)})
+		}
+	}
+	refused.merge(unknown, len(unknown))
+	return err
+}
+
+// entriesByName returns the ids of the catalog apps that the rows name, by folded name.
+func entriesByName(tx *gorm.DB, rows []AppRow) (map[string]uuid.UUID, error) {
+	keys := make([]string, len(rows))
+	for i, r := range rows {
+		keys[i] = fold.Name(r.Name)
+	}
+	var found []CatalogApp
+	err := whereIn(tx.Select("id, name_key"), "name_key", keys).Find(&found).Error
+	ids := make(map[string]uuid.UUID, len(found))
+	for _, e := range found {
+		ids[e.NameKey] = e.ID
+	}
+	return ids, err
 }
 
 // appImport writes the rows of one import.
@@ -68,18 +92,14 @@ type appImport struct {
 	result   ImportResult
 }
 
-// lock keeps the catalog and the client's apps as they are, but for this import. It waits for the client first, when it
-// holds nothing that anybody could wait for. Apps are locked in the order of their ids, as in BulkSet.
-func (m *appImport) lock(tx *gorm.DB, s *Store, staged *staging) error {
-	err := s.lockFirst(tx, staged, func() error { return lockClient(tx, m.clientID, "UPDATE") })
-	if err != nil {
-		return err
-	}
+// lock keeps the catalog and the client's apps as they are, but for this import, which holds the client already. Apps are locked
+// in the order of their ids, as in BulkSet.
+func (m *appImport) lock(tx *gorm.DB) error {
 	if err := lockCatalog(tx, "SHARE"); err != nil {
 		return err
 	}
 	var held int64
-	apps := tx.Model(&App{}).Clauses(clause.Locking{Strength: "UPDATE"}).Where("client_id = ?", m.clientID).Order("id").Select("id")
+	apps := tenant.Of(tx, m.clientID).Model(&App{}).Clauses(clause.Locking{Strength: "UPDATE"}).Order("id").Select("id")
 	return tx.Table("(?) AS held", apps).Count(&held).Error
 }
 
@@ -93,29 +113,27 @@ func lockClient(tx *gorm.DB, id uuid.UUID, strength string) error {
 	return err
 }
 
-func (m *appImport) merge(tx *gorm.DB, b batch[AppRow]) error {
-	var entries []CatalogApp
+func (m *appImport) merge(tx *gorm.DB, b spool.Batch[AppRow]) error {
+	entry, err := entriesByName(tx, b.Rows)
+	if err != nil {
+		return err
+	}
 	var apps []App
-	if err := tx.Where("name_key IN (?)", b.column(tx, "name_key")).Find(&entries).Error; err != nil {
+	these := slices.Collect(maps.Values(entry))
+	if err := whereIn(tenant.Of(tx, m.clientID), "catalog_app_id", these).Find(&apps).Error; err != nil {
 		return err
 	}
-	if err := tx.Where("client_id = ? AND catalog_app_id IN (?)", m.clientID, b.entries(tx)).Find(&apps).Error; err != nil {
-		return err
-	}
-	entry, have := make(map[string]uuid.UUID, len(entries)), make(map[uuid.UUID]App, len(apps))
-	for _, e := range entries {
-		entry[e.NameKey] = e.ID
-	}
+	have := make(map[uuid.UUID]App, len(apps))
 	for _, app := range apps {
 		have[app.CatalogAppID] = app
 	}
 	var write []App
-	for _, r := range b.rows {
-		fields, err := typedAppFields(r.Fields) // staged as JSON
+	for _, r := range b.Rows {
+		fields, err := typedAppFields(r.Fields) // they were JSON in the spool
 		if err != nil {
 			return err
 		}
-		key := FoldName(r.Name)
+		key := fold.Name(r.Name)
 		app, known := have[entry[key]]
 		switch {
 		case !known:
@@ -136,7 +154,7 @@ func (m *appImport) merge(tx *gorm.DB, b batch[AppRow]) error {
 		return nil
 	}
 	// One statement for both: the triggers make a history of insertions and another of updates.
-	return tx.Clauses(clause.OnConflict{
+	return tenant.Of(tx, m.clientID).Clauses(clause.OnConflict{
 		Columns:   []clause.Column{{Name: "client_id"}, {Name: "id"}},
 		DoUpdates: clause.AssignmentColumns(append(appFieldNames(), "version", "actor_id", "actor_name", "request_id", "updated_at")),
 	}).Create(&write).Error

@@ -9,15 +9,17 @@ import (
 	"github.com/google/uuid"
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
+
+	"github.com/clientapps/clientapps/store/tenant"
 )
 
 // errIncompleteHistory says that an app which was removed cannot be told from its history.
 var errIncompleteHistory = errors.New("the history of the app is not complete")
 
-// resolveLostPatch is updateApp for a patch whose connection was lost: an app that the patch was written to is returned as
+// resolvePatchInDoubt is updateApp for a patch that is in doubt: an app that the patch was written to is returned as
 // the patch left it, also when it was changed or removed since. changed is false when the patch was not written.
-func (s *Store) resolveLostPatch(p *appPatch, gone *inDoubtError) (app App, changed bool, err error) {
-	written, err := s.resolveInDoubt(p.Ctx, gone.on, p.wrote, gone.cause)
+func (s *Store) resolvePatchInDoubt(p *appPatch, gone *inDoubtError) (app App, changed bool, err error) {
+	written, err := s.resolveInDoubt(p.Ctx, gone, p.wrote)
 	if err != nil || !written {
 		return App{}, false, s.translate("update app", err)
 	}
@@ -33,7 +35,7 @@ func (s *Store) resolveLostPatch(p *appPatch, gone *inDoubtError) (app App, chan
 // when the clock shows the same millisecond, or while the app has a time that is ahead of the clock: each may then be answered
 // with what the other left, which has the values that it asked for.
 func (p *appPatch) wrote(db *gorm.DB) (bool, error) {
-	changes := db.Model(&AppChange{}).Where("client_id = ? AND app_id = ?", p.Key.ClientID, p.Key.ID).Session(&gorm.Session{})
+	changes := tenant.Of(db, p.Key.ClientID).Model(&AppChange{}).Where("app_id = ?", p.Key.ID).Session(&gorm.Session{})
 	own := changes.Where("actor_id = ? AND request_id = ? AND changed_at >= ?", p.by.ID, p.by.RequestID, p.now)
 	if p.at.row != 0 {
 		own = own.Where("version = ?", p.at.row+1)
@@ -44,7 +46,7 @@ func (p *appPatch) wrote(db *gorm.DB) (bool, error) {
 	}
 	// The row comes first: what it shows of later changes is then in the history.
 	var row []App
-	if err := db.Where("client_id = ? AND id = ?", p.Key.ClientID, p.Key.ID).Limit(1).Find(&row).Error; err != nil {
+	if err := tenant.Of(db, p.Key.ClientID).Where("id = ?", p.Key.ID).Limit(1).Find(&row).Error; err != nil {
 		return false, err
 	}
 	var history []AppChange
@@ -130,7 +132,7 @@ func (by Actor) wrote(db *gorm.DB, client uuid.UUID, field string, made []App) (
 		ids[i], missing[app.ID] = app.ID, app.Version
 	}
 	var changes []AppChange
-	q := db.Where("client_id = ? AND actor_id = ? AND request_id = ? AND field = ?", client, by.ID, by.RequestID, field)
+	q := tenant.Of(db, client).Where("actor_id = ? AND request_id = ? AND field = ?", by.ID, by.RequestID, field)
 	if err := whereIn(q, "app_id", ids).Find(&changes).Error; err != nil {
 		return false, err
 	}

@@ -3,6 +3,7 @@ package store
 import (
 	"gorm.io/gorm"
 
+	"github.com/clientapps/clientapps/store/fold"
 	"github.com/clientapps/clientapps/store/keyset"
 )
 
@@ -28,5 +29,5 @@ func (s *Store) contains(q *gorm.DB, text string) *gorm.DB {
 	if text == "" {
 		return q
 	}
-	return q.Where(s.db.position()+"(name_key, ?) > 0", FoldName(text))
+	return q.Where(s.db.Position()+"(name_key, ?) > 0", fold.Name(text))
 }

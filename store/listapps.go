@@ -36,7 +36,6 @@ var appListing = listing[App]{
 
 // ListApps returns one page of a client's apps, or NotFoundError for the client.
 func (s *Store) ListApps(ctx context.Context, clientID uuid.UUID, f AppFilter, p Page) (List[App], error) {
-	ctx = s.withTenant(ctx, clientID)
 	list, err := s.listApps(ctx, clientID, f, p)
 	if errors.Is(err, errNoEntry) {
 		list, err = s.listApps(ctx, clientID, f, p) // an app has been removed since it was read
@@ -45,7 +44,7 @@ func (s *Store) ListApps(ctx context.Context, clientID uuid.UUID, f AppFilter, p
 }
 
 func (s *Store) listApps(ctx context.Context, clientID uuid.UUID, f AppFilter, p Page) (List[App], error) {
-	q := s.read.Where("client_id = ?", clientID)
+	q := s.tenant(ctx, clientID)
 	if f.IsFavorite != nil {
 		q = q.Where("is_favorite = ?", *f.IsFavorite)
 	}
@@ -68,7 +67,7 @@ func (s *Store) listApps(ctx context.Context, clientID uuid.UUID, f AppFilter, p
 		}
 	}
 	listing := appListing
-	listing.Find = func(q *gorm.DB, apps *[]App) error { return s.db.findApps(s, clientID, q, apps, known) }
+	listing.Find = func(q *gorm.DB, apps *[]App) error { return s.apps.find(clientID, q, apps, known) }
 	list, err := listing.Page(ctx, q, p, total)
 	if err != nil {
 		return List[App]{}, s.translate("list apps", err)
@@ -99,7 +98,7 @@ func (s *Store) ofCatalog(ctx context.Context, q *gorm.DB, clientID uuid.UUID, f
 	}
 	if ids, ok := catalog.few(f); ok {
 		// The limit, which no client reaches, keeps what follows from leading the planner to another index.
-		these := whereIn(s.read.Model(&App{}).Where("client_id = ?", clientID), "catalog_app_id", ids).Limit(fewEntries)
+		these := whereIn(s.tenant(ctx, clientID).Model(&App{}), "catalog_app_id", ids).Limit(fewEntries)
 		return q.Table("(?) AS these", these), nil
 	}
 	// Not as a list of ids, which SQLite would look up, all of them, rather than read apps in order.
@@ -124,7 +123,15 @@ const sumTotal = "CAST(coalesce(sum(total), 0) AS bigint)"
 // countApps is how many apps a client has, as triggers have counted them.
 func (s *Store) countApps(ctx context.Context, clientID uuid.UUID) (apps int64, err error) {
 	err = s.retryInRLS(ctx, func() error {
-		return s.read.WithContext(ctx).Table("client_app_counts").Where("client_id = ?", clientID).Select(sumTotal).Take(&apps).Error
+		return s.tenant(ctx, clientID).Table("client_app_counts").Select(sumTotal).Take(&apps).Error
 	})
 	return apps, err
+}
+
+// retryInRLS retries a read that the pool does not retry, because row-level security runs it in a transaction.
+func (s *Store) retryInRLS(ctx context.Context, do func() error) error {
+	if !s.rls {
+		return do()
+	}
+	return s.retry(ctx, do)
 }

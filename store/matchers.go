@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 	"gorm.io/gorm"
 
+	"github.com/clientapps/clientapps/store/fold"
 	"github.com/clientapps/clientapps/store/keyset"
 )
 
@@ -54,7 +55,7 @@ func listTexts[T appText](ctx context.Context, s *Store, l listing[T], id uuid.U
 	if err := s.read.WithContext(ctx).Where("catalog_app_id = ?", id).Find(&all).Error; err != nil {
 		return List[T]{}, s.translate("list what an app is recognized by", err)
 	}
-	part := FoldName(query)
+	part := fold.Name(query)
 	list, err := l.Pick(l.Sorted(all), p, func(row T) bool { return strings.Contains(row.key(), part) })
 	list.ETag = textsTag(all)
 	return list, err
@@ -63,30 +64,33 @@ func listTexts[T appText](ctx context.Context, s *Store, l listing[T], id uuid.U
 // appText is a text that a catalog app is recognized by.
 type appText interface {
 	id() uuid.UUID
+	app() uuid.UUID // the catalog app that it is of
 	text() string
 	key() string // the text, folded
 }
 
-func (p URLPattern) id() uuid.UUID { return p.ID }
-func (p URLPattern) text() string  { return p.Pattern }
-func (p URLPattern) key() string   { return p.NameKey }
+func (p URLPattern) id() uuid.UUID  { return p.ID }
+func (p URLPattern) app() uuid.UUID { return p.CatalogAppID }
+func (p URLPattern) text() string   { return p.Pattern }
+func (p URLPattern) key() string    { return p.NameKey }
 
-func (a DesktopAlias) id() uuid.UUID { return a.ID }
-func (a DesktopAlias) text() string  { return a.Alias }
-func (a DesktopAlias) key() string   { return a.NameKey }
+func (a DesktopAlias) id() uuid.UUID  { return a.ID }
+func (a DesktopAlias) app() uuid.UUID { return a.CatalogAppID }
+func (a DesktopAlias) text() string   { return a.Alias }
+func (a DesktopAlias) key() string    { return a.NameKey }
 
 // ReplaceURLPatterns gives a catalog app these URL patterns and no others. What stays keeps its id and its time. A text
 // given twice counts once. NotFoundError when there is no such catalog app; PreconditionError by the tag of the list.
 func (s *Store) ReplaceURLPatterns(ctx context.Context, id uuid.UUID, patterns []string, match *IfMatch) error {
 	return replaceTexts(ctx, s, id, patterns, match, func(text string) URLPattern {
-		return URLPattern{ID: uuid.New(), CatalogAppID: id, Pattern: text, NameKey: FoldName(text), CreatedAt: s.now()}
+		return URLPattern{ID: uuid.New(), CatalogAppID: id, Pattern: text, NameKey: fold.Name(text), CreatedAt: s.now()}
 	})
 }
 
 // ReplaceDesktopAliases gives a catalog app these desktop aliases and no others, as ReplaceURLPatterns does.
 func (s *Store) ReplaceDesktopAliases(ctx context.Context, id uuid.UUID, aliases []string, match *IfMatch) error {
 	return replaceTexts(ctx, s, id, aliases, match, func(text string) DesktopAlias {
-		return DesktopAlias{ID: uuid.New(), CatalogAppID: id, Alias: text, NameKey: FoldName(text), CreatedAt: s.now()}
+		return DesktopAlias{ID: uuid.New(), CatalogAppID: id, Alias: text, NameKey: fold.Name(text), CreatedAt: s.now()}
 	})
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/clientapps/clientapps/store"
 	"github.com/clientapps/clientapps/store/storetest"
+	"github.com/clientapps/clientapps/store/tenant"
 )
 
 // What PostgreSQL lets the role of a server see and write goes by the setting alone, whatever the statement says. The
@@ -83,9 +84,13 @@ func TestRowSecurityAcrossClients(t *testing.T) {
 		for _, c := range []struct {
 			db   *gorm.DB
 			want bool
-		}{{tx, false}, {store.CrossTenant(tx, "a test"), true}, {tx, false}} {
+		}{
+			{tenant.Of(tx, storetest.OtherClientID), false},
+			{tenant.CrossTenant(tx, "a test").Where("client_id = ?", storetest.OtherClientID), true},
+			{tenant.Of(tx, storetest.OtherClientID), false},
+		} {
 			var apps []store.App
-			err := c.db.Where("client_id = ?", storetest.OtherClientID).Find(&apps).Error
+			err := c.db.Find(&apps).Error
 			if err != nil || (len(apps) > 0) != c.want {
 				t.Errorf("%d apps, %v", len(apps), err)
 			}

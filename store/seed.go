@@ -7,6 +7,9 @@ import (
 	"github.com/google/uuid"
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
+
+	"github.com/clientapps/clientapps/store/fold"
+	"github.com/clientapps/clientapps/store/tenant"
 )
 
 // Dataset is rows as they shall stand in the database, ids and times included.
@@ -23,16 +26,16 @@ type Dataset struct {
 // Seed writes a dataset in one transaction. Rows that are there already stay as they are. NameKey and Version are set here.
 func (s *Store) Seed(ctx context.Context, data Dataset) error {
 	for i := range data.Clients {
-		data.Clients[i].NameKey, data.Clients[i].Version = FoldName(data.Clients[i].Name), 1
+		data.Clients[i].NameKey, data.Clients[i].Version = fold.Name(data.Clients[i].Name), 1
 	}
 	for i := range data.Vendors {
-		data.Vendors[i].NameKey, data.Vendors[i].Version = FoldName(data.Vendors[i].Name), 1
+		data.Vendors[i].NameKey, data.Vendors[i].Version = fold.Name(data.Vendors[i].Name), 1
 	}
 	for i := range data.Categories {
-		data.Categories[i].NameKey, data.Categories[i].Version = FoldName(data.Categories[i].Name), 1
+		data.Categories[i].NameKey, data.Categories[i].Version = fold.Name(data.Categories[i].Name), 1
 	}
 	for i := range data.CatalogApps {
-		data.CatalogApps[i].NameKey, data.CatalogApps[i].Version = FoldName(data.CatalogApps[i].CanonicalName), 1
+		data.CatalogApps[i].NameKey, data.CatalogApps[i].Version = fold.Name(data.CatalogApps[i].CanonicalName), 1
 	}
 	keys := map[uuid.UUID]string{}
 	for _, a := range data.CatalogApps {
@@ -48,7 +51,7 @@ func (s *Store) Seed(ctx context.Context, data Dataset) error {
 		return errors.Join(
 			insertNew(tx, data.Clients), insertNew(tx, data.Vendors), insertNew(tx, data.Categories),
 			insertNew(tx, data.CatalogApps), insertNew(tx, data.AppCategories),
-			insertNew(crossTenant(tx, "rows of many clients, as they are given"), data.Apps),
+			insertNew(tenant.CrossTenant(tx, "rows of many clients, as they are given"), data.Apps),
 			insertNew(tx, data.Tokens),
 			bumpCatalog(tx, nil),
 		)

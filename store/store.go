@@ -7,11 +7,11 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/pressly/goose/v3"
 	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/sync/singleflight"
 	"gorm.io/gorm"
@@ -19,6 +19,9 @@ import (
 	"gorm.io/gorm/logger"
 
 	"github.com/clientapps/clientapps/store/groupcommit"
+	"github.com/clientapps/clientapps/store/postgres"
+	"github.com/clientapps/clientapps/store/sqlite"
+	"github.com/clientapps/clientapps/store/tenant"
 )
 
 // Config says which database to open and how. The zero value of every field but URL has a usable default.
@@ -43,76 +46,91 @@ type Config struct {
 	Logger *slog.Logger // logs background work. Default: none
 
 	Traces trace.TracerProvider // receives the spans of statements; nil for none
+
+	OnStatement func(statement string) // told each statement, for tests; nil for nobody
 }
 
 // Store is an open database. Its methods are safe for concurrent use.
 type Store struct {
-	db         dialect
-	write      *gorm.DB
-	read       *gorm.DB // the same as write on PostgreSQL
-	ready      readiness
-	clock      func() time.Time
-	log        *slog.Logger
-	catalog    atomic.Pointer[Catalog]
-	loading    singleflight.Group // loads the catalog once for all who wait for it
-	patches    *groupcommit.Group[AppKey, *appPatch]
-	shares     *poolShares // of the connections that writes go through
-	statements sync.Map    // shape of a patch -> *appStatement; "batch" -> string
-	tokens     tokenMemory
-	lookups    tokenLookups
-	timeout    time.Duration
-	lockWait   time.Duration // Config.LockTimeout
-	maxConns   int
-	tracer     trace.Tracer // nil: nothing is traced
-	counts     counts
-	byClient   bool
-	rls        bool // by row security
-	closed     atomic.Bool
-	stop       context.CancelFunc
-	stopped    chan struct{}
+	db       database
+	apps     appTable
+	write    *gorm.DB
+	read     *gorm.DB // the same as write on PostgreSQL
+	ready    readiness
+	clock    func() time.Time
+	log      *slog.Logger
+	catalog  atomic.Pointer[Catalog]
+	loading  singleflight.Group // loads the catalog once for all who wait for it
+	patches  *groupcommit.Group[AppKey, *appPatch]
+	shares   *poolShares // of the connections that writes go through
+	tokens   tokenMemory
+	lookups  tokenLookups
+	timeout  time.Duration
+	lockWait time.Duration // Config.LockTimeout
+	tracer   trace.Tracer  // nil: nothing is traced
+	counts   counts
+	byClient bool
+	rls      bool // by row security
+	closed   atomic.Bool
+	stop     context.CancelFunc
+	stopped  chan struct{}
 }
 
-// dialect is what the two databases do differently.
-type dialect interface {
-	// open returns the pools for writing and for reading, and a pool of one connection for Ready, which so never waits for
-	// other requests. They connect when they are first used.
-	open(s *Store, cfg Config) (write, read *gorm.DB, ready *sql.DB, err error)
-	// migrate brings the schema to the newest version, one server at a time.
-	migrate(ctx context.Context, s *Store) error
-	// provider returns the goose provider, which reads the version of the schema.
-	provider(s *Store) (schemaProvider, error)
-	// hasSchema is a query that reports whether goose's table exists.
-	hasSchema() string
-	// check returns an error when the database is not configured as asked for. It uses the connection for Ready.
-	check(ctx context.Context, s *Store) error
-	// writer returns the function that writes a batch of patches, and how many batches may be in flight.
-	writer(s *Store) (write func([]*appPatch), atOnce int)
-	// backend returns the backend of a connection.
-	backend(conn *gorm.DB) backend
-	// fence returns when a broken connection can no longer write, or an error.
-	fence(ctx context.Context, s *Store, on backend) error
-	// dropIdle closes idle connections, which are likely broken.
-	dropIdle(s *Store)
-	// takeApp reads one app, or fails with gorm.ErrRecordNotFound.
-	takeApp(ctx context.Context, s *Store, key AppKey) (App, error)
-	// findApps reads the apps of the client that q selects. It may set a non-nil total to the number of the client's apps.
-	findApps(s *Store, client uuid.UUID, q *gorm.DB, apps *[]App, total *int64) error
-	// greatest names the SQL function that returns the greatest of its arguments.
-	greatest() string
-	// position names the SQL function that returns the position of a text in another, or 0.
-	position() string
-	// keepTemporary runs work on one connection, where its temporary tables stay.
-	keepTemporary(conn *gorm.DB, work func(conn *gorm.DB) error) error
-	// useIndexes makes the transaction read by index, also in tables that it has just filled and that have no statistics.
-	useIndexes(tx *gorm.DB) error
+// database is what the two databases do differently. Each owns its pools; they connect when they are first used.
+type database interface {
+	Writer() *gorm.DB
+	Reader() *gorm.DB // the same as Writer on PostgreSQL
+	Ready() *sql.DB   // one connection, for Ready
+	Close() error
+
+	// DropIdle closes idle connections, which are likely broken.
+	DropIdle()
+	// Fence returns a function that returns when a connection, which has broken, can no longer write, or an error.
+	Fence(conn *gorm.DB) func(ctx context.Context) error
+
+	Dialect() goose.Dialect
+	// HasSchema is a query that reports whether goose's table exists.
+	HasSchema() string
+	// LockMigrations lets one server migrate at a time.
+	LockMigrations(ctx context.Context) (unlock func() error, err error)
+	// CheckRowSecurity returns an error unless row-level security holds exactly when it is asked for.
+	CheckRowSecurity(ctx context.Context, tables []string, asked bool) error
+
+	// Greatest and Position name SQL functions: the greatest argument, and the position of a text in another, or 0.
+	Greatest() string
+	Position() string
 }
 
 // Open opens the database that cfg.URL names. It neither connects to PostgreSQL nor migrates: see Migrate and Ready.
 func Open(cfg Config) (*Store, error) {
-	db, err := dialectOf(cfg.URL)
+	cfg.setDefaults()
+	tokens, err := newTokenMemory(cfg.TokenTTL)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("open database: %w", err)
 	}
+	s := &Store{
+		clock: cfg.Clock, log: cfg.Logger, tokens: tokens, timeout: cfg.Timeout, lockWait: cfg.LockTimeout,
+		byClient: cfg.BatchByClient, rls: cfg.RowSecurity, stopped: make(chan struct{}),
+	}
+	if cfg.Traces != nil {
+		s.tracer = cfg.Traces.Tracer("github.com/clientapps/clientapps/store")
+	}
+	if err := s.open(cfg); err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	if err := s.registerGuard(); err != nil {
+		return nil, errors.Join(fmt.Errorf("open database: %w", err), s.db.Close())
+	}
+	s.lookups.find = s.findTokens
+	s.shares = newPoolShares(poolStats("", s.write).Max)
+	ctx, stop := context.WithCancel(context.Background())
+	s.stop = stop
+	s.patches = newPatchGroup(s, cfg)
+	go s.followCatalog(ctx, cfg.CatalogPoll)
+	return s, nil
+}
+
+func (cfg *Config) setDefaults() {
 	if cfg.MaxConns <= 0 {
 		cfg.MaxConns = 16
 	}
@@ -134,52 +152,74 @@ func Open(cfg Config) (*Store, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	cfg.BatchByClient = cfg.BatchByClient || cfg.RowSecurity // a transaction is confined to one client
-	tokens, err := newTokenMemory(cfg.TokenTTL)
-	if err != nil {
-		return nil, fmt.Errorf("open database: %w", err)
+	cfg.BatchByClient = cfg.BatchByClient || cfg.RowSecurity // a transaction is limited to one client
+}
+
+// open opens the database that the URL names.
+func (s *Store) open(cfg Config) error {
+	path, ofSQLite, err := parseURL(cfg.URL)
+	switch {
+	case err != nil:
+		return err
+	case !ofSQLite:
+		db, err := postgres.Open(postgres.Config{
+			URL: cfg.URL, MaxConns: cfg.MaxConns, Timeout: cfg.Timeout, LockTimeout: cfg.LockTimeout,
+			Traces: cfg.Traces, OnStatement: cfg.OnStatement, Gorm: gormConfig(), Retry: s.retry,
+		})
+		if err != nil {
+			return err
+		}
+		s.db, s.apps = db, newPostgresApps(s, db)
+	case cfg.RowSecurity:
+		return errors.New("row security is PostgreSQL's")
+	default:
+		db, err := sqlite.Open(sqlite.Config{
+			Path: path, MustExist: cfg.MustExist, MaxConns: cfg.MaxConns,
+			Traces: cfg.Traces, OnStatement: cfg.OnStatement, Gorm: gormConfig,
+		})
+		if err != nil {
+			return err
+		}
+		s.db, s.apps = db, &sqliteApps{s}
 	}
-	s := &Store{
-		db: db, clock: cfg.Clock, log: cfg.Logger, tokens: tokens, timeout: cfg.Timeout, lockWait: cfg.LockTimeout,
-		maxConns: cfg.MaxConns,
-		byClient: cfg.BatchByClient, rls: cfg.RowSecurity, stopped: make(chan struct{}),
-	}
-	if cfg.Traces != nil {
-		s.tracer = cfg.Traces.Tracer("github.com/clientapps/clientapps/store")
-	}
-	if s.write, s.read, s.ready.pool, err = db.open(s, cfg); err != nil {
-		return nil, fmt.Errorf("open database: %w", err)
-	}
-	guard := newTenantGuard()
-	if err = guard.register(s.write, s.read); err == nil && cfg.RowSecurity {
-		err = guard.registerRLS(s.write)
-	}
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open database: %w", err), s.closePools())
-	}
-	s.lookups.find = s.findTokens
-	s.shares = newPoolShares(poolStats("", s.write).Max)
-	ctx, stop := context.WithCancel(context.Background())
-	s.stop = stop
-	s.patches = newPatchGroup(s, cfg)
-	go s.followCatalog(ctx, cfg.CatalogPoll)
-	return s, nil
+	s.write, s.read = s.db.Writer(), s.db.Reader()
+	return nil
 }
 
 // CheckURL says whether a database URL is of a kind that Open takes.
 func CheckURL(url string) error {
-	_, err := dialectOf(url)
+	_, _, err := parseURL(url)
 	return err
 }
 
-func dialectOf(url string) (dialect, error) {
+// parseURL tells the kind of a database, and the path of an SQLite file.
+func parseURL(url string) (path string, ofSQLite bool, err error) {
+	path, ofSQLite = strings.CutPrefix(url, "sqlite://")
 	switch {
-	case strings.HasPrefix(url, "sqlite://") && len(url) > len("sqlite://"):
-		return sqliteDialect{path: strings.TrimPrefix(url, "sqlite://")}, nil
+	case ofSQLite && path != "":
+		return path, true, nil
 	case strings.HasPrefix(url, "postgres://"), strings.HasPrefix(url, "postgresql://"):
-		return postgresDialect{}, nil
+		return "", false, nil
 	}
-	return nil, errors.New("database URL must be sqlite://PATH or postgres://…")
+	return "", false, errors.New("database URL must be sqlite://PATH or postgres://…")
+}
+
+// ErrNoBackup says that this database has tools of its own for backups.
+var ErrNoBackup = errors.New("only an SQLite database is backed up here; PostgreSQL has pg_dump")
+
+// Backup copies the SQLite database that the URL names to a file, as sqlite.Backup does. ErrNoBackup on PostgreSQL.
+func Backup(ctx context.Context, url, file string) error {
+	path, ofSQLite, err := parseURL(url)
+	switch {
+	case err != nil:
+		return err
+	case !ofSQLite:
+		return ErrNoBackup
+	}
+	if err := sqlite.Backup(ctx, path, file); err != nil {
+		return fmt.Errorf("backup: %w", err)
+	}
+	return nil
 }
 
 // Close ends the background work and closes the database. Statements after it fail with UnavailableError.
@@ -190,23 +230,32 @@ func (s *Store) Close() error {
 	s.stop()
 	<-s.stopped
 	s.patches.Close()
-	return s.closePools()
+	return s.db.Close()
 }
 
-func (s *Store) closePools() error {
-	err := errors.Join(s.ready.pool.Close(), closePool(s.write))
+// tenantGuard covers the tables that hold data of clients: all that have a client_id.
+var (
+	perClient   = []string{"apps", "app_changes", "client_app_counts", "token_clients"}
+	tenantGuard = tenant.NewGuard(perClient...)
+)
+
+// tablesWithPolicy are the tables with a policy. Which clients a token covers is asked before there is a client.
+var tablesWithPolicy = []string{"apps", "app_changes", "client_app_counts"}
+
+func (s *Store) registerGuard() error {
+	err := tenantGuard.Register(s.write)
 	if s.read != s.write {
-		err = errors.Join(err, closePool(s.read))
+		err = errors.Join(err, tenantGuard.Register(s.read))
+	}
+	if s.rls {
+		err = errors.Join(err, tenantGuard.RegisterRowSecurity(s.write))
 	}
 	return err
 }
 
-func closePool(db *gorm.DB) error {
-	pool, err := db.DB()
-	if err != nil {
-		return err
-	}
-	return pool.Close()
+// tenant returns the handle for reading the rows of one client.
+func (s *Store) tenant(ctx context.Context, client uuid.UUID) *gorm.DB {
+	return tenant.Of(s.read.WithContext(ctx), client)
 }
 
 // now is the store's one clock: UTC, truncated to the milliseconds that both databases keep and the API shows.
@@ -216,7 +265,7 @@ func (s *Store) now() time.Time { return s.clock().UTC().Truncate(time.Milliseco
 // it, unless the row has a later time. A statement may wait for the row, and clocks step back and differ between servers; the
 // database compares when it has the row.
 func (s *Store) notEarlier(now any) clause.Expr {
-	return gorm.Expr(s.db.greatest()+"(?, updated_at)", now)
+	return gorm.Expr(s.db.Greatest()+"(?, updated_at)", now)
 }
 
 // later is notEarlier for a row that was read under the lock that it is written under.
@@ -228,7 +277,7 @@ func later(now, before time.Time) time.Time {
 }
 
 // gormConfig opens no transaction around single statements and never logs: values are not for logs, and errors are the
-// caller's to report.
-func gormConfig(prepare bool) *gorm.Config {
-	return &gorm.Config{SkipDefaultTransaction: true, PrepareStmt: prepare, Logger: logger.Discard}
+// caller's to report. Nothing is prepared: pgx caches statements by itself.
+func gormConfig() *gorm.Config {
+	return &gorm.Config{SkipDefaultTransaction: true, Logger: logger.Discard}
 }

@@ -2,15 +2,14 @@ package store
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"runtime/debug"
 	"sync"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5/pgtype"
-	"gorm.io/gorm"
+
+	"github.com/clientapps/clientapps/store/tenant"
 )
 
 // Bounds of what tokens that are not remembered cost the database. A token's checksum can be computed by anybody, so each
@@ -154,7 +153,11 @@ func (s *Store) findTokens(ctx context.Context, hashes []tokenHash) (map[tokenHa
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	var tokens []Token
-	if err := whereHash(s.read.WithContext(ctx), hashes).Find(&tokens).Error; err != nil {
+	sums := make([][]byte, len(hashes))
+	for i := range hashes {
+		sums[i] = hashes[i][:]
+	}
+	if err := whereIn(s.read.WithContext(ctx), "hash", sums).Find(&tokens).Error; err != nil {
 		return nil, s.translate("find tokens", err)
 	}
 	if len(tokens) == 0 {
@@ -166,7 +169,7 @@ func (s *Store) findTokens(ctx context.Context, hashes []tokenHash) (map[tokenHa
 		found[tokenHash(token.Hash)], byID[token.ID], ids[i] = token, token, token.ID
 	}
 	var covered []TokenClient
-	clients := crossTenant(s.read.WithContext(ctx), "a token says which clients it covers")
+	clients := tenant.CrossTenant(s.read.WithContext(ctx), "a token says which clients it covers")
 	if err := whereIn(clients, "token_id", ids).Order("client_id").Find(&covered).Error; err != nil {
 		return nil, s.translate("find tokens", err)
 	}
@@ -174,20 +177,4 @@ func (s *Store) findTokens(ctx context.Context, hashes []tokenHash) (map[tokenHa
 		byID[c.TokenID].ClientIDs = append(byID[c.TokenID].ClientIDs, c.ClientID)
 	}
 	return found, nil
-}
-
-// whereHash selects tokens by their hashes. However many there are, the statement is the same.
-func whereHash(q *gorm.DB, hashes []tokenHash) *gorm.DB {
-	if q.Name() == "postgres" {
-		sent := make(pgtype.FlatArray[[]byte], len(hashes))
-		for i := range hashes {
-			sent[i] = hashes[i][:]
-		}
-		return q.Where("hash = ANY(?)", pgArray{sent})
-	}
-	texts := make([]string, len(hashes))
-	for i := range hashes {
-		texts[i] = hex.EncodeToString(hashes[i][:])
-	}
-	return q.Where("hash IN (SELECT unhex(value) FROM json_each(?))", jsonArray{texts})
 }

@@ -17,6 +17,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/maypok86/otter/v2"
 	"gorm.io/gorm"
+
+	"github.com/clientapps/clientapps/store/tenant"
 )
 
 // Token is an API token without its secret, of which only the SHA-256 is stored.
@@ -233,7 +235,7 @@ func (s *Store) CreateToken(ctx context.Context, secret string, token Token) (To
 			} else if err != nil {
 				return err
 			}
-			if err := tx.Create(&TokenClient{TokenID: token.ID, ClientID: id}).Error; err != nil {
+			if err := tenant.Of(tx, id).Create(&TokenClient{TokenID: token.ID, ClientID: id}).Error; err != nil {
 				return err
 			}
 		}
@@ -253,7 +255,7 @@ func (s *Store) ListTokens(ctx context.Context) ([]Token, error) {
 		return nil, s.translate("list tokens", err)
 	}
 	var clients []TokenClient
-	covered := crossTenant(s.read.WithContext(ctx), "the command lists all tokens with their clients")
+	covered := tenant.CrossTenant(s.read.WithContext(ctx), "the command lists all tokens with their clients")
 	if err := covered.Order("client_id").Find(&clients).Error; err != nil {
 		return nil, s.translate("list tokens", err)
 	}

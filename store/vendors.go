@@ -9,6 +9,7 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
+	"github.com/clientapps/clientapps/store/fold"
 	"github.com/clientapps/clientapps/store/keyset"
 )
 
@@ -28,7 +29,7 @@ func (s *Store) ListVendors(ctx context.Context, query string, p Page) (List[Ven
 	if err != nil {
 		return List[Vendor]{}, err
 	}
-	part := FoldName(query)
+	part := fold.Name(query)
 	return tagged(vendorListing, catalog.byVendor, p, func(v Vendor) bool { return strings.Contains(v.NameKey, part) })
 }
 
@@ -37,7 +38,7 @@ func (s *Store) CreateVendor(ctx context.Context, fields Fields) (Vendor, error)
 	now := s.now()
 	name := fields.text(ColumnName)
 	vendor := Vendor{
-		ID: uuid.New(), Name: *name, NameKey: FoldName(*name), URL: fields.text(ColumnURL),
+		ID: uuid.New(), Name: *name, NameKey: fold.Name(*name), URL: fields.text(ColumnURL),
 		Version: 1, CreatedAt: now, UpdatedAt: now,
 	}
 	err := s.inCatalogTx(ctx, "create vendor", stands(&Vendor{}, vendor.ID), func(tx *gorm.DB) (*catalogChange, error) {

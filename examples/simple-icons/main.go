@@ -13,7 +13,7 @@ import (
 	"io"
 	"os"
 
-	"github.com/clientapps/clientapps/store"
+	"github.com/clientapps/clientapps/store/fold"
 )
 
 func main() {
@@ -39,20 +39,20 @@ func convert(r io.Reader, w io.Writer) error {
 	}
 	titled := map[string]bool{}
 	for _, b := range brands {
-		titled[store.FoldName(b.Title)] = true
+		titled[fold.Name(b.Title)] = true
 	}
 	out := csv.NewWriter(w)
 	err := out.Write([]string{"canonical_name", "display_colour"})
 	taken := map[string]bool{}
 	for _, b := range brands {
 		name := b.Title
-		if taken[store.FoldName(name)] {
+		if taken[fold.Name(name)] {
 			name = fmt.Sprintf("%s (%s)", b.Title, b.Slug)
-			if titled[store.FoldName(name)] || taken[store.FoldName(name)] {
+			if titled[fold.Name(name)] || taken[fold.Name(name)] {
 				return fmt.Errorf("there are two brands called %s", name)
 			}
 		}
-		taken[store.FoldName(name)] = true
+		taken[fold.Name(name)] = true
 		err = errors.Join(err, out.Write([]string{name, "#" + b.Hex}))
 	}
 	out.Flush()

@@ -50,7 +50,7 @@ var mutations = []mutation{
 	// Lists and bulk.
 	{"an empty page at the end", "store/keyset/page.go", "if len(list.Rows) > p.Size {", "if len(list.Rows) >= p.Size {"},
 	{"a cursor is good for every list", "server/page.go", "cursorSum(scope, position)) != 1", "cursorSum(scope, position)) > 1"},
-	{"a percent sign means anything", "store/list.go", "s.db.position()+\"(name_key, ?) > 0\", FoldName(text)", "\"name_key LIKE ?\", \"%\"+FoldName(text)+\"%\""},
+	{"a percent sign means anything", "store/list.go", "s.db.position()+\"(name_key, ?) > 0\", fold.Name(text)", "\"name_key LIKE ?\", \"%\"+fold.Name(text)+\"%\""},
 	{"a repeated id counts twice", "server/bulk.go", "if !seen[id] {", "if true {"},
 }
 

@@ -54,10 +54,16 @@ func EmptyPostgres(t testing.TB) string {
 	return pooled(newDatabase(t, "template1"))
 }
 
-// Open opens a database and closes it when the test ends. configure may change the defaults.
+// Open opens a database and closes it when the test ends. configure may change the defaults. Every statement that the store sends
+// must be bound to one client.
 func Open(t testing.TB, url string, configure ...func(*store.Config)) *store.Store {
 	t.Helper()
 	cfg := store.Config{URL: url, MaxConns: 8, RowSecurity: secured() && !strings.HasPrefix(url, "sqlite:")}
+	cfg.OnStatement = func(statement string) {
+		if err := CheckStatement(statement); err != nil {
+			t.Errorf("%v: %s", err, statement)
+		}
+	}
 	for _, c := range configure {
 		c(&cfg)
 	}

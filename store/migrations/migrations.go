@@ -1,0 +1,27 @@
+// Package migrations is the schema, as numbered steps for each database. A released step is frozen.
+package migrations
+
+import (
+	"database/sql"
+	"embed"
+	"io/fs"
+
+	"github.com/pressly/goose/v3"
+)
+
+//go:embed postgres/*.sql sqlite/*.sql
+var files embed.FS
+
+// New returns what brings a database to the newest version.
+func New(dialect goose.Dialect, pool *sql.DB) (*goose.Provider, error) {
+	dir := "postgres"
+	if dialect == goose.DialectSQLite3 {
+		dir = "sqlite"
+	}
+	steps, err := fs.Sub(files, dir)
+	if err != nil {
+		return nil, err
+	}
+	return goose.NewProvider(dialect, pool, steps,
+		goose.WithDisableGlobalRegistry(true), goose.WithGoMigrations(foldMigration(dialect)))
+}

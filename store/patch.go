@@ -1,0 +1,124 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
+	"gorm.io/gorm"
+
+	"github.com/clientapps/clientapps/store/groupcommit"
+)
+
+// appPatch is one patch of one app while it is written.
+type appPatch struct {
+	groupcommit.Item[AppKey]
+
+	fields Fields
+	by     Actor
+	at     expectedVersion
+
+	app     App       // as it is afterwards
+	now     time.Time // of the write
+	changed bool
+	params  appParams
+}
+
+// appTable reads and patches apps, in the way of each database.
+type appTable interface {
+	// take reads one app, or fails with gorm.ErrRecordNotFound.
+	take(ctx context.Context, key AppKey) (App, error)
+	// find reads the apps of the client that q selects. It may set a non-nil total to the number of the client's apps.
+	find(client uuid.UUID, q *gorm.DB, apps *[]App, total *int64) error
+	// write writes a batch of patches.
+	write(batch []*appPatch)
+	// writers is how many batches may be in flight.
+	writers() int
+}
+
+// newPatchGroup makes the group commit of patches.
+func newPatchGroup(s *Store, cfg Config) *groupcommit.Group[AppKey, *appPatch] {
+	limit := s.apps.writers()
+	group := groupcommit.Config[AppKey, *appPatch]{
+		Batch: s.apps.write, Alone: s.writeAlone, Compare: compareAppKeys, Limit: limit, FastLimit: 1,
+	}
+	if cfg.BatchByClient {
+		// Smaller transactions, each for one of many machines: more of them have to be in flight.
+		group.SameBatch = func(a, b AppKey) bool { return a.ClientID == b.ClientID }
+		group.Limit = max(limit, cfg.MaxConns/2)
+		group.FastLimit = group.Limit
+	}
+	return groupcommit.New(group)
+}
+
+func compareAppKeys(a, b AppKey) int {
+	return cmp.Or(compareIDs(a.ClientID, b.ClientID), compareIDs(a.ID, b.ID))
+}
+
+// writeTogether writes a patch by group commit.
+func (s *Store) writeTogether(p *appPatch) error {
+	err := s.patches.Do(p)
+	if err == nil {
+		return nil // before errors.As allocates
+	}
+	if panicked := (*groupcommit.PanicError)(nil); errors.As(err, &panicked) {
+		return &InDoubtError{cause: panicked}
+	}
+	if errors.Is(err, groupcommit.ErrFull) {
+		return &UnavailableError{reason: ReasonQueue, cause: err}
+	}
+	return err
+}
+
+// update runs the UPDATE that gorm's Updates builds from the field map.
+func (p *appPatch) update(s *Store, db *gorm.DB) {
+	q := p.at.of(db, p.Key).Clauses(returning(patchedColumns...))
+	p.now = s.now()
+	res := p.fields.patch(q, &p.app, p.by.written(s.notEarlier(p.now)), 0)
+	p.changed, p.Err = res.RowsAffected == 1, res.Error
+}
+
+// writeAlone writes a patch whose row is locked, within the client's share of the pool. It only waits for the row when the patch
+// depends on the catalog's revision: its caller then reads the app again.
+func (s *Store) writeAlone(p *appPatch) {
+	p.Err, p.changed = nil, false
+	if p.at.catalog != 0 {
+		p.Err = s.awaitApp(p.Ctx, p.Key)
+		return
+	}
+	p.Err = s.inTx(p.Ctx, clientShare(p.Key.ClientID), p.wrote, func(tx *gorm.DB) error {
+		p.update(s, tx)
+		return p.Err
+	})
+}
+
+// traceBatch begins the span of a transaction that patches of several requests share. It stands in the trace of the first
+// that is traced and links to all of them; each of them links to it.
+func (s *Store) traceBatch(ctx context.Context, batch []*appPatch) (context.Context, trace.Span) {
+	if s.tracer == nil {
+		return ctx, trace.SpanFromContext(ctx)
+	}
+	var parent trace.Span
+	var links []trace.Link
+	for _, p := range batch {
+		if span := trace.SpanFromContext(p.Ctx); span.IsRecording() {
+			links = append(links, trace.Link{SpanContext: span.SpanContext()})
+			if parent == nil {
+				parent = span
+			}
+		}
+	}
+	if parent == nil {
+		return ctx, trace.SpanFromContext(ctx)
+	}
+	ctx, batched := s.tracer.Start(trace.ContextWithSpan(ctx, parent), "write patches", trace.WithLinks(links...),
+		trace.WithAttributes(attribute.Int("clientapps.patches", len(batch))))
+	for _, p := range batch {
+		trace.SpanFromContext(p.Ctx).AddLink(trace.Link{SpanContext: batched.SpanContext()})
+	}
+	return ctx, batched
+}

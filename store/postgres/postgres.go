@@ -1,0 +1,150 @@
+// Package postgres is what PostgreSQL does differently from SQLite: how it is opened, what its errors mean, which process serves
+// a connection and how to end it, and the lock for migrations.
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+	"go.opentelemetry.io/otel/trace"
+	"gorm.io/driver/postgres"
+	"gorm.io/gorm"
+)
+
+// Config says how to open a database.
+type Config struct {
+	URL         string        // postgres://…
+	MaxConns    int           // connections of the pool
+	Timeout     time.Duration // twice the time that a connection may take to be made, for each host that the URL names
+	LockTimeout time.Duration // how long a transaction that writes waits for each lock, unless the URL has a lock_timeout
+
+	Traces      trace.TracerProvider   // receives the spans of statements; nil for none
+	OnStatement func(statement string) // told each statement before it is sent, for tests; nil for nobody
+	Gorm        *gorm.Config           // must not be shared with another database
+
+	// Retry runs a read again that failed for a reason that passes.
+	Retry func(ctx context.Context, read func() error) error
+}
+
+// DB is an open PostgreSQL database. Its methods are safe for concurrent use.
+type DB struct {
+	orm   *gorm.DB
+	pool  *sql.DB
+	ready *sql.DB
+	conns int
+}
+
+// ErrBadURL says that a URL cannot be parsed. The driver's text is left out: it repeats the URL, password and all.
+var ErrBadURL = errors.New("the PostgreSQL URL cannot be parsed")
+
+// Open prepares the pools. They connect when they are first used: a server may start before its database.
+func Open(cfg Config) (*DB, error) {
+	conn, err := pgx.ParseConfig(cfg.URL)
+	if err != nil {
+		return nil, ErrBadURL
+	}
+	if conn.ConnectTimeout == 0 {
+		conn.ConnectTimeout = cfg.Timeout / 2
+	}
+	addTracers(conn, cfg)
+	connector := stdlib.GetConnector(*conn, stdlib.OptionAfterConnect(prepareConn), stdlib.OptionShouldPing(shouldPing))
+	bounded := txConnector{Connector: connector}
+	if _, own := conn.RuntimeParams["lock_timeout"]; !own {
+		bounded.lockTimeout = cfg.LockTimeout
+	}
+	db := &DB{pool: sql.OpenDB(bounded), ready: sql.OpenDB(bounded), conns: cfg.MaxConns}
+	db.pool.SetMaxOpenConns(cfg.MaxConns)
+	// As many idle as open: the default of two would close and open a connection for nearly every request.
+	db.pool.SetMaxIdleConns(cfg.MaxConns)
+	db.ready.SetMaxOpenConns(1)
+	cfg.Gorm.DisableAutomaticPing = true
+	db.orm, err = gorm.Open(postgres.New(postgres.Config{Conn: &readPool{DB: db.pool, retry: cfg.Retry}}), cfg.Gorm)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open PostgreSQL: %w", err), db.Close())
+	}
+	return db, nil
+}
+
+// Writer is the pool for writing.
+func (db *DB) Writer() *gorm.DB { return db.orm }
+
+// Reader is the pool for reading: the same.
+func (db *DB) Reader() *gorm.DB { return db.orm }
+
+// Ready is a pool of one connection, for asking whether the database answers without waiting for other requests.
+func (db *DB) Ready() *sql.DB { return db.ready }
+
+// Close closes all connections.
+func (db *DB) Close() error { return errors.Join(db.ready.Close(), db.pool.Close()) }
+
+// DropIdle closes the idle connections of the pool.
+func (db *DB) DropIdle() {
+	db.pool.SetMaxIdleConns(0)
+	db.pool.SetMaxIdleConns(db.conns)
+}
+
+// Dialect is the database as goose calls it.
+func (*DB) Dialect() goose.Dialect { return goose.DialectPostgres }
+
+// HasSchema is a query that reports whether goose's table exists.
+func (*DB) HasSchema() string { return "SELECT to_regclass('goose_db_version') IS NOT NULL" }
+
+// Greatest is the SQL function that returns the greatest of its arguments.
+func (*DB) Greatest() string { return "greatest" }
+
+// Position is the SQL function that returns the position of a text in another, or 0.
+func (*DB) Position() string { return "strpos" }
+
+// CheckRowSecurity returns an error unless row-level security holds on the tables for this role exactly when it is asked for:
+// without it the server would see every client's rows, with it unasked it would see none.
+func (db *DB) CheckRowSecurity(ctx context.Context, tables []string, asked bool) error {
+	var all, some bool
+	const query = "SELECT coalesce(bool_and(row_security_active(name)), false), coalesce(bool_or(row_security_active(name)), false) " +
+		"FROM unnest(CAST($1 AS text[])) AS name"
+	if err := db.ready.QueryRowContext(ctx, query, "{"+strings.Join(tables, ",")+"}").Scan(&all, &some); err != nil {
+		return err
+	}
+	switch {
+	case asked && !all:
+		return errors.New("row security is asked for, but does not hold for this role: run deploy/rls.sql, and serve as another role than the owner")
+	case some && !asked:
+		return errors.New("the database has row security for this role: serve with --row-level-security")
+	}
+	return nil
+}
+
+// pingTimeout is how long a connection that nobody has used may take to say that it is still there.
+const pingTimeout = time.Second
+
+// shouldPing reports whether a connection that is taken from the pool has to prove that it is alive. One that has lain idle has
+// done so here, in less time than a request has: one behind a broken network never answers.
+func shouldPing(ctx context.Context, p stdlib.ShouldPingParams) bool {
+	if p.IdleDuration < time.Second {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
+	defer cancel()
+	return p.Conn.Ping(ctx) != nil // closed by now, so that the ping which is due fails at once
+}
+
+// prepareConn makes a connection read times in UTC, since pgx uses the zone of the machine, and notes who serves it. It tells
+// what an id is where nobody asks PostgreSQL for the types of parameters: behind a pooler with default_query_exec_mode=exec.
+func prepareConn(ctx context.Context, conn *pgx.Conn) error {
+	types := conn.TypeMap()
+	types.RegisterType(&pgtype.Type{
+		Name: "timestamptz", OID: pgtype.TimestamptzOID, Codec: &pgtype.TimestamptzCodec{ScanLocation: time.UTC},
+	})
+	types.RegisterDefaultPgType(uuid.UUID{}, "uuid")
+	types.RegisterDefaultPgType(&uuid.UUID{}, "uuid")
+	types.RegisterDefaultPgType([]uuid.UUID{}, "_uuid")
+	return identifyBackend(ctx, conn)
+}

@@ -1,0 +1,195 @@
+// Package spool keeps rows that can be read only once on disk, so that they can be checked as a whole and read again, in batches,
+// in constant memory. The disk is that of a private SQLite database in a temporary file, which ends with the spool.
+package spool
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"strings"
+
+	_ "modernc.org/sqlite" // the driver "sqlite"
+)
+
+// A batch ends at this many rows or at this many bytes.
+const (
+	BatchRows  = 500
+	batchBytes = 1 << 20
+)
+
+// Row is a row of the source, and what the checks of the whole source need of it.
+type Row[T any] struct {
+	Line  int
+	Text  string  // what Key was made from, as the source spells it
+	Key   string  // rows with the same key are duplicates
+	Group *string // rows of a group must agree in Value; nil for no group
+	Value *string // nil agrees with every value
+	Of    T
+}
+
+// Problem is a row that contradicts an earlier one.
+type Problem struct {
+	Line    int
+	Text    string
+	Earlier int // the line that it contradicts
+}
+
+// Spool holds rows. It is for one caller at a time.
+type Spool[T any] struct {
+	db      *sql.DB
+	pending []any // parameters of rows that are not on disk yet
+	bytes   int
+	batches int
+	rows    int
+}
+
+const (
+	columns = 7
+	schema  = `PRAGMA journal_mode = off; PRAGMA synchronous = off;
+		CREATE TABLE spool (line INTEGER, batch INTEGER, text TEXT, key TEXT, grp TEXT, value TEXT, body TEXT)`
+	indexes = `CREATE INDEX spool_batch ON spool (batch, line); CREATE INDEX spool_key ON spool (key, line);
+		CREATE INDEX spool_group ON spool (grp, line) WHERE value IS NOT NULL`
+)
+
+// New returns an empty spool, which its caller closes.
+func New[T any](ctx context.Context) (*Spool[T], error) {
+	db, err := sql.Open("sqlite", "") // a temporary file without a name
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(1) // each connection has a file of its own
+	if _, err := db.ExecContext(ctx, schema); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return &Spool[T]{db: db}, nil
+}
+
+// Close removes the file.
+func (s *Spool[T]) Close() error { return s.db.Close() }
+
+// Rows is how many rows were added.
+func (s *Spool[T]) Rows() int { return s.rows }
+
+// Add adds a row.
+func (s *Spool[T]) Add(ctx context.Context, row Row[T]) error {
+	body, err := json.Marshal(row.Of)
+	if err != nil {
+		return err
+	}
+	s.pending = append(s.pending, row.Line, s.batches, row.Text, row.Key, row.Group, row.Value, string(body))
+	s.rows++
+	if s.bytes += len(body); len(s.pending) < BatchRows*columns && s.bytes < batchBytes {
+		return nil
+	}
+	return s.flush(ctx)
+}
+
+// flush ends a batch.
+func (s *Spool[T]) flush(ctx context.Context) error {
+	if len(s.pending) == 0 {
+		return nil
+	}
+	values := strings.Repeat("(?, ?, ?, ?, ?, ?, ?), ", len(s.pending)/columns)
+	_, err := s.db.ExecContext(ctx, "INSERT INTO spool VALUES "+strings.TrimSuffix(values, ", "), s.pending...)
+	s.pending, s.bytes = s.pending[:0], 0
+	s.batches++
+	return err
+}
+
+// Finish is called when all rows are added, and before the methods below.
+func (s *Spool[T]) Finish(ctx context.Context) error {
+	if err := s.flush(ctx); err != nil {
+		return err
+	}
+	_, err := s.db.ExecContext(ctx, indexes)
+	return err
+}
+
+// Duplicates returns the first rows whose key an earlier row has, by line, and how many there are.
+func (s *Spool[T]) Duplicates(ctx context.Context, limit int) (found []Problem, total int, err error) {
+	return s.problems(ctx, limit, `SELECT line, text, earlier FROM (
+		SELECT line, text, min(line) OVER (PARTITION BY key) AS earlier FROM spool) WHERE line > earlier`)
+}
+
+// Contradictions returns the first rows whose value is not that of the first row of their group, by line, and how many there are.
+func (s *Spool[T]) Contradictions(ctx context.Context, limit int) (found []Problem, total int, err error) {
+	return s.problems(ctx, limit, `SELECT line, text, earlier FROM (
+		SELECT line, text, value, first_value(value) OVER same AS first, first_value(line) OVER same AS earlier
+		FROM spool WHERE value IS NOT NULL WINDOW same AS (PARTITION BY grp ORDER BY line)) WHERE value <> first`)
+}
+
+func (s *Spool[T]) problems(ctx context.Context, limit int, query string) (found []Problem, total int, err error) {
+	rows, err := s.db.QueryContext(ctx, "SELECT line, text, earlier, count(*) OVER () FROM ("+query+") ORDER BY line LIMIT ?", limit)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var p Problem
+		if err := rows.Scan(&p.Line, &p.Text, &p.Earlier, &total); err != nil {
+			return nil, 0, err
+		}
+		found = append(found, p)
+	}
+	return found, total, rows.Err()
+}
+
+// Batch is rows that are read together.
+type Batch[T any] struct {
+	Rows   []T
+	Values map[string]string // of the groups that the rows name, what any row of the spool says
+}
+
+// Each calls work with each batch, in the order of the lines.
+func (s *Spool[T]) Each(ctx context.Context, work func(Batch[T]) error) error {
+	for number := range s.batches {
+		batch, err := s.read(ctx, number)
+		if err == nil {
+			err = work(batch)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Spool[T]) read(ctx context.Context, number int) (batch Batch[T], err error) {
+	err = s.scan(ctx, "SELECT body, '' FROM spool WHERE batch = ? ORDER BY line", number, func(body, _ string) error {
+		var row T
+		err := json.Unmarshal([]byte(body), &row)
+		batch.Rows = append(batch.Rows, row)
+		return err
+	})
+	if err != nil {
+		return batch, err
+	}
+	batch.Values = map[string]string{}
+	const values = `SELECT grp, max(value) FROM spool WHERE value IS NOT NULL
+		AND grp IN (SELECT grp FROM spool WHERE batch = ?) GROUP BY grp`
+	err = s.scan(ctx, values, number, func(group, value string) error {
+		batch.Values[group] = value
+		return nil
+	})
+	return batch, err
+}
+
+// scan calls take with the two texts of each row that the query finds.
+func (s *Spool[T]) scan(ctx context.Context, query string, number int, take func(a, b string) error) error {
+	rows, err := s.db.QueryContext(ctx, query, number)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var a, b string
+		if err := rows.Scan(&a, &b); err != nil {
+			return err
+		}
+		if err := take(a, b); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}

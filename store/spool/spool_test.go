@@ -1,0 +1,90 @@
+package spool_test
+
+import (
+	"fmt"
+	"reflect"
+	"testing"
+
+	"github.com/clientapps/clientapps/store/spool"
+)
+
+func text(s string) *string { return &s }
+
+// filled returns a spool of these rows.
+func filled(t *testing.T, rows ...spool.Row[string]) *spool.Spool[string] {
+	t.Helper()
+	s, err := spool.New[string](t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	for i, row := range rows {
+		row.Line = i + 1
+		if err := s.Add(t.Context(), row); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Finish(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestProblems(t *testing.T) {
+	t.Parallel()
+	s := filled(t,
+		spool.Row[string]{Key: "a", Text: "A", Group: text("g"), Value: text("1")},
+		spool.Row[string]{Key: "b", Text: "B", Group: text("g")},
+		spool.Row[string]{Key: "a", Text: "a", Group: text("g"), Value: text("1")},
+		spool.Row[string]{Key: "c", Text: "C", Group: text("g"), Value: text("")},
+		spool.Row[string]{Key: "a", Text: "á", Group: text("h"), Value: text("2")},
+	)
+	for _, limit := range []int{1, 10} {
+		found, total, err := s.Duplicates(t.Context(), limit)
+		want := []spool.Problem{{Line: 3, Text: "a", Earlier: 1}, {Line: 5, Text: "á", Earlier: 1}}
+		if want = want[:min(limit, 2)]; err != nil || total != 2 || !reflect.DeepEqual(found, want) {
+			t.Errorf("duplicates are %v of %d, %v; want %v of 2", found, total, err, want)
+		}
+	}
+	found, total, err := s.Contradictions(t.Context(), 10)
+	if want := []spool.Problem{{Line: 4, Text: "C", Earlier: 1}}; err != nil || total != 1 || !reflect.DeepEqual(found, want) {
+		t.Errorf("contradictions are %v of %d, %v; want %v", found, total, err, want)
+	}
+}
+
+func TestBatches(t *testing.T) {
+	t.Parallel()
+	var rows []spool.Row[string]
+	for i := range 2*spool.BatchRows + 1 {
+		row := spool.Row[string]{Key: fmt.Sprint(i), Group: text(fmt.Sprint(i % 7)), Of: fmt.Sprint("row ", i)}
+		if i == 0 {
+			row.Value = text("of the first row")
+		}
+		rows = append(rows, row)
+	}
+	s, n, batches := filled(t, rows...), 0, 0
+	err := s.Each(t.Context(), func(b spool.Batch[string]) error {
+		batches++
+		for _, row := range b.Rows {
+			if row != fmt.Sprint("row ", n) {
+				t.Fatalf("row %d is %q", n, row)
+			}
+			n++
+		}
+		want := map[string]string{"0": "of the first row"}
+		if batches == 3 {
+			want = map[string]string{} // its row is of group 6
+		}
+		if !reflect.DeepEqual(b.Values, want) {
+			t.Errorf("the values of batch %d are %v, want %v", batches, b.Values, want)
+		}
+		return nil
+	})
+	if err != nil || n != len(rows) || s.Rows() != n || batches != 3 {
+		t.Errorf("%d rows in %d batches, %v", n, batches, err)
+	}
+}

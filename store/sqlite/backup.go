@@ -1,0 +1,63 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+)
+
+// Backup copies a database, as it is at one moment, to a file that must not exist yet, while others read and write. When it
+// returns without an error the copy is whole and on the disk; with one there is no file.
+func Backup(ctx context.Context, path, file string) (err error) {
+	if _, err := os.Lstat(file); !errors.Is(err, os.ErrNotExist) {
+		return errors.Join(err, fmt.Errorf("%s exists", file))
+	}
+	partial := file + ".partial"
+	// Made here, so that nobody else can read it: there are hashes of tokens in it.
+	f, err := os.OpenFile(partial, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600) //nolint:gosec // where the operator says
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close(), os.Remove(partial)) }()
+	if err := vacuumInto(ctx, path, partial); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	if err := os.Link(partial, file); err != nil { // unlike a rename it does not replace what came meanwhile
+		return err
+	}
+	return syncDir(filepath.Dir(file))
+}
+
+// vacuumInto reads in one transaction, which holds up no writer. It has a connection of its own: those of the pools are for
+// short work.
+func vacuumInto(ctx context.Context, path, file string) error {
+	if _, err := os.Stat(path); err != nil {
+		return err // SQLite would make an empty database
+	}
+	db, err := sql.Open("sqlite", dsn(path, url.Values{"mode": {"rw"}}))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = db.Close() }()
+	var version int
+	if err := db.QueryRowContext(ctx, "SELECT max(version_id) FROM goose_db_version").Scan(&version); err != nil {
+		return fmt.Errorf("not a database of clientapps: %w", err)
+	}
+	_, err = db.ExecContext(ctx, "VACUUM INTO ?", file)
+	return err
+}
+
+func syncDir(name string) error {
+	dir, err := os.Open(name) //nolint:gosec // where the operator says
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}

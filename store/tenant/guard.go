@@ -1,0 +1,199 @@
+package tenant
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+	"gorm.io/gorm"
+	"gorm.io/gorm/callbacks"
+	"gorm.io/gorm/clause"
+)
+
+// Guard refuses statements on the tables of clients that are not bound to one client. It looks at gorm's clauses, and at the
+// text of SQL only where there are none.
+type Guard struct {
+	tables []string
+	named  *regexp.Regexp // one of the tables in a text
+}
+
+// NewGuard returns the guard of these tables.
+func NewGuard(tables ...string) *Guard {
+	return &Guard{tables, regexp.MustCompile(`(?i)\b(` + strings.Join(tables, "|") + `)\b`)}
+}
+
+// Names of the guard's callbacks.
+const (
+	guardName = "tenant:guard"
+)
+
+// Register has gorm ask the guard before it sends a statement.
+func (g *Guard) Register(db *gorm.DB) error {
+	on := db.Callback()
+	return errors.Join(
+		on.Query().Before("gorm:query").Register(guardName, g.checkQuery),
+		on.Row().Before("gorm:row").Register(guardName, g.checkQuery),
+		on.Raw().Before("gorm:raw").Register(guardName, g.checkRaw),
+		on.Create().Before("gorm:create").Register(guardName, g.checkCreate),
+		on.Update().Before("gorm:update").Register(guardName, g.checkUpdate),
+		on.Delete().Before("gorm:delete").Register(guardName, g.checkDelete),
+	)
+}
+
+// Unregister takes the guard away, for tests of what stands behind it.
+func (g *Guard) Unregister(db *gorm.DB) error {
+	on := db.Callback()
+	return errors.Join(
+		on.Query().Remove(guardName), on.Row().Remove(guardName), on.Raw().Remove(guardName),
+		on.Create().Remove(guardName), on.Update().Remove(guardName), on.Delete().Remove(guardName),
+	)
+}
+
+// refusedQuery is what a subquery that was refused becomes: gorm does not tell the outer statement of its error.
+const refusedQuery = "tenant_guard_refused_this_query"
+
+func (g *Guard) checkQuery(db *gorm.DB) {
+	if db.Statement.SQL.Len() > 0 {
+		g.checkRaw(db)
+		return
+	}
+	g.check(db, nil)
+	if db.Error != nil {
+		if db.DryRun {
+			_, _ = db.Statement.WriteString(refusedQuery)
+		}
+		return
+	}
+	if callbacks.BuildQuerySQL(db); strings.Contains(db.Statement.SQL.String(), refusedQuery) {
+		refuse(db, "a subquery was refused")
+	}
+}
+
+// checkRaw refuses SQL that somebody wrote and that names a table of clients: it has no clauses to look at.
+func (g *Guard) checkRaw(db *gorm.DB) {
+	if db.Error != nil || crossTenant(db) {
+		return
+	}
+	if name := g.named.FindString(db.Statement.SQL.String()); name != "" {
+		refuse(db, "it is written by hand and names "+name)
+	}
+}
+
+func (g *Guard) checkUpdate(db *gorm.DB) {
+	g.check(db, func() string {
+		set, ok := db.Statement.Dest.(map[string]any)
+		if !ok {
+			return "it is an update without a map of fields"
+		}
+		if _, moves := set[Column]; moves {
+			return "it moves rows to another client"
+		}
+		return ""
+	})
+}
+
+func (g *Guard) checkDelete(db *gorm.DB) { g.check(db, nil) }
+
+// checkCreate wants each row, and what an upsert may replace, to be the client's.
+func (g *Guard) checkCreate(db *gorm.DB) {
+	if db.Error != nil || crossTenant(db) || !g.covers(db.Statement) {
+		return
+	}
+	client, ok := clientOf(db)
+	switch {
+	case !ok:
+		refuse(db, "it inserts rows without "+Column)
+	case !rowsOf(db, client):
+		refuse(db, "it inserts a row of another client")
+	case !conflictsByClient(db.Statement):
+		refuse(db, "it replaces rows by a key without "+Column)
+	}
+}
+
+// check wants a statement on a table of clients to have the handle's condition, joined to the others by AND.
+func (g *Guard) check(db *gorm.DB, more func() string) {
+	stmt := db.Statement
+	if db.Error != nil || crossTenant(db) {
+		return
+	}
+	for _, join := range stmt.Joins {
+		if g.named.MatchString(join.Name) {
+			refuse(db, "it joins "+join.Name)
+			return
+		}
+	}
+	if !g.covers(stmt) {
+		return
+	}
+	if !bound(stmt) {
+		refuse(db, "it has no condition on "+Column)
+		return
+	}
+	if more != nil {
+		if reason := more(); reason != "" {
+			refuse(db, reason)
+		}
+	}
+}
+
+// covers reports whether a statement is about a table of clients.
+func (g *Guard) covers(stmt *gorm.Statement) bool {
+	return slices.Contains(g.tables, stmt.Table) || stmt.Schema != nil && slices.Contains(g.tables, stmt.Schema.Table) ||
+		stmt.TableExpr != nil && g.named.MatchString(stmt.TableExpr.SQL)
+}
+
+// bound reports whether the WHERE clause has the handle's condition, and nothing that opens it.
+func bound(stmt *gorm.Statement) bool {
+	where, ok := stmt.Clauses["WHERE"].Expression.(clause.Where)
+	if !ok {
+		return false
+	}
+	found := false
+	for _, expr := range where.Exprs {
+		switch expr.(type) {
+		case condition:
+			found = true
+		case clause.OrConditions:
+			return false
+		}
+	}
+	return found
+}
+
+// rowsOf reports whether all rows that are inserted are the client's.
+func rowsOf(db *gorm.DB, client uuid.UUID) bool {
+	stmt := db.Statement
+	if stmt.Schema == nil {
+		return false
+	}
+	field := stmt.Schema.LookUpField(Column)
+	if field == nil {
+		return false
+	}
+	own := func(row reflect.Value) bool {
+		value, _ := field.ValueOf(stmt.Context, row)
+		return value == client
+	}
+	if stmt.ReflectValue.Kind() != reflect.Slice {
+		return own(stmt.ReflectValue)
+	}
+	for i := range stmt.ReflectValue.Len() {
+		if !own(reflect.Indirect(stmt.ReflectValue.Index(i))) {
+			return false
+		}
+	}
+	return true
+}
+
+func conflictsByClient(stmt *gorm.Statement) bool {
+	conflict, ok := stmt.Clauses["ON CONFLICT"].Expression.(clause.OnConflict)
+	return !ok || conflict.DoNothing || slices.ContainsFunc(conflict.Columns, func(c clause.Column) bool { return c.Name == Column })
+}
+
+func refuse(db *gorm.DB, reason string) {
+	_ = db.AddError(&UnscopedStatementError{Reason: fmt.Sprintf("%s (table %q)", reason, db.Statement.Table)})
+}

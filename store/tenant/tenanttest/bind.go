@@ -1,0 +1,224 @@
+package tenanttest
+
+import (
+	"fmt"
+	"slices"
+)
+
+// sqlBody is the clauses of a SELECT, INSERT, UPDATE or DELETE that the guard goes by.
+type sqlBody struct {
+	inserts bool
+	target  []sqlNode // the table that is written
+	set     []sqlNode
+	from    []sqlNode
+	where   []sqlNode // and all behind it
+}
+
+// bodyOf reads the clauses behind those of WITH.
+func bodyOf(nodes []sqlNode) (sqlBody, error) {
+	first := slices.IndexFunc(nodes, func(n sqlNode) bool { return n.is("select", "insert", "update", "delete") })
+	if first < 0 || first > 0 && !nodes[0].is("with", "all", "distinct") {
+		return sqlBody{}, errUnclear
+	}
+	switch nodes = nodes[first:]; nodes[0].text {
+	case "insert":
+		return insertBody(nodes)
+	case "update":
+		set := keyword(nodes, "set")
+		from := keyword(nodes, "from", "where", "returning")
+		if set < 0 || from < set {
+			return sqlBody{}, errUnclear
+		}
+		b := readBody(nodes[from:])
+		b.target, b.set = nodes[1:set], nodes[set:from]
+		return b, b.keepsClient()
+	case "delete":
+		if len(nodes) < 2 || !nodes[1].is("from") {
+			return sqlBody{}, errUnclear
+		}
+		return readBody(nodes[1:]), nil // USING is read as what it is: more tables behind a comma
+	}
+	return readBody(nodes), nil
+}
+
+// readBody reads what begins with FROM or has it further on.
+func readBody(nodes []sqlNode) sqlBody {
+	var b sqlBody
+	if from := keyword(nodes, "from"); from >= 0 {
+		b.from = nodes[from+1:]
+		if end := slices.IndexFunc(b.from, func(n sqlNode) bool { return n.is(behindFrom...) }); end >= 0 {
+			b.from = b.from[:end]
+		}
+	}
+	if where := keyword(nodes, "where"); where >= 0 {
+		b.where = nodes[where+1:]
+	}
+	return b
+}
+
+var behindWhere = []string{"group", "having", "window", "order", "limit", "offset", "fetch", "for", "returning"}
+
+var behindFrom = append([]string{"where"}, behindWhere...)
+
+// keyword finds one of the words, and takes no IS DISTINCT FROM for a FROM. Without one it returns -1; update wants the end.
+func keyword(nodes []sqlNode, words ...string) int {
+	for i, n := range nodes {
+		distinct := i >= 2 && n.is("from") && nodes[i-1].is("distinct") && nodes[i-2].is("is", "not")
+		if n.is(words...) && !distinct {
+			return i
+		}
+	}
+	return -1
+}
+
+// insertBody wants rows with their client, and a conflict that is one with a row of the same client.
+func insertBody(nodes []sqlNode) (sqlBody, error) {
+	rows := keyword(nodes, "values", "select", "default")
+	if rows < 3 || !nodes[1].is("into") {
+		return sqlBody{}, errUnclear
+	}
+	columns := nodes[rows-1]
+	if nodes[rows].is("select") {
+		return sqlBody{}, errUnclear
+	}
+	if columns.kind != sqlGroup || !hasClient(columns.group) || nodes[rows].is("default") {
+		return sqlBody{}, fmt.Errorf("rows come without %s", clientColumn)
+	}
+	b := sqlBody{inserts: true, target: nodes[2 : rows-1]}
+	if set := keyword(nodes, "set"); set >= 0 {
+		conflict := keyword(nodes, "conflict")
+		if conflict < 0 || conflict > set || nodes[conflict+1].kind != sqlGroup || !hasClient(nodes[conflict+1].group) ||
+			keyword(nodes[conflict+1:], "conflict") >= 0 {
+			return sqlBody{}, fmt.Errorf("the conflict can be one with another %s", clientColumn)
+		}
+		b.set = nodes[set:]
+	}
+	return b, b.keepsClient()
+}
+
+// keepsClient says that no row changes hands.
+func (b sqlBody) keepsClient() error {
+	for i, n := range b.set {
+		start := i > 0 && (b.set[i-1].is("set") || b.set[i-1].symbol(","))
+		if n.kind <= sqlName && n.text == clientColumn && i+1 < len(b.set) && b.set[i+1].symbol("=") ||
+			start && n.kind == sqlGroup && hasClient(n.group) {
+			return fmt.Errorf("%s is assigned", clientColumn)
+		}
+	}
+	return nil
+}
+
+func hasClient(nodes []sqlNode) bool {
+	return slices.ContainsFunc(nodes, func(n sqlNode) bool { return n.kind <= sqlName && n.text == clientColumn })
+}
+
+// bind returns the names of the tables that are bound to a client, outer's included, or says which one is not.
+func (b sqlBody) bind(refs []reference, outer []string) ([]string, error) {
+	bound, lists := outer, listedColumns(b.from)
+	open := slices.DeleteFunc(slices.Clone(refs), func(r reference) bool { return r.rows })
+	for again := true; again; {
+		again = false
+		open = slices.DeleteFunc(open, func(r reference) bool {
+			binds := func(conjunct []sqlNode) bool { return r.boundBy(conjunct, len(refs) == 1, bound, lists) }
+			if !anyConjunct(b.where, binds) && !anyConjunct(r.on, binds) {
+				return false
+			}
+			bound, again = append(slices.Clone(bound), r.name), true
+			return true
+		})
+	}
+	if len(open) > 0 {
+		return nil, fmt.Errorf("%s: no condition on %s", open[0].table, clientColumn)
+	}
+	return bound, nil
+}
+
+// boundBy says whether the condition is client_id = value, with the table's name before it unless there is but one, or
+// compares it with the client_id of a table that is bound, or with what a list of values has for each row.
+func (r reference) boundBy(conjunct []sqlNode, only bool, bound, lists []string) bool {
+	name, rest := columnOf(conjunct)
+	if len(rest) < 2 || !rest[0].symbol("=") || name != r.name && (name != "" || !only) {
+		return false
+	}
+	if rest = rest[1:]; rest[0].kind == sqlValue {
+		cast := rest[1:]
+		return len(cast) == 0 || len(cast) == 3 && cast[0].symbol(":") && cast[1].symbol(":") && cast[2].is("uuid")
+	}
+	if len(rest) == 1 && rest[0].kind <= sqlName && slices.Contains(lists, rest[0].text) {
+		return true
+	}
+	other, rest := columnOf(rest)
+	return rest != nil && len(rest) == 0 && slices.Contains(bound, other)
+}
+
+// listedColumns are the columns of unnest(values) AS name (columns): all values come from parameters.
+func listedColumns(from []sqlNode) []string {
+	var columns []string
+	for i := range from {
+		if !from[i].is("unnest") || i+1 == len(from) || !onlyValues(from[i+1].group) {
+			continue
+		}
+		rest := from[i+2:]
+		if len(rest) > 1 && rest[0].is("with") && rest[1].is("ordinality") {
+			rest = rest[2:]
+		}
+		if len(rest) < 3 || !rest[0].is("as") || rest[2].kind != sqlGroup {
+			continue
+		}
+		for _, n := range rest[2].group {
+			if n.kind <= sqlName && n.text != clientColumn {
+				columns = append(columns, n.text)
+			}
+		}
+	}
+	return columns
+}
+
+// onlyValues says whether there are only parameters, each with its type behind it, as in $1::uuid[], $2::text[].
+func onlyValues(nodes []sqlNode) bool {
+	for i, n := range nodes {
+		isType := i > 1 && n.kind == sqlWord && nodes[i-1].symbol(":") && nodes[i-2].symbol(":")
+		if n.kind != sqlValue && !isType && !n.symbol(":") && !n.symbol(",") && !n.symbol("[") && !n.symbol("]") {
+			return false
+		}
+	}
+	return len(nodes) > 0
+}
+
+// columnOf reads client_id or name.client_id; rest is nil when it is neither.
+func columnOf(nodes []sqlNode) (name string, rest []sqlNode) {
+	is := func(i int) bool { return nodes[i].kind <= sqlName && nodes[i].text == clientColumn }
+	switch {
+	case len(nodes) >= 1 && is(0):
+		return "", nodes[1:len(nodes):len(nodes)]
+	case len(nodes) >= 3 && nodes[0].kind <= sqlName && nodes[1].symbol(".") && is(2):
+		return nodes[0].text, nodes[3:len(nodes):len(nodes)]
+	}
+	return "", nil
+}
+
+// anyConjunct says whether something holds of a condition that must be true for the whole to be. An OR makes all doubtful,
+// and so do the words whose AND is none.
+func anyConjunct(condition []sqlNode, holds func([]sqlNode) bool) bool {
+	if slices.ContainsFunc(condition, func(n sqlNode) bool { return n.is("or", "between", "case") }) {
+		return false
+	}
+	if end := slices.IndexFunc(condition, func(n sqlNode) bool { return n.is(behindWhere...) }); end >= 0 {
+		condition = condition[:end]
+	}
+	for start, at := 0, 0; at <= len(condition); at++ {
+		if at < len(condition) && !condition[at].is("and") {
+			continue
+		}
+		conjunct := condition[start:at]
+		start = at + 1
+		if len(conjunct) == 1 && conjunct[0].kind == sqlGroup {
+			if anyConjunct(conjunct[0].group, holds) {
+				return true
+			}
+		} else if holds(conjunct) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,148 @@
+package tenanttest
+
+import (
+	"fmt"
+	"slices"
+)
+
+// clientColumn is the column that every table of the clients' own data has.
+const clientColumn = "client_id"
+
+type scopeChecker struct{ tables []string }
+
+// statement checks a statement, or what stands in parentheses, with all that is in it. outer are the tables that are bound
+// around it.
+func (w scopeChecker) statement(nodes []sqlNode, outer []string) error {
+	for start, at := 0, 0; at <= len(nodes); at++ {
+		if at == len(nodes) || nodes[at].is("union", "intersect", "except") {
+			if err := w.part(nodes[start:at], outer); err != nil {
+				return err
+			}
+			start = at + 1
+		}
+	}
+	return nil
+}
+
+// part checks one side of a UNION, or what has none.
+func (w scopeChecker) part(nodes []sqlNode, outer []string) error {
+	var bound []string
+	for _, name := range outer {
+		if !declares(nodes, name) {
+			bound = append(bound, name)
+		}
+	}
+	if table, times := w.named(nodes); times > 0 {
+		body, err := bodyOf(nodes)
+		if err != nil {
+			return fmt.Errorf("%s: %w", table, err)
+		}
+		refs := w.references(body)
+		if len(refs) != times {
+			return fmt.Errorf("%s: %w", table, errUnclear)
+		}
+		if bound, err = body.bind(refs, bound); err != nil {
+			return err
+		}
+	}
+	for _, n := range nodes {
+		if n.kind == sqlGroup {
+			if err := w.statement(n.group, bound); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// named counts where the per-client tables are named, but for the names before columns and after FOR UPDATE OF.
+func (w scopeChecker) named(nodes []sqlNode) (table string, times int) {
+	for i := range nodes {
+		if w.table(nodes, i) && (i == 0 || !nodes[i-1].is("of")) {
+			table = nodes[i].text
+			times++
+		}
+	}
+	return table, times
+}
+
+func (w scopeChecker) table(nodes []sqlNode, i int) bool {
+	return slices.ContainsFunc(w.tables, nodes[i].named) && !qualifies(nodes, i)
+}
+
+// qualifies says whether the name is that of what comes behind a dot.
+func qualifies(nodes []sqlNode, i int) bool { return i+1 < len(nodes) && nodes[i+1].symbol(".") }
+
+// declares says whether there is a table of this name in the nodes, under this name or a table's own.
+func declares(nodes []sqlNode, name string) bool {
+	for i, n := range nodes {
+		if n.kind == sqlGroup && declares(n.group, name) || n.named(name) && !qualifies(nodes, i) {
+			return true
+		}
+	}
+	return false
+}
+
+// reference is a place where a statement reads or writes a per-client table.
+type reference struct {
+	table string
+	name  string    // by which the statement calls its columns
+	on    []sqlNode // the condition of its own join
+	rows  bool      // rows are inserted, and have their client
+}
+
+// references finds the per-client tables where a statement may name them.
+func (w scopeChecker) references(b sqlBody) []reference {
+	var refs []reference
+	if len(b.target) > 0 {
+		refs = w.tablesIn(b.target)
+		for i := range refs {
+			refs[i].rows = b.inserts
+		}
+	}
+	return append(refs, w.tablesIn(b.from)...)
+}
+
+// tablesIn reads a list of tables with their joins.
+func (w scopeChecker) tablesIn(from []sqlNode) []reference {
+	// What such a join keeps is not bound by its condition. LEFT and RIGHT are functions too, and would seem to end one.
+	loose := slices.ContainsFunc(from, func(n sqlNode) bool { return n.is("right", "full") })
+	for i, n := range from {
+		loose = loose || n.is("left") && i+1 < len(from) && from[i+1].kind == sqlGroup
+	}
+	var refs []reference
+	for i, n := range from {
+		if !w.table(from, i) {
+			continue
+		}
+		first := i
+		if i >= 2 && from[i-1].symbol(".") {
+			first = i - 2 // the name of a schema
+		}
+		if first > 0 && !from[first-1].symbol(",") && !from[first-1].is("join", "only", "using") {
+			continue
+		}
+		r := reference{table: n.text, name: n.text}
+		rest := from[i+1:]
+		if len(rest) > 1 && rest[0].is("as") {
+			r.name, rest = rest[1].text, rest[2:]
+		} else if len(rest) > 0 && (rest[0].kind == sqlName || rest[0].kind == sqlWord && !rest[0].is(behindTable...)) {
+			r.name, rest = rest[0].text, rest[1:]
+		}
+		if len(rest) > 0 && rest[0].is("on") && !loose {
+			end := slices.IndexFunc(rest[1:], func(n sqlNode) bool { return n.symbol(",") || n.is(behindOn...) })
+			if r.on = rest[1:]; end >= 0 {
+				r.on = r.on[:end]
+			}
+		}
+		refs = append(refs, r)
+	}
+	return refs
+}
+
+var behindOn = []string{"on", "join", "inner", "left", "cross", "natural"}
+
+// behindTable are the words that can stand behind a table and are not its other name.
+var behindTable = []string{
+	"on", "join", "inner", "left", "right", "full", "outer", "cross", "natural", "using", "tablesample", "indexed", "not",
+}
