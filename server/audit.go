@@ -12,6 +12,7 @@ import (
 	"github.com/clientapps/clientapps/server/oidc"
 	"github.com/clientapps/clientapps/server/ratelimit"
 	"github.com/clientapps/clientapps/store"
+	"github.com/clientapps/clientapps/store/apitoken"
 )
 
 // Bounds of the log lines about unauthenticated requests. Lines beyond them are counted, and a later line has the count.
@@ -75,7 +76,7 @@ func (a *authFailureLog) failed(r *http.Request, secret string, reason error) {
 	if errors.Is(reason, oidc.ErrClaims) { // of a token that the provider has signed: its operator wants to know
 		attrs = append(attrs, slog.String("detail", fmt.Sprintf("%.300s", reason.Error())))
 	}
-	if prefix := store.TokenPrefix(secret); prefix != "" {
+	if prefix := apitoken.Prefix(secret); prefix != "" {
 		attrs = append(attrs, slog.String("token_prefix", prefix))
 	}
 	if left := a.lines.notLogged(); left > 0 {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/clientapps/clientapps/server/oidc"
 	"github.com/clientapps/clientapps/store"
+	"github.com/clientapps/clientapps/store/apitoken"
 )
 
 // Scopes lists every scope that an operation can ask for.
@@ -22,7 +23,7 @@ func (s *Server) authenticate(r *http.Request) (*store.Token, error) {
 	if ok && s.provider != nil && oidc.LooksLikeJWT(secret) {
 		return s.authenticateJWT(r, secret)
 	}
-	if !ok || !store.WellFormedToken(secret) && (s.demoToken == "" || secret != s.demoToken) {
+	if !ok || !apitoken.WellFormed(secret) && (s.demoToken == "" || secret != s.demoToken) {
 		s.audit.failed(r, secret, nil)
 		return nil, errUnauthorized()
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/clientapps/clientapps/server"
 	"github.com/clientapps/clientapps/server/servertest"
 	"github.com/clientapps/clientapps/store"
+	"github.com/clientapps/clientapps/store/apitoken"
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
@@ -155,7 +156,7 @@ func TestDemoToken(t *testing.T) {
 		for demo, want := range map[string]int{"": 401, "demo": 401, "demo-token": 200} {
 			s := servertest.New(t, url, func(c *server.Config) { c.DemoToken = demo })
 			err := s.Store.Seed(t.Context(), store.Dataset{Tokens: []store.Token{{
-				ID: storetest.VendorID, Name: "demo", Hash: store.HashToken("demo-token"), AllClients: true, Scopes: "apps:read",
+				ID: storetest.VendorID, Name: "demo", Hash: apitoken.Hash("demo-token"), AllClients: true, Scopes: "apps:read",
 				CreatedAt: storetest.Now,
 			}}})
 			if err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/clientapps/clientapps/server"
 	"github.com/clientapps/clientapps/store"
+	"github.com/clientapps/clientapps/store/apitoken"
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
@@ -37,7 +38,7 @@ func newPatcher(t testing.TB) *patcher {
 	if err := s.Seed(t.Context(), storetest.Page()); err != nil {
 		t.Fatal(err)
 	}
-	secret, _ := store.NewTokenSecret()
+	secret, _ := apitoken.New()
 	if _, err := s.CreateToken(t.Context(), secret, store.Token{Name: "x", AllClients: true, Scopes: "apps:write"}); err != nil {
 		t.Fatal(err)
 	}

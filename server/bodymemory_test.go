@@ -17,6 +17,7 @@ import (
 	"github.com/clientapps/clientapps/server/schemas"
 	"github.com/clientapps/clientapps/server/strictjson"
 	"github.com/clientapps/clientapps/store"
+	"github.com/clientapps/clientapps/store/apitoken"
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
@@ -157,7 +158,7 @@ func TestBodyMemoryOfARequest(t *testing.T) {
 	if err := database.Seed(t.Context(), storetest.Page()); err != nil {
 		t.Fatal(err)
 	}
-	secret, err := store.NewTokenSecret()
+	secret, err := apitoken.New()
 	if err != nil {
 		t.Fatal(err)
 	}

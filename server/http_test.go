@@ -11,6 +11,7 @@ import (
 
 	"github.com/clientapps/clientapps/server"
 	"github.com/clientapps/clientapps/store"
+	"github.com/clientapps/clientapps/store/apitoken"
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
@@ -22,7 +23,7 @@ func serve(t *testing.T, databaseURL string) (address, token, reader string) {
 		t.Fatal(err)
 	}
 	secret := func(scopes ...string) string {
-		text, err := store.NewTokenSecret()
+		text, err := apitoken.New()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/clientapps/clientapps/server"
 	"github.com/clientapps/clientapps/server/servertest"
 	"github.com/clientapps/clientapps/store"
+	"github.com/clientapps/clientapps/store/apitoken"
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
@@ -96,7 +97,7 @@ func TestMaxInFlight(t *testing.T) {
 		leave = append(leave, occupy(t, second), occupy(t, second))
 		shed(s.Client)
 		shed(second)
-		unknown, err := store.NewTokenSecret()
+		unknown, err := apitoken.New()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/clientapps/clientapps/server"
 	"github.com/clientapps/clientapps/store"
+	"github.com/clientapps/clientapps/store/apitoken"
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
@@ -28,7 +29,7 @@ func benchmarkObserved(b *testing.B, observe func(*server.Config)) {
 	if err := s.Seed(b.Context(), storetest.Page()); err != nil {
 		b.Fatal(err)
 	}
-	secret, _ := store.NewTokenSecret()
+	secret, _ := apitoken.New()
 	if _, err := s.CreateToken(b.Context(), secret, store.Token{Name: "x", AllClients: true, Scopes: "apps:read apps:write"}); err != nil {
 		b.Fatal(err)
 	}

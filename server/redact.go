@@ -5,7 +5,7 @@ import (
 	"log/slog"
 	"slices"
 
-	"github.com/clientapps/clientapps/store"
+	"github.com/clientapps/clientapps/store/apitoken"
 )
 
 // redacting keeps tokens out of the log, wherever in a request they stood: in its path, in a name that was refused, in the
@@ -13,7 +13,7 @@ import (
 type redacting struct{ slog.Handler }
 
 func (h redacting) Handle(ctx context.Context, r slog.Record) error {
-	found := store.HasToken(r.Message)
+	found := apitoken.IsIn(r.Message)
 	r.Attrs(func(a slog.Attr) bool {
 		found = found || showsToken(a)
 		return !found
@@ -21,7 +21,7 @@ func (h redacting) Handle(ctx context.Context, r slog.Record) error {
 	if !found {
 		return h.Handler.Handle(ctx, r)
 	}
-	clean := slog.NewRecord(r.Time, r.Level, store.RedactTokens(r.Message), r.PC)
+	clean := slog.NewRecord(r.Time, r.Level, apitoken.Redact(r.Message), r.PC)
 	r.Attrs(func(a slog.Attr) bool {
 		clean.AddAttrs(redacted(a))
 		return true
@@ -38,12 +38,12 @@ func (h redacting) WithGroup(name string) slog.Handler { return redacting{h.Hand
 func showsToken(a slog.Attr) bool {
 	switch v := a.Value.Resolve(); v.Kind() {
 	case slog.KindString:
-		return store.HasToken(v.String())
+		return apitoken.IsIn(v.String())
 	case slog.KindGroup:
 		return slices.ContainsFunc(v.Group(), showsToken)
 	case slog.KindAny:
 		err, ok := v.Any().(error)
-		return ok && store.HasToken(err.Error())
+		return ok && apitoken.IsIn(err.Error())
 	default:
 		return false
 	}
@@ -52,12 +52,12 @@ func showsToken(a slog.Attr) bool {
 func redacted(a slog.Attr) slog.Attr {
 	switch v := a.Value.Resolve(); v.Kind() {
 	case slog.KindString:
-		a.Value = slog.StringValue(store.RedactTokens(v.String()))
+		a.Value = slog.StringValue(apitoken.Redact(v.String()))
 	case slog.KindGroup:
 		a.Value = slog.GroupValue(redactedAll(v.Group())...)
 	case slog.KindAny:
 		if err, ok := v.Any().(error); ok {
-			a.Value = slog.StringValue(store.RedactTokens(err.Error()))
+			a.Value = slog.StringValue(apitoken.Redact(err.Error()))
 		}
 	default: // numbers and times
 	}

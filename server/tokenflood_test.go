@@ -11,6 +11,7 @@ import (
 	"github.com/clientapps/clientapps/server"
 	"github.com/clientapps/clientapps/server/servertest"
 	"github.com/clientapps/clientapps/store"
+	"github.com/clientapps/clientapps/store/apitoken"
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
@@ -23,7 +24,7 @@ func flood(t *testing.T, s *servertest.Server, client *http.Client) (wait func()
 	var all sync.WaitGroup
 	start := make(chan struct{})
 	for range atOnce {
-		secret, err := store.NewTokenSecret()
+		secret, err := apitoken.New()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/clientapps/clientapps/server/servertest"
 	"github.com/clientapps/clientapps/store"
+	"github.com/clientapps/clientapps/store/apitoken"
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
@@ -64,7 +65,7 @@ func newWorld(t *testing.T, s *servertest.Server) *world {
 		}
 		w.clients[token.Name] = &servertest.Client{URL: s.URL, Token: secret}
 	}
-	unknown, err := store.NewTokenSecret()
+	unknown, err := apitoken.New()
 	if err != nil {
 		t.Fatal(err)
 	}

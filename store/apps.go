@@ -4,15 +4,29 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 
 	"github.com/google/uuid"
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
+	"github.com/clientapps/clientapps/store/etag"
 	"github.com/clientapps/clientapps/store/groupcommit"
 	"github.com/clientapps/clientapps/store/postgres"
 	"github.com/clientapps/clientapps/store/tenant"
 )
+
+// ETag is an opaque text that changes with anything the app shows, its catalog entry included.
+func (a App) ETag() string { return string(a.AppendETag(nil)) }
+
+// AppendETag appends the tag to a buffer.
+func (a App) AppendETag(b []byte) []byte {
+	return append(append(strconv.AppendInt(b, a.Version, 10), '.'), a.Catalog.tag...)
+}
+
+// IfMatch binds a write to the tag that it finds.
+type IfMatch = etag.Match
 
 // GetApp returns one app with its catalog entry, or NotFoundError for the app or for its client.
 func (s *Store) GetApp(ctx context.Context, key AppKey) (App, error) {
@@ -50,7 +64,7 @@ func (s *Store) UpdateApp(ctx context.Context, key AppKey, fields Fields, by Act
 			if err != nil {
 				return App{}, err
 			}
-			if err := match.check(seen.ETag()); err != nil {
+			if err := match.Check(seen.ETag()); err != nil {
 				return App{}, err
 			}
 			if fields.in(seen.fields()) {
@@ -186,7 +200,7 @@ func (s *Store) RemoveApp(ctx context.Context, key AppKey, by Actor, match *IfMa
 			if err != nil {
 				return err
 			}
-			if err := match.check(seen.ETag()); err != nil {
+			if err := match.Check(seen.ETag()); err != nil {
 				return err
 			}
 			at = expectedVersion{row: seen.Version, catalog: revision}
@@ -269,4 +283,39 @@ func (s *Store) withCatalog(ctx context.Context, app App) (App, error) {
 		app.NameKey = entry.NameKey
 	}
 	return app, nil
+}
+
+// BulkSet sets one boolean of many apps of one client, in one transaction of three statements. It returns the apps that
+// the client does not have; the others have the value afterwards, and those that had it before are not written.
+// NotFoundError names the client.
+func (s *Store) BulkSet(ctx context.Context, clientID uuid.UUID, ids []uuid.UUID, column Column, value bool, by Actor) (missing []uuid.UUID, err error) {
+	var found []uuid.UUID
+	set := by.written(s.notEarlier(s.now()))
+	set["version"] = gorm.Expr("version + 1")
+	set[string(column)] = value
+	var changed []App
+	wrote := func(db *gorm.DB) (bool, error) { return by.wrote(db, clientID, string(column), changed) }
+	err = s.inTx(ctx, clientShare(clientID), wrote, func(tx *gorm.DB) error {
+		these := whereIn(tenant.Of(tx, clientID).Model(&App{}), "id", ids).Session(&gorm.Session{})
+		// Locked in the order of the ids, so that two bulk writes cannot wait for each other.
+		if err := these.Clauses(clause.Locking{Strength: "UPDATE"}).Order("id").Pluck("id", &found).Error; err != nil {
+			return err
+		}
+		changed = nil
+		return these.Where(string(column)+" <> ?", value).Model(&changed).Clauses(returnVersions).Updates(set).Error
+	})
+	if err != nil {
+		return nil, s.translate("set apps", err)
+	}
+	if len(found) == 0 {
+		if _, err := s.GetClient(ctx, clientID); err != nil {
+			return nil, err
+		}
+	}
+	for _, id := range ids {
+		if _, ok := slices.BinarySearchFunc(found, id, compareIDs); !ok {
+			missing = append(missing, id)
+		}
+	}
+	return missing, nil
 }

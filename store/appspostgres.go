@@ -234,7 +234,7 @@ func (t *postgresApps) writeOne(ctx context.Context, conn *pgx.Conn, p *appPatch
 	batch.Queue(st.sql, args...).Query(p.read)
 	batch.Queue("COMMIT")
 	err = postgres.Send(ctx, conn, batch)
-	t.s.counts.lockTimeouts.note(lockPathConditional, err)
+	t.s.lockTimeouts.note(lockPathConditional, err)
 	return err
 }
 

@@ -4,17 +4,24 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"maps"
+	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/clientapps/clientapps/store/etag"
+	"github.com/clientapps/clientapps/store/fold"
+	"github.com/clientapps/clientapps/store/keyset"
 )
 
 // Catalog is the whole shared catalog as it was at one revision. It never changes: a change of the catalog swaps it.
 type Catalog struct {
 	revision   int64
-	loadedAt   time.Time
 	apps       entries
 	vendors    map[uuid.UUID]*Vendor
 	categories map[uuid.UUID]Category
@@ -81,7 +88,7 @@ func (a *CatalogApp) Encoded(encode func(*CatalogApp) []byte) []byte {
 
 // GetCatalogSummary counts the catalog. It can be as stale as the snapshot: Config.CatalogPoll.
 func (s *Store) GetCatalogSummary(ctx context.Context) (CatalogSummary, error) {
-	c := s.catalog.Load()
+	c := s.catalog.Current()
 	if c == nil {
 		var err error
 		if c, err = s.refreshCatalog(ctx); err != nil {
@@ -133,7 +140,7 @@ func (c *Catalog) entry(id uuid.UUID) *CatalogApp {
 // findEntry looks in the snapshot and, if the entry is not there, once more in one that is as new as the database: another
 // server may have just made it.
 func (s *Store) findEntry(ctx context.Context, in func(*Catalog) *CatalogApp) (*CatalogApp, error) {
-	if snapshot := s.catalog.Load(); snapshot != nil {
+	if snapshot := s.catalog.Current(); snapshot != nil {
 		if entry := in(snapshot); entry != nil {
 			return entry, nil
 		}
@@ -143,4 +150,115 @@ func (s *Store) findEntry(ctx context.Context, in func(*Catalog) *CatalogApp) (*
 		return nil, err
 	}
 	return in(fresh), nil
+}
+
+// CatalogFilter selects catalog apps. The zero value selects all of them; what is set combines with AND.
+type CatalogFilter struct {
+	Query      string // part of the name
+	CategoryID *uuid.UUID
+	VendorID   *uuid.UUID
+	Type       *string
+}
+
+// match returns what tells whether an entry is selected; nil when every one is.
+func (f CatalogFilter) match() func(*CatalogApp) bool {
+	if f == (CatalogFilter{}) {
+		return nil
+	}
+	part := fold.Name(f.Query)
+	return func(a *CatalogApp) bool {
+		return strings.Contains(a.NameKey, part) &&
+			(f.VendorID == nil || a.VendorID != nil && *a.VendorID == *f.VendorID) &&
+			(f.Type == nil || a.Type != nil && *a.Type == *f.Type) &&
+			(f.CategoryID == nil || slices.ContainsFunc(a.Categories, func(c Category) bool { return c.ID == *f.CategoryID }))
+	}
+}
+
+var catalogListing = listing[*CatalogApp]{
+	Keys: map[Column]sortKey[*CatalogApp]{
+		ColumnCanonicalName: keyset.TextKey("name_key", func(a *CatalogApp) string { return a.NameKey }),
+		ColumnCreatedAt:     keyset.TimeKey("created_at", func(a *CatalogApp) time.Time { return a.CreatedAt }),
+		ColumnUpdatedAt:     keyset.TimeKey("updated_at", func(a *CatalogApp) time.Time { return a.UpdatedAt }),
+	},
+	Tie:  "id",
+	Of:   func(a *CatalogApp) string { return a.ID.String() },
+	Tied: keyset.IsID,
+}
+
+// ListCatalogApps returns one page of the catalog, out of the snapshot once that is as new as the database.
+func (s *Store) ListCatalogApps(ctx context.Context, f CatalogFilter, p Page) (List[*CatalogApp], error) {
+	catalog, err := s.refreshCatalog(ctx)
+	if err != nil {
+		return List[*CatalogApp]{}, err
+	}
+	return tagged(catalogListing, catalog.byApp, p, f.match())
+}
+
+// tagged picks a page of a snapshot, with its tag.
+func tagged[T catalogRow](l listing[T], orders map[Column][]T, p Page, match func(T) bool) (List[T], error) {
+	list, err := l.Pick(orders, p, match)
+	if err == nil {
+		list.ETag = pageTag(list)
+	}
+	return list, err
+}
+
+// fewEntries is up to how many catalog apps are looked up one by one among those of a client. Of more than these, a page
+// is full before the client's apps have been read in order for as long as the look-ups would take.
+const fewEntries = 200
+
+// few returns the ids of the entries that the filter selects; ok is false when they are too many to look up.
+func (c *Catalog) few(f CatalogFilter) (ids []uuid.UUID, ok bool) {
+	match := f.match()
+	for _, a := range c.all() {
+		if !match(a) {
+			continue
+		}
+		if len(ids) == fewEntries {
+			return nil, false
+		}
+		ids = append(ids, a.ID)
+	}
+	return ids, true
+}
+
+// catalogRow is a row of the catalog that a list shows.
+type catalogRow interface {
+	appendState(b []byte) []byte // appends what changes with anything the row shows
+}
+
+func (a *CatalogApp) appendState(b []byte) []byte { return append(append(b, a.tag...), 0) }
+func (v Vendor) appendState(b []byte) []byte {
+	return etag.AppendState(b, v.ID, v.Version, v.UpdatedAt)
+}
+
+func (c Category) appendState(b []byte) []byte {
+	return etag.AppendState(b, c.ID, c.Version, c.UpdatedAt)
+}
+
+// pageTag is the tag of a page of the catalog. It is made of the rows, not of the catalog's revision: a database that was restored,
+// or made anew, comes to the same revision with other rows.
+func pageTag[T catalogRow](list List[T]) string {
+	b := fmt.Appendf(nil, "%d %d ", len(list.Rows), list.Total)
+	for _, row := range list.Rows {
+		b = row.appendState(b)
+	}
+	if list.Next != nil {
+		b = append(append(append(b, list.Next.SortKey...), 0), list.Next.TieBreaker...)
+	}
+	return etag.OfText(b)
+}
+
+// catalogTag digests the states of everything that a catalog app shows.
+func catalogTag(a *CatalogApp) string {
+	b := etag.AppendState(nil, a.ID, a.Version, a.UpdatedAt)
+	if a.Vendor != nil {
+		b = a.Vendor.appendState(b)
+	}
+	for _, c := range a.Categories {
+		b = c.appendState(b)
+	}
+	h := fnv.New64a()
+	_, _ = h.Write(b)
+	return strconv.FormatUint(h.Sum64(), 36)
 }

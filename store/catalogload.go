@@ -3,52 +3,42 @@ package store
 import (
 	"cmp"
 	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
 	"slices"
 	"time"
 
 	"github.com/google/uuid"
 	"gorm.io/gorm"
-)
 
-// refreshCatalog returns a snapshot that is at least as new as the database is now. After a transaction that changed the
-// catalog it makes the change show on this server at once.
-func (s *Store) refreshCatalog(ctx context.Context) (*Catalog, error) {
-	asked := s.now()
-	revision, err := catalogRevision(s.read.WithContext(ctx))
-	for err == nil {
-		if c := s.catalog.Load(); c != nil && c.revision >= revision {
-			s.counts.catalogChecked.Store(&asked)
-			return c, nil
-		}
-		err = s.shareLoad(ctx)
-	}
-	s.counts.catalogFailures.Add(1)
-	return nil, s.translate("load catalog", err)
-}
+	"github.com/clientapps/clientapps/store/catalogcache"
+)
 
 // loadTimeout is how long it may take to read the whole catalog. It bounds how large a catalog can be.
 const loadTimeout = 30 * time.Second
 
-// shareLoad waits for one load of the catalog, which all who ask for one at the same time share. It may have begun before a
-// change that the caller has seen: then the caller asks again. The load goes on when a caller gives up.
-func (s *Store) shareLoad(ctx context.Context) error {
-	loaded := s.loading.DoChan("", func() (any, error) {
-		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), max(s.timeout, loadTimeout))
-		defer cancel()
-		return nil, s.loadCatalog(bounded)
+// newCatalogCache returns the snapshot of the catalog.
+func (s *Store) newCatalogCache() *catalogcache.Cache[Catalog] {
+	return catalogcache.New(catalogcache.Config[Catalog]{
+		Revision:   func(ctx context.Context) (int64, error) { return catalogRevision(s.read.WithContext(ctx)) },
+		Load:       s.loadCatalog,
+		RevisionOf: func(c *Catalog) int64 { return c.revision },
+		Clock:      s.now,
+		Timeout:    max(s.timeout, loadTimeout),
+		Failed:     func(ctx context.Context, what string, err error) { s.log.WarnContext(ctx, what, "error", err) },
 	})
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case result := <-loaded:
-		return result.Err
-	}
+}
+
+// refreshCatalog returns a snapshot that is at least as new as the database is now.
+func (s *Store) refreshCatalog(ctx context.Context) (*Catalog, error) {
+	c, err := s.catalog.Refresh(ctx)
+	return c, s.translate("load catalog", err)
 }
 
 // loadCatalog brings the snapshot to the revision of the database. It reads what has changed where the database can say
 // that, and else everything.
-func (s *Store) loadCatalog(ctx context.Context) error {
-	old := s.catalog.Load()
+func (s *Store) loadCatalog(ctx context.Context, old *Catalog) (*Catalog, error) {
 	var build func() *Catalog                          // called when the transaction has ended
 	err := s.inSnapshot(ctx, func(tx *gorm.DB) error { // one state of all the tables: no app without its vendor
 		revision, err := catalogRevision(tx)
@@ -70,13 +60,9 @@ func (s *Store) loadCatalog(ctx context.Context) error {
 		return err
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	fresh := build()
-	fresh.loadedAt = s.now()
-	s.catalog.Store(fresh)
-	s.counts.catalogLoads.Add(1)
-	return nil
+	return build(), nil
 }
 
 // catalogRows is rows of the tables of the catalog: all of them, or those that have changed.
@@ -185,24 +171,193 @@ func catalogRevision(db *gorm.DB) (revision int64, err error) {
 	return revision, err
 }
 
-// followCatalog looks for changes that other servers made. The interval is the bound on how stale the catalog can be.
-func (s *Store) followCatalog(ctx context.Context, every time.Duration) {
-	defer close(s.stopped)
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
+const (
+	// keptRevisions is for how many revisions the database says what changed, and how many entries that were removed a
+	// snapshot has still. It bounds how many changes may come between reading an app and showing it.
+	keptRevisions = 4096
+	// maxDelta is how many changes are read one by one; of more than these, the whole catalog is.
+	maxDelta = 512
+)
+
+// catalogChange says what of the catalog a revision changed.
+type catalogChange struct {
+	Revision int64
+	Entity   string
+	EntityID uuid.UUID
+	Removed  *string // JSON of a catalog app that was removed, as it was last
+}
+
+// TableName implements gorm's Tabler.
+func (catalogChange) TableName() string { return "catalog_revisions" }
+
+const (
+	entityApp      = "catalog_app"
+	entityVendor   = "vendor"
+	entityCategory = "category"
+)
+
+func changed(entity string, id uuid.UUID) *catalogChange {
+	return &catalogChange{Entity: entity, EntityID: id}
+}
+
+func removedApp(app *CatalogApp) (*catalogChange, error) {
+	text, err := json.Marshal(app)
+	last := string(text)
+	return &catalogChange{Entity: entityApp, EntityID: app.ID, Removed: &last}, err
+}
+
+// removedApps are the entries that changes have removed.
+func removedApps(changes []catalogChange) ([]*CatalogApp, error) {
+	var removed []*CatalogApp
+	for _, change := range changes {
+		if change.Removed == nil {
+			continue
 		}
-		if s.catalog.Load() == nil {
-			continue // nobody has asked for the catalog yet
+		a := &CatalogApp{}
+		if err := json.Unmarshal([]byte(*change.Removed), a); err != nil {
+			return nil, fmt.Errorf("revision %d of the catalog: %w", change.Revision, err)
 		}
-		bounded, cancel := s.bounded(ctx)
-		if _, err := s.refreshCatalog(bounded); err != nil && ctx.Err() == nil {
-			s.log.WarnContext(ctx, "catalog not refreshed", "error", err)
-		}
-		cancel()
+		a.finish()
+		removed = append(removed, a)
 	}
+	return removed, nil
+}
+
+// catalogDelta is what has changed up to a revision, and the rows as they are then. An id without a row was removed.
+type catalogDelta struct {
+	revision                  int64
+	apps, vendors, categories []uuid.UUID
+	rows                      catalogRows
+}
+
+// readChanges reads what has changed since a revision; known is false when the database cannot say that, or when it is much.
+func readChanges(tx *gorm.DB, since, revision int64) (delta catalogDelta, known bool, err error) {
+	if revision-since > maxDelta {
+		return delta, false, nil
+	}
+	var changes []catalogChange
+	if err := tx.Where("revision > ?", since).Order("revision").Limit(maxDelta + 1).Find(&changes).Error; err != nil {
+		return delta, false, err
+	}
+	ids := map[string][]uuid.UUID{}
+	last := since
+	for _, change := range changes {
+		if change.Revision > last+1 {
+			return delta, false, nil
+		}
+		last = change.Revision
+		ids[change.Entity] = append(ids[change.Entity], change.EntityID)
+	}
+	if last != revision || len(changes) > maxDelta {
+		return delta, false, nil
+	}
+	delta = catalogDelta{
+		revision: revision, apps: distinct(ids[entityApp]), vendors: distinct(ids[entityVendor]), categories: distinct(ids[entityCategory]),
+	}
+	for _, read := range []struct {
+		ids    []uuid.UUID
+		column string
+		into   any
+	}{
+		{delta.vendors, "id", &delta.rows.vendors},
+		{delta.categories, "id", &delta.rows.categories},
+		{delta.apps, "id", &delta.rows.apps},
+		{delta.apps, "catalog_app_id", &delta.rows.links},
+	} {
+		if len(read.ids) == 0 {
+			continue
+		}
+		if err := whereIn(tx, read.column, read.ids).Find(read.into).Error; err != nil {
+			return delta, false, err
+		}
+	}
+	delta.rows.removed, err = removedApps(changes)
+	return delta, true, err
+}
+
+// with returns the snapshot after the changes. What has not changed it shares with this one.
+func (c *Catalog) with(d catalogDelta) *Catalog {
+	next := *c
+	next.revision = d.revision
+	if len(d.vendors) > 0 {
+		var gone []Vendor
+		next.vendors = maps.Clone(c.vendors)
+		for _, id := range d.vendors {
+			if v := c.vendors[id]; v != nil {
+				gone = append(gone, *v)
+			}
+			delete(next.vendors, id)
+		}
+		for i := range d.rows.vendors {
+			next.vendors[d.rows.vendors[i].ID] = &d.rows.vendors[i]
+		}
+		next.byVendor = vendorListing.Replace(c.byVendor, gone, d.rows.vendors)
+	}
+	if len(d.categories) > 0 {
+		var gone []Category
+		next.categories = maps.Clone(c.categories)
+		for _, id := range d.categories {
+			if category, ok := c.categories[id]; ok {
+				gone = append(gone, category)
+			}
+			delete(next.categories, id)
+		}
+		for _, category := range d.rows.categories {
+			next.categories[category.ID] = category
+		}
+		next.byCategory = categoryListing.Replace(c.byCategory, gone, d.rows.categories)
+	}
+	var gone []*CatalogApp
+	for _, id := range d.apps {
+		if a := c.apps.get(id); a != nil {
+			gone = append(gone, a)
+		}
+	}
+	come := d.rows.apps
+	next.join(come, d.rows.links)
+	for _, a := range c.showing(d) {
+		gone, come = append(gone, a), append(come, next.again(a))
+	}
+	next.apps = c.apps.replace(gone, come)
+	next.byApp = catalogListing.Replace(c.byApp, gone, come)
+	next.removed = lastRemoved(c.removed, d.rows.removed)
+	return &next
+}
+
+// showing returns the entries that have not changed themselves but show a vendor or a category that has.
+func (c *Catalog) showing(d catalogDelta) []*CatalogApp {
+	if len(d.vendors) == 0 && len(d.categories) == 0 {
+		return nil
+	}
+	var vendors []*Vendor
+	for _, id := range d.vendors {
+		if v := c.vendors[id]; v != nil {
+			vendors = append(vendors, v)
+		}
+	}
+	shows := func(a *CatalogApp) bool {
+		return a.Vendor != nil && slices.Contains(vendors, a.Vendor) || len(d.categories) > 0 &&
+			slices.ContainsFunc(a.Categories, func(c Category) bool { return slices.Contains(d.categories, c.ID) })
+	}
+	var found []*CatalogApp
+	for _, a := range c.all() {
+		if shows(a) && !slices.Contains(d.apps, a.ID) {
+			found = append(found, a)
+		}
+	}
+	return found
+}
+
+// again is the entry with the vendor and the categories of this snapshot.
+func (c *Catalog) again(a *CatalogApp) *CatalogApp {
+	fresh := *a
+	if a.VendorID != nil {
+		fresh.Vendor = c.vendors[*a.VendorID]
+	}
+	fresh.Categories = nil
+	for _, category := range a.Categories {
+		fresh.Categories = append(fresh.Categories, c.categories[category.ID])
+	}
+	fresh.finish()
+	return &fresh
 }

@@ -8,12 +8,13 @@ import (
 	"github.com/google/uuid"
 	"gorm.io/gorm"
 
+	"github.com/clientapps/clientapps/store/etag"
 	"github.com/clientapps/clientapps/store/fold"
 	"github.com/clientapps/clientapps/store/keyset"
 )
 
 // ETag is an opaque text that changes with anything the category shows.
-func (c Category) ETag() string { return versionTag(c.Version) }
+func (c Category) ETag() string { return etag.OfVersion(c.Version) }
 
 var categoryListing = listing[Category]{
 	Keys: map[Column]sortKey[Category]{ColumnName: keyset.TextKey("name_key", func(c Category) string { return c.NameKey })},

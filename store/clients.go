@@ -10,12 +10,13 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
+	"github.com/clientapps/clientapps/store/etag"
 	"github.com/clientapps/clientapps/store/fold"
 	"github.com/clientapps/clientapps/store/keyset"
 )
 
 // ETag is an opaque text that changes with anything the client shows.
-func (c Client) ETag() string { return versionTag(c.Version) }
+func (c Client) ETag() string { return etag.OfVersion(c.Version) }
 
 // GetClient returns one client, or NotFoundError.
 func (s *Store) GetClient(ctx context.Context, id uuid.UUID) (Client, error) {
@@ -68,7 +69,7 @@ func (s *Store) UpdateClient(ctx context.Context, id uuid.UUID, fields Fields, m
 		if err != nil {
 			return Client{}, err
 		}
-		if err := match.check(seen.ETag()); err != nil {
+		if err := match.Check(seen.ETag()); err != nil {
 			return Client{}, err
 		}
 		if fields.in(seen.fields()) {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/clientapps/clientapps/store/etag"
 	"github.com/clientapps/clientapps/store/postgres"
 	"github.com/clientapps/clientapps/store/sqlite"
 )
@@ -55,11 +56,7 @@ type InUseError struct{ Kind Kind }
 func (e *InUseError) Error() string { return string(e.Kind) + " is in use" }
 
 // PreconditionError says that the object has none of the tags that it must have. Nothing was written.
-type PreconditionError struct {
-	Except bool // it has one that it must not have, or it must not exist
-}
-
-func (e *PreconditionError) Error() string { return "the object is not as it must be" }
+type PreconditionError = etag.PreconditionError
 
 // UnavailableError says that the database could not be reached or could not run the statement now. A later attempt may succeed.
 type UnavailableError struct {

@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/clientapps/clientapps/store"
+	"github.com/clientapps/clientapps/store/apitoken"
 )
 
 // plan is what a database says of how it runs one statement.
@@ -234,7 +235,7 @@ func newPlanWorld(t *testing.T, url string) *planWorld {
 		}
 	}
 	must(s.ImportCatalog(t.Context(), given(planTexts(w)...), store.ImportOptions{}))(t)
-	w.secret = must(store.NewTokenSecret())(t)
+	w.secret = must(apitoken.New())(t)
 	token := must(s.CreateToken(t.Context(), w.secret, store.Token{
 		Name: "three", ClientIDs: []uuid.UUID{w.client, named("Client 2"), named("Client 3")},
 	}))(t)

@@ -67,27 +67,17 @@ const MaxWriters = maxWriters
 
 // Share takes a connection of the client's share of the pool, and returns what gives it back.
 func Share(ctx context.Context, s *Store, client uuid.UUID) (release func(), err error) {
-	return s.shares.acquire(ctx, clientShare(client))
+	return s.acquire(ctx, clientShare(client))
 }
 
 // Shares is how many connections the writes of one client may hold, and how many those of all.
-func Shares(s *Store) (each, all int) { return s.shares.each, s.shares.all }
+func Shares(s *Store) (each, all int) { return s.shares.Bounds() }
 
-// SharesWaiting is how many writes wait for a share, and SharesHeld how many clients have one.
+// SharesWaiting is how many writes wait for a share, and how many clients have one.
 func SharesWaiting(s *Store) (waiting, holders int) {
-	s.shares.mu.Lock()
-	defer s.shares.mu.Unlock()
-	return len(s.shares.waiting), len(s.shares.held)
+	stats := s.shares.Stats()
+	return stats.Waiting, stats.Keys
 }
 
 // HoldLoad keeps every load of the catalog waiting until the function that it returns is called.
-func HoldLoad(s *Store) (release func()) {
-	held, begun := make(chan struct{}), make(chan struct{})
-	s.loading.DoChan("", func() (any, error) {
-		close(begun)
-		<-held
-		return nil, nil
-	})
-	<-begun
-	return sync.OnceFunc(func() { close(held) })
-}
+func HoldLoad(s *Store) (release func()) { return sync.OnceFunc(s.catalog.Hold()) }

@@ -4,11 +4,15 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 
 	"github.com/clientapps/clientapps/store/fold"
+	"github.com/clientapps/clientapps/store/postgres"
+	"github.com/clientapps/clientapps/store/sqlite"
 )
 
 // Column is a column that a patch may set, or that a list may be sorted by. Client text never becomes one: the constants
@@ -136,4 +140,32 @@ func nameKey(f Fields, name Column) map[string]any {
 		return map[string]any{"name_key": fold.Name(v)}
 	}
 	return map[string]any{}
+}
+
+// whereIn selects rows whose column has one of the values, a slice. The slice is one parameter, so that the text of the statement
+// does not depend on its length, and the database parses it once.
+func whereIn(q *gorm.DB, column string, values any) *gorm.DB {
+	if q.Name() == postgres.Name {
+		return q.Where(column+" = ANY(?)", postgres.Array{Of: values})
+	}
+	element := "value"
+	if _, ok := values.([][]byte); ok {
+		element = "unhex(value)"
+	}
+	return q.Where(column+" IN (SELECT "+element+" FROM json_each(?))", sqlite.Array{Of: values})
+}
+
+// notEarlier is the time of a write to a row that is there already, for its column updated_at: now, a time or what stands for
+// it, unless the row has a later time. A statement may wait for the row, and clocks step back and differ between servers; the
+// database compares when it has the row.
+func (s *Store) notEarlier(now any) clause.Expr {
+	return gorm.Expr(s.db.Greatest()+"(?, updated_at)", now)
+}
+
+// later is notEarlier for a row that was read under the lock that it is written under.
+func later(now, before time.Time) time.Time {
+	if before.After(now) {
+		return before
+	}
+	return now
 }

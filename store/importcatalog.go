@@ -63,7 +63,7 @@ func (s *Store) ImportCatalog(ctx context.Context, rows iter.Seq2[CatalogRow, er
 	if err != nil {
 		return ImportResult{}, err
 	}
-	s.showCatalog(ctx)
+	s.catalog.Show(ctx, showWithin)
 	return m.result, nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 	"gorm.io/gorm"
 
+	"github.com/clientapps/clientapps/store/fold"
 	"github.com/clientapps/clientapps/store/keyset"
 )
 
@@ -134,4 +135,12 @@ func (s *Store) retryInRLS(ctx context.Context, do func() error) error {
 		return do()
 	}
 	return s.retry(ctx, do)
+}
+
+// contains selects rows whose folded name has the text in it, literally and without regard to case.
+func (s *Store) contains(q *gorm.DB, text string) *gorm.DB {
+	if text == "" {
+		return q
+	}
+	return q.Where(s.db.Position()+"(name_key, ?) > 0", fold.Name(text))
 }

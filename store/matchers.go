@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 	"gorm.io/gorm"
 
+	"github.com/clientapps/clientapps/store/etag"
 	"github.com/clientapps/clientapps/store/fold"
 	"github.com/clientapps/clientapps/store/keyset"
 )
@@ -103,7 +104,7 @@ func replaceTexts[T appText](ctx context.Context, s *Store, id uuid.UUID, texts 
 		if err := tx.Where("catalog_app_id = ?", id).Find(&have).Error; err != nil {
 			return nil, err
 		}
-		if err := match.check(textsTag(have)); err != nil {
+		if err := match.Check(textsTag(have)); err != nil {
 			return nil, err
 		}
 		there := map[string]bool{}
@@ -128,4 +129,17 @@ func replaceTexts[T appText](ctx context.Context, s *Store, id uuid.UUID, texts 
 		}
 		return nil, insertNew(tx, rows) // the catalog's entries do not show these texts: their tags stay
 	})
+}
+
+// textsTag is the tag of a whole list of texts, whatever order it was read in. It has the keys too: when names are folded anew,
+// rows keep their ids and change places.
+func textsTag[T appText](rows []T) string {
+	var b []byte
+	for _, row := range slices.SortedFunc(slices.Values(rows), func(x, y T) int { return compareIDs(x.id(), y.id()) }) {
+		id := row.id()
+		b = append(b, id[:]...)
+		b = append(append(b, row.text()...), 0)
+		b = append(append(b, row.key()...), 0)
+	}
+	return etag.OfText(b)
 }

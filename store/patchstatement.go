@@ -1,15 +1,21 @@
 package store
 
 import (
+	"context"
+	"database/sql/driver"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
+	"github.com/clientapps/clientapps/store/postgres"
 	"github.com/clientapps/clientapps/store/tenant"
 )
 
@@ -177,4 +183,255 @@ func (r *patchedRow) appendTargets(targets []any) []any {
 func (p *appPatch) take(row *patchedRow) {
 	p.app, p.changed = row.app, true
 	p.app.CatalogAppID, p.app.CreatedAt, p.app.UpdatedAt = row.catalogApp.Bytes, row.created.Time, row.updated.Time
+}
+
+// Several patches are one statement on PostgreSQL, joined to their rows by key: a quarter less work for the database than a
+// statement each. gorm builds it, once, of a field map like any other; only the values come from a list of patches.
+
+// batchSettings bound how long a batch waits for a row that somebody else holds, before its patches are written one by
+// one, so that only the one concerned goes on waiting; and make it lock rows in the order of its list whatever the planner
+// knows of the table, so that two servers never wait for each other.
+const batchSettings = "SELECT set_config('lock_timeout', '" + shortLockWait + "', true), set_config('enable_seqscan', 'off', true), " +
+	"set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)"
+
+type patchColumn struct {
+	name, kind string
+	of         func(*appPatch) any
+}
+
+// patchColumns are the lists that a batch sends, with the type of their elements: what each patch has in this place. A field
+// that a patch leaves out is null; another list tells that from a null that the patch sets.
+var patchColumns = func() []patchColumn {
+	columns := []patchColumn{
+		{"patch_client_id", "uuid", func(p *appPatch) any { return &p.params.client }},
+		{"patch_id", "uuid", func(p *appPatch) any { return &p.params.id }},
+		{"patch_version", "bigint", func(p *appPatch) any { return &p.params.version }},
+		{"patch_revision", "bigint", func(p *appPatch) any { return &p.params.revision }},
+		{"patch_actor_id", "uuid", func(p *appPatch) any { return &p.params.actor }},
+		{"patch_actor_name", "text", func(p *appPatch) any { return &p.params.name }},
+		{"patch_request_id", "text", func(p *appPatch) any { return &p.params.request }},
+	}
+	for _, f := range appFields {
+		columns = append(columns, patchColumn{"patch_" + string(f.column), f.kind, func(p *appPatch) any { return p.fields[f.column] }})
+		if f.nullable {
+			columns = append(columns, patchColumn{"patch_sets_" + string(f.column), "boolean", func(p *appPatch) any {
+				_, ok := p.fields[f.column]
+				return ok
+			}})
+		}
+	}
+	return columns
+}()
+
+// batchFields is the patch that a batch's statement makes: of each row what its patch sets, and what it has for the rest.
+func batchFields() Fields {
+	fields := Fields{}
+	for _, f := range appFields {
+		name := string(f.column)
+		if f.nullable {
+			fields[f.column] = gorm.Expr("CASE WHEN patch_sets_" + name + " THEN patch_" + name + " ELSE " + name + " END")
+		} else {
+			fields[f.column] = gorm.Expr("coalesce(patch_" + name + ", " + name + ")")
+		}
+	}
+	return fields
+}
+
+// batchColumns are the lists of a batch. The client of a batch that is by client is a value by itself.
+func (t *postgresApps) batchColumns() []patchColumn {
+	if t.s.byClient {
+		return patchColumns[1:]
+	}
+	return patchColumns
+}
+
+// buildBatch builds the statement that writes any list of patches of different apps. Behind the lists come the time and, by
+// client, the client: so that a database which is distributed by client knows where to send it.
+func (t *postgresApps) buildBatch() (string, error) {
+	columns, client := t.batchColumns(), gorm.Expr("patch_client_id")
+	if t.s.byClient {
+		client = gorm.Expr(fmt.Sprintf("$%d::uuid", len(columns)+2))
+	}
+	lists, names := make([]string, len(columns)), make([]string, len(columns)+1)
+	for i, c := range columns {
+		lists[i], names[i] = fmt.Sprintf("$%d::%s[]", i+1, c.kind), c.name
+	}
+	names[len(columns)] = "patch_number"
+	patches := clause.Table{Raw: true, Name: fmt.Sprintf("unnest(%s) WITH ORDINALITY AS patch (%s)",
+		strings.Join(lists, ", "), strings.Join(names, ", "))}
+	q := tenant.Template(t.s.write.Session(&gorm.Session{DryRun: true, NewDB: true}), client).
+		Clauses(clause.From{Tables: []clause.Table{patches}}).
+		Clauses(returning(append([]string{"patch_number"}, patchedColumns...)...)).
+		Where("id = patch_id").
+		Where("(patch_version IS NULL OR version = patch_version)").
+		Where("(patch_revision IS NULL OR (SELECT revision FROM catalog_state WHERE id = 1) = patch_revision)")
+	res := batchFields().patch(q, &App{}, map[string]any{
+		"actor_id": gorm.Expr("patch_actor_id"), "actor_name": gorm.Expr("patch_actor_name"),
+		"request_id": gorm.Expr("patch_request_id"),
+		"updated_at": t.s.notEarlier(gorm.Expr(fmt.Sprintf("$%d::timestamptz", len(columns)+1))),
+	}, 0)
+	return res.Statement.SQL.String(), res.Error
+}
+
+func (t *postgresApps) writeBatch(ctx context.Context, conn *pgx.Conn, patches []*appPatch) error {
+	batch := &pgx.Batch{}
+	t.queueBegin(batch, patches)
+	if slices.ContainsFunc(patches, func(p *appPatch) bool { return p.at.catalog != 0 }) {
+		batch.Queue(holdCatalogShared)
+	}
+	err := t.queueUpdate(batch, patches)
+	if err == nil {
+		err = postgres.Send(ctx, conn, batch)
+	}
+	t.s.lockTimeouts.note(lockPathBatch, err)
+	return err
+}
+
+// lockFree begins a transaction, locks the rows of the patches that nobody else holds, and returns these patches. The
+// transaction stays open if there are any. A patch whose app is not there is not among them either.
+func (t *postgresApps) lockFree(ctx context.Context, conn *pgx.Conn, patches []*appPatch) (free []*appPatch, err error) {
+	columns, key := t.batchColumns(), "client_id = patch_client_id"
+	lists, names, args := "", "", []any{}
+	for i, c := range columns[:len(columns)-len(patchColumns)+2] { // those of the key
+		lists += fmt.Sprintf("$%d::%s[], ", i+1, c.kind)
+		names += c.name + ", "
+		args = append(args, patchList{patches, c.of})
+	}
+	if t.s.byClient {
+		key = fmt.Sprintf("client_id = $%d::uuid", len(args)+1)
+		args = append(args, patches[0].Key.ClientID)
+	}
+	for _, p := range patches {
+		p.bind(p.now)
+	}
+	batch := &pgx.Batch{}
+	t.queueBegin(batch, patches)
+	batch.Queue("SELECT patch_number FROM unnest("+strings.TrimSuffix(lists, ", ")+") WITH ORDINALITY AS patch ("+names+"patch_number) "+
+		"JOIN apps ON "+key+" AND id = patch_id ORDER BY patch_number FOR NO KEY UPDATE OF apps SKIP LOCKED", args...).
+		Query(func(rows pgx.Rows) error {
+			numbers, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+			for _, number := range numbers {
+				free = append(free, patches[number-1])
+			}
+			return err
+		})
+	if err := postgres.Send(ctx, conn, batch); err != nil || len(free) > 0 {
+		return free, err
+	}
+	_, err = conn.Exec(ctx, "ROLLBACK")
+	return nil, err
+}
+
+// writeLocked writes patches whose rows this connection's transaction has locked, and ends it.
+func (t *postgresApps) writeLocked(ctx context.Context, conn *pgx.Conn, patches []*appPatch) error {
+	batch := &pgx.Batch{}
+	if err := t.queueUpdate(batch, patches); err != nil {
+		_, rollback := conn.Exec(ctx, "ROLLBACK")
+		return errors.Join(err, rollback)
+	}
+	return postgres.Send(ctx, conn, batch)
+}
+
+// queueBegin begins a transaction that waits for locks briefly, for the patches of one client where batches are by client.
+func (t *postgresApps) queueBegin(batch *pgx.Batch, patches []*appPatch) {
+	batch.Queue("BEGIN")
+	batch.Queue(batchSettings)
+	t.queueClient(batch, patches[0].Key.ClientID)
+}
+
+// queueUpdate queues the statement of the patches and COMMIT.
+func (t *postgresApps) queueUpdate(batch *pgx.Batch, patches []*appPatch) error {
+	sql, err := t.batchStatement()
+	if err != nil {
+		return err
+	}
+	now := t.s.now()
+	args := make([]any, 0, len(patchColumns)+1)
+	for _, c := range t.batchColumns() {
+		args = append(args, patchList{patches, c.of})
+	}
+	args = append(args, now)
+	if t.s.byClient {
+		args = append(args, &patches[0].params.client) // all are that client's
+	}
+	for _, p := range patches {
+		p.bind(now)
+		p.changed = false
+	}
+	batch.Queue(sql, args...).Query(func(rows pgx.Rows) error { return takeRows(rows, patches) })
+	batch.Queue("COMMIT")
+	return nil
+}
+
+// takeRows gives each patch its row. One that changed nothing has none.
+func takeRows(rows pgx.Rows, patches []*appPatch) error {
+	defer rows.Close()
+	var number int64 // from 1
+	var row patchedRow
+	targets := row.appendTargets([]any{&number})
+	for rows.Next() {
+		if err := rows.Scan(targets...); err != nil {
+			return err
+		}
+		patches[number-1].take(&row)
+	}
+	return rows.Err()
+}
+
+// patchList is what a list of patches has in one place, as an array of PostgreSQL.
+type patchList struct {
+	patches []*appPatch
+	of      func(*appPatch) any
+}
+
+// Dimensions implements pgtype.ArrayGetter.
+func (l patchList) Dimensions() []pgtype.ArrayDimension {
+	return []pgtype.ArrayDimension{{Length: int32(len(l.patches)), LowerBound: 1}} //nolint:gosec // at most maxBatch
+}
+
+// Index implements pgtype.ArrayGetter.
+func (l patchList) Index(i int) any { return l.of(l.patches[i]) }
+
+// IndexType implements pgtype.ArrayGetter: any, since what is null has no type.
+func (patchList) IndexType() any { return nil }
+
+// TextValue implements pgtype.TextValuer, for connections that do not ask PostgreSQL for the types of parameters: the
+// statement has them behind each list.
+func (l patchList) TextValue() (pgtype.Text, error) {
+	var b strings.Builder
+	b.WriteByte('{')
+	for i := range l.patches {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		if err := writeElement(&b, l.Index(i)); err != nil {
+			return pgtype.Text{}, err
+		}
+	}
+	b.WriteByte('}')
+	return pgtype.Text{String: b.String(), Valid: true}, nil
+}
+
+// quoteElement is for what stands in quotes within an array.
+var quoteElement = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
+
+func writeElement(b *strings.Builder, element any) error {
+	if valuer, ok := element.(driver.Valuer); ok {
+		v, err := valuer.Value()
+		if err != nil {
+			return err
+		}
+		element = v
+	}
+	switch v := element.(type) {
+	case nil:
+		b.WriteString("NULL")
+	case string:
+		b.WriteByte('"')
+		_, _ = quoteElement.WriteString(b, v)
+		b.WriteByte('"')
+	default:
+		_, _ = fmt.Fprint(b, v)
+	}
+	return nil
 }

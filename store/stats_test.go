@@ -10,6 +10,8 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/clientapps/clientapps/store"
+	"github.com/clientapps/clientapps/store/apitoken"
+	"github.com/clientapps/clientapps/store/catalogcache"
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
@@ -36,7 +38,10 @@ func TestStats(t *testing.T) {
 		}
 
 		must(s.GetApp(t.Context(), pageApp))(t)
-		want := store.CatalogStats{Apps: 1, Revision: revision(t, storetest.SQL(t, url)), LoadedAt: storetest.Now, Checked: storetest.Now, Loads: 1}
+		want := store.CatalogStats{
+			Apps: 1, Revision: revision(t, storetest.SQL(t, url)),
+			Stats: catalogcache.Stats{LoadedAt: storetest.Now, Checked: storetest.Now, Loads: 1},
+		}
 		if got := s.Stats().Catalog; got != want {
 			t.Errorf("catalog %+v, want %+v", got, want)
 		}
@@ -54,7 +59,7 @@ func TestStats(t *testing.T) {
 			t.Errorf("catalog after a look %+v, want %+v", got, want)
 		}
 
-		secret := must(store.NewTokenSecret())(t)
+		secret := must(apitoken.New())(t)
 		for range 3 {
 			_, _ = s.Authenticate(t.Context(), secret) // that there is no such token is remembered too
 		}

@@ -1,3 +1,9 @@
+// Package store keeps clients, their apps, the shared catalog and the API tokens in SQLite or PostgreSQL.
+//
+// Every method takes a context and a key that names the client; there is no lookup by a bare id. Both databases answer
+// alike: names are compared by a case-folded key computed in Go, ids are ordered bytewise, times are UTC milliseconds
+// from the store's one clock. What can go wrong for a caller's sake is one of the error types in errors.go; any other
+// error is a fault of the database or of this package.
 package store
 
 import (
@@ -13,15 +19,16 @@ import (
 	"github.com/google/uuid"
 	"github.com/pressly/goose/v3"
 	"go.opentelemetry.io/otel/trace"
-	"golang.org/x/sync/singleflight"
 	"gorm.io/gorm"
-	"gorm.io/gorm/clause"
 	"gorm.io/gorm/logger"
 
+	"github.com/clientapps/clientapps/store/catalogcache"
 	"github.com/clientapps/clientapps/store/groupcommit"
+	"github.com/clientapps/clientapps/store/poolshare"
 	"github.com/clientapps/clientapps/store/postgres"
 	"github.com/clientapps/clientapps/store/sqlite"
 	"github.com/clientapps/clientapps/store/tenant"
+	"github.com/clientapps/clientapps/store/tokencache"
 )
 
 // Config says which database to open and how. The zero value of every field but URL has a usable default.
@@ -52,28 +59,26 @@ type Config struct {
 
 // Store is an open database. Its methods are safe for concurrent use.
 type Store struct {
-	db       database
-	apps     appTable
-	write    *gorm.DB
-	read     *gorm.DB // the same as write on PostgreSQL
-	ready    readiness
-	clock    func() time.Time
-	log      *slog.Logger
-	catalog  atomic.Pointer[Catalog]
-	loading  singleflight.Group // loads the catalog once for all who wait for it
-	patches  *groupcommit.Group[AppKey, *appPatch]
-	shares   *poolShares // of the connections that writes go through
-	tokens   tokenMemory
-	lookups  tokenLookups
-	timeout  time.Duration
-	lockWait time.Duration // Config.LockTimeout
-	tracer   trace.Tracer  // nil: nothing is traced
-	counts   counts
-	byClient bool
-	rls      bool // by row security
-	closed   atomic.Bool
-	stop     context.CancelFunc
-	stopped  chan struct{}
+	db           database
+	apps         appTable
+	write        *gorm.DB
+	read         *gorm.DB // the same as write on PostgreSQL
+	ready        readiness
+	clock        func() time.Time
+	log          *slog.Logger
+	catalog      *catalogcache.Cache[Catalog]
+	patches      *groupcommit.Group[AppKey, *appPatch]
+	shares       *poolshare.Shares[shareKey] // of the connections that writes go through
+	tokens       *tokencache.Cache[Token]
+	timeout      time.Duration
+	lockWait     time.Duration // Config.LockTimeout
+	tracer       trace.Tracer  // nil: nothing is traced
+	lockTimeouts lockTimeouts
+	byClient     bool
+	rls          bool // by row security
+	closed       atomic.Bool
+	stop         context.CancelFunc
+	stopped      chan struct{}
 }
 
 // database is what the two databases do differently. Each owns its pools; they connect when they are first used.
@@ -104,16 +109,16 @@ type database interface {
 // Open opens the database that cfg.URL names. It neither connects to PostgreSQL nor migrates: see Migrate and Ready.
 func Open(cfg Config) (*Store, error) {
 	cfg.setDefaults()
-	tokens, err := newTokenMemory(cfg.TokenTTL)
-	if err != nil {
-		return nil, fmt.Errorf("open database: %w", err)
-	}
 	s := &Store{
-		clock: cfg.Clock, log: cfg.Logger, tokens: tokens, timeout: cfg.Timeout, lockWait: cfg.LockTimeout,
+		clock: cfg.Clock, log: cfg.Logger, timeout: cfg.Timeout, lockWait: cfg.LockTimeout,
 		byClient: cfg.BatchByClient, rls: cfg.RowSecurity, stopped: make(chan struct{}),
 	}
 	if cfg.Traces != nil {
 		s.tracer = cfg.Traces.Tracer("github.com/clientapps/clientapps/store")
+	}
+	var err error
+	if s.tokens, err = tokencache.New(cfg.TokenTTL, s.findTokens); err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
 	}
 	if err := s.open(cfg); err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
@@ -121,12 +126,15 @@ func Open(cfg Config) (*Store, error) {
 	if err := s.registerGuard(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open database: %w", err), s.db.Close())
 	}
-	s.lookups.find = s.findTokens
-	s.shares = newPoolShares(poolStats("", s.write).Max)
+	s.shares = poolshare.New[shareKey](poolStats("", s.write).Max)
+	s.catalog = s.newCatalogCache()
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	s.patches = newPatchGroup(s, cfg)
-	go s.followCatalog(ctx, cfg.CatalogPoll)
+	go func() {
+		defer close(s.stopped)
+		s.catalog.Follow(ctx, cfg.CatalogPoll, s.timeout)
+	}()
 	return s, nil
 }
 
@@ -261,23 +269,75 @@ func (s *Store) tenant(ctx context.Context, client uuid.UUID) *gorm.DB {
 // now is the store's one clock: UTC, truncated to the milliseconds that both databases keep and the API shows.
 func (s *Store) now() time.Time { return s.clock().UTC().Truncate(time.Millisecond) }
 
-// notEarlier is the time of a write to a row that is there already, for its column updated_at: now, a time or what stands for
-// it, unless the row has a later time. A statement may wait for the row, and clocks step back and differ between servers; the
-// database compares when it has the row.
-func (s *Store) notEarlier(now any) clause.Expr {
-	return gorm.Expr(s.db.Greatest()+"(?, updated_at)", now)
-}
-
-// later is notEarlier for a row that was read under the lock that it is written under.
-func later(now, before time.Time) time.Time {
-	if before.After(now) {
-		return before
-	}
-	return now
-}
-
 // gormConfig opens no transaction around single statements and never logs: values are not for logs, and errors are the
 // caller's to report. Nothing is prepared: pgx caches statements by itself.
 func gormConfig() *gorm.Config {
 	return &gorm.Config{SkipDefaultTransaction: true, Logger: logger.Discard}
+}
+
+// Stats is what an operator wants to know of an open store: how it is at this moment, and what it has done since Open.
+type Stats struct {
+	Pools   []PoolStats
+	Catalog CatalogStats
+	Tokens  TokenStats
+	Patches PatchStats
+	Shares  ShareStats
+
+	// LockTimeouts counts waits for locks that came to their bound, by what waited.
+	LockTimeouts map[string]uint64
+}
+
+// PoolStats describes one pool of database connections.
+type PoolStats struct {
+	Name    string // write and read on SQLite, shared on PostgreSQL
+	Max     int    // connections at most
+	InUse   int
+	Idle    int
+	Waits   int64         // how often a statement had to wait for a connection
+	Waiting time.Duration // for how long, altogether
+}
+
+// CatalogStats describes the snapshot of the catalog. Apps and Revision are zero until somebody has asked for the catalog.
+type CatalogStats struct {
+	catalogcache.Stats
+
+	Apps     int
+	Revision int64
+}
+
+// TokenStats describes the cache of tokens.
+type TokenStats = tokencache.Stats
+
+// PatchStats describes the patches of apps that share transactions.
+type PatchStats = groupcommit.Stats
+
+// ShareStats describes the writes that wait for their client's share of the connections.
+type ShareStats = poolshare.Stats
+
+// Stats never asks the database.
+func (s *Store) Stats() Stats {
+	stats := Stats{
+		Catalog: CatalogStats{Stats: s.catalog.Stats()}, Tokens: s.tokens.Stats(), Patches: s.patches.Stats(), Shares: s.shares.Stats(),
+		LockTimeouts: s.lockTimeouts.stats(),
+	}
+	if c := s.catalog.Current(); c != nil {
+		stats.Catalog.Apps, stats.Catalog.Revision = len(c.all()), c.revision
+	}
+	if s.read == s.write {
+		stats.Pools = []PoolStats{poolStats("shared", s.write)}
+	} else {
+		stats.Pools = []PoolStats{poolStats("write", s.write), poolStats("read", s.read)}
+	}
+	return stats
+}
+
+func poolStats(name string, g *gorm.DB) PoolStats {
+	var stats sql.DBStats
+	if pool, err := g.DB(); err == nil { // it always has one
+		stats = pool.Stats()
+	}
+	return PoolStats{
+		Name: name, Max: stats.MaxOpenConnections, InUse: stats.InUse, Idle: stats.Idle,
+		Waits: stats.WaitCount, Waiting: stats.WaitDuration,
+	}
 }

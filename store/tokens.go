@@ -2,23 +2,18 @@ package store
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"errors"
-	"fmt"
-	"hash/crc32"
 	"log/slog"
-	"math/big"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/maypok86/otter/v2"
 	"gorm.io/gorm"
 
 	"github.com/clientapps/clientapps/store/tenant"
+	"github.com/clientapps/clientapps/store/tokencache"
 )
 
 // Token is an API token without its secret, of which only the SHA-256 is stored.
@@ -61,141 +56,13 @@ func (t *Token) Covers(client uuid.UUID) bool {
 	return t.AllClients || slices.Contains(t.ClientIDs, client)
 }
 
-// HashToken is what is stored of a secret: its SHA-256.
-func HashToken(secret string) []byte {
-	hash := sha256.Sum256([]byte(secret))
-	return hash[:]
-}
-
-type tokenHash [sha256.Size]byte
-
-const (
-	tokenPrefix   = "capp_"
-	tokenSecret   = 43 // base 62 digits of 256 bits
-	tokenChecksum = 6  // base 62 digits of a CRC-32
-	tokenCached   = 10_000
-)
-
-// NewTokenSecret returns 256 random bits behind a recognizable prefix and before a checksum, so that scanners find leaked
-// tokens and a mistyped one costs no query.
-func NewTokenSecret() (string, error) {
-	var raw [32]byte
-	if _, err := rand.Read(raw[:]); err != nil {
-		return "", fmt.Errorf("make token: %w", err)
-	}
-	digits := new(big.Int).SetBytes(raw[:]).Text(62)
-	body := tokenPrefix + strings.Repeat("0", tokenSecret-len(digits)) + digits
-	sum := tokenSum(body)
-	return body + string(sum[:]), nil
-}
-
-// WellFormedToken says whether the text has the form and the checksum of a token.
-func WellFormedToken(secret string) bool {
-	if len(secret) != len(tokenPrefix)+tokenSecret+tokenChecksum || !strings.HasPrefix(secret, tokenPrefix) {
-		return false
-	}
-	body := secret[:len(secret)-tokenChecksum]
-	sum := tokenSum(body)
-	return secret[len(body):] == string(sum[:])
-}
-
-// likeToken finds tokens in a text, and what is left of one that was cut off: ours, and the JWTs of identity providers.
-var likeToken = regexp.MustCompile(tokenPrefix + `[0-9A-Za-z]{8,}|` + jwtPrefix + `[0-9A-Za-z_-]{8,}(\.[0-9A-Za-z_-]*){0,4}`)
-
-const jwtPrefix = "eyJ" // the beginning of a JSON object in base64
-
-// HasToken says whether a text shows a token, or something like one.
-func HasToken(text string) bool {
-	return (strings.Contains(text, tokenPrefix) || strings.Contains(text, jwtPrefix)) && likeToken.MatchString(text)
-}
-
-// RedactTokens hides the tokens in a text.
-func RedactTokens(text string) string {
-	if !HasToken(text) {
-		return text
-	}
-	return likeToken.ReplaceAllStringFunc(text, func(token string) string {
-		if strings.HasPrefix(token, tokenPrefix) {
-			return tokenPrefix + "***"
-		}
-		return jwtPrefix + "***"
-	})
-}
-
-// TokenPrefix is as much of a token as may be shown: enough to find its owner's copy of it, and of no use otherwise. It is
-// empty for what is no token.
-func TokenPrefix(secret string) string {
-	if !WellFormedToken(secret) {
-		return ""
-	}
-	return secret[:len(tokenPrefix)+4]
-}
-
-const base62 = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" // the digits of big.Int.Text
-
-func tokenSum(body string) (digits [tokenChecksum]byte) {
-	sum := crc32.ChecksumIEEE([]byte(body))
-	for i := range digits {
-		digits[tokenChecksum-1-i] = base62[sum%62]
-		sum /= 62
-	}
-	return digits
-}
-
-func newTokenCache(ttl time.Duration) (*otter.Cache[tokenHash, *Token], error) {
-	return otter.New(&otter.Options[tokenHash, *Token]{
-		MaximumSize:      tokenCached,
-		ExpiryCalculator: otter.ExpiryWriting[tokenHash, *Token](ttl),
-	})
-}
-
-// tokenMemory remembers tokens for Config.TokenTTL. Those that there are not have a place of their own, so that inventing
-// them drives out none that there is.
-type tokenMemory struct {
-	known, unknown *otter.Cache[tokenHash, *Token]
-}
-
-func newTokenMemory(ttl time.Duration) (tokenMemory, error) {
-	known, err := newTokenCache(ttl)
-	if err != nil {
-		return tokenMemory{}, err
-	}
-	unknown, err := newTokenCache(ttl)
-	return tokenMemory{known, unknown}, err
-}
-
-// get returns a token that is remembered; nil with true says that there is none.
-func (m tokenMemory) get(hash tokenHash) (*Token, bool) {
-	if token, ok := m.known.GetIfPresent(hash); ok {
-		return token, true
-	}
-	return m.unknown.GetIfPresent(hash)
-}
-
-// set remembers a token, or with nil that there is none: that costs one look-up in a while, not one a request.
-func (m tokenMemory) set(hash tokenHash, token *Token) {
-	if token != nil {
-		m.known.Set(hash, token)
-	} else {
-		m.unknown.Set(hash, nil)
-	}
-}
-
-func (m tokenMemory) forget(hash tokenHash) {
-	m.known.Invalidate(hash)
-	m.unknown.Invalidate(hash)
-}
-
 // Authenticate returns the token that has this secret. ErrUnknownToken also stands for expired and revoked ones. A token
 // revoked by another process stays good for at most Config.TokenTTL. UnavailableError with ReasonTokens says that the token
 // is not remembered, and that too many others wait to be looked up.
 func (s *Store) Authenticate(ctx context.Context, secret string) (*Token, error) {
-	hash := tokenHash(sha256.Sum256([]byte(secret)))
-	token, ok := s.tokens.get(hash)
-	if ok {
-		s.counts.tokenHits.Add(1)
-	} else {
-		s.counts.tokenMisses.Add(1)
+	hash := tokencache.Hash(sha256.Sum256([]byte(secret)))
+	token, ok := s.tokens.Remembered(hash)
+	if !ok {
 		var err error
 		if token, err = s.lookUpToken(ctx, hash); err != nil {
 			return nil, err
@@ -213,17 +80,51 @@ func (s *Store) Authenticate(ctx context.Context, secret string) (*Token, error)
 }
 
 // lookUpToken returns nil for an unknown hash.
-func (s *Store) lookUpToken(ctx context.Context, hash tokenHash) (*Token, error) {
+func (s *Store) lookUpToken(ctx context.Context, hash tokencache.Hash) (*Token, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	token, err := s.lookups.lookUp(ctx, hash, s.tokens.set)
+	token, err := s.tokens.LookUp(ctx, hash)
+	if errors.Is(err, tokencache.ErrFull) {
+		err = &UnavailableError{reason: ReasonTokens, cause: err}
+	}
 	return token, s.translate("find token", err)
+}
+
+// findTokens reads the tokens with these hashes, and which clients they cover.
+func (s *Store) findTokens(ctx context.Context, hashes []tokencache.Hash) (map[tokencache.Hash]*Token, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	var tokens []Token
+	sums := make([][]byte, len(hashes))
+	for i := range hashes {
+		sums[i] = hashes[i][:]
+	}
+	if err := whereIn(s.read.WithContext(ctx), "hash", sums).Find(&tokens).Error; err != nil {
+		return nil, s.translate("find tokens", err)
+	}
+	if len(tokens) == 0 {
+		return nil, nil //nolint:nilnil // no map has no tokens
+	}
+	found, byID, ids := map[tokencache.Hash]*Token{}, map[uuid.UUID]*Token{}, make([]uuid.UUID, len(tokens))
+	for i := range tokens {
+		token := &tokens[i]
+		found[tokencache.Hash(token.Hash)], byID[token.ID], ids[i] = token, token, token.ID
+	}
+	var covered []TokenClient
+	clients := tenant.CrossTenant(s.read.WithContext(ctx), "a token says which clients it covers")
+	if err := whereIn(clients, "token_id", ids).Order("client_id").Find(&covered).Error; err != nil {
+		return nil, s.translate("find tokens", err)
+	}
+	for _, c := range covered {
+		byID[c.TokenID].ClientIDs = append(byID[c.TokenID].ClientIDs, c.ClientID)
+	}
+	return found, nil
 }
 
 // CreateToken stores a token for a secret. Its clients must exist (NotFoundError) unless it covers all of them; ID, Hash
 // and CreatedAt are set here.
 func (s *Store) CreateToken(ctx context.Context, secret string, token Token) (Token, error) {
-	hash := tokenHash(sha256.Sum256([]byte(secret)))
+	hash := tokencache.Hash(sha256.Sum256([]byte(secret)))
 	token.ID, token.Hash, token.CreatedAt = uuid.New(), hash[:], s.now()
 	err := s.inTx(ctx, tokenShare, nil, func(tx *gorm.DB) error {
 		if err := tx.Create(&token).Error; err != nil {
@@ -244,7 +145,7 @@ func (s *Store) CreateToken(ctx context.Context, secret string, token Token) (To
 	if err != nil {
 		return Token{}, s.translate("create token", err)
 	}
-	s.lookups.forget(func() { s.tokens.forget(hash) })
+	s.tokens.Forget(hash)
 	return token, nil
 }
 
@@ -290,6 +191,6 @@ func (s *Store) RevokeToken(ctx context.Context, id uuid.UUID) error {
 	if err != nil {
 		return s.translate("revoke token", err)
 	}
-	s.lookups.forget(func() { s.tokens.forget(tokenHash(token.Hash)) })
+	s.tokens.Forget(tokencache.Hash(token.Hash))
 	return nil
 }

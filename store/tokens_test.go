@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/clientapps/clientapps/store"
+	"github.com/clientapps/clientapps/store/apitoken"
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
@@ -17,23 +18,23 @@ func TestTokenSecrets(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}
 	for range 100 {
-		secret, err := store.NewTokenSecret()
+		secret, err := apitoken.New()
 		if err != nil || seen[secret] || !strings.HasPrefix(secret, "capp_") || len(secret) != 54 {
 			t.Fatalf("%q, %v", secret, err)
 		}
 		seen[secret] = true
-		if !store.WellFormedToken(secret) {
+		if !apitoken.WellFormed(secret) {
 			t.Errorf("%q is not well-formed", secret)
 		}
 		for i := range secret {
 			flipped := secret[:i] + string(rune(secret[i]^1)) + secret[i+1:]
-			if store.WellFormedToken(flipped) {
+			if apitoken.WellFormed(flipped) {
 				t.Errorf("%q is well-formed, one letter away from %q", flipped, secret)
 			}
 		}
 	}
 	for _, text := range []string{"", "capp_", "demo-token", strings.Repeat("0", 54)} {
-		if store.WellFormedToken(text) {
+		if apitoken.WellFormed(text) {
 			t.Errorf("%q is well-formed", text)
 		}
 	}
@@ -42,7 +43,7 @@ func TestTokenSecrets(t *testing.T) {
 // newToken stores a token for the page's client and returns it with its secret.
 func newToken(t *testing.T, s *store.Store, change func(*store.Token)) (store.Token, string) {
 	t.Helper()
-	secret, err := store.NewTokenSecret()
+	secret, err := apitoken.New()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,9 +4,16 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"strconv"
+	"sync/atomic"
+	"time"
 
+	"github.com/google/uuid"
 	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 
+	"github.com/clientapps/clientapps/store/poolshare"
+	"github.com/clientapps/clientapps/store/postgres"
 	"github.com/clientapps/clientapps/store/tenant"
 )
 
@@ -22,7 +29,7 @@ func (s *Store) inTx(ctx context.Context, share shareKey, wrote commitProbe, wor
 
 // inTxOf is inTx with the kind of write that a lock timeout counts for.
 func (s *Store) inTxOf(ctx context.Context, share shareKey, path lockPath, wrote commitProbe, work func(tx *gorm.DB) error) error {
-	release, err := s.shares.acquire(ctx, share)
+	release, err := s.acquire(ctx, share)
 	if err != nil {
 		return err
 	}
@@ -30,7 +37,7 @@ func (s *Store) inTxOf(ctx context.Context, share shareKey, path lockPath, wrote
 	again := false
 	err = attempts.Do(ctx, func() (bool, error) {
 		err := s.tryTx(ctx, share, work)
-		s.counts.lockTimeouts.note(path, err)
+		s.lockTimeouts.note(path, err)
 		if gone := (*inDoubtError)(nil); errors.As(err, &gone) {
 			written, problem := s.resolveInDoubt(ctx, gone, wrote)
 			if again = !written && problem == nil; again {
@@ -84,4 +91,113 @@ var snapshot = &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true
 // inSnapshot runs work, which only reads, in a transaction that sees one state of all tables.
 func (s *Store) inSnapshot(ctx context.Context, work func(tx *gorm.DB) error) error {
 	return s.retry(ctx, func() error { return s.read.WithContext(ctx).Transaction(work, snapshot) })
+}
+
+// shareKey names the share of the pool that a write uses. Writes that the zero key names are not bounded. Reads take no share. Nor do
+// batches of patches, which wait for a lock for at most shortLockWait.
+type shareKey struct {
+	kind   shareKind
+	client uuid.UUID
+}
+
+type shareKind int8
+
+const (
+	unshared shareKind = iota
+	shareOfClient
+	shareOfCatalog
+	shareOfTokens
+)
+
+var (
+	catalogShare = shareKey{kind: shareOfCatalog} // all changes of the catalog
+	tokenShare   = shareKey{kind: shareOfTokens}  // all changes of tokens
+)
+
+// clientShare is for every write that is bound to one client and may wait for a lock.
+func clientShare(id uuid.UUID) shareKey { return shareKey{shareOfClient, id} }
+
+// acquire waits for a connection of the share. When ctx ends first it returns UnavailableError with ReasonShare, or the context's
+// error when the caller has gone.
+func (s *Store) acquire(ctx context.Context, key shareKey) (release func(), err error) {
+	if key.kind == unshared {
+		return func() {}, nil
+	}
+	release, err = s.shares.Acquire(ctx, key)
+	if errors.Is(err, poolshare.ErrTimeout) {
+		err = &UnavailableError{reason: ReasonShare, cause: err}
+	}
+	return release, err
+}
+
+// lockPath is the kind of write that a lock timeout ended.
+type lockPath int
+
+const (
+	lockPathBatch       lockPath = iota // patches that are written together, for shortLockWait
+	lockPathConditional                 // a conditional write that holds the catalog, for shortLockWait
+	lockPathClient                      // a transaction that is bound to a client
+	lockPathCatalog                     // a change of the catalog
+	lockPathImport
+	lockPathOther
+	lockPaths
+)
+
+var lockPathNames = [lockPaths]string{"batch", "conditional", "client", "catalog", "import", "other"}
+
+// shortLockWait is the lock_timeout of a write that holds locks for which others may wait. It is well below PostgreSQL's
+// deadlock_timeout of one second, so that it ends a deadlock before PostgreSQL looks for one.
+const shortLockWait = "50ms"
+
+// lockTimeouts counts lock timeouts.
+type lockTimeouts [lockPaths]atomic.Uint64
+
+// note counts err if it is a lock timeout.
+func (l *lockTimeouts) note(path lockPath, err error) {
+	if postgres.LockTimeout(err) {
+		l[path].Add(1)
+	}
+}
+
+func (l *lockTimeouts) stats() map[string]uint64 {
+	stats := make(map[string]uint64, lockPaths)
+	for path := range l {
+		stats[lockPathNames[path]] = l[path].Load()
+	}
+	return stats
+}
+
+// path is what the timeouts of a transaction with this share count as.
+func (k shareKey) path() lockPath {
+	switch k.kind {
+	case shareOfClient:
+		return lockPathClient
+	case shareOfCatalog:
+		return lockPathCatalog
+	case unshared, shareOfTokens:
+	}
+	return lockPathOther
+}
+
+// awaitApp returns when nobody holds the app's row, and nobody the catalog, and keeps neither. A conditional write needs
+// both at once. It waits for them here, one after the other: if it held the catalog while it waited for a row, a change of
+// the catalog would wait behind it, and every other conditional write behind that.
+func (s *Store) awaitApp(ctx context.Context, key AppKey) error {
+	share := clientShare(key.ClientID)
+	err := s.inTx(ctx, share, nil, func(tx *gorm.DB) error {
+		return tenant.Of(tx, key.ClientID).Model(&App{}).Clauses(clause.Locking{Strength: "NO KEY UPDATE"}).
+			Where("id = ?", key.ID).Select("id").Find(&App{}).Error
+	})
+	if err != nil {
+		return err
+	}
+	return s.inTx(ctx, share, nil, func(tx *gorm.DB) error { return holdCatalog(tx, holdCatalogShared) })
+}
+
+// boundLockWait sets how long the transaction waits for each lock from here on. SQLite has one writer, who has it all.
+func boundLockWait(tx *gorm.DB, wait time.Duration) error {
+	if tx.Name() != postgres.Name {
+		return nil
+	}
+	return tx.Exec("SELECT set_config('lock_timeout', ?, true)", strconv.FormatInt(wait.Milliseconds(), 10)).Error
 }

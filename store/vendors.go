@@ -9,12 +9,13 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
+	"github.com/clientapps/clientapps/store/etag"
 	"github.com/clientapps/clientapps/store/fold"
 	"github.com/clientapps/clientapps/store/keyset"
 )
 
 // ETag is an opaque text that changes with anything the vendor shows.
-func (v Vendor) ETag() string { return versionTag(v.Version) }
+func (v Vendor) ETag() string { return etag.OfVersion(v.Version) }
 
 var vendorListing = listing[Vendor]{
 	Keys: map[Column]sortKey[Vendor]{ColumnName: keyset.TextKey("name_key", func(v Vendor) string { return v.NameKey })},
@@ -69,7 +70,7 @@ func (s *Store) UpdateVendor(ctx context.Context, id uuid.UUID, fields Fields, m
 
 // patchNamed changes a row of the catalog that has a name of its own, inside of a catalog transaction.
 func (s *Store) patchNamed(key *gorm.DB, row any, have, fields Fields, tag string, match *IfMatch) (bool, error) {
-	if err := match.check(tag); err != nil {
+	if err := match.Check(tag); err != nil {
 		return false, err
 	}
 	if fields.in(have) {

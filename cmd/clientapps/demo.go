@@ -15,6 +15,7 @@ import (
 
 	"github.com/clientapps/clientapps/server"
 	"github.com/clientapps/clientapps/store"
+	"github.com/clientapps/clientapps/store/apitoken"
 )
 
 // demoToken is accepted with --demo and never without it.
@@ -87,7 +88,7 @@ func demoData() (store.Dataset, error) {
 		})
 	}
 	data.Tokens = []store.Token{{
-		ID: idOf("token/demo"), Name: "demo", Hash: store.HashToken(demoToken), AllClients: true,
+		ID: idOf("token/demo"), Name: "demo", Hash: apitoken.Hash(demoToken), AllClients: true,
 		Scopes: strings.Join(server.Scopes(), " "), CreatedAt: joined,
 	}}
 	seen := map[string]bool{}

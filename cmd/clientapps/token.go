@@ -15,6 +15,7 @@ import (
 	"github.com/clientapps/clientapps/server"
 	"github.com/clientapps/clientapps/server/schemas"
 	"github.com/clientapps/clientapps/store"
+	"github.com/clientapps/clientapps/store/apitoken"
 )
 
 // tokenRequest is what a token is to be.
@@ -49,7 +50,7 @@ func (p *process) tokenCreate(ctx context.Context, cfg Config, r tokenRequest) e
 		return fmt.Errorf("%w: %w", errUsage, err)
 	}
 	return withSchema(ctx, cfg, func(s *store.Store) error {
-		secret, err := store.NewTokenSecret()
+		secret, err := apitoken.New()
 		if err != nil {
 			return err
 		}

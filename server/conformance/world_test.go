@@ -15,6 +15,7 @@ import (
 	"github.com/clientapps/clientapps/server"
 	"github.com/clientapps/clientapps/server/servertest"
 	"github.com/clientapps/clientapps/store"
+	"github.com/clientapps/clientapps/store/apitoken"
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
@@ -64,7 +65,7 @@ func newWorld(t *testing.T, s *servertest.Server, operations []*Operation) *worl
 		add(store.Token{Name: "all but " + scope, Scopes: strings.Join(others, " "), AllClients: true})
 		add(store.Token{Name: "only " + scope, Scopes: scope, AllClients: true})
 	}
-	unknown, err := store.NewTokenSecret()
+	unknown, err := apitoken.New()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/clientapps/clientapps/server"
 	"github.com/clientapps/clientapps/store"
+	"github.com/clientapps/clientapps/store/apitoken"
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
@@ -76,7 +77,7 @@ func New(t testing.TB, databaseURL string, configure ...func(*server.Config)) *S
 // NewToken stores a token and returns it with its secret, which must not come up in the log.
 func (s *Server) NewToken(t testing.TB, token store.Token) (secret string, stored store.Token) {
 	t.Helper()
-	secret, err := store.NewTokenSecret()
+	secret, err := apitoken.New()
 	if err != nil {
 		t.Fatal(err)
 	}

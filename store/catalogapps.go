@@ -33,21 +33,9 @@ func (s *Store) inCatalogTx(ctx context.Context, doing string, wrote commitProbe
 		return bumpCatalog(tx, change)
 	})
 	if err == nil && change != nil {
-		s.showCatalog(ctx)
+		s.catalog.Show(ctx, showWithin)
 	}
 	return s.translate(doing, err)
-}
-
-// showCatalog refreshes the snapshot after a change of the catalog. When it fails, the next poll does so.
-func (s *Store) showCatalog(ctx context.Context) {
-	if s.catalog.Load() == nil {
-		return // nobody has asked for the catalog yet
-	}
-	bounded, cancel := context.WithTimeout(ctx, showWithin)
-	defer cancel()
-	if _, err := s.refreshCatalog(bounded); err != nil && ctx.Err() == nil {
-		s.log.WarnContext(ctx, "a change of the catalog does not show yet", "error", err)
-	}
 }
 
 // stands is the commitProbe of a row with a new id.
@@ -153,7 +141,7 @@ func (s *Store) UpdateCatalogApp(ctx context.Context, id uuid.UUID, fields Field
 		if left = seen; err != nil {
 			return nil, err
 		}
-		if err := match.check(seen.Tag()); err != nil {
+		if err := match.Check(seen.Tag()); err != nil {
 			return nil, err
 		}
 		var want []uuid.UUID
@@ -205,7 +193,7 @@ func (s *Store) DeleteCatalogApp(ctx context.Context, id uuid.UUID, match *IfMat
 		if err != nil {
 			return nil, err
 		}
-		if err := match.check(seen.Tag()); err != nil {
+		if err := match.Check(seen.Tag()); err != nil {
 			return nil, err
 		}
 		err = tx.Where("id = ?", id).Delete(&CatalogApp{}).Error

@@ -1,4 +1,4 @@
-package store
+package tokencache
 
 import (
 	"context"
@@ -10,14 +10,16 @@ import (
 	"testing/synctest"
 )
 
+type token struct{ name string }
+
 // gatedTokens is a database of tokens whose statements end when the test says so.
 type gatedTokens struct {
-	begun chan []tokenHash // has each statement's hashes
-	end   chan struct{}    // lets one statement end; closed: all of them
-	known map[tokenHash]*Token
+	begun chan []Hash   // has each statement's hashes
+	end   chan struct{} // lets one statement end; closed: all of them
+	known map[Hash]*token
 }
 
-func (g *gatedTokens) find(ctx context.Context, hashes []tokenHash) (map[tokenHash]*Token, error) {
+func (g *gatedTokens) find(ctx context.Context, hashes []Hash) (map[Hash]*token, error) {
 	g.begun <- slices.Clone(hashes)
 	select {
 	case <-g.end:
@@ -27,13 +29,13 @@ func (g *gatedTokens) find(ctx context.Context, hashes []tokenHash) (map[tokenHa
 	}
 }
 
-func hashOf(i int) (hash tokenHash) {
+func hashOf(i int) (hash Hash) {
 	hash[0], hash[1], hash[31] = byte(i), byte(i>>8), 1
 	return hash
 }
 
 // waitFor returns when so many callers wait.
-func (l *tokenLookups) waitFor(n int) {
+func (l *lookups[T]) waitFor(n int) {
 	for {
 		l.mu.Lock()
 		waiting := len(l.waiting)
@@ -50,10 +52,10 @@ func (l *tokenLookups) waitFor(n int) {
 func TestTokenLookupsShareStatements(t *testing.T) {
 	t.Parallel()
 	good := hashOf(1500)
-	g := &gatedTokens{begun: make(chan []tokenHash, 100), end: make(chan struct{}), known: map[tokenHash]*Token{good: {Name: "good"}}}
-	l := &tokenLookups{find: g.find}
-	remembered := map[tokenHash]*Token{} // remember is called under the lock
-	remember := func(hash tokenHash, token *Token) { remembered[hash] = token }
+	g := &gatedTokens{begun: make(chan []Hash, 100), end: make(chan struct{}), known: map[Hash]*token{good: {"good"}}}
+	l := &lookups[token]{find: g.find}
+	remembered := map[Hash]*token{} // remember is called under the lock
+	remember := func(hash Hash, token *token) { remembered[hash] = token }
 	var all sync.WaitGroup
 	ask := func(i int) {
 		all.Go(func() {
@@ -72,7 +74,7 @@ func TestTokenLookupsShareStatements(t *testing.T) {
 	}
 	l.waitFor(maxTokenQueue)
 	_, err := l.lookUp(t.Context(), hashOf(60000), remember)
-	if refused := (*UnavailableError)(nil); !errors.As(err, &refused) || refused.Reason() != ReasonTokens {
+	if !errors.Is(err, ErrFull) {
 		t.Errorf("beyond the queue: %v", err)
 	}
 	close(g.end)
@@ -101,14 +103,14 @@ func TestTokenLookupsShareStatements(t *testing.T) {
 // TestTokenLookupsForget has a token change while it is looked up: what was found is answered and not remembered.
 func TestTokenLookupsForget(t *testing.T) {
 	t.Parallel()
-	g := &gatedTokens{begun: make(chan []tokenHash, 1), end: make(chan struct{}), known: map[tokenHash]*Token{hashOf(1): {}}}
-	l := &tokenLookups{find: g.find}
+	g := &gatedTokens{begun: make(chan []Hash, 1), end: make(chan struct{}), known: map[Hash]*token{hashOf(1): {}}}
+	l := &lookups[token]{find: g.find}
 	remembered, dropped := 0, 0
 	ask := func(during func()) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			if token, err := l.lookUp(t.Context(), hashOf(1), func(tokenHash, *Token) { remembered++ }); token == nil || err != nil {
+			if token, err := l.lookUp(t.Context(), hashOf(1), func(Hash, *token) { remembered++ }); token == nil || err != nil {
 				t.Errorf("%v, %v", token, err)
 			}
 		}()
@@ -131,12 +133,12 @@ func TestTokenLookupsForget(t *testing.T) {
 func TestTokenLookupsOfTheGone(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		g := &gatedTokens{begun: make(chan []tokenHash, 10), end: make(chan struct{})}
-		l := &tokenLookups{find: g.find}
+		g := &gatedTokens{begun: make(chan []Hash, 10), end: make(chan struct{})}
+		l := &lookups[token]{find: g.find}
 		gone, hangUp := context.WithCancel(t.Context())
 		for i := range maxTokenStatements + 5 {
 			go func() {
-				if _, err := l.lookUp(gone, hashOf(i), func(tokenHash, *Token) {}); !errors.Is(err, context.Canceled) {
+				if _, err := l.lookUp(gone, hashOf(i), func(Hash, *token) {}); !errors.Is(err, context.Canceled) {
 					t.Errorf("%d: %v", i, err)
 				}
 			}()

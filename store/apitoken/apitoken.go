@@ -1,0 +1,90 @@
+// Package apitoken is the form of the secrets of API tokens: making, checking and hiding them.
+package apitoken
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"fmt"
+	"hash/crc32"
+	"math/big"
+	"regexp"
+	"strings"
+)
+
+// Hash is what is stored of a secret: its SHA-256.
+func Hash(secret string) []byte {
+	hash := sha256.Sum256([]byte(secret))
+	return hash[:]
+}
+
+const (
+	prefix         = "capp_"
+	secretDigits   = 43 // base 62 digits of 256 bits
+	checksumDigits = 6  // base 62 digits of a CRC-32
+)
+
+// New returns 256 random bits behind a recognizable prefix and before a checksum, so that scanners find leaked
+// tokens and a mistyped one costs no query.
+func New() (string, error) {
+	var raw [32]byte
+	if _, err := rand.Read(raw[:]); err != nil {
+		return "", fmt.Errorf("make token: %w", err)
+	}
+	digits := new(big.Int).SetBytes(raw[:]).Text(62)
+	body := prefix + strings.Repeat("0", secretDigits-len(digits)) + digits
+	sum := checksum(body)
+	return body + string(sum[:]), nil
+}
+
+// WellFormed says whether the text has the form and the checksum of a token.
+func WellFormed(secret string) bool {
+	if len(secret) != len(prefix)+secretDigits+checksumDigits || !strings.HasPrefix(secret, prefix) {
+		return false
+	}
+	body := secret[:len(secret)-checksumDigits]
+	sum := checksum(body)
+	return secret[len(body):] == string(sum[:])
+}
+
+// likeToken finds tokens in a text, and what is left of one that was cut off: ours, and the JWTs of identity providers.
+var likeToken = regexp.MustCompile(prefix + `[0-9A-Za-z]{8,}|` + jwtPrefix + `[0-9A-Za-z_-]{8,}(\.[0-9A-Za-z_-]*){0,4}`)
+
+const jwtPrefix = "eyJ" // the beginning of a JSON object in base64
+
+// IsIn says whether a text shows a token, or something like one.
+func IsIn(text string) bool {
+	return (strings.Contains(text, prefix) || strings.Contains(text, jwtPrefix)) && likeToken.MatchString(text)
+}
+
+// Redact hides the tokens in a text.
+func Redact(text string) string {
+	if !IsIn(text) {
+		return text
+	}
+	return likeToken.ReplaceAllStringFunc(text, func(token string) string {
+		if strings.HasPrefix(token, prefix) {
+			return prefix + "***"
+		}
+		return jwtPrefix + "***"
+	})
+}
+
+// Prefix is as much of a token as may be shown: enough to find its owner's copy of it, and of no use otherwise. It is
+// empty for what is no token.
+func Prefix(secret string) string {
+	if !WellFormed(secret) {
+		return ""
+	}
+	return secret[:len(prefix)+4]
+}
+
+const base62 = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" // the digits of big.Int.Text
+
+func checksum(body string) (digits [checksumDigits]byte) {
+	sum := crc32.ChecksumIEEE([]byte(body))
+	for i := range digits {
+		digits[checksumDigits-1-i] = base62[sum%62]
+		sum /= 62
+	}
+	return digits
+}

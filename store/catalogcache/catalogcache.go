@@ -1,0 +1,143 @@
+// Package catalogcache keeps an immutable snapshot of something that is read all the time and changes seldom, and swaps it as a whole
+// when its revision in the database is another.
+package catalogcache
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+)
+
+// Config says how a snapshot is made.
+type Config[S any] struct {
+	Revision   func(ctx context.Context) (int64, error)          // of the database
+	Load       func(ctx context.Context, old *S) (*S, error)     // makes a snapshot at least as new as when it was called; old may be nil
+	RevisionOf func(snapshot *S) int64                           // of a snapshot
+	Clock      func() time.Time                                  // for Stats
+	Timeout    time.Duration                                     // of a load
+	Failed     func(ctx context.Context, what string, err error) // told of failures that no caller is told of
+}
+
+// Cache is a snapshot that is brought up to date. Its methods are safe for concurrent use.
+type Cache[S any] struct {
+	cfg     Config[S]
+	current atomic.Pointer[S]
+	loading singleflight.Group // one load for all who wait for it
+
+	loadedAt, checkedAt atomic.Pointer[time.Time]
+	loads, failures     atomic.Uint64
+}
+
+// New returns a cache without a snapshot: it is loaded when somebody asks for it.
+func New[S any](cfg Config[S]) *Cache[S] { return &Cache[S]{cfg: cfg} }
+
+// Current returns the snapshot as it is; nil when nobody has asked for one yet.
+func (c *Cache[S]) Current() *S { return c.current.Load() }
+
+// Refresh returns a snapshot that is at least as new as the database is now. After a transaction that changed what the snapshot
+// shows, it makes the change show at once.
+func (c *Cache[S]) Refresh(ctx context.Context) (*S, error) {
+	asked := c.cfg.Clock()
+	revision, err := c.cfg.Revision(ctx)
+	for err == nil {
+		if s := c.current.Load(); s != nil && c.cfg.RevisionOf(s) >= revision {
+			c.checkedAt.Store(&asked)
+			return s, nil
+		}
+		err = c.shareLoad(ctx)
+	}
+	c.failures.Add(1)
+	return nil, err
+}
+
+// shareLoad waits for one load, which all who ask for one at the same time share. It may have begun before a change that the
+// caller has seen: then the caller asks again. The load goes on when a caller gives up.
+func (c *Cache[S]) shareLoad(ctx context.Context) error {
+	loaded := c.loading.DoChan("", func() (any, error) {
+		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.cfg.Timeout)
+		defer cancel()
+		fresh, err := c.cfg.Load(bounded, c.current.Load())
+		if err != nil {
+			return nil, err
+		}
+		now := c.cfg.Clock()
+		c.loadedAt.Store(&now)
+		c.current.Store(fresh)
+		c.loads.Add(1)
+		return nil, nil
+	})
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case result := <-loaded:
+		return result.Err
+	}
+}
+
+// Show brings a snapshot that is there up to date after a change, for at most so long. Follow does what it could not.
+func (c *Cache[S]) Show(ctx context.Context, within time.Duration) {
+	if c.current.Load() == nil {
+		return
+	}
+	bounded, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	if _, err := c.Refresh(bounded); err != nil && ctx.Err() == nil {
+		c.cfg.Failed(ctx, "a change of the catalog does not show yet", err)
+	}
+}
+
+// Follow looks for changes that other servers made until ctx ends. The interval bounds how stale the snapshot can be; timeout
+// bounds each look.
+func (c *Cache[S]) Follow(ctx context.Context, interval, timeout time.Duration) {
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if c.current.Load() == nil {
+			continue
+		}
+		bounded, cancel := context.WithTimeout(ctx, timeout)
+		if _, err := c.Refresh(bounded); err != nil && ctx.Err() == nil {
+			c.cfg.Failed(ctx, "catalog not refreshed", err)
+		}
+		cancel()
+	}
+}
+
+// Stats is what the cache has done since New. Times are zero before there is a snapshot.
+type Stats struct {
+	LoadedAt time.Time // when the snapshot was made
+	Checked  time.Time // when it was last known to be the newest
+	Loads    uint64    // how often one was made
+	Failures uint64    // how often the database did not say whether there is a newer one
+}
+
+// Stats returns the statistics.
+func (c *Cache[S]) Stats() Stats {
+	stats := Stats{Loads: c.loads.Load(), Failures: c.failures.Load()}
+	if at := c.loadedAt.Load(); at != nil {
+		stats.LoadedAt = *at
+	}
+	if at := c.checkedAt.Load(); at != nil {
+		stats.Checked = *at
+	}
+	return stats
+}
+
+// Hold keeps every load waiting until the function that it returns is called, for tests of who waits for one.
+func (c *Cache[S]) Hold() (release func()) {
+	held, begun := make(chan struct{}), make(chan struct{})
+	c.loading.DoChan("", func() (any, error) {
+		close(begun)
+		<-held
+		return nil, nil
+	})
+	<-begun
+	return func() { close(held) }
+}
