@@ -14,11 +14,31 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/clientapps/clientapps/gen"
+	"github.com/clientapps/clientapps/server/capacity"
+	"github.com/clientapps/clientapps/server/schemas"
 	"github.com/clientapps/clientapps/server/validate"
 )
 
 // maxBody is the largest request body in bytes.
 const maxBody = 1 << 20
+
+// smallBody is the length in bytes up to which the memory of bodies is not counted: their number is bounded.
+const smallBody = 1 << 10
+
+// memoryFor returns what to reserve before the body of a request is read. A body of unknown length may have the largest size. One
+// that is too large is not read.
+func (op *operation) memoryFor(r *http.Request) int64 {
+	switch {
+	case op.body == nil || r.ContentLength > maxBody || 0 <= r.ContentLength && r.ContentLength <= smallBody:
+		return 0
+	case r.ContentLength < 0:
+		return maxBodyMemory(maxBody)
+	}
+	return maxBodyMemory(r.ContentLength)
+}
+
+// maxBodyMemory returns the most bytes that a body of this length may need.
+func maxBodyMemory(length int64) int64 { return capacity.MaxBodyMemory(length, schemas.MaxNodes) }
 
 // acceptPatch is what Accept-Patch says (RFC 5789, 3.1), on every path that has PATCH.
 const acceptPatch = "application/json, application/merge-patch+json"

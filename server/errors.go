@@ -12,6 +12,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/clientapps/clientapps/gen"
+	"github.com/clientapps/clientapps/server/capacity"
 	"github.com/clientapps/clientapps/server/oidc"
 	"github.com/clientapps/clientapps/server/ratelimit"
 	"github.com/clientapps/clientapps/store"
@@ -24,7 +25,7 @@ type Error struct {
 	Message string
 	Details *gen.ErrorDetails
 	Header  http.Header
-	Cause   Cause // why it is refused though nothing is wrong with the request; "" otherwise
+	Cause   string // why it is refused with 503 or 429, for the log and the metrics; "" otherwise
 	cause   error
 }
 
@@ -36,6 +37,30 @@ func (e *Error) Error() string {
 }
 
 func (e *Error) Unwrap() error { return e.cause }
+
+// Why a valid request was refused with 503 or 429, in one word. Other causes are the reasons of package capacity, of the identity
+// provider and of the store.
+const (
+	causeRate     = "rate"     // the token has made too many requests for this client
+	causeStopping = "stopping" // the server shuts down
+)
+
+// databaseCause returns the store's reason, or the database as a whole.
+func databaseCause(err error) string {
+	if unavailable := (*store.UnavailableError)(nil); errors.As(err, &unavailable) {
+		return string(unavailable.Reason())
+	}
+	return string(store.ReasonDatabase)
+}
+
+// causes lists every cause, so that each has a metric from the start.
+func causes() []string {
+	all := append(capacity.Reasons(), causeRate, causeStopping, oidc.ReasonProvider, oidc.ReasonSignatures)
+	for _, reason := range store.UnavailableReasons() {
+		all = append(all, string(reason))
+	}
+	return all
+}
 
 // statusClientGone is what the log shows for a client that hung up; it is never sent. nginx uses the same number.
 const statusClientGone = 499
@@ -65,7 +90,7 @@ func errNoRoute() *Error {
 }
 
 // errUnavailable refuses with 503 and the smallest Retry-After.
-func errUnavailable(why Cause, cause error) *Error {
+func errUnavailable(why string, cause error) *Error {
 	return &Error{
 		Status: http.StatusServiceUnavailable, Code: gen.ErrorCodeUnavailable,
 		Message: "Service temporarily unavailable", Header: http.Header{"Retry-After": {"1"}}, Cause: why, cause: cause,
@@ -74,7 +99,7 @@ func errUnavailable(why Cause, cause error) *Error {
 
 // providerUnavailable refuses a token that only the identity provider could tell good from bad.
 func providerUnavailable(err *oidc.UnavailableError) *Error {
-	e := errUnavailable(Cause(err.Reason), err)
+	e := errUnavailable(err.Reason, err)
 	e.Header.Set("Retry-After", strconv.FormatInt(ratelimit.Seconds(err.RetryAfter), 10))
 	return e
 }
@@ -91,6 +116,7 @@ func toError(err error) *Error {
 		unavailable  *store.UnavailableError
 		unknown      *store.InDoubtError
 		provider     *oidc.UnavailableError
+		full         *capacity.FullError
 		routing      *echo.HTTPError
 	)
 	switch {
@@ -98,6 +124,8 @@ func toError(err error) *Error {
 		return own
 	case errors.As(err, &provider):
 		return providerUnavailable(provider)
+	case errors.As(err, &full):
+		return errUnavailable(full.Reason, err)
 	case errors.As(err, &notFound):
 		return &Error{
 			Status: http.StatusNotFound, Code: gen.ErrorCodeNotFound, Message: string(notFound.Kind) + " not found",

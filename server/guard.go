@@ -5,6 +5,9 @@ import (
 	"net/url"
 
 	"github.com/labstack/echo/v4"
+
+	"github.com/clientapps/clientapps/server/capacity"
+	"github.com/clientapps/clientapps/server/transport"
 )
 
 // guard is the chain that stands before the handler of one operation: authenticate, authorize, limit, validate. It hangs on
@@ -23,20 +26,20 @@ func (s *Server) guard(op *operation) echo.MiddlewareFunc {
 			if err := op.authorize(token, c.Param); err != nil {
 				return err
 			}
-			if err := s.inFlight.acquire(token.ID); err != nil {
+			if err := s.inFlight.Acquire(token.ID); err != nil {
 				return err
 			}
-			defer s.inFlight.release(token.ID)
+			defer s.inFlight.Release(token.ID)
 			if err := s.limit(c, op, token.ID); err != nil {
 				return err
 			}
 			memory := op.memoryFor(c.Request())
 			if memory > 0 {
-				if err := s.bodies.take(token.ID, memory); err != nil {
-					discardBody(c.Request())
+				if err := s.bodies.Reserve(token.ID, memory); err != nil {
+					transport.DiscardBody(c.Request(), maxBody)
 					return err
 				}
-				defer func() { s.bodies.giveBack(token.ID, memory) }()
+				defer func() { s.bodies.Release(token.ID, memory) }()
 			}
 			body, err := op.readBody(c)
 			if err != nil {
@@ -50,8 +53,8 @@ func (s *Server) guard(op *operation) echo.MiddlewareFunc {
 				return err
 			}
 			if memory > 0 { // the handler needs less than what the body might have become
-				needed := memoryOfDecoded(int64(len(body)), nodes)
-				s.bodies.giveBack(token.ID, memory-needed)
+				needed := capacity.BodyMemory(int64(len(body)), nodes)
+				s.bodies.Release(token.ID, memory-needed)
 				memory = needed
 			}
 			return s.inTime(c, next)

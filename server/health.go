@@ -18,7 +18,7 @@ const readyTimeout = 900 * time.Millisecond
 // readyz says that the database answers, that it has the schema that this program needs, and that the server does not stop.
 func (s *Server) readyz(c echo.Context) error {
 	if s.draining.Load() {
-		return errUnavailable(CauseStopping, errors.New("the server is stopping"))
+		return errUnavailable(causeStopping, errors.New("the server is stopping"))
 	}
 	ctx, cancel := context.WithTimeout(c.Request().Context(), readyTimeout)
 	defer cancel()

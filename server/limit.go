@@ -31,6 +31,6 @@ func (s *Server) limit(c echo.Context, op *operation, token uuid.UUID) error {
 	}
 	return &Error{
 		Status: http.StatusTooManyRequests, Code: gen.ErrorCodeRateLimited, Message: "Too many requests",
-		Header: http.Header{"Retry-After": {strconv.FormatInt(ratelimit.Seconds(q.Next), 10)}}, Cause: CauseRate,
+		Header: http.Header{"Retry-After": {strconv.FormatInt(ratelimit.Seconds(q.Next), 10)}}, Cause: causeRate,
 	}
 }

@@ -24,7 +24,7 @@ type metrics struct {
 	requests *prometheus.CounterVec
 	duration *prometheus.HistogramVec
 	bytes    *prometheus.CounterVec
-	refused  map[Cause]prometheus.Counter
+	refused  map[string]prometheus.Counter
 	other    *operationMetrics
 }
 
@@ -53,9 +53,9 @@ func newMetrics(cfg Config) (*metrics, error) {
 	refused := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "clientapps_http_refused_total", Help: "Requests answered 503 or 429, by cause.",
 	}, []string{"cause"})
-	m.refused = map[Cause]prometheus.Counter{}
+	m.refused = map[string]prometheus.Counter{}
 	for _, cause := range causes() {
-		m.refused[cause] = refused.WithLabelValues(string(cause))
+		m.refused[cause] = refused.WithLabelValues(cause)
 	}
 	inFlight := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "clientapps_http_requests_in_flight", Help: "Requests being answered.",

@@ -24,7 +24,7 @@ type requestState struct {
 	operation   *operation   // nil until a route was found
 	token       *store.Token // nil until authenticated
 	err         error        // what the answer hides
-	cause       Cause        // why it is 503 or 429
+	cause       string       // why it is 503 or 429
 	status      int
 	sent        int        // bytes of the body
 	span        trace.Span // nil when nothing is traced
@@ -157,7 +157,7 @@ func (s *Server) logRequest(r *http.Request, x *requestState, took time.Duration
 		attrs = append(attrs, slog.String("token_id", x.token.ID.String()))
 	}
 	if x.cause != "" {
-		attrs = append(attrs, slog.String("cause", string(x.cause)))
+		attrs = append(attrs, slog.String("cause", x.cause))
 	}
 	if x.err != nil {
 		attrs = append(attrs, slog.String("error", x.err.Error()))

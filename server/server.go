@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/clientapps/clientapps/server/capacity"
 	"github.com/clientapps/clientapps/server/oidc"
 	"github.com/clientapps/clientapps/server/ratelimit"
 	"github.com/clientapps/clientapps/server/transport"
@@ -61,8 +62,8 @@ type Server struct {
 	demoToken string
 	provider  *oidc.Provider     // nil: tokens of our own alone
 	limiter   *ratelimit.Limiter // nil: no limit
-	inFlight  *inFlight
-	bodies    *bodyMemory
+	inFlight  *capacity.Requests
+	bodies    *capacity.Memory
 	audit     *authFailureLog
 	nobodys   *boundedLines // lines about requests that nobody known has made
 	metrics   *metrics
@@ -109,8 +110,8 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{
 		echo: echo.New(), store: cfg.Store, log: cfg.Logger, demoToken: cfg.DemoToken,
 		limiter:  ratelimit.New(cfg.RateLimit, cfg.RateBurst, cfg.Clock),
-		inFlight: newInFlight(cfg.MaxInFlight),
-		bodies:   newBodyMemory(cfg.BodyMemory),
+		inFlight: capacity.NewRequests(cfg.MaxInFlight),
+		bodies:   capacity.NewMemory(cfg.BodyMemory, maxBodyMemory(maxBody)),
 		audit:    newAuditor(cfg.Logger, cfg.Clock),
 		nobodys:  newBoundedLines(cfg.Clock),
 		allow:    map[string]string{}, database: cfg.DatabaseTimeout,
@@ -160,7 +161,7 @@ func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 	case <-ctx.Done():
 	}
 	s.draining.Store(true)
-	s.log.Info("shutting down", "drain_delay", s.drain, "in_flight", s.inFlight.count())
+	s.log.Info("shutting down", "drain_delay", s.drain, "in_flight", s.inFlight.InFlight())
 	select {
 	case err := <-served:
 		return fmt.Errorf("serve: %w", err)
@@ -168,9 +169,9 @@ func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 	}
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.shutdown)
 	defer cancel()
-	s.log.Info("waiting for requests", "timeout", s.shutdown, "in_flight", s.inFlight.count())
+	s.log.Info("waiting for requests", "timeout", s.shutdown, "in_flight", s.inFlight.InFlight())
 	if err := h.Shutdown(drain); err != nil {
-		s.log.Warn("shut down before all requests had ended", "in_flight", s.inFlight.count())
+		s.log.Warn("shut down before all requests had ended", "in_flight", s.inFlight.InFlight())
 		return fmt.Errorf("shut down: %w", errors.Join(err, h.Close()))
 	}
 	s.log.Info("shut down")
