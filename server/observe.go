@@ -7,10 +7,12 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/clientapps/clientapps/server/etag"
 	"github.com/clientapps/clientapps/server/transport"
 	"github.com/clientapps/clientapps/store"
 )
@@ -82,7 +84,7 @@ func (x *requestState) WriteHeader(status int) {
 		}
 	}
 	if status == http.StatusOK && x.ifNoneMatch != "" {
-		if tag := header.Get("ETag"); tag != "" && noneMatch(x.ifNoneMatch, tag) {
+		if tag := header.Get("ETag"); tag != "" && !etag.NoneMatch(x.ifNoneMatch, tag) {
 			status, x.skipBody = http.StatusNotModified, true
 			header.Del("Content-Type")
 			header.Del("Content-Encoding")
@@ -174,4 +176,9 @@ func (s *Server) logRequest(r *http.Request, x *requestState, took time.Duration
 // refusesNobody reports whether a status can be provoked at will by a caller without a token. A failure of the server cannot.
 func refusesNobody(status int) bool {
 	return status >= http.StatusBadRequest && status != http.StatusInternalServerError
+}
+
+// joinHeader joins the lines of a list header (RFC 9110, 5.3).
+func joinHeader(h http.Header, name string) string {
+	return strings.Join(h.Values(name), ", ")
 }

@@ -56,6 +56,20 @@ func (op *operation) checkParams(c echo.Context) error {
 	return nil
 }
 
+// refuseConditions refuses conditional headers on operations that do not support them, instead of ignoring them.
+func (op *operation) refuseConditions(header http.Header) error {
+	for _, name := range op.noConditions {
+		if header[name] != nil {
+			return errCondition(name) // not here, where a pointer to the name would be allocated for every write
+		}
+	}
+	return nil
+}
+
+func errCondition(name string) error {
+	return invalidRequest(name+" is for operations on what has an ETag", &gen.ErrorDetails{Field: &name})
+}
+
 // spelledPlainly refuses what the validator takes besides: 1, t and True for a boolean; 050 and +50 for a number.
 func spelledPlainly(schema *openapi3.Schema, value string) bool {
 	switch {
