@@ -1,7 +1,7 @@
 // Package server is the HTTP side of clientapps. The path of a request:
 //
 //	transport    timeouts, TLS, what is not HTTP; gzip, CORS
-//	ServeHTTP    request id, log line, 304                                observe.go, etag
+//	ServeHTTP    request id, log line, metrics, trace; 304                server.go, request.go, telemetry, etag
 //	echo router  no route: 404; wrong method: 405 with Allow              routes.go
 //	guard        built once per operation of the contract:                guard.go
 //	             authenticate (401), authorize (403),                     auth.go

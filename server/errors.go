@@ -214,19 +214,19 @@ func routingError(e *echo.HTTPError) *Error {
 // writeError is echo's HTTPErrorHandler and the only writer of bodies that are not 2xx.
 func (s *Server) writeError(err error, c echo.Context) {
 	x := requestStateOf(c.Request().Context())
-	x.err = err
+	x.observed.Err = err
 	if c.Response().Committed {
 		return
 	}
 	if errors.Is(err, context.Canceled) && c.Request().Context().Err() != nil {
-		x.status = statusClientGone
+		x.observed.Status = statusClientGone
 		return
 	}
 	e := toError(err)
-	x.cause = e.Cause
+	x.observed.Cause = e.Cause
 	body, err := encodeError(e)
 	if err != nil {
-		x.err = errors.Join(x.err, err)
+		x.observed.Err = errors.Join(x.observed.Err, err)
 	}
 	header := c.Response().Header()
 	for name, values := range e.Header {

@@ -16,13 +16,13 @@ func (s *Server) guard(op *operation) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			x := requestStateOf(c.Request().Context())
-			x.operation = op
+			x.operation, x.observed.Operation = op, op.observed
 			unescapePath(c)
 			token, err := s.authenticate(c.Request())
 			if err != nil {
 				return err
 			}
-			x.token = token
+			x.token, x.observed.TokenID = token, token.ID
 			if err := op.authorize(token, c.Param); err != nil {
 				return err
 			}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/clientapps/clientapps/gen"
 	"github.com/clientapps/clientapps/server/schemas"
+	"github.com/clientapps/clientapps/server/telemetry"
 	"github.com/clientapps/clientapps/server/validate"
 )
 
@@ -34,15 +35,7 @@ type operation struct {
 	noConditions []string
 	header       map[string]string // of every answer
 	statuses     []int             // that the contract documents
-	metrics      *operationMetrics // nil when nothing is measured
-}
-
-// name is the operation id, for the log: "" where no route was found.
-func (op *operation) name() string {
-	if op == nil {
-		return ""
-	}
-	return op.id
+	observed     *telemetry.Operation
 }
 
 // contract reads the embedded contract: its operations by id.

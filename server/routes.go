@@ -32,7 +32,7 @@ func (s *Server) routes() error {
 	}
 	guards := map[string][]echo.MiddlewareFunc{}
 	for id, op := range operations {
-		op.metrics = s.metrics.of(id, op.statuses)
+		op.observed = s.observer.Operation(id, op.route, op.statuses)
 		guards[id] = []echo.MiddlewareFunc{s.guard(op)}
 	}
 	r := &router{Echo: s.echo, methods: map[string][]string{}}

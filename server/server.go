@@ -18,6 +18,7 @@ import (
 	"github.com/clientapps/clientapps/server/capacity"
 	"github.com/clientapps/clientapps/server/oidc"
 	"github.com/clientapps/clientapps/server/ratelimit"
+	"github.com/clientapps/clientapps/server/telemetry"
 	"github.com/clientapps/clientapps/server/transport"
 	"github.com/clientapps/clientapps/store"
 )
@@ -64,10 +65,7 @@ type Server struct {
 	limiter   *ratelimit.Limiter // nil: no limit
 	inFlight  *capacity.Requests
 	bodies    *capacity.Memory
-	audit     *authFailureLog
-	nobodys   *boundedLines // lines about requests that nobody known has made
-	metrics   *metrics
-	tracer    trace.Tracer           // nil: nothing is traced
+	observer  *telemetry.Observer
 	cert      *transport.Certificate // nil: plain HTTP
 	allow     map[string]string      // what the Allow header says, by route path
 	timeouts  transport.Timeouts
@@ -106,14 +104,12 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Clock == nil {
 		cfg.Clock = time.Now
 	}
-	cfg.Logger = slog.New(redacting{cfg.Logger.Handler()})
+	cfg.Logger = slog.New(telemetry.Redact(cfg.Logger.Handler()))
 	s := &Server{
 		echo: echo.New(), store: cfg.Store, log: cfg.Logger, demoToken: cfg.DemoToken,
 		limiter:  ratelimit.New(cfg.RateLimit, cfg.RateBurst, cfg.Clock),
 		inFlight: capacity.NewRequests(cfg.MaxInFlight),
 		bodies:   capacity.NewMemory(cfg.BodyMemory, maxBodyMemory(maxBody)),
-		audit:    newAuditor(cfg.Logger, cfg.Clock),
-		nobodys:  newBoundedLines(cfg.Clock),
 		allow:    map[string]string{}, database: cfg.DatabaseTimeout,
 		drain: cfg.DrainDelay, shutdown: cfg.ShutdownTimeout,
 		timeouts: transport.Timeouts{
@@ -121,13 +117,12 @@ func New(cfg Config) (*Server, error) {
 		},
 	}
 	var err error
-	if cfg.Metrics != nil {
-		if s.metrics, err = newMetrics(cfg); err != nil {
-			return nil, fmt.Errorf("server: %w", err)
-		}
-	}
-	if cfg.Traces != nil {
-		s.tracer = cfg.Traces.Tracer("github.com/clientapps/clientapps/server")
+	if s.observer, err = telemetry.New(telemetry.Config{
+		Log: cfg.Logger, AllowRefusal: boundedLines(cfg.Clock), AllowAuthFailure: boundedLines(cfg.Clock),
+		Metrics: cfg.Metrics, Stats: cfg.Store.Stats, MaxInFlight: cfg.MaxInFlight, Causes: causes(),
+		Traces: cfg.Traces, TracedPaths: basePath + "/",
+	}); err != nil {
+		return nil, fmt.Errorf("server: %w", err)
 	}
 	s.echo.HTTPErrorHandler = s.writeError
 	s.echo.Binder = binder{}
@@ -147,6 +142,28 @@ func New(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("server: %w", err)
 	}
 	return s, nil
+}
+
+// boundedLines limits log lines that anybody can provoke: to 10 a second, and 100 at once.
+func boundedLines(clock func() time.Time) (allow func() bool) {
+	limiter := ratelimit.New(10, 100, clock)
+	return func() bool { return limiter.Take(ratelimit.Key{}).OK }
+}
+
+// ServeHTTP gives the request its id, serves it and writes one line about it to the log.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	start := time.Now()
+	x := newRequestState(w, r)
+	w.Header()[transport.RequestIDHeader] = x.requestID[:]
+	if s.draining.Load() || len(r.TransferEncoding) > 0 {
+		// While the server stops the next request goes to one that stays. Behind chunks there is no next request: net/http
+		// does not tell whether there was a Content-Length beside them, by which a proxy may have cut (RFC 9112, 6.3).
+		w.Header().Set("Connection", "close")
+	}
+	transport.Secure(w.Header(), r.TLS != nil)
+	r = r.WithContext(s.observer.Begin(context.WithValue(r.Context(), requestStateKey{}, x), r, &x.observed))
+	defer func() { s.observer.End(r, &x.observed, time.Since(start)) }()
+	s.handler.ServeHTTP(x, r)
 }
 
 // Run serves on the listener until ctx ends. Then /readyz answers 503 for the drain delay, while requests are still served and each

@@ -9,18 +9,18 @@ import (
 func TestTagsOfConditions(t *testing.T) {
 	t.Parallel()
 	for header, want := range map[string]struct{ match, noneMatch []string }{
-		``:                          {},
-		`*`:                         {},
-		`x`:                         {},
-		`"x`:                        {},
-		`""`:                        {[]string{""}, []string{""}},
-		`"x"`:                       {[]string{"x"}, []string{"x"}},
-		`W/"x"`:                     {nil, []string{"x"}},
-		`"x-gzip"`:                  {[]string{"x"}, []string{"x"}},
-		`W/"x-gzip"`:                {nil, []string{"x"}},
-		`"-gzip-x"`:                 {[]string{"-gzip-x"}, []string{"-gzip-x"}},
-		"\"x\",\t,,\"y\" , ,":       {[]string{"x", "y"}, []string{"x", "y"}},
-		`"a,b" ,W/"c-gzip" , "d"`:   {[]string{"a,b", "d"}, []string{"a,b", "c", "d"}},
+		``:                           {},
+		`*`:                          {},
+		`x`:                          {},
+		`"x`:                         {},
+		`""`:                         {[]string{""}, []string{""}},
+		`"x"`:                        {[]string{"x"}, []string{"x"}},
+		`W/"x"`:                      {nil, []string{"x"}},
+		`"x-gzip"`:                   {[]string{"x"}, []string{"x"}},
+		`W/"x-gzip"`:                 {nil, []string{"x"}},
+		`"-gzip-x"`:                  {[]string{"-gzip-x"}, []string{"-gzip-x"}},
+		"\"x\",\t,,\"y\" , ,":        {[]string{"x", "y"}, []string{"x", "y"}},
+		`"a,b" ,W/"c-gzip" , "d"`:    {[]string{"a,b", "d"}, []string{"a,b", "c", "d"}},
 		`W/"x", "x-gzip", W/"W/", "`: {[]string{"x"}, []string{"x", "x", "W/"}},
 	} {
 		if got := OfIfMatch(header); !slices.Equal(got, want.match) {
