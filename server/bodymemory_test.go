@@ -172,7 +172,7 @@ func TestBodyMemoryOfARequest(t *testing.T) {
 		r.Header.Set("Content-Type", "application/json")
 		r.Header.Set("Authorization", "Bearer "+secret)
 		r = r.WithContext(context.WithValue(r.Context(), requestStateKey{}, &requestState{url: r.URL}))
-		c := s.echo.NewContext(r, httptest.NewRecorder())
+		c := s.router.NewContext(r, httptest.NewRecorder())
 		c.SetParamNames("client_id")
 		c.SetParamValues(storetest.ClientID.String())
 		called := false

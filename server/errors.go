@@ -233,7 +233,7 @@ func (s *Server) writeError(err error, c echo.Context) {
 		header[name] = values
 	}
 	if e.Status == http.StatusMethodNotAllowed {
-		header.Set(echo.HeaderAllow, s.allow[c.Path()]) // in place of echo's, which counts routes
+		header.Set(echo.HeaderAllow, s.router.allow[c.Path()]) // in place of echo's, which counts routes
 	}
 	header.Set(echo.HeaderContentType, echo.MIMEApplicationJSON)
 	c.Response().WriteHeader(e.Status)

@@ -2,11 +2,18 @@ package server
 
 import (
 	"context"
+	"fmt"
+	"net/http"
 	"net/url"
+	"reflect"
+	"strconv"
 
+	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 
+	"github.com/clientapps/clientapps/gen"
 	"github.com/clientapps/clientapps/server/capacity"
+	"github.com/clientapps/clientapps/server/ratelimit"
 	"github.com/clientapps/clientapps/server/transport"
 )
 
@@ -41,14 +48,14 @@ func (s *Server) guard(op *operation) echo.MiddlewareFunc {
 				}
 				defer func() { s.bodies.Release(token.ID, memory) }()
 			}
-			body, err := op.readBody(c)
+			body, err := op.readBody(c.Response(), c.Request())
 			if err != nil {
 				return err
 			}
-			if err := op.checkParams(c); err != nil {
+			if err := op.checkParams(c.Request(), c.Param); err != nil {
 				return err
 			}
-			nodes, err := op.checkBody(c, body)
+			nodes, err := op.checkBody(c.Request(), body)
 			if err != nil {
 				return err
 			}
@@ -59,6 +66,30 @@ func (s *Server) guard(op *operation) echo.MiddlewareFunc {
 			}
 			return s.inTime(c, next)
 		}
+	}
+}
+
+// limit counts a request, and refuses it with 429 when its token has made too many for this client. The answer has the RateLimit
+// headers in either case.
+func (s *Server) limit(c echo.Context, op *operation, token uuid.UUID) error {
+	if s.limiter == nil {
+		return nil
+	}
+	key := ratelimit.Key{Token: token}
+	if op.perClient {
+		key.Client, _ = uuid.Parse(c.Param("client_id")) // a malformed one is refused further on
+	}
+	q := s.limiter.Take(key)
+	header := c.Response().Header()
+	// By the names that net/http makes of RateLimit-Policy and RateLimit, so that it need not.
+	header["Ratelimit-Policy"] = s.limiter.Policy()
+	header["Ratelimit"] = []string{q.Field()}
+	if q.OK {
+		return nil
+	}
+	return &Error{
+		Status: http.StatusTooManyRequests, Code: gen.ErrorCodeRateLimited, Message: "Too many requests",
+		Header: http.Header{"Retry-After": {strconv.FormatInt(ratelimit.Seconds(q.Next), 10)}}, Cause: causeRate,
 	}
 }
 
@@ -85,4 +116,17 @@ func unescapePath(c echo.Context) {
 		}
 	}
 	c.SetParamValues(values...)
+}
+
+// binder hands the bodies that the guard has decoded to the generated code.
+type binder struct{}
+
+// Bind implements echo.Binder.
+func (binder) Bind(target any, c echo.Context) error {
+	body, ok := c.Request().Body.(decodedBody)
+	if !ok || reflect.TypeOf(body.target) != reflect.TypeOf(target) {
+		return fmt.Errorf("the body of %s is a %T and not a %T", c.Path(), body.target, target)
+	}
+	reflect.ValueOf(target).Elem().Set(reflect.ValueOf(body.target).Elem())
+	return nil
 }

@@ -7,11 +7,9 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"runtime/debug"
 	"sync/atomic"
 	"time"
 
-	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/trace"
 
@@ -56,8 +54,8 @@ type Config struct {
 
 // Server answers the API. It is an http.Handler; Run serves it on a listener.
 type Server struct {
-	echo      *echo.Echo
-	handler   http.Handler // echo, and what concerns the transport around it
+	router    *router
+	handler   http.Handler // the router, and what concerns the transport around it
 	store     *store.Store
 	log       *slog.Logger
 	demoToken string
@@ -67,7 +65,6 @@ type Server struct {
 	bodies    *capacity.Memory
 	observer  *telemetry.Observer
 	cert      *transport.Certificate // nil: plain HTTP
-	allow     map[string]string      // what the Allow header says, by route path
 	timeouts  transport.Timeouts
 	database  time.Duration // of its work in the database
 	drain     time.Duration
@@ -106,28 +103,25 @@ func New(cfg Config) (*Server, error) {
 	}
 	cfg.Logger = slog.New(telemetry.Redact(cfg.Logger.Handler()))
 	s := &Server{
-		echo: echo.New(), store: cfg.Store, log: cfg.Logger, demoToken: cfg.DemoToken,
+		store: cfg.Store, log: cfg.Logger, demoToken: cfg.DemoToken,
 		limiter:  ratelimit.New(cfg.RateLimit, cfg.RateBurst, cfg.Clock),
 		inFlight: capacity.NewRequests(cfg.MaxInFlight),
 		bodies:   capacity.NewMemory(cfg.BodyMemory, maxBodyMemory(maxBody)),
-		allow:    map[string]string{}, database: cfg.DatabaseTimeout,
-		drain: cfg.DrainDelay, shutdown: cfg.ShutdownTimeout,
+		database: cfg.DatabaseTimeout,
+		drain:    cfg.DrainDelay, shutdown: cfg.ShutdownTimeout,
 		timeouts: transport.Timeouts{
 			Header: min(cfg.HeaderTimeout, cfg.RequestTimeout), Request: cfg.RequestTimeout, Idle: cfg.IdleTimeout,
 		},
 	}
 	var err error
 	if s.observer, err = telemetry.New(telemetry.Config{
-		Log: cfg.Logger, AllowRefusal: boundedLines(cfg.Clock), AllowAuthFailure: boundedLines(cfg.Clock),
+		Log: cfg.Logger, AllowRefusal: lineLimit(cfg.Clock), AllowAuthFailure: lineLimit(cfg.Clock),
 		Metrics: cfg.Metrics, Stats: cfg.Store.Stats, MaxInFlight: cfg.MaxInFlight, Causes: causes(),
 		Traces: cfg.Traces, TracedPaths: basePath + "/",
 	}); err != nil {
 		return nil, fmt.Errorf("server: %w", err)
 	}
-	s.echo.HTTPErrorHandler = s.writeError
-	s.echo.Binder = binder{}
-	s.echo.Use(recoverMiddleware)
-	if err := s.routes(); err != nil {
+	if s.router, err = s.newRouter(); err != nil {
 		return nil, fmt.Errorf("server: %w", err)
 	}
 	cfg.OIDC.Scopes = Scopes()
@@ -138,14 +132,14 @@ func New(cfg Config) (*Server, error) {
 	if s.cert, err = transport.LoadCertificate(cfg.CertFile, cfg.KeyFile, s.log, cfg.Clock); err != nil {
 		return nil, fmt.Errorf("server: %w", err)
 	}
-	if s.handler, err = transport.Wrap(s.echo, cfg.CORSOrigins); err != nil {
+	if s.handler, err = transport.Wrap(s.router, cfg.CORSOrigins); err != nil {
 		return nil, fmt.Errorf("server: %w", err)
 	}
 	return s, nil
 }
 
-// boundedLines limits log lines that anybody can provoke: to 10 a second, and 100 at once.
-func boundedLines(clock func() time.Time) (allow func() bool) {
+// lineLimit limits log lines that anybody can provoke: to 10 a second, and 100 at once.
+func lineLimit(clock func() time.Time) (allow func() bool) {
 	limiter := ratelimit.New(10, 100, clock)
 	return func() bool { return limiter.Take(ratelimit.Key{}).OK }
 }
@@ -178,7 +172,7 @@ func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 	case <-ctx.Done():
 	}
 	s.draining.Store(true)
-	s.log.Info("shutting down", "drain_delay", s.drain, "in_flight", s.inFlight.InFlight())
+	s.log.Info("shutting down", "drain_delay", s.drain, "in_flight", s.inFlight.Count())
 	select {
 	case err := <-served:
 		return fmt.Errorf("serve: %w", err)
@@ -186,29 +180,11 @@ func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 	}
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.shutdown)
 	defer cancel()
-	s.log.Info("waiting for requests", "timeout", s.shutdown, "in_flight", s.inFlight.InFlight())
+	s.log.Info("waiting for requests", "timeout", s.shutdown, "in_flight", s.inFlight.Count())
 	if err := h.Shutdown(drain); err != nil {
-		s.log.Warn("shut down before all requests had ended", "in_flight", s.inFlight.InFlight())
+		s.log.Warn("shut down before all requests had ended", "in_flight", s.inFlight.Count())
 		return fmt.Errorf("shut down: %w", errors.Join(err, h.Close()))
 	}
 	s.log.Info("shut down")
 	return nil
-}
-
-// recoverMiddleware wraps every route, including 404s, and turns panics into errors.
-func recoverMiddleware(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) (err error) {
-		if aboutServer(c.Request()) {
-			return options(serverMethods, true)(c)
-		}
-		if err := rejectExtraSegments(c); err != nil {
-			return err
-		}
-		defer func() {
-			if r := recover(); r != nil {
-				err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
-			}
-		}()
-		return next(c)
-	}
 }

@@ -35,13 +35,13 @@ func TestRequests(t *testing.T) {
 	q.Release(first)
 	acquire(third)
 	wantFull(t, q.Acquire(first), ReasonRequests)
-	if q.InFlight() != 4 {
-		t.Errorf("%d are in flight", q.InFlight())
+	if q.Count() != 4 {
+		t.Errorf("%d are in flight", q.Count())
 	}
 	for _, token := range []uuid.UUID{first, second, second, third} {
 		q.Release(token)
 	}
-	if q.InFlight() != 0 || len(q.byToken) != 0 {
+	if q.Count() != 0 || len(q.byToken) != 0 {
 		t.Errorf("%v of %d are left", q.byToken, q.all)
 	}
 	if q := NewRequests(1); q.Acquire(first) != nil { // half a place is one

@@ -49,8 +49,8 @@ func (q *Requests) Release(token uuid.UUID) {
 	}
 }
 
-// InFlight returns the number of requests that have a place.
-func (q *Requests) InFlight() int {
+// Count returns the number of requests that have a place.
+func (q *Requests) Count() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.all

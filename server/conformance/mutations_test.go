@@ -24,7 +24,7 @@ var mutations = []mutation{
 	{"a scope is as good as another", "server/auth.go", "if !token.HasScope(op.scope) {", "if !token.HasScope(\"apps:read\") {"},
 	{"a token is good for every client", "server/auth.go", " || !token.Covers(id)", ""},
 	{"no challenge", "server/errors.go", "{\"Www-Authenticate\": {\"Bearer\"}}", "{}"},
-	{"validation comes before authorization", "server/guard.go", "\t\t\tx.token, x.observed.TokenID = token, token.ID\n", "\t\t\tx.token, x.observed.TokenID = token, token.ID\n\t\t\tif err := op.checkParams(c); err != nil {\n\t\t\t\treturn err\n\t\t\t}\n"},
+	{"validation comes before authorization", "server/guard.go", "\t\t\tx.token, x.observed.TokenID = token, token.ID\n", "\t\t\tx.token, x.observed.TokenID = token, token.ID\n\t\t\tif err := op.checkParams(c.Request(), c.Param); err != nil {\n\t\t\t\treturn err\n\t\t\t}\n"},
 	// The request.
 	{"unknown parameters pass", "server/params.go", "case !op.query[name]:", "case false:"},
 	{"1 is true", "server/params.go", "return value == \"true\" || ", "return value == \"true\" || value == \"1\" || "},

@@ -3,6 +3,7 @@ package transport_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -40,13 +41,23 @@ func serve(t *testing.T) string {
 		if err := server.Shutdown(context.WithoutCancel(t.Context())); err != nil {
 			t.Error(err)
 		}
-		<-served
+		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+			t.Error(err)
+		}
 	})
 	return listener.Addr().String()
 }
 
+// answer is what came back over a connection.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+	last   bool // the connection ends behind it
+}
+
 // ask sends a text and returns the last answer.
-func ask(t *testing.T, address, text string) (response *http.Response, body string) {
+func ask(t *testing.T, address, text string) (got answer) {
 	t.Helper()
 	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", address)
 	if err != nil {
@@ -59,16 +70,16 @@ func ask(t *testing.T, address, text string) (response *http.Response, body stri
 	go func() { _, _ = io.WriteString(conn, text) }() // the server may stop reading
 	answers := bufio.NewReader(conn)
 	for {
-		next, err := http.ReadResponse(answers, nil)
+		response, err := http.ReadResponse(answers, nil)
 		if err != nil {
-			return response, body
+			return got
 		}
-		text, err := io.ReadAll(next.Body)
-		_ = next.Body.Close()
+		body, err := io.ReadAll(response.Body)
+		_ = response.Body.Close()
 		if err != nil {
 			t.Fatal(err)
 		}
-		response, body = next, string(text)
+		got = answer{response.StatusCode, response.Header, string(body), response.Close}
 	}
 }
 
@@ -97,20 +108,17 @@ func TestMalformed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			response, body := ask(t, address, bad.text)
-			if response == nil || response.StatusCode != bad.status || body != fmt.Sprintf("refused with %d", bad.status) {
-				t.Fatalf("answered %v %q", response, body)
+			got := ask(t, address, bad.text)
+			if got.status != bad.status || got.body != fmt.Sprintf("refused with %d", bad.status) || !got.last {
+				t.Fatalf("answered %+v", got)
 			}
 			for header, want := range map[string]string{
 				"X-Request-Id": "an-id", "Content-Type": "application/json", "Cache-Control": "no-store",
 				"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer",
 			} {
-				if got := response.Header.Get(header); got != want {
-					t.Errorf("%s is %q", header, got)
+				if text := got.header.Get(header); text != want {
+					t.Errorf("%s is %q", header, text)
 				}
-			}
-			if !response.Close {
-				t.Error("the connection stays")
 			}
 		})
 	}
@@ -119,8 +127,8 @@ func TestMalformed(t *testing.T) {
 // What a handler answers passes unchanged, though it looks like a refusal.
 func TestAnswersOfHandlersPass(t *testing.T) {
 	t.Parallel()
-	response, body := ask(t, serve(t), "GET /text HTTP/1.1\r\nHost: x\r\n\r\n")
-	if response == nil || response.StatusCode != http.StatusBadRequest || body != "of the handler\n" {
-		t.Errorf("answered %v %q", response, body)
+	got := ask(t, serve(t), "GET /text HTTP/1.1\r\nHost: x\r\n\r\n")
+	if got.status != http.StatusBadRequest || got.body != "of the handler\n" {
+		t.Errorf("answered %+v", got)
 	}
 }
