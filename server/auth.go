@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/clientapps/clientapps/server/oidc"
+	"github.com/clientapps/clientapps/server/telemetry"
 	"github.com/clientapps/clientapps/store"
 	"github.com/clientapps/clientapps/store/apitoken"
 )
@@ -24,13 +25,11 @@ func (s *Server) authenticate(r *http.Request) (*store.Token, error) {
 		return s.authenticateJWT(r, secret)
 	}
 	if !ok || !apitoken.WellFormed(secret) && (s.demoToken == "" || secret != s.demoToken) {
-		s.audit.failed(r, secret, nil)
-		return nil, errUnauthorized()
+		return nil, s.notAuthenticated(r, secret, nil)
 	}
 	token, err := s.store.Authenticate(r.Context(), secret)
 	if errors.Is(err, store.ErrUnknownToken) {
-		s.audit.failed(r, secret, err)
-		return nil, errUnauthorized()
+		return nil, s.notAuthenticated(r, secret, err)
 	}
 	return token, err
 }
@@ -40,8 +39,7 @@ func (s *Server) authenticateJWT(r *http.Request, jwt string) (*store.Token, err
 	claims, err := s.provider.Authenticate(r.Context(), jwt)
 	for _, refusal := range []error{oidc.ErrMalformed, oidc.ErrSignature, oidc.ErrClaims, oidc.ErrExpired} {
 		if errors.Is(err, refusal) {
-			s.audit.failed(r, jwt, err)
-			return nil, errUnauthorized()
+			return nil, s.notAuthenticated(r, jwt, err)
 		}
 	}
 	if err != nil {
@@ -51,6 +49,34 @@ func (s *Server) authenticateJWT(r *http.Request, jwt string) (*store.Token, err
 		ID: claims.ID, Name: claims.Subject, Scopes: claims.Scopes, ExpiresAt: &claims.ExpiresAt,
 		AllClients: claims.AllClients, ClientIDs: claims.ClientIDs,
 	}, nil
+}
+
+// notAuthenticated logs why a request is not authenticated. The answer does not say it.
+func (s *Server) notAuthenticated(r *http.Request, secret string, reason error) error {
+	failure := telemetry.AuthFailure{Reason: authFailureReason(r, reason), TokenPrefix: apitoken.Prefix(secret)}
+	if errors.Is(reason, oidc.ErrClaims) { // of a token that the provider has signed: its operator wants to know
+		failure.Detail = reason
+	}
+	s.observer.AuthenticationFailed(r, &requestStateOf(r.Context()).observed, failure)
+	return errUnauthorized()
+}
+
+func authFailureReason(r *http.Request, err error) string {
+	switch {
+	case strings.Join(r.Header.Values("Authorization"), "") == "":
+		return "missing"
+	case errors.Is(err, store.ErrRevokedToken):
+		return "revoked"
+	case errors.Is(err, store.ErrExpiredToken), errors.Is(err, oidc.ErrExpired):
+		return "expired"
+	case errors.Is(err, store.ErrUnknownToken):
+		return "unknown"
+	case errors.Is(err, oidc.ErrSignature):
+		return "signature"
+	case errors.Is(err, oidc.ErrClaims):
+		return "claims"
+	}
+	return "malformed"
 }
 
 // bearer reads the credentials (RFC 6750, 2.1). The scheme has any letter case. Two Authorization headers count as none.

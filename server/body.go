@@ -7,42 +7,63 @@ import (
 	"mime"
 	"net/http"
 	"os"
-	"reflect"
 	"slices"
 	"strings"
 
-	"github.com/labstack/echo/v4"
-
 	"github.com/clientapps/clientapps/gen"
+	"github.com/clientapps/clientapps/server/capacity"
+	"github.com/clientapps/clientapps/server/schemas"
 	"github.com/clientapps/clientapps/server/validate"
 )
 
 // maxBody is the largest request body in bytes.
 const maxBody = 1 << 20
 
+const (
+	headerContentType = "Content-Type"
+	mediaTypeJSON     = "application/json"
+)
+
+// smallBody is the length in bytes up to which the memory of bodies is not counted: their number is bounded.
+const smallBody = 1 << 10
+
+// memoryFor returns what to reserve before the body of a request is read. A body of unknown length may have the largest size. One
+// that is too large is not read.
+func (op *operation) memoryFor(r *http.Request) int64 {
+	switch {
+	case op.body == nil || r.ContentLength > maxBody || 0 <= r.ContentLength && r.ContentLength <= smallBody:
+		return 0
+	case r.ContentLength < 0:
+		return maxBodyMemory(maxBody)
+	}
+	return maxBodyMemory(r.ContentLength)
+}
+
+// maxBodyMemory returns the most bytes that a body of this length may need.
+func maxBodyMemory(length int64) int64 { return capacity.MaxBodyMemory(length, schemas.MaxNodes) }
+
 // acceptPatch is what Accept-Patch says (RFC 5789, 3.1), on every path that has PATCH.
 const acceptPatch = "application/json, application/merge-patch+json"
 
 // readBody reads the request body and its media type: 413 and 415. What the body says is not looked at yet.
-func (op *operation) readBody(c echo.Context) ([]byte, error) {
+func (op *operation) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if op.body == nil {
 		return nil, nil
 	}
-	r := c.Request()
 	if r.ContentLength > maxBody {
 		return nil, errTooLarge()
 	}
-	if len(r.Header[echo.HeaderContentType]) > 1 {
-		return nil, errTwice(echo.HeaderContentType)
+	if len(r.Header[headerContentType]) > 1 {
+		return nil, errTwice(headerContentType)
 	}
-	given := r.Header.Get(echo.HeaderContentType)
-	if given != "" && given != echo.MIMEApplicationJSON && !op.takes(given) {
+	given := r.Header.Get(headerContentType)
+	if given != "" && given != mediaTypeJSON && !op.takes(given) {
 		return nil, op.errMediaType()
 	}
-	if coded := r.Header[echo.HeaderContentEncoding]; coded != nil && !identity(coded) {
+	if coded := r.Header["Content-Encoding"]; coded != nil && !identity(coded) {
 		return nil, op.errEncoding()
 	}
-	body, err := readAll(c.Response(), r)
+	body, err := readAll(w, r)
 	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
 		return nil, errTooLarge()
 	}
@@ -56,8 +77,8 @@ func (op *operation) readBody(c echo.Context) ([]byte, error) {
 		return nil, op.errMediaType()
 	}
 	// One type from here on: the generated code picks the body by it.
-	if given != echo.MIMEApplicationJSON {
-		r.Header.Set(echo.HeaderContentType, echo.MIMEApplicationJSON)
+	if given != mediaTypeJSON {
+		r.Header.Set(headerContentType, mediaTypeJSON)
 	}
 	return body, nil
 }
@@ -95,7 +116,7 @@ func errTwice(header string) *Error {
 // errEncoding names the codings that a body may have in Accept-Encoding (RFC 9110, 15.5.16).
 func (op *operation) errEncoding() *Error {
 	e := op.errUnsupported("Content-Encoding must be identity")
-	e.Header.Set(echo.HeaderAcceptEncoding, "identity")
+	e.Header.Set("Accept-Encoding", "identity")
 	return e
 }
 
@@ -122,7 +143,7 @@ func (op *operation) errUnsupported(message string) *Error {
 
 // checkBody holds the body to its schema and puts what was decoded in its place, for the binder. It returns how many values and
 // names were decoded.
-func (op *operation) checkBody(c echo.Context, text []byte) (nodes int, err error) {
+func (op *operation) checkBody(r *http.Request, text []byte) (nodes int, err error) {
 	if op.body == nil {
 		return 0, nil
 	}
@@ -130,7 +151,7 @@ func (op *operation) checkBody(c echo.Context, text []byte) (nodes int, err erro
 	if err != nil {
 		return 0, op.bodyError(err)
 	}
-	c.Request().Body = decodedBody{target: target}
+	r.Body = decodedBody{target: target}
 	return nodes, nil
 }
 
@@ -166,16 +187,3 @@ type decodedBody struct{ target any }
 func (decodedBody) Read([]byte) (int, error) { return 0, io.EOF }
 
 func (decodedBody) Close() error { return nil }
-
-// binder hands decoded bodies to the generated code.
-type binder struct{}
-
-// Bind implements echo.Binder.
-func (binder) Bind(target any, c echo.Context) error {
-	body, ok := c.Request().Body.(decodedBody)
-	if !ok || reflect.TypeOf(body.target) != reflect.TypeOf(target) {
-		return fmt.Errorf("the body of %s is a %T and not a %T", c.Path(), body.target, target)
-	}
-	reflect.ValueOf(target).Elem().Set(reflect.ValueOf(body.target).Elem())
-	return nil
-}

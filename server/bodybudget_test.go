@@ -33,7 +33,7 @@ func TestBodyMemory(t *testing.T) {
 			}
 			return func() { _ = conn.Close() }
 		}
-		refused := func(as *servertest.Client, cause server.Cause) {
+		refused := func(as *servertest.Client, cause string) {
 			t.Helper()
 			for _, sent := range []bool{true, false} { // with a length, and without
 				got := as.Send(t, servertest.Request{Method: http.MethodPatch, Target: appPath, Body: large, Chunked: !sent})
@@ -47,7 +47,7 @@ func TestBodyMemory(t *testing.T) {
 				}
 			}
 			requests := s.Log.Requests(t)
-			if last := requests[len(requests)-1]; last["cause"] != string(cause) {
+			if last := requests[len(requests)-1]; last["cause"] != cause {
 				t.Errorf("the log says %v", last["cause"])
 			}
 		}
@@ -63,7 +63,7 @@ func TestBodyMemory(t *testing.T) {
 		takes := func(as *servertest.Client) bool { return as.Patch(t, appPath, large).Status == http.StatusOK }
 
 		leave := occupied(s.Client, full)
-		refused(s.Client, server.CauseTokenBodies)
+		refused(s.Client, "token_bodies")
 		served(s.Client)
 		if second := token(); !takes(second) {
 			t.Error("another token finds no room")
@@ -72,12 +72,12 @@ func TestBodyMemory(t *testing.T) {
 		eventually(t, func() bool { return takes(s.Client) })
 
 		leave = occupied(s.Client, chunked)
-		refused(s.Client, server.CauseTokenBodies)
+		refused(s.Client, "token_bodies")
 		for range 4 {
 			defer occupied(token(), full)()
 		}
 		sixth := token()
-		refused(sixth, server.CauseBodies)
+		refused(sixth, "bodies")
 		served(sixth)
 		leave()
 		eventually(t, func() bool { return takes(sixth) })

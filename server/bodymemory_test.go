@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -14,6 +13,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 
+	"github.com/clientapps/clientapps/server/capacity"
 	"github.com/clientapps/clientapps/server/schemas"
 	"github.com/clientapps/clientapps/server/strictjson"
 	"github.com/clientapps/clientapps/store"
@@ -59,8 +59,8 @@ func TestBodyMemoryIsEnough(t *testing.T) {
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		t.Logf("%s: %d KiB, of which %d nodes, decoded %d KiB, reserved %d KiB", name, len(body)>>10, doc.Nodes, took>>10, memoryOf(int64(len(body)))>>10)
-		if need := took + int64(len(body)); need > memoryOfDecoded(int64(len(body)), doc.Nodes) || need > memoryOf(int64(len(body))) {
+		t.Logf("%s: %d KiB, of which %d nodes, decoded %d KiB, reserved %d KiB", name, len(body)>>10, doc.Nodes, took>>10, maxBodyMemory(int64(len(body)))>>10)
+		if need := took + int64(len(body)); need > capacity.BodyMemory(int64(len(body)), doc.Nodes) || need > maxBodyMemory(int64(len(body))) {
 			t.Errorf("%s: %d nodes in %d bytes take %d", name, doc.Nodes, len(body), need)
 		}
 		runtime.KeepAlive(doc)
@@ -111,44 +111,20 @@ func TestDroppedValuesCostNothing(t *testing.T) {
 	}
 }
 
-// A token gets its share of the memory and no more, all tokens together all of it, and what is given back can be taken again.
-func TestBodyMemoryIsShared(t *testing.T) {
-	t.Parallel()
-	const share = 8 << 20
-	m := newBodyMemory(tokenShare * share)
-	refused := func(token uuid.UUID, bytes int64, want error) {
-		t.Helper()
-		var e *Error
-		if err := m.take(token, bytes); !errors.Is(err, want) || !errors.As(err, &e) || e.Status != http.StatusServiceUnavailable {
-			t.Errorf("%v", err)
+// shareOfMemory is what one token may reserve, in bytes: enough for the largest body.
+const shareOfMemory = 64 << 20
+
+// reserved reports whether a token has reserved so many bytes: what is left of its share can be reserved, and no more.
+func reserved(m *capacity.Memory, token uuid.UUID, bytes int64) bool {
+	fits := func(bytes int64) bool {
+		if m.Reserve(token, bytes) != nil {
+			return false
 		}
+		m.Release(token, bytes)
+		return true
 	}
-	tokens := make([]uuid.UUID, tokenShare)
-	for i := range tokens {
-		tokens[i] = uuid.New()
-		for _, bytes := range []int64{share - 1000, 1000} {
-			if err := m.take(tokens[i], bytes); err != nil {
-				t.Fatal(err)
-			}
-		}
-		refused(tokens[i], 1, errBodyMemoryOfToken)
-	}
-	refused(uuid.New(), 1, errBodyMemory)
-	m.giveBack(tokens[0], 1000)
-	if err := m.take(uuid.New(), 1000); err != nil {
-		t.Error(err)
-	}
-	refused(tokens[0], 1, errBodyMemory)
-	for _, token := range tokens[1:] {
-		m.giveBack(token, share)
-	}
-	m.giveBack(tokens[0], share-1000)
-	if len(m.byToken) != 1 || m.all != 1000 {
-		t.Errorf("%v of %d", m.byToken, m.all)
-	}
-	if small := newBodyMemory(1); small.take(uuid.New(), memoryOf(maxBody)) != nil {
-		t.Error("the largest body does not fit")
-	}
+	left := shareOfMemory - bytes
+	return fits(left) && !fits(left+1)
 }
 
 // While a handler works its request has what its body needs, and nothing when it has ended, well or not.
@@ -166,7 +142,7 @@ func TestBodyMemoryOfARequest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := New(Config{Store: database, Logger: slog.New(slog.DiscardHandler)})
+	s, err := New(Config{Store: database, Logger: slog.New(slog.DiscardHandler), BodyMemory: 4 * shareOfMemory})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,9 +158,9 @@ func TestBodyMemoryOfARequest(t *testing.T) {
 		refused bool
 	}{
 		"small":                     {body: `{"app_ids":["` + storetest.AppID.String() + `"]}`},
-		"a thousand ids":            {body: thousand, want: memoryOfDecoded(int64(len(thousand)), 1003)},
-		"a thousand ids, in chunks": {body: thousand, chunked: true, want: memoryOfDecoded(int64(len(thousand)), 1003)},
-		"spaces":                    {body: thousand + strings.Repeat(" ", maxBody-len(thousand)), want: memoryOfDecoded(maxBody, 1003)},
+		"a thousand ids":            {body: thousand, want: capacity.BodyMemory(int64(len(thousand)), 1003)},
+		"a thousand ids, in chunks": {body: thousand, chunked: true, want: capacity.BodyMemory(int64(len(thousand)), 1003)},
+		"spaces":                    {body: thousand + strings.Repeat(" ", maxBody-len(thousand)), want: capacity.BodyMemory(maxBody, 1003)},
 		"refused":                   {body: `{"x":[` + strings.Repeat("0,", 5000) + `0]}`, refused: true},
 		"too large":                 {body: strings.Repeat(" ", maxBody+1), refused: true},
 		"too large, in chunks":      {body: strings.Repeat(" ", maxBody+1), chunked: true, refused: true},
@@ -197,22 +173,22 @@ func TestBodyMemoryOfARequest(t *testing.T) {
 		r.Header.Set("Content-Type", "application/json")
 		r.Header.Set("Authorization", "Bearer "+secret)
 		r = r.WithContext(context.WithValue(r.Context(), requestStateKey{}, &requestState{url: r.URL}))
-		c := s.echo.NewContext(r, httptest.NewRecorder())
+		c := s.router.NewContext(r, httptest.NewRecorder())
 		c.SetParamNames("client_id")
 		c.SetParamValues(storetest.ClientID.String())
 		called := false
 		err := s.guard(operations["approveApps"])(func(echo.Context) error {
 			called = true
-			if s.bodies.all != request.want || s.bodies.byToken[token.ID] != request.want {
-				t.Errorf("%s: the handler holds %d, want %d", name, s.bodies.all, request.want)
+			if !reserved(s.bodies, token.ID, request.want) {
+				t.Errorf("%s: the handler does not hold %d", name, request.want)
 			}
 			return nil
 		})(c)
 		if (err != nil) != request.refused || called == request.refused {
 			t.Errorf("%s: %v", name, err)
 		}
-		if s.bodies.all != 0 || len(s.bodies.byToken) != 0 {
-			t.Errorf("%s: %d are left", name, s.bodies.all)
+		if !reserved(s.bodies, token.ID, 0) {
+			t.Errorf("%s: memory is left reserved", name)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/clientapps/clientapps/gen"
+	"github.com/clientapps/clientapps/server/etag"
 	"github.com/clientapps/clientapps/store"
 )
 
@@ -45,7 +46,7 @@ func (h *handlers) CreateClient(ctx context.Context, r gen.CreateClientRequestOb
 	return gen.CreateClient201JSONResponse{ClientCreatedJSONResponse: gen.ClientCreatedJSONResponse{
 		Body: toAPIClient(client),
 		Headers: gen.ClientCreatedResponseHeaders{
-			ETag: entityTag(client.ETag()), Location: location("clients", client.ID),
+			ETag: etag.Strong(client.ETag()), Location: location("clients", client.ID),
 		},
 	}}, nil
 }
@@ -61,6 +62,6 @@ func (h *handlers) UpdateClient(ctx context.Context, r gen.UpdateClientRequestOb
 
 func clientResponse(client store.Client) gen.ClientOrganizationJSONResponse {
 	return gen.ClientOrganizationJSONResponse{
-		Body: toAPIClient(client), Headers: gen.ClientOrganizationResponseHeaders{ETag: entityTag(client.ETag())},
+		Body: toAPIClient(client), Headers: gen.ClientOrganizationResponseHeaders{ETag: etag.Strong(client.ETag())},
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net"
 	"net/http"
 	"strconv"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/clientapps/clientapps/gen"
+	"github.com/clientapps/clientapps/server/capacity"
 	"github.com/clientapps/clientapps/server/oidc"
 	"github.com/clientapps/clientapps/server/ratelimit"
 	"github.com/clientapps/clientapps/store"
@@ -24,7 +26,7 @@ type Error struct {
 	Message string
 	Details *gen.ErrorDetails
 	Header  http.Header
-	Cause   Cause // why it is refused though nothing is wrong with the request; "" otherwise
+	Cause   string // why it is refused with 503 or 429, for the log and the metrics; "" otherwise
 	cause   error
 }
 
@@ -36,6 +38,30 @@ func (e *Error) Error() string {
 }
 
 func (e *Error) Unwrap() error { return e.cause }
+
+// Why a valid request was refused with 503 or 429, in one word. Other causes are the reasons of package capacity, of the identity
+// provider and of the store.
+const (
+	causeRate     = "rate"     // the token has made too many requests for this client
+	causeStopping = "stopping" // the server shuts down
+)
+
+// databaseCause returns the store's reason, or the database as a whole.
+func databaseCause(err error) string {
+	if unavailable := (*store.UnavailableError)(nil); errors.As(err, &unavailable) {
+		return string(unavailable.Reason())
+	}
+	return string(store.ReasonDatabase)
+}
+
+// causes lists every cause, so that each has a metric from the start.
+func causes() []string {
+	all := append(capacity.Reasons(), causeRate, causeStopping, oidc.ReasonProvider, oidc.ReasonSignatures)
+	for _, reason := range store.UnavailableReasons() {
+		all = append(all, string(reason))
+	}
+	return all
+}
 
 // statusClientGone is what the log shows for a client that hung up; it is never sent. nginx uses the same number.
 const statusClientGone = 499
@@ -65,7 +91,7 @@ func errNoRoute() *Error {
 }
 
 // errUnavailable refuses with 503 and the smallest Retry-After.
-func errUnavailable(why Cause, cause error) *Error {
+func errUnavailable(why string, cause error) *Error {
 	return &Error{
 		Status: http.StatusServiceUnavailable, Code: gen.ErrorCodeUnavailable,
 		Message: "Service temporarily unavailable", Header: http.Header{"Retry-After": {"1"}}, Cause: why, cause: cause,
@@ -74,7 +100,7 @@ func errUnavailable(why Cause, cause error) *Error {
 
 // providerUnavailable refuses a token that only the identity provider could tell good from bad.
 func providerUnavailable(err *oidc.UnavailableError) *Error {
-	e := errUnavailable(Cause(err.Reason), err)
+	e := errUnavailable(err.Reason, err)
 	e.Header.Set("Retry-After", strconv.FormatInt(ratelimit.Seconds(err.RetryAfter), 10))
 	return e
 }
@@ -91,6 +117,7 @@ func toError(err error) *Error {
 		unavailable  *store.UnavailableError
 		unknown      *store.InDoubtError
 		provider     *oidc.UnavailableError
+		full         *capacity.FullError
 		routing      *echo.HTTPError
 	)
 	switch {
@@ -98,6 +125,8 @@ func toError(err error) *Error {
 		return own
 	case errors.As(err, &provider):
 		return providerUnavailable(provider)
+	case errors.As(err, &full):
+		return errUnavailable(full.Reason, err)
 	case errors.As(err, &notFound):
 		return &Error{
 			Status: http.StatusNotFound, Code: gen.ErrorCodeNotFound, Message: string(notFound.Kind) + " not found",
@@ -185,26 +214,26 @@ func routingError(e *echo.HTTPError) *Error {
 // writeError is echo's HTTPErrorHandler and the only writer of bodies that are not 2xx.
 func (s *Server) writeError(err error, c echo.Context) {
 	x := requestStateOf(c.Request().Context())
-	x.err = err
+	x.observed.Err = err
 	if c.Response().Committed {
 		return
 	}
 	if errors.Is(err, context.Canceled) && c.Request().Context().Err() != nil {
-		x.status = statusClientGone
+		x.observed.Status = statusClientGone
 		return
 	}
 	e := toError(err)
-	x.cause = e.Cause
+	x.observed.Cause = e.Cause
 	body, err := encodeError(e)
 	if err != nil {
-		x.err = errors.Join(x.err, err)
+		x.observed.Err = errors.Join(x.observed.Err, err)
 	}
 	header := c.Response().Header()
 	for name, values := range e.Header {
 		header[name] = values
 	}
 	if e.Status == http.StatusMethodNotAllowed {
-		header.Set(echo.HeaderAllow, s.allow[c.Path()]) // in place of echo's, which counts routes
+		header.Set(echo.HeaderAllow, s.router.allow[c.Path()]) // in place of echo's, which counts routes
 	}
 	header.Set(echo.HeaderContentType, echo.MIMEApplicationJSON)
 	c.Response().WriteHeader(e.Status)
@@ -218,4 +247,22 @@ func encodeError(e *Error) ([]byte, error) {
 	encoder.SetEscapeHTML(false)
 	err := encoder.Encode(gen.Error{Error: gen.ErrorBody{Code: e.Code, Message: e.Message, Details: e.Details}})
 	return body.Bytes(), err
+}
+
+// refuseMalformed answers a request that is no HTTP, which no handler sees, in the shape of all errors.
+func (s *Server) refuseMalformed(status int, from net.Addr) (id string, body []byte) {
+	e := invalidRequest("Malformed HTTP request", nil)
+	switch status {
+	case http.StatusRequestHeaderFieldsTooLarge:
+		e = &Error{Status: status, Code: gen.ErrorCodeHeaderFieldsTooLarge, Message: "Request header is too large"}
+	case http.StatusExpectationFailed:
+		e = &Error{Status: status, Code: gen.ErrorCodeExpectationFailed, Message: "Expect must be 100-continue"}
+	}
+	id = requestID("")
+	s.log.Info("malformed request", "status", status, "remote_addr", from.String(), "request_id", id)
+	body, err := encodeError(e)
+	if err != nil {
+		s.log.Error("encode error", "error", err)
+	}
+	return id, body
 }

@@ -2,9 +2,19 @@ package server
 
 import (
 	"context"
+	"fmt"
+	"net/http"
 	"net/url"
+	"reflect"
+	"strconv"
 
+	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
+
+	"github.com/clientapps/clientapps/gen"
+	"github.com/clientapps/clientapps/server/capacity"
+	"github.com/clientapps/clientapps/server/ratelimit"
+	"github.com/clientapps/clientapps/server/transport"
 )
 
 // guard is the chain that stands before the handler of one operation: authenticate, authorize, limit, validate. It hangs on
@@ -13,49 +23,73 @@ func (s *Server) guard(op *operation) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			x := requestStateOf(c.Request().Context())
-			x.operation = op
+			x.operation, x.observed.Operation = op, op.observed
 			unescapePath(c)
 			token, err := s.authenticate(c.Request())
 			if err != nil {
 				return err
 			}
-			x.token = token
+			x.token, x.observed.TokenID = token, token.ID
 			if err := op.authorize(token, c.Param); err != nil {
 				return err
 			}
-			if err := s.inFlight.acquire(token.ID); err != nil {
+			if err := s.inFlight.Acquire(token.ID); err != nil {
 				return err
 			}
-			defer s.inFlight.release(token.ID)
+			defer s.inFlight.Release(token.ID)
 			if err := s.limit(c, op, token.ID); err != nil {
 				return err
 			}
 			memory := op.memoryFor(c.Request())
 			if memory > 0 {
-				if err := s.bodies.take(token.ID, memory); err != nil {
-					discardBody(c.Request())
+				if err := s.bodies.Reserve(token.ID, memory); err != nil {
+					transport.DiscardBody(c.Request(), maxBody)
 					return err
 				}
-				defer func() { s.bodies.giveBack(token.ID, memory) }()
+				defer func() { s.bodies.Release(token.ID, memory) }()
 			}
-			body, err := op.readBody(c)
+			body, err := op.readBody(c.Response(), c.Request())
 			if err != nil {
 				return err
 			}
-			if err := op.checkParams(c); err != nil {
+			if err := op.checkParams(c.Request(), c.Param); err != nil {
 				return err
 			}
-			nodes, err := op.checkBody(c, body)
+			nodes, err := op.checkBody(c.Request(), body)
 			if err != nil {
 				return err
 			}
 			if memory > 0 { // the handler needs less than what the body might have become
-				needed := memoryOfDecoded(int64(len(body)), nodes)
-				s.bodies.giveBack(token.ID, memory-needed)
+				needed := capacity.BodyMemory(int64(len(body)), nodes)
+				s.bodies.Release(token.ID, memory-needed)
 				memory = needed
 			}
 			return s.inTime(c, next)
 		}
+	}
+}
+
+// limit counts a request, and refuses it with 429 when its token has made too many for this client. The answer has the RateLimit
+// headers in either case.
+func (s *Server) limit(c echo.Context, op *operation, token uuid.UUID) error {
+	if s.limiter == nil {
+		return nil
+	}
+	key := ratelimit.Key{Token: token}
+	if op.perClient {
+		key.Client, _ = uuid.Parse(c.Param("client_id")) // a malformed one is refused further on
+	}
+	q := s.limiter.Take(key)
+	header := c.Response().Header()
+	// By the names that net/http makes of RateLimit-Policy and RateLimit, so that it need not.
+	header["Ratelimit-Policy"] = s.limiter.Policy()
+	header["Ratelimit"] = []string{q.Field()}
+	if q.OK {
+		return nil
+	}
+	return &Error{
+		Status: http.StatusTooManyRequests, Code: gen.ErrorCodeRateLimited, Message: "Too many requests",
+		Header: http.Header{"Retry-After": {strconv.FormatInt(ratelimit.Seconds(q.Next), 10)}}, Cause: causeRate,
 	}
 }
 
@@ -82,4 +116,17 @@ func unescapePath(c echo.Context) {
 		}
 	}
 	c.SetParamValues(values...)
+}
+
+// binder hands the bodies that the guard has decoded to the generated code.
+type binder struct{}
+
+// Bind implements echo.Binder.
+func (binder) Bind(target any, c echo.Context) error {
+	body, ok := c.Request().Body.(decodedBody)
+	if !ok || reflect.TypeOf(body.target) != reflect.TypeOf(target) {
+		return fmt.Errorf("the body of %s is a %T and not a %T", c.Path(), body.target, target)
+	}
+	reflect.ValueOf(target).Elem().Set(reflect.ValueOf(body.target).Elem())
+	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/clientapps/clientapps/gen"
+	"github.com/clientapps/clientapps/server/etag"
 	"github.com/clientapps/clientapps/store"
 )
 
@@ -11,6 +12,24 @@ import (
 type handlers struct{ store *store.Store }
 
 var _ gen.StrictServerInterface = (*handlers)(nil)
+
+// conditions reads If-Match and If-None-Match of a write. It returns nil for no condition: no header, or If-Match: *, which every
+// existing object matches.
+func conditions(ifMatch, ifNoneMatch *string) *store.IfMatch {
+	anyTag := ifMatch == nil || *ifMatch == "*"
+	if anyTag && ifNoneMatch == nil {
+		return nil // most writes: nothing is allocated
+	}
+	match := store.IfMatch{Any: anyTag}
+	if !match.Any {
+		match.Tags = etag.OfIfMatch(*ifMatch)
+	}
+	if ifNoneMatch != nil {
+		match.Never = *ifNoneMatch == "*"
+		match.Except = etag.OfIfNoneMatch(*ifNoneMatch)
+	}
+	return &match
+}
 
 // location is the path of a new object, from the words and ids that make it up.
 func location(parts ...any) string {

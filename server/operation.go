@@ -8,11 +8,13 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
 
 	"github.com/clientapps/clientapps/gen"
 	"github.com/clientapps/clientapps/server/schemas"
+	"github.com/clientapps/clientapps/server/telemetry"
 	"github.com/clientapps/clientapps/server/validate"
 )
 
@@ -34,15 +36,7 @@ type operation struct {
 	noConditions []string
 	header       map[string]string // of every answer
 	statuses     []int             // that the contract documents
-	metrics      *operationMetrics // nil when nothing is measured
-}
-
-// name is the operation id, for the log: "" where no route was found.
-func (op *operation) name() string {
-	if op == nil {
-		return ""
-	}
-	return op.id
+	observed     *telemetry.Operation
 }
 
 // contract reads the embedded contract: its operations by id.
@@ -149,4 +143,36 @@ func bodyType(operationID string) (found reflect.Type, err error) {
 		return nil, fmt.Errorf("operation %s has a body without a type", operationID)
 	}
 	return found, nil
+}
+
+// deprecation is what every answer of a deprecated operation says: since when it is deprecated (RFC 9745) and until when
+// it works (RFC 8594). nil for all other operations.
+func deprecation(o *openapi3.Operation) (map[string]string, error) {
+	if !o.Deprecated {
+		return nil, nil
+	}
+	since, err := dateOf(o, "x-deprecated-on")
+	if err != nil {
+		return nil, err
+	}
+	until, err := dateOf(o, "x-sunset")
+	if err != nil {
+		return nil, err
+	}
+	if !since.Before(until) {
+		return nil, fmt.Errorf("operation %s must be deprecated before its sunset", o.OperationID)
+	}
+	return map[string]string{
+		"Deprecation": fmt.Sprintf("@%d", since.Unix()),
+		"Sunset":      until.Format(http.TimeFormat),
+	}, nil
+}
+
+func dateOf(o *openapi3.Operation, extension string) (time.Time, error) {
+	text, _ := o.Extensions[extension].(string)
+	date, err := time.Parse(time.DateOnly, text)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("operation %s is deprecated and needs a date as %s: %w", o.OperationID, extension, err)
+	}
+	return date, nil
 }

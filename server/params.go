@@ -13,7 +13,6 @@ import (
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
-	"github.com/labstack/echo/v4"
 
 	"github.com/clientapps/clientapps/gen"
 	"github.com/clientapps/clientapps/server/strictjson"
@@ -21,19 +20,18 @@ import (
 )
 
 // checkParams holds path, header and query parameters to the contract, and the Accept header to what there is.
-func (op *operation) checkParams(c echo.Context) error {
-	r := c.Request()
+func (op *operation) checkParams(r *http.Request, pathValue func(string) string) error {
 	query, err := op.parseQuery(r.URL.RawQuery)
 	if err != nil {
 		return err
 	}
 	var input *openapi3filter.RequestValidationInput // made when the validator has to speak
 	for _, p := range op.params {
-		if triviallyValid(c, p, query) {
+		if triviallyValid(r, pathValue, p, query) {
 			continue
 		}
 		if input == nil {
-			input = op.validation(c, query)
+			input = op.validation(r, pathValue, query)
 		}
 		if p.In == openapi3.ParameterInHeader && len(r.Header.Values(p.Name)) > 1 {
 			r.Header.Set(p.Name, joinHeader(r.Header, p.Name))
@@ -56,6 +54,20 @@ func (op *operation) checkParams(c echo.Context) error {
 	return nil
 }
 
+// refuseConditions refuses conditional headers on operations that do not support them, instead of ignoring them.
+func (op *operation) refuseConditions(header http.Header) error {
+	for _, name := range op.noConditions {
+		if header[name] != nil {
+			return errCondition(name) // not here, where a pointer to the name would be allocated for every write
+		}
+	}
+	return nil
+}
+
+func errCondition(name string) error {
+	return invalidRequest(name+" is for operations on what has an ETag", &gen.ErrorDetails{Field: &name})
+}
+
 // spelledPlainly refuses what the validator takes besides: 1, t and True for a boolean; 050 and +50 for a number.
 func spelledPlainly(schema *openapi3.Schema, value string) bool {
 	switch {
@@ -70,24 +82,26 @@ func spelledPlainly(schema *openapi3.Schema, value string) bool {
 
 // triviallyValid reports that a parameter is valid without asking the validator: it is absent and may be, or it is a UUID in the
 // path that looks like one.
-func triviallyValid(c echo.Context, p *openapi3.Parameter, query url.Values) bool {
+func triviallyValid(r *http.Request, pathValue func(string) string, p *openapi3.Parameter, query url.Values) bool {
 	switch p.In {
 	case openapi3.ParameterInPath:
-		_, ok := validate.ParseUUID(c.Param(p.Name))
+		_, ok := validate.ParseUUID(pathValue(p.Name))
 		return ok && p.Schema.Value.Format == "uuid"
 	case openapi3.ParameterInHeader:
-		return !p.Required && len(c.Request().Header[http.CanonicalHeaderKey(p.Name)]) == 0
+		return !p.Required && len(r.Header[http.CanonicalHeaderKey(p.Name)]) == 0
 	}
 	return !p.Required && !query.Has(p.Name)
 }
 
-func (op *operation) validation(c echo.Context, query url.Values) *openapi3filter.RequestValidationInput {
+func (op *operation) validation(r *http.Request, pathValue func(string) string, query url.Values) *openapi3filter.RequestValidationInput {
 	input := &openapi3filter.RequestValidationInput{
-		Request: c.Request(), QueryParams: query, PathParams: map[string]string{},
+		Request: r, QueryParams: query, PathParams: map[string]string{},
 		Options: &openapi3filter.Options{SkipSettingDefaults: true},
 	}
-	for _, name := range c.ParamNames() {
-		input.PathParams[name] = c.Param(name)
+	for _, p := range op.params {
+		if p.In == openapi3.ParameterInPath {
+			input.PathParams[p.Name] = pathValue(p.Name)
+		}
 	}
 	return input
 }

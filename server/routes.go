@@ -3,6 +3,7 @@ package server
 import (
 	"fmt"
 	"net/http"
+	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -15,54 +16,71 @@ import (
 // basePath is where the contract's paths begin.
 const basePath = "/v2"
 
-// routes registers every operation of the contract with its guard, HEAD beside each GET, and OPTIONS on each path.
-func (s *Server) routes() error {
-	s.open("/healthz", healthz)
-	s.open("/readyz", s.readyz)
+// router finds the handler of a request. The generated code registers its routes here.
+type router struct {
+	*echo.Echo
+
+	methods map[string][]string // by path
+	allow   map[string]string   // what the Allow header says, by path
+	err     error
+}
+
+// newRouter registers every operation of the contract with its guard, HEAD beside each GET, and OPTIONS on each path.
+func (s *Server) newRouter() (*router, error) {
+	r := &router{Echo: echo.New(), methods: map[string][]string{}, allow: map[string]string{}}
+	r.HTTPErrorHandler = s.writeError
+	r.Binder = binder{}
+	r.Use(recoverMiddleware)
+	r.open("/healthz", withoutEcho(healthz))
+	r.open("/readyz", withoutEcho(s.readyz))
 	documents, err := docs.Handlers()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for path, h := range documents {
-		s.open(path, echo.WrapHandler(h))
+		r.open(path, echo.WrapHandler(h))
 	}
 	operations, err := contract()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	guards := map[string][]echo.MiddlewareFunc{}
 	for id, op := range operations {
-		op.metrics = s.metrics.of(id, op.statuses)
+		op.observed = s.observer.Operation(id, op.route, op.statuses)
 		guards[id] = []echo.MiddlewareFunc{s.guard(op)}
 	}
-	r := &router{Echo: s.echo, methods: map[string][]string{}}
 	gen.RegisterHandlersWithOptions(r, gen.NewStrictHandler(&handlers{store: s.store}, nil), gen.RegisterHandlersOptions{
 		BaseURL: basePath, OperationMiddlewares: guards,
 	})
 	for path, methods := range r.methods {
-		s.finishPath(path, methods)
+		r.finishPath(path, methods)
 	}
-	return r.err
+	return r, r.err
+}
+
+// withoutEcho lets a handler outside the API be written without knowing which router calls it.
+func withoutEcho(h func(http.ResponseWriter, *http.Request) error) echo.HandlerFunc {
+	return func(c echo.Context) error { return h(c.Response(), c.Request()) }
 }
 
 // open registers what stands outside the API and needs no token.
-func (s *Server) open(path string, h echo.HandlerFunc) {
-	s.echo.GET(path, h)
-	s.echo.HEAD(path, h)
-	s.finishPath(path, []string{http.MethodGet, http.MethodHead})
+func (r *router) open(path string, h echo.HandlerFunc) {
+	r.Echo.GET(path, h)
+	r.HEAD(path, h)
+	r.finishPath(path, []string{http.MethodGet, http.MethodHead})
 }
 
 // finishPath adds OPTIONS to a path, and 405 for the methods that it has not: else echo would look for them further on,
 // and take /catalog-apps/summary for a catalog app.
-func (s *Server) finishPath(path string, methods []string) {
+func (r *router) finishPath(path string, methods []string) {
 	has := slices.Sorted(slices.Values(append(methods, http.MethodOptions)))
-	s.allow[path] = strings.Join(has, ", ")
-	s.echo.OPTIONS(path, options(s.allow[path], slices.Contains(has, http.MethodPatch)))
+	r.allow[path] = strings.Join(has, ", ")
+	r.OPTIONS(path, options(r.allow[path], slices.Contains(has, http.MethodPatch)))
 	for _, method := range []string{
 		http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
 	} {
 		if !slices.Contains(has, method) {
-			s.echo.Add(method, path, noSuchMethod)
+			r.Add(method, path, noSuchMethod)
 		}
 	}
 }
@@ -74,14 +92,6 @@ const serverMethods = "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"
 
 // aboutServer says whether a request asks for the options of the server as a whole, which no path of the router has.
 func aboutServer(r *http.Request) bool { return r.Method == http.MethodOptions && r.RequestURI == "*" }
-
-// router is where the generated code registers its routes.
-type router struct {
-	*echo.Echo
-
-	methods map[string][]string // by path
-	err     error
-}
 
 // add refuses a route without a guard: it would be open to anybody.
 func (r *router) add(method, path string, h echo.HandlerFunc, m []echo.MiddlewareFunc) *echo.Route {
@@ -112,6 +122,24 @@ func (r *router) PUT(path string, h echo.HandlerFunc, m ...echo.MiddlewareFunc) 
 
 func (r *router) DELETE(path string, h echo.HandlerFunc, m ...echo.MiddlewareFunc) *echo.Route {
 	return r.add(http.MethodDelete, path, h, m)
+}
+
+// recoverMiddleware wraps every route, including 404s, and turns panics into errors.
+func recoverMiddleware(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) (err error) {
+		if aboutServer(c.Request()) {
+			return options(serverMethods, true)(c)
+		}
+		if err := rejectExtraSegments(c); err != nil {
+			return err
+		}
+		defer func() {
+			if r := recover(); r != nil {
+				err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
+			}
+		}()
+		return next(c)
+	}
 }
 
 // rejectExtraSegments answers 404 when segments follow the last parameter of a path: echo takes them for a part of its value.

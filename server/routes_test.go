@@ -52,7 +52,7 @@ func TestRoutesAreTheContract(t *testing.T) {
 		}
 	}
 	var have []string
-	for _, route := range newServer(t).echo.Routes() {
+	for _, route := range newServer(t).router.Routes() {
 		if strings.HasPrefix(route.Path, basePath+"/") && !strings.HasSuffix(route.Name, ".noSuchMethod") {
 			have = append(have, route.Method+" "+route.Path)
 		}

@@ -7,16 +7,16 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"runtime/debug"
 	"sync/atomic"
 	"time"
 
-	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/clientapps/clientapps/server/capacity"
 	"github.com/clientapps/clientapps/server/oidc"
 	"github.com/clientapps/clientapps/server/ratelimit"
+	"github.com/clientapps/clientapps/server/telemetry"
 	"github.com/clientapps/clientapps/server/transport"
 	"github.com/clientapps/clientapps/store"
 )
@@ -54,21 +54,17 @@ type Config struct {
 
 // Server answers the API. It is an http.Handler; Run serves it on a listener.
 type Server struct {
-	echo      *echo.Echo
-	handler   http.Handler // echo, and what concerns the transport around it
+	router    *router
+	handler   http.Handler // the router, and what concerns the transport around it
 	store     *store.Store
 	log       *slog.Logger
 	demoToken string
 	provider  *oidc.Provider     // nil: tokens of our own alone
 	limiter   *ratelimit.Limiter // nil: no limit
-	inFlight  *inFlight
-	bodies    *bodyMemory
-	audit     *authFailureLog
-	nobodys   *boundedLines // lines about requests that nobody known has made
-	metrics   *metrics
-	tracer    trace.Tracer           // nil: nothing is traced
+	inFlight  *capacity.Requests
+	bodies    *capacity.Memory
+	observer  *telemetry.Observer
 	cert      *transport.Certificate // nil: plain HTTP
-	allow     map[string]string      // what the Allow header says, by route path
 	timeouts  transport.Timeouts
 	database  time.Duration // of its work in the database
 	drain     time.Duration
@@ -105,33 +101,27 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Clock == nil {
 		cfg.Clock = time.Now
 	}
-	cfg.Logger = slog.New(redacting{cfg.Logger.Handler()})
+	cfg.Logger = slog.New(telemetry.Redact(cfg.Logger.Handler()))
 	s := &Server{
-		echo: echo.New(), store: cfg.Store, log: cfg.Logger, demoToken: cfg.DemoToken,
+		store: cfg.Store, log: cfg.Logger, demoToken: cfg.DemoToken,
 		limiter:  ratelimit.New(cfg.RateLimit, cfg.RateBurst, cfg.Clock),
-		inFlight: newInFlight(cfg.MaxInFlight),
-		bodies:   newBodyMemory(cfg.BodyMemory),
-		audit:    newAuditor(cfg.Logger, cfg.Clock),
-		nobodys:  newBoundedLines(cfg.Clock),
-		allow:    map[string]string{}, database: cfg.DatabaseTimeout,
-		drain: cfg.DrainDelay, shutdown: cfg.ShutdownTimeout,
+		inFlight: capacity.NewRequests(cfg.MaxInFlight),
+		bodies:   capacity.NewMemory(cfg.BodyMemory, maxBodyMemory(maxBody)),
+		database: cfg.DatabaseTimeout,
+		drain:    cfg.DrainDelay, shutdown: cfg.ShutdownTimeout,
 		timeouts: transport.Timeouts{
 			Header: min(cfg.HeaderTimeout, cfg.RequestTimeout), Request: cfg.RequestTimeout, Idle: cfg.IdleTimeout,
 		},
 	}
 	var err error
-	if cfg.Metrics != nil {
-		if s.metrics, err = newMetrics(cfg); err != nil {
-			return nil, fmt.Errorf("server: %w", err)
-		}
+	if s.observer, err = telemetry.New(telemetry.Config{
+		Log: cfg.Logger, AllowRefusal: lineLimit(cfg.Clock), AllowAuthFailure: lineLimit(cfg.Clock),
+		Metrics: cfg.Metrics, Stats: cfg.Store.Stats, MaxInFlight: cfg.MaxInFlight, Causes: causes(),
+		Traces: cfg.Traces, TracedPaths: basePath + "/",
+	}); err != nil {
+		return nil, fmt.Errorf("server: %w", err)
 	}
-	if cfg.Traces != nil {
-		s.tracer = cfg.Traces.Tracer("github.com/clientapps/clientapps/server")
-	}
-	s.echo.HTTPErrorHandler = s.writeError
-	s.echo.Binder = binder{}
-	s.echo.Use(recoverMiddleware)
-	if err := s.routes(); err != nil {
+	if s.router, err = s.newRouter(); err != nil {
 		return nil, fmt.Errorf("server: %w", err)
 	}
 	cfg.OIDC.Scopes = Scopes()
@@ -142,10 +132,32 @@ func New(cfg Config) (*Server, error) {
 	if s.cert, err = transport.LoadCertificate(cfg.CertFile, cfg.KeyFile, s.log, cfg.Clock); err != nil {
 		return nil, fmt.Errorf("server: %w", err)
 	}
-	if s.handler, err = transport.Wrap(s.echo, cfg.CORSOrigins); err != nil {
+	if s.handler, err = transport.Wrap(s.router, cfg.CORSOrigins); err != nil {
 		return nil, fmt.Errorf("server: %w", err)
 	}
 	return s, nil
+}
+
+// lineLimit limits log lines that anybody can provoke: to 10 a second, and 100 at once.
+func lineLimit(clock func() time.Time) (allow func() bool) {
+	limiter := ratelimit.New(10, 100, clock)
+	return func() bool { return limiter.Take(ratelimit.Key{}).OK }
+}
+
+// ServeHTTP gives the request its id, serves it and writes one line about it to the log.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	start := time.Now()
+	x := newRequestState(w, r)
+	w.Header()[transport.RequestIDHeader] = x.requestID[:]
+	if s.draining.Load() || len(r.TransferEncoding) > 0 {
+		// While the server stops the next request goes to one that stays. Behind chunks there is no next request: net/http
+		// does not tell whether there was a Content-Length beside them, by which a proxy may have cut (RFC 9112, 6.3).
+		w.Header().Set("Connection", "close")
+	}
+	transport.Secure(w.Header(), r.TLS != nil)
+	r = r.WithContext(s.observer.Begin(context.WithValue(r.Context(), requestStateKey{}, x), r, &x.observed))
+	defer func() { s.observer.End(r, &x.observed, time.Since(start)) }()
+	s.handler.ServeHTTP(x, r)
 }
 
 // Run serves on the listener until ctx ends. Then /readyz answers 503 for the drain delay, while requests are still served and each
@@ -160,7 +172,7 @@ func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 	case <-ctx.Done():
 	}
 	s.draining.Store(true)
-	s.log.Info("shutting down", "drain_delay", s.drain, "in_flight", s.inFlight.count())
+	s.log.Info("shutting down", "drain_delay", s.drain, "in_flight", s.inFlight.Count())
 	select {
 	case err := <-served:
 		return fmt.Errorf("serve: %w", err)
@@ -168,29 +180,11 @@ func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 	}
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.shutdown)
 	defer cancel()
-	s.log.Info("waiting for requests", "timeout", s.shutdown, "in_flight", s.inFlight.count())
+	s.log.Info("waiting for requests", "timeout", s.shutdown, "in_flight", s.inFlight.Count())
 	if err := h.Shutdown(drain); err != nil {
-		s.log.Warn("shut down before all requests had ended", "in_flight", s.inFlight.count())
+		s.log.Warn("shut down before all requests had ended", "in_flight", s.inFlight.Count())
 		return fmt.Errorf("shut down: %w", errors.Join(err, h.Close()))
 	}
 	s.log.Info("shut down")
 	return nil
-}
-
-// recoverMiddleware wraps every route, including 404s, and turns panics into errors.
-func recoverMiddleware(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) (err error) {
-		if aboutServer(c.Request()) {
-			return options(serverMethods, true)(c)
-		}
-		if err := rejectExtraSegments(c); err != nil {
-			return err
-		}
-		defer func() {
-			if r := recover(); r != nil {
-				err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
-			}
-		}()
-		return next(c)
-	}
 }

@@ -120,24 +120,15 @@ func TestSlowReader(t *testing.T) {
 	})
 }
 
-// What is no HTTP request is refused in the shape of all errors, though no handler sees it.
+// What is no HTTP request is refused in the shape of all errors, though no handler sees it. What counts as malformed is tested in
+// package transport.
 func TestMalformedRequests(t *testing.T) {
 	t.Parallel()
 	r := run(t, time.Minute)
 	for name, bad := range map[string]struct{ text, want string }{
-		"no request":          {"hello\r\n\r\n", "400 Malformed HTTP request"},
-		"a TLS greeting":      {"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00\r\n\r\n", "400 Malformed HTTP request"},
-		"no host":             {"GET /healthz HTTP/1.1\r\n\r\n", "400 Malformed HTTP request"},
-		"two hosts":           {"GET /healthz HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n", "400 Malformed HTTP request"},
-		"a space in a header": {"GET /healthz HTTP/1.1\r\nHost: x\r\nX A: b\r\n\r\n", "400 Malformed HTTP request"},
-		"a byte in a header":  {"GET /healthz HTTP/1.1\r\nHost: x\r\nX-A: \x00\r\n\r\n", "400 Malformed HTTP request"},
-		"two lengths":         {"GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", "400 Malformed HTTP request"},
-		"an odd encoding":     {"POST /healthz HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n", "400 Malformed HTTP request"},
-		"an odd version":      {"GET /healthz HTTP/3.7\r\nHost: x\r\n\r\n", "400 Malformed HTTP request"},
-		"an odd expectation":  {"GET /healthz HTTP/1.1\r\nHost: x\r\nExpect: much\r\n\r\n", "417 Expect must be 100-continue"},
-		"a large header":      {"GET /healthz HTTP/1.1\r\nHost: x\r\nX-A: " + strings.Repeat("x", 100_000), "431 Request header is too large"},
-		"many headers":        {"GET /healthz HTTP/1.1\r\nHost: x\r\n" + strings.Repeat("X-A: b\r\n", 20_000), "431 Request header is too large"},
-		"a long path":         {"GET /" + strings.Repeat("x", 100_000), "431 Request header is too large"},
+		"no request":         {"hello\r\n\r\n", "400 Malformed HTTP request"},
+		"an odd expectation": {"GET /healthz HTTP/1.1\r\nHost: x\r\nExpect: much\r\n\r\n", "417 Expect must be 100-continue"},
+		"a large header":     {"GET /healthz HTTP/1.1\r\nHost: x\r\nX-A: " + strings.Repeat("x", 100_000), "431 Request header is too large"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

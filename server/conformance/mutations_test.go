@@ -24,7 +24,7 @@ var mutations = []mutation{
 	{"a scope is as good as another", "server/auth.go", "if !token.HasScope(op.scope) {", "if !token.HasScope(\"apps:read\") {"},
 	{"a token is good for every client", "server/auth.go", " || !token.Covers(id)", ""},
 	{"no challenge", "server/errors.go", "{\"Www-Authenticate\": {\"Bearer\"}}", "{}"},
-	{"validation comes before authorization", "server/guard.go", "\t\t\tx.token = token\n", "\t\t\tx.token = token\n\t\t\tif err := op.checkParams(c); err != nil {\n\t\t\t\treturn err\n\t\t\t}\n"},
+	{"validation comes before authorization", "server/guard.go", "\t\t\tx.token, x.observed.TokenID = token, token.ID\n", "\t\t\tx.token, x.observed.TokenID = token, token.ID\n\t\t\tif err := op.checkParams(c.Request(), c.Param); err != nil {\n\t\t\t\treturn err\n\t\t\t}\n"},
 	// The request.
 	{"unknown parameters pass", "server/params.go", "case !op.query[name]:", "case false:"},
 	{"1 is true", "server/params.go", "return value == \"true\" || ", "return value == \"true\" || value == \"1\" || "},
@@ -46,7 +46,7 @@ var mutations = []mutation{
 	// Objects.
 	{"two decimals", "server/render.go", "a.UpdatedAt.UTC().AppendFormat(b, timeLayout)", "a.UpdatedAt.UTC().AppendFormat(b, \"2006-01-02T15:04:05.00Z\")"},
 	{"the tag forgets the version", "store/etag.go", "strconv.AppendInt(b, a.Version, 10)", "strconv.AppendInt(b, 1, 10)"},
-	{"a weak tag matches a write", "server/conditional.go", "if !strings.HasPrefix(tag, \"W/\") {", "if tag = strings.TrimPrefix(tag, \"W/\"); true {"},
+	{"a weak tag matches a write", "server/etag/etag.go", "if !strings.HasPrefix(tag, \"W/\") {", "if tag = strings.TrimPrefix(tag, \"W/\"); true {"},
 	// Lists and bulk.
 	{"an empty page at the end", "store/keyset/page.go", "if len(list.Rows) > p.Size {", "if len(list.Rows) >= p.Size {"},
 	{"a cursor is good for every list", "server/page.go", "cursorSum(scope, position)) != 1", "cursorSum(scope, position)) > 1"},

@@ -1,4 +1,4 @@
-package server
+package telemetry
 
 import (
 	"context"
@@ -8,8 +8,9 @@ import (
 	"github.com/clientapps/clientapps/store/apitoken"
 )
 
-// redacting keeps tokens out of the log, wherever in a request they stood: in its path, in a name that was refused, in the
-// request id.
+// Redact keeps tokens out of the log, wherever in a request they stood: in its path, in a name that was refused, in the request id.
+func Redact(h slog.Handler) slog.Handler { return redacting{h} }
+
 type redacting struct{ slog.Handler }
 
 func (h redacting) Handle(ctx context.Context, r slog.Record) error {

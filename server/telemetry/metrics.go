@@ -1,4 +1,4 @@
-package server
+package telemetry
 
 import (
 	"errors"
@@ -24,13 +24,13 @@ type metrics struct {
 	requests *prometheus.CounterVec
 	duration *prometheus.HistogramVec
 	bytes    *prometheus.CounterVec
-	refused  map[Cause]prometheus.Counter
-	other    *operationMetrics
+	refused  map[string]prometheus.Counter
+	other    counters
 }
 
-// operationMetrics are the counters of one operation.
-type operationMetrics struct {
-	name     string
+// counters are those of one operation.
+type counters struct {
+	label    string
 	requests map[int]prometheus.Counter  // by status, those that are expected
 	duration map[int]prometheus.Observer // by class of status
 	bytes    prometheus.Counter
@@ -53,9 +53,9 @@ func newMetrics(cfg Config) (*metrics, error) {
 	refused := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "clientapps_http_refused_total", Help: "Requests answered 503 or 429, by cause.",
 	}, []string{"cause"})
-	m.refused = map[Cause]prometheus.Counter{}
-	for _, cause := range causes() {
-		m.refused[cause] = refused.WithLabelValues(string(cause))
+	m.refused = map[string]prometheus.Counter{}
+	for _, cause := range cfg.Causes {
+		m.refused[cause] = refused.WithLabelValues(cause)
 	}
 	inFlight := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "clientapps_http_requests_in_flight", Help: "Requests being answered.",
@@ -65,7 +65,7 @@ func newMetrics(cfg Config) (*metrics, error) {
 	})
 	most.Set(float64(cfg.MaxInFlight))
 	var errs []error
-	for _, c := range []prometheus.Collector{m.requests, m.duration, m.bytes, refused, inFlight, most, storeCollector{cfg.Store}} {
+	for _, c := range []prometheus.Collector{m.requests, m.duration, m.bytes, refused, inFlight, most, storeCollector{cfg.Stats}} {
 		errs = append(errs, cfg.Metrics.Register(c))
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -78,19 +78,19 @@ func newMetrics(cfg Config) (*metrics, error) {
 }
 
 // of makes the counters of an operation. The statuses that it documents are there from the start, at zero.
-func (m *metrics) of(operation string, statuses []int) *operationMetrics {
+func (m *metrics) of(operation string, statuses []int) counters {
 	if m == nil {
-		return nil
+		return counters{}
 	}
-	o := &operationMetrics{
-		name: operation, requests: map[int]prometheus.Counter{}, duration: map[int]prometheus.Observer{},
+	c := counters{
+		label: operation, requests: map[int]prometheus.Counter{}, duration: map[int]prometheus.Observer{},
 		bytes: m.bytes.WithLabelValues(operation),
 	}
 	for _, status := range statuses {
-		o.requests[status] = m.requests.WithLabelValues(operation, strconv.Itoa(status))
-		o.duration[status/100] = m.duration.WithLabelValues(operation, className(status))
+		c.requests[status] = m.requests.WithLabelValues(operation, strconv.Itoa(status))
+		c.duration[status/100] = m.duration.WithLabelValues(operation, className(status))
 	}
-	return o
+	return c
 }
 
 func className(status int) string { return strconv.Itoa(status/100) + "xx" }
@@ -101,28 +101,28 @@ func (m *metrics) begin() {
 	}
 }
 
-func (m *metrics) end(r *http.Request, x *requestState, took time.Duration) {
+func (m *metrics) end(r *http.Request, x *Request, took time.Duration) {
 	if m == nil {
 		return
 	}
 	m.inFlight.Add(-1)
-	o := m.other
-	if x.operation != nil {
-		o = x.operation.metrics
+	c := &m.other
+	if x.Operation != nil {
+		c = &x.Operation.counters
 	}
 	if r.Method != http.MethodHead {
-		o.bytes.Add(float64(x.sent))
+		c.bytes.Add(float64(x.Sent))
 	}
-	requests, duration := o.requests[x.status], o.duration[x.status/100]
+	requests, duration := c.requests[x.Status], c.duration[x.Status/100]
 	if requests == nil { // such as 499
-		requests = m.requests.WithLabelValues(o.name, strconv.Itoa(x.status))
+		requests = m.requests.WithLabelValues(c.label, strconv.Itoa(x.Status))
 	}
 	if duration == nil {
-		duration = m.duration.WithLabelValues(o.name, className(x.status))
+		duration = m.duration.WithLabelValues(c.label, className(x.Status))
 	}
 	requests.Inc()
 	duration.Observe(took.Seconds())
-	if x.cause != "" {
-		m.refused[x.cause].Inc()
+	if x.Cause != "" {
+		m.refused[x.Cause].Inc()
 	}
 }

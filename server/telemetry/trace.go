@@ -1,4 +1,4 @@
-package server
+package telemetry
 
 import (
 	"context"
@@ -15,8 +15,8 @@ import (
 
 // beginSpan begins the span of a request, in the caller's trace if there is one (W3C Trace Context). The span has no path, query, host
 // or user agent, since a client chooses those.
-func (s *Server) beginSpan(ctx context.Context, r *http.Request, x *requestState) context.Context {
-	if s.tracer == nil || !strings.HasPrefix(r.URL.Path, basePath+"/") {
+func (o *Observer) beginSpan(ctx context.Context, r *http.Request, x *Request) context.Context {
+	if o.tracer == nil || !strings.HasPrefix(r.URL.Path, o.tracedPaths) {
 		return ctx
 	}
 	scheme := "http"
@@ -24,7 +24,7 @@ func (s *Server) beginSpan(ctx context.Context, r *http.Request, x *requestState
 		scheme = "https"
 	}
 	ctx = propagation.TraceContext{}.Extract(ctx, propagation.HeaderCarrier(r.Header))
-	ctx, x.span = s.tracer.Start(ctx, "request", trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(
+	ctx, x.span = o.tracer.Start(ctx, "request", trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(
 		methodAttribute(r.Method), semconv.URLScheme(scheme),
 		semconv.NetworkProtocolVersion(strconv.Itoa(r.ProtoMajor)+"."+strconv.Itoa(r.ProtoMinor)),
 	))
@@ -32,15 +32,15 @@ func (s *Server) beginSpan(ctx context.Context, r *http.Request, x *requestState
 }
 
 // endSpan sets the status of the span. A refused request is not an error of the server.
-func (x *requestState) endSpan() {
+func (x *Request) endSpan() {
 	if x.span == nil {
 		return
 	}
-	if op := x.operation; op != nil {
-		x.span.SetName(op.id)
-		x.span.SetAttributes(semconv.HTTPRoute(op.route))
+	if op := x.Operation; op != nil {
+		x.span.SetName(op.ID)
+		x.span.SetAttributes(semconv.HTTPRoute(op.Route))
 	}
-	status := x.status
+	status := x.Status
 	x.span.SetAttributes(semconv.HTTPResponseStatusCode(status))
 	if status >= http.StatusInternalServerError {
 		x.span.SetStatus(codes.Error, "")

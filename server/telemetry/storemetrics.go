@@ -1,4 +1,4 @@
-package server
+package telemetry
 
 import (
 	"time"
@@ -9,7 +9,7 @@ import (
 )
 
 // storeCollector shows the store's numbers as they are when somebody asks.
-type storeCollector struct{ store *store.Store }
+type storeCollector struct{ stats func() store.Stats }
 
 func storeDesc(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc("clientapps_"+name, help, labels, nil)
@@ -65,7 +65,7 @@ func (c storeCollector) Collect(into chan<- prometheus.Metric) {
 	counter := func(desc *prometheus.Desc, v float64, labels ...string) {
 		into <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, v, labels...)
 	}
-	stats := c.store.Stats()
+	stats := c.stats()
 	for _, pool := range stats.Pools {
 		gauge(poolMax, float64(pool.Max), pool.Name)
 		gauge(poolOpen, float64(pool.InUse), pool.Name, "in_use")

@@ -1,0 +1,135 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/clientapps/clientapps/server/etag"
+	"github.com/clientapps/clientapps/server/telemetry"
+	"github.com/clientapps/clientapps/server/transport"
+	"github.com/clientapps/clientapps/store"
+)
+
+// requestState is one request and its response, as the layers share it with each other.
+type requestState struct {
+	http.ResponseWriter
+
+	requestID   [1]string // as a header has it
+	url         *url.URL
+	operation   *operation   // nil until a route was found
+	token       *store.Token // nil until authenticated
+	ifNoneMatch string       // of GET and HEAD
+	skipBody    bool         // 304
+	observed    telemetry.Request
+}
+
+func newRequestState(w http.ResponseWriter, r *http.Request) *requestState {
+	id := requestID(r.Header.Get(transport.RequestIDHeader))
+	x := &requestState{ResponseWriter: w, url: r.URL, requestID: [1]string{id}, observed: telemetry.Request{ID: id}}
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		x.ifNoneMatch = joinHeader(r.Header, "If-None-Match")
+	}
+	return x
+}
+
+type requestStateKey struct{}
+
+func requestStateOf(ctx context.Context) *requestState {
+	x, _ := ctx.Value(requestStateKey{}).(*requestState)
+	return x
+}
+
+// actor returns who makes this request, for the change history.
+func actor(ctx context.Context) store.Actor {
+	x := requestStateOf(ctx)
+	return store.Actor{ID: x.token.ID, Name: x.token.Name, RequestID: x.requestID[0]}
+}
+
+// WriteHeader turns 200 into 304 when If-None-Match matches. It sets the request id and the operation's fixed headers again, since
+// generated code has overwritten them with empty values.
+func (x *requestState) WriteHeader(status int) {
+	header := x.Header()
+	header[transport.RequestIDHeader] = x.requestID[:]
+	if x.operation != nil {
+		for name, value := range x.operation.header {
+			header.Set(name, value)
+		}
+	}
+	if status == http.StatusOK && x.ifNoneMatch != "" {
+		if tag := header.Get("ETag"); tag != "" && !etag.NoneMatch(x.ifNoneMatch, tag) {
+			status, x.skipBody = http.StatusNotModified, true
+			header.Del("Content-Type")
+			header.Del("Content-Encoding")
+			header.Del("Link") // whoever has the body has this, too (RFC 9110, 15.4.5)
+		}
+	}
+	setCaching(header)
+	x.observed.Status = status
+	x.ResponseWriter.WriteHeader(status)
+}
+
+func (x *requestState) Write(body []byte) (int, error) {
+	if x.skipBody {
+		return len(body), nil
+	}
+	if x.observed.Status == 0 {
+		x.WriteHeader(http.StatusOK)
+	}
+	n, err := x.ResponseWriter.Write(body)
+	x.observed.Sent += n
+	return n, err
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (x *requestState) Unwrap() http.ResponseWriter { return x.ResponseWriter }
+
+// What Cache-Control says, shared by all responses: nobody writes into these.
+var (
+	// What an entity tag names may be kept, and asked for again with it; by nobody but the one it was sent to.
+	keepPrivate = []string{"private, no-cache"}
+	keepNothing = []string{"no-store"}
+)
+
+// setCaching says who may keep the response, unless its handler did. A 304 says what the 200 would have said.
+func setCaching(header http.Header) {
+	switch {
+	case header["Cache-Control"] != nil:
+	case header["Etag"] != nil:
+		header["Cache-Control"] = keepPrivate
+	default:
+		header["Cache-Control"] = keepNothing
+	}
+}
+
+// requestID keeps a usable id and makes one otherwise.
+func requestID(given string) string {
+	if usableRequestID(given) {
+		return given
+	}
+	var raw [16]byte
+	_, _ = rand.Read(raw[:]) // never fails: crypto/rand
+	return hex.EncodeToString(raw[:])
+}
+
+func usableRequestID(id string) bool {
+	if id == "" || len(id) > 128 {
+		return false
+	}
+	for _, c := range []byte(id) {
+		switch {
+		case 'A' <= c && c <= 'Z', 'a' <= c && c <= 'z', '0' <= c && c <= '9', c == '.', c == '_', c == '-':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// joinHeader joins the lines of a list header (RFC 9110, 5.3).
+func joinHeader(h http.Header, name string) string {
+	return strings.Join(h.Values(name), ", ")
+}

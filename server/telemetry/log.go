@@ -1,0 +1,119 @@
+package telemetry
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// boundedLines limits the rate of one kind of log line. Lines beyond it are counted, and a later line has the count.
+type boundedLines struct {
+	allow func() bool
+	left  atomic.Int64 // how many had no line since notLogged was asked
+}
+
+// take reports whether one more line may be written, and counts it if not.
+func (b *boundedLines) take() bool {
+	ok := b.allow()
+	if !ok {
+		b.left.Add(1)
+	}
+	return ok
+}
+
+// notLogged returns how many lines were left out since the last call.
+func (b *boundedLines) notLogged() int64 {
+	if b.left.Load() == 0 {
+		return 0
+	}
+	return b.left.Swap(0)
+}
+
+// logRequest writes the log line of a request. Lines about refused requests without a valid token are limited; a later line has the
+// number of those left out in not_logged.
+func (o *Observer) logRequest(r *http.Request, x *Request, took time.Duration) {
+	if x.TokenID == uuid.Nil && anybodyCanProvoke(x.Status) && !o.refusals.take() {
+		return
+	}
+	level := slog.LevelInfo
+	attrs := make([]slog.Attr, 0, 11)
+	attrs = append(attrs,
+		slog.String("operation_id", x.operationID()),
+		slog.String("method", r.Method),
+		slog.String("path", r.URL.Path),
+		slog.Int("status", x.Status),
+		slog.Duration("duration", took),
+		slog.String("request_id", x.ID),
+	)
+	if x.span != nil {
+		at := x.span.SpanContext()
+		attrs = append(attrs, slog.String("trace_id", at.TraceID().String()), slog.String("span_id", at.SpanID().String()))
+	}
+	if x.TokenID != uuid.Nil {
+		attrs = append(attrs, slog.String("token_id", x.TokenID.String()))
+	}
+	if x.Cause != "" {
+		attrs = append(attrs, slog.String("cause", x.Cause))
+	}
+	if x.Err != nil {
+		attrs = append(attrs, slog.String("error", x.Err.Error()))
+	}
+	if left := o.refusals.notLogged(); left > 0 {
+		attrs = append(attrs, slog.Int64("not_logged", left))
+	}
+	if x.Status >= http.StatusInternalServerError {
+		level = slog.LevelError
+	}
+	o.log.LogAttrs(r.Context(), level, "request", attrs...)
+}
+
+// operationID is "" where no route was found.
+func (x *Request) operationID() string {
+	if x.Operation == nil {
+		return ""
+	}
+	return x.Operation.ID
+}
+
+// anybodyCanProvoke reports whether a caller without a token can provoke a status at will. A failure of the server cannot be.
+func anybodyCanProvoke(status int) bool {
+	return status >= http.StatusBadRequest && status != http.StatusInternalServerError
+}
+
+// AuthFailure is why a request was not authenticated. It has no credentials.
+type AuthFailure struct {
+	Reason      string // in one word
+	Detail      error  // what the operator of an identity provider wants to know; nil for nothing
+	TokenPrefix string // the first characters of a token, which may be shown; "" for none
+}
+
+// AuthenticationFailed writes a line about a request that was not authenticated, and where it came from, unless there are too many.
+func (o *Observer) AuthenticationFailed(r *http.Request, x *Request, failure AuthFailure) {
+	if !o.authFailures.take() {
+		return
+	}
+	attrs := []slog.Attr{
+		slog.String("reason", failure.Reason),
+		slog.String("operation_id", x.operationID()),
+		slog.String("request_id", x.ID),
+		slog.String("remote_addr", r.RemoteAddr),
+	}
+	if forwarded := strings.Join(r.Header.Values("X-Forwarded-For"), ", "); forwarded != "" {
+		attrs = append(attrs, slog.String("forwarded_for", forwarded[:min(len(forwarded), 200)])) // what a proxy says, or anybody
+	}
+	if failure.Detail != nil {
+		attrs = append(attrs, slog.String("detail", fmt.Sprintf("%.300s", failure.Detail.Error())))
+	}
+	if failure.TokenPrefix != "" {
+		attrs = append(attrs, slog.String("token_prefix", failure.TokenPrefix))
+	}
+	if left := o.authFailures.notLogged(); left > 0 {
+		attrs = append(attrs, slog.Int64("not_logged", left))
+	}
+	o.log.LogAttrs(r.Context(), slog.LevelWarn, "authentication_failed", attrs...)
+}
