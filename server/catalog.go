@@ -4,7 +4,7 @@ import (
 	"context"
 
 	"github.com/clientapps/clientapps/gen"
-	"github.com/clientapps/clientapps/server/etag"
+	"github.com/clientapps/clientapps/server/conditional"
 	"github.com/clientapps/clientapps/store"
 )
 
@@ -25,7 +25,7 @@ func (h *handlers) ListCatalogApps(ctx context.Context, r gen.ListCatalogAppsReq
 	cursor, link := nextPage(ctx, list.Next)
 	return gen.ListCatalogApps200JSONResponse{CatalogAppListJSONResponse: gen.CatalogAppListJSONResponse{
 		Body:    gen.CatalogAppList{Data: mapped(list.Rows, toAPICatalogApp), TotalCount: list.Total, NextCursor: cursor},
-		Headers: gen.CatalogAppListResponseHeaders{ETag: etag.Weak(list.ETag), Link: link},
+		Headers: gen.CatalogAppListResponseHeaders{ETag: conditional.Weak(list.ETag), Link: link},
 	}}, nil
 }
 
@@ -46,7 +46,7 @@ func (h *handlers) GetCatalogSummary(ctx context.Context, _ gen.GetCatalogSummar
 	}
 	return gen.GetCatalogSummary200JSONResponse{CatalogSummaryJSONResponse: gen.CatalogSummaryJSONResponse{
 		Body:    toAPISummary(summary),
-		Headers: gen.CatalogSummaryResponseHeaders{ETag: etag.Strong(summary.ETag())},
+		Headers: gen.CatalogSummaryResponseHeaders{ETag: conditional.Strong(summary.ETag())},
 	}}, nil
 }
 
@@ -59,7 +59,7 @@ func (h *handlers) CreateCatalogApp(ctx context.Context, r gen.CreateCatalogAppR
 	return gen.CreateCatalogApp201JSONResponse{CatalogAppCreatedJSONResponse: gen.CatalogAppCreatedJSONResponse{
 		Body: toAPICatalogApp(app),
 		Headers: gen.CatalogAppCreatedResponseHeaders{
-			ETag: etag.Strong(app.Tag()), Location: location("catalog-apps", app.ID),
+			ETag: conditional.Strong(app.Tag()), Location: location("catalog-apps", app.ID),
 		},
 	}}, nil
 }
@@ -84,6 +84,6 @@ func (h *handlers) DeleteCatalogApp(ctx context.Context, r gen.DeleteCatalogAppR
 
 func catalogAppResponse(app *store.CatalogApp) gen.CatalogAppJSONResponse {
 	return gen.CatalogAppJSONResponse{
-		Body: toAPICatalogApp(app), Headers: gen.CatalogAppResponseHeaders{ETag: etag.Strong(app.Tag())},
+		Body: toAPICatalogApp(app), Headers: gen.CatalogAppResponseHeaders{ETag: conditional.Strong(app.Tag())},
 	}
 }

@@ -4,7 +4,7 @@ import (
 	"context"
 
 	"github.com/clientapps/clientapps/gen"
-	"github.com/clientapps/clientapps/server/etag"
+	"github.com/clientapps/clientapps/server/conditional"
 	"github.com/clientapps/clientapps/store"
 )
 
@@ -24,7 +24,7 @@ func (h *handlers) ListCatalogCategories(ctx context.Context, r gen.ListCatalogC
 	cursor, link := nextPage(ctx, list.Next)
 	return gen.ListCatalogCategories200JSONResponse{CatalogCategoryListJSONResponse: gen.CatalogCategoryListJSONResponse{
 		Body:    gen.CatalogCategoryList{Data: mapped(list.Rows, toAPICategory), TotalCount: list.Total, NextCursor: cursor},
-		Headers: gen.CatalogCategoryListResponseHeaders{ETag: etag.Weak(list.ETag), Link: link},
+		Headers: gen.CatalogCategoryListResponseHeaders{ETag: conditional.Weak(list.ETag), Link: link},
 	}}, nil
 }
 
@@ -37,7 +37,7 @@ func (h *handlers) CreateCatalogCategory(ctx context.Context, r gen.CreateCatalo
 	return gen.CreateCatalogCategory201JSONResponse{CatalogCategoryCreatedJSONResponse: gen.CatalogCategoryCreatedJSONResponse{
 		Body: toAPICategory(category),
 		Headers: gen.CatalogCategoryCreatedResponseHeaders{
-			ETag: etag.Strong(category.ETag()), Location: location("catalog-categories", category.ID),
+			ETag: conditional.Strong(category.ETag()), Location: location("catalog-categories", category.ID),
 		},
 	}}, nil
 }
@@ -49,6 +49,6 @@ func (h *handlers) UpdateCatalogCategory(ctx context.Context, r gen.UpdateCatalo
 		return nil, err
 	}
 	return gen.UpdateCatalogCategory200JSONResponse{CatalogCategoryJSONResponse: gen.CatalogCategoryJSONResponse{
-		Body: toAPICategory(category), Headers: gen.CatalogCategoryResponseHeaders{ETag: etag.Strong(category.ETag())},
+		Body: toAPICategory(category), Headers: gen.CatalogCategoryResponseHeaders{ETag: conditional.Strong(category.ETag())},
 	}}, nil
 }

@@ -4,7 +4,7 @@ import (
 	"context"
 
 	"github.com/clientapps/clientapps/gen"
-	"github.com/clientapps/clientapps/server/etag"
+	"github.com/clientapps/clientapps/server/conditional"
 	"github.com/clientapps/clientapps/store"
 )
 
@@ -46,7 +46,7 @@ func (h *handlers) CreateClient(ctx context.Context, r gen.CreateClientRequestOb
 	return gen.CreateClient201JSONResponse{ClientCreatedJSONResponse: gen.ClientCreatedJSONResponse{
 		Body: toAPIClient(client),
 		Headers: gen.ClientCreatedResponseHeaders{
-			ETag: etag.Strong(client.ETag()), Location: location("clients", client.ID),
+			ETag: conditional.Strong(client.ETag()), Location: location("clients", client.ID),
 		},
 	}}, nil
 }
@@ -62,6 +62,6 @@ func (h *handlers) UpdateClient(ctx context.Context, r gen.UpdateClientRequestOb
 
 func clientResponse(client store.Client) gen.ClientOrganizationJSONResponse {
 	return gen.ClientOrganizationJSONResponse{
-		Body: toAPIClient(client), Headers: gen.ClientOrganizationResponseHeaders{ETag: etag.Strong(client.ETag())},
+		Body: toAPIClient(client), Headers: gen.ClientOrganizationResponseHeaders{ETag: conditional.Strong(client.ETag())},
 	}
 }

@@ -4,7 +4,7 @@ import (
 	"fmt"
 
 	"github.com/clientapps/clientapps/gen"
-	"github.com/clientapps/clientapps/server/etag"
+	"github.com/clientapps/clientapps/server/conditional"
 	"github.com/clientapps/clientapps/store"
 )
 
@@ -22,11 +22,11 @@ func conditions(ifMatch, ifNoneMatch *string) *store.IfMatch {
 	}
 	match := store.IfMatch{Any: anyTag}
 	if !match.Any {
-		match.Tags = etag.OfIfMatch(*ifMatch)
+		match.Tags = conditional.OfIfMatch(*ifMatch)
 	}
 	if ifNoneMatch != nil {
 		match.Never = *ifNoneMatch == "*"
-		match.Except = etag.OfIfNoneMatch(*ifNoneMatch)
+		match.Except = conditional.OfIfNoneMatch(*ifNoneMatch)
 	}
 	return &match
 }

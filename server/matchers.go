@@ -4,7 +4,7 @@ import (
 	"context"
 
 	"github.com/clientapps/clientapps/gen"
-	"github.com/clientapps/clientapps/server/etag"
+	"github.com/clientapps/clientapps/server/conditional"
 	"github.com/clientapps/clientapps/store"
 )
 
@@ -24,7 +24,7 @@ func (h *handlers) ListURLPatterns(ctx context.Context, r gen.ListURLPatternsReq
 	cursor, link := nextPage(ctx, list.Next)
 	return gen.ListURLPatterns200JSONResponse{URLPatternListJSONResponse: gen.URLPatternListJSONResponse{
 		Body:    gen.URLPatternList{Data: mapped(list.Rows, toAPIPattern), TotalCount: list.Total, NextCursor: cursor},
-		Headers: gen.URLPatternListResponseHeaders{ETag: etag.Strong(list.ETag), Link: link},
+		Headers: gen.URLPatternListResponseHeaders{ETag: conditional.Strong(list.ETag), Link: link},
 	}}, nil
 }
 
@@ -52,7 +52,7 @@ func (h *handlers) ListDesktopAliases(ctx context.Context, r gen.ListDesktopAlia
 	cursor, link := nextPage(ctx, list.Next)
 	return gen.ListDesktopAliases200JSONResponse{DesktopAliasListJSONResponse: gen.DesktopAliasListJSONResponse{
 		Body:    gen.DesktopAliasList{Data: mapped(list.Rows, toAPIAlias), TotalCount: list.Total, NextCursor: cursor},
-		Headers: gen.DesktopAliasListResponseHeaders{ETag: etag.Strong(list.ETag), Link: link},
+		Headers: gen.DesktopAliasListResponseHeaders{ETag: conditional.Strong(list.ETag), Link: link},
 	}}, nil
 }
 

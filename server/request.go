@@ -8,7 +8,7 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/clientapps/clientapps/server/etag"
+	"github.com/clientapps/clientapps/server/conditional"
 	"github.com/clientapps/clientapps/server/telemetry"
 	"github.com/clientapps/clientapps/server/transport"
 	"github.com/clientapps/clientapps/store"
@@ -60,7 +60,7 @@ func (x *requestState) WriteHeader(status int) {
 		}
 	}
 	if status == http.StatusOK && x.ifNoneMatch != "" {
-		if tag := header.Get("ETag"); tag != "" && !etag.NoneMatch(x.ifNoneMatch, tag) {
+		if tag := header.Get("ETag"); tag != "" && !conditional.NoneMatch(x.ifNoneMatch, tag) {
 			status, x.skipBody = http.StatusNotModified, true
 			header.Del("Content-Type")
 			header.Del("Content-Encoding")

@@ -4,7 +4,7 @@ import (
 	"context"
 
 	"github.com/clientapps/clientapps/gen"
-	"github.com/clientapps/clientapps/server/etag"
+	"github.com/clientapps/clientapps/server/conditional"
 	"github.com/clientapps/clientapps/store"
 )
 
@@ -24,7 +24,7 @@ func (h *handlers) ListCatalogVendors(ctx context.Context, r gen.ListCatalogVend
 	cursor, link := nextPage(ctx, list.Next)
 	return gen.ListCatalogVendors200JSONResponse{CatalogVendorListJSONResponse: gen.CatalogVendorListJSONResponse{
 		Body:    gen.CatalogVendorList{Data: mapped(list.Rows, toAPIVendor), TotalCount: list.Total, NextCursor: cursor},
-		Headers: gen.CatalogVendorListResponseHeaders{ETag: etag.Weak(list.ETag), Link: link},
+		Headers: gen.CatalogVendorListResponseHeaders{ETag: conditional.Weak(list.ETag), Link: link},
 	}}, nil
 }
 
@@ -37,7 +37,7 @@ func (h *handlers) CreateCatalogVendor(ctx context.Context, r gen.CreateCatalogV
 	return gen.CreateCatalogVendor201JSONResponse{CatalogVendorCreatedJSONResponse: gen.CatalogVendorCreatedJSONResponse{
 		Body: toAPIVendor(vendor),
 		Headers: gen.CatalogVendorCreatedResponseHeaders{
-			ETag: etag.Strong(vendor.ETag()), Location: location("catalog-vendors", vendor.ID),
+			ETag: conditional.Strong(vendor.ETag()), Location: location("catalog-vendors", vendor.ID),
 		},
 	}}, nil
 }
@@ -49,6 +49,6 @@ func (h *handlers) UpdateCatalogVendor(ctx context.Context, r gen.UpdateCatalogV
 		return nil, err
 	}
 	return gen.UpdateCatalogVendor200JSONResponse{CatalogVendorJSONResponse: gen.CatalogVendorJSONResponse{
-		Body: toAPIVendor(vendor), Headers: gen.CatalogVendorResponseHeaders{ETag: etag.Strong(vendor.ETag())},
+		Body: toAPIVendor(vendor), Headers: gen.CatalogVendorResponseHeaders{ETag: conditional.Strong(vendor.ETag())},
 	}}, nil
 }

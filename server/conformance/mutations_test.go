@@ -46,7 +46,7 @@ var mutations = []mutation{
 	// Objects.
 	{"two decimals", "server/render.go", "a.UpdatedAt.UTC().AppendFormat(b, timeLayout)", "a.UpdatedAt.UTC().AppendFormat(b, \"2006-01-02T15:04:05.00Z\")"},
 	{"the tag forgets the version", "store/etag.go", "strconv.AppendInt(b, a.Version, 10)", "strconv.AppendInt(b, 1, 10)"},
-	{"a weak tag matches a write", "server/etag/etag.go", "if !strings.HasPrefix(tag, \"W/\") {", "if tag = strings.TrimPrefix(tag, \"W/\"); true {"},
+	{"a weak tag matches a write", "server/conditional/conditional.go", "if !strings.HasPrefix(tag, \"W/\") {", "if tag = strings.TrimPrefix(tag, \"W/\"); true {"},
 	// Lists and bulk.
 	{"an empty page at the end", "store/keyset/page.go", "if len(list.Rows) > p.Size {", "if len(list.Rows) >= p.Size {"},
 	{"a cursor is good for every list", "server/page.go", "cursorSum(scope, position)) != 1", "cursorSum(scope, position)) > 1"},

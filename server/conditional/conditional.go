@@ -1,6 +1,6 @@
-// Package etag writes entity tags and compares them with If-Match and If-None-Match (RFC 9110, 8.8.3 and 13.1). Tags of compressed
+// Package conditional writes entity tags and compares them with If-Match and If-None-Match (RFC 9110, 8.8.3 and 13.1). Tags of compressed
 // representations count as the tags of the object: conditions are about the object.
-package etag
+package conditional
 
 import (
 	"strings"
