@@ -89,15 +89,15 @@ func settings() []setting {
 			func(c *Config, v string) (err error) { c.MaxConns, err = parseInt(v, 1, 1000); return err },
 		},
 		{
-			"batch-by-client", "CLIENTAPPS_BATCH_BY_CLIENT", "false", "no transaction has patches of two clients: for a database distributed by client",
+			"batch-by-client", "CLIENTAPPS_BATCH_BY_CLIENT", "false", "do not mix patches of two clients in a transaction: for a database distributed by client",
 			func(c *Config, v string) (err error) { c.BatchByClient, err = parseBool(v); return err },
 		},
 		{
-			"row-level-security", "CLIENTAPPS_ROW_LEVEL_SECURITY", "false", "PostgreSQL keeps each request to its client: needs deploy/rls.sql",
+			"row-level-security", "CLIENTAPPS_ROW_LEVEL_SECURITY", "false", "PostgreSQL limits each request to its client; needs deploy/rls.sql",
 			func(c *Config, v string) (err error) { c.RowSecurity, err = parseBool(v); return err },
 		},
 		{
-			"migrate", "CLIENTAPPS_MIGRATE", "true", "bring the schema up to date before serving",
+			"migrate", "CLIENTAPPS_MIGRATE", "true", "migrate the schema before serving",
 			func(c *Config, v string) (err error) { c.Migrate, err = parseBool(v); return err },
 		},
 		{
@@ -126,14 +126,14 @@ func settings() []setting {
 			},
 		},
 		{
-			"drain-delay", "CLIENTAPPS_DRAIN_DELAY", "0s", "how long /readyz says no before a stopping server accepts no more, 0s to 10m",
+			"drain-delay", "CLIENTAPPS_DRAIN_DELAY", "0s", "how long /readyz is 503 at shutdown before the server stops accepting, 0s to 10m",
 			func(c *Config, v string) (err error) {
 				c.DrainDelay, err = parseDuration(v, 0, 10*time.Minute)
 				return err
 			},
 		},
 		{
-			"shutdown-timeout", "CLIENTAPPS_SHUTDOWN_TIMEOUT", "10s", "how long requests may take to end at shutdown, 1s to 10m",
+			"shutdown-timeout", "CLIENTAPPS_SHUTDOWN_TIMEOUT", "10s", "how long shutdown waits for requests in flight, 1s to 10m",
 			func(c *Config, v string) (err error) {
 				c.ShutdownTimeout, err = parseDuration(v, time.Second, 10*time.Minute)
 				return err
@@ -147,27 +147,27 @@ func settings() []setting {
 			},
 		},
 		{
-			"max-in-flight", "CLIENTAPPS_MAX_IN_FLIGHT", "1024", "requests served at once, half of them for one token, 1 to 100000",
+			"max-in-flight", "CLIENTAPPS_MAX_IN_FLIGHT", "1024", "requests served at once, at most half of them for one token, 1 to 100000",
 			func(c *Config, v string) (err error) { c.MaxInFlight, err = parseInt(v, 1, 100_000); return err },
 		},
 		{
-			"body-memory", "CLIENTAPPS_BODY_MEMORY", "128", "MiB that request bodies may take at once, a quarter of it for one token, 32 to 65536",
+			"body-memory", "CLIENTAPPS_BODY_MEMORY", "128", "MiB that request bodies may take at once, at most a quarter for one token, 32 to 65536",
 			func(c *Config, v string) (err error) { c.BodyMemory, err = parseInt(v, 32, 65_536); return err },
 		},
 		{
-			"rate-limit", "CLIENTAPPS_RATE_LIMIT", "100", "requests a second of a token for a client, up to 100000; 0 for no limit, as with --demo",
+			"rate-limit", "CLIENTAPPS_RATE_LIMIT", "100", "requests per second of a token for a client, up to 100000; 0 for no limit, the default with --demo",
 			func(c *Config, v string) (err error) { c.RateLimit, err = parseInt(v, 0, 100_000); return err },
 		},
 		{
-			"rate-burst", "CLIENTAPPS_RATE_BURST", "1000", "how many of them may come at once, 1 to 100000",
+			"rate-burst", "CLIENTAPPS_RATE_BURST", "1000", "requests of a token for a client that may come at once, 1 to 100000",
 			func(c *Config, v string) (err error) { c.RateBurst, err = parseInt(v, 1, 100_000); return err },
 		},
 		{
-			"tls-cert", "CLIENTAPPS_TLS_CERT", "", "file of a certificate in PEM, read again when it changes; with --tls-key the server speaks TLS",
+			"tls-cert", "CLIENTAPPS_TLS_CERT", "", "certificate file in PEM, read again when it changes; with --tls-key the server speaks TLS",
 			func(c *Config, v string) error { c.TLSCert = v; return nil },
 		},
 		{
-			"tls-key", "CLIENTAPPS_TLS_KEY", "", "file of the certificate's key in PEM",
+			"tls-key", "CLIENTAPPS_TLS_KEY", "", "key file of the certificate in PEM",
 			func(c *Config, v string) error { c.TLSKey = v; return nil },
 		},
 		{
@@ -180,19 +180,19 @@ func settings() []setting {
 			},
 		},
 		{
-			"oidc-audience", "CLIENTAPPS_OIDC_AUDIENCE", "", "what its tokens must have in the claim aud",
+			"oidc-audience", "CLIENTAPPS_OIDC_AUDIENCE", "", "audience (claim aud) that the provider's tokens must have",
 			func(c *Config, v string) error { c.OIDC.Audience = v; return nil },
 		},
 		{
-			"oidc-scope-claim", "CLIENTAPPS_OIDC_SCOPE_CLAIM", "scope", "claim of its tokens that has their scopes",
+			"oidc-scope-claim", "CLIENTAPPS_OIDC_SCOPE_CLAIM", "scope", "claim with the scopes of the provider's tokens",
 			func(c *Config, v string) error { c.OIDC.ScopeClaim = v; return nil },
 		},
 		{
-			"oidc-clients-claim", "CLIENTAPPS_OIDC_CLIENTS_CLAIM", "client_ids", "claim of its tokens that has the ids of their clients, or * for all",
+			"oidc-clients-claim", "CLIENTAPPS_OIDC_CLIENTS_CLAIM", "client_ids", "claim with the client ids of the provider's tokens, or * for all clients",
 			func(c *Config, v string) error { c.OIDC.ClientsClaim = v; return nil },
 		},
 		{
-			"cors-origins", "CLIENTAPPS_CORS_ORIGINS", "", "origins whose scripts may call, separated by commas",
+			"cors-origins", "CLIENTAPPS_CORS_ORIGINS", "", "origins whose scripts may call the API, separated by commas",
 			func(c *Config, v string) (err error) { c.CORSOrigins, err = parseOrigins(v); return err },
 		},
 		{
@@ -200,11 +200,11 @@ func settings() []setting {
 			func(c *Config, v string) (err error) { c.MetricsAddr, err = v, checkAddress(v); return err },
 		},
 		{
-			"otlp-endpoint", "CLIENTAPPS_OTLP_ENDPOINT", "", "URL of a collector to send traces to, by OTLP over HTTP, such as http://localhost:4318",
+			"otlp-endpoint", "CLIENTAPPS_OTLP_ENDPOINT", "", "URL of a collector that receives traces by OTLP over HTTP, such as http://localhost:4318",
 			func(c *Config, v string) error { c.OTLPEndpoint = v; return checkEndpoint(v) },
 		},
 		{
-			"trace-ratio", "CLIENTAPPS_TRACE_RATIO", "1", "share of requests to trace where the caller has not decided, 0 to 1",
+			"trace-ratio", "CLIENTAPPS_TRACE_RATIO", "1", "share of requests to trace when the caller has not decided, 0 to 1",
 			func(c *Config, v string) (err error) { c.TraceRatio, err = parseRatio(v); return err },
 		},
 		{
