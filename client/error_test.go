@@ -104,7 +104,7 @@ func TestStatusErrors(t *testing.T) {
 	}
 }
 
-// What stands before the API answers in its own way.
+// Proxies and gateways answer in formats of their own.
 func TestForeignAnswers(t *testing.T) {
 	t.Parallel()
 	for _, answer := range []struct {
@@ -147,7 +147,7 @@ func TestForeignAnswers(t *testing.T) {
 	}
 }
 
-// An answer that does not come, or not as a whole, is neither the API's nor anybody else's.
+// A missing or incomplete answer is neither a StatusError nor a ForeignError.
 func TestNoAnswer(t *testing.T) {
 	t.Parallel()
 	gone := httptest.NewServer(http.NotFoundHandler())

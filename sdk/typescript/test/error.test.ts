@@ -135,7 +135,7 @@ test("a network failure is a NetworkError with its cause", async (t) => {
     } else if (request.url === "/catalog-apps") {
       response.writeHead(200, { "Content-Type": "application/json", "Content-Length": 1000 }).write('{"data":[');
       setTimeout(() => request.socket.destroy(), 20);
-    } // and of all else nobody hears
+    } // all other requests get no answer
   });
   await new Promise<void>((resolve) => broken.listen(0, "127.0.0.1", resolve));
   t.after(() => broken.closeAllConnections());
