@@ -116,11 +116,11 @@ func TestConfigSources(t *testing.T) {
 		flags = append(flags, "--"+s.flag+"="+value)
 	}
 	for name, source := range map[string]struct{ environ, flags []string }{
-		"the environment":                 {environ, nil},
-		"flags":                           {nil, flags},
-		"flags over the environment":      {defaults, flags},
-		"a bare flag, unrelated variables":  {append(environ, "OTHER=x", "XCLIENTAPPS_ADDR=x"), []string{"--demo"}},
-		"a flag with the same value": {environ, []string{"--addr", "127.0.0.1:1"}},
+		"the environment":                  {environ, nil},
+		"flags":                            {nil, flags},
+		"flags over the environment":       {defaults, flags},
+		"a bare flag, unrelated variables": {append(environ, "OTHER=x", "XCLIENTAPPS_ADDR=x"), []string{"--demo"}},
+		"a flag with the same value":       {environ, []string{"--addr", "127.0.0.1:1"}},
 	} {
 		if got, err := load(source.environ, source.flags...); err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: %+v, %v", name, got, err)
