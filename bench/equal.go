@@ -88,7 +88,7 @@ func (c *contender) answers(ctx context.Context) ([]answered, error) {
 	const client = 1
 	apps := "/v2/clients/" + dataset.ClientID(client) + "/apps"
 	app := apps + "/" + dataset.AppID(client)
-	nobody := apps + "/" + dataset.NobodysID()
+	unknown := apps + "/" + dataset.UnknownID()
 	if _, err := c.send(ctx, "PATCH", app, `{"is_favorite":false,"is_approved":false,"license_count":null}`); err != nil {
 		return nil, err
 	}
@@ -109,9 +109,9 @@ func (c *contender) answers(ctx context.Context) ([]answered, error) {
 		{what: "out of range", method: "PATCH", path: app, body: `{"license_count":-1}`},
 		{what: "read-only field", method: "PATCH", path: app, body: `{"catalog_app":{}}`},
 		{what: "unknown field", method: "PATCH", path: app, body: `{"color":1}`},
-		{what: "patch of an unknown app", method: "PATCH", path: nobody, body: `{"is_favorite":true}`},
-		{what: "unknown app", method: "GET", path: nobody},
-		{what: "unknown client", method: "GET", path: "/v2/clients/" + dataset.NobodysID() + "/apps"},
+		{what: "patch of an unknown app", method: "PATCH", path: unknown, body: `{"is_favorite":true}`},
+		{what: "unknown app", method: "GET", path: unknown},
+		{what: "unknown client", method: "GET", path: "/v2/clients/" + dataset.UnknownID() + "/apps"},
 		{what: "page of 50", method: "GET", path: "/v2/clients/" + dataset.ClientID(2) + "/apps"},
 		{what: "large client", method: "GET", path: largePage(c, 0, "")},
 		{
@@ -168,7 +168,7 @@ func (c *contender) moreAnswers(ctx context.Context, app string, all []answered)
 }
 
 func bulkBody(size dataset.Size, client int) string {
-	ids := []string{dataset.NobodysID()}
+	ids := []string{dataset.UnknownID()}
 	for i := range 20 {
 		ids = append(ids, dataset.AppID(client+i*size.Ordinary()))
 	}

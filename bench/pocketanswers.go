@@ -16,7 +16,7 @@ import (
 func (c *contender) pocketAnswers(ctx context.Context) ([]answered, error) {
 	const client = 1
 	app := strings.Replace(c.api.App(""), "{app}", dataset.AppID(client), 1)
-	nobody := strings.Replace(c.api.App(""), "{app}", dataset.NobodysID(), 1)
+	unknown := strings.Replace(c.api.App(""), "{app}", dataset.UnknownID(), 1)
 	if _, err := c.send(ctx, "PATCH", app, `{"is_favorite":false,"is_approved":false,"license_count":null}`); err != nil {
 		return nil, err
 	}
@@ -36,8 +36,8 @@ func (c *contender) pocketAnswers(ctx context.Context) ([]answered, error) {
 		{"out of range", "PATCH", app, `{"license_count":-1}`, 0},
 		{what: "read-only field"}, // PocketBase ignores them
 		{what: "unknown field"},
-		{"patch of an unknown app", "PATCH", nobody, `{"is_favorite":true}`, 0},
-		{"unknown app", "GET", nobody, "", 0},
+		{"patch of an unknown app", "PATCH", unknown, `{"is_favorite":true}`, 0},
+		{"unknown app", "GET", unknown, "", 0},
 		{what: "unknown client"},
 		{"page of 50", "GET", strings.Replace(c.api.List(""), "{client}", dataset.ClientID(2), 1), "", 0},
 		{what: "large client"},

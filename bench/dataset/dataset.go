@@ -57,7 +57,7 @@ const (
 	suffixCatalog  = "-0000-4000-8000-000000000003"
 	suffixVendor   = "-0000-4000-8000-000000000004"
 	suffixCategory = "-0000-4000-8000-000000000005"
-	suffixNobody   = "-0000-4000-8000-000000000009"
+	suffixUnknown  = "-0000-4000-8000-000000000009"
 )
 
 // Scatter spreads the ids over the index, like random ids. It is odd, so that ids are unique. It is small enough that its product with a
@@ -74,8 +74,8 @@ func AppID(n int) string { return makeID(n, SuffixApp) }
 // ClientID is the id of client n. The ordinary ones come first.
 func ClientID(n int) string { return makeID(n, SuffixClient) }
 
-// NobodysID returns an id that no object has.
-func NobodysID() string { return makeID(1, suffixNobody) }
+// UnknownID returns an id that no object has.
+func UnknownID() string { return makeID(1, suffixUnknown) }
 
 // Parse parses an id of this package.
 func Parse(text string) (id ID) {

@@ -120,6 +120,6 @@ func (s Size) app(n int) []any {
 	at := start.Add(time.Duration(n) * 37 * time.Second % (400 * 24 * time.Hour))
 	return []any{
 		Parse(ClientID(client)), Parse(AppID(n)), Parse(makeID(entry, suffixCatalog)), fold(catalogName(entry)),
-		n%5 == 0, n%3 == 0, licenses, 1, Parse(NobodysID()), "benchmark data", "benchmark-data", at, at,
+		n%5 == 0, n%3 == 0, licenses, 1, Parse(UnknownID()), "benchmark data", "benchmark-data", at, at,
 	}
 }

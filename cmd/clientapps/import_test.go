@@ -260,8 +260,8 @@ func TestImportAppsCommand(t *testing.T) {
 		wantResult(t, runImport(t, url, "canonical_name\nSlack\nNotion\n", "apps", "--client", storetest.ClientID.String(), "--format", "csv", "-"), outcome{
 			code: 1, stderr: "line 3: canonical_name \"Notion\" is not in the catalog\nclientapps: -: 1 error, nothing was written\n",
 		})
-		nobody := uuid.Nil.String()
-		wantResult(t, runImport(t, url, "", "apps", "--client", nobody, csv), outcome{code: 1, stderr: "clientapps: Client " + nobody + " not found\n"})
+		unknown := uuid.Nil.String()
+		wantResult(t, runImport(t, url, "", "apps", "--client", unknown, csv), outcome{code: 1, stderr: "clientapps: Client " + unknown + " not found\n"})
 	})
 }
 

@@ -132,7 +132,7 @@ func TestImportIsInterrupted(t *testing.T) {
 		c := startChild(t, url, stdin, "import", "catalog", "--format", "csv", "-")
 		rows := "canonical_name\n"
 		for i := 0; len(rows) < 1<<18; i++ { // more than a pipe holds, so that the command has read some
-			rows += fmt.Sprintf("An app that nobody has, number %d\n", i)
+			rows += fmt.Sprintf("An unknown app, number %d\n", i)
 		}
 		if _, err := io.WriteString(more, rows); err != nil {
 			t.Fatal(err)

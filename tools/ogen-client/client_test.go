@@ -23,7 +23,7 @@ import (
 var (
 	contoso = api.UUID(uuid.MustParse("aa7cf840-9ca9-46a3-9778-9015d6580d50"))
 	slack   = api.UUID(uuid.MustParse("f1a2b3c4-d5e6-7890-abcd-ef1234567890"))
-	nobody  = api.UUID(uuid.MustParse("0b6f7a52-8d1c-4a3e-9f20-1c2d3e4f5a6b"))
+	unknown  = api.UUID(uuid.MustParse("0b6f7a52-8d1c-4a3e-9f20-1c2d3e4f5a6b"))
 )
 
 // token authenticates, and records which operations were called.
@@ -127,7 +127,7 @@ func TestEveryOperation(t *testing.T) {
 		t.Errorf("%d changes, want 4", history.TotalCount)
 	}
 
-	ids := &api.AppIDs{AppIds: []api.UUID{added.ID, nobody}}
+	ids := &api.AppIDs{AppIds: []api.UUID{added.ID, unknown}}
 	bulk := body[api.BulkResult](t)
 	for _, result := range []api.BulkResult{
 		bulk(c.AddFavorites(ctx, ids, api.AddFavoritesParams{ClientID: client})),
@@ -168,14 +168,14 @@ func TestFailures(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	c, _ := newClient(t, "demo-token")
-	unauthorized, _ := newClient(t, "nobody")
+	unauthorized, _ := newClient(t, "unknown")
 	key := api.UpdateAppParams{ClientID: contoso, AppID: slack}
 	stale := key
 	stale.IfMatch = api.NewOptEntityTags(`"stale"`)
 	for want, got := range map[api.ErrorCode]api.Error{
 		api.ErrorCodeUnauthorized:       body[api.Error](t)(unauthorized.UpdateApp(ctx, &api.UpdateAppApplicationJSON{}, key)),
 		api.ErrorCodeInvalidRequest:     body[api.Error](t)(c.UpdateApp(ctx, &api.UpdateAppApplicationJSON{LicenseCount: api.NewOptNilInt32(-1)}, key)),
-		api.ErrorCodeNotFound:           body[api.Error](t)(c.GetApp(ctx, api.GetAppParams{ClientID: contoso, AppID: nobody})),
+		api.ErrorCodeNotFound:           body[api.Error](t)(c.GetApp(ctx, api.GetAppParams{ClientID: contoso, AppID: unknown})),
 		api.ErrorCodeConflict:           body[api.Error](t)(c.CreateCatalogApp(ctx, &api.CatalogAppCreate{CanonicalName: "SLACK"})),
 		api.ErrorCodePreconditionFailed: body[api.Error](t)(c.UpdateApp(ctx, &api.UpdateAppApplicationJSON{}, stale)),
 	} {
