@@ -23,7 +23,7 @@ import (
 var (
 	contoso = api.UUID(uuid.MustParse("aa7cf840-9ca9-46a3-9778-9015d6580d50"))
 	slack   = api.UUID(uuid.MustParse("f1a2b3c4-d5e6-7890-abcd-ef1234567890"))
-	unknown  = api.UUID(uuid.MustParse("0b6f7a52-8d1c-4a3e-9f20-1c2d3e4f5a6b"))
+	unknown = api.UUID(uuid.MustParse("0b6f7a52-8d1c-4a3e-9f20-1c2d3e4f5a6b"))
 )
 
 // token authenticates, and records which operations were called.
