@@ -2,8 +2,8 @@ package main
 
 import "github.com/clientapps/clientapps/bench/report"
 
-// aims are what the server is held to, as ratios of figures of one run.
-func (l *lab) aims() []report.Aim {
+// aims returns the goals of the server, as ratios of figures of one run.
+func (l *harness) aims() []report.Aim {
 	all := []report.Aim{
 		ratio("PATCH: requests/s against hand", "patch", "ours", "hand", rate, 2.0, false),
 		ratio("PATCH: all CPU against hand", "patch", "ours", "hand", report.AllCPU, 0.45, true),
@@ -35,15 +35,15 @@ func p50(s report.Sample) float64       { return s.P50 }
 func p99(s report.Sample) float64       { return s.P99 }
 func serverCPU(s report.Sample) float64 { return s.ServerCPU }
 
-type finder = func(kind, contender string) []report.Sample
+type finder = func(workload, contender string) []report.Sample
 
-func ratio(name, kind, ours, theirs string, of func(report.Sample) float64, bound float64, atMost bool) report.Aim {
+func ratio(name, workload, ours, theirs string, of func(report.Sample) float64, bound float64, atMost bool) report.Aim {
 	return report.Aim{Name: name, AtMost: atMost, Bound: bound, Ratio: func(find finder) float64 {
-		return report.Ratio(find(kind, ours), find(kind, theirs), of)
+		return report.Ratio(find(workload, ours), find(workload, theirs), of)
 	}}
 }
 
-// limit is what cannot be had for less: a request and an answer, and a row's part of a statement that writes many.
+// limit compares with the lowest possible cost: an HTTP request, and one row's part of a statement that writes many rows.
 func limit(find finder) float64 {
 	http, rows := find("patch", "http"), find("patch", "pgbench-32")
 	floor := make([]report.Sample, min(len(http), len(rows)))
@@ -53,15 +53,15 @@ func limit(find finder) float64 {
 	return report.Ratio(find("patch", "ours"), floor, report.AllCPU)
 }
 
-// deep compares two loads, which have no rounds in common: it divides their medians.
+// deep compares two loads. They do not share rounds, so it divides their medians.
 func deep(find finder) float64 {
 	return report.Median(find("page-200", "ours"), report.AllCPU) / report.Median(find("page-1", "ours"), report.AllCPU)
 }
 
-// ready is how long our server takes to start. It has nothing to do with the loads.
-func (l *lab) ready(finder) float64 {
+// ready returns the start time of our server in milliseconds. It does not depend on the loads.
+func (l *harness) ready(finder) float64 {
 	if c := l.find("ours"); c != nil {
-		return float64(c.print.Ready.Microseconds()) / 1e3
+		return float64(c.footprint.Ready.Microseconds()) / 1e3
 	}
 	return report.None()
 }

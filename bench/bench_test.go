@@ -8,7 +8,7 @@ import (
 	"github.com/clientapps/clientapps/bench/report"
 )
 
-// Nobody always comes after the same one, and everybody comes once in each round.
+// No contender always follows the same one, and each runs once per round.
 func TestOrder(t *testing.T) {
 	t.Parallel()
 	const n = 5
@@ -21,11 +21,11 @@ func TestOrder(t *testing.T) {
 		}
 		slices.Sort(turn)
 		if !slices.Equal(turn, []int{0, 1, 2, 3, 4}) {
-			t.Errorf("round %d: not everybody once", round)
+			t.Errorf("round %d: not each contender once", round)
 		}
 	}
 	if len(first) < 3 || len(behind) < 2*n {
-		t.Errorf("too few begin (%v) or follow (%v)", first, behind)
+		t.Errorf("too few different firsts (%v) or neighbors (%v)", first, behind)
 	}
 }
 
@@ -41,35 +41,35 @@ func TestSettings(t *testing.T) {
 	}
 }
 
-// A load without a contender would vanish from the tables in silence.
-func TestKindsNameContenders(t *testing.T) {
+// A load without a contender would be missing in the tables without an error.
+func TestWorkloadsNameContenders(t *testing.T) {
 	t.Parallel()
-	for _, k := range append(kinds(), scaleKinds()...) {
+	for _, k := range append(workloads(), scaleWorkloads()...) {
 		for _, name := range k.contenders {
 			if legend[name] == "" {
-				t.Errorf("%s: nobody knows %q", k.name, name)
+				t.Errorf("%s: unknown contender %q", k.name, name)
 			}
 		}
 	}
 	for _, name := range contenderNames {
-		if !slices.ContainsFunc(kinds(), func(k kind) bool { return slices.Contains(k.contenders, name) }) {
-			t.Errorf("%s is under no load", name)
+		if !slices.ContainsFunc(workloads(), func(k workload) bool { return slices.Contains(k.contenders, name) }) {
+			t.Errorf("%s has no load", name)
 		}
 	}
 }
 
-// So would an aim at a load or a contender that there is none of.
+// So would an aim for an unknown load or contender.
 func TestAimsHaveFigures(t *testing.T) {
 	t.Parallel()
 	figures := func(wanted, contender string) (samples []report.Sample) {
-		for _, k := range append(kinds(), scaleKinds()...) {
+		for _, k := range append(workloads(), scaleWorkloads()...) {
 			if k.name == wanted && slices.Contains(k.contenders, contender) {
 				return []report.Sample{{Rate: 1, P50: 1, P99: 1, ServerCPU: 1, Database: 1, Memory: 1}}
 			}
 		}
 		return nil
 	}
-	l := &lab{contenders: []*contender{{name: "ours"}}}
+	l := &harness{contenders: []*contender{{name: "ours"}}}
 	for _, aim := range l.aims() {
 		if math.IsNaN(aim.Ratio(figures)) {
 			t.Errorf("%s: no figures", aim.Name)

@@ -21,21 +21,21 @@ import (
 	"github.com/clientapps/clientapps/bench/report"
 )
 
-// contender is one that is measured.
+// contender is a program that is measured.
 type contender struct {
-	name    string
-	base    string // http://HOST:PORT
-	token   string
-	api     load.API
-	size    dataset.Size
-	process *machine.Process                                      // nil for pgbench
-	db      *machine.Postgres                                     // nil when it has none, or has it inside
-	pgbench *load.Pgbench                                         // instead of a server
-	history func(ctx context.Context, client string) (int, error) // changes on record of a client's apps
-	print   report.Footprint
+	name      string
+	base      string // http://HOST:PORT
+	token     string
+	api       load.API
+	size      dataset.Size
+	process   *machine.Process                                      // nil for pgbench
+	db        *machine.Postgres                                     // nil when it has none, or has it inside
+	pgbench   *load.Pgbench                                         // instead of a server
+	history   func(ctx context.Context, client string) (int, error) // changes on record of a client's apps
+	footprint report.Footprint
 }
 
-// contenderNames are all that can be asked for; legend says what they are.
+// contenderNames are the values of -contenders. legend describes them.
 var contenderNames = []string{
 	"ours", "hand", "hand-joined", "hand-coalesced", "pgbench", "pgbench-32", "fastify", "http",
 	"ours-unchecked", "ours-paths", "ours-no-pgo",
@@ -44,27 +44,27 @@ var contenderNames = []string{
 
 var legend = map[string]string{
 	"ours":           "this server on PostgreSQL: contract, history and request log on",
-	"hand":           "written by hand on net/http and pgx: one statement a request, catalog in memory as encoded bytes, no log",
+	"hand":           "hand-written with net/http and pgx: one statement per request, catalog in memory as encoded bytes, no log",
 	"hand-joined":    "the same, with the catalog joined in SQL",
-	"hand-coalesced": "the same as hand, but writes that wait at the same moment share a statement and a commit",
-	"pgbench":        "the statement of a patch without a server: the limit of one commit a write",
-	"pgbench-32":     "32 rows in one statement and one commit, one connection; a request is a row",
+	"hand-coalesced": "hand with group commit: writes that wait at the same moment share a statement and a commit",
+	"pgbench":        "the statement of a patch without a server: the limit with one commit per write",
+	"pgbench-32":     "32 rows in one statement and one commit, one connection; each row counts as a request",
 	"fastify":        "Fastify and postgres.js in one process, catalog in memory",
 	"http":           "net/http with a fixed answer and no database",
-	"ours-unchecked": "ours without validation: parameters are not looked at, and the generated code decodes the body by itself",
-	"ours-paths":     "ours with eighty more paths in the contract, each like that of an app",
+	"ours-unchecked": "ours without validation: parameters are not checked, and the generated code decodes the body",
+	"ours-paths":     "ours with eighty more paths in the contract, each like the path of an app",
 	"ours-no-pgo":    "ours built without its profile (-pgo=off)",
 	"ours-sqlite":    "this server on SQLite, synchronous FULL: every commit is flushed before it is acknowledged",
 	"pocketbase": "PocketBase on SQLite with its own API, its request log, and a trigger for the history; synchronous FULL " +
-		"instead of its own NORMAL, so that it flushes what ours flushes",
-	"ours-sqlite-normal": "ours-sqlite, synchronous NORMAL: a power failure can take acknowledged writes back. " +
-		"The server has no such setting: it is built for this comparison alone",
-	"pocketbase-normal": "PocketBase as it comes: synchronous NORMAL",
+		"instead of its default NORMAL, so that it flushes as often as ours",
+	"ours-sqlite-normal": "ours-sqlite with synchronous NORMAL: a power failure can lose acknowledged writes. " +
+		"The server has no such setting; this build is only for the comparison",
+	"pocketbase-normal": "PocketBase with its default: synchronous NORMAL",
 	"ours-large":        "this server on the large database",
 	"ours-small":        "this server on 200,000 apps",
 }
 
-func (l *lab) needsPostgres() bool {
+func (l *harness) needsPostgres() bool {
 	for _, name := range contenderNames {
 		if name != "http" && !onSQLite(name) && l.wants(name) {
 			return true
@@ -73,7 +73,7 @@ func (l *lab) needsPostgres() bool {
 	return l.scale
 }
 
-func (l *lab) startContenders(ctx context.Context) error {
+func (l *harness) startContenders(ctx context.Context) error {
 	if l.scale {
 		return l.startScale(ctx)
 	}
@@ -110,10 +110,10 @@ func onSQLite(name string) bool {
 	return strings.HasPrefix(name, "ours-sqlite") || strings.HasPrefix(name, "pocketbase")
 }
 
-// addrOf stands for the address in the arguments of a program.
+// addrOf is a placeholder for the address in the arguments of a program.
 const addrOf = "{addr}"
 
-func (l *lab) startOnPostgres(ctx context.Context) error {
+func (l *harness) startOnPostgres(ctx context.Context) error {
 	url, token, err := l.database(ctx, "bench", l.size)
 	if err != nil {
 		return err
@@ -169,15 +169,15 @@ func (l *lab) startOnPostgres(ctx context.Context) error {
 	return nil
 }
 
-// buildHandwritten builds the reference of which there are several kinds, once.
-func (l *lab) buildHandwritten(ctx context.Context) error {
+// buildHandwritten builds the hand-written reference once. Several contenders use it.
+func (l *harness) buildHandwritten(ctx context.Context) error {
 	if _, err := os.Stat(l.path("handwritten")); err == nil { //nolint:gosec // where the options say
 		return nil
 	}
 	return l.build(ctx, ".", "./handwritten", "handwritten")
 }
 
-func (l *lab) startFastify(ctx context.Context, c *contender, url string) error {
+func (l *harness) startFastify(ctx context.Context, c *contender, url string) error {
 	if _, err := os.Stat(filepath.Join("node_modules", ".package-lock.json")); err != nil {
 		slog.Info("installing the packages of package-lock.json")
 		if out, err := exec.CommandContext(ctx, "npm", "ci", "--no-audit", "--no-fund").CombinedOutput(); err != nil {
@@ -188,14 +188,14 @@ func (l *lab) startFastify(ctx context.Context, c *contender, url string) error 
 		"node", filepath.Join("fastify", "server.js"), portOf, url, strconv.Itoa(l.conns))
 }
 
-// portOf stands for the port in the arguments of a program.
+// portOf is a placeholder for the port in the arguments of a program.
 const portOf = "{port}"
 
-// starts is how often a contender is started, to see how long that takes.
+// starts is how often a contender is started, to measure its start time.
 const starts = 3
 
-// serve starts a contender, waits until it answers at a path, and notes what that took.
-func (l *lab) serve(ctx context.Context, c *contender, ready string, words ...string) error {
+// serve starts a contender, waits until it answers at a path, and records the time.
+func (l *harness) serve(ctx context.Context, c *contender, ready string, words ...string) error {
 	slog.Info("starting", "contender", c.name)
 	times := make([]time.Duration, 0, starts)
 	for n := range starts {
@@ -208,7 +208,7 @@ func (l *lab) serve(ctx context.Context, c *contender, ready string, words ...st
 		for i, word := range args {
 			args[i] = strings.NewReplacer(addrOf, addr, portOf, port).Replace(word)
 		}
-		cmd := exec.Command(args[0], args[1:]...) //nolint:gosec,noctx // our own words; stopped by Stop
+		cmd := exec.Command(args[0], args[1:]...) //nolint:gosec,noctx // constant arguments; stopped by Stop
 		cmd.Env = append(os.Environ(), "NODE_ENV=production")
 		start := time.Now()
 		process, err := machine.Start(c.name, cmd, l.path(c.name+".log"), syscall.SIGTERM)
@@ -228,19 +228,19 @@ func (l *lab) serve(ctx context.Context, c *contender, ready string, words ...st
 	l.stops = append(l.stops, c.process.Stop)
 	l.contenders = append(l.contenders, c)
 	slices.Sort(times)
-	c.print = report.Footprint{Contender: c.name, Ready: times[len(times)/2]}
+	c.footprint = report.Footprint{Contender: c.name, Ready: times[len(times)/2]}
 	use, err := machine.UsageOf(c.process.PID())
 	if err != nil {
 		return err
 	}
-	c.print.Idle = use.Resident
-	if info, err := os.Stat(words[0]); err == nil { //nolint:gosec // our own words
-		c.print.Binary = info.Size()
+	c.footprint.Idle = use.Resident
+	if info, err := os.Stat(words[0]); err == nil { //nolint:gosec // constant arguments
+		c.footprint.Binary = info.Size()
 	}
 	return nil
 }
 
-func (l *lab) find(name string) *contender {
+func (l *harness) find(name string) *contender {
 	for _, c := range l.contenders {
 		if c.name == name {
 			return c

@@ -1,16 +1,16 @@
-// Command bench measures the server beside what a user could pick instead, in interleaved slices of one run:
+// Command bench compares the server with alternatives, in interleaved slices of one run:
 //
 //	options.go     what to run
-//	lab.go         builds, databases with data, processes: all its own, all on loopback, all gone afterwards
-//	contenders.go  who is compared: ours.go, variants.go and sqlite.go have what some of them need
-//	kinds.go       under which load
-//	equal.go       everybody must answer alike before anybody is timed
-//	race.go        slices in turn, and what they used
-//	results.go     the tables and the file; aims.go compares them with the aims
-//	profile.go     instead of all this, a CPU profile for the compiler
+//	harness.go     builds, databases with data, processes: all on loopback, all removed afterwards
+//	contenders.go  what is compared; ours.go, variants.go and sqlite.go have parts that some contenders need
+//	workloads.go   the loads
+//	equal.go       checks that all contenders give the same answers, before anything is timed
+//	rounds.go      runs the slices in turn, and measures their resources
+//	results.go     the tables and the file; aims.go compares them with the goals
+//	profile.go     writes a CPU profile for the compiler instead
 //
 //	dataset/       the data                    machine/  processes, CPU, PostgreSQL
 //	load/          wrk, vegeta, pgbench        report/   medians, ratios, tables
-//	overlay/       the server with changes     handwritten/  net/http and pgx by hand
+//	overlay/       the server with changes     handwritten/  a server with net/http and pgx
 //	fastify/       Node.js                     pocketbase/   PocketBase
 package main

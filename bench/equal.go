@@ -23,8 +23,8 @@ type answered struct {
 	body   string
 }
 
-// checkAnswers lets every contender answer the same requests, and compares: what does less than ours is no reference.
-func (l *lab) checkAnswers(ctx context.Context) error {
+// checkAnswers sends the same requests to every contender and compares the answers. A contender that does less is not comparable.
+func (l *harness) checkAnswers(ctx context.Context) error {
 	var problems []error
 	var first *contender
 	var want []answered
@@ -34,7 +34,7 @@ func (l *lab) checkAnswers(ctx context.Context) error {
 			continue
 		}
 		if c.name == "http" {
-			continue // it answers the same to everybody
+			continue // it has a fixed answer
 		}
 		got, err := c.answers(ctx)
 		if err != nil {
@@ -50,7 +50,7 @@ func (l *lab) checkAnswers(ctx context.Context) error {
 	if err := errors.Join(problems...); err != nil {
 		return err
 	}
-	slog.Info("all contenders answer alike")
+	slog.Info("all contenders give the same answers")
 	return nil
 }
 
@@ -58,13 +58,13 @@ func compare(c, first *contender, got, want []answered) error {
 	var problems []error
 	for i := range want {
 		if c.name == "ours-unchecked" && want[i].status == http.StatusBadRequest {
-			continue // that it does not say so is what it is for
+			continue // it does not validate
 		}
 		same := got[i] == want[i]
 		if _, ok := c.api.(pocketBase); ok {
 			same = got[i].body == "" && got[i].status == want[i].status || sameJSON(got[i].body, want[i].body)
 			if got[i].status == 0 {
-				continue // it has no such request
+				continue // PocketBase has no such request
 			}
 		}
 		if !same {
@@ -80,7 +80,7 @@ func sameJSON(a, b string) bool {
 	return json.Unmarshal([]byte(a), &x) == nil && json.Unmarshal([]byte(b), &y) == nil && reflect.DeepEqual(x, y)
 }
 
-// answers asks for one of everything, and checks on the way what each answer must be to the one before it.
+// answers sends a request of each kind, and checks each answer against the previous one where they must be equal.
 func (c *contender) answers(ctx context.Context) ([]answered, error) {
 	if _, ok := c.api.(pocketBase); ok {
 		return c.pocketAnswers(ctx)
@@ -88,15 +88,15 @@ func (c *contender) answers(ctx context.Context) ([]answered, error) {
 	const client = 1
 	apps := "/v2/clients/" + dataset.ClientID(client) + "/apps"
 	app := apps + "/" + dataset.AppID(client)
-	nobody := apps + "/" + dataset.NobodysID()
-	if _, err := c.ask(ctx, "PATCH", app, `{"is_favorite":false,"is_approved":false,"license_count":null}`); err != nil {
+	unknown := apps + "/" + dataset.UnknownID()
+	if _, err := c.send(ctx, "PATCH", app, `{"is_favorite":false,"is_approved":false,"license_count":null}`); err != nil {
 		return nil, err
 	}
 	var all []answered
 	for _, step := range []struct {
 		what, method, path, body string
-		history                  int  // rows that it adds
-		same                     bool // the body is the same as the one before, times included
+		history                  int  // rows added to the history
+		same                     bool // the body equals the previous one, including times
 	}{
 		{what: "set two fields", method: "PATCH", path: app, body: `{"is_favorite":true,"license_count":50}`, history: 2},
 		{what: "read it", method: "GET", path: app, same: true},
@@ -109,9 +109,9 @@ func (c *contender) answers(ctx context.Context) ([]answered, error) {
 		{what: "out of range", method: "PATCH", path: app, body: `{"license_count":-1}`},
 		{what: "read-only field", method: "PATCH", path: app, body: `{"catalog_app":{}}`},
 		{what: "unknown field", method: "PATCH", path: app, body: `{"color":1}`},
-		{what: "patch of an unknown app", method: "PATCH", path: nobody, body: `{"is_favorite":true}`},
-		{what: "unknown app", method: "GET", path: nobody},
-		{what: "unknown client", method: "GET", path: "/v2/clients/" + dataset.NobodysID() + "/apps"},
+		{what: "patch of an unknown app", method: "PATCH", path: unknown, body: `{"is_favorite":true}`},
+		{what: "unknown app", method: "GET", path: unknown},
+		{what: "unknown client", method: "GET", path: "/v2/clients/" + dataset.UnknownID() + "/apps"},
 		{what: "page of 50", method: "GET", path: "/v2/clients/" + dataset.ClientID(2) + "/apps"},
 		{what: "large client", method: "GET", path: largePage(c, 0, "")},
 		{
@@ -123,7 +123,7 @@ func (c *contender) answers(ctx context.Context) ([]answered, error) {
 		if err != nil {
 			return nil, err
 		}
-		a, err := c.ask(ctx, step.method, step.path, step.body)
+		a, err := c.send(ctx, step.method, step.path, step.body)
 		if err != nil {
 			return nil, err
 		}
@@ -146,21 +146,21 @@ func (c *contender) answers(ctx context.Context) ([]answered, error) {
 	return c.moreAnswers(ctx, app, all)
 }
 
-// moreAnswers are those that need a request of their own: a stranger's, and the last page.
+// moreAnswers adds the answers to a request without a token and to a request for page 200.
 func (c *contender) moreAnswers(ctx context.Context, app string, all []answered) ([]answered, error) {
-	stranger := *c
-	stranger.token = ""
-	a, err := stranger.ask(ctx, "GET", app, "")
+	anonymous := *c
+	anonymous.token = ""
+	a, err := anonymous.send(ctx, "GET", app, "")
 	if err != nil {
 		return nil, err
 	}
 	a.what = "no token"
 	all = append(all, a)
-	cursors, err := (&lab{}).walk(ctx, c, 200)
+	cursors, err := (&harness{}).walk(ctx, c, 200)
 	if err != nil {
 		return nil, err
 	}
-	if a, err = c.ask(ctx, "GET", largePage(c, 0, cursors[0]), ""); err != nil {
+	if a, err = c.send(ctx, "GET", largePage(c, 0, cursors[0]), ""); err != nil {
 		return nil, err
 	}
 	a.what, a.body = "page 200", masked(a.body)
@@ -168,7 +168,7 @@ func (c *contender) moreAnswers(ctx context.Context, app string, all []answered)
 }
 
 func bulkBody(size dataset.Size, client int) string {
-	ids := []string{dataset.NobodysID()}
+	ids := []string{dataset.UnknownID()}
 	for i := range 20 {
 		ids = append(ids, dataset.AppID(client+i*size.Ordinary()))
 	}
@@ -180,14 +180,14 @@ var (
 	nextCursor = regexp.MustCompile(`"next_cursor":"[^"]*"`)
 )
 
-// masked hides what may differ: when a write happened, and the text of a cursor.
+// masked replaces what may differ: the time of a write and the text of a cursor.
 func masked(body string) string {
 	body = appChanged.ReplaceAllString(body, `"updated_at":"…"}`)
 	return strings.TrimSpace(nextCursor.ReplaceAllString(body, `"next_cursor":"…"`))
 }
 
-// ask sends one request.
-func (c *contender) ask(ctx context.Context, method, path, body string) (answered, error) {
+// send sends one request.
+func (c *contender) send(ctx context.Context, method, path, body string) (answered, error) {
 	r, err := http.NewRequestWithContext(ctx, method, c.base+path, strings.NewReader(body)) //nolint:gosec // to ourselves
 	if err != nil {
 		return answered{}, err
@@ -207,8 +207,8 @@ func (c *contender) ask(ctx context.Context, method, path, body string) (answere
 	return answered{status: answer.StatusCode, body: string(text)}, err
 }
 
-// checkStatement wants pgbench to write history: about as many rows of one client as of any other.
-func (l *lab) checkStatement(ctx context.Context, c *contender) error {
+// checkStatement checks that pgbench writes history, evenly over the clients.
+func (l *harness) checkStatement(ctx context.Context, c *contender) error {
 	const client = 1
 	before, err := c.history(ctx, dataset.ClientID(client))
 	if err != nil {
@@ -216,7 +216,7 @@ func (l *lab) checkStatement(ctx context.Context, c *contender) error {
 	}
 	once := *l
 	once.slice = time.Second
-	result, err := kinds()[0].run(ctx, &once, c, 0)
+	result, err := workloads()[0].run(ctx, &once, c, 0)
 	if err != nil {
 		return err
 	}

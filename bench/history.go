@@ -8,7 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// postgresHistory counts the changes on record of a client's apps.
+// postgresHistory returns a function that counts the recorded changes of a client's apps.
 func postgresHistory(url string) func(context.Context, string) (int, error) {
 	return func(ctx context.Context, client string) (count int, err error) {
 		db, err := pgx.Connect(ctx, url)
@@ -20,7 +20,7 @@ func postgresHistory(url string) func(context.Context, string) (int, error) {
 	}
 }
 
-// sqliteHistory counts the same in a file.
+// sqliteHistory is postgresHistory for SQLite.
 func sqliteHistory(path string) func(context.Context, string) (int, error) {
 	return func(ctx context.Context, client string) (count int, err error) {
 		db, err := sql.Open("sqlite", "file:"+path+"?mode=ro&_pragma=busy_timeout(10000)")

@@ -16,7 +16,7 @@ import (
 )
 
 func main() {
-	// The kernel ends the processes that we start when the thread that started them ends: stay on the main one.
+	// The kernel kills our child processes when the thread that started them ends. So stay on the main thread.
 	runtime.LockOSThread()
 	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{ReplaceAttr: shortTime})))
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -53,7 +53,7 @@ func run(ctx context.Context, args []string) error {
 }
 
 func measure(ctx context.Context, o options) error {
-	l, err := newLab(ctx, o)
+	l, err := newHarness(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -67,10 +67,10 @@ func measure(ctx context.Context, o options) error {
 	if err := l.checkAnswers(ctx); err != nil {
 		return fmt.Errorf("answers differ: %w", err)
 	}
-	kinds, err := l.race(ctx)
-	if err != nil { // what there is may tell why
-		fmt.Print(report.Table(kinds))
+	workloads, err := l.measureAll(ctx)
+	if err != nil { // partial results may show the cause
+		fmt.Print(report.Table(workloads))
 		return err
 	}
-	return l.results(ctx, kinds)
+	return l.results(ctx, workloads)
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/clientapps/clientapps/bench/dataset"
 )
 
-// options is what to run.
+// options has the command-line options.
 type options struct {
 	args       []string
 	size       dataset.Size
@@ -20,17 +20,17 @@ type options struct {
 	slice      time.Duration
 	rate       int
 	conns      int
-	kinds      []string // empty: all
+	workloads  []string // empty: all
 	contenders []string // empty: all
 	also       map[string]string
 	product    string
 	out        string
-	profile    string // where a profile is written, instead of measuring
+	profile    string // file for a profile, instead of measuring
 	dir        string
 	limit      time.Duration
 }
 
-// usual is the size that others are compared with.
+// usual is the default size, and the small side of -scale.
 var usual = dataset.Size{Apps: 200_000, Clients: 200, Catalog: 5_000}
 
 func parseOptions(args []string) (options, error) {
@@ -42,15 +42,15 @@ func parseOptions(args []string) (options, error) {
 	flags.BoolVar(&o.scale, "scale", false, "compare our server on many apps with itself on 200000")
 	flags.IntVar(&o.slices, "slices", 8, "slices of each contender under each load")
 	flags.DurationVar(&o.slice, "slice", 3*time.Second, "length of a slice, in whole seconds")
-	flags.IntVar(&o.rate, "rate", 4000, "requests a second at the fixed rate")
+	flags.IntVar(&o.rate, "rate", 4000, "requests per second at the fixed rate")
 	flags.IntVar(&o.conns, "conns", 16, "database connections of the references with a server; ours has its default")
-	flags.Func("kinds", "loads to run, separated by commas (default all): "+strings.Join(kindNames(), ", "), listOf(&o.kinds))
+	flags.Func("kinds", "loads to run, separated by commas (default all): "+strings.Join(workloadNames(), ", "), listOf(&o.workloads))
 	flags.Func("contenders", "contenders to run, separated by commas (default all): "+strings.Join(contenderNames, ", "),
 		listOf(&o.contenders))
 	flags.Func("also", "NAME=DIR: another checkout of the server as a contender of that name; may be repeated", func(text string) error {
 		name, dir, ok := strings.Cut(text, "=")
 		if !ok || name == "" || slices.Contains(contenderNames, name) {
-			return errors.New("want NAME=DIR with a name of its own")
+			return errors.New("want NAME=DIR with a new name")
 		}
 		o.also[name] = dir
 		return nil
@@ -58,8 +58,8 @@ func parseOptions(args []string) (options, error) {
 	flags.StringVar(&o.product, "product", "..", "checkout of the server to measure")
 	flags.StringVar(&o.out, "out", "", "file for the results, or none (default RESULTS.md; with -scale RESULTS-SCALE.md)")
 	flags.StringVar(&o.profile, "profile", "", "measure nothing: write a CPU profile for the compiler to this file")
-	flags.StringVar(&o.dir, "dir", "/tmp", "where the databases are put: a real disk, not memory")
-	flags.DurationVar(&o.limit, "limit", 90*time.Minute, "when to give up")
+	flags.StringVar(&o.dir, "dir", "/tmp", "folder for the databases, on a real disk and not in memory")
+	flags.DurationVar(&o.limit, "limit", 90*time.Minute, "time limit of the run")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
@@ -83,23 +83,23 @@ func parseOptions(args []string) (options, error) {
 }
 
 func (o options) check() error {
-	for _, name := range o.kinds {
-		if !slices.Contains(kindNames(), name) {
-			return fmt.Errorf("no such load: %s", name)
+	for _, name := range o.workloads {
+		if !slices.Contains(workloadNames(), name) {
+			return fmt.Errorf("unknown load: %s", name)
 		}
 	}
 	for _, name := range o.contenders {
 		if _, ok := o.also[name]; !ok && !slices.Contains(contenderNames, name) {
-			return fmt.Errorf("no such contender: %s", name)
+			return fmt.Errorf("unknown contender: %s", name)
 		}
 	}
 	if o.slices < 1 || o.slice < time.Second || o.slice%time.Second != 0 || o.rate < 1 || o.conns < 1 {
-		return errors.New("at least one slice of whole seconds, one request a second and one connection are needed")
+		return errors.New("at least one slice of whole seconds, one request per second and one connection are needed")
 	}
 	return nil
 }
 
-// wants says whether a contender was asked for.
+// wants reports whether a contender was requested.
 func (o options) wants(name string) bool {
 	if _, ok := o.also[name]; ok || len(o.contenders) == 0 {
 		return true

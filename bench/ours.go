@@ -7,14 +7,14 @@ import (
 	"regexp"
 )
 
-// wanted are settings that matter to a measurement, where the checkout has them: the limit on requests does its work, but
-// is as high as it goes, and the metrics are on, on a listener of their own.
-var wanted = []struct{ flag, value string }{
+// benchSettings are settings for a measurement, if the checkout has them. The rate limiter is on with its highest limit, and metrics are
+// on.
+var benchSettings = []struct{ flag, value string }{
 	{"rate-limit", "100000"}, {"rate-burst", "100000"}, {"metrics-addr", "127.0.0.1:0"},
 }
 
 // serveOurs starts our server, or a variant of it.
-func (l *lab) serveOurs(ctx context.Context, c *contender, binary, url string) error {
+func (l *harness) serveOurs(ctx context.Context, c *contender, binary, url string) error {
 	help, err := exec.CommandContext(ctx, l.path(binary), "serve", "--help").Output() //nolint:gosec // built by us
 	if err != nil {
 		return fmt.Errorf("%s serve --help: %w", binary, err)
@@ -23,9 +23,9 @@ func (l *lab) serveOurs(ctx context.Context, c *contender, binary, url string) e
 	return l.serve(ctx, c, "/readyz", append(words, settings(string(help))...)...)
 }
 
-// settings are those that the help of a server knows.
+// settings returns the flags of benchSettings that the help of a server mentions.
 func settings(help string) (words []string) {
-	for _, s := range wanted {
+	for _, s := range benchSettings {
 		if regexp.MustCompile(`(?m)^\s*--?` + s.flag + `\s`).MatchString(help) {
 			words = append(words, "--"+s.flag, s.value)
 		}

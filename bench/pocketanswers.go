@@ -11,13 +11,13 @@ import (
 	"github.com/clientapps/clientapps/bench/dataset"
 )
 
-// pocketAnswers asks PocketBase for the same as the others, in its own way, and puts what it says into the contract's
-// words. What it cannot do has no status.
+// pocketAnswers sends PocketBase the same requests in its own API, and converts its answers to the contract's format. A request that
+// PocketBase does not support has status 0.
 func (c *contender) pocketAnswers(ctx context.Context) ([]answered, error) {
 	const client = 1
 	app := strings.Replace(c.api.App(""), "{app}", dataset.AppID(client), 1)
-	nobody := strings.Replace(c.api.App(""), "{app}", dataset.NobodysID(), 1)
-	if _, err := c.ask(ctx, "PATCH", app, `{"is_favorite":false,"is_approved":false,"license_count":null}`); err != nil {
+	unknown := strings.Replace(c.api.App(""), "{app}", dataset.UnknownID(), 1)
+	if _, err := c.send(ctx, "PATCH", app, `{"is_favorite":false,"is_approved":false,"license_count":null}`); err != nil {
 		return nil, err
 	}
 	var all []answered
@@ -31,13 +31,13 @@ func (c *contender) pocketAnswers(ctx context.Context) ([]answered, error) {
 		{"set nothing", "PATCH", app, `{}`, 0},
 		{"clear one", "PATCH", app, `{"license_count":null}`, 1},
 		{"read it cleared", "GET", app, "", 0},
-		{what: "wrong type"}, // it takes "yes" for true
+		{what: "wrong type"}, // PocketBase reads "yes" as true
 		{"a fraction", "PATCH", app, `{"license_count":1.5}`, 0},
 		{"out of range", "PATCH", app, `{"license_count":-1}`, 0},
-		{what: "read-only field"}, // it passes over them
+		{what: "read-only field"}, // PocketBase ignores them
 		{what: "unknown field"},
-		{"patch of an unknown app", "PATCH", nobody, `{"is_favorite":true}`, 0},
-		{"unknown app", "GET", nobody, "", 0},
+		{"patch of an unknown app", "PATCH", unknown, `{"is_favorite":true}`, 0},
+		{"unknown app", "GET", unknown, "", 0},
 		{what: "unknown client"},
 		{"page of 50", "GET", strings.Replace(c.api.List(""), "{client}", dataset.ClientID(2), 1), "", 0},
 		{what: "large client"},
@@ -53,7 +53,7 @@ func (c *contender) pocketAnswers(ctx context.Context) ([]answered, error) {
 		if err != nil {
 			return nil, err
 		}
-		a, err := c.ask(ctx, step.method, step.path, step.body)
+		a, err := c.send(ctx, step.method, step.path, step.body)
 		if err != nil {
 			return nil, err
 		}
@@ -67,7 +67,7 @@ func (c *contender) pocketAnswers(ctx context.Context) ([]answered, error) {
 		a.what = step.what
 		if a.status != 200 {
 			a.body = ""
-		} else if a.body, err = inContractsWords(a.body); err != nil {
+		} else if a.body, err = toContract(a.body); err != nil {
 			return nil, fmt.Errorf("%s: %w", step.what, err)
 		}
 		all = append(all, a)
@@ -75,8 +75,8 @@ func (c *contender) pocketAnswers(ctx context.Context) ([]answered, error) {
 	return all, nil
 }
 
-// inContractsWords makes the contract's answer of PocketBase's: an app, or a page of them.
-func inContractsWords(body string) (string, error) {
+// toContract converts PocketBase's answer, an app or a page of apps, to the contract's format.
+func toContract(body string) (string, error) {
 	var page struct {
 		Items []pocketApp
 		Total int `json:"totalItems"`
@@ -104,7 +104,7 @@ func inContractsWords(body string) (string, error) {
 
 func encode(value any) string {
 	var out bytes.Buffer
-	_ = json.NewEncoder(&out).Encode(value) // maps of texts and numbers
+	_ = json.NewEncoder(&out).Encode(value) // never fails for these maps
 	return out.String()
 }
 
@@ -143,7 +143,7 @@ func (a pocketApp) contract() map[string]any {
 		vendor = map[string]any{"id": v.ID, "name": v.Name, "url": v.URL}
 	}
 	var licenses any
-	if a.Licenses != 0 { // it knows no null
+	if a.Licenses != 0 { // PocketBase has no null
 		licenses = a.Licenses
 	}
 	return map[string]any{

@@ -16,11 +16,11 @@ import (
 	"github.com/clientapps/clientapps/bench/overlay"
 )
 
-// profileAddr is the variable that tells a server built for it where to hand out profiles.
+// profileAddr is the environment variable with the address of the profile listener.
 const profileAddr = "BENCH_PROFILE_ADDR"
 
-// profiled adds what the product does not have: a listener for profiles.
-func profiled(_ context.Context, _ *lab, o *overlay.Overlay) error {
+// profiled adds a listener for profiles, which the product does not have.
+func profiled(_ context.Context, _ *harness, o *overlay.Overlay) error {
 	o.Add("cmd/clientapps/bench_profile.go", `package main
 
 import (
@@ -38,9 +38,9 @@ func init() {
 	return nil
 }
 
-// writeProfile takes a CPU profile of our server on PostgreSQL under the loads patch and mixed, in turn. The compiler
-// optimizes by it whoever builds the command next.
-func (l *lab) writeProfile(ctx context.Context) error {
+// writeProfile records a CPU profile of our server on PostgreSQL under the loads patch and mixed, in turn. The compiler uses it in
+// later builds.
+func (l *harness) writeProfile(ctx context.Context) error {
 	c, addr, err := l.startProfiled(ctx)
 	if err != nil {
 		return err
@@ -59,7 +59,7 @@ func (l *lab) writeProfile(ctx context.Context) error {
 	}()
 	for range l.slices {
 		for _, forms := range loads {
-			if _, err := peak(many, forms)(ctx, l, c, l.seed()); err != nil {
+			if _, err := peak(usualConnections, forms)(ctx, l, c, l.seed()); err != nil {
 				return err
 			}
 		}
@@ -73,11 +73,11 @@ func (l *lab) writeProfile(ctx context.Context) error {
 		return err
 	}
 	slog.Info("writing", "profile", l.profile, "samples", len(got.profile.Sample), "bytes", out.Len())
-	return os.WriteFile(l.profile, out.Bytes(), 0o644) //nolint:gosec // for everybody to build with
+	return os.WriteFile(l.profile, out.Bytes(), 0o644) //nolint:gosec // a public file
 }
 
-func (l *lab) startProfiled(ctx context.Context) (c *contender, addr string, err error) {
-	// Without the profile of before, so that the new one does not depend on it.
+func (l *harness) startProfiled(ctx context.Context) (c *contender, addr string, err error) {
+	// Without the old profile, so that the new one does not depend on it.
 	if err := l.buildVariant(ctx, variant{name: "ours", flags: []string{"-pgo=off"}, change: profiled}); err != nil {
 		return nil, "", err
 	}
@@ -115,7 +115,7 @@ func readProfile(ctx context.Context, addr string, took time.Duration) (*profile
 	return profile.Parse(answer.Body)
 }
 
-// lean drops what the compiler does not look at, and what tells of the machine: addresses, mappings, labels.
+// lean removes what the compiler does not use, and what describes the machine: addresses, mappings, labels.
 func lean(p *profile.Profile) *profile.Profile {
 	p.Mapping, p.Comments, p.DocURL, p.TimeNanos = nil, nil, "", 0
 	for _, sample := range p.Sample {

@@ -17,19 +17,19 @@ import (
 	"github.com/clientapps/clientapps/bench/report"
 )
 
-// results prints the tables and writes the file.
-func (l *lab) results(ctx context.Context, kinds []report.Kind) error {
-	text := l.document(ctx, kinds)
+// results footprints the tables and writes the file.
+func (l *harness) results(ctx context.Context, workloads []report.Workload) error {
+	text := l.document(ctx, workloads)
 	if _, err := fmt.Print(text); err != nil {
 		return err
 	}
 	if l.out == "none" {
 		return nil
 	}
-	return os.WriteFile(l.out, []byte(text), 0o644) //nolint:gosec // for everybody to read
+	return os.WriteFile(l.out, []byte(text), 0o644) //nolint:gosec // a public page
 }
 
-func (l *lab) document(ctx context.Context, kinds []report.Kind) string {
+func (l *harness) document(ctx context.Context, workloads []report.Workload) string {
 	var out strings.Builder
 	write := func(format string, args ...any) { fmt.Fprintf(&out, format, args...) }
 	target := "bench"
@@ -43,7 +43,7 @@ func (l *lab) document(ctx context.Context, kinds []report.Kind) string {
 	}
 	write("# Results\n\nWritten by `%s` on %s.\n\n", command, time.Now().UTC().Format("2006-01-02"))
 	write("- %d slices of %v of each contender under each load, in turn; %d connections unless said otherwise.\n",
-		l.slices, l.slice, many)
+		l.slices, l.slice, usualConnections)
 	if len(l.loaded) == 0 {
 		write("- %d apps of %d clients, %d catalog apps.\n", l.size.Apps, l.size.Clients, l.size.Catalog)
 	}
@@ -53,33 +53,33 @@ func (l *lab) document(ctx context.Context, kinds []report.Kind) string {
 	write("- %s, shared by load, servers and databases; load average before the run %s. One flush of 8 KiB to the disk takes %v.\n",
 		machine.System(), l.busy, l.flush.Round(time.Microsecond))
 	if l.settings != "" {
-		write("- PostgreSQL's default settings, but for the number of connections: %s.\n", l.settings)
+		write("- PostgreSQL's default settings, except for the number of connections: %s.\n", l.settings)
 	}
 	write("- %s.\n\n", strings.Join(l.versions(ctx), ", "))
-	write("Medians of the slices. In brackets: the first contender's figure divided by this one's, the median over the rounds. " +
+	write("Medians of the slices. In parentheses: the first contender's figure divided by this one's, as the median over the rounds. " +
 		"CPU is per request.\n\n")
-	out.WriteString(report.Table(kinds))
-	for _, line := range l.behind(kinds) {
+	out.WriteString(report.Table(workloads))
+	for _, line := range l.tooSlow(workloads) {
 		write("\n%s\n", line)
 	}
-	if table := report.AimTable(l.aims(), kinds); table != "" {
+	if table := report.AimTable(l.aims(), workloads); table != "" {
 		write("\n## Aims\n\n%s", table)
 	}
-	if notes, err := os.ReadFile(l.notes()); err == nil { //nolint:gosec // ours; without it, no notes
+	if notes, err := os.ReadFile(l.notes()); err == nil { //nolint:gosec // our own file; optional
 		write("\n%s", notes)
 	}
-	var prints []report.Footprint
+	var footprints []report.Footprint
 	for _, c := range l.contenders {
 		if c.process != nil {
-			prints = append(prints, c.print)
+			footprints = append(footprints, c.footprint)
 		}
 	}
-	if len(prints) > 0 {
+	if len(footprints) > 0 {
 		write("\n## Footprint\n\nBefore the first load, on a loaded database; the median of %d starts.\n\n%s",
-			starts, report.FootprintTable(prints))
+			starts, report.FootprintTable(footprints))
 	}
 	write("\n## Loads\n\n")
-	for _, k := range kinds {
+	for _, k := range workloads {
 		write("- `%s`: %s.\n", k.Name, k.What)
 	}
 	write("\n## Contenders\n\n")
@@ -93,12 +93,12 @@ func (l *lab) document(ctx context.Context, kinds []report.Kind) string {
 	return out.String()
 }
 
-// behind says who could not keep the fixed rate: its times are those of a queue that grows.
-func (l *lab) behind(kinds []report.Kind) (lines []string) {
-	for _, k := range kinds {
+// tooSlow names contenders that could not keep the fixed rate. Their times are those of a growing queue.
+func (l *harness) tooSlow(workloads []report.Workload) (lines []string) {
+	for _, k := range workloads {
 		for _, s := range k.Series {
 			if kept := report.Median(s.Samples, rate); k.Name == fixedRate && kept < 0.99*float64(l.rate) {
-				lines = append(lines, fmt.Sprintf("**%s answered %.0f of %d requests/s: its times are those of a queue, and nothing follows from their ratios.**",
+				lines = append(lines, fmt.Sprintf("**%s answered %.0f of %d requests/s. Its times are those of a growing queue, so their ratios mean nothing.**",
 					s.Contender, kept, l.rate))
 			}
 		}
@@ -106,18 +106,18 @@ func (l *lab) behind(kinds []report.Kind) (lines []string) {
 	return lines
 }
 
-// notes is a file that people write: what stood in the way of an aim. A run copies it into its results.
-func (l *lab) notes() string {
+// notes is a hand-written file with the reasons for missed aims. A run copies it into its results.
+func (l *harness) notes() string {
 	if l.scale {
 		return "NOTES-SCALE.md"
 	}
 	return "NOTES.md"
 }
 
-// versions names what took part.
-func (l *lab) versions(ctx context.Context) []string {
+// versions returns the versions of all programs in the run.
+func (l *harness) versions(ctx context.Context) []string {
 	output := func(name string, args ...string) string {
-		out, _ := exec.CommandContext(ctx, name, args...).Output() //nolint:gosec // our own words; without it, no version
+		out, _ := exec.CommandContext(ctx, name, args...).Output() //nolint:gosec // constant arguments; on an error there is no version
 		line, _, _ := strings.Cut(string(out), "\n")
 		return strings.TrimSpace(line)
 	}
@@ -135,7 +135,7 @@ func (l *lab) versions(ctx context.Context) []string {
 	}
 	if l.find("fastify") != nil {
 		var pack struct{ Dependencies map[string]string }
-		text, _ := os.ReadFile("package.json") // without it, no version
+		text, _ := os.ReadFile("package.json") // on an error there is no version
 		_ = json.Unmarshal(text, &pack)
 		versions = append(versions, "Node.js "+output("node", "--version"),
 			"Fastify "+pack.Dependencies["fastify"], "postgres.js "+pack.Dependencies["postgres"])

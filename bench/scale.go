@@ -7,8 +7,8 @@ import (
 	"github.com/clientapps/clientapps/bench/load"
 )
 
-// startScale puts two databases of different size side by side into one PostgreSQL, each with a server of ours.
-func (l *lab) startScale(ctx context.Context) error {
+// startScale creates two databases of different sizes in one PostgreSQL, each with a server of ours.
+func (l *harness) startScale(ctx context.Context) error {
 	for _, side := range []struct {
 		name, database string
 		size           dataset.Size

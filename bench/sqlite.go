@@ -12,7 +12,7 @@ import (
 	"github.com/clientapps/clientapps/bench/load"
 )
 
-func (l *lab) startOnSQLite(ctx context.Context, name string) error {
+func (l *harness) startOnSQLite(ctx context.Context, name string) error {
 	path := l.path(name + ".db")
 	address := "sqlite://" + path
 	token, err := l.prepare(ctx, address, func() error { return l.size.LoadSQLite(ctx, path) }, l.size)
@@ -27,7 +27,7 @@ func (l *lab) startOnSQLite(ctx context.Context, name string) error {
 	return l.serveOurs(ctx, c, binary, address)
 }
 
-func (l *lab) startPocketBase(ctx context.Context, name string) error {
+func (l *harness) startPocketBase(ctx context.Context, name string) error {
 	if _, err := os.Stat(l.path("pocketbase")); err != nil {
 		if err := l.build(ctx, "pocketbase", ".", "pocketbase"); err != nil {
 			return err
@@ -53,7 +53,7 @@ func (l *lab) startPocketBase(ctx context.Context, name string) error {
 	return l.serve(ctx, c, "/api/health", append(program, "serve", "--http", addrOf)...)
 }
 
-// pocketBase is PocketBase's way to spell requests. Everything of an app comes with it, as in the contract's answers.
+// pocketBase is PocketBase's API. It expands the catalog entry of an app, as the contract's answers do.
 type pocketBase struct{}
 
 const (
@@ -70,5 +70,5 @@ func (pocketBase) List(string) string {
 		"&filter=" + strings.ReplaceAll(url.QueryEscape("client_id='{client}'"), "%7Bclient%7D", "{client}")
 }
 
-// Bulk implements load.API. PocketBase has no such operation: no load asks for it.
+// Bulk implements load.API. PocketBase has no such operation, and no load uses it.
 func (pocketBase) Bulk(bool) string { return "" }

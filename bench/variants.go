@@ -11,12 +11,12 @@ import (
 	"github.com/clientapps/clientapps/bench/overlay"
 )
 
-// variant is our server with a difference that it has no setting for: it is built of the same checkout with other flags,
-// or with files changed for that build alone.
+// variant is our server with a change for which it has no setting. It is built from the same checkout with other flags, or with files
+// that are changed only for this build.
 type variant struct {
 	name   string
-	flags  []string // of go build
-	change func(ctx context.Context, l *lab, o *overlay.Overlay) error
+	flags  []string // flags of go build
+	change func(ctx context.Context, l *harness, o *overlay.Overlay) error
 }
 
 func variants() []variant {
@@ -29,7 +29,7 @@ func variants() []variant {
 }
 
 // buildVariant builds one variant.
-func (l *lab) buildVariant(ctx context.Context, v variant) error {
+func (l *harness) buildVariant(ctx context.Context, v variant) error {
 	flags := v.flags
 	if v.change != nil {
 		o, err := overlay.New(l.product)
@@ -48,9 +48,9 @@ func (l *lab) buildVariant(ctx context.Context, v variant) error {
 	return l.build(ctx, l.product, "./cmd/clientapps", v.name, flags...)
 }
 
-// unchecked lets everything pass: parameters are not looked at, and the generated code decodes the body by itself, as it
-// does in a server without a validator.
-func unchecked(_ context.Context, _ *lab, o *overlay.Overlay) error {
+// unchecked removes validation: parameters are not checked, and the generated code decodes the body, as in a server without a
+// validator.
+func unchecked(_ context.Context, _ *harness, o *overlay.Overlay) error {
 	if err := o.Begin("server", "func (op *operation) checkParams(c echo.Context) error {", "return nil"); err != nil {
 		return err
 	}
@@ -71,16 +71,16 @@ func pass(c echo.Context, body []byte) error {
 	return o.Begin("server", "func (op *operation) checkBody(c echo.Context, body []byte) error {", "return pass(c, body)")
 }
 
-// synchronousNormal leaves the flush to the next checkpoint.
-func synchronousNormal(_ context.Context, _ *lab, o *overlay.Overlay) error {
+// synchronousNormal flushes at the next checkpoint only.
+func synchronousNormal(_ context.Context, _ *harness, o *overlay.Overlay) error {
 	return o.Replace("store/sqlite.go", `"synchronous(FULL)"`, `"synchronous(NORMAL)"`)
 }
 
-// extraPaths is how many paths morePaths adds.
+// extraPaths is the number of paths that morePaths adds.
 const extraPaths = 80
 
-// morePaths adds paths to the contract that look like that of an app, generates the code anew and implements them.
-func morePaths(ctx context.Context, l *lab, o *overlay.Overlay) error {
+// morePaths adds paths like that of an app to the contract, generates the code again and implements them.
+func morePaths(ctx context.Context, l *harness, o *overlay.Overlay) error {
 	contract, err := os.ReadFile(filepath.Join(l.product, "openapi.yaml")) //nolint:gosec // of the checkout
 	if err != nil {
 		return err
@@ -104,7 +104,7 @@ func morePaths(ctx context.Context, l *lab, o *overlay.Overlay) error {
 		"openapi.yaml": before + "\npaths:\n" + paths + after,
 		"config.yaml":  strings.Replace(string(config), "output: "+output, "output: "+generated, 1),
 	} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil { //nolint:gosec // a directory of ours
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil { //nolint:gosec // our own directory
 			return err
 		}
 	}
@@ -123,7 +123,7 @@ func morePaths(ctx context.Context, l *lab, o *overlay.Overlay) error {
 	return nil
 }
 
-// extra spells the paths and what implements them.
+// extra returns the paths and their handlers.
 func extra() (paths, handlers string) {
 	var contract, code strings.Builder
 	code.WriteString("package server\n\nimport (\n\t\"context\"\n\n\t\"github.com/clientapps/clientapps/gen\"\n)\n")

@@ -1,8 +1,8 @@
-// Package client calls a clientapps server. Types and methods are generated from the contract, a method for each operation;
-// New adds the token and makes Go errors of failures, Walk goes through all pages of a list.
+// Package client calls a clientapps server. Types and methods are generated from the contract, one method for each operation.
+// New adds the token and turns failures into Go errors. Walk iterates over all pages of a list.
 //
-// A field of a patch is absent, null or a value, and all three arrive as what they are: a nil pointer or a nil
-// nullable.Nullable is absent, nullable.NewNullNullable clears, and nullable.NewNullableWithValue sets, zero included.
+// A field of a patch can be absent, null or a value: a nil pointer or a nil nullable.Nullable is absent,
+// nullable.NewNullNullable clears the field, and nullable.NewNullableWithValue sets it, also to zero.
 //
 //	patch := client.AppPatch{IsFavorite: new(false), LicenseCount: nullable.NewNullNullable[int32]()}
 //
@@ -10,10 +10,10 @@
 //
 // A method returns one of three kinds of errors:
 //
-//   - *StatusError: the server has refused the request, or failed. Go by its Code.
-//   - *ForeignError: something else has answered, such as a proxy with a page of its own.
-//   - any other error: no whole answer has come, or none that can be read. Mostly it is a *url.Error of net/http. After a
-//     timeout errors.Is(err, context.DeadlineExceeded) holds.
+//   - *StatusError: the server refused the request, or failed. Look at its Code.
+//   - *ForeignError: something else answered, such as a proxy with a page of its own.
+//   - any other error: no complete answer arrived, or it cannot be read. Usually it is a *url.Error of net/http. After a
+//     timeout errors.Is(err, context.DeadlineExceeded) is true.
 //
 // A caller tells them apart with errors.As:
 //
@@ -21,17 +21,17 @@
 //	var foreign *client.ForeignError
 //	switch {
 //	case errors.As(err, &refused) && refused.Code == client.ErrorCodePreconditionFailed:
-//		// somebody else has changed the app: read it again
+//		// another write changed the app: read it again
 //	case errors.As(err, &refused):
 //		// refused.Code, refused.Message and refused.Details say why
 //	case errors.As(err, &foreign):
-//		// not the API: is baseURL right, is the server up?
+//		// not the API: check baseURL, and whether the server is up
 //	case err != nil:
 //		// no answer
 //	}
 //
-// After a StatusError with a Status below 500, or 503, nothing was written. After any other error it is not known whether
-// something was. Send the request again then, unless it creates something: look for that first.
+// After a StatusError with a Status below 500, or 503, nothing was written. After any other error a write may have been made or
+// not: send the request again, but if it creates something, look for that first.
 package client
 
 import (
@@ -40,12 +40,11 @@ import (
 	"time"
 )
 
-// DefaultTimeout is how long a request may take, its answer included, unless WithHTTPClient says otherwise. A context may end it
-// sooner.
+// DefaultTimeout bounds a request including its answer, unless WithHTTPClient sets another client. A context may end it sooner.
 const DefaultTimeout = 30 * time.Second
 
-// New makes a client of the server whose API is at baseURL, such as https://api.example.com/v2. Call its methods whose
-// names end in WithResponse: without an error JSON200 or JSON201 is there, or the status is 204 or 304, which have no body.
+// New creates a client of the API at baseURL, such as https://api.example.com/v2. Call the methods whose names end in
+// WithResponse: when they return no error, JSON200 or JSON201 is set, or the status is 204 or 304, which have no body.
 // Options such as WithHTTPClient change how requests are sent.
 func New(baseURL, token string, options ...ClientOption) (*ClientWithResponses, error) {
 	byDefault := WithHTTPClient(&http.Client{Timeout: DefaultTimeout})

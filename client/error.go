@@ -8,13 +8,12 @@ import (
 	"strings"
 )
 
-// StatusError is an error of the API. Its Code, which is never empty, tells programs what happened, and Details what it is
-// about.
+// StatusError is an error of the API. Code is never empty; programs should use it. Details has more, such as the field.
 type StatusError struct {
 	ErrorBody
 
 	Status int
-	Header http.Header // X-Request-Id names the request in the server's log; Retry-After comes with 429 and 503
+	Header http.Header // X-Request-Id is in the server's log too; 429 and 503 have Retry-After
 }
 
 func (e *StatusError) Error() string {
@@ -25,21 +24,21 @@ func (e *StatusError) Error() string {
 	return text
 }
 
-// ForeignError is an answer that is not the API's: something between has answered, such as a proxy whose server is away. It
-// is a 2xx response that is no JSON, or any other without the API's error body.
+// ForeignError is an answer from something other than the API, such as a proxy whose server is down. It is a 2xx response that is
+// not JSON, or any other response without the API's error body.
 type ForeignError struct {
 	Status int
-	Header http.Header // Content-Type tells what has come; Retry-After may be there
+	Header http.Header // see Content-Type; Retry-After may be set
 }
 
 func (e *ForeignError) Error() string {
 	return fmt.Sprintf("a response with status %d and type %q is not the API's", e.Status, e.Header.Get("Content-Type"))
 }
 
-// maxErrorBody is more than any error of the API has, in bytes. What stands before the API may answer anything.
+// maxErrorBody is in bytes, and more than any error of the API has. A proxy may answer with more.
 const maxErrorBody = 1 << 20
 
-// checked makes Go errors of responses that report one.
+// checked turns error responses into Go errors.
 type checked struct{ HttpRequestDoer }
 
 func (c checked) Do(r *http.Request) (*http.Response, error) {
@@ -52,10 +51,10 @@ func (c checked) Do(r *http.Request) (*http.Response, error) {
 		return response, nil
 	case response.StatusCode/100 == 2:
 		if !isJSON(response.Header.Get("Content-Type")) {
-			_ = response.Body.Close() // nobody reads it
+			_ = response.Body.Close()
 			return nil, &ForeignError{Status: response.StatusCode, Header: response.Header}
 		}
-		response.Header.Set("Content-Type", "application/json") // the generated code looks for it, letter by letter
+		response.Header.Set("Content-Type", "application/json") // the generated code compares it exactly
 		return response, nil
 	}
 	defer response.Body.Close()
@@ -70,8 +69,7 @@ func (c checked) Do(r *http.Request) (*http.Response, error) {
 	return nil, &StatusError{ErrorBody: body.Error, Status: response.StatusCode, Header: response.Header}
 }
 
-// isJSON tells whether a media type is application/json, in any letter case, with any parameters: proxies write it in their
-// own way.
+// isJSON reports whether a media type is application/json. Proxies may change its case and add parameters.
 func isJSON(mediaType string) bool {
 	name, _, _ := strings.Cut(mediaType, ";")
 	return strings.EqualFold(strings.TrimSpace(name), "application/json")

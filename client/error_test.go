@@ -20,8 +20,8 @@ import (
 
 func TestStatusErrors(t *testing.T) {
 	t.Parallel()
-	nobody := uuid.MustParse("0b6f7a52-8d1c-4a3e-9f20-1c2d3e4f5a6b")
-	c, stranger := newClient(t, token), newClient(t, "nobody")
+	unknown := uuid.MustParse("0b6f7a52-8d1c-4a3e-9f20-1c2d3e4f5a6b")
+	c, unauthorized := newClient(t, token), newClient(t, "unknown")
 	update := func(c *client.ClientWithResponses, app uuid.UUID, params *client.UpdateAppParams, patch client.AppPatch) error {
 		_, err := c.UpdateAppWithResponse(t.Context(), contoso, app, params, patch)
 		return err
@@ -38,7 +38,7 @@ func TestStatusErrors(t *testing.T) {
 		want   client.ErrorBody
 	}{
 		{
-			update(stranger, slack, nil, client.AppPatch{}), 401,
+			update(unauthorized, slack, nil, client.AppPatch{}), 401,
 			client.ErrorBody{Code: client.ErrorCodeUnauthorized, Message: "Authentication required"},
 		},
 		{
@@ -62,9 +62,9 @@ func TestStatusErrors(t *testing.T) {
 			},
 		},
 		{
-			update(c, nobody, nil, client.AppPatch{}), 404,
+			update(c, unknown, nil, client.AppPatch{}), 404,
 			client.ErrorBody{
-				Code: client.ErrorCodeNotFound, Message: "App not found", Details: &client.ErrorDetails{AppID: &nobody},
+				Code: client.ErrorCodeNotFound, Message: "App not found", Details: &client.ErrorDetails{AppID: &unknown},
 			},
 		},
 		{
@@ -104,7 +104,7 @@ func TestStatusErrors(t *testing.T) {
 	}
 }
 
-// What stands before the API answers in its own way.
+// Proxies and gateways answer in formats of their own.
 func TestForeignAnswers(t *testing.T) {
 	t.Parallel()
 	for _, answer := range []struct {
@@ -147,7 +147,7 @@ func TestForeignAnswers(t *testing.T) {
 	}
 }
 
-// An answer that does not come, or not as a whole, is neither the API's nor anybody else's.
+// A missing or incomplete answer is neither a StatusError nor a ForeignError.
 func TestNoAnswer(t *testing.T) {
 	t.Parallel()
 	gone := httptest.NewServer(http.NotFoundHandler())
@@ -169,22 +169,22 @@ func TestNoAnswer(t *testing.T) {
 		}
 	}))
 	t.Cleanup(broken.Close)
-	lost, err := client.New(broken.URL, token)
+	toBroken, err := client.New(broken.URL, token)
 	if err != nil {
 		t.Fatal(err)
 	}
-	nobody, err := client.New(gone.URL, token)
+	toStopped, err := client.New(gone.URL, token)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, none := nobody.GetAppWithResponse(t.Context(), contoso, slack, nil)
+	_, none := toStopped.GetAppWithResponse(t.Context(), contoso, slack, nil)
 	_, canceled := newClient(t, token).GetAppWithResponse(ctx, contoso, slack, nil)
-	_, reset := lost.RemoveAppWithResponse(t.Context(), contoso, slack, nil)
-	_, half := lost.GetAppWithResponse(t.Context(), contoso, slack, nil)
-	_, halfAnError := lost.UpdateAppWithResponse(t.Context(), contoso, slack, nil, client.AppPatch{})
-	_, unreadable := lost.CreateClientWithResponse(t.Context(), client.ClientCreate{})
+	_, reset := toBroken.RemoveAppWithResponse(t.Context(), contoso, slack, nil)
+	_, half := toBroken.GetAppWithResponse(t.Context(), contoso, slack, nil)
+	_, halfAnError := toBroken.UpdateAppWithResponse(t.Context(), contoso, slack, nil, client.AppPatch{})
+	_, unreadable := toBroken.CreateClientWithResponse(t.Context(), client.ClientCreate{})
 	for what, err := range map[string]error{
 		"no server": none, "canceled": canceled, "reset": reset, "half an answer": half, "half an error": halfAnError, "no JSON": unreadable,
 	} {

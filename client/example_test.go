@@ -19,7 +19,7 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	// What is not named stays, null clears, a value sets.
+	// An absent field keeps its value, null clears, a value sets.
 	for _, patch := range []client.AppPatch{
 		{IsFavorite: new(true), LicenseCount: nullable.NewNullableWithValue[int32](50)},
 		{IsFavorite: new(false)},

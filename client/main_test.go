@@ -12,10 +12,10 @@ import (
 	"github.com/clientapps/clientapps/client"
 )
 
-// The demo server that tests and examples talk to, and a token for it.
+// The demo server of the tests and examples, and a token for it.
 var baseURL, token = os.Getenv("CLIENTAPPS_URL") + "/v2", "demo-token"
 
-// The reference page's client and app, which the demo has.
+// A client and an app in the demo data.
 var (
 	contoso = uuid.MustParse("aa7cf840-9ca9-46a3-9778-9015d6580d50")
 	slack   = uuid.MustParse("f1a2b3c4-d5e6-7890-abcd-ef1234567890")
@@ -38,7 +38,7 @@ func newClient(t *testing.T, token string, options ...client.ClientOption) *clie
 	return c
 }
 
-// newOrganization makes a client organization that no other test has.
+// newOrganization creates a client organization for one test.
 func newOrganization(t *testing.T, c *client.ClientWithResponses) uuid.UUID {
 	t.Helper()
 	created, err := c.CreateClientWithResponse(t.Context(), client.ClientCreate{Name: t.Name()})
@@ -48,7 +48,7 @@ func newOrganization(t *testing.T, c *client.ClientWithResponses) uuid.UUID {
 	return created.JSON201.ID
 }
 
-// newApp gives a client organization an app that no other test has.
+// newApp adds an app for one test to a client organization.
 func newApp(t *testing.T, c *client.ClientWithResponses, organization uuid.UUID) uuid.UUID {
 	t.Helper()
 	known := newCatalogApp(t, c, "App "+rand.Text())

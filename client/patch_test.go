@@ -26,7 +26,7 @@ func (r *recorder) Do(request *http.Request) (*http.Response, error) {
 	return http.DefaultClient.Do(request)
 }
 
-// Each step patches the app that the step before left.
+// Each step patches the app as the previous step left it.
 func TestPatchStates(t *testing.T) {
 	t.Parallel()
 	steps := []struct {
@@ -94,7 +94,7 @@ func TestPatchStates(t *testing.T) {
 	}
 }
 
-// A new app has the same three states, and those of the catalog are clearable.
+// Fields of a new app have the same three states, and fields of the catalog can be cleared.
 func TestCreateStates(t *testing.T) {
 	t.Parallel()
 	tests := []struct {

@@ -15,7 +15,7 @@ import (
 	"github.com/clientapps/clientapps/client"
 )
 
-// Proxies write the media type in their own way.
+// Proxies may change the case, spacing and parameters of the media type.
 func TestMediaTypeOfAProxy(t *testing.T) {
 	t.Parallel()
 	server, err := url.Parse(strings.TrimSuffix(baseURL, "/v2"))
@@ -50,14 +50,14 @@ func TestMediaTypeOfAProxy(t *testing.T) {
 	}
 }
 
-// A server that never answers, or never ends its answer, is given up.
+// A request times out when the server never answers, or never ends its answer.
 func TestTimeout(t *testing.T) {
 	t.Parallel()
 	silent := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodGet {
 			w.Header().Set("Content-Type", "application/json")
 			_ = http.NewResponseController(w).Flush()
-		} else if _, err := io.Copy(io.Discard, r.Body); err != nil { // so that the server notices who goes away
+		} else if _, err := io.Copy(io.Discard, r.Body); err != nil { // net/http only notices a hang-up once the body is read
 			return
 		}
 		<-r.Context().Done()
@@ -71,12 +71,12 @@ func TestTimeout(t *testing.T) {
 		t.Errorf("no answer: %v", err)
 	}
 	if _, err := c.GetAppWithResponse(t.Context(), contoso, slack, nil); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("no end of an answer: %v", err)
+		t.Errorf("endless answer: %v", err)
 	}
 }
 
-// A request may take DefaultTimeout, unless the caller has an http.Client, which is taken as it is. It is not parallel: the
-// others use http.DefaultTransport, too.
+// DefaultTimeout bounds a request, unless the caller passes an http.Client. The test is not parallel, since the others use
+// http.DefaultTransport too.
 func TestDefaultTimeout(t *testing.T) {
 	var deadline, sent time.Time
 	var has bool
@@ -90,11 +90,11 @@ func TestDefaultTimeout(t *testing.T) {
 	before := time.Now()
 	_, _ = newClient(t, token).GetAppWithResponse(t.Context(), contoso, slack, nil)
 	if started := deadline.Add(-client.DefaultTimeout); !has || started.Before(before) || started.After(sent) {
-		t.Errorf("a request that began after %v and before %v has until %v", before, sent, deadline)
+		t.Errorf("a request started between %v and %v has the deadline %v", before, sent, deadline)
 	}
 	_, _ = newClient(t, token, client.WithHTTPClient(&http.Client{})).GetAppWithResponse(t.Context(), contoso, slack, nil)
 	if has {
-		t.Errorf("a request of a client without a timeout has until %v", deadline)
+		t.Errorf("a request of a client without a timeout has the deadline %v", deadline)
 	}
 }
 

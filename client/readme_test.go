@@ -12,7 +12,7 @@ import (
 	"github.com/clientapps/clientapps/client"
 )
 
-// The program in README.md compiles, runs, and prints what stands below it.
+// The program in README.md compiles, runs, and prints the output shown below it.
 func TestReadme(t *testing.T) {
 	text, err := os.ReadFile("README.md")
 	if err != nil {
@@ -30,7 +30,7 @@ func TestReadme(t *testing.T) {
 	if lines := strings.Count(program, "\n"); lines > 40 {
 		t.Errorf("the program has %d lines", lines)
 	}
-	// The demo may have been used: this is how it begins.
+	// Other tests may have changed the demo's app: reset it.
 	begin := client.AppPatch{IsFavorite: new(false), LicenseCount: nullable.NewNullableWithValue[int32](50)}
 	if _, err := newClient(t, token).UpdateAppWithResponse(t.Context(), contoso, slack, nil, begin); err != nil {
 		t.Fatal(err)
@@ -39,13 +39,13 @@ func TestReadme(t *testing.T) {
 	if err := os.WriteFile(file, []byte(strings.ReplaceAll(program, "http://127.0.0.1:8080/v2", baseURL)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.CommandContext(t.Context(), "go", "run", file).CombinedOutput() // imports are this module's
+	out, err := exec.CommandContext(t.Context(), "go", "run", file).CombinedOutput() // resolves imports in this module
 	if want := fenced("text"); err != nil || string(out) != want {
 		t.Errorf("%v\n%s\nwant\n%s", err, out, want)
 	}
 }
 
-// Who uses the client downloads no database driver or validator.
+// Users of the client do not download database drivers or validators.
 func TestDependencies(t *testing.T) {
 	t.Parallel()
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-m", "all").Output()
@@ -58,6 +58,6 @@ func TestDependencies(t *testing.T) {
 		}
 	}
 	if !strings.Contains(string(out), "github.com/oapi-codegen/runtime") {
-		t.Errorf("this is no module graph: %s", out)
+		t.Errorf("not a module graph: %s", out)
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/clientapps/clientapps/client"
 )
 
-// walk goes through a client organization's apps with the page size given.
+// walk lists the apps of a client organization with a page size, and returns their names and the number of pages.
 func walk(t *testing.T, c *client.ClientWithResponses, organization uuid.UUID, size int32) (names []string, pages int) {
 	t.Helper()
 	apps := client.Walk(func(cursor *string) ([]client.App, *string, error) {
@@ -74,7 +74,7 @@ func TestWalkStops(t *testing.T) {
 		break
 	}
 	if calls != 1 {
-		t.Errorf("a walk that stops at its first row took %d pages", calls)
+		t.Errorf("a walk that stops at its first row fetched %d pages", calls)
 	}
 	calls = 0
 	var pairs []string

@@ -10,7 +10,7 @@ import (
 	"github.com/clientapps/clientapps"
 )
 
-// load reads one form of the contract.
+// load loads one form of the contract.
 func load(t *testing.T, file string) *openapi3.T {
 	t.Helper()
 	text, err := clientapps.Contract.ReadFile(file)
@@ -24,7 +24,7 @@ func load(t *testing.T, file string) *openapi3.T {
 	return doc
 }
 
-// operations walks the operations of a contract by their ids, each with all its parameters.
+// operations yields the operations of a contract by id, with all their parameters.
 func operations(doc *openapi3.T) iter.Seq2[string, *openapi3.Operation] {
 	return func(yield func(string, *openapi3.Operation) bool) {
 		for _, item := range doc.Paths.Map() {
@@ -39,14 +39,14 @@ func operations(doc *openapi3.T) iter.Seq2[string, *openapi3.Operation] {
 	}
 }
 
-// A body is what an operation takes, or answers with a status, in one media type.
+// body is a request or response body of an operation in one media type.
 type body struct {
 	of    string
 	media *openapi3.MediaType
 	as    openapi3.SchemaValidationOption
 }
 
-// bodies walks all that a contract says about bodies.
+// bodies yields all request and response bodies of a contract.
 func bodies(doc *openapi3.T) iter.Seq[body] {
 	return func(yield func(body) bool) {
 		for id, op := range operations(doc) {

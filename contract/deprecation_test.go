@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// A deprecated operation works for at least a year on, and documents what it says of it in every answer but 405, which is
-// of its path.
+// A deprecated operation works for at least a year after its deprecation. It documents the deprecation headers of every answer except
+// 405, which belongs to the path.
 func TestDeprecations(t *testing.T) {
 	t.Parallel()
 	for id, op := range operations(load(t, "openapi.yaml")) {
@@ -31,7 +31,7 @@ func TestDeprecations(t *testing.T) {
 			}
 		}
 		if dates[1].Before(dates[0].AddDate(1, 0, 0)) {
-			t.Errorf("%s: sunset on %s, a year after %s at the earliest", id, dates[1], dates[0])
+			t.Errorf("%s: sunset on %s, want at least a year after %s", id, dates[1], dates[0])
 		}
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
-// Every body of every operation has named examples, and every example of the contract is one of what it stands beside.
+// Every body of every operation has named examples, and every example of the contract matches its schema.
 func TestExamples(t *testing.T) {
 	t.Parallel()
 	doc := load(t, "openapi.yaml")
@@ -43,10 +43,10 @@ func TestExamples(t *testing.T) {
 		valid(t, "header "+name, header.Value.Schema.Value, header.Value.Example)
 	}
 	for name, schema := range doc.Components.Schemas {
-		// A mock server takes a schema's example before the named ones of a response, and this schema is of all refusals.
+		// A mock server prefers a schema's example to the named examples of a response, and all errors share this schema.
 		if name == "Error" {
 			if schema.Value.Example != nil {
-				t.Error("schema Error has an example, which mock servers give with every status")
+				t.Error("schema Error has an example, which mock servers would send with every status")
 			}
 			continue
 		}
@@ -63,7 +63,7 @@ func valid(t *testing.T, what string, schema *openapi3.Schema, example any) {
 	}
 }
 
-// One error code stands for one status, and every code has an example somewhere.
+// Each error code belongs to one status, and every code has an example.
 func TestErrorCodes(t *testing.T) {
 	t.Parallel()
 	doc := load(t, "openapi.yaml")
@@ -76,13 +76,13 @@ func TestErrorCodes(t *testing.T) {
 			for name, example := range response.Value.Content["application/json"].Examples {
 				code := example.Value.Value.(map[string]any)["error"].(map[string]any)["code"]
 				if known, ok := statuses[code]; ok && known != status {
-					t.Errorf("%s: example %s has code %v with status %s, which stands for %s", id, name, code, status, known)
+					t.Errorf("%s: example %s has code %v with status %s, which belongs to %s", id, name, code, status, known)
 				}
 				statuses[code] = status
 			}
 		}
 	}
-	// Answered to what never becomes a request of an operation: TestMalformedRequests.
+	// Sent for requests that never reach an operation: see TestMalformedRequests.
 	statuses["expectation_failed"], statuses["header_fields_too_large"] = "417", "431"
 	for _, code := range doc.Components.Schemas["ErrorCode"].Value.Enum {
 		if statuses[code] == "" {

@@ -28,7 +28,7 @@ func TestFormsAreValid(t *testing.T) {
 	}
 }
 
-// The JSON says what the YAML says, word for word.
+// The JSON form equals the YAML form.
 func TestJSONIsTheYAML(t *testing.T) {
 	t.Parallel()
 	want, err := load(t, "openapi.yaml").MarshalJSON()
@@ -44,21 +44,21 @@ func TestJSONIsTheYAML(t *testing.T) {
 	}
 }
 
-// In OpenAPI 3.1 the contract means the same. All but the schemas is literally the same; and the schemas accept and refuse
-// the same bodies, tried on every example and on what becomes of it by small changes.
+// The contract means the same in OpenAPI 3.1. Everything except the schemas is identical. The schemas accept and refuse the same values:
+// every example, and variants of it with one small change.
 func TestOpenAPI31MeansTheSame(t *testing.T) {
 	t.Parallel()
 	old, upgraded := load(t, "gen/openapi.json"), load(t, "gen/openapi-3.1.json")
 	if !reflect.DeepEqual(withoutSchemas(t, "gen/openapi-3.1.json"), withoutSchemas(t, "gen/openapi.json")) {
-		t.Error("more than the schemas differs")
+		t.Error("something other than the schemas differs")
 	}
-	verdicts := map[bool]int{}
+	results := map[bool]int{} // by whether the schema accepts the value
 	hold := func(name string, value any) {
 		accepted := old.Components.Schemas[name].Value.VisitJSON(value) == nil
 		if now := upgraded.ValidateSchemaJSON(upgraded.Components.Schemas[name].Value, value) == nil; now != accepted {
 			t.Errorf("schema %s: accepts %v in 3.0: %t, in 3.1: %t", name, value, accepted, now)
 		}
-		verdicts[accepted]++
+		results[accepted]++
 	}
 	for name, schema := range old.Components.Schemas {
 		for changed := range variants(schema.Value.Example) {
@@ -73,12 +73,12 @@ func TestOpenAPI31MeansTheSame(t *testing.T) {
 			}
 		}
 	}
-	if verdicts[true] < 100 || verdicts[false] < 100 {
-		t.Errorf("too little was tried: %v", verdicts)
+	if results[true] < 100 || results[false] < 100 {
+		t.Errorf("too few values were tried: %v", results)
 	}
 }
 
-// variants are a value, and the same with one change somewhere in it.
+// variants yields a value, and the value with one change somewhere in it.
 func variants(value any) func(yield func(any) bool) {
 	return func(yield func(any) bool) {
 		if !yield(value) {
@@ -119,7 +119,7 @@ func variants(value any) func(yield func(any) bool) {
 	}
 }
 
-// withoutSchemas is a form of the contract as it was written, but for its schemas and its version.
+// withoutSchemas returns a form of the contract without its schemas and its OpenAPI version.
 func withoutSchemas(t *testing.T, file string) any {
 	t.Helper()
 	text, err := clientapps.Contract.ReadFile(file)

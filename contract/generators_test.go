@@ -15,7 +15,7 @@ import (
 	"github.com/clientapps/clientapps/gen"
 )
 
-// The published document has only the extensions that contract/README.md explains: none that is for one generator alone.
+// The published document only has the extensions in contract/README.md, and none for a particular generator.
 func TestExtensions(t *testing.T) {
 	t.Parallel()
 	known := []string{"x-all-clients", "x-deprecated-on", "x-internal", "x-must-be", "x-read-only-reasons", "x-sunset"}
@@ -72,8 +72,8 @@ func eachKey(tree any, visit func(key string, value any)) {
 	}
 }
 
-// Patterns are read by ECMA 262, RE2, Python and others, each as it is: \u and \p mean something to some of them alone, and a
-// tool that cannot read a pattern takes no request at all.
+// Patterns must work in ECMA 262, RE2, Python and others. Only some of these support \u and \p, and a tool that cannot compile a pattern
+// accepts no request at all.
 func TestPatternsAreReadEverywhere(t *testing.T) {
 	t.Parallel()
 	text, err := clientapps.Contract.ReadFile("gen/openapi.json")
@@ -99,8 +99,8 @@ func TestPatternsAreReadEverywhere(t *testing.T) {
 	}
 }
 
-// Generators look for null where the property stands, and OpenAPI 3.0.3 lets it count only beside a type: whatever permits null
-// says so itself, beside its own type.
+// Generators look for nullable at the property itself, and in OpenAPI 3.0.3 it has no effect without a type. So every schema that permits
+// null has nullable and a type of its own.
 func TestNullIsNamedAtTheProperty(t *testing.T) {
 	t.Parallel()
 	seen := 0
@@ -112,17 +112,17 @@ func TestNullIsNamedAtTheProperty(t *testing.T) {
 	}
 }
 
-// checkNull returns how many schemas within this one permit null.
+// checkNull checks a schema and those within it, and returns how many permit null.
 func checkNull(t *testing.T, name string, schema *openapi3.Schema) int {
 	t.Helper()
 	seen := 0
 	if schema.VisitJSON(nil) == nil {
 		seen++
 		if !schema.Nullable || schema.Type == nil {
-			t.Errorf("%s permits null, but does not say so itself, beside its type", name)
+			t.Errorf("%s permits null without nullable and a type of its own", name)
 		}
 	} else if schema.Nullable {
-		t.Errorf("%s is nullable, which does not count", name)
+		t.Errorf("%s is nullable, without effect", name)
 	}
 	for property, ref := range schema.Properties {
 		seen += checkNull(t, name+"."+property, ref.Value)
@@ -133,14 +133,14 @@ func checkNull(t *testing.T, name string, schema *openapi3.Schema) int {
 	for _, refs := range []openapi3.SchemaRefs{schema.AllOf, schema.AnyOf, schema.OneOf} {
 		for _, ref := range refs {
 			if ref.Ref == "" && ref.Value.Nullable {
-				t.Errorf("%s has an alternative that is nullable, which generators drop", name)
+				t.Errorf("%s has a nullable alternative, which generators drop", name)
 			}
 		}
 	}
 	return seen
 }
 
-// oapi-codegen makes one Go type of all components of one name, and has names of its own.
+// oapi-codegen generates one Go type for all components with the same name, and reserves some names.
 func TestNamesOfComponents(t *testing.T) {
 	t.Parallel()
 	doc := load(t, "openapi.yaml")
@@ -167,7 +167,7 @@ func TestNamesOfComponents(t *testing.T) {
 	} {
 		for name := range names {
 			if slices.Contains(own, name) {
-				t.Errorf("component %s has a name that generated code takes for itself", name)
+				t.Errorf("component %s has a name that generated code reserves", name)
 			}
 		}
 	}

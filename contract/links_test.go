@@ -9,7 +9,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
-// Every link leads to an operation, fills all of its path, and takes what it passes on from where that is.
+// Every link names an operation, sets all its required parameters, and takes their values from existing places.
 func TestLinks(t *testing.T) {
 	t.Parallel()
 	doc := load(t, "openapi.yaml")
@@ -53,7 +53,7 @@ func checkLink(from *openapi3.Operation, response *openapi3.Response, link *open
 			}
 		}
 		if len(values(from, response, fmt.Sprint(expression))) == 0 {
-			return fmt.Errorf("%s is nowhere to be found", expression)
+			return fmt.Errorf("%s has no value", expression)
 		}
 	}
 	return nil
@@ -68,7 +68,7 @@ func parameterOf(op *openapi3.Operation, name string) *openapi3.Parameter {
 	return nil
 }
 
-// values works an expression out on the examples: what it stands for in each, nil where the example has none.
+// values evaluates an expression on each example. A value is nil when the example has none.
 func values(from *openapi3.Operation, response *openapi3.Response, expression string) map[string]any {
 	found := map[string]any{}
 	if name, ok := strings.CutPrefix(expression, "$request.path."); ok {

@@ -30,7 +30,7 @@ func TestCompose(t *testing.T) {
 	}
 	database, migrate, server := project.Services["database"], project.Services["migrate"], project.Services["server"]
 	if database.HealthCheck == nil || len(database.Ports) > 0 {
-		t.Error("the database is not asked for its health, or open to others")
+		t.Error("the database has no health check, or publishes a port")
 	}
 	if migrate.DependsOn["database"].Condition != types.ServiceConditionHealthy || migrate.Restart != "no" ||
 		server.DependsOn["migrate"].Condition != types.ServiceConditionCompletedSuccessfully {
@@ -38,7 +38,7 @@ func TestCompose(t *testing.T) {
 	}
 	for _, s := range []types.ServiceConfig{migrate, server} {
 		if !s.ReadOnly || !slices.Equal(s.CapDrop, []string{"ALL"}) || s.Privileged {
-			t.Errorf("%s is not confined", s.Name)
+			t.Errorf("%s is not hardened", s.Name)
 		}
 		if limit := s.Environment["GOMEMLIMIT"]; limit == nil {
 			t.Errorf("%s has no GOMEMLIMIT", s.Name)
@@ -62,12 +62,12 @@ func TestCompose(t *testing.T) {
 	}
 	for _, port := range server.Ports {
 		if port.HostIP != "127.0.0.1" {
-			t.Errorf("port %s is open to the world, without TLS", port.Published)
+			t.Errorf("port %s is reachable from other machines, without TLS", port.Published)
 		}
 	}
 }
 
-// Nothing stands in the file that anybody could have read, and nothing starts without a password.
+// The file contains no default password, and nothing starts without one.
 func TestComposeHasNoPassword(t *testing.T) {
 	t.Parallel()
 	if _, err := loadCompose(t); err == nil {

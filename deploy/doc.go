@@ -1,3 +1,3 @@
-// Package deploy tries what this folder ships: the program as it is built for users, the image, the manifests, the unit, and
-// how to back up and restore. It is a module of its own, so that the product does not depend on what judges these files.
+// Package deploy tests the files in this folder: the program as users build it, the image, the manifests and the unit. It is a
+// module of its own, so that the product does not depend on the libraries of these tests.
 package deploy

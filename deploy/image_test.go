@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// inImage starts a command in a root that is read-only but for /data, as the image's user and with nothing else of this
-// machine: $1 is the root, $2 uid:gid, and the rest the command. It needs root, for mount and chroot.
+// inImage is a script that starts a command as the image's user in a chroot that is read-only except for /data. $1 is the root,
+// $2 is uid:gid, and the rest is the command. It needs root privileges, for mount and chroot.
 const inImage = `root=$1 user=$2; shift 2
 mount --bind "$root" "$root"
 mount --bind "$root/data" "$root/data"
@@ -21,7 +21,7 @@ mount -o remount,ro,bind "$root"
 cd "$root"
 exec chroot --userspec="$user" "$root" "$@"`
 
-// TestImage builds the image by hand and runs it as an engine would, on SQLite.
+// TestImage builds the image with buildImage and runs it as a container engine would, on SQLite.
 func TestImage(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -33,7 +33,7 @@ func TestImage(t *testing.T) {
 		t.Errorf("the image is %+v", i)
 	}
 	if want := []string{"CMD", "/clientapps", "health"}; !slices.Equal(i.Health, want) {
-		t.Errorf("the image is asked for its health by %q", i.Health)
+		t.Errorf("the health check of the image is %q", i.Health)
 	}
 	wantFiles(t, i.Root, "/clientapps", "/etc/ssl/certs/ca-certificates.crt")
 	wantStatic(t, filepath.Join(i.Root, "clientapps"))
@@ -66,13 +66,13 @@ func TestImage(t *testing.T) {
 	if out, err := start(i.Health[1:]...).CombinedOutput(); err != nil || string(out) != "ok\n" {
 		t.Errorf("the health check says %q, %v", out, err)
 	}
-	// Nothing but /data can be written to.
+	// Only /data is writable.
 	if out, err := start("/clientapps", "migrate", "up", "--database-url", "sqlite:///elsewhere.db").CombinedOutput(); err == nil {
-		t.Errorf("the root can be written to: %s", out)
+		t.Errorf("the root is writable: %s", out)
 	}
 }
 
-// wantFiles checks that a root has these files and no others, a shell for example.
+// wantFiles checks that a root has exactly these files: no shell, for example.
 func wantFiles(t *testing.T, root string, want ...string) {
 	t.Helper()
 	var got []string
@@ -87,7 +87,7 @@ func wantFiles(t *testing.T, root string, want ...string) {
 	}
 }
 
-// rootCommand is what to put before a command that needs root.
+// rootCommand returns the prefix of a command that needs root privileges.
 func rootCommand(t *testing.T) []string {
 	t.Helper()
 	if os.Geteuid() == 0 {
@@ -106,9 +106,9 @@ func freeAddr(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// within polls until a condition holds, for as long as a busy machine may need.
-func within(so func() bool) bool {
-	for deadline := time.Now().Add(30 * time.Second); !so(); time.Sleep(10 * time.Millisecond) {
+// within polls until a condition is true, for at most 30 s, which is enough on a busy machine.
+func within(condition func() bool) bool {
+	for deadline := time.Now().Add(30 * time.Second); !condition(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			return false
 		}
@@ -116,7 +116,7 @@ func within(so func() bool) bool {
 	return true
 }
 
-// status gets a URL and returns the status, 0 for no answer.
+// status gets a URL and returns the status, or 0 when there is no answer.
 func status(t *testing.T, url string) int {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody)

@@ -15,7 +15,7 @@ import (
 	"github.com/moby/patternmatcher/ignorefile"
 )
 
-// image is what a Dockerfile makes, built by hand: a folder that is the root, and the settings of its last stage.
+// image is the result of buildImage: a folder with the files of the image, and the settings of its last stage.
 type image struct {
 	Root    string
 	User    string
@@ -23,14 +23,14 @@ type image struct {
 	Env     []string
 	Health  []string
 	Command []string
-	Shell   bool // a RUN or a command in the form that needs a shell, in the last stage
+	Shell   bool // a command of the last stage needs a shell
 
 	base   string
-	owners map[string]string // of what was copied with --chown
+	owners map[string]string // owners of paths that were copied with --chown
 }
 
-// buildImage follows the steps of a Dockerfile. A stage from an image of the registry is a folder on top of this machine: its
-// RUN steps are done here, with the paths of the stage in place of the image's.
+// buildImage executes the steps of a Dockerfile without a container engine. A stage based on an image of a registry is a folder: its
+// RUN steps run on this machine, with paths changed to that folder.
 func buildImage(ctx context.Context, dockerfile, buildContext, dir string) (*image, error) {
 	file, err := os.Open(dockerfile)
 	if err != nil {
@@ -62,7 +62,7 @@ func buildImage(ctx context.Context, dockerfile, buildContext, dir string) (*ima
 	return last, nil
 }
 
-// step does one instruction. One that is not known here is an error: what is not done must not look as if it were.
+// step executes one instruction. An unsupported instruction is an error, so that none is skipped silently.
 func (i *image) step(ctx context.Context, command instructions.Command, buildContext string, built map[string]*image) error {
 	switch c := command.(type) {
 	case *instructions.WorkdirCommand:
@@ -90,17 +90,17 @@ func (i *image) step(ctx context.Context, command instructions.Command, buildCon
 		i.Command, i.Shell = append(i.Command, c.CmdLine...), i.Shell || c.PrependShell
 	case *instructions.VolumeCommand, *instructions.ExposeCommand:
 	default:
-		return fmt.Errorf("no way to do %s by hand", command.Name())
+		return fmt.Errorf("the instruction %s is not supported", command.Name())
 	}
 	return nil
 }
 
 func (i *image) run(ctx context.Context, c *instructions.RunCommand) error {
 	if i.base == "scratch" {
-		return fmt.Errorf("there is no shell in scratch")
+		return fmt.Errorf("scratch has no shell")
 	}
 	script := strings.Join(c.CmdLine, " ")
-	script = strings.ReplaceAll(script, "/out", filepath.Join(i.Root, "out")) // where the stage leaves what it made
+	script = strings.ReplaceAll(script, "/out", filepath.Join(i.Root, "out")) // the build stage writes its results to /out
 	cmd := exec.CommandContext(ctx, "sh", "-euc", script)
 	cmd.Dir = filepath.Join(i.Root, i.Workdir)
 	cmd.Env = append(os.Environ(), i.Env...)
@@ -110,7 +110,7 @@ func (i *image) run(ctx context.Context, c *instructions.RunCommand) error {
 	return nil
 }
 
-// copy copies from the build's context, less what .dockerignore keeps out, or from a stage.
+// copy copies from a stage, or from the build context without the files in .dockerignore.
 func (i *image) copy(c *instructions.CopyCommand, buildContext string, built map[string]*image) error {
 	from, ignored := buildContext, func(string) bool { return false }
 	if c.From != "" {
@@ -134,7 +134,7 @@ func (i *image) copy(c *instructions.CopyCommand, buildContext string, built map
 		path := filepath.Join(from, source)
 		info, err := os.Stat(path)
 		if os.IsNotExist(err) && c.From != "" {
-			path = source // of the image below the stage, for which this machine stands
+			path = source // a file of the base image: use the one of this machine
 			info, err = os.Stat(path)
 		}
 		if err != nil {
@@ -173,7 +173,7 @@ func readIgnored(dir string) (func(string) bool, error) {
 	}, nil
 }
 
-// copyTree copies a file, or what is in a folder, with the files' modes. Names are ignored relative to base.
+// copyTree copies a file, or the content of a folder, with file modes. ignored gets names relative to base.
 func copyTree(from, to, base string, ignored func(string) bool) error {
 	return filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {

@@ -18,7 +18,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// manifests is what kustomize makes of the folder, decoded strictly: an unknown or misspelled field is an error.
+// manifests has the resources that kustomize builds from the folder, decoded strictly: an unknown or misspelled field is an error.
 type manifests struct {
 	deployment apps.Deployment
 	job        batch.Job
@@ -42,7 +42,7 @@ func readManifests(t *testing.T) *manifests {
 			"NetworkPolicy": &m.network, "ServiceAccount": &m.account, "Namespace": &m.namespace,
 		}[resource.GetKind()]
 		if !ok {
-			t.Fatalf("a %s that nobody checks", resource.GetKind())
+			t.Fatalf("no test checks a %s", resource.GetKind())
 		}
 		text, err := resource.AsYAML()
 		if err == nil {
@@ -59,7 +59,7 @@ func readManifests(t *testing.T) *manifests {
 	return m
 }
 
-// TestManifestFiles decodes the files as they are, since kustomize passes over what it does not know.
+// TestManifestFiles decodes the files strictly, since kustomize ignores unknown fields. No file has a secret.
 func TestManifestFiles(t *testing.T) {
 	t.Parallel()
 	files, err := os.ReadDir("kubernetes")
@@ -78,8 +78,8 @@ func TestManifestFiles(t *testing.T) {
 	readManifests(t)
 }
 
-// TestPodsAreConfined checks what the namespace's restricted policy and the operator are promised, for server and job.
-func TestPodsAreConfined(t *testing.T) {
+// TestPodsAreHardened checks that server and job satisfy the restricted policy of the namespace, and have bounds for memory.
+func TestPodsAreHardened(t *testing.T) {
 	t.Parallel()
 	m := readManifests(t)
 	for name, pod := range map[string]core.PodSpec{"server": m.deployment.Spec.Template.Spec, "job": m.job.Spec.Template.Spec} {
@@ -87,13 +87,13 @@ func TestPodsAreConfined(t *testing.T) {
 		if s == nil || !is(s.RunAsNonRoot, true) || s.RunAsUser == nil || *s.RunAsUser == 0 || s.SeccompProfile == nil ||
 			s.SeccompProfile.Type != core.SeccompProfileTypeRuntimeDefault || !is(pod.AutomountServiceAccountToken, false) ||
 			!is(pod.EnableServiceLinks, false) || pod.ServiceAccountName != m.account.Name || pod.HostNetwork || pod.HostPID || pod.HostIPC {
-			t.Errorf("the pod of the %s is not confined", name)
+			t.Errorf("the pod of the %s is not hardened", name)
 		}
 		for _, c := range pod.Containers {
 			s := c.SecurityContext
 			if s == nil || !is(s.ReadOnlyRootFilesystem, true) || !is(s.AllowPrivilegeEscalation, false) || s.Capabilities == nil ||
 				!slices.Equal(s.Capabilities.Drop, []core.Capability{"ALL"}) || len(s.Capabilities.Add) > 0 || is(s.Privileged, true) {
-				t.Errorf("the container of the %s is not confined", name)
+				t.Errorf("the container of the %s is not hardened", name)
 			}
 			if c.Resources.Requests.Cpu().IsZero() || c.Resources.Requests.Memory().IsZero() || c.Resources.Limits.Memory().IsZero() {
 				t.Errorf("the container of the %s has no bounds", name)
@@ -111,14 +111,14 @@ func TestPodsAreConfined(t *testing.T) {
 		}
 	}
 	if m.namespace.Labels["pod-security.kubernetes.io/enforce"] != "restricted" {
-		t.Error("the namespace lets others in")
+		t.Error("the namespace does not enforce the restricted policy")
 	}
 }
 
 func is(b *bool, want bool) bool { return b != nil && *b == want }
 
-// wantStarts runs the program with these arguments and variables on a database that nobody serves: it must fail for that
-// alone, with 1, and not because it was misused, with 2. A misspelled flag, value or variable is the latter.
+// wantStarts runs the program with these arguments and variables, and the URL of a database that does not exist. It must exit with 1,
+// because of the database. A misspelled flag, value or variable would make it exit with 2.
 func wantStarts(t *testing.T, args []string, env []core.EnvVar) {
 	t.Helper()
 	var environ []string
@@ -131,14 +131,14 @@ func wantStarts(t *testing.T, args []string, env []core.EnvVar) {
 	}
 	args = slices.Clone(args)
 	for i := range args {
-		args[i] = strings.Replace(args[i], "--migrate=false", "--migrate=true", 1) // which ends at once without a database
+		args[i] = strings.Replace(args[i], "--migrate=false", "--migrate=true", 1) // so that it ends at once without a database
 	}
 	if code, out := exitCode(t, environ, args...); code != 1 || !strings.Contains(out, "database unavailable") {
 		t.Errorf("%q ends with %d: %s", args, code, out)
 	}
 }
 
-// TestProbes holds probes, ports and labels of the manifests to one another and to the server.
+// TestProbes compares probes, ports and labels of the manifests with one another and with the server.
 func TestProbes(t *testing.T) {
 	t.Parallel()
 	m := readManifests(t)
@@ -157,7 +157,7 @@ func TestProbes(t *testing.T) {
 	}
 	if !slices.Contains(c.Args, "--addr=0.0.0.0:8080") || c.Ports[0].ContainerPort != 8080 ||
 		m.network.Spec.Ingress[0].Ports[0].Port.IntValue() != 8080 || m.service.Spec.Ports[0].TargetPort.StrVal != c.Ports[0].Name {
-		t.Error("the ports disagree")
+		t.Error("the ports differ")
 	}
 	labels := m.deployment.Spec.Template.Labels
 	for name, selector := range map[string]map[string]string{
@@ -182,22 +182,22 @@ func selects(selector, labels map[string]string) bool {
 	return true
 }
 
-// TestEnd holds the times of the end to docs/rollout.md: unready for longer than the probe takes to notice, and killed only
-// after the drain delay and the shutdown timeout. No pod goes before its successor is ready.
-func TestEnd(t *testing.T) {
+// TestShutdownTimes checks the manifests against docs/rollout.md: a pod is unready for longer than the probe needs to notice, and is killed
+// only after the drain delay and the shutdown timeout. No pod is removed before its replacement is ready.
+func TestShutdownTimes(t *testing.T) {
 	t.Parallel()
 	d := readManifests(t).deployment.Spec
 	c := d.Template.Spec.Containers[0]
 	drain, shutdown := duration(t, c.Args, "--drain-delay="), duration(t, c.Args, "--shutdown-timeout=")
 	noticed := time.Duration(c.ReadinessProbe.FailureThreshold*(c.ReadinessProbe.PeriodSeconds+c.ReadinessProbe.TimeoutSeconds)) * time.Second
 	if drain <= noticed {
-		t.Errorf("drains for %v, and is noticed after %v", drain, noticed)
+		t.Errorf("drains for %v, but the probe notices after %v", drain, noticed)
 	}
 	if grace := time.Duration(*d.Template.Spec.TerminationGracePeriodSeconds) * time.Second; grace <= drain+shutdown {
-		t.Errorf("killed after %v, and may take %v", grace, drain+shutdown)
+		t.Errorf("killed after %v, but may need %v", grace, drain+shutdown)
 	}
 	if d.Strategy.RollingUpdate.MaxUnavailable.IntValue() != 0 || *d.Replicas < 2 || len(d.Template.Spec.TopologySpreadConstraints) == 0 {
-		t.Error("a rollout or the loss of a machine leaves too few servers")
+		t.Error("a rollout or the failure of a machine leaves too few servers")
 	}
 }
 

@@ -9,11 +9,11 @@ import (
 	core "k8s.io/api/core/v1"
 )
 
-// memoryNeeded is the formula of docs/limits.md for the defaults and 10,000 entries of the catalog, in bytes.
+// memoryNeeded is the result of the formula in docs/limits.md for the defaults and 10,000 catalog entries, in bytes.
 const memoryNeeded = (64+64+128)<<20 + 10_000*3<<10
 
-// wantMemory checks that Go is told to keep below the limit that the process is killed at, with a fifth for what Go does not
-// count, and that a server with the defaults fits into it, with a third for what is garbage.
+// wantMemory checks that GOMEMLIMIT is at most four fifths of the limit at which the process is killed, since Go does not count all
+// memory. For a server it also checks that GOMEMLIMIT is at least a third above memoryNeeded, for garbage.
 func wantMemory(t *testing.T, what, goMemLimit string, killedAt int64, server bool) {
 	t.Helper()
 	found := regexp.MustCompile(`^(\d+)MiB$`).FindStringSubmatch(goMemLimit)
@@ -26,14 +26,14 @@ func wantMemory(t *testing.T, what, goMemLimit string, killedAt int64, server bo
 		t.Fatal(err)
 	}
 	if limit <<= 20; limit > killedAt*4/5 {
-		t.Errorf("GOMEMLIMIT of %s is %d, and it is killed at %d", what, limit, killedAt)
+		t.Errorf("GOMEMLIMIT of %s is %d, but it is killed at %d", what, limit, killedAt)
 	}
 	if server && limit < memoryNeeded*4/3 {
-		t.Errorf("GOMEMLIMIT of %s is %d, and it needs %d", what, limit, memoryNeeded)
+		t.Errorf("GOMEMLIMIT of %s is %d, but it needs %d", what, limit, memoryNeeded)
 	}
 }
 
-// goMemLimit is GOMEMLIMIT of a container, "" for none.
+// goMemLimit returns GOMEMLIMIT of a container, or "".
 func goMemLimit(env []core.EnvVar) string {
 	for _, v := range env {
 		if v.Name == "GOMEMLIMIT" {
@@ -43,7 +43,7 @@ func goMemLimit(env []core.EnvVar) string {
 	return ""
 }
 
-// The formula that the limits are held to is the one that is documented.
+// The limits are checked against the documented formula.
 func TestMemoryFormula(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../docs/limits.md")

@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// program is the path of what make build has made, once for all tests.
+// program is the path of the binary, which make build builds once for all tests.
 var program string
 
 func TestMain(m *testing.M) { os.Exit(runTests(m)) }
@@ -34,7 +34,7 @@ func runTests(m *testing.M) int {
 	return m.Run()
 }
 
-// clientapps runs the program with settings of the form CLIENTAPPS_NAME=value alone, and returns what it printed.
+// clientapps runs the program with an environment that has only the given variables, and returns its output.
 func clientapps(t *testing.T, env []string, args ...string) (string, error) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), program, args...)
@@ -43,7 +43,7 @@ func clientapps(t *testing.T, env []string, args ...string) (string, error) {
 	return strings.TrimSpace(string(out)), err
 }
 
-// TestStatic needs no file of the system to start: no interpreter, hence no dynamic loader, and no libraries.
+// TestStatic checks that the program needs no files of the system: no dynamic loader and no libraries.
 func TestStatic(t *testing.T) {
 	t.Parallel()
 	wantStatic(t, program)
@@ -89,7 +89,7 @@ func TestStamped(t *testing.T) {
 	}
 }
 
-// exitCode runs the program and returns how it ended and what it said.
+// exitCode runs the program and returns its exit code and its output.
 func exitCode(t *testing.T, env []string, args ...string) (int, string) {
 	t.Helper()
 	out, err := clientapps(t, env, args...)
@@ -101,13 +101,13 @@ func exitCode(t *testing.T, env []string, args ...string) (int, string) {
 	return 0, out
 }
 
-// startServer starts the program on a new SQLite database until the test ends, and returns its URL.
+// startServer serves on a new SQLite database until the test ends, and returns the URL.
 func startServer(t *testing.T) string {
 	t.Helper()
 	return serveOn(t, "sqlite://"+filepath.Join(t.TempDir(), "clientapps.db"))
 }
 
-// serveOn starts the program on a database until the test ends, and returns its URL when it is ready.
+// serveOn serves on a database until the test ends, and returns the URL when the server is ready.
 func serveOn(t *testing.T, databaseURL string) string {
 	t.Helper()
 	addr := freeAddr(t)

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// exposure is the most that systemd-analyze may say of the unit, in tenths: 0 is closed, 100 is open.
+// exposure is the highest accepted exposure level from systemd-analyze security, in tenths: 100 means unprotected.
 const exposure = "20"
 
 func TestUnit(t *testing.T) {
@@ -19,10 +19,10 @@ func TestUnit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	unit := strings.Replace(string(text), "/usr/local/bin/clientapps", program, 1) // systemd looks whether it is there
+	unit := strings.Replace(string(text), "/usr/local/bin/clientapps", program, 1) // systemd checks that the file exists
 	limits := regexp.MustCompile(`(?m)^Environment=GOMEMLIMIT=(\S+)\nMemoryMax=(\d+)M$`).FindSubmatch(text)
 	if limits == nil {
-		t.Fatal("the unit does not bound its memory")
+		t.Fatal("the unit has no memory limit")
 	}
 	most, _ := strconv.ParseInt(string(limits[2]), 10, 64)
 	wantMemory(t, "the unit", string(limits[1]), most<<20, true)

@@ -13,13 +13,13 @@ import (
 	"time"
 )
 
-// answer is what came back of a request.
+// answer is the response to a request, or the lack of one.
 type answer struct {
 	status  int // 0: the connection ended without an answer
 	header  http.Header
 	body    string
 	took    time.Duration
-	closing bool // the server asks for no more requests on this connection
+	closing bool // the answer has Connection: close
 	err     error
 }
 
@@ -33,13 +33,13 @@ func (a answer) class() string {
 	return strconv.Itoa(a.status)
 }
 
-// unsent says whether there was nobody to send the request to.
+// unsent reports whether the connection to the server failed.
 func (a answer) unsent() bool {
 	dial := (*net.OpError)(nil)
 	return errors.As(a.err, &dial) && dial.Op == "dial"
 }
 
-func (a answer) verdict() Verdict {
+func (a answer) outcome() Outcome {
 	switch {
 	case a.unsent():
 		return Refused
@@ -51,7 +51,7 @@ func (a answer) verdict() Verdict {
 	return Refused
 }
 
-// problem says what is wrong with an answer: it took too long, or has not the shape that the contract gives a refusal.
+// problem describes an answer that took too long, or an error that violates the contract. It returns "" for a good answer.
 func (a answer) problem() string {
 	switch {
 	case errors.Is(a.err, context.DeadlineExceeded):
@@ -75,7 +75,7 @@ func (a answer) problem() string {
 	return ""
 }
 
-// API sends requests to a server, or to what stands before it.
+// API sends requests to a server or a balancer.
 type API struct {
 	Base  string // http://host:port
 	Token string
@@ -83,15 +83,14 @@ type API struct {
 	client *http.Client
 }
 
-// NewAPI makes a client of its own connections. Those that lie idle it closes before servers do, as the page on rollouts
-// advises.
+// NewAPI returns a client with its own connections. It closes idle connections before servers do, as docs/rollout.md advises.
 func NewAPI(addr, token string, connections int) *API {
 	return &API{Base: "http://" + addr, Token: token, client: &http.Client{Transport: &http.Transport{
 		MaxIdleConnsPerHost: connections, IdleConnTimeout: 400 * time.Millisecond,
 	}}}
 }
 
-// send sends a request and reads the answer. Nothing is ever sent twice: no request has a body that can be read again.
+// send sends a request and reads the answer. net/http never repeats it, since its body cannot be read twice.
 func (a *API) send(ctx context.Context, method, path, body, id string, header ...string) answer {
 	ctx, cancel := context.WithTimeout(ctx, Bound)
 	defer cancel()
@@ -127,5 +126,5 @@ func (a *API) send(ctx context.Context, method, path, body, id string, header ..
 	}
 }
 
-// Close ends the connections that are not in use.
+// Close closes idle connections.
 func (a *API) Close() { a.client.CloseIdleConnections() }

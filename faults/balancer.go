@@ -9,8 +9,7 @@ import (
 	"time"
 )
 
-// Balancer is a plain TCP balancer: it sends each new connection to the next server that says it is ready, and knows
-// nothing of what passes.
+// Balancer is a plain TCP balancer: it sends each new connection to the next ready server, and does not look at the data.
 type Balancer struct {
 	listener net.Listener
 	servers  []*Server
@@ -22,10 +21,10 @@ type Balancer struct {
 	next  int
 }
 
-// probeEvery is how often the balancer asks a server whether it is ready.
+// probeEvery is the interval of the readiness probes.
 const probeEvery = 100 * time.Millisecond
 
-// NewBalancer starts a balancer before some servers. Servers may come and go.
+// NewBalancer starts a balancer in front of servers. Servers may stop and start again.
 func NewBalancer(servers []*Server) (*Balancer, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // ended by Close
 	if err != nil {
@@ -40,17 +39,17 @@ func NewBalancer(servers []*Server) (*Balancer, error) {
 	return b, nil
 }
 
-// Addr is where the balancer listens.
+// Addr returns the balancer's address.
 func (b *Balancer) Addr() string { return b.listener.Addr().String() }
 
-// Ready says which servers get connections.
+// Ready reports whether a server gets connections.
 func (b *Balancer) Ready(i int) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.ready[i]
 }
 
-// Close ends the balancer when its last connection ends.
+// Close stops the balancer, and returns when its last connection has ended.
 func (b *Balancer) Close() {
 	b.stop()
 	_ = b.listener.Close()
@@ -80,11 +79,11 @@ func (b *Balancer) accept() {
 	}
 }
 
-// pass joins a client and a server. It tries another server when one takes no connection.
+// pass copies data between a client and a server. It tries another server when one refuses the connection.
 func (b *Balancer) pass(client net.Conn) {
 	defer func() { _ = client.Close() }()
 	for range b.servers {
-		server, err := net.Dial("tcp", b.choose()) //nolint:noctx // on loopback, where it is answered at once
+		server, err := net.Dial("tcp", b.choose()) //nolint:noctx // returns at once on loopback
 		if err != nil {
 			continue
 		}
@@ -93,16 +92,16 @@ func (b *Balancer) pass(client net.Conn) {
 		go func() {
 			defer close(answers)
 			_, _ = io.Copy(client, server)
-			_ = client.(*net.TCPConn).CloseWrite() //nolint:errcheck,forcetypeassert // what a TCP listener accepts
+			_ = client.(*net.TCPConn).CloseWrite() //nolint:errcheck,forcetypeassert // accepted by a TCP listener
 		}()
 		_, _ = io.Copy(server, client)
-		_ = server.(*net.TCPConn).CloseWrite() //nolint:errcheck,forcetypeassert // what was dialled
+		_ = server.(*net.TCPConn).CloseWrite() //nolint:errcheck,forcetypeassert // dialed with TCP
 		<-answers
 		return
 	}
 }
 
-// choose returns the next ready server's address, or the next one's when none is.
+// choose returns the address of the next ready server, or of the next server when none is ready.
 func (b *Balancer) choose() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()

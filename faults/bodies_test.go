@@ -14,20 +14,20 @@ import (
 )
 
 const (
-	attackers  = 64                    // requests of the one token at once
+	attackers  = 64                    // concurrent requests of the attacking token
 	mostMemory = 300 << 20             // resident, in bytes
-	mostDelay  = 50 * time.Millisecond // what they may add to the 99th percentile of the other token's GETs
-	mostWork   = 10 * time.Millisecond // of a processor for a hostile body, those that are refused unread included
+	mostDelay  = 50 * time.Millisecond // added to the 99th percentile of the other token's GETs
+	mostWork   = 10 * time.Millisecond // of a processor per body, including bodies that are refused unread
 	maxBody    = 1 << 20
 	maxNodes   = 20_000
 )
 
-// hostile is a request with a body that is made to cost as much as a body can.
-type hostile struct{ name, method, path, body string }
+// worstRequest is a request whose body is as expensive as possible.
+type worstRequest struct{ name, method, path, body string }
 
-// hostiles are the worst bodies that we could think of: as large as may be, with as many values as may be or more, where
-// names are known and where they are not.
-func hostiles(w *World) []hostile {
+// worstRequests returns the most expensive bodies that we could think of: of the maximum size, with the maximum number of values or
+// more, in known and in unknown fields.
+func worstRequests(w *Fixture) []worstRequest {
 	app := w.Apps[0]
 	bulk := "/v2/clients/" + app.Client + "/apps/approval"
 	fill := func(begin, repeated, end string) string {
@@ -43,7 +43,7 @@ func hostiles(w *World) []hostile {
 		}
 		return "{" + b.String()[1:] + "}"
 	}
-	return []hostile{
+	return []worstRequest{
 		{"objects in an unknown field", http.MethodPatch, app.path(), fill(`{"x":[`, `{"":0},`, `0]}`)},
 		{"objects in a known field", http.MethodPatch, app.path(), fill(`{"is_favorite":[`, `{"":0},`, `0]}`)},
 		{"as many of them as may be", http.MethodPatch, app.path(), most(`{"is_favorite":[`, `{"":0},`, 3, `0]}`)},
@@ -51,22 +51,22 @@ func hostiles(w *World) []hostile {
 		{"as many of them as may be", http.MethodPatch, app.path(), names(maxNodes/2 - 1)},
 		{"arrays in place of ids", http.MethodPost, bulk, fill(`{"app_ids":[`, `[[[[[[]]]]]],`, `[]]}`)},
 		{"as many of them as may be", http.MethodPost, bulk, most(`{"app_ids":[`, `[[[[[[]]]]]],`, 6, `[]]}`)},
-		{"a thousand ids that are none", http.MethodPost, bulk, `{"app_ids":[` + strings.Repeat(`"`+strings.Repeat("x", 1000)+`",`, 999) + `"x"]}`},
+		{"a thousand invalid ids", http.MethodPost, bulk, `{"app_ids":[` + strings.Repeat(`"`+strings.Repeat("x", 1000)+`",`, 999) + `"x"]}`},
 		{"one text of escapes", http.MethodPost, "/v2/catalog-apps", fill(`{"canonical_name":"`, `\n`, `"}`)},
 		{"one number", http.MethodPatch, app.path(), fill(`{"license_count":`, `1`, `}`)},
 	}
 }
 
-// TestWorstBodies has one token send the worst bodies there are, 64 at once. Each is answered, the server stays small, and
-// another token does not notice.
+// TestWorstBodies sends the most expensive bodies with one token, 64 at once. Each is answered, the server's memory stays bounded, and
+// requests of another token are hardly delayed.
 func TestWorstBodies(t *testing.T) { // not parallel: it times requests
 	t.Run("sqlite", func(t *testing.T) {
-		worstBodies(t, ready(t)(NewSQLiteLab(t.Context(), program, open(t))))
+		worstBodies(t, ready(t)(NewSQLiteHarness(t.Context(), program, open(t))))
 	})
-	t.Run("postgres", func(t *testing.T) { worstBodies(t, newLab(t)) })
+	t.Run("postgres", func(t *testing.T) { worstBodies(t, newHarness(t)) })
 }
 
-func worstBodies(t *testing.T, l *Lab) {
+func worstBodies(t *testing.T, l *Harness) {
 	t.Helper()
 	token, err := l.Server.Run(t.Context(), "", "token", "create", "--name", "neighbor", "--all-clients", "--scope", "apps:read")
 	if err != nil {
@@ -74,15 +74,15 @@ func worstBodies(t *testing.T, l *Lab) {
 	}
 	neighbor := NewAPI(l.Server.Addr, token, 1)
 	defer neighbor.Close()
-	path := l.World.Apps[1].path()
-	worst := hostiles(l.World)
-	harmless := []hostile{{"spaces", http.MethodPatch, l.World.Apps[0].path(), "{}" + strings.Repeat(" ", maxBody-2)}}
+	path := l.Fixture.Apps[1].path()
+	worst := worstRequests(l.Fixture)
+	harmless := []worstRequest{{"spaces", http.MethodPatch, l.Fixture.Apps[0].path(), "{}" + strings.Repeat(" ", maxBody-2)}}
 
-	// The attackers use the processors of the server and of the other token, and so may whatever else runs here. What counts
-	// is therefore the best of five rounds, each less what as many bodies of spaces do to the same GETs.
+	// Attackers, server, the other token and other programs share the processors of this machine. So the test takes the best of five
+	// rounds, and subtracts the delay that as many bodies of spaces cause.
 	best := time.Hour
 	for round := range 5 {
-		measure := func(bodies []hostile) time.Duration {
+		measure := func(bodies []worstRequest) time.Duration {
 			return percentile99(t, neighbor, path, func(stop func()) {
 				attack(t, l, bodies, len(worst))
 				stop()
@@ -92,27 +92,27 @@ func worstBodies(t *testing.T, l *Lab) {
 		attacked := measure(worst)
 		each := (processorTime(t, l.Server) - before) / time.Duration(attackers*len(worst))
 		if each >= mostWork {
-			t.Errorf("a hostile body takes %v of a processor", each)
+			t.Errorf("a body takes %v of processor time", each)
 		}
 		best = min(best, attacked-usual)
-		t.Logf("round %d: p99 of the other token %v, with bodies of spaces %v; a body took %v of a processor, the server %d MiB at most",
+		t.Logf("round %d: p99 of the other token %v, with bodies of spaces %v; a body took %v of processor time, the server at most %d MiB",
 			round, attacked, usual, each, peakMemory(t, l.Server)>>20)
 		if best < mostDelay {
 			break
 		}
 	}
 	if best >= mostDelay {
-		t.Errorf("the 99th percentile of another token's requests is %v later than with harmless bodies", best)
+		t.Errorf("the 99th percentile of another token's requests is %v higher than with harmless bodies", best)
 	}
 	if peak := peakMemory(t, l.Server); peak >= mostMemory {
-		t.Errorf("the server had %d MiB", peak>>20)
+		t.Errorf("the server used %d MiB", peak>>20)
 	}
 }
 
-// attack sends so many of the bodies from each attacker, all at once.
-func attack(t *testing.T, l *Lab, bodies []hostile, each int) {
+// attack sends each bodies from each attacker, all attackers at once.
+func attack(t *testing.T, l *Harness, bodies []worstRequest, each int) {
 	t.Helper()
-	api := NewAPI(l.Server.Addr, l.World.Token, attackers)
+	api := NewAPI(l.Server.Addr, l.Fixture.Token, attackers)
 	defer api.Close()
 	var (
 		sending sync.WaitGroup
@@ -142,8 +142,8 @@ func attack(t *testing.T, l *Lab, bodies []hostile, each int) {
 	}
 }
 
-// percentile99 sends GETs one after the other while something runs, and returns what the 99th percentile of them took. Each
-// must be answered with 200.
+// percentile99 sends one GET after the other while during runs, and returns the 99th percentile of their times. Each must be
+// answered with 200.
 func percentile99(t *testing.T, api *API, path string, during func(stop func())) time.Duration {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -153,7 +153,7 @@ func percentile99(t *testing.T, api *API, path string, during func(stop func()))
 	for ctx.Err() == nil || len(took) < 100 {
 		a := api.send(t.Context(), http.MethodGet, path, "", "")
 		if a.status != http.StatusOK {
-			t.Errorf("another token is answered %d %s, %v", a.status, a.body, a.err)
+			t.Errorf("another token got %d %s, %v", a.status, a.body, a.err)
 		}
 		took = append(took, a.took)
 	}
@@ -161,7 +161,7 @@ func percentile99(t *testing.T, api *API, path string, during func(stop func()))
 	return took[len(took)*99/100]
 }
 
-// processorTime is how long a server's threads have run.
+// processorTime returns the processor time of a server so far.
 func processorTime(t *testing.T, s *Server) time.Duration {
 	t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.process.cmd.Process.Pid))
@@ -169,7 +169,7 @@ func processorTime(t *testing.T, s *Server) time.Duration {
 		t.Fatal(err)
 	}
 	_, behindName, _ := strings.Cut(string(text), ") ")
-	fields := strings.Fields(behindName) // the 14th and 15th of proc(5) are the 12th and 13th here, in hundredths of a second
+	fields := strings.Fields(behindName) // fields 14 and 15 of proc(5) are 12 and 13 here, in hundredths of a second
 	user, err := strconv.ParseInt(fields[11], 10, 64)
 	if err != nil {
 		t.Fatal(err)
@@ -181,7 +181,7 @@ func processorTime(t *testing.T, s *Server) time.Duration {
 	return time.Duration(user+system) * 10 * time.Millisecond
 }
 
-// peakMemory is the most memory that a server ever had resident, in bytes.
+// peakMemory returns the peak resident memory of a server, in bytes.
 func peakMemory(t *testing.T, s *Server) int64 {
 	t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.process.cmd.Process.Pid))
@@ -197,6 +197,6 @@ func peakMemory(t *testing.T, s *Server) int64 {
 			return kilobytes << 10
 		}
 	}
-	t.Fatal("the system does not say how much memory a process had")
+	t.Fatal("/proc does not show the peak memory of a process")
 	return 0
 }

@@ -17,10 +17,10 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// startTime is how long a program may take until it serves, recovery from a crash included.
+// startTime bounds the start of a program, including recovery from a crash.
 const startTime = 2 * time.Minute
 
-// Cluster is a PostgreSQL server of its own. What it has acknowledged survives a SIGKILL: the settings are the defaults.
+// Cluster is a PostgreSQL server for a test. It has the default settings, so acknowledged writes survive a SIGKILL.
 type Cluster struct {
 	Addr string
 
@@ -29,7 +29,7 @@ type Cluster struct {
 	process  *Process
 }
 
-// NewCluster makes an empty cluster in a directory of its own below dir, and starts it.
+// NewCluster creates an empty cluster in a new directory below dir, and starts it.
 func NewCluster(ctx context.Context, dir string) (*Cluster, error) {
 	bin, err := findPostgres()
 	if err != nil {
@@ -52,18 +52,18 @@ func NewCluster(ctx context.Context, dir string) (*Cluster, error) {
 	return c, c.Start(ctx)
 }
 
-// URL names a database of the cluster at an address, which may be that of a proxy.
+// URL returns the URL of a database at an address, which may be a proxy's.
 func (c *Cluster) URL(addr, database string) string {
 	return "postgres://postgres@" + addr + "/" + database + "?sslmode=disable"
 }
 
-// Start serves the cluster and returns when it accepts connections, after recovery if it was killed.
+// Start starts the cluster and returns when it accepts connections, after crash recovery if it was killed.
 func (c *Cluster) Start(ctx context.Context) (err error) {
 	_, port, err := net.SplitHostPort(c.Addr)
 	if err != nil {
 		return err
 	}
-	// Processes that were orphaned by a SIGKILL take a moment to notice, and the cluster does not start before.
+	// After a SIGKILL orphaned processes take a moment to end, and the cluster does not start before.
 	return eventually("PostgreSQL starts, see "+c.log(), func() bool {
 		c.process, err = start(c.command("postgres", "-D", c.data(), "-p", port, "-c", "listen_addresses=127.0.0.1",
 			"-c", "unix_socket_directories=", "-c", "max_connections=200"), c.log())
@@ -71,7 +71,7 @@ func (c *Cluster) Start(ctx context.Context) (err error) {
 	})
 }
 
-// accepts waits until the cluster takes connections, or has ended.
+// accepts waits until the cluster accepts connections, or has ended.
 func (c *Cluster) accepts(ctx context.Context) bool {
 	for {
 		conn, err := pgx.Connect(ctx, c.URL(c.Addr, "postgres"))
@@ -89,7 +89,7 @@ func (c *Cluster) accepts(ctx context.Context) bool {
 	}
 }
 
-// Kill ends every process of the cluster with SIGKILL: what is not on disk is lost.
+// Kill ends every process of the cluster with SIGKILL. Data that is not on disk is lost.
 func (c *Cluster) Kill() {
 	children := childrenOf(c.process.cmd.Process.Pid)
 	c.process.kill()
@@ -98,7 +98,7 @@ func (c *Cluster) Kill() {
 	}
 }
 
-// Restart ends the cluster as an operator does, connections and all, and starts it again.
+// Restart stops the cluster with a fast shutdown, which ends its connections, and starts it again.
 func (c *Cluster) Restart(ctx context.Context) error {
 	if err := c.process.signal(syscall.SIGINT); err != nil { // fast shutdown
 		return err
@@ -106,7 +106,7 @@ func (c *Cluster) Restart(ctx context.Context) error {
 	return c.Start(ctx)
 }
 
-// Exec runs a statement in a database of the cluster, past all proxies.
+// Exec runs a statement in a database of the cluster, without a proxy.
 func (c *Cluster) Exec(ctx context.Context, database, statement string) error {
 	conn, err := pgx.Connect(ctx, c.URL(c.Addr, database))
 	if err != nil {
@@ -119,7 +119,7 @@ func (c *Cluster) Exec(ctx context.Context, database, statement string) error {
 	return nil
 }
 
-// Close ends the cluster and removes it.
+// Close kills the cluster and removes its files.
 func (c *Cluster) Close() {
 	c.Kill()
 	_ = os.RemoveAll(c.dir)
@@ -138,7 +138,7 @@ func (c *Cluster) command(program string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// findPostgres returns the directory of the newest PostgreSQL's programs.
+// findPostgres returns the directory with the programs of the newest PostgreSQL.
 func findPostgres() (string, error) {
 	if initdb, err := exec.LookPath("initdb"); err == nil {
 		return filepath.Dir(initdb), nil
@@ -156,10 +156,10 @@ func findPostgres() (string, error) {
 	return dir, nil
 }
 
-// databaseUser gives the directory to the user that the database runs as: it refuses to run as root.
+// databaseUser gives the directory to the user of the database, since PostgreSQL refuses to run as root.
 func databaseUser(dir string) (*syscall.Credential, error) {
 	if os.Geteuid() != 0 {
-		return nil, nil //nolint:nilnil // nil: as oneself
+		return nil, nil //nolint:nilnil // nil: the current user
 	}
 	account, err := user.Lookup("postgres")
 	if err != nil {
@@ -176,14 +176,14 @@ func databaseUser(dir string) (*syscall.Credential, error) {
 	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, os.Chown(dir, int(uid), int(gid))
 }
 
-// childrenOf lists the processes that a process has started.
+// childrenOf returns the child processes of a process.
 func childrenOf(parent int) (pids []int) {
 	stats, _ := filepath.Glob("/proc/[0-9]*/stat") // the pattern is well-formed
 	for _, path := range stats {
-		text, err := os.ReadFile(path)        //nolint:gosec // a path of the kernel's
-		end := bytes.LastIndexByte(text, ')') // the name before it may hold anything
+		text, err := os.ReadFile(path)        //nolint:gosec // a path in /proc
+		end := bytes.LastIndexByte(text, ')') // the name before it may contain anything
 		if err != nil || end < 0 {
-			continue // it has ended
+			continue // the process has ended
 		}
 		fields := strings.Fields(string(text[end+1:]))
 		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))

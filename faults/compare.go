@@ -6,18 +6,18 @@ import (
 	"fmt"
 )
 
-// Comparison is a ledger beside the database.
+// Comparison is the result of comparing a ledger with the database.
 type Comparison struct {
-	Lost     int // acknowledged, and not there, or not whole
-	Present  int // refused, and there
-	Twice    int // there more than once
-	Unknown  int // there, and in no ledger
-	Settled  int // in doubt, and there
-	Rows     int // that are not what their history says
-	Problems []string
+	Lost             int      // acknowledged, but missing or incomplete
+	Present          int      // refused, but committed
+	Twice            int      // committed more than once
+	Unknown          int      // committed, but in no ledger
+	CommittedInDoubt int      // in doubt, and committed
+	Rows             int      // that disagree with their history
+	Problems         []string // at most 20
 }
 
-// Bad says whether the database is not what clients were told.
+// Bad reports whether the database contradicts what clients were told.
 func (c *Comparison) Bad() bool {
 	return c.Lost+c.Present+c.Twice+c.Unknown+c.Rows+len(c.Problems) > 0
 }
@@ -28,8 +28,8 @@ func (c *Comparison) problem(format string, args ...any) {
 	}
 }
 
-// Compare reads the history of every app and the rows themselves. The database must be at rest.
-func (l *Ledger) Compare(ctx context.Context, w *World) (*Comparison, error) {
+// Compare compares the ledger with the history and the row of every app. Nothing may write to the database meanwhile.
+func (l *Ledger) Compare(ctx context.Context, w *Fixture) (*Comparison, error) {
 	db, err := w.open()
 	if err != nil {
 		return nil, err
@@ -51,18 +51,18 @@ func (l *Ledger) Compare(ctx context.Context, w *World) (*Comparison, error) {
 	}
 	for id := range found {
 		c.Unknown++
-		c.problem("%s: in the history, and nobody has sent it", id)
+		c.problem("%s: in the history, but never sent", id)
 	}
 	return c, nil
 }
 
-// made is the changes that the history has of one request.
-type made struct {
+// recorded has the changes of one request in the history.
+type recorded struct {
 	entry Entry
-	other bool // it has changes of another field or value too
+	other bool // there are changes of another field or value too
 }
 
-func (e Entry) compare(id string, m made, c *Comparison) {
+func (e Entry) compare(id string, m recorded, c *Comparison) {
 	n := m.entry.Changes
 	switch {
 	case n > e.Changes:
@@ -70,33 +70,33 @@ func (e Entry) compare(id string, m made, c *Comparison) {
 		c.problem("%s: made %d changes instead of %d", id, n, e.Changes)
 	case n > 0 && (m.other || m.entry.Value != e.Value || n < e.Changes):
 		c.Lost++
-		c.problem("%s: is not whole: %+v instead of %+v", id, m, e)
-	case n == 0 && e.Verdict == Acknowledged:
+		c.problem("%s: incomplete: %+v instead of %+v", id, m, e)
+	case n == 0 && e.Outcome == Acknowledged:
 		c.Lost++
-		c.problem("%s: acknowledged, and not there: %+v", id, e)
-	case n > 0 && e.Verdict == Refused:
+		c.problem("%s: acknowledged, but missing: %+v", id, e)
+	case n > 0 && e.Outcome == Refused:
 		c.Present++
-		c.problem("%s: refused, and there: %+v", id, e)
-	case n > 0 && e.Verdict == InDoubt:
-		c.Settled++
+		c.problem("%s: refused, but committed: %+v", id, e)
+	case n > 0 && e.Outcome == InDoubt:
+		c.CommittedInDoubt++
 	}
 }
 
-// state is an app as its history makes it.
+// state is an app as its history describes it.
 type state struct {
 	version                      int
 	licenses, favorite, approved string
 }
 
-// readHistory replays every change, and checks that each begins where the one before it ended.
-func readHistory(ctx context.Context, db *sql.DB, c *Comparison) (map[string]made, map[App]*state, error) {
+// readHistory replays every change, and checks that its old value is the new value of the previous change.
+func readHistory(ctx context.Context, db *sql.DB, c *Comparison) (map[string]recorded, map[App]*state, error) {
 	rows, err := db.QueryContext(ctx, `SELECT client_id, app_id, version, field, old_value, new_value, request_id FROM app_changes
 		ORDER BY client_id, app_id, version, field`)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer func() { _ = rows.Close() }()
-	found, states := map[string]made{}, map[App]*state{}
+	found, states := map[string]recorded{}, map[App]*state{}
 	for rows.Next() {
 		var app App
 		var version int
@@ -114,14 +114,14 @@ func readHistory(ctx context.Context, db *sql.DB, c *Comparison) (map[string]mad
 		}
 		s.version = version
 		if field == "app" {
-			continue // it was added, by the import
+			continue // the import added the app
 		}
 		value := map[string]*string{"license_count": &s.licenses, "is_favorite": &s.favorite, "is_approved": &s.approved}[field]
 		if *value != before {
-			c.problem("%v: version %d changes %s from %s, which was %s", app, version, field, before, *value)
+			c.problem("%v: version %d changes %s from %s, but it was %s", app, version, field, before, *value)
 		}
 		*value = after
-		if field != "is_favorite" { // which comes along with license_count, sometimes
+		if field != "is_favorite" { // some patches of license_count also change is_favorite
 			m := found[request]
 			m.other = m.entry.Changes > 0 && (m.entry.Field != field || m.entry.Value != after)
 			m.entry = Entry{Field: field, Value: after, Changes: m.entry.Changes + 1}
@@ -131,7 +131,7 @@ func readHistory(ctx context.Context, db *sql.DB, c *Comparison) (map[string]mad
 	return found, states, rows.Err()
 }
 
-// compareRows checks that every app is what its history says.
+// compareRows checks that every app agrees with its history.
 func compareRows(ctx context.Context, db *sql.DB, states map[App]*state, c *Comparison) error {
 	rows, err := db.QueryContext(ctx, `SELECT client_id, id, version, coalesce(CAST(license_count AS text), 'null'),
 		CASE WHEN is_favorite THEN 'true' ELSE 'false' END, CASE WHEN is_approved THEN 'true' ELSE 'false' END FROM apps`)
@@ -149,11 +149,11 @@ func compareRows(ctx context.Context, db *sql.DB, states map[App]*state, c *Comp
 		seen++
 		if s := states[app]; s == nil || *s != row {
 			c.Rows++
-			c.problem("%v is %+v and its history ends in %+v", app, row, s)
+			c.problem("%v is %+v but its history ends with %+v", app, row, s)
 		}
 	}
 	if seen != len(states) {
-		c.problem("there are %d apps, and histories of %d", seen, len(states))
+		c.problem("there are %d apps but %d histories", seen, len(states))
 	}
 	return rows.Err()
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// SchemaChanges are what operators and migrations do to tables that are in use. Together they leave no trace.
+// SchemaChanges returns schema changes that operators and migrations make to tables in use. Together they change nothing.
 func SchemaChanges() []string {
 	return []string{
 		"ALTER TABLE apps ADD COLUMN extra text",
@@ -31,12 +31,11 @@ func SchemaChanges() []string {
 	}
 }
 
-// Alter changes the schema the way that the page on rollouts says: it waits for locks for no longer than a second, and
-// begins anew after another.
-func (l *Lab) Alter(ctx context.Context, change string) error {
+// Alter changes the schema as docs/rollout.md advises: it waits for a lock for at most a second, and retries a second later.
+func (l *Harness) Alter(ctx context.Context, change string) error {
 	statement := "SET lock_timeout = '1s'; " + change
 	if strings.Contains(change, "CONCURRENTLY") {
-		statement = change // no transaction, and nobody waits for it
+		statement = change // it runs outside of a transaction and blocks nobody
 	}
 	for begun := time.Now(); ; {
 		err := l.Cluster.Exec(ctx, "clientapps", statement)

@@ -9,26 +9,26 @@ import (
 	"time"
 )
 
-// Injector breaks what a lab is made of, one thing after the other, and counts it.
+// Injector injects one fault after the other into a harness, and counts them.
 type Injector struct {
-	Lab      *Lab
+	Harness  *Harness
 	Servers  []*Server
-	Balancer *Balancer // nil: clients speak to the one server
+	Balancer *Balancer // nil: clients call the only server
 
 	mu     sync.Mutex
 	counts map[string]int
 }
 
-// fault is one way to break something, and to mend it again.
+// fault breaks something and repairs it.
 type fault struct {
 	name string
 	do   func(ctx context.Context, random *rand.Rand) error
 }
 
-// Run injects faults in random order until ctx ends. Between two of them everything is given time to be as it should. An
-// error says that something did not come back.
+// Run injects faults in random order until ctx ends. After each fault it waits until all servers are ready. It returns an error when
+// something did not recover.
 func (in *Injector) Run(ctx context.Context, random *rand.Rand) error {
-	stop := in.hold(ctx)
+	stop := in.openSlowClients(ctx)
 	defer stop()
 	faults := in.faults()
 	for {
@@ -37,11 +37,11 @@ func (in *Injector) Run(ctx context.Context, random *rand.Rand) error {
 				return nil
 			}
 			in.count(faults[i].name)
-			// What has been begun is ended, so that everything is whole afterwards.
+			// A fault is always finished, so that nothing stays broken.
 			if err := faults[i].do(context.WithoutCancel(ctx), random); err != nil {
 				return fmt.Errorf("%s: %w", faults[i].name, err)
 			}
-			if err := in.whole(context.WithoutCancel(ctx)); err != nil {
+			if err := in.awaitReady(context.WithoutCancel(ctx)); err != nil {
 				return fmt.Errorf("after %s: %w", faults[i].name, err)
 			}
 			pause(ctx, time.Second)
@@ -49,7 +49,7 @@ func (in *Injector) Run(ctx context.Context, random *rand.Rand) error {
 	}
 }
 
-// Counts returns how many faults of each kind there were.
+// Counts returns the number of faults of each kind.
 func (in *Injector) Counts() map[string]int {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -71,32 +71,32 @@ func (in *Injector) count(name string) {
 
 func (in *Injector) faults() []fault {
 	faults := []fault{{"servers killed", in.killServer}, {"servers restarted", in.restartServers}}
-	if in.Lab.Cluster == nil {
+	if in.Harness.Cluster == nil {
 		return faults
 	}
 	faults = append(faults,
 		fault{"database killed", func(ctx context.Context, random *rand.Rand) error {
-			in.Lab.Cluster.Kill()
-			pause(ctx, time.Duration(random.Int64N(int64(2*DatabaseTimeout)))) // now and then for longer than requests wait
-			return in.Lab.Cluster.Start(ctx)
+			in.Harness.Cluster.Kill()
+			pause(ctx, time.Duration(random.Int64N(int64(2*DatabaseTimeout)))) // sometimes longer than requests wait
+			return in.Harness.Cluster.Start(ctx)
 		}},
-		fault{"database restarted", func(ctx context.Context, _ *rand.Rand) error { return in.Lab.Cluster.Restart(ctx) }},
+		fault{"database restarted", func(ctx context.Context, _ *rand.Rand) error { return in.Harness.Cluster.Restart(ctx) }},
 		fault{"tables altered", in.alter},
 	)
 	for _, toxic := range Toxics() {
 		faults = append(faults, fault{"network " + toxic.Name, func(ctx context.Context, _ *rand.Rand) error {
-			if err := toxic.Apply(in.Lab.Proxy); err != nil {
+			if err := toxic.Apply(in.Harness.Proxy); err != nil {
 				return err
 			}
 			pause(ctx, toxic.For)
-			return in.Lab.Proxy.Heal(ctx)
+			return in.Harness.Proxy.Heal(ctx)
 		}})
 	}
 	return faults
 }
 
-// whole waits until every server is ready and gets connections.
-func (in *Injector) whole(ctx context.Context) error {
+// awaitReady waits until every server is ready and gets connections.
+func (in *Injector) awaitReady(ctx context.Context) error {
 	return eventually("all servers are ready", func() bool {
 		for i, s := range in.Servers {
 			if s.Probe(ctx, "/readyz") != 200 || in.Balancer != nil && !in.Balancer.Ready(i) {
@@ -113,7 +113,7 @@ func (in *Injector) killServer(ctx context.Context, random *rand.Rand) error {
 	return s.Start(ctx)
 }
 
-// restartServers restarts one server after the other, each when the one before it is in service again.
+// restartServers restarts one server after the other, and waits until each is ready.
 func (in *Injector) restartServers(ctx context.Context, _ *rand.Rand) error {
 	for _, s := range in.Servers {
 		if err := s.Stop(); err != nil {
@@ -122,28 +122,28 @@ func (in *Injector) restartServers(ctx context.Context, _ *rand.Rand) error {
 		if err := s.Start(ctx); err != nil {
 			return err
 		}
-		if err := in.whole(ctx); err != nil {
+		if err := in.awaitReady(ctx); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// alter changes the tables in all ways, and undoes it.
+// alter makes all schema changes, which together change nothing.
 func (in *Injector) alter(ctx context.Context, _ *rand.Rand) error {
 	for _, change := range SchemaChanges() {
-		if err := in.Lab.Alter(ctx, change); err != nil {
+		if err := in.Harness.Alter(ctx, change); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// slowClients is how many connections there are at a time on which a client takes its time.
+// slowClients is the number of slow connections at a time.
 const slowClients = 20
 
-// hold keeps connections that send a request byte by byte and never end it, or read nothing.
-func (in *Injector) hold(ctx context.Context) (stop func()) {
+// openSlowClients keeps connections open that send a request byte by byte and never finish it.
+func (in *Injector) openSlowClients(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var holding sync.WaitGroup
 	for range slowClients {
@@ -157,15 +157,15 @@ func (in *Injector) hold(ctx context.Context) (stop func()) {
 	return func() { cancel(); holding.Wait() }
 }
 
-// trickle sends a request for as long as the server listens.
+// trickle sends a request byte by byte until the server closes the connection.
 func (in *Injector) trickle(ctx context.Context) {
-	conn, err := net.Dial("tcp", in.Lab.Server.Addr) //nolint:noctx // on loopback, where it is answered at once
+	conn, err := net.Dial("tcp", in.Harness.Server.Addr) //nolint:noctx // returns at once on loopback
 	if err != nil {
 		pause(ctx, time.Second)
 		return
 	}
 	defer func() { _ = conn.Close() }()
-	request := "PATCH " + in.Lab.World.Apps[0].path() + " HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer x\r\nContent-Length: 1000\r\n"
+	request := "PATCH " + in.Harness.Fixture.Apps[0].path() + " HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer x\r\nContent-Length: 1000\r\n"
 	for i := 0; ctx.Err() == nil; i++ {
 		if _, err := conn.Write([]byte{request[i%len(request)]}); err != nil {
 			return

@@ -10,30 +10,30 @@ import (
 	"time"
 )
 
-// Bound is how long a client waits before it calls a request hung: three times what the server may take to find out what
-// the database has done, and what a busy machine may add.
+// Bound is how long a client waits for an answer. The server answers within three times its database timeout; the rest is for a
+// busy machine.
 const Bound = 3*DatabaseTimeout + 15*time.Second
 
-// Verdict is what a client was told of a write.
-type Verdict int
+// Outcome is what a client was told about a write.
+type Outcome int
 
-// The verdicts.
+// The outcomes.
 const (
-	Acknowledged Verdict = iota + 1 // answered 2xx: it is in the database
-	Refused                         // answered otherwise, or never sent: it is not
-	InDoubt                         // 500 outcome_unknown, or the connection ended: it may be either
+	Acknowledged Outcome = iota + 1 // answered 2xx: committed
+	Refused                         // any other answer, or never sent: not committed
+	InDoubt                         // 500 outcome_unknown, or no answer: may be committed or not
 )
 
-// Entry is one write: which changes it makes when it is made. Every write has a request id and a value of its own, so that
-// it always changes something and can be told from all others.
+// Entry is one write with the changes that it makes. Every write has a unique request id and a unique value, so it always changes
+// something and can be identified in the history.
 type Entry struct {
 	Field   string // of the changes: license_count or is_approved
-	Value   string // that every change has as its new value
+	Value   string // the new value of every change
 	Changes int    // how many apps the write changes
-	Verdict Verdict
+	Outcome Outcome
 }
 
-// Ledger is what clients were told. It is safe for concurrent use.
+// Ledger records what clients were told. It is safe for concurrent use.
 type Ledger struct {
 	mu       sync.Mutex
 	entries  map[string]Entry // by request id
@@ -43,11 +43,11 @@ type Ledger struct {
 	problems []string
 }
 
-// NewLedger is empty.
+// NewLedger returns an empty ledger.
 func NewLedger() *Ledger { return &Ledger{entries: map[string]Entry{}, answers: map[string]int{}} }
 
-// note counts a request and what it was answered. A write is entered besides.
-func (l *Ledger) note(id string, write *Entry, a answer) {
+// record counts a request by its answer. A write also gets an entry.
+func (l *Ledger) record(id string, write *Entry, a answer) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.requests++
@@ -58,55 +58,55 @@ func (l *Ledger) note(id string, write *Entry, a answer) {
 	}
 	if write != nil {
 		entry := *write
-		entry.Verdict = a.verdict()
+		entry.Outcome = a.outcome()
 		l.entries[id] = entry
 	}
 }
 
-// Acknowledged counts the writes that were answered 2xx so far.
+// Acknowledged returns the number of writes answered 2xx so far.
 func (l *Ledger) Acknowledged() int { return l.Count(Acknowledged) }
 
-// Count counts the writes with a verdict.
-func (l *Ledger) Count(v Verdict) (n int) {
+// Count returns the number of writes with an outcome.
+func (l *Ledger) Count(v Outcome) (n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, e := range l.entries {
-		if e.Verdict == v {
+		if e.Outcome == v {
 			n++
 		}
 	}
 	return n
 }
 
-// Requests counts everything that was sent.
+// Requests returns the number of requests.
 func (l *Ledger) Requests() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.requests
 }
 
-// Answers returns how many requests were answered how: "200", "503", "none".
+// Answers returns the number of requests by class of answer: "200", "503", "none" and so on.
 func (l *Ledger) Answers() map[string]int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return maps.Clone(l.answers)
 }
 
-// Longest is the longest that a request took.
+// Longest returns the longest time of a request.
 func (l *Ledger) Longest() time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.longest
 }
 
-// Problems lists answers that are no answers of the contract.
+// Problems lists answers that violate the contract.
 func (l *Ledger) Problems() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return slices.Clone(l.problems)
 }
 
-// String shows the answers by class.
+// String returns the numbers of answers by class.
 func (l *Ledger) String() string {
 	answers := l.Answers()
 	var b strings.Builder

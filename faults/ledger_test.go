@@ -6,16 +6,16 @@ import (
 	"time"
 )
 
-// writes is how many patches each ledger has, about.
-var writes = flag.Int("writes", 3000, "how many writes each ledger has to have acknowledged; 10000 is the long form")
+// writes is the approximate number of acknowledged writes in each ledger.
+var writes = flag.Int("writes", 3000, "acknowledged writes in each ledger; 10000 for the long form")
 
 // TestDatabaseKilled kills PostgreSQL five times while clients write.
 func TestDatabaseKilled(t *testing.T) {
 	t.Parallel()
-	l, ledger := newLab(t), NewLedger()
-	under(t, l.Load(l.Server.Addr, 32, ledger), func() {
+	l, ledger := newHarness(t), NewLedger()
+	withLoad(t, l.Load(l.Server.Addr, 32, ledger), func() {
 		for range 5 {
-			after(t, ledger, *writes/6)
+			awaitWrites(t, ledger, *writes/6)
 			l.Cluster.Kill()
 			await(t, "unready without a database", func() bool { return l.Server.Probe(t.Context(), "/readyz") == 503 })
 			if status := l.Server.Probe(t.Context(), "/healthz"); status != 200 {
@@ -25,63 +25,63 @@ func TestDatabaseKilled(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		after(t, ledger, *writes/6)
+		awaitWrites(t, ledger, *writes/6)
 	})
-	checkLedger(t, ledger, l.World)
+	checkLedger(t, ledger, l.Fixture)
 	checkAnswered(t, ledger)
 }
 
-// TestDatabaseRestarted has PostgreSQL end its connections in good order while clients write.
+// TestDatabaseRestarted restarts PostgreSQL with a fast shutdown while clients write.
 func TestDatabaseRestarted(t *testing.T) {
 	t.Parallel()
-	l, ledger := newLab(t), NewLedger()
-	under(t, l.Load(l.Server.Addr, 32, ledger), func() {
+	l, ledger := newHarness(t), NewLedger()
+	withLoad(t, l.Load(l.Server.Addr, 32, ledger), func() {
 		for range 5 {
-			after(t, ledger, *writes/6)
+			awaitWrites(t, ledger, *writes/6)
 			restarted(t, l)
 		}
-		after(t, ledger, *writes/6)
+		awaitWrites(t, ledger, *writes/6)
 	})
-	checkLedger(t, ledger, l.World)
+	checkLedger(t, ledger, l.Fixture)
 	checkAnswered(t, ledger)
 }
 
 // TestServerKilled kills the server five times while clients write, on both databases.
 func TestServerKilled(t *testing.T) {
 	t.Parallel()
-	for name, lab := range map[string]func(*testing.T) *Lab{
-		"postgres": func(t *testing.T) *Lab { t.Helper(); return newLab(t) },
-		"sqlite": func(t *testing.T) *Lab {
+	for name, start := range map[string]func(*testing.T) *Harness{
+		"postgres": func(t *testing.T) *Harness { t.Helper(); return newHarness(t) },
+		"sqlite": func(t *testing.T) *Harness {
 			t.Helper()
-			return ready(t)(NewSQLiteLab(t.Context(), program, open(t)))
+			return ready(t)(NewSQLiteHarness(t.Context(), program, open(t)))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			l, ledger := lab(t), NewLedger()
-			under(t, l.Load(l.Server.Addr, 16, ledger), func() {
+			l, ledger := start(t), NewLedger()
+			withLoad(t, l.Load(l.Server.Addr, 16, ledger), func() {
 				for range 5 {
-					after(t, ledger, *writes/6)
+					awaitWrites(t, ledger, *writes/6)
 					l.Server.Kill()
 					if err := l.Server.Start(t.Context()); err != nil {
 						t.Fatal(err)
 					}
 				}
-				after(t, ledger, *writes/6)
+				awaitWrites(t, ledger, *writes/6)
 			})
-			checkLedger(t, ledger, l.World)
+			checkLedger(t, ledger, l.Fixture)
 		})
 	}
 }
 
-// TestConnectionsCut ends connections to the database while clients write: abruptly, by refusing them, by silence that comes
-// in the middle of an answer or of a request, and by delays longer than the server waits.
+// TestConnectionsCut breaks connections to the database while clients write: it resets or refuses them, cuts or silences them in the
+// middle of an answer or a request, and delays them for longer than the server waits.
 func TestConnectionsCut(t *testing.T) {
 	t.Parallel()
-	l, ledger := newLab(t), NewLedger()
-	under(t, l.Load(l.Server.Addr, 24, ledger), func() {
+	l, ledger := newHarness(t), NewLedger()
+	withLoad(t, l.Load(l.Server.Addr, 24, ledger), func() {
 		for _, toxic := range Toxics() {
-			after(t, ledger, *writes/20)
+			awaitWrites(t, ledger, *writes/20)
 			if err := toxic.Apply(l.Proxy); err != nil {
 				t.Fatal(err)
 			}
@@ -90,20 +90,20 @@ func TestConnectionsCut(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		after(t, ledger, *writes/20)
+		awaitWrites(t, ledger, *writes/20)
 	})
-	checkLedger(t, ledger, l.World)
+	checkLedger(t, ledger, l.Fixture)
 	checkAnswered(t, ledger)
 }
 
-// TestLedgerFindsWhatIsWrong changes the database behind the ledger's back, and the ledger behind the database's.
+// TestLedgerFindsWhatIsWrong changes the history or the ledger, and checks that Compare finds the contradiction.
 func TestLedgerFindsWhatIsWrong(t *testing.T) {
 	t.Parallel()
-	l := ready(t)(NewSQLiteLab(t.Context(), program, open(t)))
+	l := ready(t)(NewSQLiteHarness(t.Context(), program, open(t)))
 	ledger := NewLedger()
-	under(t, l.Load(l.Server.Addr, 8, ledger), func() { after(t, ledger, 100) })
-	checkLedger(t, ledger, l.World)
-	db, err := l.World.open()
+	withLoad(t, l.Load(l.Server.Addr, 8, ledger), func() { awaitWrites(t, ledger, 100) })
+	checkLedger(t, ledger, l.Fixture)
+	db, err := l.Fixture.open()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,17 +123,17 @@ func TestLedgerFindsWhatIsWrong(t *testing.T) {
 		if _, err := db.ExecContext(t.Context(), step.statement); err != nil {
 			t.Fatalf("%s: %v", step.statement, err)
 		}
-		if c, err := ledger.Compare(t.Context(), l.World); err != nil || !step.found(c) {
+		if c, err := ledger.Compare(t.Context(), l.Fixture); err != nil || !step.found(c) {
 			t.Errorf("after %s: %+v, %v", step.statement, c, err)
 		}
 	}
 	for id, e := range ledger.entries {
-		if e.Verdict == Acknowledged && e.Changes == 1 {
-			e.Verdict = Refused
+		if e.Outcome == Acknowledged && e.Changes == 1 {
+			e.Outcome = Refused
 			ledger.entries[id] = e
 		}
 	}
-	if c, err := ledger.Compare(t.Context(), l.World); err != nil || c.Present < 20 {
+	if c, err := ledger.Compare(t.Context(), l.Fixture); err != nil || c.Present < 20 {
 		t.Errorf("with all refused: %+v, %v", c, err)
 	}
 }

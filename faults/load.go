@@ -11,28 +11,28 @@ import (
 	"time"
 )
 
-// backoff is how long a client waits that was refused: less than Retry-After says, to have more happen in the time.
+// backoff is how long a client waits after a refusal. It is shorter than Retry-After, for more load.
 const backoff = 50 * time.Millisecond
 
-// Load is clients that write and read, and enter what they are told in a ledger.
+// Load runs clients that write and read, and record the answers in a ledger.
 type Load struct {
-	World   *World
+	Fixture *Fixture
 	API     *API
 	Ledger  *Ledger
 	Writers int
-	Pace    time.Duration // between two requests of one writer; 0: none
-	Number  *atomic.Int64 // of writes: none is used twice in one database
+	Pace    time.Duration // pause between two requests of one writer
+	Number  *atomic.Int64 // number of the last write, unique within a database
 }
 
-// bulkApps is how many apps of each client belong to the writers of bulks alone.
+// bulkApps is the number of apps per client that only the bulk writer writes.
 const bulkApps = 20
 
-// Run sends requests until ctx ends. A request that has been sent is waited for.
+// Run sends requests until ctx ends. It waits for the answers of requests in flight.
 func (l Load) Run(ctx context.Context) {
 	var writers sync.WaitGroup
 	for i := range l.Writers {
 		writers.Go(func() {
-			random := rand.New(rand.NewPCG(uint64(i), 1)) //nolint:gosec // to be repeated, not to be secret
+			random := rand.New(rand.NewPCG(uint64(i), 1)) //nolint:gosec // reproducible, not secret
 			for ctx.Err() == nil {
 				if a := l.one(i, random); a.status != http.StatusOK {
 					pause(ctx, backoff)
@@ -53,13 +53,13 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// one sends one request. The first few writers, one for each client, write in bulk; the others patch apps that all share.
+// one sends one request. The first writers, one per client, write in bulk. The others read and patch shared apps.
 func (l Load) one(writer int, random *rand.Rand) answer {
-	each := len(l.World.Apps) / clients
+	each := len(l.Fixture.Apps) / clients
 	if writer < clients {
-		return l.bulk(l.World.Apps[writer*each:][:bulkApps])
+		return l.bulk(l.Fixture.Apps[writer*each:][:bulkApps])
 	}
-	app := l.World.Apps[random.IntN(clients)*each+bulkApps+random.IntN(each-bulkApps)]
+	app := l.Fixture.Apps[random.IntN(clients)*each+bulkApps+random.IntN(each-bulkApps)]
 	switch random.IntN(10) {
 	case 0:
 		return l.read(app, random)
@@ -77,7 +77,7 @@ func (l Load) patch(app App, random *rand.Rand, header ...string) answer {
 
 func (l Load) patchIfMatch(app App) answer {
 	seen := l.API.send(context.Background(), http.MethodGet, app.path(), "", "")
-	l.Ledger.note(app.ID, nil, seen)
+	l.Ledger.record(app.ID, nil, seen)
 	if seen.status != http.StatusOK {
 		return seen
 	}
@@ -86,10 +86,10 @@ func (l Load) patchIfMatch(app App) answer {
 		Entry{Field: "license_count", Value: fmt.Sprint(n), Changes: 1}, "If-Match: "+seen.header.Get("ETag"))
 }
 
-// bulk turns the approval of apps, which nobody else writes, to what it is not.
+// bulk inverts the approval of apps, which nobody else writes.
 func (l Load) bulk(apps []App) answer {
 	seen := l.API.send(context.Background(), http.MethodGet, apps[0].path(), "", "")
-	l.Ledger.note(apps[0].ID, nil, seen)
+	l.Ledger.record(apps[0].ID, nil, seen)
 	if seen.status != http.StatusOK {
 		return seen
 	}
@@ -111,7 +111,7 @@ func (l Load) write(method, path, body, prefix string, e Entry, header ...string
 		id = fmt.Sprintf("%s%d", prefix, l.Number.Add(1))
 	}
 	a := l.API.send(context.Background(), method, path, body, id, header...)
-	l.Ledger.note(id, &e, a)
+	l.Ledger.record(id, &e, a)
 	return a
 }
 
@@ -121,7 +121,7 @@ func (l Load) read(app App, random *rand.Rand) answer {
 		"/v2/catalog-apps?page_size=5", "/v2/clients/" + app.Client,
 	}[random.IntN(5)]
 	a := l.API.send(context.Background(), http.MethodGet, path, "", "")
-	l.Ledger.note(path, nil, a)
+	l.Ledger.record(path, nil, a)
 	return a
 }
 

@@ -13,21 +13,20 @@ import (
 	"time"
 )
 
-// Nuisance is one client that does its worst to a server: everything that has ever made others wait, at once and for as
-// long as it runs. It uses a token of its own and writes to its own apps alone.
-type Nuisance struct {
-	World   *World
+// NoisyClient is a client that attacks a server in every way that has ever made other clients wait, all at once. It uses its own token
+// and only writes to its own apps.
+type NoisyClient struct {
+	Fixture *Fixture
 	API     *API  // with the token of the client below
 	Apps    []App // all of one client; the first stays locked
-	Catalog *API  // writes to the catalog, as an administrator does meanwhile; nil: nobody does
+	Catalog *API  // also writes to the catalog, as an administrator would; may be nil
 
 	mu      sync.Mutex
 	answers map[string]int
 }
 
-// How many requests of each kind are under way at once. What costs its sender much pauses longer between two of them: sender,
-// server and database share the processors of one machine, and what is shown is that nobody waits for another, not that a
-// machine cannot be full.
+// The number of concurrent requests of each kind. Kinds that cost the sender much pause longer between requests: sender, server and
+// database share one machine, and the test is about waiting for others, not about a full machine.
 const (
 	hugeBodies    = 64
 	lockedBulks   = 24
@@ -38,11 +37,11 @@ const (
 	costlyPause = time.Second
 )
 
-// Run sends everything until ctx ends. With a lock, the first app's row is held by a transaction all the while, which only
-// PostgreSQL can do: a writer of SQLite holds the whole file.
-func (n *Nuisance) Run(ctx context.Context, lock bool) error {
+// Run sends all kinds of requests until ctx ends. With lock a transaction holds the row of the first app meanwhile. Only PostgreSQL
+// can do that: a writer of SQLite locks the whole file.
+func (n *NoisyClient) Run(ctx context.Context, lock bool) error {
 	if lock {
-		release, err := n.World.lockApp(ctx, n.Apps[0])
+		release, err := n.Fixture.lockApp(ctx, n.Apps[0])
 		if err != nil {
 			return err
 		}
@@ -52,10 +51,10 @@ func (n *Nuisance) Run(ctx context.Context, lock bool) error {
 	repeat := func(times int, between time.Duration, send func(ctx context.Context, i int) answer) {
 		for i := range times {
 			sending.Go(func() {
-				pause(ctx, between*time.Duration(i)/time.Duration(times)) // not all at the same moment, again and again
+				pause(ctx, between*time.Duration(i)/time.Duration(times)) // spreads the requests over time
 				for round := 0; ctx.Err() == nil; round++ {
 					a := send(ctx, i+round*times)
-					n.note(a)
+					n.record(a)
 					pause(ctx, between)
 				}
 			})
@@ -85,9 +84,9 @@ func (n *Nuisance) Run(ctx context.Context, lock bool) error {
 		return n.API.send(ctx, http.MethodPatch, app.path(), fmt.Sprintf(`{"license_count":%d}`, i), "", "If-Match: "+seen.header.Get("ETag"))
 	})
 	repeat(unknownTokens, costlyPause, func(ctx context.Context, _ int) answer {
-		stranger := *n.API
-		stranger.Token = unknownToken()
-		return stranger.send(ctx, http.MethodGet, n.Apps[0].path(), "", "")
+		unknown := *n.API
+		unknown.Token = unknownToken()
+		return unknown.send(ctx, http.MethodGet, n.Apps[0].path(), "", "")
 	})
 	if n.Catalog != nil {
 		repeat(1, backoff, func(ctx context.Context, i int) answer {
@@ -98,7 +97,7 @@ func (n *Nuisance) Run(ctx context.Context, lock bool) error {
 	return nil
 }
 
-func (n *Nuisance) note(a answer) {
+func (n *NoisyClient) record(a answer) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.answers == nil {
@@ -107,8 +106,8 @@ func (n *Nuisance) note(a answer) {
 	n.answers[a.class()]++
 }
 
-// Answers returns how many of its requests were answered how.
-func (n *Nuisance) Answers() map[string]int {
+// Answers returns the number of its requests by class of answer.
+func (n *NoisyClient) Answers() map[string]int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	answers := map[string]int{}
@@ -120,7 +119,7 @@ func (n *Nuisance) Answers() map[string]int {
 
 type hugeBody struct{ method, path, text string }
 
-// hugeBodiesOf is bodies of just below 1 MiB, each of which is much work for a parser or a validator that does not care.
+// hugeBodiesOf returns bodies of just below 1 MiB, which are expensive for a careless parser or validator.
 func hugeBodiesOf(app App) []hugeBody {
 	const size = 1<<20 - 100
 	fill := func(head, each string) string {
@@ -142,11 +141,11 @@ func hugeBodiesOf(app App) []hugeBody {
 	}
 }
 
-// unknownToken has the form and the checksum of a token, and is none.
+// unknownToken returns a random text with the form and the checksum of a token.
 func unknownToken() string {
 	const base62 = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 	var raw [32]byte
-	_, _ = rand.Read(raw[:]) // it never fails
+	_, _ = rand.Read(raw[:]) // never fails
 	body := fmt.Sprintf("capp_%043s", new(big.Int).SetBytes(raw[:]).Text(62))
 	sum, checksum := crc32.ChecksumIEEE([]byte(body)), make([]byte, 6)
 	for i := range checksum {
@@ -156,8 +155,8 @@ func unknownToken() string {
 	return body + string(checksum)
 }
 
-// lockApp holds an app's row as somebody else's transaction does, until release.
-func (w *World) lockApp(ctx context.Context, app App) (release func(), err error) {
+// lockApp locks an app's row in a transaction until release.
+func (w *Fixture) lockApp(ctx context.Context, app App) (release func(), err error) {
 	db, err := w.open()
 	if err != nil {
 		return nil, err
@@ -172,8 +171,8 @@ func (w *World) lockApp(ctx context.Context, app App) (release func(), err error
 	return func() { _ = tx.Rollback(); _ = db.Close() }, nil
 }
 
-// Neighbor is another client, which reads and writes its own apps at a moderate pace and must not notice.
-type Neighbor struct {
+// QuietClient reads and writes its own apps at a moderate pace. A noisy client must not disturb it.
+type QuietClient struct {
 	API    *API
 	Apps   []App
 	Ledger *Ledger
@@ -182,11 +181,11 @@ type Neighbor struct {
 	took []time.Duration
 }
 
-// neighborPace lies between two requests of one of the neighbor's callers.
-const neighborPace = 10 * time.Millisecond
+// quietPace is the pause between two rounds of one caller.
+const quietPace = 10 * time.Millisecond
 
-// Run sends GETs, PATCHes and PATCHes with If-Match until ctx ends, from a few callers at once.
-func (n *Neighbor) Run(ctx context.Context) {
+// Run sends GETs, PATCHes and PATCHes with If-Match until ctx ends, from four callers at once.
+func (n *QuietClient) Run(ctx context.Context) {
 	var sending sync.WaitGroup
 	for caller := range 4 {
 		sending.Go(func() {
@@ -197,24 +196,24 @@ func (n *Neighbor) Run(ctx context.Context) {
 				if i%4 == 0 && seen.status == http.StatusOK {
 					n.send(http.MethodPatch, app.path(), `{"license_count":null}`, "If-Match: "+seen.header.Get("ETag"))
 				}
-				pause(ctx, neighborPace)
+				pause(ctx, quietPace)
 			}
 		})
 	}
 	sending.Wait()
 }
 
-func (n *Neighbor) send(method, path, body string, header ...string) answer {
+func (n *QuietClient) send(method, path, body string, header ...string) answer {
 	a := n.API.send(context.Background(), method, path, body, "", header...)
-	n.Ledger.note(method+" "+path, nil, a)
+	n.Ledger.record(method+" "+path, nil, a)
 	n.mu.Lock()
 	n.took = append(n.took, a.took)
 	n.mu.Unlock()
 	return a
 }
 
-// Percentile returns the time within which that share of the requests, of 0 to 1, were answered.
-func (n *Neighbor) Percentile(share float64) time.Duration {
+// Percentile returns the time within which a share of the requests (0 to 1) was answered.
+func (n *QuietClient) Percentile(share float64) time.Duration {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if len(n.took) == 0 {

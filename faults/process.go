@@ -10,29 +10,29 @@ import (
 	"time"
 )
 
-// stopTime is how long a process may take to end after it was asked to.
+// stopTime bounds how long a process may take to end after a signal.
 const stopTime = 60 * time.Second
 
-// Process is a program that was started here. Its output goes to a file.
+// Process is a running program. Its output goes to a file.
 type Process struct {
 	cmd  *exec.Cmd
 	done chan struct{}
-	err  error // of Wait; read it when done is closed
+	err  error // result of Wait; only read it after done is closed
 }
 
-// start runs a command whose output is appended to a file. It dies with the program that started it.
+// start runs a command and appends its output to a file. The command ends when this program ends.
 func start(cmd *exec.Cmd, logPath string) (*Process, error) {
 	log, err := os.OpenFile(logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600) //nolint:gosec // a path of our own
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = log.Close() }() // the process has its own by then
+	defer func() { _ = log.Close() }() // the process has its own copy
 	cmd.Stdout, cmd.Stderr = log, log
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
 	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
-	cmd.SysProcAttr.Setpgid = true // an interrupt at the terminal is ours to pass on
+	cmd.SysProcAttr.Setpgid = true // an interrupt at the terminal must not reach it directly
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", cmd.Path, err)
 	}
@@ -44,9 +44,9 @@ func start(cmd *exec.Cmd, logPath string) (*Process, error) {
 	return p, nil
 }
 
-// signal sends a signal and waits for the end: the error says how the process ended, nil for exit code 0.
+// signal sends a signal and waits until the process ends. It returns nil for exit code 0.
 func (p *Process) signal(s syscall.Signal) error {
-	_ = p.cmd.Process.Signal(s) // it may have ended by itself
+	_ = p.cmd.Process.Signal(s) // the process may have ended already
 	select {
 	case <-p.done:
 		return p.err
@@ -60,10 +60,10 @@ func (p *Process) signal(s syscall.Signal) error {
 // kill ends the process with SIGKILL.
 func (p *Process) kill() { _ = p.signal(syscall.SIGKILL) }
 
-// eventually polls until a condition holds, for as long as a busy machine may need.
-func eventually(what string, so func() bool) error {
+// eventually polls until a condition is true, for at most startTime.
+func eventually(what string, condition func() bool) error {
 	deadline := time.Now().Add(startTime)
-	for !so() {
+	for !condition() {
 		if time.Now().After(deadline) {
 			return errors.New(what + ": not within " + startTime.String())
 		}
@@ -72,7 +72,7 @@ func eventually(what string, so func() bool) error {
 	return nil
 }
 
-// freeAddr is a loopback address that nobody listens on.
+// freeAddr returns a free loopback address.
 func freeAddr() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed at once
 	if err != nil {

@@ -10,24 +10,24 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// Proxy stands between a server and its database. It spoils what passes on request.
+// Proxy is a TCP proxy between a server and its database that can inject network faults.
 type Proxy struct{ proxy *toxiproxy.Proxy }
 
-// NewProxy starts a proxy that passes everything on.
+// NewProxy starts a proxy that forwards everything.
 func NewProxy(upstream string) (*Proxy, error) {
 	engine := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
 	p := &Proxy{toxiproxy.NewProxy(engine, "database", "127.0.0.1:0", upstream)}
 	return p, p.proxy.Start()
 }
 
-// Addr is where the proxy listens.
+// Addr returns the proxy's address.
 func (p *Proxy) Addr() string { return p.proxy.Listen }
 
-// Refuse ends every connection, and refuses new ones until Heal.
+// Refuse closes every connection, and refuses new ones until Heal.
 func (p *Proxy) Refuse() { p.proxy.Stop() }
 
-// Add spoils connections, those there are and new ones, until Heal. kind and attributes are a toxic of toxiproxy's, stream
-// is "upstream" for what the server sends and "downstream" for what the database answers.
+// Add applies a toxic of toxiproxy to existing and new connections until Heal. stream is "upstream" for data from the server and
+// "downstream" for data from the database.
 func (p *Proxy) Add(kind, stream string, attributes map[string]int) error {
 	text, err := json.Marshal(map[string]any{
 		"name": kind + "_" + stream, "type": kind, "stream": stream, "toxicity": 1, "attributes": attributes,
@@ -41,7 +41,7 @@ func (p *Proxy) Add(kind, stream string, attributes map[string]int) error {
 	return nil
 }
 
-// Heal passes everything on again.
+// Heal makes the proxy forward everything again.
 func (p *Proxy) Heal(ctx context.Context) error {
 	p.proxy.Toxics.ResetToxics(ctx)
 	if p.proxy.Enabled {
@@ -50,5 +50,5 @@ func (p *Proxy) Heal(ctx context.Context) error {
 	return p.proxy.Start()
 }
 
-// Close ends the proxy.
+// Close stops the proxy.
 func (p *Proxy) Close() { p.proxy.Stop() }

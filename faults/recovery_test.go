@@ -11,20 +11,20 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// TestDatabaseAway takes the database away in several ways. While it is away every request is refused in the shape of the
-// contract, within the bound; /readyz says so, and /healthz does not. The first request after it has come back succeeds, of
-// whatever kind it is, though the server has not been restarted and its connections are all lost.
+// TestDatabaseAway makes the database unreachable in several ways. Meanwhile every request gets a 503 or 500 of the contract, in time;
+// /readyz is 503 and /healthz is 200. Afterwards the first request of each kind succeeds, although all connections broke and the server
+// was not restarted.
 func TestDatabaseAway(t *testing.T) {
 	t.Parallel()
 	for name, away := range map[string]struct {
-		leave, back func(t *testing.T, l *Lab)
-		noticed     bool // requests come while it is away
+		leave, back func(t *testing.T, l *Harness)
+		noticed     bool // send requests meanwhile
 	}{
 		"killed":               {leave: killed, back: started, noticed: true},
 		"killed and back":      {leave: killed, back: started},
-		"restarted":            {leave: restarted, back: func(*testing.T, *Lab) {}},
-		"refused":              {leave: func(_ *testing.T, l *Lab) { l.Proxy.Refuse() }, back: healed, noticed: true},
-		"cut":                  {leave: func(_ *testing.T, l *Lab) { l.Proxy.Refuse() }, back: healed},
+		"restarted":            {leave: restarted, back: func(*testing.T, *Harness) {}},
+		"refused":              {leave: func(_ *testing.T, l *Harness) { l.Proxy.Refuse() }, back: healed, noticed: true},
+		"cut":                  {leave: func(_ *testing.T, l *Harness) { l.Proxy.Refuse() }, back: healed},
 		"silent":               {leave: toxic("timeout", "upstream", "timeout", 0), back: healed, noticed: true},
 		"silent for a moment":  {leave: toxic("timeout", "downstream", "timeout", 0), back: healed},
 		"slower than requests": {leave: toxic("latency", "downstream", "latency", 60_000), back: healed, noticed: true},
@@ -32,10 +32,10 @@ func TestDatabaseAway(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			l := newLab(t)
-			for kind, first := range kinds(l) {
+			l := newHarness(t)
+			for kind, first := range requestKinds(l) {
 				var warm sync.WaitGroup
-				for range 16 { // connections in the pool, all of which will be lost
+				for range 16 { // fill the pool with connections that will break
 					warm.Go(func() { first() })
 				}
 				warm.Wait()
@@ -46,7 +46,7 @@ func TestDatabaseAway(t *testing.T) {
 				away.back(t, l)
 				await(t, "the database is back", func() bool { return answers(t.Context(), l) })
 				if a := first(); a.status != http.StatusOK || a.problem() != "" {
-					t.Errorf("%s first after the database came back: %d %s %v", kind, a.status, a.body, a.err)
+					t.Errorf("%s, first after the database came back: %d %s %v", kind, a.status, a.body, a.err)
 				}
 			}
 			if status := l.Server.Probe(t.Context(), "/readyz"); status != http.StatusOK {
@@ -56,31 +56,31 @@ func TestDatabaseAway(t *testing.T) {
 	}
 }
 
-func killed(_ *testing.T, l *Lab) { l.Cluster.Kill() }
+func killed(_ *testing.T, l *Harness) { l.Cluster.Kill() }
 
-func started(t *testing.T, l *Lab) {
+func started(t *testing.T, l *Harness) {
 	t.Helper()
 	if err := l.Cluster.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func restarted(t *testing.T, l *Lab) {
+func restarted(t *testing.T, l *Harness) {
 	t.Helper()
 	if err := l.Cluster.Restart(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func healed(t *testing.T, l *Lab) {
+func healed(t *testing.T, l *Harness) {
 	t.Helper()
 	if err := l.Proxy.Heal(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func toxic(kind, stream, attribute string, value int) func(*testing.T, *Lab) {
-	return func(t *testing.T, l *Lab) {
+func toxic(kind, stream, attribute string, value int) func(*testing.T, *Harness) {
+	return func(t *testing.T, l *Harness) {
 		t.Helper()
 		if err := l.Proxy.Add(kind, stream, map[string]int{attribute: value}); err != nil {
 			t.Fatal(err)
@@ -88,8 +88,8 @@ func toxic(kind, stream, attribute string, value int) func(*testing.T, *Lab) {
 	}
 }
 
-// answers says whether the database can be reached the way the server reaches it.
-func answers(ctx context.Context, l *Lab) bool {
+// answers reports whether the database can be reached through the proxy.
+func answers(ctx context.Context, l *Harness) bool {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	conn, err := pgx.Connect(ctx, l.Cluster.URL(l.Proxy.Addr(), "clientapps"))
@@ -99,10 +99,10 @@ func answers(ctx context.Context, l *Lab) bool {
 	return conn.Close(ctx) == nil
 }
 
-// kinds has a request of each kind that succeeds at any time and has something to write each time.
-func kinds(l *Lab) map[string]func() answer {
+// requestKinds returns a request of each kind. Each succeeds at any time; the patch writes a new value each time.
+func requestKinds(l *Harness) map[string]func() answer {
 	load := l.Load(l.Server.Addr, 16, NewLedger())
-	app, other := l.World.Apps[0], l.World.Apps[1]
+	app, other := l.Fixture.Apps[0], l.Fixture.Apps[1]
 	send := func(method, path string, body func(n int64) string) func() answer {
 		return func() answer {
 			return load.API.send(context.Background(), method, path, body(load.Number.Add(1)), "")
@@ -117,11 +117,11 @@ func kinds(l *Lab) map[string]func() answer {
 	}
 }
 
-// checkAway sends one request of each kind at once. Nobody may know of a write that was under way when it happened.
-func checkAway(t *testing.T, l *Lab) {
+// checkAway sends one request of each kind at once. A write may be in doubt if the database went away during it.
+func checkAway(t *testing.T, l *Harness) {
 	t.Helper()
 	var asking sync.WaitGroup
-	for kind, send := range kinds(l) {
+	for kind, send := range requestKinds(l) {
 		asking.Go(func() {
 			a := send()
 			unknown := a.status == http.StatusInternalServerError && (kind == "patch" || kind == "bulk")

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Column is one lab's part of the report.
+// Column is the column of one harness in the report.
 type Column struct {
 	Title      string
 	Ledger     *Ledger
@@ -17,16 +17,16 @@ type Column struct {
 	Comparison *Comparison
 }
 
-// NewColumn compares a lab's ledger with its database, which must be at rest.
-func NewColumn(ctx context.Context, title string, ledger *Ledger, w *World, faults map[string]int) (Column, error) {
+// NewColumn compares a harness's ledger with its database, which nothing may write to meanwhile.
+func NewColumn(ctx context.Context, title string, ledger *Ledger, w *Fixture, faults map[string]int) (Column, error) {
 	c, err := ledger.Compare(ctx, w)
 	return Column{Title: title, Ledger: ledger, Faults: faults, Comparison: c}, err
 }
 
-// Failed says whether anybody was told what is not so, or was answered what the contract does not know.
+// Failed reports whether an answer was false or violates the contract.
 func (c Column) Failed() bool { return c.Comparison.Bad() || len(c.Ledger.Problems()) > 0 }
 
-// Report is the table of a run, in Markdown.
+// Report returns the results of a run as a Markdown table.
 func Report(took time.Duration, columns ...Column) string {
 	var b strings.Builder
 	line := func(name string, cell func(Column) string) {
@@ -62,7 +62,7 @@ func Report(took time.Duration, columns ...Column) string {
 	line("writes acknowledged", func(c Column) string { return fmt.Sprint(c.Ledger.Count(Acknowledged)) })
 	line("writes refused, or never sent", func(c Column) string { return fmt.Sprint(c.Ledger.Count(Refused)) })
 	line("writes in doubt", func(c Column) string {
-		return fmt.Sprintf("%d, %d of them made", c.Ledger.Count(InDoubt), c.Comparison.Settled)
+		return fmt.Sprintf("%d, %d of them made", c.Ledger.Count(InDoubt), c.Comparison.CommittedInDoubt)
 	})
 	line("**acknowledged, but lost**", func(c Column) string { return fmt.Sprint(c.Comparison.Lost) })
 	line("**refused, but made**", func(c Column) string { return fmt.Sprint(c.Comparison.Present) })
@@ -78,7 +78,7 @@ func count(faults map[string]int, name string) string {
 	return "–"
 }
 
-// classes sums the answers by class of status.
+// classes sums the answers by status class.
 func classes(answers map[string]int) map[string]int {
 	sums := map[string]int{}
 	for status, n := range answers {

@@ -7,15 +7,14 @@ import (
 	"time"
 )
 
-// TestServerDrains ends a server under load: it says that it is not ready, serves on meanwhile and asks for no more requests
-// on the same connection, and ends with 0.
+// TestServerDrains stops a server: for the drain delay it is not ready, but still serves, with Connection: close. It exits with 0.
 func TestServerDrains(t *testing.T) {
 	t.Parallel()
-	l := ready(t)(NewSQLiteLab(t.Context(), program, open(t), "CLIENTAPPS_DRAIN_DELAY=3s"))
-	api := NewAPI(l.Server.Addr, l.World.Token, 1)
-	get := func() answer { return api.send(context.Background(), http.MethodGet, l.World.Apps[0].path(), "", "") }
+	l := ready(t)(NewSQLiteHarness(t.Context(), program, open(t), "CLIENTAPPS_DRAIN_DELAY=3s"))
+	api := NewAPI(l.Server.Addr, l.Fixture.Token, 1)
+	get := func() answer { return api.send(context.Background(), http.MethodGet, l.Fixture.Apps[0].path(), "", "") }
 	if a := get(); a.status != http.StatusOK || a.closing {
-		t.Errorf("before: %+v", a)
+		t.Errorf("before the shutdown: %+v", a)
 	}
 	stopped := make(chan error, 1)
 	go func() { stopped <- l.Server.Stop() }()
@@ -31,11 +30,11 @@ func TestServerDrains(t *testing.T) {
 	}
 }
 
-// TestRollingRestart restarts three servers behind a balancer, one after the other, at a constant rate of requests. Nobody
-// notices.
+// TestRollingRestart restarts three servers behind a balancer, one after the other, at a constant rate of requests. Every request is
+// served.
 func TestRollingRestart(t *testing.T) {
 	t.Parallel()
-	l := newLab(t, "CLIENTAPPS_DRAIN_DELAY=1s")
+	l := newHarness(t, "CLIENTAPPS_DRAIN_DELAY=1s")
 	servers := fleet(t, l, 3)
 	balancer, err := NewBalancer(servers)
 	if err != nil {
@@ -44,10 +43,10 @@ func TestRollingRestart(t *testing.T) {
 	ledger := NewLedger()
 	load := l.Load(balancer.Addr(), 24, ledger)
 	load.Pace = 100 * time.Millisecond
-	under(t, load, func() {
+	withLoad(t, load, func() {
 		for i, server := range servers {
-			await(t, "the balancer takes the server in", func() bool { return balancer.Ready(i) })
-			after(t, ledger, *writes/60)
+			await(t, "the balancer uses the server", func() bool { return balancer.Ready(i) })
+			awaitWrites(t, ledger, *writes/60)
 			if err := server.Stop(); err != nil {
 				t.Errorf("ended with %v", err)
 			}
@@ -55,19 +54,19 @@ func TestRollingRestart(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		after(t, ledger, *writes/60)
+		awaitWrites(t, ledger, *writes/60)
 	})
 	load.API.Close()
 	balancer.Close()
 	wantAllAnswered(t, ledger)
-	checkLedger(t, ledger, l.World)
+	checkLedger(t, ledger, l.Fixture)
 }
 
-func fleet(t *testing.T, l *Lab, n int) []*Server {
+func fleet(t *testing.T, l *Harness, n int) []*Server {
 	t.Helper()
 	servers := []*Server{l.Server}
 	for len(servers) < n {
-		s, err := l.Another()
+		s, err := l.AddServer()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -79,13 +78,13 @@ func fleet(t *testing.T, l *Lab, n int) []*Server {
 	return servers
 }
 
-// TestExpandedSchema expands the schema for a newer program while this one serves: as in a rollout, where both run for a
-// while, and in one that is taken back, where this program starts on the newer schema.
+// TestExpandedSchema expands the schema as a newer program would, while this one serves, as in a rollout. Then this program starts on
+// the newer schema, as in a rollback.
 func TestExpandedSchema(t *testing.T) {
 	t.Parallel()
-	l, ledger := newLab(t), NewLedger()
-	under(t, l.Load(l.Server.Addr, 16, ledger), func() {
-		after(t, ledger, *writes/60)
+	l, ledger := newHarness(t), NewLedger()
+	withLoad(t, l.Load(l.Server.Addr, 16, ledger), func() {
+		awaitWrites(t, ledger, *writes/60)
 		for _, statement := range []string{
 			"ALTER TABLE apps ADD COLUMN newer text NOT NULL DEFAULT 'x'",
 			"ALTER TABLE app_changes ADD COLUMN newer text",
@@ -95,7 +94,7 @@ func TestExpandedSchema(t *testing.T) {
 		} {
 			alter(t, l, statement)
 		}
-		after(t, ledger, *writes/60)
+		awaitWrites(t, ledger, *writes/60)
 		if status := l.Server.Probe(t.Context(), "/readyz"); status != http.StatusOK {
 			t.Errorf("/readyz on a newer schema: %d", status)
 		}
@@ -104,10 +103,10 @@ func TestExpandedSchema(t *testing.T) {
 	if err := l.Server.Stop(); err != nil {
 		t.Errorf("ended with %v", err)
 	}
-	if err := l.Server.Start(t.Context()); err != nil { // migrates, too
+	if err := l.Server.Start(t.Context()); err != nil { // also runs migrations
 		t.Fatal(err)
 	}
-	under(t, l.Load(l.Server.Addr, 16, ledger), func() { after(t, ledger, *writes/60) })
+	withLoad(t, l.Load(l.Server.Addr, 16, ledger), func() { awaitWrites(t, ledger, *writes/60) })
 	wantAllAnswered(t, ledger)
-	checkLedger(t, ledger, l.World)
+	checkLedger(t, ledger, l.Fixture)
 }

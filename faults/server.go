@@ -13,13 +13,13 @@ import (
 	"time"
 )
 
-// DatabaseTimeout is what every server is started with: no request may take longer than three times this.
+// DatabaseTimeout is the setting of every server. No request may take longer than three times this.
 const DatabaseTimeout = 2 * time.Second
 
-// Build compiles the server as users get it and returns the path of the program. The working directory is this folder.
+// Build compiles the server as users get it, and returns the path of the program. Call it in this folder.
 func Build(ctx context.Context, dir string) (string, error) {
 	program := filepath.Join(dir, "clientapps")
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", program, "./cmd/clientapps") //nolint:gosec // our own words
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", program, "./cmd/clientapps") //nolint:gosec // constant arguments
 	cmd.Dir = ".."
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -38,7 +38,7 @@ type Server struct {
 	process *Process
 }
 
-// NewServer prepares a server on an address of its own. env is settings of the form CLIENTAPPS_NAME=value.
+// NewServer prepares a server on a free address. env has settings of the form CLIENTAPPS_NAME=value.
 func NewServer(program, databaseURL, log string, env ...string) (*Server, error) {
 	addr, err := freeAddr()
 	if err != nil {
@@ -60,7 +60,7 @@ func (s *Server) Start(ctx context.Context) error {
 	return eventually("the server is ready, see "+s.log, func() bool { return s.Probe(ctx, "/readyz") == http.StatusOK })
 }
 
-// Launch starts the server and does not wait for it.
+// Launch starts the server without waiting until it is ready.
 func (s *Server) Launch() (err error) {
 	cmd := exec.Command(s.program, "serve") //nolint:gosec,noctx // built by us; ended by Kill or Stop
 	cmd.Env = s.env
@@ -71,10 +71,10 @@ func (s *Server) Launch() (err error) {
 // Kill ends the server with SIGKILL.
 func (s *Server) Kill() { s.process.kill() }
 
-// Stop ends the server as an operator does, with SIGTERM. An error says that it did not end with 0.
+// Stop ends the server with SIGTERM. It returns an error when the exit code is not 0.
 func (s *Server) Stop() error { return s.process.signal(syscall.SIGTERM) }
 
-// Alive says whether the process has not ended.
+// Alive reports whether the process is running.
 func (s *Server) Alive() bool {
 	select {
 	case <-s.process.done:
@@ -84,7 +84,7 @@ func (s *Server) Alive() bool {
 	}
 }
 
-// Probe gets a path and returns the status, 0 for no answer.
+// Probe gets a path and returns the status, or 0 when there is no answer.
 func (s *Server) Probe(ctx context.Context, path string) int {
 	ctx, cancel := context.WithTimeout(ctx, Bound)
 	defer cancel()
@@ -100,10 +100,10 @@ func (s *Server) Probe(ctx context.Context, path string) int {
 	return answer.StatusCode
 }
 
-// probes opens a connection for each probe, so that none outlives its server.
+// probes opens a new connection for each probe, so that none is left over when a server restarts.
 var probes = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 
-// Run runs an administrator's command on the server's database and returns what it prints.
+// Run runs a clientapps command on the server's database and returns its output.
 func (s *Server) Run(ctx context.Context, stdin string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, s.program, args...) //nolint:gosec // built by us
 	cmd.Env = s.env

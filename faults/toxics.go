@@ -2,14 +2,14 @@ package faults
 
 import "time"
 
-// Toxic is one way to spoil what is between a server and its database.
+// Toxic is a network fault between a server and its database.
 type Toxic struct {
 	Name  string
 	Apply func(*Proxy) error
-	For   time.Duration // until it is healed
+	For   time.Duration // how long it lasts
 }
 
-// Toxics are those that a run goes through. Some last longer than a server waits for its database, some shorter.
+// Toxics returns the network faults of a run. Some last longer than a server waits for its database, some shorter.
 func Toxics() []Toxic {
 	add := func(kind, stream string, attributes map[string]int) func(*Proxy) error {
 		return func(p *Proxy) error { return p.Add(kind, stream, attributes) }

@@ -52,7 +52,7 @@ func (s *Store) ImportCatalog(ctx context.Context, rows iter.Seq2[CatalogRow, er
 			return nil
 		},
 		check: func(*gorm.DB, spool.Batch[CatalogRow], *ImportError) error { return nil },
-		write: func(tx *gorm.DB, b spool.Batch[CatalogRow]) error { return m.merge(tx, b) },
+		write: m.merge,
 		end: func(tx *gorm.DB) error {
 			if !m.shown {
 				return nil

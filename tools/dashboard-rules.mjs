@@ -7,5 +7,5 @@ const rules = queries.map((query, i) => ({
   record: `dashboard:query:${i + 1}`,
   expr: query.replaceAll('$__rate_interval', '1m').replaceAll('$job', 'clientapps'),
 }));
-if (rules.length === 0) throw new Error('the dashboard asks for nothing');
+if (rules.length === 0) throw new Error('the dashboard has no queries');
 console.log(JSON.stringify({ groups: [{ name: 'dashboard', rules }] }));

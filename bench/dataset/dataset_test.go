@@ -24,7 +24,7 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-// The rows keep what the schema asks for, which COPY does not check here.
+// The rows satisfy the constraints of the schema, which are off during COPY.
 func TestAppsAreUniqueAndWhereTheLoadLooks(t *testing.T) {
 	t.Parallel()
 	s := Size{Apps: 20_000, Clients: 20, Catalog: 2_000}
@@ -41,7 +41,7 @@ func TestAppsAreUniqueAndWhereTheLoadLooks(t *testing.T) {
 		ids[id], entries[pair{client, entry}] = true, true
 		perClient[client]++
 		if n < s.Spread() && (id != Parse(AppID(n)) || client != Parse(ClientID(n%s.Ordinary()))) {
-			t.Fatalf("app %d is not where the load looks for it", n)
+			t.Fatalf("app %d does not belong to the client that the load uses", n)
 		}
 		n++
 	}
@@ -52,6 +52,6 @@ func TestAppsAreUniqueAndWhereTheLoadLooks(t *testing.T) {
 		t.Errorf("a large client has %d apps, want %d", got, s.Catalog)
 	}
 	if want := AppID(7); Parse(want).String() != want {
-		t.Errorf("%s does not come back", want)
+		t.Errorf("%s: Parse and String do not match", want)
 	}
 }

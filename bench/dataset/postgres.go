@@ -8,14 +8,14 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
-// LoadPostgres fills a migrated database by COPY, indexes last, and leaves it vacuumed, analyzed and on disk.
+// LoadPostgres fills a migrated database with COPY, builds indexes last, vacuums, analyzes, and writes everything to disk.
 func (s Size) LoadPostgres(ctx context.Context, url string) error {
 	db, err := pgx.Connect(ctx, url)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = db.Close(context.WithoutCancel(ctx)) }()
-	// The data are right by construction: no checks of references, and what triggers write is written below as a whole.
+	// The data are valid, so foreign keys are not checked. Rows that triggers would write are written below.
 	for _, setting := range []string{"session_replication_role = replica", "maintenance_work_mem = '1GB'"} {
 		if _, err := db.Exec(ctx, "SET "+setting); err != nil {
 			return err
@@ -50,7 +50,7 @@ func (s Size) LoadPostgres(ctx context.Context, url string) error {
 }
 
 func copyRows(ctx context.Context, db *pgx.Conn, table Table) error {
-	// Not iter.Pull: its coroutine cannot be shared with a thread that is locked, nor with another goroutine.
+	// iter.Pull does not work here: its coroutine cannot be used from a locked thread or another goroutine.
 	rows, done := make(chan []any, 1000), make(chan struct{})
 	defer close(done)
 	go func() {
@@ -78,7 +78,7 @@ func copyRows(ctx context.Context, db *pgx.Conn, table Table) error {
 	return err
 }
 
-// withoutIndexes drops the indexes and keys of a table that nothing refers to, works, and makes them anew.
+// withoutIndexes drops the indexes and keys of a table, runs work, and creates them again. Nothing may refer to the table.
 func withoutIndexes(ctx context.Context, db *pgx.Conn, table string, work func() error) error {
 	rows, err := db.Query(ctx, `
 		SELECT format('ALTER TABLE %I DROP CONSTRAINT %I', $1::text, conname),

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/text/cases"
 )
 
-// Table is rows for one table. The values are nil, bool, int, string, ID and time.Time.
+// Table has rows for a table. The values are nil, bool, int, string, ID and time.Time.
 type Table struct {
 	Name    string
 	Columns []string
@@ -32,7 +32,7 @@ const (
 	categories = 40
 )
 
-// Tables are the tables in the order of their references, in the shape of the server's own schema.
+// Tables returns the tables of the server's schema. A table comes before those that refer to it.
 func (s Size) Tables() []Table {
 	return []Table{
 		{"clients", strings.Fields("id name name_key version created_at updated_at"), numbered(s.Clients, s.client)},
@@ -80,7 +80,7 @@ func catalogName(n int) string {
 	return fmt.Sprintf("%s %s %d", adjectives[n%len(adjectives)], nouns[n*11%len(nouns)], n)
 }
 
-// catalogApp leaves one in ten nearly empty: those that clients have made for themselves.
+// catalogApp leaves most fields of every tenth app empty, as in apps that clients have created.
 func catalogApp(n int) []any {
 	name, at := catalogName(n), start.Add(time.Duration(n)*time.Hour)
 	row := []any{Parse(makeID(n, suffixCatalog)), name, fold(name), nil, nil, nil, nil, nil, 1, at, at.Add(time.Hour)}
@@ -96,7 +96,7 @@ func catalogApp(n int) []any {
 
 func (s Size) appCategories(yield func([]any) bool) {
 	for n := range s.Catalog {
-		for k := range n % 4 { // none to three
+		for k := range n % 4 { // zero to three
 			row := []any{Parse(makeID(n, suffixCatalog)), Parse(makeID((n+k*13)%categories, suffixCategory))}
 			if !yield(row) {
 				return
@@ -105,7 +105,7 @@ func (s Size) appCategories(yield func([]any) bool) {
 	}
 }
 
-// app lets the apps of one client lie far from each other, as they do when clients add them over the years.
+// app scatters the apps of a client over the table, as if they were added over years.
 func (s Size) app(n int) []any {
 	client, entry := n%s.Ordinary(), n/s.Ordinary()
 	if n >= s.Spread() {
@@ -120,6 +120,6 @@ func (s Size) app(n int) []any {
 	at := start.Add(time.Duration(n) * 37 * time.Second % (400 * 24 * time.Hour))
 	return []any{
 		Parse(ClientID(client)), Parse(AppID(n)), Parse(makeID(entry, suffixCatalog)), fold(catalogName(entry)),
-		n%5 == 0, n%3 == 0, licenses, 1, Parse(NobodysID()), "benchmark data", "benchmark-data", at, at,
+		n%5 == 0, n%3 == 0, licenses, 1, Parse(UnknownID()), "benchmark data", "benchmark-data", at, at,
 	}
 }

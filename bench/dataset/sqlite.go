@@ -14,7 +14,7 @@ import (
 	_ "modernc.org/sqlite" // the driver "sqlite"
 )
 
-// LoadSQLite fills the server's own migrated database. Its triggers write the history.
+// LoadSQLite fills a migrated database of the server. Its triggers write the history.
 func (s Size) LoadSQLite(ctx context.Context, path string) error {
 	return loadSQLite(ctx, path, s.Tables(), func(value any) any {
 		switch v := value.(type) {
@@ -27,13 +27,12 @@ func (s Size) LoadSQLite(ctx context.Context, path string) error {
 	})
 }
 
-// LoadPocketBase fills the collections that the reference has made. PocketBase keeps no nulls, and a list of references
-// is a JSON text.
+// LoadPocketBase fills the collections of PocketBase. It stores no nulls, and a list of references is JSON text.
 func (s Size) LoadPocketBase(ctx context.Context, path string) error {
 	tables := s.Tables()
 	in := map[ID][]string{}
 	for row := range s.appCategories {
-		in[row[0].(ID)] = append(in[row[0].(ID)], row[1].(ID).String()) //nolint:errcheck,forcetypeassert // made above
+		in[row[0].(ID)] = append(in[row[0].(ID)], row[1].(ID).String()) //nolint:errcheck,forcetypeassert // generated above
 	}
 	var collections []Table
 	for _, table := range tables {
@@ -73,7 +72,7 @@ func (s Size) LoadPocketBase(ctx context.Context, path string) error {
 	})
 }
 
-// without drops columns.
+// without returns the table without some columns.
 func (t Table) without(drop func(column string) bool) Table {
 	var kept []int
 	out := Table{Name: t.Name}
@@ -103,7 +102,7 @@ func changed(rows iter.Seq[[]any], change func([]any) []any) iter.Seq[[]any] {
 	}
 }
 
-// String is the canonical form of an id.
+// String returns the canonical form of an id.
 func (id ID) String() string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", id[:4], id[4:6], id[6:8], id[8:10], id[10:])
 }

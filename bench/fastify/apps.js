@@ -18,7 +18,7 @@ export async function missingClient(sql, client) {
   if (!found) throw notFound('Client', 'client_id', client)
 }
 
-// patchStatement writes only where something differs.
+// patchStatement writes only when a value differs.
 function patchStatement(names) {
   const sets = names.map((name, i) => `${name} = $${7 + i}`)
   const differs = names.map((name, i) => `${name} IS DISTINCT FROM $${7 + i}`)
@@ -59,6 +59,6 @@ export function appRoutes(server, { sql, catalog }) {
     const [row] = await sql.unsafe(statements.get(key), [
       client, id, token.id, token.name, request.id, new Date(), ...names.map((name) => request.body[name]),
     ], { prepare: true })
-    return answer(request, reply, row ?? await find(client, id)) // no row: nothing to change, or nothing there
+    return answer(request, reply, row ?? await find(client, id)) // no row: nothing to change, or no such app
   })
 }

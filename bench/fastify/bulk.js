@@ -1,4 +1,4 @@
-// Favorites of many apps at once.
+// Sets the favorites of many apps at once.
 import { missingClient } from './apps.js'
 import { path, uuid } from './catalog.js'
 
@@ -7,7 +7,7 @@ const body = {
   properties: { app_ids: { type: 'array', minItems: 1, maxItems: 1000, items: uuid } },
 }
 
-// Locks in the order of the ids, writes where something differs, and says which apps there are.
+// Locks in the order of the ids, writes where a value differs, and returns the existing apps.
 const statement = `
   WITH found AS (SELECT id FROM apps WHERE client_id = $1 AND id = ANY ($2::uuid[]) ORDER BY id FOR UPDATE),
   written AS (UPDATE apps a SET is_favorite = $3, actor_id = $4, actor_name = $5, request_id = $6, updated_at = $7,

@@ -23,7 +23,7 @@ export async function loadCatalog(sql) {
   }]))
 }
 
-// encodeApp puts an app around the entry of the catalog.
+// encodeApp encodes an app around its encoded catalog entry.
 export function encodeApp(row, entry) {
   return `{"id":"${row.id}","catalog_app":${entry.json},"is_favorite":${row.is_favorite},"is_approved":${row.is_approved},` +
     `"license_count":${row.license_count},"created_at":"${row.created_at.toISOString()}",` +

@@ -1,4 +1,4 @@
-// Refusals, in the contract's words.
+// Errors with the contract's messages.
 export class Refusal extends Error {
   constructor(statusCode, code, message, details) {
     super(message)
@@ -21,7 +21,7 @@ for (const field of [
 
 const types = { is_favorite: 'a boolean value', is_approved: 'a boolean value', license_count: 'an integer or null' }
 
-// invalid says in the contract's words what the validator has found first.
+// invalid converts the first finding of the validator to the contract's message.
 function invalid({ keyword, params, instancePath }) {
   const field = params.additionalProperty ?? instancePath.slice(1)
   const bad = (message, details) => new Refusal(400, 'invalid_request', message, details)

@@ -1,4 +1,4 @@
-// Pages of a client's apps, by keyset.
+// Pages of a client's apps, with keyset pagination.
 import { missingClient } from './apps.js'
 import { columns, encodeApp, path } from './catalog.js'
 import { Refusal } from './errors.js'

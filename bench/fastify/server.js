@@ -1,4 +1,4 @@
-// The reference on Node.js: Fastify and postgres.js, one process, the catalog in memory, one statement a request.
+// The reference on Node.js: Fastify and postgres.js, one process, the catalog in memory, one statement per request.
 //   node server.js PORT DATABASE_URL CONNECTIONS
 import Fastify from 'fastify'
 import postgres from 'postgres'
@@ -15,7 +15,7 @@ const sql = postgres(url, { max: Number(connections), onnotice: () => {} })
 const server = Fastify({
   logger: false,
   genReqId: (request) => request.headers['x-request-id'] ?? crypto.randomUUID().replaceAll('-', ''),
-  // Fastify's defaults would turn "true" into true and drop unknown fields: the contract refuses both.
+  // Fastify's defaults would convert "true" to true and drop unknown fields. The contract refuses both.
   ajv: { customOptions: { coerceTypes: false, removeAdditional: false } },
 })
 const context = { sql, catalog: await loadCatalog(sql) }

@@ -9,7 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// app is a row of apps with its entry of the catalog.
+// app is a row of apps with its catalog entry.
 type app struct {
 	id               [16]byte
 	catalogID        [16]byte
@@ -35,7 +35,7 @@ func (a *app) targets(joined bool) []any {
 	return targets
 }
 
-// complete finds the entry of the catalog.
+// complete looks up the catalog entry.
 func (s *server) complete(a *app) {
 	if s.joined {
 		a.entry = a.row.entry()
@@ -66,7 +66,7 @@ func appendBool(out []byte, b bool) []byte {
 	return append(out, "false"...)
 }
 
-// answerApp writes an app and its tag.
+// answerApp writes an app and its ETag.
 func answerApp(header http.Header, a *app, out []byte) []byte {
 	tag := append(appendInt(append(make([]byte, 0, 32), '"'), a.version), '.')
 	header["Etag"] = []string{string(append(appendInt(tag, a.entry.version), '"'))}
@@ -103,7 +103,7 @@ func (s *server) find(ctx context.Context, k key, a *app) *refusal {
 	return nil
 }
 
-// missing tells an app that is not there from a client that is not there.
+// missing returns the error for a missing app or a missing client.
 func (s *server) missing(ctx context.Context, k key) *refusal {
 	if refused := s.findClient(ctx, k.client); refused != nil {
 		return refused

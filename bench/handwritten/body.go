@@ -7,7 +7,7 @@ import (
 	"strconv"
 )
 
-// fields says which fields a patch sets.
+// fields is the set of fields in a patch.
 type fields uint8
 
 const (
@@ -30,7 +30,7 @@ func bad(message, details string) *refusal {
 
 var malformed = bad("Request body is not valid JSON", "")
 
-// scanner reads a body of flat JSON: what a patch can be.
+// scanner reads a flat JSON object, as in a patch.
 type scanner struct {
 	text []byte
 	at   int
@@ -85,7 +85,7 @@ func (s *scanner) literal() string {
 	return string(s.text[start:s.at])
 }
 
-// scanPatch validates a body and reads it in one go.
+// scanPatch validates and reads a body in one pass.
 func scanPatch(body []byte) (c change, refused *refusal) {
 	s := &scanner{text: body}
 	if !s.take('{') {

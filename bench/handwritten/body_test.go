@@ -7,7 +7,7 @@ func TestScanPatch(t *testing.T) {
 	for _, test := range []struct {
 		body  string
 		set   fields
-		count int32 // -1: none
+		count int32 // -1: null
 		fails bool
 	}{
 		{`{}`, 0, -1, false},

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// bulkStatement locks in the order of the ids, writes where something differs, and says which apps there are.
+// bulkStatement locks in the order of the ids, writes where a value differs, and returns the existing apps.
 const bulkStatement = `
 	WITH found AS (SELECT id FROM apps WHERE client_id = $1 AND id = ANY ($2) ORDER BY id FOR UPDATE),
 	written AS (UPDATE apps a SET is_favorite = $3, actor_id = $4, actor_name = $5, request_id = $6, updated_at = $7,
@@ -13,7 +13,7 @@ const bulkStatement = `
 		FROM found WHERE a.client_id = $1 AND a.id = found.id AND a.is_favorite <> $3)
 	SELECT id FROM found`
 
-func (s *server) setFavorites(r *http.Request, by author, client id, value bool, out []byte) ([]byte, *refusal) {
+func (s *server) setFavorites(r *http.Request, by actor, client id, value bool, out []byte) ([]byte, *refusal) {
 	body, refused := readBody(r)
 	if refused != nil {
 		return nil, refused

@@ -16,7 +16,7 @@ type entry struct {
 	nameKey string
 }
 
-// catalogColumns and catalogTables read the catalog: into memory, or joined to an app. A category is its id and name.
+// catalogColumns and catalogTables read the catalog, into memory or joined to an app. A category is its id and name.
 const (
 	catalogColumns = `c.id, c.canonical_name, c.description, c.display_colour, c.logo, c.type, v.id, v.name, v.url,
 		ARRAY(SELECT g.id::text || g.name FROM catalog_app_categories x JOIN catalog_categories g ON g.id = x.category_id
@@ -25,7 +25,7 @@ const (
 	catalogTables = `catalog_apps c LEFT JOIN catalog_vendors v ON v.id = c.vendor_id`
 )
 
-// catalogRow is where catalogColumns are scanned to.
+// catalogRow is the scan target of catalogColumns.
 type catalogRow struct {
 	id                              [16]byte
 	name                            string
@@ -91,14 +91,14 @@ func (c *catalogRow) append(out []byte) []byte {
 	return append(out, `"}`...)
 }
 
-// appendText leaves everything that needs escaping to the standard library.
+// appendText uses the standard library for text that needs escaping.
 func appendText(out []byte, text *string) []byte {
 	if text == nil {
 		return append(out, "null"...)
 	}
 	for _, c := range []byte(*text) {
 		if c < ' ' || c >= 0x7f || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
-			quoted, _ := json.Marshal(*text) // a string always has a JSON form
+			quoted, _ := json.Marshal(*text) // never fails for a string
 			return append(out, quoted...)
 		}
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// listStatements read a page, from its beginning and from behind a position, together with the count of all rows.
+// listStatements read the first page or the page after a cursor, with the count of all rows.
 var listStatements = func() (out [2][2]string) {
 	for joined, from := range []string{
 		" FROM apps a", ", " + catalogColumns + " FROM apps a JOIN " + catalogTables + " ON c.id = a.catalog_app_id",
@@ -23,7 +23,7 @@ var listStatements = func() (out [2][2]string) {
 	return out
 }()
 
-// list knows page_size and cursor.
+// list supports page_size and cursor.
 func (s *server) list(r *http.Request, header http.Header, client id, out []byte) ([]byte, *refusal) {
 	query := r.URL.Query()
 	size, args := 50, []any{[16]byte(client), nil}
@@ -33,7 +33,7 @@ func (s *server) list(r *http.Request, header http.Header, client id, out []byte
 			return nil, bad("page_size must be between 1 and 500", `{"field":"page_size"}`)
 		}
 	}
-	args[1] = size + 1 // whether there is one more decides if there is a next page
+	args[1] = size + 1 // one more row means that there is a next page
 	joined, behind := 0, 0
 	if s.joined {
 		joined = 1

@@ -1,8 +1,8 @@
-// Command handwritten is a reference: the same answers as the server's, written by hand on net/http and pgx for speed
-// alone, with one statement a request. It has no contract, no metrics, no log and no bulk of code that keeps it right.
+// Command handwritten is a reference for speed: it gives the same answers as the server, with net/http and pgx and one statement per
+// request. It has no contract, no metrics, no log and no protection against mistakes.
 //
-// -catalog joined reads the catalog in SQL instead of from memory, -coalesce lets waiting writes share a commit, and
-// -static answers without a database: what HTTP alone costs.
+// -catalog joined reads the catalog in SQL instead of from memory. -coalesce lets waiting writes share a commit. -static answers without
+// a database, to measure HTTP alone.
 package main
 
 import (
@@ -58,7 +58,7 @@ func run(ctx context.Context) error {
 		}
 	}
 	if *coalesce {
-		s.writes = &coalescer{db: pool, busy: map[key]bool{}}
+		s.writes = &groupCommit{db: pool, busy: map[key]bool{}}
 	}
 	return serve(ctx, *addr, s)
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// patchStatements are the statements by what the patch sets; the catalog joined, or not.
+// patchStatements has the statements by the fields of the patch, with and without the joined catalog.
 var patchStatements = func() (out [2][8]string) {
 	for joined := range 2 {
 		for set := range fields(8) {
@@ -21,7 +21,7 @@ var patchStatements = func() (out [2][8]string) {
 	return out
 }()
 
-// patchStatement writes only where something differs.
+// patchStatement writes only when a value differs.
 func patchStatement(set fields, joined bool) string {
 	var assign, differs []string
 	for i, column := range []string{"is_favorite", "is_approved", "license_count"} {
@@ -41,7 +41,7 @@ func patchStatement(set fields, joined bool) string {
 	return update
 }
 
-func (s *server) patch(r *http.Request, header http.Header, by author, k key, out []byte) ([]byte, *refusal) {
+func (s *server) patch(r *http.Request, header http.Header, by actor, k key, out []byte) ([]byte, *refusal) {
 	body, refused := readBody(r)
 	if refused != nil {
 		return nil, refused
@@ -65,7 +65,7 @@ func (s *server) patch(r *http.Request, header http.Header, by author, k key, ou
 	return answerApp(header, &a, out), nil
 }
 
-func (s *server) patchAlone(ctx context.Context, by author, k key, c change, a *app) *refusal {
+func (s *server) patchAlone(ctx context.Context, by actor, k key, c change, a *app) *refusal {
 	joined := 0
 	if s.joined {
 		joined = 1
@@ -83,7 +83,7 @@ func (s *server) patchAlone(ctx context.Context, by author, k key, c change, a *
 	}
 	err := s.db.QueryRow(ctx, patchStatements[joined][c.set], args...).Scan(a.targets(s.joined)...)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return s.find(ctx, k, a) // nothing to change, or nothing there
+		return s.find(ctx, k, a) // nothing to change, or no such app
 	}
 	if err != nil {
 		return internal(err)
@@ -92,7 +92,7 @@ func (s *server) patchAlone(ctx context.Context, by author, k key, c change, a *
 	return nil
 }
 
-func (s *server) patchTogether(ctx context.Context, by author, k key, c change, a *app) *refusal {
+func (s *server) patchTogether(ctx context.Context, by actor, k key, c change, a *app) *refusal {
 	found, err := s.writes.do(&write{key: k, change: c, by: by, app: a})
 	if err != nil {
 		return internal(err)

@@ -14,15 +14,15 @@ import (
 
 type server struct {
 	db      *pgxpool.Pool
-	joined  bool          // the catalog is read in SQL
-	catalog map[id]*entry // else from here
+	joined  bool          // read the catalog in SQL
+	catalog map[id]*entry // used when joined is false
 	tokens  sync.Map      // secret -> *token
-	writes  *coalescer    // nil: one statement a write
+	writes  *groupCommit  // nil: one statement a write
 }
 
 type id [16]byte
 
-// key names an app.
+// key identifies an app.
 type key struct{ client, app id }
 
 // refusal is an answer that is not 200.
@@ -40,7 +40,7 @@ func refuse(status int, code, message, details string) *refusal {
 }
 
 func internal(err error) *refusal {
-	_ = err // a reference keeps no log
+	_ = err // the reference has no log
 	return refuse(http.StatusInternalServerError, "internal_error", "Internal server error", "")
 }
 
@@ -67,8 +67,8 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer(w, refused.status, []byte(refused.body))
 		return
 	}
-	buffer := buffers.Get().(*[]byte) //nolint:errcheck,forcetypeassert // nothing else is put there
-	body, refused := s.route(r, header, author{by, requestID}, (*buffer)[:0])
+	buffer := buffers.Get().(*[]byte) //nolint:errcheck,forcetypeassert // the pool has only these
+	body, refused := s.route(r, header, actor{by, requestID}, (*buffer)[:0])
 	if refused != nil {
 		answer(w, refused.status, []byte(refused.body))
 	} else {
@@ -83,7 +83,7 @@ var jsonType = []string{"application/json"}
 func answer(w http.ResponseWriter, status int, body []byte) {
 	w.Header()["Content-Length"] = []string{strconv.Itoa(len(body))}
 	w.WriteHeader(status)
-	_, _ = w.Write(body) // the client is gone, if anything
+	_, _ = w.Write(body) // fails only when the client has hung up
 }
 
 var noRoute = refuse(http.StatusNotFound, "not_found", "No such path", "")
@@ -93,7 +93,7 @@ const (
 	uuid   = 36
 )
 
-func (s *server) route(r *http.Request, header http.Header, by author, out []byte) ([]byte, *refusal) {
+func (s *server) route(r *http.Request, header http.Header, by actor, out []byte) ([]byte, *refusal) {
 	path, ok := strings.CutPrefix(r.URL.Path, prefix)
 	if !ok || len(path) < uuid {
 		return nil, noRoute

@@ -15,15 +15,15 @@ import (
 	"github.com/clientapps/clientapps/bench/dataset"
 )
 
-// Pgbench sends the statement of a patch without a server in front: one commit a row, or one for many rows.
+// Pgbench sends the statement of a patch without a server, with one commit per row or one for many rows.
 type Pgbench struct {
 	Program string
 	URL     string
-	Rows    int // in one statement and one commit
+	Rows    int // per statement and commit
 	Size    dataset.Size
 }
 
-// Run sends statements as fast as they are answered. A request is a row.
+// Run sends the next statement as soon as the previous one is answered. Each row counts as a request.
 func (b Pgbench) Run(ctx context.Context, dir string, connections int, slice time.Duration) (Result, error) {
 	work, err := os.MkdirTemp(dir, "pgbench")
 	if err != nil {
@@ -49,7 +49,7 @@ func (b Pgbench) Run(ctx context.Context, dir string, connections int, slice tim
 	if err != nil || len(times) == 0 {
 		return Result{}, fmt.Errorf("pgbench: no times: %w\n%s", err, out)
 	}
-	// The time that connecting took is not in it.
+	// The rate excludes the time for connecting.
 	var tps float64
 	if _, line, ok := strings.Cut(string(out), "\ntps = "); ok {
 		_, err = fmt.Sscan(line, &tps)
@@ -93,7 +93,7 @@ type script struct {
 	text   string
 }
 
-// scripts are the patches of PatchForms as statements, one script for each form.
+// scripts returns the patches of PatchForms as SQL, one script for each form.
 func (b Pgbench) scripts() []script {
 	var out []script
 	for _, form := range patchForms {
@@ -107,23 +107,23 @@ func (b Pgbench) scripts() []script {
 	return out
 }
 
-// draw lets chance choose an app and its new count.
+// draw returns pgbench commands that choose a random app and a random count.
 func (b Pgbench) draw(suffix string) string {
 	return fmt.Sprintf("\\set n%[1]s random(0, %[2]d)\n\\set app%[1]s :n%[1]s * %[3]d %% 4294967296\n"+
 		"\\set client%[1]s :n%[1]s %% %[4]d * %[3]d %% 4294967296\n\\set count%[1]s random(100000, 999999)\n",
 		suffix, b.Size.Spread()-1, dataset.Scatter, b.Size.Ordinary())
 }
 
-// id computes an id as package dataset does.
+// id returns SQL that computes an id like package dataset.
 func id(variable, suffix string) string {
 	return "(lpad(to_hex(:" + variable + "::bigint), 8, '0') || '" + suffix + "')::uuid"
 }
 
-// written is what every patch sets beside its fields.
+// written has the columns that every patch sets besides its fields.
 const written = "actor_id = '00000000-0000-4000-8000-000000000000', actor_name = 'pgbench', request_id = 'pgbench', " +
 	"updated_at = date_trunc('milliseconds', now()), version = apps.version + 1"
 
-// returned is what an answer needs that its request does not say.
+// returned has the columns that an answer needs.
 const returned = "catalog_app_id, is_favorite, is_approved, license_count, version, created_at"
 
 func oneRow(form patchForm) string {
@@ -138,8 +138,7 @@ func oneRow(form patchForm) string {
 		" AND (" + strings.Join(differs, " OR ") + ") RETURNING " + returned + ";\n"
 }
 
-// manyRows sets the count alone. Its rows are in no order, so two such statements may wait for each other: it is for one
-// connection.
+// manyRows only sets the count. Its rows are not ordered, so two such statements may deadlock: use one connection.
 func (b Pgbench) manyRows() string {
 	var draws strings.Builder
 	rows := make([]string, b.Rows)

@@ -1,5 +1,5 @@
-// Package load sends requests and measures how they are answered: wrk for peaks, vegeta for a fixed rate, pgbench for
-// statements without a server.
+// Package load sends requests and measures the answers: with wrk for peaks, vegeta for a fixed rate, and pgbench for statements without a
+// server.
 package load
 
 import (
@@ -12,16 +12,16 @@ import (
 	"github.com/clientapps/clientapps/bench/dataset"
 )
 
-// Form is one form of request. In Path and Body {client}, {app}, {count} and {ids} stand for a client, an app of that
-// client, a number of six digits and a hundred apps of that client: other ones in each request.
+// Form is a template of a request. In Path and Body {client}, {app}, {count} and {ids} are replaced by a client, an app of that client, a
+// number of six digits and a hundred apps of that client. The values differ in each request.
 type Form struct {
-	Weight int // of all the plan's
+	Weight int // share among the plan's forms
 	Method string
 	Path   string
 	Body   string
 }
 
-// Plan is what is asked of one contender.
+// Plan has the requests for one contender.
 type Plan struct {
 	Base  string // http://HOST:PORT
 	Token string
@@ -29,10 +29,10 @@ type Plan struct {
 	Size  dataset.Size
 }
 
-// bulk is how many ids {ids} stands for.
+// bulk is the number of ids in {ids}.
 const bulk = 100
 
-// apps is how many apps a form can begin with: behind the last ones there are not enough for a list of ids.
+// apps is the number of apps that a form can start from. After the last ones there are not enough apps for {ids}.
 func (p Plan) apps(f Form) int {
 	if strings.Contains(f.Body, "{ids}") {
 		return (p.Size.PerClient() - bulk) * p.Size.Ordinary()
@@ -40,7 +40,7 @@ func (p Plan) apps(f Form) int {
 	return p.Size.Spread()
 }
 
-// fill makes a request of a form, for app n.
+// fill replaces the variables of a form, for app n.
 func (p Plan) fill(text string, n int) string {
 	var ids strings.Builder
 	if strings.Contains(text, "{ids}") {
@@ -57,7 +57,7 @@ func (p Plan) fill(text string, n int) string {
 	).Replace(text)
 }
 
-// Request makes one request by chance.
+// Request returns a random request.
 func (p Plan) Request() (method, url, body string) {
 	left := rand.IntN(p.weight()) //nolint:gosec // chance, not secrecy
 	for _, f := range p.Forms {
@@ -66,7 +66,7 @@ func (p Plan) Request() (method, url, body string) {
 			return f.Method, p.Base + p.fill(f.Path, n), p.fill(f.Body, n)
 		}
 	}
-	return "", "", "" // not reached: the weights add up
+	return "", "", "" // unreachable: the weights add up
 }
 
 func (p Plan) weight() int {
@@ -77,18 +77,18 @@ func (p Plan) weight() int {
 	return total
 }
 
-// Result is what one slice of load has seen.
+// Result has the measurements of one slice of load.
 type Result struct {
 	Requests int
-	Before   int // requests that opened the connections, and are in no other figure
+	Before   int // requests while connections were opened; not in the other figures
 	Took     time.Duration
 	P50, P99 time.Duration
 }
 
-// Rate is requests a second.
+// Rate is in requests per second.
 func (r Result) Rate() float64 { return float64(r.Requests) / r.Took.Seconds() }
 
-// refused is the error of a slice whose answers were not all good: its figures would mean nothing.
+// refused returns the error of a slice with failed requests. Its figures would mean nothing.
 func refused(tool string, bad int, what string) error {
 	return fmt.Errorf("%s: %d requests failed: %s", tool, bad, what)
 }

@@ -10,7 +10,7 @@ import (
 
 var size = dataset.Size{Apps: 200_000, Clients: 200, Catalog: 5_000}
 
-// wrk.lua fills in other values each time, but the length of the body is written once.
+// wrk.lua fills in new values for each request, but computes the length of the body only once.
 func TestRequestsOfAFormAreAsLong(t *testing.T) {
 	t.Parallel()
 	for name, forms := range map[string]func(API) []Form{"patch": Patch, "get": Get, "list": List, "bulk": Bulk, "mixed": Mixed, "search": Search} {
@@ -38,7 +38,7 @@ func TestMixedReadsInEightCasesOfTen(t *testing.T) {
 	}
 }
 
-// A slice with a refused request has no figures.
+// A slice with a failed request has no figures.
 func TestParseWrk(t *testing.T) {
 	t.Parallel()
 	r, err := parseWrk("some text\nbench 1000 2000000 300 4000 0 0 0 0 0\n")

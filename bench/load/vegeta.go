@@ -10,16 +10,15 @@ import (
 	vegeta "github.com/tsenart/vegeta/v12/lib"
 )
 
-// opening is how long a contender is asked before its answers count: connections are made in that time.
+// opening is the time for opening connections. Answers during it do not count.
 const opening = 500 * time.Millisecond
 
-// Vegeta asks at a fixed rate over so many connections. It never waits for an answer before it sends the next request: one
-// that finds no free connection waits for it, and the wait counts. At a rate that the contender cannot keep, it falls
-// behind: Result.Rate shows that.
+// Vegeta sends requests at a fixed rate over a number of connections. It does not wait for an answer before the next request. A request
+// without a free connection waits, and that time counts. When the contender is too slow for the rate, Result.Rate is lower.
 func (p Plan) Vegeta(ctx context.Context, rate, connections int, slice time.Duration) (Result, error) {
 	attacker := vegeta.NewAttacker(
 		vegeta.Connections(connections), vegeta.MaxConnections(connections), vegeta.KeepAlive(true), vegeta.HTTP2(false),
-		vegeta.Workers(uint64(connections)), //nolint:gosec // a few; more when answers are late
+		vegeta.Workers(uint64(connections)), //nolint:gosec // a small number
 		vegeta.Timeout(10*time.Second),
 	)
 	header := http.Header{"Authorization": {"Bearer " + p.Token}, "Content-Type": {"application/json"}}
@@ -61,7 +60,7 @@ func (p Plan) Vegeta(ctx context.Context, rate, connections int, slice time.Dura
 	}, nil
 }
 
-// percentile is the value that so many in a hundred of the sorted times do not exceed.
+// percentile returns a percentile of sorted times.
 func percentile(sorted []time.Duration, percent int) time.Duration {
 	return sorted[min(len(sorted)*percent/100, len(sorted)-1)]
 }

@@ -18,7 +18,7 @@ import (
 //go:embed wrk.lua
 var wrkScript string
 
-// Wrk asks as fast as the answers come, over so many connections. The seed decides which requests.
+// Wrk sends the next request on each connection as soon as the answer has arrived. The seed selects the requests.
 func (p Plan) Wrk(ctx context.Context, dir string, connections int, slice time.Duration, seed int) (Result, error) {
 	file, err := os.CreateTemp(dir, "plan*.lua")
 	if err != nil {
@@ -39,17 +39,17 @@ func (p Plan) Wrk(ctx context.Context, dir string, connections int, slice time.D
 	return parseWrk(string(out))
 }
 
-// seconds is a duration as wrk and pgbench take it.
+// seconds formats a duration for wrk and pgbench.
 func seconds(d time.Duration) string {
 	return strconv.Itoa(max(int(d.Round(time.Second)/time.Second), 1))
 }
 
-// parseWrk reads the line that the script prints at the end.
+// parseWrk parses the last line of the script's output.
 func parseWrk(out string) (Result, error) {
 	var requests, took, p50, p99, status, connect, read, write, timeout int
 	_, line, found := strings.Cut(out, "\nbench ")
 	if !found {
-		return Result{}, fmt.Errorf("wrk said nothing of its result: %s", out)
+		return Result{}, fmt.Errorf("wrk printed no result: %s", out)
 	}
 	if _, err := fmt.Sscan(line, &requests, &took, &p50, &p99, &status, &connect, &read, &write, &timeout); err != nil {
 		return Result{}, fmt.Errorf("wrk's result: %w: %s", err, line)
@@ -61,12 +61,12 @@ func parseWrk(out string) (Result, error) {
 	return Result{Requests: requests, Took: us(took), P50: us(p50), P99: us(p99)}, nil
 }
 
-// variable finds the variables of a form; wrk.lua knows them by their number.
+// variable matches the variables of a form. wrk.lua identifies them by number.
 var variable = regexp.MustCompile(`\{(client|app|count|ids)\}`)
 
 var variableNumber = map[string]int{"{client}": 1, "{app}": 2, "{count}": 3, "{ids}": 4}
 
-// lua writes the plan down for wrk.lua.
+// lua returns the plan as Lua code for wrk.lua.
 func (p Plan) lua() string {
 	var out strings.Builder
 	fmt.Fprintf(&out, "scatter, ordinary = %d, %d\n", dataset.Scatter, p.Size.Ordinary())
@@ -89,9 +89,9 @@ func (p Plan) lua() string {
 	return out.String()
 }
 
-// raw is the whole request of a form. Variables are as long in every request, so the length of the body is known.
+// raw returns the raw HTTP request of a form. Values of a variable have equal lengths, so the length of the body is known.
 func (p Plan) raw(f Form) string {
-	base, _ := url.Parse(p.Base) // made by FreeAddr
+	base, _ := url.Parse(p.Base) // always valid
 	head := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\n", f.Method, f.Path, base.Host, p.Token)
 	if f.Body != "" {
 		head += fmt.Sprintf("Content-Type: application/json\r\nContent-Length: %d\r\n", len(p.fill(f.Body, 0)))

@@ -1,4 +1,4 @@
--- Requests with other ids and values each time. The plan, in front of this, sets: wheel, forms, scatter, suffixes, ordinary.
+-- Sends requests with new ids and values each time. The plan comes before this file and sets wheel, forms, scatter, suffixes, ordinary.
 
 local random, format, concat = math.random, string.format, table.concat
 

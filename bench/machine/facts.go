@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// System names the kind of machine in general terms.
+// System describes the machine in general terms.
 func System() string {
 	name := runtime.GOOS
 	if file, err := os.Open("/etc/os-release"); err == nil {
@@ -26,8 +26,8 @@ func System() string {
 	return fmt.Sprintf("%d cores, %s (%s/%s)", runtime.NumCPU(), name, runtime.GOOS, runtime.GOARCH)
 }
 
-// LoadAverage is how many programs ran or wanted to in the last minute, on average: before a run, what else the machine
-// does. "unknown" where the kernel does not say.
+// LoadAverage returns the load average of the last minute: before a run, the other activity on the machine. It is "unknown" when the
+// kernel does not provide it.
 func LoadAverage() string {
 	text, err := os.ReadFile("/proc/loadavg")
 	average, _, found := strings.Cut(string(text), " ")
@@ -40,7 +40,7 @@ func LoadAverage() string {
 // tmpfs is the magic number of a file system in memory.
 const tmpfs = 0x01021994
 
-// OnDisk says whether what is written in the directory can survive a power failure at all.
+// OnDisk reports whether files in the directory are on a disk and not in memory.
 func OnDisk(dir string) (bool, error) {
 	var fs syscall.Statfs_t
 	if err := syscall.Statfs(dir, &fs); err != nil {
@@ -49,7 +49,7 @@ func OnDisk(dir string) (bool, error) {
 	return fs.Type != tmpfs, nil
 }
 
-// Flush is the median time that one page of 8 KiB takes to the disk in this directory.
+// Flush returns the median time to write and flush a page of 8 KiB in this directory.
 func Flush(dir string) (time.Duration, error) {
 	file, err := os.Create(filepath.Join(dir, "flush")) //nolint:gosec // a path of our own
 	if err != nil {
@@ -69,7 +69,7 @@ func Flush(dir string) (time.Duration, error) {
 		if err := syscall.Fdatasync(int(file.Fd())); err != nil {
 			return 0, err
 		}
-		if i > 0 { // the first one makes the file
+		if i > 0 { // the first write creates the file
 			times = append(times, time.Since(start))
 		}
 	}

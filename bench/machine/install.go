@@ -8,7 +8,7 @@ import (
 	"os/exec"
 )
 
-// Need makes sure that a program is there: it installs the package where the system has apt-get, and says so.
+// Need installs a package with apt-get if the program is missing, and logs that.
 func Need(ctx context.Context, program, pack string) error {
 	if _, err := exec.LookPath(program); err == nil {
 		return nil
@@ -16,7 +16,7 @@ func Need(ctx context.Context, program, pack string) error {
 	return install(ctx, program, pack)
 }
 
-// NeedPostgres makes sure that a PostgreSQL is there.
+// NeedPostgres installs PostgreSQL if it is missing.
 func NeedPostgres(ctx context.Context) error {
 	if _, _, err := FindPostgres(ctx); err == nil {
 		return nil
@@ -38,7 +38,7 @@ func install(ctx context.Context, what, pack string) error {
 		{"env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-qq", "-y", "--no-install-recommends", pack},
 	} {
 		words = append(prefix, words...)
-		cmd := exec.CommandContext(ctx, words[0], words[1:]...) //nolint:gosec // our own words
+		cmd := exec.CommandContext(ctx, words[0], words[1:]...) //nolint:gosec // constant arguments
 		cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
 		if err := cmd.Run(); err != nil {
 			return fmt.Errorf("install %s: %w", pack, err)

@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// Postgres is a PostgreSQL server of the benchmark's own.
+// Postgres is the PostgreSQL server of the benchmark.
 type Postgres struct {
 	*Process
 	URL     string
@@ -27,7 +27,7 @@ type Postgres struct {
 // oldest is the first version of PostgreSQL that the server supports.
 const oldest = 15
 
-// FindPostgres returns the directory of the newest PostgreSQL's programs, and its version.
+// FindPostgres returns the directory with the programs of the newest PostgreSQL, and its version.
 func FindPostgres(ctx context.Context) (bin, version string, err error) {
 	var dirs []string
 	for _, pattern := range []string{
@@ -60,8 +60,8 @@ func FindPostgres(ctx context.Context) (bin, version string, err error) {
 	return bin, version, nil
 }
 
-// StartPostgres makes a database in a directory and serves it on loopback with default settings: fsync and
-// synchronous_commit are on. Only the number of connections is raised, since the contenders stand side by side.
+// StartPostgres creates a cluster in a directory and serves it on loopback with default settings: fsync and synchronous_commit are on.
+// Only the number of connections is higher, since all contenders run at once.
 func StartPostgres(ctx context.Context, dir string) (*Postgres, error) {
 	bin, version, err := FindPostgres(ctx)
 	if err != nil {
@@ -80,7 +80,7 @@ func StartPostgres(ctx context.Context, dir string) (*Postgres, error) {
 		return cmd
 	}
 	data := filepath.Join(dir, "data")
-	// Text sorts as in a language, as on most servers.
+	// A linguistic collation, as on most servers.
 	if out, err := run("initdb", "--pgdata="+data, "--username=postgres", "--auth=trust",
 		"--encoding=UTF8", "--locale=C", "--locale-provider=icu", "--icu-locale=en").CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("initdb: %w\n%s", err, out)
@@ -109,7 +109,7 @@ func StartPostgres(ctx context.Context, dir string) (*Postgres, error) {
 	return p, nil
 }
 
-// Program is the path of one of PostgreSQL's programs.
+// Program returns the path of a program of PostgreSQL.
 func (p *Postgres) Program(name string) string { return filepath.Join(p.bin, name) }
 
 func (p *Postgres) awaitConnection(ctx context.Context, addr string) error {
@@ -131,10 +131,10 @@ func (p *Postgres) awaitConnection(ctx context.Context, addr string) error {
 	return errors.New("PostgreSQL does not accept connections")
 }
 
-// databaseUser gives the directory to the user that the database runs as: it refuses to run as root.
+// databaseUser gives the directory to the user of the database, since PostgreSQL refuses to run as root.
 func databaseUser(dir string) (*syscall.Credential, error) {
 	if os.Geteuid() != 0 {
-		return nil, nil //nolint:nilnil // nil: as oneself
+		return nil, nil //nolint:nilnil // nil: the current user
 	}
 	account, err := user.Lookup("postgres")
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// Process is a program that runs beside the benchmark.
+// Process is a running program.
 type Process struct {
 	Name  string
 	Ready time.Duration // from the start to the first answer
@@ -25,8 +25,8 @@ type Process struct {
 	log  *os.File
 }
 
-// Start runs a command whose output goes to a file. It dies with the benchmark, however that ends: call it from the main
-// thread alone, since the kernel watches over the thread.
+// Start runs a command and writes its output to a file. The kernel kills the command when the thread that called Start ends, so only call
+// it from the main thread.
 func Start(name string, cmd *exec.Cmd, logPath string, quit os.Signal) (*Process, error) {
 	log, err := os.OpenFile(logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600) //nolint:gosec // a path of our own
 	if err != nil {
@@ -37,7 +37,7 @@ func Start(name string, cmd *exec.Cmd, logPath string, quit os.Signal) (*Process
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
 	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
-	cmd.SysProcAttr.Setpgid = true // an interrupt at the terminal is ours to pass on
+	cmd.SysProcAttr.Setpgid = true // an interrupt at the terminal must not reach it directly
 	if err := cmd.Start(); err != nil {
 		return nil, errors.Join(fmt.Errorf("start %s: %w", name, err), log.Close())
 	}
@@ -85,7 +85,7 @@ func (p *Process) Await(ctx context.Context, url, token string, start time.Time)
 // TrimLog empties the log, so that a server that logs each request does not fill the disk.
 func (p *Process) TrimLog() error { return p.log.Truncate(0) }
 
-// Stop asks the process to end, and ends its whole group when it does not within ten seconds.
+// Stop signals the process to end, and kills its process group after ten seconds.
 func (p *Process) Stop() {
 	_ = p.cmd.Process.Signal(p.quit)
 	select {
@@ -97,7 +97,7 @@ func (p *Process) Stop() {
 	_ = p.log.Close()
 }
 
-// FreeAddr is a loopback address that nobody listens on.
+// FreeAddr returns a free loopback address.
 func FreeAddr() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed at once
 	if err != nil {

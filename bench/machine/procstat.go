@@ -9,16 +9,16 @@ import (
 	"time"
 )
 
-// tick is the unit of CPU time in /proc: a hundredth of a second on every Linux there is.
+// tick is the unit of CPU time in /proc: a hundredth of a second on Linux.
 const tick = 10 * time.Millisecond
 
-// Usage is what a tree of processes has used.
+// Usage has the resource usage of a tree of processes.
 type Usage struct {
-	CPU      time.Duration // since they started, those that have ended since included
+	CPU      time.Duration // since they started, including processes that have ended
 	Resident int64         // bytes, now
 }
 
-// UsageOf sums over a process and all that descend from it.
+// UsageOf returns the usage of a process and its descendants.
 func UsageOf(root int) (Usage, error) {
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil {
@@ -26,16 +26,16 @@ func UsageOf(root int) (Usage, error) {
 	}
 	all := map[int]stat{}
 	for _, path := range stats {
-		text, err := os.ReadFile(path) //nolint:gosec // a path of the kernel's
+		text, err := os.ReadFile(path) //nolint:gosec // a path in /proc
 		if err != nil {
-			continue // it has ended
+			continue // the process has ended
 		}
 		if s, err := parseStat(text); err == nil {
 			all[s.pid] = s
 		}
 	}
 	if _, ok := all[root]; !ok {
-		return Usage{}, fmt.Errorf("process %d is not there", root)
+		return Usage{}, fmt.Errorf("process %d does not exist", root)
 	}
 	var use Usage
 	for _, s := range all {
@@ -60,17 +60,17 @@ func descends(all map[int]stat, pid, root int) bool {
 
 type stat struct {
 	pid, parent int
-	ticks       int64 // its own, and those of children that it has waited for
+	ticks       int64 // of the process and of children that it has waited for
 	pages       int64
 }
 
-// parseStat reads /proc/PID/stat. The name of the program, in brackets, may hold anything.
+// parseStat parses /proc/PID/stat. The name of the program, in parentheses, may contain anything.
 func parseStat(text []byte) (stat, error) {
 	open, shut := bytes.IndexByte(text, '('), bytes.LastIndexByte(text, ')')
 	if open < 2 || shut < open {
 		return stat{}, fmt.Errorf("no process status: %q", text)
 	}
-	fields := bytes.Fields(text[shut+1:]) // from the third on
+	fields := bytes.Fields(text[shut+1:]) // starting with the third field
 	if len(fields) < 22 {
 		return stat{}, fmt.Errorf("no process status: %q", text)
 	}

@@ -1,4 +1,4 @@
-// Package overlay changes files of a checkout for one build, and leaves the checkout alone: `go build -overlay`.
+// Package overlay changes files for one build with `go build -overlay`, without changing the checkout.
 package overlay
 
 import (
@@ -18,29 +18,29 @@ type Overlay struct {
 	files map[string]string // absolute path in the checkout -> text
 }
 
-// New makes an overlay without changes.
+// New returns an overlay without changes.
 func New(root string) (*Overlay, error) {
 	root, err := filepath.Abs(root)
 	return &Overlay{root: root, files: map[string]string{}}, err
 }
 
-// Add puts a file there, or another in the place of one.
+// Add adds or replaces a file.
 func (o *Overlay) Add(name, text string) { o.files[filepath.Join(o.root, name)] = text }
 
-// Replace changes a text that must be there once.
+// Replace replaces a text, which must occur exactly once.
 func (o *Overlay) Replace(name, old, text string) error {
 	content, err := o.read(filepath.Join(o.root, name))
 	if err != nil {
 		return err
 	}
 	if n := strings.Count(content, old); n != 1 {
-		return fmt.Errorf("%s has %q %d times, not once", name, old, n)
+		return fmt.Errorf("%s has %q %d times, want once", name, old, n)
 	}
 	o.Add(name, strings.Replace(content, old, text, 1))
 	return nil
 }
 
-// Begin puts a statement at the beginning of a function, which is found by its first line in any file of a folder.
+// Begin inserts a statement at the start of a function. It finds the function by its first line, in any file of a folder.
 func (o *Overlay) Begin(folder, function, statement string) error {
 	names, err := filepath.Glob(filepath.Join(o.root, folder, "*.go"))
 	if err != nil {
@@ -63,11 +63,11 @@ func (o *Overlay) read(path string) (string, error) {
 	if text, ok := o.files[path]; ok {
 		return text, nil
 	}
-	text, err := os.ReadFile(path) //nolint:gosec // of the checkout
+	text, err := os.ReadFile(path) //nolint:gosec // a file of the checkout
 	return string(text), err
 }
 
-// Write puts the changes into a directory and returns the file that -overlay takes.
+// Write writes the changes into a directory and returns the file for -overlay.
 func (o *Overlay) Write(dir string) (string, error) {
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return "", err

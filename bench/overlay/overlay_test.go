@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// A program of two files, one of them changed and one added for one build alone.
+// A file of a program is changed and another added, for one build.
 func TestBuild(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
@@ -48,7 +48,7 @@ func TestBuild(t *testing.T) {
 	}
 }
 
-// run builds the program with these flags and returns what it prints.
+// run builds the program with these flags and returns its output.
 func run(t *testing.T, root string, flags ...string) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "program")
@@ -64,7 +64,7 @@ func run(t *testing.T, root string, flags ...string) string {
 	return string(out)
 }
 
-// A change that has nothing to take hold of would measure the server against itself.
+// A change that matches nothing is an error. Otherwise the server would be compared with itself.
 func TestWhatIsNotThereIsRefused(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
@@ -77,9 +77,9 @@ func TestWhatIsNotThereIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	if o.Begin(".", "func g() {", "return") == nil {
-		t.Error("a function that is not there was found")
+		t.Error("no error for a missing function")
 	}
 	if o.Replace("x.go", "nothing", "") == nil || o.Replace("x.go", "1", "2") == nil || o.Replace("y.go", "1", "2") == nil {
-		t.Error("a text that is not there once was replaced")
+		t.Error("no error for a text that does not occur exactly once")
 	}
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/pocketbase/pocketbase/tools/types"
 )
 
-// makeCollections makes the collections in the order of their references. Only administrators reach them: their requests
-// are checked by no rule, which is the fastest.
+// makeCollections creates the collections in the order of their references. Only administrators can use them. PocketBase checks no rules
+// for administrators, which is fastest.
 func makeCollections(app core.App) error {
 	vendors, err := makeCollection(app, "catalog_vendors", &core.TextField{Name: "name"}, &core.TextField{Name: "url"})
 	if err != nil {
@@ -67,7 +67,7 @@ func relation(name string, to *core.Collection, most int) *core.RelationField {
 	return &core.RelationField{Name: name, CollectionId: to.Id, MaxSelect: most}
 }
 
-// history is kept as the server keeps it. PocketBase does not say who writes: the columns stay empty.
+// history has the triggers that write the history as in the server. PocketBase does not provide the actor, so its columns are empty.
 const history = `
 CREATE TABLE app_changes (
 	client_id TEXT NOT NULL, app_id TEXT NOT NULL, version INTEGER PRIMARY KEY AUTOINCREMENT, field TEXT NOT NULL,

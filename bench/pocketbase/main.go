@@ -1,11 +1,10 @@
 // Command pocketbase is a reference: the apps and the catalog as collections of PocketBase, with its own API.
 //
-//	pocketbase --dir DIR setup                    make the collections and an administrator; print a token
+//	pocketbase --dir DIR setup                    create the collections and an administrator; print a token
 //	pocketbase --dir DIR serve --http HOST:PORT   serve
 //
-// A trigger keeps the history of changes, as in the server that it is compared with. Otherwise it is PocketBase as it
-// comes, where a power failure can take acknowledged writes back; with --synchronous FULL every commit is on the disk
-// before it is acknowledged.
+// A trigger writes the history of changes, as in our server. Otherwise PocketBase has its defaults, where a power failure can lose
+// acknowledged writes. With --synchronous FULL every commit is on disk before it is acknowledged.
 package main
 
 import (
@@ -26,7 +25,7 @@ func main() {
 		return connect(path, synchronous)
 	}})
 	app.RootCmd.PersistentFlags().StringVar(&synchronous, "synchronous", synchronous, "NORMAL or FULL")
-	// PocketBase opens its databases before cobra parses the flags, and so looks for its own beforehand too.
+	// PocketBase opens its databases before cobra parses the flags. So this flag is parsed beforehand too.
 	if err := app.RootCmd.ParseFlags(os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "pocketbase:", err)
 		os.Exit(2)
@@ -42,7 +41,7 @@ func main() {
 	}
 }
 
-// connect is PocketBase's own way, but for synchronous on the data. Its log of requests stays as it is.
+// connect opens databases like PocketBase, but sets synchronous for the data. The request log is unchanged.
 func connect(path, synchronous string) (*dbx.DB, error) {
 	if filepath.Base(path) != "data.db" {
 		synchronous = "NORMAL"

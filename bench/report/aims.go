@@ -7,14 +7,14 @@ type Aim struct {
 	Name   string
 	AtMost bool // else at least
 	Bound  float64
-	Ratio  func(find func(kind, contender string) []Sample) float64
+	Ratio  func(find func(workload, contender string) []Sample) float64
 }
 
-// AimTable compares what was reached with the aims, those that this run has the figures of.
-func AimTable(aims []Aim, kinds []Kind) string {
-	find := func(kind, contender string) []Sample {
-		for _, k := range kinds {
-			if k.Name == kind {
+// AimTable compares the results with the aims for which this run has figures.
+func AimTable(aims []Aim, workloads []Workload) string {
+	find := func(workload, contender string) []Sample {
+		for _, k := range workloads {
+			if k.Name == workload {
 				return k.Find(contender)
 			}
 		}
@@ -30,11 +30,11 @@ func AimTable(aims []Aim, kinds []Kind) string {
 		if aim.AtMost {
 			bound, met = "≤ ", reached <= aim.Bound
 		}
-		verdict := "no"
+		reachedAim := "no"
 		if met {
-			verdict = "yes"
+			reachedAim = "yes"
 		}
-		rows = append(rows, []string{aim.Name, bound + number(aim.Bound, 2), number(reached, 2), verdict})
+		rows = append(rows, []string{aim.Name, bound + number(aim.Bound, 2), number(reached, 2), reachedAim})
 	}
 	if len(rows) == 1 {
 		return ""

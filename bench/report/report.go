@@ -1,4 +1,4 @@
-// Package report makes ratios, tables and a file of what a benchmark has measured.
+// Package report computes ratios and tables from the measurements of a benchmark.
 package report
 
 import (
@@ -7,16 +7,16 @@ import (
 	"time"
 )
 
-// Sample is what one slice has measured. NaN is what there is none of.
+// Sample has the measurements of one slice. A missing one is NaN.
 type Sample struct {
-	Rate      float64 // requests a second
+	Rate      float64 // requests per second
 	P50, P99  float64 // milliseconds
-	ServerCPU float64 // microseconds a request
-	Database  float64 // microseconds a request
+	ServerCPU float64 // microseconds per request
+	Database  float64 // microseconds per request
 	Memory    float64 // MB resident
 }
 
-// None is a measure that a contender does not have.
+// None returns the value of a missing measurement.
 func None() float64 { return math.NaN() }
 
 // Measure is one figure of a sample.
@@ -26,7 +26,7 @@ type Measure struct {
 	Of     func(Sample) float64
 }
 
-// Measures are the columns of a table.
+// Measures returns the columns of a table.
 func Measures() []Measure {
 	return []Measure{
 		{"requests/s", 0, func(s Sample) float64 { return s.Rate }},
@@ -39,7 +39,7 @@ func Measures() []Measure {
 	}
 }
 
-// AllCPU is that of the server and of the database.
+// AllCPU returns the CPU time of the server and the database.
 func AllCPU(s Sample) float64 {
 	switch {
 	case math.IsNaN(s.ServerCPU):
@@ -50,20 +50,20 @@ func AllCPU(s Sample) float64 {
 	return s.ServerCPU + s.Database
 }
 
-// Series is the samples of one contender, one of each round.
+// Series has the samples of one contender, one per round.
 type Series struct {
 	Contender string
 	Samples   []Sample
 }
 
-// Kind is one kind of load: the first series is what the others are compared with.
-type Kind struct {
+// Workload has the results of one load. The other series are compared with the first.
+type Workload struct {
 	Name, What string
 	Series     []Series
 }
 
-// Find returns the samples of a contender, nil when it was not in the race.
-func (k Kind) Find(contender string) []Sample {
+// Find returns the samples of a contender, or nil.
+func (k Workload) Find(contender string) []Sample {
 	for _, s := range k.Series {
 		if s.Contender == contender {
 			return s.Samples
@@ -72,7 +72,7 @@ func (k Kind) Find(contender string) []Sample {
 	return nil
 }
 
-// Median is that of one measure over the rounds. NaN when there is none.
+// Median returns the median of a measure over the rounds, or NaN.
 func Median(samples []Sample, of func(Sample) float64) float64 {
 	values := make([]float64, 0, len(samples))
 	for _, s := range samples {
@@ -81,7 +81,7 @@ func Median(samples []Sample, of func(Sample) float64) float64 {
 	return median(values)
 }
 
-// Ratio is the median of the ratios of each round: what slows the machine down slows both slices of a round.
+// Ratio returns the median of the ratios of each round. Other activity on the machine slows both slices of a round.
 func Ratio(ours, theirs []Sample, of func(Sample) float64) float64 {
 	values := make([]float64, 0, len(ours))
 	for i := range min(len(ours), len(theirs)) {
@@ -102,10 +102,10 @@ func median(values []float64) float64 {
 	return (values[half-1] + values[half]) / 2
 }
 
-// Footprint is what a contender costs before the first request.
+// Footprint has the costs of a contender before the first request.
 type Footprint struct {
 	Contender string
-	Ready     time.Duration // from the start to the first answer
-	Idle      int64         // bytes resident then
-	Binary    int64         // bytes; 0 when it is not one file
+	Ready     time.Duration // time from the start to the first answer
+	Idle      int64         // resident memory then, in bytes
+	Binary    int64         // size in bytes; 0 when it is not one file
 }

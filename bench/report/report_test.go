@@ -14,7 +14,7 @@ func rates(values ...float64) (samples []Sample) {
 
 func rate(s Sample) float64 { return s.Rate }
 
-// The rounds' ratios are 2, 2 and 4: not the ratio of the medians, which a slow round would bend.
+// The ratios of the rounds are 2, 2 and 4. The result is their median and not the ratio of the medians.
 func TestRatioIsTheMedianOfTheRounds(t *testing.T) {
 	t.Parallel()
 	ours, theirs := rates(20, 200, 40), rates(10, 100, 10)

@@ -8,21 +8,21 @@ import (
 	"unicode/utf8"
 )
 
-// Table writes the kinds as one table: each figure with, in brackets, the ratio of the first contender's to it.
-func Table(kinds []Kind) string {
+// Table returns the workloads as one table. Each figure has a ratio in parentheses: the first contender's figure divided by it.
+func Table(workloads []Workload) string {
 	header := []string{"load", "contender"}
 	for _, m := range Measures() {
 		header = append(header, m.Name)
 	}
 	rows := [][]string{header}
-	for _, kind := range kinds {
-		for i, series := range kind.Series {
+	for _, workload := range workloads {
+		for i, series := range workload.Series {
 			row := []string{"", series.Contender}
 			if i == 0 {
-				row[0] = kind.Name
+				row[0] = workload.Name
 			}
 			for _, m := range Measures() {
-				row = append(row, cell(kind.Series[0].Samples, series.Samples, m, i > 0))
+				row = append(row, cell(workload.Series[0].Samples, series.Samples, m, i > 0))
 			}
 			rows = append(rows, row)
 		}
@@ -55,7 +55,7 @@ func number(value float64, digits int) string {
 	return whole
 }
 
-// FootprintTable writes what the contenders cost before the first request.
+// FootprintTable returns a table of the footprints.
 func FootprintTable(prints []Footprint) string {
 	rows := [][]string{{"contender", "start to ready ms", "idle memory MB", "binary MB"}}
 	for _, p := range prints {
@@ -70,7 +70,7 @@ func FootprintTable(prints []Footprint) string {
 	return markdown(rows)
 }
 
-// markdown aligns a table, so that it also reads as text. Figures are flush right.
+// markdown returns an aligned table, which is also readable as text. Figures are aligned to the right.
 func markdown(rows [][]string) string {
 	widths := make([]int, len(rows[0]))
 	for _, row := range rows {
@@ -105,7 +105,7 @@ func markdown(rows [][]string) string {
 	return out.String()
 }
 
-// figures says whether a column holds figures: all but the names do.
+// figures reports whether a column has figures. Only columns with names do not.
 func figures(rows [][]string, column int) bool {
 	switch rows[0][column] {
 	case "load", "contender", "aim", "against":

@@ -15,14 +15,14 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// counted is an app whose licenses somebody counts up, one patch after the other: 1, 2, 3.
-type counted struct {
+// countedApp is an app whose license_count is countedApp up by patches: 1, 2, 3.
+type countedApp struct {
 	path            string
-	asked, answered atomic.Int64 // the last count
+	asked, answered atomic.Int64 // the last count sent, and the last one acknowledged
 }
 
-// countUp patches until it is told to stop.
-func (c *counted) countUp(t *testing.T, s *serving, stop <-chan struct{}) {
+// countUp patches until stop is closed.
+func (c *countedApp) countUp(t *testing.T, s *serving, stop <-chan struct{}) {
 	t.Helper()
 	for n := int64(1); ; n++ {
 		select {
@@ -39,8 +39,8 @@ func (c *counted) countUp(t *testing.T, s *serving, stop <-chan struct{}) {
 	}
 }
 
-// A backup is made while clients write, and restored elsewhere. What was answered before it began is in it, what was asked
-// after it ended is not, and each app agrees with its history, change by change.
+// A backup is made while clients write, and is restored elsewhere. It has the writes that were acknowledged before it began, and none
+// that were sent after it ended. Each app agrees with its history, change by change.
 func TestBackupUnderLoad(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
@@ -61,7 +61,7 @@ func TestBackupUnderLoad(t *testing.T) {
 		for i, app := range apps {
 			after[i] = app.asked.Load()
 		}
-		eventually(t, func() bool { return apps[0].answered.Load() > after[0] }) // it goes on
+		eventually(t, func() bool { return apps[0].answered.Load() > after[0] }) // writes continue
 		close(stop)
 		ended.Wait()
 
@@ -77,7 +77,7 @@ func TestBackupUnderLoad(t *testing.T) {
 			if n := *shown.Licenses; n < before[i] || n > after[i] {
 				t.Errorf("%s: %d licenses, want %d to %d", app.path, n, before[i], after[i])
 			}
-			wantCounted(t, other, app.path, *shown.Licenses)
+			checkHistory(t, other, app.path, *shown.Licenses)
 		}
 		if got := other.as("demo-token").Patch(t, apps[0].path, `{"license_count":0}`); got.Status != http.StatusOK {
 			t.Errorf("the restored server answers %d %s", got.Status, got.Body)
@@ -85,7 +85,7 @@ func TestBackupUnderLoad(t *testing.T) {
 	})
 }
 
-func demoApps(t *testing.T, s *serving) []*counted {
+func demoApps(t *testing.T, s *serving) []*countedApp {
 	t.Helper()
 	var page struct {
 		Data []struct{ ID string } `json:"data"`
@@ -95,15 +95,15 @@ func demoApps(t *testing.T, s *serving) []*counted {
 	if err := json.Unmarshal([]byte(got.Body), &page); err != nil || len(page.Data) < 2 {
 		t.Fatalf("%s: %v", got.Body, err)
 	}
-	var apps []*counted
+	var apps []*countedApp
 	for _, app := range page.Data {
-		apps = append(apps, &counted{path: list + "/" + app.ID})
+		apps = append(apps, &countedApp{path: list + "/" + app.ID})
 	}
 	return apps
 }
 
-// wantCounted walks an app's history, newest first: it must have counted down from its licenses to one.
-func wantCounted(t *testing.T, s *serving, path string, licenses int64) {
+// checkHistory checks an app's history, newest first: the values must count down from licenses to 1.
+func checkHistory(t *testing.T, s *serving, path string, licenses int64) {
 	t.Helper()
 	next := path + "/changes?page_size=100"
 	for next != "" {
@@ -123,7 +123,7 @@ func wantCounted(t *testing.T, s *serving, path string, licenses int64) {
 				continue
 			}
 			if string(change.NewValue) != fmt.Sprint(licenses) {
-				t.Fatalf("%s: the history has %s where the count was %d", path, change.NewValue, licenses)
+				t.Fatalf("%s: the history has %s, want %d", path, change.NewValue, licenses)
 			}
 			licenses--
 		}
@@ -132,11 +132,11 @@ func wantCounted(t *testing.T, s *serving, path string, licenses int64) {
 		}
 	}
 	if licenses != 0 {
-		t.Errorf("%s: the history begins behind %d", path, licenses)
+		t.Errorf("%s: the history lacks the values up to %d", path, licenses)
 	}
 }
 
-// backUpAndRestore does what docs/backup.md says, and returns the URL of the restored database.
+// backUpAndRestore follows docs/backup.md, and returns the URL of the restored database.
 func backUpAndRestore(t *testing.T, url string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "backup")
@@ -176,11 +176,11 @@ func TestBackupRefused(t *testing.T) {
 	for _, test := range []struct {
 		name, url, file, want string
 	}{
-		{"onto a file", source, full, "full exists"},
-		{"onto itself", source, strings.TrimPrefix(source, "sqlite://"), "exists"},
-		{"into no directory", source, filepath.Join(dir, "none", "x"), "no such file or directory"},
-		{"of nothing", "sqlite://" + filepath.Join(dir, "missing.db"), filepath.Join(dir, "a"), "no such file or directory"},
-		{"of another program's", "sqlite://" + other, filepath.Join(dir, "b"), "not a database of clientapps"},
+		{"to an existing file", source, full, "full exists"},
+		{"to the database itself", source, strings.TrimPrefix(source, "sqlite://"), "exists"},
+		{"to a missing directory", source, filepath.Join(dir, "none", "x"), "no such file or directory"},
+		{"of a missing database", "sqlite://" + filepath.Join(dir, "missing.db"), filepath.Join(dir, "a"), "no such file or directory"},
+		{"of another program's database", "sqlite://" + other, filepath.Join(dir, "b"), "not a database of clientapps"},
 		{"of PostgreSQL", "postgres://127.0.0.1:1/x", filepath.Join(dir, "c"), "pg_dump"},
 	} {
 		o := command(t, []string{"CLIENTAPPS_DATABASE_URL=" + test.url}, "backup", test.file)

@@ -13,7 +13,7 @@ import (
 
 func (p *process) clientCreateCommand() *cobra.Command {
 	var name string
-	c := p.command("create", "Make a client and print its id", ofDatabase, func(ctx context.Context, cfg Config, _ []string) error {
+	c := p.command("create", "Create a client and print its id", ofDatabase, func(ctx context.Context, cfg Config, _ []string) error {
 		return p.clientCreate(ctx, cfg, name)
 	})
 	c.Flags().StringVar(&name, "name", "", "the client's name, 1 to 200 characters")

@@ -18,7 +18,7 @@ const (
 	groupOther    = "other"
 )
 
-// execute runs the command that the arguments name.
+// execute runs the command named by the arguments.
 func (p *process) execute(ctx context.Context) error {
 	root := &cobra.Command{
 		Use: "clientapps", Short: "Serve the app-management API and administer its database",
@@ -40,14 +40,14 @@ func (p *process) execute(ctx context.Context) error {
 	root.SetFlagErrorFunc(flagError)
 	addTo(root, groupServer, p.serveCommand(), p.healthCommand())
 	addTo(root, groupData,
-		parent("client", "Make and list clients", p.clientCreateCommand(), p.clientListCommand()),
-		parent("token", "Make, list and revoke API tokens", p.tokenCreateCommand(), p.tokenListCommand(), p.tokenRevokeCommand()),
-		parent("import", "Bring the catalog, or the apps of a client, to what a file says", p.importCatalogCommand(), p.importAppsCommand()))
+		parent("client", "Create and list clients", p.clientCreateCommand(), p.clientListCommand()),
+		parent("token", "Create, list and revoke API tokens", p.tokenCreateCommand(), p.tokenListCommand(), p.tokenRevokeCommand()),
+		parent("import", "Import the catalog, or the apps of a client, from a file", p.importCatalogCommand(), p.importAppsCommand()))
 	addTo(root, groupDatabase,
-		parent("migrate", "Bring the schema to this program's version, or show both versions", p.migrateUpCommand(), p.migrateStatusCommand()),
+		parent("migrate", "Migrate the schema to this program's version, or show both versions", p.migrateUpCommand(), p.migrateStatusCommand()),
 		p.backupCommand())
 	addTo(root, groupOther, p.versionCommand())
-	root.SetArgs(append([]string{}, p.args...)) // nil would be those of the process
+	root.SetArgs(append([]string{}, p.args...)) // not nil: cobra would take os.Args
 	root.SetIn(p.stdin)
 	root.SetOut(p.stdout)
 	root.SetErr(p.stderr)
@@ -61,7 +61,7 @@ func addTo(root *cobra.Command, group string, commands ...*cobra.Command) {
 	root.AddCommand(commands...)
 }
 
-// parent is a command that only has commands below it.
+// parent returns a command that only has subcommands.
 func parent(name, short string, commands ...*cobra.Command) *cobra.Command {
 	c := &cobra.Command{Use: name, Short: short, Args: cobra.ArbitraryArgs, SuggestionsMinimumDistance: 2}
 	c.RunE = func(c *cobra.Command, args []string) error {
@@ -82,17 +82,17 @@ func errNoCommand(c *cobra.Command, name string) error {
 	return fmt.Errorf("%w: %s has no command %q; %s", errUsage, c.CommandPath(), name, hint)
 }
 
-// flagError names the new name of a flag that was renamed.
+// flagError adds the new name of a renamed flag.
 func flagError(c *cobra.Command, err error) error {
 	if unknown := (*pflag.NotExistError)(nil); errors.As(err, &unknown) {
-		if now, ok := renamed[unknown.GetSpecifiedName()]; ok {
+		if now, ok := renamedFlags[unknown.GetSpecifiedName()]; ok {
 			return fmt.Errorf("%w: --%s is --%s now", errUsage, unknown.GetSpecifiedName(), now)
 		}
 	}
 	return fmt.Errorf("%w: %w; see %s --help", errUsage, err, c.CommandPath())
 }
 
-// command makes a command that takes the settings of a scope as flags. use has its name and, in capitals, its arguments.
+// command returns a command with the settings of a scope as flags. use has its name and, in capitals, its arguments.
 func (p *process) command(use, short string, of scope, run func(ctx context.Context, cfg Config, args []string) error) *cobra.Command {
 	given := map[string]string{}
 	c := &cobra.Command{Use: use, Short: short, Args: cobra.ArbitraryArgs}
@@ -106,7 +106,7 @@ func (p *process) command(use, short string, of scope, run func(ctx context.Cont
 		}
 	}
 	c.RunE = func(c *cobra.Command, args []string) error {
-		// A wrong number of arguments is told together with what is wrong with the settings.
+		// A wrong number of arguments is reported together with wrong settings.
 		cfg, err := loadConfig(p.environ, given, checkArguments(c, args))
 		if err != nil {
 			return err

@@ -18,20 +18,20 @@ type Config struct {
 	Addr            string        // host:port to listen on
 	DatabaseURL     string        // sqlite://PATH or postgres://…
 	MaxConns        int           // connections to the database
-	BatchByClient   bool          // patches of different clients share no transaction
-	RowSecurity     bool          // PostgreSQL itself keeps each request to its client
+	BatchByClient   bool          // patches of different clients never share a transaction
+	RowSecurity     bool          // PostgreSQL itself limits each request to its client
 	Migrate         bool          // migrate before serving
 	Demo            bool          // example data and the token demo-token, on loopback only
-	CatalogPoll     time.Duration // bound on how stale the catalog of another server can be
-	TokenTTL        time.Duration // bound on the life of a token that another process revoked
+	CatalogPoll     time.Duration // how often to check for catalog changes by other servers
+	TokenTTL        time.Duration // how long a token may still be accepted after another process revoked it
 	DatabaseTimeout time.Duration // how long a request may wait for the database
-	DrainDelay      time.Duration // how long the server says that it is not ready before it stops to accept
+	DrainDelay      time.Duration // how long /readyz is 503 at shutdown before the server stops accepting
 	ShutdownTimeout time.Duration // how long requests in flight may take when the server stops
 	RequestTimeout  time.Duration // how long a request may take to arrive
 	MaxInFlight     int           // requests served at once
 	BodyMemory      int           // MiB that request bodies may take together
-	RateLimit       int           // requests a second of one token for one client; 0: no limit
-	RateBurst       int           // how many of them may come at once
+	RateLimit       int           // requests per second of one token for one client; 0: no limit
+	RateBurst       int           // requests of one token for one client that may come at once
 	TLSCert         string        // file of a certificate in PEM; "" for plain HTTP
 	TLSKey          string        // file of its key
 	MetricsAddr     string        // host:port for /metrics; "" for none
@@ -43,23 +43,23 @@ type Config struct {
 	LogLevel        string        // debug, info, warn or error
 }
 
-// setting is one row of the table that flags, environment, help and documentation agree on.
+// setting is a row of the table of settings. Flags, environment variables, help and documentation follow the table.
 type setting struct {
 	flag, env, def, help string
 
 	set func(*Config, string) error
 }
 
-// scope is a set of commands. The environment is read and checked by all of them.
+// scope is a set of commands. All commands read and check the environment.
 type scope int
 
 const (
 	ofServer   scope = 1 << iota // serve
 	ofDatabase                   // commands that work on the database
-	ofHealth                     // health, which asks a server with the same settings
+	ofHealth                     // health, which calls a server with the same settings
 )
 
-// scope is the commands that have the setting as a flag.
+// scope returns the commands that have the setting as a flag.
 func (s setting) scope() scope {
 	switch s.flag {
 	case "addr", "tls-cert":
@@ -70,7 +70,7 @@ func (s setting) scope() scope {
 	return ofServer
 }
 
-// boolean settings may be given as a bare flag.
+// boolean reports whether the setting may be a flag without a value.
 func (s setting) boolean() bool { return s.def == "true" || s.def == "false" }
 
 func settings() []setting {
@@ -89,15 +89,15 @@ func settings() []setting {
 			func(c *Config, v string) (err error) { c.MaxConns, err = parseInt(v, 1, 1000); return err },
 		},
 		{
-			"batch-by-client", "CLIENTAPPS_BATCH_BY_CLIENT", "false", "no transaction has patches of two clients: for a database distributed by client",
+			"batch-by-client", "CLIENTAPPS_BATCH_BY_CLIENT", "false", "do not mix patches of two clients in a transaction: for a database distributed by client",
 			func(c *Config, v string) (err error) { c.BatchByClient, err = parseBool(v); return err },
 		},
 		{
-			"row-level-security", "CLIENTAPPS_ROW_LEVEL_SECURITY", "false", "PostgreSQL keeps each request to its client: needs deploy/rls.sql",
+			"row-level-security", "CLIENTAPPS_ROW_LEVEL_SECURITY", "false", "PostgreSQL limits each request to its client; needs deploy/rls.sql",
 			func(c *Config, v string) (err error) { c.RowSecurity, err = parseBool(v); return err },
 		},
 		{
-			"migrate", "CLIENTAPPS_MIGRATE", "true", "bring the schema up to date before serving",
+			"migrate", "CLIENTAPPS_MIGRATE", "true", "migrate the schema before serving",
 			func(c *Config, v string) (err error) { c.Migrate, err = parseBool(v); return err },
 		},
 		{
@@ -126,14 +126,14 @@ func settings() []setting {
 			},
 		},
 		{
-			"drain-delay", "CLIENTAPPS_DRAIN_DELAY", "0s", "how long /readyz says no before a stopping server accepts no more, 0s to 10m",
+			"drain-delay", "CLIENTAPPS_DRAIN_DELAY", "0s", "how long /readyz is 503 at shutdown before the server stops accepting, 0s to 10m",
 			func(c *Config, v string) (err error) {
 				c.DrainDelay, err = parseDuration(v, 0, 10*time.Minute)
 				return err
 			},
 		},
 		{
-			"shutdown-timeout", "CLIENTAPPS_SHUTDOWN_TIMEOUT", "10s", "how long requests may take to end at shutdown, 1s to 10m",
+			"shutdown-timeout", "CLIENTAPPS_SHUTDOWN_TIMEOUT", "10s", "how long shutdown waits for requests in flight, 1s to 10m",
 			func(c *Config, v string) (err error) {
 				c.ShutdownTimeout, err = parseDuration(v, time.Second, 10*time.Minute)
 				return err
@@ -147,27 +147,27 @@ func settings() []setting {
 			},
 		},
 		{
-			"max-in-flight", "CLIENTAPPS_MAX_IN_FLIGHT", "1024", "requests served at once, half of them for one token, 1 to 100000",
+			"max-in-flight", "CLIENTAPPS_MAX_IN_FLIGHT", "1024", "requests served at once, at most half of them for one token, 1 to 100000",
 			func(c *Config, v string) (err error) { c.MaxInFlight, err = parseInt(v, 1, 100_000); return err },
 		},
 		{
-			"body-memory", "CLIENTAPPS_BODY_MEMORY", "128", "MiB that request bodies may take at once, a quarter of it for one token, 32 to 65536",
+			"body-memory", "CLIENTAPPS_BODY_MEMORY", "128", "MiB that request bodies may take at once, at most a quarter for one token, 32 to 65536",
 			func(c *Config, v string) (err error) { c.BodyMemory, err = parseInt(v, 32, 65_536); return err },
 		},
 		{
-			"rate-limit", "CLIENTAPPS_RATE_LIMIT", "100", "requests a second of a token for a client, up to 100000; 0 for no limit, as with --demo",
+			"rate-limit", "CLIENTAPPS_RATE_LIMIT", "100", "requests per second of a token for a client, up to 100000; 0 for no limit, the default with --demo",
 			func(c *Config, v string) (err error) { c.RateLimit, err = parseInt(v, 0, 100_000); return err },
 		},
 		{
-			"rate-burst", "CLIENTAPPS_RATE_BURST", "1000", "how many of them may come at once, 1 to 100000",
+			"rate-burst", "CLIENTAPPS_RATE_BURST", "1000", "requests of a token for a client that may come at once, 1 to 100000",
 			func(c *Config, v string) (err error) { c.RateBurst, err = parseInt(v, 1, 100_000); return err },
 		},
 		{
-			"tls-cert", "CLIENTAPPS_TLS_CERT", "", "file of a certificate in PEM, read again when it changes; with --tls-key the server speaks TLS",
+			"tls-cert", "CLIENTAPPS_TLS_CERT", "", "certificate file in PEM, read again when it changes; with --tls-key the server speaks TLS",
 			func(c *Config, v string) error { c.TLSCert = v; return nil },
 		},
 		{
-			"tls-key", "CLIENTAPPS_TLS_KEY", "", "file of the certificate's key in PEM",
+			"tls-key", "CLIENTAPPS_TLS_KEY", "", "key file of the certificate in PEM",
 			func(c *Config, v string) error { c.TLSKey = v; return nil },
 		},
 		{
@@ -180,19 +180,19 @@ func settings() []setting {
 			},
 		},
 		{
-			"oidc-audience", "CLIENTAPPS_OIDC_AUDIENCE", "", "what its tokens must have in the claim aud",
+			"oidc-audience", "CLIENTAPPS_OIDC_AUDIENCE", "", "audience (claim aud) that the provider's tokens must have",
 			func(c *Config, v string) error { c.OIDC.Audience = v; return nil },
 		},
 		{
-			"oidc-scope-claim", "CLIENTAPPS_OIDC_SCOPE_CLAIM", "scope", "claim of its tokens that has their scopes",
+			"oidc-scope-claim", "CLIENTAPPS_OIDC_SCOPE_CLAIM", "scope", "claim with the scopes of the provider's tokens",
 			func(c *Config, v string) error { c.OIDC.ScopeClaim = v; return nil },
 		},
 		{
-			"oidc-clients-claim", "CLIENTAPPS_OIDC_CLIENTS_CLAIM", "client_ids", "claim of its tokens that has the ids of their clients, or * for all",
+			"oidc-clients-claim", "CLIENTAPPS_OIDC_CLIENTS_CLAIM", "client_ids", "claim with the client ids of the provider's tokens, or * for all clients",
 			func(c *Config, v string) error { c.OIDC.ClientsClaim = v; return nil },
 		},
 		{
-			"cors-origins", "CLIENTAPPS_CORS_ORIGINS", "", "origins whose scripts may call, separated by commas",
+			"cors-origins", "CLIENTAPPS_CORS_ORIGINS", "", "origins whose scripts may call the API, separated by commas",
 			func(c *Config, v string) (err error) { c.CORSOrigins, err = parseOrigins(v); return err },
 		},
 		{
@@ -200,11 +200,11 @@ func settings() []setting {
 			func(c *Config, v string) (err error) { c.MetricsAddr, err = v, checkAddress(v); return err },
 		},
 		{
-			"otlp-endpoint", "CLIENTAPPS_OTLP_ENDPOINT", "", "URL of a collector to send traces to, by OTLP over HTTP, such as http://localhost:4318",
+			"otlp-endpoint", "CLIENTAPPS_OTLP_ENDPOINT", "", "URL of a collector that receives traces by OTLP over HTTP, such as http://localhost:4318",
 			func(c *Config, v string) error { c.OTLPEndpoint = v; return checkEndpoint(v) },
 		},
 		{
-			"trace-ratio", "CLIENTAPPS_TRACE_RATIO", "1", "share of requests to trace where the caller has not decided, 0 to 1",
+			"trace-ratio", "CLIENTAPPS_TRACE_RATIO", "1", "share of requests to trace when the caller has not decided, 0 to 1",
 			func(c *Config, v string) (err error) { c.TraceRatio, err = parseRatio(v); return err },
 		},
 		{
@@ -218,18 +218,17 @@ func settings() []setting {
 	}
 }
 
-// renamed has the flags that had another name before this release, by that name. It goes with the next.
-var renamed = map[string]string{ //nolint:gosec // names of flags, no credentials
+// renamedFlags has the new names of flags by their old names. Remove it with the next release.
+var renamedFlags = map[string]string{ //nolint:gosec // names of flags, no credentials
 	"catalog-poll": "catalog-poll-interval", "row-security": "row-level-security", "token-ttl": "token-cache-ttl",
 }
 
-// variable is the environment variable of a flag.
+// variable returns the environment variable of a flag.
 func variable(flag string) string {
 	return "CLIENTAPPS_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
-// loadConfig reads the settings from the flags that were given and from the environment. It reports every problem at once, after
-// those that are known already.
+// loadConfig reads the settings from flags and the environment. It reports every problem at once, after the known ones.
 func loadConfig(environ []string, given map[string]string, known ...error) (Config, error) {
 	environment, problems := readEnvironment(environ)
 	problems = append(known, problems...)
@@ -237,7 +236,7 @@ func loadConfig(environ []string, given map[string]string, known ...error) (Conf
 	for _, s := range settings() {
 		value, source := s.def, "default"
 		if s.flag == "rate-limit" && cfg.Demo {
-			value = "0" // whoever tries the demo, and whatever tests against it, is one token
+			value = "0" // everybody uses the same token in the demo
 		}
 		if v, ok := environment[s.env]; ok {
 			value, source = v, s.env
@@ -256,22 +255,22 @@ func loadConfig(environ []string, given map[string]string, known ...error) (Conf
 	return cfg, nil
 }
 
-// Validate reports what no single setting can see.
+// Validate checks settings that depend on each other.
 func (c Config) Validate() error {
 	host, _, err := net.SplitHostPort(c.Addr)
 	if ip := net.ParseIP(host); err == nil && c.Demo && host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return fmt.Errorf("--demo accepts a token that everybody knows and needs a loopback address, not %s", c.Addr)
+		return fmt.Errorf("--demo accepts a well-known token, so it needs a loopback address, not %s", c.Addr)
 	}
 	if (c.TLSCert == "") != (c.TLSKey == "") {
-		return errors.New("--tls-cert and --tls-key come together")
+		return errors.New("--tls-cert and --tls-key must be set together")
 	}
 	if (c.OIDC.Issuer == "") != (c.OIDC.Audience == "") {
-		return errors.New("--oidc-issuer and --oidc-audience come together")
+		return errors.New("--oidc-issuer and --oidc-audience must be set together")
 	}
 	return nil
 }
 
-// readEnvironment refuses variables that look like settings and are none: a misspelled one would be passed over in silence.
+// readEnvironment refuses unknown CLIENTAPPS_ variables, so that a misspelled one is not ignored silently.
 func readEnvironment(environ []string) (map[string]string, []error) {
 	known := map[string]bool{}
 	for _, s := range settings() {
@@ -285,8 +284,8 @@ func readEnvironment(environ []string) (map[string]string, []error) {
 		case known[name]:
 			values[name] = value
 		default:
-			problem := fmt.Errorf("%s: no such setting", name)
-			for old, now := range renamed {
+			problem := fmt.Errorf("%s: unknown setting", name)
+			for old, now := range renamedFlags {
 				if name == variable(old) {
 					problem = fmt.Errorf("%s: it is %s now", name, variable(now))
 				}
@@ -297,7 +296,7 @@ func readEnvironment(environ []string) (map[string]string, []error) {
 	return values, problems
 }
 
-// settingFlag notes what a flag was given; values are read later, together with the environment's. It implements pflag.Value.
+// settingFlag records the value of a flag, which loadConfig reads later. It implements pflag.Value.
 type settingFlag struct {
 	setting
 
@@ -307,7 +306,7 @@ type settingFlag struct {
 func (f settingFlag) String() string     { return f.def }
 func (f settingFlag) Set(v string) error { f.given[f.flag] = v; return nil }
 
-// Type is what the help shows as the kind of value.
+// Type returns the kind of value that the help shows.
 func (f settingFlag) Type() string {
 	if f.boolean() {
 		return "bool"
@@ -338,7 +337,7 @@ func parseDuration(v string, least, most time.Duration) (time.Duration, error) {
 	return d, nil
 }
 
-// parseOrigins takes origins as browsers send them (RFC 6454): scheme, host and port. No wildcards.
+// parseOrigins parses origins as browsers send them (RFC 6454): scheme, host and port. It accepts no wildcards.
 func parseOrigins(v string) ([]string, error) {
 	var origins []string
 	for origin := range strings.SplitSeq(v, ",") {
@@ -355,7 +354,7 @@ func parseOrigins(v string) ([]string, error) {
 	return origins, nil
 }
 
-// checkAddress takes host:port, or nothing.
+// checkAddress accepts host:port, or "".
 func checkAddress(v string) error {
 	if v == "" {
 		return nil
@@ -364,7 +363,7 @@ func checkAddress(v string) error {
 	return err
 }
 
-// checkEndpoint takes the URL of a collector, or nothing. One with a password in it would show it wherever it is shown.
+// checkEndpoint accepts the URL of a collector, or "". It refuses a URL with a password, which would show up in logs.
 func checkEndpoint(v string) error {
 	u, err := url.Parse(v)
 	if v == "" || err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" &&
@@ -376,7 +375,7 @@ func checkEndpoint(v string) error {
 
 func parseRatio(v string) (float64, error) {
 	ratio, err := strconv.ParseFloat(v, 64)
-	if err != nil || !(ratio >= 0 && ratio <= 1) { // which NaN is not
+	if err != nil || !(ratio >= 0 && ratio <= 1) { // refuses NaN too
 		return 0, fmt.Errorf("%q is not a number from 0 to 1", v)
 	}
 	return ratio, nil

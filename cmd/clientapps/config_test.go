@@ -39,7 +39,7 @@ func TestConfigDefaults(t *testing.T) {
 	}
 }
 
-// With --demo nothing is limited, unless somebody says so.
+// With --demo there is no rate limit by default.
 func TestDemoHasNoRateLimit(t *testing.T) {
 	t.Parallel()
 	for args, want := range map[string]int{"--demo": 0, "--demo --rate-limit=7": 7, "--demo=false": 100} {
@@ -49,7 +49,7 @@ func TestDemoHasNoRateLimit(t *testing.T) {
 	}
 }
 
-// Half of a certificate is a mistake, not plain HTTP.
+// A certificate without a key, or a key alone, is an error.
 func TestHalfACertificate(t *testing.T) {
 	t.Parallel()
 	for _, arg := range []string{"--tls-cert=server.pem", "--tls-key=server.key"} {
@@ -59,7 +59,7 @@ func TestHalfACertificate(t *testing.T) {
 	}
 }
 
-// An issuer without an audience would let in who has a token for anything.
+// An issuer without an audience would accept its tokens for any application.
 func TestHalfAnIssuer(t *testing.T) {
 	t.Parallel()
 	for _, arg := range []string{"--oidc-issuer=https://login.example.com", "--oidc-audience=apps"} {
@@ -78,7 +78,7 @@ func TestHalfAnIssuer(t *testing.T) {
 	}
 }
 
-// TestConfigSources gives every setting another value than its default, first by the environment, then by a flag.
+// TestConfigSources sets every setting to a value other than its default, by the environment and by a flag.
 func TestConfigSources(t *testing.T) {
 	t.Parallel()
 	values := map[string]string{
@@ -116,11 +116,11 @@ func TestConfigSources(t *testing.T) {
 		flags = append(flags, "--"+s.flag+"="+value)
 	}
 	for name, source := range map[string]struct{ environ, flags []string }{
-		"the environment":                 {environ, nil},
-		"flags":                           {nil, flags},
-		"flags over the environment":      {defaults, flags},
-		"a bare flag, others' variables":  {append(environ, "OTHER=x", "XCLIENTAPPS_ADDR=x"), []string{"--demo"}},
-		"a flag that says what is so yet": {environ, []string{"--addr", "127.0.0.1:1"}},
+		"the environment":                  {environ, nil},
+		"flags":                            {nil, flags},
+		"flags over the environment":       {defaults, flags},
+		"a bare flag, unrelated variables": {append(environ, "OTHER=x", "XCLIENTAPPS_ADDR=x"), []string{"--demo"}},
+		"a flag with the same value":       {environ, []string{"--addr", "127.0.0.1:1"}},
 	} {
 		if got, err := load(source.environ, source.flags...); err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: %+v, %v", name, got, err)
@@ -142,17 +142,17 @@ func TestEveryProblemIsReportedAtOnce(t *testing.T) {
 	}
 	for _, line := range environ {
 		if name, _, _ := strings.Cut(line, "="); !strings.Contains(o.stderr, name+": ") {
-			t.Errorf("no word of %s in:\n%s", name, o.stderr)
+			t.Errorf("%s is not mentioned in:\n%s", name, o.stderr)
 		}
 	}
 	for _, what := range []string{"--log-level: ", "clientapps serve takes no arguments"} {
 		if !strings.Contains(o.stderr, what) {
-			t.Errorf("no word of %s in:\n%s", what, o.stderr)
+			t.Errorf("%s is not mentioned in:\n%s", what, o.stderr)
 		}
 	}
 }
 
-// A value that is refused is refused whatever says it, under the name of what said it.
+// A bad value is refused from each source. The error names the variable or the flag.
 func TestBadValues(t *testing.T) {
 	t.Parallel()
 	for name, values := range map[string][]string{
@@ -188,7 +188,7 @@ func TestBadValues(t *testing.T) {
 	}
 }
 
-// A PostgreSQL URL that cannot be parsed is refused without showing its password.
+// The error about an invalid PostgreSQL URL does not show its password.
 func TestBadPostgresURL(t *testing.T) {
 	t.Parallel()
 	for _, url := range []string{"postgres://user:hush@host/%zz", "postgres://user:hush@host:port/db", "postgres://user:hush@host/db?sslmode=hush"} {
@@ -222,11 +222,11 @@ func TestDemoNeedsLoopback(t *testing.T) {
 		t.Errorf("%+v", o)
 	}
 	if list := must(t, url, "client", "list"); list != "" {
-		t.Errorf("the refusal left %s", list)
+		t.Errorf("the refused command created %s", list)
 	}
 }
 
-// The help names every command, and the help of a command the flags that concern it.
+// The help names every command. The help of a command names its flags.
 func TestHelp(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{nil, {"help"}, {"-h"}, {"--help"}} {
@@ -270,7 +270,7 @@ func TestHelp(t *testing.T) {
 	}
 	for _, s := range settings() {
 		if o := command(t, nil, "serve", "--help"); !strings.Contains(o.stdout, " "+s.help+" ["+s.env+"]") {
-			t.Errorf("serve --help does not say what --%s is", s.flag)
+			t.Errorf("serve --help does not explain --%s", s.flag)
 		}
 	}
 }
@@ -282,12 +282,12 @@ func TestCompletion(t *testing.T) {
 			t.Errorf("%s: exit %d, %.300s", shell, o.code, o.stdout)
 		}
 	}
-	if o := command(t, nil, "__complete", "token", ""); !strings.Contains(o.stdout, "revoke\tEnd a token\n") {
+	if o := command(t, nil, "__complete", "token", ""); !strings.Contains(o.stdout, "revoke\tRevoke a token\n") {
 		t.Errorf("%+v", o)
 	}
 }
 
-// A command that does not exist is answered with one that is like it.
+// The error for an unknown command suggests a similar one.
 func TestUnknownCommands(t *testing.T) {
 	t.Parallel()
 	for line, says := range map[string]string{
@@ -299,10 +299,10 @@ func TestUnknownCommands(t *testing.T) {
 	}
 }
 
-// TestRenamedSettings: who uses an old name is told the new one.
+// TestRenamedSettings checks that errors about old names have the new ones.
 func TestRenamedSettings(t *testing.T) {
 	t.Parallel()
-	for old, now := range renamed {
+	for old, now := range renamedFlags {
 		o := command(t, nil, "serve", "--"+old, "1")
 		if want := "--" + old + " is --" + now + " now"; o.code != 2 || !strings.Contains(o.stderr, want) {
 			t.Errorf("%+v, want %s", o, want)

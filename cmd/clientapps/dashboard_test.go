@@ -11,7 +11,7 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// family is a metric as a server exports it.
+// family is a metric family as a server exports it.
 type family struct {
 	kind   string
 	labels []string // in alphabetical order
@@ -26,7 +26,7 @@ var (
 	quoted     = regexp.MustCompile("`([a-z_]+)`")
 )
 
-// exported is what a server exports that was asked for an app and has answered.
+// exported returns the metrics of a server that has answered a request for an app.
 func exported(t *testing.T) map[string]*family {
 	t.Helper()
 	s, metrics := startMeasured(t, storetest.SQLite(t), "--demo")
@@ -59,7 +59,7 @@ func exported(t *testing.T) map[string]*family {
 	return found
 }
 
-// A dashboard or an alert that names a metric which no server exports never shows anything.
+// Dashboard and alerts only use metrics that a server exports.
 func TestDashboardAndAlertsNameWhatIsExported(t *testing.T) {
 	t.Parallel()
 	has := exported(t)

@@ -18,11 +18,11 @@ import (
 	"github.com/clientapps/clientapps/store/apitoken"
 )
 
-// demoToken is accepted with --demo and never without it.
+// demoToken is only accepted with --demo.
 const demoToken = "demo-token"
 
 const demoBanner = `
-DEMO: example data is loaded and everybody on this machine may use the token demo-token. Try:
+DEMO: example data is loaded, and everybody on this machine can use the token demo-token. Try:
 
 curl -X PATCH "%[1]s://%[2]s/v2/clients/aa7cf840-9ca9-46a3-9778-9015d6580d50/apps/f1a2b3c4-d5e6-7890-abcd-ef1234567890" \
   -H "Authorization: Bearer demo-token" \
@@ -36,7 +36,7 @@ or open %[1]s://%[2]s/docs
 //go:embed demo/catalog.ndjson
 var demoCatalog string
 
-// The ids of the reference page.
+// The ids in the API's reference page.
 var pageIDs = map[string]uuid.UUID{
 	"client/Contoso Ltd.":     uuid.MustParse("aa7cf840-9ca9-46a3-9778-9015d6580d50"),
 	"app/Contoso Ltd./Slack":  uuid.MustParse("f1a2b3c4-d5e6-7890-abcd-ef1234567890"),
@@ -45,10 +45,10 @@ var pageIDs = map[string]uuid.UUID{
 	"category/Communication":  uuid.MustParse("a7b8c9d0-e1f2-3456-abcd-789012345678"),
 }
 
-// unusedByDemo are known apps that no client has: examples of the contract add the first two, and delete the third.
+// unusedByDemo are catalog apps that no client has. Examples of the contract add the first two and delete the third.
 var unusedByDemo = []string{"Xero", "Zendesk", "Trello"}
 
-// idOf is the same at every start: the page's id, or one made from the name.
+// idOf returns the same id at every start: the reference page's, or one derived from the name.
 func idOf(name string) uuid.UUID {
 	if id, ok := pageIDs[name]; ok {
 		return id
@@ -56,7 +56,7 @@ func idOf(name string) uuid.UUID {
 	return uuid.NewSHA1(uuid.NameSpaceURL, []byte("clientapps:demo:"+name))
 }
 
-// loadDemo adds the example data, as it was before the reference page's requests. What is there already stays as it is.
+// loadDemo adds the example data, as before the reference page's requests. It keeps existing rows.
 func loadDemo(ctx context.Context, s *store.Store) error {
 	data, err := demoData()
 	if err != nil {
@@ -76,7 +76,7 @@ type demoApp struct {
 	Categories    []string `json:"categories"`
 }
 
-// demoData is a catalog of well-known apps. The first client of the page has all of them, the second every third.
+// demoData returns a catalog of well-known apps. The first client has all of them, the second every third.
 func demoData() (store.Dataset, error) {
 	catalogued, changed := day(2025, 6, 15, 10, 0), day(2026, 2, 10, 9, 15)
 	joined := day(2026, 1, 15, 10, 0)

@@ -10,7 +10,7 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// TestDemoData lists the demo through the client that holds every answer to the contract.
+// TestDemoData lists the demo data with a client that checks every answer against the contract.
 func TestDemoData(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
@@ -38,12 +38,12 @@ func TestDemoData(t *testing.T) {
 		names := map[string]bool{}
 		for _, app := range catalog.Data {
 			if key := fold.Name(app.CanonicalName); names[key] {
-				t.Errorf("%s stands twice", app.CanonicalName)
+				t.Errorf("%s occurs twice", app.CanonicalName)
 			} else {
 				names[key] = true
 			}
 			if app.Description == nil || app.Type == nil || len(app.Categories) == 0 || app.Vendor == nil {
-				t.Errorf("%+v is not told whole", app)
+				t.Errorf("%+v lacks a field", app)
 			} else if url := app.Vendor.URL; url != nil && !strings.HasPrefix(*url, "https://") {
 				t.Errorf("%s: %s", app.CanonicalName, *url)
 			}
@@ -73,7 +73,7 @@ func TestDemoData(t *testing.T) {
 			}
 			for _, app := range apps.Data {
 				if app.IsFavorite || app.IsApproved || app.LicenseCount != nil {
-					t.Errorf("%s begins with %+v", clients.Data[i].Name, app)
+					t.Errorf("%s starts with %+v", clients.Data[i].Name, app)
 				}
 			}
 		}

@@ -19,8 +19,8 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// Every example of a request succeeds on the demo in the order of the contract, or has the name of an example of a refusal, and
-// is refused just so.
+// Every example request succeeds on the demo, in the order of the contract. An example with the same name as an example of an error
+// response gets that status.
 func TestExamplesOfRequests(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
@@ -50,10 +50,10 @@ func TestExamplesOfRequests(t *testing.T) {
 type exampleRequest struct {
 	of       string
 	request  servertest.Request
-	refusals []int // the statuses that have an example of the same name; none: it succeeds
+	refusals []int // error statuses that have an example of the same name; nil: the request succeeds
 }
 
-// exampleRequests lists, in the order of the contract, a request for each body and for each example of an optional parameter.
+// exampleRequests returns, in the order of the contract, a request for each body and each example of an optional parameter.
 func exampleRequests(t *testing.T) []exampleRequest {
 	t.Helper()
 	text, err := clientapps.Contract.ReadFile("openapi.yaml")
@@ -83,7 +83,7 @@ func requestsOf(t *testing.T, path, method string, item *openapi3.PathItem, op *
 	t.Helper()
 	target := "/v2" + path
 	optional := openapi3.Parameters{}
-	for _, p := range slices.Concat(op.Parameters, item.Parameters) { // the operation's own come first, and leave no place
+	for _, p := range slices.Concat(op.Parameters, item.Parameters) { // the operation's own parameters come first
 		if p.Value.In == openapi3.ParameterInPath {
 			target = strings.ReplaceAll(target, "{"+p.Value.Name+"}", fmt.Sprint(p.Value.Examples["demo"].Value.Value))
 		} else {
@@ -109,7 +109,7 @@ func requestsOf(t *testing.T, path, method string, item *openapi3.PathItem, op *
 	}
 	all := slices.Clone(bodies)
 	if method == http.MethodDelete {
-		all = nil // each can be deleted once: with a header, after the refusals
+		all = nil // the object can be deleted only once: with a header, after the refusals
 	}
 	var last []exampleRequest
 	for _, p := range optional {
@@ -139,7 +139,7 @@ func requestsOf(t *testing.T, path, method string, item *openapi3.PathItem, op *
 	return append(all, last...)
 }
 
-// refusals are the statuses for which an operation has an example of a refusal with this name.
+// refusals returns the error statuses for which an operation has an example with this name.
 func refusals(op *openapi3.Operation, name string) []int {
 	var found []int
 	for text, response := range op.Responses.Map() {

@@ -20,16 +20,16 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// exchange is the examples of an operation that have the name demo: a whole request and its answer, for tools that are driven
-// by examples.
+// exchange is a request and its answer, from the examples of an operation that are named demo. Tools that are driven by examples use
+// them.
 type exchange struct {
 	operation string
 	request   servertest.Request
 	status    int
-	answer    any // nil: without a body
+	answer    any // nil: no body
 }
 
-// exchanges has one of each operation. An operation whose examples do not make one is an error.
+// exchanges returns one exchange for each operation. It is an error when the examples of an operation are incomplete.
 func exchanges(t *testing.T) []exchange {
 	t.Helper()
 	doc, err := gen.GetSpec()
@@ -104,8 +104,8 @@ func exchangeOf(path, method string, item *openapi3.PathItem, op *openapi3.Opera
 	return x, nil
 }
 
-// TestExchanges sends each request to a demo of its own, which answers as the example says. Only what is new in the answer to a
-// create, its id and its times, is another each time.
+// TestExchanges sends each request to a new demo server, which gives the answer of the example. Only the id and the times of a created
+// object differ.
 func TestExchanges(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, databaseURL string) {
@@ -115,7 +115,7 @@ func TestExchanges(t *testing.T) {
 			t.Errorf("%d exchanges", len(all))
 		}
 		demo := startServe(t, databaseURL, "--demo").as(demoToken)
-		for _, x := range all { // those that change nothing
+		for _, x := range all { // requests that can share a demo server
 			if x.request.Method == http.MethodGet || x.request.Method == http.MethodPatch {
 				x.check(t, demo)
 			}
@@ -159,7 +159,7 @@ func (x exchange) check(t *testing.T, demo *servertest.Client) {
 	}
 }
 
-// withoutNew is an object without what is new each time.
+// withoutNew returns an object without the fields that differ each time.
 func withoutNew(object any) any {
 	rest := maps.Clone(object.(map[string]any))
 	maps.DeleteFunc(rest, func(name string, _ any) bool {

@@ -11,14 +11,14 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// healthTimeout is how long a server may take to say that it runs.
+// healthTimeout bounds the request to /healthz.
 const healthTimeout = 3 * time.Second
 
 func (p *process) healthCommand() *cobra.Command {
-	return p.command("health", "Ask the server with these settings whether it runs", ofHealth, p.health)
+	return p.command("health", "Check that the server with these settings is running", ofHealth, p.health)
 }
 
-// health is for images that have no other program to ask with.
+// health replaces curl in images that do not have it.
 func (p *process) health(ctx context.Context, cfg Config, _ []string) error {
 	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
 	defer cancel()
@@ -27,13 +27,13 @@ func (p *process) health(ctx context.Context, cfg Config, _ []string) error {
 		return err
 	}
 	client := &http.Client{Transport: &http.Transport{
-		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // nothing is told, and the certificate has another name than loopback
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // nothing secret is sent, and the certificate is not for loopback
 	}}
 	answer, err := client.Do(request)
 	if err != nil {
 		return err
 	}
-	_ = answer.Body.Close() // the status is all that counts
+	_ = answer.Body.Close()
 	if answer.StatusCode != http.StatusOK {
 		return fmt.Errorf("the server answers %s", answer.Status)
 	}
@@ -41,7 +41,7 @@ func (p *process) health(ctx context.Context, cfg Config, _ []string) error {
 	return err
 }
 
-// healthURL is where a server with these settings is reached from beside it.
+// healthURL returns the URL of /healthz for a caller on the same machine.
 func healthURL(cfg Config) string {
 	host, port, _ := net.SplitHostPort(cfg.Addr)
 	switch host { // not localhost: an image has no /etc/hosts

@@ -18,12 +18,12 @@ import (
 	"github.com/clientapps/clientapps/store"
 )
 
-// importActor is who the history names for imported apps.
+// importActor is the actor of imported apps in the history.
 const importActor = "clientapps import"
 
 func (p *process) importCatalogCommand() *cobra.Command {
 	in := &fileImport{process: p}
-	c := p.command("catalog FILE", "Bring the catalog to what a file says, all of it or nothing; - is standard input", ofDatabase, in.catalog)
+	c := p.command("catalog FILE", "Import catalog apps from a file, all or nothing; - is standard input", ofDatabase, in.catalog)
 	in.addFlags(c)
 	return c
 }
@@ -41,9 +41,9 @@ func (in *fileImport) catalog(ctx context.Context, cfg Config, args []string) er
 
 func (p *process) importAppsCommand() *cobra.Command {
 	in := &fileImport{process: p}
-	c := p.command("apps FILE", "Give a client the apps that a file names, all of them or none; - is standard input", ofDatabase, in.apps)
+	c := p.command("apps FILE", "Import the apps of a client from a file, all or nothing; - is standard input", ofDatabase, in.apps)
 	in.addFlags(c)
-	c.Flags().StringVar(&in.client, "client", "", "id of the client that gets the apps")
+	c.Flags().StringVar(&in.client, "client", "", "id of the client that the apps belong to")
 	return c
 }
 
@@ -69,7 +69,7 @@ func counts(r store.ImportResult) string {
 	return fmt.Sprintf("%d rows: %d created, %d updated, %d unchanged", r.Rows(), r.Created, r.Updated, r.Unchanged)
 }
 
-// fileImport is what both commands are told on the command line.
+// fileImport has the command line of both commands.
 type fileImport struct {
 	process *process
 	cfg     Config
@@ -83,9 +83,9 @@ type fileImport struct {
 
 func (in *fileImport) addFlags(c *cobra.Command) {
 	flags := c.Flags()
-	flags.BoolVar(&in.dryRun, "dry-run", false, "say what would be done and leave everything as it is")
+	flags.BoolVar(&in.dryRun, "dry-run", false, "print what an import would do, and write nothing")
 	flags.DurationVar(&in.lockTime, "lock-time", store.DefaultLockTime,
-		"how long others may be kept from writing, once the file is read; then nothing is written")
+		"how long the import may block other writes, once the file is read; after that nothing is written")
 	flags.StringVar(&in.format, "format", "", "csv or ndjson (default: by the file's extension)")
 }
 
@@ -108,7 +108,7 @@ func (in *fileImport) check(cfg Config, path string) error {
 	return nil
 }
 
-// run reads the file through work and reports.
+// run passes the rows of the file to work and prints the result.
 func (in *fileImport) run(
 	ctx context.Context, contract func() (*schemas.Rows, error),
 	work func(*store.Store, iter.Seq2[parsedRow, error], store.ImportOptions) (summary string, err error),
@@ -149,7 +149,7 @@ func (in *fileImport) run(
 	})
 }
 
-// open returns the file and its size, which is 0 when nobody knows.
+// open returns the file and its size, or 0 when the size is unknown.
 func (in *fileImport) open(ctx context.Context) (io.ReadCloser, int64, error) {
 	if in.path == "-" {
 		return io.NopCloser(interruptible(ctx, in.process.stdin)), 0, nil
@@ -168,7 +168,7 @@ func (in *fileImport) open(ctx context.Context) (io.ReadCloser, int64, error) {
 	return file, info.Size(), nil
 }
 
-// refusal lists what is wrong with the rows.
+// refusal prints the problems of the rows.
 func (in *fileImport) refusal(e *store.ImportError) error {
 	for _, row := range e.Rows {
 		_, _ = fmt.Fprintln(in.process.stderr, row.Error())

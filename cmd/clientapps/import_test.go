@@ -16,24 +16,18 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// ran is what became of one run of the command.
-type ran struct {
-	code           int
-	stdout, stderr string
-}
-
 // runImport runs `clientapps import` on a database.
-func runImport(t *testing.T, url, stdin string, args ...string) ran {
+func runImport(t *testing.T, url, stdin string, args ...string) outcome {
 	t.Helper()
 	var stdout, stderr strings.Builder
 	code := run(t.Context(), &process{
 		args: append([]string{"import"}, args...), environ: []string{"CLIENTAPPS_DATABASE_URL=" + url},
 		stdin: strings.NewReader(stdin), stdout: &stdout, stderr: &stderr,
 	})
-	return ran{code, stdout.String(), stderr.String()}
+	return outcome{code, stdout.String(), stderr.String()}
 }
 
-// fileOf writes a file of this name.
+// fileOf writes a temporary file with this name, and returns its path.
 func fileOf(t *testing.T, name, content string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
@@ -43,7 +37,7 @@ func fileOf(t *testing.T, name, content string) string {
 	return path
 }
 
-// lookup reads rows of text beside the store.
+// lookup queries rows of text, without the store.
 func lookup(t *testing.T, db *sql.DB, query string, args ...any) []string {
 	t.Helper()
 	rows, err := db.QueryContext(t.Context(), query, args...)
@@ -65,7 +59,7 @@ func lookup(t *testing.T, db *sql.DB, query string, args ...any) []string {
 	return found
 }
 
-func wantRan(t *testing.T, got, want ran) {
+func wantResult(t *testing.T, got, want outcome) {
 	t.Helper()
 	if got != want {
 		t.Errorf("exit code %d\nstdout %s\nstderr %s\nwant %d\n%s\n%s", got.code, got.stdout, got.stderr, want.code, want.stdout, want.stderr)
@@ -84,7 +78,7 @@ const catalogNDJSON = `{"canonical_name":"Slack","vendor":"salesforce, inc.","ca
 {"canonical_name":"Zoom \"Workplace\"","desktop_aliases":[]}
 {"canonical_name":"Plain","description":null}`
 
-// entries shows the catalog in a line for each app.
+// entries shows the catalog, one line for each app.
 const entries = `SELECT canonical_name || ' | ' || coalesce(type, '') || ' | ' || coalesce(v.name || ' ' || coalesce(v.url, '-'), '') || ' | ' ||
 	(SELECT count(*) FROM catalog_app_categories AS c WHERE c.catalog_app_id = a.id) || ' categories' || ' | ' ||
 	(SELECT count(*) FROM catalog_desktop_aliases AS d WHERE d.catalog_app_id = a.id) || ' aliases'
@@ -96,12 +90,12 @@ func TestImportCatalogCommand(t *testing.T) {
 		csv := fileOf(t, "catalog.CSV", strings.ReplaceAll(catalogCSV, "\n", "\r\n"))
 		created := "3 rows: 3 created, 0 updated, 0 unchanged; vendors: 2 created, 0 updated; categories: 2 created"
 		unchanged := "3 rows: 0 created, 0 updated, 3 unchanged; vendors: 0 created, 0 updated; categories: 0 created\n"
-		wantRan(t, runImport(t, url, "", "catalog", "--dry-run", csv), ran{stdout: created + "; dry run: nothing was written\n"})
+		wantResult(t, runImport(t, url, "", "catalog", "--dry-run", csv), outcome{stdout: created + "; dry run: nothing was written\n"})
 		db := storetest.SQL(t, url)
 		if found := lookup(t, db, entries); found != nil {
 			t.Errorf("after a dry run the catalog has %q", found)
 		}
-		wantRan(t, runImport(t, url, "", "catalog", csv), ran{stdout: created + "\n"})
+		wantResult(t, runImport(t, url, "", "catalog", csv), outcome{stdout: created + "\n"})
 		shows := []string{
 			`Plain |  |  | 0 categories | 0 aliases`,
 			`Slack | desktop | Salesforce, Inc. https://www.salesforce.com | 2 categories | 2 aliases`,
@@ -111,9 +105,9 @@ func TestImportCatalogCommand(t *testing.T) {
 			t.Errorf("the catalog has %q, want %q", found, shows)
 		}
 		revision := lookup(t, db, "SELECT CAST(revision AS text) FROM catalog_state")
-		wantRan(t, runImport(t, url, "", "catalog", csv), ran{stdout: unchanged})
-		wantRan(t, runImport(t, url, "", "catalog", fileOf(t, "catalog.ndjson", catalogNDJSON)), ran{stdout: unchanged})
-		wantRan(t, runImport(t, url, catalogNDJSON, "catalog", "--format", "ndjson", "-"), ran{stdout: unchanged})
+		wantResult(t, runImport(t, url, "", "catalog", csv), outcome{stdout: unchanged})
+		wantResult(t, runImport(t, url, "", "catalog", fileOf(t, "catalog.ndjson", catalogNDJSON)), outcome{stdout: unchanged})
+		wantResult(t, runImport(t, url, catalogNDJSON, "catalog", "--format", "ndjson", "-"), outcome{stdout: unchanged})
 		if now := lookup(t, db, "SELECT CAST(revision AS text) FROM catalog_state"); !slices.Equal(now, revision) {
 			t.Errorf("the catalog's revision is %v after imports that changed nothing, was %v", now, revision)
 		}
@@ -122,7 +116,7 @@ func TestImportCatalogCommand(t *testing.T) {
 
 func TestImportRefusesFiles(t *testing.T) {
 	t.Parallel()
-	refusal := func(stderr ...string) ran { return ran{code: 1, stderr: strings.Join(stderr, "\n") + "\n"} }
+	refusal := func(stderr ...string) outcome { return outcome{code: 1, stderr: strings.Join(stderr, "\n") + "\n"} }
 	columns := "canonical_name, categories, description, desktop_aliases, display_colour, logo, type, url_patterns, vendor, vendor_url"
 	name := "canonical_name must be 1 to 200 characters long, one of them visible, without control characters, changes of direction or white space at the ends"
 	many, listed := "", []string(nil)
@@ -134,13 +128,13 @@ func TestImportRefusesFiles(t *testing.T) {
 	}
 	cases := []struct {
 		format, content string
-		want            ran
+		want            outcome
 	}{
 		{
 			"csv",
 			"canonical_name,display_colour,description\nSlack,red,\"two\nlines\"\n\nZoom,#000000\nsLACK,,\n\"Ji\"ra,,\nJira ,blue,\nFigma,\"#12345\",x\n",
 			refusal(
-				"line 2: display_colour must be a colour as #RRGGBB", "line 5: the row has 2 cells and not 3",
+				"line 2: display_colour must be a colour as #RRGGBB", "line 5: the row has 2 cells, want 3",
 				`line 6: canonical_name "sLACK" is on line 2 already`, "line 7: the row has a quote in the wrong place",
 				"line 8: "+name, "line 8: display_colour must be a colour as #RRGGBB",
 				"line 9: display_colour must be a colour as #RRGGBB", "clientapps: -: 7 errors, nothing was written",
@@ -189,14 +183,14 @@ func TestImportRefusesFiles(t *testing.T) {
 		},
 		{"ndjson", many, refusal(append(listed, "and 150 more", "clientapps: -: 250 errors, nothing was written")...)},
 		{"csv", "", refusal("line 1: the names of the columns are missing", "clientapps: -: 1 error, nothing was written")},
-		{"csv", "canonical_name,name\nSlack,x\n", refusal(`line 1: there is no column "name", only `+columns, "clientapps: -: 1 error, nothing was written")},
-		{"csv", "type,type,canonical_name\n", refusal("line 1: the column type is there twice", "clientapps: -: 1 error, nothing was written")},
+		{"csv", "canonical_name,name\nSlack,x\n", refusal(`line 1: unknown column "name"; known columns are `+columns, "clientapps: -: 1 error, nothing was written")},
+		{"csv", "type,type,canonical_name\n", refusal("line 1: the column type occurs twice", "clientapps: -: 1 error, nothing was written")},
 		{"csv", "\ntype\nweb\n", refusal("line 2: the column canonical_name is missing", "clientapps: -: 1 error, nothing was written")},
 		{"csv", "canonical_name\n\"Slack\nZoom\n", refusal("line 2: the row has a quote in the wrong place", "clientapps: -: 1 error, nothing was written")},
 		{
 			"csv", "canonical_name\n\"A\n\"\"B\"\n\"Slack\n" + strings.Repeat("0123456789,\n", 200_000),
 			refusal(
-				"line 2: "+name, "line 4: the row is longer than 1048576 bytes: is there a quote that nobody closed?",
+				"line 2: "+name, "line 4: the row is longer than 1048576 bytes: is a closing quote missing?",
 				"clientapps: -: 2 errors, nothing was written",
 			),
 		},
@@ -210,7 +204,7 @@ func TestImportRefusesFiles(t *testing.T) {
 	}
 	storetest.Each(t, func(t *testing.T, url string) {
 		for _, c := range cases {
-			wantRan(t, runImport(t, url, c.content, "catalog", "--format", c.format, "-"), c.want)
+			wantResult(t, runImport(t, url, c.content, "catalog", "--format", c.format, "-"), c.want)
 		}
 		if found := lookup(t, storetest.SQL(t, url), entries); found != nil {
 			t.Errorf("the catalog has %q", found)
@@ -258,20 +252,20 @@ func TestImportAppsCommand(t *testing.T) {
 		if n := len(lookup(t, storetest.SQL(t, url), "SELECT request_id FROM app_changes")); n != len(before)+5 {
 			t.Errorf("the history has %d entries, want 5 more than %d", n, len(before))
 		}
-		// The page's app belongs to two clients; the other's is as it was.
+		// Two clients have the app of the reference page. The other client's app has not changed.
 		other, err := s.GetApp(t.Context(), store.AppKey{ClientID: storetest.OtherClientID, ID: storetest.OtherAppID})
 		if err != nil || other.Version != 1 {
 			t.Errorf("the other client's app is %+v, error %v", other, err)
 		}
-		wantRan(t, runImport(t, url, "canonical_name\nSlack\nNotion\n", "apps", "--client", storetest.ClientID.String(), "--format", "csv", "-"), ran{
+		wantResult(t, runImport(t, url, "canonical_name\nSlack\nNotion\n", "apps", "--client", storetest.ClientID.String(), "--format", "csv", "-"), outcome{
 			code: 1, stderr: "line 3: canonical_name \"Notion\" is not in the catalog\nclientapps: -: 1 error, nothing was written\n",
 		})
-		nobody := uuid.Nil.String()
-		wantRan(t, runImport(t, url, "", "apps", "--client", nobody, csv), ran{code: 1, stderr: "clientapps: Client " + nobody + " not found\n"})
+		unknown := uuid.Nil.String()
+		wantResult(t, runImport(t, url, "", "apps", "--client", unknown, csv), outcome{code: 1, stderr: "clientapps: Client " + unknown + " not found\n"})
 	})
 }
 
-// TestImportInTwoForms: names that differ in normalization alone are the same within a file, and in the database.
+// TestImportInTwoForms checks that names which differ only in normalization are equal, within a file and in the database.
 func TestImportInTwoForms(t *testing.T) {
 	t.Parallel()
 	const composed, decomposed = "Caf\u00e9", "Cafe\u0301"
@@ -286,10 +280,10 @@ func TestImportInTwoForms(t *testing.T) {
 		if want := fmt.Sprintf("line 2: canonical_name %q is on line 1 already\n", decomposed); twice.code != 1 || !strings.HasPrefix(twice.stderr, want) {
 			t.Errorf("%+v", twice)
 		}
-		wantRan(t, runImport(t, url, row(decomposed), "catalog", "--format", "ndjson", "-"), ran{
+		wantResult(t, runImport(t, url, row(decomposed), "catalog", "--format", "ndjson", "-"), outcome{
 			stdout: "1 rows: 1 created, 0 updated, 0 unchanged; vendors: 1 created, 0 updated; categories: 1 created\n",
 		})
-		wantRan(t, runImport(t, url, row(composed), "catalog", "--format", "ndjson", "-"), ran{
+		wantResult(t, runImport(t, url, row(composed), "catalog", "--format", "ndjson", "-"), outcome{
 			stdout: "1 rows: 0 created, 1 updated, 0 unchanged; vendors: 0 created, 0 updated; categories: 0 created\n",
 		})
 		if found := lookup(t, storetest.SQL(t, url), "SELECT canonical_name FROM catalog_apps WHERE name_key LIKE 'caf%'"); !slices.Equal(found, []string{composed}) {

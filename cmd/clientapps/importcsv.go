@@ -14,7 +14,7 @@ import (
 	"github.com/clientapps/clientapps/store"
 )
 
-// csvRows reads records after RFC 4180. The first one names the columns.
+// csvRows reads records of RFC 4180. The first record has the names of the columns.
 func csvRows(r io.Reader, rules *schemas.Rows) iter.Seq2[parsedRow, error] {
 	return func(yield func(parsedRow, error) bool) {
 		f := newCSVFile(r)
@@ -34,7 +34,7 @@ func csvRows(r io.Reader, rules *schemas.Rows) iter.Seq2[parsedRow, error] {
 type csvFile struct {
 	bounded *boundedReader
 	records *csv.Reader
-	next    int // the line that the next record begins on, but for blank lines
+	next    int // line of the next record, if no blank line comes first
 }
 
 func newCSVFile(r io.Reader) *csvFile {
@@ -46,15 +46,15 @@ func newCSVFile(r io.Reader) *csvFile {
 	return f
 }
 
-// record reads one record and says where it begins. A RowError or a csv.ParseError speaks of that record; no other can be
-// read after a RowError.
+// record reads one record and returns its first line. A RowError or a csv.ParseError is about that record. After a RowError the
+// reader is exhausted.
 func (f *csvFile) record() (cells []string, line int, err error) {
 	f.bounded.read = 0
 	cells, err = f.records.Read()
 	malformed := (*csv.ParseError)(nil)
 	switch {
 	case errors.Is(err, errTooLong):
-		err = &store.RowError{Line: f.next, Message: tooLong + ": is there a quote that nobody closed?"}
+		err = &store.RowError{Line: f.next, Message: tooLong + ": is a closing quote missing?"}
 	case errors.As(err, &malformed):
 		f.next = malformed.Line + 1
 	case err == nil:
@@ -83,9 +83,9 @@ func (f *csvFile) header(rules *schemas.Rows) ([]string, error) {
 	for i, column := range columns {
 		switch {
 		case !slices.Contains(rules.Columns(), column):
-			problem = fmt.Sprintf("there is no column %q, only %s", column, strings.Join(rules.Columns(), ", "))
+			problem = fmt.Sprintf("unknown column %q; known columns are %s", column, strings.Join(rules.Columns(), ", "))
 		case slices.Contains(columns[:i], column):
-			problem = "the column " + column + " is there twice"
+			problem = "the column " + column + " occurs twice"
 		}
 	}
 	if problem == "" && !slices.Contains(columns, "canonical_name") {
@@ -97,13 +97,13 @@ func (f *csvFile) header(rules *schemas.Rows) ([]string, error) {
 	return columns, nil
 }
 
-// row reads a row. What is wrong with it alone is one of its problems.
+// row reads a row. Errors that only concern this row are among its problems.
 func (f *csvFile) row(columns []string, rules *schemas.Rows) (parsedRow, error) {
 	cells, line, err := f.record()
 	if malformed := (*csv.ParseError)(nil); errors.As(err, &malformed) {
 		problem := misplacedQuote
 		if errors.Is(err, csv.ErrFieldCount) {
-			problem = fmt.Sprintf("the row has %d cells and not %d", len(cells), len(columns))
+			problem = fmt.Sprintf("the row has %d cells, want %d", len(cells), len(columns))
 		}
 		return parsedRow{line: malformed.StartLine, problems: []string{problem}}, nil
 	}
@@ -117,11 +117,11 @@ func (f *csvFile) row(columns []string, rules *schemas.Rows) (parsedRow, error) 
 
 const misplacedQuote = "the row has a quote in the wrong place"
 
-// errTooLong ends the reading of a row that is longer than maxRow.
+// errTooLong is returned for a row that is longer than maxRow.
 var errTooLong = errors.New(tooLong)
 
-// boundedReader refuses to go on when more than maxRow bytes are read before read is set back. What a reader behind it
-// holds in its buffer counts too.
+// boundedReader fails when more than maxRow bytes were read since read was last set to 0. This includes bytes that a buffered reader
+// has read ahead.
 type boundedReader struct {
 	r    io.Reader
 	read int

@@ -11,12 +11,12 @@ import (
 	"github.com/clientapps/clientapps/server/schemas"
 )
 
-// maxRow bounds a row, as the API bounds a request: a quote that nobody closed must not read the file into memory.
+// maxRow bounds a row in bytes, like a request body. Otherwise a missing closing quote would read the whole file into memory.
 const maxRow = 1 << 20
 
 var byteOrderMark = []byte("\xef\xbb\xbf")
 
-// parsedRow is a row of a file: the fields that are as the contract wants them, and what is wrong with the others.
+// parsedRow is a row of a file: its valid fields, and the problems of the others.
 type parsedRow struct {
 	line     int
 	fields   map[string]any

@@ -6,17 +6,17 @@ import (
 	"github.com/clientapps/clientapps/store"
 )
 
-// converted makes rows for the store of rows of a file. Of a row with problems only the name goes on, since another row
-// may have the same.
+// converted turns rows of a file into rows of the store. Of a row with problems only the name is passed on, so that the store can
+// report another row with the same name.
 func converted[T any](rows iter.Seq2[parsedRow, error], convert func(parsedRow) (row T, problem string)) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
-		var none T
+		var zero T
 		for parsed, err := range rows {
 			if err != nil {
-				yield(none, err)
+				yield(zero, err)
 				return
 			}
-			row, problem := none, ""
+			row, problem := zero, ""
 			name, named := parsed.fields["canonical_name"]
 			if len(parsed.problems) == 0 {
 				row, problem = convert(parsed)
@@ -27,7 +27,7 @@ func converted[T any](rows iter.Seq2[parsedRow, error], convert func(parsedRow) 
 				parsed.problems = append(parsed.problems, problem)
 			}
 			for _, problem := range parsed.problems {
-				if !yield(none, &store.RowError{Line: parsed.line, Message: problem}) {
+				if !yield(zero, &store.RowError{Line: parsed.line, Message: problem}) {
 					return
 				}
 			}
@@ -67,7 +67,7 @@ func catalogRow(p parsedRow) (row store.CatalogRow, problem string) {
 	return row, problem
 }
 
-// texts is an array of the contract's; nil when it was not given.
+// texts returns an array of strings, or nil when the value is absent.
 func texts(value any) []string {
 	items, given := value.([]any)
 	if !given {

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// The page on faults shows some lines of the last ledger as they are.
+// The page on faults copies lines of the last ledger.
 func TestPageShowsTheLedger(t *testing.T) {
 	t.Parallel()
 	_, section, found := strings.Cut(read(t, "docs/faults.md"), "## The last run\n")

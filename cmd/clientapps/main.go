@@ -18,7 +18,7 @@ func main() {
 	os.Exit(code)
 }
 
-// process is what a command sees of the world.
+// process has the inputs and outputs of a command, which tests replace.
 type process struct {
 	args           []string
 	environ        []string
@@ -26,10 +26,10 @@ type process struct {
 	stdout, stderr io.Writer
 }
 
-// errUsage marks a command line or environment that no command can start with; the exit code is 2.
+// errUsage marks errors of the command line or the environment. The exit code is 2.
 var errUsage = errors.New("usage")
 
-// run executes one command and returns its exit code: 0 done, 1 failed, 2 misused.
+// run executes one command and returns its exit code: 0 for success, 1 for failure, 2 for wrong usage.
 func run(ctx context.Context, p *process) int {
 	err := p.execute(ctx)
 	if err == nil {
@@ -45,7 +45,7 @@ func run(ctx context.Context, p *process) int {
 	return 1
 }
 
-// withStore runs work on the configured database, which must exist, and closes it again.
+// withStore opens the configured database, which must exist, runs work, and closes it.
 func withStore(cfg Config, work func(*store.Store) error) error {
 	return withStoreOf(store.Config{URL: cfg.DatabaseURL, MaxConns: 2, RowSecurity: cfg.RowSecurity, MustExist: true}, work)
 }
@@ -58,7 +58,7 @@ func withStoreOf(cfg store.Config, work func(*store.Store) error) error {
 	return errors.Join(work(s), s.Close())
 }
 
-// withSchema is withStore for work that needs this program's schema, and says what to do where it is missing.
+// withSchema is withStore for work that needs this program's schema. Its error says how to migrate.
 func withSchema(ctx context.Context, cfg Config, work func(*store.Store) error) error {
 	return withStore(cfg, func(s *store.Store) error {
 		if err := s.Ready(ctx); err != nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// asCommand is set for a test binary that is to be the command, for tests that need a process of its own.
+// asCommand is an environment variable. When it is set, the test binary runs the command, for tests that need a separate process.
 const asCommand = "RUN_AS_CLIENTAPPS"
 
 func TestMain(m *testing.M) {
@@ -24,13 +24,13 @@ func TestMain(m *testing.M) {
 	os.Exit(storetest.Main(m))
 }
 
-// outcome is what a command left behind.
+// outcome is the result of a command.
 type outcome struct {
 	code           int
 	stdout, stderr string
 }
 
-// command runs one command as a process would, with nothing in the environment but what is given.
+// command runs one command with only the given environment.
 func command(t *testing.T, environ []string, args ...string) outcome {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
@@ -38,7 +38,7 @@ func command(t *testing.T, environ []string, args ...string) outcome {
 	return outcome{code, stdout.String(), stderr.String()}
 }
 
-// must runs a command that has to succeed, and returns what it printed.
+// must runs a command that has to succeed, and returns its standard output.
 func must(t *testing.T, url string, args ...string) string {
 	t.Helper()
 	o := command(t, []string{"CLIENTAPPS_DATABASE_URL=" + url}, args...)
@@ -48,7 +48,7 @@ func must(t *testing.T, url string, args ...string) string {
 	return o.stdout
 }
 
-// output is a writer that may be read while others write.
+// output is a writer for concurrent use.
 type output struct {
 	mu   sync.Mutex
 	text strings.Builder
@@ -66,12 +66,12 @@ func (o *output) String() string {
 	return o.text.String()
 }
 
-// serving is a `clientapps serve` under way, and a client without a token.
+// serving is a running `clientapps serve`, and a client without a token.
 type serving struct {
 	servertest.Client
 
 	stdout, stderr *output
-	stop           func() int // ends it and returns its exit code
+	stop           func() int // stops the server and returns its exit code
 }
 
 // addrPattern finds the address in either format of the log, or in what --demo prints.
@@ -82,7 +82,7 @@ func (s *serving) as(token string) *servertest.Client {
 	return &servertest.Client{URL: s.URL, Token: token}
 }
 
-// startServe serves on a free port of loopback until the test ends, and returns when it accepts connections.
+// startServe serves on a free port of loopback until the test ends. It returns when the server accepts connections.
 func startServe(t *testing.T, databaseURL string, args ...string) *serving {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -107,17 +107,17 @@ func startServe(t *testing.T, databaseURL string, args ...string) *serving {
 			return s
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("does not serve: %s", s.stderr)
+			t.Fatalf("the server did not start: %s", s.stderr)
 		}
 	}
 }
 
-// eventually waits for what a server notices in its own time.
+// eventually waits until done returns true, for at most 20 s.
 func eventually(t *testing.T, done func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); !done(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatal("not in twenty seconds")
+			t.Fatal("not done within 20 s")
 		}
 	}
 }

@@ -15,13 +15,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// newRegistry holds what is known of the process. It is nil when nobody can ask for it.
+// newRegistry returns a registry with the metrics of the process, or nil when metrics are off.
 func newRegistry(cfg Config) *prometheus.Registry {
 	if cfg.MetricsAddr == "" {
 		return nil
 	}
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: "clientapps_build_info", Help: "Always 1; the labels say what runs.",
+		Name: "clientapps_build_info", Help: "Always 1. The labels are the versions of the program and of Go.",
 		ConstLabels: prometheus.Labels{"version": programVersion(), "goversion": runtime.Version()},
 	})
 	build.Set(1)
@@ -30,8 +30,7 @@ func newRegistry(cfg Config) *prometheus.Registry {
 	return registry
 }
 
-// serveMetrics answers GET /metrics on a listener of its own, which need not be reachable from where the API is, until the
-// function that it returns is called.
+// serveMetrics answers GET /metrics on a listener of its own, so that clients of the API need not reach it. stop ends it.
 func serveMetrics(ctx context.Context, cfg Config, registry *prometheus.Registry, log *slog.Logger) (stop func() error, err error) {
 	if registry == nil {
 		return func() error { return nil }, nil

@@ -15,7 +15,7 @@ import (
 
 var metricsPattern = regexp.MustCompile(`msg=metrics url=(\S+)/metrics\n`)
 
-// startMeasured serves with metrics, and returns the URL of their listener.
+// startMeasured serves with metrics, and returns the URL of the metrics listener.
 func startMeasured(t *testing.T, databaseURL string, args ...string) (s *serving, metrics string) {
 	t.Helper()
 	s = startServe(t, databaseURL, append(args, "--metrics-addr", "127.0.0.1:0")...)
@@ -26,7 +26,7 @@ func startMeasured(t *testing.T, databaseURL string, args ...string) (s *serving
 	return s, found[1]
 }
 
-// fetch is a GET of what is no part of the API.
+// fetch sends a GET request for something outside of the API.
 func fetch(t *testing.T, url string) (status int, body string) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
@@ -67,13 +67,13 @@ func TestMetrics(t *testing.T) {
 		for _, p := range problems {
 			t.Errorf("%s: %s", p.Metric, p.Text)
 		}
-		// Neither listener does the other's work.
+		// The API listener has no metrics, and the metrics listener has no API.
 		if got := s.Get(t, "/metrics"); got.Status != http.StatusNotFound {
 			t.Errorf("the API answers %d: %s", got.Status, got.Body)
 		}
 		for _, path := range []string{"/", "/healthz", pageApp} {
 			if status, body := fetch(t, metrics+path); status != http.StatusNotFound {
-				t.Errorf("%s beside the metrics: %d %s", path, status, body)
+				t.Errorf("%s on the metrics listener: %d %s", path, status, body)
 			}
 		}
 		if code := s.stop(); code != 0 {
@@ -81,7 +81,7 @@ func TestMetrics(t *testing.T) {
 		}
 		listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", strings.TrimPrefix(metrics, "http://"))
 		if err != nil {
-			t.Fatalf("what has ended still holds its port: %v", err)
+			t.Fatalf("the stopped server still holds its port: %v", err)
 		}
 		_ = listener.Close()
 	})

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// progress is a line at the bottom of a terminal that says how far something is. Elsewhere it shows nothing.
+// progress shows a progress bar on a terminal. Elsewhere it shows nothing.
 type progress struct {
 	w     io.Writer
 	now   func() time.Time
@@ -25,7 +25,7 @@ func newProgress(w io.Writer) *progress {
 	return &progress{}
 }
 
-// show draws the line anew, ten times a second at most. A total of 0 is not known.
+// show redraws the line, at most ten times a second. A total of 0 means unknown.
 func (p *progress) show(doing string, done, total int64) {
 	if p.w == nil || p.now().Sub(p.shown) < 100*time.Millisecond {
 		return
@@ -34,7 +34,7 @@ func (p *progress) show(doing string, done, total int64) {
 	_, _ = fmt.Fprintf(p.w, "\r\x1b[K%s", progressLine(doing, done, total))
 }
 
-// clear takes the line away.
+// clear removes the line.
 func (p *progress) clear() {
 	if p.drawn {
 		_, _ = fmt.Fprint(p.w, "\r\x1b[K")
@@ -51,7 +51,7 @@ func progressLine(doing string, done, total int64) string {
 	return fmt.Sprintf("%s [%-*s] %3d%%", doing, width, strings.Repeat("#", int(part)), min(done, total)*100/total)
 }
 
-// countingReader tells how much was read.
+// countingReader reports the bytes read so far.
 type countingReader struct {
 	io.Reader
 

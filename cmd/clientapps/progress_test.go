@@ -28,6 +28,6 @@ func TestProgress(t *testing.T) {
 		t.Errorf("shown is %q, want %q", out.String(), want)
 	}
 	if p := newProgress(&out); p.w != nil {
-		t.Error("progress is shown on what is no terminal")
+		t.Error("progress is shown on something that is not a terminal")
 	}
 }

@@ -29,7 +29,7 @@ func read(t *testing.T, name string) string {
 	return string(text)
 }
 
-// block is a fenced block of a page.
+// block is a fenced code block of a page.
 type block struct{ language, text string }
 
 var fence = regexp.MustCompile("(?ms)^```([a-z]*)\n(.*?)^```$")
@@ -43,7 +43,7 @@ func blocksOf(t *testing.T, page string) []block {
 	return blocks
 }
 
-// TestCurlLines pastes the curl lines of a page, in their order, and compares what they print with the answers it shows.
+// TestCurlLines runs the curl commands of a page in order, and compares their output with the answers on the page.
 func TestCurlLines(t *testing.T) {
 	t.Parallel()
 	for page, want := range map[string]int{
@@ -70,11 +70,11 @@ func testCurlLines(t *testing.T, page string, want int) {
 			t.Errorf("%s: %v", b.text, err)
 		}
 		if blocks[i+1].language != "json" {
-			t.Fatalf("no answer is shown to %s", b.text)
+			t.Fatalf("the page shows no answer to %s", b.text)
 		}
 		answers++
 		if lastUpdate.ReplaceAllString(string(out), "") != lastUpdate.ReplaceAllString(blocks[i+1].text, "") {
-			t.Errorf("%s printed\n%s\nand the page shows\n%s", b.text, out, blocks[i+1].text)
+			t.Errorf("%s printed\n%s\nbut the page shows\n%s", b.text, out, blocks[i+1].text)
 		}
 	}
 	if answers != want {
@@ -82,8 +82,7 @@ func testCurlLines(t *testing.T, page string, want int) {
 	}
 }
 
-// TestReadmeProduction runs the README's lines for a real server, on PostgreSQL and on a free port, and ends the server
-// with a signal.
+// TestReadmeProduction runs the README's commands for production, on PostgreSQL and on a free port, and stops the server with a signal.
 func TestReadmeProduction(t *testing.T) {
 	t.Parallel()
 	blocks := blocksOf(t, "README.md")
@@ -99,7 +98,7 @@ func TestReadmeProduction(t *testing.T) {
 		{"./clientapps serve", "echo \"client $CLIENT token $TOKEN\"\nexec ./clientapps serve"},
 	} {
 		if strings.Count(shell, change[0]) != 1 {
-			t.Fatalf("%q does not stand once in\n%s", change[0], shell)
+			t.Fatalf("want %q exactly once in\n%s", change[0], shell)
 		}
 		shell = strings.Replace(shell, change[0], change[1], 1)
 	}
@@ -148,7 +147,7 @@ func TestReadmeProduction(t *testing.T) {
 	}
 }
 
-// TestEverySettingIsDocumented holds the table of settings to the settings, row by row.
+// TestEverySettingIsDocumented compares the documented table of settings with the program's, row by row.
 func TestEverySettingIsDocumented(t *testing.T) {
 	t.Parallel()
 	var got, want []string
@@ -165,12 +164,12 @@ func TestEverySettingIsDocumented(t *testing.T) {
 		want = append(want, "| `--"+s.flag+"` | `"+s.env+"` | "+def+" | "+s.help+" |")
 	}
 	if !reflect.DeepEqual(got, want) {
-		t.Errorf("the page has\n%s\nand should have\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+		t.Errorf("the page has\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }
 
-// TestReadmeHasEveryPackage holds the README's table of folders to the module: each package has a row, or one of the
-// folders above it that hold nothing but folders, and each row names a folder.
+// TestReadmeHasEveryPackage compares the README's table of folders with the module. Each package has a row, or a parent folder without
+// Go files of its own has one. Each row names an existing folder.
 func TestReadmeHasEveryPackage(t *testing.T) {
 	t.Parallel()
 	rows := map[string]bool{}
@@ -201,7 +200,7 @@ func TestReadmeHasEveryPackage(t *testing.T) {
 	if err != nil || len(packages) < 5 {
 		t.Fatalf("%v, %v", packages, err)
 	}
-	delete(packages, ".") // the contract itself
+	delete(packages, ".") // the root only embeds the contract
 	for folder := range packages {
 		for described := folder; !rows[described]; {
 			if described = path.Dir(described); described == "." || packages[described] {
@@ -212,7 +211,7 @@ func TestReadmeHasEveryPackage(t *testing.T) {
 	}
 }
 
-// TestTargetsExist looks up each make target that a page speaks of.
+// TestTargetsExist checks that each make target mentioned on a page exists.
 func TestTargetsExist(t *testing.T) {
 	t.Parallel()
 	makefile, named := read(t, "Makefile"), 0
@@ -229,7 +228,7 @@ func TestTargetsExist(t *testing.T) {
 	}
 }
 
-// pages are the README and the pages of docs/.
+// pages returns the names of all pages that tests read.
 func pages(t *testing.T) []string {
 	t.Helper()
 	found, err := fs.Glob(os.DirFS(root), "docs/*.md")
@@ -239,12 +238,12 @@ func pages(t *testing.T) []string {
 	return append(found, "README.md", "SECURITY.md", "client/README.md", "sdk/typescript/README.md")
 }
 
-// TestLinksLeadSomewhere follows each relative link of a page, and wants each page of docs/ in its index.
+// TestLinksLeadSomewhere checks that the relative links of pages exist, and that the index has each page of docs/.
 func TestLinksLeadSomewhere(t *testing.T) {
 	t.Parallel()
 	index := read(t, "docs/README.md")
 	for _, page := range pages(t) {
-		text := fence.ReplaceAllString(read(t, page), "") // in code, brackets are no links
+		text := fence.ReplaceAllString(read(t, page), "") // brackets in code are not links
 		for _, found := range regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`).FindAllStringSubmatch(text, -1) {
 			if _, err := os.Stat(filepath.Join(root, filepath.Dir(page), found[1])); err != nil {
 				t.Errorf("%s: %v", page, err)
@@ -256,7 +255,7 @@ func TestLinksLeadSomewhere(t *testing.T) {
 	}
 }
 
-// TestReadmeIsShort: what is not for a newcomer has a page of its own.
+// TestReadmeIsShort bounds the README: details belong on other pages.
 func TestReadmeIsShort(t *testing.T) {
 	t.Parallel()
 	if words := len(strings.Fields(read(t, "README.md"))); words > 1200 {

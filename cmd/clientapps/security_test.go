@@ -9,8 +9,7 @@ import (
 	"testing"
 )
 
-// TestSecurityNamesTests holds SECURITY.md to the tree: all ten points are there, each names tests, and the tests and the
-// files that it names exist.
+// TestSecurityNamesTests checks SECURITY.md: it has all ten points, each names tests, and the tests exist.
 func TestSecurityNamesTests(t *testing.T) {
 	t.Parallel()
 	text := []byte(read(t, "SECURITY.md"))
@@ -36,7 +35,7 @@ func TestSecurityNamesTests(t *testing.T) {
 	}
 }
 
-// testsOfTheTree are the tests of this module, by name.
+// testsOfTheTree returns the names of all tests in the repository.
 func testsOfTheTree(t *testing.T) map[string]bool {
 	t.Helper()
 	declared := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(\w+ \*testing\.`)

@@ -98,7 +98,7 @@ func serveAPI(ctx context.Context, p *process, cfg Config, srv *server.Server, l
 
 func newLogger(w io.Writer, cfg Config) *slog.Logger {
 	var level slog.Level
-	_ = level.UnmarshalText([]byte(cfg.LogLevel)) // one of four words: loadConfig has seen to it
+	_ = level.UnmarshalText([]byte(cfg.LogLevel)) // loadConfig has checked it
 	options := &slog.HandlerOptions{Level: level}
 	if cfg.LogFormat == "json" {
 		return slog.New(slog.NewJSONHandler(w, options))

@@ -14,7 +14,7 @@ import (
 
 const pageApp = "/v2/clients/aa7cf840-9ca9-46a3-9778-9015d6580d50/apps/f1a2b3c4-d5e6-7890-abcd-ef1234567890"
 
-// The page's app before any of its requests ran.
+// The app of the reference page before any of the page's requests.
 const untouched = `{"id":"f1a2b3c4-d5e6-7890-abcd-ef1234567890","catalog_app":{"id":"a1b2c3d4-e5f6-7890-abcd-ef1234567890",` +
 	`"canonical_name":"Slack","description":"A messaging and collaboration platform for teams","display_colour":"#4A154B",` +
 	`"logo":"https://cdn.example.com/logos/slack.png","type":"desktop","vendor":{"id":"f6a7b8c9-d0e1-2345-fabc-678901234567",` +
@@ -23,10 +23,10 @@ const untouched = `{"id":"f1a2b3c4-d5e6-7890-abcd-ef1234567890","catalog_app":{"
 	`"is_favorite":false,"is_approved":false,"license_count":null,"created_at":"2026-01-15T10:00:00.000Z",` +
 	`"updated_at":"2026-01-15T10:00:00.000Z"}` + "\n"
 
-// lastUpdate is when the app itself was written; the catalog entry's time stands before it.
+// lastUpdate matches the app's own updated_at; the catalog entry's comes before it.
 var lastUpdate = regexp.MustCompile(`"updated_at":"[^"]*"}\n$`)
 
-// updated is the page's app with other values of its own, without the time of its last update.
+// updated is the app of the reference page with other fields, without the time of its last update.
 func updated(fields string) string {
 	catalogApp, _, _ := strings.Cut(untouched, `"is_favorite"`)
 	return catalogApp + fields + `,"created_at":"2026-01-15T10:00:00.000Z",`
@@ -38,7 +38,7 @@ func TestServeDemo(t *testing.T) {
 		t.Parallel()
 		demo := startServe(t, url, "--demo")
 		if out := demo.stdout.String(); !strings.Contains(out, demo.URL+pageApp) || !strings.Contains(out, "Bearer demo-token") {
-			t.Errorf("no curl line to paste in: %s", out)
+			t.Errorf("no curl command in: %s", out)
 		}
 		if got := demo.as("demo-token").Get(t, pageApp); got.Status != http.StatusOK || got.Body != untouched {
 			t.Errorf("%d %s", got.Status, got.Body)
@@ -62,7 +62,7 @@ func TestServeDemo(t *testing.T) {
 
 		again := startServe(t, url, "--demo")
 		if got := again.as("demo-token").Get(t, pageApp); got.Status != http.StatusOK || got.Body != last {
-			t.Errorf("the demo data came back over what was changed: %d %s", got.Status, got.Body)
+			t.Errorf("loading the demo data again has overwritten changes: %d %s", got.Status, got.Body)
 		}
 		again.stop()
 
@@ -113,7 +113,7 @@ func TestServeOnAnEmptyDatabase(t *testing.T) {
 	}
 }
 
-// What served and stopped has left its port and its database to the next.
+// A stopped server releases its port and its database.
 func TestStopReleasesEverything(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
@@ -162,6 +162,6 @@ func TestLogLevel(t *testing.T) {
 	s.Get(t, pageApp)
 	s.stop()
 	if log := s.stderr.String(); log != "" {
-		t.Errorf("nothing went wrong, and the log has %s", log)
+		t.Errorf("no error happened, but the log has %s", log)
 	}
 }

@@ -9,11 +9,11 @@ import (
 	"syscall"
 )
 
-// exitInterrupted is the exit code of a process that was told twice to end.
+// exitInterrupted is the exit code after the second signal.
 const exitInterrupted = 1
 
-// untilSignaled returns a context that ends with the first SIGINT or SIGTERM. The second ends the process at once: who
-// repeats it does not want to wait for requests any longer. stop gives the signals back.
+// untilSignaled returns a context that ends with the first SIGINT or SIGTERM. The second signal ends the process at once, without
+// waiting for requests. stop restores the default handling of signals.
 func untilSignaled(ctx context.Context, stderr io.Writer) (_ context.Context, stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	signals := make(chan os.Signal, 2)
@@ -26,21 +26,21 @@ func untilSignaled(ctx context.Context, stderr io.Writer) (_ context.Context, st
 			return
 		}
 		again := <-signals
-		_, _ = fmt.Fprintf(stderr, "clientapps: %v again: ended at once\n", again)
+		_, _ = fmt.Fprintf(stderr, "clientapps: second signal (%v): ended at once\n", again)
 		os.Exit(exitInterrupted)
 	}()
 	return ctx, func() { signal.Stop(signals); cancel() }
 }
 
-// ignoreHangup keeps a server alive when the terminal that it was started from is closed. There is nothing to reload: a
-// certificate is read again by itself, and all else is set when the server starts.
+// ignoreHangup keeps a server alive when its terminal is closed. SIGHUP reloads nothing: changed certificates are read
+// automatically, and all other settings are fixed when the server starts.
 func ignoreHangup() (stop func()) {
 	signal.Ignore(syscall.SIGHUP)
 	return func() { signal.Reset(syscall.SIGHUP) }
 }
 
-// interruptible reads from r until ctx ends. A read of standard input cannot be interrupted otherwise; what r gives to a
-// read that was under way is lost.
+// interruptible reads from r until ctx ends. A read of standard input cannot be interrupted otherwise. Bytes that r returns after
+// ctx has ended are lost.
 func interruptible(ctx context.Context, r io.Reader) io.Reader {
 	out, in := io.Pipe()
 	go func() {

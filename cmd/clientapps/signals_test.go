@@ -15,7 +15,7 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// child is the command in a process of its own, to which signals can be sent.
+// child is the command in its own process, so that tests can send signals.
 type child struct {
 	*exec.Cmd
 
@@ -36,7 +36,7 @@ func startChild(t *testing.T, url string, stdin io.Reader, args ...string) *chil
 		t.Fatal(err)
 	}
 	go func() {
-		_ = c.Wait() // the state tells
+		_ = c.Wait() // waitExit checks ProcessState
 		close(c.ended)
 	}()
 	return c
@@ -49,8 +49,8 @@ func (c *child) signal(t *testing.T, s os.Signal) {
 	}
 }
 
-// says waits until the process has written this to standard error.
-func (c *child) says(t *testing.T, text string) {
+// waitForLog waits until the process has written this text to standard error.
+func (c *child) waitForLog(t *testing.T, text string) {
 	t.Helper()
 	for !strings.Contains(c.stderr.String(), text) {
 		select {
@@ -61,8 +61,8 @@ func (c *child) says(t *testing.T, text string) {
 	}
 }
 
-// exits waits until the process has ended by itself, with this code.
-func (c *child) exits(t *testing.T, code int) {
+// waitExit waits until the process has exited with this code.
+func (c *child) waitExit(t *testing.T, code int) {
 	t.Helper()
 	select {
 	case <-c.ended:
@@ -77,11 +77,11 @@ func (c *child) exits(t *testing.T, code int) {
 
 func (c *child) url(t *testing.T) string {
 	t.Helper()
-	c.says(t, "msg=serving")
+	c.waitForLog(t, "msg=serving")
 	return "http://" + addrPattern.FindStringSubmatch(c.stderr.String())[1]
 }
 
-// A server that is told to end says that it begins to, what it waits for, and that it has. Told again it ends at once.
+// After a signal the server logs that it shuts down, what it waits for, and that it has ended. After a second signal it ends at once.
 func TestSignals(t *testing.T) {
 	t.Parallel()
 	for name, again := range map[string]os.Signal{"SIGTERM": syscall.SIGTERM, "SIGINT": os.Interrupt} {
@@ -90,10 +90,10 @@ func TestSignals(t *testing.T) {
 			c := startChild(t, storetest.SQLite(t), nil, "serve", "--addr", "127.0.0.1:0", "--drain-delay", "10m")
 			c.url(t)
 			c.signal(t, syscall.SIGTERM)
-			c.says(t, `msg="shutting down" drain_delay=10m0s in_flight=0`)
+			c.waitForLog(t, `msg="shutting down" drain_delay=10m0s in_flight=0`)
 			c.signal(t, again)
-			c.exits(t, 1)
-			c.says(t, "again: ended at once")
+			c.waitExit(t, 1)
+			c.waitForLog(t, "): ended at once")
 		})
 	}
 	t.Run("SIGHUP and SIGTERM", func(t *testing.T) {
@@ -105,14 +105,14 @@ func TestSignals(t *testing.T) {
 			t.Errorf("after SIGHUP: %d", got.Status)
 		}
 		c.signal(t, syscall.SIGTERM)
-		c.exits(t, 0)
+		c.waitExit(t, 0)
 		for _, line := range []string{`msg="shutting down"`, `msg="waiting for requests" timeout=`, `msg="shut down"`} {
-			c.says(t, line)
+			c.waitForLog(t, line)
 		}
 	})
 }
 
-// An import that waits for its standard input can be interrupted, and has written nothing.
+// An import that waits for standard input can be interrupted. Then it has written nothing.
 func TestImportIsInterrupted(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
@@ -131,15 +131,15 @@ func TestImportIsInterrupted(t *testing.T) {
 		defer func() { _ = more.Close() }()
 		c := startChild(t, url, stdin, "import", "catalog", "--format", "csv", "-")
 		rows := "canonical_name\n"
-		for i := 0; len(rows) < 1<<18; i++ { // more than a pipe holds: once it is written, the command reads
-			rows += fmt.Sprintf("An app that nobody has, number %d\n", i)
+		for i := 0; len(rows) < 1<<18; i++ { // more than a pipe holds, so that the command has read some
+			rows += fmt.Sprintf("An unknown app, number %d\n", i)
 		}
 		if _, err := io.WriteString(more, rows); err != nil {
 			t.Fatal(err)
 		}
 		c.signal(t, os.Interrupt)
-		c.exits(t, 1)
-		c.says(t, "interrupted")
+		c.waitExit(t, 1)
+		c.waitForLog(t, "interrupted")
 		if after := entries(); after != before {
 			t.Errorf("%d entries in the catalog, %d before", after, before)
 		}

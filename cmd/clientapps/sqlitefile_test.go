@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// An SQLite database, and all that stands beside it while it is in use, is its owner's alone: there are hashes of tokens in
-// it. A file that was there keeps its mode.
-func TestSQLiteFilesArePrivate(t *testing.T) { //nolint:paralleltest // the umask is the process's
+// Only the owner can read an SQLite database and the files beside it, since they contain hashes of tokens. An existing file keeps
+// its mode.
+func TestSQLiteFilesArePrivate(t *testing.T) { //nolint:paralleltest // the umask is per process
 	before := syscall.Umask(0)
 	defer syscall.Umask(before)
 	dir := t.TempDir()
@@ -47,7 +47,7 @@ func TestSQLiteFilesArePrivate(t *testing.T) { //nolint:paralleltest // the umas
 	}
 }
 
-// A command that works on what is there does not make a database of a mistyped path.
+// Commands that need an existing database do not create one at a mistyped path.
 func TestNoDatabaseOfAMistypedPath(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{

@@ -18,29 +18,29 @@ import (
 	"github.com/clientapps/clientapps/store/apitoken"
 )
 
-// tokenRequest is what a token is to be.
+// tokenRequest has the flags of token create.
 type tokenRequest struct {
 	name            string
 	all             bool
 	clients, scopes []string
-	expires         *time.Duration // nil when not given; 0 would be a token that has expired
+	expires         *time.Duration // nil when not given; 0 is refused
 }
 
 func (p *process) tokenCreateCommand() *cobra.Command {
 	var r tokenRequest
-	c := p.command("create", "Make a token and print it, once, alone on standard output", ofDatabase, func(ctx context.Context, cfg Config, _ []string) error {
+	c := p.command("create", "Create a token and print it on standard output; it is shown only once", ofDatabase, func(ctx context.Context, cfg Config, _ []string) error {
 		return p.tokenCreate(ctx, cfg, r)
 	})
 	flags := c.Flags()
 	flags.StringVar(&r.name, "name", "", "what the token is for, 1 to 200 characters")
-	flags.BoolVar(&r.all, "all-clients", false, "cover every client, those of the future too")
-	flags.Func("expires-in", "how long the token is good for, such as 720h (default: until revoked)", func(v string) error {
+	flags.BoolVar(&r.all, "all-clients", false, "cover every client, future ones too")
+	flags.Func("expires-in", "how long the token is valid, such as 720h (default: until revoked)", func(v string) error {
 		d, err := time.ParseDuration(v)
 		r.expires = &d
 		return err
 	})
 	flags.StringArrayVar(&r.clients, "client", nil, "id of a client to cover; may be repeated")
-	flags.StringArrayVar(&r.scopes, "scope", nil, "scope to carry; may be repeated: "+strings.Join(server.Scopes(), ", "))
+	flags.StringArrayVar(&r.scopes, "scope", nil, "scope to grant; may be repeated: "+strings.Join(server.Scopes(), ", "))
 	return c
 }
 
@@ -58,19 +58,19 @@ func (p *process) tokenCreate(ctx context.Context, cfg Config, r tokenRequest) e
 		if err != nil {
 			return err
 		}
-		_, _ = fmt.Fprintf(p.stderr, "token %s: keep what follows, it is not shown again\n", created.ID)
+		_, _ = fmt.Fprintf(p.stderr, "token %s: keep the following secret, it is not shown again\n", created.ID)
 		_, err = fmt.Fprintln(p.stdout, secret)
 		return err
 	})
 }
 
-// token reports everything that is wrong with what was asked for.
+// token returns the requested token, or all problems of the request.
 func (r tokenRequest) token() (store.Token, error) {
 	problems := []error{schemas.CheckName("--name", r.name)}
 	token := store.Token{Name: r.name, AllClients: r.all}
 	for _, scope := range r.scopes {
 		if !slices.Contains(server.Scopes(), scope) {
-			problems = append(problems, fmt.Errorf("--scope %s is none of %s", scope, strings.Join(server.Scopes(), ", ")))
+			problems = append(problems, fmt.Errorf("--scope %s is not one of %s", scope, strings.Join(server.Scopes(), ", ")))
 		}
 	}
 	token.Scopes = strings.Join(slices.Compact(slices.Sorted(slices.Values(r.scopes))), " ")
@@ -143,7 +143,7 @@ func state(t store.Token, now time.Time) string {
 }
 
 func (p *process) tokenRevokeCommand() *cobra.Command {
-	return p.command("revoke ID", "End a token", ofDatabase, p.tokenRevoke)
+	return p.command("revoke ID", "Revoke a token", ofDatabase, p.tokenRevoke)
 }
 
 func (p *process) tokenRevoke(ctx context.Context, cfg Config, args []string) error {

@@ -59,7 +59,7 @@ func TestClientsAndTokens(t *testing.T) {
 		if got := sync.Get(t, "/v2/catalog-apps"); got.Status != http.StatusForbidden {
 			t.Errorf("without its scope: %d", got.Status)
 		}
-		for range 2 { // the second time there is nothing to do
+		for range 2 { // revoking twice is no error
 			if out := must(t, url, "token", "revoke", id); out != "" {
 				t.Errorf("printed %s", out)
 			}
@@ -84,7 +84,7 @@ func TestTokenExpires(t *testing.T) {
 		s := startServe(t, url)
 		eventually(t, func() bool { return s.as(moment).Get(t, "/v2/clients").Status == http.StatusUnauthorized })
 		if got := s.as(day).Get(t, "/v2/clients"); got.Status != http.StatusOK {
-			t.Errorf("a token of today: %d", got.Status)
+			t.Errorf("a valid token: %d", got.Status)
 		}
 		if list := must(t, url, "token", "list"); strings.Count(list, "  all  ") != 2 ||
 			strings.Count(list, "  expired 20") != 1 || strings.Count(list, "  expires 20") != 1 {
@@ -101,10 +101,10 @@ func TestTokenCreateReportsEveryProblem(t *testing.T) {
 		"--scope", "apps:delete", "--scope", "", "--expires-in", "-1h")
 	for _, want := range []string{
 		"--name", "--client x is not a UUID", "--client y is not a UUID", "either --client or --all-clients",
-		"--scope apps:delete", "--scope  is none", "--expires-in",
+		"--scope apps:delete", "--scope  is not one of", "--expires-in",
 	} {
 		if !strings.Contains(o.stderr, want) {
-			t.Errorf("no word of %q in %s", want, o.stderr)
+			t.Errorf("%q is missing in %s", want, o.stderr)
 		}
 	}
 	if o.code != 2 || o.stdout != "" {
@@ -127,7 +127,7 @@ func TestTokenCreateReportsEveryProblem(t *testing.T) {
 		t.Errorf("%+v", unknown)
 	}
 	if list := must(t, url, "token", "list"); strings.Count(list, "\n") != 1 {
-		t.Errorf("a refusal left a token: %s", list)
+		t.Errorf("a refused command created a token: %s", list)
 	}
 	unknown = command(t, environ, "token", "revoke", "aa7cf840-9ca9-46a3-9778-9015d6580d50")
 	if unknown.code != 1 || !strings.Contains(unknown.stderr, "Token aa7cf840-9ca9-46a3-9778-9015d6580d50 not found") {
@@ -135,7 +135,7 @@ func TestTokenCreateReportsEveryProblem(t *testing.T) {
 	}
 }
 
-// Names given on the command line are held to the contract's bounds, no more and no less.
+// Names on the command line have the same bounds as in the contract.
 func TestNames(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {

@@ -14,14 +14,14 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// flushTimeout bounds how long a server that ends waits for the collector to take the last spans.
+// flushTimeout bounds how long shutdown waits for the collector to accept the last spans.
 const flushTimeout = 5 * time.Second
 
-// traces sends spans to a collector. The nil one traces nothing.
+// traces sends spans to a collector. A nil *traces traces nothing.
 type traces struct{ provider *sdktrace.TracerProvider }
 
-// startTraces does not connect: a server may start before its collector, and serves without one. The variables that the
-// OpenTelemetry specification has for headers, certificates and resource attributes are heeded.
+// startTraces does not connect: a server may start before its collector, and serves without one. The environment variables of the
+// OpenTelemetry specification set headers, certificates and resource attributes.
 func startTraces(ctx context.Context, cfg Config, log *slog.Logger) (*traces, error) {
 	if cfg.OTLPEndpoint == "" {
 		return nil, nil //nolint:nilnil // nil traces nothing
@@ -41,11 +41,11 @@ func startTraces(ctx context.Context, cfg Config, log *slog.Logger) (*traces, er
 	return &traces{sdktrace.NewTracerProvider(
 		sdktrace.WithResource(res),
 		sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.TraceIDRatioBased(cfg.TraceRatio))),
-		sdktrace.WithBatcher(quietExporter{exporter, log}),
+		sdktrace.WithBatcher(redactingExporter{exporter, log}),
 	)}, nil
 }
 
-// tracers is what makes spans, or nil.
+// tracers returns the provider, or nil.
 func (t *traces) tracers() trace.TracerProvider {
 	if t == nil {
 		return nil
@@ -53,42 +53,42 @@ func (t *traces) tracers() trace.TracerProvider {
 	return t.provider
 }
 
-// stop sends what has not been sent. That a collector is away is no failure of the server's.
+// stop sends the remaining spans. It ignores errors: an unreachable collector is not a failure of the server.
 func (t *traces) stop(ctx context.Context) {
 	if t == nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
 	defer cancel()
-	_ = t.provider.Shutdown(ctx) // the exporter has logged what failed
+	_ = t.provider.Shutdown(ctx) // the exporter has logged the error
 }
 
-// quietExporter leaves out of spans what errors say, for a database repeats values in its messages, and logs in place of
-// the SDK, which would write to standard error in a form of its own.
-type quietExporter struct {
+// redactingExporter removes error messages from spans, since a database repeats values in its messages. It also logs failed exports
+// with the server's logger, since the SDK would write to standard error in another format.
+type redactingExporter struct {
 	sdktrace.SpanExporter
 
 	log *slog.Logger
 }
 
 // ExportSpans implements sdktrace.SpanExporter.
-func (e quietExporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
-	quiet := make([]sdktrace.ReadOnlySpan, len(spans))
+func (e redactingExporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
+	redacted := make([]sdktrace.ReadOnlySpan, len(spans))
 	for i, span := range spans {
-		quiet[i] = quietSpan{span}
+		redacted[i] = redactedSpan{span}
 	}
-	if err := e.SpanExporter.ExportSpans(ctx, quiet); err != nil {
+	if err := e.SpanExporter.ExportSpans(ctx, redacted); err != nil {
 		e.log.WarnContext(ctx, "spans lost", "spans", len(spans), "error", err)
 	}
 	return nil
 }
 
-type quietSpan struct{ sdktrace.ReadOnlySpan }
+type redactedSpan struct{ sdktrace.ReadOnlySpan }
 
 // Events implements sdktrace.ReadOnlySpan. The only events are errors.
-func (quietSpan) Events() []sdktrace.Event { return nil }
+func (redactedSpan) Events() []sdktrace.Event { return nil }
 
 // Status implements sdktrace.ReadOnlySpan.
-func (s quietSpan) Status() sdktrace.Status {
+func (s redactedSpan) Status() sdktrace.Status {
 	return sdktrace.Status{Code: s.ReadOnlySpan.Status().Code}
 }

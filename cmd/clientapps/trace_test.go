@@ -19,14 +19,14 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// traceCollector takes spans by OTLP over HTTP, as a collector does.
+// traceCollector receives spans by OTLP over HTTP.
 type traceCollector struct {
 	*httptest.Server
 
 	mu       sync.Mutex
 	spans    []*tracepb.Span
 	resource map[string]string
-	raw      strings.Builder // all that was sent
+	raw      strings.Builder // everything that was sent
 }
 
 func collectTraces(t *testing.T) *traceCollector {
@@ -68,7 +68,7 @@ func attributes(list []*common.KeyValue) map[string]string {
 	return found
 }
 
-// requestLines are the lines of a JSON log about requests.
+// requestLines returns the lines of a JSON log that are about requests.
 func requestLines(t *testing.T, log string) []map[string]any {
 	t.Helper()
 	var lines []map[string]any
@@ -89,7 +89,7 @@ const (
 	remoteSpan  = "b7ad6b7169203331"
 )
 
-// A request is a span in its caller's trace, and each of its statements is one below it. None shows what anybody sent.
+// A request is a span in its caller's trace, and each of its statements is a child span. No span shows values from a client.
 func TestTraces(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
@@ -156,7 +156,7 @@ func TestTraces(t *testing.T) {
 	})
 }
 
-// tree returns the only span that is a request, updateApp, and those below it.
+// tree returns the only request span, updateApp, and its descendants.
 func (c *traceCollector) tree(t *testing.T) (request *tracepb.Span, statements []*tracepb.Span) {
 	t.Helper()
 	c.mu.Lock()
@@ -185,7 +185,7 @@ func (c *traceCollector) tree(t *testing.T) (request *tracepb.Span, statements [
 	return request, statements
 }
 
-// The caller decides what is traced, and the ratio where it has not. Whatever is decided, the log names the trace.
+// The caller decides whether a request is traced; otherwise the ratio does. The log has the trace id in any case.
 func TestTraceRatio(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -222,7 +222,7 @@ func TestNoTracesUnlessAsked(t *testing.T) {
 	}
 }
 
-// A failure is marked, without what the database says of it.
+// A failed span has the error status, without the message of the database.
 func TestTraceOfAFailure(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
@@ -243,7 +243,7 @@ func TestTraceOfAFailure(t *testing.T) {
 				failed++
 			}
 			if span.GetStatus().GetMessage() != "" || len(span.GetEvents()) > 0 {
-				t.Errorf("says %v", span)
+				t.Errorf("shows an error message: %v", span)
 			}
 		}
 		if failed < 2 || attributes(request.GetAttributes())["error.type"] != "500" {
@@ -252,7 +252,7 @@ func TestTraceOfAFailure(t *testing.T) {
 	})
 }
 
-// A server does without its collector, and says so.
+// A server works without its collector, and logs lost spans.
 func TestCollectorAway(t *testing.T) {
 	t.Parallel()
 	s := startServe(t, storetest.SQLite(t), "--otlp-endpoint", "http://127.0.0.1:1")

@@ -8,10 +8,10 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// version and commit are stamped by the linker (make build, deploy/Dockerfile). What is not comes from the build itself.
+// version and commit are set by the linker (make build, deploy/Dockerfile). When they are empty, the build info is used.
 var version, commit string
 
-// programVersion is what the program calls itself: the stamped version, else the one that the module was built at.
+// programVersion returns the version set by the linker, or the module's version from the build info.
 func programVersion() string {
 	if info, ok := debug.ReadBuildInfo(); ok {
 		return cmp.Or(version, info.Main.Version, "dev")
@@ -19,7 +19,7 @@ func programVersion() string {
 	return cmp.Or(version, "dev")
 }
 
-// programCommit is the revision that the program was built of, "unknown" where the build knew none.
+// programCommit returns the commit that the program was built from, or "unknown".
 func programCommit() string {
 	revision, modified := commit, ""
 	if info, ok := debug.ReadBuildInfo(); ok && revision == "" {
@@ -35,7 +35,7 @@ func programCommit() string {
 	return cmp.Or(revision, "unknown") + modified
 }
 
-// versionCommand says which program this is: version, commit, and the Go that built it.
+// versionCommand prints the version, the commit, and the Go version of the build.
 func (p *process) versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "version", Short: "Print version, commit and Go version",

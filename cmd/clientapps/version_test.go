@@ -11,7 +11,7 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// A build that nobody stamped says what it knows; make build is tried in deploy/.
+// A build without linker flags prints the version from its build info. deploy/ tests make build.
 func TestVersion(t *testing.T) {
 	t.Parallel()
 	o := command(t, nil, "version")
@@ -33,15 +33,15 @@ func TestHealth(t *testing.T) {
 		t.Fatal(err)
 	}
 	if o := command(t, []string{"CLIENTAPPS_ADDR=0.0.0.0:" + port}, "health"); o != (outcome{stdout: "ok\n"}) {
-		t.Errorf("asked of every address: %+v", o)
+		t.Errorf("with the address 0.0.0.0: %+v", o)
 	}
 	running.stop()
 	if o := command(t, nil, "health", "--addr", addr); o.code != 1 || o.stdout != "" {
-		t.Errorf("after the end: %+v", o)
+		t.Errorf("after the server ended: %+v", o)
 	}
 }
 
-// A server that says something other than 200 is not well.
+// A server that answers another status than 200 is not healthy.
 func TestHealthOfAnother(t *testing.T) {
 	t.Parallel()
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")

@@ -12,7 +12,7 @@ import (
 
 var walkFence = regexp.MustCompile("(?s)```shell\n(.*?)```")
 
-// TestWalk runs the way of the page on imports from a checkout to a client with fifty real apps, as it stands there but for the port.
+// TestWalk runs the commands of docs/import.md, on another port.
 func TestWalk(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../../docs/import.md")
@@ -21,7 +21,7 @@ func TestWalk(t *testing.T) {
 	}
 	found := walkFence.FindStringSubmatch(string(text))
 	if found == nil || strings.Count(found[1], "\n") > 20 {
-		t.Fatalf("no walk of at most twenty lines: %q", found)
+		t.Fatalf("docs/import.md has no example of at most twenty lines: %q", found)
 	}
 	checkout := t.TempDir()
 	for _, name := range []string{"go.mod", "go.sum", "contract.go", "openapi.yaml", "cmd", "examples", "gen", "server", "store"} {
@@ -41,12 +41,12 @@ func TestWalk(t *testing.T) {
 	}
 	for _, want := range []string{"50 rows: 50 created", `"failed":[]}`, `"is_approved":true`, `"total_count":1,`} {
 		if !strings.Contains(string(out), want) {
-			t.Errorf("no %q in what the walk printed:\n%s", want, out)
+			t.Errorf("no %q in the output:\n%s", want, out)
 		}
 	}
 }
 
-// freeAddress is an address of loopback that nobody listens on.
+// freeAddress returns a free loopback address.
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")

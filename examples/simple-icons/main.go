@@ -1,8 +1,8 @@
-// Command simple-icons turns the data file of the npm package simple-icons into a catalog for clientapps import: it reads
-// the file from standard input and writes CSV with the names and colours of the brands to standard output.
+// Command simple-icons converts the data file of the npm package simple-icons to a catalog for clientapps import. It reads
+// the file from standard input and writes CSV with the names and colors of the brands to standard output.
 //
-// The package knows nothing else that a catalog app has: its sources are pages about a brand, not logos. So there are no
-// other columns, and an import leaves what they hold as it is.
+// The package has no other fields of a catalog app: its sources are pages about a brand, not logos. So there are no other
+// columns, and an import keeps the values of the other fields.
 package main
 
 import (
@@ -23,15 +23,15 @@ func main() {
 	}
 }
 
-// brand is the part of an entry that is used.
+// brand has the used fields of an entry.
 type brand struct {
 	Title string `json:"title"`
 	Slug  string `json:"slug"`
 	Hex   string `json:"hex"`
 }
 
-// convert names brands by their titles. Several brands have the same title; names in a catalog are unique without regard
-// to case. So the first keeps it, and the others add the slug that the package tells them apart by.
+// convert names brands by their titles. Names in a catalog must be unique, ignoring case. When several brands have the same
+// title, the first keeps it, and the others add the slug, which is unique in the package.
 func convert(r io.Reader, w io.Writer) error {
 	var brands []brand
 	if err := json.NewDecoder(r).Decode(&brands); err != nil {

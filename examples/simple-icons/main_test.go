@@ -33,7 +33,7 @@ Uniqlo (uniqlo_ja),#FF0000
 	if out.String() != want {
 		t.Errorf("the catalog is\n%s\nwant\n%s", out.String(), want)
 	}
-	// What an import holds its rows to.
+	// The rules that an import checks its rows against.
 	rules, err := schemas.CatalogRows()
 	if err != nil {
 		t.Fatal(err)
@@ -48,7 +48,7 @@ Uniqlo (uniqlo_ja),#FF0000
 			t.Errorf("%q: %q", record, problems)
 		}
 		if names[fold.Name(record[0])] {
-			t.Errorf("the name %q is there twice", record[0])
+			t.Errorf("the name %q occurs twice", record[0])
 		}
 		names[fold.Name(record[0])] = true
 	}

@@ -1,5 +1,5 @@
-// Command soak breaks a server and its database for as long as it is told, while clients write, and prints what they were
-// told beside what is there. It ends with 1 when a write was lost, or made although it was refused.
+// Command soak injects faults into servers and databases for a given time while clients write. Then it compares the answers with the
+// database, and prints a table. It exits with 1 when an acknowledged write is missing, or a refused one was made.
 package main
 
 import (
@@ -19,9 +19,9 @@ import (
 )
 
 func main() {
-	length := flag.Duration("for", 10*time.Minute, "how long to go on")
-	out := flag.String("out", "LEDGER.md", "where the table is written")
-	seed := flag.Uint64("seed", uint64(time.Now().UnixNano()), "of the order of the faults")
+	length := flag.Duration("for", 10*time.Minute, "how long to run")
+	out := flag.String("out", "LEDGER.md", "file for the table")
+	seed := flag.Uint64("seed", uint64(time.Now().UnixNano()), "seed of the order of the faults")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := soak(ctx, *length, *out, *seed)
@@ -42,7 +42,7 @@ func soak(ctx context.Context, length time.Duration, out string, seed uint64) (e
 			err = os.RemoveAll(dir)
 		}
 	}()
-	if err := os.Chmod(dir, 0o711); err != nil { //nolint:gosec // the database's user has to pass through
+	if err := os.Chmod(dir, 0o711); err != nil { //nolint:gosec // the database's user must be able to enter
 		return err
 	}
 	slog.Info("soak", "for", length, "seed", seed, "logs", dir)
@@ -50,42 +50,42 @@ func soak(ctx context.Context, length time.Duration, out string, seed uint64) (e
 	if err != nil {
 		return err
 	}
-	stands := make([]*stand, 2)
+	targets := make([]*target, 2)
 	defer func() {
-		for _, s := range stands {
+		for _, s := range targets {
 			if s != nil {
 				s.close()
 			}
 		}
 	}()
-	if stands[0], err = onPostgres(ctx, program, dir); err != nil {
+	if targets[0], err = onPostgres(ctx, program, dir); err != nil {
 		return err
 	}
-	if stands[1], err = onSQLite(ctx, program, dir); err != nil {
+	if targets[1], err = onSQLite(ctx, program, dir); err != nil {
 		return err
 	}
-	return run(ctx, stands, length, out, seed)
+	return run(ctx, targets, length, out, seed)
 }
 
-// run breaks all stands at once, and reports.
-func run(ctx context.Context, stands []*stand, length time.Duration, out string, seed uint64) error {
+// run injects faults into all targets at once, and writes the report.
+func run(ctx context.Context, targets []*target, length time.Duration, out string, seed uint64) error {
 	bounded, cancel := context.WithTimeout(ctx, length)
 	defer cancel()
 	begun := time.Now()
 	var running sync.WaitGroup
-	errs := make([]error, len(stands))
-	for i, s := range stands {
-		running.Go(func() { errs[i] = s.run(bounded, rand.New(rand.NewPCG(seed, uint64(i)))) }) //nolint:gosec // to be repeated
+	errs := make([]error, len(targets))
+	for i, s := range targets {
+		running.Go(func() { errs[i] = s.run(bounded, rand.New(rand.NewPCG(seed, uint64(i)))) }) //nolint:gosec // reproducible
 	}
 	running.Wait()
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	columns := make([]faults.Column, len(stands))
+	columns := make([]faults.Column, len(targets))
 	failed := false
-	for i, s := range stands {
+	for i, s := range targets {
 		var err error
-		if columns[i], err = faults.NewColumn(ctx, s.title, s.ledger, s.lab.World, s.injector.Counts()); err != nil {
+		if columns[i], err = faults.NewColumn(ctx, s.title, s.ledger, s.harness.Fixture, s.injector.Counts()); err != nil {
 			return err
 		}
 		for _, problem := range append(columns[i].Comparison.Problems, s.ledger.Problems()...) {
@@ -98,14 +98,14 @@ func run(ctx context.Context, stands []*stand, length time.Duration, out string,
 		return err
 	}
 	if failed {
-		return errors.New("clients were told what is not so")
+		return errors.New("answers contradict the database")
 	}
-	return os.WriteFile(out, []byte(header+table), 0o644) //nolint:gosec // a page for everybody to read
+	return os.WriteFile(out, []byte(header+table), 0o644) //nolint:gosec // a public page
 }
 
 const header = `# Ledger
 
-What clients were told while everything was broken under them, and what the database had afterwards: written by ` + "`make soak`" + `,
-which fails unless the last four rows are 0. The page on [faults](../docs/faults.md) says what each fault is.
+The answers that clients got while faults were injected, compared with the database afterwards. Written by ` + "`make soak`" + `, which fails
+unless the last four rows are 0. The page on [faults](../docs/faults.md) describes the faults.
 
 `

@@ -91,7 +91,7 @@ func (s *Spool[T]) flush(ctx context.Context) error {
 		return nil
 	}
 	values := strings.Repeat("(?, ?, ?, ?, ?, ?, ?), ", len(s.pending)/columns)
-	_, err := s.db.ExecContext(ctx, "INSERT INTO spool VALUES "+strings.TrimSuffix(values, ", "), s.pending...)
+	_, err := s.db.ExecContext(ctx, "INSERT INTO spool VALUES "+strings.TrimSuffix(values, ", "), s.pending...) //nolint:gosec // question marks
 	s.pending, s.bytes = s.pending[:0], 0
 	s.batches++
 	return err
@@ -120,7 +120,7 @@ func (s *Spool[T]) Contradictions(ctx context.Context, limit int) (found []Probl
 }
 
 func (s *Spool[T]) problems(ctx context.Context, limit int, query string) (found []Problem, total int, err error) {
-	rows, err := s.db.QueryContext(ctx, "SELECT line, text, earlier, count(*) OVER () FROM ("+query+") ORDER BY line LIMIT ?", limit)
+	rows, err := s.db.QueryContext(ctx, "SELECT line, text, earlier, count(*) OVER () FROM ("+query+") ORDER BY line LIMIT ?", limit) //nolint:gosec // one of the two above
 	if err != nil {
 		return nil, 0, err
 	}

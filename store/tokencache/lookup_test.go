@@ -10,7 +10,7 @@ import (
 	"testing/synctest"
 )
 
-type token struct{ name string }
+type token struct{}
 
 // gatedTokens is a database of tokens whose statements end when the test says so.
 type gatedTokens struct {
@@ -52,7 +52,7 @@ func (l *lookups[T]) waitFor(n int) {
 func TestTokenLookupsShareStatements(t *testing.T) {
 	t.Parallel()
 	good := hashOf(1500)
-	g := &gatedTokens{begun: make(chan []Hash, 100), end: make(chan struct{}), known: map[Hash]*token{good: {"good"}}}
+	g := &gatedTokens{begun: make(chan []Hash, 100), end: make(chan struct{}), known: map[Hash]*token{good: {}}}
 	l := &lookups[token]{find: g.find}
 	remembered := map[Hash]*token{} // remember is called under the lock
 	remember := func(hash Hash, token *token) { remembered[hash] = token }

@@ -1,4 +1,4 @@
-// The page /docs in a real browser, served by a demo server: tools/with-demo says where.
+// Tests the page /docs in a real browser, with the demo server of tools/with-demo.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
@@ -13,16 +13,16 @@ let browser;
 before(async () => {
   browser = await chromium.launch({
     executablePath: CHROMIUM,
-    // A container has no sandbox; the rest keeps the browser from calling its maker.
+    // A container has no sandbox. The other switches stop requests to the browser's vendor.
     args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-component-update", "--disable-sync"],
   });
 });
 after(() => browser?.close());
 
-// open shows the page. Whatever the browser complains about or fetches elsewhere ends in `faults`; nothing may.
+// open loads the page. `faults` collects errors in the browser and requests to other servers; it must stay empty.
 async function open(t, hash = "", options = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
-  context.setDefaultTimeout(120_000); // for a machine that has other things to do
+  context.setDefaultTimeout(120_000); // long, for a busy machine
   t.after(() => context.close());
   const faults = [];
   const requests = [];
@@ -53,7 +53,7 @@ async function authorize(page) {
   await page.locator(".auth-container .btn-done").click();
 }
 
-// execute fills in the body, if any, and sends the request of the operation that is open.
+// execute fills in the body, if any, and sends the request of an open operation.
 async function execute(operation, body) {
   await operation.locator(".try-out__btn").click();
   if (body !== undefined) await operation.locator("textarea.body-param__text").fill(body);

@@ -1,5 +1,5 @@
-// Package generators tests the clients that other people's generators make of the contract, each with its defaults: they
-// compile, and make the calls of the reference page. It is no part of the product. ogen's client is tested in tools/ogen-client.
+// Package generators tests clients that several generators produce from the contract with default settings: they compile, and make the
+// calls of the reference page. It is not part of the product. ogen's client is tested in tools/ogen-client.
 package generators
 
 import (
@@ -45,7 +45,7 @@ func TestOapiCodegen(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, call := range calls {
-		// By its defaults the generator's types have no place for null, nor for what is refused: the body goes as it is.
+		// With default settings the generated types cannot hold null or invalid values, so send the raw body.
 		got, err := c.UpdateAppWithBodyWithResponse(t.Context(), contoso, slack, nil, "application/json", bytes.NewReader(call.Body))
 		if err != nil {
 			t.Fatal(err)
@@ -70,7 +70,7 @@ func TestOapiCodegen(t *testing.T) {
 	}
 	typed, err := c.UpdateAppWithResponse(t.Context(), contoso, slack, nil, oapi.AppPatch{LicenseCount: new(int32(50))})
 	if err != nil || typed.JSON200 == nil {
-		t.Errorf("a patch of the generator's own type: %v %+v", err, typed)
+		t.Errorf("a patch with the generated type: %v %+v", err, typed)
 	}
 	history, err := c.ListAppChangesWithResponse(t.Context(), contoso, slack, nil)
 	if err != nil || history.JSON200 == nil || history.JSON200.TotalCount == 0 {

@@ -1,5 +1,5 @@
-// Makes the calls of the reference page with the clients that three generators make of the contract for TypeScript, and reads
-// every list and object of the demo through the schemas that the first makes for Zod.
+// Makes the calls of the reference page with the TypeScript clients of three generators, and reads every list and object of the demo with
+// the generated Zod schemas.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
@@ -21,7 +21,7 @@ const headers = { Authorization: "Bearer demo-token" };
 
 interface Call {
   name: string;
-  // What is refused is no body by its type: any has it pass the compiler.
+  // A refused body does not have the generated type: any satisfies the compiler.
   body: any;
   status: number;
   license_count?: number | null;
@@ -64,7 +64,7 @@ test("openapi-zod-client", async () => {
       continue;
     }
     await assert.rejects(call, (error) => {
-      // Read through the schema that the contract has for the status.
+      // The error is parsed with the contract's schema for its status.
       assert.ok(isErrorFromAlias(api.api, "updateApp", error), String(error));
       assert.equal(error.response.status, status, name);
       assert.equal((error.response.data as { error: { message: string } }).error.message, message, name);
@@ -73,7 +73,7 @@ test("openapi-zod-client", async () => {
   }
 });
 
-// Every row is checked by its schema, in which an object has no property that the contract does not name.
+// Every row is checked with its strict schema: an object has no properties outside of the contract.
 test("openapi-zod-client reads all that the demo has", async () => {
   const client = createApiClient(baseUrl, { axiosConfig: { headers }, validate: "response" });
   const whole = { queries: { page_size: 500 } };

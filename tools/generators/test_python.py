@@ -1,4 +1,4 @@
-"""Makes the calls of the reference page with the client that swagger-codegen makes of the contract."""
+"""Makes the calls of the reference page with the Python client of swagger-codegen."""
 
 import json
 import os
@@ -21,7 +21,7 @@ class Page(unittest.TestCase):
         configuration = swagger_client.Configuration()
         configuration.host = os.environ["CLIENTAPPS_URL"] + "/v2"
         client = swagger_client.ApiClient(configuration)
-        # The generator knows API keys and passwords, and leaves bearer tokens to its callers.
+        # The generated client supports API keys and passwords, but not bearer tokens.
         client.set_default_header("Authorization", "Bearer demo-token")
         self.apps = swagger_client.AppsApi(client)
 
@@ -33,7 +33,7 @@ class Page(unittest.TestCase):
         for call in json.loads((here / "page.json").read_text()):
             with self.subTest(call["name"]):
                 try:
-                    # The generator's models refuse null where a property is required, so answers are read as they are.
+                    # The generated models refuse null for required properties, so read the raw answer.
                     answer = self.apps.update_app(call["body"], CONTOSO, SLACK, _preload_content=False)
                 except ApiException as refused:
                     self.assertEqual(refused.status, call["status"])

@@ -1,10 +1,10 @@
-// The contract as the test of the mock reads it: its operations, valid requests for each, and the answers it documents.
+// Reads the contract for the test of the mock: operations, valid requests for each, and documented answers.
 import { readFileSync } from "node:fs";
 
 import Ajv from "ajv/dist/2020.js";
 import addFormats from "ajv-formats";
 
-// OpenAPI 3.1, which is made of openapi.yaml and means the same, has JSON Schemas as they are.
+// The OpenAPI 3.1 form means the same as openapi.yaml, and its schemas are JSON Schema.
 export const contract = JSON.parse(readFileSync(new URL("../../gen/openapi-3.1.json", import.meta.url)));
 
 const methods = ["get", "put", "post", "patch", "delete"];
@@ -33,7 +33,7 @@ function mapValues(object, map) {
   return Object.fromEntries(Object.entries(object ?? {}).map(([key, value]) => [key, map(value)]));
 }
 
-// requestsFor are valid requests of an operation, made of the contract's own examples: one for each body that it shows.
+// requestsFor returns valid requests of an operation from the contract's examples, one for each example body.
 export function requestsFor({ path, method, parameters, requestBody }) {
   const headers = { Authorization: "Bearer any-token" };
   const query = new URLSearchParams();
@@ -55,7 +55,7 @@ export function requestsFor({ path, method, parameters, requestBody }) {
   );
 }
 
-// answersOf are the answers of an operation, one for each status and media type.
+// answersOf returns the documented answers of an operation, one for each status and media type.
 export function answersOf({ responses }) {
   return Object.entries(responses).flatMap(([status, reference]) => {
     const response = resolve(reference);
@@ -76,7 +76,7 @@ const ajv = addFormats(new Ajv({ strict: false, allErrors: true }), { mode: "ful
 ajv.addFormat("int32", { type: "number", validate: (n) => Number.isInteger(n) && Math.abs(n) <= 2 ** 31 });
 const validators = new Map();
 
-// validator is the compiled schema, whose references lead into the contract.
+// validator returns a compiled schema. Its references point into the contract.
 export function validator(schema) {
   const key = JSON.stringify(schema);
   if (!validators.has(key)) validators.set(key, ajv.compile({ ...schema, components: contract.components }));

@@ -1,4 +1,4 @@
-// What Prism answers when it serves the contract: every named example of every response, held to the contract.
+// Tests Prism with the contract: it serves every named example of every response as the contract says.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -28,7 +28,7 @@ function holds(response, answer, of) {
   for (const [name, header] of Object.entries(answer.headers)) {
     const value = response.headers.get(name);
     assert.ok(value !== null || !header.required, `${of}: no ${name}`);
-    // Prism knows an early draft of RFC 9745, and says so in place of what the contract has.
+    // Prism implements an early draft of RFC 9745, and sends "true" instead of the contract's value.
     if (name === "Deprecation") assert.equal(value, "true", of);
     else if (value !== null) valid(header.schema, header.schema.type === "integer" ? Number(value) : value, `${of}: ${name}`);
   }
@@ -83,7 +83,7 @@ test("each named example of a request is answered by the operation's success", a
 
 function oneOf(answer, body, of) {
   const found = Object.values(answer.examples).some((example) => JSON.stringify(example) === JSON.stringify(body));
-  assert.ok(found, `${of}: ${JSON.stringify(body)} is none of its examples`);
+  assert.ok(found, `${of}: ${JSON.stringify(body)} is not one of its examples`);
 }
 
 test("a request without a token is refused as the contract says", async () => {
@@ -112,7 +112,7 @@ test("the page shows what it answers", () => {
   assert.equal(execFileSync("sh", ["-euc", shell], { encoding: "utf8", stdio: "pipe" }), answer);
 });
 
-// What accepts everything has shown nothing.
+// Otherwise a validator that accepts everything would pass all tests.
 test("the validator refuses what the contract does not have", () => {
   for (const operation of operations) {
     for (const { status, schema, examples } of answersOf(operation)) {

@@ -1,6 +1,5 @@
-// Package ogenclient holds real responses to the contract with a client that a second generator made of it: ogen's decoders
-// refuse unknown and missing properties, wrong types, values out of bounds and undocumented statuses. It is no part of
-// the product.
+// Package ogenclient checks real responses against the contract with the client of a second generator: ogen's decoders refuse unknown and
+// missing properties, wrong types, values out of bounds and undocumented statuses. It is not part of the product.
 package ogenclient
 
 import (
@@ -20,14 +19,14 @@ import (
 	"github.com/clientapps/clientapps/tools/ogen-client/api"
 )
 
-// The ids of the reference page, which the demo has.
+// Ids in the demo data.
 var (
 	contoso = api.UUID(uuid.MustParse("aa7cf840-9ca9-46a3-9778-9015d6580d50"))
 	slack   = api.UUID(uuid.MustParse("f1a2b3c4-d5e6-7890-abcd-ef1234567890"))
-	nobody  = api.UUID(uuid.MustParse("0b6f7a52-8d1c-4a3e-9f20-1c2d3e4f5a6b"))
+	unknown = api.UUID(uuid.MustParse("0b6f7a52-8d1c-4a3e-9f20-1c2d3e4f5a6b"))
 )
 
-// token authenticates, and notes which operations were called.
+// token authenticates, and records which operations were called.
 type token struct {
 	secret string
 
@@ -56,7 +55,7 @@ func newClient(t *testing.T, secret string, options ...api.ClientOption) (*api.C
 	return c, s
 }
 
-// body returns the body of a response that was decoded, and has one of the type wanted.
+// body returns a function that checks a decoded response and returns its body of type T.
 func body[T any](t *testing.T) func(response any, err error) T {
 	t.Helper()
 	return func(response any, err error) T {
@@ -65,7 +64,7 @@ func body[T any](t *testing.T) func(response any, err error) T {
 	}
 }
 
-// must returns a response that was decoded, and is of the type wanted.
+// must returns a function that checks that a response was decoded as type T, and returns it.
 func must[T any](t *testing.T) func(response any, err error) T {
 	t.Helper()
 	return func(response any, err error) T {
@@ -86,14 +85,14 @@ func TestEveryOperation(t *testing.T) {
 	ctx := t.Context()
 	c, s := newClient(t, "demo-token")
 
-	vendor := body[api.CatalogVendor](t)(c.CreateCatalogVendor(ctx, &api.CatalogVendorCreate{Name: "Judge Inc."}))
-	category := body[api.CatalogCategory](t)(c.CreateCatalogCategory(ctx, &api.CatalogCategoryCreate{Name: "Judging"}))
+	vendor := body[api.CatalogVendor](t)(c.CreateCatalogVendor(ctx, &api.CatalogVendorCreate{Name: "Ogen Inc."}))
+	category := body[api.CatalogCategory](t)(c.CreateCatalogCategory(ctx, &api.CatalogCategoryCreate{Name: "Testing"}))
 	body[api.CatalogVendor](t)(c.UpdateCatalogVendor(ctx,
-		&api.UpdateCatalogVendorApplicationMergePatchJSON{Name: api.NewOptString("Judge Ltd.")}, api.UpdateCatalogVendorParams{VendorID: vendor.ID}))
+		&api.UpdateCatalogVendorApplicationMergePatchJSON{Name: api.NewOptString("Ogen Ltd.")}, api.UpdateCatalogVendorParams{VendorID: vendor.ID}))
 	body[api.CatalogCategory](t)(c.UpdateCatalogCategory(ctx,
-		&api.UpdateCatalogCategoryApplicationJSON{Name: api.NewOptString("Judgement")}, api.UpdateCatalogCategoryParams{CategoryID: category.ID}))
+		&api.UpdateCatalogCategoryApplicationJSON{Name: api.NewOptString("Tests")}, api.UpdateCatalogCategoryParams{CategoryID: category.ID}))
 	known := body[api.CatalogApp](t)(c.CreateCatalogApp(ctx, &api.CatalogAppCreate{
-		CanonicalName: "Judge", VendorID: api.NewOptNilUUID(uuid.UUID(vendor.ID)), CategoryIds: []api.UUID{category.ID},
+		CanonicalName: "Ogen", VendorID: api.NewOptNilUUID(uuid.UUID(vendor.ID)), CategoryIds: []api.UUID{category.ID},
 	}))
 	body[api.CatalogApp](t)(c.UpdateCatalogApp(ctx,
 		&api.UpdateCatalogAppApplicationJSON{Type: api.NewOptNilString("web")}, api.UpdateCatalogAppParams{CatalogAppID: known.ID}))
@@ -103,9 +102,9 @@ func TestEveryOperation(t *testing.T) {
 	must[*api.NoContent](t)(c.ReplaceDesktopAliases(ctx,
 		&api.DesktopAliasesReplace{Aliases: []string{"ogen.exe"}}, api.ReplaceDesktopAliasesParams{CatalogAppID: known.ID}))
 
-	client := must[*api.ClientCreatedHeaders](t)(c.CreateClient(ctx, &api.ClientCreate{Name: "Judge"})).Response.ID
+	client := must[*api.ClientCreatedHeaders](t)(c.CreateClient(ctx, &api.ClientCreate{Name: "Ogen"})).Response.ID
 	must[*api.ClientOrganizationHeaders](t)(c.UpdateClient(ctx,
-		&api.UpdateClientApplicationJSON{Name: api.NewOptString("Judges")}, api.UpdateClientParams{ClientID: client}))
+		&api.UpdateClientApplicationJSON{Name: api.NewOptString("Ogen 2")}, api.UpdateClientParams{ClientID: client}))
 	must[*api.ClientOrganizationHeaders](t)(c.GetClient(ctx, api.GetClientParams{ClientID: client}))
 	added := body[api.App](t)(c.AddApp(ctx, &api.AppCreate{CatalogAppID: known.ID}, api.AddAppParams{ClientID: client}))
 	if added.IsFavorite || added.IsApproved || !added.LicenseCount.Null {
@@ -128,7 +127,7 @@ func TestEveryOperation(t *testing.T) {
 		t.Errorf("%d changes, want 4", history.TotalCount)
 	}
 
-	ids := &api.AppIDs{AppIds: []api.UUID{added.ID, nobody}}
+	ids := &api.AppIDs{AppIds: []api.UUID{added.ID, unknown}}
 	bulk := body[api.BulkResult](t)
 	for _, result := range []api.BulkResult{
 		bulk(c.AddFavorites(ctx, ids, api.AddFavoritesParams{ClientID: client})),
@@ -169,14 +168,14 @@ func TestFailures(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	c, _ := newClient(t, "demo-token")
-	stranger, _ := newClient(t, "nobody")
+	unauthorized, _ := newClient(t, "unknown")
 	key := api.UpdateAppParams{ClientID: contoso, AppID: slack}
 	stale := key
 	stale.IfMatch = api.NewOptEntityTags(`"stale"`)
 	for want, got := range map[api.ErrorCode]api.Error{
-		api.ErrorCodeUnauthorized:       body[api.Error](t)(stranger.UpdateApp(ctx, &api.UpdateAppApplicationJSON{}, key)),
+		api.ErrorCodeUnauthorized:       body[api.Error](t)(unauthorized.UpdateApp(ctx, &api.UpdateAppApplicationJSON{}, key)),
 		api.ErrorCodeInvalidRequest:     body[api.Error](t)(c.UpdateApp(ctx, &api.UpdateAppApplicationJSON{LicenseCount: api.NewOptNilInt32(-1)}, key)),
-		api.ErrorCodeNotFound:           body[api.Error](t)(c.GetApp(ctx, api.GetAppParams{ClientID: contoso, AppID: nobody})),
+		api.ErrorCodeNotFound:           body[api.Error](t)(c.GetApp(ctx, api.GetAppParams{ClientID: contoso, AppID: unknown})),
 		api.ErrorCodeConflict:           body[api.Error](t)(c.CreateCatalogApp(ctx, &api.CatalogAppCreate{CanonicalName: "SLACK"})),
 		api.ErrorCodePreconditionFailed: body[api.Error](t)(c.UpdateApp(ctx, &api.UpdateAppApplicationJSON{}, stale)),
 	} {
@@ -194,7 +193,7 @@ func TestFailures(t *testing.T) {
 	}))
 }
 
-// forger alters responses on their way.
+// forger changes responses before the client reads them.
 type forger func(*http.Response, string) string
 
 func (forge forger) Do(r *http.Request) (*http.Response, error) {
@@ -214,7 +213,7 @@ func replace(old, by string) forger {
 	return func(_ *http.Response, body string) string { return strings.Replace(body, old, by, 1) }
 }
 
-// A client that refuses nothing has shown nothing.
+// The client must refuse invalid responses, or the other tests show nothing.
 func TestForgeriesAreRefused(t *testing.T) {
 	t.Parallel()
 	forgeries := map[string]forger{
@@ -224,8 +223,8 @@ func TestForgeriesAreRefused(t *testing.T) {
 		"text for an integer":    replace(`"license_count":null`, `"license_count":"50"`),
 		"a count below 0":        replace(`"license_count":null`, `"license_count":-1`),
 		"null for a list":        replace(`"categories":[`, `"categories":null,"x":[`),
-		"a colour that is none":  replace(`"#4A154B"`, `"#4A154Z"`),
-		"a time that is none":    replace(`"updated_at":"2`, `"updated_at":"x`),
+		"an invalid color":       replace(`"#4A154B"`, `"#4A154Z"`),
+		"an invalid time":        replace(`"updated_at":"2`, `"updated_at":"x`),
 		"no body":                func(*http.Response, string) string { return "" },
 		"a second document":      func(_ *http.Response, body string) string { return body + "{}" },
 		"another status":         func(r *http.Response, body string) string { r.StatusCode = http.StatusTeapot; return body },

@@ -8,7 +8,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// toJSON writes a YAML document as indented JSON. Keys keep their order, which going through Go maps would lose.
+// toJSON converts a YAML document to indented JSON and keeps the order of keys, which Go maps would lose.
 func toJSON(doc *yaml.Node) ([]byte, error) {
 	var compact, indented bytes.Buffer
 	if err := appendJSON(&compact, doc); err != nil {
@@ -55,9 +55,9 @@ func appendJSON(out *bytes.Buffer, n *yaml.Node) error {
 		return nil
 	case yaml.ScalarNode:
 		return appendScalar(out, n)
-	case yaml.AliasNode: // JSON has none
+	case yaml.AliasNode: // JSON has no aliases
 	}
-	return fmt.Errorf("line %d: the contract has no aliases", n.Line)
+	return fmt.Errorf("line %d: aliases are not supported", n.Line)
 }
 
 func appendScalar(out *bytes.Buffer, n *yaml.Node) error {
@@ -69,12 +69,12 @@ func appendScalar(out *bytes.Buffer, n *yaml.Node) error {
 		return nil
 	case "!!bool", "!!int", "!!float":
 		if !json.Valid([]byte(n.Value)) {
-			return fmt.Errorf("line %d: write %s as JSON does", n.Line, n.Value)
+			return fmt.Errorf("line %d: %s is not valid JSON", n.Line, n.Value)
 		}
 		out.WriteString(n.Value)
 		return nil
 	}
-	return fmt.Errorf("line %d: %s is no value of JSON: quote it", n.Line, n.Value)
+	return fmt.Errorf("line %d: %s has no JSON form: quote it", n.Line, n.Value)
 }
 
 func appendText(out *bytes.Buffer, text string) error {
@@ -83,6 +83,6 @@ func appendText(out *bytes.Buffer, text string) error {
 	if err := encoder.Encode(text); err != nil {
 		return err
 	}
-	out.Truncate(out.Len() - 1) // the encoder ends the line
+	out.Truncate(out.Len() - 1) // remove the encoder's newline
 	return nil
 }

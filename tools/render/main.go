@@ -1,5 +1,5 @@
-// Command render writes the contract in its other forms. With a directory these are what servers hand out: as JSON, and as
-// OpenAPI 3.1. Without one it prints what our own Go code is generated from: the contract with the order of its properties.
+// Command render writes the contract in other forms. With a directory it writes the documents that servers publish, as JSON and as OpenAPI
+// 3.1. Without one it prints the input of our Go code generator: the contract with the order of properties.
 package main
 
 import (

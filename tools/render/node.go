@@ -7,7 +7,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// entries walks a mapping in order. It may be changed on the way: the walk is over what it had at first.
+// entries iterates over a copy of a mapping, in order. The mapping may be changed meanwhile.
 func entries(n *yaml.Node) iter.Seq2[string, *yaml.Node] {
 	var content []*yaml.Node
 	if n.Kind == yaml.MappingNode {

@@ -6,8 +6,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// order numbers the properties of every schema as x-order, which oapi-codegen sorts the fields of a Go struct by. Without
-// it they come by their names, and so does the JSON that the server writes.
+// order numbers the properties of every schema with x-order. oapi-codegen sorts the fields of a Go struct by it, and so the JSON that the
+// server writes. Without x-order it sorts by name.
 func order(doc *yaml.Node) {
 	for _, schema := range entries(value(value(doc.Content[0], "components"), "schemas")) {
 		orderProperties(schema)

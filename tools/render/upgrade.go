@@ -8,8 +8,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// upgrade makes an OpenAPI 3.1 document of a 3.0 one. The two differ in their schemas, which are JSON Schema in 3.1; what
-// is not known to mean the same in both is refused, not passed on.
+// upgrade converts an OpenAPI 3.0 document to 3.1. The two differ in their schemas, which are JSON Schema in 3.1. A keyword that is not
+// known to mean the same in both is an error.
 func upgrade(doc *yaml.Node) error {
 	root := doc.Content[0]
 	version := value(root, "openapi")
@@ -20,7 +20,7 @@ func upgrade(doc *yaml.Node) error {
 	return upgradeAll(root)
 }
 
-// upgradeAll finds the schemas of an object that is none itself.
+// upgradeAll upgrades the schemas inside of an object that is not a schema.
 func upgradeAll(n *yaml.Node) error {
 	if n.Kind == yaml.SequenceNode {
 		return each(n.Content, upgradeAll)
@@ -30,10 +30,10 @@ func upgradeAll(n *yaml.Node) error {
 		switch {
 		case key == "schema":
 			step = upgradeSchema
-		case key == "schemas": // of the components
+		case key == "schemas": // in components
 			step = upgradeSchemas
 		case strings.HasPrefix(key, "x-"), slices.Contains([]string{"example", "examples", "links"}, key):
-			continue // values
+			continue // contains values, not schemas
 		}
 		if err := step(child); err != nil {
 			return err
@@ -51,7 +51,7 @@ func upgradeSchemas(n *yaml.Node) error {
 	return nil
 }
 
-// same are the keywords that mean the same in both versions.
+// same has the keywords that mean the same in both versions.
 var same = []string{
 	"$ref", "title", "description", "type", "format", "enum", "default", "deprecated", "readOnly", "writeOnly",
 	"minLength", "maxLength", "pattern", "minimum", "maximum", "multipleOf", "minItems", "maxItems", "uniqueItems",
@@ -85,7 +85,7 @@ func upgradeSchema(n *yaml.Node) error {
 			}
 		default:
 			if !strings.HasPrefix(key, "x-") && !slices.Contains(same, key) {
-				err = fmt.Errorf("line %d: what is %s in 3.1?", child.Line, key)
+				err = fmt.Errorf("line %d: unknown keyword %s: does it exist in 3.1?", child.Line, key)
 			}
 		}
 		if err != nil {
@@ -95,7 +95,7 @@ func upgradeSchema(n *yaml.Node) error {
 	return nil
 }
 
-// upgradeNullable adds null to the types, as 3.0.3 defines nullable: it says nothing where there is no type beside it.
+// upgradeNullable adds null to the types. By OpenAPI 3.0.3 nullable has no effect without a type.
 func upgradeNullable(n, nullable *yaml.Node) error {
 	remove(n, "nullable")
 	if nullable.Value != "true" {
@@ -106,14 +106,14 @@ func upgradeNullable(n, nullable *yaml.Node) error {
 		return fmt.Errorf("line %d: nullable has no effect without a type", nullable.Line)
 	}
 	if value(n, "enum") != nil {
-		return fmt.Errorf("line %d: nullable and enum: null has to be one of the values", nullable.Line)
+		return fmt.Errorf("line %d: nullable and enum: null must be one of the values", nullable.Line)
 	}
 	only := *name
 	*name = yaml.Node{Kind: yaml.SequenceNode, Content: []*yaml.Node{&only, scalar("null")}}
 	return nil
 }
 
-// upgradeExclusive makes a bound of a switch.
+// upgradeExclusive converts the boolean of 3.0 to the bound of 3.1.
 func upgradeExclusive(n *yaml.Node, key string, exclusive *yaml.Node) error {
 	inclusive := map[string]string{"exclusiveMinimum": "minimum", "exclusiveMaximum": "maximum"}[key]
 	bound := value(n, inclusive)

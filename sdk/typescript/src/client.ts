@@ -7,19 +7,19 @@ import type { paths } from "./schema.js";
 export type Client = FetchClient<paths, "application/json">;
 
 export interface ClientOptions {
-  /** Where the API is, such as `https://api.example.com/v2`. */
+  /** The URL of the API, such as `https://api.example.com/v2`. */
   baseUrl: string;
-  /** An API token. A function is asked for each request, so that a token can change. */
+  /** An API token, or a function that is called for each request and returns one. */
   token: string | (() => string | Promise<string>);
-  /** Sends the requests, in place of the global `fetch`. */
+  /** Sends the requests instead of the global `fetch`. */
   fetch?: (request: Request) => Promise<Response>;
 }
 
 /**
- * Makes a client. Its methods resolve to `{ data, response }`, or to `{ error, response }` with the error that the contract
- * describes. An answer that is not the API's, such as a proxy's page, rejects with a `ForeignError`. Where no whole answer has
- * come, because the network failed, time was up or the caller gave up, it rejects with a `NetworkError`. After either it is not
- * known whether something was written: repeat the request, unless it creates something; look for that first.
+ * Creates a client. Its methods resolve to `{ data, response }`, or to `{ error, response }` with an error of the contract. They
+ * reject with a `ForeignError` when something other than the API answers, such as a proxy. They reject with a `NetworkError` when no
+ * complete answer arrives, because of the network, a timeout or an abort. After either of them a write may have been made or not:
+ * send the request again, but if it creates something, look for that first.
  */
 export function createClient({ baseUrl, token, fetch }: ClientOptions): Client {
   const client: Client = createFetchClient({ baseUrl, ...(fetch && { fetch }) });
@@ -32,13 +32,13 @@ export function createClient({ baseUrl, token, fetch }: ClientOptions): Client {
       if (response.status === 204 || response.status === 304) {
         return;
       }
-      // Proxies add a charset, and write the type in their own way.
+      // Proxies add a charset, and may change the case and spacing of the type.
       const type = response.headers.get("Content-Type")?.split(";", 1)[0]?.trim().toLowerCase();
       if (type !== "application/json") {
         throw new ForeignError(response);
       }
       const text = await response.clone().text().catch((cause: unknown) => {
-        throw new NetworkError(cause); // it was cut off
+        throw new NetworkError(cause); // the connection broke
       });
       let body: Partial<ErrorResponse> | null;
       try {

@@ -1,6 +1,6 @@
 import type { components } from "./schema.js";
 
-/** What a failed request resolves to as `error`, whatever the operation. */
+/** The `error` of a failed request, the same for every operation. */
 export type ErrorResponse = components["schemas"]["Error"];
 export type ErrorCode = components["schemas"]["ErrorCode"];
 export type ErrorDetails = components["schemas"]["ErrorDetails"];
@@ -9,11 +9,11 @@ export type ErrorDetails = components["schemas"]["ErrorDetails"];
 export class ApiError extends Error {
   override readonly name = "ApiError";
   readonly status: number;
-  /** What kind of error it is; `undefined` only for 304, which is no error but has no data. */
+  /** The kind of error. `undefined` only for 304, which is not an error but has no data. */
   readonly code: ErrorCode | undefined;
-  /** What the error is about, such as `details.field`. */
+  /** More about the error, such as `details.field`. */
   readonly details: ErrorDetails | undefined;
-  /** Names the request in the server's log. */
+  /** The id of the request in the server's log. */
   readonly requestId: string | undefined;
   readonly response: Response;
 
@@ -28,8 +28,8 @@ export class ApiError extends Error {
 }
 
 /**
- * An answer that is not the API's: something between has answered, such as a proxy whose server is away. `cause` is why its
- * body is no JSON, where it says that it is.
+ * An answer from something other than the API, such as a proxy whose server is down. `cause` is the parse error when the answer
+ * claims to be JSON and is not.
  */
 export class ForeignError extends Error {
   override readonly name = "ForeignError";
@@ -44,7 +44,7 @@ export class ForeignError extends Error {
 }
 
 /**
- * No whole answer has come. `cause` is what `fetch` rejected with: a `TypeError` when the network failed, an `AbortError` or a
+ * No complete answer arrived. `cause` is the error of `fetch`: a `TypeError` when the network failed, an `AbortError` or a
  * `TimeoutError` when the request's signal ended it.
  */
 export class NetworkError extends Error {
@@ -55,7 +55,7 @@ export class NetworkError extends Error {
   }
 }
 
-/** What a method of the client resolves to. */
+/** The result of a method of the client. */
 export type Result<Data> =
   | { data: Data; error?: never; response: Response }
   | { data?: never; error: ErrorResponse; response: Response };

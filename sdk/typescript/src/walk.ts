@@ -7,8 +7,8 @@ export interface Page<Row> {
 }
 
 /**
- * Goes through all rows of a list and fetches a page when it is needed. `fetchPage` gets what the query of each page needs
- * to name it: nothing for the first, then the cursor. A failure is thrown as an `ApiError`.
+ * Yields all rows of a list, and fetches each page when it is needed. `fetchPage` gets the query parameters that select its
+ * page: none for the first page, then the cursor. An error of the API is thrown as an `ApiError`.
  *
  * ```ts
  * for await (const app of walk((next) =>

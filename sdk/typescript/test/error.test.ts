@@ -12,12 +12,12 @@ const path = "/clients/{client_id}/apps/{app_id}";
 test("every failure has its typed shape", async () => {
   const { client_id, id: app_id, catalog_app } = await newApp();
   const params = { path: { client_id, app_id } };
-  const nobody = "0b6f7a52-8d1c-4a3e-9f20-1c2d3e4f5a6b";
+  const unknown = "0b6f7a52-8d1c-4a3e-9f20-1c2d3e4f5a6b";
   const answers: [number, ErrorResponse["error"], Promise<{ error?: ErrorResponse; response: Response }>][] = [
     [
       401,
       { code: "unauthorized", message: "Authentication required" },
-      createClient({ baseUrl, token: "nobody" }).GET(path, { params }),
+      createClient({ baseUrl, token: "unknown" }).GET(path, { params }),
     ],
     [
       400,
@@ -40,8 +40,8 @@ test("every failure has its typed shape", async () => {
     ],
     [
       404,
-      { code: "not_found", message: "App not found", details: { app_id: nobody } },
-      client.GET(path, { params: { path: { client_id, app_id: nobody } } }),
+      { code: "not_found", message: "App not found", details: { app_id: unknown } },
+      client.GET(path, { params: { path: { client_id, app_id: unknown } } }),
     ],
     [
       409,
@@ -135,29 +135,29 @@ test("a network failure is a NetworkError with its cause", async (t) => {
     } else if (request.url === "/catalog-apps") {
       response.writeHead(200, { "Content-Type": "application/json", "Content-Length": 1000 }).write('{"data":[');
       setTimeout(() => request.socket.destroy(), 20);
-    } // and of all else nobody hears
+    } // all other requests get no answer
   });
   await new Promise<void>((resolve) => broken.listen(0, "127.0.0.1", resolve));
   t.after(() => broken.closeAllConnections());
   t.after(() => broken.close());
   const url = `http://127.0.0.1:${(broken.address() as AddressInfo).port}`;
-  const lost = createClient({ baseUrl: url, token });
+  const toBroken = createClient({ baseUrl: url, token });
   for (const [what, request] of [
-    ["no answer", () => lost.GET("/clients")],
-    ["half an answer", () => lost.GET("/catalog-apps")],
+    ["no answer", () => toBroken.GET("/clients")],
+    ["half an answer", () => toBroken.GET("/catalog-apps")],
     ["no server", () => createClient({ baseUrl: "http://127.0.0.1:1", token }).GET("/clients")],
   ] as const) {
     await assert.rejects(request(), (e) => e instanceof NetworkError && e.cause instanceof Error, what);
   }
   await assert.rejects(
-    lost.GET("/catalog-vendors", { signal: AbortSignal.timeout(20) }),
+    toBroken.GET("/catalog-vendors", { signal: AbortSignal.timeout(20) }),
     (e) => e instanceof NetworkError && (e.cause as Error).name === "TimeoutError",
   );
   const caller = new AbortController();
-  const given = lost.GET("/catalog-vendors", { signal: caller.signal });
+  const given = toBroken.GET("/catalog-vendors", { signal: caller.signal });
   caller.abort();
   await assert.rejects(given, (e) => e instanceof NetworkError && (e.cause as Error).name === "AbortError");
-  await assert.rejects(unwrap(lost.GET("/clients")), { name: "NetworkError" });
+  await assert.rejects(unwrap(toBroken.GET("/clients")), { name: "NetworkError" });
 });
 
 test("a proxy may write the media type in its own way", async (t) => {

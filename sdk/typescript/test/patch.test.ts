@@ -52,7 +52,7 @@ test("absent, null and value arrive as three different things, and false as fals
       want: { is_favorite: false, is_approved: false, license_count: 2147483647 },
     },
     {
-      // What a form that was not touched gives, where the compiler lets it.
+      // An untouched form field is undefined; some compiler settings allow that.
       patch: { is_favorite: true, license_count: undefined } as object,
       body: '{"is_favorite":true}',
       want: { is_favorite: true, is_approved: false, license_count: 2147483647 },

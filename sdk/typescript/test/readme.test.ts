@@ -17,11 +17,11 @@ function fenced(text: string, language: string): string {
   return block;
 }
 
-test("the program in README.md compiles, runs, and prints what stands below it", async () => {
+test("the program in README.md compiles, runs, and prints the output shown below it", async () => {
   const text = await readFile(new URL("README.md", cwd), "utf8");
   const program = fenced(text, "ts");
   assert.ok(program.split("\n").length < 35, "it is a short program");
-  // The demo may have been used: this is how it begins.
+  // Other tests may have changed the demo's app: reset it.
   const path = { client_id: "aa7cf840-9ca9-46a3-9778-9015d6580d50", app_id: "f1a2b3c4-d5e6-7890-abcd-ef1234567890" };
   const body = { is_favorite: false, license_count: 50 };
   await unwrap(client.PATCH("/clients/{client_id}/apps/{app_id}", { params: { path }, body }));

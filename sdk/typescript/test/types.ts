@@ -1,4 +1,4 @@
-// Checked by the compiler alone: each marked line must be refused, and all others accepted.
+// Only the compiler checks this file: it must refuse each marked line and accept all others.
 import type { Client, ErrorCode, Schemas } from "@clientapps/client";
 
 export async function types(client: Client, path: { client_id: string; app_id: string }): Promise<void> {

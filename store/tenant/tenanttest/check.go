@@ -1,4 +1,4 @@
-// Package tenant reads SQL statements and finds those that are not limited to the rows of one client.
+// Package tenanttest reads SQL statements in tests and finds those that are not limited to the rows of one client.
 package tenanttest
 
 import "strings"

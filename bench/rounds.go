@@ -13,16 +13,16 @@ import (
 	"github.com/clientapps/clientapps/bench/report"
 )
 
-// race runs every kind: in each round one slice of each contender, so that whatever else happens on the machine happens
-// to all of them. Kinds of one group share their rounds.
-func (l *lab) race(ctx context.Context) (all []report.Kind, err error) {
+// measureAll runs every workload. Each round has one slice of each contender, so that other activity on the machine affects all of them.
+// Workloads of one group share their rounds.
+func (l *harness) measureAll(ctx context.Context) (all []report.Workload, err error) {
 	chosen := l.chosen()
 	for len(chosen) > 0 {
 		n := 1
 		for n < len(chosen) && chosen[n].group != "" && chosen[n].group == chosen[0].group {
 			n++
 		}
-		done, err := l.raceGroup(ctx, chosen[:n])
+		done, err := l.measureGroup(ctx, chosen[:n])
 		all = append(all, done...)
 		if err != nil {
 			return all, err
@@ -32,14 +32,14 @@ func (l *lab) race(ctx context.Context) (all []report.Kind, err error) {
 	return all, nil
 }
 
-// entry is a contender under one kind of load.
-type entry struct{ kind, contender int }
+// entry is a contender under one workload.
+type entry struct{ workload, contender int }
 
-func (l *lab) raceGroup(ctx context.Context, kinds []kind) ([]report.Kind, error) {
+func (l *harness) measureGroup(ctx context.Context, workloads []workload) ([]report.Workload, error) {
 	var entries []entry
-	out := make([]report.Kind, len(kinds))
-	for i, k := range kinds {
-		out[i] = report.Kind{Name: k.name, What: k.what}
+	out := make([]report.Workload, len(workloads))
+	for i, k := range workloads {
+		out[i] = report.Workload{Name: k.name, What: k.what}
 		for j, name := range k.contenders {
 			out[i].Series = append(out[i].Series, report.Series{Contender: name})
 			entries = append(entries, entry{i, j})
@@ -48,24 +48,24 @@ func (l *lab) raceGroup(ctx context.Context, kinds []kind) ([]report.Kind, error
 	if err := l.checkpoint(ctx); err != nil {
 		return out, err
 	}
-	for round := range l.slices + 1 { // the first one warms up
+	for round := range l.slices + 1 { // the first round warms up
 		for _, n := range order(len(entries), round) {
-			k, e := kinds[entries[n].kind], entries[n]
+			k, e := workloads[entries[n].workload], entries[n]
 			name := k.contenders[e.contender]
 			sample, err := l.measure(ctx, k, l.find(name))
 			if err != nil {
 				return out, fmt.Errorf("%s of %s: %w", k.name, name, err)
 			}
-			if series := &out[e.kind].Series[e.contender]; round > 0 {
+			if series := &out[e.workload].Series[e.contender]; round > 0 {
 				series.Samples = append(series.Samples, sample)
 			}
 		}
-		slog.Info("measured", "load", kinds[0].name, "round", fmt.Sprintf("%d/%d", round, l.slices))
+		slog.Info("measured", "load", workloads[0].name, "round", fmt.Sprintf("%d/%d", round, l.slices))
 	}
 	return out, nil
 }
 
-// order lets another contender begin in each round, and turns the order about: nobody always follows the same one.
+// order starts each round with another contender and reverses every second round, so that none always follows the same one.
 func order(n, round int) []int {
 	turn := make([]int, n)
 	for i := range turn {
@@ -77,15 +77,15 @@ func order(n, round int) []int {
 	return turn
 }
 
-// seed makes the requests of a slice others than those of any slice before. The same again would write what is there
-// already, which costs whoever sends them next next to nothing.
-func (l *lab) seed() int {
+// seed returns a new seed, so that no slice repeats the requests of an earlier one. A repeated patch would write nothing, and so cost
+// almost nothing.
+func (l *harness) seed() int {
 	l.seeds++
 	return l.seeds
 }
 
 // measure runs one slice.
-func (l *lab) measure(ctx context.Context, k kind, c *contender) (report.Sample, error) {
+func (l *harness) measure(ctx context.Context, k workload, c *contender) (report.Sample, error) {
 	before, err := c.usage()
 	if err != nil {
 		return report.Sample{}, err
@@ -121,7 +121,7 @@ func (l *lab) measure(ctx context.Context, k kind, c *contender) (report.Sample,
 	return sample, nil
 }
 
-// used is what the processes of a contender have used; nil for what it has not.
+// used has the resource usage of a contender's processes; nil for a process that it does not have.
 type used struct{ server, database *machine.Usage }
 
 func (c *contender) usage() (u used, err error) {
@@ -142,8 +142,8 @@ func (c *contender) usage() (u used, err error) {
 	return u, nil
 }
 
-// checkpoint writes out what the kind before has left, so that it does not count for this one.
-func (l *lab) checkpoint(ctx context.Context) error {
+// checkpoint writes PostgreSQL's dirty pages to disk, so that a workload does not pay for the previous one.
+func (l *harness) checkpoint(ctx context.Context) error {
 	if l.postgres == nil {
 		return nil
 	}

@@ -19,28 +19,28 @@ import (
 	"github.com/clientapps/clientapps/bench/machine"
 )
 
-// lab is where a benchmark happens: a directory, a PostgreSQL server and the contenders, all of its own.
-type lab struct {
+// harness has the directory, the PostgreSQL server and the contenders of a benchmark.
+type harness struct {
 	options
 
 	dir        string
 	busy       string        // the load average before anything was started
-	flush      time.Duration // of one page to the disk
-	settings   string        // of PostgreSQL, those that decide what is durable
+	flush      time.Duration // time to flush one page to the disk
+	settings   string        // PostgreSQL's settings for durability
 	postgres   *machine.Postgres
 	contenders []*contender
-	loaded     []string // what went into the databases, and how long it took
-	seeds      int      // that slices have used
+	loaded     []string // contents of the databases, and the time to load them
+	seeds      int      // seeds used by slices so far
 	stops      []func() // last in, first out
 }
 
-func newLab(ctx context.Context, o options) (l *lab, err error) {
+func newHarness(ctx context.Context, o options) (l *harness, err error) {
 	if err := errors.Join(
 		machine.Need(ctx, "wrk", "wrk"), machine.NeedPostgres(ctx), needNode(ctx, o),
 	); err != nil {
 		return nil, err
 	}
-	l = &lab{options: o, busy: machine.LoadAverage()}
+	l = &harness{options: o, busy: machine.LoadAverage()}
 	if l.dir, err = os.MkdirTemp(o.dir, "clientapps-bench."); err != nil {
 		return nil, err
 	}
@@ -52,9 +52,9 @@ func newLab(ctx context.Context, o options) (l *lab, err error) {
 	return l, nil
 }
 
-// checkDisk refuses a directory where nothing is durable.
-func (l *lab) checkDisk() error {
-	if err := os.Chmod(l.dir, 0o711); err != nil { //nolint:gosec // the database's user has to pass through
+// checkDisk refuses a directory in memory, where nothing is durable.
+func (l *harness) checkDisk() error {
+	if err := os.Chmod(l.dir, 0o711); err != nil { //nolint:gosec // the database's user must be able to enter
 		return err
 	}
 	onDisk, err := machine.OnDisk(l.dir)
@@ -75,8 +75,8 @@ func needNode(ctx context.Context, o options) error {
 	return errors.Join(machine.Need(ctx, "node", "nodejs"), machine.Need(ctx, "npm", "npm"))
 }
 
-// close ends what was started and removes what was written.
-func (l *lab) close() {
+// close stops all processes and removes all files.
+func (l *harness) close() {
 	for _, stop := range slices.Backward(l.stops) {
 		stop()
 	}
@@ -84,7 +84,7 @@ func (l *lab) close() {
 }
 
 // start builds, loads and starts everything that this run needs.
-func (l *lab) start(ctx context.Context) error {
+func (l *harness) start(ctx context.Context) error {
 	if err := l.buildOurs(ctx); err != nil {
 		return err
 	}
@@ -96,7 +96,7 @@ func (l *lab) start(ctx context.Context) error {
 	return l.startContenders(ctx)
 }
 
-func (l *lab) startPostgres(ctx context.Context) (err error) {
+func (l *harness) startPostgres(ctx context.Context) (err error) {
 	dir := filepath.Join(l.dir, "postgres")
 	if err := os.Mkdir(dir, 0o700); err != nil { //nolint:gosec // where the options say
 		return err
@@ -109,8 +109,8 @@ func (l *lab) startPostgres(ctx context.Context) (err error) {
 	return l.readSettings(ctx)
 }
 
-// readSettings asks PostgreSQL for what it runs with, and refuses what would make the figures worth nothing.
-func (l *lab) readSettings(ctx context.Context) error {
+// readSettings reads PostgreSQL's settings, and refuses those that make writes not durable.
+func (l *harness) readSettings(ctx context.Context) error {
 	db, err := pgx.Connect(ctx, l.postgres.URL)
 	if err != nil {
 		return err
@@ -131,8 +131,8 @@ func (l *lab) readSettings(ctx context.Context) error {
 	return nil
 }
 
-// buildOurs builds our server: the checkout to measure, the others beside it, and the variants that were asked for.
-func (l *lab) buildOurs(ctx context.Context) error {
+// buildOurs builds our server: the checkout to measure, the checkouts of -also, and the requested variants.
+func (l *harness) buildOurs(ctx context.Context) error {
 	products := maps.Clone(l.also)
 	products["ours"] = l.product
 	for name, dir := range products {
@@ -151,11 +151,11 @@ func (l *lab) buildOurs(ctx context.Context) error {
 	return nil
 }
 
-// build compiles a command of a module. cgo is off, as it is in what users get.
-func (l *lab) build(ctx context.Context, dir, pack, name string, flags ...string) error {
+// build compiles a command of a module. cgo is off, as in released builds.
+func (l *harness) build(ctx context.Context, dir, pack, name string, flags ...string) error {
 	slog.Info("building", "contender", name)
 	args := append([]string{"build", "-trimpath", "-o", l.path(name)}, flags...)
-	cmd := exec.CommandContext(ctx, "go", append(args, pack)...) //nolint:gosec // our own words
+	cmd := exec.CommandContext(ctx, "go", append(args, pack)...) //nolint:gosec // constant arguments
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -164,10 +164,10 @@ func (l *lab) build(ctx context.Context, dir, pack, name string, flags ...string
 	return nil
 }
 
-func (l *lab) path(name string) string { return filepath.Join(l.dir, name) }
+func (l *harness) path(name string) string { return filepath.Join(l.dir, name) }
 
-// database makes a PostgreSQL database, migrated and loaded, and returns its URL and a token.
-func (l *lab) database(ctx context.Context, name string, size dataset.Size) (url, token string, err error) {
+// database creates a PostgreSQL database, migrates and loads it, and returns its URL and a token.
+func (l *harness) database(ctx context.Context, name string, size dataset.Size) (url, token string, err error) {
 	db, err := pgx.Connect(ctx, l.postgres.URL)
 	if err != nil {
 		return "", "", err
@@ -187,11 +187,11 @@ func (l *lab) database(ctx context.Context, name string, size dataset.Size) (url
 	if err != nil {
 		return "", "", err
 	}
-	return url, token, l.noteLoaded(ctx, url, size, took)
+	return url, token, l.recordLoaded(ctx, url, size, took)
 }
 
-// noteLoaded writes down for the results what a database holds.
-func (l *lab) noteLoaded(ctx context.Context, url string, size dataset.Size, took time.Duration) error {
+// recordLoaded records the contents of a database for the results.
+func (l *harness) recordLoaded(ctx context.Context, url string, size dataset.Size, took time.Duration) error {
 	db, err := pgx.Connect(ctx, url)
 	if err != nil {
 		return err
@@ -203,8 +203,8 @@ func (l *lab) noteLoaded(ctx context.Context, url string, size dataset.Size, too
 	return errors.Join(err, db.Close(ctx))
 }
 
-// prepare migrates with our own command, loads, and makes a token.
-func (l *lab) prepare(ctx context.Context, url string, load func() error, size dataset.Size) (token string, err error) {
+// prepare migrates a database with our own command, loads it, and creates a token.
+func (l *harness) prepare(ctx context.Context, url string, load func() error, size dataset.Size) (token string, err error) {
 	if _, err := l.admin(ctx, url, "migrate", "up"); err != nil {
 		return "", err
 	}
@@ -215,8 +215,8 @@ func (l *lab) prepare(ctx context.Context, url string, load func() error, size d
 	return l.admin(ctx, url, "token", "create", "--name", "bench", "--all-clients", "--scope", "apps:read", "--scope", "apps:write")
 }
 
-// admin runs a command of ours and returns what it prints.
-func (l *lab) admin(ctx context.Context, url string, args ...string) (string, error) {
+// admin runs a clientapps command and returns its output.
+func (l *harness) admin(ctx context.Context, url string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, l.path("ours"), args...) //nolint:gosec // built by us
 	cmd.Env = append(os.Environ(), "CLIENTAPPS_DATABASE_URL="+url)
 	var problems strings.Builder

@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// open makes a directory that the database's user may enter.
+// open creates a directory that the database's user may enter.
 func open(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "clientapps-faults.")
@@ -45,14 +45,14 @@ func open(t *testing.T) string {
 	return dir
 }
 
-func newLab(t *testing.T, env ...string) *Lab {
+func newHarness(t *testing.T, env ...string) *Harness {
 	t.Helper()
-	return ready(t)(NewLab(t.Context(), program, open(t), env...))
+	return ready(t)(NewHarness(t.Context(), program, open(t), env...))
 }
 
-func ready(t *testing.T) func(*Lab, error) *Lab {
+func ready(t *testing.T) func(*Harness, error) *Harness {
 	t.Helper()
-	return func(l *Lab, err error) *Lab {
+	return func(l *Harness, err error) *Harness {
 		t.Helper()
 		t.Cleanup(l.Close)
 		if err != nil {
@@ -62,16 +62,16 @@ func ready(t *testing.T) func(*Lab, error) *Lab {
 	}
 }
 
-// await polls until a condition holds.
-func await(t *testing.T, what string, so func() bool) {
+// await polls until a condition is true.
+func await(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	if err := eventually(what, so); err != nil {
+	if err := eventually(what, condition); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// under runs something while clients write, and returns when both have ended.
-func under(t *testing.T, load Load, do func()) {
+// withLoad runs do while clients write, and returns when both have ended.
+func withLoad(t *testing.T, load Load, do func()) {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan struct{})
@@ -80,8 +80,8 @@ func under(t *testing.T, load Load, do func()) {
 	do()
 }
 
-// checkLedger compares what clients were told with what is there.
-func checkLedger(t *testing.T, ledger *Ledger, w *World) {
+// checkLedger compares the ledger with the database.
+func checkLedger(t *testing.T, ledger *Ledger, w *Fixture) {
 	t.Helper()
 	t.Log(ledger)
 	for _, problem := range ledger.Problems() {
@@ -91,14 +91,14 @@ func checkLedger(t *testing.T, ledger *Ledger, w *World) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%d writes acknowledged, %d refused, %d in doubt of which %d are there",
-		ledger.Acknowledged(), ledger.Count(Refused), ledger.Count(InDoubt), c.Settled)
+	t.Logf("%d writes acknowledged, %d refused, %d in doubt of which %d are committed",
+		ledger.Acknowledged(), ledger.Count(Refused), ledger.Count(InDoubt), c.CommittedInDoubt)
 	if c.Bad() {
 		t.Errorf("%+v", c)
 	}
 }
 
-// checkAnswered is for a server that ran all the time: it has answered every request.
+// checkAnswered checks that a server which was never stopped has answered every request.
 func checkAnswered(t *testing.T, ledger *Ledger) {
 	t.Helper()
 	if n := ledger.Answers()["none"]; n > 0 {
@@ -106,17 +106,17 @@ func checkAnswered(t *testing.T, ledger *Ledger) {
 	}
 }
 
-// after waits until that many more writes have been acknowledged.
-func after(t *testing.T, ledger *Ledger, writes int) {
+// awaitWrites waits until this many more writes have been acknowledged.
+func awaitWrites(t *testing.T, ledger *Ledger, writes int) {
 	t.Helper()
 	until := ledger.Acknowledged() + writes
 	await(t, fmt.Sprintf("%d more writes", writes), func() bool {
-		time.Sleep(20 * time.Millisecond) // counting is not free
+		time.Sleep(20 * time.Millisecond) // counting costs time
 		return ledger.Acknowledged() >= until
 	})
 }
 
-// showLog shows what the servers said of what went wrong.
+// showLog prints the ends of the servers' logs.
 func showLog(t *testing.T, dir string) {
 	t.Helper()
 	files, _ := filepath.Glob(filepath.Join(dir, "*.log")) // the pattern is well-formed

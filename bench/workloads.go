@@ -9,17 +9,17 @@ import (
 	"github.com/clientapps/clientapps/bench/load"
 )
 
-// kind is one kind of load, and who is put under it. The first is compared with the others.
-type kind struct {
+// workload is a load with its contenders. The first contender is compared with the others.
+type workload struct {
 	name, what string
-	group      string // kinds that are compared with each other, and share their rounds; "" for none
+	group      string // workloads of a group share their rounds, for comparison; "" for none
 	contenders []string
-	run        func(ctx context.Context, l *lab, c *contender, seed int) (load.Result, error)
+	run        func(ctx context.Context, l *harness, c *contender, seed int) (load.Result, error)
 }
 
 const (
-	many      = 32 // connections, unless said otherwise
-	fixedRate = "patch-fixed"
+	usualConnections = 32 // connections of most loads
+	fixedRate        = "patch-fixed"
 )
 
 var (
@@ -31,22 +31,22 @@ var (
 	scaled     = []string{"ours-large", "ours-small"}
 )
 
-// kinds are all loads, in the order of the table.
-func kinds() []kind {
-	usual := []kind{
-		{"patch", "PATCH over 32 connections; every one changes its row", "", onPostgres, peak(many, load.Patch)},
+// workloads returns all loads, in the order of the table.
+func workloads() []workload {
+	usual := []workload{
+		{"patch", "PATCH over 32 connections; each changes its row", "", onPostgres, peak(usualConnections, load.Patch)},
 		{"patch-1", "PATCH over one connection", "", without(onPostgres, "hand-joined", "http", "pgbench-32"), peak(1, load.Patch)},
 		{fixedRate, "PATCH at a fixed rate over 64 connections", "", writers, fixed(64, load.Patch)},
-		{"patch-variants", "PATCH over 32 connections, our server as it is and with differences", "", same, peak(many, load.Patch)},
-		{"mixed-variants", "the load mixed, likewise", "", []string{"ours", "ours-no-pgo"}, peak(many, load.Mixed)},
-		{"get", "GET of one app", "", without(onPostgres, "hand-coalesced", "pgbench", "pgbench-32"), peak(many, load.Get)},
-		{"list", "first page of 50 of a client's apps", "", readers, peak(many, load.List)},
+		{"patch-variants", "PATCH over 32 connections, our server and its variants", "", same, peak(usualConnections, load.Patch)},
+		{"mixed-variants", "the load mixed, our server and a variant", "", []string{"ours", "ours-no-pgo"}, peak(usualConnections, load.Mixed)},
+		{"get", "GET of one app", "", without(onPostgres, "hand-coalesced", "pgbench", "pgbench-32"), peak(usualConnections, load.Get)},
+		{"list", "first page of 50 of a client's apps", "", readers, peak(usualConnections, load.List)},
 		{"page-1", "first page of a client that has every app of the catalog", "pages", readers, page(1)},
 		{"page-200", "page 200 of that client, of the same size", "pages", readers, page(200)},
-		{"bulk", "POST that sets a boolean of 100 apps", "", []string{"ours", "hand", "fastify"}, peak(many, load.Bulk)},
-		{"mixed", "70 % GET, 10 % pages of 50, 20 % PATCH", "", writers, peak(many, load.Mixed)},
+		{"bulk", "POST that sets a boolean of 100 apps", "", []string{"ours", "hand", "fastify"}, peak(usualConnections, load.Bulk)},
+		{"mixed", "70 % GET, 10 % pages of 50, 20 % PATCH", "", writers, peak(usualConnections, load.Mixed)},
 	}
-	var all []kind
+	var all []workload
 	all = append(all, usual...)
 	for _, k := range usual {
 		switch k.name {
@@ -59,19 +59,19 @@ func kinds() []kind {
 	return all
 }
 
-// scaleKinds are the loads of a comparison with a larger database.
-func scaleKinds() []kind {
-	var all []kind
-	for _, k := range kinds() {
+// scaleWorkloads returns the loads of the comparison with a larger database.
+func scaleWorkloads() []workload {
+	var all []workload
+	for _, k := range workloads() {
 		switch k.name {
 		case "patch", "get", "list", "page-1", "page-200", "bulk":
 			k.contenders = scaled
 			all = append(all, k)
 		}
 	}
-	return append(all, kind{
+	return append(all, workload{
 		name: "search", what: "first page of 50 of a client's apps with a text in their names",
-		contenders: scaled, run: peak(many, load.Search),
+		contenders: scaled, run: peak(usualConnections, load.Search),
 	})
 }
 
@@ -79,8 +79,8 @@ func without(names []string, drop ...string) []string {
 	return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return slices.Contains(drop, name) })
 }
 
-func kindNames() (names []string) {
-	for _, k := range append(kinds(), scaleKinds()...) {
+func workloadNames() (names []string) {
+	for _, k := range append(workloads(), scaleWorkloads()...) {
 		if !slices.Contains(names, k.name) {
 			names = append(names, k.name)
 		}
@@ -88,14 +88,14 @@ func kindNames() (names []string) {
 	return names
 }
 
-// chosen are the loads that this run was asked for, with the contenders that are there.
-func (l *lab) chosen() (chosen []kind) {
-	all := kinds()
+// chosen returns the requested loads, with the contenders that were started.
+func (l *harness) chosen() (chosen []workload) {
+	all := workloads()
 	if l.scale {
-		all = scaleKinds()
+		all = scaleWorkloads()
 	}
 	for _, k := range all {
-		if len(l.kinds) > 0 && !slices.Contains(l.kinds, k.name) {
+		if len(l.workloads) > 0 && !slices.Contains(l.workloads, k.name) {
 			continue
 		}
 		var there []string
@@ -119,15 +119,15 @@ func (l *lab) chosen() (chosen []kind) {
 	return chosen
 }
 
-func (l *lab) plan(c *contender, forms []load.Form) load.Plan {
+func (l *harness) plan(c *contender, forms []load.Form) load.Plan {
 	return load.Plan{Base: c.base, Token: c.token, Forms: forms, Size: c.size}
 }
 
-// peak asks as fast as the answers come.
-func peak(connections int, forms func(load.API) []load.Form) func(context.Context, *lab, *contender, int) (load.Result, error) {
-	return func(ctx context.Context, l *lab, c *contender, seed int) (load.Result, error) {
+// peak sends the next request on each connection as soon as the answer has arrived.
+func peak(connections int, forms func(load.API) []load.Form) func(context.Context, *harness, *contender, int) (load.Result, error) {
+	return func(ctx context.Context, l *harness, c *contender, seed int) (load.Result, error) {
 		if c.pgbench != nil {
-			if c.pgbench.Rows > 1 { // two such statements could wait for each other
+			if c.pgbench.Rows > 1 { // two such statements could deadlock
 				return c.pgbench.Run(ctx, l.dir, 1, l.slice)
 			}
 			return c.pgbench.Run(ctx, l.dir, connections, l.slice)
@@ -136,17 +136,17 @@ func peak(connections int, forms func(load.API) []load.Form) func(context.Contex
 	}
 }
 
-// fixed asks at the rate of the options.
-func fixed(connections int, forms func(load.API) []load.Form) func(context.Context, *lab, *contender, int) (load.Result, error) {
-	return func(ctx context.Context, l *lab, c *contender, _ int) (load.Result, error) {
+// fixed sends requests at the rate of the options.
+func fixed(connections int, forms func(load.API) []load.Form) func(context.Context, *harness, *contender, int) (load.Result, error) {
+	return func(ctx context.Context, l *harness, c *contender, _ int) (load.Result, error) {
 		return l.plan(c, forms(c.api)).Vegeta(ctx, l.rate, connections, l.slice)
 	}
 }
 
-// page asks for one page of the large clients, over and over.
-func page(number int) func(context.Context, *lab, *contender, int) (load.Result, error) {
+// page requests one page of the large clients repeatedly.
+func page(number int) func(context.Context, *harness, *contender, int) (load.Result, error) {
 	cursors := map[string][]string{}
-	return func(ctx context.Context, l *lab, c *contender, seed int) (load.Result, error) {
+	return func(ctx context.Context, l *harness, c *contender, seed int) (load.Result, error) {
 		if cursors[c.name] == nil {
 			found, err := l.walk(ctx, c, number)
 			if err != nil {
@@ -158,7 +158,7 @@ func page(number int) func(context.Context, *lab, *contender, int) (load.Result,
 		for n, cursor := range cursors[c.name] {
 			forms = append(forms, load.Form{Weight: 1, Method: "GET", Path: largePage(c, n, cursor)})
 		}
-		return l.plan(c, forms).Wrk(ctx, l.dir, many, l.slice, seed)
+		return l.plan(c, forms).Wrk(ctx, l.dir, usualConnections, l.slice, seed)
 	}
 }
 
@@ -171,11 +171,11 @@ func largePage(c *contender, n int, cursor string) string {
 }
 
 // walk follows the cursors of each large client to a page.
-func (l *lab) walk(ctx context.Context, c *contender, number int) ([]string, error) {
+func (l *harness) walk(ctx context.Context, c *contender, number int) ([]string, error) {
 	found := make([]string, c.size.Large())
 	for n := range found {
 		for page := 1; page < number; page++ {
-			a, err := c.ask(ctx, "GET", largePage(c, n, found[n]), "")
+			a, err := c.send(ctx, "GET", largePage(c, n, found[n]), "")
 			if err != nil {
 				return nil, err
 			}

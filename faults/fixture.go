@@ -10,24 +10,24 @@ import (
 	_ "modernc.org/sqlite"             // the driver "sqlite"
 )
 
-// World is the data that a run writes to: some clients with the same apps, and a token for all of them.
-type World struct {
+// Fixture is the test data: several clients with the same apps, and a token for all of them.
+type Fixture struct {
 	Token string
 	Apps  []App // by client
 
-	databaseURL string // past all proxies
+	databaseURL string // without a proxy
 }
 
-// App names an app of a client.
+// App identifies an app of a client.
 type App struct{ Client, ID string }
 
-// clients is how many clients there are.
+// clients is the number of clients.
 const clients = 4
 
-// NewWorld migrates a server's database and fills it with the program's own commands. databaseURL leads to the same
-// database past all proxies.
-func NewWorld(ctx context.Context, s *Server, databaseURL string, appsEach int) (*World, error) {
-	w := &World{databaseURL: databaseURL}
+// NewFixture migrates a server's database and fills it with the program's own commands. databaseURL is the same database without a
+// proxy.
+func NewFixture(ctx context.Context, s *Server, databaseURL string, appsEach int) (*Fixture, error) {
+	w := &Fixture{databaseURL: databaseURL}
 	if _, err := s.Run(ctx, "", "migrate", "up"); err != nil {
 		return nil, err
 	}
@@ -58,15 +58,15 @@ func NewWorld(ctx context.Context, s *Server, databaseURL string, appsEach int) 
 	return w, w.readApps(ctx)
 }
 
-// open connects to the database itself.
-func (w *World) open() (*sql.DB, error) {
+// open connects to the database without a proxy.
+func (w *Fixture) open() (*sql.DB, error) {
 	if path, ok := strings.CutPrefix(w.databaseURL, "sqlite://"); ok {
 		return sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(10000)")
 	}
 	return sql.Open("pgx", w.databaseURL)
 }
 
-func (w *World) readApps(ctx context.Context) error {
+func (w *Fixture) readApps(ctx context.Context) error {
 	db, err := w.open()
 	if err != nil {
 		return err

@@ -7,25 +7,25 @@ import (
 	"sync/atomic"
 )
 
-// Lab is a server on a database of its own, a proxy between them, and data. On SQLite there is neither cluster nor proxy.
-type Lab struct {
+// Harness is a server on its own database, a proxy between them, and data. With SQLite there is neither cluster nor proxy.
+type Harness struct {
 	Cluster *Cluster
 	Proxy   *Proxy
 	Server  *Server
-	World   *World
+	Fixture *Fixture
 
 	dir    string
-	number atomic.Int64 // of the last write
+	number atomic.Int64 // number of the last write
 	stops  []func()
 }
 
-// apps is how many apps each client has.
+// appsEach is the number of apps of each client.
 const appsEach = 100
 
-// NewLab starts everything below a directory. program is what Build has built, env the server's settings. Close ends it,
-// also after an error.
-func NewLab(ctx context.Context, program, dir string, env ...string) (*Lab, error) {
-	l := &Lab{dir: dir}
+// NewHarness starts everything below a directory. program is the result of Build, env has settings of the server. Call Close also
+// after an error.
+func NewHarness(ctx context.Context, program, dir string, env ...string) (*Harness, error) {
+	l := &Harness{dir: dir}
 	var err error
 	if l.Cluster, err = NewCluster(ctx, dir); err != nil {
 		return l, err
@@ -41,18 +41,18 @@ func NewLab(ctx context.Context, program, dir string, env ...string) (*Lab, erro
 	return l, l.serve(ctx, program, l.Cluster.URL(l.Proxy.Addr(), "clientapps"), l.Cluster.URL(l.Cluster.Addr, "clientapps"), env)
 }
 
-// NewSQLiteLab is NewLab with a database file.
-func NewSQLiteLab(ctx context.Context, program, dir string, env ...string) (*Lab, error) {
-	l := &Lab{dir: dir}
+// NewSQLiteHarness is NewHarness with an SQLite database.
+func NewSQLiteHarness(ctx context.Context, program, dir string, env ...string) (*Harness, error) {
+	l := &Harness{dir: dir}
 	url := "sqlite://" + filepath.Join(dir, "clientapps.db")
 	return l, l.serve(ctx, program, url, url, env)
 }
 
-func (l *Lab) serve(ctx context.Context, program, url, direct string, env []string) (err error) {
+func (l *Harness) serve(ctx context.Context, program, url, direct string, env []string) (err error) {
 	if l.Server, err = NewServer(program, url, filepath.Join(l.dir, "server.log"), env...); err != nil {
 		return err
 	}
-	if l.World, err = NewWorld(ctx, l.Server, direct, appsEach); err != nil {
+	if l.Fixture, err = NewFixture(ctx, l.Server, direct, appsEach); err != nil {
 		return err
 	}
 	if err := l.Server.Start(ctx); err != nil {
@@ -62,8 +62,8 @@ func (l *Lab) serve(ctx context.Context, program, url, direct string, env []stri
 	return nil
 }
 
-// Another prepares one more server on the same database. It is killed when the lab is closed.
-func (l *Lab) Another(env ...string) (*Server, error) {
+// AddServer prepares another server on the same database. Close kills it.
+func (l *Harness) AddServer(env ...string) (*Server, error) {
 	s, err := NewServer(l.Server.program, "", filepath.Join(l.dir, "another.log"))
 	if err != nil {
 		return nil, err
@@ -77,13 +77,13 @@ func (l *Lab) Another(env ...string) (*Server, error) {
 	return s, nil
 }
 
-// Load is clients of this lab's server, or of what else listens on an address.
-func (l *Lab) Load(addr string, writers int, ledger *Ledger) Load {
-	return Load{World: l.World, API: NewAPI(addr, l.World.Token, writers), Ledger: ledger, Writers: writers, Number: &l.number}
+// Load returns a load for an address: the server's or a balancer's.
+func (l *Harness) Load(addr string, writers int, ledger *Ledger) Load {
+	return Load{Fixture: l.Fixture, API: NewAPI(addr, l.Fixture.Token, writers), Ledger: ledger, Writers: writers, Number: &l.number}
 }
 
-// Close ends what was started.
-func (l *Lab) Close() {
+// Close stops everything that was started.
+func (l *Harness) Close() {
 	for _, stop := range slices.Backward(l.stops) {
 		stop()
 	}

@@ -11,20 +11,20 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// coalescer lets writes that wait at the same moment share a statement and a commit. Nobody waits for company: a lone
-// write goes at once, and what comes while it is on its way goes together.
-type coalescer struct {
+// groupCommit lets writes that wait at the same moment share a statement and a commit. A single write is sent at once; writes that arrive
+// meanwhile are sent together.
+type groupCommit struct {
 	db      *pgxpool.Pool
 	mu      sync.Mutex
 	waiting []*write
-	busy    map[key]bool // on their way: another write of the same app waits
+	busy    map[key]bool // apps with a write in flight: another write of the same app waits
 	workers int
 }
 
 type write struct {
 	key    key
 	change change
-	by     author
+	by     actor
 	app    *app // the answer
 	found  bool
 	err    error
@@ -36,7 +36,7 @@ const (
 	maxBatch   = 64
 )
 
-func (c *coalescer) do(w *write) (found bool, err error) {
+func (c *groupCommit) do(w *write) (found bool, err error) {
 	w.done = make(chan struct{})
 	c.mu.Lock()
 	c.waiting = append(c.waiting, w)
@@ -49,7 +49,7 @@ func (c *coalescer) do(w *write) (found bool, err error) {
 	return w.found, w.err
 }
 
-func (c *coalescer) work() {
+func (c *groupCommit) work() {
 	for batch := c.take(nil); batch != nil; batch = c.take(batch) {
 		err := c.send(batch)
 		for _, w := range batch {
@@ -59,8 +59,8 @@ func (c *coalescer) work() {
 	}
 }
 
-// take frees what was written and picks what goes next. nil ends the worker.
-func (c *coalescer) take(written []*write) (batch []*write) {
+// take releases the written apps and returns the next batch. nil ends the worker.
+func (c *groupCommit) take(written []*write) (batch []*write) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, w := range written {
@@ -99,8 +99,8 @@ const batchUpdate = `
 const batchRead = `SELECT a.client_id, ` + appColumns + `
 	FROM unnest($1::uuid[], $2::uuid[]) AS w (client_id, id) JOIN apps a ON a.client_id = w.client_id AND a.id = w.id`
 
-// send writes a batch, its rows in the order of their keys, and reads what was not changed.
-func (c *coalescer) send(batch []*write) error {
+// send writes a batch in the order of the keys, and reads the rows that it did not change.
+func (c *groupCommit) send(batch []*write) error {
 	slices.SortFunc(batch, func(x, y *write) int {
 		if order := bytes.Compare(x.key.client[:], y.key.client[:]); order != 0 {
 			return order
@@ -120,7 +120,7 @@ func (c *coalescer) send(batch []*write) error {
 		names[i], requests[i] = w.by.name, w.by.requestID
 		byKey[w.key] = w
 	}
-	// Whoever asked may be gone: the others of the batch are not.
+	// No request's context: a client that hangs up must not cancel the batch.
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	rows, err := c.db.Query(ctx, batchUpdate, time.Now().UTC().Truncate(time.Millisecond),
@@ -141,7 +141,7 @@ func (c *coalescer) send(batch []*write) error {
 	return hand(rows, byKey)
 }
 
-// hand gives the rows to those who wait for them.
+// hand passes the rows to the waiting writes.
 func hand(rows pgx.Rows, byKey map[key]*write) error {
 	defer rows.Close()
 	for rows.Next() {

@@ -6,7 +6,7 @@ import (
 	"github.com/clientapps/clientapps/bench/dataset"
 )
 
-// patchForm is one mixture of fields that patches set. Every one changes its row.
+// patchForm is a set of fields in a patch. Each patch changes its row.
 type patchForm struct {
 	weight int
 	fields []patchField
@@ -27,12 +27,12 @@ var (
 	}
 )
 
-// API spells requests: the contract's way, or another product's.
+// API has the paths of requests: the contract's, or another product's.
 type API interface {
-	// App is the path of an app, and of a list.
+	// App is the path of an app, List the path of a list.
 	App(query string) string
 	List(query string) string
-	// Bulk is the path that sets is_favorite of many apps.
+	// Bulk is the path for setting is_favorite of many apps.
 	Bulk(value bool) string
 }
 
@@ -53,7 +53,7 @@ func (Contract) Bulk(value bool) string {
 	return "/v2/clients/{client}/apps/favorites/remove"
 }
 
-// Patch is patches alone.
+// Patch sends only patches.
 func Patch(api API) []Form {
 	var forms []Form
 	for _, f := range patchForms {
@@ -72,7 +72,7 @@ func Get(api API) []Form { return []Form{{1, "GET", api.App(""), ""}} }
 // List reads the first page of 50 of a client's apps.
 func List(api API) []Form { return []Form{{1, "GET", api.List(""), ""}} }
 
-// Mixed reads in eight cases of ten: seven times an app, once a page of 50.
+// Mixed sends 70 % GETs of an app, 10 % pages of 50 and 20 % patches.
 func Mixed(api API) []Form {
 	forms := []Form{{700, "GET", api.App(""), ""}, {100, "GET", api.List(""), ""}}
 	for _, f := range Patch(api) {
@@ -82,7 +82,7 @@ func Mixed(api API) []Form {
 	return forms
 }
 
-// Bulk sets a boolean of a hundred apps, of which about half have it already.
+// Bulk sets a boolean of a hundred apps; about half of them have the value already.
 func Bulk(api API) []Form {
 	var forms []Form
 	for _, value := range []bool{true, false} {
@@ -96,7 +96,7 @@ func Large(size dataset.Size, n int) string {
 	return "/v2/clients/" + dataset.ClientID(size.Ordinary()+n) + "/apps"
 }
 
-// Search reads the first page of 50 of a client's apps that have a text in their names: few, many or none.
+// Search reads the first page of 50 of a client's apps with a text in their names. The texts match few, many or no apps.
 func Search(api API) []Form {
 	var forms []Form
 	for _, text := range []string{"an", "cloud", "planner%20", "swift", "99", "%C3%B6ff", "no%20such%20name"} {
