@@ -51,29 +51,34 @@ func (l *harness) buildVariant(ctx context.Context, v variant) error {
 // unchecked removes validation: parameters are not checked, and the generated code decodes the body, as in a server without a
 // validator.
 func unchecked(_ context.Context, _ *harness, o *overlay.Overlay) error {
-	if err := o.Begin("server", "func (op *operation) checkParams(c echo.Context) error {", "return nil"); err != nil {
-		return err
+	for function, statement := range map[string]string{
+		"func (op *operation) checkParams(r *http.Request, pathValue func(string) string) error {": "return nil",
+		"func (op *operation) checkBody(r *http.Request, text []byte) (nodes int, err error) {":    "return 0, pass(r, text)",
+		"func (binder) Bind(target any, c echo.Context) error {":                                   "return json.NewDecoder(c.Request().Body).Decode(target)",
+	} {
+		if err := o.Begin("server", function, statement); err != nil {
+			return err
+		}
 	}
 	o.Add("server/bench_unchecked.go", `package server
 
 import (
 	"bytes"
 	"io"
-
-	"github.com/labstack/echo/v4"
+	"net/http"
 )
 
-func pass(c echo.Context, body []byte) error {
-	c.Request().Body = io.NopCloser(bytes.NewReader(body))
+func pass(r *http.Request, body []byte) error {
+	r.Body = io.NopCloser(bytes.NewReader(body))
 	return nil
 }
 `)
-	return o.Begin("server", "func (op *operation) checkBody(c echo.Context, body []byte) error {", "return pass(c, body)")
+	return o.Replace("server/guard.go", "import (", "import (\n\t\"encoding/json\"")
 }
 
 // synchronousNormal flushes at the next checkpoint only.
 func synchronousNormal(_ context.Context, _ *harness, o *overlay.Overlay) error {
-	return o.Replace("store/sqlite.go", `"synchronous(FULL)"`, `"synchronous(NORMAL)"`)
+	return o.Replace("store/sqlite/sqlite.go", `"synchronous(FULL)"`, `"synchronous(NORMAL)"`)
 }
 
 // extraPaths is the number of paths that morePaths adds.

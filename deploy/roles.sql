@@ -1,5 +1,5 @@
--- Two roles for one database. clientapps_owner creates and changes the schema (clientapps migrate up, clientapps import).
--- clientapps_server answers requests (clientapps serve --migrate=false); it can neither change the schema nor rewrite the history.
+-- Two roles for one database. clientapps_owner creates and changes the schema (clientapps migrate up). clientapps_server imports and
+-- answers requests (clientapps serve --migrate=false); it can neither change the schema nor rewrite the history.
 -- Run it as a superuser in the database, before the first migrate up and after every migrate up. It can be run again.
 --   psql -v ON_ERROR_STOP=1 -f roles.sql "$DATABASE"
 -- Set up how the roles log in (a password, a certificate) yourself: ALTER ROLE, pg_hba.conf.
@@ -13,9 +13,8 @@ BEGIN
         END IF;
         EXECUTE format('GRANT CONNECT ON DATABASE %I TO %I', current_database(), name);
     END LOOP;
-    -- An import needs temporary tables; a server does not.
+    -- Nothing needs temporary tables.
     EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', current_database());
-    EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO clientapps_owner', current_database());
 END $$;
 
 REVOKE ALL ON SCHEMA public FROM PUBLIC;

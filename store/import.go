@@ -98,6 +98,7 @@ type importable[T any] interface{ spooled() spool.Row[T] }
 // importSteps is what one kind of import does in its transaction.
 type importSteps[T any] struct {
 	share shareKey
+	byKey bool                    // batches are ranges of keys
 	lock  func(tx *gorm.DB) error // the first lock, for which there may be another import to wait
 	begin func(tx *gorm.DB) error // takes the other locks
 	check func(tx *gorm.DB, b spool.Batch[T], refused *ImportError) error
@@ -120,6 +121,9 @@ func importRows[T importable[T]](ctx context.Context, s *Store, doing string, ro
 	defer func() { _ = sp.Close() }()
 	refused := ImportError{}
 	source, err := readSource(ctx, sp, rows, &refused)
+	if source == nil && err == nil {
+		err = finishSource(ctx, sp, steps.byKey, &refused)
+	}
 	if source != nil || err != nil {
 		return errors.Join(source, err)
 	}
@@ -137,7 +141,7 @@ func importRows[T importable[T]](ctx context.Context, s *Store, doing string, ro
 	return s.translate(doing, err)
 }
 
-// readSource tells an error of the source from one of the disk. It checks what concerns the rows alone.
+// readSource tells an error of the source from one of the disk.
 func readSource[T importable[T]](ctx context.Context, sp *spool.Spool[T], rows iter.Seq2[T, error], refused *ImportError) (source, err error) {
 	for row, err := range rows {
 		if bad := (*RowError)(nil); errors.As(err, &bad) {
@@ -151,12 +155,22 @@ func readSource[T importable[T]](ctx context.Context, sp *spool.Spool[T], rows i
 			return nil, err
 		}
 	}
+	return nil, nil
+}
+
+// finishSource checks what concerns the rows alone.
+func finishSource[T any](ctx context.Context, sp *spool.Spool[T], byKey bool, refused *ImportError) error {
+	if byKey {
+		if err := sp.SortByKey(ctx); err != nil {
+			return err
+		}
+	}
 	if err := sp.Finish(ctx); err != nil {
-		return nil, err
+		return err
 	}
 	found, total, err := sp.Duplicates(ctx, maxRowErrors)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	refused.addProblems(found, total, func(p spool.Problem) string {
 		return fmt.Sprintf("canonical_name %q is on line %d already", p.Text, p.Earlier)
@@ -165,7 +179,7 @@ func readSource[T importable[T]](ctx context.Context, sp *spool.Spool[T], rows i
 	refused.addProblems(found, total, func(p spool.Problem) string {
 		return fmt.Sprintf("vendor_url is not the one that line %d gives the same vendor", p.Earlier)
 	})
-	return nil, err
+	return err
 }
 
 // importing is one attempt to write the rows of an import, all or none.

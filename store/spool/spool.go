@@ -106,6 +106,19 @@ func (s *Spool[T]) Finish(ctx context.Context) error {
 	return err
 }
 
+// SortByKey has Each go through the rows in the order of their keys: the keys of a batch are then a range that no other has. Call it
+// before Finish.
+func (s *Spool[T]) SortByKey(ctx context.Context) error {
+	if err := s.flush(ctx); err != nil {
+		return err
+	}
+	const number = `UPDATE spool SET batch = n / ? FROM (SELECT rowid AS at, row_number() OVER (ORDER BY key) - 1 AS n FROM spool)
+		WHERE rowid = at`
+	_, err := s.db.ExecContext(ctx, number, BatchRows)
+	s.batches = (s.rows + BatchRows - 1) / BatchRows
+	return err
+}
+
 // Duplicates returns the first rows whose key an earlier row has, by line, and how many there are.
 func (s *Spool[T]) Duplicates(ctx context.Context, limit int) (found []Problem, total int, err error) {
 	return s.problems(ctx, limit, `SELECT line, text, earlier FROM (
@@ -141,7 +154,7 @@ type Batch[T any] struct {
 	Values map[string]string // of the groups that the rows name, what any row of the spool says
 }
 
-// Each calls work with each batch, in the order of the lines.
+// Each calls work with each batch, in the order of the lines unless SortByKey was called.
 func (s *Spool[T]) Each(ctx context.Context, work func(Batch[T]) error) error {
 	for number := range s.batches {
 		batch, err := s.read(ctx, number)

@@ -3,6 +3,7 @@ package spool_test
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/clientapps/clientapps/store/spool"
@@ -86,5 +87,40 @@ func TestBatches(t *testing.T) {
 	})
 	if err != nil || n != len(rows) || s.Rows() != n || batches != 3 {
 		t.Errorf("%d rows in %d batches, %v", n, batches, err)
+	}
+}
+
+func TestSortByKey(t *testing.T) {
+	t.Parallel()
+	s, err := spool.New[string](t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	for i := range spool.BatchRows + 1 {
+		key := fmt.Sprintf("%04d", 9999-i)
+		if err := s.Add(t.Context(), spool.Row[string]{Line: i + 1, Key: key, Of: key}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.SortByKey(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Finish(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var sizes []int
+	highest := ""
+	err = s.Each(t.Context(), func(b spool.Batch[string]) error {
+		sizes = append(sizes, len(b.Rows))
+		lowest := slices.Min(b.Rows)
+		if lowest <= highest {
+			t.Errorf("batch %d begins at %s, behind %s", len(sizes), lowest, highest)
+		}
+		highest = slices.Max(b.Rows)
+		return nil
+	})
+	if want := []int{spool.BatchRows, 1}; err != nil || !reflect.DeepEqual(sizes, want) {
+		t.Errorf("batches of %v, %v; want %v", sizes, err, want)
 	}
 }
