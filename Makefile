@@ -18,8 +18,8 @@ FUZZTIME ?= 10s
 # Mixed output helps nobody.
 .NOTPARALLEL:
 .PHONY: help run build generate check-generate fmt check-format lint lint-openapi check-breaking changelog-api \
-	release-contract score vet vuln secrets test allocations test-mutations test-client test-typescript test-docs ogen-client test-generators test-workflows mock \
-	test-mock check-alerts slow-clients fuzz check test-pgbouncer test-row-security test-faults test-deploy soak bench bench-scale pgo clean
+	release-contract vet vuln secrets test allocations test-mutations test-client test-typescript test-docs ogen-client test-generators test-workflows \
+	check-alerts slow-clients fuzz check test-pgbouncer test-row-security test-faults test-deploy soak bench bench-scale pgo clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -84,12 +84,6 @@ release-contract: ## Promise the contract as it is now: part of a release
 	cp openapi.yaml contract/released.yaml
 	sed -i '/^#/!d' contract/breaking.txt
 
-score: $(NODE_TOOLS) tools/score/$(NPM) ## Score the contract by vacuum, Redocly and IBM (slow at first)
-	go tool -modfile=tools/score/go.mod vacuum lint --no-banner --no-update-check --ruleset tools/score/vacuum.yaml openapi.yaml
-	$(NODE_TOOL)/redocly score --config tools/redocly.yaml openapi.yaml
-	@# It fails on IBM's house style, such as snake_case in paths.
-	tools/score/node_modules/.bin/lint-openapi --no-colors --impact-score --summary-only openapi.yaml || true
-
 vet: ## Run go vet
 	go vet -pgo=off ./...
 	go vet -C tools ./render
@@ -145,12 +139,6 @@ test-workflows: $(NODE_TOOLS) ## Run the workflows against a demo server, twice,
 		echo "$$out" | grep -oE "(Workflows|Steps|Checks): .*"; \
 	done'
 
-mock: tools/mock/$(NPM) ## Serve the contract's examples on http://127.0.0.1:4010
-	tools/mock/node_modules/.bin/prism mock --host 127.0.0.1 --port 4010 openapi.yaml
-
-test-mock: tools/mock/$(NPM) ## Hold every answer of the mock to the contract
-	npm test --prefix tools/mock
-
 check-alerts: ## Hold the alerts to their tests, and the dashboard's queries to PromQL; installs promtool where there is none
 	tools/promtool check rules deploy/prometheus/alerts.yml
 	tools/promtool test rules deploy/prometheus/alerts_test.yml
@@ -163,7 +151,7 @@ slow-clients: ## Hold connections open with slowhttptest, which is installed whe
 fuzz: ## Run each fuzz target for FUZZTIME
 	tools/with-postgres tools/fuzz $(FUZZTIME)
 
-check: check-format lint vet check-generate lint-openapi check-breaking test test-pgbouncer test-row-security test-faults test-deploy test-mutations allocations test-client test-typescript test-docs ogen-client test-generators test-workflows test-mock check-alerts slow-clients fuzz vuln secrets ## All that CI runs, the tests with the race detector
+check: check-format lint vet check-generate lint-openapi check-breaking test test-pgbouncer test-row-security test-faults test-deploy test-mutations allocations test-client test-typescript test-docs ogen-client test-generators test-workflows check-alerts slow-clients fuzz vuln secrets ## All that CI runs, the tests with the race detector
 	@$(if $(RACE),,echo 'no C compiler: the race detector was off' >&2)
 
 # The race detector needs cgo, which is on where there is a C compiler. It makes the tests take twice as long.
