@@ -1,3 +1,4 @@
+// Before go mod tidy: tools/generators/generate. What it makes needs some of these, and is not in git.
 module github.com/clientapps/clientapps/tools
 
 go 1.26.0
