@@ -22,7 +22,7 @@ FUZZTIME ?= 10s
 	test-workflows check-alerts slow-clients fuzz check test-pgbouncer test-row-security test-faults test-deploy soak bench bench-scale pgo clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## Serve the demo on http://127.0.0.1:8080
 	CGO_ENABLED=0 go run ./cmd/clientapps serve --demo
@@ -142,7 +142,6 @@ SOAK ?= 10m
 soak: ## Break everything for SOAK while clients write, and write the table faults/LEDGER.md
 	go test -C faults -count=1 -run 'Killed|Schema|Rolling' . -writes 10000
 	cd faults && go run ./soak -for $(SOAK)
-
 
 bench: ## Measure beside references and write bench/RESULTS.md; ARGS=-help lists what can be chosen
 	@cd bench && go build -o bench . && exec ./bench $(ARGS)
