@@ -55,8 +55,8 @@ var legend = map[string]string{
 	"ours-paths":     "ours with eighty more paths in the contract, each like that of an app",
 	"ours-no-pgo":    "ours built without its profile (-pgo=off)",
 	"ours-sqlite":    "this server on SQLite, synchronous FULL: every commit is flushed before it is acknowledged",
-	"pocketbase": "PocketBase on the version of SQLite that ours has, with its own API, its request log, and a trigger for the history; " +
-		"synchronous FULL instead of its own NORMAL, so that it flushes what ours flushes",
+	"pocketbase": "PocketBase on SQLite with its own API, its request log, and a trigger for the history; synchronous FULL " +
+		"instead of its own NORMAL, so that it flushes what ours flushes",
 	"ours-sqlite-normal": "ours-sqlite, synchronous NORMAL: a power failure can take acknowledged writes back. " +
 		"The server has no such setting: it is built for this comparison alone",
 	"pocketbase-normal": "PocketBase as it comes: synchronous NORMAL",
