@@ -18,11 +18,11 @@ FUZZTIME ?= 10s
 # Mixed output helps nobody.
 .NOTPARALLEL:
 .PHONY: help run build generate check-generate fmt check-format lint lint-openapi check-breaking changelog-api \
-	release-contract score vet vuln secrets test allocations test-mutations test-client test-typescript test-docs ogen-client test-generators test-workflows mock \
-	test-mock check-alerts slow-clients fuzz check test-pgbouncer test-row-security test-faults test-deploy soak bench bench-scale pgo clean
+	release-contract vet vuln secrets test allocations test-mutations test-client test-typescript test-docs test-generators \
+	test-workflows check-alerts slow-clients fuzz check test-pgbouncer test-row-security test-faults test-deploy soak bench bench-scale pgo clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## Serve the demo on http://127.0.0.1:8080
 	CGO_ENABLED=0 go run ./cmd/clientapps serve --demo
@@ -30,25 +30,14 @@ run: ## Serve the demo on http://127.0.0.1:8080
 build: ## Build the static binary clientapps
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)' -o $(OUT) ./cmd/clientapps
 
-# What the generator writes.
-GENERATED = gen/api.gen.go client/api.gen.go
-
-generate: sdk/typescript/$(NPM) tools/docs/$(NPM) ## Write what is made of openapi.yaml, and what /docs takes from Swagger UI
+generate: sdk/typescript/$(NPM) $(NODE_TOOLS) ## Write what is made of openapi.yaml, and what /docs takes from Swagger UI
 	tools/generate-go .
 	go run -C tools ./render ../openapi.yaml ../gen
 	npm run generate --prefix sdk/typescript
 	tools/docs/assets write
 
-check-generate: sdk/typescript/$(NPM) tools/docs/$(NPM) ## Fail when something is not what generate writes
-	@tmp=$$(mktemp -d) && trap 'rm -rf "$$tmp"' EXIT && for file in $(GENERATED); do mkdir -p "$$tmp/$${file%/*}"; done && \
-	tools/generate-go "$$tmp" && \
-	go run -C tools ./render ../openapi.yaml "$$tmp/gen" && \
-	for file in $(GENERATED) gen/openapi.json gen/openapi-3.1.json; do \
-		diff "$$file" "$$tmp/$$file" || { echo "$$file is out of date: make generate" >&2; exit 1; }; \
-	done
-	@npm run --silent check-generate --prefix sdk/typescript || { echo 'sdk/typescript is out of date: make generate' >&2; exit 1; }
-	@tools/docs/assets check
-	@! git ls-files --others gen $(GENERATED) server/docs/page sdk/typescript/src/schema.ts 2>/dev/null | grep . || { echo 'not in git yet: git add it' >&2; exit 1; }
+check-generate: sdk/typescript/$(NPM) $(NODE_TOOLS) ## Fail when something is not what generate writes
+	tools/check-generate
 
 fmt: ## Format the code
 	$(TOOL) golangci-lint fmt
@@ -57,14 +46,7 @@ check-format: ## Fail when fmt would change something
 	$(TOOL) golangci-lint fmt --diff
 
 lint: ## Run the linters
-	$(TOOL) golangci-lint run --allow-parallel-runners
-	cd tools && go tool golangci-lint run --allow-parallel-runners --config ../.golangci.yml ./render
-	cd client && go tool -modfile=../tools/go.mod golangci-lint run --allow-parallel-runners --config ../.golangci.yml ./...
-	cd bench && go tool -modfile=../tools/go.mod golangci-lint run --allow-parallel-runners --config ../.golangci.yml ./...
-	cd faults && go tool -modfile=../tools/go.mod golangci-lint run --allow-parallel-runners --config ../.golangci.yml ./...
-	cd deploy && go tool -modfile=../tools/go.mod golangci-lint run --allow-parallel-runners --config ../.golangci.yml ./...
-	@# The linters skip generated code, but it must not import ours either.
-	@! go list -f '{{join .Imports "\n"}}' ./gen | grep "^$$(go list -m)/"
+	tools/lint
 
 lint-openapi: $(NODE_TOOLS) ## Hold the contract to the rules of Redocly, Spectral and OWASP
 	$(NODE_TOOL)/redocly lint --config tools/redocly.yaml openapi.yaml gen/openapi-3.1.json workflows.arazzo.yaml
@@ -84,25 +66,11 @@ release-contract: ## Promise the contract as it is now: part of a release
 	cp openapi.yaml contract/released.yaml
 	sed -i '/^#/!d' contract/breaking.txt
 
-score: $(NODE_TOOLS) tools/score/$(NPM) ## Score the contract by vacuum, Redocly and IBM (slow at first)
-	go tool -modfile=tools/score/go.mod vacuum lint --no-banner --no-update-check --ruleset tools/score/vacuum.yaml openapi.yaml
-	$(NODE_TOOL)/redocly score --config tools/redocly.yaml openapi.yaml
-	@# It fails on IBM's house style, such as snake_case in paths.
-	tools/score/node_modules/.bin/lint-openapi --no-colors --impact-score --summary-only openapi.yaml || true
-
 vet: ## Run go vet
-	go vet -pgo=off ./...
-	go vet -C tools ./render
-	go vet -C client ./...
-	go vet -C bench ./...
-	go vet -C faults ./...
-	go vet -C deploy ./...
+	tools/each-module go vet -pgo=off
 
 vuln: ## Look for known vulnerabilities in the code that is reached
-	@out=$$($(TOOL) govulncheck ./... 2>&1 && cd client && go tool -modfile=../tools/go.mod govulncheck ./... 2>&1); \
-	code=$$?; echo "$$out"; case $$out in \
-	*'fetching vulnerabilities'*) echo 'NOT CHECKED: the database of vulnerabilities cannot be reached' >&2 ;; \
-	*) exit $$code ;; esac
+	tools/vuln
 
 secrets: ## Look for secrets in the files and in the whole history, and show that planted ones are found
 	tools/secrets/check
@@ -127,35 +95,18 @@ test-client: ## Test the Go client, and the program in its README, against a dem
 test-typescript: sdk/typescript/$(NPM) ## Test the TypeScript client against a demo server
 	tools/with-demo npm test --prefix sdk/typescript
 
-test-docs: tools/docs/$(NPM) ## Test the page /docs in Chromium, which is installed where there is none
-	browser=$$(tools/chromium) && CHROMIUM="$$browser" tools/with-demo npm test --prefix tools/docs
+test-docs: $(NODE_TOOLS) ## Test the page /docs in Chromium, which is installed where there is none
+	browser=$$(tools/chromium) && CHROMIUM="$$browser" tools/with-demo npm run test-docs --prefix tools
 
-ogen-client: ## Hold the server's responses to the contract with the strict client of a second generator, ogen
-	cd tools/ogen-client && go tool ogen -loglevel error -config ogen.yml -clean ../../openapi.yaml
-	tools/with-demo go -C tools/ogen-client test -count=1 ./...
-
-test-generators: tools/generators/$(NPM) ## Compile the clients that other people's generators make, and call a demo server with them
+test-generators: $(NODE_TOOLS) ## Compile the clients that other people's generators make, and call a demo server with them
 	tools/generators/generate
-	tools/with-demo sh -euc 'npm test --silent --prefix tools/generators; python3 tools/generators/test_python.py; \
-		go -C tools/generators test -count=1 .'
+	tools/with-demo tools/generators/test
 
 test-workflows: $(NODE_TOOLS) ## Run the workflows against a demo server, twice, for they can be repeated
-	@tools/with-demo sh -euc 'for run in first second; do \
-		out=$$($(NODE_TOOL)/redocly respect workflows.arazzo.yaml --server "contract=$$CLIENTAPPS_URL/v2" 2>&1) || { echo "$$out"; exit 1; }; \
-		echo "$$out" | grep -oE "(Workflows|Steps|Checks): .*"; \
-	done'
-
-mock: tools/mock/$(NPM) ## Serve the contract's examples on http://127.0.0.1:4010
-	tools/mock/node_modules/.bin/prism mock --host 127.0.0.1 --port 4010 openapi.yaml
-
-test-mock: tools/mock/$(NPM) ## Hold every answer of the mock to the contract
-	npm test --prefix tools/mock
+	tools/with-demo tools/workflows
 
 check-alerts: ## Hold the alerts to their tests, and the dashboard's queries to PromQL; installs promtool where there is none
-	tools/promtool check rules deploy/prometheus/alerts.yml
-	tools/promtool test rules deploy/prometheus/alerts_test.yml
-	rules=$$(mktemp) && trap 'rm -f "$$rules"' EXIT && \
-		node tools/dashboard-rules.mjs deploy/grafana/clientapps.json >"$$rules" && tools/promtool check rules "$$rules"
+	tools/check-alerts
 
 slow-clients: ## Hold connections open with slowhttptest, which is installed where there is none
 	CLIENTAPPS_REQUEST_TIMEOUT=3s tools/with-demo tools/slow-clients
@@ -163,7 +114,7 @@ slow-clients: ## Hold connections open with slowhttptest, which is installed whe
 fuzz: ## Run each fuzz target for FUZZTIME
 	tools/with-postgres tools/fuzz $(FUZZTIME)
 
-check: check-format lint vet check-generate lint-openapi check-breaking test test-pgbouncer test-row-security test-faults test-deploy test-mutations allocations test-client test-typescript test-docs ogen-client test-generators test-workflows test-mock check-alerts slow-clients fuzz vuln secrets ## All that CI runs, the tests with the race detector
+check: check-format lint vet check-generate lint-openapi check-breaking test test-pgbouncer test-row-security test-faults test-deploy test-mutations allocations test-client test-typescript test-docs test-generators test-workflows check-alerts slow-clients fuzz vuln secrets ## All that CI runs, the tests with the race detector
 	@$(if $(RACE),,echo 'no C compiler: the race detector was off' >&2)
 
 # The race detector needs cgo, which is on where there is a C compiler. It makes the tests take twice as long.
@@ -185,13 +136,12 @@ test-faults: ## Break the database, the network and servers under clients, and c
 
 test-deploy: ## Try what is in deploy/: binary, image, manifests, unit
 	tools/systemd
-	tools/with-postgres go test -C deploy -count=1 ./...
+	tools/with-postgres go test -C tools -count=1 ./deploy
 
 SOAK ?= 10m
 soak: ## Break everything for SOAK while clients write, and write the table faults/LEDGER.md
 	go test -C faults -count=1 -run 'Killed|Schema|Rolling' . -writes 10000
 	cd faults && go run ./soak -for $(SOAK)
-
 
 bench: ## Measure beside references and write bench/RESULTS.md; ARGS=-help lists what can be chosen
 	@cd bench && go build -o bench . && exec ./bench $(ARGS)

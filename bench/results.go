@@ -141,7 +141,7 @@ func (l *harness) versions(ctx context.Context) []string {
 			"Fastify "+pack.Dependencies["fastify"], "postgres.js "+pack.Dependencies["postgres"])
 	}
 	if l.find("pocketbase") != nil {
-		versions = append(versions, "PocketBase "+output("go", "-C", "pocketbase", "list", "-m", "-f", "{{.Version}}",
+		versions = append(versions, "PocketBase "+output("go", "list", "-m", "-f", "{{.Version}}",
 			"github.com/pocketbase/pocketbase"))
 	}
 	if words := strings.Fields(output("wrk", "--version")); len(words) > 1 {

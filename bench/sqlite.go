@@ -29,7 +29,7 @@ func (l *harness) startOnSQLite(ctx context.Context, name string) error {
 
 func (l *harness) startPocketBase(ctx context.Context, name string) error {
 	if _, err := os.Stat(l.path("pocketbase")); err != nil {
-		if err := l.build(ctx, "pocketbase", ".", "pocketbase"); err != nil {
+		if err := l.build(ctx, ".", "./pocketbase", "pocketbase"); err != nil {
 			return err
 		}
 	}

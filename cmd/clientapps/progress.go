@@ -1,57 +1,74 @@
 package main
 
 import (
-	"fmt"
 	"io"
 	"os"
-	"strings"
 	"time"
+
+	"github.com/schollz/progressbar/v3"
+	"golang.org/x/term"
 )
 
 // progress shows a progress bar on a terminal. Elsewhere it shows nothing.
 type progress struct {
-	w     io.Writer
-	now   func() time.Time
-	shown time.Time
-	drawn bool
+	w     io.Writer // nil: no terminal
+	bar   *progressbar.ProgressBar
+	doing string
 }
 
 func newProgress(w io.Writer) *progress {
-	if file, ok := w.(*os.File); ok {
-		if info, err := file.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
-			return &progress{w: w, now: time.Now}
-		}
+	if file, ok := w.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
+		return &progress{w: w}
 	}
 	return &progress{}
 }
 
-// show redraws the line, at most ten times a second. A total of 0 means unknown.
+// show redraws the bar, at most ten times a second. A total of 0 means unknown.
 func (p *progress) show(doing string, done, total int64) {
-	if p.w == nil || p.now().Sub(p.shown) < 100*time.Millisecond {
+	if p.w == nil {
 		return
 	}
-	p.shown, p.drawn = p.now(), true
-	_, _ = fmt.Fprintf(p.w, "\r\x1b[K%s", progressLine(doing, done, total))
-}
-
-// clear removes the line.
-func (p *progress) clear() {
-	if p.drawn {
-		_, _ = fmt.Fprint(p.w, "\r\x1b[K")
-		p.drawn = false
-	}
-}
-
-func progressLine(doing string, done, total int64) string {
 	if total <= 0 {
-		return fmt.Sprintf("%s %d", doing, done)
+		total = -1 // the library's word for unknown
+	} else {
+		done = min(done, total)
 	}
-	const width = 30
-	part := min(done, total) * width / total
-	return fmt.Sprintf("%s [%-*s] %3d%%", doing, width, strings.Repeat("#", int(part)), min(done, total)*100/total)
+	if p.bar == nil || p.doing != doing {
+		p.clear()
+		p.doing, p.bar = doing, newBar(p.w, doing, total)
+	}
+	_ = p.bar.Set64(done) // the terminal may be gone
 }
 
-// countingReader reports the bytes read so far.
+func newBar(w io.Writer, doing string, total int64) *progressbar.ProgressBar {
+	options := []progressbar.Option{
+		progressbar.OptionSetWriter(w),
+		progressbar.OptionSetDescription(doing),
+		progressbar.OptionSetWidth(30),
+		progressbar.OptionSetTheme(progressbar.Theme{Saucer: "#", SaucerPadding: " ", BarStart: "[", BarEnd: "]"}),
+		progressbar.OptionThrottle(100 * time.Millisecond),
+		progressbar.OptionSetPredictTime(false),
+		progressbar.OptionSetElapsedTime(false),
+		progressbar.OptionUseANSICodes(true),
+		progressbar.OptionClearOnFinish(),
+	}
+	if total < 0 {
+		// A spinner, which turns when something was read, and a count.
+		options = append(options, progressbar.OptionSetSpinnerChangeInterval(0),
+			progressbar.OptionShowCount(), progressbar.OptionShowTotalBytes(false))
+	}
+	return progressbar.NewOptions64(total, options...)
+}
+
+// clear removes the bar.
+func (p *progress) clear() {
+	if p.bar != nil {
+		_ = p.bar.Clear() // the terminal may be gone
+		p.bar = nil
+	}
+}
+
+// countingReader tells how much was read.
 type countingReader struct {
 	io.Reader
 

@@ -1,33 +1,74 @@
 package main
 
 import (
+	"os"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
 func TestProgress(t *testing.T) {
 	t.Parallel()
-	var out strings.Builder
-	now := time.Unix(0, 0)
-	p := &progress{w: &out, now: func() time.Time { return now }, shown: now}
-	p.clear()
-	p.show("reading", 1, 4) // too soon
-	for _, done := range []int64{2, 4, 5} {
-		now = now.Add(100 * time.Millisecond)
-		p.show("reading", done, 4)
-		p.show("reading", done, 4)
+	synctest.Test(t, func(t *testing.T) {
+		var out strings.Builder
+		p := &progress{w: &out}
+		// shown returns what show has written a tenth of a second later.
+		shown := func(after time.Duration, doing string, done, total int64) string {
+			time.Sleep(after)
+			out.Reset()
+			p.show(doing, done, total)
+			return out.String()
+		}
+		const soon, later = time.Millisecond, 100 * time.Millisecond
+		p.clear()
+		for _, step := range []struct {
+			after       time.Duration
+			doing       string
+			done, total int64
+			want        string
+		}{
+			{soon, "reading", 1, 4, "\rreading  25% [#######                       ]  \x1b[0K"},
+			{later, "reading", 2, 4, "\rreading  50% [###############               ]  \x1b[0K"},
+			{soon, "reading", 3, 4, ""},
+			{soon, "reading", 5, 4, "\x1b[2K\r"}, // all of it, and more: the file has grown
+			{soon, "writing", 1, 4, "\x1b[2K\r\rwriting  25% [#######                       ]  \x1b[0K"},
+			{later, "writing", 3, 4, "\rwriting  75% [######################        ]  \x1b[0K"},
+		} {
+			if got := shown(step.after, step.doing, step.done, step.total); got != step.want {
+				t.Errorf("%d of %d: %q, want %q", step.done, step.total, got, step.want)
+			}
+		}
+		out.Reset()
+		p.clear()
+		p.clear()
+		if out.String() != "\x1b[2K\r" {
+			t.Errorf("cleared by %q", &out)
+		}
+		shown(soon, "reading", 1, 0)
+		if got := shown(later, "reading", 12345, 0); !strings.Contains(got, " reading (12345) ") {
+			t.Errorf("without a total: %q", got)
+		}
+	})
+}
+
+func TestNoProgressWithoutTerminal(t *testing.T) {
+	t.Parallel()
+	file, err := os.Create(t.TempDir() + "/log")
+	if err != nil {
+		t.Fatal(err)
 	}
-	now = now.Add(time.Second)
-	p.show("reading", 12345, 0)
+	p := newProgress(file)
+	p.show("reading", 4, 4)
 	p.clear()
-	p.clear()
-	const line, full = "\r\x1b[K", "reading [##############################] 100%"
-	want := line + "reading [###############               ]  50%" + line + full + line + full + line + "reading 12345" + line
-	if out.String() != want {
-		t.Errorf("shown is %q, want %q", out.String(), want)
+	info, err := file.Stat()
+	if err != nil || info.Size() != 0 {
+		t.Errorf("%v %v: progress is shown where there is no terminal", info, err)
 	}
-	if p := newProgress(&out); p.w != nil {
-		t.Error("progress is shown on something that is not a terminal")
+	if err := file.Close(); err != nil {
+		t.Error(err)
+	}
+	if newProgress(&strings.Builder{}).w != nil {
+		t.Error("progress is shown on what is no file")
 	}
 }

@@ -19,6 +19,11 @@ var program string
 func TestMain(m *testing.M) { os.Exit(runTests(m)) }
 
 func runTests(m *testing.M) int {
+	// Paths are as deploy/ sees them.
+	if err := os.Chdir("../../deploy"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	dir, err := os.MkdirTemp("", "clientapps-deploy")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -1,0 +1,161 @@
+package conformance
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// mutation is a small way to break the server: what stands once in a function, and what to put in its place. The function is
+// a name or Type.Method, wherever in server/ and store/ it is.
+type mutation struct{ name, function, old, new string }
+
+var mutations = []mutation{
+	// Routing.
+	{"HEAD is not routed", "router.GET", "r.add(http.MethodHead, path, h, m)", ""},
+	{"405 counts a method too few", "router.finishPath", `strings.Join(has, ", ")`, `strings.Join(has[1:], ", ")`},
+	// Who may.
+	{"an expired token is good", "Store.Authenticate", "token.ExpiresAt != nil && !s.now().Before(*token.ExpiresAt)", "false"},
+	{"a revoked token is good", "Store.Authenticate", "token.RevokedAt != nil", "false"},
+	{"a scope is as good as another", "operation.authorize", "token.HasScope(op.scope)", `token.HasScope("apps:read")`},
+	{"a token is good for every client", "operation.authorize", "!token.Covers(id)", "false"},
+	{"no challenge", "errUnauthorized", `{"Www-Authenticate": {"Bearer"}}`, "{}"},
+	{"validation comes before authorization", "Server.guard", "x.token, x.observed.TokenID = token, token.ID", "x.token, x.observed.TokenID = token, token.ID; if err := op.checkParams(c.Request(), c.Param); err != nil { return err }"},
+	// The request.
+	{"unknown parameters pass", "operation.parseQuery", "!op.query[name]", "false"},
+	{"1 is true", "spelledPlainly", `value == "true"`, `value == "true" || value == "1"`},
+	{"a UUID may have any letter", "ParseUUID", "seen < 16", "true"},
+	{"media types have no parameters", "operation.takes", "media, _, err := mime.ParseMediaType(contentType)", "media, err := strings.ToLower(contentType), error(nil)"},
+	{"a body without a type passes", "operation.readBody", `given == "" && len(body) > 0`, "false"},
+	{"duplicate keys pass", "parser.object", "_, twice := object[key]", "twice := false"},
+	{"a decoder does not look at bounds", "integerReader", "b.hold(n)", "true"},
+	{"a decoder takes a field twice", "decoder.decode", "seen&bit != 0", "false"},
+	{"a decoder misses no field", "decoder.decode", "seen&d.required != d.required", "false"},
+	// What a refusal says.
+	{"an unknown field is not named", "operation.bodyError", "first.Writable", "true"},
+	{"null is not mentioned", "expectation", "schema.Nullable", "false"},
+	{"the last bad field comes first", "Body.fieldErrors", "for _, name := range doc.Keys {", "for i := range doc.Keys { name := doc.Keys[len(doc.Keys)-1-i]"},
+	// The patch.
+	{"null is dropped", "setNullable", "fields[column] = nil", "_ = column"},
+	{"null is zero", "setNull", "p.SetNull()", "p.Set(*new(T))"},
+	{"the same again is a change", "Fields.patch", `IS DISTINCT FROM ?"`, `IS DISTINCT FROM ? OR 1 = 1"`},
+	// Objects.
+	{"two decimals", "appendApp", "a.UpdatedAt.UTC().AppendFormat(b, timeLayout)", `a.UpdatedAt.UTC().AppendFormat(b, "2006-01-02T15:04:05.00Z")`},
+	{"the tag forgets the version", "App.AppendETag", "strconv.AppendInt(b, a.Version, 10)", "strconv.AppendInt(b, 1, 10)"},
+	{"a weak tag matches a write", "OfIfMatch", `!strings.HasPrefix(tag, "W/")`, `tag = strings.TrimPrefix(tag, "W/"); true`},
+	// Lists and bulk.
+	{"an empty page at the end", "Listing.trimExtraRow", "len(list.Rows) > p.Size", "len(list.Rows) >= p.Size"},
+	{"a cursor is good for every list", "parseCursor", "cursorSum(scope, position)) != 1", "cursorSum(scope, position)) > 1"},
+	{"a percent sign means anything", "Store.contains", `s.db.Position()+"(name_key, ?) > 0", fold.Name(text)`, `"name_key LIKE ?", "%"+fold.Name(text)+"%"`},
+	{"a repeated id counts twice", "handlers.setApps", "!seen[id]", "true"},
+}
+
+// TestMutationsHaveAPlace tells whoever renames or rewrites a function that a mutation has to follow. TestMutations runs them.
+func TestMutationsHaveAPlace(t *testing.T) {
+	t.Parallel()
+	places, err := functions("../../server", "../../store")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range mutations {
+		if _, _, err := m.mutate(places); err != nil {
+			t.Errorf("%s: %v", m.name, err)
+		}
+	}
+}
+
+// place is where a function stands.
+type place struct {
+	file       string
+	text       []byte // the whole file's
+	start, end int
+}
+
+// functions finds all functions beneath folders by their names, tests and what only tests use aside.
+func functions(folders ...string) (map[string][]place, error) {
+	found := map[string][]place{}
+	for _, folder := range folders {
+		err := filepath.WalkDir(folder, func(file string, entry fs.DirEntry, err error) error {
+			switch name := entry.Name(); {
+			case err != nil:
+				return err
+			case name == "conformance" || name == "servertest" || name == "storetest":
+				return filepath.SkipDir
+			case entry.IsDir() || filepath.Ext(name) != ".go" || strings.HasSuffix(name, "_test.go"):
+				return nil
+			}
+			return functionsOf(file, found)
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
+}
+
+func functionsOf(file string, found map[string][]place) error {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	set := token.NewFileSet()
+	tree, err := parser.ParseFile(set, file, text, parser.SkipObjectResolution)
+	if err != nil {
+		return err
+	}
+	for _, declaration := range tree.Decls {
+		if function, ok := declaration.(*ast.FuncDecl); ok {
+			name := function.Name.Name
+			if function.Recv != nil {
+				name = typeName(function.Recv.List[0].Type) + "." + name
+			}
+			found[name] = append(found[name], place{file, text, set.Position(function.Pos()).Offset, set.Position(function.End()).Offset})
+		}
+	}
+	return nil
+}
+
+// typeName is the name of a receiver's type, without its star and its type parameters.
+func typeName(receiver ast.Expr) string {
+	switch x := receiver.(type) {
+	case *ast.StarExpr:
+		return typeName(x.X)
+	case *ast.IndexExpr:
+		return typeName(x.X)
+	case *ast.IndexListExpr:
+		return typeName(x.X)
+	case *ast.Ident:
+		return x.Name
+	}
+	return ""
+}
+
+// mutate returns the file that the function is in, and that file's text with the mutation.
+func (m mutation) mutate(places map[string][]place) (file string, mutated []byte, err error) {
+	candidates := places[m.function]
+	if len(candidates) == 0 {
+		return "", nil, fmt.Errorf("there is no function %s", m.function)
+	}
+	if len(candidates) > 1 {
+		errs := []error{fmt.Errorf("there are %d functions %s", len(candidates), m.function)}
+		for _, p := range candidates {
+			errs = append(errs, errors.New(p.file))
+		}
+		return "", nil, errors.Join(errs...)
+	}
+	p := candidates[0]
+	source := p.text[p.start:p.end]
+	if n := bytes.Count(source, []byte(m.old)); n != 1 {
+		return "", nil, fmt.Errorf("%s: %s has this %d times, want once: %s", p.file, m.function, n, m.old)
+	}
+	source = bytes.Replace(source, []byte(m.old), []byte(m.new), 1)
+	return p.file, bytes.Join([][]byte{p.text[:p.start], source, p.text[p.end:]}, nil), nil
+}
