@@ -1,14 +1,8 @@
 package store
 
 import (
-	"maps"
-	"slices"
-	"strings"
-	"time"
-
 	"github.com/google/uuid"
 	"gorm.io/gorm"
-	"gorm.io/gorm/clause"
 
 	"github.com/clientapps/clientapps/store/fold"
 	"github.com/clientapps/clientapps/store/postgres"
@@ -51,32 +45,6 @@ func (f Fields) in(row Fields) bool {
 		}
 	}
 	return true
-}
-
-// patch is update for a row of which a field differs. No row is affected when none does, when key selects none or when its
-// version is another one. The row that gorm fills is void then: it holds the new values although nothing was written.
-func (f Fields) patch(key *gorm.DB, row any, also map[string]any, version int64) *gorm.DB {
-	differs := make([]string, 0, len(f))
-	values := make([]any, 0, len(f))
-	for _, column := range slices.Sorted(maps.Keys(f)) {
-		differs = append(differs, string(column)+" IS DISTINCT FROM ?")
-		values = append(values, f[column])
-	}
-	if version != 0 {
-		key = key.Where("version = ?", version)
-	}
-	return f.update(key.Where("("+strings.Join(differs, " OR ")+")", values...), row, also)
-}
-
-// update is the one statement that changes a row: it sets fields, and also the columns that go with every change, of the row
-// that key selects.
-func (f Fields) update(key *gorm.DB, row any, also map[string]any) *gorm.DB {
-	set := map[string]any{"version": gorm.Expr("version + 1")}
-	maps.Copy(set, also)
-	for column, value := range f {
-		set[string(column)] = value
-	}
-	return key.Model(row).Updates(set)
 }
 
 // orNil is a nullable column's value as Fields has it.
@@ -153,19 +121,4 @@ func whereIn(q *gorm.DB, column string, values any) *gorm.DB {
 		element = "unhex(value)"
 	}
 	return q.Where(column+" IN (SELECT "+element+" FROM json_each(?))", sqlite.Array{Of: values})
-}
-
-// notEarlier is the time of a write to a row that is there already, for its column updated_at: now, a time or what stands for
-// it, unless the row has a later time. A statement may wait for the row, and clocks step back and differ between servers; the
-// database compares when it has the row.
-func (s *Store) notEarlier(now any) clause.Expr {
-	return gorm.Expr(s.db.Greatest()+"(?, updated_at)", now)
-}
-
-// later is notEarlier for a row that was read under the lock that it is written under.
-func later(now, before time.Time) time.Time {
-	if before.After(now) {
-		return before
-	}
-	return now
 }

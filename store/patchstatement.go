@@ -19,6 +19,47 @@ import (
 	"github.com/clientapps/clientapps/store/tenant"
 )
 
+// patch is update for a row of which a field differs. No row is affected when none does, when key selects none or when its
+// version is another one. The row that gorm fills is void then: it holds the new values although nothing was written.
+func (f Fields) patch(key *gorm.DB, row any, also map[string]any, version int64) *gorm.DB {
+	differs := make([]string, 0, len(f))
+	values := make([]any, 0, len(f))
+	for _, column := range slices.Sorted(maps.Keys(f)) {
+		differs = append(differs, string(column)+" IS DISTINCT FROM ?")
+		values = append(values, f[column])
+	}
+	if version != 0 {
+		key = key.Where("version = ?", version)
+	}
+	return f.update(key.Where("("+strings.Join(differs, " OR ")+")", values...), row, also)
+}
+
+// update is the one statement that changes a row: it sets fields, and also the columns that go with every change, of the row
+// that key selects.
+func (f Fields) update(key *gorm.DB, row any, also map[string]any) *gorm.DB {
+	set := map[string]any{"version": gorm.Expr("version + 1")}
+	maps.Copy(set, also)
+	for column, value := range f {
+		set[string(column)] = value
+	}
+	return key.Model(row).Updates(set)
+}
+
+// notEarlier is the time of a write to a row that is there already, for its column updated_at: now, a time or what stands for
+// it, unless the row has a later time. A statement may wait for the row, and clocks step back and differ between servers; the
+// database compares when it has the row.
+func (s *Store) notEarlier(now any) clause.Expr {
+	return gorm.Expr(s.db.Greatest()+"(?, updated_at)", now)
+}
+
+// later is notEarlier for a row that was read under the lock that it is written under.
+func later(now, before time.Time) time.Time {
+	if before.After(now) {
+		return before
+	}
+	return now
+}
+
 // patchedColumns is what a patch asks back of the row that it changed: the rest is known.
 var patchedColumns = slices.Concat([]string{"catalog_app_id"}, appFieldNames(), []string{"version", "created_at", "updated_at"})
 
