@@ -56,7 +56,7 @@ func (s *Store) UpdateApp(ctx context.Context, key AppKey, fields Fields, by Act
 	if match == nil && len(fields) == 0 {
 		return s.GetApp(ctx, key)
 	}
-	// Each turn either writes, or sees a row that already is as asked, or lost a race to a writer that undid it meanwhile.
+	// Each round writes, finds that the row has the values already, or finds that another write changed the row in between.
 	for range 10 {
 		var at expectedVersion
 		if match != nil {
@@ -80,7 +80,7 @@ func (s *Store) UpdateApp(ctx context.Context, key AppKey, fields Fields, by Act
 			return s.addCatalogAfterWrite(ctx, updated)
 		}
 		if match != nil {
-			continue // somebody wrote since: the tag is compared anew
+			continue // the row or the catalog has changed since: the tag is compared again
 		}
 		seen, err := s.GetApp(ctx, key)
 		if err != nil {
@@ -94,7 +94,7 @@ func (s *Store) UpdateApp(ctx context.Context, key AppKey, fields Fields, by Act
 }
 
 // expectedVersion is what a conditional write has read: the version of the row, and the revision of the catalog, on which the row's
-// ETag depends too. Zero stands for any.
+// ETag depends too. Zero means any.
 type expectedVersion struct{ row, catalog int64 }
 
 // of selects the app, if it is still as it was seen. The zero version selects it as it is.
@@ -192,7 +192,7 @@ func (s *Store) AddApp(ctx context.Context, clientID, catalogAppID uuid.UUID, fi
 // RemoveApp takes an app from its client. Its history stays. NotFoundError names the app or the client; PreconditionError
 // says that the app has none of the tags in match.
 func (s *Store) RemoveApp(ctx context.Context, key AppKey, by Actor, match *IfMatch) error {
-	// Each turn either removes the app, or finds that somebody has written it or the catalog since it was looked at.
+	// Each round removes the app, or finds that the app or the catalog has changed since it was read.
 	for range 10 {
 		var at expectedVersion
 		if match != nil {
@@ -206,7 +206,7 @@ func (s *Store) RemoveApp(ctx context.Context, key AppKey, by Actor, match *IfMa
 			at = expectedVersion{row: seen.Version, catalog: revision}
 		}
 		removed, err := s.removeApp(ctx, key, by, at)
-		if match != nil && postgres.LockTimeout(err) { // somebody holds the row, or changes the catalog
+		if match != nil && postgres.LockTimeout(err) { // another transaction holds the row or changes the catalog
 			if err := s.awaitApp(ctx, key); err != nil {
 				return s.translate("remove app", err)
 			}
@@ -268,7 +268,7 @@ func (s *Store) addCatalogLate(ctx context.Context, app App) (whole App, err err
 		return err
 	})
 	if err != nil && !errors.Is(ctx.Err(), context.Canceled) {
-		err = &InDoubtError{cause: err} // it was written: no other error may be told
+		err = &InDoubtError{cause: err} // it was written: any other error would say that it was not
 	}
 	return whole, err
 }
@@ -278,7 +278,7 @@ func (s *Store) withCatalog(ctx context.Context, app App) (App, error) {
 	if err != nil {
 		return App{}, err
 	}
-	// A row that was read keeps the key that it was sorted by, also when the entry has been renamed meanwhile.
+	// A row keeps the key that it was sorted by, even when its catalog app has been renamed since it was read.
 	if app.Catalog = entry; app.NameKey == "" {
 		app.NameKey = entry.NameKey
 	}

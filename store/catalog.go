@@ -25,7 +25,7 @@ type Catalog struct {
 	apps       entries
 	vendors    map[uuid.UUID]*Vendor
 	categories map[uuid.UUID]Category
-	removed    []*CatalogApp            // the latest entries that are no more, oldest first: at most keptRevisions
+	removed    []*CatalogApp            // entries that were removed lately, oldest first: at most keptRevisions
 	byApp      map[Column][]*CatalogApp // sorted, as are the next two
 	byVendor   map[Column][]Vendor
 	byCategory map[Column][]Category
@@ -79,8 +79,8 @@ type encodedOnce struct {
 // Cacheable readies an entry that does not come out of the store's snapshot for Encoded.
 func (a *CatalogApp) Cacheable() { a.rendering = &encodedOnce{} }
 
-// Encoded returns what encode makes of the entry. An entry never changes, so it is made once; encode must be the same
-// function at every call, and the result must not be changed.
+// Encoded returns the encoded entry. An entry never changes, so it is encoded once: encode must be the same function at every
+// call, and the result must not be changed.
 func (a *CatalogApp) Encoded(encode func(*CatalogApp) []byte) []byte {
 	a.rendering.once.Do(func() { a.rendering.bytes = encode(a) })
 	return a.rendering.bytes

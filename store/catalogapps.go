@@ -38,8 +38,8 @@ func (s *Store) inCatalogTx(ctx context.Context, doing string, wrote commitProbe
 	return s.translate(doing, err)
 }
 
-// stands is the commitProbe of a row with a new id.
-func stands(model any, id uuid.UUID) commitProbe {
+// exists is the commitProbe of a row with a new id.
+func exists(model any, id uuid.UUID) commitProbe {
 	return func(db *gorm.DB) (bool, error) {
 		var n int64
 		err := db.Model(model).Where("id = ?", id).Count(&n).Error
@@ -112,7 +112,7 @@ func (s *Store) CreateCatalogApp(ctx context.Context, fields Fields, categories 
 		VendorID: fields.id(ColumnVendorID), Version: 1, CreatedAt: now, UpdatedAt: now,
 	}
 	var made *CatalogApp
-	err := s.inCatalogTx(ctx, "create catalog app", stands(&CatalogApp{}, app.ID), func(tx *gorm.DB) (*catalogChange, error) {
+	err := s.inCatalogTx(ctx, "create catalog app", exists(&CatalogApp{}, app.ID), func(tx *gorm.DB) (*catalogChange, error) {
 		if err := checkReferences(tx, fields, categories); err != nil {
 			return nil, err
 		}
@@ -163,7 +163,7 @@ func (s *Store) UpdateCatalogApp(ctx context.Context, id uuid.UUID, fields Field
 			return nil, err
 		}
 		if key, ok := also["name_key"]; ok && key != seen.NameKey {
-			// Every app that repeats the name follows it, whoever's it is.
+			// The apps of all clients repeat the name.
 			all := tenant.CrossTenant(tx, "the apps of all clients repeat the name")
 			if err := all.Model(&App{}).Where("catalog_app_id = ?", id).Updates(map[string]any{"name_key": key}).Error; err != nil {
 				return nil, err
@@ -207,7 +207,7 @@ func (s *Store) DeleteCatalogApp(ctx context.Context, id uuid.UUID, match *IfMat
 	})
 }
 
-// lockedCatalogApp reads an entry inside of a catalog transaction, where nobody else changes it.
+// lockedCatalogApp reads an entry in a catalog transaction, where no other transaction can change it.
 func lockedCatalogApp(tx *gorm.DB, id uuid.UUID) (*CatalogApp, error) {
 	var app CatalogApp
 	err := tx.Where("id = ?", id).Take(&app).Error

@@ -40,7 +40,7 @@ func (s *Store) CreateCategory(ctx context.Context, fields Fields) (Category, er
 	category := Category{
 		ID: uuid.New(), Name: *name, NameKey: fold.Name(*name), Version: 1, CreatedAt: now, UpdatedAt: now,
 	}
-	err := s.inCatalogTx(ctx, "create category", stands(&Category{}, category.ID), func(tx *gorm.DB) (*catalogChange, error) {
+	err := s.inCatalogTx(ctx, "create category", exists(&Category{}, category.ID), func(tx *gorm.DB) (*catalogChange, error) {
 		return changed(entityCategory, category.ID), taken(tx.Create(&category).Error, ColumnName)
 	})
 	return category, err

@@ -55,7 +55,7 @@ func (s *Store) CreateClient(ctx context.Context, name string) (Client, error) {
 	client := Client{
 		ID: uuid.New(), Name: name, NameKey: fold.Name(name), Status: "active", Version: 1, CreatedAt: now, UpdatedAt: now,
 	}
-	err := s.inTx(ctx, clientShare(client.ID), stands(&Client{}, client.ID), func(tx *gorm.DB) error { return tx.Create(&client).Error })
+	err := s.inTx(ctx, clientShare(client.ID), exists(&Client{}, client.ID), func(tx *gorm.DB) error { return tx.Create(&client).Error })
 	if err != nil {
 		return Client{}, s.translate("create client", err)
 	}

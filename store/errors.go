@@ -76,7 +76,7 @@ const (
 	ReasonDatabase UnavailableReason = "database" // it cannot be reached, does not answer in time, or refuses for lack of resources
 	ReasonPool     UnavailableReason = "pool"     // no connection was free in time
 	ReasonShare    UnavailableReason = "share"    // other writes of the same client had its share of the connections
-	ReasonLock     UnavailableReason = "lock"     // somebody else held a lock for too long
+	ReasonLock     UnavailableReason = "lock"     // another transaction held a lock for too long
 	ReasonQueue    UnavailableReason = "queue"    // too many patches wait
 	ReasonTokens   UnavailableReason = "tokens"   // too many tokens wait to be looked up
 	ReasonConflict UnavailableReason = "conflict" // others changed the same object at each attempt

@@ -19,14 +19,14 @@ import (
 // ImportOptions says how an import runs.
 type ImportOptions struct {
 	DryRun   bool                  // do all of it, count, and leave nothing written
-	Progress func(done, total int) // told how many rows are written, while they are; nil for nobody
+	Progress func(done, total int) // called after each batch with the rows written so far; may be nil
 
 	// LockTime is how long the import may hold locks, 0 for DefaultLockTime. Meanwhile others cannot write what it locks:
 	// the apps of its client, or the catalog; on SQLite, anything. It takes locks when the source has been read.
 	LockTime time.Duration
 }
 
-// DefaultLockTime is how long an import may hold locks unless it is told otherwise.
+// DefaultLockTime is the default of ImportOptions.LockTime.
 const DefaultLockTime = time.Minute
 
 // ImportTimeError says that an import held its locks for longer than it may. Nothing was written.
@@ -54,7 +54,7 @@ type RowError struct {
 
 func (e *RowError) Error() string { return fmt.Sprintf("line %d: %s", e.Line, e.Message) }
 
-// maxRowErrors bounds how many errors of an import are told; all of them are counted.
+// maxRowErrors bounds how many errors of an import are listed; all of them are counted.
 const maxRowErrors = 100
 
 // ImportError says that rows of an import are wrong. Nothing was written.
@@ -235,7 +235,7 @@ func (im *importing[T]) run(ctx context.Context, refused ImportError) error {
 // importPatience is how many times as long as other writes an import waits for its first lock: for another import.
 const importPatience = 10
 
-// lock takes the first lock, while nobody waits behind it yet. From then on the import's time runs.
+// lock takes the first lock. No other write can wait for this import before that. From then on the import's time runs.
 func (im *importing[T]) lock() error {
 	if err := boundLockWait(im.tx, importPatience*im.s.lockWait); err != nil {
 		return err

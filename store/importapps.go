@@ -104,8 +104,8 @@ func (m *appImport) lock(tx *gorm.DB) error {
 	return tx.Table("(?) AS held", apps).Count(&held).Error
 }
 
-// lockClient keeps others from locking a client at the same time: "UPDATE" is for who gives it many apps, "KEY SHARE" for
-// who gives it one. NotFoundError says that there is no such client.
+// lockClient locks a client: "UPDATE" for an import, which excludes all other writes that add apps; "KEY SHARE" for adding one app.
+// NotFoundError says that there is no such client.
 func lockClient(tx *gorm.DB, id uuid.UUID, strength string) error {
 	err := tx.Clauses(clause.Locking{Strength: strength}).Where("id = ?", id).Take(&Client{}).Error
 	if errors.Is(err, gorm.ErrRecordNotFound) {

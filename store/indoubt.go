@@ -92,7 +92,7 @@ type commitProbe func(db *gorm.DB) (bool, error)
 // written and the caller has no time left. When nothing was written and there is time to try again, it returns false and nil.
 func (s *Store) resolveInDoubt(ctx context.Context, gone *inDoubtError, wrote commitProbe) (written bool, err error) {
 	if errors.Is(ctx.Err(), context.Canceled) {
-		return false, gone.cause // nobody waits for an answer
+		return false, gone.cause // the caller has gone
 	}
 	s.db.DropIdle()
 	if wrote == nil {
@@ -139,7 +139,7 @@ func (s *Store) bounded(ctx context.Context) (context.Context, context.CancelFun
 	return context.WithTimeout(ctx, s.timeout)
 }
 
-// errIncompleteHistory says that an app which was removed cannot be told from its history.
+// errIncompleteHistory says that an app which was removed cannot be rebuilt from its history.
 var errIncompleteHistory = errors.New("the history of the app is not complete")
 
 // resolvePatchInDoubt is updateApp for a patch that is in doubt: an app that the patch was written to is returned as

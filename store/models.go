@@ -111,7 +111,7 @@ type AppChange struct {
 	ChangedAt time.Time
 }
 
-// Actor is who writes, and under which request. The change history shows it.
+// Actor is the author of a write, and its request. The change history shows both.
 type Actor struct {
 	ID        uuid.UUID
 	Name      string
@@ -209,13 +209,13 @@ func insertNew[T any](tx *gorm.DB, rows []T) error {
 // Page asks for one page of a list.
 type Page = keyset.Page[Column]
 
-// Position is where a row stands in its list.
+// Position is the position of a row in its list.
 type Position = keyset.Position
 
 // List is one page of a list.
 type List[T any] = keyset.List[T]
 
-// ErrPosition says that Page.After cannot be the position of any row in this list: it was made by somebody else.
+// ErrPosition says that Page.After cannot be the position of a row in this list: no server has made it.
 var ErrPosition = keyset.ErrPosition
 
 type (

@@ -100,8 +100,8 @@ func (s *Store) writeAlone(p *appPatch) {
 	})
 }
 
-// traceBatch begins the span of a transaction that patches of several requests share. It stands in the trace of the first
-// that is traced and links to all of them; each of them links to it.
+// traceBatch starts the span of a transaction that patches of several requests share. The span belongs to the trace of the first
+// request that is traced. It links to all of them, and each of them links to it.
 func (s *Store) traceBatch(ctx context.Context, batch []*appPatch) (context.Context, trace.Span) {
 	if s.tracer == nil {
 		return ctx, trace.SpanFromContext(ctx)

@@ -19,8 +19,8 @@ import (
 	"github.com/clientapps/clientapps/store/tenant"
 )
 
-// patch is update for a row of which a field differs. No row is affected when none does, when key selects none or when its
-// version is another one. The row that gorm fills is void then: it holds the new values although nothing was written.
+// patch updates a row if one of the fields differs. No row is affected when none differs, when key selects none, or when the row has
+// another version. The row that gorm fills must not be used then: it has the new values although nothing was written.
 func (f Fields) patch(key *gorm.DB, row any, also map[string]any, version int64) *gorm.DB {
 	differs := make([]string, 0, len(f))
 	values := make([]any, 0, len(f))
@@ -34,8 +34,8 @@ func (f Fields) patch(key *gorm.DB, row any, also map[string]any, version int64)
 	return f.update(key.Where("("+strings.Join(differs, " OR ")+")", values...), row, also)
 }
 
-// update is the one statement that changes a row: it sets fields, and also the columns that go with every change, of the row
-// that key selects.
+// update is the one statement that changes a row. It sets fields of the row that key selects, and the columns that change with every
+// write.
 func (f Fields) update(key *gorm.DB, row any, also map[string]any) *gorm.DB {
 	set := map[string]any{"version": gorm.Expr("version + 1")}
 	maps.Copy(set, also)
@@ -45,9 +45,9 @@ func (f Fields) update(key *gorm.DB, row any, also map[string]any) *gorm.DB {
 	return key.Model(row).Updates(set)
 }
 
-// notEarlier is the time of a write to a row that is there already, for its column updated_at: now, a time or what stands for
-// it, unless the row has a later time. A statement may wait for the row, and clocks step back and differ between servers; the
-// database compares when it has the row.
+// notEarlier is the value of updated_at in an update: now, which is a time or a placeholder, or the time that the row has, if that is
+// later. Clocks step back and differ between servers, and a statement may wait for its row. The database compares when it has locked
+// the row.
 func (s *Store) notEarlier(now any) clause.Expr {
 	return gorm.Expr(s.db.Greatest()+"(?, updated_at)", now)
 }
@@ -60,7 +60,7 @@ func later(now, before time.Time) time.Time {
 	return now
 }
 
-// patchedColumns is what a patch asks back of the row that it changed: the rest is known.
+// patchedColumns are the columns that a patch returns. The others are known.
 var patchedColumns = slices.Concat([]string{"catalog_app_id"}, appFieldNames(), []string{"version", "created_at", "updated_at"})
 
 // returning is a clause that has an update return these columns.
@@ -78,7 +78,7 @@ type appStatement struct {
 	slots []slot
 }
 
-// slot names a value of a patch. In place of the value itself it lets gorm show where it puts it.
+// slot names a value of a patch. gorm gets it in place of the value, and so shows the position of its parameter.
 type slot string
 
 const (
@@ -92,8 +92,7 @@ const (
 	slotRevision slot = "revision"
 )
 
-// statement returns the statement for a patch of this shape: which columns it sets, and what it is bound to. gorm builds
-// each shape once.
+// statement returns the statement for a patch of this shape. gorm builds each shape once.
 func (t *postgresApps) statement(p *appPatch) (*appStatement, error) {
 	shape, err := p.shape()
 	if err != nil {
@@ -126,7 +125,7 @@ func (t *postgresApps) statement(p *appPatch) (*appStatement, error) {
 	}
 	more := maps.Clone(*shapes)
 	more[shape] = st
-	t.shapes.CompareAndSwap(shapes, &more) // who loses builds it again next time
+	t.shapes.CompareAndSwap(shapes, &more) // a statement that was added at the same moment may get lost, and is built again
 	return st, nil
 }
 
@@ -229,7 +228,7 @@ func (p *appPatch) take(row *patchedRow) {
 // Several patches are one statement on PostgreSQL, joined to their rows by key: a quarter less work for the database than a
 // statement each. gorm builds it, once, of a field map like any other; only the values come from a list of patches.
 
-// batchSettings bound how long a batch waits for a row that somebody else holds, before its patches are written one by
+// batchSettings bound how long a batch waits for a row that another transaction holds, before its patches are written one by
 // one, so that only the one concerned goes on waiting; and make it lock rows in the order of its list whatever the planner
 // knows of the table, so that two servers never wait for each other.
 const batchSettings = "SELECT set_config('lock_timeout', '" + shortLockWait + "', true), set_config('enable_seqscan', 'off', true), " +
@@ -328,7 +327,7 @@ func (t *postgresApps) writeBatch(ctx context.Context, conn *pgx.Conn, patches [
 	return err
 }
 
-// lockFree begins a transaction, locks the rows of the patches that nobody else holds, and returns these patches. The
+// lockFree begins a transaction, locks the rows of the patches that no other transaction holds, and returns these patches. The
 // transaction stays open if there are any. A patch whose app is not there is not among them either.
 func (t *postgresApps) lockFree(ctx context.Context, conn *pgx.Conn, patches []*appPatch) (free []*appPatch, err error) {
 	columns, key := t.batchColumns(), "client_id = patch_client_id"
@@ -453,7 +452,7 @@ func (l patchList) TextValue() (pgtype.Text, error) {
 	return pgtype.Text{String: b.String(), Valid: true}, nil
 }
 
-// quoteElement is for what stands in quotes within an array.
+// quoteElement escapes a quoted element of an array.
 var quoteElement = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
 
 func writeElement(b *strings.Builder, element any) error {

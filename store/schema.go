@@ -14,9 +14,8 @@ import (
 	"github.com/clientapps/clientapps/store/retry"
 )
 
-// migrationTries is how long requests have a table for themselves before a migration asks for it again. While it waits for
-// those who have the table, everybody else waits behind it: so it waits for no longer than the lock_timeout that it sets, a
-// second, and then begins anew.
+// migrationTries is the pause before a migration tries again to lock a table. While it waits for the lock, all requests for the table
+// wait behind it. So it waits for at most the lock_timeout that it sets, one second, and then pauses.
 var migrationTries = retry.Policy{Pause: time.Second}
 
 func (s *Store) migrations() (*goose.Provider, error) {

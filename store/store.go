@@ -52,9 +52,9 @@ type Config struct {
 
 	Logger *slog.Logger // logs background work. Default: none
 
-	Traces trace.TracerProvider // receives the spans of statements; nil for none
+	Traces trace.TracerProvider // gets the spans of statements; may be nil
 
-	OnStatement func(statement string) // told each statement, for tests; nil for nobody
+	OnStatement func(statement string) // called with each statement; for tests, may be nil
 }
 
 // Store is an open database. Its methods are safe for concurrent use.
@@ -297,7 +297,7 @@ type PoolStats struct {
 	Waiting time.Duration // for how long, altogether
 }
 
-// CatalogStats describes the snapshot of the catalog. Apps and Revision are zero until somebody has asked for the catalog.
+// CatalogStats describes the snapshot of the catalog. Apps and Revision are zero until the catalog is first read.
 type CatalogStats struct {
 	catalogcache.Stats
 

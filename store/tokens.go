@@ -36,7 +36,7 @@ type TokenClient struct {
 	ClientID uuid.UUID
 }
 
-// LogValue implements slog.LogValuer: a log may name a token, and no more.
+// LogValue implements slog.LogValuer: a log shows only the id and the name of a token.
 func (t Token) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("id", t.ID.String()), slog.String("name", t.Name))
 }
@@ -56,7 +56,7 @@ func (t *Token) Covers(client uuid.UUID) bool {
 	return t.AllClients || slices.Contains(t.ClientIDs, client)
 }
 
-// Authenticate returns the token that has this secret. ErrUnknownToken also stands for expired and revoked ones. A token
+// Authenticate returns the token that has this secret. ErrUnknownToken covers expired and revoked ones too. A token
 // revoked by another process stays good for at most Config.TokenTTL. UnavailableError with ReasonTokens says that the token
 // is not remembered, and that too many others wait to be looked up.
 func (s *Store) Authenticate(ctx context.Context, secret string) (*Token, error) {

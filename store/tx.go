@@ -179,9 +179,9 @@ func (k shareKey) path() lockPath {
 	return lockPathOther
 }
 
-// awaitApp returns when nobody holds the app's row, and nobody the catalog, and keeps neither. A conditional write needs
-// both at once. It waits for them here, one after the other: if it held the catalog while it waited for a row, a change of
-// the catalog would wait behind it, and every other conditional write behind that.
+// awaitApp waits until the app's row can be locked, and then until the catalog's lock can be, and keeps neither. A conditional write
+// needs both at once. If it held the catalog while it waited for the row, a change of the catalog would wait behind it, and every
+// other conditional write behind that change.
 func (s *Store) awaitApp(ctx context.Context, key AppKey) error {
 	share := clientShare(key.ClientID)
 	err := s.inTx(ctx, share, nil, func(tx *gorm.DB) error {
@@ -194,7 +194,7 @@ func (s *Store) awaitApp(ctx context.Context, key AppKey) error {
 	return s.inTx(ctx, share, nil, func(tx *gorm.DB) error { return holdCatalog(tx, holdCatalogShared) })
 }
 
-// boundLockWait sets how long the transaction waits for each lock from here on. SQLite has one writer, who has it all.
+// boundLockWait sets how long the transaction waits for each lock from here on. SQLite has one writer.
 func boundLockWait(tx *gorm.DB, wait time.Duration) error {
 	if tx.Name() != postgres.Name {
 		return nil

@@ -42,7 +42,7 @@ func (s *Store) CreateVendor(ctx context.Context, fields Fields) (Vendor, error)
 		ID: uuid.New(), Name: *name, NameKey: fold.Name(*name), URL: fields.text(ColumnURL),
 		Version: 1, CreatedAt: now, UpdatedAt: now,
 	}
-	err := s.inCatalogTx(ctx, "create vendor", stands(&Vendor{}, vendor.ID), func(tx *gorm.DB) (*catalogChange, error) {
+	err := s.inCatalogTx(ctx, "create vendor", exists(&Vendor{}, vendor.ID), func(tx *gorm.DB) (*catalogChange, error) {
 		return changed(entityVendor, vendor.ID), taken(tx.Create(&vendor).Error, ColumnName)
 	})
 	return vendor, err

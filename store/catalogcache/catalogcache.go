@@ -17,23 +17,23 @@ type Config[S any] struct {
 	RevisionOf func(snapshot *S) int64                           // of a snapshot
 	Clock      func() time.Time                                  // for Stats
 	Timeout    time.Duration                                     // of a load
-	Failed     func(ctx context.Context, what string, err error) // told of failures that no caller is told of
+	Failed     func(ctx context.Context, what string, err error) // is called with errors that no caller gets
 }
 
 // Cache is a snapshot that is brought up to date. Its methods are safe for concurrent use.
 type Cache[S any] struct {
 	cfg     Config[S]
 	current atomic.Pointer[S]
-	loading singleflight.Group // one load for all who wait for it
+	loading singleflight.Group // callers share one load
 
 	loadedAt, checkedAt atomic.Pointer[time.Time]
 	loads, failures     atomic.Uint64
 }
 
-// New returns a cache without a snapshot: it is loaded when somebody asks for it.
+// New returns a cache without a snapshot. The first Refresh loads it.
 func New[S any](cfg Config[S]) *Cache[S] { return &Cache[S]{cfg: cfg} }
 
-// Current returns the snapshot as it is; nil when nobody has asked for one yet.
+// Current returns the snapshot as it is; nil before the first Refresh.
 func (c *Cache[S]) Current() *S { return c.current.Load() }
 
 // Refresh returns a snapshot that is at least as new as the database is now. After a transaction that changed what the snapshot
@@ -52,8 +52,8 @@ func (c *Cache[S]) Refresh(ctx context.Context) (*S, error) {
 	return nil, err
 }
 
-// shareLoad waits for one load, which all who ask for one at the same time share. It may have begun before a change that the
-// caller has seen: then the caller asks again. The load goes on when a caller gives up.
+// shareLoad waits for one load, which all callers at that moment share. The load may have begun before a change that the caller has
+// seen: then the caller loads again. The load continues when a caller gives up.
 func (c *Cache[S]) shareLoad(ctx context.Context) error {
 	loaded := c.loading.DoChan("", func() (any, error) {
 		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.cfg.Timeout)
@@ -130,7 +130,7 @@ func (c *Cache[S]) Stats() Stats {
 	return stats
 }
 
-// Hold keeps every load waiting until the function that it returns is called, for tests of who waits for one.
+// Hold blocks every load until release is called. It is for tests of callers that wait for a load.
 func (c *Cache[S]) Hold() (release func()) {
 	held, begun := make(chan struct{}), make(chan struct{})
 	c.loading.DoChan("", func() (any, error) {

@@ -46,7 +46,7 @@ type Group[K comparable, W Write[K]] struct {
 	busy     map[K]bool  // keys with an item in flight
 	inFlight []*batch[W] // transactions
 	slow     int         // how many of them are slow
-	timing   bool        // the timer is set: somebody waits
+	timing   bool        // the timer is set: an item waits
 	timer    *time.Timer
 	closed   bool
 	idle     sync.WaitGroup

@@ -27,13 +27,13 @@ type Item[K comparable] struct {
 	Key K               // of the row: no two items of one key are written at once
 	Err error           // the result
 
-	// Locked says that the item was not written because somebody else holds its row. The function that writes a batch sets it.
+	// Locked says that the item was not written because another transaction holds its row. The function that writes a batch sets it.
 	Locked bool
 	// Brief asks the function that writes a batch not to wait long for a locked row, though the item is alone in the batch.
 	Brief bool
 
 	done     chan struct{} // closed with the answer; nil for a caller who writes
-	taken    bool          // by a transaction: it can be canceled no more
+	taken    bool          // by a transaction: it cannot be canceled any more
 	answered bool
 }
 

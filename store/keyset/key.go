@@ -12,7 +12,7 @@ import (
 )
 
 // Key is one thing to sort by: a column, its value as text for a Position, and back. value takes only what text makes:
-// a database may refuse anything else in a statement, and would not say whose fault that is.
+// a database may refuse anything else, and its error would not say that the client's cursor caused it.
 type Key[T any] struct {
 	column        string
 	text          func(T) string

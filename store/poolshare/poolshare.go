@@ -18,7 +18,7 @@ var ErrTimeout = errors.New("other writes of the same client have its share of t
 // three quarters for all. A write keeps its connection while it waits for a lock. Without the bound, the writes of one client to one
 // locked row could take the whole pool, and reads and other clients would wait.
 //
-// A write that has to wait for its share waits in memory. It never waits while it holds a share: nobody may acquire a
+// A write that has to wait for its share waits in memory. It never waits while it holds a share: a write may not acquire a
 // second one.
 type Shares[K comparable] struct {
 	each int // for one key

@@ -18,7 +18,7 @@ var migrationTurn = retry.Policy{Attempts: 300, Pause: time.Second}
 var errMigrationLock = errors.New("another server has been migrating for too long")
 
 // LockMigrations lets one server migrate at a time, and returns what ends that. The lock is a transaction's, not a session's as
-// goose's own is: behind a pooler a session is a transaction, and the next one may be somebody else's. Whoever dies releases it.
+// goose's own is: behind a pooler a session is a transaction, and the next one may belong to another server. A server that dies releases it.
 func (db *DB) LockMigrations(ctx context.Context) (unlock func() error, err error) {
 	err = migrationTurn.Do(ctx, func() (again bool, err error) {
 		tx, err := db.tryLock(ctx)
@@ -41,7 +41,7 @@ func (db *DB) LockMigrations(ctx context.Context) (unlock func() error, err erro
 }
 
 // tryLock returns the transaction that holds the lock, or nil when another server has it. It gives its connection back between
-// tries, since the one who has the lock needs a second one to migrate on, and a pooler may have few.
+// tries, since the server that has the lock needs a second one to migrate, and a pooler may have few.
 func (db *DB) tryLock(ctx context.Context) (*sql.Tx, error) {
 	db.resize(+1) // the pool may have one connection, which the migration needs
 	tx, err := db.pool.BeginTx(ctx, nil)

@@ -27,8 +27,8 @@ type Config struct {
 	Timeout     time.Duration // twice the time that a connection may take to be made, for each host that the URL names
 	LockTimeout time.Duration // how long a transaction that writes waits for each lock, unless the URL has a lock_timeout
 
-	Traces      trace.TracerProvider   // receives the spans of statements; nil for none
-	OnStatement func(statement string) // told each statement before it is sent, for tests; nil for nobody
+	Traces      trace.TracerProvider   // gets the spans of statements; may be nil
+	OnStatement func(statement string) // called with each statement before it is sent; for tests, may be nil
 	Gorm        *gorm.Config           // must not be shared with another database
 
 	// Retry runs a read again that failed for a reason that passes.
@@ -122,11 +122,11 @@ func (db *DB) CheckRowSecurity(ctx context.Context, tables []string, asked bool)
 	return nil
 }
 
-// pingTimeout is how long a connection that nobody has used may take to say that it is still there.
+// pingTimeout bounds the ping of a connection that was idle.
 const pingTimeout = time.Second
 
-// shouldPing reports whether a connection that is taken from the pool has to prove that it is alive. One that has lain idle has
-// done so here, in less time than a request has: one behind a broken network never answers.
+// shouldPing reports whether database/sql must ping a connection before it is used. One that was idle is pinged here, with a bound:
+// behind a broken network the answer never comes.
 func shouldPing(ctx context.Context, p stdlib.ShouldPingParams) bool {
 	if p.IdleDuration < time.Second {
 		return false
@@ -136,8 +136,8 @@ func shouldPing(ctx context.Context, p stdlib.ShouldPingParams) bool {
 	return p.Conn.Ping(ctx) != nil // closed by now, so that the ping which is due fails at once
 }
 
-// prepareConn makes a connection read times in UTC, since pgx uses the zone of the machine, and notes who serves it. It tells
-// what an id is where nobody asks PostgreSQL for the types of parameters: behind a pooler with default_query_exec_mode=exec.
+// prepareConn makes a connection read times in UTC, since pgx uses the zone of the machine, and stores its backend. It registers the
+// type of ids for connections that do not ask PostgreSQL for the types of parameters: behind a pooler with default_query_exec_mode=exec.
 func prepareConn(ctx context.Context, conn *pgx.Conn) error {
 	types := conn.TypeMap()
 	types.RegisterType(&pgtype.Type{

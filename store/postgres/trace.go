@@ -33,7 +33,7 @@ func addTracers(conn *pgx.ConnConfig, cfg Config) {
 	}
 }
 
-// statementTracer is told the text of each statement.
+// statementTracer is called with the text of each statement.
 type statementTracer func(statement string)
 
 // TraceQueryStart implements pgx.QueryTracer.

@@ -17,7 +17,7 @@ func Backup(ctx context.Context, path, file string) (err error) {
 		return errors.Join(err, fmt.Errorf("%s exists", file))
 	}
 	partial := file + ".partial"
-	// Made here, so that nobody else can read it: there are hashes of tokens in it.
+	// Created here with its mode, since it contains hashes of tokens.
 	f, err := os.OpenFile(partial, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600) //nolint:gosec // where the operator says
 	if err != nil {
 		return err
@@ -29,7 +29,7 @@ func Backup(ctx context.Context, path, file string) (err error) {
 	if err := f.Sync(); err != nil {
 		return err
 	}
-	if err := os.Link(partial, file); err != nil { // unlike a rename it does not replace what came meanwhile
+	if err := os.Link(partial, file); err != nil { // unlike a rename, it does not replace a file that was created since
 		return err
 	}
 	return syncDir(filepath.Dir(file))

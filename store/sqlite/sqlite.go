@@ -24,8 +24,8 @@ type Config struct {
 	MustExist bool // a missing file is an error; by default it is created
 	MaxConns  int  // readers
 
-	Traces      trace.TracerProvider   // receives the spans of statements; nil for none
-	OnStatement func(statement string) // told each statement, for tests; nil for nobody
+	Traces      trace.TracerProvider   // gets the spans of statements; may be nil
+	OnStatement func(statement string) // called with each statement; for tests, may be nil
 	Gorm        func() *gorm.Config    // of a pool
 }
 
@@ -75,8 +75,8 @@ func dsn(path string, more url.Values) string {
 	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
 }
 
-// create makes the file where there is none, for nobody else to read: there are hashes of tokens in it. SQLite gives the
-// files beside it the same mode.
+// create creates the file if it does not exist. Only its owner can read it, since it contains hashes of tokens. SQLite gives the files
+// beside it the same mode.
 func create(path string, mustExist bool) error {
 	if mustExist {
 		_, err := os.Stat(path)

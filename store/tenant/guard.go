@@ -44,7 +44,7 @@ func (g *Guard) Register(db *gorm.DB) error {
 	)
 }
 
-// Unregister takes the guard away, for tests of what stands behind it.
+// Unregister removes the guard, for tests of row-level security without it.
 func (g *Guard) Unregister(db *gorm.DB) error {
 	on := db.Callback()
 	return errors.Join(
@@ -73,7 +73,7 @@ func (g *Guard) checkQuery(db *gorm.DB) {
 	}
 }
 
-// checkRaw refuses SQL that somebody wrote and that names a table of clients: it has no clauses to look at.
+// checkRaw refuses hand-written SQL that names a table of clients: it has no clauses to look at.
 func (g *Guard) checkRaw(db *gorm.DB) {
 	if db.Error != nil || crossTenant(db) {
 		return

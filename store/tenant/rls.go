@@ -91,7 +91,7 @@ func (g *Guard) refuseOutsideTx(db *gorm.DB) {
 	}
 }
 
-// bypass opens the transaction for one statement, and limits it to no client behind it: transactions across clients have none.
+// bypass opens the transaction to all clients for one statement, and then sets no client: a transaction across clients has none.
 // When the statement fails PostgreSQL takes no more of them, and the transaction ends.
 func bypass(db *gorm.DB) {
 	ctx, tx := db.Statement.Context, db.Statement.ConnPool
