@@ -186,6 +186,20 @@ func (s *Store) UpdateCatalogApp(ctx context.Context, id uuid.UUID, fields Field
 	return left, nil
 }
 
+// patchNamed changes a row of the catalog that has a name of its own, inside of a catalog transaction.
+func (s *Store) patchNamed(key *gorm.DB, row any, have, fields Fields, tag string, match *IfMatch) (bool, error) {
+	if err := match.Check(tag); err != nil {
+		return false, err
+	}
+	if fields.in(have) {
+		return false, nil
+	}
+	also := nameKey(fields, ColumnName)
+	also["updated_at"] = s.notEarlier(s.now())
+	res := fields.patch(key.Clauses(clause.Returning{}), row, also, 0)
+	return res.RowsAffected == 1, taken(res.Error, ColumnName)
+}
+
 // DeleteCatalogApp takes an app out of the catalog. InUseError says that clients have it.
 func (s *Store) DeleteCatalogApp(ctx context.Context, id uuid.UUID, match *IfMatch) error {
 	return s.inCatalogTx(ctx, "delete catalog app", nil, func(tx *gorm.DB) (*catalogChange, error) {

@@ -110,3 +110,13 @@ func (s *Store) AllClients(ctx context.Context) ([]Client, error) {
 	err := s.read.WithContext(ctx).Order("name_key, id").Find(&clients).Error
 	return clients, s.translate("list clients", err)
 }
+
+// lockClient locks a client: "UPDATE" for an import, which excludes all other writes that add apps; "KEY SHARE" for adding one app.
+// NotFoundError says that there is no such client.
+func lockClient(tx *gorm.DB, id uuid.UUID, strength string) error {
+	err := tx.Clauses(clause.Locking{Strength: strength}).Where("id = ?", id).Take(&Client{}).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return &NotFoundError{Kind: KindClient, ID: id}
+	}
+	return err
+}

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"maps"
@@ -102,16 +101,6 @@ func (m *appImport) lock(tx *gorm.DB) error {
 	var held int64
 	apps := tenant.Of(tx, m.clientID).Model(&App{}).Clauses(clause.Locking{Strength: "UPDATE"}).Order("id").Select("id")
 	return tx.Table("(?) AS held", apps).Count(&held).Error
-}
-
-// lockClient locks a client: "UPDATE" for an import, which excludes all other writes that add apps; "KEY SHARE" for adding one app.
-// NotFoundError says that there is no such client.
-func lockClient(tx *gorm.DB, id uuid.UUID, strength string) error {
-	err := tx.Clauses(clause.Locking{Strength: strength}).Where("id = ?", id).Take(&Client{}).Error
-	if errors.Is(err, gorm.ErrRecordNotFound) {
-		return &NotFoundError{Kind: KindClient, ID: id}
-	}
-	return err
 }
 
 func (m *appImport) merge(tx *gorm.DB, b spool.Batch[AppRow]) error {

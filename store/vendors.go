@@ -7,7 +7,6 @@ import (
 
 	"github.com/google/uuid"
 	"gorm.io/gorm"
-	"gorm.io/gorm/clause"
 
 	"github.com/clientapps/clientapps/store/etag"
 	"github.com/clientapps/clientapps/store/fold"
@@ -66,18 +65,4 @@ func (s *Store) UpdateVendor(ctx context.Context, id uuid.UUID, fields Fields, m
 		return changed(entityVendor, id), nil
 	})
 	return vendor, err
-}
-
-// patchNamed changes a row of the catalog that has a name of its own, inside of a catalog transaction.
-func (s *Store) patchNamed(key *gorm.DB, row any, have, fields Fields, tag string, match *IfMatch) (bool, error) {
-	if err := match.Check(tag); err != nil {
-		return false, err
-	}
-	if fields.in(have) {
-		return false, nil
-	}
-	also := nameKey(fields, ColumnName)
-	also["updated_at"] = s.notEarlier(s.now())
-	res := fields.patch(key.Clauses(clause.Returning{}), row, also, 0)
-	return res.RowsAffected == 1, taken(res.Error, ColumnName)
 }
