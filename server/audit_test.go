@@ -21,8 +21,8 @@ func failures(t *testing.T, s *servertest.Server) []servertest.Line {
 	return lines
 }
 
-// Each failure to authenticate is a line that says why, of which request, from where, and no more of a token than its first
-// characters. A token that is good but not for this is no such failure.
+// Each authentication failure is one log line with the reason, the request, the remote address and only the first characters of
+// the token. A valid token without permission is not an authentication failure.
 func TestAuthenticationFailuresAreLogged(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
@@ -78,7 +78,7 @@ func TestAuthenticationFailuresAreLogged(t *testing.T) {
 	})
 }
 
-// A flood of failures is a bounded number of lines, and the next line has the number of those that had none.
+// A flood of failures writes a bounded number of log lines. The next line says how many were left out.
 func TestAuthenticationFailuresDoNotFillTheLog(t *testing.T) {
 	t.Parallel()
 	s := servertest.New(t, storetest.SQLite(t))
@@ -97,8 +97,8 @@ func TestAuthenticationFailuresDoNotFillTheLog(t *testing.T) {
 	}
 }
 
-// A token shows nowhere in the log, wherever in a request it stands. Every test's log is looked through for tokens when the
-// test ends; this one sees to it that there was something to find.
+// No token appears in the log, wherever it was in the request. Log.check looks for tokens after every test; this test makes sure
+// that there were tokens to redact.
 func TestTokensAreRedacted(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {

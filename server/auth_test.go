@@ -12,7 +12,7 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// Where a request can go: what exists of it must not show in 401 and 403.
+// The targets of a request. The answers 401 and 403 must not reveal which of them exist.
 var targets = map[string]string{
 	"an app":              appPath,
 	"an unknown app":      "/v2/clients/aa7cf840-9ca9-46a3-9778-9015d6580d50/apps/00000000-0000-0000-0000-000000000000",
@@ -23,13 +23,13 @@ var targets = map[string]string{
 	"an unknown argument": appPath + "?x=%zz",
 }
 
-// Whatever is wrong with the token, the answer is the same, on every method and whatever exists.
+// The answer to every kind of invalid token is the same, with every method and whatever exists.
 func TestUnauthorized(t *testing.T) {
 	var all []scenario
 	add := func(name, as string, header ...string) {
 		for place, target := range targets {
 			if len(header) > 0 && target != appPath {
-				continue // what exists, tokens without a twist have shown
+				continue // the cases without a header cover the other targets
 			}
 			for _, method := range []string{http.MethodGet, http.MethodPatch} {
 				all = append(all, scenario{
@@ -67,7 +67,7 @@ func TestUnauthorized(t *testing.T) {
 	scenarios(t, all)
 }
 
-// A token that may not do something learns nothing by trying: every refusal is the same.
+// A token without permission always gets the same 403, which reveals nothing.
 func TestForbidden(t *testing.T) {
 	var all []scenario
 	for place, target := range targets {
@@ -120,7 +120,7 @@ func TestForbidden(t *testing.T) {
 	))
 }
 
-// A token ends while it is in use, by its time or by its owner's will.
+// A token expires or is revoked while it is in use.
 func TestTokenEnds(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
@@ -148,7 +148,7 @@ func TestTokenEnds(t *testing.T) {
 	})
 }
 
-// The demo token has not the form of a token and is good only where the configuration names it.
+// The demo token is not shaped like other tokens and is valid only on a server that is configured with it.
 func TestDemoToken(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {

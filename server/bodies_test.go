@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Bodies of answers, exactly as they are sent, but for the line break at the end.
+// The exact response bodies, without the final line break.
 const (
 	unauthorized  = `{"error":{"code":"unauthorized","message":"Authentication required"}}`
 	forbidden     = `{"error":{"code":"forbidden","message":"Insufficient permissions for this client"}}`
@@ -22,7 +22,7 @@ const (
 	unavailable   = `{"error":{"code":"unavailable","message":"Service temporarily unavailable"}}`
 )
 
-// app is the page's app with these values of the client. licenses is JSON.
+// app returns the reference page's app with these client-specific values. licenses is JSON.
 func app(favorite, approved bool, licenses, updatedAt string) string {
 	return fmt.Sprintf(`{"id":"f1a2b3c4-d5e6-7890-abcd-ef1234567890","catalog_app":{"id":"a1b2c3d4-e5f6-7890-abcd-ef1234567890",`+
 		`"canonical_name":"Slack","description":"A messaging and collaboration platform for teams","display_colour":"#4A154B",`+
@@ -33,7 +33,7 @@ func app(favorite, approved bool, licenses, updatedAt string) string {
 		favorite, approved, licenses, updatedAt)
 }
 
-// asSeeded is the page's app before any request.
+// asSeeded is the reference page's app before any request.
 var asSeeded = app(false, false, "null", seeded)
 
 func invalid(message string) string {
@@ -61,6 +61,6 @@ func quote(text string) string {
 	var b strings.Builder
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
-	_ = e.Encode(text) // a string always encodes
+	_ = e.Encode(text) // encoding a string cannot fail
 	return strings.TrimSuffix(b.String(), "\n")
 }

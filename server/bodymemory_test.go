@@ -21,18 +21,18 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// fill repeats a text behind a beginning until the body has its largest size, and ends it.
+// fill repeats a text until the body has its largest size, then ends it.
 func fill(begin, repeated, end string) []byte {
 	n := (maxBody - len(begin) - len(end)) / len(repeated)
 	return []byte(begin + strings.Repeat(repeated, n) + end)
 }
 
-// most is a body with as many values as may be, from a text that has so many of them.
+// most returns a body with as many values as are allowed. The text contains perText of them.
 func most(repeated string, nodes int) []byte {
 	return []byte(`{"x":[` + strings.Repeat(repeated, (schemas.MaxNodes-10)/nodes) + `0]}`)
 }
 
-// What is taken for a body is enough for what is decoded of it, whatever the body.
+// The memory reserved for a body is enough for what is decoded of it, whatever the body.
 func TestBodyMemoryIsEnough(t *testing.T) {
 	all := func(string) bool { return true }
 	for name, body := range map[string][]byte{
@@ -68,7 +68,7 @@ func TestBodyMemoryIsEnough(t *testing.T) {
 	}
 }
 
-// many makes n names with something between them.
+// many returns n names with a separator between them.
 func many(n int, between string) string {
 	var b strings.Builder
 	b.WriteByte('"')
@@ -82,7 +82,7 @@ func many(n int, between string) string {
 	return b.String()
 }
 
-// heap is what is live, in bytes.
+// heap returns the bytes of live objects.
 func heap() int64 {
 	runtime.GC()
 	var m runtime.MemStats
@@ -90,7 +90,7 @@ func heap() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// What is not kept is not built: 150,000 objects behind a name that nobody knows allocate next to nothing.
+// A value that is not kept is not built: 150,000 objects behind an unknown name allocate almost nothing.
 func TestDroppedValuesCostNothing(t *testing.T) {
 	none := func(string) bool { return false }
 	for name, body := range map[string][]byte{
@@ -114,7 +114,7 @@ func TestDroppedValuesCostNothing(t *testing.T) {
 // shareOfMemory is what one token may reserve, in bytes: enough for the largest body.
 const shareOfMemory = 64 << 20
 
-// reserved reports whether a token has reserved so many bytes: what is left of its share can be reserved, and no more.
+// reserved reports whether a token has reserved exactly this many bytes: the rest of its share can be reserved, and nothing more.
 func reserved(m *capacity.Memory, token uuid.UUID, bytes int64) bool {
 	fits := func(bytes int64) bool {
 		if m.Reserve(token, bytes) != nil {
@@ -127,7 +127,8 @@ func reserved(m *capacity.Memory, token uuid.UUID, bytes int64) bool {
 	return fits(left) && !fits(left+1)
 }
 
-// While a handler works its request has what its body needs, and nothing when it has ended, well or not.
+// While a handler runs, its request has the memory of its body reserved. After the request nothing is reserved, even if it
+// failed.
 func TestBodyMemoryOfARequest(t *testing.T) {
 	t.Parallel()
 	database := storetest.Open(t, storetest.SQLite(t))
@@ -154,7 +155,7 @@ func TestBodyMemoryOfARequest(t *testing.T) {
 	for name, request := range map[string]struct {
 		body    string
 		chunked bool
-		want    int64 // in the handler
+		want    int64 // while the handler runs
 		refused bool
 	}{
 		"small":                     {body: `{"app_ids":["` + storetest.AppID.String() + `"]}`},

@@ -56,7 +56,7 @@ func writePEM(t *testing.T, file, kind string, der []byte) {
 	}
 }
 
-// secured is a server that speaks TLS.
+// secured is a server with TLS.
 type secured struct {
 	*running
 
@@ -72,7 +72,7 @@ func runTLS(t *testing.T) (secured, *x509.Certificate) {
 	return s, cert
 }
 
-// ask sends a request over a new connection to who has the certificate, and closes the body of the answer.
+// ask sends a request over a new connection to the server with this certificate, and closes the response body.
 func (s secured) ask(t *testing.T, cert *x509.Certificate, change func(*tls.Config)) (*http.Response, error) {
 	t.Helper()
 	config := &tls.Config{RootCAs: x509.NewCertPool()}
@@ -94,13 +94,13 @@ func (s secured) ask(t *testing.T, cert *x509.Certificate, change func(*tls.Conf
 
 func unchanged(*tls.Config) {}
 
-// With a certificate the server speaks TLS from 1.2 on, HTTP/2 too, and tells browsers to stay with it.
+// With a certificate the server speaks TLS 1.2 and newer, including HTTP/2, and sends HSTS.
 func TestTLS(t *testing.T) {
 	t.Parallel()
 	s, cert := runTLS(t)
 	for name, want := range map[string]struct {
 		change  func(*tls.Config)
-		version int // of HTTP; 0: refused
+		version int // the HTTP version; 0: the handshake fails
 	}{
 		"HTTP/2":   {unchanged, 2},
 		"HTTP/1.1": {func(c *tls.Config) { c.NextProtos = []string{"http/1.1"} }, 1},
@@ -129,7 +129,7 @@ func TestTLS(t *testing.T) {
 	}
 }
 
-// A new certificate is taken when its files are there, both of them; until then the old one stays.
+// A new certificate is loaded when both of its files are there. Until then the old one stays in use.
 func TestCertificateIsReloaded(t *testing.T) {
 	t.Parallel()
 	s, old := runTLS(t)
@@ -151,7 +151,7 @@ func TestCertificateIsReloaded(t *testing.T) {
 	if err := os.Rename(certFile, s.certFile); err != nil {
 		t.Fatal(err)
 	}
-	expect(old) // its key is not there yet
+	expect(old) // the key of the new certificate is not there yet
 	if err := os.Rename(keyFile, s.keyFile); err != nil {
 		t.Fatal(err)
 	}
@@ -181,7 +181,7 @@ func TestCertificateIsReloaded(t *testing.T) {
 	}
 }
 
-// A server that cannot speak TLS as it should does not start.
+// A server with an unusable certificate does not start.
 func TestBadCertificate(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -39,7 +39,7 @@ func TestClients(t *testing.T) {
 	})
 }
 
-// TestClientsOfALimitedToken: a token sees its own clients only, and cannot make one that it would not cover.
+// A token for some clients lists only those, and cannot create a client.
 func TestClientsOfALimitedToken(t *testing.T) {
 	tell(t, func(t *testing.T, s story) {
 		own := s.clients["clients of its own"]

@@ -12,13 +12,13 @@ import (
 	"github.com/clientapps/clientapps/store"
 )
 
-// malformed are texts that are no list of entity tags.
+// malformed are invalid lists of entity tags.
 var malformed = []string{
 	" ", "x", `"x`, `x"`, `'x'`, `"x" "y"`, `,`, `*,`, `,*`, `"x" , W/ , "y"`, `"x y"`, `W/x`, `w/"x"`, `W/ "x"`, `W"x"`, `**`, `*, "x"`,
 	`"x", *`, `""x""`, "\"\t\"", `"ä"`, `"` + strings.Repeat("x", 1100) + `"`,
 }
 
-// If-None-Match gives 304 to a reader whose copy is still good.
+// If-None-Match with the current ETag gets 304.
 func TestIfNoneMatch(t *testing.T) {
 	var all []scenario
 	add := func(name string, status int, want string, header ...string) {
@@ -65,7 +65,7 @@ func TestIfNoneMatch(t *testing.T) {
 	))
 }
 
-// If-Match binds a patch to what its sender has seen.
+// If-Match with a stale ETag gets 412.
 func TestIfMatch(t *testing.T) {
 	const body = `{"license_count":8}`
 	written := []string{"license_count: 7 -> 8"}
@@ -105,7 +105,7 @@ func TestIfMatch(t *testing.T) {
 	))
 }
 
-// The tag changes when the app does and only then, and the old one is good for nothing afterwards.
+// The ETag changes exactly when the app changes, and an old ETag never matches again.
 func TestETagFollowsTheApp(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
@@ -145,7 +145,7 @@ func TestETagFollowsTheApp(t *testing.T) {
 	})
 }
 
-// The tag stands for all that the body shows, the embedded catalog data included.
+// The ETag covers the whole body, including the embedded catalog data.
 func TestETagFollowsTheCatalog(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
@@ -162,7 +162,7 @@ func TestETagFollowsTheCatalog(t *testing.T) {
 			if _, err := w.db.ExecContext(t.Context(), change.statement); err != nil {
 				t.Fatal(err)
 			}
-			if err := s.Store.Seed(t.Context(), store.Dataset{}); err != nil { // counts as a change of the catalog
+			if err := s.Store.Seed(t.Context(), store.Dataset{}); err != nil { // seeding counts as a change of the catalog
 				t.Fatal(err)
 			}
 			old := before.Header.Get("ETag")
@@ -183,7 +183,7 @@ func TestETagFollowsTheCatalog(t *testing.T) {
 	})
 }
 
-// Of sixteen parallel patches with one tag exactly one wins, and nothing of the others is written.
+// Of sixteen parallel patches with one ETag exactly one succeeds. The others write nothing.
 func TestParallelPatches(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
@@ -222,7 +222,7 @@ func TestParallelPatches(t *testing.T) {
 	})
 }
 
-// Without a tag every parallel patch is done, each field by itself: none takes another's back.
+// Without If-Match every parallel patch succeeds and changes only its own field.
 func TestParallelPatchesOfSeveralFields(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {

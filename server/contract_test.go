@@ -10,14 +10,14 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// No operation of the contract is done, nor shows anything, without a token; whatever else is wrong with the request.
+// Without a token, no operation of the contract does or reveals anything, whatever else is wrong with the request.
 func TestEveryOperationWantsAToken(t *testing.T) {
 	t.Parallel()
 	doc, err := gen.GetSpec()
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := servertest.New(t, storetest.SQLite(t)) // no request gets as far as a database
+	s := servertest.New(t, storetest.SQLite(t)) // no request reaches the database
 	nobody := &servertest.Client{URL: s.URL}
 	for path, item := range doc.Paths.Map() {
 		for method, op := range item.Operations() {

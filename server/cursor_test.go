@@ -19,13 +19,13 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// listOrder is one order of one list of the contract.
+// listOrder is one sort order of one list of the contract.
 type listOrder struct {
 	operation, target, sortBy string
-	query                     url.Values // without what the contract has as default
+	query                     url.Values // without the contract's defaults
 }
 
-// listOrders finds every operation of the contract that takes a cursor, in every order that it has.
+// listOrders returns every operation of the contract that takes a cursor, in each of its sort orders.
 func listOrders(t testing.TB) []listOrder {
 	t.Helper()
 	doc, err := gen.GetSpec()
@@ -63,7 +63,7 @@ type choice struct {
 	standard bool
 }
 
-// choices are the values of a parameter; one empty one for a parameter that the operation does not have.
+// choices returns the values of a parameter, or one empty value if the operation does not have it.
 func choices(op *openapi3.Operation, name string) []choice {
 	p := op.Parameters.GetByInAndName("query", name)
 	if p == nil {
@@ -76,7 +76,7 @@ func choices(op *openapi3.Operation, name string) []choice {
 	return all
 }
 
-// cursor makes the cursor that the server would make, for any position: it is no secret how.
+// cursor encodes a position as the server would. The encoding is not secret.
 func (o listOrder) cursor(position string) string {
 	scope := o.operation + "\n" + strings.ToLower(o.target) + "\n" + o.query.Encode()
 	sum := sha256.Sum256([]byte(scope + "\x00" + position))
@@ -89,7 +89,7 @@ func (o listOrder) url(cursor string) string {
 	return o.target + "?" + query.Encode()
 }
 
-// goodKey and goodTie make a position that a row of the list could have.
+// goodKey and goodTie are the parts of a position that a row could have.
 func (o listOrder) goodKey() string {
 	switch {
 	case o.operation == "listAppChanges":
@@ -135,13 +135,13 @@ func (o listOrder) forgedTies() []string {
 	return append(ties, nilID)
 }
 
-// A cursor can be forged, since nothing about it is secret: one that no row can have made is refused like a garbled one, by
-// every list in every order, and never breaks anything.
+// A cursor has no signature, so a client can forge one. Every list in every order answers a position that no row can have with
+// 400, like a garbled cursor.
 func TestForgedCursors(t *testing.T) {
 	tell(t, func(t *testing.T, s story) {
 		bad := invalidField("cursor", "cursor must be a next_cursor of the same list")
 		withApps(t, s.Server, "A", "B", "C")
-		// The forger knows its trade: this is what the server makes.
+		// Check the forgery itself: it equals the server's cursor.
 		apps := listOrder{operation: "listApps", target: clientPath + "/apps", query: url.Values{}}
 		own := object(t, s.sends(t, "GET", apps.target+"?page_size=1", "", 200, "*"))["next_cursor"].(string)
 		raw, err := base64.RawURLEncoding.DecodeString(own)
@@ -163,8 +163,7 @@ func TestForgedCursors(t *testing.T) {
 	})
 }
 
-// FuzzForgedCursor sends cursors of any position to every list, on both databases: they are served or refused, alike, and
-// never fail.
+// FuzzForgedCursor sends cursors of any position to every list. Both databases must give the same answer, and never a 5xx.
 func FuzzForgedCursor(f *testing.F) {
 	orders := listOrders(f)
 	for i, o := range orders {

@@ -8,7 +8,7 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// Every answer of a deprecated operation says so, whatever it answers; nothing else does.
+// Every answer of a deprecated operation has Deprecation and Sunset, whatever its status; no other answer has them.
 func TestDeprecatedOperations(t *testing.T) {
 	t.Parallel()
 	const (
@@ -50,7 +50,7 @@ func TestDeprecatedOperations(t *testing.T) {
 				}
 			}
 		}
-		// Another method is no answer of the operation.
+		// The 405 for another method is not an answer of the operation.
 		a := send(t, http.MethodPut, address+apps+"approvals/remove", nil, "")
 		if a.status != http.StatusMethodNotAllowed || a.header["Deprecation"] != nil || a.header["Sunset"] != nil {
 			t.Errorf("PUT answered %d %v", a.status, a.header)

@@ -12,7 +12,7 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// fuzzApp is what a patch can change of an app, and when something changed last.
+// fuzzApp has the patchable fields of an app and the time of its last change.
 type fuzzApp struct {
 	IsFavorite   bool   `json:"is_favorite"`
 	IsApproved   bool   `json:"is_approved"`
@@ -20,8 +20,8 @@ type fuzzApp struct {
 	UpdatedAt    string `json:"updated_at"`
 }
 
-// FuzzPatchBody sends any body as a patch. It is done or refused, never failed; what is done reads back as the patch says,
-// and what is refused leaves the app as it was. The client holds every answer to the contract.
+// FuzzPatchBody sends arbitrary bytes as a patch. The answer is 200 or 400, never 5xx. After 200 the app reads as patched says,
+// after 400 it is unchanged. The client checks every answer against the contract.
 func FuzzPatchBody(f *testing.F) {
 	for _, seed := range []string{
 		``, `{}`, ` { } `, `null`, `[]`, `{`, `{"is_favorite":true}`, `{"is_favorite":null}`, `{"is_favorite":"true"}`, `{"is_approved":false}`,
@@ -85,7 +85,7 @@ func (a fuzzApp) sameLicenses(b fuzzApp) bool {
 	return *a.LicenseCount == *b.LicenseCount
 }
 
-// patched is what an accepted patch must make of the app, worked out in another way than the server does it.
+// patched computes the app after an accepted patch, independently of the server's code.
 func patched(t *testing.T, was fuzzApp, body []byte, at time.Time) fuzzApp {
 	t.Helper()
 	var patch map[string]json.RawMessage

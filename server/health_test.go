@@ -7,7 +7,7 @@ import (
 	"github.com/clientapps/clientapps/server/servertest"
 )
 
-// The process is alive whatever the database does; it is ready while the database answers and has the schema.
+// The liveness probe ignores the database. The readiness probe needs a database that answers and has the current schema.
 func TestHealth(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {

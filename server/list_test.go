@@ -13,7 +13,7 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// members are values of the rows of a list, separated by spaces; of several values of one row, by slashes.
+// members returns values of the rows of a list, separated by spaces. Several values of one row are separated by slashes.
 func members(list map[string]any, names ...string) string {
 	var rows []string
 	for _, row := range list["data"].([]any) {
@@ -30,7 +30,7 @@ func members(list map[string]any, names ...string) string {
 	return strings.Join(rows, " ")
 }
 
-// walk follows next_cursor, and the Link header, which must lead to the same place, to the end. It returns the ids.
+// walk follows next_cursor to the last page and checks that the Link header leads to the same page. It returns the ids.
 func walk(t *testing.T, s story, target string) []string {
 	t.Helper()
 	var ids []string
@@ -59,7 +59,7 @@ func walk(t *testing.T, s story, target string) []string {
 	return nil
 }
 
-// withApps gives the page's client an app for each name.
+// withApps gives the reference page's client an app for each name.
 func withApps(t *testing.T, s *servertest.Server, names ...string) {
 	t.Helper()
 	var data store.Dataset
@@ -150,7 +150,7 @@ func TestCursorIsBound(t *testing.T) {
 		apps := clientPath + "/apps"
 		cursor := object(t, s.sends(t, "GET", apps+"?page_size=1&q=a", "", 200, "*"))["next_cursor"].(string)
 		s.sends(t, "GET", apps+"?q=a&cursor="+cursor, "", 200, "*")
-		s.sends(t, "GET", apps+"?q=a&page_size=2&sort_by=canonical_name&sort_order=asc&cursor="+cursor, "", 200, "*") // the defaults, said aloud
+		s.sends(t, "GET", apps+"?q=a&page_size=2&sort_by=canonical_name&sort_order=asc&cursor="+cursor, "", 200, "*") // the defaults, stated explicitly
 		for _, target := range []string{
 			apps + "?cursor=" + cursor, apps + "?q=b&cursor=" + cursor, apps + "?q=a&sort_order=desc&cursor=" + cursor,
 			apps + "?q=a&sort_by=created_at&cursor=" + cursor, apps + "?q=a&type=web&cursor=" + cursor,
@@ -160,7 +160,7 @@ func TestCursorIsBound(t *testing.T) {
 		} {
 			s.sends(t, "GET", target, "", 400, bad)
 		}
-		for i := range cursor { // any letter
+		for i := range cursor { // change every letter
 			letter := "A"
 			if cursor[i] == 'A' {
 				letter = "B"

@@ -7,8 +7,8 @@ import (
 	"github.com/clientapps/clientapps/server/servertest"
 )
 
-// Each request is one line, with the operation, the outcome and the token's id, whoever refused it. That no line shows a
-// token and none is missing is checked after every test.
+// Each request is one line with the operation, the status and the token's id, even if middleware refused it. Log.check verifies
+// after every test that no line shows a token and no line is missing.
 func TestLog(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {

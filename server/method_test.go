@@ -14,7 +14,7 @@ import (
 	"github.com/clientapps/clientapps/server/servertest"
 )
 
-// A method that a path does not have is refused before anybody asks who is asking, with the methods that it has.
+// An unsupported method gets 405 with Allow before authentication.
 func TestMethodNotAllowed(t *testing.T) {
 	var all []scenario
 	for _, method := range []string{
@@ -33,7 +33,7 @@ func TestMethodNotAllowed(t *testing.T) {
 	scenarios(t, all)
 }
 
-// OPTIONS says what a path has, to everybody.
+// OPTIONS lists the methods of a path without authentication.
 func TestOptions(t *testing.T) {
 	var all []scenario
 	for _, as := range []string{"nobody", "everything", "other", "unknown"} {
@@ -50,7 +50,7 @@ func TestOptions(t *testing.T) {
 	scenarios(t, all)
 }
 
-// What is not a path of the API is not found, by any method and with or without a token.
+// An unknown path gets 404 with every method, with or without a token.
 func TestUnknownPaths(t *testing.T) {
 	var all []scenario
 	for _, target := range []string{
@@ -77,7 +77,7 @@ func TestUnknownPaths(t *testing.T) {
 	scenarios(t, all)
 }
 
-// HEAD answers as GET does, header for header, without the body.
+// HEAD has the same status and header fields as GET, and no body.
 func TestHead(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
@@ -118,7 +118,7 @@ func TestHead(t *testing.T) {
 	})
 }
 
-// Answers that can have no body have none on the wire: on one connection the next answer would start with it.
+// Answers without a body have none on the wire: otherwise the next answer on the connection would start with it.
 func TestNoBodyOnTheWire(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {

@@ -26,7 +26,7 @@ func withMetrics(registry *prometheus.Registry) func(*server.Config) {
 	return func(c *server.Config) { c.Metrics = registry }
 }
 
-// scrape is what a registry shows of one metric: value by labels, which stand as {name="value",…}.
+// scrape returns the series of one metric in a registry: the value by labels, which are written {name="value",…}.
 func scrape(t *testing.T, registry *prometheus.Registry, metric string) map[string]float64 {
 	t.Helper()
 	w := httptest.NewRecorder()
@@ -59,7 +59,7 @@ func wantMetric(t *testing.T, registry *prometheus.Registry, metric string, want
 	}
 }
 
-// Each request counts once, for its operation and the status that was sent, whoever answered it.
+// Each request is counted once, by its operation and the status that was sent, even if middleware refused it.
 func TestMetricsOfRequests(t *testing.T) {
 	t.Parallel()
 	registry := prometheus.NewRegistry()
@@ -103,12 +103,12 @@ func TestMetricsOfRequests(t *testing.T) {
 	}
 }
 
-// A client that hangs up is counted too, though it is sent nothing.
+// A client that disconnects is counted with status 499, although nothing was sent.
 func TestMetricsOfAClientThatIsGone(t *testing.T) {
 	t.Parallel()
 	registry := prometheus.NewRegistry()
 	s := servertest.New(t, storetest.SQLite(t), withMetrics(registry))
-	s.Get(t, appPath) // the token is known from now on
+	s.Get(t, appPath) // caches the token
 	ctx, hangUp := context.WithCancel(t.Context())
 	hangUp()
 	r := httptest.NewRequestWithContext(ctx, http.MethodGet, appPath, nil)
@@ -119,7 +119,7 @@ func TestMetricsOfAClientThatIsGone(t *testing.T) {
 	})
 }
 
-// A rate needs a first value: what can happen shows from the start.
+// A rate needs a first value, so every documented status has a series from the start.
 func TestMetricsShowEveryDocumentedStatus(t *testing.T) {
 	t.Parallel()
 	registry := prometheus.NewRegistry()
@@ -143,7 +143,7 @@ func TestMetricsShowEveryDocumentedStatus(t *testing.T) {
 			}
 		}
 	}
-	if len(requests) <= documented || len(requests) > documented+10 || documented == 0 { // there are other requests
+	if len(requests) <= documented || len(requests) > documented+10 || documented == 0 { // the rest are requests without an operation
 		t.Errorf("%d series for %d statuses", len(requests), documented)
 	}
 }
@@ -164,7 +164,7 @@ func TestMetricsInFlight(t *testing.T) {
 	}
 }
 
-// The store's numbers are those of this moment.
+// The store's metrics show its current state.
 func TestMetricsOfTheStore(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
@@ -224,7 +224,7 @@ func TestMetricsOfTheStore(t *testing.T) {
 	})
 }
 
-// Two servers in one registry could not be told apart.
+// A second server in the same registry would have the same series, so New refuses it.
 func TestOneServerToARegistry(t *testing.T) {
 	t.Parallel()
 	registry := prometheus.NewRegistry()

@@ -10,7 +10,7 @@ import (
 	"github.com/clientapps/clientapps/server/servertest"
 )
 
-// named are the writes that take a name, by what they call it.
+// named are the writes that take a name, with the field that has it.
 var named = map[string]struct{ method, target, field string }{
 	"createClient":          {"POST", "/v2/clients", "name"},
 	"updateClient":          {"PATCH", clientPath, "name"},
@@ -22,8 +22,8 @@ var named = map[string]struct{ method, target, field string }{
 	"updateCatalogCategory": {"PATCH", categoryPath, "name"},
 }
 
-// TestNamesThatAreNone: white space alone or at the ends, control characters and changes of direction are refused, raw and
-// escaped, with the field's name and nothing written.
+// TestNamesThatAreNone: names with only white space, white space at the ends, control characters or bidirectional controls get
+// 400 with the field's name, raw and escaped, and nothing is written.
 func TestNamesThatAreNone(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
@@ -57,7 +57,7 @@ func TestNamesThatAreNone(t *testing.T) {
 	})
 }
 
-// TestTextsThatAreNone: the texts that apps are recognized by are refused alike, but may have white space at the ends.
+// TestTextsThatAreNone: URL patterns and desktop aliases have the same rules, but may have white space at the ends.
 func TestTextsThatAreNone(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
@@ -87,7 +87,7 @@ func TestTextsThatAreNone(t *testing.T) {
 	})
 }
 
-// Every name that a request may have is held to the format of names.
+// Every name in a request body has the format "name".
 func TestNamesHaveTheirFormat(t *testing.T) {
 	t.Parallel()
 	doc, err := gen.GetSpec()
@@ -115,7 +115,7 @@ func TestNamesHaveTheirFormat(t *testing.T) {
 	}
 }
 
-// quoteASCII writes a text in JSON with every character escaped that is not ASCII.
+// quoteASCII encodes a text as JSON with every character outside ASCII escaped.
 func quoteASCII(text string) string {
 	var b strings.Builder
 	for _, r := range text {
@@ -129,8 +129,8 @@ func quoteASCII(text string) string {
 	return `"` + b.String() + `"`
 }
 
-// TestNamesInTwoForms: names that differ in normalization alone are the same where names are unique, and are found and kept in
-// the form that they were sent in.
+// TestNamesInTwoForms: names that differ only in Unicode normalization are equal for uniqueness and search, and are stored as
+// they were sent.
 func TestNamesInTwoForms(t *testing.T) {
 	t.Parallel()
 	const composed, decomposed = "Café Å", "CAFE\u0301 A\u030a"

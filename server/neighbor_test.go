@@ -11,11 +11,11 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// unnoticed bounds what a request may take while another client's requests wait. Without a share for each client it takes
-// as long as these wait: five seconds.
+// unnoticed bounds the time of a request while another client's requests wait. Without a share for each client it would take as
+// long as they wait: five seconds.
 const unnoticed = time.Second
 
-// within sends a request and wants this status, and soon.
+// within sends a request and wants this status within unnoticed.
 func within(t *testing.T, as *servertest.Client, status int, r servertest.Request) *servertest.Response {
 	t.Helper()
 	begun := time.Now()
@@ -26,7 +26,7 @@ func within(t *testing.T, as *servertest.Client, status int, r servertest.Reques
 	return got
 }
 
-// holdRow keeps the page's app locked on PostgreSQL, and the whole file on SQLite, until the returned function ends it.
+// holdRow locks the reference page's app on PostgreSQL, and the whole file on SQLite, until the returned function releases it.
 func holdRow(t *testing.T, s *servertest.Server) (letGo func()) {
 	t.Helper()
 	db := storetest.SQL(t, s.DatabaseURL)
@@ -47,8 +47,8 @@ func holdRow(t *testing.T, s *servertest.Server) (letGo func()) {
 	})
 }
 
-// More bulk requests of one client wait for a locked app than there are connections. Other clients and those who look
-// whether the server is ready do not notice; on SQLite, which has one writer, they can read.
+// More bulk requests of one client wait for a locked app than there are connections. Other clients and the readiness probe are
+// not delayed. On SQLite, which has one writer, other clients can still read.
 func TestWaitingClientHurtsNobodyElse(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
@@ -97,7 +97,7 @@ func TestWaitingClientHurtsNobodyElse(t *testing.T) {
 	})
 }
 
-// A write that waits for a lock for too long is refused while its time is not over yet: PostgreSQL has rolled it back.
+// A write that waits too long for a lock gets 503 before the database timeout: PostgreSQL's lock timeout has rolled it back.
 func TestLockedRowIsUnavailable(t *testing.T) {
 	t.Parallel()
 	s := servertest.New(t, storetest.Postgres(t))

@@ -24,7 +24,7 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// What a token may do is what its claims say, and no more.
+// A token's claims decide what it may do.
 func TestJWTGrants(t *testing.T) {
 	t.Parallel()
 	own, other := storetest.ClientID.String(), storetest.OtherClientID.String()
@@ -70,7 +70,7 @@ func TestJWTGrants(t *testing.T) {
 	})
 }
 
-// Whatever is wrong with a token, the answer is that of any bad token; the log says what it was.
+// Every invalid token gets the same 401; the log has the reason.
 func TestJWTRefused(t *testing.T) {
 	t.Parallel()
 	eachIssuer(t, func(t *testing.T, s *servertest.Server, i *issuer) {
@@ -149,7 +149,7 @@ func TestJWTRefused(t *testing.T) {
 	})
 }
 
-// The clocks of server and provider may differ by a minute, and a token ends while it is in use.
+// The provider's clock may differ by a minute. A token expires while it is in use.
 func TestJWTTimes(t *testing.T) {
 	t.Parallel()
 	eachIssuer(t, func(t *testing.T, s *servertest.Server, i *issuer) {
@@ -171,7 +171,7 @@ func TestJWTTimes(t *testing.T) {
 	})
 }
 
-// Without an issuer there are no tokens but ours, and with one ours are as good as before.
+// Without an issuer only the server's own tokens are valid. With an issuer they are still valid.
 func TestJWTNotConfigured(t *testing.T) {
 	t.Parallel()
 	i := newIssuer(t)
@@ -192,7 +192,7 @@ func TestJWTNotConfigured(t *testing.T) {
 	}
 }
 
-// Providers name claims in their own ways, and sign in several.
+// Providers have different names for claims and different signature algorithms.
 func TestJWTOtherProviders(t *testing.T) {
 	t.Parallel()
 	i := newIssuer(t)
@@ -260,7 +260,7 @@ func signedText(t *testing.T, key *jose.JSONWebKey, payload string) string {
 	return text
 }
 
-// changedPayload is a token with other claims under its signature.
+// changedPayload returns a token with other claims under the original signature.
 func changedPayload(token string, claims any) string {
 	parts := strings.Split(token, ".")
 	payload, _ := json.Marshal(claims)
@@ -268,7 +268,7 @@ func changedPayload(token string, claims any) string {
 	return strings.Join(parts, ".")
 }
 
-// publicForms are the public key in the forms that a confused verifier might take for a secret.
+// publicForms returns the public key in the encodings that a vulnerable verifier might use as an HMAC secret.
 func publicForms(t *testing.T, i *issuer) map[string]([]byte) {
 	t.Helper()
 	public := i.key.Public()

@@ -15,7 +15,7 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// signedAs signs a header and a payload as they stand, whatever they are: ES256.
+// signedAs signs a header and a payload unchanged with ES256, even if they are invalid.
 func signedAs(t *testing.T, key *jose.JSONWebKey, header, payload string) string {
 	t.Helper()
 	text := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + base64.RawURLEncoding.EncodeToString([]byte(payload))
@@ -35,7 +35,7 @@ const (
 	ourClient = `"` + clientID + `"`
 )
 
-// payload is a good token's, with these members behind it; one that is named here stands in place of the good one.
+// payload returns the payload of a valid token with these members appended. A member named here replaces the valid one.
 func (i *issuer) payload(members ...string) string {
 	all := []string{
 		`"iss":"` + i.URL + `"`, `"aud":"` + audience + `"`, `"sub":"robot"`, fmt.Sprintf(`"exp":%d`, storetest.Now.Unix()+300),
@@ -53,8 +53,8 @@ func (i *issuer) payload(members ...string) string {
 	return "{" + strings.Join(append(all, members...), ",") + "}"
 }
 
-// A claim is what has exactly its name, once. encoding/json and other readers would take a name in another letter case for
-// it, and the last of several: then the provider says one thing and the server hears another.
+// A claim has exactly its name, and only once. encoding/json would also match another letter case, and would take the last of
+// several members: the server could then read other claims than the provider meant.
 func TestJWTClaimsAreExact(t *testing.T) {
 	t.Parallel()
 	eachIssuer(t, func(t *testing.T, s *servertest.Server, i *issuer) {
@@ -128,7 +128,7 @@ func TestJWTClaimsAreExact(t *testing.T) {
 	})
 }
 
-// The header of a token has one reading too.
+// The JOSE header is read as strictly as the claims.
 func TestJWTHeaderIsExact(t *testing.T) {
 	t.Parallel()
 	eachIssuer(t, func(t *testing.T, s *servertest.Server, i *issuer) {

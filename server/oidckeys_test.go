@@ -14,7 +14,7 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// A new key of the provider is good within ten seconds, the old one as long as it is published, and fifteen minutes more.
+// A new key is accepted within ten seconds. A withdrawn key is refused after fifteen minutes.
 func TestJWTKeysRotate(t *testing.T) {
 	t.Parallel()
 	eachIssuer(t, func(t *testing.T, s *servertest.Server, i *issuer) {
@@ -48,7 +48,7 @@ func TestJWTKeysRotate(t *testing.T) {
 	})
 }
 
-// Made-up key ids do not make the server flood the provider, nor do bad signatures.
+// Random key ids and bad signatures do not make the server flood the provider with requests.
 func TestJWTKeysAreNotAskedForTooOften(t *testing.T) {
 	t.Parallel()
 	i := newIssuer(t)
@@ -65,13 +65,13 @@ func TestJWTKeysAreNotAskedForTooOften(t *testing.T) {
 		}
 		later(s, 100*time.Millisecond)
 	}
-	if n := i.questions(); n < 2 || n > 4 { // thirty seconds
+	if n := i.questions(); n < 2 || n > 4 { // in thirty seconds
 		t.Errorf("the provider was asked %d times", n)
 	}
 }
 
-// While the provider is away, the server starts, serves tokens of its own, and tells callers with others to come again: they
-// may be good. When it is back, they are served.
+// While the provider is unreachable, the server starts and serves its own tokens. The provider's tokens get 503 with Retry-After,
+// since they may be valid. When the provider is back, they are served.
 func TestJWTProviderIsDown(t *testing.T) {
 	t.Parallel()
 	eachIssuer(t, func(t *testing.T, s *servertest.Server, i *issuer) {
@@ -98,7 +98,7 @@ func TestJWTProviderIsDown(t *testing.T) {
 	})
 }
 
-// Keys that are known serve for a day without the provider.
+// Cached keys are used for a day while the provider is unreachable.
 func TestJWTKeysOutliveTheProvider(t *testing.T) {
 	t.Parallel()
 	i := newIssuer(t)
@@ -122,7 +122,7 @@ func TestJWTKeysOutliveTheProvider(t *testing.T) {
 	}
 }
 
-// What a provider says that is not as it should be is as if it said nothing.
+// An invalid answer of the provider is treated like no answer.
 func TestJWTProviderIsOdd(t *testing.T) {
 	t.Parallel()
 	for name, odd := range map[string]func(i *issuer){
@@ -155,8 +155,8 @@ func TestJWTProviderIsOdd(t *testing.T) {
 	}
 }
 
-// A provider that does not answer keeps a quarter of the places at most: the rest of its callers are told so at once, and
-// those with tokens of ours notice nothing.
+// An unresponsive provider occupies at most a quarter of the places: its other tokens get 503 at once, and the server's own
+// tokens are not delayed.
 func TestJWTProviderHangs(t *testing.T) {
 	t.Parallel()
 	i := newIssuer(t)
@@ -174,7 +174,7 @@ func TestJWTProviderHangs(t *testing.T) {
 	for range 8 {
 		go func() { answers <- client.Get(t, appPath) }()
 	}
-	for range 5 { // who had waited in vain would be told to come when the provider is asked again
+	for range 5 { // a request that had waited would get the Retry-After of the next fetch
 		if got := <-answers; got.Status != 503 || got.Header.Get("Retry-After") != "1" {
 			t.Errorf("answered %d %v to one too many", got.Status, got.Header)
 		}
@@ -190,7 +190,7 @@ func TestJWTProviderHangs(t *testing.T) {
 	}
 }
 
-// A token is verified once, and then costs neither a signature nor a question.
+// A token is verified once. Later requests with it need no signature check and no request to the provider.
 func TestJWTIsRemembered(t *testing.T) {
 	t.Parallel()
 	i := newIssuer(t)
@@ -201,7 +201,7 @@ func TestJWTIsRemembered(t *testing.T) {
 		t.Errorf("answered %d", got)
 	}
 	i.breakDown(http.NotFound)
-	later(s, 25*time.Hour) // when no key would be left to verify it with
+	later(s, 25*time.Hour) // beyond the time that cached keys are used
 	if got := client.Get(t, appPath).Status; got != 200 {
 		t.Errorf("answered %d to a token that was verified before", got)
 	}

@@ -20,13 +20,13 @@ const (
 	categoryPath = "/v2/catalog-categories/a7b8c9d0-e1f2-3456-abcd-789012345678"
 )
 
-// request is a request of an operation that succeeds in the world of the page.
+// request is a request of an operation that succeeds with the seeded data.
 type request struct {
 	method, target, body string
-	table                string // that the operation cannot do without
+	table                string // a table that the operation needs
 }
 
-// requests has one of every operation of the contract.
+// requests has one request for every operation of the contract.
 var requests = map[string]request{
 	"listClients":           {"GET", "/v2/clients", "", "clients"},
 	"createClient":          {"POST", "/v2/clients", `{"name":"Fabrikam"}`, "clients"},
@@ -66,7 +66,7 @@ const newEntry = "c3b2c3d4-e5f6-7890-abcd-ef1234567890"
 
 const bulkBody = `{"app_ids":["` + appID + `"]}`
 
-// withNewEntry adds the catalog app that no client has.
+// withNewEntry adds newEntry to the catalog.
 func withNewEntry(t *testing.T, s *servertest.Server) {
 	t.Helper()
 	err := s.Store.Seed(t.Context(), store.Dataset{CatalogApps: []store.CatalogApp{{
@@ -77,7 +77,7 @@ func withNewEntry(t *testing.T, s *servertest.Server) {
 	}
 }
 
-// content is everything that is stored, but for the tokens.
+// content returns everything in the database except tokens.
 func (w *world) content(t *testing.T) string {
 	t.Helper()
 	var all []string
@@ -93,8 +93,8 @@ func (w *world) content(t *testing.T) string {
 	return strings.Join(all, "\n")
 }
 
-// TestEveryOperationRefusesAlike sends each operation's request with one thing wrong, and wants the answer that every
-// operation gives, and nothing written.
+// TestEveryOperationRefusesAlike sends each operation's request with one thing wrong. Every operation gives the same answer and
+// writes nothing.
 func TestEveryOperationRefusesAlike(t *testing.T) {
 	t.Parallel()
 	doc, err := gen.GetSpec()
@@ -165,12 +165,12 @@ func (w *world) refusals(t *testing.T, r request) {
 	}
 }
 
-// TestEveryOperationFailsAlike takes the table of each operation away, then the database.
+// TestEveryOperationFailsAlike drops a table that each operation needs, then closes the database.
 func TestEveryOperationFailsAlike(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
 		withNewEntry(t, s)
-		s.Get(t, appPath) // the catalog and the token are known
+		s.Get(t, appPath) // caches the catalog and the token
 		db := storetest.SQL(t, s.DatabaseURL)
 		rename := func(from, to string) {
 			t.Helper()
@@ -180,7 +180,7 @@ func TestEveryOperationFailsAlike(t *testing.T) {
 		}
 		for name, r := range requests {
 			if r.table == "" {
-				continue // answered from memory
+				continue // served from the catalog cache
 			}
 			rename(r.table, "lost")
 			got := s.Send(t, servertest.Request{Method: r.method, Target: r.target, Body: r.body})
@@ -189,7 +189,7 @@ func TestEveryOperationFailsAlike(t *testing.T) {
 			}
 			rename("lost", r.table)
 		}
-		// What is answered from memory still needs to know who asks.
+		// Operations served from the cache still need the database to authenticate a new token.
 		stranger, late := newcomer(t, s), newcomer(t, s)
 		rename("tokens", "lost")
 		for name, r := range requests {
@@ -211,7 +211,7 @@ func TestEveryOperationFailsAlike(t *testing.T) {
 	})
 }
 
-// newcomer is a client with a token that the server has not seen.
+// newcomer returns a client with a token that the server has not cached.
 func newcomer(t *testing.T, s *servertest.Server) *servertest.Client {
 	t.Helper()
 	secret, _ := s.NewToken(t, store.Token{Name: "newcomer", AllClients: true, Scopes: strings.Join(server.Scopes(), " ")})

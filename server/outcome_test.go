@@ -18,7 +18,7 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// A write of which nobody knows whether it was made is answered like every other fault, and the connection goes on.
+// A commit in doubt is answered with 500, and the connection stays open.
 func TestOutcomeUnknown(t *testing.T) {
 	t.Parallel()
 	s := servertest.New(t, storetest.SQLite(t))
@@ -55,13 +55,13 @@ func TestOutcomeUnknown(t *testing.T) {
 	}
 }
 
-// TestLostWriteIsAnswered has PostgreSQL make a write and go away before it says so. It does not come back in time: the
-// answer is 500, in the error shape. It has come back when the next request is sent.
+// TestLostWriteIsAnswered lets PostgreSQL execute a write and loses its answer. The database stays unreachable until the request
+// ends, so the answer is 500. The next request is served.
 func TestLostWriteIsAnswered(t *testing.T) {
 	t.Parallel()
 	const client = "/v2/clients/aa7cf840-9ca9-46a3-9778-9015d6580d50"
 	for name, write := range map[string]struct {
-		trigger string // what the server sends to the database when it writes
+		trigger string // a part of the statement that commits the write
 		request servertest.Request
 	}{
 		"patch":         {"the-lost-one", servertest.Request{Method: "PATCH", Target: appPath, Body: `{"license_count":5}`}},
@@ -90,8 +90,8 @@ func TestLostWriteIsAnswered(t *testing.T) {
 	}
 }
 
-// forgetful stands between a server and PostgreSQL. Once armed it passes the statement with the trigger on, keeps the answer
-// to itself, and lets nobody connect until it is healed.
+// forgetful is a proxy in front of PostgreSQL. Once armed it passes on the statement that contains the trigger, drops the answer
+// and refuses connections until it is healed.
 type forgetful struct {
 	url    string // of the database, through the proxy
 	target string
@@ -141,7 +141,7 @@ func (p *forgetful) heal() {
 	p.refuses = false
 }
 
-// cut ends all connections.
+// cut closes all client connections.
 func (p *forgetful) cut() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -150,7 +150,7 @@ func (p *forgetful) cut() {
 	}
 }
 
-// sees says whether this is the statement, after which nothing passes any more.
+// sees reports whether this chunk contains the trigger. From then on connections are refused.
 func (p *forgetful) sees(chunk []byte) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -175,7 +175,7 @@ func (p *forgetful) serve(client net.Conn) {
 	if !p.register(client) {
 		return
 	}
-	server, err := net.Dial("tcp", p.target) //nolint:noctx // both ends are ours
+	server, err := net.Dial("tcp", p.target) //nolint:noctx // connects to a local server
 	if err != nil {
 		return
 	}

@@ -15,8 +15,8 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// TestPage is the reference page of Update App, sentence by sentence and example by example, in the page's order. Each
-// subtest begins with the page's app as it was before the page's requests.
+// TestPage tests the reference page of Update App, every sentence and example in the order of the page. Each subtest starts with
+// the page's app as it was before the page's requests.
 func TestPage(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
@@ -44,7 +44,7 @@ func (p *page) says(t *testing.T, sentence string, test func(t *testing.T)) {
 	})
 }
 
-// patch sends a patch of the page's app and wants 200 and this app, now and when it is read again.
+// patch sends a patch of the page's app and wants 200 and this app, in the response and from GET.
 func (p *page) patch(t *testing.T, body, want string) {
 	t.Helper()
 	for _, r := range []*servertest.Response{p.Patch(t, appPath, body), p.Get(t, appPath)} {
@@ -54,7 +54,7 @@ func (p *page) patch(t *testing.T, body, want string) {
 	}
 }
 
-// refuses sends a request that must end in an error, and sees to it that nothing is written.
+// refuses sends a request that must fail with this error and write nothing.
 func (p *page) refuses(t *testing.T, as, target, body string, status int, want string) {
 	t.Helper()
 	before := p.look(t)
@@ -66,7 +66,7 @@ func (p *page) refuses(t *testing.T, as, target, body string, status int, want s
 	}
 }
 
-// described wants a sentence in the contract, which is all that can be done about the title and about other operations.
+// described checks that the contract has a sentence. Titles and other operations cannot be tested in another way.
 func (p *page) described(t *testing.T, sentence string) {
 	t.Helper()
 	doc, err := gen.GetSpec()
@@ -178,7 +178,7 @@ func (p *page) notUpdatable(t *testing.T) {
 	})
 }
 
-// send makes the request of one of the page's commands, with the host and the token of this server.
+// send sends the request of one of the page's commands with the host and the token of this server.
 func (p *page) send(t *testing.T, command string) *servertest.Response {
 	t.Helper()
 	c := parseCurl(t, command)
@@ -302,7 +302,7 @@ func (p *page) notes(t *testing.T) {
 	})
 }
 
-// compact takes the white space out of an example.
+// compact removes the white space from an example.
 func compact(t *testing.T, example string) string {
 	t.Helper()
 	var b bytes.Buffer

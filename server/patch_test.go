@@ -32,7 +32,7 @@ func fieldsOf[T any](fields func(T) store.Fields) func(*testing.T, any) store.Fi
 	}
 }
 
-// A property of the contract that a fields function forgets would be accepted and thrown away.
+// A property that a fields function forgets would be accepted and ignored.
 func TestEveryPatchPropertyIsWritten(t *testing.T) {
 	t.Parallel()
 	doc, err := gen.GetSpec()
@@ -55,7 +55,7 @@ func TestEveryPatchPropertyIsWritten(t *testing.T) {
 		}
 		for property, ref := range schema.Value.Properties {
 			if ref.Value.Type.Is("array") {
-				continue // a set of links is no column: the handler passes it on beside the fields
+				continue // a set of links is not a column: the handler passes it separately
 			}
 			values := samples(t, ref.Value)
 			if ref.Value.Nullable {
@@ -74,7 +74,7 @@ func TestEveryPatchPropertyIsWritten(t *testing.T) {
 	}
 }
 
-// samples are values of a property, the zero value among them: it is a value and not absence.
+// samples returns values of a property, including the zero value, which is not the same as absent.
 func samples(t *testing.T, schema *openapi3.Schema) []any {
 	t.Helper()
 	switch {

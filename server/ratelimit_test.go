@@ -18,7 +18,7 @@ import (
 
 const limited = `{"error":{"code":"rate_limited","message":"Too many requests"}}`
 
-// withLimit is a server with a limit, once on each database.
+// withLimit runs a test on both databases, with a rate limit.
 func withLimit(t *testing.T, rate, burst int, test func(t *testing.T, s *servertest.Server)) {
 	t.Helper()
 	storetest.Each(t, func(t *testing.T, url string) {
@@ -27,10 +27,10 @@ func withLimit(t *testing.T, rate, burst int, test func(t *testing.T, s *servert
 	})
 }
 
-// later moves the clock on.
+// later advances the server's clock.
 func later(s *servertest.Server, by time.Duration) { s.Clock.Set(s.Clock.Now().Add(by)) }
 
-// A burst goes through at once, then requests are refused until the next one is earned; those that were refused cost nothing.
+// A burst is served at once, then requests get 429 until the next one is earned. Refused requests do not count.
 func TestRateLimit(t *testing.T) {
 	t.Parallel()
 	withLimit(t, 2, 3, func(t *testing.T, s *servertest.Server) {
@@ -57,7 +57,7 @@ func TestRateLimit(t *testing.T) {
 		get(429, `"default";r=0;t=1`)
 		later(s, time.Hour)
 		get(200, `"default";r=2;t=1`)
-		// Whatever becomes of a request, it counts and says what is left.
+		// Every request counts, whatever its answer, and has the RateLimit header.
 		if got := s.Get(t, appPath+"?x=1"); got.Status != 400 || got.Header.Get("RateLimit") != `"default";r=1;t=1` {
 			t.Errorf("%d %v", got.Status, got.Header)
 		}
@@ -67,7 +67,7 @@ func TestRateLimit(t *testing.T) {
 	})
 }
 
-// Without a limit no answer speaks of one.
+// Without a limit no answer has the RateLimit headers.
 func TestNoRateLimit(t *testing.T) {
 	t.Parallel()
 	s := servertest.New(t, storetest.SQLite(t))
@@ -79,8 +79,8 @@ func TestNoRateLimit(t *testing.T) {
 	}
 }
 
-// Each token has its own limit, and for each client another one. A client's id in capital letters is the same client, and
-// what names no client has one limit for all.
+// Each token has a limit for each client. The letter case of a client id does not matter. Operations without a client share one
+// limit.
 func TestRateLimitIsPerTokenAndClient(t *testing.T) {
 	t.Parallel()
 	withLimit(t, 1, 1, func(t *testing.T, s *servertest.Server) {
@@ -102,7 +102,7 @@ func TestRateLimitIsPerTokenAndClient(t *testing.T) {
 			{second, appPath, 200},
 			{second, "/v2/clients", 200},
 			{second, appPath, 429},
-			{s.Client, pathOf(nilID, appID), 429}, // what names no client
+			{s.Client, pathOf(nilID, appID), 429}, // the path has no valid client
 			{s.Client, "/v2/clients/x/apps", 429},
 			{s.Client, "/healthz", 200},
 			{s.Client, "/readyz", 200},
@@ -116,7 +116,7 @@ func TestRateLimitIsPerTokenAndClient(t *testing.T) {
 	})
 }
 
-// However fast one token asks, another one that keeps to the limit is never refused.
+// However many requests one token sends, a token within its limit is never refused.
 func TestOneTokenDoesNotStarveAnother(t *testing.T) {
 	t.Parallel()
 	withLimit(t, 10, 10, func(t *testing.T, s *servertest.Server) {
@@ -140,8 +140,8 @@ func TestOneTokenDoesNotStarveAnother(t *testing.T) {
 	})
 }
 
-// Every operation is limited after 401 and 403 and before it looks at anything else, writes nothing when it refuses, and
-// serves who waited as long as it was told.
+// Every operation is limited after authentication and authorization and before validation. A refused request writes nothing, and
+// a client that waits for Retry-After is served.
 func TestEveryOperationIsLimited(t *testing.T) {
 	t.Parallel()
 	withLimit(t, 1, 1, func(t *testing.T, s *servertest.Server) {
@@ -195,7 +195,7 @@ func TestEveryOperationIsLimited(t *testing.T) {
 	})
 }
 
-// A bulk operation is one request, and so is a conditional one that is answered 304.
+// A bulk operation counts as one request, and so does a 304.
 func TestWhatCountsAsOneRequest(t *testing.T) {
 	t.Parallel()
 	withLimit(t, 1, 3, func(t *testing.T, s *servertest.Server) {

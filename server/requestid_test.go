@@ -8,7 +8,7 @@ import (
 	"github.com/clientapps/clientapps/server/servertest"
 )
 
-// Every request has an id: the client's own if it is usable. The response, the log and the history name it.
+// Every request has an id: the client's own, if it is usable. The response, the log and the history have the same id.
 func TestRequestID(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {

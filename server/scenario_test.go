@@ -13,25 +13,25 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// scenario is one request and all that may come of it. What it leaves out is: a PATCH of the page's app as seeded, by a
-// token that may do everything, answered without a body and writing nothing.
+// scenario is one request and its expected effects. The defaults are: a PATCH of the reference page's app as seeded, by a token
+// for everything, answered without a body and writing nothing.
 type scenario struct {
 	name    string
-	given   string // a patch that was made an hour earlier
-	as      string // the name of a token of the world; "nobody" sends none
+	given   string // a patch that is sent one hour before
+	as      string // the name of a token of the fixture; "anonymous" sends none
 	method  string
 	target  string
-	header  []string // "Name: value"; {etag} stands for the tag that the app has, {NAME} for the secret of a token
+	header  []string // "Name: value"; {etag} is replaced by the app's ETag, {NAME} by the secret of a token
 	body    string
-	chunked bool // the length of the body is not announced
+	chunked bool // sends no Content-Length
 
 	status  int
 	want    string   // the whole body
 	headers []string // "Name: value", {etag} as above; "Name:" must be absent
-	writes  []string // "field: old -> new" for each field of the page's app that changes
+	writes  []string // "field: old -> new" for each field of the reference page's app that changes
 }
 
-// scenarios runs the scenarios on both databases, each on the world as seeded.
+// scenarios runs the scenarios on both databases, each with the seeded data.
 func scenarios(t *testing.T, all []scenario) {
 	t.Helper()
 	t.Parallel()
@@ -114,7 +114,7 @@ func (w *world) tokenID(t *testing.T, name string) string {
 	return ""
 }
 
-// written returns what stands in the tables after one patch of the page's app changed these fields.
+// written returns the tables after one patch of the reference page's app has changed these fields.
 func (b tables) written(t *testing.T, fields []string, author row) tables {
 	t.Helper()
 	if len(fields) == 0 {
@@ -150,12 +150,12 @@ func (b tables) written(t *testing.T, fields []string, author row) tables {
 	return after
 }
 
-// shortTime is a time of the API as world.text writes it.
+// shortTime formats a time of the API like the text function.
 func shortTime(of string) string {
 	return strings.TrimSuffix(strings.TrimRight(strings.TrimSuffix(of, "Z"), "0"), ".") + "Z"
 }
 
-// diff lists the rows that only one of the two has.
+// diff returns the rows that only one of the two has.
 func (b tables) diff(after tables) []string {
 	count := map[string]int{}
 	for sign, t := range map[int]tables{-1: b, 1: after} {

@@ -11,7 +11,7 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// Nullable means present with null, never left out, and an empty relation is [].
+// A nullable field is null and never absent, and an empty relation is [].
 func TestAppWithoutCatalogData(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
@@ -40,7 +40,7 @@ func TestAppWithoutCatalogData(t *testing.T) {
 	})
 }
 
-// Timestamps have exactly three decimals, cut and not rounded, and a write answers as the next read does.
+// Timestamps have exactly three decimals, truncated. A write answers with the same timestamps as the next read.
 func TestTimestamps(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
@@ -82,7 +82,7 @@ func TestTimestamps(t *testing.T) {
 	})
 }
 
-// What one client does to an app, another client's app of the same catalog entry does not notice.
+// A patch of one client's app does not change another client's app of the same catalog entry.
 func TestClientsAreApart(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {

@@ -14,7 +14,7 @@ import (
 	"github.com/clientapps/clientapps/server/servertest"
 )
 
-// impatient is a server that waits for nobody.
+// impatient starts a server with short timeouts.
 func impatient(t *testing.T) *running {
 	t.Helper()
 	return run(t, time.Minute, func(c *server.Config) {
@@ -22,13 +22,13 @@ func impatient(t *testing.T) *running {
 	})
 }
 
-// drip sends the text and then a little more, again and again, until the server has closed the connection. What it answered
-// before that is returned.
+// drip sends the text and then a little more, repeatedly, until the server closes the connection. It returns what the server
+// answered.
 func drip(t *testing.T, conn net.Conn, text, more string) string {
 	t.Helper()
 	answer := make(chan string, 1)
 	go func() {
-		all, _ := io.ReadAll(conn) // what ends it, if not EOF, is that the connection was closed
+		all, _ := io.ReadAll(conn) // the error is EOF or a reset connection
 		answer <- string(all)
 	}()
 	_, err := io.WriteString(conn, text)
@@ -42,7 +42,7 @@ func drip(t *testing.T, conn net.Conn, text, more string) string {
 	return <-answer
 }
 
-// Nobody keeps a connection for longer than the timeouts, whatever it is slow with.
+// A slow client cannot keep a connection beyond the timeouts, whatever part of the request is slow.
 func TestSlowClients(t *testing.T) {
 	t.Parallel()
 	r := impatient(t)
@@ -78,7 +78,7 @@ func TestSlowClients(t *testing.T) {
 	}
 }
 
-// answerOf reads an answer from what came over a connection: its status, and the message when it is an error.
+// answerOf parses a response: its status, and the message of an error.
 func answerOf(t *testing.T, text string) (status, message string) {
 	t.Helper()
 	response, err := http.ReadResponse(bufio.NewReader(strings.NewReader(text)), nil)
@@ -104,7 +104,7 @@ func answerOf(t *testing.T, text string) (status, message string) {
 	return status, e.Error.Message
 }
 
-// Who asks for much and reads nothing is cut off.
+// A client that requests large answers and does not read them is disconnected.
 func TestSlowReader(t *testing.T) {
 	t.Parallel()
 	r := impatient(t)
@@ -112,7 +112,7 @@ func TestSlowReader(t *testing.T) {
 	if err := conn.(*net.TCPConn).SetReadBuffer(4096); err != nil {
 		t.Fatal(err)
 	}
-	// The answers do not fit into what the system keeps for a connection, so the server has to wait.
+	// The answers exceed the socket buffers, so the server's writes block.
 	many := strings.Repeat("GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n", 200)
 	eventually(t, func() bool {
 		_, err := io.WriteString(conn, many)
@@ -120,8 +120,7 @@ func TestSlowReader(t *testing.T) {
 	})
 }
 
-// What is no HTTP request is refused in the shape of all errors, though no handler sees it. What counts as malformed is tested in
-// package transport.
+// A malformed HTTP request gets the API's error body, although no handler sees it. Package transport tests what is malformed.
 func TestMalformedRequests(t *testing.T) {
 	t.Parallel()
 	r := run(t, time.Minute)

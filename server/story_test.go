@@ -11,10 +11,10 @@ import (
 	"github.com/clientapps/clientapps/server/servertest"
 )
 
-// story is a world in which one request follows another.
+// story is a sequence of requests on one fixture.
 type story struct{ *world }
 
-// tell runs a story on both databases.
+// tell runs a flow on both databases.
 func tell(t *testing.T, of func(t *testing.T, s story)) {
 	t.Helper()
 	t.Parallel()
@@ -25,10 +25,10 @@ func tell(t *testing.T, of func(t *testing.T, s story)) {
 	})
 }
 
-// ids that the server makes are named in the order of their first appearance, so that bodies can be compared.
+// madeID matches ids that the server has generated (UUID version 4).
 var madeID = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}`)
 
-// sends makes a request and compares status and whole body; "" stands for no body, "*" for any. It returns the response.
+// sends sends a request and compares the status and the whole body: "" is no body, "*" any. It returns the response.
 func (s story) sends(t *testing.T, method, target, body string, status int, want string, header ...string) *servertest.Response {
 	t.Helper()
 	got := s.Send(t, servertest.Request{Method: method, Target: target, Body: body, Header: header})
@@ -41,7 +41,7 @@ func (s story) sends(t *testing.T, method, target, body string, status int, want
 	return got
 }
 
-// writesNothing sends a request that leaves everything as it was.
+// writesNothing is sends for a request that must not change the database.
 func (s story) writesNothing(t *testing.T, method, target, body string, status int, want string, header ...string) {
 	t.Helper()
 	before := s.content(t)
@@ -51,7 +51,7 @@ func (s story) writesNothing(t *testing.T, method, target, body string, status i
 	}
 }
 
-// made returns the id of what a request made, from where Location says it is.
+// made returns the id of a new object from its Location, and checks that the body has the same id.
 func made(t *testing.T, r *servertest.Response) string {
 	t.Helper()
 	location := r.Header.Get("Location")
@@ -62,7 +62,7 @@ func made(t *testing.T, r *servertest.Response) string {
 	return id
 }
 
-// object reads an answer's members.
+// object decodes a body that is a JSON object.
 func object(t *testing.T, r *servertest.Response) map[string]any {
 	t.Helper()
 	var body map[string]any
@@ -80,13 +80,13 @@ func missing(kind, param, id string) string {
 	return `{"error":{"code":"not_found","message":"` + kind + ` not found","details":{"` + param + `":"` + id + `"}}}`
 }
 
-// onlyPage is a list that has one page.
+// onlyPage returns the body of a list with a single page.
 func onlyPage(total int, rows ...string) string {
 	return fmt.Sprintf(`{"data":[%s],"total_count":%d,"next_cursor":null}`, strings.Join(rows, ","), total)
 }
 
-// conditions tries what If-Match and If-None-Match promise on one object: reading with the tag it has is 304, writing with
-// another is 412 and writes nothing, and the tag changes with the write that its holder makes.
+// conditions checks If-Match and If-None-Match of one object: a stale ETag gets 412 and writes nothing, and the ETag changes with
+// a write and only then.
 func (s story) conditions(t *testing.T, target, body string) {
 	t.Helper()
 	tag := s.sends(t, http.MethodPatch, target, "{}", http.StatusOK, "*").Header.Get("ETag")

@@ -15,8 +15,8 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// flood sends 1,200 requests at once, each with a token that nobody has made. wait returns how many there were, and were
-// answered with anything but 401.
+// flood sends 1,200 concurrent requests, each with a different unknown token. wait returns their number and how many were not
+// answered with 401.
 func flood(t *testing.T, s *servertest.Server, client *http.Client) (wait func() (sent, other int64)) {
 	t.Helper()
 	const atOnce = 1200
@@ -53,9 +53,8 @@ func flood(t *testing.T, s *servertest.Server, client *http.Client) (wait func()
 	}
 }
 
-// A flood of tokens that are well-formed and unknown takes nothing from those that are good: whether the server remembers
-// them, has not seen them yet or never saw them because they were made a moment ago. It costs a bounded number of log lines and
-// fewer statements than tokens.
+// A flood of well-formed unknown tokens does not delay valid tokens: cached ones, uncached ones, and ones that were just created.
+// It costs a bounded number of log lines and fewer statements than tokens.
 func TestUnknownTokensDoNotStarveGoodOnes(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
 		s := servertest.New(t, url, func(c *server.Config) { c.MaxInFlight = 64 }) // far fewer places than unknown tokens
@@ -98,7 +97,7 @@ func TestUnknownTokensDoNotStarveGoodOnes(t *testing.T) {
 		}
 		slices.Sort(took)
 		t.Logf("%d unknown tokens meanwhile; p50 %v, most %v", sent, took[len(took)/2], took[len(took)-1])
-		if most := took[len(took)-1]; most > 5*time.Second { // generous: attackers and server share this process
+		if most := took[len(took)-1]; most > 5*time.Second { // generous: the flood and the server share this process
 			t.Errorf("a good token waited for %v", most)
 		}
 		after := s.Store.Stats().Tokens
@@ -119,7 +118,7 @@ func TestUnknownTokensDoNotStarveGoodOnes(t *testing.T) {
 	})
 }
 
-// What the log leaves out of the refusals of nobody known it counts, in the line of the next request.
+// The next log line counts the refusals without a token that were left out.
 func TestRefusalsOfNobodyAreCounted(t *testing.T) {
 	t.Parallel()
 	s := servertest.New(t, storetest.SQLite(t))

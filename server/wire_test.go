@@ -11,7 +11,7 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// describe gives the page's catalog app a description that makes the body of its app this long.
+// describe gives the reference page's catalog app a description so that the app's body has this length.
 func (w *world) describe(t *testing.T, length int) {
 	t.Helper()
 	statement := "UPDATE catalog_apps SET description = '', version = version + 1"
@@ -19,7 +19,7 @@ func (w *world) describe(t *testing.T, length int) {
 		if _, err := w.db.ExecContext(t.Context(), statement); err != nil {
 			t.Fatal(err)
 		}
-		if err := w.Store.Seed(t.Context(), store.Dataset{}); err != nil { // counts as a change of the catalog
+		if err := w.Store.Seed(t.Context(), store.Dataset{}); err != nil { // seeding counts as a change of the catalog
 			t.Fatal(err)
 		}
 		missing := length - len(w.Get(t, appPath).Body)
@@ -27,7 +27,8 @@ func (w *world) describe(t *testing.T, length int) {
 	}
 }
 
-// A body over 1 KiB is compressed for who asks for it. It is the same body, and its tag is as good as the plain one's.
+// A body over 1 KiB is compressed if the client accepts gzip. Decompressed it is the same body, and its ETag works like the one
+// of the uncompressed body.
 func TestCompression(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
@@ -89,7 +90,7 @@ func TestCompression(t *testing.T) {
 	})
 }
 
-// Scripts of other origins may call only where the configuration allows their origin.
+// Only scripts of the configured origins may call the API.
 func TestCORS(t *testing.T) {
 	t.Parallel()
 	const allowed, stranger = "https://app.example.com", "https://evil.example.com"

@@ -12,14 +12,14 @@ import (
 
 const ruledOut = `{"error":{"code":"precondition_failed","message":"The object is there, with an entity tag that If-None-Match rules out"}}`
 
-// conditional has the writes that honor conditions, and where to read the tag.
+// conditional has the writes that support If-Match, and the path of the GET with their ETag.
 var conditional = map[string]string{
 	"updateApp": appPath, "removeApp": appPath, "updateCatalogApp": catalogPath, "deleteCatalogApp": "/v2/catalog-apps/" + newEntry,
 	"replaceUrlPatterns": catalogPath + "/url-patterns", "replaceDesktopAliases": catalogPath + "/desktop-aliases",
 	"updateClient": clientPath, "updateCatalogVendor": "", "updateCatalogCategory": "",
 }
 
-// tagOf reads the tag that a write may be bound to. Vendors and categories have theirs from a patch that changes nothing.
+// tagOf returns the current ETag of an operation's object. Vendors and categories have no GET; an empty patch returns it.
 func tagOf(t *testing.T, s *servertest.Server, operation string) string {
 	t.Helper()
 	if path := conditional[operation]; path != "" {
@@ -28,7 +28,8 @@ func tagOf(t *testing.T, s *servertest.Server, operation string) string {
 	return s.Patch(t, requests[operation].target, `{}`).Header.Get("ETag")
 }
 
-// TestConditionsAreNeverIgnored sends both headers with every write: it honors them, or refuses them by name and writes nothing.
+// TestConditionsAreNeverIgnored sends both headers with every write. An operation supports them, or answers 400 and writes
+// nothing.
 func TestConditionsAreNeverIgnored(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
@@ -83,7 +84,7 @@ func TestConditionsAreNeverIgnored(t *testing.T) {
 	})
 }
 
-// TestConditionsThatHold sends every write that honors conditions with such as hold.
+// TestConditionsThatHold sends every write that supports conditions with conditions that are true.
 func TestConditionsThatHold(t *testing.T) {
 	t.Parallel()
 	for _, header := range []func(tag string) []string{
@@ -96,7 +97,7 @@ func TestConditionsThatHold(t *testing.T) {
 			withNewEntry(t, s)
 			for operation := range conditional {
 				if operation == "removeApp" {
-					continue // it would take the app from updateApp: see below
+					continue // updateApp needs the app: see below
 				}
 				r := requests[operation]
 				got := s.Send(t, servertest.Request{Method: r.method, Target: r.target, Body: r.body, Header: header(tagOf(t, s, operation))})
@@ -112,7 +113,7 @@ func TestConditionsThatHold(t *testing.T) {
 	}
 }
 
-// texts are the two lists of what an app is recognized by.
+// texts are the two lists of matchers, with a function that makes the body.
 var texts = map[string]func(values ...string) string{
 	catalogPath + "/url-patterns":    func(values ...string) string { return `{"patterns":` + quoteAll(values) + `}` },
 	catalogPath + "/desktop-aliases": func(values ...string) string { return `{"aliases":` + quoteAll(values) + `}` },
@@ -129,7 +130,8 @@ func quoteAll(values []string) string {
 	return all + "]"
 }
 
-// TestTagOfAList: every page of a list has the tag of the whole, which changes with the list and only then, on every server.
+// TestTagOfAList: every page of a list has the ETag of the whole list, which is the same on every server and changes only with
+// the list.
 func TestTagOfAList(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
@@ -149,7 +151,7 @@ func TestTagOfAList(t *testing.T) {
 				}
 				whole := other.Get(t, path)
 				tag := whole.Header.Get("ETag")
-				// The empty list is the same as when there was none.
+				// The empty list has the ETag of the empty list at the start.
 				if at := slices.Index(tags, tag); at >= 0 && len(values) > 0 {
 					t.Errorf("%s: %v has the tag %s of before", path, values, tag)
 				}
@@ -171,7 +173,7 @@ func TestTagOfAList(t *testing.T) {
 	})
 }
 
-// TestParallelListsWithOneTag: of sixteen lists that are put with one tag, to two servers, exactly one is there afterwards.
+// TestParallelListsWithOneTag: of sixteen concurrent PUTs with one ETag, to two servers, exactly one succeeds.
 func TestParallelListsWithOneTag(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {

@@ -15,7 +15,7 @@ func wantFull(t *testing.T, err error, reason string) {
 	}
 }
 
-// One token gets half of the places, all tokens together all of them, and a place that is given back can be taken again.
+// One token gets half of the places, all tokens together get all of them, and a released place can be acquired again.
 func TestRequests(t *testing.T) {
 	t.Parallel()
 	q := NewRequests(4)
@@ -44,12 +44,12 @@ func TestRequests(t *testing.T) {
 	if q.Count() != 0 || len(q.byToken) != 0 {
 		t.Errorf("%v of %d are left", q.byToken, q.all)
 	}
-	if q := NewRequests(1); q.Acquire(first) != nil { // half a place is one
+	if q := NewRequests(1); q.Acquire(first) != nil { // half of one place is rounded up to one
 		t.Error("the only place is not to be had")
 	}
 }
 
-// A token gets its share of the memory and no more, all tokens together all of it, and what is given back can be taken again.
+// One token gets its share of the memory, all tokens together get all of it, and released memory can be reserved again.
 func TestMemory(t *testing.T) {
 	t.Parallel()
 	const share, largest = 8 << 20, 7 << 20

@@ -12,10 +12,10 @@ import (
 	"github.com/clientapps/clientapps/server/servertest"
 )
 
-// Case is one request and what must come back.
+// Case is one request and the expected answer.
 type Case struct {
 	Name    string
-	Client  string // the name of its token; "" for one that may do everything
+	Client  string // the name of its token; "" for a token with all scopes
 	Request servertest.Request
 	Want    Want
 }
@@ -23,11 +23,11 @@ type Case struct {
 // Base is a request of an operation that succeeds.
 type Base struct {
 	Op     *Operation
-	Values map[string]string // of the parameters in the path, where the contract's examples will not do
+	Values map[string]string // of the path parameters, where the contract's examples do not exist
 	Body   Object
 }
 
-// Request is the request itself.
+// Request returns the request.
 func (b Base) Request() servertest.Request {
 	r := servertest.Request{Method: b.Op.Method, Target: b.Op.Target(b.Values)}
 	if b.Op.Body != nil {
@@ -56,10 +56,10 @@ func (b Base) header(lines ...string) servertest.Request {
 	return r
 }
 
-// noID is an id that nothing has.
+// noID is an id that does not exist.
 const noID = "00000000-0000-4000-8000-00000000dead"
 
-// Methods are requests with each method that the path has not, and the two that it has by itself.
+// Methods returns requests with each method that the path does not have, and with HEAD and OPTIONS.
 func Methods(b Base) []Case {
 	var cases []Case
 	allow := b.Op.Allow()
@@ -79,7 +79,7 @@ func Methods(b Base) []Case {
 		Case{"a slash at the end", "", servertest.Request{Method: b.Op.Method, Target: b.Op.Target(b.Values) + "/"}, Want{Status: []int{404}}})
 }
 
-// Strangers are requests of those who may not: what else is wrong with a request does not matter then.
+// Strangers returns requests without permission: they are refused whatever else is wrong with them.
 func Strangers(b Base) []Case {
 	var cases []Case
 	bad := b.Request()
@@ -119,7 +119,7 @@ func Strangers(b Base) []Case {
 	return cases
 }
 
-// MediaTypes are requests with bodies of each type.
+// MediaTypes returns requests with bodies of different media types.
 func MediaTypes(b Base) []Case {
 	if b.Op.Body == nil {
 		return nil
@@ -147,7 +147,7 @@ func MediaTypes(b Base) []Case {
 		Case{"a coding", "", b.header("Content-Encoding: gzip"), unsupported})
 }
 
-// Parameters are requests with each parameter right and wrong.
+// Parameters returns requests with valid and invalid values of each parameter.
 func Parameters(b Base) []Case {
 	cases := []Case{
 		{"unknown parameter", "", b.query("no_such=1"), refused("no_such", "Unknown query parameter 'no_such'")},

@@ -11,10 +11,10 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }
 
-// file is the contract as people read it.
+// file is the contract as it is published, not the copy embedded in the server.
 const file = "../../openapi.yaml"
 
-// TestContract sends each operation what the contract makes of it.
+// TestContract sends the requests that the contract implies for each operation.
 func TestContract(t *testing.T) {
 	t.Parallel()
 	operations, err := Read(file)
@@ -31,7 +31,8 @@ func TestContract(t *testing.T) {
 	})
 }
 
-// try sends what is refused first, which must leave no trace, then what is not, then what the operation's kind promises.
+// try first sends the requests that must be refused and checks that they wrote nothing. Then it sends the valid ones, and checks
+// what all operations of this kind promise.
 func (w *world) try(t *testing.T, op *Operation) int {
 	t.Helper()
 	b := w.base(t, op)

@@ -14,7 +14,7 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// laws are what every operation of a kind promises.
+// laws checks what every operation of a kind promises.
 func (w *world) laws(t *testing.T, op *Operation) {
 	t.Helper()
 	switch {
@@ -40,7 +40,7 @@ func (w *world) expect(t *testing.T, r *servertest.Response, status int, what st
 	}
 }
 
-// readLaws hold for every object: HEAD is GET without the body, and conditions after RFC 9110, 13.1.2.
+// readLaws checks an object: HEAD is GET without the body, and If-None-Match follows RFC 9110, 13.1.2.
 func (w *world) readLaws(t *testing.T, op *Operation, target string) {
 	t.Helper()
 	get := w.Get(t, target)
@@ -63,8 +63,8 @@ func (w *world) readLaws(t *testing.T, op *Operation, target string) {
 	}
 }
 
-// patchLaws: absent keeps, null clears, a value sets; what is there already is not written; and the condition of RFC 9110,
-// 13.1.1.
+// patchLaws checks a patch: an absent field keeps its value, null clears it, a value sets it. Setting the current value writes
+// nothing. If-Match follows RFC 9110, 13.1.1.
 func (w *world) patchLaws(t *testing.T, op *Operation) {
 	t.Helper()
 	target := op.Target(nil)
@@ -120,7 +120,7 @@ func (w *world) patchLaws(t *testing.T, op *Operation) {
 	}
 }
 
-// set checks that a patch of one field changed this and nothing else, but the time of the change.
+// set checks that a patch of one field changed only this field and the time of the change.
 func set(t *testing.T, op *Operation, was, got *servertest.Response, name, text string) {
 	t.Helper()
 	var old, updated map[string]any
@@ -153,7 +153,7 @@ func set(t *testing.T, op *Operation, was, got *servertest.Response, name, text 
 	}
 }
 
-// historyLaws: each change is on record, newest first, with the request that made it.
+// historyLaws checks that each change is recorded, newest first, with the id of its request.
 func (w *world) historyLaws(t *testing.T, target string) {
 	t.Helper()
 	for _, step := range []struct{ body, row string }{
@@ -176,7 +176,8 @@ func (w *world) historyLaws(t *testing.T, target string) {
 	}
 }
 
-// bulkLaws: the order is the request's, a repeated id counts once, what is another client's was never there.
+// bulkLaws checks a bulk operation: results have the order of the request, a repeated id counts once, and apps of other clients
+// are not found.
 func (w *world) bulkLaws(t *testing.T, op *Operation) {
 	t.Helper()
 	app, other := storetest.AppID.String(), storetest.OtherAppID.String()
@@ -198,7 +199,7 @@ func (w *world) bulkLaws(t *testing.T, op *Operation) {
 	}
 }
 
-// creationLaws: Location is where the object is, and it reads as it was answered where it can be read.
+// creationLaws checks that Location leads to the new object, and that GET returns what POST returned, if there is a GET.
 func (w *world) creationLaws(t *testing.T, op *Operation) {
 	t.Helper()
 	b := w.base(t, op)

@@ -28,7 +28,8 @@ func (w *world) page(t *testing.T, target string) (page, *servertest.Response) {
 	return p, r
 }
 
-// listLaws: pages of one make up the whole, the orders are each other's reverse, and a cursor is good for its list alone.
+// listLaws checks a list: pages of one row add up to the whole, asc is the reverse of desc, and a cursor is valid only for its
+// own list.
 func (w *world) listLaws(t *testing.T, op *Operation) {
 	t.Helper()
 	target := op.Target(nil)
@@ -69,7 +70,7 @@ func (w *world) listLaws(t *testing.T, op *Operation) {
 	w.filterLaws(t, op, whole)
 }
 
-// walk reads a list row by row. It returns the rows and a cursor on the way.
+// walk reads a list row by row. It returns the rows and one of the cursors.
 func (w *world) walk(t *testing.T, op *Operation, target, order string) (rows []json.RawMessage, cursor string) {
 	t.Helper()
 	next := ""
@@ -98,7 +99,7 @@ func (w *world) walk(t *testing.T, op *Operation, target, order string) (rows []
 	return rows, cursor
 }
 
-// filterLaws: a filter selects the rows that it names, and all of them.
+// filterLaws checks that a filter selects all the rows that match it, and no others.
 func (w *world) filterLaws(t *testing.T, op *Operation, whole page) {
 	t.Helper()
 	for _, p := range op.Params {

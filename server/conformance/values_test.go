@@ -7,7 +7,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
-// Each bound is met from below, at it, and from above.
+// Each bound is tried from below, exactly, and from above.
 func TestValues(t *testing.T) {
 	t.Parallel()
 	count := openapi3.NewIntegerSchema().WithMin(0).WithMax(2147483647)

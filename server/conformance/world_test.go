@@ -19,13 +19,13 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// spare are catalog apps that no client has: one to add, one to delete, and some so that lists have pages.
+// spare are catalog apps that no client has: one to add, one to delete, and more so that lists have several pages.
 var spare = []uuid.UUID{
 	uuid.MustParse("c0000000-0000-4000-8000-000000000001"), uuid.MustParse("c0000000-0000-4000-8000-000000000002"),
 	uuid.MustParse("c0000000-0000-4000-8000-000000000003"), uuid.MustParse("c0000000-0000-4000-8000-000000000004"),
 }
 
-// world is a server with tokens of all sorts, and enough data that every operation has something to do.
+// world is a server with tokens of all sorts and enough data that every operation can succeed.
 type world struct {
 	*servertest.Server
 
@@ -106,7 +106,7 @@ func (w *world) fill(t *testing.T) {
 	}
 }
 
-// base is a request of an operation that succeeds here. A new object gets a name that nothing has.
+// base is a request of an operation that succeeds. A new object gets a unique name.
 func (w *world) base(t *testing.T, op *Operation) Base {
 	t.Helper()
 	b := Base{Op: op}
@@ -131,7 +131,7 @@ func (w *world) base(t *testing.T, op *Operation) Base {
 	return b
 }
 
-// content is everything that is stored.
+// content is everything in the database except tokens.
 func (w *world) content(t *testing.T) string {
 	t.Helper()
 	var all []string
@@ -167,7 +167,7 @@ func (w *world) rows(t *testing.T, table string) (all []string) {
 	return all
 }
 
-// send sends the request of a case and holds the answer to what was wanted.
+// send sends the request of a case and checks the answer.
 func (w *world) send(t *testing.T, op *Operation, c Case) {
 	t.Helper()
 	r := w.clients[c.Client].Send(t, c.Request)

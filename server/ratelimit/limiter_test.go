@@ -24,8 +24,8 @@ func numbered(n int) uuid.UUID {
 	return uuid.UUID{0: 1, 13: byte(n >> 16), 14: byte(n >> 8), 15: byte(n)}
 }
 
-// Whatever the times at which requests come, no stretch of time has more of them served than a burst and what was earned
-// meanwhile; who was refused and waits as long as told is served; and what is said to be left is left.
+// In any period at most the burst and the requests earned in it are allowed. A request that waits for Next is allowed, and so are
+// Left more requests.
 func TestLimiterKeepsItsPromise(t *testing.T) {
 	t.Parallel()
 	for _, limit := range []struct{ rate, burst int }{{1, 1}, {3, 1}, {7, 20}, {1000, 5}, {100_000, 100_000}} {
@@ -70,7 +70,7 @@ func TestLimiterKeepsItsPromise(t *testing.T) {
 	}
 }
 
-// What comes at the same moment shares the burst, and nothing is served twice or lost.
+// Concurrent requests share one burst, and none is counted twice or lost.
 func TestLimiterAtOnce(t *testing.T) {
 	t.Parallel()
 	var clock hand
@@ -92,8 +92,8 @@ func TestLimiterAtOnce(t *testing.T) {
 	}
 }
 
-// However many clients are named, the buckets are bounded; a token that names more than there is room for gets no more for
-// it, and others keep theirs. When time has passed there is room again.
+// The number of buckets is bounded, however many clients are named. A token that exceeds the bound gets no more requests for it,
+// and other tokens keep their buckets. When buckets are full again, they are dropped.
 func TestLimiterIsBounded(t *testing.T) {
 	t.Parallel()
 	var clock hand
@@ -108,7 +108,7 @@ func TestLimiterIsBounded(t *testing.T) {
 			served++
 		}
 	}
-	if want := bucketsPerShard - 1 + 2; served != want { // one is mine, and what names no client has one of its own
+	if want := bucketsPerShard - 1 + 2; served != want { // one bucket is mine, one is token 1's without a client
 		t.Errorf("served %d, want %d", served, want)
 	}
 	if q := l.Take(mine); !q.OK || q.Left != 0 {

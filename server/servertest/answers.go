@@ -22,7 +22,7 @@ func record(operationID string, status int) {
 
 func answer(operationID, status string) string { return fmt.Sprintf("%s %s", operationID, status) }
 
-// Missing lists each operation of the contract with each status documented for it that no response had so far.
+// Missing returns each operation of the contract with each documented status that no response had so far.
 func Missing() ([]string, error) {
 	doc, err := contract()
 	if err != nil {
@@ -43,7 +43,7 @@ func Missing() ([]string, error) {
 	return slices.Sorted(maps.Keys(missing)), nil
 }
 
-// Whole says whether the command line asked for all tests of the package. Call it after the flags were parsed.
+// Whole reports whether the command line selects all tests of the package. Call it after the flags are parsed.
 func Whole() bool {
 	for _, name := range []string{"test.run", "test.skip", "test.list", "test.fuzz"} {
 		if f := flag.Lookup(name); f != nil && f.Value.String() != "" {

@@ -10,7 +10,7 @@ import (
 
 const target = "/v2/clients/aa7cf840-9ca9-46a3-9778-9015d6580d50/apps/f1a2b3c4-d5e6-7890-abcd-ef1234567890"
 
-// goodApp is a response that there is nothing to say against.
+// goodApp is a valid response.
 func goodApp(t *testing.T) Response {
 	t.Helper()
 	doc, err := contract()
@@ -78,7 +78,7 @@ func TestGoodResponses(t *testing.T) {
 	}
 }
 
-// What the checks exist to find, they find.
+// Each check must find the mistake that it exists for.
 func TestBadResponses(t *testing.T) {
 	t.Parallel()
 	for name, spoil := range map[string]func(*Response){
@@ -124,7 +124,7 @@ func TestBadResponses(t *testing.T) {
 func TestBadErrors(t *testing.T) {
 	t.Parallel()
 	message := func(text string) string {
-		quoted, _ := json.Marshal(text) // a string always encodes
+		quoted, _ := json.Marshal(text) // encoding a string cannot fail
 		return `{"error":{"code":"internal_error","message":` + string(quoted) + `}}`
 	}
 	bad := map[string]Response{

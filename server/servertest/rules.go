@@ -29,7 +29,7 @@ type Error struct {
 	} `json:"error"`
 }
 
-// codes has the code of each status.
+// codes has the error code of each status.
 var codes = map[int]string{
 	http.StatusBadRequest:                  "invalid_request",
 	http.StatusUnauthorized:                "unauthorized",
@@ -48,7 +48,7 @@ var codes = map[int]string{
 	http.StatusRequestHeaderFieldsTooLarge: "header_fields_too_large",
 }
 
-// companions are the headers that a status cannot do without.
+// companions are the headers that a status requires.
 var companions = map[int]string{
 	http.StatusUnauthorized:       "Www-Authenticate",
 	http.StatusMethodNotAllowed:   "Allow",
@@ -58,16 +58,16 @@ var companions = map[int]string{
 
 var (
 	requestID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,128}$`)
-	// quoted is what a message shows of the request: the client's own text, and a header of HTTP.
+	// quoted matches the parts of a message that come from the request, and a header of HTTP.
 	quoted = regexp.MustCompile(`'.*'|^Content-Encoding `)
-	// insides are words of the languages and libraries behind the API. None has a place in a message.
+	// insides matches words of the implementation's languages and libraries, which no message may contain.
 	insides = regexp.MustCompile(`(?i)sql|pgx|postgres|gorm|\bdatabase|driver|relation|\bcolumn|\btable|constraint|` +
 		`goroutine|panic|runtime|nil pointer|\bgo\b|\.go\b|golang|github|strconv|unmarshal|marshal|encoding|interface|\bint\d*\b|` +
 		`\bfloat|struct|map\[|%!|0x|echo|openapi|schema|additionalprop|oneof|allof|validat|\bregexp|\beof\b|` +
 		`context|canceled|deadline|bind|uuid:|syntax|<nil>`)
 )
 
-// checkRules says what is wrong with a response by the rules that all responses obey, whatever the path.
+// checkRules returns how a response violates the rules for all responses, whatever the path.
 func checkRules(request *http.Request, response *Response) []error {
 	var errs []error
 	fail := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }

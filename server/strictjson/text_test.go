@@ -6,7 +6,7 @@ import (
 	"unicode"
 )
 
-// Every code point, raw and escaped, is refused if it is a noncharacter and taken if it is any other character.
+// Every code point, raw and escaped, is refused if it is a noncharacter and accepted if it is any other character.
 func TestNoncharacters(t *testing.T) {
 	t.Parallel()
 	refused := 0
