@@ -26,12 +26,12 @@ func failures(t *testing.T, s *servertest.Server) []servertest.Line {
 func TestAuthenticationFailuresAreLogged(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
-		w := newWorld(t, s)
-		s.Log.Forbid(w.clients["unknown"].Token)
-		w.clients["mistyped"] = &servertest.Client{URL: s.URL, Token: s.Token[:len(s.Token)-1] + "-"}
+		f := newFixture(t, s)
+		s.Log.Forbid(f.clients["unknown"].Token)
+		f.clients["mistyped"] = &servertest.Client{URL: s.URL, Token: s.Token[:len(s.Token)-1] + "-"}
 		for _, r := range []struct{ as, header, reason string }{
-			{"nobody", "", "missing"},
-			{"nobody", "Authorization: Basic c2VjcmV0OnNlY3JldA==", "malformed"},
+			{"anonymous", "", "missing"},
+			{"anonymous", "Authorization: Basic c2VjcmV0OnNlY3JldA==", "malformed"},
 			{"mistyped", "", "malformed"},
 			{"unknown", "X-Forwarded-For: 192.0.2.7, 10.0.0.1", "unknown"},
 			{"expired", "", "expired"},
@@ -41,7 +41,7 @@ func TestAuthenticationFailuresAreLogged(t *testing.T) {
 			{"everything", "", ""},
 		} {
 			before := len(failures(t, s))
-			client, header := w.clients[r.as], []string{"X-Request-Id: this"}
+			client, header := f.clients[r.as], []string{"X-Request-Id: this"}
 			if r.header != "" {
 				header = append(header, r.header)
 			}
@@ -82,15 +82,15 @@ func TestAuthenticationFailuresAreLogged(t *testing.T) {
 func TestAuthenticationFailuresDoNotFillTheLog(t *testing.T) {
 	t.Parallel()
 	s := servertest.New(t, storetest.SQLite(t))
-	nobody := &servertest.Client{URL: s.URL}
+	anonymous := &servertest.Client{URL: s.URL}
 	for range 300 {
-		nobody.Get(t, appPath)
+		anonymous.Get(t, appPath)
 	}
 	if n := len(failures(t, s)); n != 100 {
 		t.Errorf("%d lines", n)
 	}
-	later(s, time.Second)
-	nobody.Get(t, appPath)
+	s.Clock.Advance(time.Second)
+	anonymous.Get(t, appPath)
 	lines := failures(t, s)
 	if last := lines[len(lines)-1]; len(lines) != 101 || last["not_logged"] != 200.0 {
 		t.Errorf("%d lines, the last is %v", len(lines), last)

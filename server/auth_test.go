@@ -40,7 +40,7 @@ func TestUnauthorized(t *testing.T) {
 			}
 		}
 	}
-	for _, as := range []string{"nobody", "unknown", "expired", "expiring now", "revoked"} {
+	for _, as := range []string{"anonymous", "unknown", "expired", "expiring now", "revoked"} {
 		add(as, as)
 	}
 	for _, value := range []string{
@@ -49,18 +49,18 @@ func TestUnauthorized(t *testing.T) {
 		`Bearer "{everything}"`, "Bearer {everything} {everything}", "Bearer {everything}, Bearer {everything}",
 		"Bearer Bearer {everything}", "Bearer\t{everything}", "Bearer: {everything}", "Bearer token={everything}",
 	} {
-		add("Authorization: "+value, "nobody", "Authorization: "+value)
+		add("Authorization: "+value, "anonymous", "Authorization: "+value)
 	}
-	add("two headers", "nobody", "Authorization: Bearer {everything}", "Authorization: Bearer {everything}")
-	add("two headers, one good", "nobody", "Authorization: Bearer {everything}", "Authorization: Basic eDp5")
-	add("another header", "nobody", "X-Api-Key: {everything}", "Proxy-Authorization: Bearer {everything}")
+	add("two headers", "anonymous", "Authorization: Bearer {everything}", "Authorization: Bearer {everything}")
+	add("two headers, one good", "anonymous", "Authorization: Bearer {everything}", "Authorization: Basic eDp5")
+	add("another header", "anonymous", "X-Api-Key: {everything}", "Proxy-Authorization: Bearer {everything}")
 	all = append(all, scenario{
-		name: "in the query", as: "nobody", method: http.MethodGet, target: appPath + "?access_token=x",
+		name: "in the query", as: "anonymous", method: http.MethodGet, target: appPath + "?access_token=x",
 		status: 401, want: unauthorized,
 	})
 	for _, scheme := range []string{"Bearer ", "bearer ", "BEARER ", "bEARER ", "Bearer   "} {
 		all = append(all, scenario{
-			name: "accepted: " + scheme, as: "nobody", method: http.MethodGet, header: []string{"Authorization: " + scheme + "{client}"},
+			name: "accepted: " + scheme, as: "anonymous", method: http.MethodGet, header: []string{"Authorization: " + scheme + "{client}"},
 			status: 200, want: asSeeded, headers: []string{"WWW-Authenticate:"},
 		})
 	}

@@ -54,10 +54,10 @@ func (op *operation) readBody(w http.ResponseWriter, r *http.Request) ([]byte, e
 		return nil, errTooLarge()
 	}
 	if len(r.Header[headerContentType]) > 1 {
-		return nil, errTwice(headerContentType)
+		return nil, errRepeatedHeader(headerContentType)
 	}
 	given := r.Header.Get(headerContentType)
-	if given != "" && given != mediaTypeJSON && !op.takes(given) {
+	if given != "" && given != mediaTypeJSON && !op.accepts(given) {
 		return nil, op.errMediaType()
 	}
 	if coded := r.Header["Content-Encoding"]; coded != nil && !identity(coded) {
@@ -93,8 +93,8 @@ func readAll(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	return whole, err
 }
 
-// takes reports whether the operation accepts this media type, with any parameters and in any letter case.
-func (op *operation) takes(contentType string) bool {
+// accepts reports whether the operation accepts this media type, with any parameters and in any letter case.
+func (op *operation) accepts(contentType string) bool {
 	media, _, err := mime.ParseMediaType(contentType)
 	return (err == nil || errors.Is(err, mime.ErrInvalidMediaParameter)) && slices.Contains(op.mediaTypes, media)
 }
@@ -110,7 +110,7 @@ func identity(codings []string) bool {
 	return true
 }
 
-func errTwice(header string) *Error {
+func errRepeatedHeader(header string) *Error {
 	return invalidRequest(header+" must be given once", &gen.ErrorDetails{Field: &header})
 }
 

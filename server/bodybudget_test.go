@@ -27,7 +27,7 @@ func TestBodyMemory(t *testing.T) {
 		}
 		occupied := func(as *servertest.Client, length string) (leave func()) {
 			t.Helper()
-			conn, line := beginBody(t, as, length)
+			conn, line := beginPatchBody(t, as, length)
 			if line != "HTTP/1.1 100 Continue" {
 				t.Fatal(line)
 			}
@@ -42,7 +42,7 @@ func TestBodyMemory(t *testing.T) {
 				}
 			}
 			for _, length := range []string{full, chunked} { // the body is not read
-				if _, line := beginBody(t, as, length); line != "HTTP/1.1 503 Service Unavailable" {
+				if _, line := beginPatchBody(t, as, length); line != "HTTP/1.1 503 Service Unavailable" {
 					t.Error(line)
 				}
 			}
@@ -66,7 +66,7 @@ func TestBodyMemory(t *testing.T) {
 		refused(s.Client, "token_bodies")
 		served(s.Client)
 		if second := token(); !takes(second) {
-			t.Error("another token finds no room")
+			t.Error("a request of another token was refused")
 		}
 		leave()
 		eventually(t, func() bool { return takes(s.Client) })
@@ -83,7 +83,7 @@ func TestBodyMemory(t *testing.T) {
 		eventually(t, func() bool { return takes(sixth) })
 		for range 20 { // refused requests must not keep memory reserved
 			if !takes(sixth) || !takes(s.Client) {
-				t.Fatal("there is less room than before")
+				t.Fatal("refused requests have kept memory reserved")
 			}
 		}
 	})

@@ -88,8 +88,8 @@ func (c *churn) post(t *testing.T, server int, target, body string) (id string) 
 	return made.ID
 }
 
-// comeAndGo creates a catalog app, adds it for the client, and deletes both while other goroutines use the app.
-func (c *churn) comeAndGo(t *testing.T, server int) {
+// addAndDelete creates a catalog app, adds it for the client, and deletes both while other goroutines use the app.
+func (c *churn) addAndDelete(t *testing.T, server int) {
 	t.Helper()
 	n := c.number.Add(1)
 	entry := c.post(t, server, "/v2/catalog-apps", fmt.Sprintf(`{"canonical_name":"Fleeting %d"}`, n))
@@ -197,7 +197,7 @@ func TestCatalogChurn(t *testing.T) {
 			all.Go(func() {
 				for time.Now().Before(end) && !t.Failed() {
 					if n < 4 {
-						c.comeAndGo(t, n%2)
+						c.addAndDelete(t, n%2)
 					} else {
 						c.use(t, n%2)
 					}

@@ -34,7 +34,7 @@ func wantCauses(t *testing.T, s *servertest.Server, registry *prometheus.Registr
 	wantMetric(t, registry, "clientapps_http_refused_total", logged)
 	for _, cause := range want {
 		if logged[`{cause="`+cause+`"}`] == 0 {
-			t.Errorf("nothing was refused because of %s: %v", cause, logged)
+			t.Errorf("no request was refused with cause %s: %v", cause, logged)
 		}
 	}
 }
@@ -109,7 +109,7 @@ func TestCausesOfTheDatabase(t *testing.T) {
 		wantCauses(t, s, registry, "share", "pool")
 		// SQLite has one write connection: a request that waits for the lock on the file occupies it.
 		if logged := causesOf(t, s); strings.HasPrefix(url, "postgres") && logged[`{cause="database"}`]+logged[`{cause="lock"}`] == 0 {
-			t.Errorf("nobody waited for the database itself: %v", logged)
+			t.Errorf("no request waited for the database itself: %v", logged)
 		}
 	})
 }

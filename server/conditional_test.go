@@ -149,7 +149,7 @@ func TestETagFollowsTheApp(t *testing.T) {
 func TestETagFollowsTheCatalog(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
-		w := newWorld(t, s)
+		f := newFixture(t, s)
 		other := s.Get(t, otherPath)
 		for _, change := range []struct{ statement, shows string }{
 			{"UPDATE catalog_apps SET canonical_name = 'Slack Two', version = version + 1", `"canonical_name":"Slack Two"`},
@@ -159,7 +159,7 @@ func TestETagFollowsTheCatalog(t *testing.T) {
 			{"UPDATE catalog_apps SET vendor_id = NULL, version = version + 1", `"vendor":null`},
 		} {
 			before := s.Get(t, appPath)
-			if _, err := w.db.ExecContext(t.Context(), change.statement); err != nil {
+			if _, err := f.db.ExecContext(t.Context(), change.statement); err != nil {
 				t.Fatal(err)
 			}
 			if err := s.Store.Seed(t.Context(), store.Dataset{}); err != nil { // seeding counts as a change of the catalog
@@ -178,7 +178,7 @@ func TestETagFollowsTheCatalog(t *testing.T) {
 			}
 		}
 		if now := s.Get(t, otherPath); now.Header.Get("ETag") == other.Header.Get("ETag") {
-			t.Error("the catalog app of another client's app has kept its tag")
+			t.Error("the ETag of another client's app with the same catalog app is unchanged")
 		}
 	})
 }
@@ -188,10 +188,10 @@ func TestParallelPatches(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
 		const n = 16
-		w := newWorld(t, s)
+		f := newFixture(t, s)
 		for round := range 5 {
-			tag := w.etag(t)
-			before := w.look(t)
+			tag := f.etag(t)
+			before := f.snapshot(t)
 			answers := make([]*servertest.Response, n)
 			var start, done sync.WaitGroup
 			start.Add(1)
@@ -209,13 +209,13 @@ func TestParallelPatches(t *testing.T) {
 				case r.Status == http.StatusOK && won == "":
 					won = r.Body
 				case r.Status != http.StatusPreconditionFailed || r.Body != stale+"\n":
-					t.Errorf("round %d: a loser, or a second winner, was answered %d %s", round, r.Status, r.Body)
+					t.Errorf("round %d: want one 200 and otherwise 412, got %d %s", round, r.Status, r.Body)
 				}
 			}
 			if read := s.Get(t, appPath); won == "" || read.Body != won {
 				t.Errorf("round %d: the winner got %s, reads %s", round, won, read.Body)
 			}
-			if after := w.look(t); len(after.changes) != len(before.changes)+1 {
+			if after := f.snapshot(t); len(after.changes) != len(before.changes)+1 {
 				t.Errorf("round %d: %d changes after %d", round, len(after.changes), len(before.changes))
 			}
 		}

@@ -18,7 +18,7 @@ func TestEveryOperationWantsAToken(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := servertest.New(t, storetest.SQLite(t)) // no request reaches the database
-	nobody := &servertest.Client{URL: s.URL}
+	anonymous := &servertest.Client{URL: s.URL}
 	for path, item := range doc.Paths.Map() {
 		for method, op := range item.Operations() {
 			for _, id := range []string{clientID, nilID, "x"} {
@@ -46,7 +46,7 @@ func TestEveryOperationWantsAToken(t *testing.T) {
 						if method == http.MethodHead {
 							want = ""
 						}
-						if got := nobody.Send(t, r); got.Status != http.StatusUnauthorized || got.Body != want {
+						if got := anonymous.Send(t, r); got.Status != http.StatusUnauthorized || got.Body != want {
 							t.Errorf("%s: %s %s answered %d %s", op.OperationID, method, r.Target, got.Status, got.Body)
 						}
 					}

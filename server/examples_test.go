@@ -72,7 +72,7 @@ func TestExamplesOfErrors(t *testing.T) {
 			}
 			r, known := requests[name]
 			if !known {
-				t.Errorf("nothing is known of example %s", name)
+				t.Errorf("no request for example %s", name)
 			}
 			if !known || r.target == outside {
 				continue

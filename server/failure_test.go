@@ -131,10 +131,10 @@ func TestUnavailable(t *testing.T) {
 func TestHandlerFails(t *testing.T) {
 	t.Parallel()
 	s := servertest.New(t, storetest.SQLite(t))
-	var nobody *store.App
+	var app *store.App
 	handlers := map[string]echo.HandlerFunc{
 		"panics":      func(echo.Context) error { panic("the text of the panic") },
-		"dereference": func(echo.Context) error { return errors.New(nobody.ActorName) },
+		"dereference": func(echo.Context) error { return errors.New(app.ActorName) },
 		"error":       func(echo.Context) error { return errors.New("the text of the driver") },
 		"wrapped":     func(echo.Context) error { return fmt.Errorf("the text of the store: %w", errors.ErrUnsupported) },
 		"canceled":    func(echo.Context) error { return context.Canceled }, // although the client is still connected
@@ -192,7 +192,7 @@ func eventually(t *testing.T, so func() bool) {
 	for !so() {
 		select {
 		case <-deadline:
-			t.Fatal("it did not come to be")
+			t.Fatal("the condition was not met in time")
 		case <-tick.C:
 		}
 	}

@@ -37,28 +37,26 @@ func FuzzPatchBody(f *testing.F) {
 		f.Add([]byte(seed), true)
 	}
 	s := servertest.New(f, storetest.SQLite(f))
-	clock := storetest.Now
 	f.Fuzz(func(t *testing.T, body []byte, merge bool) {
 		media := "Content-Type: application/json"
 		if merge {
 			media = "Content-Type: application/merge-patch+json"
 		}
 		before := s.Get(t, appPath)
-		clock = clock.Add(time.Millisecond)
-		s.Clock.Set(clock)
+		s.Clock.Advance(time.Millisecond)
 		r := s.Patch(t, appPath, string(body), media)
 		after := s.Get(t, appPath)
 		switch r.Status {
 		case http.StatusOK:
 			if after.Body != r.Body {
-				t.Errorf("%q answered %s, reads %s", body, r.Body, after.Body)
+				t.Errorf("%q: answered %s, the app reads %s", body, r.Body, after.Body)
 			}
-			if got, want := decodeApp(t, after.Body), patched(t, decodeApp(t, before.Body), body, clock); !got.equal(want) {
-				t.Errorf("%q made %+v of %s, want %+v", body, got, before.Body, want)
+			if got, want := decodeApp(t, after.Body), patched(t, decodeApp(t, before.Body), body, s.Clock.Now()); !got.equal(want) {
+				t.Errorf("%q: the app is %+v, was %s, want %+v", body, got, before.Body, want)
 			}
 		case http.StatusBadRequest, http.StatusRequestEntityTooLarge:
 			if after.Body != before.Body {
-				t.Errorf("%q was refused, and made %s of %s", body, after.Body, before.Body)
+				t.Errorf("%q was refused, but the app is %s, was %s", body, after.Body, before.Body)
 			}
 		default:
 			t.Errorf("%q answered %d %s", body, r.Status, r.Body)

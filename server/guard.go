@@ -64,7 +64,7 @@ func (s *Server) guard(op *operation) echo.MiddlewareFunc {
 				s.bodies.Release(token.ID, memory-needed)
 				memory = needed
 			}
-			return s.inTime(c, next)
+			return s.withDatabaseTimeout(c, next)
 		}
 	}
 }
@@ -93,8 +93,8 @@ func (s *Server) limit(c echo.Context, op *operation, token uuid.UUID) error {
 	}
 }
 
-// inTime sets the timeout of the handler's database work. Reading the request has timeouts of its own.
-func (s *Server) inTime(c echo.Context, next echo.HandlerFunc) error {
+// withDatabaseTimeout sets the timeout of the handler's database work. Reading the request has timeouts of its own.
+func (s *Server) withDatabaseTimeout(c echo.Context, next echo.HandlerFunc) error {
 	request := c.Request()
 	ctx, cancel := context.WithTimeout(request.Context(), s.database)
 	defer cancel()

@@ -16,15 +16,15 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// begin sends the head of a patch and the first byte of its body. It returns the connection and the status line of the response:
+// beginPatch sends the head of a patch and the first byte of its body. It returns the connection and the status line of the response:
 // "100 Continue" if the server goes on to read the body.
-func begin(t *testing.T, as *servertest.Client) (net.Conn, string) {
+func beginPatch(t *testing.T, as *servertest.Client) (net.Conn, string) {
 	t.Helper()
-	return beginBody(t, as, "Content-Length: 2")
+	return beginPatchBody(t, as, "Content-Length: 2")
 }
 
-// beginBody is begin for a body of another length, which the header states.
-func beginBody(t *testing.T, as *servertest.Client, length string) (net.Conn, string) {
+// beginPatchBody is beginPatch for a body of another length, which the header states.
+func beginPatchBody(t *testing.T, as *servertest.Client, length string) (net.Conn, string) {
 	t.Helper()
 	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(as.URL, "http://"))
 	if err != nil {
@@ -32,7 +32,7 @@ func beginBody(t *testing.T, as *servertest.Client, length string) (net.Conn, st
 	}
 	t.Cleanup(func() { _ = conn.Close() })
 	_, err = fmt.Fprintf(conn, "PATCH %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\n"+
-		"%s\r\nExpect: 100-continue\r\n\r\n%s", appPath, as.Token, length, firstOf(length))
+		"%s\r\nExpect: 100-continue\r\n\r\n%s", appPath, as.Token, length, firstByte(length))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,8 +43,8 @@ func beginBody(t *testing.T, as *servertest.Client, length string) (net.Conn, st
 	return conn, strings.TrimSpace(line)
 }
 
-// firstOf is the first byte of a body on the wire.
-func firstOf(length string) string {
+// firstByte is the first byte of a body on the wire.
+func firstByte(length string) string {
 	if strings.HasPrefix(length, "Transfer-Encoding") {
 		return "1\r\n{\r\n"
 	}
@@ -54,7 +54,7 @@ func firstOf(length string) string {
 // occupy keeps a request in flight until the returned function ends it, by not sending the rest of its body.
 func occupy(t *testing.T, as *servertest.Client) (leave func()) {
 	t.Helper()
-	conn, line := begin(t, as)
+	conn, line := beginPatch(t, as)
 	if line != "HTTP/1.1 100 Continue" {
 		t.Fatal(line)
 	}
@@ -81,7 +81,7 @@ func TestMaxInFlight(t *testing.T) {
 			if got.Status != http.StatusServiceUnavailable || got.Body != unavailable+"\n" || got.Header.Get("Retry-After") != "1" {
 				t.Errorf("%d %v %s", got.Status, got.Header, got.Body)
 			}
-			if _, line := begin(t, as); line != "HTTP/1.1 503 Service Unavailable" {
+			if _, line := beginPatch(t, as); line != "HTTP/1.1 503 Service Unavailable" {
 				t.Errorf("a patch: %s", line)
 			}
 		}

@@ -34,9 +34,9 @@ var catalogChanges = []servertest.Request{
 	{Method: http.MethodDelete, Target: "/v2/catalog-apps/" + newEntry},
 }
 
-// TestATagNamesOneBody: two bodies never share an ETag, and equal bodies have equal ETags, on every server. This includes another
+// TestETagIdentifiesOneBody: two bodies never share an ETag, and equal bodies have equal ETags, on every server. This includes another
 // database at the same address, such as a restored backup or a new demo.
-func TestATagNamesOneBody(t *testing.T) {
+func TestETagIdentifiesOneBody(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
 		bodies, tags := map[string]string{}, map[string]string{}
@@ -81,11 +81,11 @@ func TestATagNamesOneBody(t *testing.T) {
 
 // A migration may recompute the sort keys of names. The list changes its order and must change its ETag, although no row was
 // updated through the API.
-func TestTagOfAListInAnotherOrder(t *testing.T) {
+func TestListETagCoversOrder(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
 		db := storetest.SQL(t, s.DatabaseURL)
-		for path, body := range texts {
+		for path, body := range matcherLists {
 			if r := s.Send(t, servertest.Request{Method: http.MethodPut, Target: path, Body: body("a", "b", "c")}); r.Status != http.StatusNoContent {
 				t.Fatalf("%s: %d %s", path, r.Status, r.Body)
 			}

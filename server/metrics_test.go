@@ -64,11 +64,11 @@ func TestMetricsOfRequests(t *testing.T) {
 	t.Parallel()
 	registry := prometheus.NewRegistry()
 	s := servertest.New(t, storetest.SQLite(t), withMetrics(registry))
-	nobody := &servertest.Client{URL: s.URL}
+	anonymous := &servertest.Client{URL: s.URL}
 	patched := s.Patch(t, appPath, `{"is_favorite":true}`)
 	bytes := map[string]float64{
 		`{operation="updateApp"}`: float64(len(patched.Body) + len(s.Patch(t, appPath, `{"is_favorite":1}`).Body) +
-			len(nobody.Patch(t, appPath, `{"is_favorite":true}`).Body)),
+			len(anonymous.Patch(t, appPath, `{"is_favorite":true}`).Body)),
 		`{operation="getApp"}`: float64(len(s.Get(t, appPath).Body)),
 		`{operation="other"}`: float64(len(s.Get(t, "/nowhere").Body) + len(s.Get(t, "/healthz").Body) +
 			len(s.Send(t, servertest.Request{Method: "DELETE", Target: "/v2/catalog-apps"}).Body)),
@@ -104,7 +104,7 @@ func TestMetricsOfRequests(t *testing.T) {
 }
 
 // A client that disconnects is counted with status 499, although nothing was sent.
-func TestMetricsOfAClientThatIsGone(t *testing.T) {
+func TestMetricsOfDisconnectedClient(t *testing.T) {
 	t.Parallel()
 	registry := prometheus.NewRegistry()
 	s := servertest.New(t, storetest.SQLite(t), withMetrics(registry))
@@ -135,10 +135,10 @@ func TestMetricsShowEveryDocumentedStatus(t *testing.T) {
 			for status := range o.Responses.Map() {
 				documented++
 				if v, ok := requests[fmt.Sprintf("{operation=%q,status=%q}", o.OperationID, status)]; !ok || v != 0 {
-					t.Errorf("%s %s does not show", o.OperationID, status)
+					t.Errorf("%s has no series for status %s", o.OperationID, status)
 				}
 				if v, ok := times[fmt.Sprintf("{operation=%q,status_class=%q}", o.OperationID, status[:1]+"xx")]; !ok || v != 0 {
-					t.Errorf("the time of %s %s does not show", o.OperationID, status)
+					t.Errorf("%s has no duration for status %s", o.OperationID, status)
 				}
 			}
 		}
@@ -175,7 +175,7 @@ func TestMetricsOfTheStore(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := scrape(t, registry, "clientapps_catalog_apps"); len(got) != 0 {
-			t.Errorf("a catalog that nobody has asked for has %v apps", got)
+			t.Errorf("the metric of a catalog that is not loaded is %v", got)
 		}
 		for _, method := range []string{"GET", "GET", "GET", "PATCH"} {
 			r := httptest.NewRequestWithContext(t.Context(), method, appPath, strings.NewReader(`{"is_favorite":true}`))
@@ -225,11 +225,11 @@ func TestMetricsOfTheStore(t *testing.T) {
 }
 
 // A second server in the same registry would have the same series, so New refuses it.
-func TestOneServerToARegistry(t *testing.T) {
+func TestOneServerPerRegistry(t *testing.T) {
 	t.Parallel()
 	registry := prometheus.NewRegistry()
 	s := servertest.New(t, storetest.SQLite(t), withMetrics(registry))
 	if _, err := server.New(server.Config{Store: s.Store, Logger: slog.New(slog.DiscardHandler), Metrics: registry}); err == nil {
-		t.Error("a second server is taken")
+		t.Error("New accepted a second server")
 	}
 }

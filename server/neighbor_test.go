@@ -11,16 +11,16 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// unnoticed bounds the time of a request while another client's requests wait. Without a share for each client it would take as
+// maxDelay bounds the time of a request while another client's requests wait. Without a share for each client it would take as
 // long as they wait: five seconds.
-const unnoticed = time.Second
+const maxDelay = time.Second
 
-// within sends a request and wants this status within unnoticed.
-func within(t *testing.T, as *servertest.Client, status int, r servertest.Request) *servertest.Response {
+// sendWithinDelay sends a request and wants this status within maxDelay.
+func sendWithinDelay(t *testing.T, as *servertest.Client, status int, r servertest.Request) *servertest.Response {
 	t.Helper()
 	begun := time.Now()
 	got := as.Send(t, r)
-	if took := time.Since(begun); got.Status != status || took > unnoticed {
+	if took := time.Since(begun); got.Status != status || took > maxDelay {
 		t.Errorf("%s %s: %d after %v, want %d: %s", r.Method, r.Target, got.Status, took, status, got.Body)
 	}
 	return got
@@ -70,24 +70,24 @@ func TestWaitingClientHurtsNobodyElse(t *testing.T) {
 			share = 1
 		}
 		eventually(t, func() bool { return s.Store.Stats().Shares.Waiting == waiting-share })
-		nobody := &servertest.Client{URL: s.URL}
+		anonymous := &servertest.Client{URL: s.URL}
 		for range 3 {
-			within(t, s.Client, http.StatusOK, servertest.Request{Method: http.MethodGet, Target: otherPath})
-			within(t, s.Client, http.StatusOK, servertest.Request{Method: http.MethodGet, Target: appPath})
-			within(t, nobody, http.StatusOK, servertest.Request{Method: http.MethodGet, Target: "/readyz"})
+			sendWithinDelay(t, s.Client, http.StatusOK, servertest.Request{Method: http.MethodGet, Target: otherPath})
+			sendWithinDelay(t, s.Client, http.StatusOK, servertest.Request{Method: http.MethodGet, Target: appPath})
+			sendWithinDelay(t, anonymous, http.StatusOK, servertest.Request{Method: http.MethodGet, Target: "/readyz"})
 		}
 		if strings.HasPrefix(s.DatabaseURL, "postgres") {
-			got := within(t, s.Client, http.StatusOK, servertest.Request{
+			got := sendWithinDelay(t, s.Client, http.StatusOK, servertest.Request{
 				Method: http.MethodPatch, Target: otherPath, Body: `{"license_count":5}`, Header: []string{"If-Match: " + tag},
 			})
-			within(t, s.Client, http.StatusPreconditionFailed, servertest.Request{
+			sendWithinDelay(t, s.Client, http.StatusPreconditionFailed, servertest.Request{
 				Method: http.MethodDelete, Target: otherPath, Header: []string{"If-Match: " + tag},
 			})
-			within(t, s.Client, http.StatusOK, servertest.Request{
+			sendWithinDelay(t, s.Client, http.StatusOK, servertest.Request{
 				Method: http.MethodPost, Target: strings.Replace(clientPath, clientID, storetest.OtherClientID.String(), 1) + "/apps/approval",
 				Body: `{"app_ids":["` + storetest.OtherAppID.String() + `"]}`,
 			})
-			within(t, s.Client, http.StatusOK, servertest.Request{Method: http.MethodPatch, Target: otherPath, Body: `{"license_count":6}`})
+			sendWithinDelay(t, s.Client, http.StatusOK, servertest.Request{Method: http.MethodPatch, Target: otherPath, Body: `{"license_count":6}`})
 			if got.Header.Get("ETag") == tag {
 				t.Error("the conditional patch did not write")
 			}

@@ -23,7 +23,7 @@ func TestJWTIsLimitedBySubject(t *testing.T) {
 			want int
 		}{{"a", 200}, {"a", 200}, {"a", 429}, {"b", 200}, {"a", 429}} {
 			expires++ // a different token each time
-			got := caller(s, i.token(t, map[string]any{"sub": r.sub, "exp": expires})).Get(t, appPath)
+			got := clientWith(s, i.token(t, map[string]any{"sub": r.sub, "exp": expires})).Get(t, appPath)
 			if got.Status != r.want {
 				t.Errorf("%s: answered %d %s, want %d", r.sub, got.Status, got.Body, r.want)
 			}
@@ -37,7 +37,7 @@ func TestJWTIsNamed(t *testing.T) {
 	eachIssuer(t, func(t *testing.T, s *servertest.Server, i *issuer) {
 		for n, body := range []string{`{"license_count":1}`, `{"license_count":2}`} {
 			token := i.token(t, map[string]any{"exp": storetest.Now.Unix() + 600 + int64(n)})
-			if got := caller(s, token).Patch(t, appPath, body); got.Status != 200 {
+			if got := clientWith(s, token).Patch(t, appPath, body); got.Status != 200 {
 				t.Fatalf("answered %d %s", got.Status, got.Body)
 			}
 		}
@@ -69,7 +69,7 @@ func TestJWTIsRedacted(t *testing.T) {
 	t.Parallel()
 	eachIssuer(t, func(t *testing.T, s *servertest.Server, i *issuer) {
 		token := i.token(t, nil)
-		client := caller(s, token)
+		client := clientWith(s, token)
 		for _, r := range []servertest.Request{
 			{Method: http.MethodGet, Target: "/" + token},
 			{Method: http.MethodGet, Target: appPath + "?token=" + token},

@@ -91,14 +91,14 @@ func (i *issuer) publish(keys ...any) {
 	i.keys = keys
 }
 
-// breakDown makes fail answer every request; nil ends the failure.
-func (i *issuer) breakDown(fail http.HandlerFunc) {
+// failWith makes fail answer every request; nil ends the failure.
+func (i *issuer) failWith(fail http.HandlerFunc) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.fail = fail
 }
 
-func (i *issuer) questions() int {
+func (i *issuer) keyFetches() int {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	return i.asked
@@ -155,8 +155,8 @@ func withIssuer(i *issuer) func(*server.Config) {
 	return func(c *server.Config) { c.OIDC = oidc.Config{Issuer: i.URL, Audience: audience} }
 }
 
-// caller returns a client with this token, which must not appear in the log.
-func caller(s *servertest.Server, token string) *servertest.Client {
+// clientWith returns a client with this token, which must not appear in the log.
+func clientWith(s *servertest.Server, token string) *servertest.Client {
 	s.Log.Forbid(token)
 	return &servertest.Client{URL: s.URL, Token: token}
 }

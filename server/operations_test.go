@@ -78,14 +78,14 @@ func withNewEntry(t *testing.T, s *servertest.Server) {
 }
 
 // content returns everything in the database except tokens.
-func (w *world) content(t *testing.T) string {
+func (f *fixture) content(t *testing.T) string {
 	t.Helper()
 	var all []string
 	for _, table := range []string{
 		"clients", "apps", "app_changes", "catalog_apps", "catalog_vendors", "catalog_categories", "catalog_app_categories",
 		"catalog_url_patterns", "catalog_desktop_aliases", "catalog_state",
 	} {
-		for _, r := range w.rows(t, "SELECT * FROM "+table) {
+		for _, r := range f.rows(t, "SELECT * FROM "+table) {
 			all = append(all, table+" "+r.String())
 		}
 	}
@@ -106,16 +106,16 @@ func TestEveryOperationRefusesAlike(t *testing.T) {
 		count += len(item.Operations())
 	}
 	if count != len(requests) {
-		t.Errorf("the contract has %d operations, there are requests for %d", count, len(requests))
+		t.Errorf("the contract has %d operations, requests has %d", count, len(requests))
 	}
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
-		w := newWorld(t, s)
+		f := newFixture(t, s)
 		withNewEntry(t, s)
 		for name, r := range requests {
 			t.Run(name, func(t *testing.T) {
-				before := w.content(t)
-				w.refusals(t, r)
-				if after := w.content(t); after != before {
+				before := f.content(t)
+				f.refusals(t, r)
+				if after := f.content(t); after != before {
 					t.Errorf("a refusal wrote:\n%s\nbefore:\n%s", after, before)
 				}
 			})
@@ -123,7 +123,7 @@ func TestEveryOperationRefusesAlike(t *testing.T) {
 	})
 }
 
-func (w *world) refusals(t *testing.T, r request) {
+func (f *fixture) refusals(t *testing.T, r request) {
 	t.Helper()
 	refuse := func(as string, status int, want string, change servertest.Request) {
 		t.Helper()
@@ -131,11 +131,11 @@ func (w *world) refusals(t *testing.T, r request) {
 		if change.Body == "" && r.body != "" {
 			change.Body = r.body
 		}
-		if got := w.clients[as].Send(t, change); got.Status != status || want != "" && got.Body != want+"\n" {
+		if got := f.clients[as].Send(t, change); got.Status != status || want != "" && got.Body != want+"\n" {
 			t.Errorf("%s %s %v by %s: %d %s", change.Method, change.Target, change.Header, as, got.Status, got.Body)
 		}
 	}
-	for _, as := range []string{"nobody", "unknown", "expired", "revoked"} {
+	for _, as := range []string{"anonymous", "unknown", "expired", "revoked"} {
 		refuse(as, 401, unauthorized, servertest.Request{})
 	}
 	refuse("scopeless", 403, forbidden, servertest.Request{})
@@ -150,7 +150,7 @@ func (w *world) refusals(t *testing.T, r request) {
 	refuse("everything", 400, invalidField("x", "Unknown query parameter 'x'"), servertest.Request{Target: r.target + "?x=1"})
 	refuse("everything", 404, noRoute, servertest.Request{Target: r.target + "/"})
 	refuse("everything", 406, notJSON, servertest.Request{Header: []string{"Accept: text/html"}})
-	refuse("nobody", 405, noMethod, servertest.Request{Method: "TRACE"})
+	refuse("anonymous", 405, noMethod, servertest.Request{Method: "TRACE"})
 	if r.body == "" {
 		return
 	}
@@ -190,7 +190,7 @@ func TestEveryOperationFailsAlike(t *testing.T) {
 			rename("lost", r.table)
 		}
 		// Operations served from the cache still need the database to authenticate a new token.
-		stranger, late := newcomer(t, s), newcomer(t, s)
+		stranger, late := newTokenClient(t, s), newTokenClient(t, s)
 		rename("tokens", "lost")
 		for name, r := range requests {
 			got := stranger.Send(t, servertest.Request{Method: r.method, Target: r.target, Body: r.body})
@@ -211,9 +211,9 @@ func TestEveryOperationFailsAlike(t *testing.T) {
 	})
 }
 
-// newcomer returns a client with a token that the server has not cached.
-func newcomer(t *testing.T, s *servertest.Server) *servertest.Client {
+// newTokenClient returns a client with a token that the server has not cached.
+func newTokenClient(t *testing.T, s *servertest.Server) *servertest.Client {
 	t.Helper()
-	secret, _ := s.NewToken(t, store.Token{Name: "newcomer", AllClients: true, Scopes: strings.Join(server.Scopes(), " ")})
+	secret, _ := s.NewToken(t, store.Token{Name: "newTokenClient", AllClients: true, Scopes: strings.Join(server.Scopes(), " ")})
 	return &servertest.Client{URL: s.URL, Token: secret}
 }

@@ -27,7 +27,7 @@ func withHeader(line string) func(*scenario) {
 }
 
 var faults = []fault{
-	{"no token", 1, "", func(s *scenario) { s.as = "nobody" }, 401, unauthorized},
+	{"no token", 1, "", func(s *scenario) { s.as = "anonymous" }, 401, unauthorized},
 	{"unknown token", 1, "", func(s *scenario) { s.as = "unknown" }, 401, unauthorized},
 	{"expired token", 1, "", func(s *scenario) { s.as = "expired" }, 401, unauthorized},
 	{"another client's token", 2, "", func(s *scenario) { s.as = "other" }, 403, forbidden},

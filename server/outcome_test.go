@@ -55,9 +55,9 @@ func TestOutcomeUnknown(t *testing.T) {
 	}
 }
 
-// TestLostWriteIsAnswered lets PostgreSQL execute a write and loses its answer. The database stays unreachable until the request
+// TestCommitInDoubtIsAnswered lets PostgreSQL execute a write and loses its answer. The database stays unreachable until the request
 // ends, so the answer is 500. The next request is served.
-func TestLostWriteIsAnswered(t *testing.T) {
+func TestCommitInDoubtIsAnswered(t *testing.T) {
 	t.Parallel()
 	const client = "/v2/clients/aa7cf840-9ca9-46a3-9778-9015d6580d50"
 	for name, write := range map[string]struct {
@@ -72,7 +72,7 @@ func TestLostWriteIsAnswered(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p := newForgetful(t, storetest.Postgres(t))
+			p := newFaultProxy(t, storetest.Postgres(t))
 			s := servertest.New(t, p.url)
 			if got := s.Get(t, appPath); got.Status != http.StatusOK {
 				t.Fatalf("%d %s", got.Status, got.Body)
@@ -90,25 +90,25 @@ func TestLostWriteIsAnswered(t *testing.T) {
 	}
 }
 
-// forgetful is a proxy in front of PostgreSQL. Once armed it passes on the statement that contains the trigger, drops the answer
+// faultProxy is a proxy in front of PostgreSQL. Once armed it passes on the statement that contains the trigger, drops the answer
 // and refuses connections until it is healed.
-type forgetful struct {
+type faultProxy struct {
 	url    string // of the database, through the proxy
 	target string
 
 	mu      sync.Mutex
 	trigger []byte
-	refuses bool
+	down    bool
 	open    map[net.Conn]bool
 }
 
-func newForgetful(t *testing.T, databaseURL string) *forgetful {
+func newFaultProxy(t *testing.T, databaseURL string) *faultProxy {
 	t.Helper()
 	u, err := url.Parse(databaseURL)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &forgetful{target: u.Host, open: map[net.Conn]bool{}}
+	p := &faultProxy{target: u.Host, open: map[net.Conn]bool{}}
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -125,24 +125,24 @@ func newForgetful(t *testing.T, databaseURL string) *forgetful {
 			serving.Go(func() { p.serve(conn) })
 		}
 	})
-	t.Cleanup(func() { _ = listener.Close(); p.cut(); serving.Wait() })
+	t.Cleanup(func() { _ = listener.Close(); p.closeClients(); serving.Wait() })
 	return p
 }
 
-func (p *forgetful) arm(trigger string) {
+func (p *faultProxy) arm(trigger string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.trigger = []byte(trigger)
 }
 
-func (p *forgetful) heal() {
+func (p *faultProxy) heal() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.refuses = false
+	p.down = false
 }
 
-// cut closes all client connections.
-func (p *forgetful) cut() {
+// closeClients closes all client connections.
+func (p *faultProxy) closeClients() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for conn := range p.open {
@@ -150,27 +150,27 @@ func (p *forgetful) cut() {
 	}
 }
 
-// sees reports whether this chunk contains the trigger. From then on connections are refused.
-func (p *forgetful) sees(chunk []byte) bool {
+// triggered reports whether this chunk contains the trigger. From then on connections are refused.
+func (p *faultProxy) triggered(chunk []byte) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.trigger == nil || !bytes.Contains(chunk, p.trigger) {
 		return false
 	}
-	p.trigger, p.refuses = nil, true
+	p.trigger, p.down = nil, true
 	return true
 }
 
-func (p *forgetful) register(conn net.Conn) bool {
+func (p *faultProxy) register(conn net.Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.refuses {
+	if !p.down {
 		p.open[conn] = true
 	}
-	return !p.refuses
+	return !p.down
 }
 
-func (p *forgetful) serve(client net.Conn) {
+func (p *faultProxy) serve(client net.Conn) {
 	defer func() { _ = client.Close() }()
 	if !p.register(client) {
 		return
@@ -194,8 +194,8 @@ func (p *forgetful) serve(client net.Conn) {
 		if err != nil {
 			return
 		}
-		if p.sees(buf[:n]) {
-			p.cut()
+		if p.triggered(buf[:n]) {
+			p.closeClients()
 		}
 		if _, err := server.Write(buf[:n]); err != nil {
 			return

@@ -39,7 +39,7 @@ func (op *operation) checkParams(r *http.Request, pathValue func(string) string)
 		if err := openapi3filter.ValidateParameter(r.Context(), input, p); err != nil {
 			return paramError(p, err)
 		}
-		if p.In == openapi3.ParameterInQuery && !spelledPlainly(p.Schema.Value, query.Get(p.Name)) {
+		if p.In == openapi3.ParameterInQuery && !canonicallySpelled(p.Schema.Value, query.Get(p.Name)) {
 			return paramError(p, nil)
 		}
 	}
@@ -68,8 +68,8 @@ func errCondition(name string) error {
 	return invalidRequest(name+" is for operations on what has an ETag", &gen.ErrorDetails{Field: &name})
 }
 
-// spelledPlainly refuses spellings that the validator accepts: 1, t and True for a boolean; 050 and +50 for a number.
-func spelledPlainly(schema *openapi3.Schema, value string) bool {
+// canonicallySpelled refuses spellings that the validator accepts: 1, t and True for a boolean; 050 and +50 for a number.
+func canonicallySpelled(schema *openapi3.Schema, value string) bool {
 	switch {
 	case schema.Type.Is("boolean"):
 		return value == "true" || value == "false"

@@ -70,7 +70,7 @@ func TestEveryPatchPropertyIsWritten(t *testing.T) {
 		}
 	}
 	if found != len(patches) {
-		t.Errorf("the contract has %d patch schemas, there are functions for %d", found, len(patches))
+		t.Errorf("the contract has %d patch schemas, the table has %d functions", found, len(patches))
 	}
 }
 
@@ -87,7 +87,7 @@ func samples(t *testing.T, schema *openapi3.Schema) []any {
 	case schema.Type.Is("string"):
 		return []any{"", "x"}
 	}
-	t.Fatalf("no sample of a %v: say what one is", schema.Type)
+	t.Fatalf("no sample values for the type %v", schema.Type)
 	return nil
 }
 

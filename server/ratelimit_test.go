@@ -27,9 +27,6 @@ func withLimit(t *testing.T, rate, burst int, test func(t *testing.T, s *servert
 	})
 }
 
-// later advances the server's clock.
-func later(s *servertest.Server, by time.Duration) { s.Clock.Set(s.Clock.Now().Add(by)) }
-
 // A burst is served at once, then requests get 429 until the next one is earned. Refused requests do not count.
 func TestRateLimit(t *testing.T) {
 	t.Parallel()
@@ -50,12 +47,12 @@ func TestRateLimit(t *testing.T) {
 				t.Errorf("%v %s", got.Header, got.Body)
 			}
 		}
-		later(s, 499*time.Millisecond)
+		s.Clock.Advance(499 * time.Millisecond)
 		get(429, `"default";r=0;t=1`)
-		later(s, time.Millisecond)
+		s.Clock.Advance(time.Millisecond)
 		get(200, `"default";r=0;t=1`)
 		get(429, `"default";r=0;t=1`)
-		later(s, time.Hour)
+		s.Clock.Advance(time.Hour)
 		get(200, `"default";r=2;t=1`)
 		// Every request counts, whatever its answer, and has the RateLimit header.
 		if got := s.Get(t, appPath+"?x=1"); got.Status != 400 || got.Header.Get("RateLimit") != `"default";r=1;t=1` {
@@ -132,10 +129,10 @@ func TestOneTokenDoesNotStarveAnother(t *testing.T) {
 			if got := s.Get(t, appPath); got.Status != http.StatusOK {
 				t.Fatalf("%d %v", got.Status, got.Header)
 			}
-			later(s, 100*time.Millisecond)
+			s.Clock.Advance(100 * time.Millisecond)
 		}
 		if served != 10+49 {
-			t.Errorf("the greedy one was served %d times in five seconds", served)
+			t.Errorf("the token beyond its limit was served %d times in five seconds", served)
 		}
 	})
 }
@@ -145,15 +142,15 @@ func TestOneTokenDoesNotStarveAnother(t *testing.T) {
 func TestEveryOperationIsLimited(t *testing.T) {
 	t.Parallel()
 	withLimit(t, 1, 1, func(t *testing.T, s *servertest.Server) {
-		w := newWorld(t, s)
+		f := newFixture(t, s)
 		withNewEntry(t, s)
 		for name, r := range requests {
-			before := w.content(t)
+			before := f.content(t)
 			empty := "/v2/catalog-apps/summary"
 			if strings.HasPrefix(r.target, clientPath) {
 				empty = clientPath + "/apps"
 			}
-			later(s, time.Hour)
+			s.Clock.Advance(time.Hour)
 			if got := s.Get(t, empty); got.Status != 200 {
 				t.Fatalf("%d %s", got.Status, got.Body)
 			}
@@ -177,16 +174,16 @@ func TestEveryOperationIsLimited(t *testing.T) {
 				}
 				wait, _ = strconv.Atoi(got.Header.Get("Retry-After"))
 			}
-			for as, status := range map[string]int{"nobody": 401, "expired": 401, "scopeless": 403} {
-				got := w.clients[as].Send(t, servertest.Request{Method: r.method, Target: r.target, Body: r.body})
+			for as, status := range map[string]int{"anonymous": 401, "expired": 401, "scopeless": 403} {
+				got := f.clients[as].Send(t, servertest.Request{Method: r.method, Target: r.target, Body: r.body})
 				if got.Status != status || got.Header["Ratelimit"] != nil {
 					t.Errorf("%s by %s: %d %v", name, as, got.Status, got.Header)
 				}
 			}
-			if after := w.content(t); after != before {
+			if after := f.content(t); after != before {
 				t.Errorf("%s wrote:\n%s\nbefore:\n%s", name, after, before)
 			}
-			later(s, time.Duration(wait)*time.Second)
+			s.Clock.Advance(time.Duration(wait) * time.Second)
 			got := s.Send(t, servertest.Request{Method: r.method, Target: r.target, Body: r.body})
 			if got.Status == 429 || got.Header.Get("RateLimit") != `"default";r=0;t=1` {
 				t.Errorf("%s after %d seconds: %d %v", name, wait, got.Status, got.Header)

@@ -90,8 +90,10 @@ func noSuchMethod(echo.Context) error { return echo.ErrMethodNotAllowed }
 // serverMethods is the Allow header of OPTIONS * (RFC 9110, 9.3.7): the methods of all paths.
 const serverMethods = "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"
 
-// aboutServer reports whether a request is OPTIONS *, which no route matches.
-func aboutServer(r *http.Request) bool { return r.Method == http.MethodOptions && r.RequestURI == "*" }
+// isServerOptions reports whether a request is OPTIONS *, which no route matches.
+func isServerOptions(r *http.Request) bool {
+	return r.Method == http.MethodOptions && r.RequestURI == "*"
+}
 
 // add refuses a route without a guard: anybody could call it.
 func (r *router) add(method, path string, h echo.HandlerFunc, m []echo.MiddlewareFunc) *echo.Route {
@@ -127,7 +129,7 @@ func (r *router) DELETE(path string, h echo.HandlerFunc, m ...echo.MiddlewareFun
 // recoverMiddleware wraps every route, including 404s, and turns panics into errors.
 func recoverMiddleware(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) (err error) {
-		if aboutServer(c.Request()) {
+		if isServerOptions(c.Request()) {
 			return options(serverMethods, true)(c)
 		}
 		if err := rejectExtraSegments(c); err != nil {

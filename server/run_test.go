@@ -146,7 +146,7 @@ func TestRunDrains(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := <-r.stopped; err == nil {
-		t.Error("the end of the listener is no error")
+		t.Error("Run returned no error although its listener failed")
 	}
 }
 

@@ -36,41 +36,41 @@ func scenarios(t *testing.T, all []scenario) {
 	t.Helper()
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
-		w := newWorld(t, s)
+		f := newFixture(t, s)
 		for _, sc := range all {
-			t.Run(sc.name, func(t *testing.T) { w.run(t, sc) })
+			t.Run(sc.name, func(t *testing.T) { f.run(t, sc) })
 		}
 	})
 }
 
-func (w *world) run(t *testing.T, sc scenario) {
+func (f *fixture) run(t *testing.T, sc scenario) {
 	t.Helper()
-	before := w.look(t)
-	if len(w.fresh.diff(before)) > 0 {
-		w.reset(t)
-		before = w.look(t)
+	before := f.snapshot(t)
+	if len(f.fresh.diff(before)) > 0 {
+		f.reset(t)
+		before = f.snapshot(t)
 	}
 	if sc.given != "" {
-		w.Clock.Set(storetest.Now.Add(-time.Hour))
-		if r := w.Patch(t, appPath, sc.given); r.Status != http.StatusOK {
+		f.Clock.Set(storetest.Now.Add(-time.Hour))
+		if r := f.Patch(t, appPath, sc.given); r.Status != http.StatusOK {
 			t.Fatalf("given %s: %d %s", sc.given, r.Status, r.Body)
 		}
-		w.Clock.Set(storetest.Now)
-		before = w.look(t)
+		f.Clock.Set(storetest.Now)
+		before = f.snapshot(t)
 	}
 	tag := ""
 	if strings.Contains(strings.Join(append(sc.header, sc.headers...), ""), "{etag}") {
-		tag = w.etag(t)
+		tag = f.etag(t)
 	}
 	header := []string{"X-Request-Id: scenario"}
 	for _, line := range sc.header {
 		line = strings.ReplaceAll(line, "{etag}", tag)
-		for name, client := range w.clients {
+		for name, client := range f.clients {
 			line = strings.ReplaceAll(line, "{"+name+"}", client.Token)
 		}
 		header = append(header, line)
 	}
-	client, ok := w.clients[or(sc.as, "everything")]
+	client, ok := f.clients[or(sc.as, "everything")]
 	if !ok {
 		t.Fatalf("no token %s", sc.as)
 	}
@@ -94,18 +94,18 @@ func (w *world) run(t *testing.T, sc scenario) {
 			t.Errorf("header %s: %q, want %q", name, have, strings.TrimPrefix(value, " "))
 		}
 	}
-	author := row{"actor_id": w.Author.ID.String(), "actor_name": w.Author.Name, "request_id": "scenario"}
+	author := row{"actor_id": f.Author.ID.String(), "actor_name": f.Author.Name, "request_id": "scenario"}
 	if sc.as != "" && len(sc.writes) > 0 {
-		author["actor_name"], author["actor_id"] = sc.as, w.tokenID(t, sc.as)
+		author["actor_name"], author["actor_id"] = sc.as, f.tokenID(t, sc.as)
 	}
-	for _, line := range before.written(t, sc.writes, author).diff(w.look(t)) {
+	for _, line := range before.written(t, sc.writes, author).diff(f.snapshot(t)) {
 		t.Errorf("database: %s", line)
 	}
 }
 
-func (w *world) tokenID(t *testing.T, name string) string {
+func (f *fixture) tokenID(t *testing.T, name string) string {
 	t.Helper()
-	for _, token := range w.rows(t, "SELECT id, name FROM tokens") {
+	for _, token := range f.rows(t, "SELECT id, name FROM tokens") {
 		if token["name"] == name {
 			return token["id"]
 		}

@@ -44,7 +44,7 @@ func TestAppWithoutCatalogData(t *testing.T) {
 func TestTimestamps(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
-		w := newWorld(t, s)
+		f := newFixture(t, s)
 		base := time.Date(2026, 3, 1, 12, 30, 15, 0, time.UTC)
 		east := time.FixedZone("", 5*3600+30*60)
 		for i, at := range []struct {
@@ -74,7 +74,7 @@ func TestTimestamps(t *testing.T) {
 			if read := s.Get(t, appPath); read.Body != written.Body || read.Header.Get("ETag") != written.Header.Get("ETag") {
 				t.Errorf("wrote %s %s, read %s %s", written.Header.Get("ETag"), written.Body, read.Header.Get("ETag"), read.Body)
 			}
-			changes := w.rows(t, "SELECT changed_at FROM app_changes WHERE field = 'is_favorite' ORDER BY version")
+			changes := f.rows(t, "SELECT changed_at FROM app_changes WHERE field = 'is_favorite' ORDER BY version")
 			if got := changes[len(changes)-1]["changed_at"]; got != shortTime(at.want) {
 				t.Errorf("changed at %s, want %s", got, at.want)
 			}
@@ -86,19 +86,19 @@ func TestTimestamps(t *testing.T) {
 func TestClientsAreApart(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
-		w := newWorld(t, s)
+		f := newFixture(t, s)
 		before := s.Get(t, otherPath)
-		if r := w.clients["client"].Patch(t, appPath, `{"is_favorite":true,"is_approved":true,"license_count":5}`); r.Status != 200 {
+		if r := f.clients["client"].Patch(t, appPath, `{"is_favorite":true,"is_approved":true,"license_count":5}`); r.Status != 200 {
 			t.Errorf("own app: %d", r.Status)
 		}
-		if r := w.clients["client"].Patch(t, otherPath, `{"is_favorite":true}`); r.Status != 403 {
+		if r := f.clients["client"].Patch(t, otherPath, `{"is_favorite":true}`); r.Status != 403 {
 			t.Errorf("another client's app: %d", r.Status)
 		}
 		after := s.Get(t, otherPath)
 		if after.Body != before.Body || after.Header.Get("ETag") != before.Header.Get("ETag") {
 			t.Errorf("was %s, is %s", before.Body, after.Body)
 		}
-		if r := w.clients["other"].Patch(t, otherPath, `{"license_count":6}`); r.Status != 200 {
+		if r := f.clients["other"].Patch(t, otherPath, `{"license_count":6}`); r.Status != 200 {
 			t.Errorf("the other's own app: %d", r.Status)
 		}
 		if got, want := s.Get(t, appPath).Body, app(true, true, "5", now)+"\n"; got != want {

@@ -14,17 +14,17 @@ import (
 	"github.com/clientapps/clientapps/server/servertest"
 )
 
-// impatient starts a server with short timeouts.
-func impatient(t *testing.T) *running {
+// runWithShortTimeouts starts a server with short timeouts.
+func runWithShortTimeouts(t *testing.T) *running {
 	t.Helper()
 	return run(t, time.Minute, func(c *server.Config) {
 		c.RequestTimeout, c.HeaderTimeout, c.IdleTimeout = 300*time.Millisecond, 200*time.Millisecond, 200*time.Millisecond
 	})
 }
 
-// drip sends the text and then a little more, repeatedly, until the server closes the connection. It returns what the server
+// sendSlowly sends the text and then a little more, repeatedly, until the server closes the connection. It returns what the server
 // answered.
-func drip(t *testing.T, conn net.Conn, text, more string) string {
+func sendSlowly(t *testing.T, conn net.Conn, text, more string) string {
 	t.Helper()
 	answer := make(chan string, 1)
 	go func() {
@@ -45,7 +45,7 @@ func drip(t *testing.T, conn net.Conn, text, more string) string {
 // A slow client cannot keep a connection beyond the timeouts, whatever part of the request is slow.
 func TestSlowClients(t *testing.T) {
 	t.Parallel()
-	r := impatient(t)
+	r := runWithShortTimeouts(t)
 	const none = ""
 	patch := "PATCH " + appPath + " HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 	authorized := "Authorization: Bearer " + r.Token + "\r\n"
@@ -63,14 +63,14 @@ func TestSlowClients(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got := drip(t, r.dial(t), slow.text, slow.more)
+			got := sendSlowly(t, r.dial(t), slow.text, slow.more)
 			if slow.want == none {
 				if got != "" {
 					t.Errorf("answered %q", got)
 				}
 				return
 			}
-			status, message := answerOf(t, got)
+			status, message := parseAnswer(t, got)
 			if got := strings.TrimSpace(status + " " + message); got != slow.want {
 				t.Errorf("answered %q, want %q", got, slow.want)
 			}
@@ -78,8 +78,8 @@ func TestSlowClients(t *testing.T) {
 	}
 }
 
-// answerOf parses a response: its status, and the message of an error.
-func answerOf(t *testing.T, text string) (status, message string) {
+// parseAnswer parses a response: its status, and the message of an error.
+func parseAnswer(t *testing.T, text string) (status, message string) {
 	t.Helper()
 	response, err := http.ReadResponse(bufio.NewReader(strings.NewReader(text)), nil)
 	if err != nil {
@@ -107,7 +107,7 @@ func answerOf(t *testing.T, text string) (status, message string) {
 // A client that requests large answers and does not read them is disconnected.
 func TestSlowReader(t *testing.T) {
 	t.Parallel()
-	r := impatient(t)
+	r := runWithShortTimeouts(t)
 	conn := r.dial(t)
 	if err := conn.(*net.TCPConn).SetReadBuffer(4096); err != nil {
 		t.Fatal(err)
@@ -131,7 +131,7 @@ func TestMalformedRequests(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			status, message := answerOf(t, drip(t, r.dial(t), bad.text, ""))
+			status, message := parseAnswer(t, sendSlowly(t, r.dial(t), bad.text, ""))
 			if got := status + " " + message; got != bad.want {
 				t.Errorf("answered %s", got)
 			}
@@ -139,10 +139,10 @@ func TestMalformedRequests(t *testing.T) {
 	}
 	t.Run("while another is answered", func(t *testing.T) {
 		t.Parallel()
-		got := drip(t, r.dial(t), "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nnonsense\r\n\r\n", "")
+		got := sendSlowly(t, r.dial(t), "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nnonsense\r\n\r\n", "")
 		if first, second, ok := strings.Cut(got, "ok\n"); !ok || !strings.HasPrefix(first, "HTTP/1.1 200 OK\r\n") {
 			t.Errorf("answered %q", got)
-		} else if status, _ := answerOf(t, second); status != "400" {
+		} else if status, _ := parseAnswer(t, second); status != "400" {
 			t.Errorf("answered %q", second)
 		}
 	})

@@ -49,7 +49,7 @@ func TestQueryIsText(t *testing.T) {
 			}
 		}
 		if tried < 100 {
-			t.Errorf("%d values tried: the contract has more parameters than that", tried)
+			t.Errorf("only %d values were tried: the contract has more parameters", tried)
 		}
 	})
 }

@@ -11,7 +11,7 @@ func wantFull(t *testing.T, err error, reason string) {
 	t.Helper()
 	var full *FullError
 	if !errors.As(err, &full) || full.Reason != reason {
-		t.Errorf("%v, want a refusal because of %s", err, reason)
+		t.Errorf("%v, want a FullError with reason %s", err, reason)
 	}
 }
 
@@ -42,10 +42,10 @@ func TestRequests(t *testing.T) {
 		q.Release(token)
 	}
 	if q.Count() != 0 || len(q.byToken) != 0 {
-		t.Errorf("%v of %d are left", q.byToken, q.all)
+		t.Errorf("%v of %d are still reserved", q.byToken, q.all)
 	}
-	if q := NewRequests(1); q.Acquire(first) != nil { // half of one place is rounded up to one
-		t.Error("the only place is not to be had")
+	if q := NewRequests(1); q.Acquire(first) != nil { // a token gets at least one place
+		t.Error("the first request of a server with one place was refused")
 	}
 }
 

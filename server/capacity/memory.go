@@ -12,8 +12,8 @@ const tokenShare = 4
 // Memory bounds the total memory of all request bodies, in bytes. A request reserves what its body may need before it reads the
 // body.
 type Memory struct {
-	most    int64 // for all tokens
-	ofToken int64 // for one token, so that others have room
+	limit    int64 // for all tokens
+	perToken int64 // for one token, so that others have room
 
 	mu      sync.Mutex
 	all     int64
@@ -21,9 +21,9 @@ type Memory struct {
 }
 
 // NewMemory makes a bound of this many bytes. The share of a token is at least what the largest body needs.
-func NewMemory(most, largestBody int64) *Memory {
-	ofToken := max(most/tokenShare, largestBody)
-	return &Memory{most: max(most, ofToken), ofToken: ofToken, byToken: map[uuid.UUID]int64{}}
+func NewMemory(limit, largestBody int64) *Memory {
+	perToken := max(limit/tokenShare, largestBody)
+	return &Memory{limit: max(limit, perToken), perToken: perToken, byToken: map[uuid.UUID]int64{}}
 }
 
 // Reserve reserves memory for a body of this token, or returns a FullError. The caller must Release it, at once or in parts.
@@ -31,9 +31,9 @@ func (m *Memory) Reserve(token uuid.UUID, bytes int64) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	switch {
-	case m.byToken[token]+bytes > m.ofToken:
+	case m.byToken[token]+bytes > m.perToken:
 		return errMemoryOfToken
-	case m.all+bytes > m.most:
+	case m.all+bytes > m.limit:
 		return errMemory
 	}
 	m.all += bytes

@@ -11,8 +11,8 @@ import (
 // Requests bounds the number of requests in flight. One token can have at most half of the places, so that others have room. Call
 // it only for requests with a valid token: made-up tokens then cannot use up the places.
 type Requests struct {
-	most    int // for all tokens
-	ofToken int // for one token
+	limit    int // for all tokens
+	perToken int // for one token
 
 	mu      sync.Mutex
 	all     int
@@ -20,8 +20,8 @@ type Requests struct {
 }
 
 // NewRequests makes a bound of this many requests.
-func NewRequests(most int) *Requests {
-	return &Requests{most: most, ofToken: max(1, most/2), byToken: map[uuid.UUID]int{}}
+func NewRequests(limit int) *Requests {
+	return &Requests{limit: limit, perToken: max(1, limit/2), byToken: map[uuid.UUID]int{}}
 }
 
 // Acquire takes a place for a request of this token, or returns a FullError. The caller must Release it.
@@ -29,9 +29,9 @@ func (q *Requests) Acquire(token uuid.UUID) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	switch {
-	case q.all >= q.most:
+	case q.all >= q.limit:
 		return errRequests
-	case q.byToken[token] >= q.ofToken:
+	case q.byToken[token] >= q.perToken:
 		return errRequestsOfToken
 	}
 	q.all++

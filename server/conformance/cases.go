@@ -66,7 +66,7 @@ func Methods(b Base) []Case {
 	for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE", "PROPFIND"} {
 		if !slices.Contains(strings.Split(allow, ", "), method) {
 			r := servertest.Request{Method: method, Target: b.Op.Target(b.Values)}
-			cases = append(cases, Case{method, "nobody", r, Want{Status: []int{405}, Header: map[string]string{"Allow": allow}}})
+			cases = append(cases, Case{method, "anonymous", r, Want{Status: []int{405}, Header: map[string]string{"Allow": allow}}})
 		}
 	}
 	acceptPatch := ""
@@ -75,12 +75,12 @@ func Methods(b Base) []Case {
 	}
 	r := servertest.Request{Method: "OPTIONS", Target: b.Op.Target(b.Values)}
 	want := Want{Status: []int{204}, Header: map[string]string{"Allow": allow, "Accept-Patch": acceptPatch}}
-	return append(cases, Case{"OPTIONS", "nobody", r, want},
+	return append(cases, Case{"OPTIONS", "anonymous", r, want},
 		Case{"a slash at the end", "", servertest.Request{Method: b.Op.Method, Target: b.Op.Target(b.Values) + "/"}, Want{Status: []int{404}}})
 }
 
-// Strangers returns requests without permission: they are refused whatever else is wrong with them.
-func Strangers(b Base) []Case {
+// Unauthorized returns requests without permission: they are refused whatever else is wrong with them.
+func Unauthorized(b Base) []Case {
 	var cases []Case
 	bad := b.Request()
 	bad.Target, bad.Header = strings.Replace(bad.Target, noID, "x", 1)+"?no=such", []string{"Accept: text/html"}
@@ -97,11 +97,11 @@ func Strangers(b Base) []Case {
 		r.Header = append(slices.Clone(bad.Header), more...)
 		cases = append(cases, Case{name + ", all else wrong", client, r, want})
 	}
-	for _, client := range []string{"nobody", "unknown", "expired", "revoked"} {
+	for _, client := range []string{"anonymous", "unknown", "expired", "revoked"} {
 		add(client, client, 401)
 	}
 	for _, value := range []string{"Bearer", "Bearer ", "Basic eDp4", "capp_x", "Bearer capp_x", "Bearer x y"} {
-		add(value, "nobody", 401, "Authorization: "+value)
+		add(value, "anonymous", 401, "Authorization: "+value)
 	}
 	add("all scopes but "+b.Op.Scope, "all but "+b.Op.Scope, 403)
 	if b.Op.PerClient() {

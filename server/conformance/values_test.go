@@ -39,10 +39,10 @@ func TestValues(t *testing.T) {
 		{ids, `["x0",null]`, false},
 	} {
 		if !slices.Contains(Values(c.schema), c.text) {
-			t.Errorf("%s is not tried", c.text)
+			t.Errorf("Values lacks %s", c.text)
 		}
 		if Valid(c.schema, c.text) != c.valid {
-			t.Errorf("%s: valid is %v", c.text, !c.valid)
+			t.Errorf("%s: Valid returns %v", c.text, !c.valid)
 		}
 	}
 }

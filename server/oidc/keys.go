@@ -16,9 +16,9 @@ import (
 
 // How often the provider is asked for its keys.
 const (
-	keysPause = 10 * time.Second // between two fetches: a new key is known after at most this time
-	keysFresh = 15 * time.Minute // until the keys are fetched again: a withdrawn key is refused after at most this time
-	keysLast  = 24 * time.Hour   // how long old keys are used while the provider is unreachable
+	minRefresh   = 10 * time.Second // between two fetches: a new key is known after at most this time
+	refreshAfter = 15 * time.Minute // until the keys are fetched again: a withdrawn key is refused after at most this time
+	maxStale     = 24 * time.Hour   // how long old keys are used while the provider is unreachable
 )
 
 // signingAlgorithms are the algorithms with a public key. With the others, such as none, or HMAC with the public key as its
@@ -34,17 +34,17 @@ var joseAlgorithms = func() (algorithms []jose.SignatureAlgorithm) {
 	return algorithms
 }()
 
-// keySet caches the provider's keys. It fetches them when a token has an unknown key id, at most once in keysPause, so that
+// keySet caches the provider's keys. It fetches them when a token has an unknown key id, at most once in minRefresh, so that
 // random key ids do not flood the provider.
 type keySet struct {
-	issuer  string
-	client  *http.Client
-	log     *slog.Logger
-	clock   func() time.Time
-	held    atomic.Pointer[cachedKeys] // never nil
-	asking  chan struct{}              // held by the request that fetches
-	waiting chan struct{}              // held by requests that wait for a fetch, including the one that fetches
-	checks  signatureChecks
+	issuer   string
+	client   *http.Client
+	log      *slog.Logger
+	clock    func() time.Time
+	cached   atomic.Pointer[cachedKeys] // never nil
+	fetching chan struct{}              // held by the request that fetches
+	waiting  chan struct{}              // held by requests that wait for a fetch, including the one that fetches
+	checks   signatureChecks
 }
 
 // cachedKeys is the result of the last fetch.
@@ -58,9 +58,9 @@ type cachedKeys struct {
 func newKeySet(cfg Config, waiting int, log *slog.Logger, clock func() time.Time) *keySet {
 	k := &keySet{
 		issuer: cfg.Issuer, log: log, clock: clock, client: boundedClient(cfg.Timeout),
-		asking: make(chan struct{}, 1), waiting: make(chan struct{}, max(1, waiting)), checks: newSignatureChecks(),
+		fetching: make(chan struct{}, 1), waiting: make(chan struct{}, max(1, waiting)), checks: newSignatureChecks(),
 	}
-	k.held.Store(&cachedKeys{})
+	k.cached.Store(&cachedKeys{})
 	return k
 }
 
@@ -70,23 +70,23 @@ func (k *keySet) verify(ctx context.Context, jwt string) ([]byte, error) {
 	if err != nil || !plainHeader(jwt) || !accessToken(jws) {
 		return nil, ErrMalformed
 	}
-	held := k.held.Load()
-	if k.clock().Sub(held.at) >= keysFresh {
-		if held, err = k.refresh(ctx, held); err != nil {
+	cached := k.cached.Load()
+	if k.clock().Sub(cached.at) >= refreshAfter {
+		if cached, err = k.refresh(ctx, cached); err != nil {
 			return nil, err
 		}
 	}
-	if payload, known, err := k.checks.run(ctx, held, jws); known || err != nil {
+	if payload, known, err := k.checks.run(ctx, cached, jws); known || err != nil {
 		return payload, err
 	}
-	if held, err = k.refresh(ctx, held); err != nil {
+	if cached, err = k.refresh(ctx, cached); err != nil {
 		return nil, err
 	}
-	if payload, known, err := k.checks.run(ctx, held, jws); known || err != nil {
+	if payload, known, err := k.checks.run(ctx, cached, jws); known || err != nil {
 		return payload, err
 	}
-	if held.err != nil {
-		return nil, k.unavailable(held)
+	if cached.err != nil {
+		return nil, k.unavailable(cached)
 	}
 	return nil, ErrSignature
 }
@@ -133,9 +133,9 @@ func (h *cachedKeys) verify(jws *jose.JSONWebSignature) (payload []byte, known b
 	return nil, known
 }
 
-// refresh fetches the keys, unless they were fetched within keysPause. While the provider cannot be reached, it keeps the old keys.
+// refresh fetches the keys, unless they were fetched within minRefresh. While the provider cannot be reached, it keeps the old keys.
 func (k *keySet) refresh(ctx context.Context, seen *cachedKeys) (*cachedKeys, error) {
-	if !seen.asked.IsZero() && k.clock().Sub(seen.asked) < keysPause {
+	if !seen.asked.IsZero() && k.clock().Sub(seen.asked) < minRefresh {
 		return seen, nil
 	}
 	select {
@@ -145,13 +145,13 @@ func (k *keySet) refresh(ctx context.Context, seen *cachedKeys) (*cachedKeys, er
 		return nil, &UnavailableError{Reason: ReasonProvider, RetryAfter: time.Second, cause: errors.New("too many requests wait for the identity provider")}
 	}
 	select {
-	case k.asking <- struct{}{}:
-		defer func() { <-k.asking }()
+	case k.fetching <- struct{}{}:
+		defer func() { <-k.fetching }()
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	if held := k.held.Load(); held != seen {
-		return held, nil // another request has fetched the keys
+	if cached := k.cached.Load(); cached != seen {
+		return cached, nil // another request has fetched the keys
 	}
 	next := &cachedKeys{keys: seen.keys, at: seen.at}
 	keys, err := k.fetch(context.WithoutCancel(ctx)) // other requests wait for the result; the client has its own timeout
@@ -159,18 +159,18 @@ func (k *keySet) refresh(ctx context.Context, seen *cachedKeys) (*cachedKeys, er
 	if err != nil {
 		next.err = err
 		k.log.WarnContext(ctx, "identity provider cannot be asked for its keys", "issuer", k.issuer, "error", err)
-		if next.asked.Sub(seen.at) >= keysLast {
+		if next.asked.Sub(seen.at) >= maxStale {
 			next.keys = nil
 		}
 	} else {
 		next.keys, next.at = keys, next.asked
 	}
-	k.held.Store(next)
+	k.cached.Store(next)
 	return next, nil
 }
 
 // unavailable is the error for a token that needs keys which the provider does not deliver.
-func (k *keySet) unavailable(held *cachedKeys) error {
-	wait := max(time.Second, keysPause-k.clock().Sub(held.asked))
-	return &UnavailableError{Reason: ReasonProvider, RetryAfter: wait, cause: held.err}
+func (k *keySet) unavailable(cached *cachedKeys) error {
+	wait := max(time.Second, minRefresh-k.clock().Sub(cached.asked))
+	return &UnavailableError{Reason: ReasonProvider, RetryAfter: wait, cause: cached.err}
 }

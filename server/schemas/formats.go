@@ -25,7 +25,7 @@ var (
 func checkLine(text string) error {
 	visible := false
 	for _, r := range text {
-		if unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp, directing) {
+		if unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp, bidiControls) {
 			return errLine
 		}
 		visible = visible || !unicode.In(r, invisible...)
@@ -47,9 +47,9 @@ func checkName(name string) error {
 }
 
 var (
-	// directing are the bidirectional embeddings, overrides and isolates (Unicode Standard Annex 9, 2). The marks U+200E and
+	// bidiControls are the bidirectional embeddings, overrides and isolates (Unicode Standard Annex 9, 2). The marks U+200E and
 	// U+200F are allowed, because right-to-left scripts need them.
-	directing = &unicode.RangeTable{R16: []unicode.Range16{{Lo: 0x202a, Hi: 0x202e, Stride: 1}, {Lo: 0x2066, Hi: 0x2069, Stride: 1}}}
+	bidiControls = &unicode.RangeTable{R16: []unicode.Range16{{Lo: 0x202a, Hi: 0x202e, Stride: 1}, {Lo: 0x2066, Hi: 0x2069, Stride: 1}}}
 	// invisible are characters that show nothing on their own.
 	invisible = []*unicode.RangeTable{
 		unicode.White_Space, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector,

@@ -112,12 +112,12 @@ func TestBadResponses(t *testing.T) {
 		bad.Header = maps.Clone(bad.Header)
 		spoil(&bad)
 		if errs := complaints("GET", target, bad); len(errs) == 0 {
-			t.Errorf("%s was not noticed", name)
+			t.Errorf("%s was not detected", name)
 		}
 	}
 	body := goodApp(t)
 	if errs := complaints("HEAD", target, body); len(errs) == 0 {
-		t.Error("a body of HEAD was not noticed")
+		t.Error("a body of HEAD was not detected")
 	}
 }
 
@@ -155,11 +155,11 @@ func TestBadErrors(t *testing.T) {
 		bad[text] = goodError(500, message(text))
 	}
 	if errs := complaints("GET", target, goodError(500, `{"error":{"code":"outcome_unknown","message":"x"}}`)); len(errs) == 0 {
-		t.Error("a read whose outcome is unknown was not noticed")
+		t.Error("a read whose outcome is unknown was not detected")
 	}
 	for name, response := range bad {
 		if errs := complaints("PATCH", "/nowhere", response); len(errs) == 0 {
-			t.Errorf("%s was not noticed", name)
+			t.Errorf("%s was not detected", name)
 		}
 	}
 }

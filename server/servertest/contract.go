@@ -78,8 +78,8 @@ func find(doc *openapi3.T, target string) (string, *openapi3.PathItem) {
 	return best, doc.Paths.Find(best)
 }
 
-// general are headers that any response may have, besides those documented for it.
-var general = []string{
+// commonHeaders are headers that any response may have, besides those documented for it.
+var commonHeaders = []string{
 	"Cache-Control", "Content-Encoding", "Content-Length", "Content-Type", "Date", "Referrer-Policy", "Strict-Transport-Security",
 	"Vary", "X-Content-Type-Options",
 }
@@ -98,7 +98,7 @@ func checkOperation(request *http.Request, route *routers.Route, response *Respo
 	}
 	for name := range response.Header {
 		cors := request.Header.Get("Origin") != "" && strings.HasPrefix(name, "Access-Control-")
-		if !cors && !slices.Contains(general, name) && !hasFold(headers, name) {
+		if !cors && !slices.Contains(commonHeaders, name) && !hasFold(headers, name) {
 			errs = append(errs, fmt.Errorf("header %s is not documented", name))
 		}
 	}

@@ -87,11 +87,14 @@ func (s *Server) NewToken(t testing.TB, token store.Token) (secret string, store
 	return secret, stored
 }
 
-// Clock returns the same time until it is set.
+// Clock is a fake clock. Its time changes only with Set and Advance.
 type Clock struct{ now atomic.Pointer[time.Time] }
 
 // Now returns the time that was set last.
 func (c *Clock) Now() time.Time { return *c.now.Load() }
 
-// Set changes the time.
+// Set sets the time.
 func (c *Clock) Set(to time.Time) { c.now.Store(&to) }
+
+// Advance moves the time forward. It may be called from one goroutine at a time.
+func (c *Clock) Advance(by time.Duration) { c.Set(c.Now().Add(by)) }

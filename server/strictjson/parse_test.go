@@ -38,10 +38,10 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			var syntax SyntaxError
 			if !errors.As(err, &syntax) {
-				t.Errorf("a %T: %v", err, err)
+				t.Errorf("the error is a %T: %v", err, err)
 			}
 			if strings.HasPrefix(err.Error(), "is not valid JSON") && json.Valid(body) {
-				t.Errorf("%v, but it is", err)
+				t.Errorf("encoding/json accepts the text, Parse: %v", err)
 			}
 			return
 		}
@@ -49,10 +49,10 @@ func FuzzParse(f *testing.F) {
 		decoder.UseNumber()
 		var want any
 		if err := decoder.Decode(&want); err != nil {
-			t.Fatalf("taken, but %v", err)
+			t.Fatalf("Parse accepts the text, encoding/json: %v", err)
 		}
 		if _, err := decoder.Token(); err != io.EOF {
-			t.Errorf("taken, but there is more: %v", err)
+			t.Errorf("Parse accepts text after the value: %v", err)
 		}
 		if !equalJSON(doc.Value, want) {
 			t.Errorf("read as %#v, want %#v", doc.Value, want)
@@ -102,7 +102,7 @@ func agree(t *testing.T, body []byte, whole Document, refused error) {
 	}
 	if refused == nil && whole.Nodes > 1 {
 		if _, err := Parse(body, Options{MaxNodes: whole.Nodes - 1}); err == nil {
-			t.Errorf("%d nodes pass for %d", whole.Nodes, whole.Nodes-1)
+			t.Errorf("a text of %d nodes was accepted with a bound of %d", whole.Nodes, whole.Nodes-1)
 		}
 	}
 }

@@ -37,6 +37,6 @@ func TestNoncharacters(t *testing.T) {
 		t.Errorf("%d noncharacters, Unicode has 66", refused)
 	}
 	if IsText("\xff") || IsText("\xed\xa0\x80") || !IsText("") {
-		t.Error("UTF-8 is what is UTF-8")
+		t.Error("IsText accepts invalid UTF-8 or refuses the empty text")
 	}
 }

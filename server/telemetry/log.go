@@ -13,31 +13,31 @@ import (
 
 // boundedLines limits the rate of one kind of log line. It counts the lines beyond the limit for a later line.
 type boundedLines struct {
-	allow func() bool
-	left  atomic.Int64 // lines left out since the last call of notLogged
+	allow   func() bool
+	dropped atomic.Int64 // lines left out since the last call of notLogged
 }
 
 // take reports whether one more line may be written, and counts it if not.
 func (b *boundedLines) take() bool {
 	ok := b.allow()
 	if !ok {
-		b.left.Add(1)
+		b.dropped.Add(1)
 	}
 	return ok
 }
 
 // notLogged returns how many lines were left out since the last call.
 func (b *boundedLines) notLogged() int64 {
-	if b.left.Load() == 0 {
+	if b.dropped.Load() == 0 {
 		return 0
 	}
-	return b.left.Swap(0)
+	return b.dropped.Swap(0)
 }
 
 // logRequest writes the log line of a request. Lines about refused requests without a valid token are limited; a later line has
 // the number of those left out in not_logged.
 func (o *Observer) logRequest(r *http.Request, x *Request, took time.Duration) {
-	if x.TokenID == uuid.Nil && anybodyCanProvoke(x.Status) && !o.refusals.take() {
+	if x.TokenID == uuid.Nil && clientCanProvoke(x.Status) && !o.refusals.take() {
 		return
 	}
 	level := slog.LevelInfo
@@ -80,8 +80,8 @@ func (x *Request) operationID() string {
 	return x.Operation.ID
 }
 
-// anybodyCanProvoke reports whether a client without a token can provoke a status at will. It cannot provoke a 500.
-func anybodyCanProvoke(status int) bool {
+// clientCanProvoke reports whether a client without a token can provoke a status at will. It cannot provoke a 500.
+func clientCanProvoke(status int) bool {
 	return status >= http.StatusBadRequest && status != http.StatusInternalServerError
 }
 

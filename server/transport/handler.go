@@ -29,7 +29,7 @@ func Wrap(api http.Handler, origins []string) (http.Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("compression: %w", err)
 	}
-	api = whereAsked(compress(api), api)
+	api = compressIfAccepted(compress(api), api)
 	if len(origins) == 0 {
 		return api, nil
 	}
@@ -52,8 +52,8 @@ func Wrap(api http.Handler, origins []string) (http.Handler, error) {
 // varyEncoding is the Vary header of every response, since it may be compressed.
 var varyEncoding = []string{"Accept-Encoding"}
 
-// whereAsked bypasses the compressor for a request without Accept-Encoding.
-func whereAsked(compressed, plain http.Handler) http.Handler {
+// compressIfAccepted bypasses the compressor for a request without Accept-Encoding.
+func compressIfAccepted(compressed, plain http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if accepted := r.Header["Accept-Encoding"]; len(accepted) > 0 {
 			for i, codings := range accepted {

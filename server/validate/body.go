@@ -87,11 +87,11 @@ func (b *Body) decodeStrictly(text []byte) (target any, nodes int, err error) {
 
 // Parse parses a text as strictly as a body. It drops the values of fields that the schema does not have.
 func (b *Body) Parse(text []byte) (strictjson.Document, error) {
-	return strictjson.Parse(text, strictjson.Options{MaxNodes: b.maxNodes, Keep: b.takes})
+	return strictjson.Parse(text, strictjson.Options{MaxNodes: b.maxNodes, Keep: b.hasWritableField})
 }
 
-// takes reports whether the body may have this field.
-func (b *Body) takes(name string) bool {
+// hasWritableField reports whether the body may have this field.
+func (b *Body) hasWritableField(name string) bool {
 	_, readOnly := b.readOnly[name]
 	return b.schema.Properties[name] != nil && !readOnly
 }

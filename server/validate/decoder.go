@@ -43,7 +43,7 @@ func (b *Body) compile() *decoder {
 	d := &decoder{target: b.target, maxNodes: b.maxNodes}
 	for name, property := range b.schema.Properties {
 		f, ok := compileField(name, property.Value, b.target, b.visit)
-		if !ok || !b.takes(name) {
+		if !ok || !b.hasWritableField(name) {
 			return nil
 		}
 		if slices.Contains(b.schema.Required, name) {

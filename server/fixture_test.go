@@ -31,8 +31,8 @@ const (
 	now     = "2026-02-24T15:00:00.000Z"
 )
 
-// world is a server with tokens of all sorts and access to its tables.
-type world struct {
+// fixture is a server with tokens of all sorts and access to its tables.
+type fixture struct {
 	*servertest.Server
 
 	db      *sql.DB
@@ -40,9 +40,9 @@ type world struct {
 	fresh   tables                        // as seeded
 }
 
-func newWorld(t *testing.T, s *servertest.Server) *world {
+func newFixture(t *testing.T, s *servertest.Server) *fixture {
 	t.Helper()
-	w := &world{Server: s, db: storetest.SQL(t, s.DatabaseURL), clients: map[string]*servertest.Client{"everything": s.Client}}
+	f := &fixture{Server: s, db: storetest.SQL(t, s.DatabaseURL), clients: map[string]*servertest.Client{"everything": s.Client}}
 	past := storetest.Now.Add(-time.Second)
 	own := []uuid.UUID{storetest.ClientID}
 	for _, token := range []store.Token{
@@ -63,36 +63,36 @@ func newWorld(t *testing.T, s *servertest.Server) *world {
 				t.Fatal(err)
 			}
 		}
-		w.clients[token.Name] = &servertest.Client{URL: s.URL, Token: secret}
+		f.clients[token.Name] = &servertest.Client{URL: s.URL, Token: secret}
 	}
 	unknown, err := apitoken.New()
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.clients["unknown"] = &servertest.Client{URL: s.URL, Token: unknown}
-	w.clients["nobody"] = &servertest.Client{URL: s.URL}
-	w.fresh = w.look(t)
-	return w
+	f.clients["unknown"] = &servertest.Client{URL: s.URL, Token: unknown}
+	f.clients["anonymous"] = &servertest.Client{URL: s.URL}
+	f.fresh = f.snapshot(t)
+	return f
 }
 
 // reset restores the seeded apps and their history. Deleting apps adds history, so it is deleted twice.
-func (w *world) reset(t *testing.T) {
+func (f *fixture) reset(t *testing.T) {
 	t.Helper()
 	for _, statement := range []string{"DELETE FROM app_changes", "DELETE FROM apps", "DELETE FROM app_changes"} {
-		if _, err := w.db.ExecContext(t.Context(), statement); err != nil {
+		if _, err := f.db.ExecContext(t.Context(), statement); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := w.Store.Seed(t.Context(), storetest.Page()); err != nil {
+	if err := f.Store.Seed(t.Context(), storetest.Page()); err != nil {
 		t.Fatal(err)
 	}
-	w.Clock.Set(storetest.Now)
+	f.Clock.Set(storetest.Now)
 }
 
 // etag returns the current ETag of the reference page's app.
-func (w *world) etag(t *testing.T) string {
+func (f *fixture) etag(t *testing.T) string {
 	t.Helper()
-	return w.Get(t, appPath).Header.Get("ETag")
+	return f.Get(t, appPath).Header.Get("ETag")
 }
 
 // tables has all rows of apps and their history.
@@ -101,17 +101,17 @@ type tables struct{ apps, changes []row }
 // row is a table's row by column, with the same texts for both databases.
 type row map[string]string
 
-func (w *world) look(t *testing.T) tables {
+func (f *fixture) snapshot(t *testing.T) tables {
 	t.Helper()
 	return tables{
-		apps:    w.rows(t, "SELECT * FROM apps ORDER BY client_id, id"),
-		changes: w.rows(t, "SELECT * FROM app_changes ORDER BY client_id, app_id, version, field"),
+		apps:    f.rows(t, "SELECT * FROM apps ORDER BY client_id, id"),
+		changes: f.rows(t, "SELECT * FROM app_changes ORDER BY client_id, app_id, version, field"),
 	}
 }
 
-func (w *world) rows(t *testing.T, query string) []row {
+func (f *fixture) rows(t *testing.T, query string) []row {
 	t.Helper()
-	result, err := w.db.QueryContext(t.Context(), query)
+	result, err := f.db.QueryContext(t.Context(), query)
 	if err != nil {
 		t.Fatal(err)
 	}
