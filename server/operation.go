@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -39,9 +40,12 @@ type operation struct {
 	observed     *telemetry.Operation
 }
 
+// readContract parses the embedded contract once: parsing takes most of the time that New needs, and nothing changes the document.
+var readContract = sync.OnceValues(gen.GetSpec)
+
 // contract returns the operations of the embedded contract by id.
 func contract() (map[string]*operation, error) {
-	doc, err := gen.GetSpec()
+	doc, err := readContract()
 	if err != nil {
 		return nil, fmt.Errorf("read contract: %w", err)
 	}

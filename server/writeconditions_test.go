@@ -87,13 +87,15 @@ func TestConditionsAreNeverIgnored(t *testing.T) {
 // TestTrueConditions sends every write that supports conditions with conditions that are true.
 func TestTrueConditions(t *testing.T) {
 	t.Parallel()
-	for _, header := range []func(tag string) []string{
-		func(string) []string { return []string{"If-Match: *"} },
-		func(tag string) []string { return []string{"If-Match: ," + tag + ","} },
-		func(string) []string { return []string{`If-None-Match: "x", W/"y"`} },
-		func(tag string) []string { return []string{"If-Match: " + tag, `If-None-Match: "x"`} },
-	} {
-		servertest.Each(t, func(t *testing.T, s *servertest.Server) {
+	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
+		f := newFixture(t, s)
+		for _, header := range []func(tag string) []string{
+			func(string) []string { return []string{"If-Match: *"} },
+			func(tag string) []string { return []string{"If-Match: ," + tag + ","} },
+			func(string) []string { return []string{`If-None-Match: "x", W/"y"`} },
+			func(tag string) []string { return []string{"If-Match: " + tag, `If-None-Match: "x"`} },
+		} {
+			f.reset(t)
 			withNewEntry(t, s)
 			for operation := range conditionalWrites {
 				if operation == "removeApp" {
@@ -109,11 +111,11 @@ func TestTrueConditions(t *testing.T) {
 			if got.Status != http.StatusNoContent {
 				t.Errorf("removeApp: %d %s", got.Status, got.Body)
 			}
-		})
-	}
+		}
+	})
 }
 
-// texts are the two lists of matchers, with a function that makes the body.
+// matcherLists are the two lists of matchers, with a function that makes the body.
 var matcherLists = map[string]func(values ...string) string{
 	catalogPath + "/url-patterns":    func(values ...string) string { return `{"patterns":` + quoteAll(values) + `}` },
 	catalogPath + "/desktop-aliases": func(values ...string) string { return `{"aliases":` + quoteAll(values) + `}` },
