@@ -10,10 +10,19 @@ import (
 
 func TestAddAndRemoveApp(t *testing.T) {
 	runFlow(t, func(t *testing.T, s flow) {
-		created := s.step(t, "POST", clientPath+"/apps", `{"catalog_app_id":"`+strings.ToUpper(newEntry)+`","license_count":0,"is_approved":true}`, 201, "*", "X-Request-Id: added")
+		body := `{"catalog_app_id":"` + strings.ToUpper(newEntry) + `","license_count":0,"is_approved":true}`
+		created := s.step(t, "POST", clientPath+"/apps", body, 201, "*", "X-Request-Id: added")
 		added := createdID(t, created)
 		path := clientPath + "/apps/" + added
-		want := `{"id":"` + added + `","catalog_app":` + zoom + `,"is_favorite":false,"is_approved":true,"license_count":0,"created_at":"` + now + `","updated_at":"` + now + `"}`
+		want := compactJSON(`{
+			"id": "` + added + `",
+			"catalog_app": ` + zoom + `,
+			"is_favorite": false,
+			"is_approved": true,
+			"license_count": 0,
+			"created_at": "` + now + `",
+			"updated_at": "` + now + `"
+		}`)
 		if created.Body != want+"\n" || created.Header.Get("Location") != path {
 			t.Errorf("%s %s", created.Header.Get("Location"), created.Body)
 		}
@@ -74,7 +83,13 @@ func TestBulk(t *testing.T) {
 	runFlow(t, func(t *testing.T, s flow) {
 		other := storetest.OtherAppID.String()
 		body := `{"app_ids":["` + nilID + `","` + strings.ToUpper(appID) + `","` + other + `","` + appID + `","` + nilID + `"]}`
-		want := `{"succeeded":["` + appID + `"],"failed":[{"id":"` + nilID + `","error":"App not found"},{"id":"` + other + `","error":"App not found"}]}`
+		want := compactJSON(`{
+			"succeeded": ["` + appID + `"],
+			"failed": [
+				{"id": "` + nilID + `", "error": "App not found"},
+				{"id": "` + other + `", "error": "App not found"}
+			]
+		}`)
 		for _, op := range []struct{ path, shows string }{
 			{"/apps/favorites", `"is_favorite":true`},
 			{"/apps/favorites/remove", `"is_favorite":false`},

@@ -29,7 +29,7 @@ func TestClients(t *testing.T) {
 		for body, want := range map[string]string{
 			`{"status":"suspended"}`: readOnly("status", "Managed by the operator"),
 			`{"id":"x"}`:             readOnly("id", "Immutable identifier"),
-			`{"name":""}`:            invalidField("name", "name must be 1 to 200 characters long, one of them visible, without control characters, changes of direction or white space at the ends"),
+			`{"name":""}`:            invalidField("name", "name"+nameRule),
 			`{"name":1}`:             invalidField("name", "name must be a string"),
 			`{"title":"x"}`:          invalidField("title", "Unknown field 'title'"),
 		} {

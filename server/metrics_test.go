@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
@@ -96,10 +97,45 @@ func TestMetricsOfRequests(t *testing.T) {
 		`{operation="other",status_class="4xx"}`:     2,
 	})
 	wantMetric(t, registry, "clientapps_http_response_bytes_total", bytes)
-	for series, sum := range nonzero(scrape(t, registry, "clientapps_http_request_duration_seconds_sum")) {
-		if sum < 0 || sum > 60 {
-			t.Errorf("%s took %v seconds", series, sum)
+}
+
+// The histogram of durations has each request in the buckets from its duration on, and its sum is the time that requests took.
+func TestMetricsOfDuration(t *testing.T) {
+	t.Parallel()
+	registry := prometheus.NewRegistry()
+	s := servertest.New(t, storetest.SQLite(t), withMetrics(registry))
+	const least = 60 * time.Millisecond // longer than some buckets
+	s.Server.Handle("/slow", func(c echo.Context) error {
+		time.Sleep(least)
+		return c.NoContent(http.StatusNoContent)
+	})
+	start := time.Now()
+	for range 2 {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/slow", nil)
+		s.Server.ServeHTTP(httptest.NewRecorder(), r)
+	}
+	most := time.Since(start).Seconds()
+	const labels = `operation="other",status_class="2xx"`
+	sum := scrape(t, registry, "clientapps_http_request_duration_seconds_sum")["{"+labels+"}"]
+	if sum < 2*least.Seconds() || sum > most {
+		t.Errorf("the sum is %v seconds, want %v to %v", sum, 2*least.Seconds(), most)
+	}
+	buckets := scrape(t, registry, "clientapps_http_request_duration_seconds_bucket")
+	for series, count := range buckets {
+		text, ok := strings.CutPrefix(series, "{"+labels+`,le="`)
+		if !ok {
+			continue
 		}
+		bound, err := strconv.ParseFloat(strings.TrimSuffix(text, `"}`), 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bound < least.Seconds() && count != 0 || bound >= most && count != 2 {
+			t.Errorf("the bucket up to %v seconds has %v requests", bound, count)
+		}
+	}
+	if inf := buckets["{"+labels+`,le="+Inf"}`]; inf != 2 {
+		t.Errorf("the histogram has %v requests, want 2", inf)
 	}
 }
 

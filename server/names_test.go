@@ -30,7 +30,7 @@ func TestInvalidNames(t *testing.T) {
 		f := newFixture(t, s)
 		before := f.content(t)
 		for operation, n := range nameFields {
-			want := invalidField(n.field, n.field+" must be 1 to 200 characters long, one of them visible, without control characters, changes of direction or white space at the ends") + "\n"
+			want := invalidField(n.field, n.field+nameRule) + "\n"
 			for _, bad := range []string{
 				" ", "\u3000", "\u3000\u2003\u00a0", "\u00a0x", "x\u2029", "\u202fx", "\u1680", "x\u205f", "x\u200a",
 				"a\u0085b", "a\u009fb", "a\u007fb", "a\u0000b", "\u0085",

@@ -97,7 +97,8 @@ func (f *fixture) fill(t *testing.T) {
 		t.Fatal(err)
 	}
 	for path, body := range map[string]string{
-		"url-patterns": `{"patterns":["https://a.example.com/*","https://b.example.com/*","https://c.example.com/*"]}`, "desktop-aliases": `{"aliases":["a.exe","b.exe","c.exe"]}`,
+		"url-patterns":    `{"patterns":["https://a.example.com/*","https://b.example.com/*","https://c.example.com/*"]}`,
+		"desktop-aliases": `{"aliases":["a.exe","b.exe","c.exe"]}`,
 	} {
 		target := "/v2/catalog-apps/" + storetest.CatalogID.String() + "/" + path
 		if r := f.Send(t, servertest.Request{Method: "PUT", Target: target, Body: body}); r.Status != 204 {
