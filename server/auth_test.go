@@ -131,7 +131,7 @@ func TestTokenEnds(t *testing.T) {
 			time   time.Time
 			status int
 		}{{expires.Add(-time.Millisecond), 200}, {expires, 401}, {expires.Add(time.Hour), 401}} {
-			s.Clock.Set(at.time)
+			s.SetTime(at.time)
 			if got := short.Get(t, appPath).Status; got != at.status {
 				t.Errorf("status %d at %s, want %d", got, at.time, at.status)
 			}

@@ -86,7 +86,7 @@ func (f *fixture) reset(t *testing.T) {
 	if err := f.Store.Seed(t.Context(), storetest.Page()); err != nil {
 		t.Fatal(err)
 	}
-	f.Clock.Set(storetest.Now)
+	f.SetTime(storetest.Now)
 }
 
 // etag returns the current ETag of the reference page's app.

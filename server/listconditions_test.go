@@ -64,7 +64,7 @@ func TestETagIdentifiesOneBody(t *testing.T) {
 			withNewEntry(t, first)
 			if word == "second" {
 				for _, server := range servers {
-					server.Clock.Set(storetest.Now.Add(time.Hour))
+					server.SetTime(storetest.Now.Add(time.Hour))
 				}
 			}
 			look(word, servers...)

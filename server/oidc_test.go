@@ -163,7 +163,7 @@ func TestJWTTimes(t *testing.T) {
 		}
 		client := clientWith(s, i.token(t, nil))
 		for after, want := range map[time.Duration]int{0: 200, 359 * time.Second: 200, 360 * time.Second: 401, time.Hour: 401} {
-			s.Clock.Set(storetest.Now.Add(after))
+			s.SetTime(storetest.Now.Add(after))
 			if got := client.Get(t, appPath); got.Status != want {
 				t.Errorf("answered %d after %v, want %d", got.Status, after, want)
 			}

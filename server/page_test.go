@@ -274,7 +274,7 @@ func (p *page) notes(t *testing.T) {
 	p.sentence(t, "This endpoint is idempotent. Setting the same values multiple times produces the same result.", func(t *testing.T) {
 		first := p.send(t, updateMultiple)
 		after := p.snapshot(t)
-		p.Clock.Set(storetest.Now.AddDate(1, 0, 0))
+		p.SetTime(storetest.Now.AddDate(1, 0, 0))
 		for range 3 {
 			again := p.send(t, updateMultiple)
 			if again.Status != http.StatusOK || again.Body != first.Body || again.Header.Get("ETag") != first.Header.Get("ETag") {

@@ -51,11 +51,11 @@ func (f *fixture) run(t *testing.T, sc scenario) {
 		before = f.snapshot(t)
 	}
 	if sc.given != "" {
-		f.Clock.Set(storetest.Now.Add(-time.Hour))
+		f.SetTime(storetest.Now.Add(-time.Hour))
 		if r := f.Patch(t, appPath, sc.given); r.Status != http.StatusOK {
 			t.Fatalf("given %s: %d %s", sc.given, r.Status, r.Body)
 		}
-		f.Clock.Set(storetest.Now)
+		f.SetTime(storetest.Now)
 		before = f.snapshot(t)
 	}
 	tag := ""

@@ -61,7 +61,7 @@ func TestTimestamps(t *testing.T) {
 			{time.Date(2026, 12, 31, 23, 59, 59, 999_999_999, time.UTC), "2026-12-31T23:59:59.999Z"},
 			{time.Date(2028, 2, 29, 0, 0, 0, 0, time.UTC), "2028-02-29T00:00:00.000Z"},
 		} {
-			s.Clock.Set(at.clock)
+			s.SetTime(at.clock)
 			favorite := i%2 == 0
 			body := `{"is_favorite":false}`
 			if favorite {

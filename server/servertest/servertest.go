@@ -42,7 +42,6 @@ func Each(t *testing.T, test func(t *testing.T, s *Server)) {
 func New(t testing.TB, databaseURL string, configure ...func(*server.Config)) *Server {
 	t.Helper()
 	s := &Server{Clock: &Clock{}, Log: &Log{}, DatabaseURL: databaseURL}
-	s.Clock.Set(storetest.Now)
 	s.Store = storetest.Open(t, databaseURL, func(c *store.Config) { c.Clock = s.Clock.Now })
 	if err := s.Store.Seed(t.Context(), storetest.Page()); err != nil {
 		t.Fatalf("seed: %v", err)
@@ -87,14 +86,5 @@ func (s *Server) NewToken(t testing.TB, token store.Token) (secret string, store
 	return secret, stored
 }
 
-// Clock is a fake clock. Its time changes only with Set and Advance.
-type Clock struct{ now atomic.Pointer[time.Time] }
-
-// Now returns the time that was set last.
-func (c *Clock) Now() time.Time { return *c.now.Load() }
-
-// Set sets the time.
-func (c *Clock) Set(to time.Time) { c.now.Store(&to) }
-
-// Advance moves the time forward. It may be called from one goroutine at a time.
-func (c *Clock) Advance(by time.Duration) { c.Set(c.Now().Add(by)) }
+// SetTime sets the server's clock.
+func (s *Server) SetTime(to time.Time) { s.Clock.Advance(to.Sub(s.Clock.Now())) }
