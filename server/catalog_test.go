@@ -11,32 +11,18 @@ const (
 	communication = `{"id":"a7b8c9d0-e1f2-3456-abcd-789012345678","name":"Communication"}`
 )
 
-var (
-	slack = compactJSON(`{
-		"id": "a1b2c3d4-e5f6-7890-abcd-ef1234567890",
-		"canonical_name": "Slack",
-		"description": "A messaging and collaboration platform for teams",
-		"display_colour": "#4A154B",
-		"logo": "https://cdn.example.com/logos/slack.png",
-		"type": "desktop",
-		"vendor": ` + salesforce + `,
-		"categories": [` + communication + `],
-		"created_at": "2025-06-15T10:00:00.000Z",
-		"updated_at": "2026-02-10T09:15:00.000Z"
-	}`)
-	zoom = compactJSON(`{
-		"id": "c3b2c3d4-e5f6-7890-abcd-ef1234567890",
-		"canonical_name": "Zoom",
-		"description": null,
-		"display_colour": null,
-		"logo": null,
-		"type": null,
-		"vendor": null,
-		"categories": [],
-		"created_at": "2026-02-24T15:00:00.000Z",
-		"updated_at": "2026-02-24T15:00:00.000Z"
-	}`)
-)
+var zoom = compactJSON(`{
+	"id": "c3b2c3d4-e5f6-7890-abcd-ef1234567890",
+	"canonical_name": "Zoom",
+	"description": null,
+	"display_colour": null,
+	"logo": null,
+	"type": null,
+	"vendor": null,
+	"categories": [],
+	"created_at": "2026-02-24T15:00:00.000Z",
+	"updated_at": "2026-02-24T15:00:00.000Z"
+}`)
 
 func TestCatalogAppIsMadeChangedAndDeleted(t *testing.T) {
 	runFlow(t, func(t *testing.T, s flow) {

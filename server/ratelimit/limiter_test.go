@@ -52,11 +52,11 @@ func takeAtRandomTimes(t *testing.T, l *Limiter, random *rand.Rand) (allowed []t
 		time.Sleep(time.Duration(random.Int64N(int64(3 * l.interval))))
 		q := l.Take(key)
 		if !q.OK {
-			time.Sleep(q.Next - 1)
+			time.Sleep(q.Next - time.Nanosecond)
 			if early := l.Take(key); early.OK {
 				t.Fatal("allowed before Next")
 			}
-			time.Sleep(1)
+			time.Sleep(time.Nanosecond)
 			if q = l.Take(key); !q.OK {
 				t.Fatalf("refused after waiting Next, %v", q.Next)
 			}
