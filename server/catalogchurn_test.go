@@ -39,7 +39,7 @@ func (c *churn) send(t *testing.T, server int, what string, r servertest.Request
 	if as := c.servers[server]; c.sent.Add(1)%10 == 0 {
 		answer = as.Send(t, r)
 	} else {
-		answer = c.hurry(t, as, r)
+		answer = c.sendUnchecked(t, as, r)
 	}
 	if answer.Status >= http.StatusInternalServerError {
 		t.Errorf("%s: %d %s", what, answer.Status, answer.Body)
@@ -50,7 +50,7 @@ func (c *churn) send(t *testing.T, server int, what string, r servertest.Request
 	return answer
 }
 
-func (c *churn) hurry(t *testing.T, as *servertest.Client, r servertest.Request) *servertest.Response {
+func (c *churn) sendUnchecked(t *testing.T, as *servertest.Client, r servertest.Request) *servertest.Response {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), r.Method, as.URL+r.Target, strings.NewReader(r.Body))
 	if err != nil {

@@ -164,10 +164,10 @@ func TestClientGone(t *testing.T) {
 		<-c.Request().Context().Done()
 		return c.Request().Context().Err()
 	})
-	ctx, hangUp := context.WithCancel(t.Context())
+	ctx, disconnect := context.WithCancel(t.Context())
 	go func() {
 		<-reached
-		hangUp()
+		disconnect()
 	}()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.URL+"/slow", nil)
 	if err != nil {

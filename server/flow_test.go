@@ -85,8 +85,8 @@ func singlePage(total int, rows ...string) string {
 	return fmt.Sprintf(`{"data":[%s],"total_count":%d,"next_cursor":null}`, strings.Join(rows, ","), total)
 }
 
-// checkConditions checks If-Match and If-None-Match of one object: a stale ETag gets 412 and writes nothing, and the ETag changes with
-// a write and only then.
+// checkConditions checks If-Match and If-None-Match of one object: a stale ETag gets 412 and writes nothing, and the ETag changes
+// with a write and only then.
 func (s flow) checkConditions(t *testing.T, target, body string) {
 	t.Helper()
 	tag := s.step(t, http.MethodPatch, target, "{}", http.StatusOK, "*").Header.Get("ETag")

@@ -16,8 +16,8 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// beginPatch sends the head of a patch and the first byte of its body. It returns the connection and the status line of the response:
-// "100 Continue" if the server goes on to read the body.
+// beginPatch sends the head of a patch and the first byte of its body. It returns the connection and the status line of the
+// response: "100 Continue" if the server goes on to read the body.
 func beginPatch(t *testing.T, as *servertest.Client) (net.Conn, string) {
 	t.Helper()
 	return beginPatchBody(t, as, "Content-Length: 2")

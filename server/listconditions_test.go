@@ -34,8 +34,8 @@ var catalogChanges = []servertest.Request{
 	{Method: http.MethodDelete, Target: "/v2/catalog-apps/" + newEntry},
 }
 
-// TestETagIdentifiesOneBody: two bodies never share an ETag, and equal bodies have equal ETags, on every server. This includes another
-// database at the same address, such as a restored backup or a new demo.
+// TestETagIdentifiesOneBody: two bodies never share an ETag, and equal bodies have equal ETags, on every server. This includes
+// another database at the same address, such as a restored backup or a new demo.
 func TestETagIdentifiesOneBody(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
@@ -55,11 +55,11 @@ func TestETagIdentifiesOneBody(t *testing.T) {
 				}
 			}
 		}
-		anew := storetest.SQLite
+		newDatabase := storetest.SQLite
 		if strings.HasPrefix(s.DatabaseURL, "postgres") {
-			anew = storetest.Postgres
+			newDatabase = storetest.Postgres
 		}
-		for word, first := range map[string]*servertest.Server{"first": s, "second": servertest.New(t, anew(t))} {
+		for word, first := range map[string]*servertest.Server{"first": s, "second": servertest.New(t, newDatabase(t))} {
 			servers := []*servertest.Server{first, servertest.New(t, first.DatabaseURL)}
 			withNewEntry(t, first)
 			if word == "second" {

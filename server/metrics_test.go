@@ -145,8 +145,8 @@ func TestMetricsOfDisconnectedClient(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	s := servertest.New(t, storetest.SQLite(t), withMetrics(registry))
 	s.Get(t, appPath) // caches the token
-	ctx, hangUp := context.WithCancel(t.Context())
-	hangUp()
+	ctx, disconnect := context.WithCancel(t.Context())
+	disconnect()
 	r := httptest.NewRequestWithContext(ctx, http.MethodGet, appPath, nil)
 	r.Header.Set("Authorization", "Bearer "+s.Token)
 	s.Server.ServeHTTP(httptest.NewRecorder(), r)

@@ -129,8 +129,8 @@ func quoteASCII(text string) string {
 	return `"` + b.String() + `"`
 }
 
-// TestUnicodeNormalizationOfNames: names that differ only in Unicode normalization are equal for uniqueness and search, and are stored as
-// they were sent.
+// TestUnicodeNormalizationOfNames: names that differ only in Unicode normalization are equal for uniqueness and search, and are
+// stored as they were sent.
 func TestUnicodeNormalizationOfNames(t *testing.T) {
 	t.Parallel()
 	const composed, decomposed = "Café Å", "CAFE\u0301 A\u030a"

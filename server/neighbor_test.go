@@ -27,7 +27,7 @@ func sendWithinDelay(t *testing.T, as *servertest.Client, status int, r serverte
 }
 
 // holdRow locks the reference page's app on PostgreSQL, and the whole file on SQLite, until the returned function releases it.
-func holdRow(t *testing.T, s *servertest.Server) (letGo func()) {
+func holdRow(t *testing.T, s *servertest.Server) (release func()) {
 	t.Helper()
 	db := storetest.SQL(t, s.DatabaseURL)
 	if strings.HasPrefix(s.DatabaseURL, "sqlite:") {
@@ -53,8 +53,8 @@ func TestWaitingClientHurtsNobodyElse(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
 		tag := s.Get(t, otherPath).Header.Get("ETag")
-		letGo := holdRow(t, s)
-		defer letGo()
+		release := holdRow(t, s)
+		defer release()
 		const waiting = 24
 		var all sync.WaitGroup
 		for range waiting {
@@ -92,7 +92,7 @@ func TestWaitingClientHurtsNobodyElse(t *testing.T) {
 				t.Error("the conditional patch did not write")
 			}
 		}
-		letGo()
+		release()
 		all.Wait()
 	})
 }

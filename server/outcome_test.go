@@ -55,8 +55,8 @@ func TestOutcomeUnknown(t *testing.T) {
 	}
 }
 
-// TestCommitInDoubtIsAnswered lets PostgreSQL execute a write and loses its answer. The database stays unreachable until the request
-// ends, so the answer is 500. The next request is served.
+// TestCommitInDoubtIsAnswered lets PostgreSQL execute a write and loses its answer. The database stays unreachable until the
+// request ends, so the answer is 500. The next request is served.
 func TestCommitInDoubtIsAnswered(t *testing.T) {
 	t.Parallel()
 	const client = "/v2/clients/aa7cf840-9ca9-46a3-9778-9015d6580d50"

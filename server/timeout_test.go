@@ -92,7 +92,7 @@ func TestHangUpCancelsTheStatement(t *testing.T) {
 		{method: http.MethodPost, target: clientPath + "/apps/favorites", body: bulkBody},
 		{method: http.MethodDelete, target: appPath},
 	} {
-		ctx, hangUp := context.WithCancel(t.Context())
+		ctx, disconnect := context.WithCancel(t.Context())
 		request, err := http.NewRequestWithContext(ctx, r.method, s.URL+r.target, strings.NewReader(r.body))
 		if err != nil {
 			t.Fatal(err)
@@ -108,7 +108,7 @@ func TestHangUpCancelsTheStatement(t *testing.T) {
 			gone <- err
 		}()
 		eventually(t, waiting(1))
-		hangUp()
+		disconnect()
 		if err := <-gone; err == nil {
 			t.Errorf("%s %s was answered", r.method, r.target)
 		}

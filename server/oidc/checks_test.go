@@ -73,9 +73,9 @@ func TestSignatureChecksAreBounded(t *testing.T) {
 	for range atOnce { // all processors of the checks are busy
 		checks.running <- struct{}{}
 	}
-	gone, hangUp := context.WithCancel(t.Context())
-	hangUp()
-	if _, _, err := checks.run(gone, keys, jws); !errors.Is(err, context.Canceled) {
-		t.Errorf("a client that has gone: %v", err)
+	disconnected, disconnect := context.WithCancel(t.Context())
+	disconnect()
+	if _, _, err := checks.run(disconnected, keys, jws); !errors.Is(err, context.Canceled) {
+		t.Errorf("a client that has disconnected: %v", err)
 	}
 }

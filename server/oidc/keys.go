@@ -49,10 +49,10 @@ type keySet struct {
 
 // cachedKeys is the result of the last fetch.
 type cachedKeys struct {
-	keys  []jose.JSONWebKey
-	at    time.Time // when the keys were fetched
-	asked time.Time // when the last fetch ended
-	err   error     // of the last fetch
+	keys    []jose.JSONWebKey
+	fetched time.Time // when the keys were fetched
+	ended   time.Time // when the last fetch ended
+	err     error     // of the last fetch
 }
 
 func newKeySet(cfg Config, waiting int, log *slog.Logger, clock func() time.Time) *keySet {
@@ -71,7 +71,7 @@ func (k *keySet) verify(ctx context.Context, jwt string) ([]byte, error) {
 		return nil, ErrMalformed
 	}
 	cached := k.cached.Load()
-	if k.clock().Sub(cached.at) >= refreshAfter {
+	if k.clock().Sub(cached.fetched) >= refreshAfter {
 		if cached, err = k.refresh(ctx, cached); err != nil {
 			return nil, err
 		}
@@ -133,9 +133,10 @@ func (h *cachedKeys) verify(jws *jose.JSONWebSignature) (payload []byte, known b
 	return nil, known
 }
 
-// refresh fetches the keys, unless they were fetched within minRefresh. While the provider cannot be reached, it keeps the old keys.
+// refresh fetches the keys, unless they were fetched within minRefresh. While the provider cannot be reached, it keeps the old
+// keys.
 func (k *keySet) refresh(ctx context.Context, seen *cachedKeys) (*cachedKeys, error) {
-	if !seen.asked.IsZero() && k.clock().Sub(seen.asked) < minRefresh {
+	if !seen.ended.IsZero() && k.clock().Sub(seen.ended) < minRefresh {
 		return seen, nil
 	}
 	select {
@@ -153,17 +154,17 @@ func (k *keySet) refresh(ctx context.Context, seen *cachedKeys) (*cachedKeys, er
 	if cached := k.cached.Load(); cached != seen {
 		return cached, nil // another request has fetched the keys
 	}
-	next := &cachedKeys{keys: seen.keys, at: seen.at}
+	next := &cachedKeys{keys: seen.keys, fetched: seen.fetched}
 	keys, err := k.fetch(context.WithoutCancel(ctx)) // other requests wait for the result; the client has its own timeout
-	next.asked = k.clock()
+	next.ended = k.clock()
 	if err != nil {
 		next.err = err
 		k.log.WarnContext(ctx, "identity provider cannot be asked for its keys", "issuer", k.issuer, "error", err)
-		if next.asked.Sub(seen.at) >= maxStale {
+		if next.ended.Sub(seen.fetched) >= maxStale {
 			next.keys = nil
 		}
 	} else {
-		next.keys, next.at = keys, next.asked
+		next.keys, next.fetched = keys, next.ended
 	}
 	k.cached.Store(next)
 	return next, nil
@@ -171,6 +172,6 @@ func (k *keySet) refresh(ctx context.Context, seen *cachedKeys) (*cachedKeys, er
 
 // unavailable is the error for a token that needs keys which the provider does not deliver.
 func (k *keySet) unavailable(cached *cachedKeys) error {
-	wait := max(time.Second, minRefresh-k.clock().Sub(cached.asked))
+	wait := max(time.Second, minRefresh-k.clock().Sub(cached.ended))
 	return &UnavailableError{Reason: ReasonProvider, RetryAfter: wait, cause: cached.err}
 }

@@ -67,7 +67,7 @@ func (l *Limiter) Take(key Key) Quota {
 	s := &l.shards[key.Token[len(key.Token)-1]%shardCount]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	key = s.place(key, now, l.capacity)
+	key = s.bucketFor(key, now, l.capacity)
 	fullAt := max(s.fullAt[key], now)
 	has := l.capacity - (fullAt - now)
 	if has < l.interval {
@@ -87,9 +87,9 @@ func (q Quota) Field() string {
 	return `"default";r=` + strconv.FormatInt(q.Left, 10) + `;t=` + strconv.FormatInt(Seconds(q.Next), 10)
 }
 
-// place returns the key to use for a bucket. When a shard is full, further clients of a token share the token's bucket without a
-// client, so that a new client id does not get a new bucket.
-func (s *shard) place(key Key, now, capacity time.Duration) Key {
+// bucketFor returns the key to use for a bucket. When a shard is full, further clients of a token share the token's bucket
+// without a client, so that a new client id does not get a new bucket.
+func (s *shard) bucketFor(key Key, now, capacity time.Duration) Key {
 	if _, ok := s.fullAt[key]; ok || len(s.fullAt) < bucketsPerShard {
 		return key
 	}

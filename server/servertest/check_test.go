@@ -39,7 +39,7 @@ func goodError(status int, body string, header ...string) Response {
 	return r
 }
 
-func complaints(method, target string, r Response) []error {
+func checkAll(method, target string, r Response) []error {
 	request := &http.Request{Method: method, Header: http.Header{}}
 	return append(checkRules(request, &r), checkContract(request, target, &r)...)
 }
@@ -72,7 +72,7 @@ func TestGoodResponses(t *testing.T) {
 		{"GET", target, goodError(503, `{"error":{"code":"unavailable","message":"No"}}`, "Retry-After: 1")},
 		{"PATCH", target, goodError(400, `{"error":{"code":"invalid_request","message":"Unknown field 'sql: panic'","details":{"field":"sql: panic"}}}`)},
 	} {
-		if errs := complaints(good.method, good.target, good.response); len(errs) > 0 {
+		if errs := checkAll(good.method, good.target, good.response); len(errs) > 0 {
 			t.Errorf("%s %s %d: %v", good.method, good.target, good.response.Status, errs)
 		}
 	}
@@ -81,7 +81,7 @@ func TestGoodResponses(t *testing.T) {
 // Each check must find the mistake that it exists for.
 func TestBadResponses(t *testing.T) {
 	t.Parallel()
-	for name, spoil := range map[string]func(*Response){
+	for name, corrupt := range map[string]func(*Response){
 		"guessing allowed":           func(r *Response) { r.Header.Del("X-Content-Type-Options") },
 		"a referrer":                 func(r *Response) { r.Header.Set("Referrer-Policy", "origin") },
 		"no word on caches":          func(r *Response) { r.Header.Del("Cache-Control") },
@@ -110,13 +110,13 @@ func TestBadResponses(t *testing.T) {
 	} {
 		bad := goodApp(t)
 		bad.Header = maps.Clone(bad.Header)
-		spoil(&bad)
-		if errs := complaints("GET", target, bad); len(errs) == 0 {
+		corrupt(&bad)
+		if errs := checkAll("GET", target, bad); len(errs) == 0 {
 			t.Errorf("%s was not detected", name)
 		}
 	}
 	body := goodApp(t)
-	if errs := complaints("HEAD", target, body); len(errs) == 0 {
+	if errs := checkAll("HEAD", target, body); len(errs) == 0 {
 		t.Error("a body of HEAD was not detected")
 	}
 }
@@ -154,11 +154,11 @@ func TestBadErrors(t *testing.T) {
 	} {
 		bad[text] = goodError(500, message(text))
 	}
-	if errs := complaints("GET", target, goodError(500, `{"error":{"code":"outcome_unknown","message":"x"}}`)); len(errs) == 0 {
+	if errs := checkAll("GET", target, goodError(500, `{"error":{"code":"outcome_unknown","message":"x"}}`)); len(errs) == 0 {
 		t.Error("a read whose outcome is unknown was not detected")
 	}
 	for name, response := range bad {
-		if errs := complaints("PATCH", "/nowhere", response); len(errs) == 0 {
+		if errs := checkAll("PATCH", "/nowhere", response); len(errs) == 0 {
 			t.Errorf("%s was not detected", name)
 		}
 	}

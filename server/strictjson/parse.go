@@ -449,12 +449,12 @@ func (p *parser) number(keep bool) (any, error) {
 	if !keep {
 		return nil, nil
 	}
-	return canonical(string(p.data[start:p.pos]), negative, string(whole)+string(fraction), exponent-len(fraction)), nil
+	return decodeNumber(string(p.data[start:p.pos]), negative, string(whole)+string(fraction), exponent-len(fraction)), nil
 }
 
-// canonical decides with the decimal digits whether a number is an integer: rounding to float64 would make 50.00000000000000001
+// decodeNumber decides with the decimal digits whether a number is an integer: rounding to float64 would make 50.00000000000000001
 // an integer. The absolute value is digits × 10^exponent.
-func canonical(text string, negative bool, digits string, exponent int) any {
+func decodeNumber(text string, negative bool, digits string, exponent int) any {
 	significant := strings.TrimLeft(digits, "0")
 	trimmed := strings.TrimRight(significant, "0")
 	exponent += len(significant) - len(trimmed)

@@ -34,7 +34,7 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		doc, err := Parse(body, Options{})
-		agree(t, body, doc, err)
+		checkOptions(t, body, doc, err)
 		if err != nil {
 			var syntax SyntaxError
 			if !errors.As(err, &syntax) {
@@ -69,9 +69,9 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// agree parses the text again with a bound on its values and with Keep. Neither may change the errors or the values that are
-// kept.
-func agree(t *testing.T, body []byte, whole Document, refused error) {
+// checkOptions parses the text again with a bound on its values and with Keep. Neither may change the errors or the values that
+// are kept.
+func checkOptions(t *testing.T, body []byte, whole Document, refused error) {
 	t.Helper()
 	for what, keep := range map[string]func(string) bool{
 		"nothing": func(string) bool { return false },

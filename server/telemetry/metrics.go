@@ -71,14 +71,14 @@ func newMetrics(cfg Config) (*metrics, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("metrics: %w", err)
 	}
-	m.other = m.of(otherRequests, []int{
+	m.other = m.countersOf(otherRequests, []int{
 		http.StatusOK, http.StatusNoContent, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusServiceUnavailable,
 	})
 	return m, nil
 }
 
-// of creates the metrics of an operation. Its documented statuses start at zero.
-func (m *metrics) of(operation string, statuses []int) counters {
+// countersOf creates the metrics of an operation. Its documented statuses start at zero.
+func (m *metrics) countersOf(operation string, statuses []int) counters {
 	if m == nil {
 		return counters{}
 	}

@@ -70,7 +70,7 @@ type Operation struct {
 
 // Operation makes an operation, and its metrics for the documented statuses.
 func (o *Observer) Operation(id, route string, statuses []int) *Operation {
-	return &Operation{ID: id, Route: route, counters: o.metrics.of(id, statuses)}
+	return &Operation{ID: id, Route: route, counters: o.metrics.countersOf(id, statuses)}
 }
 
 // Request is what is known of one request and its answer. The server fills it while it serves the request.

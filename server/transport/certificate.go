@@ -38,11 +38,11 @@ func LoadCertificate(certFile, keyFile string, log *slog.Logger, clock func() ti
 		return nil, nil //nolint:nilnil // no TLS is not an error
 	}
 	c := &Certificate{files: [2]string{certFile, keyFile}, log: log, clock: clock}
-	c.seen, c.checked = c.look(), clock()
+	c.seen, c.checked = c.stat(), clock()
 	return c, c.load()
 }
 
-func (c *Certificate) look() (states [2]fileState) {
+func (c *Certificate) stat() (states [2]fileState) {
 	for i, name := range c.files {
 		if info, err := os.Stat(name); err == nil {
 			states[i] = fileState{info.ModTime(), info.Size()}
@@ -72,7 +72,7 @@ func (c *Certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 }
 
 func (c *Certificate) reload() {
-	states := c.look()
+	states := c.stat()
 	if states == c.seen {
 		return
 	}
