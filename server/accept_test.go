@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// Responses are JSON, and a request that rules JSON out is told so before it does anything.
+// Responses are JSON. A request whose Accept header excludes JSON gets 406 and writes nothing.
 func TestAccept(t *testing.T) {
 	var all []scenario
 	add := func(status int, header ...string) {

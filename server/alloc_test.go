@@ -4,14 +4,14 @@ package server_test
 
 import "testing"
 
-// mostAllocations is what one PATCH of an app may allocate, from ServeHTTP to the answer, the driver of the database
-// included. The race detector allocates too: `make allocations` runs this without it.
+// mostAllocations bounds the allocations of one PATCH of an app, from ServeHTTP to the answer, including the database driver. The
+// race detector allocates too: `make allocations` runs this test without it.
 const mostAllocations = 56
 
-// Not parallel: it counts everything that is allocated meanwhile.
+// Not parallel: AllocsPerRun counts the allocations of the whole process.
 func TestAllocationsOfUpdateApp(t *testing.T) {
 	patch := newPatcher(t)
-	for range 10 { // statements get prepared, caches filled
+	for range 10 { // prepare statements and fill caches
 		patch.send(t)
 	}
 	got := testing.AllocsPerRun(200, func() { patch.send(t) })

@@ -7,7 +7,7 @@ import (
 	"github.com/clientapps/clientapps/store"
 )
 
-// appFields lists the columns that this patch sets: absent is not in the map, null is nil.
+// appFields returns the columns that the patch sets: an absent field is not in the map, null is nil.
 func appFields(p gen.AppPatch) store.Fields {
 	fields := store.Fields{}
 	setValue(fields, store.ColumnIsFavorite, p.IsFavorite)
@@ -16,7 +16,7 @@ func appFields(p gen.AppPatch) store.Fields {
 	return fields
 }
 
-// newAppFields lists the columns that a new app starts with, where they differ from the usual.
+// newAppFields returns the columns of a new app that differ from the defaults.
 func newAppFields(b gen.AppCreate) store.Fields {
 	return appFields(gen.AppPatch{IsFavorite: b.IsFavorite, IsApproved: b.IsApproved, LicenseCount: b.LicenseCount})
 }

@@ -12,10 +12,10 @@ import (
 	"github.com/clientapps/clientapps/store"
 )
 
-// The bodies that this server sends most often are written by hand: an app is a few bytes of its own around its catalog
-// entry, which is encoded once. They are the bytes that encoding/json makes of the generated types; a test holds them to it.
+// The most frequent response bodies are encoded by hand: an app has a few fields of its own, and its catalog entry is encoded
+// once. The bytes are the same as encoding/json produces for the generated types; a test compares them.
 
-// appBody is a response that shows one app.
+// appBody is a response with one app.
 type appBody struct {
 	app      store.App
 	status   int
@@ -41,7 +41,7 @@ func (r appBody) write(w http.ResponseWriter) error {
 	return writeJSON(w, r.status, func(b []byte) []byte { return appendApp(b, r.app) })
 }
 
-// appListBody is a response that shows a page of apps.
+// appListBody is a response with a page of apps.
 type appListBody struct {
 	list   store.List[store.App]
 	cursor *string
@@ -105,11 +105,11 @@ func appendUUID(b []byte, id uuid.UUID) []byte {
 	return append(b, text...)
 }
 
-// encodeCatalogApp is the JSON of a catalog app, for the store to keep beside the entry.
+// encodeCatalogApp returns the JSON of a catalog app. The store caches it with the entry.
 func encodeCatalogApp(a *store.CatalogApp) []byte {
 	var body bytes.Buffer
 	if err := json.NewEncoder(&body).Encode(toAPICatalogApp(a)); err != nil {
-		return []byte("null") // strings, numbers and arrays of them always encode
+		return []byte("null") // strings, numbers and arrays of them can always be encoded
 	}
 	return bytes.TrimRight(body.Bytes(), "\n")
 }

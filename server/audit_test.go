@@ -21,17 +21,17 @@ func failures(t *testing.T, s *servertest.Server) []servertest.Line {
 	return lines
 }
 
-// Each failure to authenticate is a line that says why, of which request, from where, and no more of a token than its first
-// characters. A token that is good but not for this is no such failure.
+// Each authentication failure is one log line with the reason, the request, the remote address and only the first characters of
+// the token. A valid token without permission is not an authentication failure.
 func TestAuthenticationFailuresAreLogged(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
-		w := newWorld(t, s)
-		s.Log.Forbid(w.clients["unknown"].Token)
-		w.clients["mistyped"] = &servertest.Client{URL: s.URL, Token: s.Token[:len(s.Token)-1] + "-"}
+		f := newFixture(t, s)
+		s.Log.Forbid(f.clients["unknown"].Token)
+		f.clients["mistyped"] = &servertest.Client{URL: s.URL, Token: s.Token[:len(s.Token)-1] + "-"}
 		for _, r := range []struct{ as, header, reason string }{
-			{"nobody", "", "missing"},
-			{"nobody", "Authorization: Basic c2VjcmV0OnNlY3JldA==", "malformed"},
+			{"anonymous", "", "missing"},
+			{"anonymous", "Authorization: Basic c2VjcmV0OnNlY3JldA==", "malformed"},
 			{"mistyped", "", "malformed"},
 			{"unknown", "X-Forwarded-For: 192.0.2.7, 10.0.0.1", "unknown"},
 			{"expired", "", "expired"},
@@ -41,7 +41,7 @@ func TestAuthenticationFailuresAreLogged(t *testing.T) {
 			{"everything", "", ""},
 		} {
 			before := len(failures(t, s))
-			client, header := w.clients[r.as], []string{"X-Request-Id: this"}
+			client, header := f.clients[r.as], []string{"X-Request-Id: this"}
 			if r.header != "" {
 				header = append(header, r.header)
 			}
@@ -78,27 +78,27 @@ func TestAuthenticationFailuresAreLogged(t *testing.T) {
 	})
 }
 
-// A flood of failures is a bounded number of lines, and the next line has the number of those that had none.
+// A flood of failures writes a bounded number of log lines. The next line says how many were left out.
 func TestAuthenticationFailuresDoNotFillTheLog(t *testing.T) {
 	t.Parallel()
 	s := servertest.New(t, storetest.SQLite(t))
-	nobody := &servertest.Client{URL: s.URL}
+	anonymous := &servertest.Client{URL: s.URL}
 	for range 300 {
-		nobody.Get(t, appPath)
+		anonymous.Get(t, appPath)
 	}
 	if n := len(failures(t, s)); n != 100 {
 		t.Errorf("%d lines", n)
 	}
-	later(s, time.Second)
-	nobody.Get(t, appPath)
+	s.Clock.Advance(time.Second)
+	anonymous.Get(t, appPath)
 	lines := failures(t, s)
 	if last := lines[len(lines)-1]; len(lines) != 101 || last["not_logged"] != 200.0 {
 		t.Errorf("%d lines, the last is %v", len(lines), last)
 	}
 }
 
-// A token shows nowhere in the log, wherever in a request it stands. Every test's log is looked through for tokens when the
-// test ends; this one sees to it that there was something to find.
+// No token appears in the log, wherever it was in the request. Log.check looks for tokens after every test; this test makes sure
+// that there were tokens to redact.
 func TestTokensAreRedacted(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {

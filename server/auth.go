@@ -13,7 +13,7 @@ import (
 	"github.com/clientapps/clientapps/store/apitoken"
 )
 
-// Scopes lists every scope that an operation can ask for.
+// Scopes returns every scope that an operation can require.
 func Scopes() []string {
 	return []string{"apps:read", "apps:write", "catalog:read", "catalog:write", "clients:read", "clients:write"}
 }
@@ -34,7 +34,7 @@ func (s *Server) authenticate(r *http.Request) (*store.Token, error) {
 	return token, err
 }
 
-// authenticateJWT is authenticate for a token of the identity provider.
+// authenticateJWT authenticates an access token of the identity provider.
 func (s *Server) authenticateJWT(r *http.Request, jwt string) (*store.Token, error) {
 	claims, err := s.provider.Authenticate(r.Context(), jwt)
 	for _, refusal := range []error{oidc.ErrMalformed, oidc.ErrSignature, oidc.ErrClaims, oidc.ErrExpired} {
@@ -51,10 +51,10 @@ func (s *Server) authenticateJWT(r *http.Request, jwt string) (*store.Token, err
 	}, nil
 }
 
-// notAuthenticated logs why a request is not authenticated. The answer does not say it.
+// notAuthenticated logs why a request is not authenticated, and returns the 401 that does not reveal it.
 func (s *Server) notAuthenticated(r *http.Request, secret string, reason error) error {
 	failure := telemetry.AuthFailure{Reason: authFailureReason(r, reason), TokenPrefix: apitoken.Prefix(secret)}
-	if errors.Is(reason, oidc.ErrClaims) { // of a token that the provider has signed: its operator wants to know
+	if errors.Is(reason, oidc.ErrClaims) { // the provider has signed these claims, so its operator needs the detail
 		failure.Detail = reason
 	}
 	s.observer.AuthenticationFailed(r, &requestStateOf(r.Context()).observed, failure)
@@ -88,8 +88,8 @@ func bearer(headers []string) (string, bool) {
 	return strings.TrimLeft(secret, " "), ok && strings.EqualFold(scheme, "Bearer")
 }
 
-// authorize refuses a token that lacks the operation's scope or does not cover the client in the path. A malformed client id is
-// covered by no list of clients, so it is 403; a token for all clients gets 400 from the validation later.
+// authorize refuses a token that lacks the operation's scope or does not cover the client in the path. No token for some clients
+// covers a malformed client id, so it gets 403; a token for all clients gets 400 from the validation later.
 func (op *operation) authorize(token *store.Token, pathValue func(string) string) error {
 	if !token.HasScope(op.scope) {
 		return errForbidden()
@@ -105,7 +105,7 @@ func (op *operation) authorize(token *store.Token, pathValue func(string) string
 	}
 	text := pathValue("client_id")
 	id, err := uuid.Parse(text)
-	if err != nil || len(text) != len(id.String()) || !token.Covers(id) { // the package reads other spellings too
+	if err != nil || len(text) != len(id.String()) || !token.Covers(id) { // uuid.Parse also accepts other spellings
 		return errForbidden()
 	}
 	return nil

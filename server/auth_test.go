@@ -12,7 +12,7 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// Where a request can go: what exists of it must not show in 401 and 403.
+// The targets of a request. The answers 401 and 403 must not reveal which of them exist.
 var targets = map[string]string{
 	"an app":              appPath,
 	"an unknown app":      "/v2/clients/aa7cf840-9ca9-46a3-9778-9015d6580d50/apps/00000000-0000-0000-0000-000000000000",
@@ -23,13 +23,13 @@ var targets = map[string]string{
 	"an unknown argument": appPath + "?x=%zz",
 }
 
-// Whatever is wrong with the token, the answer is the same, on every method and whatever exists.
+// The answer to every kind of invalid token is the same, with every method and whatever exists.
 func TestUnauthorized(t *testing.T) {
 	var all []scenario
 	add := func(name, as string, header ...string) {
 		for place, target := range targets {
 			if len(header) > 0 && target != appPath {
-				continue // what exists, tokens without a twist have shown
+				continue // the cases without a header cover the other targets
 			}
 			for _, method := range []string{http.MethodGet, http.MethodPatch} {
 				all = append(all, scenario{
@@ -40,7 +40,7 @@ func TestUnauthorized(t *testing.T) {
 			}
 		}
 	}
-	for _, as := range []string{"nobody", "unknown", "expired", "expiring now", "revoked"} {
+	for _, as := range []string{"anonymous", "unknown", "expired", "expiring now", "revoked"} {
 		add(as, as)
 	}
 	for _, value := range []string{
@@ -49,25 +49,25 @@ func TestUnauthorized(t *testing.T) {
 		`Bearer "{everything}"`, "Bearer {everything} {everything}", "Bearer {everything}, Bearer {everything}",
 		"Bearer Bearer {everything}", "Bearer\t{everything}", "Bearer: {everything}", "Bearer token={everything}",
 	} {
-		add("Authorization: "+value, "nobody", "Authorization: "+value)
+		add("Authorization: "+value, "anonymous", "Authorization: "+value)
 	}
-	add("two headers", "nobody", "Authorization: Bearer {everything}", "Authorization: Bearer {everything}")
-	add("two headers, one good", "nobody", "Authorization: Bearer {everything}", "Authorization: Basic eDp5")
-	add("another header", "nobody", "X-Api-Key: {everything}", "Proxy-Authorization: Bearer {everything}")
+	add("two headers", "anonymous", "Authorization: Bearer {everything}", "Authorization: Bearer {everything}")
+	add("two headers, one good", "anonymous", "Authorization: Bearer {everything}", "Authorization: Basic eDp5")
+	add("another header", "anonymous", "X-Api-Key: {everything}", "Proxy-Authorization: Bearer {everything}")
 	all = append(all, scenario{
-		name: "in the query", as: "nobody", method: http.MethodGet, target: appPath + "?access_token=x",
+		name: "in the query", as: "anonymous", method: http.MethodGet, target: appPath + "?access_token=x",
 		status: 401, want: unauthorized,
 	})
 	for _, scheme := range []string{"Bearer ", "bearer ", "BEARER ", "bEARER ", "Bearer   "} {
 		all = append(all, scenario{
-			name: "accepted: " + scheme, as: "nobody", method: http.MethodGet, header: []string{"Authorization: " + scheme + "{client}"},
+			name: "accepted: " + scheme, as: "anonymous", method: http.MethodGet, header: []string{"Authorization: " + scheme + "{client}"},
 			status: 200, want: asSeeded, headers: []string{"WWW-Authenticate:"},
 		})
 	}
 	scenarios(t, all)
 }
 
-// A token that may not do something learns nothing by trying: every refusal is the same.
+// A token without permission always gets the same 403, which reveals nothing.
 func TestForbidden(t *testing.T) {
 	var all []scenario
 	for place, target := range targets {
@@ -120,7 +120,7 @@ func TestForbidden(t *testing.T) {
 	))
 }
 
-// A token ends while it is in use, by its time or by its owner's will.
+// A token expires or is revoked while it is in use.
 func TestTokenEnds(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
@@ -131,7 +131,7 @@ func TestTokenEnds(t *testing.T) {
 			time   time.Time
 			status int
 		}{{expires.Add(-time.Millisecond), 200}, {expires, 401}, {expires.Add(time.Hour), 401}} {
-			s.Clock.Set(at.time)
+			s.SetTime(at.time)
 			if got := short.Get(t, appPath).Status; got != at.status {
 				t.Errorf("status %d at %s, want %d", got, at.time, at.status)
 			}
@@ -148,7 +148,7 @@ func TestTokenEnds(t *testing.T) {
 	})
 }
 
-// The demo token has not the form of a token and is good only where the configuration names it.
+// The demo token is not shaped like other tokens and is valid only on a server that is configured with it.
 func TestDemoToken(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {

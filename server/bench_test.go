@@ -22,8 +22,8 @@ func BenchmarkUpdateApp(b *testing.B) {
 	}
 }
 
-// patcher sends patches to the server on PostgreSQL, request log and history included, and every one changes the app. It
-// makes its request and the place of the answer once, so that nothing but the server allocates.
+// patcher sends patches to the server on PostgreSQL, with the request log and the change history. Every patch changes the app. It
+// reuses its request and its response writer, so that only the server allocates.
 type patcher struct {
 	server  *server.Server
 	request *http.Request
@@ -63,7 +63,7 @@ func (p *patcher) send(t testing.TB) {
 	t.Helper()
 	b := &p.bodies[p.sent%2]
 	p.sent++
-	_, _ = b.Seek(0, io.SeekStart) // its beginning is always there
+	_, _ = b.Seek(0, io.SeekStart) // offset 0 always exists
 	p.request.Body, p.request.ContentLength = b, b.Size()
 	p.answer.reset()
 	p.server.ServeHTTP(&p.answer, p.request)

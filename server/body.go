@@ -24,11 +24,11 @@ const (
 	mediaTypeJSON     = "application/json"
 )
 
-// smallBody is the length in bytes up to which the memory of bodies is not counted: their number is bounded.
+// smallBody is the length in bytes up to which the memory of bodies is not counted: the number of requests bounds it.
 const smallBody = 1 << 10
 
-// memoryFor returns what to reserve before the body of a request is read. A body of unknown length may have the largest size. One
-// that is too large is not read.
+// memoryFor returns the bytes to reserve before the request body is read. A body without Content-Length may have the largest
+// size. A body that is too large is not read.
 func (op *operation) memoryFor(r *http.Request) int64 {
 	switch {
 	case op.body == nil || r.ContentLength > maxBody || 0 <= r.ContentLength && r.ContentLength <= smallBody:
@@ -42,10 +42,10 @@ func (op *operation) memoryFor(r *http.Request) int64 {
 // maxBodyMemory returns the most bytes that a body of this length may need.
 func maxBodyMemory(length int64) int64 { return capacity.MaxBodyMemory(length, schemas.MaxNodes) }
 
-// acceptPatch is what Accept-Patch says (RFC 5789, 3.1), on every path that has PATCH.
+// acceptPatch is the value of Accept-Patch (RFC 5789, 3.1) for every path that has PATCH.
 const acceptPatch = "application/json, application/merge-patch+json"
 
-// readBody reads the request body and its media type: 413 and 415. What the body says is not looked at yet.
+// readBody reads the request body and checks its size and media type (413, 415), but not its content.
 func (op *operation) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if op.body == nil {
 		return nil, nil
@@ -54,10 +54,10 @@ func (op *operation) readBody(w http.ResponseWriter, r *http.Request) ([]byte, e
 		return nil, errTooLarge()
 	}
 	if len(r.Header[headerContentType]) > 1 {
-		return nil, errTwice(headerContentType)
+		return nil, errRepeatedHeader(headerContentType)
 	}
 	given := r.Header.Get(headerContentType)
-	if given != "" && given != mediaTypeJSON && !op.takes(given) {
+	if given != "" && given != mediaTypeJSON && !op.accepts(given) {
 		return nil, op.errMediaType()
 	}
 	if coded := r.Header["Content-Encoding"]; coded != nil && !identity(coded) {
@@ -76,14 +76,14 @@ func (op *operation) readBody(w http.ResponseWriter, r *http.Request) ([]byte, e
 	if given == "" && len(body) > 0 {
 		return nil, op.errMediaType()
 	}
-	// One type from here on: the generated code picks the body by it.
+	// The generated code selects the body by its media type: give it one spelling.
 	if given != mediaTypeJSON {
 		r.Header.Set(headerContentType, mediaTypeJSON)
 	}
 	return body, nil
 }
 
-// readAll reads a body, of a known length into one allocation.
+// readAll reads a body. A body with Content-Length is read into a single allocation.
 func readAll(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if r.ContentLength <= 0 {
 		return io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
@@ -93,13 +93,14 @@ func readAll(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	return whole, err
 }
 
-// takes says whether the operation's body may have this type: with any parameters and in any letter case.
-func (op *operation) takes(contentType string) bool {
+// accepts reports whether the operation accepts this media type, with any parameters and in any letter case.
+func (op *operation) accepts(contentType string) bool {
 	media, _, err := mime.ParseMediaType(contentType)
 	return (err == nil || errors.Is(err, mime.ErrInvalidMediaParameter)) && slices.Contains(op.mediaTypes, media)
 }
 
-// identity says whether a body is sent as it is: what RFC 9110, 8.4.1 has no coding for, "identity" stands for.
+// identity reports whether a body has no content coding. RFC 9110, 8.4.1 reserves "identity" for Accept-Encoding, but clients
+// send it.
 func identity(codings []string) bool {
 	for coding := range strings.SplitSeq(strings.Join(codings, ","), ",") {
 		if coding = strings.TrimSpace(coding); coding != "" && !strings.EqualFold(coding, "identity") {
@@ -109,11 +110,11 @@ func identity(codings []string) bool {
 	return true
 }
 
-func errTwice(header string) *Error {
+func errRepeatedHeader(header string) *Error {
 	return invalidRequest(header+" must be given once", &gen.ErrorDetails{Field: &header})
 }
 
-// errEncoding names the codings that a body may have in Accept-Encoding (RFC 9110, 15.5.16).
+// errEncoding lists the supported content codings in Accept-Encoding (RFC 9110, 15.5.16).
 func (op *operation) errEncoding() *Error {
 	e := op.errUnsupported("Content-Encoding must be identity")
 	e.Header.Set("Accept-Encoding", "identity")
@@ -141,8 +142,8 @@ func (op *operation) errUnsupported(message string) *Error {
 	return e
 }
 
-// checkBody holds the body to its schema and puts what was decoded in its place, for the binder. It returns how many values and
-// names were decoded.
+// checkBody validates the body against its schema and replaces r.Body with the decoded value, for the binder. It returns the
+// number of decoded values and names.
 func (op *operation) checkBody(r *http.Request, text []byte) (nodes int, err error) {
 	if op.body == nil {
 		return 0, nil
@@ -155,7 +156,8 @@ func (op *operation) checkBody(r *http.Request, text []byte) (nodes int, err err
 	return nodes, nil
 }
 
-// bodyError says what is wrong with a body. A single bad value is told without details where the contract's page does so.
+// bodyError converts the errors of Body.Decode. For a single bad value it leaves out the details if the reference page of the
+// operation does.
 func (op *operation) bodyError(err error) error {
 	var found validate.FieldErrors
 	if !errors.As(err, &found) {
@@ -181,7 +183,7 @@ func (op *operation) bodyError(err error) error {
 	return invalidRequest(first.Message, details)
 }
 
-// decodedBody is a request body that was read, decoded and held to the contract.
+// decodedBody is a request body that was read, decoded and validated.
 type decodedBody struct{ target any }
 
 func (decodedBody) Read([]byte) (int, error) { return 0, io.EOF }

@@ -11,15 +11,15 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// Bodies that are under way have a bound together and a share for each token, whether they arrive or not. What needs no
-// memory for a body is served meanwhile. Beyond it a request is refused and can be made again when there is room.
+// The memory of request bodies in progress is bounded, in total and for each token, whether the bodies arrive or not. Beyond the
+// bound a request gets 503 and succeeds later, when memory is free. Requests without a body are still served.
 func TestBodyMemory(t *testing.T) {
 	t.Parallel()
 	const full, chunked = "Content-Length: 1048576", "Transfer-Encoding: chunked"
 	large := `{"is_favorite":true}` + strings.Repeat(" ", 1<<20-len(`{"is_favorite":true}`))
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
-		// Room for five of the largest bodies, one of each token.
+		// Memory for five of the largest bodies, and for one of each token.
 		s := servertest.New(t, url, func(c *server.Config) { c.BodyMemory = 32 << 20 })
 		token := func() *servertest.Client {
 			secret, _ := s.NewToken(t, store.Token{Name: "another", AllClients: true, Scopes: strings.Join(server.Scopes(), " ")})
@@ -27,7 +27,7 @@ func TestBodyMemory(t *testing.T) {
 		}
 		occupied := func(as *servertest.Client, length string) (leave func()) {
 			t.Helper()
-			conn, line := beginBody(t, as, length)
+			conn, line := beginPatchBody(t, as, length)
 			if line != "HTTP/1.1 100 Continue" {
 				t.Fatal(line)
 			}
@@ -35,14 +35,14 @@ func TestBodyMemory(t *testing.T) {
 		}
 		refused := func(as *servertest.Client, cause string) {
 			t.Helper()
-			for _, sent := range []bool{true, false} { // with a length, and without
+			for _, sent := range []bool{true, false} { // with and without Content-Length
 				got := as.Send(t, servertest.Request{Method: http.MethodPatch, Target: appPath, Body: large, Chunked: !sent})
 				if got.Status != http.StatusServiceUnavailable || got.Body != unavailable+"\n" || got.Header.Get("Retry-After") != "1" {
 					t.Errorf("%d %v %s", got.Status, got.Header, got.Body)
 				}
 			}
-			for _, length := range []string{full, chunked} { // the body unread
-				if _, line := beginBody(t, as, length); line != "HTTP/1.1 503 Service Unavailable" {
+			for _, length := range []string{full, chunked} { // the body is not read
+				if _, line := beginPatchBody(t, as, length); line != "HTTP/1.1 503 Service Unavailable" {
 					t.Error(line)
 				}
 			}
@@ -66,7 +66,7 @@ func TestBodyMemory(t *testing.T) {
 		refused(s.Client, "token_bodies")
 		served(s.Client)
 		if second := token(); !takes(second) {
-			t.Error("another token finds no room")
+			t.Error("a request of another token was refused")
 		}
 		leave()
 		eventually(t, func() bool { return takes(s.Client) })
@@ -81,9 +81,9 @@ func TestBodyMemory(t *testing.T) {
 		served(sixth)
 		leave()
 		eventually(t, func() bool { return takes(sixth) })
-		for range 20 { // refusals have left nothing taken
+		for range 20 { // refused requests must not keep memory reserved
 			if !takes(sixth) || !takes(s.Client) {
-				t.Fatal("there is less room than before")
+				t.Fatal("refused requests have kept memory reserved")
 			}
 		}
 	})

@@ -21,41 +21,41 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// fill repeats a text behind a beginning until the body has its largest size, and ends it.
-func fill(begin, repeated, end string) []byte {
+// fillBody repeats a text until the body has its largest size, then ends it.
+func fillBody(begin, repeated, end string) []byte {
 	n := (maxBody - len(begin) - len(end)) / len(repeated)
 	return []byte(begin + strings.Repeat(repeated, n) + end)
 }
 
-// most is a body with as many values as may be, from a text that has so many of them.
-func most(repeated string, nodes int) []byte {
+// manyValues returns a body with as many values as are allowed. The text contains perText of them.
+func manyValues(repeated string, nodes int) []byte {
 	return []byte(`{"x":[` + strings.Repeat(repeated, (schemas.MaxNodes-10)/nodes) + `0]}`)
 }
 
-// What is taken for a body is enough for what is decoded of it, whatever the body.
+// The memory reserved for a body is enough for what is decoded of it, whatever the body.
 func TestBodyMemoryIsEnough(t *testing.T) {
 	all := func(string) bool { return true }
 	for name, body := range map[string][]byte{
-		"objects with a field":   most(`{"":300},`, 3),
-		"objects with two":       most(`{"":300,"a":1.5},`, 5),
-		"objects with nine":      most(`{"1":1,"2":1,"3":1,"4":1,"5":1,"6":1,"7":1,"8":1,"9":300},`, 19),
-		"empty objects":          most(`{},`, 1),
-		"empty arrays":           most(`[],`, 1),
-		"arrays in arrays":       most(`[[[[0]]]],`, 5),
-		"small texts":            most(`"ab",`, 1),
-		"fractions":              most(`1.5,`, 1),
-		"names":                  []byte(`{` + many(9000, `":1,"`) + `:1}`),
-		"one text":               fill(`{"x":"`, `a`, `"}`),
-		"one text of escapes":    fill(`{"x":"`, `\n`, `"}`),
-		"one text of code units": fill(`{"x":"`, `\u20ac`, `"}`),
-		"one number":             fill(`{"x":`, `1`, `}`),
-		"one fraction":           fill(`{"x":0.`, `1`, `}`),
-		"one exponent":           fill(`{"x":1e`, `1`, `}`),
-		"long texts":             fill(`{"x":[`, `"`+strings.Repeat("a", 100)+`",`, `0]}`),
+		"objects with a field":   manyValues(`{"":300},`, 3),
+		"objects with two":       manyValues(`{"":300,"a":1.5},`, 5),
+		"objects with nine":      manyValues(`{"1":1,"2":1,"3":1,"4":1,"5":1,"6":1,"7":1,"8":1,"9":300},`, 19),
+		"empty objects":          manyValues(`{},`, 1),
+		"empty arrays":           manyValues(`[],`, 1),
+		"arrays in arrays":       manyValues(`[[[[0]]]],`, 5),
+		"small texts":            manyValues(`"ab",`, 1),
+		"fractions":              manyValues(`1.5,`, 1),
+		"names":                  []byte(`{` + joinedNames(9000, `":1,"`) + `:1}`),
+		"one text":               fillBody(`{"x":"`, `a`, `"}`),
+		"one text of escapes":    fillBody(`{"x":"`, `\n`, `"}`),
+		"one text of code units": fillBody(`{"x":"`, `\u20ac`, `"}`),
+		"one number":             fillBody(`{"x":`, `1`, `}`),
+		"one fraction":           fillBody(`{"x":0.`, `1`, `}`),
+		"one exponent":           fillBody(`{"x":1e`, `1`, `}`),
+		"long texts":             fillBody(`{"x":[`, `"`+strings.Repeat("a", 100)+`",`, `0]}`),
 	} {
-		before := heap()
+		before := liveHeap()
 		doc, err := strictjson.Parse(body, strictjson.Options{MaxNodes: schemas.MaxNodes, Keep: all})
-		took := heap() - before
+		took := liveHeap() - before
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -68,8 +68,8 @@ func TestBodyMemoryIsEnough(t *testing.T) {
 	}
 }
 
-// many makes n names with something between them.
-func many(n int, between string) string {
+// joinedNames returns n names with a separator between them.
+func joinedNames(n int, between string) string {
 	var b strings.Builder
 	b.WriteByte('"')
 	for i := range n {
@@ -82,23 +82,23 @@ func many(n int, between string) string {
 	return b.String()
 }
 
-// heap is what is live, in bytes.
-func heap() int64 {
+// liveHeap returns the bytes of live objects.
+func liveHeap() int64 {
 	runtime.GC()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc)
 }
 
-// What is not kept is not built: 150,000 objects behind a name that nobody knows allocate next to nothing.
+// A value that is not kept is not built: 150,000 objects behind an unknown name allocate almost nothing.
 func TestDroppedValuesCostNothing(t *testing.T) {
 	none := func(string) bool { return false }
 	for name, body := range map[string][]byte{
-		"objects": fill(`{"x":[`, `{"":0},`, `0]}`),
-		"arrays":  fill(`{"x":[`, `[],`, `0]}`),
-		"numbers": fill(`{"x":[`, `1.25,`, `0]}`),
-		"texts":   fill(`{"x":[`, `"\u20acabc",`, `0]}`),
-		"a text":  fill(`{"x":"`, `\u20ac`, `"}`),
+		"objects": fillBody(`{"x":[`, `{"":0},`, `0]}`),
+		"arrays":  fillBody(`{"x":[`, `[],`, `0]}`),
+		"numbers": fillBody(`{"x":[`, `1.25,`, `0]}`),
+		"texts":   fillBody(`{"x":[`, `"\u20acabc",`, `0]}`),
+		"a text":  fillBody(`{"x":"`, `\u20ac`, `"}`),
 	} {
 		doc, err := strictjson.Parse(body, strictjson.Options{Keep: none})
 		if err != nil || !doc.Dropped {
@@ -114,7 +114,7 @@ func TestDroppedValuesCostNothing(t *testing.T) {
 // shareOfMemory is what one token may reserve, in bytes: enough for the largest body.
 const shareOfMemory = 64 << 20
 
-// reserved reports whether a token has reserved so many bytes: what is left of its share can be reserved, and no more.
+// reserved reports whether a token has reserved exactly this many bytes: the rest of its share can be reserved, and nothing more.
 func reserved(m *capacity.Memory, token uuid.UUID, bytes int64) bool {
 	fits := func(bytes int64) bool {
 		if m.Reserve(token, bytes) != nil {
@@ -127,7 +127,8 @@ func reserved(m *capacity.Memory, token uuid.UUID, bytes int64) bool {
 	return fits(left) && !fits(left+1)
 }
 
-// While a handler works its request has what its body needs, and nothing when it has ended, well or not.
+// While a handler runs, its request has the memory of its body reserved. After the request nothing is reserved, even if it
+// failed.
 func TestBodyMemoryOfARequest(t *testing.T) {
 	t.Parallel()
 	database := storetest.Open(t, storetest.SQLite(t))
@@ -154,7 +155,7 @@ func TestBodyMemoryOfARequest(t *testing.T) {
 	for name, request := range map[string]struct {
 		body    string
 		chunked bool
-		want    int64 // in the handler
+		want    int64 // while the handler runs
 		refused bool
 	}{
 		"small":                     {body: `{"app_ids":["` + storetest.AppID.String() + `"]}`},

@@ -57,7 +57,7 @@ func (h *handlers) RemoveAppApprovals(ctx context.Context, r gen.RemoveAppApprov
 	}, nil
 }
 
-// setApps answers in the order of the request; a repeated id counts once.
+// setApps returns results in the order of the request; a repeated id counts once.
 func (h *handlers) setApps(ctx context.Context, clientID uuid.UUID, body *gen.AppIDs, column store.Column, value bool) (gen.BulkResultJSONResponse, error) {
 	seen := map[uuid.UUID]bool{}
 	var ids []uuid.UUID

@@ -18,28 +18,28 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// churn is what the requests of TestCatalogChurn have in common.
+// churn is the state that the goroutines of TestCatalogChurn share.
 type churn struct {
-	servers [2]*servertest.Client  // of one database
-	latest  atomic.Pointer[string] // the app that was added last
+	servers [2]*servertest.Client  // on one database
+	latest  atomic.Pointer[string] // the path of the app that was added last
 	client  *http.Client
 	sent    atomic.Int64
 	number  atomic.Int64
 	written sync.Map // request ids of patches that were answered 200
 
 	mu       sync.Mutex
-	statuses map[string]int // by what was asked
+	statuses map[string]int // by operation
 }
 
-// send sends a request, which may be answered with anything but a failure of the server. Every tenth answer is held to the
-// contract: to hold all of them to it would leave no time for what this test is about.
+// send sends a request and fails the test on a 5xx answer. It checks every tenth answer against the contract: checking all of
+// them would take most of the time of this test.
 func (c *churn) send(t *testing.T, server int, what string, r servertest.Request) *servertest.Response {
 	t.Helper()
 	var answer *servertest.Response
 	if as := c.servers[server]; c.sent.Add(1)%10 == 0 {
 		answer = as.Send(t, r)
 	} else {
-		answer = c.hurry(t, as, r)
+		answer = c.sendUnchecked(t, as, r)
 	}
 	if answer.Status >= http.StatusInternalServerError {
 		t.Errorf("%s: %d %s", what, answer.Status, answer.Body)
@@ -50,7 +50,7 @@ func (c *churn) send(t *testing.T, server int, what string, r servertest.Request
 	return answer
 }
 
-func (c *churn) hurry(t *testing.T, as *servertest.Client, r servertest.Request) *servertest.Response {
+func (c *churn) sendUnchecked(t *testing.T, as *servertest.Client, r servertest.Request) *servertest.Response {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), r.Method, as.URL+r.Target, strings.NewReader(r.Body))
 	if err != nil {
@@ -88,8 +88,8 @@ func (c *churn) post(t *testing.T, server int, target, body string) (id string) 
 	return made.ID
 }
 
-// comeAndGo makes a catalog app, gives it to the client, and takes both away while others use the app.
-func (c *churn) comeAndGo(t *testing.T, server int) {
+// addAndDelete creates a catalog app, adds it for the client, and deletes both while other goroutines use the app.
+func (c *churn) addAndDelete(t *testing.T, server int) {
 	t.Helper()
 	n := c.number.Add(1)
 	entry := c.post(t, server, "/v2/catalog-apps", fmt.Sprintf(`{"canonical_name":"Fleeting %d"}`, n))
@@ -121,7 +121,7 @@ func (c *churn) get(t *testing.T, server int, app string) {
 	}
 }
 
-// patch gives an app a number of licenses that it has not had.
+// patch gives an app a license count that it has not had.
 func (c *churn) patch(t *testing.T, server int, app string) {
 	t.Helper()
 	n := c.number.Add(1)
@@ -142,7 +142,7 @@ func (c *churn) patch(t *testing.T, server int, app string) {
 	}
 }
 
-// use reads and writes the app that was added last, which may be gone by now.
+// use reads and writes the app that was added last. It may already be deleted.
 func (c *churn) use(t *testing.T, server int) {
 	t.Helper()
 	app := *c.latest.Load()
@@ -172,14 +172,14 @@ func (c *churn) list(t *testing.T, server int, what, query string) {
 	}
 }
 
-// TestCatalogChurn removes apps and deletes their catalog apps while others read and write them, through two servers of one
-// database. Nobody is told of a failure, and what a patch has acknowledged is in the history.
+// TestCatalogChurn removes apps and deletes their catalog apps while others read and write them, through two servers on one
+// database. No request may fail with 5xx, and every acknowledged patch must be in the history.
 func TestCatalogChurn(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
 		one, two := servertest.New(t, url), servertest.New(t, url)
-		var large store.Dataset // so that to read the catalog takes its time
+		var large store.Dataset // large, so that loading the catalog takes a while
 		for n := range 2000 {
 			large.CatalogApps = append(large.CatalogApps, store.CatalogApp{ID: uuid.New(), CanonicalName: fmt.Sprintf("Lasting %d", n)})
 		}
@@ -197,7 +197,7 @@ func TestCatalogChurn(t *testing.T) {
 			all.Go(func() {
 				for time.Now().Before(end) && !t.Failed() {
 					if n < 4 {
-						c.comeAndGo(t, n%2)
+						c.addAndDelete(t, n%2)
 					} else {
 						c.use(t, n%2)
 					}
@@ -225,7 +225,7 @@ func TestCatalogChurn(t *testing.T) {
 		count := 0
 		c.written.Range(func(request, _ any) bool {
 			count++
-			if !recorded[request.(string)] { //nolint:forcetypeassert // stored above
+			if !recorded[request.(string)] { //nolint:forcetypeassert // the keys are strings
 				t.Errorf("%s is acknowledged and not in the history", request)
 			}
 			return true

@@ -15,7 +15,7 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// causesOf counts the requests in the log by what refused them.
+// causesOf counts the refused requests in the log by cause.
 func causesOf(t *testing.T, s *servertest.Server) map[string]float64 {
 	t.Helper()
 	found := map[string]float64{}
@@ -27,19 +27,19 @@ func causesOf(t *testing.T, s *servertest.Server) map[string]float64 {
 	return found
 }
 
-// wantCauses holds the log and the metrics to each other, and to the causes that there were.
+// wantCauses checks that the log and the metrics agree and have exactly these causes.
 func wantCauses(t *testing.T, s *servertest.Server, registry *prometheus.Registry, want ...string) {
 	t.Helper()
 	logged := causesOf(t, s)
 	wantMetric(t, registry, "clientapps_http_refused_total", logged)
 	for _, cause := range want {
 		if logged[`{cause="`+cause+`"}`] == 0 {
-			t.Errorf("nothing was refused because of %s: %v", cause, logged)
+			t.Errorf("no request was refused with cause %s: %v", cause, logged)
 		}
 	}
 }
 
-// The log and the metrics name what refused a request: its own doing, the server's bounds, or the database.
+// The log and the metrics name the cause of a refusal: the rate limit, the capacity of the server, or the database.
 func TestCausesOfTheServer(t *testing.T) {
 	t.Parallel()
 	registry := prometheus.NewRegistry()
@@ -67,7 +67,7 @@ func TestCausesOfTheServer(t *testing.T) {
 	wantCauses(t, s, registry, "places", "token_places", "rate")
 }
 
-// A server that stops says so.
+// While the server shuts down, the cause is "stopping".
 func TestCauseOfADrainingServer(t *testing.T) {
 	t.Parallel()
 	registry := prometheus.NewRegistry()
@@ -77,7 +77,8 @@ func TestCauseOfADrainingServer(t *testing.T) {
 	wantCauses(t, r.Server, registry, "stopping")
 }
 
-// Who waits for the database, for a connection to it, and for other writes of the same client, is told apart.
+// The log and the metrics distinguish three causes: waiting for a connection, for the database itself, and for other writes of
+// the same client.
 func TestCausesOfTheDatabase(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
@@ -95,20 +96,20 @@ func TestCausesOfTheDatabase(t *testing.T) {
 				}
 			})
 		}
-		reading := http.StatusOK // SQLite's readers wait for no writer
+		reading := http.StatusOK // SQLite's readers do not wait for a writer
 		if strings.HasPrefix(url, "postgres") {
 			reading = http.StatusServiceUnavailable
 		}
-		for range 40 { // more than there are connections
+		for range 40 { // more than the pool has connections
 			send("POST", clientPath+"/apps/favorites", bulkBody, http.StatusServiceUnavailable)
 			send("POST", "/v2/clients/"+storetest.OtherClientID.String()+"/apps/favorites", bulkBody, http.StatusServiceUnavailable)
 			send("GET", appPath, "", reading)
 		}
 		all.Wait()
 		wantCauses(t, s, registry, "share", "pool")
-		// SQLite has one connection to write with, and who waits for the file waits to have it.
+		// SQLite has one write connection: a request that waits for the lock on the file occupies it.
 		if logged := causesOf(t, s); strings.HasPrefix(url, "postgres") && logged[`{cause="database"}`]+logged[`{cause="lock"}`] == 0 {
-			t.Errorf("nobody waited for the database itself: %v", logged)
+			t.Errorf("no request waited for the database itself: %v", logged)
 		}
 	})
 }

@@ -56,24 +56,24 @@ func writePEM(t *testing.T, file, kind string, der []byte) {
 	}
 }
 
-// secured is a server that speaks TLS.
-type secured struct {
+// tlsServer is a server with TLS.
+type tlsServer struct {
 	*running
 
 	certFile, keyFile string
 }
 
-func runTLS(t *testing.T) (secured, *x509.Certificate) {
+func runTLS(t *testing.T) (tlsServer, *x509.Certificate) {
 	t.Helper()
 	dir := t.TempDir()
-	s := secured{certFile: filepath.Join(dir, "cert.pem"), keyFile: filepath.Join(dir, "key.pem")}
+	s := tlsServer{certFile: filepath.Join(dir, "cert.pem"), keyFile: filepath.Join(dir, "key.pem")}
 	cert := writeCertificate(t, 1, s.certFile, s.keyFile)
 	s.running = run(t, time.Minute, func(c *server.Config) { c.CertFile, c.KeyFile = s.certFile, s.keyFile })
 	return s, cert
 }
 
-// ask sends a request over a new connection to who has the certificate, and closes the body of the answer.
-func (s secured) ask(t *testing.T, cert *x509.Certificate, change func(*tls.Config)) (*http.Response, error) {
+// send sends a request over a new connection to the server with this certificate, and closes the response body.
+func (s tlsServer) send(t *testing.T, cert *x509.Certificate, change func(*tls.Config)) (*http.Response, error) {
 	t.Helper()
 	config := &tls.Config{RootCAs: x509.NewCertPool()}
 	config.RootCAs.AddCert(cert)
@@ -94,13 +94,13 @@ func (s secured) ask(t *testing.T, cert *x509.Certificate, change func(*tls.Conf
 
 func unchanged(*tls.Config) {}
 
-// With a certificate the server speaks TLS from 1.2 on, HTTP/2 too, and tells browsers to stay with it.
+// With a certificate the server speaks TLS 1.2 and newer, including HTTP/2, and sends HSTS.
 func TestTLS(t *testing.T) {
 	t.Parallel()
 	s, cert := runTLS(t)
 	for name, want := range map[string]struct {
 		change  func(*tls.Config)
-		version int // of HTTP; 0: refused
+		version int // the HTTP version; 0: the handshake fails
 	}{
 		"HTTP/2":   {unchanged, 2},
 		"HTTP/1.1": {func(c *tls.Config) { c.NextProtos = []string{"http/1.1"} }, 1},
@@ -108,7 +108,7 @@ func TestTLS(t *testing.T) {
 		"TLS 1.2":  {func(c *tls.Config) { c.MaxVersion = tls.VersionTLS12 }, 2},
 		"TLS 1.1":  {func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS10, tls.VersionTLS11 }, 0},
 	} {
-		response, err := s.ask(t, cert, want.change) //nolint:bodyclose // ask has closed it
+		response, err := s.send(t, cert, want.change) //nolint:bodyclose // send has closed it
 		if want.version == 0 {
 			if err == nil {
 				t.Errorf("%s is served", name)
@@ -129,14 +129,14 @@ func TestTLS(t *testing.T) {
 	}
 }
 
-// A new certificate is taken when its files are there, both of them; until then the old one stays.
+// A new certificate is loaded when both of its files are there. Until then the old one stays in use.
 func TestCertificateIsReloaded(t *testing.T) {
 	t.Parallel()
 	s, old := runTLS(t)
 	expect := func(cert *x509.Certificate) {
 		t.Helper()
-		later(s.Server, time.Second)
-		response, err := s.ask(t, cert, unchanged) //nolint:bodyclose // ask has closed it
+		s.Server.Clock.Advance(time.Second)
+		response, err := s.send(t, cert, unchanged) //nolint:bodyclose // send has closed it
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -151,17 +151,17 @@ func TestCertificateIsReloaded(t *testing.T) {
 	if err := os.Rename(certFile, s.certFile); err != nil {
 		t.Fatal(err)
 	}
-	expect(old) // its key is not there yet
+	expect(old) // the key of the new certificate is not there yet
 	if err := os.Rename(keyFile, s.keyFile); err != nil {
 		t.Fatal(err)
 	}
 	expect(renewed)
-	for _, spoil := range []func() error{
+	for _, breakFiles := range []func() error{
 		func() error { return os.WriteFile(s.certFile, []byte("no certificate"), 0o600) },
 		func() error { return os.Remove(s.certFile) },
 		func() error { return os.Remove(s.keyFile) },
 	} {
-		if err := spoil(); err != nil {
+		if err := breakFiles(); err != nil {
 			t.Fatal(err)
 		}
 		expect(renewed)
@@ -181,7 +181,7 @@ func TestCertificateIsReloaded(t *testing.T) {
 	}
 }
 
-// A server that cannot speak TLS as it should does not start.
+// A server with an unusable certificate does not start.
 func TestBadCertificate(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

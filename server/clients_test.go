@@ -11,47 +11,47 @@ const northwind = `{"id":"bb7cf840-9ca9-46a3-9778-9015d6580d50","name":"Northwin
 	`"created_at":"2026-01-15T10:00:00.000Z","updated_at":"2026-01-15T10:00:00.000Z"}`
 
 func TestClients(t *testing.T) {
-	tell(t, func(t *testing.T, s story) {
-		s.sends(t, "GET", "/v2/clients", "", 200, onlyPage(2, contoso, northwind))
-		s.sends(t, "GET", "/v2/clients?sort_order=desc&q=N", "", 200, onlyPage(2, northwind, contoso))
-		s.sends(t, "GET", "/v2/clients?q=traders", "", 200, onlyPage(1, northwind))
-		read := s.sends(t, "GET", clientPath, "", 200, contoso)
-		s.sends(t, "GET", clientPath, "", 304, "", "If-None-Match: "+read.Header.Get("ETag"))
-		s.sends(t, "GET", "/v2/clients/"+nilID, "", 404, noClient(nilID))
-		s.writesNothing(t, "PATCH", "/v2/clients/"+nilID, `{"name":"x"}`, 404, noClient(nilID))
+	runFlow(t, func(t *testing.T, s flow) {
+		s.step(t, "GET", "/v2/clients", "", 200, singlePage(2, contoso, northwind))
+		s.step(t, "GET", "/v2/clients?sort_order=desc&q=N", "", 200, singlePage(2, northwind, contoso))
+		s.step(t, "GET", "/v2/clients?q=traders", "", 200, singlePage(1, northwind))
+		read := s.step(t, "GET", clientPath, "", 200, contoso)
+		s.step(t, "GET", clientPath, "", 304, "", "If-None-Match: "+read.Header.Get("ETag"))
+		s.step(t, "GET", "/v2/clients/"+nilID, "", 404, noClient(nilID))
+		s.stepWithoutWrite(t, "PATCH", "/v2/clients/"+nilID, `{"name":"x"}`, 404, noClient(nilID))
 
-		created := s.sends(t, "POST", "/v2/clients", `{"name":"Contoso Ltd."}`, 201, "*") // names need not be unique
-		path := "/v2/clients/" + made(t, created)
-		s.sends(t, "GET", path, "", 200, created.Body[:len(created.Body)-1])
-		s.conditions(t, path, `{"name":"Contoso Group"}`)
-		s.sends(t, "GET", path+"/apps", "", 200, onlyPage(0))
+		created := s.step(t, "POST", "/v2/clients", `{"name":"Contoso Ltd."}`, 201, "*") // names need not be unique
+		path := "/v2/clients/" + createdID(t, created)
+		s.step(t, "GET", path, "", 200, created.Body[:len(created.Body)-1])
+		s.checkConditions(t, path, `{"name":"Contoso Group"}`)
+		s.step(t, "GET", path+"/apps", "", 200, singlePage(0))
 
 		for body, want := range map[string]string{
 			`{"status":"suspended"}`: readOnly("status", "Managed by the operator"),
 			`{"id":"x"}`:             readOnly("id", "Immutable identifier"),
-			`{"name":""}`:            invalidField("name", "name must be 1 to 200 characters long, one of them visible, without control characters, changes of direction or white space at the ends"),
+			`{"name":""}`:            invalidField("name", "name"+nameRule),
 			`{"name":1}`:             invalidField("name", "name must be a string"),
 			`{"title":"x"}`:          invalidField("title", "Unknown field 'title'"),
 		} {
-			s.writesNothing(t, "PATCH", clientPath, body, 400, want)
+			s.stepWithoutWrite(t, "PATCH", clientPath, body, 400, want)
 		}
-		s.writesNothing(t, "POST", "/v2/clients", `{}`, 400, invalidField("name", "name is required"))
+		s.stepWithoutWrite(t, "POST", "/v2/clients", `{}`, 400, invalidField("name", "name is required"))
 	})
 }
 
-// TestClientsOfALimitedToken: a token sees its own clients only, and cannot make one that it would not cover.
+// A token for some clients lists only those, and cannot create a client.
 func TestClientsOfALimitedToken(t *testing.T) {
-	tell(t, func(t *testing.T, s story) {
+	runFlow(t, func(t *testing.T, s flow) {
 		own := s.clients["clients of its own"]
-		limited := story{&world{Server: s.Server, db: s.db, clients: s.clients}}
+		limited := flow{&fixture{Server: s.Server, db: s.db, clients: s.clients}}
 		all := s.Client
 		defer func() { s.Client = all }()
 		limited.Client = own
-		limited.sends(t, "GET", "/v2/clients", "", 200, onlyPage(1, contoso))
-		limited.sends(t, "GET", clientPath, "", 200, contoso)
-		limited.sends(t, "GET", "/v2/clients/bb7cf840-9ca9-46a3-9778-9015d6580d50", "", 403, forbidden)
-		limited.sends(t, "GET", "/v2/clients/"+nilID, "", 403, forbidden)
-		limited.writesNothing(t, "PATCH", "/v2/clients/bb7cf840-9ca9-46a3-9778-9015d6580d50", `{"name":"x"}`, 403, forbidden)
-		limited.writesNothing(t, "POST", "/v2/clients", `{"name":"x"}`, 403, forbidden)
+		limited.step(t, "GET", "/v2/clients", "", 200, singlePage(1, contoso))
+		limited.step(t, "GET", clientPath, "", 200, contoso)
+		limited.step(t, "GET", "/v2/clients/bb7cf840-9ca9-46a3-9778-9015d6580d50", "", 403, forbidden)
+		limited.step(t, "GET", "/v2/clients/"+nilID, "", 403, forbidden)
+		limited.stepWithoutWrite(t, "PATCH", "/v2/clients/bb7cf840-9ca9-46a3-9778-9015d6580d50", `{"name":"x"}`, 403, forbidden)
+		limited.stepWithoutWrite(t, "POST", "/v2/clients", `{"name":"x"}`, 403, forbidden)
 	})
 }

@@ -12,13 +12,13 @@ import (
 	"github.com/clientapps/clientapps/store"
 )
 
-// malformed are texts that are no list of entity tags.
+// malformed are invalid lists of entity tags.
 var malformed = []string{
 	" ", "x", `"x`, `x"`, `'x'`, `"x" "y"`, `,`, `*,`, `,*`, `"x" , W/ , "y"`, `"x y"`, `W/x`, `w/"x"`, `W/ "x"`, `W"x"`, `**`, `*, "x"`,
 	`"x", *`, `""x""`, "\"\t\"", `"ä"`, `"` + strings.Repeat("x", 1100) + `"`,
 }
 
-// If-None-Match gives 304 to a reader whose copy is still good.
+// If-None-Match with the current ETag gets 304.
 func TestIfNoneMatch(t *testing.T) {
 	var all []scenario
 	add := func(name string, status int, want string, header ...string) {
@@ -65,7 +65,7 @@ func TestIfNoneMatch(t *testing.T) {
 	))
 }
 
-// If-Match binds a patch to what its sender has seen.
+// If-Match with a stale ETag gets 412.
 func TestIfMatch(t *testing.T) {
 	const body = `{"license_count":8}`
 	written := []string{"license_count: 7 -> 8"}
@@ -105,7 +105,7 @@ func TestIfMatch(t *testing.T) {
 	))
 }
 
-// The tag changes when the app does and only then, and the old one is good for nothing afterwards.
+// The ETag changes exactly when the app changes, and an old ETag never matches again.
 func TestETagFollowsTheApp(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
@@ -145,11 +145,11 @@ func TestETagFollowsTheApp(t *testing.T) {
 	})
 }
 
-// The tag stands for all that the body shows, the embedded catalog data included.
+// The ETag covers the whole body, including the embedded catalog data.
 func TestETagFollowsTheCatalog(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
-		w := newWorld(t, s)
+		f := newFixture(t, s)
 		other := s.Get(t, otherPath)
 		for _, change := range []struct{ statement, shows string }{
 			{"UPDATE catalog_apps SET canonical_name = 'Slack Two', version = version + 1", `"canonical_name":"Slack Two"`},
@@ -159,10 +159,10 @@ func TestETagFollowsTheCatalog(t *testing.T) {
 			{"UPDATE catalog_apps SET vendor_id = NULL, version = version + 1", `"vendor":null`},
 		} {
 			before := s.Get(t, appPath)
-			if _, err := w.db.ExecContext(t.Context(), change.statement); err != nil {
+			if _, err := f.db.ExecContext(t.Context(), change.statement); err != nil {
 				t.Fatal(err)
 			}
-			if err := s.Store.Seed(t.Context(), store.Dataset{}); err != nil { // counts as a change of the catalog
+			if err := s.Store.Seed(t.Context(), store.Dataset{}); err != nil { // seeding counts as a change of the catalog
 				t.Fatal(err)
 			}
 			old := before.Header.Get("ETag")
@@ -178,20 +178,20 @@ func TestETagFollowsTheCatalog(t *testing.T) {
 			}
 		}
 		if now := s.Get(t, otherPath); now.Header.Get("ETag") == other.Header.Get("ETag") {
-			t.Error("the catalog app of another client's app has kept its tag")
+			t.Error("the ETag of another client's app with the same catalog app is unchanged")
 		}
 	})
 }
 
-// Of sixteen parallel patches with one tag exactly one wins, and nothing of the others is written.
+// Of sixteen parallel patches with one ETag exactly one succeeds. The others write nothing.
 func TestParallelPatches(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
 		const n = 16
-		w := newWorld(t, s)
+		f := newFixture(t, s)
 		for round := range 5 {
-			tag := w.etag(t)
-			before := w.look(t)
+			tag := f.etag(t)
+			before := f.snapshot(t)
 			answers := make([]*servertest.Response, n)
 			var start, done sync.WaitGroup
 			start.Add(1)
@@ -209,20 +209,20 @@ func TestParallelPatches(t *testing.T) {
 				case r.Status == http.StatusOK && won == "":
 					won = r.Body
 				case r.Status != http.StatusPreconditionFailed || r.Body != stale+"\n":
-					t.Errorf("round %d: a loser, or a second winner, was answered %d %s", round, r.Status, r.Body)
+					t.Errorf("round %d: want one 200 and otherwise 412, got %d %s", round, r.Status, r.Body)
 				}
 			}
 			if read := s.Get(t, appPath); won == "" || read.Body != won {
 				t.Errorf("round %d: the winner got %s, reads %s", round, won, read.Body)
 			}
-			if after := w.look(t); len(after.changes) != len(before.changes)+1 {
+			if after := f.snapshot(t); len(after.changes) != len(before.changes)+1 {
 				t.Errorf("round %d: %d changes after %d", round, len(after.changes), len(before.changes))
 			}
 		}
 	})
 }
 
-// Without a tag every parallel patch is done, each field by itself: none takes another's back.
+// Without If-Match every parallel patch succeeds and changes only its own field.
 func TestParallelPatchesOfSeveralFields(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {

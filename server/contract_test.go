@@ -10,15 +10,15 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// No operation of the contract is done, nor shows anything, without a token; whatever else is wrong with the request.
+// Without a token, no operation of the contract does or reveals anything, whatever else is wrong with the request.
 func TestEveryOperationWantsAToken(t *testing.T) {
 	t.Parallel()
 	doc, err := gen.GetSpec()
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := servertest.New(t, storetest.SQLite(t)) // no request gets as far as a database
-	nobody := &servertest.Client{URL: s.URL}
+	s := servertest.New(t, storetest.SQLite(t)) // no request reaches the database
+	anonymous := &servertest.Client{URL: s.URL}
 	for path, item := range doc.Paths.Map() {
 		for method, op := range item.Operations() {
 			for _, id := range []string{clientID, nilID, "x"} {
@@ -46,7 +46,7 @@ func TestEveryOperationWantsAToken(t *testing.T) {
 						if method == http.MethodHead {
 							want = ""
 						}
-						if got := nobody.Send(t, r); got.Status != http.StatusUnauthorized || got.Body != want {
+						if got := anonymous.Send(t, r); got.Status != http.StatusUnauthorized || got.Body != want {
 							t.Errorf("%s: %s %s answered %d %s", op.OperationID, method, r.Target, got.Status, got.Body)
 						}
 					}

@@ -65,16 +65,16 @@ func toAPIChange(c store.AppChange) gen.AppChange {
 	}
 }
 
-// changeValue hands on a value that the history keeps as JSON.
+// changeValue returns a value that the history stores as JSON.
 func changeValue(text string) *json.RawMessage {
 	value := json.RawMessage(text)
 	return &value
 }
 
-// count fits any catalog that fits into memory.
-func count(n int) int32 { return int32(min(n, math.MaxInt32)) } //nolint:gosec // bounded
+// count converts the size of the catalog, which fits into memory and so into int32.
+func count(n int) int32 { return int32(min(n, math.MaxInt32)) } //nolint:gosec // bounded by min
 
-// timeLayout is the one form of time in the API: UTC with exactly three decimals.
+// timeLayout is the time format of the API: UTC with exactly three decimals.
 const timeLayout = "2006-01-02T15:04:05.000Z"
 
 func timestamp(t time.Time) gen.Timestamp { return t.UTC().Format(timeLayout) }

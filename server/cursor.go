@@ -45,13 +45,13 @@ func (p pageParams[S, O]) page(ctx context.Context, sortBy store.Column) (store.
 	return page, nil
 }
 
-// errCursor refuses a cursor that is not one of this list.
+// errCursor refuses a cursor that is not a cursor of this list.
 func errCursor() *Error {
 	field := "cursor"
 	return invalidRequest("cursor must be a next_cursor of the same list", &gen.ErrorDetails{Field: &field})
 }
 
-// nextPage returns the cursor and the Link header (RFC 8288) of the page behind this one; both nil on the last page.
+// nextPage returns the cursor and the Link header (RFC 8288) of the next page. Both are nil on the last page.
 func nextPage(ctx context.Context, next *store.Position) (cursor, link *string) {
 	if next == nil {
 		return nil, nil
@@ -64,8 +64,8 @@ func nextPage(ctx context.Context, next *store.Position) (cursor, link *string) 
 	return &text, &target
 }
 
-// listScope returns what a cursor is bound to: the list with its client, its filters and its order. The page size may change between
-// pages.
+// listScope returns what a cursor is bound to: the list with its client, its filters and its order. The page size may change
+// between pages.
 func (x *requestState) listScope() string {
 	query := x.url.Query()
 	query.Del("cursor")
@@ -78,9 +78,9 @@ func (x *requestState) listScope() string {
 	return x.operation.id + "\n" + strings.ToLower(x.url.Path) + "\n" + query.Encode()
 }
 
-// A cursor is a position in a list, behind a digest of the position and the list's scope. It is not secret: the token may read the
-// list. The digest finds garbled cursors and those of other lists. It has no key, so the store also checks that the list can have
-// the position.
+// A cursor is a digest of a position and of the list's scope, then the position. It is not secret, since the token may read the
+// list. The digest detects garbled cursors and those of other lists. It has no key, so the store also checks that the list can
+// have the position.
 const cursorDigest = 8
 
 func formatCursor(p store.Position, scope string) string {

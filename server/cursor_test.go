@@ -19,13 +19,13 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// listOrder is one order of one list of the contract.
+// listOrder is one sort order of one list of the contract.
 type listOrder struct {
 	operation, target, sortBy string
-	query                     url.Values // without what the contract has as default
+	query                     url.Values // without the contract's defaults
 }
 
-// listOrders finds every operation of the contract that takes a cursor, in every order that it has.
+// listOrders returns every operation of the contract that takes a cursor, in each of its sort orders.
 func listOrders(t testing.TB) []listOrder {
 	t.Helper()
 	doc, err := gen.GetSpec()
@@ -63,7 +63,7 @@ type choice struct {
 	standard bool
 }
 
-// choices are the values of a parameter; one empty one for a parameter that the operation does not have.
+// choices returns the values of a parameter, or one empty value if the operation does not have it.
 func choices(op *openapi3.Operation, name string) []choice {
 	p := op.Parameters.GetByInAndName("query", name)
 	if p == nil {
@@ -76,7 +76,7 @@ func choices(op *openapi3.Operation, name string) []choice {
 	return all
 }
 
-// cursor makes the cursor that the server would make, for any position: it is no secret how.
+// cursor encodes a position as the server would. The encoding is not secret.
 func (o listOrder) cursor(position string) string {
 	scope := o.operation + "\n" + strings.ToLower(o.target) + "\n" + o.query.Encode()
 	sum := sha256.Sum256([]byte(scope + "\x00" + position))
@@ -89,8 +89,8 @@ func (o listOrder) url(cursor string) string {
 	return o.target + "?" + query.Encode()
 }
 
-// goodKey and goodTie make a position that a row of the list could have.
-func (o listOrder) goodKey() string {
+// validSortKey and validTieBreaker are the parts of a position that a row could have.
+func (o listOrder) validSortKey() string {
 	switch {
 	case o.operation == "listAppChanges":
 		return "1"
@@ -100,17 +100,17 @@ func (o listOrder) goodKey() string {
 	return "a"
 }
 
-func (o listOrder) goodTie() string {
+func (o listOrder) validTieBreaker() string {
 	if o.operation == "listAppChanges" {
 		return "is_favorite"
 	}
 	return nilID
 }
 
-// forgedKeys and forgedTies are parts of a position that no row can have.
-func (o listOrder) forgedKeys() []string {
+// forgedSortKeys and forgedTieBreakers are parts of a position that no row can have.
+func (o listOrder) forgedSortKeys() []string {
 	texts := []string{"\xff", "a\xc3", "\xed\xa0\x80", "\xc0\x80", strings.Repeat("a", 9000) + "\xff"}
-	if o.goodKey() == "a" {
+	if o.validSortKey() == "a" {
 		return texts
 	}
 	numbers := slices.Concat(texts, []string{
@@ -123,7 +123,7 @@ func (o listOrder) forgedKeys() []string {
 	return append(numbers, "9223372036854775807", "-9223372036854775808", "253402300800000", "-62135596800001", "9224318016000000")
 }
 
-func (o listOrder) forgedTies() []string {
+func (o listOrder) forgedTieBreakers() []string {
 	ties := []string{
 		"", "x\x00y", "\x00", "\xff", nilID + "\x00", nilID + "0", nilID[1:], "{" + nilID + "}", "urn:uuid:" + nilID,
 		"AA7CF840-9CA9-46A3-9778-9015D6580D50", "g" + nilID[1:], nilID + " ", "'; DROP TABLE apps; --",
@@ -135,43 +135,42 @@ func (o listOrder) forgedTies() []string {
 	return append(ties, nilID)
 }
 
-// A cursor can be forged, since nothing about it is secret: one that no row can have made is refused like a garbled one, by
-// every list in every order, and never breaks anything.
+// A cursor has no signature, so a client can forge one. Every list in every order answers a position that no row can have with
+// 400, like a garbled cursor.
 func TestForgedCursors(t *testing.T) {
-	tell(t, func(t *testing.T, s story) {
+	runFlow(t, func(t *testing.T, s flow) {
 		bad := invalidField("cursor", "cursor must be a next_cursor of the same list")
 		withApps(t, s.Server, "A", "B", "C")
-		// The forger knows its trade: this is what the server makes.
+		// Check the forgery itself: it equals the server's cursor.
 		apps := listOrder{operation: "listApps", target: clientPath + "/apps", query: url.Values{}}
-		own := object(t, s.sends(t, "GET", apps.target+"?page_size=1", "", 200, "*"))["next_cursor"].(string)
+		own := decodeObject(t, s.step(t, "GET", apps.target+"?page_size=1", "", 200, "*"))["next_cursor"].(string)
 		raw, err := base64.RawURLEncoding.DecodeString(own)
 		if err != nil || apps.cursor(string(raw[8:])) != own {
 			t.Fatalf("the server's cursor is %s, not %s", own, apps.cursor(string(raw[8:])))
 		}
 		for _, o := range listOrders(t) {
-			s.sends(t, "GET", o.url(o.cursor(o.goodKey()+"\x00"+o.goodTie())), "", 200, "*")
-			for _, position := range []string{"", o.goodKey(), "\x00", o.goodTie() + "\x00" + o.goodKey(), o.goodKey() + "\x00\x00" + o.goodTie()} {
-				s.sends(t, "GET", o.url(o.cursor(position)), "", 400, bad)
+			s.step(t, "GET", o.url(o.cursor(o.validSortKey()+"\x00"+o.validTieBreaker())), "", 200, "*")
+			for _, position := range []string{"", o.validSortKey(), "\x00", o.validTieBreaker() + "\x00" + o.validSortKey(), o.validSortKey() + "\x00\x00" + o.validTieBreaker()} {
+				s.step(t, "GET", o.url(o.cursor(position)), "", 400, bad)
 			}
-			for _, key := range o.forgedKeys() {
-				s.sends(t, "GET", o.url(o.cursor(key+"\x00"+o.goodTie())), "", 400, bad)
+			for _, key := range o.forgedSortKeys() {
+				s.step(t, "GET", o.url(o.cursor(key+"\x00"+o.validTieBreaker())), "", 400, bad)
 			}
-			for _, tie := range o.forgedTies() {
-				s.sends(t, "GET", o.url(o.cursor(o.goodKey()+"\x00"+tie)), "", 400, bad)
+			for _, tie := range o.forgedTieBreakers() {
+				s.step(t, "GET", o.url(o.cursor(o.validSortKey()+"\x00"+tie)), "", 400, bad)
 			}
 		}
 	})
 }
 
-// FuzzForgedCursor sends cursors of any position to every list, on both databases: they are served or refused, alike, and
-// never fail.
+// FuzzForgedCursor sends cursors of any position to every list. Both databases must give the same answer, and never a 5xx.
 func FuzzForgedCursor(f *testing.F) {
 	orders := listOrders(f)
 	for i, o := range orders {
-		f.Add(uint8(i), o.goodKey()+"\x00"+o.goodTie())
-		f.Add(uint8(i), o.goodKey()+"\x00"+o.goodTie()+"\x00")
-		f.Add(uint8(i), "9223372036854775807\x00"+o.goodTie())
-		f.Add(uint8(i), "\xff\x00"+o.goodTie())
+		f.Add(uint8(i), o.validSortKey()+"\x00"+o.validTieBreaker())
+		f.Add(uint8(i), o.validSortKey()+"\x00"+o.validTieBreaker()+"\x00")
+		f.Add(uint8(i), "9223372036854775807\x00"+o.validTieBreaker())
+		f.Add(uint8(i), "\xff\x00"+o.validTieBreaker())
 	}
 	var servers []*servertest.Server
 	for _, url := range []string{storetest.SQLite(f), storetest.Postgres(f)} {
@@ -187,7 +186,7 @@ func FuzzForgedCursor(f *testing.F) {
 		o := orders[int(which)%len(orders)]
 		target := o.url(o.cursor(position))
 		if len(target) > 16000 {
-			t.Skip("longer than a cursor may be")
+			t.Skip("longer than the maximum of a cursor")
 		}
 		first := servers[0].Get(t, target)
 		if first.Status != 200 && first.Status != 400 {

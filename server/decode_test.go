@@ -17,7 +17,7 @@ import (
 	"github.com/clientapps/clientapps/server/validate"
 )
 
-// bodySeeds are bodies near the border of what a compiled decoder takes.
+// bodySeeds are bodies near the limits of what a compiled decoder accepts.
 var bodySeeds = []string{
 	`{}`, ` { } `, `{"is_favorite":true}`, `{"is_favorite":true,"is_approved":false,"license_count":50}`, `{"license_count":null}`,
 	`{"license_count":0}`, `{"license_count":00}`, `{"license_count":-0}`, `{"license_count":2147483647}`, `{"license_count":2147483648}`,
@@ -32,7 +32,7 @@ var bodySeeds = []string{
 	`{"patterns":["*.example.com",""]}`, `{"aliases":["a","b","A"]}`, `{"catalog_app_id":"f1a2b3c4-d5e6-7890-abcd-ef1234567890"}`,
 }
 
-// withBodies lists the operations that have a body, by id.
+// withBodies returns the operations that have a body, sorted by id.
 func withBodies(t testing.TB) []*operation {
 	t.Helper()
 	operations, err := contract()
@@ -47,7 +47,7 @@ func withBodies(t testing.TB) []*operation {
 	return list
 }
 
-// Speed comes from compiled decoders alone: one body without one would be slow, and nobody would see it.
+// Every body must have a compiled decoder. A schema without one would be slow, and no other test would fail.
 func TestEveryBodyIsCompiled(t *testing.T) {
 	t.Parallel()
 	for _, op := range withBodies(t) {
@@ -57,8 +57,8 @@ func TestEveryBodyIsCompiled(t *testing.T) {
 	}
 }
 
-// FuzzBodies holds each operation's body to the strict parser, the validator and the binder of the generated code: what is
-// decoded they accept, and read alike.
+// FuzzBodies compares Decode with the strict parser, the validator and the generated binder, one after the other: they must
+// accept the same bodies and decode the same values.
 func FuzzBodies(f *testing.F) {
 	operations := withBodies(f)
 	for _, seed := range bodySeeds {
@@ -78,7 +78,7 @@ func FuzzBodies(f *testing.F) {
 	})
 }
 
-// reference decodes a body with the libraries, one after the other.
+// reference decodes a body with these libraries. Its options are those of validate.Body.
 func reference(t *testing.T, op *operation, text []byte) (target any, nodes int, err error) {
 	t.Helper()
 	doc, err := strictjson.Parse(text, strictjson.Options{MaxNodes: schemas.MaxNodes})
@@ -121,7 +121,7 @@ func BenchmarkDecodeBody(b *testing.B) {
 	}
 }
 
-// FuzzUUID holds validate.ParseUUID to the contract's pattern, and to the library where that takes the text.
+// FuzzUUID compares validate.ParseUUID with the contract's pattern, and with uuid.Parse for accepted texts.
 func FuzzUUID(f *testing.F) {
 	for _, seed := range []string{"f1a2b3c4-d5e6-7890-abcd-ef1234567890", "", "F1A2B3C4-D5E6-7890-ABCD-EF123456789G", strings.Repeat("-", 36)} {
 		f.Add(seed)

@@ -8,13 +8,13 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// Every answer of a deprecated operation says so, whatever it answers; nothing else does.
+// Every answer of a deprecated operation has Deprecation and Sunset, whatever its status; no other answer has them.
 func TestDeprecatedOperations(t *testing.T) {
 	t.Parallel()
 	const (
-		apps   = "/v2/clients/aa7cf840-9ca9-46a3-9778-9015d6580d50/apps/"
-		nobody = "/v2/clients/00000000-0000-0000-0000-000000000000/apps/"
-		ids    = `{"app_ids": ["f1a2b3c4-d5e6-7890-abcd-ef1234567890"]}`
+		apps      = "/v2/clients/aa7cf840-9ca9-46a3-9778-9015d6580d50/apps/"
+		anonymous = "/v2/clients/00000000-0000-0000-0000-000000000000/apps/"
+		ids       = `{"app_ids": ["f1a2b3c4-d5e6-7890-abcd-ef1234567890"]}`
 	)
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
@@ -29,7 +29,7 @@ func TestDeprecatedOperations(t *testing.T) {
 			{name: "no JSON", token: token, clients: apps, body: ids, header: "Content-Type", value: "text/plain", status: http.StatusUnsupportedMediaType},
 			{name: "bad body", token: token, clients: apps, body: "{}", status: http.StatusBadRequest},
 			{name: "no HTML", token: token, clients: apps, body: ids, header: "Accept", value: "text/html", status: http.StatusNotAcceptable},
-			{name: "no client", token: token, clients: nobody, body: ids, status: http.StatusNotFound},
+			{name: "no client", token: token, clients: anonymous, body: ids, status: http.StatusNotFound},
 			{name: "done", token: token, clients: apps, body: ids, status: http.StatusOK},
 		} {
 			for path, want := range map[string][2]string{
@@ -50,7 +50,7 @@ func TestDeprecatedOperations(t *testing.T) {
 				}
 			}
 		}
-		// Another method is no answer of the operation.
+		// The 405 for another method is not an answer of the operation.
 		a := send(t, http.MethodPut, address+apps+"approvals/remove", nil, "")
 		if a.status != http.StatusMethodNotAllowed || a.header["Deprecation"] != nil || a.header["Sunset"] != nil {
 			t.Errorf("PUT answered %d %v", a.status, a.header)

@@ -11,7 +11,7 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// The page asks nothing of the database, so one is enough for its tests.
+// The documentation page does not use the database, so SQLite is enough for its tests.
 func docsServer(t *testing.T) *servertest.Server {
 	t.Helper()
 	s := servertest.New(t, storetest.SQLite(t))
@@ -59,7 +59,7 @@ func TestDocsFiles(t *testing.T) {
 			t.Errorf("HEAD %s: %d, ETag %s", path, head.Status, head.Header.Get("ETag"))
 		}
 
-		// A browser takes it compressed, and asks again with the tag of what it has.
+		// A browser accepts gzip and revalidates with the ETag of the compressed file.
 		browser := servertest.Request{Method: http.MethodGet, Target: path, Header: []string{"Accept-Encoding: br, gzip;q=0.8"}}
 		coded := s.Send(t, browser)
 		if coded.Header.Get("Content-Encoding") == "gzip" {
@@ -95,7 +95,7 @@ func TestDocsEncoding(t *testing.T) {
 	}
 }
 
-// The page names only files that are there, and brings nothing inline, which the policy would forbid.
+// The page links only to existing files and has nothing inline, which its Content-Security-Policy would block.
 func TestDocsPage(t *testing.T) {
 	t.Parallel()
 	s := docsServer(t)
@@ -105,7 +105,7 @@ func TestDocsPage(t *testing.T) {
 		t.Fatalf("found %d links", len(links))
 	}
 	for _, link := range links {
-		if docsPaths[link[1]] == "" && !strings.HasPrefix(link[1], "/openapi.") { // the contract, served beside it
+		if docsPaths[link[1]] == "" && !strings.HasPrefix(link[1], "/openapi.") { // the contract is served beside the page
 			t.Errorf("the page links to %s", link[1])
 		}
 	}

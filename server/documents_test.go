@@ -10,7 +10,7 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// The contract is there for everybody, in all its forms, and a copy that is still good is not sent again.
+// The contract needs no token in any of its forms, and a current copy gets 304.
 func TestDocuments(t *testing.T) {
 	t.Parallel()
 	address, _, _ := serve(t, storetest.SQLite(t))

@@ -19,14 +19,14 @@ import (
 	"github.com/clientapps/clientapps/store"
 )
 
-// Error is an answer that is not 2xx: what the client may see of it, and the cause, which only the log sees.
+// Error is an answer that is not 2xx: what the client may see, and the cause, which is only logged.
 type Error struct {
 	Status  int
 	Code    gen.ErrorCode
 	Message string
 	Details *gen.ErrorDetails
 	Header  http.Header
-	Cause   string // why it is refused with 503 or 429, for the log and the metrics; "" otherwise
+	Cause   string // the reason of a 503 or 429, for the log and the metrics; "" otherwise
 	cause   error
 }
 
@@ -39,14 +39,13 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.cause }
 
-// Why a valid request was refused with 503 or 429, in one word. Other causes are the reasons of package capacity, of the identity
-// provider and of the store.
+// The causes of 503 and 429 for valid requests. The packages capacity, oidc and store have the other causes.
 const (
-	causeRate     = "rate"     // the token has made too many requests for this client
+	causeRate     = "rate"     // the token has exceeded the rate limit for this client
 	causeStopping = "stopping" // the server shuts down
 )
 
-// databaseCause returns the store's reason, or the database as a whole.
+// databaseCause returns the store's reason, or "database".
 func databaseCause(err error) string {
 	if unavailable := (*store.UnavailableError)(nil); errors.As(err, &unavailable) {
 		return string(unavailable.Reason())
@@ -54,7 +53,7 @@ func databaseCause(err error) string {
 	return string(store.ReasonDatabase)
 }
 
-// causes lists every cause, so that each has a metric from the start.
+// causes returns every cause, so that each has a metric from the start.
 func causes() []string {
 	all := append(capacity.Reasons(), causeRate, causeStopping, oidc.ReasonProvider, oidc.ReasonSignatures)
 	for _, reason := range store.UnavailableReasons() {
@@ -63,7 +62,7 @@ func causes() []string {
 	return all
 }
 
-// statusClientGone is what the log shows for a client that hung up; it is never sent. nginx uses the same number.
+// statusClientGone is the log's status for a client that has disconnected, the same as in nginx. It is never sent.
 const statusClientGone = 499
 
 func invalidRequest(message string, details *gen.ErrorDetails) *Error {
@@ -79,7 +78,7 @@ func errUnauthorized() *Error {
 	}
 }
 
-// errForbidden is the same whatever exists: nobody learns from it.
+// errForbidden is the same whatever exists, so that it reveals nothing.
 func errForbidden() *Error {
 	return &Error{
 		Status: http.StatusForbidden, Code: gen.ErrorCodeForbidden, Message: "Insufficient permissions for this client",
@@ -90,7 +89,7 @@ func errNoRoute() *Error {
 	return &Error{Status: http.StatusNotFound, Code: gen.ErrorCodeNotFound, Message: "No such path"}
 }
 
-// errUnavailable refuses with 503 and the smallest Retry-After.
+// errUnavailable is a 503 with the smallest Retry-After.
 func errUnavailable(why string, cause error) *Error {
 	return &Error{
 		Status: http.StatusServiceUnavailable, Code: gen.ErrorCodeUnavailable,
@@ -98,14 +97,14 @@ func errUnavailable(why string, cause error) *Error {
 	}
 }
 
-// providerUnavailable refuses a token that only the identity provider could tell good from bad.
+// providerUnavailable is a 503 for a token that cannot be verified while the identity provider is unavailable.
 func providerUnavailable(err *oidc.UnavailableError) *Error {
 	e := errUnavailable(err.Reason, err)
 	e.Header.Set("Retry-After", strconv.FormatInt(ratelimit.Seconds(err.RetryAfter), 10))
 	return e
 }
 
-// toError says what the client is told about any error.
+// toError maps any error to the answer for the client.
 func toError(err error) *Error {
 	var (
 		own          *Error
@@ -148,7 +147,7 @@ func toError(err error) *Error {
 			message = "The object is there, with an entity tag that If-None-Match rules out"
 		}
 		return &Error{Status: http.StatusPreconditionFailed, Code: gen.ErrorCodePreconditionFailed, Message: message}
-	case errors.As(err, &unknown): // before 503, which promises that nothing was written
+	case errors.As(err, &unknown): // checked before 503, which promises that nothing was written
 		return &Error{
 			Status: http.StatusInternalServerError, Code: gen.ErrorCodeOutcomeUnknown,
 			Message: "It is not known whether the change was made. Repeat the request where the operation is idempotent",
@@ -164,7 +163,7 @@ func toError(err error) *Error {
 	}
 }
 
-// conflictError names the clashing field, and what has the value where that is the client's own.
+// conflictError names the conflicting field, and the object that has the value if the client may see it.
 func conflictError(e *store.ConflictError) *Error {
 	field := string(e.Field)
 	refused := &Error{
@@ -190,13 +189,13 @@ func notFoundDetails(e *store.NotFoundError) *gen.ErrorDetails {
 		return &gen.ErrorDetails{VendorID: &e.ID}
 	case store.KindCategory:
 		return &gen.ErrorDetails{CategoryID: &e.ID}
-	case store.KindToken: // not a resource of the API
+	case store.KindToken: // the API has no resource for tokens
 	}
 	return nil
 }
 
-// routingError speaks for echo's router. Anything else that echo or the generated binder refuses had passed validation:
-// the request is at odds with the contract all the same, and their texts are not for clients.
+// routingError maps the errors of echo's router. An error of the generated binder or of echo after validation still means an
+// invalid request, but its text is not for clients.
 func routingError(e *echo.HTTPError) *Error {
 	switch e.Code {
 	case http.StatusNotFound:
@@ -211,7 +210,7 @@ func routingError(e *echo.HTTPError) *Error {
 	return refused
 }
 
-// writeError is echo's HTTPErrorHandler and the only writer of bodies that are not 2xx.
+// writeError is echo's HTTPErrorHandler. Only it writes the bodies of answers that are not 2xx.
 func (s *Server) writeError(err error, c echo.Context) {
 	x := requestStateOf(c.Request().Context())
 	x.observed.Err = err
@@ -233,14 +232,14 @@ func (s *Server) writeError(err error, c echo.Context) {
 		header[name] = values
 	}
 	if e.Status == http.StatusMethodNotAllowed {
-		header.Set(echo.HeaderAllow, s.router.allow[c.Path()]) // in place of echo's, which counts routes
+		header.Set(echo.HeaderAllow, s.router.allow[c.Path()]) // replaces echo's Allow, which lists the routes that answer 405
 	}
 	header.Set(echo.HeaderContentType, echo.MIMEApplicationJSON)
 	c.Response().WriteHeader(e.Status)
-	_, _ = c.Response().Write(body) // the client is gone, if anything
+	_, _ = c.Response().Write(body) // fails only if the client has disconnected
 }
 
-// encodeError is the body that an error is answered with.
+// encodeError returns the body of an error.
 func encodeError(e *Error) ([]byte, error) {
 	var body bytes.Buffer
 	encoder := json.NewEncoder(&body)
@@ -249,7 +248,7 @@ func encodeError(e *Error) ([]byte, error) {
 	return body.Bytes(), err
 }
 
-// refuseMalformed answers a request that is no HTTP, which no handler sees, in the shape of all errors.
+// refuseMalformed returns the API's answer to a malformed HTTP request, which no handler sees.
 func (s *Server) refuseMalformed(status int, from net.Addr) (id string, body []byte) {
 	e := invalidRequest("Malformed HTTP request", nil)
 	switch status {

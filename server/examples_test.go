@@ -11,7 +11,7 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// What the contract shows of refusals is what the server answers, word for word.
+// The contract's examples of errors are exactly what the server answers.
 func TestExamplesOfErrors(t *testing.T) {
 	t.Parallel()
 	const (
@@ -19,7 +19,7 @@ func TestExamplesOfErrors(t *testing.T) {
 		app     = client + "/apps/f1a2b3c4-d5e6-7890-abcd-ef1234567890"
 		slack   = "/v2/catalog-apps/a1b2c3d4-e5f6-7890-abcd-ef1234567890"
 		noID    = "00000000-0000-0000-0000-000000000000"
-		outside = "-" // no request brings it about at will
+		outside = "-" // no request can cause it deterministically
 	)
 	requests := map[string]struct{ method, target, header, body string }{
 		"MalformedID":          {"GET", client + "/apps/x", "", ""},
@@ -72,7 +72,7 @@ func TestExamplesOfErrors(t *testing.T) {
 			}
 			r, known := requests[name]
 			if !known {
-				t.Errorf("nothing is known of example %s", name)
+				t.Errorf("no request for example %s", name)
 			}
 			if !known || r.target == outside {
 				continue

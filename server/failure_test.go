@@ -16,13 +16,13 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// A fault of the server's own is a 500 that shows nothing, writes nothing, and has its cause in the log.
+// An internal error is a 500 that reveals nothing and writes nothing. Its cause is in the log.
 func TestInternalError(t *testing.T) {
 	t.Parallel()
 	for _, fault := range []struct {
 		name, statement string
-		only            string // the method that it breaks; both if empty
-		newToken        bool   // a token that the server has not seen yet
+		only            string // the only method that it breaks; both if empty
+		newToken        bool   // a token that the server has not cached
 	}{
 		{name: "apps", statement: "ALTER TABLE apps RENAME TO apps_lost"},
 		{name: "catalog", statement: "ALTER TABLE catalog_vendors RENAME TO vendors_lost"},
@@ -44,7 +44,7 @@ func TestInternalError(t *testing.T) {
 				}
 				db := storetest.SQL(t, s.DatabaseURL)
 				if fault.name == "catalog" {
-					// The server has the catalog in memory and looks again for an entry that it does not know.
+					// The server caches the catalog and queries the database only for an entry that it does not know.
 					addUnknownEntry(t, db)
 				}
 				if _, err := db.ExecContext(t.Context(), fault.statement); err != nil {
@@ -57,7 +57,7 @@ func TestInternalError(t *testing.T) {
 					got := client.Send(t, servertest.Request{Method: method, Target: appPath, Body: `{"license_count":5}`})
 					want := broken
 					if fault.name == "catalog" && method == http.MethodPatch {
-						want = unknown // it was written: only what it shows cannot be read
+						want = unknown // the patch was committed, only its answer cannot be built
 					}
 					if got.Status != http.StatusInternalServerError || got.Body != want+"\n" {
 						t.Errorf("%s: %d %s", method, got.Status, got.Body)
@@ -78,7 +78,7 @@ func TestInternalError(t *testing.T) {
 	}
 }
 
-// addUnknownEntry makes the page's app one of a catalog app that the server has not loaded.
+// addUnknownEntry gives the reference page's app a catalog app that the server has not loaded.
 func addUnknownEntry(t *testing.T, db *sql.DB) {
 	t.Helper()
 	for _, statement := range []string{
@@ -93,11 +93,11 @@ func addUnknownEntry(t *testing.T, db *sql.DB) {
 	}
 }
 
-// While the database cannot be reached every operation says so and when to try again, whether the token is known or not.
+// While the database cannot be reached every operation answers 503 with Retry-After, whether the token is cached or not.
 func TestUnavailable(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
-		s.Get(t, appPath) // the server knows this token from now on
+		s.Get(t, appPath) // caches the token
 		secret, _ := s.NewToken(t, store.Token{Name: "new", Scopes: "apps:read apps:write", AllClients: true})
 		if err := s.Store.Close(); err != nil {
 			t.Fatal(err)
@@ -127,17 +127,17 @@ func TestUnavailable(t *testing.T) {
 	})
 }
 
-// A handler that panics, or fails in a way that nobody thought of, is answered like every other fault.
+// A handler that panics or returns an unexpected error gets the same 500 as any other internal error.
 func TestHandlerFails(t *testing.T) {
 	t.Parallel()
 	s := servertest.New(t, storetest.SQLite(t))
-	var nobody *store.App
+	var app *store.App
 	handlers := map[string]echo.HandlerFunc{
 		"panics":      func(echo.Context) error { panic("the text of the panic") },
-		"dereference": func(echo.Context) error { return errors.New(nobody.ActorName) },
+		"dereference": func(echo.Context) error { return errors.New(app.ActorName) },
 		"error":       func(echo.Context) error { return errors.New("the text of the driver") },
 		"wrapped":     func(echo.Context) error { return fmt.Errorf("the text of the store: %w", errors.ErrUnsupported) },
-		"canceled":    func(echo.Context) error { return context.Canceled }, // the client has not gone
+		"canceled":    func(echo.Context) error { return context.Canceled }, // although the client is still connected
 	}
 	for name, handler := range handlers {
 		s.Server.Handle("/"+name, handler)
@@ -154,7 +154,7 @@ func TestHandlerFails(t *testing.T) {
 	}
 }
 
-// A client that hangs up is answered nothing; the log has a status of its own for it.
+// A client that disconnects gets no answer; the log has status 499 for it.
 func TestClientGone(t *testing.T) {
 	t.Parallel()
 	s := servertest.New(t, storetest.SQLite(t))
@@ -164,10 +164,10 @@ func TestClientGone(t *testing.T) {
 		<-c.Request().Context().Done()
 		return c.Request().Context().Err()
 	})
-	ctx, hangUp := context.WithCancel(t.Context())
+	ctx, disconnect := context.WithCancel(t.Context())
 	go func() {
 		<-reached
-		hangUp()
+		disconnect()
 	}()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.URL+"/slow", nil)
 	if err != nil {
@@ -183,7 +183,7 @@ func TestClientGone(t *testing.T) {
 	}
 }
 
-// eventually waits until something is so, for as long as a slow machine may need.
+// eventually waits until a condition holds, long enough for a slow machine.
 func eventually(t *testing.T, so func() bool) {
 	t.Helper()
 	deadline := time.After(30 * time.Second)
@@ -192,7 +192,7 @@ func eventually(t *testing.T, so func() bool) {
 	for !so() {
 		select {
 		case <-deadline:
-			t.Fatal("it did not come to be")
+			t.Fatal("the condition was not met in time")
 		case <-tick.C:
 		}
 	}

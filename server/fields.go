@@ -7,7 +7,7 @@ import (
 	"github.com/clientapps/clientapps/store"
 )
 
-// catalogAppFields lists the columns that this patch sets. The categories are no column: they go beside.
+// catalogAppFields returns the columns that the patch sets. The categories are not a column: they are passed separately.
 func catalogAppFields(p gen.CatalogAppPatch) store.Fields {
 	fields := store.Fields{}
 	setValue(fields, store.ColumnCanonicalName, p.CanonicalName)
@@ -53,7 +53,7 @@ func clientFields(p gen.ClientPatch) store.Fields {
 	return fields
 }
 
-// ids is an optional list of ids where absent and empty mean the same.
+// ids returns an optional list of ids, for which absent and empty mean the same.
 func ids(p *[]gen.UUID) []gen.UUID {
 	if p == nil {
 		return nil

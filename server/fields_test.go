@@ -2,7 +2,7 @@ package server_test
 
 import "testing"
 
-// The three states of each field: absent keeps, null clears, a value sets.
+// The three states of each field: absent keeps the value, null clears it, a value sets it.
 func TestFields(t *testing.T) {
 	scenarios(t, []scenario{
 		{
@@ -78,7 +78,7 @@ func TestFields(t *testing.T) {
 	})
 }
 
-// Setting the same values again changes nothing: neither updated_at nor the entity tag nor the history.
+// Setting the current values again changes nothing: neither updated_at, nor the ETag, nor the history.
 func TestSameValues(t *testing.T) {
 	const given = `{"is_favorite":true,"is_approved":true,"license_count":50}`
 	var all []scenario

@@ -12,8 +12,8 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// Where chunks and a length speak of one body (RFC 9112, 6.3) a proxy may have taken for the next request what the server
-// took for the body, or the reverse: nothing behind it is answered on the same connection.
+// A request with both Transfer-Encoding and Content-Length (RFC 9112, 6.3) may be split differently by a proxy. The server closes
+// the connection after it and does not answer what follows.
 func TestChunksEndTheConnection(t *testing.T) {
 	t.Parallel()
 	r := run(t, time.Minute)
@@ -30,7 +30,7 @@ func TestChunksEndTheConnection(t *testing.T) {
 			if _, err := io.WriteString(conn, text); err != nil {
 				t.Fatal(err)
 			}
-			all, _ := io.ReadAll(conn) // the server closes it
+			all, _ := io.ReadAll(conn) // until the server closes the connection
 			if got := string(all); strings.Count(got, "HTTP/1.1 ") != 1 || !strings.HasPrefix(got, "HTTP/1.1 200 ") ||
 				!strings.Contains(got, "\r\nConnection: close\r\n") {
 				t.Errorf("answered %q", got)
@@ -39,7 +39,7 @@ func TestChunksEndTheConnection(t *testing.T) {
 	}
 }
 
-// OPTIONS * asks what the server as a whole can do (RFC 9110, 9.3.7).
+// OPTIONS * asks for the options of the whole server (RFC 9110, 9.3.7).
 func TestOptionsOfTheServer(t *testing.T) {
 	t.Parallel()
 	r := run(t, time.Minute)
@@ -47,14 +47,14 @@ func TestOptionsOfTheServer(t *testing.T) {
 	if _, err := io.WriteString(conn, "OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}
-	all, _ := io.ReadAll(conn) // until the server closes it
+	all, _ := io.ReadAll(conn) // until the server closes the connection
 	if got := string(all); !strings.HasPrefix(got, "HTTP/1.1 204 ") || !strings.Contains(got, "\r\nX-Request-Id: ") ||
 		!strings.Contains(got, "\r\nAllow: DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT\r\n") {
 		t.Errorf("answered %q", got)
 	}
 }
 
-// The old name of gzip is good, too (RFC 9110, 8.4.1.3).
+// x-gzip is an alias of gzip (RFC 9110, 8.4.1.3).
 func TestXGzip(t *testing.T) {
 	t.Parallel()
 	s := servertest.New(t, storetest.SQLite(t))
@@ -67,7 +67,7 @@ func TestXGzip(t *testing.T) {
 	}
 }
 
-// An answer that says which origin may read it says that it varies by origin, to caches and whatever else it varies by.
+// An answer that depends on the Origin header has Vary: Origin, besides its other Vary values.
 func TestVaryByOrigin(t *testing.T) {
 	t.Parallel()
 	const origin = "https://app.example.com"

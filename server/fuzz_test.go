@@ -12,7 +12,7 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// fuzzApp is what a patch can change of an app, and when something changed last.
+// fuzzApp has the patchable fields of an app and the time of its last change.
 type fuzzApp struct {
 	IsFavorite   bool   `json:"is_favorite"`
 	IsApproved   bool   `json:"is_approved"`
@@ -20,8 +20,8 @@ type fuzzApp struct {
 	UpdatedAt    string `json:"updated_at"`
 }
 
-// FuzzPatchBody sends any body as a patch. It is done or refused, never failed; what is done reads back as the patch says,
-// and what is refused leaves the app as it was. The client holds every answer to the contract.
+// FuzzPatchBody sends arbitrary bytes as a patch. The answer is 200 or 400, never 5xx. After 200 the app reads as patched says,
+// after 400 it is unchanged. The client checks every answer against the contract.
 func FuzzPatchBody(f *testing.F) {
 	for _, seed := range []string{
 		``, `{}`, ` { } `, `null`, `[]`, `{`, `{"is_favorite":true}`, `{"is_favorite":null}`, `{"is_favorite":"true"}`, `{"is_approved":false}`,
@@ -37,28 +37,26 @@ func FuzzPatchBody(f *testing.F) {
 		f.Add([]byte(seed), true)
 	}
 	s := servertest.New(f, storetest.SQLite(f))
-	clock := storetest.Now
 	f.Fuzz(func(t *testing.T, body []byte, merge bool) {
 		media := "Content-Type: application/json"
 		if merge {
 			media = "Content-Type: application/merge-patch+json"
 		}
 		before := s.Get(t, appPath)
-		clock = clock.Add(time.Millisecond)
-		s.Clock.Set(clock)
+		s.Clock.Advance(time.Millisecond)
 		r := s.Patch(t, appPath, string(body), media)
 		after := s.Get(t, appPath)
 		switch r.Status {
 		case http.StatusOK:
 			if after.Body != r.Body {
-				t.Errorf("%q answered %s, reads %s", body, r.Body, after.Body)
+				t.Errorf("%q: answered %s, the app reads %s", body, r.Body, after.Body)
 			}
-			if got, want := decodeApp(t, after.Body), patched(t, decodeApp(t, before.Body), body, clock); !got.equal(want) {
-				t.Errorf("%q made %+v of %s, want %+v", body, got, before.Body, want)
+			if got, want := decodeApp(t, after.Body), patched(t, decodeApp(t, before.Body), body, s.Clock.Now()); !got.equal(want) {
+				t.Errorf("%q: the app is %+v, was %s, want %+v", body, got, before.Body, want)
 			}
 		case http.StatusBadRequest, http.StatusRequestEntityTooLarge:
 			if after.Body != before.Body {
-				t.Errorf("%q was refused, and made %s of %s", body, after.Body, before.Body)
+				t.Errorf("%q was refused, but the app is %s, was %s", body, after.Body, before.Body)
 			}
 		default:
 			t.Errorf("%q answered %d %s", body, r.Status, r.Body)
@@ -85,7 +83,7 @@ func (a fuzzApp) sameLicenses(b fuzzApp) bool {
 	return *a.LicenseCount == *b.LicenseCount
 }
 
-// patched is what an accepted patch must make of the app, worked out in another way than the server does it.
+// patched computes the app after an accepted patch, independently of the server's code.
 func patched(t *testing.T, was fuzzApp, body []byte, at time.Time) fuzzApp {
 	t.Helper()
 	var patch map[string]json.RawMessage

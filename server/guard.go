@@ -17,8 +17,8 @@ import (
 	"github.com/clientapps/clientapps/server/transport"
 )
 
-// guard is the chain that stands before the handler of one operation: authenticate, authorize, limit, validate. It hangs on
-// the operation and not on the router, where it would swallow 405 and HEAD. What it lets through is true to the contract.
+// guard returns the middleware of one operation: authenticate, authorize, limit, validate. It is added to the operation's route
+// and not to the router, where it would also run before 405 and HEAD. The handler gets only valid requests.
 func (s *Server) guard(op *operation) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
@@ -59,29 +59,29 @@ func (s *Server) guard(op *operation) echo.MiddlewareFunc {
 			if err != nil {
 				return err
 			}
-			if memory > 0 { // the handler needs less than what the body might have become
+			if memory > 0 { // the decoded body needs less than the reserved maximum
 				needed := capacity.BodyMemory(int64(len(body)), nodes)
 				s.bodies.Release(token.ID, memory-needed)
 				memory = needed
 			}
-			return s.inTime(c, next)
+			return s.withDatabaseTimeout(c, next)
 		}
 	}
 }
 
-// limit counts a request, and refuses it with 429 when its token has made too many for this client. The answer has the RateLimit
-// headers in either case.
+// limit counts a request, and returns 429 if its token has exceeded the rate limit for this client. The answer has the RateLimit
+// headers in both cases.
 func (s *Server) limit(c echo.Context, op *operation, token uuid.UUID) error {
 	if s.limiter == nil {
 		return nil
 	}
 	key := ratelimit.Key{Token: token}
 	if op.perClient {
-		key.Client, _ = uuid.Parse(c.Param("client_id")) // a malformed one is refused further on
+		key.Client, _ = uuid.Parse(c.Param("client_id")) // a malformed id gets 400 later
 	}
 	q := s.limiter.Take(key)
 	header := c.Response().Header()
-	// By the names that net/http makes of RateLimit-Policy and RateLimit, so that it need not.
+	// These are the canonical names for net/http, so that it need not convert them.
 	header["Ratelimit-Policy"] = s.limiter.Policy()
 	header["Ratelimit"] = []string{q.Field()}
 	if q.OK {
@@ -93,18 +93,18 @@ func (s *Server) limit(c echo.Context, op *operation, token uuid.UUID) error {
 	}
 }
 
-// inTime bounds how long the handler may wait for the database. Reading the request has bounds of its own.
-func (s *Server) inTime(c echo.Context, next echo.HandlerFunc) error {
+// withDatabaseTimeout sets the timeout of the handler's database work. Reading the request has timeouts of its own.
+func (s *Server) withDatabaseTimeout(c echo.Context, next echo.HandlerFunc) error {
 	request := c.Request()
 	ctx, cancel := context.WithTimeout(request.Context(), s.database)
 	defer cancel()
 	c.SetRequest(request.WithContext(ctx))
-	defer c.SetRequest(request) // whose context still tells a client who has gone
+	defer c.SetRequest(request) // the original context still tells whether the client has disconnected
 	return next(c)
 }
 
-// unescapePath undoes what echo leaves when a path is escaped in an unusual way. What cannot be undone stays, and no
-// schema accepts a percent sign.
+// unescapePath unescapes path parameters, which echo does not do when a path is escaped in an unusual way. It keeps invalid
+// escapes: no schema accepts a percent sign.
 func unescapePath(c echo.Context) {
 	if c.Request().URL.RawPath == "" {
 		return
@@ -118,7 +118,7 @@ func unescapePath(c echo.Context) {
 	c.SetParamValues(values...)
 }
 
-// binder hands the bodies that the guard has decoded to the generated code.
+// binder passes the bodies that the guard has decoded to the generated code.
 type binder struct{}
 
 // Bind implements echo.Binder.

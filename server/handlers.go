@@ -8,17 +8,18 @@ import (
 	"github.com/clientapps/clientapps/store"
 )
 
-// handlers implements the contract, one file per tag. A handler maps, calls the store and maps; failures are Go errors.
+// handlers implements the contract, one file for each tag. A handler converts the request, calls the store and converts the
+// result; errors are Go errors.
 type handlers struct{ store *store.Store }
 
 var _ gen.StrictServerInterface = (*handlers)(nil)
 
-// conditions reads If-Match and If-None-Match of a write. It returns nil for no condition: no header, or If-Match: *, which every
-// existing object matches.
+// conditions parses If-Match and If-None-Match of a write. It returns nil if there is no condition: no header, or If-Match: *,
+// which every existing object matches.
 func conditions(ifMatch, ifNoneMatch *string) *store.IfMatch {
 	anyTag := ifMatch == nil || *ifMatch == "*"
 	if anyTag && ifNoneMatch == nil {
-		return nil // most writes: nothing is allocated
+		return nil // most writes: allocates nothing
 	}
 	match := store.IfMatch{Any: anyTag}
 	if !match.Any {
@@ -31,7 +32,7 @@ func conditions(ifMatch, ifNoneMatch *string) *store.IfMatch {
 	return &match
 }
 
-// location is the path of a new object, from the words and ids that make it up.
+// location returns the path of a new object.
 func location(parts ...any) string {
 	path := basePath
 	for _, part := range parts {
@@ -40,7 +41,7 @@ func location(parts ...any) string {
 	return path
 }
 
-// text is an optional parameter where absent and empty mean the same.
+// text returns an optional parameter, for which absent and empty mean the same.
 func text(p *string) string {
 	if p == nil {
 		return ""

@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// healthz says that the process runs. It depends on nothing else.
+// healthz is the liveness probe. It depends on nothing but the process.
 func healthz(w http.ResponseWriter, _ *http.Request) error { return writeText(w, "ok\n") }
 
-// readyTimeout is how long the database may take to answer before the server is not ready: less than probes wait.
+// readyTimeout bounds the database check of the readiness probe. It is shorter than the usual timeout of probes.
 const readyTimeout = 900 * time.Millisecond
 
-// readyz says that the database answers, that it has the schema that this program needs, and that the server does not stop.
+// readyz is the readiness probe: the database answers, has the schema of this program, and the server is not shutting down.
 func (s *Server) readyz(w http.ResponseWriter, r *http.Request) error {
 	if s.draining.Load() {
 		return errUnavailable(causeStopping, errors.New("the server is stopping"))

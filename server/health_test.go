@@ -7,14 +7,14 @@ import (
 	"github.com/clientapps/clientapps/server/servertest"
 )
 
-// The process is alive whatever the database does; it is ready while the database answers and has the schema.
+// The liveness probe ignores the database. The readiness probe needs a database that answers and has the current schema.
 func TestHealth(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
-		nobody := &servertest.Client{URL: s.URL}
+		anonymous := &servertest.Client{URL: s.URL}
 		check := func(target string, status int, body string) {
 			t.Helper()
-			if got := nobody.Get(t, target); got.Status != status || got.Body != body {
+			if got := anonymous.Get(t, target); got.Status != status || got.Body != body {
 				t.Errorf("%s: %d %q, want %d %q", target, got.Status, got.Body, status, body)
 			}
 		}
@@ -23,14 +23,14 @@ func TestHealth(t *testing.T) {
 		check("/healthz/", 404, noRoute+"\n")
 		for _, target := range []string{"/healthz", "/readyz"} {
 			for method, status := range map[string]int{http.MethodOptions: 204, http.MethodPost: 405, http.MethodPatch: 405} {
-				got := nobody.Send(t, servertest.Request{Method: method, Target: target})
+				got := anonymous.Send(t, servertest.Request{Method: method, Target: target})
 				if got.Status != status || got.Header.Get("Allow") != "GET, HEAD, OPTIONS" || got.Header.Get("Accept-Patch") != "" {
 					t.Errorf("%s %s: %d %v", method, target, got.Status, got.Header)
 				}
 			}
 		}
-		w := newWorld(t, s)
-		if _, err := w.db.ExecContext(t.Context(), "DELETE FROM goose_db_version WHERE version_id > 0"); err != nil {
+		f := newFixture(t, s)
+		if _, err := f.db.ExecContext(t.Context(), "DELETE FROM goose_db_version WHERE version_id > 0"); err != nil {
 			t.Fatal(err)
 		}
 		check("/readyz", 503, unavailable+"\n")

@@ -15,7 +15,7 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// serve starts a server that has the reference page's client and app. The first token may do everything, the second reads.
+// serve starts a server with the reference page's client and app. The first token has all scopes, the second only apps:read.
 func serve(t *testing.T, databaseURL string) (address, token, reader string) {
 	t.Helper()
 	s := storetest.Open(t, databaseURL)
@@ -55,7 +55,7 @@ func send(t *testing.T, method, url string, header http.Header, body string) ans
 		t.Fatal(err)
 	}
 	maps.Copy(request.Header, header)
-	request.Header.Set("Accept-Encoding", "identity") // the tag of another coding is another
+	request.Header.Set("Accept-Encoding", "identity") // another content coding has another ETag
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		t.Fatal(err)

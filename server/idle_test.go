@@ -11,10 +11,10 @@ import (
 	"time"
 )
 
-// Idle connections cost little: ten thousand of them, or as many as this process may open, have a bound each. Both ends of
-// each are in this process, and paid for.
+// Ten thousand idle connections, or as many as the file limit allows, use a bounded amount of memory each. Both ends of each
+// connection are in this process and count.
 func TestIdleConnections(t *testing.T) {
-	const bound = 40 << 10 // bytes for a connection
+	const bound = 40 << 10 // bytes for each connection
 	var files syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
 		t.Fatal(err)
@@ -54,7 +54,7 @@ func TestIdleConnections(t *testing.T) {
 	}
 }
 
-// memory is what the heap and the stacks use, garbage left out.
+// memory returns the bytes of the heap and the stacks after garbage collection.
 func memory() int64 {
 	runtime.GC()
 	runtime.GC()

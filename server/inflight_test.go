@@ -16,15 +16,15 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// begin sends the head of a patch and the first byte of its body, and returns the connection and the line that the server
-// answers with: "100 Continue" when it goes on to read the body.
-func begin(t *testing.T, as *servertest.Client) (net.Conn, string) {
+// beginPatch sends the head of a patch and the first byte of its body. It returns the connection and the status line of the
+// response: "100 Continue" if the server goes on to read the body.
+func beginPatch(t *testing.T, as *servertest.Client) (net.Conn, string) {
 	t.Helper()
-	return beginBody(t, as, "Content-Length: 2")
+	return beginPatchBody(t, as, "Content-Length: 2")
 }
 
-// beginBody is begin for a body of another length: the header says which.
-func beginBody(t *testing.T, as *servertest.Client, length string) (net.Conn, string) {
+// beginPatchBody is beginPatch for a body of another length, which the header states.
+func beginPatchBody(t *testing.T, as *servertest.Client, length string) (net.Conn, string) {
 	t.Helper()
 	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(as.URL, "http://"))
 	if err != nil {
@@ -32,7 +32,7 @@ func beginBody(t *testing.T, as *servertest.Client, length string) (net.Conn, st
 	}
 	t.Cleanup(func() { _ = conn.Close() })
 	_, err = fmt.Fprintf(conn, "PATCH %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\n"+
-		"%s\r\nExpect: 100-continue\r\n\r\n%s", appPath, as.Token, length, firstOf(length))
+		"%s\r\nExpect: 100-continue\r\n\r\n%s", appPath, as.Token, length, firstByte(length))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,18 +43,18 @@ func beginBody(t *testing.T, as *servertest.Client, length string) (net.Conn, st
 	return conn, strings.TrimSpace(line)
 }
 
-// firstOf is the first byte of a body, as it is sent.
-func firstOf(length string) string {
+// firstByte is the first byte of a body on the wire.
+func firstByte(length string) string {
 	if strings.HasPrefix(length, "Transfer-Encoding") {
 		return "1\r\n{\r\n"
 	}
 	return "{"
 }
 
-// occupy keeps a request in flight until the returned function ends it: its body does not come to its end.
+// occupy keeps a request in flight until the returned function ends it, by not sending the rest of its body.
 func occupy(t *testing.T, as *servertest.Client) (leave func()) {
 	t.Helper()
-	conn, line := begin(t, as)
+	conn, line := beginPatch(t, as)
 	if line != "HTTP/1.1 100 Continue" {
 		t.Fatal(line)
 	}
@@ -62,12 +62,12 @@ func occupy(t *testing.T, as *servertest.Client) (leave func()) {
 		if _, err := io.WriteString(conn, "}"); err != nil {
 			t.Error(err)
 		}
-		_, _ = io.ReadFull(conn, make([]byte, len("\r\nH"))) // what ends the 100, and the first of the answer
+		_, _ = io.ReadFull(conn, make([]byte, len("\r\nH"))) // the rest of the 100 and the first byte of the answer
 	}
 }
 
-// More requests than the server takes at once are refused before anything is done for them, their bodies unread. Half of
-// the places are not to be had for any one token. Who looks whether the server lives is always answered.
+// A request beyond the maximum in flight gets 503 before its body is read. One token can take at most half of the places. Health
+// checks are always answered.
 func TestMaxInFlight(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
@@ -81,7 +81,7 @@ func TestMaxInFlight(t *testing.T) {
 			if got.Status != http.StatusServiceUnavailable || got.Body != unavailable+"\n" || got.Header.Get("Retry-After") != "1" {
 				t.Errorf("%d %v %s", got.Status, got.Header, got.Body)
 			}
-			if _, line := begin(t, as); line != "HTTP/1.1 503 Service Unavailable" {
+			if _, line := beginPatch(t, as); line != "HTTP/1.1 503 Service Unavailable" {
 				t.Errorf("a patch: %s", line)
 			}
 		}
@@ -101,7 +101,7 @@ func TestMaxInFlight(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, token := range []string{"", unknown} { // who has no token needs no place to be told so
+		for _, token := range []string{"", unknown} { // a request without a valid token takes no place
 			if got := (&servertest.Client{URL: s.URL, Token: token}).Get(t, appPath); got.Status != http.StatusUnauthorized {
 				t.Errorf("%d %s", got.Status, got.Body)
 			}
@@ -113,14 +113,14 @@ func TestMaxInFlight(t *testing.T) {
 			f()
 			served(s.Client, appPath)
 		}
-		for range 20 { // refusals have left no place taken
+		for range 20 { // refused requests must not keep their places
 			served(s.Client, appPath)
 			served(second, appPath)
 		}
 	})
 }
 
-// Every operation is shed alike.
+// Every operation is limited in the same way.
 func TestEveryOperationIsShed(t *testing.T) {
 	t.Parallel()
 	s := servertest.New(t, storetest.SQLite(t), func(c *server.Config) { c.MaxInFlight = 1 })

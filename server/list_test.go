@@ -13,7 +13,7 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// members are values of the rows of a list, separated by spaces; of several values of one row, by slashes.
+// members returns values of the rows of a list, separated by spaces. Several values of one row are separated by slashes.
 func members(list map[string]any, names ...string) string {
 	var rows []string
 	for _, row := range list["data"].([]any) {
@@ -30,13 +30,13 @@ func members(list map[string]any, names ...string) string {
 	return strings.Join(rows, " ")
 }
 
-// walk follows next_cursor, and the Link header, which must lead to the same place, to the end. It returns the ids.
-func walk(t *testing.T, s story, target string) []string {
+// walk follows next_cursor to the last page and checks that the Link header leads to the same page. It returns the ids.
+func walk(t *testing.T, s flow, target string) []string {
 	t.Helper()
 	var ids []string
 	for range 1000 {
-		r := s.sends(t, "GET", target, "", 200, "*")
-		page := object(t, r)
+		r := s.step(t, "GET", target, "", 200, "*")
+		page := decodeObject(t, r)
 		if got := members(page, "id"); got != "" {
 			ids = append(ids, strings.Fields(got)...)
 		}
@@ -55,11 +55,11 @@ func walk(t *testing.T, s story, target string) []string {
 		}
 		target = next
 	}
-	t.Fatal("the walk does not end")
+	t.Fatal("the list does not end")
 	return nil
 }
 
-// withApps gives the page's client an app for each name.
+// withApps gives the reference page's client an app for each name.
 func withApps(t *testing.T, s *servertest.Server, names ...string) {
 	t.Helper()
 	var data store.Dataset
@@ -79,7 +79,7 @@ func withApps(t *testing.T, s *servertest.Server, names ...string) {
 }
 
 func TestListApps(t *testing.T) {
-	tell(t, func(t *testing.T, s story) {
+	runFlow(t, func(t *testing.T, s flow) {
 		withApps(t, s.Server, "äpfel", "Zebra", "100% Pure", "1000 Pure", "straße", "a_b", "axb", `back\slash`)
 		apps := clientPath + "/apps"
 		for query, want := range map[string]string{
@@ -97,7 +97,7 @@ func TestListApps(t *testing.T) {
 			"?category_id=a7b8c9d0-e1f2-3456-abcd-789012345678&is_favorite=true": "",
 			"?vendor_id=" + nilID: "",
 		} {
-			page := object(t, s.sends(t, "GET", apps+query, "", 200, "*"))
+			page := decodeObject(t, s.step(t, "GET", apps+query, "", 200, "*"))
 			got := ""
 			if data := page["data"].([]any); len(data) > 0 {
 				var names []string
@@ -111,8 +111,8 @@ func TestListApps(t *testing.T) {
 			}
 		}
 		for _, mark := range []string{"is_favorite", "is_approved"} {
-			yes := object(t, s.sends(t, "GET", apps+"?"+mark+"=true", "", 200, "*"))
-			no := object(t, s.sends(t, "GET", apps+"?"+mark+"=false", "", 200, "*"))
+			yes := decodeObject(t, s.step(t, "GET", apps+"?"+mark+"=true", "", 200, "*"))
+			no := decodeObject(t, s.step(t, "GET", apps+"?"+mark+"=false", "", 200, "*"))
 			if strings.Contains(members(yes, mark), "false") || strings.Contains(members(no, mark), "true") ||
 				yes["total_count"].(float64)+no["total_count"].(float64) != 9 || yes["total_count"].(float64) < 3 {
 				t.Errorf("%s: %v, %v", mark, members(yes, mark), members(no, mark))
@@ -122,7 +122,7 @@ func TestListApps(t *testing.T) {
 }
 
 func TestPages(t *testing.T) {
-	tell(t, func(t *testing.T, s story) {
+	runFlow(t, func(t *testing.T, s flow) {
 		var names []string
 		for i := range 23 {
 			names = append(names, fmt.Sprintf("App %02d", i))
@@ -130,7 +130,7 @@ func TestPages(t *testing.T) {
 		withApps(t, s.Server, names...)
 		apps := clientPath + "/apps"
 		for _, order := range []string{"?", "?sort_by=created_at&", "?sort_by=updated_at&sort_order=desc&", "?q=App&", "?type=web&sort_order=desc&"} {
-			whole := strings.Fields(members(object(t, s.sends(t, "GET", apps+order+"page_size=500", "", 200, "*")), "id"))
+			whole := strings.Fields(members(decodeObject(t, s.step(t, "GET", apps+order+"page_size=500", "", 200, "*")), "id"))
 			for _, size := range []string{"1", "5", "12", "23", "24", "100"} {
 				if got := walk(t, s, apps+order+"page_size="+size); strings.Join(got, " ") != strings.Join(whole, " ") {
 					t.Errorf("%s by %s: %v, want %v", order, size, got, whole)
@@ -144,13 +144,13 @@ func TestPages(t *testing.T) {
 }
 
 func TestCursorIsBound(t *testing.T) {
-	tell(t, func(t *testing.T, s story) {
+	runFlow(t, func(t *testing.T, s flow) {
 		withApps(t, s.Server, "A", "B", "C")
 		bad := invalidField("cursor", "cursor must be a next_cursor of the same list")
 		apps := clientPath + "/apps"
-		cursor := object(t, s.sends(t, "GET", apps+"?page_size=1&q=a", "", 200, "*"))["next_cursor"].(string)
-		s.sends(t, "GET", apps+"?q=a&cursor="+cursor, "", 200, "*")
-		s.sends(t, "GET", apps+"?q=a&page_size=2&sort_by=canonical_name&sort_order=asc&cursor="+cursor, "", 200, "*") // the defaults, said aloud
+		cursor := decodeObject(t, s.step(t, "GET", apps+"?page_size=1&q=a", "", 200, "*"))["next_cursor"].(string)
+		s.step(t, "GET", apps+"?q=a&cursor="+cursor, "", 200, "*")
+		s.step(t, "GET", apps+"?q=a&page_size=2&sort_by=canonical_name&sort_order=asc&cursor="+cursor, "", 200, "*") // the defaults, stated explicitly
 		for _, target := range []string{
 			apps + "?cursor=" + cursor, apps + "?q=b&cursor=" + cursor, apps + "?q=a&sort_order=desc&cursor=" + cursor,
 			apps + "?q=a&sort_by=created_at&cursor=" + cursor, apps + "?q=a&type=web&cursor=" + cursor,
@@ -158,20 +158,20 @@ func TestCursorIsBound(t *testing.T) {
 			apps + "?q=a&cursor=" + cursor + "A", apps + "?q=a&cursor=" + cursor[1:], apps + "?q=a&cursor=A", apps + "?q=a&cursor=x%20y",
 			apps + "?q=a&cursor=" + cursor + "%3D",
 		} {
-			s.sends(t, "GET", target, "", 400, bad)
+			s.step(t, "GET", target, "", 400, bad)
 		}
-		for i := range cursor { // any letter
+		for i := range cursor { // change every letter
 			letter := "A"
 			if cursor[i] == 'A' {
 				letter = "B"
 			}
-			s.sends(t, "GET", apps+"?q=a&cursor="+cursor[:i]+letter+cursor[i+1:], "", 400, bad)
+			s.step(t, "GET", apps+"?q=a&cursor="+cursor[:i]+letter+cursor[i+1:], "", 400, bad)
 		}
 	})
 }
 
 func TestListParameters(t *testing.T) {
-	tell(t, func(t *testing.T, s story) {
+	runFlow(t, func(t *testing.T, s flow) {
 		for query, want := range map[string]string{
 			"page_size=0":                   invalidField("page_size", "page_size must be between 1 and 500"),
 			"page_size=501":                 invalidField("page_size", "page_size must be between 1 and 500"),
@@ -201,7 +201,7 @@ func TestListParameters(t *testing.T) {
 			"Q=x":                           invalidField("Q", "Unknown query parameter 'Q'"),
 			"offset=1":                      invalidField("offset", "Unknown query parameter 'offset'"),
 		} {
-			s.sends(t, "GET", clientPath+"/apps?"+query, "", 400, want)
+			s.step(t, "GET", clientPath+"/apps?"+query, "", 400, want)
 		}
 	})
 }

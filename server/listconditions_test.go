@@ -11,14 +11,14 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// catalogLists are the lists of the catalog in several pages and orders, and the objects that show as much of it.
+// catalogLists are the catalog's lists in several pages and orders, and the objects that show the same data.
 var catalogLists = []string{
 	"/v2/catalog-apps", "/v2/catalog-apps?q=sla&page_size=1", "/v2/catalog-apps?sort_by=updated_at&page_size=1",
 	"/v2/catalog-vendors", "/v2/catalog-vendors?page_size=1", "/v2/catalog-categories", "/v2/catalog-categories?sort_order=desc",
 	"/v2/catalog-apps/summary", catalogPath, catalogPath + "/url-patterns", catalogPath + "/desktop-aliases?page_size=1",
 }
 
-// catalogChanges are changes of the catalog, one after the other. %s is a word that each database has its own of.
+// catalogChanges are successive changes of the catalog. %s is replaced by a word that is different for each database.
 var catalogChanges = []servertest.Request{
 	{Method: http.MethodPost, Target: "/v2/catalog-categories", Body: `{"name":"Audio %s"}`},
 	{Method: http.MethodPatch, Target: categoryPath, Body: `{"name":"Chat %s"}`},
@@ -34,9 +34,9 @@ var catalogChanges = []servertest.Request{
 	{Method: http.MethodDelete, Target: "/v2/catalog-apps/" + newEntry},
 }
 
-// TestATagNamesOneBody: what is read has another tag whenever it has another body, and the same while it has the same, on every
-// server. That holds also when the database has become another one at the same address: a restored one, or a demo begun anew.
-func TestATagNamesOneBody(t *testing.T) {
+// TestETagIdentifiesOneBody: two bodies never share an ETag, and equal bodies have equal ETags, on every server. This includes
+// another database at the same address, such as a restored backup or a new demo.
+func TestETagIdentifiesOneBody(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
 		bodies, tags := map[string]string{}, map[string]string{}
@@ -55,16 +55,16 @@ func TestATagNamesOneBody(t *testing.T) {
 				}
 			}
 		}
-		anew := storetest.SQLite
+		newDatabase := storetest.SQLite
 		if strings.HasPrefix(s.DatabaseURL, "postgres") {
-			anew = storetest.Postgres
+			newDatabase = storetest.Postgres
 		}
-		for word, first := range map[string]*servertest.Server{"first": s, "second": servertest.New(t, anew(t))} {
+		for word, first := range map[string]*servertest.Server{"first": s, "second": servertest.New(t, newDatabase(t))} {
 			servers := []*servertest.Server{first, servertest.New(t, first.DatabaseURL)}
 			withNewEntry(t, first)
 			if word == "second" {
 				for _, server := range servers {
-					server.Clock.Set(storetest.Now.Add(time.Hour))
+					server.SetTime(storetest.Now.Add(time.Hour))
 				}
 			}
 			look(word, servers...)
@@ -79,12 +79,13 @@ func TestATagNamesOneBody(t *testing.T) {
 	})
 }
 
-// TestTagOfAListInAnotherOrder: names are folded anew by a migration, which moves rows that are what they were.
-func TestTagOfAListInAnotherOrder(t *testing.T) {
+// A migration may recompute the sort keys of names. The list changes its order and must change its ETag, although no row was
+// updated through the API.
+func TestListETagCoversOrder(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
 		db := storetest.SQL(t, s.DatabaseURL)
-		for path, body := range texts {
+		for path, body := range matcherLists {
 			if r := s.Send(t, servertest.Request{Method: http.MethodPut, Target: path, Body: body("a", "b", "c")}); r.Status != http.StatusNoContent {
 				t.Fatalf("%s: %d %s", path, r.Status, r.Body)
 			}
@@ -102,8 +103,8 @@ func TestTagOfAListInAnotherOrder(t *testing.T) {
 	})
 }
 
-// TestCatalogListsAreConditional: the lists of the catalog have a weak tag, the same on every server, that holds until what they
-// show changes; other lists have none.
+// The catalog's lists have a weak ETag, which is the same on every server and changes when their content changes. Other lists
+// have none.
 func TestCatalogListsAreConditional(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {

@@ -7,12 +7,12 @@ import (
 	"github.com/clientapps/clientapps/server/servertest"
 )
 
-// Each request is one line, with the operation, the outcome and the token's id, whoever refused it. That no line shows a
-// token and none is missing is checked after every test.
+// Each request is one line with the operation, the status and the token's id, even if middleware refused it. Log.check verifies
+// after every test that no line shows a token and no line is missing.
 func TestLog(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
-		w := newWorld(t, s)
+		f := newFixture(t, s)
 		for _, r := range []struct {
 			as, method, target, body string
 			operation                string
@@ -24,17 +24,17 @@ func TestLog(t *testing.T) {
 			{"everything", "PATCH", appPath, `{"is_favorite":true}`, "updateApp", 200, true, false},
 			{"everything", "PATCH", appPath, `{"is_favorite":1}`, "updateApp", 400, true, true},
 			{"everything", "GET", appPath + "?token=" + s.Token, "", "getApp", 400, true, true},
-			{"nobody", "GET", appPath, "", "getApp", 401, false, true},
+			{"anonymous", "GET", appPath, "", "getApp", 401, false, true},
 			{"unknown", "PATCH", appPath, "{}", "updateApp", 401, false, true},
 			{"other", "PATCH", appPath, "{}", "updateApp", 403, true, true},
 			{"everything", "GET", pathOf(clientID, nilID), "", "getApp", 404, true, true},
 			{"everything", "GET", "/nowhere", "", "", 404, false, true},
 			{"everything", "PUT", appPath, "", "", 405, false, true},
-			{"nobody", "OPTIONS", appPath, "", "", 204, false, false},
-			{"nobody", "GET", "/healthz", "", "", 200, false, false},
+			{"anonymous", "OPTIONS", appPath, "", "", 204, false, false},
+			{"anonymous", "GET", "/healthz", "", "", 200, false, false},
 		} {
 			before := len(s.Log.Requests(t))
-			w.clients[r.as].Send(t, servertest.Request{
+			f.clients[r.as].Send(t, servertest.Request{
 				Method: r.method, Target: r.target, Body: r.body, Header: []string{"X-Request-Id: line"},
 			})
 			lines := s.Log.Requests(t)
@@ -60,6 +60,6 @@ func TestLog(t *testing.T) {
 				t.Errorf("%s %s by %s: error is %v", r.method, r.target, r.as, line["error"])
 			}
 		}
-		s.Log.Forbid(w.clients["unknown"].Token)
+		s.Log.Forbid(f.clients["unknown"].Token)
 	})
 }

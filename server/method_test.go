@@ -14,13 +14,13 @@ import (
 	"github.com/clientapps/clientapps/server/servertest"
 )
 
-// A method that a path does not have is refused before anybody asks who is asking, with the methods that it has.
+// An unsupported method gets 405 with Allow before authentication.
 func TestMethodNotAllowed(t *testing.T) {
 	var all []scenario
 	for _, method := range []string{
 		http.MethodPost, http.MethodPut, http.MethodTrace, "PROPFIND", "REPORT", "QUERY", "patch", "Get", "X",
 	} {
-		for _, as := range []string{"nobody", "everything", "other"} {
+		for _, as := range []string{"anonymous", "everything", "other"} {
 			for _, target := range []string{appPath, pathOf(nilID, "1"), appPath + "?x=%zz"} {
 				all = append(all, scenario{
 					name: method + " by " + as + " " + target, as: as, method: method, target: target,
@@ -33,10 +33,10 @@ func TestMethodNotAllowed(t *testing.T) {
 	scenarios(t, all)
 }
 
-// OPTIONS says what a path has, to everybody.
+// OPTIONS lists the methods of a path without authentication.
 func TestOptions(t *testing.T) {
 	var all []scenario
-	for _, as := range []string{"nobody", "everything", "other", "unknown"} {
+	for _, as := range []string{"anonymous", "everything", "other", "unknown"} {
 		for _, target := range []string{appPath, pathOf(nilID, nilID), pathOf("1", "2"), appPath + "?x=%zz"} {
 			all = append(all, scenario{
 				name: as + " " + target, as: as, method: http.MethodOptions, target: target, header: []string{"Accept: text/html"}, status: 204,
@@ -50,7 +50,7 @@ func TestOptions(t *testing.T) {
 	scenarios(t, all)
 }
 
-// What is not a path of the API is not found, by any method and with or without a token.
+// An unknown path gets 404 with every method, with or without a token.
 func TestUnknownPaths(t *testing.T) {
 	var all []scenario
 	for _, target := range []string{
@@ -62,7 +62,7 @@ func TestUnknownPaths(t *testing.T) {
 		"/favicon.ico", "/debug/pprof/",
 	} {
 		for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPatch, http.MethodPost, http.MethodDelete, http.MethodOptions} {
-			for _, as := range []string{"nobody", "everything"} {
+			for _, as := range []string{"anonymous", "everything"} {
 				want := noRoute
 				if method == http.MethodHead {
 					want = ""
@@ -77,11 +77,11 @@ func TestUnknownPaths(t *testing.T) {
 	scenarios(t, all)
 }
 
-// HEAD answers as GET does, header for header, without the body.
+// HEAD has the same status and header fields as GET, and no body.
 func TestHead(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
-		w := newWorld(t, s)
+		f := newFixture(t, s)
 		for _, like := range []struct {
 			name, as, target string
 			header           []string
@@ -92,7 +92,7 @@ func TestHead(t *testing.T) {
 			{name: "not modified", status: 304, header: []string{"If-None-Match: *"}},
 			{name: "malformed id", status: 400, target: pathOf(clientID, "1")},
 			{name: "malformed tag", status: 400, header: []string{"If-None-Match: x"}},
-			{name: "no token", status: 401, as: "nobody"},
+			{name: "no token", status: 401, as: "anonymous"},
 			{name: "forbidden", status: 403, as: "other"},
 			{name: "unknown app", status: 404, target: pathOf(clientID, nilID)},
 			{name: "unknown path", status: 404, target: "/v2"},
@@ -103,9 +103,9 @@ func TestHead(t *testing.T) {
 			request := servertest.Request{
 				Method: http.MethodGet, Target: or(like.target, appPath), Header: append(like.header, "X-Request-Id: same"),
 			}
-			get := w.clients[or(like.as, "everything")].Send(t, request)
+			get := f.clients[or(like.as, "everything")].Send(t, request)
 			request.Method = http.MethodHead
-			head := w.clients[or(like.as, "everything")].Send(t, request)
+			head := f.clients[or(like.as, "everything")].Send(t, request)
 			if get.Status != like.status || head.Status != like.status || head.Body != "" {
 				t.Errorf("%s: GET %d, HEAD %d %q", like.name, get.Status, head.Status, head.Body)
 			}
@@ -118,7 +118,7 @@ func TestHead(t *testing.T) {
 	})
 }
 
-// Answers that can have no body have none on the wire: on one connection the next answer would start with it.
+// Answers without a body have none on the wire: otherwise the next answer on the connection would start with it.
 func TestNoBodyOnTheWire(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {

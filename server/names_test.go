@@ -10,8 +10,8 @@ import (
 	"github.com/clientapps/clientapps/server/servertest"
 )
 
-// named are the writes that take a name, by what they call it.
-var named = map[string]struct{ method, target, field string }{
+// nameFields are the writes that take a name, with the field that has it.
+var nameFields = map[string]struct{ method, target, field string }{
 	"createClient":          {"POST", "/v2/clients", "name"},
 	"updateClient":          {"PATCH", clientPath, "name"},
 	"createCatalogApp":      {"POST", "/v2/catalog-apps", "canonical_name"},
@@ -22,15 +22,15 @@ var named = map[string]struct{ method, target, field string }{
 	"updateCatalogCategory": {"PATCH", categoryPath, "name"},
 }
 
-// TestNamesThatAreNone: white space alone or at the ends, control characters and changes of direction are refused, raw and
-// escaped, with the field's name and nothing written.
-func TestNamesThatAreNone(t *testing.T) {
+// TestInvalidNames: names with only white space, white space at the ends, control characters or bidirectional controls get
+// 400 with the field's name, raw and escaped, and nothing is written.
+func TestInvalidNames(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
-		w := newWorld(t, s)
-		before := w.content(t)
-		for operation, n := range named {
-			want := invalidField(n.field, n.field+" must be 1 to 200 characters long, one of them visible, without control characters, changes of direction or white space at the ends") + "\n"
+		f := newFixture(t, s)
+		before := f.content(t)
+		for operation, n := range nameFields {
+			want := invalidField(n.field, n.field+nameRule) + "\n"
 			for _, bad := range []string{
 				" ", "\u3000", "\u3000\u2003\u00a0", "\u00a0x", "x\u2029", "\u202fx", "\u1680", "x\u205f", "x\u200a",
 				"a\u0085b", "a\u009fb", "a\u007fb", "a\u0000b", "\u0085",
@@ -45,7 +45,7 @@ func TestNamesThatAreNone(t *testing.T) {
 				}
 			}
 		}
-		if w.content(t) != before {
+		if f.content(t) != before {
 			t.Error("something was written")
 		}
 		for _, good := range []string{"a\u3000b", "a\u00a0b", "\u200fעברית\u200f", "👩\u200d👧", "e\u0301", "\ufeffx", "\u2764\ufe0f", "\u00bf"} {
@@ -57,17 +57,17 @@ func TestNamesThatAreNone(t *testing.T) {
 	})
 }
 
-// TestTextsThatAreNone: the texts that apps are recognized by are refused alike, but may have white space at the ends.
-func TestTextsThatAreNone(t *testing.T) {
+// TestInvalidMatchers: URL patterns and desktop aliases have the same rules, but may have white space at the ends.
+func TestInvalidMatchers(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
-		w := newWorld(t, s)
+		f := newFixture(t, s)
 		for path, field := range map[string]string{"/url-patterns": "patterns", "/desktop-aliases": "aliases"} {
 			put := func(text string) *servertest.Response {
 				body := `{"` + field + `":["x",` + quote(text) + `]}`
 				return s.Send(t, servertest.Request{Method: http.MethodPut, Target: catalogPath + path, Body: body})
 			}
-			before := w.content(t)
+			before := f.content(t)
 			most := map[string]string{"patterns": "400", "aliases": "200"}[field]
 			want := invalidField(field, field+"[1] must be 1 to "+most+" characters long, one of them visible, without control characters or changes of direction") + "\n"
 			for _, bad := range []string{" ", "\u3000\u00a0", "\u200b", "a\tb", "a\u0085b", "a\u202eb", "\u2066", "a\u2028b"} {
@@ -75,7 +75,7 @@ func TestTextsThatAreNone(t *testing.T) {
 					t.Errorf("%s %+q: %d %s", path, bad, got.Status, got.Body)
 				}
 			}
-			if w.content(t) != before {
+			if f.content(t) != before {
 				t.Error("something was written")
 			}
 			for _, good := range []string{" a", "a\u3000", "a\u00a0b", "a\u200fb"} {
@@ -87,7 +87,7 @@ func TestTextsThatAreNone(t *testing.T) {
 	})
 }
 
-// Every name that a request may have is held to the format of names.
+// Every name in a request body has the format "name".
 func TestNamesHaveTheirFormat(t *testing.T) {
 	t.Parallel()
 	doc, err := gen.GetSpec()
@@ -104,18 +104,18 @@ func TestNamesHaveTheirFormat(t *testing.T) {
 				if name != "name" && !strings.HasSuffix(name, "_name") {
 					continue
 				}
-				if found++; property.Value.Format != "name" || named[op.OperationID].field != name {
-					t.Errorf("%s of %s has the format %q, or is not tried above", name, op.OperationID, property.Value.Format)
+				if found++; property.Value.Format != "name" || nameFields[op.OperationID].field != name {
+					t.Errorf("%s of %s has the format %q, or is missing in nameFields", name, op.OperationID, property.Value.Format)
 				}
 			}
 		}
 	}
-	if found != len(named) {
-		t.Errorf("%d names, want %d", found, len(named))
+	if found != len(nameFields) {
+		t.Errorf("%d names, want %d", found, len(nameFields))
 	}
 }
 
-// quoteASCII writes a text in JSON with every character escaped that is not ASCII.
+// quoteASCII encodes a text as JSON with every character outside ASCII escaped.
 func quoteASCII(text string) string {
 	var b strings.Builder
 	for _, r := range text {
@@ -129,9 +129,9 @@ func quoteASCII(text string) string {
 	return `"` + b.String() + `"`
 }
 
-// TestNamesInTwoForms: names that differ in normalization alone are the same where names are unique, and are found and kept in
-// the form that they were sent in.
-func TestNamesInTwoForms(t *testing.T) {
+// TestUnicodeNormalizationOfNames: names that differ only in Unicode normalization are equal for uniqueness and search, and are
+// stored as they were sent.
+func TestUnicodeNormalizationOfNames(t *testing.T) {
 	t.Parallel()
 	const composed, decomposed = "Café Å", "CAFE\u0301 A\u030a"
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {

@@ -11,23 +11,23 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// unnoticed bounds what a request may take while another client's requests wait. Without a share for each client it takes
-// as long as these wait: five seconds.
-const unnoticed = time.Second
+// maxDelay bounds the time of a request while another client's requests wait. Without a share for each client it would take as
+// long as they wait: five seconds.
+const maxDelay = time.Second
 
-// within sends a request and wants this status, and soon.
-func within(t *testing.T, as *servertest.Client, status int, r servertest.Request) *servertest.Response {
+// sendWithinDelay sends a request and wants this status within maxDelay.
+func sendWithinDelay(t *testing.T, as *servertest.Client, status int, r servertest.Request) *servertest.Response {
 	t.Helper()
 	begun := time.Now()
 	got := as.Send(t, r)
-	if took := time.Since(begun); got.Status != status || took > unnoticed {
+	if took := time.Since(begun); got.Status != status || took > maxDelay {
 		t.Errorf("%s %s: %d after %v, want %d: %s", r.Method, r.Target, got.Status, took, status, got.Body)
 	}
 	return got
 }
 
-// holdRow keeps the page's app locked on PostgreSQL, and the whole file on SQLite, until the returned function ends it.
-func holdRow(t *testing.T, s *servertest.Server) (letGo func()) {
+// holdRow locks the reference page's app on PostgreSQL, and the whole file on SQLite, until the returned function releases it.
+func holdRow(t *testing.T, s *servertest.Server) (release func()) {
 	t.Helper()
 	db := storetest.SQL(t, s.DatabaseURL)
 	if strings.HasPrefix(s.DatabaseURL, "sqlite:") {
@@ -47,14 +47,14 @@ func holdRow(t *testing.T, s *servertest.Server) (letGo func()) {
 	})
 }
 
-// More bulk requests of one client wait for a locked app than there are connections. Other clients and those who look
-// whether the server is ready do not notice; on SQLite, which has one writer, they can read.
+// More bulk requests of one client wait for a locked app than there are connections. Other clients and the readiness probe are
+// not delayed. On SQLite, which has one writer, other clients can still read.
 func TestWaitingClientHurtsNobodyElse(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
 		tag := s.Get(t, otherPath).Header.Get("ETag")
-		letGo := holdRow(t, s)
-		defer letGo()
+		release := holdRow(t, s)
+		defer release()
 		const waiting = 24
 		var all sync.WaitGroup
 		for range waiting {
@@ -70,34 +70,34 @@ func TestWaitingClientHurtsNobodyElse(t *testing.T) {
 			share = 1
 		}
 		eventually(t, func() bool { return s.Store.Stats().Shares.Waiting == waiting-share })
-		nobody := &servertest.Client{URL: s.URL}
+		anonymous := &servertest.Client{URL: s.URL}
 		for range 3 {
-			within(t, s.Client, http.StatusOK, servertest.Request{Method: http.MethodGet, Target: otherPath})
-			within(t, s.Client, http.StatusOK, servertest.Request{Method: http.MethodGet, Target: appPath})
-			within(t, nobody, http.StatusOK, servertest.Request{Method: http.MethodGet, Target: "/readyz"})
+			sendWithinDelay(t, s.Client, http.StatusOK, servertest.Request{Method: http.MethodGet, Target: otherPath})
+			sendWithinDelay(t, s.Client, http.StatusOK, servertest.Request{Method: http.MethodGet, Target: appPath})
+			sendWithinDelay(t, anonymous, http.StatusOK, servertest.Request{Method: http.MethodGet, Target: "/readyz"})
 		}
 		if strings.HasPrefix(s.DatabaseURL, "postgres") {
-			got := within(t, s.Client, http.StatusOK, servertest.Request{
+			got := sendWithinDelay(t, s.Client, http.StatusOK, servertest.Request{
 				Method: http.MethodPatch, Target: otherPath, Body: `{"license_count":5}`, Header: []string{"If-Match: " + tag},
 			})
-			within(t, s.Client, http.StatusPreconditionFailed, servertest.Request{
+			sendWithinDelay(t, s.Client, http.StatusPreconditionFailed, servertest.Request{
 				Method: http.MethodDelete, Target: otherPath, Header: []string{"If-Match: " + tag},
 			})
-			within(t, s.Client, http.StatusOK, servertest.Request{
+			sendWithinDelay(t, s.Client, http.StatusOK, servertest.Request{
 				Method: http.MethodPost, Target: strings.Replace(clientPath, clientID, storetest.OtherClientID.String(), 1) + "/apps/approval",
 				Body: `{"app_ids":["` + storetest.OtherAppID.String() + `"]}`,
 			})
-			within(t, s.Client, http.StatusOK, servertest.Request{Method: http.MethodPatch, Target: otherPath, Body: `{"license_count":6}`})
+			sendWithinDelay(t, s.Client, http.StatusOK, servertest.Request{Method: http.MethodPatch, Target: otherPath, Body: `{"license_count":6}`})
 			if got.Header.Get("ETag") == tag {
 				t.Error("the conditional patch did not write")
 			}
 		}
-		letGo()
+		release()
 		all.Wait()
 	})
 }
 
-// A write that waits for a lock for too long is refused while its time is not over yet: PostgreSQL has rolled it back.
+// A write that waits too long for a lock gets 503 before the database timeout: PostgreSQL's lock timeout has rolled it back.
 func TestLockedRowIsUnavailable(t *testing.T) {
 	t.Parallel()
 	s := servertest.New(t, storetest.Postgres(t))

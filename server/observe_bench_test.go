@@ -17,8 +17,8 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// BenchmarkMetrics measures what it costs to be counted and timed: the same requests to two servers in turns, with metrics
-// and without. Refused ones never come to the database, so none pays a larger share.
+// BenchmarkMetrics measures the cost of metrics: it sends the same requests alternately to two servers, with metrics and without.
+// The requests are refused before they reach the database, so that this cost is the largest share.
 func BenchmarkMetrics(b *testing.B) {
 	benchmarkObserved(b, func(c *server.Config) { c.Metrics = prometheus.NewRegistry() })
 }

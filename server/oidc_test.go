@@ -24,7 +24,7 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// What a token may do is what its claims say, and no more.
+// A token's claims decide what it may do.
 func TestJWTGrants(t *testing.T) {
 	t.Parallel()
 	own, other := storetest.ClientID.String(), storetest.OtherClientID.String()
@@ -50,7 +50,7 @@ func TestJWTGrants(t *testing.T) {
 			"some may not make more": {map[string]any{"scope": "clients:write"}, 403, 403, 403, 403, 403},
 			"several audiences":      {map[string]any{"aud": []string{"x", audience}}, 200, 200, 403, 403, 403},
 		} {
-			client := caller(s, i.token(t, g.changed))
+			client := clientWith(s, i.token(t, g.changed))
 			for what, r := range map[string]struct {
 				request servertest.Request
 				want    int
@@ -70,7 +70,7 @@ func TestJWTGrants(t *testing.T) {
 	})
 }
 
-// Whatever is wrong with a token, the answer is that of any bad token; the log says what it was.
+// Every invalid token gets the same 401; the log has the reason.
 func TestJWTRefused(t *testing.T) {
 	t.Parallel()
 	eachIssuer(t, func(t *testing.T, s *servertest.Server, i *issuer) {
@@ -118,7 +118,7 @@ func TestJWTRefused(t *testing.T) {
 			"not yet":               {"nbf": at + 61},
 			"scope is a number":     {"scope": 1},
 			"scopes are numbers":    {"scope": []int{1}},
-			"a client that is none": {"client_ids": "1"},
+			"a malformed client id": {"client_ids": "1"},
 			"* among others":        {"client_ids": []string{storetest.ClientID.String(), "*"}},
 			"* before others":       {"client_ids": "* " + storetest.ClientID.String()},
 			"clients in an object":  {"client_ids": map[string]any{}},
@@ -131,7 +131,7 @@ func TestJWTRefused(t *testing.T) {
 		}
 		for name, r := range cases {
 			before := len(failures(t, s))
-			got := caller(s, r.token).Patch(t, appPath, `{"is_favorite":true}`)
+			got := clientWith(s, r.token).Patch(t, appPath, `{"is_favorite":true}`)
 			if got.Status != 401 || got.Body != unauthorized+"\n" || got.Header.Get("WWW-Authenticate") != "Bearer" {
 				t.Errorf("%s: answered %d %s", name, got.Status, got.Body)
 			}
@@ -141,15 +141,15 @@ func TestJWTRefused(t *testing.T) {
 			}
 		}
 		if got := s.Get(t, appPath); got.Body != asSeeded+"\n" {
-			t.Errorf("the app is now %s", got.Body)
+			t.Errorf("the app was changed: %s", got.Body)
 		}
-		if n := i.questions(); n != 1 {
-			t.Errorf("the provider was asked %d times", n)
+		if n := i.keyFetches(); n != 1 {
+			t.Errorf("%d requests to the provider", n)
 		}
 	})
 }
 
-// The clocks of server and provider may differ by a minute, and a token ends while it is in use.
+// The provider's clock may differ by a minute. A token expires while it is in use.
 func TestJWTTimes(t *testing.T) {
 	t.Parallel()
 	eachIssuer(t, func(t *testing.T, s *servertest.Server, i *issuer) {
@@ -157,13 +157,13 @@ func TestJWTTimes(t *testing.T) {
 		for name, changed := range map[string]map[string]any{
 			"just expired": {"exp": at - 59}, "not quite yet": {"nbf": at + 60}, "fractions": {"exp": float64(at) + 0.5, "nbf": 0.1},
 		} {
-			if got := caller(s, i.token(t, changed)).Get(t, appPath); got.Status != 200 {
+			if got := clientWith(s, i.token(t, changed)).Get(t, appPath); got.Status != 200 {
 				t.Errorf("%s: answered %d %s", name, got.Status, got.Body)
 			}
 		}
-		client := caller(s, i.token(t, nil))
+		client := clientWith(s, i.token(t, nil))
 		for after, want := range map[time.Duration]int{0: 200, 359 * time.Second: 200, 360 * time.Second: 401, time.Hour: 401} {
-			s.Clock.Set(storetest.Now.Add(after))
+			s.SetTime(storetest.Now.Add(after))
 			if got := client.Get(t, appPath); got.Status != want {
 				t.Errorf("answered %d after %v, want %d", got.Status, after, want)
 			}
@@ -171,17 +171,17 @@ func TestJWTTimes(t *testing.T) {
 	})
 }
 
-// Without an issuer there are no tokens but ours, and with one ours are as good as before.
+// Without an issuer only the server's own tokens are valid. With an issuer they are still valid.
 func TestJWTNotConfigured(t *testing.T) {
 	t.Parallel()
 	i := newIssuer(t)
 	s := servertest.New(t, storetest.SQLite(t))
-	if got := caller(s, i.token(t, nil)).Get(t, appPath); got.Status != 401 || got.Body != unauthorized+"\n" {
+	if got := clientWith(s, i.token(t, nil)).Get(t, appPath); got.Status != 401 || got.Body != unauthorized+"\n" {
 		t.Errorf("answered %d %s", got.Status, got.Body)
 	}
 	s = servertest.New(t, storetest.SQLite(t), withIssuer(i))
-	if got := s.Get(t, appPath); got.Status != 200 || i.questions() != 0 {
-		t.Errorf("answered %d, and the provider was asked %d times", got.Status, i.questions())
+	if got := s.Get(t, appPath); got.Status != 200 || i.keyFetches() != 0 {
+		t.Errorf("answered %d, and %d requests to the provider", got.Status, i.keyFetches())
 	}
 	for _, bad := range []oidc.Config{
 		{Issuer: i.URL}, {Audience: audience}, {Issuer: "http://login.example.com", Audience: audience}, {Issuer: "login", Audience: audience},
@@ -192,7 +192,7 @@ func TestJWTNotConfigured(t *testing.T) {
 	}
 }
 
-// Providers name claims in their own ways, and sign in several.
+// Providers have different names for claims and different signature algorithms.
 func TestJWTOtherProviders(t *testing.T) {
 	t.Parallel()
 	i := newIssuer(t)
@@ -211,7 +211,7 @@ func TestJWTOtherProviders(t *testing.T) {
 	for _, algorithm := range []jose.SignatureAlgorithm{jose.RS256, jose.RS512, jose.PS256} {
 		for kid, want := range map[string]int{"rsa": 200, "": 200, "enc": 401, "a": 401} {
 			token := signed(t, algorithm, jose.JSONWebKey{Key: key, KeyID: kid}, map[string]any{"typ": "at+jwt"}, claims)
-			client := caller(s, token)
+			client := clientWith(s, token)
 			if got := client.Get(t, appPath); got.Status != want {
 				t.Errorf("%s, key %q: answered %d %s, want %d", algorithm, kid, got.Status, got.Body, want)
 			}
@@ -221,7 +221,7 @@ func TestJWTOtherProviders(t *testing.T) {
 		}
 	}
 	token := hmacSigned(t, []byte("secretsecretsecretsecretsecretse"), claims)
-	if got := caller(s, token).Get(t, appPath); got.Status != 401 {
+	if got := clientWith(s, token).Get(t, appPath); got.Status != 401 {
 		t.Errorf("a token with a published secret: answered %d", got.Status)
 	}
 }
@@ -260,7 +260,7 @@ func signedText(t *testing.T, key *jose.JSONWebKey, payload string) string {
 	return text
 }
 
-// changedPayload is a token with other claims under its signature.
+// changedPayload returns a token with other claims under the original signature.
 func changedPayload(token string, claims any) string {
 	parts := strings.Split(token, ".")
 	payload, _ := json.Marshal(claims)
@@ -268,7 +268,7 @@ func changedPayload(token string, claims any) string {
 	return strings.Join(parts, ".")
 }
 
-// publicForms are the public key in the forms that a confused verifier might take for a secret.
+// publicForms returns the public key in the encodings that a vulnerable verifier might use as an HMAC secret.
 func publicForms(t *testing.T, i *issuer) map[string]([]byte) {
 	t.Helper()
 	public := i.key.Public()

@@ -10,7 +10,7 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// A caller is a subject of the provider, whichever of its tokens it shows: the limit counts them together, and others apart.
+// The rate limit counts all tokens of one subject together, and different subjects apart.
 func TestJWTIsLimitedBySubject(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
@@ -22,8 +22,8 @@ func TestJWTIsLimitedBySubject(t *testing.T) {
 			sub  string
 			want int
 		}{{"a", 200}, {"a", 200}, {"a", 429}, {"b", 200}, {"a", 429}} {
-			expires++ // another token each time
-			got := caller(s, i.token(t, map[string]any{"sub": r.sub, "exp": expires})).Get(t, appPath)
+			expires++ // a different token each time
+			got := clientWith(s, i.token(t, map[string]any{"sub": r.sub, "exp": expires})).Get(t, appPath)
 			if got.Status != r.want {
 				t.Errorf("%s: answered %d %s, want %d", r.sub, got.Status, got.Body, r.want)
 			}
@@ -31,13 +31,13 @@ func TestJWTIsLimitedBySubject(t *testing.T) {
 	})
 }
 
-// The history and the log say who it was, by one id for all tokens of a subject, and nothing that could be used.
+// The history and the log identify a subject by one id for all of its tokens, and show no token.
 func TestJWTIsNamed(t *testing.T) {
 	t.Parallel()
 	eachIssuer(t, func(t *testing.T, s *servertest.Server, i *issuer) {
 		for n, body := range []string{`{"license_count":1}`, `{"license_count":2}`} {
 			token := i.token(t, map[string]any{"exp": storetest.Now.Unix() + 600 + int64(n)})
-			if got := caller(s, token).Patch(t, appPath, body); got.Status != 200 {
+			if got := clientWith(s, token).Patch(t, appPath, body); got.Status != 200 {
 				t.Fatalf("answered %d %s", got.Status, got.Body)
 			}
 		}
@@ -64,12 +64,12 @@ func TestJWTIsNamed(t *testing.T) {
 	})
 }
 
-// A token of a provider shows nowhere in the log, wherever in a request it stands, good or bad.
+// No token of a provider appears in the log, valid or not, wherever it was in the request.
 func TestJWTIsRedacted(t *testing.T) {
 	t.Parallel()
 	eachIssuer(t, func(t *testing.T, s *servertest.Server, i *issuer) {
 		token := i.token(t, nil)
-		client := caller(s, token)
+		client := clientWith(s, token)
 		for _, r := range []servertest.Request{
 			{Method: http.MethodGet, Target: "/" + token},
 			{Method: http.MethodGet, Target: appPath + "?token=" + token},

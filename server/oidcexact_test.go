@@ -15,7 +15,7 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// signedAs signs a header and a payload as they stand, whatever they are: ES256.
+// signedAs signs a header and a payload unchanged with ES256, even if they are invalid.
 func signedAs(t *testing.T, key *jose.JSONWebKey, header, payload string) string {
 	t.Helper()
 	text := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + base64.RawURLEncoding.EncodeToString([]byte(payload))
@@ -35,7 +35,7 @@ const (
 	ourClient = `"` + clientID + `"`
 )
 
-// payload is a good token's, with these members behind it; one that is named here stands in place of the good one.
+// payload returns the payload of a valid token with these members appended. A member named here replaces the valid one.
 func (i *issuer) payload(members ...string) string {
 	all := []string{
 		`"iss":"` + i.URL + `"`, `"aud":"` + audience + `"`, `"sub":"robot"`, fmt.Sprintf(`"exp":%d`, storetest.Now.Unix()+300),
@@ -53,8 +53,8 @@ func (i *issuer) payload(members ...string) string {
 	return "{" + strings.Join(append(all, members...), ",") + "}"
 }
 
-// A claim is what has exactly its name, once. encoding/json and other readers would take a name in another letter case for
-// it, and the last of several: then the provider says one thing and the server hears another.
+// A claim has exactly its name, and only once. encoding/json would also match another letter case, and would take the last of
+// several members: the server could then read other claims than the provider meant.
 func TestJWTClaimsAreExact(t *testing.T) {
 	t.Parallel()
 	eachIssuer(t, func(t *testing.T, s *servertest.Server, i *issuer) {
@@ -106,7 +106,7 @@ func TestJWTClaimsAreExact(t *testing.T) {
 		}
 		for name, payload := range refused {
 			before := len(failures(t, s))
-			got := caller(s, signedAs(t, i.key, plainJOSE, payload)).Patch(t, appPath, `{"is_favorite":true}`)
+			got := clientWith(s, signedAs(t, i.key, plainJOSE, payload)).Patch(t, appPath, `{"is_favorite":true}`)
 			if got.Status != 401 || got.Body != unauthorized+"\n" {
 				t.Errorf("%s: %s answered %d %s", name, payload, got.Status, got.Body)
 			}
@@ -115,20 +115,20 @@ func TestJWTClaimsAreExact(t *testing.T) {
 			}
 		}
 		for name, payload := range map[string]string{
-			"as it is":                i.payload(),
-			"names that nobody reads": i.payload(`"AZP":"x"`, `"azp":"y"`, `"Issuer":"x"`, `"isss":1`),
-			"a time with fractions":   i.payload(`"iat":1.25`, `"nbf":0.1`),
-			"an escaped name, once":   strings.Replace(i.payload(), `"iss"`, `"\u0069ss"`, 1),
-			"several audiences":       i.payload(`"aud":["x","` + audience + `"]`),
+			"as it is":              i.payload(),
+			"unknown names":         i.payload(`"AZP":"x"`, `"azp":"y"`, `"Issuer":"x"`, `"isss":1`),
+			"a time with fractions": i.payload(`"iat":1.25`, `"nbf":0.1`),
+			"an escaped name, once": strings.Replace(i.payload(), `"iss"`, `"\u0069ss"`, 1),
+			"several audiences":     i.payload(`"aud":["x","` + audience + `"]`),
 		} {
-			if got := caller(s, signedAs(t, i.key, plainJOSE, payload)).Get(t, appPath); got.Status != 200 {
+			if got := clientWith(s, signedAs(t, i.key, plainJOSE, payload)).Get(t, appPath); got.Status != 200 {
 				t.Errorf("%s: %s answered %d %s", name, payload, got.Status, got.Body)
 			}
 		}
 	})
 }
 
-// The header of a token has one reading too.
+// The JOSE header is read as strictly as the claims.
 func TestJWTHeaderIsExact(t *testing.T) {
 	t.Parallel()
 	eachIssuer(t, func(t *testing.T, s *servertest.Server, i *issuer) {
@@ -145,15 +145,15 @@ func TestJWTHeaderIsExact(t *testing.T) {
 			"a number for alg":        `{"alg":1,"kid":"first"}`,
 		} {
 			before := len(failures(t, s))
-			if got := caller(s, signedAs(t, i.key, header, i.payload())).Get(t, appPath); got.Status != 401 || got.Body != unauthorized+"\n" {
+			if got := clientWith(s, signedAs(t, i.key, header, i.payload())).Get(t, appPath); got.Status != 401 || got.Body != unauthorized+"\n" {
 				t.Errorf("%s: answered %d %s", name, got.Status, got.Body)
 			}
 			if lines := failures(t, s)[before:]; len(lines) != 1 || lines[0]["reason"] != "malformed" {
 				t.Errorf("%s: logged %v", name, lines)
 			}
 		}
-		if got := caller(s, signedAs(t, i.key, plainJOSE, i.payload())).Get(t, appPath); got.Status != 200 {
-			t.Errorf("without a twist: answered %d %s", got.Status, got.Body)
+		if got := clientWith(s, signedAs(t, i.key, plainJOSE, i.payload())).Get(t, appPath); got.Status != 200 {
+			t.Errorf("unchanged header: answered %d %s", got.Status, got.Body)
 		}
 	})
 }

@@ -21,16 +21,16 @@ import (
 
 const audience = "https://apps.example.com"
 
-// issuer is an identity provider on loopback: discovery and keys, and a way to be out of order.
+// issuer is an identity provider on loopback with discovery, keys and simulated failures.
 type issuer struct {
 	URL string
 
 	mu    sync.Mutex
-	keys  []any            // what the key set says
-	found map[string]any   // what discovery says
-	fail  http.HandlerFunc // what it answers instead, if set
-	asked int              // requests for its keys
-	key   *jose.JSONWebKey // what it signs with
+	keys  []any            // the key set
+	found map[string]any   // the discovery document
+	fail  http.HandlerFunc // answers every request, if set
+	asked int              // the number of requests for the keys
+	key   *jose.JSONWebKey // signs tokens
 	all   map[string]*jose.JSONWebKey
 }
 
@@ -70,7 +70,7 @@ func (i *issuer) serve(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(answer)
 }
 
-// rotate makes a new key and signs with it from now on. The others are still published.
+// rotate makes a new key and signs with it from now on. The old keys are still published.
 func (i *issuer) rotate(t *testing.T, id string) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -84,27 +84,27 @@ func (i *issuer) rotate(t *testing.T, id string) {
 	i.keys = append(i.keys, key.Public())
 }
 
-// publish replaces what the key set says.
+// publish replaces the key set.
 func (i *issuer) publish(keys ...any) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.keys = keys
 }
 
-// breakDown has everything answered so; nil mends it.
-func (i *issuer) breakDown(fail http.HandlerFunc) {
+// failWith makes fail answer every request; nil ends the failure.
+func (i *issuer) failWith(fail http.HandlerFunc) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.fail = fail
 }
 
-func (i *issuer) questions() int {
+func (i *issuer) keyFetches() int {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	return i.asked
 }
 
-// claims are those of a good token, for the page's client, with some changed; nil takes one away.
+// claims returns the claims of a valid token for the reference page's client. changed replaces some of them; nil removes one.
 func (i *issuer) claims(changed map[string]any) map[string]any {
 	c := map[string]any{
 		"iss": i.URL, "aud": audience, "sub": "robot@example.com", "exp": storetest.Now.Unix() + 300,
@@ -115,7 +115,7 @@ func (i *issuer) claims(changed map[string]any) map[string]any {
 	return c
 }
 
-// token signs a good token, but for the changed claims.
+// token signs a valid token with the changed claims.
 func (i *issuer) token(t *testing.T, changed map[string]any) string {
 	t.Helper()
 	i.mu.Lock()
@@ -124,7 +124,7 @@ func (i *issuer) token(t *testing.T, changed map[string]any) string {
 	return signed(t, jose.ES256, key, nil, i.claims(changed))
 }
 
-// signed makes a JWT with a header of one's own.
+// signed signs a JWT with extra header members.
 func signed(t *testing.T, algorithm jose.SignatureAlgorithm, key any, header, claims map[string]any) string {
 	t.Helper()
 	options := &jose.SignerOptions{ExtraHeaders: map[jose.HeaderKey]any{}}
@@ -150,18 +150,18 @@ func signed(t *testing.T, algorithm jose.SignatureAlgorithm, key any, header, cl
 	return text
 }
 
-// withIssuer configures the server for the issuer's tokens.
+// withIssuer configures the server to accept the issuer's tokens.
 func withIssuer(i *issuer) func(*server.Config) {
 	return func(c *server.Config) { c.OIDC = oidc.Config{Issuer: i.URL, Audience: audience} }
 }
 
-// caller sends a token that must not come up in the log.
-func caller(s *servertest.Server, token string) *servertest.Client {
+// clientWith returns a client with this token, which must not appear in the log.
+func clientWith(s *servertest.Server, token string) *servertest.Client {
 	s.Log.Forbid(token)
 	return &servertest.Client{URL: s.URL, Token: token}
 }
 
-// eachIssuer runs the test on both databases, each time with a provider of its own.
+// eachIssuer runs the test on both databases, each time with its own provider.
 func eachIssuer(t *testing.T, test func(t *testing.T, s *servertest.Server, i *issuer)) {
 	t.Helper()
 	storetest.Each(t, func(t *testing.T, url string) {

@@ -14,11 +14,11 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// A new key of the provider is good within ten seconds, the old one as long as it is published, and fifteen minutes more.
+// A new key is accepted within ten seconds. A withdrawn key is refused after fifteen minutes.
 func TestJWTKeysRotate(t *testing.T) {
 	t.Parallel()
 	eachIssuer(t, func(t *testing.T, s *servertest.Server, i *issuer) {
-		status := func(token string) int { return caller(s, token).Get(t, appPath).Status }
+		status := func(token string) int { return clientWith(s, token).Get(t, appPath).Status }
 		first := i.all["first"]
 		by := func(key *jose.JSONWebKey, sub string) string {
 			return signed(t, jose.ES256, key, nil, i.claims(map[string]any{"sub": sub, "exp": storetest.Now.Unix() + 7200}))
@@ -27,18 +27,18 @@ func TestJWTKeysRotate(t *testing.T) {
 			t.Errorf("answered %d", got)
 		}
 		i.rotate(t, "second")
-		later(s, 10*time.Second)
+		s.Clock.Advance(10 * time.Second)
 		for sub, key := range map[string]*jose.JSONWebKey{"b": i.key, "c": first} {
 			if got := status(by(key, sub)); got != 200 {
 				t.Errorf("answered %d to a token of %s", got, key.KeyID)
 			}
 		}
 		i.publish(i.key.Public())
-		later(s, 15*time.Minute-time.Second)
+		s.Clock.Advance(15*time.Minute - time.Second)
 		if got := status(by(first, "d")); got != 200 {
 			t.Errorf("answered %d after the old key was withdrawn", got)
 		}
-		later(s, time.Second)
+		s.Clock.Advance(time.Second)
 		if got := status(by(first, "e")); got != 401 {
 			t.Errorf("answered %d a quarter of an hour after the old key was withdrawn", got)
 		}
@@ -48,81 +48,81 @@ func TestJWTKeysRotate(t *testing.T) {
 	})
 }
 
-// Made-up key ids do not make the server flood the provider, nor do bad signatures.
+// Random key ids and bad signatures do not make the server flood the provider with requests.
 func TestJWTKeysAreNotAskedForTooOften(t *testing.T) {
 	t.Parallel()
 	i := newIssuer(t)
 	s := servertest.New(t, storetest.SQLite(t), withIssuer(i))
-	good := caller(s, i.token(t, nil))
+	good := clientWith(s, i.token(t, nil))
 	for n := range 300 {
 		key := *i.key
 		key.KeyID = fmt.Sprint("random", n)
-		if got := caller(s, signed(t, jose.ES256, &key, nil, i.claims(nil))).Get(t, appPath).Status; got != 401 {
+		if got := clientWith(s, signed(t, jose.ES256, &key, nil, i.claims(nil))).Get(t, appPath).Status; got != 401 {
 			t.Fatalf("answered %d", got)
 		}
 		if n%50 == 0 && good.Get(t, appPath).Status != 200 {
 			t.Error("a good token was refused meanwhile")
 		}
-		later(s, 100*time.Millisecond)
+		s.Clock.Advance(100 * time.Millisecond)
 	}
-	if n := i.questions(); n < 2 || n > 4 { // thirty seconds
-		t.Errorf("the provider was asked %d times", n)
+	if n := i.keyFetches(); n < 2 || n > 4 { // in thirty seconds
+		t.Errorf("%d requests to the provider", n)
 	}
 }
 
-// While the provider is away, the server starts, serves tokens of its own, and tells callers with others to come again: they
-// may be good. When it is back, they are served.
+// While the provider is unreachable, the server starts and serves its own tokens. The provider's tokens get 503 with Retry-After,
+// since they may be valid. When the provider is back, they are served.
 func TestJWTProviderIsDown(t *testing.T) {
 	t.Parallel()
 	eachIssuer(t, func(t *testing.T, s *servertest.Server, i *issuer) {
-		i.breakDown(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "away", http.StatusBadGateway) })
-		client := caller(s, i.token(t, nil))
+		i.failWith(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "away", http.StatusBadGateway) })
+		client := clientWith(s, i.token(t, nil))
 		for _, wait := range []string{"10", "7"} {
 			got := client.Patch(t, appPath, `{"is_favorite":true}`)
 			if got.Status != 503 || got.Header.Get("Retry-After") != wait || !strings.Contains(got.Body, `"code":"unavailable"`) {
-				t.Errorf("answered %d %v %s, want to be told %s", got.Status, got.Header, got.Body, wait)
+				t.Errorf("answered %d %v %s, want Retry-After %s", got.Status, got.Header, got.Body, wait)
 			}
-			later(s, 3*time.Second)
+			s.Clock.Advance(3 * time.Second)
 		}
 		if got := s.Get(t, appPath); got.Status != 200 || got.Body != asSeeded+"\n" {
-			t.Errorf("a token of ours: answered %d %s", got.Status, got.Body)
+			t.Errorf("the server's own token: answered %d %s", got.Status, got.Body)
 		}
 		if lines := failures(t, s); len(lines) > 0 {
 			t.Errorf("logged as failures to authenticate: %v", lines)
 		}
-		i.breakDown(nil)
-		later(s, 4*time.Second)
+		i.failWith(nil)
+		s.Clock.Advance(4 * time.Second)
 		if got := client.Get(t, appPath); got.Status != 200 {
 			t.Errorf("answered %d when the provider was back", got.Status)
 		}
 	})
 }
 
-// Keys that are known serve for a day without the provider.
+// Cached keys are used for a day while the provider is unreachable.
 func TestJWTKeysOutliveTheProvider(t *testing.T) {
 	t.Parallel()
 	i := newIssuer(t)
 	s := servertest.New(t, storetest.SQLite(t), withIssuer(i))
 	status := func(sub string) int {
-		return caller(s, i.token(t, map[string]any{"sub": sub, "exp": storetest.Now.Unix() + 200_000})).Get(t, appPath).Status
+		return clientWith(s, i.token(t, map[string]any{"sub": sub, "exp": storetest.Now.Unix() + 200_000})).Get(t, appPath).Status
 	}
 	if got := status("a"); got != 200 {
 		t.Errorf("answered %d", got)
 	}
-	i.breakDown(http.NotFound)
+	i.failWith(http.NotFound)
 	for _, step := range []struct {
 		sub  string
 		wait time.Duration
 		want int
 	}{{"b", time.Hour, 200}, {"c", 23*time.Hour - time.Second, 200}, {"d", 11 * time.Second, 503}} {
-		later(s, step.wait)
+		s.Clock.Advance(step.wait)
 		if got := status(step.sub); got != step.want {
 			t.Errorf("answered %d to %s, want %d", got, step.sub, step.want)
 		}
 	}
 }
 
-// What a provider says that is not as it should be is as if it said nothing.
+// An invalid answer of the provider is treated like no answer.
 func TestJWTProviderIsOdd(t *testing.T) {
 	t.Parallel()
 	for name, odd := range map[string]func(i *issuer){
@@ -148,39 +148,39 @@ func TestJWTProviderIsOdd(t *testing.T) {
 			token := i.token(t, nil)
 			odd(i)
 			s := servertest.New(t, storetest.SQLite(t), withIssuer(i))
-			if got := caller(s, token).Get(t, appPath); got.Status != 503 {
+			if got := clientWith(s, token).Get(t, appPath); got.Status != 503 {
 				t.Errorf("answered %d %s", got.Status, got.Body)
 			}
 		})
 	}
 }
 
-// A provider that does not answer keeps a quarter of the places at most: the rest of its callers are told so at once, and
-// those with tokens of ours notice nothing.
+// An unresponsive provider occupies at most a quarter of the places: its other tokens get 503 at once, and the server's own
+// tokens are not delayed.
 func TestJWTProviderHangs(t *testing.T) {
 	t.Parallel()
 	i := newIssuer(t)
 	s := servertest.New(t, storetest.SQLite(t), withIssuer(i), func(c *server.Config) {
 		c.MaxInFlight, c.OIDC.Timeout = 12, 30*time.Second
 	})
-	client := caller(s, i.token(t, nil))
+	client := clientWith(s, i.token(t, nil))
 	end := make(chan struct{})
-	i.breakDown(func(http.ResponseWriter, *http.Request) {
+	i.failWith(func(http.ResponseWriter, *http.Request) {
 		<-end
-		i.breakDown(nil)
+		i.failWith(nil)
 		panic(http.ErrAbortHandler)
 	})
 	answers := make(chan *servertest.Response)
 	for range 8 {
 		go func() { answers <- client.Get(t, appPath) }()
 	}
-	for range 5 { // who had waited in vain would be told to come when the provider is asked again
+	for range 5 { // a request that had waited would get the Retry-After of the next fetch
 		if got := <-answers; got.Status != 503 || got.Header.Get("Retry-After") != "1" {
-			t.Errorf("answered %d %v to one too many", got.Status, got.Header)
+			t.Errorf("request beyond the places: answered %d %v", got.Status, got.Header)
 		}
 	}
 	if got := s.Get(t, appPath).Status; got != 200 {
-		t.Errorf("answered %d to a token of ours", got)
+		t.Errorf("the server's own token: answered %d", got)
 	}
 	close(end)
 	for range 3 {
@@ -190,22 +190,22 @@ func TestJWTProviderHangs(t *testing.T) {
 	}
 }
 
-// A token is verified once, and then costs neither a signature nor a question.
+// A token is verified once. Later requests with it need no signature check and no request to the provider.
 func TestJWTIsRemembered(t *testing.T) {
 	t.Parallel()
 	i := newIssuer(t)
 	s := servertest.New(t, storetest.SQLite(t), withIssuer(i))
 	token := i.token(t, map[string]any{"exp": storetest.Now.Unix() + 200_000})
-	client := caller(s, token)
+	client := clientWith(s, token)
 	if got := client.Get(t, appPath).Status; got != 200 {
 		t.Errorf("answered %d", got)
 	}
-	i.breakDown(http.NotFound)
-	later(s, 25*time.Hour) // when no key would be left to verify it with
+	i.failWith(http.NotFound)
+	s.Clock.Advance(25 * time.Hour) // beyond the time that cached keys are used
 	if got := client.Get(t, appPath).Status; got != 200 {
-		t.Errorf("answered %d to a token that was verified before", got)
+		t.Errorf("a token that was verified before: answered %d", got)
 	}
-	if got := caller(s, changedPayload(token, i.claims(nil))).Get(t, appPath).Status; got == 200 {
-		t.Errorf("answered %d to one that was not", got)
+	if got := clientWith(s, changedPayload(token, i.claims(nil))).Get(t, appPath).Status; got == 200 {
+		t.Errorf("a token that was not verified before: answered %d", got)
 	}
 }

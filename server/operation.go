@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -18,30 +19,33 @@ import (
 	"github.com/clientapps/clientapps/server/validate"
 )
 
-// operation is what the guard needs to know of one operation of the contract, worked out once when the server starts.
+// operation is what the guard needs to know of one operation of the contract. It is computed once, when the server starts.
 type operation struct {
 	id         string
-	route      string // its path, as the contract has it
+	route      string // its path in the contract
 	scope      string
-	perClient  bool                  // the path names a client
-	allClients bool                  // only for tokens that cover every client
-	params     []*openapi3.Parameter // path, then header, then query
+	perClient  bool                  // the path has a client id
+	allClients bool                  // needs a token for all clients
+	params     []*openapi3.Parameter // in the order path, header, query
 	query      map[string]bool       // names of the query parameters
-	body       *validate.Body        // nil when the operation takes none
+	body       *validate.Body        // nil if the operation has no body
 	mediaTypes []string              // of the body
 	method     string
-	bareValues bool              // a single bad value of its body is refused without details, as the page of updateApp shows
+	bareValues bool              // an error about a single bad value has no details, as on the reference page of updateApp
 	defaults   map[string]string // of the query parameters
-	// Headers that would bind a write to an entity tag, and that it does not take.
+	// Conditional headers that the operation does not support.
 	noConditions []string
-	header       map[string]string // of every answer
-	statuses     []int             // that the contract documents
+	header       map[string]string // in every answer
+	statuses     []int             // documented in the contract
 	observed     *telemetry.Operation
 }
 
-// contract reads the embedded contract: its operations by id.
+// readContract parses the embedded contract once: parsing takes most of the time that New needs, and nothing changes the document.
+var readContract = sync.OnceValues(gen.GetSpec)
+
+// contract returns the operations of the embedded contract by id.
 func contract() (map[string]*operation, error) {
-	doc, err := gen.GetSpec()
+	doc, err := readContract()
 	if err != nil {
 		return nil, fmt.Errorf("read contract: %w", err)
 	}
@@ -75,7 +79,7 @@ func newOperation(path, method string, item *openapi3.PathItem, o *openapi3.Oper
 	for _, in := range []string{openapi3.ParameterInPath, openapi3.ParameterInHeader, openapi3.ParameterInQuery} {
 		for _, list := range []openapi3.Parameters{item.Parameters, o.Parameters} {
 			for _, p := range list {
-				own := o.Parameters.GetByInAndName(in, p.Value.Name) // which takes the place of the path's
+				own := o.Parameters.GetByInAndName(in, p.Value.Name) // overrides the path's parameter
 				if p.Value.In == in && (own == nil || own == p.Value) {
 					op.params = append(op.params, p.Value)
 					op.query[p.Value.Name] = in == openapi3.ParameterInQuery
@@ -123,7 +127,7 @@ func (op *operation) readBodySchema(content openapi3.Content) error {
 	return err
 }
 
-// bodyType finds the type that the generated code binds the body of an operation to.
+// bodyType finds the Go type that the generated code binds the body of an operation to.
 func bodyType(operationID string) (found reflect.Type, err error) {
 	api := reflect.TypeFor[gen.StrictServerInterface]()
 	for i := range api.NumMethod() {
@@ -145,8 +149,8 @@ func bodyType(operationID string) (found reflect.Type, err error) {
 	return found, nil
 }
 
-// deprecation is what every answer of a deprecated operation says: since when it is deprecated (RFC 9745) and until when
-// it works (RFC 8594). nil for all other operations.
+// deprecation returns the headers of a deprecated operation: Deprecation (RFC 9745) and Sunset (RFC 8594). It returns nil for all
+// other operations.
 func deprecation(o *openapi3.Operation) (map[string]string, error) {
 	if !o.Deprecated {
 		return nil, nil

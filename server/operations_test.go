@@ -20,13 +20,13 @@ const (
 	categoryPath = "/v2/catalog-categories/a7b8c9d0-e1f2-3456-abcd-789012345678"
 )
 
-// request is a request of an operation that succeeds in the world of the page.
+// request is a request of an operation that succeeds with the seeded data.
 type request struct {
 	method, target, body string
-	table                string // that the operation cannot do without
+	table                string // a table that the operation needs
 }
 
-// requests has one of every operation of the contract.
+// requests has one request for every operation of the contract.
 var requests = map[string]request{
 	"listClients":           {"GET", "/v2/clients", "", "clients"},
 	"createClient":          {"POST", "/v2/clients", `{"name":"Fabrikam"}`, "clients"},
@@ -66,7 +66,7 @@ const newEntry = "c3b2c3d4-e5f6-7890-abcd-ef1234567890"
 
 const bulkBody = `{"app_ids":["` + appID + `"]}`
 
-// withNewEntry adds the catalog app that no client has.
+// withNewEntry adds newEntry to the catalog.
 func withNewEntry(t *testing.T, s *servertest.Server) {
 	t.Helper()
 	err := s.Store.Seed(t.Context(), store.Dataset{CatalogApps: []store.CatalogApp{{
@@ -77,15 +77,15 @@ func withNewEntry(t *testing.T, s *servertest.Server) {
 	}
 }
 
-// content is everything that is stored, but for the tokens.
-func (w *world) content(t *testing.T) string {
+// content returns everything in the database except tokens.
+func (f *fixture) content(t *testing.T) string {
 	t.Helper()
 	var all []string
 	for _, table := range []string{
 		"clients", "apps", "app_changes", "catalog_apps", "catalog_vendors", "catalog_categories", "catalog_app_categories",
 		"catalog_url_patterns", "catalog_desktop_aliases", "catalog_state",
 	} {
-		for _, r := range w.rows(t, "SELECT * FROM "+table) {
+		for _, r := range f.rows(t, "SELECT * FROM "+table) {
 			all = append(all, table+" "+r.String())
 		}
 	}
@@ -93,8 +93,8 @@ func (w *world) content(t *testing.T) string {
 	return strings.Join(all, "\n")
 }
 
-// TestEveryOperationRefusesAlike sends each operation's request with one thing wrong, and wants the answer that every
-// operation gives, and nothing written.
+// TestEveryOperationRefusesAlike sends each operation's request with one thing wrong. Every operation gives the same answer and
+// writes nothing.
 func TestEveryOperationRefusesAlike(t *testing.T) {
 	t.Parallel()
 	doc, err := gen.GetSpec()
@@ -106,16 +106,16 @@ func TestEveryOperationRefusesAlike(t *testing.T) {
 		count += len(item.Operations())
 	}
 	if count != len(requests) {
-		t.Errorf("the contract has %d operations, there are requests for %d", count, len(requests))
+		t.Errorf("the contract has %d operations, requests has %d", count, len(requests))
 	}
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
-		w := newWorld(t, s)
+		f := newFixture(t, s)
 		withNewEntry(t, s)
 		for name, r := range requests {
 			t.Run(name, func(t *testing.T) {
-				before := w.content(t)
-				w.refusals(t, r)
-				if after := w.content(t); after != before {
+				before := f.content(t)
+				f.refusals(t, r)
+				if after := f.content(t); after != before {
 					t.Errorf("a refusal wrote:\n%s\nbefore:\n%s", after, before)
 				}
 			})
@@ -123,7 +123,7 @@ func TestEveryOperationRefusesAlike(t *testing.T) {
 	})
 }
 
-func (w *world) refusals(t *testing.T, r request) {
+func (f *fixture) refusals(t *testing.T, r request) {
 	t.Helper()
 	refuse := func(as string, status int, want string, change servertest.Request) {
 		t.Helper()
@@ -131,11 +131,11 @@ func (w *world) refusals(t *testing.T, r request) {
 		if change.Body == "" && r.body != "" {
 			change.Body = r.body
 		}
-		if got := w.clients[as].Send(t, change); got.Status != status || want != "" && got.Body != want+"\n" {
+		if got := f.clients[as].Send(t, change); got.Status != status || want != "" && got.Body != want+"\n" {
 			t.Errorf("%s %s %v by %s: %d %s", change.Method, change.Target, change.Header, as, got.Status, got.Body)
 		}
 	}
-	for _, as := range []string{"nobody", "unknown", "expired", "revoked"} {
+	for _, as := range []string{"anonymous", "unknown", "expired", "revoked"} {
 		refuse(as, 401, unauthorized, servertest.Request{})
 	}
 	refuse("scopeless", 403, forbidden, servertest.Request{})
@@ -150,7 +150,7 @@ func (w *world) refusals(t *testing.T, r request) {
 	refuse("everything", 400, invalidField("x", "Unknown query parameter 'x'"), servertest.Request{Target: r.target + "?x=1"})
 	refuse("everything", 404, noRoute, servertest.Request{Target: r.target + "/"})
 	refuse("everything", 406, notJSON, servertest.Request{Header: []string{"Accept: text/html"}})
-	refuse("nobody", 405, noMethod, servertest.Request{Method: "TRACE"})
+	refuse("anonymous", 405, noMethod, servertest.Request{Method: "TRACE"})
 	if r.body == "" {
 		return
 	}
@@ -165,12 +165,12 @@ func (w *world) refusals(t *testing.T, r request) {
 	}
 }
 
-// TestEveryOperationFailsAlike takes the table of each operation away, then the database.
+// TestEveryOperationFailsAlike drops a table that each operation needs, then closes the database.
 func TestEveryOperationFailsAlike(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
 		withNewEntry(t, s)
-		s.Get(t, appPath) // the catalog and the token are known
+		s.Get(t, appPath) // caches the catalog and the token
 		db := storetest.SQL(t, s.DatabaseURL)
 		rename := func(from, to string) {
 			t.Helper()
@@ -180,7 +180,7 @@ func TestEveryOperationFailsAlike(t *testing.T) {
 		}
 		for name, r := range requests {
 			if r.table == "" {
-				continue // answered from memory
+				continue // served from the catalog cache
 			}
 			rename(r.table, "lost")
 			got := s.Send(t, servertest.Request{Method: r.method, Target: r.target, Body: r.body})
@@ -189,8 +189,8 @@ func TestEveryOperationFailsAlike(t *testing.T) {
 			}
 			rename("lost", r.table)
 		}
-		// What is answered from memory still needs to know who asks.
-		stranger, late := newcomer(t, s), newcomer(t, s)
+		// Operations served from the cache still need the database to authenticate a new token.
+		stranger, late := newTokenClient(t, s), newTokenClient(t, s)
 		rename("tokens", "lost")
 		for name, r := range requests {
 			got := stranger.Send(t, servertest.Request{Method: r.method, Target: r.target, Body: r.body})
@@ -211,9 +211,9 @@ func TestEveryOperationFailsAlike(t *testing.T) {
 	})
 }
 
-// newcomer is a client with a token that the server has not seen.
-func newcomer(t *testing.T, s *servertest.Server) *servertest.Client {
+// newTokenClient returns a client with a token that the server has not cached.
+func newTokenClient(t *testing.T, s *servertest.Server) *servertest.Client {
 	t.Helper()
-	secret, _ := s.NewToken(t, store.Token{Name: "newcomer", AllClients: true, Scopes: strings.Join(server.Scopes(), " ")})
+	secret, _ := s.NewToken(t, store.Token{Name: "newTokenClient", AllClients: true, Scopes: strings.Join(server.Scopes(), " ")})
 	return &servertest.Client{URL: s.URL, Token: secret}
 }

@@ -12,12 +12,12 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// fault is one thing wrong with a request, and its answer.
+// fault is one thing that is wrong with a request, and its answer.
 type fault struct {
 	name   string
-	rank   int             // the earlier is answered; faults of one rank have no order
-	on     string          // the only method that can have it, or ""
-	make   func(*scenario) // makes a request faulty
+	rank   int             // a lower rank is answered first; faults of the same rank have no order
+	on     string          // the only method that can have the fault, or ""
+	make   func(*scenario) // adds the fault to a request
 	status int
 	want   string
 }
@@ -27,7 +27,7 @@ func withHeader(line string) func(*scenario) {
 }
 
 var faults = []fault{
-	{"no token", 1, "", func(s *scenario) { s.as = "nobody" }, 401, unauthorized},
+	{"no token", 1, "", func(s *scenario) { s.as = "anonymous" }, 401, unauthorized},
 	{"unknown token", 1, "", func(s *scenario) { s.as = "unknown" }, 401, unauthorized},
 	{"expired token", 1, "", func(s *scenario) { s.as = "expired" }, 401, unauthorized},
 	{"another client's token", 2, "", func(s *scenario) { s.as = "other" }, 403, forbidden},
@@ -55,7 +55,7 @@ var faults = []fault{
 	{"stale tag", 6, "PATCH", withHeader(`If-Match: "x"`), 412, stale},
 }
 
-// Faults are answered in this order: of two, a request gets the answer of the earlier.
+// A request with two faults gets the answer of the one with the lower rank.
 func TestOrderOfAnswers(t *testing.T) {
 	var all []scenario
 	for _, method := range []string{http.MethodGet, http.MethodPatch} {
@@ -85,7 +85,7 @@ func TestOrderOfAnswers(t *testing.T) {
 	scenarios(t, all)
 }
 
-// The rest of the order: what there is no path or method for is told to anybody, and 409 and references to nothing come last.
+// Errors outside the ranks: 404 and 405 come before authentication; 409 and unknown references come last.
 func TestOrderOfTheFirstAndTheLastAnswers(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
@@ -117,7 +117,7 @@ func TestOrderOfTheFirstAndTheLastAnswers(t *testing.T) {
 	})
 }
 
-// TestRepeatedRequests sends every write twice, as a caller does whose answer was lost.
+// TestRepeatedRequests sends every write twice, as a client does that has lost the answer.
 func TestRepeatedRequests(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
@@ -125,7 +125,7 @@ func TestRepeatedRequests(t *testing.T) {
 		for _, operation := range slices.Sorted(maps.Keys(requests)) {
 			r := requests[operation]
 			if operation == "deleteCatalogApp" || operation == "removeApp" || r.method == http.MethodGet {
-				continue // those are last
+				continue // run last, because they delete
 			}
 			repeated(t, s, operation, map[string]int{
 				"addApp": 409, "createCatalogApp": 409, "createCatalogVendor": 409, "createCatalogCategory": 409, "createClient": 201,
@@ -139,7 +139,7 @@ func TestRepeatedRequests(t *testing.T) {
 	})
 }
 
-// repeated wants a second status that is the first, or this one.
+// repeated checks that the second status is the first one, or this one.
 func repeated(t *testing.T, s *servertest.Server, operation string, second int) {
 	t.Helper()
 	r := requests[operation]
@@ -153,7 +153,7 @@ func repeated(t *testing.T, s *servertest.Server, operation string, second int) 
 	}
 }
 
-// A head may have 64 KiB.
+// The head of a request may have 64 KiB.
 func TestHeadsOf64KiB(t *testing.T) {
 	t.Parallel()
 	s := servertest.New(t, storetest.SQLite(t))

@@ -18,7 +18,7 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// A write of which nobody knows whether it was made is answered like every other fault, and the connection goes on.
+// A commit in doubt is answered with 500, and the connection stays open.
 func TestOutcomeUnknown(t *testing.T) {
 	t.Parallel()
 	s := servertest.New(t, storetest.SQLite(t))
@@ -55,13 +55,13 @@ func TestOutcomeUnknown(t *testing.T) {
 	}
 }
 
-// TestLostWriteIsAnswered has PostgreSQL make a write and go away before it says so. It does not come back in time: the
-// answer is 500, in the error shape. It has come back when the next request is sent.
-func TestLostWriteIsAnswered(t *testing.T) {
+// TestCommitInDoubtIsAnswered lets PostgreSQL execute a write and loses its answer. The database stays unreachable until the
+// request ends, so the answer is 500. The next request is served.
+func TestCommitInDoubtIsAnswered(t *testing.T) {
 	t.Parallel()
 	const client = "/v2/clients/aa7cf840-9ca9-46a3-9778-9015d6580d50"
 	for name, write := range map[string]struct {
-		trigger string // what the server sends to the database when it writes
+		trigger string // a part of the statement that commits the write
 		request servertest.Request
 	}{
 		"patch":         {"the-lost-one", servertest.Request{Method: "PATCH", Target: appPath, Body: `{"license_count":5}`}},
@@ -72,7 +72,7 @@ func TestLostWriteIsAnswered(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p := newForgetful(t, storetest.Postgres(t))
+			p := newFaultProxy(t, storetest.Postgres(t))
 			s := servertest.New(t, p.url)
 			if got := s.Get(t, appPath); got.Status != http.StatusOK {
 				t.Fatalf("%d %s", got.Status, got.Body)
@@ -90,25 +90,25 @@ func TestLostWriteIsAnswered(t *testing.T) {
 	}
 }
 
-// forgetful stands between a server and PostgreSQL. Once armed it passes the statement with the trigger on, keeps the answer
-// to itself, and lets nobody connect until it is healed.
-type forgetful struct {
+// faultProxy is a proxy in front of PostgreSQL. Once armed it passes on the statement that contains the trigger, drops the answer
+// and refuses connections until it is healed.
+type faultProxy struct {
 	url    string // of the database, through the proxy
 	target string
 
 	mu      sync.Mutex
 	trigger []byte
-	refuses bool
+	down    bool
 	open    map[net.Conn]bool
 }
 
-func newForgetful(t *testing.T, databaseURL string) *forgetful {
+func newFaultProxy(t *testing.T, databaseURL string) *faultProxy {
 	t.Helper()
 	u, err := url.Parse(databaseURL)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &forgetful{target: u.Host, open: map[net.Conn]bool{}}
+	p := &faultProxy{target: u.Host, open: map[net.Conn]bool{}}
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -125,24 +125,24 @@ func newForgetful(t *testing.T, databaseURL string) *forgetful {
 			serving.Go(func() { p.serve(conn) })
 		}
 	})
-	t.Cleanup(func() { _ = listener.Close(); p.cut(); serving.Wait() })
+	t.Cleanup(func() { _ = listener.Close(); p.closeClients(); serving.Wait() })
 	return p
 }
 
-func (p *forgetful) arm(trigger string) {
+func (p *faultProxy) arm(trigger string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.trigger = []byte(trigger)
 }
 
-func (p *forgetful) heal() {
+func (p *faultProxy) heal() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.refuses = false
+	p.down = false
 }
 
-// cut ends all connections.
-func (p *forgetful) cut() {
+// closeClients closes all client connections.
+func (p *faultProxy) closeClients() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for conn := range p.open {
@@ -150,32 +150,32 @@ func (p *forgetful) cut() {
 	}
 }
 
-// sees says whether this is the statement, after which nothing passes any more.
-func (p *forgetful) sees(chunk []byte) bool {
+// triggered reports whether this chunk contains the trigger. From then on connections are refused.
+func (p *faultProxy) triggered(chunk []byte) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.trigger == nil || !bytes.Contains(chunk, p.trigger) {
 		return false
 	}
-	p.trigger, p.refuses = nil, true
+	p.trigger, p.down = nil, true
 	return true
 }
 
-func (p *forgetful) register(conn net.Conn) bool {
+func (p *faultProxy) register(conn net.Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.refuses {
+	if !p.down {
 		p.open[conn] = true
 	}
-	return !p.refuses
+	return !p.down
 }
 
-func (p *forgetful) serve(client net.Conn) {
+func (p *faultProxy) serve(client net.Conn) {
 	defer func() { _ = client.Close() }()
 	if !p.register(client) {
 		return
 	}
-	server, err := net.Dial("tcp", p.target) //nolint:noctx // both ends are ours
+	server, err := net.Dial("tcp", p.target) //nolint:noctx // connects to a local server
 	if err != nil {
 		return
 	}
@@ -194,8 +194,8 @@ func (p *forgetful) serve(client net.Conn) {
 		if err != nil {
 			return
 		}
-		if p.sees(buf[:n]) {
-			p.cut()
+		if p.triggered(buf[:n]) {
+			p.closeClients()
 		}
 		if _, err := server.Write(buf[:n]); err != nil {
 			return

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// The examples of the reference page, letter for letter.
+// The examples of the reference page, verbatim.
 const (
 	toggleFavorite = `curl -X PATCH "https://api.example.com/v2/clients/aa7cf840-9ca9-46a3-9778-9015d6580d50/apps/f1a2b3c4-d5e6-7890-abcd-ef1234567890" \
 -H "Authorization: Bearer YOUR_API_TOKEN" \
@@ -90,7 +90,7 @@ const (
 }`
 )
 
-// curl is a command line of the page, taken apart.
+// curl is a parsed command line of the page.
 type curl struct {
 	method, url string
 	header      []string
@@ -122,7 +122,7 @@ func parseCurl(t *testing.T, command string) curl {
 	return c
 }
 
-// shellWords splits as a shell does what the page has of a shell's language: quotes of both kinds, and lines that go on.
+// shellWords splits a command like a shell, as far as the page needs it: both kinds of quotes, and continued lines.
 func shellWords(t *testing.T, command string) []string {
 	t.Helper()
 	var words []string

@@ -19,13 +19,13 @@ import (
 	"github.com/clientapps/clientapps/server/validate"
 )
 
-// checkParams holds path, header and query parameters to the contract, and the Accept header to what there is.
+// checkParams validates path, header and query parameters, and the Accept header.
 func (op *operation) checkParams(r *http.Request, pathValue func(string) string) error {
 	query, err := op.parseQuery(r.URL.RawQuery)
 	if err != nil {
 		return err
 	}
-	var input *openapi3filter.RequestValidationInput // made when the validator has to speak
+	var input *openapi3filter.RequestValidationInput // created only if the validator is needed
 	for _, p := range op.params {
 		if triviallyValid(r, pathValue, p, query) {
 			continue
@@ -39,7 +39,7 @@ func (op *operation) checkParams(r *http.Request, pathValue func(string) string)
 		if err := openapi3filter.ValidateParameter(r.Context(), input, p); err != nil {
 			return paramError(p, err)
 		}
-		if p.In == openapi3.ParameterInQuery && !spelledPlainly(p.Schema.Value, query.Get(p.Name)) {
+		if p.In == openapi3.ParameterInQuery && !canonicallySpelled(p.Schema.Value, query.Get(p.Name)) {
 			return paramError(p, nil)
 		}
 	}
@@ -58,7 +58,7 @@ func (op *operation) checkParams(r *http.Request, pathValue func(string) string)
 func (op *operation) refuseConditions(header http.Header) error {
 	for _, name := range op.noConditions {
 		if header[name] != nil {
-			return errCondition(name) // not here, where a pointer to the name would be allocated for every write
+			return errCondition(name) // in a function of its own, since here a pointer to name would make every write allocate
 		}
 	}
 	return nil
@@ -68,8 +68,8 @@ func errCondition(name string) error {
 	return invalidRequest(name+" is for operations on what has an ETag", &gen.ErrorDetails{Field: &name})
 }
 
-// spelledPlainly refuses what the validator takes besides: 1, t and True for a boolean; 050 and +50 for a number.
-func spelledPlainly(schema *openapi3.Schema, value string) bool {
+// canonicallySpelled refuses spellings that the validator accepts: 1, t and True for a boolean; 050 and +50 for a number.
+func canonicallySpelled(schema *openapi3.Schema, value string) bool {
 	switch {
 	case schema.Type.Is("boolean"):
 		return value == "true" || value == "false"
@@ -80,8 +80,8 @@ func spelledPlainly(schema *openapi3.Schema, value string) bool {
 	return true
 }
 
-// triviallyValid reports that a parameter is valid without asking the validator: it is absent and may be, or it is a UUID in the
-// path that looks like one.
+// triviallyValid reports that a parameter is valid without calling the validator: it is absent and optional, or a path parameter
+// with the format uuid and a valid UUID.
 func triviallyValid(r *http.Request, pathValue func(string) string, p *openapi3.Parameter, query url.Values) bool {
 	switch p.In {
 	case openapi3.ParameterInPath:
@@ -106,7 +106,7 @@ func (op *operation) validation(r *http.Request, pathValue func(string) string, 
 	return input
 }
 
-// parseQuery refuses what net/url and echo pass over in silence: bad escapes, unknown names, a second value.
+// parseQuery refuses what net/url and echo ignore: bad escapes, unknown names, a second value.
 func (op *operation) parseQuery(raw string) (url.Values, error) {
 	if raw == "" {
 		return nil, nil
@@ -140,8 +140,8 @@ func paramError(p *openapi3.Parameter, err error) error {
 	return invalidRequest(message, &gen.ErrorDetails{Field: &p.Name})
 }
 
-// acceptsJSON reads Accept after RFC 9110, 12.5.1: the most specific range that matches decides, and q=0 refuses. A
-// malformed header refuses nothing, nor does an empty one.
+// acceptsJSON evaluates Accept (RFC 9110, 12.5.1): the most specific matching range decides, and q=0 refuses. A malformed or
+// empty header accepts everything.
 func acceptsJSON(headers []string) bool {
 	if len(headers) == 0 || len(headers) == 1 && (headers[0] == "" || headers[0] == "*/*" || headers[0] == "application/json") {
 		return true

@@ -32,7 +32,7 @@ func fieldsOf[T any](fields func(T) store.Fields) func(*testing.T, any) store.Fi
 	}
 }
 
-// A property of the contract that a fields function forgets would be accepted and thrown away.
+// A property that a fields function forgets would be accepted and ignored.
 func TestEveryPatchPropertyIsWritten(t *testing.T) {
 	t.Parallel()
 	doc, err := gen.GetSpec()
@@ -55,7 +55,7 @@ func TestEveryPatchPropertyIsWritten(t *testing.T) {
 		}
 		for property, ref := range schema.Value.Properties {
 			if ref.Value.Type.Is("array") {
-				continue // a set of links is no column: the handler passes it on beside the fields
+				continue // a set of links is not a column: the handler passes it separately
 			}
 			values := samples(t, ref.Value)
 			if ref.Value.Nullable {
@@ -70,11 +70,11 @@ func TestEveryPatchPropertyIsWritten(t *testing.T) {
 		}
 	}
 	if found != len(patches) {
-		t.Errorf("the contract has %d patch schemas, there are functions for %d", found, len(patches))
+		t.Errorf("the contract has %d patch schemas, the table has %d functions", found, len(patches))
 	}
 }
 
-// samples are values of a property, the zero value among them: it is a value and not absence.
+// samples returns values of a property, including the zero value, which is not the same as absent.
 func samples(t *testing.T, schema *openapi3.Schema) []any {
 	t.Helper()
 	switch {
@@ -87,7 +87,7 @@ func samples(t *testing.T, schema *openapi3.Schema) []any {
 	case schema.Type.Is("string"):
 		return []any{"", "x"}
 	}
-	t.Fatalf("no sample of a %v: say what one is", schema.Type)
+	t.Fatalf("no sample values for the type %v", schema.Type)
 	return nil
 }
 

@@ -16,7 +16,7 @@ const (
 
 func pathOf(client, app string) string { return "/v2/clients/" + client + "/apps/" + app }
 
-// Ids are 8-4-4-4-12 hexadecimal digits in either letter case, and are answered in lower case.
+// Ids are 8-4-4-4-12 hexadecimal digits in either letter case, and answers have them in lower case.
 func TestIDs(t *testing.T) {
 	escaped := func(id string) string {
 		var b strings.Builder
@@ -75,7 +75,7 @@ func TestIDs(t *testing.T) {
 	))
 }
 
-// The query has no parameter that the contract does not know.
+// Query parameters that the contract does not have get 400.
 func TestQuery(t *testing.T) {
 	unknown := func(name string) string { return invalidField(name, "Unknown query parameter '"+name+"'") }
 	var all []scenario

@@ -18,7 +18,7 @@ import (
 
 const limited = `{"error":{"code":"rate_limited","message":"Too many requests"}}`
 
-// withLimit is a server with a limit, once on each database.
+// withLimit runs a test on both databases, with a rate limit.
 func withLimit(t *testing.T, rate, burst int, test func(t *testing.T, s *servertest.Server)) {
 	t.Helper()
 	storetest.Each(t, func(t *testing.T, url string) {
@@ -27,10 +27,7 @@ func withLimit(t *testing.T, rate, burst int, test func(t *testing.T, s *servert
 	})
 }
 
-// later moves the clock on.
-func later(s *servertest.Server, by time.Duration) { s.Clock.Set(s.Clock.Now().Add(by)) }
-
-// A burst goes through at once, then requests are refused until the next one is earned; those that were refused cost nothing.
+// A burst is served at once, then requests get 429 until the next one is earned. Refused requests do not count.
 func TestRateLimit(t *testing.T) {
 	t.Parallel()
 	withLimit(t, 2, 3, func(t *testing.T, s *servertest.Server) {
@@ -50,14 +47,14 @@ func TestRateLimit(t *testing.T) {
 				t.Errorf("%v %s", got.Header, got.Body)
 			}
 		}
-		later(s, 499*time.Millisecond)
+		s.Clock.Advance(499 * time.Millisecond)
 		get(429, `"default";r=0;t=1`)
-		later(s, time.Millisecond)
+		s.Clock.Advance(time.Millisecond)
 		get(200, `"default";r=0;t=1`)
 		get(429, `"default";r=0;t=1`)
-		later(s, time.Hour)
+		s.Clock.Advance(time.Hour)
 		get(200, `"default";r=2;t=1`)
-		// Whatever becomes of a request, it counts and says what is left.
+		// Every request counts, whatever its answer, and has the RateLimit header.
 		if got := s.Get(t, appPath+"?x=1"); got.Status != 400 || got.Header.Get("RateLimit") != `"default";r=1;t=1` {
 			t.Errorf("%d %v", got.Status, got.Header)
 		}
@@ -67,7 +64,7 @@ func TestRateLimit(t *testing.T) {
 	})
 }
 
-// Without a limit no answer speaks of one.
+// Without a limit no answer has the RateLimit headers.
 func TestNoRateLimit(t *testing.T) {
 	t.Parallel()
 	s := servertest.New(t, storetest.SQLite(t))
@@ -79,8 +76,8 @@ func TestNoRateLimit(t *testing.T) {
 	}
 }
 
-// Each token has its own limit, and for each client another one. A client's id in capital letters is the same client, and
-// what names no client has one limit for all.
+// Each token has a limit for each client. The letter case of a client id does not matter. Operations without a client share one
+// limit.
 func TestRateLimitIsPerTokenAndClient(t *testing.T) {
 	t.Parallel()
 	withLimit(t, 1, 1, func(t *testing.T, s *servertest.Server) {
@@ -102,7 +99,7 @@ func TestRateLimitIsPerTokenAndClient(t *testing.T) {
 			{second, appPath, 200},
 			{second, "/v2/clients", 200},
 			{second, appPath, 429},
-			{s.Client, pathOf(nilID, appID), 429}, // what names no client
+			{s.Client, pathOf(nilID, appID), 429}, // the path has no valid client
 			{s.Client, "/v2/clients/x/apps", 429},
 			{s.Client, "/healthz", 200},
 			{s.Client, "/readyz", 200},
@@ -116,7 +113,7 @@ func TestRateLimitIsPerTokenAndClient(t *testing.T) {
 	})
 }
 
-// However fast one token asks, another one that keeps to the limit is never refused.
+// However many requests one token sends, a token within its limit is never refused.
 func TestOneTokenDoesNotStarveAnother(t *testing.T) {
 	t.Parallel()
 	withLimit(t, 10, 10, func(t *testing.T, s *servertest.Server) {
@@ -132,28 +129,28 @@ func TestOneTokenDoesNotStarveAnother(t *testing.T) {
 			if got := s.Get(t, appPath); got.Status != http.StatusOK {
 				t.Fatalf("%d %v", got.Status, got.Header)
 			}
-			later(s, 100*time.Millisecond)
+			s.Clock.Advance(100 * time.Millisecond)
 		}
 		if served != 10+49 {
-			t.Errorf("the greedy one was served %d times in five seconds", served)
+			t.Errorf("the token beyond its limit was served %d times in five seconds", served)
 		}
 	})
 }
 
-// Every operation is limited after 401 and 403 and before it looks at anything else, writes nothing when it refuses, and
-// serves who waited as long as it was told.
+// Every operation is limited after authentication and authorization and before validation. A refused request writes nothing, and
+// a client that waits for Retry-After is served.
 func TestEveryOperationIsLimited(t *testing.T) {
 	t.Parallel()
 	withLimit(t, 1, 1, func(t *testing.T, s *servertest.Server) {
-		w := newWorld(t, s)
+		f := newFixture(t, s)
 		withNewEntry(t, s)
 		for name, r := range requests {
-			before := w.content(t)
+			before := f.content(t)
 			empty := "/v2/catalog-apps/summary"
 			if strings.HasPrefix(r.target, clientPath) {
 				empty = clientPath + "/apps"
 			}
-			later(s, time.Hour)
+			s.Clock.Advance(time.Hour)
 			if got := s.Get(t, empty); got.Status != 200 {
 				t.Fatalf("%d %s", got.Status, got.Body)
 			}
@@ -177,16 +174,16 @@ func TestEveryOperationIsLimited(t *testing.T) {
 				}
 				wait, _ = strconv.Atoi(got.Header.Get("Retry-After"))
 			}
-			for as, status := range map[string]int{"nobody": 401, "expired": 401, "scopeless": 403} {
-				got := w.clients[as].Send(t, servertest.Request{Method: r.method, Target: r.target, Body: r.body})
+			for as, status := range map[string]int{"anonymous": 401, "expired": 401, "scopeless": 403} {
+				got := f.clients[as].Send(t, servertest.Request{Method: r.method, Target: r.target, Body: r.body})
 				if got.Status != status || got.Header["Ratelimit"] != nil {
 					t.Errorf("%s by %s: %d %v", name, as, got.Status, got.Header)
 				}
 			}
-			if after := w.content(t); after != before {
+			if after := f.content(t); after != before {
 				t.Errorf("%s wrote:\n%s\nbefore:\n%s", name, after, before)
 			}
-			later(s, time.Duration(wait)*time.Second)
+			s.Clock.Advance(time.Duration(wait) * time.Second)
 			got := s.Send(t, servertest.Request{Method: r.method, Target: r.target, Body: r.body})
 			if got.Status == 429 || got.Header.Get("RateLimit") != `"default";r=0;t=1` {
 				t.Errorf("%s after %d seconds: %d %v", name, wait, got.Status, got.Header)
@@ -195,7 +192,7 @@ func TestEveryOperationIsLimited(t *testing.T) {
 	})
 }
 
-// A bulk operation is one request, and so is a conditional one that is answered 304.
+// A bulk operation counts as one request, and so does a 304.
 func TestWhatCountsAsOneRequest(t *testing.T) {
 	t.Parallel()
 	withLimit(t, 1, 3, func(t *testing.T, s *servertest.Server) {

@@ -13,7 +13,8 @@ import (
 	"github.com/clientapps/clientapps/store"
 )
 
-// TestRenderedAppsAreWhatTheGeneratedTypesSay encodes apps through the generated types and by hand, and compares bytes.
+// TestRenderedAppsAreWhatTheGeneratedTypesSay compares the hand-written JSON of apps with the encoding of the generated types,
+// byte for byte.
 func TestRenderedAppsAreWhatTheGeneratedTypesSay(t *testing.T) {
 	t.Parallel()
 	entries := []*store.CatalogApp{

@@ -8,11 +8,11 @@ import (
 	"github.com/clientapps/clientapps/server/servertest"
 )
 
-// Every request has an id: the client's own if it is usable. The response, the log and the history name it.
+// Every request has an id: the client's own, if it is usable. The response, the log and the history have the same id.
 func TestRequestID(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
-		w := newWorld(t, s)
+		f := newFixture(t, s)
 		seen := map[string]bool{}
 		licenses := 0
 		send := func(line string) string {
@@ -24,7 +24,7 @@ func TestRequestID(t *testing.T) {
 			}
 			r := s.Patch(t, appPath, `{"license_count":`+strings.Repeat("1", licenses%9+1)+`}`, header...)
 			id := r.Header.Get("X-Request-Id")
-			changes := w.rows(t, "SELECT request_id, actor_name, actor_id FROM app_changes WHERE field = 'license_count' ORDER BY version DESC LIMIT 1")
+			changes := f.rows(t, "SELECT request_id, actor_name, actor_id FROM app_changes WHERE field = 'license_count' ORDER BY version DESC LIMIT 1")
 			if got := changes[0]; got["request_id"] != id || got["actor_name"] != s.Author.Name || got["actor_id"] != s.Author.ID.String() {
 				t.Errorf("%s: answered %s, the history has %v", line, id, got)
 			}

@@ -14,11 +14,11 @@ import (
 	"github.com/clientapps/clientapps/store"
 )
 
-// requestState is one request and its response, as the layers share it with each other.
+// requestState is the state of one request and its response that the layers share.
 type requestState struct {
 	http.ResponseWriter
 
-	requestID   [1]string // as a header has it
+	requestID   [1]string // an array, so that its slice is a header value without an allocation
 	url         *url.URL
 	operation   *operation   // nil until a route was found
 	token       *store.Token // nil until authenticated
@@ -43,13 +43,13 @@ func requestStateOf(ctx context.Context) *requestState {
 	return x
 }
 
-// actor returns who makes this request, for the change history.
+// actor returns the token that makes this request, for the change history.
 func actor(ctx context.Context) store.Actor {
 	x := requestStateOf(ctx)
 	return store.Actor{ID: x.token.ID, Name: x.token.Name, RequestID: x.requestID[0]}
 }
 
-// WriteHeader turns 200 into 304 when If-None-Match matches. It sets the request id and the operation's fixed headers again, since
+// WriteHeader turns 200 into 304 if If-None-Match matches. It sets the request id and the operation's fixed headers again, since
 // generated code has overwritten them with empty values.
 func (x *requestState) WriteHeader(status int) {
 	header := x.Header()
@@ -64,7 +64,7 @@ func (x *requestState) WriteHeader(status int) {
 			status, x.skipBody = http.StatusNotModified, true
 			header.Del("Content-Type")
 			header.Del("Content-Encoding")
-			header.Del("Link") // whoever has the body has this, too (RFC 9110, 15.4.5)
+			header.Del("Link") // a client with the body has this, too (RFC 9110, 15.4.5)
 		}
 	}
 	setCaching(header)
@@ -87,14 +87,14 @@ func (x *requestState) Write(body []byte) (int, error) {
 // Unwrap lets http.ResponseController reach the connection.
 func (x *requestState) Unwrap() http.ResponseWriter { return x.ResponseWriter }
 
-// What Cache-Control says, shared by all responses: nobody writes into these.
+// The values of Cache-Control, shared by all responses: do not write to them.
 var (
-	// What an entity tag names may be kept, and asked for again with it; by nobody but the one it was sent to.
+	// A response with an ETag may be stored, but only by its client, and must be revalidated.
 	keepPrivate = []string{"private, no-cache"}
 	keepNothing = []string{"no-store"}
 )
 
-// setCaching says who may keep the response, unless its handler did. A 304 says what the 200 would have said.
+// setCaching sets Cache-Control, unless the handler did. A 304 has the same value as the 200.
 func setCaching(header http.Header) {
 	switch {
 	case header["Cache-Control"] != nil:
@@ -105,13 +105,13 @@ func setCaching(header http.Header) {
 	}
 }
 
-// requestID keeps a usable id and makes one otherwise.
+// requestID returns the client's request id if it is usable, and otherwise a new one.
 func requestID(given string) string {
 	if usableRequestID(given) {
 		return given
 	}
 	var raw [16]byte
-	_, _ = rand.Read(raw[:]) // never fails: crypto/rand
+	_, _ = rand.Read(raw[:]) // crypto/rand never fails
 	return hex.EncodeToString(raw[:])
 }
 

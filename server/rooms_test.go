@@ -8,14 +8,13 @@ import (
 	"testing"
 )
 
-// Bounds of a package that a stranger can still read as a whole.
+// The largest package and file that can still be read as a whole.
 const (
 	mostFiles = 25
 	mostLines = 600
 )
 
-// TestPackagesStaySmall counts the files of a package and their lines, tests not included. What is too much goes into a package of
-// its own.
+// TestPackagesStaySmall counts the non-test files of each package and their lines. A package that outgrows the bounds is split.
 func TestPackagesStaySmall(t *testing.T) {
 	t.Parallel()
 	for _, folder := range []string{"server", "store"} {
@@ -43,7 +42,7 @@ func TestPackagesStaySmall(t *testing.T) {
 	}
 }
 
-// TestEchoStaysInThreeFiles keeps a change of echo's version cheap.
+// TestEchoStaysInThreeFiles keeps the number of files that depend on echo small, so that echo can be upgraded or replaced.
 func TestEchoStaysInThreeFiles(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("*.go")

@@ -13,7 +13,7 @@ import (
 	"github.com/clientapps/clientapps/server/docs"
 )
 
-// basePath is where the contract's paths begin.
+// basePath is the prefix of the contract's paths.
 const basePath = "/v2"
 
 // router finds the handler of a request. The generated code registers its routes here.
@@ -21,11 +21,11 @@ type router struct {
 	*echo.Echo
 
 	methods map[string][]string // by path
-	allow   map[string]string   // what the Allow header says, by path
+	allow   map[string]string   // the Allow header, by path
 	err     error
 }
 
-// newRouter registers every operation of the contract with its guard, HEAD beside each GET, and OPTIONS on each path.
+// newRouter registers every operation of the contract with its guard, HEAD for each GET, and OPTIONS for each path.
 func (s *Server) newRouter() (*router, error) {
 	r := &router{Echo: echo.New(), methods: map[string][]string{}, allow: map[string]string{}}
 	r.HTTPErrorHandler = s.writeError
@@ -58,20 +58,20 @@ func (s *Server) newRouter() (*router, error) {
 	return r, r.err
 }
 
-// withoutEcho lets a handler outside the API be written without knowing which router calls it.
+// withoutEcho adapts a handler outside the API that does not depend on echo.
 func withoutEcho(h func(http.ResponseWriter, *http.Request) error) echo.HandlerFunc {
 	return func(c echo.Context) error { return h(c.Response(), c.Request()) }
 }
 
-// open registers what stands outside the API and needs no token.
+// open registers a path outside the API, which needs no token.
 func (r *router) open(path string, h echo.HandlerFunc) {
 	r.Echo.GET(path, h)
 	r.HEAD(path, h)
 	r.finishPath(path, []string{http.MethodGet, http.MethodHead})
 }
 
-// finishPath adds OPTIONS to a path, and 405 for the methods that it has not: else echo would look for them further on,
-// and take /catalog-apps/summary for a catalog app.
+// finishPath adds OPTIONS to a path, and 405 for its missing methods: otherwise echo would try the next matching path and take
+// /catalog-apps/summary for a catalog app.
 func (r *router) finishPath(path string, methods []string) {
 	has := slices.Sorted(slices.Values(append(methods, http.MethodOptions)))
 	r.allow[path] = strings.Join(has, ", ")
@@ -87,20 +87,22 @@ func (r *router) finishPath(path string, methods []string) {
 
 func noSuchMethod(echo.Context) error { return echo.ErrMethodNotAllowed }
 
-// serverMethods is what OPTIONS * answers (RFC 9110, 9.3.7): the methods that some path has.
+// serverMethods is the Allow header of OPTIONS * (RFC 9110, 9.3.7): the methods of all paths.
 const serverMethods = "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"
 
-// aboutServer says whether a request asks for the options of the server as a whole, which no path of the router has.
-func aboutServer(r *http.Request) bool { return r.Method == http.MethodOptions && r.RequestURI == "*" }
+// isServerOptions reports whether a request is OPTIONS *, which no route matches.
+func isServerOptions(r *http.Request) bool {
+	return r.Method == http.MethodOptions && r.RequestURI == "*"
+}
 
-// add refuses a route without a guard: it would be open to anybody.
+// add refuses a route without a guard: anybody could call it.
 func (r *router) add(method, path string, h echo.HandlerFunc, m []echo.MiddlewareFunc) *echo.Route {
 	if len(m) != 1 {
 		r.err = fmt.Errorf("%s %s has no guard: the embedded contract does not know its operation id", method, path)
 		return nil
 	}
 	r.methods[path] = append(r.methods[path], method)
-	return r.Add(method, path, m[0](h)) // as echo would, but once and not with every request
+	return r.Add(method, path, m[0](h)) // as echo would do for each request
 }
 
 func (r *router) GET(path string, h echo.HandlerFunc, m ...echo.MiddlewareFunc) *echo.Route {
@@ -127,7 +129,7 @@ func (r *router) DELETE(path string, h echo.HandlerFunc, m ...echo.MiddlewareFun
 // recoverMiddleware wraps every route, including 404s, and turns panics into errors.
 func recoverMiddleware(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) (err error) {
-		if aboutServer(c.Request()) {
+		if isServerOptions(c.Request()) {
 			return options(serverMethods, true)(c)
 		}
 		if err := rejectExtraSegments(c); err != nil {
@@ -142,7 +144,7 @@ func recoverMiddleware(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// rejectExtraSegments answers 404 when segments follow the last parameter of a path: echo takes them for a part of its value.
+// rejectExtraSegments answers 404 if segments follow the last parameter of a path: echo would make them a part of its value.
 func rejectExtraSegments(c echo.Context) error {
 	if strings.Count(echo.GetPath(c.Request()), "/") > strings.Count(c.Path(), "/") {
 		return errNoRoute()
@@ -150,7 +152,7 @@ func rejectExtraSegments(c echo.Context) error {
 	return nil
 }
 
-// options answers 204 with what the path can do. It needs no token: it shows nothing that the contract does not.
+// options answers 204 with the methods of a path. It needs no token, since the contract is public.
 func options(allow string, patch bool) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		c.Response().Header().Set(echo.HeaderAllow, allow)

@@ -32,7 +32,7 @@ func newServer(t *testing.T) *Server {
 	return s
 }
 
-// The routes below the base path are the operations of the contract, HEAD beside each GET, and OPTIONS; no others.
+// The routes below the base path are exactly the operations of the contract, HEAD for each GET, and OPTIONS.
 func TestRoutesAreTheContract(t *testing.T) {
 	t.Parallel()
 	doc, err := gen.GetSpec()
@@ -64,7 +64,7 @@ func TestRoutesAreTheContract(t *testing.T) {
 	}
 }
 
-// A route has exactly one guard. Without one, or with two, the server does not start.
+// A route needs exactly one guard, or the server does not start.
 func TestRouteNeedsOneGuard(t *testing.T) {
 	t.Parallel()
 	guard := func(next echo.HandlerFunc) echo.HandlerFunc { return next }
@@ -86,8 +86,8 @@ func TestRouteNeedsOneGuard(t *testing.T) {
 	}
 }
 
-// The generated code finds the guards by operation id. Were the ids of the embedded contract spelled in another way, no
-// operation would have one, and that must not go unnoticed.
+// The generated code finds the guards by operation id. If the ids of the embedded contract were spelled differently, no operation
+// would have a guard; the server must not start then.
 func TestGeneratedRoutesTakeTheirGuards(t *testing.T) {
 	t.Parallel()
 	operations, err := contract()
@@ -124,7 +124,7 @@ func TestGeneratedRoutesTakeTheirGuards(t *testing.T) {
 	}
 }
 
-// Every operation asks for a scope that tokens can have. There may be more: those of operations to come.
+// Every operation's scope is one that a token can have. There may be scopes without an operation.
 func TestScopes(t *testing.T) {
 	t.Parallel()
 	operations, err := contract()
@@ -149,7 +149,7 @@ func TestScopes(t *testing.T) {
 	}
 }
 
-// What a server cannot do without is missed when it is made.
+// New refuses a configuration without a required field.
 func TestNewNeedsItsConfig(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)

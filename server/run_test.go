@@ -19,7 +19,7 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// running is a server that Run serves.
+// running is a server started with Run.
 type running struct {
 	*servertest.Server
 
@@ -29,8 +29,8 @@ type running struct {
 	client   *servertest.Client
 	stop     context.CancelFunc
 	stopped  chan error
-	reached  chan struct{} // gets a value when a request for /slow is under way
-	release  chan struct{} // lets it end when closed
+	reached  chan struct{} // receives a value when a request for /slow is in flight
+	release  chan struct{} // closing it ends the request
 }
 
 func run(t *testing.T, shutdown time.Duration, configure ...func(*server.Config)) *running {
@@ -57,7 +57,7 @@ func run(t *testing.T, shutdown time.Duration, configure ...func(*server.Config)
 	return r
 }
 
-// dial opens a connection of its own, which no other test's request can take over.
+// dial opens a new connection, which no other request uses.
 func (r *running) dial(t *testing.T) net.Conn {
 	t.Helper()
 	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", r.addr)
@@ -75,7 +75,7 @@ func get(t *testing.T, conn net.Conn, path string) {
 	}
 }
 
-// Requests under way are answered when the server stops, new ones find nobody.
+// When the server stops, requests in flight are answered and new connections are refused.
 func TestRunStopsGently(t *testing.T) {
 	t.Parallel()
 	r := run(t, time.Minute)
@@ -109,7 +109,7 @@ func TestRunStopsGently(t *testing.T) {
 	}
 }
 
-// A server that drains says so, serves on, and asks for no more requests on the connection.
+// While the server drains, /readyz answers 503, requests are served, and each answer closes its connection.
 func TestRunDrains(t *testing.T) {
 	t.Parallel()
 	r := run(t, time.Minute, func(c *server.Config) { c.DrainDelay = time.Hour })
@@ -142,15 +142,15 @@ func TestRunDrains(t *testing.T) {
 		t.Errorf("stopped before the delay was over: %v", err)
 	default:
 	}
-	if err := r.listener.Close(); err != nil { // which ends it sooner
+	if err := r.listener.Close(); err != nil { // ends the server before the delay is over
 		t.Fatal(err)
 	}
 	if err := <-r.stopped; err == nil {
-		t.Error("the end of the listener is no error")
+		t.Error("Run returned no error although its listener failed")
 	}
 }
 
-// A request that takes too long is cut off, and Run says that it was.
+// A request that exceeds the shutdown timeout is aborted, and Run returns an error.
 func TestRunStopsInTime(t *testing.T) {
 	t.Parallel()
 	r := run(t, time.Millisecond)
@@ -165,10 +165,10 @@ func TestRunStopsInTime(t *testing.T) {
 		t.Errorf("answered %q, %v", rest, err)
 	}
 	close(r.release)
-	eventually(t, func() bool { return len(r.Log.Requests(t)) == 1 }) // nothing outlives the test
+	eventually(t, func() bool { return len(r.Log.Requests(t)) == 1 }) // the handler must end before the test
 }
 
-// Run ends with an error when its listener does.
+// Run returns an error when its listener fails.
 func TestRunWithoutListener(t *testing.T) {
 	t.Parallel()
 	s := servertest.New(t, storetest.SQLite(t))
@@ -182,7 +182,7 @@ func TestRunWithoutListener(t *testing.T) {
 	}
 }
 
-// What Run serves is the API, and OPTIONS * is no way around it: it is answered by the server and not by net/http.
+// Run serves the API. OPTIONS * is answered by the API's handler, not by net/http.
 func TestRunServes(t *testing.T) {
 	t.Parallel()
 	r := run(t, time.Minute)

@@ -13,64 +13,64 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// scenario is one request and all that may come of it. What it leaves out is: a PATCH of the page's app as seeded, by a
-// token that may do everything, answered without a body and writing nothing.
+// scenario is one request and its expected effects. The defaults are: a PATCH of the reference page's app as seeded, by a token
+// for everything, answered without a body and writing nothing.
 type scenario struct {
 	name    string
-	given   string // a patch that was made an hour earlier
-	as      string // the name of a token of the world; "nobody" sends none
+	given   string // a patch that is sent one hour before
+	as      string // the name of a token of the fixture; "anonymous" sends none
 	method  string
 	target  string
-	header  []string // "Name: value"; {etag} stands for the tag that the app has, {NAME} for the secret of a token
+	header  []string // "Name: value"; {etag} is replaced by the app's ETag, {NAME} by the secret of a token
 	body    string
-	chunked bool // the length of the body is not announced
+	chunked bool // sends no Content-Length
 
 	status  int
 	want    string   // the whole body
 	headers []string // "Name: value", {etag} as above; "Name:" must be absent
-	writes  []string // "field: old -> new" for each field of the page's app that changes
+	writes  []string // "field: old -> new" for each field of the reference page's app that changes
 }
 
-// scenarios runs the scenarios on both databases, each on the world as seeded.
+// scenarios runs the scenarios on both databases, each with the seeded data.
 func scenarios(t *testing.T, all []scenario) {
 	t.Helper()
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
-		w := newWorld(t, s)
+		f := newFixture(t, s)
 		for _, sc := range all {
-			t.Run(sc.name, func(t *testing.T) { w.run(t, sc) })
+			t.Run(sc.name, func(t *testing.T) { f.run(t, sc) })
 		}
 	})
 }
 
-func (w *world) run(t *testing.T, sc scenario) {
+func (f *fixture) run(t *testing.T, sc scenario) {
 	t.Helper()
-	before := w.look(t)
-	if len(w.fresh.diff(before)) > 0 {
-		w.reset(t)
-		before = w.look(t)
+	before := f.snapshot(t)
+	if len(f.fresh.diff(before)) > 0 {
+		f.reset(t)
+		before = f.snapshot(t)
 	}
 	if sc.given != "" {
-		w.Clock.Set(storetest.Now.Add(-time.Hour))
-		if r := w.Patch(t, appPath, sc.given); r.Status != http.StatusOK {
+		f.SetTime(storetest.Now.Add(-time.Hour))
+		if r := f.Patch(t, appPath, sc.given); r.Status != http.StatusOK {
 			t.Fatalf("given %s: %d %s", sc.given, r.Status, r.Body)
 		}
-		w.Clock.Set(storetest.Now)
-		before = w.look(t)
+		f.SetTime(storetest.Now)
+		before = f.snapshot(t)
 	}
 	tag := ""
 	if strings.Contains(strings.Join(append(sc.header, sc.headers...), ""), "{etag}") {
-		tag = w.etag(t)
+		tag = f.etag(t)
 	}
 	header := []string{"X-Request-Id: scenario"}
 	for _, line := range sc.header {
 		line = strings.ReplaceAll(line, "{etag}", tag)
-		for name, client := range w.clients {
+		for name, client := range f.clients {
 			line = strings.ReplaceAll(line, "{"+name+"}", client.Token)
 		}
 		header = append(header, line)
 	}
-	client, ok := w.clients[or(sc.as, "everything")]
+	client, ok := f.clients[or(sc.as, "everything")]
 	if !ok {
 		t.Fatalf("no token %s", sc.as)
 	}
@@ -94,18 +94,18 @@ func (w *world) run(t *testing.T, sc scenario) {
 			t.Errorf("header %s: %q, want %q", name, have, strings.TrimPrefix(value, " "))
 		}
 	}
-	author := row{"actor_id": w.Author.ID.String(), "actor_name": w.Author.Name, "request_id": "scenario"}
+	author := row{"actor_id": f.Author.ID.String(), "actor_name": f.Author.Name, "request_id": "scenario"}
 	if sc.as != "" && len(sc.writes) > 0 {
-		author["actor_name"], author["actor_id"] = sc.as, w.tokenID(t, sc.as)
+		author["actor_name"], author["actor_id"] = sc.as, f.tokenID(t, sc.as)
 	}
-	for _, line := range before.written(t, sc.writes, author).diff(w.look(t)) {
+	for _, line := range before.written(t, sc.writes, author).diff(f.snapshot(t)) {
 		t.Errorf("database: %s", line)
 	}
 }
 
-func (w *world) tokenID(t *testing.T, name string) string {
+func (f *fixture) tokenID(t *testing.T, name string) string {
 	t.Helper()
-	for _, token := range w.rows(t, "SELECT id, name FROM tokens") {
+	for _, token := range f.rows(t, "SELECT id, name FROM tokens") {
 		if token["name"] == name {
 			return token["id"]
 		}
@@ -114,7 +114,7 @@ func (w *world) tokenID(t *testing.T, name string) string {
 	return ""
 }
 
-// written returns what stands in the tables after one patch of the page's app changed these fields.
+// written returns the tables after one patch of the reference page's app has changed these fields.
 func (b tables) written(t *testing.T, fields []string, author row) tables {
 	t.Helper()
 	if len(fields) == 0 {
@@ -150,12 +150,12 @@ func (b tables) written(t *testing.T, fields []string, author row) tables {
 	return after
 }
 
-// shortTime is a time of the API as world.text writes it.
+// shortTime formats a time of the API like the text function.
 func shortTime(of string) string {
 	return strings.TrimSuffix(strings.TrimRight(strings.TrimSuffix(of, "Z"), "0"), ".") + "Z"
 }
 
-// diff lists the rows that only one of the two has.
+// diff returns the rows that only one of the two has.
 func (b tables) diff(after tables) []string {
 	count := map[string]int{}
 	for sign, t := range map[int]tables{-1: b, 1: after} {

@@ -7,8 +7,8 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// What has an entity tag may be kept by who asked for it, who has to ask again each time: 304 goes on working. Nothing else
-// may be kept. The other headers against what browsers do by themselves are checked on every response of every test.
+// A response with an ETag may be cached privately and must be revalidated, so that 304 works. Other responses are not stored. The
+// remaining security headers are checked on every response of every test.
 func TestCaching(t *testing.T) {
 	t.Parallel()
 	s := servertest.New(t, storetest.SQLite(t))

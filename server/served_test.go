@@ -9,13 +9,13 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// TestEveryOperationIsServed sends one request of each operation, one after the other, to one server.
+// TestEveryOperationIsServed sends one request of each operation to one server.
 func TestEveryOperationIsServed(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, servesEveryOperation)
 }
 
-// The server needs no right to change the schema, nor to rewrite the history: see deploy/roles.sql.
+// The server's database role cannot change the schema or rewrite the history: see deploy/roles.sql.
 func TestEveryOperationIsServedToTheServerRole(t *testing.T) {
 	t.Parallel()
 	_, role := storetest.Roles(t)
@@ -32,7 +32,7 @@ func servesEveryOperation(t *testing.T, s *servertest.Server) {
 			t.Errorf("%s: %d %s", name, got.Status, got.Body)
 		}
 	}
-	send("deleteCatalogApp") // what addApp adds
+	send("deleteCatalogApp") // after the catalog app is no longer in use
 	withNewEntry(t, s)
 	rest := maps.Clone(requests)
 	delete(rest, "deleteCatalogApp")
@@ -40,5 +40,5 @@ func servesEveryOperation(t *testing.T, s *servertest.Server) {
 	for _, name := range slices.Sorted(maps.Keys(rest)) {
 		send(name)
 	}
-	send("removeApp") // what the others are about
+	send("removeApp") // last, since the others need the app
 }

@@ -21,58 +21,58 @@ import (
 	"github.com/clientapps/clientapps/store"
 )
 
-// Config is what a server is made of.
+// Config configures a server.
 type Config struct {
 	Store     *store.Store // must be set
 	Logger    *slog.Logger // must be set
-	DemoToken string       // accepted though it has not the form of a token; "" for none
+	DemoToken string       // accepted although it is not shaped like a token; "" for none
 
-	OIDC oidc.Config // whose access tokens are accepted beside ours; none by default
+	OIDC oidc.Config // the identity provider whose access tokens are also accepted; none by default
 
-	CertFile, KeyFile string // a certificate in PEM and its key: Run speaks TLS, and reads them again when they change
+	CertFile, KeyFile string // a PEM certificate and its key: Run uses TLS, and reloads them when they change
 
-	CORSOrigins []string // origins whose scripts may call, such as https://app.example.com; none by default
+	CORSOrigins []string // origins whose scripts may call the API, such as https://app.example.com; none by default
 
-	RateLimit   int              // requests a second of one token for one client; 0: no limit
-	RateBurst   int              // how many of them may come at once. Default 1
-	MaxInFlight int              // requests served at once, half of them for one token. Default 1024
-	BodyMemory  int64            // bytes that request bodies may take together, a quarter of them for one token. Default 128 MiB
-	Clock       func() time.Time // of the limits and the certificate. Default the system's
+	RateLimit   int              // requests per second of one token for one client; 0: no limit
+	RateBurst   int              // requests of one token for one client at once. Default 1
+	MaxInFlight int              // requests in flight, at most half of them of one token. Default 1024
+	BodyMemory  int64            // bytes for all request bodies, at most a quarter of them for one token. Default 128 MiB
+	Clock       func() time.Time // for the limits, the certificate and the provider's tokens. Default time.Now
 
-	RequestTimeout time.Duration // how long a request may take to arrive; its answer has as long again. Default 15 s
-	HeaderTimeout  time.Duration // how long its head may take. Default 10 s, and never more than RequestTimeout
-	IdleTimeout    time.Duration // how long a connection waits for the next request. Default 2 min
-	// How long a request may wait for the database before it is refused. What has become of a write whose connection was
-	// lost is looked for beyond that, for as long again as the store is configured. Default 5 s
+	RequestTimeout time.Duration // for reading a request; writing its answer may take as long again. Default 15 s
+	HeaderTimeout  time.Duration // for reading the head of a request. Default 10 s, at most RequestTimeout
+	IdleTimeout    time.Duration // between two requests of a connection. Default 2 min
+	// For the database work of a request, which is then refused. Resolving a commit in doubt may take longer, as configured in
+	// the store. Default 5 s
 	DatabaseTimeout time.Duration
-	DrainDelay      time.Duration // how long /readyz says no before the server stops to accept. Default none
-	ShutdownTimeout time.Duration // how long requests may take to end when the server stops. Default 10 s
+	DrainDelay      time.Duration // how long /readyz answers 503 before the server stops accepting. Default none
+	ShutdownTimeout time.Duration // for requests in flight when the server stops. Default 10 s
 
-	Metrics *prometheus.Registry // where the metrics of the server and its store go; nil for nowhere
-	Traces  trace.TracerProvider // where the spans of requests go; nil for nowhere
+	Metrics *prometheus.Registry // for the metrics of the server and its store; nil for none
+	Traces  trace.TracerProvider // for the spans of requests; nil for none
 }
 
 // Server answers the API. It is an http.Handler; Run serves it on a listener.
 type Server struct {
 	router    *router
-	handler   http.Handler // the router, and what concerns the transport around it
+	handler   http.Handler // the router inside compression and CORS
 	store     *store.Store
 	log       *slog.Logger
 	demoToken string
-	provider  *oidc.Provider     // nil: tokens of our own alone
+	provider  *oidc.Provider     // nil: only the server's own tokens
 	limiter   *ratelimit.Limiter // nil: no limit
 	inFlight  *capacity.Requests
 	bodies    *capacity.Memory
 	observer  *telemetry.Observer
 	cert      *transport.Certificate // nil: plain HTTP
 	timeouts  transport.Timeouts
-	database  time.Duration // of its work in the database
+	database  time.Duration // timeout of database work
 	drain     time.Duration
 	shutdown  time.Duration
 	draining  atomic.Bool
 }
 
-// New makes a server. It fails when an operation of the contract would be reachable without its guard.
+// New makes a server. It fails if an operation of the contract would have no guard.
 func New(cfg Config) (*Server, error) {
 	if cfg.Store == nil || cfg.Logger == nil {
 		return nil, errors.New("server: Config needs a Store and a Logger")
@@ -125,7 +125,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("server: %w", err)
 	}
 	cfg.OIDC.Scopes = Scopes()
-	// So many may wait for a provider, beside those who have a place.
+	// At most this many requests may wait for the provider, so that it cannot occupy all places.
 	if s.provider, err = oidc.New(cfg.OIDC, cfg.MaxInFlight/4, s.log, cfg.Clock); err != nil {
 		return nil, fmt.Errorf("server: %w", err)
 	}
@@ -138,20 +138,21 @@ func New(cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// lineLimit limits log lines that anybody can provoke: to 10 a second, and 100 at once.
+// lineLimit limits log lines that anybody can provoke: to 10 per second, and 100 at once.
 func lineLimit(clock func() time.Time) (allow func() bool) {
 	limiter := ratelimit.New(10, 100, clock)
 	return func() bool { return limiter.Take(ratelimit.Key{}).OK }
 }
 
-// ServeHTTP gives the request its id, serves it and writes one line about it to the log.
+// ServeHTTP sets the request id, serves the request and writes its log line.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
 	x := newRequestState(w, r)
 	w.Header()[transport.RequestIDHeader] = x.requestID[:]
 	if s.draining.Load() || len(r.TransferEncoding) > 0 {
-		// While the server stops the next request goes to one that stays. Behind chunks there is no next request: net/http
-		// does not tell whether there was a Content-Length beside them, by which a proxy may have cut (RFC 9112, 6.3).
+		// While the server shuts down, the next request should go to another server. After a chunked request the connection
+		// closes too: net/http does not report a Content-Length beside the chunks, by which a proxy may have split the requests
+		// (RFC 9112, 6.3).
 		w.Header().Set("Connection", "close")
 	}
 	transport.Secure(w.Header(), r.TLS != nil)
@@ -160,8 +161,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.handler.ServeHTTP(x, r)
 }
 
-// Run serves on the listener until ctx ends. Then /readyz answers 503 for the drain delay, while requests are still served and each
-// connection ends with its next answer. Then Run stops accepting, and requests in flight finish within the shutdown timeout.
+// Run serves on the listener until ctx is done. Then /readyz answers 503 for the drain delay, while requests are still served and
+// each answer closes its connection. Then Run stops accepting, and requests in flight finish within the shutdown timeout.
 func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 	h := transport.NewServer(s, s.timeouts, s.log)
 	served := make(chan error, 1)

@@ -11,7 +11,7 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// Nullable means present with null, never left out, and an empty relation is [].
+// A nullable field is null and never absent, and an empty relation is [].
 func TestAppWithoutCatalogData(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
@@ -40,11 +40,11 @@ func TestAppWithoutCatalogData(t *testing.T) {
 	})
 }
 
-// Timestamps have exactly three decimals, cut and not rounded, and a write answers as the next read does.
+// Timestamps have exactly three decimals, truncated. A write answers with the same timestamps as the next read.
 func TestTimestamps(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
-		w := newWorld(t, s)
+		f := newFixture(t, s)
 		base := time.Date(2026, 3, 1, 12, 30, 15, 0, time.UTC)
 		east := time.FixedZone("", 5*3600+30*60)
 		for i, at := range []struct {
@@ -61,7 +61,7 @@ func TestTimestamps(t *testing.T) {
 			{time.Date(2026, 12, 31, 23, 59, 59, 999_999_999, time.UTC), "2026-12-31T23:59:59.999Z"},
 			{time.Date(2028, 2, 29, 0, 0, 0, 0, time.UTC), "2028-02-29T00:00:00.000Z"},
 		} {
-			s.Clock.Set(at.clock)
+			s.SetTime(at.clock)
 			favorite := i%2 == 0
 			body := `{"is_favorite":false}`
 			if favorite {
@@ -74,7 +74,7 @@ func TestTimestamps(t *testing.T) {
 			if read := s.Get(t, appPath); read.Body != written.Body || read.Header.Get("ETag") != written.Header.Get("ETag") {
 				t.Errorf("wrote %s %s, read %s %s", written.Header.Get("ETag"), written.Body, read.Header.Get("ETag"), read.Body)
 			}
-			changes := w.rows(t, "SELECT changed_at FROM app_changes WHERE field = 'is_favorite' ORDER BY version")
+			changes := f.rows(t, "SELECT changed_at FROM app_changes WHERE field = 'is_favorite' ORDER BY version")
 			if got := changes[len(changes)-1]["changed_at"]; got != shortTime(at.want) {
 				t.Errorf("changed at %s, want %s", got, at.want)
 			}
@@ -82,23 +82,23 @@ func TestTimestamps(t *testing.T) {
 	})
 }
 
-// What one client does to an app, another client's app of the same catalog entry does not notice.
+// A patch of one client's app does not change another client's app of the same catalog entry.
 func TestClientsAreApart(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
-		w := newWorld(t, s)
+		f := newFixture(t, s)
 		before := s.Get(t, otherPath)
-		if r := w.clients["client"].Patch(t, appPath, `{"is_favorite":true,"is_approved":true,"license_count":5}`); r.Status != 200 {
+		if r := f.clients["client"].Patch(t, appPath, `{"is_favorite":true,"is_approved":true,"license_count":5}`); r.Status != 200 {
 			t.Errorf("own app: %d", r.Status)
 		}
-		if r := w.clients["client"].Patch(t, otherPath, `{"is_favorite":true}`); r.Status != 403 {
+		if r := f.clients["client"].Patch(t, otherPath, `{"is_favorite":true}`); r.Status != 403 {
 			t.Errorf("another client's app: %d", r.Status)
 		}
 		after := s.Get(t, otherPath)
 		if after.Body != before.Body || after.Header.Get("ETag") != before.Header.Get("ETag") {
 			t.Errorf("was %s, is %s", before.Body, after.Body)
 		}
-		if r := w.clients["other"].Patch(t, otherPath, `{"license_count":6}`); r.Status != 200 {
+		if r := f.clients["other"].Patch(t, otherPath, `{"license_count":6}`); r.Status != 200 {
 			t.Errorf("the other's own app: %d", r.Status)
 		}
 		if got, want := s.Get(t, appPath).Body, app(true, true, "5", now)+"\n"; got != want {

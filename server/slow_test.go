@@ -14,21 +14,21 @@ import (
 	"github.com/clientapps/clientapps/server/servertest"
 )
 
-// impatient is a server that waits for nobody.
-func impatient(t *testing.T) *running {
+// runWithShortTimeouts starts a server with short timeouts.
+func runWithShortTimeouts(t *testing.T) *running {
 	t.Helper()
 	return run(t, time.Minute, func(c *server.Config) {
 		c.RequestTimeout, c.HeaderTimeout, c.IdleTimeout = 300*time.Millisecond, 200*time.Millisecond, 200*time.Millisecond
 	})
 }
 
-// drip sends the text and then a little more, again and again, until the server has closed the connection. What it answered
-// before that is returned.
-func drip(t *testing.T, conn net.Conn, text, more string) string {
+// sendSlowly sends the text and then a little more, repeatedly, until the server closes the connection. It returns what the server
+// answered.
+func sendSlowly(t *testing.T, conn net.Conn, text, more string) string {
 	t.Helper()
 	answer := make(chan string, 1)
 	go func() {
-		all, _ := io.ReadAll(conn) // what ends it, if not EOF, is that the connection was closed
+		all, _ := io.ReadAll(conn) // the error is EOF or a reset connection
 		answer <- string(all)
 	}()
 	_, err := io.WriteString(conn, text)
@@ -42,10 +42,10 @@ func drip(t *testing.T, conn net.Conn, text, more string) string {
 	return <-answer
 }
 
-// Nobody keeps a connection for longer than the timeouts, whatever it is slow with.
+// A slow client cannot keep a connection beyond the timeouts, whatever part of the request is slow.
 func TestSlowClients(t *testing.T) {
 	t.Parallel()
-	r := impatient(t)
+	r := runWithShortTimeouts(t)
 	const none = ""
 	patch := "PATCH " + appPath + " HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 	authorized := "Authorization: Bearer " + r.Token + "\r\n"
@@ -63,14 +63,14 @@ func TestSlowClients(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got := drip(t, r.dial(t), slow.text, slow.more)
+			got := sendSlowly(t, r.dial(t), slow.text, slow.more)
 			if slow.want == none {
 				if got != "" {
 					t.Errorf("answered %q", got)
 				}
 				return
 			}
-			status, message := answerOf(t, got)
+			status, message := parseAnswer(t, got)
 			if got := strings.TrimSpace(status + " " + message); got != slow.want {
 				t.Errorf("answered %q, want %q", got, slow.want)
 			}
@@ -78,8 +78,8 @@ func TestSlowClients(t *testing.T) {
 	}
 }
 
-// answerOf reads an answer from what came over a connection: its status, and the message when it is an error.
-func answerOf(t *testing.T, text string) (status, message string) {
+// parseAnswer parses a response: its status, and the message of an error.
+func parseAnswer(t *testing.T, text string) (status, message string) {
 	t.Helper()
 	response, err := http.ReadResponse(bufio.NewReader(strings.NewReader(text)), nil)
 	if err != nil {
@@ -104,15 +104,15 @@ func answerOf(t *testing.T, text string) (status, message string) {
 	return status, e.Error.Message
 }
 
-// Who asks for much and reads nothing is cut off.
+// A client that requests large answers and does not read them is disconnected.
 func TestSlowReader(t *testing.T) {
 	t.Parallel()
-	r := impatient(t)
+	r := runWithShortTimeouts(t)
 	conn := r.dial(t)
 	if err := conn.(*net.TCPConn).SetReadBuffer(4096); err != nil {
 		t.Fatal(err)
 	}
-	// The answers do not fit into what the system keeps for a connection, so the server has to wait.
+	// The answers exceed the socket buffers, so the server's writes block.
 	many := strings.Repeat("GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n", 200)
 	eventually(t, func() bool {
 		_, err := io.WriteString(conn, many)
@@ -120,8 +120,7 @@ func TestSlowReader(t *testing.T) {
 	})
 }
 
-// What is no HTTP request is refused in the shape of all errors, though no handler sees it. What counts as malformed is tested in
-// package transport.
+// A malformed HTTP request gets the API's error body, although no handler sees it. Package transport tests what is malformed.
 func TestMalformedRequests(t *testing.T) {
 	t.Parallel()
 	r := run(t, time.Minute)
@@ -132,7 +131,7 @@ func TestMalformedRequests(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			status, message := answerOf(t, drip(t, r.dial(t), bad.text, ""))
+			status, message := parseAnswer(t, sendSlowly(t, r.dial(t), bad.text, ""))
 			if got := status + " " + message; got != bad.want {
 				t.Errorf("answered %s", got)
 			}
@@ -140,10 +139,10 @@ func TestMalformedRequests(t *testing.T) {
 	}
 	t.Run("while another is answered", func(t *testing.T) {
 		t.Parallel()
-		got := drip(t, r.dial(t), "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nnonsense\r\n\r\n", "")
+		got := sendSlowly(t, r.dial(t), "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nnonsense\r\n\r\n", "")
 		if first, second, ok := strings.Cut(got, "ok\n"); !ok || !strings.HasPrefix(first, "HTTP/1.1 200 OK\r\n") {
 			t.Errorf("answered %q", got)
-		} else if status, _ := answerOf(t, second); status != "400" {
+		} else if status, _ := parseAnswer(t, second); status != "400" {
 			t.Errorf("answered %q", second)
 		}
 	})

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// Bodies are JSON after RFC 7493, and one object.
+// A body is one JSON object as narrowed by RFC 7493.
 func TestStrictBody(t *testing.T) {
 	const (
 		good     = `{"is_favorite":true}`
@@ -70,7 +70,7 @@ func TestStrictBody(t *testing.T) {
 	for _, r := range refused {
 		all = append(all, scenario{name: r.name, body: r.body, status: 400, want: invalid(r.message)})
 	}
-	// The byte is where the text stops being JSON.
+	// The offset is where the text stops being JSON.
 	for _, bad := range []struct{ body, at string }{
 		{`{`, "1"},
 		{`{"is_favorite"`, "14"},
@@ -123,12 +123,12 @@ func TestStrictBody(t *testing.T) {
 	))
 }
 
-// valuesAndNames is a body with so many of them, on three levels, for a known field.
+// valuesAndNames returns a body with this many values and names, on three levels, in a known field.
 func valuesAndNames(n int) string {
 	return `{"is_favorite":[` + strings.Repeat("0,", n-6) + `{"a":0}` + "]}"
 }
 
-// manyNames is a body with n unknown fields.
+// manyNames returns a body with n unknown fields.
 func manyNames(n int) string {
 	var b strings.Builder
 	for i := range n {
@@ -137,7 +137,7 @@ func manyNames(n int) string {
 	return "{" + b.String()[1:] + "}"
 }
 
-// A body may have 1 MiB, whether its length is announced or not.
+// A body may have 1 MiB, with or without Content-Length.
 func TestBodySize(t *testing.T) {
 	const good, limit = `{"is_favorite":true}`, 1 << 20
 	fits := good + strings.Repeat(" ", limit-len(good))
@@ -154,7 +154,7 @@ func TestBodySize(t *testing.T) {
 	})
 }
 
-// A body has a type and it is one of two, in any spelling.
+// A body needs one of two media types, in any spelling.
 func TestMediaTypes(t *testing.T) {
 	const acceptPatch = "Accept-Patch: application/json, application/merge-patch+json"
 	const body = `{"is_favorite":true}`

@@ -12,8 +12,8 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// A value of a query that is no text is refused by every operation, for every parameter, on both databases: PostgreSQL
-// refuses such text by itself, SQLite takes it.
+// Every operation refuses invalid text in every query parameter, on both databases. PostgreSQL would reject such text, SQLite
+// would store it.
 func TestQueryIsText(t *testing.T) {
 	t.Parallel()
 	doc, err := gen.GetSpec()
@@ -43,18 +43,18 @@ func TestQueryIsText(t *testing.T) {
 					}
 				}
 			}
-			// A name that is no text is unknown like any other.
+			// An invalid parameter name is an unknown one.
 			if got := s.Get(t, doc.Servers[0].URL+ids.Replace(path)+"?%C3%00=x"); got.Status != http.StatusBadRequest {
 				t.Errorf("%s: %d %s", op.OperationID, got.Status, got.Body)
 			}
 		}
 		if tried < 100 {
-			t.Errorf("%d values tried: the contract has more parameters than that", tried)
+			t.Errorf("only %d values were tried: the contract has more parameters", tried)
 		}
 	})
 }
 
-// A text that is text is searched for as it is.
+// Valid text is searched for unchanged.
 func TestQueryTakesAnyText(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {

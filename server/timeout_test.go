@@ -14,7 +14,7 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// lockApps keeps everybody else from writing apps, and on PostgreSQL from reading them, until the returned function ends it.
+// lockApps blocks writes of apps by others, and on PostgreSQL reads too, until the returned function releases the lock.
 func lockApps(t *testing.T, db *sql.DB, url string) (unlock func()) {
 	t.Helper()
 	conn, err := db.Conn(t.Context())
@@ -38,8 +38,8 @@ func lockApps(t *testing.T, db *sql.DB, url string) (unlock func()) {
 	})
 }
 
-// A request that waits for the database, or for a connection to it while others have them all, is answered 503 when its
-// time is over, and the next one after the trouble is served.
+// A request that waits for the database, or for a connection to it, gets 503 at its timeout. The next request after the lock is
+// released succeeds.
 func TestDatabaseTimeout(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
@@ -49,7 +49,7 @@ func TestDatabaseTimeout(t *testing.T) {
 		unlock := lockApps(t, storetest.SQL(t, url), url)
 		defer unlock()
 		var all sync.WaitGroup
-		for range 20 { // more than there are connections
+		for range 20 { // more than the pool has connections
 			all.Go(func() {
 				got := s.Patch(t, appPath, `{"license_count":5}`)
 				if got.Status != http.StatusServiceUnavailable || got.Body != unavailable+"\n" || got.Header.Get("Retry-After") != "1" {
@@ -65,7 +65,7 @@ func TestDatabaseTimeout(t *testing.T) {
 	})
 }
 
-// When a client hangs up, what it waits for in the database ends.
+// When a client disconnects, its database work is canceled.
 func TestHangUpCancelsTheStatement(t *testing.T) {
 	t.Parallel()
 	url := storetest.Postgres(t)
@@ -92,7 +92,7 @@ func TestHangUpCancelsTheStatement(t *testing.T) {
 		{method: http.MethodPost, target: clientPath + "/apps/favorites", body: bulkBody},
 		{method: http.MethodDelete, target: appPath},
 	} {
-		ctx, hangUp := context.WithCancel(t.Context())
+		ctx, disconnect := context.WithCancel(t.Context())
 		request, err := http.NewRequestWithContext(ctx, r.method, s.URL+r.target, strings.NewReader(r.body))
 		if err != nil {
 			t.Fatal(err)
@@ -108,7 +108,7 @@ func TestHangUpCancelsTheStatement(t *testing.T) {
 			gone <- err
 		}()
 		eventually(t, waiting(1))
-		hangUp()
+		disconnect()
 		if err := <-gone; err == nil {
 			t.Errorf("%s %s was answered", r.method, r.target)
 		}

@@ -72,7 +72,7 @@ func TestBooleans(t *testing.T) {
 	scenarios(t, all)
 }
 
-// Fields that exist but may not be written say why, whatever the value, even the one they have.
+// A read-only field gets an error with its reason, whatever the value, even the current one.
 func TestReadOnlyFields(t *testing.T) {
 	const (
 		immutable = "Immutable identifier"
@@ -112,7 +112,7 @@ func TestReadOnlyFields(t *testing.T) {
 	}))
 }
 
-// Names are compared as they are: no letter case, spaces or Go names make a field of an unknown one.
+// Names are compared exactly: letter case, spaces and Go's field names do not match.
 func TestUnknownFields(t *testing.T) {
 	var all []scenario
 	for _, name := range []string{
@@ -138,7 +138,7 @@ func TestUnknownFields(t *testing.T) {
 	))
 }
 
-// With several bad fields the first in document order speaks for the patch, and all of them are listed.
+// With several bad fields the message is about the first in document order, and errors lists all of them.
 func TestSeveralErrors(t *testing.T) {
 	const (
 		favorite = `{"field":"is_favorite","pointer":"/is_favorite","message":"is_favorite must be a boolean value"}`

@@ -11,27 +11,28 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// describe gives the page's catalog app a description that makes the body of its app this long.
-func (w *world) describe(t *testing.T, length int) {
+// describe gives the reference page's catalog app a description so that the app's body has this length.
+func (f *fixture) describe(t *testing.T, length int) {
 	t.Helper()
 	statement := "UPDATE catalog_apps SET description = '', version = version + 1"
 	for range 2 {
-		if _, err := w.db.ExecContext(t.Context(), statement); err != nil {
+		if _, err := f.db.ExecContext(t.Context(), statement); err != nil {
 			t.Fatal(err)
 		}
-		if err := w.Store.Seed(t.Context(), store.Dataset{}); err != nil { // counts as a change of the catalog
+		if err := f.Store.Seed(t.Context(), store.Dataset{}); err != nil { // seeding counts as a change of the catalog
 			t.Fatal(err)
 		}
-		missing := length - len(w.Get(t, appPath).Body)
+		missing := length - len(f.Get(t, appPath).Body)
 		statement = "UPDATE catalog_apps SET description = '" + strings.Repeat("x", max(missing, 0)) + "', version = version + 1"
 	}
 }
 
-// A body over 1 KiB is compressed for who asks for it. It is the same body, and its tag is as good as the plain one's.
+// A body over 1 KiB is compressed if the client accepts gzip. Decompressed it is the same body, and its ETag works like the one
+// of the uncompressed body.
 func TestCompression(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
-		w := newWorld(t, s)
+		f := newFixture(t, s)
 		ask := func(method, accept string, header ...string) *servertest.Response {
 			t.Helper()
 			if accept != "" {
@@ -48,7 +49,7 @@ func TestCompression(t *testing.T) {
 			return r
 		}
 		for length, compressed := range map[int]bool{1000: false, 1024: false, 1025: true, 2000: true} {
-			w.describe(t, length)
+			f.describe(t, length)
 			plain := s.Get(t, appPath)
 			if len(plain.Body) != length || plain.Header.Get("Content-Encoding") != "" {
 				t.Fatalf("a plain body of %d bytes, %q", len(plain.Body), plain.Header.Get("Content-Encoding"))
@@ -89,7 +90,7 @@ func TestCompression(t *testing.T) {
 	})
 }
 
-// Scripts of other origins may call only where the configuration allows their origin.
+// Only scripts of the configured origins may call the API.
 func TestCORS(t *testing.T) {
 	t.Parallel()
 	const allowed, stranger = "https://app.example.com", "https://evil.example.com"

@@ -10,29 +10,30 @@ import (
 	"github.com/clientapps/clientapps/server/servertest"
 )
 
-const ruledOut = `{"error":{"code":"precondition_failed","message":"The object is there, with an entity tag that If-None-Match rules out"}}`
+const noneMatchFailed = `{"error":{"code":"precondition_failed","message":"The object is there, with an entity tag that If-None-Match rules out"}}`
 
-// conditional has the writes that honor conditions, and where to read the tag.
-var conditional = map[string]string{
+// conditionalWrites has the writes that support If-Match, and the path of the GET with their ETag.
+var conditionalWrites = map[string]string{
 	"updateApp": appPath, "removeApp": appPath, "updateCatalogApp": catalogPath, "deleteCatalogApp": "/v2/catalog-apps/" + newEntry,
 	"replaceUrlPatterns": catalogPath + "/url-patterns", "replaceDesktopAliases": catalogPath + "/desktop-aliases",
 	"updateClient": clientPath, "updateCatalogVendor": "", "updateCatalogCategory": "",
 }
 
-// tagOf reads the tag that a write may be bound to. Vendors and categories have theirs from a patch that changes nothing.
-func tagOf(t *testing.T, s *servertest.Server, operation string) string {
+// currentETag returns the current ETag of an operation's object. Vendors and categories have no GET; an empty patch returns it.
+func currentETag(t *testing.T, s *servertest.Server, operation string) string {
 	t.Helper()
-	if path := conditional[operation]; path != "" {
+	if path := conditionalWrites[operation]; path != "" {
 		return s.Get(t, path).Header.Get("ETag")
 	}
 	return s.Patch(t, requests[operation].target, `{}`).Header.Get("ETag")
 }
 
-// TestConditionsAreNeverIgnored sends both headers with every write: it honors them, or refuses them by name and writes nothing.
+// TestConditionsAreNeverIgnored sends both headers with every write. An operation supports them, or answers 400 and writes
+// nothing.
 func TestConditionsAreNeverIgnored(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
-		w := newWorld(t, s)
+		f := newFixture(t, s)
 		withNewEntry(t, s)
 		for operation, r := range requests {
 			if r.method == http.MethodGet {
@@ -41,8 +42,8 @@ func TestConditionsAreNeverIgnored(t *testing.T) {
 			send := func(header ...string) *servertest.Response {
 				return s.Send(t, servertest.Request{Method: r.method, Target: r.target, Body: r.body, Header: header})
 			}
-			before := w.content(t)
-			if _, ok := conditional[operation]; !ok {
+			before := f.content(t)
+			if _, ok := conditionalWrites[operation]; !ok {
 				for _, name := range []string{"If-Match", "If-None-Match"} {
 					for _, value := range []string{"*", `"x"`, "x", ""} {
 						want := invalidField(name, name+" is for operations on what has an ETag") + "\n"
@@ -51,20 +52,20 @@ func TestConditionsAreNeverIgnored(t *testing.T) {
 						}
 					}
 				}
-				if w.content(t) != before {
+				if f.content(t) != before {
 					t.Errorf("%s wrote", operation)
 				}
 				continue
 			}
-			tag := tagOf(t, s, operation)
+			tag := currentETag(t, s, operation)
 			if tag == "" {
 				t.Fatalf("%s: no tag", operation)
 			}
 			for header, want := range map[string]string{
-				"If-None-Match: *":              ruledOut,
-				"If-None-Match: " + tag:         ruledOut,
-				"If-None-Match: W/" + tag:       ruledOut,
-				`If-None-Match: "x", ,` + tag:   ruledOut,
+				"If-None-Match: *":              noneMatchFailed,
+				"If-None-Match: " + tag:         noneMatchFailed,
+				"If-None-Match: W/" + tag:       noneMatchFailed,
+				`If-None-Match: "x", ,` + tag:   noneMatchFailed,
 				`If-Match: "x"`:                 stale,
 				`If-Match: "x", W/` + tag:       stale,
 				"If-Match: , \"x\",, \"never\"": stale,
@@ -73,47 +74,49 @@ func TestConditionsAreNeverIgnored(t *testing.T) {
 					t.Errorf("%s with %s: %d %s", operation, header, got.Status, got.Body)
 				}
 			}
-			if got := send("If-Match: "+tag, "If-None-Match: "+tag); got.Status != http.StatusPreconditionFailed || got.Body != ruledOut+"\n" {
+			if got := send("If-Match: "+tag, "If-None-Match: "+tag); got.Status != http.StatusPreconditionFailed || got.Body != noneMatchFailed+"\n" {
 				t.Errorf("%s with both headers: %d %s", operation, got.Status, got.Body)
 			}
-			if w.content(t) != before {
+			if f.content(t) != before {
 				t.Errorf("%s wrote", operation)
 			}
 		}
 	})
 }
 
-// TestConditionsThatHold sends every write that honors conditions with such as hold.
-func TestConditionsThatHold(t *testing.T) {
+// TestTrueConditions sends every write that supports conditions with conditions that are true.
+func TestTrueConditions(t *testing.T) {
 	t.Parallel()
-	for _, header := range []func(tag string) []string{
-		func(string) []string { return []string{"If-Match: *"} },
-		func(tag string) []string { return []string{"If-Match: ," + tag + ","} },
-		func(string) []string { return []string{`If-None-Match: "x", W/"y"`} },
-		func(tag string) []string { return []string{"If-Match: " + tag, `If-None-Match: "x"`} },
-	} {
-		servertest.Each(t, func(t *testing.T, s *servertest.Server) {
+	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
+		f := newFixture(t, s)
+		for _, header := range []func(tag string) []string{
+			func(string) []string { return []string{"If-Match: *"} },
+			func(tag string) []string { return []string{"If-Match: ," + tag + ","} },
+			func(string) []string { return []string{`If-None-Match: "x", W/"y"`} },
+			func(tag string) []string { return []string{"If-Match: " + tag, `If-None-Match: "x"`} },
+		} {
+			f.reset(t)
 			withNewEntry(t, s)
-			for operation := range conditional {
+			for operation := range conditionalWrites {
 				if operation == "removeApp" {
-					continue // it would take the app from updateApp: see below
+					continue // updateApp needs the app: see below
 				}
 				r := requests[operation]
-				got := s.Send(t, servertest.Request{Method: r.method, Target: r.target, Body: r.body, Header: header(tagOf(t, s, operation))})
+				got := s.Send(t, servertest.Request{Method: r.method, Target: r.target, Body: r.body, Header: header(currentETag(t, s, operation))})
 				if got.Status >= 300 {
 					t.Errorf("%s: %d %s", operation, got.Status, got.Body)
 				}
 			}
-			got := s.Send(t, servertest.Request{Method: http.MethodDelete, Target: appPath, Header: header(tagOf(t, s, "removeApp"))})
+			got := s.Send(t, servertest.Request{Method: http.MethodDelete, Target: appPath, Header: header(currentETag(t, s, "removeApp"))})
 			if got.Status != http.StatusNoContent {
 				t.Errorf("removeApp: %d %s", got.Status, got.Body)
 			}
-		})
-	}
+		}
+	})
 }
 
-// texts are the two lists of what an app is recognized by.
-var texts = map[string]func(values ...string) string{
+// matcherLists are the two lists of matchers, with a function that makes the body.
+var matcherLists = map[string]func(values ...string) string{
 	catalogPath + "/url-patterns":    func(values ...string) string { return `{"patterns":` + quoteAll(values) + `}` },
 	catalogPath + "/desktop-aliases": func(values ...string) string { return `{"aliases":` + quoteAll(values) + `}` },
 }
@@ -129,12 +132,13 @@ func quoteAll(values []string) string {
 	return all + "]"
 }
 
-// TestTagOfAList: every page of a list has the tag of the whole, which changes with the list and only then, on every server.
-func TestTagOfAList(t *testing.T) {
+// TestListETag: every page of a list has the ETag of the whole list, which is the same on every server and changes only with
+// the list.
+func TestListETag(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
 		other := servertest.New(t, s.DatabaseURL)
-		for path, body := range texts {
+		for path, body := range matcherLists {
 			put := func(values []string, header ...string) int {
 				return s.Send(t, servertest.Request{Method: http.MethodPut, Target: path, Body: body(values...), Header: header}).Status
 			}
@@ -149,9 +153,9 @@ func TestTagOfAList(t *testing.T) {
 				}
 				whole := other.Get(t, path)
 				tag := whole.Header.Get("ETag")
-				// The empty list is the same as when there was none.
+				// The empty list has the ETag of the empty list at the start.
 				if at := slices.Index(tags, tag); at >= 0 && len(values) > 0 {
-					t.Errorf("%s: %v has the tag %s of before", path, values, tag)
+					t.Errorf("%s: %v has the ETag %s of an earlier list", path, values, tag)
 				}
 				for _, query := range []string{"", "?page_size=1", "?q=b", "?sort_by=created_at&sort_order=desc", "?q=nothing"} {
 					if got := s.Get(t, path+query).Header.Get("ETag"); got != tag {
@@ -163,7 +167,7 @@ func TestTagOfAList(t *testing.T) {
 					}
 				}
 				if status := put(values); status != http.StatusNoContent || s.Get(t, path).Header.Get("ETag") != tag {
-					t.Errorf("%s: the same list again has another tag, or %d", path, status)
+					t.Errorf("%s: the same list again has another ETag, or status %d", path, status)
 				}
 				tags = append(tags, tag)
 			}
@@ -171,12 +175,12 @@ func TestTagOfAList(t *testing.T) {
 	})
 }
 
-// TestParallelListsWithOneTag: of sixteen lists that are put with one tag, to two servers, exactly one is there afterwards.
-func TestParallelListsWithOneTag(t *testing.T) {
+// TestConcurrentPutsWithOneETag: of sixteen concurrent PUTs with one ETag, to two servers, exactly one succeeds.
+func TestConcurrentPutsWithOneETag(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
 		servers := []*servertest.Server{s, servertest.New(t, s.DatabaseURL)}
-		for path, body := range texts {
+		for path, body := range matcherLists {
 			tag := s.Get(t, path).Header.Get("ETag")
 			statuses := make([]int, 16)
 			var all sync.WaitGroup
@@ -194,7 +198,7 @@ func TestParallelListsWithOneTag(t *testing.T) {
 				case http.StatusNoContent:
 					won++
 					if got := s.Get(t, path+fmt.Sprintf("?q=list%%20%d", i)); got.Status != http.StatusOK || len(got.Body) < 60 {
-						t.Errorf("%s: the winner's list is not there: %s", path, got.Body)
+						t.Errorf("%s: the list that was accepted is not stored: %s", path, got.Body)
 					}
 				case http.StatusPreconditionFailed:
 				default:
@@ -202,7 +206,7 @@ func TestParallelListsWithOneTag(t *testing.T) {
 				}
 			}
 			if won != 1 {
-				t.Errorf("%s: %d have won", path, won)
+				t.Errorf("%s: %d PUTs were accepted", path, won)
 			}
 		}
 	})

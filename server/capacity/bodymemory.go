@@ -6,34 +6,34 @@ import (
 	"github.com/google/uuid"
 )
 
-// tokenShare is how many tokens are needed to use up the memory: each may use 1/tokenShare of it.
+// tokenShare is the number of tokens that can use up the memory: each may use 1/tokenShare of it.
 const tokenShare = 4
 
-// Memory bounds the memory of all request bodies together, in bytes. A request reserves what its body may need before it reads the
+// Memory bounds the total memory of all request bodies, in bytes. A request reserves what its body may need before it reads the
 // body.
 type Memory struct {
-	most    int64 // of all
-	ofToken int64 // of one token, so that it leaves room for others
+	limit    int64 // for all tokens
+	perToken int64 // for one token, so that others have room
 
 	mu      sync.Mutex
 	all     int64
 	byToken map[uuid.UUID]int64
 }
 
-// NewMemory makes the bound for so many bytes. The share of a token is never less than what the largest body needs.
-func NewMemory(most, largestBody int64) *Memory {
-	ofToken := max(most/tokenShare, largestBody)
-	return &Memory{most: max(most, ofToken), ofToken: ofToken, byToken: map[uuid.UUID]int64{}}
+// NewMemory makes a bound of this many bytes. The share of a token is at least what the largest body needs.
+func NewMemory(limit, largestBody int64) *Memory {
+	perToken := max(limit/tokenShare, largestBody)
+	return &Memory{limit: max(limit, perToken), perToken: perToken, byToken: map[uuid.UUID]int64{}}
 }
 
-// Reserve takes memory for a body of this token, or returns a FullError. Release gives it back, all at once or in parts.
+// Reserve reserves memory for a body of this token, or returns a FullError. The caller must Release it, at once or in parts.
 func (m *Memory) Reserve(token uuid.UUID, bytes int64) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	switch {
-	case m.byToken[token]+bytes > m.ofToken:
+	case m.byToken[token]+bytes > m.perToken:
 		return errMemoryOfToken
-	case m.all+bytes > m.most:
+	case m.all+bytes > m.limit:
 		return errMemory
 	}
 	m.all += bytes
@@ -41,7 +41,7 @@ func (m *Memory) Reserve(token uuid.UUID, bytes int64) error {
 	return nil
 }
 
-// Release gives memory back.
+// Release releases reserved memory.
 func (m *Memory) Release(token uuid.UUID, bytes int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -54,12 +54,12 @@ func (m *Memory) Release(token uuid.UUID, bytes int64) {
 // nodeMemory is the most bytes that a decoded value or name needs: a third of an object with one field.
 const nodeMemory = 128
 
-// BodyMemory returns the bytes that a JSON body with this many values and names needs: its text, the decoded texts, and a second copy of
-// a long number while it is read.
+// BodyMemory returns the bytes that a JSON body with this many values and names needs: the text, the decoded strings, and a
+// second copy of a long number during parsing.
 func BodyMemory(length int64, nodes int) int64 { return 3*length + int64(nodes)*nodeMemory }
 
-// MaxBodyMemory returns the most bytes that a JSON body of this length may need, of which no more than mostNodes values and names are
-// decoded. All but one of them take at least two bytes of its text.
+// MaxBodyMemory returns the most bytes that a JSON body of this length may need if at most mostNodes values and names are
+// decoded. All but one of them take at least two bytes of the text.
 func MaxBodyMemory(length int64, mostNodes int) int64 {
 	return BodyMemory(length, int(min(length/2+1, int64(mostNodes))))
 }

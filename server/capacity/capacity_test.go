@@ -11,11 +11,11 @@ func wantFull(t *testing.T, err error, reason string) {
 	t.Helper()
 	var full *FullError
 	if !errors.As(err, &full) || full.Reason != reason {
-		t.Errorf("%v, want a refusal because of %s", err, reason)
+		t.Errorf("%v, want a FullError with reason %s", err, reason)
 	}
 }
 
-// One token gets half of the places, all tokens together all of them, and a place that is given back can be taken again.
+// One token gets half of the places, all tokens together get all of them, and a released place can be acquired again.
 func TestRequests(t *testing.T) {
 	t.Parallel()
 	q := NewRequests(4)
@@ -42,14 +42,14 @@ func TestRequests(t *testing.T) {
 		q.Release(token)
 	}
 	if q.Count() != 0 || len(q.byToken) != 0 {
-		t.Errorf("%v of %d are left", q.byToken, q.all)
+		t.Errorf("%v of %d are still reserved", q.byToken, q.all)
 	}
-	if q := NewRequests(1); q.Acquire(first) != nil { // half a place is one
-		t.Error("the only place is not to be had")
+	if q := NewRequests(1); q.Acquire(first) != nil { // a token gets at least one place
+		t.Error("the first request of a server with one place was refused")
 	}
 }
 
-// A token gets its share of the memory and no more, all tokens together all of it, and what is given back can be taken again.
+// One token gets its share of the memory, all tokens together get all of it, and released memory can be reserved again.
 func TestMemory(t *testing.T) {
 	t.Parallel()
 	const share, largest = 8 << 20, 7 << 20

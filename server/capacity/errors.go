@@ -2,13 +2,13 @@ package capacity
 
 // The reasons of a FullError.
 const (
-	ReasonRequests        = "places"       // as many requests are served at once as may be
-	ReasonRequestsOfToken = "token_places" // so many of them are of this token
-	ReasonMemory          = "bodies"       // request bodies take as much memory as they may
-	ReasonMemoryOfToken   = "token_bodies" // so much of it is for bodies of this token
+	ReasonRequests        = "places"       // the server has its maximum of requests in flight
+	ReasonRequestsOfToken = "token_places" // this token has its maximum of requests in flight
+	ReasonMemory          = "bodies"       // all request bodies have their maximum of memory
+	ReasonMemoryOfToken   = "token_bodies" // the request bodies of this token have their maximum of memory
 )
 
-// FullError says that there is no capacity for a request now.
+// FullError reports that the server has no capacity for the request now.
 type FullError struct {
 	Reason string
 
@@ -25,7 +25,7 @@ var (
 	errMemoryOfToken   = &FullError{ReasonMemoryOfToken, "too much memory in use for request bodies of this token"}
 )
 
-// Reasons lists every reason.
+// Reasons returns every reason.
 func Reasons() []string {
 	return []string{ReasonRequests, ReasonRequestsOfToken, ReasonMemory, ReasonMemoryOfToken}
 }

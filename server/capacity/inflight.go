@@ -1,5 +1,5 @@
-// Package capacity bounds what requests take of a server at the same moment: how many are served, and how much memory their bodies
-// need. A request that finds no capacity is refused at once. A queue would hold memory, and serve requests whose clients have given up.
+// Package capacity bounds the requests in flight and the memory of their bodies. A request beyond the capacity is refused at
+// once: a queue would hold memory, and serve requests whose clients have given up.
 package capacity
 
 import (
@@ -8,30 +8,30 @@ import (
 	"github.com/google/uuid"
 )
 
-// Requests bounds how many requests are served at once. Half of the places are the most that one token may take, so that it leaves
-// room for others. Only requests with a valid token should take places: made-up tokens then cannot use them up.
+// Requests bounds the number of requests in flight. One token can have at most half of the places, so that others have room. Call
+// it only for requests with a valid token: made-up tokens then cannot use up the places.
 type Requests struct {
-	most    int // of all
-	ofToken int // of one token
+	limit    int // for all tokens
+	perToken int // for one token
 
 	mu      sync.Mutex
 	all     int
 	byToken map[uuid.UUID]int
 }
 
-// NewRequests makes the bound for so many requests.
-func NewRequests(most int) *Requests {
-	return &Requests{most: most, ofToken: max(1, most/2), byToken: map[uuid.UUID]int{}}
+// NewRequests makes a bound of this many requests.
+func NewRequests(limit int) *Requests {
+	return &Requests{limit: limit, perToken: max(1, limit/2), byToken: map[uuid.UUID]int{}}
 }
 
-// Acquire takes a place for a request of this token, or returns a FullError. Release gives it back.
+// Acquire takes a place for a request of this token, or returns a FullError. The caller must Release it.
 func (q *Requests) Acquire(token uuid.UUID) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	switch {
-	case q.all >= q.most:
+	case q.all >= q.limit:
 		return errRequests
-	case q.byToken[token] >= q.ofToken:
+	case q.byToken[token] >= q.perToken:
 		return errRequestsOfToken
 	}
 	q.all++
@@ -39,7 +39,7 @@ func (q *Requests) Acquire(token uuid.UUID) error {
 	return nil
 }
 
-// Release gives a place back.
+// Release releases a place.
 func (q *Requests) Release(token uuid.UUID) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -49,7 +49,7 @@ func (q *Requests) Release(token uuid.UUID) {
 	}
 }
 
-// Count returns the number of requests that have a place.
+// Count returns the number of requests in flight.
 func (q *Requests) Count() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -1,5 +1,5 @@
-// Package conditional writes entity tags and compares them with If-Match and If-None-Match (RFC 9110, 8.8.3 and 13.1). Tags of compressed
-// representations count as the tags of the object: conditions are about the object.
+// Package conditional formats entity tags and evaluates If-Match and If-None-Match (RFC 9110, 8.8.3 and 13.1). The tag of a
+// compressed representation counts as the tag of the object.
 package conditional
 
 import (
@@ -8,13 +8,13 @@ import (
 	"github.com/clientapps/clientapps/server/transport"
 )
 
-// Strong makes a strong entity tag of an opaque text without quotes.
+// Strong returns a strong entity tag for an opaque text without quotes.
 func Strong(opaque string) string { return `"` + opaque + `"` }
 
-// Weak makes a weak one (RFC 9110, 8.8.1).
+// Weak returns a weak entity tag (RFC 9110, 8.8.1).
 func Weak(opaque string) string { return "W/" + Strong(opaque) }
 
-// NoneMatch is the weak comparison of If-None-Match with the current tag: false means 304 for a reader.
+// NoneMatch evaluates If-None-Match with the weak comparison. It returns false if the current tag matches: a read then gets 304.
 func NoneMatch(header, current string) bool {
 	if header == "*" {
 		return false
@@ -28,7 +28,7 @@ func NoneMatch(header, current string) bool {
 	return true
 }
 
-// OfIfMatch returns the opaque texts that If-Match names. It compares strongly, so that weak tags never match and are left out.
+// OfIfMatch returns the opaque texts in If-Match. The comparison is strong, so weak tags never match and are left out.
 func OfIfMatch(header string) []string {
 	var all []string
 	for _, tag := range split(header) {
@@ -39,7 +39,7 @@ func OfIfMatch(header string) []string {
 	return all
 }
 
-// OfIfNoneMatch returns the opaque texts that If-None-Match names. It compares weakly.
+// OfIfNoneMatch returns the opaque texts in If-None-Match. The comparison is weak.
 func OfIfNoneMatch(header string) []string {
 	var all []string
 	for _, tag := range split(header) {
@@ -54,7 +54,7 @@ func opaque(tag string) string { return strings.Trim(uncoded(tag), `"`) }
 // uncoded returns the tag without the suffix of its content coding.
 func uncoded(tag string) string { return strings.Replace(tag, transport.GzipSuffix+`"`, `"`, 1) }
 
-// split splits a list of entity tags. A comma may stand inside a tag's quotes. What follows the last tag is ignored.
+// split splits a list of entity tags. A tag may contain commas between its quotes. It ignores what follows the last tag.
 func split(header string) []string {
 	var tags []string
 	for header != "" {

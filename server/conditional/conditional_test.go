@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// If-Match takes strong tags alone, If-None-Match takes weak ones too. The suffix of a compressed representation is left out.
+// If-Match takes only strong tags, If-None-Match also weak ones. Both ignore the suffix of a compressed representation.
 func TestTagsOfConditions(t *testing.T) {
 	t.Parallel()
 	for header, want := range map[string]struct{ match, noneMatch []string }{

@@ -10,10 +10,10 @@ import (
 // Member is one member of a JSON object.
 type Member struct{ Name, Text string }
 
-// Object is a JSON object as a list of members, so that it can have one twice.
+// Object is a JSON object as a list of members, so that it can have duplicate names.
 type Object []Member
 
-// ParseObject reads the members of a JSON object, in its order.
+// ParseObject reads the members of a JSON object in document order.
 func ParseObject(text []byte) (Object, error) {
 	d := json.NewDecoder(bytes.NewReader(text))
 	if _, err := d.Token(); err != nil {
@@ -34,7 +34,7 @@ func ParseObject(text []byte) (Object, error) {
 	return o, nil
 }
 
-// String is the JSON text.
+// String returns the JSON text.
 func (o Object) String() string {
 	members := make([]string, len(o))
 	for i, m := range o {
@@ -43,7 +43,7 @@ func (o Object) String() string {
 	return "{" + strings.Join(members, ",") + "}"
 }
 
-// Get returns the text of a member, or "".
+// Get returns the JSON text of a member, or "".
 func (o Object) Get(name string) string {
 	for _, m := range o {
 		if m.Name == name {
@@ -53,7 +53,7 @@ func (o Object) Get(name string) string {
 	return ""
 }
 
-// With returns the object with a member set, in its place or at the end.
+// With returns the object with a member replaced, or appended if it is new.
 func (o Object) With(name, text string) Object {
 	o = slices.Clone(o)
 	for i := range o {

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Bodies are requests with bodies that are right and wrong: each property, and the JSON itself.
+// Bodies returns requests with valid and invalid bodies: for each property, and for the JSON syntax.
 func Bodies(b Base) []Case {
 	if b.Op.Body == nil {
 		return nil
@@ -22,13 +22,13 @@ func Bodies(b Base) []Case {
 			body := b.Body.With(name, text)
 			want := refused(name, sentence(name, schema, text))
 			if b.Op.ID == "updateApp" {
-				want.Field = "-" // as the reference page has it
+				want.Field = "-" // the reference page shows no details
 			}
 			switch {
 			case text == "1e400":
 				want = Want{Status: []int{400}}
 			case Valid(b.Op.Body, body.String()):
-				// An id may be that of nothing.
+				// A valid id may not exist.
 				want = Want{Status: append([]int{400}, accepted(b.Op).Status...)}
 				if !strings.Contains(name, "_id") || strings.HasPrefix(name, "app_id") {
 					want = accepted(b.Op)
@@ -59,7 +59,7 @@ func Bodies(b Base) []Case {
 	return cases
 }
 
-// syntax are bodies that are no strict JSON object (RFC 8259, RFC 7493), or too much of it.
+// syntax returns bodies that are not a strict JSON object (RFC 8259, RFC 7493) or exceed its bounds.
 func syntax(b Base) []Case {
 	good := b.Body.String()
 	bad := func(name, body string, status int) Case {

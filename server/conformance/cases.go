@@ -12,10 +12,10 @@ import (
 	"github.com/clientapps/clientapps/server/servertest"
 )
 
-// Case is one request and what must come back.
+// Case is one request and the expected answer.
 type Case struct {
 	Name    string
-	Client  string // the name of its token; "" for one that may do everything
+	Client  string // the name of its token; "" for a token with all scopes
 	Request servertest.Request
 	Want    Want
 }
@@ -23,11 +23,11 @@ type Case struct {
 // Base is a request of an operation that succeeds.
 type Base struct {
 	Op     *Operation
-	Values map[string]string // of the parameters in the path, where the contract's examples will not do
+	Values map[string]string // of the path parameters, where the contract's examples do not exist
 	Body   Object
 }
 
-// Request is the request itself.
+// Request returns the request.
 func (b Base) Request() servertest.Request {
 	r := servertest.Request{Method: b.Op.Method, Target: b.Op.Target(b.Values)}
 	if b.Op.Body != nil {
@@ -56,17 +56,17 @@ func (b Base) header(lines ...string) servertest.Request {
 	return r
 }
 
-// noID is an id that nothing has.
+// noID is an id that does not exist.
 const noID = "00000000-0000-4000-8000-00000000dead"
 
-// Methods are requests with each method that the path has not, and the two that it has by itself.
+// Methods returns requests with each method that the path does not have, and with HEAD and OPTIONS.
 func Methods(b Base) []Case {
 	var cases []Case
 	allow := b.Op.Allow()
 	for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE", "PROPFIND"} {
 		if !slices.Contains(strings.Split(allow, ", "), method) {
 			r := servertest.Request{Method: method, Target: b.Op.Target(b.Values)}
-			cases = append(cases, Case{method, "nobody", r, Want{Status: []int{405}, Header: map[string]string{"Allow": allow}}})
+			cases = append(cases, Case{method, "anonymous", r, Want{Status: []int{405}, Header: map[string]string{"Allow": allow}}})
 		}
 	}
 	acceptPatch := ""
@@ -75,12 +75,12 @@ func Methods(b Base) []Case {
 	}
 	r := servertest.Request{Method: "OPTIONS", Target: b.Op.Target(b.Values)}
 	want := Want{Status: []int{204}, Header: map[string]string{"Allow": allow, "Accept-Patch": acceptPatch}}
-	return append(cases, Case{"OPTIONS", "nobody", r, want},
+	return append(cases, Case{"OPTIONS", "anonymous", r, want},
 		Case{"a slash at the end", "", servertest.Request{Method: b.Op.Method, Target: b.Op.Target(b.Values) + "/"}, Want{Status: []int{404}}})
 }
 
-// Strangers are requests of those who may not: what else is wrong with a request does not matter then.
-func Strangers(b Base) []Case {
+// Unauthorized returns requests without permission: they are refused whatever else is wrong with them.
+func Unauthorized(b Base) []Case {
 	var cases []Case
 	bad := b.Request()
 	bad.Target, bad.Header = strings.Replace(bad.Target, noID, "x", 1)+"?no=such", []string{"Accept: text/html"}
@@ -97,11 +97,11 @@ func Strangers(b Base) []Case {
 		r.Header = append(slices.Clone(bad.Header), more...)
 		cases = append(cases, Case{name + ", all else wrong", client, r, want})
 	}
-	for _, client := range []string{"nobody", "unknown", "expired", "revoked"} {
+	for _, client := range []string{"anonymous", "unknown", "expired", "revoked"} {
 		add(client, client, 401)
 	}
 	for _, value := range []string{"Bearer", "Bearer ", "Basic eDp4", "capp_x", "Bearer capp_x", "Bearer x y"} {
-		add(value, "nobody", 401, "Authorization: "+value)
+		add(value, "anonymous", 401, "Authorization: "+value)
 	}
 	add("all scopes but "+b.Op.Scope, "all but "+b.Op.Scope, 403)
 	if b.Op.PerClient() {
@@ -119,7 +119,7 @@ func Strangers(b Base) []Case {
 	return cases
 }
 
-// MediaTypes are requests with bodies of each type.
+// MediaTypes returns requests with bodies of different media types.
 func MediaTypes(b Base) []Case {
 	if b.Op.Body == nil {
 		return nil
@@ -147,7 +147,7 @@ func MediaTypes(b Base) []Case {
 		Case{"a coding", "", b.header("Content-Encoding: gzip"), unsupported})
 }
 
-// Parameters are requests with each parameter right and wrong.
+// Parameters returns requests with valid and invalid values of each parameter.
 func Parameters(b Base) []Case {
 	cases := []Case{
 		{"unknown parameter", "", b.query("no_such=1"), refused("no_such", "Unknown query parameter 'no_such'")},

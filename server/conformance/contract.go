@@ -17,18 +17,18 @@ type Operation struct {
 	Method     string
 	Path       string // with its parameters in braces
 	Scope      string
-	AllClients bool                  // only for tokens that cover every client
+	AllClients bool                  // needs a token for all clients
 	Params     []*openapi3.Parameter // of the path and of the operation
-	Body       *openapi3.Schema      // nil when there is none
+	Body       *openapi3.Schema      // nil if there is none
 	MediaTypes []string              // of the body
 	Example    json.RawMessage       // a valid body
-	Result     *openapi3.Schema      // of the body of the success; nil when there is none
-	Success    int                   // its status
-	Methods    []string              // that the path has
-	base       string                // in front of every path
+	Result     *openapi3.Schema      // of the success response; nil if it has no body
+	Success    int                   // the status of the success response
+	Methods    []string              // of the path
+	base       string                // the path prefix of the server
 }
 
-// Read reads the operations of the contract, reading ones first and deleting ones last.
+// Read returns the operations of the contract: reads first, deletions last.
 func Read(file string) ([]*Operation, error) {
 	doc, err := openapi3.NewLoader().LoadFromFile(file)
 	if err != nil {
@@ -88,7 +88,7 @@ func newOperation(path, method string, item *openapi3.PathItem, o *openapi3.Oper
 	return op, nil
 }
 
-// Param returns the operation's parameter of that name, or nil.
+// Param returns the operation's parameter with this name, or nil.
 func (op *Operation) Param(name string) *openapi3.Parameter {
 	for _, p := range op.Params {
 		if p.Name == name {
@@ -98,15 +98,15 @@ func (op *Operation) Param(name string) *openapi3.Parameter {
 	return nil
 }
 
-// IsList says whether the operation answers page by page.
+// IsList reports whether the operation returns pages.
 func (op *Operation) IsList() bool {
 	return op.Result != nil && op.Result.Properties["next_cursor"] != nil
 }
 
-// PerClient says whether the path names a client.
+// PerClient reports whether the path has a client id.
 func (op *Operation) PerClient() bool { return strings.Contains(op.Path, "{client_id}") }
 
-// Target is the path with its parameters filled in: from values, else from the contract's examples.
+// Target returns the path with its parameters replaced by values, or by the contract's examples.
 func (op *Operation) Target(values map[string]string) string {
 	target := op.Path
 	for _, p := range op.Params {
@@ -122,7 +122,7 @@ func (op *Operation) Target(values map[string]string) string {
 	return op.base + target
 }
 
-// exampleOf is the example of a parameter, or one of its named ones.
+// exampleOf returns the example of a parameter, or one of its named examples.
 func exampleOf(p *openapi3.Parameter) string {
 	if p.Examples == nil {
 		return fmt.Sprint(p.Example)
@@ -131,7 +131,7 @@ func exampleOf(p *openapi3.Parameter) string {
 	return fmt.Sprint(p.Examples[names[0]].Value.Value)
 }
 
-// Allow is what the Allow header of the path says.
+// Allow returns the value of the path's Allow header.
 func (op *Operation) Allow() string {
 	methods := append([]string{"OPTIONS"}, op.Methods...)
 	if slices.Contains(methods, "GET") {
@@ -141,7 +141,7 @@ func (op *Operation) Allow() string {
 	return strings.Join(methods, ", ")
 }
 
-// ReadOnly are the fields that the body may not have although they exist, with the reasons.
+// ReadOnly returns the fields that exist but cannot be written, with the reasons.
 func (op *Operation) ReadOnly() map[string]string {
 	reasons := map[string]string{}
 	if named, ok := op.Body.Extensions["x-read-only-reasons"].(map[string]any); ok {

@@ -11,10 +11,10 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }
 
-// file is the contract as people read it.
+// file is the contract as it is published, not the copy embedded in the server.
 const file = "../../openapi.yaml"
 
-// TestContract sends each operation what the contract makes of it.
+// TestContract sends the requests that the contract implies for each operation.
 func TestContract(t *testing.T) {
 	t.Parallel()
 	operations, err := Read(file)
@@ -22,21 +22,22 @@ func TestContract(t *testing.T) {
 		t.Fatal(err)
 	}
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
-		w := newWorld(t, s, operations)
+		f := newFixture(t, s, operations)
 		sent := 0
 		for _, op := range operations {
-			t.Run(op.ID, func(t *testing.T) { sent += w.try(t, op) })
+			t.Run(op.ID, func(t *testing.T) { sent += f.try(t, op) })
 		}
 		t.Logf("%d requests", sent)
 	})
 }
 
-// try sends what is refused first, which must leave no trace, then what is not, then what the operation's kind promises.
-func (w *world) try(t *testing.T, op *Operation) int {
+// try first sends the requests that must be refused and checks that they wrote nothing. Then it sends the valid ones, and checks
+// what all operations of this kind promise.
+func (f *fixture) try(t *testing.T, op *Operation) int {
 	t.Helper()
-	b := w.base(t, op)
+	b := f.base(t, op)
 	var refusals, others []Case
-	for _, make := range []func(Base) []Case{Strangers, Methods, MediaTypes, Parameters, Bodies} {
+	for _, make := range []func(Base) []Case{Unauthorized, Methods, MediaTypes, Parameters, Bodies} {
 		for _, c := range make(b) {
 			if slices.Min(c.Want.Status) >= 400 {
 				refusals = append(refusals, c)
@@ -45,17 +46,17 @@ func (w *world) try(t *testing.T, op *Operation) int {
 			}
 		}
 	}
-	before := w.content(t)
+	before := f.content(t)
 	for _, c := range refusals {
-		w.send(t, op, c)
+		f.send(t, op, c)
 	}
-	if after := w.content(t); after != before {
+	if after := f.content(t); after != before {
 		t.Errorf("%s: a refusal wrote:\n%s\nbefore:\n%s", op.ID, after, before)
 	}
-	w.laws(t, op)
-	w.send(t, op, Case{"a token with this scope alone", "only " + op.Scope, w.base(t, op).Request(), Want{Status: []int{op.Success}}})
+	f.checkInvariants(t, op)
+	f.send(t, op, Case{"a token with this scope alone", "only " + op.Scope, f.base(t, op).Request(), Want{Status: []int{op.Success}}})
 	for _, c := range others {
-		w.send(t, op, c)
+		f.send(t, op, c)
 	}
 	return len(refusals) + len(others)
 }

@@ -1,6 +1,6 @@
-// Package conformance holds the server to openapi.yaml from the outside: it makes requests of the contract, for every operation
-// with each property, parameter, media type, method and token right and wrong, and knows from the contract what must come
-// back. It reads the file that people read, not what the server was generated from.
+// Package conformance tests the server against openapi.yaml from the outside. It derives requests from the contract: for each
+// operation valid and invalid bodies, properties, parameters, media types, methods and tokens. The expected answers are derived
+// from the contract too. It reads the published file, not the copy from which the server was generated.
 //
-// A second test breaks the server's code in many small ways, one at a time, and counts how many the first one finds.
+// TestMutations breaks the server's code in many small ways, one at a time, and checks that TestContract finds each of them.
 package conformance

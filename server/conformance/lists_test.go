@@ -17,10 +17,10 @@ type page struct {
 	NextCursor *string `json:"next_cursor"`
 }
 
-func (w *world) page(t *testing.T, target string) (page, *servertest.Response) {
+func (f *fixture) page(t *testing.T, target string) (page, *servertest.Response) {
 	t.Helper()
-	r := w.Get(t, target)
-	w.expect(t, r, 200, "GET "+target)
+	r := f.Get(t, target)
+	f.expect(t, r, 200, "GET "+target)
 	var p page
 	if err := json.Unmarshal([]byte(r.Body), &p); err != nil {
 		t.Errorf("GET %s: %v", target, err)
@@ -28,11 +28,12 @@ func (w *world) page(t *testing.T, target string) (page, *servertest.Response) {
 	return p, r
 }
 
-// listLaws: pages of one make up the whole, the orders are each other's reverse, and a cursor is good for its list alone.
-func (w *world) listLaws(t *testing.T, op *Operation) {
+// checkList checks a list: pages of one row add up to the whole, asc is the reverse of desc, and a cursor is valid only for its
+// own list.
+func (f *fixture) checkList(t *testing.T, op *Operation) {
 	t.Helper()
 	target := op.Target(nil)
-	whole, _ := w.page(t, target+"?page_size=500")
+	whole, _ := f.page(t, target+"?page_size=500")
 	if len(whole.Data) < 1 || whole.TotalCount != len(whole.Data) || whole.NextCursor != nil {
 		t.Errorf("%s: %d rows, total_count %d, next_cursor %v", op.ID, len(whole.Data), whole.TotalCount, whole.NextCursor)
 	}
@@ -45,7 +46,7 @@ func (w *world) listLaws(t *testing.T, op *Operation) {
 	var ascending []json.RawMessage
 	var foreign string
 	for i, order := range orders {
-		rows, cursor := w.walk(t, op, target, order)
+		rows, cursor := f.walk(t, op, target, order)
 		switch {
 		case i == 0 || i%2 == 1:
 			ascending = rows
@@ -59,22 +60,22 @@ func (w *world) listLaws(t *testing.T, op *Operation) {
 			t.Errorf("%s: the default order is not %s", op.ID, order)
 		}
 		if foreign != "" && i == 2 {
-			r := w.Get(t, target+"?"+order+"cursor="+foreign)
+			r := f.Get(t, target+"?"+order+"cursor="+foreign)
 			if err := refused("cursor", "").Check(r); err != nil {
 				t.Errorf("%s with the cursor of another order: %v", op.ID, err)
 			}
 		}
 		foreign = cursor
 	}
-	w.filterLaws(t, op, whole)
+	f.checkFilters(t, op, whole)
 }
 
-// walk reads a list row by row. It returns the rows and a cursor on the way.
-func (w *world) walk(t *testing.T, op *Operation, target, order string) (rows []json.RawMessage, cursor string) {
+// walk reads a list row by row. It returns the rows and one of the cursors.
+func (f *fixture) walk(t *testing.T, op *Operation, target, order string) (rows []json.RawMessage, cursor string) {
 	t.Helper()
 	next := ""
 	for range 50 {
-		p, r := w.page(t, target+"?"+order+"page_size=1"+next)
+		p, r := f.page(t, target+"?"+order+"page_size=1"+next)
 		if len(p.Data) != 1 {
 			t.Errorf("%s %s: a page of %d", op.ID, order, len(p.Data))
 			return rows, cursor
@@ -90,7 +91,7 @@ func (w *world) walk(t *testing.T, op *Operation, target, order string) (rows []
 		cursor = *p.NextCursor
 		next = "&cursor=" + url.QueryEscape(cursor)
 		followed, _, _ := strings.Cut(strings.TrimPrefix(link, "<"), ">")
-		if a, b := w.Get(t, followed), w.Get(t, target+"?"+order+"page_size=1"+next); a.Body != b.Body {
+		if a, b := f.Get(t, followed), f.Get(t, target+"?"+order+"page_size=1"+next); a.Body != b.Body {
 			t.Errorf("%s: Link leads to %s, next_cursor to %s", op.ID, a.Body, b.Body)
 		}
 	}
@@ -98,8 +99,8 @@ func (w *world) walk(t *testing.T, op *Operation, target, order string) (rows []
 	return rows, cursor
 }
 
-// filterLaws: a filter selects the rows that it names, and all of them.
-func (w *world) filterLaws(t *testing.T, op *Operation, whole page) {
+// checkFilters checks that a filter selects all the rows that match it, and no others.
+func (f *fixture) checkFilters(t *testing.T, op *Operation, whole page) {
 	t.Helper()
 	for _, p := range op.Params {
 		if p.In != "query" || !p.Schema.Value.Type.Is("boolean") {
@@ -112,7 +113,7 @@ func (w *world) filterLaws(t *testing.T, op *Operation, whole page) {
 					want = append(want, row)
 				}
 			}
-			got, _ := w.page(t, op.Target(nil)+"?"+p.Name+"="+value)
+			got, _ := f.page(t, op.Target(nil)+"?"+p.Name+"="+value)
 			if text(got.Data) != text(want) || got.TotalCount != len(want) {
 				t.Errorf("%s %s=%s: %s, want %s", op.ID, p.Name, value, text(got.Data), text(want))
 			}
@@ -122,7 +123,7 @@ func (w *world) filterLaws(t *testing.T, op *Operation, whole page) {
 		return
 	}
 	for _, q := range []string{"%", "_", `\`} {
-		if got, _ := w.page(t, op.Target(nil)+"?q="+url.QueryEscape(q)); len(got.Data) != 0 || got.TotalCount != 0 {
+		if got, _ := f.page(t, op.Target(nil)+"?q="+url.QueryEscape(q)); len(got.Data) != 0 || got.TotalCount != 0 {
 			t.Errorf("%s q=%s finds %s", op.ID, q, text(got.Data))
 		}
 	}
@@ -139,7 +140,7 @@ func (w *world) filterLaws(t *testing.T, op *Operation, whole page) {
 			continue
 		}
 		for _, q := range []string{word, strings.ToUpper(word), word[1 : len(word)-1]} {
-			if got, _ := w.page(t, op.Target(nil)+"?q="+url.QueryEscape(q)); len(got.Data) == 0 || string(got.Data[0]) != string(whole.Data[0]) {
+			if got, _ := f.page(t, op.Target(nil)+"?q="+url.QueryEscape(q)); len(got.Data) == 0 || string(got.Data[0]) != string(whole.Data[0]) {
 				t.Errorf("%s q=%s finds %s", op.ID, q, text(got.Data))
 			}
 		}

@@ -31,9 +31,9 @@ var mutations = []mutation{
 	{"validation comes before authorization", "Server.guard", "x.token, x.observed.TokenID = token, token.ID", "x.token, x.observed.TokenID = token, token.ID; if err := op.checkParams(c.Request(), c.Param); err != nil { return err }"},
 	// The request.
 	{"unknown parameters pass", "operation.parseQuery", "!op.query[name]", "false"},
-	{"1 is true", "spelledPlainly", `value == "true"`, `value == "true" || value == "1"`},
+	{"1 is true", "canonicallySpelled", `value == "true"`, `value == "true" || value == "1"`},
 	{"a UUID may have any letter", "ParseUUID", "seen < 16", "true"},
-	{"media types have no parameters", "operation.takes", "media, _, err := mime.ParseMediaType(contentType)", "media, err := strings.ToLower(contentType), error(nil)"},
+	{"media types have no parameters", "operation.accepts", "media, _, err := mime.ParseMediaType(contentType)", "media, err := strings.ToLower(contentType), error(nil)"},
 	{"a body without a type passes", "operation.readBody", `given == "" && len(body) > 0`, "false"},
 	{"duplicate keys pass", "parser.object", "_, twice := object[key]", "twice := false"},
 	{"a decoder does not look at bounds", "integerReader", "b.hold(n)", "true"},

@@ -9,7 +9,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
-// Values are JSON texts to try in the place of a schema: of every type, and at, below and above each bound.
+// Values returns JSON texts to try for a schema: of every type, and at, below and above each bound.
 func Values(schema *openapi3.Schema) []string {
 	values := []string{"null", "true", "false", "0", "1", "-1", "1.5", `""`, `"x"`, `"true"`, `"1"`, "[]", "{}", "[null]", "1e400"}
 	switch {
@@ -32,7 +32,7 @@ func Values(schema *openapi3.Schema) []string {
 	return values
 }
 
-// Texts are strings to try in the place of a schema.
+// Texts returns strings to try for a schema.
 func Texts(schema *openapi3.Schema) []string {
 	texts := []string{" x", "x ", "x\x00y", "x\ny", "x\u0085y", "\u00a0x", "X", "é", strings.Repeat("é", 33)}
 	for _, word := range schema.Enum {
@@ -42,7 +42,7 @@ func Texts(schema *openapi3.Schema) []string {
 	texts = append(texts, seed)
 	for _, length := range []uint64{schema.MinLength, deref(schema.MaxLength)} {
 		for _, n := range []uint64{length - 1, length, length + 1} {
-			if n < 20_000 { // not below zero, which wraps
+			if n < 20_000 { // below zero it wraps around
 				texts = append(texts, stretch(seed, int(n)), stretch("é", int(n)))
 			}
 		}
@@ -54,7 +54,7 @@ func Texts(schema *openapi3.Schema) []string {
 	return texts
 }
 
-// stretch makes a text of n characters out of another.
+// stretch repeats a text until it has n characters.
 func stretch(text string, n int) string {
 	runes := []rune(text)
 	if len(runes) == 0 {
@@ -90,7 +90,7 @@ func list(items *openapi3.Schema, n int) string {
 	return "[" + strings.Join(all, ",") + "]"
 }
 
-// item is the i-th of many different valid items.
+// item returns the i-th of many different valid items.
 func item(items *openapi3.Schema, i int) string {
 	if strings.Contains(items.Pattern, "[0-9a-fA-F]{12}") {
 		return fmt.Sprintf(`"00000000-0000-4000-8000-%012x"`, i)
@@ -98,7 +98,7 @@ func item(items *openapi3.Schema, i int) string {
 	return fmt.Sprintf(`"x%d"`, i)
 }
 
-// Valid says whether a JSON text is what the schema allows.
+// Valid reports whether the schema allows a JSON text.
 func Valid(schema *openapi3.Schema, text string) bool {
 	var value any
 	if err := json.Unmarshal([]byte(text), &value); err != nil {
@@ -107,7 +107,7 @@ func Valid(schema *openapi3.Schema, text string) bool {
 	return schema.VisitJSON(value, openapi3.VisitAsRequest()) == nil
 }
 
-// example is a valid string.
+// example returns a valid string.
 func example(schema *openapi3.Schema) string {
 	if text, ok := schema.Example.(string); ok {
 		return text
@@ -121,7 +121,7 @@ func example(schema *openapi3.Schema) string {
 }
 
 func quote(text string) string {
-	quoted, _ := json.Marshal(text) // a string always encodes
+	quoted, _ := json.Marshal(text) // encoding a string cannot fail
 	return string(quoted)
 }
 

@@ -7,7 +7,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
-// Each bound is met from below, at it, and from above.
+// Each bound is tried from below, exactly, and from above.
 func TestValues(t *testing.T) {
 	t.Parallel()
 	count := openapi3.NewIntegerSchema().WithMin(0).WithMax(2147483647)
@@ -39,10 +39,10 @@ func TestValues(t *testing.T) {
 		{ids, `["x0",null]`, false},
 	} {
 		if !slices.Contains(Values(c.schema), c.text) {
-			t.Errorf("%s is not tried", c.text)
+			t.Errorf("Values lacks %s", c.text)
 		}
 		if Valid(c.schema, c.text) != c.valid {
-			t.Errorf("%s: valid is %v", c.text, !c.valid)
+			t.Errorf("%s: Valid returns %v", c.text, !c.valid)
 		}
 	}
 }

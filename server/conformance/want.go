@@ -10,24 +10,24 @@ import (
 	"github.com/clientapps/clientapps/server/servertest"
 )
 
-// Want is what the contract says of an answer. Fields left empty are not looked at.
+// Want is the answer that the contract requires. Empty fields are not checked.
 type Want struct {
 	Status  []int
-	Field   string            // details.field; "-" for no details at all
-	Message string            // the whole of it
+	Field   string            // details.field; "-" for no details
+	Message string            // the whole message
 	Reason  string            // details.reason
 	ID      [2]string         // a member of details and its value
-	Header  map[string]string // "" for a header that must not be there
+	Header  map[string]string // "" for a header that must be absent
 }
 
-// accepted is the answer to a request that the contract allows: done, or at odds with what is there.
+// accepted is the answer to a valid request: success, or a conflict with the stored data.
 func accepted(op *Operation) Want { return Want{Status: []int{op.Success, 404, 409}} }
 
 func refused(field, message string) Want {
 	return Want{Status: []int{400}, Field: field, Message: message}
 }
 
-// Check says what about the response is not as wanted.
+// Check returns how the response differs from what is wanted.
 func (w Want) Check(r *servertest.Response) error {
 	if !slices.Contains(w.Status, r.Status) {
 		return fmt.Errorf("status %d, want %v", r.Status, w.Status)
@@ -65,7 +65,7 @@ func (w Want) Check(r *servertest.Response) error {
 	return nil
 }
 
-// sentence is what the contract lets a refusal say of a value, or "" where it does not settle the words.
+// sentence returns the message that the contract prescribes for an invalid value, or "" if it prescribes none.
 func sentence(name string, schema *openapi3.Schema, text string) string {
 	var value any
 	if json.Unmarshal([]byte(text), &value) != nil {

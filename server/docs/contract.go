@@ -9,7 +9,7 @@ import (
 	"github.com/clientapps/clientapps"
 )
 
-// contractHandlers has the contract in its forms. No text changes while the program runs.
+// contractHandlers serves the contract in each of its formats. The texts never change while the program runs.
 func contractHandlers() (map[string]http.Handler, error) {
 	handlers := map[string]http.Handler{}
 	for _, d := range []struct{ path, file, mediaType string }{

@@ -1,5 +1,5 @@
-// Package docs has the documentation page, which shows the contract and tries it, and the contract itself in its forms. They
-// need no token: they tell nothing but the contract.
+// Package docs serves the documentation page, which shows the contract and sends example requests, and the contract itself. They
+// need no token, since the contract is public.
 package docs
 
 import (
@@ -8,7 +8,7 @@ import (
 	"net/http"
 )
 
-// Handlers returns what answers GET and HEAD on each path.
+// Handlers returns a handler for GET and HEAD of each path.
 func Handlers() (map[string]http.Handler, error) {
 	all := map[string]http.Handler{}
 	page, err := pageHandlers()
@@ -18,9 +18,9 @@ func Handlers() (map[string]http.Handler, error) {
 	return all, errors.Join(err, other)
 }
 
-// send answers with a whole text.
+// send writes a complete response.
 func send(w http.ResponseWriter, mediaType string, text []byte) {
 	w.Header().Set("Content-Type", mediaType)
 	w.WriteHeader(http.StatusOK)
-	_, _ = w.Write(text) // a client that has gone cannot be told
+	_, _ = w.Write(text) // the client has disconnected
 }

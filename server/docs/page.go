@@ -21,8 +21,7 @@ import (
 //go:embed page
 var pageFiles embed.FS
 
-// pagePolicy allows the page what it brings itself, and nothing from elsewhere. The pictures in Swagger UI's style sheet
-// are data URLs.
+// pagePolicy allows the page only its own files. The images in Swagger UI's style sheet are data URLs.
 const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
@@ -34,7 +33,7 @@ var mediaTypes = map[string]string{
 	".txt":  "text/plain; charset=utf-8",
 }
 
-// pageHandlers has the page and its files.
+// pageHandlers serves the page and its files.
 func pageHandlers() (map[string]http.Handler, error) {
 	files, err := pageFiles.ReadDir("page")
 	if err != nil {
@@ -58,7 +57,7 @@ func pageHandlers() (map[string]http.Handler, error) {
 	return handlers, nil
 }
 
-// pageFile answers with a file of the page. A browser asks each time whether its copy is still good.
+// pageFile serves a file of the page. A browser revalidates its copy with each use.
 func pageFile(text []byte, mediaType string, compressed bool) http.HandlerFunc {
 	sum := sha256.Sum256(text)
 	tag := hex.EncodeToString(sum[:16])
@@ -84,7 +83,7 @@ func pageFile(text []byte, mediaType string, compressed bool) http.HandlerFunc {
 	}
 }
 
-// acceptsGzip reads Accept-Encoding (RFC 9110, 12.5.3).
+// acceptsGzip evaluates Accept-Encoding (RFC 9110, 12.5.3).
 func acceptsGzip(headers []string) bool {
 	for coding := range strings.SplitSeq(strings.Join(headers, ","), ",") {
 		name, parameter, _ := strings.Cut(coding, ";")
@@ -98,7 +97,7 @@ func acceptsGzip(headers []string) bool {
 	return false
 }
 
-// decompressed undoes what tools/docs/assets did, of which TestDocsFiles sees every byte.
+// decompressed decompresses an embedded file. Errors are impossible: TestDocsFiles reads every file.
 func decompressed(text []byte) []byte {
 	plain, err := gzip.NewReader(bytes.NewReader(text))
 	if err != nil {

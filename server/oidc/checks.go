@@ -9,15 +9,15 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// maxSignatureQueue is how many tokens may wait for their signature to be checked, besides those that are. A check takes some
-// 0.1 ms, so the last of them waits for about a tenth of a second.
+// maxSignatureQueue bounds the tokens that wait for a signature check. A check takes about 0.1 ms, so the last one waits for
+// about a tenth of a second.
 const maxSignatureQueue = 1024
 
-// signatureChecks bounds what the signatures of tokens that are not remembered cost: anybody can send a token that names a key
-// of the provider and is signed by nobody. Half of the processors check them, whatever comes; the other half is for those
-// whose token is known. Whoever waits is served in turn.
+// signatureChecks bounds the CPU time for signatures of tokens that are not cached: anybody can send a token that names a key of
+// the provider and has a bad signature. The checks use at most half of the processors, in the order of arrival. The other half
+// serves cached tokens.
 type signatureChecks struct {
-	queue   chan struct{} // who waits or is being checked
+	queue   chan struct{} // waiting or running
 	running chan struct{}
 }
 
@@ -26,8 +26,8 @@ func newSignatureChecks() signatureChecks {
 	return signatureChecks{queue: make(chan struct{}, maxSignatureQueue+atOnce), running: make(chan struct{}, atOnce)}
 }
 
-// run verifies a token's signature by these keys. known says that one of them may be meant; then the error is ErrSignature
-// unless it has signed. UnavailableError says that too many wait.
+// run verifies a token's signature with these keys. known reports that a key may be the signing one; if none fits, the error is
+// ErrSignature. If the queue is full, the error is an UnavailableError.
 func (c signatureChecks) run(ctx context.Context, keys *cachedKeys, jws *jose.JSONWebSignature) (payload []byte, known bool, err error) {
 	select {
 	case c.queue <- struct{}{}:

@@ -11,7 +11,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// slowKey is a key whose checks end when the test says so.
+// slowKey is a key whose signature checks end when the test allows it.
 type slowKey struct {
 	running, most atomic.Int64
 	begun         chan struct{}
@@ -31,8 +31,9 @@ func (k *slowKey) VerifyPayload([]byte, []byte, jose.SignatureAlgorithm) error {
 	return errors.New("not signed")
 }
 
-// TestSignatureChecksAreBounded has more garbage come at once than may wait: the checks never take more than half of the
-// processors, what is beyond the queue is refused at once, one who hangs up waits no longer, and afterwards there is room again.
+// TestSignatureChecksAreBounded sends more bad signatures at once than the queue holds. The checks use at most half of the
+// processors. A token beyond the queue is refused at once, a client that disconnects stops waiting, and afterwards the queue is
+// empty again.
 func TestSignatureChecksAreBounded(t *testing.T) {
 	t.Parallel()
 	key := &slowKey{begun: make(chan struct{}, 2*maxSignatureQueue), end: make(chan struct{})}
@@ -69,12 +70,12 @@ func TestSignatureChecksAreBounded(t *testing.T) {
 		t.Errorf("afterwards: %v, %v", known, err)
 	}
 
-	for range atOnce { // nobody's turn comes
+	for range atOnce { // all processors of the checks are busy
 		checks.running <- struct{}{}
 	}
-	gone, hangUp := context.WithCancel(t.Context())
-	hangUp()
-	if _, _, err := checks.run(gone, keys, jws); !errors.Is(err, context.Canceled) {
-		t.Errorf("a client that has gone: %v", err)
+	disconnected, disconnect := context.WithCancel(t.Context())
+	disconnect()
+	if _, _, err := checks.run(disconnected, keys, jws); !errors.Is(err, context.Canceled) {
+		t.Errorf("a client that has disconnected: %v", err)
 	}
 }

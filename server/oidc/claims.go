@@ -13,18 +13,18 @@ import (
 	"github.com/clientapps/clientapps/server/strictjson"
 )
 
-// Claims is what a token stands for: who, until when, with which scopes, for which clients.
+// Claims is the identity and the permissions of a token.
 type Claims struct {
-	ID         uuid.UUID // of the subject, the same for each of its tokens
+	ID         uuid.UUID // of the subject, the same for all of its tokens
 	Subject    string
-	Scopes     string // those of Config, with spaces between
+	Scopes     string // the known scopes, separated by spaces
 	AllClients bool
-	ClientIDs  []uuid.UUID // none with AllClients
+	ClientIDs  []uuid.UUID // empty with AllClients
 	ExpiresAt  time.Time
 }
 
-// read reads the claims of a verified token. What is granted by no claim is not granted; a claim that cannot be read spoils
-// the token. Every check works on this one reading.
+// read reads the claims of a verified token. A missing claim grants nothing; a malformed claim makes the token invalid. All
+// checks use this one parsed object.
 func (p *Provider) read(payload []byte) (*Claims, error) {
 	claims, err := strictObject(payload, "iss", "sub", "aud", "exp", "nbf", "iat", p.cfg.ScopeClaim, p.cfg.ClientsClaim)
 	if err != nil {
@@ -56,9 +56,9 @@ func (p *Provider) read(payload []byte) (*Claims, error) {
 	return granted, nil
 }
 
-// strictObject reads a JSON object of a JWT: with the strict parser, which takes no name twice, and without names that
-// differ from these by letter case alone. encoding/json, and so the libraries that are built on it, would take the one for
-// the other, and the last of several.
+// strictObject parses a JSON object of a JWT with the strict parser, which refuses duplicate names. It also refuses names that
+// differ from the known names only in letter case: encoding/json, and so most JWT libraries, would match them, and take the last
+// of several.
 func strictObject(text []byte, names ...string) (map[string]any, error) {
 	doc, err := strictjson.Parse(text, strictjson.Options{})
 	if err != nil {
@@ -78,7 +78,7 @@ func strictObject(text []byte, names ...string) (map[string]any, error) {
 	return object, nil
 }
 
-// hasAudience reads aud, which is a text or a list of texts (RFC 7519, 4.1.3).
+// hasAudience reports whether aud, a string or a list of strings (RFC 7519, 4.1.3), contains the audience.
 func hasAudience(claim any, audience string) bool {
 	if text, ok := claim.(string); ok {
 		return text == audience
@@ -87,7 +87,7 @@ func hasAudience(claim any, audience string) bool {
 	return err == nil && slices.Contains(list, audience)
 }
 
-// expiry is when a token ends, once it has begun. The clocks may differ by jwtLeeway.
+// expiry returns the time when a token expires. It fails if the token is not valid yet. The clocks may differ by jwtLeeway.
 func (p *Provider) expiry(claims map[string]any) (time.Time, error) {
 	for _, name := range []string{"exp", "nbf", "iat"} {
 		if claim, has := claims[name]; has && !isDate(claim) || !has && name == "exp" {
@@ -104,7 +104,7 @@ func (p *Provider) expiry(claims map[string]any) (time.Time, error) {
 	return expires, nil
 }
 
-// grantClients reads the ids of the clients that a token covers. A * stands alone, for all of them.
+// grantClients sets the clients that a token covers. A single * means all clients.
 func (c *Claims) grantClients(claim any) error {
 	ids, err := words(claim)
 	if err != nil {
@@ -124,21 +124,21 @@ func (c *Claims) grantClients(claim any) error {
 	return nil
 }
 
-// subjectID is the id of a provider's subject, the same on every server and for each of its tokens: the limits, the log and
-// the history go by it. It is a UUID of version 5, and no token of ours has one.
+// subjectID returns the id of a provider's subject, which is the same on every server and for all of its tokens. The rate limit,
+// the log and the history use it. It is a UUID of version 5; the server's own tokens have none of version 5.
 func subjectID(issuer, subject string) uuid.UUID {
 	return uuid.NewSHA1(uuid.NameSpaceURL, []byte(issuer+"\x00"+subject))
 }
 
-// usableSubject holds a subject to what OpenID Connect Core 1.0, 2 allows, and to what may stand in a history: no control
-// characters, which a database may not even store.
+// usableSubject reports whether a subject is valid by OpenID Connect Core 1.0, 2, and has no control characters, which some
+// databases cannot store.
 func usableSubject(subject string) bool {
 	return subject != "" && len(subject) <= 255 && !strings.ContainsFunc(subject, func(r rune) bool {
 		return !unicode.IsPrint(r) || r == unicode.ReplacementChar
 	})
 }
 
-// words reads a claim that is a list, or a text with spaces between: providers differ. A missing claim has none, nor has null.
+// words reads a claim that is a list of strings or a string with spaces: providers differ. A missing claim and null are empty.
 func words(claim any) ([]string, error) {
 	switch c := claim.(type) {
 	case nil:
@@ -159,8 +159,8 @@ func words(claim any) ([]string, error) {
 	return nil, errors.New("neither a text nor a list")
 }
 
-// isDate keeps dates to those that a time.Time can have, up to the year 5138. The strict parser gives 0.5 for a fraction
-// that no float64 holds: that is none.
+// isDate reports whether a number is a date that time.Time can hold, up to the year 5138. The strict parser returns 0.5 for a
+// fraction that no float64 can hold, which is refused here.
 func isDate(claim any) bool {
 	switch n := claim.(type) {
 	case int64:
@@ -171,7 +171,7 @@ func isDate(claim any) bool {
 	return false
 }
 
-// date reads what isDate accepts.
+// date converts a number that isDate accepts.
 func date(claim any) time.Time {
 	if n, whole := claim.(int64); whole {
 		return time.Unix(n, 0).UTC()

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Why a token is refused.
+// The reasons why a token is refused.
 var (
 	ErrMalformed = errors.New("malformed")
 	ErrSignature = errors.New("not signed by a key of the issuer")
@@ -15,14 +15,14 @@ var (
 
 // The reasons of an UnavailableError.
 const (
-	ReasonProvider   = "provider"   // the provider cannot be asked, or too many wait for it
-	ReasonSignatures = "signatures" // too many tokens wait for their signature to be checked
+	ReasonProvider   = "provider"   // the provider does not answer, or too many requests wait for it
+	ReasonSignatures = "signatures" // too many tokens wait for a signature check
 )
 
-// UnavailableError says that it cannot be told now whether a token is good.
+// UnavailableError reports that a token cannot be verified now.
 type UnavailableError struct {
 	Reason     string
-	RetryAfter time.Duration // at least a second
+	RetryAfter time.Duration // at least one second
 
 	cause error
 }
@@ -30,5 +30,5 @@ type UnavailableError struct {
 // Error implements error.
 func (e *UnavailableError) Error() string { return e.cause.Error() }
 
-// Unwrap returns what has happened.
+// Unwrap returns the cause.
 func (e *UnavailableError) Unwrap() error { return e.cause }

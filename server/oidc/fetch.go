@@ -14,19 +14,19 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// Bounds of what a provider may answer.
+// Bounds of a provider's answer.
 const (
 	maxProviderBody = 1 << 20 // bytes
 	maxProviderKeys = 100
 )
 
-// boundedClient is how the provider is asked: within a time, for so many bytes, and nowhere else than it says.
+// boundedClient returns an HTTP client with a timeout, a bounded body size and no redirects.
 func boundedClient(timeout time.Duration) *http.Client {
 	return &http.Client{
 		Timeout:   timeout,
 		Transport: boundedTransport{http.DefaultTransport},
 		CheckRedirect: func(*http.Request, []*http.Request) error {
-			return http.ErrUseLastResponse // whose status is then refused
+			return http.ErrUseLastResponse // the redirect's status is then refused
 		},
 	}
 }
@@ -45,11 +45,11 @@ func (t boundedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
-// fetch discovers where the provider has its keys, and gets them (OpenID Connect Discovery 1.0, 4).
+// fetch discovers the URL of the provider's keys and fetches them (OpenID Connect Discovery 1.0, 4).
 func (k *keySet) fetch(ctx context.Context) ([]jose.JSONWebKey, error) {
 	found, err := oidc.NewProvider(oidc.ClientContext(ctx, k.client), k.issuer)
 	if err != nil {
-		// It may have the whole answer in it.
+		// The message may contain the provider's whole answer.
 		return nil, fmt.Errorf("discover: %.500s", err.Error())
 	}
 	var metadata struct {
@@ -76,7 +76,8 @@ func (k *keySet) fetch(ctx context.Context) ([]jose.JSONWebKey, error) {
 	return readKeys(response.Body)
 }
 
-// readKeys leaves out what is of no use: keys of other kinds, keys to encrypt with, and secret ones, which must not be there.
+// readKeys leaves out keys that cannot verify signatures: other types, encryption keys, and private keys, which must not be
+// published.
 func readKeys(body io.Reader) ([]jose.JSONWebKey, error) {
 	var set struct {
 		Keys []json.RawMessage `json:"keys"`

@@ -14,15 +14,15 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// Bounds of how often the provider is asked for its keys.
+// How often the provider is asked for its keys.
 const (
-	keysPause = 10 * time.Second // between two questions: a new key is known that soon
-	keysFresh = 15 * time.Minute // then they are asked for again: a withdrawn key is refused that soon
-	keysLast  = 24 * time.Hour   // for so long they are used while the provider cannot be reached
+	minRefresh   = 10 * time.Second // between two fetches: a new key is known after at most this time
+	refreshAfter = 15 * time.Minute // until the keys are fetched again: a withdrawn key is refused after at most this time
+	maxStale     = 24 * time.Hour   // how long old keys are used while the provider is unreachable
 )
 
-// signingAlgorithms are the algorithms with a public key. With others, such as none, or HMAC with the public key as its secret,
-// anybody could sign.
+// signingAlgorithms are the algorithms with a public key. With the others, such as none, or HMAC with the public key as its
+// secret, anybody could sign.
 var signingAlgorithms = []string{
 	oidc.RS256, oidc.RS384, oidc.RS512, oidc.ES256, oidc.ES384, oidc.ES512, oidc.PS256, oidc.PS384, oidc.PS512, oidc.EdDSA,
 }
@@ -34,33 +34,33 @@ var joseAlgorithms = func() (algorithms []jose.SignatureAlgorithm) {
 	return algorithms
 }()
 
-// keySet caches the provider's keys. It asks for them when a token has an unknown key id, at most once in keysPause, so that random
-// key ids do not flood the provider.
+// keySet caches the provider's keys. It fetches them when a token has an unknown key id, at most once in minRefresh, so that
+// random key ids do not flood the provider.
 type keySet struct {
-	issuer  string
-	client  *http.Client
-	log     *slog.Logger
-	clock   func() time.Time
-	held    atomic.Pointer[cachedKeys] // never nil
-	asking  chan struct{}              // one asks at a time
-	waiting chan struct{}              // who waits for that, the one included
-	checks  signatureChecks
+	issuer   string
+	client   *http.Client
+	log      *slog.Logger
+	clock    func() time.Time
+	cached   atomic.Pointer[cachedKeys] // never nil
+	fetching chan struct{}              // held by the request that fetches
+	waiting  chan struct{}              // held by requests that wait for a fetch, including the one that fetches
+	checks   signatureChecks
 }
 
-// cachedKeys is the provider's last answer.
+// cachedKeys is the result of the last fetch.
 type cachedKeys struct {
-	keys  []jose.JSONWebKey
-	at    time.Time // when the provider gave them
-	asked time.Time // when it was asked last
-	err   error     // what it then failed with
+	keys    []jose.JSONWebKey
+	fetched time.Time // when the keys were fetched
+	ended   time.Time // when the last fetch ended
+	err     error     // of the last fetch
 }
 
 func newKeySet(cfg Config, waiting int, log *slog.Logger, clock func() time.Time) *keySet {
 	k := &keySet{
 		issuer: cfg.Issuer, log: log, clock: clock, client: boundedClient(cfg.Timeout),
-		asking: make(chan struct{}, 1), waiting: make(chan struct{}, max(1, waiting)), checks: newSignatureChecks(),
+		fetching: make(chan struct{}, 1), waiting: make(chan struct{}, max(1, waiting)), checks: newSignatureChecks(),
 	}
-	k.held.Store(&cachedKeys{})
+	k.cached.Store(&cachedKeys{})
 	return k
 }
 
@@ -70,29 +70,29 @@ func (k *keySet) verify(ctx context.Context, jwt string) ([]byte, error) {
 	if err != nil || !plainHeader(jwt) || !accessToken(jws) {
 		return nil, ErrMalformed
 	}
-	held := k.held.Load()
-	if k.clock().Sub(held.at) >= keysFresh {
-		if held, err = k.refresh(ctx, held); err != nil {
+	cached := k.cached.Load()
+	if k.clock().Sub(cached.fetched) >= refreshAfter {
+		if cached, err = k.refresh(ctx, cached); err != nil {
 			return nil, err
 		}
 	}
-	if payload, known, err := k.checks.run(ctx, held, jws); known || err != nil {
+	if payload, known, err := k.checks.run(ctx, cached, jws); known || err != nil {
 		return payload, err
 	}
-	if held, err = k.refresh(ctx, held); err != nil {
+	if cached, err = k.refresh(ctx, cached); err != nil {
 		return nil, err
 	}
-	if payload, known, err := k.checks.run(ctx, held, jws); known || err != nil {
+	if payload, known, err := k.checks.run(ctx, cached, jws); known || err != nil {
 		return payload, err
 	}
-	if held.err != nil {
-		return nil, k.unavailable(held)
+	if cached.err != nil {
+		return nil, k.unavailable(cached)
 	}
 	return nil, ErrSignature
 }
 
-// plainHeader refuses headers that can be read in two ways, as strictObject does with claims: a proxy in front may read names without
-// regard to case. b64 is not allowed in JWTs (RFC 7797, 7).
+// plainHeader refuses headers that parsers read differently, as strictObject does for claims: a proxy may ignore the letter case
+// of names. JWTs must not use b64 (RFC 7797, 7).
 func plainHeader(jwt string) bool {
 	text, _, _ := strings.Cut(jwt, ".")
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(text)
@@ -104,8 +104,8 @@ func plainHeader(jwt string) bool {
 	return err == nil && !unencoded
 }
 
-// accessToken refuses what says that it is another sort of token (RFC 8725, 3.11; RFC 9068, 4), such as one for logging out.
-// Many providers say only that it is a JWT, or nothing.
+// accessToken refuses tokens of another type (RFC 8725, 3.11; RFC 9068, 4), such as logout tokens. Many providers set the type
+// JWT or none.
 func accessToken(jws *jose.JSONWebSignature) bool {
 	sort, has := jws.Signatures[0].Protected.ExtraHeaders[jose.HeaderType]
 	text, _ := sort.(string)
@@ -116,7 +116,8 @@ func accessToken(jws *jose.JSONWebSignature) bool {
 	return !has
 }
 
-// verify tries the keys that a token may be signed by; known says that there are any. The payload is nil unless one fits.
+// verify tries the keys that may have signed a token; known reports that there are any. The payload is nil unless one of them
+// fits.
 func (h *cachedKeys) verify(jws *jose.JSONWebSignature) (payload []byte, known bool) {
 	header := jws.Signatures[0].Protected
 	for i := range h.keys {
@@ -124,7 +125,7 @@ func (h *cachedKeys) verify(jws *jose.JSONWebSignature) (payload []byte, known b
 		if header.KeyID != "" && key.KeyID != header.KeyID || key.Algorithm != "" && key.Algorithm != header.Algorithm {
 			continue
 		}
-		known = known || header.KeyID != "" // any key may be meant where none is named
+		known = known || header.KeyID != "" // without a key id, any key may have signed
 		if payload, err := jws.Verify(key); err == nil {
 			return payload, true
 		}
@@ -132,44 +133,45 @@ func (h *cachedKeys) verify(jws *jose.JSONWebSignature) (payload []byte, known b
 	return nil, known
 }
 
-// refresh fetches the keys, unless they were fetched within keysPause. While the provider cannot be reached, it keeps the old keys.
+// refresh fetches the keys, unless they were fetched within minRefresh. While the provider cannot be reached, it keeps the old
+// keys.
 func (k *keySet) refresh(ctx context.Context, seen *cachedKeys) (*cachedKeys, error) {
-	if !seen.asked.IsZero() && k.clock().Sub(seen.asked) < keysPause {
+	if !seen.ended.IsZero() && k.clock().Sub(seen.ended) < minRefresh {
 		return seen, nil
 	}
 	select {
 	case k.waiting <- struct{}{}:
 		defer func() { <-k.waiting }()
-	default: // they would pile up for as long as the provider does not answer
+	default: // requests would pile up while the provider does not answer
 		return nil, &UnavailableError{Reason: ReasonProvider, RetryAfter: time.Second, cause: errors.New("too many requests wait for the identity provider")}
 	}
 	select {
-	case k.asking <- struct{}{}:
-		defer func() { <-k.asking }()
+	case k.fetching <- struct{}{}:
+		defer func() { <-k.fetching }()
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	if held := k.held.Load(); held != seen {
-		return held, nil // somebody else has asked meanwhile
+	if cached := k.cached.Load(); cached != seen {
+		return cached, nil // another request has fetched the keys
 	}
-	next := &cachedKeys{keys: seen.keys, at: seen.at}
-	keys, err := k.fetch(context.WithoutCancel(ctx)) // others wait for it too, and the client has a timeout
-	next.asked = k.clock()
+	next := &cachedKeys{keys: seen.keys, fetched: seen.fetched}
+	keys, err := k.fetch(context.WithoutCancel(ctx)) // other requests wait for the result; the client has its own timeout
+	next.ended = k.clock()
 	if err != nil {
 		next.err = err
 		k.log.WarnContext(ctx, "identity provider cannot be asked for its keys", "issuer", k.issuer, "error", err)
-		if next.asked.Sub(seen.at) >= keysLast {
+		if next.ended.Sub(seen.fetched) >= maxStale {
 			next.keys = nil
 		}
 	} else {
-		next.keys, next.at = keys, next.asked
+		next.keys, next.fetched = keys, next.ended
 	}
-	k.held.Store(next)
+	k.cached.Store(next)
 	return next, nil
 }
 
-// unavailable is the error for a token that cannot be verified without the provider.
-func (k *keySet) unavailable(held *cachedKeys) error {
-	wait := max(time.Second, keysPause-k.clock().Sub(held.asked))
-	return &UnavailableError{Reason: ReasonProvider, RetryAfter: wait, cause: held.err}
+// unavailable is the error for a token that needs keys which the provider does not deliver.
+func (k *keySet) unavailable(cached *cachedKeys) error {
+	wait := max(time.Second, minRefresh-k.clock().Sub(cached.ended))
+	return &UnavailableError{Reason: ReasonProvider, RetryAfter: wait, cause: cached.err}
 }

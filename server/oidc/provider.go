@@ -1,5 +1,5 @@
-// Package oidc accepts the access tokens of an identity provider: it gets the provider's keys (OpenID Connect Discovery 1.0),
-// checks a token's signature and reads its claims (RFC 7519, RFC 9068).
+// Package oidc accepts the access tokens of an identity provider: it fetches the provider's keys (OpenID Connect Discovery 1.0),
+// verifies a token's signature and reads its claims (RFC 7519, RFC 9068).
 package oidc
 
 import (
@@ -16,21 +16,21 @@ import (
 	"github.com/maypok86/otter/v2"
 )
 
-// Config says whose access tokens are accepted. The zero value accepts none.
+// Config selects the identity provider. The zero value accepts no tokens of a provider.
 type Config struct {
 	Issuer       string        // URL of the identity provider, exactly as in the claim iss; "" for none
-	Audience     string        // what the claim aud must have; must be set with Issuer
-	Scopes       []string      // those that exist; a token's others are left out
-	ScopeClaim   string        // claim that has the scopes. Default scope
-	ClientsClaim string        // claim that has the ids of the clients, or *. Default client_ids
-	Timeout      time.Duration // how long the provider may take to answer. Default 5 s
+	Audience     string        // required value of the claim aud; must be set with Issuer
+	Scopes       []string      // the existing scopes; others in a token are ignored
+	ScopeClaim   string        // claim with the scopes. Default scope
+	ClientsClaim string        // claim with the ids of the clients, or *. Default client_ids
+	Timeout      time.Duration // of a request to the provider. Default 5 s
 }
 
-// Bounds of what is accepted and remembered.
+// Bounds of tokens and of the cache.
 const (
-	maxJWT    = 16 << 10         // bytes; the head of a request has 64 KiB in all
-	jwtCached = 10_000           // tokens that were verified
-	jwtTTL    = 15 * time.Minute // how long without another look at the provider's keys
+	maxJWT    = 16 << 10         // bytes; the head of a request has at most 64 KiB
+	jwtCached = 10_000           // verified tokens in the cache
+	jwtTTL    = 15 * time.Minute // how long a token is cached before its key is checked again
 	jwtLeeway = time.Minute      // how far the provider's clock may be off
 )
 
@@ -42,7 +42,7 @@ type Provider struct {
 	verified *otter.Cache[[sha256.Size]byte, *Claims]
 }
 
-// CheckIssuer refuses what cannot be the URL of an identity provider: it must be https, but on loopback.
+// CheckIssuer refuses a URL that is not https, except on loopback, or cannot be an issuer.
 func CheckIssuer(issuer string) error {
 	u, err := url.Parse(issuer)
 	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
@@ -55,8 +55,8 @@ func CheckIssuer(issuer string) error {
 	return nil
 }
 
-// New returns nil where there is no provider. It asks the provider nothing: that may be down, and is asked when the first
-// of its tokens comes. waiting bounds how many requests may wait for it at once.
+// New returns nil without an issuer. It sends no request to the provider, which may be down: the first token does. waiting bounds
+// how many requests may wait for the provider at once.
 func New(cfg Config, waiting int, log *slog.Logger, clock func() time.Time) (*Provider, error) {
 	if cfg.Issuer == "" && cfg.Audience == "" {
 		return nil, nil //nolint:nilnil // nil is a server without a provider
@@ -86,14 +86,15 @@ func New(cfg Config, waiting int, log *slog.Logger, clock func() time.Time) (*Pr
 	return &Provider{cfg: cfg, keys: newKeySet(cfg, waiting, log, clock), clock: clock, verified: cache}, nil
 }
 
-// LooksLikeJWT tells a JWT from our own tokens, and from what is nobody's: a JSON object in base64, and two dots.
+// LooksLikeJWT distinguishes a JWT from the server's own tokens and from other texts: it has a JSON object in base64 and two
+// dots.
 func LooksLikeJWT(secret string) bool {
 	return strings.HasPrefix(secret, "eyJ") && strings.Count(secret, ".") == 2
 }
 
-// Authenticate returns what a token of the provider stands for, for nobody to write into. Who was verified is remembered, so a
-// token costs its verification once in 15 minutes. A token that is refused is ErrMalformed, ErrSignature, ErrClaims or
-// ErrExpired; UnavailableError says that nobody can tell now.
+// Authenticate returns the claims of a provider's token, which the caller must not change. Verified tokens are cached, so that a
+// token is verified once in 15 minutes. For an invalid token the error is ErrMalformed, ErrSignature, ErrClaims or ErrExpired; an
+// UnavailableError means that it cannot be verified now.
 func (p *Provider) Authenticate(ctx context.Context, jwt string) (*Claims, error) {
 	if len(jwt) > maxJWT {
 		return nil, ErrMalformed
@@ -115,7 +116,7 @@ func (p *Provider) Authenticate(ctx context.Context, jwt string) (*Claims, error
 	return claims, nil
 }
 
-// verify looks at the signature, and then at the claims that it vouches for.
+// verify checks the signature, and then the claims.
 func (p *Provider) verify(ctx context.Context, jwt string) (*Claims, error) {
 	payload, err := p.keys.verify(ctx, jwt)
 	if err != nil {

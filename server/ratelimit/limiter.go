@@ -1,4 +1,4 @@
-// Package ratelimit has token buckets by key, and what the header fields RateLimit-Policy and RateLimit say of them
+// Package ratelimit implements token buckets by key, and the header fields RateLimit-Policy and RateLimit
 // (draft-ietf-httpapi-ratelimit-headers-11).
 package ratelimit
 
@@ -10,7 +10,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// Bounds of the limiter's memory: 65,536 buckets, which are some 6 MiB, and one more for each token.
+// Bounds of the limiter's memory: 65,536 buckets, which take about 6 MiB, and one more for each token.
 const (
 	shardCount      = 16
 	bucketsPerShard = 4096
@@ -27,26 +27,26 @@ type Limiter struct {
 	shards   [shardCount]shard
 }
 
-// shard holds the buckets of some of the tokens. A bucket is the moment at which it is full again (the generic cell
-// rate algorithm), so one that is full need not be there.
+// shard holds the buckets of some of the tokens. A bucket is the time when it is full again (the generic cell rate algorithm), so
+// a full bucket need not be stored.
 type shard struct {
 	mu     sync.Mutex
-	fullAt map[Key]time.Duration // since the limiter's start
+	fullAt map[Key]time.Duration // time since the limiter's start
 	swept  time.Duration
 }
 
-// Key names a bucket: of a token for a client, or with the zero client for what names none.
+// Key identifies a bucket: of a token for a client, or with the zero client for operations without a client.
 type Key struct{ Token, Client uuid.UUID }
 
-// Quota is what a bucket has to say about one request.
+// Quota is the state of a bucket after one request.
 type Quota struct {
-	OK   bool          // the request was in it
-	Left int64         // how many more there are
-	Next time.Duration // when there is one more than that
+	OK   bool          // the request is allowed
+	Left int64         // requests that are still allowed
+	Next time.Duration // until one more request is allowed
 }
 
-// New makes a limiter of so many requests a second for each key, and so many at once. It returns nil where there is no limit: a
-// rate of 0.
+// New makes a limiter with this many requests a second for each key, and this many at once. It returns nil for a rate of 0, which
+// is no limit.
 func New(rate, burst int, clock func() time.Time) *Limiter {
 	if rate <= 0 {
 		return nil
@@ -63,11 +63,11 @@ func New(rate, burst int, clock func() time.Time) *Limiter {
 
 // Take takes one request out of a bucket, if there is one left.
 func (l *Limiter) Take(key Key) Quota {
-	now := l.clock().Sub(l.start) // by the monotonic clock: nobody waits longer because the time was set
+	now := l.clock().Sub(l.start) // monotonic: setting the system time does not extend a wait
 	s := &l.shards[key.Token[len(key.Token)-1]%shardCount]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	key = s.place(key, now, l.capacity)
+	key = s.bucketFor(key, now, l.capacity)
 	fullAt := max(s.fullAt[key], now)
 	has := l.capacity - (fullAt - now)
 	if has < l.interval {
@@ -79,21 +79,21 @@ func (l *Limiter) Take(key Key) Quota {
 	return Quota{OK: true, Left: left, Next: time.Duration(left+1)*l.interval - has}
 }
 
-// Policy returns the field RateLimit-Policy. It is shared: do not write to it.
+// Policy returns the value of RateLimit-Policy. The caller must not change the slice.
 func (l *Limiter) Policy() []string { return l.policy }
 
-// Field returns the field RateLimit.
+// Field returns the value of RateLimit.
 func (q Quota) Field() string {
 	return `"default";r=` + strconv.FormatInt(q.Left, 10) + `;t=` + strconv.FormatInt(Seconds(q.Next), 10)
 }
 
-// place finds room for a bucket. When a shard has no room, further clients of a token share the token's bucket without a client, so
-// that a new client id does not bring a new bucket.
-func (s *shard) place(key Key, now, capacity time.Duration) Key {
+// bucketFor returns the key to use for a bucket. When a shard is full, further clients of a token share the token's bucket
+// without a client, so that a new client id does not get a new bucket.
+func (s *shard) bucketFor(key Key, now, capacity time.Duration) Key {
 	if _, ok := s.fullAt[key]; ok || len(s.fullAt) < bucketsPerShard {
 		return key
 	}
-	// The search for full buckets costs more than a request, so it runs four times in the time that a bucket takes to fill.
+	// The search for full buckets costs more than a request, so it runs at most four times while a bucket fills.
 	if now-s.swept > capacity/4 {
 		s.swept = now
 		for k, fullAt := range s.fullAt {

@@ -5,17 +5,12 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/uuid"
 )
 
-// hand is a clock that a test sets.
-type hand struct{ at atomic.Int64 }
-
-func (h *hand) now() time.Time            { return time.Unix(0, h.at.Load()) }
-func (h *hand) advance(by time.Duration)  { h.at.Add(int64(by)) }
-func (h *hand) limiter(r, b int) *Limiter { return New(r, b, h.now) }
 func bucketOf(token, client int) Key {
 	return Key{uuid.UUID{15: byte(token)}, numbered(client)}
 }
@@ -24,57 +19,64 @@ func numbered(n int) uuid.UUID {
 	return uuid.UUID{0: 1, 13: byte(n >> 16), 14: byte(n >> 8), 15: byte(n)}
 }
 
-// Whatever the times at which requests come, no stretch of time has more of them served than a burst and what was earned
-// meanwhile; who was refused and waits as long as told is served; and what is said to be left is left.
-func TestLimiterKeepsItsPromise(t *testing.T) {
+// In any period at most the burst and the requests earned in it are allowed. A request that waits for Next is allowed, and so are
+// Left more requests.
+func TestLimiterRate(t *testing.T) {
 	t.Parallel()
 	for _, limit := range []struct{ rate, burst int }{{1, 1}, {3, 1}, {7, 20}, {1000, 5}, {100_000, 100_000}} {
 		for seed := range uint64(20) {
-			random := rand.New(rand.NewPCG(seed, 1))
-			var clock hand
-			l := clock.limiter(limit.rate, limit.burst)
-			key := bucketOf(1, 1)
-			var served []time.Duration
-			for range 2000 {
-				clock.advance(time.Duration(random.Int64N(int64(3 * l.interval))))
-				q := l.Take(key)
-				if !q.OK {
-					clock.advance(q.Next - 1)
-					if early := l.Take(key); early.OK {
-						t.Fatalf("%v: served before it was time", limit)
-					}
-					clock.advance(1)
-					if q = l.Take(key); !q.OK {
-						t.Fatalf("%v: told to wait %v and refused again", limit, q.Next)
+			synctest.Test(t, func(t *testing.T) {
+				l := New(limit.rate, limit.burst, time.Now)
+				allowed := takeAtRandomTimes(t, l, rand.New(rand.NewPCG(seed, 1)))
+				for from := range allowed {
+					for _, to := range []int{from, from + 1, from + limit.burst, from + 500, len(allowed) - 1} {
+						if to < from || to >= len(allowed) {
+							continue
+						}
+						took := allowed[to].Sub(allowed[from])
+						if earned := float64(took) / float64(l.interval); float64(to-from+1) > float64(limit.burst)+earned+1e-6 {
+							t.Fatalf("%v: allowed %d in %v", limit, to-from+1, took)
+						}
 					}
 				}
-				served = append(served, time.Duration(clock.at.Load()))
-				for range min(q.Left, random.Int64N(4)) {
-					if q = l.Take(key); !q.OK {
-						t.Fatalf("%v: refused what was left", limit)
-					}
-					served = append(served, time.Duration(clock.at.Load()))
-				}
-			}
-			for from := range served {
-				for _, to := range []int{from, from + 1, from + limit.burst, from + 500, len(served) - 1} {
-					if to < from || to >= len(served) {
-						continue
-					}
-					if earned := float64(served[to]-served[from]) / float64(l.interval); float64(to-from+1) > float64(limit.burst)+earned+1e-6 {
-						t.Fatalf("%v: served %d in %v", limit, to-from+1, served[to]-served[from])
-					}
-				}
-			}
+			})
 		}
 	}
 }
 
-// What comes at the same moment shares the burst, and nothing is served twice or lost.
-func TestLimiterAtOnce(t *testing.T) {
+// takeAtRandomTimes takes requests out of one bucket and returns the times of those that were allowed.
+func takeAtRandomTimes(t *testing.T, l *Limiter, random *rand.Rand) (allowed []time.Time) {
+	t.Helper()
+	key := bucketOf(1, 1)
+	for range 2000 {
+		time.Sleep(time.Duration(random.Int64N(int64(3 * l.interval))))
+		q := l.Take(key)
+		if !q.OK {
+			time.Sleep(q.Next - time.Nanosecond)
+			if early := l.Take(key); early.OK {
+				t.Fatal("allowed before Next")
+			}
+			time.Sleep(time.Nanosecond)
+			if q = l.Take(key); !q.OK {
+				t.Fatalf("refused after waiting Next, %v", q.Next)
+			}
+		}
+		allowed = append(allowed, time.Now())
+		for range min(q.Left, random.Int64N(4)) {
+			if q = l.Take(key); !q.OK {
+				t.Fatal("refused although Left was not 0")
+			}
+			allowed = append(allowed, time.Now())
+		}
+	}
+	return allowed
+}
+
+// Concurrent requests share one burst, and none is counted twice or lost.
+func TestLimiterConcurrently(t *testing.T) {
 	t.Parallel()
-	var clock hand
-	l := clock.limiter(1, 500)
+	started := time.Now()
+	l := New(1, 500, func() time.Time { return started })
 	var served atomic.Int64
 	var all sync.WaitGroup
 	for range 8 {
@@ -88,16 +90,20 @@ func TestLimiterAtOnce(t *testing.T) {
 	}
 	all.Wait()
 	if served.Load() != 500 {
-		t.Errorf("served %d", served.Load())
+		t.Errorf("allowed %d", served.Load())
 	}
 }
 
-// However many clients are named, the buckets are bounded; a token that names more than there is room for gets no more for
-// it, and others keep theirs. When time has passed there is room again.
+// The number of buckets is bounded, however many clients are named. A token that exceeds the bound gets no more requests for it,
+// and other tokens keep their buckets. When buckets are full again, they are dropped.
 func TestLimiterIsBounded(t *testing.T) {
 	t.Parallel()
-	var clock hand
-	l := clock.limiter(1, 2)
+	synctest.Test(t, testLimiterIsBounded)
+}
+
+func testLimiterIsBounded(t *testing.T) {
+	t.Helper()
+	l := New(1, 2, time.Now)
 	mine := bucketOf(shardCount+1, 1) // in the shard of token 1
 	if q := l.Take(mine); q.Left != 1 {
 		t.Fatalf("%+v", q)
@@ -108,8 +114,8 @@ func TestLimiterIsBounded(t *testing.T) {
 			served++
 		}
 	}
-	if want := bucketsPerShard - 1 + 2; served != want { // one is mine, and what names no client has one of its own
-		t.Errorf("served %d, want %d", served, want)
+	if want := bucketsPerShard - 1 + 2; served != want { // one bucket is mine, one is token 1's without a client
+		t.Errorf("allowed %d, want %d", served, want)
 	}
 	if q := l.Take(mine); !q.OK || q.Left != 0 {
 		t.Errorf("%+v", q)
@@ -121,7 +127,7 @@ func TestLimiterIsBounded(t *testing.T) {
 	if buckets != bucketsPerShard+1 {
 		t.Errorf("%d buckets", buckets)
 	}
-	clock.advance(time.Minute)
+	time.Sleep(time.Minute)
 	for client := range 1000 {
 		if q := l.Take(bucketOf(1, 200_000+client)); q.Left != 1 {
 			t.Fatalf("%+v", q)

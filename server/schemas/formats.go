@@ -10,7 +10,7 @@ import (
 	"github.com/clientapps/clientapps/server/validate"
 )
 
-// Formats are the contract's own formats. No pattern says what they do in a way that ECMA 262, RE2 and others all read.
+// Formats are the contract's own formats. They cannot be patterns: ECMA 262, RE2 and other dialects differ in what they support.
 var Formats = validate.Formats{
 	"one-line-text": openapi3.NewCallbackValidator(checkLine),
 	"name":          openapi3.NewCallbackValidator(checkName),
@@ -21,11 +21,11 @@ var (
 	errEnds = errors.New("white space at an end")
 )
 
-// checkLine refuses texts that show nothing, more than one line, or their characters in another order.
+// checkLine refuses texts without visible characters, with line breaks, or with bidirectional controls.
 func checkLine(text string) error {
 	visible := false
 	for _, r := range text {
-		if unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp, directing) {
+		if unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp, bidiControls) {
 			return errLine
 		}
 		visible = visible || !unicode.In(r, invisible...)
@@ -36,7 +36,7 @@ func checkLine(text string) error {
 	return nil
 }
 
-// checkName refuses, beside those, texts that cannot be told from others since they begin or end with white space.
+// checkName is checkLine, and refuses names with white space at the ends, which look like other names.
 func checkName(name string) error {
 	first, _ := utf8.DecodeRuneInString(name)
 	last, _ := utf8.DecodeLastRuneInString(name)
@@ -47,10 +47,10 @@ func checkName(name string) error {
 }
 
 var (
-	// directing are the bidirectional embeddings, overrides and isolates (Unicode Standard Annex 9, 2). The marks U+200E and
-	// U+200F, which scripts from right to left need, are none of them.
-	directing = &unicode.RangeTable{R16: []unicode.Range16{{Lo: 0x202a, Hi: 0x202e, Stride: 1}, {Lo: 0x2066, Hi: 0x2069, Stride: 1}}}
-	// invisible characters show nothing where they stand alone.
+	// bidiControls are the bidirectional embeddings, overrides and isolates (Unicode Standard Annex 9, 2). The marks U+200E and
+	// U+200F are allowed, because right-to-left scripts need them.
+	bidiControls = &unicode.RangeTable{R16: []unicode.Range16{{Lo: 0x202a, Hi: 0x202e, Stride: 1}, {Lo: 0x2066, Hi: 0x2069, Stride: 1}}}
+	// invisible are characters that show nothing on their own.
 	invisible = []*unicode.RangeTable{
 		unicode.White_Space, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector,
 	}

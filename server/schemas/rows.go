@@ -14,7 +14,7 @@ import (
 	"github.com/clientapps/clientapps/store"
 )
 
-// Rows holds the rows of an imported file to the contract: to the schemas of the requests that write the same fields.
+// Rows validates the rows of an imported file against the schemas of the requests that write the same fields.
 type Rows struct{ body *validate.Body }
 
 // CatalogRows are rows that describe catalog apps, with vendors and categories by name.
@@ -38,7 +38,7 @@ func CatalogRows() (*Rows, error) {
 	return c.rows(columns)
 }
 
-// AppRows are rows that name catalog apps for a client to have.
+// AppRows are rows that name catalog apps for a client.
 func AppRows() (*Rows, error) {
 	c, err := readComponents()
 	if err != nil {
@@ -51,11 +51,11 @@ func AppRows() (*Rows, error) {
 	return c.rows(columns)
 }
 
-// Columns is what a row may have, in alphabetical order. Every row must have canonical_name.
+// Columns returns the columns that a row may have, in alphabetical order. Every row must have canonical_name.
 func (r *Rows) Columns() []string { return slices.Sorted(maps.Keys(r.body.Schema().Properties)) }
 
-// ParseJSON reads a row from a JSON object, with the strictness of a request body. It returns the fields that are as the
-// contract wants them, and what is wrong with the others.
+// ParseJSON parses a row from a JSON object, as strictly as a request body. It returns the valid fields and the errors of the
+// others.
 func (r *Rows) ParseJSON(text []byte) (fields map[string]any, problems []string) {
 	doc, err := r.body.Parse(text)
 	if err != nil {
@@ -68,8 +68,8 @@ func (r *Rows) ParseJSON(text []byte) (fields map[string]any, problems []string)
 	return object, r.check(object, doc.Keys)
 }
 
-// ParseCells reads a row from cells of text: an empty cell is null or the empty array, the texts of an array stand between
-// semicolons. It returns what ParseJSON does.
+// ParseCells parses a row from text cells: an empty cell is null or the empty array, and semicolons separate the items of an
+// array. It returns the same as ParseJSON.
 func (r *Rows) ParseCells(columns, cells []string) (fields map[string]any, problems []string) {
 	fields = make(map[string]any, len(columns))
 	var readable []string
@@ -86,7 +86,7 @@ func (r *Rows) ParseCells(columns, cells []string) (fields map[string]any, probl
 	return fields, problems
 }
 
-// check takes the fields out that are wrong.
+// check removes the invalid fields and returns their errors.
 func (r *Rows) check(fields map[string]any, keys []string) (problems []string) {
 	missing := ""
 	for _, name := range r.body.Schema().Required {
@@ -106,7 +106,7 @@ func (r *Rows) check(fields map[string]any, keys []string) (problems []string) {
 	return problems
 }
 
-// cellValue reads a text as what the schema asks for. What it cannot read stays a text, for the schema to refuse.
+// cellValue converts a cell to the type of the schema. If it cannot, it returns the text, which the schema then refuses.
 func cellValue(schema *openapi3.Schema, cell string) any {
 	switch {
 	case schema.Type.Is("array"):
@@ -134,7 +134,7 @@ func cellValue(schema *openapi3.Schema, cell string) any {
 	return cell
 }
 
-// components are the contract's schemas, and the first property that was asked for in vain.
+// components has the contract's schemas, and the first property that did not exist.
 type components struct {
 	all     openapi3.Schemas
 	missing string
@@ -148,7 +148,7 @@ func readComponents() (*components, error) {
 	return &components{all: doc.Components.Schemas}, nil
 }
 
-// property returns a copy of the schema that a property of an object has.
+// property returns a copy of the schema of an object's property.
 func (s *components) property(object, name string) openapi3.Schema {
 	if of := s.all[object]; of != nil && of.Value.Properties[name] != nil {
 		return *of.Value.Properties[name].Value
@@ -162,7 +162,7 @@ func (s *components) rows(columns map[string]openapi3.Schema) (*Rows, error) {
 	return &Rows{body: body}, err
 }
 
-// object makes a schema of properties.
+// object makes an object schema with these properties.
 func (s *components) object(properties map[string]openapi3.Schema, required ...string) (*validate.Body, error) {
 	if s.missing != "" {
 		return nil, fmt.Errorf("read contract: there is no %s", s.missing)

@@ -1,5 +1,4 @@
-// Package schemas has the contract's schemas of what clients write: for the bodies of requests, and for values that come in other
-// ways, by imported files and on the command line.
+// Package schemas has the contract's schemas of what clients write, for request bodies, imported files and the command line.
 package schemas
 
 import (
@@ -12,7 +11,7 @@ import (
 	"github.com/clientapps/clientapps/server/validate"
 )
 
-// MaxNodes is how many values and names a request body, or a row of an import, may have: twenty times what a thousand ids need.
+// MaxNodes bounds the values and names of a request body or an import row: twenty times what a thousand ids need.
 const MaxNodes = 20_000
 
 // NewBody prepares a schema of the contract, with the contract's own formats. target is as for validate.NewBody.
@@ -20,7 +19,7 @@ func NewBody(schema *openapi3.Schema, target reflect.Type) (*validate.Body, erro
 	return validate.NewBody(schema, target, MaxNodes, Formats)
 }
 
-// CheckName holds a name that does not come with a request to what the contract says of names.
+// CheckName validates a name that does not come from a request body, by the contract's rules for names.
 func CheckName(field, name string) error {
 	c, err := readComponents()
 	if err != nil {

@@ -22,8 +22,8 @@ func record(operationID string, status int) {
 
 func answer(operationID, status string) string { return fmt.Sprintf("%s %s", operationID, status) }
 
-// Missing lists each operation of the contract with each status documented for it that no response had so far.
-func Missing() ([]string, error) {
+// MissingResponses returns each operation of the contract with each documented status that no response had so far.
+func MissingResponses() ([]string, error) {
 	doc, err := contract()
 	if err != nil {
 		return nil, err
@@ -43,8 +43,8 @@ func Missing() ([]string, error) {
 	return slices.Sorted(maps.Keys(missing)), nil
 }
 
-// Whole says whether the command line asked for all tests of the package. Call it after the flags were parsed.
-func Whole() bool {
+// AllTestsSelected reports whether the command line selects all tests of the package. Call it after the flags are parsed.
+func AllTestsSelected() bool {
 	for _, name := range []string{"test.run", "test.skip", "test.list", "test.fuzz"} {
 		if f := flag.Lookup(name); f != nil && f.Value.String() != "" {
 			return false

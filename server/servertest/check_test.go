@@ -10,7 +10,7 @@ import (
 
 const target = "/v2/clients/aa7cf840-9ca9-46a3-9778-9015d6580d50/apps/f1a2b3c4-d5e6-7890-abcd-ef1234567890"
 
-// goodApp is a response that there is nothing to say against.
+// goodApp is a valid response.
 func goodApp(t *testing.T) Response {
 	t.Helper()
 	doc, err := contract()
@@ -39,7 +39,7 @@ func goodError(status int, body string, header ...string) Response {
 	return r
 }
 
-func complaints(method, target string, r Response) []error {
+func checkAll(method, target string, r Response) []error {
 	request := &http.Request{Method: method, Header: http.Header{}}
 	return append(checkRules(request, &r), checkContract(request, target, &r)...)
 }
@@ -72,16 +72,16 @@ func TestGoodResponses(t *testing.T) {
 		{"GET", target, goodError(503, `{"error":{"code":"unavailable","message":"No"}}`, "Retry-After: 1")},
 		{"PATCH", target, goodError(400, `{"error":{"code":"invalid_request","message":"Unknown field 'sql: panic'","details":{"field":"sql: panic"}}}`)},
 	} {
-		if errs := complaints(good.method, good.target, good.response); len(errs) > 0 {
+		if errs := checkAll(good.method, good.target, good.response); len(errs) > 0 {
 			t.Errorf("%s %s %d: %v", good.method, good.target, good.response.Status, errs)
 		}
 	}
 }
 
-// What the checks exist to find, they find.
+// Each check must find the mistake that it exists for.
 func TestBadResponses(t *testing.T) {
 	t.Parallel()
-	for name, spoil := range map[string]func(*Response){
+	for name, corrupt := range map[string]func(*Response){
 		"guessing allowed":           func(r *Response) { r.Header.Del("X-Content-Type-Options") },
 		"a referrer":                 func(r *Response) { r.Header.Set("Referrer-Policy", "origin") },
 		"no word on caches":          func(r *Response) { r.Header.Del("Cache-Control") },
@@ -110,21 +110,21 @@ func TestBadResponses(t *testing.T) {
 	} {
 		bad := goodApp(t)
 		bad.Header = maps.Clone(bad.Header)
-		spoil(&bad)
-		if errs := complaints("GET", target, bad); len(errs) == 0 {
-			t.Errorf("%s was not noticed", name)
+		corrupt(&bad)
+		if errs := checkAll("GET", target, bad); len(errs) == 0 {
+			t.Errorf("%s was not detected", name)
 		}
 	}
 	body := goodApp(t)
-	if errs := complaints("HEAD", target, body); len(errs) == 0 {
-		t.Error("a body of HEAD was not noticed")
+	if errs := checkAll("HEAD", target, body); len(errs) == 0 {
+		t.Error("a body of HEAD was not detected")
 	}
 }
 
 func TestBadErrors(t *testing.T) {
 	t.Parallel()
 	message := func(text string) string {
-		quoted, _ := json.Marshal(text) // a string always encodes
+		quoted, _ := json.Marshal(text) // encoding a string cannot fail
 		return `{"error":{"code":"internal_error","message":` + string(quoted) + `}}`
 	}
 	bad := map[string]Response{
@@ -154,12 +154,12 @@ func TestBadErrors(t *testing.T) {
 	} {
 		bad[text] = goodError(500, message(text))
 	}
-	if errs := complaints("GET", target, goodError(500, `{"error":{"code":"outcome_unknown","message":"x"}}`)); len(errs) == 0 {
-		t.Error("a read whose outcome is unknown was not noticed")
+	if errs := checkAll("GET", target, goodError(500, `{"error":{"code":"outcome_unknown","message":"x"}}`)); len(errs) == 0 {
+		t.Error("a read whose outcome is unknown was not detected")
 	}
 	for name, response := range bad {
-		if errs := complaints("PATCH", "/nowhere", response); len(errs) == 0 {
-			t.Errorf("%s was not noticed", name)
+		if errs := checkAll("PATCH", "/nowhere", response); len(errs) == 0 {
+			t.Errorf("%s was not detected", name)
 		}
 	}
 }

@@ -10,46 +10,46 @@ import (
 	"testing"
 )
 
-// Client sends requests to a server at URL and checks every response: against the contract where the contract knows the
-// path and the method, and against the rules for all responses.
+// Client sends requests to a server at URL and checks every response: against the contract, if the contract has the path and the
+// method, and against the rules for all responses.
 type Client struct {
 	URL   string
-	Token string // sent as bearer token unless the request says otherwise; "" for none
+	Token string // the bearer token unless the request has an Authorization header; "" for none
 }
 
-// Request is one request as it goes over the wire.
+// Request is one request on the wire.
 type Request struct {
 	Method  string
 	Target  string   // path and query, sent byte for byte
-	Header  []string // "Name: value", repeatable. "Name:" alone sends none, where the client would by itself
-	Body    string   // of application/json unless Header has a Content-Type
-	Chunked bool     // the body's length is not announced
+	Header  []string // "Name: value", repeatable. "Name:" removes a header that the client would set
+	Body    string   // application/json unless Header has a Content-Type
+	Chunked bool     // sends no Content-Length
 }
 
-// Response is what came back.
+// Response is a response.
 type Response struct {
 	Status int
 	Header http.Header
 	Body   string // decompressed
 }
 
-// transport is shared, so that tests in parallel do not run out of ports. It passes on what the server sent as it is.
+// transport is shared, so that parallel tests do not run out of ports. It does not decompress.
 var transport = &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 32}
 
-// Get is Send for a GET without headers of its own.
+// Get sends a GET without extra headers.
 func (c *Client) Get(t testing.TB, target string) *Response {
 	t.Helper()
 	return c.Send(t, Request{Method: http.MethodGet, Target: target})
 }
 
-// Patch is Send for a PATCH with a body of application/json.
+// Patch sends a PATCH with a body of application/json.
 func (c *Client) Patch(t testing.TB, target, body string, header ...string) *Response {
 	t.Helper()
 	return c.Send(t, Request{Method: http.MethodPatch, Target: target, Header: header, Body: body})
 }
 
-// Send sends a request and returns the response, checked. It may be called from any goroutine: a request that fails
-// altogether is an error of the test, answered with a zero Response.
+// Send sends a request and returns the checked response. Any goroutine may call it: if the request fails, it reports a test error
+// and returns a zero Response.
 func (c *Client) Send(t testing.TB, r Request) *Response {
 	t.Helper()
 	request, err := c.build(r)
@@ -102,7 +102,7 @@ func (c *Client) build(r Request) (*http.Request, error) {
 		return nil, err
 	}
 	path, query, hasQuery := strings.Cut(r.Target, "?")
-	// Opaque keeps the path as it was written, escapes and all.
+	// Opaque keeps the path byte for byte, including escapes.
 	request.URL = &url.URL{Scheme: base.Scheme, Host: base.Host, Opaque: path, RawQuery: query, ForceQuery: hasQuery}
 	request.Header["User-Agent"] = nil
 	if c.Token != "" {

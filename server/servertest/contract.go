@@ -20,8 +20,8 @@ import (
 // contract is the embedded contract. Its documents are read only.
 var contract = sync.OnceValues(gen.GetSpec)
 
-// checkContract says what about a response the contract does not allow. A path that the contract does not have, and
-// OPTIONS, which it speaks of in its introduction alone, are left to checkRules.
+// checkContract returns how a response violates the contract. It skips paths that the contract does not have, and OPTIONS, which
+// the contract describes only in its introduction: checkRules checks them.
 func checkContract(request *http.Request, target string, response *Response) []error {
 	doc, err := contract()
 	if err != nil {
@@ -37,7 +37,7 @@ func checkContract(request *http.Request, target string, response *Response) []e
 		if asked == http.MethodHead {
 			asked = http.MethodGet
 		}
-		// A method that the path does not have is documented beside those that it has.
+		// Status 405 is documented for the other methods of the path.
 		if asked != method && item.GetOperation(asked) != nil {
 			continue
 		}
@@ -52,7 +52,7 @@ func checkContract(request *http.Request, target string, response *Response) []e
 	return errs
 }
 
-// find returns the path of the contract that a request target is an instance of. Fixed words win over parameters.
+// find returns the contract's path that matches a request target. Fixed segments win over parameters.
 func find(doc *openapi3.T, target string) (string, *openapi3.PathItem) {
 	target, _, _ = strings.Cut(target, "?")
 	target, ok := strings.CutPrefix(target, doc.Servers[0].URL)
@@ -78,8 +78,8 @@ func find(doc *openapi3.T, target string) (string, *openapi3.PathItem) {
 	return best, doc.Paths.Find(best)
 }
 
-// general are headers that any response may have, besides those documented for it.
-var general = []string{
+// commonHeaders are headers that any response may have, besides those documented for it.
+var commonHeaders = []string{
 	"Cache-Control", "Content-Encoding", "Content-Length", "Content-Type", "Date", "Referrer-Policy", "Strict-Transport-Security",
 	"Vary", "X-Content-Type-Options",
 }
@@ -98,7 +98,7 @@ func checkOperation(request *http.Request, route *routers.Route, response *Respo
 	}
 	for name := range response.Header {
 		cors := request.Header.Get("Origin") != "" && strings.HasPrefix(name, "Access-Control-")
-		if !cors && !slices.Contains(general, name) && !hasFold(headers, name) {
+		if !cors && !slices.Contains(commonHeaders, name) && !hasFold(headers, name) {
 			errs = append(errs, fmt.Errorf("header %s is not documented", name))
 		}
 	}
@@ -148,7 +148,7 @@ func checkHeader(header *openapi3.Header, values []string) error {
 	return nil
 }
 
-// hasFold compares names as HTTP does: the contract may spell WWW-Authenticate its own way.
+// hasFold ignores letter case, as HTTP does: the contract may spell WWW-Authenticate differently.
 func hasFold(headers openapi3.Headers, name string) bool {
 	for documented := range headers {
 		if strings.EqualFold(documented, name) {

@@ -10,15 +10,15 @@ import (
 	"testing"
 )
 
-// Log collects what a server logs. When the server's test ends it is checked: a complete line for each request, and no
-// secret in any.
+// Log collects a server's log. When the test ends it checks that there is a complete line for each request and no secret in any
+// line.
 type Log struct {
 	mu      sync.Mutex
 	text    bytes.Buffer
 	secrets []string
 }
 
-// tokens finds what has the form of one, whoever made it.
+// tokens matches every text that is shaped like a token.
 var tokens = regexp.MustCompile(`capp_[0-9A-Za-z]{30,}`)
 
 // Line is one line of the log.
@@ -34,15 +34,15 @@ func (l *Log) Write(line []byte) (int, error) {
 	return l.text.Write(line)
 }
 
-// Forbid makes it an error that the log shows this text.
+// Forbid makes the test fail if the log contains this text.
 func (l *Log) Forbid(secret string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.secrets = append(l.secrets, secret)
 }
 
-// Requests returns the lines about requests, oldest first. The line of a request is written before its response is
-// complete, but for responses too large for the server's buffer.
+// Requests returns the lines about requests, oldest first. A request's line is written before its response is complete, except
+// for responses larger than the server's buffer.
 func (l *Log) Requests(t testing.TB) []Line {
 	t.Helper()
 	var lines []Line
@@ -80,7 +80,7 @@ func (l *Log) check(t testing.TB, served int) {
 			logged += int(left)
 		}
 	}
-	if logged < served { // there may be more: of a listener of the test's own
+	if logged < served { // more if the test has a listener of its own
 		t.Errorf("log has or counts %d lines about requests, %d were served", logged, served)
 	}
 	for _, line := range lines {

@@ -29,7 +29,7 @@ type Error struct {
 	} `json:"error"`
 }
 
-// codes has the code of each status.
+// codes has the error code of each status.
 var codes = map[int]string{
 	http.StatusBadRequest:                  "invalid_request",
 	http.StatusUnauthorized:                "unauthorized",
@@ -48,8 +48,8 @@ var codes = map[int]string{
 	http.StatusRequestHeaderFieldsTooLarge: "header_fields_too_large",
 }
 
-// companions are the headers that a status cannot do without.
-var companions = map[int]string{
+// requiredHeaders are the headers that a status requires.
+var requiredHeaders = map[int]string{
 	http.StatusUnauthorized:       "Www-Authenticate",
 	http.StatusMethodNotAllowed:   "Allow",
 	http.StatusTooManyRequests:    "Retry-After",
@@ -58,16 +58,16 @@ var companions = map[int]string{
 
 var (
 	requestID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,128}$`)
-	// quoted is what a message shows of the request: the client's own text, and a header of HTTP.
+	// quoted matches the parts of a message that come from the request, and a header of HTTP.
 	quoted = regexp.MustCompile(`'.*'|^Content-Encoding `)
-	// insides are words of the languages and libraries behind the API. None has a place in a message.
-	insides = regexp.MustCompile(`(?i)sql|pgx|postgres|gorm|\bdatabase|driver|relation|\bcolumn|\btable|constraint|` +
+	// internalWords matches words of the implementation's languages and libraries, which no message may contain.
+	internalWords = regexp.MustCompile(`(?i)sql|pgx|postgres|gorm|\bdatabase|driver|relation|\bcolumn|\btable|constraint|` +
 		`goroutine|panic|runtime|nil pointer|\bgo\b|\.go\b|golang|github|strconv|unmarshal|marshal|encoding|interface|\bint\d*\b|` +
 		`\bfloat|struct|map\[|%!|0x|echo|openapi|schema|additionalprop|oneof|allof|validat|\bregexp|\beof\b|` +
 		`context|canceled|deadline|bind|uuid:|syntax|<nil>`)
 )
 
-// checkRules says what is wrong with a response by the rules that all responses obey, whatever the path.
+// checkRules returns how a response violates the rules for all responses, whatever the path.
 func checkRules(request *http.Request, response *Response) []error {
 	var errs []error
 	fail := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
@@ -86,7 +86,7 @@ func checkRules(request *http.Request, response *Response) []error {
 	if response.Header.Get("Cache-Control") == "" {
 		fail("it does not say who may keep it")
 	}
-	if name, ok := companions[response.Status]; ok && response.Header.Get(name) == "" {
+	if name, ok := requiredHeaders[response.Status]; ok && response.Header.Get(name) == "" {
 		fail("%s is missing", name)
 	}
 	bare := request.Method == http.MethodHead ||
@@ -140,8 +140,8 @@ func checkError(request *http.Request, response *Response) []error {
 		errs = append(errs, fmt.Errorf("no message"))
 	}
 	for _, text := range shown {
-		if word := insides.FindString(quoted.ReplaceAllLiteralString(strings.ToValidUTF8(text, ""), "")); word != "" {
-			errs = append(errs, fmt.Errorf("the message %q shows the insides: %q", text, word))
+		if word := internalWords.FindString(quoted.ReplaceAllLiteralString(strings.ToValidUTF8(text, ""), "")); word != "" {
+			errs = append(errs, fmt.Errorf("the message %q shows the internalWords: %q", text, word))
 		}
 	}
 	return errs

@@ -1,5 +1,4 @@
-// Package servertest runs the real server on a real database for tests, and holds every response that a test receives to
-// the contract. There is no way to send a request through its Client and not have the answer checked.
+// Package servertest runs the real server on a real database for tests. Its Client checks every response against the contract.
 package servertest
 
 import (
@@ -17,9 +16,9 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// Server is a server on loopback whose database holds storetest.Page. Its clock stands still at storetest.Now.
+// Server is a server on loopback whose database holds storetest.Page. Its clock stays at storetest.Now until the test sets it.
 type Server struct {
-	*Client // its token covers all clients and carries all scopes
+	*Client // its token covers all clients and has all scopes
 
 	Server *server.Server
 	Store  *store.Store
@@ -30,7 +29,7 @@ type Server struct {
 	DatabaseURL string
 }
 
-// Each runs the test on SQLite and on PostgreSQL, each time with a server and a database of its own.
+// Each runs the test on SQLite and on PostgreSQL, each time with its own server and database.
 func Each(t *testing.T, test func(t *testing.T, s *Server)) {
 	t.Helper()
 	storetest.Each(t, func(t *testing.T, url string) {
@@ -39,11 +38,10 @@ func Each(t *testing.T, test func(t *testing.T, s *Server)) {
 	})
 }
 
-// New starts a server on a migrated database and stops it when the test ends. configure may change how it is made.
+// New starts a server on a migrated database and stops it when the test ends. configure may change its configuration.
 func New(t testing.TB, databaseURL string, configure ...func(*server.Config)) *Server {
 	t.Helper()
 	s := &Server{Clock: &Clock{}, Log: &Log{}, DatabaseURL: databaseURL}
-	s.Clock.Set(storetest.Now)
 	s.Store = storetest.Open(t, databaseURL, func(c *store.Config) { c.Clock = s.Clock.Now })
 	if err := s.Store.Seed(t.Context(), storetest.Page()); err != nil {
 		t.Fatalf("seed: %v", err)
@@ -66,15 +64,15 @@ func New(t testing.TB, databaseURL string, configure ...func(*server.Config)) *S
 		Name: "everything", AllClients: true, Scopes: strings.Join(server.Scopes(), " "),
 	})
 	t.Cleanup(func() {
-		listener.Close() // waits for the requests under way
-		// One more request, whose line has the number of those that had none.
+		listener.Close() // waits for requests in flight
+		// The line of this last request counts the lines that were left out.
 		s.Server.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(context.WithoutCancel(t.Context()), http.MethodGet, "/healthz", http.NoBody))
 		s.Log.check(t, int(served.Load())+1)
 	})
 	return s
 }
 
-// NewToken stores a token and returns it with its secret, which must not come up in the log.
+// NewToken stores a token and returns it with its secret, which must not appear in the log.
 func (s *Server) NewToken(t testing.TB, token store.Token) (secret string, stored store.Token) {
 	t.Helper()
 	secret, err := apitoken.New()
@@ -88,11 +86,5 @@ func (s *Server) NewToken(t testing.TB, token store.Token) (secret string, store
 	return secret, stored
 }
 
-// Clock is a clock that stands still until it is set.
-type Clock struct{ now atomic.Pointer[time.Time] }
-
-// Now returns the time that was set last.
-func (c *Clock) Now() time.Time { return *c.now.Load() }
-
-// Set changes the time.
-func (c *Clock) Set(to time.Time) { c.now.Store(&to) }
+// SetTime sets the server's clock.
+func (s *Server) SetTime(to time.Time) { s.Clock.Advance(to.Sub(s.Clock.Now())) }

@@ -1,5 +1,5 @@
-// Package strictjson reads JSON texts after RFC 8259 as narrowed by RFC 7493 (I-JSON): one reading, or none. It bounds what a
-// text may make a program hold, and tells the order of names.
+// Package strictjson parses JSON (RFC 8259) as narrowed by I-JSON (RFC 7493), so that a text has one meaning or is refused. It
+// bounds the memory of a document, and keeps the order of names.
 package strictjson
 
 import (
@@ -13,36 +13,35 @@ import (
 	"unicode/utf8"
 )
 
-// maxDepth is how deep arrays and objects may nest.
+// maxDepth bounds the nesting of arrays and objects.
 const maxDepth = 64
 
-// Options bounds a document and says what of it is kept. The zero value keeps all of any number of values.
+// Options bounds a document and selects what is kept of it. The zero value keeps everything without a bound.
 type Options struct {
-	// MaxNodes bounds the values and names of the document, on all levels together. 0 sets no bound.
+	// MaxNodes bounds the values and names of the document on all levels. 0 sets no bound.
 	MaxNodes int
-	// Keep reports whether the value behind a name of the outermost object is kept. A value that is not kept is checked like
-	// every other, but not built, and its name is in Document.Keys alone. nil keeps all values.
+	// Keep reports whether to keep the value of a name of the outermost object. A value that is not kept is checked but not
+	// built, and its name appears only in Document.Keys. nil keeps all values.
 	Keep func(name string) bool
 }
 
-// Document is a parsed JSON text. Objects are map[string]any, arrays []any; a number is an int64 when it is an integer
-// that fits, whatever its spelling (50, 50.0, 5e1), and a float64 otherwise.
+// Document is a parsed JSON text. Objects are map[string]any, arrays []any. A number is an int64 if it is an integer that fits,
+// in any spelling (50, 50.0, 5e1), and otherwise a float64.
 type Document struct {
 	Value   any
 	Keys    []string // of the outermost object, in document order
-	Nodes   int      // values and names, those that were not kept too
+	Nodes   int      // values and names, including those that were not kept
 	Dropped bool     // Keys has a name whose value was not kept
 }
 
-// SyntaxError says what is wrong with a text, as the end of a sentence that begins with what the text is: "is empty".
+// SyntaxError is what is wrong with a text, as the end of a sentence whose subject is the text: "is empty".
 type SyntaxError string
 
 // Error implements error.
 func (e SyntaxError) Error() string { return string(e) }
 
-// Parse reads one JSON text: UTF-8 without a byte order mark, no duplicate keys, neither lone surrogates nor noncharacters,
-// nothing behind the value.
-// What is kept has no influence on what is refused, nor why. Every error is a SyntaxError.
+// Parse parses one JSON text: UTF-8 without a byte order mark, duplicate names, lone surrogates, noncharacters or text after the
+// value. Options.Keep does not change which texts are refused, or with which error. Every error is a SyntaxError.
 func Parse(text []byte, options Options) (Document, error) {
 	p := parser{data: text, Options: options}
 	switch {
@@ -93,7 +92,7 @@ func (p *parser) space() {
 	}
 }
 
-// peek returns the next byte, or 0 at the end: no JSON text has a zero byte outside its rules.
+// peek returns the next byte, or 0 at the end: a zero byte is invalid everywhere in JSON.
 func (p *parser) peek() byte {
 	if p.pos < len(p.data) {
 		return p.data[p.pos]
@@ -110,7 +109,7 @@ func (p *parser) count() error {
 	return nil
 }
 
-// value reads a value and returns it if it is to be kept.
+// value parses a value and returns it if keep is set.
 func (p *parser) value(depth int, keep bool) (any, error) {
 	if err := p.count(); err != nil {
 		return nil, err
@@ -226,10 +225,10 @@ func (p *parser) array(depth int, keep bool) (any, error) {
 	}
 }
 
-// nameSet is the names of one object. The first few cost no memory of their own.
+// nameSet is the names of one object. The first few need no allocation.
 type nameSet struct {
 	few  [8]string
-	n    int // of few
+	n    int // used elements of few
 	many map[string]struct{}
 }
 
@@ -257,7 +256,7 @@ func errNoncharacter(r rune) error { return SyntaxError(fmt.Sprintf("has the non
 
 const errTooDeep = SyntaxError("is nested more than 64 levels deep")
 
-// next steps over a comma (more) or the closing byte.
+// next skips a comma (more) or the closing byte.
 func (p *parser) next(closing byte) (more bool, err error) {
 	p.space()
 	switch p.peek() {
@@ -271,7 +270,7 @@ func (p *parser) next(closing byte) (more bool, err error) {
 	return false, p.bad()
 }
 
-// string reads a text and returns it if it is to be kept.
+// string parses a string and returns it if keep is set.
 func (p *parser) string(keep bool) (string, error) {
 	p.pos++
 	start := p.pos
@@ -294,11 +293,11 @@ func (p *parser) string(keep bool) (string, error) {
 	return "", p.bad()
 }
 
-// escaped reads the rest of a string whose first backslash is at p.pos.
+// escaped parses the rest of a string whose first backslash is at p.pos.
 func (p *parser) escaped(start int, keep bool) (string, error) {
 	var text strings.Builder
 	if keep {
-		text.Grow(p.quoted(start)) // at once: to double a large text takes twice its size
+		text.Grow(p.quoted(start)) // in one allocation: growing a large string would take twice its size
 		text.Write(p.data[start:p.pos])
 	}
 	for p.pos < len(p.data) {
@@ -327,7 +326,7 @@ func (p *parser) escaped(start int, keep bool) (string, error) {
 	return "", p.bad()
 }
 
-// quoted is the length of a string that starts here, as it is written.
+// quoted returns the length of the string that starts here, before unescaping.
 func (p *parser) quoted(start int) int {
 	for i := start; i < len(p.data); i++ {
 		switch p.data[i] {
@@ -340,7 +339,7 @@ func (p *parser) quoted(start int) int {
 	return len(p.data) - start
 }
 
-// escape reads one escape sequence.
+// escape parses one escape sequence.
 func (p *parser) escape() (rune, error) {
 	p.pos++
 	if p.peek() == 'u' {
@@ -354,7 +353,7 @@ func (p *parser) escape() (rune, error) {
 	return rune("\"\\/\b\f\n\r\t"[i]), nil
 }
 
-// unicode reads uXXXX, or two of them that make a surrogate pair. RFC 7493 forbids half a pair, and noncharacters.
+// unicode parses uXXXX, or two of them that form a surrogate pair. RFC 7493 forbids lone surrogates and noncharacters.
 func (p *parser) unicode() (rune, error) {
 	r, ok := p.hex4()
 	if !ok {
@@ -371,7 +370,7 @@ func (p *parser) unicode() (rune, error) {
 	return r, nil
 }
 
-// pair reads the second half of a surrogate pair.
+// pair parses the second half of a surrogate pair.
 func (p *parser) pair(hi rune) (r rune, ok bool) {
 	if p.peek() != '\\' {
 		return 0, false
@@ -410,7 +409,7 @@ func (p *parser) digits() []byte {
 	return p.data[start:p.pos]
 }
 
-// number reads a number and returns it if it is to be kept.
+// number parses a number and returns it if keep is set.
 func (p *parser) number(keep bool) (any, error) {
 	start := p.pos
 	negative := p.peek() == '-'
@@ -439,7 +438,7 @@ func (p *parser) number(keep bool) (any, error) {
 		if len(digits) == 0 {
 			return nil, p.bad()
 		}
-		exponent = 1 << 30 // beyond what the digits of a body can make up for
+		exponent = 1 << 30 // too large for the digits of a body to compensate
 		if digits = bytes.TrimLeft(digits, "0"); len(digits) < 10 {
 			exponent, _ = strconv.Atoi("0" + string(digits))
 		}
@@ -450,12 +449,12 @@ func (p *parser) number(keep bool) (any, error) {
 	if !keep {
 		return nil, nil
 	}
-	return canonical(string(p.data[start:p.pos]), negative, string(whole)+string(fraction), exponent-len(fraction)), nil
+	return decodeNumber(string(p.data[start:p.pos]), negative, string(whole)+string(fraction), exponent-len(fraction)), nil
 }
 
-// canonical decides on the decimal digits whether a number is an integer, since rounding to a float64 would make one of
-// 50.00000000000000001. digits × 10^exponent is its value but for the sign.
-func canonical(text string, negative bool, digits string, exponent int) any {
+// decodeNumber decides with the decimal digits whether a number is an integer: rounding to float64 would make 50.00000000000000001
+// an integer. The absolute value is digits × 10^exponent.
+func decodeNumber(text string, negative bool, digits string, exponent int) any {
 	significant := strings.TrimLeft(digits, "0")
 	trimmed := strings.TrimRight(significant, "0")
 	exponent += len(significant) - len(trimmed)
@@ -474,12 +473,12 @@ func canonical(text string, negative bool, digits string, exponent int) any {
 		f = math.Copysign(math.MaxFloat64, f)
 	}
 	if exponent < 0 && f == math.Trunc(f) {
-		return 0.5 // a fraction that float64 cannot hold: any fraction stands for it, none is ever accepted
+		return 0.5 // a fraction that float64 cannot hold: 0.5 stands for it, since no schema accepts a fraction
 	}
 	return f
 }
 
-// ShortName bounds a name out of a text, for a message, to 64 characters.
+// ShortName shortens a name to 64 characters for a message.
 func ShortName(name string) string {
 	const most = 64
 	if utf8.RuneCountInString(name) <= most {

@@ -15,8 +15,8 @@ import (
 	"testing"
 )
 
-// FuzzParse compares with encoding/json: what the strict reader takes, that one takes too, and as the same value;
-// what the strict reader calls no JSON is none.
+// FuzzParse compares Parse with encoding/json: both give the same value for a text that Parse accepts, and a text that Parse
+// calls no JSON is invalid for both.
 func FuzzParse(f *testing.F) {
 	for _, seed := range []string{
 		``, ` `, `null`, `true`, `false`, `nul`, `truetrue`, `0`, `-0`, `-`, `00`, `1.`, `.1`, `1e`, `1e+`, `1.5`, `-1.5e-3`, `1E400`,
@@ -34,14 +34,14 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		doc, err := Parse(body, Options{})
-		agree(t, body, doc, err)
+		checkOptions(t, body, doc, err)
 		if err != nil {
 			var syntax SyntaxError
 			if !errors.As(err, &syntax) {
-				t.Errorf("a %T: %v", err, err)
+				t.Errorf("the error is a %T: %v", err, err)
 			}
 			if strings.HasPrefix(err.Error(), "is not valid JSON") && json.Valid(body) {
-				t.Errorf("%v, but it is", err)
+				t.Errorf("encoding/json accepts the text, Parse: %v", err)
 			}
 			return
 		}
@@ -49,10 +49,10 @@ func FuzzParse(f *testing.F) {
 		decoder.UseNumber()
 		var want any
 		if err := decoder.Decode(&want); err != nil {
-			t.Fatalf("taken, but %v", err)
+			t.Fatalf("Parse accepts the text, encoding/json: %v", err)
 		}
 		if _, err := decoder.Token(); err != io.EOF {
-			t.Errorf("taken, but there is more: %v", err)
+			t.Errorf("Parse accepts text after the value: %v", err)
 		}
 		if !equalJSON(doc.Value, want) {
 			t.Errorf("read as %#v, want %#v", doc.Value, want)
@@ -69,9 +69,9 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// agree reads the body again with bounds and without all of its values: neither changes what is refused, why, or what the
-// values are that are kept.
-func agree(t *testing.T, body []byte, whole Document, refused error) {
+// checkOptions parses the text again with a bound on its values and with Keep. Neither may change the errors or the values that
+// are kept.
+func checkOptions(t *testing.T, body []byte, whole Document, refused error) {
 	t.Helper()
 	for what, keep := range map[string]func(string) bool{
 		"nothing": func(string) bool { return false },
@@ -102,7 +102,7 @@ func agree(t *testing.T, body []byte, whole Document, refused error) {
 	}
 	if refused == nil && whole.Nodes > 1 {
 		if _, err := Parse(body, Options{MaxNodes: whole.Nodes - 1}); err == nil {
-			t.Errorf("%d nodes pass for %d", whole.Nodes, whole.Nodes-1)
+			t.Errorf("a text of %d nodes was accepted with a bound of %d", whole.Nodes, whole.Nodes-1)
 		}
 	}
 }
@@ -137,8 +137,8 @@ func equalJSON(got, want any) bool {
 	return got == want
 }
 
-// equalNumber wants an int64 where the text means an integer that fits, and otherwise a float64 that is near and as little
-// an integer as the text. The widest exponents are beyond exact arithmetic: of them it wants the kind alone.
+// equalNumber wants an int64 if the text is an integer that fits, and otherwise a float64 close to it that is an integer exactly
+// if the text is. Exponents beyond exact arithmetic are checked only for the type.
 func equalNumber(got any, text string) bool {
 	if mantissa, exponent, _ := strings.Cut(strings.ToLower(text), "e"); len(strings.TrimLeft(exponent, "+-0")) > 4 {
 		if strings.Trim(mantissa, "-0.") == "" {

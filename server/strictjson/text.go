@@ -2,14 +2,13 @@ package strictjson
 
 import "unicode/utf8"
 
-// IsText reports whether a text has nothing but characters: it is UTF-8, and has none of Unicode's noncharacters, which no
-// text for others may have (RFC 7493, 2.1).
+// IsText reports whether a text is valid UTF-8 without Unicode's noncharacters, which must not be exchanged (RFC 7493, 2.1).
 func IsText(text string) bool {
 	_, found := noncharacter([]byte(text))
 	return !found && utf8.ValidString(text)
 }
 
-// noncharacter returns the first noncharacter of a UTF-8 text. All of them begin with a byte of 0xEF or more.
+// noncharacter returns the first noncharacter of a UTF-8 text. All of them start with a byte of at least 0xEF.
 func noncharacter(text []byte) (r rune, found bool) {
 	for i, c := range text {
 		if c < 0xef {
@@ -22,7 +21,7 @@ func noncharacter(text []byte) (r rune, found bool) {
 	return 0, false
 }
 
-// isNoncharacter: U+FDD0 to U+FDEF and the last two code points of each of the 17 planes (Unicode 23.7).
+// isNoncharacter reports U+FDD0 to U+FDEF and the last two code points of each of the 17 planes (Unicode 23.7).
 func isNoncharacter(r rune) bool {
 	return 0xfdd0 <= r && r <= 0xfdef || r&0xfffe == 0xfffe
 }

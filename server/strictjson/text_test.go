@@ -6,7 +6,7 @@ import (
 	"unicode"
 )
 
-// Every code point, raw and escaped, is refused if it is a noncharacter and taken if it is any other character.
+// Every code point, raw and escaped, is refused if it is a noncharacter and accepted if it is any other character.
 func TestNoncharacters(t *testing.T) {
 	t.Parallel()
 	refused := 0
@@ -37,6 +37,6 @@ func TestNoncharacters(t *testing.T) {
 		t.Errorf("%d noncharacters, Unicode has 66", refused)
 	}
 	if IsText("\xff") || IsText("\xed\xa0\x80") || !IsText("") {
-		t.Error("UTF-8 is what is UTF-8")
+		t.Error("IsText accepts invalid UTF-8 or refuses the empty text")
 	}
 }

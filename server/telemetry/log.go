@@ -11,33 +11,33 @@ import (
 	"github.com/google/uuid"
 )
 
-// boundedLines limits the rate of one kind of log line. Lines beyond it are counted, and a later line has the count.
+// boundedLines limits the rate of one kind of log line. It counts the lines beyond the limit for a later line.
 type boundedLines struct {
-	allow func() bool
-	left  atomic.Int64 // how many had no line since notLogged was asked
+	allow   func() bool
+	dropped atomic.Int64 // lines left out since the last call of notLogged
 }
 
 // take reports whether one more line may be written, and counts it if not.
 func (b *boundedLines) take() bool {
 	ok := b.allow()
 	if !ok {
-		b.left.Add(1)
+		b.dropped.Add(1)
 	}
 	return ok
 }
 
 // notLogged returns how many lines were left out since the last call.
 func (b *boundedLines) notLogged() int64 {
-	if b.left.Load() == 0 {
+	if b.dropped.Load() == 0 {
 		return 0
 	}
-	return b.left.Swap(0)
+	return b.dropped.Swap(0)
 }
 
-// logRequest writes the log line of a request. Lines about refused requests without a valid token are limited; a later line has the
-// number of those left out in not_logged.
+// logRequest writes the log line of a request. Lines about refused requests without a valid token are limited; a later line has
+// the number of those left out in not_logged.
 func (o *Observer) logRequest(r *http.Request, x *Request, took time.Duration) {
-	if x.TokenID == uuid.Nil && anybodyCanProvoke(x.Status) && !o.refusals.take() {
+	if x.TokenID == uuid.Nil && clientCanProvoke(x.Status) && !o.refusals.take() {
 		return
 	}
 	level := slog.LevelInfo
@@ -72,7 +72,7 @@ func (o *Observer) logRequest(r *http.Request, x *Request, took time.Duration) {
 	o.log.LogAttrs(r.Context(), level, "request", attrs...)
 }
 
-// operationID is "" where no route was found.
+// operationID returns "" if no route was found.
 func (x *Request) operationID() string {
 	if x.Operation == nil {
 		return ""
@@ -80,19 +80,19 @@ func (x *Request) operationID() string {
 	return x.Operation.ID
 }
 
-// anybodyCanProvoke reports whether a caller without a token can provoke a status at will. A failure of the server cannot be.
-func anybodyCanProvoke(status int) bool {
+// clientCanProvoke reports whether a client without a token can provoke a status at will. It cannot provoke a 500.
+func clientCanProvoke(status int) bool {
 	return status >= http.StatusBadRequest && status != http.StatusInternalServerError
 }
 
-// AuthFailure is why a request was not authenticated. It has no credentials.
+// AuthFailure is why a request was not authenticated. It contains no credentials.
 type AuthFailure struct {
-	Reason      string // in one word
-	Detail      error  // what the operator of an identity provider wants to know; nil for nothing
-	TokenPrefix string // the first characters of a token, which may be shown; "" for none
+	Reason      string // one word
+	Detail      error  // for the operator of the identity provider; nil for none
+	TokenPrefix string // the first characters of a token, which are not secret; "" for none
 }
 
-// AuthenticationFailed writes a line about a request that was not authenticated, and where it came from, unless there are too many.
+// AuthenticationFailed writes a line about a request that was not authenticated, with its origin, unless there are too many.
 func (o *Observer) AuthenticationFailed(r *http.Request, x *Request, failure AuthFailure) {
 	if !o.authFailures.take() {
 		return
@@ -104,7 +104,7 @@ func (o *Observer) AuthenticationFailed(r *http.Request, x *Request, failure Aut
 		slog.String("remote_addr", r.RemoteAddr),
 	}
 	if forwarded := strings.Join(r.Header.Values("X-Forwarded-For"), ", "); forwarded != "" {
-		attrs = append(attrs, slog.String("forwarded_for", forwarded[:min(len(forwarded), 200)])) // what a proxy says, or anybody
+		attrs = append(attrs, slog.String("forwarded_for", forwarded[:min(len(forwarded), 200)])) // a proxy or the client may have set it
 	}
 	if failure.Detail != nil {
 		attrs = append(attrs, slog.String("detail", fmt.Sprintf("%.300s", failure.Detail.Error())))

@@ -13,7 +13,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// logging makes an observer whose lines about refusals can be stopped, and what returns the last line and forgets all.
+// logging makes an observer with switchable limits. last returns the last line and clears the log.
 func logging(t *testing.T, allow *bool) (o *Observer, last func() map[string]any) {
 	t.Helper()
 	var text bytes.Buffer
@@ -36,7 +36,7 @@ func logging(t *testing.T, allow *bool) (o *Observer, last func() map[string]any
 	}
 }
 
-// A line says what is known of the request. Without metrics and traces there is nothing but the line.
+// A line has all that is known of the request. Without metrics and traces the observer only logs.
 func TestLineOfARequest(t *testing.T) {
 	t.Parallel()
 	allow := true
@@ -70,7 +70,7 @@ func TestLineOfARequest(t *testing.T) {
 	}
 }
 
-// Lines that anybody can provoke are left out and counted when there are too many. The others are always written.
+// Lines that an unauthenticated client can provoke are limited and counted. Other lines are always written.
 func TestLinesAreBounded(t *testing.T) {
 	t.Parallel()
 	allow := false

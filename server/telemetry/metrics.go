@@ -11,13 +11,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// otherRequests labels requests without an operation: health checks, documents and unknown routes.
+// otherRequests is the label of requests without an operation: health checks, documents and unknown routes.
 const otherRequests = "other"
 
-// durationBuckets, in seconds, reach from a patch that nothing disturbs to a request that a timeout ends.
+// durationBuckets are upper bounds in seconds, from a fast patch to a request that times out.
 var durationBuckets = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}
 
-// metrics counts and times requests by operation. A nil *metrics does nothing. All label combinations are made when the server
+// metrics counts and times requests by operation. A nil *metrics does nothing. All label combinations are created when the server
 // starts, so that a request looks up no label and allocates nothing.
 type metrics struct {
 	inFlight atomic.Int64
@@ -28,10 +28,10 @@ type metrics struct {
 	other    counters
 }
 
-// counters are those of one operation.
+// counters are the metrics of one operation.
 type counters struct {
 	label    string
-	requests map[int]prometheus.Counter  // by status, those that are expected
+	requests map[int]prometheus.Counter  // by status, for the expected ones
 	duration map[int]prometheus.Observer // by class of status
 	bytes    prometheus.Counter
 }
@@ -71,14 +71,14 @@ func newMetrics(cfg Config) (*metrics, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("metrics: %w", err)
 	}
-	m.other = m.of(otherRequests, []int{
+	m.other = m.countersOf(otherRequests, []int{
 		http.StatusOK, http.StatusNoContent, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusServiceUnavailable,
 	})
 	return m, nil
 }
 
-// of makes the counters of an operation. The statuses that it documents are there from the start, at zero.
-func (m *metrics) of(operation string, statuses []int) counters {
+// countersOf creates the metrics of an operation. Its documented statuses start at zero.
+func (m *metrics) countersOf(operation string, statuses []int) counters {
 	if m == nil {
 		return counters{}
 	}
@@ -114,7 +114,7 @@ func (m *metrics) end(r *http.Request, x *Request, took time.Duration) {
 		c.bytes.Add(float64(x.Sent))
 	}
 	requests, duration := c.requests[x.Status], c.duration[x.Status/100]
-	if requests == nil { // such as 499
+	if requests == nil { // an undocumented status, such as 499
 		requests = m.requests.WithLabelValues(c.label, strconv.Itoa(x.Status))
 	}
 	if duration == nil {

@@ -8,7 +8,7 @@ import (
 	"github.com/clientapps/clientapps/store/apitoken"
 )
 
-// Redact keeps tokens out of the log, wherever in a request they stood: in its path, in a name that was refused, in the request id.
+// Redact removes tokens from all log lines, wherever in a request they were: the path, an invalid name, the request id.
 func Redact(h slog.Handler) slog.Handler { return redacting{h} }
 
 type redacting struct{ slog.Handler }

@@ -10,8 +10,8 @@ import (
 	"github.com/clientapps/clientapps/store/apitoken"
 )
 
-// A token shows in no part of a line: not in the message, in texts, in groups, in errors, or in what a logger adds to every line. The
-// rest of the line stays.
+// No token appears in any part of a line: message, attributes, groups, errors and the logger's own attributes. The rest of the
+// line is unchanged.
 func TestRedact(t *testing.T) {
 	t.Parallel()
 	token, err := apitoken.New()

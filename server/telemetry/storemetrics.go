@@ -8,7 +8,7 @@ import (
 	"github.com/clientapps/clientapps/store"
 )
 
-// storeCollector shows the store's numbers as they are when somebody asks.
+// storeCollector collects the store's current numbers.
 type storeCollector struct{ stats func() store.Stats }
 
 func storeDesc(name, help string, labels ...string) *prometheus.Desc {
@@ -98,7 +98,7 @@ func (c storeCollector) Collect(into chan<- prometheus.Metric) {
 	}
 }
 
-// batchSizes is a histogram whose buckets end at the powers of two.
+// batchSizes is a histogram whose bounds are the powers of two.
 func batchSizes(stats store.PatchStats) prometheus.Metric {
 	count, buckets := uint64(0), map[float64]uint64{}
 	for i, n := range stats.Batches {

@@ -1,5 +1,5 @@
-// Package telemetry shows what a server does: a log line for each request and each failure to authenticate, metrics for Prometheus,
-// and trace spans. Tokens are redacted from the log.
+// Package telemetry observes a server: a log line for each request and each authentication failure, metrics for Prometheus, and
+// trace spans. It redacts tokens in the log.
 package telemetry
 
 import (
@@ -15,21 +15,21 @@ import (
 	"github.com/clientapps/clientapps/store"
 )
 
-// Config says what is observed and where it goes.
+// Config selects what is observed, and where to.
 type Config struct {
 	Log *slog.Logger // must be set
 
-	// Whether one more line may be written of a kind that anybody can provoke: about refused requests, and about failures to
-	// authenticate. A flood of requests then does not fill the disk.
+	// These limit the lines that anybody can provoke, about refused requests and authentication failures, so that a flood of
+	// requests does not fill the disk.
 	AllowRefusal, AllowAuthFailure func() bool
 
-	Metrics     *prometheus.Registry // nil: nothing is measured
-	Stats       func() store.Stats   // the store's numbers, for the metrics
-	MaxInFlight int                  // requests beyond which the server sheds, for the metrics
+	Metrics     *prometheus.Registry // nil: no metrics
+	Stats       func() store.Stats   // for the store's metrics
+	MaxInFlight int                  // the maximum of requests in flight, as a metric
 	Causes      []string             // every cause that a request can have, so that each has a metric from the start
 
-	Traces      trace.TracerProvider // nil: nothing is traced
-	TracedPaths string               // what the path of a request begins with that gets a span
+	Traces      trace.TracerProvider // nil: no traces
+	TracedPaths string               // the path prefix of requests with a span
 }
 
 // Observer observes the requests of one server.
@@ -37,8 +37,8 @@ type Observer struct {
 	log          *slog.Logger
 	refusals     *boundedLines
 	authFailures *boundedLines
-	metrics      *metrics     // nil: nothing is measured
-	tracer       trace.Tracer // nil: nothing is traced
+	metrics      *metrics     // nil: no metrics
+	tracer       trace.Tracer // nil: no traces
 	tracedPaths  string
 }
 
@@ -60,39 +60,39 @@ func New(cfg Config) (*Observer, error) {
 	return o, nil
 }
 
-// Operation is what is known of an operation of the API before there is a request.
+// Operation is an operation of the API.
 type Operation struct {
 	ID    string
 	Route string // its path, with the names of its parameters
 
-	counters // zero when nothing is measured
+	counters // the zero value without metrics
 }
 
-// Operation makes an operation, and its metrics for the statuses that it documents.
+// Operation makes an operation, and its metrics for the documented statuses.
 func (o *Observer) Operation(id, route string, statuses []int) *Operation {
-	return &Operation{ID: id, Route: route, counters: o.metrics.of(id, statuses)}
+	return &Operation{ID: id, Route: route, counters: o.metrics.countersOf(id, statuses)}
 }
 
-// Request is what is known of one request and its answer. It is filled in while the request is served.
+// Request is what is known of one request and its answer. The server fills it while it serves the request.
 type Request struct {
 	ID        string
 	Operation *Operation // nil until a route was found
 	TokenID   uuid.UUID  // zero until the request is authenticated
-	Err       error      // what the answer hides
-	Cause     string     // why it is 503 or 429
+	Err       error      // not shown to the client
+	Cause     string     // the reason of a 503 or 429
 	Status    int
 	Sent      int // bytes of the body
 
-	span trace.Span // nil when nothing is traced
+	span trace.Span // nil without traces
 }
 
-// Begin begins to observe a request. It returns the context to serve it with, which has the request's span.
+// Begin starts to observe a request. It returns the context to serve it with, which has the request's span.
 func (o *Observer) Begin(ctx context.Context, r *http.Request, x *Request) context.Context {
 	o.metrics.begin()
 	return o.beginSpan(ctx, r, x)
 }
 
-// End counts a request that was answered, ends its span and writes its line to the log.
+// End counts an answered request, ends its span and writes its log line.
 func (o *Observer) End(r *http.Request, x *Request, took time.Duration) {
 	o.metrics.end(r, x, took)
 	x.endSpan()

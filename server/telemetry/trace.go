@@ -13,8 +13,8 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// beginSpan begins the span of a request, in the caller's trace if there is one (W3C Trace Context). The span has no path, query, host
-// or user agent, since a client chooses those.
+// beginSpan starts the span of a request, in the client's trace if there is one (W3C Trace Context). The span has no path, query,
+// host or user agent, since a client chooses those.
 func (o *Observer) beginSpan(ctx context.Context, r *http.Request, x *Request) context.Context {
 	if o.tracer == nil || !strings.HasPrefix(r.URL.Path, o.tracedPaths) {
 		return ctx

@@ -9,14 +9,13 @@ import (
 	"time"
 )
 
-// certificateAge is how long a certificate is used before its files are looked at again.
+// certificateAge is how long a certificate is used before its files are checked again.
 const certificateAge = time.Second
 
-// Certificate is a TLS certificate and its key in two files. New handshakes take a new pair as soon as it is there. A pair
-// that does not belong together, as while one of the files was renewed and the other was not, is left alone: what was
-// good stays in use.
+// Certificate is a TLS certificate and its key in two files. New handshakes use a new pair as soon as it is there. Certificate
+// ignores a certificate whose key does not match, as while only one of the files is renewed: the old pair stays in use.
 type Certificate struct {
-	files [2]string // of the certificate and its key, in PEM
+	files [2]string // the PEM files of the certificate and its key
 	log   *slog.Logger
 	clock func() time.Time
 
@@ -26,24 +25,24 @@ type Certificate struct {
 	checked time.Time
 }
 
-// fileState tells a file from what was there before.
+// fileState tells whether a file has changed.
 type fileState struct {
 	modified time.Time
 	size     int64
 }
 
-// LoadCertificate reads a certificate and its key, and again when the files change: the clock says when to look. It returns nil
-// when no files are named.
+// LoadCertificate reads a certificate and its key, and later reloads them when the files change. It returns nil if no files are
+// named.
 func LoadCertificate(certFile, keyFile string, log *slog.Logger, clock func() time.Time) (*Certificate, error) {
 	if certFile == "" && keyFile == "" {
-		return nil, nil //nolint:nilnil // no TLS is no error
+		return nil, nil //nolint:nilnil // no TLS is not an error
 	}
 	c := &Certificate{files: [2]string{certFile, keyFile}, log: log, clock: clock}
-	c.seen, c.checked = c.look(), clock()
+	c.seen, c.checked = c.stat(), clock()
 	return c, c.load()
 }
 
-func (c *Certificate) look() (states [2]fileState) {
+func (c *Certificate) stat() (states [2]fileState) {
 	for i, name := range c.files {
 		if info, err := os.Stat(name); err == nil {
 			states[i] = fileState{info.ModTime(), info.Size()}
@@ -61,7 +60,7 @@ func (c *Certificate) load() error {
 	return nil
 }
 
-// get is what a tls.Config asks at each handshake.
+// get implements tls.Config.GetCertificate.
 func (c *Certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -73,7 +72,7 @@ func (c *Certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 }
 
 func (c *Certificate) reload() {
-	states := c.look()
+	states := c.stat()
 	if states == c.seen {
 		return
 	}

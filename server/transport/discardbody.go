@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// DiscardBody reads and drops up to so many bytes of the body of a refused request: a client that is still writing when the
-// connection ends may miss the answer. A client that waits for 100 Continue has not begun to write.
+// DiscardBody reads and drops at most this many bytes of the body of a refused request: a client that is still writing when the
+// connection closes may miss the answer. A client that waits for 100 Continue has not begun to write.
 func DiscardBody(r *http.Request, most int) {
 	if r.Header.Get("Expect") != "" {
 		return
@@ -25,7 +25,7 @@ func DiscardBody(r *http.Request, most int) {
 	}
 }
 
-// discardSize is the size of the buffer in bytes. It is large, so that few system calls are needed.
+// discardSize is the size of the buffer in bytes: large, so that few system calls are needed.
 const discardSize = 64 << 10
 
 // discarded pools buffers of discardSize.

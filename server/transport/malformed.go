@@ -7,7 +7,7 @@ import (
 	"net/http"
 )
 
-// Refuse returns the request id and the JSON body of the answer to a request that net/http refuses. The status is 400, 417 or 431.
+// Refuse returns the request id and the JSON body for a request that net/http refuses. The status is 400, 417 or 431.
 type Refuse func(status int, from net.Addr) (requestID string, body []byte)
 
 // malformedListener rewrites net/http's plain-text 400, 417, 431 and 501 answers into the API's error body. net/http sends them
@@ -33,7 +33,7 @@ type malformedConn struct {
 	refuse Refuse
 }
 
-// Write implements net.Conn. net/http writes such an answer in one piece.
+// Write implements net.Conn. net/http writes such an answer in a single call.
 func (c *malformedConn) Write(b []byte) (int, error) {
 	status := malformed(b)
 	if status == 0 {
@@ -46,7 +46,7 @@ func (c *malformedConn) Write(b []byte) (int, error) {
 	return len(b), err
 }
 
-// CloseWrite ends the answer and not the connection, so that a client which still sends gets to read it.
+// CloseWrite closes only the sending half of the connection, so that a client which is still sending can read the answer.
 func (c *malformedConn) CloseWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
@@ -56,13 +56,13 @@ func (c *malformedConn) CloseWrite() error {
 
 var (
 	statusLine = []byte("HTTP/1.1 ")
-	// ownHeader is what net/http's own answers have behind their status line, and no other does.
+	// ownHeader follows the status line of net/http's own answers, and of no others.
 	ownHeader = []byte("\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n")
 	badHeader = []byte("431 ")
 	badExpect = []byte("417 ")
 )
 
-// malformed returns the status of an answer that net/http made itself, and 0 for any other.
+// malformed returns the status of net/http's own answer, and 0 for any other answer.
 func malformed(b []byte) int {
 	line, ok := bytes.CutPrefix(b, statusLine)
 	if !ok {

@@ -16,8 +16,8 @@ import (
 	"github.com/clientapps/clientapps/server/transport"
 )
 
-// serve serves over plain HTTP until the test ends, and returns the address. Refusals name their status, and "/text" is answered
-// with a plain text that looks like net/http's own refusals.
+// serve serves plain HTTP until the test ends, and returns the address. The bodies of refusals have their status. "/text" is
+// answered with plain text like net/http's own refusals.
 func serve(t *testing.T) string {
 	t.Helper()
 	handler := http.NewServeMux()
@@ -48,12 +48,12 @@ func serve(t *testing.T) string {
 	return listener.Addr().String()
 }
 
-// answer is what came back over a connection.
+// answer is a response.
 type answer struct {
 	status int
 	header http.Header
 	body   string
-	last   bool // the connection ends behind it
+	last   bool // the server closes the connection after it
 }
 
 // ask sends a text and returns the last answer.
@@ -83,7 +83,7 @@ func ask(t *testing.T, address, text string) (got answer) {
 	}
 }
 
-// What net/http refuses by itself is answered with the API's body, request id and headers.
+// net/http's own refusals get the API's body, request id and headers.
 func TestMalformed(t *testing.T) {
 	t.Parallel()
 	address := serve(t)
@@ -124,7 +124,7 @@ func TestMalformed(t *testing.T) {
 	}
 }
 
-// What a handler answers passes unchanged, though it looks like a refusal.
+// A handler's answer is unchanged, even if it looks like a refusal of net/http.
 func TestAnswersOfHandlersPass(t *testing.T) {
 	t.Parallel()
 	got := ask(t, serve(t), "GET /text HTTP/1.1\r\nHost: x\r\n\r\n")

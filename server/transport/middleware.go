@@ -9,18 +9,17 @@ import (
 	"github.com/rs/cors"
 )
 
-// minCompressed is the smallest body in bytes that is worth compressing: anything over 1 KiB.
+// minCompressed is the smallest body in bytes that is compressed: anything over 1 KiB.
 const minCompressed = 1<<10 + 1
 
-// RequestIDHeader has the id of a request, in it and in its answer.
+// RequestIDHeader has the request id, in the request and in its answer.
 const RequestIDHeader = "X-Request-Id"
 
-// GzipSuffix marks the entity tag of a compressed representation: another coding is another representation, and a strong tag
-// names one (RFC 9110, 8.8.3.3).
+// GzipSuffix marks the entity tag of a compressed representation: a strong tag identifies one representation, and another coding
+// is another one (RFC 9110, 8.8.3.3).
 const GzipSuffix = "-gzip"
 
-// Wrap puts around an API what concerns its transport alone: compression where the client asks for it, and CORS (the Fetch
-// standard) for these origins.
+// Wrap adds compression to an API for clients that accept it, and CORS (the Fetch standard) for these origins.
 func Wrap(api http.Handler, origins []string) (http.Handler, error) {
 	compress, err := gzhttp.NewWrapper(
 		gzhttp.MinSize(minCompressed),
@@ -30,7 +29,7 @@ func Wrap(api http.Handler, origins []string) (http.Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("compression: %w", err)
 	}
-	api = whereAsked(compress(api), api)
+	api = compressIfAccepted(compress(api), api)
 	if len(origins) == 0 {
 		return api, nil
 	}
@@ -45,20 +44,20 @@ func Wrap(api http.Handler, origins []string) (http.Handler, error) {
 			"WWW-Authenticate", RequestIDHeader,
 		},
 		MaxAge: 600,
-		// The route of OPTIONS adds what it always answers.
+		// The OPTIONS handler adds its own headers.
 		OptionsPassthrough: true,
 	}).Handler(api), nil
 }
 
-// varyEncoding is what compression makes every response say.
+// varyEncoding is the Vary header of every response, since it may be compressed.
 var varyEncoding = []string{"Accept-Encoding"}
 
-// whereAsked leaves out the compressor for a request that accepts no coding at all.
-func whereAsked(compressed, plain http.Handler) http.Handler {
+// compressIfAccepted bypasses the compressor for a request without Accept-Encoding.
+func compressIfAccepted(compressed, plain http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if accepted := r.Header["Accept-Encoding"]; len(accepted) > 0 {
 			for i, codings := range accepted {
-				accepted[i] = strings.ReplaceAll(codings, "x-gzip", "gzip") // the same (RFC 9110, 8.4.1.3)
+				accepted[i] = strings.ReplaceAll(codings, "x-gzip", "gzip") // an alias (RFC 9110, 8.4.1.3)
 			}
 			compressed.ServeHTTP(w, r)
 			return

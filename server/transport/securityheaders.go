@@ -6,7 +6,7 @@ import "net/http"
 var (
 	noSniff    = []string{"nosniff"}
 	noReferrer = []string{"no-referrer"}
-	// A year. That browsers may not speak plain HTTP to this host is said over TLS alone (RFC 6797, 7.2).
+	// One year. HSTS is valid only over TLS (RFC 6797, 7.2).
 	onlyTLS = []string{"max-age=31536000"}
 )
 

@@ -12,29 +12,29 @@ import (
 
 // Timeouts bound how long a client can keep a connection busy.
 type Timeouts struct {
-	Header  time.Duration // of a request's head
-	Request time.Duration // of its arrival; its answer has as long again to be taken
+	Header  time.Duration // for reading the head of a request
+	Request time.Duration // for reading a request; writing its answer may take as long again
 	Idle    time.Duration // between two requests
 }
 
-// NewServer makes the HTTP server of a handler. Errors of connections are logged as warnings.
+// NewServer makes the HTTP server of a handler. It logs connection errors as warnings.
 func NewServer(handler http.Handler, timeouts Timeouts, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: timeouts.Header,
 		ReadTimeout:       timeouts.Request,
-		WriteTimeout:      2 * timeouts.Request, // an answer may be ready at the last moment
+		WriteTimeout:      2 * timeouts.Request, // an answer may start at the last moment
 		IdleTimeout:       timeouts.Idle,
 		MaxHeaderBytes:    64 << 10,
-		// Even OPTIONS * is answered like everything else, request id and all.
+		// The handler also gets OPTIONS *, so that its answer has a request id.
 		DisableGeneralOptionsHandler: true,
 
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
 }
 
-// Serve serves until the server is shut down: with TLS where there is a certificate, 1.2 or newer, and HTTP/2. Over plain HTTP
-// refuse answers what is none.
+// Serve serves until the server is shut down. With a certificate it uses TLS 1.2 or newer and HTTP/2. Over plain HTTP, refuse
+// makes the answer to malformed requests.
 func Serve(server *http.Server, listener net.Listener, cert *Certificate, refuse Refuse) error {
 	if cert == nil {
 		return server.Serve(malformedListener{listener, refuse})

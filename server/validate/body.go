@@ -1,6 +1,6 @@
-// Package validate holds request bodies to the schemas of an OpenAPI document and decodes them into the types that generated
-// code has for them. A schema that is flat is compiled into a decoder of one pass when the server starts. What that decoder
-// cannot decide goes to the strict parser and to kin-openapi, whose word is final.
+// Package validate checks request bodies against the schemas of an OpenAPI document and decodes them into generated types. A flat
+// schema is compiled into a single-pass decoder when the server starts. Bodies that the decoder cannot decide go to the strict
+// parser and to kin-openapi, which have the final word.
 package validate
 
 import (
@@ -14,22 +14,22 @@ import (
 	"github.com/clientapps/clientapps/server/strictjson"
 )
 
-// Formats are validators of texts, by the name that a schema has in its keyword format.
+// Formats are validators of strings by format name.
 type Formats map[string]openapi3.StringFormatValidator
 
-// Body is the schema of a JSON object, prepared once.
+// Body is a prepared schema of a JSON object.
 type Body struct {
 	schema   *openapi3.Schema
-	target   reflect.Type // a struct; nil when nothing is decoded
+	target   reflect.Type // a struct; nil if nothing is decoded
 	maxNodes int
-	readOnly map[string]string // field that may not be written -> reason
+	readOnly map[string]string // reasons by field that cannot be written
 	options  []openapi3.SchemaValidationOption
 	compiled *decoder // nil: every body goes to the parser and the validator
 }
 
-// NewBody prepares a schema. A body may have maxNodes values and names (0: any number) and is decoded into a new target, a
-// struct type of generated code. The schema's x-read-only-reasons, an object of texts, names fields that exist and may not be
-// written. A target of nil makes a Body that only Check is asked of.
+// NewBody prepares a schema. A body may have maxNodes values and names (0: no bound) and is decoded into a new target, a
+// generated struct type. The schema extension x-read-only-reasons, an object of strings, names fields that exist and cannot be
+// written. With a nil target only Check may be called.
 func NewBody(schema *openapi3.Schema, target reflect.Type, maxNodes int, formats Formats) (*Body, error) {
 	b := &Body{schema: schema, target: target, maxNodes: maxNodes, options: []openapi3.SchemaValidationOption{
 		openapi3.VisitAsRequest(), openapi3.WithStringFormatValidators(formats),
@@ -49,13 +49,13 @@ func NewBody(schema *openapi3.Schema, target reflect.Type, maxNodes int, formats
 	return b, nil
 }
 
-// Schema is what the body is held to.
+// Schema returns the schema.
 func (b *Body) Schema() *openapi3.Schema { return b.schema }
 
-// Compiled reports whether ordinary bodies are decoded in one pass.
+// Compiled reports whether there is a single-pass decoder.
 func (b *Body) Compiled() bool { return b.compiled != nil }
 
-// Decode reads a body and returns a pointer to a new target, and how many values and names the body has. The error is a
+// Decode decodes a body and returns a pointer to a new target, and the number of values and names in the body. The error is a
 // strictjson.SyntaxError, FieldErrors or a *MismatchError.
 func (b *Body) Decode(text []byte) (target any, nodes int, err error) {
 	if b.compiled != nil {
@@ -85,18 +85,18 @@ func (b *Body) decodeStrictly(text []byte) (target any, nodes int, err error) {
 	return target, doc.Nodes, nil
 }
 
-// Parse reads a text as strictly as a body. The values of fields that the schema does not have are not kept.
+// Parse parses a text as strictly as a body. It drops the values of fields that the schema does not have.
 func (b *Body) Parse(text []byte) (strictjson.Document, error) {
-	return strictjson.Parse(text, strictjson.Options{MaxNodes: b.maxNodes, Keep: b.takes})
+	return strictjson.Parse(text, strictjson.Options{MaxNodes: b.maxNodes, Keep: b.hasWritableField})
 }
 
-// takes reports whether the body may have this field.
-func (b *Body) takes(name string) bool {
+// hasWritableField reports whether the body may have this field.
+func (b *Body) hasWritableField(name string) bool {
 	_, readOnly := b.readOnly[name]
 	return b.schema.Properties[name] != nil && !readOnly
 }
 
-// visit holds a value to a schema.
+// visit validates a value against a schema.
 func (b *Body) visit(schema *openapi3.Schema, value any) error {
 	return schema.VisitJSON(value, b.options...)
 }

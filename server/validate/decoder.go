@@ -10,8 +10,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// decoder reads the bodies of one schema in one pass. What it accepts, the strict parser and the validator accept too, and
-// read alike. It refuses nothing: it gives up.
+// decoder decodes the bodies of one schema in one pass. If it accepts a body, the strict parser and the validator accept it too
+// and decode the same value. It never refuses a body: it gives up.
 type decoder struct {
 	target   reflect.Type
 	fields   []field
@@ -19,19 +19,19 @@ type decoder struct {
 	maxNodes int
 }
 
-// field is a property of the schema and the field of the target that has its value.
+// field is a property of the schema and the struct field that has its value.
 type field struct {
 	name     []byte // in quotes
-	index    int    // of the target's field
+	index    int    // of the struct field
 	nullable bool
 	set      setter
 	null     func(field any) bool
 }
 
-// visitor holds a value to a schema, with the options of the server.
+// visitor validates a value against a schema, with the server's options.
 type visitor func(schema *openapi3.Schema, value any) error
 
-// compile makes a decoder, or nil when the schema or the target has anything that it does not know.
+// compile makes a decoder, or returns nil if the schema or the target has anything that it does not support.
 func (b *Body) compile() *decoder {
 	rest := *b.schema
 	rest.Properties, rest.Required = nil, nil
@@ -43,7 +43,7 @@ func (b *Body) compile() *decoder {
 	d := &decoder{target: b.target, maxNodes: b.maxNodes}
 	for name, property := range b.schema.Properties {
 		f, ok := compileField(name, property.Value, b.target, b.visit)
-		if !ok || !b.takes(name) {
+		if !ok || !b.hasWritableField(name) {
 			return nil
 		}
 		if slices.Contains(b.schema.Required, name) {
@@ -74,7 +74,7 @@ func compileField(name string, schema *openapi3.Schema, target reflect.Type, vis
 	return f, !f.nullable || f.null(pointer)
 }
 
-// fieldNamed returns the index of the field that has this name in JSON, or -1.
+// fieldNamed returns the index of the struct field with this JSON name, or -1.
 func fieldNamed(target reflect.Type, name string) int {
 	for i := range target.NumField() {
 		if tag, _, _ := strings.Cut(target.Field(i).Tag.Get("json"), ","); tag == name && target.Field(i).IsExported() {
@@ -84,7 +84,8 @@ func fieldNamed(target reflect.Type, name string) int {
 	return -1
 }
 
-// compileValue chooses how values of a schema are read into a field. The setter is nil for a schema or field that is unknown.
+// compileValue returns the functions that set a field to a value of the schema and to null. The setter is nil if the schema or
+// the field type is not supported.
 func compileValue(schema *openapi3.Schema, pointer any, visit visitor) (setter, func(any) bool) {
 	rest := *schema
 	rest.Nullable = false
@@ -139,7 +140,7 @@ func compileArray(schema openapi3.Schema, pointer any, visit visitor) (setter, f
 	return nil, nil
 }
 
-// decode returns a pointer to a new target and how many values and names the text has. When it gives up, ok is false.
+// decode returns a pointer to a new target and the number of values and names. ok is false if it gives up.
 func (d *decoder) decode(text []byte) (target any, nodes int, ok bool) {
 	s := scanner{text: text, nodes: 1}
 	if !s.token('{') {
@@ -171,7 +172,7 @@ func (d *decoder) decode(text []byte) (target any, nodes int, ok bool) {
 	return object.Interface(), s.nodes, true
 }
 
-// field reads a name. bit is the field's own.
+// field reads a name. bit identifies the field in a set.
 func (d *decoder) field(s *scanner) (f *field, bit uint64) {
 	s.space()
 	for i := range d.fields {

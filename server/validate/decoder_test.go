@@ -10,7 +10,7 @@ import (
 	"github.com/oapi-codegen/nullable"
 )
 
-// everything is a schema with what a decoder can be compiled for, in all forms that generated code has for it.
+// everything is a schema with every keyword and every generated type that a decoder supports.
 const everything = `{
 	"type": "object", "additionalProperties": false, "required": ["id", "flag"], "description": "d", "x-more": 1,
 	"properties": {
@@ -80,8 +80,8 @@ var seeds = []string{
 	`"small":1,"large":1,"any":1,"bounded":1`, `"small":1,"large":1,"any":1,"bounded":1,"flags":true`,
 }
 
-// FuzzDecoder holds a compiled decoder to the strict parser, the validator and the binder of the generated code: what it
-// accepts they accept, and read alike.
+// FuzzDecoder compares a compiled decoder with the strict parser, the validator and the generated binder: what the decoder
+// accepts they accept too, and decode to the same value.
 func FuzzDecoder(f *testing.F) {
 	b := bodyOf(f, everything)
 	if !b.Compiled() {
@@ -107,7 +107,7 @@ func FuzzDecoder(f *testing.F) {
 	})
 }
 
-// It would be right to give up each time, and useless.
+// A decoder that always gives up would pass FuzzDecoder, so check that these bodies are decoded.
 func TestDecoderTakesOrdinaryBodies(t *testing.T) {
 	t.Parallel()
 	b := bodyOf(t, everything)
@@ -121,7 +121,7 @@ func TestDecoderTakesOrdinaryBodies(t *testing.T) {
 	}
 }
 
-// What a decoder does not know of, it is not compiled for.
+// A schema with anything that a decoder does not support is not compiled.
 func TestUnknownKeywordsAreNotCompiled(t *testing.T) {
 	t.Parallel()
 	for _, schema := range []string{

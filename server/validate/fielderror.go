@@ -11,36 +11,36 @@ import (
 	"github.com/clientapps/clientapps/server/strictjson"
 )
 
-// MaxFieldErrors is how many of them are looked for.
+// MaxFieldErrors bounds the field errors of one body.
 const MaxFieldErrors = 100
 
-// FieldError is one thing wrong with one field of a body.
+// FieldError is one error in one field of a body.
 type FieldError struct {
-	Field    string // at most 64 characters of its name
+	Field    string // the name, at most 64 characters of it
 	Pointer  string // a JSON pointer (RFC 6901)
 	Message  string // a sentence
-	Reason   string // why the field cannot be written, where that is what is wrong
-	Writable bool   // the field may be written, and its value is wrong
+	Reason   string // why the field is read-only; "" if it is not
+	Writable bool   // the field is not read-only, so its value is wrong
 }
 
-// FieldErrors is what is wrong with a body that is a JSON object, in document order, then the fields that are missing.
-// There is one at least.
+// FieldErrors are the errors of a body that is a JSON object, in document order, followed by the missing fields. There is at
+// least one.
 type FieldErrors []FieldError
 
-// Error implements error with what the first one says.
+// Error implements error with the first message.
 func (v FieldErrors) Error() string { return v[0].Message }
 
-// MismatchError says that a body was refused and no field of it is at fault.
+// MismatchError reports that a body is invalid although no single field is.
 type MismatchError struct{ cause error }
 
-// Error implements error, as the end of a sentence that begins with what was refused.
+// Error implements error, as the end of a sentence whose subject is the body.
 func (*MismatchError) Error() string { return "does not match the contract" }
 
-// Unwrap returns what the validator said.
+// Unwrap returns the validator's error.
 func (e *MismatchError) Unwrap() error { return e.cause }
 
-// fieldErrors says what is wrong with a body that its schema refused, field by field and in document order: the validator's
-// own errors come in no order, nest, and speak to Go programmers.
+// fieldErrors lists the errors of an invalid body by field and in document order: the validator's own errors are unordered and
+// nested, and their texts are for Go programmers.
 func (b *Body) fieldErrors(doc strictjson.Document, refused error) error {
 	object, ok := doc.Value.(map[string]any)
 	if !ok {
@@ -66,7 +66,7 @@ func (b *Body) fieldErrors(doc strictjson.Document, refused error) error {
 	return found[:min(len(found), MaxFieldErrors)]
 }
 
-// Check holds the value of one field to the schema.
+// Check validates the value of one field.
 func (b *Body) Check(name string, value any) (v FieldError, bad bool) {
 	if reason, ok := b.readOnly[name]; ok {
 		v = fieldError(name, fmt.Sprintf("Field '%s' cannot be updated via this endpoint", name))
@@ -105,8 +105,8 @@ func fieldError(name, message string) FieldError {
 // escapePointer escapes a name for a JSON pointer (RFC 6901, 3).
 var escapePointer = strings.NewReplacer("~", "~0", "/", "~1")
 
-// Message says what a value must be, from the schema that refused it: "license_count must be an integer or null". The
-// schema's x-must-be, a text, is used for what a pattern or a format asks.
+// Message describes the valid values of the schema that refused a value: "license_count must be an integer or null". The schema
+// extension x-must-be, a string, describes what a pattern or a format requires.
 func Message(name string, schema *openapi3.Schema, refused error) string {
 	return name + " must be " + expectation(schema, refused)
 }
@@ -159,7 +159,7 @@ func typeName(schema *openapi3.Schema) string {
 	return "a string"
 }
 
-// violatedKeyword is the schema keyword that the validator stopped at. A parameter that could not be read has the wrong type.
+// violatedKeyword returns the schema keyword that the validator reports. A parameter that cannot be parsed has the wrong type.
 func violatedKeyword(err error) string {
 	if schemaErr := (*openapi3.SchemaError)(nil); errors.As(err, &schemaErr) {
 		return schemaErr.SchemaField

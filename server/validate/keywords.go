@@ -8,8 +8,8 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
-// only reports whether a schema has this type and no other keyword that could refuse a value. Keywords are known by a white
-// list, so that one that is new to kin-openapi is not taken for documentation.
+// only reports whether a schema has this type and no other keyword that could refuse a value. It uses a white list, so that a
+// keyword which is new to kin-openapi is not ignored.
 func only(schema openapi3.Schema, name string) bool {
 	if !schema.Type.Is(name) || !documentation(schema.Extensions) {
 		return false
@@ -19,7 +19,7 @@ func only(schema openapi3.Schema, name string) bool {
 	return reflect.ValueOf(schema).IsZero()
 }
 
-// documentation reports whether all extensions are such: kin-openapi keeps keywords that it does not know among them.
+// documentation reports whether all extensions start with x-. kin-openapi also stores unknown keywords as extensions.
 func documentation(extensions map[string]any) bool {
 	for name := range extensions {
 		if !strings.HasPrefix(name, "x-") {
@@ -29,10 +29,10 @@ func documentation(extensions map[string]any) bool {
 	return true
 }
 
-// uuidPattern is the pattern that ParseUUID stands for.
+// uuidPattern is the pattern that ParseUUID implements.
 const uuidPattern = `^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$`
 
-// isUUID reports whether a schema takes what ParseUUID does, and nothing else.
+// isUUID reports whether a schema accepts exactly what ParseUUID accepts.
 func isUUID(schema openapi3.Schema) bool {
 	if schema.Format != "uuid" || schema.Pattern != uuidPattern || schema.MinLength > 36 ||
 		schema.MaxLength != nil && *schema.MaxLength < 36 {
@@ -42,13 +42,13 @@ func isUUID(schema openapi3.Schema) bool {
 	return only(schema, openapi3.TypeString)
 }
 
-// isText reports whether a schema is one of texts, with whatever kin-openapi has to say of a text that stands alone.
+// isText reports whether a schema has only string keywords: kin-openapi can validate such a string on its own.
 func isText(schema openapi3.Schema) bool {
 	schema.Format, schema.Pattern, schema.MinLength, schema.MaxLength = "", "", 0, nil
 	return only(schema, openapi3.TypeString)
 }
 
-// bounds of an integer, as a schema states them.
+// bounds are the bounds of an integer in a schema.
 type bounds struct{ least, most float64 }
 
 func boundsOf(schema openapi3.Schema) bounds {

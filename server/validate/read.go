@@ -6,11 +6,11 @@ import (
 	"github.com/oapi-codegen/nullable"
 )
 
-// reader reads a value and returns the scanner behind it. A scanner is handed on by value, or each body would have one
-// allocated.
+// reader reads a value and returns the scanner after it. The scanner is passed by value: a pointer would make each body allocate
+// one.
 type reader[T any] func(s scanner) (rest scanner, value T, ok bool)
 
-// setter reads a value into a field of the target, given as a pointer to it.
+// setter reads a value into the struct field that the pointer field points to.
 type setter func(s scanner, field any) (rest scanner, ok bool)
 
 func (read reader[T]) into(s scanner, field any) (rest scanner, ok bool) {
@@ -18,7 +18,7 @@ func (read reader[T]) into(s scanner, field any) (rest scanner, ok bool) {
 	return rest, ok && set(field, value)
 }
 
-// set gives a field its value, in one of the forms that generated code has for it. It reports whether the field has one.
+// set sets a field to a value, if it has one of the types that generated code uses. It reports whether it has.
 func set[T any](field any, value T) bool {
 	switch p := field.(type) {
 	case *T:
@@ -34,7 +34,7 @@ func set[T any](field any, value T) bool {
 	return true
 }
 
-// setNull gives a field null. It reports whether the field can tell that from a field that is absent.
+// setNull sets a field to null. It reports whether the type of the field distinguishes null from absent.
 func setNull[T any](field any) bool {
 	p, ok := field.(*nullable.Nullable[T])
 	if ok {
@@ -77,7 +77,7 @@ func textReader(schema *openapi3.Schema, visit visitor) reader[string] {
 	}
 }
 
-// arrayReader reads least to most items. It makes no room for items that it has not read.
+// arrayReader reads least to most items. It preallocates nothing, since a client chooses the number of items.
 func arrayReader[T any](read reader[T], least, most uint64) reader[[]T] {
 	return func(s scanner) (rest scanner, array []T, ok bool) {
 		if !s.token('[') {

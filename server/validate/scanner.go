@@ -6,7 +6,7 @@ import (
 	"github.com/clientapps/clientapps/server/strictjson"
 )
 
-// scanner steps over a JSON text in its usual spelling. It does not read escapes, exponents or fractions.
+// scanner reads a JSON text in its usual spelling. It does not support escapes, exponents or fractions.
 type scanner struct {
 	text  []byte
 	at    int
@@ -24,7 +24,7 @@ func (s *scanner) space() {
 	}
 }
 
-// token steps over white space and one byte, if that comes next.
+// token skips white space and one byte, if that is next.
 func (s *scanner) token(c byte) bool {
 	s.space()
 	if s.at == len(s.text) || s.text[s.at] != c {
@@ -34,7 +34,7 @@ func (s *scanner) token(c byte) bool {
 	return true
 }
 
-// end reports whether nothing but white space comes.
+// end reports whether only white space follows.
 func (s *scanner) end() bool {
 	s.space()
 	return s.at == len(s.text)
@@ -48,7 +48,7 @@ func (s *scanner) word(text string) bool {
 	return true
 }
 
-// integer reads at most 18 digits with or without a minus sign, and not -0. What comes behind them is not looked at.
+// integer reads at most 18 digits, optionally with a minus sign, but not -0. It does not check what follows.
 func (s *scanner) integer() (n int64, ok bool) {
 	negative := s.at < len(s.text) && s.text[s.at] == '-'
 	if negative {
@@ -70,7 +70,7 @@ func (s *scanner) integer() (n int64, ok bool) {
 	return n, true
 }
 
-// string reads a text without escapes and returns what stands between the quotes.
+// string reads a string without escapes and returns the text between the quotes.
 func (s *scanner) string() (text []byte, ok bool) {
 	if !s.word(`"`) {
 		return nil, false

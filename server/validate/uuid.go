@@ -2,8 +2,8 @@ package validate
 
 import "github.com/google/uuid"
 
-// ParseUUID reads the one form of a UUID that RFC 9562, 4 has: 8-4-4-4-12 hexadecimal digits in either letter case, whatever
-// their version and variant. uuid.Parse reads others too, and takes three times as long.
+// ParseUUID parses the form of a UUID in RFC 9562, 4: 8-4-4-4-12 hexadecimal digits in either letter case, of any version and
+// variant. uuid.Parse also accepts other forms, and takes three times as long.
 func ParseUUID[T ~string | ~[]byte](text T) (id uuid.UUID, ok bool) {
 	if len(text) != 36 || text[8] != '-' || text[13] != '-' || text[18] != '-' || text[23] != '-' {
 		return uuid.Nil, false

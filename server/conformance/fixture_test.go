@@ -19,14 +19,14 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// spare are catalog apps that no client has: one to add, one to delete, and some so that lists have pages.
+// spare are catalog apps that no client has: one to add, one to delete, and more so that lists have several pages.
 var spare = []uuid.UUID{
 	uuid.MustParse("c0000000-0000-4000-8000-000000000001"), uuid.MustParse("c0000000-0000-4000-8000-000000000002"),
 	uuid.MustParse("c0000000-0000-4000-8000-000000000003"), uuid.MustParse("c0000000-0000-4000-8000-000000000004"),
 }
 
-// world is a server with tokens of all sorts, and enough data that every operation has something to do.
-type world struct {
+// fixture is a server with tokens of all sorts and enough data that every operation can succeed.
+type fixture struct {
 	*servertest.Server
 
 	db      *sql.DB
@@ -34,10 +34,10 @@ type world struct {
 	serial  int
 }
 
-func newWorld(t *testing.T, s *servertest.Server, operations []*Operation) *world {
+func newFixture(t *testing.T, s *servertest.Server, operations []*Operation) *fixture {
 	t.Helper()
-	w := &world{Server: s, db: storetest.SQL(t, s.DatabaseURL), clients: map[string]*servertest.Client{
-		"": s.Client, "nobody": {URL: s.URL},
+	f := &fixture{Server: s, db: storetest.SQL(t, s.DatabaseURL), clients: map[string]*servertest.Client{
+		"": s.Client, "anonymous": {URL: s.URL},
 	}}
 	var scopes []string
 	for _, op := range operations {
@@ -51,7 +51,7 @@ func newWorld(t *testing.T, s *servertest.Server, operations []*Operation) *worl
 	past := storetest.Now.Add(-time.Second)
 	add := func(token store.Token) store.Token {
 		secret, stored := s.NewToken(t, token)
-		w.clients[token.Name] = &servertest.Client{URL: s.URL, Token: secret}
+		f.clients[token.Name] = &servertest.Client{URL: s.URL, Token: secret}
 		return stored
 	}
 	all := strings.Join(scopes, " ")
@@ -69,12 +69,12 @@ func newWorld(t *testing.T, s *servertest.Server, operations []*Operation) *worl
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.clients["unknown"] = &servertest.Client{URL: s.URL, Token: unknown}
-	w.fill(t)
-	return w
+	f.clients["unknown"] = &servertest.Client{URL: s.URL, Token: unknown}
+	f.fill(t)
+	return f
 }
 
-func (w *world) fill(t *testing.T) {
+func (f *fixture) fill(t *testing.T) {
 	t.Helper()
 	data := store.Dataset{}
 	for i, id := range spare {
@@ -93,21 +93,22 @@ func (w *world) fill(t *testing.T) {
 		data.Vendors = append(data.Vendors, store.Vendor{ID: uuid.New(), Name: name, CreatedAt: storetest.Now, UpdatedAt: storetest.Now})
 		data.Categories = append(data.Categories, store.Category{ID: uuid.New(), Name: name, CreatedAt: storetest.Now, UpdatedAt: storetest.Now})
 	}
-	if err := w.Store.Seed(t.Context(), data); err != nil {
+	if err := f.Store.Seed(t.Context(), data); err != nil {
 		t.Fatal(err)
 	}
 	for path, body := range map[string]string{
-		"url-patterns": `{"patterns":["https://a.example.com/*","https://b.example.com/*","https://c.example.com/*"]}`, "desktop-aliases": `{"aliases":["a.exe","b.exe","c.exe"]}`,
+		"url-patterns":    `{"patterns":["https://a.example.com/*","https://b.example.com/*","https://c.example.com/*"]}`,
+		"desktop-aliases": `{"aliases":["a.exe","b.exe","c.exe"]}`,
 	} {
 		target := "/v2/catalog-apps/" + storetest.CatalogID.String() + "/" + path
-		if r := w.Send(t, servertest.Request{Method: "PUT", Target: target, Body: body}); r.Status != 204 {
+		if r := f.Send(t, servertest.Request{Method: "PUT", Target: target, Body: body}); r.Status != 204 {
 			t.Fatalf("PUT %s: %d %s", target, r.Status, r.Body)
 		}
 	}
 }
 
-// base is a request of an operation that succeeds here. A new object gets a name that nothing has.
-func (w *world) base(t *testing.T, op *Operation) Base {
+// base is a request of an operation that succeeds. A new object gets a unique name.
+func (f *fixture) base(t *testing.T, op *Operation) Base {
 	t.Helper()
 	b := Base{Op: op}
 	if op.Body != nil {
@@ -118,8 +119,8 @@ func (w *world) base(t *testing.T, op *Operation) Base {
 	}
 	for _, name := range []string{"name", "canonical_name"} {
 		if op.Method == http.MethodPost && b.Body.Get(name) != "" {
-			w.serial++
-			b.Body = b.Body.With(name, quote(fmt.Sprintf("New %d", w.serial)))
+			f.serial++
+			b.Body = b.Body.With(name, quote(fmt.Sprintf("New %d", f.serial)))
 		}
 	}
 	switch op.ID {
@@ -131,23 +132,23 @@ func (w *world) base(t *testing.T, op *Operation) Base {
 	return b
 }
 
-// content is everything that is stored.
-func (w *world) content(t *testing.T) string {
+// content is everything in the database except tokens.
+func (f *fixture) content(t *testing.T) string {
 	t.Helper()
 	var all []string
 	for _, table := range []string{
 		"clients", "apps", "app_changes", "catalog_apps", "catalog_vendors", "catalog_categories", "catalog_app_categories",
 		"catalog_url_patterns", "catalog_desktop_aliases", "catalog_state", "tokens",
 	} {
-		all = append(all, w.rows(t, table)...)
+		all = append(all, f.rows(t, table)...)
 	}
 	slices.Sort(all)
 	return strings.Join(all, "\n")
 }
 
-func (w *world) rows(t *testing.T, table string) (all []string) {
+func (f *fixture) rows(t *testing.T, table string) (all []string) {
 	t.Helper()
-	rows, err := w.db.QueryContext(t.Context(), "SELECT * FROM "+table)
+	rows, err := f.db.QueryContext(t.Context(), "SELECT * FROM "+table)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,10 +168,10 @@ func (w *world) rows(t *testing.T, table string) (all []string) {
 	return all
 }
 
-// send sends the request of a case and holds the answer to what was wanted.
-func (w *world) send(t *testing.T, op *Operation, c Case) {
+// send sends the request of a case and checks the answer.
+func (f *fixture) send(t *testing.T, op *Operation, c Case) {
 	t.Helper()
-	r := w.clients[c.Client].Send(t, c.Request)
+	r := f.clients[c.Client].Send(t, c.Request)
 	if err := c.Want.Check(r); err != nil {
 		t.Errorf("%s, %s: %v\n%s %s %v %s\n%s", op.ID, c.Name, err, c.Request.Method, c.Request.Target, c.Request.Header, clip(c.Request.Body), r.Body)
 	}

@@ -14,43 +14,43 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// laws are what every operation of a kind promises.
-func (w *world) laws(t *testing.T, op *Operation) {
+// checkInvariants checks what every operation of a kind promises.
+func (f *fixture) checkInvariants(t *testing.T, op *Operation) {
 	t.Helper()
 	switch {
 	case op.IsList():
-		w.listLaws(t, op)
+		f.checkList(t, op)
 	case op.Method == http.MethodGet:
-		w.readLaws(t, op, op.Target(nil))
+		f.checkRead(t, op, op.Target(nil))
 	case op.Method == http.MethodPatch:
-		w.patchLaws(t, op)
+		f.checkPatch(t, op)
 	}
 	if op.Body != nil && op.Body.Properties["app_ids"] != nil {
-		w.bulkLaws(t, op)
+		f.checkBulk(t, op)
 	}
 	if op.Success == 201 {
-		w.creationLaws(t, op)
+		f.checkCreation(t, op)
 	}
 }
 
-func (w *world) expect(t *testing.T, r *servertest.Response, status int, what string) {
+func (f *fixture) expect(t *testing.T, r *servertest.Response, status int, what string) {
 	t.Helper()
 	if r.Status != status {
 		t.Errorf("%s: %d %s", what, r.Status, r.Body)
 	}
 }
 
-// readLaws hold for every object: HEAD is GET without the body, and conditions after RFC 9110, 13.1.2.
-func (w *world) readLaws(t *testing.T, op *Operation, target string) {
+// checkRead checks an object: HEAD is GET without the body, and If-None-Match follows RFC 9110, 13.1.2.
+func (f *fixture) checkRead(t *testing.T, op *Operation, target string) {
 	t.Helper()
-	get := w.Get(t, target)
-	w.expect(t, get, 200, "GET "+target)
-	head := w.Send(t, servertest.Request{Method: "HEAD", Target: target})
+	get := f.Get(t, target)
+	f.expect(t, get, 200, "GET "+target)
+	head := f.Send(t, servertest.Request{Method: "HEAD", Target: target})
 	tag := get.Header.Get("ETag")
 	if head.Status != 200 || head.Header.Get("ETag") != tag || head.Header.Get("Content-Type") != "application/json" {
 		t.Errorf("HEAD %s: %d %v", target, head.Status, head.Header)
 	}
-	kept := w.Send(t, servertest.Request{Method: "GET", Target: target, Header: []string{"X-Request-Id: kept-1"}})
+	kept := f.Send(t, servertest.Request{Method: "GET", Target: target, Header: []string{"X-Request-Id: kept-1"}})
 	if kept.Header.Get("X-Request-Id") != "kept-1" || kept.Body != get.Body {
 		t.Errorf("GET %s again: %v %s", target, kept.Header, kept.Body)
 	}
@@ -58,18 +58,18 @@ func (w *world) readLaws(t *testing.T, op *Operation, target string) {
 		return
 	}
 	for header, status := range map[string]int{tag: 304, "W/" + tag: 304, `"x", ` + tag: 304, "*": 304, `"x"`: 200} {
-		r := w.Send(t, servertest.Request{Method: "GET", Target: target, Header: []string{"If-None-Match: " + header}})
-		w.expect(t, r, status, "GET "+target+" If-None-Match: "+header)
+		r := f.Send(t, servertest.Request{Method: "GET", Target: target, Header: []string{"If-None-Match: " + header}})
+		f.expect(t, r, status, "GET "+target+" If-None-Match: "+header)
 	}
 }
 
-// patchLaws: absent keeps, null clears, a value sets; what is there already is not written; and the condition of RFC 9110,
-// 13.1.1.
-func (w *world) patchLaws(t *testing.T, op *Operation) {
+// checkPatch checks a patch: an absent field keeps its value, null clears it, a value sets it. Setting the current value writes
+// nothing. If-Match follows RFC 9110, 13.1.1.
+func (f *fixture) checkPatch(t *testing.T, op *Operation) {
 	t.Helper()
 	target := op.Target(nil)
 	send := func(body string, header ...string) *servertest.Response {
-		return w.Send(t, servertest.Request{Method: "PATCH", Target: target, Body: body, Header: header})
+		return f.Send(t, servertest.Request{Method: "PATCH", Target: target, Body: body, Header: header})
 	}
 	for _, name := range slices.Sorted(maps.Keys(op.Body.Properties)) {
 		if op.Result.Properties[name] == nil {
@@ -80,14 +80,14 @@ func (w *world) patchLaws(t *testing.T, op *Operation) {
 				continue
 			}
 			was := send("{}")
-			w.Clock.Set(w.Clock.Now().Add(time.Second))
+			f.Clock.Advance(time.Second)
 			got := send(Object{{name, text}}.String(), "X-Request-Id: r-1")
 			if got.Status == 409 {
 				continue
 			}
-			w.expect(t, got, 200, op.ID+" "+name)
+			f.expect(t, got, 200, op.ID+" "+name)
 			set(t, op, was, got, name, text)
-			w.Clock.Set(w.Clock.Now().Add(time.Second))
+			f.Clock.Advance(time.Second)
 			again := send(Object{{name, text}}.String())
 			if again.Body != got.Body || again.Header.Get("ETag") != got.Header.Get("ETag") {
 				t.Errorf("%s %s=%s again: %s, before %s", op.ID, name, text, again.Body, got.Body)
@@ -96,7 +96,7 @@ func (w *world) patchLaws(t *testing.T, op *Operation) {
 				t.Errorf("%s {} after %s=%s: %s, before %s", op.ID, name, text, empty.Body, got.Body)
 			}
 			if slices.Contains(op.Methods, "GET") {
-				if read := w.Get(t, target); read.Body != got.Body || read.Header.Get("ETag") != got.Header.Get("ETag") {
+				if read := f.Get(t, target); read.Body != got.Body || read.Header.Get("ETag") != got.Header.Get("ETag") {
 					t.Errorf("%s %s=%s reads as %s, was answered %s", op.ID, name, text, read.Body, got.Body)
 				}
 			}
@@ -105,22 +105,22 @@ func (w *world) patchLaws(t *testing.T, op *Operation) {
 	if op.Param("If-Match") == nil {
 		return
 	}
-	body := w.base(t, op).Body.String()
+	body := f.base(t, op).Body.String()
 	tag := send("{}").Header.Get("ETag")
 	for header, status := range map[string]int{`"x"`: 412, "W/" + tag: 412, `"x", ` + tag: 200, "*": 200} {
-		w.expect(t, send("{}", "If-Match: "+header), status, op.ID+" If-Match: "+header)
+		f.expect(t, send("{}", "If-Match: "+header), status, op.ID+" If-Match: "+header)
 	}
-	w.expect(t, send(body, `If-Match: "x"`), 412, op.ID+" with an old tag")
+	f.expect(t, send(body, `If-Match: "x"`), 412, op.ID+" with an old tag")
 	if r := send("{}"); r.Header.Get("ETag") != tag {
 		t.Errorf("%s wrote despite 412: %s", op.ID, r.Body)
 	}
-	w.expect(t, send(body, "If-Match: "+tag), 200, op.ID+" with the tag")
+	f.expect(t, send(body, "If-Match: "+tag), 200, op.ID+" with the tag")
 	if op.ID == "updateApp" {
-		w.historyLaws(t, target)
+		f.checkHistory(t, target)
 	}
 }
 
-// set checks that a patch of one field changed this and nothing else, but the time of the change.
+// set checks that a patch of one field changed only this field and the time of the change.
 func set(t *testing.T, op *Operation, was, got *servertest.Response, name, text string) {
 	t.Helper()
 	var old, updated map[string]any
@@ -153,8 +153,8 @@ func set(t *testing.T, op *Operation, was, got *servertest.Response, name, text 
 	}
 }
 
-// historyLaws: each change is on record, newest first, with the request that made it.
-func (w *world) historyLaws(t *testing.T, target string) {
+// checkHistory checks that each change is recorded, newest first, with the id of its request.
+func (f *fixture) checkHistory(t *testing.T, target string) {
 	t.Helper()
 	for _, step := range []struct{ body, row string }{
 		{`{"license_count":7}`, `"field":"license_count","old_value":null,"new_value":7`},
@@ -162,28 +162,29 @@ func (w *world) historyLaws(t *testing.T, target string) {
 		{`{"license_count":null}`, `"field":"license_count","old_value":0,"new_value":null`},
 		{`{"license_count":null}`, `"field":"license_count","old_value":0,"new_value":null`},
 	} {
-		w.Patch(t, target, `{"license_count":null}`)
+		f.Patch(t, target, `{"license_count":null}`)
 		if strings.Contains(step.row, `"old_value":7`) {
-			w.Patch(t, target, `{"license_count":7}`)
+			f.Patch(t, target, `{"license_count":7}`)
 		} else if strings.Contains(step.row, `"old_value":0`) {
-			w.Patch(t, target, `{"license_count":0}`)
+			f.Patch(t, target, `{"license_count":0}`)
 		}
-		w.Patch(t, target, step.body, "X-Request-Id: history-1")
-		r := w.Get(t, target+"/changes?page_size=1")
+		f.Patch(t, target, step.body, "X-Request-Id: history-1")
+		r := f.Get(t, target+"/changes?page_size=1")
 		if !strings.Contains(r.Body, step.row) || !strings.Contains(r.Body, `"request_id":"history-1"`) {
 			t.Errorf("after %s the newest change is %s, want %s", step.body, r.Body, step.row)
 		}
 	}
 }
 
-// bulkLaws: the order is the request's, a repeated id counts once, what is another client's was never there.
-func (w *world) bulkLaws(t *testing.T, op *Operation) {
+// checkBulk checks a bulk operation: results have the order of the request, a repeated id counts once, and apps of other clients
+// are not found.
+func (f *fixture) checkBulk(t *testing.T, op *Operation) {
 	t.Helper()
 	app, other := storetest.AppID.String(), storetest.OtherAppID.String()
 	body := fmt.Sprintf(`{"app_ids":[%q,%q,%q,%q]}`, noID, app, strings.ToUpper(app), other)
 	want := fmt.Sprintf(`{"succeeded":[%q],"failed":[{"id":%q,"error":"App not found"},{"id":%q,"error":"App not found"}]}`, app, noID, other) + "\n"
 	for range 2 {
-		r := w.Send(t, servertest.Request{Method: "POST", Target: op.Target(nil), Body: body})
+		r := f.Send(t, servertest.Request{Method: "POST", Target: op.Target(nil), Body: body})
 		if r.Status != 200 || r.Body != want {
 			t.Errorf("%s: %d %s, want %s", op.ID, r.Status, r.Body, want)
 		}
@@ -192,26 +193,26 @@ func (w *world) bulkLaws(t *testing.T, op *Operation) {
 			"rejectApps": `"is_approved":false`, "removeAppApprovals": `"is_approved":false`,
 		}[op.ID]
 		target := "/v2/clients/" + storetest.ClientID.String() + "/apps/" + app
-		if r := w.Get(t, target); wanted == "" || !strings.Contains(r.Body, wanted) {
+		if r := f.Get(t, target); wanted == "" || !strings.Contains(r.Body, wanted) {
 			t.Errorf("after %s: %s", op.ID, r.Body)
 		}
 	}
 }
 
-// creationLaws: Location is where the object is, and it reads as it was answered where it can be read.
-func (w *world) creationLaws(t *testing.T, op *Operation) {
+// checkCreation checks that Location leads to the new object, and that GET returns what POST returned, if there is a GET.
+func (f *fixture) checkCreation(t *testing.T, op *Operation) {
 	t.Helper()
-	b := w.base(t, op)
-	r := w.Send(t, b.Request())
-	w.expect(t, r, 201, op.ID)
+	b := f.base(t, op)
+	r := f.Send(t, b.Request())
+	f.expect(t, r, 201, op.ID)
 	target := r.Header.Get("Location")
-	read := w.Get(t, target)
+	read := f.Get(t, target)
 	if read.Status != 405 && (read.Body != r.Body || read.Header.Get("ETag") != r.Header.Get("ETag")) {
 		t.Errorf("%s: %s reads as %s, was answered %s", op.ID, target, read.Body, r.Body)
 	}
-	w.expect(t, w.Send(t, b.Request()), map[bool]int{true: 201, false: 409}[op.ID == "createClient"], op.ID+" again")
+	f.expect(t, f.Send(t, b.Request()), map[bool]int{true: 201, false: 409}[op.ID == "createClient"], op.ID+" again")
 	if op.ID == "addApp" {
-		w.expect(t, w.Send(t, servertest.Request{Method: "DELETE", Target: target}), 204, "DELETE "+target)
-		w.expect(t, w.Get(t, target), 404, "GET "+target+" after DELETE")
+		f.expect(t, f.Send(t, servertest.Request{Method: "DELETE", Target: target}), 204, "DELETE "+target)
+		f.expect(t, f.Get(t, target), 404, "GET "+target+" after DELETE")
 	}
 }

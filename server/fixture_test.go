@@ -18,21 +18,21 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// The paths of the page's app and of an app of the other client.
+// The paths of the reference page's app and of another client's app.
 const (
 	appPath   = "/v2/clients/aa7cf840-9ca9-46a3-9778-9015d6580d50/apps/f1a2b3c4-d5e6-7890-abcd-ef1234567890"
 	otherPath = "/v2/clients/bb7cf840-9ca9-46a3-9778-9015d6580d50/apps/b2a2b3c4-d5e6-7890-abcd-ef1234567890"
 )
 
-// When the page's app was written last: by the seed, by a scenario's given, by the request under test.
+// The times of the last write of the reference page's app: by the seed, by a scenario's given, by the request under test.
 const (
 	seeded  = "2026-01-15T10:00:00.000Z"
 	earlier = "2026-02-24T14:00:00.000Z"
 	now     = "2026-02-24T15:00:00.000Z"
 )
 
-// world is a server, tokens of all sorts, and a view of what stands in the database.
-type world struct {
+// fixture is a server with tokens of all sorts and access to its tables.
+type fixture struct {
 	*servertest.Server
 
 	db      *sql.DB
@@ -40,9 +40,9 @@ type world struct {
 	fresh   tables                        // as seeded
 }
 
-func newWorld(t *testing.T, s *servertest.Server) *world {
+func newFixture(t *testing.T, s *servertest.Server) *fixture {
 	t.Helper()
-	w := &world{Server: s, db: storetest.SQL(t, s.DatabaseURL), clients: map[string]*servertest.Client{"everything": s.Client}}
+	f := &fixture{Server: s, db: storetest.SQL(t, s.DatabaseURL), clients: map[string]*servertest.Client{"everything": s.Client}}
 	past := storetest.Now.Add(-time.Second)
 	own := []uuid.UUID{storetest.ClientID}
 	for _, token := range []store.Token{
@@ -63,55 +63,55 @@ func newWorld(t *testing.T, s *servertest.Server) *world {
 				t.Fatal(err)
 			}
 		}
-		w.clients[token.Name] = &servertest.Client{URL: s.URL, Token: secret}
+		f.clients[token.Name] = &servertest.Client{URL: s.URL, Token: secret}
 	}
 	unknown, err := apitoken.New()
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.clients["unknown"] = &servertest.Client{URL: s.URL, Token: unknown}
-	w.clients["nobody"] = &servertest.Client{URL: s.URL}
-	w.fresh = w.look(t)
-	return w
+	f.clients["unknown"] = &servertest.Client{URL: s.URL, Token: unknown}
+	f.clients["anonymous"] = &servertest.Client{URL: s.URL}
+	f.fresh = f.snapshot(t)
+	return f
 }
 
-// reset brings the apps and their history, which deletions write to as well, back to how they were seeded.
-func (w *world) reset(t *testing.T) {
+// reset restores the seeded apps and their history. Deleting apps adds history, so it is deleted twice.
+func (f *fixture) reset(t *testing.T) {
 	t.Helper()
 	for _, statement := range []string{"DELETE FROM app_changes", "DELETE FROM apps", "DELETE FROM app_changes"} {
-		if _, err := w.db.ExecContext(t.Context(), statement); err != nil {
+		if _, err := f.db.ExecContext(t.Context(), statement); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := w.Store.Seed(t.Context(), storetest.Page()); err != nil {
+	if err := f.Store.Seed(t.Context(), storetest.Page()); err != nil {
 		t.Fatal(err)
 	}
-	w.Clock.Set(storetest.Now)
+	f.SetTime(storetest.Now)
 }
 
-// etag is the entity tag that the page's app has now.
-func (w *world) etag(t *testing.T) string {
+// etag returns the current ETag of the reference page's app.
+func (f *fixture) etag(t *testing.T) string {
 	t.Helper()
-	return w.Get(t, appPath).Header.Get("ETag")
+	return f.Get(t, appPath).Header.Get("ETag")
 }
 
-// tables is all that is stored of apps and their history.
+// tables has all rows of apps and their history.
 type tables struct{ apps, changes []row }
 
-// row is a table's row: by column, as text, alike on both databases.
+// row is a table's row by column, with the same texts for both databases.
 type row map[string]string
 
-func (w *world) look(t *testing.T) tables {
+func (f *fixture) snapshot(t *testing.T) tables {
 	t.Helper()
 	return tables{
-		apps:    w.rows(t, "SELECT * FROM apps ORDER BY client_id, id"),
-		changes: w.rows(t, "SELECT * FROM app_changes ORDER BY client_id, app_id, version, field"),
+		apps:    f.rows(t, "SELECT * FROM apps ORDER BY client_id, id"),
+		changes: f.rows(t, "SELECT * FROM app_changes ORDER BY client_id, app_id, version, field"),
 	}
 }
 
-func (w *world) rows(t *testing.T, query string) []row {
+func (f *fixture) rows(t *testing.T, query string) []row {
 	t.Helper()
-	result, err := w.db.QueryContext(t.Context(), query)
+	result, err := f.db.QueryContext(t.Context(), query)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +141,7 @@ func (w *world) rows(t *testing.T, query string) []row {
 	return rows
 }
 
-// text makes one of the forms in which the two drivers return a value.
+// text converts the different Go types of the two drivers to one text.
 func text(column string, value any) string {
 	switch v := value.(type) {
 	case time.Time:
@@ -161,7 +161,7 @@ func text(column string, value any) string {
 	return fmt.Sprint(value)
 }
 
-// String is the row in the order of its columns' names.
+// String returns the row with its columns sorted by name.
 func (r row) String() string {
 	var b strings.Builder
 	for _, column := range slices.Sorted(maps.Keys(r)) {
