@@ -65,7 +65,7 @@ func TestUpdateAppThatChangesNothingWritesNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		before := dump(t, url, "apps", "app_changes")
-		later := storetest.Open(t, url, at(storetest.Now.Add(time.Hour)))
+		later := storetest.Open(t, url, withClock(clockAhead(time.Hour)))
 		for _, same := range []store.Fields{fields, {store.ColumnIsFavorite: true}, {store.ColumnLicenseCount: int32(5)}, {}} {
 			again, err := later.UpdateApp(t.Context(), pageApp, same, store.Actor{Name: "somebody else", RequestID: "2"}, nil)
 			if err != nil {
@@ -220,13 +220,14 @@ func TestTimesAreUTCMilliseconds(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
-		now := time.Date(2026, 2, 24, 16, 0, 0, 123_999_999, time.FixedZone("", 3600))
-		s := storetest.Open(t, url, at(now))
+		clock := clockAhead(123_999_999 * time.Nanosecond)
+		elsewhere := time.FixedZone("", 3600)
+		s := storetest.Open(t, url, func(cfg *store.Config) { cfg.Clock = func() time.Time { return clock.Now().In(elsewhere) } })
 		if err := s.Seed(t.Context(), storetest.Page()); err != nil {
 			t.Fatal(err)
 		}
 		app, err := s.UpdateApp(t.Context(), pageApp, store.Fields{store.ColumnIsFavorite: true}, writer, nil)
-		want := time.Date(2026, 2, 24, 15, 0, 0, 123_000_000, time.UTC)
+		want := storetest.Now.Add(123 * time.Millisecond)
 		if read := get(t, s, pageApp); err != nil || !app.UpdatedAt.Equal(want) || !read.UpdatedAt.Equal(want) {
 			t.Errorf("written %v, read %v, want %v (%v)", app.UpdatedAt, read.UpdatedAt, want, err)
 		}

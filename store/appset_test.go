@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -16,21 +17,21 @@ func TestAddApp(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
-		w := &stopwatch{}
+		clock := &storetest.Clock{}
 		data := storetest.Page()
 		data.CatalogApps = append(data.CatalogApps, catalogApp("Zoom"), catalogApp("Miro"))
-		s := seeded(t, url, data, withClock(w))
+		s := seeded(t, url, data, withClock(clock))
 
-		w.next()
+		clock.Advance(time.Minute)
 		bare := must(s.AddApp(t.Context(), storetest.ClientID, named("Zoom"), nil, alice))(t)
 		bareKey := store.AppKey{ClientID: storetest.ClientID, ID: bare.ID}
 		wantShown(t, "an app added with nothing but its catalog app", bare, store.App{
 			ClientID: storetest.ClientID, ID: bare.ID, CatalogAppID: named("Zoom"), NameKey: "zoom", Version: 1,
-			ActorID: alice.ID, ActorName: alice.Name, RequestID: alice.RequestID, CreatedAt: w.now(), UpdatedAt: w.now(),
+			ActorID: alice.ID, ActorName: alice.Name, RequestID: alice.RequestID, CreatedAt: clock.Now(), UpdatedAt: clock.Now(),
 			Catalog: must(s.GetCatalogApp(t.Context(), named("Zoom")))(t),
 		})
 		wantShown(t, "its history", history(t, s, bareKey), []store.AppChange{
-			change(bareKey, 1, "app", "null", `"`+named("Zoom").String()+`"`, alice, w.now()),
+			change(bareKey, 1, "app", "null", `"`+named("Zoom").String()+`"`, alice, clock.Now()),
 		})
 
 		full := must(s.AddApp(t.Context(), storetest.ClientID, named("Miro"), store.Fields{
@@ -42,10 +43,10 @@ func TestAddApp(t *testing.T) {
 		want.LicenseCount, want.Catalog = new(int32(0)), must(s.GetCatalogApp(t.Context(), named("Miro")))(t)
 		wantShown(t, "an app added with all it can have", full, want)
 		wantShown(t, "its history", history(t, s, fullKey), []store.AppChange{
-			change(fullKey, 1, "license_count", "null", "0", alice, w.now()),
-			change(fullKey, 1, "is_favorite", "false", "true", alice, w.now()),
-			change(fullKey, 1, "is_approved", "false", "true", alice, w.now()),
-			change(fullKey, 1, "app", "null", `"`+named("Miro").String()+`"`, alice, w.now()),
+			change(fullKey, 1, "license_count", "null", "0", alice, clock.Now()),
+			change(fullKey, 1, "is_favorite", "false", "true", alice, clock.Now()),
+			change(fullKey, 1, "is_approved", "false", "true", alice, clock.Now()),
+			change(fullKey, 1, "app", "null", `"`+named("Miro").String()+`"`, alice, clock.Now()),
 		})
 
 		for _, added := range []store.App{bare, full} {
@@ -217,15 +218,15 @@ func TestRemoveApp(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
-		w := &stopwatch{}
-		s := seeded(t, url, storetest.Page(), withClock(w))
+		clock := &storetest.Clock{}
+		s := seeded(t, url, storetest.Page(), withClock(clock))
 		key := store.AppKey{ClientID: storetest.ClientID, ID: storetest.AppID}
 		slack := `"` + storetest.CatalogID.String() + `"`
 		seed := store.Actor{Name: "seed", RequestID: "seed"}
 		joined := must(s.GetApp(t.Context(), key))(t).CreatedAt
 		must(s.UpdateApp(t.Context(), key, store.Fields{store.ColumnLicenseCount: int32(7)}, alice, nil))(t)
 
-		w.next()
+		clock.Advance(time.Minute)
 		bob := store.Actor{ID: named("bob"), Name: "bob", RequestID: "bob-1"}
 		if err := s.RemoveApp(t.Context(), key, bob, nil); err != nil {
 			t.Fatal(err)
@@ -240,20 +241,20 @@ func TestRemoveApp(t *testing.T) {
 			t.Errorf("the client still has %s", shown(t, list.Rows))
 		}
 		past := []store.AppChange{
-			change(key, 3, "app", slack, "null", bob, w.now()),
+			change(key, 3, "app", slack, "null", bob, clock.Now()),
 			change(key, 2, "license_count", "null", "7", alice, storetest.Now),
 			change(key, 1, "app", "null", slack, seed, joined),
 		}
 		wantShown(t, "the history of what was removed", history(t, s, key), past)
 
 		// Added again it is another app, which starts anew.
-		w.next()
+		clock.Advance(time.Minute)
 		again := must(s.AddApp(t.Context(), key.ClientID, storetest.CatalogID, nil, alice))(t)
 		againKey := store.AppKey{ClientID: key.ClientID, ID: again.ID}
 		if again.ID == key.ID || again.LicenseCount != nil || again.Version != 1 {
 			t.Errorf("added again it is %s", shown(t, again))
 		}
-		wantShown(t, "its history", history(t, s, againKey), []store.AppChange{change(againKey, 1, "app", "null", slack, alice, w.now())})
+		wantShown(t, "its history", history(t, s, againKey), []store.AppChange{change(againKey, 1, "app", "null", slack, alice, clock.Now())})
 		wantShown(t, "the history of what was removed", history(t, s, key), past)
 
 		// The other client's app of the same catalog app was never touched.

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -35,17 +36,17 @@ func TestBulkSet(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
-		w := &stopwatch{}
+		clock := &storetest.Clock{}
 		data, ids := bulkData(4)
 		data.Apps[1].IsFavorite = true
-		s := seeded(t, url, data, withClock(w))
+		s := seeded(t, url, data, withClock(clock))
 		key := func(n int) store.AppKey { return store.AppKey{ClientID: named("Contoso"), ID: ids[n]} }
 		before := []store.App{must(s.GetApp(t.Context(), key(0)))(t), must(s.GetApp(t.Context(), key(1)))(t), must(s.GetApp(t.Context(), key(3)))(t)}
 		other := appKey("Fabrikam", "App 0")
 		unknown := named("unknown")
 
-		w.next()
-		first := w.now()
+		clock.Advance(time.Minute)
+		first := clock.Now()
 		missing, err := s.BulkSet(t.Context(), named("Contoso"),
 			[]uuid.UUID{unknown, ids[2], ids[1], other.ID, ids[0], ids[2]}, store.ColumnIsFavorite, true, alice)
 		if err != nil {
@@ -57,11 +58,11 @@ func TestBulkSet(t *testing.T) {
 			got := must(s.GetApp(t.Context(), key(n)))(t)
 			want := before[0]
 			want.ID, want.CatalogAppID, want.NameKey, want.Catalog = got.ID, got.CatalogAppID, got.NameKey, got.Catalog
-			want.IsFavorite, want.Version, want.UpdatedAt = true, 2, w.now()
+			want.IsFavorite, want.Version, want.UpdatedAt = true, 2, clock.Now()
 			want.ActorID, want.ActorName, want.RequestID = alice.ID, alice.Name, alice.RequestID
 			wantShown(t, "an app that changed", got, want)
 			wantShown(t, "its last change", history(t, s, key(n))[:1],
-				[]store.AppChange{change(key(n), 2, "is_favorite", "false", "true", alice, w.now())})
+				[]store.AppChange{change(key(n), 2, "is_favorite", "false", "true", alice, clock.Now())})
 		}
 		wantShown(t, "the app that was a favorite already", must(s.GetApp(t.Context(), key(1)))(t), before[1])
 		wantShown(t, "the app that was not named", must(s.GetApp(t.Context(), key(3)))(t), before[2])
@@ -73,7 +74,7 @@ func TestBulkSet(t *testing.T) {
 		}
 
 		// The same again: nothing is left to write.
-		w.next()
+		clock.Advance(time.Minute)
 		again := must(s.GetApp(t.Context(), key(2)))(t)
 		missing, err = s.BulkSet(t.Context(), named("Contoso"), ids, store.ColumnIsFavorite, true, store.Actor{Name: "bob"})
 		if err != nil || len(missing) > 0 {
@@ -95,9 +96,9 @@ func TestBulkSet(t *testing.T) {
 			}
 		}
 		wantShown(t, "the history", history(t, s, key(0))[:4], []store.AppChange{
-			change(key(0), 5, "is_approved", "true", "false", bob, w.now()),
-			change(key(0), 4, "is_favorite", "true", "false", bob, w.now()),
-			change(key(0), 3, "is_approved", "false", "true", bob, w.now()),
+			change(key(0), 5, "is_approved", "true", "false", bob, clock.Now()),
+			change(key(0), 4, "is_favorite", "true", "false", bob, clock.Now()),
+			change(key(0), 3, "is_approved", "false", "true", bob, clock.Now()),
 			change(key(0), 2, "is_favorite", "false", "true", alice, first),
 		})
 	})

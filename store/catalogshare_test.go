@@ -201,13 +201,14 @@ func TestMatchHoldsWhenTheWriteHappens(t *testing.T) {
 		t.Parallel()
 		there := seeded(t, url, catalogData())
 		var meanwhile func()
+		clock := &storetest.Clock{}
 		here := alone(t, url, func(cfg *store.Config) {
 			cfg.Clock = func() time.Time {
 				if change := meanwhile; change != nil {
 					meanwhile = nil
 					change()
 				}
-				return storetest.Now
+				return clock.Now()
 			}
 		})
 		key := store.AppKey{ClientID: storetest.ClientID, ID: storetest.AppID}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -27,12 +28,12 @@ func TestCreateCatalogApp(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
-		w := &stopwatch{}
-		s := seeded(t, url, catalogData(), withClock(w))
-		w.next()
+		clock := &storetest.Clock{}
+		s := seeded(t, url, catalogData(), withClock(clock))
+		clock.Advance(time.Minute)
 		bare := must(s.CreateCatalogApp(t.Context(), store.Fields{store.ColumnCanonicalName: "Straße"}, nil))(t)
 		wantShown(t, "a catalog app that is but a name", bare, store.CatalogApp{
-			ID: bare.ID, CanonicalName: "Straße", NameKey: "strasse", Version: 1, CreatedAt: w.now(), UpdatedAt: w.now(),
+			ID: bare.ID, CanonicalName: "Straße", NameKey: "strasse", Version: 1, CreatedAt: clock.Now(), UpdatedAt: clock.Now(),
 		})
 		zoom := named("Zoom Inc.")
 		full := must(s.CreateCatalogApp(t.Context(), store.Fields{
@@ -42,7 +43,7 @@ func TestCreateCatalogApp(t *testing.T) {
 		wantShown(t, "a catalog app with all it can have", full, store.CatalogApp{
 			ID: full.ID, CanonicalName: "Zoom", NameKey: "zoom", Description: new("Meetings"), DisplayColour: new("#0B5CFF"),
 			Logo: new("https://cdn.example.com/zoom.png"), Type: new("desktop"), VendorID: &zoom,
-			Version: 1, CreatedAt: w.now(), UpdatedAt: w.now(), Vendor: full.Vendor, Categories: full.Categories,
+			Version: 1, CreatedAt: clock.Now(), UpdatedAt: clock.Now(), Vendor: full.Vendor, Categories: full.Categories,
 		})
 		if full.Vendor == nil || full.Vendor.Name != "Zoom Inc." {
 			t.Errorf("its vendor is %s", shown(t, full.Vendor))
@@ -74,8 +75,8 @@ func TestUpdateCatalogAppFields(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
-		w := &stopwatch{}
-		s := seeded(t, url, catalogData(), withClock(w))
+		clock := &storetest.Clock{}
+		s := seeded(t, url, catalogData(), withClock(clock))
 		db := storetest.SQL(t, url)
 		zoom := must(s.GetCatalogApp(t.Context(), must(s.CreateCatalogApp(t.Context(),
 			store.Fields{store.ColumnCanonicalName: "Zoom", store.ColumnVendorID: named("Zoom Inc.")}, nil))(t).ID))(t).Vendor
@@ -110,9 +111,9 @@ func TestUpdateCatalogAppFields(t *testing.T) {
 		for _, step := range steps {
 			what := fmt.Sprintf("with %s set to %v", step.column, step.value)
 			fields := store.Fields{step.column: step.value}
-			w.next()
+			clock.Advance(time.Minute)
 			step.expect()
-			want.Version, want.UpdatedAt = want.Version+1, w.now()
+			want.Version, want.UpdatedAt = want.Version+1, clock.Now()
 			got := must(s.UpdateCatalogApp(t.Context(), storetest.CatalogID, fields, nil, nil))(t)
 			wantShown(t, what, got, want)
 			wantShown(t, what+", as another server reads it", must(alone(t, url).GetCatalogApp(t.Context(), want.ID))(t), want)
@@ -122,7 +123,7 @@ func TestUpdateCatalogAppFields(t *testing.T) {
 			tags[got.Tag()] = true
 
 			// The same again writes nothing.
-			w.next()
+			clock.Advance(time.Minute)
 			before := revision(t, db)
 			again := must(s.UpdateCatalogApp(t.Context(), storetest.CatalogID, fields, nil, nil))(t)
 			wantShown(t, what+" again", again, want)
@@ -131,7 +132,7 @@ func TestUpdateCatalogAppFields(t *testing.T) {
 			}
 		}
 		// Several at once, with one that is as it was.
-		want.Type, want.Logo, want.Version, want.UpdatedAt = nil, nil, want.Version+1, w.now()
+		want.Type, want.Logo, want.Version, want.UpdatedAt = nil, nil, want.Version+1, clock.Now()
 		wantShown(t, "with several set", must(s.UpdateCatalogApp(t.Context(), storetest.CatalogID, store.Fields{
 			store.ColumnType: nil, store.ColumnLogo: nil, store.ColumnDisplayColour: "#000000",
 		}, nil, nil))(t), want)
@@ -142,8 +143,8 @@ func TestUpdateCatalogAppCategories(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
-		w := &stopwatch{}
-		s := seeded(t, url, catalogData(), withClock(w))
+		clock := &storetest.Clock{}
+		s := seeded(t, url, catalogData(), withClock(clock))
 		db := storetest.SQL(t, url)
 		last := must(s.GetCatalogApp(t.Context(), storetest.CatalogID))(t)
 		ids := func(names ...string) *[]uuid.UUID {
@@ -172,7 +173,7 @@ func TestUpdateCatalogAppCategories(t *testing.T) {
 			{ids(), []string{}, true},
 			{ids(), []string{}, false},
 		} {
-			w.next()
+			clock.Advance(time.Minute)
 			before := revision(t, db)
 			got := must(s.UpdateCatalogApp(t.Context(), storetest.CatalogID, store.Fields{}, c.set, nil))(t)
 			if names := categoryNames(got); !slices.Equal(names, c.want) {
@@ -181,7 +182,7 @@ func TestUpdateCatalogAppCategories(t *testing.T) {
 			want := *last
 			want.Categories = got.Categories
 			if c.changes {
-				want.Version, want.UpdatedAt = last.Version+1, w.now()
+				want.Version, want.UpdatedAt = last.Version+1, clock.Now()
 			}
 			wantShown(t, "the rest", got, want)
 			if (got.Tag() != last.Tag()) != c.changes || (revision(t, db) != before) != c.changes {

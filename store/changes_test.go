@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -13,27 +14,27 @@ func TestListAppChanges(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
-		w := &stopwatch{}
-		s := seeded(t, url, storetest.Page(), withClock(w))
+		clock := &storetest.Clock{}
+		s := seeded(t, url, storetest.Page(), withClock(clock))
 		key := store.AppKey{ClientID: storetest.ClientID, ID: storetest.AppID}
 		bob := store.Actor{ID: named("bob"), Name: "bob", RequestID: "bob-1"}
 		update := func(by store.Actor, fields store.Fields) {
 			t.Helper()
-			w.next()
+			clock.Advance(time.Minute)
 			must(s.UpdateApp(t.Context(), key, fields, by, nil))(t)
 		}
 
 		added := must(s.GetApp(t.Context(), key))(t).CreatedAt
 		update(alice, store.Fields{store.ColumnLicenseCount: int32(0), store.ColumnIsFavorite: true, store.ColumnIsApproved: true})
-		first := w.now()
+		first := clock.Now()
 		update(bob, store.Fields{store.ColumnLicenseCount: int32(50), store.ColumnIsFavorite: true})
-		second := w.now()
+		second := clock.Now()
 		update(alice, store.Fields{store.ColumnLicenseCount: int32(50), store.ColumnIsApproved: true}) // as it is
 		update(alice, store.Fields{})
 		update(alice, store.Fields{store.ColumnLicenseCount: nil})
 
 		want := []store.AppChange{
-			change(key, 4, "license_count", "50", "null", alice, w.now()),
+			change(key, 4, "license_count", "50", "null", alice, clock.Now()),
 			change(key, 3, "license_count", "0", "50", bob, second),
 			change(key, 2, "license_count", "null", "0", alice, first),
 			change(key, 2, "is_favorite", "false", "true", alice, first),

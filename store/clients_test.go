@@ -3,6 +3,7 @@ package store_test
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -14,12 +15,12 @@ func TestClient(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
-		w := &stopwatch{}
-		s := seeded(t, url, storetest.Page(), withClock(w))
-		w.next()
+		clock := &storetest.Clock{}
+		s := seeded(t, url, storetest.Page(), withClock(clock))
+		clock.Advance(time.Minute)
 		made := must(s.CreateClient(t.Context(), "Weiß GmbH"))(t)
 		want := store.Client{
-			ID: made.ID, Name: "Weiß GmbH", NameKey: "weiss gmbh", Status: "active", Version: 1, CreatedAt: w.now(), UpdatedAt: w.now(),
+			ID: made.ID, Name: "Weiß GmbH", NameKey: "weiss gmbh", Status: "active", Version: 1, CreatedAt: clock.Now(), UpdatedAt: clock.Now(),
 		}
 		wantShown(t, "a new client", made, want)
 		wantShown(t, "the client when it is read", must(s.GetClient(t.Context(), made.ID))(t), want)
@@ -39,10 +40,10 @@ func TestClient(t *testing.T) {
 			{store.Fields{store.ColumnName: "WEISS GMBH"}, "WEISS GMBH", "weiss gmbh", false},
 			{store.Fields{store.ColumnName: "Contoso Ltd."}, "Contoso Ltd.", "contoso ltd.", true}, // another has this name too
 		} {
-			w.next()
+			clock.Advance(time.Minute)
 			want.Name, want.NameKey = step.name, step.key
 			if step.changes {
-				want.Version, want.UpdatedAt = want.Version+1, w.now()
+				want.Version, want.UpdatedAt = want.Version+1, clock.Now()
 			}
 			got := must(s.UpdateClient(t.Context(), made.ID, step.fields, nil))(t)
 			wantShown(t, fmt.Sprintf("with %v", step.fields), got, want)

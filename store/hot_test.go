@@ -13,11 +13,11 @@ import (
 func TestPatchesTouchNoIndex(t *testing.T) {
 	t.Parallel()
 	url := storetest.Postgres(t)
-	w := &stopwatch{}
-	s := seeded(t, url, storetest.Page(), withClock(w))
+	clock := &storetest.Clock{}
+	s := seeded(t, url, storetest.Page(), withClock(clock))
 	const patches = 300
 	for n := range patches {
-		w.next()
+		clock.Advance(time.Minute)
 		must(s.UpdateApp(t.Context(), pageApp, store.Fields{
 			store.ColumnIsFavorite: n%2 == 0, store.ColumnIsApproved: n%2 == 0, store.ColumnLicenseCount: int32(n),
 		}, alice, nil))(t)

@@ -58,9 +58,9 @@ func owned(t *testing.T, s *store.Store, name string) map[string]string {
 func TestImportApps(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
-		clock := &stopwatch{}
+		clock := &storetest.Clock{}
 		s := seeded(t, url, owners(), withClock(clock))
-		clock.next()
+		clock.Advance(time.Minute)
 		rows := []store.AppRow{
 			{Name: "FIGMA", Fields: store.Fields{store.ColumnIsApproved: true, store.ColumnLicenseCount: int32(2147483647)}},
 			{Name: "jira"},
@@ -87,7 +87,7 @@ func TestImportApps(t *testing.T) {
 			"Slack": "favorite false, approved false, licenses none, version 1, minute 0",
 		})
 
-		zoom, at := appKey("Alpha", "Zoom"), clock.now()
+		zoom, at := appKey("Alpha", "Zoom"), clock.Now()
 		wantShown(t, "Zoom's history", history(t, s, zoom)[:2], []store.AppChange{
 			change(zoom, 2, "license_count", "5", "null", importer, at),
 			change(zoom, 2, "is_approved", "false", "true", importer, at),
@@ -100,7 +100,7 @@ func TestImportApps(t *testing.T) {
 		})
 
 		written := everything(t, db)
-		clock.next()
+		clock.Advance(time.Minute)
 		result = must(s.ImportApps(t.Context(), named("Alpha"), givenApps(rows...), importer, store.ImportOptions{}))(t)
 		wantShown(t, "the second result", result, store.ImportResult{Unchanged: 4})
 		if !reflect.DeepEqual(everything(t, db), written) {

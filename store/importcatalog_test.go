@@ -5,6 +5,7 @@ import (
 	"iter"
 	"reflect"
 	"testing"
+	"time"
 
 	"github.com/clientapps/clientapps/store"
 	"github.com/clientapps/clientapps/store/storetest"
@@ -101,10 +102,10 @@ func slack() store.CatalogRow {
 func TestImportCatalog(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
-		clock := &stopwatch{}
+		clock := &storetest.Clock{}
 		s := seeded(t, url, store.Dataset{CatalogApps: []store.CatalogApp{catalogApp("Old")}}, withClock(clock))
 		catalogOf(t, s) // from here on this server has the catalog in memory
-		clock.next()
+		clock.Advance(time.Minute)
 		tableau, plain := catalogRow("Tableau", nil), catalogRow("Plain", nil)
 		tableau.Vendor = vendor("SALESFORCE, inc.")
 		tableau.Categories = []string{"WORK"}
@@ -136,7 +137,7 @@ func TestImportCatalog(t *testing.T) {
 func TestImportCatalogTwiceChangesNothing(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
-		clock := &stopwatch{}
+		clock := &storetest.Clock{}
 		s := seeded(t, url, storetest.Page(), withClock(clock))
 		rows := append(numbered(1200), slack()) // three batches
 		for i := range rows {
@@ -148,11 +149,11 @@ func TestImportCatalogTwiceChangesNothing(t *testing.T) {
 		rows[0].Vendor = vendorAt("Vendor 9", nil) // the URL of another row's vendor: one batch must not undo the other
 		rows[1100].Vendor = vendorAt("Vendor 8", "https://vendor8.example.com")
 		want := store.ImportResult{Created: 1200, Updated: 1, VendorsCreated: 700, CategoriesCreated: 71}
-		clock.next()
+		clock.Advance(time.Minute)
 		wantShown(t, "the first result", must(s.ImportCatalog(t.Context(), given(rows...), store.ImportOptions{}))(t), want)
 		db := storetest.SQL(t, url)
 		before := everything(t, db)
-		clock.next()
+		clock.Advance(time.Minute)
 		for range 2 {
 			result := must(s.ImportCatalog(t.Context(), given(rows...), store.ImportOptions{}))(t)
 			wantShown(t, "the next result", result, store.ImportResult{Unchanged: 1201})
@@ -250,13 +251,13 @@ func TestImportCatalogUpdates(t *testing.T) {
 	}
 	storetest.Each(t, func(t *testing.T, url string) {
 		for name, c := range cases {
-			clock := &stopwatch{}
+			clock := &storetest.Clock{}
 			s := alone(t, url, withClock(clock))
 			must(s.ImportCatalog(t.Context(), given(slack()), store.ImportOptions{}))(t)
 			if got := catalogOf(t, s); shown(t, got) != shown(t, map[string]catalogued{"Slack": full}) {
 				t.Fatalf("%s: the catalog was %s", name, shown(t, got))
 			}
-			clock.next()
+			clock.Advance(time.Minute)
 			row, want := catalogRow("Slack", nil), full
 			c.row(&row)
 			if c.want != nil {

@@ -29,10 +29,10 @@ func newLostWorld(t *testing.T, ahead time.Duration) *lostWorld {
 	zoom.ClientID = storetest.ClientID
 	data.Apps = append(data.Apps, zoom)
 	w := &lostWorld{
-		there: seeded(t, url, data, at(storetest.Now.Add(ahead))), cutter: newCutter(t, url),
+		there: seeded(t, url, data, withClock(clockAhead(ahead))), cutter: newCutter(t, url),
 		zoom: store.AppKey{ClientID: zoom.ClientID, ID: zoom.ID},
 	}
-	w.here = alone(t, w.cutter.url, at(storetest.Now))
+	w.here = alone(t, w.cutter.url, withClock(&storetest.Clock{}))
 	must(w.here.GetApp(t.Context(), pageApp))(t)
 	return w
 }

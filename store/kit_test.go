@@ -6,7 +6,6 @@ import (
 	"errors"
 	"reflect"
 	"slices"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -58,14 +57,12 @@ func wantShown(t testing.TB, what string, got, want any) {
 	}
 }
 
-// stopwatch is a clock that stands still until it is told to go on.
-type stopwatch struct{ minutes atomic.Int64 }
-
-func (w *stopwatch) now() time.Time {
-	return storetest.Now.Add(time.Duration(w.minutes.Load()) * time.Minute)
+// clockAhead returns a clock that shows a later time than storetest.Now.
+func clockAhead(by time.Duration) *storetest.Clock {
+	clock := &storetest.Clock{}
+	clock.Advance(by)
+	return clock
 }
-
-func (w *stopwatch) next() { w.minutes.Add(1) }
 
 // seeded opens a database with these rows in it. The store looks for changes of other stores only when it has to.
 func seeded(t testing.TB, url string, data store.Dataset, configure ...func(*store.Config)) *store.Store {
@@ -84,8 +81,8 @@ func alone(t testing.TB, url string, configure ...func(*store.Config)) *store.St
 	return storetest.Open(t, url, append([]func(*store.Config){noPolling}, configure...)...)
 }
 
-func withClock(w *stopwatch) func(*store.Config) {
-	return func(cfg *store.Config) { cfg.Clock = w.now }
+func withClock(clock *storetest.Clock) func(*store.Config) {
+	return func(cfg *store.Config) { cfg.Clock = clock.Now }
 }
 
 // one reads a single value beside the store.

@@ -43,13 +43,13 @@ func TestListPages(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
-		w := &stopwatch{}
+		clock := &storetest.Clock{}
 		data := listData()
-		s := seeded(t, url, data, withClock(w))
+		s := seeded(t, url, data, withClock(clock))
 		slack := data.CatalogApps[0].ID
 		// Texts stay when the set is replaced: these come to be at three times.
 		for n := range 3 {
-			w.next()
+			clock.Advance(time.Minute)
 			if err := s.ReplaceURLPatterns(t.Context(), slack, []string{"b", "a", "B*", "ä", "Z"}[:2*n+1], nil); err != nil {
 				t.Fatal(err)
 			}

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -29,17 +28,12 @@ func each(t *testing.T, test func(t *testing.T, url string, s *store.Store)) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
-		s := storetest.Open(t, url, at(storetest.Now))
+		s := storetest.Open(t, url, withClock(&storetest.Clock{}))
 		if err := s.Seed(t.Context(), storetest.Page()); err != nil {
 			t.Fatal(err)
 		}
 		test(t, url, s)
 	})
-}
-
-// at stops the store's clock.
-func at(now time.Time) func(*store.Config) {
-	return func(cfg *store.Config) { cfg.Clock = func() time.Time { return now } }
 }
 
 // dump is the whole content of tables as text, to see what a statement wrote.

@@ -53,10 +53,10 @@ func TestReplaceTexts(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
-		w := &stopwatch{}
+		clock := &storetest.Clock{}
 		data := storetest.Page()
 		data.CatalogApps = append(data.CatalogApps, catalogApp("Zoom"))
-		s := seeded(t, url, data, withClock(w))
+		s := seeded(t, url, data, withClock(clock))
 		other := named("Zoom")
 		entry := must(s.GetCatalogApp(t.Context(), storetest.CatalogID))(t)
 		for _, kind := range textKinds(s) {
@@ -83,7 +83,7 @@ func TestReplaceTexts(t *testing.T) {
 				{[]string{"c", "b"}, []string{"b", "c"}},
 				{[]string{}, nil},
 			} {
-				w.next()
+				clock.Advance(time.Minute)
 				what := fmt.Sprintf("%s after %q", kind.kind, step.set)
 				if err := kind.replace(t.Context(), storetest.CatalogID, step.set, nil); err != nil {
 					t.Fatalf("%s: %v", what, err)
@@ -94,7 +94,7 @@ func TestReplaceTexts(t *testing.T) {
 					got, now[row.Text] = append(got, row.Text), row
 					if old, stays := known[row.Text]; stays {
 						wantShown(t, what+" what stays", row, old)
-					} else if !row.CreatedAt.Equal(w.now()) || row.ID == uuid.Nil {
+					} else if !row.CreatedAt.Equal(clock.Now()) || row.ID == uuid.Nil {
 						t.Errorf("%s what is new is %s", what, shown(t, row))
 					}
 				}

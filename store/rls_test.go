@@ -20,7 +20,7 @@ import (
 func TestRowSecurityHoldsWithoutTheGuard(t *testing.T) {
 	t.Parallel()
 	owner, url := storetest.RowSecured(t)
-	seeded(t, url, storetest.Page(), at(storetest.Now), confined)
+	seeded(t, url, storetest.Page(), withClock(&storetest.Clock{}), confined)
 	role := must(sql.Open("pgx", url))(t)
 	defer func() { _ = role.Close() }()
 	total := one[int](t, storetest.SQL(t, owner), "SELECT count(*) FROM apps")
@@ -79,7 +79,7 @@ func TestRowSecurityHoldsWithoutTheGuard(t *testing.T) {
 func TestRowSecurityAcrossClients(t *testing.T) {
 	t.Parallel()
 	_, url := storetest.RowSecured(t)
-	s := seeded(t, url, storetest.Page(), at(storetest.Now), confined)
+	s := seeded(t, url, storetest.Page(), withClock(&storetest.Clock{}), confined)
 	err := store.Write(s).WithContext(t.Context()).Transaction(func(tx *gorm.DB) error {
 		for _, c := range []struct {
 			db   *gorm.DB

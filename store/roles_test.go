@@ -14,7 +14,7 @@ import (
 func TestServerRole(t *testing.T) {
 	t.Parallel()
 	owner, role := storetest.Roles(t)
-	s := seeded(t, role, storetest.Page(), at(storetest.Now))
+	s := seeded(t, role, storetest.Page(), withClock(&storetest.Clock{}))
 	if err := s.Ready(t.Context()); err != nil {
 		t.Error(err)
 	}

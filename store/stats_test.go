@@ -19,7 +19,7 @@ func TestStats(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
-		clock := &stopwatch{}
+		clock := &storetest.Clock{}
 		s := alone(t, url, withClock(clock))
 		fresh := s.Stats()
 		pools := map[string]int{}
@@ -45,14 +45,14 @@ func TestStats(t *testing.T) {
 		if got := s.Stats().Catalog; got != want {
 			t.Errorf("catalog %+v, want %+v", got, want)
 		}
-		clock.next()
+		clock.Advance(time.Minute)
 		must(s.UpdateVendor(t.Context(), storetest.VendorID, store.Fields{store.ColumnName: "Renamed"}, nil))(t)
 		want.Loads, want.LoadedAt, want.Checked = 2, want.LoadedAt.Add(time.Minute), want.Checked.Add(time.Minute)
 		want.Revision++
 		if got := s.Stats().Catalog; got != want {
 			t.Errorf("catalog after a change %+v, want %+v", got, want)
 		}
-		clock.next()
+		clock.Advance(time.Minute)
 		_, _ = s.GetCatalogApp(t.Context(), uuid.New()) // looks whether it is new
 		want.Checked = want.Checked.Add(time.Minute)
 		if got := s.Stats().Catalog; got != want {

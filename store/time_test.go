@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,14 +15,15 @@ import (
 
 // badClocks are pairs of servers on one database whose clocks are not to be trusted.
 func badClocks() map[string][2]func() time.Time {
-	fixed := func(offset time.Duration) func() time.Time {
-		return func() time.Time { return storetest.Now.Add(offset) }
+	clock := &storetest.Clock{}
+	backwards := func() time.Time {
+		clock.Advance(-time.Second)
+		return clock.Now()
 	}
-	var steps atomic.Int64
-	backwards := func() time.Time { return storetest.Now.Add(-time.Duration(steps.Add(1)) * time.Second) }
+	onTime, ahead := (&storetest.Clock{}).Now, clockAhead(10*time.Second).Now
 	return map[string][2]func() time.Time{
-		"the first is ahead":  {fixed(10 * time.Second), fixed(0)},
-		"the second is ahead": {fixed(0), fixed(10 * time.Second)},
+		"the first is ahead":  {ahead, onTime},
+		"the second is ahead": {onTime, ahead},
 		"both step back":      {backwards, backwards},
 	}
 }
@@ -133,7 +133,7 @@ func TestTimesOfWritesThatWaited(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			url := storetest.Postgres(t)
-			s := seeded(t, url, owners(), at(storetest.Now.Add(time.Second)))
+			s := seeded(t, url, owners(), withClock(clockAhead(time.Second)))
 			db := storetest.SQL(t, url)
 			tx := must(db.BeginTx(t.Context(), nil))(t)
 			defer func() { _ = tx.Rollback() }()

@@ -3,7 +3,6 @@ package store_test
 import (
 	"errors"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -95,12 +94,8 @@ func TestTokenForAllClients(t *testing.T) {
 func TestTokenExpiresWhileRemembered(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
-		var now atomic.Pointer[time.Time]
-		now.Store(&storetest.Now)
-		s := storetest.Open(t, url, func(cfg *store.Config) {
-			cfg.Clock = func() time.Time { return *now.Load() }
-			cfg.TokenTTL = time.Hour
-		})
+		clock := &storetest.Clock{}
+		s := storetest.Open(t, url, withClock(clock), func(cfg *store.Config) { cfg.TokenTTL = time.Hour })
 		if err := s.Seed(t.Context(), storetest.Page()); err != nil {
 			t.Fatal(err)
 		}
@@ -110,7 +105,7 @@ func TestTokenExpiresWhileRemembered(t *testing.T) {
 			at   time.Time
 			good bool
 		}{{storetest.Now, true}, {end.Add(-time.Millisecond), true}, {end, false}, {end.Add(time.Hour), false}} {
-			now.Store(&c.at)
+			clock.Advance(c.at.Sub(clock.Now()))
 			if _, err := s.Authenticate(t.Context(), secret); (err == nil) != c.good {
 				t.Errorf("%v: %v", c.at, err)
 			}

@@ -3,6 +3,7 @@ package store_test
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/clientapps/clientapps/store"
 	"github.com/clientapps/clientapps/store/storetest"
@@ -12,16 +13,16 @@ func TestVendor(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
-		w := &stopwatch{}
-		s := seeded(t, url, storetest.Page(), withClock(w))
+		clock := &storetest.Clock{}
+		s := seeded(t, url, storetest.Page(), withClock(clock))
 		db := storetest.SQL(t, url)
-		w.next()
+		clock.Advance(time.Minute)
 		bare := must(s.CreateVendor(t.Context(), store.Fields{store.ColumnName: "Weiß GmbH"}))(t)
-		want := store.Vendor{ID: bare.ID, Name: "Weiß GmbH", NameKey: "weiss gmbh", Version: 1, CreatedAt: w.now(), UpdatedAt: w.now()}
+		want := store.Vendor{ID: bare.ID, Name: "Weiß GmbH", NameKey: "weiss gmbh", Version: 1, CreatedAt: clock.Now(), UpdatedAt: clock.Now()}
 		wantShown(t, "a vendor that is but a name", bare, want)
 		full := must(s.CreateVendor(t.Context(), store.Fields{store.ColumnName: "Ärger AG", store.ColumnURL: "https://a.example"}))(t)
 		wantShown(t, "a vendor with a URL", full, store.Vendor{
-			ID: full.ID, Name: "Ärger AG", NameKey: "ärger ag", URL: new("https://a.example"), Version: 1, CreatedAt: w.now(), UpdatedAt: w.now(),
+			ID: full.ID, Name: "Ärger AG", NameKey: "ärger ag", URL: new("https://a.example"), Version: 1, CreatedAt: clock.Now(), UpdatedAt: clock.Now(),
 		})
 
 		tags := map[string]bool{bare.ETag(): true}
@@ -40,11 +41,11 @@ func TestVendor(t *testing.T) {
 				want.Name, want.NameKey, want.URL = "Schwarz", "schwarz", new("https://s.example")
 			}, true},
 		} {
-			w.next()
+			clock.Advance(time.Minute)
 			before := revision(t, db)
 			step.expect()
 			if step.changes {
-				want.Version, want.UpdatedAt = want.Version+1, w.now()
+				want.Version, want.UpdatedAt = want.Version+1, clock.Now()
 			}
 			got := must(s.UpdateVendor(t.Context(), bare.ID, step.fields, nil))(t)
 			what := fmt.Sprintf("with %v", step.fields)
@@ -87,12 +88,12 @@ func TestCategory(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
-		w := &stopwatch{}
-		s := seeded(t, url, storetest.Page(), withClock(w))
+		clock := &storetest.Clock{}
+		s := seeded(t, url, storetest.Page(), withClock(clock))
 		db := storetest.SQL(t, url)
-		w.next()
+		clock.Advance(time.Minute)
 		made := must(s.CreateCategory(t.Context(), store.Fields{store.ColumnName: "Großes"}))(t)
-		want := store.Category{ID: made.ID, Name: "Großes", NameKey: "grosses", Version: 1, CreatedAt: w.now(), UpdatedAt: w.now()}
+		want := store.Category{ID: made.ID, Name: "Großes", NameKey: "grosses", Version: 1, CreatedAt: clock.Now(), UpdatedAt: clock.Now()}
 		wantShown(t, "a category", made, want)
 
 		tags := map[string]bool{made.ETag(): true}
@@ -102,11 +103,11 @@ func TestCategory(t *testing.T) {
 		}{
 			{"Großes", "grosses", false}, {"GROSSES", "grosses", true}, {"GROSSES", "grosses", false}, {"Kleines", "kleines", true},
 		} {
-			w.next()
+			clock.Advance(time.Minute)
 			before := revision(t, db)
 			want.Name, want.NameKey = step.name, step.key
 			if step.changes {
-				want.Version, want.UpdatedAt = want.Version+1, w.now()
+				want.Version, want.UpdatedAt = want.Version+1, clock.Now()
 			}
 			got := must(s.UpdateCategory(t.Context(), made.ID, store.Fields{store.ColumnName: step.name}, nil))(t)
 			wantShown(t, "named "+step.name, got, want)
