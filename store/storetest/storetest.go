@@ -4,6 +4,7 @@ package storetest
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -29,23 +30,29 @@ func Each(t *testing.T, test func(t *testing.T, url string)) {
 // SQLite returns the URL of a new migrated database file.
 func SQLite(t testing.TB) string {
 	t.Helper()
-	path := "sqlite://" + filepath.Join(t.TempDir(), "test.db")
-	migrate(t, path)
-	return path
+	sqliteTemplate.once.Do(func() { sqliteTemplate.file, sqliteTemplate.err = migratedFile(t) })
+	if sqliteTemplate.err != nil {
+		t.Fatalf("SQLite: %v", sqliteTemplate.err)
+	}
+	path := filepath.Join(t.TempDir(), "test.db")
+	if err := os.WriteFile(path, sqliteTemplate.file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return "sqlite://" + path
 }
 
 // Postgres returns the URL of a new migrated database, dropped when the test ends. With TEST_POOLER_ADDR, which
 // tools/with-pgbouncer sets, it is reached through that pooler.
 func Postgres(t testing.TB) string {
 	t.Helper()
-	template.once.Do(func() { template.err = makeTemplate(t) })
-	if template.err != nil {
-		t.Fatalf("PostgreSQL: %v", template.err)
+	postgresTemplate.once.Do(func() { postgresTemplate.err = makeTemplate(t) })
+	if postgresTemplate.err != nil {
+		t.Fatalf("PostgreSQL: %v", postgresTemplate.err)
 	}
 	if secured() {
-		return pooled(as(t, newDatabase(t, template.name), "server"))
+		return pooled(as(t, newDatabase(t, postgresTemplate.name), "server"))
 	}
-	return pooled(newDatabase(t, template.name))
+	return pooled(newDatabase(t, postgresTemplate.name))
 }
 
 // EmptyPostgres returns the URL of a new database without a schema, dropped when the test ends.
@@ -98,8 +105,11 @@ func SQL(t testing.TB, url string) *sql.DB {
 // Main runs a package's tests and removes what they share. Call it from TestMain.
 func Main(m *testing.M) int {
 	code := m.Run()
-	if template.name != "" {
-		if err := admin(context.Background(), "DROP DATABASE IF EXISTS "+template.name+" WITH (FORCE)"); err != nil {
+	for _, database := range []string{postgresTemplate.name, rolesTemplate.name} {
+		if database == "" {
+			continue
+		}
+		if err := admin(context.Background(), "DROP DATABASE IF EXISTS "+database+" WITH (FORCE)"); err != nil {
 			fmt.Fprintln(os.Stderr, "storetest:", err)
 		}
 	}
@@ -109,22 +119,51 @@ func Main(m *testing.M) int {
 	return code
 }
 
-// The template is migrated once per test binary; cloning it costs less than migrating again.
-var template struct {
+// A template is a PostgreSQL database that is migrated once per test binary, since a copy costs less than a migration.
+type template struct {
 	once sync.Once
 	name string
 	err  error
+}
+
+var postgresTemplate template
+
+func (d *template) create(ctx context.Context, prefix string) error {
+	name := fmt.Sprintf("%s_%d", prefix, os.Getpid())
+	if err := admin(ctx, "CREATE DATABASE "+name); err != nil {
+		return err
+	}
+	d.name = name
+	return nil
+}
+
+// sqliteTemplate is the file of a migrated database.
+var sqliteTemplate struct {
+	once sync.Once
+	file []byte
+	err  error
+}
+
+// migratedFile returns the content of a migrated SQLite database. When its last connection closes, SQLite writes the log into the
+// file and removes the log.
+func migratedFile(t testing.TB) ([]byte, error) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "template.db")
+	migrate(t, "sqlite://"+path)
+	if _, err := os.Stat(path + "-wal"); !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("the migrated database still has a log: %w", err)
+	}
+	return os.ReadFile(path) //nolint:gosec // in the test's own directory
 }
 
 var databases atomic.Int64
 
 func makeTemplate(t testing.TB) error {
 	t.Helper()
-	name := fmt.Sprintf("clientapps_template_%d", os.Getpid())
-	if err := admin(t.Context(), "CREATE DATABASE "+name); err != nil {
+	if err := postgresTemplate.create(t.Context(), "clientapps_template"); err != nil {
 		return err
 	}
-	template.name = name
+	name := postgresTemplate.name
 	s, err := store.Open(store.Config{URL: databaseURL(name)})
 	if err != nil {
 		return err
