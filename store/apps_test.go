@@ -16,7 +16,7 @@ import (
 )
 
 func TestUpdateAppSetsWhatIsGivenAndKeepsTheRest(t *testing.T) {
-	each(t, func(t *testing.T, _ string, s *store.Store) {
+	eachDatabase(t, func(t *testing.T, _ string, s *store.Store) {
 		for _, c := range []struct {
 			name     string
 			fields   store.Fields
@@ -58,7 +58,7 @@ func TestUpdateAppSetsWhatIsGivenAndKeepsTheRest(t *testing.T) {
 }
 
 func TestUpdateAppThatChangesNothingWritesNothing(t *testing.T) {
-	each(t, func(t *testing.T, url string, s *store.Store) {
+	eachDatabase(t, func(t *testing.T, url string, s *store.Store) {
 		fields := store.Fields{store.ColumnIsFavorite: true, store.ColumnLicenseCount: int32(5)}
 		first, err := s.UpdateApp(t.Context(), pageApp, fields, writer, nil)
 		if err != nil {
@@ -82,7 +82,7 @@ func TestUpdateAppThatChangesNothingWritesNothing(t *testing.T) {
 }
 
 func TestMissingAppsAndClients(t *testing.T) {
-	each(t, func(t *testing.T, url string, s *store.Store) {
+	eachDatabase(t, func(t *testing.T, url string, s *store.Store) {
 		nobody := uuid.MustParse("00000000-0000-0000-0000-000000000001")
 		before := dump(t, url, "apps", "app_changes")
 		for _, c := range []struct {
@@ -114,7 +114,7 @@ func TestMissingAppsAndClients(t *testing.T) {
 }
 
 func TestUpdateAppWithMatch(t *testing.T) {
-	each(t, func(t *testing.T, url string, s *store.Store) {
+	eachDatabase(t, func(t *testing.T, url string, s *store.Store) {
 		old := get(t, s, pageApp).ETag()
 		app, err := s.UpdateApp(t.Context(), pageApp, store.Fields{store.ColumnIsFavorite: true}, writer, &store.IfMatch{Tags: []string{"x", old}})
 		if err != nil || !app.IsFavorite {
@@ -136,7 +136,7 @@ func TestUpdateAppWithMatch(t *testing.T) {
 }
 
 func TestOfSixteenPatchesWithOneTagOneWins(t *testing.T) {
-	each(t, func(t *testing.T, _ string, s *store.Store) {
+	eachDatabase(t, func(t *testing.T, _ string, s *store.Store) {
 		tag := get(t, s, pageApp).ETag()
 		errs := make([]error, 16)
 		var wg sync.WaitGroup
@@ -169,7 +169,7 @@ func TestOfSixteenPatchesWithOneTagOneWins(t *testing.T) {
 // TestAnswersShowThePatch races patches that undo each other: whatever came before or after, each is answered with an app
 // that has what it asked for, and with a version of which there is one.
 func TestAnswersShowThePatch(t *testing.T) {
-	each(t, func(t *testing.T, _ string, s *store.Store) {
+	eachDatabase(t, func(t *testing.T, _ string, s *store.Store) {
 		var mu sync.Mutex
 		states := map[int64]string{}
 		var wg sync.WaitGroup
@@ -198,7 +198,7 @@ func TestAnswersShowThePatch(t *testing.T) {
 }
 
 func TestPatchesOfDifferentFieldsKeepEachOther(t *testing.T) {
-	each(t, func(t *testing.T, _ string, s *store.Store) {
+	eachDatabase(t, func(t *testing.T, _ string, s *store.Store) {
 		var wg sync.WaitGroup
 		for _, fields := range []store.Fields{
 			{store.ColumnIsFavorite: true}, {store.ColumnIsApproved: true}, {store.ColumnLicenseCount: int32(7)},

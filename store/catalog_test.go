@@ -13,7 +13,7 @@ import (
 )
 
 func TestAppShowsItsCatalogEntry(t *testing.T) {
-	each(t, func(t *testing.T, _ string, s *store.Store) {
+	eachDatabase(t, func(t *testing.T, _ string, s *store.Store) {
 		entry := get(t, s, pageApp).Catalog
 		if entry.CanonicalName != "Slack" || entry.Vendor == nil || entry.Vendor.Name != "Salesforce, Inc." ||
 			len(entry.Categories) != 1 || entry.Categories[0].Name != "Communication" {
@@ -52,7 +52,7 @@ func TestCatalogOfAnotherServer(t *testing.T) {
 
 // TestEntryThatTheSnapshotDoesNotHave is an app that another server has given a client, for an entry just made there.
 func TestEntryThatTheSnapshotDoesNotHave(t *testing.T) {
-	each(t, func(t *testing.T, url string, s *store.Store) {
+	eachDatabase(t, func(t *testing.T, url string, s *store.Store) {
 		get(t, s, pageApp) // the snapshot is there
 		other := storetest.Open(t, url)
 		key := store.AppKey{ClientID: storetest.ClientID, ID: uuid.New()}

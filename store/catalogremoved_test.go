@@ -61,7 +61,7 @@ func interrupted(t *testing.T, url string) (*store.Store, context.Context, *afte
 	t.Helper()
 	after := &afterStatement{}
 	if strings.HasPrefix(url, "sqlite") {
-		s := alone(t, url)
+		s := openWithoutPolling(t, url)
 		err := store.AfterStatement(s, func(st *gorm.Statement) { after.done(st.SQL.String()) })
 		if err != nil {
 			t.Fatal(err)
@@ -69,7 +69,7 @@ func interrupted(t *testing.T, url string) (*store.Store, context.Context, *afte
 		return s, t.Context(), after
 	}
 	traces := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(after))
-	s := alone(t, url, func(cfg *store.Config) { cfg.Traces = traces })
+	s := openWithoutPolling(t, url, func(cfg *store.Config) { cfg.Traces = traces })
 	ctx, span := traces.Tracer("test").Start(t.Context(), "request")
 	t.Cleanup(func() { span.End() })
 	return s, ctx, after
@@ -89,10 +89,10 @@ func appReaders(ctx context.Context, s *store.Store) map[string]func(key store.A
 	return map[string]func(key store.AppKey) (store.App, error){
 		"get": func(key store.AppKey) (store.App, error) { return s.GetApp(ctx, key) },
 		"list": func(key store.AppKey) (store.App, error) {
-			return page(key, store.AppFilter{}, all(store.ColumnCanonicalName))
+			return page(key, store.AppFilter{}, fullPage(store.ColumnCanonicalName))
 		},
 		"search": func(key store.AppKey) (store.App, error) {
-			return page(key, store.AppFilter{Query: "leet"}, all(store.ColumnUpdatedAt))
+			return page(key, store.AppFilter{Query: "leet"}, fullPage(store.ColumnUpdatedAt))
 		},
 		"patch": func(key store.AppKey) (store.App, error) {
 			return s.UpdateApp(ctx, key, store.Fields{store.ColumnLicenseCount: int32(7)}, alice, nil)
@@ -114,19 +114,19 @@ func TestEntryRemovedBetweenReadAndShow(t *testing.T) {
 			t.Parallel()
 			storetest.Each(t, func(t *testing.T, url string) {
 				t.Parallel()
-				there := seeded(t, url, storetest.Page())
+				there := openSeeded(t, url, storetest.Page())
 				here, ctx, after := interrupted(t, url)
 				for what, use := range appReaders(ctx, here) {
 					get(t, here, pageApp) // from now on it has a catalog
 					entry := fleeting(t, there)
 					key := addFleeting(t, there, entry)
 					if known {
-						must(here.ListCatalogApps(t.Context(), store.CatalogFilter{}, all(store.ColumnCanonicalName)))(t)
+						must(here.ListCatalogApps(t.Context(), store.CatalogFilter{}, fullPage(store.ColumnCanonicalName)))(t)
 					}
 					after.set(what == "patch", func() {
 						removeFleeting(t, there, key, entry.ID)
 						if known { // and the snapshot does not have it any more
-							must(here.ListVendors(t.Context(), "", all(store.ColumnName)))(t)
+							must(here.ListVendors(t.Context(), "", fullPage(store.ColumnName)))(t)
 						}
 					})
 					app, err := use(key)
@@ -134,7 +134,7 @@ func TestEntryRemovedBetweenReadAndShow(t *testing.T) {
 						t.Errorf("%s: %v", what, err)
 						continue
 					}
-					wantShown(t, what+" shows", app.Catalog, entry)
+					wantJSON(t, what+" shows", app.Catalog, entry)
 					if app.Catalog.Tag() != entry.Tag() || app.ID != key.ID {
 						t.Errorf("%s: %s with the tag %s, want %s", what, app.ID, app.Catalog.Tag(), entry.Tag())
 					}
@@ -188,7 +188,7 @@ func TestEntryThatNobodyKnowsAnyMore(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
-		there, db := seeded(t, url, storetest.Page()), storetest.SQL(t, url)
+		there, db := openSeeded(t, url, storetest.Page()), storetest.SQL(t, url)
 		here, ctx, after := interrupted(t, url)
 		for what, use := range appReaders(ctx, here) {
 			get(t, here, pageApp)
@@ -224,8 +224,8 @@ func TestNewEntryIsLoadedOnce(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
-		there := seeded(t, url, storetest.Page())
-		here := alone(t, url)
+		there := openSeeded(t, url, storetest.Page())
+		here := openWithoutPolling(t, url)
 		get(t, here, pageApp)
 		key := addFleeting(t, there, fleeting(t, there))
 		before := here.Stats().Catalog.Loads
@@ -258,7 +258,7 @@ func TestCatalogWriteDoesNotWaitForTheSnapshot(t *testing.T) {
 			t.Parallel()
 			storetest.Each(t, func(t *testing.T, url string) {
 				t.Parallel()
-				s := seeded(t, url, catalogData())
+				s := openSeeded(t, url, catalogData())
 				doomed := must(s.CreateCatalogApp(t.Context(), store.Fields{store.ColumnCanonicalName: "Doomed"}, nil))(t)
 				hinder(t, s)
 				var made, updated *store.CatalogApp
@@ -269,7 +269,7 @@ func TestCatalogWriteDoesNotWaitForTheSnapshot(t *testing.T) {
 				var writes sync.WaitGroup
 				for _, write := range []func() (err error){
 					func() (err error) {
-						made, err = s.CreateCatalogApp(ctx, store.Fields{store.ColumnCanonicalName: "New"}, []uuid.UUID{named("video")})
+						made, err = s.CreateCatalogApp(ctx, store.Fields{store.ColumnCanonicalName: "New"}, []uuid.UUID{idOf("video")})
 						return err
 					},
 					func() (err error) {
@@ -279,11 +279,11 @@ func TestCatalogWriteDoesNotWaitForTheSnapshot(t *testing.T) {
 					func() (err error) { return s.DeleteCatalogApp(ctx, doomed.ID, nil) },
 					func() (err error) { maker, err = s.CreateVendor(ctx, vendor("Vendor")); return err },
 					func() (err error) {
-						category, err = s.UpdateCategory(ctx, named("Audio"), vendor("Sound"), nil)
+						category, err = s.UpdateCategory(ctx, idOf("Audio"), vendor("Sound"), nil)
 						return err
 					},
 					func() (err error) {
-						_, err = s.ImportCatalog(ctx, given(catalogRow("Imported", nil)), store.ImportOptions{})
+						_, err = s.ImportCatalog(ctx, catalogRows(catalogRow("Imported", nil)), store.ImportOptions{})
 						return err
 					},
 				} {
@@ -297,14 +297,14 @@ func TestCatalogWriteDoesNotWaitForTheSnapshot(t *testing.T) {
 				if t.Failed() {
 					return
 				}
-				fresh := alone(t, url)
+				fresh := openWithoutPolling(t, url)
 				for _, want := range []*store.CatalogApp{made, updated} {
-					wantShown(t, "read by another server", must(fresh.GetCatalogApp(t.Context(), want.ID))(t), want)
+					wantJSON(t, "read by another server", must(fresh.GetCatalogApp(t.Context(), want.ID))(t), want)
 				}
-				wantShown(t, "the vendor", must(fresh.ListVendors(t.Context(), "vendor", all(store.ColumnName)))(t).Rows, []store.Vendor{maker})
-				wantShown(t, "the category", must(fresh.ListCategories(t.Context(), "sound", all(store.ColumnName)))(t).Rows, []store.Category{category})
-				found := must(fresh.ListCatalogApps(t.Context(), store.CatalogFilter{}, all(store.ColumnCanonicalName)))(t)
-				wantShown(t, "the catalog", catalogNames(found.Rows), []string{"Imported", "New", "Slack"})
+				wantJSON(t, "the vendor", must(fresh.ListVendors(t.Context(), "vendor", fullPage(store.ColumnName)))(t).Rows, []store.Vendor{maker})
+				wantJSON(t, "the category", must(fresh.ListCategories(t.Context(), "sound", fullPage(store.ColumnName)))(t).Rows, []store.Category{category})
+				found := must(fresh.ListCatalogApps(t.Context(), store.CatalogFilter{}, fullPage(store.ColumnCanonicalName)))(t)
+				wantJSON(t, "the catalog", catalogNames(found.Rows), []string{"Imported", "New", "Slack"})
 			})
 		})
 	}

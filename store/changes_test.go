@@ -15,9 +15,9 @@ func TestListAppChanges(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
 		clock := &storetest.Clock{}
-		s := seeded(t, url, storetest.Page(), withClock(clock))
+		s := openSeeded(t, url, storetest.Page(), withClock(clock))
 		key := store.AppKey{ClientID: storetest.ClientID, ID: storetest.AppID}
-		bob := store.Actor{ID: named("bob"), Name: "bob", RequestID: "bob-1"}
+		bob := store.Actor{ID: idOf("bob"), Name: "bob", RequestID: "bob-1"}
 		update := func(by store.Actor, fields store.Fields) {
 			t.Helper()
 			clock.Advance(time.Minute)
@@ -42,7 +42,7 @@ func TestListAppChanges(t *testing.T) {
 			change(key, 1, "app", "null", `"`+storetest.CatalogID.String()+`"`, store.Actor{Name: "seed", RequestID: "seed"}, added),
 		}
 		got := history(t, s, key)
-		wantShown(t, "the history", got, want)
+		wantJSON(t, "the history", got, want)
 		seen := map[uuid.UUID]bool{}
 		for _, c := range got {
 			seen[c.ID()] = true
@@ -66,7 +66,7 @@ func TestListAppChanges(t *testing.T) {
 				}
 				p.After = list.Next
 			}
-			wantShown(t, "the history in pages", paged, want)
+			wantJSON(t, "the history in pages", paged, want)
 			if most := (len(want) - 1) / size; pages != most {
 				t.Errorf("in pages of %d there is something behind %d pages, want %d", size, pages, most)
 			}
@@ -76,12 +76,12 @@ func TestListAppChanges(t *testing.T) {
 		page := must(s.ListAppChanges(t.Context(), key, store.Page{Size: 2}))(t)
 		update(bob, store.Fields{store.ColumnIsFavorite: false})
 		rest := must(s.ListAppChanges(t.Context(), key, store.Page{Size: 500, After: page.Next}))(t)
-		wantShown(t, "what comes behind the first two", rest.Rows, want[2:])
+		wantJSON(t, "what comes behind the first two", rest.Rows, want[2:])
 
 		// The other client's app of the same catalog app has a history of its own.
 		other := store.AppKey{ClientID: storetest.OtherClientID, ID: storetest.OtherAppID}
 		if got := history(t, s, other); len(got) != 1 || got[0].Field != "app" {
-			t.Errorf("the other client's app has the history %s", shown(t, got))
+			t.Errorf("the other client's app has the history %s", asJSON(t, got))
 		}
 	})
 }
@@ -90,17 +90,17 @@ func TestListAppChangesRefusals(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
-		s := seeded(t, url, storetest.Page())
+		s := openSeeded(t, url, storetest.Page())
 		for _, c := range []struct {
 			client, app uuid.UUID
 			want        store.NotFoundError
 		}{
-			{storetest.ClientID, named("unknown"), store.NotFoundError{Kind: store.KindApp, ID: named("unknown")}},
+			{storetest.ClientID, idOf("unknown"), store.NotFoundError{Kind: store.KindApp, ID: idOf("unknown")}},
 			{storetest.ClientID, storetest.OtherAppID, store.NotFoundError{Kind: store.KindApp, ID: storetest.OtherAppID}},
 			{storetest.OtherClientID, storetest.AppID, store.NotFoundError{Kind: store.KindApp, ID: storetest.AppID}},
-			{named("nobody"), storetest.AppID, store.NotFoundError{Kind: store.KindClient, ID: named("nobody")}},
+			{idOf("nobody"), storetest.AppID, store.NotFoundError{Kind: store.KindClient, ID: idOf("nobody")}},
 		} {
-			_, err := s.ListAppChanges(t.Context(), store.AppKey{ClientID: c.client, ID: c.app}, all(""))
+			_, err := s.ListAppChanges(t.Context(), store.AppKey{ClientID: c.client, ID: c.app}, fullPage(""))
 			wantError(t, err, &c.want)
 		}
 		_, err := s.ListAppChanges(t.Context(), store.AppKey{ClientID: storetest.ClientID, ID: storetest.AppID},

@@ -53,7 +53,7 @@ func TestCitusHasEveryTable(t *testing.T) {
 	}
 	slices.Sort(want)
 	// goose's own table stays on the coordinator.
-	got := strs(t, db, `SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind NOT IN ('i', 'S', 'c')
+	got := queryStrings(t, db, `SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind NOT IN ('i', 'S', 'c')
 		AND relname <> 'goose_db_version' ORDER BY relname COLLATE "C"`)
 	if !slices.Equal(got, want) {
 		t.Errorf("the schema has %q\ndeploy/citus.sql has %q", got, want)
@@ -64,7 +64,7 @@ func TestCitusHasEveryTable(t *testing.T) {
 func TestCitusAcceptsTheSchema(t *testing.T) {
 	t.Parallel()
 	db := storetest.SQL(t, storetest.Postgres(t))
-	if found := readCitus(t).complaints(t, db); len(found) > 0 {
+	if found := readCitus(t).violations(t, db); len(found) > 0 {
 		t.Error(strings.Join(found, "\n"))
 	}
 }
@@ -72,7 +72,7 @@ func TestCitusAcceptsTheSchema(t *testing.T) {
 // TestCitusRules breaks each of the rules: it must be seen.
 func TestCitusRules(t *testing.T) {
 	t.Parallel()
-	for statement, complaint := range map[string]string{
+	for statement, violation := range map[string]string{
 		"CREATE UNIQUE INDEX x ON apps (id)":                                               "x of apps is unique across clients",
 		"CREATE UNIQUE INDEX x ON apps (catalog_app_id, client_id)":                        "x of apps does not begin with client_id",
 		"CREATE INDEX x ON app_changes (app_id)":                                           "",
@@ -96,8 +96,8 @@ func TestCitusRules(t *testing.T) {
 			if _, err := db.ExecContext(t.Context(), statement); err != nil {
 				t.Fatal(err)
 			}
-			if found := readCitus(t).complaints(t, db); strings.Join(found, "\n") != complaint {
-				t.Errorf("found %q, want %q", found, complaint)
+			if found := readCitus(t).violations(t, db); strings.Join(found, "\n") != violation {
+				t.Errorf("found %q, want %q", found, violation)
 			}
 		})
 	}
@@ -109,7 +109,7 @@ func triggerOn(body string) string {
 }
 
 // strs reads a column of texts.
-func strs(t *testing.T, db *sql.DB, query string, args ...any) []string {
+func queryStrings(t *testing.T, db *sql.DB, query string, args ...any) []string {
 	t.Helper()
 	rows := must(db.QueryContext(t.Context(), query, args...))(t)
 	defer rows.Close()

@@ -10,15 +10,15 @@ import (
 	"testing"
 )
 
-// complaints are what Citus would refuse, or what would reach into another machine.
-func (c citusTables) complaints(t *testing.T, db *sql.DB) []string {
+// violations are what Citus would refuse, or what would reach into another machine.
+func (c citusTables) violations(t *testing.T, db *sql.DB) []string {
 	t.Helper()
 	var found []string
 	for _, table := range slices.Sorted(maps.Keys(c.distributed)) {
 		found = append(found, c.keys(t, db, table)...)
 	}
 	found = append(found, c.foreignKeys(t, db)...)
-	found = append(found, strs(t, db, `SELECT format('%s is a trigger on %s, which is on every machine', tgname, tgrelid::regclass)
+	found = append(found, queryStrings(t, db, `SELECT format('%s is a trigger on %s, which is on every machine', tgname, tgrelid::regclass)
 		FROM pg_trigger WHERE NOT tgisinternal AND tgrelid::regclass::text = ANY($1)`, c.reference)...)
 	return append(found, c.functions(t, db)...)
 }
@@ -28,18 +28,18 @@ func (c citusTables) keys(t *testing.T, db *sql.DB, table string) []string {
 	t.Helper()
 	var found []string
 	by := c.distributed[table]
-	if one[int](t, db, "SELECT count(*) FROM pg_constraint WHERE conrelid = $1::regclass AND contype = 'p'", table) == 0 {
+	if queryOne[int](t, db, "SELECT count(*) FROM pg_constraint WHERE conrelid = $1::regclass AND contype = 'p'", table) == 0 {
 		found = append(found, table+" has no primary key")
 	}
-	found = append(found, strs(t, db, `
+	found = append(found, queryStrings(t, db, `
 		SELECT format(CASE WHEN $2 = ANY(columns) THEN '%s of %s does not begin with %s' ELSE '%s of %s is unique across clients' END, name, $1, $2)
 		FROM (SELECT x.indexrelid::regclass AS name, ARRAY(SELECT a.attname::text FROM unnest(x.indkey) WITH ORDINALITY AS k (n, at)
 			LEFT JOIN pg_attribute AS a ON a.attrelid = x.indrelid AND a.attnum = k.n ORDER BY at) AS columns
 			FROM pg_index AS x WHERE x.indrelid = $1::regclass AND x.indisunique) AS keys
 		WHERE columns[1] IS DISTINCT FROM $2 ORDER BY 1`, table, by)...)
-	found = append(found, strs(t, db, `SELECT format('%s excludes across clients', conname) FROM pg_constraint
+	found = append(found, queryStrings(t, db, `SELECT format('%s excludes across clients', conname) FROM pg_constraint
 		WHERE conrelid = $1::regclass AND contype = 'x'`, table)...)
-	return append(found, strs(t, db, `SELECT format('%s of %s counts on one machine', attname, $1::text) FROM pg_attribute
+	return append(found, queryStrings(t, db, `SELECT format('%s of %s counts on one machine', attname, $1::text) FROM pg_attribute
 		WHERE attrelid = $1::regclass AND (attidentity <> '' OR pg_get_serial_sequence($1, attname) IS NOT NULL) AND attnum > 0`, table)...)
 }
 
@@ -88,9 +88,9 @@ var (
 func (c citusTables) functions(t *testing.T, db *sql.DB) []string {
 	t.Helper()
 	var found []string
-	names := strs(t, db, `SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace ORDER BY proname`)
+	names := queryStrings(t, db, `SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace ORDER BY proname`)
 	for _, name := range names {
-		found = append(found, c.function(name, one[string](t, db, "SELECT prosrc FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND proname = $1", name))...)
+		found = append(found, c.function(name, queryOne[string](t, db, "SELECT prosrc FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND proname = $1", name))...)
 	}
 	return found
 }

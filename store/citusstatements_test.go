@@ -24,11 +24,11 @@ var manyShards = map[string]string{
 func TestStatementsAreOfOneShard(t *testing.T) {
 	t.Parallel()
 	url := storetest.Postgres(t)
-	w := newPlanWorld(t, url)
-	own := one[string](t, storetest.SQL(t, url), "SELECT string_agg(prosrc, ' ') FROM pg_proc WHERE pronamespace = 'public'::regnamespace")
-	wire := &planWire{}
-	s := alone(t, wire.listen(t, url, "auto"), func(c *store.Config) { c.BatchByClient = true })
-	check := func(t *testing.T, wantShared bool, run func(ctx context.Context, s *store.Store, w *planWorld) error) {
+	w := newPlanFixture(t, url)
+	own := queryOne[string](t, storetest.SQL(t, url), "SELECT string_agg(prosrc, ' ') FROM pg_proc WHERE pronamespace = 'public'::regnamespace")
+	wire := &planProxy{}
+	s := openWithoutPolling(t, wire.listen(t, url, "auto"), func(c *store.Config) { c.BatchByClient = true })
+	check := func(t *testing.T, wantShared bool, run func(ctx context.Context, s *store.Store, w *planFixture) error) {
 		t.Helper()
 		wire.take(t)
 		if err := run(t.Context(), s, w); err != nil {
@@ -62,14 +62,14 @@ func TestStatementsAreOfOneShard(t *testing.T) {
 }
 
 // patchManyClients has more patches wait than there are writers.
-func patchManyClients(ctx context.Context, s *store.Store, _ *planWorld) error {
+func patchManyClients(ctx context.Context, s *store.Store, _ *planFixture) error {
 	var wg sync.WaitGroup
 	errs := make(chan error, 400)
 	data := planData()
 	for _, a := range data.Apps[:cap(errs)] {
 		wg.Go(func() {
 			key := store.AppKey{ClientID: a.ClientID, ID: a.ID}
-			_, err := s.UpdateApp(ctx, key, store.Fields{store.ColumnIsFavorite: !a.IsFavorite}, planAuthor, nil)
+			_, err := s.UpdateApp(ctx, key, store.Fields{store.ColumnIsFavorite: !a.IsFavorite}, planActor, nil)
 			errs <- err
 		})
 	}

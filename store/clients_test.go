@@ -16,14 +16,14 @@ func TestClient(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
 		clock := &storetest.Clock{}
-		s := seeded(t, url, storetest.Page(), withClock(clock))
+		s := openSeeded(t, url, storetest.Page(), withClock(clock))
 		clock.Advance(time.Minute)
 		made := must(s.CreateClient(t.Context(), "Weiß GmbH"))(t)
 		want := store.Client{
 			ID: made.ID, Name: "Weiß GmbH", NameKey: "weiss gmbh", Status: "active", Version: 1, CreatedAt: clock.Now(), UpdatedAt: clock.Now(),
 		}
-		wantShown(t, "a new client", made, want)
-		wantShown(t, "the client when it is read", must(s.GetClient(t.Context(), made.ID))(t), want)
+		wantJSON(t, "a new client", made, want)
+		wantJSON(t, "the client when it is read", must(s.GetClient(t.Context(), made.ID))(t), want)
 		if twin := must(s.CreateClient(t.Context(), "Weiß GmbH"))(t); twin.ID == made.ID {
 			t.Error("two clients of one name are the same")
 		}
@@ -46,16 +46,16 @@ func TestClient(t *testing.T) {
 				want.Version, want.UpdatedAt = want.Version+1, clock.Now()
 			}
 			got := must(s.UpdateClient(t.Context(), made.ID, step.fields, nil))(t)
-			wantShown(t, fmt.Sprintf("with %v", step.fields), got, want)
-			wantShown(t, "the client when it is read", must(s.GetClient(t.Context(), made.ID))(t), want)
+			wantJSON(t, fmt.Sprintf("with %v", step.fields), got, want)
+			wantJSON(t, "the client when it is read", must(s.GetClient(t.Context(), made.ID))(t), want)
 			if tags[got.ETag()] == step.changes {
 				t.Errorf("with %v the tag is %s", step.fields, got.ETag())
 			}
 			tags[got.ETag()] = true
 		}
 
-		before := everything(t, storetest.SQL(t, url))
-		missing := &store.NotFoundError{Kind: store.KindClient, ID: named("unknown")}
+		before := allRows(t, storetest.SQL(t, url))
+		missing := &store.NotFoundError{Kind: store.KindClient, ID: idOf("unknown")}
 		_, err := s.GetClient(t.Context(), missing.ID)
 		wantError(t, err, missing)
 		_, err = s.UpdateClient(t.Context(), missing.ID, store.Fields{store.ColumnName: "New"}, &store.IfMatch{})
@@ -65,7 +65,7 @@ func TestClient(t *testing.T) {
 		wantError(t, err, &store.PreconditionError{})
 		_, err = s.UpdateClient(t.Context(), made.ID, store.Fields{}, stale)
 		wantError(t, err, &store.PreconditionError{})
-		wantShown(t, "the database after what was refused", everything(t, storetest.SQL(t, url)), before)
+		wantJSON(t, "the database after what was refused", allRows(t, storetest.SQL(t, url)), before)
 	})
 }
 
@@ -74,7 +74,7 @@ func TestUpdateClientOnce(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
-		servers := []*store.Store{seeded(t, url, storetest.Page()), alone(t, url)}
+		servers := []*store.Store{openSeeded(t, url, storetest.Page()), openWithoutPolling(t, url)}
 		match := &store.IfMatch{Tags: []string{"", must(servers[0].GetClient(t.Context(), storetest.ClientID))(t).ETag()}}
 		winner := race(t, func(n int) error {
 			_, err := servers[n%2].UpdateClient(t.Context(), storetest.ClientID, store.Fields{store.ColumnName: fmt.Sprintf("Writer %d", n)}, match)
@@ -82,7 +82,7 @@ func TestUpdateClientOnce(t *testing.T) {
 		})
 		got := must(servers[0].GetClient(t.Context(), storetest.ClientID))(t)
 		if got.Version != 2 || got.Name != fmt.Sprintf("Writer %d", winner) {
-			t.Errorf("writer %d has won, and it is %s", winner, shown(t, got))
+			t.Errorf("writer %d has won, and it is %s", winner, asJSON(t, got))
 		}
 	})
 }
@@ -91,13 +91,13 @@ func TestListClients(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
-		s := seeded(t, url, store.Dataset{Clients: []store.Client{
+		s := openSeeded(t, url, store.Dataset{Clients: []store.Client{
 			client("Contoso"), client("contoso 2"), client("Fabrikam"), client("Northwind"),
 		}})
 		limited := func(names ...string) *store.Token {
 			token := &store.Token{}
 			for _, name := range names {
-				token.ClientIDs = append(token.ClientIDs, named(name))
+				token.ClientIDs = append(token.ClientIDs, idOf(name))
 			}
 			return token
 		}
@@ -108,7 +108,7 @@ func TestListClients(t *testing.T) {
 		}{
 			{&store.Token{AllClients: true}, "", []string{"Contoso", "contoso 2", "Fabrikam", "Northwind"}},
 			{&store.Token{AllClients: true}, "CONTOSO", []string{"Contoso", "contoso 2"}},
-			{&store.Token{AllClients: true, ClientIDs: []uuid.UUID{named("Fabrikam")}}, "o", []string{"Contoso", "contoso 2", "Northwind"}},
+			{&store.Token{AllClients: true, ClientIDs: []uuid.UUID{idOf("Fabrikam")}}, "o", []string{"Contoso", "contoso 2", "Northwind"}},
 			{limited("Northwind", "contoso 2"), "", []string{"contoso 2", "Northwind"}},
 			{limited("Northwind", "contoso 2"), "contoso", []string{"contoso 2"}},
 			{limited("Northwind"), "contoso", []string{}},
@@ -117,9 +117,9 @@ func TestListClients(t *testing.T) {
 			{limited(), "", []string{}},
 			{limited(), "o", []string{}},
 		} {
-			what := fmt.Sprintf("the clients with %q in the name, of a token %s", c.query, shown(t, c.token))
-			list := must(s.ListClients(t.Context(), c.token, c.query, all(store.ColumnName)))(t)
-			wantShown(t, what, namesOf(list.Rows, func(c store.Client) string { return c.Name }), c.want)
+			what := fmt.Sprintf("the clients with %q in the name, of a token %s", c.query, asJSON(t, c.token))
+			list := must(s.ListClients(t.Context(), c.token, c.query, fullPage(store.ColumnName)))(t)
+			wantJSON(t, what, namesOf(list.Rows, func(c store.Client) string { return c.Name }), c.want)
 			if list.Total != int64(len(c.want)) {
 				t.Errorf("the total of %s is %d", what, list.Total)
 			}
@@ -133,7 +133,7 @@ func TestListClients(t *testing.T) {
 				}
 				p.After = page.Next
 			}
-			wantShown(t, what+", one at a time", paged, c.want)
+			wantJSON(t, what+", one at a time", paged, c.want)
 		}
 	})
 }

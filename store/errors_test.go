@@ -11,7 +11,7 @@ import (
 )
 
 func TestClosedStoreIsUnavailable(t *testing.T) {
-	each(t, func(t *testing.T, url string, _ *store.Store) {
+	eachDatabase(t, func(t *testing.T, url string, _ *store.Store) {
 		s, err := store.Open(store.Config{URL: url})
 		if err != nil {
 			t.Fatal(err)
@@ -33,7 +33,7 @@ func TestClosedStoreIsUnavailable(t *testing.T) {
 }
 
 func TestCancelledRequestIsNoFault(t *testing.T) {
-	each(t, func(t *testing.T, _ string, s *store.Store) {
+	eachDatabase(t, func(t *testing.T, _ string, s *store.Store) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		_, read := s.GetApp(ctx, pageApp)

@@ -29,8 +29,8 @@ type read struct{ table, index, condition string }
 
 const unknownRows = -1
 
-// complaints are what is wrong with the plan: what costs more the larger the tables are.
-func (p plan) complaints(c planCase) []string {
+// violations are what is wrong with the plan: what costs more the larger the tables are.
+func (p plan) violations(c planCase) []string {
 	var found []string
 	for _, r := range p.reads {
 		switch r.table {
@@ -68,41 +68,41 @@ func (p plan) isRangeOf(index string) bool {
 	})
 }
 
-// planSpy is a store whose statements are watched. plans returns those since the last call.
-type planSpy struct {
+// planRecorder is a store whose statements are watched. plans returns those since the last call.
+type planRecorder struct {
 	store *store.Store
 	plans func(t *testing.T) []plan
 	batch string // part of the statement that patches share, where they share one
 }
 
 // checkCases calls every method and holds all statements that went to the database to the rules.
-func checkCases(t *testing.T, w *planWorld, spy planSpy) {
+func checkCases(t *testing.T, w *planFixture, recorder planRecorder) {
 	t.Helper()
 	methods := reflect.TypeFor[*store.Store]()
 	for i := range methods.NumMethod() {
 		name := methods.Method(i).Name
 		for n, c := range planCases[name] {
-			t.Run(fmt.Sprintf("%s/%d %s", name, n, c.name), func(t *testing.T) { checkCase(t, c, w, spy) })
+			t.Run(fmt.Sprintf("%s/%d %s", name, n, c.name), func(t *testing.T) { checkCase(t, c, w, recorder) })
 		}
 	}
 }
 
-func checkCase(t *testing.T, c planCase, w *planWorld, spy planSpy) {
+func checkCase(t *testing.T, c planCase, w *planFixture, recorder planRecorder) {
 	t.Helper()
-	spy.plans(t)
-	if err := c.run(t.Context(), spy.store, w); err != nil {
+	recorder.plans(t)
+	if err := c.run(t.Context(), recorder.store, w); err != nil {
 		t.Fatal(err)
 	}
-	plans := spy.plans(t)
+	plans := recorder.plans(t)
 	if len(plans) == 0 && !c.memory {
 		t.Error("no statement was seen")
 	}
 	for _, p := range plans {
-		for _, complaint := range p.complaints(c) {
-			t.Errorf("%s\n%s\n%s", complaint, p.sql, p.text)
+		for _, violation := range p.violations(c) {
+			t.Errorf("%s\n%s\n%s", violation, p.sql, p.text)
 		}
 	}
-	if c.batch && !slices.ContainsFunc(plans, func(p plan) bool { return strings.Contains(p.sql, spy.batch) }) {
+	if c.batch && !slices.ContainsFunc(plans, func(p plan) bool { return strings.Contains(p.sql, recorder.batch) }) {
 		t.Error("the patches have shared no statement")
 	}
 	if c.keyset != "" && !slices.ContainsFunc(plans, func(p plan) bool { return p.isRangeOf(c.keyset) }) {
@@ -114,9 +114,9 @@ func checkCase(t *testing.T, c planCase, w *planWorld, spy planSpy) {
 }
 
 // checkRules breaks what the rules are about: an index missed must be seen.
-func checkRules(t *testing.T, db *sql.DB, w *planWorld, spy planSpy) {
+func checkRules(t *testing.T, db *sql.DB, w *planFixture, recorder planRecorder) {
 	t.Helper()
-	for _, broken := range []struct{ index, method, complaint string }{
+	for _, broken := range []struct{ index, method, violation string }{
 		{"apps_by_name", "ListApps", "sorts"},
 		{"apps_catalog_app", "UpdateCatalogApp", "reads all of apps"},
 	} {
@@ -124,16 +124,16 @@ func checkRules(t *testing.T, db *sql.DB, w *planWorld, spy planSpy) {
 			t.Fatal(err)
 		}
 		c := planCases[broken.method][0]
-		spy.plans(t)
-		if err := c.run(t.Context(), spy.store, w); err != nil {
+		recorder.plans(t)
+		if err := c.run(t.Context(), recorder.store, w); err != nil {
 			t.Fatal(err)
 		}
 		var found []string
-		for _, p := range spy.plans(t) {
-			found = append(found, p.complaints(c)...)
+		for _, p := range recorder.plans(t) {
+			found = append(found, p.violations(c)...)
 		}
-		if !slices.ContainsFunc(found, func(c string) bool { return strings.HasPrefix(c, broken.complaint) }) {
-			t.Errorf("%s without %s: %q, want one that it %s", broken.method, broken.index, found, broken.complaint)
+		if !slices.ContainsFunc(found, func(c string) bool { return strings.HasPrefix(c, broken.violation) }) {
+			t.Errorf("%s without %s: %q, want one that it %s", broken.method, broken.index, found, broken.violation)
 		}
 	}
 }
@@ -172,20 +172,20 @@ var noPlans = map[string]string{
 }
 
 // each page of a list, in both directions, at its beginning and behind it.
-func eachPage(sortBy store.Column, keyset string, list func(ctx context.Context, s *store.Store, w *planWorld, p store.Page) (*store.Position, error)) []planCase {
+func eachPage(sortBy store.Column, keyset string, list func(ctx context.Context, s *store.Store, w *planFixture, p store.Page) (*store.Position, error)) []planCase {
 	var cases []planCase
 	for _, desc := range []bool{false, true} {
 		p := store.Page{Size: planPage, SortBy: sortBy, Desc: desc}
 		what := fmt.Sprintf("by %s, descending %t", sortBy, desc)
 		cases = append(cases, planCase{
 			name: what,
-			run: func(ctx context.Context, s *store.Store, w *planWorld) error {
+			run: func(ctx context.Context, s *store.Store, w *planFixture) error {
 				_, err := list(ctx, s, w, p)
 				return err
 			},
 		}, planCase{
 			name: what + ", going on", keyset: keyset,
-			run: func(ctx context.Context, s *store.Store, w *planWorld) error {
+			run: func(ctx context.Context, s *store.Store, w *planFixture) error {
 				next, err := list(ctx, s, w, p)
 				if err != nil {
 					return err
@@ -203,12 +203,12 @@ func eachPage(sortBy store.Column, keyset string, list func(ctx context.Context,
 	return cases
 }
 
-// newPlanWorld fills a database, through a store that nobody watches.
-func newPlanWorld(t *testing.T, url string) *planWorld {
+// newPlanFixture fills a database, through a store that nobody watches.
+func newPlanFixture(t *testing.T, url string) *planFixture {
 	t.Helper()
 	data := planData()
-	s := seeded(t, url, data)
-	w := &planWorld{client: named("Client 1")}
+	s := openSeeded(t, url, data)
+	w := &planFixture{client: idOf("Client 1")}
 	for _, entry := range data.CatalogApps {
 		w.names = append(w.names, entry.CanonicalName)
 	}
@@ -234,10 +234,10 @@ func newPlanWorld(t *testing.T, url string) *planWorld {
 			t.Fatal(err)
 		}
 	}
-	must(s.ImportCatalog(t.Context(), given(planTexts(w)...), store.ImportOptions{}))(t)
+	must(s.ImportCatalog(t.Context(), catalogRows(planMatchers(w)...), store.ImportOptions{}))(t)
 	w.secret = must(apitoken.New())(t)
 	token := must(s.CreateToken(t.Context(), w.secret, store.Token{
-		Name: "three", ClientIDs: []uuid.UUID{w.client, named("Client 2"), named("Client 3")},
+		Name: "three", ClientIDs: []uuid.UUID{w.client, idOf("Client 2"), idOf("Client 3")},
 	}))(t)
 	w.token = &token
 	return w

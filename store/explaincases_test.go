@@ -15,7 +15,7 @@ import (
 // planCase is one way to call a method, and what its statements may do beyond the rules.
 type planCase struct {
 	name        string
-	run         func(ctx context.Context, s *store.Store, w *planWorld) error
+	run         func(ctx context.Context, s *store.Store, w *planFixture) error
 	keyset      string // the index that a cursor continues in
 	sorts       int    // how many rows may be sorted, when no more than a page: the case says why
 	everyClient string // why it may read what is not one client's
@@ -31,8 +31,8 @@ const (
 	planEntries = 250
 )
 
-// planWorld is what the cases work on. Many clients have apps, so that those of one are few.
-type planWorld struct {
+// planFixture is what the cases work on. Many clients have apps, so that those of one are few.
+type planFixture struct {
 	client uuid.UUID
 	token  *store.Token // covers three clients
 	secret string
@@ -44,20 +44,20 @@ type planWorld struct {
 	serial int            // makes what is new
 }
 
-func (w *planWorld) next(what string) string {
+func (w *planFixture) next(what string) string {
 	w.serial++
 	return fmt.Sprintf("%s %d", what, w.serial)
 }
 
 // anApp is one that no other case is about.
-func (w *planWorld) anApp() store.AppKey {
+func (w *planFixture) anApp() store.AppKey {
 	key := w.apps[0]
 	w.apps = w.apps[1:]
 	return key
 }
 
 // aFree is a catalog app that the client does not have.
-func (w *planWorld) aFree() uuid.UUID {
+func (w *planFixture) aFree() uuid.UUID {
 	id := w.free[0]
 	w.free = w.free[1:]
 	return id
@@ -67,15 +67,15 @@ func (w *planWorld) aFree() uuid.UUID {
 // in it, few have "rare".
 func planData() store.Dataset {
 	data := store.Dataset{
-		Vendors:    []store.Vendor{{ID: named("Acme"), Name: "Acme"}, {ID: named("Zeta"), Name: "Zeta"}},
-		Categories: []store.Category{{ID: named("Chat"), Name: "Chat"}, {ID: named("Mail"), Name: "Mail"}},
+		Vendors:    []store.Vendor{{ID: idOf("Acme"), Name: "Acme"}, {ID: idOf("Zeta"), Name: "Zeta"}},
+		Categories: []store.Category{{ID: idOf("Chat"), Name: "Chat"}, {ID: idOf("Mail"), Name: "Mail"}},
 	}
 	for n := range planEntries {
 		entry := catalogApp(fmt.Sprintf("App %03d%s", n*7919%planEntries, map[bool]string{true: " rare"}[n%20 == 0]))
-		entry.Type, entry.VendorID = new("desktop"), new(named("Acme"))
-		link := store.CatalogAppCategory{CatalogAppID: entry.ID, CategoryID: named("Chat")}
+		entry.Type, entry.VendorID = new("desktop"), new(idOf("Acme"))
+		link := store.CatalogAppCategory{CatalogAppID: entry.ID, CategoryID: idOf("Chat")}
 		if n%15 == 0 {
-			entry.Type, entry.VendorID, link.CategoryID = new("web"), new(named("Zeta")), named("Mail")
+			entry.Type, entry.VendorID, link.CategoryID = new("web"), new(idOf("Zeta")), idOf("Mail")
 		}
 		data.CatalogApps = append(data.CatalogApps, entry)
 		data.AppCategories = append(data.AppCategories, link)
@@ -96,7 +96,7 @@ func planData() store.Dataset {
 	return data
 }
 
-var planAuthor = store.Actor{ID: named("planner"), Name: "planner", RequestID: "plan-1"}
+var planActor = store.Actor{ID: idOf("planner"), Name: "planner", RequestID: "plan-1"}
 
 // listAppCases are the same for every filter.
 func listAppCases() []planCase {
@@ -111,11 +111,11 @@ func listAppCases() []planCase {
 		{name: "approved", f: store.AppFilter{IsApproved: new(true)}},
 		{name: "much of a name", f: store.AppFilter{Query: "APP"}},
 		{name: "much of a type", f: store.AppFilter{Type: new("desktop")}},
-		{name: "much of a vendor", f: store.AppFilter{VendorID: new(named("Acme"))}},
-		{name: "much of a category", f: store.AppFilter{CategoryID: new(named("Chat"))}},
+		{name: "much of a vendor", f: store.AppFilter{VendorID: new(idOf("Acme"))}},
+		{name: "much of a category", f: store.AppFilter{CategoryID: new(idOf("Chat"))}},
 		// The planner takes the conditions for independent of each other, and expects less than there is.
 		{name: "much of everything", few: true, f: store.AppFilter{
-			Query: "a", Type: new("desktop"), VendorID: new(named("Acme")), CategoryID: new(named("Chat")), IsFavorite: new(false),
+			Query: "a", Type: new("desktop"), VendorID: new(idOf("Acme")), CategoryID: new(idOf("Chat")), IsFavorite: new(false),
 		}},
 		{name: "few", few: true, f: store.AppFilter{Query: "rare", IsFavorite: new(false)}},
 	} {
@@ -125,7 +125,7 @@ func listAppCases() []planCase {
 		}{
 			{store.ColumnCanonicalName, "apps_by_name"}, {store.ColumnCreatedAt, "apps_by_creation"}, {store.ColumnUpdatedAt, ""},
 		} {
-			pages := eachPage(order.by, order.index, func(ctx context.Context, s *store.Store, w *planWorld, p store.Page) (*store.Position, error) {
+			pages := eachPage(order.by, order.index, func(ctx context.Context, s *store.Store, w *planFixture, p store.Page) (*store.Position, error) {
 				if filter.few {
 					p.Size = 2
 				}
@@ -145,8 +145,8 @@ func listAppCases() []planCase {
 			cases = append(cases, pages...)
 		}
 	}
-	return append(cases, planCase{name: "of nobody", run: func(ctx context.Context, s *store.Store, _ *planWorld) error {
-		_, err := s.ListApps(ctx, named("nobody"), store.AppFilter{}, all(store.ColumnCanonicalName))
+	return append(cases, planCase{name: "of nobody", run: func(ctx context.Context, s *store.Store, _ *planFixture) error {
+		_, err := s.ListApps(ctx, idOf("nobody"), store.AppFilter{}, fullPage(store.ColumnCanonicalName))
 		return missing(err)
 	}})
 }

@@ -22,25 +22,25 @@ import (
 func TestPlansOnPostgres(t *testing.T) {
 	t.Parallel()
 	url := storetest.Postgres(t)
-	w := newPlanWorld(t, url)
+	w := newPlanFixture(t, url)
 	if _, err := storetest.SQL(t, url).ExecContext(t.Context(), "VACUUM (ANALYZE)"); err != nil {
 		t.Fatal(err)
 	}
 	for _, mode := range []string{"force_custom_plan", "force_generic_plan"} {
-		t.Run(mode, func(t *testing.T) { checkCases(t, w, postgresSpy(t, url, mode)) })
+		t.Run(mode, func(t *testing.T) { checkCases(t, w, postgresRecorder(t, url, mode)) })
 	}
-	checkRules(t, storetest.SQL(t, url), w, postgresSpy(t, url, "auto"))
+	checkRules(t, storetest.SQL(t, url), w, postgresRecorder(t, url, "auto"))
 }
 
-func postgresSpy(t *testing.T, target, mode string) planSpy {
+func postgresRecorder(t *testing.T, target, mode string) planRecorder {
 	t.Helper()
-	wire := &planWire{}
-	s := alone(t, wire.listen(t, target, mode))
-	return planSpy{store: s, plans: wire.take, batch: "patch_number"}
+	wire := &planProxy{}
+	s := openWithoutPolling(t, wire.listen(t, target, mode))
+	return planRecorder{store: s, plans: wire.take, batch: "patch_number"}
 }
 
-// planWire stands between a store and PostgreSQL and keeps the plans that the server tells the client.
-type planWire struct {
+// planProxy stands between a store and PostgreSQL and keeps the plans that the server tells the client.
+type planProxy struct {
 	target string
 	mu     sync.Mutex
 	plans  []plan
@@ -48,7 +48,7 @@ type planWire struct {
 }
 
 // listen returns the URL to connect to instead of target. auto_explain is part of PostgreSQL.
-func (w *planWire) listen(t *testing.T, target, mode string) string {
+func (w *planProxy) listen(t *testing.T, target, mode string) string {
 	t.Helper()
 	u := must(url.Parse(target))(t)
 	w.target = u.Host
@@ -77,7 +77,7 @@ func (w *planWire) listen(t *testing.T, target, mode string) string {
 }
 
 // pass hands everything on, and keeps the notices.
-func (w *planWire) pass(ctx context.Context, client net.Conn) {
+func (w *planProxy) pass(ctx context.Context, client net.Conn) {
 	defer func() { _ = client.Close() }()
 	server, err := (&net.Dialer{}).DialContext(ctx, "tcp", w.target)
 	if err != nil {
@@ -107,7 +107,7 @@ func (w *planWire) pass(ctx context.Context, client net.Conn) {
 	}
 }
 
-func (w *planWire) note(message string) {
+func (w *planProxy) note(message string) {
 	_, text, found := strings.Cut(message, "plan:\n")
 	if !found {
 		return
@@ -127,13 +127,13 @@ func (w *planWire) note(message string) {
 	w.plans = append(w.plans, p)
 }
 
-func (w *planWire) fail(err error) {
+func (w *planProxy) fail(err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.errs = append(w.errs, err)
 }
 
-func (w *planWire) take(t *testing.T) []plan {
+func (w *planProxy) take(t *testing.T) []plan {
 	t.Helper()
 	w.mu.Lock()
 	defer w.mu.Unlock()

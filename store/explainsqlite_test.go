@@ -20,21 +20,21 @@ import (
 func TestPlansOnSQLite(t *testing.T) {
 	t.Parallel()
 	url := storetest.SQLite(t)
-	w := newPlanWorld(t, url)
+	w := newPlanFixture(t, url)
 	for _, analyze := range []string{"", "ANALYZE"} {
 		t.Run("after "+analyze, func(t *testing.T) {
 			if analyze != "" {
 				must(storetest.SQL(t, url).ExecContext(t.Context(), analyze))(t)
 			}
-			checkCases(t, w, sqliteSpy(t, url))
+			checkCases(t, w, sqliteRecorder(t, url))
 		})
 	}
-	checkRules(t, storetest.SQL(t, url), w, sqliteSpy(t, url))
+	checkRules(t, storetest.SQL(t, url), w, sqliteRecorder(t, url))
 }
 
-func sqliteSpy(t *testing.T, url string) planSpy {
+func sqliteRecorder(t *testing.T, url string) planRecorder {
 	t.Helper()
-	s := alone(t, url)
+	s := openWithoutPolling(t, url)
 	var mu sync.Mutex
 	var plans []plan
 	err := store.AfterStatement(s, func(st *gorm.Statement) {
@@ -49,7 +49,7 @@ func sqliteSpy(t *testing.T, url string) planSpy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return planSpy{store: s, plans: func(*testing.T) []plan {
+	return planRecorder{store: s, plans: func(*testing.T) []plan {
 		mu.Lock()
 		defer mu.Unlock()
 		defer func() { plans = nil }()

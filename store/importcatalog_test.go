@@ -12,7 +12,7 @@ import (
 )
 
 // given is the rows of an import, one on each line.
-func given(rows ...store.CatalogRow) iter.Seq2[store.CatalogRow, error] {
+func catalogRows(rows ...store.CatalogRow) iter.Seq2[store.CatalogRow, error] {
 	return func(yield func(store.CatalogRow, error) bool) {
 		for i, row := range rows {
 			row.Line = i + 1
@@ -61,7 +61,7 @@ type catalogued struct {
 func catalogOf(t *testing.T, s *store.Store) map[string]catalogued {
 	t.Helper()
 	found := map[string]catalogued{}
-	for _, app := range must(s.ListCatalogApps(t.Context(), store.CatalogFilter{}, all(store.ColumnCanonicalName)))(t).Rows {
+	for _, app := range must(s.ListCatalogApps(t.Context(), store.CatalogFilter{}, fullPage(store.ColumnCanonicalName)))(t).Rows {
 		entry := catalogued{
 			Name: app.CanonicalName, Description: app.Description, Colour: app.DisplayColour, Logo: app.Logo, Type: app.Type,
 			Created: int(app.CreatedAt.Sub(storetest.Now).Minutes()), Updated: int(app.UpdatedAt.Sub(storetest.Now).Minutes()),
@@ -73,10 +73,10 @@ func catalogOf(t *testing.T, s *store.Store) map[string]catalogued {
 		for _, category := range app.Categories {
 			entry.Categories = append(entry.Categories, category.Name)
 		}
-		for _, p := range must(s.ListURLPatterns(t.Context(), app.ID, "", all(store.ColumnPattern)))(t).Rows {
+		for _, p := range must(s.ListURLPatterns(t.Context(), app.ID, "", fullPage(store.ColumnPattern)))(t).Rows {
 			entry.Patterns = append(entry.Patterns, p.Pattern)
 		}
-		for _, a := range must(s.ListDesktopAliases(t.Context(), app.ID, "", all(store.ColumnAlias)))(t).Rows {
+		for _, a := range must(s.ListDesktopAliases(t.Context(), app.ID, "", fullPage(store.ColumnAlias)))(t).Rows {
 			entry.Aliases = append(entry.Aliases, a.Alias)
 		}
 		found[app.CanonicalName] = entry
@@ -103,19 +103,19 @@ func TestImportCatalog(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
 		clock := &storetest.Clock{}
-		s := seeded(t, url, store.Dataset{CatalogApps: []store.CatalogApp{catalogApp("Old")}}, withClock(clock))
+		s := openSeeded(t, url, store.Dataset{CatalogApps: []store.CatalogApp{catalogApp("Old")}}, withClock(clock))
 		catalogOf(t, s) // from here on this server has the catalog in memory
 		clock.Advance(time.Minute)
 		tableau, plain := catalogRow("Tableau", nil), catalogRow("Plain", nil)
 		tableau.Vendor = vendor("SALESFORCE, inc.")
 		tableau.Categories = []string{"WORK"}
 		var progress []string
-		result := must(s.ImportCatalog(t.Context(), given(slack(), tableau, plain), store.ImportOptions{
+		result := must(s.ImportCatalog(t.Context(), catalogRows(slack(), tableau, plain), store.ImportOptions{
 			Progress: func(done, total int) { progress = append(progress, fmt.Sprint(done, "/", total)) },
 		}))(t)
-		wantShown(t, "the result", result, store.ImportResult{Created: 3, VendorsCreated: 1, CategoriesCreated: 2})
-		wantShown(t, "the progress", progress, []string{"3/3"})
-		wantShown(t, "the catalog", catalogOf(t, s), map[string]catalogued{
+		wantJSON(t, "the result", result, store.ImportResult{Created: 3, VendorsCreated: 1, CategoriesCreated: 2})
+		wantJSON(t, "the progress", progress, []string{"3/3"})
+		wantJSON(t, "the catalog", catalogOf(t, s), map[string]catalogued{
 			"Old": {Name: "Old", Version: 1},
 			"Slack": {
 				Name: "Slack", Description: ptr("Messages"), Colour: ptr("#4A154B"),
@@ -138,7 +138,7 @@ func TestImportCatalogTwiceChangesNothing(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
 		clock := &storetest.Clock{}
-		s := seeded(t, url, storetest.Page(), withClock(clock))
+		s := openSeeded(t, url, storetest.Page(), withClock(clock))
 		rows := append(numbered(1200), slack()) // three batches
 		for i := range rows {
 			if rows[i].Vendor == nil {
@@ -150,18 +150,18 @@ func TestImportCatalogTwiceChangesNothing(t *testing.T) {
 		rows[1100].Vendor = vendorAt("Vendor 8", "https://vendor8.example.com")
 		want := store.ImportResult{Created: 1200, Updated: 1, VendorsCreated: 700, CategoriesCreated: 71}
 		clock.Advance(time.Minute)
-		wantShown(t, "the first result", must(s.ImportCatalog(t.Context(), given(rows...), store.ImportOptions{}))(t), want)
+		wantJSON(t, "the first result", must(s.ImportCatalog(t.Context(), catalogRows(rows...), store.ImportOptions{}))(t), want)
 		db := storetest.SQL(t, url)
-		before := everything(t, db)
+		before := allRows(t, db)
 		clock.Advance(time.Minute)
 		for range 2 {
-			result := must(s.ImportCatalog(t.Context(), given(rows...), store.ImportOptions{}))(t)
-			wantShown(t, "the next result", result, store.ImportResult{Unchanged: 1201})
+			result := must(s.ImportCatalog(t.Context(), catalogRows(rows...), store.ImportOptions{}))(t)
+			wantJSON(t, "the next result", result, store.ImportResult{Unchanged: 1201})
 		}
-		if !reflect.DeepEqual(everything(t, db), before) {
+		if !reflect.DeepEqual(allRows(t, db), before) {
 			t.Error("the second import of the same rows wrote something")
 		}
-		versions := one[int64](t, db, "SELECT max(version) FROM catalog_vendors")
+		versions := queryOne[int64](t, db, "SELECT max(version) FROM catalog_vendors")
 		if versions != 1 {
 			t.Errorf("a vendor has version %d after one import, want 1", versions)
 		}
@@ -252,10 +252,10 @@ func TestImportCatalogUpdates(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
 		for name, c := range cases {
 			clock := &storetest.Clock{}
-			s := alone(t, url, withClock(clock))
-			must(s.ImportCatalog(t.Context(), given(slack()), store.ImportOptions{}))(t)
-			if got := catalogOf(t, s); shown(t, got) != shown(t, map[string]catalogued{"Slack": full}) {
-				t.Fatalf("%s: the catalog was %s", name, shown(t, got))
+			s := openWithoutPolling(t, url, withClock(clock))
+			must(s.ImportCatalog(t.Context(), catalogRows(slack()), store.ImportOptions{}))(t)
+			if got := catalogOf(t, s); asJSON(t, got) != asJSON(t, map[string]catalogued{"Slack": full}) {
+				t.Fatalf("%s: the catalog was %s", name, asJSON(t, got))
 			}
 			clock.Advance(time.Minute)
 			row, want := catalogRow("Slack", nil), full
@@ -264,8 +264,8 @@ func TestImportCatalogUpdates(t *testing.T) {
 				want.Version, want.Updated = 2, 1
 				c.want(&want)
 			}
-			wantShown(t, name+": the result", must(s.ImportCatalog(t.Context(), given(row), store.ImportOptions{}))(t), c.result)
-			wantShown(t, name+": the catalog", catalogOf(t, s), map[string]catalogued{want.Name: want})
+			wantJSON(t, name+": the result", must(s.ImportCatalog(t.Context(), catalogRows(row), store.ImportOptions{}))(t), c.result)
+			wantJSON(t, name+": the catalog", catalogOf(t, s), map[string]catalogued{want.Name: want})
 			clean(t, url)
 		}
 	})
@@ -288,19 +288,19 @@ func clean(t *testing.T, url string) {
 func TestImportCatalogShowsInApps(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
-		s := seeded(t, url, storetest.Page())
+		s := openSeeded(t, url, storetest.Page())
 		key := store.AppKey{ClientID: storetest.ClientID, ID: storetest.AppID}
 		tags := map[string]bool{must(s.GetApp(t.Context(), key))(t).ETag(): true}
 		row := catalogRow("sLACK", nil)
 		for _, row.Vendor = range []store.Fields{nil, vendorAt("Salesforce, Inc.", "https://salesforce.example.com"), {}} {
-			must(s.ImportCatalog(t.Context(), given(row), store.ImportOptions{}))(t)
+			must(s.ImportCatalog(t.Context(), catalogRows(row), store.ImportOptions{}))(t)
 			app := must(s.GetApp(t.Context(), key))(t)
 			if app.Catalog.CanonicalName != "sLACK" || tags[app.ETag()] {
 				t.Errorf("with vendor %v the app shows %q under the tag %s, seen %v", row.Vendor, app.Catalog.CanonicalName, app.ETag(), tags)
 			}
 			tags[app.ETag()] = true
 		}
-		list := must(s.ListApps(t.Context(), storetest.ClientID, store.AppFilter{Query: "SLACK"}, all(store.ColumnCanonicalName)))(t)
+		list := must(s.ListApps(t.Context(), storetest.ClientID, store.AppFilter{Query: "SLACK"}, fullPage(store.ColumnCanonicalName)))(t)
 		if list.Total != 1 {
 			t.Errorf("%d apps are found by the new name, want 1", list.Total)
 		}

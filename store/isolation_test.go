@@ -104,7 +104,7 @@ func TestEveryMethodIsTriedAsAnotherClient(t *testing.T) {
 func TestAnotherClientsAppIsNotFound(t *testing.T) {
 	for name, try := range asOther {
 		t.Run(name, func(t *testing.T) {
-			each(t, func(t *testing.T, url string, s *store.Store) {
+			eachDatabase(t, func(t *testing.T, url string, s *store.Store) {
 				if err := try(t.Context(), s, pageApp); err != nil {
 					t.Fatalf("as the owner: %v", err)
 				}
@@ -130,7 +130,7 @@ func TestAnotherClientsAppIsNotFound(t *testing.T) {
 }
 
 func TestAddAppToAnotherClient(t *testing.T) {
-	each(t, func(t *testing.T, url string, s *store.Store) {
+	eachDatabase(t, func(t *testing.T, url string, s *store.Store) {
 		before := dump(t, url, "apps", "app_changes")
 		nobody := uuid.New()
 		var missing *store.NotFoundError
@@ -148,7 +148,7 @@ func TestAddAppToAnotherClient(t *testing.T) {
 }
 
 func TestRemoveAppOfAnotherClient(t *testing.T) {
-	each(t, func(t *testing.T, url string, s *store.Store) {
+	eachDatabase(t, func(t *testing.T, url string, s *store.Store) {
 		before := dump(t, url, "apps", "app_changes")
 		for _, key := range []store.AppKey{
 			{ClientID: storetest.OtherClientID, ID: storetest.AppID}, {ClientID: storetest.ClientID, ID: storetest.OtherAppID},
@@ -170,7 +170,7 @@ func TestRemoveAppOfAnotherClient(t *testing.T) {
 }
 
 func TestListClientsOfAToken(t *testing.T) {
-	each(t, func(t *testing.T, _ string, s *store.Store) {
+	eachDatabase(t, func(t *testing.T, _ string, s *store.Store) {
 		for _, c := range []struct {
 			token store.Token
 			want  int

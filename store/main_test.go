@@ -23,7 +23,7 @@ var (
 )
 
 // each runs a test on both databases, with the world of the reference page in it.
-func each(t *testing.T, test func(t *testing.T, url string, s *store.Store)) {
+func eachDatabase(t *testing.T, test func(t *testing.T, url string, s *store.Store)) {
 	t.Helper()
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
@@ -46,13 +46,13 @@ func dump(t *testing.T, url string, tables ...string) string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		lines = append(lines, texts(t, table, rows)...)
+		lines = append(lines, rowTexts(t, table, rows)...)
 	}
 	slices.Sort(lines)
 	return strings.Join(lines, "\n")
 }
 
-func texts(t *testing.T, table string, rows *sql.Rows) []string {
+func rowTexts(t *testing.T, table string, rows *sql.Rows) []string {
 	t.Helper()
 	defer func() { _ = rows.Close() }()
 	columns, err := rows.Columns()

@@ -56,13 +56,13 @@ func TestReplaceTexts(t *testing.T) {
 		clock := &storetest.Clock{}
 		data := storetest.Page()
 		data.CatalogApps = append(data.CatalogApps, catalogApp("Zoom"))
-		s := seeded(t, url, data, withClock(clock))
-		other := named("Zoom")
+		s := openSeeded(t, url, data, withClock(clock))
+		other := idOf("Zoom")
 		entry := must(s.GetCatalogApp(t.Context(), storetest.CatalogID))(t)
 		for _, kind := range textKinds(s) {
 			read := func(id uuid.UUID, q string) []text {
 				t.Helper()
-				rows, total, err := kind.list(t.Context(), id, q, all(kind.sortBy))
+				rows, total, err := kind.list(t.Context(), id, q, fullPage(kind.sortBy))
 				if err != nil || total != int64(len(rows)) {
 					t.Fatalf("%s: total %d, %v", kind.kind, total, err)
 				}
@@ -93,9 +93,9 @@ func TestReplaceTexts(t *testing.T) {
 				for _, row := range rows {
 					got, now[row.Text] = append(got, row.Text), row
 					if old, stays := known[row.Text]; stays {
-						wantShown(t, what+" what stays", row, old)
+						wantJSON(t, what+" what stays", row, old)
 					} else if !row.CreatedAt.Equal(clock.Now()) || row.ID == uuid.Nil {
-						t.Errorf("%s what is new is %s", what, shown(t, row))
+						t.Errorf("%s what is new is %s", what, asJSON(t, row))
 					}
 				}
 				slices.Sort(got)
@@ -104,11 +104,11 @@ func TestReplaceTexts(t *testing.T) {
 				}
 				known = now
 			}
-			wantShown(t, kind.kind+" of another catalog app", read(other, ""), others)
+			wantJSON(t, kind.kind+" of another catalog app", read(other, ""), others)
 		}
 		// These texts are no part of what a catalog app shows.
-		wantShown(t, "the catalog app", must(s.GetCatalogApp(t.Context(), storetest.CatalogID))(t), entry)
-		if tag := must(alone(t, url).GetCatalogApp(t.Context(), storetest.CatalogID))(t).Tag(); tag != entry.Tag() {
+		wantJSON(t, "the catalog app", must(s.GetCatalogApp(t.Context(), storetest.CatalogID))(t), entry)
+		if tag := must(openWithoutPolling(t, url).GetCatalogApp(t.Context(), storetest.CatalogID))(t).Tag(); tag != entry.Tag() {
 			t.Errorf("the tag of the catalog app was %s and is %s", entry.Tag(), tag)
 		}
 	})
@@ -118,15 +118,15 @@ func TestTextsOfUnknownCatalogApp(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
-		s := seeded(t, url, storetest.Page())
-		before := everything(t, storetest.SQL(t, url))
-		missing := &store.NotFoundError{Kind: store.KindCatalogApp, ID: named("unknown")}
+		s := openSeeded(t, url, storetest.Page())
+		before := allRows(t, storetest.SQL(t, url))
+		missing := &store.NotFoundError{Kind: store.KindCatalogApp, ID: idOf("unknown")}
 		for _, kind := range textKinds(s) {
-			_, _, err := kind.list(t.Context(), missing.ID, "", all(kind.sortBy))
+			_, _, err := kind.list(t.Context(), missing.ID, "", fullPage(kind.sortBy))
 			wantError(t, err, missing)
 			wantError(t, kind.replace(t.Context(), missing.ID, []string{"a"}, nil), missing)
 			wantError(t, kind.replace(t.Context(), missing.ID, nil, nil), missing)
 		}
-		wantShown(t, "the database", everything(t, storetest.SQL(t, url)), before)
+		wantJSON(t, "the database", allRows(t, storetest.SQL(t, url)), before)
 	})
 }

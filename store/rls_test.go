@@ -20,10 +20,10 @@ import (
 func TestRowSecurityHoldsWithoutTheGuard(t *testing.T) {
 	t.Parallel()
 	owner, url := storetest.RowSecured(t)
-	seeded(t, url, storetest.Page(), withClock(&storetest.Clock{}), confined)
+	openSeeded(t, url, storetest.Page(), withClock(&storetest.Clock{}), withRLS)
 	role := must(sql.Open("pgx", url))(t)
 	defer func() { _ = role.Close() }()
-	total := one[int](t, storetest.SQL(t, owner), "SELECT count(*) FROM apps")
+	total := queryOne[int](t, storetest.SQL(t, owner), "SELECT count(*) FROM apps")
 	mine := storetest.ClientID.String()
 	for _, c := range []struct {
 		setting string
@@ -54,7 +54,7 @@ func TestRowSecurityHoldsWithoutTheGuard(t *testing.T) {
 		if err := tx.Rollback(); err != nil {
 			t.Fatal(err)
 		}
-		if n := one[int](t, role, "SELECT count(*) FROM apps"); n != 0 {
+		if n := queryOne[int](t, role, "SELECT count(*) FROM apps"); n != 0 {
 			t.Errorf("%q outlived its transaction: %d rows", c.setting, n)
 		}
 	}
@@ -79,7 +79,7 @@ func TestRowSecurityHoldsWithoutTheGuard(t *testing.T) {
 func TestRowSecurityAcrossClients(t *testing.T) {
 	t.Parallel()
 	_, url := storetest.RowSecured(t)
-	s := seeded(t, url, storetest.Page(), withClock(&storetest.Clock{}), confined)
+	s := openSeeded(t, url, storetest.Page(), withClock(&storetest.Clock{}), withRLS)
 	err := store.Write(s).WithContext(t.Context()).Transaction(func(tx *gorm.DB) error {
 		for _, c := range []struct {
 			db   *gorm.DB
@@ -138,7 +138,7 @@ func TestRowSecurityCoversEveryTable(t *testing.T) {
 	db := storetest.SQL(t, owner)
 	for _, table := range store.PerClient() {
 		const query = `SELECT relrowsecurity AND EXISTS (SELECT FROM pg_policy WHERE polrelid = c.oid) FROM pg_class AS c WHERE oid = $1::regclass`
-		if has := one[bool](t, db, query, table); has != (table != "token_clients") {
+		if has := queryOne[bool](t, db, query, table); has != (table != "token_clients") {
 			t.Errorf("%s: %t", table, has)
 		}
 	}
@@ -147,11 +147,11 @@ func TestRowSecurityCoversEveryTable(t *testing.T) {
 // BenchmarkRowSecurity measures each operation with row security and without it on one database, turn by turn.
 func BenchmarkRowSecurity(b *testing.B) {
 	owner, server := storetest.RowSecured(b)
-	with, without := alone(b, server, confined), alone(b, owner)
+	with, without := openWithoutPolling(b, server, withRLS), openWithoutPolling(b, owner)
 	if err := with.Seed(b.Context(), storetest.Page()); err != nil {
 		b.Fatal(err)
 	}
 	compare(b, with, without)
 }
 
-func confined(cfg *store.Config) { cfg.RowSecurity = true }
+func withRLS(cfg *store.Config) { cfg.RowSecurity = true }

@@ -14,7 +14,7 @@ import (
 func TestServerRole(t *testing.T) {
 	t.Parallel()
 	owner, role := storetest.Roles(t)
-	s := seeded(t, role, storetest.Page(), withClock(&storetest.Clock{}))
+	s := openSeeded(t, role, storetest.Page(), withClock(&storetest.Clock{}))
 	if err := s.Ready(t.Context()); err != nil {
 		t.Error(err)
 	}
@@ -40,7 +40,7 @@ func TestServerRole(t *testing.T) {
 			t.Errorf("%s: %v", statement, err)
 		}
 	}
-	if err := alone(t, owner).Migrate(t.Context()); err != nil {
+	if err := openWithoutPolling(t, owner).Migrate(t.Context()); err != nil {
 		t.Errorf("the owner cannot migrate again: %v", err)
 	}
 }

@@ -42,7 +42,7 @@ var mistakes = map[string]func(db *gorm.DB) error{
 	"many clients":   func(db *gorm.DB) error { return db.Where("client_id IN ?", bothClients).Find(&[]store.App{}).Error },
 	"a list as one":  func(db *gorm.DB) error { return db.Where("client_id = ?", bothClients).Find(&[]store.App{}).Error },
 	"not the client": func(db *gorm.DB) error { return db.Not("client_id = ?", storetest.ClientID).Find(&[]store.App{}).Error },
-	"opened by or":   func(db *gorm.DB) error { return own(db).Or("is_approved = ?", false).Find(&[]store.App{}).Error },
+	"opened by or":   func(db *gorm.DB) error { return pageTenant(db).Or("is_approved = ?", false).Find(&[]store.App{}).Error },
 	"opened by its own": func(db *gorm.DB) error {
 		return db.Where("client_id = ? OR 1 = 1", storetest.ClientID).Find(&[]store.App{}).Error
 	},
@@ -57,7 +57,7 @@ var mistakes = map[string]func(db *gorm.DB) error{
 		return db.Session(&gorm.Session{AllowGlobalUpdate: true}).Model(&store.App{}).Update("is_favorite", true).Error
 	},
 	"update to another client": func(db *gorm.DB) error {
-		return own(db).Model(&store.App{}).Update("client_id", storetest.OtherClientID).Error
+		return pageTenant(db).Model(&store.App{}).Update("client_id", storetest.OtherClientID).Error
 	},
 	"update returning": func(db *gorm.DB) error {
 		return db.Model(&store.App{}).Clauses(clause.Returning{}).Where("id = ?", storetest.AppID).Update("is_favorite", true).Error
@@ -71,7 +71,7 @@ var mistakes = map[string]func(db *gorm.DB) error{
 		return db.Session(&gorm.Session{AllowGlobalUpdate: true}).Delete(&store.App{}).Error
 	},
 	"delete by subquery": func(db *gorm.DB) error {
-		return db.Where("id IN (?)", own(db).Model(&store.App{}).Select("id")).Delete(&store.App{}).Error
+		return db.Where("id IN (?)", pageTenant(db).Model(&store.App{}).Select("id")).Delete(&store.App{}).Error
 	},
 	"insert over another's": func(db *gorm.DB) error {
 		row := app("Contoso", "x")
@@ -117,23 +117,23 @@ var mistakes = map[string]func(db *gorm.DB) error{
 	"the handle, and rows of another client": func(db *gorm.DB) error {
 		rows := []store.App{app("Contoso", "x")}
 		rows[0].ClientID = storetest.OtherClientID
-		return own(db).Create(&rows).Error
+		return pageTenant(db).Create(&rows).Error
 	},
 	"the handle, and a key of all clients": func(db *gorm.DB) error {
 		row := app("Contoso", "x")
 		row.ClientID = storetest.ClientID
-		return own(db).Clauses(clause.OnConflict{
+		return pageTenant(db).Clauses(clause.OnConflict{
 			Columns: []clause.Column{{Name: "id"}}, DoUpdates: clause.AssignmentColumns([]string{"is_favorite"}),
 		}).Create(&row).Error
 	},
 	"the handle, and a struct of fields": func(db *gorm.DB) error {
-		return own(db).Model(&store.App{}).Updates(&store.App{ClientID: storetest.OtherClientID}).Error
+		return pageTenant(db).Model(&store.App{}).Updates(&store.App{ClientID: storetest.OtherClientID}).Error
 	},
 	"the handle, and a join": func(db *gorm.DB) error {
-		return own(db).Joins("JOIN app_changes AS c ON c.app_id = apps.id").Find(&[]store.App{}).Error
+		return pageTenant(db).Joins("JOIN app_changes AS c ON c.app_id = apps.id").Find(&[]store.App{}).Error
 	},
 	"the handle, and all apps behind it": func(db *gorm.DB) error {
-		return own(db).Where("catalog_app_id IN (?)", db.Model(&store.App{}).Select("catalog_app_id")).Find(&[]store.App{}).Error
+		return pageTenant(db).Where("catalog_app_id IN (?)", db.Model(&store.App{}).Select("catalog_app_id")).Find(&[]store.App{}).Error
 	},
 	"the condition by hand": func(db *gorm.DB) error {
 		return db.Where("client_id = ?", storetest.ClientID).Find(&[]store.App{}).Error
@@ -143,7 +143,7 @@ var mistakes = map[string]func(db *gorm.DB) error{
 
 var bothClients = []uuid.UUID{storetest.ClientID, storetest.OtherClientID}
 
-func own(db *gorm.DB) *gorm.DB { return tenant.Of(db, storetest.ClientID) }
+func pageTenant(db *gorm.DB) *gorm.DB { return tenant.Of(db, storetest.ClientID) }
 
 func refusedByGuard(err error) bool {
 	var refused *tenant.UnscopedStatementError
@@ -151,7 +151,7 @@ func refusedByGuard(err error) bool {
 }
 
 func TestTenantGuardRefusesMistakes(t *testing.T) {
-	each(t, func(t *testing.T, url string, s *store.Store) {
+	eachDatabase(t, func(t *testing.T, url string, s *store.Store) {
 		before := dump(t, url, store.PerClient()...)
 		for _, name := range slices.Sorted(maps.Keys(mistakes)) {
 			for where, db := range map[string]*gorm.DB{
@@ -186,7 +186,7 @@ func TestTenantGuardRefusesMistakes(t *testing.T) {
 func TestTenantGuardPassesWhatIsDeclared(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
-		s := seeded(t, url, storetest.Page(), storetest.Unchecked)
+		s := openSeeded(t, url, storetest.Page(), storetest.Unchecked)
 		err := store.Write(s).WithContext(t.Context()).Transaction(func(tx *gorm.DB) error {
 			var apps []store.App
 			if err := tenant.CrossTenant(tx, "a test").Find(&apps).Error; err != nil || len(apps) < 2 {
@@ -205,7 +205,7 @@ func TestTenantGuardPassesWhatIsDeclared(t *testing.T) {
 
 // A refused statement is a fault of the program: no kind of error that callers are told about.
 func TestTenantGuardRefusalIsAFault(t *testing.T) {
-	each(t, func(t *testing.T, _ string, s *store.Store) {
+	eachDatabase(t, func(t *testing.T, _ string, s *store.Store) {
 		err := fmt.Errorf("list apps: %w", store.Read(s).WithContext(t.Context()).Find(&[]store.App{}).Error)
 		var unavailable *store.UnavailableError
 		if errors.As(err, &unavailable) || errors.Is(err, context.Canceled) {
@@ -219,7 +219,7 @@ func TestTenantGuardRefusalIsAFault(t *testing.T) {
 
 // Every table with a client_id is covered by the guard, and no view looks into one.
 func TestTenantGuardCoversEveryTable(t *testing.T) {
-	each(t, func(t *testing.T, url string, _ *store.Store) {
+	eachDatabase(t, func(t *testing.T, url string, _ *store.Store) {
 		db := storetest.SQL(t, url)
 		tables := "SELECT table_name FROM information_schema.columns WHERE table_schema = 'public' AND column_name = 'client_id'"
 		views := "SELECT count(*) FROM information_schema.views WHERE table_schema = 'public'"
@@ -244,7 +244,7 @@ func TestTenantGuardCoversEveryTable(t *testing.T) {
 		if want := slices.Sorted(slices.Values(store.PerClient())); !slices.Equal(found, want) {
 			t.Errorf("tables with a client_id are %v, the guard covers %v", found, want)
 		}
-		if n := one[int](t, db, views); n != 0 {
+		if n := queryOne[int](t, db, views); n != 0 {
 			t.Errorf("%d views", n)
 		}
 	})
@@ -278,14 +278,14 @@ var leftToTests = map[string]string{
 func TestStatementsOfTestsAreChecked(t *testing.T) {
 	t.Parallel()
 	for name, text := range leftToTests {
-		if boundErr(text) == nil || storetest.CheckStatement(text) == nil {
+		if checkScope(text) == nil || storetest.CheckStatement(text) == nil {
 			t.Errorf("%s: passes", name)
 		}
 	}
 }
 
 // boundErr says why a statement is not bound to one client, or nil.
-func boundErr(text string) error {
+func checkScope(text string) error {
 	_, err := tenanttest.Check(text, store.PerClient())
 	return err
 }
@@ -320,6 +320,6 @@ func TestCrossTenantStatementsAreListed(t *testing.T) {
 			})
 		}
 	}
-	wantShown(t, "what is declared", passing, declared)
-	wantShown(t, "what goes around gorm", around, beneath)
+	wantJSON(t, "what is declared", passing, declared)
+	wantJSON(t, "what goes around gorm", around, beneath)
 }

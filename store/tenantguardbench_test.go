@@ -13,7 +13,7 @@ import (
 func BenchmarkTenantGuard(b *testing.B) {
 	eachURL(b, func(b *testing.B, url string) {
 		b.Helper()
-		with, without := alone(b, url), alone(b, url)
+		with, without := openWithoutPolling(b, url), openWithoutPolling(b, url)
 		if err := with.Seed(b.Context(), storetest.Page()); err != nil {
 			b.Fatal(err)
 		}
@@ -48,7 +48,7 @@ func compare(b *testing.B, with, without *store.Store) {
 			return err
 		}},
 		{"list", func(ctx context.Context, s *store.Store) error {
-			_, err := s.ListApps(ctx, pageApp.ClientID, store.AppFilter{}, all(store.ColumnCanonicalName))
+			_, err := s.ListApps(ctx, pageApp.ClientID, store.AppFilter{}, fullPage(store.ColumnCanonicalName))
 			return err
 		}},
 	} {

@@ -13,32 +13,6 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-func TestTokenSecrets(t *testing.T) {
-	t.Parallel()
-	seen := map[string]bool{}
-	for range 100 {
-		secret, err := apitoken.New()
-		if err != nil || seen[secret] || !strings.HasPrefix(secret, "capp_") || len(secret) != 54 {
-			t.Fatalf("%q, %v", secret, err)
-		}
-		seen[secret] = true
-		if !apitoken.WellFormed(secret) {
-			t.Errorf("%q is not well-formed", secret)
-		}
-		for i := range secret {
-			flipped := secret[:i] + string(rune(secret[i]^1)) + secret[i+1:]
-			if apitoken.WellFormed(flipped) {
-				t.Errorf("%q is well-formed, one letter away from %q", flipped, secret)
-			}
-		}
-	}
-	for _, text := range []string{"", "capp_", "demo-token", strings.Repeat("0", 54)} {
-		if apitoken.WellFormed(text) {
-			t.Errorf("%q is well-formed", text)
-		}
-	}
-}
-
 // newToken stores a token for the page's client and returns it with its secret.
 func newToken(t *testing.T, s *store.Store, change func(*store.Token)) (store.Token, string) {
 	t.Helper()
@@ -58,9 +32,9 @@ func newToken(t *testing.T, s *store.Store, change func(*store.Token)) (store.To
 }
 
 func TestAuthenticate(t *testing.T) {
-	each(t, func(t *testing.T, url string, s *store.Store) {
+	eachDatabase(t, func(t *testing.T, url string, s *store.Store) {
 		made, secret := newToken(t, s, nil)
-		for range 2 { // once from the table, once remembered
+		for range 2 { // first from the table, then from the cache
 			token, err := s.Authenticate(t.Context(), secret)
 			if err != nil || token.ID != made.ID || token.Name != "test" {
 				t.Fatalf("%+v, %v", token, err)
@@ -82,7 +56,7 @@ func TestAuthenticate(t *testing.T) {
 }
 
 func TestTokenForAllClients(t *testing.T) {
-	each(t, func(t *testing.T, _ string, s *store.Store) {
+	eachDatabase(t, func(t *testing.T, _ string, s *store.Store) {
 		_, secret := newToken(t, s, func(token *store.Token) { token.AllClients, token.ClientIDs = true, nil })
 		token, err := s.Authenticate(t.Context(), secret)
 		if err != nil || !token.Covers(storetest.OtherClientID) || !token.Covers(uuid.New()) {
@@ -114,7 +88,7 @@ func TestTokenExpiresWhileRemembered(t *testing.T) {
 }
 
 func TestRevokedToken(t *testing.T) {
-	each(t, func(t *testing.T, url string, s *store.Store) {
+	eachDatabase(t, func(t *testing.T, url string, s *store.Store) {
 		other := storetest.Open(t, url, func(cfg *store.Config) { cfg.TokenTTL = 50 * time.Millisecond })
 		made, secret := newToken(t, s, nil)
 		for _, server := range []*store.Store{s, other} {
@@ -128,9 +102,9 @@ func TestRevokedToken(t *testing.T) {
 			}
 		}
 		if _, err := s.Authenticate(t.Context(), secret); !errors.Is(err, store.ErrUnknownToken) {
-			t.Errorf("where it was revoked: %v", err)
+			t.Errorf("on the server that revoked it: %v", err)
 		}
-		eventually(t, "elsewhere, within the time that it is remembered", func() bool {
+		eventually(t, "a refusal by the other server", func() bool {
 			_, err := other.Authenticate(t.Context(), secret)
 			return errors.Is(err, store.ErrUnknownToken)
 		})
@@ -141,18 +115,18 @@ func TestRevokedToken(t *testing.T) {
 	})
 }
 
-// eventually waits for something that another part of the program does in its own time.
+// eventually waits until another part of the program has done something.
 func eventually(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); !done(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("not in ten seconds: %s", what)
+			t.Fatalf("after ten seconds there is still not %s", what)
 		}
 	}
 }
 
 func TestCreateTokenForUnknownClient(t *testing.T) {
-	each(t, func(t *testing.T, url string, s *store.Store) {
+	eachDatabase(t, func(t *testing.T, url string, s *store.Store) {
 		before := dump(t, url, "tokens", "token_clients")
 		nobody := uuid.New()
 		_, err := s.CreateToken(t.Context(), "secret", store.Token{Name: "x", Scopes: "apps:read", ClientIDs: []uuid.UUID{storetest.ClientID, nobody}})
@@ -167,7 +141,7 @@ func TestCreateTokenForUnknownClient(t *testing.T) {
 }
 
 func TestListTokens(t *testing.T) {
-	each(t, func(t *testing.T, _ string, s *store.Store) {
+	eachDatabase(t, func(t *testing.T, _ string, s *store.Store) {
 		first, _ := newToken(t, s, nil)
 		second, _ := newToken(t, s, func(token *store.Token) {
 			token.ClientIDs = []uuid.UUID{storetest.OtherClientID, storetest.ClientID}

@@ -14,14 +14,14 @@ func TestVendor(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
 		clock := &storetest.Clock{}
-		s := seeded(t, url, storetest.Page(), withClock(clock))
+		s := openSeeded(t, url, storetest.Page(), withClock(clock))
 		db := storetest.SQL(t, url)
 		clock.Advance(time.Minute)
 		bare := must(s.CreateVendor(t.Context(), store.Fields{store.ColumnName: "Weiß GmbH"}))(t)
 		want := store.Vendor{ID: bare.ID, Name: "Weiß GmbH", NameKey: "weiss gmbh", Version: 1, CreatedAt: clock.Now(), UpdatedAt: clock.Now()}
-		wantShown(t, "a vendor that is but a name", bare, want)
+		wantJSON(t, "a vendor that is but a name", bare, want)
 		full := must(s.CreateVendor(t.Context(), store.Fields{store.ColumnName: "Ärger AG", store.ColumnURL: "https://a.example"}))(t)
-		wantShown(t, "a vendor with a URL", full, store.Vendor{
+		wantJSON(t, "a vendor with a URL", full, store.Vendor{
 			ID: full.ID, Name: "Ärger AG", NameKey: "ärger ag", URL: new("https://a.example"), Version: 1, CreatedAt: clock.Now(), UpdatedAt: clock.Now(),
 		})
 
@@ -49,16 +49,16 @@ func TestVendor(t *testing.T) {
 			}
 			got := must(s.UpdateVendor(t.Context(), bare.ID, step.fields, nil))(t)
 			what := fmt.Sprintf("with %v", step.fields)
-			wantShown(t, what, got, want)
+			wantJSON(t, what, got, want)
 			if tags[got.ETag()] == step.changes || (revision(t, db) != before) != step.changes {
 				t.Errorf("%s the tag is %s, the revision was %d and is %d", what, got.ETag(), before, revision(t, db))
 			}
 			tags[got.ETag()] = true
-			list := must(s.ListVendors(t.Context(), want.Name, all(store.ColumnName)))(t)
-			wantShown(t, what+" in the list", list.Rows, []store.Vendor{want})
+			list := must(s.ListVendors(t.Context(), want.Name, fullPage(store.ColumnName)))(t)
+			wantJSON(t, what+" in the list", list.Rows, []store.Vendor{want})
 		}
 
-		before := everything(t, db)
+		before := allRows(t, db)
 		taken := &store.ConflictError{Field: store.ColumnName}
 		for _, same := range []string{"ÄRGER ag", "SALESFORCE, INC."} {
 			_, err := s.CreateVendor(t.Context(), store.Fields{store.ColumnName: same})
@@ -66,20 +66,20 @@ func TestVendor(t *testing.T) {
 			_, err = s.UpdateVendor(t.Context(), bare.ID, store.Fields{store.ColumnName: same, store.ColumnURL: nil}, nil)
 			wantError(t, err, taken)
 		}
-		_, err := s.UpdateVendor(t.Context(), named("unknown"), store.Fields{}, &store.IfMatch{})
-		wantError(t, err, &store.NotFoundError{Kind: store.KindVendor, ID: named("unknown")})
+		_, err := s.UpdateVendor(t.Context(), idOf("unknown"), store.Fields{}, &store.IfMatch{})
+		wantError(t, err, &store.NotFoundError{Kind: store.KindVendor, ID: idOf("unknown")})
 		_, err = s.UpdateVendor(t.Context(), bare.ID, store.Fields{}, &store.IfMatch{Tags: []string{bare.ETag()}})
 		wantError(t, err, &store.PreconditionError{})
-		wantShown(t, "the database after what was refused", everything(t, db), before)
+		wantJSON(t, "the database after what was refused", allRows(t, db), before)
 
 		match := &store.IfMatch{Tags: []string{full.ETag()}}
 		winner := race(t, func(n int) error {
 			_, err := s.UpdateVendor(t.Context(), full.ID, store.Fields{store.ColumnName: fmt.Sprintf("Writer %d", n)}, match)
 			return err
 		})
-		list := must(s.ListVendors(t.Context(), "writer", all(store.ColumnName)))(t)
+		list := must(s.ListVendors(t.Context(), "writer", fullPage(store.ColumnName)))(t)
 		if len(list.Rows) != 1 || list.Rows[0].Name != fmt.Sprintf("Writer %d", winner) || list.Rows[0].Version != 2 {
-			t.Errorf("writer %d has won, and there is %s", winner, shown(t, list.Rows))
+			t.Errorf("writer %d has won, and there is %s", winner, asJSON(t, list.Rows))
 		}
 	})
 }
@@ -89,12 +89,12 @@ func TestCategory(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
 		clock := &storetest.Clock{}
-		s := seeded(t, url, storetest.Page(), withClock(clock))
+		s := openSeeded(t, url, storetest.Page(), withClock(clock))
 		db := storetest.SQL(t, url)
 		clock.Advance(time.Minute)
 		made := must(s.CreateCategory(t.Context(), store.Fields{store.ColumnName: "Großes"}))(t)
 		want := store.Category{ID: made.ID, Name: "Großes", NameKey: "grosses", Version: 1, CreatedAt: clock.Now(), UpdatedAt: clock.Now()}
-		wantShown(t, "a category", made, want)
+		wantJSON(t, "a category", made, want)
 
 		tags := map[string]bool{made.ETag(): true}
 		for _, step := range []struct {
@@ -110,25 +110,25 @@ func TestCategory(t *testing.T) {
 				want.Version, want.UpdatedAt = want.Version+1, clock.Now()
 			}
 			got := must(s.UpdateCategory(t.Context(), made.ID, store.Fields{store.ColumnName: step.name}, nil))(t)
-			wantShown(t, "named "+step.name, got, want)
+			wantJSON(t, "named "+step.name, got, want)
 			if tags[got.ETag()] == step.changes || (revision(t, db) != before) != step.changes {
 				t.Errorf("named %s the tag is %s, the revision was %d and is %d", step.name, got.ETag(), before, revision(t, db))
 			}
 			tags[got.ETag()] = true
-			list := must(s.ListCategories(t.Context(), step.name, all(store.ColumnName)))(t)
-			wantShown(t, step.name+" in the list", list.Rows, []store.Category{want})
+			list := must(s.ListCategories(t.Context(), step.name, fullPage(store.ColumnName)))(t)
+			wantJSON(t, step.name+" in the list", list.Rows, []store.Category{want})
 		}
 
-		before := everything(t, db)
+		before := allRows(t, db)
 		_, err := s.CreateCategory(t.Context(), store.Fields{store.ColumnName: "COMMUNICATION"})
 		wantError(t, err, &store.ConflictError{Field: store.ColumnName})
 		_, err = s.UpdateCategory(t.Context(), made.ID, store.Fields{store.ColumnName: "communication"}, nil)
 		wantError(t, err, &store.ConflictError{Field: store.ColumnName})
-		_, err = s.UpdateCategory(t.Context(), named("unknown"), store.Fields{}, &store.IfMatch{})
-		wantError(t, err, &store.NotFoundError{Kind: store.KindCategory, ID: named("unknown")})
+		_, err = s.UpdateCategory(t.Context(), idOf("unknown"), store.Fields{}, &store.IfMatch{})
+		wantError(t, err, &store.NotFoundError{Kind: store.KindCategory, ID: idOf("unknown")})
 		_, err = s.UpdateCategory(t.Context(), made.ID, store.Fields{}, &store.IfMatch{Tags: []string{made.ETag()}})
 		wantError(t, err, &store.PreconditionError{})
-		wantShown(t, "the database after what was refused", everything(t, db), before)
+		wantJSON(t, "the database after what was refused", allRows(t, db), before)
 
 		seen := must(s.UpdateCategory(t.Context(), storetest.CategoryID, store.Fields{}, nil))(t)
 		match := &store.IfMatch{Tags: []string{seen.ETag()}}
@@ -136,9 +136,9 @@ func TestCategory(t *testing.T) {
 			_, err := s.UpdateCategory(t.Context(), storetest.CategoryID, store.Fields{store.ColumnName: fmt.Sprintf("Writer %d", n)}, match)
 			return err
 		})
-		list := must(s.ListCategories(t.Context(), "writer", all(store.ColumnName)))(t)
+		list := must(s.ListCategories(t.Context(), "writer", fullPage(store.ColumnName)))(t)
 		if len(list.Rows) != 1 || list.Rows[0].Name != fmt.Sprintf("Writer %d", winner) || list.Rows[0].Version != 2 {
-			t.Errorf("writer %d has won, and there is %s", winner, shown(t, list.Rows))
+			t.Errorf("writer %d has won, and there is %s", winner, asJSON(t, list.Rows))
 		}
 	})
 }

@@ -14,7 +14,7 @@ func TestPatchesTouchNoIndex(t *testing.T) {
 	t.Parallel()
 	url := storetest.Postgres(t)
 	clock := &storetest.Clock{}
-	s := seeded(t, url, storetest.Page(), withClock(clock))
+	s := openSeeded(t, url, storetest.Page(), withClock(clock))
 	const patches = 300
 	for n := range patches {
 		clock.Advance(time.Minute)
@@ -24,13 +24,13 @@ func TestPatchesTouchNoIndex(t *testing.T) {
 	}
 	db := storetest.SQL(t, url)
 	const updates = "SELECT n_tup_upd FROM pg_stat_user_tables WHERE relname = 'apps'"
-	for deadline := time.Now().Add(30 * time.Second); one[int](t, db, updates) < patches; {
+	for deadline := time.Now().Add(30 * time.Second); queryOne[int](t, db, updates) < patches; {
 		if time.Now().After(deadline) {
-			t.Fatalf("PostgreSQL tells of %d updates, want %d", one[int](t, db, updates), patches)
+			t.Fatalf("PostgreSQL tells of %d updates, want %d", queryOne[int](t, db, updates), patches)
 		}
 		get(t, s, pageApp) // an idle connection tells nothing
 	}
-	hot := one[int](t, db, "SELECT n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'apps'")
+	hot := queryOne[int](t, db, "SELECT n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'apps'")
 	if hot < patches*95/100 {
 		t.Errorf("of %d patches %d were HOT updates", patches, hot)
 	}

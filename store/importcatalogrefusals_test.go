@@ -21,12 +21,12 @@ import (
 func refused(t *testing.T, s *store.Store, url string, rows iter.Seq2[store.CatalogRow, error]) error {
 	t.Helper()
 	db := storetest.SQL(t, url)
-	before := everything(t, db)
+	before := allRows(t, db)
 	result, err := s.ImportCatalog(t.Context(), rows, store.ImportOptions{})
 	if err == nil {
 		t.Errorf("the import was done: %+v", result)
 	}
-	if !reflect.DeepEqual(everything(t, db), before) {
+	if !reflect.DeepEqual(allRows(t, db), before) {
 		t.Error("an import that failed wrote something")
 	}
 	return err
@@ -36,11 +36,11 @@ func TestImportCatalogIsAllOrNothing(t *testing.T) {
 	t.Parallel()
 	full := errors.New("the disk is on fire")
 	storetest.Each(t, func(t *testing.T, url string) {
-		s := seeded(t, url, storetest.Page())
+		s := openSeeded(t, url, storetest.Page())
 		rows := append([]store.CatalogRow{slack()}, numbered(1200)...)
 		then := func(last error) iter.Seq2[store.CatalogRow, error] {
 			return func(yield func(store.CatalogRow, error) bool) {
-				for row, err := range given(rows...) {
+				for row, err := range catalogRows(rows...) {
 					if !yield(row, err) {
 						return
 					}
@@ -55,24 +55,24 @@ func TestImportCatalogIsAllOrNothing(t *testing.T) {
 		if err := refused(t, s, url, then(full)); !errors.Is(err, full) {
 			t.Errorf("error is %v, want that of the source", err)
 		}
-		wantError(t, refused(t, s, url, given(append(rows, catalogRow("aPP 00700", nil))...)), &store.ImportError{Total: 1, Rows: []store.RowError{
+		wantError(t, refused(t, s, url, catalogRows(append(rows, catalogRow("aPP 00700", nil))...)), &store.ImportError{Total: 1, Rows: []store.RowError{
 			{Line: 1202, Message: `canonical_name "aPP 00700" is on line 701 already`},
 		}})
 
 		// A statement that fails in the last batch undoes those before it.
-		poison(t, url)
-		err = refused(t, s, url, given(append(rows, catalogRow("Poison", nil))...))
+		rejectPoisonApp(t, url)
+		err = refused(t, s, url, catalogRows(append(rows, catalogRow("Poison", nil))...))
 		if err == nil || !strings.Contains(err.Error(), "poisoned") {
 			t.Errorf("error is %v, want the database's", err)
 		}
 		// And the next import goes as if there had been none.
-		result := must(s.ImportCatalog(t.Context(), given(rows...), store.ImportOptions{}))(t)
-		wantShown(t, "the result", result, store.ImportResult{Created: 1200, Updated: 1, CategoriesCreated: 1})
+		result := must(s.ImportCatalog(t.Context(), catalogRows(rows...), store.ImportOptions{}))(t)
+		wantJSON(t, "the result", result, store.ImportResult{Created: 1200, Updated: 1, CategoriesCreated: 1})
 	})
 }
 
 // poison makes the database refuse the catalog app Poison.
-func poison(t *testing.T, url string) {
+func rejectPoisonApp(t *testing.T, url string) {
 	t.Helper()
 	statements := []string{`CREATE TRIGGER poison BEFORE INSERT ON catalog_apps WHEN NEW.name_key = 'poison'
 		BEGIN SELECT RAISE(ABORT, 'poisoned'); END`}
@@ -93,34 +93,34 @@ func poison(t *testing.T, url string) {
 func TestImportCatalogDryRun(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
-		s := seeded(t, url, storetest.Page())
+		s := openSeeded(t, url, storetest.Page())
 		rows := append(numbered(600), slack())
 		rows[0].Vendor = vendor("Acme")
 		rows[599].Vendor = vendor("acme")
 		db := storetest.SQL(t, url)
-		before := everything(t, db)
-		dry := must(s.ImportCatalog(t.Context(), given(rows...), store.ImportOptions{DryRun: true}))(t)
-		if !reflect.DeepEqual(everything(t, db), before) {
+		before := allRows(t, db)
+		dry := must(s.ImportCatalog(t.Context(), catalogRows(rows...), store.ImportOptions{DryRun: true}))(t)
+		if !reflect.DeepEqual(allRows(t, db), before) {
 			t.Error("a dry run wrote something")
 		}
-		wantShown(t, "the result of a dry run", dry, store.ImportResult{
+		wantJSON(t, "the result of a dry run", dry, store.ImportResult{
 			Created: 600, Updated: 1, VendorsCreated: 1, CategoriesCreated: 1,
 		})
-		wantShown(t, "the result", must(s.ImportCatalog(t.Context(), given(rows...), store.ImportOptions{}))(t), dry)
+		wantJSON(t, "the result", must(s.ImportCatalog(t.Context(), catalogRows(rows...), store.ImportOptions{}))(t), dry)
 	})
 }
 
 func TestImportCatalogTellsErrorsByLine(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
-		s := alone(t, url)
+		s := openWithoutPolling(t, url)
 		rows := append(numbered(150), numbered(150)...) // the second half repeats the first
 		rows[2].Vendor = vendorAt("Acme", "https://acme.example.com")
 		rows[6].Vendor = vendorAt("ACME", nil)
 		rows[7].Vendor = vendor("acme") // says nothing of the URL
 		rows[8].Vendor = vendorAt("acme", "https://acme.example.com/")
 		err := refused(t, s, url, func(yield func(store.CatalogRow, error) bool) {
-			for row, err := range given(rows...) {
+			for row, err := range catalogRows(rows...) {
 				bad := row.Line%50 == 0 && !yield(store.CatalogRow{}, &store.RowError{Line: row.Line, Message: "bad"})
 				if bad || !yield(row, err) {
 					return
@@ -150,11 +150,11 @@ func TestImportCatalogTellsErrorsByLine(t *testing.T) {
 func TestImportCatalogCanceled(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
-		s := alone(t, url, func(cfg *store.Config) { cfg.MaxConns = 1 })
+		s := openWithoutPolling(t, url, func(cfg *store.Config) { cfg.MaxConns = 1 })
 		db := storetest.SQL(t, url)
-		before := everything(t, db)
+		before := allRows(t, db)
 		ctx, cancel := context.WithCancel(t.Context())
-		_, err := s.ImportCatalog(ctx, given(numbered(1200)...), store.ImportOptions{Progress: func(done, _ int) {
+		_, err := s.ImportCatalog(ctx, catalogRows(numbered(1200)...), store.ImportOptions{Progress: func(done, _ int) {
 			if done == 1000 {
 				cancel()
 			}
@@ -162,11 +162,11 @@ func TestImportCatalogCanceled(t *testing.T) {
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("error is %v, want that it was canceled", err)
 		}
-		if !reflect.DeepEqual(everything(t, db), before) {
+		if !reflect.DeepEqual(allRows(t, db), before) {
 			t.Error("an import that was canceled wrote something")
 		}
-		result := must(s.ImportCatalog(t.Context(), given(numbered(1200)...), store.ImportOptions{}))(t)
-		wantShown(t, "the next result", result, store.ImportResult{Created: 1200})
+		result := must(s.ImportCatalog(t.Context(), catalogRows(numbered(1200)...), store.ImportOptions{}))(t)
+		wantJSON(t, "the next result", result, store.ImportResult{Created: 1200})
 	})
 }
 
@@ -176,9 +176,9 @@ func TestImportCatalogAtOnce(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
 		results := make(chan store.ImportResult)
 		for range 2 {
-			s := alone(t, url)
+			s := openWithoutPolling(t, url)
 			go func() {
-				result, err := s.ImportCatalog(t.Context(), given(numbered(700)...), store.ImportOptions{})
+				result, err := s.ImportCatalog(t.Context(), catalogRows(numbered(700)...), store.ImportOptions{})
 				if err != nil {
 					t.Error(err)
 				}
@@ -195,7 +195,7 @@ func TestImportCatalogAtOnce(t *testing.T) {
 // Not parallel: it looks at the memory of the whole process. 60 MB go through; what stays of them must be a few batches.
 func TestImportCatalogStreams(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
-		s := alone(t, url)
+		s := openWithoutPolling(t, url)
 		live := func() uint64 {
 			runtime.GC()
 			var m runtime.MemStats
@@ -222,7 +222,7 @@ func TestImportCatalogStreams(t *testing.T) {
 			}
 		}
 		result := must(s.ImportCatalog(t.Context(), rows, store.ImportOptions{Progress: progress, LockTime: time.Hour}))(t)
-		wantShown(t, "the result", result, store.ImportResult{Created: 30_000})
+		wantJSON(t, "the result", result, store.ImportResult{Created: 30_000})
 		if grown := int64(most) - int64(start); grown > 16<<20 {
 			t.Errorf("the import kept %d MB in memory", grown>>20)
 		}

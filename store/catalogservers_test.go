@@ -40,7 +40,7 @@ func TestCatalogChangeShows(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
-		here := seeded(t, url, catalogData())
+		here := openSeeded(t, url, catalogData())
 		there := storetest.Open(t, url, func(cfg *store.Config) { cfg.CatalogPoll = 10 * time.Millisecond })
 		key := store.AppKey{ClientID: storetest.ClientID, ID: storetest.AppID}
 		before := must(here.GetApp(t.Context(), key))(t)
@@ -50,19 +50,19 @@ func TestCatalogChangeShows(t *testing.T) {
 		for n, change := range catalogChanges(t, here) {
 			change(n + 1)
 			got := must(here.GetApp(t.Context(), key))(t)
-			if tags[got.ETag()] || shown(t, got) == shown(t, before) {
-				t.Errorf("after change %d the app has the tag %s and is %s", n, got.ETag(), shown(t, got))
+			if tags[got.ETag()] || asJSON(t, got) == asJSON(t, before) {
+				t.Errorf("after change %d the app has the tag %s and is %s", n, got.ETag(), asJSON(t, got))
 			}
 			tags[got.ETag()] = true
-			list := must(here.ListApps(t.Context(), key.ClientID, store.AppFilter{}, all(store.ColumnUpdatedAt)))(t)
-			wantShown(t, "the app in a list", list.Rows, []store.App{got})
-			entries := must(here.ListCatalogApps(t.Context(), store.CatalogFilter{}, all(store.ColumnUpdatedAt)))(t)
-			wantShown(t, "its catalog app in a list", entries.Rows, []*store.CatalogApp{got.Catalog})
+			list := must(here.ListApps(t.Context(), key.ClientID, store.AppFilter{}, fullPage(store.ColumnUpdatedAt)))(t)
+			wantJSON(t, "the app in a list", list.Rows, []store.App{got})
+			entries := must(here.ListCatalogApps(t.Context(), store.CatalogFilter{}, fullPage(store.ColumnUpdatedAt)))(t)
+			wantJSON(t, "its catalog app in a list", entries.Rows, []*store.CatalogApp{got.Catalog})
 
 			// The app's own row is not touched but for the name that it is sorted by.
 			own := got
 			own.Catalog, own.NameKey = before.Catalog, before.NameKey
-			wantShown(t, "the app but for its catalog app", own, before)
+			wantJSON(t, "the app but for its catalog app", own, before)
 
 			deadline := time.Now().Add(20 * time.Second)
 			for must(there.GetApp(t.Context(), key))(t).ETag() != got.ETag() {
@@ -70,10 +70,10 @@ func TestCatalogChangeShows(t *testing.T) {
 					t.Fatalf("another server does not show change %d", n)
 				}
 			}
-			wantShown(t, "the app on another server", must(there.GetApp(t.Context(), key))(t), got)
+			wantJSON(t, "the app on another server", must(there.GetApp(t.Context(), key))(t), got)
 			before = got
 		}
-		wantShown(t, "the history", history(t, here, key), past)
+		wantJSON(t, "the history", history(t, here, key), past)
 	})
 }
 
@@ -83,8 +83,8 @@ func TestMatchSeesOtherServersCatalog(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
-		there := seeded(t, url, catalogData())
-		here := alone(t, url)
+		there := openSeeded(t, url, catalogData())
+		here := openWithoutPolling(t, url)
 		key := store.AppKey{ClientID: storetest.ClientID, ID: storetest.AppID}
 		seen := must(here.GetApp(t.Context(), key))(t)
 		for n, change := range catalogChanges(t, there) {
@@ -105,11 +105,11 @@ func TestMatchSeesOtherServersCatalog(t *testing.T) {
 			// Whoever writes knows the catalog as it is, and so does the tag of the answer.
 			current := must(there.GetApp(t.Context(), key))(t)
 			if current.Version != seen.Version {
-				t.Errorf("a refused write has written %s", shown(t, current))
+				t.Errorf("a refused write has written %s", asJSON(t, current))
 			}
 			match := &store.IfMatch{Tags: []string{current.ETag()}}
 			seen = must(here.UpdateApp(t.Context(), key, store.Fields{store.ColumnLicenseCount: int32(n)}, alice, match))(t)
-			wantShown(t, "the app on the other server", must(there.GetApp(t.Context(), key))(t), seen)
+			wantJSON(t, "the app on the other server", must(there.GetApp(t.Context(), key))(t), seen)
 		}
 	})
 }
@@ -120,13 +120,13 @@ func TestCatalogWriteAnswersWhatIsThere(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
-		there := seeded(t, url, catalogData())
-		here := alone(t, url)
+		there := openSeeded(t, url, catalogData())
+		here := openWithoutPolling(t, url)
 		must(here.GetCatalogApp(t.Context(), storetest.CatalogID))(t)
 		fields := store.Fields{store.ColumnCanonicalName: "Slack 2", store.ColumnLogo: nil}
-		want := must(there.UpdateCatalogApp(t.Context(), storetest.CatalogID, fields, &[]uuid.UUID{named("video")}, nil))(t)
-		got := must(here.UpdateCatalogApp(t.Context(), storetest.CatalogID, fields, &[]uuid.UUID{named("video")}, nil))(t)
-		wantShown(t, "what was there already", got, want)
+		want := must(there.UpdateCatalogApp(t.Context(), storetest.CatalogID, fields, &[]uuid.UUID{idOf("video")}, nil))(t)
+		got := must(here.UpdateCatalogApp(t.Context(), storetest.CatalogID, fields, &[]uuid.UUID{idOf("video")}, nil))(t)
+		wantJSON(t, "what was there already", got, want)
 		if got.Tag() != want.Tag() {
 			t.Errorf("its tag is %s, want %s", got.Tag(), want.Tag())
 		}
@@ -138,24 +138,24 @@ func TestNewCatalogAppOfAnotherServer(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
-		there := seeded(t, url, catalogData())
-		here := alone(t, url)
+		there := openSeeded(t, url, catalogData())
+		here := openWithoutPolling(t, url)
 		must(here.GetCatalogApp(t.Context(), storetest.CatalogID))(t)
 
 		zoom := must(there.CreateCatalogApp(t.Context(), store.Fields{store.ColumnCanonicalName: "Zoom"}, nil))(t)
-		wantShown(t, "the new catalog app", must(here.GetCatalogApp(t.Context(), zoom.ID))(t), zoom)
+		wantJSON(t, "the new catalog app", must(here.GetCatalogApp(t.Context(), zoom.ID))(t), zoom)
 		miro := must(there.CreateCatalogApp(t.Context(), store.Fields{store.ColumnCanonicalName: "Miro"}, nil))(t)
-		if list := must(here.ListURLPatterns(t.Context(), miro.ID, "", all(store.ColumnPattern)))(t); len(list.Rows) != 0 || list.Total != 0 {
+		if list := must(here.ListURLPatterns(t.Context(), miro.ID, "", fullPage(store.ColumnPattern)))(t); len(list.Rows) != 0 || list.Total != 0 {
 			t.Errorf("its patterns are %v", list)
 		}
 		figma := must(there.CreateCatalogApp(t.Context(), store.Fields{store.ColumnCanonicalName: "Figma"}, nil))(t)
-		list := must(here.ListCatalogApps(t.Context(), store.CatalogFilter{}, all(store.ColumnCanonicalName)))(t)
-		wantShown(t, "the catalog", catalogNames(list.Rows), []string{"Figma", "Miro", "Slack", "Zoom"})
+		list := must(here.ListCatalogApps(t.Context(), store.CatalogFilter{}, fullPage(store.ColumnCanonicalName)))(t)
+		wantJSON(t, "the catalog", catalogNames(list.Rows), []string{"Figma", "Miro", "Slack", "Zoom"})
 		added := must(there.AddApp(t.Context(), storetest.ClientID, figma.ID, nil, alice))(t)
 		jira := must(there.CreateCatalogApp(t.Context(), store.Fields{store.ColumnCanonicalName: "Jira"}, nil))(t)
 		last := must(there.AddApp(t.Context(), storetest.ClientID, jira.ID, nil, alice))(t)
 		for _, want := range []store.App{last, added} {
-			wantShown(t, "the app", must(here.GetApp(t.Context(), store.AppKey{ClientID: want.ClientID, ID: want.ID}))(t), want)
+			wantJSON(t, "the app", must(here.GetApp(t.Context(), store.AppKey{ClientID: want.ClientID, ID: want.ID}))(t), want)
 		}
 	})
 }
@@ -170,7 +170,7 @@ func TestRenamingReordersApps(t *testing.T) {
 			data.CatalogApps = append(data.CatalogApps, catalogApp(name))
 			data.Apps = append(data.Apps, app("Contoso", name), app("Fabrikam", name))
 		}
-		s := seeded(t, url, data)
+		s := openSeeded(t, url, data)
 		for _, step := range []struct {
 			from, to string
 			want     []string
@@ -180,11 +180,11 @@ func TestRenamingReordersApps(t *testing.T) {
 			{"b", "zz", []string{"B2", "Z", "zz"}},
 			{"a", "z", []string{"B2", "z", "zz"}},
 		} {
-			must(s.UpdateCatalogApp(t.Context(), named(step.from), store.Fields{store.ColumnCanonicalName: step.to}, nil, nil))(t)
+			must(s.UpdateCatalogApp(t.Context(), idOf(step.from), store.Fields{store.ColumnCanonicalName: step.to}, nil, nil))(t)
 			for _, name := range []string{"Contoso", "Fabrikam"} {
-				list := must(s.ListApps(t.Context(), named(name), store.AppFilter{}, all(store.ColumnCanonicalName)))(t)
-				wantShown(t, fmt.Sprintf("%s with %s renamed to %s", name, step.from, step.to), appNames(list.Rows), step.want)
-				found := must(s.ListApps(t.Context(), named(name), store.AppFilter{Query: step.to}, all(store.ColumnCanonicalName)))(t)
+				list := must(s.ListApps(t.Context(), idOf(name), store.AppFilter{}, fullPage(store.ColumnCanonicalName)))(t)
+				wantJSON(t, fmt.Sprintf("%s with %s renamed to %s", name, step.from, step.to), appNames(list.Rows), step.want)
+				found := must(s.ListApps(t.Context(), idOf(name), store.AppFilter{Query: step.to}, fullPage(store.ColumnCanonicalName)))(t)
 				if !slices.Contains(appNames(found.Rows), step.to) {
 					t.Errorf("%s does not find %s among its apps", name, step.to)
 				}
@@ -199,10 +199,10 @@ func TestMatchHoldsWhenTheWriteHappens(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
-		there := seeded(t, url, catalogData())
+		there := openSeeded(t, url, catalogData())
 		var meanwhile func()
 		clock := &storetest.Clock{}
-		here := alone(t, url, func(cfg *store.Config) {
+		here := openWithoutPolling(t, url, func(cfg *store.Config) {
 			cfg.Clock = func() time.Time {
 				if change := meanwhile; change != nil {
 					meanwhile = nil
@@ -231,7 +231,7 @@ func TestMatchHoldsWhenTheWriteHappens(t *testing.T) {
 			meanwhile = func() { change(n + 21) }
 			got := must(here.UpdateApp(t.Context(), key, fields, alice, nil))(t)
 			if written := must(there.GetApp(t.Context(), key))(t); written.Version != got.Version || written.IsFavorite == seen.IsFavorite {
-				t.Errorf("written as %s the app is %s", shown(t, got), shown(t, written))
+				t.Errorf("written as %s the app is %s", asJSON(t, got), asJSON(t, written))
 			}
 			if meanwhile != nil {
 				t.Fatal("the store did not look at its clock")
@@ -253,8 +253,8 @@ func TestMatchHoldsWhenTheWriteHappens(t *testing.T) {
 func TestCatalogIsReadAsAWhole(t *testing.T) {
 	t.Parallel()
 	url := storetest.Postgres(t)
-	seeded(t, url, catalogData())
-	s, db := alone(t, url), storetest.SQL(t, url)
+	openSeeded(t, url, catalogData())
+	s, db := openWithoutPolling(t, url), storetest.SQL(t, url)
 	var running sync.WaitGroup
 	defer running.Wait()
 	tx := must(db.BeginTx(t.Context(), nil))(t)
@@ -269,13 +269,13 @@ func TestCatalogIsReadAsAWhole(t *testing.T) {
 	running.Go(func() {
 		got, err := s.GetCatalogApp(t.Context(), storetest.CatalogID)
 		if err != nil || got.Vendor == nil || got.Vendor.ID != *got.VendorID {
-			t.Errorf("the catalog app is %s, %v", shown(t, got), err)
+			t.Errorf("the catalog app is %s, %v", asJSON(t, got), err)
 		}
 	})
 	waitForLocks(t, db, 1)
 	execute(`INSERT INTO catalog_vendors SELECT $1, 'New', 'new', url, version, created_at, updated_at
-		FROM catalog_vendors WHERE id = $2`, named("New"), storetest.VendorID)
-	execute("UPDATE catalog_apps SET vendor_id = $1, version = version + 1", named("New"))
+		FROM catalog_vendors WHERE id = $2`, idOf("New"), storetest.VendorID)
+	execute("UPDATE catalog_apps SET vendor_id = $1, version = version + 1", idOf("New"))
 	execute("UPDATE catalog_state SET revision = revision + 1")
 	if err := tx.Commit(); err != nil {
 		t.Fatal(err)

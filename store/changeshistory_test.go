@@ -34,7 +34,7 @@ func changes(t *testing.T, url string) []string {
 }
 
 func TestHistoryHasOneRowForEachChangedField(t *testing.T) {
-	each(t, func(t *testing.T, url string, s *store.Store) {
+	eachDatabase(t, func(t *testing.T, url string, s *store.Store) {
 		for i, fields := range []store.Fields{
 			{store.ColumnIsFavorite: true},
 			{store.ColumnIsFavorite: true}, // nothing
@@ -67,7 +67,7 @@ func TestHistoryHasOneRowForEachChangedField(t *testing.T) {
 
 // TestHistoryIsAtomic changes an app by a statement of its own, past the store, in a transaction that is rolled back.
 func TestHistoryIsAtomic(t *testing.T) {
-	each(t, func(t *testing.T, url string, _ *store.Store) {
+	eachDatabase(t, func(t *testing.T, url string, _ *store.Store) {
 		before := dump(t, url, "apps", "app_changes")
 		tx, err := storetest.SQL(t, url).BeginTx(t.Context(), nil)
 		if err != nil {

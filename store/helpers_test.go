@@ -19,10 +19,10 @@ import (
 func init() { time.Local = time.FixedZone("elsewhere", -5*60*60) }
 
 // alice writes in most tests.
-var alice = store.Actor{ID: named("alice"), Name: "alice", RequestID: "alice-1"}
+var alice = store.Actor{ID: idOf("alice"), Name: "alice", RequestID: "alice-1"}
 
 // named is the id of whatever a test calls by a name: the same in every database.
-func named(name string) uuid.UUID { return uuid.NewSHA1(uuid.NameSpaceOID, []byte(name)) }
+func idOf(name string) uuid.UUID { return uuid.NewSHA1(uuid.NameSpaceOID, []byte(name)) }
 
 // must unwraps what may not fail: must(s.GetApp(ctx, key))(t).
 func must[T any](v T, err error) func(testing.TB) T {
@@ -45,14 +45,14 @@ func wantError[E error](t testing.TB, err error, want E) {
 }
 
 // shown is everything that a row shows, for comparing and for reading.
-func shown(t testing.TB, v any) string {
+func asJSON(t testing.TB, v any) string {
 	t.Helper()
 	return string(must(json.MarshalIndent(v, "", " "))(t))
 }
 
-func wantShown(t testing.TB, what string, got, want any) {
+func wantJSON(t testing.TB, what string, got, want any) {
 	t.Helper()
-	if g, w := shown(t, got), shown(t, want); g != w {
+	if g, w := asJSON(t, got), asJSON(t, want); g != w {
 		t.Errorf("%s is %s\nwant %s", what, g, w)
 	}
 }
@@ -65,9 +65,9 @@ func clockAhead(by time.Duration) *storetest.Clock {
 }
 
 // seeded opens a database with these rows in it. The store looks for changes of other stores only when it has to.
-func seeded(t testing.TB, url string, data store.Dataset, configure ...func(*store.Config)) *store.Store {
+func openSeeded(t testing.TB, url string, data store.Dataset, configure ...func(*store.Config)) *store.Store {
 	t.Helper()
-	s := alone(t, url, configure...)
+	s := openWithoutPolling(t, url, configure...)
 	if err := s.Seed(t.Context(), data); err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +75,7 @@ func seeded(t testing.TB, url string, data store.Dataset, configure ...func(*sto
 }
 
 // alone opens a store that does not poll for changes of other stores.
-func alone(t testing.TB, url string, configure ...func(*store.Config)) *store.Store {
+func openWithoutPolling(t testing.TB, url string, configure ...func(*store.Config)) *store.Store {
 	t.Helper()
 	noPolling := func(cfg *store.Config) { cfg.CatalogPoll = time.Hour }
 	return storetest.Open(t, url, append([]func(*store.Config){noPolling}, configure...)...)
@@ -86,7 +86,7 @@ func withClock(clock *storetest.Clock) func(*store.Config) {
 }
 
 // one reads a single value beside the store.
-func one[T any](t testing.TB, db *sql.DB, query string, args ...any) T {
+func queryOne[T any](t testing.TB, db *sql.DB, query string, args ...any) T {
 	t.Helper()
 	var v T
 	if err := db.QueryRowContext(t.Context(), query, args...).Scan(&v); err != nil {
@@ -97,37 +97,37 @@ func one[T any](t testing.TB, db *sql.DB, query string, args ...any) T {
 
 func revision(t testing.TB, db *sql.DB) int64 {
 	t.Helper()
-	return one[int64](t, db, "SELECT revision FROM catalog_state")
+	return queryOne[int64](t, db, "SELECT revision FROM catalog_state")
 }
 
 // client, catalogApp and app are rows of a dataset, made at the time of the reference page.
 func client(name string) store.Client {
-	return store.Client{ID: named(name), Name: name, Status: "active", CreatedAt: storetest.Now, UpdatedAt: storetest.Now}
+	return store.Client{ID: idOf(name), Name: name, Status: "active", CreatedAt: storetest.Now, UpdatedAt: storetest.Now}
 }
 
 func catalogApp(name string) store.CatalogApp {
-	return store.CatalogApp{ID: named(name), CanonicalName: name, CreatedAt: storetest.Now, UpdatedAt: storetest.Now}
+	return store.CatalogApp{ID: idOf(name), CanonicalName: name, CreatedAt: storetest.Now, UpdatedAt: storetest.Now}
 }
 
 // app is the client's app of a catalog app, with an id of its own.
 func app(client, catalog string) store.App {
 	return store.App{
-		ClientID: named(client), ID: named(client + " has " + catalog), CatalogAppID: named(catalog),
+		ClientID: idOf(client), ID: idOf(client + " has " + catalog), CatalogAppID: idOf(catalog),
 		ActorName: "seed", RequestID: "seed", CreatedAt: storetest.Now, UpdatedAt: storetest.Now,
 	}
 }
 
 func appKey(client, catalog string) store.AppKey {
-	return store.AppKey{ClientID: named(client), ID: named(client + " has " + catalog)}
+	return store.AppKey{ClientID: idOf(client), ID: idOf(client + " has " + catalog)}
 }
 
 // all asks for a whole list at once.
-func all(sortBy store.Column) store.Page { return store.Page{Size: 1000, SortBy: sortBy} }
+func fullPage(sortBy store.Column) store.Page { return store.Page{Size: 1000, SortBy: sortBy} }
 
 // history is all that is known of an app, newest first.
 func history(t testing.TB, s *store.Store, key store.AppKey) []store.AppChange {
 	t.Helper()
-	return must(s.ListAppChanges(t.Context(), key, all("")))(t).Rows
+	return must(s.ListAppChanges(t.Context(), key, fullPage("")))(t).Rows
 }
 
 // change is the part of a history's entry that a test expects.
@@ -139,19 +139,19 @@ func change(key store.AppKey, version int64, field, old, now string, by store.Ac
 }
 
 // everything is every row of every table that callers can write to.
-func everything(t testing.TB, db *sql.DB) map[string][]string {
+func allRows(t testing.TB, db *sql.DB) map[string][]string {
 	t.Helper()
 	found := map[string][]string{}
 	for _, table := range []string{
 		"clients", "apps", "app_changes", "catalog_state", "catalog_revisions", "catalog_apps", "catalog_app_categories", "catalog_vendors",
 		"catalog_categories", "catalog_url_patterns", "catalog_desktop_aliases",
 	} {
-		found[table] = rowsOf(t, db, table)
+		found[table] = tableRows(t, db, table)
 	}
 	return found
 }
 
-func rowsOf(t testing.TB, db *sql.DB, table string) []string {
+func tableRows(t testing.TB, db *sql.DB, table string) []string {
 	t.Helper()
 	rows := must(db.QueryContext(t.Context(), "SELECT * FROM "+table))(t)
 	defer rows.Close()
@@ -165,7 +165,7 @@ func rowsOf(t testing.TB, db *sql.DB, table string) []string {
 		if err := rows.Scan(into...); err != nil {
 			t.Fatal(err)
 		}
-		found = append(found, shown(t, values))
+		found = append(found, asJSON(t, values))
 	}
 	if err := rows.Err(); err != nil {
 		t.Fatal(err)
@@ -178,7 +178,7 @@ func rowsOf(t testing.TB, db *sql.DB, table string) []string {
 func waitForLocks(t testing.TB, db *sql.DB, statements int) {
 	t.Helper()
 	const query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-	for deadline := time.Now().Add(20 * time.Second); one[int](t, db, query) != statements; {
+	for deadline := time.Now().Add(20 * time.Second); queryOne[int](t, db, query) != statements; {
 		if time.Now().After(deadline) {
 			t.Fatalf("not %d statements are waiting", statements)
 		}

@@ -17,9 +17,9 @@ import (
 // catalogData is the page's catalog with another vendor and more categories.
 func catalogData() store.Dataset {
 	data := storetest.Page()
-	data.Vendors = append(data.Vendors, store.Vendor{ID: named("Zoom Inc."), Name: "Zoom Inc."})
+	data.Vendors = append(data.Vendors, store.Vendor{ID: idOf("Zoom Inc."), Name: "Zoom Inc."})
 	for _, name := range []string{"video", "Audio", "ärger"} {
-		data.Categories = append(data.Categories, store.Category{ID: named(name), Name: name})
+		data.Categories = append(data.Categories, store.Category{ID: idOf(name), Name: name})
 	}
 	return data
 }
@@ -29,36 +29,36 @@ func TestCreateCatalogApp(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
 		clock := &storetest.Clock{}
-		s := seeded(t, url, catalogData(), withClock(clock))
+		s := openSeeded(t, url, catalogData(), withClock(clock))
 		clock.Advance(time.Minute)
 		bare := must(s.CreateCatalogApp(t.Context(), store.Fields{store.ColumnCanonicalName: "Straße"}, nil))(t)
-		wantShown(t, "a catalog app that is but a name", bare, store.CatalogApp{
+		wantJSON(t, "a catalog app that is but a name", bare, store.CatalogApp{
 			ID: bare.ID, CanonicalName: "Straße", NameKey: "strasse", Version: 1, CreatedAt: clock.Now(), UpdatedAt: clock.Now(),
 		})
-		zoom := named("Zoom Inc.")
+		zoom := idOf("Zoom Inc.")
 		full := must(s.CreateCatalogApp(t.Context(), store.Fields{
 			store.ColumnCanonicalName: "Zoom", store.ColumnDescription: "Meetings", store.ColumnDisplayColour: "#0B5CFF",
 			store.ColumnLogo: "https://cdn.example.com/zoom.png", store.ColumnType: "desktop", store.ColumnVendorID: zoom,
-		}, []uuid.UUID{named("video"), named("Audio"), named("video")}))(t)
-		wantShown(t, "a catalog app with all it can have", full, store.CatalogApp{
+		}, []uuid.UUID{idOf("video"), idOf("Audio"), idOf("video")}))(t)
+		wantJSON(t, "a catalog app with all it can have", full, store.CatalogApp{
 			ID: full.ID, CanonicalName: "Zoom", NameKey: "zoom", Description: new("Meetings"), DisplayColour: new("#0B5CFF"),
 			Logo: new("https://cdn.example.com/zoom.png"), Type: new("desktop"), VendorID: &zoom,
 			Version: 1, CreatedAt: clock.Now(), UpdatedAt: clock.Now(), Vendor: full.Vendor, Categories: full.Categories,
 		})
 		if full.Vendor == nil || full.Vendor.Name != "Zoom Inc." {
-			t.Errorf("its vendor is %s", shown(t, full.Vendor))
+			t.Errorf("its vendor is %s", asJSON(t, full.Vendor))
 		}
 		if got := categoryNames(full); !slices.Equal(got, []string{"Audio", "video"}) {
 			t.Errorf("its categories are %q", got)
 		}
 		for _, made := range []*store.CatalogApp{bare, full} {
-			got := must(alone(t, url).GetCatalogApp(t.Context(), made.ID))(t)
-			wantShown(t, "the catalog app when it is read", got, made)
+			got := must(openWithoutPolling(t, url).GetCatalogApp(t.Context(), made.ID))(t)
+			wantJSON(t, "the catalog app when it is read", got, made)
 			if got.Tag() != made.Tag() {
 				t.Errorf("the tag is %s, and %s when the catalog app is read", made.Tag(), got.Tag())
 			}
 		}
-		wantShown(t, "the summary", must(s.GetCatalogSummary(t.Context()))(t), store.CatalogSummary{Apps: 3, Vendors: 2, Categories: 4})
+		wantJSON(t, "the summary", must(s.GetCatalogSummary(t.Context()))(t), store.CatalogSummary{Apps: 3, Vendors: 2, Categories: 4})
 	})
 }
 
@@ -76,10 +76,10 @@ func TestUpdateCatalogAppFields(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
 		clock := &storetest.Clock{}
-		s := seeded(t, url, catalogData(), withClock(clock))
+		s := openSeeded(t, url, catalogData(), withClock(clock))
 		db := storetest.SQL(t, url)
 		zoom := must(s.GetCatalogApp(t.Context(), must(s.CreateCatalogApp(t.Context(),
-			store.Fields{store.ColumnCanonicalName: "Zoom", store.ColumnVendorID: named("Zoom Inc.")}, nil))(t).ID))(t).Vendor
+			store.Fields{store.ColumnCanonicalName: "Zoom", store.ColumnVendorID: idOf("Zoom Inc.")}, nil))(t).ID))(t).Vendor
 		want := *must(s.GetCatalogApp(t.Context(), storetest.CatalogID))(t)
 		salesforce := want.Vendor
 		setVendor := func(v *store.Vendor) {
@@ -115,8 +115,8 @@ func TestUpdateCatalogAppFields(t *testing.T) {
 			step.expect()
 			want.Version, want.UpdatedAt = want.Version+1, clock.Now()
 			got := must(s.UpdateCatalogApp(t.Context(), storetest.CatalogID, fields, nil, nil))(t)
-			wantShown(t, what, got, want)
-			wantShown(t, what+", as another server reads it", must(alone(t, url).GetCatalogApp(t.Context(), want.ID))(t), want)
+			wantJSON(t, what, got, want)
+			wantJSON(t, what+", as another server reads it", must(openWithoutPolling(t, url).GetCatalogApp(t.Context(), want.ID))(t), want)
 			if tags[got.Tag()] {
 				t.Errorf("%s it has an old tag", what)
 			}
@@ -126,14 +126,14 @@ func TestUpdateCatalogAppFields(t *testing.T) {
 			clock.Advance(time.Minute)
 			before := revision(t, db)
 			again := must(s.UpdateCatalogApp(t.Context(), storetest.CatalogID, fields, nil, nil))(t)
-			wantShown(t, what+" again", again, want)
+			wantJSON(t, what+" again", again, want)
 			if again.Tag() != got.Tag() || revision(t, db) != before {
 				t.Errorf("%s again something was written", what)
 			}
 		}
 		// Several at once, with one that is as it was.
 		want.Type, want.Logo, want.Version, want.UpdatedAt = nil, nil, want.Version+1, clock.Now()
-		wantShown(t, "with several set", must(s.UpdateCatalogApp(t.Context(), storetest.CatalogID, store.Fields{
+		wantJSON(t, "with several set", must(s.UpdateCatalogApp(t.Context(), storetest.CatalogID, store.Fields{
 			store.ColumnType: nil, store.ColumnLogo: nil, store.ColumnDisplayColour: "#000000",
 		}, nil, nil))(t), want)
 	})
@@ -144,13 +144,13 @@ func TestUpdateCatalogAppCategories(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
 		clock := &storetest.Clock{}
-		s := seeded(t, url, catalogData(), withClock(clock))
+		s := openSeeded(t, url, catalogData(), withClock(clock))
 		db := storetest.SQL(t, url)
 		last := must(s.GetCatalogApp(t.Context(), storetest.CatalogID))(t)
 		ids := func(names ...string) *[]uuid.UUID {
 			set := []uuid.UUID{}
 			for _, name := range names {
-				id := named(name)
+				id := idOf(name)
 				if name == "Communication" {
 					id = storetest.CategoryID
 				}
@@ -184,11 +184,11 @@ func TestUpdateCatalogAppCategories(t *testing.T) {
 			if c.changes {
 				want.Version, want.UpdatedAt = last.Version+1, clock.Now()
 			}
-			wantShown(t, "the rest", got, want)
+			wantJSON(t, "the rest", got, want)
 			if (got.Tag() != last.Tag()) != c.changes || (revision(t, db) != before) != c.changes {
 				t.Errorf("%q: the tag %s became %s, the revision %d became %d", c.want, last.Tag(), got.Tag(), before, revision(t, db))
 			}
-			wantShown(t, "what another server reads", must(alone(t, url).GetCatalogApp(t.Context(), want.ID))(t), got)
+			wantJSON(t, "what another server reads", must(openWithoutPolling(t, url).GetCatalogApp(t.Context(), want.ID))(t), got)
 			last = got
 		}
 	})
@@ -201,9 +201,9 @@ func TestCatalogWriteRefusals(t *testing.T) {
 		t.Parallel()
 		data := catalogData()
 		data.CatalogApps = append(data.CatalogApps, catalogApp("Straße"), catalogApp("İzmir"), catalogApp("ΣΊΣΥΦΟΣ"), catalogApp("Zoom"))
-		s := seeded(t, url, data)
-		before := everything(t, storetest.SQL(t, url))
-		unknown := named("unknown")
+		s := openSeeded(t, url, data)
+		before := allRows(t, storetest.SQL(t, url))
+		unknown := idOf("unknown")
 		create := func(fields store.Fields, categories ...uuid.UUID) error {
 			_, err := s.CreateCatalogApp(t.Context(), fields, categories)
 			return err
@@ -218,14 +218,14 @@ func TestCatalogWriteRefusals(t *testing.T) {
 		taken := &store.ConflictError{Field: store.ColumnCanonicalName}
 		for _, same := range []string{"Slack", "sLACK", "STRASSE", "straße", "STRAẞE", "i\u0307zmir", "σίσυφος", "σίσυφοσ", "σι\u0301συφος"} {
 			wantError(t, create(name(same), storetest.CategoryID), taken)
-			wantError(t, update(named("Zoom"), name(same), &[]uuid.UUID{named("video")}, nil), taken)
+			wantError(t, update(idOf("Zoom"), name(same), &[]uuid.UUID{idOf("video")}, nil), taken)
 		}
 		vendor := store.Fields{store.ColumnCanonicalName: "New", store.ColumnVendorID: unknown}
 		wantError(t, create(vendor), &store.ReferenceError{Field: "vendor_id"})
-		wantError(t, update(named("Zoom"), vendor, nil, nil), &store.ReferenceError{Field: "vendor_id"})
-		wantError(t, create(name("New"), named("video"), unknown), &store.ReferenceError{Field: "category_ids"})
-		wantError(t, update(named("Zoom"), name("New"), &[]uuid.UUID{unknown}, nil), &store.ReferenceError{Field: "category_ids"})
-		wantError(t, update(named("Zoom"), name("New"), &[]uuid.UUID{named("video"), unknown, named("video")}, nil),
+		wantError(t, update(idOf("Zoom"), vendor, nil, nil), &store.ReferenceError{Field: "vendor_id"})
+		wantError(t, create(name("New"), idOf("video"), unknown), &store.ReferenceError{Field: "category_ids"})
+		wantError(t, update(idOf("Zoom"), name("New"), &[]uuid.UUID{unknown}, nil), &store.ReferenceError{Field: "category_ids"})
+		wantError(t, update(idOf("Zoom"), name("New"), &[]uuid.UUID{idOf("video"), unknown, idOf("video")}, nil),
 			&store.ReferenceError{Field: "category_ids"})
 
 		missing := &store.NotFoundError{Kind: store.KindCatalogApp, ID: unknown}
@@ -236,17 +236,17 @@ func TestCatalogWriteRefusals(t *testing.T) {
 		wantError(t, err, missing)
 
 		stale := &store.IfMatch{Tags: []string{"", "1", must(s.GetCatalogApp(t.Context(), storetest.CatalogID))(t).Tag()}}
-		wantError(t, update(named("Zoom"), name("New"), nil, stale), &store.PreconditionError{})
-		wantError(t, update(named("Zoom"), store.Fields{}, nil, stale), &store.PreconditionError{})
-		wantError(t, s.DeleteCatalogApp(t.Context(), named("Zoom"), stale), &store.PreconditionError{})
+		wantError(t, update(idOf("Zoom"), name("New"), nil, stale), &store.PreconditionError{})
+		wantError(t, update(idOf("Zoom"), store.Fields{}, nil, stale), &store.PreconditionError{})
+		wantError(t, s.DeleteCatalogApp(t.Context(), idOf("Zoom"), stale), &store.PreconditionError{})
 		wantError(t, s.DeleteCatalogApp(t.Context(), storetest.CatalogID, nil), &store.InUseError{Kind: store.KindCatalogApp})
-		wantShown(t, "the database", everything(t, storetest.SQL(t, url)), before)
+		wantJSON(t, "the database", allRows(t, storetest.SQL(t, url)), before)
 
 		// A name may change its case, and one that nobody has any longer is free.
-		if got := must(s.UpdateCatalogApp(t.Context(), named("Straße"), name("STRASSE"), nil, nil))(t); got.CanonicalName != "STRASSE" {
-			t.Errorf("renamed to STRASSE it is %s", shown(t, got))
+		if got := must(s.UpdateCatalogApp(t.Context(), idOf("Straße"), name("STRASSE"), nil, nil))(t); got.CanonicalName != "STRASSE" {
+			t.Errorf("renamed to STRASSE it is %s", asJSON(t, got))
 		}
-		must(s.UpdateCatalogApp(t.Context(), named("Straße"), name("Weg"), nil, nil))(t)
+		must(s.UpdateCatalogApp(t.Context(), idOf("Straße"), name("Weg"), nil, nil))(t)
 		must(s.CreateCatalogApp(t.Context(), name("straße"), nil))(t)
 		// Dotless and dotted are different letters.
 		must(s.CreateCatalogApp(t.Context(), name("ızmir"), nil))(t)
@@ -259,18 +259,18 @@ func TestUpdateCatalogAppOnce(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
-		servers := []*store.Store{seeded(t, url, catalogData()), alone(t, url)}
+		servers := []*store.Store{openSeeded(t, url, catalogData()), openWithoutPolling(t, url)}
 		before := must(servers[0].GetCatalogApp(t.Context(), storetest.CatalogID))(t)
 		match := &store.IfMatch{Tags: []string{before.Tag()}}
-		sets := []*[]uuid.UUID{nil, {named("video")}}
+		sets := []*[]uuid.UUID{nil, {idOf("video")}}
 		winner := race(t, func(n int) error {
 			fields := store.Fields{store.ColumnDescription: fmt.Sprintf("writer %d", n)}
 			_, err := servers[n/2%2].UpdateCatalogApp(t.Context(), storetest.CatalogID, fields, sets[n%2], match)
 			return err
 		})
-		got := must(alone(t, url).GetCatalogApp(t.Context(), storetest.CatalogID))(t)
+		got := must(openWithoutPolling(t, url).GetCatalogApp(t.Context(), storetest.CatalogID))(t)
 		if got.Version != before.Version+1 || *got.Description != fmt.Sprintf("writer %d", winner) {
-			t.Errorf("writer %d has won, and it is %s", winner, shown(t, got))
+			t.Errorf("writer %d has won, and it is %s", winner, asJSON(t, got))
 		}
 		if video := slices.Equal(categoryNames(got), []string{"video"}); video != (winner%2 == 1) {
 			t.Errorf("writer %d has won, and the categories are %q", winner, categoryNames(got))
@@ -310,10 +310,10 @@ func TestDeleteCatalogApp(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
-		s := seeded(t, url, catalogData())
-		before := everything(t, storetest.SQL(t, url))
+		s := openSeeded(t, url, catalogData())
+		before := allRows(t, storetest.SQL(t, url))
 		zoom := must(s.CreateCatalogApp(t.Context(), store.Fields{store.ColumnCanonicalName: "Zoom"},
-			[]uuid.UUID{named("video"), named("Audio")}))(t)
+			[]uuid.UUID{idOf("video"), idOf("Audio")}))(t)
 		err := errors.Join(
 			s.ReplaceURLPatterns(t.Context(), zoom.ID, []string{"zoom.us", "*.zoom.us"}, nil),
 			s.ReplaceDesktopAliases(t.Context(), zoom.ID, []string{"zoom.exe"}, nil),
@@ -325,17 +325,17 @@ func TestDeleteCatalogApp(t *testing.T) {
 		missing := &store.NotFoundError{Kind: store.KindCatalogApp, ID: zoom.ID}
 		_, err = s.GetCatalogApp(t.Context(), zoom.ID)
 		wantError(t, err, missing)
-		_, err = s.ListURLPatterns(t.Context(), zoom.ID, "", all(store.ColumnPattern))
+		_, err = s.ListURLPatterns(t.Context(), zoom.ID, "", fullPage(store.ColumnPattern))
 		wantError(t, err, missing)
 		wantError(t, s.DeleteCatalogApp(t.Context(), zoom.ID, nil), missing)
 		_, err = s.AddApp(t.Context(), storetest.ClientID, zoom.ID, nil, alice)
 		wantError(t, err, &store.ReferenceError{Field: "catalog_app_id"})
 
-		after := everything(t, storetest.SQL(t, url))
+		after := allRows(t, storetest.SQL(t, url))
 		for _, count := range []string{"catalog_state", "catalog_revisions"} {
 			before[count], after[count] = nil, nil
 		}
-		wantShown(t, "all that is left", after, before)
+		wantJSON(t, "all that is left", after, before)
 
 		// What a client has given up may go.
 		for _, key := range []store.AppKey{
@@ -351,7 +351,7 @@ func TestDeleteCatalogApp(t *testing.T) {
 		}
 		key := store.AppKey{ClientID: storetest.ClientID, ID: storetest.AppID}
 		if got := history(t, s, key); len(got) != 2 {
-			t.Errorf("the history of its app is %s", shown(t, got))
+			t.Errorf("the history of its app is %s", asJSON(t, got))
 		}
 	})
 }

@@ -63,8 +63,8 @@ func patchFor(ctx context.Context, t *testing.T, s *store.Store, keys []store.Ap
 	return slices.Sorted(slices.Values(slices.Concat(took...)))
 }
 
-// unhindered is far more than a patch takes beside a locked row, and far less than the row is locked.
-const unhindered = time.Second
+// maxUnblocked is far more than a patch takes beside a locked row, and far less than the row is locked.
+const maxUnblocked = time.Second
 
 // Patches of other apps do not wait for a locked row, neither in the batch that meets it nor in those behind it. Its own
 // waits until the row is free.
@@ -99,7 +99,7 @@ func TestLockedRowDelaysNoOtherPatch(t *testing.T) {
 		}
 		t.Logf("%d patches beside a locked row: p50 %v, p99 %v, the longest %v",
 			len(took), took[len(took)/2], took[len(took)*99/100], took[len(took)-1])
-		if longest := took[len(took)-1]; longest > unhindered {
+		if longest := took[len(took)-1]; longest > maxUnblocked {
 			t.Errorf("a patch of an app that nobody held took %v", longest)
 		}
 	})
@@ -162,7 +162,7 @@ func TestManyLockedRows(t *testing.T) {
 		waiting.Wait()
 		t.Logf("%d patches beside %d locked rows: p50 %v, p99 %v, the longest %v",
 			len(took), len(locked), took[len(took)/2], took[len(took)*99/100], took[len(took)-1])
-		if longest := took[len(took)-1]; longest > unhindered {
+		if longest := took[len(took)-1]; longest > maxUnblocked {
 			t.Errorf("a patch of an app that nobody held took %v", longest)
 		}
 	})

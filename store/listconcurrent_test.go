@@ -30,7 +30,7 @@ func TestListWalkedWhileOthersWrite(t *testing.T) {
 		random := rand.New(rand.NewPCG(seed, 0))
 		still, moving := 15+random.IntN(25), 20
 		data := walkData(random, still, moving)
-		s := seeded(t, url, data)
+		s := openSeeded(t, url, data)
 		writes := startWriters(t, s, seed, data.CatalogApps[still:])
 
 		for _, by := range []store.Column{store.ColumnCanonicalName, store.ColumnCreatedAt, store.ColumnUpdatedAt} {
@@ -51,7 +51,7 @@ func TestListWalkedWhileOthersWrite(t *testing.T) {
 				sortRows(apps, desc, by, of)
 				var seen []store.App
 				got = walk(t, random, writes, by, desc, func(p store.Page) (store.List[store.App], error) {
-					list, err := s.ListApps(t.Context(), named("Contoso"), store.AppFilter{}, p)
+					list, err := s.ListApps(t.Context(), idOf("Contoso"), store.AppFilter{}, p)
 					seen = append(seen, list.Rows...)
 					return list, err
 				}, func(a store.App) uuid.UUID { return a.ID })
@@ -59,7 +59,7 @@ func TestListWalkedWhileOthersWrite(t *testing.T) {
 				// Rows that move may come again, but each page goes on strictly behind the one before.
 				for n := 1; n < len(seen); n++ {
 					if compareWalked(of(seen[n-1]), of(seen[n]), desc, by) >= 0 {
-						t.Errorf("apps %s: behind %s comes %s", what, shown(t, seen[n-1]), shown(t, seen[n]))
+						t.Errorf("apps %s: behind %s comes %s", what, asJSON(t, seen[n-1]), asJSON(t, seen[n]))
 					}
 				}
 			}
@@ -141,9 +141,9 @@ func startWriters(t *testing.T, s *store.Store, seed uint64, moving []store.Cata
 		return err
 	})
 	writer(3, func(_ *rand.Rand, entry store.CatalogApp) error {
-		_, err := s.AddApp(ctx, named("Contoso"), entry.ID, nil, alice)
+		_, err := s.AddApp(ctx, idOf("Contoso"), entry.ID, nil, alice)
 		if have := (*store.ConflictError)(nil); errors.As(err, &have) {
-			return s.RemoveApp(ctx, store.AppKey{ClientID: named("Contoso"), ID: have.ID}, alice, nil)
+			return s.RemoveApp(ctx, store.AppKey{ClientID: idOf("Contoso"), ID: have.ID}, alice, nil)
 		}
 		return err
 	})

@@ -20,8 +20,8 @@ func TestImportAppsHoldsUpItsClientAlone(t *testing.T) {
 		t.Parallel()
 		data := storetest.Page()
 		data.CatalogApps = append(data.CatalogApps, catalogApp("Zoom"), catalogApp("Figma"))
-		importer := seeded(t, url, data)
-		others := alone(t, url, func(cfg *store.Config) { cfg.LockTimeout = 300 * time.Millisecond })
+		importer := openSeeded(t, url, data)
+		others := openWithoutPolling(t, url, func(cfg *store.Config) { cfg.LockTimeout = 300 * time.Millisecond })
 		other := get(t, others, otherApp)
 		worked := 0
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -39,19 +39,19 @@ func TestImportAppsHoldsUpItsClientAlone(t *testing.T) {
 			match := &store.IfMatch{Tags: []string{other.ETag()}}
 			must(others.UpdateApp(ctx, otherApp, store.Fields{store.ColumnLicenseCount: int32(1)}, alice, match))(t)
 			must(others.BulkSet(ctx, otherApp.ClientID, []uuid.UUID{otherApp.ID}, store.ColumnIsFavorite, true, alice))(t)
-			must(others.AddApp(ctx, otherApp.ClientID, named("Zoom"), nil, alice))(t)
+			must(others.AddApp(ctx, otherApp.ClientID, idOf("Zoom"), nil, alice))(t)
 			_, err := others.BulkSet(ctx, pageApp.ClientID, []uuid.UUID{pageApp.ID}, store.ColumnIsFavorite, true, alice)
 			wantReason(t, err, store.ReasonLock)
-			_, err = others.AddApp(ctx, pageApp.ClientID, named("Figma"), nil, alice)
+			_, err = others.AddApp(ctx, pageApp.ClientID, idOf("Figma"), nil, alice)
 			wantReason(t, err, store.ReasonLock)
 		}
-		rows := givenApps(store.AppRow{Name: "Slack", Fields: store.Fields{store.ColumnLicenseCount: int32(7)}})
+		rows := appRows(store.AppRow{Name: "Slack", Fields: store.Fields{store.ColumnLicenseCount: int32(7)}})
 		must(importer.ImportApps(t.Context(), pageApp.ClientID, rows, alice, store.ImportOptions{Progress: meanwhile}))(t)
 		if worked != 1 {
 			t.Errorf("worked %d times in the middle of the import", worked)
 		}
 		if got := get(t, others, pageApp); got.LicenseCount == nil || *got.LicenseCount != 7 || got.IsFavorite {
-			t.Errorf("the imported app is %s", shown(t, got))
+			t.Errorf("the imported app is %s", asJSON(t, got))
 		}
 	})
 }
@@ -61,24 +61,24 @@ func TestImportTimeIsBounded(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
-		s := seeded(t, url, storetest.Page())
+		s := openSeeded(t, url, storetest.Page())
 		db := storetest.SQL(t, url)
-		before := everything(t, db)
+		before := allRows(t, db)
 		tooLong := store.ImportOptions{LockTime: 100 * time.Millisecond, Progress: func(int, int) { time.Sleep(200 * time.Millisecond) }}
 		names := numbered(1200) // three batches
-		_, err := s.ImportCatalog(t.Context(), given(names...), tooLong)
+		_, err := s.ImportCatalog(t.Context(), catalogRows(names...), tooLong)
 		wantError(t, err, &store.ImportTimeError{Limit: tooLong.LockTime})
-		wantShown(t, "the database", everything(t, db), before)
+		wantJSON(t, "the database", allRows(t, db), before)
 
-		must(s.ImportCatalog(t.Context(), given(names...), store.ImportOptions{}))(t)
-		before = everything(t, db)
+		must(s.ImportCatalog(t.Context(), catalogRows(names...), store.ImportOptions{}))(t)
+		before = allRows(t, db)
 		var apps []store.AppRow
 		for _, row := range names {
 			apps = append(apps, store.AppRow{Name: row.Fields[store.ColumnCanonicalName].(string)})
 		}
-		_, err = s.ImportApps(t.Context(), pageApp.ClientID, givenApps(apps...), alice, tooLong)
+		_, err = s.ImportApps(t.Context(), pageApp.ClientID, appRows(apps...), alice, tooLong)
 		wantError(t, err, &store.ImportTimeError{Limit: tooLong.LockTime})
-		wantShown(t, "the database", everything(t, db), before)
-		must(s.ImportApps(t.Context(), pageApp.ClientID, givenApps(apps...), alice, store.ImportOptions{}))(t)
+		wantJSON(t, "the database", allRows(t, db), before)
+		must(s.ImportApps(t.Context(), pageApp.ClientID, appRows(apps...), alice, store.ImportOptions{}))(t)
 	})
 }

@@ -45,7 +45,7 @@ func TestListPages(t *testing.T) {
 		t.Parallel()
 		clock := &storetest.Clock{}
 		data := listData()
-		s := seeded(t, url, data, withClock(clock))
+		s := openSeeded(t, url, data, withClock(clock))
 		slack := data.CatalogApps[0].ID
 		// Texts stay when the set is replaced: these come to be at three times.
 		for n := range 3 {
@@ -59,7 +59,7 @@ func TestListPages(t *testing.T) {
 		}
 		checkPages(t, listed[store.App]{
 			"apps", len(data.Apps), func(ctx context.Context, p store.Page) (store.List[store.App], error) {
-				return s.ListApps(ctx, named("Contoso"), store.AppFilter{}, p)
+				return s.ListApps(ctx, idOf("Contoso"), store.AppFilter{}, p)
 			}, func(a store.App) uuid.UUID { return a.ID },
 			[]order[store.App]{
 				byKey(store.ColumnCanonicalName, func(a store.App) string { return fold.Name(a.Catalog.CanonicalName) }),
@@ -119,7 +119,7 @@ func TestListPages(t *testing.T) {
 		})
 		checkPages(t, listed[store.App]{
 			"apps of a client that has none", 0, func(ctx context.Context, p store.Page) (store.List[store.App], error) {
-				return s.ListApps(ctx, named("Fabrikam"), store.AppFilter{}, p)
+				return s.ListApps(ctx, idOf("Fabrikam"), store.AppFilter{}, p)
 			}, func(a store.App) uuid.UUID { return a.ID },
 			[]order[store.App]{byTime(store.ColumnCreatedAt, func(a store.App) time.Time { return a.CreatedAt })},
 		})
@@ -139,15 +139,15 @@ func listData() store.Dataset {
 		customer := client([]string{"Fabrikam", "FABRIKAM", "Tailspin"}[n%3])
 		customer.CreatedAt, customer.UpdatedAt = times(n)
 		if n > 0 {
-			customer.ID = named(name + " Ltd.")
+			customer.ID = idOf(name + " Ltd.")
 		}
 		data.CatalogApps = append(data.CatalogApps, entry)
 		data.Apps = append(data.Apps, mine)
 		data.Clients = append(data.Clients, customer)
-		data.Vendors = append(data.Vendors, store.Vendor{ID: named(name), Name: name, CreatedAt: storetest.Now, UpdatedAt: storetest.Now})
-		data.Categories = append(data.Categories, store.Category{ID: named(name), Name: name, CreatedAt: storetest.Now, UpdatedAt: storetest.Now})
+		data.Vendors = append(data.Vendors, store.Vendor{ID: idOf(name), Name: name, CreatedAt: storetest.Now, UpdatedAt: storetest.Now})
+		data.Categories = append(data.Categories, store.Category{ID: idOf(name), Name: name, CreatedAt: storetest.Now, UpdatedAt: storetest.Now})
 	}
-	data.Clients[1].ID = named("Fabrikam")
+	data.Clients[1].ID = idOf("Fabrikam")
 	return data
 }
 
@@ -185,7 +185,7 @@ func checkPages[T any](t *testing.T, l listed[T]) {
 				}
 				for n := range max(len(rows)-1, 0) {
 					if before := total(rows[n], rows[n+1]); before == 0 || (before < 0) == desc {
-						t.Errorf("%s: row %d is %s, then comes %s", what, n, shown(t, rows[n]), shown(t, rows[n+1]))
+						t.Errorf("%s: row %d is %s, then comes %s", what, n, asJSON(t, rows[n]), asJSON(t, rows[n+1]))
 					}
 				}
 			}
@@ -204,9 +204,9 @@ func TestListPositionOutlivesItsRow(t *testing.T) {
 			data.CatalogApps = append(data.CatalogApps, catalogApp(name))
 			data.Apps = append(data.Apps, app("Contoso", name))
 		}
-		s := seeded(t, url, data)
+		s := openSeeded(t, url, data)
 		page := func(after *store.Position) ([]string, *store.Position) {
-			list := must(s.ListApps(t.Context(), named("Contoso"), store.AppFilter{},
+			list := must(s.ListApps(t.Context(), idOf("Contoso"), store.AppFilter{},
 				store.Page{Size: 2, SortBy: store.ColumnCanonicalName, After: after}))(t)
 			return appNames(list.Rows), list.Next
 		}
@@ -220,30 +220,30 @@ func TestListPositionOutlivesItsRow(t *testing.T) {
 
 		rename := func(from, to string) {
 			t.Helper()
-			must(s.UpdateCatalogApp(t.Context(), named(from), store.Fields{store.ColumnCanonicalName: to}, nil, nil))(t)
+			must(s.UpdateCatalogApp(t.Context(), idOf(from), store.Fields{store.ColumnCanonicalName: to}, nil, nil))(t)
 		}
 		rename("b", "z")
 		got, d := page(b)
-		wantShown(t, "the page behind b, which is z now", got, []string{"c", "d"})
+		wantJSON(t, "the page behind b, which is z now", got, []string{"c", "d"})
 		got, _ = catalogPage(catalogB)
-		wantShown(t, "the catalog's page behind b, which is z now", got, []string{"c", "d"})
+		wantJSON(t, "the catalog's page behind b, which is z now", got, []string{"c", "d"})
 
 		rename("b", "0")
 		if err := s.RemoveApp(t.Context(), appKey("Contoso", "d"), alice, nil); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.DeleteCatalogApp(t.Context(), named("d"), nil); err != nil {
+		if err := s.DeleteCatalogApp(t.Context(), idOf("d"), nil); err != nil {
 			t.Fatal(err)
 		}
 		got, last := page(d)
-		wantShown(t, "the page behind d, which is gone", got, []string{"e", "f"})
+		wantJSON(t, "the page behind d, which is gone", got, []string{"e", "f"})
 		if last != nil {
 			t.Errorf("the last page says that there is one behind %v", *last)
 		}
 		got, _ = page(b)
-		wantShown(t, "the page behind b", got, []string{"c", "e"})
+		wantJSON(t, "the page behind b", got, []string{"c", "e"})
 		got, _ = catalogPage(d)
-		wantShown(t, "the catalog's page behind d, which is gone", got, []string{"e", "f"})
+		wantJSON(t, "the catalog's page behind d, which is gone", got, []string{"e", "f"})
 	})
 }
 
@@ -251,12 +251,12 @@ func TestListRefusals(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
-		s := seeded(t, url, storetest.Page())
+		s := openSeeded(t, url, storetest.Page())
 		ctx, token := t.Context(), &store.Token{AllClients: true}
-		nobody := named("nobody")
+		nobody := idOf("nobody")
 
 		for _, p := range []store.Page{
-			all(store.ColumnCanonicalName), all(store.ColumnCreatedAt),
+			fullPage(store.ColumnCanonicalName), fullPage(store.ColumnCreatedAt),
 			{Size: 1, SortBy: store.ColumnCanonicalName, After: &store.Position{SortKey: "s", TieBreaker: nobody.String()}},
 		} {
 			_, err := s.ListApps(ctx, nobody, store.AppFilter{Query: "slack"}, p)
@@ -277,13 +277,13 @@ func TestListRefusals(t *testing.T) {
 		}
 		for name, list := range lists {
 			for _, by := range []store.Column{"", "id", "name_key", "client_id; DROP TABLE apps", store.ColumnLicenseCount} {
-				if err := list(all(by)); err == nil {
+				if err := list(fullPage(by)); err == nil {
 					t.Errorf("%s can be sorted by %q", name, by)
 				}
 			}
 		}
 		for _, name := range []string{"apps", "catalog", "clients", "patterns", "aliases"} {
-			p := all(store.ColumnCreatedAt)
+			p := fullPage(store.ColumnCreatedAt)
 			p.After = &store.Position{SortKey: "yesterday", TieBreaker: nobody.String()}
 			if err := lists[name](p); err == nil {
 				t.Errorf("%s go on behind the time %q", name, p.After.SortKey)
@@ -310,7 +310,7 @@ func catalogNames(rows []*store.CatalogApp) []string {
 
 // TestListNeedsASize holds every kind of list to it: no page is an accident.
 func TestListNeedsASize(t *testing.T) {
-	each(t, func(t *testing.T, _ string, s *store.Store) {
+	eachDatabase(t, func(t *testing.T, _ string, s *store.Store) {
 		for _, size := range []int{0, -1} {
 			if _, err := s.ListApps(t.Context(), pageApp.ClientID, store.AppFilter{}, store.Page{Size: size, SortBy: store.ColumnCanonicalName}); err == nil {
 				t.Errorf("a page of %d apps", size)

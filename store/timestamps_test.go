@@ -39,9 +39,9 @@ func eachClocks(t *testing.T, test func(t *testing.T, servers [2]*store.Store)) 
 			storetest.Each(t, func(t *testing.T, url string) {
 				var servers [2]*store.Store
 				for i, clock := range clocks {
-					servers[i] = alone(t, url, func(cfg *store.Config) { cfg.Clock = clock })
+					servers[i] = openWithoutPolling(t, url, func(cfg *store.Config) { cfg.Clock = clock })
 				}
-				if err := servers[0].Seed(t.Context(), owners()); err != nil {
+				if err := servers[0].Seed(t.Context(), importData()); err != nil {
 					t.Fatal(err)
 				}
 				test(t, servers)
@@ -75,12 +75,12 @@ func TestTimesOfAppsFollowVersions(t *testing.T) {
 				wrote("patch with If-Match", must(s.UpdateApp(t.Context(), key, store.Fields{store.ColumnIsFavorite: i == 0}, alice, match))(t))
 				must(s.BulkSet(t.Context(), key.ClientID, []uuid.UUID{key.ID}, store.ColumnIsApproved, i == 0, alice))(t)
 				wrote("bulk", get(t, s, key))
-				rows := givenApps(store.AppRow{Name: "Slack", Fields: store.Fields{store.ColumnLicenseCount: 5 + count}})
+				rows := appRows(store.AppRow{Name: "Slack", Fields: store.Fields{store.ColumnLicenseCount: 5 + count}})
 				must(s.ImportApps(t.Context(), key.ClientID, rows, importer, store.ImportOptions{}))(t)
 				wrote("import", get(t, s, key))
 			}
 		}
-		added := must(servers[0].AddApp(t.Context(), named("Alpha"), named("Figma"), nil, alice))(t)
+		added := must(servers[0].AddApp(t.Context(), idOf("Alpha"), idOf("Figma"), nil, alice))(t)
 		must(servers[1].UpdateApp(t.Context(), key, store.Fields{store.ColumnLicenseCount: nil}, alice, nil))(t)
 		for _, gone := range []store.AppKey{key, {ClientID: added.ClientID, ID: added.ID}} {
 			if err := servers[1].RemoveApp(t.Context(), gone, alice, nil); err != nil {
@@ -121,7 +121,7 @@ func TestTimesOfWritesThatWaited(t *testing.T) {
 		},
 		"import": func(t *testing.T, s *store.Store) error {
 			t.Helper()
-			rows := givenApps(store.AppRow{Name: "Slack", Fields: store.Fields{store.ColumnLicenseCount: int32(5)}})
+			rows := appRows(store.AppRow{Name: "Slack", Fields: store.Fields{store.ColumnLicenseCount: int32(5)}})
 			_, err := s.ImportApps(t.Context(), key.ClientID, rows, importer, store.ImportOptions{})
 			return err
 		},
@@ -133,7 +133,7 @@ func TestTimesOfWritesThatWaited(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			url := storetest.Postgres(t)
-			s := seeded(t, url, owners(), withClock(clockAhead(time.Second)))
+			s := openSeeded(t, url, importData(), withClock(clockAhead(time.Second)))
 			db := storetest.SQL(t, url)
 			tx := must(db.BeginTx(t.Context(), nil))(t)
 			defer func() { _ = tx.Rollback() }()
@@ -177,14 +177,14 @@ func TestTimesOfTheCatalogFollowVersions(t *testing.T) {
 				rename := store.Fields{store.ColumnName: name}
 				wrote("vendor", must(s.UpdateVendor(t.Context(), vendor.ID, rename, nil))(t).UpdatedAt)
 				wrote("category", must(s.UpdateCategory(t.Context(), category.ID, rename, nil))(t).UpdatedAt)
-				wrote("client", must(s.UpdateClient(t.Context(), named("Alpha"), rename, nil))(t).UpdatedAt)
+				wrote("client", must(s.UpdateClient(t.Context(), idOf("Alpha"), rename, nil))(t).UpdatedAt)
 				fields := store.Fields{store.ColumnDescription: name}
-				wrote("catalog app", must(s.UpdateCatalogApp(t.Context(), named("Slack"), fields, nil, nil))(t).UpdatedAt)
-				rows := given(store.CatalogRow{
+				wrote("catalog app", must(s.UpdateCatalogApp(t.Context(), idOf("Slack"), fields, nil, nil))(t).UpdatedAt)
+				rows := catalogRows(store.CatalogRow{
 					Fields: store.Fields{store.ColumnCanonicalName: "Slack", store.ColumnDescription: "imported " + name},
 				})
 				must(s.ImportCatalog(t.Context(), rows, store.ImportOptions{}))(t)
-				wrote("catalog app", must(s.GetCatalogApp(t.Context(), named("Slack")))(t).UpdatedAt)
+				wrote("catalog app", must(s.GetCatalogApp(t.Context(), idOf("Slack")))(t).UpdatedAt)
 			}
 		}
 	})
@@ -212,7 +212,7 @@ func TestTimesUnderLoad(t *testing.T) {
 			}
 			if n%20 == 0 {
 				writing.Go(func() {
-					rows := givenApps(store.AppRow{Name: "Slack", Fields: store.Fields{store.ColumnLicenseCount: int32(100 + n)}})
+					rows := appRows(store.AppRow{Name: "Slack", Fields: store.Fields{store.ColumnLicenseCount: int32(100 + n)}})
 					must(s.ImportApps(t.Context(), key.ClientID, rows, importer, store.ImportOptions{}))(t)
 				})
 			}

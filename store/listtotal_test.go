@@ -22,7 +22,7 @@ func TestTotalOfAppsAfterWritesTogether(t *testing.T) {
 			data.CatalogApps = append(data.CatalogApps, catalogApp(fmt.Sprintf("App %d", n)))
 		}
 		data.Apps = []store.App{app("Contoso", "App 0"), app("Contoso", "App 1"), app("Fabrikam", "App 0")}
-		s := seeded(t, url, data)
+		s := openSeeded(t, url, data)
 		// What is there already is not counted again.
 		if err := s.Seed(t.Context(), data); err != nil {
 			t.Fatal(err)
@@ -46,8 +46,8 @@ func TestTotalOfAppsAfterWritesTogether(t *testing.T) {
 
 		want := map[string]int64{}
 		for _, name := range []string{"Contoso", "Fabrikam", "Empty"} {
-			count := "SELECT count(*) FROM apps WHERE client_id = '" + named(name).String() + "'"
-			want[name] = one[int64](t, storetest.SQL(t, url), count)
+			count := "SELECT count(*) FROM apps WHERE client_id = '" + idOf(name).String() + "'"
+			want[name] = queryOne[int64](t, storetest.SQL(t, url), count)
 		}
 		if want["Contoso"] < 2 {
 			t.Errorf("%d apps are left, too few for a second page", want["Contoso"])
@@ -61,12 +61,12 @@ func wantTotals(t *testing.T, s *store.Store, want map[string]int64) {
 	t.Helper()
 	for name, total := range want {
 		p := store.Page{Size: 1, SortBy: store.ColumnCanonicalName}
-		list := must(s.ListApps(t.Context(), named(name), store.AppFilter{}, p))(t)
+		list := must(s.ListApps(t.Context(), idOf(name), store.AppFilter{}, p))(t)
 		if list.Total != total {
 			t.Errorf("%s has %d apps, want %d", name, list.Total, total)
 		}
 		for p.After = list.Next; p.After != nil; p.After = list.Next {
-			if list = must(s.ListApps(t.Context(), named(name), store.AppFilter{}, p))(t); list.Total != total {
+			if list = must(s.ListApps(t.Context(), idOf(name), store.AppFilter{}, p))(t); list.Total != total {
 				t.Errorf("%s has %d apps on a later page, want %d", name, list.Total, total)
 			}
 		}
@@ -76,18 +76,18 @@ func wantTotals(t *testing.T, s *store.Store, want map[string]int64) {
 // writeAtRandom adds or removes an app, or imports some, for good or as a dry run.
 func writeAtRandom(t *testing.T, s *store.Store, random *rand.Rand) error {
 	t.Helper()
-	owner := named([]string{"Contoso", "Fabrikam"}[random.IntN(2)])
+	owner := idOf([]string{"Contoso", "Fabrikam"}[random.IntN(2)])
 	name := fmt.Sprintf("App %d", random.IntN(30))
 	switch random.IntN(6) {
 	case 0:
-		rows := givenApps(store.AppRow{Name: name}, store.AppRow{Name: fmt.Sprintf("app %d", random.IntN(30))})
+		rows := appRows(store.AppRow{Name: name}, store.AppRow{Name: fmt.Sprintf("app %d", random.IntN(30))})
 		_, err := s.ImportApps(t.Context(), owner, rows, alice, store.ImportOptions{DryRun: random.IntN(2) == 0})
 		if twice := (*store.ImportError)(nil); errors.As(err, &twice) {
 			return nil
 		}
 		return err
 	case 1, 2:
-		list, err := s.ListApps(t.Context(), owner, store.AppFilter{}, all(store.ColumnCreatedAt))
+		list, err := s.ListApps(t.Context(), owner, store.AppFilter{}, fullPage(store.ColumnCreatedAt))
 		if err != nil || len(list.Rows) == 0 {
 			return err
 		}
@@ -98,7 +98,7 @@ func writeAtRandom(t *testing.T, s *store.Store, random *rand.Rand) error {
 		}
 		return err
 	}
-	_, err := s.AddApp(t.Context(), owner, named(name), nil, alice)
+	_, err := s.AddApp(t.Context(), owner, idOf(name), nil, alice)
 	if have := (*store.ConflictError)(nil); errors.As(err, &have) {
 		return nil
 	}

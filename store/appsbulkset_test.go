@@ -39,20 +39,20 @@ func TestBulkSet(t *testing.T) {
 		clock := &storetest.Clock{}
 		data, ids := bulkData(4)
 		data.Apps[1].IsFavorite = true
-		s := seeded(t, url, data, withClock(clock))
-		key := func(n int) store.AppKey { return store.AppKey{ClientID: named("Contoso"), ID: ids[n]} }
+		s := openSeeded(t, url, data, withClock(clock))
+		key := func(n int) store.AppKey { return store.AppKey{ClientID: idOf("Contoso"), ID: ids[n]} }
 		before := []store.App{must(s.GetApp(t.Context(), key(0)))(t), must(s.GetApp(t.Context(), key(1)))(t), must(s.GetApp(t.Context(), key(3)))(t)}
 		other := appKey("Fabrikam", "App 0")
-		unknown := named("unknown")
+		unknown := idOf("unknown")
 
 		clock.Advance(time.Minute)
 		first := clock.Now()
-		missing, err := s.BulkSet(t.Context(), named("Contoso"),
+		missing, err := s.BulkSet(t.Context(), idOf("Contoso"),
 			[]uuid.UUID{unknown, ids[2], ids[1], other.ID, ids[0], ids[2]}, store.ColumnIsFavorite, true, alice)
 		if err != nil {
 			t.Fatal(err)
 		}
-		wantShown(t, "what is missing", missing, []uuid.UUID{unknown, other.ID})
+		wantJSON(t, "what is missing", missing, []uuid.UUID{unknown, other.ID})
 
 		for _, n := range []int{0, 2} {
 			got := must(s.GetApp(t.Context(), key(n)))(t)
@@ -60,42 +60,42 @@ func TestBulkSet(t *testing.T) {
 			want.ID, want.CatalogAppID, want.NameKey, want.Catalog = got.ID, got.CatalogAppID, got.NameKey, got.Catalog
 			want.IsFavorite, want.Version, want.UpdatedAt = true, 2, clock.Now()
 			want.ActorID, want.ActorName, want.RequestID = alice.ID, alice.Name, alice.RequestID
-			wantShown(t, "an app that changed", got, want)
-			wantShown(t, "its last change", history(t, s, key(n))[:1],
+			wantJSON(t, "an app that changed", got, want)
+			wantJSON(t, "its last change", history(t, s, key(n))[:1],
 				[]store.AppChange{change(key(n), 2, "is_favorite", "false", "true", alice, clock.Now())})
 		}
-		wantShown(t, "the app that was a favorite already", must(s.GetApp(t.Context(), key(1)))(t), before[1])
-		wantShown(t, "the app that was not named", must(s.GetApp(t.Context(), key(3)))(t), before[2])
+		wantJSON(t, "the app that was a favorite already", must(s.GetApp(t.Context(), key(1)))(t), before[1])
+		wantJSON(t, "the app that was not named", must(s.GetApp(t.Context(), key(3)))(t), before[2])
 		if got := history(t, s, key(1)); slices.ContainsFunc(got, func(c store.AppChange) bool { return c.Version > 1 }) {
-			t.Errorf("the app that was a favorite already has the history %s", shown(t, got))
+			t.Errorf("the app that was a favorite already has the history %s", asJSON(t, got))
 		}
 		if got := must(s.GetApp(t.Context(), other))(t); got.IsFavorite || got.Version != 1 {
-			t.Errorf("the other client's app is %s", shown(t, got))
+			t.Errorf("the other client's app is %s", asJSON(t, got))
 		}
 
 		// The same again: nothing is left to write.
 		clock.Advance(time.Minute)
 		again := must(s.GetApp(t.Context(), key(2)))(t)
-		missing, err = s.BulkSet(t.Context(), named("Contoso"), ids, store.ColumnIsFavorite, true, store.Actor{Name: "bob"})
+		missing, err = s.BulkSet(t.Context(), idOf("Contoso"), ids, store.ColumnIsFavorite, true, store.Actor{Name: "bob"})
 		if err != nil || len(missing) > 0 {
 			t.Fatal(missing, err)
 		}
-		wantShown(t, "a favorite that is made one again", must(s.GetApp(t.Context(), key(2)))(t), again)
+		wantJSON(t, "a favorite that is made one again", must(s.GetApp(t.Context(), key(2)))(t), again)
 		if got := must(s.GetApp(t.Context(), key(3)))(t); !got.IsFavorite || got.ActorName != "bob" {
-			t.Errorf("the last app is %s", shown(t, got))
+			t.Errorf("the last app is %s", asJSON(t, got))
 		}
 
 		// The other column, and back: each is a change of its own.
-		bob := store.Actor{ID: named("bob"), Name: "bob", RequestID: "bob-2"}
+		bob := store.Actor{ID: idOf("bob"), Name: "bob", RequestID: "bob-2"}
 		for _, set := range []struct {
 			column store.Column
 			value  bool
 		}{{store.ColumnIsApproved, true}, {store.ColumnIsFavorite, false}, {store.ColumnIsApproved, false}} {
-			if _, err := s.BulkSet(t.Context(), named("Contoso"), ids[:1], set.column, set.value, bob); err != nil {
+			if _, err := s.BulkSet(t.Context(), idOf("Contoso"), ids[:1], set.column, set.value, bob); err != nil {
 				t.Fatal(err)
 			}
 		}
-		wantShown(t, "the history", history(t, s, key(0))[:4], []store.AppChange{
+		wantJSON(t, "the history", history(t, s, key(0))[:4], []store.AppChange{
 			change(key(0), 5, "is_approved", "true", "false", bob, clock.Now()),
 			change(key(0), 4, "is_favorite", "true", "false", bob, clock.Now()),
 			change(key(0), 3, "is_approved", "false", "true", bob, clock.Now()),
@@ -109,19 +109,19 @@ func TestBulkSetOfNobody(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
 		data, ids := bulkData(2)
-		s := seeded(t, url, data)
-		_, err := s.BulkSet(t.Context(), named("nobody"), ids, store.ColumnIsApproved, true, alice)
-		wantError(t, err, &store.NotFoundError{Kind: store.KindClient, ID: named("nobody")})
+		s := openSeeded(t, url, data)
+		_, err := s.BulkSet(t.Context(), idOf("nobody"), ids, store.ColumnIsApproved, true, alice)
+		wantError(t, err, &store.NotFoundError{Kind: store.KindClient, ID: idOf("nobody")})
 
 		// Every app missing is no error as long as there is the client.
-		missing, err := s.BulkSet(t.Context(), named("Fabrikam"), ids, store.ColumnIsApproved, true, alice)
+		missing, err := s.BulkSet(t.Context(), idOf("Fabrikam"), ids, store.ColumnIsApproved, true, alice)
 		if err != nil {
 			t.Fatal(err)
 		}
-		wantShown(t, "what is missing", missing, ids)
+		wantJSON(t, "what is missing", missing, ids)
 		approved := store.AppFilter{IsApproved: new(true)}
 		for _, name := range []string{"Contoso", "Fabrikam"} {
-			if list := must(s.ListApps(t.Context(), named(name), approved, all(store.ColumnCreatedAt)))(t); list.Total != 0 {
+			if list := must(s.ListApps(t.Context(), idOf(name), approved, fullPage(store.ColumnCreatedAt)))(t); list.Total != 0 {
 				t.Errorf("%s has %d approved apps", name, list.Total)
 			}
 		}
@@ -135,7 +135,7 @@ func aThousand(ids []uuid.UUID) (thousand, unknown []uuid.UUID) {
 			thousand = append(thousand, ids[n*len(ids)/1000])
 			continue
 		}
-		unknown = append(unknown, named(fmt.Sprintf("unknown %d", n)))
+		unknown = append(unknown, idOf(fmt.Sprintf("unknown %d", n)))
 		thousand = append(thousand, unknown[len(unknown)-1])
 	}
 	return thousand, unknown
@@ -147,17 +147,17 @@ func TestBulkSetThousand(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
 		data, ids := bulkData(250)
-		s := seeded(t, url, data)
+		s := openSeeded(t, url, data)
 		thousand, unknown := aThousand(ids)
-		missing := must(s.BulkSet(t.Context(), named("Contoso"), thousand, store.ColumnIsFavorite, true, alice))(t)
+		missing := must(s.BulkSet(t.Context(), idOf("Contoso"), thousand, store.ColumnIsFavorite, true, alice))(t)
 		if !slices.Equal(missing, unknown) {
 			t.Errorf("%d apps are missing: %v, want %v", len(missing), missing, unknown)
 		}
 		db := storetest.SQL(t, url)
-		if n := one[int](t, db, "SELECT count(*) FROM apps WHERE is_favorite AND version = 2"); n != 250 {
+		if n := queryOne[int](t, db, "SELECT count(*) FROM apps WHERE is_favorite AND version = 2"); n != 250 {
 			t.Errorf("%d favorites", n)
 		}
-		if n := one[int](t, db, "SELECT count(*) FROM app_changes WHERE field = 'is_favorite' AND request_id = 'alice-1'"); n != 250 {
+		if n := queryOne[int](t, db, "SELECT count(*) FROM app_changes WHERE field = 'is_favorite' AND request_id = 'alice-1'"); n != 250 {
 			t.Errorf("%d entries in the history", n)
 		}
 	})
@@ -169,10 +169,10 @@ func TestBulkSetStatements(t *testing.T) {
 	data, ids := bulkData(250)
 	thousand, _ := aThousand(ids)
 	through, statements := countStatements(t, storetest.Postgres(t))
-	s := seeded(t, through, data)
+	s := openSeeded(t, through, data)
 	count := func(ids []uuid.UUID, value bool) int64 {
 		before := statements.Load()
-		must(s.BulkSet(t.Context(), named("Contoso"), ids, store.ColumnIsFavorite, value, alice))(t)
+		must(s.BulkSet(t.Context(), idOf("Contoso"), ids, store.ColumnIsFavorite, value, alice))(t)
 		return statements.Load() - before
 	}
 	few, many := count(ids[:2], true), count(thousand, false)
@@ -236,7 +236,7 @@ func TestBulkSetTogether(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
 		data, ids := bulkData(150)
-		servers := []*store.Store{seeded(t, url, data), alone(t, url)}
+		servers := []*store.Store{openSeeded(t, url, data), openWithoutPolling(t, url)}
 		backwards := slices.Clone(ids)
 		slices.Reverse(backwards)
 		var running sync.WaitGroup
@@ -247,7 +247,7 @@ func TestBulkSetTogether(t *testing.T) {
 					order = backwards
 				}
 				for round := range 6 {
-					missing, err := servers[n/2].BulkSet(t.Context(), named("Contoso"), order, store.ColumnIsFavorite, (n+round)%2 == 0, alice)
+					missing, err := servers[n/2].BulkSet(t.Context(), idOf("Contoso"), order, store.ColumnIsFavorite, (n+round)%2 == 0, alice)
 					if err != nil || len(missing) > 0 {
 						t.Errorf("%d apps missing, %v", len(missing), err)
 					}
@@ -255,13 +255,13 @@ func TestBulkSetTogether(t *testing.T) {
 			})
 		}
 		running.Wait()
-		favorites := must(servers[0].ListApps(t.Context(), named("Contoso"), store.AppFilter{IsFavorite: new(true)}, all(store.ColumnCreatedAt)))(t)
+		favorites := must(servers[0].ListApps(t.Context(), idOf("Contoso"), store.AppFilter{IsFavorite: new(true)}, fullPage(store.ColumnCreatedAt)))(t)
 		if favorites.Total != 0 && favorites.Total != 150 {
 			t.Errorf("%d of 150 apps are favorites", favorites.Total)
 		}
 		db := storetest.SQL(t, url)
-		versions := one[int](t, db, "SELECT sum(version) - count(*) FROM apps")
-		if changes := one[int](t, db, "SELECT count(*) FROM app_changes WHERE field = 'is_favorite'"); changes != versions || changes%150 != 0 {
+		versions := queryOne[int](t, db, "SELECT sum(version) - count(*) FROM apps")
+		if changes := queryOne[int](t, db, "SELECT count(*) FROM app_changes WHERE field = 'is_favorite'"); changes != versions || changes%150 != 0 {
 			t.Errorf("%d changes in the history, %d in the versions of the apps", changes, versions)
 		}
 	})

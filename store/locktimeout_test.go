@@ -38,7 +38,7 @@ func boundedWrites(t *testing.T, token store.Token, match *store.IfMatch) map[st
 			return err
 		},
 		row + " -- import": func(s *store.Store) error {
-			_, err := s.ImportApps(ctx, pageApp.ClientID, givenApps(store.AppRow{Name: "Slack", Fields: store.Fields{store.ColumnIsFavorite: true}}),
+			_, err := s.ImportApps(ctx, pageApp.ClientID, appRows(store.AppRow{Name: "Slack", Fields: store.Fields{store.ColumnIsFavorite: true}}),
 				alice, store.ImportOptions{})
 			return err
 		},
@@ -47,11 +47,11 @@ func boundedWrites(t *testing.T, token store.Token, match *store.IfMatch) map[st
 			return err
 		},
 		client + " -- add": func(s *store.Store) error {
-			_, err := s.AddApp(ctx, pageApp.ClientID, named("Zoom"), nil, alice)
+			_, err := s.AddApp(ctx, pageApp.ClientID, idOf("Zoom"), nil, alice)
 			return err
 		},
 		client + " -- import": func(s *store.Store) error {
-			_, err := s.ImportApps(ctx, pageApp.ClientID, givenApps(store.AppRow{Name: "Zoom"}), alice, store.ImportOptions{})
+			_, err := s.ImportApps(ctx, pageApp.ClientID, appRows(store.AppRow{Name: "Zoom"}), alice, store.ImportOptions{})
 			return err
 		},
 		client + " -- update client": func(s *store.Store) error {
@@ -65,7 +65,7 @@ func boundedWrites(t *testing.T, token store.Token, match *store.IfMatch) map[st
 		},
 		catalog + " -- create vendor": func(s *store.Store) error { _, err := s.CreateVendor(ctx, name); return err },
 		catalog + " -- import catalog": func(s *store.Store) error {
-			_, err := s.ImportCatalog(ctx, given(store.CatalogRow{Fields: store.Fields{store.ColumnCanonicalName: "New"}}), store.ImportOptions{})
+			_, err := s.ImportCatalog(ctx, catalogRows(store.CatalogRow{Fields: store.Fields{store.ColumnCanonicalName: "New"}}), store.ImportOptions{})
 			return err
 		},
 		catalog + " -- update category": func(s *store.Store) error {
@@ -85,15 +85,15 @@ func TestLockWaitsAreBounded(t *testing.T) {
 			url := storetest.Postgres(t)
 			data := storetest.Page()
 			data.CatalogApps = append(data.CatalogApps, catalogApp("Zoom"))
-			s := seeded(t, url, data, func(cfg *store.Config) { cfg.LockTimeout = 300 * time.Millisecond })
+			s := openSeeded(t, url, data, func(cfg *store.Config) { cfg.LockTimeout = 300 * time.Millisecond })
 			token := must(s.CreateToken(t.Context(), "of the test", store.Token{Name: "of the test"}))(t)
 			match := &store.IfMatch{Tags: []string{get(t, s, pageApp).ETag()}}
 			write := boundedWrites(t, token, match)[name]
 			db := storetest.SQL(t, url)
-			before := everything(t, db)
-			hold(t, db, name)
+			before := allRows(t, db)
+			lockInTx(t, db, name)
 			wantReason(t, write(s), store.ReasonLock)
-			wantShown(t, "the database", everything(t, db), before)
+			wantJSON(t, "the database", allRows(t, db), before)
 			counted := 0
 			for _, n := range s.Stats().LockTimeouts {
 				counted += int(n)
@@ -106,7 +106,7 @@ func TestLockWaitsAreBounded(t *testing.T) {
 }
 
 // hold runs a statement that locks in a transaction that lasts as long as the test.
-func hold(t *testing.T, db *sql.DB, statement string) {
+func lockInTx(t *testing.T, db *sql.DB, statement string) {
 	t.Helper()
 	tx := must(db.BeginTx(t.Context(), nil))(t)
 	t.Cleanup(func() { _ = tx.Rollback() })

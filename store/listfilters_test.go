@@ -25,16 +25,16 @@ func TestQueryIsALiteralPartOfTheName(t *testing.T) {
 		data := store.Dataset{Clients: []store.Client{client("Contoso")}}
 		for _, name := range names {
 			data.Clients = append(data.Clients, client(name))
-			data.Vendors = append(data.Vendors, store.Vendor{ID: named(name), Name: name})
-			data.Categories = append(data.Categories, store.Category{ID: named(name), Name: name})
+			data.Vendors = append(data.Vendors, store.Vendor{ID: idOf(name), Name: name})
+			data.Categories = append(data.Categories, store.Category{ID: idOf(name), Name: name})
 			data.CatalogApps = append(data.CatalogApps, catalogApp(name))
 			data.Apps = append(data.Apps, app("Contoso", name))
 		}
-		s := seeded(t, url, data)
-		if err := s.ReplaceURLPatterns(t.Context(), named("Slack"), names, nil); err != nil {
+		s := openSeeded(t, url, data)
+		if err := s.ReplaceURLPatterns(t.Context(), idOf("Slack"), names, nil); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.ReplaceDesktopAliases(t.Context(), named("Slack"), names, nil); err != nil {
+		if err := s.ReplaceDesktopAliases(t.Context(), idOf("Slack"), names, nil); err != nil {
 			t.Fatal(err)
 		}
 		for q, want := range map[string][]string{
@@ -89,20 +89,20 @@ func search(t *testing.T, s *store.Store, q string) map[string][]string {
 		}
 		found[list] = names
 	}
-	apps := must(s.ListApps(ctx, named("Contoso"), store.AppFilter{Query: q}, all(store.ColumnCanonicalName)))(t)
+	apps := must(s.ListApps(ctx, idOf("Contoso"), store.AppFilter{Query: q}, fullPage(store.ColumnCanonicalName)))(t)
 	note("apps", apps.Total, appNames(apps.Rows))
-	catalog := must(s.ListCatalogApps(ctx, store.CatalogFilter{Query: q}, all(store.ColumnUpdatedAt)))(t)
+	catalog := must(s.ListCatalogApps(ctx, store.CatalogFilter{Query: q}, fullPage(store.ColumnUpdatedAt)))(t)
 	note("catalog apps", catalog.Total, catalogNames(catalog.Rows))
-	vendors := must(s.ListVendors(ctx, q, all(store.ColumnName)))(t)
+	vendors := must(s.ListVendors(ctx, q, fullPage(store.ColumnName)))(t)
 	note("vendors", vendors.Total, namesOf(vendors.Rows, func(v store.Vendor) string { return v.Name }))
-	categories := must(s.ListCategories(ctx, q, all(store.ColumnName)))(t)
+	categories := must(s.ListCategories(ctx, q, fullPage(store.ColumnName)))(t)
 	note("categories", categories.Total, namesOf(categories.Rows, func(c store.Category) string { return c.Name }))
-	patterns := must(s.ListURLPatterns(ctx, named("Slack"), q, all(store.ColumnPattern)))(t)
+	patterns := must(s.ListURLPatterns(ctx, idOf("Slack"), q, fullPage(store.ColumnPattern)))(t)
 	note("patterns", patterns.Total, namesOf(patterns.Rows, func(p store.URLPattern) string { return p.Pattern }))
-	aliases := must(s.ListDesktopAliases(ctx, named("Slack"), q, all(store.ColumnAlias)))(t)
+	aliases := must(s.ListDesktopAliases(ctx, idOf("Slack"), q, fullPage(store.ColumnAlias)))(t)
 	note("aliases", aliases.Total, namesOf(aliases.Rows, func(a store.DesktopAlias) string { return a.Alias }))
 	everybody := &store.Token{AllClients: true}
-	clients := must(s.ListClients(ctx, everybody, q, all(store.ColumnCreatedAt)))(t)
+	clients := must(s.ListClients(ctx, everybody, q, fullPage(store.ColumnCreatedAt)))(t)
 	others := slices.DeleteFunc(clients.Rows, func(c store.Client) bool { return c.Name == "Contoso" })
 	note("clients", clients.Total-int64(len(clients.Rows)-len(others)), namesOf(others, func(c store.Client) string { return c.Name }))
 	return found
@@ -122,7 +122,7 @@ func TestFiltersCombine(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
 		data := filterData()
-		s := seeded(t, url, data)
+		s := openSeeded(t, url, data)
 		seed := rand.Uint64()
 		t.Logf("seed %d", seed)
 		random := rand.New(rand.NewPCG(seed, 0))
@@ -134,9 +134,9 @@ func TestFiltersCombine(t *testing.T) {
 				case 0:
 					f.Query = []string{"app", "APP 1", "P 13", "nothing"}[random.IntN(4)]
 				case 1:
-					f.VendorID = new(named([]string{"Acme", "Zeta", "unknown"}[random.IntN(3)]))
+					f.VendorID = new(idOf([]string{"Acme", "Zeta", "unknown"}[random.IntN(3)]))
 				case 2:
-					f.CategoryID = new(named([]string{"Chat", "Mail", "unknown"}[random.IntN(3)]))
+					f.CategoryID = new(idOf([]string{"Chat", "Mail", "unknown"}[random.IntN(3)]))
 				case 3:
 					f.Type = new([]string{"desktop", "web", "Desktop"}[random.IntN(3)])
 				case 4:
@@ -147,19 +147,19 @@ func TestFiltersCombine(t *testing.T) {
 			}
 			apps, catalog := matching(data, f)
 			found += len(apps)
-			gotApps := must(s.ListApps(t.Context(), named("Contoso"), f, all(store.ColumnCreatedAt)))(t)
+			gotApps := must(s.ListApps(t.Context(), idOf("Contoso"), f, fullPage(store.ColumnCreatedAt)))(t)
 			checkFound(t, f, gotApps.Total, gotApps.Rows, func(a store.App) uuid.UUID { return a.ID }, apps)
 			gotCatalog := must(s.ListCatalogApps(t.Context(), store.CatalogFilter{
 				Query: f.Query, VendorID: f.VendorID, CategoryID: f.CategoryID, Type: f.Type,
-			}, all(store.ColumnCreatedAt)))(t)
+			}, fullPage(store.ColumnCreatedAt)))(t)
 			checkFound(t, f, gotCatalog.Total, gotCatalog.Rows, func(a *store.CatalogApp) uuid.UUID { return a.ID }, catalog)
 
 			// The total speaks of the filter, not of the page.
 			if len(apps) > 1 {
-				first := must(s.ListApps(t.Context(), named("Contoso"), f, store.Page{Size: 1, SortBy: store.ColumnUpdatedAt}))(t)
-				second := must(s.ListApps(t.Context(), named("Contoso"), f, store.Page{Size: 1, SortBy: store.ColumnUpdatedAt, After: first.Next}))(t)
+				first := must(s.ListApps(t.Context(), idOf("Contoso"), f, store.Page{Size: 1, SortBy: store.ColumnUpdatedAt}))(t)
+				second := must(s.ListApps(t.Context(), idOf("Contoso"), f, store.Page{Size: 1, SortBy: store.ColumnUpdatedAt, After: first.Next}))(t)
 				if first.Total != int64(len(apps)) || second.Total != first.Total {
-					t.Errorf("%s: the totals of the first two pages are %d and %d, want %d", shown(t, f), first.Total, second.Total, len(apps))
+					t.Errorf("%s: the totals of the first two pages are %d and %d, want %d", asJSON(t, f), first.Total, second.Total, len(apps))
 				}
 			}
 		}
@@ -174,19 +174,19 @@ func TestFiltersCombine(t *testing.T) {
 func filterData() store.Dataset {
 	data := store.Dataset{
 		Clients:    []store.Client{client("Contoso"), client("Fabrikam")},
-		Vendors:    []store.Vendor{{ID: named("Acme"), Name: "Acme"}, {ID: named("Zeta"), Name: "Zeta"}},
-		Categories: []store.Category{{ID: named("Chat"), Name: "Chat"}, {ID: named("Mail"), Name: "Mail"}},
+		Vendors:    []store.Vendor{{ID: idOf("Acme"), Name: "Acme"}, {ID: idOf("Zeta"), Name: "Zeta"}},
+		Categories: []store.Category{{ID: idOf("Chat"), Name: "Chat"}, {ID: idOf("Mail"), Name: "Mail"}},
 	}
 	for i := range 5 * 3 * 4 * 3 * 4 {
 		n := i % (3 * 4 * 3 * 4)
 		entry := catalogApp(fmt.Sprintf("App %d", i))
-		entry.VendorID = []*uuid.UUID{nil, new(named("Acme")), new(named("Zeta"))}[n%3]
+		entry.VendorID = []*uuid.UUID{nil, new(idOf("Acme")), new(idOf("Zeta"))}[n%3]
 		entry.Type = []*string{nil, new("desktop"), new("web")}[n/12%3]
 		data.CatalogApps = append(data.CatalogApps, entry)
 		for bit, category := range []string{"Chat", "Mail"} {
 			if n/3%4&(1<<bit) != 0 {
 				data.AppCategories = append(data.AppCategories,
-					store.CatalogAppCategory{CatalogAppID: entry.ID, CategoryID: named(category)})
+					store.CatalogAppCategory{CatalogAppID: entry.ID, CategoryID: idOf(category)})
 			}
 		}
 		mine, other := app("Contoso", entry.CanonicalName), app("Fabrikam", entry.CanonicalName)
@@ -213,7 +213,7 @@ func matching(data store.Dataset, f store.AppFilter) (apps, catalog []uuid.UUID)
 		}
 	}
 	for _, a := range data.Apps {
-		if a.ClientID == named("Contoso") && entries[a.CatalogAppID] &&
+		if a.ClientID == idOf("Contoso") && entries[a.CatalogAppID] &&
 			(f.IsFavorite == nil || a.IsFavorite == *f.IsFavorite) &&
 			(f.IsApproved == nil || a.IsApproved == *f.IsApproved) {
 			apps = append(apps, a.ID)
@@ -231,6 +231,6 @@ func checkFound[T any](t *testing.T, f store.AppFilter, total int64, rows []T, i
 	compare := func(a, b uuid.UUID) int { return strings.Compare(a.String(), b.String()) }
 	slices.SortFunc(got, compare)
 	if want = slices.SortedFunc(slices.Values(want), compare); !slices.Equal(got, want) || total != int64(len(want)) {
-		t.Errorf("%s finds %d rows, total %d, want %d:\n%v\nwant\n%v", shown(t, f), len(got), total, len(want), got, want)
+		t.Errorf("%s finds %d rows, total %d, want %d:\n%v\nwant\n%v", asJSON(t, f), len(got), total, len(want), got, want)
 	}
 }

@@ -35,10 +35,10 @@ func TestMatchWhileWaiting(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			url := storetest.Postgres(t)
-			s := seeded(t, url, storetest.Page(), patientWithLocks)
+			s := openSeeded(t, url, storetest.Page(), withLongLockTimeout)
 			db := storetest.SQL(t, url)
 			match := &store.IfMatch{Tags: []string{get(t, s, pageApp).ETag()}}
-			letGo := holdApp(t, db, pageApp)
+			release := lockApp(t, db, pageApp)
 			written := make(chan error, 1)
 			go func() { written <- write(s, match) }()
 			waitForLocks(t, db, 1)
@@ -56,10 +56,10 @@ func TestMatchWhileWaiting(t *testing.T) {
 				t.Fatalf("the write did not wait: %v", err)
 			default:
 			}
-			letGo()
+			release()
 			wantError(t, <-written, &store.PreconditionError{})
 			if got := get(t, s, pageApp); got.Version != 1 {
-				t.Errorf("the refused write has written %s", shown(t, got))
+				t.Errorf("the refused write has written %s", asJSON(t, got))
 			}
 		})
 	}
@@ -72,18 +72,18 @@ func TestMatchGetsItsRow(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			url := storetest.Postgres(t)
-			s := seeded(t, url, storetest.Page(), patientWithLocks)
+			s := openSeeded(t, url, storetest.Page(), withLongLockTimeout)
 			db := storetest.SQL(t, url)
 			match := &store.IfMatch{Tags: []string{get(t, s, pageApp).ETag()}}
-			letGo := holdApp(t, db, pageApp)
+			release := lockApp(t, db, pageApp)
 			written := make(chan error, 1)
 			go func() { written <- write(s, match) }()
-			for deadline := time.Now().Add(20 * time.Second); one[int](t, db, awaitsApp) == 0; {
+			for deadline := time.Now().Add(20 * time.Second); queryOne[int](t, db, awaitsApp) == 0; {
 				if time.Now().After(deadline) {
 					t.Fatal("the write does not wait for the row alone")
 				}
 			}
-			letGo()
+			release()
 			if err := <-written; err != nil {
 				t.Error(err)
 			}
@@ -96,8 +96,8 @@ func TestMatchGetsItsRow(t *testing.T) {
 func TestRenameWhileMatchWaits(t *testing.T) {
 	t.Parallel()
 	url := storetest.Postgres(t)
-	s := seeded(t, url, storetest.Page(), patientWithLocks)
-	other := alone(t, url, patientWithLocks)
+	s := openSeeded(t, url, storetest.Page(), withLongLockTimeout)
+	other := openWithoutPolling(t, url, withLongLockTimeout)
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	var writers sync.WaitGroup
@@ -123,7 +123,7 @@ func TestRenameWhileMatchWaits(t *testing.T) {
 	}
 	stop()
 	writers.Wait()
-	if deadlocks := one[int](t, storetest.SQL(t, url), "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"); deadlocks != 0 {
+	if deadlocks := queryOne[int](t, storetest.SQL(t, url), "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"); deadlocks != 0 {
 		t.Errorf("%d deadlocks", deadlocks)
 	}
 }
@@ -132,19 +132,19 @@ func TestRenameWhileMatchWaits(t *testing.T) {
 const awaitsApp = `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
 	AND query LIKE 'SELECT%apps%FOR NO KEY UPDATE%'`
 
-// patientWithLocks lets a slow machine take its time: no wait for a lock comes to its bound.
-func patientWithLocks(cfg *store.Config) { cfg.LockTimeout = time.Minute }
+// withLongLockTimeout lets a slow machine take its time: no wait for a lock comes to its bound.
+func withLongLockTimeout(cfg *store.Config) { cfg.LockTimeout = time.Minute }
 
 // holdApp locks the row of an app until the returned function, or the test, ends that.
-func holdApp(t *testing.T, db *sql.DB, key store.AppKey) (letGo func()) {
+func lockApp(t *testing.T, db *sql.DB, key store.AppKey) (release func()) {
 	t.Helper()
 	tx := must(db.BeginTx(t.Context(), nil))(t)
 	must(tx.ExecContext(t.Context(), "SELECT 1 FROM apps WHERE client_id = $1 AND id = $2 FOR UPDATE", key.ClientID, key.ID))(t)
-	letGo = sync.OnceFunc(func() {
+	release = sync.OnceFunc(func() {
 		if err := tx.Rollback(); err != nil && !errors.Is(err, sql.ErrTxDone) {
 			t.Error(err)
 		}
 	})
-	t.Cleanup(letGo)
-	return letGo
+	t.Cleanup(release)
+	return release
 }

@@ -16,7 +16,7 @@ import (
 func TestTenantGuardHoldsAgainstRandomSQL(t *testing.T) {
 	t.Parallel()
 	url := storetest.SQLite(t)
-	s := seeded(t, url, storetest.Page())
+	s := openSeeded(t, url, storetest.Page())
 	for _, key := range []store.AppKey{pageApp, otherApp} {
 		if _, err := s.UpdateApp(t.Context(), key, store.Fields{store.ColumnIsFavorite: true}, writer, nil); err != nil {
 			t.Fatal(err)
@@ -27,7 +27,7 @@ func TestTenantGuardHoldsAgainstRandomSQL(t *testing.T) {
 	for seed := range uint64(60_000) {
 		m := &randomSQL{rand: rand.New(rand.NewPCG(seed, 0))}
 		query := m.query()
-		if boundErr(query) != nil {
+		if checkScope(query) != nil {
 			refused++
 			continue
 		}

@@ -24,17 +24,17 @@ func TestSnapshotAfterWrites(t *testing.T) {
 		t.Logf("seed %d", seed)
 		random := rand.New(rand.NewPCG(seed, 0))
 		data := store.Dataset{
-			Vendors:    []store.Vendor{{ID: named("Acme"), Name: "Acme"}, {ID: named("Zeta"), Name: "Zeta"}},
-			Categories: []store.Category{{ID: named("Chat"), Name: "Chat"}, {ID: named("Mail"), Name: "Mail"}},
+			Vendors:    []store.Vendor{{ID: idOf("Acme"), Name: "Acme"}, {ID: idOf("Zeta"), Name: "Zeta"}},
+			Categories: []store.Category{{ID: idOf("Chat"), Name: "Chat"}, {ID: idOf("Mail"), Name: "Mail"}},
 		}
 		for range 10 {
 			data.CatalogApps = append(data.CatalogApps, catalogApp(randomName(random)))
 		}
-		stores := []*store.Store{seeded(t, url, data), alone(t, url)}
+		stores := []*store.Store{openSeeded(t, url, data), openWithoutPolling(t, url)}
 		for n := range 40 {
 			writes := random.IntN(2)
 			changeAtRandom(t, stores[writes], random)
-			fresh := alone(t, url)
+			fresh := openWithoutPolling(t, url)
 			for i, s := range stores {
 				what := fmt.Sprintf("write %d of store %d, shown by store %d", n, writes, i)
 				wantCatalog(t, what, s, fresh)
@@ -50,32 +50,32 @@ func TestSnapshotAfterWrites(t *testing.T) {
 func wantCatalog(t *testing.T, what string, s, other *store.Store) {
 	t.Helper()
 	for _, by := range []store.Column{store.ColumnCanonicalName, store.ColumnCreatedAt, store.ColumnUpdatedAt} {
-		got := must(s.ListCatalogApps(t.Context(), store.CatalogFilter{}, all(by)))(t)
-		want := must(other.ListCatalogApps(t.Context(), store.CatalogFilter{}, all(by)))(t)
-		wantShown(t, fmt.Sprintf("%s, by %s", what, by), got, want)
+		got := must(s.ListCatalogApps(t.Context(), store.CatalogFilter{}, fullPage(by)))(t)
+		want := must(other.ListCatalogApps(t.Context(), store.CatalogFilter{}, fullPage(by)))(t)
+		wantJSON(t, fmt.Sprintf("%s, by %s", what, by), got, want)
 		for i := range min(len(got.Rows), len(want.Rows)) {
 			row := want.Rows[i]
 			if got.Rows[i].Tag() != row.Tag() {
 				t.Errorf("%s: the tag of %s is %s, want %s", what, row.CanonicalName, got.Rows[i].Tag(), row.Tag())
 			}
-			wantShown(t, what+", by id", must(s.GetCatalogApp(t.Context(), row.ID))(t), row)
+			wantJSON(t, what+", by id", must(s.GetCatalogApp(t.Context(), row.ID))(t), row)
 		}
 	}
-	names := all(store.ColumnName)
-	wantShown(t, what+", vendors", must(s.ListVendors(t.Context(), "", names))(t), must(other.ListVendors(t.Context(), "", names))(t))
-	wantShown(t, what+", categories",
+	names := fullPage(store.ColumnName)
+	wantJSON(t, what+", vendors", must(s.ListVendors(t.Context(), "", names))(t), must(other.ListVendors(t.Context(), "", names))(t))
+	wantJSON(t, what+", categories",
 		must(s.ListCategories(t.Context(), "", names))(t), must(other.ListCategories(t.Context(), "", names))(t))
-	wantShown(t, what+", summary", must(s.GetCatalogSummary(t.Context()))(t), must(other.GetCatalogSummary(t.Context()))(t))
+	wantJSON(t, what+", summary", must(s.GetCatalogSummary(t.Context()))(t), must(other.GetCatalogSummary(t.Context()))(t))
 }
 
 // changeAtRandom makes, changes or deletes an entry, or changes what entries show.
 func changeAtRandom(t *testing.T, s *store.Store, random *rand.Rand) {
 	t.Helper()
-	entries := must(s.ListCatalogApps(t.Context(), store.CatalogFilter{}, all(store.ColumnCanonicalName)))(t).Rows
-	categories := []uuid.UUID{named("Mail"), named("Chat")}[random.IntN(3):]
+	entries := must(s.ListCatalogApps(t.Context(), store.CatalogFilter{}, fullPage(store.ColumnCanonicalName)))(t).Rows
+	categories := []uuid.UUID{idOf("Mail"), idOf("Chat")}[random.IntN(3):]
 	fields := store.Fields{store.ColumnCanonicalName: randomName(random), store.ColumnVendorID: nil}
 	if random.IntN(2) == 0 {
-		fields[store.ColumnVendorID] = named([]string{"Acme", "Zeta"}[random.IntN(2)])
+		fields[store.ColumnVendorID] = idOf([]string{"Acme", "Zeta"}[random.IntN(2)])
 	}
 	switch random.IntN(7) {
 	case 0, 1:
@@ -96,8 +96,8 @@ func changeAtRandom(t *testing.T, s *store.Store, random *rand.Rand) {
 		must(s.CreateCategory(t.Context(), store.Fields{store.ColumnName: randomName(random)}))(t)
 	default:
 		name := store.Fields{store.ColumnName: randomName(random)}
-		must(s.UpdateVendor(t.Context(), named("Acme"), name, nil))(t)
-		must(s.UpdateCategory(t.Context(), named("Chat"), name, nil))(t)
+		must(s.UpdateVendor(t.Context(), idOf("Acme"), name, nil))(t)
+		must(s.UpdateCategory(t.Context(), idOf("Chat"), name, nil))(t)
 	}
 }
 
@@ -107,8 +107,8 @@ func TestCatalogChangeIsReadAlone(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
-		there := seeded(t, url, catalogData())
-		here, db := alone(t, url), storetest.SQL(t, url)
+		there := openSeeded(t, url, catalogData())
+		here, db := openWithoutPolling(t, url), storetest.SQL(t, url)
 		var mu sync.Mutex
 		var whole int
 		for _, s := range []*store.Store{here, there} {
@@ -137,21 +137,21 @@ func TestCatalogChangeIsReadAlone(t *testing.T) {
 		wantWhole("at first", 1) // the other store has read it when it was seeded
 		for n, change := range catalogChanges(t, there) {
 			change(n)
-			must(here.ListVendors(t.Context(), "", all(store.ColumnName)))(t)
+			must(here.ListVendors(t.Context(), "", fullPage(store.ColumnName)))(t)
 		}
 		fleetingID(t, there)
-		must(here.ListVendors(t.Context(), "", all(store.ColumnName)))(t)
+		must(here.ListVendors(t.Context(), "", fullPage(store.ColumnName)))(t)
 		wantWhole("after changes", 0)
-		must(there.ImportCatalog(t.Context(), given(catalogRow("Imported", nil)), store.ImportOptions{}))(t)
-		must(here.ListVendors(t.Context(), "", all(store.ColumnName)))(t)
+		must(there.ImportCatalog(t.Context(), catalogRows(catalogRow("Imported", nil)), store.ImportOptions{}))(t)
+		must(here.ListVendors(t.Context(), "", fullPage(store.ColumnName)))(t)
 		wantWhole("after an import", 2)
 
 		must(db.ExecContext(t.Context(), "UPDATE catalog_state SET revision = revision + 4096"))(t)
 		fleetingID(t, there)
-		if kept := one[int](t, db, "SELECT count(*) FROM catalog_revisions"); kept != 2 {
+		if kept := queryOne[int](t, db, "SELECT count(*) FROM catalog_revisions"); kept != 2 {
 			t.Errorf("the database still says of %d changes what they were, want 2", kept)
 		}
-		must(here.ListVendors(t.Context(), "", all(store.ColumnName)))(t)
-		wantCatalog(t, "after many changes", here, alone(t, url))
+		must(here.ListVendors(t.Context(), "", fullPage(store.ColumnName)))(t)
+		wantCatalog(t, "after many changes", here, openWithoutPolling(t, url))
 	})
 }

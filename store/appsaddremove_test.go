@@ -20,38 +20,38 @@ func TestAddApp(t *testing.T) {
 		clock := &storetest.Clock{}
 		data := storetest.Page()
 		data.CatalogApps = append(data.CatalogApps, catalogApp("Zoom"), catalogApp("Miro"))
-		s := seeded(t, url, data, withClock(clock))
+		s := openSeeded(t, url, data, withClock(clock))
 
 		clock.Advance(time.Minute)
-		bare := must(s.AddApp(t.Context(), storetest.ClientID, named("Zoom"), nil, alice))(t)
+		bare := must(s.AddApp(t.Context(), storetest.ClientID, idOf("Zoom"), nil, alice))(t)
 		bareKey := store.AppKey{ClientID: storetest.ClientID, ID: bare.ID}
-		wantShown(t, "an app added with nothing but its catalog app", bare, store.App{
-			ClientID: storetest.ClientID, ID: bare.ID, CatalogAppID: named("Zoom"), NameKey: "zoom", Version: 1,
+		wantJSON(t, "an app added with nothing but its catalog app", bare, store.App{
+			ClientID: storetest.ClientID, ID: bare.ID, CatalogAppID: idOf("Zoom"), NameKey: "zoom", Version: 1,
 			ActorID: alice.ID, ActorName: alice.Name, RequestID: alice.RequestID, CreatedAt: clock.Now(), UpdatedAt: clock.Now(),
-			Catalog: must(s.GetCatalogApp(t.Context(), named("Zoom")))(t),
+			Catalog: must(s.GetCatalogApp(t.Context(), idOf("Zoom")))(t),
 		})
-		wantShown(t, "its history", history(t, s, bareKey), []store.AppChange{
-			change(bareKey, 1, "app", "null", `"`+named("Zoom").String()+`"`, alice, clock.Now()),
+		wantJSON(t, "its history", history(t, s, bareKey), []store.AppChange{
+			change(bareKey, 1, "app", "null", `"`+idOf("Zoom").String()+`"`, alice, clock.Now()),
 		})
 
-		full := must(s.AddApp(t.Context(), storetest.ClientID, named("Miro"), store.Fields{
+		full := must(s.AddApp(t.Context(), storetest.ClientID, idOf("Miro"), store.Fields{
 			store.ColumnIsFavorite: true, store.ColumnIsApproved: true, store.ColumnLicenseCount: int32(0),
 		}, alice))(t)
 		fullKey := store.AppKey{ClientID: storetest.ClientID, ID: full.ID}
 		want := bare
-		want.ID, want.CatalogAppID, want.NameKey, want.IsFavorite, want.IsApproved = full.ID, named("Miro"), "miro", true, true
-		want.LicenseCount, want.Catalog = new(int32(0)), must(s.GetCatalogApp(t.Context(), named("Miro")))(t)
-		wantShown(t, "an app added with all it can have", full, want)
-		wantShown(t, "its history", history(t, s, fullKey), []store.AppChange{
+		want.ID, want.CatalogAppID, want.NameKey, want.IsFavorite, want.IsApproved = full.ID, idOf("Miro"), "miro", true, true
+		want.LicenseCount, want.Catalog = new(int32(0)), must(s.GetCatalogApp(t.Context(), idOf("Miro")))(t)
+		wantJSON(t, "an app added with all it can have", full, want)
+		wantJSON(t, "its history", history(t, s, fullKey), []store.AppChange{
 			change(fullKey, 1, "license_count", "null", "0", alice, clock.Now()),
 			change(fullKey, 1, "is_favorite", "false", "true", alice, clock.Now()),
 			change(fullKey, 1, "is_approved", "false", "true", alice, clock.Now()),
-			change(fullKey, 1, "app", "null", `"`+named("Miro").String()+`"`, alice, clock.Now()),
+			change(fullKey, 1, "app", "null", `"`+idOf("Miro").String()+`"`, alice, clock.Now()),
 		})
 
 		for _, added := range []store.App{bare, full} {
 			got := must(s.GetApp(t.Context(), store.AppKey{ClientID: added.ClientID, ID: added.ID}))(t)
-			wantShown(t, "the app when it is read", got, added)
+			wantJSON(t, "the app when it is read", got, added)
 			if got.ETag() != added.ETag() {
 				t.Errorf("the tag is %s, and %s when the app is read", added.ETag(), got.ETag())
 			}
@@ -66,21 +66,21 @@ func TestAddAppRefusals(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
-		s := seeded(t, url, storetest.Page())
+		s := openSeeded(t, url, storetest.Page())
 		db := storetest.SQL(t, url)
 		rows := func() [2]int {
-			return [2]int{one[int](t, db, "SELECT count(*) FROM apps"), one[int](t, db, "SELECT count(*) FROM app_changes")}
+			return [2]int{queryOne[int](t, db, "SELECT count(*) FROM apps"), queryOne[int](t, db, "SELECT count(*) FROM app_changes")}
 		}
 		before := rows()
 
 		_, err := s.AddApp(t.Context(), storetest.ClientID, storetest.CatalogID, store.Fields{store.ColumnIsFavorite: true}, alice)
 		wantError(t, err, &store.ConflictError{Field: "catalog_app_id", ID: storetest.AppID})
-		_, err = s.AddApp(t.Context(), storetest.ClientID, named("unknown"), nil, alice)
+		_, err = s.AddApp(t.Context(), storetest.ClientID, idOf("unknown"), nil, alice)
 		wantError(t, err, &store.ReferenceError{Field: "catalog_app_id"})
-		_, err = s.AddApp(t.Context(), named("nobody"), storetest.CatalogID, nil, alice)
-		wantError(t, err, &store.NotFoundError{Kind: store.KindClient, ID: named("nobody")})
-		_, err = s.AddApp(t.Context(), named("nobody"), named("unknown"), nil, alice)
-		wantError(t, err, &store.NotFoundError{Kind: store.KindClient, ID: named("nobody")})
+		_, err = s.AddApp(t.Context(), idOf("nobody"), storetest.CatalogID, nil, alice)
+		wantError(t, err, &store.NotFoundError{Kind: store.KindClient, ID: idOf("nobody")})
+		_, err = s.AddApp(t.Context(), idOf("nobody"), idOf("unknown"), nil, alice)
+		wantError(t, err, &store.NotFoundError{Kind: store.KindClient, ID: idOf("nobody")})
 
 		if after := rows(); after != before {
 			t.Errorf("refusals wrote: %v rows of apps and changes, before %v", after, before)
@@ -95,7 +95,7 @@ func TestAddAppOnce(t *testing.T) {
 		t.Parallel()
 		data := storetest.Page()
 		data.CatalogApps = append(data.CatalogApps, catalogApp("Zoom"))
-		s := seeded(t, url, data)
+		s := openSeeded(t, url, data)
 		var (
 			running sync.WaitGroup
 			added   [8]uuid.UUID
@@ -103,7 +103,7 @@ func TestAddAppOnce(t *testing.T) {
 		)
 		for n := range added {
 			running.Go(func() {
-				a, err := s.AddApp(t.Context(), storetest.ClientID, named("Zoom"), nil, alice)
+				a, err := s.AddApp(t.Context(), storetest.ClientID, idOf("Zoom"), nil, alice)
 				if have := (*store.ConflictError)(nil); errors.As(err, &have) {
 					told[n] = have.ID
 				} else if err != nil {
@@ -143,7 +143,7 @@ func TestAddAppWhileItIsRenamed(t *testing.T) {
 		for n := range apps {
 			data.CatalogApps = append(data.CatalogApps, catalogApp(fmt.Sprintf("App %d", n)))
 		}
-		servers := []*store.Store{seeded(t, url, data), alone(t, url)}
+		servers := []*store.Store{openSeeded(t, url, data), openWithoutPolling(t, url)}
 		start := make(chan struct{})
 		var running sync.WaitGroup
 		for n := range apps {
@@ -170,9 +170,9 @@ func TestAddAppWhileItIsRenamed(t *testing.T) {
 		close(start)
 		running.Wait()
 		db := storetest.SQL(t, url)
-		wrong := one[int](t, db, `SELECT count(*) FROM apps JOIN catalog_apps ON catalog_apps.id = apps.catalog_app_id
+		wrong := queryOne[int](t, db, `SELECT count(*) FROM apps JOIN catalog_apps ON catalog_apps.id = apps.catalog_app_id
 			WHERE apps.name_key <> catalog_apps.name_key`)
-		if all := one[int](t, db, "SELECT count(*) FROM apps"); wrong != 0 || all != clients*apps {
+		if all := queryOne[int](t, db, "SELECT count(*) FROM apps"); wrong != 0 || all != clients*apps {
 			t.Errorf("of %d apps %d are sorted by a name that their catalog app has no longer", all, wrong)
 		}
 	})
@@ -183,7 +183,7 @@ func TestAddAppWhileItIsRenamed(t *testing.T) {
 func TestAddAppHoldsTheNameItHasRead(t *testing.T) {
 	t.Parallel()
 	url := storetest.Postgres(t)
-	s := seeded(t, url, store.Dataset{Clients: []store.Client{client("Contoso")}, CatalogApps: []store.CatalogApp{catalogApp("Zoom")}})
+	s := openSeeded(t, url, store.Dataset{Clients: []store.Client{client("Contoso")}, CatalogApps: []store.CatalogApp{catalogApp("Zoom")}})
 	db := storetest.SQL(t, url)
 	var running sync.WaitGroup
 	defer running.Wait()
@@ -193,13 +193,13 @@ func TestAddAppHoldsTheNameItHasRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	running.Go(func() {
-		if _, err := s.AddApp(t.Context(), named("Contoso"), named("Zoom"), nil, alice); err != nil {
+		if _, err := s.AddApp(t.Context(), idOf("Contoso"), idOf("Zoom"), nil, alice); err != nil {
 			t.Error(err)
 		}
 	})
 	waitForLocks(t, db, 1)
 	running.Go(func() {
-		_, err := s.UpdateCatalogApp(t.Context(), named("Zoom"), store.Fields{store.ColumnCanonicalName: "Renamed"}, nil, nil)
+		_, err := s.UpdateCatalogApp(t.Context(), idOf("Zoom"), store.Fields{store.ColumnCanonicalName: "Renamed"}, nil, nil)
 		if err != nil {
 			t.Error(err)
 		}
@@ -209,7 +209,7 @@ func TestAddAppHoldsTheNameItHasRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	running.Wait()
-	if key := one[string](t, db, "SELECT name_key FROM apps"); key != "renamed" {
+	if key := queryOne[string](t, db, "SELECT name_key FROM apps"); key != "renamed" {
 		t.Errorf("the app is sorted by %q", key)
 	}
 }
@@ -219,7 +219,7 @@ func TestRemoveApp(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
 		clock := &storetest.Clock{}
-		s := seeded(t, url, storetest.Page(), withClock(clock))
+		s := openSeeded(t, url, storetest.Page(), withClock(clock))
 		key := store.AppKey{ClientID: storetest.ClientID, ID: storetest.AppID}
 		slack := `"` + storetest.CatalogID.String() + `"`
 		seed := store.Actor{Name: "seed", RequestID: "seed"}
@@ -227,7 +227,7 @@ func TestRemoveApp(t *testing.T) {
 		must(s.UpdateApp(t.Context(), key, store.Fields{store.ColumnLicenseCount: int32(7)}, alice, nil))(t)
 
 		clock.Advance(time.Minute)
-		bob := store.Actor{ID: named("bob"), Name: "bob", RequestID: "bob-1"}
+		bob := store.Actor{ID: idOf("bob"), Name: "bob", RequestID: "bob-1"}
 		if err := s.RemoveApp(t.Context(), key, bob, nil); err != nil {
 			t.Fatal(err)
 		}
@@ -237,30 +237,30 @@ func TestRemoveApp(t *testing.T) {
 		_, err = s.UpdateApp(t.Context(), key, store.Fields{store.ColumnIsFavorite: true}, alice, nil)
 		wantError(t, err, missing)
 		wantError(t, s.RemoveApp(t.Context(), key, alice, nil), missing)
-		if list := must(s.ListApps(t.Context(), key.ClientID, store.AppFilter{}, all(store.ColumnCreatedAt)))(t); list.Total != 0 {
-			t.Errorf("the client still has %s", shown(t, list.Rows))
+		if list := must(s.ListApps(t.Context(), key.ClientID, store.AppFilter{}, fullPage(store.ColumnCreatedAt)))(t); list.Total != 0 {
+			t.Errorf("the client still has %s", asJSON(t, list.Rows))
 		}
 		past := []store.AppChange{
 			change(key, 3, "app", slack, "null", bob, clock.Now()),
 			change(key, 2, "license_count", "null", "7", alice, storetest.Now),
 			change(key, 1, "app", "null", slack, seed, joined),
 		}
-		wantShown(t, "the history of what was removed", history(t, s, key), past)
+		wantJSON(t, "the history of what was removed", history(t, s, key), past)
 
 		// Added again it is another app, which starts anew.
 		clock.Advance(time.Minute)
 		again := must(s.AddApp(t.Context(), key.ClientID, storetest.CatalogID, nil, alice))(t)
 		againKey := store.AppKey{ClientID: key.ClientID, ID: again.ID}
 		if again.ID == key.ID || again.LicenseCount != nil || again.Version != 1 {
-			t.Errorf("added again it is %s", shown(t, again))
+			t.Errorf("added again it is %s", asJSON(t, again))
 		}
-		wantShown(t, "its history", history(t, s, againKey), []store.AppChange{change(againKey, 1, "app", "null", slack, alice, clock.Now())})
-		wantShown(t, "the history of what was removed", history(t, s, key), past)
+		wantJSON(t, "its history", history(t, s, againKey), []store.AppChange{change(againKey, 1, "app", "null", slack, alice, clock.Now())})
+		wantJSON(t, "the history of what was removed", history(t, s, key), past)
 
 		// The other client's app of the same catalog app was never touched.
 		other := must(s.GetApp(t.Context(), store.AppKey{ClientID: storetest.OtherClientID, ID: storetest.OtherAppID}))(t)
 		if other.Version != 1 {
-			t.Errorf("the other client's app is %s", shown(t, other))
+			t.Errorf("the other client's app is %s", asJSON(t, other))
 		}
 	})
 }
@@ -269,16 +269,16 @@ func TestRemoveAppRefusals(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
-		s := seeded(t, url, storetest.Page())
-		elsewhere := alone(t, url)
+		s := openSeeded(t, url, storetest.Page())
+		elsewhere := openWithoutPolling(t, url)
 		key := store.AppKey{ClientID: storetest.ClientID, ID: storetest.AppID}
 
 		wantError(t, s.RemoveApp(t.Context(), store.AppKey{ClientID: key.ClientID, ID: storetest.OtherAppID}, alice, nil),
 			&store.NotFoundError{Kind: store.KindApp, ID: storetest.OtherAppID})
 		wantError(t, s.RemoveApp(t.Context(), store.AppKey{ClientID: storetest.OtherClientID, ID: key.ID}, alice, &store.IfMatch{}),
 			&store.NotFoundError{Kind: store.KindApp, ID: key.ID})
-		wantError(t, s.RemoveApp(t.Context(), store.AppKey{ClientID: named("nobody"), ID: key.ID}, alice, nil),
-			&store.NotFoundError{Kind: store.KindClient, ID: named("nobody")})
+		wantError(t, s.RemoveApp(t.Context(), store.AppKey{ClientID: idOf("nobody"), ID: key.ID}, alice, nil),
+			&store.NotFoundError{Kind: store.KindClient, ID: idOf("nobody")})
 
 		old := must(s.GetApp(t.Context(), key))(t)
 		current := must(s.UpdateApp(t.Context(), key, store.Fields{store.ColumnIsFavorite: true}, alice, nil))(t)
@@ -291,10 +291,10 @@ func TestRemoveAppRefusals(t *testing.T) {
 
 		left := must(s.GetApp(t.Context(), key))(t)
 		if left.Version != current.Version {
-			t.Errorf("after all the refusals the app is %s", shown(t, left))
+			t.Errorf("after all the refusals the app is %s", asJSON(t, left))
 		}
 		if got := history(t, s, key); len(got) != 2 {
-			t.Errorf("after all the refusals the history is %s", shown(t, got))
+			t.Errorf("after all the refusals the history is %s", asJSON(t, got))
 		}
 		if err := s.RemoveApp(t.Context(), key, alice, &store.IfMatch{Tags: []string{old.ETag(), left.ETag()}}); err != nil {
 			t.Errorf("with the right tag: %v", err)
@@ -307,7 +307,7 @@ func TestRemoveAppOnce(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
-		s := seeded(t, url, storetest.Page())
+		s := openSeeded(t, url, storetest.Page())
 		key := store.AppKey{ClientID: storetest.ClientID, ID: storetest.AppID}
 		match := &store.IfMatch{Tags: []string{must(s.GetApp(t.Context(), key))(t).ETag()}}
 		var running sync.WaitGroup
@@ -328,7 +328,7 @@ func TestRemoveAppOnce(t *testing.T) {
 			t.Errorf("%d have removed the app", removed)
 		}
 		if got := history(t, s, key); len(got) != 2 {
-			t.Errorf("the history is %s", shown(t, got))
+			t.Errorf("the history is %s", asJSON(t, got))
 		}
 	})
 }

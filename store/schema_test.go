@@ -18,7 +18,7 @@ import (
 )
 
 // empty runs a test on both databases before there is a schema.
-func empty(t *testing.T, test func(t *testing.T, url string)) {
+func eachEmptyDatabase(t *testing.T, test func(t *testing.T, url string)) {
 	t.Helper()
 	t.Run("sqlite", func(t *testing.T) { test(t, "sqlite://"+filepath.Join(t.TempDir(), "empty.db")) })
 	t.Run("postgres", func(t *testing.T) { test(t, storetest.EmptyPostgres(t)) })
@@ -26,7 +26,7 @@ func empty(t *testing.T, test func(t *testing.T, url string)) {
 
 func TestTenServersMigrateOnce(t *testing.T) {
 	t.Parallel()
-	empty(t, func(t *testing.T, url string) {
+	eachEmptyDatabase(t, func(t *testing.T, url string) {
 		var wg sync.WaitGroup
 		for range 10 {
 			wg.Go(func() {
@@ -69,7 +69,7 @@ func versions(t *testing.T, url string) (recorded, want int) {
 
 func TestReadyNeedsTheSchema(t *testing.T) {
 	t.Parallel()
-	empty(t, func(t *testing.T, url string) {
+	eachEmptyDatabase(t, func(t *testing.T, url string) {
 		s := storetest.Open(t, url)
 		if err := s.Ready(t.Context()); err == nil || !strings.Contains(err.Error(), "the schema has version 0, this program needs") {
 			t.Errorf("before: %v", err)
@@ -147,7 +147,7 @@ func TestMigrationGivesWay(t *testing.T) {
 	s := storetest.Open(t, url+"&lock_timeout=10ms")
 	migrated := make(chan error, 1)
 	go func() { migrated <- s.Migrate(t.Context()) }()
-	for deadline := time.Now().Add(20 * time.Second); one[int](t, db, gaveUp) < 2; {
+	for deadline := time.Now().Add(20 * time.Second); queryOne[int](t, db, gaveUp) < 2; {
 		if time.Now().After(deadline) {
 			t.Fatal("the migration does not begin anew")
 		}

@@ -13,7 +13,7 @@ import (
 
 // TestReadyWaitsBehindNobody asks while every connection is in use. On SQLite that is as long as one write lasts.
 func TestReadyWaitsBehindNobody(t *testing.T) {
-	each(t, func(t *testing.T, _ string, s *store.Store) {
+	eachDatabase(t, func(t *testing.T, _ string, s *store.Store) {
 		t.Helper()
 		pools := []*gorm.DB{store.Write(s)}
 		if store.Read(s) != store.Write(s) {
@@ -42,7 +42,7 @@ func TestReadyWaitsBehindNobody(t *testing.T) {
 
 // TestReadyOutlivesItsFirstCaller: those who wait for a check do not fail because the one who began it has gone.
 func TestReadyOutlivesItsFirstCaller(t *testing.T) {
-	each(t, func(t *testing.T, _ string, s *store.Store) {
+	eachDatabase(t, func(t *testing.T, _ string, s *store.Store) {
 		t.Helper()
 		var all sync.WaitGroup
 		for n := range 50 {

@@ -35,7 +35,7 @@ func TestNothingIsLeftOnAConnection(t *testing.T) {
 			t.Errorf("%s are left: %d, %v", what, n, err)
 		}
 	}
-	if list := must(s.ListApps(t.Context(), storetest.ClientID, store.AppFilter{}, all(store.ColumnCanonicalName)))(t); list.Total != 39+30 {
+	if list := must(s.ListApps(t.Context(), storetest.ClientID, store.AppFilter{}, fullPage(store.ColumnCanonicalName)))(t); list.Total != 39+30 {
 		t.Errorf("%d apps, want those of before and the imported ones", list.Total)
 	}
 }
@@ -65,7 +65,7 @@ func TestMigrationsLetGo(t *testing.T) {
 	}
 	servers.Wait()
 	const locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-	if n := one[int](t, storetest.SQL(t, url), locks); n != 0 {
+	if n := queryOne[int](t, storetest.SQL(t, url), locks); n != 0 {
 		t.Errorf("%d locks are left", n)
 	}
 	cancel()
@@ -108,10 +108,10 @@ func importTwice(t *testing.T, s *store.Store, client uuid.UUID, n int) {
 		apps = append(apps, store.AppRow{Name: name})
 	}
 	for _, created := range []int{n, 0} {
-		if got := must(s.ImportCatalog(t.Context(), given(catalog...), store.ImportOptions{}))(t); got.Created != created {
+		if got := must(s.ImportCatalog(t.Context(), catalogRows(catalog...), store.ImportOptions{}))(t); got.Created != created {
 			t.Errorf("catalog: %+v, want %d", got, created)
 		}
-		if got := must(s.ImportApps(t.Context(), client, givenApps(apps...), alice, store.ImportOptions{}))(t); got.Created != created {
+		if got := must(s.ImportApps(t.Context(), client, appRows(apps...), alice, store.ImportOptions{}))(t); got.Created != created {
 			t.Errorf("apps: %+v, want %d", got, created)
 		}
 	}

@@ -17,7 +17,7 @@ import (
 func TestPlansAreMadeAnew(t *testing.T) {
 	t.Parallel()
 	url := storetest.Postgres(t)
-	s := seeded(t, url, catalogData())
+	s := openSeeded(t, url, catalogData())
 	db := storetest.SQL(t, url)
 	for round, change := range []string{
 		"ANALYZE %s", // the plans are made
@@ -25,7 +25,7 @@ func TestPlansAreMadeAnew(t *testing.T) {
 		"ALTER TABLE %s ALTER COLUMN extra TYPE integer USING 0, ALTER COLUMN extra SET DEFAULT 1",
 		"ALTER TABLE %s DROP COLUMN IF EXISTS extra",
 	} {
-		for what, request := range everyKind(round) {
+		for what, request := range requestsOfEveryKind(round) {
 			for _, table := range []string{
 				"apps", "app_changes", "clients", "catalog_apps", "catalog_vendors", "catalog_categories", "catalog_app_categories",
 				"catalog_state", "catalog_revisions", "tokens", "token_clients",
@@ -40,7 +40,7 @@ func TestPlansAreMadeAnew(t *testing.T) {
 }
 
 // everyKind has a request of each kind. Those of a round differ from those of the last, so that each has something to write.
-func everyKind(round int) map[string]func(context.Context, *store.Store) error {
+func requestsOfEveryKind(round int) map[string]func(context.Context, *store.Store) error {
 	one := func(i int) store.Fields { return store.Fields{store.ColumnLicenseCount: int32(i)} }
 	name := func(column store.Column) store.Fields { return store.Fields{column: fmt.Sprintf("Name %d", round)} }
 	return map[string]func(context.Context, *store.Store) error{
@@ -50,7 +50,7 @@ func everyKind(round int) map[string]func(context.Context, *store.Store) error {
 			return err
 		},
 		"list": func(ctx context.Context, s *store.Store) error {
-			_, err := s.ListApps(ctx, storetest.ClientID, store.AppFilter{Query: "a"}, all(store.ColumnUpdatedAt))
+			_, err := s.ListApps(ctx, storetest.ClientID, store.AppFilter{Query: "a"}, fullPage(store.ColumnUpdatedAt))
 			return err
 		},
 		"changes": func(ctx context.Context, s *store.Store) error {
@@ -58,7 +58,7 @@ func everyKind(round int) map[string]func(context.Context, *store.Store) error {
 			return err
 		},
 		"catalog": func(ctx context.Context, s *store.Store) error {
-			_, err := s.ListCatalogApps(ctx, store.CatalogFilter{}, all(store.ColumnCanonicalName))
+			_, err := s.ListCatalogApps(ctx, store.CatalogFilter{}, fullPage(store.ColumnCanonicalName))
 			return err
 		},
 		"tokens": func(ctx context.Context, s *store.Store) error { _, err := s.ListTokens(ctx); return err },
@@ -73,7 +73,7 @@ func everyKind(round int) map[string]func(context.Context, *store.Store) error {
 			}
 			return err
 		},
-		"patches together": func(ctx context.Context, s *store.Store) error { return together(ctx, s, 3000+round) },
+		"patches together": func(ctx context.Context, s *store.Store) error { return patchConcurrently(ctx, s, 3000+round) },
 		"bulk": func(ctx context.Context, s *store.Store) error {
 			_, err := s.BulkSet(ctx, storetest.ClientID, []uuid.UUID{pageApp.ID}, store.ColumnIsApproved, round%2 == 0, alice)
 			return err
@@ -96,7 +96,7 @@ func everyKind(round int) map[string]func(context.Context, *store.Store) error {
 }
 
 // together patches two apps from so many callers that some of their patches share a transaction.
-func together(ctx context.Context, s *store.Store, from int) error {
+func patchConcurrently(ctx context.Context, s *store.Store, from int) error {
 	errs := make(chan error, 40)
 	var wg sync.WaitGroup
 	for i := range cap(errs) {

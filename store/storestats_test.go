@@ -20,7 +20,7 @@ func TestStats(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
 		clock := &storetest.Clock{}
-		s := alone(t, url, withClock(clock))
+		s := openWithoutPolling(t, url, withClock(clock))
 		fresh := s.Stats()
 		pools := map[string]int{}
 		for _, pool := range fresh.Pools {
@@ -76,7 +76,7 @@ func TestStatsOfPatches(t *testing.T) {
 		t.Parallel()
 		s := storetest.Open(t, url)
 		keys := seedApps(t, s, 12)
-		release := holdApps(t, url)
+		release := lockAllApps(t, url)
 		writers := store.MaxWriters
 		if strings.HasPrefix(url, "sqlite") {
 			writers = 1
@@ -116,7 +116,7 @@ func TestStatsOfPatches(t *testing.T) {
 }
 
 // holdApps keeps every app from being written until the function that it returns is called.
-func holdApps(t *testing.T, url string) (release func()) {
+func lockAllApps(t *testing.T, url string) (release func()) {
 	t.Helper()
 	conn := must(storetest.SQL(t, url).Conn(t.Context()))(t)
 	run := func(statements ...string) {

@@ -47,16 +47,16 @@ func TestOrderIsTheSameOnBothDatabases(t *testing.T) {
 	slices.SortFunc(mixed, func(a, b string) int { return slices.Compare([]rune(b)[1:], []rune(a)[1:]) })
 	for _, name := range mixed {
 		data.Clients = append(data.Clients, client(name))
-		data.Vendors = append(data.Vendors, store.Vendor{ID: named(name), Name: name, CreatedAt: storetest.Now, UpdatedAt: storetest.Now})
-		data.Categories = append(data.Categories, store.Category{ID: named(name), Name: name, CreatedAt: storetest.Now, UpdatedAt: storetest.Now})
+		data.Vendors = append(data.Vendors, store.Vendor{ID: idOf(name), Name: name, CreatedAt: storetest.Now, UpdatedAt: storetest.Now})
+		data.Categories = append(data.Categories, store.Category{ID: idOf(name), Name: name, CreatedAt: storetest.Now, UpdatedAt: storetest.Now})
 		entry := catalogApp(name)
 		data.CatalogApps = append(data.CatalogApps, entry)
 		data.Apps = append(data.Apps, app("Contoso", name))
 		data.AppCategories = append(data.AppCategories,
-			store.CatalogAppCategory{CatalogAppID: named("zebra"), CategoryID: named(name)})
+			store.CatalogAppCategory{CatalogAppID: idOf("zebra"), CategoryID: idOf(name)})
 	}
 	lists := listNames(t, storetest.SQLite(t), data)
-	wantShown(t, "the order of PostgreSQL", listNames(t, storetest.Postgres(t), data), lists)
+	wantJSON(t, "the order of PostgreSQL", listNames(t, storetest.Postgres(t), data), lists)
 	for list, names := range lists {
 		names = slices.DeleteFunc(names, func(name string) bool { return name == "Contoso" })
 		if !slices.Equal(names, ordered) {
@@ -68,11 +68,11 @@ func TestOrderIsTheSameOnBothDatabases(t *testing.T) {
 // listNames reads every list that has names, by name, in pages of four.
 func listNames(t *testing.T, url string, data store.Dataset) map[string][]string {
 	t.Helper()
-	s := seeded(t, url, data)
-	if err := s.ReplaceURLPatterns(t.Context(), named("zebra"), ordered, nil); err != nil {
+	s := openSeeded(t, url, data)
+	if err := s.ReplaceURLPatterns(t.Context(), idOf("zebra"), ordered, nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.ReplaceDesktopAliases(t.Context(), named("zebra"), ordered, nil); err != nil {
+	if err := s.ReplaceDesktopAliases(t.Context(), idOf("zebra"), ordered, nil); err != nil {
 		t.Fatal(err)
 	}
 	ctx := t.Context()
@@ -91,18 +91,18 @@ func listNames(t *testing.T, url string, data store.Dataset) map[string][]string
 			}),
 		"apps": pagedNames(t, store.ColumnCanonicalName, func(a store.App) string { return a.Catalog.CanonicalName },
 			func(p store.Page) (store.List[store.App], error) {
-				return s.ListApps(ctx, named("Contoso"), store.AppFilter{}, p)
+				return s.ListApps(ctx, idOf("Contoso"), store.AppFilter{}, p)
 			}),
 		"patterns": pagedNames(t, store.ColumnPattern, func(p store.URLPattern) string { return p.Pattern },
 			func(p store.Page) (store.List[store.URLPattern], error) {
-				return s.ListURLPatterns(ctx, named("zebra"), "", p)
+				return s.ListURLPatterns(ctx, idOf("zebra"), "", p)
 			}),
 		"aliases": pagedNames(t, store.ColumnAlias, func(a store.DesktopAlias) string { return a.Alias },
 			func(p store.Page) (store.List[store.DesktopAlias], error) {
-				return s.ListDesktopAliases(ctx, named("zebra"), "", p)
+				return s.ListDesktopAliases(ctx, idOf("zebra"), "", p)
 			}),
 	}
-	for _, c := range must(s.GetCatalogApp(ctx, named("zebra")))(t).Categories {
+	for _, c := range must(s.GetCatalogApp(ctx, idOf("zebra")))(t).Categories {
 		lists["categories of one app"] = append(lists["categories of one app"], c.Name)
 	}
 	for _, c := range must(s.AllClients(ctx))(t) {
