@@ -16,20 +16,20 @@ import (
 	"github.com/clientapps/clientapps/store/apitoken"
 )
 
-// plan is what a database says of how it runs one statement.
+// plan is how a database runs one statement.
 type plan struct {
 	sql    string
 	reads  []read
-	sorted int    // how many rows it sorts at once; unknownRows where the database does not tell
-	text   string // all of it, as the database tells it
+	sorted int    // how many rows it sorts at once; unknownRows if the database does not report it
+	text   string // the whole plan, as the database reports it
 }
 
-// read is one table in a plan, or one index of it. condition is the range of the index that is read; empty is all of it.
+// read is a table or an index that a plan reads. condition is the range of the index; it is empty if all of it is read.
 type read struct{ table, index, condition string }
 
 const unknownRows = -1
 
-// violations are what is wrong with the plan: what costs more the larger the tables are.
+// violations returns what is wrong with the plan: reads and sorts whose cost grows with the tables.
 func (p plan) violations(c planCase) []string {
 	var found []string
 	for _, r := range p.reads {
@@ -53,29 +53,29 @@ func (p plan) violations(c planCase) []string {
 	return found
 }
 
-// grows says whether the plan reads a table that grows with the number of clients or of their apps.
+// grows reports whether the plan reads a table that grows with the number of clients or of their apps.
 func (p plan) grows() bool {
 	return slices.ContainsFunc(p.reads, func(r read) bool {
 		return slices.Contains([]string{"apps", "app_changes", "clients", "catalog_url_patterns", "catalog_desktop_aliases"}, r.table)
 	})
 }
 
-// isRangeOf says whether the plan starts in the index where the page before has ended: a cursor costs what it skips unless
-// both of its parts are the range.
+// isRangeOf reports whether the plan starts in the index where the previous page ended. Unless both parts of a cursor are the range, the
+// database reads the rows that the cursor skips.
 func (p plan) isRangeOf(index string) bool {
 	return slices.ContainsFunc(p.reads, func(r read) bool {
 		return r.index == index && (strings.Contains(r.condition, "ROW(") || strings.Contains(r.condition, ")>(") || strings.Contains(r.condition, ")<("))
 	})
 }
 
-// planRecorder is a store whose statements are watched. plans returns those since the last call.
+// planRecorder is a store whose statements are recorded. plans returns the plans since the last call.
 type planRecorder struct {
 	store *store.Store
 	plans func(t *testing.T) []plan
-	batch string // part of the statement that patches share, where they share one
+	batch string // part of the statement that patches share; "" if they share none
 }
 
-// checkCases calls every method and holds all statements that went to the database to the rules.
+// checkCases calls every method and checks all statements that it sends.
 func checkCases(t *testing.T, w *planFixture, recorder planRecorder) {
 	t.Helper()
 	methods := reflect.TypeFor[*store.Store]()
@@ -95,7 +95,7 @@ func checkCase(t *testing.T, c planCase, w *planFixture, recorder planRecorder) 
 	}
 	plans := recorder.plans(t)
 	if len(plans) == 0 && !c.memory {
-		t.Error("no statement was seen")
+		t.Error("no statement was recorded")
 	}
 	for _, p := range plans {
 		for _, violation := range p.violations(c) {
@@ -103,17 +103,17 @@ func checkCase(t *testing.T, c planCase, w *planFixture, recorder planRecorder) 
 		}
 	}
 	if c.batch && !slices.ContainsFunc(plans, func(p plan) bool { return strings.Contains(p.sql, recorder.batch) }) {
-		t.Error("the patches have shared no statement")
+		t.Error("no two patches shared a statement")
 	}
 	if c.keyset != "" && !slices.ContainsFunc(plans, func(p plan) bool { return p.isRangeOf(c.keyset) }) {
 		for _, p := range plans {
 			t.Logf("%s\n%s", p.sql, p.text)
 		}
-		t.Errorf("no statement goes on in %s where the page before has ended", c.keyset)
+		t.Errorf("no statement starts in %s where the previous page ended", c.keyset)
 	}
 }
 
-// checkRules breaks what the rules are about: an index missed must be seen.
+// checkRules tests the rules themselves: it drops indexes and wants violations.
 func checkRules(t *testing.T, db *sql.DB, w *planFixture, recorder planRecorder) {
 	t.Helper()
 	for _, broken := range []struct{ index, method, violation string }{
@@ -133,7 +133,7 @@ func checkRules(t *testing.T, db *sql.DB, w *planFixture, recorder planRecorder)
 			found = append(found, p.violations(c)...)
 		}
 		if !slices.ContainsFunc(found, func(c string) bool { return strings.HasPrefix(c, broken.violation) }) {
-			t.Errorf("%s without %s: %q, want one that it %s", broken.method, broken.index, found, broken.violation)
+			t.Errorf("%s without the index %s: the violations are %q, want %s", broken.method, broken.index, found, broken.violation)
 		}
 	}
 }
@@ -149,11 +149,11 @@ func TestEveryMethodHasPlanCases(t *testing.T) {
 		}
 	}
 	if len(planCases)+len(noPlans) != methods.NumMethod() {
-		t.Error("there are cases for a method that is gone")
+		t.Error("there are cases for a method that does not exist")
 	}
 }
 
-// planCases calls every method in every way that makes other statements. They can be run again and again.
+// planCases calls every method in every way that sends different statements. Cases can run more than once.
 var planCases = func() map[string][]planCase {
 	cases := map[string][]planCase{}
 	for _, some := range []map[string][]planCase{planReads, planAppWrites, planOtherWrites} {
@@ -162,7 +162,7 @@ var planCases = func() map[string][]planCase {
 	return cases
 }()
 
-// noPlans are the methods that ask the tables nothing.
+// noPlans are the methods that need no plan, with the reason.
 var noPlans = map[string]string{
 	"Close":         "lifecycle",
 	"Migrate":       "lifecycle",
@@ -171,7 +171,7 @@ var noPlans = map[string]string{
 	"Stats":         "never asks the database",
 }
 
-// each page of a list, in both directions, at its beginning and behind it.
+// eachPage returns cases for the first and the second page of a list, in both directions.
 func eachPage(sortBy store.Column, keyset string, list func(ctx context.Context, s *store.Store, w *planFixture, p store.Page) (*store.Position, error)) []planCase {
 	var cases []planCase
 	for _, desc := range []bool{false, true} {
@@ -203,10 +203,10 @@ func eachPage(sortBy store.Column, keyset string, list func(ctx context.Context,
 	return cases
 }
 
-// newPlanFixture fills a database, through a store that nobody watches.
-func newPlanFixture(t *testing.T, url string) *planFixture {
+// newPlanFixture fills a database with planData.
+func newPlanFixture(t *testing.T, url string, clients int) *planFixture {
 	t.Helper()
-	data := planData()
+	data := planData(clients)
 	s := openSeeded(t, url, data)
 	w := &planFixture{client: idOf("Client 1")}
 	for _, entry := range data.CatalogApps {
@@ -224,7 +224,7 @@ func newPlanFixture(t *testing.T, url string) *planFixture {
 	for n, entry := range data.CatalogApps {
 		if !have[entry.ID] {
 			w.free = append(w.free, entry.ID)
-		} else if n > 2 { // the first ones get other names
+		} else if n > 2 { // cases rename the first ones
 			w.owned = append(w.owned, entry.CanonicalName)
 		}
 	}

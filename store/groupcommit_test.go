@@ -19,7 +19,7 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// answer is what one patch came back with.
+// answer is the result of one patch.
 type answer struct {
 	key    store.AppKey
 	fields store.Fields
@@ -27,8 +27,8 @@ type answer struct {
 	err    error
 }
 
-// TestPatchesHaveASerialOrder runs random patches of a few apps at once, with what can go wrong on the way, and looks for
-// an order of all that were answered in which each is what a patch alone would have been.
+// TestPatchesHaveASerialOrder runs random patches of a few apps concurrently while rows are locked, connections break and callers cancel.
+// The results of all successful patches must be those of some serial order.
 func TestPatchesHaveASerialOrder(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
@@ -55,14 +55,14 @@ func wantSerialOrder(t *testing.T, url string, s *store.Store) {
 		}
 	}
 	if failed > len(answers)/2 {
-		t.Fatalf("%d of %d patches failed: the test shows nothing", failed, len(answers))
+		t.Fatalf("%d of %d patches failed, too many for the test to mean anything", failed, len(answers))
 	}
 	for _, key := range keys {
 		checkSerial(t, storetest.SQL(t, url), s, key, answers)
 	}
 }
 
-// seedApps gives the page's client more apps, one for each new catalog app.
+// seedApps seeds the reference page and more apps of its client, each of a new catalog app, until there are n.
 func seedApps(t *testing.T, s *store.Store, n int) []store.AppKey {
 	t.Helper()
 	data := storetest.Page()
@@ -86,8 +86,8 @@ func seedApps(t *testing.T, s *store.Store, n int) []store.AppKey {
 func patchAtRandom(t *testing.T, s *store.Store, keys []store.AppKey) []answer {
 	t.Helper()
 	const workers, each = 24, 60
-	// PgBouncer before 1.19 ends itself when a statement is canceled whose connection to the database breaks (its issue 822).
-	hangUp := os.Getenv("TEST_POOLER_ADDR") == ""
+	// PgBouncer before 1.19 crashes when a statement is canceled whose connection to the database breaks (its issue 822).
+	mayCancel := os.Getenv("TEST_POOLER_ADDR") == ""
 	answers := make([]answer, workers*each)
 	var wg sync.WaitGroup
 	for w := range workers {
@@ -97,7 +97,7 @@ func patchAtRandom(t *testing.T, s *store.Store, keys []store.AppKey) []answer {
 				a := &answers[w*each+i]
 				a.key, a.fields = keys[random.IntN(len(keys))], randomFields(random)
 				ctx, cancel := context.WithCancel(t.Context())
-				if random.IntN(8) == 0 && hangUp { // a client who does not wait
+				if random.IntN(8) == 0 && mayCancel {
 					go cancel()
 				}
 				by := store.Actor{ID: uuid.New(), Name: "worker", RequestID: fmt.Sprintf("%d-%d", w, i)}
@@ -127,11 +127,11 @@ func randomFields(random *rand.Rand) store.Fields {
 	return fields
 }
 
-// disturb holds rows locked for longer than a shared transaction waits, and ends connections, until it is stopped.
+// disturb locks rows for longer than a shared transaction waits, and terminates connections, until stop is called.
 func disturb(t *testing.T, url string, keys []store.AppKey) (stop func()) {
 	t.Helper()
 	if !strings.HasPrefix(url, "postgres") {
-		return func() {} // one writer: nobody else can hold a row, and there are no connections to end
+		return func() {} // there are no row locks and no connections
 	}
 	db := storetest.SQL(t, url)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -157,8 +157,8 @@ func disturb(t *testing.T, url string, keys []store.AppKey) (stop func()) {
 	return func() { cancel(); wg.Wait() }
 }
 
-// checkSerial replays the history of one app: each version is the one before with the changes of one patch, every patch
-// that was answered finds its version, and the last version is what the app is.
+// checkSerial replays the history of one app. Each version must be the version before with the changes of one patch, each successful
+// patch must have returned its version, and the app must be as the last version.
 func checkSerial(t *testing.T, db *sql.DB, s *store.Store, key store.AppKey, answers []answer) {
 	t.Helper()
 	versions := appVersions(t, db, key)
@@ -167,25 +167,25 @@ func checkSerial(t *testing.T, db *sql.DB, s *store.Store, key store.AppKey, ans
 		t.Fatal(err)
 	}
 	if last := versions[len(versions)-1]; last.state != stateOf(now) || now.Version != int64(len(versions)) {
-		t.Errorf("the history ends in %v at version %d, the app is %v at %d", last.state, len(versions), stateOf(now), now.Version)
+		t.Errorf("the last version in the history is %v, version %d; the app is %v, version %d", last.state, len(versions), stateOf(now), now.Version)
 	}
 	for _, a := range answers {
 		if a.key != key || a.err != nil {
 			if a.err != nil && !expected(a.err) {
-				t.Errorf("patch failed with %v", a.err)
+				t.Errorf("a patch failed: %v", a.err)
 			}
 			continue
 		}
 		v := a.app.Version
 		if v < 1 || v > int64(len(versions)) {
-			t.Errorf("answered with version %d of %d", v, len(versions))
+			t.Errorf("a patch returned version %d of %d", v, len(versions))
 			continue
 		}
 		if got := stateOf(a.app); got != versions[v-1].state {
-			t.Errorf("version %d was answered as %v and is %v", v, got, versions[v-1].state)
+			t.Errorf("a patch returned version %d as %v, and the history has %v", v, got, versions[v-1].state)
 		}
 		if !has(a.app, a.fields) {
-			t.Errorf("patch %v was answered with %v", a.fields, stateOf(a.app))
+			t.Errorf("patch %v returned %v", a.fields, stateOf(a.app))
 		}
 	}
 }
@@ -228,7 +228,7 @@ type appVersion struct {
 	request string
 }
 
-// appVersions rebuilds every version of an app from its changes, and fails when one has no author, or more than one.
+// appVersions rebuilds every version of an app from its history. It fails unless each version was written by one request.
 func appVersions(t *testing.T, db *sql.DB, key store.AppKey) []appVersion {
 	t.Helper()
 	rows, err := db.QueryContext(context.Background(), fmt.Sprintf(
@@ -249,7 +249,7 @@ func appVersions(t *testing.T, db *sql.DB, key store.AppKey) []appVersion {
 			versions = append(versions, appVersion{state: versions[version-2].state, request: request})
 		}
 		if version != len(versions) || versions[version-1].request != request {
-			t.Fatalf("version %d by %s follows %d versions", version, request, len(versions))
+			t.Fatalf("a change of version %d by %s follows %d versions", version, request, len(versions))
 		}
 		state := &versions[version-1].state
 		switch field {
@@ -274,80 +274,115 @@ func appVersions(t *testing.T, db *sql.DB, key store.AppKey) []appVersion {
 	return versions
 }
 
-// TestOneBadPatchFailsAlone lets a patch that no table takes come together with good ones.
+// TestOneBadPatchFailsAlone has patches that a constraint of the table refuses share a batch with good ones.
 func TestOneBadPatchFailsAlone(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
 		s := storetest.Open(t, url)
-		keys := seedApps(t, s, 20)
-		var wg sync.WaitGroup
-		errs := make([]error, len(keys))
-		for i, key := range keys {
-			wg.Go(func() {
-				count := int32(i)
-				if i%5 == 4 {
-					count = -1 // the table's own check refuses it: a request never gets this far
-				}
-				_, errs[i] = s.UpdateApp(t.Context(), key, store.Fields{store.ColumnLicenseCount: count}, store.Actor{RequestID: "r"}, nil)
-			})
-		}
-		wg.Wait()
-		for i := range keys {
-			if (errs[i] != nil) != (i%5 == 4) {
-				t.Errorf("patch %d: %v", i, errs[i])
+		keys := seedApps(t, s, 17)
+		for round := 0; !patchGoodAndBad(t, url, s, keys[0], keys[1:], round); round++ {
+			if round == 20 {
+				t.Fatal("in no round a good and a bad patch shared a batch")
 			}
 		}
 	})
 }
 
-// TestPatchGivenUp hangs up while a row is held: the patch that waits is given up, the others are answered.
+// patchGoodAndBad patches 16 apps while a patch of another app is blocked, so that they queue. Every second patch is bad. It reports
+// whether a batch had more than eight patches: both good and bad ones.
+func patchGoodAndBad(t *testing.T, url string, s *store.Store, blocked store.AppKey, keys []store.AppKey, round int) (shared bool) {
+	t.Helper()
+	before := s.Stats().Patches
+	release := blockWritesOf(t, url, blocked)
+	defer release()
+	var wg sync.WaitGroup
+	patch := func(key store.AppKey, count int32) {
+		wg.Go(func() {
+			_, err := s.UpdateApp(t.Context(), key, store.Fields{store.ColumnLicenseCount: count}, store.Actor{RequestID: "r"}, nil)
+			if (err != nil) != (count < 0) {
+				t.Errorf("a patch to %d licenses: %v", count, err)
+			}
+		})
+	}
+	accepted := func(n int) {
+		t.Helper()
+		eventually(t, fmt.Sprintf("%d patches in the group", n), func() bool {
+			now := s.Stats().Patches
+			return int(now.Written-before.Written)+now.Queued == n
+		})
+	}
+	patch(blocked, int32(round))
+	accepted(1)
+	for i, key := range keys {
+		count := int32(round)
+		if i%2 == 1 {
+			count = -1 // requests are validated, so only a bug sends this
+		}
+		patch(key, count)
+	}
+	accepted(1 + len(keys))
+	release()
+	wg.Wait()
+	after := s.Stats().Patches.Batches
+	return slices.Compare(after[4:], before.Batches[4:]) > 0 // batches of 9 and more
+}
+
+// blockWritesOf blocks writes of an app until release is called. On SQLite it blocks all writes.
+func blockWritesOf(t *testing.T, url string, key store.AppKey) (release func()) {
+	t.Helper()
+	if strings.HasPrefix(url, "sqlite") {
+		return sync.OnceFunc(lockAllApps(t, url))
+	}
+	return lockRows(t, storetest.SQL(t, url), key)
+}
+
+// TestPatchGivenUp has a patch wait behind another patch of the same app, whose row is locked. When the deadline of the patch passes, it
+// fails and is never written. All other patches succeed.
 func TestPatchGivenUp(t *testing.T) {
 	t.Parallel()
 	url := storetest.Postgres(t)
 	s := storetest.Open(t, url)
 	keys := seedApps(t, s, 8)
-	tx, err := storetest.SQL(t, url).BeginTx(t.Context(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	db := storetest.SQL(t, url)
 	held := keys[:store.MaxWriters]
-	for _, key := range held {
-		if _, err := tx.ExecContext(t.Context(), "SELECT 1 FROM apps WHERE client_id = $1 AND id = $2 FOR UPDATE", key.ClientID, key.ID); err != nil {
-			t.Fatal(err)
-		}
-	}
-	patch := func(ctx context.Context, key store.AppKey) error {
-		_, err := s.UpdateApp(ctx, key, store.Fields{store.ColumnIsFavorite: true}, store.Actor{RequestID: "r"}, nil)
+	release := lockRows(t, db, held...)
+	defer release()
+	patch := func(ctx context.Context, key store.AppKey, column store.Column, request string) error {
+		_, err := s.UpdateApp(ctx, key, store.Fields{column: true}, store.Actor{RequestID: request}, nil)
 		return err
 	}
 	var wg sync.WaitGroup
-	for _, key := range held {
+	for i, key := range held {
 		wg.Go(func() {
-			if err := patch(t.Context(), key); err != nil {
-				t.Errorf("patch of a held row: %v", err)
+			if err := patch(t.Context(), key, store.ColumnIsFavorite, "patient"); err != nil {
+				t.Errorf("patch of a locked row: %v", err)
 			}
 		})
+		if i == 0 {
+			waitForLocks(t, db, 1) // so that no other patch of this app comes first
+		}
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	err = patch(ctx, held[0])
-	if !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("a patch that gave up while it waited: %v", err)
+	if err := patch(ctx, held[0], store.ColumnIsApproved, "given up"); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("the error after the deadline is %v", err)
 	}
-	if err := tx.Rollback(); err != nil {
-		t.Fatal(err)
-	}
+	release()
 	wg.Wait()
-	for _, key := range slices.Concat(keys[2:]) {
-		if err := patch(t.Context(), key); err != nil {
+	for _, key := range keys {
+		if err := patch(t.Context(), key, store.ColumnIsFavorite, "later"); err != nil {
 			t.Error(err)
 		}
 	}
+	versions := appVersions(t, db, held[0])
+	if len(versions) != 2 || versions[1].request != "patient" || get(t, s, held[0]).IsApproved {
+		t.Errorf("the versions of the app are %v, want one written by the patient patch", versions)
+	}
 }
 
-// TestHeldRowHoldsUpNobodyElse patches every other app, one by one and together, while a patch waits for a row.
-func TestHeldRowHoldsUpNobodyElse(t *testing.T) {
+// TestLockedRowBlocksNoOtherPatch patches all other apps, first one alone and then all at once, while a patch waits for a locked row.
+func TestLockedRowBlocksNoOtherPatch(t *testing.T) {
 	t.Parallel()
 	url := storetest.Postgres(t)
 	s := storetest.Open(t, url)
@@ -377,7 +412,7 @@ func TestHeldRowHoldsUpNobodyElse(t *testing.T) {
 	}
 	others.Wait()
 	if got, err := s.GetApp(t.Context(), keys[0]); err != nil || got.Version != 1 {
-		t.Errorf("the held row: version %d, %v", got.Version, err)
+		t.Errorf("the app whose row is locked has version %d, %v", got.Version, err)
 	}
 	if err := tx.Rollback(); err != nil {
 		t.Fatal(err)

@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 
@@ -12,26 +13,28 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// TestPlansAreMadeAnew alters every table between requests. What PostgreSQL says of the plans that its connections have kept
-// is nobody's business.
-func TestPlansAreMadeAnew(t *testing.T) {
+// TestSchemaChangesUnderPreparedPlans alters every table between requests. Connections of the pool have prepared statements whose plans
+// PostgreSQL refuses then. No request fails.
+func TestSchemaChangesUnderPreparedPlans(t *testing.T) {
 	t.Parallel()
 	url := storetest.Postgres(t)
 	s := openSeeded(t, url, catalogData())
 	db := storetest.SQL(t, url)
 	for round, change := range []string{
-		"ANALYZE %s", // the plans are made
+		"ANALYZE %s", // statements are prepared
 		"ALTER TABLE %s DROP COLUMN IF EXISTS extra, ADD COLUMN extra text",
 		"ALTER TABLE %s ALTER COLUMN extra TYPE integer USING 0, ALTER COLUMN extra SET DEFAULT 1",
 		"ALTER TABLE %s DROP COLUMN IF EXISTS extra",
 	} {
 		for what, request := range requestsOfEveryKind(round) {
+			var statements strings.Builder
 			for _, table := range []string{
 				"apps", "app_changes", "clients", "catalog_apps", "catalog_vendors", "catalog_categories", "catalog_app_categories",
 				"catalog_state", "catalog_revisions", "tokens", "token_clients",
 			} {
-				must(db.ExecContext(t.Context(), fmt.Sprintf(change, table)))(t)
+				fmt.Fprintf(&statements, change+";", table)
 			}
+			must(db.ExecContext(t.Context(), statements.String()))(t) // in one round trip
 			if err := request(t.Context(), s); err != nil {
 				t.Errorf("%s after %s: %v", what, change, err)
 			}
@@ -39,7 +42,7 @@ func TestPlansAreMadeAnew(t *testing.T) {
 	}
 }
 
-// everyKind has a request of each kind. Those of a round differ from those of the last, so that each has something to write.
+// requestsOfEveryKind returns a request of each kind. The requests of each round write other values.
 func requestsOfEveryKind(round int) map[string]func(context.Context, *store.Store) error {
 	one := func(i int) store.Fields { return store.Fields{store.ColumnLicenseCount: int32(i)} }
 	name := func(column store.Column) store.Fields { return store.Fields{column: fmt.Sprintf("Name %d", round)} }
@@ -95,7 +98,7 @@ func requestsOfEveryKind(round int) map[string]func(context.Context, *store.Stor
 	}
 }
 
-// together patches two apps from so many callers that some of their patches share a transaction.
+// patchConcurrently patches two apps from so many callers that some of their patches share a transaction.
 func patchConcurrently(ctx context.Context, s *store.Store, from int) error {
 	errs := make(chan error, 40)
 	var wg sync.WaitGroup
