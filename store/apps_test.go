@@ -154,7 +154,7 @@ func TestOfSixteenPatchesWithOneTagOneWins(t *testing.T) {
 			case err == nil:
 				won++
 				if app := get(t, s, pageApp); *app.LicenseCount != int32(i) {
-					t.Errorf("patch %d won and %d stands", i, *app.LicenseCount)
+					t.Errorf("patch %d won, and the app has %d licenses", i, *app.LicenseCount)
 				}
 			case !errors.As(err, &changed):
 				t.Errorf("patch %d: %v", i, err)
@@ -166,9 +166,9 @@ func TestOfSixteenPatchesWithOneTagOneWins(t *testing.T) {
 	})
 }
 
-// TestAnswersShowThePatch races patches that undo each other: whatever came before or after, each is answered with an app
-// that has what it asked for, and with a version of which there is one.
-func TestAnswersShowThePatch(t *testing.T) {
+// TestPatchReturnsWhatItWrote races patches that undo each other. Each returns an app with the values that it set, and a version that no
+// other app state has.
+func TestPatchReturnsWhatItWrote(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, _ string, s *store.Store) {
 		var mu sync.Mutex
 		states := map[int64]string{}

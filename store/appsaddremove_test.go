@@ -88,7 +88,7 @@ func TestAddAppRefusals(t *testing.T) {
 	})
 }
 
-// TestAddAppOnce lets many add the same app: one gets it, the others are told which one it is.
+// TestAddAppOnce adds the same app many times at once. One call succeeds, the others fail with a conflict that names the app.
 func TestAddAppOnce(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
@@ -124,13 +124,14 @@ func TestAddAppOnce(t *testing.T) {
 		}
 		for n, id := range told {
 			if added[n] == uuid.Nil && id != winner {
-				t.Errorf("one was told of %s, want %s", id, winner)
+				t.Errorf("a conflict names %s, want %s", id, winner)
 			}
 		}
 	})
 }
 
-// TestAddAppWhileItIsRenamed: lists are sorted by a copy of the name, which has to be right whoever comes first.
+// TestAddAppWhileItIsRenamed adds apps while their catalog app is renamed. Apps have a copy of the name, by which lists are sorted. It
+// must be the new name in either order.
 func TestAddAppWhileItIsRenamed(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
@@ -173,13 +174,12 @@ func TestAddAppWhileItIsRenamed(t *testing.T) {
 		wrong := queryOne[int](t, db, `SELECT count(*) FROM apps JOIN catalog_apps ON catalog_apps.id = apps.catalog_app_id
 			WHERE apps.name_key <> catalog_apps.name_key`)
 		if all := queryOne[int](t, db, "SELECT count(*) FROM apps"); wrong != 0 || all != clients*apps {
-			t.Errorf("of %d apps %d are sorted by a name that their catalog app has no longer", all, wrong)
+			t.Errorf("of %d apps, %d have the old name of their catalog app", all, wrong)
 		}
 	})
 }
 
-// TestAddAppHoldsTheNameItHasRead stops an addition between reading the name and writing it, on the database where a
-// renaming could come between.
+// TestAddAppHoldsTheNameItHasRead pauses AddApp between reading the name and writing it, on PostgreSQL, where a rename could come between.
 func TestAddAppHoldsTheNameItHasRead(t *testing.T) {
 	t.Parallel()
 	url := storetest.Postgres(t)
@@ -247,7 +247,7 @@ func TestRemoveApp(t *testing.T) {
 		}
 		wantJSON(t, "the history of what was removed", history(t, s, key), past)
 
-		// Added again it is another app, which starts anew.
+		// Added again, it is another app, with version 1.
 		clock.Advance(time.Minute)
 		again := must(s.AddApp(t.Context(), key.ClientID, storetest.CatalogID, nil, alice))(t)
 		againKey := store.AppKey{ClientID: key.ClientID, ID: again.ID}
@@ -257,7 +257,7 @@ func TestRemoveApp(t *testing.T) {
 		wantJSON(t, "its history", history(t, s, againKey), []store.AppChange{change(againKey, 1, "app", "null", slack, alice, clock.Now())})
 		wantJSON(t, "the history of what was removed", history(t, s, key), past)
 
-		// The other client's app of the same catalog app was never touched.
+		// The other client's app of the same catalog app is unchanged.
 		other := must(s.GetApp(t.Context(), store.AppKey{ClientID: storetest.OtherClientID, ID: storetest.OtherAppID}))(t)
 		if other.Version != 1 {
 			t.Errorf("the other client's app is %s", asJSON(t, other))
@@ -285,16 +285,16 @@ func TestRemoveAppRefusals(t *testing.T) {
 		for _, tags := range [][]string{nil, {""}, {old.ETag()}, {old.ETag(), current.Catalog.Tag()}} {
 			wantError(t, s.RemoveApp(t.Context(), key, alice, &store.IfMatch{Tags: tags}), &store.PreconditionError{})
 		}
-		// The catalog's part of the tag is out of date as soon as another server has changed it.
+		// The tag includes the catalog app, so it is out of date when another server has changed that.
 		must(elsewhere.UpdateVendor(t.Context(), storetest.VendorID, store.Fields{store.ColumnURL: nil}, nil))(t)
 		wantError(t, s.RemoveApp(t.Context(), key, alice, &store.IfMatch{Tags: []string{current.ETag()}}), &store.PreconditionError{})
 
 		left := must(s.GetApp(t.Context(), key))(t)
 		if left.Version != current.Version {
-			t.Errorf("after all the refusals the app is %s", asJSON(t, left))
+			t.Errorf("after the refused calls the app is %s", asJSON(t, left))
 		}
 		if got := history(t, s, key); len(got) != 2 {
-			t.Errorf("after all the refusals the history is %s", asJSON(t, got))
+			t.Errorf("after the refused calls the history is %s", asJSON(t, got))
 		}
 		if err := s.RemoveApp(t.Context(), key, alice, &store.IfMatch{Tags: []string{old.ETag(), left.ETag()}}); err != nil {
 			t.Errorf("with the right tag: %v", err)
@@ -302,7 +302,7 @@ func TestRemoveAppRefusals(t *testing.T) {
 	})
 }
 
-// TestRemoveAppOnce lets many remove one app, each with its tag or without one.
+// TestRemoveAppOnce removes one app many times at once, with its tag and without.
 func TestRemoveAppOnce(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
@@ -325,7 +325,7 @@ func TestRemoveAppOnce(t *testing.T) {
 			wantError(t, err, &store.NotFoundError{Kind: store.KindApp, ID: key.ID})
 		}
 		if removed != 1 {
-			t.Errorf("%d have removed the app", removed)
+			t.Errorf("%d calls removed the app, want 1", removed)
 		}
 		if got := history(t, s, key); len(got) != 2 {
 			t.Errorf("the history is %s", asJSON(t, got))

@@ -18,7 +18,7 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// bulkData gives Contoso so many apps, and Fabrikam the first of them.
+// bulkData returns a dataset in which Contoso has this many apps, and Fabrikam the first of them.
 func bulkData(apps int) (store.Dataset, []uuid.UUID) {
 	data := store.Dataset{Clients: []store.Client{client("Contoso"), client("Fabrikam")}}
 	var ids []uuid.UUID
@@ -73,7 +73,7 @@ func TestBulkSet(t *testing.T) {
 			t.Errorf("the other client's app is %s", asJSON(t, got))
 		}
 
-		// The same again: nothing is left to write.
+		// The same call again changes nothing.
 		clock.Advance(time.Minute)
 		again := must(s.GetApp(t.Context(), key(2)))(t)
 		missing, err = s.BulkSet(t.Context(), idOf("Contoso"), ids, store.ColumnIsFavorite, true, store.Actor{Name: "bob"})
@@ -85,7 +85,7 @@ func TestBulkSet(t *testing.T) {
 			t.Errorf("the last app is %s", asJSON(t, got))
 		}
 
-		// The other column, and back: each is a change of its own.
+		// Another column, and back: each is one change.
 		bob := store.Actor{ID: idOf("bob"), Name: "bob", RequestID: "bob-2"}
 		for _, set := range []struct {
 			column store.Column
@@ -113,7 +113,7 @@ func TestBulkSetOfNobody(t *testing.T) {
 		_, err := s.BulkSet(t.Context(), idOf("nobody"), ids, store.ColumnIsApproved, true, alice)
 		wantError(t, err, &store.NotFoundError{Kind: store.KindClient, ID: idOf("nobody")})
 
-		// Every app missing is no error as long as there is the client.
+		// It is no error that all apps are missing, as long as the client exists.
 		missing, err := s.BulkSet(t.Context(), idOf("Fabrikam"), ids, store.ColumnIsApproved, true, alice)
 		if err != nil {
 			t.Fatal(err)
@@ -128,7 +128,7 @@ func TestBulkSetOfNobody(t *testing.T) {
 	})
 }
 
-// aThousand is these ids and unknown ones between them.
+// aThousand returns these ids, mixed with unknown ones.
 func aThousand(ids []uuid.UUID) (thousand, unknown []uuid.UUID) {
 	for n := range 1000 {
 		if n%(1000/len(ids)) == 0 {
@@ -141,7 +141,7 @@ func aThousand(ids []uuid.UUID) (thousand, unknown []uuid.UUID) {
 	return thousand, unknown
 }
 
-// TestBulkSetThousand also finds the limits that a database has for one statement.
+// TestBulkSetThousand sends as many ids as a request may have: more than some databases take as parameters of one statement.
 func TestBulkSetThousand(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
@@ -158,12 +158,12 @@ func TestBulkSetThousand(t *testing.T) {
 			t.Errorf("%d favorites", n)
 		}
 		if n := queryOne[int](t, db, "SELECT count(*) FROM app_changes WHERE field = 'is_favorite' AND request_id = 'alice-1'"); n != 250 {
-			t.Errorf("%d entries in the history", n)
+			t.Errorf("the history has %d entries", n)
 		}
 	})
 }
 
-// TestBulkSetStatements counts what goes over the wire to PostgreSQL. SQLite runs the same statements.
+// TestBulkSetStatements counts the statements that PostgreSQL receives. SQLite runs the same ones.
 func TestBulkSetStatements(t *testing.T) {
 	t.Parallel()
 	data, ids := bulkData(250)
@@ -176,13 +176,13 @@ func TestBulkSetStatements(t *testing.T) {
 		return statements.Load() - before
 	}
 	few, many := count(ids[:2], true), count(thousand, false)
-	// BEGIN and COMMIT are among them.
+	// This includes BEGIN and COMMIT.
 	if few < 3 || many != few || many > 6 {
 		t.Errorf("2 ids cost %d statements, 1,000 ids %d", few, many)
 	}
 }
 
-// countStatements puts itself between a store and PostgreSQL and counts the statements that the server is sent.
+// countStatements returns the URL of a proxy for PostgreSQL that counts statements.
 func countStatements(t *testing.T, server string) (through string, statements *atomic.Int64) {
 	t.Helper()
 	u := must(url.Parse(server))(t)
@@ -210,10 +210,10 @@ func countStatements(t *testing.T, server string) (through string, statements *a
 	return u.String(), statements
 }
 
-// relay passes on what a client sends: a startup message without a type, then messages of a type, a length and a body.
+// relay forwards what a client sends: a startup message without a type, then messages of a type, a length and a body.
 func relay(to io.Writer, from io.Reader, statements *atomic.Int64) {
 	header := make([]byte, 5)
-	for n := 1; ; n = 0 { // the first message lacks the byte of its type
+	for n := 1; ; n = 0 { // the first message has no type
 		if _, err := io.ReadFull(from, header[n:]); err != nil {
 			return
 		}
@@ -229,9 +229,9 @@ func relay(to io.Writer, from io.Reader, statements *atomic.Int64) {
 	}
 }
 
-// TestBulkSetTogether lets many bulk writes of the same apps, in opposite orders, run into each other. Each is atomic: in
-// the end every app has the value of whoever came last.
-func TestBulkSetTogether(t *testing.T) {
+// TestBulkSetConcurrently sets the same apps many times at once, in opposite orders. Each call is atomic: in the end all apps have the
+// value of the last one.
+func TestBulkSetConcurrently(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()

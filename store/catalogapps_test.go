@@ -14,7 +14,7 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// catalogData is the page's catalog with another vendor and more categories.
+// catalogData returns the page's catalog with another vendor and more categories.
 func catalogData() store.Dataset {
 	data := storetest.Page()
 	data.Vendors = append(data.Vendors, store.Vendor{ID: idOf("Zoom Inc."), Name: "Zoom Inc."})
@@ -70,7 +70,7 @@ func categoryNames(a *store.CatalogApp) []string {
 	return names
 }
 
-// TestUpdateCatalogAppFields takes each nullable field through its three states.
+// TestUpdateCatalogAppFields sets, changes and clears each nullable field.
 func TestUpdateCatalogAppFields(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
@@ -118,20 +118,20 @@ func TestUpdateCatalogAppFields(t *testing.T) {
 			wantJSON(t, what, got, want)
 			wantJSON(t, what+", as another server reads it", must(openWithoutPolling(t, url).GetCatalogApp(t.Context(), want.ID))(t), want)
 			if tags[got.Tag()] {
-				t.Errorf("%s it has an old tag", what)
+				t.Errorf("%s: the tag did not change", what)
 			}
 			tags[got.Tag()] = true
 
-			// The same again writes nothing.
+			// The same call again writes nothing.
 			clock.Advance(time.Minute)
 			before := revision(t, db)
 			again := must(s.UpdateCatalogApp(t.Context(), storetest.CatalogID, fields, nil, nil))(t)
 			wantJSON(t, what+" again", again, want)
 			if again.Tag() != got.Tag() || revision(t, db) != before {
-				t.Errorf("%s again something was written", what)
+				t.Errorf("%s again: the second call wrote something", what)
 			}
 		}
-		// Several at once, with one that is as it was.
+		// Several fields at once, one of them unchanged.
 		want.Type, want.Logo, want.Version, want.UpdatedAt = nil, nil, want.Version+1, clock.Now()
 		wantJSON(t, "with several set", must(s.UpdateCatalogApp(t.Context(), storetest.CatalogID, store.Fields{
 			store.ColumnType: nil, store.ColumnLogo: nil, store.ColumnDisplayColour: "#000000",
@@ -194,7 +194,7 @@ func TestUpdateCatalogAppCategories(t *testing.T) {
 	})
 }
 
-// TestCatalogWriteRefusals checks that what is refused leaves nothing behind.
+// TestCatalogWriteRefusals checks that refused writes change nothing.
 func TestCatalogWriteRefusals(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
@@ -242,19 +242,19 @@ func TestCatalogWriteRefusals(t *testing.T) {
 		wantError(t, s.DeleteCatalogApp(t.Context(), storetest.CatalogID, nil), &store.InUseError{Kind: store.KindCatalogApp})
 		wantJSON(t, "the database", allRows(t, storetest.SQL(t, url)), before)
 
-		// A name may change its case, and one that nobody has any longer is free.
+		// A name may change its case, and the name of a deleted catalog app can be used again.
 		if got := must(s.UpdateCatalogApp(t.Context(), idOf("Straße"), name("STRASSE"), nil, nil))(t); got.CanonicalName != "STRASSE" {
 			t.Errorf("renamed to STRASSE it is %s", asJSON(t, got))
 		}
 		must(s.UpdateCatalogApp(t.Context(), idOf("Straße"), name("Weg"), nil, nil))(t)
 		must(s.CreateCatalogApp(t.Context(), name("straße"), nil))(t)
-		// Dotless and dotted are different letters.
+		// The dotless and the dotted i are different letters.
 		must(s.CreateCatalogApp(t.Context(), name("ızmir"), nil))(t)
 		must(s.CreateCatalogApp(t.Context(), name("izmir"), nil))(t)
 	})
 }
 
-// TestUpdateCatalogAppOnce lets sixteen write with the same tag: one of them wins, and the others change nothing.
+// TestUpdateCatalogAppOnce has sixteen writers use the same tag. One succeeds, and the others change nothing.
 func TestUpdateCatalogAppOnce(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
@@ -270,15 +270,15 @@ func TestUpdateCatalogAppOnce(t *testing.T) {
 		})
 		got := must(openWithoutPolling(t, url).GetCatalogApp(t.Context(), storetest.CatalogID))(t)
 		if got.Version != before.Version+1 || *got.Description != fmt.Sprintf("writer %d", winner) {
-			t.Errorf("writer %d has won, and it is %s", winner, asJSON(t, got))
+			t.Errorf("writer %d succeeded, and the catalog app is %s", winner, asJSON(t, got))
 		}
 		if video := slices.Equal(categoryNames(got), []string{"video"}); video != (winner%2 == 1) {
-			t.Errorf("writer %d has won, and the categories are %q", winner, categoryNames(got))
+			t.Errorf("writer %d succeeded, and the categories are %q", winner, categoryNames(got))
 		}
 	})
 }
 
-// race has sixteen write at once and returns the one that wins: the others find that a tag has gone.
+// race runs sixteen writers at once and returns the one that succeeds. The others must fail with PreconditionError.
 func race(t *testing.T, write func(n int) error) (winner int) {
 	t.Helper()
 	var running sync.WaitGroup
@@ -296,12 +296,12 @@ func race(t *testing.T, write func(n int) error) (winner int) {
 			continue
 		}
 		if winner >= 0 {
-			t.Errorf("both writer %d and writer %d have won", winner, n)
+			t.Errorf("writers %d and %d both succeeded", winner, n)
 		}
 		winner = n
 	}
 	if winner < 0 {
-		t.Fatal("nobody has won")
+		t.Fatal("no writer succeeded")
 	}
 	return winner
 }
@@ -337,7 +337,7 @@ func TestDeleteCatalogApp(t *testing.T) {
 		}
 		wantJSON(t, "all that is left", after, before)
 
-		// What a client has given up may go.
+		// A catalog app that the clients have removed can be deleted.
 		for _, key := range []store.AppKey{
 			{ClientID: storetest.ClientID, ID: storetest.AppID}, {ClientID: storetest.OtherClientID, ID: storetest.OtherAppID},
 		} {

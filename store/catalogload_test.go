@@ -14,8 +14,8 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// TestSnapshotAfterWrites changes the catalog at random through two stores. What the writer shows at once and the other when
-// it looks, in every order and with every tag, must be what a store shows that has just read all of it.
+// TestSnapshotAfterWrites changes the catalog at random through two stores. Both stores must show the same rows, orders and tags as a
+// store that has just loaded the whole catalog.
 func TestSnapshotAfterWrites(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
@@ -46,7 +46,7 @@ func TestSnapshotAfterWrites(t *testing.T) {
 	})
 }
 
-// wantCatalog fails unless a store shows the catalog, each entry in each order, as another one does.
+// wantCatalog fails unless two stores list the catalog alike in each order.
 func wantCatalog(t *testing.T, what string, s, other *store.Store) {
 	t.Helper()
 	for _, by := range []store.Column{store.ColumnCanonicalName, store.ColumnCreatedAt, store.ColumnUpdatedAt} {
@@ -68,7 +68,7 @@ func wantCatalog(t *testing.T, what string, s, other *store.Store) {
 	wantJSON(t, what+", summary", must(s.GetCatalogSummary(t.Context()))(t), must(other.GetCatalogSummary(t.Context()))(t))
 }
 
-// changeAtRandom makes, changes or deletes an entry, or changes what entries show.
+// changeAtRandom creates, changes or deletes a catalog app, or changes a vendor or a category.
 func changeAtRandom(t *testing.T, s *store.Store, random *rand.Rand) {
 	t.Helper()
 	entries := must(s.ListCatalogApps(t.Context(), store.CatalogFilter{}, fullPage(store.ColumnCanonicalName)))(t).Rows
@@ -101,8 +101,8 @@ func changeAtRandom(t *testing.T, s *store.Store, random *rand.Rand) {
 	}
 }
 
-// TestCatalogChangeIsReadAlone: a server reads what has changed and not the whole catalog, whoever has changed it, and the
-// database does not keep what it says of changes for ever.
+// TestCatalogChangeIsReadAlone changes the catalog through two servers. Each reads only what has changed, not the whole catalog. The
+// database deletes old rows of catalog_revisions.
 func TestCatalogChangeIsReadAlone(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
@@ -130,16 +130,16 @@ func TestCatalogChangeIsReadAlone(t *testing.T) {
 			mu.Lock()
 			defer mu.Unlock()
 			if whole != want {
-				t.Errorf("%s: the whole catalog was read %d times, want %d", what, whole, want)
+				t.Errorf("%s: the whole catalog was loaded %d times, want %d", what, whole, want)
 			}
 			whole = 0
 		}
-		wantWhole("at first", 1) // the other store has read it when it was seeded
+		wantWhole("at first", 1) // the other store has loaded it when it was seeded
 		for n, change := range catalogChanges(t, there) {
 			change(n)
 			must(here.ListVendors(t.Context(), "", fullPage(store.ColumnName)))(t)
 		}
-		fleetingID(t, there)
+		deletedEntryID(t, there)
 		must(here.ListVendors(t.Context(), "", fullPage(store.ColumnName)))(t)
 		wantWhole("after changes", 0)
 		must(there.ImportCatalog(t.Context(), catalogRows(catalogRow("Imported", nil)), store.ImportOptions{}))(t)
@@ -147,9 +147,9 @@ func TestCatalogChangeIsReadAlone(t *testing.T) {
 		wantWhole("after an import", 2)
 
 		must(db.ExecContext(t.Context(), "UPDATE catalog_state SET revision = revision + 4096"))(t)
-		fleetingID(t, there)
+		deletedEntryID(t, there)
 		if kept := queryOne[int](t, db, "SELECT count(*) FROM catalog_revisions"); kept != 2 {
-			t.Errorf("the database still says of %d changes what they were, want 2", kept)
+			t.Errorf("catalog_revisions has %d rows, want 2", kept)
 		}
 		must(here.ListVendors(t.Context(), "", fullPage(store.ColumnName)))(t)
 		wantCatalog(t, "after many changes", here, openWithoutPolling(t, url))

@@ -18,12 +18,12 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// afterStatement calls what is set, once, when a statement about apps has been done and nothing made of its result yet.
+// afterStatement calls a function once, when a statement on apps has run and the store has not used its result yet.
 type afterStatement struct {
 	meanwhile atomic.Pointer[func(sql string) (done bool)]
 }
 
-// set has meanwhile called after the next patch, or else after the next statement that reads apps.
+// set calls meanwhile after the next patch, or after the next statement that reads apps.
 func (a *afterStatement) set(patch bool, meanwhile func()) {
 	next := func(sql string) bool {
 		if patch != strings.HasPrefix(sql, "UPDATE ") || !strings.Contains(sql, "catalog_app_id") || !strings.Contains(sql, "apps") {
@@ -45,19 +45,19 @@ func (a *afterStatement) OnStart(context.Context, sdktrace.ReadWriteSpan) {}
 func (a *afterStatement) Shutdown(context.Context) error                  { return nil }
 func (a *afterStatement) ForceFlush(context.Context) error                { return nil }
 
-// OnEnd sees the statements that do not go through gorm.
+// OnEnd handles the statements that do not go through gorm.
 func (a *afterStatement) OnEnd(span sdktrace.ReadOnlySpan) {
-	said := map[attribute.Key]string{}
+	attributes := map[attribute.Key]string{}
 	for _, kv := range span.Attributes() {
-		said[kv.Key] = kv.Value.String()
+		attributes[kv.Key] = kv.Value.String()
 	}
-	if said["pgx.rows_affected"] != "" { // it was run, and not only prepared
-		a.done(said["db.query.text"])
+	if attributes["pgx.rows_affected"] != "" { // it ran, and was not only prepared
+		a.done(attributes["db.query.text"])
 	}
 }
 
-// interrupted opens a store whose statements tell when they are done, and a context in which they do.
-func interrupted(t *testing.T, url string) (*store.Store, context.Context, *afterStatement) {
+// openWithHook opens a store that calls afterStatement, and returns the context in which it does.
+func openWithHook(t *testing.T, url string) (*store.Store, context.Context, *afterStatement) {
 	t.Helper()
 	after := &afterStatement{}
 	if strings.HasPrefix(url, "sqlite") {
@@ -75,7 +75,7 @@ func interrupted(t *testing.T, url string) (*store.Store, context.Context, *afte
 	return s, ctx, after
 }
 
-// appReaders is everything that reads or writes an app's row and shows it.
+// appReaders returns all methods that return an app.
 func appReaders(ctx context.Context, s *store.Store) map[string]func(key store.AppKey) (store.App, error) {
 	page := func(key store.AppKey, f store.AppFilter, p store.Page) (store.App, error) {
 		list, err := s.ListApps(ctx, key.ClientID, f, p)
@@ -105,8 +105,8 @@ func appReaders(ctx context.Context, s *store.Store) map[string]func(key store.A
 
 var errLeftOut = errors.New("left out of the list")
 
-// TestEntryRemovedBetweenReadAndShow removes an app and its catalog entry when its row has been read or written and the
-// entry that it shows has not been looked up yet. The answer is the app as it was.
+// TestEntryRemovedBetweenReadAndShow removes an app and its catalog app after the row of the app was read or written, and before its
+// catalog app is looked up. The result is the app as it was.
 func TestEntryRemovedBetweenReadAndShow(t *testing.T) {
 	t.Parallel()
 	for _, known := range []bool{true, false} {
@@ -115,17 +115,17 @@ func TestEntryRemovedBetweenReadAndShow(t *testing.T) {
 			storetest.Each(t, func(t *testing.T, url string) {
 				t.Parallel()
 				there := openSeeded(t, url, storetest.Page())
-				here, ctx, after := interrupted(t, url)
+				here, ctx, after := openWithHook(t, url)
 				for what, use := range appReaders(ctx, here) {
-					get(t, here, pageApp) // from now on it has a catalog
-					entry := fleeting(t, there)
-					key := addFleeting(t, there, entry)
+					get(t, here, pageApp) // loads the catalog
+					entry := createTemporary(t, there)
+					key := addTemporary(t, there, entry)
 					if known {
 						must(here.ListCatalogApps(t.Context(), store.CatalogFilter{}, fullPage(store.ColumnCanonicalName)))(t)
 					}
 					after.set(what == "patch", func() {
-						removeFleeting(t, there, key, entry.ID)
-						if known { // and the snapshot does not have it any more
+						removeTemporary(t, there, key, entry.ID)
+						if known { // reloads the snapshot, which then lacks the catalog app
 							must(here.ListVendors(t.Context(), "", fullPage(store.ColumnName)))(t)
 						}
 					})
@@ -139,10 +139,10 @@ func TestEntryRemovedBetweenReadAndShow(t *testing.T) {
 						t.Errorf("%s: %s with the tag %s, want %s", what, app.ID, app.Catalog.Tag(), entry.Tag())
 					}
 					if _, err := use(key); err == nil {
-						t.Errorf("%s: it is still there", what)
+						t.Errorf("%s: the app still exists", what)
 					}
 				}
-				_, err := here.GetCatalogApp(ctx, fleetingID(t, there))
+				_, err := here.GetCatalogApp(ctx, deletedEntryID(t, there))
 				if _, ok := errors.AsType[*store.NotFoundError](err); !ok {
 					t.Errorf("a catalog app that was deleted: %v", err)
 				}
@@ -151,7 +151,8 @@ func TestEntryRemovedBetweenReadAndShow(t *testing.T) {
 	}
 }
 
-func fleeting(t *testing.T, s *store.Store) *store.CatalogApp {
+// createTemporary creates a catalog app, which the test deletes again.
+func createTemporary(t *testing.T, s *store.Store) *store.CatalogApp {
 	t.Helper()
 	fields := store.Fields{
 		store.ColumnCanonicalName: "Fleeting", store.ColumnVendorID: storetest.VendorID, store.ColumnDescription: "ß \u2028",
@@ -159,43 +160,43 @@ func fleeting(t *testing.T, s *store.Store) *store.CatalogApp {
 	return must(s.CreateCatalogApp(t.Context(), fields, []uuid.UUID{storetest.CategoryID}))(t)
 }
 
-// fleetingID is the id of an entry that was there for a moment.
-func fleetingID(t *testing.T, s *store.Store) uuid.UUID {
+// deletedEntryID returns the id of a catalog app that was deleted.
+func deletedEntryID(t *testing.T, s *store.Store) uuid.UUID {
 	t.Helper()
-	entry := fleeting(t, s)
+	entry := createTemporary(t, s)
 	if err := s.DeleteCatalogApp(t.Context(), entry.ID, nil); err != nil {
 		t.Fatal(err)
 	}
 	return entry.ID
 }
 
-func addFleeting(t *testing.T, s *store.Store, entry *store.CatalogApp) store.AppKey {
+func addTemporary(t *testing.T, s *store.Store, entry *store.CatalogApp) store.AppKey {
 	t.Helper()
 	app := must(s.AddApp(t.Context(), storetest.ClientID, entry.ID, nil, alice))(t)
 	return store.AppKey{ClientID: app.ClientID, ID: app.ID}
 }
 
-func removeFleeting(t *testing.T, s *store.Store, key store.AppKey, entry uuid.UUID) {
+func removeTemporary(t *testing.T, s *store.Store, key store.AppKey, entry uuid.UUID) {
 	t.Helper()
 	if err := errors.Join(s.RemoveApp(t.Context(), key, alice, nil), s.DeleteCatalogApp(t.Context(), entry, nil)); err != nil {
 		t.Errorf("remove: %v", err)
 	}
 }
 
-// TestEntryThatNobodyKnowsAnyMore is TestEntryRemovedBetweenReadAndShow where the database has forgotten the entry too. Who
-// reads is told that the app is gone, and of a patch that was written nobody says that it was not.
-func TestEntryThatNobodyKnowsAnyMore(t *testing.T) {
+// TestEntryWithoutRevisions is TestEntryRemovedBetweenReadAndShow without the rows of catalog_revisions that describe the catalog app.
+// Reads report that the app does not exist. A patch that was written is in doubt.
+func TestEntryWithoutRevisions(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
 		there, db := openSeeded(t, url, storetest.Page()), storetest.SQL(t, url)
-		here, ctx, after := interrupted(t, url)
+		here, ctx, after := openWithHook(t, url)
 		for what, use := range appReaders(ctx, here) {
 			get(t, here, pageApp)
-			entry := fleeting(t, there)
-			key := addFleeting(t, there, entry)
+			entry := createTemporary(t, there)
+			key := addTemporary(t, there, entry)
 			after.set(what == "patch", func() {
-				removeFleeting(t, there, key, entry.ID)
+				removeTemporary(t, there, key, entry.ID)
 				must(db.ExecContext(t.Context(), "DELETE FROM catalog_revisions"))(t)
 			})
 			_, err := use(key)
@@ -206,7 +207,7 @@ func TestEntryThatNobodyKnowsAnyMore(t *testing.T) {
 				if _, ok := errors.AsType[*store.InDoubtError](err); !ok {
 					t.Errorf("patch: %v", err)
 				}
-			case "search": // which has seen the entry, so that it is still in the snapshot
+			case "search": // it has looked up the catalog app, so the snapshot has it
 				if err != nil {
 					t.Errorf("search: %v", err)
 				}
@@ -219,7 +220,7 @@ func TestEntryThatNobodyKnowsAnyMore(t *testing.T) {
 	})
 }
 
-// TestNewEntryIsLoadedOnce: many who meet an app of an entry that this server does not have yet load the catalog once.
+// TestNewEntryIsLoadedOnce reads an app whose catalog app is not in the snapshot many times at once. The catalog is loaded once.
 func TestNewEntryIsLoadedOnce(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
@@ -227,7 +228,7 @@ func TestNewEntryIsLoadedOnce(t *testing.T) {
 		there := openSeeded(t, url, storetest.Page())
 		here := openWithoutPolling(t, url)
 		get(t, here, pageApp)
-		key := addFleeting(t, there, fleeting(t, there))
+		key := addTemporary(t, there, createTemporary(t, there))
 		before := here.Stats().Catalog.Loads
 		release := store.HoldLoad(here)
 		var all sync.WaitGroup
@@ -240,17 +241,17 @@ func TestNewEntryIsLoadedOnce(t *testing.T) {
 		}
 		release()
 		all.Wait()
-		if loads := here.Stats().Catalog.Loads - before; loads == 0 || loads > 2 { // one may have begun before the last asked
+		if loads := here.Stats().Catalog.Loads - before; loads == 0 || loads > 2 { // a second one if a call came after the first load had begun
 			t.Errorf("the catalog was loaded %d times", loads)
 		}
 	})
 }
 
-// TestCatalogWriteDoesNotWaitForTheSnapshot: what was written to the catalog is answered as it was written, also when this
-// server cannot show it yet.
+// TestCatalogWriteDoesNotWaitForTheSnapshot writes the catalog while loads of the snapshot block or fail. The writes succeed and return
+// what they wrote.
 func TestCatalogWriteDoesNotWaitForTheSnapshot(t *testing.T) {
 	t.Parallel()
-	for name, hinder := range map[string]func(*testing.T, *store.Store){
+	for name, obstruct := range map[string]func(*testing.T, *store.Store){
 		"slow":    func(t *testing.T, s *store.Store) { t.Helper(); t.Cleanup(store.HoldLoad(s)) },
 		"failing": failLoads,
 	} {
@@ -260,7 +261,7 @@ func TestCatalogWriteDoesNotWaitForTheSnapshot(t *testing.T) {
 				t.Parallel()
 				s := openSeeded(t, url, catalogData())
 				doomed := must(s.CreateCatalogApp(t.Context(), store.Fields{store.ColumnCanonicalName: "Doomed"}, nil))(t)
-				hinder(t, s)
+				obstruct(t, s)
 				var made, updated *store.CatalogApp
 				var maker store.Vendor
 				var category store.Category
@@ -310,7 +311,7 @@ func TestCatalogWriteDoesNotWaitForTheSnapshot(t *testing.T) {
 	}
 }
 
-// failLoads has every load of the catalog fail.
+// failLoads makes every load of the catalog fail.
 func failLoads(t *testing.T, s *store.Store) {
 	t.Helper()
 	err := store.Read(s).Callback().Query().Before("gorm:query").Register("test:fail", func(tx *gorm.DB) {

@@ -13,7 +13,7 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// catalogChanges is everything that changes what an app of the reference page shows of the catalog.
+// catalogChanges returns all kinds of writes that change what the app of the reference page shows of the catalog.
 func catalogChanges(t *testing.T, s *store.Store) []func(n int) {
 	t.Helper()
 	name := func(n int) string { return fmt.Sprintf("Name %d", n) }
@@ -35,7 +35,7 @@ func catalogChanges(t *testing.T, s *store.Store) []func(n int) {
 	}
 }
 
-// TestCatalogChangeShows follows a change of the catalog to the apps that embed it, here and on another server.
+// TestCatalogChangeShows changes the catalog. The apps show it on this server and on another one.
 func TestCatalogChangeShows(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
@@ -45,7 +45,7 @@ func TestCatalogChangeShows(t *testing.T) {
 		key := store.AppKey{ClientID: storetest.ClientID, ID: storetest.AppID}
 		before := must(here.GetApp(t.Context(), key))(t)
 		past := history(t, here, key)
-		must(there.GetApp(t.Context(), key))(t) // from now on it has a catalog to keep up to date
+		must(there.GetApp(t.Context(), key))(t) // loads its catalog
 		tags := map[string]bool{before.ETag(): true}
 		for n, change := range catalogChanges(t, here) {
 			change(n + 1)
@@ -59,7 +59,7 @@ func TestCatalogChangeShows(t *testing.T) {
 			entries := must(here.ListCatalogApps(t.Context(), store.CatalogFilter{}, fullPage(store.ColumnUpdatedAt)))(t)
 			wantJSON(t, "its catalog app in a list", entries.Rows, []*store.CatalogApp{got.Catalog})
 
-			// The app's own row is not touched but for the name that it is sorted by.
+			// The app's own row does not change, except for the name by which it is sorted.
 			own := got
 			own.Catalog, own.NameKey = before.Catalog, before.NameKey
 			wantJSON(t, "the app but for its catalog app", own, before)
@@ -67,7 +67,7 @@ func TestCatalogChangeShows(t *testing.T) {
 			deadline := time.Now().Add(20 * time.Second)
 			for must(there.GetApp(t.Context(), key))(t).ETag() != got.ETag() {
 				if time.Now().After(deadline) {
-					t.Fatalf("another server does not show change %d", n)
+					t.Fatalf("the other server does not show change %d", n)
 				}
 			}
 			wantJSON(t, "the app on another server", must(there.GetApp(t.Context(), key))(t), got)
@@ -77,8 +77,8 @@ func TestCatalogChangeShows(t *testing.T) {
 	})
 }
 
-// TestMatchSeesOtherServersCatalog: a tag is out of date as soon as another server has changed the catalog, also on a
-// server that has not noticed yet.
+// TestMatchSeesOtherServersCatalog changes the catalog on another server. The old tag is refused at once, also by a server whose snapshot
+// is out of date.
 func TestMatchSeesOtherServersCatalog(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
@@ -102,10 +102,10 @@ func TestMatchSeesOtherServersCatalog(t *testing.T) {
 			change(n + 31)
 			wantError(t, here.DeleteCatalogApp(t.Context(), storetest.CatalogID, oldEntry), &store.PreconditionError{})
 
-			// Whoever writes knows the catalog as it is, and so does the tag of the answer.
+			// A write reads the current catalog, and so does the tag that it returns.
 			current := must(there.GetApp(t.Context(), key))(t)
 			if current.Version != seen.Version {
-				t.Errorf("a refused write has written %s", asJSON(t, current))
+				t.Errorf("a refused write wrote %s", asJSON(t, current))
 			}
 			match := &store.IfMatch{Tags: []string{current.ETag()}}
 			seen = must(here.UpdateApp(t.Context(), key, store.Fields{store.ColumnLicenseCount: int32(n)}, alice, match))(t)
@@ -114,9 +114,9 @@ func TestMatchSeesOtherServersCatalog(t *testing.T) {
 	})
 }
 
-// TestCatalogWriteAnswersWhatIsThere: a server that has missed a change does not show the past in the answer to a write,
-// not even to one that finds nothing to do.
-func TestCatalogWriteAnswersWhatIsThere(t *testing.T) {
+// TestCatalogWriteReturnsCurrentState writes through a server whose snapshot is out of date. The write returns the current state, also
+// if it changes nothing.
+func TestCatalogWriteReturnsCurrentState(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
@@ -133,7 +133,7 @@ func TestCatalogWriteAnswersWhatIsThere(t *testing.T) {
 	})
 }
 
-// TestNewCatalogAppOfAnotherServer shows at once where it is asked for, without waiting for the next look.
+// TestNewCatalogAppOfAnotherServer gets a catalog app by its id right after another server has created it, before the next poll.
 func TestNewCatalogAppOfAnotherServer(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
@@ -160,7 +160,7 @@ func TestNewCatalogAppOfAnotherServer(t *testing.T) {
 	})
 }
 
-// TestRenamingReordersApps: a client's apps are sorted by what they are called now.
+// TestRenamingReordersApps renames catalog apps. Lists of a client's apps are sorted by the new names.
 func TestRenamingReordersApps(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
@@ -193,8 +193,8 @@ func TestRenamingReordersApps(t *testing.T) {
 	})
 }
 
-// TestMatchHoldsWhenTheWriteHappens changes what a tag speaks of when it has been compared already and nothing is written
-// yet: at the moment when the store looks at its clock.
+// TestMatchHoldsWhenTheWriteHappens changes the object of a tag after the store has compared the tag and before it writes, which is when
+// it reads its clock.
 func TestMatchHoldsWhenTheWriteHappens(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
@@ -227,14 +227,14 @@ func TestMatchHoldsWhenTheWriteHappens(t *testing.T) {
 			meanwhile = func() { change(n + 11) }
 			wantError(t, here.RemoveApp(t.Context(), key, alice, match), &store.PreconditionError{})
 
-			// Without a condition nothing is in the way.
+			// A write without a condition succeeds.
 			meanwhile = func() { change(n + 21) }
 			got := must(here.UpdateApp(t.Context(), key, fields, alice, nil))(t)
 			if written := must(there.GetApp(t.Context(), key))(t); written.Version != got.Version || written.IsFavorite == seen.IsFavorite {
-				t.Errorf("written as %s the app is %s", asJSON(t, got), asJSON(t, written))
+				t.Errorf("the write returned %s, and the app is %s", asJSON(t, got), asJSON(t, written))
 			}
 			if meanwhile != nil {
-				t.Fatal("the store did not look at its clock")
+				t.Fatal("the store did not read its clock")
 			}
 			fields = store.Fields{store.ColumnIsFavorite: !got.IsFavorite}
 		}
@@ -248,8 +248,8 @@ func TestMatchHoldsWhenTheWriteHappens(t *testing.T) {
 	})
 }
 
-// TestCatalogIsReadAsAWhole stops one server in the middle of reading the catalog, on the database that can be stopped
-// there. What another one writes meanwhile must not show by half: an app without its vendor.
+// TestCatalogIsReadAsAWhole pauses one server while it loads the catalog, which is possible on PostgreSQL only. It must not see half of
+// what another server writes meanwhile: a catalog app without its vendor.
 func TestCatalogIsReadAsAWhole(t *testing.T) {
 	t.Parallel()
 	url := storetest.Postgres(t)

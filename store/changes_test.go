@@ -29,7 +29,7 @@ func TestListAppChanges(t *testing.T) {
 		first := clock.Now()
 		update(bob, store.Fields{store.ColumnLicenseCount: int32(50), store.ColumnIsFavorite: true})
 		second := clock.Now()
-		update(alice, store.Fields{store.ColumnLicenseCount: int32(50), store.ColumnIsApproved: true}) // as it is
+		update(alice, store.Fields{store.ColumnLicenseCount: int32(50), store.ColumnIsApproved: true}) // unchanged
 		update(alice, store.Fields{})
 		update(alice, store.Fields{store.ColumnLicenseCount: nil})
 
@@ -51,7 +51,7 @@ func TestListAppChanges(t *testing.T) {
 			t.Errorf("%d changes have %d ids", len(want), len(seen))
 		}
 
-		// In pages of every size, whatever order is asked for: page boundaries fall inside of one write too.
+		// Pages of every size, so that some end between the changes of one write.
 		for size := 1; size <= len(want)+1; size++ {
 			var paged []store.AppChange
 			pages := 0
@@ -68,17 +68,17 @@ func TestListAppChanges(t *testing.T) {
 			}
 			wantJSON(t, "the history in pages", paged, want)
 			if most := (len(want) - 1) / size; pages != most {
-				t.Errorf("in pages of %d there is something behind %d pages, want %d", size, pages, most)
+				t.Errorf("in pages of %d there is a next page after %d pages, want %d pages", size, pages, most)
 			}
 		}
 
-		// A change made while somebody reads comes before what was read: the walk does not see it.
+		// A change that is made between two pages belongs before the first page: it does not appear on the second.
 		page := must(s.ListAppChanges(t.Context(), key, store.Page{Size: 2}))(t)
 		update(bob, store.Fields{store.ColumnIsFavorite: false})
 		rest := must(s.ListAppChanges(t.Context(), key, store.Page{Size: 500, After: page.Next}))(t)
 		wantJSON(t, "what comes behind the first two", rest.Rows, want[2:])
 
-		// The other client's app of the same catalog app has a history of its own.
+		// The other client's app of the same catalog app has another history.
 		other := store.AppKey{ClientID: storetest.OtherClientID, ID: storetest.OtherAppID}
 		if got := history(t, s, other); len(got) != 1 || got[0].Field != "app" {
 			t.Errorf("the other client's app has the history %s", asJSON(t, got))
@@ -106,7 +106,7 @@ func TestListAppChangesRefusals(t *testing.T) {
 		_, err := s.ListAppChanges(t.Context(), store.AppKey{ClientID: storetest.ClientID, ID: storetest.AppID},
 			store.Page{Size: 5, After: &store.Position{SortKey: "first", TieBreaker: "app"}})
 		if err == nil {
-			t.Error("the history goes on behind the version first")
+			t.Error("there is a page after the oldest change")
 		}
 	})
 }

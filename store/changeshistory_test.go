@@ -9,7 +9,7 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// changes is the history of the page's app, a line for each changed field.
+// changes returns the history of the page's app, a line for each changed field.
 func changes(t *testing.T, url string) []string {
 	t.Helper()
 	rows, err := storetest.SQL(t, url).QueryContext(t.Context(), fmt.Sprintf(
@@ -37,9 +37,9 @@ func TestHistoryHasOneRowForEachChangedField(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, url string, s *store.Store) {
 		for i, fields := range []store.Fields{
 			{store.ColumnIsFavorite: true},
-			{store.ColumnIsFavorite: true}, // nothing
+			{store.ColumnIsFavorite: true}, // no change
 			{store.ColumnIsFavorite: false, store.ColumnIsApproved: true, store.ColumnLicenseCount: int32(0)},
-			{store.ColumnIsApproved: true, store.ColumnLicenseCount: int32(50)}, // one of the two
+			{store.ColumnIsApproved: true, store.ColumnLicenseCount: int32(50)}, // one change
 			{store.ColumnLicenseCount: nil},
 			{},
 		} {
@@ -65,7 +65,7 @@ func TestHistoryHasOneRowForEachChangedField(t *testing.T) {
 	})
 }
 
-// TestHistoryIsAtomic changes an app by a statement of its own, past the store, in a transaction that is rolled back.
+// TestHistoryIsAtomic changes an app in a transaction that is rolled back, bypassing the store.
 func TestHistoryIsAtomic(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, url string, _ *store.Store) {
 		before := dump(t, url, "apps", "app_changes")
@@ -87,7 +87,7 @@ func TestHistoryIsAtomic(t *testing.T) {
 			t.Fatal(err)
 		}
 		if after := dump(t, url, "apps", "app_changes"); after != before {
-			t.Errorf("left behind:\n%s", after)
+			t.Errorf("the history after the rollback:\n%s", after)
 		}
 	})
 }

@@ -11,9 +11,9 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// citusTables is what deploy/citus.sql does with the tables.
+// citusTables are the tables of deploy/citus.sql.
 type citusTables struct {
-	distributed map[string]string // table -> the column that it is distributed by
+	distributed map[string]string // table -> distribution column
 	reference   []string
 }
 
@@ -38,12 +38,12 @@ func readCitus(t *testing.T) citusTables {
 		}
 	}
 	if len(order) == 0 || order[0] != "clients" {
-		t.Fatalf("distributed are %q, want clients first", order)
+		t.Fatalf("the distributed tables are %q, want clients first", order)
 	}
 	return tables
 }
 
-// TestCitusHasEveryTable: a table that somebody adds must be given its place.
+// TestCitusHasEveryTable checks that deploy/citus.sql has each table of the schema.
 func TestCitusHasEveryTable(t *testing.T) {
 	t.Parallel()
 	tables, db := readCitus(t), storetest.SQL(t, storetest.Postgres(t))
@@ -52,7 +52,7 @@ func TestCitusHasEveryTable(t *testing.T) {
 		want = append(want, table)
 	}
 	slices.Sort(want)
-	// goose's own table stays on the coordinator.
+	// The table of goose stays on the coordinator.
 	got := queryStrings(t, db, `SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind NOT IN ('i', 'S', 'c')
 		AND relname <> 'goose_db_version' ORDER BY relname COLLATE "C"`)
 	if !slices.Equal(got, want) {
@@ -60,7 +60,7 @@ func TestCitusHasEveryTable(t *testing.T) {
 	}
 }
 
-// TestCitusAcceptsTheSchema holds the migrated schema to what a distributed table may have.
+// TestCitusAcceptsTheSchema checks the migrated schema against the rules for distributed tables.
 func TestCitusAcceptsTheSchema(t *testing.T) {
 	t.Parallel()
 	db := storetest.SQL(t, storetest.Postgres(t))
@@ -69,7 +69,7 @@ func TestCitusAcceptsTheSchema(t *testing.T) {
 	}
 }
 
-// TestCitusRules breaks each of the rules: it must be seen.
+// TestCitusRules breaks each rule and wants the violation to be found.
 func TestCitusRules(t *testing.T) {
 	t.Parallel()
 	for statement, violation := range map[string]string{
@@ -108,7 +108,7 @@ func triggerOn(body string) string {
 		"CREATE TRIGGER x AFTER INSERT ON apps FOR EACH ROW EXECUTE FUNCTION x()"
 }
 
-// strs reads a column of texts.
+// queryStrings reads a column of texts.
 func queryStrings(t *testing.T, db *sql.DB, query string, args ...any) []string {
 	t.Helper()
 	rows := must(db.QueryContext(t.Context(), query, args...))(t)

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// violations are what Citus would refuse, or what would reach into another machine.
+// violations returns what Citus would refuse, and what would need another shard.
 func (c citusTables) violations(t *testing.T, db *sql.DB) []string {
 	t.Helper()
 	var found []string
@@ -23,7 +23,7 @@ func (c citusTables) violations(t *testing.T, db *sql.DB) []string {
 	return append(found, c.functions(t, db)...)
 }
 
-// keys wants each key of a table to begin with what it is distributed by.
+// keys checks that each key of a table begins with its distribution column.
 func (c citusTables) keys(t *testing.T, db *sql.DB, table string) []string {
 	t.Helper()
 	var found []string
@@ -43,7 +43,7 @@ func (c citusTables) keys(t *testing.T, db *sql.DB, table string) []string {
 		WHERE attrelid = $1::regclass AND (attidentity <> '' OR pg_get_serial_sequence($1, attname) IS NOT NULL) AND attnum > 0`, table)...)
 }
 
-// foreignKeys may lead from a client's row to another of the same client, or to what is on every machine.
+// foreignKeys checks that each foreign key leads to a row of the same client or to a table that is on every machine.
 func (c citusTables) foreignKeys(t *testing.T, db *sql.DB) []string {
 	t.Helper()
 	rows := must(db.QueryContext(t.Context(), `SELECT conname, conrelid::regclass::text, confrelid::regclass::text, confdeltype::text, confupdtype::text,
@@ -74,17 +74,17 @@ func (c citusTables) foreignKeys(t *testing.T, db *sql.DB) []string {
 	return found
 }
 
-// What the functions of triggers do, as far as a text shows it.
+// These match what the functions of triggers do, as far as their text shows it.
 var (
 	triggerInsert = regexp.MustCompile(`(?i)\binsert\s+into\s+(\w+)(?:\s+as\s+\w+)?(?:\s*\(([^)]*)\))?\s+(\w+)(?:\s*\(\s*([\w.]+))?`)
 	triggerOther  = regexp.MustCompile(`(?i)\b(update\s+\w+\s+set|delete\s+from|merge\s+into|truncate|execute|perform)\b`)
-	// The row that a trigger is about, or one that it makes of those.
+	// The row of the trigger, or a row made from it.
 	triggerRow = regexp.MustCompile(`(?i)^(new|old|before|after|part)\.client_id$`)
-	// A row of its own set. The rows of another table are another shard's.
+	// A row of the trigger's transition table. Rows of other tables may be on another shard.
 	triggerFrom = regexp.MustCompile(`(?i)\b(?:from|join)\s+(\w+)`)
 )
 
-// functions may insert rows of the same client, each by itself: Citus sends it to where the client is, which is here.
+// functions checks that trigger functions only insert rows of the same client, one a statement: Citus routes those to the same shard.
 func (c citusTables) functions(t *testing.T, db *sql.DB) []string {
 	t.Helper()
 	var found []string

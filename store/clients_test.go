@@ -25,7 +25,7 @@ func TestClient(t *testing.T) {
 		wantJSON(t, "a new client", made, want)
 		wantJSON(t, "the client when it is read", must(s.GetClient(t.Context(), made.ID))(t), want)
 		if twin := must(s.CreateClient(t.Context(), "Weiß GmbH"))(t); twin.ID == made.ID {
-			t.Error("two clients of one name are the same")
+			t.Error("two clients of one name have the same id")
 		}
 
 		tags := map[string]bool{made.ETag(): true}
@@ -38,7 +38,7 @@ func TestClient(t *testing.T) {
 			{store.Fields{store.ColumnName: "Weiß GmbH"}, "Weiß GmbH", "weiss gmbh", false},
 			{store.Fields{store.ColumnName: "WEISS GMBH"}, "WEISS GMBH", "weiss gmbh", true},
 			{store.Fields{store.ColumnName: "WEISS GMBH"}, "WEISS GMBH", "weiss gmbh", false},
-			{store.Fields{store.ColumnName: "Contoso Ltd."}, "Contoso Ltd.", "contoso ltd.", true}, // another has this name too
+			{store.Fields{store.ColumnName: "Contoso Ltd."}, "Contoso Ltd.", "contoso ltd.", true}, // another client has this name too
 		} {
 			clock.Advance(time.Minute)
 			want.Name, want.NameKey = step.name, step.key
@@ -69,7 +69,7 @@ func TestClient(t *testing.T) {
 	})
 }
 
-// TestUpdateClientOnce lets sixteen on two servers write with the same tag: one of them wins.
+// TestUpdateClientOnce has sixteen writers on two servers use the same tag. One succeeds.
 func TestUpdateClientOnce(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
@@ -82,7 +82,7 @@ func TestUpdateClientOnce(t *testing.T) {
 		})
 		got := must(servers[0].GetClient(t.Context(), storetest.ClientID))(t)
 		if got.Version != 2 || got.Name != fmt.Sprintf("Writer %d", winner) {
-			t.Errorf("writer %d has won, and it is %s", winner, asJSON(t, got))
+			t.Errorf("writer %d succeeded, and the client is %s", winner, asJSON(t, got))
 		}
 	})
 }
@@ -123,7 +123,7 @@ func TestListClients(t *testing.T) {
 			if list.Total != int64(len(c.want)) {
 				t.Errorf("the total of %s is %d", what, list.Total)
 			}
-			// One at a time: pages do not lead out of what the token covers.
+			// Pages of one client: none shows a client that the token does not cover.
 			paged := []string{}
 			for p := (store.Page{Size: 1, SortBy: store.ColumnName, Desc: true}); ; {
 				page := must(s.ListClients(t.Context(), c.token, c.query, p))(t)

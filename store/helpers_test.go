@@ -15,16 +15,16 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// No time may show where the machine is.
+// A result must not depend on the time zone of the server.
 func init() { time.Local = time.FixedZone("elsewhere", -5*60*60) }
 
-// alice writes in most tests.
+// alice is the author of most writes in tests.
 var alice = store.Actor{ID: idOf("alice"), Name: "alice", RequestID: "alice-1"}
 
-// named is the id of whatever a test calls by a name: the same in every database.
+// idOf returns the id of the object that a test calls by this name: the same in every database.
 func idOf(name string) uuid.UUID { return uuid.NewSHA1(uuid.NameSpaceOID, []byte(name)) }
 
-// must unwraps what may not fail: must(s.GetApp(ctx, key))(t).
+// must returns the result of a call that must not fail: must(s.GetApp(ctx, key))(t).
 func must[T any](v T, err error) func(testing.TB) T {
 	return func(t testing.TB) T {
 		t.Helper()
@@ -35,7 +35,7 @@ func must[T any](v T, err error) func(testing.TB) T {
 	}
 }
 
-// wantError fails unless err is, or wraps, exactly this error.
+// wantError fails unless err is or wraps an error that equals want.
 func wantError[E error](t testing.TB, err error, want E) {
 	t.Helper()
 	var got E
@@ -44,7 +44,7 @@ func wantError[E error](t testing.TB, err error, want E) {
 	}
 }
 
-// shown is everything that a row shows, for comparing and for reading.
+// asJSON returns all that a row shows, for comparison and for messages.
 func asJSON(t testing.TB, v any) string {
 	t.Helper()
 	return string(must(json.MarshalIndent(v, "", " "))(t))
@@ -64,7 +64,7 @@ func clockAhead(by time.Duration) *storetest.Clock {
 	return clock
 }
 
-// seeded opens a database with these rows in it. The store looks for changes of other stores only when it has to.
+// openSeeded opens a store that does not poll for changes of other stores, and seeds the database.
 func openSeeded(t testing.TB, url string, data store.Dataset, configure ...func(*store.Config)) *store.Store {
 	t.Helper()
 	s := openWithoutPolling(t, url, configure...)
@@ -74,7 +74,7 @@ func openSeeded(t testing.TB, url string, data store.Dataset, configure ...func(
 	return s
 }
 
-// alone opens a store that does not poll for changes of other stores.
+// openWithoutPolling opens a store that does not poll for changes of other stores.
 func openWithoutPolling(t testing.TB, url string, configure ...func(*store.Config)) *store.Store {
 	t.Helper()
 	noPolling := func(cfg *store.Config) { cfg.CatalogPoll = time.Hour }
@@ -85,7 +85,7 @@ func withClock(clock *storetest.Clock) func(*store.Config) {
 	return func(cfg *store.Config) { cfg.Clock = clock.Now }
 }
 
-// one reads a single value beside the store.
+// queryOne reads a single value, bypassing the store.
 func queryOne[T any](t testing.TB, db *sql.DB, query string, args ...any) T {
 	t.Helper()
 	var v T
@@ -100,7 +100,7 @@ func revision(t testing.TB, db *sql.DB) int64 {
 	return queryOne[int64](t, db, "SELECT revision FROM catalog_state")
 }
 
-// client, catalogApp and app are rows of a dataset, made at the time of the reference page.
+// client, catalogApp and app return rows of a dataset, created at the time of the reference page.
 func client(name string) store.Client {
 	return store.Client{ID: idOf(name), Name: name, Status: "active", CreatedAt: storetest.Now, UpdatedAt: storetest.Now}
 }
@@ -109,7 +109,7 @@ func catalogApp(name string) store.CatalogApp {
 	return store.CatalogApp{ID: idOf(name), CanonicalName: name, CreatedAt: storetest.Now, UpdatedAt: storetest.Now}
 }
 
-// app is the client's app of a catalog app, with an id of its own.
+// app returns the client's app of a catalog app.
 func app(client, catalog string) store.App {
 	return store.App{
 		ClientID: idOf(client), ID: idOf(client + " has " + catalog), CatalogAppID: idOf(catalog),
@@ -121,16 +121,16 @@ func appKey(client, catalog string) store.AppKey {
 	return store.AppKey{ClientID: idOf(client), ID: idOf(client + " has " + catalog)}
 }
 
-// all asks for a whole list at once.
+// fullPage asks for a whole list at once.
 func fullPage(sortBy store.Column) store.Page { return store.Page{Size: 1000, SortBy: sortBy} }
 
-// history is all that is known of an app, newest first.
+// history returns all changes of an app, newest first.
 func history(t testing.TB, s *store.Store, key store.AppKey) []store.AppChange {
 	t.Helper()
 	return must(s.ListAppChanges(t.Context(), key, fullPage("")))(t).Rows
 }
 
-// change is the part of a history's entry that a test expects.
+// change returns an entry of a history.
 func change(key store.AppKey, version int64, field, old, now string, by store.Actor, at time.Time) store.AppChange {
 	return store.AppChange{
 		ClientID: key.ClientID, AppID: key.ID, Version: version, Field: field, OldValue: old, NewValue: now,
@@ -138,7 +138,7 @@ func change(key store.AppKey, version int64, field, old, now string, by store.Ac
 	}
 }
 
-// everything is every row of every table that callers can write to.
+// allRows returns all rows of all tables that callers can write.
 func allRows(t testing.TB, db *sql.DB) map[string][]string {
 	t.Helper()
 	found := map[string][]string{}
@@ -174,13 +174,13 @@ func tableRows(t testing.TB, db *sql.DB, table string) []string {
 	return found
 }
 
-// waitForLocks returns when so many statements wait for another one in this database, which is PostgreSQL.
+// waitForLocks returns when this many statements wait for locks in this database, which must be PostgreSQL.
 func waitForLocks(t testing.TB, db *sql.DB, statements int) {
 	t.Helper()
 	const query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 	for deadline := time.Now().Add(20 * time.Second); queryOne[int](t, db, query) != statements; {
 		if time.Now().After(deadline) {
-			t.Fatalf("not %d statements are waiting", statements)
+			t.Fatalf("there are never %d statements that wait for a lock", statements)
 		}
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// conditionalWrites are the writes of the page's app that are bound to a tag, which depends on the catalog.
+// conditionalWrites returns the writes of the page's app that take a tag. The tag depends on the catalog.
 func conditionalWrites(t *testing.T) map[string]func(s *store.Store, match *store.IfMatch) error {
 	t.Helper()
 	return map[string]func(s *store.Store, match *store.IfMatch) error{
@@ -27,8 +27,8 @@ func conditionalWrites(t *testing.T) map[string]func(s *store.Store, match *stor
 	}
 }
 
-// TestMatchWhileWaiting has a conditional write wait for its row while the catalog, which its tag depends on, is changed.
-// The change does not wait for the write, nor does another client's conditional write; and the write is refused.
+// TestMatchWhileWaiting changes the catalog, on which the tag depends, while a conditional write waits for its row. The write is refused.
+// Neither the change of the catalog nor another client's conditional write waits for it.
 func TestMatchWhileWaiting(t *testing.T) {
 	t.Parallel()
 	for name, write := range conditionalWrites(t) {
@@ -59,13 +59,13 @@ func TestMatchWhileWaiting(t *testing.T) {
 			release()
 			wantError(t, <-written, &store.PreconditionError{})
 			if got := get(t, s, pageApp); got.Version != 1 {
-				t.Errorf("the refused write has written %s", asJSON(t, got))
+				t.Errorf("the refused write wrote %s", asJSON(t, got))
 			}
 		})
 	}
 }
 
-// TestMatchGetsItsRow: a conditional write that waited for its row is made when the row is free and unchanged.
+// TestMatchGetsItsRow has a conditional write wait for its row. It succeeds when the row is released unchanged.
 func TestMatchGetsItsRow(t *testing.T) {
 	t.Parallel()
 	for name, write := range conditionalWrites(t) {
@@ -80,7 +80,7 @@ func TestMatchGetsItsRow(t *testing.T) {
 			go func() { written <- write(s, match) }()
 			for deadline := time.Now().Add(20 * time.Second); queryOne[int](t, db, awaitsApp) == 0; {
 				if time.Now().After(deadline) {
-					t.Fatal("the write does not wait for the row alone")
+					t.Fatal("the write does not wait for the row without writing it")
 				}
 			}
 			release()
@@ -91,8 +91,8 @@ func TestMatchGetsItsRow(t *testing.T) {
 	}
 }
 
-// TestRenameWhileMatchWaits renames the catalog app of many apps while conditional writes of these apps go on: a rename has
-// the rows and wants the catalog, a write has the catalog and wants a row. Nobody waits for long, and nobody fails.
+// TestRenameWhileMatchWaits renames a catalog app while conditional writes of its apps run. A rename locks the rows and then the catalog, a
+// write the catalog and then a row. No call waits for long, and none fails.
 func TestRenameWhileMatchWaits(t *testing.T) {
 	t.Parallel()
 	url := storetest.Postgres(t)
@@ -128,14 +128,14 @@ func TestRenameWhileMatchWaits(t *testing.T) {
 	}
 }
 
-// awaitsApp counts the statements that wait for a row of apps and would not write it.
+// awaitsApp counts the statements that wait for a row of apps without writing it.
 const awaitsApp = `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
 	AND query LIKE 'SELECT%apps%FOR NO KEY UPDATE%'`
 
-// withLongLockTimeout lets a slow machine take its time: no wait for a lock comes to its bound.
+// withLongLockTimeout keeps waits for locks from timing out on a slow machine.
 func withLongLockTimeout(cfg *store.Config) { cfg.LockTimeout = time.Minute }
 
-// holdApp locks the row of an app until the returned function, or the test, ends that.
+// lockApp locks the row of an app until release is called or the test ends.
 func lockApp(t *testing.T, db *sql.DB, key store.AppKey) (release func()) {
 	t.Helper()
 	tx := must(db.BeginTx(t.Context(), nil))(t)

@@ -15,7 +15,7 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// importer writes in the tests of imports.
+// importer is the author of imports.
 var importer = store.Actor{ID: idOf("importer"), Name: "importer", RequestID: "import-1"}
 
 func appRows(rows ...store.AppRow) iter.Seq2[store.AppRow, error] {
@@ -29,7 +29,7 @@ func appRows(rows ...store.AppRow) iter.Seq2[store.AppRow, error] {
 	}
 }
 
-// owners is two clients and a catalog. Alpha has Slack and Zoom, Beta has Slack.
+// importData returns two clients and a catalog. Alpha has Slack and Zoom, Beta has Slack.
 func importData() store.Dataset {
 	zoom := app("Alpha", "Zoom")
 	zoom.IsFavorite, zoom.LicenseCount = true, new(int32(5))
@@ -40,7 +40,7 @@ func importData() store.Dataset {
 	}
 }
 
-// owned is what a client's apps say, by name.
+// appsByName returns a client's apps as text, by name.
 func appsByName(t *testing.T, s *store.Store, name string) map[string]string {
 	t.Helper()
 	found := map[string]string{}
@@ -73,7 +73,7 @@ func TestImportApps(t *testing.T) {
 		dry := must(s.ImportApps(t.Context(), idOf("Alpha"), appRows(rows...), importer, store.ImportOptions{DryRun: true}))(t)
 		wantJSON(t, "the result of a dry run", dry, want)
 		if !reflect.DeepEqual(allRows(t, db), before) {
-			t.Error("a dry run wrote something")
+			t.Error("the dry run wrote something")
 		}
 		result := must(s.ImportApps(t.Context(), idOf("Alpha"), appRows(rows...), importer, store.ImportOptions{}))(t)
 		wantJSON(t, "the result", result, want)
@@ -123,7 +123,7 @@ func TestImportAppsRefusals(t *testing.T) {
 			{Line: 2, Message: `canonical_name "Nobody's" is not in the catalog`},
 			{Line: 4, Message: `canonical_name "fIGMA" is on line 1 already`},
 		}})
-		unread := func(func(store.AppRow, error) bool) { t.Error("rows are read for a client that is not there") }
+		unread := func(func(store.AppRow, error) bool) { t.Error("rows are read for a client that does not exist") }
 		_, err = s.ImportApps(t.Context(), idOf("Gamma"), unread, importer, store.ImportOptions{})
 		wantError(t, err, &store.NotFoundError{Kind: store.KindClient, ID: idOf("Gamma")})
 		if !reflect.DeepEqual(allRows(t, db), before) {
@@ -132,7 +132,7 @@ func TestImportAppsRefusals(t *testing.T) {
 	})
 }
 
-// More rows than a batch holds, for a client that has some of them.
+// TestImportAppsInBatches imports more rows than a batch has, for a client that has some of the apps.
 func TestImportAppsInBatches(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
@@ -162,7 +162,7 @@ func TestImportAppsInBatches(t *testing.T) {
 	})
 }
 
-// Imports and single writes to the same apps wait for each other; none fails, none is lost.
+// TestImportAppsBesideOtherWrites imports apps while they are written in other ways. No call fails, and no write is lost.
 func TestImportAppsBesideOtherWrites(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
@@ -207,19 +207,19 @@ func TestImportAppsBesideOtherWrites(t *testing.T) {
 		if !zoom.IsApproved || zoom.LicenseCount == nil || *zoom.LicenseCount < 100 {
 			t.Errorf("Zoom is %s", asJSON(t, zoom))
 		}
-		// Each version but the seeded one has its entry: no write went over another.
+		// Each version except the seeded one is in the history, so no write overwrote another.
 		versions := map[int64]bool{1: true}
 		for _, c := range history(t, s, key) {
 			versions[c.Version] = true
 		}
 		if len(versions) != int(zoom.Version) {
-			t.Errorf("Zoom has version %d and a history of %d", zoom.Version, len(versions))
+			t.Errorf("Zoom has version %d, and %d versions in its history", zoom.Version, len(versions))
 		}
 	})
 }
 
-// While an import has read the client's apps and not yet written them, who wants to change or add one waits for it.
-// SQLite has one writer at a time in any case.
+// TestImportAppsHoldsTheClient changes and adds apps after an import has read the client's apps and before it writes them. Both wait for
+// the import. On SQLite there is one writer at a time.
 func TestImportAppsHoldsTheClient(t *testing.T) {
 	t.Parallel()
 	url := storetest.Postgres(t)
@@ -241,7 +241,7 @@ func TestImportAppsHoldsTheClient(t *testing.T) {
 				return
 			}
 		}
-		t.Errorf("there are not %d who wait for a lock", n)
+		t.Errorf("there are never %d statements that wait for a lock", n)
 	}
 	var group sync.WaitGroup
 	rows := []store.AppRow{{Name: "Figma"}, {Name: "Zoom", Fields: store.Fields{store.ColumnIsApproved: true}}, {Name: "Jira"}}

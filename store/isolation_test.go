@@ -13,8 +13,8 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// asOther tries each method that a client's key goes into as another client: its app under this client's name and this
-// one's app under the other's name must not be found. It runs before and after the same as the owner, which must succeed.
+// asOther calls each method that takes a client's key with the key of one client and the app of another: the app must not be found.
+// Before and after, the same call with the owner's key must succeed.
 var asOther = map[string]func(ctx context.Context, s *store.Store, key store.AppKey) error{
 	"GetApp": func(ctx context.Context, s *store.Store, key store.AppKey) error {
 		_, err := s.GetApp(ctx, key)
@@ -38,7 +38,7 @@ var asOther = map[string]func(ctx context.Context, s *store.Store, key store.App
 	},
 }
 
-// found makes the error of a single object of an answer about many.
+// found returns NotFoundError if a method that reports on many objects has not found this one.
 func found(key store.AppKey, err error, is bool) error {
 	if err == nil && !is {
 		return &store.NotFoundError{Kind: store.KindApp, ID: key.ID}
@@ -46,7 +46,7 @@ func found(key store.AppKey, err error, is bool) error {
 	return err
 }
 
-// notByClient are the methods that know no client, each with the reason.
+// notByClient are the methods that take no client, each with the reason.
 var notByClient = map[string]string{
 	"AddApp":                "takes a client and no app: TestAddAppToAnotherClient",
 	"RemoveApp":             "ends what it is tried on: TestRemoveAppOfAnotherClient",
@@ -97,7 +97,7 @@ func TestEveryMethodIsTriedAsAnotherClient(t *testing.T) {
 		}
 	}
 	if len(asOther)+len(notByClient) != methods.NumMethod() {
-		t.Error("there is a case for a method that is gone")
+		t.Error("there is a case for a method that does not exist")
 	}
 }
 

@@ -18,9 +18,8 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// TestListWalkedWhileOthersWrite walks lists of random size in pages of random size, in every order. Between any two
-// pages others have inserted, deleted, renamed or changed rows, and they go on while a page is read. The rows that nobody
-// touches must be seen exactly once, in order.
+// TestListWalkedWhileOthersWrite reads lists of random size in pages of random size, in every order. Other goroutines insert, delete,
+// rename and change rows between two pages and during a page. The rows that they do not change must appear exactly once, in order.
 func TestListWalkedWhileOthersWrite(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
@@ -56,7 +55,7 @@ func TestListWalkedWhileOthersWrite(t *testing.T) {
 					return list, err
 				}, func(a store.App) uuid.UUID { return a.ID })
 				wantStill(t, "apps "+what, got, apps, func(a store.App) uuid.UUID { return a.ID })
-				// Rows that move may come again, but each page goes on strictly behind the one before.
+				// Rows that move may appear again, but each page begins behind the last row of the previous page.
 				for n := 1; n < len(seen); n++ {
 					if compareWalked(of(seen[n-1]), of(seen[n]), desc, by) >= 0 {
 						t.Errorf("apps %s: behind %s comes %s", what, asJSON(t, seen[n-1]), asJSON(t, seen[n]))
@@ -67,17 +66,17 @@ func TestListWalkedWhileOthersWrite(t *testing.T) {
 	})
 }
 
-// walkData is one client's apps: first those that nobody touches, then the ones that the writers move.
+// walkData returns the apps of one client: first those that do not change, then those that the writers move.
 func walkData(random *rand.Rand, still, moving int) store.Dataset {
 	data := store.Dataset{Clients: []store.Client{client("Contoso")}}
 	for n := range still + moving {
 		entry := catalogApp(randomName(random))
 		mine := app("Contoso", entry.CanonicalName)
 		for _, at := range []*time.Time{&entry.CreatedAt, &entry.UpdatedAt, &mine.CreatedAt, &mine.UpdatedAt} {
-			*at = storetest.Now.Add(time.Duration(random.IntN(9)) * time.Hour) // many at the same time
+			*at = storetest.Now.Add(time.Duration(random.IntN(9)) * time.Hour) // many have the same time
 		}
 		data.CatalogApps = append(data.CatalogApps, entry)
-		// Of those that move, every other one is there from the start.
+		// Every second one of those that move exists from the start.
 		if n < still || n%2 == 0 {
 			data.Apps = append(data.Apps, mine)
 		}
@@ -85,7 +84,7 @@ func walkData(random *rand.Rand, still, moving int) store.Dataset {
 	return data
 }
 
-// randomName is one that no other is equal to, whatever its case.
+// randomName returns a name that is unique regardless of case.
 func randomName(random *rand.Rand) string {
 	letters := []rune("aAbBzZ09 _%\\'éÉßıİσςΣ～😀中")
 	name := make([]rune, random.IntN(4))
@@ -95,8 +94,8 @@ func randomName(random *rand.Rand) string {
 	return fmt.Sprintf("%s%08x", string(name), random.Uint32())
 }
 
-// startWriters lets five writers loose, each on apps of its own. The channel gets a value for each write; a writer waits
-// there until it is taken, so that the walk decides how much is written.
+// startWriters starts five writers, each for its own apps. Each write sends a value on the unbuffered channel, so that the reader decides
+// how much is written.
 func startWriters(t *testing.T, s *store.Store, seed uint64, moving []store.CatalogApp) <-chan struct{} {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
@@ -151,14 +150,14 @@ func startWriters(t *testing.T, s *store.Store, seed uint64, moving []store.Cata
 		key := appKey("Contoso", entry.CanonicalName)
 		_, err := s.UpdateApp(ctx, key, store.Fields{store.ColumnLicenseCount: random.Int32()}, alice, nil)
 		if missing := (*store.NotFoundError)(nil); errors.As(err, &missing) {
-			return nil // one of those that were not there from the start
+			return nil // one that did not exist at the start
 		}
 		return err
 	})
 	return writes
 }
 
-// walk reads a list from its beginning to its end and returns the ids that it saw.
+// walk reads a list from beginning to end and returns its ids.
 func walk[T any](t *testing.T, random *rand.Rand, writes <-chan struct{}, by store.Column, desc bool,
 	list func(store.Page) (store.List[T], error), id func(T) uuid.UUID,
 ) []uuid.UUID {
@@ -187,7 +186,7 @@ func walk[T any](t *testing.T, random *rand.Rand, writes <-chan struct{}, by sto
 	}
 }
 
-// wantStill checks that the rows that nobody touched were seen exactly once, in this order.
+// wantStill checks that the unchanged rows appear exactly once, in this order.
 func wantStill[T any](t *testing.T, what string, seen []uuid.UUID, still []T, id func(T) uuid.UUID) {
 	t.Helper()
 	var want []uuid.UUID
@@ -200,7 +199,7 @@ func wantStill[T any](t *testing.T, what string, seen []uuid.UUID, still []T, id
 	}
 }
 
-// walked is what a row can be sorted by.
+// walked has the sort keys of a row.
 type walked struct {
 	id               uuid.UUID
 	nameKey          string

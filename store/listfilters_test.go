@@ -13,7 +13,7 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// TestQueryIsALiteralPartOfTheName searches every list that has a q.
+// TestQueryIsALiteralPartOfTheName searches every list that takes a query.
 func TestQueryIsALiteralPartOfTheName(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
@@ -79,7 +79,7 @@ func TestQueryIsALiteralPartOfTheName(t *testing.T) {
 	})
 }
 
-// search returns the names that each list finds; the totals agree with them.
+// search returns the names that each list finds, and checks the totals.
 func search(t *testing.T, s *store.Store, q string) map[string][]string {
 	t.Helper()
 	ctx, found := t.Context(), map[string][]string{}
@@ -116,7 +116,7 @@ func namesOf[T any](rows []T, name func(T) string) []string {
 	return names
 }
 
-// TestFiltersCombine compares random combinations of filters with a search through the dataset.
+// TestFiltersCombine compares random combinations of filters with a linear search of the dataset.
 func TestFiltersCombine(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
@@ -154,7 +154,7 @@ func TestFiltersCombine(t *testing.T) {
 			}, fullPage(store.ColumnCreatedAt)))(t)
 			checkFound(t, f, gotCatalog.Total, gotCatalog.Rows, func(a *store.CatalogApp) uuid.UUID { return a.ID }, catalog)
 
-			// The total speaks of the filter, not of the page.
+			// The total is that of the filter, not of the page.
 			if len(apps) > 1 {
 				first := must(s.ListApps(t.Context(), idOf("Contoso"), f, store.Page{Size: 1, SortBy: store.ColumnUpdatedAt}))(t)
 				second := must(s.ListApps(t.Context(), idOf("Contoso"), f, store.Page{Size: 1, SortBy: store.ColumnUpdatedAt, After: first.Next}))(t)
@@ -164,13 +164,13 @@ func TestFiltersCombine(t *testing.T) {
 			}
 		}
 		if found == 0 {
-			t.Error("no filter has matched anything")
+			t.Error("no filter matched anything")
 		}
 	})
 }
 
-// filterData has five apps for every combination of what can be filtered by, and the same for another client: some filters
-// select more of the catalog than is looked up one by one, some fewer.
+// filterData returns five apps for every combination of values that filters select, and the same for another client. Some filters
+// select more catalog apps than the store puts into a statement, some fewer.
 func filterData() store.Dataset {
 	data := store.Dataset{
 		Clients:    []store.Client{client("Contoso"), client("Fabrikam")},
@@ -197,7 +197,7 @@ func filterData() store.Dataset {
 	return data
 }
 
-// matching is what a filter selects, found the slow way.
+// matching returns what a filter selects, by a linear search.
 func matching(data store.Dataset, f store.AppFilter) (apps, catalog []uuid.UUID) {
 	entries := map[uuid.UUID]bool{}
 	for _, a := range data.CatalogApps {

@@ -8,13 +8,13 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// ordered is names that databases like to disagree about, in the order of their folded code points.
+// ordered are names that databases sort differently, in the order of their folded code points.
 var ordered = []string{
 	"#1 Tool",
 	"10", // digits are characters, not numbers
 	"9",
 	"_under",
-	"a b", // spaces and punctuation count
+	"a b", // spaces and punctuation are not ignored
 	"a-b",
 	"ab",
 	"eclair",
@@ -27,19 +27,19 @@ var ordered = []string{
 	"zebra",
 	"Zebra 2",
 	"ZEBRAS",
-	"Ärger", // accents do not sort among the bare letters
+	"Ärger", // accented letters sort after all others
 	"éclair",
 	"E\u0301clairs", // e, then a combining accent: the same letter
-	"ısırgan",       // the dotless i is a letter of its own
+	"ısırgan",       // the dotless i is another letter
 	"ΣΊΣΥΦΟΣ",
 	"σίσυφος!", // the final sigma is a sigma
 	"漢字",
-	"～", // stands before what follows in UTF-8, behind it in UTF-16
+	"～", // before the next name in UTF-8, after it in UTF-16
 	"\U0001d49c script",
 	"😀",
 }
 
-// TestOrderIsTheSameOnBothDatabases fills both databases with the same rows and reads them in order.
+// TestOrderIsTheSameOnBothDatabases lists the same rows in both databases.
 func TestOrderIsTheSameOnBothDatabases(t *testing.T) {
 	t.Parallel()
 	data := store.Dataset{Clients: []store.Client{client("Contoso")}}
@@ -65,7 +65,7 @@ func TestOrderIsTheSameOnBothDatabases(t *testing.T) {
 	}
 }
 
-// listNames reads every list that has names, by name, in pages of four.
+// listNames returns the names of every list that has names, by name, in pages of four.
 func listNames(t *testing.T, url string, data store.Dataset) map[string][]string {
 	t.Helper()
 	s := openSeeded(t, url, data)
@@ -111,7 +111,7 @@ func listNames(t *testing.T, url string, data store.Dataset) map[string][]string
 	return lists
 }
 
-// pagedNames walks a list forwards and backwards: the one way is the other one reversed.
+// pagedNames reads a list in both directions. One result must be the reverse of the other.
 func pagedNames[T any](t *testing.T, by store.Column, name func(T) string, list func(store.Page) (store.List[T], error)) []string {
 	t.Helper()
 	var ways [2][]string

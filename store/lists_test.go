@@ -15,7 +15,7 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// order is one way to sort a list: less compares what the list is sorted by.
+// order is one way to sort a list: compare orders rows by the sort key alone.
 type order[T any] struct {
 	by      store.Column
 	compare func(a, b T) int
@@ -29,7 +29,7 @@ func byTime[T any](by store.Column, at func(T) time.Time) order[T] {
 	return order[T]{by, func(a, b T) int { return at(a).Compare(at(b)) }}
 }
 
-// listed is a list with every order that it has.
+// listed is a list with all its orders.
 type listed[T any] struct {
 	name   string
 	rows   int
@@ -38,7 +38,7 @@ type listed[T any] struct {
 	orders []order[T]
 }
 
-// TestListPages reads every list in every order in pages of every interesting size.
+// TestListPages reads every list in every order, in pages of several sizes.
 func TestListPages(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
@@ -47,7 +47,7 @@ func TestListPages(t *testing.T) {
 		data := listData()
 		s := openSeeded(t, url, data, withClock(clock))
 		slack := data.CatalogApps[0].ID
-		// Texts stay when the set is replaced: these come to be at three times.
+		// A replacement keeps the rows of texts that stay, so these are created at three times.
 		for n := range 3 {
 			clock.Advance(time.Minute)
 			if err := s.ReplaceURLPatterns(t.Context(), slack, []string{"b", "a", "B*", "ä", "Z"}[:2*n+1], nil); err != nil {
@@ -126,7 +126,7 @@ func TestListPages(t *testing.T) {
 	})
 }
 
-// listData is nine of everything, with few different times, and clients of the same name.
+// listData returns nine rows of everything, with few different times, and clients of the same name.
 func listData() store.Dataset {
 	times := func(n int) (created, updated time.Time) {
 		return storetest.Now.Add(time.Duration(n%3) * time.Millisecond), storetest.Now.Add(time.Duration(n*n%4) * time.Hour)
@@ -193,7 +193,7 @@ func checkPages[T any](t *testing.T, l listed[T]) {
 	}
 }
 
-// TestListPositionOutlivesItsRow goes on behind a row that was deleted, renamed or hidden by then.
+// TestListPositionOutlivesItsRow deletes, renames or hides the last row of a page. The next page begins with the row behind it.
 func TestListPositionOutlivesItsRow(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
@@ -238,7 +238,7 @@ func TestListPositionOutlivesItsRow(t *testing.T) {
 		got, last := page(d)
 		wantJSON(t, "the page behind d, which is gone", got, []string{"e", "f"})
 		if last != nil {
-			t.Errorf("the last page says that there is one behind %v", *last)
+			t.Errorf("the last page has a next page at %v", *last)
 		}
 		got, _ = page(b)
 		wantJSON(t, "the page behind b", got, []string{"c", "e"})
@@ -308,15 +308,15 @@ func catalogNames(rows []*store.CatalogApp) []string {
 	return names
 }
 
-// TestListNeedsASize holds every kind of list to it: no page is an accident.
+// TestListNeedsASize checks that lists refuse pages without a size.
 func TestListNeedsASize(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, _ string, s *store.Store) {
 		for _, size := range []int{0, -1} {
 			if _, err := s.ListApps(t.Context(), pageApp.ClientID, store.AppFilter{}, store.Page{Size: size, SortBy: store.ColumnCanonicalName}); err == nil {
-				t.Errorf("a page of %d apps", size)
+				t.Errorf("a page of %d apps is accepted", size)
 			}
 			if _, err := s.ListCatalogApps(t.Context(), store.CatalogFilter{}, store.Page{Size: size, SortBy: store.ColumnCanonicalName}); err == nil {
-				t.Errorf("a page of %d catalog apps", size)
+				t.Errorf("a page of %d catalog apps is accepted", size)
 			}
 		}
 	})

@@ -11,9 +11,9 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// TestTotalOfAppsAfterWritesTogether has many writers add, remove and import apps of two clients at once, in vain too. The
-// total, which the database keeps, must be what there is.
-func TestTotalOfAppsAfterWritesTogether(t *testing.T) {
+// TestTotalOfAppsAfterConcurrentWrites has many writers add, remove and import apps of two clients at once. Some calls fail. The total,
+// which triggers maintain, must be the number of apps.
+func TestTotalOfAppsAfterConcurrentWrites(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
@@ -23,7 +23,7 @@ func TestTotalOfAppsAfterWritesTogether(t *testing.T) {
 		}
 		data.Apps = []store.App{app("Contoso", "App 0"), app("Contoso", "App 1"), app("Fabrikam", "App 0")}
 		s := openSeeded(t, url, data)
-		// What is there already is not counted again.
+		// Rows that exist already are not counted again.
 		if err := s.Seed(t.Context(), data); err != nil {
 			t.Fatal(err)
 		}
@@ -56,7 +56,7 @@ func TestTotalOfAppsAfterWritesTogether(t *testing.T) {
 	})
 }
 
-// wantTotals asks for pages of one app: such a page does not show how many there are.
+// wantTotals reads pages of one app, since the total of a page with all apps is counted from its rows.
 func wantTotals(t *testing.T, s *store.Store, want map[string]int64) {
 	t.Helper()
 	for name, total := range want {
@@ -73,7 +73,7 @@ func wantTotals(t *testing.T, s *store.Store, want map[string]int64) {
 	}
 }
 
-// writeAtRandom adds or removes an app, or imports some, for good or as a dry run.
+// writeAtRandom adds or removes an app, or imports some, possibly as a dry run.
 func writeAtRandom(t *testing.T, s *store.Store, random *rand.Rand) error {
 	t.Helper()
 	owner := idOf([]string{"Contoso", "Fabrikam"}[random.IntN(2)])

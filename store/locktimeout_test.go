@@ -13,10 +13,10 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// boundedWrites are writes that may wait for a lock, by what they wait for.
+// boundedWrites returns writes that may wait for a lock, by the statement that locks it.
 func boundedWrites(t *testing.T, token store.Token, match *store.IfMatch) map[string]func(s *store.Store) error {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second) // for a wait without a bound, which would be an error
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second) // ends a wait that has no bound
 	t.Cleanup(cancel)
 	const (
 		row     = "SELECT 1 FROM apps WHERE id = '{app}' FOR UPDATE"
@@ -75,8 +75,8 @@ func boundedWrites(t *testing.T, token store.Token, match *store.IfMatch) map[st
 	}
 }
 
-// TestLockWaitsAreBounded has every write wait for a lock that nobody gives back. It is told that somebody else holds it,
-// by PostgreSQL itself, which has written nothing then.
+// TestLockWaitsAreBounded has every kind of write wait for a lock that is never released. PostgreSQL ends the wait, and nothing is
+// written.
 func TestLockWaitsAreBounded(t *testing.T) {
 	t.Parallel()
 	for name := range boundedWrites(t, store.Token{}, nil) {
@@ -105,7 +105,7 @@ func TestLockWaitsAreBounded(t *testing.T) {
 	}
 }
 
-// hold runs a statement that locks in a transaction that lasts as long as the test.
+// lockInTx runs a statement that locks, in a transaction that lasts until the test ends.
 func lockInTx(t *testing.T, db *sql.DB, statement string) {
 	t.Helper()
 	tx := must(db.BeginTx(t.Context(), nil))(t)

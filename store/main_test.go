@@ -22,7 +22,7 @@ var (
 	writer   = store.Actor{ID: uuid.MustParse("0d9c8b7a-6f5e-4d3c-8b2a-190817263544"), Name: "nightly sync", RequestID: "request-1"}
 )
 
-// each runs a test on both databases, with the world of the reference page in it.
+// eachDatabase runs a test on both databases, with the data of the reference page.
 func eachDatabase(t *testing.T, test func(t *testing.T, url string, s *store.Store)) {
 	t.Helper()
 	t.Parallel()
@@ -36,7 +36,7 @@ func eachDatabase(t *testing.T, test func(t *testing.T, url string, s *store.Sto
 	})
 }
 
-// dump is the whole content of tables as text, to see what a statement wrote.
+// dump returns the whole content of tables as text, to see what a statement wrote.
 func dump(t *testing.T, url string, tables ...string) string {
 	t.Helper()
 	db := storetest.SQL(t, url)
@@ -80,7 +80,7 @@ func rowTexts(t *testing.T, table string, rows *sql.Rows) []string {
 	return lines
 }
 
-// get reads an app that must be there.
+// get reads an app, which must exist.
 func get(t *testing.T, s *store.Store, key store.AppKey) store.App {
 	t.Helper()
 	app, err := s.GetApp(t.Context(), key)

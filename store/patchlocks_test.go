@@ -14,7 +14,7 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// lockRows locks rows of apps as somebody else's transaction does, until the returned function ends it.
+// lockRows locks rows of apps in another transaction until release is called.
 func lockRows(t *testing.T, db *sql.DB, keys ...store.AppKey) (release func()) {
 	t.Helper()
 	tx, err := db.BeginTx(t.Context(), nil)
@@ -29,7 +29,7 @@ func lockRows(t *testing.T, db *sql.DB, keys ...store.AppKey) (release func()) {
 	return sync.OnceFunc(func() { _ = tx.Rollback() })
 }
 
-// eachBatching runs a test on PostgreSQL with both ways to make batches.
+// eachBatching runs a test on PostgreSQL with batches of all clients and with batches of one client each.
 func eachBatching(t *testing.T, test func(t *testing.T, url string, s *store.Store)) {
 	t.Helper()
 	for name, byClient := range map[string]bool{"of all clients": false, "by client": true} {
@@ -41,7 +41,7 @@ func eachBatching(t *testing.T, test func(t *testing.T, url string, s *store.Sto
 	}
 }
 
-// patchFor patches each app again and again until ctx ends, and returns how long each patch took, shortest first.
+// patchFor patches each app repeatedly until ctx ends, and returns how long each patch took, shortest first.
 func patchFor(ctx context.Context, t *testing.T, s *store.Store, keys []store.AppKey) []time.Duration {
 	t.Helper()
 	took := make([][]time.Duration, len(keys))
@@ -52,7 +52,7 @@ func patchFor(ctx context.Context, t *testing.T, s *store.Store, keys []store.Ap
 				begun := time.Now()
 				by := store.Actor{RequestID: fmt.Sprintf("%d-%d", i, n)}
 				if _, err := s.UpdateApp(t.Context(), key, store.Fields{store.ColumnLicenseCount: n}, by, nil); err != nil {
-					t.Errorf("an app that nobody holds: %v", err)
+					t.Errorf("an app that is not locked: %v", err)
 					return
 				}
 				took[i] = append(took[i], time.Since(begun))
@@ -63,11 +63,11 @@ func patchFor(ctx context.Context, t *testing.T, s *store.Store, keys []store.Ap
 	return slices.Sorted(slices.Values(slices.Concat(took...)))
 }
 
-// maxUnblocked is far more than a patch takes beside a locked row, and far less than the row is locked.
+// maxUnblocked is far longer than a patch takes while another row is locked, and far shorter than the row stays locked.
 const maxUnblocked = time.Second
 
-// Patches of other apps do not wait for a locked row, neither in the batch that meets it nor in those behind it. Its own
-// waits until the row is free.
+// TestLockedRowDelaysNoOtherPatch patches apps while the row of another app is locked. Patches of the locked app wait. No other patch
+// does, whether it shares a batch with one of them or not.
 func TestLockedRowDelaysNoOtherPatch(t *testing.T) {
 	t.Parallel()
 	eachBatching(t, func(t *testing.T, url string, s *store.Store) {
@@ -80,7 +80,7 @@ func TestLockedRowDelaysNoOtherPatch(t *testing.T) {
 		answered := make(chan error, 4)
 		for i := range cap(answered) {
 			go func() {
-				time.Sleep(time.Duration(i) * 100 * time.Millisecond) // while others are under way
+				time.Sleep(time.Duration(i) * 100 * time.Millisecond) // while other patches are in flight
 				patient, cancel := context.WithTimeout(t.Context(), time.Minute)
 				defer cancel()
 				_, err := s.UpdateApp(patient, locked, store.Fields{store.ColumnLicenseCount: int32(100 + i)}, store.Actor{RequestID: fmt.Sprint("locked ", i)}, nil)
@@ -97,15 +97,15 @@ func TestLockedRowDelaysNoOtherPatch(t *testing.T) {
 				t.Errorf("the locked app: %v", err)
 			}
 		}
-		t.Logf("%d patches beside a locked row: p50 %v, p99 %v, the longest %v",
+		t.Logf("%d patches while a row was locked: p50 %v, p99 %v, the longest %v",
 			len(took), took[len(took)/2], took[len(took)*99/100], took[len(took)-1])
 		if longest := took[len(took)-1]; longest > maxUnblocked {
-			t.Errorf("a patch of an app that nobody held took %v", longest)
+			t.Errorf("a patch of an app that was not locked took %v", longest)
 		}
 	})
 }
 
-// A patch of a locked app is refused when its time is over, and never written.
+// TestLockedPatchIsRefused patches a locked app with a deadline. The patch fails at the deadline and is never written.
 func TestLockedPatchIsRefused(t *testing.T) {
 	t.Parallel()
 	eachBatching(t, func(t *testing.T, url string, s *store.Store) {
@@ -131,17 +131,17 @@ func TestLockedPatchIsRefused(t *testing.T) {
 		stop()
 		others.Wait()
 		if app, err := s.GetApp(t.Context(), keys[2]); err != nil || app.Version != 1 || app.LicenseCount != nil {
-			t.Errorf("what was refused was written: %+v, %v", app, err)
+			t.Errorf("a refused patch was written: %+v, %v", app, err)
 		}
 	})
 }
 
-// A client with more locked apps than there are connections keeps neither its own other apps nor another client waiting.
+// TestManyLockedRows locks more apps of a client than there are connections. Neither its other apps nor another client have to wait.
 func TestManyLockedRows(t *testing.T) {
 	t.Parallel()
 	eachBatching(t, func(t *testing.T, url string, s *store.Store) {
 		keys := seedApps(t, s, 40)
-		locked, others := keys[4:36], slices.Concat(keys[36:], keys[:4]) // the second is another client's
+		locked, others := keys[4:36], slices.Concat(keys[36:], keys[:4]) // keys[1] is another client's
 		release := lockRows(t, storetest.SQL(t, url), locked...)
 		defer release()
 		ctx, stop := context.WithTimeout(t.Context(), 2*time.Second)
@@ -160,10 +160,10 @@ func TestManyLockedRows(t *testing.T) {
 		}
 		took := patchFor(ctx, t, s, others)
 		waiting.Wait()
-		t.Logf("%d patches beside %d locked rows: p50 %v, p99 %v, the longest %v",
+		t.Logf("%d patches while %d rows were locked: p50 %v, p99 %v, the longest %v",
 			len(took), len(locked), took[len(took)/2], took[len(took)*99/100], took[len(took)-1])
 		if longest := took[len(took)-1]; longest > maxUnblocked {
-			t.Errorf("a patch of an app that nobody held took %v", longest)
+			t.Errorf("a patch of an app that was not locked took %v", longest)
 		}
 	})
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// empty runs a test on both databases before there is a schema.
+// eachEmptyDatabase runs a test on both databases, without a schema.
 func eachEmptyDatabase(t *testing.T, test func(t *testing.T, url string)) {
 	t.Helper()
 	t.Run("sqlite", func(t *testing.T) { test(t, "sqlite://"+filepath.Join(t.TempDir(), "empty.db")) })
@@ -47,12 +47,12 @@ func TestTenServersMigrateOnce(t *testing.T) {
 		wg.Wait()
 		have, want := versions(t, url)
 		if have != want {
-			t.Errorf("the schema has %d versions on record, want each of %d once", have, want)
+			t.Errorf("goose_db_version has %d rows, want %d", have, want)
 		}
 	})
 }
 
-// versions counts what is on record, and how many versions there are, the zeroth included.
+// versions returns how many rows goose_db_version has, and how many it should have: one for each version and one for version 0.
 func versions(t *testing.T, url string) (recorded, want int) {
 	t.Helper()
 	s := storetest.Open(t, url)
@@ -72,20 +72,20 @@ func TestReadyNeedsTheSchema(t *testing.T) {
 	eachEmptyDatabase(t, func(t *testing.T, url string) {
 		s := storetest.Open(t, url)
 		if err := s.Ready(t.Context()); err == nil || !strings.Contains(err.Error(), "the schema has version 0, this program needs") {
-			t.Errorf("before: %v", err)
+			t.Errorf("before the migration: %v", err)
 		}
 		for range 2 {
 			if err := s.Migrate(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			if err := s.Ready(t.Context()); err != nil {
-				t.Errorf("after: %v", err)
+				t.Errorf("after the migration: %v", err)
 			}
 		}
 	})
 }
 
-// TestBothSchemasHaveTheSameColumns compares names: what differs is in the migrations on purpose, and nothing else.
+// TestBothSchemasHaveTheSameColumns compares the names of tables and columns. Types differ.
 func TestBothSchemasHaveTheSameColumns(t *testing.T) {
 	t.Parallel()
 	lite := columns(t, storetest.SQL(t, storetest.SQLite(t)), `SELECT m.name, p.name FROM sqlite_master m, pragma_table_info(m.name) p
@@ -119,14 +119,15 @@ func columns(t *testing.T, db *sql.DB, query string) []string {
 	return names
 }
 
-// TestMigrationsDoNotQueue: a migration that alters tables in use waits for them for no longer than requests do.
+// TestMigrationsDoNotQueue checks that migrations which alter existing tables bound their wait for locks. Requests queue behind such a
+// wait.
 func TestMigrationsDoNotQueue(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("migrations/postgres/*.sql")
 	if err != nil || len(files) == 0 {
 		t.Fatal(err)
 	}
-	for _, file := range files[1:] { // the first finds no tables
+	for _, file := range files[1:] { // the first one creates the tables
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
@@ -137,19 +138,19 @@ func TestMigrationsDoNotQueue(t *testing.T) {
 	}
 }
 
-// TestMigrationGivesWay: a migration that waits for somebody for longer than its lock_timeout begins anew, until it is done.
+// TestMigrationGivesWay blocks a migration for longer than its lock_timeout. It starts again until it succeeds.
 func TestMigrationGivesWay(t *testing.T) {
 	t.Parallel()
 	url := storetest.EmptyPostgres(t)
 	db := storetest.SQL(t, url)
 	tx := must(db.BeginTx(t.Context(), nil))(t)
-	must(tx.ExecContext(t.Context(), "CREATE TABLE token_clients ()"))(t) // a migration that creates it waits for what becomes of it
+	must(tx.ExecContext(t.Context(), "CREATE TABLE token_clients ()"))(t) // the migration that creates this table waits for the end of the transaction
 	s := storetest.Open(t, url+"&lock_timeout=10ms")
 	migrated := make(chan error, 1)
 	go func() { migrated <- s.Migrate(t.Context()) }()
 	for deadline := time.Now().Add(20 * time.Second); queryOne[int](t, db, gaveUp) < 2; {
 		if time.Now().After(deadline) {
-			t.Fatal("the migration does not begin anew")
+			t.Fatal("the migration does not start again")
 		}
 	}
 	if err := tx.Rollback(); err != nil {
@@ -160,5 +161,5 @@ func TestMigrationGivesWay(t *testing.T) {
 	}
 }
 
-// gaveUp counts the transactions of this database that did not end well.
+// gaveUp counts the transactions of this database that were rolled back.
 const gaveUp = "SELECT xact_rollback FROM pg_stat_database WHERE datname = current_database()"

@@ -11,7 +11,7 @@ import (
 	"github.com/clientapps/clientapps/store"
 )
 
-// TestReadyWaitsBehindNobody asks while every connection is in use. On SQLite that is as long as one write lasts.
+// TestReadyWaitsBehindNobody calls Ready while every connection is in use, as they are on SQLite during one write.
 func TestReadyWaitsBehindNobody(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, _ string, s *store.Store) {
 		t.Helper()
@@ -40,7 +40,7 @@ func TestReadyWaitsBehindNobody(t *testing.T) {
 	})
 }
 
-// TestReadyOutlivesItsFirstCaller: those who wait for a check do not fail because the one who began it has gone.
+// TestReadyOutlivesItsFirstCaller cancels the call that began a shared check. The other calls do not fail.
 func TestReadyOutlivesItsFirstCaller(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, _ string, s *store.Store) {
 		t.Helper()

@@ -12,8 +12,8 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// A pooler gives a connection to another server after each transaction: nothing may be left on it, and nothing be missed that
-// was left on another.
+// TestNothingIsLeftOnAConnection checks that the store leaves no session state on a connection and relies on none, because a pooler may
+// give the connection to another server after each transaction.
 func TestNothingIsLeftOnAConnection(t *testing.T) {
 	t.Parallel()
 	url := storetest.EmptyPostgres(t)
@@ -32,15 +32,15 @@ func TestNothingIsLeftOnAConnection(t *testing.T) {
 	} {
 		var n int
 		if err := store.Write(s).Raw(query).Scan(&n).Error; err != nil || n != 0 {
-			t.Errorf("%s are left: %d, %v", what, n, err)
+			t.Errorf("%s on the connection: %d, %v", what, n, err)
 		}
 	}
 	if list := must(s.ListApps(t.Context(), storetest.ClientID, store.AppFilter{}, fullPage(store.ColumnCanonicalName)))(t); list.Total != 39+30 {
-		t.Errorf("%d apps, want those of before and the imported ones", list.Total)
+		t.Errorf("%d apps, want the seeded and the imported ones", list.Total)
 	}
 }
 
-// Others use the connections of a pooler while servers migrate one after the other: each lets go of the lock that it took.
+// TestMigrationsLetGo migrates with several servers while others use the connections of a pooler. Each releases the lock that it took.
 func TestMigrationsLetGo(t *testing.T) {
 	t.Parallel()
 	url := storetest.EmptyPostgres(t)
@@ -66,13 +66,13 @@ func TestMigrationsLetGo(t *testing.T) {
 	servers.Wait()
 	const locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
 	if n := queryOne[int](t, storetest.SQL(t, url), locks); n != 0 {
-		t.Errorf("%d locks are left", n)
+		t.Errorf("%d locks are still held", n)
 	}
 	cancel()
 	readers.Wait()
 }
 
-// patchAtOnce has patches share transactions, with texts that mean something in an array, and sets all apps of a client.
+// patchAtOnce has patches share transactions, with texts that an array literal must quote, and sets all apps of a client.
 func patchAtOnce(t *testing.T, s *store.Store, keys []store.AppKey) {
 	t.Helper()
 	by := store.Actor{ID: uuid.New(), Name: `a "name", {with} \ what arrays quote`, RequestID: "NULL"}
@@ -97,7 +97,7 @@ func patchAtOnce(t *testing.T, s *store.Store, keys []store.AppKey) {
 	must(s.BulkSet(t.Context(), storetest.ClientID, ids, store.ColumnIsApproved, true, alice))(t)
 }
 
-// importTwice imports catalog apps and the client's apps of them: the second time it finds what the first has left.
+// importTwice imports catalog apps and the client's apps of them. The second time it creates nothing.
 func importTwice(t *testing.T, s *store.Store, client uuid.UUID, n int) {
 	t.Helper()
 	var catalog []store.CatalogRow

@@ -31,7 +31,7 @@ func TestStats(t *testing.T) {
 			most = map[string]int{"write": 1, "read": 8}
 		}
 		if fresh.Catalog != (store.CatalogStats{}) || fresh.Tokens != (store.TokenStats{}) || !maps.Equal(pools, most) {
-			t.Errorf("a store that was never used has %+v", fresh)
+			t.Errorf("an unused store has %+v", fresh)
 		}
 		if err := s.Seed(t.Context(), storetest.Page()); err != nil {
 			t.Fatal(err)
@@ -53,15 +53,15 @@ func TestStats(t *testing.T) {
 			t.Errorf("catalog after a change %+v, want %+v", got, want)
 		}
 		clock.Advance(time.Minute)
-		_, _ = s.GetCatalogApp(t.Context(), uuid.New()) // looks whether it is new
+		_, _ = s.GetCatalogApp(t.Context(), uuid.New()) // checks the catalog for an entry that is not in the snapshot
 		want.Checked = want.Checked.Add(time.Minute)
 		if got := s.Stats().Catalog; got != want {
-			t.Errorf("catalog after a look %+v, want %+v", got, want)
+			t.Errorf("catalog after a check %+v, want %+v", got, want)
 		}
 
 		secret := must(apitoken.New())(t)
 		for range 3 {
-			_, _ = s.Authenticate(t.Context(), secret) // that there is no such token is remembered too
+			_, _ = s.Authenticate(t.Context(), secret) // the cache also remembers unknown tokens
 		}
 		if got := s.Stats().Tokens; got != (store.TokenStats{Entries: 1, Hits: 2, Misses: 1, Statements: 1}) {
 			t.Errorf("tokens %+v", got)
@@ -69,7 +69,7 @@ func TestStats(t *testing.T) {
 	})
 }
 
-// TestStatsOfPatches looks at patches that wait for somebody else's transaction, and at how they are written.
+// TestStatsOfPatches reads the statistics while patches wait for locked rows, and after they have been written.
 func TestStatsOfPatches(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
@@ -97,10 +97,10 @@ func TestStatsOfPatches(t *testing.T) {
 		}
 		held := s.Stats()
 		if got := held.Patches; got.Written != uint64(writers) || got.Batches[0] != uint64(writers) {
-			t.Errorf("while the apps are held: %+v", got)
+			t.Errorf("while the apps are locked: %+v", got)
 		}
 		if pool := held.Pools[0]; pool.InUse == 0 || pool.InUse > pool.Max {
-			t.Errorf("while the apps are held: %+v", pool)
+			t.Errorf("while the apps are locked: %+v", pool)
 		}
 		release()
 		wg.Wait()
@@ -110,12 +110,12 @@ func TestStatsOfPatches(t *testing.T) {
 			sizes += n << i // at most
 		}
 		if got.Queued != 0 || got.Written != 12 || got.Refused != 0 || got.Batches[3]+got.Batches[4] == 0 || sizes < 12 {
-			t.Errorf("afterwards: %+v", got)
+			t.Errorf("at the end: %+v", got)
 		}
 	})
 }
 
-// holdApps keeps every app from being written until the function that it returns is called.
+// lockAllApps blocks writes of all apps until release is called.
 func lockAllApps(t *testing.T, url string) (release func()) {
 	t.Helper()
 	conn := must(storetest.SQL(t, url).Conn(t.Context()))(t)

@@ -24,8 +24,7 @@ import (
 	"github.com/clientapps/clientapps/store/tenant/tenanttest"
 )
 
-// mistakes are statements as somebody could write them by mistake, or gorm could build them: each would reach apps of
-// clients that it is not about.
+// mistakes are statements that a programmer could write, or gorm could build, by mistake. Each would read or write apps of other clients.
 var mistakes = map[string]func(db *gorm.DB) error{
 	"find all":         func(db *gorm.DB) error { return db.Find(&[]store.App{}).Error },
 	"find all changes": func(db *gorm.DB) error { return db.Find(&[]store.AppChange{}).Error },
@@ -182,7 +181,7 @@ func TestTenantGuardRefusesMistakes(t *testing.T) {
 	})
 }
 
-// What is declared passes, and only that: the same session's next statement does not.
+// TestTenantGuardPassesWhatIsDeclared runs declared statements. The next statement of the same session is refused again.
 func TestTenantGuardPassesWhatIsDeclared(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
@@ -198,12 +197,12 @@ func TestTenantGuardPassesWhatIsDeclared(t *testing.T) {
 			return tx.Find(&apps).Error
 		})
 		if !refusedByGuard(err) {
-			t.Errorf("behind what was declared: %v", err)
+			t.Errorf("after the declared statement: %v", err)
 		}
 	})
 }
 
-// A refused statement is a fault of the program: no kind of error that callers are told about.
+// TestTenantGuardRefusalIsAFault checks that a refused statement is an internal error, which callers get no details of.
 func TestTenantGuardRefusalIsAFault(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, _ string, s *store.Store) {
 		err := fmt.Errorf("list apps: %w", store.Read(s).WithContext(t.Context()).Find(&[]store.App{}).Error)
@@ -217,7 +216,7 @@ func TestTenantGuardRefusalIsAFault(t *testing.T) {
 	})
 }
 
-// Every table with a client_id is covered by the guard, and no view looks into one.
+// TestTenantGuardCoversEveryTable checks that the guard covers each table with a client_id, and that no view reads one.
 func TestTenantGuardCoversEveryTable(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, url string, _ *store.Store) {
 		db := storetest.SQL(t, url)
@@ -242,7 +241,7 @@ func TestTenantGuardCoversEveryTable(t *testing.T) {
 		}
 		slices.Sort(found)
 		if want := slices.Sorted(slices.Values(store.PerClient())); !slices.Equal(found, want) {
-			t.Errorf("tables with a client_id are %v, the guard covers %v", found, want)
+			t.Errorf("the tables with a client_id are %v, and the guard covers %v", found, want)
 		}
 		if n := queryOne[int](t, db, views); n != 0 {
 			t.Errorf("%d views", n)
@@ -250,7 +249,7 @@ func TestTenantGuardCoversEveryTable(t *testing.T) {
 	})
 }
 
-// declared are all statements that the guard lets pass, by the function that makes them. Whoever adds one says here why.
+// declared are the cross-tenant statements, by the function that sends them, with the reason.
 var declared = map[string]string{
 	"UpdateCatalogApp": "the apps of all clients repeat the name",
 	"Seed":             "rows of many clients, as they are given",
@@ -258,7 +257,7 @@ var declared = map[string]string{
 	"ListTokens":       "the command lists all tokens with their clients",
 }
 
-// beneath are the functions that send statements by other means than gorm, which the guard does not see.
+// beneath are the functions that bypass gorm, and so the guard, with the reason.
 var beneath = map[string]string{
 	"read":          "statements that gorm has built of the handle's condition: see take and find",
 	"onConnOnce":    "statements that gorm has built of the handle's condition, and lockFree: see patchstatement.go and patchbatch.go",
@@ -267,7 +266,7 @@ var beneath = map[string]string{
 	"poolStats":     "sends nothing",
 }
 
-// leftToTests are mistakes in texts that the guard does not read. The check of all tests' statements does.
+// leftToTests are mistakes that only the check of all statements of tests finds, since the guard does not read their text.
 var leftToTests = map[string]string{
 	"a condition that reads all clients": `SELECT * FROM "catalog_apps" WHERE id IN (SELECT catalog_app_id FROM apps)`,
 	"a count of all clients":             `SELECT name, (SELECT count(*) FROM apps) AS apps FROM "clients"`,
@@ -284,7 +283,7 @@ func TestStatementsOfTestsAreChecked(t *testing.T) {
 	}
 }
 
-// boundErr says why a statement is not bound to one client, or nil.
+// checkScope returns an error for a statement that is not limited to one client.
 func checkScope(text string) error {
 	_, err := tenanttest.Check(text, store.PerClient())
 	return err

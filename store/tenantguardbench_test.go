@@ -9,7 +9,7 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// BenchmarkTenantGuard measures each operation with the guard and without it, turn by turn, and reports the ratio of their times.
+// BenchmarkTenantGuard alternates between each operation with the guard and without it, and reports the ratio of their times.
 func BenchmarkTenantGuard(b *testing.B) {
 	eachURL(b, func(b *testing.B, url string) {
 		b.Helper()
@@ -30,7 +30,7 @@ func eachURL(b *testing.B, run func(b *testing.B, url string)) {
 	b.Run("postgres", func(b *testing.B) { run(b, storetest.Postgres(b)) })
 }
 
-// compare runs the operations that clients run most on two stores of one database, turn by turn.
+// compare alternates between two stores of one database and measures the most frequent operations.
 func compare(b *testing.B, with, without *store.Store) {
 	b.Helper()
 	count := int32(0)

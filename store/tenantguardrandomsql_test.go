@@ -11,8 +11,8 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// The guard is tried with statements that are made up. SQLite runs those that it lets pass: none may show or write anything of
-// another client than the one whose id is the only value that they compare a client with.
+// TestTenantGuardHoldsAgainstRandomSQL checks random statements. SQLite runs those that pass the check. The only client id in them is that
+// of one client, so none may read or write rows of another.
 func TestTenantGuardHoldsAgainstRandomSQL(t *testing.T) {
 	t.Parallel()
 	url := storetest.SQLite(t)
@@ -23,7 +23,7 @@ func TestTenantGuardHoldsAgainstRandomSQL(t *testing.T) {
 		}
 	}
 	db := storetest.SQL(t, url)
-	refused, shown := 0, 0
+	refused, rows := 0, 0
 	for seed := range uint64(60_000) {
 		m := &randomSQL{rand: rand.New(rand.NewPCG(seed, 0))}
 		query := m.query()
@@ -32,17 +32,17 @@ func TestTenantGuardHoldsAgainstRandomSQL(t *testing.T) {
 			continue
 		}
 		for _, client := range reached(t, db, query) {
-			if shown++; client != storetest.ClientID.String() {
-				t.Errorf("let pass, and it reached client %s: %s", client, query)
+			if rows++; client != storetest.ClientID.String() {
+				t.Errorf("the check passes a statement that reaches client %s: %s", client, query)
 			}
 		}
 	}
-	if refused < 10_000 || shown < 500 {
-		t.Errorf("%d statements were refused and %d rows shown: too few to say anything", refused, shown)
+	if refused < 10_000 || rows < 500 {
+		t.Errorf("%d statements were refused and %d rows returned: too few for the test to mean anything", refused, rows)
 	}
 }
 
-// reached runs a statement, takes it back, and returns the clients in its rows. What is no SQL after all reaches nobody.
+// reached runs a statement, rolls it back, and returns the clients of its rows. A statement that fails returns none.
 func reached(t *testing.T, db *sql.DB, query string) []string {
 	t.Helper()
 	tx := must(db.BeginTx(t.Context(), nil))(t)
@@ -66,7 +66,7 @@ func reached(t *testing.T, db *sql.DB, query string) []string {
 	return clients
 }
 
-// randomSQL makes a statement up.
+// randomSQL generates a statement.
 type randomSQL struct {
 	rand  *rand.Rand
 	depth int

@@ -13,7 +13,7 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// badClocks are pairs of servers on one database whose clocks are not to be trusted.
+// badClocks returns pairs of clocks, each for two servers on one database, that disagree or run backwards.
 func badClocks() map[string][2]func() time.Time {
 	clock := &storetest.Clock{}
 	backwards := func() time.Time {
@@ -28,8 +28,7 @@ func badClocks() map[string][2]func() time.Time {
 	}
 }
 
-// eachClocks runs a test with two stores of each pair, on both databases. Slack, Zoom and Figma are in the catalog, and
-// Alpha has the first two.
+// eachClocks runs a test with two stores for each pair of clocks, on both databases, with importData.
 func eachClocks(t *testing.T, test func(t *testing.T, servers [2]*store.Store)) {
 	t.Helper()
 	t.Parallel()
@@ -50,7 +49,7 @@ func eachClocks(t *testing.T, test func(t *testing.T, servers [2]*store.Store)) 
 	}
 }
 
-// TestTimesOfAppsFollowVersions has two servers write one app after another in every way.
+// TestTimesOfAppsFollowVersions writes one app in every way, through two servers in turn. Later versions have later times, or the same.
 func TestTimesOfAppsFollowVersions(t *testing.T) {
 	eachClocks(t, func(t *testing.T, servers [2]*store.Store) {
 		key := appKey("Alpha", "Slack")
@@ -91,7 +90,7 @@ func TestTimesOfAppsFollowVersions(t *testing.T) {
 	})
 }
 
-// checkTimes looks whether the changes of an app, ordered by version, are ordered by time.
+// checkTimes checks that the changes of an app, in the order of versions, are in the order of time.
 func checkTimes(t *testing.T, s *store.Store, key store.AppKey) {
 	t.Helper()
 	changes := history(t, s, key)
@@ -103,8 +102,8 @@ func checkTimes(t *testing.T, s *store.Store, key store.AppKey) {
 	}
 }
 
-// TestTimesOfWritesThatWaited has somebody else hold the row that is written, and write it at a later time than the one at
-// which the wait began.
+// TestTimesOfWritesThatWaited has a write wait for a transaction that writes the same row with a later time than the one at which the
+// wait began.
 func TestTimesOfWritesThatWaited(t *testing.T) {
 	t.Parallel()
 	key := appKey("Alpha", "Slack")
@@ -158,7 +157,7 @@ func TestTimesOfWritesThatWaited(t *testing.T) {
 	}
 }
 
-// TestTimesOfTheCatalogFollowVersions has two servers write all that the catalog and the clients have a time for.
+// TestTimesOfTheCatalogFollowVersions writes all other objects that have a time, through two servers in turn.
 func TestTimesOfTheCatalogFollowVersions(t *testing.T) {
 	eachClocks(t, func(t *testing.T, servers [2]*store.Store) {
 		vendor := must(servers[0].CreateVendor(t.Context(), store.Fields{store.ColumnName: "vendor"}))(t)
@@ -190,7 +189,7 @@ func TestTimesOfTheCatalogFollowVersions(t *testing.T) {
 	})
 }
 
-// TestTimesUnderLoad has two servers patch, also in batches, and write in bulk and by imports what they have to wait for.
+// TestTimesUnderLoad has two servers patch, also in batches, and write the same apps in bulk and by imports.
 func TestTimesUnderLoad(t *testing.T) {
 	eachClocks(t, func(t *testing.T, servers [2]*store.Store) {
 		keys := []store.AppKey{appKey("Alpha", "Slack"), appKey("Alpha", "Zoom"), appKey("Beta", "Slack")}
@@ -201,7 +200,7 @@ func TestTimesUnderLoad(t *testing.T) {
 				answer := must(s.UpdateApp(t.Context(), key, store.Fields{store.ColumnLicenseCount: int32(n)}, alice, nil))(t)
 				for _, c := range history(t, s, key) {
 					if c.Version == answer.Version && !c.ChangedAt.Equal(answer.UpdatedAt) {
-						t.Errorf("version %d is answered with %v, and the history has %v", c.Version, answer.UpdatedAt, c.ChangedAt)
+						t.Errorf("version %d was returned with %v, and the history has %v", c.Version, answer.UpdatedAt, c.ChangedAt)
 					}
 				}
 			})

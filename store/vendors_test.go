@@ -79,7 +79,7 @@ func TestVendor(t *testing.T) {
 		})
 		list := must(s.ListVendors(t.Context(), "writer", fullPage(store.ColumnName)))(t)
 		if len(list.Rows) != 1 || list.Rows[0].Name != fmt.Sprintf("Writer %d", winner) || list.Rows[0].Version != 2 {
-			t.Errorf("writer %d has won, and there is %s", winner, asJSON(t, list.Rows))
+			t.Errorf("writer %d succeeded, and the list is %s", winner, asJSON(t, list.Rows))
 		}
 	})
 }
@@ -138,7 +138,7 @@ func TestCategory(t *testing.T) {
 		})
 		list := must(s.ListCategories(t.Context(), "writer", fullPage(store.ColumnName)))(t)
 		if len(list.Rows) != 1 || list.Rows[0].Name != fmt.Sprintf("Writer %d", winner) || list.Rows[0].Version != 2 {
-			t.Errorf("writer %d has won, and there is %s", winner, asJSON(t, list.Rows))
+			t.Errorf("writer %d succeeded, and the list is %s", winner, asJSON(t, list.Rows))
 		}
 	})
 }
