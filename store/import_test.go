@@ -12,8 +12,8 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// TestImportAppsHoldsUpItsClientAlone works in the middle of an import, when it has all of its locks: other clients notice
-// nothing, and the import's own client is told that somebody holds its apps. On SQLite, which has one writer, all can read.
+// TestImportAppsHoldsUpItsClientAlone sends requests during an import that has all of its locks. Requests of other clients succeed at once.
+// Writes of the import's own client fail because its apps are locked. On SQLite, which has one writer, all reads succeed.
 func TestImportAppsHoldsUpItsClientAlone(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
@@ -48,7 +48,7 @@ func TestImportAppsHoldsUpItsClientAlone(t *testing.T) {
 		rows := appRows(store.AppRow{Name: "Slack", Fields: store.Fields{store.ColumnLicenseCount: int32(7)}})
 		must(importer.ImportApps(t.Context(), pageApp.ClientID, rows, alice, store.ImportOptions{Progress: meanwhile}))(t)
 		if worked != 1 {
-			t.Errorf("worked %d times in the middle of the import", worked)
+			t.Errorf("requests ran %d times during the import", worked)
 		}
 		if got := get(t, others, pageApp); got.LicenseCount == nil || *got.LicenseCount != 7 || got.IsFavorite {
 			t.Errorf("the imported app is %s", asJSON(t, got))
@@ -56,7 +56,7 @@ func TestImportAppsHoldsUpItsClientAlone(t *testing.T) {
 	})
 }
 
-// TestImportTimeIsBounded: an import that keeps others from writing for too long ends with nothing written.
+// TestImportTimeIsBounded runs an import that blocks other writers for too long. It fails, and nothing is written.
 func TestImportTimeIsBounded(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {

@@ -11,7 +11,7 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// given is the rows of an import, one on each line.
+// catalogRows returns the rows of an import, one on each line.
 func catalogRows(rows ...store.CatalogRow) iter.Seq2[store.CatalogRow, error] {
 	return func(yield func(store.CatalogRow, error) bool) {
 		for i, row := range rows {
@@ -23,7 +23,7 @@ func catalogRows(rows ...store.CatalogRow) iter.Seq2[store.CatalogRow, error] {
 	}
 }
 
-// catalogRow is a row that gives nothing but a name and these fields.
+// catalogRow returns a row with a name and these fields.
 func catalogRow(name string, fields store.Fields) store.CatalogRow {
 	row := store.CatalogRow{Fields: store.Fields{store.ColumnCanonicalName: name}}
 	for column, value := range fields {
@@ -32,7 +32,7 @@ func catalogRow(name string, fields store.Fields) store.CatalogRow {
 	return row
 }
 
-// numbered is n rows with names that sort as they are numbered.
+// numbered returns n rows whose names sort by number.
 func numbered(n int) []store.CatalogRow {
 	rows := make([]store.CatalogRow, n)
 	for i := range rows {
@@ -47,7 +47,7 @@ func vendorAt(name string, url any) store.Fields {
 	return store.Fields{store.ColumnName: name, store.ColumnURL: url}
 }
 
-// catalogued is what an entry shows, by names.
+// catalogued is a catalog app with names in place of ids.
 type catalogued struct {
 	Name                            string
 	Description, Colour, Logo, Type *string
@@ -57,7 +57,7 @@ type catalogued struct {
 	Version                         int64
 }
 
-// catalogOf is the whole catalog by name.
+// catalogOf returns the whole catalog by name.
 func catalogOf(t *testing.T, s *store.Store) map[string]catalogued {
 	t.Helper()
 	found := map[string]catalogued{}
@@ -86,7 +86,7 @@ func catalogOf(t *testing.T, s *store.Store) map[string]catalogued {
 
 func ptr[T any](v T) *T { return &v }
 
-// slack is a row that gives everything.
+// slack returns a row with all fields.
 func slack() store.CatalogRow {
 	row := catalogRow("Slack", store.Fields{
 		store.ColumnDescription: "Messages", store.ColumnDisplayColour: "#4A154B",
@@ -104,7 +104,7 @@ func TestImportCatalog(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
 		clock := &storetest.Clock{}
 		s := openSeeded(t, url, store.Dataset{CatalogApps: []store.CatalogApp{catalogApp("Old")}}, withClock(clock))
-		catalogOf(t, s) // from here on this server has the catalog in memory
+		catalogOf(t, s) // loads the snapshot of this server
 		clock.Advance(time.Minute)
 		tableau, plain := catalogRow("Tableau", nil), catalogRow("Plain", nil)
 		tableau.Vendor = vendor("SALESFORCE, inc.")
@@ -146,7 +146,7 @@ func TestImportCatalogTwiceChangesNothing(t *testing.T) {
 				rows[i].Categories = []string{fmt.Sprintf("Category %d", i%70)}
 			}
 		}
-		rows[0].Vendor = vendorAt("Vendor 9", nil) // the URL of another row's vendor: one batch must not undo the other
+		rows[0].Vendor = vendorAt("Vendor 9", nil) // another row sets the URL of this vendor, in another batch
 		rows[1100].Vendor = vendorAt("Vendor 8", "https://vendor8.example.com")
 		want := store.ImportResult{Created: 1200, Updated: 1, VendorsCreated: 700, CategoriesCreated: 71}
 		clock.Advance(time.Minute)
@@ -271,7 +271,7 @@ func TestImportCatalogUpdates(t *testing.T) {
 	})
 }
 
-// clean empties the catalog.
+// clean deletes the whole catalog.
 func clean(t *testing.T, url string) {
 	t.Helper()
 	db := storetest.SQL(t, url)
@@ -284,7 +284,8 @@ func clean(t *testing.T, url string) {
 	}
 }
 
-// A client's app repeats the folded name of its catalog app, and shows the catalog's spelling and the vendor.
+// TestImportCatalogShowsInApps imports another spelling and another vendor of a catalog app. A client's app shows both, and is found by
+// the new name.
 func TestImportCatalogShowsInApps(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {

@@ -17,17 +17,17 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// refused wants an import to end in an error and to leave everything as it was.
-func refused(t *testing.T, s *store.Store, url string, rows iter.Seq2[store.CatalogRow, error]) error {
+// wantRefused runs an import that must fail and change nothing, and returns its error.
+func wantRefused(t *testing.T, s *store.Store, url string, rows iter.Seq2[store.CatalogRow, error]) error {
 	t.Helper()
 	db := storetest.SQL(t, url)
 	before := allRows(t, db)
 	result, err := s.ImportCatalog(t.Context(), rows, store.ImportOptions{})
 	if err == nil {
-		t.Errorf("the import was done: %+v", result)
+		t.Errorf("the import succeeded: %+v", result)
 	}
 	if !reflect.DeepEqual(allRows(t, db), before) {
-		t.Error("an import that failed wrote something")
+		t.Error("a failed import wrote something")
 	}
 	return err
 }
@@ -48,30 +48,30 @@ func TestImportCatalogIsAllOrNothing(t *testing.T) {
 				yield(store.CatalogRow{}, last)
 			}
 		}
-		err := refused(t, s, url, then(&store.RowError{Line: 1202, Message: "display_colour must be a colour as #RRGGBB"}))
+		err := wantRefused(t, s, url, then(&store.RowError{Line: 1202, Message: "display_colour must be a colour as #RRGGBB"}))
 		wantError(t, err, &store.ImportError{Total: 1, Rows: []store.RowError{
 			{Line: 1202, Message: "display_colour must be a colour as #RRGGBB"},
 		}})
-		if err := refused(t, s, url, then(full)); !errors.Is(err, full) {
+		if err := wantRefused(t, s, url, then(full)); !errors.Is(err, full) {
 			t.Errorf("error is %v, want that of the source", err)
 		}
-		wantError(t, refused(t, s, url, catalogRows(append(rows, catalogRow("aPP 00700", nil))...)), &store.ImportError{Total: 1, Rows: []store.RowError{
+		wantError(t, wantRefused(t, s, url, catalogRows(append(rows, catalogRow("aPP 00700", nil))...)), &store.ImportError{Total: 1, Rows: []store.RowError{
 			{Line: 1202, Message: `canonical_name "aPP 00700" is on line 701 already`},
 		}})
 
-		// A statement that fails in the last batch undoes those before it.
+		// A statement that fails in the last batch rolls back the batches before.
 		rejectPoisonApp(t, url)
-		err = refused(t, s, url, catalogRows(append(rows, catalogRow("Poison", nil))...))
+		err = wantRefused(t, s, url, catalogRows(append(rows, catalogRow("Poison", nil))...))
 		if err == nil || !strings.Contains(err.Error(), "poisoned") {
 			t.Errorf("error is %v, want the database's", err)
 		}
-		// And the next import goes as if there had been none.
+		// The next import succeeds.
 		result := must(s.ImportCatalog(t.Context(), catalogRows(rows...), store.ImportOptions{}))(t)
 		wantJSON(t, "the result", result, store.ImportResult{Created: 1200, Updated: 1, CategoriesCreated: 1})
 	})
 }
 
-// poison makes the database refuse the catalog app Poison.
+// rejectPoisonApp adds a trigger that refuses the catalog app Poison.
 func rejectPoisonApp(t *testing.T, url string) {
 	t.Helper()
 	statements := []string{`CREATE TRIGGER poison BEFORE INSERT ON catalog_apps WHEN NEW.name_key = 'poison'
@@ -117,9 +117,9 @@ func TestImportCatalogTellsErrorsByLine(t *testing.T) {
 		rows := append(numbered(150), numbered(150)...) // the second half repeats the first
 		rows[2].Vendor = vendorAt("Acme", "https://acme.example.com")
 		rows[6].Vendor = vendorAt("ACME", nil)
-		rows[7].Vendor = vendor("acme") // says nothing of the URL
+		rows[7].Vendor = vendor("acme") // has no URL
 		rows[8].Vendor = vendorAt("acme", "https://acme.example.com/")
-		err := refused(t, s, url, func(yield func(store.CatalogRow, error) bool) {
+		err := wantRefused(t, s, url, func(yield func(store.CatalogRow, error) bool) {
 			for row, err := range catalogRows(rows...) {
 				bad := row.Line%50 == 0 && !yield(store.CatalogRow{}, &store.RowError{Line: row.Line, Message: "bad"})
 				if bad || !yield(row, err) {
@@ -146,7 +146,7 @@ func TestImportCatalogTellsErrorsByLine(t *testing.T) {
 	})
 }
 
-// An import that is canceled leaves nothing, neither in the tables nor on the connection, which the next one uses.
+// TestImportCatalogCanceled cancels imports. They leave nothing in the tables, and nothing on the connection that the next import uses.
 func TestImportCatalogCanceled(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
@@ -160,17 +160,17 @@ func TestImportCatalogCanceled(t *testing.T) {
 			}
 		}})
 		if !errors.Is(err, context.Canceled) {
-			t.Errorf("error is %v, want that it was canceled", err)
+			t.Errorf("error is %v, want context.Canceled", err)
 		}
 		if !reflect.DeepEqual(allRows(t, db), before) {
-			t.Error("an import that was canceled wrote something")
+			t.Error("a canceled import wrote something")
 		}
 		result := must(s.ImportCatalog(t.Context(), catalogRows(numbered(1200)...), store.ImportOptions{}))(t)
 		wantJSON(t, "the next result", result, store.ImportResult{Created: 1200})
 	})
 }
 
-// Two servers import the same rows at once: one makes them, the other finds them.
+// TestImportCatalogAtOnce has two servers import the same rows at once. One creates them, the other changes nothing.
 func TestImportCatalogAtOnce(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {

@@ -8,8 +8,8 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// TestPatchesTouchNoIndex has PostgreSQL tell how many of many patches were HOT updates. An index that holds a column which
-// patches set makes an end of it, and of half of their speed.
+// TestPatchesTouchNoIndex checks that patches are HOT updates on PostgreSQL. An index on a column that patches set would prevent that, and
+// make patches take twice as long.
 func TestPatchesTouchNoIndex(t *testing.T) {
 	t.Parallel()
 	url := storetest.Postgres(t)
@@ -26,9 +26,9 @@ func TestPatchesTouchNoIndex(t *testing.T) {
 	const updates = "SELECT n_tup_upd FROM pg_stat_user_tables WHERE relname = 'apps'"
 	for deadline := time.Now().Add(30 * time.Second); queryOne[int](t, db, updates) < patches; {
 		if time.Now().After(deadline) {
-			t.Fatalf("PostgreSQL tells of %d updates, want %d", queryOne[int](t, db, updates), patches)
+			t.Fatalf("PostgreSQL counts %d updates, want %d", queryOne[int](t, db, updates), patches)
 		}
-		get(t, s, pageApp) // an idle connection tells nothing
+		get(t, s, pageApp) // a connection reports its counts when it is used
 	}
 	hot := queryOne[int](t, db, "SELECT n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'apps'")
 	if hot < patches*95/100 {

@@ -10,7 +10,7 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// The server's role can do what the server does, and neither change the schema nor rewrite the history.
+// TestServerRole checks that the role of the server can do what the server does, and can neither change the schema nor the history.
 func TestServerRole(t *testing.T) {
 	t.Parallel()
 	owner, role := storetest.Roles(t)

@@ -54,7 +54,7 @@ func Deploy(t testing.TB, database, name string) {
 	}
 }
 
-// RowSecured returns the URLs of Roles in a database that has row security.
+// RowSecured returns the URLs of Roles, in a database with row-level security.
 func RowSecured(t testing.TB) (owner, server string) {
 	t.Helper()
 	owner, server = Roles(t)
@@ -125,7 +125,7 @@ func as(t testing.TB, database, role string) string {
 	return u.String()
 }
 
-// superuser returns the URL of the same database for the user that the tests were given.
+// superuser returns the URL of the same database for the user of TEST_DATABASE_URL.
 func superuser(t testing.TB, database string) string {
 	t.Helper()
 	u, err := url.Parse(database)

@@ -1,4 +1,4 @@
-// Package storetest opens real databases for tests: every test that needs a store runs on SQLite and on PostgreSQL.
+// Package storetest makes databases for tests, on SQLite and on PostgreSQL, and opens stores on them.
 package storetest
 
 import (
@@ -19,8 +19,8 @@ import (
 	"github.com/clientapps/clientapps/store"
 )
 
-// Each runs the test on both databases, each time with the URL of an empty database of its own, schema included. Without
-// TEST_DATABASE_URL it fails: a test that ran on one database has shown nothing about the other.
+// Each runs the test on both databases, each time with the URL of a new migrated database. It fails without TEST_DATABASE_URL, because
+// both databases must be tested.
 func Each(t *testing.T, test func(t *testing.T, url string)) {
 	t.Helper()
 	t.Run("sqlite", func(t *testing.T) { test(t, SQLite(t)) })
@@ -42,7 +42,7 @@ func SQLite(t testing.TB) string {
 }
 
 // Postgres returns the URL of a new migrated database, dropped when the test ends. With TEST_POOLER_ADDR, which
-// tools/with-pgbouncer sets, it is reached through that pooler.
+// tools/with-pgbouncer sets, the URL is that of the pooler.
 func Postgres(t testing.TB) string {
 	t.Helper()
 	postgresTemplate.once.Do(func() { postgresTemplate.err = makeTemplate(t) })
@@ -61,8 +61,8 @@ func EmptyPostgres(t testing.TB) string {
 	return pooled(newDatabase(t, "template1"))
 }
 
-// Open opens a database and closes it when the test ends. configure may change the defaults. Every statement that the store sends
-// must be bound to one client.
+// Open opens a store and closes it when the test ends. configure may change the defaults. The test fails if the store sends a statement
+// that CheckStatement refuses.
 func Open(t testing.TB, url string, configure ...func(*store.Config)) *store.Store {
 	t.Helper()
 	cfg := store.Config{URL: url, MaxConns: 8, RowSecurity: secured() && !strings.HasPrefix(url, "sqlite:")}
@@ -86,8 +86,7 @@ func Open(t testing.TB, url string, configure ...func(*store.Config)) *store.Sto
 	return s
 }
 
-// SQL opens a connection beside the store, past any pooler, for what the store does not do: looking at tables, breaking
-// them.
+// SQL opens a database without the store, bypassing the pooler, to inspect tables or to break them.
 func SQL(t testing.TB, url string) *sql.DB {
 	t.Helper()
 	driver, dsn := "pgx", direct(url)
@@ -102,7 +101,7 @@ func SQL(t testing.TB, url string) *sql.DB {
 	return db
 }
 
-// Main runs a package's tests and removes what they share. Call it from TestMain.
+// Main runs a package's tests and then removes the databases and roles that they share. Call it from TestMain.
 func Main(m *testing.M) int {
 	code := m.Run()
 	for _, database := range []string{postgresTemplate.name, rolesTemplate.name} {
@@ -232,8 +231,8 @@ func run(ctx context.Context, database, statements string) error {
 	return err
 }
 
-// pooled leads a database's URL through the pooler, if there is one, in the way that works with each of them: a statement
-// that one transaction has prepared is not there in the next.
+// pooled returns the URL of a database through the pooler, if there is one. It turns prepared statements off, because behind a pooler a
+// statement that one transaction has prepared may not exist in the next.
 func pooled(address string) string {
 	pooler := os.Getenv("TEST_POOLER_ADDR")
 	u, err := url.Parse(address)
@@ -247,7 +246,7 @@ func pooled(address string) string {
 	return u.String()
 }
 
-// direct leads a URL past the pooler and past row security.
+// direct returns a URL that bypasses the pooler and row-level security.
 func direct(address string) string {
 	u, err := url.Parse(address)
 	if err != nil || os.Getenv("TEST_POOLER_ADDR") == "" && !secured() {
@@ -259,7 +258,7 @@ func direct(address string) string {
 func databaseURL(name string) string {
 	u, err := url.Parse(os.Getenv("TEST_DATABASE_URL"))
 	if err != nil {
-		return "" // sql.Open has refused it before
+		return "" // admin has refused it before
 	}
 	u.Path = "/" + name
 	return u.String()
