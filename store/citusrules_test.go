@@ -1,7 +1,6 @@
 package store_test
 
 import (
-	"database/sql"
 	"fmt"
 	"maps"
 	"regexp"
@@ -11,7 +10,7 @@ import (
 )
 
 // violations returns what Citus would refuse, and what would need another shard.
-func (c citusTables) violations(t *testing.T, db *sql.DB) []string {
+func (c citusTables) violations(t *testing.T, db queryer) []string {
 	t.Helper()
 	var found []string
 	for _, table := range slices.Sorted(maps.Keys(c.distributed)) {
@@ -24,7 +23,7 @@ func (c citusTables) violations(t *testing.T, db *sql.DB) []string {
 }
 
 // keys checks that each key of a table begins with its distribution column.
-func (c citusTables) keys(t *testing.T, db *sql.DB, table string) []string {
+func (c citusTables) keys(t *testing.T, db queryer, table string) []string {
 	t.Helper()
 	var found []string
 	by := c.distributed[table]
@@ -44,7 +43,7 @@ func (c citusTables) keys(t *testing.T, db *sql.DB, table string) []string {
 }
 
 // foreignKeys checks that each foreign key leads to a row of the same client or to a table that is on every machine.
-func (c citusTables) foreignKeys(t *testing.T, db *sql.DB) []string {
+func (c citusTables) foreignKeys(t *testing.T, db queryer) []string {
 	t.Helper()
 	rows := must(db.QueryContext(t.Context(), `SELECT conname, conrelid::regclass::text, confrelid::regclass::text, confdeltype::text, confupdtype::text,
 			(SELECT string_agg(a.attname || '=' || b.attname, ',') FROM unnest(conkey, confkey) AS k (own, other)
@@ -85,7 +84,7 @@ var (
 )
 
 // functions checks that trigger functions only insert rows of the same client, one a statement: Citus routes those to the same shard.
-func (c citusTables) functions(t *testing.T, db *sql.DB) []string {
+func (c citusTables) functions(t *testing.T, db queryer) []string {
 	t.Helper()
 	var found []string
 	names := queryStrings(t, db, `SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace ORDER BY proname`)

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"context"
 	"database/sql"
 	"encoding/json"
 	"errors"
@@ -87,8 +88,14 @@ func withClock(clock *storetest.Clock) func(*store.Config) {
 	return func(cfg *store.Config) { cfg.Clock = clock.Now }
 }
 
+// queryer is a database or a transaction.
+type queryer interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
 // queryOne reads a single value, bypassing the store.
-func queryOne[T any](t testing.TB, db *sql.DB, query string, args ...any) T {
+func queryOne[T any](t testing.TB, db queryer, query string, args ...any) T {
 	t.Helper()
 	var v T
 	if err := db.QueryRowContext(t.Context(), query, args...).Scan(&v); err != nil {

@@ -41,7 +41,7 @@ func SQLite(t testing.TB) string {
 	return "sqlite://" + path
 }
 
-// Postgres returns the URL of a new migrated database, dropped when the test ends. With TEST_POOLER_ADDR, which
+// Postgres returns the URL of a migrated database without rows, for this test alone. With TEST_POOLER_ADDR, which
 // tools/with-pgbouncer sets, the URL is that of the pooler.
 func Postgres(t testing.TB) string {
 	t.Helper()
@@ -50,9 +50,9 @@ func Postgres(t testing.TB) string {
 		t.Fatalf("PostgreSQL: %v", postgresTemplate.err)
 	}
 	if secured() {
-		return pooled(as(t, newDatabase(t, postgresTemplate.name), "server"))
+		return pooled(as(t, reusedDatabase(t), "server"))
 	}
-	return pooled(newDatabase(t, postgresTemplate.name))
+	return pooled(reusedDatabase(t))
 }
 
 // EmptyPostgres returns the URL of a new database without a schema, dropped when the test ends.
@@ -104,6 +104,7 @@ func SQL(t testing.TB, url string) *sql.DB {
 // Main runs a package's tests and then removes the databases and roles that they share. Call it from TestMain.
 func Main(m *testing.M) int {
 	code := m.Run()
+	dropReusable(context.Background())
 	for _, database := range []string{postgresTemplate.name, rolesTemplate.name} {
 		if database == "" {
 			continue
@@ -170,28 +171,40 @@ func makeTemplate(t testing.TB) error {
 	if err := s.Migrate(t.Context()); err != nil {
 		return err
 	}
-	if err := s.Close(); err != nil || !secured() { // a template must have no connections
+	if err := s.Close(); err != nil { // a template must have no connections
 		return err
 	}
-	needRoles(t)
-	Deploy(t, databaseURL(name), "roles.sql")
-	Deploy(t, databaseURL(name), "rls.sql")
-	return nil
+	if secured() {
+		needRoles(t)
+		Deploy(t, databaseURL(name), "roles.sql")
+		Deploy(t, databaseURL(name), "rls.sql")
+	}
+	return readTemplate(t.Context())
 }
 
+// newDatabase returns the URL of a copy of a database, dropped when the test ends.
 func newDatabase(t testing.TB, template string) string {
 	t.Helper()
-	name := fmt.Sprintf("clientapps_test_%d_%d", os.Getpid(), databases.Add(1))
+	name := createDatabase(t, template)
+	t.Cleanup(func() { dropDatabase(t, name) })
+	return databaseURL(name)
+}
+
+func createDatabase(t testing.TB, template string) (name string) {
+	t.Helper()
+	name = fmt.Sprintf("clientapps_test_%d_%d", os.Getpid(), databases.Add(1))
 	// Without fsync, as in tools/with-postgres, copying files takes a third of the time of the default, which logs each page.
 	if err := admin(t.Context(), "CREATE DATABASE "+name+" TEMPLATE "+template+" STRATEGY file_copy"); err != nil {
 		t.Fatalf("PostgreSQL: %v", err)
 	}
-	t.Cleanup(func() {
-		if err := admin(context.Background(), "DROP DATABASE "+name+" WITH (FORCE)"); err != nil {
-			t.Errorf("PostgreSQL: %v", err)
-		}
-	})
-	return databaseURL(name)
+	return name
+}
+
+func dropDatabase(t testing.TB, name string) {
+	t.Helper()
+	if err := admin(context.Background(), "DROP DATABASE "+name+" WITH (FORCE)"); err != nil {
+		t.Errorf("PostgreSQL: %v", err)
+	}
 }
 
 func migrate(t testing.TB, url string) {
