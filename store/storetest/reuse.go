@@ -14,7 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// reusable are migrated databases that no test uses. To empty one takes a tenth of the time that it takes to create one and to drop it.
+// reusable are migrated databases that no test uses. To empty one is faster than to create one and to drop it, which wait for checkpoints.
 var reusable struct {
 	mu    sync.Mutex
 	names []string
@@ -26,7 +26,8 @@ var reusable struct {
 // tableRows has the rows that migrations insert into a table, as a JSON array.
 type tableRows struct{ name, rows string }
 
-// reusedDatabase returns the URL of a new copy of postgresTemplate, or of one that a test before has used.
+// reusedDatabase returns the URL of a copy of postgresTemplate, new or emptied. When the test ends, it empties the database, or drops it
+// if the test has failed or has changed the schema.
 func reusedDatabase(t testing.TB) string {
 	t.Helper()
 	reusable.mu.Lock()
@@ -43,7 +44,7 @@ func reusedDatabase(t testing.TB) string {
 		if !t.Failed() {
 			err = empty(context.Background(), databaseURL(name))
 		}
-		if err != nil { // this one is no longer like the template
+		if err != nil {
 			dropDatabase(t, name)
 			return
 		}
@@ -111,19 +112,23 @@ func empty(ctx context.Context, database string) error {
 	return err
 }
 
-// disconnectOthers returns when no other connection to the database can write. The test has closed its connections, so most backends end
-// by themselves. It terminates the rest, which takes 100 ms or more each.
+// disconnectOthers returns when there is no other connection to the database, which could still write. The test has closed its
+// connections, so most backends end by themselves. Those of a pooler do not.
 func disconnectOthers(ctx context.Context, conn *pgx.Conn) error {
 	const others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
-	for range 50 {
+	for milliseconds := range 10_000 {
+		if milliseconds == 50 {
+			if _, err := conn.Exec(ctx, "SELECT pg_terminate_backend(pid) "+others); err != nil {
+				return err
+			}
+		}
 		var n int
 		if err := conn.QueryRow(ctx, "SELECT count(*) "+others).Scan(&n); err != nil || n == 0 {
 			return err
 		}
 		time.Sleep(time.Millisecond)
 	}
-	_, err := conn.Exec(ctx, "SELECT pg_terminate_backend(pid, 10000) "+others)
-	return err
+	return errors.New("there are still connections to the database")
 }
 
 // schemaDigest returns a digest of everything that migrations create and tests could change.
