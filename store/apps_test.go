@@ -16,7 +16,7 @@ import (
 )
 
 func TestUpdateAppSetsWhatIsGivenAndKeepsTheRest(t *testing.T) {
-	each(t, func(t *testing.T, _ string, s *store.Store) {
+	eachDatabase(t, func(t *testing.T, _ string, s *store.Store) {
 		for _, c := range []struct {
 			name     string
 			fields   store.Fields
@@ -58,14 +58,14 @@ func TestUpdateAppSetsWhatIsGivenAndKeepsTheRest(t *testing.T) {
 }
 
 func TestUpdateAppThatChangesNothingWritesNothing(t *testing.T) {
-	each(t, func(t *testing.T, url string, s *store.Store) {
+	eachDatabase(t, func(t *testing.T, url string, s *store.Store) {
 		fields := store.Fields{store.ColumnIsFavorite: true, store.ColumnLicenseCount: int32(5)}
 		first, err := s.UpdateApp(t.Context(), pageApp, fields, writer, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		before := dump(t, url, "apps", "app_changes")
-		later := storetest.Open(t, url, at(storetest.Now.Add(time.Hour)))
+		later := storetest.Open(t, url, withClock(clockAhead(time.Hour)))
 		for _, same := range []store.Fields{fields, {store.ColumnIsFavorite: true}, {store.ColumnLicenseCount: int32(5)}, {}} {
 			again, err := later.UpdateApp(t.Context(), pageApp, same, store.Actor{Name: "somebody else", RequestID: "2"}, nil)
 			if err != nil {
@@ -82,7 +82,7 @@ func TestUpdateAppThatChangesNothingWritesNothing(t *testing.T) {
 }
 
 func TestMissingAppsAndClients(t *testing.T) {
-	each(t, func(t *testing.T, url string, s *store.Store) {
+	eachDatabase(t, func(t *testing.T, url string, s *store.Store) {
 		nobody := uuid.MustParse("00000000-0000-0000-0000-000000000001")
 		before := dump(t, url, "apps", "app_changes")
 		for _, c := range []struct {
@@ -114,7 +114,7 @@ func TestMissingAppsAndClients(t *testing.T) {
 }
 
 func TestUpdateAppWithMatch(t *testing.T) {
-	each(t, func(t *testing.T, url string, s *store.Store) {
+	eachDatabase(t, func(t *testing.T, url string, s *store.Store) {
 		old := get(t, s, pageApp).ETag()
 		app, err := s.UpdateApp(t.Context(), pageApp, store.Fields{store.ColumnIsFavorite: true}, writer, &store.IfMatch{Tags: []string{"x", old}})
 		if err != nil || !app.IsFavorite {
@@ -136,7 +136,7 @@ func TestUpdateAppWithMatch(t *testing.T) {
 }
 
 func TestOfSixteenPatchesWithOneTagOneWins(t *testing.T) {
-	each(t, func(t *testing.T, _ string, s *store.Store) {
+	eachDatabase(t, func(t *testing.T, _ string, s *store.Store) {
 		tag := get(t, s, pageApp).ETag()
 		errs := make([]error, 16)
 		var wg sync.WaitGroup
@@ -154,7 +154,7 @@ func TestOfSixteenPatchesWithOneTagOneWins(t *testing.T) {
 			case err == nil:
 				won++
 				if app := get(t, s, pageApp); *app.LicenseCount != int32(i) {
-					t.Errorf("patch %d won and %d stands", i, *app.LicenseCount)
+					t.Errorf("patch %d won, and the app has %d licenses", i, *app.LicenseCount)
 				}
 			case !errors.As(err, &changed):
 				t.Errorf("patch %d: %v", i, err)
@@ -166,10 +166,10 @@ func TestOfSixteenPatchesWithOneTagOneWins(t *testing.T) {
 	})
 }
 
-// TestAnswersShowThePatch races patches that undo each other: whatever came before or after, each is answered with an app
-// that has what it asked for, and with a version of which there is one.
-func TestAnswersShowThePatch(t *testing.T) {
-	each(t, func(t *testing.T, _ string, s *store.Store) {
+// TestPatchReturnsWhatItWrote races patches that undo each other. Each returns an app with the values that it set, and a version that no
+// other app state has.
+func TestPatchReturnsWhatItWrote(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, _ string, s *store.Store) {
 		var mu sync.Mutex
 		states := map[int64]string{}
 		var wg sync.WaitGroup
@@ -198,7 +198,7 @@ func TestAnswersShowThePatch(t *testing.T) {
 }
 
 func TestPatchesOfDifferentFieldsKeepEachOther(t *testing.T) {
-	each(t, func(t *testing.T, _ string, s *store.Store) {
+	eachDatabase(t, func(t *testing.T, _ string, s *store.Store) {
 		var wg sync.WaitGroup
 		for _, fields := range []store.Fields{
 			{store.ColumnIsFavorite: true}, {store.ColumnIsApproved: true}, {store.ColumnLicenseCount: int32(7)},
@@ -220,13 +220,14 @@ func TestTimesAreUTCMilliseconds(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
-		now := time.Date(2026, 2, 24, 16, 0, 0, 123_999_999, time.FixedZone("", 3600))
-		s := storetest.Open(t, url, at(now))
+		clock := clockAhead(123_999_999 * time.Nanosecond)
+		elsewhere := time.FixedZone("", 3600)
+		s := storetest.Open(t, url, func(cfg *store.Config) { cfg.Clock = func() time.Time { return clock.Now().In(elsewhere) } })
 		if err := s.Seed(t.Context(), storetest.Page()); err != nil {
 			t.Fatal(err)
 		}
 		app, err := s.UpdateApp(t.Context(), pageApp, store.Fields{store.ColumnIsFavorite: true}, writer, nil)
-		want := time.Date(2026, 2, 24, 15, 0, 0, 123_000_000, time.UTC)
+		want := storetest.Now.Add(123 * time.Millisecond)
 		if read := get(t, s, pageApp); err != nil || !app.UpdatedAt.Equal(want) || !read.UpdatedAt.Equal(want) {
 			t.Errorf("written %v, read %v, want %v (%v)", app.UpdatedAt, read.UpdatedAt, want, err)
 		}

@@ -13,7 +13,7 @@ import (
 )
 
 func TestAppShowsItsCatalogEntry(t *testing.T) {
-	each(t, func(t *testing.T, _ string, s *store.Store) {
+	eachDatabase(t, func(t *testing.T, _ string, s *store.Store) {
 		entry := get(t, s, pageApp).Catalog
 		if entry.CanonicalName != "Slack" || entry.Vendor == nil || entry.Vendor.Name != "Salesforce, Inc." ||
 			len(entry.Categories) != 1 || entry.Categories[0].Name != "Communication" {
@@ -22,8 +22,9 @@ func TestAppShowsItsCatalogEntry(t *testing.T) {
 	})
 }
 
-// TestCatalogOfAnotherServer changes the catalog as another server does, and looks for it here.
+// TestCatalogOfAnotherServer changes the catalog as another server does. This server shows the change after it has polled.
 func TestCatalogOfAnotherServer(t *testing.T) {
+	t.Parallel()
 	for name, change := range map[string]string{
 		"the app":      "UPDATE catalog_apps SET description = 'new', version = version + 1",
 		"its vendor":   "UPDATE catalog_vendors SET name = 'new', version = version + 1",
@@ -50,10 +51,11 @@ func TestCatalogOfAnotherServer(t *testing.T) {
 	}
 }
 
-// TestEntryThatTheSnapshotDoesNotHave is an app that another server has given a client, for an entry just made there.
+// TestEntryThatTheSnapshotDoesNotHave reads an app that another server has added, of a catalog app that the snapshot of this server does
+// not have.
 func TestEntryThatTheSnapshotDoesNotHave(t *testing.T) {
-	each(t, func(t *testing.T, url string, s *store.Store) {
-		get(t, s, pageApp) // the snapshot is there
+	eachDatabase(t, func(t *testing.T, url string, s *store.Store) {
+		get(t, s, pageApp) // loads the snapshot
 		other := storetest.Open(t, url)
 		key := store.AppKey{ClientID: storetest.ClientID, ID: uuid.New()}
 		entry := store.CatalogApp{ID: uuid.New(), CanonicalName: "New", CreatedAt: storetest.Now, UpdatedAt: storetest.Now}

@@ -18,12 +18,12 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// afterStatement calls what is set, once, when a statement about apps has been done and nothing made of its result yet.
+// afterStatement calls a function once, when a statement on apps has run and the store has not used its result yet.
 type afterStatement struct {
 	meanwhile atomic.Pointer[func(sql string) (done bool)]
 }
 
-// set has meanwhile called after the next patch, or else after the next statement that reads apps.
+// set calls meanwhile after the next patch, or after the next statement that reads apps.
 func (a *afterStatement) set(patch bool, meanwhile func()) {
 	next := func(sql string) bool {
 		if patch != strings.HasPrefix(sql, "UPDATE ") || !strings.Contains(sql, "catalog_app_id") || !strings.Contains(sql, "apps") {
@@ -45,23 +45,23 @@ func (a *afterStatement) OnStart(context.Context, sdktrace.ReadWriteSpan) {}
 func (a *afterStatement) Shutdown(context.Context) error                  { return nil }
 func (a *afterStatement) ForceFlush(context.Context) error                { return nil }
 
-// OnEnd sees the statements that do not go through gorm.
+// OnEnd handles the statements that do not go through gorm.
 func (a *afterStatement) OnEnd(span sdktrace.ReadOnlySpan) {
-	said := map[attribute.Key]string{}
+	attributes := map[attribute.Key]string{}
 	for _, kv := range span.Attributes() {
-		said[kv.Key] = kv.Value.String()
+		attributes[kv.Key] = kv.Value.String()
 	}
-	if said["pgx.rows_affected"] != "" { // it was run, and not only prepared
-		a.done(said["db.query.text"])
+	if attributes["pgx.rows_affected"] != "" { // it ran, and was not only prepared
+		a.done(attributes["db.query.text"])
 	}
 }
 
-// interrupted opens a store whose statements tell when they are done, and a context in which they do.
-func interrupted(t *testing.T, url string) (*store.Store, context.Context, *afterStatement) {
+// openWithHook opens a store that calls afterStatement, and returns the context in which it does.
+func openWithHook(t *testing.T, url string) (*store.Store, context.Context, *afterStatement) {
 	t.Helper()
 	after := &afterStatement{}
 	if strings.HasPrefix(url, "sqlite") {
-		s := alone(t, url)
+		s := openWithoutPolling(t, url)
 		err := store.AfterStatement(s, func(st *gorm.Statement) { after.done(st.SQL.String()) })
 		if err != nil {
 			t.Fatal(err)
@@ -69,13 +69,13 @@ func interrupted(t *testing.T, url string) (*store.Store, context.Context, *afte
 		return s, t.Context(), after
 	}
 	traces := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(after))
-	s := alone(t, url, func(cfg *store.Config) { cfg.Traces = traces })
+	s := openWithoutPolling(t, url, func(cfg *store.Config) { cfg.Traces = traces })
 	ctx, span := traces.Tracer("test").Start(t.Context(), "request")
 	t.Cleanup(func() { span.End() })
 	return s, ctx, after
 }
 
-// appReaders is everything that reads or writes an app's row and shows it.
+// appReaders returns all methods that return an app.
 func appReaders(ctx context.Context, s *store.Store) map[string]func(key store.AppKey) (store.App, error) {
 	page := func(key store.AppKey, f store.AppFilter, p store.Page) (store.App, error) {
 		list, err := s.ListApps(ctx, key.ClientID, f, p)
@@ -89,10 +89,10 @@ func appReaders(ctx context.Context, s *store.Store) map[string]func(key store.A
 	return map[string]func(key store.AppKey) (store.App, error){
 		"get": func(key store.AppKey) (store.App, error) { return s.GetApp(ctx, key) },
 		"list": func(key store.AppKey) (store.App, error) {
-			return page(key, store.AppFilter{}, all(store.ColumnCanonicalName))
+			return page(key, store.AppFilter{}, fullPage(store.ColumnCanonicalName))
 		},
 		"search": func(key store.AppKey) (store.App, error) {
-			return page(key, store.AppFilter{Query: "leet"}, all(store.ColumnUpdatedAt))
+			return page(key, store.AppFilter{Query: "leet"}, fullPage(store.ColumnUpdatedAt))
 		},
 		"patch": func(key store.AppKey) (store.App, error) {
 			return s.UpdateApp(ctx, key, store.Fields{store.ColumnLicenseCount: int32(7)}, alice, nil)
@@ -105,8 +105,8 @@ func appReaders(ctx context.Context, s *store.Store) map[string]func(key store.A
 
 var errLeftOut = errors.New("left out of the list")
 
-// TestEntryRemovedBetweenReadAndShow removes an app and its catalog entry when its row has been read or written and the
-// entry that it shows has not been looked up yet. The answer is the app as it was.
+// TestEntryRemovedBetweenReadAndShow removes an app and its catalog app after the row of the app was read or written, and before its
+// catalog app is looked up. The result is the app as it was.
 func TestEntryRemovedBetweenReadAndShow(t *testing.T) {
 	t.Parallel()
 	for _, known := range []bool{true, false} {
@@ -114,19 +114,19 @@ func TestEntryRemovedBetweenReadAndShow(t *testing.T) {
 			t.Parallel()
 			storetest.Each(t, func(t *testing.T, url string) {
 				t.Parallel()
-				there := seeded(t, url, storetest.Page())
-				here, ctx, after := interrupted(t, url)
+				there := openSeeded(t, url, storetest.Page())
+				here, ctx, after := openWithHook(t, url)
 				for what, use := range appReaders(ctx, here) {
-					get(t, here, pageApp) // from now on it has a catalog
-					entry := fleeting(t, there)
-					key := addFleeting(t, there, entry)
+					get(t, here, pageApp) // loads the catalog
+					entry := createTemporary(t, there)
+					key := addTemporary(t, there, entry)
 					if known {
-						must(here.ListCatalogApps(t.Context(), store.CatalogFilter{}, all(store.ColumnCanonicalName)))(t)
+						must(here.ListCatalogApps(t.Context(), store.CatalogFilter{}, fullPage(store.ColumnCanonicalName)))(t)
 					}
 					after.set(what == "patch", func() {
-						removeFleeting(t, there, key, entry.ID)
-						if known { // and the snapshot does not have it any more
-							must(here.ListVendors(t.Context(), "", all(store.ColumnName)))(t)
+						removeTemporary(t, there, key, entry.ID)
+						if known { // reloads the snapshot, which then lacks the catalog app
+							must(here.ListVendors(t.Context(), "", fullPage(store.ColumnName)))(t)
 						}
 					})
 					app, err := use(key)
@@ -134,15 +134,15 @@ func TestEntryRemovedBetweenReadAndShow(t *testing.T) {
 						t.Errorf("%s: %v", what, err)
 						continue
 					}
-					wantShown(t, what+" shows", app.Catalog, entry)
+					wantJSON(t, what+" shows", app.Catalog, entry)
 					if app.Catalog.Tag() != entry.Tag() || app.ID != key.ID {
 						t.Errorf("%s: %s with the tag %s, want %s", what, app.ID, app.Catalog.Tag(), entry.Tag())
 					}
 					if _, err := use(key); err == nil {
-						t.Errorf("%s: it is still there", what)
+						t.Errorf("%s: the app still exists", what)
 					}
 				}
-				_, err := here.GetCatalogApp(ctx, fleetingID(t, there))
+				_, err := here.GetCatalogApp(ctx, deletedEntryID(t, there))
 				if _, ok := errors.AsType[*store.NotFoundError](err); !ok {
 					t.Errorf("a catalog app that was deleted: %v", err)
 				}
@@ -151,7 +151,8 @@ func TestEntryRemovedBetweenReadAndShow(t *testing.T) {
 	}
 }
 
-func fleeting(t *testing.T, s *store.Store) *store.CatalogApp {
+// createTemporary creates a catalog app, which the test deletes again.
+func createTemporary(t *testing.T, s *store.Store) *store.CatalogApp {
 	t.Helper()
 	fields := store.Fields{
 		store.ColumnCanonicalName: "Fleeting", store.ColumnVendorID: storetest.VendorID, store.ColumnDescription: "ß \u2028",
@@ -159,43 +160,43 @@ func fleeting(t *testing.T, s *store.Store) *store.CatalogApp {
 	return must(s.CreateCatalogApp(t.Context(), fields, []uuid.UUID{storetest.CategoryID}))(t)
 }
 
-// fleetingID is the id of an entry that was there for a moment.
-func fleetingID(t *testing.T, s *store.Store) uuid.UUID {
+// deletedEntryID returns the id of a catalog app that was deleted.
+func deletedEntryID(t *testing.T, s *store.Store) uuid.UUID {
 	t.Helper()
-	entry := fleeting(t, s)
+	entry := createTemporary(t, s)
 	if err := s.DeleteCatalogApp(t.Context(), entry.ID, nil); err != nil {
 		t.Fatal(err)
 	}
 	return entry.ID
 }
 
-func addFleeting(t *testing.T, s *store.Store, entry *store.CatalogApp) store.AppKey {
+func addTemporary(t *testing.T, s *store.Store, entry *store.CatalogApp) store.AppKey {
 	t.Helper()
 	app := must(s.AddApp(t.Context(), storetest.ClientID, entry.ID, nil, alice))(t)
 	return store.AppKey{ClientID: app.ClientID, ID: app.ID}
 }
 
-func removeFleeting(t *testing.T, s *store.Store, key store.AppKey, entry uuid.UUID) {
+func removeTemporary(t *testing.T, s *store.Store, key store.AppKey, entry uuid.UUID) {
 	t.Helper()
 	if err := errors.Join(s.RemoveApp(t.Context(), key, alice, nil), s.DeleteCatalogApp(t.Context(), entry, nil)); err != nil {
 		t.Errorf("remove: %v", err)
 	}
 }
 
-// TestEntryThatNobodyKnowsAnyMore is TestEntryRemovedBetweenReadAndShow where the database has forgotten the entry too. Who
-// reads is told that the app is gone, and of a patch that was written nobody says that it was not.
-func TestEntryThatNobodyKnowsAnyMore(t *testing.T) {
+// TestEntryWithoutRevisions is TestEntryRemovedBetweenReadAndShow without the rows of catalog_revisions that describe the catalog app.
+// Reads report that the app does not exist. A patch that was written is in doubt.
+func TestEntryWithoutRevisions(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
-		there, db := seeded(t, url, storetest.Page()), storetest.SQL(t, url)
-		here, ctx, after := interrupted(t, url)
+		there, db := openSeeded(t, url, storetest.Page()), storetest.SQL(t, url)
+		here, ctx, after := openWithHook(t, url)
 		for what, use := range appReaders(ctx, here) {
 			get(t, here, pageApp)
-			entry := fleeting(t, there)
-			key := addFleeting(t, there, entry)
+			entry := createTemporary(t, there)
+			key := addTemporary(t, there, entry)
 			after.set(what == "patch", func() {
-				removeFleeting(t, there, key, entry.ID)
+				removeTemporary(t, there, key, entry.ID)
 				must(db.ExecContext(t.Context(), "DELETE FROM catalog_revisions"))(t)
 			})
 			_, err := use(key)
@@ -206,7 +207,7 @@ func TestEntryThatNobodyKnowsAnyMore(t *testing.T) {
 				if _, ok := errors.AsType[*store.InDoubtError](err); !ok {
 					t.Errorf("patch: %v", err)
 				}
-			case "search": // which has seen the entry, so that it is still in the snapshot
+			case "search": // it has looked up the catalog app, so the snapshot has it
 				if err != nil {
 					t.Errorf("search: %v", err)
 				}
@@ -219,15 +220,15 @@ func TestEntryThatNobodyKnowsAnyMore(t *testing.T) {
 	})
 }
 
-// TestNewEntryIsLoadedOnce: many who meet an app of an entry that this server does not have yet load the catalog once.
+// TestNewEntryIsLoadedOnce reads an app whose catalog app is not in the snapshot many times at once. The catalog is loaded once.
 func TestNewEntryIsLoadedOnce(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
-		there := seeded(t, url, storetest.Page())
-		here := alone(t, url)
+		there := openSeeded(t, url, storetest.Page())
+		here := openWithoutPolling(t, url)
 		get(t, here, pageApp)
-		key := addFleeting(t, there, fleeting(t, there))
+		key := addTemporary(t, there, createTemporary(t, there))
 		before := here.Stats().Catalog.Loads
 		release := store.HoldLoad(here)
 		var all sync.WaitGroup
@@ -240,17 +241,17 @@ func TestNewEntryIsLoadedOnce(t *testing.T) {
 		}
 		release()
 		all.Wait()
-		if loads := here.Stats().Catalog.Loads - before; loads == 0 || loads > 2 { // one may have begun before the last asked
+		if loads := here.Stats().Catalog.Loads - before; loads == 0 || loads > 2 { // a second one if a call came after the first load had begun
 			t.Errorf("the catalog was loaded %d times", loads)
 		}
 	})
 }
 
-// TestCatalogWriteDoesNotWaitForTheSnapshot: what was written to the catalog is answered as it was written, also when this
-// server cannot show it yet.
+// TestCatalogWriteDoesNotWaitForTheSnapshot writes the catalog while loads of the snapshot block or fail. The writes succeed and return
+// what they wrote.
 func TestCatalogWriteDoesNotWaitForTheSnapshot(t *testing.T) {
 	t.Parallel()
-	for name, hinder := range map[string]func(*testing.T, *store.Store){
+	for name, obstruct := range map[string]func(*testing.T, *store.Store){
 		"slow":    func(t *testing.T, s *store.Store) { t.Helper(); t.Cleanup(store.HoldLoad(s)) },
 		"failing": failLoads,
 	} {
@@ -258,9 +259,9 @@ func TestCatalogWriteDoesNotWaitForTheSnapshot(t *testing.T) {
 			t.Parallel()
 			storetest.Each(t, func(t *testing.T, url string) {
 				t.Parallel()
-				s := seeded(t, url, catalogData())
+				s := openSeeded(t, url, catalogData())
 				doomed := must(s.CreateCatalogApp(t.Context(), store.Fields{store.ColumnCanonicalName: "Doomed"}, nil))(t)
-				hinder(t, s)
+				obstruct(t, s)
 				var made, updated *store.CatalogApp
 				var maker store.Vendor
 				var category store.Category
@@ -269,7 +270,7 @@ func TestCatalogWriteDoesNotWaitForTheSnapshot(t *testing.T) {
 				var writes sync.WaitGroup
 				for _, write := range []func() (err error){
 					func() (err error) {
-						made, err = s.CreateCatalogApp(ctx, store.Fields{store.ColumnCanonicalName: "New"}, []uuid.UUID{named("video")})
+						made, err = s.CreateCatalogApp(ctx, store.Fields{store.ColumnCanonicalName: "New"}, []uuid.UUID{idOf("video")})
 						return err
 					},
 					func() (err error) {
@@ -279,11 +280,11 @@ func TestCatalogWriteDoesNotWaitForTheSnapshot(t *testing.T) {
 					func() (err error) { return s.DeleteCatalogApp(ctx, doomed.ID, nil) },
 					func() (err error) { maker, err = s.CreateVendor(ctx, vendor("Vendor")); return err },
 					func() (err error) {
-						category, err = s.UpdateCategory(ctx, named("Audio"), vendor("Sound"), nil)
+						category, err = s.UpdateCategory(ctx, idOf("Audio"), vendor("Sound"), nil)
 						return err
 					},
 					func() (err error) {
-						_, err = s.ImportCatalog(ctx, given(catalogRow("Imported", nil)), store.ImportOptions{})
+						_, err = s.ImportCatalog(ctx, catalogRows(catalogRow("Imported", nil)), store.ImportOptions{})
 						return err
 					},
 				} {
@@ -297,20 +298,20 @@ func TestCatalogWriteDoesNotWaitForTheSnapshot(t *testing.T) {
 				if t.Failed() {
 					return
 				}
-				fresh := alone(t, url)
+				fresh := openWithoutPolling(t, url)
 				for _, want := range []*store.CatalogApp{made, updated} {
-					wantShown(t, "read by another server", must(fresh.GetCatalogApp(t.Context(), want.ID))(t), want)
+					wantJSON(t, "read by another server", must(fresh.GetCatalogApp(t.Context(), want.ID))(t), want)
 				}
-				wantShown(t, "the vendor", must(fresh.ListVendors(t.Context(), "vendor", all(store.ColumnName)))(t).Rows, []store.Vendor{maker})
-				wantShown(t, "the category", must(fresh.ListCategories(t.Context(), "sound", all(store.ColumnName)))(t).Rows, []store.Category{category})
-				found := must(fresh.ListCatalogApps(t.Context(), store.CatalogFilter{}, all(store.ColumnCanonicalName)))(t)
-				wantShown(t, "the catalog", catalogNames(found.Rows), []string{"Imported", "New", "Slack"})
+				wantJSON(t, "the vendor", must(fresh.ListVendors(t.Context(), "vendor", fullPage(store.ColumnName)))(t).Rows, []store.Vendor{maker})
+				wantJSON(t, "the category", must(fresh.ListCategories(t.Context(), "sound", fullPage(store.ColumnName)))(t).Rows, []store.Category{category})
+				found := must(fresh.ListCatalogApps(t.Context(), store.CatalogFilter{}, fullPage(store.ColumnCanonicalName)))(t)
+				wantJSON(t, "the catalog", catalogNames(found.Rows), []string{"Imported", "New", "Slack"})
 			})
 		})
 	}
 }
 
-// failLoads has every load of the catalog fail.
+// failLoads makes every load of the catalog fail.
 func failLoads(t *testing.T, s *store.Store) {
 	t.Helper()
 	err := store.Read(s).Callback().Query().Before("gorm:query").Register("test:fail", func(tx *gorm.DB) {

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -13,27 +14,27 @@ func TestListAppChanges(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
-		w := &stopwatch{}
-		s := seeded(t, url, storetest.Page(), withClock(w))
+		clock := &storetest.Clock{}
+		s := openSeeded(t, url, storetest.Page(), withClock(clock))
 		key := store.AppKey{ClientID: storetest.ClientID, ID: storetest.AppID}
-		bob := store.Actor{ID: named("bob"), Name: "bob", RequestID: "bob-1"}
+		bob := store.Actor{ID: idOf("bob"), Name: "bob", RequestID: "bob-1"}
 		update := func(by store.Actor, fields store.Fields) {
 			t.Helper()
-			w.next()
+			clock.Advance(time.Minute)
 			must(s.UpdateApp(t.Context(), key, fields, by, nil))(t)
 		}
 
 		added := must(s.GetApp(t.Context(), key))(t).CreatedAt
 		update(alice, store.Fields{store.ColumnLicenseCount: int32(0), store.ColumnIsFavorite: true, store.ColumnIsApproved: true})
-		first := w.now()
+		first := clock.Now()
 		update(bob, store.Fields{store.ColumnLicenseCount: int32(50), store.ColumnIsFavorite: true})
-		second := w.now()
-		update(alice, store.Fields{store.ColumnLicenseCount: int32(50), store.ColumnIsApproved: true}) // as it is
+		second := clock.Now()
+		update(alice, store.Fields{store.ColumnLicenseCount: int32(50), store.ColumnIsApproved: true}) // unchanged
 		update(alice, store.Fields{})
 		update(alice, store.Fields{store.ColumnLicenseCount: nil})
 
 		want := []store.AppChange{
-			change(key, 4, "license_count", "50", "null", alice, w.now()),
+			change(key, 4, "license_count", "50", "null", alice, clock.Now()),
 			change(key, 3, "license_count", "0", "50", bob, second),
 			change(key, 2, "license_count", "null", "0", alice, first),
 			change(key, 2, "is_favorite", "false", "true", alice, first),
@@ -41,7 +42,7 @@ func TestListAppChanges(t *testing.T) {
 			change(key, 1, "app", "null", `"`+storetest.CatalogID.String()+`"`, store.Actor{Name: "seed", RequestID: "seed"}, added),
 		}
 		got := history(t, s, key)
-		wantShown(t, "the history", got, want)
+		wantJSON(t, "the history", got, want)
 		seen := map[uuid.UUID]bool{}
 		for _, c := range got {
 			seen[c.ID()] = true
@@ -50,7 +51,7 @@ func TestListAppChanges(t *testing.T) {
 			t.Errorf("%d changes have %d ids", len(want), len(seen))
 		}
 
-		// In pages of every size, whatever order is asked for: page boundaries fall inside of one write too.
+		// Pages of every size, so that some end between the changes of one write.
 		for size := 1; size <= len(want)+1; size++ {
 			var paged []store.AppChange
 			pages := 0
@@ -65,22 +66,22 @@ func TestListAppChanges(t *testing.T) {
 				}
 				p.After = list.Next
 			}
-			wantShown(t, "the history in pages", paged, want)
+			wantJSON(t, "the history in pages", paged, want)
 			if most := (len(want) - 1) / size; pages != most {
-				t.Errorf("in pages of %d there is something behind %d pages, want %d", size, pages, most)
+				t.Errorf("in pages of %d there is a next page after %d pages, want %d pages", size, pages, most)
 			}
 		}
 
-		// A change made while somebody reads comes before what was read: the walk does not see it.
+		// A change that is made between two pages belongs before the first page: it does not appear on the second.
 		page := must(s.ListAppChanges(t.Context(), key, store.Page{Size: 2}))(t)
 		update(bob, store.Fields{store.ColumnIsFavorite: false})
 		rest := must(s.ListAppChanges(t.Context(), key, store.Page{Size: 500, After: page.Next}))(t)
-		wantShown(t, "what comes behind the first two", rest.Rows, want[2:])
+		wantJSON(t, "what comes behind the first two", rest.Rows, want[2:])
 
-		// The other client's app of the same catalog app has a history of its own.
+		// The other client's app of the same catalog app has another history.
 		other := store.AppKey{ClientID: storetest.OtherClientID, ID: storetest.OtherAppID}
 		if got := history(t, s, other); len(got) != 1 || got[0].Field != "app" {
-			t.Errorf("the other client's app has the history %s", shown(t, got))
+			t.Errorf("the other client's app has the history %s", asJSON(t, got))
 		}
 	})
 }
@@ -89,23 +90,23 @@ func TestListAppChangesRefusals(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
-		s := seeded(t, url, storetest.Page())
+		s := openSeeded(t, url, storetest.Page())
 		for _, c := range []struct {
 			client, app uuid.UUID
 			want        store.NotFoundError
 		}{
-			{storetest.ClientID, named("unknown"), store.NotFoundError{Kind: store.KindApp, ID: named("unknown")}},
+			{storetest.ClientID, idOf("unknown"), store.NotFoundError{Kind: store.KindApp, ID: idOf("unknown")}},
 			{storetest.ClientID, storetest.OtherAppID, store.NotFoundError{Kind: store.KindApp, ID: storetest.OtherAppID}},
 			{storetest.OtherClientID, storetest.AppID, store.NotFoundError{Kind: store.KindApp, ID: storetest.AppID}},
-			{named("nobody"), storetest.AppID, store.NotFoundError{Kind: store.KindClient, ID: named("nobody")}},
+			{idOf("nobody"), storetest.AppID, store.NotFoundError{Kind: store.KindClient, ID: idOf("nobody")}},
 		} {
-			_, err := s.ListAppChanges(t.Context(), store.AppKey{ClientID: c.client, ID: c.app}, all(""))
+			_, err := s.ListAppChanges(t.Context(), store.AppKey{ClientID: c.client, ID: c.app}, fullPage(""))
 			wantError(t, err, &c.want)
 		}
 		_, err := s.ListAppChanges(t.Context(), store.AppKey{ClientID: storetest.ClientID, ID: storetest.AppID},
 			store.Page{Size: 5, After: &store.Position{SortKey: "first", TieBreaker: "app"}})
 		if err == nil {
-			t.Error("the history goes on behind the version first")
+			t.Error("there is a page after the oldest change")
 		}
 	})
 }

@@ -1,7 +1,6 @@
 package store_test
 
 import (
-	"database/sql"
 	"os"
 	"regexp"
 	"slices"
@@ -11,9 +10,9 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// citusTables is what deploy/citus.sql does with the tables.
+// citusTables are the tables of deploy/citus.sql.
 type citusTables struct {
-	distributed map[string]string // table -> the column that it is distributed by
+	distributed map[string]string // table -> distribution column
 	reference   []string
 }
 
@@ -38,12 +37,12 @@ func readCitus(t *testing.T) citusTables {
 		}
 	}
 	if len(order) == 0 || order[0] != "clients" {
-		t.Fatalf("distributed are %q, want clients first", order)
+		t.Fatalf("the distributed tables are %q, want clients first", order)
 	}
 	return tables
 }
 
-// TestCitusHasEveryTable: a table that somebody adds must be given its place.
+// TestCitusHasEveryTable checks that deploy/citus.sql has each table of the schema.
 func TestCitusHasEveryTable(t *testing.T) {
 	t.Parallel()
 	tables, db := readCitus(t), storetest.SQL(t, storetest.Postgres(t))
@@ -52,34 +51,36 @@ func TestCitusHasEveryTable(t *testing.T) {
 		want = append(want, table)
 	}
 	slices.Sort(want)
-	// goose's own table stays on the coordinator.
-	got := strs(t, db, `SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind NOT IN ('i', 'S', 'c')
+	// The table of goose stays on the coordinator.
+	got := queryStrings(t, db, `SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind NOT IN ('i', 'S', 'c')
 		AND relname <> 'goose_db_version' ORDER BY relname COLLATE "C"`)
 	if !slices.Equal(got, want) {
 		t.Errorf("the schema has %q\ndeploy/citus.sql has %q", got, want)
 	}
 }
 
-// TestCitusAcceptsTheSchema holds the migrated schema to what a distributed table may have.
+// TestCitusAcceptsTheSchema checks the migrated schema against the rules for distributed tables.
 func TestCitusAcceptsTheSchema(t *testing.T) {
 	t.Parallel()
 	db := storetest.SQL(t, storetest.Postgres(t))
-	if found := readCitus(t).complaints(t, db); len(found) > 0 {
+	if found := readCitus(t).violations(t, db); len(found) > 0 {
 		t.Error(strings.Join(found, "\n"))
 	}
 }
 
-// TestCitusRules breaks each of the rules: it must be seen.
+// TestCitusRules breaks each rule and wants the violation to be found.
 func TestCitusRules(t *testing.T) {
 	t.Parallel()
-	for statement, complaint := range map[string]string{
-		"CREATE UNIQUE INDEX x ON apps (id)":                                               "x of apps is unique across clients",
-		"CREATE UNIQUE INDEX x ON apps (catalog_app_id, client_id)":                        "x of apps does not begin with client_id",
-		"CREATE INDEX x ON app_changes (app_id)":                                           "",
-		"CREATE UNIQUE INDEX x ON app_changes (lower(field))":                              "x of app_changes is unique across clients",
-		"ALTER TABLE client_app_counts DROP CONSTRAINT client_app_counts_pkey":             "client_app_counts has no primary key",
-		"ALTER TABLE client_app_counts ADD FOREIGN KEY (client_id) REFERENCES clients":     "",
-		"ALTER TABLE token_clients ADD FOREIGN KEY (client_id) REFERENCES clients":         "token_clients_client_id_fkey leads from token_clients to clients, which is not on every machine",
+	db := storetest.SQL(t, storetest.Postgres(t))
+	for statement, violation := range map[string]string{
+		"CREATE UNIQUE INDEX x ON apps (id)":                                           "x of apps is unique across clients",
+		"CREATE UNIQUE INDEX x ON apps (catalog_app_id, client_id)":                    "x of apps does not begin with client_id",
+		"CREATE INDEX x ON app_changes (app_id)":                                       "",
+		"CREATE UNIQUE INDEX x ON app_changes (lower(field))":                          "x of app_changes is unique across clients",
+		"ALTER TABLE client_app_counts DROP CONSTRAINT client_app_counts_pkey":         "client_app_counts has no primary key",
+		"ALTER TABLE client_app_counts ADD FOREIGN KEY (client_id) REFERENCES clients": "",
+		"ALTER TABLE token_clients ADD FOREIGN KEY (client_id) REFERENCES clients": "token_clients_client_id_fkey leads from token_clients to " +
+			"clients, which is not on every machine",
 		"ALTER TABLE apps ADD FOREIGN KEY (id) REFERENCES clients":                         "apps_id_fkey leads from apps to another client's clients",
 		"ALTER TABLE apps ADD FOREIGN KEY (actor_id) REFERENCES tokens ON DELETE SET NULL": "apps_actor_id_fkey sets what apps is distributed by, or another column, to null",
 		"CREATE TRIGGER x AFTER INSERT ON tokens EXECUTE FUNCTION count_apps()":            "x is a trigger on tokens, which is on every machine",
@@ -91,13 +92,13 @@ func TestCitusRules(t *testing.T) {
 		triggerOn("INSERT INTO app_changes VALUES (NEW.id)"):                               "x() writes rows that may be another client's",
 	} {
 		t.Run(statement, func(t *testing.T) {
-			t.Parallel()
-			db := storetest.SQL(t, storetest.Postgres(t))
-			if _, err := db.ExecContext(t.Context(), statement); err != nil {
+			tx := must(db.BeginTx(t.Context(), nil))(t)
+			defer func() { _ = tx.Rollback() }()
+			if _, err := tx.ExecContext(t.Context(), statement); err != nil {
 				t.Fatal(err)
 			}
-			if found := readCitus(t).complaints(t, db); strings.Join(found, "\n") != complaint {
-				t.Errorf("found %q, want %q", found, complaint)
+			if found := readCitus(t).violations(t, tx); strings.Join(found, "\n") != violation {
+				t.Errorf("found %q, want %q", found, violation)
 			}
 		})
 	}
@@ -108,8 +109,8 @@ func triggerOn(body string) string {
 		"CREATE TRIGGER x AFTER INSERT ON apps FOR EACH ROW EXECUTE FUNCTION x()"
 }
 
-// strs reads a column of texts.
-func strs(t *testing.T, db *sql.DB, query string, args ...any) []string {
+// queryStrings reads a column of texts.
+func queryStrings(t *testing.T, db queryer, query string, args ...any) []string {
 	t.Helper()
 	rows := must(db.QueryContext(t.Context(), query, args...))(t)
 	defer rows.Close()

@@ -1,7 +1,6 @@
 package store_test
 
 import (
-	"database/sql"
 	"fmt"
 	"maps"
 	"regexp"
@@ -10,41 +9,41 @@ import (
 	"testing"
 )
 
-// complaints are what Citus would refuse, or what would reach into another machine.
-func (c citusTables) complaints(t *testing.T, db *sql.DB) []string {
+// violations returns what Citus would refuse, and what would need another shard.
+func (c citusTables) violations(t *testing.T, db queryer) []string {
 	t.Helper()
 	var found []string
 	for _, table := range slices.Sorted(maps.Keys(c.distributed)) {
 		found = append(found, c.keys(t, db, table)...)
 	}
 	found = append(found, c.foreignKeys(t, db)...)
-	found = append(found, strs(t, db, `SELECT format('%s is a trigger on %s, which is on every machine', tgname, tgrelid::regclass)
+	found = append(found, queryStrings(t, db, `SELECT format('%s is a trigger on %s, which is on every machine', tgname, tgrelid::regclass)
 		FROM pg_trigger WHERE NOT tgisinternal AND tgrelid::regclass::text = ANY($1)`, c.reference)...)
 	return append(found, c.functions(t, db)...)
 }
 
-// keys wants each key of a table to begin with what it is distributed by.
-func (c citusTables) keys(t *testing.T, db *sql.DB, table string) []string {
+// keys checks that each key of a table begins with its distribution column.
+func (c citusTables) keys(t *testing.T, db queryer, table string) []string {
 	t.Helper()
 	var found []string
 	by := c.distributed[table]
-	if one[int](t, db, "SELECT count(*) FROM pg_constraint WHERE conrelid = $1::regclass AND contype = 'p'", table) == 0 {
+	if queryOne[int](t, db, "SELECT count(*) FROM pg_constraint WHERE conrelid = $1::regclass AND contype = 'p'", table) == 0 {
 		found = append(found, table+" has no primary key")
 	}
-	found = append(found, strs(t, db, `
+	found = append(found, queryStrings(t, db, `
 		SELECT format(CASE WHEN $2 = ANY(columns) THEN '%s of %s does not begin with %s' ELSE '%s of %s is unique across clients' END, name, $1, $2)
 		FROM (SELECT x.indexrelid::regclass AS name, ARRAY(SELECT a.attname::text FROM unnest(x.indkey) WITH ORDINALITY AS k (n, at)
 			LEFT JOIN pg_attribute AS a ON a.attrelid = x.indrelid AND a.attnum = k.n ORDER BY at) AS columns
 			FROM pg_index AS x WHERE x.indrelid = $1::regclass AND x.indisunique) AS keys
 		WHERE columns[1] IS DISTINCT FROM $2 ORDER BY 1`, table, by)...)
-	found = append(found, strs(t, db, `SELECT format('%s excludes across clients', conname) FROM pg_constraint
+	found = append(found, queryStrings(t, db, `SELECT format('%s excludes across clients', conname) FROM pg_constraint
 		WHERE conrelid = $1::regclass AND contype = 'x'`, table)...)
-	return append(found, strs(t, db, `SELECT format('%s of %s counts on one machine', attname, $1::text) FROM pg_attribute
+	return append(found, queryStrings(t, db, `SELECT format('%s of %s counts on one machine', attname, $1::text) FROM pg_attribute
 		WHERE attrelid = $1::regclass AND (attidentity <> '' OR pg_get_serial_sequence($1, attname) IS NOT NULL) AND attnum > 0`, table)...)
 }
 
-// foreignKeys may lead from a client's row to another of the same client, or to what is on every machine.
-func (c citusTables) foreignKeys(t *testing.T, db *sql.DB) []string {
+// foreignKeys checks that each foreign key leads to a row of the same client or to a table that is on every machine.
+func (c citusTables) foreignKeys(t *testing.T, db queryer) []string {
 	t.Helper()
 	rows := must(db.QueryContext(t.Context(), `SELECT conname, conrelid::regclass::text, confrelid::regclass::text, confdeltype::text, confupdtype::text,
 			(SELECT string_agg(a.attname || '=' || b.attname, ',') FROM unnest(conkey, confkey) AS k (own, other)
@@ -74,23 +73,23 @@ func (c citusTables) foreignKeys(t *testing.T, db *sql.DB) []string {
 	return found
 }
 
-// What the functions of triggers do, as far as a text shows it.
+// These match what the functions of triggers do, as far as their text shows it.
 var (
 	triggerInsert = regexp.MustCompile(`(?i)\binsert\s+into\s+(\w+)(?:\s+as\s+\w+)?(?:\s*\(([^)]*)\))?\s+(\w+)(?:\s*\(\s*([\w.]+))?`)
 	triggerOther  = regexp.MustCompile(`(?i)\b(update\s+\w+\s+set|delete\s+from|merge\s+into|truncate|execute|perform)\b`)
-	// The row that a trigger is about, or one that it makes of those.
+	// The row of the trigger, or a row made from it.
 	triggerRow = regexp.MustCompile(`(?i)^(new|old|before|after|part)\.client_id$`)
-	// A row of its own set. The rows of another table are another shard's.
+	// A row of the trigger's transition table. Rows of other tables may be on another shard.
 	triggerFrom = regexp.MustCompile(`(?i)\b(?:from|join)\s+(\w+)`)
 )
 
-// functions may insert rows of the same client, each by itself: Citus sends it to where the client is, which is here.
-func (c citusTables) functions(t *testing.T, db *sql.DB) []string {
+// functions checks that trigger functions only insert rows of the same client, one a statement: Citus routes those to the same shard.
+func (c citusTables) functions(t *testing.T, db queryer) []string {
 	t.Helper()
 	var found []string
-	names := strs(t, db, `SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace ORDER BY proname`)
+	names := queryStrings(t, db, `SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace ORDER BY proname`)
 	for _, name := range names {
-		found = append(found, c.function(name, one[string](t, db, "SELECT prosrc FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND proname = $1", name))...)
+		found = append(found, c.function(name, queryOne[string](t, db, "SELECT prosrc FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND proname = $1", name))...)
 	}
 	return found
 }

@@ -12,32 +12,34 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// manyShards are the methods whose statements may be about many clients, and so go to many machines.
+// manyShards are the methods that may need more than one shard, with the reason.
 var manyShards = map[string]string{
-	"ListClients":      "the list of clients is read from all machines, without a transaction",
-	"AllClients":       "the command prints them all",
-	"UpdateCatalogApp": "a new name goes to the apps of all clients that have it: the catalog is on every machine anyway",
+	"ListClients":      "the list of clients is read from all shards, without a transaction",
+	"AllClients":       "the command prints all clients",
+	"UpdateCatalogApp": "a new name goes to the apps of all clients that have it, and the catalog is on every shard anyway",
 }
 
-// TestStatementsAreOfOneShard calls every method and holds each statement on what is distributed to one client: none needs
-// more than one machine, and no transaction of a request does.
+// fewClients have apps in the fixture: no plan depends on how many.
+const fewClients = 20
+
+// TestStatementsAreOfOneShard calls every method. No statement on distributed tables needs more than one shard.
 func TestStatementsAreOfOneShard(t *testing.T) {
 	t.Parallel()
 	url := storetest.Postgres(t)
-	w := newPlanWorld(t, url)
-	own := one[string](t, storetest.SQL(t, url), "SELECT string_agg(prosrc, ' ') FROM pg_proc WHERE pronamespace = 'public'::regnamespace")
-	wire := &planWire{}
-	s := alone(t, wire.listen(t, url, "auto"), func(c *store.Config) { c.BatchByClient = true })
-	check := func(t *testing.T, wantShared bool, run func(ctx context.Context, s *store.Store, w *planWorld) error) {
+	w := newPlanFixture(t, url, fewClients)
+	functions := queryOne[string](t, storetest.SQL(t, url), "SELECT string_agg(prosrc, ' ') FROM pg_proc WHERE pronamespace = 'public'::regnamespace")
+	proxy := &planProxy{}
+	s := openWithoutPolling(t, proxy.listen(t, url, "auto"), func(c *store.Config) { c.BatchByClient = true })
+	check := func(t *testing.T, wantShared bool, run func(ctx context.Context, s *store.Store, w *planFixture) error) {
 		t.Helper()
-		wire.take(t)
+		proxy.take(t)
 		if err := run(t.Context(), s, w); err != nil {
 			t.Fatal(err)
 		}
 		shared := false
-		for _, p := range wire.take(t) {
+		for _, p := range proxy.take(t) {
 			shared = shared || strings.Contains(p.sql, "patch_number")
-			if strings.Contains(own, p.sql) || strings.Contains(p.sql, `ONLY "public".`) {
+			if strings.Contains(functions, p.sql) || strings.Contains(p.sql, `ONLY "public".`) {
 				continue // sent by a trigger, or by a foreign key: see TestCitusAcceptsTheSchema
 			}
 			if err := store.SingleShard(p.sql); err != nil {
@@ -45,7 +47,7 @@ func TestStatementsAreOfOneShard(t *testing.T) {
 			}
 		}
 		if wantShared && !shared {
-			t.Error("the patches have shared no statement")
+			t.Error("no two patches shared a statement")
 		}
 	}
 	t.Run("patches of many clients at once", func(t *testing.T) { check(t, true, patchManyClients) })
@@ -61,15 +63,15 @@ func TestStatementsAreOfOneShard(t *testing.T) {
 	}
 }
 
-// patchManyClients has more patches wait than there are writers.
-func patchManyClients(ctx context.Context, s *store.Store, _ *planWorld) error {
+// patchManyClients sends more patches at once than there are writers.
+func patchManyClients(ctx context.Context, s *store.Store, _ *planFixture) error {
 	var wg sync.WaitGroup
 	errs := make(chan error, 400)
-	data := planData()
+	data := planData(fewClients)
 	for _, a := range data.Apps[:cap(errs)] {
 		wg.Go(func() {
 			key := store.AppKey{ClientID: a.ClientID, ID: a.ID}
-			_, err := s.UpdateApp(ctx, key, store.Fields{store.ColumnIsFavorite: !a.IsFavorite}, planAuthor, nil)
+			_, err := s.UpdateApp(ctx, key, store.Fields{store.ColumnIsFavorite: !a.IsFavorite}, planActor, nil)
 			errs <- err
 		})
 	}

@@ -3,6 +3,7 @@ package store_test
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -14,17 +15,17 @@ func TestClient(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
-		w := &stopwatch{}
-		s := seeded(t, url, storetest.Page(), withClock(w))
-		w.next()
+		clock := &storetest.Clock{}
+		s := openSeeded(t, url, storetest.Page(), withClock(clock))
+		clock.Advance(time.Minute)
 		made := must(s.CreateClient(t.Context(), "Weiß GmbH"))(t)
 		want := store.Client{
-			ID: made.ID, Name: "Weiß GmbH", NameKey: "weiss gmbh", Status: "active", Version: 1, CreatedAt: w.now(), UpdatedAt: w.now(),
+			ID: made.ID, Name: "Weiß GmbH", NameKey: "weiss gmbh", Status: "active", Version: 1, CreatedAt: clock.Now(), UpdatedAt: clock.Now(),
 		}
-		wantShown(t, "a new client", made, want)
-		wantShown(t, "the client when it is read", must(s.GetClient(t.Context(), made.ID))(t), want)
+		wantJSON(t, "a new client", made, want)
+		wantJSON(t, "the client when it is read", must(s.GetClient(t.Context(), made.ID))(t), want)
 		if twin := must(s.CreateClient(t.Context(), "Weiß GmbH"))(t); twin.ID == made.ID {
-			t.Error("two clients of one name are the same")
+			t.Error("two clients of one name have the same id")
 		}
 
 		tags := map[string]bool{made.ETag(): true}
@@ -37,24 +38,24 @@ func TestClient(t *testing.T) {
 			{store.Fields{store.ColumnName: "Weiß GmbH"}, "Weiß GmbH", "weiss gmbh", false},
 			{store.Fields{store.ColumnName: "WEISS GMBH"}, "WEISS GMBH", "weiss gmbh", true},
 			{store.Fields{store.ColumnName: "WEISS GMBH"}, "WEISS GMBH", "weiss gmbh", false},
-			{store.Fields{store.ColumnName: "Contoso Ltd."}, "Contoso Ltd.", "contoso ltd.", true}, // another has this name too
+			{store.Fields{store.ColumnName: "Contoso Ltd."}, "Contoso Ltd.", "contoso ltd.", true}, // another client has this name too
 		} {
-			w.next()
+			clock.Advance(time.Minute)
 			want.Name, want.NameKey = step.name, step.key
 			if step.changes {
-				want.Version, want.UpdatedAt = want.Version+1, w.now()
+				want.Version, want.UpdatedAt = want.Version+1, clock.Now()
 			}
 			got := must(s.UpdateClient(t.Context(), made.ID, step.fields, nil))(t)
-			wantShown(t, fmt.Sprintf("with %v", step.fields), got, want)
-			wantShown(t, "the client when it is read", must(s.GetClient(t.Context(), made.ID))(t), want)
+			wantJSON(t, fmt.Sprintf("with %v", step.fields), got, want)
+			wantJSON(t, "the client when it is read", must(s.GetClient(t.Context(), made.ID))(t), want)
 			if tags[got.ETag()] == step.changes {
 				t.Errorf("with %v the tag is %s", step.fields, got.ETag())
 			}
 			tags[got.ETag()] = true
 		}
 
-		before := everything(t, storetest.SQL(t, url))
-		missing := &store.NotFoundError{Kind: store.KindClient, ID: named("unknown")}
+		before := allRows(t, storetest.SQL(t, url))
+		missing := &store.NotFoundError{Kind: store.KindClient, ID: idOf("unknown")}
 		_, err := s.GetClient(t.Context(), missing.ID)
 		wantError(t, err, missing)
 		_, err = s.UpdateClient(t.Context(), missing.ID, store.Fields{store.ColumnName: "New"}, &store.IfMatch{})
@@ -64,16 +65,16 @@ func TestClient(t *testing.T) {
 		wantError(t, err, &store.PreconditionError{})
 		_, err = s.UpdateClient(t.Context(), made.ID, store.Fields{}, stale)
 		wantError(t, err, &store.PreconditionError{})
-		wantShown(t, "the database after what was refused", everything(t, storetest.SQL(t, url)), before)
+		wantJSON(t, "the database after what was refused", allRows(t, storetest.SQL(t, url)), before)
 	})
 }
 
-// TestUpdateClientOnce lets sixteen on two servers write with the same tag: one of them wins.
+// TestUpdateClientOnce has sixteen writers on two servers use the same tag. One succeeds.
 func TestUpdateClientOnce(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
-		servers := []*store.Store{seeded(t, url, storetest.Page()), alone(t, url)}
+		servers := []*store.Store{openSeeded(t, url, storetest.Page()), openWithoutPolling(t, url)}
 		match := &store.IfMatch{Tags: []string{"", must(servers[0].GetClient(t.Context(), storetest.ClientID))(t).ETag()}}
 		winner := race(t, func(n int) error {
 			_, err := servers[n%2].UpdateClient(t.Context(), storetest.ClientID, store.Fields{store.ColumnName: fmt.Sprintf("Writer %d", n)}, match)
@@ -81,7 +82,7 @@ func TestUpdateClientOnce(t *testing.T) {
 		})
 		got := must(servers[0].GetClient(t.Context(), storetest.ClientID))(t)
 		if got.Version != 2 || got.Name != fmt.Sprintf("Writer %d", winner) {
-			t.Errorf("writer %d has won, and it is %s", winner, shown(t, got))
+			t.Errorf("writer %d succeeded, and the client is %s", winner, asJSON(t, got))
 		}
 	})
 }
@@ -90,13 +91,13 @@ func TestListClients(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
-		s := seeded(t, url, store.Dataset{Clients: []store.Client{
+		s := openSeeded(t, url, store.Dataset{Clients: []store.Client{
 			client("Contoso"), client("contoso 2"), client("Fabrikam"), client("Northwind"),
 		}})
 		limited := func(names ...string) *store.Token {
 			token := &store.Token{}
 			for _, name := range names {
-				token.ClientIDs = append(token.ClientIDs, named(name))
+				token.ClientIDs = append(token.ClientIDs, idOf(name))
 			}
 			return token
 		}
@@ -107,7 +108,7 @@ func TestListClients(t *testing.T) {
 		}{
 			{&store.Token{AllClients: true}, "", []string{"Contoso", "contoso 2", "Fabrikam", "Northwind"}},
 			{&store.Token{AllClients: true}, "CONTOSO", []string{"Contoso", "contoso 2"}},
-			{&store.Token{AllClients: true, ClientIDs: []uuid.UUID{named("Fabrikam")}}, "o", []string{"Contoso", "contoso 2", "Northwind"}},
+			{&store.Token{AllClients: true, ClientIDs: []uuid.UUID{idOf("Fabrikam")}}, "o", []string{"Contoso", "contoso 2", "Northwind"}},
 			{limited("Northwind", "contoso 2"), "", []string{"contoso 2", "Northwind"}},
 			{limited("Northwind", "contoso 2"), "contoso", []string{"contoso 2"}},
 			{limited("Northwind"), "contoso", []string{}},
@@ -116,13 +117,13 @@ func TestListClients(t *testing.T) {
 			{limited(), "", []string{}},
 			{limited(), "o", []string{}},
 		} {
-			what := fmt.Sprintf("the clients with %q in the name, of a token %s", c.query, shown(t, c.token))
-			list := must(s.ListClients(t.Context(), c.token, c.query, all(store.ColumnName)))(t)
-			wantShown(t, what, namesOf(list.Rows, func(c store.Client) string { return c.Name }), c.want)
+			what := fmt.Sprintf("the clients with %q in the name, of a token %s", c.query, asJSON(t, c.token))
+			list := must(s.ListClients(t.Context(), c.token, c.query, fullPage(store.ColumnName)))(t)
+			wantJSON(t, what, namesOf(list.Rows, func(c store.Client) string { return c.Name }), c.want)
 			if list.Total != int64(len(c.want)) {
 				t.Errorf("the total of %s is %d", what, list.Total)
 			}
-			// One at a time: pages do not lead out of what the token covers.
+			// Pages of one client: none shows a client that the token does not cover.
 			paged := []string{}
 			for p := (store.Page{Size: 1, SortBy: store.ColumnName, Desc: true}); ; {
 				page := must(s.ListClients(t.Context(), c.token, c.query, p))(t)
@@ -132,7 +133,7 @@ func TestListClients(t *testing.T) {
 				}
 				p.After = page.Next
 			}
-			wantShown(t, what+", one at a time", paged, c.want)
+			wantJSON(t, what+", one at a time", paged, c.want)
 		}
 	})
 }

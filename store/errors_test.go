@@ -11,7 +11,7 @@ import (
 )
 
 func TestClosedStoreIsUnavailable(t *testing.T) {
-	each(t, func(t *testing.T, url string, _ *store.Store) {
+	eachDatabase(t, func(t *testing.T, url string, _ *store.Store) {
 		s, err := store.Open(store.Config{URL: url})
 		if err != nil {
 			t.Fatal(err)
@@ -32,8 +32,8 @@ func TestClosedStoreIsUnavailable(t *testing.T) {
 	})
 }
 
-func TestCancelledRequestIsNoFault(t *testing.T) {
-	each(t, func(t *testing.T, _ string, s *store.Store) {
+func TestCanceledRequestIsNoFault(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, _ string, s *store.Store) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		_, read := s.GetApp(ctx, pageApp)
@@ -44,7 +44,7 @@ func TestCancelledRequestIsNoFault(t *testing.T) {
 			}
 		}
 		if get(t, s, pageApp).IsFavorite {
-			t.Error("written")
+			t.Error("a canceled patch was written")
 		}
 	})
 }
@@ -57,7 +57,7 @@ func TestUnreachableDatabaseIsUnavailable(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	if err := s.Ready(t.Context()); err == nil {
-		t.Error("ready")
+		t.Error("a store without a database is ready")
 	}
 }
 
@@ -65,10 +65,10 @@ func TestDatabaseURLs(t *testing.T) {
 	t.Parallel()
 	for _, url := range []string{"", "clientapps.db", "sqlite://", "sqlite:x", "mysql://x", "http://x"} {
 		if store.CheckURL(url) == nil {
-			t.Errorf("%q is taken", url)
+			t.Errorf("the URL %q is accepted", url)
 		}
 		if _, err := store.Open(store.Config{URL: url}); err == nil {
-			t.Errorf("%q opens", url)
+			t.Errorf("Open accepts the URL %q", url)
 		}
 	}
 	_, err := store.Open(store.Config{URL: "postgres://somebody:secret-password@host:not-a-port/db"})

@@ -16,21 +16,21 @@ import (
 	"github.com/clientapps/clientapps/store/apitoken"
 )
 
-// plan is what a database says of how it runs one statement.
+// plan is how a database runs one statement.
 type plan struct {
 	sql    string
 	reads  []read
-	sorted int    // how many rows it sorts at once; unknownRows where the database does not tell
-	text   string // all of it, as the database tells it
+	sorted int    // how many rows it sorts at once; unknownRows if the database does not report it
+	text   string // the whole plan, as the database reports it
 }
 
-// read is one table in a plan, or one index of it. condition is the range of the index that is read; empty is all of it.
+// read is a table or an index that a plan reads. condition is the range of the index; it is empty if all of it is read.
 type read struct{ table, index, condition string }
 
 const unknownRows = -1
 
-// complaints are what is wrong with the plan: what costs more the larger the tables are.
-func (p plan) complaints(c planCase) []string {
+// violations returns what is wrong with the plan: reads and sorts whose cost grows with the tables.
+func (p plan) violations(c planCase) []string {
 	var found []string
 	for _, r := range p.reads {
 		switch r.table {
@@ -53,70 +53,70 @@ func (p plan) complaints(c planCase) []string {
 	return found
 }
 
-// grows says whether the plan reads a table that grows with the number of clients or of their apps.
+// grows reports whether the plan reads a table that grows with the number of clients or of their apps.
 func (p plan) grows() bool {
 	return slices.ContainsFunc(p.reads, func(r read) bool {
 		return slices.Contains([]string{"apps", "app_changes", "clients", "catalog_url_patterns", "catalog_desktop_aliases"}, r.table)
 	})
 }
 
-// isRangeOf says whether the plan starts in the index where the page before has ended: a cursor costs what it skips unless
-// both of its parts are the range.
+// isRangeOf reports whether the plan starts in the index where the previous page ended. Unless both parts of a cursor are the range, the
+// database reads the rows that the cursor skips.
 func (p plan) isRangeOf(index string) bool {
 	return slices.ContainsFunc(p.reads, func(r read) bool {
 		return r.index == index && (strings.Contains(r.condition, "ROW(") || strings.Contains(r.condition, ")>(") || strings.Contains(r.condition, ")<("))
 	})
 }
 
-// planSpy is a store whose statements are watched. plans returns those since the last call.
-type planSpy struct {
+// planRecorder is a store whose statements are recorded. plans returns the plans since the last call.
+type planRecorder struct {
 	store *store.Store
 	plans func(t *testing.T) []plan
-	batch string // part of the statement that patches share, where they share one
+	batch string // part of the statement that patches share; "" if they share none
 }
 
-// checkCases calls every method and holds all statements that went to the database to the rules.
-func checkCases(t *testing.T, w *planWorld, spy planSpy) {
+// checkCases calls every method and checks all statements that it sends.
+func checkCases(t *testing.T, w *planFixture, recorder planRecorder) {
 	t.Helper()
 	methods := reflect.TypeFor[*store.Store]()
 	for i := range methods.NumMethod() {
 		name := methods.Method(i).Name
 		for n, c := range planCases[name] {
-			t.Run(fmt.Sprintf("%s/%d %s", name, n, c.name), func(t *testing.T) { checkCase(t, c, w, spy) })
+			t.Run(fmt.Sprintf("%s/%d %s", name, n, c.name), func(t *testing.T) { checkCase(t, c, w, recorder) })
 		}
 	}
 }
 
-func checkCase(t *testing.T, c planCase, w *planWorld, spy planSpy) {
+func checkCase(t *testing.T, c planCase, w *planFixture, recorder planRecorder) {
 	t.Helper()
-	spy.plans(t)
-	if err := c.run(t.Context(), spy.store, w); err != nil {
+	recorder.plans(t)
+	if err := c.run(t.Context(), recorder.store, w); err != nil {
 		t.Fatal(err)
 	}
-	plans := spy.plans(t)
+	plans := recorder.plans(t)
 	if len(plans) == 0 && !c.memory {
-		t.Error("no statement was seen")
+		t.Error("no statement was recorded")
 	}
 	for _, p := range plans {
-		for _, complaint := range p.complaints(c) {
-			t.Errorf("%s\n%s\n%s", complaint, p.sql, p.text)
+		for _, violation := range p.violations(c) {
+			t.Errorf("%s\n%s\n%s", violation, p.sql, p.text)
 		}
 	}
-	if c.batch && !slices.ContainsFunc(plans, func(p plan) bool { return strings.Contains(p.sql, spy.batch) }) {
-		t.Error("the patches have shared no statement")
+	if c.batch && !slices.ContainsFunc(plans, func(p plan) bool { return strings.Contains(p.sql, recorder.batch) }) {
+		t.Error("no two patches shared a statement")
 	}
 	if c.keyset != "" && !slices.ContainsFunc(plans, func(p plan) bool { return p.isRangeOf(c.keyset) }) {
 		for _, p := range plans {
 			t.Logf("%s\n%s", p.sql, p.text)
 		}
-		t.Errorf("no statement goes on in %s where the page before has ended", c.keyset)
+		t.Errorf("no statement starts in %s where the previous page ended", c.keyset)
 	}
 }
 
-// checkRules breaks what the rules are about: an index missed must be seen.
-func checkRules(t *testing.T, db *sql.DB, w *planWorld, spy planSpy) {
+// checkRules tests the rules themselves: it drops indexes and wants violations.
+func checkRules(t *testing.T, db *sql.DB, w *planFixture, recorder planRecorder) {
 	t.Helper()
-	for _, broken := range []struct{ index, method, complaint string }{
+	for _, broken := range []struct{ index, method, violation string }{
 		{"apps_by_name", "ListApps", "sorts"},
 		{"apps_catalog_app", "UpdateCatalogApp", "reads all of apps"},
 	} {
@@ -124,16 +124,16 @@ func checkRules(t *testing.T, db *sql.DB, w *planWorld, spy planSpy) {
 			t.Fatal(err)
 		}
 		c := planCases[broken.method][0]
-		spy.plans(t)
-		if err := c.run(t.Context(), spy.store, w); err != nil {
+		recorder.plans(t)
+		if err := c.run(t.Context(), recorder.store, w); err != nil {
 			t.Fatal(err)
 		}
 		var found []string
-		for _, p := range spy.plans(t) {
-			found = append(found, p.complaints(c)...)
+		for _, p := range recorder.plans(t) {
+			found = append(found, p.violations(c)...)
 		}
-		if !slices.ContainsFunc(found, func(c string) bool { return strings.HasPrefix(c, broken.complaint) }) {
-			t.Errorf("%s without %s: %q, want one that it %s", broken.method, broken.index, found, broken.complaint)
+		if !slices.ContainsFunc(found, func(c string) bool { return strings.HasPrefix(c, broken.violation) }) {
+			t.Errorf("%s without the index %s: the violations are %q, want %s", broken.method, broken.index, found, broken.violation)
 		}
 	}
 }
@@ -149,11 +149,11 @@ func TestEveryMethodHasPlanCases(t *testing.T) {
 		}
 	}
 	if len(planCases)+len(noPlans) != methods.NumMethod() {
-		t.Error("there are cases for a method that is gone")
+		t.Error("there are cases for a method that does not exist")
 	}
 }
 
-// planCases calls every method in every way that makes other statements. They can be run again and again.
+// planCases calls every method in every way that sends different statements. Cases can run more than once.
 var planCases = func() map[string][]planCase {
 	cases := map[string][]planCase{}
 	for _, some := range []map[string][]planCase{planReads, planAppWrites, planOtherWrites} {
@@ -162,7 +162,7 @@ var planCases = func() map[string][]planCase {
 	return cases
 }()
 
-// noPlans are the methods that ask the tables nothing.
+// noPlans are the methods that need no plan, with the reason.
 var noPlans = map[string]string{
 	"Close":         "lifecycle",
 	"Migrate":       "lifecycle",
@@ -171,21 +171,21 @@ var noPlans = map[string]string{
 	"Stats":         "never asks the database",
 }
 
-// each page of a list, in both directions, at its beginning and behind it.
-func eachPage(sortBy store.Column, keyset string, list func(ctx context.Context, s *store.Store, w *planWorld, p store.Page) (*store.Position, error)) []planCase {
+// eachPage returns cases for the first and the second page of a list, in both directions.
+func eachPage(sortBy store.Column, keyset string, list func(ctx context.Context, s *store.Store, w *planFixture, p store.Page) (*store.Position, error)) []planCase {
 	var cases []planCase
 	for _, desc := range []bool{false, true} {
 		p := store.Page{Size: planPage, SortBy: sortBy, Desc: desc}
 		what := fmt.Sprintf("by %s, descending %t", sortBy, desc)
 		cases = append(cases, planCase{
 			name: what,
-			run: func(ctx context.Context, s *store.Store, w *planWorld) error {
+			run: func(ctx context.Context, s *store.Store, w *planFixture) error {
 				_, err := list(ctx, s, w, p)
 				return err
 			},
 		}, planCase{
 			name: what + ", going on", keyset: keyset,
-			run: func(ctx context.Context, s *store.Store, w *planWorld) error {
+			run: func(ctx context.Context, s *store.Store, w *planFixture) error {
 				next, err := list(ctx, s, w, p)
 				if err != nil {
 					return err
@@ -203,12 +203,12 @@ func eachPage(sortBy store.Column, keyset string, list func(ctx context.Context,
 	return cases
 }
 
-// newPlanWorld fills a database, through a store that nobody watches.
-func newPlanWorld(t *testing.T, url string) *planWorld {
+// newPlanFixture fills a database with planData.
+func newPlanFixture(t *testing.T, url string, clients int) *planFixture {
 	t.Helper()
-	data := planData()
-	s := seeded(t, url, data)
-	w := &planWorld{client: named("Client 1")}
+	data := planData(clients)
+	s := openSeeded(t, url, data)
+	w := &planFixture{client: idOf("Client 1")}
 	for _, entry := range data.CatalogApps {
 		w.names = append(w.names, entry.CanonicalName)
 	}
@@ -224,7 +224,7 @@ func newPlanWorld(t *testing.T, url string) *planWorld {
 	for n, entry := range data.CatalogApps {
 		if !have[entry.ID] {
 			w.free = append(w.free, entry.ID)
-		} else if n > 2 { // the first ones get other names
+		} else if n > 2 { // cases rename the first ones
 			w.owned = append(w.owned, entry.CanonicalName)
 		}
 	}
@@ -234,10 +234,10 @@ func newPlanWorld(t *testing.T, url string) *planWorld {
 			t.Fatal(err)
 		}
 	}
-	must(s.ImportCatalog(t.Context(), given(planTexts(w)...), store.ImportOptions{}))(t)
+	must(s.ImportCatalog(t.Context(), catalogRows(planMatchers(w)...), store.ImportOptions{}))(t)
 	w.secret = must(apitoken.New())(t)
 	token := must(s.CreateToken(t.Context(), w.secret, store.Token{
-		Name: "three", ClientIDs: []uuid.UUID{w.client, named("Client 2"), named("Client 3")},
+		Name: "three", ClientIDs: []uuid.UUID{w.client, idOf("Client 2"), idOf("Client 3")},
 	}))(t)
 	w.token = &token
 	return w

@@ -12,80 +12,80 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// planCase is one way to call a method, and what its statements may do beyond the rules.
+// planCase is one way to call a method, with the exceptions from the rules that its statements may make.
 type planCase struct {
 	name        string
-	run         func(ctx context.Context, s *store.Store, w *planWorld) error
+	run         func(ctx context.Context, s *store.Store, w *planFixture) error
 	keyset      string // the index that a cursor continues in
-	sorts       int    // how many rows may be sorted, when no more than a page: the case says why
-	everyClient string // why it may read what is not one client's
+	sorts       int    // how many rows may be sorted, if more than a page; a comment says why
+	everyClient string // why it may read rows of more than one client
 	batch       bool   // patches share a statement
-	memory      bool   // it may be answered without a statement
+	memory      bool   // it may need no statement
 }
 
-// planPage is the size of the pages here, planOwned how many apps a client has: several pages.
+// The sizes of a planFixture.
 const (
-	planClients = 160
-	planOwned   = 230
-	planPage    = 15
-	planEntries = 250
+	planClients = 60  // clients with apps, so many that the apps of one are few
+	planOwned   = 230 // apps of each client: several pages
+	planPage    = 15  // rows of a page
+	planEntries = 250 // catalog apps
 )
 
-// planWorld is what the cases work on. Many clients have apps, so that those of one are few.
-type planWorld struct {
+// planFixture is the data that the cases read and write.
+type planFixture struct {
 	client uuid.UUID
 	token  *store.Token // covers three clients
 	secret string
 	names  []string       // of the catalog
-	apps   []store.AppKey // of the client
+	apps   []store.AppKey // of the client; no case has used them
 	busy   store.AppKey   // has a long history
 	owned  []string       // names of the catalog apps that the client has at first
-	free   []uuid.UUID    // the catalog apps that it does not have
-	serial int            // makes what is new
+	free   []uuid.UUID    // catalog apps that the client does not have; no case has used them
+	serial int            // makes new names
 }
 
-func (w *planWorld) next(what string) string {
+func (w *planFixture) next(what string) string {
 	w.serial++
 	return fmt.Sprintf("%s %d", what, w.serial)
 }
 
-// anApp is one that no other case is about.
-func (w *planWorld) anApp() store.AppKey {
+// anApp returns an app that no other case uses.
+func (w *planFixture) anApp() store.AppKey {
 	key := w.apps[0]
 	w.apps = w.apps[1:]
 	return key
 }
 
-// aFree is a catalog app that the client does not have.
-func (w *planWorld) aFree() uuid.UUID {
+// aFree returns a catalog app that the client does not have.
+func (w *planFixture) aFree() uuid.UUID {
 	id := w.free[0]
 	w.free = w.free[1:]
 	return id
 }
 
-// planData has a type, a vendor and a category that most of the catalog has and ones that few have; every name has "app"
-// in it, few have "rare".
-func planData() store.Dataset {
+// planData returns clients with apps, and 19 times as many clients without. Of the types, vendors and categories, each has one that is
+// common in the catalog and one that is rare. All names contain "app", few contain "rare".
+func planData(clients int) store.Dataset {
 	data := store.Dataset{
-		Vendors:    []store.Vendor{{ID: named("Acme"), Name: "Acme"}, {ID: named("Zeta"), Name: "Zeta"}},
-		Categories: []store.Category{{ID: named("Chat"), Name: "Chat"}, {ID: named("Mail"), Name: "Mail"}},
+		Vendors:    []store.Vendor{{ID: idOf("Acme"), Name: "Acme"}, {ID: idOf("Zeta"), Name: "Zeta"}},
+		Categories: []store.Category{{ID: idOf("Chat"), Name: "Chat"}, {ID: idOf("Mail"), Name: "Mail"}},
 	}
 	for n := range planEntries {
 		entry := catalogApp(fmt.Sprintf("App %03d%s", n*7919%planEntries, map[bool]string{true: " rare"}[n%20 == 0]))
-		entry.Type, entry.VendorID = new("desktop"), new(named("Acme"))
-		link := store.CatalogAppCategory{CatalogAppID: entry.ID, CategoryID: named("Chat")}
+		entry.Type, entry.VendorID = new("desktop"), new(idOf("Acme"))
+		link := store.CatalogAppCategory{CatalogAppID: entry.ID, CategoryID: idOf("Chat")}
 		if n%15 == 0 {
-			entry.Type, entry.VendorID, link.CategoryID = new("web"), new(named("Zeta")), named("Mail")
+			entry.Type, entry.VendorID, link.CategoryID = new("web"), new(idOf("Zeta")), idOf("Mail")
 		}
 		data.CatalogApps = append(data.CatalogApps, entry)
 		data.AppCategories = append(data.AppCategories, link)
 	}
-	for n := range 20 * planClients {
+	for n := range 20 * clients {
 		data.Clients = append(data.Clients, client(fmt.Sprintf("Client %d", n)))
 	}
-	// One client after the other gets one app, as it would come about.
+	// Each client gets its next app before any gets the one after, so that the apps of one client are not neighbors in the table.
 	for n := range planOwned {
-		for c := range planClients {
+		for c := range clients {
 			a := app(fmt.Sprintf("Client %d", c), data.CatalogApps[(n*7+c*17)%planEntries].CanonicalName)
 			a.IsFavorite, a.IsApproved = n%5 == 0, n%2 == 0
 			a.CreatedAt = storetest.Now.Add(time.Duration(n*31%planOwned) * time.Minute)
@@ -96,26 +96,26 @@ func planData() store.Dataset {
 	return data
 }
 
-var planAuthor = store.Actor{ID: named("planner"), Name: "planner", RequestID: "plan-1"}
+var planActor = store.Actor{ID: idOf("planner"), Name: "planner", RequestID: "plan-1"}
 
-// listAppCases are the same for every filter.
+// listAppCases returns the same cases for every filter.
 func listAppCases() []planCase {
 	var cases []planCase
 	for _, filter := range []struct {
 		name string
 		f    store.AppFilter
-		few  bool // what is found may be sorted: at most the client's apps
+		few  bool // the rows that match may be sorted: at most the client's apps
 	}{
 		{name: "all"},
 		{name: "favorites", f: store.AppFilter{IsFavorite: new(false)}},
 		{name: "approved", f: store.AppFilter{IsApproved: new(true)}},
 		{name: "much of a name", f: store.AppFilter{Query: "APP"}},
 		{name: "much of a type", f: store.AppFilter{Type: new("desktop")}},
-		{name: "much of a vendor", f: store.AppFilter{VendorID: new(named("Acme"))}},
-		{name: "much of a category", f: store.AppFilter{CategoryID: new(named("Chat"))}},
-		// The planner takes the conditions for independent of each other, and expects less than there is.
+		{name: "much of a vendor", f: store.AppFilter{VendorID: new(idOf("Acme"))}},
+		{name: "much of a category", f: store.AppFilter{CategoryID: new(idOf("Chat"))}},
+		// The planner assumes independent conditions, so it expects fewer rows than there are.
 		{name: "much of everything", few: true, f: store.AppFilter{
-			Query: "a", Type: new("desktop"), VendorID: new(named("Acme")), CategoryID: new(named("Chat")), IsFavorite: new(false),
+			Query: "a", Type: new("desktop"), VendorID: new(idOf("Acme")), CategoryID: new(idOf("Chat")), IsFavorite: new(false),
 		}},
 		{name: "few", few: true, f: store.AppFilter{Query: "rare", IsFavorite: new(false)}},
 	} {
@@ -125,7 +125,7 @@ func listAppCases() []planCase {
 		}{
 			{store.ColumnCanonicalName, "apps_by_name"}, {store.ColumnCreatedAt, "apps_by_creation"}, {store.ColumnUpdatedAt, ""},
 		} {
-			pages := eachPage(order.by, order.index, func(ctx context.Context, s *store.Store, w *planWorld, p store.Page) (*store.Position, error) {
+			pages := eachPage(order.by, order.index, func(ctx context.Context, s *store.Store, w *planFixture, p store.Page) (*store.Position, error) {
 				if filter.few {
 					p.Size = 2
 				}
@@ -134,7 +134,7 @@ func listAppCases() []planCase {
 			})
 			for i := range pages {
 				pages[i].name = filter.name + " " + pages[i].name
-				// No index has updated_at: it would end HOT updates. The client's apps are sorted, which bounds it.
+				// No index has updated_at, because it would prevent HOT updates. All apps of the client are sorted.
 				if order.by == store.ColumnUpdatedAt {
 					pages[i].sorts = planEntries
 				}
@@ -145,13 +145,13 @@ func listAppCases() []planCase {
 			cases = append(cases, pages...)
 		}
 	}
-	return append(cases, planCase{name: "of nobody", run: func(ctx context.Context, s *store.Store, _ *planWorld) error {
-		_, err := s.ListApps(ctx, named("nobody"), store.AppFilter{}, all(store.ColumnCanonicalName))
+	return append(cases, planCase{name: "of nobody", run: func(ctx context.Context, s *store.Store, _ *planFixture) error {
+		_, err := s.ListApps(ctx, idOf("nobody"), store.AppFilter{}, fullPage(store.ColumnCanonicalName))
 		return missing(err)
 	}})
 }
 
-// missing is the error that a case is about.
+// missing fails unless the error is the NotFoundError that a case expects.
 func missing(err error) error {
 	if want := (*store.NotFoundError)(nil); !errors.As(err, &want) {
 		return fmt.Errorf("error is %w, want NotFoundError", err)

@@ -13,21 +13,21 @@ import (
 
 // planOtherWrites writes what is not an app. The catalog is read whole after each change of it.
 var planOtherWrites = map[string][]planCase{
-	"CreateCatalogApp": {{run: func(ctx context.Context, s *store.Store, w *planWorld) error {
-		return second(s.CreateCatalogApp(ctx, store.Fields{
-			store.ColumnCanonicalName: w.next("Made"), store.ColumnVendorID: named("Acme"),
-		}, []uuid.UUID{named("Chat"), named("Mail")}))
+	"CreateCatalogApp": {{run: func(ctx context.Context, s *store.Store, w *planFixture) error {
+		return onlyErr(s.CreateCatalogApp(ctx, store.Fields{
+			store.ColumnCanonicalName: w.next("Made"), store.ColumnVendorID: idOf("Acme"),
+		}, []uuid.UUID{idOf("Chat"), idOf("Mail")}))
 	}}},
 	"UpdateCatalogApp": {{
 		everyClient: "a new name goes to the apps of all clients that have it",
-		run: func(ctx context.Context, s *store.Store, w *planWorld) error {
-			return second(s.UpdateCatalogApp(ctx, named(w.names[1]), store.Fields{store.ColumnCanonicalName: w.next("Renamed")},
-				&[]uuid.UUID{named([]string{"Chat", "Mail"}[w.serial%2])}, nil))
+		run: func(ctx context.Context, s *store.Store, w *planFixture) error {
+			return onlyErr(s.UpdateCatalogApp(ctx, idOf(w.names[1]), store.Fields{store.ColumnCanonicalName: w.next("Renamed")},
+				&[]uuid.UUID{idOf([]string{"Chat", "Mail"}[w.serial%2])}, nil))
 		},
 	}},
 	"DeleteCatalogApp": {{
 		everyClient: "no client may have it",
-		run: func(ctx context.Context, s *store.Store, w *planWorld) error {
+		run: func(ctx context.Context, s *store.Store, w *planFixture) error {
 			entry, err := s.CreateCatalogApp(ctx, store.Fields{store.ColumnCanonicalName: w.next("Deleted")}, nil)
 			if err != nil {
 				return err
@@ -35,45 +35,45 @@ var planOtherWrites = map[string][]planCase{
 			return s.DeleteCatalogApp(ctx, entry.ID, nil)
 		},
 	}},
-	"CreateVendor": {{run: func(ctx context.Context, s *store.Store, w *planWorld) error {
-		return second(s.CreateVendor(ctx, store.Fields{store.ColumnName: w.next("Made")}))
+	"CreateVendor": {{run: func(ctx context.Context, s *store.Store, w *planFixture) error {
+		return onlyErr(s.CreateVendor(ctx, store.Fields{store.ColumnName: w.next("Made")}))
 	}}},
-	"UpdateVendor": {{run: func(ctx context.Context, s *store.Store, w *planWorld) error {
-		return second(s.UpdateVendor(ctx, named("Acme"), store.Fields{store.ColumnName: w.next("Acme")}, nil))
+	"UpdateVendor": {{run: func(ctx context.Context, s *store.Store, w *planFixture) error {
+		return onlyErr(s.UpdateVendor(ctx, idOf("Acme"), store.Fields{store.ColumnName: w.next("Acme")}, nil))
 	}}},
-	"CreateCategory": {{run: func(ctx context.Context, s *store.Store, w *planWorld) error {
-		return second(s.CreateCategory(ctx, store.Fields{store.ColumnName: w.next("Made")}))
+	"CreateCategory": {{run: func(ctx context.Context, s *store.Store, w *planFixture) error {
+		return onlyErr(s.CreateCategory(ctx, store.Fields{store.ColumnName: w.next("Made")}))
 	}}},
-	"UpdateCategory": {{run: func(ctx context.Context, s *store.Store, w *planWorld) error {
-		return second(s.UpdateCategory(ctx, named("Chat"), store.Fields{store.ColumnName: w.next("Chat")}, nil))
+	"UpdateCategory": {{run: func(ctx context.Context, s *store.Store, w *planFixture) error {
+		return onlyErr(s.UpdateCategory(ctx, idOf("Chat"), store.Fields{store.ColumnName: w.next("Chat")}, nil))
 	}}},
-	"ReplaceURLPatterns": {{run: func(ctx context.Context, s *store.Store, w *planWorld) error {
-		return s.ReplaceURLPatterns(ctx, named(w.names[2]), []string{w.next("*"), w.next("*")}, nil)
+	"ReplaceURLPatterns": {{run: func(ctx context.Context, s *store.Store, w *planFixture) error {
+		return s.ReplaceURLPatterns(ctx, idOf(w.names[2]), []string{w.next("*"), w.next("*")}, nil)
 	}}},
-	"ReplaceDesktopAliases": {{run: func(ctx context.Context, s *store.Store, w *planWorld) error {
-		return s.ReplaceDesktopAliases(ctx, named(w.names[2]), []string{w.next("alias"), w.next("alias")}, nil)
+	"ReplaceDesktopAliases": {{run: func(ctx context.Context, s *store.Store, w *planFixture) error {
+		return s.ReplaceDesktopAliases(ctx, idOf(w.names[2]), []string{w.next("alias"), w.next("alias")}, nil)
 	}}},
 	// The rows of the file are sorted to find names that are there twice, and each catalog app has 120 patterns.
-	"ImportCatalog": {{sorts: 20_000, everyClient: "apps refer to catalog apps", run: func(ctx context.Context, s *store.Store, w *planWorld) error {
-		return second(s.ImportCatalog(ctx, given(planTexts(w)...), store.ImportOptions{}))
+	"ImportCatalog": {{sorts: 20_000, everyClient: "apps refer to catalog apps", run: func(ctx context.Context, s *store.Store, w *planFixture) error {
+		return onlyErr(s.ImportCatalog(ctx, catalogRows(planMatchers(w)...), store.ImportOptions{}))
 	}}},
-	"CreateClient": {{run: func(ctx context.Context, s *store.Store, w *planWorld) error {
-		return second(s.CreateClient(ctx, w.next("Made")))
+	"CreateClient": {{run: func(ctx context.Context, s *store.Store, w *planFixture) error {
+		return onlyErr(s.CreateClient(ctx, w.next("Made")))
 	}}},
-	"UpdateClient": {{run: func(ctx context.Context, s *store.Store, w *planWorld) error {
-		return second(s.UpdateClient(ctx, w.client, store.Fields{store.ColumnName: w.next("Renamed")}, nil))
+	"UpdateClient": {{run: func(ctx context.Context, s *store.Store, w *planFixture) error {
+		return onlyErr(s.UpdateClient(ctx, w.client, store.Fields{store.ColumnName: w.next("Renamed")}, nil))
 	}}},
-	"CreateToken": {{run: func(ctx context.Context, s *store.Store, w *planWorld) error {
-		return second(s.CreateToken(ctx, w.next("secret"), store.Token{Name: "made", ClientIDs: []uuid.UUID{w.client}}))
+	"CreateToken": {{run: func(ctx context.Context, s *store.Store, w *planFixture) error {
+		return onlyErr(s.CreateToken(ctx, w.next("secret"), store.Token{Name: "made", ClientIDs: []uuid.UUID{w.client}}))
 	}}},
-	"RevokeToken": {{run: func(ctx context.Context, s *store.Store, w *planWorld) error {
+	"RevokeToken": {{run: func(ctx context.Context, s *store.Store, w *planFixture) error {
 		token, err := s.CreateToken(ctx, w.next("secret"), store.Token{Name: "revoked"})
 		if err != nil {
 			return err
 		}
 		return s.RevokeToken(ctx, token.ID)
 	}}},
-	"Seed": {{run: func(ctx context.Context, s *store.Store, w *planWorld) error {
+	"Seed": {{run: func(ctx context.Context, s *store.Store, w *planFixture) error {
 		name := w.next("Seeded")
 		mine := app(name, name)
 		mine.CreatedAt = storetest.Now.Add(time.Hour)
@@ -83,8 +83,8 @@ var planOtherWrites = map[string][]planCase{
 	}}},
 }
 
-// planTexts gives catalog apps more URL patterns and desktop aliases than a page has, and one of them another vendor.
-func planTexts(w *planWorld) []store.CatalogRow {
+// planMatchers gives catalog apps more URL patterns and desktop aliases than a page has, and one of them another vendor.
+func planMatchers(w *planFixture) []store.CatalogRow {
 	var rows []store.CatalogRow
 	for n := range 60 {
 		row := catalogRow(w.names[n], nil)

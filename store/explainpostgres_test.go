@@ -17,41 +17,41 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// TestPlansOnPostgres has PostgreSQL itself tell the plan of every statement that it runs, those of triggers and of foreign
-// keys included: as it plans for the values that it is given, and as it plans once for all values.
+// TestPlansOnPostgres checks the plan of every statement that PostgreSQL runs, including those of triggers and foreign keys, with custom
+// plans and with generic plans. PostgreSQL reports the plans itself.
 func TestPlansOnPostgres(t *testing.T) {
 	t.Parallel()
 	url := storetest.Postgres(t)
-	w := newPlanWorld(t, url)
+	w := newPlanFixture(t, url, planClients)
 	if _, err := storetest.SQL(t, url).ExecContext(t.Context(), "VACUUM (ANALYZE)"); err != nil {
 		t.Fatal(err)
 	}
 	for _, mode := range []string{"force_custom_plan", "force_generic_plan"} {
-		t.Run(mode, func(t *testing.T) { checkCases(t, w, postgresSpy(t, url, mode)) })
+		t.Run(mode, func(t *testing.T) { checkCases(t, w, postgresRecorder(t, url, mode)) })
 	}
-	checkRules(t, storetest.SQL(t, url), w, postgresSpy(t, url, "auto"))
+	checkRules(t, storetest.SQL(t, url), w, postgresRecorder(t, url, "auto"))
 }
 
-func postgresSpy(t *testing.T, target, mode string) planSpy {
+func postgresRecorder(t *testing.T, target, mode string) planRecorder {
 	t.Helper()
-	wire := &planWire{}
-	s := alone(t, wire.listen(t, target, mode))
-	return planSpy{store: s, plans: wire.take, batch: "patch_number"}
+	proxy := &planProxy{}
+	s := openWithoutPolling(t, proxy.listen(t, target, mode))
+	return planRecorder{store: s, plans: proxy.take, batch: "patch_number"}
 }
 
-// planWire stands between a store and PostgreSQL and keeps the plans that the server tells the client.
-type planWire struct {
+// planProxy forwards connections to PostgreSQL and records the plans that the server sends as notices.
+type planProxy struct {
 	target string
 	mu     sync.Mutex
 	plans  []plan
 	errs   []error
 }
 
-// listen returns the URL to connect to instead of target. auto_explain is part of PostgreSQL.
-func (w *planWire) listen(t *testing.T, target, mode string) string {
+// listen returns the URL of the proxy for target, with settings that let auto_explain, a module of PostgreSQL, send plans.
+func (p *planProxy) listen(t *testing.T, target, mode string) string {
 	t.Helper()
 	u := must(url.Parse(target))(t)
-	w.target = u.Host
+	p.target = u.Host
 	listener := must((&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0"))(t)
 	t.Cleanup(func() { _ = listener.Close() })
 	go func() {
@@ -60,7 +60,7 @@ func (w *planWire) listen(t *testing.T, target, mode string) string {
 			if err != nil {
 				return
 			}
-			go w.pass(t.Context(), conn)
+			go p.pass(t.Context(), conn)
 		}
 	}()
 	u.Host = listener.Addr().String()
@@ -76,12 +76,12 @@ func (w *planWire) listen(t *testing.T, target, mode string) string {
 	return u.String()
 }
 
-// pass hands everything on, and keeps the notices.
-func (w *planWire) pass(ctx context.Context, client net.Conn) {
+// pass forwards a connection and records the notices.
+func (p *planProxy) pass(ctx context.Context, client net.Conn) {
 	defer func() { _ = client.Close() }()
-	server, err := (&net.Dialer{}).DialContext(ctx, "tcp", w.target)
+	server, err := (&net.Dialer{}).DialContext(ctx, "tcp", p.target)
 	if err != nil {
-		w.fail(err)
+		p.fail(err)
 		return
 	}
 	go func() {
@@ -92,10 +92,10 @@ func (w *planWire) pass(ctx context.Context, client net.Conn) {
 	for {
 		message, err := messages.Receive()
 		if err != nil {
-			return // one of the two has hung up
+			return // one side has closed the connection
 		}
 		if notice, ok := message.(*pgproto3.NoticeResponse); ok {
-			w.note(notice.Message)
+			p.note(notice.Message)
 		}
 		text, err := message.Encode(nil)
 		if err == nil {
@@ -107,44 +107,44 @@ func (w *planWire) pass(ctx context.Context, client net.Conn) {
 	}
 }
 
-func (w *planWire) note(message string) {
+func (p *planProxy) note(message string) {
 	_, text, found := strings.Cut(message, "plan:\n")
 	if !found {
 		return
 	}
-	var told struct {
+	var explained struct {
 		Text string   `json:"Query Text"`
 		Plan planNode `json:"Plan"`
 	}
-	if err := json.Unmarshal([]byte(text), &told); err != nil {
-		w.fail(err)
+	if err := json.Unmarshal([]byte(text), &explained); err != nil {
+		p.fail(err)
 		return
 	}
-	p := plan{sql: told.Text, text: text}
-	told.Plan.addTo(&p)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.plans = append(w.plans, p)
+	have := plan{sql: explained.Text, text: text}
+	explained.Plan.addTo(&have)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.plans = append(p.plans, have)
 }
 
-func (w *planWire) fail(err error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.errs = append(w.errs, err)
+func (p *planProxy) fail(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.errs = append(p.errs, err)
 }
 
-func (w *planWire) take(t *testing.T) []plan {
+func (p *planProxy) take(t *testing.T) []plan {
 	t.Helper()
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if err := errors.Join(w.errs...); err != nil {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := errors.Join(p.errs...); err != nil {
 		t.Fatal(err)
 	}
-	defer func() { w.plans = nil }()
-	return w.plans
+	defer func() { p.plans = nil }()
+	return p.plans
 }
 
-// planNode is a node of a plan as EXPLAIN tells it.
+// planNode is a node of a plan in the JSON of EXPLAIN.
 type planNode struct {
 	Type      string     `json:"Node Type"`
 	Table     string     `json:"Relation Name"`
@@ -168,7 +168,7 @@ func (n planNode) addTo(p *plan) {
 	}
 }
 
-// tableOf is the table of an index, whose name begins with the table's.
+// tableOf returns the table of an index, whose name begins with the table's.
 func tableOf(index string) string {
 	for _, table := range []string{"app_changes", "client_app_counts", "apps", "clients"} {
 		if strings.HasPrefix(index, table) {

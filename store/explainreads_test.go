@@ -11,48 +11,50 @@ import (
 var planReads = map[string][]planCase{
 	"ListApps": listAppCases(),
 	"GetApp": {
-		{run: func(ctx context.Context, s *store.Store, w *planWorld) error { return second(s.GetApp(ctx, w.apps[0])) }},
-		{name: "that is not there", run: func(ctx context.Context, s *store.Store, w *planWorld) error {
-			return missing(second(s.GetApp(ctx, store.AppKey{ClientID: w.client, ID: named("nothing")})))
+		{run: func(ctx context.Context, s *store.Store, w *planFixture) error {
+			return onlyErr(s.GetApp(ctx, w.apps[0]))
+		}},
+		{name: "that is not there", run: func(ctx context.Context, s *store.Store, w *planFixture) error {
+			return missing(onlyErr(s.GetApp(ctx, store.AppKey{ClientID: w.client, ID: idOf("nothing")})))
 		}},
 	},
-	"ListAppChanges": eachPage(store.ColumnVersion, "app_changes_pkey", func(ctx context.Context, s *store.Store, w *planWorld, p store.Page) (*store.Position, error) {
+	"ListAppChanges": eachPage(store.ColumnVersion, "app_changes_pkey", func(ctx context.Context, s *store.Store, w *planFixture, p store.Page) (*store.Position, error) {
 		list, err := s.ListAppChanges(ctx, w.busy, p)
 		return list.Next, err
 	}),
 	"ListClients": append(clientPages("of all", store.Token{AllClients: true}), planCase{
-		name: "of some", sorts: 3, run: func(ctx context.Context, s *store.Store, w *planWorld) error {
+		name: "of some", sorts: 3, run: func(ctx context.Context, s *store.Store, w *planFixture) error {
 			// What the token covers is looked up and sorted.
-			return second(s.ListClients(ctx, w.token, "client", store.Page{Size: planPage, SortBy: store.ColumnName}))
+			return onlyErr(s.ListClients(ctx, w.token, "client", store.Page{Size: planPage, SortBy: store.ColumnName}))
 		},
 	}),
-	"GetClient": {{run: func(ctx context.Context, s *store.Store, w *planWorld) error {
-		return second(s.GetClient(ctx, w.client))
+	"GetClient": {{run: func(ctx context.Context, s *store.Store, w *planFixture) error {
+		return onlyErr(s.GetClient(ctx, w.client))
 	}}},
-	"AllClients": {{everyClient: "the command prints them all", sorts: 30 * planClients, run: func(ctx context.Context, s *store.Store, _ *planWorld) error {
-		return second(s.AllClients(ctx))
+	"AllClients": {{everyClient: "the command prints them all", sorts: 30 * planClients, run: func(ctx context.Context, s *store.Store, _ *planFixture) error {
+		return onlyErr(s.AllClients(ctx))
 	}}},
-	"Authenticate": {{memory: true, run: func(ctx context.Context, s *store.Store, w *planWorld) error {
-		return second(s.Authenticate(ctx, w.secret))
+	"Authenticate": {{memory: true, run: func(ctx context.Context, s *store.Store, w *planFixture) error {
+		return onlyErr(s.Authenticate(ctx, w.secret))
 	}}},
-	"ListTokens": {{sorts: 100, run: func(ctx context.Context, s *store.Store, _ *planWorld) error {
-		return second(s.ListTokens(ctx)) // the command prints them all
+	"ListTokens": {{sorts: 100, run: func(ctx context.Context, s *store.Store, _ *planFixture) error {
+		return onlyErr(s.ListTokens(ctx)) // the command prints them all
 	}}},
-	"GetCatalogApp": {{memory: true, run: func(ctx context.Context, s *store.Store, w *planWorld) error {
-		return second(s.GetCatalogApp(ctx, named(w.names[0])))
+	"GetCatalogApp": {{memory: true, run: func(ctx context.Context, s *store.Store, w *planFixture) error {
+		return onlyErr(s.GetCatalogApp(ctx, idOf(w.names[0])))
 	}}},
-	"GetCatalogSummary": {{memory: true, run: func(ctx context.Context, s *store.Store, _ *planWorld) error {
-		return second(s.GetCatalogSummary(ctx))
+	"GetCatalogSummary": {{memory: true, run: func(ctx context.Context, s *store.Store, _ *planFixture) error {
+		return onlyErr(s.GetCatalogSummary(ctx))
 	}}},
-	"ListCatalogApps": eachPage(store.ColumnUpdatedAt, "", func(ctx context.Context, s *store.Store, _ *planWorld, p store.Page) (*store.Position, error) {
+	"ListCatalogApps": eachPage(store.ColumnUpdatedAt, "", func(ctx context.Context, s *store.Store, _ *planFixture, p store.Page) (*store.Position, error) {
 		list, err := s.ListCatalogApps(ctx, store.CatalogFilter{Query: "app", Type: new("desktop")}, p)
 		return list.Next, err
 	}),
-	"ListVendors": {{run: func(ctx context.Context, s *store.Store, _ *planWorld) error {
-		return second(s.ListVendors(ctx, "a", store.Page{Size: planPage, SortBy: store.ColumnName}))
+	"ListVendors": {{run: func(ctx context.Context, s *store.Store, _ *planFixture) error {
+		return onlyErr(s.ListVendors(ctx, "a", store.Page{Size: planPage, SortBy: store.ColumnName}))
 	}}},
-	"ListCategories": {{run: func(ctx context.Context, s *store.Store, _ *planWorld) error {
-		return second(s.ListCategories(ctx, "a", store.Page{Size: planPage, SortBy: store.ColumnName}))
+	"ListCategories": {{run: func(ctx context.Context, s *store.Store, _ *planFixture) error {
+		return onlyErr(s.ListCategories(ctx, "a", store.Page{Size: planPage, SortBy: store.ColumnName}))
 	}}},
 	"ListURLPatterns": append(
 		eachPage(store.ColumnPattern, "", patternPage),
@@ -62,13 +64,13 @@ var planReads = map[string][]planCase{
 		eachPage(store.ColumnCreatedAt, "", aliasPage)...),
 }
 
-func patternPage(ctx context.Context, s *store.Store, w *planWorld, p store.Page) (*store.Position, error) {
-	list, err := s.ListURLPatterns(ctx, named(w.names[0]), "", p)
+func patternPage(ctx context.Context, s *store.Store, w *planFixture, p store.Page) (*store.Position, error) {
+	list, err := s.ListURLPatterns(ctx, idOf(w.names[0]), "", p)
 	return list.Next, err
 }
 
-func aliasPage(ctx context.Context, s *store.Store, w *planWorld, p store.Page) (*store.Position, error) {
-	list, err := s.ListDesktopAliases(ctx, named(w.names[0]), "", p)
+func aliasPage(ctx context.Context, s *store.Store, w *planFixture, p store.Page) (*store.Position, error) {
+	list, err := s.ListDesktopAliases(ctx, idOf(w.names[0]), "", p)
 	return list.Next, err
 }
 
@@ -78,7 +80,7 @@ func clientPages(name string, token store.Token) []planCase {
 		store.ColumnName: "clients_by_name", store.ColumnCreatedAt: "clients_by_creation", store.ColumnUpdatedAt: "clients_by_change",
 	} {
 		for _, q := range []string{"", "client"} {
-			pages := eachPage(by, index, func(ctx context.Context, s *store.Store, _ *planWorld, p store.Page) (*store.Position, error) {
+			pages := eachPage(by, index, func(ctx context.Context, s *store.Store, _ *planFixture, p store.Page) (*store.Position, error) {
 				list, err := s.ListClients(ctx, &token, q, p)
 				return list.Next, err
 			})
@@ -93,4 +95,4 @@ func clientPages(name string, token store.Token) []planCase {
 }
 
 // second is the error of a call whose result does not matter.
-func second[T any](_ T, err error) error { return err }
+func onlyErr[T any](_ T, err error) error { return err }

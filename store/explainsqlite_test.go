@@ -15,26 +15,26 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// TestPlansOnSQLite asks SQLite for the plan of every statement on the connection that it went to, before and after
-// ANALYZE, which nobody is bound to run.
+// TestPlansOnSQLite checks the plan of every statement, before and after ANALYZE, since an operator may never run that. It asks for
+// the plan on the connection that ran the statement.
 func TestPlansOnSQLite(t *testing.T) {
 	t.Parallel()
 	url := storetest.SQLite(t)
-	w := newPlanWorld(t, url)
+	w := newPlanFixture(t, url, planClients)
 	for _, analyze := range []string{"", "ANALYZE"} {
 		t.Run("after "+analyze, func(t *testing.T) {
 			if analyze != "" {
 				must(storetest.SQL(t, url).ExecContext(t.Context(), analyze))(t)
 			}
-			checkCases(t, w, sqliteSpy(t, url))
+			checkCases(t, w, sqliteRecorder(t, url))
 		})
 	}
-	checkRules(t, storetest.SQL(t, url), w, sqliteSpy(t, url))
+	checkRules(t, storetest.SQL(t, url), w, sqliteRecorder(t, url))
 }
 
-func sqliteSpy(t *testing.T, url string) planSpy {
+func sqliteRecorder(t *testing.T, url string) planRecorder {
 	t.Helper()
-	s := alone(t, url)
+	s := openWithoutPolling(t, url)
 	var mu sync.Mutex
 	var plans []plan
 	err := store.AfterStatement(s, func(st *gorm.Statement) {
@@ -49,7 +49,7 @@ func sqliteSpy(t *testing.T, url string) planSpy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return planSpy{store: s, plans: func(*testing.T) []plan {
+	return planRecorder{store: s, plans: func(*testing.T) []plan {
 		mu.Lock()
 		defer mu.Unlock()
 		defer func() { plans = nil }()
@@ -57,10 +57,10 @@ func sqliteSpy(t *testing.T, url string) planSpy {
 	}}
 }
 
-// schemaStatement has no plan: an import makes tables of its own.
+// schemaStatement matches statements without a plan: an import creates temporary tables.
 var schemaStatement = regexp.MustCompile("^(CREATE|DROP|ANALYZE) ")
 
-// sqliteStep is a step of a plan that reads a table: SEARCH apps USING INDEX apps_by_name (client_id=?)
+// sqliteStep matches the step of a plan that reads a table: SEARCH apps USING INDEX apps_by_name (client_id=?)
 var sqliteStep = regexp.MustCompile(`^(SCAN|SEARCH) (\S+)(?: USING (?:COVERING )?(?:INDEX (\S+)|PRIMARY KEY))?(?: \((.*)\))?`)
 
 func sqlitePlan(t *testing.T, st *gorm.Statement) plan {
@@ -71,7 +71,7 @@ func sqlitePlan(t *testing.T, st *gorm.Statement) plan {
 		return p
 	}
 	defer func() { _ = rows.Close() }()
-	inner := map[string]bool{} // queries whose rows the statement reads, by the name that it gives them
+	inner := map[string]bool{} // names of subqueries whose rows the statement reads
 	for rows.Next() {
 		var id, parent, unused int
 		var step string
@@ -84,12 +84,12 @@ func sqlitePlan(t *testing.T, st *gorm.Statement) plan {
 		}
 		if m := sqliteStep.FindStringSubmatch(step); m != nil && (m[1] == "SEARCH" || !inner[m[2]]) {
 			r := read{table: m[2], index: m[3]}
-			// ANY(client_id) is each of them, one after the other.
+			// ANY(client_id) reads the rows of each client in turn.
 			if m[1] == "SEARCH" && !strings.Contains(m[4], "ANY(client_id)") {
 				r.condition = m[4]
 			}
 			if r.index == "" && r.condition != "" {
-				r.index = r.table + "_pkey" // as PostgreSQL calls it
+				r.index = r.table + "_pkey" // its name in PostgreSQL
 			}
 			p.reads = append(p.reads, r)
 		}

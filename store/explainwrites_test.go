@@ -14,24 +14,24 @@ import (
 // planAppWrites writes apps of a client.
 var planAppWrites = map[string][]planCase{
 	"UpdateApp": {
-		{run: func(ctx context.Context, s *store.Store, w *planWorld) error {
+		{run: func(ctx context.Context, s *store.Store, w *planFixture) error {
 			return patchNew(ctx, s, w, w.anApp(), nil)
 		}},
-		{name: "in vain", run: func(ctx context.Context, s *store.Store, w *planWorld) error {
+		{name: "in vain", run: func(ctx context.Context, s *store.Store, w *planFixture) error {
 			app, err := s.GetApp(ctx, w.apps[0])
-			return errors.Join(err, second(s.UpdateApp(ctx, w.apps[0], store.Fields{store.ColumnIsFavorite: app.IsFavorite}, planAuthor, nil)))
+			return errors.Join(err, onlyErr(s.UpdateApp(ctx, w.apps[0], store.Fields{store.ColumnIsFavorite: app.IsFavorite}, planActor, nil)))
 		}},
-		{name: "conditional", run: func(ctx context.Context, s *store.Store, w *planWorld) error {
+		{name: "conditional", run: func(ctx context.Context, s *store.Store, w *planFixture) error {
 			key := w.anApp()
 			app, err := s.GetApp(ctx, key)
 			return errors.Join(err, patchNew(ctx, s, w, key, &store.IfMatch{Tags: []string{app.ETag()}}))
 		}},
-		{name: "many at once", batch: true, run: func(ctx context.Context, s *store.Store, w *planWorld) error {
+		{name: "many at once", batch: true, run: func(ctx context.Context, s *store.Store, w *planFixture) error {
 			errs := make([]error, 40)
 			var running sync.WaitGroup
 			for n := range errs {
 				key, fields := w.apps[n], store.Fields{store.ColumnLicenseCount: int32(w.serial + n)}
-				running.Go(func() { errs[n] = second(s.UpdateApp(ctx, key, fields, planAuthor, nil)) })
+				running.Go(func() { errs[n] = onlyErr(s.UpdateApp(ctx, key, fields, planActor, nil)) })
 			}
 			running.Wait()
 			w.serial += len(errs)
@@ -39,42 +39,42 @@ var planAppWrites = map[string][]planCase{
 		}},
 	},
 	// As many as the request names are locked in the order of their ids.
-	"BulkSet": {{sorts: 100, run: func(ctx context.Context, s *store.Store, w *planWorld) error {
+	"BulkSet": {{sorts: 100, run: func(ctx context.Context, s *store.Store, w *planFixture) error {
 		var ids []uuid.UUID
 		for _, key := range w.apps[:100] {
 			ids = append(ids, key.ID)
 		}
 		w.serial++
-		return second(s.BulkSet(ctx, w.client, ids, store.ColumnIsApproved, w.serial%2 == 0, planAuthor))
+		return onlyErr(s.BulkSet(ctx, w.client, ids, store.ColumnIsApproved, w.serial%2 == 0, planActor))
 	}}},
 	"AddApp": {
-		{run: func(ctx context.Context, s *store.Store, w *planWorld) error {
-			return second(s.AddApp(ctx, w.client, w.aFree(), store.Fields{store.ColumnIsFavorite: true}, planAuthor))
+		{run: func(ctx context.Context, s *store.Store, w *planFixture) error {
+			return onlyErr(s.AddApp(ctx, w.client, w.aFree(), store.Fields{store.ColumnIsFavorite: true}, planActor))
 		}},
-		{name: "that is there", run: func(ctx context.Context, s *store.Store, w *planWorld) error {
+		{name: "that is there", run: func(ctx context.Context, s *store.Store, w *planFixture) error {
 			app, err := s.GetApp(ctx, w.apps[0])
 			if err != nil {
 				return err
 			}
 			have := (*store.ConflictError)(nil)
-			if _, err := s.AddApp(ctx, w.client, app.CatalogAppID, nil, planAuthor); !errors.As(err, &have) {
+			if _, err := s.AddApp(ctx, w.client, app.CatalogAppID, nil, planActor); !errors.As(err, &have) {
 				return fmt.Errorf("error is %w, want ConflictError", err)
 			}
 			return nil
 		}},
 	},
 	"RemoveApp": {
-		{run: func(ctx context.Context, s *store.Store, w *planWorld) error {
-			return s.RemoveApp(ctx, w.anApp(), planAuthor, nil)
+		{run: func(ctx context.Context, s *store.Store, w *planFixture) error {
+			return s.RemoveApp(ctx, w.anApp(), planActor, nil)
 		}},
-		{name: "conditional", run: func(ctx context.Context, s *store.Store, w *planWorld) error {
+		{name: "conditional", run: func(ctx context.Context, s *store.Store, w *planFixture) error {
 			key := w.anApp()
 			app, err := s.GetApp(ctx, key)
-			return errors.Join(err, s.RemoveApp(ctx, key, planAuthor, &store.IfMatch{Tags: []string{app.ETag()}}))
+			return errors.Join(err, s.RemoveApp(ctx, key, planActor, &store.IfMatch{Tags: []string{app.ETag()}}))
 		}},
 	},
 	// The rows of the file are sorted to find names that are there twice, and the client's apps to lock them all in order.
-	"ImportApps": {{sorts: planEntries, run: func(ctx context.Context, s *store.Store, w *planWorld) error {
+	"ImportApps": {{sorts: planEntries, run: func(ctx context.Context, s *store.Store, w *planFixture) error {
 		var rows []store.AppRow
 		for range 120 {
 			w.serial++
@@ -82,9 +82,9 @@ var planAppWrites = map[string][]planCase{
 				Name: w.owned[w.serial%len(w.owned)], Fields: store.Fields{store.ColumnLicenseCount: int32(w.serial)},
 			})
 		}
-		return second(s.ImportApps(ctx, w.client, givenApps(rows...), planAuthor, store.ImportOptions{}))
+		return onlyErr(s.ImportApps(ctx, w.client, appRows(rows...), planActor, store.ImportOptions{}))
 	}}},
-	"Seed": {{run: func(ctx context.Context, s *store.Store, w *planWorld) error {
+	"Seed": {{run: func(ctx context.Context, s *store.Store, w *planFixture) error {
 		name := w.next("Seeded")
 		return s.Seed(ctx, store.Dataset{
 			Clients: []store.Client{client(name)}, CatalogApps: []store.CatalogApp{catalogApp(name)}, Apps: []store.App{app(name, name)},
@@ -93,7 +93,7 @@ var planAppWrites = map[string][]planCase{
 }
 
 // patchNew patches an app with a value that it does not have.
-func patchNew(ctx context.Context, s *store.Store, w *planWorld, key store.AppKey, match *store.IfMatch) error {
+func patchNew(ctx context.Context, s *store.Store, w *planFixture, key store.AppKey, match *store.IfMatch) error {
 	w.serial++
-	return second(s.UpdateApp(ctx, key, store.Fields{store.ColumnLicenseCount: int32(w.serial)}, planAuthor, match))
+	return onlyErr(s.UpdateApp(ctx, key, store.Fields{store.ColumnLicenseCount: int32(w.serial)}, planActor, match))
 }

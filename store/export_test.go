@@ -12,13 +12,13 @@ import (
 	"github.com/clientapps/clientapps/store/tenant/tenanttest"
 )
 
-// Write is the store's pool for writing, for statements that the store itself does not make.
+// Write returns the store's pool for writing, for statements that the store does not send.
 func Write(s *Store) *gorm.DB { return s.write }
 
-// Read is the store's pool for reading.
+// Read returns the store's pool for reading.
 func Read(s *Store) *gorm.DB { return s.read }
 
-// PerClient are the tables that the guard covers.
+// PerClient returns the tables that the guard covers.
 func PerClient() []string { return perClient }
 
 // Unguard removes the guard.
@@ -30,10 +30,10 @@ func Unguard(s *Store) error {
 	return err
 }
 
-// AfterStatement has seen told of every statement that gorm sends, after it, with the connection that it went to.
+// AfterStatement calls seen after every statement that gorm sends. The statement has its connection.
 func AfterStatement(s *Store, seen func(*gorm.Statement)) error {
 	for _, db := range []*gorm.DB{s.write, s.read} {
-		tell := func(tx *gorm.DB) {
+		callback := func(tx *gorm.DB) {
 			if tx.Statement.SQL.Len() > 0 && !tx.DryRun {
 				seen(tx.Statement)
 			}
@@ -43,7 +43,7 @@ func AfterStatement(s *Store, seen func(*gorm.Statement)) error {
 			on.Create().After("*").Register, on.Query().After("*").Register, on.Update().After("*").Register,
 			on.Delete().After("*").Register, on.Row().After("*").Register, on.Raw().After("*").Register,
 		} {
-			if err := register("test:statement", tell); err != nil {
+			if err := register("test:statement", callback); err != nil {
 				return err
 			}
 		}
@@ -51,8 +51,9 @@ func AfterStatement(s *Store, seen func(*gorm.Statement)) error {
 	return nil
 }
 
-// SingleShard says why a statement would need more than one machine of a database that is distributed by client, or nil. It is
-// the check of all tests' statements, with two differences: a list of values may be of many clients, and a client is a row of its own.
+// SingleShard returns an error for a statement that needs more than one shard of a database that is distributed by client. It is the
+// check of all statements of tests, with two differences: unnest may list values of many clients, and clients is a table of one row for
+// each client.
 func SingleShard(text string) error {
 	text = regexp.MustCompile(`(?i)\bunnest\b`).ReplaceAllString(text, "list")
 	if _, err := tenanttest.Check(text, []string{"apps", "app_changes", "client_app_counts"}); err != nil {
@@ -62,22 +63,22 @@ func SingleShard(text string) error {
 	return err
 }
 
-// MaxWriters is how many transactions with patches are under way at once.
+// MaxWriters bounds the transactions with patches that are in flight.
 const MaxWriters = maxWriters
 
-// Share takes a connection of the client's share of the pool, and returns what gives it back.
+// Share acquires a connection from the client's share of the pool.
 func Share(ctx context.Context, s *Store, client uuid.UUID) (release func(), err error) {
 	return s.acquire(ctx, clientShare(client))
 }
 
-// Shares is how many connections the writes of one client may hold, and how many those of all.
-func Shares(s *Store) (each, all int) { return s.shares.Bounds() }
-
-// SharesWaiting is how many writes wait for a share, and how many clients have one.
-func SharesWaiting(s *Store) (waiting, holders int) {
-	stats := s.shares.Stats()
-	return stats.Waiting, stats.Keys
+// ShareOfClient returns how many connections the writes of one client may hold.
+func ShareOfClient(s *Store) int {
+	each, _ := s.shares.Bounds()
+	return each
 }
 
-// HoldLoad keeps every load of the catalog waiting until the function that it returns is called.
+// SharesWaiting returns how many writes wait for a share.
+func SharesWaiting(s *Store) int { return s.shares.Stats().Waiting }
+
+// HoldLoad blocks every load of the catalog until release is called.
 func HoldLoad(s *Store) (release func()) { return sync.OnceFunc(s.catalog.Hold()) }

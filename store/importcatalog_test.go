@@ -5,13 +5,14 @@ import (
 	"iter"
 	"reflect"
 	"testing"
+	"time"
 
 	"github.com/clientapps/clientapps/store"
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// given is the rows of an import, one on each line.
-func given(rows ...store.CatalogRow) iter.Seq2[store.CatalogRow, error] {
+// catalogRows returns the rows of an import, one on each line.
+func catalogRows(rows ...store.CatalogRow) iter.Seq2[store.CatalogRow, error] {
 	return func(yield func(store.CatalogRow, error) bool) {
 		for i, row := range rows {
 			row.Line = i + 1
@@ -22,7 +23,7 @@ func given(rows ...store.CatalogRow) iter.Seq2[store.CatalogRow, error] {
 	}
 }
 
-// catalogRow is a row that gives nothing but a name and these fields.
+// catalogRow returns a row with a name and these fields.
 func catalogRow(name string, fields store.Fields) store.CatalogRow {
 	row := store.CatalogRow{Fields: store.Fields{store.ColumnCanonicalName: name}}
 	for column, value := range fields {
@@ -31,7 +32,7 @@ func catalogRow(name string, fields store.Fields) store.CatalogRow {
 	return row
 }
 
-// numbered is n rows with names that sort as they are numbered.
+// numbered returns n rows whose names sort by number.
 func numbered(n int) []store.CatalogRow {
 	rows := make([]store.CatalogRow, n)
 	for i := range rows {
@@ -46,7 +47,7 @@ func vendorAt(name string, url any) store.Fields {
 	return store.Fields{store.ColumnName: name, store.ColumnURL: url}
 }
 
-// catalogued is what an entry shows, by names.
+// catalogued is a catalog app with names in place of ids.
 type catalogued struct {
 	Name                            string
 	Description, Colour, Logo, Type *string
@@ -56,11 +57,11 @@ type catalogued struct {
 	Version                         int64
 }
 
-// catalogOf is the whole catalog by name.
+// catalogOf returns the whole catalog by name.
 func catalogOf(t *testing.T, s *store.Store) map[string]catalogued {
 	t.Helper()
 	found := map[string]catalogued{}
-	for _, app := range must(s.ListCatalogApps(t.Context(), store.CatalogFilter{}, all(store.ColumnCanonicalName)))(t).Rows {
+	for _, app := range must(s.ListCatalogApps(t.Context(), store.CatalogFilter{}, fullPage(store.ColumnCanonicalName)))(t).Rows {
 		entry := catalogued{
 			Name: app.CanonicalName, Description: app.Description, Colour: app.DisplayColour, Logo: app.Logo, Type: app.Type,
 			Created: int(app.CreatedAt.Sub(storetest.Now).Minutes()), Updated: int(app.UpdatedAt.Sub(storetest.Now).Minutes()),
@@ -72,10 +73,10 @@ func catalogOf(t *testing.T, s *store.Store) map[string]catalogued {
 		for _, category := range app.Categories {
 			entry.Categories = append(entry.Categories, category.Name)
 		}
-		for _, p := range must(s.ListURLPatterns(t.Context(), app.ID, "", all(store.ColumnPattern)))(t).Rows {
+		for _, p := range must(s.ListURLPatterns(t.Context(), app.ID, "", fullPage(store.ColumnPattern)))(t).Rows {
 			entry.Patterns = append(entry.Patterns, p.Pattern)
 		}
-		for _, a := range must(s.ListDesktopAliases(t.Context(), app.ID, "", all(store.ColumnAlias)))(t).Rows {
+		for _, a := range must(s.ListDesktopAliases(t.Context(), app.ID, "", fullPage(store.ColumnAlias)))(t).Rows {
 			entry.Aliases = append(entry.Aliases, a.Alias)
 		}
 		found[app.CanonicalName] = entry
@@ -85,7 +86,7 @@ func catalogOf(t *testing.T, s *store.Store) map[string]catalogued {
 
 func ptr[T any](v T) *T { return &v }
 
-// slack is a row that gives everything.
+// slack returns a row with all fields.
 func slack() store.CatalogRow {
 	row := catalogRow("Slack", store.Fields{
 		store.ColumnDescription: "Messages", store.ColumnDisplayColour: "#4A154B",
@@ -101,20 +102,20 @@ func slack() store.CatalogRow {
 func TestImportCatalog(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
-		clock := &stopwatch{}
-		s := seeded(t, url, store.Dataset{CatalogApps: []store.CatalogApp{catalogApp("Old")}}, withClock(clock))
-		catalogOf(t, s) // from here on this server has the catalog in memory
-		clock.next()
+		clock := &storetest.Clock{}
+		s := openSeeded(t, url, store.Dataset{CatalogApps: []store.CatalogApp{catalogApp("Old")}}, withClock(clock))
+		catalogOf(t, s) // loads the snapshot of this server
+		clock.Advance(time.Minute)
 		tableau, plain := catalogRow("Tableau", nil), catalogRow("Plain", nil)
 		tableau.Vendor = vendor("SALESFORCE, inc.")
 		tableau.Categories = []string{"WORK"}
 		var progress []string
-		result := must(s.ImportCatalog(t.Context(), given(slack(), tableau, plain), store.ImportOptions{
+		result := must(s.ImportCatalog(t.Context(), catalogRows(slack(), tableau, plain), store.ImportOptions{
 			Progress: func(done, total int) { progress = append(progress, fmt.Sprint(done, "/", total)) },
 		}))(t)
-		wantShown(t, "the result", result, store.ImportResult{Created: 3, VendorsCreated: 1, CategoriesCreated: 2})
-		wantShown(t, "the progress", progress, []string{"3/3"})
-		wantShown(t, "the catalog", catalogOf(t, s), map[string]catalogued{
+		wantJSON(t, "the result", result, store.ImportResult{Created: 3, VendorsCreated: 1, CategoriesCreated: 2})
+		wantJSON(t, "the progress", progress, []string{"3/3"})
+		wantJSON(t, "the catalog", catalogOf(t, s), map[string]catalogued{
 			"Old": {Name: "Old", Version: 1},
 			"Slack": {
 				Name: "Slack", Description: ptr("Messages"), Colour: ptr("#4A154B"),
@@ -136,8 +137,8 @@ func TestImportCatalog(t *testing.T) {
 func TestImportCatalogTwiceChangesNothing(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
-		clock := &stopwatch{}
-		s := seeded(t, url, storetest.Page(), withClock(clock))
+		clock := &storetest.Clock{}
+		s := openSeeded(t, url, storetest.Page(), withClock(clock))
 		rows := append(numbered(1200), slack()) // three batches
 		for i := range rows {
 			if rows[i].Vendor == nil {
@@ -145,22 +146,22 @@ func TestImportCatalogTwiceChangesNothing(t *testing.T) {
 				rows[i].Categories = []string{fmt.Sprintf("Category %d", i%70)}
 			}
 		}
-		rows[0].Vendor = vendorAt("Vendor 9", nil) // the URL of another row's vendor: one batch must not undo the other
+		rows[0].Vendor = vendorAt("Vendor 9", nil) // another row sets the URL of this vendor, in another batch
 		rows[1100].Vendor = vendorAt("Vendor 8", "https://vendor8.example.com")
 		want := store.ImportResult{Created: 1200, Updated: 1, VendorsCreated: 700, CategoriesCreated: 71}
-		clock.next()
-		wantShown(t, "the first result", must(s.ImportCatalog(t.Context(), given(rows...), store.ImportOptions{}))(t), want)
+		clock.Advance(time.Minute)
+		wantJSON(t, "the first result", must(s.ImportCatalog(t.Context(), catalogRows(rows...), store.ImportOptions{}))(t), want)
 		db := storetest.SQL(t, url)
-		before := everything(t, db)
-		clock.next()
+		before := allRows(t, db)
+		clock.Advance(time.Minute)
 		for range 2 {
-			result := must(s.ImportCatalog(t.Context(), given(rows...), store.ImportOptions{}))(t)
-			wantShown(t, "the next result", result, store.ImportResult{Unchanged: 1201})
+			result := must(s.ImportCatalog(t.Context(), catalogRows(rows...), store.ImportOptions{}))(t)
+			wantJSON(t, "the next result", result, store.ImportResult{Unchanged: 1201})
 		}
-		if !reflect.DeepEqual(everything(t, db), before) {
+		if !reflect.DeepEqual(allRows(t, db), before) {
 			t.Error("the second import of the same rows wrote something")
 		}
-		versions := one[int64](t, db, "SELECT max(version) FROM catalog_vendors")
+		versions := queryOne[int64](t, db, "SELECT max(version) FROM catalog_vendors")
 		if versions != 1 {
 			t.Errorf("a vendor has version %d after one import, want 1", versions)
 		}
@@ -250,27 +251,27 @@ func TestImportCatalogUpdates(t *testing.T) {
 	}
 	storetest.Each(t, func(t *testing.T, url string) {
 		for name, c := range cases {
-			clock := &stopwatch{}
-			s := alone(t, url, withClock(clock))
-			must(s.ImportCatalog(t.Context(), given(slack()), store.ImportOptions{}))(t)
-			if got := catalogOf(t, s); shown(t, got) != shown(t, map[string]catalogued{"Slack": full}) {
-				t.Fatalf("%s: the catalog was %s", name, shown(t, got))
+			clock := &storetest.Clock{}
+			s := openWithoutPolling(t, url, withClock(clock))
+			must(s.ImportCatalog(t.Context(), catalogRows(slack()), store.ImportOptions{}))(t)
+			if got := catalogOf(t, s); asJSON(t, got) != asJSON(t, map[string]catalogued{"Slack": full}) {
+				t.Fatalf("%s: the catalog was %s", name, asJSON(t, got))
 			}
-			clock.next()
+			clock.Advance(time.Minute)
 			row, want := catalogRow("Slack", nil), full
 			c.row(&row)
 			if c.want != nil {
 				want.Version, want.Updated = 2, 1
 				c.want(&want)
 			}
-			wantShown(t, name+": the result", must(s.ImportCatalog(t.Context(), given(row), store.ImportOptions{}))(t), c.result)
-			wantShown(t, name+": the catalog", catalogOf(t, s), map[string]catalogued{want.Name: want})
+			wantJSON(t, name+": the result", must(s.ImportCatalog(t.Context(), catalogRows(row), store.ImportOptions{}))(t), c.result)
+			wantJSON(t, name+": the catalog", catalogOf(t, s), map[string]catalogued{want.Name: want})
 			clean(t, url)
 		}
 	})
 }
 
-// clean empties the catalog.
+// clean deletes the whole catalog.
 func clean(t *testing.T, url string) {
 	t.Helper()
 	db := storetest.SQL(t, url)
@@ -283,23 +284,24 @@ func clean(t *testing.T, url string) {
 	}
 }
 
-// A client's app repeats the folded name of its catalog app, and shows the catalog's spelling and the vendor.
+// TestImportCatalogShowsInApps imports another spelling and another vendor of a catalog app. A client's app shows both, and is found by
+// the new name.
 func TestImportCatalogShowsInApps(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
-		s := seeded(t, url, storetest.Page())
+		s := openSeeded(t, url, storetest.Page())
 		key := store.AppKey{ClientID: storetest.ClientID, ID: storetest.AppID}
 		tags := map[string]bool{must(s.GetApp(t.Context(), key))(t).ETag(): true}
 		row := catalogRow("sLACK", nil)
 		for _, row.Vendor = range []store.Fields{nil, vendorAt("Salesforce, Inc.", "https://salesforce.example.com"), {}} {
-			must(s.ImportCatalog(t.Context(), given(row), store.ImportOptions{}))(t)
+			must(s.ImportCatalog(t.Context(), catalogRows(row), store.ImportOptions{}))(t)
 			app := must(s.GetApp(t.Context(), key))(t)
 			if app.Catalog.CanonicalName != "sLACK" || tags[app.ETag()] {
 				t.Errorf("with vendor %v the app shows %q under the tag %s, seen %v", row.Vendor, app.Catalog.CanonicalName, app.ETag(), tags)
 			}
 			tags[app.ETag()] = true
 		}
-		list := must(s.ListApps(t.Context(), storetest.ClientID, store.AppFilter{Query: "SLACK"}, all(store.ColumnCanonicalName)))(t)
+		list := must(s.ListApps(t.Context(), storetest.ClientID, store.AppFilter{Query: "SLACK"}, fullPage(store.ColumnCanonicalName)))(t)
 		if list.Total != 1 {
 			t.Errorf("%d apps are found by the new name, want 1", list.Total)
 		}

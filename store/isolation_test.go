@@ -13,8 +13,8 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// asOther tries each method that a client's key goes into as another client: its app under this client's name and this
-// one's app under the other's name must not be found. It runs before and after the same as the owner, which must succeed.
+// asOther calls each method that takes a client's key with the key of one client and the app of another: the app must not be found.
+// Before and after, the same call with the owner's key must succeed.
 var asOther = map[string]func(ctx context.Context, s *store.Store, key store.AppKey) error{
 	"GetApp": func(ctx context.Context, s *store.Store, key store.AppKey) error {
 		_, err := s.GetApp(ctx, key)
@@ -38,7 +38,7 @@ var asOther = map[string]func(ctx context.Context, s *store.Store, key store.App
 	},
 }
 
-// found makes the error of a single object of an answer about many.
+// found returns NotFoundError if a method that reports on many objects has not found this one.
 func found(key store.AppKey, err error, is bool) error {
 	if err == nil && !is {
 		return &store.NotFoundError{Kind: store.KindApp, ID: key.ID}
@@ -46,7 +46,7 @@ func found(key store.AppKey, err error, is bool) error {
 	return err
 }
 
-// notByClient are the methods that know no client, each with the reason.
+// notByClient are the methods that take no client, each with the reason.
 var notByClient = map[string]string{
 	"AddApp":                "takes a client and no app: TestAddAppToAnotherClient",
 	"RemoveApp":             "ends what it is tried on: TestRemoveAppOfAnotherClient",
@@ -97,14 +97,14 @@ func TestEveryMethodIsTriedAsAnotherClient(t *testing.T) {
 		}
 	}
 	if len(asOther)+len(notByClient) != methods.NumMethod() {
-		t.Error("there is a case for a method that is gone")
+		t.Error("there is a case for a method that does not exist")
 	}
 }
 
 func TestAnotherClientsAppIsNotFound(t *testing.T) {
 	for name, try := range asOther {
 		t.Run(name, func(t *testing.T) {
-			each(t, func(t *testing.T, url string, s *store.Store) {
+			eachDatabase(t, func(t *testing.T, url string, s *store.Store) {
 				if err := try(t.Context(), s, pageApp); err != nil {
 					t.Fatalf("as the owner: %v", err)
 				}
@@ -130,7 +130,7 @@ func TestAnotherClientsAppIsNotFound(t *testing.T) {
 }
 
 func TestAddAppToAnotherClient(t *testing.T) {
-	each(t, func(t *testing.T, url string, s *store.Store) {
+	eachDatabase(t, func(t *testing.T, url string, s *store.Store) {
 		before := dump(t, url, "apps", "app_changes")
 		nobody := uuid.New()
 		var missing *store.NotFoundError
@@ -148,7 +148,7 @@ func TestAddAppToAnotherClient(t *testing.T) {
 }
 
 func TestRemoveAppOfAnotherClient(t *testing.T) {
-	each(t, func(t *testing.T, url string, s *store.Store) {
+	eachDatabase(t, func(t *testing.T, url string, s *store.Store) {
 		before := dump(t, url, "apps", "app_changes")
 		for _, key := range []store.AppKey{
 			{ClientID: storetest.OtherClientID, ID: storetest.AppID}, {ClientID: storetest.ClientID, ID: storetest.OtherAppID},
@@ -170,7 +170,7 @@ func TestRemoveAppOfAnotherClient(t *testing.T) {
 }
 
 func TestListClientsOfAToken(t *testing.T) {
-	each(t, func(t *testing.T, _ string, s *store.Store) {
+	eachDatabase(t, func(t *testing.T, _ string, s *store.Store) {
 		for _, c := range []struct {
 			token store.Token
 			want  int

@@ -1,97 +1,10 @@
 package store_test
 
 import (
-	"database/sql"
-	"fmt"
 	"os"
-	"slices"
-	"strings"
 	"testing"
-	"time"
 
-	"github.com/google/uuid"
-
-	"github.com/clientapps/clientapps/store"
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
 func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }
-
-var (
-	pageApp  = store.AppKey{ClientID: storetest.ClientID, ID: storetest.AppID}
-	otherApp = store.AppKey{ClientID: storetest.OtherClientID, ID: storetest.OtherAppID}
-	writer   = store.Actor{ID: uuid.MustParse("0d9c8b7a-6f5e-4d3c-8b2a-190817263544"), Name: "nightly sync", RequestID: "request-1"}
-)
-
-// each runs a test on both databases, with the world of the reference page in it.
-func each(t *testing.T, test func(t *testing.T, url string, s *store.Store)) {
-	t.Helper()
-	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
-		s := storetest.Open(t, url, at(storetest.Now))
-		if err := s.Seed(t.Context(), storetest.Page()); err != nil {
-			t.Fatal(err)
-		}
-		test(t, url, s)
-	})
-}
-
-// at stops the store's clock.
-func at(now time.Time) func(*store.Config) {
-	return func(cfg *store.Config) { cfg.Clock = func() time.Time { return now } }
-}
-
-// dump is the whole content of tables as text, to see what a statement wrote.
-func dump(t *testing.T, url string, tables ...string) string {
-	t.Helper()
-	db := storetest.SQL(t, url)
-	var lines []string
-	for _, table := range tables {
-		rows, err := db.QueryContext(t.Context(), "SELECT * FROM "+table)
-		if err != nil {
-			t.Fatal(err)
-		}
-		lines = append(lines, texts(t, table, rows)...)
-	}
-	slices.Sort(lines)
-	return strings.Join(lines, "\n")
-}
-
-func texts(t *testing.T, table string, rows *sql.Rows) []string {
-	t.Helper()
-	defer func() { _ = rows.Close() }()
-	columns, err := rows.Columns()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var lines []string
-	for rows.Next() {
-		values, into := make([]any, len(columns)), make([]any, len(columns))
-		for i := range values {
-			into[i] = &values[i]
-		}
-		if err := rows.Scan(into...); err != nil {
-			t.Fatal(err)
-		}
-		line := table
-		for i, v := range values {
-			line += fmt.Sprintf(" %s=%v", columns[i], v)
-		}
-		lines = append(lines, line)
-	}
-	if err := rows.Err(); err != nil {
-		t.Fatal(err)
-	}
-	return lines
-}
-
-// get reads an app that must be there.
-func get(t *testing.T, s *store.Store, key store.AppKey) store.App {
-	t.Helper()
-	app, err := s.GetApp(t.Context(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return app
-}

@@ -13,23 +13,23 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// text is a URL pattern or a desktop alias: both are kept alike.
+// text is a URL pattern or a desktop alias.
 type text struct {
 	ID        uuid.UUID
 	Text      string
 	CreatedAt time.Time
 }
 
-// textKind is the list of one kind of them.
-type textKind struct {
+// matcherKind has the methods for one kind of matchers.
+type matcherKind struct {
 	kind    string
 	sortBy  store.Column
 	replace func(ctx context.Context, id uuid.UUID, texts []string, match *store.IfMatch) error
 	list    func(ctx context.Context, id uuid.UUID, q string, p store.Page) ([]text, int64, error)
 }
 
-func textKinds(s *store.Store) []textKind {
-	return []textKind{
+func matcherKinds(s *store.Store) []matcherKind {
+	return []matcherKind{
 		{"patterns", store.ColumnPattern, s.ReplaceURLPatterns, func(ctx context.Context, id uuid.UUID, q string, p store.Page) ([]text, int64, error) {
 			list, err := s.ListURLPatterns(ctx, id, q, p)
 			rows := []text{}
@@ -53,16 +53,16 @@ func TestReplaceTexts(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
-		w := &stopwatch{}
+		clock := &storetest.Clock{}
 		data := storetest.Page()
 		data.CatalogApps = append(data.CatalogApps, catalogApp("Zoom"))
-		s := seeded(t, url, data, withClock(w))
-		other := named("Zoom")
+		s := openSeeded(t, url, data, withClock(clock))
+		other := idOf("Zoom")
 		entry := must(s.GetCatalogApp(t.Context(), storetest.CatalogID))(t)
-		for _, kind := range textKinds(s) {
+		for _, kind := range matcherKinds(s) {
 			read := func(id uuid.UUID, q string) []text {
 				t.Helper()
-				rows, total, err := kind.list(t.Context(), id, q, all(kind.sortBy))
+				rows, total, err := kind.list(t.Context(), id, q, fullPage(kind.sortBy))
 				if err != nil || total != int64(len(rows)) {
 					t.Fatalf("%s: total %d, %v", kind.kind, total, err)
 				}
@@ -78,12 +78,12 @@ func TestReplaceTexts(t *testing.T) {
 				{nil, nil},
 				{[]string{"b", "a", "b", "Ä", "a"}, []string{"a", "b", "Ä"}},
 				{[]string{"a", "b", "Ä"}, []string{"a", "b", "Ä"}},
-				{[]string{"c", "ä", "b", "B"}, []string{"b", "B", "c", "ä"}}, // texts differ in case alone
+				{[]string{"c", "ä", "b", "B"}, []string{"b", "B", "c", "ä"}}, // texts that differ only in case are different
 				{[]string{"c"}, []string{"c"}},
 				{[]string{"c", "b"}, []string{"b", "c"}},
 				{[]string{}, nil},
 			} {
-				w.next()
+				clock.Advance(time.Minute)
 				what := fmt.Sprintf("%s after %q", kind.kind, step.set)
 				if err := kind.replace(t.Context(), storetest.CatalogID, step.set, nil); err != nil {
 					t.Fatalf("%s: %v", what, err)
@@ -93,9 +93,9 @@ func TestReplaceTexts(t *testing.T) {
 				for _, row := range rows {
 					got, now[row.Text] = append(got, row.Text), row
 					if old, stays := known[row.Text]; stays {
-						wantShown(t, what+" what stays", row, old)
-					} else if !row.CreatedAt.Equal(w.now()) || row.ID == uuid.Nil {
-						t.Errorf("%s what is new is %s", what, shown(t, row))
+						wantJSON(t, what+" what stays", row, old)
+					} else if !row.CreatedAt.Equal(clock.Now()) || row.ID == uuid.Nil {
+						t.Errorf("%s what is new is %s", what, asJSON(t, row))
 					}
 				}
 				slices.Sort(got)
@@ -104,12 +104,12 @@ func TestReplaceTexts(t *testing.T) {
 				}
 				known = now
 			}
-			wantShown(t, kind.kind+" of another catalog app", read(other, ""), others)
+			wantJSON(t, kind.kind+" of another catalog app", read(other, ""), others)
 		}
-		// These texts are no part of what a catalog app shows.
-		wantShown(t, "the catalog app", must(s.GetCatalogApp(t.Context(), storetest.CatalogID))(t), entry)
-		if tag := must(alone(t, url).GetCatalogApp(t.Context(), storetest.CatalogID))(t).Tag(); tag != entry.Tag() {
-			t.Errorf("the tag of the catalog app was %s and is %s", entry.Tag(), tag)
+		// A catalog app does not show its matchers.
+		wantJSON(t, "the catalog app", must(s.GetCatalogApp(t.Context(), storetest.CatalogID))(t), entry)
+		if tag := must(openWithoutPolling(t, url).GetCatalogApp(t.Context(), storetest.CatalogID))(t).Tag(); tag != entry.Tag() {
+			t.Errorf("the tag of the catalog app changed from %s to %s", entry.Tag(), tag)
 		}
 	})
 }
@@ -118,15 +118,15 @@ func TestTextsOfUnknownCatalogApp(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
-		s := seeded(t, url, storetest.Page())
-		before := everything(t, storetest.SQL(t, url))
-		missing := &store.NotFoundError{Kind: store.KindCatalogApp, ID: named("unknown")}
-		for _, kind := range textKinds(s) {
-			_, _, err := kind.list(t.Context(), missing.ID, "", all(kind.sortBy))
+		s := openSeeded(t, url, storetest.Page())
+		before := allRows(t, storetest.SQL(t, url))
+		missing := &store.NotFoundError{Kind: store.KindCatalogApp, ID: idOf("unknown")}
+		for _, kind := range matcherKinds(s) {
+			_, _, err := kind.list(t.Context(), missing.ID, "", fullPage(kind.sortBy))
 			wantError(t, err, missing)
 			wantError(t, kind.replace(t.Context(), missing.ID, []string{"a"}, nil), missing)
 			wantError(t, kind.replace(t.Context(), missing.ID, nil, nil), missing)
 		}
-		wantShown(t, "the database", everything(t, storetest.SQL(t, url)), before)
+		wantJSON(t, "the database", allRows(t, storetest.SQL(t, url)), before)
 	})
 }

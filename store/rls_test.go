@@ -15,15 +15,15 @@ import (
 	"github.com/clientapps/clientapps/store/tenant"
 )
 
-// What PostgreSQL lets the role of a server see and write goes by the setting alone, whatever the statement says. The
-// operations with row security on are tried by all other tests: make test-row-security.
+// TestRowSecurityHoldsWithoutTheGuard checks that only the setting decides which rows the role of a server can read and write, whatever
+// the statement is. make test-row-security runs the other tests with row-level security.
 func TestRowSecurityHoldsWithoutTheGuard(t *testing.T) {
 	t.Parallel()
 	owner, url := storetest.RowSecured(t)
-	seeded(t, url, storetest.Page(), at(storetest.Now), confined)
+	openSeeded(t, url, storetest.Page(), withClock(&storetest.Clock{}), withRLS)
 	role := must(sql.Open("pgx", url))(t)
 	defer func() { _ = role.Close() }()
-	total := one[int](t, storetest.SQL(t, owner), "SELECT count(*) FROM apps")
+	total := queryOne[int](t, storetest.SQL(t, owner), "SELECT count(*) FROM apps")
 	mine := storetest.ClientID.String()
 	for _, c := range []struct {
 		setting string
@@ -54,8 +54,8 @@ func TestRowSecurityHoldsWithoutTheGuard(t *testing.T) {
 		if err := tx.Rollback(); err != nil {
 			t.Fatal(err)
 		}
-		if n := one[int](t, role, "SELECT count(*) FROM apps"); n != 0 {
-			t.Errorf("%q outlived its transaction: %d rows", c.setting, n)
+		if n := queryOne[int](t, role, "SELECT count(*) FROM apps"); n != 0 {
+			t.Errorf("the setting %q outlived its transaction: %d rows are visible", c.setting, n)
 		}
 	}
 	for _, statement := range []string{
@@ -75,11 +75,12 @@ func TestRowSecurityHoldsWithoutTheGuard(t *testing.T) {
 	}
 }
 
-// A statement that is declared opens its transaction to all clients, and what comes behind it is closed again.
+// TestRowSecurityAcrossClients runs a declared cross-tenant statement between two others of one transaction. Only the declared one sees
+// rows of all clients.
 func TestRowSecurityAcrossClients(t *testing.T) {
 	t.Parallel()
 	_, url := storetest.RowSecured(t)
-	s := seeded(t, url, storetest.Page(), at(storetest.Now), confined)
+	s := openSeeded(t, url, storetest.Page(), withClock(&storetest.Clock{}), withRLS)
 	err := store.Write(s).WithContext(t.Context()).Transaction(func(tx *gorm.DB) error {
 		for _, c := range []struct {
 			db   *gorm.DB
@@ -102,7 +103,7 @@ func TestRowSecurityAcrossClients(t *testing.T) {
 	}
 }
 
-// A server is ready when row security is as it was told, and not when it would see nothing, or too much.
+// TestReadyNeedsRowSecurityAsAsked checks that a server is ready only if row-level security is as configured.
 func TestReadyNeedsRowSecurityAsAsked(t *testing.T) {
 	t.Parallel()
 	owner, server := storetest.RowSecured(t)
@@ -127,31 +128,31 @@ func TestReadyNeedsRowSecurityAsAsked(t *testing.T) {
 func TestRowSecurityNeedsPostgreSQL(t *testing.T) {
 	t.Parallel()
 	if s, err := store.Open(store.Config{RowSecurity: true, URL: "sqlite://" + filepath.Join(t.TempDir(), "x.db")}); err == nil {
-		t.Errorf("it was opened: %v", s.Close())
+		t.Errorf("SQLite was opened with row-level security: %v", s.Close())
 	}
 }
 
-// Every table that the guard covers has a policy, but for the one that says which clients a token covers.
+// TestRowSecurityCoversEveryTable checks that each table of the guard has a policy, except the one with the clients of tokens.
 func TestRowSecurityCoversEveryTable(t *testing.T) {
 	t.Parallel()
 	owner, _ := storetest.RowSecured(t)
 	db := storetest.SQL(t, owner)
 	for _, table := range store.PerClient() {
 		const query = `SELECT relrowsecurity AND EXISTS (SELECT FROM pg_policy WHERE polrelid = c.oid) FROM pg_class AS c WHERE oid = $1::regclass`
-		if has := one[bool](t, db, query, table); has != (table != "token_clients") {
+		if has := queryOne[bool](t, db, query, table); has != (table != "token_clients") {
 			t.Errorf("%s: %t", table, has)
 		}
 	}
 }
 
-// BenchmarkRowSecurity measures each operation with row security and without it on one database, turn by turn.
+// BenchmarkRowSecurity alternates between each operation with row-level security and without it, on one database.
 func BenchmarkRowSecurity(b *testing.B) {
 	owner, server := storetest.RowSecured(b)
-	with, without := alone(b, server, confined), alone(b, owner)
+	with, without := openWithoutPolling(b, server, withRLS), openWithoutPolling(b, owner)
 	if err := with.Seed(b.Context(), storetest.Page()); err != nil {
 		b.Fatal(err)
 	}
 	compare(b, with, without)
 }
 
-func confined(cfg *store.Config) { cfg.RowSecurity = true }
+func withRLS(cfg *store.Config) { cfg.RowSecurity = true }

@@ -10,11 +10,11 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// The server's role can do what the server does, and neither change the schema nor rewrite the history.
+// TestServerRole checks that the role of the server can do what the server does, and can neither change the schema nor the history.
 func TestServerRole(t *testing.T) {
 	t.Parallel()
 	owner, role := storetest.Roles(t)
-	s := seeded(t, role, storetest.Page(), at(storetest.Now))
+	s := openSeeded(t, role, storetest.Page(), withClock(&storetest.Clock{}))
 	if err := s.Ready(t.Context()); err != nil {
 		t.Error(err)
 	}
@@ -40,7 +40,7 @@ func TestServerRole(t *testing.T) {
 			t.Errorf("%s: %v", statement, err)
 		}
 	}
-	if err := alone(t, owner).Migrate(t.Context()); err != nil {
+	if err := openWithoutPolling(t, owner).Migrate(t.Context()); err != nil {
 		t.Errorf("the owner cannot migrate again: %v", err)
 	}
 }

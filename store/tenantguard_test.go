@@ -24,8 +24,7 @@ import (
 	"github.com/clientapps/clientapps/store/tenant/tenanttest"
 )
 
-// mistakes are statements as somebody could write them by mistake, or gorm could build them: each would reach apps of
-// clients that it is not about.
+// mistakes are statements that a programmer could write, or gorm could build, by mistake. Each would read or write apps of other clients.
 var mistakes = map[string]func(db *gorm.DB) error{
 	"find all":         func(db *gorm.DB) error { return db.Find(&[]store.App{}).Error },
 	"find all changes": func(db *gorm.DB) error { return db.Find(&[]store.AppChange{}).Error },
@@ -42,7 +41,7 @@ var mistakes = map[string]func(db *gorm.DB) error{
 	"many clients":   func(db *gorm.DB) error { return db.Where("client_id IN ?", bothClients).Find(&[]store.App{}).Error },
 	"a list as one":  func(db *gorm.DB) error { return db.Where("client_id = ?", bothClients).Find(&[]store.App{}).Error },
 	"not the client": func(db *gorm.DB) error { return db.Not("client_id = ?", storetest.ClientID).Find(&[]store.App{}).Error },
-	"opened by or":   func(db *gorm.DB) error { return own(db).Or("is_approved = ?", false).Find(&[]store.App{}).Error },
+	"opened by or":   func(db *gorm.DB) error { return pageTenant(db).Or("is_approved = ?", false).Find(&[]store.App{}).Error },
 	"opened by its own": func(db *gorm.DB) error {
 		return db.Where("client_id = ? OR 1 = 1", storetest.ClientID).Find(&[]store.App{}).Error
 	},
@@ -57,7 +56,7 @@ var mistakes = map[string]func(db *gorm.DB) error{
 		return db.Session(&gorm.Session{AllowGlobalUpdate: true}).Model(&store.App{}).Update("is_favorite", true).Error
 	},
 	"update to another client": func(db *gorm.DB) error {
-		return own(db).Model(&store.App{}).Update("client_id", storetest.OtherClientID).Error
+		return pageTenant(db).Model(&store.App{}).Update("client_id", storetest.OtherClientID).Error
 	},
 	"update returning": func(db *gorm.DB) error {
 		return db.Model(&store.App{}).Clauses(clause.Returning{}).Where("id = ?", storetest.AppID).Update("is_favorite", true).Error
@@ -71,7 +70,7 @@ var mistakes = map[string]func(db *gorm.DB) error{
 		return db.Session(&gorm.Session{AllowGlobalUpdate: true}).Delete(&store.App{}).Error
 	},
 	"delete by subquery": func(db *gorm.DB) error {
-		return db.Where("id IN (?)", own(db).Model(&store.App{}).Select("id")).Delete(&store.App{}).Error
+		return db.Where("id IN (?)", pageTenant(db).Model(&store.App{}).Select("id")).Delete(&store.App{}).Error
 	},
 	"insert over another's": func(db *gorm.DB) error {
 		row := app("Contoso", "x")
@@ -117,23 +116,23 @@ var mistakes = map[string]func(db *gorm.DB) error{
 	"the handle, and rows of another client": func(db *gorm.DB) error {
 		rows := []store.App{app("Contoso", "x")}
 		rows[0].ClientID = storetest.OtherClientID
-		return own(db).Create(&rows).Error
+		return pageTenant(db).Create(&rows).Error
 	},
 	"the handle, and a key of all clients": func(db *gorm.DB) error {
 		row := app("Contoso", "x")
 		row.ClientID = storetest.ClientID
-		return own(db).Clauses(clause.OnConflict{
+		return pageTenant(db).Clauses(clause.OnConflict{
 			Columns: []clause.Column{{Name: "id"}}, DoUpdates: clause.AssignmentColumns([]string{"is_favorite"}),
 		}).Create(&row).Error
 	},
 	"the handle, and a struct of fields": func(db *gorm.DB) error {
-		return own(db).Model(&store.App{}).Updates(&store.App{ClientID: storetest.OtherClientID}).Error
+		return pageTenant(db).Model(&store.App{}).Updates(&store.App{ClientID: storetest.OtherClientID}).Error
 	},
 	"the handle, and a join": func(db *gorm.DB) error {
-		return own(db).Joins("JOIN app_changes AS c ON c.app_id = apps.id").Find(&[]store.App{}).Error
+		return pageTenant(db).Joins("JOIN app_changes AS c ON c.app_id = apps.id").Find(&[]store.App{}).Error
 	},
 	"the handle, and all apps behind it": func(db *gorm.DB) error {
-		return own(db).Where("catalog_app_id IN (?)", db.Model(&store.App{}).Select("catalog_app_id")).Find(&[]store.App{}).Error
+		return pageTenant(db).Where("catalog_app_id IN (?)", db.Model(&store.App{}).Select("catalog_app_id")).Find(&[]store.App{}).Error
 	},
 	"the condition by hand": func(db *gorm.DB) error {
 		return db.Where("client_id = ?", storetest.ClientID).Find(&[]store.App{}).Error
@@ -143,7 +142,7 @@ var mistakes = map[string]func(db *gorm.DB) error{
 
 var bothClients = []uuid.UUID{storetest.ClientID, storetest.OtherClientID}
 
-func own(db *gorm.DB) *gorm.DB { return tenant.Of(db, storetest.ClientID) }
+func pageTenant(db *gorm.DB) *gorm.DB { return tenant.Of(db, storetest.ClientID) }
 
 func refusedByGuard(err error) bool {
 	var refused *tenant.UnscopedStatementError
@@ -151,7 +150,7 @@ func refusedByGuard(err error) bool {
 }
 
 func TestTenantGuardRefusesMistakes(t *testing.T) {
-	each(t, func(t *testing.T, url string, s *store.Store) {
+	eachDatabase(t, func(t *testing.T, url string, s *store.Store) {
 		before := dump(t, url, store.PerClient()...)
 		for _, name := range slices.Sorted(maps.Keys(mistakes)) {
 			for where, db := range map[string]*gorm.DB{
@@ -182,11 +181,11 @@ func TestTenantGuardRefusesMistakes(t *testing.T) {
 	})
 }
 
-// What is declared passes, and only that: the same session's next statement does not.
+// TestTenantGuardPassesWhatIsDeclared runs declared statements. The next statement of the same session is refused again.
 func TestTenantGuardPassesWhatIsDeclared(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
-		s := seeded(t, url, storetest.Page(), storetest.Unchecked)
+		s := openSeeded(t, url, storetest.Page(), storetest.Unchecked)
 		err := store.Write(s).WithContext(t.Context()).Transaction(func(tx *gorm.DB) error {
 			var apps []store.App
 			if err := tenant.CrossTenant(tx, "a test").Find(&apps).Error; err != nil || len(apps) < 2 {
@@ -198,14 +197,14 @@ func TestTenantGuardPassesWhatIsDeclared(t *testing.T) {
 			return tx.Find(&apps).Error
 		})
 		if !refusedByGuard(err) {
-			t.Errorf("behind what was declared: %v", err)
+			t.Errorf("after the declared statement: %v", err)
 		}
 	})
 }
 
-// A refused statement is a fault of the program: no kind of error that callers are told about.
+// TestTenantGuardRefusalIsAFault checks that a refused statement is an internal error, which callers get no details of.
 func TestTenantGuardRefusalIsAFault(t *testing.T) {
-	each(t, func(t *testing.T, _ string, s *store.Store) {
+	eachDatabase(t, func(t *testing.T, _ string, s *store.Store) {
 		err := fmt.Errorf("list apps: %w", store.Read(s).WithContext(t.Context()).Find(&[]store.App{}).Error)
 		var unavailable *store.UnavailableError
 		if errors.As(err, &unavailable) || errors.Is(err, context.Canceled) {
@@ -217,9 +216,9 @@ func TestTenantGuardRefusalIsAFault(t *testing.T) {
 	})
 }
 
-// Every table with a client_id is covered by the guard, and no view looks into one.
+// TestTenantGuardCoversEveryTable checks that the guard covers each table with a client_id, and that no view reads one.
 func TestTenantGuardCoversEveryTable(t *testing.T) {
-	each(t, func(t *testing.T, url string, _ *store.Store) {
+	eachDatabase(t, func(t *testing.T, url string, _ *store.Store) {
 		db := storetest.SQL(t, url)
 		tables := "SELECT table_name FROM information_schema.columns WHERE table_schema = 'public' AND column_name = 'client_id'"
 		views := "SELECT count(*) FROM information_schema.views WHERE table_schema = 'public'"
@@ -242,15 +241,15 @@ func TestTenantGuardCoversEveryTable(t *testing.T) {
 		}
 		slices.Sort(found)
 		if want := slices.Sorted(slices.Values(store.PerClient())); !slices.Equal(found, want) {
-			t.Errorf("tables with a client_id are %v, the guard covers %v", found, want)
+			t.Errorf("the tables with a client_id are %v, and the guard covers %v", found, want)
 		}
-		if n := one[int](t, db, views); n != 0 {
+		if n := queryOne[int](t, db, views); n != 0 {
 			t.Errorf("%d views", n)
 		}
 	})
 }
 
-// declared are all statements that the guard lets pass, by the function that makes them. Whoever adds one says here why.
+// declared are the cross-tenant statements, by the function that sends them, with the reason.
 var declared = map[string]string{
 	"UpdateCatalogApp": "the apps of all clients repeat the name",
 	"Seed":             "rows of many clients, as they are given",
@@ -258,7 +257,7 @@ var declared = map[string]string{
 	"ListTokens":       "the command lists all tokens with their clients",
 }
 
-// beneath are the functions that send statements by other means than gorm, which the guard does not see.
+// beneath are the functions that bypass gorm, and so the guard, with the reason.
 var beneath = map[string]string{
 	"read":          "statements that gorm has built of the handle's condition: see take and find",
 	"onConnOnce":    "statements that gorm has built of the handle's condition, and lockFree: see patchstatement.go and patchbatch.go",
@@ -267,7 +266,7 @@ var beneath = map[string]string{
 	"poolStats":     "sends nothing",
 }
 
-// leftToTests are mistakes in texts that the guard does not read. The check of all tests' statements does.
+// leftToTests are mistakes that only the check of all statements of tests finds, since the guard does not read their text.
 var leftToTests = map[string]string{
 	"a condition that reads all clients": `SELECT * FROM "catalog_apps" WHERE id IN (SELECT catalog_app_id FROM apps)`,
 	"a count of all clients":             `SELECT name, (SELECT count(*) FROM apps) AS apps FROM "clients"`,
@@ -278,14 +277,14 @@ var leftToTests = map[string]string{
 func TestStatementsOfTestsAreChecked(t *testing.T) {
 	t.Parallel()
 	for name, text := range leftToTests {
-		if boundErr(text) == nil || storetest.CheckStatement(text) == nil {
+		if checkScope(text) == nil || storetest.CheckStatement(text) == nil {
 			t.Errorf("%s: passes", name)
 		}
 	}
 }
 
-// boundErr says why a statement is not bound to one client, or nil.
-func boundErr(text string) error {
+// checkScope returns an error for a statement that is not limited to one client.
+func checkScope(text string) error {
 	_, err := tenanttest.Check(text, store.PerClient())
 	return err
 }
@@ -320,6 +319,6 @@ func TestCrossTenantStatementsAreListed(t *testing.T) {
 			})
 		}
 	}
-	wantShown(t, "what is declared", passing, declared)
-	wantShown(t, "what goes around gorm", around, beneath)
+	wantJSON(t, "what is declared", passing, declared)
+	wantJSON(t, "what goes around gorm", around, beneath)
 }

@@ -9,11 +9,11 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// BenchmarkTenantGuard measures each operation with the guard and without it, turn by turn, and reports the ratio of their times.
+// BenchmarkTenantGuard alternates between each operation with the guard and without it, and reports the ratio of their times.
 func BenchmarkTenantGuard(b *testing.B) {
 	eachURL(b, func(b *testing.B, url string) {
 		b.Helper()
-		with, without := alone(b, url), alone(b, url)
+		with, without := openWithoutPolling(b, url), openWithoutPolling(b, url)
 		if err := with.Seed(b.Context(), storetest.Page()); err != nil {
 			b.Fatal(err)
 		}
@@ -30,7 +30,7 @@ func eachURL(b *testing.B, run func(b *testing.B, url string)) {
 	b.Run("postgres", func(b *testing.B) { run(b, storetest.Postgres(b)) })
 }
 
-// compare runs the operations that clients run most on two stores of one database, turn by turn.
+// compare alternates between two stores of one database and measures the most frequent operations.
 func compare(b *testing.B, with, without *store.Store) {
 	b.Helper()
 	count := int32(0)
@@ -48,7 +48,7 @@ func compare(b *testing.B, with, without *store.Store) {
 			return err
 		}},
 		{"list", func(ctx context.Context, s *store.Store) error {
-			_, err := s.ListApps(ctx, pageApp.ClientID, store.AppFilter{}, all(store.ColumnCanonicalName))
+			_, err := s.ListApps(ctx, pageApp.ClientID, store.AppFilter{}, fullPage(store.ColumnCanonicalName))
 			return err
 		}},
 	} {

@@ -3,6 +3,7 @@ package store_test
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/clientapps/clientapps/store"
 	"github.com/clientapps/clientapps/store/storetest"
@@ -12,16 +13,16 @@ func TestVendor(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
-		w := &stopwatch{}
-		s := seeded(t, url, storetest.Page(), withClock(w))
+		clock := &storetest.Clock{}
+		s := openSeeded(t, url, storetest.Page(), withClock(clock))
 		db := storetest.SQL(t, url)
-		w.next()
+		clock.Advance(time.Minute)
 		bare := must(s.CreateVendor(t.Context(), store.Fields{store.ColumnName: "Weiß GmbH"}))(t)
-		want := store.Vendor{ID: bare.ID, Name: "Weiß GmbH", NameKey: "weiss gmbh", Version: 1, CreatedAt: w.now(), UpdatedAt: w.now()}
-		wantShown(t, "a vendor that is but a name", bare, want)
+		want := store.Vendor{ID: bare.ID, Name: "Weiß GmbH", NameKey: "weiss gmbh", Version: 1, CreatedAt: clock.Now(), UpdatedAt: clock.Now()}
+		wantJSON(t, "a vendor that is but a name", bare, want)
 		full := must(s.CreateVendor(t.Context(), store.Fields{store.ColumnName: "Ärger AG", store.ColumnURL: "https://a.example"}))(t)
-		wantShown(t, "a vendor with a URL", full, store.Vendor{
-			ID: full.ID, Name: "Ärger AG", NameKey: "ärger ag", URL: new("https://a.example"), Version: 1, CreatedAt: w.now(), UpdatedAt: w.now(),
+		wantJSON(t, "a vendor with a URL", full, store.Vendor{
+			ID: full.ID, Name: "Ärger AG", NameKey: "ärger ag", URL: new("https://a.example"), Version: 1, CreatedAt: clock.Now(), UpdatedAt: clock.Now(),
 		})
 
 		tags := map[string]bool{bare.ETag(): true}
@@ -40,24 +41,24 @@ func TestVendor(t *testing.T) {
 				want.Name, want.NameKey, want.URL = "Schwarz", "schwarz", new("https://s.example")
 			}, true},
 		} {
-			w.next()
+			clock.Advance(time.Minute)
 			before := revision(t, db)
 			step.expect()
 			if step.changes {
-				want.Version, want.UpdatedAt = want.Version+1, w.now()
+				want.Version, want.UpdatedAt = want.Version+1, clock.Now()
 			}
 			got := must(s.UpdateVendor(t.Context(), bare.ID, step.fields, nil))(t)
 			what := fmt.Sprintf("with %v", step.fields)
-			wantShown(t, what, got, want)
+			wantJSON(t, what, got, want)
 			if tags[got.ETag()] == step.changes || (revision(t, db) != before) != step.changes {
 				t.Errorf("%s the tag is %s, the revision was %d and is %d", what, got.ETag(), before, revision(t, db))
 			}
 			tags[got.ETag()] = true
-			list := must(s.ListVendors(t.Context(), want.Name, all(store.ColumnName)))(t)
-			wantShown(t, what+" in the list", list.Rows, []store.Vendor{want})
+			list := must(s.ListVendors(t.Context(), want.Name, fullPage(store.ColumnName)))(t)
+			wantJSON(t, what+" in the list", list.Rows, []store.Vendor{want})
 		}
 
-		before := everything(t, db)
+		before := allRows(t, db)
 		taken := &store.ConflictError{Field: store.ColumnName}
 		for _, same := range []string{"ÄRGER ag", "SALESFORCE, INC."} {
 			_, err := s.CreateVendor(t.Context(), store.Fields{store.ColumnName: same})
@@ -65,79 +66,20 @@ func TestVendor(t *testing.T) {
 			_, err = s.UpdateVendor(t.Context(), bare.ID, store.Fields{store.ColumnName: same, store.ColumnURL: nil}, nil)
 			wantError(t, err, taken)
 		}
-		_, err := s.UpdateVendor(t.Context(), named("unknown"), store.Fields{}, &store.IfMatch{})
-		wantError(t, err, &store.NotFoundError{Kind: store.KindVendor, ID: named("unknown")})
+		_, err := s.UpdateVendor(t.Context(), idOf("unknown"), store.Fields{}, &store.IfMatch{})
+		wantError(t, err, &store.NotFoundError{Kind: store.KindVendor, ID: idOf("unknown")})
 		_, err = s.UpdateVendor(t.Context(), bare.ID, store.Fields{}, &store.IfMatch{Tags: []string{bare.ETag()}})
 		wantError(t, err, &store.PreconditionError{})
-		wantShown(t, "the database after what was refused", everything(t, db), before)
+		wantJSON(t, "the database after what was refused", allRows(t, db), before)
 
 		match := &store.IfMatch{Tags: []string{full.ETag()}}
 		winner := race(t, func(n int) error {
 			_, err := s.UpdateVendor(t.Context(), full.ID, store.Fields{store.ColumnName: fmt.Sprintf("Writer %d", n)}, match)
 			return err
 		})
-		list := must(s.ListVendors(t.Context(), "writer", all(store.ColumnName)))(t)
+		list := must(s.ListVendors(t.Context(), "writer", fullPage(store.ColumnName)))(t)
 		if len(list.Rows) != 1 || list.Rows[0].Name != fmt.Sprintf("Writer %d", winner) || list.Rows[0].Version != 2 {
-			t.Errorf("writer %d has won, and there is %s", winner, shown(t, list.Rows))
-		}
-	})
-}
-
-func TestCategory(t *testing.T) {
-	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
-		w := &stopwatch{}
-		s := seeded(t, url, storetest.Page(), withClock(w))
-		db := storetest.SQL(t, url)
-		w.next()
-		made := must(s.CreateCategory(t.Context(), store.Fields{store.ColumnName: "Großes"}))(t)
-		want := store.Category{ID: made.ID, Name: "Großes", NameKey: "grosses", Version: 1, CreatedAt: w.now(), UpdatedAt: w.now()}
-		wantShown(t, "a category", made, want)
-
-		tags := map[string]bool{made.ETag(): true}
-		for _, step := range []struct {
-			name, key string
-			changes   bool
-		}{
-			{"Großes", "grosses", false}, {"GROSSES", "grosses", true}, {"GROSSES", "grosses", false}, {"Kleines", "kleines", true},
-		} {
-			w.next()
-			before := revision(t, db)
-			want.Name, want.NameKey = step.name, step.key
-			if step.changes {
-				want.Version, want.UpdatedAt = want.Version+1, w.now()
-			}
-			got := must(s.UpdateCategory(t.Context(), made.ID, store.Fields{store.ColumnName: step.name}, nil))(t)
-			wantShown(t, "named "+step.name, got, want)
-			if tags[got.ETag()] == step.changes || (revision(t, db) != before) != step.changes {
-				t.Errorf("named %s the tag is %s, the revision was %d and is %d", step.name, got.ETag(), before, revision(t, db))
-			}
-			tags[got.ETag()] = true
-			list := must(s.ListCategories(t.Context(), step.name, all(store.ColumnName)))(t)
-			wantShown(t, step.name+" in the list", list.Rows, []store.Category{want})
-		}
-
-		before := everything(t, db)
-		_, err := s.CreateCategory(t.Context(), store.Fields{store.ColumnName: "COMMUNICATION"})
-		wantError(t, err, &store.ConflictError{Field: store.ColumnName})
-		_, err = s.UpdateCategory(t.Context(), made.ID, store.Fields{store.ColumnName: "communication"}, nil)
-		wantError(t, err, &store.ConflictError{Field: store.ColumnName})
-		_, err = s.UpdateCategory(t.Context(), named("unknown"), store.Fields{}, &store.IfMatch{})
-		wantError(t, err, &store.NotFoundError{Kind: store.KindCategory, ID: named("unknown")})
-		_, err = s.UpdateCategory(t.Context(), made.ID, store.Fields{}, &store.IfMatch{Tags: []string{made.ETag()}})
-		wantError(t, err, &store.PreconditionError{})
-		wantShown(t, "the database after what was refused", everything(t, db), before)
-
-		seen := must(s.UpdateCategory(t.Context(), storetest.CategoryID, store.Fields{}, nil))(t)
-		match := &store.IfMatch{Tags: []string{seen.ETag()}}
-		winner := race(t, func(n int) error {
-			_, err := s.UpdateCategory(t.Context(), storetest.CategoryID, store.Fields{store.ColumnName: fmt.Sprintf("Writer %d", n)}, match)
-			return err
-		})
-		list := must(s.ListCategories(t.Context(), "writer", all(store.ColumnName)))(t)
-		if len(list.Rows) != 1 || list.Rows[0].Name != fmt.Sprintf("Writer %d", winner) || list.Rows[0].Version != 2 {
-			t.Errorf("writer %d has won, and there is %s", winner, shown(t, list.Rows))
+			t.Errorf("writer %d succeeded, and the list is %s", winner, asJSON(t, list.Rows))
 		}
 	})
 }

@@ -1,4 +1,4 @@
-// Package apitoken is the form of the secrets of API tokens: making, checking and hiding them.
+// Package apitoken makes, checks and redacts the secrets of API tokens.
 package apitoken
 
 import (
@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// Hash is what is stored of a secret: its SHA-256.
+// Hash returns the SHA-256 of a secret. Only this is stored.
 func Hash(secret string) []byte {
 	hash := sha256.Sum256([]byte(secret))
 	return hash[:]
@@ -23,8 +23,8 @@ const (
 	checksumDigits = 6  // base 62 digits of a CRC-32
 )
 
-// New returns 256 random bits behind a recognizable prefix and before a checksum, so that scanners find leaked
-// tokens and a mistyped one costs no query.
+// New returns a new secret: a prefix, 256 random bits and a checksum. Scanners can find leaked tokens by the prefix, and a mistyped token
+// costs no query.
 func New() (string, error) {
 	var raw [32]byte
 	if _, err := rand.Read(raw[:]); err != nil {
@@ -36,7 +36,7 @@ func New() (string, error) {
 	return body + string(sum[:]), nil
 }
 
-// WellFormed says whether the text has the form and the checksum of a token.
+// WellFormed reports whether the text has the form and the checksum of a token.
 func WellFormed(secret string) bool {
 	if len(secret) != len(prefix)+secretDigits+checksumDigits || !strings.HasPrefix(secret, prefix) {
 		return false
@@ -46,17 +46,17 @@ func WellFormed(secret string) bool {
 	return secret[len(body):] == string(sum[:])
 }
 
-// likeToken finds tokens in a text, and what is left of one that was cut off: ours, and the JWTs of identity providers.
+// likeToken finds whole and truncated tokens in a text: API tokens, and the JWTs of identity providers.
 var likeToken = regexp.MustCompile(prefix + `[0-9A-Za-z]{8,}|` + jwtPrefix + `[0-9A-Za-z_-]{8,}(\.[0-9A-Za-z_-]*){0,4}`)
 
 const jwtPrefix = "eyJ" // the beginning of a JSON object in base64
 
-// IsIn says whether a text shows a token, or something like one.
+// IsIn reports whether a text contains a token, or something like one.
 func IsIn(text string) bool {
 	return (strings.Contains(text, prefix) || strings.Contains(text, jwtPrefix)) && likeToken.MatchString(text)
 }
 
-// Redact hides the tokens in a text.
+// Redact replaces the tokens in a text.
 func Redact(text string) string {
 	if !IsIn(text) {
 		return text
@@ -69,8 +69,7 @@ func Redact(text string) string {
 	})
 }
 
-// Prefix is as much of a token as may be shown: enough to find its owner's copy of it, and of no use otherwise. It is
-// empty for what is no token.
+// Prefix returns the part of a token that may be shown, by which its owner can recognize the token. It returns "" for any other text.
 func Prefix(secret string) string {
 	if !WellFormed(secret) {
 		return ""

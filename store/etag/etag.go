@@ -1,4 +1,4 @@
-// Package etag makes entity tags of what a response shows, and holds conditional requests to them (RFC 9110, 8.8.3 and 13.1).
+// Package etag makes entity tags and checks the conditions of conditional requests (RFC 9110, 8.8.3 and 13.1).
 package etag
 
 import (
@@ -12,17 +12,17 @@ import (
 	"github.com/google/uuid"
 )
 
-// Match binds a write to the tag that it finds. The zero value refuses every tag.
+// Match is the condition of a write on the current tag of its object. The zero value refuses every tag.
 type Match struct {
 	Tags   []string // the object must have one of these
-	Any    bool     // it may have any other, too
-	Except []string // it must have none of these
+	Any    bool     // the object may have any tag
+	Except []string // the object must have none of these
 	Never  bool     // the object must not exist
 }
 
-// PreconditionError says that the object has none of the tags that it must have. Nothing was written.
+// PreconditionError means that the object has none of the tags that it must have. Nothing was written.
 type PreconditionError struct {
-	Except bool // it has one that it must not have, or it must not exist
+	Except bool // the object has a tag that it must not have, or exists and must not
 }
 
 func (e *PreconditionError) Error() string { return "the object is not as it must be" }
@@ -40,16 +40,16 @@ func (m *Match) Check(tag string) error {
 	return nil
 }
 
-// OfVersion is the tag of a row that shows nothing but itself.
+// OfVersion returns the tag of an object that shows only its own row.
 func OfVersion(version int64) string { return strconv.FormatInt(version, 10) }
 
-// OfText is the tag of what is described by a text, which changes with anything that is shown.
+// OfText returns the tag of an object whose whole state is in the text.
 func OfText(text []byte) string {
 	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:16])
 }
 
-// AppendState appends the state of a row. The version alone would be that of another state after a restore.
+// AppendState appends the state of a row. The version alone is not enough: after a restore, a version can have another state.
 func AppendState(b []byte, id uuid.UUID, version int64, updated time.Time) []byte {
 	b = append(b, id[:]...)
 	b = binary.BigEndian.AppendUint64(b, uint64(version)) //nolint:gosec // bits of a hash, not a number

@@ -18,26 +18,26 @@ const (
 	batchSizes = 7                    // powers of two up to MaxBatch
 )
 
-// Config says how a group writes.
+// Config has the functions and the bounds of a group.
 type Config[K comparable, W Write[K]] struct {
 	// Batch writes items, in the order of their keys, and sets Err or Locked of each. It may answer an item before it returns.
 	Batch func([]W)
 	// Alone writes an item that was Locked: it waits for the row and sets Err.
 	Alone func(W)
-	// Compare orders keys. All servers must use one order, so that their transactions cannot wait for each other in a circle.
+	// Compare orders keys. All servers must use the same order, so that their transactions cannot deadlock.
 	Compare func(a, b K) int
-	// SameBatch says whether two keys may share a transaction. nil: any two may.
+	// SameBatch reports whether two keys may share a transaction. nil: any two may.
 	SameBatch func(a, b K) bool
 	// Limit bounds the transactions in flight, FastLimit those of them that are not slow yet. Both must be at least 1.
 	Limit, FastLimit int
 }
 
-// Group writes items together that wait at the same moment. It never waits for company: an item that finds no transaction in
-// flight goes at once; those that come meanwhile queue, and go out together when it has ended. One transaction at a time makes
-// the largest batches, and the fewest. When a transaction is slow, because of the disk or a locked row, the next starts beside
-// it. Items of one key never share a transaction, and are never in two at once: each sees what the one before it left.
+// Group writes items in batches, each in one transaction. It does not delay an item to fill a batch: if no transaction is in flight, the
+// item is written at once. Items that arrive during a transaction queue and form the next batch. With one transaction at a time, batches
+// are largest. When a transaction is slow, because of the disk or a locked row, the next one starts beside it. Two items of one key never
+// share a transaction and are never in flight at once, so each sees the result of the one before.
 //
-// A locked item goes on by itself, and holds up only later items of its key. It does not count as a transaction in flight.
+// A locked item is written alone and delays only later items of its key. It does not count as a transaction in flight.
 type Group[K comparable, W Write[K]] struct {
 	cfg Config[K, W]
 
@@ -46,14 +46,14 @@ type Group[K comparable, W Write[K]] struct {
 	busy     map[K]bool  // keys with an item in flight
 	inFlight []*batch[W] // transactions
 	slow     int         // how many of them are slow
-	timing   bool        // the timer is set: an item waits
+	timing   bool        // the timer runs, because items are queued
 	timer    *time.Timer
 	closed   bool
 	idle     sync.WaitGroup
 	counts   counts
 }
 
-// batch is one transaction's items.
+// batch has the items of one transaction.
 type batch[W any] struct {
 	items   []W
 	checked bool // by checkSlow once
@@ -65,17 +65,17 @@ type counts struct {
 	batches          [batchSizes]uint64
 }
 
-// Stats is what a group has done, and does at this moment.
+// Stats has the counts of a group since New, and its current state.
 type Stats struct {
 	Queued   int
 	InFlight int    // transactions
 	Refused  uint64 // items that were ErrFull
-	Written  uint64 // items that a transaction took
-	// Batches counts transactions by how many items they took: element i those of more than 1<<(i-1), up to 1<<i.
+	Written  uint64 // items that were put into a transaction
+	// Batches counts transactions by their number of items: element i has those of more than 1<<(i-1) and at most 1<<i.
 	Batches []uint64
 }
 
-// New returns a group that writes as cfg says.
+// New returns a group.
 func New[K comparable, W Write[K]](cfg Config[K, W]) *Group[K, W] {
 	g := &Group[K, W]{cfg: cfg, busy: map[K]bool{}}
 	g.timer = time.AfterFunc(time.Hour, g.checkSlow)
@@ -83,9 +83,9 @@ func New[K comparable, W Write[K]](cfg Config[K, W]) *Group[K, W] {
 	return g
 }
 
-// Do writes an item and returns its result when its transaction has ended. When the item's context ends first, an item that
-// is still queued is canceled. One that is in flight goes on, since others share its transaction: Do waits for it, unless the
-// context was canceled. Then it returns at once, and whether the item was written stays open.
+// Do writes an item and returns its result when its transaction has ended. If the item's context ends while the item is queued, the item
+// is removed and never written. If it ends while the item is in flight, the transaction continues, because other items share it: after a
+// deadline Do still waits for the result, after a cancellation it returns at once and the item may or may not have been written.
 func (g *Group[K, W]) Do(w W) error {
 	item := w.Base()
 	g.mu.Lock()
@@ -95,8 +95,8 @@ func (g *Group[K, W]) Do(w W) error {
 		return ErrFull
 	}
 	if g.hasCapacity() && !g.busy[item.Key] {
-		// The caller is the writer: alone, an item costs no switch to another goroutine. While another transaction is slow, rows
-		// may be locked.
+		// The caller writes the item itself, which saves a switch to another goroutine. If another transaction is slow, rows may be
+		// locked, so this one must not wait long for them.
 		item.Brief = len(g.inFlight) > 0
 		b := g.start([]W{w})
 		g.mu.Unlock()
@@ -125,7 +125,7 @@ func (g *Group[K, W]) Do(w W) error {
 	return item.Err
 }
 
-// cancelQueued takes an item from the queue. It returns false when a transaction has taken the item already.
+// cancelQueued removes an item from the queue. It returns false if the item is in a transaction already.
 func (g *Group[K, W]) cancelQueued(w W) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -136,7 +136,7 @@ func (g *Group[K, W]) cancelQueued(w W) bool {
 	return true
 }
 
-// hasCapacity says whether one more transaction may begin. The lock is held.
+// hasCapacity reports whether one more transaction may begin. The lock is held.
 func (g *Group[K, W]) hasCapacity() bool {
 	return len(g.inFlight) < g.cfg.Limit && len(g.inFlight)-g.slow < g.cfg.FastLimit
 }
@@ -158,7 +158,7 @@ func (c *counts) add(size int) {
 	c.batches[bits.Len(uint(size-1))]++
 }
 
-// run writes a batch, and answers its items but for the locked ones.
+// run writes a batch and answers its items, except the locked ones.
 func (g *Group[K, W]) run(b *batch[W]) {
 	recovering(func() { g.cfg.Batch(b.items) }, b.items...)
 	for _, w := range b.items {
@@ -186,7 +186,7 @@ func recovering[K comparable, W Write[K]](write func(), items ...W) {
 	ended = true
 }
 
-// finish ends a transaction. Its locked items go on, each by itself; the caller who writes goes on with its own.
+// finish ends a transaction. It starts a goroutine for each locked item, except one that its caller writes.
 func (g *Group[K, W]) finish(b *batch[W]) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -206,11 +206,11 @@ func (g *Group[K, W]) finish(b *batch[W]) {
 		}
 	}
 	g.dispatch()
-	g.idle.Done() // last: Close also waits for what dispatch has begun
+	g.idle.Done() // last, so that Close also waits for the transactions that dispatch started
 }
 
-// writeAlone writes a locked item, whose key stays busy meanwhile. When that fails, the row is likely still locked: the next
-// item of the key is written alone, too, and does not hold up a batch.
+// writeAlone writes a locked item. Its key stays busy until then. If the write fails, the row is probably still locked, so the next item
+// of the key is also written alone and delays no batch.
 func (g *Group[K, W]) writeAlone(w W) {
 	for next := true; next; {
 		recovering(func() { g.cfg.Alone(w) }, w)
@@ -222,8 +222,8 @@ func (g *Group[K, W]) writeAlone(w W) {
 	g.idle.Done()
 }
 
-// nextAlone takes the next item of a key whose row is locked. When there is none, or the row is free, the key's items join
-// batches again.
+// nextAlone removes the next item of a key whose row is locked from the queue. If there is none, or the row is free, further items of the
+// key are written in batches again.
 func (g *Group[K, W]) nextAlone(key K, locked bool) (next W, ok bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -241,8 +241,8 @@ func (g *Group[K, W]) nextAlone(key K, locked bool) (next W, ok bool) {
 	return next, false
 }
 
-// dispatch starts transactions for queued items while there is capacity, in goroutines of their own: the caller has an answer
-// to give. The lock is held.
+// dispatch starts transactions for queued items while there is capacity, each in a goroutine, because the caller must return its own
+// result. The lock is held.
 func (g *Group[K, W]) dispatch() {
 	for g.hasCapacity() {
 		next := g.next()
@@ -257,8 +257,7 @@ func (g *Group[K, W]) dispatch() {
 	}
 }
 
-// checkSlow runs every slowAfter while items are queued. A transaction that it sees twice is slow: the queue does not wait for
-// it.
+// checkSlow runs every slowAfter while items are queued. A transaction that it sees twice is slow, and the queue no longer waits for it.
 func (g *Group[K, W]) checkSlow() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -275,9 +274,9 @@ func (g *Group[K, W]) checkSlow() {
 	}
 }
 
-// next takes a batch from the queue, in the order in which items came: at most one item of a key, none of a busy key, and only
-// keys that may share a transaction with the first. Items whose context has ended are answered and dropped. The batch is in the
-// order of the keys.
+// next removes a batch from the queue, oldest items first: at most one item of each key, none of a busy key, and only keys that may share
+// a transaction with the first. It answers and drops items whose context has ended. The batch is in the order of the keys. The lock is
+// held.
 func (g *Group[K, W]) next() []W {
 	var items []W
 	taken := map[K]bool{}
@@ -315,7 +314,7 @@ func (g *Group[K, W]) Stats() Stats {
 	}
 }
 
-// Close refuses further items, and returns when none is in flight.
+// Close refuses further items and returns when none is in flight.
 func (g *Group[K, W]) Close() {
 	g.mu.Lock()
 	g.closed = true

@@ -17,7 +17,7 @@ type write struct{ Item[int] }
 
 func newWrite(ctx context.Context, key int) *write { return &write{Item[int]{Ctx: ctx, Key: key}} }
 
-// written notes what a group writes, in place of a database.
+// written records what a group writes.
 type written struct {
 	mu      sync.Mutex
 	batches [][]*write
@@ -30,7 +30,7 @@ func (w *written) batch(items []*write) {
 	w.batches = append(w.batches, slices.Clone(items))
 }
 
-// slowFirst writes batches, of which the first ends when the test says so.
+// slowFirst returns a function that writes batches. The first batch ends when slow is closed.
 func (w *written) slowFirst(slow <-chan struct{}) func([]*write) {
 	return func(items []*write) {
 		if w.batch(items); len(w.batches) == 1 {
@@ -49,7 +49,7 @@ func newGroup(batch func([]*write), alone func(*write)) *Group[int, *write] {
 	return New(Config[int, *write]{Batch: batch, Alone: alone, Compare: cmp.Compare[int], Limit: 4, FastLimit: 1})
 }
 
-// do starts writes, and returns when every goroutine waits or has ended.
+// do starts writes and returns when every goroutine is blocked or has ended.
 func do(g *Group[int, *write], items ...*write) {
 	for _, item := range items {
 		go func() { _ = g.Do(item) }()
@@ -57,7 +57,8 @@ func do(g *Group[int, *write], items ...*write) {
 	synctest.Wait()
 }
 
-// A locked patch is written alone, and later patches of its app wait for it; all others are answered and go on in batches.
+// TestLockedPatchGoesAlone has a locked item. It is written alone, and later items of its key wait for it. All others are written in
+// batches.
 func TestLockedPatchGoesAlone(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -87,18 +88,18 @@ func TestLockedPatchGoesAlone(t *testing.T) {
 		do(c, again)
 		do(c, newWrite(t.Context(), 3))
 		if len(w.batches) != 3 || again.answered || len(c.inFlight) != 0 {
-			t.Errorf("a patch of the locked app did not wait, or one of another did: %v", w.batches)
+			t.Errorf("an item of the locked key did not wait, or one of another key did: %v", w.batches)
 		}
 		close(free)
 		synctest.Wait()
 		if !locked.answered || len(w.batches) != 4 || w.batches[3][0] != again {
-			t.Errorf("the app did not join batches again: %v", w.batches)
+			t.Errorf("items of the key are not written in batches again: %v", w.batches)
 		}
 		c.Close()
 	})
 }
 
-// While a row stays locked, no patch of its app keeps a batch waiting.
+// TestRowThatStaysLocked has several items of a row that stays locked. None of them delays a batch.
 func TestRowThatStaysLocked(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -127,14 +128,14 @@ func TestRowThatStaysLocked(t *testing.T) {
 		}
 		for _, p := range patches {
 			if !errors.Is(p.Err, context.DeadlineExceeded) {
-				t.Errorf("a patch of a locked row ended with %v", p.Err)
+				t.Errorf("an item of a locked row ended with %v", p.Err)
 			}
 		}
 		c.Close()
 	})
 }
 
-// A panic of whoever writes is an answer to everybody in the batch, and leaves the apps to others.
+// TestPanicOfAWriter panics in each function that writes. All items of the batch fail with PanicError, and their keys are free again.
 func TestPanicOfAWriter(t *testing.T) {
 	t.Parallel()
 	for _, where := range []string{"caller", "batch", "alone"} {
@@ -170,13 +171,13 @@ func TestPanicOfAWriter(t *testing.T) {
 						continue // the second in its batch
 					}
 					if !errors.As(p.Err, &panicked) {
-						t.Errorf("answered with %v", p.Err)
+						t.Errorf("the result is %v", p.Err)
 					}
 				}
 				broken = false
 				next := newWrite(t.Context(), 1)
 				if do(c, next); !next.answered || next.Err != nil || len(c.inFlight) > 0 || len(c.busy) > 0 {
-					t.Errorf("the app is not free: %v %v %v", next.Err, c.inFlight, c.busy)
+					t.Errorf("the key is not free: %v %v %v", next.Err, c.inFlight, c.busy)
 				}
 				c.Close()
 			})
@@ -184,7 +185,8 @@ func TestPanicOfAWriter(t *testing.T) {
 	}
 }
 
-// Items that come while a transaction is in flight go out together, in the order of their keys, one of a key at a time.
+// TestQueuedItemsShareABatch queues items during a transaction. They share the next batch, in the order of their keys, with one item of
+// each key.
 func TestQueuedItemsShareABatch(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -217,8 +219,8 @@ func TestQueuedItemsShareABatch(t *testing.T) {
 	})
 }
 
-// Who gives up while queued is never written; who is in flight is waited for until his time is over, and after a cancel not.
-func TestGivenUp(t *testing.T) {
+// TestCanceledWhileQueued ends the contexts of queued items. They are never written.
+func TestCanceledWhileQueued(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w, slow := &written{}, make(chan struct{})
@@ -231,7 +233,7 @@ func TestGivenUp(t *testing.T) {
 		do(g, newWrite(t.Context(), 0))
 		go func() { results <- g.Do(queued) }()
 		if err := <-results; !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("queued, its time over: %v", err)
+			t.Errorf("queued, after its deadline: %v", err)
 		}
 		go func() { results <- g.Do(newWrite(canceled, 2)) }()
 		synctest.Wait()
@@ -242,14 +244,14 @@ func TestGivenUp(t *testing.T) {
 		close(slow)
 		synctest.Wait()
 		if len(w.batches) != 1 || g.Stats().Queued != 0 {
-			t.Errorf("what was given up was written: %v", w.batches)
+			t.Errorf("a canceled item was written: %v", w.batches)
 		}
 		g.Close()
 	})
 }
 
-// A slow transaction holds up nobody: others start beside it, up to the limit.
-func TestSlowTransactionsHoldUpNobody(t *testing.T) {
+// TestSlowTransactionsBlockNothing has slow transactions. Others start beside them, up to the limit.
+func TestSlowTransactionsBlockNothing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		slow := make(chan struct{})
@@ -271,7 +273,8 @@ func TestSlowTransactionsHoldUpNobody(t *testing.T) {
 	})
 }
 
-// Keys that may not share a transaction go out one after the other; a full queue, and a closed group, take nothing.
+// TestBoundsOfAGroup has keys that may not share a transaction: they are written in separate ones. A full queue and a closed group refuse
+// items.
 func TestBoundsOfAGroup(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -287,7 +290,7 @@ func TestBoundsOfAGroup(t *testing.T) {
 		}
 		do(g, items...)
 		if err := g.Do(newWrite(t.Context(), -1)); !errors.Is(err, ErrFull) || g.Stats().Refused != 1 {
-			t.Errorf("beyond the queue: %v", err)
+			t.Errorf("an item for the full queue: %v", err)
 		}
 		close(slow)
 		synctest.Wait()
@@ -300,7 +303,7 @@ func TestBoundsOfAGroup(t *testing.T) {
 		}
 		g.Close()
 		if err := g.Do(newWrite(t.Context(), 1)); !errors.Is(err, ErrFull) {
-			t.Errorf("closed: %v", err)
+			t.Errorf("an item for the closed group: %v", err)
 		}
 	})
 }

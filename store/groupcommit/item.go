@@ -1,5 +1,5 @@
-// Package groupcommit lets writes that wait at the same moment share one transaction, and so one round trip and one flush of
-// the database's log. Each keeps its own result.
+// Package groupcommit lets concurrent writes share one transaction, and so one round trip and one flush of the database's log. Each write
+// has its own result.
 package groupcommit
 
 import (
@@ -11,7 +11,7 @@ import (
 // ErrFull is the result of a write that was not queued: too many wait, or the group is closing.
 var ErrFull = errors.New("too many writes wait, or the store is closing")
 
-// PanicError is the result of writes whose function panicked. Whether they were committed is not known.
+// PanicError is the result of writes whose function panicked. They may or may not have been committed.
 type PanicError struct {
 	Value any
 	Stack []byte
@@ -20,27 +20,27 @@ type PanicError struct {
 // Error implements error.
 func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v\n%s", e.Value, e.Stack) }
 
-// Item is what a Group knows of a write. Types of writes embed it. Only the function that writes an item touches it between
-// Do's call and return.
+// Item is the part of a write that a Group uses. Types of writes embed it. While Do runs, only the function that writes the item may
+// access it.
 type Item[K comparable] struct {
 	Ctx context.Context // of the caller
-	Key K               // of the row: no two items of one key are written at once
+	Key K               // of the row; two items of one key are never written at once
 	Err error           // the result
 
-	// Locked says that the item was not written because another transaction holds its row. The function that writes a batch sets it.
+	// Locked means that the item was not written because another transaction has locked its row. The function that writes a batch sets it.
 	Locked bool
-	// Brief asks the function that writes a batch not to wait long for a locked row, though the item is alone in the batch.
+	// Brief means that the function that writes a batch must not wait long for a locked row, although the item is alone in the batch.
 	Brief bool
 
-	done     chan struct{} // closed with the answer; nil for a caller who writes
-	taken    bool          // by a transaction: it cannot be canceled any more
+	done     chan struct{} // closed when the item is answered; nil if the caller of Do writes it
+	taken    bool          // by a transaction, so it cannot be canceled
 	answered bool
 }
 
-// Base returns the item itself: what embeds an Item is a Write.
+// Base returns the item itself, so that a pointer to a type that embeds Item is a Write.
 func (i *Item[K]) Base() *Item[K] { return i }
 
-// Answer releases the caller. A function that writes a batch may call it before it returns; the item must not be touched
+// Answer lets the call of Do return. A function that writes a batch may call it before it returns, and must not access the item
 // afterwards.
 func (i *Item[K]) Answer() {
 	if i.answered = true; i.done != nil {
@@ -48,7 +48,7 @@ func (i *Item[K]) Answer() {
 	}
 }
 
-// Write is a pointer to what embeds an Item.
+// Write is a pointer to a type that embeds Item.
 type Write[K comparable] interface {
 	comparable
 	Base() *Item[K]

@@ -11,17 +11,17 @@ import (
 	"github.com/google/uuid"
 )
 
-// Key is one thing to sort by: a column, its value as text for a Position, and back. value takes only what text makes:
-// a database may refuse anything else, and its error would not say that the client's cursor caused it.
+// Key is a column to sort by. text returns its value as text for a Position, and value converts that back. value accepts only what text
+// can return, because a database may refuse other values with an error that does not name the cause.
 type Key[T any] struct {
 	column        string
 	text          func(T) string
 	value         func(string) (any, error)
 	compare       func(a, b T) int
-	compareCursor func(row T, value any) int // compare, with what value has made of a text
+	compareCursor func(row T, value any) int // like compare, with a result of value
 }
 
-// TextKey sorts by a column of text that compares bytewise.
+// TextKey returns the key of a text column that is compared bytewise.
 func TextKey[T any](column string, of func(T) string) Key[T] {
 	return Key[T]{
 		column: column,
@@ -34,24 +34,24 @@ func TextKey[T any](column string, of func(T) string) Key[T] {
 			return text, nil
 		},
 		compare: func(a, b T) int { return cmp.Compare(of(a), of(b)) },
-		//nolint:errcheck,forcetypeassert // value gives a string
+		//nolint:errcheck,forcetypeassert // value returns a string
 		compareCursor: func(row T, value any) int { return cmp.Compare(of(row), value.(string)) },
 	}
 }
 
-// IntKey sorts by a column of integers.
+// IntKey returns the key of an integer column.
 func IntKey[T any](column string, of func(T) int64) Key[T] {
 	return Key[T]{
 		column:  column,
 		text:    func(row T) string { return strconv.FormatInt(of(row), 10) },
 		value:   func(text string) (any, error) { return canonicalInt(text) },
 		compare: func(a, b T) int { return cmp.Compare(of(a), of(b)) },
-		//nolint:errcheck,forcetypeassert // value gives an int64
+		//nolint:errcheck,forcetypeassert // value returns an int64
 		compareCursor: func(row T, value any) int { return cmp.Compare(of(row), value.(int64)) },
 	}
 }
 
-// TimeKey sorts by a column of times, which have whole milliseconds.
+// TimeKey returns the key of a column of times, which have whole milliseconds.
 func TimeKey[T any](column string, of func(T) time.Time) Key[T] {
 	key := IntKey(column, func(row T) int64 { return of(row).UnixMilli() })
 	key.value = func(text string) (any, error) {
@@ -65,12 +65,12 @@ func TimeKey[T any](column string, of func(T) time.Time) Key[T] {
 		}
 		return at, nil
 	}
-	//nolint:errcheck,forcetypeassert // value gives a time
+	//nolint:errcheck,forcetypeassert // value returns a time
 	key.compareCursor = func(row T, value any) int { return of(row).Compare(value.(time.Time)) }
 	return key
 }
 
-// canonicalInt reads an integer as strconv.FormatInt writes it: +1, 01 and -0 are none.
+// canonicalInt parses an integer in the form of strconv.FormatInt. It refuses +1, 01 and -0.
 func canonicalInt(text string) (int64, error) {
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || strconv.FormatInt(n, 10) != text {
@@ -79,7 +79,7 @@ func canonicalInt(text string) (int64, error) {
 	return n, nil
 }
 
-// IsID says whether a text is an id as String writes it.
+// IsID reports whether a text is an id in the form of uuid.UUID.String.
 func IsID(text string) bool {
 	id, err := uuid.Parse(text)
 	return err == nil && id.String() == text

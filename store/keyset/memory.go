@@ -6,7 +6,7 @@ import (
 	"sort"
 )
 
-// Sorted returns the rows of a list that is kept in memory, in each order that pick may ask for.
+// Sorted returns the rows of a list in memory in each order that Pick needs.
 func (l Listing[C, T]) Sorted(rows []T) map[C][]T {
 	orders := make(map[C][]T, len(l.Keys))
 	for by := range l.Keys {
@@ -15,7 +15,7 @@ func (l Listing[C, T]) Sorted(rows []T) map[C][]T {
 	return orders
 }
 
-// Replace returns the orders with some rows in the place of others. What lies between is copied as it is.
+// Replace returns the orders without the rows that are gone and with those that come. It sorts only the latter.
 func (l Listing[C, T]) Replace(orders map[C][]T, gone, come []T) map[C][]T {
 	next := make(map[C][]T, len(orders))
 	for by, have := range orders {
@@ -29,7 +29,7 @@ func (l Listing[C, T]) Replace(orders map[C][]T, gone, come []T) map[C][]T {
 			at, _ := slices.BinarySearchFunc(have, row, l.order(by))
 			edits = append(edits, edit[T]{at: at, row: row})
 		}
-		// At one place what comes stands before what goes, in the order in which it comes.
+		// At one index, insertions come before the removal, in their own order.
 		slices.SortStableFunc(edits, func(a, b edit[T]) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.removes, b.removes)) })
 		rows, done := make([]T, 0, len(have)+len(come)), 0
 		for _, e := range edits {
@@ -44,13 +44,13 @@ func (l Listing[C, T]) Replace(orders map[C][]T, gone, come []T) map[C][]T {
 	return next
 }
 
-// edit is a row that comes before the one at a place, or the removal of that one.
+// edit inserts a row before the one at an index, or removes the one at that index.
 type edit[T any] struct {
 	at, removes int
 	row         T
 }
 
-// order compares rows as the list that is sorted by this column has them.
+// order returns the comparison of rows in the list that is sorted by this column.
 func (l Listing[C, T]) order(by C) func(a, b T) int {
 	compare := l.Keys[by].compare
 	return func(a, b T) int {
@@ -61,7 +61,7 @@ func (l Listing[C, T]) order(by C) func(a, b T) int {
 	}
 }
 
-// Pick takes one page of the rows in memory that match, as Page does of those in the database. A nil match matches all.
+// Pick returns one page of the rows in memory that match, as Page does for rows in the database. A nil match matches all rows.
 func (l Listing[C, T]) Pick(orders map[C][]T, p Page[C], match func(T) bool) (List[T], error) {
 	key, value, err := l.place(p)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package keyset pages lists by keyset: a page begins behind the last row of the page before. It works in SQL and in memory. The
-// cost of a page does not depend on its position, and a row that does not change while a list is paged is seen exactly once.
+// Package keyset implements keyset pagination, in SQL and in memory: a page begins behind the last row of the previous page. The cost of a
+// page does not depend on its position, and a row that does not change while a list is read appears exactly once.
 package keyset
 
 import (
@@ -10,7 +10,7 @@ import (
 	"gorm.io/gorm"
 )
 
-// ErrPosition says that Page.After cannot be the position of a row in this list.
+// ErrPosition means that Page.After cannot be the position of a row in this list.
 var ErrPosition = errors.New("no position of this list")
 
 // Page asks for one page of a list: at most Size rows, in the order of SortBy and then of the id, behind After.
@@ -21,11 +21,11 @@ type Page[C ~string] struct {
 	After  *Position // nil: from the beginning
 }
 
-// Position is the position of a row in its list. It stays valid when rows are inserted, deleted or renamed, including its own. Clients
-// send it back and may have changed it: a list accepts only texts that it can have made, and returns ErrPosition otherwise.
+// Position is the position of a row in its list. It stays valid when rows are inserted, deleted or renamed, including its own row. Clients
+// send it back and may have changed it: a list accepts only texts that it can have returned, and fails with ErrPosition otherwise.
 type Position struct {
-	SortKey    string // what the list is sorted by
-	TieBreaker string // what decides between equals
+	SortKey    string // the value that the list is sorted by
+	TieBreaker string // orders rows with equal sort keys
 }
 
 // List is one page of a list.
@@ -33,16 +33,16 @@ type List[T any] struct {
 	Rows  []T
 	Total int64     // rows that match the filters, on all pages
 	Next  *Position // nil on the last page
-	ETag  string    // changes with the whole list; "" where a list has none
+	ETag  string    // changes with any row of the list; "" if the list has none
 }
 
-// Listing is how the rows of one list can be sorted.
+// Listing has the orders of one list.
 type Listing[C ~string, T any] struct {
-	Keys map[C]Key[T]                      // by what Page.SortBy may be
-	Find func(q *gorm.DB, rows *[]T) error // reads the rows; nil: gorm does
+	Keys map[C]Key[T]                      // by the values of Page.SortBy
+	Find func(q *gorm.DB, rows *[]T) error // reads the rows; nil: with gorm
 	Tie  string                            // column that makes every order total
-	Of   func(T) string                    // its value
-	Tied func(string) bool                 // says whether a text can be its value
+	Of   func(T) string                    // its value as text
+	Tied func(string) bool                 // reports whether a text can be its value
 }
 
 // Check returns the error that Page or Pick would return for p, before anything is read.
@@ -51,7 +51,7 @@ func (l Listing[C, T]) Check(p Page[C]) error {
 	return err
 }
 
-// place reads what p asks for: the key that it sorts by and, if it has a position, the value of that.
+// place returns the key that p sorts by and, if p has a position, the value of the position.
 func (l Listing[C, T]) place(p Page[C]) (key Key[T], value any, err error) {
 	key, ok := l.Keys[p.SortBy]
 	if !ok {
@@ -86,7 +86,7 @@ func (l Listing[C, T]) Page(ctx context.Context, q *gorm.DB, p Page[C], total fu
 	q = q.WithContext(ctx).Session(&gorm.Session{})
 	rest := q
 	if p.After != nil {
-		// Compared as a row, both are the range of an index that begins with the key.
+		// As a row comparison, both columns can be the range of an index.
 		rest = q.Where("("+key.column+", "+l.Tie+") "+beyond+" (?, ?)", value, p.After.TieBreaker)
 	}
 	var list List[T]

@@ -1,4 +1,4 @@
-// Package poolshare divides a pool of connections, so that the writes of one client which wait for locks cannot take all of it.
+// Package poolshare divides a pool of connections, so that writes of one client that wait for locks cannot use the whole pool.
 package poolshare
 
 import (
@@ -11,23 +11,22 @@ import (
 	"time"
 )
 
-// ErrTimeout says that other writes of the same key, or of all, have had their share of the connections for too long.
+// ErrTimeout means that no share became free in time: other writes of the same key, or of all keys, held their share.
 var ErrTimeout = errors.New("other writes of the same client have its share of the connections")
 
-// Shares bounds the connections of one pool that are held by writes which may wait for locks: a quarter of the pool for one key,
-// three quarters for all. A write keeps its connection while it waits for a lock. Without the bound, the writes of one client to one
-// locked row could take the whole pool, and reads and other clients would wait.
+// Shares bounds the connections of one pool that writes may hold while they wait for locks: a quarter of the pool for one key, three
+// quarters for all keys. A write keeps its connection while it waits for a lock. Without the bound, writes of one client to one locked row
+// could use the whole pool, and reads and other clients would wait.
 //
-// A write that has to wait for its share waits in memory. It never waits while it holds a share: a write may not acquire a
-// second one.
+// A write that has to wait for a share holds no connection. To avoid deadlocks, a caller that holds a share must not acquire another.
 type Shares[K comparable] struct {
 	each int // for one key
 	all  int // for all keys; 0: no bound
 
 	mu      sync.Mutex
 	total   int
-	held    map[K]int    // no entry is 0
-	waiting []*waiter[K] // oldest first; none could have a connection now
+	held    map[K]int    // no value is 0
+	waiting []*waiter[K] // oldest first; no share is free for any of them
 	counts  counts
 }
 
@@ -36,13 +35,13 @@ type waiter[K comparable] struct {
 	granted chan struct{} // closed with the lock held
 }
 
-// counts is what Shares has done since the store was opened.
+// counts has the counts of Shares since New.
 type counts struct {
 	waits  atomic.Uint64
 	waited atomic.Int64 // nanoseconds
 }
 
-// New divides a pool of so many connections.
+// New returns the shares of a pool with this many connections.
 func New[K comparable](conns int) *Shares[K] {
 	p := &Shares[K]{each: max(1, conns/4), held: map[K]int{}}
 	if conns > 1 {
@@ -51,9 +50,9 @@ func New[K comparable](conns int) *Shares[K] {
 	return p
 }
 
-// Acquire takes a connection of the key's share, or waits until it may; release gives it back and must be called once. It
-// lends no connection: it only says that the caller may ask the pool for one. When ctx ends first, Acquire fails with ErrTimeout, or
-// with the context's error when the caller has gone.
+// Acquire waits until the key may use one more connection. It does not lend a connection: the caller may then ask the pool for one.
+// release must be called once. If the deadline of ctx passes first, Acquire fails with ErrTimeout; if ctx is canceled, with an error that
+// wraps the context's.
 //
 //	release, err := shares.Acquire(ctx, clientID)
 //	if err != nil {
@@ -91,7 +90,7 @@ func (p *Shares[K]) wait(ctx context.Context, w *waiter[K]) error {
 		p.waiting = slices.Delete(p.waiting, at, at+1)
 	}
 	p.mu.Unlock()
-	if at < 0 { // granted at the same moment
+	if at < 0 { // granted at the same time
 		p.release(w.key)
 	}
 	if errors.Is(ctx.Err(), context.Canceled) {
@@ -105,14 +104,14 @@ func (p *Shares[K]) free(key K) bool {
 	return p.held[key] < p.each && (p.all == 0 || p.total < p.all)
 }
 
-// take counts a connection. The lock is held.
+// take counts one more connection of the key. The lock is held.
 func (p *Shares[K]) take(key K) {
 	p.held[key]++
 	p.total++
 }
 
-// release gives a connection back. Of the waiting writes, the one whose client has the fewest connections goes next, so that no client
-// gets all of them in turn while others wait.
+// release counts one connection less. The waiting write whose key has the fewest connections goes next, so that no key gets all of them
+// while others wait.
 func (p *Shares[K]) release(key K) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -135,12 +134,12 @@ func (p *Shares[K]) release(key K) {
 	close(w.granted)
 }
 
-// Stats is how the shares are, and what they have done since New.
+// Stats has the current state of the shares, and their counts since New.
 type Stats struct {
-	Waiting  int           // writes that wait at this moment
-	Keys     int           // that hold a connection at this moment
-	Waits    uint64        // how often one had to wait
-	WaitTime time.Duration // for how long they waited, altogether
+	Waiting  int           // writes that wait now
+	Keys     int           // keys that hold a connection now
+	Waits    uint64        // how many writes had to wait
+	WaitTime time.Duration // total time of all waits
 }
 
 // Stats returns the statistics.
@@ -153,5 +152,5 @@ func (p *Shares[K]) Stats() Stats {
 	}
 }
 
-// Bounds is how many connections one key may hold, and how many all may; 0 is no bound.
+// Bounds returns how many connections one key may hold, and how many all keys together; 0 means no bound.
 func (p *Shares[K]) Bounds() (each, all int) { return p.each, p.all }

@@ -8,7 +8,7 @@ import (
 	"github.com/clientapps/clientapps/store"
 )
 
-// The world of the reference page, and a second client beside it, with an app of its own.
+// Ids of the objects of the reference page, and of a second client with an app.
 var (
 	ClientID   = uuid.MustParse("aa7cf840-9ca9-46a3-9778-9015d6580d50")
 	AppID      = uuid.MustParse("f1a2b3c4-d5e6-7890-abcd-ef1234567890")
@@ -23,8 +23,8 @@ var (
 	Now = time.Date(2026, 2, 24, 15, 0, 0, 0, time.UTC)
 )
 
-// Page is the page's client with its app as it was before the page's requests, and another client that has the same
-// catalog app.
+// Page returns the page's client with its app as it was before the page's requests, and another client with an app of the same catalog
+// app.
 func Page() store.Dataset {
 	catalogued, changed := time.Date(2025, 6, 15, 10, 0, 0, 0, time.UTC), time.Date(2026, 2, 10, 9, 15, 0, 0, time.UTC)
 	joined := time.Date(2026, 1, 15, 10, 0, 0, 0, time.UTC)

@@ -13,20 +13,36 @@ import (
 )
 
 // Roles returns the URLs of one new database for the two roles of deploy/roles.sql: the owner, who has migrated it, and the
-// server. No pooler is before it, which would log in as somebody else.
+// server. The URLs bypass the pooler, which would log in with its own role.
 func Roles(t testing.TB) (owner, server string) {
 	t.Helper()
 	needRoles(t)
-	database := newDatabase(t, "template1")
-	owner, server = as(t, database, "owner"), as(t, database, "server")
-	Deploy(t, database, "roles.sql")
-	migrate(t, owner)
-	Deploy(t, database, "roles.sql")
-	return owner, server
+	rolesTemplate.once.Do(func() { rolesTemplate.err = makeRolesTemplate(t) })
+	if rolesTemplate.err != nil {
+		t.Fatalf("PostgreSQL: %v", rolesTemplate.err)
+	}
+	database := newDatabase(t, rolesTemplate.name)
+	Deploy(t, database, "roles.sql") // for the rights on the database itself, which a copy does not have
+	return as(t, database, "owner"), as(t, database, "server")
 }
 
-// Deploy runs a file of deploy/ as a superuser. Roles in it are renamed: all databases of a server share them, and other
-// tests run at the same time.
+// rolesTemplate is a database that its owner has migrated.
+var rolesTemplate template
+
+func makeRolesTemplate(t testing.TB) error {
+	t.Helper()
+	if err := rolesTemplate.create(t.Context(), "clientapps_roles_template"); err != nil {
+		return err
+	}
+	database := databaseURL(rolesTemplate.name)
+	Deploy(t, database, "roles.sql")
+	migrate(t, as(t, database, "owner"))
+	Deploy(t, database, "roles.sql")
+	return nil
+}
+
+// Deploy runs a file of deploy/ as a superuser. It gives the roles other names, because all databases of a server share its roles and
+// other tests run at the same time.
 func Deploy(t testing.TB, database, name string) {
 	t.Helper()
 	script, err := deployed(name)
@@ -38,7 +54,7 @@ func Deploy(t testing.TB, database, name string) {
 	}
 }
 
-// RowSecured returns the URLs of Roles in a database that has row security.
+// RowSecured returns the URLs of Roles, in a database with row-level security.
 func RowSecured(t testing.TB) (owner, server string) {
 	t.Helper()
 	owner, server = Roles(t)
@@ -46,10 +62,10 @@ func RowSecured(t testing.TB) (owner, server string) {
 	return owner, server
 }
 
-// secured says whether TEST_ROW_SECURITY has the servers under test run with row security, as a role that owns nothing.
+// secured reports whether TEST_ROW_SECURITY is set. Then the servers under test run with row security, as a role that owns nothing.
 func secured() bool { return os.Getenv("TEST_ROW_SECURITY") != "" }
 
-const rolePassword = "clientapps" // of roles that live as long as the tests
+const rolePassword = "clientapps" // of roles that exist only while the tests run
 
 var (
 	roles     = [...]string{"owner", "server"}
@@ -78,7 +94,7 @@ func makeRoles(ctx context.Context) error {
 	return nil
 }
 
-// dropRoles comes after the databases in which they have rights.
+// dropRoles drops the roles. Call it after the databases in which they have rights are gone.
 func dropRoles(ctx context.Context) error {
 	for _, role := range roles {
 		if err := admin(ctx, "DROP ROLE IF EXISTS "+roleName(role)); err != nil {
@@ -109,7 +125,7 @@ func as(t testing.TB, database, role string) string {
 	return u.String()
 }
 
-// superuser returns the URL of the same database for the user that the tests were given.
+// superuser returns the URL of the same database for the user of TEST_DATABASE_URL.
 func superuser(t testing.TB, database string) string {
 	t.Helper()
 	u, err := url.Parse(database)

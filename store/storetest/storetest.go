@@ -1,9 +1,10 @@
-// Package storetest opens real databases for tests: every test that needs a store runs on SQLite and on PostgreSQL.
+// Package storetest makes databases for tests, on SQLite and on PostgreSQL, and opens stores on them.
 package storetest
 
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -18,8 +19,8 @@ import (
 	"github.com/clientapps/clientapps/store"
 )
 
-// Each runs the test on both databases, each time with the URL of an empty database of its own, schema included. Without
-// TEST_DATABASE_URL it fails: a test that ran on one database has shown nothing about the other.
+// Each runs the test on both databases, each time with the URL of a new migrated database. It fails without TEST_DATABASE_URL, because
+// both databases must be tested.
 func Each(t *testing.T, test func(t *testing.T, url string)) {
 	t.Helper()
 	t.Run("sqlite", func(t *testing.T) { test(t, SQLite(t)) })
@@ -29,23 +30,29 @@ func Each(t *testing.T, test func(t *testing.T, url string)) {
 // SQLite returns the URL of a new migrated database file.
 func SQLite(t testing.TB) string {
 	t.Helper()
-	path := "sqlite://" + filepath.Join(t.TempDir(), "test.db")
-	migrate(t, path)
-	return path
+	sqliteTemplate.once.Do(func() { sqliteTemplate.file, sqliteTemplate.err = migratedFile(t) })
+	if sqliteTemplate.err != nil {
+		t.Fatalf("SQLite: %v", sqliteTemplate.err)
+	}
+	path := filepath.Join(t.TempDir(), "test.db")
+	if err := os.WriteFile(path, sqliteTemplate.file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return "sqlite://" + path
 }
 
-// Postgres returns the URL of a new migrated database, dropped when the test ends. With TEST_POOLER_ADDR, which
-// tools/with-pgbouncer sets, it is reached through that pooler.
+// Postgres returns the URL of a migrated database without rows, for this test alone. With TEST_POOLER_ADDR, which
+// tools/with-pgbouncer sets, the URL is that of the pooler.
 func Postgres(t testing.TB) string {
 	t.Helper()
-	template.once.Do(func() { template.err = makeTemplate(t) })
-	if template.err != nil {
-		t.Fatalf("PostgreSQL: %v", template.err)
+	postgresTemplate.once.Do(func() { postgresTemplate.err = makeTemplate(t) })
+	if postgresTemplate.err != nil {
+		t.Fatalf("PostgreSQL: %v", postgresTemplate.err)
 	}
 	if secured() {
-		return pooled(as(t, newDatabase(t, template.name), "server"))
+		return pooled(as(t, reusedDatabase(t), "server"))
 	}
-	return pooled(newDatabase(t, template.name))
+	return pooled(reusedDatabase(t))
 }
 
 // EmptyPostgres returns the URL of a new database without a schema, dropped when the test ends.
@@ -54,8 +61,8 @@ func EmptyPostgres(t testing.TB) string {
 	return pooled(newDatabase(t, "template1"))
 }
 
-// Open opens a database and closes it when the test ends. configure may change the defaults. Every statement that the store sends
-// must be bound to one client.
+// Open opens a store and closes it when the test ends. configure may change the defaults. The test fails if the store sends a statement
+// that CheckStatement refuses.
 func Open(t testing.TB, url string, configure ...func(*store.Config)) *store.Store {
 	t.Helper()
 	cfg := store.Config{URL: url, MaxConns: 8, RowSecurity: secured() && !strings.HasPrefix(url, "sqlite:")}
@@ -79,8 +86,7 @@ func Open(t testing.TB, url string, configure ...func(*store.Config)) *store.Sto
 	return s
 }
 
-// SQL opens a connection beside the store, past any pooler, for what the store does not do: looking at tables, breaking
-// them.
+// SQL opens a database without the store, bypassing the pooler, to inspect tables or to break them.
 func SQL(t testing.TB, url string) *sql.DB {
 	t.Helper()
 	driver, dsn := "pgx", direct(url)
@@ -95,11 +101,15 @@ func SQL(t testing.TB, url string) *sql.DB {
 	return db
 }
 
-// Main runs a package's tests and removes what they share. Call it from TestMain.
+// Main runs a package's tests and then removes the databases and roles that they share. Call it from TestMain.
 func Main(m *testing.M) int {
 	code := m.Run()
-	if template.name != "" {
-		if err := admin(context.Background(), "DROP DATABASE IF EXISTS "+template.name+" WITH (FORCE)"); err != nil {
+	dropReusable(context.Background())
+	for _, database := range []string{postgresTemplate.name, rolesTemplate.name} {
+		if database == "" {
+			continue
+		}
+		if err := admin(context.Background(), "DROP DATABASE IF EXISTS "+database+" WITH (FORCE)"); err != nil {
 			fmt.Fprintln(os.Stderr, "storetest:", err)
 		}
 	}
@@ -109,22 +119,51 @@ func Main(m *testing.M) int {
 	return code
 }
 
-// The template is migrated once per test binary; cloning it costs less than migrating again.
-var template struct {
+// A template is a PostgreSQL database that is migrated once per test binary, since a copy costs less than a migration.
+type template struct {
 	once sync.Once
 	name string
 	err  error
+}
+
+var postgresTemplate template
+
+func (d *template) create(ctx context.Context, prefix string) error {
+	name := fmt.Sprintf("%s_%d", prefix, os.Getpid())
+	if err := admin(ctx, "CREATE DATABASE "+name); err != nil {
+		return err
+	}
+	d.name = name
+	return nil
+}
+
+// sqliteTemplate is the file of a migrated database.
+var sqliteTemplate struct {
+	once sync.Once
+	file []byte
+	err  error
+}
+
+// migratedFile returns the content of a migrated SQLite database. When its last connection closes, SQLite writes the log into the
+// file and removes the log.
+func migratedFile(t testing.TB) ([]byte, error) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "template.db")
+	migrate(t, "sqlite://"+path)
+	if _, err := os.Stat(path + "-wal"); !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("the migrated database still has a log: %w", err)
+	}
+	return os.ReadFile(path) //nolint:gosec // in the test's own directory
 }
 
 var databases atomic.Int64
 
 func makeTemplate(t testing.TB) error {
 	t.Helper()
-	name := fmt.Sprintf("clientapps_template_%d", os.Getpid())
-	if err := admin(t.Context(), "CREATE DATABASE "+name); err != nil {
+	if err := postgresTemplate.create(t.Context(), "clientapps_template"); err != nil {
 		return err
 	}
-	template.name = name
+	name := postgresTemplate.name
 	s, err := store.Open(store.Config{URL: databaseURL(name)})
 	if err != nil {
 		return err
@@ -132,27 +171,40 @@ func makeTemplate(t testing.TB) error {
 	if err := s.Migrate(t.Context()); err != nil {
 		return err
 	}
-	if err := s.Close(); err != nil || !secured() { // a template must have no connections
+	if err := s.Close(); err != nil { // a template must have no connections
 		return err
 	}
-	needRoles(t)
-	Deploy(t, databaseURL(name), "roles.sql")
-	Deploy(t, databaseURL(name), "rls.sql")
-	return nil
+	if secured() {
+		needRoles(t)
+		Deploy(t, databaseURL(name), "roles.sql")
+		Deploy(t, databaseURL(name), "rls.sql")
+	}
+	return readTemplate(t.Context())
 }
 
+// newDatabase returns the URL of a copy of a database, dropped when the test ends.
 func newDatabase(t testing.TB, template string) string {
 	t.Helper()
-	name := fmt.Sprintf("clientapps_test_%d_%d", os.Getpid(), databases.Add(1))
-	if err := admin(t.Context(), "CREATE DATABASE "+name+" TEMPLATE "+template); err != nil {
+	name := createDatabase(t, template)
+	t.Cleanup(func() { dropDatabase(t, name) })
+	return databaseURL(name)
+}
+
+func createDatabase(t testing.TB, template string) (name string) {
+	t.Helper()
+	name = fmt.Sprintf("clientapps_test_%d_%d", os.Getpid(), databases.Add(1))
+	// Without fsync, as in tools/with-postgres, copying files takes a third of the time of the default, which logs each page.
+	if err := admin(t.Context(), "CREATE DATABASE "+name+" TEMPLATE "+template+" STRATEGY file_copy"); err != nil {
 		t.Fatalf("PostgreSQL: %v", err)
 	}
-	t.Cleanup(func() {
-		if err := admin(context.Background(), "DROP DATABASE "+name+" WITH (FORCE)"); err != nil {
-			t.Errorf("PostgreSQL: %v", err)
-		}
-	})
-	return databaseURL(name)
+	return name
+}
+
+func dropDatabase(t testing.TB, name string) {
+	t.Helper()
+	if err := admin(context.Background(), "DROP DATABASE "+name+" WITH (FORCE)"); err != nil {
+		t.Errorf("PostgreSQL: %v", err)
+	}
 }
 
 func migrate(t testing.TB, url string) {
@@ -192,8 +244,8 @@ func run(ctx context.Context, database, statements string) error {
 	return err
 }
 
-// pooled leads a database's URL through the pooler, if there is one, in the way that works with each of them: a statement
-// that one transaction has prepared is not there in the next.
+// pooled returns the URL of a database through the pooler, if there is one. It turns prepared statements off, because behind a pooler a
+// statement that one transaction has prepared may not exist in the next.
 func pooled(address string) string {
 	pooler := os.Getenv("TEST_POOLER_ADDR")
 	u, err := url.Parse(address)
@@ -207,7 +259,7 @@ func pooled(address string) string {
 	return u.String()
 }
 
-// direct leads a URL past the pooler and past row security.
+// direct returns a URL that bypasses the pooler and row-level security.
 func direct(address string) string {
 	u, err := url.Parse(address)
 	if err != nil || os.Getenv("TEST_POOLER_ADDR") == "" && !secured() {
@@ -219,7 +271,7 @@ func direct(address string) string {
 func databaseURL(name string) string {
 	u, err := url.Parse(os.Getenv("TEST_DATABASE_URL"))
 	if err != nil {
-		return "" // sql.Open has refused it before
+		return "" // admin has refused it before
 	}
 	u.Path = "/" + name
 	return u.String()

@@ -8,41 +8,41 @@ import (
 	"sync"
 )
 
-// Bounds of what tokens that are not remembered cost the database. A token's checksum can be computed by anybody, so each
-// request of an attacker brings one more.
+// Bounds of the database work for tokens that are not in the cache. Anybody can compute a valid checksum, so each request of an attacker
+// can have a new token.
 const (
-	maxTokenQueue      = 4096 // tokens that wait to be looked up; one more is refused
+	maxTokenQueue      = 4096 // tokens that wait for a look-up; one more is refused
 	maxTokenBatch      = 1000 // tokens in one statement
-	maxTokenStatements = 2    // at once
+	maxTokenStatements = 2    // in flight
 )
 
-// ErrFull says that too many tokens wait to be looked up.
+// ErrFull means that too many tokens wait for a look-up.
 var ErrFull = errors.New("too many tokens wait to be looked up")
 
-// lookups looks up tokens that are not remembered. Those that wait at the same moment share a statement, so a flood of
-// unknown tokens costs a statement for each thousand, and a good one among them waits no longer than the others.
+// lookups looks up tokens that are not in the cache. Tokens that wait at the same time share a statement. A flood of unknown tokens costs
+// one statement for each thousand, and a valid token among them waits no longer than the others.
 type lookups[T any] struct {
 	find func(ctx context.Context, hashes []Hash) (map[Hash]*T, error)
 
 	mu         sync.Mutex
 	waiting    []*lookup[T]
-	running    int    // statements under way
-	generation uint64 // how often something was forgotten
+	running    int    // statements in flight
+	generation uint64 // how often forget was called
 	statements uint64
 	refused    uint64
 }
 
-// lookup is one caller who waits for a token.
+// lookup is one caller that waits for a token.
 type lookup[T any] struct {
 	ctx   context.Context
 	hash  Hash
 	done  chan struct{} // closed when token and err are set
-	token *T            // nil: there is none
+	token *T            // nil: no such token
 	err   error
 }
 
-// lookUp returns the token with this hash, nil for none. remember is called with what was found, unless forget was called
-// meanwhile: then it may be out of date. Errors are ErrFull and those of find.
+// lookUp returns the token with this hash, or nil if there is none. It calls remember with the result, unless forget was called during the
+// look-up, since the result may then be out of date. Errors are ErrFull and those of find.
 func (l *lookups[T]) lookUp(ctx context.Context, hash Hash, remember func(Hash, *T)) (*T, error) {
 	w := &lookup[T]{ctx: ctx, hash: hash, done: make(chan struct{})}
 	l.mu.Lock()
@@ -65,7 +65,7 @@ func (l *lookups[T]) lookUp(ctx context.Context, hash Hash, remember func(Hash, 
 	}
 }
 
-// run looks up who waits until nobody does.
+// run looks up waiting tokens until none is left.
 func (l *lookups[T]) run(remember func(Hash, *T)) {
 	for {
 		l.mu.Lock()
@@ -90,7 +90,7 @@ func (l *lookups[T]) run(remember func(Hash, *T)) {
 	}
 }
 
-// take takes the oldest who still wait. The lock is held.
+// take removes the oldest callers from the queue, up to a batch. It drops those whose context has ended. The lock is held.
 func (l *lookups[T]) take() []*lookup[T] {
 	var batch []*lookup[T]
 	taken := 0
@@ -99,7 +99,7 @@ func (l *lookups[T]) take() []*lookup[T] {
 			break
 		}
 		taken++
-		if w.ctx.Err() == nil { // else nobody waits for it
+		if w.ctx.Err() == nil {
 			batch = append(batch, w)
 		}
 	}
@@ -108,10 +108,10 @@ func (l *lookups[T]) take() []*lookup[T] {
 	return batch
 }
 
-// answer makes the statement. Alone, a caller who hangs up ends it; a shared one goes on for the others.
+// answer runs the statement for a batch. The context of a single caller cancels it, but no context cancels a shared statement.
 func (l *lookups[T]) answer(batch []*lookup[T]) (found map[Hash]*T, err error) {
 	defer func() {
-		if r := recover(); r != nil { // the callers must not wait for ever
+		if r := recover(); r != nil { // otherwise the callers would wait forever
 			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
 		}
 	}()
@@ -130,8 +130,7 @@ func (l *lookups[T]) answer(batch []*lookup[T]) (found map[Hash]*T, err error) {
 	return l.find(ctx, hashes)
 }
 
-// forget calls drop, which takes something away from what is remembered, at a moment when no result that may be older can be
-// remembered behind it.
+// forget calls drop, which removes a token from the cache. Look-ups in flight cannot put their results into the cache afterwards.
 func (l *lookups[T]) forget(drop func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -12,9 +12,9 @@ import (
 
 type token struct{}
 
-// gatedTokens is a database of tokens whose statements end when the test says so.
+// gatedTokens is a database of tokens. The test decides when its statements end.
 type gatedTokens struct {
-	begun chan []Hash   // has each statement's hashes
+	begun chan []Hash   // receives the hashes of each statement
 	end   chan struct{} // lets one statement end; closed: all of them
 	known map[Hash]*token
 }
@@ -34,7 +34,7 @@ func hashOf(i int) (hash Hash) {
 	return hash
 }
 
-// waitFor returns when so many callers wait.
+// waitFor returns when this many callers wait.
 func (l *lookups[T]) waitFor(n int) {
 	for {
 		l.mu.Lock()
@@ -47,8 +47,8 @@ func (l *lookups[T]) waitFor(n int) {
 	}
 }
 
-// TestTokenLookupsShareStatements has a flood come while two statements are under way: what waits goes out in statements of a
-// thousand, each hash once; what finds the queue full is refused without one; and the good token in the midst is found.
+// TestTokenLookupsShareStatements looks up a flood of tokens while two statements are in flight. Waiting tokens share statements of at most
+// a thousand, with each hash once. A token beyond the queue is refused without a statement. The valid token among them is found.
 func TestTokenLookupsShareStatements(t *testing.T) {
 	t.Parallel()
 	good := hashOf(1500)
@@ -75,7 +75,7 @@ func TestTokenLookupsShareStatements(t *testing.T) {
 	l.waitFor(maxTokenQueue)
 	_, err := l.lookUp(t.Context(), hashOf(60000), remember)
 	if !errors.Is(err, ErrFull) {
-		t.Errorf("beyond the queue: %v", err)
+		t.Errorf("a token beyond the queue: %v", err)
 	}
 	close(g.end)
 	all.Wait()
@@ -89,18 +89,18 @@ func TestTokenLookupsShareStatements(t *testing.T) {
 		hashes := <-g.begun
 		asked += len(hashes)
 		if len(hashes) > maxTokenBatch {
-			t.Errorf("a statement for %d tokens", len(hashes))
+			t.Errorf("a statement has %d tokens", len(hashes))
 		}
 	}
 	if asked > maxTokenQueue*3/4 {
-		t.Errorf("%d hashes were asked for, of %d different ones", asked, maxTokenQueue/2)
+		t.Errorf("the statements have %d hashes, for %d different tokens", asked, maxTokenQueue/2)
 	}
 	if len(remembered) != maxTokenStatements+maxTokenQueue/2 || remembered[good] == nil {
-		t.Errorf("%d are remembered, the good one as %v", len(remembered), remembered[good])
+		t.Errorf("%d tokens are cached, the valid one as %v", len(remembered), remembered[good])
 	}
 }
 
-// TestTokenLookupsForget has a token change while it is looked up: what was found is answered and not remembered.
+// TestTokenLookupsForget changes a token during its look-up. The result is returned and not cached.
 func TestTokenLookupsForget(t *testing.T) {
 	t.Parallel()
 	g := &gatedTokens{begun: make(chan []Hash, 1), end: make(chan struct{}), known: map[Hash]*token{hashOf(1): {}}}
@@ -121,24 +121,24 @@ func TestTokenLookupsForget(t *testing.T) {
 	}
 	ask(func() { l.forget(func() { dropped++ }) })
 	if remembered != 0 || dropped != 1 {
-		t.Errorf("remembered %d times, dropped %d times", remembered, dropped)
+		t.Errorf("cached %d times, dropped %d times", remembered, dropped)
 	}
 	ask(func() {})
 	if remembered != 1 {
-		t.Errorf("remembered %d times when nothing had changed", remembered)
+		t.Errorf("cached %d times although nothing had changed", remembered)
 	}
 }
 
-// TestTokenLookupsOfTheGone has callers hang up: who is alone in a statement ends it, who waits is not looked up at all.
-func TestTokenLookupsOfTheGone(t *testing.T) {
+// TestCanceledTokenLookups cancels callers. Statements for one caller end, and waiting tokens are not looked up.
+func TestCanceledTokenLookups(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := &gatedTokens{begun: make(chan []Hash, 10), end: make(chan struct{})}
 		l := &lookups[token]{find: g.find}
-		gone, hangUp := context.WithCancel(t.Context())
+		canceled, cancel := context.WithCancel(t.Context())
 		for i := range maxTokenStatements + 5 {
 			go func() {
-				if _, err := l.lookUp(gone, hashOf(i), func(Hash, *token) {}); !errors.Is(err, context.Canceled) {
+				if _, err := l.lookUp(canceled, hashOf(i), func(Hash, *token) {}); !errors.Is(err, context.Canceled) {
 					t.Errorf("%d: %v", i, err)
 				}
 			}()
@@ -147,10 +147,10 @@ func TestTokenLookupsOfTheGone(t *testing.T) {
 		if len(l.waiting) != 5 {
 			t.Errorf("%d wait", len(l.waiting))
 		}
-		hangUp()
+		cancel()
 		synctest.Wait()
 		if statements, _ := l.counts(); statements != maxTokenStatements || l.running != 0 || len(l.waiting) != 0 {
-			t.Errorf("%d statements, %d under way, %d wait", statements, l.running, len(l.waiting))
+			t.Errorf("%d statements, %d in flight, %d tokens wait", statements, l.running, len(l.waiting))
 		}
 	})
 }

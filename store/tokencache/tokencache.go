@@ -1,5 +1,4 @@
-// Package tokencache remembers tokens by the hash of their secret, and looks up those that it does not remember, many in one
-// statement.
+// Package tokencache caches tokens by the hash of their secret. It looks up tokens that are not in the cache, many in one statement.
 package tokencache
 
 import (
@@ -14,17 +13,16 @@ import (
 // Hash is the SHA-256 of a secret.
 type Hash [sha256.Size]byte
 
-const maxRemembered = 10_000 // tokens of either kind
+const maxRemembered = 10_000 // known tokens, and as many unknown ones
 
-// Cache remembers tokens. Those that there are not have a place of their own, so that inventing them drives out none that there is.
+// Cache caches tokens. Unknown tokens are in a cache of their own, so that a flood of them evicts no known one.
 type Cache[T any] struct {
 	known, unknown *otter.Cache[Hash, *T]
 	lookups        lookups[T]
 	hits, misses   atomic.Uint64
 }
 
-// New returns an empty cache. A token is remembered for the given time; find looks up tokens, and leaves out those that there are
-// not.
+// New returns an empty cache. It keeps tokens for ttl. find looks up tokens and omits unknown ones from its result.
 func New[T any](ttl time.Duration, find func(ctx context.Context, hashes []Hash) (map[Hash]*T, error)) (*Cache[T], error) {
 	known, err := newCache[T](ttl)
 	if err != nil {
@@ -41,7 +39,7 @@ func newCache[T any](ttl time.Duration) (*otter.Cache[Hash, *T], error) {
 	})
 }
 
-// Remembered returns a token that is remembered; nil with true says that there is none.
+// Remembered returns a token from the cache, and whether the hash is in the cache. The token is nil if it is known not to exist.
 func (c *Cache[T]) Remembered(hash Hash) (*T, bool) {
 	token, ok := c.known.GetIfPresent(hash)
 	if !ok {
@@ -55,12 +53,13 @@ func (c *Cache[T]) Remembered(hash Hash) (*T, bool) {
 	return token, ok
 }
 
-// LookUp finds a token that is not remembered, and remembers it; nil for none. ErrFull says that too many wait.
+// LookUp looks up a token that is not in the cache and puts the result into the cache. It returns nil if there is no such token, and
+// ErrFull if too many tokens wait.
 func (c *Cache[T]) LookUp(ctx context.Context, hash Hash) (*T, error) {
 	return c.lookups.lookUp(ctx, hash, c.remember)
 }
 
-// remember keeps a token, or with nil that there is none: that costs one look-up in a while, not one a request.
+// remember puts a token into the cache. nil means that there is none, so that an unknown token does not cost a look-up for each request.
 func (c *Cache[T]) remember(hash Hash, token *T) {
 	if token != nil {
 		c.known.Set(hash, token)
@@ -69,7 +68,7 @@ func (c *Cache[T]) remember(hash Hash, token *T) {
 	}
 }
 
-// Forget makes the next request for a token look it up. No look-up that is under way can bring back what was before.
+// Forget removes a token from the cache. A look-up in flight cannot put an old result back.
 func (c *Cache[T]) Forget(hash Hash) {
 	c.lookups.forget(func() {
 		c.known.Invalidate(hash)
@@ -77,14 +76,14 @@ func (c *Cache[T]) Forget(hash Hash) {
 	})
 }
 
-// Stats is what the cache has, and what it has done since New.
+// Stats has the size of the cache, and its counts since New.
 type Stats struct {
-	Entries int    // about
-	Hits    uint64 // requests whose token was remembered, known or not
+	Entries int    // approximately
+	Hits    uint64 // requests whose token was in the cache, known or unknown
 	Misses  uint64 // requests whose token had to be looked up
 
-	Statements uint64 // that looked up tokens, each as many as waited
-	Refused    uint64 // requests whose token found too many waiting
+	Statements uint64 // that looked up tokens
+	Refused    uint64 // requests that failed with ErrFull
 }
 
 // Stats returns the statistics.

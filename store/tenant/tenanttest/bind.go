@@ -5,16 +5,16 @@ import (
 	"slices"
 )
 
-// sqlBody is the clauses of a SELECT, INSERT, UPDATE or DELETE that the guard goes by.
+// sqlBody has the clauses of a SELECT, INSERT, UPDATE or DELETE that the check uses.
 type sqlBody struct {
 	inserts bool
 	target  []sqlNode // the table that is written
 	set     []sqlNode
 	from    []sqlNode
-	where   []sqlNode // and all behind it
+	where   []sqlNode // the condition, and all clauses after it
 }
 
-// bodyOf reads the clauses behind those of WITH.
+// bodyOf parses the clauses after WITH.
 func bodyOf(nodes []sqlNode) (sqlBody, error) {
 	first := slices.IndexFunc(nodes, func(n sqlNode) bool { return n.is("select", "insert", "update", "delete") })
 	if first < 0 || first > 0 && !nodes[0].is("with", "all", "distinct") {
@@ -36,12 +36,12 @@ func bodyOf(nodes []sqlNode) (sqlBody, error) {
 		if len(nodes) < 2 || !nodes[1].is("from") {
 			return sqlBody{}, errUnclear
 		}
-		return readBody(nodes[1:]), nil // USING is read as what it is: more tables behind a comma
+		return readBody(nodes[1:]), nil // USING lists further tables
 	}
 	return readBody(nodes), nil
 }
 
-// readBody reads what begins with FROM or has it further on.
+// readBody parses FROM and the clauses after it.
 func readBody(nodes []sqlNode) sqlBody {
 	var b sqlBody
 	if from := keyword(nodes, "from"); from >= 0 {
@@ -60,7 +60,7 @@ var behindWhere = []string{"group", "having", "window", "order", "limit", "offse
 
 var behindFrom = append([]string{"where"}, behindWhere...)
 
-// keyword finds one of the words, and takes no IS DISTINCT FROM for a FROM. Without one it returns -1; update wants the end.
+// keyword returns the index of the first of the words, or -1. It skips the FROM of IS DISTINCT FROM.
 func keyword(nodes []sqlNode, words ...string) int {
 	for i, n := range nodes {
 		distinct := i >= 2 && n.is("from") && nodes[i-1].is("distinct") && nodes[i-2].is("is", "not")
@@ -71,7 +71,7 @@ func keyword(nodes []sqlNode, words ...string) int {
 	return -1
 }
 
-// insertBody wants rows with their client, and a conflict that is one with a row of the same client.
+// insertBody checks that rows are inserted with client_id, and that ON CONFLICT can only update a row of the same client.
 func insertBody(nodes []sqlNode) (sqlBody, error) {
 	rows := keyword(nodes, "values", "select", "default")
 	if rows < 3 || !nodes[1].is("into") {
@@ -96,7 +96,7 @@ func insertBody(nodes []sqlNode) (sqlBody, error) {
 	return b, b.keepsClient()
 }
 
-// keepsClient says that no row changes hands.
+// keepsClient returns an error if the statement assigns client_id.
 func (b sqlBody) keepsClient() error {
 	for i, n := range b.set {
 		start := i > 0 && (b.set[i-1].is("set") || b.set[i-1].symbol(","))
@@ -112,7 +112,7 @@ func hasClient(nodes []sqlNode) bool {
 	return slices.ContainsFunc(nodes, func(n sqlNode) bool { return n.kind <= sqlName && n.text == clientColumn })
 }
 
-// bind returns the names of the tables that are bound to a client, outer's included, or says which one is not.
+// bind returns the names of the tables that are limited to one client, including outer, or an error that names a table that is not.
 func (b sqlBody) bind(refs []reference, outer []string) ([]string, error) {
 	bound, lists := outer, listedColumns(b.from)
 	open := slices.DeleteFunc(slices.Clone(refs), func(r reference) bool { return r.rows })
@@ -133,8 +133,8 @@ func (b sqlBody) bind(refs []reference, outer []string) ([]string, error) {
 	return bound, nil
 }
 
-// boundBy says whether the condition is client_id = value, with the table's name before it unless there is but one, or
-// compares it with the client_id of a table that is bound, or with what a list of values has for each row.
+// boundBy reports whether the condition compares client_id with a value, with the client_id of a limited table, or with a column of a list
+// of values. The name of the table must precede client_id, unless it is the only table.
 func (r reference) boundBy(conjunct []sqlNode, only bool, bound, lists []string) bool {
 	name, rest := columnOf(conjunct)
 	if len(rest) < 2 || !rest[0].symbol("=") || name != r.name && (name != "" || !only) {
@@ -151,7 +151,7 @@ func (r reference) boundBy(conjunct []sqlNode, only bool, bound, lists []string)
 	return rest != nil && len(rest) == 0 && slices.Contains(bound, other)
 }
 
-// listedColumns are the columns of unnest(values) AS name (columns): all values come from parameters.
+// listedColumns returns the columns of unnest(values) AS name (columns), if all values are parameters.
 func listedColumns(from []sqlNode) []string {
 	var columns []string
 	for i := range from {
@@ -174,7 +174,7 @@ func listedColumns(from []sqlNode) []string {
 	return columns
 }
 
-// onlyValues says whether there are only parameters, each with its type behind it, as in $1::uuid[], $2::text[].
+// onlyValues reports whether all nodes are parameters with types, as in $1::uuid[], $2::text[].
 func onlyValues(nodes []sqlNode) bool {
 	for i, n := range nodes {
 		isType := i > 1 && n.kind == sqlWord && nodes[i-1].symbol(":") && nodes[i-2].symbol(":")
@@ -185,7 +185,7 @@ func onlyValues(nodes []sqlNode) bool {
 	return len(nodes) > 0
 }
 
-// columnOf reads client_id or name.client_id; rest is nil when it is neither.
+// columnOf parses client_id or name.client_id. rest is nil if the nodes begin with neither.
 func columnOf(nodes []sqlNode) (name string, rest []sqlNode) {
 	is := func(i int) bool { return nodes[i].kind <= sqlName && nodes[i].text == clientColumn }
 	switch {
@@ -197,8 +197,8 @@ func columnOf(nodes []sqlNode) (name string, rest []sqlNode) {
 	return "", nil
 }
 
-// anyConjunct says whether something holds of a condition that must be true for the whole to be. An OR makes all doubtful,
-// and so do the words whose AND is none.
+// anyConjunct reports whether holds is true for a conjunct of the condition. It is conservative: any OR, BETWEEN or CASE disqualifies the
+// condition.
 func anyConjunct(condition []sqlNode, holds func([]sqlNode) bool) bool {
 	if slices.ContainsFunc(condition, func(n sqlNode) bool { return n.is("or", "between", "case") }) {
 		return false

@@ -21,7 +21,7 @@ func Check(text string, tables []string) (names bool, err error) {
 	if err != nil {
 		return true, err
 	}
-	names = false // and not just a longer name that contains one
+	names = false // a longer name may contain the name of a table
 	for _, table := range tables {
 		names = names || declares(nodes, table)
 	}

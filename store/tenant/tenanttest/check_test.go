@@ -6,7 +6,7 @@ import (
 	"github.com/clientapps/clientapps/store/tenant/tenanttest"
 )
 
-// perClient are tables as the store has them.
+// perClient are the tables of the store that have client_id.
 var perClient = []string{"apps", "app_changes", "client_app_counts", "token_clients"}
 
 func check(text string) error {
@@ -133,7 +133,7 @@ func TestCheck(t *testing.T) {
 		`SELECT * FROM token_clients WHERE token_id = $1`,
 	} {
 		if check(text) == nil {
-			t.Errorf("let pass: %s", text)
+			t.Errorf("the check passes %s", text)
 		}
 	}
 }

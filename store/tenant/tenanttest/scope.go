@@ -5,13 +5,13 @@ import (
 	"slices"
 )
 
-// clientColumn is the column that every table of the clients' own data has.
+// clientColumn is the column that limits a table to one client.
 const clientColumn = "client_id"
 
 type scopeChecker struct{ tables []string }
 
-// statement checks a statement, or what stands in parentheses, with all that is in it. outer are the tables that are bound
-// around it.
+// statement checks a statement or a group in parentheses, including nested groups. outer are the limited tables of the enclosing
+// statement.
 func (w scopeChecker) statement(nodes []sqlNode, outer []string) error {
 	for start, at := 0, 0; at <= len(nodes); at++ {
 		if at == len(nodes) || nodes[at].is("union", "intersect", "except") {
@@ -24,7 +24,7 @@ func (w scopeChecker) statement(nodes []sqlNode, outer []string) error {
 	return nil
 }
 
-// part checks one side of a UNION, or what has none.
+// part checks a statement without UNION, or one side of a UNION.
 func (w scopeChecker) part(nodes []sqlNode, outer []string) error {
 	var bound []string
 	for _, name := range outer {
@@ -55,7 +55,7 @@ func (w scopeChecker) part(nodes []sqlNode, outer []string) error {
 	return nil
 }
 
-// named counts where the per-client tables are named, but for the names before columns and after FOR UPDATE OF.
+// named counts the names of per-client tables, except those before a column and after FOR UPDATE OF.
 func (w scopeChecker) named(nodes []sqlNode) (table string, times int) {
 	for i := range nodes {
 		if w.table(nodes, i) && (i == 0 || !nodes[i-1].is("of")) {
@@ -70,10 +70,10 @@ func (w scopeChecker) table(nodes []sqlNode, i int) bool {
 	return slices.ContainsFunc(w.tables, nodes[i].named) && !qualifies(nodes, i)
 }
 
-// qualifies says whether the name is that of what comes behind a dot.
+// qualifies reports whether a dot follows the name.
 func qualifies(nodes []sqlNode, i int) bool { return i+1 < len(nodes) && nodes[i+1].symbol(".") }
 
-// declares says whether there is a table of this name in the nodes, under this name or a table's own.
+// declares reports whether the nodes name a table, or an alias of one, with this name.
 func declares(nodes []sqlNode, name string) bool {
 	for i, n := range nodes {
 		if n.kind == sqlGroup && declares(n.group, name) || n.named(name) && !qualifies(nodes, i) {
@@ -86,12 +86,12 @@ func declares(nodes []sqlNode, name string) bool {
 // reference is a place where a statement reads or writes a per-client table.
 type reference struct {
 	table string
-	name  string    // by which the statement calls its columns
+	name  string    // the name or alias before its columns
 	on    []sqlNode // the condition of its own join
-	rows  bool      // rows are inserted, and have their client
+	rows  bool      // rows are inserted, with client_id
 }
 
-// references finds the per-client tables where a statement may name them.
+// references returns the per-client tables of a statement.
 func (w scopeChecker) references(b sqlBody) []reference {
 	var refs []reference
 	if len(b.target) > 0 {
@@ -103,9 +103,10 @@ func (w scopeChecker) references(b sqlBody) []reference {
 	return append(refs, w.tablesIn(b.from)...)
 }
 
-// tablesIn reads a list of tables with their joins.
+// tablesIn returns the per-client tables in a list of tables with joins.
 func (w scopeChecker) tablesIn(from []sqlNode) []reference {
-	// What such a join keeps is not bound by its condition. LEFT and RIGHT are functions too, and would seem to end one.
+	// A RIGHT or FULL JOIN keeps rows that its condition does not match. LEFT and RIGHT are also functions, which would seem to end a
+	// condition.
 	loose := slices.ContainsFunc(from, func(n sqlNode) bool { return n.is("right", "full") })
 	for i, n := range from {
 		loose = loose || n.is("left") && i+1 < len(from) && from[i+1].kind == sqlGroup
@@ -142,7 +143,7 @@ func (w scopeChecker) tablesIn(from []sqlNode) []reference {
 
 var behindOn = []string{"on", "join", "inner", "left", "cross", "natural"}
 
-// behindTable are the words that can stand behind a table and are not its other name.
+// behindTable are the words that can follow a table and are not its alias.
 var behindTable = []string{
 	"on", "join", "inner", "left", "right", "full", "outer", "cross", "natural", "using", "tablesample", "indexed", "not",
 }

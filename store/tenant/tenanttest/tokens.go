@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// errUnclear says that a statement is written in a way whose meaning the guard does not follow.
+// errUnclear means that the check cannot parse a statement.
 var errUnclear = errors.New("its text is not clear")
 
-// sqlNode is a token of a statement, or a group of them that stood in parentheses.
+// sqlNode is a token of a statement, or a group of nodes in parentheses.
 type sqlNode struct {
 	kind  sqlKind
 	text  string // in lower case; without its quotes
@@ -19,13 +19,13 @@ type sqlKind byte
 
 const (
 	sqlWord   sqlKind = iota // a keyword or a name
-	sqlName                  // a quoted name, which is no keyword
+	sqlName                  // a quoted name
 	sqlValue                 // a parameter or a quoted text
 	sqlSymbol                // an operator, a number or a separator
 	sqlGroup
 )
 
-// is says whether the node is one of these keywords.
+// is reports whether the node is one of these keywords.
 func (n sqlNode) is(words ...string) bool {
 	if n.kind != sqlWord {
 		return false
@@ -40,13 +40,13 @@ func (n sqlNode) is(words ...string) bool {
 
 func (n sqlNode) symbol(text string) bool { return n.kind == sqlSymbol && n.text == text }
 
-// named says whether the node can be this name. SQLite takes even a quoted text for one.
+// named reports whether the node can be this name. SQLite accepts even a quoted text as a name.
 func (n sqlNode) named(name string) bool {
 	return n.text == name && n.kind != sqlSymbol && n.kind != sqlGroup
 }
 
-// parseSQL takes a statement apart, as far as both databases agree on what is a token. It does not follow comments, texts
-// in dollars, texts with a backslash, and more than one statement.
+// parseSQL parses a statement into nodes. It refuses what the two databases would parse differently: comments, dollar-quoted texts, texts
+// with a backslash, and more than one statement.
 func parseSQL(text string) ([]sqlNode, error) {
 	p := sqlParser{text: strings.ToLower(text)}
 	nodes, err := p.nodes(0)
@@ -69,10 +69,10 @@ type sqlParser struct {
 	at   int
 }
 
-// maxSQLDepth bounds how deep parentheses may stand in each other.
+// maxSQLDepth bounds the depth of nested parentheses.
 const maxSQLDepth = 100
 
-// nodes reads up to the end of the text, or of the group that it is in.
+// nodes parses up to the end of the text or of the current group.
 func (p *sqlParser) nodes(depth int) ([]sqlNode, error) {
 	if depth > maxSQLDepth {
 		return nil, errUnclear

@@ -1,0 +1,166 @@
+package storetest
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// reusable are migrated databases that no test uses. To empty one is faster than to create one and to drop it, which wait for checkpoints.
+var reusable struct {
+	mu    sync.Mutex
+	names []string
+
+	schema string      // of the template, as schemaDigest returns it
+	tables []tableRows // of the template
+}
+
+// tableRows has the rows that migrations insert into a table, as a JSON array.
+type tableRows struct{ name, rows string }
+
+// reusedDatabase returns the URL of a copy of postgresTemplate, new or emptied. When the test ends, it empties the database, or drops it
+// if the test has failed or has changed the schema.
+func reusedDatabase(t testing.TB) string {
+	t.Helper()
+	reusable.mu.Lock()
+	var name string
+	if last := len(reusable.names) - 1; last >= 0 {
+		name, reusable.names = reusable.names[last], reusable.names[:last]
+	}
+	reusable.mu.Unlock()
+	if name == "" {
+		name = createDatabase(t, postgresTemplate.name)
+	}
+	t.Cleanup(func() {
+		err := errors.New("the test has failed")
+		if !t.Failed() {
+			err = empty(context.Background(), databaseURL(name))
+		}
+		if err != nil {
+			dropDatabase(t, name)
+			return
+		}
+		reusable.mu.Lock()
+		defer reusable.mu.Unlock()
+		reusable.names = append(reusable.names, name)
+	})
+	return databaseURL(name)
+}
+
+// readTemplate reads what empty compares with and restores.
+func readTemplate(ctx context.Context) error {
+	db, err := sql.Open("pgx", databaseURL(postgresTemplate.name))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = db.Close() }()
+	if err := db.QueryRowContext(ctx, schemaDigest).Scan(&reusable.schema); err != nil {
+		return err
+	}
+	var names string
+	const tables = "SELECT string_agg(tablename, ' ') FROM pg_tables WHERE schemaname = 'public'"
+	if err := db.QueryRowContext(ctx, tables).Scan(&names); err != nil {
+		return err
+	}
+	for _, name := range strings.Fields(names) {
+		table := tableRows{name: name}
+		if err := db.QueryRowContext(ctx, "SELECT coalesce(json_agg(r), '[]') FROM "+name+" AS r").Scan(&table.rows); err != nil {
+			return err
+		}
+		reusable.tables = append(reusable.tables, table)
+	}
+	return nil
+}
+
+// empty restores the content of the template. It fails if a test has changed the schema.
+func empty(ctx context.Context, database string) error {
+	conn, err := pgx.Connect(ctx, database)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(ctx) }()
+	if err := disconnectOthers(ctx, conn); err != nil {
+		return err
+	}
+	var schema string
+	if err := conn.QueryRow(ctx, schemaDigest).Scan(&schema); err != nil {
+		return err
+	}
+	if schema != reusable.schema {
+		return errors.New("the schema is not that of the template")
+	}
+	var names []string
+	var restore strings.Builder
+	for _, table := range reusable.tables {
+		names = append(names, table.name)
+		if table.rows != "[]" {
+			rows := strings.ReplaceAll(table.rows, "'", "''")
+			fmt.Fprintf(&restore, "INSERT INTO %s SELECT * FROM json_populate_recordset(NULL::%[1]s, '%s');", table.name, rows)
+		}
+	}
+	// Triggers and foreign keys must not act on the rows that are restored.
+	_, err = conn.Exec(ctx, "SET lock_timeout = '10s'; SET session_replication_role = replica; TRUNCATE "+strings.Join(names, ", ")+";"+
+		restore.String()+"SELECT pg_stat_reset()")
+	return err
+}
+
+// disconnectOthers returns when there is no other connection to the database, which could still write. The test has closed its
+// connections, so most backends end by themselves. Those of a pooler do not.
+func disconnectOthers(ctx context.Context, conn *pgx.Conn) error {
+	const others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+	for milliseconds := range 10_000 {
+		if milliseconds == 50 {
+			if _, err := conn.Exec(ctx, "SELECT pg_terminate_backend(pid) "+others); err != nil {
+				return err
+			}
+		}
+		var n int
+		if err := conn.QueryRow(ctx, "SELECT count(*) "+others).Scan(&n); err != nil || n == 0 {
+			return err
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return errors.New("there are still connections to the database")
+}
+
+// schemaDigest returns a digest of everything that migrations create and tests could change.
+const schemaDigest = `
+WITH tables AS (
+	SELECT * FROM pg_class WHERE relnamespace NOT IN (SELECT oid FROM pg_namespace WHERE nspname ~ '^(pg_|information_schema$)')
+), parts (part) AS (
+	SELECT concat_ws(' ', relname, relnamespace, relkind, relowner, relrowsecurity, relforcerowsecurity, relacl, reloptions, relpersistence)
+		FROM tables
+	UNION ALL SELECT concat_ws(' ', attrelid, attnum, attname, format_type(atttypid, atttypmod), attnotnull, attisdropped, attcollation, attacl)
+		FROM pg_attribute WHERE attnum > 0 AND attrelid IN (SELECT oid FROM tables)
+	UNION ALL SELECT concat_ws(' ', adrelid, adnum, pg_get_expr(adbin, adrelid)) FROM pg_attrdef
+	UNION ALL SELECT concat_ws(' ', indisvalid, pg_get_indexdef(indexrelid)) FROM pg_index WHERE indrelid IN (SELECT oid FROM tables)
+	UNION ALL SELECT concat_ws(' ', conname, pg_get_constraintdef(oid)) FROM pg_constraint WHERE conrelid IN (SELECT oid FROM tables)
+	UNION ALL SELECT concat_ws(' ', tgname, tgenabled, pg_get_triggerdef(oid)) FROM pg_trigger
+	UNION ALL SELECT concat_ws(' ', proname, proowner, proacl, pg_get_functiondef(oid)) FROM pg_proc
+		WHERE pronamespace = 'public'::regnamespace AND prokind = 'f'
+	UNION ALL SELECT concat_ws(' ', polname, polrelid, polcmd, polroles, pg_get_expr(polqual, polrelid)) FROM pg_policy
+	UNION ALL SELECT concat_ws(' ', nspname, nspowner, nspacl) FROM pg_namespace WHERE nspname !~ '^pg_(toast_)?temp_'
+	UNION ALL SELECT concat_ws(' ', defaclrole, defaclnamespace, defaclobjtype, defaclacl) FROM pg_default_acl
+	UNION ALL SELECT concat_ws(' ', setrole, setconfig) FROM pg_db_role_setting
+		WHERE setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())
+	UNION ALL SELECT extname FROM pg_extension
+	UNION ALL SELECT concat_ws(' ', pubname) FROM pg_publication
+)
+SELECT md5(string_agg(part, E'\n' ORDER BY part)) FROM parts`
+
+// dropReusable drops the databases that no test uses.
+func dropReusable(ctx context.Context) {
+	for _, name := range reusable.names {
+		if err := admin(ctx, "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)"); err != nil {
+			fmt.Fprintln(os.Stderr, "storetest:", err)
+		}
+	}
+}
