@@ -14,8 +14,8 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/clientapps/clientapps/store/casefold"
 	"github.com/clientapps/clientapps/store/etag"
-	"github.com/clientapps/clientapps/store/fold"
 	"github.com/clientapps/clientapps/store/keyset"
 )
 
@@ -165,7 +165,7 @@ func (f CatalogFilter) match() func(*CatalogApp) bool {
 	if f == (CatalogFilter{}) {
 		return nil
 	}
-	part := fold.Name(f.Query)
+	part := casefold.Name(f.Query)
 	return func(a *CatalogApp) bool {
 		return strings.Contains(a.NameKey, part) &&
 			(f.VendorID == nil || a.VendorID != nil && *a.VendorID == *f.VendorID) &&

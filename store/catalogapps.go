@@ -10,7 +10,7 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
-	"github.com/clientapps/clientapps/store/fold"
+	"github.com/clientapps/clientapps/store/casefold"
 	"github.com/clientapps/clientapps/store/tenant"
 )
 
@@ -107,7 +107,7 @@ func (s *Store) CreateCatalogApp(ctx context.Context, fields Fields, categories 
 	now := s.now()
 	name := fields.text(ColumnCanonicalName)
 	app := CatalogApp{
-		ID: uuid.New(), CanonicalName: *name, NameKey: fold.Name(*name), Description: fields.text(ColumnDescription),
+		ID: uuid.New(), CanonicalName: *name, NameKey: casefold.Name(*name), Description: fields.text(ColumnDescription),
 		DisplayColour: fields.text(ColumnDisplayColour), Logo: fields.text(ColumnLogo), Type: fields.text(ColumnType),
 		VendorID: fields.id(ColumnVendorID), Version: 1, CreatedAt: now, UpdatedAt: now,
 	}

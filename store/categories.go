@@ -8,8 +8,8 @@ import (
 	"github.com/google/uuid"
 	"gorm.io/gorm"
 
+	"github.com/clientapps/clientapps/store/casefold"
 	"github.com/clientapps/clientapps/store/etag"
-	"github.com/clientapps/clientapps/store/fold"
 	"github.com/clientapps/clientapps/store/keyset"
 )
 
@@ -29,7 +29,7 @@ func (s *Store) ListCategories(ctx context.Context, query string, p Page) (List[
 	if err != nil {
 		return List[Category]{}, err
 	}
-	part := fold.Name(query)
+	part := casefold.Name(query)
 	return tagged(categoryListing, catalog.byCategory, p, func(c Category) bool { return strings.Contains(c.NameKey, part) })
 }
 
@@ -38,7 +38,7 @@ func (s *Store) CreateCategory(ctx context.Context, fields Fields) (Category, er
 	now := s.now()
 	name := fields.text(ColumnName)
 	category := Category{
-		ID: uuid.New(), Name: *name, NameKey: fold.Name(*name), Version: 1, CreatedAt: now, UpdatedAt: now,
+		ID: uuid.New(), Name: *name, NameKey: casefold.Name(*name), Version: 1, CreatedAt: now, UpdatedAt: now,
 	}
 	err := s.inCatalogTx(ctx, "create category", exists(&Category{}, category.ID), func(tx *gorm.DB) (*catalogChange, error) {
 		return changed(entityCategory, category.ID), taken(tx.Create(&category).Error, ColumnName)

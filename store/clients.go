@@ -10,8 +10,8 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
+	"github.com/clientapps/clientapps/store/casefold"
 	"github.com/clientapps/clientapps/store/etag"
-	"github.com/clientapps/clientapps/store/fold"
 	"github.com/clientapps/clientapps/store/keyset"
 )
 
@@ -53,7 +53,7 @@ func (s *Store) ListClients(ctx context.Context, token *Token, query string, p P
 func (s *Store) CreateClient(ctx context.Context, name string) (Client, error) {
 	now := s.now()
 	client := Client{
-		ID: uuid.New(), Name: name, NameKey: fold.Name(name), Status: "active", Version: 1, CreatedAt: now, UpdatedAt: now,
+		ID: uuid.New(), Name: name, NameKey: casefold.Name(name), Status: "active", Version: 1, CreatedAt: now, UpdatedAt: now,
 	}
 	err := s.inTx(ctx, clientShare(client.ID), exists(&Client{}, client.ID), func(tx *gorm.DB) error { return tx.Create(&client).Error })
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/clientapps/clientapps/store"
-	"github.com/clientapps/clientapps/store/fold"
+	"github.com/clientapps/clientapps/store/casefold"
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
@@ -21,7 +21,7 @@ var names = []string{
 func TestBothDatabasesSortNamesAlike(t *testing.T) {
 	t.Parallel()
 	want := slices.Clone(names)
-	slices.SortFunc(want, func(a, b string) int { return strings.Compare(fold.Name(a), fold.Name(b)) })
+	slices.SortFunc(want, func(a, b string) int { return strings.Compare(casefold.Name(a), casefold.Name(b)) })
 	storetest.Each(t, func(t *testing.T, url string) {
 		s := storetest.Open(t, url)
 		var data store.Dataset

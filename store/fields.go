@@ -4,7 +4,7 @@ import (
 	"github.com/google/uuid"
 	"gorm.io/gorm"
 
-	"github.com/clientapps/clientapps/store/fold"
+	"github.com/clientapps/clientapps/store/casefold"
 	"github.com/clientapps/clientapps/store/postgres"
 	"github.com/clientapps/clientapps/store/sqlite"
 )
@@ -105,7 +105,7 @@ func (f Fields) id(column Column) *uuid.UUID {
 // nameKey adds the folded form of a name that the patch sets.
 func nameKey(f Fields, name Column) map[string]any {
 	if v, ok := f[name].(string); ok {
-		return map[string]any{"name_key": fold.Name(v)}
+		return map[string]any{"name_key": casefold.Name(v)}
 	}
 	return map[string]any{}
 }

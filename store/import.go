@@ -12,8 +12,8 @@ import (
 
 	"gorm.io/gorm"
 
+	"github.com/clientapps/clientapps/store/importspool"
 	"github.com/clientapps/clientapps/store/postgres"
-	"github.com/clientapps/clientapps/store/spool"
 )
 
 // ImportOptions says how an import runs.
@@ -81,7 +81,7 @@ func (e *ImportError) merge(rows []RowError, total int) {
 }
 
 // addProblems adds rows that contradict an earlier one.
-func (e *ImportError) addProblems(found []spool.Problem, total int, message func(spool.Problem) string) {
+func (e *ImportError) addProblems(found []importspool.Problem, total int, message func(importspool.Problem) string) {
 	rows := make([]RowError, len(found))
 	for i, p := range found {
 		rows[i] = RowError{Line: p.Line, Message: message(p)}
@@ -93,7 +93,7 @@ func (e *ImportError) addProblems(found []spool.Problem, total int, message func
 var errDryRun = errors.New("dry run")
 
 // importable is a kind of row.
-type importable[T any] interface{ spooled() spool.Row[T] }
+type importable[T any] interface{ spooled() importspool.Row[T] }
 
 // importSteps is what one kind of import does in its transaction.
 type importSteps[T any] struct {
@@ -101,8 +101,8 @@ type importSteps[T any] struct {
 	byKey bool                    // batches are ranges of keys
 	lock  func(tx *gorm.DB) error // the first lock, for which there may be another import to wait
 	begin func(tx *gorm.DB) error // takes the other locks
-	check func(tx *gorm.DB, b spool.Batch[T], refused *ImportError) error
-	write func(tx *gorm.DB, b spool.Batch[T]) error
+	check func(tx *gorm.DB, b importspool.Batch[T], refused *ImportError) error
+	write func(tx *gorm.DB, b importspool.Batch[T]) error
 	end   func(tx *gorm.DB) error
 }
 
@@ -114,7 +114,7 @@ func importRows[T importable[T]](ctx context.Context, s *Store, doing string, ro
 	if opts.LockTime <= 0 {
 		opts.LockTime = DefaultLockTime
 	}
-	sp, err := spool.New[T](ctx)
+	sp, err := importspool.New[T](ctx)
 	if err != nil {
 		return fmt.Errorf("%s: %w", doing, err)
 	}
@@ -142,7 +142,7 @@ func importRows[T importable[T]](ctx context.Context, s *Store, doing string, ro
 }
 
 // readSource tells an error of the source from one of the disk.
-func readSource[T importable[T]](ctx context.Context, sp *spool.Spool[T], rows iter.Seq2[T, error], refused *ImportError) (source, err error) {
+func readSource[T importable[T]](ctx context.Context, sp *importspool.Spool[T], rows iter.Seq2[T, error], refused *ImportError) (source, err error) {
 	for row, err := range rows {
 		if bad := (*RowError)(nil); errors.As(err, &bad) {
 			refused.add(*bad)
@@ -159,7 +159,7 @@ func readSource[T importable[T]](ctx context.Context, sp *spool.Spool[T], rows i
 }
 
 // finishSource checks what concerns the rows alone.
-func finishSource[T any](ctx context.Context, sp *spool.Spool[T], byKey bool, refused *ImportError) error {
+func finishSource[T any](ctx context.Context, sp *importspool.Spool[T], byKey bool, refused *ImportError) error {
 	if byKey {
 		if err := sp.SortByKey(ctx); err != nil {
 			return err
@@ -172,11 +172,11 @@ func finishSource[T any](ctx context.Context, sp *spool.Spool[T], byKey bool, re
 	if err != nil {
 		return err
 	}
-	refused.addProblems(found, total, func(p spool.Problem) string {
+	refused.addProblems(found, total, func(p importspool.Problem) string {
 		return fmt.Sprintf("canonical_name %q is on line %d already", p.Text, p.Earlier)
 	})
 	found, total, err = sp.Contradictions(ctx, maxRowErrors)
-	refused.addProblems(found, total, func(p spool.Problem) string {
+	refused.addProblems(found, total, func(p importspool.Problem) string {
 		return fmt.Sprintf("vendor_url is not the one that line %d gives the same vendor", p.Earlier)
 	})
 	return err
@@ -186,7 +186,7 @@ func finishSource[T any](ctx context.Context, sp *spool.Spool[T], byKey bool, re
 type importing[T any] struct {
 	s      *Store
 	tx     *gorm.DB
-	spool  *spool.Spool[T]
+	spool  *importspool.Spool[T]
 	opts   ImportOptions
 	steps  importSteps[T]
 	locked time.Time // since when it has held locks
@@ -200,7 +200,7 @@ func (im *importing[T]) run(ctx context.Context, refused ImportError) error {
 		return err
 	}
 	refused.Rows = slices.Clone(refused.Rows) // another attempt begins without what this one finds
-	err := im.spool.Each(ctx, func(b spool.Batch[T]) error { return im.steps.check(im.tx, b, &refused) })
+	err := im.spool.Each(ctx, func(b importspool.Batch[T]) error { return im.steps.check(im.tx, b, &refused) })
 	if err != nil {
 		return err
 	}
@@ -208,7 +208,7 @@ func (im *importing[T]) run(ctx context.Context, refused ImportError) error {
 		return &refused
 	}
 	done := 0
-	err = im.spool.Each(ctx, func(b spool.Batch[T]) error {
+	err = im.spool.Each(ctx, func(b importspool.Batch[T]) error {
 		if err := im.steps.write(im.tx, b); err != nil {
 			return err
 		}

@@ -12,8 +12,8 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
-	"github.com/clientapps/clientapps/store/fold"
-	"github.com/clientapps/clientapps/store/spool"
+	"github.com/clientapps/clientapps/store/casefold"
+	"github.com/clientapps/clientapps/store/importspool"
 	"github.com/clientapps/clientapps/store/tenant"
 )
 
@@ -25,8 +25,8 @@ type AppRow struct {
 	Fields Fields // as for UpdateApp
 }
 
-func (r AppRow) spooled() spool.Row[AppRow] {
-	return spool.Row[AppRow]{Line: r.Line, Text: r.Name, Key: fold.Name(r.Name), Of: r}
+func (r AppRow) spooled() importspool.Row[AppRow] {
+	return importspool.Row[AppRow]{Line: r.Line, Text: r.Name, Key: casefold.Name(r.Name), Of: r}
 }
 
 // ImportApps gives a client the apps that the rows say, all of them or none, and keeps those that it has beside them. What
@@ -57,11 +57,11 @@ func (s *Store) ImportApps(ctx context.Context, clientID uuid.UUID, rows iter.Se
 }
 
 // checkKnown finds rows whose name no catalog app has.
-func checkKnown(tx *gorm.DB, b spool.Batch[AppRow], refused *ImportError) error {
+func checkKnown(tx *gorm.DB, b importspool.Batch[AppRow], refused *ImportError) error {
 	known, err := entriesByName(tx, b.Rows)
 	var unknown []RowError
 	for _, r := range b.Rows {
-		if _, ok := known[fold.Name(r.Name)]; !ok {
+		if _, ok := known[casefold.Name(r.Name)]; !ok {
 			unknown = append(unknown, RowError{Line: r.Line, Message: fmt.Sprintf("canonical_name %q is not in the catalog", r.Name)})
 		}
 	}
@@ -73,7 +73,7 @@ func checkKnown(tx *gorm.DB, b spool.Batch[AppRow], refused *ImportError) error 
 func entriesByName(tx *gorm.DB, rows []AppRow) (map[string]uuid.UUID, error) {
 	keys := make([]string, len(rows))
 	for i, r := range rows {
-		keys[i] = fold.Name(r.Name)
+		keys[i] = casefold.Name(r.Name)
 	}
 	var found []CatalogApp
 	err := whereIn(tx.Select("id, name_key"), "name_key", keys).Find(&found).Error
@@ -103,7 +103,7 @@ func (m *appImport) lock(tx *gorm.DB) error {
 	return tx.Table("(?) AS held", apps).Count(&held).Error
 }
 
-func (m *appImport) merge(tx *gorm.DB, b spool.Batch[AppRow]) error {
+func (m *appImport) merge(tx *gorm.DB, b importspool.Batch[AppRow]) error {
 	entry, err := entriesByName(tx, b.Rows)
 	if err != nil {
 		return err
@@ -126,7 +126,7 @@ func (m *appImport) merge(tx *gorm.DB, b spool.Batch[AppRow]) error {
 		if err != nil {
 			return err
 		}
-		key := fold.Name(r.Name)
+		key := casefold.Name(r.Name)
 		app, known := have[entry[key]]
 		switch {
 		case !known:

@@ -11,8 +11,8 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
-	"github.com/clientapps/clientapps/store/fold"
-	"github.com/clientapps/clientapps/store/spool"
+	"github.com/clientapps/clientapps/store/casefold"
+	"github.com/clientapps/clientapps/store/importspool"
 )
 
 // CatalogRow is a catalog app as an import gives it: by names. What a row does not give stays as it is.
@@ -27,10 +27,10 @@ type CatalogRow struct {
 
 func (r CatalogRow) name() string { return *r.Fields.text(ColumnCanonicalName) }
 
-func (r CatalogRow) spooled() spool.Row[CatalogRow] {
-	row := spool.Row[CatalogRow]{Line: r.Line, Text: r.name(), Key: fold.Name(r.name()), Of: r}
+func (r CatalogRow) spooled() importspool.Row[CatalogRow] {
+	row := importspool.Row[CatalogRow]{Line: r.Line, Text: r.name(), Key: casefold.Name(r.name()), Of: r}
 	if vendor := r.Vendor.text(ColumnName); vendor != nil {
-		row.Group = new(fold.Name(*vendor))
+		row.Group = new(casefold.Name(*vendor))
 		if url, given := r.Vendor[ColumnURL]; given {
 			text, _ := url.(string) // "" clears it
 			row.Value = &text
@@ -51,7 +51,7 @@ func (s *Store) ImportCatalog(ctx context.Context, rows iter.Seq2[CatalogRow, er
 			m = catalogImport{now: s.now()}
 			return nil
 		},
-		check: func(*gorm.DB, spool.Batch[CatalogRow], *ImportError) error { return nil },
+		check: func(*gorm.DB, importspool.Batch[CatalogRow], *ImportError) error { return nil },
 		write: m.merge,
 		end: func(tx *gorm.DB) error {
 			if !m.shown {
@@ -82,7 +82,7 @@ type importTarget struct {
 	changed bool
 }
 
-func (m *catalogImport) merge(tx *gorm.DB, b spool.Batch[CatalogRow]) error {
+func (m *catalogImport) merge(tx *gorm.DB, b importspool.Batch[CatalogRow]) error {
 	vendors, err := m.vendors(tx, b)
 	if err != nil {
 		return err
@@ -100,13 +100,13 @@ func (m *catalogImport) merge(tx *gorm.DB, b spool.Batch[CatalogRow]) error {
 	}
 	patterns := func(r CatalogRow) []string { return r.URLPatterns }
 	if err := mergeTexts(tx, targets, patterns, func(app uuid.UUID, text string) URLPattern {
-		return URLPattern{ID: newID(), CatalogAppID: app, Pattern: text, NameKey: fold.Name(text), CreatedAt: m.now}
+		return URLPattern{ID: newID(), CatalogAppID: app, Pattern: text, NameKey: casefold.Name(text), CreatedAt: m.now}
 	}); err != nil {
 		return err
 	}
 	aliases := func(r CatalogRow) []string { return r.DesktopAliases }
 	if err := mergeTexts(tx, targets, aliases, func(app uuid.UUID, text string) DesktopAlias {
-		return DesktopAlias{ID: newID(), CatalogAppID: app, Alias: text, NameKey: fold.Name(text), CreatedAt: m.now}
+		return DesktopAlias{ID: newID(), CatalogAppID: app, Alias: text, NameKey: casefold.Name(text), CreatedAt: m.now}
 	}); err != nil {
 		return err
 	}
@@ -127,7 +127,7 @@ func (m *catalogImport) merge(tx *gorm.DB, b spool.Batch[CatalogRow]) error {
 func (m *catalogImport) targets(tx *gorm.DB, rows []CatalogRow) ([]*importTarget, error) {
 	targets, keys := make([]*importTarget, len(rows)), make([]string, len(rows))
 	for i, r := range rows {
-		targets[i], keys[i] = &importTarget{row: r}, fold.Name(r.name())
+		targets[i], keys[i] = &importTarget{row: r}, casefold.Name(r.name())
 	}
 	var apps []*CatalogApp
 	if err := whereIn(tx, "name_key", keys).Find(&apps).Error; err != nil {
@@ -161,13 +161,13 @@ func (m *catalogImport) apps(tx *gorm.DB, targets []*importTarget, vendors, cate
 	for _, t := range targets {
 		fields := t.row.Fields
 		if name := t.row.Vendor.text(ColumnName); name != nil {
-			fields[ColumnVendorID] = vendors[fold.Name(*name)]
+			fields[ColumnVendorID] = vendors[casefold.Name(*name)]
 		} else if t.row.Vendor != nil {
 			fields[ColumnVendorID] = nil
 		}
 		want := make([]uuid.UUID, len(t.row.Categories))
 		for i, name := range t.row.Categories {
-			want[i] = categories[fold.Name(name)]
+			want[i] = categories[casefold.Name(name)]
 		}
 		recategorized := t.row.Categories != nil && !sameSet(want, t.app.Categories)
 		if t.changed = t.created || recategorized || !fields.in(t.app.fields()); !t.changed {
@@ -203,7 +203,7 @@ func (m *catalogImport) apps(tx *gorm.DB, targets []*importTarget, vendors, cate
 
 // vendors returns the ids of the vendors that the rows name, by folded name. New ones are made as the first row spells
 // them; what the whole import says of a vendor's URL is written with the first batch that names the vendor.
-func (m *catalogImport) vendors(tx *gorm.DB, b spool.Batch[CatalogRow]) (map[string]uuid.UUID, error) {
+func (m *catalogImport) vendors(tx *gorm.DB, b importspool.Batch[CatalogRow]) (map[string]uuid.UUID, error) {
 	names := map[string]string{}
 	for _, r := range b.Rows {
 		if name := r.Vendor.text(ColumnName); name != nil {
@@ -266,7 +266,7 @@ func (m *catalogImport) categories(tx *gorm.DB, rows []CatalogRow) (map[string]u
 	}
 	keys := slices.Sorted(maps.Keys(names))
 	ids := make(map[string]uuid.UUID, len(keys))
-	for part := range slices.Chunk(keys, spool.BatchRows) {
+	for part := range slices.Chunk(keys, importspool.BatchRows) {
 		var have []Category
 		if err := whereIn(tx, "name_key", part).Find(&have).Error; err != nil {
 			return nil, err
@@ -291,7 +291,7 @@ func (m *catalogImport) categories(tx *gorm.DB, rows []CatalogRow) (map[string]u
 
 // addName keeps the first spelling of a name.
 func addName(names map[string]string, name string) {
-	if key := fold.Name(name); names[key] == "" {
+	if key := casefold.Name(name); names[key] == "" {
 		names[key] = name
 	}
 }
@@ -348,7 +348,7 @@ func mergeTexts[T appText](tx *gorm.DB, targets []*importTarget, want func(Catal
 			}
 		}
 	}
-	for part := range slices.Chunk(gone, spool.BatchRows) {
+	for part := range slices.Chunk(gone, importspool.BatchRows) {
 		if err := whereIn(tx, "id", part).Delete(new(T)).Error; err != nil {
 			return err
 		}
@@ -363,5 +363,5 @@ func newID() uuid.UUID { return uuid.Must(uuid.NewV7()) }
 func upsert[T any](tx *gorm.DB, rows []T, columns ...string) error {
 	return tx.Clauses(clause.OnConflict{
 		Columns: []clause.Column{{Name: "id"}}, DoUpdates: clause.AssignmentColumns(append(columns, "version", "updated_at")),
-	}).CreateInBatches(rows, spool.BatchRows).Error
+	}).CreateInBatches(rows, importspool.BatchRows).Error
 }

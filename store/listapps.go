@@ -8,7 +8,7 @@ import (
 	"github.com/google/uuid"
 	"gorm.io/gorm"
 
-	"github.com/clientapps/clientapps/store/fold"
+	"github.com/clientapps/clientapps/store/casefold"
 	"github.com/clientapps/clientapps/store/keyset"
 )
 
@@ -142,5 +142,5 @@ func (s *Store) contains(q *gorm.DB, text string) *gorm.DB {
 	if text == "" {
 		return q
 	}
-	return q.Where(s.db.Position()+"(name_key, ?) > 0", fold.Name(text))
+	return q.Where(s.db.Position()+"(name_key, ?) > 0", casefold.Name(text))
 }

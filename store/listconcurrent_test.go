@@ -14,7 +14,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/clientapps/clientapps/store"
-	"github.com/clientapps/clientapps/store/fold"
+	"github.com/clientapps/clientapps/store/casefold"
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
@@ -38,7 +38,7 @@ func TestListWalkedWhileOthersWrite(t *testing.T) {
 
 				catalog := data.CatalogApps[:still]
 				sortRows(catalog, desc, by, func(a store.CatalogApp) walked {
-					return walked{a.ID, fold.Name(a.CanonicalName), a.CreatedAt, a.UpdatedAt}
+					return walked{a.ID, casefold.Name(a.CanonicalName), a.CreatedAt, a.UpdatedAt}
 				})
 				got := walk(t, random, writes, by, desc, func(p store.Page) (store.List[*store.CatalogApp], error) {
 					return s.ListCatalogApps(t.Context(), store.CatalogFilter{}, p)

@@ -11,7 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/clientapps/clientapps/store"
-	"github.com/clientapps/clientapps/store/fold"
+	"github.com/clientapps/clientapps/store/casefold"
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
@@ -62,7 +62,7 @@ func TestListPages(t *testing.T) {
 				return s.ListApps(ctx, idOf("Contoso"), store.AppFilter{}, p)
 			}, func(a store.App) uuid.UUID { return a.ID },
 			[]order[store.App]{
-				byKey(store.ColumnCanonicalName, func(a store.App) string { return fold.Name(a.Catalog.CanonicalName) }),
+				byKey(store.ColumnCanonicalName, func(a store.App) string { return casefold.Name(a.Catalog.CanonicalName) }),
 				byTime(store.ColumnCreatedAt, func(a store.App) time.Time { return a.CreatedAt }),
 				byTime(store.ColumnUpdatedAt, func(a store.App) time.Time { return a.UpdatedAt }),
 			},
@@ -72,7 +72,7 @@ func TestListPages(t *testing.T) {
 				return s.ListCatalogApps(ctx, store.CatalogFilter{}, p)
 			}, func(a *store.CatalogApp) uuid.UUID { return a.ID },
 			[]order[*store.CatalogApp]{
-				byKey(store.ColumnCanonicalName, func(a *store.CatalogApp) string { return fold.Name(a.CanonicalName) }),
+				byKey(store.ColumnCanonicalName, func(a *store.CatalogApp) string { return casefold.Name(a.CanonicalName) }),
 				byTime(store.ColumnCreatedAt, func(a *store.CatalogApp) time.Time { return a.CreatedAt }),
 				byTime(store.ColumnUpdatedAt, func(a *store.CatalogApp) time.Time { return a.UpdatedAt }),
 			},
@@ -81,20 +81,20 @@ func TestListPages(t *testing.T) {
 			"vendors", len(data.Vendors), func(ctx context.Context, p store.Page) (store.List[store.Vendor], error) {
 				return s.ListVendors(ctx, "", p)
 			}, func(v store.Vendor) uuid.UUID { return v.ID },
-			[]order[store.Vendor]{byKey(store.ColumnName, func(v store.Vendor) string { return fold.Name(v.Name) })},
+			[]order[store.Vendor]{byKey(store.ColumnName, func(v store.Vendor) string { return casefold.Name(v.Name) })},
 		})
 		checkPages(t, listed[store.Category]{
 			"categories", len(data.Categories), func(ctx context.Context, p store.Page) (store.List[store.Category], error) {
 				return s.ListCategories(ctx, "", p)
 			}, func(c store.Category) uuid.UUID { return c.ID },
-			[]order[store.Category]{byKey(store.ColumnName, func(c store.Category) string { return fold.Name(c.Name) })},
+			[]order[store.Category]{byKey(store.ColumnName, func(c store.Category) string { return casefold.Name(c.Name) })},
 		})
 		checkPages(t, listed[store.Client]{
 			"clients", len(data.Clients), func(ctx context.Context, p store.Page) (store.List[store.Client], error) {
 				return s.ListClients(ctx, &store.Token{AllClients: true}, "", p)
 			}, func(c store.Client) uuid.UUID { return c.ID },
 			[]order[store.Client]{
-				byKey(store.ColumnName, func(c store.Client) string { return fold.Name(c.Name) }),
+				byKey(store.ColumnName, func(c store.Client) string { return casefold.Name(c.Name) }),
 				byTime(store.ColumnCreatedAt, func(c store.Client) time.Time { return c.CreatedAt }),
 				byTime(store.ColumnUpdatedAt, func(c store.Client) time.Time { return c.UpdatedAt }),
 			},
@@ -104,7 +104,7 @@ func TestListPages(t *testing.T) {
 				return s.ListURLPatterns(ctx, slack, "", p)
 			}, func(p store.URLPattern) uuid.UUID { return p.ID },
 			[]order[store.URLPattern]{
-				byKey(store.ColumnPattern, func(p store.URLPattern) string { return fold.Name(p.Pattern) }),
+				byKey(store.ColumnPattern, func(p store.URLPattern) string { return casefold.Name(p.Pattern) }),
 				byTime(store.ColumnCreatedAt, func(p store.URLPattern) time.Time { return p.CreatedAt }),
 			},
 		})
@@ -113,7 +113,7 @@ func TestListPages(t *testing.T) {
 				return s.ListDesktopAliases(ctx, slack, "", p)
 			}, func(a store.DesktopAlias) uuid.UUID { return a.ID },
 			[]order[store.DesktopAlias]{
-				byKey(store.ColumnAlias, func(a store.DesktopAlias) string { return fold.Name(a.Alias) }),
+				byKey(store.ColumnAlias, func(a store.DesktopAlias) string { return casefold.Name(a.Alias) }),
 				byTime(store.ColumnCreatedAt, func(a store.DesktopAlias) time.Time { return a.CreatedAt }),
 			},
 		})

@@ -9,8 +9,8 @@ import (
 	"github.com/google/uuid"
 	"gorm.io/gorm"
 
+	"github.com/clientapps/clientapps/store/casefold"
 	"github.com/clientapps/clientapps/store/etag"
-	"github.com/clientapps/clientapps/store/fold"
 	"github.com/clientapps/clientapps/store/keyset"
 )
 
@@ -56,7 +56,7 @@ func listTexts[T appText](ctx context.Context, s *Store, l listing[T], id uuid.U
 	if err := s.read.WithContext(ctx).Where("catalog_app_id = ?", id).Find(&all).Error; err != nil {
 		return List[T]{}, s.translate("list what an app is recognized by", err)
 	}
-	part := fold.Name(query)
+	part := casefold.Name(query)
 	list, err := l.Pick(l.Sorted(all), p, func(row T) bool { return strings.Contains(row.key(), part) })
 	list.ETag = textsTag(all)
 	return list, err
@@ -84,14 +84,14 @@ func (a DesktopAlias) key() string    { return a.NameKey }
 // given twice counts once. NotFoundError when there is no such catalog app; PreconditionError by the tag of the list.
 func (s *Store) ReplaceURLPatterns(ctx context.Context, id uuid.UUID, patterns []string, match *IfMatch) error {
 	return replaceTexts(ctx, s, id, patterns, match, func(text string) URLPattern {
-		return URLPattern{ID: uuid.New(), CatalogAppID: id, Pattern: text, NameKey: fold.Name(text), CreatedAt: s.now()}
+		return URLPattern{ID: uuid.New(), CatalogAppID: id, Pattern: text, NameKey: casefold.Name(text), CreatedAt: s.now()}
 	})
 }
 
 // ReplaceDesktopAliases gives a catalog app these desktop aliases and no others, as ReplaceURLPatterns does.
 func (s *Store) ReplaceDesktopAliases(ctx context.Context, id uuid.UUID, aliases []string, match *IfMatch) error {
 	return replaceTexts(ctx, s, id, aliases, match, func(text string) DesktopAlias {
-		return DesktopAlias{ID: uuid.New(), CatalogAppID: id, Alias: text, NameKey: fold.Name(text), CreatedAt: s.now()}
+		return DesktopAlias{ID: uuid.New(), CatalogAppID: id, Alias: text, NameKey: casefold.Name(text), CreatedAt: s.now()}
 	})
 }
 

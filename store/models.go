@@ -9,7 +9,7 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
-	"github.com/clientapps/clientapps/store/fold"
+	"github.com/clientapps/clientapps/store/casefold"
 	"github.com/clientapps/clientapps/store/keyset"
 	"github.com/clientapps/clientapps/store/tenant"
 )
@@ -162,16 +162,16 @@ type Dataset struct {
 // Seed writes a dataset in one transaction. Rows that are there already stay as they are. NameKey and Version are set here.
 func (s *Store) Seed(ctx context.Context, data Dataset) error {
 	for i := range data.Clients {
-		data.Clients[i].NameKey, data.Clients[i].Version = fold.Name(data.Clients[i].Name), 1
+		data.Clients[i].NameKey, data.Clients[i].Version = casefold.Name(data.Clients[i].Name), 1
 	}
 	for i := range data.Vendors {
-		data.Vendors[i].NameKey, data.Vendors[i].Version = fold.Name(data.Vendors[i].Name), 1
+		data.Vendors[i].NameKey, data.Vendors[i].Version = casefold.Name(data.Vendors[i].Name), 1
 	}
 	for i := range data.Categories {
-		data.Categories[i].NameKey, data.Categories[i].Version = fold.Name(data.Categories[i].Name), 1
+		data.Categories[i].NameKey, data.Categories[i].Version = casefold.Name(data.Categories[i].Name), 1
 	}
 	for i := range data.CatalogApps {
-		data.CatalogApps[i].NameKey, data.CatalogApps[i].Version = fold.Name(data.CatalogApps[i].CanonicalName), 1
+		data.CatalogApps[i].NameKey, data.CatalogApps[i].Version = casefold.Name(data.CatalogApps[i].CanonicalName), 1
 	}
 	keys := map[uuid.UUID]string{}
 	for _, a := range data.CatalogApps {

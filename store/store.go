@@ -23,8 +23,8 @@ import (
 	"gorm.io/gorm/logger"
 
 	"github.com/clientapps/clientapps/store/catalogcache"
+	"github.com/clientapps/clientapps/store/connlimit"
 	"github.com/clientapps/clientapps/store/groupcommit"
-	"github.com/clientapps/clientapps/store/poolshare"
 	"github.com/clientapps/clientapps/store/postgres"
 	"github.com/clientapps/clientapps/store/sqlite"
 	"github.com/clientapps/clientapps/store/tenant"
@@ -68,7 +68,7 @@ type Store struct {
 	log          *slog.Logger
 	catalog      *catalogcache.Cache[Catalog]
 	patches      *groupcommit.Group[AppKey, *appPatch]
-	shares       *poolshare.Shares[shareKey] // of the connections that writes go through
+	shares       *connlimit.Shares[shareKey] // of the connections that writes go through
 	tokens       *tokencache.Cache[Token]
 	timeout      time.Duration
 	lockWait     time.Duration // Config.LockTimeout
@@ -126,7 +126,7 @@ func Open(cfg Config) (*Store, error) {
 	if err := s.registerGuard(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open database: %w", err), s.db.Close())
 	}
-	s.shares = poolshare.New[shareKey](poolStats("", s.write).Max)
+	s.shares = connlimit.New[shareKey](poolStats("", s.write).Max)
 	s.catalog = s.newCatalogCache()
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
@@ -312,7 +312,7 @@ type TokenStats = tokencache.Stats
 type PatchStats = groupcommit.Stats
 
 // ShareStats describes the writes that wait for their client's share of the connections.
-type ShareStats = poolshare.Stats
+type ShareStats = connlimit.Stats
 
 // Stats never asks the database.
 func (s *Store) Stats() Stats {

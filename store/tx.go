@@ -12,7 +12,7 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
-	"github.com/clientapps/clientapps/store/poolshare"
+	"github.com/clientapps/clientapps/store/connlimit"
 	"github.com/clientapps/clientapps/store/postgres"
 	"github.com/clientapps/clientapps/store/tenant"
 )
@@ -124,7 +124,7 @@ func (s *Store) acquire(ctx context.Context, key shareKey) (release func(), err 
 		return func() {}, nil
 	}
 	release, err = s.shares.Acquire(ctx, key)
-	if errors.Is(err, poolshare.ErrTimeout) {
+	if errors.Is(err, connlimit.ErrTimeout) {
 		err = &UnavailableError{reason: ReasonShare, cause: err}
 	}
 	return release, err

@@ -8,8 +8,8 @@ import (
 	"github.com/google/uuid"
 	"gorm.io/gorm"
 
+	"github.com/clientapps/clientapps/store/casefold"
 	"github.com/clientapps/clientapps/store/etag"
-	"github.com/clientapps/clientapps/store/fold"
 	"github.com/clientapps/clientapps/store/keyset"
 )
 
@@ -29,7 +29,7 @@ func (s *Store) ListVendors(ctx context.Context, query string, p Page) (List[Ven
 	if err != nil {
 		return List[Vendor]{}, err
 	}
-	part := fold.Name(query)
+	part := casefold.Name(query)
 	return tagged(vendorListing, catalog.byVendor, p, func(v Vendor) bool { return strings.Contains(v.NameKey, part) })
 }
 
@@ -38,7 +38,7 @@ func (s *Store) CreateVendor(ctx context.Context, fields Fields) (Vendor, error)
 	now := s.now()
 	name := fields.text(ColumnName)
 	vendor := Vendor{
-		ID: uuid.New(), Name: *name, NameKey: fold.Name(*name), URL: fields.text(ColumnURL),
+		ID: uuid.New(), Name: *name, NameKey: casefold.Name(*name), URL: fields.text(ColumnURL),
 		Version: 1, CreatedAt: now, UpdatedAt: now,
 	}
 	err := s.inCatalogTx(ctx, "create vendor", exists(&Vendor{}, vendor.ID), func(tx *gorm.DB) (*catalogChange, error) {

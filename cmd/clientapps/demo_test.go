@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/clientapps/clientapps/store/fold"
+	"github.com/clientapps/clientapps/store/casefold"
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
@@ -37,7 +37,7 @@ func TestDemoData(t *testing.T) {
 		}
 		names := map[string]bool{}
 		for _, app := range catalog.Data {
-			if key := fold.Name(app.CanonicalName); names[key] {
+			if key := casefold.Name(app.CanonicalName); names[key] {
 				t.Errorf("%s occurs twice", app.CanonicalName)
 			} else {
 				names[key] = true

@@ -13,7 +13,7 @@ import (
 	"io"
 	"os"
 
-	"github.com/clientapps/clientapps/store/fold"
+	"github.com/clientapps/clientapps/store/casefold"
 )
 
 func main() {
@@ -39,20 +39,20 @@ func convert(r io.Reader, w io.Writer) error {
 	}
 	titled := map[string]bool{}
 	for _, b := range brands {
-		titled[fold.Name(b.Title)] = true
+		titled[casefold.Name(b.Title)] = true
 	}
 	out := csv.NewWriter(w)
 	err := out.Write([]string{"canonical_name", "display_colour"})
 	taken := map[string]bool{}
 	for _, b := range brands {
 		name := b.Title
-		if taken[fold.Name(name)] {
+		if taken[casefold.Name(name)] {
 			name = fmt.Sprintf("%s (%s)", b.Title, b.Slug)
-			if titled[fold.Name(name)] || taken[fold.Name(name)] {
+			if titled[casefold.Name(name)] || taken[casefold.Name(name)] {
 				return fmt.Errorf("there are two brands called %s", name)
 			}
 		}
-		taken[fold.Name(name)] = true
+		taken[casefold.Name(name)] = true
 		err = errors.Join(err, out.Write([]string{name, "#" + b.Hex}))
 	}
 	out.Flush()

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/clientapps/clientapps/server/schemas"
-	"github.com/clientapps/clientapps/store/fold"
+	"github.com/clientapps/clientapps/store/casefold"
 )
 
 func TestConvert(t *testing.T) {
@@ -47,10 +47,10 @@ Uniqlo (uniqlo_ja),#FF0000
 		if _, problems := rules.ParseCells(records[0], record); problems != nil {
 			t.Errorf("%q: %q", record, problems)
 		}
-		if names[fold.Name(record[0])] {
+		if names[casefold.Name(record[0])] {
 			t.Errorf("the name %q occurs twice", record[0])
 		}
-		names[fold.Name(record[0])] = true
+		names[casefold.Name(record[0])] = true
 	}
 }
 

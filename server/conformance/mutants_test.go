@@ -54,7 +54,7 @@ var mutations = []mutation{
 	// Lists and bulk.
 	{"an empty page at the end", "Listing.trimExtraRow", "len(list.Rows) > p.Size", "len(list.Rows) >= p.Size"},
 	{"a cursor is good for every list", "parseCursor", "cursorSum(scope, position)) != 1", "cursorSum(scope, position)) > 1"},
-	{"a percent sign means anything", "Store.contains", `s.db.Position()+"(name_key, ?) > 0", fold.Name(text)`, `"name_key LIKE ?", "%"+fold.Name(text)+"%"`},
+	{"a percent sign means anything", "Store.contains", `s.db.Position()+"(name_key, ?) > 0", casefold.Name(text)`, `"name_key LIKE ?", "%"+casefold.Name(text)+"%"`},
 	{"a repeated id counts twice", "handlers.setApps", "!seen[id]", "true"},
 }
 

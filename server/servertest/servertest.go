@@ -22,7 +22,7 @@ type Server struct {
 
 	Server *server.Server
 	Store  *store.Store
-	Clock  *Clock
+	Clock  *storetest.Clock
 	Log    *Log
 	Author store.Token // the Client's token, as the change history names it
 
@@ -41,7 +41,7 @@ func Each(t *testing.T, test func(t *testing.T, s *Server)) {
 // New starts a server on a migrated database and stops it when the test ends. configure may change its configuration.
 func New(t testing.TB, databaseURL string, configure ...func(*server.Config)) *Server {
 	t.Helper()
-	s := &Server{Clock: &Clock{}, Log: &Log{}, DatabaseURL: databaseURL}
+	s := &Server{Clock: &storetest.Clock{}, Log: &Log{}, DatabaseURL: databaseURL}
 	s.Store = storetest.Open(t, databaseURL, func(c *store.Config) { c.Clock = s.Clock.Now })
 	if err := s.Store.Seed(t.Context(), storetest.Page()); err != nil {
 		t.Fatalf("seed: %v", err)

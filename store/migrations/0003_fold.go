@@ -8,11 +8,11 @@ import (
 
 	"github.com/pressly/goose/v3"
 
-	"github.com/clientapps/clientapps/store/fold"
+	"github.com/clientapps/clientapps/store/casefold"
 )
 
 // foldMigration is the third migration: names are folded anew, since those that differ in Unicode normalization alone are the
-// same from it on. It is in Go because no database folds as fold.Name does.
+// same from it on. It is in Go because no database folds as casefold.Name does.
 func foldMigration(dialect goose.Dialect) *goose.Migration {
 	f := refolding{dialect}
 	return goose.NewGoMigration(3, &goose.GoFunc{RunTx: f.up}, &goose.GoFunc{RunTx: f.down})
@@ -76,7 +76,7 @@ func (f refolding) changed(ctx context.Context, tx *sql.Tx, table, name string) 
 		if err := rows.Scan(&id, &text, &key); err != nil {
 			return nil, err
 		}
-		if folded := fold.Name(text); folded != key {
+		if folded := casefold.Name(text); folded != key {
 			changed = append(changed, foldedKey{id, folded})
 		}
 	}

@@ -1,4 +1,4 @@
-package spool_test
+package importspool_test
 
 import (
 	"fmt"
@@ -6,15 +6,15 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/clientapps/clientapps/store/spool"
+	"github.com/clientapps/clientapps/store/importspool"
 )
 
 func text(s string) *string { return &s }
 
 // filled returns a spool of these rows.
-func filled(t *testing.T, rows ...spool.Row[string]) *spool.Spool[string] {
+func filled(t *testing.T, rows ...importspool.Row[string]) *importspool.Spool[string] {
 	t.Helper()
-	s, err := spool.New[string](t.Context())
+	s, err := importspool.New[string](t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,37 +38,37 @@ func filled(t *testing.T, rows ...spool.Row[string]) *spool.Spool[string] {
 func TestProblems(t *testing.T) {
 	t.Parallel()
 	s := filled(t,
-		spool.Row[string]{Key: "a", Text: "A", Group: text("g"), Value: text("1")},
-		spool.Row[string]{Key: "b", Text: "B", Group: text("g")},
-		spool.Row[string]{Key: "a", Text: "a", Group: text("g"), Value: text("1")},
-		spool.Row[string]{Key: "c", Text: "C", Group: text("g"), Value: text("")},
-		spool.Row[string]{Key: "a", Text: "á", Group: text("h"), Value: text("2")},
+		importspool.Row[string]{Key: "a", Text: "A", Group: text("g"), Value: text("1")},
+		importspool.Row[string]{Key: "b", Text: "B", Group: text("g")},
+		importspool.Row[string]{Key: "a", Text: "a", Group: text("g"), Value: text("1")},
+		importspool.Row[string]{Key: "c", Text: "C", Group: text("g"), Value: text("")},
+		importspool.Row[string]{Key: "a", Text: "á", Group: text("h"), Value: text("2")},
 	)
 	for _, limit := range []int{1, 10} {
 		found, total, err := s.Duplicates(t.Context(), limit)
-		want := []spool.Problem{{Line: 3, Text: "a", Earlier: 1}, {Line: 5, Text: "á", Earlier: 1}}
+		want := []importspool.Problem{{Line: 3, Text: "a", Earlier: 1}, {Line: 5, Text: "á", Earlier: 1}}
 		if want = want[:min(limit, 2)]; err != nil || total != 2 || !reflect.DeepEqual(found, want) {
 			t.Errorf("duplicates are %v of %d, %v; want %v of 2", found, total, err, want)
 		}
 	}
 	found, total, err := s.Contradictions(t.Context(), 10)
-	if want := []spool.Problem{{Line: 4, Text: "C", Earlier: 1}}; err != nil || total != 1 || !reflect.DeepEqual(found, want) {
+	if want := []importspool.Problem{{Line: 4, Text: "C", Earlier: 1}}; err != nil || total != 1 || !reflect.DeepEqual(found, want) {
 		t.Errorf("contradictions are %v of %d, %v; want %v", found, total, err, want)
 	}
 }
 
 func TestBatches(t *testing.T) {
 	t.Parallel()
-	var rows []spool.Row[string]
-	for i := range 2*spool.BatchRows + 1 {
-		row := spool.Row[string]{Key: fmt.Sprint(i), Group: text(fmt.Sprint(i % 7)), Of: fmt.Sprint("row ", i)}
+	var rows []importspool.Row[string]
+	for i := range 2*importspool.BatchRows + 1 {
+		row := importspool.Row[string]{Key: fmt.Sprint(i), Group: text(fmt.Sprint(i % 7)), Of: fmt.Sprint("row ", i)}
 		if i == 0 {
 			row.Value = text("of the first row")
 		}
 		rows = append(rows, row)
 	}
 	s, n, batches := filled(t, rows...), 0, 0
-	err := s.Each(t.Context(), func(b spool.Batch[string]) error {
+	err := s.Each(t.Context(), func(b importspool.Batch[string]) error {
 		batches++
 		for _, row := range b.Rows {
 			if row != fmt.Sprint("row ", n) {
@@ -92,14 +92,14 @@ func TestBatches(t *testing.T) {
 
 func TestSortByKey(t *testing.T) {
 	t.Parallel()
-	s, err := spool.New[string](t.Context())
+	s, err := importspool.New[string](t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = s.Close() }()
-	for i := range spool.BatchRows + 1 {
+	for i := range importspool.BatchRows + 1 {
 		key := fmt.Sprintf("%04d", 9999-i)
-		if err := s.Add(t.Context(), spool.Row[string]{Line: i + 1, Key: key, Of: key}); err != nil {
+		if err := s.Add(t.Context(), importspool.Row[string]{Line: i + 1, Key: key, Of: key}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -111,7 +111,7 @@ func TestSortByKey(t *testing.T) {
 	}
 	var sizes []int
 	highest := ""
-	err = s.Each(t.Context(), func(b spool.Batch[string]) error {
+	err = s.Each(t.Context(), func(b importspool.Batch[string]) error {
 		sizes = append(sizes, len(b.Rows))
 		lowest := slices.Min(b.Rows)
 		if lowest <= highest {
@@ -120,7 +120,7 @@ func TestSortByKey(t *testing.T) {
 		highest = slices.Max(b.Rows)
 		return nil
 	})
-	if want := []int{spool.BatchRows, 1}; err != nil || !reflect.DeepEqual(sizes, want) {
+	if want := []int{importspool.BatchRows, 1}; err != nil || !reflect.DeepEqual(sizes, want) {
 		t.Errorf("batches of %v, %v; want %v", sizes, err, want)
 	}
 }

@@ -1,6 +1,6 @@
-// Package spool keeps rows that can be read only once on disk, so that they can be checked as a whole and read again, in batches,
+// Package importspool keeps rows that can be read only once on disk, so that they can be checked as a whole and read again, in batches,
 // in constant memory. The disk is that of a private SQLite database in a temporary file, which ends with the spool.
-package spool
+package importspool
 
 import (
 	"context"

@@ -1,4 +1,4 @@
-package poolshare
+package connlimit
 
 import (
 	"context"

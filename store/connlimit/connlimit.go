@@ -1,5 +1,5 @@
-// Package poolshare divides a pool of connections, so that writes of one client that wait for locks cannot use the whole pool.
-package poolshare
+// Package connlimit divides a pool of connections, so that writes of one client that wait for locks cannot use the whole pool.
+package connlimit
 
 import (
 	"context"

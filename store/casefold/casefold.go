@@ -1,5 +1,5 @@
-// Package fold makes the keys by which names are compared.
-package fold
+// Package casefold makes the keys by which names are compared.
+package casefold
 
 import (
 	"strings"

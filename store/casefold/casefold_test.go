@@ -1,4 +1,4 @@
-package fold_test
+package casefold_test
 
 import (
 	"testing"
@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/text/unicode/norm"
 
-	"github.com/clientapps/clientapps/store/fold"
+	"github.com/clientapps/clientapps/store/casefold"
 )
 
 func TestFoldName(t *testing.T) {
@@ -21,13 +21,13 @@ func TestFoldName(t *testing.T) {
 		{"😀", "😀"},
 	} {
 		for _, name := range same {
-			if got, want := fold.Name(name), fold.Name(same[0]); got != want {
+			if got, want := casefold.Name(name), casefold.Name(same[0]); got != want {
 				t.Errorf("%q has the key %q, and %q has %q", name, got, same[0], want)
 			}
 		}
 	}
 	for _, pair := range [][2]string{{"eclair", "éclair"}, {"istanbul", "ıstanbul"}, {"a", "ä"}, {"a b", "ab"}} {
-		if fold.Name(pair[0]) == fold.Name(pair[1]) {
+		if casefold.Name(pair[0]) == casefold.Name(pair[1]) {
 			t.Errorf("%q and %q have the same key", pair[0], pair[1])
 		}
 	}
@@ -47,16 +47,16 @@ func TestCanonicalCaselessMatches(t *testing.T) {
 		{"\u0345\u0301", "\u0301\u0345"},
 	} {
 		for _, name := range same[1:] {
-			if got, want := fold.Name(name), fold.Name(same[0]); got != want {
+			if got, want := casefold.Name(name), casefold.Name(same[0]); got != want {
 				t.Errorf("%q has the key %q, and %q has %q", name, got, same[0], want)
 			}
 		}
-		if once := fold.Name(same[0]); fold.Name(once) != once {
-			t.Errorf("%q has the key %q, which has the key %q", same[0], once, fold.Name(once))
+		if once := casefold.Name(same[0]); casefold.Name(once) != once {
+			t.Errorf("%q has the key %q, which has the key %q", same[0], once, casefold.Name(once))
 		}
 	}
 	for _, different := range [][2]string{{"Café", "Cafe"}, {"①", "1"}, {"ﬁ", "f i"}, {"i", "ı"}} {
-		if fold.Name(different[0]) == fold.Name(different[1]) {
+		if casefold.Name(different[0]) == casefold.Name(different[1]) {
 			t.Errorf("%q and %q have the same key", different[0], different[1])
 		}
 	}
@@ -71,9 +71,9 @@ func TestEveryCharacterFolds(t *testing.T) {
 			continue
 		}
 		name := string(r)
-		key := fold.Name(name)
+		key := casefold.Name(name)
 		for _, same := range []string{key, string(unicode.SimpleFold(r)), norm.NFC.String(name), norm.NFD.String(name), norm.NFD.String(key)} {
-			if got := fold.Name(same); got != key {
+			if got := casefold.Name(same); got != key {
 				t.Errorf("%U has the key %+q, and %+q has %+q", r, key, same, got)
 			}
 		}
