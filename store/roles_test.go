@@ -22,6 +22,8 @@ func TestServerRole(t *testing.T) {
 	if len(history(t, s, pageApp)) == 0 {
 		t.Error("no history")
 	}
+	must(s.ImportCatalog(t.Context(), catalogRows(catalogRow("Zoom", nil)), store.ImportOptions{}))(t)
+	must(s.ImportApps(t.Context(), pageApp.ClientID, appRows(store.AppRow{Name: "zoom"}), writer, store.ImportOptions{}))(t)
 	db := storetest.SQL(t, role)
 	for _, statement := range []string{
 		"CREATE TABLE mine (id int)", "CREATE TEMPORARY TABLE mine (id int)", "CREATE SCHEMA mine",
