@@ -30,63 +30,63 @@ run: ## Serve the demo on http://127.0.0.1:8080
 build: ## Build the static binary clientapps
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)' -o $(OUT) ./cmd/clientapps
 
-generate: sdk/typescript/$(NPM) $(NODE_TOOLS) ## Write what is made of openapi.yaml, and what /docs takes from Swagger UI
+generate: sdk/typescript/$(NPM) $(NODE_TOOLS) ## Generate code and documents from openapi.yaml, and copy the assets of /docs
 	tools/generate-go .
 	go run -C tools ./render ../openapi.yaml ../gen
 	npm run generate --prefix sdk/typescript
 	tools/docs/assets write
 
-check-generate: sdk/typescript/$(NPM) $(NODE_TOOLS) ## Fail when something is not what generate writes
+check-generate: sdk/typescript/$(NPM) $(NODE_TOOLS) ## Fail when a generated file is out of date
 	tools/check-generate
 
 fmt: ## Format the code
 	$(TOOL) golangci-lint fmt
 
-check-format: ## Fail when fmt would change something
+check-format: ## Fail when a file is not formatted
 	$(TOOL) golangci-lint fmt --diff
 
 lint: ## Run the linters
 	tools/lint
 
-lint-openapi: $(NODE_TOOLS) ## Hold the contract to the rules of Redocly, Spectral and OWASP
+lint-openapi: $(NODE_TOOLS) ## Check the contract with the rules of Redocly, Spectral and OWASP
 	$(NODE_TOOL)/redocly lint --config tools/redocly.yaml openapi.yaml gen/openapi-3.1.json workflows.arazzo.yaml
 	$(NODE_TOOL)/spectral lint --ruleset tools/.spectral.yaml --fail-severity warn openapi.yaml gen/openapi-3.1.json
 
 # Merged allOf schemas are compared by what they mean.
 COMPARE = --flatten-allof contract/released.yaml openapi.yaml
 
-check-breaking: ## Fail when the contract breaks what was released, unless contract/breaking.txt declares it
+check-breaking: ## Fail on breaking changes of the contract that contract/breaking.txt does not declare
 	$(OASDIFF) breaking --fail-on WARN --severity-levels contract/severity.txt \
 		--err-ignore contract/breaking.txt --warn-ignore contract/breaking.txt $(COMPARE)
 
-changelog-api: ## Print what changed in the contract since the last release, for CHANGELOG.md
+changelog-api: ## Print the changes of the contract since the last release, for CHANGELOG.md
 	@$(OASDIFF) changelog --format markdown --severity-levels contract/severity.txt $(COMPARE)
 
-release-contract: ## Promise the contract as it is now: part of a release
+release-contract: ## Make the current contract the released one: part of a release
 	cp openapi.yaml contract/released.yaml
 	sed -i '/^#/!d' contract/breaking.txt
 
 vet: ## Run go vet
 	tools/each-module go vet -pgo=off
 
-vuln: ## Look for known vulnerabilities in the code that is reached
+vuln: ## Look for known vulnerabilities in reachable code
 	tools/vuln
 
-secrets: ## Look for secrets in the files and in the whole history, and show that planted ones are found
+secrets: ## Look for secrets in the files and the history, and test that planted ones are found
 	tools/secrets/check
 	tools/secrets/test
 
-test: ## Test on SQLite and on a PostgreSQL of its own
+test: ## Test on SQLite and on a PostgreSQL that is started for it
 	@# Without the profile, or all that the command needs would be compiled twice.
 	tools/with-postgres go test -pgo=off $(RACE) -shuffle=on -count=1 -timeout 30m ./...
 	go test -C tools -shuffle=on -count=1 ./render
 	go test -C bench -shuffle=on -count=1 ./...
 
-allocations: ## Hold what a PATCH allocates to its bound, without the race detector, which allocates too
+allocations: ## Check the bound on allocations of a PATCH, without the race detector, which allocates too
 	tools/with-postgres go test -run '^TestAllocations' -count=1 -v ./server
 
 # The control and each mutation cost a build of what is touched, without the race detector.
-test-mutations: ## Break the server in small ways, one at a time, and want the conformance test to find each
+test-mutations: ## Change the server in small ways, one at a time: the conformance test must find each change
 	go test -tags mutations -run '^TestMutations$$' -count=1 -timeout 40m ./server/conformance
 
 test-client: ## Test the Go client, and the program in its README, against a demo server
@@ -95,33 +95,33 @@ test-client: ## Test the Go client, and the program in its README, against a dem
 test-typescript: sdk/typescript/$(NPM) ## Test the TypeScript client against a demo server
 	tools/with-demo npm test --prefix sdk/typescript
 
-test-docs: $(NODE_TOOLS) ## Test the page /docs in Chromium, which is installed where there is none
+test-docs: $(NODE_TOOLS) ## Test the page /docs in Chromium; installs it if it is missing
 	browser=$$(tools/chromium) && CHROMIUM="$$browser" tools/with-demo npm run test-docs --prefix tools
 
-test-generators: $(NODE_TOOLS) ## Compile the clients that other people's generators make, and call a demo server with them
+test-generators: $(NODE_TOOLS) ## Generate clients with six generators, compile them, and call a demo server with them
 	tools/generators/generate
 	tools/with-demo tools/generators/test
 
-test-workflows: $(NODE_TOOLS) ## Run the workflows against a demo server, twice, for they can be repeated
+test-workflows: $(NODE_TOOLS) ## Run the Arazzo workflows against a demo server, twice
 	tools/with-demo tools/workflows
 
-check-alerts: ## Hold the alerts to their tests, and the dashboard's queries to PromQL; installs promtool where there is none
+check-alerts: ## Test the alerts and check the queries of the dashboard; installs promtool if it is missing
 	tools/check-alerts
 
-slow-clients: ## Hold connections open with slowhttptest, which is installed where there is none
+slow-clients: ## Attack with slow connections; installs slowhttptest if it is missing
 	CLIENTAPPS_REQUEST_TIMEOUT=3s tools/with-demo tools/slow-clients
 
 fuzz: ## Run each fuzz target for FUZZTIME
 	tools/with-postgres tools/fuzz $(FUZZTIME)
 
-check: check-format lint vet check-generate lint-openapi check-breaking test test-pgbouncer test-row-security test-faults test-deploy test-mutations allocations test-client test-typescript test-docs test-generators test-workflows check-alerts slow-clients fuzz vuln secrets ## All that CI runs, the tests with the race detector
+check: check-format lint vet check-generate lint-openapi check-breaking test test-pgbouncer test-row-security test-faults test-deploy test-mutations allocations test-client test-typescript test-docs test-generators test-workflows check-alerts slow-clients fuzz vuln secrets ## Run everything that CI runs, the tests with the race detector
 	@$(if $(RACE),,echo 'no C compiler: the race detector was off' >&2)
 
 # The race detector needs cgo, which is on where there is a C compiler. It makes the tests take twice as long.
 check: RACE = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 
 # Who behind a pooler waits for a row until its time is over cannot be told that nothing was written: see docs/scale-out.md.
-test-pgbouncer: ## Test on PostgreSQL behind PgBouncer in transaction mode, which is installed where there is none
+test-pgbouncer: ## Test on PostgreSQL behind PgBouncer in transaction mode; installs it if it is missing
 	tools/with-postgres tools/with-pgbouncer go test -pgo=off -count=1 -run '.*/^postgres' \
 		-skip '^(TestDatabaseTimeout|TestAllocationsOfUpdateApp)$$' ./server
 	tools/with-postgres tools/with-pgbouncer go test -pgo=off -count=1 ./store ./cmd/clientapps -run \
@@ -131,25 +131,25 @@ test-row-security: ## Test on PostgreSQL with row-level security, as a role that
 	TEST_ROW_SECURITY=1 tools/with-postgres go test -pgo=off -count=1 -run '.*/^postgres' -skip '^TestAllocationsOfUpdateApp$$' ./server
 	TEST_ROW_SECURITY=1 tools/with-postgres tools/with-pgbouncer go test -pgo=off -count=1 -run '^Test(EveryOperationIsServed|Bulk)$$/^postgres' ./server
 
-test-faults: ## Break the database, the network and servers under clients, and compare what they were told with what is there
+test-faults: ## Inject faults under load, and compare every answer with the database
 	go test -C faults -count=1 -parallel 8 ./... # they wait more than they work
 
-test-deploy: ## Try what is in deploy/: binary, image, manifests, unit
+test-deploy: ## Test deploy/: binary, image, manifests, unit
 	tools/systemd
 	tools/with-postgres go test -C tools -count=1 ./deploy
 
 SOAK ?= 10m
-soak: ## Break everything for SOAK while clients write, and write the table faults/LEDGER.md
+soak: ## Inject all faults for SOAK while clients write, and write faults/LEDGER.md
 	go test -C faults -count=1 -run 'Killed|Schema|Rolling' . -writes 10000
 	cd faults && go run ./soak -for $(SOAK)
 
-bench: ## Measure beside references and write bench/RESULTS.md; ARGS=-help lists what can be chosen
+bench: ## Compare with references and write bench/RESULTS.md; ARGS=-help lists the flags
 	@cd bench && go build -o bench . && exec ./bench $(ARGS)
 
-bench-scale: ## Measure on ten million apps beside 200,000 and write bench/RESULTS-SCALE.md
+bench-scale: ## Compare ten million apps with 200,000 and write bench/RESULTS-SCALE.md
 	@cd bench && go build -o bench . && exec ./bench -scale $(ARGS)
 
-pgo: ## Take cmd/clientapps/default.pgo anew, which go build optimizes by
+pgo: ## Record the profile cmd/clientapps/default.pgo, which go build uses
 	@cd bench && go build -o bench . && exec ./bench -profile ../cmd/clientapps/default.pgo $(ARGS)
 
 clean: ## Remove what was built
