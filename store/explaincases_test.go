@@ -25,7 +25,7 @@ type planCase struct {
 
 // The sizes of a planFixture.
 const (
-	planClients = 60  // clients with apps, so many that the apps of one are few
+	planClients = 160 // clients with apps, so many that the apps of one are few
 	planOwned   = 230 // apps of each client: several pages
 	planPage    = 15  // rows of a page
 	planEntries = 250 // catalog apps

@@ -206,7 +206,7 @@ func TestImportCatalogStreams(t *testing.T) {
 		start, most := live(), uint64(0)
 		description := strings.Repeat("d", 1900)
 		rows := func(yield func(store.CatalogRow, error) bool) {
-			for i := range 15_000 {
+			for i := range 30_000 {
 				row := catalogRow("App "+uuid.NewString(), store.Fields{store.ColumnDescription: description + uuid.NewString()})
 				row.Line = i + 1
 				if i%2000 == 0 {
@@ -223,7 +223,7 @@ func TestImportCatalogStreams(t *testing.T) {
 			}
 		}
 		result := must(s.ImportCatalog(t.Context(), rows, store.ImportOptions{Progress: progress, LockTime: time.Hour}))(t)
-		wantJSON(t, "the result", result, store.ImportResult{Created: 15_000})
+		wantJSON(t, "the result", result, store.ImportResult{Created: 30_000})
 		if grown := int64(most) - int64(start); grown > 16<<20 {
 			t.Errorf("the import kept %d MB in memory", grown>>20)
 		}
