@@ -98,10 +98,10 @@ type importable[T any] interface{ spooled() importspool.Row[T] }
 // importSteps is what one kind of import does in its transaction.
 type importSteps[T any] struct {
 	share shareKey
-	byKey bool                    // batches are ranges of keys
-	lock  func(tx *gorm.DB) error // the first lock, for which there may be another import to wait
-	begin func(tx *gorm.DB) error // takes the other locks
-	check func(tx *gorm.DB, b importspool.Batch[T], refused *ImportError) error
+	byKey bool                                                                  // batches are ranges of keys
+	lock  func(tx *gorm.DB) error                                               // the first lock, for which there may be another import to wait
+	begin func(tx *gorm.DB) error                                               // takes the other locks
+	check func(tx *gorm.DB, b importspool.Batch[T], refused *ImportError) error // of what is in the database; may be nil
 	write func(tx *gorm.DB, b importspool.Batch[T]) error
 	end   func(tx *gorm.DB) error
 }
@@ -124,8 +124,11 @@ func importRows[T importable[T]](ctx context.Context, s *Store, doing string, ro
 	if source == nil && err == nil {
 		err = finishSource(ctx, sp, steps.byKey, &refused)
 	}
-	if source != nil || err != nil {
+	switch {
+	case source != nil || err != nil:
 		return errors.Join(source, err)
+	case refused.Total > 0 && steps.check == nil:
+		return &refused // without a lock
 	}
 	err = s.inTxOf(ctx, steps.share, lockPathImport, nil, func(tx *gorm.DB) error {
 		im := importing[T]{s, tx, sp, opts, steps, time.Time{}}
@@ -199,16 +202,18 @@ func (im *importing[T]) run(ctx context.Context, refused ImportError) error {
 	if err := im.steps.begin(im.tx); err != nil {
 		return err
 	}
-	refused.Rows = slices.Clone(refused.Rows) // another attempt begins without what this one finds
-	err := im.spool.Each(ctx, func(b importspool.Batch[T]) error { return im.steps.check(im.tx, b, &refused) })
-	if err != nil {
-		return err
-	}
-	if refused.Total > 0 {
-		return &refused
+	if im.steps.check != nil {
+		refused.Rows = slices.Clone(refused.Rows) // another attempt begins without what this one finds
+		err := im.spool.Each(ctx, func(b importspool.Batch[T]) error { return im.steps.check(im.tx, b, &refused) })
+		if err != nil {
+			return err
+		}
+		if refused.Total > 0 {
+			return &refused
+		}
 	}
 	done := 0
-	err = im.spool.Each(ctx, func(b importspool.Batch[T]) error {
+	err := im.spool.Each(ctx, func(b importspool.Batch[T]) error {
 		if err := im.steps.write(im.tx, b); err != nil {
 			return err
 		}

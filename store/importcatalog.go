@@ -51,7 +51,6 @@ func (s *Store) ImportCatalog(ctx context.Context, rows iter.Seq2[CatalogRow, er
 			m = catalogImport{now: s.now()}
 			return nil
 		},
-		check: func(*gorm.DB, importspool.Batch[CatalogRow], *ImportError) error { return nil },
 		write: m.merge,
 		end: func(tx *gorm.DB) error {
 			if !m.shown {
