@@ -5,7 +5,7 @@ NPM = node_modules/.package-lock.json
 NODE_TOOLS = tools/$(NPM)
 NODE_TOOL = tools/node_modules/.bin
 OASDIFF = $(TOOL) oasdiff
-# No tool reports to its maker.
+# The tools send no usage data.
 export REDOCLY_TELEMETRY = off
 export REDOCLY_SUPPRESS_UPDATE_NOTICE = true
 # Empty without git: the program then says what the Go command knows.
@@ -120,7 +120,7 @@ check: check-format lint vet check-generate lint-openapi check-breaking test tes
 # The race detector needs cgo, which is on where there is a C compiler. It makes the tests take twice as long.
 check: RACE = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 
-# Who behind a pooler waits for a row until its time is over cannot be told that nothing was written: see docs/scale-out.md.
+# Behind a pooler, a patch that times out while it waits for a row gets outcome_unknown: see docs/scale-out.md.
 test-pgbouncer: ## Test on PostgreSQL behind PgBouncer in transaction mode; installs it if it is missing
 	tools/with-postgres tools/with-pgbouncer go test -pgo=off -count=1 -run '.*/^postgres' \
 		-skip '^(TestDatabaseTimeout|TestAllocationsOfUpdateApp)$$' ./server

@@ -9,9 +9,11 @@ import (
 	"go/token"
 	"maps"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/uuid"
@@ -321,4 +323,64 @@ func TestCrossTenantStatementsAreListed(t *testing.T) {
 	}
 	wantJSON(t, "what is declared", passing, declared)
 	wantJSON(t, "what goes around gorm", around, beneath)
+}
+
+// A template's client may be any expression: it may be built, and not sent.
+func TestTemplatesAreNotSent(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, _ string, s *store.Store) {
+		db := store.Read(s).WithContext(t.Context())
+		template := func(db *gorm.DB) error {
+			return tenant.Template(db, clause.Expr{SQL: "client_id"}).Find(&[]store.App{}).Error
+		}
+		if err := template(db); !refusedByGuard(err) {
+			t.Errorf("sent: %v", err)
+		}
+		if err := template(db.Session(&gorm.Session{DryRun: true})); err != nil {
+			t.Errorf("built: %v", err)
+		}
+	})
+}
+
+// TestStatementsAreTold keeps the check of all tests' statements from checking nothing: the store tells what it reads and writes,
+// also beneath gorm.
+func TestStatementsAreTold(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, url string) {
+		var mu sync.Mutex
+		var told []string
+		s := openSeeded(t, url, storetest.Page(), func(cfg *store.Config) {
+			cfg.OnStatement = func(statement string) {
+				mu.Lock()
+				defer mu.Unlock()
+				told = append(told, statement)
+			}
+		})
+		for _, c := range []struct {
+			want string
+			run  func() error
+		}{
+			{`^SELECT .* FROM .apps. WHERE client_id`, func() error { _, err := s.GetApp(t.Context(), pageApp); return err }},
+			{`^UPDATE .apps. SET`, func() error {
+				_, err := s.UpdateApp(t.Context(), pageApp, store.Fields{store.ColumnIsFavorite: true}, writer, nil)
+				return err
+			}},
+			{`^DELETE FROM .apps. WHERE client_id`, func() error { return s.RemoveApp(t.Context(), pageApp, writer, nil) }},
+			{`^SELECT .* FROM .app_changes. WHERE client_id`, func() error {
+				_, err := s.ListAppChanges(t.Context(), pageApp, fullPage(""))
+				return err
+			}},
+		} {
+			mu.Lock()
+			told = nil
+			mu.Unlock()
+			if err := c.run(); err != nil {
+				t.Fatal(err)
+			}
+			mu.Lock()
+			if !slices.ContainsFunc(told, regexp.MustCompile(c.want).MatchString) {
+				t.Errorf("%s was not told, but %q", c.want, told)
+			}
+			mu.Unlock()
+		}
+	})
 }

@@ -154,9 +154,10 @@ func bound(stmt *gorm.Statement) bool {
 	}
 	found := false
 	for _, expr := range where.Exprs {
-		switch expr.(type) {
+		switch expr := expr.(type) {
 		case condition:
-			found = true
+			_, own := expr.client.(uuid.UUID)
+			found = found || own || stmt.DB.DryRun // a Template is not for sending
 		case clause.OrConditions:
 			return false
 		}
