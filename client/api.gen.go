@@ -119,6 +119,42 @@ func (e ErrorCode) Valid() bool {
 	}
 }
 
+// Defines values for TokenScope.
+const (
+	TokenScopeAppsRead     TokenScope = "apps:read"
+	TokenScopeAppsWrite    TokenScope = "apps:write"
+	TokenScopeCatalogRead  TokenScope = "catalog:read"
+	TokenScopeCatalogWrite TokenScope = "catalog:write"
+	TokenScopeClientsRead  TokenScope = "clients:read"
+	TokenScopeClientsWrite TokenScope = "clients:write"
+	TokenScopeTokensRead   TokenScope = "tokens:read"
+	TokenScopeTokensWrite  TokenScope = "tokens:write"
+)
+
+// Valid indicates whether the value is a known member of the TokenScope enum.
+func (e TokenScope) Valid() bool {
+	switch e {
+	case TokenScopeAppsRead:
+		return true
+	case TokenScopeAppsWrite:
+		return true
+	case TokenScopeCatalogRead:
+		return true
+	case TokenScopeCatalogWrite:
+		return true
+	case TokenScopeClientsRead:
+		return true
+	case TokenScopeClientsWrite:
+		return true
+	case TokenScopeTokensRead:
+		return true
+	case TokenScopeTokensWrite:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for SortByAlias.
 const (
 	SortByAliasAlias     SortByAlias = "alias"
@@ -206,6 +242,21 @@ func (e SortByPattern) Valid() bool {
 	case SortByPatternCreatedAt:
 		return true
 	case SortByPatternPattern:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SortByToken.
+const (
+	SortByTokenCreatedAt SortByToken = "created_at"
+)
+
+// Valid indicates whether the value is a known member of the SortByToken enum.
+func (e SortByToken) Valid() bool {
+	switch e {
+	case SortByTokenCreatedAt:
 		return true
 	default:
 		return false
@@ -479,6 +530,39 @@ func (e ListAppsParamsSortOrder) Valid() bool {
 	case ListAppsParamsSortOrderAsc:
 		return true
 	case ListAppsParamsSortOrderDesc:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListTokensParamsSortBy.
+const (
+	ListTokensParamsSortByCreatedAt ListTokensParamsSortBy = "created_at"
+)
+
+// Valid indicates whether the value is a known member of the ListTokensParamsSortBy enum.
+func (e ListTokensParamsSortBy) Valid() bool {
+	switch e {
+	case ListTokensParamsSortByCreatedAt:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListTokensParamsSortOrder.
+const (
+	ListTokensParamsSortOrderAsc  ListTokensParamsSortOrder = "asc"
+	ListTokensParamsSortOrderDesc ListTokensParamsSortOrder = "desc"
+)
+
+// Valid indicates whether the value is a known member of the ListTokensParamsSortOrder enum.
+func (e ListTokensParamsSortOrder) Valid() bool {
+	switch e {
+	case ListTokensParamsSortOrderAsc:
+		return true
+	case ListTokensParamsSortOrderDesc:
 		return true
 	default:
 		return false
@@ -1069,7 +1153,8 @@ type ErrorBody struct {
 	Message string `json:"message"`
 
 	// Details What the error is about. Only the properties that apply are present. An id names what was not found, under the
-	// name of its path parameter; with 409, `app_id` is the app that the client has already.
+	// name of its path parameter; with 409, `app_id` is the app that the client has already, and `token_id` the token that
+	// has ended.
 	//
 	// A refusal of a parameter, a header or a field of the body has its name in `field`, with one exception: Update App
 	// refuses a single value of the wrong type or out of range by `message` alone.
@@ -1086,7 +1171,8 @@ type ErrorBody struct {
 type ErrorCode string
 
 // ErrorDetails What the error is about. Only the properties that apply are present. An id names what was not found, under the
-// name of its path parameter; with 409, `app_id` is the app that the client has already.
+// name of its path parameter; with 409, `app_id` is the app that the client has already, and `token_id` the token that
+// has ended.
 //
 // A refusal of a parameter, a header or a field of the body has its name in `field`, with one exception: Update App
 // refuses a single value of the wrong type or out of range by `message` alone.
@@ -1131,6 +1217,12 @@ type ErrorDetails struct {
 	//
 	// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
 	CategoryID *UUID `json:"category_id,omitempty"`
+
+	// TokenID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+	//
+	//
+	// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
+	TokenID *UUID `json:"token_id,omitempty"`
 }
 
 // FieldError One refused field of the request body.
@@ -1156,6 +1248,142 @@ type NextCursor = string
 //
 // Example: 2026-02-24T15:00:00.000Z
 type Timestamp = string
+
+// Token An API token, without its secret.
+//
+// Example: {"all_clients":false,"client_ids":["aa7cf840-9ca9-46a3-9778-9015d6580d50"],"created_at":"2026-01-10T10:00:00.000Z","created_by":null,"expires_at":null,"id":"8ebf46fb-d81e-5612-8bcb-fe254883e58b","last_used_at":"2026-02-24T02:00:00.000Z","name":"nightly sync","revoked_at":null,"scopes":["apps:read","apps:write"]}
+type Token struct {
+	// ID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+	//
+	//
+	// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
+	ID UUID `json:"id"`
+
+	// Name What the token is for. It need not be unique.
+	Name string `json:"name"`
+
+	// Scopes What the token may do, in alphabetical order.
+	Scopes []TokenScope `json:"scopes"`
+
+	// AllClients Whether it covers all clients, future ones too.
+	AllClients bool `json:"all_clients"`
+
+	// ClientIds The clients that it covers, in order of their ids. Empty if it covers all of them, or none.
+	ClientIds []UUID `json:"client_ids"`
+
+	// CreatedBy The token that made it, or `null` if the operator did.
+	CreatedBy *openapi_types.UUID `json:"created_by"`
+
+	// CreatedAt A system-managed timestamp: UTC with exactly three decimals.
+	//
+	// Example: 2026-02-24T15:00:00.000Z
+	CreatedAt Timestamp `json:"created_at"`
+
+	// ExpiresAt When it ends, or `null` if it does not by itself.
+	ExpiresAt *string `json:"expires_at"`
+
+	// LastUsedAt When it was last used, to the minute and some seconds late, or `null` if it was not.
+	LastUsedAt *string `json:"last_used_at"`
+
+	// RevokedAt When it was revoked, or `null` if it was not.
+	RevokedAt *string `json:"revoked_at"`
+}
+
+// TokenCreate A new token. It has either `client_ids` or an `all_clients` that is `true`.
+//
+// Example: {"client_ids":["aa7cf840-9ca9-46a3-9778-9015d6580d50"],"name":"reporting","scopes":["apps:read"]}
+type TokenCreate struct {
+	// Name What the token is for.
+	Name string `json:"name"`
+
+	// Scopes What it may do.
+	Scopes []TokenScope `json:"scopes"`
+
+	// AllClients Whether it covers all clients, future ones too.
+	AllClients *bool `json:"all_clients,omitempty"`
+
+	// ClientIds The clients that it covers. An empty list covers none.
+	ClientIds *[]UUID `json:"client_ids,omitempty"`
+
+	// ExpiresAt When it ends (RFC 3339), in the future. Absent and `null` mean that it does not end by itself.
+	ExpiresAt *string `json:"expires_at,omitempty"`
+}
+
+// TokenList One page of tokens.
+//
+// Example: {"data":[{"all_clients":false,"client_ids":["aa7cf840-9ca9-46a3-9778-9015d6580d50"],"created_at":"2026-01-10T10:00:00.000Z","created_by":null,"expires_at":null,"id":"8ebf46fb-d81e-5612-8bcb-fe254883e58b","last_used_at":"2026-02-24T02:00:00.000Z","name":"nightly sync","revoked_at":null,"scopes":["apps:read","apps:write"]}],"next_cursor":"AAECAwQFBgc","total_count":3}
+type TokenList struct {
+	// Data The tokens of this page, in order.
+	Data []Token `json:"data"`
+
+	// TotalCount How many rows match the filters, on all pages, when the page was read. Of all apps of a client it costs less than
+	// the page, however many there are; with a filter it costs at most one reading of the client's apps.
+	//
+	//
+	// Example: 2
+	TotalCount TotalCount `json:"total_count"`
+
+	// NextCursor The `cursor` of the next page, or `null` on the last page.
+	//
+	// Example: AAECAwQFBgc
+	NextCursor *NextCursor `json:"next_cursor"`
+}
+
+// TokenRotate How to rotate a token.
+//
+// Example: {"overlap_seconds":3600}
+type TokenRotate struct {
+	// OverlapSeconds How long the old secret stays good, at most a week. Without it the secret ends at once.
+	OverlapSeconds *int32 `json:"overlap_seconds,omitempty"`
+}
+
+// TokenScope What a token may do. Each operation names the one that it needs.
+//
+// Example: apps:read
+type TokenScope string
+
+// TokenWithSecret An API token with its new secret.
+//
+// Example: {"all_clients":false,"client_ids":["aa7cf840-9ca9-46a3-9778-9015d6580d50"],"created_at":"2026-11-27T18:04:09.308Z","created_by":"9f0dbdc3-bf3b-5b83-83fa-1c7ba8be103c","expires_at":null,"id":"0d9c8b7a-6f5e-4d3c-8b2a-190817263544","last_used_at":null,"name":"reporting","revoked_at":null,"scopes":["apps:read"],"secret":"capp_00000000000000000000000000000000000000000003XhRuf"}
+type TokenWithSecret struct {
+	// ID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+	//
+	//
+	// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
+	ID UUID `json:"id"`
+
+	// Name What the token is for. It need not be unique.
+	Name string `json:"name"`
+
+	// Scopes What the token may do, in alphabetical order.
+	Scopes []TokenScope `json:"scopes"`
+
+	// AllClients Whether it covers all clients, future ones too.
+	AllClients bool `json:"all_clients"`
+
+	// ClientIds The clients that it covers, in order of their ids. Empty if it covers all of them, or none.
+	ClientIds []UUID `json:"client_ids"`
+
+	// CreatedBy The token that made it, or `null` if the operator did.
+	CreatedBy *openapi_types.UUID `json:"created_by"`
+
+	// CreatedAt A system-managed timestamp: UTC with exactly three decimals.
+	//
+	// Example: 2026-02-24T15:00:00.000Z
+	CreatedAt Timestamp `json:"created_at"`
+
+	// ExpiresAt When it ends, or `null` if it does not by itself.
+	ExpiresAt *string `json:"expires_at"`
+
+	// LastUsedAt When it was last used, to the minute and some seconds late, or `null` if it was not.
+	LastUsedAt *string `json:"last_used_at"`
+
+	// RevokedAt When it was revoked, or `null` if it was not.
+	RevokedAt *string `json:"revoked_at"`
+
+	// Secret What to send as `Bearer`. It is shown only here.
+	Secret string `json:"secret"`
+}
 
 // TotalCount How many rows match the filters, on all pages, when the page was read. Of all apps of a client it costs less than
 // the page, however many there are; with a filter it costs at most one reading of the client's apps.
@@ -1259,11 +1487,19 @@ type IsApprovedFilter = bool
 // IsFavoriteFilter defines model for IsFavoriteFilter.
 type IsFavoriteFilter = bool
 
+// KeepCreated defines model for KeepCreated.
+type KeepCreated = bool
+
 // PageSize defines model for PageSize.
 type PageSize = int32
 
 // Query defines model for Query.
 type Query = string
+
+// RetiredTokenID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+//
+// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
+type RetiredTokenID = UUID
 
 // SortByAlias defines model for SortByAlias.
 type SortByAlias string
@@ -1280,8 +1516,16 @@ type SortByName string
 // SortByPattern defines model for SortByPattern.
 type SortByPattern string
 
+// SortByToken defines model for SortByToken.
+type SortByToken string
+
 // SortOrder defines model for SortOrder.
 type SortOrder string
+
+// TokenID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+//
+// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
+type TokenID = UUID
 
 // TypeFilter A short lower-case word such as `desktop`, `browser` or `web`.
 //
@@ -1333,6 +1577,16 @@ type ClientCreated = ClientOrganization
 //
 // Example: {"failed":[],"succeeded":["f1a2b3c4-d5e6-7890-abcd-ef1234567890"]}
 type DeprecatedBulkResult = BulkResult
+
+// TokenCreated An API token with its new secret.
+//
+// Example: {"all_clients":false,"client_ids":["aa7cf840-9ca9-46a3-9778-9015d6580d50"],"created_at":"2026-11-27T18:04:09.308Z","created_by":"9f0dbdc3-bf3b-5b83-83fa-1c7ba8be103c","expires_at":null,"id":"0d9c8b7a-6f5e-4d3c-8b2a-190817263544","last_used_at":null,"name":"reporting","revoked_at":null,"scopes":["apps:read"],"secret":"capp_00000000000000000000000000000000000000000003XhRuf"}
+type TokenCreated = TokenWithSecret
+
+// TokenRotated An API token with its new secret.
+//
+// Example: {"all_clients":false,"client_ids":["aa7cf840-9ca9-46a3-9778-9015d6580d50"],"created_at":"2026-11-27T18:04:09.308Z","created_by":"9f0dbdc3-bf3b-5b83-83fa-1c7ba8be103c","expires_at":null,"id":"0d9c8b7a-6f5e-4d3c-8b2a-190817263544","last_used_at":null,"name":"reporting","revoked_at":null,"scopes":["apps:read"],"secret":"capp_00000000000000000000000000000000000000000003XhRuf"}
+type TokenRotated = TokenWithSecret
 
 // ListCatalogAppsParams defines parameters for ListCatalogApps.
 type ListCatalogAppsParams struct {
@@ -1673,6 +1927,33 @@ type ListAppChangesParams struct {
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// ListTokensParams defines parameters for ListTokens.
+type ListTokensParams struct {
+	// SortBy Sort tokens by when they were made. The id decides between equals.
+	SortBy *ListTokensParamsSortBy `form:"sort_by,omitempty" json:"sort_by,omitempty"`
+
+	// SortOrder Ascending or descending.
+	SortOrder *ListTokensParamsSortOrder `form:"sort_order,omitempty" json:"sort_order,omitempty"`
+
+	// PageSize How many rows a page has at most.
+	PageSize *PageSize `form:"page_size,omitempty" json:"page_size,omitempty"`
+
+	// Cursor `next_cursor` of the page before.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ListTokensParamsSortBy defines parameters for ListTokens.
+type ListTokensParamsSortBy string
+
+// ListTokensParamsSortOrder defines parameters for ListTokens.
+type ListTokensParamsSortOrder string
+
+// RevokeTokenParams defines parameters for RevokeToken.
+type RevokeTokenParams struct {
+	// KeepCreated Keep the tokens that the token has made.
+	KeepCreated *KeepCreated `form:"keep_created,omitempty" json:"keep_created,omitempty"`
+}
+
 // CreateCatalogAppJSONRequestBody defines body for CreateCatalogApp for application/json ContentType.
 type CreateCatalogAppJSONRequestBody = CatalogAppCreate
 
@@ -1725,6 +2006,12 @@ type RemoveFavoritesJSONRequestBody = AppIDs
 
 // UpdateAppJSONRequestBody defines body for UpdateApp for application/json ContentType.
 type UpdateAppJSONRequestBody = AppPatch
+
+// CreateTokenJSONRequestBody defines body for CreateToken for application/json ContentType.
+type CreateTokenJSONRequestBody = TokenCreate
+
+// RotateTokenJSONRequestBody defines body for RotateToken for application/json ContentType.
+type RotateTokenJSONRequestBody = TokenRotate
 
 // RequestEditorFn is the function signature for the RequestEditor callback function
 type RequestEditorFn func(ctx context.Context, req *http.Request) error
@@ -2412,6 +2699,99 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /clients/{client_id}/apps/{app_id}/changes (the `ListAppChanges` operationId).
 	ListAppChanges(ctx context.Context, clientID ClientID, appID AppID, params *ListAppChangesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListTokens List Tokens
+	//
+	// The tokens whose clients the caller's token covers, page by page, oldest first: revoked and expired ones too, and the
+	// caller's own. A token without clients is seen by the token that made it, by itself and by tokens that cover all clients.
+	//
+	// Scope: `tokens:read`.
+	//
+	// Corresponds with GET /tokens (the `ListTokens` operationId).
+	ListTokens(ctx context.Context, params *ListTokensParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateTokenWithBody Create Token
+	//
+	// Makes a token and shows its secret: only now, since the server keeps a hash of it.
+	//
+	// Nobody gives more than he has: the scopes and the clients must be among those of the caller's token, and it must not
+	// outlive it, else 403. An access token of an identity provider makes no tokens: 403.
+	//
+	// Scope: `tokens:write`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /tokens (the `CreateToken` operationId).
+	CreateTokenWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateToken Create Token
+	//
+	// Makes a token and shows its secret: only now, since the server keeps a hash of it.
+	//
+	// Nobody gives more than he has: the scopes and the clients must be among those of the caller's token, and it must not
+	// outlive it, else 403. An access token of an identity provider makes no tokens: 403.
+	//
+	// Scope: `tokens:write`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /tokens (the `CreateToken` operationId).
+	CreateToken(ctx context.Context, body CreateTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RevokeToken Revoke Token
+	//
+	// Ends a token for good, and with it the tokens that it has made, those that they have made, and so on. A token may revoke
+	// itself. Revoking it again is 204 too, and ends what it has made, if that was kept before.
+	//
+	// The token's scopes, clients and expiry must be within those of the caller's token, else 403. The expiry of an access
+	// token of an identity provider does not matter here. The server that answers refuses the token at once, others within
+	// the time for which they cache tokens.
+	//
+	// Scope: `tokens:write`.
+	//
+	// Corresponds with DELETE /tokens/{token_id} (the `RevokeToken` operationId).
+	RevokeToken(ctx context.Context, tokenID RetiredTokenID, params *RevokeTokenParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetToken Get Token
+	//
+	// One token whose clients the caller's token covers, without its secret.
+	//
+	// Scope: `tokens:read`.
+	//
+	// Corresponds with GET /tokens/{token_id} (the `GetToken` operationId).
+	GetToken(ctx context.Context, tokenID TokenID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RotateTokenWithBody Rotate Token
+	//
+	// Gives a token a new secret, and shows it: only now. The old secret stays good for `overlap_seconds`, so that its users
+	// can change over. At most two secrets are good at once: one that is left from the rotation before ends now. The token
+	// keeps its id, and expires when it did. A token may rotate itself.
+	//
+	// The token's scopes, clients and expiry must be within those of the caller's token, else 403. An access token of an
+	// identity provider rotates no tokens: 403. A revoked or expired token has no new secret: 409. The body may be left out.
+	//
+	// Scope: `tokens:write`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /tokens/{token_id}/rotate (the `RotateToken` operationId).
+	RotateTokenWithBody(ctx context.Context, tokenID TokenID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RotateToken Rotate Token
+	//
+	// Gives a token a new secret, and shows it: only now. The old secret stays good for `overlap_seconds`, so that its users
+	// can change over. At most two secrets are good at once: one that is left from the rotation before ends now. The token
+	// keeps its id, and expires when it did. A token may rotate itself.
+	//
+	// The token's scopes, clients and expiry must be within those of the caller's token, else 403. An access token of an
+	// identity provider rotates no tokens: 403. A revoked or expired token has no new secret: 409. The body may be left out.
+	//
+	// Scope: `tokens:write`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /tokens/{token_id}/rotate (the `RotateToken` operationId).
+	RotateToken(ctx context.Context, tokenID TokenID, body RotateTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 }
 
 // ListCatalogApps List Catalog Apps
@@ -3495,6 +3875,169 @@ func (c *HTTPClient) UpdateApp(ctx context.Context, clientID ClientID, appID App
 // Corresponds with GET /clients/{client_id}/apps/{app_id}/changes (the `ListAppChanges` operationId).
 func (c *HTTPClient) ListAppChanges(ctx context.Context, clientID ClientID, appID AppID, params *ListAppChangesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListAppChangesRequest(c.Server, clientID, appID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListTokens List Tokens
+//
+// The tokens whose clients the caller's token covers, page by page, oldest first: revoked and expired ones too, and the
+// caller's own. A token without clients is seen by the token that made it, by itself and by tokens that cover all clients.
+//
+// Scope: `tokens:read`.
+//
+// Corresponds with GET /tokens (the `ListTokens` operationId).
+func (c *HTTPClient) ListTokens(ctx context.Context, params *ListTokensParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListTokensRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateTokenWithBody Create Token
+//
+// Makes a token and shows its secret: only now, since the server keeps a hash of it.
+//
+// Nobody gives more than he has: the scopes and the clients must be among those of the caller's token, and it must not
+// outlive it, else 403. An access token of an identity provider makes no tokens: 403.
+//
+// Scope: `tokens:write`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /tokens (the `CreateToken` operationId).
+func (c *HTTPClient) CreateTokenWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateTokenRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateToken Create Token
+//
+// Makes a token and shows its secret: only now, since the server keeps a hash of it.
+//
+// Nobody gives more than he has: the scopes and the clients must be among those of the caller's token, and it must not
+// outlive it, else 403. An access token of an identity provider makes no tokens: 403.
+//
+// Scope: `tokens:write`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /tokens (the `CreateToken` operationId).
+func (c *HTTPClient) CreateToken(ctx context.Context, body CreateTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateTokenRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RevokeToken Revoke Token
+//
+// Ends a token for good, and with it the tokens that it has made, those that they have made, and so on. A token may revoke
+// itself. Revoking it again is 204 too, and ends what it has made, if that was kept before.
+//
+// The token's scopes, clients and expiry must be within those of the caller's token, else 403. The expiry of an access
+// token of an identity provider does not matter here. The server that answers refuses the token at once, others within
+// the time for which they cache tokens.
+//
+// Scope: `tokens:write`.
+//
+// Corresponds with DELETE /tokens/{token_id} (the `RevokeToken` operationId).
+func (c *HTTPClient) RevokeToken(ctx context.Context, tokenID RetiredTokenID, params *RevokeTokenParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRevokeTokenRequest(c.Server, tokenID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetToken Get Token
+//
+// One token whose clients the caller's token covers, without its secret.
+//
+// Scope: `tokens:read`.
+//
+// Corresponds with GET /tokens/{token_id} (the `GetToken` operationId).
+func (c *HTTPClient) GetToken(ctx context.Context, tokenID TokenID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetTokenRequest(c.Server, tokenID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RotateTokenWithBody Rotate Token
+//
+// Gives a token a new secret, and shows it: only now. The old secret stays good for `overlap_seconds`, so that its users
+// can change over. At most two secrets are good at once: one that is left from the rotation before ends now. The token
+// keeps its id, and expires when it did. A token may rotate itself.
+//
+// The token's scopes, clients and expiry must be within those of the caller's token, else 403. An access token of an
+// identity provider rotates no tokens: 403. A revoked or expired token has no new secret: 409. The body may be left out.
+//
+// Scope: `tokens:write`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /tokens/{token_id}/rotate (the `RotateToken` operationId).
+func (c *HTTPClient) RotateTokenWithBody(ctx context.Context, tokenID TokenID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRotateTokenRequestWithBody(c.Server, tokenID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RotateToken Rotate Token
+//
+// Gives a token a new secret, and shows it: only now. The old secret stays good for `overlap_seconds`, so that its users
+// can change over. At most two secrets are good at once: one that is left from the rotation before ends now. The token
+// keeps its id, and expires when it did. A token may rotate itself.
+//
+// The token's scopes, clients and expiry must be within those of the caller's token, else 403. An access token of an
+// identity provider rotates no tokens: 403. A revoked or expired token has no new secret: 409. The body may be left out.
+//
+// Scope: `tokens:write`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /tokens/{token_id}/rotate (the `RotateToken` operationId).
+func (c *HTTPClient) RotateToken(ctx context.Context, tokenID TokenID, body RotateTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRotateTokenRequest(c.Server, tokenID, body)
 	if err != nil {
 		return nil, err
 	}
@@ -5774,6 +6317,278 @@ func NewListAppChangesRequest(server string, clientID ClientID, appID AppID, par
 	return req, nil
 }
 
+// NewListTokensRequest constructs an http.Request for the ListTokens method
+func NewListTokensRequest(server string, params *ListTokensParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tokens")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.SortBy != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "sort_by", *params.SortBy, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.SortOrder != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "sort_order", *params.SortOrder, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.PageSize != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "page_size", *params.PageSize, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateTokenRequest calls the generic CreateToken builder with application/json body
+func NewCreateTokenRequest(server string, body CreateTokenJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateTokenRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewCreateTokenRequestWithBody constructs an http.Request for the CreateToken method, with any body, and a specified content type
+func NewCreateTokenRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tokens")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewRevokeTokenRequest constructs an http.Request for the RevokeToken method
+func NewRevokeTokenRequest(server string, tokenID RetiredTokenID, params *RevokeTokenParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "token_id", tokenID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tokens/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.KeepCreated != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "keep_created", *params.KeepCreated, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetTokenRequest constructs an http.Request for the GetToken method
+func NewGetTokenRequest(server string, tokenID TokenID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "token_id", tokenID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tokens/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewRotateTokenRequest calls the generic RotateToken builder with application/json body
+func NewRotateTokenRequest(server string, tokenID TokenID, body RotateTokenJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRotateTokenRequestWithBody(server, tokenID, "application/json", bodyReader)
+}
+
+// NewRotateTokenRequestWithBody constructs an http.Request for the RotateToken method, with any body, and a specified content type
+func NewRotateTokenRequestWithBody(server string, tokenID TokenID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "token_id", tokenID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/tokens/%s/rotate", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 func (c *HTTPClient) applyEditors(ctx context.Context, req *http.Request, additionalEditors []RequestEditorFn) error {
 	for _, r := range c.RequestEditors {
 		if err := r(ctx, req); err != nil {
@@ -6458,6 +7273,105 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /clients/{client_id}/apps/{app_id}/changes (the `ListAppChanges` operationId).
 	ListAppChangesWithResponse(ctx context.Context, clientID ClientID, appID AppID, params *ListAppChangesParams, reqEditors ...RequestEditorFn) (*ListAppChangesResponse, error)
+
+	// ListTokensWithResponse List Tokens
+	//
+	// The tokens whose clients the caller's token covers, page by page, oldest first: revoked and expired ones too, and the
+	// caller's own. A token without clients is seen by the token that made it, by itself and by tokens that cover all clients.
+	//
+	// Scope: `tokens:read`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /tokens (the `ListTokens` operationId).
+	ListTokensWithResponse(ctx context.Context, params *ListTokensParams, reqEditors ...RequestEditorFn) (*ListTokensResponse, error)
+
+	// CreateTokenWithBodyWithResponse Create Token
+	//
+	// Makes a token and shows its secret: only now, since the server keeps a hash of it.
+	//
+	// Nobody gives more than he has: the scopes and the clients must be among those of the caller's token, and it must not
+	// outlive it, else 403. An access token of an identity provider makes no tokens: 403.
+	//
+	// Scope: `tokens:write`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /tokens (the `CreateToken` operationId).
+	CreateTokenWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateTokenResponse, error)
+
+	// CreateTokenWithResponse Create Token
+	//
+	// Makes a token and shows its secret: only now, since the server keeps a hash of it.
+	//
+	// Nobody gives more than he has: the scopes and the clients must be among those of the caller's token, and it must not
+	// outlive it, else 403. An access token of an identity provider makes no tokens: 403.
+	//
+	// Scope: `tokens:write`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /tokens (the `CreateToken` operationId).
+	CreateTokenWithResponse(ctx context.Context, body CreateTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateTokenResponse, error)
+
+	// RevokeTokenWithResponse Revoke Token
+	//
+	// Ends a token for good, and with it the tokens that it has made, those that they have made, and so on. A token may revoke
+	// itself. Revoking it again is 204 too, and ends what it has made, if that was kept before.
+	//
+	// The token's scopes, clients and expiry must be within those of the caller's token, else 403. The expiry of an access
+	// token of an identity provider does not matter here. The server that answers refuses the token at once, others within
+	// the time for which they cache tokens.
+	//
+	// Scope: `tokens:write`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /tokens/{token_id} (the `RevokeToken` operationId).
+	RevokeTokenWithResponse(ctx context.Context, tokenID RetiredTokenID, params *RevokeTokenParams, reqEditors ...RequestEditorFn) (*RevokeTokenResponse, error)
+
+	// GetTokenWithResponse Get Token
+	//
+	// One token whose clients the caller's token covers, without its secret.
+	//
+	// Scope: `tokens:read`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /tokens/{token_id} (the `GetToken` operationId).
+	GetTokenWithResponse(ctx context.Context, tokenID TokenID, reqEditors ...RequestEditorFn) (*GetTokenResponse, error)
+
+	// RotateTokenWithBodyWithResponse Rotate Token
+	//
+	// Gives a token a new secret, and shows it: only now. The old secret stays good for `overlap_seconds`, so that its users
+	// can change over. At most two secrets are good at once: one that is left from the rotation before ends now. The token
+	// keeps its id, and expires when it did. A token may rotate itself.
+	//
+	// The token's scopes, clients and expiry must be within those of the caller's token, else 403. An access token of an
+	// identity provider rotates no tokens: 403. A revoked or expired token has no new secret: 409. The body may be left out.
+	//
+	// Scope: `tokens:write`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /tokens/{token_id}/rotate (the `RotateToken` operationId).
+	RotateTokenWithBodyWithResponse(ctx context.Context, tokenID TokenID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RotateTokenResponse, error)
+
+	// RotateTokenWithResponse Rotate Token
+	//
+	// Gives a token a new secret, and shows it: only now. The old secret stays good for `overlap_seconds`, so that its users
+	// can change over. At most two secrets are good at once: one that is left from the rotation before ends now. The token
+	// keeps its id, and expires when it did. A token may rotate itself.
+	//
+	// The token's scopes, clients and expiry must be within those of the caller's token, else 403. An access token of an
+	// identity provider rotates no tokens: 403. A revoked or expired token has no new secret: 409. The body may be left out.
+	//
+	// Scope: `tokens:write`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /tokens/{token_id}/rotate (the `RotateToken` operationId).
+	RotateTokenWithResponse(ctx context.Context, tokenID TokenID, body RotateTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*RotateTokenResponse, error)
 }
 
 // ListCatalogAppsResponse200Headers the declared response headers of an HTTP 200 response for ListCatalogApps
@@ -8106,6 +9020,251 @@ func (r ListAppChangesResponse) ContentType() string {
 	return ""
 }
 
+// ListTokensResponse200Headers the declared response headers of an HTTP 200 response for ListTokens
+type ListTokensResponse200Headers struct {
+	Link            *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
+}
+
+type ListTokensResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *TokenList
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListTokensResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListTokensResponse) GetJSON200() *TokenList {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r ListTokensResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListTokensResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListTokensResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListTokensResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateTokenResponse201Headers the declared response headers of an HTTP 201 response for CreateToken
+type CreateTokenResponse201Headers struct {
+	Location        string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
+}
+
+type CreateTokenResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *TokenCreated
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateTokenResponse201Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateTokenResponse) GetJSON201() *TokenCreated {
+	return r.JSON201
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateTokenResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateTokenResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateTokenResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateTokenResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RevokeTokenResponse204Headers the declared response headers of an HTTP 204 response for RevokeToken
+type RevokeTokenResponse204Headers struct {
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
+}
+
+type RevokeTokenResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// Headers204 the parsed response headers for an HTTP 204 response
+	Headers204 *RevokeTokenResponse204Headers
+}
+
+// GetBody returns the raw response body bytes
+func (r RevokeTokenResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RevokeTokenResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RevokeTokenResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RevokeTokenResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetTokenResponse200Headers the declared response headers of an HTTP 200 response for GetToken
+type GetTokenResponse200Headers struct {
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
+}
+
+type GetTokenResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Token
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetTokenResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetTokenResponse) GetJSON200() *Token {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r GetTokenResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetTokenResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetTokenResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetTokenResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RotateTokenResponse200Headers the declared response headers of an HTTP 200 response for RotateToken
+type RotateTokenResponse200Headers struct {
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
+}
+
+type RotateTokenResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *TokenRotated
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *RotateTokenResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RotateTokenResponse) GetJSON200() *TokenRotated {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r RotateTokenResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RotateTokenResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RotateTokenResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RotateTokenResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ListCatalogAppsWithResponse List Catalog Apps
 //
 // The known apps, page by page. Filters combine with AND.
@@ -9032,6 +10191,147 @@ func (c *ClientWithResponses) ListAppChangesWithResponse(ctx context.Context, cl
 		return nil, err
 	}
 	return ParseListAppChangesResponse(rsp)
+}
+
+// ListTokensWithResponse List Tokens
+//
+// The tokens whose clients the caller's token covers, page by page, oldest first: revoked and expired ones too, and the
+// caller's own. A token without clients is seen by the token that made it, by itself and by tokens that cover all clients.
+//
+// Scope: `tokens:read`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /tokens (the `ListTokens` operationId).
+func (c *ClientWithResponses) ListTokensWithResponse(ctx context.Context, params *ListTokensParams, reqEditors ...RequestEditorFn) (*ListTokensResponse, error) {
+	rsp, err := c.ListTokens(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListTokensResponse(rsp)
+}
+
+// CreateTokenWithBodyWithResponse Create Token
+//
+// Makes a token and shows its secret: only now, since the server keeps a hash of it.
+//
+// Nobody gives more than he has: the scopes and the clients must be among those of the caller's token, and it must not
+// outlive it, else 403. An access token of an identity provider makes no tokens: 403.
+//
+// Scope: `tokens:write`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /tokens (the `CreateToken` operationId).
+func (c *ClientWithResponses) CreateTokenWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateTokenResponse, error) {
+	rsp, err := c.CreateTokenWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateTokenResponse(rsp)
+}
+
+// CreateTokenWithResponse Create Token
+//
+// Makes a token and shows its secret: only now, since the server keeps a hash of it.
+//
+// Nobody gives more than he has: the scopes and the clients must be among those of the caller's token, and it must not
+// outlive it, else 403. An access token of an identity provider makes no tokens: 403.
+//
+// Scope: `tokens:write`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /tokens (the `CreateToken` operationId).
+func (c *ClientWithResponses) CreateTokenWithResponse(ctx context.Context, body CreateTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateTokenResponse, error) {
+	rsp, err := c.CreateToken(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateTokenResponse(rsp)
+}
+
+// RevokeTokenWithResponse Revoke Token
+//
+// Ends a token for good, and with it the tokens that it has made, those that they have made, and so on. A token may revoke
+// itself. Revoking it again is 204 too, and ends what it has made, if that was kept before.
+//
+// The token's scopes, clients and expiry must be within those of the caller's token, else 403. The expiry of an access
+// token of an identity provider does not matter here. The server that answers refuses the token at once, others within
+// the time for which they cache tokens.
+//
+// Scope: `tokens:write`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /tokens/{token_id} (the `RevokeToken` operationId).
+func (c *ClientWithResponses) RevokeTokenWithResponse(ctx context.Context, tokenID RetiredTokenID, params *RevokeTokenParams, reqEditors ...RequestEditorFn) (*RevokeTokenResponse, error) {
+	rsp, err := c.RevokeToken(ctx, tokenID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRevokeTokenResponse(rsp)
+}
+
+// GetTokenWithResponse Get Token
+//
+// One token whose clients the caller's token covers, without its secret.
+//
+// Scope: `tokens:read`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /tokens/{token_id} (the `GetToken` operationId).
+func (c *ClientWithResponses) GetTokenWithResponse(ctx context.Context, tokenID TokenID, reqEditors ...RequestEditorFn) (*GetTokenResponse, error) {
+	rsp, err := c.GetToken(ctx, tokenID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetTokenResponse(rsp)
+}
+
+// RotateTokenWithBodyWithResponse Rotate Token
+//
+// Gives a token a new secret, and shows it: only now. The old secret stays good for `overlap_seconds`, so that its users
+// can change over. At most two secrets are good at once: one that is left from the rotation before ends now. The token
+// keeps its id, and expires when it did. A token may rotate itself.
+//
+// The token's scopes, clients and expiry must be within those of the caller's token, else 403. An access token of an
+// identity provider rotates no tokens: 403. A revoked or expired token has no new secret: 409. The body may be left out.
+//
+// Scope: `tokens:write`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /tokens/{token_id}/rotate (the `RotateToken` operationId).
+func (c *ClientWithResponses) RotateTokenWithBodyWithResponse(ctx context.Context, tokenID TokenID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RotateTokenResponse, error) {
+	rsp, err := c.RotateTokenWithBody(ctx, tokenID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRotateTokenResponse(rsp)
+}
+
+// RotateTokenWithResponse Rotate Token
+//
+// Gives a token a new secret, and shows it: only now. The old secret stays good for `overlap_seconds`, so that its users
+// can change over. At most two secrets are good at once: one that is left from the rotation before ends now. The token
+// keeps its id, and expires when it did. A token may rotate itself.
+//
+// The token's scopes, clients and expiry must be within those of the caller's token, else 403. An access token of an
+// identity provider rotates no tokens: 403. A revoked or expired token has no new secret: 409. The body may be left out.
+//
+// Scope: `tokens:write`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /tokens/{token_id}/rotate (the `RotateToken` operationId).
+func (c *ClientWithResponses) RotateTokenWithResponse(ctx context.Context, tokenID TokenID, body RotateTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*RotateTokenResponse, error) {
+	rsp, err := c.RotateToken(ctx, tokenID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRotateTokenResponse(rsp)
 }
 
 // ParseListCatalogAppsResponse parses an HTTP response from a ListCatalogAppsWithResponse call
@@ -11154,6 +12454,275 @@ func ParseListAppChangesResponse(rsp *http.Response) (*ListAppChangesResponse, e
 			}
 			headers.Link = &value
 		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListTokensResponse parses an HTTP response from a ListTokensWithResponse call
+func ParseListTokensResponse(rsp *http.Response) (*ListTokensResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListTokensResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest TokenList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListTokensResponse200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateTokenResponse parses an HTTP response from a CreateTokenWithResponse call
+func ParseCreateTokenResponse(rsp *http.Response) (*CreateTokenResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateTokenResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest TokenCreated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateTokenResponse201Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers201 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRevokeTokenResponse parses an HTTP response from a RevokeTokenWithResponse call
+func ParseRevokeTokenResponse(rsp *http.Response) (*RevokeTokenResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RevokeTokenResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		var headers RevokeTokenResponse204Headers
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers204 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetTokenResponse parses an HTTP response from a GetTokenWithResponse call
+func ParseGetTokenResponse(rsp *http.Response) (*GetTokenResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetTokenResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Token
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetTokenResponse200Headers
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRotateTokenResponse parses an HTTP response from a RotateTokenWithResponse call
+func ParseRotateTokenResponse(rsp *http.Response) (*RotateTokenResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RotateTokenResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest TokenRotated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers RotateTokenResponse200Headers
 		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {

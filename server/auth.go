@@ -15,7 +15,7 @@ import (
 
 // Scopes returns every scope that an operation can require.
 func Scopes() []string {
-	return []string{"apps:read", "apps:write", "catalog:read", "catalog:write", "clients:read", "clients:write"}
+	return []string{"apps:read", "apps:write", "catalog:read", "catalog:write", "clients:read", "clients:write", "tokens:read", "tokens:write"}
 }
 
 // authenticate returns the token of the request. Missing, malformed, unknown, expired and revoked tokens get the same error.
@@ -47,7 +47,7 @@ func (s *Server) authenticateJWT(r *http.Request, jwt string) (*store.Token, err
 	}
 	return &store.Token{
 		ID: claims.ID, Name: claims.Subject, Scopes: claims.Scopes, ExpiresAt: &claims.ExpiresAt,
-		AllClients: claims.AllClients, ClientIDs: claims.ClientIDs,
+		AllClients: claims.AllClients, ClientIDs: claims.ClientIDs, FromProvider: true,
 	}, nil
 }
 
@@ -67,6 +67,8 @@ func authFailureReason(r *http.Request, err error) string {
 		return "missing"
 	case errors.Is(err, store.ErrRevokedToken):
 		return "revoked"
+	case errors.Is(err, store.ErrReplacedSecret):
+		return "replaced"
 	case errors.Is(err, store.ErrExpiredToken), errors.Is(err, oidc.ErrExpired):
 		return "expired"
 	case errors.Is(err, store.ErrUnknownToken):
@@ -88,10 +90,10 @@ func bearer(headers []string) (string, bool) {
 	return strings.TrimLeft(secret, " "), ok && strings.EqualFold(scheme, "Bearer")
 }
 
-// authorize refuses a token that lacks the operation's scope or does not cover the client in the path. No token for some clients
+// authorize refuses a token that lacks the operation's scope, is of the wrong kind, or does not cover the client in the path. No token for some clients
 // covers a malformed client id, so it gets 403; a token for all clients gets 400 from the validation later.
 func (op *operation) authorize(token *store.Token, pathValue func(string) string) error {
-	if !token.HasScope(op.scope) {
+	if !token.HasScope(op.scope) || op.ownTokens && token.FromProvider {
 		return errForbidden()
 	}
 	if token.AllClients {

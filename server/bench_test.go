@@ -39,7 +39,7 @@ func newPatcher(t testing.TB) *patcher {
 		t.Fatal(err)
 	}
 	secret, _ := apitoken.New()
-	if _, err := s.CreateToken(t.Context(), secret, store.Token{Name: "x", AllClients: true, Scopes: "apps:write"}); err != nil {
+	if _, err := s.CreateToken(t.Context(), nil, secret, store.Token{Name: "x", AllClients: true, Scopes: "apps:write"}); err != nil {
 		t.Fatal(err)
 	}
 	srv, err := server.New(server.Config{Store: s, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})

@@ -148,6 +148,9 @@ func (op *operation) checkBody(r *http.Request, text []byte) (nodes int, err err
 	if op.body == nil {
 		return 0, nil
 	}
+	if len(text) == 0 && op.noBody {
+		text = []byte("{}")
+	}
 	target, nodes, err := op.body.Decode(text)
 	if err != nil {
 		return 0, op.bodyError(err)

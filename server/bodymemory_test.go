@@ -139,7 +139,7 @@ func TestBodyMemoryOfARequest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	token, err := database.CreateToken(t.Context(), secret, store.Token{Name: "x", AllClients: true, Scopes: "apps:write"})
+	token, err := database.CreateToken(t.Context(), nil, secret, store.Token{Name: "x", AllClients: true, Scopes: "apps:write"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,8 @@ package server
 import (
 	"encoding/json"
 	"math"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/clientapps/clientapps/gen"
@@ -56,6 +58,35 @@ func toAPIClient(c store.Client) gen.ClientOrganization {
 	}
 }
 
+func toAPIToken(t store.Token) gen.Token {
+	return gen.Token{
+		ID: t.ID, Name: t.Name, Scopes: scopes(t.Scopes), AllClients: t.AllClients, ClientIds: mapped(t.ClientIDs, sameID),
+		CreatedBy: t.CreatedBy, CreatedAt: timestamp(t.CreatedAt), ExpiresAt: timestampOrNull(t.ExpiresAt),
+		LastUsedAt: timestampOrNull(t.LastUsedAt), RevokedAt: timestampOrNull(t.RevokedAt),
+	}
+}
+
+func toAPITokenWithSecret(token store.Token, secret string) gen.TokenWithSecret {
+	t := toAPIToken(token)
+	return gen.TokenWithSecret{
+		ID: t.ID, Name: t.Name, Scopes: t.Scopes, AllClients: t.AllClients, ClientIds: t.ClientIds, CreatedBy: t.CreatedBy,
+		CreatedAt: t.CreatedAt, ExpiresAt: t.ExpiresAt, LastUsedAt: t.LastUsedAt, RevokedAt: t.RevokedAt, Secret: secret,
+	}
+}
+
+// scopes returns the scopes of a token, which are separated by spaces. Unknown ones, of an older or a newer server, are left out.
+func scopes(text string) []gen.TokenScope {
+	found := []gen.TokenScope{}
+	for _, scope := range Scopes() {
+		if slices.Contains(strings.Fields(text), scope) {
+			found = append(found, gen.TokenScope(scope))
+		}
+	}
+	return found
+}
+
+func sameID(id gen.UUID) gen.UUID { return id }
+
 func toAPIChange(c store.AppChange) gen.AppChange {
 	return gen.AppChange{
 		ID: c.ID(), Field: gen.AppChangeField(c.Field),
@@ -78,3 +109,11 @@ func count(n int) int32 { return int32(min(n, math.MaxInt32)) } //nolint:gosec /
 const timeLayout = "2006-01-02T15:04:05.000Z"
 
 func timestamp(t time.Time) gen.Timestamp { return t.UTC().Format(timeLayout) }
+
+func timestampOrNull(t *time.Time) *gen.Timestamp {
+	if t == nil {
+		return nil
+	}
+	text := timestamp(*t)
+	return &text
+}

@@ -85,6 +85,11 @@ func errForbidden() *Error {
 	}
 }
 
+// errPast refuses a time that must be in the future.
+func errPast(field string) *Error {
+	return invalidRequest(field+" must be a timestamp in the future or null", &gen.ErrorDetails{Field: &field})
+}
+
 func errNoRoute() *Error {
 	return &Error{Status: http.StatusNotFound, Code: gen.ErrorCodeNotFound, Message: "No such path"}
 }
@@ -112,6 +117,8 @@ func toError(err error) *Error {
 		conflict     *store.ConflictError
 		inUse        *store.InUseError
 		reference    *store.ReferenceError
+		past         *store.PastError
+		ended        *store.EndedTokenError
 		precondition *store.PreconditionError
 		unavailable  *store.UnavailableError
 		unknown      *store.InDoubtError
@@ -139,6 +146,17 @@ func toError(err error) *Error {
 		}
 	case errors.As(err, &reference):
 		return invalidRequest(reference.Field+" does not exist", &gen.ErrorDetails{Field: &reference.Field})
+	case errors.As(err, &past):
+		return errPast(past.Field)
+	case errors.As(err, &ended):
+		return &Error{
+			Status: http.StatusConflict, Code: gen.ErrorCodeConflict, Message: "The token is " + ended.State(),
+			Details: &gen.ErrorDetails{TokenID: &ended.ID},
+		}
+	case errors.Is(err, store.ErrExceedsToken):
+		return errForbidden()
+	case errors.Is(err, store.ErrUnknownToken): // it ended during the request
+		return errUnauthorized()
 	case errors.Is(err, store.ErrPosition):
 		return errCursor()
 	case errors.As(err, &precondition):
@@ -189,7 +207,8 @@ func notFoundDetails(e *store.NotFoundError) *gen.ErrorDetails {
 		return &gen.ErrorDetails{VendorID: &e.ID}
 	case store.KindCategory:
 		return &gen.ErrorDetails{CategoryID: &e.ID}
-	case store.KindToken: // the API has no resource for tokens
+	case store.KindToken:
+		return &gen.ErrorDetails{TokenID: &e.ID}
 	}
 	return nil
 }

@@ -51,6 +51,13 @@ func TestExamplesOfErrors(t *testing.T) {
 		"InUse":                {"DELETE", slack, "", ""},
 		"PreconditionFailed":   {"PATCH", app, `If-Match: "old"`, `{"is_favorite": true}`},
 		"PayloadTooLarge":      {"PATCH", app, "", strings.Repeat(" ", 1<<20+1)},
+		"UnknownScope":         {"POST", "/v2/tokens", "", `{"name": "a", "scopes": ["apps:read", "apps:delete"], "all_clients": true}`},
+		"TwoCoverages":         {"POST", "/v2/tokens", "", `{"name": "a", "scopes": ["apps:read"], "all_clients": true, "client_ids": []}`},
+		"UnknownClients":       {"POST", "/v2/tokens", "", `{"name": "a", "scopes": ["apps:read"], "client_ids": ["` + noID + `"]}`},
+		"PastExpiry":           {"POST", "/v2/tokens", "", `{"name": "a", "scopes": ["apps:read"], "all_clients": true, "expires_at": "2026-01-01T00:00:00Z"}`},
+		"OverlapOutOfRange":    {"POST", "/v2/tokens/" + noID + "/rotate", "", `{"overlap_seconds": 604801}`},
+		"TokenNotFound":        {"GET", "/v2/tokens/8ebf46fb-d81e-5612-8bcb-fe254883e58c", "", ""},
+		"TokenEnded":           {"POST", "/v2/tokens/8ebf46fb-d81e-5612-8bcb-fe254883e58b/rotate", "", ""},
 		"UnsupportedMediaType": {"POST", "/v2/clients", "Content-Type: application/x-www-form-urlencoded", "name=a"},
 		"UnsupportedPatchType": {"PATCH", app, "Content-Type: application/json-patch+json", "[]"},
 		"RateLimited":          {target: outside},
@@ -65,6 +72,10 @@ func TestExamplesOfErrors(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
 		address, token, reader := serve(t, url)
+		// The token of the example TokenEnded, revoked.
+		if _, err := storetest.SQL(t, url).ExecContext(t.Context(), endedToken(url)); err != nil {
+			t.Fatal(err)
+		}
 		for name, example := range doc.Components.Examples {
 			value, _ := example.Value.Value.(map[string]any)
 			if value["error"] == nil {
@@ -90,4 +101,14 @@ func TestExamplesOfErrors(t *testing.T) {
 			}
 		}
 	})
+}
+
+// endedToken returns a statement that inserts the revoked token of an example.
+func endedToken(url string) string {
+	hash, at := "decode(repeat('00', 32), 'hex')", "now()"
+	if strings.HasPrefix(url, "sqlite:") {
+		hash, at = "zeroblob(32)", "1772000000000"
+	}
+	return "INSERT INTO tokens (id, name, hash, scopes, all_clients, created_at, revoked_at) VALUES " +
+		"('8ebf46fb-d81e-5612-8bcb-fe254883e58b', 'ended', " + hash + ", 'apps:read', true, " + at + ", " + at + ")"
 }

@@ -59,7 +59,7 @@ func newFixture(t *testing.T, s *servertest.Server) *fixture {
 	} {
 		secret, stored := s.NewToken(t, token)
 		if token.Name == "revoked" {
-			if err := s.Store.RevokeToken(t.Context(), stored.ID); err != nil {
+			if _, err := s.Store.RevokeToken(t.Context(), nil, stored.ID, false); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"log/slog"
 
 	"github.com/clientapps/clientapps/gen"
 	"github.com/clientapps/clientapps/server/conditional"
@@ -10,7 +11,10 @@ import (
 
 // handlers implements the contract, one file for each tag. A handler converts the request, calls the store and converts the
 // result; errors are Go errors.
-type handlers struct{ store *store.Store }
+type handlers struct {
+	store *store.Store
+	log   *slog.Logger // changes of tokens
+}
 
 var _ gen.StrictServerInterface = (*handlers)(nil)
 

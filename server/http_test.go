@@ -28,7 +28,7 @@ func serve(t *testing.T, databaseURL string) (address, token, reader string) {
 			t.Fatal(err)
 		}
 		token := store.Token{Name: "test", AllClients: true, Scopes: strings.Join(scopes, " ")}
-		if _, err := s.CreateToken(t.Context(), text, token); err != nil {
+		if _, err := s.CreateToken(t.Context(), nil, text, token); err != nil {
 			t.Fatal(err)
 		}
 		return text

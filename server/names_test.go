@@ -10,16 +10,17 @@ import (
 	"github.com/clientapps/clientapps/server/servertest"
 )
 
-// nameFields are the writes that take a name, with the field that has it.
-var nameFields = map[string]struct{ method, target, field string }{
-	"createClient":          {"POST", "/v2/clients", "name"},
-	"updateClient":          {"PATCH", clientPath, "name"},
-	"createCatalogApp":      {"POST", "/v2/catalog-apps", "canonical_name"},
-	"updateCatalogApp":      {"PATCH", catalogPath, "canonical_name"},
-	"createCatalogVendor":   {"POST", "/v2/catalog-vendors", "name"},
-	"updateCatalogVendor":   {"PATCH", vendorPath, "name"},
-	"createCatalogCategory": {"POST", "/v2/catalog-categories", "name"},
-	"updateCatalogCategory": {"PATCH", categoryPath, "name"},
+// nameFields are the writes that take a name, with the field that has it, and what else the body needs.
+var nameFields = map[string]struct{ method, target, field, rest string }{
+	"createClient":          {"POST", "/v2/clients", "name", ""},
+	"updateClient":          {"PATCH", clientPath, "name", ""},
+	"createCatalogApp":      {"POST", "/v2/catalog-apps", "canonical_name", ""},
+	"updateCatalogApp":      {"PATCH", catalogPath, "canonical_name", ""},
+	"createCatalogVendor":   {"POST", "/v2/catalog-vendors", "name", ""},
+	"updateCatalogVendor":   {"PATCH", vendorPath, "name", ""},
+	"createCatalogCategory": {"POST", "/v2/catalog-categories", "name", ""},
+	"updateCatalogCategory": {"PATCH", categoryPath, "name", ""},
+	"createToken":           {"POST", "/v2/tokens", "name", `,"scopes":["apps:read"],"all_clients":true`},
 }
 
 // TestInvalidNames: names with only white space, white space at the ends, control characters or bidirectional controls get
@@ -38,7 +39,7 @@ func TestInvalidNames(t *testing.T) {
 				"\u200b", "\u2060\ufeff", "\u00ad", "\u3164", "\ufe0f",
 			} {
 				for _, spelled := range []string{quote(bad), quoteASCII(bad)} {
-					r := servertest.Request{Method: n.method, Target: n.target, Body: `{"` + n.field + `":` + spelled + `}`}
+					r := servertest.Request{Method: n.method, Target: n.target, Body: `{"` + n.field + `":` + spelled + n.rest + `}`}
 					if got := s.Send(t, r); got.Status != http.StatusBadRequest || got.Body != want {
 						t.Errorf("%s %q: %d %s", operation, bad, got.Status, got.Body)
 					}

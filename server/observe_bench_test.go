@@ -30,7 +30,7 @@ func benchmarkObserved(b *testing.B, observe func(*server.Config)) {
 		b.Fatal(err)
 	}
 	secret, _ := apitoken.New()
-	if _, err := s.CreateToken(b.Context(), secret, store.Token{Name: "x", AllClients: true, Scopes: "apps:read apps:write"}); err != nil {
+	if _, err := s.CreateToken(b.Context(), nil, secret, store.Token{Name: "x", AllClients: true, Scopes: "apps:read apps:write"}); err != nil {
 		b.Fatal(err)
 	}
 	var servers [2]*server.Server

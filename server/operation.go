@@ -26,10 +26,12 @@ type operation struct {
 	scope      string
 	perClient  bool                  // the path has a client id
 	allClients bool                  // needs a token for all clients
+	ownTokens  bool                  // needs a token of this server, not of an identity provider
 	params     []*openapi3.Parameter // in the order path, header, query
 	query      map[string]bool       // names of the query parameters
 	body       *validate.Body        // nil if the operation has no body
 	mediaTypes []string              // of the body
+	noBody     bool                  // the body may be left out
 	method     string
 	bareValues bool              // an error about a single bad value has no details, as on the reference page of updateApp
 	defaults   map[string]string // of the query parameters
@@ -75,6 +77,7 @@ func newOperation(path, method string, item *openapi3.PathItem, o *openapi3.Oper
 		return nil, err
 	}
 	op.allClients, _ = o.Extensions["x-all-clients"].(bool)
+	op.ownTokens, _ = o.Extensions["x-own-tokens"].(bool)
 	op.scope = (*o.Security)[0]["bearerAuth"][0]
 	for _, in := range []string{openapi3.ParameterInPath, openapi3.ParameterInHeader, openapi3.ParameterInQuery} {
 		for _, list := range []openapi3.Parameters{item.Parameters, o.Parameters} {
@@ -107,6 +110,7 @@ func newOperation(path, method string, item *openapi3.PathItem, o *openapi3.Oper
 	if o.RequestBody == nil {
 		return op, nil
 	}
+	op.noBody = !o.RequestBody.Value.Required
 	return op, op.readBodySchema(o.RequestBody.Value.Content)
 }
 

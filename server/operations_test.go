@@ -6,10 +6,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/uuid"
+
 	"github.com/clientapps/clientapps/gen"
 	"github.com/clientapps/clientapps/server"
 	"github.com/clientapps/clientapps/server/servertest"
 	"github.com/clientapps/clientapps/store"
+	"github.com/clientapps/clientapps/store/apitoken"
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
@@ -18,6 +21,10 @@ const (
 	catalogPath  = "/v2/catalog-apps/a1b2c3d4-e5f6-7890-abcd-ef1234567890"
 	vendorPath   = "/v2/catalog-vendors/f6a7b8c9-d0e1-2345-fabc-678901234567"
 	categoryPath = "/v2/catalog-categories/a7b8c9d0-e1f2-3456-abcd-789012345678"
+
+	// See withNewEntry.
+	tokenPath   = "/v2/tokens/d0b2c3d4-e5f6-7890-abcd-ef1234567890"
+	retiredPath = "/v2/tokens/d1b2c3d4-e5f6-7890-abcd-ef1234567890"
 )
 
 // request is a request of an operation that succeeds with the seeded data.
@@ -59,6 +66,11 @@ var requests = map[string]request{
 	"listCatalogCategories": {"GET", "/v2/catalog-categories", "", "catalog_state"},
 	"createCatalogCategory": {"POST", "/v2/catalog-categories", `{"name":"Security"}`, "catalog_categories"},
 	"updateCatalogCategory": {"PATCH", categoryPath, `{"name":"Chat"}`, "catalog_categories"},
+	"listTokens":            {"GET", "/v2/tokens", "", "tokens"},
+	"createToken":           {"POST", "/v2/tokens", `{"name":"new","scopes":["apps:read"],"client_ids":["` + clientID + `"]}`, "tokens"},
+	"getToken":              {"GET", tokenPath, "", "tokens"},
+	"rotateToken":           {"POST", tokenPath + "/rotate", `{"overlap_seconds":60}`, "tokens"},
+	"revokeToken":           {"DELETE", retiredPath, "", "tokens"},
 }
 
 // newEntry is a catalog app that no client has.
@@ -66,24 +78,31 @@ const newEntry = "c3b2c3d4-e5f6-7890-abcd-ef1234567890"
 
 const bulkBody = `{"app_ids":["` + appID + `"]}`
 
-// withNewEntry adds newEntry to the catalog.
+// withNewEntry adds newEntry to the catalog, and the tokens of tokenPath and retiredPath, whose secrets nobody knows.
 func withNewEntry(t *testing.T, s *servertest.Server) {
 	t.Helper()
-	err := s.Store.Seed(t.Context(), store.Dataset{CatalogApps: []store.CatalogApp{{
+	data := store.Dataset{CatalogApps: []store.CatalogApp{{
 		ID: id(newEntry), CanonicalName: "Zoom", CreatedAt: storetest.Now, UpdatedAt: storetest.Now,
-	}}})
+	}}}
+	for _, path := range []string{tokenPath, retiredPath} {
+		data.Tokens = append(data.Tokens, store.Token{
+			ID: id(strings.TrimPrefix(path, "/v2/tokens/")), Name: "nightly sync", Hash: apitoken.Hash(path), Scopes: "apps:read apps:write",
+			ClientIDs: []uuid.UUID{storetest.ClientID}, CreatedAt: storetest.Now,
+		})
+	}
+	err := s.Store.Seed(t.Context(), data)
 	if err != nil {
 		t.Fatal(err)
 	}
 }
 
-// content returns everything in the database except tokens.
+// content returns everything in the database.
 func (f *fixture) content(t *testing.T) string {
 	t.Helper()
 	var all []string
 	for _, table := range []string{
 		"clients", "apps", "app_changes", "catalog_apps", "catalog_vendors", "catalog_categories", "catalog_app_categories",
-		"catalog_url_patterns", "catalog_desktop_aliases", "catalog_state",
+		"catalog_url_patterns", "catalog_desktop_aliases", "catalog_state", "tokens", "token_clients",
 	} {
 		for _, r := range f.rows(t, "SELECT * FROM "+table) {
 			all = append(all, table+" "+r.String())
@@ -160,7 +179,9 @@ func (f *fixture) refusals(t *testing.T, r request) {
 	refuse("everything", 400, invalid("Request body has data behind its JSON value"), servertest.Request{Body: r.body + "{}"})
 	refuse("everything", 400, invalidField("nonsense", "Unknown field 'nonsense'"), servertest.Request{Body: strings.Replace(r.body, "{", `{"nonsense":1,`, 1)})
 	if r.method == http.MethodPost || r.method == http.MethodPut {
-		refuse("everything", 400, "", servertest.Request{Body: "{}"})
+		if r.target != tokenPath+"/rotate" { // whose fields are optional
+			refuse("everything", 400, "", servertest.Request{Body: "{}"})
+		}
 		refuse("everything", 415, "", servertest.Request{Header: []string{"Content-Type: application/merge-patch+json"}})
 	}
 }

@@ -128,7 +128,7 @@ func TestRepeatedRequests(t *testing.T) {
 				continue // run last, because they delete
 			}
 			repeated(t, s, operation, map[string]int{
-				"addApp": 409, "createCatalogApp": 409, "createCatalogVendor": 409, "createCatalogCategory": 409, "createClient": 201,
+				"addApp": 409, "createCatalogApp": 409, "createCatalogVendor": 409, "createCatalogCategory": 409, "createClient": 201, "createToken": 201,
 			}[operation])
 		}
 		repeated(t, s, "removeApp", 404)

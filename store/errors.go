@@ -46,9 +46,41 @@ type ConflictError struct {
 func (e *ConflictError) Error() string { return string(e.Field) + " is taken" }
 
 // ReferenceError says that a field names an object which does not exist. Nothing was written.
-type ReferenceError struct{ Field string }
+type ReferenceError struct {
+	Field string
+	ID    uuid.UUID // what does not exist, if the field has many ids
+}
 
-func (e *ReferenceError) Error() string { return e.Field + " names nothing" }
+func (e *ReferenceError) Error() string {
+	if e.ID != uuid.Nil {
+		return fmt.Sprintf("%s names %s, which does not exist", e.Field, e.ID)
+	}
+	return e.Field + " names nothing"
+}
+
+// PastError says that a field has a time that must be in the future and is not. Nothing was written.
+type PastError struct{ Field string }
+
+func (e *PastError) Error() string { return e.Field + " is not in the future" }
+
+// EndedTokenError says that a token is revoked or expired, and cannot be changed. Nothing was written.
+type EndedTokenError struct {
+	ID    uuid.UUID
+	cause error
+}
+
+func (e *EndedTokenError) Error() string { return fmt.Sprintf("token %s is %s", e.ID, e.State()) }
+
+// State is "revoked" or "expired".
+func (e *EndedTokenError) State() string {
+	if errors.Is(e.cause, ErrRevokedToken) {
+		return "revoked"
+	}
+	return "expired"
+}
+
+// ErrExceedsToken says that a token would give or change more than it has itself. Nothing was written.
+var ErrExceedsToken = errors.New("this is more than the token has")
 
 // InUseError says that an object cannot be deleted while others refer to it.
 type InUseError struct{ Kind Kind }
@@ -114,6 +146,9 @@ var ErrUnknownToken = errors.New("unknown token")
 var (
 	ErrExpiredToken = fmt.Errorf("expired: %w", ErrUnknownToken)
 	ErrRevokedToken = fmt.Errorf("revoked: %w", ErrUnknownToken)
+
+	// ErrReplacedSecret says that the token was rotated and this secret of it has ended.
+	ErrReplacedSecret = fmt.Errorf("replaced: %w", ErrUnknownToken)
 )
 
 // errClosed is the error of statements on a closed store.

@@ -235,8 +235,18 @@ func newPlanFixture(t *testing.T, url string, clients int) *planFixture {
 		}
 	}
 	must(s.ImportCatalog(t.Context(), catalogRows(planMatchers(w)...), store.ImportOptions{}))(t)
+	var tokens store.Dataset // several pages
+	for n := range planTokens {
+		name := fmt.Sprintf("Token %d", n)
+		tokens.Tokens = append(tokens.Tokens, store.Token{
+			ID: idOf(name), Name: name, Hash: apitoken.Hash(name), CreatedAt: client(name).CreatedAt, ClientIDs: []uuid.UUID{w.client},
+		})
+	}
+	if err := s.Seed(t.Context(), tokens); err != nil {
+		t.Fatal(err)
+	}
 	w.secret = must(apitoken.New())(t)
-	token := must(s.CreateToken(t.Context(), w.secret, store.Token{
+	token := must(s.CreateToken(t.Context(), nil, w.secret, store.Token{
 		Name: "three", ClientIDs: []uuid.UUID{w.client, idOf("Client 2"), idOf("Client 3")},
 	}))(t)
 	w.token = &token

@@ -29,6 +29,7 @@ const (
 	planOwned   = 230 // apps of each client: several pages
 	planPage    = 15  // rows of a page
 	planEntries = 250 // catalog apps
+	planTokens  = 600 // tokens
 )
 
 // planFixture is the data that the cases read and write.

@@ -64,14 +64,21 @@ var planOtherWrites = map[string][]planCase{
 		return onlyErr(s.UpdateClient(ctx, w.client, store.Fields{store.ColumnName: w.next("Renamed")}, nil))
 	}}},
 	"CreateToken": {{run: func(ctx context.Context, s *store.Store, w *planFixture) error {
-		return onlyErr(s.CreateToken(ctx, w.next("secret"), store.Token{Name: "made", ClientIDs: []uuid.UUID{w.client}}))
+		return onlyErr(s.CreateToken(ctx, nil, w.next("secret"), store.Token{Name: "made", ClientIDs: []uuid.UUID{w.client}}))
 	}}},
-	"RevokeToken": {{run: func(ctx context.Context, s *store.Store, w *planFixture) error {
-		token, err := s.CreateToken(ctx, w.next("secret"), store.Token{Name: "revoked"})
+	"RotateToken": {{run: func(ctx context.Context, s *store.Store, w *planFixture) error {
+		token, err := s.CreateToken(ctx, nil, w.next("secret"), store.Token{Name: "rotated"})
 		if err != nil {
 			return err
 		}
-		return s.RevokeToken(ctx, token.ID)
+		return onlyErr(s.RotateToken(ctx, nil, token.ID, w.next("secret"), time.Hour))
+	}}},
+	"RevokeToken": {{run: func(ctx context.Context, s *store.Store, w *planFixture) error {
+		token, err := s.CreateToken(ctx, nil, w.next("secret"), store.Token{Name: "revoked"})
+		if err != nil {
+			return err
+		}
+		return onlyErr(s.RevokeToken(ctx, nil, token.ID, false))
 	}}},
 	"Seed": {{run: func(ctx context.Context, s *store.Store, w *planFixture) error {
 		name := w.next("Seeded")

@@ -37,8 +37,13 @@ var planReads = map[string][]planCase{
 	"Authenticate": {{memory: true, run: func(ctx context.Context, s *store.Store, w *planFixture) error {
 		return onlyErr(s.Authenticate(ctx, w.secret))
 	}}},
-	"ListTokens": {{sorts: 100, run: func(ctx context.Context, s *store.Store, _ *planFixture) error {
-		return onlyErr(s.ListTokens(ctx)) // the command prints them all
+	"GetToken": {{run: func(ctx context.Context, s *store.Store, w *planFixture) error {
+		return onlyErr(s.GetToken(ctx, w.token, w.token.ID))
+	}}},
+	"ListTokens": append(tokenPages("of all", func(*planFixture) *store.Token { return &store.Token{AllClients: true} }),
+		tokenPages("of some", func(w *planFixture) *store.Token { return w.token })...),
+	"AllTokens": {{sorts: 2 * planTokens, run: func(ctx context.Context, s *store.Store, _ *planFixture) error {
+		return onlyErr(s.AllTokens(ctx)) // the command prints them all
 	}}},
 	"GetCatalogApp": {{memory: true, run: func(ctx context.Context, s *store.Store, w *planFixture) error {
 		return onlyErr(s.GetCatalogApp(ctx, idOf(w.names[0])))
@@ -72,6 +77,18 @@ func patternPage(ctx context.Context, s *store.Store, w *planFixture, p store.Pa
 func aliasPage(ctx context.Context, s *store.Store, w *planFixture, p store.Page) (*store.Position, error) {
 	list, err := s.ListDesktopAliases(ctx, idOf(w.names[0]), "", p)
 	return list.Next, err
+}
+
+func tokenPages(name string, by func(*planFixture) *store.Token) []planCase {
+	pages := eachPage(store.ColumnCreatedAt, "tokens_by_creation", func(ctx context.Context, s *store.Store, w *planFixture, p store.Page) (*store.Position, error) {
+		list, err := s.ListTokens(ctx, by(w), p)
+		return list.Next, err
+	})
+	for i := range pages {
+		pages[i].name = name + ", " + pages[i].name
+		pages[i].sorts = 2 * planPage // the clients of a page's tokens
+	}
+	return pages
 }
 
 func clientPages(name string, token store.Token) []planCase {

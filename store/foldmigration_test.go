@@ -1,9 +1,13 @@
 package store_test
 
 import (
+	"strings"
 	"testing"
 
+	"github.com/pressly/goose/v3"
+
 	"github.com/clientapps/clientapps/store"
+	"github.com/clientapps/clientapps/store/migrations"
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
@@ -28,9 +32,11 @@ func TestMigrationRefoldsNames(t *testing.T) {
 			must(db.ExecContext(t.Context(), statement))(t)
 		}
 		history := queryOne[int](t, db, "SELECT count(*) FROM app_changes")
-		if err := s.Migrate(t.Context()); err != nil {
-			t.Fatal(err)
+		dialect := goose.DialectPostgres
+		if strings.HasPrefix(url, "sqlite:") {
+			dialect = goose.DialectSQLite3
 		}
+		must(must(migrations.New(dialect, db))(t).ApplyVersion(t.Context(), 3, true))(t)
 		if now := queryOne[int](t, db, "SELECT count(*) FROM app_changes"); now != history {
 			t.Errorf("the migration recorded %d changes, want none", now-history)
 		}

@@ -58,7 +58,10 @@ func boundedWrites(t *testing.T, token store.Token, match *store.IfMatch) map[st
 			_, err := s.UpdateClient(ctx, pageApp.ClientID, name, nil)
 			return err
 		},
-		tokens + " -- revoke token": func(s *store.Store) error { return s.RevokeToken(ctx, token.ID) },
+		tokens + " -- revoke token": func(s *store.Store) error { return onlyErr(s.RevokeToken(ctx, nil, token.ID, false)) },
+		tokens + " -- rotate token": func(s *store.Store) error {
+			return onlyErr(s.RotateToken(ctx, nil, token.ID, "another", 0))
+		},
 		entry + " -- add": func(s *store.Store) error {
 			_, err := s.AddApp(ctx, pageApp.ClientID, storetest.CatalogID, nil, alice)
 			return err
@@ -86,7 +89,7 @@ func TestLockWaitsAreBounded(t *testing.T) {
 			data := storetest.Page()
 			data.CatalogApps = append(data.CatalogApps, catalogApp("Zoom"))
 			s := openSeeded(t, url, data, func(cfg *store.Config) { cfg.LockTimeout = 300 * time.Millisecond })
-			token := must(s.CreateToken(t.Context(), "of the test", store.Token{Name: "of the test"}))(t)
+			token := must(s.CreateToken(t.Context(), nil, "of the test", store.Token{Name: "of the test"}))(t)
 			match := &store.IfMatch{Tags: []string{get(t, s, pageApp).ETag()}}
 			write := boundedWrites(t, token, match)[name]
 			db := storetest.SQL(t, url)

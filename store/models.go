@@ -159,7 +159,8 @@ type Dataset struct {
 	Tokens        []Token
 }
 
-// Seed writes a dataset in one transaction. Rows that are there already stay as they are. NameKey and Version are set here.
+// Seed writes a dataset in one transaction. Rows that are there already stay as they are. NameKey and Version are set here. Which
+// clients a token covers is added to what it covers already.
 func (s *Store) Seed(ctx context.Context, data Dataset) error {
 	for i := range data.Clients {
 		data.Clients[i].NameKey, data.Clients[i].Version = casefold.Name(data.Clients[i].Name), 1
@@ -189,6 +190,7 @@ func (s *Store) Seed(ctx context.Context, data Dataset) error {
 			insertNew(tx, data.CatalogApps), insertNew(tx, data.AppCategories),
 			insertNew(tenant.CrossTenant(tx, "rows of many clients, as they are given"), data.Apps),
 			insertNew(tx, data.Tokens),
+			insertNew(tenant.CrossTenant(tx, "rows of many clients, as they are given"), data.grants()),
 			bumpCatalog(tx, nil),
 		)
 	})
@@ -197,6 +199,14 @@ func (s *Store) Seed(ctx context.Context, data Dataset) error {
 	}
 	_, err = s.refreshCatalog(ctx)
 	return err
+}
+
+// grants has a row for each client of each token.
+func (data Dataset) grants() (rows []TokenClient) {
+	for _, token := range data.Tokens {
+		rows = append(rows, token.grants()...)
+	}
+	return rows
 }
 
 func insertNew[T any](tx *gorm.DB, rows []T) error {

@@ -64,7 +64,7 @@ func requestsOfEveryKind(round int) map[string]func(context.Context, *store.Stor
 			_, err := s.ListCatalogApps(ctx, store.CatalogFilter{}, fullPage(store.ColumnCanonicalName))
 			return err
 		},
-		"tokens": func(ctx context.Context, s *store.Store) error { _, err := s.ListTokens(ctx); return err },
+		"tokens": func(ctx context.Context, s *store.Store) error { _, err := s.AllTokens(ctx); return err },
 		"patch": func(ctx context.Context, s *store.Store) error {
 			_, err := s.UpdateApp(ctx, pageApp, one(1000+round), alice, nil)
 			return err

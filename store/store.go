@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -29,6 +30,7 @@ import (
 	"github.com/clientapps/clientapps/store/sqlite"
 	"github.com/clientapps/clientapps/store/tenant"
 	"github.com/clientapps/clientapps/store/tokencache"
+	"github.com/clientapps/clientapps/store/tokenusage"
 )
 
 // Config says which database to open and how. The zero value of every field but URL has a usable default.
@@ -40,6 +42,7 @@ type Config struct {
 	Timeout     time.Duration    // bounds database work that has no caller deadline. Default 5 s
 	LockTimeout time.Duration    // how long a write waits for each lock of PostgreSQL. Default half of Timeout
 	TokenTTL    time.Duration    // how long a token is cached, and so how long a revoked one is still accepted. Default 10 s
+	TokenUsage  time.Duration    // interval between writes of when tokens were last used. Default 10 s
 	Clock       func() time.Time // default time.Now
 
 	// BatchByClient gives patches of different clients separate transactions. Set it for a PostgreSQL that is distributed by
@@ -70,6 +73,7 @@ type Store struct {
 	patches      *groupcommit.Group[AppKey, *appPatch]
 	shares       *connlimit.Shares[shareKey] // of the connections that writes go through
 	tokens       *tokencache.Cache[Token]
+	usage        *tokenusage.Usage // of tokens
 	timeout      time.Duration
 	lockWait     time.Duration // Config.LockTimeout
 	tracer       trace.Tracer  // nil: nothing is traced
@@ -78,7 +82,7 @@ type Store struct {
 	rls          bool // by row security
 	closed       atomic.Bool
 	stop         context.CancelFunc
-	stopped      chan struct{}
+	background   sync.WaitGroup // goroutines that stop ends
 }
 
 // database is what the two databases do differently. Each owns its pools; they connect when they are first used.
@@ -111,11 +115,12 @@ func Open(cfg Config) (*Store, error) {
 	cfg.setDefaults()
 	s := &Store{
 		clock: cfg.Clock, log: cfg.Logger, timeout: cfg.Timeout, lockWait: cfg.LockTimeout,
-		byClient: cfg.BatchByClient, rls: cfg.RowSecurity, stopped: make(chan struct{}),
+		byClient: cfg.BatchByClient, rls: cfg.RowSecurity,
 	}
 	if cfg.Traces != nil {
 		s.tracer = cfg.Traces.Tracer("github.com/clientapps/clientapps/store")
 	}
+	s.usage = tokenusage.New(s.writeUsage)
 	var err error
 	if s.tokens, err = tokencache.New(cfg.TokenTTL, s.findTokens); err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
@@ -131,10 +136,8 @@ func Open(cfg Config) (*Store, error) {
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	s.patches = newPatchGroup(s, cfg)
-	go func() {
-		defer close(s.stopped)
-		s.catalog.Follow(ctx, cfg.CatalogPoll, s.timeout)
-	}()
+	s.background.Go(func() { s.catalog.Follow(ctx, cfg.CatalogPoll, s.timeout) })
+	s.background.Go(func() { s.usage.Run(ctx, cfg.TokenUsage) })
 	return s, nil
 }
 
@@ -153,6 +156,9 @@ func (cfg *Config) setDefaults() {
 	}
 	if cfg.TokenTTL <= 0 {
 		cfg.TokenTTL = 10 * time.Second
+	}
+	if cfg.TokenUsage <= 0 {
+		cfg.TokenUsage = 10 * time.Second
 	}
 	if cfg.Clock == nil {
 		cfg.Clock = time.Now
@@ -230,14 +236,16 @@ func Backup(ctx context.Context, url, file string) error {
 	return nil
 }
 
-// Close ends the background work and closes the database. Statements after it fail with UnavailableError.
+// Close ends the background work, writes when tokens were last used, for at most the store's timeout, and closes the database.
+// Statements after it fail with UnavailableError.
 func (s *Store) Close() error {
 	if s.closed.Swap(true) {
 		return nil
 	}
 	s.stop()
-	<-s.stopped
+	s.background.Wait()
 	s.patches.Close()
+	_ = s.usage.Flush(context.Background()) // what a database that is away does not take is lost
 	return s.db.Close()
 }
 

@@ -255,8 +255,9 @@ func TestTenantGuardCoversEveryTable(t *testing.T) {
 var declared = map[string]string{
 	"UpdateCatalogApp": "the apps of all clients repeat the name",
 	"Seed":             "rows of many clients, as they are given",
-	"findTokens":       "a token says which clients it covers",
-	"ListTokens":       "the command lists all tokens with their clients",
+	"withClients":       "a token says which clients it covers",
+	"visibleTo":        "a token sees the tokens whose clients it covers",
+	"CreateToken":      "a token may cover many clients",
 }
 
 // beneath are the functions that bypass gorm, and so the guard, with the reason.

@@ -24,7 +24,7 @@ func newToken(t *testing.T, s *store.Store, change func(*store.Token)) (store.To
 	if change != nil {
 		change(&token)
 	}
-	token, err = s.CreateToken(t.Context(), secret, token)
+	token, err = s.CreateToken(t.Context(), nil, secret, token)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +97,7 @@ func TestRevokedToken(t *testing.T) {
 			}
 		}
 		for range 2 {
-			if err := s.RevokeToken(t.Context(), made.ID); err != nil {
+			if _, err := s.RevokeToken(t.Context(), nil, made.ID, false); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -109,7 +109,7 @@ func TestRevokedToken(t *testing.T) {
 			return errors.Is(err, store.ErrUnknownToken)
 		})
 		var missing *store.NotFoundError
-		if err := s.RevokeToken(t.Context(), uuid.New()); !errors.As(err, &missing) || missing.Kind != store.KindToken {
+		if _, err := s.RevokeToken(t.Context(), nil, uuid.New(), false); !errors.As(err, &missing) || missing.Kind != store.KindToken {
 			t.Errorf("unknown id: %v", err)
 		}
 	})
@@ -129,9 +129,9 @@ func TestCreateTokenForUnknownClient(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, url string, s *store.Store) {
 		before := dump(t, url, "tokens", "token_clients")
 		nobody := uuid.New()
-		_, err := s.CreateToken(t.Context(), "secret", store.Token{Name: "x", Scopes: "apps:read", ClientIDs: []uuid.UUID{storetest.ClientID, nobody}})
-		var missing *store.NotFoundError
-		if !errors.As(err, &missing) || missing.Kind != store.KindClient || missing.ID != nobody {
+		_, err := s.CreateToken(t.Context(), nil, "secret", store.Token{Name: "x", Scopes: "apps:read", ClientIDs: []uuid.UUID{storetest.ClientID, nobody}})
+		var missing *store.ReferenceError
+		if !errors.As(err, &missing) || missing.Field != "client_ids" || missing.ID != nobody {
 			t.Errorf("%v", err)
 		}
 		if after := dump(t, url, "tokens", "token_clients"); after != before {
@@ -140,16 +140,16 @@ func TestCreateTokenForUnknownClient(t *testing.T) {
 	})
 }
 
-func TestListTokens(t *testing.T) {
+func TestAllTokens(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, _ string, s *store.Store) {
 		first, _ := newToken(t, s, nil)
 		second, _ := newToken(t, s, func(token *store.Token) {
 			token.ClientIDs = []uuid.UUID{storetest.OtherClientID, storetest.ClientID}
 		})
-		if err := s.RevokeToken(t.Context(), second.ID); err != nil {
+		if _, err := s.RevokeToken(t.Context(), nil, second.ID, false); err != nil {
 			t.Fatal(err)
 		}
-		tokens, err := s.ListTokens(t.Context())
+		tokens, err := s.AllTokens(t.Context())
 		if err != nil || len(tokens) != 2 {
 			t.Fatalf("%+v, %v", tokens, err)
 		}

@@ -87,10 +87,7 @@ func demoData() (store.Dataset, error) {
 			ID: idOf("client/" + name), Name: name, Status: "active", CreatedAt: joined, UpdatedAt: joined,
 		})
 	}
-	data.Tokens = []store.Token{{
-		ID: idOf("token/demo"), Name: "demo", Hash: apitoken.Hash(demoToken), AllClients: true,
-		Scopes: strings.Join(server.Scopes(), " "), CreatedAt: joined,
-	}}
+	data.Tokens = demoTokens(joined)
 	seen := map[string]bool{}
 	lines := json.NewDecoder(strings.NewReader(demoCatalog))
 	lines.DisallowUnknownFields()
@@ -131,6 +128,25 @@ func demoData() (store.Dataset, error) {
 				})
 			}
 		}
+	}
+}
+
+// demoTokens returns the demo token, and two for examples to rotate and revoke: nobody has their secrets.
+func demoTokens(joined time.Time) []store.Token {
+	used, contoso := day(2026, 2, 24, 2, 0), []uuid.UUID{idOf("client/Contoso Ltd.")}
+	return []store.Token{
+		{
+			ID: idOf("token/nightly sync"), Name: "nightly sync", Hash: apitoken.Hash("nightly sync"), ClientIDs: contoso,
+			Scopes: "apps:read apps:write", CreatedAt: joined.AddDate(0, 0, -5), LastUsedAt: &used,
+		},
+		{
+			ID: idOf("token/demo"), Name: "demo", Hash: apitoken.Hash(demoToken), AllClients: true,
+			Scopes: strings.Join(server.Scopes(), " "), CreatedAt: joined,
+		},
+		{
+			ID: idOf("token/retired script"), Name: "retired script", Hash: apitoken.Hash("retired script"), ClientIDs: contoso,
+			Scopes: "apps:read", CreatedAt: joined.AddDate(0, 0, 5),
+		},
 	}
 }
 

@@ -54,7 +54,10 @@ func (p *process) tokenCreate(ctx context.Context, cfg Config, r tokenRequest) e
 		if err != nil {
 			return err
 		}
-		created, err := s.CreateToken(ctx, secret, token)
+		created, err := s.CreateToken(ctx, nil, secret, token)
+		if missing := (*store.ReferenceError)(nil); errors.As(err, &missing) {
+			return &store.NotFoundError{Kind: store.KindClient, ID: missing.ID}
+		}
 		if err != nil {
 			return err
 		}
@@ -105,7 +108,7 @@ func (p *process) tokenListCommand() *cobra.Command {
 
 func (p *process) tokenList(ctx context.Context, cfg Config, _ []string) error {
 	return withSchema(ctx, cfg, func(s *store.Store) error {
-		tokens, err := s.ListTokens(ctx)
+		tokens, err := s.AllTokens(ctx)
 		if err != nil {
 			return err
 		}
@@ -151,5 +154,5 @@ func (p *process) tokenRevoke(ctx context.Context, cfg Config, args []string) er
 	if err != nil {
 		return fmt.Errorf("%w: %s is not a UUID", errUsage, args[0])
 	}
-	return withSchema(ctx, cfg, func(s *store.Store) error { return s.RevokeToken(ctx, id) })
+	return withSchema(ctx, cfg, func(s *store.Store) error { _, err := s.RevokeToken(ctx, nil, id, false); return err })
 }

@@ -28,15 +28,18 @@ func Bodies(b Base) []Case {
 			case text == "1e400":
 				want = Want{Status: []int{400}}
 			case Valid(b.Op.Body, body.String()):
-				// A valid id may not exist.
+				// A valid id may not exist, a valid time may be over, and a token is for all clients or for some.
 				want = Want{Status: append([]int{400}, accepted(b.Op).Status...)}
-				if !strings.Contains(name, "_id") || strings.HasPrefix(name, "app_id") {
+				if (!strings.Contains(name, "_id") || strings.HasPrefix(name, "app_id")) && name != "expires_at" && name != "all_clients" {
 					want = accepted(b.Op)
 				}
 			}
 			add(clip(name+" "+text), body, want)
 		}
 		missing := accepted(b.Op)
+		if name == "client_ids" {
+			missing = refused(name, "")
+		}
 		if slices.Contains(b.Op.Body.Required, name) {
 			missing = refused(name, name+" is required")
 		}
@@ -65,8 +68,12 @@ func syntax(b Base) []Case {
 	bad := func(name, body string, status int) Case {
 		return Case{name, "", b.body(body), Want{Status: []int{status}}}
 	}
+	empty := bad("empty", "", 400)
+	if b.Op.NoBody {
+		empty.Want = accepted(b.Op)
+	}
 	return []Case{
-		bad("empty", "", 400), bad("a space", " ", 400), bad("null", "null", 400), bad("an array", "[]", 400),
+		empty, bad("a space", " ", 400), bad("null", "null", 400), bad("an array", "[]", 400),
 		bad("a string", `"x"`, 400), bad("a number", "1", 400), bad("cut off", good[:len(good)-1], 400),
 		bad("data behind", good+"x", 400), bad("a second document", good+good, 400), bad("a comma too many", strings.Replace(good, "}", ",}", 1), 400),
 		bad("a byte order mark", "\ufeff"+good, 400), bad("a comment", "/**/"+good, 400), bad("single quotes", "{'a':1}", 400),

@@ -21,6 +21,7 @@ type Operation struct {
 	Params     []*openapi3.Parameter // of the path and of the operation
 	Body       *openapi3.Schema      // nil if there is none
 	MediaTypes []string              // of the body
+	NoBody     bool                  // the body may be left out
 	Example    json.RawMessage       // a valid body
 	Result     *openapi3.Schema      // of the success response; nil if it has no body
 	Success    int                   // the status of the success response
@@ -75,6 +76,7 @@ func newOperation(path, method string, item *openapi3.PathItem, o *openapi3.Oper
 	if o.RequestBody == nil {
 		return op, nil
 	}
+	op.NoBody = !o.RequestBody.Value.Required
 	for name, media := range o.RequestBody.Value.Content {
 		op.MediaTypes, op.Body = append(op.MediaTypes, name), media.Schema.Value
 		first := slices.Min(slices.Collect(maps.Keys(media.Examples)))

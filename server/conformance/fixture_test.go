@@ -25,6 +25,11 @@ var spare = []uuid.UUID{
 	uuid.MustParse("c0000000-0000-4000-8000-000000000003"), uuid.MustParse("c0000000-0000-4000-8000-000000000004"),
 }
 
+// tokenIDs are the tokens in the contract's examples.
+var tokenIDs = []uuid.UUID{
+	uuid.MustParse("8ebf46fb-d81e-5612-8bcb-fe254883e58b"), uuid.MustParse("4bef3fc9-513d-5ca1-b5f1-f50f9eee6699"),
+}
+
 // fixture is a server with tokens of all sorts and enough data that every operation can succeed.
 type fixture struct {
 	*servertest.Server
@@ -57,7 +62,7 @@ func newFixture(t *testing.T, s *servertest.Server, operations []*Operation) *fi
 	all := strings.Join(scopes, " ")
 	add(store.Token{Name: "expired", Scopes: all, AllClients: true, ExpiresAt: &past})
 	add(store.Token{Name: "other client", Scopes: all, ClientIDs: []uuid.UUID{storetest.OtherClientID}})
-	if err := s.Store.RevokeToken(t.Context(), add(store.Token{Name: "revoked", Scopes: all, AllClients: true}).ID); err != nil {
+	if _, err := s.Store.RevokeToken(t.Context(), nil, add(store.Token{Name: "revoked", Scopes: all, AllClients: true}).ID, false); err != nil {
 		t.Fatal(err)
 	}
 	for _, scope := range scopes {
@@ -93,6 +98,12 @@ func (f *fixture) fill(t *testing.T) {
 		data.Vendors = append(data.Vendors, store.Vendor{ID: uuid.New(), Name: name, CreatedAt: storetest.Now, UpdatedAt: storetest.Now})
 		data.Categories = append(data.Categories, store.Category{ID: uuid.New(), Name: name, CreatedAt: storetest.Now, UpdatedAt: storetest.Now})
 	}
+	for _, id := range tokenIDs {
+		data.Tokens = append(data.Tokens, store.Token{
+			ID: id, Name: "of an example", Hash: apitoken.Hash(id.String()), Scopes: "tokens:write", ClientIDs: []uuid.UUID{storetest.ClientID},
+			CreatedAt: storetest.Now,
+		})
+	}
 	if err := f.Store.Seed(t.Context(), data); err != nil {
 		t.Fatal(err)
 	}
@@ -126,19 +137,21 @@ func (f *fixture) base(t *testing.T, op *Operation) Base {
 	switch op.ID {
 	case "addApp":
 		b.Body = b.Body.With("catalog_app_id", quote(spare[0].String()))
+	case "createToken": // what a token with the scope of the operation alone may give
+		b.Body = b.Body.With("scopes", `["tokens:write"]`)
 	case "deleteCatalogApp":
 		b.Values = map[string]string{"catalog_app_id": spare[1].String()}
 	}
 	return b
 }
 
-// content is everything in the database except tokens.
+// content is everything in the database.
 func (f *fixture) content(t *testing.T) string {
 	t.Helper()
 	var all []string
 	for _, table := range []string{
 		"clients", "apps", "app_changes", "catalog_apps", "catalog_vendors", "catalog_categories", "catalog_app_categories",
-		"catalog_url_patterns", "catalog_desktop_aliases", "catalog_state", "tokens",
+		"catalog_url_patterns", "catalog_desktop_aliases", "catalog_state", "tokens", "token_clients",
 	} {
 		all = append(all, f.rows(t, table)...)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -30,6 +31,9 @@ func (f *fixture) checkInvariants(t *testing.T, op *Operation) {
 	}
 	if op.Success == 201 {
 		f.checkCreation(t, op)
+	}
+	if op.ID == "createToken" {
+		f.checkCoverage(t, op)
 	}
 }
 
@@ -199,6 +203,33 @@ func (f *fixture) checkBulk(t *testing.T, op *Operation) {
 	}
 }
 
+// checkCoverage checks that a token gives nothing that it has not, and does not see the tokens of clients that it does not cover.
+func (f *fixture) checkCoverage(t *testing.T, op *Operation) {
+	t.Helper()
+	body := f.base(t, op).Body
+	own, foreign := fmt.Sprintf("[%q]", storetest.OtherClientID), fmt.Sprintf("[%q]", storetest.ClientID)
+	for _, c := range []struct {
+		client, what string
+		body         Object
+		status       int
+	}{
+		{"only tokens:write", "another scope", body.With("scopes", `["tokens:write","apps:read"]`), 403},
+		{"other client", "its client", body.With("client_ids", own), 201},
+		{"other client", "another client", body.With("client_ids", foreign), 403},
+		{"other client", "all clients", body.Without("client_ids").With("all_clients", "true"), 403},
+	} {
+		r := f.clients[c.client].Send(t, servertest.Request{Method: "POST", Target: op.Target(nil), Body: c.body.String()})
+		f.expect(t, r, c.status, op.ID+" by "+c.client+" for "+c.what)
+	}
+	target := op.Target(nil) + "/" + tokenIDs[0].String()
+	f.expect(t, f.clients["other client"].Get(t, target), 404, "GET "+target+" by another client's token")
+	if list := f.clients["other client"].Get(t, op.Target(nil)); strings.Contains(list.Body, tokenIDs[0].String()) {
+		t.Errorf("the list for another client's token is %s", list.Body)
+	}
+}
+
+var secretOf = regexp.MustCompile(`,"secret":"[^"]*"`)
+
 // checkCreation checks that Location leads to the new object, and that GET returns what POST returned, if there is a GET.
 func (f *fixture) checkCreation(t *testing.T, op *Operation) {
 	t.Helper()
@@ -207,10 +238,13 @@ func (f *fixture) checkCreation(t *testing.T, op *Operation) {
 	f.expect(t, r, 201, op.ID)
 	target := r.Header.Get("Location")
 	read := f.Get(t, target)
+	if op.ID == "createToken" { // the secret is shown once
+		r.Body = secretOf.ReplaceAllString(r.Body, "")
+	}
 	if read.Status != 405 && (read.Body != r.Body || read.Header.Get("ETag") != r.Header.Get("ETag")) {
 		t.Errorf("%s: %s reads as %s, was answered %s", op.ID, target, read.Body, r.Body)
 	}
-	f.expect(t, f.Send(t, b.Request()), map[bool]int{true: 201, false: 409}[op.ID == "createClient"], op.ID+" again")
+	f.expect(t, f.Send(t, b.Request()), map[bool]int{true: 201, false: 409}[op.ID == "createClient" || op.ID == "createToken"], op.ID+" again")
 	if op.ID == "addApp" {
 		f.expect(t, f.Send(t, servertest.Request{Method: "DELETE", Target: target}), 204, "DELETE "+target)
 		f.expect(t, f.Get(t, target), 404, "GET "+target+" after DELETE")

@@ -23,10 +23,13 @@ var mutations = []mutation{
 	{"HEAD is not routed", "router.GET", "r.add(http.MethodHead, path, h, m)", ""},
 	{"405 counts a method too few", "router.finishPath", `strings.Join(has, ", ")`, `strings.Join(has[1:], ", ")`},
 	// Who may.
-	{"an expired token is good", "Store.Authenticate", "token.ExpiresAt != nil && !s.now().Before(*token.ExpiresAt)", "false"},
+	{"an expired token is good", "Store.Authenticate", "token.ExpiresAt != nil && !now.Before(*token.ExpiresAt)", "false"},
 	{"a revoked token is good", "Store.Authenticate", "token.RevokedAt != nil", "false"},
 	{"a scope is as good as another", "operation.authorize", "token.HasScope(op.scope)", `token.HasScope("apps:read")`},
 	{"a token is good for every client", "operation.authorize", "!token.Covers(id)", "false"},
+	{"a token gives scopes that it has not", "Token.exceeds", "!other.HasScope(scope)", `scope == ""`},
+	{"a token gives clients that it has not", "Token.exceeds", "return !covered[id]", "return false"},
+	{"a token sees all tokens", "visibleTo", "by == nil || by.AllClients", "by == nil || by != nil"},
 	{"no challenge", "errUnauthorized", `{"Www-Authenticate": {"Bearer"}}`, "{}"},
 	{"validation comes before authorization", "Server.guard", "x.token, x.observed.TokenID = token, token.ID", "x.token, x.observed.TokenID = token, token.ID; if err := op.checkParams(c.Request(), c.Param); err != nil { return err }"},
 	// The request.

@@ -25,6 +25,7 @@ type Error struct {
 			CatalogAppID string            `json:"catalog_app_id"`
 			VendorID     string            `json:"vendor_id"`
 			CategoryID   string            `json:"category_id"`
+			TokenID      string            `json:"token_id"`
 		} `json:"details"`
 	} `json:"error"`
 }

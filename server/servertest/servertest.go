@@ -79,7 +79,7 @@ func (s *Server) NewToken(t testing.TB, token store.Token) (secret string, store
 	if err != nil {
 		t.Fatal(err)
 	}
-	if stored, err = s.Store.CreateToken(t.Context(), secret, token); err != nil {
+	if stored, err = s.Store.CreateToken(t.Context(), nil, secret, token); err != nil {
 		t.Fatalf("create token %s: %v", token.Name, err)
 	}
 	s.Log.Forbid(secret)

@@ -125,6 +125,8 @@ func expectation(schema *openapi3.Schema, refused error) string {
 		return "one of " + strings.Join(words, ", ")
 	case "minItems", "maxItems":
 		return fmt.Sprintf("an array of %d to %d items", schema.MinItems, *schema.MaxItems)
+	case "uniqueItems":
+		return "an array of different items"
 	case "minimum", "maximum":
 		if schema.Min != nil && schema.Max != nil {
 			return fmt.Sprintf("between %s and %s", number(*schema.Min), number(*schema.Max))

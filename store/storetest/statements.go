@@ -18,6 +18,12 @@ var crossTenant = map[string]*regexp.Regexp{
 	"the schema": regexp.MustCompile("^(CREATE|ALTER|DROP) "),
 	"tokens are read with the clients that they cover": regexp.MustCompile(
 		"^SELECT \\* FROM [`\"]token_clients[`\"] (WHERE token_id .*)?ORDER BY client_id$"),
+	"a token sees the tokens whose clients it covers": regexp.MustCompile(
+		"^SELECT (\\*|count\\(\\*\\)) FROM [`\"]tokens[`\"] WHERE NOT all_clients AND " +
+			`\(EXISTS \(SELECT 1 FROM token_clients AS c WHERE c\.token_id = tokens\.id\) OR created_by = [$?]1? OR id = [$?]2?\) AND ` +
+			`\(NOT EXISTS \(SELECT 1 FROM token_clients AS c WHERE c\.token_id = tokens\.id AND c\.client_id ` +
+			`(<> ALL\(\$3\)|NOT IN \(SELECT value FROM json_each\(\?\)\))\)\)` +
+			`( AND id = [$?]4?| AND \(created_at, id\) [<>] \([$?]4?, ?[$?]5?\))?( ORDER BY created_at (ASC|DESC), id (ASC|DESC) LIMIT .+)?$`),
 }
 
 var checked sync.Map // text of a statement -> error or nil; tests send the same statements many times

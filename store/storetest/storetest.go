@@ -13,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
 
@@ -65,7 +66,8 @@ func EmptyPostgres(t testing.TB) string {
 // that CheckStatement refuses.
 func Open(t testing.TB, url string, configure ...func(*store.Config)) *store.Store {
 	t.Helper()
-	cfg := store.Config{URL: url, MaxConns: 8, RowSecurity: secured() && !strings.HasPrefix(url, "sqlite:")}
+	// No test finds the last use of a token written in between, unless it asks for that.
+	cfg := store.Config{URL: url, MaxConns: 8, TokenUsage: time.Hour, RowSecurity: secured() && !strings.HasPrefix(url, "sqlite:")}
 	cfg.OnStatement = func(statement string) {
 		if err := CheckStatement(statement); err != nil {
 			t.Errorf("%v: %s", err, statement)

@@ -68,11 +68,13 @@ func (c *Cache[T]) remember(hash Hash, token *T) {
 	}
 }
 
-// Forget removes a token from the cache. A look-up in flight cannot put an old result back.
-func (c *Cache[T]) Forget(hash Hash) {
+// Forget removes tokens from the cache. A look-up in flight cannot put an old result back.
+func (c *Cache[T]) Forget(hashes ...Hash) {
 	c.lookups.forget(func() {
-		c.known.Invalidate(hash)
-		c.unknown.Invalidate(hash)
+		for _, hash := range hashes {
+			c.known.Invalidate(hash)
+			c.unknown.Invalidate(hash)
+		}
 	})
 }
 
