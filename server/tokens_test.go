@@ -108,19 +108,19 @@ func TestInvalidTokens(t *testing.T) {
 		const either = "either client_ids or an all_clients that is true is needed"
 		const past = "expires_at must be a timestamp in the future or null"
 		for body, want := range map[string]string{
-			`"scopes":["apps:read"]`:                                                                             invalidField("client_ids", either),
-			`"scopes":["apps:read"],"all_clients":false`:                                                         invalidField("client_ids", either),
-			`"scopes":["apps:read"],"all_clients":true,"client_ids":[]`:                                          invalidField("client_ids", either),
-			`"scopes":["apps:read","apps:read"],"all_clients":true`:                                              invalidField("scopes", "scopes must be an array of different items"),
-			`"scopes":[],"all_clients":true`:                                                                     invalidField("scopes", "scopes must be an array of 1 to 16 items"),
-			`"scopes":["apps:read"],"client_ids":["` + nilID + `"]`:                                              invalidField("client_ids", "client_ids does not exist"),
-			`"scopes":["apps:read"],"all_clients":true,"expires_at":"2026-02-24T15:00:00Z"`:                      invalidField("expires_at", past),
-			`"scopes":["apps:read"],"all_clients":true,"expires_at":"2026-02-24T15:00:00.000999Z"`:               invalidField("expires_at", past),
-			`"scopes":["apps:read"],"all_clients":true,"expires_at":"2027-02-29T15:00:00Z"`:                      invalidField("expires_at", past),
-			`"scopes":["apps:read"],"all_clients":true,"expires_at":"9999-12-31T23:59:59-01:00"`:                 invalidField("expires_at", past),
-			`"scopes":["apps:read"],"all_clients":true,"expires_at":"tomorrow"`:                                  invalidField("expires_at", past),
-			`"scopes":["apps:read"],"all_clients":true,"expires_at":"2027-01-01T00:00:00Z","dry_run":true`:       invalidField("dry_run", "Unknown field 'dry_run'"),
-			`"scopes":["apps:read"],"client_ids":["` + strings.Repeat(clientID+`","`, 1000) + clientID + `"]`:    invalidField("client_ids", "client_ids must be an array of 0 to 1000 items"),
+			`"scopes":["apps:read"]`:                                                                          invalidField("client_ids", either),
+			`"scopes":["apps:read"],"all_clients":false`:                                                      invalidField("client_ids", either),
+			`"scopes":["apps:read"],"all_clients":true,"client_ids":[]`:                                       invalidField("client_ids", either),
+			`"scopes":["apps:read","apps:read"],"all_clients":true`:                                           invalidField("scopes", "scopes must be an array of different items"),
+			`"scopes":[],"all_clients":true`:                                                                  invalidField("scopes", "scopes must be an array of 1 to 16 items"),
+			`"scopes":["apps:read"],"client_ids":["` + nilID + `"]`:                                           invalidField("client_ids", "client_ids does not exist"),
+			`"scopes":["apps:read"],"all_clients":true,"expires_at":"2026-02-24T15:00:00Z"`:                   invalidField("expires_at", past),
+			`"scopes":["apps:read"],"all_clients":true,"expires_at":"2026-02-24T15:00:00.000999Z"`:            invalidField("expires_at", past),
+			`"scopes":["apps:read"],"all_clients":true,"expires_at":"2027-02-29T15:00:00Z"`:                   invalidField("expires_at", past),
+			`"scopes":["apps:read"],"all_clients":true,"expires_at":"9999-12-31T23:59:59-01:00"`:              invalidField("expires_at", past),
+			`"scopes":["apps:read"],"all_clients":true,"expires_at":"tomorrow"`:                               invalidField("expires_at", past),
+			`"scopes":["apps:read"],"all_clients":true,"expires_at":"2027-01-01T00:00:00Z","dry_run":true`:    invalidField("dry_run", "Unknown field 'dry_run'"),
+			`"scopes":["apps:read"],"client_ids":["` + strings.Repeat(clientID+`","`, 1000) + clientID + `"]`: invalidField("client_ids", "client_ids must be an array of 0 to 1000 items"),
 		} {
 			got := s.Send(t, servertest.Request{Method: http.MethodPost, Target: tokensPath, Body: `{"name":"x",` + body + `}`})
 			if got.Status != http.StatusBadRequest || got.Body != want+"\n" {
@@ -237,7 +237,9 @@ func TestTokenChangesAreLogged(t *testing.T) {
 		child, _ := made(t, s, as, `{"name":"child","scopes":["tokens:write"],"all_clients":true}`)
 		path := tokensPath + "/" + token.ID.String()
 		for _, r := range []servertest.Request{
-			{Method: http.MethodPost, Target: path + "/rotate"}, {Method: http.MethodDelete, Target: path}, {Method: http.MethodDelete, Target: path},
+			{Method: http.MethodPost, Target: path + "/rotate"},
+			{Method: http.MethodDelete, Target: path},
+			{Method: http.MethodDelete, Target: path},
 			{Method: http.MethodPost, Target: path + "/rotate"},
 		} {
 			r.Header = []string{"X-Request-Id: change-1"}

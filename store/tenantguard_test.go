@@ -255,7 +255,7 @@ func TestTenantGuardCoversEveryTable(t *testing.T) {
 var declared = map[string]string{
 	"UpdateCatalogApp": "the apps of all clients repeat the name",
 	"Seed":             "rows of many clients, as they are given",
-	"withClients":       "a token says which clients it covers",
+	"withClients":      "a token says which clients it covers",
 	"visibleTo":        "a token sees the tokens whose clients it covers",
 	"CreateToken":      "a token may cover many clients",
 }

@@ -41,7 +41,8 @@ func (p *process) execute(ctx context.Context) error {
 	addTo(root, groupServer, p.serveCommand(), p.healthCommand())
 	addTo(root, groupData,
 		parent("client", "Create and list clients", p.clientCreateCommand(), p.clientListCommand()),
-		parent("token", "Create, list and revoke API tokens", p.tokenCreateCommand(), p.tokenListCommand(), p.tokenRevokeCommand()),
+		parent("token", "Create, list, rotate and revoke API tokens",
+			p.tokenCreateCommand(), p.tokenListCommand(), p.tokenRotateCommand(), p.tokenRevokeCommand()),
 		parent("import", "Import the catalog, or the apps of a client, from a file", p.importCatalogCommand(), p.importAppsCommand()))
 	addTo(root, groupDatabase,
 		parent("migrate", "Migrate the schema to this program's version, or show both versions", p.migrateUpCommand(), p.migrateStatusCommand()),

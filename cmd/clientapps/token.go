@@ -113,10 +113,10 @@ func (p *process) tokenList(ctx context.Context, cfg Config, _ []string) error {
 			return err
 		}
 		w := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
-		_, _ = fmt.Fprintln(w, "ID\tNAME\tSCOPES\tCLIENTS\tCREATED\tSTATE")
+		_, _ = fmt.Fprintln(w, "ID\tNAME\tSCOPES\tCLIENTS\tCREATED\tLAST USED\tSTATE")
 		for _, t := range tokens {
-			_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", t.ID, t.Name, strings.ReplaceAll(t.Scopes, " ", ","),
-				coverage(t), t.CreatedAt.Format(time.RFC3339), state(t, time.Now()))
+			_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", t.ID, t.Name, strings.ReplaceAll(t.Scopes, " ", ","),
+				coverage(t), t.CreatedAt.Format(time.RFC3339), lastUse(t), state(t, time.Now()))
 		}
 		return w.Flush()
 	})
@@ -133,6 +133,14 @@ func coverage(t store.Token) string {
 	return strings.Join(ids, ",")
 }
 
+// lastUse is to the minute, and written some seconds late.
+func lastUse(t store.Token) string {
+	if t.LastUsedAt == nil {
+		return "never"
+	}
+	return t.LastUsedAt.Format("2006-01-02T15:04Z")
+}
+
 func state(t store.Token, now time.Time) string {
 	switch {
 	case t.RevokedAt != nil:
@@ -145,14 +153,60 @@ func state(t store.Token, now time.Time) string {
 	return "expired " + t.ExpiresAt.Format(time.RFC3339)
 }
 
-func (p *process) tokenRevokeCommand() *cobra.Command {
-	return p.command("revoke ID", "Revoke a token", ofDatabase, p.tokenRevoke)
+// maxOverlap is the same as in the contract.
+const maxOverlap = 7 * 24 * time.Hour
+
+func (p *process) tokenRotateCommand() *cobra.Command {
+	var overlap time.Duration
+	c := p.command("rotate ID", "Give a token a new secret and print it on standard output; it is shown only once", ofDatabase, func(ctx context.Context, cfg Config, args []string) error {
+		return p.tokenRotate(ctx, cfg, args[0], overlap)
+	})
+	c.Flags().DurationVar(&overlap, "overlap", 0, "how long the old secret stays good, such as 24h, at most 168h (default: not at all)")
+	return c
 }
 
-func (p *process) tokenRevoke(ctx context.Context, cfg Config, args []string) error {
-	id, err := uuid.Parse(args[0])
-	if err != nil {
-		return fmt.Errorf("%w: %s is not a UUID", errUsage, args[0])
+func (p *process) tokenRotate(ctx context.Context, cfg Config, text string, overlap time.Duration) error {
+	id, err := tokenID(text)
+	if overlap < 0 || overlap > maxOverlap {
+		err = errors.Join(err, fmt.Errorf("%w: --overlap must be between 0 and 168h", errUsage))
 	}
-	return withSchema(ctx, cfg, func(s *store.Store) error { _, err := s.RevokeToken(ctx, nil, id, false); return err })
+	if err != nil {
+		return err
+	}
+	return withSchema(ctx, cfg, func(s *store.Store) error {
+		secret, err := apitoken.New()
+		if err != nil {
+			return err
+		}
+		if _, err := s.RotateToken(ctx, nil, id, secret, overlap); err != nil {
+			return err
+		}
+		_, _ = fmt.Fprintf(p.stderr, "token %s: keep the following secret, it is not shown again\n", id)
+		_, err = fmt.Fprintln(p.stdout, secret)
+		return err
+	})
+}
+
+func (p *process) tokenRevokeCommand() *cobra.Command {
+	var keepCreated bool
+	c := p.command("revoke ID", "Revoke a token, and the tokens that it has made", ofDatabase, func(ctx context.Context, cfg Config, args []string) error {
+		id, err := tokenID(args[0])
+		if err != nil {
+			return err
+		}
+		return withSchema(ctx, cfg, func(s *store.Store) error {
+			_, err := s.RevokeToken(ctx, nil, id, keepCreated)
+			return err
+		})
+	})
+	c.Flags().BoolVar(&keepCreated, "keep-created", false, "keep the tokens that it has made")
+	return c
+}
+
+func tokenID(text string) (uuid.UUID, error) {
+	id, err := uuid.Parse(text)
+	if err != nil {
+		err = fmt.Errorf("%w: %s is not a UUID", errUsage, text)
+	}
+	return id, err
 }

@@ -6,13 +6,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/clientapps/clientapps/server/servertest"
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
 var (
 	uuidLine   = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\n$`)
 	secretLine = regexp.MustCompile(`^capp_[0-9A-Za-z]{49}\n$`)
-	tokenID    = regexp.MustCompile(`token (\S+):`)
+	madeToken  = regexp.MustCompile(`token (\S+):`)
 )
 
 func TestClientsAndTokens(t *testing.T) {
@@ -38,7 +39,7 @@ func TestClientsAndTokens(t *testing.T) {
 		if created.code != 0 || !secretLine.MatchString(created.stdout) || strings.Contains(created.stderr, "capp_") {
 			t.Fatalf("%+v", created)
 		}
-		id := tokenID.FindStringSubmatch(created.stderr)[1]
+		id := madeToken.FindStringSubmatch(created.stderr)[1]
 		list := must(t, url, "token", "list")
 		for _, part := range []string{id + "  sync  apps:read,apps:write  ", clients[0], clients[1], "  active\n"} {
 			if !strings.Contains(list, part) {
@@ -59,6 +60,21 @@ func TestClientsAndTokens(t *testing.T) {
 		if got := sync.Get(t, "/v2/catalog-apps"); got.Status != http.StatusForbidden {
 			t.Errorf("without its scope: %d", got.Status)
 		}
+		eventually(t, func() bool { return strings.Contains(must(t, url, "token", "list"), "Z  active\n") }) // LAST USED
+		rotated := command(t, []string{"CLIENTAPPS_DATABASE_URL=" + url}, "token", "rotate", id, "--overlap", "24h")
+		if rotated.code != 0 || !secretLine.MatchString(rotated.stdout) || rotated.stdout == created.stdout || strings.Contains(rotated.stderr, "capp_") {
+			t.Errorf("%+v", rotated)
+		}
+		for _, secret := range []string{secret, strings.TrimSpace(rotated.stdout)} {
+			if got := s.as(secret).Get(t, "/v2/clients/"+clients[0]+"/apps"); got.Status != http.StatusOK {
+				t.Errorf("in the overlap: %d", got.Status)
+			}
+		}
+		for _, args := range [][]string{{"x"}, {id, "--overlap", "169h"}, {id, "--overlap", "-1s"}} {
+			if o := command(t, []string{"CLIENTAPPS_DATABASE_URL=" + url}, append([]string{"token", "rotate"}, args...)...); o.code != 2 || o.stdout != "" {
+				t.Errorf("%v: %+v", args, o)
+			}
+		}
 		for range 2 { // revoking twice is no error
 			if out := must(t, url, "token", "revoke", id); out != "" {
 				t.Errorf("printed %s", out)
@@ -69,6 +85,10 @@ func TestClientsAndTokens(t *testing.T) {
 		})
 		if list := must(t, url, "token", "list"); !strings.Contains(list, "revoked 20") {
 			t.Error(list)
+		}
+		ended := command(t, []string{"CLIENTAPPS_DATABASE_URL=" + url}, "token", "rotate", id)
+		if ended.code != 1 || ended.stdout != "" || !strings.Contains(ended.stderr, "is revoked") {
+			t.Errorf("%+v", ended)
 		}
 	})
 }
@@ -133,6 +153,35 @@ func TestTokenCreateReportsEveryProblem(t *testing.T) {
 	if unknown.code != 1 || !strings.Contains(unknown.stderr, "Token aa7cf840-9ca9-46a3-9778-9015d6580d50 not found") {
 		t.Errorf("%+v", unknown)
 	}
+}
+
+// Revoking a token revokes the tokens that it has made, unless they are kept.
+func TestTokenRevokeCreated(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, url string) {
+		t.Parallel()
+		s := startServe(t, url)
+		create := func() (id, secret string) {
+			o := command(t, []string{"CLIENTAPPS_DATABASE_URL=" + url}, "token", "create", "--name", "parent", "--all-clients", "--scope", "tokens:write")
+			return madeToken.FindStringSubmatch(o.stderr)[1], strings.TrimSpace(o.stdout)
+		}
+		for _, keep := range []bool{true, false} {
+			id, secret := create()
+			body := `{"name":"child","scopes":["tokens:write"],"all_clients":true}`
+			if got := s.as(secret).Send(t, servertest.Request{Method: http.MethodPost, Target: "/v2/tokens", Body: body}); got.Status != http.StatusCreated {
+				t.Fatalf("%d %s", got.Status, got.Body)
+			}
+			args := []string{"token", "revoke", id}
+			if keep {
+				args = append(args, "--keep-created")
+			}
+			must(t, url, args...)
+		}
+		list := must(t, url, "token", "list")
+		if strings.Count(list, "  parent  ") != 2 || strings.Count(list, "revoked 20") != 3 || strings.Count(list, "  active") != 1 {
+			t.Error(list)
+		}
+	})
 }
 
 // Names on the command line have the same bounds as in the contract.

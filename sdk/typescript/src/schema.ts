@@ -602,6 +602,101 @@ export interface paths {
         patch: operations["updateClient"];
         trace?: never;
     };
+    "/tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Tokens
+         * @description The tokens whose clients the caller's token covers, page by page, oldest first: revoked and expired ones too, and the
+         *     caller's own. A token without clients is seen by the token that made it, by itself and by tokens that cover all clients.
+         *
+         *     Scope: `tokens:read`.
+         */
+        get: operations["listTokens"];
+        put?: never;
+        /**
+         * Create Token
+         * @description Makes a token and shows its secret: only now, since the server keeps a hash of it.
+         *
+         *     Nobody gives more than he has: the scopes and the clients must be among those of the caller's token, and it must not
+         *     outlive it, else 403. An access token of an identity provider makes no tokens: 403.
+         *
+         *     Scope: `tokens:write`.
+         */
+        post: operations["createToken"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/tokens/{token_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Token
+         * @description One token whose clients the caller's token covers, without its secret.
+         *
+         *     Scope: `tokens:read`.
+         */
+        get: operations["getToken"];
+        put?: never;
+        post?: never;
+        /**
+         * Revoke Token
+         * @description Ends a token for good, and with it the tokens that it has made, those that they have made, and so on. A token may revoke
+         *     itself. Revoking it again is 204 too, and ends what it has made, if that was kept before.
+         *
+         *     The token's scopes, clients and expiry must be within those of the caller's token, else 403. The expiry of an access
+         *     token of an identity provider does not matter here. The server that answers refuses the token at once, others within
+         *     the time for which they cache tokens.
+         *
+         *     Scope: `tokens:write`.
+         */
+        delete: operations["revokeToken"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/tokens/{token_id}/rotate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Unique identifier for the token */
+                token_id: components["parameters"]["TokenID"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Rotate Token
+         * @description Gives a token a new secret, and shows it: only now. The old secret stays good for `overlap_seconds`, so that its users
+         *     can change over. At most two secrets are good at once: one that is left from the rotation before ends now. The token
+         *     keeps its id, and expires when it did. A token may rotate itself.
+         *
+         *     The token's scopes, clients and expiry must be within those of the caller's token, else 403. An access token of an
+         *     identity provider rotates no tokens: 403. A revoked or expired token has no new secret: 409. The body may be left out.
+         *
+         *     Scope: `tokens:write`.
+         */
+        post: operations["rotateToken"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -1458,6 +1553,196 @@ export interface components {
             total_count: components["schemas"]["TotalCount"];
             next_cursor: components["schemas"]["NextCursor"];
         };
+        /**
+         * @description What a token may do. Each operation names the one that it needs.
+         * @example apps:read
+         * @enum {string}
+         */
+        TokenScope: "apps:read" | "apps:write" | "catalog:read" | "catalog:write" | "clients:read" | "clients:write" | "tokens:read" | "tokens:write";
+        /**
+         * @description An API token, without its secret.
+         * @example {
+         *       "id": "8ebf46fb-d81e-5612-8bcb-fe254883e58b",
+         *       "name": "nightly sync",
+         *       "scopes": [
+         *         "apps:read",
+         *         "apps:write"
+         *       ],
+         *       "all_clients": false,
+         *       "client_ids": [
+         *         "aa7cf840-9ca9-46a3-9778-9015d6580d50"
+         *       ],
+         *       "created_by": null,
+         *       "created_at": "2026-01-10T10:00:00.000Z",
+         *       "expires_at": null,
+         *       "last_used_at": "2026-02-24T02:00:00.000Z",
+         *       "revoked_at": null
+         *     }
+         */
+        Token: {
+            id: components["schemas"]["UUID"];
+            /** @description What the token is for. It need not be unique. */
+            name: string;
+            /** @description What the token may do, in alphabetical order. */
+            scopes: components["schemas"]["TokenScope"][];
+            /** @description Whether it covers all clients, future ones too. */
+            all_clients: boolean;
+            /** @description The clients that it covers, in order of their ids. Empty if it covers all of them, or none. */
+            client_ids: components["schemas"]["UUID"][];
+            /**
+             * Format: uuid
+             * @description The token that made it, or `null` if the operator did.
+             */
+            created_by: string | null;
+            created_at: components["schemas"]["Timestamp"];
+            /**
+             * Format: date-time
+             * @description When it ends, or `null` if it does not by itself.
+             */
+            expires_at: string | null;
+            /**
+             * Format: date-time
+             * @description When it was last used, to the minute and some seconds late, or `null` if it was not.
+             */
+            last_used_at: string | null;
+            /**
+             * Format: date-time
+             * @description When it was revoked, or `null` if it was not.
+             */
+            revoked_at: string | null;
+        };
+        /**
+         * @description An API token with its new secret.
+         * @example {
+         *       "id": "0d9c8b7a-6f5e-4d3c-8b2a-190817263544",
+         *       "name": "reporting",
+         *       "scopes": [
+         *         "apps:read"
+         *       ],
+         *       "all_clients": false,
+         *       "client_ids": [
+         *         "aa7cf840-9ca9-46a3-9778-9015d6580d50"
+         *       ],
+         *       "created_by": "9f0dbdc3-bf3b-5b83-83fa-1c7ba8be103c",
+         *       "created_at": "2026-11-27T18:04:09.308Z",
+         *       "expires_at": null,
+         *       "last_used_at": null,
+         *       "revoked_at": null,
+         *       "secret": "capp_00000000000000000000000000000000000000000003XhRuf"
+         *     }
+         */
+        TokenWithSecret: {
+            id: components["schemas"]["UUID"];
+            /** @description What the token is for. It need not be unique. */
+            name: string;
+            /** @description What the token may do, in alphabetical order. */
+            scopes: components["schemas"]["TokenScope"][];
+            /** @description Whether it covers all clients, future ones too. */
+            all_clients: boolean;
+            /** @description The clients that it covers, in order of their ids. Empty if it covers all of them, or none. */
+            client_ids: components["schemas"]["UUID"][];
+            /**
+             * Format: uuid
+             * @description The token that made it, or `null` if the operator did.
+             */
+            created_by: string | null;
+            created_at: components["schemas"]["Timestamp"];
+            /**
+             * Format: date-time
+             * @description When it ends, or `null` if it does not by itself.
+             */
+            expires_at: string | null;
+            /**
+             * Format: date-time
+             * @description When it was last used, to the minute and some seconds late, or `null` if it was not.
+             */
+            last_used_at: string | null;
+            /**
+             * Format: date-time
+             * @description When it was revoked, or `null` if it was not.
+             */
+            revoked_at: string | null;
+            /** @description What to send as `Bearer`. It is shown only here. */
+            secret: string;
+        };
+        /**
+         * @description A new token. It has either `client_ids` or an `all_clients` that is `true`.
+         * @example {
+         *       "name": "reporting",
+         *       "scopes": [
+         *         "apps:read"
+         *       ],
+         *       "client_ids": [
+         *         "aa7cf840-9ca9-46a3-9778-9015d6580d50"
+         *       ]
+         *     }
+         */
+        TokenCreate: {
+            /**
+             * Format: name
+             * @description What the token is for.
+             */
+            name: string;
+            /** @description What it may do. */
+            scopes: components["schemas"]["TokenScope"][];
+            /**
+             * @description Whether it covers all clients, future ones too.
+             * @default false
+             */
+            all_clients: boolean;
+            /** @description The clients that it covers. An empty list covers none. */
+            client_ids?: components["schemas"]["UUID"][];
+            /**
+             * Format: date-time
+             * @description When it ends (RFC 3339), in the future. Absent and `null` mean that it does not end by itself.
+             */
+            expires_at?: string | null;
+        };
+        /**
+         * @description How to rotate a token.
+         * @example {
+         *       "overlap_seconds": 3600
+         *     }
+         */
+        TokenRotate: {
+            /**
+             * Format: int32
+             * @description How long the old secret stays good, at most a week. Without it the secret ends at once.
+             */
+            overlap_seconds?: number;
+        };
+        /**
+         * @description One page of tokens.
+         * @example {
+         *       "data": [
+         *         {
+         *           "id": "8ebf46fb-d81e-5612-8bcb-fe254883e58b",
+         *           "name": "nightly sync",
+         *           "scopes": [
+         *             "apps:read",
+         *             "apps:write"
+         *           ],
+         *           "all_clients": false,
+         *           "client_ids": [
+         *             "aa7cf840-9ca9-46a3-9778-9015d6580d50"
+         *           ],
+         *           "created_by": null,
+         *           "created_at": "2026-01-10T10:00:00.000Z",
+         *           "expires_at": null,
+         *           "last_used_at": "2026-02-24T02:00:00.000Z",
+         *           "revoked_at": null
+         *         }
+         *       ],
+         *       "total_count": 3,
+         *       "next_cursor": "AAECAwQFBgc"
+         *     }
+         */
+        TokenList: {
+            /** @description The tokens of this page, in order. */
+            data: components["schemas"]["Token"][];
+            total_count: components["schemas"]["TotalCount"];
+            next_cursor: components["schemas"]["NextCursor"];
+        };
         /** @description The body of every response that is neither 2xx nor 304. */
         Error: {
             error: components["schemas"]["ErrorBody"];
@@ -1484,7 +1769,8 @@ export interface components {
         ErrorCode: "invalid_request" | "unauthorized" | "forbidden" | "not_found" | "method_not_allowed" | "not_acceptable" | "conflict" | "precondition_failed" | "payload_too_large" | "unsupported_media_type" | "expectation_failed" | "rate_limited" | "header_fields_too_large" | "internal_error" | "outcome_unknown" | "unavailable";
         /**
          * @description What the error is about. Only the properties that apply are present. An id names what was not found, under the
-         *     name of its path parameter; with 409, `app_id` is the app that the client has already.
+         *     name of its path parameter; with 409, `app_id` is the app that the client has already, and `token_id` the token that
+         *     has ended.
          *
          *     A refusal of a parameter, a header or a field of the body has its name in `field`, with one exception: Update App
          *     refuses a single value of the wrong type or out of range by `message` alone.
@@ -1505,6 +1791,7 @@ export interface components {
             catalog_app_id?: components["schemas"]["UUID"];
             vendor_id?: components["schemas"]["UUID"];
             category_id?: components["schemas"]["UUID"];
+            token_id?: components["schemas"]["UUID"];
         };
         /**
          * @description One refused field of the request body.
@@ -1793,6 +2080,56 @@ export interface components {
                 "application/json": components["schemas"]["ClientList"];
             };
         };
+        /** @description The token as it is now. */
+        Token: {
+            headers: {
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                "X-Request-Id": components["headers"]["RequestID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Token"];
+            };
+        };
+        /** @description The token exists now. Its secret is shown only here. */
+        TokenCreated: {
+            headers: {
+                Location: components["headers"]["Location"];
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                "X-Request-Id": components["headers"]["RequestID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["TokenWithSecret"];
+            };
+        };
+        /** @description The token with its new secret, which is shown only here. */
+        TokenRotated: {
+            headers: {
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                "X-Request-Id": components["headers"]["RequestID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["TokenWithSecret"];
+            };
+        };
+        /** @description One page of the tokens that the token covers. */
+        TokenList: {
+            headers: {
+                Link: components["headers"]["Link"];
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                "X-Request-Id": components["headers"]["RequestID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["TokenList"];
+            };
+        };
         /** @description Done. No body. */
         NoContent: {
             headers: {
@@ -1897,6 +2234,30 @@ export interface components {
                 "application/json": components["schemas"]["Error"];
             };
         };
+        /** @description Invalid request (a malformed body or parameter, no such client, or a time that is over) */
+        InvalidToken: {
+            headers: {
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                "X-Request-Id": components["headers"]["RequestID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description Invalid request (a malformed body or parameter) */
+        InvalidRotation: {
+            headers: {
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                "X-Request-Id": components["headers"]["RequestID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
         /** @description Authentication required */
         Unauthorized: {
             headers: {
@@ -1978,6 +2339,18 @@ export interface components {
                 "application/json": components["schemas"]["Error"];
             };
         };
+        /** @description Token not found */
+        TokenNotFound: {
+            headers: {
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                "X-Request-Id": components["headers"]["RequestID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
         /** @description This path does not have the request's method */
         MethodNotAllowed: {
             headers: {
@@ -2039,6 +2412,18 @@ export interface components {
         };
         /** @description Clients have this catalog app */
         InUse: {
+            headers: {
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                "X-Request-Id": components["headers"]["RequestID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description The token is revoked or expired */
+        TokenEnded: {
             headers: {
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
@@ -2318,6 +2703,15 @@ export interface components {
         VendorID: components["schemas"]["UUID"];
         /** @description Unique identifier for the category */
         CategoryID: components["schemas"]["UUID"];
+        /** @description Unique identifier for the token */
+        TokenID: components["schemas"]["UUID"];
+        /** @description Unique identifier for the token */
+        RetiredTokenID: components["schemas"]["UUID"];
+        /**
+         * @description Keep the tokens that the token has made.
+         * @example true
+         */
+        KeepCreated: boolean;
         /**
          * @description A literal part of the name, without regard to case: `%`, `_` and `\` mean themselves.
          * @example slack
@@ -2373,6 +2767,11 @@ export interface components {
          * @example alias
          */
         SortByAlias: "alias" | "created_at";
+        /**
+         * @description Sort tokens by when they were made. The id decides between equals.
+         * @example created_at
+         */
+        SortByToken: "created_at";
         /**
          * @description Ascending or descending.
          * @example asc
@@ -2480,6 +2879,18 @@ export interface components {
             content: {
                 "application/json": components["schemas"]["ClientPatch"];
                 "application/merge-patch+json": components["schemas"]["ClientPatch"];
+            };
+        };
+        /** @description The token to make. */
+        TokenCreate: {
+            content: {
+                "application/json": components["schemas"]["TokenCreate"];
+            };
+        };
+        /** @description How to rotate the token. */
+        TokenRotate: {
+            content: {
+                "application/json": components["schemas"]["TokenRotate"];
             };
         };
     };
@@ -3672,6 +4083,144 @@ export interface operations {
             412: components["responses"]["PreconditionFailed"];
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedPatchType"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["WriteError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    listTokens: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Sort tokens by when they were made. The id decides between equals.
+                 * @example created_at
+                 */
+                sort_by?: components["parameters"]["SortByToken"];
+                /**
+                 * @description Ascending or descending.
+                 * @example asc
+                 */
+                sort_order?: components["parameters"]["SortOrder"];
+                /** @description How many rows a page has at most. */
+                page_size?: components["parameters"]["PageSize"];
+                /** @description `next_cursor` of the page before. */
+                cursor?: components["parameters"]["Cursor"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["TokenList"];
+            400: components["responses"]["InvalidListParameter"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            405: components["responses"]["MethodNotAllowed"];
+            406: components["responses"]["NotAcceptable"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    createToken: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: components["requestBodies"]["TokenCreate"];
+        responses: {
+            201: components["responses"]["TokenCreated"];
+            400: components["responses"]["InvalidToken"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            405: components["responses"]["MethodNotAllowed"];
+            406: components["responses"]["NotAcceptable"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["WriteError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getToken: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Unique identifier for the token */
+                token_id: components["parameters"]["TokenID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["Token"];
+            400: components["responses"]["InvalidParameter"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["TokenNotFound"];
+            405: components["responses"]["MethodNotAllowed"];
+            406: components["responses"]["NotAcceptable"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    revokeToken: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Keep the tokens that the token has made.
+                 * @example true
+                 */
+                keep_created?: components["parameters"]["KeepCreated"];
+            };
+            header?: never;
+            path: {
+                /** @description Unique identifier for the token */
+                token_id: components["parameters"]["RetiredTokenID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: components["responses"]["NoContent"];
+            400: components["responses"]["InvalidParameter"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["TokenNotFound"];
+            405: components["responses"]["MethodNotAllowed"];
+            406: components["responses"]["NotAcceptable"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["WriteError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    rotateToken: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Unique identifier for the token */
+                token_id: components["parameters"]["TokenID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: components["requestBodies"]["TokenRotate"];
+        responses: {
+            200: components["responses"]["TokenRotated"];
+            400: components["responses"]["InvalidRotation"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["TokenNotFound"];
+            405: components["responses"]["MethodNotAllowed"];
+            406: components["responses"]["NotAcceptable"];
+            409: components["responses"]["TokenEnded"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
             429: components["responses"]["RateLimited"];
             500: components["responses"]["WriteError"];
             503: components["responses"]["Unavailable"];
