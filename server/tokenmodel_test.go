@@ -109,18 +109,18 @@ func jsonList(set map[string]bool) string {
 	return `["` + strings.Join(slices.Sorted(maps.Keys(set)), `","`) + `"]`
 }
 
-func (t *modelToken) body() string {
-	body := `{"name":"model","scopes":` + jsonList(t.scopes)
+func (m *modelToken) body() string {
+	body := `{"name":"model","scopes":` + jsonList(m.scopes)
 	switch {
-	case t.all:
+	case m.all:
 		body += `,"all_clients":true`
-	case len(t.clients) == 0:
+	case len(m.clients) == 0:
 		body += `,"client_ids":[]`
 	default:
-		body += `,"client_ids":` + jsonList(t.clients)
+		body += `,"client_ids":` + jsonList(m.clients)
 	}
-	if !t.expires.IsZero() {
-		body += `,"expires_at":"` + t.expires.Format(time.RFC3339) + `"`
+	if !m.expires.IsZero() {
+		body += `,"expires_at":"` + m.expires.Format(time.RFC3339) + `"`
 	}
 	return body + "}"
 }
