@@ -242,7 +242,7 @@ func TestHelp(t *testing.T) {
 	}
 	for line, own := range map[string][]string{
 		"serve": nil, "health": nil, "migrate up": nil, "migrate status": nil, "client list": nil, "client create": {"name"},
-		"token list": nil, "token revoke": nil, "token create": {"name", "client", "all-clients", "scope", "expires-in"},
+		"token list": nil, "token revoke": {"keep-created"}, "token rotate": {"overlap"}, "token create": {"name", "client", "all-clients", "scope", "expires-in"},
 		"import catalog": {"dry-run", "format", "lock-time"}, "import apps": {"dry-run", "format", "lock-time", "client"}, "backup": nil,
 	} {
 		of := ofDatabase
@@ -282,7 +282,7 @@ func TestCompletion(t *testing.T) {
 			t.Errorf("%s: exit %d, %.300s", shell, o.code, o.stdout)
 		}
 	}
-	if o := command(t, nil, "__complete", "token", ""); !strings.Contains(o.stdout, "revoke\tRevoke a token\n") {
+	if o := command(t, nil, "__complete", "token", ""); !strings.Contains(o.stdout, "revoke\tRevoke a token, and the tokens that it has made\n") {
 		t.Errorf("%+v", o)
 	}
 }
