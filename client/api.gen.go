@@ -59,6 +59,24 @@ func (e ClientOrganizationStatus) Valid() bool {
 	}
 }
 
+// Defines values for ClientPatchStatus.
+const (
+	ClientPatchStatusActive    ClientPatchStatus = "active"
+	ClientPatchStatusSuspended ClientPatchStatus = "suspended"
+)
+
+// Valid indicates whether the value is a known member of the ClientPatchStatus enum.
+func (e ClientPatchStatus) Valid() bool {
+	switch e {
+	case ClientPatchStatusActive:
+		return true
+	case ClientPatchStatusSuspended:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ErrorCode.
 const (
 	ErrorCodeConflict             ErrorCode = "conflict"
@@ -946,7 +964,7 @@ type CatalogCategoryPatch struct {
 
 // CatalogSummary The size of the catalog.
 //
-// Example: {"apps":41,"categories":12,"vendors":30}
+// Example: {"apps":41,"categories":12,"vendors":31}
 type CatalogSummary struct {
 	// Apps How many apps the catalog has.
 	Apps int32 `json:"apps"`
@@ -988,7 +1006,7 @@ type CatalogVendorCreate struct {
 
 // CatalogVendorList One page of the catalog's vendors.
 //
-// Example: {"data":[{"id":"f6a7b8c9-d0e1-2345-fabc-678901234567","name":"Salesforce, Inc.","url":"https://www.salesforce.com"}],"next_cursor":"AAECAwQFBgc","total_count":30}
+// Example: {"data":[{"id":"f6a7b8c9-d0e1-2345-fabc-678901234567","name":"Salesforce, Inc.","url":"https://www.salesforce.com"}],"next_cursor":"AAECAwQFBgc","total_count":31}
 type CatalogVendorList struct {
 	// Data The vendors of this page, in order.
 	Data []CatalogVendor `json:"data"`
@@ -1021,6 +1039,12 @@ type CatalogVendorPatch struct {
 //
 // Example: {"name":"Contoso Ltd."}
 type ClientCreate struct {
+	// ID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+	//
+	//
+	// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
+	ID *UUID `json:"id,omitempty"`
+
 	// Name The new client's name.
 	Name string `json:"name"`
 }
@@ -1058,7 +1082,7 @@ type ClientOrganization struct {
 	// Name The client's name. It need not be unique.
 	Name string `json:"name"`
 
-	// Status Whether the provider serves the client at present.
+	// Status `suspended` while the client's apps cannot be written, because the provider does not serve it at present.
 	Status ClientOrganizationStatus `json:"status"`
 
 	// CreatedAt A system-managed timestamp: UTC with exactly three decimals.
@@ -1072,7 +1096,7 @@ type ClientOrganization struct {
 	UpdatedAt Timestamp `json:"updated_at"`
 }
 
-// ClientOrganizationStatus Whether the provider serves the client at present.
+// ClientOrganizationStatus `suspended` while the client's apps cannot be written, because the provider does not serve it at present.
 type ClientOrganizationStatus string
 
 // ClientPatch The fields of a client to change. All are optional.
@@ -1081,7 +1105,13 @@ type ClientOrganizationStatus string
 type ClientPatch struct {
 	// Name The client's new name.
 	Name *string `json:"name,omitempty"`
+
+	// Status `suspended` to refuse writes to the client's apps, `active` to allow them again.
+	Status *ClientPatchStatus `json:"status,omitempty"`
 }
+
+// ClientPatchStatus `suspended` to refuse writes to the client's apps, `active` to allow them again.
+type ClientPatchStatus string
 
 // DesktopAlias A name under which a desktop program is installed.
 //
@@ -1522,6 +1552,11 @@ type SortByToken string
 // SortOrder defines model for SortOrder.
 type SortOrder string
 
+// SuspendedClientID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+//
+// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
+type SuspendedClientID = UUID
+
 // TokenID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
 //
 // Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
@@ -1536,6 +1571,16 @@ type TypeFilter = AppType
 //
 // Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
 type UnusedCatalogAppID = UUID
+
+// UnusedCategoryID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+//
+// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
+type UnusedCategoryID = UUID
+
+// UnusedVendorID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+//
+// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
+type UnusedVendorID = UUID
 
 // VendorFilter A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
 //
@@ -1761,6 +1806,17 @@ type ListCatalogCategoriesParamsSortBy string
 // ListCatalogCategoriesParamsSortOrder defines parameters for ListCatalogCategories.
 type ListCatalogCategoriesParamsSortOrder string
 
+// DeleteCatalogCategoryParams defines parameters for DeleteCatalogCategory.
+type DeleteCatalogCategoryParams struct {
+	// IfMatch Write only if the object still has one of these entity tags, or with `*` if it exists (RFC 9110, 13.1.1). The
+	// comparison and the write are one atomic step. Weak tags never match.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IfNoneMatch Write only if the object has none of these entity tags, weak or not; with `*` never, since the object exists
+	// (RFC 9110, 13.1.2). It is looked at after `If-Match`, in the same atomic step.
+	IfNoneMatch *IfNoneMatchOfWrite `json:"If-None-Match,omitempty"`
+}
+
 // UpdateCatalogCategoryParams defines parameters for UpdateCatalogCategory.
 type UpdateCatalogCategoryParams struct {
 	// IfMatch Write only if the object still has one of these entity tags, or with `*` if it exists (RFC 9110, 13.1.1). The
@@ -1799,6 +1855,17 @@ type ListCatalogVendorsParamsSortBy string
 // ListCatalogVendorsParamsSortOrder defines parameters for ListCatalogVendors.
 type ListCatalogVendorsParamsSortOrder string
 
+// DeleteCatalogVendorParams defines parameters for DeleteCatalogVendor.
+type DeleteCatalogVendorParams struct {
+	// IfMatch Write only if the object still has one of these entity tags, or with `*` if it exists (RFC 9110, 13.1.1). The
+	// comparison and the write are one atomic step. Weak tags never match.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IfNoneMatch Write only if the object has none of these entity tags, weak or not; with `*` never, since the object exists
+	// (RFC 9110, 13.1.2). It is looked at after `If-Match`, in the same atomic step.
+	IfNoneMatch *IfNoneMatchOfWrite `json:"If-None-Match,omitempty"`
+}
+
 // UpdateCatalogVendorParams defines parameters for UpdateCatalogVendor.
 type UpdateCatalogVendorParams struct {
 	// IfMatch Write only if the object still has one of these entity tags, or with `*` if it exists (RFC 9110, 13.1.1). The
@@ -1833,6 +1900,17 @@ type ListClientsParamsSortBy string
 
 // ListClientsParamsSortOrder defines parameters for ListClients.
 type ListClientsParamsSortOrder string
+
+// DeleteClientParams defines parameters for DeleteClient.
+type DeleteClientParams struct {
+	// IfMatch Write only if the object still has one of these entity tags, or with `*` if it exists (RFC 9110, 13.1.1). The
+	// comparison and the write are one atomic step. Weak tags never match.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IfNoneMatch Write only if the object has none of these entity tags, weak or not; with `*` never, since the object exists
+	// (RFC 9110, 13.1.2). It is looked at after `If-Match`, in the same atomic step.
+	IfNoneMatch *IfNoneMatchOfWrite `json:"If-None-Match,omitempty"`
+}
 
 // GetClientParams defines parameters for GetClient.
 type GetClientParams struct {
@@ -2276,6 +2354,16 @@ type ClientInterface interface {
 	// Corresponds with POST /catalog-categories (the `CreateCatalogCategory` operationId).
 	CreateCatalogCategory(ctx context.Context, body CreateCatalogCategoryJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// DeleteCatalogCategory Delete Catalog Category
+	//
+	// Deletes a category. One that catalog apps are in is kept: 409.
+	//
+	//
+	// Scope: `catalog:write`.
+	//
+	// Corresponds with DELETE /catalog-categories/{category_id} (the `DeleteCatalogCategory` operationId).
+	DeleteCatalogCategory(ctx context.Context, categoryID UnusedCategoryID, params *DeleteCatalogCategoryParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// UpdateCatalogCategoryWithBody Update Catalog Category
 	//
 	// Partial update: absent keeps, a value sets.
@@ -2333,6 +2421,16 @@ type ClientInterface interface {
 	// Corresponds with POST /catalog-vendors (the `CreateCatalogVendor` operationId).
 	CreateCatalogVendor(ctx context.Context, body CreateCatalogVendorJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// DeleteCatalogVendor Delete Catalog Vendor
+	//
+	// Deletes a vendor. One that catalog apps name is kept: 409.
+	//
+	//
+	// Scope: `catalog:write`.
+	//
+	// Corresponds with DELETE /catalog-vendors/{vendor_id} (the `DeleteCatalogVendor` operationId).
+	DeleteCatalogVendor(ctx context.Context, vendorID UnusedVendorID, params *DeleteCatalogVendorParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// UpdateCatalogVendorWithBody Update Catalog Vendor
 	//
 	// Partial update: absent keeps, `null` clears a nullable field, a value sets.
@@ -2370,7 +2468,8 @@ type ClientInterface interface {
 
 	// CreateClientWithBody Create Client
 	//
-	// Adds an active client. Names need not be unique.
+	// Adds an active client. Names need not be unique. With an `id` of the caller's own the request can be repeated safely: it
+	// is 409 when a client has the id, or had it before it was deleted.
 	//
 	// The token must cover all clients: one with a list of clients would not cover what it makes, and is refused.
 	//
@@ -2383,7 +2482,8 @@ type ClientInterface interface {
 
 	// CreateClient Create Client
 	//
-	// Adds an active client. Names need not be unique.
+	// Adds an active client. Names need not be unique. With an `id` of the caller's own the request can be repeated safely: it
+	// is 409 when a client has the id, or had it before it was deleted.
 	//
 	// The token must cover all clients: one with a list of clients would not cover what it makes, and is refused.
 	//
@@ -2393,6 +2493,21 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /clients (the `CreateClient` operationId).
 	CreateClient(ctx context.Context, body CreateClientJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteClient Delete Client
+	//
+	// Deletes a suspended client: its apps, their history, and what tokens cover of it. One that is not suspended is kept: 409.
+	//
+	// 204 when all of it is gone. 202 when it is large, and the server goes on by itself. Before the first of its apps is
+	// erased, the client is 404 for everything but this operation. Send it again after `Retry-After` to see how far it is: it is
+	// 404 in the end. A deletion that has begun does not look at conditions. The client's id cannot be used again.
+	//
+	// The token must cover all clients.
+	//
+	// Scope: `clients:write`.
+	//
+	// Corresponds with DELETE /clients/{client_id} (the `DeleteClient` operationId).
+	DeleteClient(ctx context.Context, clientID SuspendedClientID, params *DeleteClientParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetClient Get Client
 	//
@@ -2405,7 +2520,9 @@ type ClientInterface interface {
 
 	// UpdateClientWithBody Update Client
 	//
-	// Changes a client's name. A patch that changes nothing writes nothing.
+	// Changes a client's name, or suspends or activates it. A patch that changes nothing writes nothing.
+	//
+	// A suspension takes effect at once on every server: when the answer is there, no write to the client's apps is under way.
 	//
 	// Scope: `clients:write`.
 	//
@@ -2416,7 +2533,9 @@ type ClientInterface interface {
 
 	// UpdateClient Update Client
 	//
-	// Changes a client's name. A patch that changes nothing writes nothing.
+	// Changes a client's name, or suspends or activates it. A patch that changes nothing writes nothing.
+	//
+	// A suspension takes effect at once on every server: when the answer is there, no write to the client's apps is under way.
 	//
 	// Scope: `clients:write`.
 	//
@@ -3153,6 +3272,25 @@ func (c *HTTPClient) CreateCatalogCategory(ctx context.Context, body CreateCatal
 	return c.Client.Do(req)
 }
 
+// DeleteCatalogCategory Delete Catalog Category
+//
+// Deletes a category. One that catalog apps are in is kept: 409.
+//
+// Scope: `catalog:write`.
+//
+// Corresponds with DELETE /catalog-categories/{category_id} (the `DeleteCatalogCategory` operationId).
+func (c *HTTPClient) DeleteCatalogCategory(ctx context.Context, categoryID UnusedCategoryID, params *DeleteCatalogCategoryParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteCatalogCategoryRequest(c.Server, categoryID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // UpdateCatalogCategoryWithBody Update Catalog Category
 //
 // Partial update: absent keeps, a value sets.
@@ -3260,6 +3398,25 @@ func (c *HTTPClient) CreateCatalogVendor(ctx context.Context, body CreateCatalog
 	return c.Client.Do(req)
 }
 
+// DeleteCatalogVendor Delete Catalog Vendor
+//
+// Deletes a vendor. One that catalog apps name is kept: 409.
+//
+// Scope: `catalog:write`.
+//
+// Corresponds with DELETE /catalog-vendors/{vendor_id} (the `DeleteCatalogVendor` operationId).
+func (c *HTTPClient) DeleteCatalogVendor(ctx context.Context, vendorID UnusedVendorID, params *DeleteCatalogVendorParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteCatalogVendorRequest(c.Server, vendorID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // UpdateCatalogVendorWithBody Update Catalog Vendor
 //
 // Partial update: absent keeps, `null` clears a nullable field, a value sets.
@@ -3327,7 +3484,8 @@ func (c *HTTPClient) ListClients(ctx context.Context, params *ListClientsParams,
 
 // CreateClientWithBody Create Client
 //
-// Adds an active client. Names need not be unique.
+// Adds an active client. Names need not be unique. With an `id` of the caller's own the request can be repeated safely: it
+// is 409 when a client has the id, or had it before it was deleted.
 //
 // The token must cover all clients: one with a list of clients would not cover what it makes, and is refused.
 //
@@ -3350,7 +3508,8 @@ func (c *HTTPClient) CreateClientWithBody(ctx context.Context, contentType strin
 
 // CreateClient Create Client
 //
-// Adds an active client. Names need not be unique.
+// Adds an active client. Names need not be unique. With an `id` of the caller's own the request can be repeated safely: it
+// is 409 when a client has the id, or had it before it was deleted.
 //
 // The token must cover all clients: one with a list of clients would not cover what it makes, and is refused.
 //
@@ -3361,6 +3520,31 @@ func (c *HTTPClient) CreateClientWithBody(ctx context.Context, contentType strin
 // Corresponds with POST /clients (the `CreateClient` operationId).
 func (c *HTTPClient) CreateClient(ctx context.Context, body CreateClientJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewCreateClientRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteClient Delete Client
+//
+// Deletes a suspended client: its apps, their history, and what tokens cover of it. One that is not suspended is kept: 409.
+//
+// 204 when all of it is gone. 202 when it is large, and the server goes on by itself. Before the first of its apps is
+// erased, the client is 404 for everything but this operation. Send it again after `Retry-After` to see how far it is: it is
+// 404 in the end. A deletion that has begun does not look at conditions. The client's id cannot be used again.
+//
+// The token must cover all clients.
+//
+// Scope: `clients:write`.
+//
+// Corresponds with DELETE /clients/{client_id} (the `DeleteClient` operationId).
+func (c *HTTPClient) DeleteClient(ctx context.Context, clientID SuspendedClientID, params *DeleteClientParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteClientRequest(c.Server, clientID, params)
 	if err != nil {
 		return nil, err
 	}
@@ -3392,7 +3576,9 @@ func (c *HTTPClient) GetClient(ctx context.Context, clientID ClientID, params *G
 
 // UpdateClientWithBody Update Client
 //
-// Changes a client's name. A patch that changes nothing writes nothing.
+// Changes a client's name, or suspends or activates it. A patch that changes nothing writes nothing.
+//
+// A suspension takes effect at once on every server: when the answer is there, no write to the client's apps is under way.
 //
 // Scope: `clients:write`.
 //
@@ -3413,7 +3599,9 @@ func (c *HTTPClient) UpdateClientWithBody(ctx context.Context, clientID ClientID
 
 // UpdateClient Update Client
 //
-// Changes a client's name. A patch that changes nothing writes nothing.
+// Changes a client's name, or suspends or activates it. A patch that changes nothing writes nothing.
+//
+// A suspension takes effect at once on every server: when the answer is there, no write to the client's apps is under way.
 //
 // Scope: `clients:write`.
 //
@@ -5016,6 +5204,66 @@ func NewCreateCatalogCategoryRequestWithBody(server string, contentType string, 
 	return req, nil
 }
 
+// NewDeleteCatalogCategoryRequest constructs an http.Request for the DeleteCatalogCategory method
+func NewDeleteCatalogCategoryRequest(server string, categoryID UnusedCategoryID, params *DeleteCatalogCategoryParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "category_id", categoryID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/catalog-categories/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+		if params.IfNoneMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewUpdateCatalogCategoryRequest calls the generic UpdateCatalogCategory builder with application/json body
 func NewUpdateCatalogCategoryRequest(server string, categoryID CategoryID, params *UpdateCatalogCategoryParams, body UpdateCatalogCategoryJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -5246,6 +5494,66 @@ func NewCreateCatalogVendorRequestWithBody(server string, contentType string, bo
 	return req, nil
 }
 
+// NewDeleteCatalogVendorRequest constructs an http.Request for the DeleteCatalogVendor method
+func NewDeleteCatalogVendorRequest(server string, vendorID UnusedVendorID, params *DeleteCatalogVendorParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "vendor_id", vendorID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/catalog-vendors/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+		if params.IfNoneMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewUpdateCatalogVendorRequest calls the generic UpdateCatalogVendor builder with application/json body
 func NewUpdateCatalogVendorRequest(server string, vendorID VendorID, params *UpdateCatalogVendorParams, body UpdateCatalogVendorJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -5457,6 +5765,66 @@ func NewCreateClientRequestWithBody(server string, contentType string, body io.R
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewDeleteClientRequest constructs an http.Request for the DeleteClient method
+func NewDeleteClientRequest(server string, clientID SuspendedClientID, params *DeleteClientParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "client_id", clientID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/clients/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+		if params.IfNoneMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam1)
+		}
+
+	}
 
 	return req, nil
 }
@@ -6836,6 +7204,18 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /catalog-categories (the `CreateCatalogCategory` operationId).
 	CreateCatalogCategoryWithResponse(ctx context.Context, body CreateCatalogCategoryJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateCatalogCategoryResponse, error)
 
+	// DeleteCatalogCategoryWithResponse Delete Catalog Category
+	//
+	// Deletes a category. One that catalog apps are in is kept: 409.
+	//
+	//
+	// Scope: `catalog:write`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /catalog-categories/{category_id} (the `DeleteCatalogCategory` operationId).
+	DeleteCatalogCategoryWithResponse(ctx context.Context, categoryID UnusedCategoryID, params *DeleteCatalogCategoryParams, reqEditors ...RequestEditorFn) (*DeleteCatalogCategoryResponse, error)
+
 	// UpdateCatalogCategoryWithBodyWithResponse Update Catalog Category
 	//
 	// Partial update: absent keeps, a value sets.
@@ -6895,6 +7275,18 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /catalog-vendors (the `CreateCatalogVendor` operationId).
 	CreateCatalogVendorWithResponse(ctx context.Context, body CreateCatalogVendorJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateCatalogVendorResponse, error)
 
+	// DeleteCatalogVendorWithResponse Delete Catalog Vendor
+	//
+	// Deletes a vendor. One that catalog apps name is kept: 409.
+	//
+	//
+	// Scope: `catalog:write`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /catalog-vendors/{vendor_id} (the `DeleteCatalogVendor` operationId).
+	DeleteCatalogVendorWithResponse(ctx context.Context, vendorID UnusedVendorID, params *DeleteCatalogVendorParams, reqEditors ...RequestEditorFn) (*DeleteCatalogVendorResponse, error)
+
 	// UpdateCatalogVendorWithBodyWithResponse Update Catalog Vendor
 	//
 	// Partial update: absent keeps, `null` clears a nullable field, a value sets.
@@ -6934,7 +7326,8 @@ type ClientWithResponsesInterface interface {
 
 	// CreateClientWithBodyWithResponse Create Client
 	//
-	// Adds an active client. Names need not be unique.
+	// Adds an active client. Names need not be unique. With an `id` of the caller's own the request can be repeated safely: it
+	// is 409 when a client has the id, or had it before it was deleted.
 	//
 	// The token must cover all clients: one with a list of clients would not cover what it makes, and is refused.
 	//
@@ -6947,7 +7340,8 @@ type ClientWithResponsesInterface interface {
 
 	// CreateClientWithResponse Create Client
 	//
-	// Adds an active client. Names need not be unique.
+	// Adds an active client. Names need not be unique. With an `id` of the caller's own the request can be repeated safely: it
+	// is 409 when a client has the id, or had it before it was deleted.
 	//
 	// The token must cover all clients: one with a list of clients would not cover what it makes, and is refused.
 	//
@@ -6957,6 +7351,23 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /clients (the `CreateClient` operationId).
 	CreateClientWithResponse(ctx context.Context, body CreateClientJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateClientResponse, error)
+
+	// DeleteClientWithResponse Delete Client
+	//
+	// Deletes a suspended client: its apps, their history, and what tokens cover of it. One that is not suspended is kept: 409.
+	//
+	// 204 when all of it is gone. 202 when it is large, and the server goes on by itself. Before the first of its apps is
+	// erased, the client is 404 for everything but this operation. Send it again after `Retry-After` to see how far it is: it is
+	// 404 in the end. A deletion that has begun does not look at conditions. The client's id cannot be used again.
+	//
+	// The token must cover all clients.
+	//
+	// Scope: `clients:write`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /clients/{client_id} (the `DeleteClient` operationId).
+	DeleteClientWithResponse(ctx context.Context, clientID SuspendedClientID, params *DeleteClientParams, reqEditors ...RequestEditorFn) (*DeleteClientResponse, error)
 
 	// GetClientWithResponse Get Client
 	//
@@ -6971,7 +7382,9 @@ type ClientWithResponsesInterface interface {
 
 	// UpdateClientWithBodyWithResponse Update Client
 	//
-	// Changes a client's name. A patch that changes nothing writes nothing.
+	// Changes a client's name, or suspends or activates it. A patch that changes nothing writes nothing.
+	//
+	// A suspension takes effect at once on every server: when the answer is there, no write to the client's apps is under way.
 	//
 	// Scope: `clients:write`.
 	//
@@ -6982,7 +7395,9 @@ type ClientWithResponsesInterface interface {
 
 	// UpdateClientWithResponse Update Client
 	//
-	// Changes a client's name. A patch that changes nothing writes nothing.
+	// Changes a client's name, or suspends or activates it. A patch that changes nothing writes nothing.
+	//
+	// A suspension takes effect at once on every server: when the answer is there, no write to the client's apps is under way.
 	//
 	// Scope: `clients:write`.
 	//
@@ -8028,6 +8443,49 @@ func (r CreateCatalogCategoryResponse) ContentType() string {
 	return ""
 }
 
+// DeleteCatalogCategoryResponse204Headers the declared response headers of an HTTP 204 response for DeleteCatalogCategory
+type DeleteCatalogCategoryResponse204Headers struct {
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
+}
+
+type DeleteCatalogCategoryResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// Headers204 the parsed response headers for an HTTP 204 response
+	Headers204 *DeleteCatalogCategoryResponse204Headers
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteCatalogCategoryResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteCatalogCategoryResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteCatalogCategoryResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteCatalogCategoryResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // UpdateCatalogCategoryResponse200Headers the declared response headers of an HTTP 200 response for UpdateCatalogCategory
 type UpdateCatalogCategoryResponse200Headers struct {
 	ETag            string
@@ -8193,6 +8651,49 @@ func (r CreateCatalogVendorResponse) ContentType() string {
 	return ""
 }
 
+// DeleteCatalogVendorResponse204Headers the declared response headers of an HTTP 204 response for DeleteCatalogVendor
+type DeleteCatalogVendorResponse204Headers struct {
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
+}
+
+type DeleteCatalogVendorResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// Headers204 the parsed response headers for an HTTP 204 response
+	Headers204 *DeleteCatalogVendorResponse204Headers
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteCatalogVendorResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteCatalogVendorResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteCatalogVendorResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteCatalogVendorResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // UpdateCatalogVendorResponse200Headers the declared response headers of an HTTP 200 response for UpdateCatalogVendor
 type UpdateCatalogVendorResponse200Headers struct {
 	ETag            string
@@ -8341,6 +8842,59 @@ func (r CreateClientResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r CreateClientResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteClientResponse202Headers the declared response headers of an HTTP 202 response for DeleteClient
+type DeleteClientResponse202Headers struct {
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      int32
+	XRequestID      string
+}
+
+// DeleteClientResponse204Headers the declared response headers of an HTTP 204 response for DeleteClient
+type DeleteClientResponse204Headers struct {
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
+}
+
+type DeleteClientResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *DeleteClientResponse202Headers
+	// Headers204 the parsed response headers for an HTTP 204 response
+	Headers204 *DeleteClientResponse204Headers
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteClientResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteClientResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteClientResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteClientResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -9570,6 +10124,23 @@ func (c *ClientWithResponses) CreateCatalogCategoryWithResponse(ctx context.Cont
 	return ParseCreateCatalogCategoryResponse(rsp)
 }
 
+// DeleteCatalogCategoryWithResponse Delete Catalog Category
+//
+// Deletes a category. One that catalog apps are in is kept: 409.
+//
+// Scope: `catalog:write`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /catalog-categories/{category_id} (the `DeleteCatalogCategory` operationId).
+func (c *ClientWithResponses) DeleteCatalogCategoryWithResponse(ctx context.Context, categoryID UnusedCategoryID, params *DeleteCatalogCategoryParams, reqEditors ...RequestEditorFn) (*DeleteCatalogCategoryResponse, error) {
+	rsp, err := c.DeleteCatalogCategory(ctx, categoryID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteCatalogCategoryResponse(rsp)
+}
+
 // UpdateCatalogCategoryWithBodyWithResponse Update Catalog Category
 //
 // Partial update: absent keeps, a value sets.
@@ -9659,6 +10230,23 @@ func (c *ClientWithResponses) CreateCatalogVendorWithResponse(ctx context.Contex
 	return ParseCreateCatalogVendorResponse(rsp)
 }
 
+// DeleteCatalogVendorWithResponse Delete Catalog Vendor
+//
+// Deletes a vendor. One that catalog apps name is kept: 409.
+//
+// Scope: `catalog:write`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /catalog-vendors/{vendor_id} (the `DeleteCatalogVendor` operationId).
+func (c *ClientWithResponses) DeleteCatalogVendorWithResponse(ctx context.Context, vendorID UnusedVendorID, params *DeleteCatalogVendorParams, reqEditors ...RequestEditorFn) (*DeleteCatalogVendorResponse, error) {
+	rsp, err := c.DeleteCatalogVendor(ctx, vendorID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteCatalogVendorResponse(rsp)
+}
+
 // UpdateCatalogVendorWithBodyWithResponse Update Catalog Vendor
 //
 // Partial update: absent keeps, `null` clears a nullable field, a value sets.
@@ -9716,7 +10304,8 @@ func (c *ClientWithResponses) ListClientsWithResponse(ctx context.Context, param
 
 // CreateClientWithBodyWithResponse Create Client
 //
-// Adds an active client. Names need not be unique.
+// Adds an active client. Names need not be unique. With an `id` of the caller's own the request can be repeated safely: it
+// is 409 when a client has the id, or had it before it was deleted.
 //
 // The token must cover all clients: one with a list of clients would not cover what it makes, and is refused.
 //
@@ -9735,7 +10324,8 @@ func (c *ClientWithResponses) CreateClientWithBodyWithResponse(ctx context.Conte
 
 // CreateClientWithResponse Create Client
 //
-// Adds an active client. Names need not be unique.
+// Adds an active client. Names need not be unique. With an `id` of the caller's own the request can be repeated safely: it
+// is 409 when a client has the id, or had it before it was deleted.
 //
 // The token must cover all clients: one with a list of clients would not cover what it makes, and is refused.
 //
@@ -9750,6 +10340,29 @@ func (c *ClientWithResponses) CreateClientWithResponse(ctx context.Context, body
 		return nil, err
 	}
 	return ParseCreateClientResponse(rsp)
+}
+
+// DeleteClientWithResponse Delete Client
+//
+// Deletes a suspended client: its apps, their history, and what tokens cover of it. One that is not suspended is kept: 409.
+//
+// 204 when all of it is gone. 202 when it is large, and the server goes on by itself. Before the first of its apps is
+// erased, the client is 404 for everything but this operation. Send it again after `Retry-After` to see how far it is: it is
+// 404 in the end. A deletion that has begun does not look at conditions. The client's id cannot be used again.
+//
+// The token must cover all clients.
+//
+// Scope: `clients:write`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /clients/{client_id} (the `DeleteClient` operationId).
+func (c *ClientWithResponses) DeleteClientWithResponse(ctx context.Context, clientID SuspendedClientID, params *DeleteClientParams, reqEditors ...RequestEditorFn) (*DeleteClientResponse, error) {
+	rsp, err := c.DeleteClient(ctx, clientID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteClientResponse(rsp)
 }
 
 // GetClientWithResponse Get Client
@@ -9771,7 +10384,9 @@ func (c *ClientWithResponses) GetClientWithResponse(ctx context.Context, clientI
 
 // UpdateClientWithBodyWithResponse Update Client
 //
-// Changes a client's name. A patch that changes nothing writes nothing.
+// Changes a client's name, or suspends or activates it. A patch that changes nothing writes nothing.
+//
+// A suspension takes effect at once on every server: when the answer is there, no write to the client's apps is under way.
 //
 // Scope: `clients:write`.
 //
@@ -9788,7 +10403,9 @@ func (c *ClientWithResponses) UpdateClientWithBodyWithResponse(ctx context.Conte
 
 // UpdateClientWithResponse Update Client
 //
-// Changes a client's name. A patch that changes nothing writes nothing.
+// Changes a client's name, or suspends or activates it. A patch that changes nothing writes nothing.
+//
+// A suspension takes effect at once on every server: when the answer is there, no write to the client's apps is under way.
 //
 // Scope: `clients:write`.
 //
@@ -11249,6 +11866,49 @@ func ParseCreateCatalogCategoryResponse(rsp *http.Response) (*CreateCatalogCateg
 	return response, nil
 }
 
+// ParseDeleteCatalogCategoryResponse parses an HTTP response from a DeleteCatalogCategoryWithResponse call
+func ParseDeleteCatalogCategoryResponse(rsp *http.Response) (*DeleteCatalogCategoryResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteCatalogCategoryResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		var headers DeleteCatalogCategoryResponse204Headers
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers204 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseUpdateCatalogCategoryResponse parses an HTTP response from a UpdateCatalogCategoryWithResponse call
 func ParseUpdateCatalogCategoryResponse(rsp *http.Response) (*UpdateCatalogCategoryResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -11477,6 +12137,49 @@ func ParseCreateCatalogVendorResponse(rsp *http.Response) (*CreateCatalogVendorR
 	return response, nil
 }
 
+// ParseDeleteCatalogVendorResponse parses an HTTP response from a DeleteCatalogVendorWithResponse call
+func ParseDeleteCatalogVendorResponse(rsp *http.Response) (*DeleteCatalogVendorResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteCatalogVendorResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		var headers DeleteCatalogVendorResponse204Headers
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers204 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseUpdateCatalogVendorResponse parses an HTTP response from a UpdateCatalogVendorWithResponse call
 func ParseUpdateCatalogVendorResponse(rsp *http.Response) (*UpdateCatalogVendorResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -11659,6 +12362,80 @@ func ParseCreateClientResponse(rsp *http.Response) (*CreateClientResponse, error
 			headers.XRequestID = value
 		}
 		response.Headers201 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteClientResponse parses an HTTP response from a DeleteClientWithResponse call
+func ParseDeleteClientResponse(rsp *http.Response) (*DeleteClientResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteClientResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		var headers DeleteClientResponse202Headers
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers202 = &headers
+	case rsp.StatusCode == 204:
+		var headers DeleteClientResponse204Headers
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers204 = &headers
 	}
 
 	return response, nil

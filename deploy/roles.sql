@@ -26,11 +26,16 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO clientapp
 ALTER DEFAULT PRIVILEGES FOR ROLE clientapps_owner IN SCHEMA public
     GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO clientapps_server;
 
--- The history is append-only, and the schema version is read-only.
+-- The history is append-only, and the schema version is read-only. What is kept of a client is erased only by a function, and only of
+-- clients that are being deleted.
 DO $$
 BEGIN
     IF to_regclass('public.app_changes') IS NOT NULL THEN
         REVOKE UPDATE, DELETE ON app_changes FROM clientapps_server;
+        REVOKE DELETE ON clients, client_app_counts FROM clientapps_server;
+    END IF;
+    IF to_regprocedure('public.erase_client(uuid, integer)') IS NOT NULL THEN
+        GRANT EXECUTE ON FUNCTION erase_client(uuid, integer) TO clientapps_server;
     END IF;
     IF to_regclass('public.goose_db_version') IS NOT NULL THEN
         REVOKE INSERT, UPDATE, DELETE ON goose_db_version FROM clientapps_server;

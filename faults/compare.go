@@ -91,7 +91,7 @@ type state struct {
 // readHistory replays every change, and checks that its old value is the new value of the previous change.
 func readHistory(ctx context.Context, db *sql.DB, c *Comparison) (map[string]recorded, map[App]*state, error) {
 	rows, err := db.QueryContext(ctx, `SELECT client_id, app_id, version, field, old_value, new_value, request_id FROM app_changes
-		ORDER BY client_id, app_id, version, field`)
+		WHERE field NOT IN ('client', 'client_name', 'client_status') ORDER BY client_id, app_id, version, field`)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -61,6 +61,24 @@ func (e ClientOrganizationStatus) Valid() bool {
 	}
 }
 
+// Defines values for ClientPatchStatus.
+const (
+	ClientPatchStatusActive    ClientPatchStatus = "active"
+	ClientPatchStatusSuspended ClientPatchStatus = "suspended"
+)
+
+// Valid indicates whether the value is a known member of the ClientPatchStatus enum.
+func (e ClientPatchStatus) Valid() bool {
+	switch e {
+	case ClientPatchStatusActive:
+		return true
+	case ClientPatchStatusSuspended:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ErrorCode.
 const (
 	ErrorCodeConflict             ErrorCode = "conflict"
@@ -948,7 +966,7 @@ type CatalogCategoryPatch struct {
 
 // CatalogSummary The size of the catalog.
 //
-// Example: {"apps":41,"categories":12,"vendors":30}
+// Example: {"apps":41,"categories":12,"vendors":31}
 type CatalogSummary struct {
 	// Apps How many apps the catalog has.
 	Apps int32 `json:"apps"`
@@ -990,7 +1008,7 @@ type CatalogVendorCreate struct {
 
 // CatalogVendorList One page of the catalog's vendors.
 //
-// Example: {"data":[{"id":"f6a7b8c9-d0e1-2345-fabc-678901234567","name":"Salesforce, Inc.","url":"https://www.salesforce.com"}],"next_cursor":"AAECAwQFBgc","total_count":30}
+// Example: {"data":[{"id":"f6a7b8c9-d0e1-2345-fabc-678901234567","name":"Salesforce, Inc.","url":"https://www.salesforce.com"}],"next_cursor":"AAECAwQFBgc","total_count":31}
 type CatalogVendorList struct {
 	// Data The vendors of this page, in order.
 	Data []CatalogVendor `json:"data"`
@@ -1023,6 +1041,12 @@ type CatalogVendorPatch struct {
 //
 // Example: {"name":"Contoso Ltd."}
 type ClientCreate struct {
+	// ID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+	//
+	//
+	// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
+	ID *UUID `json:"id,omitempty"`
+
 	// Name The new client's name.
 	Name string `json:"name"`
 }
@@ -1060,7 +1084,7 @@ type ClientOrganization struct {
 	// Name The client's name. It need not be unique.
 	Name string `json:"name"`
 
-	// Status Whether the provider serves the client at present.
+	// Status `suspended` while the client's apps cannot be written, because the provider does not serve it at present.
 	Status ClientOrganizationStatus `json:"status"`
 
 	// CreatedAt A system-managed timestamp: UTC with exactly three decimals.
@@ -1074,7 +1098,7 @@ type ClientOrganization struct {
 	UpdatedAt Timestamp `json:"updated_at"`
 }
 
-// ClientOrganizationStatus Whether the provider serves the client at present.
+// ClientOrganizationStatus `suspended` while the client's apps cannot be written, because the provider does not serve it at present.
 type ClientOrganizationStatus string
 
 // ClientPatch The fields of a client to change. All are optional.
@@ -1083,7 +1107,13 @@ type ClientOrganizationStatus string
 type ClientPatch struct {
 	// Name The client's new name.
 	Name *string `json:"name,omitempty"`
+
+	// Status `suspended` to refuse writes to the client's apps, `active` to allow them again.
+	Status *ClientPatchStatus `json:"status,omitempty"`
 }
+
+// ClientPatchStatus `suspended` to refuse writes to the client's apps, `active` to allow them again.
+type ClientPatchStatus string
 
 // DesktopAlias A name under which a desktop program is installed.
 //
@@ -1524,6 +1554,11 @@ type SortByToken string
 // SortOrder defines model for SortOrder.
 type SortOrder string
 
+// SuspendedClientID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+//
+// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
+type SuspendedClientID = UUID
+
 // TokenID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
 //
 // Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
@@ -1538,6 +1573,16 @@ type TypeFilter = AppType
 //
 // Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
 type UnusedCatalogAppID = UUID
+
+// UnusedCategoryID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+//
+// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
+type UnusedCategoryID = UUID
+
+// UnusedVendorID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+//
+// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
+type UnusedVendorID = UUID
 
 // VendorFilter A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
 //
@@ -1582,8 +1627,14 @@ type CatalogCategoryCreated = CatalogCategory
 // Example: {"id":"f6a7b8c9-d0e1-2345-fabc-678901234567","name":"Salesforce, Inc.","url":"https://www.salesforce.com"}
 type CatalogVendorCreated = CatalogVendor
 
+// CategoryInUse The body of every response that is neither 2xx nor 304.
+type CategoryInUse = Error
+
 // CategoryNotFound The body of every response that is neither 2xx nor 304.
 type CategoryNotFound = Error
+
+// ClientConflict The body of every response that is neither 2xx nor 304.
+type ClientConflict = Error
 
 // ClientCreated A client organization.
 //
@@ -1593,10 +1644,19 @@ type ClientCreated = ClientOrganization
 // ClientNotFound The body of every response that is neither 2xx nor 304.
 type ClientNotFound = Error
 
+// ClientNotSuspended The body of every response that is neither 2xx nor 304.
+type ClientNotSuspended = Error
+
+// ClientSuspended The body of every response that is neither 2xx nor 304.
+type ClientSuspended = Error
+
 // DeprecatedBulkResult What became of the apps of a bulk operation.
 //
 // Example: {"failed":[],"succeeded":["f1a2b3c4-d5e6-7890-abcd-ef1234567890"]}
 type DeprecatedBulkResult = BulkResult
+
+// DeprecatedConflict The body of every response that is neither 2xx nor 304.
+type DeprecatedConflict = Error
 
 // DeprecatedForbidden The body of every response that is neither 2xx nor 304.
 type DeprecatedForbidden = Error
@@ -1706,6 +1766,9 @@ type UnsupportedMediaType = Error
 
 // UnsupportedPatchType The body of every response that is neither 2xx nor 304.
 type UnsupportedPatchType = Error
+
+// VendorInUse The body of every response that is neither 2xx nor 304.
+type VendorInUse = Error
 
 // VendorNotFound The body of every response that is neither 2xx nor 304.
 type VendorNotFound = Error
@@ -1886,6 +1949,17 @@ type ListCatalogCategoriesParamsSortBy string
 // ListCatalogCategoriesParamsSortOrder defines parameters for ListCatalogCategories.
 type ListCatalogCategoriesParamsSortOrder string
 
+// DeleteCatalogCategoryParams defines parameters for DeleteCatalogCategory.
+type DeleteCatalogCategoryParams struct {
+	// IfMatch Write only if the object still has one of these entity tags, or with `*` if it exists (RFC 9110, 13.1.1). The
+	// comparison and the write are one atomic step. Weak tags never match.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IfNoneMatch Write only if the object has none of these entity tags, weak or not; with `*` never, since the object exists
+	// (RFC 9110, 13.1.2). It is looked at after `If-Match`, in the same atomic step.
+	IfNoneMatch *IfNoneMatchOfWrite `json:"If-None-Match,omitempty"`
+}
+
 // UpdateCatalogCategoryParams defines parameters for UpdateCatalogCategory.
 type UpdateCatalogCategoryParams struct {
 	// IfMatch Write only if the object still has one of these entity tags, or with `*` if it exists (RFC 9110, 13.1.1). The
@@ -1924,6 +1998,17 @@ type ListCatalogVendorsParamsSortBy string
 // ListCatalogVendorsParamsSortOrder defines parameters for ListCatalogVendors.
 type ListCatalogVendorsParamsSortOrder string
 
+// DeleteCatalogVendorParams defines parameters for DeleteCatalogVendor.
+type DeleteCatalogVendorParams struct {
+	// IfMatch Write only if the object still has one of these entity tags, or with `*` if it exists (RFC 9110, 13.1.1). The
+	// comparison and the write are one atomic step. Weak tags never match.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IfNoneMatch Write only if the object has none of these entity tags, weak or not; with `*` never, since the object exists
+	// (RFC 9110, 13.1.2). It is looked at after `If-Match`, in the same atomic step.
+	IfNoneMatch *IfNoneMatchOfWrite `json:"If-None-Match,omitempty"`
+}
+
 // UpdateCatalogVendorParams defines parameters for UpdateCatalogVendor.
 type UpdateCatalogVendorParams struct {
 	// IfMatch Write only if the object still has one of these entity tags, or with `*` if it exists (RFC 9110, 13.1.1). The
@@ -1958,6 +2043,17 @@ type ListClientsParamsSortBy string
 
 // ListClientsParamsSortOrder defines parameters for ListClients.
 type ListClientsParamsSortOrder string
+
+// DeleteClientParams defines parameters for DeleteClient.
+type DeleteClientParams struct {
+	// IfMatch Write only if the object still has one of these entity tags, or with `*` if it exists (RFC 9110, 13.1.1). The
+	// comparison and the write are one atomic step. Weak tags never match.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IfNoneMatch Write only if the object has none of these entity tags, weak or not; with `*` never, since the object exists
+	// (RFC 9110, 13.1.2). It is looked at after `If-Match`, in the same atomic step.
+	IfNoneMatch *IfNoneMatchOfWrite `json:"If-None-Match,omitempty"`
+}
 
 // GetClientParams defines parameters for GetClient.
 type GetClientParams struct {
@@ -2191,6 +2287,9 @@ type ServerInterface interface {
 	// CreateCatalogCategory Create Catalog Category
 	// (POST /catalog-categories)
 	CreateCatalogCategory(ctx echo.Context) error
+	// DeleteCatalogCategory Delete Catalog Category
+	// (DELETE /catalog-categories/{category_id})
+	DeleteCatalogCategory(ctx echo.Context, categoryID UnusedCategoryID, params DeleteCatalogCategoryParams) error
 	// UpdateCatalogCategory Update Catalog Category
 	// (PATCH /catalog-categories/{category_id})
 	UpdateCatalogCategory(ctx echo.Context, categoryID CategoryID, params UpdateCatalogCategoryParams) error
@@ -2200,6 +2299,9 @@ type ServerInterface interface {
 	// CreateCatalogVendor Create Catalog Vendor
 	// (POST /catalog-vendors)
 	CreateCatalogVendor(ctx echo.Context) error
+	// DeleteCatalogVendor Delete Catalog Vendor
+	// (DELETE /catalog-vendors/{vendor_id})
+	DeleteCatalogVendor(ctx echo.Context, vendorID UnusedVendorID, params DeleteCatalogVendorParams) error
 	// UpdateCatalogVendor Update Catalog Vendor
 	// (PATCH /catalog-vendors/{vendor_id})
 	UpdateCatalogVendor(ctx echo.Context, vendorID VendorID, params UpdateCatalogVendorParams) error
@@ -2209,6 +2311,9 @@ type ServerInterface interface {
 	// CreateClient Create Client
 	// (POST /clients)
 	CreateClient(ctx echo.Context) error
+	// DeleteClient Delete Client
+	// (DELETE /clients/{client_id})
+	DeleteClient(ctx echo.Context, clientID SuspendedClientID, params DeleteClientParams) error
 	// GetClient Get Client
 	// (GET /clients/{client_id})
 	GetClient(ctx echo.Context, clientID ClientID, params GetClientParams) error
@@ -2846,6 +2951,57 @@ func (w *ServerInterfaceWrapper) CreateCatalogCategory(ctx echo.Context) error {
 	return err
 }
 
+// DeleteCatalogCategory converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteCatalogCategory(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "category_id" -------------
+	var categoryID UnusedCategoryID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "category_id", ctx.Param("category_id"), &categoryID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter category_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteCatalogCategoryParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatchOfWrite
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteCatalogCategory(ctx, categoryID, params)
+	return err
+}
+
 // UpdateCatalogCategory converts echo context to params.
 func (w *ServerInterfaceWrapper) UpdateCatalogCategory(ctx echo.Context) error {
 	var err error
@@ -2969,6 +3125,57 @@ func (w *ServerInterfaceWrapper) CreateCatalogVendor(ctx echo.Context) error {
 	return err
 }
 
+// DeleteCatalogVendor converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteCatalogVendor(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "vendor_id" -------------
+	var vendorID UnusedVendorID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "vendor_id", ctx.Param("vendor_id"), &vendorID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter vendor_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteCatalogVendorParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatchOfWrite
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteCatalogVendor(ctx, vendorID, params)
+	return err
+}
+
 // UpdateCatalogVendor converts echo context to params.
 func (w *ServerInterfaceWrapper) UpdateCatalogVendor(ctx echo.Context) error {
 	var err error
@@ -3072,6 +3279,57 @@ func (w *ServerInterfaceWrapper) CreateClient(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.CreateClient(ctx)
+	return err
+}
+
+// DeleteClient converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteClient(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "client_id" -------------
+	var clientID SuspendedClientID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "client_id", ctx.Param("client_id"), &clientID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter client_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteClientParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatchOfWrite
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteClient(ctx, clientID, params)
 	return err
 }
 
@@ -3712,12 +3970,15 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/catalog-apps/summary", wrapper.GetCatalogSummary, options.OperationMiddlewares["getCatalogSummary"]...)
 	router.GET(options.BaseURL+"/catalog-categories", wrapper.ListCatalogCategories, options.OperationMiddlewares["listCatalogCategories"]...)
 	router.POST(options.BaseURL+"/catalog-categories", wrapper.CreateCatalogCategory, options.OperationMiddlewares["createCatalogCategory"]...)
+	router.DELETE(options.BaseURL+"/catalog-categories/:category_id", wrapper.DeleteCatalogCategory, options.OperationMiddlewares["deleteCatalogCategory"]...)
 	router.PATCH(options.BaseURL+"/catalog-categories/:category_id", wrapper.UpdateCatalogCategory, options.OperationMiddlewares["updateCatalogCategory"]...)
 	router.GET(options.BaseURL+"/catalog-vendors", wrapper.ListCatalogVendors, options.OperationMiddlewares["listCatalogVendors"]...)
 	router.POST(options.BaseURL+"/catalog-vendors", wrapper.CreateCatalogVendor, options.OperationMiddlewares["createCatalogVendor"]...)
+	router.DELETE(options.BaseURL+"/catalog-vendors/:vendor_id", wrapper.DeleteCatalogVendor, options.OperationMiddlewares["deleteCatalogVendor"]...)
 	router.PATCH(options.BaseURL+"/catalog-vendors/:vendor_id", wrapper.UpdateCatalogVendor, options.OperationMiddlewares["updateCatalogVendor"]...)
 	router.GET(options.BaseURL+"/clients", wrapper.ListClients, options.OperationMiddlewares["listClients"]...)
 	router.POST(options.BaseURL+"/clients", wrapper.CreateClient, options.OperationMiddlewares["createClient"]...)
+	router.DELETE(options.BaseURL+"/clients/:client_id", wrapper.DeleteClient, options.OperationMiddlewares["deleteClient"]...)
 	router.GET(options.BaseURL+"/clients/:client_id", wrapper.GetClient, options.OperationMiddlewares["getClient"]...)
 	router.PATCH(options.BaseURL+"/clients/:client_id", wrapper.UpdateClient, options.OperationMiddlewares["updateClient"]...)
 	router.GET(options.BaseURL+"/clients/:client_id/apps", wrapper.ListApps, options.OperationMiddlewares["listApps"]...)
@@ -3969,6 +4230,17 @@ type CatalogVendorListJSONResponse struct {
 	Headers CatalogVendorListResponseHeaders
 }
 
+type CategoryInUseResponseHeaders struct {
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
+}
+type CategoryInUseJSONResponse struct {
+	Body Error
+
+	Headers CategoryInUseResponseHeaders
+}
+
 type CategoryNotFoundResponseHeaders struct {
 	RateLimit       *string
 	RateLimitPolicy *string
@@ -3978,6 +4250,17 @@ type CategoryNotFoundJSONResponse struct {
 	Body Error
 
 	Headers CategoryNotFoundResponseHeaders
+}
+
+type ClientConflictResponseHeaders struct {
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
+}
+type ClientConflictJSONResponse struct {
+	Body Error
+
+	Headers ClientConflictResponseHeaders
 }
 
 type ClientCreatedResponseHeaders struct {
@@ -3991,6 +4274,16 @@ type ClientCreatedJSONResponse struct {
 	Body ClientOrganization
 
 	Headers ClientCreatedResponseHeaders
+}
+
+type ClientDeletingResponseHeaders struct {
+	RateLimit       *string
+	RateLimitPolicy *string
+	RetryAfter      int32
+	XRequestID      string
+}
+type ClientDeletingResponse struct {
+	Headers ClientDeletingResponseHeaders
 }
 
 type ClientListResponseHeaders struct {
@@ -4016,6 +4309,17 @@ type ClientNotFoundJSONResponse struct {
 	Headers ClientNotFoundResponseHeaders
 }
 
+type ClientNotSuspendedResponseHeaders struct {
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
+}
+type ClientNotSuspendedJSONResponse struct {
+	Body Error
+
+	Headers ClientNotSuspendedResponseHeaders
+}
+
 type ClientOrganizationResponseHeaders struct {
 	ETag            string
 	RateLimit       *string
@@ -4026,6 +4330,17 @@ type ClientOrganizationJSONResponse struct {
 	Body ClientOrganization
 
 	Headers ClientOrganizationResponseHeaders
+}
+
+type ClientSuspendedResponseHeaders struct {
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
+}
+type ClientSuspendedJSONResponse struct {
+	Body Error
+
+	Headers ClientSuspendedResponseHeaders
 }
 
 type DeprecatedBulkResultResponseHeaders struct {
@@ -4039,6 +4354,19 @@ type DeprecatedBulkResultJSONResponse struct {
 	Body BulkResult
 
 	Headers DeprecatedBulkResultResponseHeaders
+}
+
+type DeprecatedConflictResponseHeaders struct {
+	Deprecation     string
+	RateLimit       *string
+	RateLimitPolicy *string
+	Sunset          string
+	XRequestID      string
+}
+type DeprecatedConflictJSONResponse struct {
+	Body Error
+
+	Headers DeprecatedConflictResponseHeaders
 }
 
 type DeprecatedForbiddenResponseHeaders struct {
@@ -4524,6 +4852,17 @@ type URLPatternListJSONResponse struct {
 	Body URLPatternList
 
 	Headers URLPatternListResponseHeaders
+}
+
+type VendorInUseResponseHeaders struct {
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
+}
+type VendorInUseJSONResponse struct {
+	Body Error
+
+	Headers VendorInUseResponseHeaders
 }
 
 type VendorNotFoundResponseHeaders struct {
@@ -7410,6 +7749,246 @@ func (response CreateCatalogCategory503JSONResponse) VisitCreateCatalogCategoryR
 	return err
 }
 
+type DeleteCatalogCategoryRequestObject struct {
+	CategoryID UnusedCategoryID `json:"category_id"`
+	Params     DeleteCatalogCategoryParams
+}
+
+type DeleteCatalogCategoryResponseObject interface {
+	VisitDeleteCatalogCategoryResponse(w http.ResponseWriter) error
+}
+
+type DeleteCatalogCategory204Response = NoContentResponse
+
+func (response DeleteCatalogCategory204Response) VisitDeleteCatalogCategoryResponse(w http.ResponseWriter) error {
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteCatalogCategory400JSONResponse struct{ InvalidParameterJSONResponse }
+
+func (response DeleteCatalogCategory400JSONResponse) VisitDeleteCatalogCategoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCatalogCategory401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response DeleteCatalogCategory401JSONResponse) VisitDeleteCatalogCategoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCatalogCategory403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response DeleteCatalogCategory403JSONResponse) VisitDeleteCatalogCategoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCatalogCategory404JSONResponse struct{ CategoryNotFoundJSONResponse }
+
+func (response DeleteCatalogCategory404JSONResponse) VisitDeleteCatalogCategoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCatalogCategory405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response DeleteCatalogCategory405JSONResponse) VisitDeleteCatalogCategoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCatalogCategory406JSONResponse struct{ NotAcceptableJSONResponse }
+
+func (response DeleteCatalogCategory406JSONResponse) VisitDeleteCatalogCategoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCatalogCategory409JSONResponse struct{ CategoryInUseJSONResponse }
+
+func (response DeleteCatalogCategory409JSONResponse) VisitDeleteCatalogCategoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCatalogCategory412JSONResponse struct{ PreconditionFailedJSONResponse }
+
+func (response DeleteCatalogCategory412JSONResponse) VisitDeleteCatalogCategoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCatalogCategory429JSONResponse struct{ RateLimitedJSONResponse }
+
+func (response DeleteCatalogCategory429JSONResponse) VisitDeleteCatalogCategoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCatalogCategory500JSONResponse struct{ WriteErrorJSONResponse }
+
+func (response DeleteCatalogCategory500JSONResponse) VisitDeleteCatalogCategoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCatalogCategory503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response DeleteCatalogCategory503JSONResponse) VisitDeleteCatalogCategoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type UpdateCatalogCategoryRequestObject struct {
 	CategoryID                        CategoryID `json:"category_id"`
 	Params                            UpdateCatalogCategoryParams
@@ -8167,6 +8746,246 @@ func (response CreateCatalogVendor503JSONResponse) VisitCreateCatalogVendorRespo
 	return err
 }
 
+type DeleteCatalogVendorRequestObject struct {
+	VendorID UnusedVendorID `json:"vendor_id"`
+	Params   DeleteCatalogVendorParams
+}
+
+type DeleteCatalogVendorResponseObject interface {
+	VisitDeleteCatalogVendorResponse(w http.ResponseWriter) error
+}
+
+type DeleteCatalogVendor204Response = NoContentResponse
+
+func (response DeleteCatalogVendor204Response) VisitDeleteCatalogVendorResponse(w http.ResponseWriter) error {
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteCatalogVendor400JSONResponse struct{ InvalidParameterJSONResponse }
+
+func (response DeleteCatalogVendor400JSONResponse) VisitDeleteCatalogVendorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCatalogVendor401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response DeleteCatalogVendor401JSONResponse) VisitDeleteCatalogVendorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCatalogVendor403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response DeleteCatalogVendor403JSONResponse) VisitDeleteCatalogVendorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCatalogVendor404JSONResponse struct{ VendorNotFoundJSONResponse }
+
+func (response DeleteCatalogVendor404JSONResponse) VisitDeleteCatalogVendorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCatalogVendor405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response DeleteCatalogVendor405JSONResponse) VisitDeleteCatalogVendorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCatalogVendor406JSONResponse struct{ NotAcceptableJSONResponse }
+
+func (response DeleteCatalogVendor406JSONResponse) VisitDeleteCatalogVendorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCatalogVendor409JSONResponse struct{ VendorInUseJSONResponse }
+
+func (response DeleteCatalogVendor409JSONResponse) VisitDeleteCatalogVendorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCatalogVendor412JSONResponse struct{ PreconditionFailedJSONResponse }
+
+func (response DeleteCatalogVendor412JSONResponse) VisitDeleteCatalogVendorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCatalogVendor429JSONResponse struct{ RateLimitedJSONResponse }
+
+func (response DeleteCatalogVendor429JSONResponse) VisitDeleteCatalogVendorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCatalogVendor500JSONResponse struct{ WriteErrorJSONResponse }
+
+func (response DeleteCatalogVendor500JSONResponse) VisitDeleteCatalogVendorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCatalogVendor503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response DeleteCatalogVendor503JSONResponse) VisitDeleteCatalogVendorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type UpdateCatalogVendorRequestObject struct {
 	VendorID                          VendorID `json:"vendor_id"`
 	Params                            UpdateCatalogVendorParams
@@ -8773,6 +9592,27 @@ func (response CreateClient406JSONResponse) VisitCreateClientResponse(w http.Res
 	return err
 }
 
+type CreateClient409JSONResponse struct{ ClientConflictJSONResponse }
+
+func (response CreateClient409JSONResponse) VisitCreateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type CreateClient413JSONResponse struct{ PayloadTooLargeJSONResponse }
 
 func (response CreateClient413JSONResponse) VisitCreateClientResponse(w http.ResponseWriter) error {
@@ -8866,6 +9706,261 @@ func (response CreateClient500JSONResponse) VisitCreateClientResponse(w http.Res
 type CreateClient503JSONResponse struct{ UnavailableJSONResponse }
 
 func (response CreateClient503JSONResponse) VisitCreateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteClientRequestObject struct {
+	ClientID SuspendedClientID `json:"client_id"`
+	Params   DeleteClientParams
+}
+
+type DeleteClientResponseObject interface {
+	VisitDeleteClientResponse(w http.ResponseWriter) error
+}
+
+type DeleteClient202Response = ClientDeletingResponse
+
+func (response DeleteClient202Response) VisitDeleteClientResponse(w http.ResponseWriter) error {
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(202)
+	return nil
+}
+
+type DeleteClient204Response = NoContentResponse
+
+func (response DeleteClient204Response) VisitDeleteClientResponse(w http.ResponseWriter) error {
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteClient400JSONResponse struct{ InvalidParameterJSONResponse }
+
+func (response DeleteClient400JSONResponse) VisitDeleteClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteClient401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response DeleteClient401JSONResponse) VisitDeleteClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteClient403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response DeleteClient403JSONResponse) VisitDeleteClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteClient404JSONResponse struct{ ClientNotFoundJSONResponse }
+
+func (response DeleteClient404JSONResponse) VisitDeleteClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteClient405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response DeleteClient405JSONResponse) VisitDeleteClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteClient406JSONResponse struct{ NotAcceptableJSONResponse }
+
+func (response DeleteClient406JSONResponse) VisitDeleteClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteClient409JSONResponse struct{ ClientNotSuspendedJSONResponse }
+
+func (response DeleteClient409JSONResponse) VisitDeleteClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteClient412JSONResponse struct{ PreconditionFailedJSONResponse }
+
+func (response DeleteClient412JSONResponse) VisitDeleteClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteClient429JSONResponse struct{ RateLimitedJSONResponse }
+
+func (response DeleteClient429JSONResponse) VisitDeleteClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteClient500JSONResponse struct{ WriteErrorJSONResponse }
+
+func (response DeleteClient500JSONResponse) VisitDeleteClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteClient503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response DeleteClient503JSONResponse) VisitDeleteClientResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -10008,6 +11103,27 @@ func (response ApproveApps406JSONResponse) VisitApproveAppsResponse(w http.Respo
 	return err
 }
 
+type ApproveApps409JSONResponse struct{ ClientSuspendedJSONResponse }
+
+func (response ApproveApps409JSONResponse) VisitApproveAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ApproveApps413JSONResponse struct{ PayloadTooLargeJSONResponse }
 
 func (response ApproveApps413JSONResponse) VisitApproveAppsResponse(w http.ResponseWriter) error {
@@ -10256,6 +11372,27 @@ func (response RejectApps406JSONResponse) VisitRejectAppsResponse(w http.Respons
 	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RejectApps409JSONResponse struct{ ClientSuspendedJSONResponse }
+
+func (response RejectApps409JSONResponse) VisitRejectAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(409)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -10532,6 +11669,29 @@ func (response RemoveAppApprovals406JSONResponse) VisitRemoveAppApprovalsRespons
 	return err
 }
 
+type RemoveAppApprovals409JSONResponse struct{ DeprecatedConflictJSONResponse }
+
+func (response RemoveAppApprovals409JSONResponse) VisitRemoveAppApprovalsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Deprecation", fmt.Sprint(response.Headers.Deprecation))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Sunset", fmt.Sprint(response.Headers.Sunset))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type RemoveAppApprovals413JSONResponse struct {
 	DeprecatedPayloadTooLargeJSONResponse
 }
@@ -10802,6 +11962,27 @@ func (response AddFavorites406JSONResponse) VisitAddFavoritesResponse(w http.Res
 	return err
 }
 
+type AddFavorites409JSONResponse struct{ ClientSuspendedJSONResponse }
+
+func (response AddFavorites409JSONResponse) VisitAddFavoritesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type AddFavorites413JSONResponse struct{ PayloadTooLargeJSONResponse }
 
 func (response AddFavorites413JSONResponse) VisitAddFavoritesResponse(w http.ResponseWriter) error {
@@ -11054,6 +12235,27 @@ func (response RemoveFavorites406JSONResponse) VisitRemoveFavoritesResponse(w ht
 	return err
 }
 
+type RemoveFavorites409JSONResponse struct{ ClientSuspendedJSONResponse }
+
+func (response RemoveFavorites409JSONResponse) VisitRemoveFavoritesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type RemoveFavorites413JSONResponse struct{ PayloadTooLargeJSONResponse }
 
 func (response RemoveFavorites413JSONResponse) VisitRemoveFavoritesResponse(w http.ResponseWriter) error {
@@ -11296,6 +12498,27 @@ func (response RemoveApp406JSONResponse) VisitRemoveAppResponse(w http.ResponseW
 	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveApp409JSONResponse struct{ ClientSuspendedJSONResponse }
+
+func (response RemoveApp409JSONResponse) VisitRemoveAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(409)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -11748,6 +12971,27 @@ func (response UpdateApp406JSONResponse) VisitUpdateAppResponse(w http.ResponseW
 	}
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateApp409JSONResponse struct{ ClientSuspendedJSONResponse }
+
+func (response UpdateApp409JSONResponse) VisitUpdateAppResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(409)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -13229,6 +14473,9 @@ type StrictServerInterface interface {
 	// CreateCatalogCategory Create Catalog Category
 	// (POST /catalog-categories)
 	CreateCatalogCategory(ctx context.Context, request CreateCatalogCategoryRequestObject) (CreateCatalogCategoryResponseObject, error)
+	// DeleteCatalogCategory Delete Catalog Category
+	// (DELETE /catalog-categories/{category_id})
+	DeleteCatalogCategory(ctx context.Context, request DeleteCatalogCategoryRequestObject) (DeleteCatalogCategoryResponseObject, error)
 	// UpdateCatalogCategory Update Catalog Category
 	// (PATCH /catalog-categories/{category_id})
 	UpdateCatalogCategory(ctx context.Context, request UpdateCatalogCategoryRequestObject) (UpdateCatalogCategoryResponseObject, error)
@@ -13238,6 +14485,9 @@ type StrictServerInterface interface {
 	// CreateCatalogVendor Create Catalog Vendor
 	// (POST /catalog-vendors)
 	CreateCatalogVendor(ctx context.Context, request CreateCatalogVendorRequestObject) (CreateCatalogVendorResponseObject, error)
+	// DeleteCatalogVendor Delete Catalog Vendor
+	// (DELETE /catalog-vendors/{vendor_id})
+	DeleteCatalogVendor(ctx context.Context, request DeleteCatalogVendorRequestObject) (DeleteCatalogVendorResponseObject, error)
 	// UpdateCatalogVendor Update Catalog Vendor
 	// (PATCH /catalog-vendors/{vendor_id})
 	UpdateCatalogVendor(ctx context.Context, request UpdateCatalogVendorRequestObject) (UpdateCatalogVendorResponseObject, error)
@@ -13247,6 +14497,9 @@ type StrictServerInterface interface {
 	// CreateClient Create Client
 	// (POST /clients)
 	CreateClient(ctx context.Context, request CreateClientRequestObject) (CreateClientResponseObject, error)
+	// DeleteClient Delete Client
+	// (DELETE /clients/{client_id})
+	DeleteClient(ctx context.Context, request DeleteClientRequestObject) (DeleteClientResponseObject, error)
 	// GetClient Get Client
 	// (GET /clients/{client_id})
 	GetClient(ctx context.Context, request GetClientRequestObject) (GetClientResponseObject, error)
@@ -13762,6 +15015,32 @@ func (sh *strictHandler) CreateCatalogCategory(ctx echo.Context) error {
 	return nil
 }
 
+// DeleteCatalogCategory operation middleware
+func (sh *strictHandler) DeleteCatalogCategory(ctx echo.Context, categoryID UnusedCategoryID, params DeleteCatalogCategoryParams) error {
+	var request DeleteCatalogCategoryRequestObject
+
+	request.CategoryID = categoryID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteCatalogCategory(ctx.Request().Context(), request.(DeleteCatalogCategoryRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteCatalogCategory")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteCatalogCategoryResponseObject); ok {
+		return validResponse.VisitDeleteCatalogCategoryResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // UpdateCatalogCategory operation middleware
 func (sh *strictHandler) UpdateCatalogCategory(ctx echo.Context, categoryID CategoryID, params UpdateCatalogCategoryParams) error {
 	var request UpdateCatalogCategoryRequestObject
@@ -13909,6 +15188,32 @@ func (sh *strictHandler) CreateCatalogVendor(ctx echo.Context) error {
 	return nil
 }
 
+// DeleteCatalogVendor operation middleware
+func (sh *strictHandler) DeleteCatalogVendor(ctx echo.Context, vendorID UnusedVendorID, params DeleteCatalogVendorParams) error {
+	var request DeleteCatalogVendorRequestObject
+
+	request.VendorID = vendorID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteCatalogVendor(ctx.Request().Context(), request.(DeleteCatalogVendorRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteCatalogVendor")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteCatalogVendorResponseObject); ok {
+		return validResponse.VisitDeleteCatalogVendorResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // UpdateCatalogVendor operation middleware
 func (sh *strictHandler) UpdateCatalogVendor(ctx echo.Context, vendorID VendorID, params UpdateCatalogVendorParams) error {
 	var request UpdateCatalogVendorRequestObject
@@ -14050,6 +15355,32 @@ func (sh *strictHandler) CreateClient(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(CreateClientResponseObject); ok {
 		return validResponse.VisitCreateClientResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteClient operation middleware
+func (sh *strictHandler) DeleteClient(ctx echo.Context, clientID SuspendedClientID, params DeleteClientParams) error {
+	var request DeleteClientRequestObject
+
+	request.ClientID = clientID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteClient(ctx.Request().Context(), request.(DeleteClientRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteClient")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteClientResponseObject); ok {
+		return validResponse.VisitDeleteClientResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

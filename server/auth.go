@@ -96,13 +96,12 @@ func (op *operation) authorize(token *store.Token, pathValue func(string) string
 	if !token.HasScope(op.scope) || op.ownTokens && token.FromProvider {
 		return errForbidden()
 	}
-	if token.AllClients {
+	switch {
+	case token.AllClients:
 		return nil
-	}
-	if !op.perClient {
-		if op.allClients {
-			return errForbidden()
-		}
+	case op.allClients:
+		return errForbidden()
+	case !op.perClient:
 		return nil
 	}
 	text := pathValue("client_id")

@@ -144,11 +144,11 @@ func TestCatalogChangeShowsInTheApps(t *testing.T) {
 
 func TestCatalogSummary(t *testing.T) {
 	runFlow(t, func(t *testing.T, s flow) {
-		first := s.step(t, "GET", "/v2/catalog-apps/summary", "", 200, `{"apps":2,"vendors":1,"categories":1}`)
+		first := s.step(t, "GET", "/v2/catalog-apps/summary", "", 200, `{"apps":2,"vendors":2,"categories":2}`)
 		tag := first.Header.Get("ETag")
 		s.step(t, "GET", "/v2/catalog-apps/summary", "", 304, "", "If-None-Match: "+tag)
 		s.step(t, "POST", "/v2/catalog-vendors", `{"name":"Zoom Communications"}`, 201, "*")
-		if r := s.step(t, "GET", "/v2/catalog-apps/summary", "", 200, `{"apps":2,"vendors":2,"categories":1}`, "If-None-Match: "+tag); r.Header.Get("ETag") == tag {
+		if r := s.step(t, "GET", "/v2/catalog-apps/summary", "", 200, `{"apps":2,"vendors":3,"categories":2}`, "If-None-Match: "+tag); r.Header.Get("ETag") == tag {
 			t.Error("the ETag is unchanged")
 		}
 		s.step(t, "PATCH", "/v2/catalog-apps/summary", "{}", 405, noMethod)
@@ -174,6 +174,16 @@ func TestVendorsAndCategories(t *testing.T) {
 			s.stepWithoutWrite(t, "PATCH", kind.path, `{"id":"x"}`, 400, readOnly("id", "Immutable identifier"))
 			s.stepWithoutWrite(t, "PATCH", kind.path, `{"name":null}`, 400, invalidField("name", "name must be a string"))
 			s.step(t, "GET", kind.path, "", 405, noMethod)
+
+			used := `{"error":{"code":"conflict","message":"` + kind.name + ` is used by catalog apps"}}`
+			s.stepWithoutWrite(t, "DELETE", kind.path, "", 409, used)
+			s.stepWithoutWrite(t, "DELETE", kind.path, "", 412, stale, `If-Match: "x"`)
+			s.stepWithoutWrite(t, "DELETE", kind.plural+"/"+nilID, "", 404, missing(kind.name, kind.param, nilID))
+			s.step(t, "DELETE", path, "", 204, "")
+			s.stepWithoutWrite(t, "DELETE", path, "", 404, missing(kind.name, kind.param, createdID(t, created)))
+			if list := s.Get(t, kind.plural+"?q=strasse"); !strings.Contains(list.Body, `"total_count":0`) {
+				t.Errorf("after it was deleted: %s", list.Body)
+			}
 		}
 		s.step(t, "GET", "/v2/catalog-categories?q=COMM", "", 200, singlePage(1, communication))
 		s.step(t, "GET", "/v2/catalog-vendors?q=force%2C", "", 200, singlePage(1, salesforce))

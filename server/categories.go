@@ -52,3 +52,11 @@ func (h *handlers) UpdateCatalogCategory(ctx context.Context, r gen.UpdateCatalo
 		Body: toAPICategory(category), Headers: gen.CatalogCategoryResponseHeaders{ETag: conditional.Strong(category.ETag())},
 	}}, nil
 }
+
+// DeleteCatalogCategory implements deleteCatalogCategory.
+func (h *handlers) DeleteCatalogCategory(ctx context.Context, r gen.DeleteCatalogCategoryRequestObject) (gen.DeleteCatalogCategoryResponseObject, error) {
+	if err := h.store.DeleteCategory(ctx, r.CategoryID, conditions(r.Params.IfMatch, r.Params.IfNoneMatch)); err != nil {
+		return nil, err
+	}
+	return gen.DeleteCatalogCategory204Response{}, nil
+}

@@ -3,6 +3,8 @@ package server
 import (
 	"context"
 
+	"github.com/google/uuid"
+
 	"github.com/clientapps/clientapps/gen"
 	"github.com/clientapps/clientapps/server/conditional"
 	"github.com/clientapps/clientapps/store"
@@ -39,7 +41,7 @@ func (h *handlers) GetClient(ctx context.Context, r gen.GetClientRequestObject) 
 
 // CreateClient implements createClient.
 func (h *handlers) CreateClient(ctx context.Context, r gen.CreateClientRequestObject) (gen.CreateClientResponseObject, error) {
-	client, err := h.store.CreateClient(ctx, r.Body.Name)
+	client, err := h.store.CreateClient(ctx, idOr(r.Body.ID, uuid.New()), r.Body.Name, actor(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -53,11 +55,26 @@ func (h *handlers) CreateClient(ctx context.Context, r gen.CreateClientRequestOb
 
 // UpdateClient implements updateClient.
 func (h *handlers) UpdateClient(ctx context.Context, r gen.UpdateClientRequestObject) (gen.UpdateClientResponseObject, error) {
-	client, err := h.store.UpdateClient(ctx, r.ClientID, clientFields(*r.JSONBody), conditions(r.Params.IfMatch, r.Params.IfNoneMatch))
+	client, err := h.store.UpdateClient(ctx, r.ClientID, clientFields(*r.JSONBody), actor(ctx), conditions(r.Params.IfMatch, r.Params.IfNoneMatch))
 	if err != nil {
 		return nil, err
 	}
 	return gen.UpdateClient200JSONResponse{ClientOrganizationJSONResponse: clientResponse(client)}, nil
+}
+
+// retryDeletion is Retry-After, in seconds, while a client is being deleted.
+const retryDeletion = 2
+
+// DeleteClient implements deleteClient.
+func (h *handlers) DeleteClient(ctx context.Context, r gen.DeleteClientRequestObject) (gen.DeleteClientResponseObject, error) {
+	gone, err := h.store.DeleteClient(ctx, r.ClientID, actor(ctx), conditions(r.Params.IfMatch, r.Params.IfNoneMatch))
+	if err != nil {
+		return nil, err
+	}
+	if !gone {
+		return gen.DeleteClient202Response{Headers: gen.ClientDeletingResponseHeaders{RetryAfter: retryDeletion}}, nil
+	}
+	return gen.DeleteClient204Response{}, nil
 }
 
 func clientResponse(client store.Client) gen.ClientOrganizationJSONResponse {

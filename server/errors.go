@@ -116,6 +116,8 @@ func toError(err error) *Error {
 		notFound     *store.NotFoundError
 		conflict     *store.ConflictError
 		inUse        *store.InUseError
+		suspended    *store.ClientSuspendedError
+		active       *store.ClientNotSuspendedError
 		reference    *store.ReferenceError
 		past         *store.PastError
 		ended        *store.EndedTokenError
@@ -141,9 +143,15 @@ func toError(err error) *Error {
 	case errors.As(err, &conflict):
 		return conflictError(conflict)
 	case errors.As(err, &inUse):
-		return &Error{
-			Status: http.StatusConflict, Code: gen.ErrorCodeConflict, Message: string(inUse.Kind) + " is used by clients",
+		by := "catalog apps"
+		if inUse.Kind == store.KindCatalogApp {
+			by = "clients"
 		}
+		return errConflict(string(inUse.Kind)+" is used by "+by, nil)
+	case errors.As(err, &suspended):
+		return errConflict("Client is suspended", &gen.ErrorDetails{ClientID: &suspended.ID})
+	case errors.As(err, &active):
+		return errConflict("Client is not suspended", &gen.ErrorDetails{ClientID: &active.ID})
 	case errors.As(err, &reference):
 		return invalidRequest(reference.Field+" does not exist", &gen.ErrorDetails{Field: &reference.Field})
 	case errors.As(err, &past):
@@ -181,18 +189,20 @@ func toError(err error) *Error {
 	}
 }
 
+func errConflict(message string, details *gen.ErrorDetails) *Error {
+	return &Error{Status: http.StatusConflict, Code: gen.ErrorCodeConflict, Message: message, Details: details}
+}
+
 // conflictError names the conflicting field, and the object that has the value if the client may see it.
 func conflictError(e *store.ConflictError) *Error {
 	field := string(e.Field)
-	refused := &Error{
-		Status: http.StatusConflict, Code: gen.ErrorCodeConflict, Message: field + " is taken",
-		Details: &gen.ErrorDetails{Field: &field},
+	switch {
+	case e.Field == store.ColumnClientID:
+		return errConflict("The id belongs to another client, or to one that was deleted", &gen.ErrorDetails{ClientID: &e.ID})
+	case e.ID != uuid.Nil:
+		return errConflict("The client has this app already", &gen.ErrorDetails{Field: &field, AppID: &e.ID})
 	}
-	if e.ID != uuid.Nil {
-		refused.Message = "The client has this app already"
-		refused.Details.AppID = &e.ID
-	}
-	return refused
+	return errConflict(field+" is taken", &gen.ErrorDetails{Field: &field})
 }
 
 func notFoundDetails(e *store.NotFoundError) *gen.ErrorDetails {

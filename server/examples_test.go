@@ -11,6 +11,9 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
+// suspendedClient is the client of the demo that is suspended.
+const suspendedClient = "ba798af9-7f2f-5f0e-832b-5b75b370b13f"
+
 // The contract's examples of errors are exactly what the server answers.
 func TestExamplesOfErrors(t *testing.T) {
 	t.Parallel()
@@ -49,6 +52,11 @@ func TestExamplesOfErrors(t *testing.T) {
 		"CatalogAppConflict":   {"POST", "/v2/catalog-apps", "", `{"canonical_name": "SLACK"}`},
 		"NameConflict":         {"POST", "/v2/catalog-vendors", "", `{"name": "SALESFORCE, Inc."}`},
 		"InUse":                {"DELETE", slack, "", ""},
+		"VendorInUse":          {"DELETE", "/v2/catalog-vendors/f6a7b8c9-d0e1-2345-fabc-678901234567", "", ""},
+		"CategoryInUse":        {"DELETE", "/v2/catalog-categories/a7b8c9d0-e1f2-3456-abcd-789012345678", "", ""},
+		"ClientSuspended":      {"PATCH", "/v2/clients/" + suspendedClient + "/apps/" + noID, "", `{}`},
+		"ClientNotSuspended":   {"DELETE", client, "", ""},
+		"TakenID":              {"POST", "/v2/clients", "", `{"id": "aa7cf840-9ca9-46a3-9778-9015d6580d50", "name": "Contoso Ltd."}`},
 		"PreconditionFailed":   {"PATCH", app, `If-Match: "old"`, `{"is_favorite": true}`},
 		"PayloadTooLarge":      {"PATCH", app, "", strings.Repeat(" ", 1<<20+1)},
 		"UnknownScope":         {"POST", "/v2/tokens", "", `{"name": "a", "scopes": ["apps:read", "apps:delete"], "all_clients": true}`},

@@ -50,6 +50,9 @@ func newCategoryFields(b gen.CatalogCategoryCreate) store.Fields {
 func clientFields(p gen.ClientPatch) store.Fields {
 	fields := store.Fields{}
 	setValue(fields, store.ColumnName, p.Name)
+	if p.Status != nil {
+		fields[store.ColumnStatus] = string(*p.Status)
+	}
 	return fields
 }
 

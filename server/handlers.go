@@ -45,6 +45,14 @@ func location(parts ...any) string {
 	return path
 }
 
+// idOr returns an optional id, or the other one.
+func idOr(p *gen.UUID, other gen.UUID) gen.UUID {
+	if p == nil {
+		return other
+	}
+	return *p
+}
+
 // text returns an optional parameter, for which absent and empty mean the same.
 func text(p *string) string {
 	if p == nil {

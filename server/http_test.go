@@ -19,7 +19,11 @@ import (
 func serve(t *testing.T, databaseURL string) (address, token, reader string) {
 	t.Helper()
 	s := storetest.Open(t, databaseURL)
-	if err := s.Seed(t.Context(), storetest.Page()); err != nil {
+	data := storetest.Page()
+	data.Clients = append(data.Clients, store.Client{
+		ID: id(suspendedClient), Name: "Litware, Inc.", Status: store.StatusSuspended, CreatedAt: storetest.Now, UpdatedAt: storetest.Now,
+	})
+	if err := s.Seed(t.Context(), data); err != nil {
 		t.Fatal(err)
 	}
 	secret := func(scopes ...string) string {

@@ -39,6 +39,7 @@ var requests = map[string]request{
 	"createClient":          {"POST", "/v2/clients", `{"name":"Fabrikam"}`, "clients"},
 	"getClient":             {"GET", clientPath, "", "clients"},
 	"updateClient":          {"PATCH", clientPath, `{"name":"Contoso Group"}`, "clients"},
+	"deleteClient":          {"DELETE", "/v2/clients/" + formerClient, "", "clients"},
 	"listApps":              {"GET", clientPath + "/apps", "", "apps"},
 	"addApp":                {"POST", clientPath + "/apps", `{"catalog_app_id":"` + newEntry + `"}`, "apps"},
 	"getApp":                {"GET", appPath, "", "apps"},
@@ -63,9 +64,11 @@ var requests = map[string]request{
 	"listCatalogVendors":    {"GET", "/v2/catalog-vendors", "", "catalog_state"},
 	"createCatalogVendor":   {"POST", "/v2/catalog-vendors", `{"name":"Fabrikam"}`, "catalog_vendors"},
 	"updateCatalogVendor":   {"PATCH", vendorPath, `{"name":"Salesforce"}`, "catalog_vendors"},
+	"deleteCatalogVendor":   {"DELETE", "/v2/catalog-vendors/" + newVendor, "", "catalog_vendors"},
 	"listCatalogCategories": {"GET", "/v2/catalog-categories", "", "catalog_state"},
 	"createCatalogCategory": {"POST", "/v2/catalog-categories", `{"name":"Security"}`, "catalog_categories"},
 	"updateCatalogCategory": {"PATCH", categoryPath, `{"name":"Chat"}`, "catalog_categories"},
+	"deleteCatalogCategory": {"DELETE", "/v2/catalog-categories/" + newCategory, "", "catalog_categories"},
 	"listTokens":            {"GET", "/v2/tokens", "", "tokens"},
 	"createToken":           {"POST", "/v2/tokens", `{"name":"new","scopes":["apps:read"],"client_ids":["` + clientID + `"]}`, "tokens"},
 	"getToken":              {"GET", tokenPath, "", "tokens"},
@@ -73,17 +76,25 @@ var requests = map[string]request{
 	"revokeToken":           {"DELETE", retiredPath, "", "tokens"},
 }
 
-// newEntry is a catalog app that no client has.
-const newEntry = "c3b2c3d4-e5f6-7890-abcd-ef1234567890"
+const (
+	newEntry     = "c3b2c3d4-e5f6-7890-abcd-ef1234567890" // a catalog app that no client has
+	newVendor    = "c4b2c3d4-e5f6-7890-abcd-ef1234567890" // a vendor that no catalog app names
+	newCategory  = "c5b2c3d4-e5f6-7890-abcd-ef1234567890" // a category that no catalog app is in
+	formerClient = "c6b2c3d4-e5f6-7890-abcd-ef1234567890" // a client that is suspended
+)
 
 const bulkBody = `{"app_ids":["` + appID + `"]}`
 
-// withNewEntry adds newEntry to the catalog, and the tokens of tokenPath and retiredPath, whose secrets nobody knows.
+// withNewEntry adds what the requests delete: newEntry, newVendor, newCategory and formerClient, and the tokens of tokenPath and
+// retiredPath, whose secrets nobody knows.
 func withNewEntry(t *testing.T, s *servertest.Server) {
 	t.Helper()
-	data := store.Dataset{CatalogApps: []store.CatalogApp{{
-		ID: id(newEntry), CanonicalName: "Zoom", CreatedAt: storetest.Now, UpdatedAt: storetest.Now,
-	}}}
+	at := storetest.Now
+	data := store.Dataset{
+		CatalogApps: []store.CatalogApp{{ID: id(newEntry), CanonicalName: "Zoom", CreatedAt: at, UpdatedAt: at}},
+		Vendors:     []store.Vendor{{ID: id(newVendor), Name: "Tailspin Toys", CreatedAt: at, UpdatedAt: at}},
+		Categories:  []store.Category{{ID: id(newCategory), Name: "Games", CreatedAt: at, UpdatedAt: at}},
+	}
 	for _, path := range []string{tokenPath, retiredPath} {
 		data.Tokens = append(data.Tokens, store.Token{
 			ID: id(strings.TrimPrefix(path, "/v2/tokens/")), Name: "nightly sync", Hash: apitoken.Hash(path), Scopes: "apps:read apps:write",
@@ -91,6 +102,18 @@ func withNewEntry(t *testing.T, s *servertest.Server) {
 		})
 	}
 	err := s.Store.Seed(t.Context(), data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	withFormerClient(t, s)
+}
+
+// withFormerClient adds formerClient.
+func withFormerClient(t *testing.T, s *servertest.Server) {
+	t.Helper()
+	err := s.Store.Seed(t.Context(), store.Dataset{Clients: []store.Client{{
+		ID: id(formerClient), Name: "Litware", Status: store.StatusSuspended, CreatedAt: storetest.Now, UpdatedAt: storetest.Now,
+	}}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -147,8 +147,8 @@ func TestEveryOperationIsLimited(t *testing.T) {
 		for name, r := range requests {
 			before := f.content(t)
 			empty := "/v2/catalog-apps/summary"
-			if strings.HasPrefix(r.target, clientPath) {
-				empty = clientPath + "/apps"
+			if client := strings.Split(r.target+"/", "/")[3]; strings.HasPrefix(r.target, "/v2/clients/") {
+				empty = "/v2/clients/" + client + "/apps"
 			}
 			s.Clock.Advance(time.Hour)
 			if got := s.Get(t, empty); got.Status != 200 {

@@ -36,6 +36,7 @@ func scenarios(t *testing.T, all []scenario) {
 	t.Helper()
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
+		withFormerClient(t, s)
 		f := newFixture(t, s)
 		for _, sc := range all {
 			t.Run(sc.name, func(t *testing.T) { f.run(t, sc) })

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -163,7 +164,13 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // Run serves on the listener until ctx is done. Then /readyz answers 503 for the drain delay, while requests are still served and
 // each answer closes its connection. Then Run stops accepting, and requests in flight finish within the shutdown timeout.
+// Meanwhile it erases the rows of clients that are being deleted.
 func (s *Server) Run(ctx context.Context, listener net.Listener) error {
+	background, stop := context.WithCancel(ctx)
+	var erasing sync.WaitGroup
+	erasing.Go(func() { s.store.EraseDeletedClients(background) })
+	defer erasing.Wait()
+	defer stop()
 	h := transport.NewServer(s, s.timeouts, s.log)
 	served := make(chan error, 1)
 	go func() { served <- transport.Serve(h, listener, s.cert, s.refuseMalformed) }()

@@ -52,3 +52,11 @@ func (h *handlers) UpdateCatalogVendor(ctx context.Context, r gen.UpdateCatalogV
 		Body: toAPIVendor(vendor), Headers: gen.CatalogVendorResponseHeaders{ETag: conditional.Strong(vendor.ETag())},
 	}}, nil
 }
+
+// DeleteCatalogVendor implements deleteCatalogVendor.
+func (h *handlers) DeleteCatalogVendor(ctx context.Context, r gen.DeleteCatalogVendorRequestObject) (gen.DeleteCatalogVendorResponseObject, error) {
+	if err := h.store.DeleteVendor(ctx, r.VendorID, conditions(r.Params.IfMatch, r.Params.IfNoneMatch)); err != nil {
+		return nil, err
+	}
+	return gen.DeleteCatalogVendor204Response{}, nil
+}

@@ -16,7 +16,8 @@ const noneMatchFailed = `{"error":{"code":"precondition_failed","message":"The o
 var conditionalWrites = map[string]string{
 	"updateApp": appPath, "removeApp": appPath, "updateCatalogApp": catalogPath, "deleteCatalogApp": "/v2/catalog-apps/" + newEntry,
 	"replaceUrlPatterns": catalogPath + "/url-patterns", "replaceDesktopAliases": catalogPath + "/desktop-aliases",
-	"updateClient": clientPath, "updateCatalogVendor": "", "updateCatalogCategory": "",
+	"updateClient": clientPath, "deleteClient": "/v2/clients/" + formerClient, "updateCatalogVendor": "", "updateCatalogCategory": "",
+	"deleteCatalogVendor": "", "deleteCatalogCategory": "",
 }
 
 // currentETag returns the current ETag of an operation's object. Vendors and categories have no GET; an empty patch returns it.

@@ -200,6 +200,27 @@ func (s *Store) patchNamed(key *gorm.DB, row any, have, fields Fields, tag strin
 	return res.RowsAffected == 1, taken(res.Error, ColumnName)
 }
 
+// deleteNamed deletes a vendor or a category, which it reads into row. InUseError says that catalog apps refer to it.
+func (s *Store) deleteNamed(ctx context.Context, kind Kind, entity string, row interface{ ETag() string }, id uuid.UUID, match *IfMatch) error {
+	return s.inCatalogTx(ctx, "delete "+entity, nil, func(tx *gorm.DB) (*catalogChange, error) {
+		err := tx.Where("id = ?", id).Take(row).Error
+		if errors.Is(err, gorm.ErrRecordNotFound) {
+			return nil, &NotFoundError{Kind: kind, ID: id}
+		}
+		if err != nil {
+			return nil, err
+		}
+		if err := match.Check(row.ETag()); err != nil {
+			return nil, err
+		}
+		err = tx.Where("id = ?", id).Delete(row).Error
+		if foreignKeyViolation(err) {
+			return nil, &InUseError{Kind: kind}
+		}
+		return changed(entity, id), err
+	})
+}
+
 // DeleteCatalogApp takes an app out of the catalog. InUseError says that clients have it.
 func (s *Store) DeleteCatalogApp(ctx context.Context, id uuid.UUID, match *IfMatch) error {
 	return s.inCatalogTx(ctx, "delete catalog app", nil, func(tx *gorm.DB) (*catalogChange, error) {

@@ -241,9 +241,9 @@ func TestMatchHoldsWhenTheWriteHappens(t *testing.T) {
 
 		match := &store.IfMatch{Tags: []string{must(here.GetClient(t.Context(), key.ClientID))(t).ETag()}}
 		meanwhile = func() {
-			must(there.UpdateClient(t.Context(), key.ClientID, store.Fields{store.ColumnName: "Meanwhile"}, nil))(t)
+			must(there.UpdateClient(t.Context(), key.ClientID, store.Fields{store.ColumnName: "Meanwhile"}, alice, nil))(t)
 		}
-		_, err := here.UpdateClient(t.Context(), key.ClientID, store.Fields{store.ColumnName: "New"}, match)
+		_, err := here.UpdateClient(t.Context(), key.ClientID, store.Fields{store.ColumnName: "New"}, alice, match)
 		wantError(t, err, &store.PreconditionError{})
 	})
 }

@@ -90,6 +90,8 @@ func TestCitusRules(t *testing.T) {
 		triggerOn("INSERT INTO tokens VALUES (NEW.client_id)"):                             "x() writes to tokens",
 		triggerOn("UPDATE apps SET version = 1 WHERE id = NEW.id"):                         "x() does more than insert",
 		triggerOn("INSERT INTO app_changes VALUES (NEW.id)"):                               "x() writes rows that may be another client's",
+		triggerOn("PERFORM 1"): "x() does more than insert",
+		triggerOn("IF EXISTS (SELECT 1 FROM clients WHERE id = NEW.id) THEN NULL; END IF"): "x() reads clients",
 	} {
 		t.Run(statement, func(t *testing.T) {
 			tx := must(db.BeginTx(t.Context(), nil))(t)

@@ -77,8 +77,13 @@ func (c citusTables) foreignKeys(t *testing.T, db queryer) []string {
 var (
 	triggerInsert = regexp.MustCompile(`(?i)\binsert\s+into\s+(\w+)(?:\s+as\s+\w+)?(?:\s*\(([^)]*)\))?\s+(\w+)(?:\s*\(\s*([\w.]+))?`)
 	triggerOther  = regexp.MustCompile(`(?i)\b(update\s+\w+\s+set|delete\s+from|merge\s+into|truncate|execute|perform)\b`)
-	// The row of the trigger, or a row made from it.
-	triggerRow = regexp.MustCompile(`(?i)^(new|old|before|after|part)\.client_id$`)
+	// The row of the trigger, or a row made from it. The id of a row of clients is the client.
+	triggerRow = map[bool]*regexp.Regexp{
+		false: regexp.MustCompile(`(?i)^(new|old|before|after|part)\.client_id$`),
+		true:  regexp.MustCompile(`(?i)^(new|old)\.id$`),
+	}
+	// The row of the same client in clients, which is on the same shard.
+	triggerClient = regexp.MustCompile(`(?i)\bfrom\s+clients\s+where\s+id\s+=\s+(new|old)\.client_id\b`)
 	// A row of the trigger's transition table. Rows of other tables may be on another shard.
 	triggerFrom = regexp.MustCompile(`(?i)\b(?:from|join)\s+(\w+)`)
 )
@@ -87,14 +92,17 @@ var (
 func (c citusTables) functions(t *testing.T, db queryer) []string {
 	t.Helper()
 	var found []string
-	names := queryStrings(t, db, `SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace ORDER BY proname`)
-	for _, name := range names {
-		found = append(found, c.function(name, queryOne[string](t, db, "SELECT prosrc FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND proname = $1", name))...)
+	const of = "FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND prorettype = 'trigger'::regtype"
+	for _, name := range queryStrings(t, db, "SELECT proname "+of+" ORDER BY proname") {
+		text := queryOne[string](t, db, "SELECT prosrc "+of+" AND proname = $1", name)
+		onClients := queryOne[bool](t, db, `SELECT coalesce(bool_and(tgrelid = 'clients'::regclass), false) FROM pg_trigger
+			WHERE tgfoid = (SELECT oid `+of+` AND proname = $1)`, name)
+		found = append(found, c.function(name, text, onClients)...)
 	}
 	return found
 }
 
-func (c citusTables) function(name, text string) []string {
+func (c citusTables) function(name, text string, onClients bool) []string {
 	if triggerOther.MatchString(text) {
 		return []string{name + "() does more than insert"}
 	}
@@ -105,11 +113,11 @@ func (c citusTables) function(name, text string) []string {
 			return []string{name + "() writes to " + table}
 		case how != "values":
 			return []string{name + "() writes rows of a query"}
-		case columns != "" && !strings.HasPrefix(columns, "client_id"), !triggerRow.MatchString(first):
+		case columns != "" && !strings.HasPrefix(columns, "client_id"), !triggerRow[onClients].MatchString(first):
 			return []string{name + "() writes rows that may be another client's"}
 		}
 	}
-	for _, m := range triggerFrom.FindAllStringSubmatch(text, -1) {
+	for _, m := range triggerFrom.FindAllStringSubmatch(triggerClient.ReplaceAllString(text, ""), -1) {
 		if table := m[1]; slices.Contains(c.reference, table) || c.distributed[table] != "" {
 			return []string{name + "() reads " + table}
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/google/uuid"
@@ -13,19 +14,64 @@ import (
 	"github.com/clientapps/clientapps/store/casefold"
 	"github.com/clientapps/clientapps/store/etag"
 	"github.com/clientapps/clientapps/store/keyset"
+	"github.com/clientapps/clientapps/store/tenant"
 )
 
 // ETag is an opaque text that changes with anything the client shows.
 func (c Client) ETag() string { return etag.OfVersion(c.Version) }
 
-// GetClient returns one client, or NotFoundError.
+// GetClient returns one client, or NotFoundError, also while it is being deleted.
 func (s *Store) GetClient(ctx context.Context, id uuid.UUID) (Client, error) {
-	var client Client
-	err := s.read.WithContext(ctx).Where("id = ?", id).Take(&client).Error
-	if errors.Is(err, gorm.ErrRecordNotFound) {
+	client, err := takeClient(s.read.WithContext(ctx), id)
+	if missing := (*NotFoundError)(nil); errors.As(err, &missing) {
+		return Client{}, missing
+	}
+	if err == nil && client.DeletingSince != nil {
 		return Client{}, &NotFoundError{Kind: KindClient, ID: id}
 	}
 	return client, s.translate("get client", err)
+}
+
+// takeClient reads a client, also one that is being deleted.
+func takeClient(q *gorm.DB, id uuid.UUID) (client Client, err error) {
+	err = q.Where("id = ?", id).Take(&client).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		err = &NotFoundError{Kind: KindClient, ID: id}
+	}
+	return client, err
+}
+
+// writable returns NotFoundError or ClientSuspendedError when the apps of the client cannot be written.
+func (c Client) writable() error {
+	switch {
+	case c.DeletingSince != nil:
+		return &NotFoundError{Kind: KindClient, ID: c.ID}
+	case c.Status != StatusActive:
+		return &ClientSuspendedError{ID: c.ID}
+	}
+	return nil
+}
+
+// checkActive returns NotFoundError or ClientSuspendedError when the apps of the client cannot be written.
+func (s *Store) checkActive(ctx context.Context, id uuid.UUID) error {
+	client, err := s.GetClient(ctx, id)
+	if err == nil {
+		err = client.writable()
+	}
+	return err
+}
+
+// ifActive adds the condition that the client, an id or what stands for it in SQL, is active. Clients that are not have an index
+// of their own, so that this costs little. A statement that began before its client was suspended may still write:
+// see UpdateClient.
+func ifActive(q *gorm.DB, client any) *gorm.DB {
+	return q.Where("NOT EXISTS (SELECT 1 FROM clients WHERE clients.id = ? AND clients.status <> 'active')", client)
+}
+
+// ifNotDeleting adds the condition that the client is not being deleted.
+func ifNotDeleting(q *gorm.DB, client any) *gorm.DB {
+	return q.Where("NOT EXISTS (SELECT 1 FROM clients WHERE clients.id = ? AND clients.status <> 'active' "+
+		"AND clients.deleting_since IS NOT NULL)", client)
 }
 
 var clientListing = listing[Client]{
@@ -41,7 +87,7 @@ var clientListing = listing[Client]{
 
 // ListClients returns one page of the clients that the token covers and whose name has the query in it.
 func (s *Store) ListClients(ctx context.Context, token *Token, query string, p Page) (List[Client], error) {
-	q := s.contains(s.read, query)
+	q := s.contains(s.read.Where("deleting_since IS NULL"), query)
 	if !token.AllClients {
 		q = whereIn(q, "id", token.ClientIDs)
 	}
@@ -49,13 +95,36 @@ func (s *Store) ListClients(ctx context.Context, token *Token, query string, p P
 	return list, s.translate("list clients", err)
 }
 
-// CreateClient adds an active client with a new id. Names need not be unique.
-func (s *Store) CreateClient(ctx context.Context, name string) (Client, error) {
+// CreateClient adds an active client with this id. Names need not be unique. ConflictError says that a client has the id, or had it
+// before it was deleted.
+func (s *Store) CreateClient(ctx context.Context, id uuid.UUID, name string, by Actor) (Client, error) {
 	now := s.now()
 	client := Client{
-		ID: uuid.New(), Name: name, NameKey: casefold.Name(name), Status: "active", Version: 1, CreatedAt: now, UpdatedAt: now,
+		ID: id, Name: name, NameKey: casefold.Name(name), Status: StatusActive, Version: 1,
+		ActorID: by.ID, ActorName: by.Name, RequestID: by.RequestID, CreatedAt: now, UpdatedAt: now,
 	}
-	err := s.inTx(ctx, clientShare(client.ID), exists(&Client{}, client.ID), func(tx *gorm.DB) error { return tx.Create(&client).Error })
+	made := func(db *gorm.DB) (bool, error) {
+		var n int64
+		own := tenant.Of(db, id).Model(&AppChange{}).Where("app_id = ? AND version = 1", uuid.Nil)
+		err := own.Where("actor_id = ? AND request_id = ? AND changed_at = ?", by.ID, by.RequestID, now).Count(&n).Error
+		return n > 0, err
+	}
+	err := s.inTx(ctx, clientShare(id), made, func(tx *gorm.DB) error {
+		err := tx.Create(&client).Error
+		if uniqueViolation(err) {
+			return &ConflictError{Field: ColumnClientID, ID: id}
+		}
+		if err != nil {
+			return err
+		}
+		// Looked up after the row is there: until then, the transaction that erases a client of this id may not have ended.
+		var deleted int64
+		err = tenant.Of(tx, id).Model(&AppChange{}).Where(deletionChange).Count(&deleted).Error
+		if err == nil && deleted > 0 {
+			err = &ConflictError{Field: ColumnClientID, ID: id}
+		}
+		return err
+	})
 	if err != nil {
 		return Client{}, s.translate("create client", err)
 	}
@@ -63,7 +132,26 @@ func (s *Store) CreateClient(ctx context.Context, name string) (Client, error) {
 }
 
 // UpdateClient sets fields of a client, as UpdateApp does of an app.
-func (s *Store) UpdateClient(ctx context.Context, id uuid.UUID, fields Fields, match *IfMatch) (Client, error) {
+//
+// When it returns a suspended client, no write to the client's apps is under way on any server, and each that begins later fails
+// with ClientSuspendedError. InDoubtError says that the client is suspended, but that a write may still be under way.
+func (s *Store) UpdateClient(ctx context.Context, id uuid.UUID, fields Fields, by Actor, match *IfMatch) (Client, error) {
+	client, err := s.setClient(ctx, id, fields, by, match)
+	if err == nil && fields[ColumnStatus] == StatusSuspended {
+		err = s.translate("suspend client", s.finishAfterCommit(ctx, s.awaitWriters))
+	}
+	return client, err
+}
+
+// awaitWriters returns when the writes to apps that are under way have ended, on all servers. Those that begin later see the
+// clients' status as it is now.
+func (s *Store) awaitWriters(ctx context.Context) error {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	return s.db.AwaitWriters(ctx, "apps", "clients")
+}
+
+func (s *Store) setClient(ctx context.Context, id uuid.UUID, fields Fields, by Actor, match *IfMatch) (Client, error) {
 	for range 10 {
 		seen, err := s.GetClient(ctx, id)
 		if err != nil {
@@ -75,7 +163,7 @@ func (s *Store) UpdateClient(ctx context.Context, id uuid.UUID, fields Fields, m
 		if fields.in(seen.fields()) {
 			return seen, nil
 		}
-		client, changed, err := s.updateClient(ctx, seen, fields)
+		client, changed, err := s.updateClient(ctx, seen, fields, by)
 		if changed || err != nil {
 			return client, err
 		}
@@ -84,10 +172,10 @@ func (s *Store) UpdateClient(ctx context.Context, id uuid.UUID, fields Fields, m
 }
 
 // updateClient changes a client if it still has the version that was seen.
-func (s *Store) updateClient(ctx context.Context, seen Client, fields Fields) (client Client, changed bool, err error) {
+func (s *Store) updateClient(ctx context.Context, seen Client, fields Fields, by Actor) (client Client, changed bool, err error) {
 	now := later(s.now(), seen.UpdatedAt)
 	also := nameKey(fields, ColumnName)
-	also["updated_at"] = now
+	maps.Copy(also, by.written(gorm.Expr("?", now)))
 	wrote := func(db *gorm.DB) (bool, error) {
 		err := db.Where("id = ?", seen.ID).Take(&client).Error
 		changed = client.UpdatedAt.Equal(now) && fields.in(client.fields())
@@ -97,7 +185,8 @@ func (s *Store) updateClient(ctx context.Context, seen Client, fields Fields) (c
 		return client.Version == seen.Version+1 && changed, err
 	}
 	err = s.inTx(ctx, clientShare(seen.ID), wrote, func(tx *gorm.DB) error {
-		res := fields.patch(tx.Clauses(clause.Returning{}).Where("id = ?", seen.ID), &client, also, seen.Version)
+		key := tx.Clauses(clause.Returning{}).Where("id = ? AND deleting_since IS NULL", seen.ID)
+		res := fields.patch(key, &client, also, seen.Version)
 		changed = res.RowsAffected == 1
 		return res.Error
 	})
@@ -111,12 +200,12 @@ func (s *Store) AllClients(ctx context.Context) ([]Client, error) {
 	return clients, s.translate("list clients", err)
 }
 
-// lockClient locks a client: "UPDATE" for an import, which excludes all other writes that add apps; "KEY SHARE" for adding one app.
-// NotFoundError says that there is no such client.
+// lockClient locks a client whose apps are to be written: "UPDATE" for an import, which excludes all other writes that add apps;
+// "KEY SHARE" for adding one app. NotFoundError says that there is no such client, ClientSuspendedError that it is suspended.
 func lockClient(tx *gorm.DB, id uuid.UUID, strength string) error {
-	err := tx.Clauses(clause.Locking{Strength: strength}).Where("id = ?", id).Take(&Client{}).Error
-	if errors.Is(err, gorm.ErrRecordNotFound) {
-		return &NotFoundError{Kind: KindClient, ID: id}
+	client, err := takeClient(tx.Clauses(clause.Locking{Strength: strength}), id)
+	if err == nil {
+		err = client.writable()
 	}
 	return err
 }

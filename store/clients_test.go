@@ -18,13 +18,14 @@ func TestClient(t *testing.T) {
 		clock := &storetest.Clock{}
 		s := openSeeded(t, url, storetest.Page(), withClock(clock))
 		clock.Advance(time.Minute)
-		made := must(s.CreateClient(t.Context(), "Weiß GmbH"))(t)
+		made := must(s.CreateClient(t.Context(), uuid.New(), "Weiß GmbH", alice))(t)
 		want := store.Client{
-			ID: made.ID, Name: "Weiß GmbH", NameKey: "weiss gmbh", Status: "active", Version: 1, CreatedAt: clock.Now(), UpdatedAt: clock.Now(),
+			ID: made.ID, Name: "Weiß GmbH", NameKey: "weiss gmbh", Status: "active", Version: 1,
+			ActorID: alice.ID, ActorName: alice.Name, RequestID: alice.RequestID, CreatedAt: clock.Now(), UpdatedAt: clock.Now(),
 		}
 		wantJSON(t, "a new client", made, want)
 		wantJSON(t, "the client when it is read", must(s.GetClient(t.Context(), made.ID))(t), want)
-		if twin := must(s.CreateClient(t.Context(), "Weiß GmbH"))(t); twin.ID == made.ID {
+		if twin := must(s.CreateClient(t.Context(), uuid.New(), "Weiß GmbH", alice))(t); twin.ID == made.ID {
 			t.Error("two clients of one name have the same id")
 		}
 
@@ -45,7 +46,7 @@ func TestClient(t *testing.T) {
 			if step.changes {
 				want.Version, want.UpdatedAt = want.Version+1, clock.Now()
 			}
-			got := must(s.UpdateClient(t.Context(), made.ID, step.fields, nil))(t)
+			got := must(s.UpdateClient(t.Context(), made.ID, step.fields, alice, nil))(t)
 			wantJSON(t, fmt.Sprintf("with %v", step.fields), got, want)
 			wantJSON(t, "the client when it is read", must(s.GetClient(t.Context(), made.ID))(t), want)
 			if tags[got.ETag()] == step.changes {
@@ -58,12 +59,12 @@ func TestClient(t *testing.T) {
 		missing := &store.NotFoundError{Kind: store.KindClient, ID: idOf("unknown")}
 		_, err := s.GetClient(t.Context(), missing.ID)
 		wantError(t, err, missing)
-		_, err = s.UpdateClient(t.Context(), missing.ID, store.Fields{store.ColumnName: "New"}, &store.IfMatch{})
+		_, err = s.UpdateClient(t.Context(), missing.ID, store.Fields{store.ColumnName: "New"}, alice, &store.IfMatch{})
 		wantError(t, err, missing)
 		stale := &store.IfMatch{Tags: []string{made.ETag()}}
-		_, err = s.UpdateClient(t.Context(), made.ID, store.Fields{store.ColumnName: "New"}, stale)
+		_, err = s.UpdateClient(t.Context(), made.ID, store.Fields{store.ColumnName: "New"}, alice, stale)
 		wantError(t, err, &store.PreconditionError{})
-		_, err = s.UpdateClient(t.Context(), made.ID, store.Fields{}, stale)
+		_, err = s.UpdateClient(t.Context(), made.ID, store.Fields{}, alice, stale)
 		wantError(t, err, &store.PreconditionError{})
 		wantJSON(t, "the database after what was refused", allRows(t, storetest.SQL(t, url)), before)
 	})
@@ -77,7 +78,7 @@ func TestUpdateClientOnce(t *testing.T) {
 		servers := []*store.Store{openSeeded(t, url, storetest.Page()), openWithoutPolling(t, url)}
 		match := &store.IfMatch{Tags: []string{"", must(servers[0].GetClient(t.Context(), storetest.ClientID))(t).ETag()}}
 		winner := race(t, func(n int) error {
-			_, err := servers[n%2].UpdateClient(t.Context(), storetest.ClientID, store.Fields{store.ColumnName: fmt.Sprintf("Writer %d", n)}, match)
+			_, err := servers[n%2].UpdateClient(t.Context(), storetest.ClientID, store.Fields{store.ColumnName: fmt.Sprintf("Writer %d", n)}, alice, match)
 			return err
 		})
 		got := must(servers[0].GetClient(t.Context(), storetest.ClientID))(t)

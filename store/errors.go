@@ -87,6 +87,18 @@ type InUseError struct{ Kind Kind }
 
 func (e *InUseError) Error() string { return string(e.Kind) + " is in use" }
 
+// ClientSuspendedError says that the apps of a client cannot be written because it is suspended. Nothing was written.
+type ClientSuspendedError struct{ ID uuid.UUID }
+
+func (e *ClientSuspendedError) Error() string { return fmt.Sprintf("client %s is suspended", e.ID) }
+
+// ClientNotSuspendedError says that a client cannot be deleted before it is suspended.
+type ClientNotSuspendedError struct{ ID uuid.UUID }
+
+func (e *ClientNotSuspendedError) Error() string {
+	return fmt.Sprintf("client %s is not suspended", e.ID)
+}
+
 // PreconditionError says that the object has none of the tags that it must have. Nothing was written.
 type PreconditionError = etag.PreconditionError
 

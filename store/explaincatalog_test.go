@@ -58,10 +58,41 @@ var planOtherWrites = map[string][]planCase{
 		return onlyErr(s.ImportCatalog(ctx, catalogRows(planMatchers(w)...), store.ImportOptions{}))
 	}}},
 	"CreateClient": {{run: func(ctx context.Context, s *store.Store, w *planFixture) error {
-		return onlyErr(s.CreateClient(ctx, w.next("Made")))
+		return onlyErr(s.CreateClient(ctx, uuid.New(), w.next("Made"), alice))
 	}}},
 	"UpdateClient": {{run: func(ctx context.Context, s *store.Store, w *planFixture) error {
-		return onlyErr(s.UpdateClient(ctx, w.client, store.Fields{store.ColumnName: w.next("Renamed")}, nil))
+		return onlyErr(s.UpdateClient(ctx, w.client, store.Fields{store.ColumnName: w.next("Renamed")}, alice, nil))
+	}}},
+	"DeleteVendor": {{run: func(ctx context.Context, s *store.Store, w *planFixture) error {
+		made, err := s.CreateVendor(ctx, store.Fields{store.ColumnName: w.next("Deleted")})
+		if err != nil {
+			return err
+		}
+		return s.DeleteVendor(ctx, made.ID, nil)
+	}}},
+	"DeleteCategory": {{run: func(ctx context.Context, s *store.Store, w *planFixture) error {
+		made, err := s.CreateCategory(ctx, store.Fields{store.ColumnName: w.next("Deleted")})
+		if err != nil {
+			return err
+		}
+		return s.DeleteCategory(ctx, made.ID, nil)
+	}}},
+	"DeleteClient": {{run: func(ctx context.Context, s *store.Store, w *planFixture) error {
+		id := uuid.New()
+		made, err := s.CreateClient(ctx, id, w.next("Deleted"), alice)
+		if err != nil {
+			return err
+		}
+		if _, err = s.UpdateClient(ctx, id, store.Fields{store.ColumnStatus: store.StatusSuspended}, alice, nil); err != nil {
+			return err
+		}
+		return onlyErr(s.DeleteClient(ctx, made.ID, alice, nil))
+	}}},
+	"EraseDeletedClients": {{run: func(ctx context.Context, s *store.Store, _ *planFixture) error {
+		ctx, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
+		defer cancel()
+		s.EraseDeletedClients(ctx)
+		return nil
 	}}},
 	"CreateToken": {{run: func(ctx context.Context, s *store.Store, w *planFixture) error {
 		return onlyErr(s.CreateToken(ctx, nil, w.next("secret"), store.Token{Name: "made", ClientIDs: []uuid.UUID{w.client}}))

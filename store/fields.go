@@ -23,6 +23,7 @@ const (
 	ColumnVendorID      Column = "vendor_id"
 	ColumnName          Column = "name"
 	ColumnURL           Column = "url"
+	ColumnStatus        Column = "status"
 )
 
 // The columns that a list may be sorted by, beside the names above.
@@ -84,7 +85,7 @@ func (v Vendor) fields() Fields { return Fields{ColumnName: v.Name, ColumnURL: o
 
 func (c Category) fields() Fields { return Fields{ColumnName: c.Name} }
 
-func (c Client) fields() Fields { return Fields{ColumnName: c.Name} }
+func (c Client) fields() Fields { return Fields{ColumnName: c.Name, ColumnStatus: c.Status} }
 
 // text returns a text that the patch sets, or nil.
 func (f Fields) text(column Column) *string {

@@ -33,7 +33,7 @@ func (r AppRow) spooled() importspool.Row[AppRow] {
 // is as it should be is not written: the same rows again change nothing. ImportError says which rows are wrong,
 // NotFoundError that there is no such client, ImportTimeError that it took longer than others may have to wait.
 func (s *Store) ImportApps(ctx context.Context, clientID uuid.UUID, rows iter.Seq2[AppRow, error], by Actor, opts ImportOptions) (ImportResult, error) {
-	if _, err := s.GetClient(ctx, clientID); err != nil {
+	if err := s.checkActive(ctx, clientID); err != nil {
 		return ImportResult{}, err
 	}
 	m := appImport{clientID: clientID, by: by}

@@ -70,7 +70,7 @@ func inDoubtCases() []inDoubtCase {
 			return int(must(s.ListApps(t.Context(), storetest.ClientID, store.AppFilter{Query: "zoom"}, fullPage(store.ColumnCanonicalName)))(t).Total)
 		}},
 		{name: "create client", trigger: "commit", write: func(ctx context.Context, s *store.Store) error {
-			_, err := s.CreateClient(ctx, "Fabrikam")
+			_, err := s.CreateClient(ctx, uuid.New(), "Fabrikam", alice)
 			return err
 		}, times: countClients("Fabrikam")},
 		{name: "update client", trigger: "commit", write: func(ctx context.Context, s *store.Store) error {
@@ -78,7 +78,7 @@ func inDoubtCases() []inDoubtCase {
 			if err != nil {
 				return err
 			}
-			_, err = s.UpdateClient(ctx, seen.ID, store.Fields{store.ColumnName: "Litware"}, &store.IfMatch{Tags: []string{seen.ETag()}})
+			_, err = s.UpdateClient(ctx, seen.ID, store.Fields{store.ColumnName: "Litware"}, alice, &store.IfMatch{Tags: []string{seen.ETag()}})
 			return err
 		}, times: countClients("Litware")},
 		{name: "create catalog app", trigger: "commit", write: func(ctx context.Context, s *store.Store) error {

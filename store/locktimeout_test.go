@@ -55,7 +55,7 @@ func boundedWrites(t *testing.T, token store.Token, match *store.IfMatch) map[st
 			return err
 		},
 		client + " -- update client": func(s *store.Store) error {
-			_, err := s.UpdateClient(ctx, pageApp.ClientID, name, nil)
+			_, err := s.UpdateClient(ctx, pageApp.ClientID, name, alice, nil)
 			return err
 		},
 		tokens + " -- revoke token": func(s *store.Store) error { return onlyErr(s.RevokeToken(ctx, nil, token.ID, false)) },

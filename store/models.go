@@ -19,11 +19,22 @@ type Client struct {
 	ID        uuid.UUID
 	Name      string
 	NameKey   string
-	Status    string // "active" or "suspended"
+	Status    string // StatusActive or StatusSuspended
 	Version   int64
+	ActorID   uuid.UUID
+	ActorName string
+	RequestID string
 	CreatedAt time.Time `gorm:"autoCreateTime:false"`
 	UpdatedAt time.Time `gorm:"autoUpdateTime:false"`
+
+	DeletingSince *time.Time // nil: it is not being deleted
 }
+
+// The values of Client.Status.
+const (
+	StatusActive    = "active"
+	StatusSuspended = "suspended" // its apps cannot be written
+)
 
 // Vendor makes catalog apps. URL is nil when it is not known.
 type Vendor struct {
@@ -186,7 +197,7 @@ func (s *Store) Seed(ctx context.Context, data Dataset) error {
 	}
 	err := s.inTx(ctx, shareKey{}, nil, func(tx *gorm.DB) error {
 		return errors.Join(
-			insertNew(tx, data.Clients), insertNew(tx, data.Vendors), insertNew(tx, data.Categories),
+			insertNew(tenant.CrossTenant(tx, "rows of many clients, as they are given"), data.Clients), insertNew(tx, data.Vendors), insertNew(tx, data.Categories),
 			insertNew(tx, data.CatalogApps), insertNew(tx, data.AppCategories),
 			insertNew(tenant.CrossTenant(tx, "rows of many clients, as they are given"), data.Apps),
 			insertNew(tx, data.Tokens),

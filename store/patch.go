@@ -13,6 +13,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/clientapps/clientapps/store/groupcommit"
+	"github.com/clientapps/clientapps/store/tenant"
 )
 
 // appPatch is one patch of one app while it is written.
@@ -31,8 +32,8 @@ type appPatch struct {
 
 // appTable reads and patches apps, in the way of each database.
 type appTable interface {
-	// take reads one app, or fails with gorm.ErrRecordNotFound.
-	take(ctx context.Context, key AppKey) (App, error)
+	// take reads one app, or fails with gorm.ErrRecordNotFound. With toWrite it finds no app of a client that is not active.
+	take(ctx context.Context, key AppKey, toWrite bool) (App, error)
 	// find reads the apps of the client that q selects. It may set a non-nil total to the number of the client's apps.
 	find(client uuid.UUID, q *gorm.DB, apps *[]App, total *int64) error
 	// write writes a batch of patches.
@@ -132,8 +133,12 @@ type sqliteApps struct{ s *Store }
 
 func (*sqliteApps) writers() int { return 1 } // there is one connection to write with
 
-func (t *sqliteApps) take(ctx context.Context, key AppKey) (app App, err error) {
-	err = t.s.tenant(ctx, key.ClientID).Select(appColumns).Where("id = ?", key.ID).Take(&app).Error
+func (t *sqliteApps) take(ctx context.Context, key AppKey, toWrite bool) (app App, err error) {
+	q := tenant.Of(t.s.read.WithContext(ctx), key.ClientID)
+	if toWrite {
+		q = ifActive(q, key.ClientID)
+	}
+	err = q.Select(appColumns).Where("id = ?", key.ID).Take(&app).Error
 	return app, err
 }
 

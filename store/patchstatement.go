@@ -109,6 +109,7 @@ func (t *postgresApps) statement(p *appPatch) (*appStatement, error) {
 	if p.at.row != 0 {
 		q = q.Where("version = ?", slotVersion)
 	}
+	q = ifActive(q, slotClient)
 	fields := Fields{}
 	for column := range p.fields {
 		fields[column] = slot(column)
@@ -305,6 +306,7 @@ func (t *postgresApps) buildBatch() (string, error) {
 		Where("id = patch_id").
 		Where("(patch_version IS NULL OR version = patch_version)").
 		Where("(patch_revision IS NULL OR (SELECT revision FROM catalog_state WHERE id = 1) = patch_revision)")
+	q = ifActive(q, client)
 	res := batchFields().patch(q, &App{}, map[string]any{
 		"actor_id": gorm.Expr("patch_actor_id"), "actor_name": gorm.Expr("patch_actor_name"),
 		"request_id": gorm.Expr("patch_request_id"),

@@ -81,9 +81,12 @@ func requestsOfEveryKind(round int) map[string]func(context.Context, *store.Stor
 			_, err := s.BulkSet(ctx, storetest.ClientID, []uuid.UUID{pageApp.ID}, store.ColumnIsApproved, round%2 == 0, alice)
 			return err
 		},
-		"create client": func(ctx context.Context, s *store.Store) error { _, err := s.CreateClient(ctx, "New"); return err },
+		"create client": func(ctx context.Context, s *store.Store) error {
+			_, err := s.CreateClient(ctx, uuid.New(), "New", alice)
+			return err
+		},
 		"rename client": func(ctx context.Context, s *store.Store) error {
-			_, err := s.UpdateClient(ctx, storetest.OtherClientID, name(store.ColumnName), nil)
+			_, err := s.UpdateClient(ctx, storetest.OtherClientID, name(store.ColumnName), alice, nil)
 			return err
 		},
 		"rename vendor": func(ctx context.Context, s *store.Store) error {

@@ -33,6 +33,7 @@ func TestServerRole(t *testing.T) {
 		"CREATE TRIGGER mine AFTER INSERT ON apps FOR EACH ROW EXECUTE FUNCTION record_app_changes()",
 		"UPDATE app_changes SET actor_name = 'mallory'", "DELETE FROM app_changes", "TRUNCATE app_changes",
 		"INSERT INTO app_changes SELECT * FROM app_changes ON CONFLICT (client_id, app_id, version, field) DO UPDATE SET actor_name = 'mallory'",
+		"DELETE FROM clients", "DELETE FROM client_app_counts",
 		"UPDATE goose_db_version SET version_id = 99", "DELETE FROM goose_db_version",
 		"SET session_replication_role = replica", "CREATE ROLE mallory",
 	} {
@@ -41,6 +42,14 @@ func TestServerRole(t *testing.T) {
 		if !errors.As(err, &refused) || refused.Code != "42501" {
 			t.Errorf("%s: %v", statement, err)
 		}
+	}
+	erased := must(db.ExecContext(t.Context(), "SELECT erase_client($1, 1000)", pageApp.ClientID))(t)
+	if len(history(t, s, pageApp)) == 0 {
+		t.Errorf("the history of a client that is not being deleted was erased: %v", erased)
+	}
+	suspend(t, s, pageApp.ClientID)
+	if gone := must(s.DeleteClient(t.Context(), pageApp.ClientID, writer, nil))(t); !gone {
+		t.Error("the client is not gone")
 	}
 	if err := openWithoutPolling(t, owner).Migrate(t.Context()); err != nil {
 		t.Errorf("the owner cannot migrate again: %v", err)

@@ -81,6 +81,7 @@ type Store struct {
 	byClient     bool
 	rls          bool // by row security
 	closed       atomic.Bool
+	deleting     atomic.Pointer[deletingClients]
 	stop         context.CancelFunc
 	background   sync.WaitGroup // goroutines that stop ends
 }
@@ -96,6 +97,8 @@ type database interface {
 	DropIdle()
 	// Fence returns a function that returns when a connection, which has broken, can no longer write, or an error.
 	Fence(conn *gorm.DB) func(ctx context.Context) error
+	// AwaitWriters returns when the transactions that now write to one of the tables have ended.
+	AwaitWriters(ctx context.Context, tables ...string) error
 
 	Dialect() goose.Dialect
 	// HasSchema is a query that reports whether goose's table exists.
@@ -138,6 +141,7 @@ func Open(cfg Config) (*Store, error) {
 	s.patches = newPatchGroup(s, cfg)
 	s.background.Go(func() { s.catalog.Follow(ctx, cfg.CatalogPoll, s.timeout) })
 	s.background.Go(func() { s.usage.Run(ctx, cfg.TokenUsage) })
+	s.background.Go(func() { s.followDeletions(ctx) })
 	return s, nil
 }
 
@@ -269,9 +273,9 @@ func (s *Store) registerGuard() error {
 	return err
 }
 
-// tenant returns the handle for reading the rows of one client.
+// tenant returns the handle for reading the rows of one client. It shows none while the client is being deleted.
 func (s *Store) tenant(ctx context.Context, client uuid.UUID) *gorm.DB {
-	return tenant.Of(s.read.WithContext(ctx), client)
+	return ifNotDeleting(tenant.Of(s.read.WithContext(ctx), client), client)
 }
 
 // now is the store's one clock: UTC, truncated to the milliseconds that both databases keep and the API shows.

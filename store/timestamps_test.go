@@ -176,7 +176,7 @@ func TestTimesOfTheCatalogFollowVersions(t *testing.T) {
 				rename := store.Fields{store.ColumnName: name}
 				wrote("vendor", must(s.UpdateVendor(t.Context(), vendor.ID, rename, nil))(t).UpdatedAt)
 				wrote("category", must(s.UpdateCategory(t.Context(), category.ID, rename, nil))(t).UpdatedAt)
-				wrote("client", must(s.UpdateClient(t.Context(), idOf("Alpha"), rename, nil))(t).UpdatedAt)
+				wrote("client", must(s.UpdateClient(t.Context(), idOf("Alpha"), rename, alice, nil))(t).UpdatedAt)
 				fields := store.Fields{store.ColumnDescription: name}
 				wrote("catalog app", must(s.UpdateCatalogApp(t.Context(), idOf("Slack"), fields, nil, nil))(t).UpdatedAt)
 				rows := catalogRows(store.CatalogRow{

@@ -303,13 +303,14 @@ func (s *Store) CreateToken(ctx context.Context, by *Token, secret string, token
 		token.CreatedBy = &by.ID
 	}
 	err := s.inTx(ctx, tokenShare, exists(&Token{}, token.ID), func(tx *gorm.DB) error {
-		if err := checkClients(tx, token.ClientIDs); err != nil {
-			return err
-		}
 		if _, err := s.lockTokens(tx, by); err != nil {
 			return err
 		}
 		if err := tx.Create(&token).Error; err != nil {
+			return err
+		}
+		// With a row of tokens written: whoever erases a client waits for the grants of this transaction.
+		if err := checkClients(tx, token.ClientIDs); err != nil {
 			return err
 		}
 		return insertNew(tenant.CrossTenant(tx, "a token may cover many clients"), token.grants())
@@ -328,7 +329,7 @@ func checkClients(tx *gorm.DB, ids []uuid.UUID) error {
 		return nil
 	}
 	var known []uuid.UUID
-	if err := whereIn(tx.Model(&Client{}), "id", ids).Order("id").Pluck("id", &known).Error; err != nil {
+	if err := whereIn(tx.Model(&Client{}).Where("deleting_since IS NULL"), "id", ids).Order("id").Pluck("id", &known).Error; err != nil {
 		return err
 	}
 	for i, id := range ids { // in order, too

@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/clientapps/clientapps/store"
 )
 
 // The groups of commands in the help.
@@ -40,7 +43,8 @@ func (p *process) execute(ctx context.Context) error {
 	root.SetFlagErrorFunc(flagError)
 	addTo(root, groupServer, p.serveCommand(), p.healthCommand())
 	addTo(root, groupData,
-		parent("client", "Create and list clients", p.clientCreateCommand(), p.clientListCommand()),
+		parent("client", "Create, list, suspend, activate and delete clients", p.clientCreateCommand(), p.clientListCommand(),
+			p.clientSuspendCommand(), p.clientActivateCommand(), p.clientDeleteCommand()),
 		parent("token", "Create, list, rotate and revoke API tokens",
 			p.tokenCreateCommand(), p.tokenListCommand(), p.tokenRotateCommand(), p.tokenRevokeCommand()),
 		parent("import", "Import the catalog, or the apps of a client, from a file", p.importCatalogCommand(), p.importAppsCommand()))
@@ -53,6 +57,14 @@ func (p *process) execute(ctx context.Context) error {
 	root.SetOut(p.stdout)
 	root.SetErr(p.stderr)
 	return root.ExecuteContext(ctx)
+}
+
+// commandActor returns the author of what a command changes, as the history names it.
+func commandActor(command string) store.Actor {
+	name := "clientapps " + command
+	return store.Actor{
+		ID: uuid.NewSHA1(uuid.NameSpaceURL, []byte("clientapps:actor/"+name)), Name: name, RequestID: uuid.NewString(),
+	}
 }
 
 func addTo(root *cobra.Command, group string, commands ...*cobra.Command) {

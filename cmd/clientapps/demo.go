@@ -76,17 +76,25 @@ type demoApp struct {
 	Categories    []string `json:"categories"`
 }
 
-// demoData returns a catalog of well-known apps. The first client has all of them, the second every third.
+// demoActor is the author of the example data in the history.
+const demoActor = "clientapps demo data"
+
+// demoData returns a catalog of well-known apps, a vendor without one and a category without one. The first client has all of the
+// apps, the second every third, the third, which is suspended, too.
 func demoData() (store.Dataset, error) {
 	catalogued, changed := day(2025, 6, 15, 10, 0), day(2026, 2, 10, 9, 15)
 	joined := day(2026, 1, 15, 10, 0)
-	names := []string{"Contoso Ltd.", "Northwind Traders"}
+	names := []string{"Contoso Ltd.", "Northwind Traders", "Litware, Inc."}
 	var data store.Dataset
 	for _, name := range names {
 		data.Clients = append(data.Clients, store.Client{
-			ID: idOf("client/" + name), Name: name, Status: "active", CreatedAt: joined, UpdatedAt: joined,
+			ID: idOf("client/" + name), Name: name, Status: store.StatusActive, CreatedAt: joined, UpdatedAt: joined,
+			ActorID: idOf("actor/" + demoActor), ActorName: demoActor, RequestID: "demo",
 		})
 	}
+	data.Clients[2].Status = store.StatusSuspended
+	data.Vendors = []store.Vendor{{ID: idOf("vendor/Tailspin Toys"), Name: "Tailspin Toys", CreatedAt: catalogued, UpdatedAt: catalogued}}
+	data.Categories = []store.Category{{ID: idOf("category/Games"), Name: "Games", CreatedAt: catalogued, UpdatedAt: catalogued}}
 	data.Tokens = demoTokens(joined)
 	seen := map[string]bool{}
 	lines := json.NewDecoder(strings.NewReader(demoCatalog))
@@ -123,7 +131,7 @@ func demoData() (store.Dataset, error) {
 			if (i == 0 || n%3 == 0) && !slices.Contains(unusedByDemo, app.CanonicalName) {
 				data.Apps = append(data.Apps, store.App{
 					ClientID: idOf("client/" + name), ID: idOf("app/" + name + "/" + app.CanonicalName), CatalogAppID: id,
-					ActorID: idOf("actor/clientapps demo data"), ActorName: "clientapps demo data", RequestID: "demo",
+					ActorID: idOf("actor/" + demoActor), ActorName: demoActor, RequestID: "demo",
 					CreatedAt: joined, UpdatedAt: joined,
 				})
 			}

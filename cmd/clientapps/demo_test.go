@@ -53,10 +53,10 @@ func TestDemoData(t *testing.T) {
 		if err := json.Unmarshal([]byte(demo.Get(t, "/v2/clients").Body), &clients); err != nil {
 			t.Fatal(err)
 		}
-		if len(clients.Data) != 2 || clients.Data[0].ID != storetest.ClientID.String() || clients.Data[0].Name != "Contoso Ltd." {
+		if len(clients.Data) != 3 || clients.Data[0].ID != storetest.ClientID.String() || clients.Data[0].Name != "Contoso Ltd." {
 			t.Fatalf("%+v", clients)
 		}
-		for i, want := range []int{lines - len(unusedByDemo), (lines + 2) / 3} {
+		for i, want := range []int{lines - len(unusedByDemo), (lines + 2) / 3, (lines + 2) / 3} {
 			var apps struct {
 				Data []struct {
 					IsFavorite   bool `json:"is_favorite"`

@@ -18,9 +18,6 @@ import (
 	"github.com/clientapps/clientapps/store"
 )
 
-// importActor is the actor of imported apps in the history.
-const importActor = "clientapps import"
-
 func (p *process) importCatalogCommand() *cobra.Command {
 	in := &fileImport{process: p}
 	c := p.command("catalog FILE", "Import catalog apps from a file, all or nothing; - is standard input", ofDatabase, in.catalog)
@@ -55,10 +52,7 @@ func (in *fileImport) apps(ctx context.Context, cfg Config, args []string) error
 	if err != nil {
 		return fmt.Errorf("%w: --client must be the UUID of a client", errUsage)
 	}
-	by := store.Actor{
-		ID: uuid.NewSHA1(uuid.NameSpaceURL, []byte("clientapps:actor/"+importActor)), Name: importActor,
-		RequestID: uuid.NewString(),
-	}
+	by := commandActor("import")
 	return in.run(ctx, schemas.AppRows, func(s *store.Store, rows iter.Seq2[parsedRow, error], opts store.ImportOptions) (string, error) {
 		result, err := s.ImportApps(ctx, id, converted(rows, appRow), by, opts)
 		return fmt.Sprintf("%s; request id %s", counts(result), by.RequestID), err

@@ -19,6 +19,9 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
+// unused is a vendor and a category that no catalog app refers to, and a suspended client: to be deleted.
+var unused = uuid.MustParse("d2b2c3d4-e5f6-7890-abcd-ef1234567890")
+
 // spare are catalog apps that no client has: one to add, one to delete, and more so that lists have several pages.
 var spare = []uuid.UUID{
 	uuid.MustParse("c0000000-0000-4000-8000-000000000001"), uuid.MustParse("c0000000-0000-4000-8000-000000000002"),
@@ -93,6 +96,11 @@ func (f *fixture) fill(t *testing.T) {
 			CreatedAt: storetest.Now.Add(time.Duration(i) * time.Second), UpdatedAt: storetest.Now,
 		})
 	}
+	data.Vendors = []store.Vendor{{ID: unused, Name: "Unused", CreatedAt: storetest.Now, UpdatedAt: storetest.Now}}
+	data.Categories = []store.Category{{ID: unused, Name: "Unused", CreatedAt: storetest.Now, UpdatedAt: storetest.Now}}
+	data.Clients = []store.Client{{
+		ID: unused, Name: "Unused", Status: store.StatusSuspended, CreatedAt: storetest.Now, UpdatedAt: storetest.Now,
+	}}
 	for i := range 2 {
 		name := fmt.Sprintf("Other %d", i)
 		data.Vendors = append(data.Vendors, store.Vendor{ID: uuid.New(), Name: name, CreatedAt: storetest.Now, UpdatedAt: storetest.Now})
@@ -141,6 +149,12 @@ func (f *fixture) base(t *testing.T, op *Operation) Base {
 		b.Body = b.Body.With("scopes", `["tokens:write"]`)
 	case "deleteCatalogApp":
 		b.Values = map[string]string{"catalog_app_id": spare[1].String()}
+	case "deleteCatalogVendor":
+		b.Values = map[string]string{"vendor_id": unused.String()}
+	case "deleteCatalogCategory":
+		b.Values = map[string]string{"category_id": unused.String()}
+	case "deleteClient":
+		b.Values = map[string]string{"client_id": unused.String()}
 	}
 	return b
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
 
@@ -79,6 +80,12 @@ func sentence(name string, schema *openapi3.Schema, text string) string {
 	_, isString := value.(string)
 	must, hasText := schema.Extensions["x-must-be"].(string)
 	switch {
+	case len(schema.Enum) > 0:
+		words := make([]string, len(schema.Enum))
+		for i, word := range schema.Enum {
+			words[i] = fmt.Sprint(word)
+		}
+		return name + " must be one of " + strings.Join(words, ", ")
 	case schema.Type.Is("boolean"):
 		return name + " must be a boolean value" + orNull
 	case schema.Type.Is("integer") && (!isNumber || number != float64(int64(number))):

@@ -148,6 +148,9 @@ func (*DB) Fence(*gorm.DB) func(context.Context) error {
 	return func(context.Context) error { return nil }
 }
 
+// AwaitWriters has nobody to wait for: SQLite has one writer.
+func (*DB) AwaitWriters(context.Context, ...string) error { return nil }
+
 // Dialect is the database as goose calls it.
 func (*DB) Dialect() goose.Dialect { return goose.DialectSQLite3 }
 

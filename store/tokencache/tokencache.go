@@ -78,6 +78,14 @@ func (c *Cache[T]) Forget(hashes ...Hash) {
 	})
 }
 
+// Clear removes all tokens from the cache. A look-up in flight cannot put an old result back.
+func (c *Cache[T]) Clear() {
+	c.lookups.forget(func() {
+		c.known.InvalidateAll()
+		c.unknown.InvalidateAll()
+	})
+}
+
 // Stats has the size of the cache, and its counts since New.
 type Stats struct {
 	Entries int    // approximately

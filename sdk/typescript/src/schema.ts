@@ -472,7 +472,14 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        delete?: never;
+        /**
+         * Delete Catalog Vendor
+         * @description Deletes a vendor. One that catalog apps name is kept: 409.
+         *
+         *
+         *     Scope: `catalog:write`.
+         */
+        delete: operations["deleteCatalogVendor"];
         options?: never;
         head?: never;
         /**
@@ -527,7 +534,14 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        delete?: never;
+        /**
+         * Delete Catalog Category
+         * @description Deletes a category. One that catalog apps are in is kept: 409.
+         *
+         *
+         *     Scope: `catalog:write`.
+         */
+        delete: operations["deleteCatalogCategory"];
         options?: never;
         head?: never;
         /**
@@ -558,7 +572,8 @@ export interface paths {
         put?: never;
         /**
          * Create Client
-         * @description Adds an active client. Names need not be unique.
+         * @description Adds an active client. Names need not be unique. With an `id` of the caller's own the request can be repeated safely: it
+         *     is 409 when a client has the id, or had it before it was deleted.
          *
          *     The token must cover all clients: one with a list of clients would not cover what it makes, and is refused.
          *
@@ -590,12 +605,26 @@ export interface paths {
         get: operations["getClient"];
         put?: never;
         post?: never;
-        delete?: never;
+        /**
+         * Delete Client
+         * @description Deletes a suspended client: its apps, their history, and what tokens cover of it. One that is not suspended is kept: 409.
+         *
+         *     204 when all of it is gone. 202 when it is large, and the server goes on by itself. Before the first of its apps is
+         *     erased, the client is 404 for everything but this operation. Send it again after `Retry-After` to see how far it is: it is
+         *     404 in the end. A deletion that has begun does not look at conditions. The client's id cannot be used again.
+         *
+         *     The token must cover all clients.
+         *
+         *     Scope: `clients:write`.
+         */
+        delete: operations["deleteClient"];
         options?: never;
         head?: never;
         /**
          * Update Client
-         * @description Changes a client's name. A patch that changes nothing writes nothing.
+         * @description Changes a client's name, or suspends or activates it. A patch that changes nothing writes nothing.
+         *
+         *     A suspension takes effect at once on every server: when the answer is there, no write to the client's apps is under way.
          *
          *     Scope: `clients:write`.
          */
@@ -1305,7 +1334,7 @@ export interface components {
          *           "url": "https://www.salesforce.com"
          *         }
          *       ],
-         *       "total_count": 30,
+         *       "total_count": 31,
          *       "next_cursor": "AAECAwQFBgc"
          *     }
          */
@@ -1376,7 +1405,7 @@ export interface components {
          * @description The size of the catalog.
          * @example {
          *       "apps": 41,
-         *       "vendors": 30,
+         *       "vendors": 31,
          *       "categories": 12
          *     }
          */
@@ -1498,7 +1527,7 @@ export interface components {
             /** @description The client's name. It need not be unique. */
             name: string;
             /**
-             * @description Whether the provider serves the client at present.
+             * @description `suspended` while the client's apps cannot be written, because the provider does not serve it at present.
              * @enum {string}
              */
             status: "active" | "suspended";
@@ -1512,6 +1541,7 @@ export interface components {
          *     }
          */
         ClientCreate: {
+            id?: components["schemas"]["UUID"];
             /**
              * Format: name
              * @description The new client's name.
@@ -1530,6 +1560,11 @@ export interface components {
              * @description The client's new name.
              */
             name?: string;
+            /**
+             * @description `suspended` to refuse writes to the client's apps, `active` to allow them again.
+             * @enum {string}
+             */
+            status?: "active" | "suspended";
         };
         /**
          * @description One page of clients.
@@ -2140,6 +2175,17 @@ export interface components {
             };
             content?: never;
         };
+        /** @description The client is being deleted; the server goes on by itself. No body. */
+        ClientDeleting: {
+            headers: {
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                "Retry-After": components["headers"]["RetryAfter"];
+                "X-Request-Id": components["headers"]["RequestID"];
+                [name: string]: unknown;
+            };
+            content?: never;
+        };
         /** @description The object still has an entity tag that the request named. No body. */
         NotModified: {
             headers: {
@@ -2374,7 +2420,7 @@ export interface components {
                 "application/json": components["schemas"]["Error"];
             };
         };
-        /** @description The client has this app already */
+        /** @description The client has this app already, or is suspended */
         AppConflict: {
             headers: {
                 RateLimit: components["headers"]["RateLimit"];
@@ -2424,6 +2470,66 @@ export interface components {
         };
         /** @description The token is revoked or expired */
         TokenEnded: {
+            headers: {
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                "X-Request-Id": components["headers"]["RequestID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description Catalog apps name this vendor */
+        VendorInUse: {
+            headers: {
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                "X-Request-Id": components["headers"]["RequestID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description Catalog apps are in this category */
+        CategoryInUse: {
+            headers: {
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                "X-Request-Id": components["headers"]["RequestID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description The client is suspended; nothing was written */
+        ClientSuspended: {
+            headers: {
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                "X-Request-Id": components["headers"]["RequestID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description The client is not suspended; nothing was deleted */
+        ClientNotSuspended: {
+            headers: {
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                "X-Request-Id": components["headers"]["RequestID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description A client has the id, or had it before it was deleted */
+        ClientConflict: {
             headers: {
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
@@ -2616,6 +2722,20 @@ export interface components {
                 "application/json": components["schemas"]["Error"];
             };
         };
+        /** @description The client is suspended; nothing was written */
+        DeprecatedConflict: {
+            headers: {
+                Deprecation: components["headers"]["Deprecation"];
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                Sunset: components["headers"]["Sunset"];
+                "X-Request-Id": components["headers"]["RequestID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
         /** @description The request body is larger than 1 MiB (deprecated operation) */
         DeprecatedPayloadTooLarge: {
             headers: {
@@ -2693,6 +2813,8 @@ export interface components {
     parameters: {
         /** @description Unique identifier for the client organization */
         ClientID: components["schemas"]["UUID"];
+        /** @description Unique identifier for a suspended client organization */
+        SuspendedClientID: components["schemas"]["UUID"];
         /** @description Unique identifier for the app */
         AppID: components["schemas"]["UUID"];
         /** @description Unique identifier for the catalog app */
@@ -2701,6 +2823,8 @@ export interface components {
         UnusedCatalogAppID: components["schemas"]["UUID"];
         /** @description Unique identifier for the vendor */
         VendorID: components["schemas"]["UUID"];
+        /** @description Unique identifier for a vendor that no catalog app names */
+        UnusedVendorID: components["schemas"]["UUID"];
         /** @description Unique identifier for the category */
         CategoryID: components["schemas"]["UUID"];
         /** @description Unique identifier for the token */
@@ -2712,6 +2836,8 @@ export interface components {
          * @example true
          */
         KeepCreated: boolean;
+        /** @description Unique identifier for a category that no catalog app is in */
+        UnusedCategoryID: components["schemas"]["UUID"];
         /**
          * @description A literal part of the name, without regard to case: `%`, `_` and `\` mean themselves.
          * @example slack
@@ -3089,6 +3215,7 @@ export interface operations {
             404: components["responses"]["ClientNotFound"];
             405: components["responses"]["MethodNotAllowed"];
             406: components["responses"]["NotAcceptable"];
+            409: components["responses"]["ClientSuspended"];
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             429: components["responses"]["RateLimited"];
@@ -3115,6 +3242,7 @@ export interface operations {
             404: components["responses"]["ClientNotFound"];
             405: components["responses"]["MethodNotAllowed"];
             406: components["responses"]["NotAcceptable"];
+            409: components["responses"]["ClientSuspended"];
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             429: components["responses"]["RateLimited"];
@@ -3141,6 +3269,7 @@ export interface operations {
             404: components["responses"]["ClientNotFound"];
             405: components["responses"]["MethodNotAllowed"];
             406: components["responses"]["NotAcceptable"];
+            409: components["responses"]["ClientSuspended"];
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             429: components["responses"]["RateLimited"];
@@ -3167,6 +3296,7 @@ export interface operations {
             404: components["responses"]["ClientNotFound"];
             405: components["responses"]["MethodNotAllowed"];
             406: components["responses"]["NotAcceptable"];
+            409: components["responses"]["ClientSuspended"];
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             429: components["responses"]["RateLimited"];
@@ -3193,6 +3323,7 @@ export interface operations {
             404: components["responses"]["DeprecatedNotFound"];
             405: components["responses"]["MethodNotAllowed"];
             406: components["responses"]["DeprecatedNotAcceptable"];
+            409: components["responses"]["DeprecatedConflict"];
             413: components["responses"]["DeprecatedPayloadTooLarge"];
             415: components["responses"]["DeprecatedUnsupportedMediaType"];
             429: components["responses"]["DeprecatedRateLimited"];
@@ -3265,6 +3396,7 @@ export interface operations {
             404: components["responses"]["AppNotFound"];
             405: components["responses"]["MethodNotAllowed"];
             406: components["responses"]["NotAcceptable"];
+            409: components["responses"]["ClientSuspended"];
             412: components["responses"]["PreconditionFailed"];
             429: components["responses"]["RateLimited"];
             500: components["responses"]["WriteError"];
@@ -3303,6 +3435,7 @@ export interface operations {
             404: components["responses"]["AppNotFound"];
             405: components["responses"]["MethodNotAllowed"];
             406: components["responses"]["NotAcceptable"];
+            409: components["responses"]["ClientSuspended"];
             412: components["responses"]["PreconditionFailed"];
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedPatchType"];
@@ -3809,6 +3942,43 @@ export interface operations {
             503: components["responses"]["Unavailable"];
         };
     };
+    deleteCatalogVendor: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Write only if the object still has one of these entity tags, or with `*` if it exists (RFC 9110, 13.1.1). The
+                 *     comparison and the write are one atomic step. Weak tags never match.
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description Write only if the object has none of these entity tags, weak or not; with `*` never, since the object exists
+                 *     (RFC 9110, 13.1.2). It is looked at after `If-Match`, in the same atomic step.
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatchOfWrite"];
+            };
+            path: {
+                /** @description Unique identifier for a vendor that no catalog app names */
+                vendor_id: components["parameters"]["UnusedVendorID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: components["responses"]["NoContent"];
+            400: components["responses"]["InvalidParameter"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["VendorNotFound"];
+            405: components["responses"]["MethodNotAllowed"];
+            406: components["responses"]["NotAcceptable"];
+            409: components["responses"]["VendorInUse"];
+            412: components["responses"]["PreconditionFailed"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["WriteError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
     updateCatalogVendor: {
         parameters: {
             query?: never;
@@ -3918,6 +4088,43 @@ export interface operations {
             503: components["responses"]["Unavailable"];
         };
     };
+    deleteCatalogCategory: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Write only if the object still has one of these entity tags, or with `*` if it exists (RFC 9110, 13.1.1). The
+                 *     comparison and the write are one atomic step. Weak tags never match.
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description Write only if the object has none of these entity tags, weak or not; with `*` never, since the object exists
+                 *     (RFC 9110, 13.1.2). It is looked at after `If-Match`, in the same atomic step.
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatchOfWrite"];
+            };
+            path: {
+                /** @description Unique identifier for a category that no catalog app is in */
+                category_id: components["parameters"]["UnusedCategoryID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: components["responses"]["NoContent"];
+            400: components["responses"]["InvalidParameter"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["CategoryNotFound"];
+            405: components["responses"]["MethodNotAllowed"];
+            406: components["responses"]["NotAcceptable"];
+            409: components["responses"]["CategoryInUse"];
+            412: components["responses"]["PreconditionFailed"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["WriteError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
     updateCatalogCategory: {
         parameters: {
             query?: never;
@@ -4012,6 +4219,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             405: components["responses"]["MethodNotAllowed"];
             406: components["responses"]["NotAcceptable"];
+            409: components["responses"]["ClientConflict"];
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             429: components["responses"]["RateLimited"];
@@ -4047,6 +4255,44 @@ export interface operations {
             406: components["responses"]["NotAcceptable"];
             429: components["responses"]["RateLimited"];
             500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    deleteClient: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Write only if the object still has one of these entity tags, or with `*` if it exists (RFC 9110, 13.1.1). The
+                 *     comparison and the write are one atomic step. Weak tags never match.
+                 */
+                "If-Match"?: components["parameters"]["IfMatch"];
+                /**
+                 * @description Write only if the object has none of these entity tags, weak or not; with `*` never, since the object exists
+                 *     (RFC 9110, 13.1.2). It is looked at after `If-Match`, in the same atomic step.
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatchOfWrite"];
+            };
+            path: {
+                /** @description Unique identifier for a suspended client organization */
+                client_id: components["parameters"]["SuspendedClientID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            202: components["responses"]["ClientDeleting"];
+            204: components["responses"]["NoContent"];
+            400: components["responses"]["InvalidParameter"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["ClientNotFound"];
+            405: components["responses"]["MethodNotAllowed"];
+            406: components["responses"]["NotAcceptable"];
+            409: components["responses"]["ClientNotSuspended"];
+            412: components["responses"]["PreconditionFailed"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["WriteError"];
             503: components["responses"]["Unavailable"];
         };
     };

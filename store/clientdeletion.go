@@ -1,0 +1,267 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"time"
+
+	"github.com/google/uuid"
+	"gorm.io/gorm"
+
+	"github.com/clientapps/clientapps/store/postgres"
+	"github.com/clientapps/clientapps/store/tenant"
+)
+
+const (
+	// eraseRows is how many rows of a client are erased in one transaction.
+	eraseRows = 1000
+	// leastPause is between two transactions, also when another server erases the rows.
+	leastPause = 5 * time.Millisecond
+
+	// A client of more rows loses them when all servers know that it is being deleted: none shows a part of it. deletionPoll is how often
+	// a server looks, deletionLease for how long it relies on what it saw, and deletionNotice how long a server that erases waits.
+	deletionPoll   = 2 * time.Second
+	deletionLease  = 2 * deletionPoll
+	deletionNotice = 3 * deletionPoll
+)
+
+// ColumnClientID is the field of a ConflictError that speaks of a client's id.
+const ColumnClientID Column = tenant.Column
+
+// deletionChange selects the change that says that a client was deleted. It is all that stays of a client.
+const deletionChange = "app_id = '00000000-0000-0000-0000-000000000000' AND field = 'client' AND new_value = 'null'"
+
+// DeleteClient deletes a suspended client: its apps, its history, and what tokens cover of it. gone is false when rows of a large
+// client remain: EraseDeletedClients erases them. Meanwhile no other method finds the client on this server, nor on others after
+// deletionLease; this one then changes nothing, whatever the condition.
+//
+// Errors are NotFoundError, PreconditionError and ClientNotSuspendedError.
+func (s *Store) DeleteClient(ctx context.Context, id uuid.UUID, by Actor, match *IfMatch) (gone bool, err error) {
+	began, err := s.beginDeletion(ctx, id, by, match)
+	if err != nil || !began {
+		return false, s.translate("delete client", err)
+	}
+	if gone, err = s.erase(ctx, id, allOrNothing); err == nil && !gone {
+		_, err = s.lookDeleting(ctx)
+	}
+	if err != nil {
+		s.log.Warn("erase client", "client_id", id, "error", err) // it is being deleted all the same
+	}
+	return gone, nil
+}
+
+// beginDeletion marks a client as being deleted. It returns false if it is marked already.
+func (s *Store) beginDeletion(ctx context.Context, id uuid.UUID, by Actor, match *IfMatch) (began bool, err error) {
+	for range 10 {
+		seen, err := takeClient(s.read.WithContext(ctx), id)
+		if err != nil || seen.DeletingSince != nil {
+			return false, err
+		}
+		if err := match.Check(seen.ETag()); err != nil {
+			return false, err
+		}
+		if seen.Status != StatusSuspended {
+			return false, &ClientNotSuspendedError{ID: id}
+		}
+		marked, err := s.markDeleting(ctx, seen, by)
+		if marked || err != nil {
+			return marked, err
+		}
+	}
+	return false, &UnavailableError{reason: ReasonConflict, cause: fmt.Errorf("client %s changes too often", id)}
+}
+
+// markDeleting marks a client as being deleted if it still has the version that was seen.
+func (s *Store) markDeleting(ctx context.Context, seen Client, by Actor) (marked bool, err error) {
+	now := later(s.now(), seen.UpdatedAt)
+	set := by.written(gorm.Expr("?", now))
+	set["version"], set["deleting_since"] = gorm.Expr("version + 1"), now
+	began := func(db *gorm.DB) (bool, error) {
+		var n int64
+		err := tenant.Of(db, seen.ID).Model(&AppChange{}).Where(deletionChange).Count(&n).Error
+		return n > 0, err
+	}
+	err = s.inTx(ctx, clientShare(seen.ID), began, func(tx *gorm.DB) error {
+		res := tx.Model(&Client{}).Where("id = ? AND version = ?", seen.ID, seen.Version).Updates(set)
+		marked = res.RowsAffected == 1
+		return res.Error
+	})
+	return marked && err == nil, err
+}
+
+// allOrNothing has erase write nothing unless nothing is left afterwards.
+const allOrNothing = true
+
+// errRowsLeft says that a client has more rows than one transaction erases.
+var errRowsLeft = errors.New("rows of the client are left")
+
+// erase erases rows of a client that is being deleted in one transaction, and reports whether nothing is left. Two servers do not erase rows
+// of one client at once.
+func (s *Store) erase(ctx context.Context, id uuid.UUID, whole bool) (gone bool, err error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	// A token that is just being made may cover the client: whoever began before the client was marked did not see that.
+	if err := s.db.AwaitWriters(ctx, "tokens"); err != nil {
+		return false, err
+	}
+	nothing := func(*gorm.DB) (bool, error) { return false, nil } // to be found: it is erased again
+	err = s.inTx(ctx, clientShare(id), nothing, func(tx *gorm.DB) error {
+		var err error
+		if tx.Name() == postgres.Name {
+			err = tx.Exec("SELECT erase_client(?, ?)", id, eraseRows).Error
+		} else {
+			err = eraseInSQLite(tx, id)
+		}
+		if err != nil {
+			return err
+		}
+		var left int64
+		err = tx.Model(&Client{}).Where("id = ?", id).Count(&left).Error
+		if gone = left == 0; err == nil && whole && !gone {
+			return errRowsLeft
+		}
+		return err
+	})
+	if errors.Is(err, errRowsLeft) {
+		return false, nil
+	}
+	if gone = gone && err == nil; gone {
+		s.tokens.Clear() // some of them covered the client
+		s.log.Info("client erased", "client_id", id)
+	}
+	return gone, err
+}
+
+// eraseInSQLite does what the function erase_client does in PostgreSQL.
+func eraseInSQLite(tx *gorm.DB, id uuid.UUID) error {
+	client, err := takeClient(tx, id)
+	if err != nil || client.DeletingSince == nil {
+		return nil //nolint:nilerr // there is nothing to erase
+	}
+	own := tenant.Of(tx, id).Session(&gorm.Session{})
+	apps := own.Where("id IN (?)", own.Model(&App{}).Select("id").Order("id").Limit(eraseRows)).Delete(&App{})
+	if apps.Error != nil {
+		return apps.Error
+	}
+	left := eraseRows - int(apps.RowsAffected)
+	changes := own.Where("(app_id, version, field) IN (?)", own.Model(&AppChange{}).Select("app_id, version, field").
+		Where("NOT ("+deletionChange+")").Order("app_id, version, field").Limit(left)).Delete(&AppChange{})
+	if changes.Error != nil || int(changes.RowsAffected) == left {
+		return changes.Error
+	}
+	for _, rest := range []any{&clientAppCount{}, &TokenClient{}} {
+		if err := own.Delete(rest).Error; err != nil {
+			return err
+		}
+	}
+	return tx.Where("id = ?", id).Delete(&Client{}).Error
+}
+
+// clientAppCount is a row of the table that counts a client's apps.
+type clientAppCount struct{ ClientID uuid.UUID }
+
+// EraseDeletedClients erases the rows of clients that are being deleted, until ctx ends: those that DeleteClient leaves on this server,
+// and those of a server that has ended.
+func (s *Store) EraseDeletedClients(ctx context.Context) {
+	since := map[uuid.UUID]time.Time{} // when this server first saw them
+	for {
+		known, err := s.lookDeleting(ctx)
+		if err == nil {
+			maps.DeleteFunc(since, func(id uuid.UUID, _ time.Time) bool { return !known.ids[id] })
+			for id := range known.ids {
+				if _, seen := since[id]; !seen {
+					since[id] = time.Now()
+				}
+				if time.Since(since[id]) >= deletionNotice && err == nil {
+					err = s.eraseAll(ctx, id)
+				}
+			}
+		}
+		if err != nil && ctx.Err() == nil {
+			s.log.Warn("erase deleted clients", "error", err)
+		}
+		if !pause(ctx, deletionPoll) {
+			return
+		}
+	}
+}
+
+// FinishDeletion erases what is left of a client that is being deleted. It returns when nothing is left, or an error.
+func (s *Store) FinishDeletion(ctx context.Context, id uuid.UUID) error {
+	if !pause(ctx, deletionNotice) {
+		return ctx.Err()
+	}
+	return s.eraseAll(ctx, id)
+}
+
+// eraseAll erases rows until nothing is left. After each transaction it pauses as long as that took, so that others hardly notice.
+func (s *Store) eraseAll(ctx context.Context, id uuid.UUID) error {
+	for {
+		start := time.Now()
+		gone, err := s.erase(ctx, id, !allOrNothing)
+		if gone || err != nil {
+			return err
+		}
+		if !pause(ctx, max(time.Since(start), leastPause)) {
+			return ctx.Err()
+		}
+	}
+}
+
+// deletingClients are the clients that were being deleted at a time.
+type deletingClients struct {
+	at  time.Time
+	ids map[uuid.UUID]bool
+}
+
+// isDeleting reports whether a client is being deleted, as far as this server knows: without asking the database, unless what it knows is
+// older than deletionLease.
+func (s *Store) isDeleting(ctx context.Context, id uuid.UUID) (bool, error) {
+	known := s.deleting.Load()
+	if known == nil || time.Since(known.at) > deletionLease {
+		var err error
+		if known, err = s.lookDeleting(ctx); err != nil {
+			return false, err
+		}
+	}
+	return known.ids[id], nil
+}
+
+func (s *Store) lookDeleting(ctx context.Context) (*deletingClients, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	known := &deletingClients{at: time.Now(), ids: map[uuid.UUID]bool{}}
+	var ids []uuid.UUID
+	marked := s.read.WithContext(ctx).Model(&Client{}).Where("status <> 'active' AND deleting_since IS NOT NULL")
+	if err := marked.Pluck("id", &ids).Error; err != nil {
+		return nil, err
+	}
+	for _, id := range ids {
+		known.ids[id] = true
+	}
+	s.deleting.Store(known)
+	return known, nil
+}
+
+// followDeletions keeps what isDeleting knows fresh, until ctx ends.
+func (s *Store) followDeletions(ctx context.Context) {
+	for pause(ctx, deletionPoll) {
+		if _, err := s.lookDeleting(ctx); err != nil && ctx.Err() == nil {
+			s.log.Debug("look for clients that are being deleted", "error", err)
+		}
+	}
+}
+
+// pause reports whether ctx lasted for the pause.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
