@@ -69,7 +69,7 @@ func TestMutationsHaveAPlace(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, m := range mutations {
-		if _, _, err := m.mutate(places); err != nil {
+		if _, _, _, err := m.mutate(places, "mutated"); err != nil {
 			t.Errorf("%s: %v", m.name, err)
 		}
 	}
@@ -80,6 +80,8 @@ type place struct {
 	file       string
 	text       []byte // the whole file's
 	start, end int
+	name, body int // the name and the first statement start here
+	function   *ast.FuncDecl
 }
 
 // functions finds all functions beneath folders by their names, tests and what only tests use aside.
@@ -115,12 +117,15 @@ func functionsOf(file string, found map[string][]place) error {
 		return err
 	}
 	for _, declaration := range tree.Decls {
-		if function, ok := declaration.(*ast.FuncDecl); ok {
+		if function, ok := declaration.(*ast.FuncDecl); ok && function.Body != nil {
 			name := function.Name.Name
 			if function.Recv != nil {
 				name = typeName(function.Recv.List[0].Type) + "." + name
 			}
-			found[name] = append(found[name], place{file, text, set.Position(function.Pos()).Offset, set.Position(function.End()).Offset})
+			at := func(p token.Pos) int { return set.Position(p).Offset }
+			found[name] = append(found[name], place{
+				file, text, at(function.Pos()), at(function.End()), at(function.Name.Pos()), at(function.Body.Lbrace) + 1, function,
+			})
 		}
 	}
 	return nil
@@ -141,24 +146,69 @@ func typeName(receiver ast.Expr) string {
 	return ""
 }
 
-// mutate returns the file that the function is in, and that file's text with the mutation.
-func (m mutation) mutate(places map[string][]place) (file string, mutated []byte, err error) {
+// mutate returns the place of the function, a copy of it with another name and the mutation, and the start of a body that calls the copy
+// when MUTATION has the mutation's name.
+func (m mutation) mutate(places map[string][]place, copyName string) (p place, mutated, dispatch string, err error) {
 	candidates := places[m.function]
 	if len(candidates) == 0 {
-		return "", nil, fmt.Errorf("there is no function %s", m.function)
+		return p, "", "", fmt.Errorf("there is no function %s", m.function)
 	}
 	if len(candidates) > 1 {
 		errs := []error{fmt.Errorf("there are %d functions %s", len(candidates), m.function)}
 		for _, p := range candidates {
 			errs = append(errs, errors.New(p.file))
 		}
-		return "", nil, errors.Join(errs...)
+		return p, "", "", errors.Join(errs...)
 	}
-	p := candidates[0]
-	source := p.text[p.start:p.end]
-	if n := bytes.Count(source, []byte(m.old)); n != 1 {
-		return "", nil, fmt.Errorf("%s: %s has this %d times, want once: %s", p.file, m.function, n, m.old)
+	p = candidates[0]
+	if n := bytes.Count(p.text[p.start:p.end], []byte(m.old)); n != 1 {
+		return p, "", "", fmt.Errorf("%s: %s has this %d times, want once: %s", p.file, m.function, n, m.old)
 	}
-	source = bytes.Replace(source, []byte(m.old), []byte(m.new), 1)
-	return p.file, bytes.Join([][]byte{p.text[:p.start], source, p.text[p.end:]}, nil), nil
+	afterName := string(p.text[p.name+len(p.function.Name.Name) : p.end])
+	mutated = string(p.text[p.start:p.name]) + copyName + strings.Replace(afterName, m.old, m.new, 1)
+	call, err := callOf(p.function, copyName)
+	if err != nil {
+		return p, "", "", fmt.Errorf("%s: %s: %w", p.file, m.function, err)
+	}
+	if p.function.Type.Results == nil {
+		call += "; return"
+	} else {
+		call = "return " + call
+	}
+	return p, mutated, fmt.Sprintf(" if mutationOS.Getenv(%q) == %q { %s };", mutationVariable, m.name, call), nil
+}
+
+// mutationVariable has the name of the mutation that a test binary runs with.
+const mutationVariable = "MUTATION"
+
+// callOf calls a copy of a function with the function's own receiver, type parameters and parameters.
+func callOf(function *ast.FuncDecl, copyName string) (string, error) {
+	var receiver, types, arguments []string
+	for _, list := range []struct {
+		fields *ast.FieldList
+		names  *[]string
+	}{{function.Recv, &receiver}, {function.Type.TypeParams, &types}, {function.Type.Params, &arguments}} {
+		if list.fields == nil {
+			continue
+		}
+		for _, field := range list.fields.List {
+			if len(field.Names) == 0 {
+				return "", errors.New("a parameter has no name")
+			}
+			for _, name := range field.Names {
+				if name.Name == "_" {
+					return "", errors.New("a parameter has no name")
+				}
+				*list.names = append(*list.names, name.Name)
+				if _, variadic := field.Type.(*ast.Ellipsis); variadic {
+					(*list.names)[len(*list.names)-1] += "..."
+				}
+			}
+		}
+	}
+	call := strings.Join(append(receiver, copyName), ".")
+	if types != nil {
+		call += "[" + strings.Join(types, ", ") + "]"
+	}
+	return call + "(" + strings.Join(arguments, ", ") + ")", nil
 }

@@ -4,14 +4,19 @@ package conformance
 
 import (
 	"encoding/json"
+	"fmt"
+	"go/parser"
+	"go/token"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
 
-// TestMutations breaks the server in each way of the table and runs TestContract against it. Each must be caught.
+// TestMutations breaks the server in each way of the table and runs TestContract against it. Each must be caught. One binary has all
+// mutations, since to compile and link one takes longer than to try it; MUTATION chooses.
 func TestMutations(t *testing.T) {
 	root, err := filepath.Abs("../..")
 	if err != nil {
@@ -21,25 +26,19 @@ func TestMutations(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	mutated, err := mutateAll(places)
+	if err != nil {
+		t.Fatal(err)
+	}
 	binary := filepath.Join(t.TempDir(), "conformance.test")
-	build(t, nil, binary)
-	if out, err := try(t, binary); err != nil {
+	build(t, mutated, binary)
+	if out, err := try(t, binary, ""); err != nil {
 		t.Fatalf("without a mutation: %v\n%s", err, out)
 	}
 	for _, m := range mutations {
 		t.Run(m.name, func(t *testing.T) {
-			t.Parallel() // one is linked, by one thread, while another is tried
-			original, text, err := m.mutate(places)
-			if err != nil {
-				t.Fatal(err)
-			}
-			mutated := filepath.Join(t.TempDir(), filepath.Base(original))
-			if err := os.WriteFile(mutated, text, 0o600); err != nil {
-				t.Fatal(err)
-			}
-			mutant := filepath.Join(t.TempDir(), "conformance.test")
-			build(t, map[string]string{original: mutated}, mutant)
-			out, err := try(t, mutant)
+			t.Parallel()
+			out, err := try(t, binary, m.name)
 			switch {
 			case err == nil:
 				t.Error("not caught")
@@ -50,21 +49,30 @@ func TestMutations(t *testing.T) {
 	}
 }
 
-// try runs the compiled test until it fails.
-func try(t *testing.T, binary string) (out string, err error) {
+// try runs the compiled test with a mutation until it fails.
+func try(t *testing.T, binary, mutation string) (out string, err error) {
 	t.Helper()
-	text, err := exec.CommandContext(t.Context(), binary, "-test.run=^TestContract$/^sqlite$", "-test.failfast").CombinedOutput()
+	cmd := exec.CommandContext(t.Context(), binary, "-test.run=^TestContract$/^sqlite$", "-test.failfast")
+	cmd.Env = append(os.Environ(), mutationVariable+"="+mutation)
+	text, err := cmd.CombinedOutput()
 	return string(text), err
 }
 
-// build compiles the test with other files in the place of those that they replace.
-func build(t *testing.T, replace map[string]string, binary string) {
+// build compiles the test with other texts of files.
+func build(t *testing.T, texts map[string][]byte, binary string) {
 	t.Helper()
+	dir, replace := t.TempDir(), map[string]string{}
+	for file, text := range texts {
+		replace[file] = filepath.Join(dir, fmt.Sprintf("%d.go", len(replace)))
+		if err := os.WriteFile(replace[file], text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 	overlay, err := json.Marshal(map[string]any{"Replace": replace})
 	if err != nil {
 		t.Fatal(err)
 	}
-	file := filepath.Join(t.TempDir(), "overlay.json")
+	file := filepath.Join(dir, "overlay.json")
 	if err := os.WriteFile(file, overlay, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -72,4 +80,34 @@ func build(t *testing.T, replace map[string]string, binary string) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
 	}
+}
+
+// mutateAll returns the text of each file that has a function with mutations. The mutated copies stand at its end.
+func mutateAll(places map[string][]place) (map[string][]byte, error) {
+	type insertion struct {
+		at   int
+		text string
+	}
+	texts, insertions := map[string][]byte{}, map[string][]insertion{}
+	for i, m := range mutations {
+		p, mutated, dispatch, err := m.mutate(places, fmt.Sprintf("mutation%d", i))
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", m.name, err)
+		}
+		texts[p.file] = p.text
+		insertions[p.file] = append(insertions[p.file], insertion{p.body, dispatch}, insertion{len(p.text), "\n" + mutated + "\n"})
+	}
+	for file, text := range texts {
+		tree, err := parser.ParseFile(token.NewFileSet(), file, text, parser.PackageClauseOnly)
+		if err != nil {
+			return nil, err
+		}
+		all := append([]insertion{{int(tree.Name.End()) - 1, `; import mutationOS "os"`}}, insertions[file]...)
+		slices.SortStableFunc(all, func(a, b insertion) int { return b.at - a.at })
+		for _, in := range all {
+			text = slices.Insert(slices.Clone(text), in.at, []byte(in.text)...)
+		}
+		texts[file] = text
+	}
+	return texts, nil
 }
