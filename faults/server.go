@@ -19,7 +19,7 @@ const DatabaseTimeout = 2 * time.Second
 // Build compiles the server as users get it, and returns the path of the program. Call it in this folder.
 func Build(ctx context.Context, dir string) (string, error) {
 	program := filepath.Join(dir, "clientapps")
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", program, "./cmd/clientapps") //nolint:gosec // constant arguments
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", program, "./cmd/clientapps") //nolint:gosec // constant arguments
 	cmd.Dir = ".."
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
