@@ -24,8 +24,8 @@ func (e *StatusError) Error() string {
 	return text
 }
 
-// ForeignError is an answer from something other than the API, such as a proxy whose server is down. It is a 2xx response that is
-// not JSON, or any other response without the API's error body.
+// ForeignError is an answer from something other than the API, such as a proxy whose server is down. It is a 2xx response that has a
+// body other than JSON, or any other response without the API's error body.
 type ForeignError struct {
 	Status int
 	Header http.Header // see Content-Type; Retry-After may be set
@@ -47,7 +47,7 @@ func (c checked) Do(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	switch {
-	case response.StatusCode == http.StatusNoContent, response.StatusCode == http.StatusNotModified:
+	case response.StatusCode == http.StatusNoContent, response.StatusCode == http.StatusNotModified, isDeleting(r, response):
 		return response, nil
 	case response.StatusCode/100 == 2:
 		if !isJSON(response.Header.Get("Content-Type")) {
@@ -67,6 +67,11 @@ func (c checked) Do(r *http.Request) (*http.Response, error) {
 		return nil, &ForeignError{Status: response.StatusCode, Header: response.Header}
 	}
 	return nil, &StatusError{ErrorBody: body.Error, Status: response.StatusCode, Header: response.Header}
+}
+
+// isDeleting reports whether the answer is the 202 of an object that is being deleted, which has no body.
+func isDeleting(r *http.Request, response *http.Response) bool {
+	return r.Method == http.MethodDelete && response.StatusCode == http.StatusAccepted && response.Header.Get("Content-Type") == ""
 }
 
 // isJSON reports whether a media type is application/json. Proxies may change its case and add parameters.

@@ -28,8 +28,12 @@ export function createClient({ baseUrl, token, fetch }: ClientOptions): Client {
       request.headers.set("Authorization", `Bearer ${typeof token === "string" ? token : await token()}`);
       return request;
     },
-    async onResponse({ response }) {
+    async onResponse({ request, response }) {
       if (response.status === 204 || response.status === 304) {
+        return;
+      }
+      // An object that is being deleted: no body.
+      if (response.status === 202 && request.method === "DELETE" && !response.headers.has("Content-Type")) {
         return;
       }
       // Proxies add a charset, and may change the case and spacing of the type.
