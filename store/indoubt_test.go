@@ -1,12 +1,16 @@
 package store_test
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -17,7 +21,8 @@ import (
 // inDoubtCase is a write that breaks at a statement.
 type inDoubtCase struct {
 	name    string
-	trigger string // part of the statement that commits the write
+	trigger string                             // part of the statement that commits the write
+	prepare func(t *testing.T, s *store.Store) // writes what the write needs; may be nil
 	write   func(ctx context.Context, s *store.Store) error
 	// times returns how often the write is in the database.
 	times func(t *testing.T, s *store.Store) int
@@ -89,7 +94,103 @@ func inDoubtCases() []inDoubtCase {
 			_, err := s.UpdateCatalogApp(ctx, idOf("Zoom"), store.Fields{store.ColumnCanonicalName: "Jitsi"}, nil, nil)
 			return err
 		}, times: countCatalog("jitsi")},
+		{name: "create token", trigger: "commit", prepare: withTokens, write: func(ctx context.Context, s *store.Store) error {
+			by, err := s.Authenticate(ctx, secretOf("parent"))
+			if err != nil {
+				return err
+			}
+			token := store.Token{Name: "new", Scopes: "apps:read", ClientIDs: []uuid.UUID{storetest.ClientID}}
+			_, err = s.CreateToken(ctx, by, secretOf("new"), token)
+			return err
+		}, times: func(t *testing.T, s *store.Store) int {
+			t.Helper()
+			return len(tokensWhere(t, s, func(token store.Token) bool { return token.Name == "new" && len(token.ClientIDs) == 1 }))
+		}},
+		{name: "rotate token", trigger: "commit", prepare: withTokens, write: func(ctx context.Context, s *store.Store) error {
+			by, err := s.Authenticate(ctx, secretOf("parent"))
+			if err != nil {
+				return err
+			}
+			_, err = s.RotateToken(ctx, by, by.ID, secretOf("new"), time.Hour)
+			return err
+		}, times: func(t *testing.T, s *store.Store) int {
+			t.Helper()
+			hash := func(name string) []byte { sum := sha256.Sum256([]byte(secretOf(name))); return sum[:] }
+			token := tokensWhere(t, s, func(token store.Token) bool { return token.Name == "parent" })[0]
+			switch {
+			case bytes.Equal(token.Hash, hash("parent")) && token.PreviousHash == nil:
+				return 0
+			case bytes.Equal(token.Hash, hash("new")) && token.PreviousHash != nil && bytes.Equal(*token.PreviousHash, hash("parent")):
+				return 1
+			}
+			return 2 // the second rotation ended the secret that was there before the first
+		}},
+		{name: "revoke token", trigger: "commit", prepare: withTokens, write: func(ctx context.Context, s *store.Store) error {
+			by, err := s.Authenticate(ctx, secretOf("parent"))
+			if err != nil {
+				return err
+			}
+			revoked, err := s.RevokeToken(ctx, by, by.ID, false)
+			if err == nil && len(revoked) != 2 {
+				err = fmt.Errorf("%d tokens are revoked, want 2", len(revoked))
+			}
+			return err
+		}, times: func(t *testing.T, s *store.Store) int {
+			t.Helper()
+			revoked := tokensWhere(t, s, func(token store.Token) bool { return token.RevokedAt != nil })
+			if n := len(revoked); n != 0 && n != 2 {
+				t.Errorf("%d tokens are revoked, want none or two", n)
+			}
+			return len(revoked) / 2
+		}},
+		{name: "suspend client", trigger: "commit", write: func(ctx context.Context, s *store.Store) error {
+			_, err := s.UpdateClient(ctx, storetest.ClientID, store.Fields{store.ColumnStatus: store.StatusSuspended}, inDoubtActor, nil)
+			return err
+		}, times: func(t *testing.T, s *store.Store) int {
+			t.Helper()
+			client := must(s.GetClient(t.Context(), storetest.ClientID))(t)
+			if (client.Status == store.StatusSuspended) != (client.Version == 2) {
+				t.Errorf("the client is %s in version %d", client.Status, client.Version)
+			}
+			return int(client.Version) - 1
+		}},
+		{name: "delete client", trigger: "commit", prepare: func(t *testing.T, s *store.Store) {
+			t.Helper()
+			suspend(t, s, storetest.ClientID)
+		}, write: func(ctx context.Context, s *store.Store) error {
+			gone, err := s.DeleteClient(ctx, storetest.ClientID, inDoubtActor, nil)
+			if err == nil && !gone {
+				err = errors.New("a small client is not gone at once")
+			}
+			return err
+		}, times: func(t *testing.T, s *store.Store) int {
+			t.Helper()
+			_, err := s.GetClient(t.Context(), storetest.ClientID)
+			if err != nil && !errors.As(err, new(*store.NotFoundError)) {
+				t.Fatal(err)
+			}
+			if err == nil {
+				return 0
+			}
+			return 1
+		}},
 	}
+}
+
+// secretOf returns the secret of a token of inDoubtCases.
+func secretOf(name string) string { return "the secret of " + name }
+
+// withTokens makes a token for all clients, and one that it has made.
+func withTokens(t *testing.T, s *store.Store) {
+	t.Helper()
+	must(s.CreateToken(t.Context(), nil, secretOf("parent"), store.Token{Name: "parent", Scopes: "apps:read tokens:write", AllClients: true}))(t)
+	by := authenticated(t, s, secretOf("parent"))
+	must(s.CreateToken(t.Context(), by, secretOf("child"), store.Token{Name: "child", Scopes: "apps:read", ClientIDs: []uuid.UUID{storetest.ClientID}}))(t)
+}
+
+func tokensWhere(t *testing.T, s *store.Store, is func(store.Token) bool) []store.Token {
+	t.Helper()
+	return slices.DeleteFunc(must(s.AllTokens(t.Context()))(t), func(token store.Token) bool { return !is(token) })
 }
 
 func countClients(name string) func(*testing.T, *store.Store) int {
@@ -118,6 +219,9 @@ func TestWriteInDoubtIsResolved(t *testing.T) {
 				data := storetest.Page()
 				data.CatalogApps = append(data.CatalogApps, catalogApp("Zoom"))
 				there := openSeeded(t, url, data)
+				if c.prepare != nil {
+					c.prepare(t, there)
+				}
 				proxy := newFaultProxy(t, url)
 				here := openWithoutPolling(t, proxy.url)
 				must(here.GetApp(t.Context(), pageApp))(t)
@@ -133,6 +237,78 @@ func TestWriteInDoubtIsResolved(t *testing.T) {
 				checkOutcome(t, c, how, err, c.times(t, there))
 				if n := proxy.count(); n != 1 {
 					t.Errorf("%d faults were triggered, want 1", n)
+				}
+			})
+		}
+	}
+}
+
+// TestSuspensionInDoubtIsFinished breaks the connection while UpdateClient waits for older writes, when the suspension is committed. It goes
+// on waiting, also behind its caller's deadline, and succeeds.
+func TestSuspensionInDoubtIsFinished(t *testing.T) {
+	t.Parallel()
+	for name, how := range map[string]fault{"request": dropRequest, "answer": dropResponse, "late": delayRequest} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			url := storetest.Postgres(t)
+			there := openSeeded(t, url, storetest.Page())
+			proxy := newFaultProxy(t, url)
+			here := openWithoutPolling(t, proxy.url)
+			must(here.GetApp(t.Context(), pageApp))(t)
+			proxy.arm("virtualtransaction", how)
+			ctx := t.Context()
+			if how == delayRequest {
+				ctx = deadlineOn{ctx, proxy.fired}
+			}
+			fields := store.Fields{store.ColumnStatus: store.StatusSuspended}
+			client := must(here.UpdateClient(ctx, storetest.ClientID, fields, inDoubtActor, nil))(t)
+			if client.Status != store.StatusSuspended || client.Version != 2 {
+				t.Errorf("the client is %s in version %d", client.Status, client.Version)
+			}
+			if n := proxy.count(); n != 1 {
+				t.Errorf("%d faults were triggered, want 1", n)
+			}
+			_, err := there.UpdateApp(t.Context(), pageApp, store.Fields{store.ColumnLicenseCount: int32(5)}, alice, nil)
+			wantError(t, err, &store.ClientSuspendedError{ID: storetest.ClientID})
+		})
+	}
+}
+
+// TestErasureInDoubtGoesOn breaks the connection at the statement that erases rows of a client, and at its COMMIT. The rows are erased all
+// the same: by this call, or when its deadline has passed, by the next.
+func TestErasureInDoubtGoesOn(t *testing.T) {
+	t.Parallel()
+	for _, trigger := range []string{"erase_client(", "commit"} {
+		for name, how := range map[string]fault{"request": dropRequest, "answer": dropResponse, "late": delayRequest} {
+			t.Run(trigger+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				url := storetest.Postgres(t)
+				there := openSeeded(t, url, storetest.Page())
+				id := storetest.ClientID
+				suspend(t, there, id)
+				must(storetest.SQL(t, url).ExecContext(t.Context(), "UPDATE clients SET version = version + 1, deleting_since = updated_at WHERE id = $1", id))(t)
+				proxy := newFaultProxy(t, url)
+				here := openWithoutPolling(t, proxy.url)
+				must(here.ListCatalogApps(t.Context(), store.CatalogFilter{}, fullPage(store.ColumnCanonicalName)))(t)
+				proxy.arm(trigger, how)
+				ctx := t.Context()
+				if how == delayRequest {
+					ctx = deadlineOn{ctx, proxy.fired}
+				}
+				if err := here.FinishDeletion(ctx, id); (err == nil) != (how != delayRequest) {
+					t.Errorf("the deletion ends with %v", err)
+				}
+				if n := proxy.count(); n != 1 {
+					t.Errorf("%d faults were triggered, want 1", n)
+				}
+				if how == delayRequest {
+					<-proxy.executed
+					if err := there.FinishDeletion(t.Context(), id); err != nil {
+						t.Errorf("the deletion ends with %v in the end", err)
+					}
+				}
+				if left := mentions(t, url, id.String()); len(left) != 1 || !strings.HasPrefix(left[0], "app_changes: ") {
+					t.Errorf("rows that mention the client: %v", left)
 				}
 			})
 		}
@@ -263,6 +439,9 @@ func TestLostConnectionsAreReplaced(t *testing.T) {
 			data := storetest.Page()
 			data.CatalogApps = append(data.CatalogApps, catalogApp("Zoom"))
 			there := openSeeded(t, url, data)
+			if c.prepare != nil {
+				c.prepare(t, there)
+			}
 			here := openWithoutPolling(t, url)
 			var using sync.WaitGroup
 			for range 8 {
@@ -277,7 +456,7 @@ func TestLostConnectionsAreReplaced(t *testing.T) {
 			}
 			must(db.ExecContext(t.Context(), `SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
 				WHERE datname = current_database() AND pid <> pg_backend_pid()`))(t)
-			must(here.ListApps(t.Context(), storetest.ClientID, store.AppFilter{}, fullPage(store.ColumnCanonicalName)))(t)
+			must(here.ListApps(t.Context(), storetest.OtherClientID, store.AppFilter{}, fullPage(store.ColumnCanonicalName)))(t)
 			if err := here.Ready(t.Context()); err != nil {
 				t.Errorf("not ready: %v", err)
 			}
