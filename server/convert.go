@@ -60,7 +60,7 @@ func toAPIClient(c store.Client) gen.ClientOrganization {
 
 func toAPIToken(t store.Token) gen.Token {
 	return gen.Token{
-		ID: t.ID, Name: t.Name, Scopes: scopes(t.Scopes), AllClients: t.AllClients, ClientIds: mapped(t.ClientIDs, sameID),
+		ID: t.ID, Name: t.Name, Scopes: scopes(t.Scopes), AllClients: t.AllClients, ClientIds: append([]gen.UUID{}, t.ClientIDs...),
 		CreatedBy: t.CreatedBy, CreatedAt: timestamp(t.CreatedAt), ExpiresAt: timestampOrNull(t.ExpiresAt),
 		LastUsedAt: timestampOrNull(t.LastUsedAt), RevokedAt: timestampOrNull(t.RevokedAt),
 	}
@@ -84,8 +84,6 @@ func scopes(text string) []gen.TokenScope {
 	}
 	return found
 }
-
-func sameID(id gen.UUID) gen.UUID { return id }
 
 func toAPIChange(c store.AppChange) gen.AppChange {
 	return gen.AppChange{

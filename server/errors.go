@@ -157,10 +157,7 @@ func toError(err error) *Error {
 	case errors.As(err, &past):
 		return errPast(past.Field)
 	case errors.As(err, &ended):
-		return &Error{
-			Status: http.StatusConflict, Code: gen.ErrorCodeConflict, Message: "The token is " + ended.State(),
-			Details: &gen.ErrorDetails{TokenID: &ended.ID},
-		}
+		return errConflict("The token is "+ended.State(), &gen.ErrorDetails{TokenID: &ended.ID})
 	case errors.Is(err, store.ErrExceedsToken):
 		return errForbidden()
 	case errors.Is(err, store.ErrUnknownToken): // it ended during the request

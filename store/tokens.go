@@ -132,15 +132,14 @@ func (s *Store) Authenticate(ctx context.Context, secret string) (*Token, error)
 			return nil, err
 		}
 	}
-	now := s.now()
-	switch {
-	case token == nil:
+	if token == nil {
 		return nil, ErrUnknownToken
-	case token.RevokedAt != nil:
-		return nil, ErrRevokedToken
-	case token.ExpiresAt != nil && !now.Before(*token.ExpiresAt):
-		return nil, ErrExpiredToken
-	case token.secretEnds != nil && !now.Before(*token.secretEnds):
+	}
+	now := s.now()
+	if err := token.ended(now); err != nil {
+		return nil, err
+	}
+	if token.secretEnds != nil && !now.Before(*token.secretEnds) {
 		return nil, ErrReplacedSecret
 	}
 	token.usage.Note(now)

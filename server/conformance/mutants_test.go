@@ -23,8 +23,8 @@ var mutations = []mutation{
 	{"HEAD is not routed", "router.GET", "r.add(http.MethodHead, path, h, m)", ""},
 	{"405 counts a method too few", "router.finishPath", `strings.Join(has, ", ")`, `strings.Join(has[1:], ", ")`},
 	// Who may.
-	{"an expired token is good", "Store.Authenticate", "token.ExpiresAt != nil && !now.Before(*token.ExpiresAt)", "false"},
-	{"a revoked token is good", "Store.Authenticate", "token.RevokedAt != nil", "false"},
+	{"an expired token is good", "Token.ended", "t.ExpiresAt != nil && !now.Before(*t.ExpiresAt)", "false"},
+	{"a revoked token is good", "Token.ended", "t.RevokedAt != nil", "false"},
 	{"a scope is as good as another", "operation.authorize", "token.HasScope(op.scope)", `token.HasScope("apps:read")`},
 	{"a token is good for every client", "operation.authorize", "!token.Covers(id)", "false"},
 	{"a token gives scopes that it has not", "Token.exceeds", "!other.HasScope(scope)", `scope == ""`},
