@@ -30,13 +30,8 @@ type IfMatch = etag.Match
 
 // GetApp returns one app with its catalog entry, or NotFoundError for the app or for its client.
 func (s *Store) GetApp(ctx context.Context, key AppKey) (App, error) {
-	// Asked in memory: in the statement, as for lists, it would cost the database half as much again.
-	deleting, err := s.isDeleting(ctx, key.ClientID)
-	if err != nil {
-		return App{}, s.translate("get app", err)
-	}
-	if deleting {
-		return App{}, &NotFoundError{Kind: KindClient, ID: key.ClientID}
+	if err := s.checkNotDeleting(ctx, key.ClientID); err != nil {
+		return App{}, err
 	}
 	app, err := s.takeApp(ctx, key)
 	if errors.Is(err, errNoEntry) {

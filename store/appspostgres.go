@@ -24,15 +24,16 @@ type postgresApps struct {
 	db *postgres.DB
 
 	shapes         atomic.Pointer[map[patchShape]*appStatement] // replaced when one is added
-	takeStatement  [2]func() (string, error)                    // to read, and to write
+	takeStatement  func() (string, error)
+	takeToWrite    func() (string, error) // takeStatement for an app that is to be written
 	batchStatement func() (string, error)
 }
 
 func newPostgresApps(s *Store, db *postgres.DB) *postgresApps {
 	t := &postgresApps{s: s, db: db}
 	t.shapes.Store(&map[patchShape]*appStatement{})
-	t.takeStatement[0] = sync.OnceValues(func() (string, error) { return t.buildTake(func(q *gorm.DB, _ any) *gorm.DB { return q }) })
-	t.takeStatement[1] = sync.OnceValues(func() (string, error) { return t.buildTake(ifActive) })
+	t.takeStatement = sync.OnceValues(func() (string, error) { return t.buildTake(false) })
+	t.takeToWrite = sync.OnceValues(func() (string, error) { return t.buildTake(true) })
 	t.batchStatement = sync.OnceValues(t.buildBatch)
 	return t
 }
@@ -60,30 +61,28 @@ func (t *postgresApps) find(client uuid.UUID, q *gorm.DB, apps *[]App, total *in
 	return t.read(st.Context, client, apps, total, st.SQL.String(), st.Vars...)
 }
 
-// buildTake builds the statement that reads one app, on a condition on its client. Its parameters are the client, the app and, for the
-// condition, the client once more.
-func (t *postgresApps) buildTake(condition func(q *gorm.DB, client any) *gorm.DB) (string, error) {
-	dry := tenant.Template(t.s.read.Session(&gorm.Session{DryRun: true, NewDB: true}), slotClient)
-	res := condition(dry.Select(appColumns).Where("id = ?", slotID), slotClient).Find(&[]App{})
+// buildTake builds the statement that reads one app. Its parameters are the client, the app and, to write, the client once more.
+func (t *postgresApps) buildTake(toWrite bool) (string, error) {
+	q := tenant.Template(t.s.read.Session(&gorm.Session{DryRun: true, NewDB: true}), slotClient).Where("id = ?", slotID)
+	if toWrite {
+		q = ifActive(q, slotClient)
+	}
+	res := q.Select(appColumns).Find(&[]App{})
 	return res.Statement.SQL.String(), res.Error
 }
 
 func (t *postgresApps) take(ctx context.Context, key AppKey, toWrite bool) (App, error) {
-	build := t.takeStatement[0]
+	client, id := pgtype.UUID{Bytes: key.ClientID, Valid: true}, pgtype.UUID{Bytes: key.ID, Valid: true}
+	statement, args := t.takeStatement, []any{&client, &id}
 	if toWrite {
-		build = t.takeStatement[1]
+		statement, args = t.takeToWrite, append(args, &client)
 	}
-	sql, err := build()
+	sql, err := statement()
 	if err != nil {
 		return App{}, err
 	}
 	var room [1]App
 	apps := room[:0]
-	client, id := pgtype.UUID{Bytes: key.ClientID, Valid: true}, pgtype.UUID{Bytes: key.ID, Valid: true}
-	args := []any{&client, &id, &client}
-	if !toWrite {
-		args = args[:2]
-	}
 	if err := t.read(ctx, key.ClientID, &apps, nil, sql, args...); err != nil {
 		return App{}, err
 	}

@@ -14,11 +14,10 @@ import (
 
 // manyShards are the methods that may need more than one shard, with the reason.
 var manyShards = map[string]string{
-	"CreateToken":         "the clients that a token covers are looked up on all their shards",
-	"ListClients":         "the list of clients is read from all shards, without a transaction",
-	"AllClients":          "the command prints all clients",
-	"EraseDeletedClients": "looks for clients that are being deleted, whichever they are",
-	"UpdateCatalogApp":    "a new name goes to the apps of all clients that have it, and the catalog is on every shard anyway",
+	"CreateToken":      "the clients that a token covers are looked up on all their shards",
+	"ListClients":      "the list of clients is read from all shards, without a transaction",
+	"AllClients":       "the command prints all clients",
+	"UpdateCatalogApp": "a new name goes to the apps of all clients that have it, and the catalog is on every shard anyway",
 }
 
 // fewClients have apps in the fixture: no plan depends on how many.

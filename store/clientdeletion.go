@@ -5,12 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
+	"golang.org/x/sync/singleflight"
 	"gorm.io/gorm"
 
 	"github.com/clientapps/clientapps/store/postgres"
+	"github.com/clientapps/clientapps/store/retry"
 	"github.com/clientapps/clientapps/store/tenant"
 )
 
@@ -43,7 +46,7 @@ func (s *Store) DeleteClient(ctx context.Context, id uuid.UUID, by Actor, match 
 	if err != nil || !began {
 		return false, s.translate("delete client", err)
 	}
-	if gone, err = s.erase(ctx, id, allOrNothing); err == nil && !gone {
+	if gone, err = s.erase(ctx, id, eraseAll); err == nil && !gone {
 		_, err = s.lookDeleting(ctx)
 	}
 	if err != nil {
@@ -78,11 +81,7 @@ func (s *Store) markDeleting(ctx context.Context, seen Client, by Actor) (marked
 	now := later(s.now(), seen.UpdatedAt)
 	set := by.written(gorm.Expr("?", now))
 	set["version"], set["deleting_since"] = gorm.Expr("version + 1"), now
-	began := func(db *gorm.DB) (bool, error) {
-		var n int64
-		err := tenant.Of(db, seen.ID).Model(&AppChange{}).Where(deletionChange).Count(&n).Error
-		return n > 0, err
-	}
+	began := func(db *gorm.DB) (bool, error) { return deletionBegan(db, seen.ID) }
 	err = s.inTx(ctx, clientShare(seen.ID), began, func(tx *gorm.DB) error {
 		res := tx.Model(&Client{}).Where("id = ? AND version = ?", seen.ID, seen.Version).Updates(set)
 		marked = res.RowsAffected == 1
@@ -91,15 +90,25 @@ func (s *Store) markDeleting(ctx context.Context, seen Client, by Actor) (marked
 	return marked && err == nil, err
 }
 
-// allOrNothing has erase write nothing unless nothing is left afterwards.
-const allOrNothing = true
+// deletionBegan reports whether a client is being deleted, or was.
+func deletionBegan(db *gorm.DB, id uuid.UUID) (bool, error) {
+	var n int64
+	err := tenant.Of(db, id).Model(&AppChange{}).Where(deletionChange).Count(&n).Error
+	return n > 0, err
+}
+
+// What a transaction does that erases rows of a client: all that fit, or nothing if not all of them fit.
+const (
+	eraseSome = false
+	eraseAll  = true
+)
 
 // errRowsLeft says that a client has more rows than one transaction erases.
 var errRowsLeft = errors.New("rows of the client are left")
 
 // erase erases rows of a client that is being deleted in one transaction, and reports whether nothing is left. Two servers do not erase rows
 // of one client at once.
-func (s *Store) erase(ctx context.Context, id uuid.UUID, whole bool) (gone bool, err error) {
+func (s *Store) erase(ctx context.Context, id uuid.UUID, all bool) (gone bool, err error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	// A token that is just being made may cover the client: whoever began before the client was marked did not see that.
@@ -119,7 +128,7 @@ func (s *Store) erase(ctx context.Context, id uuid.UUID, whole bool) (gone bool,
 		}
 		var left int64
 		err = tx.Model(&Client{}).Where("id = ?", id).Count(&left).Error
-		if gone = left == 0; err == nil && whole && !gone {
+		if gone = left == 0; err == nil && all && !gone {
 			return errRowsLeft
 		}
 		return err
@@ -166,48 +175,52 @@ type clientAppCount struct{ ClientID uuid.UUID }
 // and those of a server that has ended.
 func (s *Store) EraseDeletedClients(ctx context.Context) {
 	since := map[uuid.UUID]time.Time{} // when this server first saw them
-	for {
-		known, err := s.lookDeleting(ctx)
-		if err == nil {
-			maps.DeleteFunc(since, func(id uuid.UUID, _ time.Time) bool { return !known.ids[id] })
-			for id := range known.ids {
-				if _, seen := since[id]; !seen {
-					since[id] = time.Now()
-				}
-				if time.Since(since[id]) >= deletionNotice && err == nil {
-					err = s.eraseAll(ctx, id)
-				}
+	for retry.Sleep(ctx, deletionPoll) {
+		known := s.deleting.known.Load()
+		if known == nil {
+			continue
+		}
+		maps.DeleteFunc(since, func(id uuid.UUID, _ time.Time) bool { return !known.ids[id] })
+		for id := range known.ids {
+			if _, seen := since[id]; !seen {
+				since[id] = time.Now()
 			}
-		}
-		if err != nil && ctx.Err() == nil {
-			s.log.Warn("erase deleted clients", "error", err)
-		}
-		if !pause(ctx, deletionPoll) {
-			return
+			if time.Since(since[id]) < deletionNotice {
+				continue
+			}
+			if err := s.eraseInPieces(ctx, id); err != nil && ctx.Err() == nil {
+				s.log.Warn("erase client", "client_id", id, "error", err)
+			}
 		}
 	}
 }
 
 // FinishDeletion erases what is left of a client that is being deleted. It returns when nothing is left, or an error.
 func (s *Store) FinishDeletion(ctx context.Context, id uuid.UUID) error {
-	if !pause(ctx, deletionNotice) {
+	if !retry.Sleep(ctx, deletionNotice) {
 		return ctx.Err()
 	}
-	return s.eraseAll(ctx, id)
+	return s.eraseInPieces(ctx, id)
 }
 
-// eraseAll erases rows until nothing is left. After each transaction it pauses as long as that took, so that others hardly notice.
-func (s *Store) eraseAll(ctx context.Context, id uuid.UUID) error {
+// eraseInPieces erases rows until nothing is left. After each transaction it pauses as long as that took, so that others hardly notice.
+func (s *Store) eraseInPieces(ctx context.Context, id uuid.UUID) error {
 	for {
 		start := time.Now()
-		gone, err := s.erase(ctx, id, !allOrNothing)
+		gone, err := s.erase(ctx, id, eraseSome)
 		if gone || err != nil {
 			return err
 		}
-		if !pause(ctx, max(time.Since(start), leastPause)) {
+		if !retry.Sleep(ctx, max(time.Since(start), leastPause)) {
 			return ctx.Err()
 		}
 	}
+}
+
+// deletions is what a server knows of the clients that are being deleted.
+type deletions struct {
+	known   atomic.Pointer[deletingClients]
+	looking singleflight.Group // requests that find known too old share one look
 }
 
 // deletingClients are the clients that were being deleted at a time.
@@ -216,19 +229,35 @@ type deletingClients struct {
 	ids map[uuid.UUID]bool
 }
 
-// isDeleting reports whether a client is being deleted, as far as this server knows: without asking the database, unless what it knows is
-// older than deletionLease.
-func (s *Store) isDeleting(ctx context.Context, id uuid.UUID) (bool, error) {
-	known := s.deleting.Load()
+// checkNotDeleting returns NotFoundError if the client is being deleted, as far as this server knows. It asks the database only if what it
+// knows is older than deletionLease: as a condition of each statement that reads, the question would cost the database half as much
+// again as reading an app.
+func (s *Store) checkNotDeleting(ctx context.Context, id uuid.UUID) error {
+	known := s.deleting.known.Load()
 	if known == nil || time.Since(known.at) > deletionLease {
 		var err error
-		if known, err = s.lookDeleting(ctx); err != nil {
-			return false, err
+		if known, err = s.lookDeletingTogether(ctx); err != nil {
+			return s.translate("look for clients that are being deleted", err)
 		}
 	}
-	return known.ids[id], nil
+	if known.ids[id] {
+		return &NotFoundError{Kind: KindClient, ID: id}
+	}
+	return nil
 }
 
+func (s *Store) lookDeletingTogether(ctx context.Context) (*deletingClients, error) {
+	look := s.deleting.looking.DoChan("", func() (any, error) { return s.lookDeleting(context.WithoutCancel(ctx)) })
+	select {
+	case result := <-look:
+		known, _ := result.Val.(*deletingClients)
+		return known, result.Err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// lookDeleting asks the database.
 func (s *Store) lookDeleting(ctx context.Context) (*deletingClients, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
@@ -241,27 +270,22 @@ func (s *Store) lookDeleting(ctx context.Context) (*deletingClients, error) {
 	for _, id := range ids {
 		known.ids[id] = true
 	}
-	s.deleting.Store(known)
-	return known, nil
-}
-
-// followDeletions keeps what isDeleting knows fresh, until ctx ends.
-func (s *Store) followDeletions(ctx context.Context) {
-	for pause(ctx, deletionPoll) {
-		if _, err := s.lookDeleting(ctx); err != nil && ctx.Err() == nil {
-			s.log.Debug("look for clients that are being deleted", "error", err)
+	for {
+		last := s.deleting.known.Load()
+		if last != nil && last.at.After(known.at) {
+			return known, nil // somebody has looked since
+		}
+		if s.deleting.known.CompareAndSwap(last, known) {
+			return known, nil
 		}
 	}
 }
 
-// pause reports whether ctx lasted for the pause.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
+// followDeletions keeps what checkNotDeleting knows fresh, until ctx ends.
+func (s *Store) followDeletions(ctx context.Context) {
+	for retry.Sleep(ctx, deletionPoll) {
+		if _, err := s.lookDeleting(ctx); err != nil && ctx.Err() == nil {
+			s.log.Debug("look for clients that are being deleted", "error", err)
+		}
 	}
 }

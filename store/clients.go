@@ -22,17 +22,14 @@ func (c Client) ETag() string { return etag.OfVersion(c.Version) }
 
 // GetClient returns one client, or NotFoundError, also while it is being deleted.
 func (s *Store) GetClient(ctx context.Context, id uuid.UUID) (Client, error) {
-	client, err := takeClient(s.read.WithContext(ctx), id)
+	client, err := takeClient(s.read.WithContext(ctx).Where("deleting_since IS NULL"), id)
 	if missing := (*NotFoundError)(nil); errors.As(err, &missing) {
 		return Client{}, missing
-	}
-	if err == nil && client.DeletingSince != nil {
-		return Client{}, &NotFoundError{Kind: KindClient, ID: id}
 	}
 	return client, s.translate("get client", err)
 }
 
-// takeClient reads a client, also one that is being deleted.
+// takeClient reads a client, also one that is being deleted, unless q leaves it out.
 func takeClient(q *gorm.DB, id uuid.UUID) (client Client, err error) {
 	err = q.Where("id = ?", id).Take(&client).Error
 	if errors.Is(err, gorm.ErrRecordNotFound) {
@@ -41,22 +38,11 @@ func takeClient(q *gorm.DB, id uuid.UUID) (client Client, err error) {
 	return client, err
 }
 
-// writable returns NotFoundError or ClientSuspendedError when the apps of the client cannot be written.
-func (c Client) writable() error {
-	switch {
-	case c.DeletingSince != nil:
-		return &NotFoundError{Kind: KindClient, ID: c.ID}
-	case c.Status != StatusActive:
-		return &ClientSuspendedError{ID: c.ID}
-	}
-	return nil
-}
-
 // checkActive returns NotFoundError or ClientSuspendedError when the apps of the client cannot be written.
 func (s *Store) checkActive(ctx context.Context, id uuid.UUID) error {
 	client, err := s.GetClient(ctx, id)
-	if err == nil {
-		err = client.writable()
+	if err == nil && client.Status != StatusActive {
+		err = &ClientSuspendedError{ID: id}
 	}
 	return err
 }
@@ -66,12 +52,6 @@ func (s *Store) checkActive(ctx context.Context, id uuid.UUID) error {
 // see UpdateClient.
 func ifActive(q *gorm.DB, client any) *gorm.DB {
 	return q.Where("NOT EXISTS (SELECT 1 FROM clients WHERE clients.id = ? AND clients.status <> 'active')", client)
-}
-
-// ifNotDeleting adds the condition that the client is not being deleted.
-func ifNotDeleting(q *gorm.DB, client any) *gorm.DB {
-	return q.Where("NOT EXISTS (SELECT 1 FROM clients WHERE clients.id = ? AND clients.status <> 'active' "+
-		"AND clients.deleting_since IS NOT NULL)", client)
 }
 
 var clientListing = listing[Client]{
@@ -118,10 +98,9 @@ func (s *Store) CreateClient(ctx context.Context, id uuid.UUID, name string, by 
 			return err
 		}
 		// Looked up after the row is there: until then, the transaction that erases a client of this id may not have ended.
-		var deleted int64
-		err = tenant.Of(tx, id).Model(&AppChange{}).Where(deletionChange).Count(&deleted).Error
-		if err == nil && deleted > 0 {
-			err = &ConflictError{Field: ColumnClientID, ID: id}
+		deleted, err := deletionBegan(tx, id)
+		if deleted {
+			return &ConflictError{Field: ColumnClientID, ID: id}
 		}
 		return err
 	})
@@ -203,9 +182,9 @@ func (s *Store) AllClients(ctx context.Context) ([]Client, error) {
 // lockClient locks a client whose apps are to be written: "UPDATE" for an import, which excludes all other writes that add apps;
 // "KEY SHARE" for adding one app. NotFoundError says that there is no such client, ClientSuspendedError that it is suspended.
 func lockClient(tx *gorm.DB, id uuid.UUID, strength string) error {
-	client, err := takeClient(tx.Clauses(clause.Locking{Strength: strength}), id)
-	if err == nil {
-		err = client.writable()
+	client, err := takeClient(tx.Clauses(clause.Locking{Strength: strength}).Where("deleting_since IS NULL"), id)
+	if err == nil && client.Status != StatusActive {
+		err = &ClientSuspendedError{ID: id}
 	}
 	return err
 }

@@ -164,12 +164,13 @@ var planCases = func() map[string][]planCase {
 
 // noPlans are the methods that need no plan, with the reason.
 var noPlans = map[string]string{
-	"FinishDeletion": "sends what EraseDeletedClients sends, after some seconds",
-	"Close":          "lifecycle",
-	"Migrate":        "lifecycle",
-	"Ready":          "lifecycle",
-	"SchemaVersion":  "lifecycle",
-	"Stats":          "never asks the database",
+	"FinishDeletion":      "sends what DeleteClient sends, after some seconds",
+	"EraseDeletedClients": "sends what DeleteClient sends, after some seconds",
+	"Close":               "lifecycle",
+	"Migrate":             "lifecycle",
+	"Ready":               "lifecycle",
+	"SchemaVersion":       "lifecycle",
+	"Stats":               "never asks the database",
 }
 
 // eachPage returns cases for the first and the second page of a list, in both directions.

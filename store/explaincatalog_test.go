@@ -88,12 +88,6 @@ var planOtherWrites = map[string][]planCase{
 		}
 		return onlyErr(s.DeleteClient(ctx, made.ID, alice, nil))
 	}}},
-	"EraseDeletedClients": {{run: func(ctx context.Context, s *store.Store, _ *planFixture) error {
-		ctx, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
-		defer cancel()
-		s.EraseDeletedClients(ctx)
-		return nil
-	}}},
 	"CreateToken": {{run: func(ctx context.Context, s *store.Store, w *planFixture) error {
 		return onlyErr(s.CreateToken(ctx, nil, w.next("secret"), store.Token{Name: "made", ClientIDs: []uuid.UUID{w.client}}))
 	}}},

@@ -32,6 +32,9 @@ func isFieldName(text string) bool {
 // ListAppChanges returns one page of an app's history, newest first; the page's order is set here. The history outlives
 // the app: NotFoundError says that the client has never had it, or that there is no such client.
 func (s *Store) ListAppChanges(ctx context.Context, key AppKey, p Page) (List[AppChange], error) {
+	if err := s.checkNotDeleting(ctx, key.ClientID); err != nil {
+		return List[AppChange]{}, err
+	}
 	if key.ID == uuid.Nil { // under which the history of the client itself is kept
 		return List[AppChange]{}, s.missingApp(ctx, key)
 	}

@@ -37,6 +37,9 @@ var appListing = listing[App]{
 
 // ListApps returns one page of a client's apps, or NotFoundError for the client.
 func (s *Store) ListApps(ctx context.Context, clientID uuid.UUID, f AppFilter, p Page) (List[App], error) {
+	if err := s.checkNotDeleting(ctx, clientID); err != nil {
+		return List[App]{}, err
+	}
 	list, err := s.listApps(ctx, clientID, f, p)
 	if errors.Is(err, errNoEntry) {
 		list, err = s.listApps(ctx, clientID, f, p) // an app has been removed since it was read

@@ -13,7 +13,6 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/clientapps/clientapps/store/groupcommit"
-	"github.com/clientapps/clientapps/store/tenant"
 )
 
 // appPatch is one patch of one app while it is written.
@@ -134,7 +133,7 @@ type sqliteApps struct{ s *Store }
 func (*sqliteApps) writers() int { return 1 } // there is one connection to write with
 
 func (t *sqliteApps) take(ctx context.Context, key AppKey, toWrite bool) (app App, err error) {
-	q := tenant.Of(t.s.read.WithContext(ctx), key.ClientID)
+	q := t.s.tenant(ctx, key.ClientID)
 	if toWrite {
 		q = ifActive(q, key.ClientID)
 	}

@@ -81,7 +81,7 @@ type Store struct {
 	byClient     bool
 	rls          bool // by row security
 	closed       atomic.Bool
-	deleting     atomic.Pointer[deletingClients]
+	deleting     deletions
 	stop         context.CancelFunc
 	background   sync.WaitGroup // goroutines that stop ends
 }
@@ -273,9 +273,9 @@ func (s *Store) registerGuard() error {
 	return err
 }
 
-// tenant returns the handle for reading the rows of one client. It shows none while the client is being deleted.
+// tenant returns the handle for reading the rows of one client.
 func (s *Store) tenant(ctx context.Context, client uuid.UUID) *gorm.DB {
-	return ifNotDeleting(tenant.Of(s.read.WithContext(ctx), client), client)
+	return tenant.Of(s.read.WithContext(ctx), client)
 }
 
 // now is the store's one clock: UTC, truncated to the milliseconds that both databases keep and the API shows.

@@ -23,18 +23,15 @@ func (p Policy) Do(ctx context.Context, attempt func() (again bool, err error)) 
 		if !again || n == p.Attempts {
 			return err
 		}
-		if !sleep(ctx, pause) {
+		if !Sleep(ctx, jittered(pause)) {
 			return err
 		}
 		pause = min(2*pause, max(p.MaxPause, p.Pause))
 	}
 }
 
-// sleep reports whether ctx lasted for the pause.
-func sleep(ctx context.Context, pause time.Duration) bool {
-	if pause > 0 {
-		pause = pause/2 + rand.N(pause/2+1) //nolint:gosec // no secret depends on it
-	}
+// Sleep waits, and reports whether ctx lasted for the pause.
+func Sleep(ctx context.Context, pause time.Duration) bool {
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
 	select {
@@ -43,4 +40,12 @@ func sleep(ctx context.Context, pause time.Duration) bool {
 	case <-timer.C:
 		return ctx.Err() == nil
 	}
+}
+
+// jittered is between half of a pause and the whole.
+func jittered(pause time.Duration) time.Duration {
+	if pause <= 0 {
+		return 0
+	}
+	return pause/2 + rand.N(pause/2+1) //nolint:gosec // no secret depends on it
 }
