@@ -41,6 +41,39 @@ func (e AppChangeField) Valid() bool {
 	}
 }
 
+// Defines values for ChangeField.
+const (
+	ChangeFieldApp          ChangeField = "app"
+	ChangeFieldClient       ChangeField = "client"
+	ChangeFieldClientName   ChangeField = "client_name"
+	ChangeFieldClientStatus ChangeField = "client_status"
+	ChangeFieldIsApproved   ChangeField = "is_approved"
+	ChangeFieldIsFavorite   ChangeField = "is_favorite"
+	ChangeFieldLicenseCount ChangeField = "license_count"
+)
+
+// Valid indicates whether the value is a known member of the ChangeField enum.
+func (e ChangeField) Valid() bool {
+	switch e {
+	case ChangeFieldApp:
+		return true
+	case ChangeFieldClient:
+		return true
+	case ChangeFieldClientName:
+		return true
+	case ChangeFieldClientStatus:
+		return true
+	case ChangeFieldIsApproved:
+		return true
+	case ChangeFieldIsFavorite:
+		return true
+	case ChangeFieldLicenseCount:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ClientOrganizationStatus.
 const (
 	ClientOrganizationStatusActive    ClientOrganizationStatus = "active"
@@ -80,6 +113,7 @@ func (e ClientPatchStatus) Valid() bool {
 // Defines values for ErrorCode.
 const (
 	ErrorCodeConflict             ErrorCode = "conflict"
+	ErrorCodeCursorExpired        ErrorCode = "cursor_expired"
 	ErrorCodeExpectationFailed    ErrorCode = "expectation_failed"
 	ErrorCodeForbidden            ErrorCode = "forbidden"
 	ErrorCodeHeaderFieldsTooLarge ErrorCode = "header_fields_too_large"
@@ -101,6 +135,8 @@ const (
 func (e ErrorCode) Valid() bool {
 	switch e {
 	case ErrorCodeConflict:
+		return true
+	case ErrorCodeCursorExpired:
 		return true
 	case ErrorCodeExpectationFailed:
 		return true
@@ -167,6 +203,39 @@ func (e TokenScope) Valid() bool {
 	case TokenScopeTokensRead:
 		return true
 	case TokenScopeTokensWrite:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for FieldFilter.
+const (
+	FieldFilterApp          FieldFilter = "app"
+	FieldFilterClient       FieldFilter = "client"
+	FieldFilterClientName   FieldFilter = "client_name"
+	FieldFilterClientStatus FieldFilter = "client_status"
+	FieldFilterIsApproved   FieldFilter = "is_approved"
+	FieldFilterIsFavorite   FieldFilter = "is_favorite"
+	FieldFilterLicenseCount FieldFilter = "license_count"
+)
+
+// Valid indicates whether the value is a known member of the FieldFilter enum.
+func (e FieldFilter) Valid() bool {
+	switch e {
+	case FieldFilterApp:
+		return true
+	case FieldFilterClient:
+		return true
+	case FieldFilterClientName:
+		return true
+	case FieldFilterClientStatus:
+		return true
+	case FieldFilterIsApproved:
+		return true
+	case FieldFilterIsFavorite:
+		return true
+	case FieldFilterLicenseCount:
 		return true
 	default:
 		return false
@@ -476,6 +545,39 @@ func (e ListCatalogVendorsParamsSortOrder) Valid() bool {
 	}
 }
 
+// Defines values for ListAllChangesParamsField.
+const (
+	ListAllChangesParamsFieldApp          ListAllChangesParamsField = "app"
+	ListAllChangesParamsFieldClient       ListAllChangesParamsField = "client"
+	ListAllChangesParamsFieldClientName   ListAllChangesParamsField = "client_name"
+	ListAllChangesParamsFieldClientStatus ListAllChangesParamsField = "client_status"
+	ListAllChangesParamsFieldIsApproved   ListAllChangesParamsField = "is_approved"
+	ListAllChangesParamsFieldIsFavorite   ListAllChangesParamsField = "is_favorite"
+	ListAllChangesParamsFieldLicenseCount ListAllChangesParamsField = "license_count"
+)
+
+// Valid indicates whether the value is a known member of the ListAllChangesParamsField enum.
+func (e ListAllChangesParamsField) Valid() bool {
+	switch e {
+	case ListAllChangesParamsFieldApp:
+		return true
+	case ListAllChangesParamsFieldClient:
+		return true
+	case ListAllChangesParamsFieldClientName:
+		return true
+	case ListAllChangesParamsFieldClientStatus:
+		return true
+	case ListAllChangesParamsFieldIsApproved:
+		return true
+	case ListAllChangesParamsFieldIsFavorite:
+		return true
+	case ListAllChangesParamsFieldLicenseCount:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListClientsParamsSortBy.
 const (
 	ListClientsParamsSortByCreatedAt ListClientsParamsSortBy = "created_at"
@@ -548,6 +650,39 @@ func (e ListAppsParamsSortOrder) Valid() bool {
 	case ListAppsParamsSortOrderAsc:
 		return true
 	case ListAppsParamsSortOrderDesc:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListChangesParamsField.
+const (
+	ListChangesParamsFieldApp          ListChangesParamsField = "app"
+	ListChangesParamsFieldClient       ListChangesParamsField = "client"
+	ListChangesParamsFieldClientName   ListChangesParamsField = "client_name"
+	ListChangesParamsFieldClientStatus ListChangesParamsField = "client_status"
+	ListChangesParamsFieldIsApproved   ListChangesParamsField = "is_approved"
+	ListChangesParamsFieldIsFavorite   ListChangesParamsField = "is_favorite"
+	ListChangesParamsFieldLicenseCount ListChangesParamsField = "license_count"
+)
+
+// Valid indicates whether the value is a known member of the ListChangesParamsField enum.
+func (e ListChangesParamsField) Valid() bool {
+	switch e {
+	case ListChangesParamsFieldApp:
+		return true
+	case ListChangesParamsFieldClient:
+		return true
+	case ListChangesParamsFieldClientName:
+		return true
+	case ListChangesParamsFieldClientStatus:
+		return true
+	case ListChangesParamsFieldIsApproved:
+		return true
+	case ListChangesParamsFieldIsFavorite:
+		return true
+	case ListChangesParamsFieldLicenseCount:
 		return true
 	default:
 		return false
@@ -1035,6 +1170,69 @@ type CatalogVendorPatch struct {
 	URL nullable.Nullable[string] `json:"url,omitempty"`
 }
 
+// Change One field of an app or of a client that somebody changed. `field` says which, and so what its values are. It is what
+// `listAppChanges` has, with the ids of the client, the app and its catalog app.
+//
+// Example: {"actor":{"id":"0d9c8b7a-6f5e-4d3c-8b2a-190817263544","name":"nightly sync"},"app_id":"f1a2b3c4-d5e6-7890-abcd-ef1234567890","catalog_app_id":"a1b2c3d4-e5f6-7890-abcd-ef1234567890","changed_at":"2026-02-24T15:00:00.000Z","client_id":"aa7cf840-9ca9-46a3-9778-9015d6580d50","field":"license_count","id":"5f0c8f3e-6f0a-5b1e-9d0a-2b7c4d5e6f70","new_value":50,"old_value":25,"request_id":"0f3c2b1a9d8e7f60"}
+type Change struct {
+	// ID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+	//
+	//
+	// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
+	ID UUID `json:"id"`
+
+	// ClientID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+	//
+	//
+	// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
+	ClientID UUID `json:"client_id"`
+
+	// AppID The app, or `null` for a change of the client.
+	AppID *openapi_types.UUID `json:"app_id"`
+
+	// CatalogAppID The catalog app of the app.
+	CatalogAppID *openapi_types.UUID `json:"catalog_app_id"`
+
+	// Field The field; `app` when the app was added or removed, `client` when the client was created or deleted.
+	Field ChangeField `json:"field"`
+
+	// OldValue The value before. For `app` and `client`, the id of what was removed.
+	OldValue *json.RawMessage `json:"old_value"`
+
+	// NewValue The value after. For `app` and `client`, the id of what was added.
+	NewValue *json.RawMessage `json:"new_value"`
+
+	// Actor Who made a change: the token, by its id and its name.
+	//
+	// Example: {"id":"0d9c8b7a-6f5e-4d3c-8b2a-190817263544","name":"nightly sync"}
+	Actor Actor `json:"actor"`
+
+	// RequestID The `X-Request-Id` of the request that made the change.
+	RequestID string `json:"request_id"`
+
+	// ChangedAt A system-managed timestamp: UTC with exactly three decimals.
+	//
+	// Example: 2026-02-24T15:00:00.000Z
+	ChangedAt Timestamp `json:"changed_at"`
+}
+
+// ChangeField The field; `app` when the app was added or removed, `client` when the client was created or deleted.
+type ChangeField string
+
+// ChangeFeed A part of a change feed.
+//
+// Example: {"data":[{"actor":{"id":"0d9c8b7a-6f5e-4d3c-8b2a-190817263544","name":"nightly sync"},"app_id":"f1a2b3c4-d5e6-7890-abcd-ef1234567890","catalog_app_id":"a1b2c3d4-e5f6-7890-abcd-ef1234567890","changed_at":"2026-02-24T15:00:00.000Z","client_id":"aa7cf840-9ca9-46a3-9778-9015d6580d50","field":"license_count","id":"5f0c8f3e-6f0a-5b1e-9d0a-2b7c4d5e6f70","new_value":50,"old_value":25,"request_id":"0f3c2b1a9d8e7f60"}],"has_more":false,"next_cursor":"AAECAwQFBgc"}
+type ChangeFeed struct {
+	// Data The changes, oldest first. They may be few, or none, while `has_more` is true.
+	Data []Change `json:"data"`
+
+	// NextCursor Where to go on, now or later. It moves on also when there was no change.
+	NextCursor string `json:"next_cursor"`
+
+	// HasMore Whether there is more already.
+	HasMore bool `json:"has_more"`
+}
+
 // ClientCreate A new client.
 //
 // Example: {"name":"Contoso Ltd."}
@@ -1473,6 +1671,11 @@ type URLPatternsReplace struct {
 // Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
 type AppID = UUID
 
+// AppIDFilter A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+//
+// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
+type AppIDFilter = UUID
+
 // CatalogAppID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
 //
 // Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
@@ -1493,8 +1696,22 @@ type CategoryID = UUID
 // Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
 type ClientID = UUID
 
+// ClientIDFilter A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+//
+// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
+type ClientIDFilter = UUID
+
 // Cursor defines model for Cursor.
 type Cursor = string
+
+// FeedCursor defines model for FeedCursor.
+type FeedCursor = string
+
+// FeedPageSize defines model for FeedPageSize.
+type FeedPageSize = int32
+
+// FieldFilter defines model for FieldFilter.
+type FieldFilter string
 
 // IfMatch `*`, or one or more entity tags separated by commas; nothing between two commas is ignored (RFC 9110, 5.6.1).
 //
@@ -1530,6 +1747,9 @@ type Query = string
 //
 // Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
 type RetiredTokenID = UUID
+
+// Since defines model for Since.
+type Since = string
 
 // SortByAlias defines model for SortByAlias.
 type SortByAlias string
@@ -1877,6 +2097,31 @@ type UpdateCatalogVendorParams struct {
 	IfNoneMatch *IfNoneMatchOfWrite `json:"If-None-Match,omitempty"`
 }
 
+// ListAllChangesParams defines parameters for ListAllChanges.
+type ListAllChangesParams struct {
+	// Cursor `next_cursor` of the page before. Not together with `since`.
+	Cursor *FeedCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Since Where to begin without a cursor (RFC 3339): with the changes since this time, and perhaps some earlier ones. A time in the
+	// future is the end of the feed.
+	Since *Since `form:"since,omitempty" json:"since,omitempty"`
+
+	// ClientID Only changes of this client, which the token must cover.
+	ClientID *ClientIDFilter `form:"client_id,omitempty" json:"client_id,omitempty"`
+
+	// AppID Only changes of this app.
+	AppID *AppIDFilter `form:"app_id,omitempty" json:"app_id,omitempty"`
+
+	// Field Only changes of this field.
+	Field *ListAllChangesParamsField `form:"field,omitempty" json:"field,omitempty"`
+
+	// PageSize How many changes a page has at most.
+	PageSize *FeedPageSize `form:"page_size,omitempty" json:"page_size,omitempty"`
+}
+
+// ListAllChangesParamsField defines parameters for ListAllChanges.
+type ListAllChangesParamsField string
+
 // ListClientsParams defines parameters for ListClients.
 type ListClientsParams struct {
 	// Q A literal part of the name, without regard to case: `%`, `_` and `\` mean themselves.
@@ -2004,6 +2249,28 @@ type ListAppChangesParams struct {
 	// Cursor `next_cursor` of the page before.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
+
+// ListChangesParams defines parameters for ListChanges.
+type ListChangesParams struct {
+	// Cursor `next_cursor` of the page before. Not together with `since`.
+	Cursor *FeedCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Since Where to begin without a cursor (RFC 3339): with the changes since this time, and perhaps some earlier ones. A time in the
+	// future is the end of the feed.
+	Since *Since `form:"since,omitempty" json:"since,omitempty"`
+
+	// AppID Only changes of this app.
+	AppID *AppIDFilter `form:"app_id,omitempty" json:"app_id,omitempty"`
+
+	// Field Only changes of this field.
+	Field *ListChangesParamsField `form:"field,omitempty" json:"field,omitempty"`
+
+	// PageSize How many changes a page has at most.
+	PageSize *FeedPageSize `form:"page_size,omitempty" json:"page_size,omitempty"`
+}
+
+// ListChangesParamsField defines parameters for ListChanges.
+type ListChangesParamsField string
 
 // ListTokensParams defines parameters for ListTokens.
 type ListTokensParams struct {
@@ -2457,6 +2724,16 @@ type ClientInterface interface {
 	// Corresponds with PATCH /catalog-vendors/{vendor_id} (the `UpdateCatalogVendor` operationId).
 	UpdateCatalogVendor(ctx context.Context, vendorID VendorID, params *UpdateCatalogVendorParams, body UpdateCatalogVendorJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListAllChanges List All Changes
+	//
+	// `listChanges` for all clients that the token covers. Of a deleted client, one `client` change without a value stays
+	// in place of what was erased. When the clients that a token covers change, list anew.
+	//
+	// Scope: `apps:read`.
+	//
+	// Corresponds with GET /changes (the `ListAllChanges` operationId).
+	ListAllChanges(ctx context.Context, params *ListAllChangesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListClients List Clients
 	//
 	// The clients that the token covers, page by page.
@@ -2818,6 +3095,22 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /clients/{client_id}/apps/{app_id}/changes (the `ListAppChanges` operationId).
 	ListAppChanges(ctx context.Context, clientID ClientID, appID AppID, params *ListAppChangesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListChanges List Changes
+	//
+	// The changes of a client's apps, and of the client itself, oldest first, from a cursor or a time on. Pass `next_cursor`
+	// back, later, to get what came since; at once while `has_more` is true. A page may be short or empty all the same.
+	//
+	// To keep a copy of all apps: take a cursor at the end (`since` in the future), list the apps, then follow, and treat each
+	// change as what the app is now.
+	//
+	// A cursor is good for the same client and filters. It expires (410) when changes behind it are no longer kept, and when
+	// the database was restored, has failed over or was moved: then list anew.
+	//
+	// Scope: `apps:read`.
+	//
+	// Corresponds with GET /clients/{client_id}/changes (the `ListChanges` operationId).
+	ListChanges(ctx context.Context, clientID ClientID, params *ListChangesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListTokens List Tokens
 	//
@@ -3463,6 +3756,26 @@ func (c *HTTPClient) UpdateCatalogVendor(ctx context.Context, vendorID VendorID,
 	return c.Client.Do(req)
 }
 
+// ListAllChanges List All Changes
+//
+// `listChanges` for all clients that the token covers. Of a deleted client, one `client` change without a value stays
+// in place of what was erased. When the clients that a token covers change, list anew.
+//
+// Scope: `apps:read`.
+//
+// Corresponds with GET /changes (the `ListAllChanges` operationId).
+func (c *HTTPClient) ListAllChanges(ctx context.Context, params *ListAllChangesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListAllChangesRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListClients List Clients
 //
 // The clients that the token covers, page by page.
@@ -4063,6 +4376,32 @@ func (c *HTTPClient) UpdateApp(ctx context.Context, clientID ClientID, appID App
 // Corresponds with GET /clients/{client_id}/apps/{app_id}/changes (the `ListAppChanges` operationId).
 func (c *HTTPClient) ListAppChanges(ctx context.Context, clientID ClientID, appID AppID, params *ListAppChangesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListAppChangesRequest(c.Server, clientID, appID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListChanges List Changes
+//
+// The changes of a client's apps, and of the client itself, oldest first, from a cursor or a time on. Pass `next_cursor`
+// back, later, to get what came since; at once while `has_more` is true. A page may be short or empty all the same.
+//
+// To keep a copy of all apps: take a cursor at the end (`since` in the future), list the apps, then follow, and treat each
+// change as what the app is now.
+//
+// A cursor is good for the same client and filters. It expires (410) when changes behind it are no longer kept, and when
+// the database was restored, has failed over or was moved: then list anew.
+//
+// Scope: `apps:read`.
+//
+// Corresponds with GET /clients/{client_id}/changes (the `ListChanges` operationId).
+func (c *HTTPClient) ListChanges(ctx context.Context, clientID ClientID, params *ListChangesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListChangesRequest(c.Server, clientID, params)
 	if err != nil {
 		return nil, err
 	}
@@ -5627,6 +5966,120 @@ func NewUpdateCatalogVendorRequestWithBody(server string, vendorID VendorID, par
 	return req, nil
 }
 
+// NewListAllChangesRequest constructs an http.Request for the ListAllChanges method
+func NewListAllChangesRequest(server string, params *ListAllChangesParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/changes")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Since != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "since", *params.Since, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.ClientID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "client_id", *params.ClientID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.AppID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "app_id", *params.AppID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Field != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "field", *params.Field, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.PageSize != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "page_size", *params.PageSize, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewListClientsRequest constructs an http.Request for the ListClients method
 func NewListClientsRequest(server string, params *ListClientsParams) (*http.Request, error) {
 	var err error
@@ -6685,6 +7138,115 @@ func NewListAppChangesRequest(server string, clientID ClientID, appID AppID, par
 	return req, nil
 }
 
+// NewListChangesRequest constructs an http.Request for the ListChanges method
+func NewListChangesRequest(server string, clientID ClientID, params *ListChangesParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "client_id", clientID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/clients/%s/changes", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Since != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "since", *params.Since, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.AppID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "app_id", *params.AppID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Field != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "field", *params.Field, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.PageSize != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "page_size", *params.PageSize, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewListTokensRequest constructs an http.Request for the ListTokens method
 func NewListTokensRequest(server string, params *ListTokensParams) (*http.Request, error) {
 	var err error
@@ -7313,6 +7875,18 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with PATCH /catalog-vendors/{vendor_id} (the `UpdateCatalogVendor` operationId).
 	UpdateCatalogVendorWithResponse(ctx context.Context, vendorID VendorID, params *UpdateCatalogVendorParams, body UpdateCatalogVendorJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateCatalogVendorResponse, error)
 
+	// ListAllChangesWithResponse List All Changes
+	//
+	// `listChanges` for all clients that the token covers. Of a deleted client, one `client` change without a value stays
+	// in place of what was erased. When the clients that a token covers change, list anew.
+	//
+	// Scope: `apps:read`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /changes (the `ListAllChanges` operationId).
+	ListAllChangesWithResponse(ctx context.Context, params *ListAllChangesParams, reqEditors ...RequestEditorFn) (*ListAllChangesResponse, error)
+
 	// ListClientsWithResponse List Clients
 	//
 	// The clients that the token covers, page by page.
@@ -7688,6 +8262,24 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /clients/{client_id}/apps/{app_id}/changes (the `ListAppChanges` operationId).
 	ListAppChangesWithResponse(ctx context.Context, clientID ClientID, appID AppID, params *ListAppChangesParams, reqEditors ...RequestEditorFn) (*ListAppChangesResponse, error)
+
+	// ListChangesWithResponse List Changes
+	//
+	// The changes of a client's apps, and of the client itself, oldest first, from a cursor or a time on. Pass `next_cursor`
+	// back, later, to get what came since; at once while `has_more` is true. A page may be short or empty all the same.
+	//
+	// To keep a copy of all apps: take a cursor at the end (`since` in the future), list the apps, then follow, and treat each
+	// change as what the app is now.
+	//
+	// A cursor is good for the same client and filters. It expires (410) when changes behind it are no longer kept, and when
+	// the database was restored, has failed over or was moved: then list anew.
+	//
+	// Scope: `apps:read`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /clients/{client_id}/changes (the `ListChanges` operationId).
+	ListChangesWithResponse(ctx context.Context, clientID ClientID, params *ListChangesParams, reqEditors ...RequestEditorFn) (*ListChangesResponse, error)
 
 	// ListTokensWithResponse List Tokens
 	//
@@ -8745,6 +9337,56 @@ func (r UpdateCatalogVendorResponse) ContentType() string {
 	return ""
 }
 
+// ListAllChangesResponse200Headers the declared response headers of an HTTP 200 response for ListAllChanges
+type ListAllChangesResponse200Headers struct {
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
+}
+
+type ListAllChangesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ChangeFeed
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListAllChangesResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListAllChangesResponse) GetJSON200() *ChangeFeed {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r ListAllChangesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListAllChangesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListAllChangesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListAllChangesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ListClientsResponse200Headers the declared response headers of an HTTP 200 response for ListClients
 type ListClientsResponse200Headers struct {
 	Link            *string
@@ -9574,6 +10216,56 @@ func (r ListAppChangesResponse) ContentType() string {
 	return ""
 }
 
+// ListChangesResponse200Headers the declared response headers of an HTTP 200 response for ListChanges
+type ListChangesResponse200Headers struct {
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
+}
+
+type ListChangesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ChangeFeed
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListChangesResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListChangesResponse) GetJSON200() *ChangeFeed {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r ListChangesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListChangesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListChangesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListChangesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ListTokensResponse200Headers the declared response headers of an HTTP 200 response for ListTokens
 type ListTokensResponse200Headers struct {
 	Link            *string
@@ -10285,6 +10977,24 @@ func (c *ClientWithResponses) UpdateCatalogVendorWithResponse(ctx context.Contex
 	return ParseUpdateCatalogVendorResponse(rsp)
 }
 
+// ListAllChangesWithResponse List All Changes
+//
+// `listChanges` for all clients that the token covers. Of a deleted client, one `client` change without a value stays
+// in place of what was erased. When the clients that a token covers change, list anew.
+//
+// Scope: `apps:read`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /changes (the `ListAllChanges` operationId).
+func (c *ClientWithResponses) ListAllChangesWithResponse(ctx context.Context, params *ListAllChangesParams, reqEditors ...RequestEditorFn) (*ListAllChangesResponse, error) {
+	rsp, err := c.ListAllChanges(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListAllChangesResponse(rsp)
+}
+
 // ListClientsWithResponse List Clients
 //
 // The clients that the token covers, page by page.
@@ -10808,6 +11518,30 @@ func (c *ClientWithResponses) ListAppChangesWithResponse(ctx context.Context, cl
 		return nil, err
 	}
 	return ParseListAppChangesResponse(rsp)
+}
+
+// ListChangesWithResponse List Changes
+//
+// The changes of a client's apps, and of the client itself, oldest first, from a cursor or a time on. Pass `next_cursor`
+// back, later, to get what came since; at once while `has_more` is true. A page may be short or empty all the same.
+//
+// To keep a copy of all apps: take a cursor at the end (`since` in the future), list the apps, then follow, and treat each
+// change as what the app is now.
+//
+// A cursor is good for the same client and filters. It expires (410) when changes behind it are no longer kept, and when
+// the database was restored, has failed over or was moved: then list anew.
+//
+// Scope: `apps:read`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /clients/{client_id}/changes (the `ListChanges` operationId).
+func (c *ClientWithResponses) ListChangesWithResponse(ctx context.Context, clientID ClientID, params *ListChangesParams, reqEditors ...RequestEditorFn) (*ListChangesResponse, error) {
+	rsp, err := c.ListChanges(ctx, clientID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListChangesResponse(rsp)
 }
 
 // ListTokensWithResponse List Tokens
@@ -12240,6 +12974,59 @@ func ParseUpdateCatalogVendorResponse(rsp *http.Response) (*UpdateCatalogVendorR
 	return response, nil
 }
 
+// ParseListAllChangesResponse parses an HTTP response from a ListAllChangesWithResponse call
+func ParseListAllChangesResponse(rsp *http.Response) (*ListAllChangesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListAllChangesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ChangeFeed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListAllChangesResponse200Headers
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseListClientsResponse parses an HTTP response from a ListClientsWithResponse call
 func ParseListClientsResponse(rsp *http.Response) (*ListClientsResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -13231,6 +14018,59 @@ func ParseListAppChangesResponse(rsp *http.Response) (*ListAppChangesResponse, e
 			}
 			headers.Link = &value
 		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListChangesResponse parses an HTTP response from a ListChangesWithResponse call
+func ParseListChangesResponse(rsp *http.Response) (*ListChangesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListChangesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ChangeFeed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListChangesResponse200Headers
 		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {

@@ -29,11 +29,15 @@ SELECT create_reference_table('catalog_revisions');
 -- A token is read before its client is known.
 SELECT create_reference_table('tokens');
 SELECT create_reference_table('token_clients');
+SELECT create_reference_table('change_feed');
 
 SELECT create_distributed_table('clients', 'id', colocate_with := 'none');
 -- These come before apps, whose triggers write to them.
 SELECT create_distributed_table('client_app_counts', 'client_id', colocate_with := 'clients');
 SELECT create_distributed_table('app_changes', 'client_id', colocate_with := 'clients');
 SELECT create_distributed_table('apps', 'client_id', colocate_with := 'clients');
+
+-- A change feed needs the transaction ids of one machine.
+UPDATE change_feed SET distributed = true;
 
 COMMIT;

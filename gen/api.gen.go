@@ -43,6 +43,39 @@ func (e AppChangeField) Valid() bool {
 	}
 }
 
+// Defines values for ChangeField.
+const (
+	ChangeFieldApp          ChangeField = "app"
+	ChangeFieldClient       ChangeField = "client"
+	ChangeFieldClientName   ChangeField = "client_name"
+	ChangeFieldClientStatus ChangeField = "client_status"
+	ChangeFieldIsApproved   ChangeField = "is_approved"
+	ChangeFieldIsFavorite   ChangeField = "is_favorite"
+	ChangeFieldLicenseCount ChangeField = "license_count"
+)
+
+// Valid indicates whether the value is a known member of the ChangeField enum.
+func (e ChangeField) Valid() bool {
+	switch e {
+	case ChangeFieldApp:
+		return true
+	case ChangeFieldClient:
+		return true
+	case ChangeFieldClientName:
+		return true
+	case ChangeFieldClientStatus:
+		return true
+	case ChangeFieldIsApproved:
+		return true
+	case ChangeFieldIsFavorite:
+		return true
+	case ChangeFieldLicenseCount:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ClientOrganizationStatus.
 const (
 	ClientOrganizationStatusActive    ClientOrganizationStatus = "active"
@@ -82,6 +115,7 @@ func (e ClientPatchStatus) Valid() bool {
 // Defines values for ErrorCode.
 const (
 	ErrorCodeConflict             ErrorCode = "conflict"
+	ErrorCodeCursorExpired        ErrorCode = "cursor_expired"
 	ErrorCodeExpectationFailed    ErrorCode = "expectation_failed"
 	ErrorCodeForbidden            ErrorCode = "forbidden"
 	ErrorCodeHeaderFieldsTooLarge ErrorCode = "header_fields_too_large"
@@ -103,6 +137,8 @@ const (
 func (e ErrorCode) Valid() bool {
 	switch e {
 	case ErrorCodeConflict:
+		return true
+	case ErrorCodeCursorExpired:
 		return true
 	case ErrorCodeExpectationFailed:
 		return true
@@ -169,6 +205,39 @@ func (e TokenScope) Valid() bool {
 	case TokenScopeTokensRead:
 		return true
 	case TokenScopeTokensWrite:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for FieldFilter.
+const (
+	FieldFilterApp          FieldFilter = "app"
+	FieldFilterClient       FieldFilter = "client"
+	FieldFilterClientName   FieldFilter = "client_name"
+	FieldFilterClientStatus FieldFilter = "client_status"
+	FieldFilterIsApproved   FieldFilter = "is_approved"
+	FieldFilterIsFavorite   FieldFilter = "is_favorite"
+	FieldFilterLicenseCount FieldFilter = "license_count"
+)
+
+// Valid indicates whether the value is a known member of the FieldFilter enum.
+func (e FieldFilter) Valid() bool {
+	switch e {
+	case FieldFilterApp:
+		return true
+	case FieldFilterClient:
+		return true
+	case FieldFilterClientName:
+		return true
+	case FieldFilterClientStatus:
+		return true
+	case FieldFilterIsApproved:
+		return true
+	case FieldFilterIsFavorite:
+		return true
+	case FieldFilterLicenseCount:
 		return true
 	default:
 		return false
@@ -478,6 +547,39 @@ func (e ListCatalogVendorsParamsSortOrder) Valid() bool {
 	}
 }
 
+// Defines values for ListAllChangesParamsField.
+const (
+	ListAllChangesParamsFieldApp          ListAllChangesParamsField = "app"
+	ListAllChangesParamsFieldClient       ListAllChangesParamsField = "client"
+	ListAllChangesParamsFieldClientName   ListAllChangesParamsField = "client_name"
+	ListAllChangesParamsFieldClientStatus ListAllChangesParamsField = "client_status"
+	ListAllChangesParamsFieldIsApproved   ListAllChangesParamsField = "is_approved"
+	ListAllChangesParamsFieldIsFavorite   ListAllChangesParamsField = "is_favorite"
+	ListAllChangesParamsFieldLicenseCount ListAllChangesParamsField = "license_count"
+)
+
+// Valid indicates whether the value is a known member of the ListAllChangesParamsField enum.
+func (e ListAllChangesParamsField) Valid() bool {
+	switch e {
+	case ListAllChangesParamsFieldApp:
+		return true
+	case ListAllChangesParamsFieldClient:
+		return true
+	case ListAllChangesParamsFieldClientName:
+		return true
+	case ListAllChangesParamsFieldClientStatus:
+		return true
+	case ListAllChangesParamsFieldIsApproved:
+		return true
+	case ListAllChangesParamsFieldIsFavorite:
+		return true
+	case ListAllChangesParamsFieldLicenseCount:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListClientsParamsSortBy.
 const (
 	ListClientsParamsSortByCreatedAt ListClientsParamsSortBy = "created_at"
@@ -550,6 +652,39 @@ func (e ListAppsParamsSortOrder) Valid() bool {
 	case ListAppsParamsSortOrderAsc:
 		return true
 	case ListAppsParamsSortOrderDesc:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListChangesParamsField.
+const (
+	ListChangesParamsFieldApp          ListChangesParamsField = "app"
+	ListChangesParamsFieldClient       ListChangesParamsField = "client"
+	ListChangesParamsFieldClientName   ListChangesParamsField = "client_name"
+	ListChangesParamsFieldClientStatus ListChangesParamsField = "client_status"
+	ListChangesParamsFieldIsApproved   ListChangesParamsField = "is_approved"
+	ListChangesParamsFieldIsFavorite   ListChangesParamsField = "is_favorite"
+	ListChangesParamsFieldLicenseCount ListChangesParamsField = "license_count"
+)
+
+// Valid indicates whether the value is a known member of the ListChangesParamsField enum.
+func (e ListChangesParamsField) Valid() bool {
+	switch e {
+	case ListChangesParamsFieldApp:
+		return true
+	case ListChangesParamsFieldClient:
+		return true
+	case ListChangesParamsFieldClientName:
+		return true
+	case ListChangesParamsFieldClientStatus:
+		return true
+	case ListChangesParamsFieldIsApproved:
+		return true
+	case ListChangesParamsFieldIsFavorite:
+		return true
+	case ListChangesParamsFieldLicenseCount:
 		return true
 	default:
 		return false
@@ -1037,6 +1172,69 @@ type CatalogVendorPatch struct {
 	URL nullable.Nullable[string] `json:"url,omitempty"`
 }
 
+// Change One field of an app or of a client that somebody changed. `field` says which, and so what its values are. It is what
+// `listAppChanges` has, with the ids of the client, the app and its catalog app.
+//
+// Example: {"actor":{"id":"0d9c8b7a-6f5e-4d3c-8b2a-190817263544","name":"nightly sync"},"app_id":"f1a2b3c4-d5e6-7890-abcd-ef1234567890","catalog_app_id":"a1b2c3d4-e5f6-7890-abcd-ef1234567890","changed_at":"2026-02-24T15:00:00.000Z","client_id":"aa7cf840-9ca9-46a3-9778-9015d6580d50","field":"license_count","id":"5f0c8f3e-6f0a-5b1e-9d0a-2b7c4d5e6f70","new_value":50,"old_value":25,"request_id":"0f3c2b1a9d8e7f60"}
+type Change struct {
+	// ID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+	//
+	//
+	// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
+	ID UUID `json:"id"`
+
+	// ClientID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+	//
+	//
+	// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
+	ClientID UUID `json:"client_id"`
+
+	// AppID The app, or `null` for a change of the client.
+	AppID *openapi_types.UUID `json:"app_id"`
+
+	// CatalogAppID The catalog app of the app.
+	CatalogAppID *openapi_types.UUID `json:"catalog_app_id"`
+
+	// Field The field; `app` when the app was added or removed, `client` when the client was created or deleted.
+	Field ChangeField `json:"field"`
+
+	// OldValue The value before. For `app` and `client`, the id of what was removed.
+	OldValue *json.RawMessage `json:"old_value"`
+
+	// NewValue The value after. For `app` and `client`, the id of what was added.
+	NewValue *json.RawMessage `json:"new_value"`
+
+	// Actor Who made a change: the token, by its id and its name.
+	//
+	// Example: {"id":"0d9c8b7a-6f5e-4d3c-8b2a-190817263544","name":"nightly sync"}
+	Actor Actor `json:"actor"`
+
+	// RequestID The `X-Request-Id` of the request that made the change.
+	RequestID string `json:"request_id"`
+
+	// ChangedAt A system-managed timestamp: UTC with exactly three decimals.
+	//
+	// Example: 2026-02-24T15:00:00.000Z
+	ChangedAt Timestamp `json:"changed_at"`
+}
+
+// ChangeField The field; `app` when the app was added or removed, `client` when the client was created or deleted.
+type ChangeField string
+
+// ChangeFeed A part of a change feed.
+//
+// Example: {"data":[{"actor":{"id":"0d9c8b7a-6f5e-4d3c-8b2a-190817263544","name":"nightly sync"},"app_id":"f1a2b3c4-d5e6-7890-abcd-ef1234567890","catalog_app_id":"a1b2c3d4-e5f6-7890-abcd-ef1234567890","changed_at":"2026-02-24T15:00:00.000Z","client_id":"aa7cf840-9ca9-46a3-9778-9015d6580d50","field":"license_count","id":"5f0c8f3e-6f0a-5b1e-9d0a-2b7c4d5e6f70","new_value":50,"old_value":25,"request_id":"0f3c2b1a9d8e7f60"}],"has_more":false,"next_cursor":"AAECAwQFBgc"}
+type ChangeFeed struct {
+	// Data The changes, oldest first. They may be few, or none, while `has_more` is true.
+	Data []Change `json:"data"`
+
+	// NextCursor Where to go on, now or later. It moves on also when there was no change.
+	NextCursor string `json:"next_cursor"`
+
+	// HasMore Whether there is more already.
+	HasMore bool `json:"has_more"`
+}
+
 // ClientCreate A new client.
 //
 // Example: {"name":"Contoso Ltd."}
@@ -1475,6 +1673,11 @@ type URLPatternsReplace struct {
 // Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
 type AppID = UUID
 
+// AppIDFilter A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+//
+// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
+type AppIDFilter = UUID
+
 // CatalogAppID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
 //
 // Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
@@ -1495,8 +1698,22 @@ type CategoryID = UUID
 // Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
 type ClientID = UUID
 
+// ClientIDFilter A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+//
+// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
+type ClientIDFilter = UUID
+
 // Cursor defines model for Cursor.
 type Cursor = string
+
+// FeedCursor defines model for FeedCursor.
+type FeedCursor = string
+
+// FeedPageSize defines model for FeedPageSize.
+type FeedPageSize = int32
+
+// FieldFilter defines model for FieldFilter.
+type FieldFilter string
 
 // IfMatch `*`, or one or more entity tags separated by commas; nothing between two commas is ignored (RFC 9110, 5.6.1).
 //
@@ -1532,6 +1749,9 @@ type Query = string
 //
 // Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
 type RetiredTokenID = UUID
+
+// Since defines model for Since.
+type Since = string
 
 // SortByAlias defines model for SortByAlias.
 type SortByAlias string
@@ -1650,6 +1870,9 @@ type ClientNotSuspended = Error
 // ClientSuspended The body of every response that is neither 2xx nor 304.
 type ClientSuspended = Error
 
+// CursorExpired The body of every response that is neither 2xx nor 304.
+type CursorExpired = Error
+
 // DeprecatedBulkResult What became of the apps of a bulk operation.
 //
 // Example: {"failed":[],"succeeded":["f1a2b3c4-d5e6-7890-abcd-ef1234567890"]}
@@ -1705,6 +1928,9 @@ type InvalidAppIDs = Error
 
 // InvalidBody The body of every response that is neither 2xx nor 304.
 type InvalidBody = Error
+
+// InvalidFeedParameter The body of every response that is neither 2xx nor 304.
+type InvalidFeedParameter = Error
 
 // InvalidListParameter The body of every response that is neither 2xx nor 304.
 type InvalidListParameter = Error
@@ -2020,6 +2246,31 @@ type UpdateCatalogVendorParams struct {
 	IfNoneMatch *IfNoneMatchOfWrite `json:"If-None-Match,omitempty"`
 }
 
+// ListAllChangesParams defines parameters for ListAllChanges.
+type ListAllChangesParams struct {
+	// Cursor `next_cursor` of the page before. Not together with `since`.
+	Cursor *FeedCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Since Where to begin without a cursor (RFC 3339): with the changes since this time, and perhaps some earlier ones. A time in the
+	// future is the end of the feed.
+	Since *Since `form:"since,omitempty" json:"since,omitempty"`
+
+	// ClientID Only changes of this client, which the token must cover.
+	ClientID *ClientIDFilter `form:"client_id,omitempty" json:"client_id,omitempty"`
+
+	// AppID Only changes of this app.
+	AppID *AppIDFilter `form:"app_id,omitempty" json:"app_id,omitempty"`
+
+	// Field Only changes of this field.
+	Field *ListAllChangesParamsField `form:"field,omitempty" json:"field,omitempty"`
+
+	// PageSize How many changes a page has at most.
+	PageSize *FeedPageSize `form:"page_size,omitempty" json:"page_size,omitempty"`
+}
+
+// ListAllChangesParamsField defines parameters for ListAllChanges.
+type ListAllChangesParamsField string
+
 // ListClientsParams defines parameters for ListClients.
 type ListClientsParams struct {
 	// Q A literal part of the name, without regard to case: `%`, `_` and `\` mean themselves.
@@ -2147,6 +2398,28 @@ type ListAppChangesParams struct {
 	// Cursor `next_cursor` of the page before.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
+
+// ListChangesParams defines parameters for ListChanges.
+type ListChangesParams struct {
+	// Cursor `next_cursor` of the page before. Not together with `since`.
+	Cursor *FeedCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Since Where to begin without a cursor (RFC 3339): with the changes since this time, and perhaps some earlier ones. A time in the
+	// future is the end of the feed.
+	Since *Since `form:"since,omitempty" json:"since,omitempty"`
+
+	// AppID Only changes of this app.
+	AppID *AppIDFilter `form:"app_id,omitempty" json:"app_id,omitempty"`
+
+	// Field Only changes of this field.
+	Field *ListChangesParamsField `form:"field,omitempty" json:"field,omitempty"`
+
+	// PageSize How many changes a page has at most.
+	PageSize *FeedPageSize `form:"page_size,omitempty" json:"page_size,omitempty"`
+}
+
+// ListChangesParamsField defines parameters for ListChanges.
+type ListChangesParamsField string
 
 // ListTokensParams defines parameters for ListTokens.
 type ListTokensParams struct {
@@ -2305,6 +2578,9 @@ type ServerInterface interface {
 	// UpdateCatalogVendor Update Catalog Vendor
 	// (PATCH /catalog-vendors/{vendor_id})
 	UpdateCatalogVendor(ctx echo.Context, vendorID VendorID, params UpdateCatalogVendorParams) error
+	// ListAllChanges List All Changes
+	// (GET /changes)
+	ListAllChanges(ctx echo.Context, params ListAllChangesParams) error
 	// ListClients List Clients
 	// (GET /clients)
 	ListClients(ctx echo.Context, params ListClientsParams) error
@@ -2355,6 +2631,9 @@ type ServerInterface interface {
 	// ListAppChanges List App Changes
 	// (GET /clients/{client_id}/apps/{app_id}/changes)
 	ListAppChanges(ctx echo.Context, clientID ClientID, appID AppID, params ListAppChangesParams) error
+	// ListChanges List Changes
+	// (GET /clients/{client_id}/changes)
+	ListChanges(ctx echo.Context, clientID ClientID, params ListChangesParams) error
 	// ListTokens List Tokens
 	// (GET /tokens)
 	ListTokens(ctx echo.Context, params ListTokensParams) error
@@ -3227,6 +3506,59 @@ func (w *ServerInterfaceWrapper) UpdateCatalogVendor(ctx echo.Context) error {
 	return err
 }
 
+// ListAllChanges converts echo context to params.
+func (w *ServerInterfaceWrapper) ListAllChanges(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListAllChangesParams
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "since" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "since", ctx.QueryParams(), &params.Since, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter since: %s", err))
+	}
+
+	// ------------- Optional query parameter "client_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "client_id", ctx.QueryParams(), &params.ClientID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter client_id: %s", err))
+	}
+
+	// ------------- Optional query parameter "app_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "app_id", ctx.QueryParams(), &params.AppID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter app_id: %s", err))
+	}
+
+	// ------------- Optional query parameter "field" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "field", ctx.QueryParams(), &params.Field, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter field: %s", err))
+	}
+
+	// ------------- Optional query parameter "page_size" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "page_size", ctx.QueryParams(), &params.PageSize, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter page_size: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListAllChanges(ctx, params)
+	return err
+}
+
 // ListClients converts echo context to params.
 func (w *ServerInterfaceWrapper) ListClients(ctx echo.Context) error {
 	var err error
@@ -3806,6 +4138,59 @@ func (w *ServerInterfaceWrapper) ListAppChanges(ctx echo.Context) error {
 	return err
 }
 
+// ListChanges converts echo context to params.
+func (w *ServerInterfaceWrapper) ListChanges(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "client_id" -------------
+	var clientID ClientID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "client_id", ctx.Param("client_id"), &clientID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter client_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListChangesParams
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "since" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "since", ctx.QueryParams(), &params.Since, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter since: %s", err))
+	}
+
+	// ------------- Optional query parameter "app_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "app_id", ctx.QueryParams(), &params.AppID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter app_id: %s", err))
+	}
+
+	// ------------- Optional query parameter "field" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "field", ctx.QueryParams(), &params.Field, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter field: %s", err))
+	}
+
+	// ------------- Optional query parameter "page_size" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "page_size", ctx.QueryParams(), &params.PageSize, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter page_size: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListChanges(ctx, clientID, params)
+	return err
+}
+
 // ListTokens converts echo context to params.
 func (w *ServerInterfaceWrapper) ListTokens(ctx echo.Context) error {
 	var err error
@@ -3976,6 +4361,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/catalog-vendors", wrapper.CreateCatalogVendor, options.OperationMiddlewares["createCatalogVendor"]...)
 	router.DELETE(options.BaseURL+"/catalog-vendors/:vendor_id", wrapper.DeleteCatalogVendor, options.OperationMiddlewares["deleteCatalogVendor"]...)
 	router.PATCH(options.BaseURL+"/catalog-vendors/:vendor_id", wrapper.UpdateCatalogVendor, options.OperationMiddlewares["updateCatalogVendor"]...)
+	router.GET(options.BaseURL+"/changes", wrapper.ListAllChanges, options.OperationMiddlewares["listAllChanges"]...)
 	router.GET(options.BaseURL+"/clients", wrapper.ListClients, options.OperationMiddlewares["listClients"]...)
 	router.POST(options.BaseURL+"/clients", wrapper.CreateClient, options.OperationMiddlewares["createClient"]...)
 	router.DELETE(options.BaseURL+"/clients/:client_id", wrapper.DeleteClient, options.OperationMiddlewares["deleteClient"]...)
@@ -3992,6 +4378,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/clients/:client_id/apps/approvals/remove", wrapper.RemoveAppApprovals, options.OperationMiddlewares["removeAppApprovals"]...)
 	router.POST(options.BaseURL+"/clients/:client_id/apps/favorites", wrapper.AddFavorites, options.OperationMiddlewares["addFavorites"]...)
 	router.POST(options.BaseURL+"/clients/:client_id/apps/favorites/remove", wrapper.RemoveFavorites, options.OperationMiddlewares["removeFavorites"]...)
+	router.GET(options.BaseURL+"/clients/:client_id/changes", wrapper.ListChanges, options.OperationMiddlewares["listChanges"]...)
 	router.GET(options.BaseURL+"/tokens", wrapper.ListTokens, options.OperationMiddlewares["listTokens"]...)
 	router.POST(options.BaseURL+"/tokens", wrapper.CreateToken, options.OperationMiddlewares["createToken"]...)
 	router.DELETE(options.BaseURL+"/tokens/:token_id", wrapper.RevokeToken, options.OperationMiddlewares["revokeToken"]...)
@@ -4252,6 +4639,17 @@ type CategoryNotFoundJSONResponse struct {
 	Headers CategoryNotFoundResponseHeaders
 }
 
+type ChangeFeedResponseHeaders struct {
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
+}
+type ChangeFeedJSONResponse struct {
+	Body ChangeFeed
+
+	Headers ChangeFeedResponseHeaders
+}
+
 type ClientConflictResponseHeaders struct {
 	RateLimit       *string
 	RateLimitPolicy *string
@@ -4341,6 +4739,17 @@ type ClientSuspendedJSONResponse struct {
 	Body Error
 
 	Headers ClientSuspendedResponseHeaders
+}
+
+type CursorExpiredResponseHeaders struct {
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
+}
+type CursorExpiredJSONResponse struct {
+	Body Error
+
+	Headers CursorExpiredResponseHeaders
 }
 
 type DeprecatedBulkResultResponseHeaders struct {
@@ -4574,6 +4983,17 @@ type InvalidBodyJSONResponse struct {
 	Body Error
 
 	Headers InvalidBodyResponseHeaders
+}
+
+type InvalidFeedParameterResponseHeaders struct {
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
+}
+type InvalidFeedParameterJSONResponse struct {
+	Body Error
+
+	Headers InvalidFeedParameterResponseHeaders
 }
 
 type InvalidListParameterResponseHeaders struct {
@@ -9284,6 +9704,212 @@ func (response UpdateCatalogVendor503JSONResponse) VisitUpdateCatalogVendorRespo
 	return err
 }
 
+type ListAllChangesRequestObject struct {
+	Params ListAllChangesParams
+}
+
+type ListAllChangesResponseObject interface {
+	VisitListAllChangesResponse(w http.ResponseWriter) error
+}
+
+type ListAllChanges200JSONResponse struct{ ChangeFeedJSONResponse }
+
+func (response ListAllChanges200JSONResponse) VisitListAllChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAllChanges400JSONResponse struct {
+	InvalidFeedParameterJSONResponse
+}
+
+func (response ListAllChanges400JSONResponse) VisitListAllChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAllChanges401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response ListAllChanges401JSONResponse) VisitListAllChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAllChanges403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response ListAllChanges403JSONResponse) VisitListAllChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAllChanges405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response ListAllChanges405JSONResponse) VisitListAllChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAllChanges406JSONResponse struct{ NotAcceptableJSONResponse }
+
+func (response ListAllChanges406JSONResponse) VisitListAllChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAllChanges410JSONResponse struct{ CursorExpiredJSONResponse }
+
+func (response ListAllChanges410JSONResponse) VisitListAllChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(410)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAllChanges429JSONResponse struct{ RateLimitedJSONResponse }
+
+func (response ListAllChanges429JSONResponse) VisitListAllChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAllChanges500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response ListAllChanges500JSONResponse) VisitListAllChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAllChanges503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response ListAllChanges503JSONResponse) VisitListAllChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListClientsRequestObject struct {
 	Params ListClientsParams
 }
@@ -13341,6 +13967,234 @@ func (response ListAppChanges503JSONResponse) VisitListAppChangesResponse(w http
 	return err
 }
 
+type ListChangesRequestObject struct {
+	ClientID ClientID `json:"client_id"`
+	Params   ListChangesParams
+}
+
+type ListChangesResponseObject interface {
+	VisitListChangesResponse(w http.ResponseWriter) error
+}
+
+type ListChanges200JSONResponse struct{ ChangeFeedJSONResponse }
+
+func (response ListChanges200JSONResponse) VisitListChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListChanges400JSONResponse struct {
+	InvalidFeedParameterJSONResponse
+}
+
+func (response ListChanges400JSONResponse) VisitListChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListChanges401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response ListChanges401JSONResponse) VisitListChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListChanges403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response ListChanges403JSONResponse) VisitListChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListChanges404JSONResponse struct{ ClientNotFoundJSONResponse }
+
+func (response ListChanges404JSONResponse) VisitListChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListChanges405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response ListChanges405JSONResponse) VisitListChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListChanges406JSONResponse struct{ NotAcceptableJSONResponse }
+
+func (response ListChanges406JSONResponse) VisitListChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListChanges410JSONResponse struct{ CursorExpiredJSONResponse }
+
+func (response ListChanges410JSONResponse) VisitListChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(410)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListChanges429JSONResponse struct{ RateLimitedJSONResponse }
+
+func (response ListChanges429JSONResponse) VisitListChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListChanges500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response ListChanges500JSONResponse) VisitListChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListChanges503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response ListChanges503JSONResponse) VisitListChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListTokensRequestObject struct {
 	Params ListTokensParams
 }
@@ -14491,6 +15345,9 @@ type StrictServerInterface interface {
 	// UpdateCatalogVendor Update Catalog Vendor
 	// (PATCH /catalog-vendors/{vendor_id})
 	UpdateCatalogVendor(ctx context.Context, request UpdateCatalogVendorRequestObject) (UpdateCatalogVendorResponseObject, error)
+	// ListAllChanges List All Changes
+	// (GET /changes)
+	ListAllChanges(ctx context.Context, request ListAllChangesRequestObject) (ListAllChangesResponseObject, error)
 	// ListClients List Clients
 	// (GET /clients)
 	ListClients(ctx context.Context, request ListClientsRequestObject) (ListClientsResponseObject, error)
@@ -14541,6 +15398,9 @@ type StrictServerInterface interface {
 	// ListAppChanges List App Changes
 	// (GET /clients/{client_id}/apps/{app_id}/changes)
 	ListAppChanges(ctx context.Context, request ListAppChangesRequestObject) (ListAppChangesResponseObject, error)
+	// ListChanges List Changes
+	// (GET /clients/{client_id}/changes)
+	ListChanges(ctx context.Context, request ListChangesRequestObject) (ListChangesResponseObject, error)
 	// ListTokens List Tokens
 	// (GET /tokens)
 	ListTokens(ctx context.Context, request ListTokensRequestObject) (ListTokensResponseObject, error)
@@ -15290,6 +16150,31 @@ func (sh *strictHandler) UpdateCatalogVendor(ctx echo.Context, vendorID VendorID
 	return nil
 }
 
+// ListAllChanges operation middleware
+func (sh *strictHandler) ListAllChanges(ctx echo.Context, params ListAllChangesParams) error {
+	var request ListAllChangesRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListAllChanges(ctx.Request().Context(), request.(ListAllChangesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListAllChanges")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListAllChangesResponseObject); ok {
+		return validResponse.VisitListAllChangesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListClients operation middleware
 func (sh *strictHandler) ListClients(ctx echo.Context, params ListClientsParams) error {
 	var request ListClientsRequestObject
@@ -15955,6 +16840,32 @@ func (sh *strictHandler) ListAppChanges(ctx echo.Context, clientID ClientID, app
 		return err
 	} else if validResponse, ok := response.(ListAppChangesResponseObject); ok {
 		return validResponse.VisitListAppChangesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListChanges operation middleware
+func (sh *strictHandler) ListChanges(ctx echo.Context, clientID ClientID, params ListChangesParams) error {
+	var request ListChangesRequestObject
+
+	request.ClientID = clientID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListChanges(ctx.Request().Context(), request.(ListChangesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListChanges")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListChangesResponseObject); ok {
+		return validResponse.VisitListChangesResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/clientapps/clientapps/gen"
 	"github.com/clientapps/clientapps/store"
 )
@@ -92,6 +94,22 @@ func toAPIChange(c store.AppChange) gen.AppChange {
 		Actor:     gen.Actor{ID: c.ActorID, Name: c.ActorName},
 		RequestID: c.RequestID, ChangedAt: timestamp(c.ChangedAt),
 	}
+}
+
+func toAPIFeedChange(c store.AppChange) gen.Change {
+	change := gen.Change{
+		ID: c.ID(), ClientID: c.ClientID, CatalogAppID: c.CatalogAppID, Field: gen.ChangeField(c.Field),
+		OldValue: changeValue(c.OldValue), NewValue: changeValue(c.NewValue),
+		Actor:     gen.Actor{ID: c.ActorID, Name: c.ActorName},
+		RequestID: c.RequestID, ChangedAt: timestamp(c.ChangedAt),
+	}
+	if c.AppID != uuid.Nil {
+		change.AppID = &c.AppID
+	}
+	if c.ActorName == "" { // the client was not made by a request, but with example data or before clients had a history
+		change.Actor.Name, change.RequestID = "clientapps", "none"
+	}
+	return change
 }
 
 // changeValue returns a value that the history stores as JSON.

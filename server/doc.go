@@ -8,6 +8,6 @@
 //	             no capacity (503), too many requests (429),              capacity, ratelimit
 //	             body (413, 415), parameters and schema (400)             body.go, params.go, strictjson, validate
 //	gen          generated strict wrapper: typed request object
-//	handler      map, call the store, map                                 apps.go, appfields.go, fields.go, convert.go
+//	handler      map, call the store, map                                 apps.go, fields.go, convert.go
 //	writeError   any error ends here: the one place that knows statuses   errors.go
 package server

@@ -162,6 +162,13 @@ func toError(err error) *Error {
 		return errForbidden()
 	case errors.Is(err, store.ErrUnknownToken): // it ended during the request
 		return errUnauthorized()
+	case errors.Is(err, store.ErrCursorExpired):
+		field := "cursor"
+		return &Error{
+			Status: http.StatusGone, Code: gen.ErrorCodeCursorExpired,
+			Message: "The cursor has expired. Take a new one at the end of the feed, and list anew",
+			Details: &gen.ErrorDetails{Field: &field},
+		}
 	case errors.Is(err, store.ErrPosition):
 		return errCursor()
 	case errors.As(err, &precondition):

@@ -28,6 +28,8 @@ func TestExamplesOfErrors(t *testing.T) {
 		"MalformedID":          {"GET", client + "/apps/x", "", ""},
 		"UnknownParameter":     {"GET", app + "?page=2", "", ""},
 		"PageSizeOutOfRange":   {"GET", client + "/apps?page_size=501", "", ""},
+		"CursorExpired":        {"GET", client + "/changes?cursor=" + feedCursor("changes\n"+client+"/changes\n", "0123456789abcdef", "7"), "", ""},
+		"CursorAndSince":       {"GET", client + "/changes?cursor=AAECAwQFBgc&since=2026-01-01T00:00:00Z", "", ""},
 		"GarbledCursor":        {"GET", client + "/apps?cursor=AAECAwQFBgc", "", ""},
 		"InvalidFieldType":     {"PATCH", app, "", `{"is_favorite": "yes"}`},
 		"ReadOnlyField":        {"PATCH", app, "", `{"catalog_app": {}}`},

@@ -46,6 +46,8 @@ var requests = map[string]request{
 	"updateApp":             {"PATCH", appPath, `{"is_favorite":true}`, "apps"},
 	"removeApp":             {"DELETE", appPath, "", "apps"},
 	"listAppChanges":        {"GET", appPath + "/changes", "", "app_changes"},
+	"listChanges":           {"GET", clientPath + "/changes", "", "app_changes"},
+	"listAllChanges":        {"GET", "/v2/changes", "", "app_changes"},
 	"addFavorites":          {"POST", clientPath + "/apps/favorites", bulkBody, "apps"},
 	"removeFavorites":       {"POST", clientPath + "/apps/favorites/remove", bulkBody, "apps"},
 	"approveApps":           {"POST", clientPath + "/apps/approval", bulkBody, "apps"},

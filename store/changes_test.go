@@ -60,7 +60,7 @@ func TestListAppChanges(t *testing.T) {
 				if list.Total != int64(len(want)) {
 					t.Errorf("the total is %d", list.Total)
 				}
-				paged = append(paged, list.Rows...)
+				paged = append(paged, withoutFeed(list.Rows)...)
 				if list.Next == nil || pages > len(want) {
 					break
 				}
@@ -76,7 +76,7 @@ func TestListAppChanges(t *testing.T) {
 		page := must(s.ListAppChanges(t.Context(), key, store.Page{Size: 2}))(t)
 		update(bob, store.Fields{store.ColumnIsFavorite: false})
 		rest := must(s.ListAppChanges(t.Context(), key, store.Page{Size: 500, After: page.Next}))(t)
-		wantJSON(t, "what comes behind the first two", rest.Rows, want[2:])
+		wantJSON(t, "what comes behind the first two", withoutFeed(rest.Rows), want[2:])
 
 		// The other client's app of the same catalog app has another history.
 		other := store.AppKey{ClientID: storetest.OtherClientID, ID: storetest.OtherAppID}

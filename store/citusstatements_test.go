@@ -14,6 +14,8 @@ import (
 
 // manyShards are the methods that may need more than one shard, with the reason.
 var manyShards = map[string]string{
+	"ListChanges":      "there is no feed on a distributed database",
+	"ListAllChanges":   "there is no feed on a distributed database",
 	"CreateToken":      "the clients that a token covers are looked up on all their shards",
 	"ListClients":      "the list of clients is read from all shards, without a transaction",
 	"AllClients":       "the command prints all clients",

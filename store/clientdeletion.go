@@ -79,7 +79,7 @@ func (s *Store) beginDeletion(ctx context.Context, id uuid.UUID, by Actor, match
 // markDeleting marks a client as being deleted if it still has the version that was seen.
 func (s *Store) markDeleting(ctx context.Context, seen Client, by Actor) (marked bool, err error) {
 	now := later(s.now(), seen.UpdatedAt)
-	set := by.written(gorm.Expr("?", now))
+	set := s.written(by, gorm.Expr("?", now))
 	set["version"], set["deleting_since"] = gorm.Expr("version + 1"), now
 	began := func(db *gorm.DB) (bool, error) { return deletionBegan(db, seen.ID) }
 	err = s.inTx(ctx, clientShare(seen.ID), began, func(tx *gorm.DB) error {

@@ -154,7 +154,7 @@ func (s *Store) setClient(ctx context.Context, id uuid.UUID, fields Fields, by A
 func (s *Store) updateClient(ctx context.Context, seen Client, fields Fields, by Actor) (client Client, changed bool, err error) {
 	now := later(s.now(), seen.UpdatedAt)
 	also := nameKey(fields, ColumnName)
-	maps.Copy(also, by.written(gorm.Expr("?", now)))
+	maps.Copy(also, s.written(by, gorm.Expr("?", now)))
 	wrote := func(db *gorm.DB) (bool, error) {
 		err := db.Where("id = ?", seen.ID).Take(&client).Error
 		changed = client.UpdatedAt.Equal(now) && fields.in(client.fields())

@@ -166,6 +166,9 @@ var planCases = func() map[string][]planCase {
 var noPlans = map[string]string{
 	"FinishDeletion":      "sends what DeleteClient sends, after some seconds",
 	"EraseDeletedClients": "sends what DeleteClient sends, after some seconds",
+	"FollowChanges":       "sends what ListChanges sends",
+	"FollowAllChanges":    "sends what ListAllChanges sends",
+	"ReadChanges":         "sends what ListAllChanges sends",
 	"Close":               "lifecycle",
 	"Migrate":             "lifecycle",
 	"Ready":               "lifecycle",

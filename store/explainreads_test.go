@@ -3,9 +3,27 @@ package store_test
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/clientapps/clientapps/store"
 )
+
+// feedCases reads a feed from its beginning, from a time, and onwards.
+func feedCases(everyClient string, list func(ctx context.Context, s *store.Store, w *planFixture, from store.ChangeStart) (store.ChangeList, error)) []planCase {
+	past := time.Unix(0, 0)
+	var cases []planCase
+	for name, from := range map[string]store.ChangeStart{"from the beginning": {}, "since a time": {Since: &past}} {
+		// Of a page's range of all changes, those of few clients may be sorted.
+		cases = append(cases, planCase{name: name, everyClient: everyClient, sorts: 20_000, run: func(ctx context.Context, s *store.Store, w *planFixture) error {
+			page, err := list(ctx, s, w, from)
+			if err != nil {
+				return err
+			}
+			return onlyErr(list(ctx, s, w, store.ChangeStart{After: &page.Next}))
+		}})
+	}
+	return cases
+}
 
 // planReads reads what is not a list of apps.
 var planReads = map[string][]planCase{
@@ -22,6 +40,14 @@ var planReads = map[string][]planCase{
 		list, err := s.ListAppChanges(ctx, w.busy, p)
 		return list.Next, err
 	}),
+	"ListChanges": feedCases("a client's feed reads the order of all changes, up to a bound", func(ctx context.Context, s *store.Store, w *planFixture, from store.ChangeStart) (store.ChangeList, error) {
+		return s.ListChanges(ctx, w.client, store.ChangeFilter{}, from, planPage)
+	}),
+	"ListAllChanges": append(feedCases("the changes of all clients", func(ctx context.Context, s *store.Store, _ *planFixture, from store.ChangeStart) (store.ChangeList, error) {
+		return s.ListAllChanges(ctx, &store.Token{AllClients: true}, store.ChangeFilter{}, from, planPage)
+	}), feedCases("the changes of some clients", func(ctx context.Context, s *store.Store, w *planFixture, from store.ChangeStart) (store.ChangeList, error) {
+		return s.ListAllChanges(ctx, w.token, store.ChangeFilter{Field: "app"}, from, planPage)
+	})...),
 	"ListClients": append(clientPages("of all", store.Token{AllClients: true}), planCase{
 		name: "of some", sorts: 3, run: func(ctx context.Context, s *store.Store, w *planFixture) error {
 			// What the token covers is looked up and sorted.

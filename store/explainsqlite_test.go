@@ -61,7 +61,7 @@ func sqliteRecorder(t *testing.T, url string) planRecorder {
 var schemaStatement = regexp.MustCompile("^(CREATE|DROP|ANALYZE) ")
 
 // sqliteStep matches the step of a plan that reads a table: SEARCH apps USING INDEX apps_by_name (client_id=?)
-var sqliteStep = regexp.MustCompile(`^(SCAN|SEARCH) (\S+)(?: USING (?:COVERING )?(?:INDEX (\S+)|PRIMARY KEY))?(?: \((.*)\))?`)
+var sqliteStep = regexp.MustCompile(`^(SCAN|SEARCH) (\S+)(?: USING (?:COVERING )?(?:INDEX (\S+)|(?:INTEGER )?PRIMARY KEY))?(?: \((.*)\))?`)
 
 func sqlitePlan(t *testing.T, st *gorm.Statement) plan {
 	p := plan{sql: st.SQL.String()}

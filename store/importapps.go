@@ -14,6 +14,7 @@ import (
 
 	"github.com/clientapps/clientapps/store/casefold"
 	"github.com/clientapps/clientapps/store/importspool"
+	"github.com/clientapps/clientapps/store/postgres"
 	"github.com/clientapps/clientapps/store/tenant"
 )
 
@@ -146,9 +147,13 @@ func (m *appImport) merge(tx *gorm.DB, b importspool.Batch[AppRow]) error {
 	if len(write) == 0 {
 		return nil
 	}
+	set := clause.AssignmentColumns(append(appFieldNames(), "version", "actor_id", "actor_name", "request_id", "updated_at"))
+	if tx.Name() == postgres.Name { // see positioned
+		position := gorm.Expr("greatest(apps.position, excluded.position)")
+		set = append(set, clause.Assignment{Column: clause.Column{Name: "position"}, Value: position})
+	}
 	// One statement for both: the triggers make a history of insertions and another of updates.
 	return tenant.Of(tx, m.clientID).Clauses(clause.OnConflict{
-		Columns:   []clause.Column{{Name: "client_id"}, {Name: "id"}},
-		DoUpdates: clause.AssignmentColumns(append(appFieldNames(), "version", "actor_id", "actor_name", "request_id", "updated_at")),
+		Columns: []clause.Column{{Name: "client_id"}, {Name: "id"}}, DoUpdates: set,
 	}).Create(&write).Error
 }

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -23,6 +24,16 @@ var asOther = map[string]func(ctx context.Context, s *store.Store, key store.App
 	"ListAppChanges": func(ctx context.Context, s *store.Store, key store.AppKey) error {
 		_, err := s.ListAppChanges(ctx, key, store.Page{Size: 50})
 		return err
+	},
+	"ListChanges": func(ctx context.Context, s *store.Store, key store.AppKey) error {
+		list, err := s.ListChanges(ctx, key.ClientID, store.ChangeFilter{AppID: &key.ID}, store.ChangeStart{}, 50)
+		return found(key, err, len(list.Rows) > 0)
+	},
+	"FollowChanges": func(ctx context.Context, s *store.Store, key store.AppKey) error {
+		stream := s.FollowChanges(key.ClientID, store.ChangeFilter{AppID: &key.ID}, store.ChangeStart{})
+		defer stream.Close()
+		list, err := stream.Next(ctx, time.Millisecond, 50)
+		return found(key, err, len(list.Rows) > 0)
 	},
 	"ListApps": func(ctx context.Context, s *store.Store, key store.AppKey) error {
 		list, err := s.ListApps(ctx, key.ClientID, store.AppFilter{}, store.Page{Size: 50, SortBy: store.ColumnCanonicalName})
@@ -48,6 +59,9 @@ func found(key store.AppKey, err error, is bool) error {
 
 // notByClient are the methods that take no client, each with the reason.
 var notByClient = map[string]string{
+	"FollowAllChanges":      "goes by the token: TestChangesOfAToken",
+	"ListAllChanges":        "goes by the token: TestChangesOfAToken",
+	"ReadChanges":           "reads for all streams of the server: TestChangesOfAToken",
 	"AddApp":                "takes a client and no app: TestAddAppToAnotherClient",
 	"RemoveApp":             "ends what it is tried on: TestRemoveAppOfAnotherClient",
 	"CreateCatalogApp":      "the catalog is shared",

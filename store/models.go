@@ -108,11 +108,15 @@ type App struct {
 	Catalog *CatalogApp `gorm:"-"`
 }
 
-// AppChange is one field of an app that somebody changed. OldValue and NewValue are JSON texts.
+// AppChange is one field of an app that somebody changed, or of a client: then AppID is zero. OldValue and NewValue are JSON texts.
 type AppChange struct {
-	ClientID  uuid.UUID
-	AppID     uuid.UUID
+	ClientID uuid.UUID
+	AppID    uuid.UUID
+
+	CatalogAppID *uuid.UUID // nil of a client
+
 	Version   int64 // of the app after the change: orders the changes of one app
+	Position  int64 // orders the changes of all apps, in PostgreSQL together with ChangedAt
 	Field     string
 	OldValue  string
 	NewValue  string

@@ -82,7 +82,7 @@ func (s *Store) writeTogether(p *appPatch) error {
 func (p *appPatch) update(s *Store, db *gorm.DB) {
 	q := p.at.of(db, p.Key).Clauses(returning(patchedColumns...))
 	p.now = s.now()
-	res := p.fields.patch(q, &p.app, p.by.written(s.notEarlier(p.now)), 0)
+	res := p.fields.patch(q, &p.app, s.written(p.by, s.notEarlier(p.now)), 0)
 	p.changed, p.Err = res.RowsAffected == 1, res.Error
 }
 

@@ -114,9 +114,9 @@ func (t *postgresApps) statement(p *appPatch) (*appStatement, error) {
 	for column := range p.fields {
 		fields[column] = slot(column)
 	}
-	res := fields.patch(q.Clauses(returning(patchedColumns...)), &App{}, map[string]any{
+	res := fields.patch(q.Clauses(returning(patchedColumns...)), &App{}, t.s.positioned(map[string]any{
 		"actor_id": slotActor, "actor_name": slotName, "request_id": slotRequest, "updated_at": t.s.notEarlier(slotNow),
-	}, 0)
+	}), 0)
 	if res.Error != nil {
 		return nil, res.Error
 	}
@@ -307,11 +307,11 @@ func (t *postgresApps) buildBatch() (string, error) {
 		Where("(patch_version IS NULL OR version = patch_version)").
 		Where("(patch_revision IS NULL OR (SELECT revision FROM catalog_state WHERE id = 1) = patch_revision)")
 	q = ifActive(q, client)
-	res := batchFields().patch(q, &App{}, map[string]any{
+	res := batchFields().patch(q, &App{}, t.s.positioned(map[string]any{
 		"actor_id": gorm.Expr("patch_actor_id"), "actor_name": gorm.Expr("patch_actor_name"),
 		"request_id": gorm.Expr("patch_request_id"),
 		"updated_at": t.s.notEarlier(gorm.Expr(fmt.Sprintf("$%d::timestamptz", len(columns)+1))),
-	}, 0)
+	}), 0)
 	return res.Statement.SQL.String(), res.Error
 }
 

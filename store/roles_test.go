@@ -24,6 +24,7 @@ func TestServerRole(t *testing.T) {
 	}
 	must(s.ImportCatalog(t.Context(), catalogRows(catalogRow("Zoom", nil)), store.ImportOptions{}))(t)
 	must(s.ImportApps(t.Context(), pageApp.ClientID, appRows(store.AppRow{Name: "zoom"}), writer, store.ImportOptions{}))(t)
+	must(s.ListChanges(t.Context(), pageApp.ClientID, store.ChangeFilter{}, store.ChangeStart{}, 10))(t) // begins an incarnation of the feed
 	db := storetest.SQL(t, role)
 	for _, statement := range []string{
 		"CREATE TABLE mine (id int)", "CREATE TEMPORARY TABLE mine (id int)", "CREATE SCHEMA mine",

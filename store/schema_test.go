@@ -87,13 +87,15 @@ func TestReadyNeedsTheSchema(t *testing.T) {
 	})
 }
 
-// TestBothSchemasHaveTheSameColumns compares the names of tables and columns. Types differ.
+// TestBothSchemasHaveTheSameColumns compares the names of tables and columns. Types differ. SQLite numbers changes as it writes them, and
+// needs no position in the rows that change.
 func TestBothSchemasHaveTheSameColumns(t *testing.T) {
 	t.Parallel()
 	lite := columns(t, storetest.SQL(t, storetest.SQLite(t)), `SELECT m.name, p.name FROM sqlite_master m, pragma_table_info(m.name) p
 		WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite%' AND m.name NOT LIKE 'goose%'`)
 	post := columns(t, storetest.SQL(t, storetest.Postgres(t)), `SELECT table_name, column_name FROM information_schema.columns
-		WHERE table_schema = 'public' AND table_name NOT LIKE 'goose%'`)
+		WHERE table_schema = 'public' AND table_name NOT LIKE 'goose%'
+			AND NOT (table_name IN ('apps', 'clients') AND column_name = 'position')`)
 	if !slices.Equal(lite, post) || len(lite) < 50 {
 		t.Errorf("SQLite has %v\nPostgreSQL has %v", lite, post)
 	}

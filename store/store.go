@@ -24,6 +24,7 @@ import (
 	"gorm.io/gorm/logger"
 
 	"github.com/clientapps/clientapps/store/catalogcache"
+	"github.com/clientapps/clientapps/store/changefeed"
 	"github.com/clientapps/clientapps/store/connlimit"
 	"github.com/clientapps/clientapps/store/groupcommit"
 	"github.com/clientapps/clientapps/store/postgres"
@@ -82,6 +83,9 @@ type Store struct {
 	rls          bool // by row security
 	closed       atomic.Bool
 	deleting     deletions
+	changes      *changefeed.Hub[AppChange]
+	changeNonce  atomic.Value // of the positions that changes has; a string
+	changeLag    changefeed.Lag
 	stop         context.CancelFunc
 	background   sync.WaitGroup // goroutines that stop ends
 }
@@ -111,6 +115,13 @@ type database interface {
 	// Greatest and Position name SQL functions: the greatest argument, and the position of a text in another, or 0.
 	Greatest() string
 	Position() string
+
+	// ChangeHorizon is an expression: each change before this position is committed, and each that commits later is behind it.
+	ChangeHorizon() string
+	// ChangeEnd is an expression: no change has this position yet, or a later one.
+	ChangeEnd() string
+	// DatabaseID is an expression that tells this database from the one that it was restored from, and from the one it took over from.
+	DatabaseID() string
 }
 
 // Open opens the database that cfg.URL names. It neither connects to PostgreSQL nor migrates: see Migrate and Ready.
@@ -123,6 +134,7 @@ func Open(cfg Config) (*Store, error) {
 	if cfg.Traces != nil {
 		s.tracer = cfg.Traces.Tracer("github.com/clientapps/clientapps/store")
 	}
+	s.changes = changefeed.NewHub[AppChange](changeHubSize)
 	s.usage = tokenusage.New(s.writeUsage)
 	var err error
 	if s.tokens, err = tokencache.New(cfg.TokenTTL, s.findTokens); err != nil {
@@ -294,6 +306,7 @@ type Stats struct {
 	Tokens  TokenStats
 	Patches PatchStats
 	Shares  ShareStats
+	Changes ChangeStats
 
 	// LockTimeouts counts waits for locks that came to their bound, by what waited.
 	LockTimeouts map[string]uint64
@@ -326,10 +339,17 @@ type PatchStats = groupcommit.Stats
 // ShareStats describes the writes that wait for their client's share of the connections.
 type ShareStats = connlimit.Stats
 
+// ChangeStats describes the change feed.
+type ChangeStats struct {
+	Streams int           // that follow it on this server
+	Lag     time.Duration // for how long it has stood still behind a transaction that is open, as it was last seen
+}
+
 // Stats never asks the database.
 func (s *Store) Stats() Stats {
 	stats := Stats{
 		Catalog: CatalogStats{Stats: s.catalog.Stats()}, Tokens: s.tokens.Stats(), Patches: s.patches.Stats(), Shares: s.shares.Stats(),
+		Changes:      ChangeStats{Streams: s.changes.Followers(), Lag: s.changeLag.At(time.Now())},
 		LockTimeouts: s.lockTimeouts.stats(),
 	}
 	if c := s.catalog.Current(); c != nil {

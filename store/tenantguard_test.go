@@ -258,6 +258,7 @@ var declared = map[string]string{
 	"withClients":      "a token says which clients it covers",
 	"visibleTo":        "a token sees the tokens whose clients it covers",
 	"CreateToken":      "a token may cover many clients",
+	"clients":          "a token follows the changes of all clients that it covers",
 }
 
 // beneath are the functions that bypass gorm, and so the guard, with the reason.

@@ -150,7 +150,8 @@ func (x exchange) check(t *testing.T, demo *servertest.Client) {
 		t.Errorf("%s: %v", x.operation, err)
 	}
 	want := x.answer
-	if x.status == http.StatusCreated || x.operation == "rotateToken" {
+	_, isFeed := want.(map[string]any)["has_more"]
+	if x.status == http.StatusCreated || x.operation == "rotateToken" || isFeed {
 		answer, want = withoutNew(answer), withoutNew(want)
 	}
 	if !reflect.DeepEqual(answer, want) {
@@ -163,7 +164,7 @@ func (x exchange) check(t *testing.T, demo *servertest.Client) {
 func withoutNew(object any) any {
 	rest := maps.Clone(object.(map[string]any))
 	maps.DeleteFunc(rest, func(name string, _ any) bool {
-		return slices.Contains([]string{"id", "created_at", "updated_at", "secret"}, name)
+		return slices.Contains([]string{"id", "created_at", "updated_at", "secret", "next_cursor"}, name)
 	})
 	return rest
 }

@@ -100,9 +100,14 @@ func (op *Operation) Param(name string) *openapi3.Parameter {
 	return nil
 }
 
-// IsList reports whether the operation returns pages.
+// IsList reports whether the operation returns the pages of a list.
 func (op *Operation) IsList() bool {
-	return op.Result != nil && op.Result.Properties["next_cursor"] != nil
+	return op.Result != nil && op.Result.Properties["total_count"] != nil
+}
+
+// IsFeed reports whether the operation returns the pages of a feed, which has no end.
+func (op *Operation) IsFeed() bool {
+	return op.Result != nil && op.Result.Properties["has_more"] != nil
 }
 
 // PerClient reports whether the path has a client id.

@@ -21,6 +21,8 @@ func (f *fixture) checkInvariants(t *testing.T, op *Operation) {
 	switch {
 	case op.IsList():
 		f.checkList(t, op)
+	case op.IsFeed():
+		f.checkFeed(t, op)
 	case op.Method == http.MethodGet:
 		f.checkRead(t, op, op.Target(nil))
 	case op.Method == http.MethodPatch:

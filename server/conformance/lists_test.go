@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/clientapps/clientapps/server/servertest"
 )
@@ -68,6 +69,48 @@ func (f *fixture) checkList(t *testing.T, op *Operation) {
 		foreign = cursor
 	}
 	f.checkFilters(t, op, whole)
+}
+
+// checkFeed checks a feed: pages of one row add up to the whole, its end is empty, and a cursor is valid only with its own filters.
+func (f *fixture) checkFeed(t *testing.T, op *Operation) {
+	t.Helper()
+	type feed struct {
+		Data       []json.RawMessage
+		NextCursor string `json:"next_cursor"`
+		HasMore    bool   `json:"has_more"`
+	}
+	read := func(query string) (p feed) {
+		r := f.Get(t, op.Target(nil)+"?"+query)
+		f.expect(t, r, 200, op.ID+" "+query)
+		if err := json.Unmarshal([]byte(r.Body), &p); err != nil {
+			t.Errorf("%s %s: %v", op.ID, query, err)
+		}
+		return p
+	}
+	whole := read("page_size=500")
+	for end := time.Now().Add(20 * time.Second); len(whole.Data) == 0 && time.Now().Before(end); {
+		time.Sleep(10 * time.Millisecond) // a transaction of another test is open
+		whole = read("page_size=500")
+	}
+	var rows []json.RawMessage
+	next, query := feed{HasMore: true}, "page_size=1"
+	for range 100 {
+		if !next.HasMore {
+			break
+		}
+		next = read(query)
+		rows, query = append(rows, next.Data...), "page_size=1&cursor="+next.NextCursor
+	}
+	if len(whole.Data) == 0 || whole.HasMore || text(rows) != text(whole.Data) {
+		t.Errorf("%s has %s, and row by row %s", op.ID, text(whole.Data), text(rows))
+	}
+	if next = read("cursor=" + whole.NextCursor); len(next.Data) != 0 || next.HasMore {
+		t.Errorf("%s goes on behind its end: %+v", op.ID, next)
+	}
+	r := f.Get(t, op.Target(nil)+"?field=app&cursor="+whole.NextCursor)
+	if err := refused("cursor", "").Check(r); err != nil {
+		t.Errorf("%s with the cursor of another filter: %v", op.ID, err)
+	}
 }
 
 // walk reads a list row by row. It returns the rows and one of the cursors.

@@ -47,9 +47,13 @@ func (db *DB) tryLock(ctx context.Context) (*sql.Tx, error) {
 	tx, err := db.pool.BeginTx(ctx, nil)
 	locked := false
 	if err == nil {
-		// As goose numbers it, so that a server with goose's own lock is kept out too. It is held for as long as a migration takes.
-		const take = "SELECT pg_try_advisory_xact_lock($1), set_config('idle_in_transaction_session_timeout', '0', true)"
-		err = tx.QueryRowContext(ctx, take, lock.DefaultLockID).Scan(&locked, new(string))
+		// As goose numbers it, so that a server with goose's own lock is kept out too.
+		err = tx.QueryRowContext(ctx, "SELECT pg_try_advisory_xact_lock($1)", lock.DefaultLockID).Scan(&locked)
+	}
+	if err == nil && locked {
+		// It is held for as long as a migration takes. This statement ends the snapshot of the query before it, for which CREATE INDEX
+		// CONCURRENTLY would wait.
+		_, err = tx.ExecContext(ctx, "SET LOCAL idle_in_transaction_session_timeout = 0")
 	}
 	if err == nil && locked {
 		return tx, nil

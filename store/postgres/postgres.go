@@ -104,6 +104,22 @@ func (*DB) Greatest() string { return "greatest" }
 // Position is the SQL function that returns the position of a text in another, or 0.
 func (*DB) Position() string { return "strpos" }
 
+// ChangeHorizon is the position of the oldest writing transaction still open.
+func (*DB) ChangeHorizon() string {
+	return "(incarnation << 48) + pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
+}
+
+// ChangeEnd is the position of a transaction that begins now.
+func (*DB) ChangeEnd() string {
+	return "(incarnation << 48) + pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
+}
+
+// DatabaseID has the cluster, its timeline, which a failover or a recovery changes, and the database in it.
+func (*DB) DatabaseID() string {
+	return "(SELECT system_identifier FROM pg_control_system()) || '/' || left(pg_walfile_name(pg_current_wal_lsn()), 8) || '/' || " +
+		"(SELECT oid FROM pg_database WHERE datname = current_database())"
+}
+
 // CheckRowSecurity returns an error unless row-level security holds on the tables for this role exactly when it is asked for:
 // without it the server would see every client's rows, with it unasked it would see none.
 func (db *DB) CheckRowSecurity(ctx context.Context, tables []string, asked bool) error {

@@ -50,8 +50,24 @@ func vacuumInto(ctx context.Context, path, file string) error {
 	if err := db.QueryRowContext(ctx, "SELECT max(version_id) FROM goose_db_version").Scan(&version); err != nil {
 		return fmt.Errorf("not a database of clientapps: %w", err)
 	}
-	_, err = db.ExecContext(ctx, "VACUUM INTO ?", file)
-	return err
+	if _, err := db.ExecContext(ctx, "VACUUM INTO ?", file); err != nil {
+		return err
+	}
+	return forgetCursors(ctx, file)
+}
+
+// forgetCursors makes the change feed of a copy begin anew: cursors of the original may speak of changes that the copy does not have.
+func forgetCursors(ctx context.Context, file string) error {
+	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: file}).EscapedPath()+"?mode=rw") // no WAL: the copy is one file
+	if err != nil {
+		return err
+	}
+	var has bool // a database of an older schema has no feed
+	err = db.QueryRowContext(ctx, "SELECT count(*) > 0 FROM sqlite_schema WHERE name = 'change_feed'").Scan(&has)
+	if err == nil && has {
+		_, err = db.ExecContext(ctx, "UPDATE change_feed SET nonce = NULL")
+	}
+	return errors.Join(err, db.Close())
 }
 
 func syncDir(name string) error {

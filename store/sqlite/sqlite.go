@@ -165,6 +165,17 @@ func (*DB) Greatest() string { return "max" }
 // Position is the SQL function that returns the position of a text in another, or 0.
 func (*DB) Position() string { return "instr" }
 
+// ChangeHorizon is behind the last change that is committed.
+func (*DB) ChangeHorizon() string {
+	return "1 + coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'app_changes'), 0)"
+}
+
+// ChangeEnd is ChangeHorizon: there is one writer.
+func (db *DB) ChangeEnd() string { return db.ChangeHorizon() }
+
+// DatabaseID is empty: a copy of a file cannot be told from it. Backup makes its copies begin anew.
+func (*DB) DatabaseID() string { return "''" }
+
 // CheckRowSecurity returns an error when row-level security is asked for: SQLite has none.
 func (*DB) CheckRowSecurity(_ context.Context, _ []string, asked bool) error {
 	if asked {

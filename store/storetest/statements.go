@@ -15,6 +15,12 @@ var perClient = []string{"apps", "app_changes", "client_app_counts", "token_clie
 var crossTenant = map[string]*regexp.Regexp{
 	"a catalog app was renamed, and apps of all clients have a copy of the name": regexp.MustCompile(
 		"^UPDATE [`\"]?apps[`\"]? SET [`\"]?name_key[`\"]? ?= ?[$?]1? WHERE catalog_app_id = [$?]2?$"),
+	"how far the change feed is": regexp.MustCompile("^SELECT \\*, .+ AS here FROM [`\"]change_feed[`\"] LIMIT [$?]?1$"),
+	"the changes of all clients, or of those that a token covers": regexp.MustCompile(
+		"^SELECT (\\*|" + changeOrder + ") FROM [`\"]app_changes[`\"] WHERE [^;]+ ORDER BY " + changeOrder + " LIMIT [$?0-9]+( OFFSET [$?0-9]+)?$"),
+	"catalog apps of changes of many clients": regexp.MustCompile(
+		"^SELECT (id, catalog_app_id FROM [`\"]apps[`\"] WHERE|\\* FROM [`\"]app_changes[`\"] WHERE field = 'app' AND) " +
+			"(app_)?id (= ANY\\(\\$1\\)|IN \\(SELECT value FROM json_each\\(\\?\\)\\))$"),
 	"the schema": regexp.MustCompile("^(CREATE|ALTER|DROP) "),
 	"tokens are read with the clients that they cover": regexp.MustCompile(
 		"^SELECT \\* FROM [`\"]token_clients[`\"] (WHERE token_id .*)?ORDER BY client_id$"),
@@ -25,6 +31,9 @@ var crossTenant = map[string]*regexp.Regexp{
 			`(<> ALL\(\$3\)|NOT IN \(SELECT value FROM json_each\(\?\)\))\)\)` +
 			`( AND id = [$?]4?| AND \(created_at, id\) [<>] \([$?]4?, ?[$?]5?\))?( ORDER BY created_at (ASC|DESC), id (ASC|DESC) LIMIT .+)?$`),
 }
+
+// changeOrder is the order of the change feed.
+const changeOrder = "position, changed_at, client_id, app_id, version, field"
 
 var checked sync.Map // text of a statement -> error or nil; tests send the same statements many times
 

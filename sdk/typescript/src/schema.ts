@@ -555,6 +555,61 @@ export interface paths {
         patch: operations["updateCatalogCategory"];
         trace?: never;
     };
+    "/clients/{client_id}/changes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Unique identifier for the client organization */
+                client_id: components["parameters"]["ClientID"];
+            };
+            cookie?: never;
+        };
+        /**
+         * List Changes
+         * @description The changes of a client's apps, and of the client itself, oldest first, from a cursor or a time on. Pass `next_cursor`
+         *     back, later, to get what came since; at once while `has_more` is true. A page may be short or empty all the same.
+         *
+         *     To keep a copy of all apps: take a cursor at the end (`since` in the future), list the apps, then follow, and treat each
+         *     change as what the app is now.
+         *
+         *     A cursor is good for the same client and filters. It expires (410) when changes behind it are no longer kept, and when
+         *     the database was restored, has failed over or was moved: then list anew.
+         *
+         *     Scope: `apps:read`.
+         */
+        get: operations["listChanges"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/changes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List All Changes
+         * @description `listChanges` for all clients that the token covers. Of a deleted client, one `client` change without a value stays
+         *     in place of what was erased. When the clients that a token covers change, list anew.
+         *
+         *     Scope: `apps:read`.
+         */
+        get: operations["listAllChanges"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/clients": {
         parameters: {
             query?: never;
@@ -1100,6 +1155,335 @@ export interface components {
             data: components["schemas"]["AppChange"][];
             total_count: components["schemas"]["TotalCount"];
             next_cursor: components["schemas"]["NextCursor"];
+        };
+        /**
+         * @description One field of an app or of a client that somebody changed. `field` says which, and so what its values are. It is what
+         *     `listAppChanges` has, with the ids of the client, the app and its catalog app.
+         * @example {
+         *       "id": "5f0c8f3e-6f0a-5b1e-9d0a-2b7c4d5e6f70",
+         *       "client_id": "aa7cf840-9ca9-46a3-9778-9015d6580d50",
+         *       "app_id": "f1a2b3c4-d5e6-7890-abcd-ef1234567890",
+         *       "catalog_app_id": "a1b2c3d4-e5f6-7890-abcd-ef1234567890",
+         *       "field": "license_count",
+         *       "old_value": 25,
+         *       "new_value": 50,
+         *       "actor": {
+         *         "id": "0d9c8b7a-6f5e-4d3c-8b2a-190817263544",
+         *         "name": "nightly sync"
+         *       },
+         *       "request_id": "0f3c2b1a9d8e7f60",
+         *       "changed_at": "2026-02-24T15:00:00.000Z"
+         *     }
+         */
+        Change: components["schemas"]["AppMarkChange"] | components["schemas"]["AppLicenseCountChange"] | components["schemas"]["AppMembershipChange"] | components["schemas"]["ClientExistenceChange"] | components["schemas"]["ClientNameChange"] | components["schemas"]["ClientStatusChange"];
+        /**
+         * Format: uuid
+         * @description The app's catalog app. It is `null` only for a change of an app that was removed before the feed existed, when nothing else
+         *     of the app is kept.
+         * @example a1b2c3d4-e5f6-7890-abcd-ef1234567890
+         */
+        ChangedCatalogApp: string | null;
+        /**
+         * @description A change of `is_favorite` or `is_approved`.
+         * @example {
+         *       "id": "5f0c8f3e-6f0a-5b1e-9d0a-2b7c4d5e6f70",
+         *       "client_id": "aa7cf840-9ca9-46a3-9778-9015d6580d50",
+         *       "app_id": "f1a2b3c4-d5e6-7890-abcd-ef1234567890",
+         *       "catalog_app_id": "a1b2c3d4-e5f6-7890-abcd-ef1234567890",
+         *       "field": "is_favorite",
+         *       "old_value": false,
+         *       "new_value": true,
+         *       "actor": {
+         *         "id": "0d9c8b7a-6f5e-4d3c-8b2a-190817263544",
+         *         "name": "nightly sync"
+         *       },
+         *       "request_id": "0f3c2b1a9d8e7f60",
+         *       "changed_at": "2026-02-24T15:00:00.000Z"
+         *     }
+         */
+        AppMarkChange: {
+            id: components["schemas"]["UUID"];
+            client_id: components["schemas"]["UUID"];
+            app_id: components["schemas"]["UUID"];
+            catalog_app_id: components["schemas"]["ChangedCatalogApp"];
+            /**
+             * @description The mark that was set or taken. (enum property replaced by openapi-typescript)
+             * @enum {string}
+             */
+            field: "is_favorite" | "is_approved";
+            /** @description The mark before. */
+            old_value: boolean;
+            /** @description The mark after. */
+            new_value: boolean;
+            actor: components["schemas"]["Actor"];
+            /** @description The `X-Request-Id` of the request that made the change. */
+            request_id: string;
+            changed_at: components["schemas"]["Timestamp"];
+        };
+        /**
+         * @description A change of `license_count`.
+         * @example {
+         *       "id": "5f0c8f3e-6f0a-5b1e-9d0a-2b7c4d5e6f70",
+         *       "client_id": "aa7cf840-9ca9-46a3-9778-9015d6580d50",
+         *       "app_id": "f1a2b3c4-d5e6-7890-abcd-ef1234567890",
+         *       "catalog_app_id": "a1b2c3d4-e5f6-7890-abcd-ef1234567890",
+         *       "field": "license_count",
+         *       "old_value": 25,
+         *       "new_value": 50,
+         *       "actor": {
+         *         "id": "0d9c8b7a-6f5e-4d3c-8b2a-190817263544",
+         *         "name": "nightly sync"
+         *       },
+         *       "request_id": "0f3c2b1a9d8e7f60",
+         *       "changed_at": "2026-02-24T15:00:00.000Z"
+         *     }
+         */
+        AppLicenseCountChange: {
+            id: components["schemas"]["UUID"];
+            client_id: components["schemas"]["UUID"];
+            app_id: components["schemas"]["UUID"];
+            catalog_app_id: components["schemas"]["ChangedCatalogApp"];
+            /**
+             * @description The count of licenses. (enum property replaced by openapi-typescript)
+             * @enum {string}
+             */
+            field: "license_count";
+            /**
+             * Format: int32
+             * @description The count before, or `null` when licenses were not tracked.
+             */
+            old_value: number | null;
+            /**
+             * Format: int32
+             * @description The count after, or `null` when licenses are not tracked any more.
+             */
+            new_value: number | null;
+            actor: components["schemas"]["Actor"];
+            /** @description The `X-Request-Id` of the request that made the change. */
+            request_id: string;
+            changed_at: components["schemas"]["Timestamp"];
+        };
+        /**
+         * @description The app was added to the client, or removed.
+         * @example {
+         *       "id": "5f0c8f3e-6f0a-5b1e-9d0a-2b7c4d5e6f70",
+         *       "client_id": "aa7cf840-9ca9-46a3-9778-9015d6580d50",
+         *       "app_id": "f1a2b3c4-d5e6-7890-abcd-ef1234567890",
+         *       "catalog_app_id": "a1b2c3d4-e5f6-7890-abcd-ef1234567890",
+         *       "field": "app",
+         *       "old_value": null,
+         *       "new_value": "a1b2c3d4-e5f6-7890-abcd-ef1234567890",
+         *       "actor": {
+         *         "id": "0d9c8b7a-6f5e-4d3c-8b2a-190817263544",
+         *         "name": "nightly sync"
+         *       },
+         *       "request_id": "0f3c2b1a9d8e7f60",
+         *       "changed_at": "2026-02-24T15:00:00.000Z"
+         *     }
+         */
+        AppMembershipChange: {
+            id: components["schemas"]["UUID"];
+            client_id: components["schemas"]["UUID"];
+            app_id: components["schemas"]["UUID"];
+            catalog_app_id: components["schemas"]["ChangedCatalogApp"];
+            /**
+             * @description The app as a whole. (enum property replaced by openapi-typescript)
+             * @enum {string}
+             */
+            field: "app";
+            /**
+             * Format: uuid
+             * @description The id of the catalog app that was removed, or `null` when one was added.
+             */
+            old_value: string | null;
+            /**
+             * Format: uuid
+             * @description The id of the catalog app that was added, or `null` when one was removed.
+             */
+            new_value: string | null;
+            actor: components["schemas"]["Actor"];
+            /** @description The `X-Request-Id` of the request that made the change. */
+            request_id: string;
+            changed_at: components["schemas"]["Timestamp"];
+        };
+        /**
+         * @description The client was created or deleted.
+         * @example {
+         *       "id": "5f0c8f3e-6f0a-5b1e-9d0a-2b7c4d5e6f70",
+         *       "client_id": "aa7cf840-9ca9-46a3-9778-9015d6580d50",
+         *       "app_id": null,
+         *       "catalog_app_id": null,
+         *       "field": "client",
+         *       "old_value": null,
+         *       "new_value": "aa7cf840-9ca9-46a3-9778-9015d6580d50",
+         *       "actor": {
+         *         "id": "0d9c8b7a-6f5e-4d3c-8b2a-190817263544",
+         *         "name": "nightly sync"
+         *       },
+         *       "request_id": "0f3c2b1a9d8e7f60",
+         *       "changed_at": "2026-02-24T15:00:00.000Z"
+         *     }
+         */
+        ClientExistenceChange: {
+            id: components["schemas"]["UUID"];
+            client_id: components["schemas"]["UUID"];
+            /**
+             * Format: uuid
+             * @description Always `null`, since the change is not of an app.
+             */
+            app_id: string | null;
+            /**
+             * Format: uuid
+             * @description Always `null`, since the change is not of an app.
+             */
+            catalog_app_id: string | null;
+            /**
+             * @description The client as a whole. (enum property replaced by openapi-typescript)
+             * @enum {string}
+             */
+            field: "client";
+            /**
+             * Format: uuid
+             * @description The id of the client that was deleted, or `null` when it was created.
+             */
+            old_value: string | null;
+            /**
+             * Format: uuid
+             * @description The id of the client that was created, or `null` when it was deleted.
+             */
+            new_value: string | null;
+            actor: components["schemas"]["Actor"];
+            /** @description The `X-Request-Id` of the request that made the change. */
+            request_id: string;
+            changed_at: components["schemas"]["Timestamp"];
+        };
+        /**
+         * @description The client was named or renamed.
+         * @example {
+         *       "id": "5f0c8f3e-6f0a-5b1e-9d0a-2b7c4d5e6f70",
+         *       "client_id": "aa7cf840-9ca9-46a3-9778-9015d6580d50",
+         *       "app_id": null,
+         *       "catalog_app_id": null,
+         *       "field": "client_name",
+         *       "old_value": "Contoso",
+         *       "new_value": "Contoso Ltd.",
+         *       "actor": {
+         *         "id": "0d9c8b7a-6f5e-4d3c-8b2a-190817263544",
+         *         "name": "nightly sync"
+         *       },
+         *       "request_id": "0f3c2b1a9d8e7f60",
+         *       "changed_at": "2026-02-24T15:00:00.000Z"
+         *     }
+         */
+        ClientNameChange: {
+            id: components["schemas"]["UUID"];
+            client_id: components["schemas"]["UUID"];
+            /**
+             * Format: uuid
+             * @description Always `null`, since the change is not of an app.
+             */
+            app_id: string | null;
+            /**
+             * Format: uuid
+             * @description Always `null`, since the change is not of an app.
+             */
+            catalog_app_id: string | null;
+            /**
+             * @description The name of the client. (enum property replaced by openapi-typescript)
+             * @enum {string}
+             */
+            field: "client_name";
+            /** @description The name before, or `null` when the client was created. */
+            old_value: string | null;
+            /** @description The name after. */
+            new_value: string | null;
+            actor: components["schemas"]["Actor"];
+            /** @description The `X-Request-Id` of the request that made the change. */
+            request_id: string;
+            changed_at: components["schemas"]["Timestamp"];
+        };
+        /**
+         * @description The client was suspended or activated.
+         * @example {
+         *       "id": "5f0c8f3e-6f0a-5b1e-9d0a-2b7c4d5e6f70",
+         *       "client_id": "aa7cf840-9ca9-46a3-9778-9015d6580d50",
+         *       "app_id": null,
+         *       "catalog_app_id": null,
+         *       "field": "client_status",
+         *       "old_value": "active",
+         *       "new_value": "suspended",
+         *       "actor": {
+         *         "id": "0d9c8b7a-6f5e-4d3c-8b2a-190817263544",
+         *         "name": "nightly sync"
+         *       },
+         *       "request_id": "0f3c2b1a9d8e7f60",
+         *       "changed_at": "2026-02-24T15:00:00.000Z"
+         *     }
+         */
+        ClientStatusChange: {
+            id: components["schemas"]["UUID"];
+            client_id: components["schemas"]["UUID"];
+            /**
+             * Format: uuid
+             * @description Always `null`, since the change is not of an app.
+             */
+            app_id: string | null;
+            /**
+             * Format: uuid
+             * @description Always `null`, since the change is not of an app.
+             */
+            catalog_app_id: string | null;
+            /**
+             * @description The status of the client. (enum property replaced by openapi-typescript)
+             * @enum {string}
+             */
+            field: "client_status";
+            /**
+             * @description The status before.
+             * @enum {string}
+             */
+            old_value: "active" | "suspended";
+            /**
+             * @description The status after.
+             * @enum {string}
+             */
+            new_value: "active" | "suspended";
+            actor: components["schemas"]["Actor"];
+            /** @description The `X-Request-Id` of the request that made the change. */
+            request_id: string;
+            changed_at: components["schemas"]["Timestamp"];
+        };
+        /**
+         * @description A part of a change feed.
+         * @example {
+         *       "data": [
+         *         {
+         *           "id": "5f0c8f3e-6f0a-5b1e-9d0a-2b7c4d5e6f70",
+         *           "client_id": "aa7cf840-9ca9-46a3-9778-9015d6580d50",
+         *           "app_id": "f1a2b3c4-d5e6-7890-abcd-ef1234567890",
+         *           "catalog_app_id": "a1b2c3d4-e5f6-7890-abcd-ef1234567890",
+         *           "field": "license_count",
+         *           "old_value": 25,
+         *           "new_value": 50,
+         *           "actor": {
+         *             "id": "0d9c8b7a-6f5e-4d3c-8b2a-190817263544",
+         *             "name": "nightly sync"
+         *           },
+         *           "request_id": "0f3c2b1a9d8e7f60",
+         *           "changed_at": "2026-02-24T15:00:00.000Z"
+         *         }
+         *       ],
+         *       "next_cursor": "AAECAwQFBgc",
+         *       "has_more": false
+         *     }
+         */
+        ChangeFeed: {
+            /** @description The changes, oldest first. They may be few, or none, while `has_more` is true. */
+            data: components["schemas"]["Change"][];
+            /** @description Where to go on, now or later. It moves on also when there was no change. */
+            next_cursor: string;
+            /** @description Whether there is more already. */
+            has_more: boolean;
         };
         /**
          * @description A known app of the shared catalog. Of an app that a client made for itself most properties are `null`.
@@ -1801,7 +2185,7 @@ export interface components {
          * @example invalid_request
          * @enum {string}
          */
-        ErrorCode: "invalid_request" | "unauthorized" | "forbidden" | "not_found" | "method_not_allowed" | "not_acceptable" | "conflict" | "precondition_failed" | "payload_too_large" | "unsupported_media_type" | "expectation_failed" | "rate_limited" | "header_fields_too_large" | "internal_error" | "outcome_unknown" | "unavailable";
+        ErrorCode: "invalid_request" | "unauthorized" | "forbidden" | "not_found" | "method_not_allowed" | "not_acceptable" | "conflict" | "cursor_expired" | "precondition_failed" | "payload_too_large" | "unsupported_media_type" | "expectation_failed" | "rate_limited" | "header_fields_too_large" | "internal_error" | "outcome_unknown" | "unavailable";
         /**
          * @description What the error is about. Only the properties that apply are present. An id names what was not found, under the
          *     name of its path parameter; with 409, `app_id` is the app that the client has already, and `token_id` the token that
@@ -2210,6 +2594,45 @@ export interface components {
         };
         /** @description Invalid request (a malformed path, query or header parameter) */
         InvalidParameter: {
+            headers: {
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                "X-Request-Id": components["headers"]["RequestID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description A part of the feed, oldest first. */
+        ChangeFeed: {
+            headers: {
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                "X-Request-Id": components["headers"]["RequestID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ChangeFeed"];
+            };
+        };
+        /**
+         * @description What follows the cursor is not known any more: changes behind it are no longer kept, or the database was restored, has
+         *     failed over or was moved. Take a new cursor at the end, and list anew.
+         */
+        CursorExpired: {
+            headers: {
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                "X-Request-Id": components["headers"]["RequestID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description Invalid request (a malformed path or query parameter) */
+        InvalidFeedParameter: {
             headers: {
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
@@ -2907,6 +3330,27 @@ export interface components {
         PageSize: number;
         /** @description `next_cursor` of the page before. */
         Cursor: string;
+        /** @description How many changes a page has at most. */
+        FeedPageSize: number;
+        /** @description `next_cursor` of the page before. Not together with `since`. */
+        FeedCursor: string;
+        /**
+         * @description Where to begin without a cursor (RFC 3339): with the changes since this time, and perhaps some earlier ones. A time in the
+         *     future is the end of the feed.
+         */
+        Since: string;
+        /** @description Only changes of this app. */
+        AppIDFilter: components["schemas"]["UUID"];
+        /**
+         * @description Only changes of this client, which the token must cover.
+         * @example aa7cf840-9ca9-46a3-9778-9015d6580d50
+         */
+        ClientIDFilter: components["schemas"]["UUID"];
+        /**
+         * @description Only changes of this field.
+         * @example is_approved
+         */
+        FieldFilter: "is_favorite" | "is_approved" | "license_count" | "app" | "client" | "client_name" | "client_status";
         /**
          * @description Write only if the object still has one of these entity tags, or with `*` if it exists (RFC 9110, 13.1.1). The
          *     comparison and the write are one atomic step. Weak tags never match.
@@ -4161,6 +4605,91 @@ export interface operations {
             415: components["responses"]["UnsupportedPatchType"];
             429: components["responses"]["RateLimited"];
             500: components["responses"]["WriteError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    listChanges: {
+        parameters: {
+            query?: {
+                /** @description `next_cursor` of the page before. Not together with `since`. */
+                cursor?: components["parameters"]["FeedCursor"];
+                /**
+                 * @description Where to begin without a cursor (RFC 3339): with the changes since this time, and perhaps some earlier ones. A time in the
+                 *     future is the end of the feed.
+                 */
+                since?: components["parameters"]["Since"];
+                /** @description Only changes of this app. */
+                app_id?: components["parameters"]["AppIDFilter"];
+                /**
+                 * @description Only changes of this field.
+                 * @example is_approved
+                 */
+                field?: components["parameters"]["FieldFilter"];
+                /** @description How many changes a page has at most. */
+                page_size?: components["parameters"]["FeedPageSize"];
+            };
+            header?: never;
+            path: {
+                /** @description Unique identifier for the client organization */
+                client_id: components["parameters"]["ClientID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["ChangeFeed"];
+            400: components["responses"]["InvalidFeedParameter"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["ClientNotFound"];
+            405: components["responses"]["MethodNotAllowed"];
+            406: components["responses"]["NotAcceptable"];
+            410: components["responses"]["CursorExpired"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    listAllChanges: {
+        parameters: {
+            query?: {
+                /** @description `next_cursor` of the page before. Not together with `since`. */
+                cursor?: components["parameters"]["FeedCursor"];
+                /**
+                 * @description Where to begin without a cursor (RFC 3339): with the changes since this time, and perhaps some earlier ones. A time in the
+                 *     future is the end of the feed.
+                 */
+                since?: components["parameters"]["Since"];
+                /**
+                 * @description Only changes of this client, which the token must cover.
+                 * @example aa7cf840-9ca9-46a3-9778-9015d6580d50
+                 */
+                client_id?: components["parameters"]["ClientIDFilter"];
+                /** @description Only changes of this app. */
+                app_id?: components["parameters"]["AppIDFilter"];
+                /**
+                 * @description Only changes of this field.
+                 * @example is_approved
+                 */
+                field?: components["parameters"]["FieldFilter"];
+                /** @description How many changes a page has at most. */
+                page_size?: components["parameters"]["FeedPageSize"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["ChangeFeed"];
+            400: components["responses"]["InvalidFeedParameter"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            405: components["responses"]["MethodNotAllowed"];
+            406: components["responses"]["NotAcceptable"];
+            410: components["responses"]["CursorExpired"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
         };
     };

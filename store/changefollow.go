@@ -1,0 +1,197 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/clientapps/clientapps/store/changefeed"
+)
+
+const (
+	// changePoll is how often a server looks for changes while somebody follows them, and changeWatch how often while nobody does.
+	changePoll  = 250 * time.Millisecond
+	changeWatch = 10 * time.Second
+	// changeHubSize is how many of the newest changes a server remembers for those who follow.
+	changeHubSize = 4096
+	changeHubPage = 500
+	// changeLag is how long the feed may stand still behind a transaction before the log says so.
+	changeLag = time.Minute
+)
+
+// ChangeStream follows a feed from one place on.
+type ChangeStream struct {
+	s     *Store
+	scope changeScope
+	next  ChangeStart
+	ended error // what Next returns from now on
+	leave func()
+}
+
+// FollowChanges returns a stream of what ListChanges returns. Its errors come with the first Next. Close has to be called.
+func (s *Store) FollowChanges(clientID uuid.UUID, f ChangeFilter, from ChangeStart) *ChangeStream {
+	return &ChangeStream{s: s, scope: changeScope{client: &clientID, filter: f}, next: from, leave: s.changes.Join()}
+}
+
+// FollowAllChanges returns a stream of what ListAllChanges returns.
+func (s *Store) FollowAllChanges(by *Token, f ChangeFilter, from ChangeStart) *ChangeStream {
+	return &ChangeStream{s: s, scope: changeScope{by: by, filter: f}, next: from, leave: s.changes.Join()}
+}
+
+// Close ends the stream.
+func (c *ChangeStream) Close() { c.leave() }
+
+// Next returns at most size changes as soon as there are some, or none when the time is up. All streams of a server wait for one reader of
+// the database: see ReadChanges. It returns NotFoundError once the client of the stream is deleted.
+func (c *ChangeStream) Next(ctx context.Context, wait time.Duration, size int) (ChangeList, error) {
+	if c.ended != nil {
+		return ChangeList{}, c.ended
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	for {
+		list, more, err := c.read(ctx, size)
+		if err != nil {
+			return ChangeList{}, err
+		}
+		c.next = ChangeStart{After: &list.Next}
+		if c.cutAtDeletion(&list); len(list.Rows) > 0 || c.ended != nil {
+			return list, nil
+		}
+		if list.More {
+			continue
+		}
+		select {
+		case <-more:
+		case <-timer.C:
+			return list, nil
+		case <-ctx.Done():
+			return ChangeList{}, ctx.Err()
+		}
+	}
+}
+
+// cutAtDeletion ends the stream of a client with its deletion.
+func (c *ChangeStream) cutAtDeletion(list *ChangeList) {
+	if c.scope.client == nil {
+		return
+	}
+	if at := slices.IndexFunc(list.Rows, AppChange.deletesClient); at >= 0 {
+		list.Rows, c.ended = list.Rows[:at], &NotFoundError{Kind: KindClient, ID: *c.scope.client}
+	}
+}
+
+// read returns what is next, from memory if that reaches back so far, and what is closed when there is more.
+func (c *ChangeStream) read(ctx context.Context, size int) (list ChangeList, more <-chan struct{}, err error) {
+	key, err := parseChangePosition(c.next.After)
+	if err != nil {
+		return ChangeList{}, nil, err
+	}
+	items, end, more, known := c.s.changes.After(key)
+	if known && c.next.After != nil && c.next.After.SortKey == c.s.nonce() {
+		list.Next = Position{SortKey: c.next.After.SortKey, TieBreaker: end.String()}
+		for i := range items {
+			if !c.scope.has(&items[i].Value) {
+				continue
+			}
+			if list.Rows = append(list.Rows, items[i].Value); len(list.Rows) == size {
+				list.Next.TieBreaker, list.More = items[i].Key.String(), true
+				break
+			}
+		}
+		return list, more, nil
+	}
+	ctx, cancel := c.s.bounded(ctx)
+	defer cancel()
+	if c.scope.client != nil {
+		list, err = c.s.ListChanges(ctx, *c.scope.client, c.scope.filter, c.next, size)
+	} else {
+		list, err = c.s.ListAllChanges(ctx, c.scope.by, c.scope.filter, c.next, size)
+	}
+	return list, more, err
+}
+
+func (s *Store) nonce() string {
+	nonce, _ := s.changeNonce.Load().(string)
+	return nonce
+}
+
+// ReadChanges reads the feed for all streams of this server, until ctx ends, and watches how far the feed is behind.
+func (s *Store) ReadChanges(ctx context.Context) {
+	var at ChangeStart
+	timer := time.NewTimer(0)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.changes.Joined():
+		case <-timer.C:
+		}
+		following := s.changes.Followers() > 0
+		if !following {
+			at = ChangeStart{}
+			s.changes.Reset()
+		}
+		next, err := s.readChangesOnce(ctx, at, following)
+		switch {
+		case errors.Is(err, ErrCursorExpired):
+			at = ChangeStart{} // the streams find out by themselves
+			s.changes.Reset()
+		case err != nil && ctx.Err() == nil:
+			s.log.Warn("read changes", "error", err)
+		case err == nil:
+			at = next
+		}
+		if now := time.Now(); s.changeLag.Warn(changeLag, now) {
+			s.log.Warn("the change feed waits for a transaction that has written and does not end", "lag", s.changeLag.At(now).Round(time.Second))
+		}
+		timer.Reset(changePoll)
+		if !following {
+			timer.Reset(changeWatch)
+		}
+	}
+}
+
+// readChangesOnce publishes what is new behind a position, and returns the position behind that.
+func (s *Store) readChangesOnce(ctx context.Context, at ChangeStart, following bool) (ChangeStart, error) {
+	for {
+		ctx, cancel := s.bounded(ctx)
+		list, err := s.readChanges(ctx, changeScope{}, orEnd(at, s.now()), changeHubPage)
+		cancel()
+		if err != nil || !following {
+			return at, err
+		}
+		end, err := parseChangePosition(&list.Next)
+		if err != nil {
+			return at, err
+		}
+		begin := end
+		if at.After != nil {
+			if begin, err = parseChangePosition(at.After); err != nil {
+				return at, err
+			}
+		}
+		items := make([]changefeed.Item[AppChange], len(list.Rows))
+		for i, change := range list.Rows {
+			items[i] = changefeed.Item[AppChange]{Key: change.key(), Value: change}
+		}
+		s.changeNonce.Store(list.Next.SortKey)
+		s.changes.Publish(begin, items, end)
+		at = ChangeStart{After: &list.Next}
+		if !list.More {
+			return at, nil
+		}
+	}
+}
+
+// orEnd is the position, or the end of the feed if there is none.
+func orEnd(at ChangeStart, now time.Time) ChangeStart {
+	if at.After == nil {
+		future := now.Add(time.Hour)
+		at.Since = &future
+	}
+	return at
+}
