@@ -6,12 +6,30 @@
 --
 -- It also works on tables with rows, and moves the rows: stop the servers first.
 
--- Citus calls triggers unsafe because it cannot check them. Ours only write rows of the same client, which are on the same machine.
+-- Citus calls triggers unsafe because it cannot check them. Ours only write rows of the same client, which are on the same machine, or
+-- to a table that each machine has for itself.
 SELECT run_command_on_workers('ALTER SYSTEM SET citus.enable_unsafe_triggers = on');
 SELECT run_command_on_workers('SELECT pg_reload_conf()');
 ALTER SYSTEM SET citus.enable_unsafe_triggers = on;
 SELECT pg_reload_conf();
 SET citus.enable_unsafe_triggers = on;
+
+-- Each machine has the whole catalog, and its triggers write the history of all of it there. The servers read that of the coordinator.
+SELECT run_command_on_workers($$CREATE TABLE IF NOT EXISTS catalog_changes (
+    revision   bigint NOT NULL,
+    entity     text COLLATE "C" NOT NULL,
+    entity_id  uuid NOT NULL,
+    field      text COLLATE "C" NOT NULL,
+    old_value  text NOT NULL,
+    new_value  text NOT NULL,
+    actor_id   uuid NOT NULL,
+    actor_name text NOT NULL,
+    request_id text NOT NULL,
+    changed_at timestamptz(3) NOT NULL,
+    PRIMARY KEY (revision, entity, entity_id, field)
+)$$);
+SELECT run_command_on_workers(format('ALTER TABLE catalog_changes OWNER TO %I', tableowner))
+FROM pg_tables WHERE schemaname = 'public' AND tablename = 'catalog_changes';
 
 BEGIN;
 -- Foreign keys refer to reference tables. So Citus needs to use one connection to each machine within the transaction.

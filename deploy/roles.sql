@@ -26,13 +26,17 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO clientapp
 ALTER DEFAULT PRIVILEGES FOR ROLE clientapps_owner IN SCHEMA public
     GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO clientapps_server;
 
--- The history is append-only, and the schema version is read-only. What is kept of a client is erased only by a function, and only of
+-- The history is append-only, and the schema version is read-only. The history of the catalog is written by triggers alone, which have
+-- the rights of their owner. What is kept of a client is erased only by a function, and only of
 -- clients that are being deleted.
 DO $$
 BEGIN
     IF to_regclass('public.app_changes') IS NOT NULL THEN
         REVOKE UPDATE, DELETE ON app_changes FROM clientapps_server;
         REVOKE DELETE ON clients, client_app_counts FROM clientapps_server;
+    END IF;
+    IF to_regclass('public.catalog_changes') IS NOT NULL THEN
+        REVOKE INSERT, UPDATE, DELETE ON catalog_changes FROM clientapps_server;
     END IF;
     IF to_regprocedure('public.erase_client(uuid, integer)') IS NOT NULL THEN
         GRANT EXECUTE ON FUNCTION erase_client(uuid, integer) TO clientapps_server;

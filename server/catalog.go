@@ -52,7 +52,7 @@ func (h *handlers) GetCatalogSummary(ctx context.Context, _ gen.GetCatalogSummar
 
 // CreateCatalogApp implements createCatalogApp.
 func (h *handlers) CreateCatalogApp(ctx context.Context, r gen.CreateCatalogAppRequestObject) (gen.CreateCatalogAppResponseObject, error) {
-	app, err := h.store.CreateCatalogApp(ctx, newCatalogAppFields(*r.Body), ids(r.Body.CategoryIds))
+	app, err := h.store.CreateCatalogApp(ctx, newCatalogAppFields(*r.Body), ids(r.Body.CategoryIds), actor(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +67,7 @@ func (h *handlers) CreateCatalogApp(ctx context.Context, r gen.CreateCatalogAppR
 // UpdateCatalogApp implements updateCatalogApp.
 func (h *handlers) UpdateCatalogApp(ctx context.Context, r gen.UpdateCatalogAppRequestObject) (gen.UpdateCatalogAppResponseObject, error) {
 	body := *r.JSONBody
-	app, err := h.store.UpdateCatalogApp(ctx, r.CatalogAppID, catalogAppFields(body), body.CategoryIds, conditions(r.Params.IfMatch, r.Params.IfNoneMatch))
+	app, err := h.store.UpdateCatalogApp(ctx, r.CatalogAppID, catalogAppFields(body), body.CategoryIds, actor(ctx), conditions(r.Params.IfMatch, r.Params.IfNoneMatch))
 	if err != nil {
 		return nil, err
 	}
@@ -76,7 +76,7 @@ func (h *handlers) UpdateCatalogApp(ctx context.Context, r gen.UpdateCatalogAppR
 
 // DeleteCatalogApp implements deleteCatalogApp.
 func (h *handlers) DeleteCatalogApp(ctx context.Context, r gen.DeleteCatalogAppRequestObject) (gen.DeleteCatalogAppResponseObject, error) {
-	if err := h.store.DeleteCatalogApp(ctx, r.CatalogAppID, conditions(r.Params.IfMatch, r.Params.IfNoneMatch)); err != nil {
+	if err := h.store.DeleteCatalogApp(ctx, r.CatalogAppID, actor(ctx), conditions(r.Params.IfMatch, r.Params.IfNoneMatch)); err != nil {
 		return nil, err
 	}
 	return gen.DeleteCatalogApp204Response{}, nil

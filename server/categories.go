@@ -30,7 +30,7 @@ func (h *handlers) ListCatalogCategories(ctx context.Context, r gen.ListCatalogC
 
 // CreateCatalogCategory implements createCatalogCategory.
 func (h *handlers) CreateCatalogCategory(ctx context.Context, r gen.CreateCatalogCategoryRequestObject) (gen.CreateCatalogCategoryResponseObject, error) {
-	category, err := h.store.CreateCategory(ctx, newCategoryFields(*r.Body))
+	category, err := h.store.CreateCategory(ctx, newCategoryFields(*r.Body), actor(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -44,7 +44,7 @@ func (h *handlers) CreateCatalogCategory(ctx context.Context, r gen.CreateCatalo
 
 // UpdateCatalogCategory implements updateCatalogCategory.
 func (h *handlers) UpdateCatalogCategory(ctx context.Context, r gen.UpdateCatalogCategoryRequestObject) (gen.UpdateCatalogCategoryResponseObject, error) {
-	category, err := h.store.UpdateCategory(ctx, r.CategoryID, categoryFields(*r.JSONBody), conditions(r.Params.IfMatch, r.Params.IfNoneMatch))
+	category, err := h.store.UpdateCategory(ctx, r.CategoryID, categoryFields(*r.JSONBody), actor(ctx), conditions(r.Params.IfMatch, r.Params.IfNoneMatch))
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +55,7 @@ func (h *handlers) UpdateCatalogCategory(ctx context.Context, r gen.UpdateCatalo
 
 // DeleteCatalogCategory implements deleteCatalogCategory.
 func (h *handlers) DeleteCatalogCategory(ctx context.Context, r gen.DeleteCatalogCategoryRequestObject) (gen.DeleteCatalogCategoryResponseObject, error) {
-	if err := h.store.DeleteCategory(ctx, r.CategoryID, conditions(r.Params.IfMatch, r.Params.IfNoneMatch)); err != nil {
+	if err := h.store.DeleteCategory(ctx, r.CategoryID, actor(ctx), conditions(r.Params.IfMatch, r.Params.IfNoneMatch)); err != nil {
 		return nil, err
 	}
 	return gen.DeleteCatalogCategory204Response{}, nil

@@ -30,7 +30,7 @@ func (h *handlers) ListURLPatterns(ctx context.Context, r gen.ListURLPatternsReq
 
 // ReplaceURLPatterns implements replaceUrlPatterns.
 func (h *handlers) ReplaceURLPatterns(ctx context.Context, r gen.ReplaceURLPatternsRequestObject) (gen.ReplaceURLPatternsResponseObject, error) {
-	if err := h.store.ReplaceURLPatterns(ctx, r.CatalogAppID, r.Body.Patterns, conditions(r.Params.IfMatch, r.Params.IfNoneMatch)); err != nil {
+	if err := h.store.ReplaceURLPatterns(ctx, r.CatalogAppID, r.Body.Patterns, actor(ctx), conditions(r.Params.IfMatch, r.Params.IfNoneMatch)); err != nil {
 		return nil, err
 	}
 	return gen.ReplaceURLPatterns204Response{}, nil
@@ -58,7 +58,7 @@ func (h *handlers) ListDesktopAliases(ctx context.Context, r gen.ListDesktopAlia
 
 // ReplaceDesktopAliases implements replaceDesktopAliases.
 func (h *handlers) ReplaceDesktopAliases(ctx context.Context, r gen.ReplaceDesktopAliasesRequestObject) (gen.ReplaceDesktopAliasesResponseObject, error) {
-	if err := h.store.ReplaceDesktopAliases(ctx, r.CatalogAppID, r.Body.Aliases, conditions(r.Params.IfMatch, r.Params.IfNoneMatch)); err != nil {
+	if err := h.store.ReplaceDesktopAliases(ctx, r.CatalogAppID, r.Body.Aliases, actor(ctx), conditions(r.Params.IfMatch, r.Params.IfNoneMatch)); err != nil {
 		return nil, err
 	}
 	return gen.ReplaceDesktopAliases204Response{}, nil

@@ -127,7 +127,7 @@ func (f *fixture) content(t *testing.T) string {
 	var all []string
 	for _, table := range []string{
 		"clients", "apps", "app_changes", "catalog_apps", "catalog_vendors", "catalog_categories", "catalog_app_categories",
-		"catalog_url_patterns", "catalog_desktop_aliases", "catalog_state", "tokens", "token_clients",
+		"catalog_url_patterns", "catalog_desktop_aliases", "catalog_state", "catalog_changes", "tokens", "token_clients",
 	} {
 		for _, r := range f.rows(t, "SELECT * FROM "+table) {
 			all = append(all, table+" "+r.String())

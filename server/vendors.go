@@ -30,7 +30,7 @@ func (h *handlers) ListCatalogVendors(ctx context.Context, r gen.ListCatalogVend
 
 // CreateCatalogVendor implements createCatalogVendor.
 func (h *handlers) CreateCatalogVendor(ctx context.Context, r gen.CreateCatalogVendorRequestObject) (gen.CreateCatalogVendorResponseObject, error) {
-	vendor, err := h.store.CreateVendor(ctx, newVendorFields(*r.Body))
+	vendor, err := h.store.CreateVendor(ctx, newVendorFields(*r.Body), actor(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -44,7 +44,7 @@ func (h *handlers) CreateCatalogVendor(ctx context.Context, r gen.CreateCatalogV
 
 // UpdateCatalogVendor implements updateCatalogVendor.
 func (h *handlers) UpdateCatalogVendor(ctx context.Context, r gen.UpdateCatalogVendorRequestObject) (gen.UpdateCatalogVendorResponseObject, error) {
-	vendor, err := h.store.UpdateVendor(ctx, r.VendorID, vendorFields(*r.JSONBody), conditions(r.Params.IfMatch, r.Params.IfNoneMatch))
+	vendor, err := h.store.UpdateVendor(ctx, r.VendorID, vendorFields(*r.JSONBody), actor(ctx), conditions(r.Params.IfMatch, r.Params.IfNoneMatch))
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +55,7 @@ func (h *handlers) UpdateCatalogVendor(ctx context.Context, r gen.UpdateCatalogV
 
 // DeleteCatalogVendor implements deleteCatalogVendor.
 func (h *handlers) DeleteCatalogVendor(ctx context.Context, r gen.DeleteCatalogVendorRequestObject) (gen.DeleteCatalogVendorResponseObject, error) {
-	if err := h.store.DeleteVendor(ctx, r.VendorID, conditions(r.Params.IfMatch, r.Params.IfNoneMatch)); err != nil {
+	if err := h.store.DeleteVendor(ctx, r.VendorID, actor(ctx), conditions(r.Params.IfMatch, r.Params.IfNoneMatch)); err != nil {
 		return nil, err
 	}
 	return gen.DeleteCatalogVendor204Response{}, nil

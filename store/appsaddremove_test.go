@@ -153,7 +153,7 @@ func TestAddAppWhileItIsRenamed(t *testing.T) {
 				<-start
 				for round := range 5 {
 					name := fmt.Sprintf("Renamed %d-%d", n, round)
-					_, err := servers[n%2].UpdateCatalogApp(t.Context(), id, store.Fields{store.ColumnCanonicalName: name}, nil, nil)
+					_, err := servers[n%2].UpdateCatalogApp(t.Context(), id, store.Fields{store.ColumnCanonicalName: name}, nil, alice, nil)
 					if err != nil {
 						t.Error(err)
 					}
@@ -199,7 +199,7 @@ func TestAddAppHoldsTheNameItHasRead(t *testing.T) {
 	})
 	waitForLocks(t, db, 1)
 	running.Go(func() {
-		_, err := s.UpdateCatalogApp(t.Context(), idOf("Zoom"), store.Fields{store.ColumnCanonicalName: "Renamed"}, nil, nil)
+		_, err := s.UpdateCatalogApp(t.Context(), idOf("Zoom"), store.Fields{store.ColumnCanonicalName: "Renamed"}, nil, alice, nil)
 		if err != nil {
 			t.Error(err)
 		}
@@ -286,7 +286,7 @@ func TestRemoveAppRefusals(t *testing.T) {
 			wantError(t, s.RemoveApp(t.Context(), key, alice, &store.IfMatch{Tags: tags}), &store.PreconditionError{})
 		}
 		// The tag includes the catalog app, so it is out of date when another server has changed that.
-		must(elsewhere.UpdateVendor(t.Context(), storetest.VendorID, store.Fields{store.ColumnURL: nil}, nil))(t)
+		must(elsewhere.UpdateVendor(t.Context(), storetest.VendorID, store.Fields{store.ColumnURL: nil}, alice, nil))(t)
 		wantError(t, s.RemoveApp(t.Context(), key, alice, &store.IfMatch{Tags: []string{current.ETag()}}), &store.PreconditionError{})
 
 		left := must(s.GetApp(t.Context(), key))(t)

@@ -17,26 +17,35 @@ import (
 // showWithin bounds how long a change of the catalog waits for the snapshot of this server to have it.
 const showWithin = time.Second
 
-// inCatalogTx runs one change of the catalog; work returns what it changed, or nil. Changes of all servers run one after the other,
-// since each locks the row that counts them. When inCatalogTx returns, the snapshot of this server has the change, unless that took
-// longer than showWithin. The change is committed in either case.
-func (s *Store) inCatalogTx(ctx context.Context, doing string, wrote commitProbe, work func(tx *gorm.DB) (*catalogChange, error)) error {
-	var change *catalogChange
+// inCatalogTx runs one change of the catalog; work returns what it changed, or nil, which rolls the transaction back. Changes of all
+// servers run one after the other, since each locks the row that counts them. When inCatalogTx returns, the snapshot of this server has
+// the change, unless that took longer than showWithin. The change is committed in either case.
+func (s *Store) inCatalogTx(ctx context.Context, doing string, by Actor, wrote commitProbe, work func(tx *gorm.DB) (*changedEntity, error)) error {
+	var change *changedEntity
 	err := s.inTx(ctx, catalogShare, wrote, func(tx *gorm.DB) error {
-		if err := lockCatalog(tx, "UPDATE"); err != nil {
+		if err := s.lockCatalog(tx, by); err != nil {
 			return err
 		}
 		var err error
-		if change, err = work(tx); err != nil || change == nil {
+		if change, err = work(tx); err != nil {
 			return err
+		}
+		if change == nil {
+			return errUnchanged
 		}
 		return bumpCatalog(tx, change)
 	})
-	if err == nil && change != nil {
+	if errors.Is(err, errUnchanged) {
+		return nil
+	}
+	if err == nil {
 		s.catalog.Show(ctx, showWithin)
 	}
 	return s.translate(doing, err)
 }
+
+// errUnchanged rolls back a transaction that has locked the catalog and has nothing to write.
+var errUnchanged = errors.New("nothing has changed")
 
 // exists is the commitProbe of a row with a new id.
 func exists(model any, id uuid.UUID) commitProbe {
@@ -47,11 +56,18 @@ func exists(model any, id uuid.UUID) commitProbe {
 	}
 }
 
-// lockCatalog keeps others from changing the catalog until the transaction ends. The strength is "UPDATE" for a change of the
-// catalog, and "SHARE" for a transaction that only relies on it.
-func lockCatalog(tx *gorm.DB, strength string) error {
+// lockCatalog keeps others from changing the catalog until the transaction ends, and says who makes the next revision: the triggers
+// of the catalog's history read that. A transaction that changes the catalog calls it before it writes, and bumpCatalog at its end,
+// so that the history is in the order of the commits, and so are its times.
+func (s *Store) lockCatalog(tx *gorm.DB, by Actor) error {
+	return tx.Exec("UPDATE catalog_state SET next_revision = revision + 1, actor_id = ?, actor_name = ?, request_id = ?, changed_at = "+
+		s.db.Greatest()+"(changed_at, ?) WHERE id = 1", by.ID, by.Name, by.RequestID, s.now()).Error
+}
+
+// lockCatalogShared keeps others from changing the catalog until the transaction, which only relies on it, ends.
+func lockCatalogShared(tx *gorm.DB) error {
 	var revision int64
-	return tx.Table("catalog_state").Clauses(clause.Locking{Strength: strength}).Where("id = 1").
+	return tx.Table("catalog_state").Clauses(clause.Locking{Strength: "SHARE"}).Where("id = 1").
 		Select("revision").Take(&revision).Error
 }
 
@@ -80,15 +96,15 @@ func holdCatalog(tx *gorm.DB, lock string) error {
 }
 
 // bumpCatalog raises the revision, so that every server reads the change; a nil change has them read the whole catalog. Each
-// transaction that changes the catalog calls it. With a change, the caller has locked the row that counts revisions.
-func bumpCatalog(tx *gorm.DB, change *catalogChange) error {
+// transaction that changes the catalog calls it once, after lockCatalog and after all that it writes to the catalog.
+func bumpCatalog(tx *gorm.DB, change *changedEntity) error {
 	if change != nil {
 		now, err := catalogRevision(tx)
 		if err != nil {
 			return err
 		}
 		change.Revision = now + 1
-		if err := tx.Where("revision <= ?", change.Revision-keptRevisions).Delete(&catalogChange{}).Error; err != nil {
+		if err := tx.Where("revision <= ?", change.Revision-keptRevisions).Delete(&changedEntity{}).Error; err != nil {
 			return err
 		}
 		if err := tx.Create(change).Error; err != nil {
@@ -103,7 +119,7 @@ func bumpCatalog(tx *gorm.DB, change *catalogChange) error {
 
 // CreateCatalogApp adds an app to the catalog. ConflictError says that the name is taken, ReferenceError that the vendor or
 // a category does not exist.
-func (s *Store) CreateCatalogApp(ctx context.Context, fields Fields, categories []uuid.UUID) (*CatalogApp, error) {
+func (s *Store) CreateCatalogApp(ctx context.Context, fields Fields, categories []uuid.UUID, by Actor) (*CatalogApp, error) {
 	now := s.now()
 	name := fields.text(ColumnCanonicalName)
 	app := CatalogApp{
@@ -112,7 +128,7 @@ func (s *Store) CreateCatalogApp(ctx context.Context, fields Fields, categories 
 		VendorID: fields.id(ColumnVendorID), Version: 1, CreatedAt: now, UpdatedAt: now,
 	}
 	var made *CatalogApp
-	err := s.inCatalogTx(ctx, "create catalog app", exists(&CatalogApp{}, app.ID), func(tx *gorm.DB) (*catalogChange, error) {
+	err := s.inCatalogTx(ctx, "create catalog app", by, exists(&CatalogApp{}, app.ID), func(tx *gorm.DB) (*changedEntity, error) {
 		if err := checkReferences(tx, fields, categories); err != nil {
 			return nil, err
 		}
@@ -134,9 +150,9 @@ func (s *Store) CreateCatalogApp(ctx context.Context, fields Fields, categories 
 
 // UpdateCatalogApp sets fields of a catalog app, and its categories as a whole set unless that is nil. Nothing is written
 // when nothing changes. Errors are those of CreateCatalogApp, NotFoundError and PreconditionError.
-func (s *Store) UpdateCatalogApp(ctx context.Context, id uuid.UUID, fields Fields, categories *[]uuid.UUID, match *IfMatch) (*CatalogApp, error) {
+func (s *Store) UpdateCatalogApp(ctx context.Context, id uuid.UUID, fields Fields, categories *[]uuid.UUID, by Actor, match *IfMatch) (*CatalogApp, error) {
 	var left *CatalogApp
-	err := s.inCatalogTx(ctx, "update catalog app", nil, func(tx *gorm.DB) (*catalogChange, error) {
+	err := s.inCatalogTx(ctx, "update catalog app", by, nil, func(tx *gorm.DB) (*changedEntity, error) {
 		seen, err := lockedCatalogApp(tx, id)
 		if left = seen; err != nil {
 			return nil, err
@@ -201,8 +217,8 @@ func (s *Store) patchNamed(key *gorm.DB, row any, have, fields Fields, tag strin
 }
 
 // deleteNamed deletes a vendor or a category, which it reads into row. InUseError says that catalog apps refer to it.
-func (s *Store) deleteNamed(ctx context.Context, kind Kind, entity string, row interface{ ETag() string }, id uuid.UUID, match *IfMatch) error {
-	return s.inCatalogTx(ctx, "delete "+entity, nil, func(tx *gorm.DB) (*catalogChange, error) {
+func (s *Store) deleteNamed(ctx context.Context, kind Kind, entity string, row interface{ ETag() string }, id uuid.UUID, by Actor, match *IfMatch) error {
+	return s.inCatalogTx(ctx, "delete "+entity, by, nil, func(tx *gorm.DB) (*changedEntity, error) {
 		err := tx.Where("id = ?", id).Take(row).Error
 		if errors.Is(err, gorm.ErrRecordNotFound) {
 			return nil, &NotFoundError{Kind: kind, ID: id}
@@ -222,8 +238,8 @@ func (s *Store) deleteNamed(ctx context.Context, kind Kind, entity string, row i
 }
 
 // DeleteCatalogApp takes an app out of the catalog. InUseError says that clients have it.
-func (s *Store) DeleteCatalogApp(ctx context.Context, id uuid.UUID, match *IfMatch) error {
-	return s.inCatalogTx(ctx, "delete catalog app", nil, func(tx *gorm.DB) (*catalogChange, error) {
+func (s *Store) DeleteCatalogApp(ctx context.Context, id uuid.UUID, by Actor, match *IfMatch) error {
+	return s.inCatalogTx(ctx, "delete catalog app", by, nil, func(tx *gorm.DB) (*changedEntity, error) {
 		seen, err := lockedCatalogApp(tx, id)
 		if err != nil {
 			return nil, err

@@ -31,7 +31,7 @@ func TestCreateCatalogApp(t *testing.T) {
 		clock := &storetest.Clock{}
 		s := openSeeded(t, url, catalogData(), withClock(clock))
 		clock.Advance(time.Minute)
-		bare := must(s.CreateCatalogApp(t.Context(), store.Fields{store.ColumnCanonicalName: "Straße"}, nil))(t)
+		bare := must(s.CreateCatalogApp(t.Context(), store.Fields{store.ColumnCanonicalName: "Straße"}, nil, alice))(t)
 		wantJSON(t, "a catalog app that is but a name", bare, store.CatalogApp{
 			ID: bare.ID, CanonicalName: "Straße", NameKey: "strasse", Version: 1, CreatedAt: clock.Now(), UpdatedAt: clock.Now(),
 		})
@@ -39,7 +39,7 @@ func TestCreateCatalogApp(t *testing.T) {
 		full := must(s.CreateCatalogApp(t.Context(), store.Fields{
 			store.ColumnCanonicalName: "Zoom", store.ColumnDescription: "Meetings", store.ColumnDisplayColour: "#0B5CFF",
 			store.ColumnLogo: "https://cdn.example.com/zoom.png", store.ColumnType: "desktop", store.ColumnVendorID: zoom,
-		}, []uuid.UUID{idOf("video"), idOf("Audio"), idOf("video")}))(t)
+		}, []uuid.UUID{idOf("video"), idOf("Audio"), idOf("video")}, alice))(t)
 		wantJSON(t, "a catalog app with all it can have", full, store.CatalogApp{
 			ID: full.ID, CanonicalName: "Zoom", NameKey: "zoom", Description: new("Meetings"), DisplayColour: new("#0B5CFF"),
 			Logo: new("https://cdn.example.com/zoom.png"), Type: new("desktop"), VendorID: &zoom,
@@ -79,7 +79,7 @@ func TestUpdateCatalogAppFields(t *testing.T) {
 		s := openSeeded(t, url, catalogData(), withClock(clock))
 		db := storetest.SQL(t, url)
 		zoom := must(s.GetCatalogApp(t.Context(), must(s.CreateCatalogApp(t.Context(),
-			store.Fields{store.ColumnCanonicalName: "Zoom", store.ColumnVendorID: idOf("Zoom Inc.")}, nil))(t).ID))(t).Vendor
+			store.Fields{store.ColumnCanonicalName: "Zoom", store.ColumnVendorID: idOf("Zoom Inc.")}, nil, alice))(t).ID))(t).Vendor
 		want := *must(s.GetCatalogApp(t.Context(), storetest.CatalogID))(t)
 		salesforce := want.Vendor
 		setVendor := func(v *store.Vendor) {
@@ -114,7 +114,7 @@ func TestUpdateCatalogAppFields(t *testing.T) {
 			clock.Advance(time.Minute)
 			step.expect()
 			want.Version, want.UpdatedAt = want.Version+1, clock.Now()
-			got := must(s.UpdateCatalogApp(t.Context(), storetest.CatalogID, fields, nil, nil))(t)
+			got := must(s.UpdateCatalogApp(t.Context(), storetest.CatalogID, fields, nil, alice, nil))(t)
 			wantJSON(t, what, got, want)
 			wantJSON(t, what+", as another server reads it", must(openWithoutPolling(t, url).GetCatalogApp(t.Context(), want.ID))(t), want)
 			if tags[got.Tag()] {
@@ -125,7 +125,7 @@ func TestUpdateCatalogAppFields(t *testing.T) {
 			// The same call again writes nothing.
 			clock.Advance(time.Minute)
 			before := revision(t, db)
-			again := must(s.UpdateCatalogApp(t.Context(), storetest.CatalogID, fields, nil, nil))(t)
+			again := must(s.UpdateCatalogApp(t.Context(), storetest.CatalogID, fields, nil, alice, nil))(t)
 			wantJSON(t, what+" again", again, want)
 			if again.Tag() != got.Tag() || revision(t, db) != before {
 				t.Errorf("%s again: the second call wrote something", what)
@@ -135,7 +135,7 @@ func TestUpdateCatalogAppFields(t *testing.T) {
 		want.Type, want.Logo, want.Version, want.UpdatedAt = nil, nil, want.Version+1, clock.Now()
 		wantJSON(t, "with several set", must(s.UpdateCatalogApp(t.Context(), storetest.CatalogID, store.Fields{
 			store.ColumnType: nil, store.ColumnLogo: nil, store.ColumnDisplayColour: "#000000",
-		}, nil, nil))(t), want)
+		}, nil, alice, nil))(t), want)
 	})
 }
 
@@ -175,7 +175,7 @@ func TestUpdateCatalogAppCategories(t *testing.T) {
 		} {
 			clock.Advance(time.Minute)
 			before := revision(t, db)
-			got := must(s.UpdateCatalogApp(t.Context(), storetest.CatalogID, store.Fields{}, c.set, nil))(t)
+			got := must(s.UpdateCatalogApp(t.Context(), storetest.CatalogID, store.Fields{}, c.set, alice, nil))(t)
 			if names := categoryNames(got); !slices.Equal(names, c.want) {
 				t.Errorf("the categories are %q, want %q", names, c.want)
 			}
@@ -205,11 +205,11 @@ func TestCatalogWriteRefusals(t *testing.T) {
 		before := allRows(t, storetest.SQL(t, url))
 		unknown := idOf("unknown")
 		create := func(fields store.Fields, categories ...uuid.UUID) error {
-			_, err := s.CreateCatalogApp(t.Context(), fields, categories)
+			_, err := s.CreateCatalogApp(t.Context(), fields, categories, alice)
 			return err
 		}
 		update := func(id uuid.UUID, fields store.Fields, categories *[]uuid.UUID, match *store.IfMatch) error {
-			_, err := s.UpdateCatalogApp(t.Context(), id, fields, categories, match)
+			_, err := s.UpdateCatalogApp(t.Context(), id, fields, categories, alice, match)
 			return err
 		}
 		name := func(name string) store.Fields {
@@ -231,26 +231,26 @@ func TestCatalogWriteRefusals(t *testing.T) {
 		missing := &store.NotFoundError{Kind: store.KindCatalogApp, ID: unknown}
 		wantError(t, update(unknown, name("New"), nil, nil), missing)
 		wantError(t, update(unknown, store.Fields{}, nil, &store.IfMatch{}), missing)
-		wantError(t, s.DeleteCatalogApp(t.Context(), unknown, &store.IfMatch{}), missing)
+		wantError(t, s.DeleteCatalogApp(t.Context(), unknown, alice, &store.IfMatch{}), missing)
 		_, err := s.GetCatalogApp(t.Context(), unknown)
 		wantError(t, err, missing)
 
 		stale := &store.IfMatch{Tags: []string{"", "1", must(s.GetCatalogApp(t.Context(), storetest.CatalogID))(t).Tag()}}
 		wantError(t, update(idOf("Zoom"), name("New"), nil, stale), &store.PreconditionError{})
 		wantError(t, update(idOf("Zoom"), store.Fields{}, nil, stale), &store.PreconditionError{})
-		wantError(t, s.DeleteCatalogApp(t.Context(), idOf("Zoom"), stale), &store.PreconditionError{})
-		wantError(t, s.DeleteCatalogApp(t.Context(), storetest.CatalogID, nil), &store.InUseError{Kind: store.KindCatalogApp})
+		wantError(t, s.DeleteCatalogApp(t.Context(), idOf("Zoom"), alice, stale), &store.PreconditionError{})
+		wantError(t, s.DeleteCatalogApp(t.Context(), storetest.CatalogID, alice, nil), &store.InUseError{Kind: store.KindCatalogApp})
 		wantJSON(t, "the database", allRows(t, storetest.SQL(t, url)), before)
 
 		// A name may change its case, and the name of a deleted catalog app can be used again.
-		if got := must(s.UpdateCatalogApp(t.Context(), idOf("Straße"), name("STRASSE"), nil, nil))(t); got.CanonicalName != "STRASSE" {
+		if got := must(s.UpdateCatalogApp(t.Context(), idOf("Straße"), name("STRASSE"), nil, alice, nil))(t); got.CanonicalName != "STRASSE" {
 			t.Errorf("renamed to STRASSE it is %s", asJSON(t, got))
 		}
-		must(s.UpdateCatalogApp(t.Context(), idOf("Straße"), name("Weg"), nil, nil))(t)
-		must(s.CreateCatalogApp(t.Context(), name("straße"), nil))(t)
+		must(s.UpdateCatalogApp(t.Context(), idOf("Straße"), name("Weg"), nil, alice, nil))(t)
+		must(s.CreateCatalogApp(t.Context(), name("straße"), nil, alice))(t)
 		// The dotless and the dotted i are different letters.
-		must(s.CreateCatalogApp(t.Context(), name("ızmir"), nil))(t)
-		must(s.CreateCatalogApp(t.Context(), name("izmir"), nil))(t)
+		must(s.CreateCatalogApp(t.Context(), name("ızmir"), nil, alice))(t)
+		must(s.CreateCatalogApp(t.Context(), name("izmir"), nil, alice))(t)
 	})
 }
 
@@ -265,7 +265,7 @@ func TestUpdateCatalogAppOnce(t *testing.T) {
 		sets := []*[]uuid.UUID{nil, {idOf("video")}}
 		winner := race(t, func(n int) error {
 			fields := store.Fields{store.ColumnDescription: fmt.Sprintf("writer %d", n)}
-			_, err := servers[n/2%2].UpdateCatalogApp(t.Context(), storetest.CatalogID, fields, sets[n%2], match)
+			_, err := servers[n/2%2].UpdateCatalogApp(t.Context(), storetest.CatalogID, fields, sets[n%2], alice, match)
 			return err
 		})
 		got := must(openWithoutPolling(t, url).GetCatalogApp(t.Context(), storetest.CatalogID))(t)
@@ -313,11 +313,11 @@ func TestDeleteCatalogApp(t *testing.T) {
 		s := openSeeded(t, url, catalogData())
 		before := allRows(t, storetest.SQL(t, url))
 		zoom := must(s.CreateCatalogApp(t.Context(), store.Fields{store.ColumnCanonicalName: "Zoom"},
-			[]uuid.UUID{idOf("video"), idOf("Audio")}))(t)
+			[]uuid.UUID{idOf("video"), idOf("Audio")}, alice))(t)
 		err := errors.Join(
-			s.ReplaceURLPatterns(t.Context(), zoom.ID, []string{"zoom.us", "*.zoom.us"}, nil),
-			s.ReplaceDesktopAliases(t.Context(), zoom.ID, []string{"zoom.exe"}, nil),
-			s.DeleteCatalogApp(t.Context(), zoom.ID, &store.IfMatch{Tags: []string{zoom.Tag()}}),
+			s.ReplaceURLPatterns(t.Context(), zoom.ID, []string{"zoom.us", "*.zoom.us"}, alice, nil),
+			s.ReplaceDesktopAliases(t.Context(), zoom.ID, []string{"zoom.exe"}, alice, nil),
+			s.DeleteCatalogApp(t.Context(), zoom.ID, alice, &store.IfMatch{Tags: []string{zoom.Tag()}}),
 		)
 		if err != nil {
 			t.Fatal(err)
@@ -327,12 +327,12 @@ func TestDeleteCatalogApp(t *testing.T) {
 		wantError(t, err, missing)
 		_, err = s.ListURLPatterns(t.Context(), zoom.ID, "", fullPage(store.ColumnPattern))
 		wantError(t, err, missing)
-		wantError(t, s.DeleteCatalogApp(t.Context(), zoom.ID, nil), missing)
+		wantError(t, s.DeleteCatalogApp(t.Context(), zoom.ID, alice, nil), missing)
 		_, err = s.AddApp(t.Context(), storetest.ClientID, zoom.ID, nil, alice)
 		wantError(t, err, &store.ReferenceError{Field: "catalog_app_id"})
 
 		after := allRows(t, storetest.SQL(t, url))
-		for _, count := range []string{"catalog_state", "catalog_revisions"} {
+		for _, count := range []string{"catalog_state", "catalog_revisions", "catalog_changes"} {
 			before[count], after[count] = nil, nil
 		}
 		wantJSON(t, "all that is left", after, before)
@@ -341,12 +341,12 @@ func TestDeleteCatalogApp(t *testing.T) {
 		for _, key := range []store.AppKey{
 			{ClientID: storetest.ClientID, ID: storetest.AppID}, {ClientID: storetest.OtherClientID, ID: storetest.OtherAppID},
 		} {
-			wantError(t, s.DeleteCatalogApp(t.Context(), storetest.CatalogID, nil), &store.InUseError{Kind: store.KindCatalogApp})
+			wantError(t, s.DeleteCatalogApp(t.Context(), storetest.CatalogID, alice, nil), &store.InUseError{Kind: store.KindCatalogApp})
 			if err := s.RemoveApp(t.Context(), key, alice, nil); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if err := s.DeleteCatalogApp(t.Context(), storetest.CatalogID, nil); err != nil {
+		if err := s.DeleteCatalogApp(t.Context(), storetest.CatalogID, alice, nil); err != nil {
 			t.Fatal(err)
 		}
 		key := store.AppKey{ClientID: storetest.ClientID, ID: storetest.AppID}

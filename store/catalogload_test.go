@@ -79,25 +79,25 @@ func changeAtRandom(t *testing.T, s *store.Store, random *rand.Rand) {
 	}
 	switch random.IntN(7) {
 	case 0, 1:
-		must(s.CreateCatalogApp(t.Context(), fields, categories))(t)
+		must(s.CreateCatalogApp(t.Context(), fields, categories, alice))(t)
 	case 2, 3:
 		if random.IntN(2) == 0 {
 			delete(fields, store.ColumnCanonicalName)
 		}
-		must(s.UpdateCatalogApp(t.Context(), entries[random.IntN(len(entries))].ID, fields, &categories, nil))(t)
+		must(s.UpdateCatalogApp(t.Context(), entries[random.IntN(len(entries))].ID, fields, &categories, alice, nil))(t)
 	case 4:
 		if len(entries) > 1 {
-			if err := s.DeleteCatalogApp(t.Context(), entries[random.IntN(len(entries))].ID, nil); err != nil {
+			if err := s.DeleteCatalogApp(t.Context(), entries[random.IntN(len(entries))].ID, alice, nil); err != nil {
 				t.Fatal(err)
 			}
 		}
 	case 5:
-		must(s.CreateVendor(t.Context(), store.Fields{store.ColumnName: randomName(random)}))(t)
-		must(s.CreateCategory(t.Context(), store.Fields{store.ColumnName: randomName(random)}))(t)
+		must(s.CreateVendor(t.Context(), store.Fields{store.ColumnName: randomName(random)}, alice))(t)
+		must(s.CreateCategory(t.Context(), store.Fields{store.ColumnName: randomName(random)}, alice))(t)
 	default:
 		name := store.Fields{store.ColumnName: randomName(random)}
-		must(s.UpdateVendor(t.Context(), idOf("Acme"), name, nil))(t)
-		must(s.UpdateCategory(t.Context(), idOf("Chat"), name, nil))(t)
+		must(s.UpdateVendor(t.Context(), idOf("Acme"), name, alice, nil))(t)
+		must(s.UpdateCategory(t.Context(), idOf("Chat"), name, alice, nil))(t)
 	}
 }
 
@@ -142,7 +142,7 @@ func TestCatalogChangeIsReadAlone(t *testing.T) {
 		deletedEntryID(t, there)
 		must(here.ListVendors(t.Context(), "", fullPage(store.ColumnName)))(t)
 		wantWhole("after changes", 0)
-		must(there.ImportCatalog(t.Context(), catalogRows(catalogRow("Imported", nil)), store.ImportOptions{}))(t)
+		must(there.ImportCatalog(t.Context(), catalogRows(catalogRow("Imported", nil)), alice, store.ImportOptions{}))(t)
 		must(here.ListVendors(t.Context(), "", fullPage(store.ColumnName)))(t)
 		wantWhole("after an import", 2)
 

@@ -157,14 +157,14 @@ func createTemporary(t *testing.T, s *store.Store) *store.CatalogApp {
 	fields := store.Fields{
 		store.ColumnCanonicalName: "Fleeting", store.ColumnVendorID: storetest.VendorID, store.ColumnDescription: "ß \u2028",
 	}
-	return must(s.CreateCatalogApp(t.Context(), fields, []uuid.UUID{storetest.CategoryID}))(t)
+	return must(s.CreateCatalogApp(t.Context(), fields, []uuid.UUID{storetest.CategoryID}, alice))(t)
 }
 
 // deletedEntryID returns the id of a catalog app that was deleted.
 func deletedEntryID(t *testing.T, s *store.Store) uuid.UUID {
 	t.Helper()
 	entry := createTemporary(t, s)
-	if err := s.DeleteCatalogApp(t.Context(), entry.ID, nil); err != nil {
+	if err := s.DeleteCatalogApp(t.Context(), entry.ID, alice, nil); err != nil {
 		t.Fatal(err)
 	}
 	return entry.ID
@@ -178,7 +178,7 @@ func addTemporary(t *testing.T, s *store.Store, entry *store.CatalogApp) store.A
 
 func removeTemporary(t *testing.T, s *store.Store, key store.AppKey, entry uuid.UUID) {
 	t.Helper()
-	if err := errors.Join(s.RemoveApp(t.Context(), key, alice, nil), s.DeleteCatalogApp(t.Context(), entry, nil)); err != nil {
+	if err := errors.Join(s.RemoveApp(t.Context(), key, alice, nil), s.DeleteCatalogApp(t.Context(), entry, alice, nil)); err != nil {
 		t.Errorf("remove: %v", err)
 	}
 }
@@ -260,7 +260,7 @@ func TestCatalogWriteDoesNotWaitForTheSnapshot(t *testing.T) {
 			storetest.Each(t, func(t *testing.T, url string) {
 				t.Parallel()
 				s := openSeeded(t, url, catalogData())
-				doomed := must(s.CreateCatalogApp(t.Context(), store.Fields{store.ColumnCanonicalName: "Doomed"}, nil))(t)
+				doomed := must(s.CreateCatalogApp(t.Context(), store.Fields{store.ColumnCanonicalName: "Doomed"}, nil, alice))(t)
 				obstruct(t, s)
 				var made, updated *store.CatalogApp
 				var maker store.Vendor
@@ -270,21 +270,21 @@ func TestCatalogWriteDoesNotWaitForTheSnapshot(t *testing.T) {
 				var writes sync.WaitGroup
 				for _, write := range []func() (err error){
 					func() (err error) {
-						made, err = s.CreateCatalogApp(ctx, store.Fields{store.ColumnCanonicalName: "New"}, []uuid.UUID{idOf("video")})
+						made, err = s.CreateCatalogApp(ctx, store.Fields{store.ColumnCanonicalName: "New"}, []uuid.UUID{idOf("video")}, alice)
 						return err
 					},
 					func() (err error) {
-						updated, err = s.UpdateCatalogApp(ctx, storetest.CatalogID, store.Fields{store.ColumnLogo: nil}, nil, nil)
+						updated, err = s.UpdateCatalogApp(ctx, storetest.CatalogID, store.Fields{store.ColumnLogo: nil}, nil, alice, nil)
 						return err
 					},
-					func() (err error) { return s.DeleteCatalogApp(ctx, doomed.ID, nil) },
-					func() (err error) { maker, err = s.CreateVendor(ctx, vendor("Vendor")); return err },
+					func() (err error) { return s.DeleteCatalogApp(ctx, doomed.ID, alice, nil) },
+					func() (err error) { maker, err = s.CreateVendor(ctx, vendor("Vendor"), alice); return err },
 					func() (err error) {
-						category, err = s.UpdateCategory(ctx, idOf("Audio"), vendor("Sound"), nil)
+						category, err = s.UpdateCategory(ctx, idOf("Audio"), vendor("Sound"), alice, nil)
 						return err
 					},
 					func() (err error) {
-						_, err = s.ImportCatalog(ctx, catalogRows(catalogRow("Imported", nil)), store.ImportOptions{})
+						_, err = s.ImportCatalog(ctx, catalogRows(catalogRow("Imported", nil)), alice, store.ImportOptions{})
 						return err
 					},
 				} {

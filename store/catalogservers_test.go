@@ -19,18 +19,18 @@ func catalogChanges(t *testing.T, s *store.Store) []func(n int) {
 	name := func(n int) string { return fmt.Sprintf("Name %d", n) }
 	return []func(n int){
 		func(n int) {
-			must(s.UpdateCatalogApp(t.Context(), storetest.CatalogID, store.Fields{store.ColumnCanonicalName: name(n)}, nil, nil))(t)
+			must(s.UpdateCatalogApp(t.Context(), storetest.CatalogID, store.Fields{store.ColumnCanonicalName: name(n)}, nil, alice, nil))(t)
 		},
 		func(n int) {
 			must(s.UpdateCatalogApp(t.Context(), storetest.CatalogID, store.Fields{}, &[]uuid.UUID{
-				storetest.CategoryID, must(s.CreateCategory(t.Context(), store.Fields{store.ColumnName: name(n)}))(t).ID,
-			}, nil))(t)
+				storetest.CategoryID, must(s.CreateCategory(t.Context(), store.Fields{store.ColumnName: name(n)}, alice))(t).ID,
+			}, alice, nil))(t)
 		},
 		func(n int) {
-			must(s.UpdateVendor(t.Context(), storetest.VendorID, store.Fields{store.ColumnName: name(n)}, nil))(t)
+			must(s.UpdateVendor(t.Context(), storetest.VendorID, store.Fields{store.ColumnName: name(n)}, alice, nil))(t)
 		},
 		func(n int) {
-			must(s.UpdateCategory(t.Context(), storetest.CategoryID, store.Fields{store.ColumnName: name(-n)}, nil))(t)
+			must(s.UpdateCategory(t.Context(), storetest.CategoryID, store.Fields{store.ColumnName: name(-n)}, alice, nil))(t)
 		},
 	}
 }
@@ -97,10 +97,10 @@ func TestMatchSeesOtherServersCatalog(t *testing.T) {
 			_, err = here.UpdateApp(t.Context(), key, store.Fields{}, alice, old)
 			wantError(t, err, &store.PreconditionError{})
 			change(n + 21)
-			_, err = here.UpdateCatalogApp(t.Context(), storetest.CatalogID, store.Fields{store.ColumnType: nil}, nil, oldEntry)
+			_, err = here.UpdateCatalogApp(t.Context(), storetest.CatalogID, store.Fields{store.ColumnType: nil}, nil, alice, oldEntry)
 			wantError(t, err, &store.PreconditionError{})
 			change(n + 31)
-			wantError(t, here.DeleteCatalogApp(t.Context(), storetest.CatalogID, oldEntry), &store.PreconditionError{})
+			wantError(t, here.DeleteCatalogApp(t.Context(), storetest.CatalogID, alice, oldEntry), &store.PreconditionError{})
 
 			// A write reads the current catalog, and so does the tag that it returns.
 			current := must(there.GetApp(t.Context(), key))(t)
@@ -124,8 +124,8 @@ func TestCatalogWriteReturnsCurrentState(t *testing.T) {
 		here := openWithoutPolling(t, url)
 		must(here.GetCatalogApp(t.Context(), storetest.CatalogID))(t)
 		fields := store.Fields{store.ColumnCanonicalName: "Slack 2", store.ColumnLogo: nil}
-		want := must(there.UpdateCatalogApp(t.Context(), storetest.CatalogID, fields, &[]uuid.UUID{idOf("video")}, nil))(t)
-		got := must(here.UpdateCatalogApp(t.Context(), storetest.CatalogID, fields, &[]uuid.UUID{idOf("video")}, nil))(t)
+		want := must(there.UpdateCatalogApp(t.Context(), storetest.CatalogID, fields, &[]uuid.UUID{idOf("video")}, alice, nil))(t)
+		got := must(here.UpdateCatalogApp(t.Context(), storetest.CatalogID, fields, &[]uuid.UUID{idOf("video")}, alice, nil))(t)
 		wantJSON(t, "what was there already", got, want)
 		if got.Tag() != want.Tag() {
 			t.Errorf("its tag is %s, want %s", got.Tag(), want.Tag())
@@ -142,17 +142,17 @@ func TestNewCatalogAppOfAnotherServer(t *testing.T) {
 		here := openWithoutPolling(t, url)
 		must(here.GetCatalogApp(t.Context(), storetest.CatalogID))(t)
 
-		zoom := must(there.CreateCatalogApp(t.Context(), store.Fields{store.ColumnCanonicalName: "Zoom"}, nil))(t)
+		zoom := must(there.CreateCatalogApp(t.Context(), store.Fields{store.ColumnCanonicalName: "Zoom"}, nil, alice))(t)
 		wantJSON(t, "the new catalog app", must(here.GetCatalogApp(t.Context(), zoom.ID))(t), zoom)
-		miro := must(there.CreateCatalogApp(t.Context(), store.Fields{store.ColumnCanonicalName: "Miro"}, nil))(t)
+		miro := must(there.CreateCatalogApp(t.Context(), store.Fields{store.ColumnCanonicalName: "Miro"}, nil, alice))(t)
 		if list := must(here.ListURLPatterns(t.Context(), miro.ID, "", fullPage(store.ColumnPattern)))(t); len(list.Rows) != 0 || list.Total != 0 {
 			t.Errorf("its patterns are %v", list)
 		}
-		figma := must(there.CreateCatalogApp(t.Context(), store.Fields{store.ColumnCanonicalName: "Figma"}, nil))(t)
+		figma := must(there.CreateCatalogApp(t.Context(), store.Fields{store.ColumnCanonicalName: "Figma"}, nil, alice))(t)
 		list := must(here.ListCatalogApps(t.Context(), store.CatalogFilter{}, fullPage(store.ColumnCanonicalName)))(t)
 		wantJSON(t, "the catalog", catalogNames(list.Rows), []string{"Figma", "Miro", "Slack", "Zoom"})
 		added := must(there.AddApp(t.Context(), storetest.ClientID, figma.ID, nil, alice))(t)
-		jira := must(there.CreateCatalogApp(t.Context(), store.Fields{store.ColumnCanonicalName: "Jira"}, nil))(t)
+		jira := must(there.CreateCatalogApp(t.Context(), store.Fields{store.ColumnCanonicalName: "Jira"}, nil, alice))(t)
 		last := must(there.AddApp(t.Context(), storetest.ClientID, jira.ID, nil, alice))(t)
 		for _, want := range []store.App{last, added} {
 			wantJSON(t, "the app", must(here.GetApp(t.Context(), store.AppKey{ClientID: want.ClientID, ID: want.ID}))(t), want)
@@ -180,7 +180,7 @@ func TestRenamingReordersApps(t *testing.T) {
 			{"b", "zz", []string{"B2", "Z", "zz"}},
 			{"a", "z", []string{"B2", "z", "zz"}},
 		} {
-			must(s.UpdateCatalogApp(t.Context(), idOf(step.from), store.Fields{store.ColumnCanonicalName: step.to}, nil, nil))(t)
+			must(s.UpdateCatalogApp(t.Context(), idOf(step.from), store.Fields{store.ColumnCanonicalName: step.to}, nil, alice, nil))(t)
 			for _, name := range []string{"Contoso", "Fabrikam"} {
 				list := must(s.ListApps(t.Context(), idOf(name), store.AppFilter{}, fullPage(store.ColumnCanonicalName)))(t)
 				wantJSON(t, fmt.Sprintf("%s with %s renamed to %s", name, step.from, step.to), appNames(list.Rows), step.want)

@@ -81,7 +81,7 @@ func readCatalog(tx *gorm.DB) (catalogRows, error) {
 			return rows, err
 		}
 	}
-	var changes []catalogChange
+	var changes []changedEntity
 	if err := tx.Where("removed IS NOT NULL").Order("revision").Find(&changes).Error; err != nil {
 		return rows, err
 	}
@@ -179,8 +179,8 @@ const (
 	maxDelta = 512
 )
 
-// catalogChange says what of the catalog a revision changed.
-type catalogChange struct {
+// changedEntity says what of the catalog a revision changed.
+type changedEntity struct {
 	Revision int64
 	Entity   string
 	EntityID uuid.UUID
@@ -188,7 +188,7 @@ type catalogChange struct {
 }
 
 // TableName implements gorm's Tabler.
-func (catalogChange) TableName() string { return "catalog_revisions" }
+func (changedEntity) TableName() string { return "catalog_revisions" }
 
 const (
 	entityApp      = "catalog_app"
@@ -196,18 +196,18 @@ const (
 	entityCategory = "category"
 )
 
-func changed(entity string, id uuid.UUID) *catalogChange {
-	return &catalogChange{Entity: entity, EntityID: id}
+func changed(entity string, id uuid.UUID) *changedEntity {
+	return &changedEntity{Entity: entity, EntityID: id}
 }
 
-func removedApp(app *CatalogApp) (*catalogChange, error) {
+func removedApp(app *CatalogApp) (*changedEntity, error) {
 	text, err := json.Marshal(app)
 	last := string(text)
-	return &catalogChange{Entity: entityApp, EntityID: app.ID, Removed: &last}, err
+	return &changedEntity{Entity: entityApp, EntityID: app.ID, Removed: &last}, err
 }
 
 // removedApps are the entries that changes have removed.
-func removedApps(changes []catalogChange) ([]*CatalogApp, error) {
+func removedApps(changes []changedEntity) ([]*CatalogApp, error) {
 	var removed []*CatalogApp
 	for _, change := range changes {
 		if change.Removed == nil {
@@ -235,7 +235,7 @@ func readChanges(tx *gorm.DB, since, revision int64) (delta catalogDelta, known 
 	if revision-since > maxDelta {
 		return delta, false, nil
 	}
-	var changes []catalogChange
+	var changes []changedEntity
 	if err := tx.Where("revision > ?", since).Order("revision").Limit(maxDelta + 1).Find(&changes).Error; err != nil {
 		return delta, false, err
 	}

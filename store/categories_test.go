@@ -17,7 +17,7 @@ func TestCategory(t *testing.T) {
 		s := openSeeded(t, url, storetest.Page(), withClock(clock))
 		db := storetest.SQL(t, url)
 		clock.Advance(time.Minute)
-		made := must(s.CreateCategory(t.Context(), store.Fields{store.ColumnName: "Großes"}))(t)
+		made := must(s.CreateCategory(t.Context(), store.Fields{store.ColumnName: "Großes"}, alice))(t)
 		want := store.Category{ID: made.ID, Name: "Großes", NameKey: "grosses", Version: 1, CreatedAt: clock.Now(), UpdatedAt: clock.Now()}
 		wantJSON(t, "a category", made, want)
 
@@ -34,7 +34,7 @@ func TestCategory(t *testing.T) {
 			if step.changes {
 				want.Version, want.UpdatedAt = want.Version+1, clock.Now()
 			}
-			got := must(s.UpdateCategory(t.Context(), made.ID, store.Fields{store.ColumnName: step.name}, nil))(t)
+			got := must(s.UpdateCategory(t.Context(), made.ID, store.Fields{store.ColumnName: step.name}, alice, nil))(t)
 			wantJSON(t, "named "+step.name, got, want)
 			if tags[got.ETag()] == step.changes || (revision(t, db) != before) != step.changes {
 				t.Errorf("named %s the tag is %s, the revision was %d and is %d", step.name, got.ETag(), before, revision(t, db))
@@ -45,20 +45,20 @@ func TestCategory(t *testing.T) {
 		}
 
 		before := allRows(t, db)
-		_, err := s.CreateCategory(t.Context(), store.Fields{store.ColumnName: "COMMUNICATION"})
+		_, err := s.CreateCategory(t.Context(), store.Fields{store.ColumnName: "COMMUNICATION"}, alice)
 		wantError(t, err, &store.ConflictError{Field: store.ColumnName})
-		_, err = s.UpdateCategory(t.Context(), made.ID, store.Fields{store.ColumnName: "communication"}, nil)
+		_, err = s.UpdateCategory(t.Context(), made.ID, store.Fields{store.ColumnName: "communication"}, alice, nil)
 		wantError(t, err, &store.ConflictError{Field: store.ColumnName})
-		_, err = s.UpdateCategory(t.Context(), idOf("unknown"), store.Fields{}, &store.IfMatch{})
+		_, err = s.UpdateCategory(t.Context(), idOf("unknown"), store.Fields{}, alice, &store.IfMatch{})
 		wantError(t, err, &store.NotFoundError{Kind: store.KindCategory, ID: idOf("unknown")})
-		_, err = s.UpdateCategory(t.Context(), made.ID, store.Fields{}, &store.IfMatch{Tags: []string{made.ETag()}})
+		_, err = s.UpdateCategory(t.Context(), made.ID, store.Fields{}, alice, &store.IfMatch{Tags: []string{made.ETag()}})
 		wantError(t, err, &store.PreconditionError{})
 		wantJSON(t, "the database after what was refused", allRows(t, db), before)
 
-		seen := must(s.UpdateCategory(t.Context(), storetest.CategoryID, store.Fields{}, nil))(t)
+		seen := must(s.UpdateCategory(t.Context(), storetest.CategoryID, store.Fields{}, alice, nil))(t)
 		match := &store.IfMatch{Tags: []string{seen.ETag()}}
 		winner := race(t, func(n int) error {
-			_, err := s.UpdateCategory(t.Context(), storetest.CategoryID, store.Fields{store.ColumnName: fmt.Sprintf("Writer %d", n)}, match)
+			_, err := s.UpdateCategory(t.Context(), storetest.CategoryID, store.Fields{store.ColumnName: fmt.Sprintf("Writer %d", n)}, alice, match)
 			return err
 		})
 		list := must(s.ListCategories(t.Context(), "writer", fullPage(store.ColumnName)))(t)

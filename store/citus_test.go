@@ -14,10 +14,12 @@ import (
 type citusTables struct {
 	distributed map[string]string // table -> distribution column
 	reference   []string
+	local       []string // of each machine for itself
 }
 
 var (
 	citusDistributes = regexp.MustCompile(`(?m)^SELECT create_distributed_table\('(\w+)', '(\w+)', colocate_with := '(\w+)'\);$`)
+	citusCreates     = regexp.MustCompile(`(?s)\nSELECT run_command_on_workers\(\$\$(CREATE TABLE IF NOT EXISTS (\w+) \(.*?\n\))\$\$\);\n`)
 	citusRefers      = regexp.MustCompile(`(?m)^SELECT create_reference_table\('(\w+)'\);$`)
 )
 
@@ -28,6 +30,9 @@ func readCitus(t *testing.T) citusTables {
 	var order []string
 	for _, m := range citusRefers.FindAllStringSubmatch(text, -1) {
 		tables.reference = append(tables.reference, m[1])
+	}
+	for _, m := range citusCreates.FindAllStringSubmatch(text, -1) {
+		tables.local = append(tables.local, m[2])
 	}
 	for n, m := range citusDistributes.FindAllStringSubmatch(text, -1) {
 		tables.distributed[m[1]] = m[2]
@@ -46,7 +51,7 @@ func readCitus(t *testing.T) citusTables {
 func TestCitusHasEveryTable(t *testing.T) {
 	t.Parallel()
 	tables, db := readCitus(t), storetest.SQL(t, storetest.Postgres(t))
-	want := slices.Clone(tables.reference)
+	want := append(slices.Clone(tables.reference), tables.local...)
 	for table := range tables.distributed {
 		want = append(want, table)
 	}
@@ -56,6 +61,31 @@ func TestCitusHasEveryTable(t *testing.T) {
 		AND relname <> 'goose_db_version' ORDER BY relname COLLATE "C"`)
 	if !slices.Equal(got, want) {
 		t.Errorf("the schema has %q\ndeploy/citus.sql has %q", got, want)
+	}
+}
+
+// TestCitusLocalTables checks that deploy/citus.sql makes tables on the workers as the migrations make them on the coordinator.
+func TestCitusLocalTables(t *testing.T) {
+	t.Parallel()
+	db := storetest.SQL(t, storetest.Postgres(t))
+	tx := must(db.BeginTx(t.Context(), nil))(t)
+	defer func() { _ = tx.Rollback() }()
+	must(tx.ExecContext(t.Context(), "CREATE SCHEMA worker; SET LOCAL search_path = worker"))(t)
+	const columns = `SELECT format('%s %s %s %s', attname, format_type(atttypid, atttypmod), attcollation::regcollation, attnotnull)
+		FROM pg_attribute WHERE attrelid = $1::regclass AND attnum > 0 ORDER BY attnum`
+	const keys = "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = $1::regclass ORDER BY conname"
+	found := citusCreates.FindAllStringSubmatch(string(must(os.ReadFile("../deploy/citus.sql"))(t)), -1)
+	if len(found) == 0 {
+		t.Fatal("no table is local")
+	}
+	for _, m := range found {
+		must(tx.ExecContext(t.Context(), m[1]))(t)
+		for _, query := range []string{columns, keys} {
+			got, want := queryStrings(t, tx, query, "worker."+m[2]), queryStrings(t, tx, query, "public."+m[2])
+			if len(want) == 0 || !slices.Equal(got, want) {
+				t.Errorf("%s has %q on the workers, want %q", m[2], got, want)
+			}
+		}
 	}
 }
 
@@ -84,6 +114,12 @@ func TestCitusRules(t *testing.T) {
 		"ALTER TABLE apps ADD FOREIGN KEY (id) REFERENCES clients":                         "apps_id_fkey leads from apps to another client's clients",
 		"ALTER TABLE apps ADD FOREIGN KEY (actor_id) REFERENCES tokens ON DELETE SET NULL": "apps_actor_id_fkey sets what apps is distributed by, or another column, to null",
 		"CREATE TRIGGER x AFTER INSERT ON tokens EXECUTE FUNCTION count_apps()":            "x is a trigger on tokens, which is on every machine",
+		triggerOnTokens("INSERT INTO catalog_changes SELECT n FROM catalog_state"):         "",
+		triggerOnTokens("INSERT INTO app_changes VALUES (NEW.id)"):                         "x is a trigger on tokens, which is on every machine",
+		triggerOnTokens("DELETE FROM tokens"):                                              "x is a trigger on tokens, which is on every machine",
+		triggerOnTokens("SELECT count(*) INTO n FROM apps"):                                "x is a trigger on tokens, which is on every machine",
+		triggerOnTokens("SELECT revision INTO n FROM catalog_state FOR UPDATE"):            "x is a trigger on tokens, which is on every machine",
+		triggerOnTokens("EXECUTE 'DELETE FROM tokens'"):                                    "x is a trigger on tokens, which is on every machine",
 		"ALTER TABLE apps ADD EXCLUDE (id WITH =)":                                         "apps_id_excl excludes across clients",
 		"ALTER TABLE apps ADD number bigserial":                                            "number of apps counts on one machine",
 		triggerOn("INSERT INTO app_changes SELECT * FROM app_changes"):                     "x() writes rows of a query",
@@ -109,6 +145,11 @@ func TestCitusRules(t *testing.T) {
 func triggerOn(body string) string {
 	return "CREATE FUNCTION x() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN " + body + "; RETURN NULL; END $$;" +
 		"CREATE TRIGGER x AFTER INSERT ON apps FOR EACH ROW EXECUTE FUNCTION x()"
+}
+
+func triggerOnTokens(body string) string {
+	return "CREATE FUNCTION x() RETURNS trigger LANGUAGE plpgsql AS $$ DECLARE n bigint; BEGIN " + body + "; RETURN NULL; END $$;" +
+		"CREATE TRIGGER x AFTER INSERT ON tokens FOR EACH ROW EXECUTE FUNCTION x()"
 }
 
 // queryStrings reads a column of texts.

@@ -17,9 +17,34 @@ func (c citusTables) violations(t *testing.T, db queryer) []string {
 		found = append(found, c.keys(t, db, table)...)
 	}
 	found = append(found, c.foreignKeys(t, db)...)
-	found = append(found, queryStrings(t, db, `SELECT format('%s is a trigger on %s, which is on every machine', tgname, tgrelid::regclass)
-		FROM pg_trigger WHERE NOT tgisinternal AND tgrelid::regclass::text = ANY($1)`, c.reference)...)
-	return append(found, c.functions(t, db)...)
+	return append(append(found, c.onEveryMachine(t, db)...), c.functions(t, db)...)
+}
+
+// onEveryMachine checks triggers of tables that are on every machine: they run on every machine, and may write only what is of the machine.
+func (c citusTables) onEveryMachine(t *testing.T, db queryer) []string {
+	t.Helper()
+	var found []string
+	const of = "FROM pg_trigger JOIN pg_proc AS f ON f.oid = tgfoid WHERE NOT tgisinternal AND tgrelid::regclass::text = ANY($1) "
+	texts := queryStrings(t, db, "SELECT prosrc "+of+"ORDER BY tgname, tgrelid", c.reference)
+	for n, name := range queryStrings(t, db, "SELECT format('%s is a trigger on %s', tgname, tgrelid::regclass) "+of+"ORDER BY tgname, tgrelid", c.reference) {
+		if !c.writesLocalTables(texts[n]) {
+			found = append(found, name+", which is on every machine")
+		}
+	}
+	return found
+}
+
+// writesLocalTables reports whether a function writes no table but those of the machine, and reads and locks none of another machine.
+func (c citusTables) writesLocalTables(text string) bool {
+	if triggerDynamic.MatchString(text) {
+		return false
+	}
+	for _, m := range triggerTarget.FindAllStringSubmatch(text, -1) {
+		if !slices.Contains(c.local, m[1]+m[2]+m[3]) {
+			return false
+		}
+	}
+	return !slices.ContainsFunc(triggerFrom.FindAllStringSubmatch(text, -1), func(m []string) bool { return c.distributed[m[1]] != "" })
 }
 
 // keys checks that each key of a table begins with its distribution column.
@@ -75,8 +100,10 @@ func (c citusTables) foreignKeys(t *testing.T, db queryer) []string {
 
 // These match what the functions of triggers do, as far as their text shows it.
 var (
-	triggerInsert = regexp.MustCompile(`(?i)\binsert\s+into\s+(\w+)(?:\s+as\s+\w+)?(?:\s*\(([^)]*)\))?\s+(\w+)(?:\s*\(\s*([\w.]+))?`)
-	triggerOther  = regexp.MustCompile(`(?i)\b(update\s+\w+\s+set|delete\s+from|merge\s+into|truncate|execute|perform)\b`)
+	triggerInsert  = regexp.MustCompile(`(?i)\binsert\s+into\s+(\w+)(?:\s+as\s+\w+)?(?:\s*\(([^)]*)\))?\s+(\w+)(?:\s*\(\s*([\w.]+))?`)
+	triggerOther   = regexp.MustCompile(`(?i)\b(update\s+\w+\s+set|delete\s+from|merge\s+into|truncate|execute|perform)\b`)
+	triggerDynamic = regexp.MustCompile(`(?i)\b(merge\s+into|truncate|execute|perform|for\s+(no\s+key\s+)?(update|key\s+share|share))\b`)
+	triggerTarget  = regexp.MustCompile(`(?i)\b(?:insert\s+into\s+(\w+)|delete\s+from\s+(\w+)|update\s+(\w+)\s+(?:as\s+\w+\s+)?set\b)`)
 	// The row of the trigger, or a row made from it. The id of a row of clients is the client.
 	triggerRow = map[bool]*regexp.Regexp{
 		false: regexp.MustCompile(`(?i)^(new|old|before|after|part)\.client_id$`),
@@ -93,7 +120,8 @@ func (c citusTables) functions(t *testing.T, db queryer) []string {
 	t.Helper()
 	var found []string
 	const of = "FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND prorettype = 'trigger'::regtype"
-	for _, name := range queryStrings(t, db, "SELECT proname "+of+" ORDER BY proname") {
+	const elsewhere = " AND NOT (SELECT coalesce(bool_and(tgrelid::regclass::text = ANY($1)), false) FROM pg_trigger WHERE tgfoid = pg_proc.oid)"
+	for _, name := range queryStrings(t, db, "SELECT proname "+of+elsewhere+" ORDER BY proname", c.reference) {
 		text := queryOne[string](t, db, "SELECT prosrc "+of+" AND proname = $1", name)
 		onClients := queryOne[bool](t, db, `SELECT coalesce(bool_and(tgrelid = 'clients'::regclass), false) FROM pg_trigger
 			WHERE tgfoid = (SELECT oid `+of+` AND proname = $1)`, name)

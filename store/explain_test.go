@@ -239,7 +239,7 @@ func newPlanFixture(t *testing.T, url string, clients int) *planFixture {
 			t.Fatal(err)
 		}
 	}
-	must(s.ImportCatalog(t.Context(), catalogRows(planMatchers(w)...), store.ImportOptions{}))(t)
+	must(s.ImportCatalog(t.Context(), catalogRows(planMatchers(w)...), alice, store.ImportOptions{}))(t)
 	var tokens store.Dataset // several pages
 	for n := range planTokens {
 		name := fmt.Sprintf("Token %d", n)

@@ -13,49 +13,49 @@ import (
 
 // planOtherWrites writes what is not an app. The catalog is read whole after each change of it.
 var planOtherWrites = map[string][]planCase{
-	"CreateCatalogApp": {{run: func(ctx context.Context, s *store.Store, w *planFixture) error {
+	"CreateCatalogApp": {{everyClient: "apps refer to catalog apps", run: func(ctx context.Context, s *store.Store, w *planFixture) error {
 		return onlyErr(s.CreateCatalogApp(ctx, store.Fields{
 			store.ColumnCanonicalName: w.next("Made"), store.ColumnVendorID: idOf("Acme"),
-		}, []uuid.UUID{idOf("Chat"), idOf("Mail")}))
+		}, []uuid.UUID{idOf("Chat"), idOf("Mail")}, alice))
 	}}},
 	"UpdateCatalogApp": {{
 		everyClient: "a new name goes to the apps of all clients that have it",
 		run: func(ctx context.Context, s *store.Store, w *planFixture) error {
 			return onlyErr(s.UpdateCatalogApp(ctx, idOf(w.names[1]), store.Fields{store.ColumnCanonicalName: w.next("Renamed")},
-				&[]uuid.UUID{idOf([]string{"Chat", "Mail"}[w.serial%2])}, nil))
+				&[]uuid.UUID{idOf([]string{"Chat", "Mail"}[w.serial%2])}, alice, nil))
 		},
 	}},
 	"DeleteCatalogApp": {{
 		everyClient: "no client may have it",
 		run: func(ctx context.Context, s *store.Store, w *planFixture) error {
-			entry, err := s.CreateCatalogApp(ctx, store.Fields{store.ColumnCanonicalName: w.next("Deleted")}, nil)
+			entry, err := s.CreateCatalogApp(ctx, store.Fields{store.ColumnCanonicalName: w.next("Deleted")}, nil, alice)
 			if err != nil {
 				return err
 			}
-			return s.DeleteCatalogApp(ctx, entry.ID, nil)
+			return s.DeleteCatalogApp(ctx, entry.ID, alice, nil)
 		},
 	}},
 	"CreateVendor": {{run: func(ctx context.Context, s *store.Store, w *planFixture) error {
-		return onlyErr(s.CreateVendor(ctx, store.Fields{store.ColumnName: w.next("Made")}))
+		return onlyErr(s.CreateVendor(ctx, store.Fields{store.ColumnName: w.next("Made")}, alice))
 	}}},
 	"UpdateVendor": {{run: func(ctx context.Context, s *store.Store, w *planFixture) error {
-		return onlyErr(s.UpdateVendor(ctx, idOf("Acme"), store.Fields{store.ColumnName: w.next("Acme")}, nil))
+		return onlyErr(s.UpdateVendor(ctx, idOf("Acme"), store.Fields{store.ColumnName: w.next("Acme")}, alice, nil))
 	}}},
 	"CreateCategory": {{run: func(ctx context.Context, s *store.Store, w *planFixture) error {
-		return onlyErr(s.CreateCategory(ctx, store.Fields{store.ColumnName: w.next("Made")}))
+		return onlyErr(s.CreateCategory(ctx, store.Fields{store.ColumnName: w.next("Made")}, alice))
 	}}},
 	"UpdateCategory": {{run: func(ctx context.Context, s *store.Store, w *planFixture) error {
-		return onlyErr(s.UpdateCategory(ctx, idOf("Chat"), store.Fields{store.ColumnName: w.next("Chat")}, nil))
+		return onlyErr(s.UpdateCategory(ctx, idOf("Chat"), store.Fields{store.ColumnName: w.next("Chat")}, alice, nil))
 	}}},
 	"ReplaceURLPatterns": {{run: func(ctx context.Context, s *store.Store, w *planFixture) error {
-		return s.ReplaceURLPatterns(ctx, idOf(w.names[2]), []string{w.next("*"), w.next("*")}, nil)
+		return s.ReplaceURLPatterns(ctx, idOf(w.names[2]), []string{w.next("*"), w.next("*")}, alice, nil)
 	}}},
 	"ReplaceDesktopAliases": {{run: func(ctx context.Context, s *store.Store, w *planFixture) error {
-		return s.ReplaceDesktopAliases(ctx, idOf(w.names[2]), []string{w.next("alias"), w.next("alias")}, nil)
+		return s.ReplaceDesktopAliases(ctx, idOf(w.names[2]), []string{w.next("alias"), w.next("alias")}, alice, nil)
 	}}},
 	// The rows of the file are sorted to find names that are there twice, and each catalog app has 120 patterns.
 	"ImportCatalog": {{sorts: 20_000, everyClient: "apps refer to catalog apps", run: func(ctx context.Context, s *store.Store, w *planFixture) error {
-		return onlyErr(s.ImportCatalog(ctx, catalogRows(planMatchers(w)...), store.ImportOptions{}))
+		return onlyErr(s.ImportCatalog(ctx, catalogRows(planMatchers(w)...), alice, store.ImportOptions{}))
 	}}},
 	"CreateClient": {{run: func(ctx context.Context, s *store.Store, w *planFixture) error {
 		return onlyErr(s.CreateClient(ctx, uuid.New(), w.next("Made"), alice))
@@ -64,18 +64,18 @@ var planOtherWrites = map[string][]planCase{
 		return onlyErr(s.UpdateClient(ctx, w.client, store.Fields{store.ColumnName: w.next("Renamed")}, alice, nil))
 	}}},
 	"DeleteVendor": {{run: func(ctx context.Context, s *store.Store, w *planFixture) error {
-		made, err := s.CreateVendor(ctx, store.Fields{store.ColumnName: w.next("Deleted")})
+		made, err := s.CreateVendor(ctx, store.Fields{store.ColumnName: w.next("Deleted")}, alice)
 		if err != nil {
 			return err
 		}
-		return s.DeleteVendor(ctx, made.ID, nil)
+		return s.DeleteVendor(ctx, made.ID, alice, nil)
 	}}},
 	"DeleteCategory": {{run: func(ctx context.Context, s *store.Store, w *planFixture) error {
-		made, err := s.CreateCategory(ctx, store.Fields{store.ColumnName: w.next("Deleted")})
+		made, err := s.CreateCategory(ctx, store.Fields{store.ColumnName: w.next("Deleted")}, alice)
 		if err != nil {
 			return err
 		}
-		return s.DeleteCategory(ctx, made.ID, nil)
+		return s.DeleteCategory(ctx, made.ID, alice, nil)
 	}}},
 	"DeleteClient": {{run: func(ctx context.Context, s *store.Store, w *planFixture) error {
 		id := uuid.New()
@@ -105,7 +105,7 @@ var planOtherWrites = map[string][]planCase{
 		}
 		return onlyErr(s.RevokeToken(ctx, nil, token.ID, false))
 	}}},
-	"Seed": {{run: func(ctx context.Context, s *store.Store, w *planFixture) error {
+	"Seed": {{everyClient: "apps refer to catalog apps", run: func(ctx context.Context, s *store.Store, w *planFixture) error {
 		name := w.next("Seeded")
 		mine := app(name, name)
 		mine.CreatedAt = storetest.Now.Add(time.Hour)

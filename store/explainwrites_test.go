@@ -84,7 +84,7 @@ var planAppWrites = map[string][]planCase{
 		}
 		return onlyErr(s.ImportApps(ctx, w.client, appRows(rows...), planActor, store.ImportOptions{}))
 	}}},
-	"Seed": {{run: func(ctx context.Context, s *store.Store, w *planFixture) error {
+	"Seed": {{everyClient: "apps refer to catalog apps", run: func(ctx context.Context, s *store.Store, w *planFixture) error {
 		name := w.next("Seeded")
 		return s.Seed(ctx, store.Dataset{
 			Clients: []store.Client{client(name)}, CatalogApps: []store.CatalogApp{catalogApp(name)}, Apps: []store.App{app(name, name)},

@@ -18,8 +18,8 @@ func TestMigrationRefoldsNames(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
 		t.Parallel()
 		s := openSeeded(t, url, storetest.Page())
-		first := must(s.CreateVendor(t.Context(), store.Fields{store.ColumnName: "Cafe\u0301"}))(t)
-		second := must(s.CreateVendor(t.Context(), store.Fields{store.ColumnName: "Café two"}))(t)
+		first := must(s.CreateVendor(t.Context(), store.Fields{store.ColumnName: "Cafe\u0301"}, alice))(t)
+		second := must(s.CreateVendor(t.Context(), store.Fields{store.ColumnName: "Café two"}, alice))(t)
 		db := storetest.SQL(t, url)
 		dialect := goose.DialectPostgres
 		if strings.HasPrefix(url, "sqlite:") {
@@ -54,6 +54,6 @@ func TestMigrationRefoldsNames(t *testing.T) {
 			}
 		}
 		// A rename resolves the conflict.
-		must(s.UpdateVendor(t.Context(), first.ID, store.Fields{store.ColumnName: "Cafe\u0301 one"}, nil))(t)
+		must(s.UpdateVendor(t.Context(), first.ID, store.Fields{store.ColumnName: "Cafe\u0301 one"}, alice, nil))(t)
 	})
 }

@@ -160,8 +160,8 @@ func allRows(t testing.TB, db *sql.DB) map[string][]string {
 	t.Helper()
 	found := map[string][]string{}
 	for _, table := range []string{
-		"clients", "apps", "app_changes", "catalog_state", "catalog_revisions", "catalog_apps", "catalog_app_categories", "catalog_vendors",
-		"catalog_categories", "catalog_url_patterns", "catalog_desktop_aliases",
+		"clients", "apps", "app_changes", "catalog_state", "catalog_revisions", "catalog_changes", "catalog_apps", "catalog_app_categories",
+		"catalog_vendors", "catalog_categories", "catalog_url_patterns", "catalog_desktop_aliases",
 	} {
 		found[table] = tableRows(t, db, table)
 	}

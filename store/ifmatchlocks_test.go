@@ -45,11 +45,11 @@ func TestMatchWhileWaiting(t *testing.T) {
 
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 			defer cancel()
-			must(s.UpdateCatalogApp(ctx, storetest.CatalogID, store.Fields{store.ColumnType: "web"}, nil, nil))(t)
+			must(s.UpdateCatalogApp(ctx, storetest.CatalogID, store.Fields{store.ColumnType: "web"}, nil, alice, nil))(t)
 			for n := range 20 {
 				other := &store.IfMatch{Tags: []string{get(t, s, otherApp).ETag()}}
 				must(s.UpdateApp(ctx, otherApp, store.Fields{store.ColumnLicenseCount: int32(n)}, alice, other))(t)
-				must(s.UpdateVendor(ctx, storetest.VendorID, store.Fields{store.ColumnName: fmt.Sprint(n)}, nil))(t)
+				must(s.UpdateVendor(ctx, storetest.VendorID, store.Fields{store.ColumnName: fmt.Sprint(n)}, alice, nil))(t)
 			}
 			select {
 			case err := <-written:
@@ -119,7 +119,7 @@ func TestRenameWhileMatchWaits(t *testing.T) {
 	}
 	for n := range 30 {
 		fields := store.Fields{store.ColumnCanonicalName: fmt.Sprintf("Slack %d", n)}
-		must(s.UpdateCatalogApp(t.Context(), storetest.CatalogID, fields, nil, nil))(t)
+		must(s.UpdateCatalogApp(t.Context(), storetest.CatalogID, fields, nil, alice, nil))(t)
 	}
 	stop()
 	writers.Wait()

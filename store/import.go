@@ -138,7 +138,7 @@ func importRows[T importable[T]](ctx context.Context, s *Store, doing string, ro
 		}
 		return err
 	})
-	if errors.Is(err, errDryRun) {
+	if errors.Is(err, errDryRun) || errors.Is(err, errUnchanged) {
 		return nil
 	}
 	return s.translate(doing, err)

@@ -66,11 +66,11 @@ func TestImportTimeIsBounded(t *testing.T) {
 		before := allRows(t, db)
 		tooLong := store.ImportOptions{LockTime: 100 * time.Millisecond, Progress: func(int, int) { time.Sleep(200 * time.Millisecond) }}
 		names := numbered(1200) // three batches
-		_, err := s.ImportCatalog(t.Context(), catalogRows(names...), tooLong)
+		_, err := s.ImportCatalog(t.Context(), catalogRows(names...), alice, tooLong)
 		wantError(t, err, &store.ImportTimeError{Limit: tooLong.LockTime})
 		wantJSON(t, "the database", allRows(t, db), before)
 
-		must(s.ImportCatalog(t.Context(), catalogRows(names...), store.ImportOptions{}))(t)
+		must(s.ImportCatalog(t.Context(), catalogRows(names...), alice, store.ImportOptions{}))(t)
 		before = allRows(t, db)
 		var apps []store.AppRow
 		for _, row := range names {

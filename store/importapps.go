@@ -96,7 +96,7 @@ type appImport struct {
 // lock keeps the catalog and the client's apps as they are, but for this import, which holds the client already. Apps are locked
 // in the order of their ids, as in BulkSet.
 func (m *appImport) lock(tx *gorm.DB) error {
-	if err := lockCatalog(tx, "SHARE"); err != nil {
+	if err := lockCatalogShared(tx); err != nil {
 		return err
 	}
 	var held int64

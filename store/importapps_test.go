@@ -137,7 +137,7 @@ func TestImportAppsInBatches(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
 		s := openSeeded(t, url, store.Dataset{Clients: []store.Client{client("Alpha")}})
-		must(s.ImportCatalog(t.Context(), catalogRows(numbered(1300)...), store.ImportOptions{}))(t)
+		must(s.ImportCatalog(t.Context(), catalogRows(numbered(1300)...), alice, store.ImportOptions{}))(t)
 		var rows []store.AppRow
 		for i, r := range numbered(1300) {
 			name, _ := r.Fields[store.ColumnCanonicalName].(string)

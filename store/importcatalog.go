@@ -42,19 +42,19 @@ func (r CatalogRow) spooled() importspool.Row[CatalogRow] {
 // ImportCatalog brings the catalog to what the rows say, all of them or none. Apps, vendors and categories are known by
 // their folded names, and missing ones are made. What is as it should be is not written: the same rows again change
 // nothing. ImportError says which rows are wrong, ImportTimeError that it took longer than others may have to wait.
-func (s *Store) ImportCatalog(ctx context.Context, rows iter.Seq2[CatalogRow, error], opts ImportOptions) (ImportResult, error) {
+func (s *Store) ImportCatalog(ctx context.Context, rows iter.Seq2[CatalogRow, error], by Actor, opts ImportOptions) (ImportResult, error) {
 	var m catalogImport
 	err := importRows(ctx, s, "import catalog", rows, opts, importSteps[CatalogRow]{
 		share: catalogShare,
-		lock:  func(tx *gorm.DB) error { return lockCatalog(tx, "UPDATE") },
+		lock:  func(tx *gorm.DB) error { return s.lockCatalog(tx, by) },
 		begin: func(*gorm.DB) error {
 			m = catalogImport{now: s.now()}
 			return nil
 		},
 		write: m.merge,
 		end: func(tx *gorm.DB) error {
-			if !m.shown {
-				return nil
+			if !m.wrote {
+				return errUnchanged
 			}
 			return bumpCatalog(tx, nil)
 		},
@@ -70,7 +70,7 @@ func (s *Store) ImportCatalog(ctx context.Context, rows iter.Seq2[CatalogRow, er
 type catalogImport struct {
 	now    time.Time // when the catalog was locked
 	result ImportResult
-	shown  bool // something has changed that catalog apps show
+	wrote  bool // something has changed
 }
 
 // importTarget is a row and the catalog app that it describes.
@@ -110,6 +110,7 @@ func (m *catalogImport) merge(tx *gorm.DB, b importspool.Batch[CatalogRow]) erro
 		return err
 	}
 	for _, t := range targets {
+		m.wrote = m.wrote || t.changed
 		switch {
 		case t.created:
 			m.result.Created++
@@ -188,7 +189,6 @@ func (m *catalogImport) apps(tx *gorm.DB, targets []*importTarget, vendors, cate
 	if len(apps) == 0 {
 		return nil
 	}
-	m.shown = true
 	if err := upsert(tx, apps, "canonical_name", "description", "display_colour", "logo", "type", "vendor_id"); err != nil {
 		return err
 	}
@@ -251,7 +251,7 @@ func (m *catalogImport) vendors(tx *gorm.DB, b importspool.Batch[CatalogRow]) (m
 	if len(write) == 0 {
 		return ids, nil
 	}
-	m.shown = true
+	m.wrote = true
 	return ids, upsert(tx, write, "url")
 }
 
@@ -284,7 +284,7 @@ func (m *catalogImport) categories(tx *gorm.DB, rows []CatalogRow) (map[string]u
 		write = append(write, category)
 	}
 	m.result.CategoriesCreated += len(write)
-	m.shown = m.shown || len(write) > 0
+	m.wrote = m.wrote || len(write) > 0
 	return ids, insertNew(tx, write)
 }
 

@@ -110,7 +110,7 @@ func TestImportCatalog(t *testing.T) {
 		tableau.Vendor = vendor("SALESFORCE, inc.")
 		tableau.Categories = []string{"WORK"}
 		var progress []string
-		result := must(s.ImportCatalog(t.Context(), catalogRows(slack(), tableau, plain), store.ImportOptions{
+		result := must(s.ImportCatalog(t.Context(), catalogRows(slack(), tableau, plain), alice, store.ImportOptions{
 			Progress: func(done, total int) { progress = append(progress, fmt.Sprint(done, "/", total)) },
 		}))(t)
 		wantJSON(t, "the result", result, store.ImportResult{Created: 3, VendorsCreated: 1, CategoriesCreated: 2})
@@ -150,12 +150,12 @@ func TestImportCatalogTwiceChangesNothing(t *testing.T) {
 		rows[1100].Vendor = vendorAt("Vendor 8", "https://vendor8.example.com")
 		want := store.ImportResult{Created: 1200, Updated: 1, VendorsCreated: 700, CategoriesCreated: 71}
 		clock.Advance(time.Minute)
-		wantJSON(t, "the first result", must(s.ImportCatalog(t.Context(), catalogRows(rows...), store.ImportOptions{}))(t), want)
+		wantJSON(t, "the first result", must(s.ImportCatalog(t.Context(), catalogRows(rows...), alice, store.ImportOptions{}))(t), want)
 		db := storetest.SQL(t, url)
 		before := allRows(t, db)
 		clock.Advance(time.Minute)
 		for range 2 {
-			result := must(s.ImportCatalog(t.Context(), catalogRows(rows...), store.ImportOptions{}))(t)
+			result := must(s.ImportCatalog(t.Context(), catalogRows(rows...), alice, store.ImportOptions{}))(t)
 			wantJSON(t, "the next result", result, store.ImportResult{Unchanged: 1201})
 		}
 		if !reflect.DeepEqual(allRows(t, db), before) {
@@ -253,7 +253,7 @@ func TestImportCatalogUpdates(t *testing.T) {
 		for name, c := range cases {
 			clock := &storetest.Clock{}
 			s := openWithoutPolling(t, url, withClock(clock))
-			must(s.ImportCatalog(t.Context(), catalogRows(slack()), store.ImportOptions{}))(t)
+			must(s.ImportCatalog(t.Context(), catalogRows(slack()), alice, store.ImportOptions{}))(t)
 			if got := catalogOf(t, s); asJSON(t, got) != asJSON(t, map[string]catalogued{"Slack": full}) {
 				t.Fatalf("%s: the catalog was %s", name, asJSON(t, got))
 			}
@@ -264,7 +264,7 @@ func TestImportCatalogUpdates(t *testing.T) {
 				want.Version, want.Updated = 2, 1
 				c.want(&want)
 			}
-			wantJSON(t, name+": the result", must(s.ImportCatalog(t.Context(), catalogRows(row), store.ImportOptions{}))(t), c.result)
+			wantJSON(t, name+": the result", must(s.ImportCatalog(t.Context(), catalogRows(row), alice, store.ImportOptions{}))(t), c.result)
 			wantJSON(t, name+": the catalog", catalogOf(t, s), map[string]catalogued{want.Name: want})
 			clean(t, url)
 		}
@@ -294,7 +294,7 @@ func TestImportCatalogShowsInApps(t *testing.T) {
 		tags := map[string]bool{must(s.GetApp(t.Context(), key))(t).ETag(): true}
 		row := catalogRow("sLACK", nil)
 		for _, row.Vendor = range []store.Fields{nil, vendorAt("Salesforce, Inc.", "https://salesforce.example.com"), {}} {
-			must(s.ImportCatalog(t.Context(), catalogRows(row), store.ImportOptions{}))(t)
+			must(s.ImportCatalog(t.Context(), catalogRows(row), alice, store.ImportOptions{}))(t)
 			app := must(s.GetApp(t.Context(), key))(t)
 			if app.Catalog.CanonicalName != "sLACK" || tags[app.ETag()] {
 				t.Errorf("with vendor %v the app shows %q under the tag %s, seen %v", row.Vendor, app.Catalog.CanonicalName, app.ETag(), tags)

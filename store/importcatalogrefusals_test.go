@@ -22,7 +22,7 @@ func wantRefused(t *testing.T, s *store.Store, url string, rows iter.Seq2[store.
 	t.Helper()
 	db := storetest.SQL(t, url)
 	before := allRows(t, db)
-	result, err := s.ImportCatalog(t.Context(), rows, store.ImportOptions{})
+	result, err := s.ImportCatalog(t.Context(), rows, alice, store.ImportOptions{})
 	if err == nil {
 		t.Errorf("the import succeeded: %+v", result)
 	}
@@ -66,7 +66,7 @@ func TestImportCatalogIsAllOrNothing(t *testing.T) {
 			t.Errorf("error is %v, want the database's", err)
 		}
 		// The next import succeeds.
-		result := must(s.ImportCatalog(t.Context(), catalogRows(rows...), store.ImportOptions{}))(t)
+		result := must(s.ImportCatalog(t.Context(), catalogRows(rows...), alice, store.ImportOptions{}))(t)
 		wantJSON(t, "the result", result, store.ImportResult{Created: 1200, Updated: 1, CategoriesCreated: 1})
 	})
 }
@@ -99,14 +99,14 @@ func TestImportCatalogDryRun(t *testing.T) {
 		rows[599].Vendor = vendor("acme")
 		db := storetest.SQL(t, url)
 		before := allRows(t, db)
-		dry := must(s.ImportCatalog(t.Context(), catalogRows(rows...), store.ImportOptions{DryRun: true}))(t)
+		dry := must(s.ImportCatalog(t.Context(), catalogRows(rows...), alice, store.ImportOptions{DryRun: true}))(t)
 		if !reflect.DeepEqual(allRows(t, db), before) {
 			t.Error("a dry run wrote something")
 		}
 		wantJSON(t, "the result of a dry run", dry, store.ImportResult{
 			Created: 600, Updated: 1, VendorsCreated: 1, CategoriesCreated: 1,
 		})
-		wantJSON(t, "the result", must(s.ImportCatalog(t.Context(), catalogRows(rows...), store.ImportOptions{}))(t), dry)
+		wantJSON(t, "the result", must(s.ImportCatalog(t.Context(), catalogRows(rows...), alice, store.ImportOptions{}))(t), dry)
 	})
 }
 
@@ -154,7 +154,7 @@ func TestImportCatalogCanceled(t *testing.T) {
 		db := storetest.SQL(t, url)
 		before := allRows(t, db)
 		ctx, cancel := context.WithCancel(t.Context())
-		_, err := s.ImportCatalog(ctx, catalogRows(numbered(1200)...), store.ImportOptions{Progress: func(done, _ int) {
+		_, err := s.ImportCatalog(ctx, catalogRows(numbered(1200)...), alice, store.ImportOptions{Progress: func(done, _ int) {
 			if done == 1000 {
 				cancel()
 			}
@@ -165,7 +165,7 @@ func TestImportCatalogCanceled(t *testing.T) {
 		if !reflect.DeepEqual(allRows(t, db), before) {
 			t.Error("a canceled import wrote something")
 		}
-		result := must(s.ImportCatalog(t.Context(), catalogRows(numbered(1200)...), store.ImportOptions{}))(t)
+		result := must(s.ImportCatalog(t.Context(), catalogRows(numbered(1200)...), alice, store.ImportOptions{}))(t)
 		wantJSON(t, "the next result", result, store.ImportResult{Created: 1200})
 	})
 }
@@ -178,7 +178,7 @@ func TestImportCatalogAtOnce(t *testing.T) {
 		for range 2 {
 			s := openWithoutPolling(t, url)
 			go func() {
-				result, err := s.ImportCatalog(t.Context(), catalogRows(numbered(700)...), store.ImportOptions{})
+				result, err := s.ImportCatalog(t.Context(), catalogRows(numbered(700)...), alice, store.ImportOptions{})
 				if err != nil {
 					t.Error(err)
 				}
@@ -222,7 +222,7 @@ func TestImportCatalogStreams(t *testing.T) {
 				most = max(most, live())
 			}
 		}
-		result := must(s.ImportCatalog(t.Context(), rows, store.ImportOptions{Progress: progress, LockTime: time.Hour}))(t)
+		result := must(s.ImportCatalog(t.Context(), rows, alice, store.ImportOptions{Progress: progress, LockTime: time.Hour}))(t)
 		wantJSON(t, "the result", result, store.ImportResult{Created: 30_000})
 		if grown := int64(most) - int64(start); grown > 16<<20 {
 			t.Errorf("the import kept %d MB in memory", grown>>20)

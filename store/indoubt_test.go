@@ -87,11 +87,11 @@ func inDoubtCases() []inDoubtCase {
 			return err
 		}, times: countClients("Litware")},
 		{name: "create catalog app", trigger: "commit", write: func(ctx context.Context, s *store.Store) error {
-			_, err := s.CreateCatalogApp(ctx, store.Fields{store.ColumnCanonicalName: "Miro"}, nil)
+			_, err := s.CreateCatalogApp(ctx, store.Fields{store.ColumnCanonicalName: "Miro"}, nil, alice)
 			return err
 		}, times: countCatalog("miro")},
 		{name: "rename catalog app", trigger: "commit", unresolved: true, write: func(ctx context.Context, s *store.Store) error {
-			_, err := s.UpdateCatalogApp(ctx, idOf("Zoom"), store.Fields{store.ColumnCanonicalName: "Jitsi"}, nil, nil)
+			_, err := s.UpdateCatalogApp(ctx, idOf("Zoom"), store.Fields{store.ColumnCanonicalName: "Jitsi"}, nil, alice, nil)
 			return err
 		}, times: countCatalog("jitsi")},
 		{name: "create token", trigger: "commit", prepare: withTokens, write: func(ctx context.Context, s *store.Store) error {

@@ -119,21 +119,21 @@ func startWriters(t *testing.T, s *store.Store, seed uint64, moving []store.Cata
 		})
 	}
 	writer(0, func(random *rand.Rand, entry store.CatalogApp) error {
-		_, err := s.UpdateCatalogApp(ctx, entry.ID, store.Fields{store.ColumnCanonicalName: randomName(random)}, nil, nil)
+		_, err := s.UpdateCatalogApp(ctx, entry.ID, store.Fields{store.ColumnCanonicalName: randomName(random)}, nil, alice, nil)
 		return err
 	})
 	writer(1, func(random *rand.Rand, entry store.CatalogApp) error {
-		_, err := s.UpdateCatalogApp(ctx, entry.ID, store.Fields{store.ColumnDescription: randomName(random)}, nil, nil)
+		_, err := s.UpdateCatalogApp(ctx, entry.ID, store.Fields{store.ColumnDescription: randomName(random)}, nil, alice, nil)
 		return err
 	})
 	var made []uuid.UUID
 	writer(2, func(random *rand.Rand, _ store.CatalogApp) error {
 		if len(made) > 0 && random.IntN(2) == 0 {
-			err := s.DeleteCatalogApp(ctx, made[0], nil)
+			err := s.DeleteCatalogApp(ctx, made[0], alice, nil)
 			made = made[1:]
 			return err
 		}
-		entry, err := s.CreateCatalogApp(ctx, store.Fields{store.ColumnCanonicalName: randomName(random)}, nil)
+		entry, err := s.CreateCatalogApp(ctx, store.Fields{store.ColumnCanonicalName: randomName(random)}, nil, alice)
 		if err == nil {
 			made = append(made, entry.ID)
 		}

@@ -31,10 +31,10 @@ func TestQueryIsALiteralPartOfTheName(t *testing.T) {
 			data.Apps = append(data.Apps, app("Contoso", name))
 		}
 		s := openSeeded(t, url, data)
-		if err := s.ReplaceURLPatterns(t.Context(), idOf("Slack"), names, nil); err != nil {
+		if err := s.ReplaceURLPatterns(t.Context(), idOf("Slack"), names, alice, nil); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.ReplaceDesktopAliases(t.Context(), idOf("Slack"), names, nil); err != nil {
+		if err := s.ReplaceDesktopAliases(t.Context(), idOf("Slack"), names, alice, nil); err != nil {
 			t.Fatal(err)
 		}
 		for q, want := range map[string][]string{

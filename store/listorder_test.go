@@ -69,10 +69,10 @@ func TestOrderIsTheSameOnBothDatabases(t *testing.T) {
 func listNames(t *testing.T, url string, data store.Dataset) map[string][]string {
 	t.Helper()
 	s := openSeeded(t, url, data)
-	if err := s.ReplaceURLPatterns(t.Context(), idOf("zebra"), ordered, nil); err != nil {
+	if err := s.ReplaceURLPatterns(t.Context(), idOf("zebra"), ordered, alice, nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.ReplaceDesktopAliases(t.Context(), idOf("zebra"), ordered, nil); err != nil {
+	if err := s.ReplaceDesktopAliases(t.Context(), idOf("zebra"), ordered, alice, nil); err != nil {
 		t.Fatal(err)
 	}
 	ctx := t.Context()

@@ -50,10 +50,10 @@ func TestListPages(t *testing.T) {
 		// A replacement keeps the rows of texts that stay, so these are created at three times.
 		for n := range 3 {
 			clock.Advance(time.Minute)
-			if err := s.ReplaceURLPatterns(t.Context(), slack, []string{"b", "a", "B*", "ä", "Z"}[:2*n+1], nil); err != nil {
+			if err := s.ReplaceURLPatterns(t.Context(), slack, []string{"b", "a", "B*", "ä", "Z"}[:2*n+1], alice, nil); err != nil {
 				t.Fatal(err)
 			}
-			if err := s.ReplaceDesktopAliases(t.Context(), slack, []string{"y", "x", "Y2", "İ", "ß"}[:2*n+1], nil); err != nil {
+			if err := s.ReplaceDesktopAliases(t.Context(), slack, []string{"y", "x", "Y2", "İ", "ß"}[:2*n+1], alice, nil); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -220,7 +220,7 @@ func TestListPositionOutlivesItsRow(t *testing.T) {
 
 		rename := func(from, to string) {
 			t.Helper()
-			must(s.UpdateCatalogApp(t.Context(), idOf(from), store.Fields{store.ColumnCanonicalName: to}, nil, nil))(t)
+			must(s.UpdateCatalogApp(t.Context(), idOf(from), store.Fields{store.ColumnCanonicalName: to}, nil, alice, nil))(t)
 		}
 		rename("b", "z")
 		got, d := page(b)
@@ -232,7 +232,7 @@ func TestListPositionOutlivesItsRow(t *testing.T) {
 		if err := s.RemoveApp(t.Context(), appKey("Contoso", "d"), alice, nil); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.DeleteCatalogApp(t.Context(), idOf("d"), nil); err != nil {
+		if err := s.DeleteCatalogApp(t.Context(), idOf("d"), alice, nil); err != nil {
 			t.Fatal(err)
 		}
 		got, last := page(d)

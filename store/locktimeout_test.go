@@ -43,7 +43,7 @@ func boundedWrites(t *testing.T, token store.Token, match *store.IfMatch) map[st
 			return err
 		},
 		row + " -- rename": func(s *store.Store) error {
-			_, err := s.UpdateCatalogApp(ctx, storetest.CatalogID, store.Fields{store.ColumnCanonicalName: "New"}, nil, nil)
+			_, err := s.UpdateCatalogApp(ctx, storetest.CatalogID, store.Fields{store.ColumnCanonicalName: "New"}, nil, alice, nil)
 			return err
 		},
 		client + " -- add": func(s *store.Store) error {
@@ -66,13 +66,13 @@ func boundedWrites(t *testing.T, token store.Token, match *store.IfMatch) map[st
 			_, err := s.AddApp(ctx, pageApp.ClientID, storetest.CatalogID, nil, alice)
 			return err
 		},
-		catalog + " -- create vendor": func(s *store.Store) error { _, err := s.CreateVendor(ctx, name); return err },
+		catalog + " -- create vendor": func(s *store.Store) error { _, err := s.CreateVendor(ctx, name, alice); return err },
 		catalog + " -- import catalog": func(s *store.Store) error {
-			_, err := s.ImportCatalog(ctx, catalogRows(store.CatalogRow{Fields: store.Fields{store.ColumnCanonicalName: "New"}}), store.ImportOptions{})
+			_, err := s.ImportCatalog(ctx, catalogRows(store.CatalogRow{Fields: store.Fields{store.ColumnCanonicalName: "New"}}), alice, store.ImportOptions{})
 			return err
 		},
 		catalog + " -- update category": func(s *store.Store) error {
-			_, err := s.UpdateCategory(ctx, storetest.CategoryID, name, nil)
+			_, err := s.UpdateCategory(ctx, storetest.CategoryID, name, alice, nil)
 			return err
 		},
 	}

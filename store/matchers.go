@@ -82,21 +82,21 @@ func (a DesktopAlias) key() string    { return a.NameKey }
 
 // ReplaceURLPatterns gives a catalog app these URL patterns and no others. What stays keeps its id and its time. A text
 // given twice counts once. NotFoundError when there is no such catalog app; PreconditionError by the tag of the list.
-func (s *Store) ReplaceURLPatterns(ctx context.Context, id uuid.UUID, patterns []string, match *IfMatch) error {
-	return replaceTexts(ctx, s, id, patterns, match, func(text string) URLPattern {
+func (s *Store) ReplaceURLPatterns(ctx context.Context, id uuid.UUID, patterns []string, by Actor, match *IfMatch) error {
+	return replaceTexts(ctx, s, id, patterns, by, match, func(text string) URLPattern {
 		return URLPattern{ID: uuid.New(), CatalogAppID: id, Pattern: text, NameKey: casefold.Name(text), CreatedAt: s.now()}
 	})
 }
 
 // ReplaceDesktopAliases gives a catalog app these desktop aliases and no others, as ReplaceURLPatterns does.
-func (s *Store) ReplaceDesktopAliases(ctx context.Context, id uuid.UUID, aliases []string, match *IfMatch) error {
-	return replaceTexts(ctx, s, id, aliases, match, func(text string) DesktopAlias {
+func (s *Store) ReplaceDesktopAliases(ctx context.Context, id uuid.UUID, aliases []string, by Actor, match *IfMatch) error {
+	return replaceTexts(ctx, s, id, aliases, by, match, func(text string) DesktopAlias {
 		return DesktopAlias{ID: uuid.New(), CatalogAppID: id, Alias: text, NameKey: casefold.Name(text), CreatedAt: s.now()}
 	})
 }
 
-func replaceTexts[T appText](ctx context.Context, s *Store, id uuid.UUID, texts []string, match *IfMatch, row func(string) T) error {
-	return s.inCatalogTx(ctx, "replace what an app is recognized by", nil, func(tx *gorm.DB) (*catalogChange, error) {
+func replaceTexts[T appText](ctx context.Context, s *Store, id uuid.UUID, texts []string, by Actor, match *IfMatch, row func(string) T) error {
+	return s.inCatalogTx(ctx, "replace what an app is recognized by", by, nil, func(tx *gorm.DB) (*changedEntity, error) {
 		if _, err := lockedCatalogApp(tx, id); err != nil {
 			return nil, err
 		}
@@ -127,7 +127,10 @@ func replaceTexts[T appText](ctx context.Context, s *Store, id uuid.UUID, texts 
 				rows = append(rows, row(text))
 			}
 		}
-		return nil, insertNew(tx, rows) // the catalog's entries do not show these texts: their tags stay
+		if len(gone)+len(rows) == 0 {
+			return nil, nil //nolint:nilnil // nothing has changed
+		}
+		return changed(entityApp, id), insertNew(tx, rows) // the entry does not show these texts: its tag stays
 	})
 }
 

@@ -24,7 +24,7 @@ type text struct {
 type matcherKind struct {
 	kind    string
 	sortBy  store.Column
-	replace func(ctx context.Context, id uuid.UUID, texts []string, match *store.IfMatch) error
+	replace func(ctx context.Context, id uuid.UUID, texts []string, by store.Actor, match *store.IfMatch) error
 	list    func(ctx context.Context, id uuid.UUID, q string, p store.Page) ([]text, int64, error)
 }
 
@@ -68,7 +68,7 @@ func TestReplaceTexts(t *testing.T) {
 				}
 				return rows
 			}
-			if err := kind.replace(t.Context(), other, []string{"b", "zoom"}, nil); err != nil {
+			if err := kind.replace(t.Context(), other, []string{"b", "zoom"}, alice, nil); err != nil {
 				t.Fatal(err)
 			}
 			others := read(other, "")
@@ -85,7 +85,7 @@ func TestReplaceTexts(t *testing.T) {
 			} {
 				clock.Advance(time.Minute)
 				what := fmt.Sprintf("%s after %q", kind.kind, step.set)
-				if err := kind.replace(t.Context(), storetest.CatalogID, step.set, nil); err != nil {
+				if err := kind.replace(t.Context(), storetest.CatalogID, step.set, alice, nil); err != nil {
 					t.Fatalf("%s: %v", what, err)
 				}
 				rows := read(storetest.CatalogID, "")
@@ -124,8 +124,8 @@ func TestTextsOfUnknownCatalogApp(t *testing.T) {
 		for _, kind := range matcherKinds(s) {
 			_, _, err := kind.list(t.Context(), missing.ID, "", fullPage(kind.sortBy))
 			wantError(t, err, missing)
-			wantError(t, kind.replace(t.Context(), missing.ID, []string{"a"}, nil), missing)
-			wantError(t, kind.replace(t.Context(), missing.ID, nil, nil), missing)
+			wantError(t, kind.replace(t.Context(), missing.ID, []string{"a"}, alice, nil), missing)
+			wantError(t, kind.replace(t.Context(), missing.ID, nil, alice, nil), missing)
 		}
 		wantJSON(t, "the database", allRows(t, storetest.SQL(t, url)), before)
 	})

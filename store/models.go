@@ -126,6 +126,20 @@ type AppChange struct {
 	ChangedAt time.Time
 }
 
+// CatalogChange is one field of the catalog that somebody changed. OldValue and NewValue are JSON texts.
+type CatalogChange struct {
+	Revision  int64  // of the catalog: orders the changes, and is committed with them
+	Entity    string // catalog_app, vendor or category
+	EntityID  uuid.UUID
+	Field     string // that of the entity's own name: it was created or removed
+	OldValue  string
+	NewValue  string
+	ActorID   uuid.UUID
+	ActorName string
+	RequestID string
+	ChangedAt time.Time // never before that of an earlier revision
+}
+
 // Actor is the author of a write, and its request. The change history shows both.
 type Actor struct {
 	ID        uuid.UUID
@@ -201,6 +215,7 @@ func (s *Store) Seed(ctx context.Context, data Dataset) error {
 	}
 	err := s.inTx(ctx, shareKey{}, nil, func(tx *gorm.DB) error {
 		return errors.Join(
+			s.lockCatalog(tx, Actor{}),
 			insertNew(tenant.CrossTenant(tx, "rows of many clients, as they are given"), data.Clients), insertNew(tx, data.Vendors), insertNew(tx, data.Categories),
 			insertNew(tx, data.CatalogApps), insertNew(tx, data.AppCategories),
 			insertNew(tenant.CrossTenant(tx, "rows of many clients, as they are given"), data.Apps),

@@ -30,7 +30,7 @@ func TestSchemaChangesUnderPreparedPlans(t *testing.T) {
 			var statements strings.Builder
 			for _, table := range []string{
 				"apps", "app_changes", "clients", "catalog_apps", "catalog_vendors", "catalog_categories", "catalog_app_categories",
-				"catalog_state", "catalog_revisions", "tokens", "token_clients",
+				"catalog_state", "catalog_revisions", "catalog_changes", "tokens", "token_clients",
 			} {
 				fmt.Fprintf(&statements, change+";", table)
 			}
@@ -90,11 +90,11 @@ func requestsOfEveryKind(round int) map[string]func(context.Context, *store.Stor
 			return err
 		},
 		"rename vendor": func(ctx context.Context, s *store.Store) error {
-			_, err := s.UpdateVendor(ctx, storetest.VendorID, name(store.ColumnName), nil)
+			_, err := s.UpdateVendor(ctx, storetest.VendorID, name(store.ColumnName), alice, nil)
 			return err
 		},
 		"rename catalog app": func(ctx context.Context, s *store.Store) error {
-			_, err := s.UpdateCatalogApp(ctx, storetest.CatalogID, name(store.ColumnCanonicalName), nil, nil)
+			_, err := s.UpdateCatalogApp(ctx, storetest.CatalogID, name(store.ColumnCanonicalName), nil, alice, nil)
 			return err
 		},
 		"ready": func(ctx context.Context, s *store.Store) error { return s.Ready(ctx) },

@@ -22,7 +22,10 @@ func TestServerRole(t *testing.T) {
 	if len(history(t, s, pageApp)) == 0 {
 		t.Error("no history")
 	}
-	must(s.ImportCatalog(t.Context(), catalogRows(catalogRow("Zoom", nil)), store.ImportOptions{}))(t)
+	must(s.ImportCatalog(t.Context(), catalogRows(catalogRow("Zoom", nil)), alice, store.ImportOptions{}))(t)
+	if queryOne[int](t, storetest.SQL(t, owner), "SELECT count(*) FROM catalog_changes WHERE actor_name = 'alice'") == 0 {
+		t.Error("no history of the catalog")
+	}
 	must(s.ImportApps(t.Context(), pageApp.ClientID, appRows(store.AppRow{Name: "zoom"}), writer, store.ImportOptions{}))(t)
 	must(s.ListChanges(t.Context(), pageApp.ClientID, store.ChangeFilter{}, store.ChangeStart{}, 10))(t) // begins an incarnation of the feed
 	db := storetest.SQL(t, role)
@@ -34,6 +37,12 @@ func TestServerRole(t *testing.T) {
 		"CREATE TRIGGER mine AFTER INSERT ON apps FOR EACH ROW EXECUTE FUNCTION record_app_changes()",
 		"UPDATE app_changes SET actor_name = 'mallory'", "DELETE FROM app_changes", "TRUNCATE app_changes",
 		"INSERT INTO app_changes SELECT * FROM app_changes ON CONFLICT (client_id, app_id, version, field) DO UPDATE SET actor_name = 'mallory'",
+		"UPDATE catalog_changes SET actor_name = 'mallory'", "DELETE FROM catalog_changes", "TRUNCATE catalog_changes",
+		"INSERT INTO catalog_changes SELECT revision + 1, entity, entity_id, field, old_value, new_value, actor_id, actor_name, request_id, " +
+			"changed_at FROM catalog_changes",
+		"ALTER TABLE catalog_vendors DISABLE TRIGGER catalog_vendors_history", "DROP FUNCTION end_catalog_set_changes() CASCADE",
+		"CREATE TRIGGER mine AFTER INSERT ON tokens FOR EACH ROW EXECUTE FUNCTION record_catalog_changes('vendor', 'name')",
+		"SELECT record_catalog_changes()",
 		"DELETE FROM clients", "DELETE FROM client_app_counts",
 		"UPDATE goose_db_version SET version_id = 99", "DELETE FROM goose_db_version",
 		"SET session_replication_role = replica", "CREATE ROLE mallory",

@@ -108,7 +108,7 @@ func importTwice(t *testing.T, s *store.Store, client uuid.UUID, n int) {
 		apps = append(apps, store.AppRow{Name: name})
 	}
 	for _, created := range []int{n, 0} {
-		if got := must(s.ImportCatalog(t.Context(), catalogRows(catalog...), store.ImportOptions{}))(t); got.Created != created {
+		if got := must(s.ImportCatalog(t.Context(), catalogRows(catalog...), alice, store.ImportOptions{}))(t); got.Created != created {
 			t.Errorf("catalog: %+v, want %d", got, created)
 		}
 		if got := must(s.ImportApps(t.Context(), client, appRows(apps...), alice, store.ImportOptions{}))(t); got.Created != created {

@@ -46,7 +46,7 @@ func TestStats(t *testing.T) {
 			t.Errorf("catalog %+v, want %+v", got, want)
 		}
 		clock.Advance(time.Minute)
-		must(s.UpdateVendor(t.Context(), storetest.VendorID, store.Fields{store.ColumnName: "Renamed"}, nil))(t)
+		must(s.UpdateVendor(t.Context(), storetest.VendorID, store.Fields{store.ColumnName: "Renamed"}, alice, nil))(t)
 		want.Loads, want.LoadedAt, want.Checked = 2, want.LoadedAt.Add(time.Minute), want.Checked.Add(time.Minute)
 		want.Revision++
 		if got := s.Stats().Catalog; got != want {

@@ -160,8 +160,8 @@ func TestTimesOfWritesThatWaited(t *testing.T) {
 // TestTimesOfTheCatalogFollowVersions writes all other objects that have a time, through two servers in turn.
 func TestTimesOfTheCatalogFollowVersions(t *testing.T) {
 	eachClocks(t, func(t *testing.T, servers [2]*store.Store) {
-		vendor := must(servers[0].CreateVendor(t.Context(), store.Fields{store.ColumnName: "vendor"}))(t)
-		category := must(servers[0].CreateCategory(t.Context(), store.Fields{store.ColumnName: "category"}))(t)
+		vendor := must(servers[0].CreateVendor(t.Context(), store.Fields{store.ColumnName: "vendor"}, alice))(t)
+		category := must(servers[0].CreateCategory(t.Context(), store.Fields{store.ColumnName: "category"}, alice))(t)
 		last := map[string]time.Time{"vendor": vendor.UpdatedAt, "category": category.UpdatedAt}
 		wrote := func(what string, at time.Time) {
 			t.Helper()
@@ -174,15 +174,15 @@ func TestTimesOfTheCatalogFollowVersions(t *testing.T) {
 			for i, s := range servers {
 				name := fmt.Sprintf("name %d of %d", n, i)
 				rename := store.Fields{store.ColumnName: name}
-				wrote("vendor", must(s.UpdateVendor(t.Context(), vendor.ID, rename, nil))(t).UpdatedAt)
-				wrote("category", must(s.UpdateCategory(t.Context(), category.ID, rename, nil))(t).UpdatedAt)
+				wrote("vendor", must(s.UpdateVendor(t.Context(), vendor.ID, rename, alice, nil))(t).UpdatedAt)
+				wrote("category", must(s.UpdateCategory(t.Context(), category.ID, rename, alice, nil))(t).UpdatedAt)
 				wrote("client", must(s.UpdateClient(t.Context(), idOf("Alpha"), rename, alice, nil))(t).UpdatedAt)
 				fields := store.Fields{store.ColumnDescription: name}
-				wrote("catalog app", must(s.UpdateCatalogApp(t.Context(), idOf("Slack"), fields, nil, nil))(t).UpdatedAt)
+				wrote("catalog app", must(s.UpdateCatalogApp(t.Context(), idOf("Slack"), fields, nil, alice, nil))(t).UpdatedAt)
 				rows := catalogRows(store.CatalogRow{
 					Fields: store.Fields{store.ColumnCanonicalName: "Slack", store.ColumnDescription: "imported " + name},
 				})
-				must(s.ImportCatalog(t.Context(), rows, store.ImportOptions{}))(t)
+				must(s.ImportCatalog(t.Context(), rows, alice, store.ImportOptions{}))(t)
 				wrote("catalog app", must(s.GetCatalogApp(t.Context(), idOf("Slack")))(t).UpdatedAt)
 			}
 		}

@@ -17,10 +17,10 @@ func TestVendor(t *testing.T) {
 		s := openSeeded(t, url, storetest.Page(), withClock(clock))
 		db := storetest.SQL(t, url)
 		clock.Advance(time.Minute)
-		bare := must(s.CreateVendor(t.Context(), store.Fields{store.ColumnName: "Weiß GmbH"}))(t)
+		bare := must(s.CreateVendor(t.Context(), store.Fields{store.ColumnName: "Weiß GmbH"}, alice))(t)
 		want := store.Vendor{ID: bare.ID, Name: "Weiß GmbH", NameKey: "weiss gmbh", Version: 1, CreatedAt: clock.Now(), UpdatedAt: clock.Now()}
 		wantJSON(t, "a vendor that is but a name", bare, want)
-		full := must(s.CreateVendor(t.Context(), store.Fields{store.ColumnName: "Ärger AG", store.ColumnURL: "https://a.example"}))(t)
+		full := must(s.CreateVendor(t.Context(), store.Fields{store.ColumnName: "Ärger AG", store.ColumnURL: "https://a.example"}, alice))(t)
 		wantJSON(t, "a vendor with a URL", full, store.Vendor{
 			ID: full.ID, Name: "Ärger AG", NameKey: "ärger ag", URL: new("https://a.example"), Version: 1, CreatedAt: clock.Now(), UpdatedAt: clock.Now(),
 		})
@@ -47,7 +47,7 @@ func TestVendor(t *testing.T) {
 			if step.changes {
 				want.Version, want.UpdatedAt = want.Version+1, clock.Now()
 			}
-			got := must(s.UpdateVendor(t.Context(), bare.ID, step.fields, nil))(t)
+			got := must(s.UpdateVendor(t.Context(), bare.ID, step.fields, alice, nil))(t)
 			what := fmt.Sprintf("with %v", step.fields)
 			wantJSON(t, what, got, want)
 			if tags[got.ETag()] == step.changes || (revision(t, db) != before) != step.changes {
@@ -61,20 +61,20 @@ func TestVendor(t *testing.T) {
 		before := allRows(t, db)
 		taken := &store.ConflictError{Field: store.ColumnName}
 		for _, same := range []string{"ÄRGER ag", "SALESFORCE, INC."} {
-			_, err := s.CreateVendor(t.Context(), store.Fields{store.ColumnName: same})
+			_, err := s.CreateVendor(t.Context(), store.Fields{store.ColumnName: same}, alice)
 			wantError(t, err, taken)
-			_, err = s.UpdateVendor(t.Context(), bare.ID, store.Fields{store.ColumnName: same, store.ColumnURL: nil}, nil)
+			_, err = s.UpdateVendor(t.Context(), bare.ID, store.Fields{store.ColumnName: same, store.ColumnURL: nil}, alice, nil)
 			wantError(t, err, taken)
 		}
-		_, err := s.UpdateVendor(t.Context(), idOf("unknown"), store.Fields{}, &store.IfMatch{})
+		_, err := s.UpdateVendor(t.Context(), idOf("unknown"), store.Fields{}, alice, &store.IfMatch{})
 		wantError(t, err, &store.NotFoundError{Kind: store.KindVendor, ID: idOf("unknown")})
-		_, err = s.UpdateVendor(t.Context(), bare.ID, store.Fields{}, &store.IfMatch{Tags: []string{bare.ETag()}})
+		_, err = s.UpdateVendor(t.Context(), bare.ID, store.Fields{}, alice, &store.IfMatch{Tags: []string{bare.ETag()}})
 		wantError(t, err, &store.PreconditionError{})
 		wantJSON(t, "the database after what was refused", allRows(t, db), before)
 
 		match := &store.IfMatch{Tags: []string{full.ETag()}}
 		winner := race(t, func(n int) error {
-			_, err := s.UpdateVendor(t.Context(), full.ID, store.Fields{store.ColumnName: fmt.Sprintf("Writer %d", n)}, match)
+			_, err := s.UpdateVendor(t.Context(), full.ID, store.Fields{store.ColumnName: fmt.Sprintf("Writer %d", n)}, alice, match)
 			return err
 		})
 		list := must(s.ListVendors(t.Context(), "writer", fullPage(store.ColumnName)))(t)

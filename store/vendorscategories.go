@@ -34,28 +34,28 @@ func (s *Store) ListVendors(ctx context.Context, query string, p Page) (List[Ven
 }
 
 // CreateVendor adds a vendor. ConflictError says that the name is taken.
-func (s *Store) CreateVendor(ctx context.Context, fields Fields) (Vendor, error) {
+func (s *Store) CreateVendor(ctx context.Context, fields Fields, by Actor) (Vendor, error) {
 	now := s.now()
 	name := fields.text(ColumnName)
 	vendor := Vendor{
 		ID: uuid.New(), Name: *name, NameKey: casefold.Name(*name), URL: fields.text(ColumnURL),
 		Version: 1, CreatedAt: now, UpdatedAt: now,
 	}
-	err := s.inCatalogTx(ctx, "create vendor", exists(&Vendor{}, vendor.ID), func(tx *gorm.DB) (*catalogChange, error) {
+	err := s.inCatalogTx(ctx, "create vendor", by, exists(&Vendor{}, vendor.ID), func(tx *gorm.DB) (*changedEntity, error) {
 		return changed(entityVendor, vendor.ID), taken(tx.Create(&vendor).Error, ColumnName)
 	})
 	return vendor, err
 }
 
 // DeleteVendor deletes a vendor. Errors are NotFoundError, PreconditionError and, when catalog apps name it, InUseError.
-func (s *Store) DeleteVendor(ctx context.Context, id uuid.UUID, match *IfMatch) error {
-	return s.deleteNamed(ctx, KindVendor, entityVendor, &Vendor{}, id, match)
+func (s *Store) DeleteVendor(ctx context.Context, id uuid.UUID, by Actor, match *IfMatch) error {
+	return s.deleteNamed(ctx, KindVendor, entityVendor, &Vendor{}, id, by, match)
 }
 
 // UpdateVendor sets fields of a vendor. Errors are NotFoundError, PreconditionError and, for the name, ConflictError.
-func (s *Store) UpdateVendor(ctx context.Context, id uuid.UUID, fields Fields, match *IfMatch) (Vendor, error) {
+func (s *Store) UpdateVendor(ctx context.Context, id uuid.UUID, fields Fields, by Actor, match *IfMatch) (Vendor, error) {
 	var vendor Vendor
-	err := s.inCatalogTx(ctx, "update vendor", nil, func(tx *gorm.DB) (*catalogChange, error) {
+	err := s.inCatalogTx(ctx, "update vendor", by, nil, func(tx *gorm.DB) (*changedEntity, error) {
 		err := tx.Where("id = ?", id).Take(&vendor).Error
 		if errors.Is(err, gorm.ErrRecordNotFound) {
 			return nil, &NotFoundError{Kind: KindVendor, ID: id}
@@ -93,27 +93,27 @@ func (s *Store) ListCategories(ctx context.Context, query string, p Page) (List[
 }
 
 // CreateCategory adds a category. ConflictError says that the name is taken.
-func (s *Store) CreateCategory(ctx context.Context, fields Fields) (Category, error) {
+func (s *Store) CreateCategory(ctx context.Context, fields Fields, by Actor) (Category, error) {
 	now := s.now()
 	name := fields.text(ColumnName)
 	category := Category{
 		ID: uuid.New(), Name: *name, NameKey: casefold.Name(*name), Version: 1, CreatedAt: now, UpdatedAt: now,
 	}
-	err := s.inCatalogTx(ctx, "create category", exists(&Category{}, category.ID), func(tx *gorm.DB) (*catalogChange, error) {
+	err := s.inCatalogTx(ctx, "create category", by, exists(&Category{}, category.ID), func(tx *gorm.DB) (*changedEntity, error) {
 		return changed(entityCategory, category.ID), taken(tx.Create(&category).Error, ColumnName)
 	})
 	return category, err
 }
 
 // DeleteCategory deletes a category. Errors are NotFoundError, PreconditionError and, when catalog apps are in it, InUseError.
-func (s *Store) DeleteCategory(ctx context.Context, id uuid.UUID, match *IfMatch) error {
-	return s.deleteNamed(ctx, KindCategory, entityCategory, &Category{}, id, match)
+func (s *Store) DeleteCategory(ctx context.Context, id uuid.UUID, by Actor, match *IfMatch) error {
+	return s.deleteNamed(ctx, KindCategory, entityCategory, &Category{}, id, by, match)
 }
 
 // UpdateCategory sets fields of a category. Errors are NotFoundError, PreconditionError and, for the name, ConflictError.
-func (s *Store) UpdateCategory(ctx context.Context, id uuid.UUID, fields Fields, match *IfMatch) (Category, error) {
+func (s *Store) UpdateCategory(ctx context.Context, id uuid.UUID, fields Fields, by Actor, match *IfMatch) (Category, error) {
 	var category Category
-	err := s.inCatalogTx(ctx, "update category", nil, func(tx *gorm.DB) (*catalogChange, error) {
+	err := s.inCatalogTx(ctx, "update category", by, nil, func(tx *gorm.DB) (*changedEntity, error) {
 		err := tx.Where("id = ?", id).Take(&category).Error
 		if errors.Is(err, gorm.ErrRecordNotFound) {
 			return nil, &NotFoundError{Kind: KindCategory, ID: id}

@@ -30,7 +30,7 @@ func (in *fileImport) catalog(ctx context.Context, cfg Config, args []string) er
 		return err
 	}
 	return in.run(ctx, schemas.CatalogRows, func(s *store.Store, rows iter.Seq2[parsedRow, error], opts store.ImportOptions) (string, error) {
-		result, err := s.ImportCatalog(ctx, converted(rows, catalogRow), opts)
+		result, err := s.ImportCatalog(ctx, converted(rows, catalogRow), commandActor("import"), opts)
 		return fmt.Sprintf("%s; vendors: %d created, %d updated; categories: %d created",
 			counts(result), result.VendorsCreated, result.VendorsUpdated, result.CategoriesCreated), err
 	})

@@ -165,7 +165,7 @@ func (f *fixture) content(t *testing.T) string {
 	var all []string
 	for _, table := range []string{
 		"clients", "apps", "app_changes", "catalog_apps", "catalog_vendors", "catalog_categories", "catalog_app_categories",
-		"catalog_url_patterns", "catalog_desktop_aliases", "catalog_state", "tokens", "token_clients",
+		"catalog_url_patterns", "catalog_desktop_aliases", "catalog_state", "catalog_changes", "tokens", "token_clients",
 	} {
 		all = append(all, f.rows(t, table)...)
 	}
