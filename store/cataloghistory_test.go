@@ -29,7 +29,8 @@ func readCatalogHistory(t testing.TB, db queryer, after, upTo int64) []store.Cat
 	for rows.Next() {
 		var c store.CatalogChange
 		var at any
-		if err := rows.Scan(&c.Revision, &c.Entity, &c.EntityID, &c.Field, &c.OldValue, &c.NewValue, &c.ActorID, &c.ActorName, &c.RequestID, &at); err != nil {
+		err := rows.Scan(&c.Revision, &c.Entity, &c.EntityID, &c.Field, &c.OldValue, &c.NewValue, &c.ActorID, &c.ActorName, &c.RequestID, &at)
+		if err != nil {
 			t.Fatal(err)
 		}
 		switch at := at.(type) {
@@ -334,7 +335,8 @@ func TestCatalogHistoryByHand(t *testing.T) {
 		names := map[uuid.UUID]string{storetest.CatalogID: "SLACK", storetest.VendorID: "SALESFORCE", storetest.CategoryID: "COMMUNICATION"}
 		must(s.UpdateVendor(t.Context(), storetest.VendorID, store.Fields{store.ColumnURL: nil}, alice, nil))(t)
 		pattern := func(text string) string {
-			return fmt.Sprintf("INSERT INTO catalog_url_patterns SELECT '%s', id, '%s', '%[2]s', created_at FROM catalog_apps WHERE name_key = 'slack'", idOf(text), text)
+			return fmt.Sprintf("INSERT INTO catalog_url_patterns SELECT '%s', id, '%s', '%[2]s', created_at FROM catalog_apps "+
+				"WHERE name_key = 'slack'", idOf(text), text)
 		}
 		const bump = "UPDATE catalog_state SET revision = revision + 1 WHERE id = 1"
 		began := time.Now().UTC().Truncate(time.Millisecond)
@@ -374,7 +376,8 @@ func TestCatalogHistoryByHand(t *testing.T) {
 				}
 			}
 		}
-		if n := queryOne[int](t, db, "SELECT count(*) FROM catalog_changes WHERE revision > (SELECT revision FROM catalog_state) OR old_value = new_value"); n != 0 {
+		const leftOver = "SELECT count(*) FROM catalog_changes WHERE revision > (SELECT revision FROM catalog_state) OR old_value = new_value"
+		if n := queryOne[int](t, db, leftOver); n != 0 {
 			t.Errorf("%d rows are left over", n)
 		}
 	})

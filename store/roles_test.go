@@ -40,7 +40,7 @@ func TestServerRole(t *testing.T) {
 		"UPDATE catalog_changes SET actor_name = 'mallory'", "DELETE FROM catalog_changes", "TRUNCATE catalog_changes",
 		"INSERT INTO catalog_changes SELECT revision + 1, entity, entity_id, field, old_value, new_value, actor_id, actor_name, request_id, " +
 			"changed_at FROM catalog_changes",
-		"ALTER TABLE catalog_vendors DISABLE TRIGGER catalog_vendors_history", "DROP FUNCTION end_catalog_set_changes() CASCADE",
+		"ALTER TABLE catalog_vendors DISABLE TRIGGER catalog_vendors_history", "DROP FUNCTION end_catalog_changes() CASCADE",
 		"CREATE TRIGGER mine AFTER INSERT ON tokens FOR EACH ROW EXECUTE FUNCTION record_catalog_changes('vendor', 'name')",
 		"SELECT record_catalog_changes()",
 		"DELETE FROM clients", "DELETE FROM client_app_counts",

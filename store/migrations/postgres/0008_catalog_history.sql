@@ -68,66 +68,63 @@ CREATE TRIGGER catalog_vendors_history AFTER INSERT OR UPDATE OR DELETE ON catal
 CREATE TRIGGER catalog_categories_history AFTER INSERT OR UPDATE OR DELETE ON catalog_categories FOR EACH ROW EXECUTE FUNCTION
     record_catalog_changes('category', 'name');
 
--- What is a set of rows is one field of its catalog app. Before the first of the rows is written, this puts the whole set as it is
--- into the history, as the old value and for now as the new one. The sets of an app that is removed with its rows leave no history.
+-- What is a set of rows is one field of its catalog app. The argument names the field, and the column. Once for each statement, this
+-- writes the whole set as it was and as it is. The sets of an app that is removed with its rows leave no history.
 -- +goose StatementBegin
-CREATE FUNCTION begin_catalog_set_change() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+CREATE FUNCTION record_catalog_set_changes() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
-    state   record;
-    app     uuid := CASE TG_OP WHEN 'DELETE' THEN OLD.catalog_app_id ELSE NEW.catalog_app_id END;
-    present text;
+    state record;
 BEGIN
     SELECT revision, next_revision, actor_id, actor_name, request_id, changed_at INTO STRICT state FROM catalog_state WHERE id = 1;
-    IF EXISTS (SELECT 1 FROM catalog_apps WHERE id = app) AND NOT EXISTS (
-        SELECT 1 FROM catalog_changes
-        WHERE revision = state.revision + 1 AND entity = 'catalog_app' AND entity_id = app AND field = TG_ARGV[0]
-    ) THEN
-        IF state.next_revision <> state.revision + 1 THEN
-            state.actor_id := '00000000-0000-0000-0000-000000000000';
-            state.actor_name := '';
-            state.request_id := '';
-            state.changed_at := greatest(state.changed_at, date_trunc('milliseconds', now()));
-        END IF;
-        present := '[' || coalesce(CASE TG_ARGV[0]
-            WHEN 'category_ids' THEN (SELECT string_agg(to_json(category_id)::text, ',' ORDER BY category_id)
-                FROM catalog_app_categories WHERE catalog_app_id = app)
-            WHEN 'url_patterns' THEN (SELECT string_agg(to_json(pattern)::text, ',' ORDER BY pattern)
-                FROM catalog_url_patterns WHERE catalog_app_id = app)
-            WHEN 'desktop_aliases' THEN (SELECT string_agg(to_json(alias)::text, ',' ORDER BY alias)
-                FROM catalog_desktop_aliases WHERE catalog_app_id = app)
-        END, '') || ']';
-        INSERT INTO catalog_changes VALUES (state.revision + 1, 'catalog_app', app, TG_ARGV[0], present, present,
-            state.actor_id, state.actor_name, state.request_id, state.changed_at);
+    IF state.next_revision <> state.revision + 1 THEN
+        state.actor_id := '00000000-0000-0000-0000-000000000000';
+        state.actor_name := '';
+        state.request_id := '';
+        state.changed_at := greatest(state.changed_at, date_trunc('milliseconds', now()));
     END IF;
-    IF TG_OP = 'DELETE' THEN
-        RETURN OLD;
-    END IF;
-    RETURN NEW;
+    INSERT INTO catalog_changes
+    SELECT state.revision + 1, 'catalog_app', part.app, TG_ARGV[0], '[' || coalesce(sets.old, '') || ']', '[' || coalesce(sets.new, '') || ']',
+           state.actor_id, state.actor_name, state.request_id, state.changed_at
+    FROM (
+        SELECT m.catalog_app_id AS app, array_agg(to_jsonb(m) ->> TG_ARGV[1]) AS moved FROM moved AS m
+        WHERE EXISTS (SELECT 1 FROM catalog_apps WHERE id = m.catalog_app_id) GROUP BY m.catalog_app_id
+    ) AS part, LATERAL (
+        SELECT string_agg(to_json(r.element)::text, ',' ORDER BY r.element) FILTER (WHERE TG_OP = 'DELETE' OR NOT r.moved) AS old,
+               string_agg(to_json(r.element)::text, ',' ORDER BY r.element) FILTER (WHERE TG_OP = 'INSERT' OR NOT r.moved) AS new
+        FROM (
+            SELECT element, bool_or(moved) AS moved FROM (
+                SELECT category_id::text COLLATE "C", false FROM catalog_app_categories
+                WHERE TG_ARGV[0] = 'category_ids' AND catalog_app_id = part.app
+                UNION ALL SELECT pattern, false FROM catalog_url_patterns WHERE TG_ARGV[0] = 'url_patterns' AND catalog_app_id = part.app
+                UNION ALL SELECT alias, false FROM catalog_desktop_aliases WHERE TG_ARGV[0] = 'desktop_aliases' AND catalog_app_id = part.app
+                UNION ALL SELECT unnest(part.moved) COLLATE "C", true
+            ) AS e (element, moved) GROUP BY element
+        ) AS r
+    ) AS sets
+    ON CONFLICT (revision, entity, entity_id, field) DO UPDATE SET new_value = excluded.new_value,
+        actor_id = excluded.actor_id, actor_name = excluded.actor_name, request_id = excluded.request_id, changed_at = excluded.changed_at;
+    RETURN NULL;
 END;
 $$;
 -- +goose StatementEnd
 
-CREATE TRIGGER catalog_app_categories_history BEFORE INSERT OR DELETE ON catalog_app_categories
-    FOR EACH ROW EXECUTE FUNCTION begin_catalog_set_change('category_ids');
-CREATE TRIGGER catalog_url_patterns_history BEFORE INSERT OR DELETE ON catalog_url_patterns
-    FOR EACH ROW EXECUTE FUNCTION begin_catalog_set_change('url_patterns');
-CREATE TRIGGER catalog_desktop_aliases_history BEFORE INSERT OR DELETE ON catalog_desktop_aliases
-    FOR EACH ROW EXECUTE FUNCTION begin_catalog_set_change('desktop_aliases');
+CREATE TRIGGER catalog_app_categories_history_insert AFTER INSERT ON catalog_app_categories REFERENCING NEW TABLE AS moved
+    FOR EACH STATEMENT EXECUTE FUNCTION record_catalog_set_changes('category_ids', 'category_id');
+CREATE TRIGGER catalog_app_categories_history_delete AFTER DELETE ON catalog_app_categories REFERENCING OLD TABLE AS moved
+    FOR EACH STATEMENT EXECUTE FUNCTION record_catalog_set_changes('category_ids', 'category_id');
+CREATE TRIGGER catalog_url_patterns_history_insert AFTER INSERT ON catalog_url_patterns REFERENCING NEW TABLE AS moved
+    FOR EACH STATEMENT EXECUTE FUNCTION record_catalog_set_changes('url_patterns', 'pattern');
+CREATE TRIGGER catalog_url_patterns_history_delete AFTER DELETE ON catalog_url_patterns REFERENCING OLD TABLE AS moved
+    FOR EACH STATEMENT EXECUTE FUNCTION record_catalog_set_changes('url_patterns', 'pattern');
+CREATE TRIGGER catalog_desktop_aliases_history_insert AFTER INSERT ON catalog_desktop_aliases REFERENCING NEW TABLE AS moved
+    FOR EACH STATEMENT EXECUTE FUNCTION record_catalog_set_changes('desktop_aliases', 'alias');
+CREATE TRIGGER catalog_desktop_aliases_history_delete AFTER DELETE ON catalog_desktop_aliases REFERENCING OLD TABLE AS moved
+    FOR EACH STATEMENT EXECUTE FUNCTION record_catalog_set_changes('desktop_aliases', 'alias');
 
--- When a transaction raises the revision, all its rows are written: the sets get their new values. A set that is as it was, and a
--- field that was changed back, have no change.
+-- A transaction raises the revision at its end. A field that was changed back by then has no change.
 -- +goose StatementBegin
-CREATE FUNCTION end_catalog_set_changes() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+CREATE FUNCTION end_catalog_changes() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
-    UPDATE catalog_changes SET new_value = '[' || coalesce(CASE field
-        WHEN 'category_ids' THEN (SELECT string_agg(to_json(category_id)::text, ',' ORDER BY category_id)
-            FROM catalog_app_categories WHERE catalog_app_id = entity_id)
-        WHEN 'url_patterns' THEN (SELECT string_agg(to_json(pattern)::text, ',' ORDER BY pattern)
-            FROM catalog_url_patterns WHERE catalog_app_id = entity_id)
-        WHEN 'desktop_aliases' THEN (SELECT string_agg(to_json(alias)::text, ',' ORDER BY alias)
-            FROM catalog_desktop_aliases WHERE catalog_app_id = entity_id)
-    END, '') || ']'
-    WHERE revision > OLD.revision AND revision <= NEW.revision AND field IN ('category_ids', 'url_patterns', 'desktop_aliases');
     DELETE FROM catalog_changes WHERE revision > OLD.revision AND revision <= NEW.revision AND old_value = new_value;
     RETURN NULL;
 END;
@@ -135,7 +132,7 @@ $$;
 -- +goose StatementEnd
 
 CREATE TRIGGER catalog_state_history AFTER UPDATE OF revision ON catalog_state
-    FOR EACH ROW EXECUTE FUNCTION end_catalog_set_changes();
+    FOR EACH ROW EXECUTE FUNCTION end_catalog_changes();
 
 -- No temporary table may stand in for one of the schema's.
 -- +goose StatementBegin
@@ -143,7 +140,7 @@ DO $$
 DECLARE
     name text;
 BEGIN
-    FOREACH name IN ARRAY ARRAY['record_catalog_changes', 'begin_catalog_set_change', 'end_catalog_set_changes'] LOOP
+    FOREACH name IN ARRAY ARRAY['record_catalog_changes', 'record_catalog_set_changes', 'end_catalog_changes'] LOOP
         EXECUTE format('ALTER FUNCTION %I() SET search_path = %I, pg_temp', name, current_schema());
         EXECUTE format('REVOKE EXECUTE ON FUNCTION %I() FROM PUBLIC', name);
     END LOOP;
@@ -153,13 +150,16 @@ $$;
 
 -- +goose Down
 DROP TRIGGER catalog_state_history ON catalog_state;
-DROP TRIGGER catalog_desktop_aliases_history ON catalog_desktop_aliases;
-DROP TRIGGER catalog_url_patterns_history ON catalog_url_patterns;
-DROP TRIGGER catalog_app_categories_history ON catalog_app_categories;
+DROP TRIGGER catalog_desktop_aliases_history_delete ON catalog_desktop_aliases;
+DROP TRIGGER catalog_desktop_aliases_history_insert ON catalog_desktop_aliases;
+DROP TRIGGER catalog_url_patterns_history_delete ON catalog_url_patterns;
+DROP TRIGGER catalog_url_patterns_history_insert ON catalog_url_patterns;
+DROP TRIGGER catalog_app_categories_history_delete ON catalog_app_categories;
+DROP TRIGGER catalog_app_categories_history_insert ON catalog_app_categories;
 DROP TRIGGER catalog_categories_history ON catalog_categories;
 DROP TRIGGER catalog_vendors_history ON catalog_vendors;
 DROP TRIGGER catalog_apps_history ON catalog_apps;
-DROP FUNCTION record_catalog_changes(), begin_catalog_set_change(), end_catalog_set_changes();
+DROP FUNCTION record_catalog_changes(), record_catalog_set_changes(), end_catalog_changes();
 DROP TABLE catalog_changes;
 ALTER TABLE catalog_state DROP COLUMN next_revision, DROP COLUMN actor_id, DROP COLUMN actor_name, DROP COLUMN request_id,
     DROP COLUMN changed_at;
