@@ -47,10 +47,11 @@ var planOtherWrites = map[string][]planCase{
 	"UpdateCategory": {{run: func(ctx context.Context, s *store.Store, w *planFixture) error {
 		return onlyErr(s.UpdateCategory(ctx, idOf("Chat"), store.Fields{store.ColumnName: w.next("Chat")}, alice, nil))
 	}}},
-	"ReplaceURLPatterns": {{run: func(ctx context.Context, s *store.Store, w *planFixture) error {
+	// The history has all texts of the catalog app in their order, of which there are at most a thousand.
+	"ReplaceURLPatterns": {{sorts: 1000, run: func(ctx context.Context, s *store.Store, w *planFixture) error {
 		return s.ReplaceURLPatterns(ctx, idOf(w.names[2]), []string{w.next("*"), w.next("*")}, alice, nil)
 	}}},
-	"ReplaceDesktopAliases": {{run: func(ctx context.Context, s *store.Store, w *planFixture) error {
+	"ReplaceDesktopAliases": {{sorts: 1000, run: func(ctx context.Context, s *store.Store, w *planFixture) error {
 		return s.ReplaceDesktopAliases(ctx, idOf(w.names[2]), []string{w.next("alias"), w.next("alias")}, alice, nil)
 	}}},
 	// The rows of the file are sorted to find names that are there twice, and each catalog app has 120 patterns.

@@ -104,6 +104,10 @@ func TestImportCatalogCommand(t *testing.T) {
 		if found := lookup(t, db, entries); !slices.Equal(found, shows) {
 			t.Errorf("the catalog has %q, want %q", found, shows)
 		}
+		actors := lookup(t, db, "SELECT DISTINCT actor_name || ' ' || length(request_id) FROM catalog_changes")
+		if want := []string{"clientapps import 36"}; !slices.Equal(actors, want) {
+			t.Errorf("the history of the catalog is by %q, want %q", actors, want)
+		}
 		revision := lookup(t, db, "SELECT CAST(revision AS text) FROM catalog_state")
 		wantResult(t, runImport(t, url, "", "catalog", csv), outcome{stdout: unchanged})
 		wantResult(t, runImport(t, url, "", "catalog", fileOf(t, "catalog.ndjson", catalogNDJSON)), outcome{stdout: unchanged})
