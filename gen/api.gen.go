@@ -580,6 +580,39 @@ func (e ListAllChangesParamsField) Valid() bool {
 	}
 }
 
+// Defines values for StreamAllChangesParamsField.
+const (
+	StreamAllChangesParamsFieldApp          StreamAllChangesParamsField = "app"
+	StreamAllChangesParamsFieldClient       StreamAllChangesParamsField = "client"
+	StreamAllChangesParamsFieldClientName   StreamAllChangesParamsField = "client_name"
+	StreamAllChangesParamsFieldClientStatus StreamAllChangesParamsField = "client_status"
+	StreamAllChangesParamsFieldIsApproved   StreamAllChangesParamsField = "is_approved"
+	StreamAllChangesParamsFieldIsFavorite   StreamAllChangesParamsField = "is_favorite"
+	StreamAllChangesParamsFieldLicenseCount StreamAllChangesParamsField = "license_count"
+)
+
+// Valid indicates whether the value is a known member of the StreamAllChangesParamsField enum.
+func (e StreamAllChangesParamsField) Valid() bool {
+	switch e {
+	case StreamAllChangesParamsFieldApp:
+		return true
+	case StreamAllChangesParamsFieldClient:
+		return true
+	case StreamAllChangesParamsFieldClientName:
+		return true
+	case StreamAllChangesParamsFieldClientStatus:
+		return true
+	case StreamAllChangesParamsFieldIsApproved:
+		return true
+	case StreamAllChangesParamsFieldIsFavorite:
+		return true
+	case StreamAllChangesParamsFieldLicenseCount:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListClientsParamsSortBy.
 const (
 	ListClientsParamsSortByCreatedAt ListClientsParamsSortBy = "created_at"
@@ -685,6 +718,39 @@ func (e ListChangesParamsField) Valid() bool {
 	case ListChangesParamsFieldIsFavorite:
 		return true
 	case ListChangesParamsFieldLicenseCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for StreamChangesParamsField.
+const (
+	StreamChangesParamsFieldApp          StreamChangesParamsField = "app"
+	StreamChangesParamsFieldClient       StreamChangesParamsField = "client"
+	StreamChangesParamsFieldClientName   StreamChangesParamsField = "client_name"
+	StreamChangesParamsFieldClientStatus StreamChangesParamsField = "client_status"
+	StreamChangesParamsFieldIsApproved   StreamChangesParamsField = "is_approved"
+	StreamChangesParamsFieldIsFavorite   StreamChangesParamsField = "is_favorite"
+	StreamChangesParamsFieldLicenseCount StreamChangesParamsField = "license_count"
+)
+
+// Valid indicates whether the value is a known member of the StreamChangesParamsField enum.
+func (e StreamChangesParamsField) Valid() bool {
+	switch e {
+	case StreamChangesParamsFieldApp:
+		return true
+	case StreamChangesParamsFieldClient:
+		return true
+	case StreamChangesParamsFieldClientName:
+		return true
+	case StreamChangesParamsFieldClientStatus:
+		return true
+	case StreamChangesParamsFieldIsApproved:
+		return true
+	case StreamChangesParamsFieldIsFavorite:
+		return true
+	case StreamChangesParamsFieldLicenseCount:
 		return true
 	default:
 		return false
@@ -1739,6 +1805,9 @@ type IsFavoriteFilter = bool
 // KeepCreated defines model for KeepCreated.
 type KeepCreated = bool
 
+// LastEventID defines model for LastEventID.
+type LastEventID = string
+
 // PageSize defines model for PageSize.
 type PageSize = int32
 
@@ -1944,6 +2013,9 @@ type InvalidPatch = Error
 // InvalidRotation The body of every response that is neither 2xx nor 304.
 type InvalidRotation = Error
 
+// InvalidStreamParameter The body of every response that is neither 2xx nor 304.
+type InvalidStreamParameter = Error
+
 // InvalidToken The body of every response that is neither 2xx nor 304.
 type InvalidToken = Error
 
@@ -1955,6 +2027,9 @@ type NameConflict = Error
 
 // NotAcceptable The body of every response that is neither 2xx nor 304.
 type NotAcceptable = Error
+
+// NotAcceptableStream The body of every response that is neither 2xx nor 304.
+type NotAcceptableStream = Error
 
 // PayloadTooLarge The body of every response that is neither 2xx nor 304.
 type PayloadTooLarge = Error
@@ -2271,6 +2346,31 @@ type ListAllChangesParams struct {
 // ListAllChangesParamsField defines parameters for ListAllChanges.
 type ListAllChangesParamsField string
 
+// StreamAllChangesParams defines parameters for StreamAllChanges.
+type StreamAllChangesParams struct {
+	// Cursor `next_cursor` of the page before. Not together with `since`.
+	Cursor *FeedCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Since Where to begin without a cursor (RFC 3339): with the changes since this time, and perhaps some earlier ones. A time in the
+	// future is the end of the feed.
+	Since *Since `form:"since,omitempty" json:"since,omitempty"`
+
+	// ClientID Only changes of this client, which the token must cover.
+	ClientID *ClientIDFilter `form:"client_id,omitempty" json:"client_id,omitempty"`
+
+	// AppID Only changes of this app.
+	AppID *AppIDFilter `form:"app_id,omitempty" json:"app_id,omitempty"`
+
+	// Field Only changes of this field.
+	Field *StreamAllChangesParamsField `form:"field,omitempty" json:"field,omitempty"`
+
+	// LastEventID The `id` of the last event that was read. It wins over `cursor` and `since`.
+	LastEventID *LastEventID `json:"Last-Event-ID,omitempty"`
+}
+
+// StreamAllChangesParamsField defines parameters for StreamAllChanges.
+type StreamAllChangesParamsField string
+
 // ListClientsParams defines parameters for ListClients.
 type ListClientsParams struct {
 	// Q A literal part of the name, without regard to case: `%`, `_` and `\` mean themselves.
@@ -2420,6 +2520,28 @@ type ListChangesParams struct {
 
 // ListChangesParamsField defines parameters for ListChanges.
 type ListChangesParamsField string
+
+// StreamChangesParams defines parameters for StreamChanges.
+type StreamChangesParams struct {
+	// Cursor `next_cursor` of the page before. Not together with `since`.
+	Cursor *FeedCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Since Where to begin without a cursor (RFC 3339): with the changes since this time, and perhaps some earlier ones. A time in the
+	// future is the end of the feed.
+	Since *Since `form:"since,omitempty" json:"since,omitempty"`
+
+	// AppID Only changes of this app.
+	AppID *AppIDFilter `form:"app_id,omitempty" json:"app_id,omitempty"`
+
+	// Field Only changes of this field.
+	Field *StreamChangesParamsField `form:"field,omitempty" json:"field,omitempty"`
+
+	// LastEventID The `id` of the last event that was read. It wins over `cursor` and `since`.
+	LastEventID *LastEventID `json:"Last-Event-ID,omitempty"`
+}
+
+// StreamChangesParamsField defines parameters for StreamChanges.
+type StreamChangesParamsField string
 
 // ListTokensParams defines parameters for ListTokens.
 type ListTokensParams struct {
@@ -2581,6 +2703,9 @@ type ServerInterface interface {
 	// ListAllChanges List All Changes
 	// (GET /changes)
 	ListAllChanges(ctx echo.Context, params ListAllChangesParams) error
+	// StreamAllChanges Stream All Changes
+	// (GET /changes/stream)
+	StreamAllChanges(ctx echo.Context, params StreamAllChangesParams) error
 	// ListClients List Clients
 	// (GET /clients)
 	ListClients(ctx echo.Context, params ListClientsParams) error
@@ -2634,6 +2759,9 @@ type ServerInterface interface {
 	// ListChanges List Changes
 	// (GET /clients/{client_id}/changes)
 	ListChanges(ctx echo.Context, clientID ClientID, params ListChangesParams) error
+	// StreamChanges Stream Changes
+	// (GET /clients/{client_id}/changes/stream)
+	StreamChanges(ctx echo.Context, clientID ClientID, params StreamChangesParams) error
 	// ListTokens List Tokens
 	// (GET /tokens)
 	ListTokens(ctx echo.Context, params ListTokensParams) error
@@ -3559,6 +3687,69 @@ func (w *ServerInterfaceWrapper) ListAllChanges(ctx echo.Context) error {
 	return err
 }
 
+// StreamAllChanges converts echo context to params.
+func (w *ServerInterfaceWrapper) StreamAllChanges(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params StreamAllChangesParams
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "since" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "since", ctx.QueryParams(), &params.Since, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter since: %s", err))
+	}
+
+	// ------------- Optional query parameter "client_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "client_id", ctx.QueryParams(), &params.ClientID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter client_id: %s", err))
+	}
+
+	// ------------- Optional query parameter "app_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "app_id", ctx.QueryParams(), &params.AppID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter app_id: %s", err))
+	}
+
+	// ------------- Optional query parameter "field" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "field", ctx.QueryParams(), &params.Field, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter field: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Last-Event-ID" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Last-Event-ID")]; found {
+		var LastEventID LastEventID
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Last-Event-ID, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Last-Event-ID", valueList[0], &LastEventID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Last-Event-ID: %s", err))
+		}
+
+		params.LastEventID = &LastEventID
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.StreamAllChanges(ctx, params)
+	return err
+}
+
 // ListClients converts echo context to params.
 func (w *ServerInterfaceWrapper) ListClients(ctx echo.Context) error {
 	var err error
@@ -4191,6 +4382,69 @@ func (w *ServerInterfaceWrapper) ListChanges(ctx echo.Context) error {
 	return err
 }
 
+// StreamChanges converts echo context to params.
+func (w *ServerInterfaceWrapper) StreamChanges(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "client_id" -------------
+	var clientID ClientID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "client_id", ctx.Param("client_id"), &clientID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter client_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params StreamChangesParams
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "since" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "since", ctx.QueryParams(), &params.Since, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter since: %s", err))
+	}
+
+	// ------------- Optional query parameter "app_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "app_id", ctx.QueryParams(), &params.AppID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter app_id: %s", err))
+	}
+
+	// ------------- Optional query parameter "field" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "field", ctx.QueryParams(), &params.Field, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter field: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Last-Event-ID" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Last-Event-ID")]; found {
+		var LastEventID LastEventID
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Last-Event-ID, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Last-Event-ID", valueList[0], &LastEventID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Last-Event-ID: %s", err))
+		}
+
+		params.LastEventID = &LastEventID
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.StreamChanges(ctx, clientID, params)
+	return err
+}
+
 // ListTokens converts echo context to params.
 func (w *ServerInterfaceWrapper) ListTokens(ctx echo.Context) error {
 	var err error
@@ -4362,6 +4616,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.DELETE(options.BaseURL+"/catalog-vendors/:vendor_id", wrapper.DeleteCatalogVendor, options.OperationMiddlewares["deleteCatalogVendor"]...)
 	router.PATCH(options.BaseURL+"/catalog-vendors/:vendor_id", wrapper.UpdateCatalogVendor, options.OperationMiddlewares["updateCatalogVendor"]...)
 	router.GET(options.BaseURL+"/changes", wrapper.ListAllChanges, options.OperationMiddlewares["listAllChanges"]...)
+	router.GET(options.BaseURL+"/changes/stream", wrapper.StreamAllChanges, options.OperationMiddlewares["streamAllChanges"]...)
 	router.GET(options.BaseURL+"/clients", wrapper.ListClients, options.OperationMiddlewares["listClients"]...)
 	router.POST(options.BaseURL+"/clients", wrapper.CreateClient, options.OperationMiddlewares["createClient"]...)
 	router.DELETE(options.BaseURL+"/clients/:client_id", wrapper.DeleteClient, options.OperationMiddlewares["deleteClient"]...)
@@ -4379,6 +4634,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/clients/:client_id/apps/favorites", wrapper.AddFavorites, options.OperationMiddlewares["addFavorites"]...)
 	router.POST(options.BaseURL+"/clients/:client_id/apps/favorites/remove", wrapper.RemoveFavorites, options.OperationMiddlewares["removeFavorites"]...)
 	router.GET(options.BaseURL+"/clients/:client_id/changes", wrapper.ListChanges, options.OperationMiddlewares["listChanges"]...)
+	router.GET(options.BaseURL+"/clients/:client_id/changes/stream", wrapper.StreamChanges, options.OperationMiddlewares["streamChanges"]...)
 	router.GET(options.BaseURL+"/tokens", wrapper.ListTokens, options.OperationMiddlewares["listTokens"]...)
 	router.POST(options.BaseURL+"/tokens", wrapper.CreateToken, options.OperationMiddlewares["createToken"]...)
 	router.DELETE(options.BaseURL+"/tokens/:token_id", wrapper.RevokeToken, options.OperationMiddlewares["revokeToken"]...)
@@ -4648,6 +4904,19 @@ type ChangeFeedJSONResponse struct {
 	Body ChangeFeed
 
 	Headers ChangeFeedResponseHeaders
+}
+
+type ChangeStreamResponseHeaders struct {
+	RateLimit       *string
+	RateLimitPolicy *string
+	XAccelBuffering *string
+	XRequestID      string
+}
+type ChangeStreamTextEventStreamResponse struct {
+	Body io.Reader
+
+	Headers       ChangeStreamResponseHeaders
+	ContentLength int64
 }
 
 type ClientConflictResponseHeaders struct {
@@ -5040,6 +5309,17 @@ type InvalidRotationJSONResponse struct {
 	Headers InvalidRotationResponseHeaders
 }
 
+type InvalidStreamParameterResponseHeaders struct {
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
+}
+type InvalidStreamParameterJSONResponse struct {
+	Body Error
+
+	Headers InvalidStreamParameterResponseHeaders
+}
+
 type InvalidTokenResponseHeaders struct {
 	RateLimit       *string
 	RateLimitPolicy *string
@@ -5100,6 +5380,17 @@ type NotAcceptableJSONResponse struct {
 	Body Error
 
 	Headers NotAcceptableResponseHeaders
+}
+
+type NotAcceptableStreamResponseHeaders struct {
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
+}
+type NotAcceptableStreamJSONResponse struct {
+	Body Error
+
+	Headers NotAcceptableStreamResponseHeaders
 }
 
 type NotModifiedResponseHeaders struct {
@@ -9910,6 +10201,245 @@ func (response ListAllChanges503JSONResponse) VisitListAllChangesResponse(w http
 	return err
 }
 
+type StreamAllChangesRequestObject struct {
+	Params StreamAllChangesParams
+}
+
+type StreamAllChangesResponseObject interface {
+	VisitStreamAllChangesResponse(w http.ResponseWriter) error
+}
+
+type StreamAllChanges200TextEventStreamResponse struct {
+	ChangeStreamTextEventStreamResponse
+}
+
+func (response StreamAllChanges200TextEventStreamResponse) VisitStreamAllChangesResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/event-stream")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.XAccelBuffering != nil {
+		w.Header().Set("X-Accel-Buffering", fmt.Sprint(*response.Headers.XAccelBuffering))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	flusher, ok := w.(http.Flusher)
+	if !ok {
+		// If w doesn't support flushing, fall back to io.Copy.
+		_, err := io.Copy(w, response.Body)
+		return err
+	}
+	// text/event-stream messages are typically small; use a
+	// modest buffer and flush after each chunk so clients see
+	// events immediately instead of waiting on OS buffering.
+	buf := make([]byte, 4096)
+	for {
+		n, err := response.Body.Read(buf)
+		if n > 0 {
+			if _, writeErr := w.Write(buf[:n]); writeErr != nil {
+				return writeErr
+			}
+			flusher.Flush()
+		}
+		if err != nil {
+			if err == io.EOF {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+type StreamAllChanges400JSONResponse struct {
+	InvalidStreamParameterJSONResponse
+}
+
+func (response StreamAllChanges400JSONResponse) VisitStreamAllChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StreamAllChanges401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response StreamAllChanges401JSONResponse) VisitStreamAllChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StreamAllChanges403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response StreamAllChanges403JSONResponse) VisitStreamAllChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StreamAllChanges405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response StreamAllChanges405JSONResponse) VisitStreamAllChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StreamAllChanges406JSONResponse struct {
+	NotAcceptableStreamJSONResponse
+}
+
+func (response StreamAllChanges406JSONResponse) VisitStreamAllChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StreamAllChanges410JSONResponse struct{ CursorExpiredJSONResponse }
+
+func (response StreamAllChanges410JSONResponse) VisitStreamAllChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(410)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StreamAllChanges429JSONResponse struct{ RateLimitedJSONResponse }
+
+func (response StreamAllChanges429JSONResponse) VisitStreamAllChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StreamAllChanges500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response StreamAllChanges500JSONResponse) VisitStreamAllChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StreamAllChanges503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response StreamAllChanges503JSONResponse) VisitStreamAllChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListClientsRequestObject struct {
 	Params ListClientsParams
 }
@@ -14195,6 +14725,267 @@ func (response ListChanges503JSONResponse) VisitListChangesResponse(w http.Respo
 	return err
 }
 
+type StreamChangesRequestObject struct {
+	ClientID ClientID `json:"client_id"`
+	Params   StreamChangesParams
+}
+
+type StreamChangesResponseObject interface {
+	VisitStreamChangesResponse(w http.ResponseWriter) error
+}
+
+type StreamChanges200TextEventStreamResponse struct {
+	ChangeStreamTextEventStreamResponse
+}
+
+func (response StreamChanges200TextEventStreamResponse) VisitStreamChangesResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/event-stream")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	if response.Headers.XAccelBuffering != nil {
+		w.Header().Set("X-Accel-Buffering", fmt.Sprint(*response.Headers.XAccelBuffering))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	flusher, ok := w.(http.Flusher)
+	if !ok {
+		// If w doesn't support flushing, fall back to io.Copy.
+		_, err := io.Copy(w, response.Body)
+		return err
+	}
+	// text/event-stream messages are typically small; use a
+	// modest buffer and flush after each chunk so clients see
+	// events immediately instead of waiting on OS buffering.
+	buf := make([]byte, 4096)
+	for {
+		n, err := response.Body.Read(buf)
+		if n > 0 {
+			if _, writeErr := w.Write(buf[:n]); writeErr != nil {
+				return writeErr
+			}
+			flusher.Flush()
+		}
+		if err != nil {
+			if err == io.EOF {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+type StreamChanges400JSONResponse struct {
+	InvalidStreamParameterJSONResponse
+}
+
+func (response StreamChanges400JSONResponse) VisitStreamChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StreamChanges401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response StreamChanges401JSONResponse) VisitStreamChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StreamChanges403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response StreamChanges403JSONResponse) VisitStreamChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StreamChanges404JSONResponse struct{ ClientNotFoundJSONResponse }
+
+func (response StreamChanges404JSONResponse) VisitStreamChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StreamChanges405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response StreamChanges405JSONResponse) VisitStreamChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StreamChanges406JSONResponse struct {
+	NotAcceptableStreamJSONResponse
+}
+
+func (response StreamChanges406JSONResponse) VisitStreamChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StreamChanges410JSONResponse struct{ CursorExpiredJSONResponse }
+
+func (response StreamChanges410JSONResponse) VisitStreamChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(410)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StreamChanges429JSONResponse struct{ RateLimitedJSONResponse }
+
+func (response StreamChanges429JSONResponse) VisitStreamChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StreamChanges500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response StreamChanges500JSONResponse) VisitStreamChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StreamChanges503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response StreamChanges503JSONResponse) VisitStreamChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListTokensRequestObject struct {
 	Params ListTokensParams
 }
@@ -15348,6 +16139,9 @@ type StrictServerInterface interface {
 	// ListAllChanges List All Changes
 	// (GET /changes)
 	ListAllChanges(ctx context.Context, request ListAllChangesRequestObject) (ListAllChangesResponseObject, error)
+	// StreamAllChanges Stream All Changes
+	// (GET /changes/stream)
+	StreamAllChanges(ctx context.Context, request StreamAllChangesRequestObject) (StreamAllChangesResponseObject, error)
 	// ListClients List Clients
 	// (GET /clients)
 	ListClients(ctx context.Context, request ListClientsRequestObject) (ListClientsResponseObject, error)
@@ -15401,6 +16195,9 @@ type StrictServerInterface interface {
 	// ListChanges List Changes
 	// (GET /clients/{client_id}/changes)
 	ListChanges(ctx context.Context, request ListChangesRequestObject) (ListChangesResponseObject, error)
+	// StreamChanges Stream Changes
+	// (GET /clients/{client_id}/changes/stream)
+	StreamChanges(ctx context.Context, request StreamChangesRequestObject) (StreamChangesResponseObject, error)
 	// ListTokens List Tokens
 	// (GET /tokens)
 	ListTokens(ctx context.Context, request ListTokensRequestObject) (ListTokensResponseObject, error)
@@ -16175,6 +16972,31 @@ func (sh *strictHandler) ListAllChanges(ctx echo.Context, params ListAllChangesP
 	return nil
 }
 
+// StreamAllChanges operation middleware
+func (sh *strictHandler) StreamAllChanges(ctx echo.Context, params StreamAllChangesParams) error {
+	var request StreamAllChangesRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.StreamAllChanges(ctx.Request().Context(), request.(StreamAllChangesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "StreamAllChanges")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(StreamAllChangesResponseObject); ok {
+		return validResponse.VisitStreamAllChangesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListClients operation middleware
 func (sh *strictHandler) ListClients(ctx echo.Context, params ListClientsParams) error {
 	var request ListClientsRequestObject
@@ -16866,6 +17688,32 @@ func (sh *strictHandler) ListChanges(ctx echo.Context, clientID ClientID, params
 		return err
 	} else if validResponse, ok := response.(ListChangesResponseObject); ok {
 		return validResponse.VisitListChangesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// StreamChanges operation middleware
+func (sh *strictHandler) StreamChanges(ctx echo.Context, clientID ClientID, params StreamChangesParams) error {
+	var request StreamChangesRequestObject
+
+	request.ClientID = clientID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.StreamChanges(ctx.Request().Context(), request.(StreamChangesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "StreamChanges")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(StreamChangesResponseObject); ok {
+		return validResponse.VisitStreamChangesResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

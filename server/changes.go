@@ -1,12 +1,16 @@
 package server
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/clientapps/clientapps/gen"
+	"github.com/clientapps/clientapps/server/eventstream"
 	"github.com/clientapps/clientapps/store"
 )
 
@@ -73,7 +77,7 @@ func feedStart(ctx context.Context, cursor, since *string) (from store.ChangeSta
 	case cursor != nil:
 		after, ok := parseCursor(*cursor, requestStateOf(ctx).feedScope())
 		if !ok {
-			return from, errCursor()
+			return from, errCursor("cursor")
 		}
 		from.After = &after
 	case since != nil:
@@ -95,5 +99,164 @@ func (x *requestState) feedScope() string {
 			query.Del(name)
 		}
 	}
-	return "changes\n" + strings.ToLower(x.url.Path+"\n"+query.Encode())
+	path := strings.TrimSuffix(strings.ToLower(x.url.Path), "/stream") // a stream has the cursors of its list
+	return "changes\n" + path + "\n" + strings.ToLower(query.Encode())
+}
+
+const (
+	streamPage    = 100              // changes that are read for a stream at once
+	streamTimeout = 10 * time.Second // for a reader to take what was written
+	streamRecheck = 5 * time.Second  // between two looks at the token
+)
+
+// StreamChanges implements streamChanges.
+func (h *handlers) StreamChanges(ctx context.Context, r gen.StreamChangesRequestObject) (gen.StreamChangesResponseObject, error) {
+	p := r.Params
+	from, err := streamStart(ctx, p.LastEventID, p.Cursor, p.Since)
+	if err != nil {
+		return nil, err
+	}
+	return h.beginStream(ctx, h.store.FollowChanges(r.ClientID, changeFilter(nil, p.AppID, p.Field), from))
+}
+
+// StreamAllChanges implements streamAllChanges.
+func (h *handlers) StreamAllChanges(ctx context.Context, r gen.StreamAllChangesRequestObject) (gen.StreamAllChangesResponseObject, error) {
+	p, token := r.Params, requestStateOf(ctx).token
+	if p.ClientID != nil && !token.Covers(*p.ClientID) {
+		return nil, errForbidden()
+	}
+	from, err := streamStart(ctx, p.LastEventID, p.Cursor, p.Since)
+	if err != nil {
+		return nil, err
+	}
+	return h.beginStream(ctx, h.store.FollowAllChanges(token, changeFilter(p.ClientID, p.AppID, p.Field), from))
+}
+
+// streamStart is feedStart, but Last-Event-ID, which a reader sends when it was cut off, wins.
+func streamStart(ctx context.Context, lastEventID, cursor, since *string) (store.ChangeStart, error) {
+	if lastEventID != nil {
+		after, ok := parseCursor(*lastEventID, requestStateOf(ctx).feedScope())
+		if !ok {
+			return store.ChangeStart{}, errCursor("Last-Event-ID")
+		}
+		return store.ChangeStart{After: &after}, nil
+	}
+	return feedStart(ctx, cursor, since)
+}
+
+// beginStream reads the first changes: what is refused is refused before the stream begins.
+func (h *handlers) beginStream(ctx context.Context, changes *store.ChangeStream) (*changeStream, error) {
+	first, err := changes.Next(ctx, 0, streamPage)
+	if err != nil {
+		changes.Close()
+		return nil, err
+	}
+	return &changeStream{ctx: ctx, server: h.streams, state: requestStateOf(ctx), changes: changes, list: first}, nil
+}
+
+// streamSettings are those of all streams of a server.
+type streamSettings struct {
+	heartbeat time.Duration
+	stopping  context.Context // done when the server shuts down
+}
+
+// changeStream is the answer of a stream of changes. It lasts until the reader goes, the token or the client ends, or the server does.
+type changeStream struct {
+	ctx     context.Context
+	server  streamSettings
+	state   *requestState
+	changes *store.ChangeStream
+	list    store.ChangeList // what is to be written next
+}
+
+// VisitStreamChangesResponse implements gen.StreamChangesResponseObject.
+func (c *changeStream) VisitStreamChangesResponse(w http.ResponseWriter) error { return c.write(w) }
+
+// VisitStreamAllChangesResponse implements gen.StreamAllChangesResponseObject.
+func (c *changeStream) VisitStreamAllChangesResponse(w http.ResponseWriter) error { return c.write(w) }
+
+func (c *changeStream) write(w http.ResponseWriter) error {
+	defer c.changes.Close()
+	if c.state.recheck == nil { // HEAD
+		eventstream.SetHeader(w.Header())
+		w.WriteHeader(http.StatusOK)
+		return nil
+	}
+	ctx, cancel := context.WithCancel(c.ctx)
+	defer cancel()
+	defer context.AfterFunc(c.server.stopping, cancel)()
+	out, err := eventstream.Start(w, streamTimeout)
+	if err == nil {
+		err = c.copy(ctx, out)
+	}
+	if err != nil && ctx.Err() == nil {
+		c.state.observed.Err = err
+	}
+	return nil // whatever ended it: the answer has begun
+}
+
+// copy writes changes until something ends the stream. It returns what failed in writing them.
+func (c *changeStream) copy(ctx context.Context, out *eventstream.Writer) error {
+	scope := c.state.feedScope()
+	checked, sent := time.Now(), time.Time{}
+	for {
+		if err := c.writeList(out, scope); err != nil {
+			return err
+		}
+		if now := time.Now(); len(c.list.Rows) > 0 || now.Sub(sent) >= c.server.heartbeat {
+			if err := c.writePosition(out, scope); err != nil {
+				return err
+			}
+			sent = now
+		}
+		var err error
+		wait := min(streamRecheck, c.server.heartbeat-time.Since(sent))
+		if c.list, err = c.changes.Next(ctx, max(wait, 0), streamPage); err == nil && time.Since(checked) >= streamRecheck {
+			err, checked = c.state.recheck(), time.Now()
+		}
+		switch {
+		case ctx.Err() != nil: // the reader has gone, or the server ends
+			return nil //nolint:nilerr // see above
+		case err != nil:
+			return c.fail(out, err)
+		}
+	}
+}
+
+// writeList writes the changes that were read, each with the cursor behind it.
+func (c *changeStream) writeList(out *eventstream.Writer, scope string) error {
+	for i, row := range c.list.Rows {
+		data, err := json.Marshal(toAPIFeedChange(row))
+		if err != nil {
+			return err
+		}
+		if err := out.Event(formatCursor(c.list.Behind(i), scope), "change", data); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writePosition writes the cursor behind all that was read, and sends everything.
+func (c *changeStream) writePosition(out *eventstream.Writer, scope string) error {
+	if len(c.list.Rows) == 0 {
+		if err := out.Position(formatCursor(c.list.Next, scope)); err != nil {
+			return err
+		}
+	}
+	return out.Flush()
+}
+
+// fail ends a stream with an event that has the body of an error.
+func (c *changeStream) fail(out *eventstream.Writer, err error) error {
+	e := toError(err)
+	c.state.observed.Err, c.state.observed.Cause = err, e.Cause
+	body, err := encodeError(e)
+	if err == nil {
+		err = out.Event("", "error", bytes.TrimSpace(body))
+	}
+	if err == nil {
+		err = out.Flush()
+	}
+	return err
 }

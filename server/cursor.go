@@ -39,16 +39,15 @@ func (p pageParams[S, O]) page(ctx context.Context, sortBy store.Column) (store.
 	}
 	after, ok := parseCursor(*p.cursor, requestStateOf(ctx).listScope())
 	if !ok {
-		return store.Page{}, errCursor()
+		return store.Page{}, errCursor("cursor")
 	}
 	page.After = &after
 	return page, nil
 }
 
 // errCursor refuses a cursor that is not a cursor of this list.
-func errCursor() *Error {
-	field := "cursor"
-	return invalidRequest("cursor must be a next_cursor of the same list", &gen.ErrorDetails{Field: &field})
+func errCursor(field string) *Error {
+	return invalidRequest(field+" must be a next_cursor of the same list", &gen.ErrorDetails{Field: &field})
 }
 
 // nextPage returns the cursor and the Link header (RFC 8288) of the next page. Both are nil on the last page.

@@ -134,7 +134,11 @@ func toError(err error) *Error {
 	case errors.As(err, &provider):
 		return providerUnavailable(provider)
 	case errors.As(err, &full):
-		return errUnavailable(full.Reason, err)
+		e := errUnavailable(full.Reason, err)
+		if full.Reason == capacity.ReasonStreamsOfToken { // others of its own end when it wants
+			e.Status, e.Code, e.Message = http.StatusTooManyRequests, gen.ErrorCodeRateLimited, "Too many streams"
+		}
+		return e
 	case errors.As(err, &notFound):
 		return &Error{
 			Status: http.StatusNotFound, Code: gen.ErrorCodeNotFound, Message: string(notFound.Kind) + " not found",
@@ -170,7 +174,7 @@ func toError(err error) *Error {
 			Details: &gen.ErrorDetails{Field: &field},
 		}
 	case errors.Is(err, store.ErrPosition):
-		return errCursor()
+		return errCursor("cursor")
 	case errors.As(err, &precondition):
 		message := "The object has changed since the entity tag in If-Match"
 		if precondition.Except {

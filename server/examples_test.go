@@ -29,6 +29,7 @@ func TestExamplesOfErrors(t *testing.T) {
 		"UnknownParameter":     {"GET", app + "?page=2", "", ""},
 		"PageSizeOutOfRange":   {"GET", client + "/apps?page_size=501", "", ""},
 		"CursorExpired":        {"GET", client + "/changes?cursor=" + feedCursor("changes\n"+client+"/changes\n", "0123456789abcdef", "7"), "", ""},
+		"NotAcceptableStream":  {"GET", client + "/changes/stream", "Accept: application/json", ""},
 		"CursorAndSince":       {"GET", client + "/changes?cursor=AAECAwQFBgc&since=2026-01-01T00:00:00Z", "", ""},
 		"GarbledCursor":        {"GET", client + "/apps?cursor=AAECAwQFBgc", "", ""},
 		"InvalidFieldType":     {"PATCH", app, "", `{"is_favorite": "yes"}`},

@@ -33,10 +33,14 @@ func (s *Server) guard(op *operation) echo.MiddlewareFunc {
 			if err := op.authorize(token, c.Param); err != nil {
 				return err
 			}
-			if err := s.inFlight.Acquire(token.ID); err != nil {
+			places, isStream := s.inFlight, op.stream && c.Request().Method == http.MethodGet
+			if isStream {
+				places = s.streams
+			}
+			if err := places.Acquire(token.ID); err != nil {
 				return err
 			}
-			defer s.inFlight.Release(token.ID)
+			defer places.Release(token.ID)
 			if err := s.limit(c, op, token.ID); err != nil {
 				return err
 			}
@@ -64,9 +68,23 @@ func (s *Server) guard(op *operation) echo.MiddlewareFunc {
 				s.bodies.Release(token.ID, memory-needed)
 				memory = needed
 			}
+			if isStream {
+				x.recheck = func() error { return s.recheck(c, op) }
+				s.observer.Stream(&x.observed)
+				return next(c)
+			}
 			return s.withDatabaseTimeout(c, next)
 		}
 	}
+}
+
+// recheck authenticates and authorizes a stream again.
+func (s *Server) recheck(c echo.Context, op *operation) error {
+	token, err := s.authenticate(c.Request())
+	if err != nil {
+		return err
+	}
+	return op.authorize(token, c.Param)
 }
 
 // limit counts a request, and returns 429 if its token has exceeded the rate limit for this client. The answer has the RateLimit

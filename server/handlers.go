@@ -14,6 +14,8 @@ import (
 type handlers struct {
 	store *store.Store
 	log   *slog.Logger // changes of tokens
+
+	streams streamSettings
 }
 
 var _ gen.StrictServerInterface = (*handlers)(nil)

@@ -14,6 +14,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 
 	"github.com/clientapps/clientapps/gen"
+	"github.com/clientapps/clientapps/server/eventstream"
 	"github.com/clientapps/clientapps/server/schemas"
 	"github.com/clientapps/clientapps/server/telemetry"
 	"github.com/clientapps/clientapps/server/validate"
@@ -32,6 +33,7 @@ type operation struct {
 	body       *validate.Body        // nil if the operation has no body
 	mediaTypes []string              // of the body
 	noBody     bool                  // the body may be left out
+	stream     bool                  // its answer is a stream of events
 	method     string
 	bareValues bool              // an error about a single bad value has no details, as on the reference page of updateApp
 	defaults   map[string]string // of the query parameters
@@ -106,6 +108,7 @@ func newOperation(path, method string, item *openapi3.PathItem, o *openapi3.Oper
 			return nil, fmt.Errorf("operation %s answers %s, which is no status", op.id, text)
 		}
 		op.statuses = append(op.statuses, status)
+		op.stream = op.stream || o.Responses.Value(text).Value.Content[eventstream.MediaType] != nil
 	}
 	if o.RequestBody == nil {
 		return op, nil

@@ -48,6 +48,8 @@ var requests = map[string]request{
 	"listAppChanges":        {"GET", appPath + "/changes", "", "app_changes"},
 	"listChanges":           {"GET", clientPath + "/changes", "", "app_changes"},
 	"listAllChanges":        {"GET", "/v2/changes", "", "app_changes"},
+	"streamChanges":         {"GET", clientPath + "/changes/stream", "", "app_changes"},
+	"streamAllChanges":      {"GET", "/v2/changes/stream", "", "app_changes"},
 	"addFavorites":          {"POST", clientPath + "/apps/favorites", bulkBody, "apps"},
 	"removeFavorites":       {"POST", clientPath + "/apps/favorites/remove", bulkBody, "apps"},
 	"approveApps":           {"POST", clientPath + "/apps/approval", bulkBody, "apps"},
@@ -193,7 +195,11 @@ func (f *fixture) refusals(t *testing.T, r request) {
 	}
 	refuse("everything", 400, invalidField("x", "Unknown query parameter 'x'"), servertest.Request{Target: r.target + "?x=1"})
 	refuse("everything", 404, noRoute, servertest.Request{Target: r.target + "/"})
-	refuse("everything", 406, notJSON, servertest.Request{Header: []string{"Accept: text/html"}})
+	media := notJSON
+	if strings.HasSuffix(r.target, "/stream") {
+		media = strings.Replace(notJSON, "application/json", "text/event-stream", 1)
+	}
+	refuse("everything", 406, media, servertest.Request{Header: []string{"Accept: text/html"}})
 	refuse("anonymous", 405, noMethod, servertest.Request{Method: "TRACE"})
 	if r.body == "" {
 		return

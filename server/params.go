@@ -15,6 +15,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3filter"
 
 	"github.com/clientapps/clientapps/gen"
+	"github.com/clientapps/clientapps/server/eventstream"
 	"github.com/clientapps/clientapps/server/strictjson"
 	"github.com/clientapps/clientapps/server/validate"
 )
@@ -46,9 +47,13 @@ func (op *operation) checkParams(r *http.Request, pathValue func(string) string)
 	if err := op.refuseConditions(r.Header); err != nil {
 		return err
 	}
-	if !acceptsJSON(r.Header.Values("Accept")) {
+	media := "application/json"
+	if op.stream {
+		media = eventstream.MediaType
+	}
+	if !accepts(r.Header.Values("Accept"), media) {
 		return &Error{
-			Status: http.StatusNotAcceptable, Code: gen.ErrorCodeNotAcceptable, Message: "Responses are application/json",
+			Status: http.StatusNotAcceptable, Code: gen.ErrorCodeNotAcceptable, Message: "Responses are " + media,
 		}
 	}
 	return nil
@@ -140,10 +145,10 @@ func paramError(p *openapi3.Parameter, err error) error {
 	return invalidRequest(message, &gen.ErrorDetails{Field: &p.Name})
 }
 
-// acceptsJSON evaluates Accept (RFC 9110, 12.5.1): the most specific matching range decides, and q=0 refuses. A malformed or
+// accepts evaluates Accept (RFC 9110, 12.5.1) for a media type: the most specific matching range decides, and q=0 refuses. A malformed or
 // empty header accepts everything.
-func acceptsJSON(headers []string) bool {
-	if len(headers) == 0 || len(headers) == 1 && (headers[0] == "" || headers[0] == "*/*" || headers[0] == "application/json") {
+func accepts(headers []string, media string) bool {
+	if len(headers) == 0 || len(headers) == 1 && (headers[0] == "" || headers[0] == "*/*" || headers[0] == media) {
 		return true
 	}
 	if strings.TrimSpace(strings.Join(headers, "")) == "" {
@@ -154,11 +159,12 @@ func acceptsJSON(headers []string) bool {
 		if strings.TrimSpace(part) == "" {
 			continue
 		}
-		media, params, err := mime.ParseMediaType(part)
+		given, params, err := mime.ParseMediaType(part)
 		if err != nil {
 			return true
 		}
-		rank := slices.Index([]string{"*/*", "application/*", "application/json"}, media)
+		kind, _, _ := strings.Cut(media, "/")
+		rank := slices.Index([]string{"*/*", kind + "/*", media}, given)
 		if rank > best {
 			best, accepted = rank, strings.Trim(params["q"], "0.") != "" || params["q"] == ""
 		}

@@ -24,6 +24,7 @@ type requestState struct {
 	token       *store.Token // nil until authenticated
 	ifNoneMatch string       // of GET and HEAD
 	skipBody    bool         // 304
+	recheck     func() error // of a stream: whether the token may still read it
 	observed    telemetry.Request
 }
 
@@ -83,6 +84,9 @@ func (x *requestState) Write(body []byte) (int, error) {
 	x.observed.Sent += n
 	return n, err
 }
+
+// Flush implements http.Flusher, for the compressor, which does not look behind this writer.
+func (x *requestState) Flush() { _ = http.NewResponseController(x.ResponseWriter).Flush() }
 
 // Unwrap lets http.ResponseController reach the connection.
 func (x *requestState) Unwrap() http.ResponseWriter { return x.ResponseWriter }

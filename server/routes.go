@@ -49,7 +49,7 @@ func (s *Server) newRouter() (*router, error) {
 		op.observed = s.observer.Operation(id, op.route, op.statuses)
 		guards[id] = []echo.MiddlewareFunc{s.guard(op)}
 	}
-	gen.RegisterHandlersWithOptions(r, gen.NewStrictHandler(&handlers{store: s.store, log: s.log}, nil), gen.RegisterHandlersOptions{
+	gen.RegisterHandlersWithOptions(r, gen.NewStrictHandler(&handlers{store: s.store, log: s.log, streams: s.streamSettings}, nil), gen.RegisterHandlersOptions{
 		BaseURL: basePath, OperationMiddlewares: guards,
 	})
 	for path, methods := range r.methods {

@@ -37,12 +37,14 @@ type Config struct {
 	RateLimit   int              // requests per second of one token for one client; 0: no limit
 	RateBurst   int              // requests of one token for one client at once. Default 1
 	MaxInFlight int              // requests in flight, at most half of them of one token. Default 1024
+	MaxStreams  int              // streams of changes, at most half of them of one token. Default 1024
 	BodyMemory  int64            // bytes for all request bodies, at most a quarter of them for one token. Default 128 MiB
 	Clock       func() time.Time // for the limits, the certificate and the provider's tokens. Default time.Now
 
 	RequestTimeout time.Duration // for reading a request; writing its answer may take as long again. Default 15 s
 	HeaderTimeout  time.Duration // for reading the head of a request. Default 10 s, at most RequestTimeout
 	IdleTimeout    time.Duration // between two requests of a connection. Default 2 min
+	Heartbeat      time.Duration // of a stream without news. Default 15 s
 	// For the database work of a request, which is then refused. Resolving a commit in doubt may take longer, as configured in
 	// the store. Default 5 s
 	DatabaseTimeout time.Duration
@@ -63,6 +65,7 @@ type Server struct {
 	provider  *oidc.Provider     // nil: only the server's own tokens
 	limiter   *ratelimit.Limiter // nil: no limit
 	inFlight  *capacity.Requests
+	streams   *capacity.Requests
 	bodies    *capacity.Memory
 	observer  *telemetry.Observer
 	cert      *transport.Certificate // nil: plain HTTP
@@ -71,6 +74,9 @@ type Server struct {
 	drain     time.Duration
 	shutdown  time.Duration
 	draining  atomic.Bool
+
+	streamSettings streamSettings
+	endStreams     context.CancelFunc
 }
 
 // New makes a server. It fails if an operation of the contract would have no guard.
@@ -96,6 +102,12 @@ func New(cfg Config) (*Server, error) {
 	if cfg.MaxInFlight <= 0 {
 		cfg.MaxInFlight = 1024
 	}
+	if cfg.MaxStreams <= 0 {
+		cfg.MaxStreams = 1024
+	}
+	if cfg.Heartbeat <= 0 {
+		cfg.Heartbeat = 15 * time.Second
+	}
 	if cfg.BodyMemory <= 0 {
 		cfg.BodyMemory = 128 << 20
 	}
@@ -107,6 +119,7 @@ func New(cfg Config) (*Server, error) {
 		store: cfg.Store, log: cfg.Logger, demoToken: cfg.DemoToken,
 		limiter:  ratelimit.New(cfg.RateLimit, cfg.RateBurst, cfg.Clock),
 		inFlight: capacity.NewRequests(cfg.MaxInFlight),
+		streams:  capacity.NewStreams(cfg.MaxStreams),
 		bodies:   capacity.NewMemory(cfg.BodyMemory, maxBodyMemory(maxBody)),
 		database: cfg.DatabaseTimeout,
 		drain:    cfg.DrainDelay, shutdown: cfg.ShutdownTimeout,
@@ -114,6 +127,8 @@ func New(cfg Config) (*Server, error) {
 			Header: min(cfg.HeaderTimeout, cfg.RequestTimeout), Request: cfg.RequestTimeout, Idle: cfg.IdleTimeout,
 		},
 	}
+	stopping, endStreams := context.WithCancel(context.Background())
+	s.streamSettings, s.endStreams = streamSettings{cfg.Heartbeat, stopping}, endStreams
 	var err error
 	if s.observer, err = telemetry.New(telemetry.Config{
 		Log: cfg.Logger, AllowRefusal: lineLimit(cfg.Clock), AllowAuthFailure: lineLimit(cfg.Clock),
@@ -163,7 +178,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // Run serves on the listener until ctx is done. Then /readyz answers 503 for the drain delay, while requests are still served and
-// each answer closes its connection. Then Run stops accepting, and requests in flight finish within the shutdown timeout.
+// each answer closes its connection. Then Run stops accepting, and requests in flight finish within the shutdown timeout. Streams
+// end at once.
 // Meanwhile it erases the rows of clients that are being deleted.
 func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 	background, stop := context.WithCancel(ctx)
@@ -180,6 +196,7 @@ func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 	case <-ctx.Done():
 	}
 	s.draining.Store(true)
+	s.endStreams() // they go on at another server
 	s.log.Info("shutting down", "drain_delay", s.drain, "in_flight", s.inFlight.Count())
 	select {
 	case err := <-served:

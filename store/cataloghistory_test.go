@@ -221,16 +221,26 @@ func TestCatalogHistory(t *testing.T) {
 				_, err := s.UpdateCatalogApp(ctx, zoom.ID, fields(store.ColumnType, nil), nil, by, stale)
 				return err
 			}, fails: "the object is not as it must be", want: []string{}},
-			{what: "a vendor that is in use", write: func() error { return s.DeleteVendor(ctx, storetest.VendorID, by, nil) },
-				fails: "Vendor is in use", want: []string{}},
-			{what: "an app that is in use", write: func() error { return s.DeleteCatalogApp(ctx, storetest.CatalogID, by, nil) },
-				fails: "Catalog app is in use", want: []string{}},
-			{what: "delete catalog app", write: func() error { return s.DeleteCatalogApp(ctx, zoom.ID, by, nil) },
-				want: []string{`catalog_app.catalog_app of ZOOM: "ZOOM" -> null`}},
-			{what: "delete vendor", write: func() error { return s.DeleteVendor(ctx, vendor.ID, by, nil) },
-				want: []string{`vendor.vendor of ZOOM INC: "ZOOM INC" -> null`}},
-			{what: "delete category", write: func() error { return s.DeleteCategory(ctx, category.ID, by, nil) },
-				want: []string{`category.category of VIDEO: "VIDEO" -> null`}},
+			{
+				what: "a vendor that is in use", write: func() error { return s.DeleteVendor(ctx, storetest.VendorID, by, nil) },
+				fails: "Vendor is in use", want: []string{},
+			},
+			{
+				what: "an app that is in use", write: func() error { return s.DeleteCatalogApp(ctx, storetest.CatalogID, by, nil) },
+				fails: "Catalog app is in use", want: []string{},
+			},
+			{
+				what: "delete catalog app", write: func() error { return s.DeleteCatalogApp(ctx, zoom.ID, by, nil) },
+				want: []string{`catalog_app.catalog_app of ZOOM: "ZOOM" -> null`},
+			},
+			{
+				what: "delete vendor", write: func() error { return s.DeleteVendor(ctx, vendor.ID, by, nil) },
+				want: []string{`vendor.vendor of ZOOM INC: "ZOOM INC" -> null`},
+			},
+			{
+				what: "delete category", write: func() error { return s.DeleteCategory(ctx, category.ID, by, nil) },
+				want: []string{`category.category of VIDEO: "VIDEO" -> null`},
+			},
 			{what: "clear fields", write: func() error {
 				_, err := s.UpdateCatalogApp(ctx, storetest.CatalogID, fields(store.ColumnDescription, nil, store.ColumnType, nil), &[]uuid.UUID{}, by, nil)
 				return err

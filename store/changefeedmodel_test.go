@@ -220,12 +220,7 @@ func followersMissNothing(t *testing.T, older bool) {
 		seed := rand.Uint64()
 		t.Logf("seed %d", seed)
 		ctx, stop := context.WithCancel(t.Context())
-		var background sync.WaitGroup
-		defer background.Wait()
 		defer stop()
-		for _, s := range f.servers {
-			background.Go(func() { s.ReadChanges(ctx) })
-		}
 		followers, has := f.followers(ctx, t)
 		db := storetest.SQL(t, url)
 		var writing, following sync.WaitGroup
@@ -251,7 +246,7 @@ func followersMissNothing(t *testing.T, older bool) {
 		}
 		for i, one := range followers {
 			following.Go(func() {
-				random := rand.New(rand.NewPCG(seed, 100+uint64(i))) //nolint:gosec // small
+				random := rand.New(rand.NewPCG(seed, 100+uint64(i)))
 				for final := false; ; {
 					written := done.Load()
 					more, err := one.step(random)

@@ -45,7 +45,7 @@ func (s *Store) FollowAllChanges(by *Token, f ChangeFilter, from ChangeStart) *C
 func (c *ChangeStream) Close() { c.leave() }
 
 // Next returns at most size changes as soon as there are some, or none when the time is up. All streams of a server wait for one reader of
-// the database: see ReadChanges. It returns NotFoundError once the client of the stream is deleted.
+// the database: see readForStreams. It returns NotFoundError once the client of the stream is deleted.
 func (c *ChangeStream) Next(ctx context.Context, wait time.Duration, size int) (ChangeList, error) {
 	if c.ended != nil {
 		return ChangeList{}, c.ended
@@ -59,6 +59,7 @@ func (c *ChangeStream) Next(ctx context.Context, wait time.Duration, size int) (
 		}
 		c.next = ChangeStart{After: &list.Next}
 		if c.cutAtDeletion(&list); len(list.Rows) > 0 || c.ended != nil {
+			c.s.changesSent.Add(uint64(len(list.Rows)))
 			return list, nil
 		}
 		if list.More {
@@ -119,10 +120,11 @@ func (s *Store) nonce() string {
 	return nonce
 }
 
-// ReadChanges reads the feed for all streams of this server, until ctx ends, and watches how far the feed is behind.
-func (s *Store) ReadChanges(ctx context.Context) {
+// readForStreams reads the feed for all streams of this server, until ctx ends, and watches how far the feed is behind.
+func (s *Store) readForStreams(ctx context.Context) {
 	var at ChangeStart
-	timer := time.NewTimer(0)
+	timer := time.NewTimer(changeWatch)
+	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -145,7 +147,7 @@ func (s *Store) ReadChanges(ctx context.Context) {
 		case err == nil:
 			at = next
 		}
-		if now := time.Now(); s.changeLag.Warn(changeLag, now) {
+		if now := s.now(); s.changeLag.Warn(changeLag, now) {
 			s.log.Warn("the change feed waits for a transaction that has written and does not end", "lag", s.changeLag.At(now).Round(time.Second))
 		}
 		timer.Reset(changePoll)

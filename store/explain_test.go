@@ -168,7 +168,6 @@ var noPlans = map[string]string{
 	"EraseDeletedClients": "sends what DeleteClient sends, after some seconds",
 	"FollowChanges":       "sends what ListChanges sends",
 	"FollowAllChanges":    "sends what ListAllChanges sends",
-	"ReadChanges":         "sends what ListAllChanges sends",
 	"Close":               "lifecycle",
 	"Migrate":             "lifecycle",
 	"Ready":               "lifecycle",

@@ -81,6 +81,11 @@ type ChangeList struct {
 	More bool // otherwise Next is the end of the feed at this moment
 }
 
+// Behind returns the position behind a change of the list.
+func (l ChangeList) Behind(i int) Position {
+	return Position{SortKey: l.Next.SortKey, TieBreaker: l.Rows[i].key().String()}
+}
+
 // ErrCursorExpired says that what follows a position is no longer known: it was pruned, or the database is another than the one that the
 // position is of, or an older state of it.
 var ErrCursorExpired = changefeed.ErrExpired
@@ -211,7 +216,7 @@ func parseChangePosition(p *Position) (changefeed.Key, error) {
 func (s *Store) changesIn(tx *gorm.DB, scope changeScope, from ChangeStart, after changefeed.Key, size int) (list ChangeList, err error) {
 	state, err := changefeed.Read(tx, s.db)
 	if err == nil {
-		s.changeLag.Note(state, time.Now())
+		s.changeLag.Note(state, s.now())
 	}
 	switch {
 	case err != nil:

@@ -61,7 +61,6 @@ func found(key store.AppKey, err error, is bool) error {
 var notByClient = map[string]string{
 	"FollowAllChanges":      "goes by the token: TestChangesOfAToken",
 	"ListAllChanges":        "goes by the token: TestChangesOfAToken",
-	"ReadChanges":           "reads for all streams of the server: TestChangesOfAToken",
 	"AddApp":                "takes a client and no app: TestAddAppToAnotherClient",
 	"RemoveApp":             "ends what it is tried on: TestRemoveAppOfAnotherClient",
 	"CreateCatalogApp":      "the catalog is shared",

@@ -86,6 +86,7 @@ type Store struct {
 	changes      *changefeed.Hub[AppChange]
 	changeNonce  atomic.Value // of the positions that changes has; a string
 	changeLag    changefeed.Lag
+	changesSent  atomic.Uint64
 	stop         context.CancelFunc
 	background   sync.WaitGroup // goroutines that stop ends
 }
@@ -154,6 +155,7 @@ func Open(cfg Config) (*Store, error) {
 	s.background.Go(func() { s.catalog.Follow(ctx, cfg.CatalogPoll, s.timeout) })
 	s.background.Go(func() { s.usage.Run(ctx, cfg.TokenUsage) })
 	s.background.Go(func() { s.followDeletions(ctx) })
+	s.background.Go(func() { s.readForStreams(ctx) })
 	return s, nil
 }
 
@@ -342,6 +344,7 @@ type ShareStats = connlimit.Stats
 // ChangeStats describes the change feed.
 type ChangeStats struct {
 	Streams int           // that follow it on this server
+	Sent    uint64        // changes that streams have got
 	Lag     time.Duration // for how long it has stood still behind a transaction that is open, as it was last seen
 }
 
@@ -349,7 +352,7 @@ type ChangeStats struct {
 func (s *Store) Stats() Stats {
 	stats := Stats{
 		Catalog: CatalogStats{Stats: s.catalog.Stats()}, Tokens: s.tokens.Stats(), Patches: s.patches.Stats(), Shares: s.shares.Stats(),
-		Changes:      ChangeStats{Streams: s.changes.Followers(), Lag: s.changeLag.At(time.Now())},
+		Changes:      ChangeStats{Streams: s.changes.Followers(), Sent: s.changesSent.Load(), Lag: s.changeLag.At(s.now())},
 		LockTimeouts: s.lockTimeouts.stats(),
 	}
 	if c := s.catalog.Current(); c != nil {

@@ -29,6 +29,7 @@ type Config struct {
 	ShutdownTimeout time.Duration // how long requests in flight may take when the server stops
 	RequestTimeout  time.Duration // how long a request may take to arrive
 	MaxInFlight     int           // requests served at once
+	MaxStreams      int           // streams of changes
 	BodyMemory      int           // MiB that request bodies may take together
 	RateLimit       int           // requests per second of one token for one client; 0: no limit
 	RateBurst       int           // requests of one token for one client that may come at once
@@ -149,6 +150,10 @@ func settings() []setting {
 		{
 			"max-in-flight", "CLIENTAPPS_MAX_IN_FLIGHT", "1024", "requests served at once, at most half of them for one token, 1 to 100000",
 			func(c *Config, v string) (err error) { c.MaxInFlight, err = parseInt(v, 1, 100_000); return err },
+		},
+		{
+			"max-streams", "CLIENTAPPS_MAX_STREAMS", "1024", "streams of changes that are open at once, at most half of them for one token, 1 to 100000",
+			func(c *Config, v string) (err error) { c.MaxStreams, err = parseInt(v, 1, 100_000); return err },
 		},
 		{
 			"body-memory", "CLIENTAPPS_BODY_MEMORY", "128", "MiB that request bodies may take at once, at most a quarter for one token, 32 to 65536",

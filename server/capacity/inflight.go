@@ -14,6 +14,8 @@ type Requests struct {
 	limit    int // for all tokens
 	perToken int // for one token
 
+	full, fullOfToken *FullError
+
 	mu      sync.Mutex
 	all     int
 	byToken map[uuid.UUID]int
@@ -21,7 +23,14 @@ type Requests struct {
 
 // NewRequests makes a bound of this many requests.
 func NewRequests(limit int) *Requests {
-	return &Requests{limit: limit, perToken: max(1, limit/2), byToken: map[uuid.UUID]int{}}
+	return newRequests(limit, errRequests, errRequestsOfToken)
+}
+
+// NewStreams makes a bound of this many requests whose answers last.
+func NewStreams(limit int) *Requests { return newRequests(limit, errStreams, errStreamsOfToken) }
+
+func newRequests(limit int, full, fullOfToken *FullError) *Requests {
+	return &Requests{limit: limit, perToken: max(1, limit/2), full: full, fullOfToken: fullOfToken, byToken: map[uuid.UUID]int{}}
 }
 
 // Acquire takes a place for a request of this token, or returns a FullError. The caller must Release it.
@@ -30,9 +39,9 @@ func (q *Requests) Acquire(token uuid.UUID) error {
 	defer q.mu.Unlock()
 	switch {
 	case q.all >= q.limit:
-		return errRequests
+		return q.full
 	case q.byToken[token] >= q.perToken:
-		return errRequestsOfToken
+		return q.fullOfToken
 	}
 	q.all++
 	q.byToken[token]++

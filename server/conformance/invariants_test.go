@@ -23,6 +23,11 @@ func (f *fixture) checkInvariants(t *testing.T, op *Operation) {
 		f.checkList(t, op)
 	case op.IsFeed():
 		f.checkFeed(t, op)
+	case op.Result == nil && op.Method == http.MethodGet: // a stream
+		get, head := f.Get(t, op.Target(nil)), f.Send(t, servertest.Request{Method: "HEAD", Target: op.Target(nil)})
+		if get.Status != 200 || head.Status != 200 || head.Header.Get("Content-Type") != get.Header.Get("Content-Type") || get.Body == "" {
+			t.Errorf("%s: GET %d %s, HEAD %d %v", op.ID, get.Status, get.Body, head.Status, head.Header)
+		}
 	case op.Method == http.MethodGet:
 		f.checkRead(t, op, op.Target(nil))
 	case op.Method == http.MethodPatch:

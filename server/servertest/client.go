@@ -1,8 +1,10 @@
 package servertest
 
 import (
+	"bufio"
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -75,8 +77,11 @@ func (c *Client) Send(t testing.TB, r Request) *Response {
 	return response
 }
 
-// read returns the whole body, decompressed.
+// read returns the whole body, decompressed. Of a stream, which has no end, it returns the first event.
 func read(received *http.Response) ([]byte, error) {
+	if received.Header.Get("Content-Type") == "text/event-stream" {
+		return readEvent(bufio.NewReader(received.Body))
+	}
 	body, err := io.ReadAll(received.Body)
 	if err != nil || received.Header.Get("Content-Encoding") != "gzip" || len(body) == 0 {
 		return body, err
@@ -86,6 +91,20 @@ func read(received *http.Response) ([]byte, error) {
 		return nil, err
 	}
 	return io.ReadAll(plain)
+}
+
+// readEvent reads up to an empty line. HEAD has nothing to read.
+func readEvent(from *bufio.Reader) (event []byte, err error) {
+	for !bytes.HasSuffix(event, []byte("\n\n")) {
+		line, err := from.ReadBytes('\n')
+		if event = append(event, line...); err != nil {
+			if errors.Is(err, io.EOF) {
+				err = nil
+			}
+			return event, err
+		}
+	}
+	return event, nil
 }
 
 func (c *Client) build(r Request) (*http.Request, error) {

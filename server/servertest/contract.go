@@ -20,6 +20,10 @@ import (
 // contract is the embedded contract. Its documents are read only.
 var contract = sync.OnceValues(gen.GetSpec)
 
+func init() { //nolint:gochecknoinits // the validator knows decoders by media type, for all of a program
+	openapi3filter.RegisterBodyDecoder("text/event-stream", openapi3filter.FileBodyDecoder)
+}
+
 // checkContract returns how a response violates the contract. It skips paths that the contract does not have, and OPTIONS, which
 // the contract describes only in its introduction: checkRules checks them.
 func checkContract(request *http.Request, target string, response *Response) []error {

@@ -101,11 +101,20 @@ func (m *metrics) begin() {
 	}
 }
 
+// leave takes back begin, for a stream.
+func (m *metrics) leave() {
+	if m != nil {
+		m.inFlight.Add(-1)
+	}
+}
+
 func (m *metrics) end(r *http.Request, x *Request, took time.Duration) {
 	if m == nil {
 		return
 	}
-	m.inFlight.Add(-1)
+	if !x.stream {
+		m.inFlight.Add(-1)
+	}
 	c := &m.other
 	if x.Operation != nil {
 		c = &x.Operation.counters
@@ -121,7 +130,9 @@ func (m *metrics) end(r *http.Request, x *Request, took time.Duration) {
 		duration = m.duration.WithLabelValues(c.label, className(x.Status))
 	}
 	requests.Inc()
-	duration.Observe(took.Seconds())
+	if !x.stream {
+		duration.Observe(took.Seconds())
+	}
 	if x.Cause != "" {
 		m.refused[x.Cause].Inc()
 	}

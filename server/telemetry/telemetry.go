@@ -82,6 +82,7 @@ type Request struct {
 	Cause     string     // the reason of a 503 or 429
 	Status    int
 	Sent      int // bytes of the body
+	stream    bool
 
 	span trace.Span // nil without traces
 }
@@ -90,6 +91,12 @@ type Request struct {
 func (o *Observer) Begin(ctx context.Context, r *http.Request, x *Request) context.Context {
 	o.metrics.begin()
 	return o.beginSpan(ctx, r, x)
+}
+
+// Stream says that the answer of a request is a stream: it is not in flight, and how long it lasts says nothing of the server.
+func (o *Observer) Stream(x *Request) {
+	x.stream = true
+	o.metrics.leave()
 }
 
 // End counts an answered request, ends its span and writes its log line.

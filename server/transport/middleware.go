@@ -25,6 +25,7 @@ func Wrap(api http.Handler, origins []string) (http.Handler, error) {
 		gzhttp.MinSize(minCompressed),
 		gzhttp.EnableZstd(false),
 		gzhttp.SuffixETag(GzipSuffix),
+		gzhttp.ExceptContentTypes([]string{"text/event-stream"}), // which is sent as it is written
 	)
 	if err != nil {
 		return nil, fmt.Errorf("compression: %w", err)
@@ -38,7 +39,7 @@ func Wrap(api http.Handler, origins []string) (http.Handler, error) {
 		AllowedMethods: []string{
 			http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
 		},
-		AllowedHeaders: []string{"Authorization", "Content-Type", "If-Match", "If-None-Match", "Traceparent", "Tracestate", RequestIDHeader},
+		AllowedHeaders: []string{"Authorization", "Content-Type", "If-Match", "If-None-Match", "Last-Event-ID", "Traceparent", "Tracestate", RequestIDHeader},
 		ExposedHeaders: []string{
 			"Deprecation", "ETag", "Link", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "Sunset",
 			"WWW-Authenticate", RequestIDHeader,

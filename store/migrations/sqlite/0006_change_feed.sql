@@ -57,7 +57,7 @@ CREATE TRIGGER apps_history_insert AFTER INSERT ON apps BEGIN
         UNION ALL SELECT 'is_approved', 'false', iif(NEW.is_approved, 'true', 'false')
         UNION ALL SELECT 'license_count', 'null', coalesce(CAST(NEW.license_count AS TEXT), 'null')
     ) AS c
-    WHERE c.old_value <> c.new_value;
+    WHERE c.old_value <> c.new_value ORDER BY c.field;
 END;
 -- +goose StatementEnd
 
@@ -73,7 +73,7 @@ CREATE TRIGGER apps_history_update AFTER UPDATE ON apps BEGIN
         UNION ALL SELECT 'license_count', coalesce(CAST(OLD.license_count AS TEXT), 'null'),
                coalesce(CAST(NEW.license_count AS TEXT), 'null')
     ) AS c
-    WHERE c.old_value <> c.new_value;
+    WHERE c.old_value <> c.new_value ORDER BY c.field;
 END;
 -- +goose StatementEnd
 
@@ -96,7 +96,7 @@ CREATE TRIGGER clients_history_insert AFTER INSERT ON clients BEGIN
         UNION ALL SELECT 'client_name', 'null', json_quote(NEW.name)
         UNION ALL SELECT 'client_status', '"active"', json_quote(NEW.status)
     ) AS c
-    WHERE c.old_value <> c.new_value;
+    WHERE c.old_value <> c.new_value ORDER BY c.field;
 END;
 -- +goose StatementEnd
 
@@ -110,7 +110,7 @@ CREATE TRIGGER clients_history_update AFTER UPDATE ON clients BEGIN
         UNION ALL SELECT 'client_status', json_quote(OLD.status), json_quote(NEW.status)
         UNION ALL SELECT 'client', '"' || NEW.id || '"', 'null' WHERE OLD.deleting_since IS NULL AND NEW.deleting_since IS NOT NULL
     ) AS c
-    WHERE c.old_value <> c.new_value;
+    WHERE c.old_value <> c.new_value ORDER BY c.field;
 END;
 -- +goose StatementEnd
 
