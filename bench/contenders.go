@@ -114,7 +114,7 @@ func onSQLite(name string) bool {
 const addrOf = "{addr}"
 
 func (l *harness) startOnPostgres(ctx context.Context) error {
-	url, token, err := l.database(ctx, "bench", l.size)
+	url, token, err := l.database(ctx, "bench", l.size, "ours")
 	if err != nil {
 		return err
 	}
@@ -124,12 +124,22 @@ func (l *harness) startOnPostgres(ctx context.Context) error {
 			history: postgresHistory(url),
 		}
 	}
-	ours := append([]string{"ours", "ours-unchecked", "ours-paths", "ours-no-pgo"}, slices.Sorted(maps.Keys(l.also))...)
-	for _, name := range ours {
+	for _, name := range []string{"ours", "ours-unchecked", "ours-paths", "ours-no-pgo"} {
 		if !l.wants(name) {
 			continue
 		}
 		if err := l.serveOurs(ctx, on(name), name, url); err != nil {
+			return err
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(l.also)) { // each on a database with its own schema
+		url, token, err := l.database(ctx, "bench_"+name, l.size, name)
+		if err != nil {
+			return err
+		}
+		c := on(name)
+		c.token, c.history = token, postgresHistory(url)
+		if err := l.serveOurs(ctx, c, name, url); err != nil {
 			return err
 		}
 	}

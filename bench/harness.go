@@ -166,8 +166,8 @@ func (l *harness) build(ctx context.Context, dir, pack, name string, flags ...st
 
 func (l *harness) path(name string) string { return filepath.Join(l.dir, name) }
 
-// database creates a PostgreSQL database, migrates and loads it, and returns its URL and a token.
-func (l *harness) database(ctx context.Context, name string, size dataset.Size) (url, token string, err error) {
+// database creates a PostgreSQL database, migrates it with a command that was built, loads it, and returns its URL and a token.
+func (l *harness) database(ctx context.Context, name string, size dataset.Size, command string) (url, token string, err error) {
 	db, err := pgx.Connect(ctx, l.postgres.URL)
 	if err != nil {
 		return "", "", err
@@ -183,7 +183,7 @@ func (l *harness) database(ctx context.Context, name string, size dataset.Size) 
 		err := size.LoadPostgres(ctx, url)
 		took = time.Since(start)
 		return err
-	}, size)
+	}, size, command)
 	if err != nil {
 		return "", "", err
 	}
@@ -203,21 +203,21 @@ func (l *harness) recordLoaded(ctx context.Context, url string, size dataset.Siz
 	return errors.Join(err, db.Close(ctx))
 }
 
-// prepare migrates a database with our own command, loads it, and creates a token.
-func (l *harness) prepare(ctx context.Context, url string, load func() error, size dataset.Size) (token string, err error) {
-	if _, err := l.admin(ctx, url, "migrate", "up"); err != nil {
+// prepare migrates a database with a command of ours, loads it, and creates a token.
+func (l *harness) prepare(ctx context.Context, url string, load func() error, size dataset.Size, command string) (token string, err error) {
+	if _, err := l.admin(ctx, command, url, "migrate", "up"); err != nil {
 		return "", err
 	}
 	slog.Info("loading", "apps", size.Apps, "clients", size.Clients, "catalog", size.Catalog)
 	if err := load(); err != nil {
 		return "", err
 	}
-	return l.admin(ctx, url, "token", "create", "--name", "bench", "--all-clients", "--scope", "apps:read", "--scope", "apps:write")
+	return l.admin(ctx, command, url, "token", "create", "--name", "bench", "--all-clients", "--scope", "apps:read", "--scope", "apps:write")
 }
 
 // admin runs a clientapps command and returns its output.
-func (l *harness) admin(ctx context.Context, url string, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, l.path("ours"), args...) //nolint:gosec // built by us
+func (l *harness) admin(ctx context.Context, command, url string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, l.path(command), args...) //nolint:gosec // built by us
 	cmd.Env = append(os.Environ(), "CLIENTAPPS_DATABASE_URL="+url)
 	var problems strings.Builder
 	cmd.Stderr = &problems

@@ -84,7 +84,7 @@ func (l *harness) startProfiled(ctx context.Context) (c *contender, addr string,
 	if err := l.startPostgres(ctx); err != nil {
 		return nil, "", err
 	}
-	url, token, err := l.database(ctx, "bench", l.size)
+	url, token, err := l.database(ctx, "bench", l.size, "ours")
 	if err != nil {
 		return nil, "", err
 	}

@@ -15,7 +15,7 @@ func (l *harness) startScale(ctx context.Context) error {
 	}{
 		{"ours-large", "large", l.size}, {"ours-small", "small", usual},
 	} {
-		url, token, err := l.database(ctx, side.database, side.size)
+		url, token, err := l.database(ctx, side.database, side.size, "ours")
 		if err != nil {
 			return err
 		}

@@ -15,7 +15,7 @@ import (
 func (l *harness) startOnSQLite(ctx context.Context, name string) error {
 	path := l.path(name + ".db")
 	address := "sqlite://" + path
-	token, err := l.prepare(ctx, address, func() error { return l.size.LoadSQLite(ctx, path) }, l.size)
+	token, err := l.prepare(ctx, address, func() error { return l.size.LoadSQLite(ctx, path) }, l.size, "ours")
 	if err != nil {
 		return err
 	}
