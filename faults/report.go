@@ -15,6 +15,7 @@ type Column struct {
 	Ledger     *Ledger
 	Faults     map[string]int
 	Comparison *Comparison
+	Feed       []string // how followers of the feed are at odds with the database
 }
 
 // NewColumn compares a harness's ledger with its database, which nothing may write to meanwhile.
@@ -24,7 +25,7 @@ func NewColumn(ctx context.Context, title string, ledger *Ledger, w *Fixture, fa
 }
 
 // Failed reports whether an answer was false or violates the contract.
-func (c Column) Failed() bool { return c.Comparison.Bad() || len(c.Ledger.Problems()) > 0 }
+func (c Column) Failed() bool { return c.Comparison.Bad() || len(c.Ledger.Problems())+len(c.Feed) > 0 }
 
 // Report returns the results of a run as a Markdown table.
 func Report(took time.Duration, columns ...Column) string {
@@ -68,6 +69,7 @@ func Report(took time.Duration, columns ...Column) string {
 	line("**refused, but made**", func(c Column) string { return fmt.Sprint(c.Comparison.Present) })
 	line("**made twice**", func(c Column) string { return fmt.Sprint(c.Comparison.Twice) })
 	line("**rows at odds with their history**", func(c Column) string { return fmt.Sprint(c.Comparison.Rows) })
+	line("**feed at odds with writes**", func(c Column) string { return fmt.Sprint(len(c.Feed)) })
 	return b.String()
 }
 

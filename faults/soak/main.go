@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/signal"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -88,7 +89,10 @@ func run(ctx context.Context, targets []*target, length time.Duration, out strin
 		if columns[i], err = faults.NewColumn(ctx, s.title, s.ledger, s.harness.Fixture, s.injector.Counts()); err != nil {
 			return err
 		}
-		for _, problem := range append(columns[i].Comparison.Problems, s.ledger.Problems()...) {
+		if columns[i].Feed, err = s.feed(ctx); err != nil {
+			return err
+		}
+		for _, problem := range slices.Concat(columns[i].Comparison.Problems, s.ledger.Problems(), columns[i].Feed) {
 			slog.Error(s.title, "problem", problem)
 		}
 		failed = failed || columns[i].Failed()
@@ -106,6 +110,6 @@ func run(ctx context.Context, targets []*target, length time.Duration, out strin
 const header = `# Ledger
 
 The answers that clients got while faults were injected, compared with the database afterwards. Written by ` + "`make soak`" + `, which fails
-unless the last four rows are 0. The page on [faults](../docs/faults.md) describes the faults.
+unless the last five rows are 0. The page on [faults](../docs/faults.md) describes the faults.
 
 `

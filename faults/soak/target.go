@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -19,6 +20,10 @@ type target struct {
 	load     faults.Load
 	ledger   *faults.Ledger
 	injector *faults.Injector
+
+	followers []*faults.Follower
+	begun     time.Time
+	length    time.Duration
 }
 
 const (
@@ -50,6 +55,7 @@ func onPostgres(ctx context.Context, program, dir string) (*target, error) {
 	}
 	s.load = s.harness.Load(s.balancer.Addr(), writers, s.ledger)
 	s.injector = &faults.Injector{Harness: s.harness, Servers: servers, Balancer: s.balancer}
+	s.follow(s.balancer.Addr())
 	return s, nil
 }
 
@@ -62,6 +68,7 @@ func onSQLite(ctx context.Context, program, dir string) (*target, error) {
 	}
 	s.load = s.harness.Load(s.harness.Server.Addr, writers, s.ledger)
 	s.injector = &faults.Injector{Harness: s.harness, Servers: []*faults.Server{s.harness.Server}}
+	s.follow(s.harness.Server.Addr)
 	return s, nil
 }
 
@@ -73,16 +80,59 @@ func newHarness(dir, name string, open func(dir string) (*faults.Harness, error)
 	return open(dir)
 }
 
+// follow adds followers of the feed of changes. One of them is away for the middle of the run.
+func (s *target) follow(addr string) {
+	for _, c := range []struct {
+		name           string
+		stream, absent bool
+	}{{"pages", false, false}, {"stream", true, false}, {"stream that was away", true, true}} {
+		f := faults.NewFollower(c.name, addr, s.harness.Fixture.Token, c.stream)
+		if c.absent {
+			f.Off = func() bool {
+				passed := time.Since(s.begun)
+				return passed > s.length/5 && passed < s.length*4/5
+			}
+		}
+		s.followers = append(s.followers, f)
+	}
+}
+
 // run injects faults while clients write, until ctx ends.
 func (s *target) run(ctx context.Context, random *rand.Rand) error {
 	s.load.Pace = pace
 	writing, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var clients sync.WaitGroup
 	clients.Go(func() { s.load.Run(writing) })
+	var following sync.WaitGroup
+	reading, leave := context.WithCancel(context.WithoutCancel(ctx))
+	s.begun = time.Now()
+	if end, ok := ctx.Deadline(); ok {
+		s.length = time.Until(end)
+	}
+	for _, f := range s.followers {
+		following.Go(func() { f.Run(reading) })
+	}
 	err := s.injector.Run(ctx, random)
 	stop()
 	clients.Wait()
+	leave()
+	following.Wait()
+	for _, f := range s.followers {
+		err = errors.Join(err, f.CatchUp(context.WithoutCancel(ctx)))
+	}
 	return err
+}
+
+// feed returns how the followers are at odds with the database.
+func (s *target) feed(ctx context.Context) (problems []string, err error) {
+	for _, f := range s.followers {
+		_, more, err := f.Compare(ctx, s.harness.Fixture)
+		if err != nil {
+			return nil, err
+		}
+		problems = append(problems, more...)
+	}
+	return problems, nil
 }
 
 func (s *target) close() {
