@@ -212,9 +212,9 @@ func TestForgedFeedCursors(t *testing.T) {
 		}
 		bad := invalidField("cursor", "cursor must be a next_cursor of the same list") + "\n"
 		for _, key := range []string{
-			"", "x", "-1", "01", "+1", "1:", "1:2", "1:2:3:4:5:6", "1:1:" + nilID + ":" + nilID + ":1:Field", "1:1:" + nilID + ":{" + nilID + "}:1:app",
-			"1:-1:" + nilID + ":" + nilID + ":1:app", "1:253402300800000:" + nilID + ":" + nilID + ":1:app", "1:1:" + nilID + ":" + nilID + ":01:app",
-			"9223372036854775808", "1:1:" + nilID + ":" + nilID + ":1:app:", "1\x00", "\xff",
+			"", "x", "-1", "01", "+1", "1:", "1:2", "1:2:3:4:5", "1:" + nilID + ":" + nilID + ":1:Field", "1:" + nilID + ":{" + nilID + "}:1:app",
+			"-1:" + nilID + ":" + nilID + ":1:app", "1:" + nilID + ":" + nilID + ":01:app", "1:1:" + nilID + ":" + nilID + ":1:app",
+			"9223372036854775808", "1:" + nilID + ":" + nilID + ":1:app:", "1\x00", "\xff",
 		} {
 			if got := s.Get(t, path+"?cursor="+feedCursor(scope, nonce, key)); got.Status != 400 || got.Body != bad {
 				t.Errorf("%q: %d %s", key, got.Status, got.Body)

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -108,5 +109,35 @@ func TestListAppChangesRefusals(t *testing.T) {
 		if err == nil {
 			t.Error("there is a page after the oldest change")
 		}
+	})
+}
+
+// TestCountOfALongHistory reads pages of a history whose count is remembered, while it grows and is cut: the total is that of the rows.
+func TestCountOfALongHistory(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, url string) {
+		t.Parallel()
+		s := openSeeded(t, url, storetest.Page())
+		db := storetest.SQL(t, url)
+		wantTotal := func(want int64) {
+			t.Helper()
+			list := must(s.ListAppChanges(t.Context(), pageApp, store.Page{Size: 10}))(t)
+			if list.Total != want {
+				t.Errorf("the total is %d, want %d", list.Total, want)
+			}
+		}
+		for version := 2; version <= 2000; version++ {
+			must(db.ExecContext(t.Context(), fmt.Sprintf(`INSERT INTO app_changes (client_id, app_id, version, field, old_value, new_value, actor_id,
+				actor_name, request_id, changed_at) SELECT client_id, app_id, %d, 'is_favorite', 'false', 'true', actor_id, actor_name, request_id, changed_at
+				FROM app_changes WHERE client_id = '%s' AND app_id = '%s' AND version = 1`, version, pageApp.ClientID, pageApp.ID)))(t)
+		}
+		wantTotal(2000)
+		must(db.ExecContext(t.Context(), fmt.Sprintf("UPDATE apps SET version = 2000 WHERE client_id = '%s' AND id = '%s'", pageApp.ClientID, pageApp.ID)))(t)
+		for i := range int64(3) {
+			must(s.UpdateApp(t.Context(), pageApp, store.Fields{store.ColumnLicenseCount: int32(i)}, writer, nil))(t)
+			wantTotal(2001 + i)
+		}
+		must(db.ExecContext(t.Context(), "DELETE FROM app_changes WHERE version < 500"))(t)
+		wantTotal(2003 - 499)
 	})
 }

@@ -48,7 +48,8 @@ func (s *Store) ListAppChanges(ctx context.Context, key AppKey, p Page) (List[Ap
 	p.SortBy, p.Desc = ColumnVersion, true
 	var list List[AppChange]
 	err := s.retryInRLS(ctx, func() (err error) {
-		list, err = changeListing.Page(ctx, s.tenant(ctx, key.ClientID).Where("app_id = ?", key.ID), p, nil)
+		q := s.tenant(ctx, key.ClientID).Where("app_id = ?", key.ID).Session(&gorm.Session{})
+		list, err = changeListing.Page(ctx, q, p, func() (int64, error) { return s.countChanges(key, q) })
 		return err
 	})
 	if err != nil {
@@ -58,6 +59,33 @@ func (s *Store) ListAppChanges(ctx context.Context, key AppKey, p Page) (List[Ap
 		return List[AppChange]{}, s.missingApp(ctx, key)
 	}
 	return list, nil
+}
+
+// changeCount is how many changes an app has from one version to another. Nothing is ever added between them.
+type changeCount struct{ First, Last, Count int64 }
+
+// longHistory is from how many changes on an app's count is remembered, and rememberedCounts for how many apps.
+const (
+	longHistory      = 1000
+	rememberedCounts = 10_000
+)
+
+// countChanges counts the changes of an app, of a long history only those that are new. When old ones were pruned, it counts anew.
+func (s *Store) countChanges(key AppKey, q *gorm.DB) (int64, error) {
+	known, _ := s.changeCounts.GetIfPresent(key)
+	var now changeCount
+	err := q.Model(&AppChange{}).Select("coalesce(min(version), 0) AS first, coalesce(max(version), 0) AS last").Scan(&now).Error
+	if err != nil {
+		return 0, err
+	}
+	if now.First != known.First || now.Last < known.Last {
+		known = changeCount{}
+	}
+	err = q.Model(&AppChange{}).Where("version > ? AND version <= ?", known.Last, now.Last).Count(&now.Count).Error
+	if now.Count += known.Count; err == nil && now.Count >= longHistory {
+		s.changeCounts.Set(key, now)
+	}
+	return now.Count, err
 }
 
 // ChangeFilter selects changes of a feed: those that have all that is set.
@@ -168,7 +196,7 @@ const (
 	// much the clocks of servers differ.
 	changedLate = 10 * time.Minute
 
-	changeOrder = "position, changed_at, client_id, app_id, version, field"
+	changeOrder = "position, client_id, app_id, version, field"
 )
 
 // errNewIncarnation says that there are no cursors until renewChanges has been called.
@@ -223,7 +251,7 @@ func (s *Store) changesIn(tx *gorm.DB, scope changeScope, from ChangeStart, afte
 		return list, err
 	case !state.Good():
 		return list, errNewIncarnation
-	case from.After != nil && (from.After.SortKey != *state.Nonce || after.Position > state.End || after.Compare(state.Pruned()) < 0):
+	case from.After != nil && (from.After.SortKey != *state.Nonce || after.Position > state.End || after.Position < state.PrunedPosition):
 		return list, ErrCursorExpired
 	case from.Since != nil:
 		if after, err = s.firstSince(tx, state, *from.Since); err != nil {
@@ -246,7 +274,7 @@ func (s *Store) changesIn(tx *gorm.DB, scope changeScope, from ChangeStart, afte
 	}
 	q := committedBehind(scope.of(tx), after, state.Horizon)
 	if end != nil {
-		q, next, list.More = upTo(q, *end), *end, true
+		q, next, list.More = compareKey(q, "<", *end), *end, true
 	}
 	if err := q.Order(changeOrder).Limit(size + 1).Find(&list.Rows).Error; err != nil {
 		return list, err
@@ -267,7 +295,7 @@ func (c AppChange) deletesClient() bool { return c.Field == "client" && c.NewVal
 
 func (c AppChange) key() changefeed.Key {
 	return changefeed.Key{
-		Position: c.Position, ChangedAt: c.ChangedAt.UTC(), ClientID: c.ClientID, AppID: c.AppID, Version: c.Version, Field: c.Field,
+		Position: c.Position, ClientID: c.ClientID, AppID: c.AppID, Version: c.Version, Field: c.Field,
 	}
 }
 
@@ -277,11 +305,9 @@ func committedBehind(q *gorm.DB, k changefeed.Key, horizon int64) *gorm.DB {
 	return compareKey(q, ">", k).Where("position >= ? AND position < ?", k.Position, horizon)
 }
 
-func upTo(q *gorm.DB, k changefeed.Key) *gorm.DB { return compareKey(q, "<=", k) }
-
 // compareKey is a row comparison, so that all of it can be the range of an index.
 func compareKey(q *gorm.DB, how string, k changefeed.Key) *gorm.DB {
-	return q.Where("("+changeOrder+") "+how+" (?, ?, ?, ?, ?, ?)", k.Position, k.ChangedAt, k.ClientID, k.AppID, k.Version, k.Field)
+	return q.Where("("+changeOrder+") "+how+" (?, ?, ?, ?, ?)", k.Position, k.ClientID, k.AppID, k.Version, k.Field)
 }
 
 // planAnew makes PostgreSQL plan the statements of the transaction for their values: which index is best depends on how many changes the
@@ -293,10 +319,11 @@ func planAnew(tx *gorm.DB) error {
 	return tx.Exec("SELECT set_config('plan_cache_mode', 'force_custom_plan', true)").Error
 }
 
-// keyAfter returns the key of the nth change, or nil if there are not so many.
+// keyAfter returns the key before all fields of the nth change, or nil if there are not so many.
 func keyAfter(q *gorm.DB, n int) (*changefeed.Key, error) {
 	var rows []AppChange
-	err := q.Select(changeOrder).Order(changeOrder).Offset(n - 1).Limit(1).Find(&rows).Error
+	const order = "position, client_id, app_id, version" // that of the index
+	err := q.Select(order).Order(order).Offset(n - 1).Limit(1).Find(&rows).Error
 	if err != nil || len(rows) == 0 {
 		return nil, err
 	}
@@ -317,7 +344,7 @@ func (s *Store) firstSince(tx *gorm.DB, state changefeed.State, since time.Time)
 	for low < high {
 		middle := low + (high-low)/2
 		var first []AppChange
-		q := changeScope{}.of(tx).Select(changeOrder).Where("position >= ? AND position < ?", middle, high)
+		q := changeScope{}.of(tx).Select(changeOrder+", changed_at").Where("position >= ? AND position < ?", middle, high)
 		if err := q.Order(changeOrder).Limit(1).Find(&first).Error; err != nil {
 			return changefeed.Key{}, err
 		}
@@ -327,11 +354,7 @@ func (s *Store) firstSince(tx *gorm.DB, state changefeed.State, since time.Time)
 			low = first[0].Position + 1
 		}
 	}
-	key := changefeed.Before(low)
-	if low == 0 && since.After(key.ChangedAt) { // changes without a position are in the order of their times
-		key.ChangedAt = since
-	}
-	return key, nil
+	return changefeed.Before(low), nil
 }
 
 // addCatalogIDs adds the catalog apps of changes that were made before there was a column for them, as far as they are known: from the

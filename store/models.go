@@ -116,7 +116,7 @@ type AppChange struct {
 	CatalogAppID *uuid.UUID // nil of a client
 
 	Version   int64 // of the app after the change: orders the changes of one app
-	Position  int64 // orders the changes of all apps, in PostgreSQL together with ChangedAt
+	Position  int64 // orders the changes of all apps; changes of one transaction may share it
 	Field     string
 	OldValue  string
 	NewValue  string

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/maypok86/otter/v2"
 	"github.com/pressly/goose/v3"
 	"go.opentelemetry.io/otel/trace"
 	"gorm.io/gorm"
@@ -87,6 +88,7 @@ type Store struct {
 	changeNonce  atomic.Value // of the positions that changes has; a string
 	changeLag    changefeed.Lag
 	changesSent  atomic.Uint64
+	changeCounts *otter.Cache[AppKey, changeCount] // of apps with a long history
 	stop         context.CancelFunc
 	background   sync.WaitGroup // goroutines that stop ends
 }
@@ -137,6 +139,7 @@ func Open(cfg Config) (*Store, error) {
 	}
 	s.changes = changefeed.NewHub[AppChange](changeHubSize)
 	s.usage = tokenusage.New(s.writeUsage)
+	s.changeCounts = otter.Must(&otter.Options[AppKey, changeCount]{MaximumSize: rememberedCounts})
 	var err error
 	if s.tokens, err = tokencache.New(cfg.TokenTTL, s.findTokens); err != nil {
 		return nil, fmt.Errorf("open database: %w", err)

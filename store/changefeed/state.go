@@ -26,9 +26,8 @@ type State struct {
 
 	Distributed bool // there is no feed
 
-	PrunedPosition  int64 // changes before the key that Pruned returns are no longer kept
-	PrunedChangedAt time.Time
-	PrunedBefore    time.Time // nor are some that are older than this
+	PrunedPosition int64     // changes before it are no longer kept
+	PrunedBefore   time.Time // nor are some that are older than this
 
 	DatabaseID string // of the database that the incarnation began in
 	Here       string // of this one
@@ -49,13 +48,6 @@ func Read(tx *gorm.DB, of Expressions) (state State, err error) {
 
 // Good reports whether cursors can be given out: the incarnation is that of this database, and has begun.
 func (s State) Good() bool { return s.Nonce != nil && s.DatabaseID == s.Here }
-
-// Pruned returns the key of the oldest change that is kept, or one before it.
-func (s State) Pruned() Key {
-	k := Before(s.PrunedPosition)
-	k.ChangedAt = s.PrunedChangedAt
-	return k
-}
 
 // Begin makes a new incarnation, with which all cursors expire, unless another server has made it since the state was read. Finish has
 // to be called when the writers of the old one have ended.

@@ -13,10 +13,9 @@ CREATE TABLE change_feed (
     nonce             text,
     distributed       boolean NOT NULL,
     pruned_position   bigint NOT NULL,
-    pruned_changed_at timestamptz(3) NOT NULL,
     pruned_before     timestamptz(3) NOT NULL
 );
-INSERT INTO change_feed VALUES (1, 0, '', NULL, false, 0, '1970-01-01', '1970-01-01');
+INSERT INTO change_feed VALUES (1, 0, '', NULL, false, 0, '1970-01-01');
 
 -- A position for the changes of this transaction. A reader that stops at the oldest writing transaction still open misses none.
 -- The condition on the key is for batches, which turn sequential scans off: one would be costed so high that it is compiled first.

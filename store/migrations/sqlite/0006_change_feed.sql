@@ -9,10 +9,9 @@ CREATE TABLE change_feed (
     nonce             TEXT,
     distributed       BOOLEAN NOT NULL,
     pruned_position   INTEGER NOT NULL,
-    pruned_changed_at TIMESTAMP NOT NULL,
     pruned_before     TIMESTAMP NOT NULL
 );
-INSERT INTO change_feed VALUES (1, 0, '', NULL, false, 0, 0, 0);
+INSERT INTO change_feed VALUES (1, 0, '', NULL, false, 0, 0);
 
 DROP TRIGGER apps_history_insert;
 DROP TRIGGER apps_history_update;
