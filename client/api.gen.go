@@ -578,39 +578,6 @@ func (e ListAllChangesParamsField) Valid() bool {
 	}
 }
 
-// Defines values for StreamAllChangesParamsField.
-const (
-	StreamAllChangesParamsFieldApp          StreamAllChangesParamsField = "app"
-	StreamAllChangesParamsFieldClient       StreamAllChangesParamsField = "client"
-	StreamAllChangesParamsFieldClientName   StreamAllChangesParamsField = "client_name"
-	StreamAllChangesParamsFieldClientStatus StreamAllChangesParamsField = "client_status"
-	StreamAllChangesParamsFieldIsApproved   StreamAllChangesParamsField = "is_approved"
-	StreamAllChangesParamsFieldIsFavorite   StreamAllChangesParamsField = "is_favorite"
-	StreamAllChangesParamsFieldLicenseCount StreamAllChangesParamsField = "license_count"
-)
-
-// Valid indicates whether the value is a known member of the StreamAllChangesParamsField enum.
-func (e StreamAllChangesParamsField) Valid() bool {
-	switch e {
-	case StreamAllChangesParamsFieldApp:
-		return true
-	case StreamAllChangesParamsFieldClient:
-		return true
-	case StreamAllChangesParamsFieldClientName:
-		return true
-	case StreamAllChangesParamsFieldClientStatus:
-		return true
-	case StreamAllChangesParamsFieldIsApproved:
-		return true
-	case StreamAllChangesParamsFieldIsFavorite:
-		return true
-	case StreamAllChangesParamsFieldLicenseCount:
-		return true
-	default:
-		return false
-	}
-}
-
 // Defines values for ListClientsParamsSortBy.
 const (
 	ListClientsParamsSortByCreatedAt ListClientsParamsSortBy = "created_at"
@@ -716,39 +683,6 @@ func (e ListChangesParamsField) Valid() bool {
 	case ListChangesParamsFieldIsFavorite:
 		return true
 	case ListChangesParamsFieldLicenseCount:
-		return true
-	default:
-		return false
-	}
-}
-
-// Defines values for StreamChangesParamsField.
-const (
-	StreamChangesParamsFieldApp          StreamChangesParamsField = "app"
-	StreamChangesParamsFieldClient       StreamChangesParamsField = "client"
-	StreamChangesParamsFieldClientName   StreamChangesParamsField = "client_name"
-	StreamChangesParamsFieldClientStatus StreamChangesParamsField = "client_status"
-	StreamChangesParamsFieldIsApproved   StreamChangesParamsField = "is_approved"
-	StreamChangesParamsFieldIsFavorite   StreamChangesParamsField = "is_favorite"
-	StreamChangesParamsFieldLicenseCount StreamChangesParamsField = "license_count"
-)
-
-// Valid indicates whether the value is a known member of the StreamChangesParamsField enum.
-func (e StreamChangesParamsField) Valid() bool {
-	switch e {
-	case StreamChangesParamsFieldApp:
-		return true
-	case StreamChangesParamsFieldClient:
-		return true
-	case StreamChangesParamsFieldClientName:
-		return true
-	case StreamChangesParamsFieldClientStatus:
-		return true
-	case StreamChangesParamsFieldIsApproved:
-		return true
-	case StreamChangesParamsFieldIsFavorite:
-		return true
-	case StreamChangesParamsFieldLicenseCount:
 		return true
 	default:
 		return false
@@ -2191,31 +2125,6 @@ type ListAllChangesParams struct {
 // ListAllChangesParamsField defines parameters for ListAllChanges.
 type ListAllChangesParamsField string
 
-// StreamAllChangesParams defines parameters for StreamAllChanges.
-type StreamAllChangesParams struct {
-	// Cursor `next_cursor` of the page before. Not together with `since`.
-	Cursor *FeedCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
-
-	// Since Where to begin without a cursor (RFC 3339): with the changes since this time, and perhaps some earlier ones. A time in the
-	// future is the end of the feed.
-	Since *Since `form:"since,omitempty" json:"since,omitempty"`
-
-	// ClientID Only changes of this client, which the token must cover.
-	ClientID *ClientIDFilter `form:"client_id,omitempty" json:"client_id,omitempty"`
-
-	// AppID Only changes of this app.
-	AppID *AppIDFilter `form:"app_id,omitempty" json:"app_id,omitempty"`
-
-	// Field Only changes of this field.
-	Field *StreamAllChangesParamsField `form:"field,omitempty" json:"field,omitempty"`
-
-	// LastEventID The `id` of the last event that was read. It wins over `cursor` and `since`.
-	LastEventID *LastEventID `json:"Last-Event-ID,omitempty"`
-}
-
-// StreamAllChangesParamsField defines parameters for StreamAllChanges.
-type StreamAllChangesParamsField string
-
 // ListClientsParams defines parameters for ListClients.
 type ListClientsParams struct {
 	// Q A literal part of the name, without regard to case: `%`, `_` and `\` mean themselves.
@@ -2365,28 +2274,6 @@ type ListChangesParams struct {
 
 // ListChangesParamsField defines parameters for ListChanges.
 type ListChangesParamsField string
-
-// StreamChangesParams defines parameters for StreamChanges.
-type StreamChangesParams struct {
-	// Cursor `next_cursor` of the page before. Not together with `since`.
-	Cursor *FeedCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
-
-	// Since Where to begin without a cursor (RFC 3339): with the changes since this time, and perhaps some earlier ones. A time in the
-	// future is the end of the feed.
-	Since *Since `form:"since,omitempty" json:"since,omitempty"`
-
-	// AppID Only changes of this app.
-	AppID *AppIDFilter `form:"app_id,omitempty" json:"app_id,omitempty"`
-
-	// Field Only changes of this field.
-	Field *StreamChangesParamsField `form:"field,omitempty" json:"field,omitempty"`
-
-	// LastEventID The `id` of the last event that was read. It wins over `cursor` and `since`.
-	LastEventID *LastEventID `json:"Last-Event-ID,omitempty"`
-}
-
-// StreamChangesParamsField defines parameters for StreamChanges.
-type StreamChangesParamsField string
 
 // ListTokensParams defines parameters for ListTokens.
 type ListTokensParams struct {
@@ -2850,16 +2737,6 @@ type ClientInterface interface {
 	// Corresponds with GET /changes (the `ListAllChanges` operationId).
 	ListAllChanges(ctx context.Context, params *ListAllChangesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// StreamAllChanges Stream All Changes
-	//
-	// `streamChanges` for all clients that the token covers.
-	//
-	//
-	// Scope: `apps:read`.
-	//
-	// Corresponds with GET /changes/stream (the `StreamAllChanges` operationId).
-	StreamAllChanges(ctx context.Context, params *StreamAllChangesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
-
 	// ListClients List Clients
 	//
 	// The clients that the token covers, page by page.
@@ -3237,26 +3114,6 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /clients/{client_id}/changes (the `ListChanges` operationId).
 	ListChanges(ctx context.Context, clientID ClientID, params *ListChangesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
-
-	// StreamChanges Stream Changes
-	//
-	// What `listChanges` returns, as server-sent events: first what is there, then what comes, within a second. `id` is the cursor
-	// behind the change, `event` is `change`, and `data` is one change as one line of JSON. The cursor is that of `listChanges`
-	// with the same filters, and can be used there.
-	//
-	// A reader that was cut off goes on with `Last-Event-ID`, which wins over `cursor` and `since`, and misses nothing. Without news
-	// for 15 seconds there is a block with an advanced `id` and no data. A stream ends when the server shuts down, when the reader
-	// does not read for 10 seconds, and with an event `error`, whose data is the body of an error, when the token or the client
-	// ends.
-	//
-	// Streams have limits of their own: at most half of a server's streams (`--max-streams`) are of one token, else 429; 503 when all are
-	// taken. HEAD opens no stream.
-	//
-	//
-	// Scope: `apps:read`.
-	//
-	// Corresponds with GET /clients/{client_id}/changes/stream (the `StreamChanges` operationId).
-	StreamChanges(ctx context.Context, clientID ClientID, params *StreamChangesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListTokens List Tokens
 	//
@@ -3922,25 +3779,6 @@ func (c *HTTPClient) ListAllChanges(ctx context.Context, params *ListAllChangesP
 	return c.Client.Do(req)
 }
 
-// StreamAllChanges Stream All Changes
-//
-// `streamChanges` for all clients that the token covers.
-//
-// Scope: `apps:read`.
-//
-// Corresponds with GET /changes/stream (the `StreamAllChanges` operationId).
-func (c *HTTPClient) StreamAllChanges(ctx context.Context, params *StreamAllChangesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewStreamAllChangesRequest(c.Server, params)
-	if err != nil {
-		return nil, err
-	}
-	req = req.WithContext(ctx)
-	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
-		return nil, err
-	}
-	return c.Client.Do(req)
-}
-
 // ListClients List Clients
 //
 // The clients that the token covers, page by page.
@@ -4567,35 +4405,6 @@ func (c *HTTPClient) ListAppChanges(ctx context.Context, clientID ClientID, appI
 // Corresponds with GET /clients/{client_id}/changes (the `ListChanges` operationId).
 func (c *HTTPClient) ListChanges(ctx context.Context, clientID ClientID, params *ListChangesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListChangesRequest(c.Server, clientID, params)
-	if err != nil {
-		return nil, err
-	}
-	req = req.WithContext(ctx)
-	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
-		return nil, err
-	}
-	return c.Client.Do(req)
-}
-
-// StreamChanges Stream Changes
-//
-// What `listChanges` returns, as server-sent events: first what is there, then what comes, within a second. `id` is the cursor
-// behind the change, `event` is `change`, and `data` is one change as one line of JSON. The cursor is that of `listChanges`
-// with the same filters, and can be used there.
-//
-// A reader that was cut off goes on with `Last-Event-ID`, which wins over `cursor` and `since`, and misses nothing. Without news
-// for 15 seconds there is a block with an advanced `id` and no data. A stream ends when the server shuts down, when the reader
-// does not read for 10 seconds, and with an event `error`, whose data is the body of an error, when the token or the client
-// ends.
-//
-// Streams have limits of their own: at most half of a server's streams (`--max-streams`) are of one token, else 429; 503 when all are
-// taken. HEAD opens no stream.
-//
-// Scope: `apps:read`.
-//
-// Corresponds with GET /clients/{client_id}/changes/stream (the `StreamChanges` operationId).
-func (c *HTTPClient) StreamChanges(ctx context.Context, clientID ClientID, params *StreamChangesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewStreamChangesRequest(c.Server, clientID, params)
 	if err != nil {
 		return nil, err
 	}
@@ -6274,123 +6083,6 @@ func NewListAllChangesRequest(server string, params *ListAllChangesParams) (*htt
 	return req, nil
 }
 
-// NewStreamAllChangesRequest constructs an http.Request for the StreamAllChanges method
-func NewStreamAllChangesRequest(server string, params *StreamAllChangesParams) (*http.Request, error) {
-	var err error
-
-	serverURL, err := url.Parse(server)
-	if err != nil {
-		return nil, err
-	}
-
-	operationPath := fmt.Sprintf("/changes/stream")
-	if operationPath[0] == '/' {
-		operationPath = "." + operationPath
-	}
-
-	queryURL, err := serverURL.Parse(operationPath)
-	if err != nil {
-		return nil, err
-	}
-
-	if params != nil {
-		// queryValues collects non-styled parameters (passthrough, JSON)
-		// that are safe to round-trip through url.Values.Encode().
-		queryValues := queryURL.Query()
-		// rawQueryFragments collects pre-encoded query fragments from
-		// styled parameters, preserving literal commas as delimiters
-		// per the OpenAPI spec (e.g. "color=blue,black,brown").
-		var rawQueryFragments []string
-
-		if params.Cursor != nil {
-
-			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			} else {
-				for _, qp := range strings.Split(queryFrag, "&") {
-					rawQueryFragments = append(rawQueryFragments, qp)
-				}
-			}
-
-		}
-
-		if params.Since != nil {
-
-			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "since", *params.Since, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
-				return nil, err
-			} else {
-				for _, qp := range strings.Split(queryFrag, "&") {
-					rawQueryFragments = append(rawQueryFragments, qp)
-				}
-			}
-
-		}
-
-		if params.ClientID != nil {
-
-			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "client_id", *params.ClientID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
-				return nil, err
-			} else {
-				for _, qp := range strings.Split(queryFrag, "&") {
-					rawQueryFragments = append(rawQueryFragments, qp)
-				}
-			}
-
-		}
-
-		if params.AppID != nil {
-
-			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "app_id", *params.AppID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
-				return nil, err
-			} else {
-				for _, qp := range strings.Split(queryFrag, "&") {
-					rawQueryFragments = append(rawQueryFragments, qp)
-				}
-			}
-
-		}
-
-		if params.Field != nil {
-
-			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "field", *params.Field, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			} else {
-				for _, qp := range strings.Split(queryFrag, "&") {
-					rawQueryFragments = append(rawQueryFragments, qp)
-				}
-			}
-
-		}
-
-		if encoded := queryValues.Encode(); encoded != "" {
-			rawQueryFragments = append(rawQueryFragments, encoded)
-		}
-		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
-	}
-
-	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
-	if err != nil {
-		return nil, err
-	}
-
-	if params != nil {
-
-		if params.LastEventID != nil {
-			var headerParam0 string
-
-			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Last-Event-ID", *params.LastEventID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
-			if err != nil {
-				return nil, err
-			}
-
-			req.Header.Set("Last-Event-ID", headerParam0)
-		}
-
-	}
-
-	return req, nil
-}
-
 // NewListClientsRequest constructs an http.Request for the ListClients method
 func NewListClientsRequest(server string, params *ListClientsParams) (*http.Request, error) {
 	var err error
@@ -7558,118 +7250,6 @@ func NewListChangesRequest(server string, clientID ClientID, params *ListChanges
 	return req, nil
 }
 
-// NewStreamChangesRequest constructs an http.Request for the StreamChanges method
-func NewStreamChangesRequest(server string, clientID ClientID, params *StreamChangesParams) (*http.Request, error) {
-	var err error
-
-	var pathParam0 string
-
-	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "client_id", clientID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
-	if err != nil {
-		return nil, err
-	}
-
-	serverURL, err := url.Parse(server)
-	if err != nil {
-		return nil, err
-	}
-
-	operationPath := fmt.Sprintf("/clients/%s/changes/stream", pathParam0)
-	if operationPath[0] == '/' {
-		operationPath = "." + operationPath
-	}
-
-	queryURL, err := serverURL.Parse(operationPath)
-	if err != nil {
-		return nil, err
-	}
-
-	if params != nil {
-		// queryValues collects non-styled parameters (passthrough, JSON)
-		// that are safe to round-trip through url.Values.Encode().
-		queryValues := queryURL.Query()
-		// rawQueryFragments collects pre-encoded query fragments from
-		// styled parameters, preserving literal commas as delimiters
-		// per the OpenAPI spec (e.g. "color=blue,black,brown").
-		var rawQueryFragments []string
-
-		if params.Cursor != nil {
-
-			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			} else {
-				for _, qp := range strings.Split(queryFrag, "&") {
-					rawQueryFragments = append(rawQueryFragments, qp)
-				}
-			}
-
-		}
-
-		if params.Since != nil {
-
-			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "since", *params.Since, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
-				return nil, err
-			} else {
-				for _, qp := range strings.Split(queryFrag, "&") {
-					rawQueryFragments = append(rawQueryFragments, qp)
-				}
-			}
-
-		}
-
-		if params.AppID != nil {
-
-			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "app_id", *params.AppID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
-				return nil, err
-			} else {
-				for _, qp := range strings.Split(queryFrag, "&") {
-					rawQueryFragments = append(rawQueryFragments, qp)
-				}
-			}
-
-		}
-
-		if params.Field != nil {
-
-			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "field", *params.Field, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			} else {
-				for _, qp := range strings.Split(queryFrag, "&") {
-					rawQueryFragments = append(rawQueryFragments, qp)
-				}
-			}
-
-		}
-
-		if encoded := queryValues.Encode(); encoded != "" {
-			rawQueryFragments = append(rawQueryFragments, encoded)
-		}
-		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
-	}
-
-	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
-	if err != nil {
-		return nil, err
-	}
-
-	if params != nil {
-
-		if params.LastEventID != nil {
-			var headerParam0 string
-
-			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Last-Event-ID", *params.LastEventID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
-			if err != nil {
-				return nil, err
-			}
-
-			req.Header.Set("Last-Event-ID", headerParam0)
-		}
-
-	}
-
-	return req, nil
-}
-
 // NewListTokensRequest constructs an http.Request for the ListTokens method
 func NewListTokensRequest(server string, params *ListTokensParams) (*http.Request, error) {
 	var err error
@@ -8310,18 +7890,6 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /changes (the `ListAllChanges` operationId).
 	ListAllChangesWithResponse(ctx context.Context, params *ListAllChangesParams, reqEditors ...RequestEditorFn) (*ListAllChangesResponse, error)
 
-	// StreamAllChangesWithResponse Stream All Changes
-	//
-	// `streamChanges` for all clients that the token covers.
-	//
-	//
-	// Scope: `apps:read`.
-	//
-	// Returns a wrapper object for the known response body format(s).
-	//
-	// Corresponds with GET /changes/stream (the `StreamAllChanges` operationId).
-	StreamAllChangesWithResponse(ctx context.Context, params *StreamAllChangesParams, reqEditors ...RequestEditorFn) (*StreamAllChangesResponse, error)
-
 	// ListClientsWithResponse List Clients
 	//
 	// The clients that the token covers, page by page.
@@ -8715,28 +8283,6 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /clients/{client_id}/changes (the `ListChanges` operationId).
 	ListChangesWithResponse(ctx context.Context, clientID ClientID, params *ListChangesParams, reqEditors ...RequestEditorFn) (*ListChangesResponse, error)
-
-	// StreamChangesWithResponse Stream Changes
-	//
-	// What `listChanges` returns, as server-sent events: first what is there, then what comes, within a second. `id` is the cursor
-	// behind the change, `event` is `change`, and `data` is one change as one line of JSON. The cursor is that of `listChanges`
-	// with the same filters, and can be used there.
-	//
-	// A reader that was cut off goes on with `Last-Event-ID`, which wins over `cursor` and `since`, and misses nothing. Without news
-	// for 15 seconds there is a block with an advanced `id` and no data. A stream ends when the server shuts down, when the reader
-	// does not read for 10 seconds, and with an event `error`, whose data is the body of an error, when the token or the client
-	// ends.
-	//
-	// Streams have limits of their own: at most half of a server's streams (`--max-streams`) are of one token, else 429; 503 when all are
-	// taken. HEAD opens no stream.
-	//
-	//
-	// Scope: `apps:read`.
-	//
-	// Returns a wrapper object for the known response body format(s).
-	//
-	// Corresponds with GET /clients/{client_id}/changes/stream (the `StreamChanges` operationId).
-	StreamChangesWithResponse(ctx context.Context, clientID ClientID, params *StreamChangesParams, reqEditors ...RequestEditorFn) (*StreamChangesResponse, error)
 
 	// ListTokensWithResponse List Tokens
 	//
@@ -9844,50 +9390,6 @@ func (r ListAllChangesResponse) ContentType() string {
 	return ""
 }
 
-// StreamAllChangesResponse200Headers the declared response headers of an HTTP 200 response for StreamAllChanges
-type StreamAllChangesResponse200Headers struct {
-	RateLimit       *string
-	RateLimitPolicy *string
-	XAccelBuffering *string
-	XRequestID      string
-}
-
-type StreamAllChangesResponse struct {
-	Body         []byte
-	HTTPResponse *http.Response
-	// Headers200 the parsed response headers for an HTTP 200 response
-	Headers200 *StreamAllChangesResponse200Headers
-}
-
-// GetBody returns the raw response body bytes
-func (r StreamAllChangesResponse) GetBody() []byte {
-	return r.Body
-}
-
-// Status returns HTTPResponse.Status
-func (r StreamAllChangesResponse) Status() string {
-	if r.HTTPResponse != nil {
-		return r.HTTPResponse.Status
-	}
-	return http.StatusText(0)
-}
-
-// StatusCode returns HTTPResponse.StatusCode
-func (r StreamAllChangesResponse) StatusCode() int {
-	if r.HTTPResponse != nil {
-		return r.HTTPResponse.StatusCode
-	}
-	return 0
-}
-
-// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
-func (r StreamAllChangesResponse) ContentType() string {
-	if r.HTTPResponse != nil {
-		return r.HTTPResponse.Header.Get("Content-Type")
-	}
-	return ""
-}
-
 // ListClientsResponse200Headers the declared response headers of an HTTP 200 response for ListClients
 type ListClientsResponse200Headers struct {
 	Link            *string
@@ -10767,50 +10269,6 @@ func (r ListChangesResponse) ContentType() string {
 	return ""
 }
 
-// StreamChangesResponse200Headers the declared response headers of an HTTP 200 response for StreamChanges
-type StreamChangesResponse200Headers struct {
-	RateLimit       *string
-	RateLimitPolicy *string
-	XAccelBuffering *string
-	XRequestID      string
-}
-
-type StreamChangesResponse struct {
-	Body         []byte
-	HTTPResponse *http.Response
-	// Headers200 the parsed response headers for an HTTP 200 response
-	Headers200 *StreamChangesResponse200Headers
-}
-
-// GetBody returns the raw response body bytes
-func (r StreamChangesResponse) GetBody() []byte {
-	return r.Body
-}
-
-// Status returns HTTPResponse.Status
-func (r StreamChangesResponse) Status() string {
-	if r.HTTPResponse != nil {
-		return r.HTTPResponse.Status
-	}
-	return http.StatusText(0)
-}
-
-// StatusCode returns HTTPResponse.StatusCode
-func (r StreamChangesResponse) StatusCode() int {
-	if r.HTTPResponse != nil {
-		return r.HTTPResponse.StatusCode
-	}
-	return 0
-}
-
-// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
-func (r StreamChangesResponse) ContentType() string {
-	if r.HTTPResponse != nil {
-		return r.HTTPResponse.Header.Get("Content-Type")
-	}
-	return ""
-}
-
 // ListTokensResponse200Headers the declared response headers of an HTTP 200 response for ListTokens
 type ListTokensResponse200Headers struct {
 	Link            *string
@@ -11540,23 +10998,6 @@ func (c *ClientWithResponses) ListAllChangesWithResponse(ctx context.Context, pa
 	return ParseListAllChangesResponse(rsp)
 }
 
-// StreamAllChangesWithResponse Stream All Changes
-//
-// `streamChanges` for all clients that the token covers.
-//
-// Scope: `apps:read`.
-//
-// Returns a wrapper object for the known response body format(s).
-//
-// Corresponds with GET /changes/stream (the `StreamAllChanges` operationId).
-func (c *ClientWithResponses) StreamAllChangesWithResponse(ctx context.Context, params *StreamAllChangesParams, reqEditors ...RequestEditorFn) (*StreamAllChangesResponse, error) {
-	rsp, err := c.StreamAllChanges(ctx, params, reqEditors...)
-	if err != nil {
-		return nil, err
-	}
-	return ParseStreamAllChangesResponse(rsp)
-}
-
 // ListClientsWithResponse List Clients
 //
 // The clients that the token covers, page by page.
@@ -12104,33 +11545,6 @@ func (c *ClientWithResponses) ListChangesWithResponse(ctx context.Context, clien
 		return nil, err
 	}
 	return ParseListChangesResponse(rsp)
-}
-
-// StreamChangesWithResponse Stream Changes
-//
-// What `listChanges` returns, as server-sent events: first what is there, then what comes, within a second. `id` is the cursor
-// behind the change, `event` is `change`, and `data` is one change as one line of JSON. The cursor is that of `listChanges`
-// with the same filters, and can be used there.
-//
-// A reader that was cut off goes on with `Last-Event-ID`, which wins over `cursor` and `since`, and misses nothing. Without news
-// for 15 seconds there is a block with an advanced `id` and no data. A stream ends when the server shuts down, when the reader
-// does not read for 10 seconds, and with an event `error`, whose data is the body of an error, when the token or the client
-// ends.
-//
-// Streams have limits of their own: at most half of a server's streams (`--max-streams`) are of one token, else 429; 503 when all are
-// taken. HEAD opens no stream.
-//
-// Scope: `apps:read`.
-//
-// Returns a wrapper object for the known response body format(s).
-//
-// Corresponds with GET /clients/{client_id}/changes/stream (the `StreamChanges` operationId).
-func (c *ClientWithResponses) StreamChangesWithResponse(ctx context.Context, clientID ClientID, params *StreamChangesParams, reqEditors ...RequestEditorFn) (*StreamChangesResponse, error) {
-	rsp, err := c.StreamChanges(ctx, clientID, params, reqEditors...)
-	if err != nil {
-		return nil, err
-	}
-	return ParseStreamChangesResponse(rsp)
 }
 
 // ListTokensWithResponse List Tokens
@@ -13616,56 +13030,6 @@ func ParseListAllChangesResponse(rsp *http.Response) (*ListAllChangesResponse, e
 	return response, nil
 }
 
-// ParseStreamAllChangesResponse parses an HTTP response from a StreamAllChangesWithResponse call
-func ParseStreamAllChangesResponse(rsp *http.Response) (*StreamAllChangesResponse, error) {
-	bodyBytes, err := io.ReadAll(rsp.Body)
-	defer func() { _ = rsp.Body.Close() }()
-	if err != nil {
-		return nil, err
-	}
-
-	response := &StreamAllChangesResponse{
-		Body:         bodyBytes,
-		HTTPResponse: rsp,
-	}
-
-	switch {
-	case rsp.StatusCode == 200:
-		var headers StreamAllChangesResponse200Headers
-		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.RateLimit = &value
-		}
-		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.RateLimitPolicy = &value
-		}
-		if values := rsp.Header.Values("X-Accel-Buffering"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "X-Accel-Buffering", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.XAccelBuffering = &value
-		}
-		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.XRequestID = value
-		}
-		response.Headers200 = &headers
-	}
-
-	return response, nil
-}
-
 // ParseListClientsResponse parses an HTTP response from a ListClientsWithResponse call
 func ParseListClientsResponse(rsp *http.Response) (*ListClientsResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -14723,56 +14087,6 @@ func ParseListChangesResponse(rsp *http.Response) (*ListChangesResponse, error) 
 				return nil, err
 			}
 			headers.RateLimitPolicy = &value
-		}
-		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.XRequestID = value
-		}
-		response.Headers200 = &headers
-	}
-
-	return response, nil
-}
-
-// ParseStreamChangesResponse parses an HTTP response from a StreamChangesWithResponse call
-func ParseStreamChangesResponse(rsp *http.Response) (*StreamChangesResponse, error) {
-	bodyBytes, err := io.ReadAll(rsp.Body)
-	defer func() { _ = rsp.Body.Close() }()
-	if err != nil {
-		return nil, err
-	}
-
-	response := &StreamChangesResponse{
-		Body:         bodyBytes,
-		HTTPResponse: rsp,
-	}
-
-	switch {
-	case rsp.StatusCode == 200:
-		var headers StreamChangesResponse200Headers
-		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.RateLimit = &value
-		}
-		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.RateLimitPolicy = &value
-		}
-		if values := rsp.Header.Values("X-Accel-Buffering"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "X-Accel-Buffering", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.XAccelBuffering = &value
 		}
 		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
 			var value string

@@ -25,7 +25,7 @@ func (e *StatusError) Error() string {
 }
 
 // ForeignError is an answer from something other than the API, such as a proxy whose server is down. It is a 2xx response that has a
-// body other than JSON, or any other response without the API's error body.
+// body other than JSON, or than a stream for Follow, or any other response without the API's error body.
 type ForeignError struct {
 	Status int
 	Header http.Header // see Content-Type; Retry-After may be set
@@ -46,15 +46,19 @@ func (c checked) Do(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
+	want := "application/json"
+	if r.Header.Get("Accept") == eventStream {
+		want = eventStream
+	}
 	switch {
 	case response.StatusCode == http.StatusNoContent, response.StatusCode == http.StatusNotModified, isDeleting(r, response):
 		return response, nil
 	case response.StatusCode/100 == 2:
-		if !isJSON(response.Header.Get("Content-Type")) {
+		if !isType(response.Header.Get("Content-Type"), want) {
 			_ = response.Body.Close()
 			return nil, &ForeignError{Status: response.StatusCode, Header: response.Header}
 		}
-		response.Header.Set("Content-Type", "application/json") // the generated code compares it exactly
+		response.Header.Set("Content-Type", want) // the generated code compares it exactly
 		return response, nil
 	}
 	defer response.Body.Close()
@@ -74,8 +78,8 @@ func isDeleting(r *http.Request, response *http.Response) bool {
 	return r.Method == http.MethodDelete && response.StatusCode == http.StatusAccepted && response.Header.Get("Content-Type") == ""
 }
 
-// isJSON reports whether a media type is application/json. Proxies may change its case and add parameters.
-func isJSON(mediaType string) bool {
+// isType reports whether a media type has this name. Proxies may change its case and add parameters.
+func isType(mediaType, want string) bool {
 	name, _, _ := strings.Cut(mediaType, ";")
-	return strings.EqualFold(strings.TrimSpace(name), "application/json")
+	return strings.EqualFold(strings.TrimSpace(name), want)
 }

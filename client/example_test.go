@@ -101,3 +101,37 @@ func ExampleForeignError() {
 	// Output:
 	// 502 text/plain; charset=utf-8
 }
+
+func ExampleFollow() {
+	ctx := context.Background()
+	c, err := client.New(baseURL, token)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	// The end of the feed. A program that went before has kept its cursor instead.
+	end, err := c.ListChangesWithResponse(ctx, contoso, &client.ListChangesParams{Since: new("2099-12-31T23:59:59Z")})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	// Two changes, so that there is one to see.
+	for _, mark := range []bool{false, true} {
+		if _, err := c.UpdateAppWithResponse(ctx, contoso, slack, nil, client.AppPatch{IsApproved: &mark}); err != nil {
+			fmt.Println(err)
+			return
+		}
+	}
+	for followed, err := range client.Follow(ctx, c, &contoso, end.JSON200.NextCursor) {
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		if string(*followed.Change.NewValue) == "true" {
+			fmt.Println(followed.Change.Field, *followed.Change.AppID)
+			break
+		}
+	}
+	// Output:
+	// is_approved f1a2b3c4-d5e6-7890-abcd-ef1234567890
+}

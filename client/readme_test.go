@@ -1,11 +1,14 @@
 package client_test
 
 import (
+	"bufio"
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/oapi-codegen/nullable"
 
@@ -43,6 +46,79 @@ func TestReadme(t *testing.T) {
 	if want := fenced("text"); err != nil || string(out) != want {
 		t.Errorf("%v\n%s\nwant\n%s", err, out, want)
 	}
+}
+
+// The lines in README.md that follow changes print what changes while they run.
+func TestReadmeFollow(t *testing.T) {
+	text, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "```go\nend := ")
+	lines, _, found := strings.Cut(rest, "```")
+	if !found {
+		t.Fatal("README.md has no lines that follow changes")
+	}
+	program := `package main
+
+import (
+	"context"
+	"fmt"
+	"log"
+
+	"github.com/clientapps/clientapps/client"
+)
+
+func main() {
+	ctx := context.Background()
+	c := must(client.New("` + baseURL + `", "demo-token"))
+	end := ` + lines + `}
+
+func must[T any](value T, err error) T {
+	if err != nil {
+		log.Fatal(err)
+	}
+	return value
+}
+`
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "main.go"), []byte(program), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	built := filepath.Join(dir, "follow")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", built, filepath.Join(dir, "main.go")).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	follow := exec.CommandContext(t.Context(), built)
+	printed, err := follow.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := follow.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = follow.Process.Kill()
+		_ = follow.Wait()
+	}()
+	c := newClient(t, token)
+	organization := newOrganization(t, c)
+	app := newApp(t, c, organization)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	go func() { // it does not say when it has begun
+		for mark := true; ctx.Err() == nil; mark = !mark {
+			_, _ = c.UpdateAppWithResponse(ctx, organization, app, nil, client.AppPatch{IsApproved: &mark})
+			time.Sleep(100 * time.Millisecond)
+		}
+		_ = follow.Process.Kill()
+	}()
+	for line := bufio.NewScanner(printed); line.Scan(); {
+		if line.Text() == "is_approved" {
+			return
+		}
+	}
+	t.Error("the program did not print a change")
 }
 
 // Users of the client do not download database drivers or validators.
