@@ -38,6 +38,12 @@ export function createClient({ baseUrl, token, fetch }: ClientOptions): Client {
       }
       // Proxies add a charset, and may change the case and spacing of the type.
       const type = response.headers.get("Content-Type")?.split(";", 1)[0]?.trim().toLowerCase();
+      if (response.ok && request.headers.get("Accept") === "text/event-stream") {
+        if (type !== "text/event-stream") {
+          throw new ForeignError(response);
+        }
+        return; // it has no end to wait for
+      }
       if (type !== "application/json") {
         throw new ForeignError(response);
       }

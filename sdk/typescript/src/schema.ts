@@ -610,6 +610,65 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/clients/{client_id}/changes/stream": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Unique identifier for the client organization */
+                client_id: components["parameters"]["ClientID"];
+            };
+            cookie?: never;
+        };
+        /**
+         * Stream Changes
+         * @description What `listChanges` returns, as server-sent events: first what is there, then what comes, within a second. `id` is the cursor
+         *     behind the change, `event` is `change`, and `data` is one change as one line of JSON. The cursor is that of `listChanges`
+         *     with the same filters, and can be used there.
+         *
+         *     A reader that was cut off goes on with `Last-Event-ID`, which wins over `cursor` and `since`, and misses nothing. Without news
+         *     for 15 seconds there is a block with an advanced `id` and no data. A stream ends when the server shuts down, when the reader
+         *     does not read for 10 seconds, and with an event `error`, whose data is the body of an error, when the token or the client
+         *     ends.
+         *
+         *     Streams have limits of their own: at most half of a server's streams (`--max-streams`) are of one token, else 429; 503 when all are
+         *     taken. HEAD opens no stream.
+         *
+         *
+         *     Scope: `apps:read`.
+         */
+        get: operations["streamChanges"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/changes/stream": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Stream All Changes
+         * @description `streamChanges` for all clients that the token covers.
+         *
+         *
+         *     Scope: `apps:read`.
+         */
+        get: operations["streamAllChanges"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/clients": {
         parameters: {
             query?: never;
@@ -2616,6 +2675,43 @@ export interface components {
                 "application/json": components["schemas"]["ChangeFeed"];
             };
         };
+        /** @description Server-sent events, until one side ends the connection. */
+        ChangeStream: {
+            headers: {
+                "X-Accel-Buffering": components["headers"]["AccelBuffering"];
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                "X-Request-Id": components["headers"]["RequestID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "text/event-stream": string;
+            };
+        };
+        /** @description The Accept header rules out text/event-stream */
+        NotAcceptableStream: {
+            headers: {
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                "X-Request-Id": components["headers"]["RequestID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description Invalid request (a malformed path or query parameter) */
+        InvalidStreamParameter: {
+            headers: {
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                "X-Request-Id": components["headers"]["RequestID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
         /**
          * @description What follows the cursor is not known any more: changes behind it are no longer kept, or the database was restored, has
          *     failed over or was moved. Take a new cursor at the end, and list anew.
@@ -3339,6 +3435,8 @@ export interface components {
          *     future is the end of the feed.
          */
         Since: string;
+        /** @description The `id` of the last event that was read. It wins over `cursor` and `since`. */
+        LastEventID: string;
         /** @description Only changes of this app. */
         AppIDFilter: components["schemas"]["UUID"];
         /**
@@ -3465,6 +3563,11 @@ export interface components {
         };
     };
     headers: {
+        /**
+         * @description Tells proxies that know it to pass events on as they come.
+         * @example no
+         */
+        AccelBuffering: "no";
         /**
          * @description Names this request in the server's log and in the change history. An incoming `X-Request-Id` of 1 to 128
          *     characters of `A-Z a-z 0-9 . _ -` is kept.
@@ -4687,6 +4790,93 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             405: components["responses"]["MethodNotAllowed"];
             406: components["responses"]["NotAcceptable"];
+            410: components["responses"]["CursorExpired"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    streamChanges: {
+        parameters: {
+            query?: {
+                /** @description `next_cursor` of the page before. Not together with `since`. */
+                cursor?: components["parameters"]["FeedCursor"];
+                /**
+                 * @description Where to begin without a cursor (RFC 3339): with the changes since this time, and perhaps some earlier ones. A time in the
+                 *     future is the end of the feed.
+                 */
+                since?: components["parameters"]["Since"];
+                /** @description Only changes of this app. */
+                app_id?: components["parameters"]["AppIDFilter"];
+                /**
+                 * @description Only changes of this field.
+                 * @example is_approved
+                 */
+                field?: components["parameters"]["FieldFilter"];
+            };
+            header?: {
+                /** @description The `id` of the last event that was read. It wins over `cursor` and `since`. */
+                "Last-Event-ID"?: components["parameters"]["LastEventID"];
+            };
+            path: {
+                /** @description Unique identifier for the client organization */
+                client_id: components["parameters"]["ClientID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["ChangeStream"];
+            400: components["responses"]["InvalidStreamParameter"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["ClientNotFound"];
+            405: components["responses"]["MethodNotAllowed"];
+            406: components["responses"]["NotAcceptableStream"];
+            410: components["responses"]["CursorExpired"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    streamAllChanges: {
+        parameters: {
+            query?: {
+                /** @description `next_cursor` of the page before. Not together with `since`. */
+                cursor?: components["parameters"]["FeedCursor"];
+                /**
+                 * @description Where to begin without a cursor (RFC 3339): with the changes since this time, and perhaps some earlier ones. A time in the
+                 *     future is the end of the feed.
+                 */
+                since?: components["parameters"]["Since"];
+                /**
+                 * @description Only changes of this client, which the token must cover.
+                 * @example aa7cf840-9ca9-46a3-9778-9015d6580d50
+                 */
+                client_id?: components["parameters"]["ClientIDFilter"];
+                /** @description Only changes of this app. */
+                app_id?: components["parameters"]["AppIDFilter"];
+                /**
+                 * @description Only changes of this field.
+                 * @example is_approved
+                 */
+                field?: components["parameters"]["FieldFilter"];
+            };
+            header?: {
+                /** @description The `id` of the last event that was read. It wins over `cursor` and `since`. */
+                "Last-Event-ID"?: components["parameters"]["LastEventID"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["ChangeStream"];
+            400: components["responses"]["InvalidStreamParameter"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            405: components["responses"]["MethodNotAllowed"];
+            406: components["responses"]["NotAcceptableStream"];
             410: components["responses"]["CursorExpired"];
             429: components["responses"]["RateLimited"];
             500: components["responses"]["InternalError"];
