@@ -41,6 +41,81 @@ func (e AppChangeField) Valid() bool {
 	}
 }
 
+// Defines values for CatalogChangeEntity.
+const (
+	CatalogChangeEntityCatalogApp CatalogChangeEntity = "catalog_app"
+	CatalogChangeEntityCategory   CatalogChangeEntity = "category"
+	CatalogChangeEntityVendor     CatalogChangeEntity = "vendor"
+)
+
+// Valid indicates whether the value is a known member of the CatalogChangeEntity enum.
+func (e CatalogChangeEntity) Valid() bool {
+	switch e {
+	case CatalogChangeEntityCatalogApp:
+		return true
+	case CatalogChangeEntityCategory:
+		return true
+	case CatalogChangeEntityVendor:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CatalogChangeField.
+const (
+	CatalogChangeFieldCanonicalName  CatalogChangeField = "canonical_name"
+	CatalogChangeFieldCatalogApp     CatalogChangeField = "catalog_app"
+	CatalogChangeFieldCategory       CatalogChangeField = "category"
+	CatalogChangeFieldCategoryIds    CatalogChangeField = "category_ids"
+	CatalogChangeFieldDescription    CatalogChangeField = "description"
+	CatalogChangeFieldDesktopAliases CatalogChangeField = "desktop_aliases"
+	CatalogChangeFieldDisplayColour  CatalogChangeField = "display_colour"
+	CatalogChangeFieldLogo           CatalogChangeField = "logo"
+	CatalogChangeFieldName           CatalogChangeField = "name"
+	CatalogChangeFieldType           CatalogChangeField = "type"
+	CatalogChangeFieldURL            CatalogChangeField = "url"
+	CatalogChangeFieldURLPatterns    CatalogChangeField = "url_patterns"
+	CatalogChangeFieldVendor         CatalogChangeField = "vendor"
+	CatalogChangeFieldVendorID       CatalogChangeField = "vendor_id"
+)
+
+// Valid indicates whether the value is a known member of the CatalogChangeField enum.
+func (e CatalogChangeField) Valid() bool {
+	switch e {
+	case CatalogChangeFieldCanonicalName:
+		return true
+	case CatalogChangeFieldCatalogApp:
+		return true
+	case CatalogChangeFieldCategory:
+		return true
+	case CatalogChangeFieldCategoryIds:
+		return true
+	case CatalogChangeFieldDescription:
+		return true
+	case CatalogChangeFieldDesktopAliases:
+		return true
+	case CatalogChangeFieldDisplayColour:
+		return true
+	case CatalogChangeFieldLogo:
+		return true
+	case CatalogChangeFieldName:
+		return true
+	case CatalogChangeFieldType:
+		return true
+	case CatalogChangeFieldURL:
+		return true
+	case CatalogChangeFieldURLPatterns:
+		return true
+	case CatalogChangeFieldVendor:
+		return true
+	case CatalogChangeFieldVendorID:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ChangeField.
 const (
 	ChangeFieldApp          ChangeField = "app"
@@ -1097,6 +1172,68 @@ type CatalogCategoryPatch struct {
 	Name *string `json:"name,omitempty"`
 }
 
+// CatalogChange One field of a catalog app, a vendor or a category that somebody changed. `field` says which, and so what its values are.
+//
+// Example: {"actor":{"id":"0d9c8b7a-6f5e-4d3c-8b2a-190817263544","name":"nightly sync"},"changed_at":"2026-02-24T15:00:00.000Z","entity":"catalog_app","entity_id":"a1b2c3d4-e5f6-7890-abcd-ef1234567890","field":"desktop_aliases","id":"1c0b8f3e-6f0a-5b1e-9d0a-2b7c4d5e6f71","new_value":["slack","slack-desktop"],"old_value":["slack"],"request_id":"0f3c2b1a9d8e7f60"}
+type CatalogChange struct {
+	// ID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+	//
+	//
+	// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
+	ID UUID `json:"id"`
+
+	// Entity What was changed.
+	Entity CatalogChangeEntity `json:"entity"`
+
+	// EntityID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+	//
+	//
+	// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
+	EntityID UUID `json:"entity_id"`
+
+	// Field The field; the same as `entity` when that was created or removed.
+	Field CatalogChangeField `json:"field"`
+
+	// OldValue The value before. When the entity was removed, its id.
+	OldValue *json.RawMessage `json:"old_value"`
+
+	// NewValue The value after. When the entity was created, its id.
+	NewValue *json.RawMessage `json:"new_value"`
+
+	// Actor Who made a change: the token, by its id and its name.
+	//
+	// Example: {"id":"0d9c8b7a-6f5e-4d3c-8b2a-190817263544","name":"nightly sync"}
+	Actor Actor `json:"actor"`
+
+	// RequestID The `X-Request-Id` of the request that made the change.
+	RequestID string `json:"request_id"`
+
+	// ChangedAt A system-managed timestamp: UTC with exactly three decimals.
+	//
+	// Example: 2026-02-24T15:00:00.000Z
+	ChangedAt Timestamp `json:"changed_at"`
+}
+
+// CatalogChangeEntity What was changed.
+type CatalogChangeEntity string
+
+// CatalogChangeField The field; the same as `entity` when that was created or removed.
+type CatalogChangeField string
+
+// CatalogChangeFeed A part of the change feed of the catalog.
+//
+// Example: {"data":[{"actor":{"id":"0d9c8b7a-6f5e-4d3c-8b2a-190817263544","name":"nightly sync"},"changed_at":"2026-02-24T15:00:00.000Z","entity":"catalog_app","entity_id":"a1b2c3d4-e5f6-7890-abcd-ef1234567890","field":"desktop_aliases","id":"1c0b8f3e-6f0a-5b1e-9d0a-2b7c4d5e6f71","new_value":["slack","slack-desktop"],"old_value":["slack"],"request_id":"0f3c2b1a9d8e7f60"}],"has_more":false,"next_cursor":"AAECAwQFBgc"}
+type CatalogChangeFeed struct {
+	// Data The changes, oldest first.
+	Data []CatalogChange `json:"data"`
+
+	// NextCursor Where to go on, now or later.
+	NextCursor string `json:"next_cursor"`
+
+	// HasMore Whether there is more already.
+	HasMore bool `json:"has_more"`
+}
+
 // CatalogSummary The size of the catalog.
 //
 // Example: {"apps":41,"categories":12,"vendors":31}
@@ -2051,6 +2188,19 @@ type UpdateCatalogCategoryParams struct {
 	IfNoneMatch *IfNoneMatchOfWrite `json:"If-None-Match,omitempty"`
 }
 
+// ListCatalogChangesParams defines parameters for ListCatalogChanges.
+type ListCatalogChangesParams struct {
+	// Cursor `next_cursor` of the page before. Not together with `since`.
+	Cursor *FeedCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Since Where to begin without a cursor (RFC 3339): with the changes since this time, and perhaps some earlier ones. A time in the
+	// future is the end of the feed.
+	Since *Since `form:"since,omitempty" json:"since,omitempty"`
+
+	// PageSize How many changes a page has at most.
+	PageSize *FeedPageSize `form:"page_size,omitempty" json:"page_size,omitempty"`
+}
+
 // ListCatalogVendorsParams defines parameters for ListCatalogVendors.
 type ListCatalogVendorsParams struct {
 	// Q A literal part of the name, without regard to case: `%`, `_` and `\` mean themselves.
@@ -2659,6 +2809,20 @@ type ClientInterface interface {
 	//
 	// Corresponds with PATCH /catalog-categories/{category_id} (the `UpdateCatalogCategory` operationId).
 	UpdateCatalogCategory(ctx context.Context, categoryID CategoryID, params *UpdateCatalogCategoryParams, body UpdateCatalogCategoryJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListCatalogChanges List Catalog Changes
+	//
+	// The changes of the shared catalog, oldest first, from a cursor or a time on: of its catalog apps, vendors and categories,
+	// whoever made them. It is followed like `listChanges`, and its cursors expire (410) like those. What was in the catalog before it
+	// had a history has no changes from then.
+	//
+	// To keep a copy of the catalog: take a cursor at the end (`since` in the future), list the catalog, then follow, and treat each
+	// change as what the entity is now.
+	//
+	// Scope: `catalog:read`.
+	//
+	// Corresponds with GET /catalog-changes (the `ListCatalogChanges` operationId).
+	ListCatalogChanges(ctx context.Context, params *ListCatalogChangesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListCatalogVendors List Catalog Vendors
 	//
@@ -3623,6 +3787,30 @@ func (c *HTTPClient) UpdateCatalogCategoryWithBody(ctx context.Context, category
 // Corresponds with PATCH /catalog-categories/{category_id} (the `UpdateCatalogCategory` operationId).
 func (c *HTTPClient) UpdateCatalogCategory(ctx context.Context, categoryID CategoryID, params *UpdateCatalogCategoryParams, body UpdateCatalogCategoryJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewUpdateCatalogCategoryRequest(c.Server, categoryID, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListCatalogChanges List Catalog Changes
+//
+// The changes of the shared catalog, oldest first, from a cursor or a time on: of its catalog apps, vendors and categories,
+// whoever made them. It is followed like `listChanges`, and its cursors expire (410) like those. What was in the catalog before it
+// had a history has no changes from then.
+//
+// To keep a copy of the catalog: take a cursor at the end (`since` in the future), list the catalog, then follow, and treat each
+// change as what the entity is now.
+//
+// Scope: `catalog:read`.
+//
+// Corresponds with GET /catalog-changes (the `ListCatalogChanges` operationId).
+func (c *HTTPClient) ListCatalogChanges(ctx context.Context, params *ListCatalogChangesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListCatalogChangesRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -5674,6 +5862,84 @@ func NewUpdateCatalogCategoryRequestWithBody(server string, categoryID CategoryI
 			req.Header.Set("If-None-Match", headerParam1)
 		}
 
+	}
+
+	return req, nil
+}
+
+// NewListCatalogChangesRequest constructs an http.Request for the ListCatalogChanges method
+func NewListCatalogChangesRequest(server string, params *ListCatalogChangesParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/catalog-changes")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Since != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "since", *params.Since, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.PageSize != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "page_size", *params.PageSize, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
 	}
 
 	return req, nil
@@ -7807,6 +8073,22 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with PATCH /catalog-categories/{category_id} (the `UpdateCatalogCategory` operationId).
 	UpdateCatalogCategoryWithResponse(ctx context.Context, categoryID CategoryID, params *UpdateCatalogCategoryParams, body UpdateCatalogCategoryJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateCatalogCategoryResponse, error)
 
+	// ListCatalogChangesWithResponse List Catalog Changes
+	//
+	// The changes of the shared catalog, oldest first, from a cursor or a time on: of its catalog apps, vendors and categories,
+	// whoever made them. It is followed like `listChanges`, and its cursors expire (410) like those. What was in the catalog before it
+	// had a history has no changes from then.
+	//
+	// To keep a copy of the catalog: take a cursor at the end (`since` in the future), list the catalog, then follow, and treat each
+	// change as what the entity is now.
+	//
+	// Scope: `catalog:read`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /catalog-changes (the `ListCatalogChanges` operationId).
+	ListCatalogChangesWithResponse(ctx context.Context, params *ListCatalogChangesParams, reqEditors ...RequestEditorFn) (*ListCatalogChangesResponse, error)
+
 	// ListCatalogVendorsWithResponse List Catalog Vendors
 	//
 	// The vendors of the catalog, page by page.
@@ -9126,6 +9408,56 @@ func (r UpdateCatalogCategoryResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r UpdateCatalogCategoryResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListCatalogChangesResponse200Headers the declared response headers of an HTTP 200 response for ListCatalogChanges
+type ListCatalogChangesResponse200Headers struct {
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
+}
+
+type ListCatalogChangesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CatalogChangeFeed
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListCatalogChangesResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListCatalogChangesResponse) GetJSON200() *CatalogChangeFeed {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r ListCatalogChangesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListCatalogChangesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListCatalogChangesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListCatalogChangesResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -10872,6 +11204,28 @@ func (c *ClientWithResponses) UpdateCatalogCategoryWithResponse(ctx context.Cont
 		return nil, err
 	}
 	return ParseUpdateCatalogCategoryResponse(rsp)
+}
+
+// ListCatalogChangesWithResponse List Catalog Changes
+//
+// The changes of the shared catalog, oldest first, from a cursor or a time on: of its catalog apps, vendors and categories,
+// whoever made them. It is followed like `listChanges`, and its cursors expire (410) like those. What was in the catalog before it
+// had a history has no changes from then.
+//
+// To keep a copy of the catalog: take a cursor at the end (`since` in the future), list the catalog, then follow, and treat each
+// change as what the entity is now.
+//
+// Scope: `catalog:read`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /catalog-changes (the `ListCatalogChanges` operationId).
+func (c *ClientWithResponses) ListCatalogChangesWithResponse(ctx context.Context, params *ListCatalogChangesParams, reqEditors ...RequestEditorFn) (*ListCatalogChangesResponse, error) {
+	rsp, err := c.ListCatalogChanges(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListCatalogChangesResponse(rsp)
 }
 
 // ListCatalogVendorsWithResponse List Catalog Vendors
@@ -12679,6 +13033,59 @@ func ParseUpdateCatalogCategoryResponse(rsp *http.Response) (*UpdateCatalogCateg
 			}
 			headers.ETag = value
 		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListCatalogChangesResponse parses an HTTP response from a ListCatalogChangesWithResponse call
+func ParseListCatalogChangesResponse(rsp *http.Response) (*ListCatalogChangesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListCatalogChangesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CatalogChangeFeed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListCatalogChangesResponse200Headers
 		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {

@@ -43,6 +43,81 @@ func (e AppChangeField) Valid() bool {
 	}
 }
 
+// Defines values for CatalogChangeEntity.
+const (
+	CatalogChangeEntityCatalogApp CatalogChangeEntity = "catalog_app"
+	CatalogChangeEntityCategory   CatalogChangeEntity = "category"
+	CatalogChangeEntityVendor     CatalogChangeEntity = "vendor"
+)
+
+// Valid indicates whether the value is a known member of the CatalogChangeEntity enum.
+func (e CatalogChangeEntity) Valid() bool {
+	switch e {
+	case CatalogChangeEntityCatalogApp:
+		return true
+	case CatalogChangeEntityCategory:
+		return true
+	case CatalogChangeEntityVendor:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CatalogChangeField.
+const (
+	CatalogChangeFieldCanonicalName  CatalogChangeField = "canonical_name"
+	CatalogChangeFieldCatalogApp     CatalogChangeField = "catalog_app"
+	CatalogChangeFieldCategory       CatalogChangeField = "category"
+	CatalogChangeFieldCategoryIds    CatalogChangeField = "category_ids"
+	CatalogChangeFieldDescription    CatalogChangeField = "description"
+	CatalogChangeFieldDesktopAliases CatalogChangeField = "desktop_aliases"
+	CatalogChangeFieldDisplayColour  CatalogChangeField = "display_colour"
+	CatalogChangeFieldLogo           CatalogChangeField = "logo"
+	CatalogChangeFieldName           CatalogChangeField = "name"
+	CatalogChangeFieldType           CatalogChangeField = "type"
+	CatalogChangeFieldURL            CatalogChangeField = "url"
+	CatalogChangeFieldURLPatterns    CatalogChangeField = "url_patterns"
+	CatalogChangeFieldVendor         CatalogChangeField = "vendor"
+	CatalogChangeFieldVendorID       CatalogChangeField = "vendor_id"
+)
+
+// Valid indicates whether the value is a known member of the CatalogChangeField enum.
+func (e CatalogChangeField) Valid() bool {
+	switch e {
+	case CatalogChangeFieldCanonicalName:
+		return true
+	case CatalogChangeFieldCatalogApp:
+		return true
+	case CatalogChangeFieldCategory:
+		return true
+	case CatalogChangeFieldCategoryIds:
+		return true
+	case CatalogChangeFieldDescription:
+		return true
+	case CatalogChangeFieldDesktopAliases:
+		return true
+	case CatalogChangeFieldDisplayColour:
+		return true
+	case CatalogChangeFieldLogo:
+		return true
+	case CatalogChangeFieldName:
+		return true
+	case CatalogChangeFieldType:
+		return true
+	case CatalogChangeFieldURL:
+		return true
+	case CatalogChangeFieldURLPatterns:
+		return true
+	case CatalogChangeFieldVendor:
+		return true
+	case CatalogChangeFieldVendorID:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ChangeField.
 const (
 	ChangeFieldApp          ChangeField = "app"
@@ -1165,6 +1240,68 @@ type CatalogCategoryPatch struct {
 	Name *string `json:"name,omitempty"`
 }
 
+// CatalogChange One field of a catalog app, a vendor or a category that somebody changed. `field` says which, and so what its values are.
+//
+// Example: {"actor":{"id":"0d9c8b7a-6f5e-4d3c-8b2a-190817263544","name":"nightly sync"},"changed_at":"2026-02-24T15:00:00.000Z","entity":"catalog_app","entity_id":"a1b2c3d4-e5f6-7890-abcd-ef1234567890","field":"desktop_aliases","id":"1c0b8f3e-6f0a-5b1e-9d0a-2b7c4d5e6f71","new_value":["slack","slack-desktop"],"old_value":["slack"],"request_id":"0f3c2b1a9d8e7f60"}
+type CatalogChange struct {
+	// ID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+	//
+	//
+	// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
+	ID UUID `json:"id"`
+
+	// Entity What was changed.
+	Entity CatalogChangeEntity `json:"entity"`
+
+	// EntityID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+	//
+	//
+	// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
+	EntityID UUID `json:"entity_id"`
+
+	// Field The field; the same as `entity` when that was created or removed.
+	Field CatalogChangeField `json:"field"`
+
+	// OldValue The value before. When the entity was removed, its id.
+	OldValue *json.RawMessage `json:"old_value"`
+
+	// NewValue The value after. When the entity was created, its id.
+	NewValue *json.RawMessage `json:"new_value"`
+
+	// Actor Who made a change: the token, by its id and its name.
+	//
+	// Example: {"id":"0d9c8b7a-6f5e-4d3c-8b2a-190817263544","name":"nightly sync"}
+	Actor Actor `json:"actor"`
+
+	// RequestID The `X-Request-Id` of the request that made the change.
+	RequestID string `json:"request_id"`
+
+	// ChangedAt A system-managed timestamp: UTC with exactly three decimals.
+	//
+	// Example: 2026-02-24T15:00:00.000Z
+	ChangedAt Timestamp `json:"changed_at"`
+}
+
+// CatalogChangeEntity What was changed.
+type CatalogChangeEntity string
+
+// CatalogChangeField The field; the same as `entity` when that was created or removed.
+type CatalogChangeField string
+
+// CatalogChangeFeed A part of the change feed of the catalog.
+//
+// Example: {"data":[{"actor":{"id":"0d9c8b7a-6f5e-4d3c-8b2a-190817263544","name":"nightly sync"},"changed_at":"2026-02-24T15:00:00.000Z","entity":"catalog_app","entity_id":"a1b2c3d4-e5f6-7890-abcd-ef1234567890","field":"desktop_aliases","id":"1c0b8f3e-6f0a-5b1e-9d0a-2b7c4d5e6f71","new_value":["slack","slack-desktop"],"old_value":["slack"],"request_id":"0f3c2b1a9d8e7f60"}],"has_more":false,"next_cursor":"AAECAwQFBgc"}
+type CatalogChangeFeed struct {
+	// Data The changes, oldest first.
+	Data []CatalogChange `json:"data"`
+
+	// NextCursor Where to go on, now or later.
+	NextCursor string `json:"next_cursor"`
+
+	// HasMore Whether there is more already.
+	HasMore bool `json:"has_more"`
+}
+
 // CatalogSummary The size of the catalog.
 //
 // Example: {"apps":41,"categories":12,"vendors":31}
@@ -2272,6 +2409,19 @@ type UpdateCatalogCategoryParams struct {
 	IfNoneMatch *IfNoneMatchOfWrite `json:"If-None-Match,omitempty"`
 }
 
+// ListCatalogChangesParams defines parameters for ListCatalogChanges.
+type ListCatalogChangesParams struct {
+	// Cursor `next_cursor` of the page before. Not together with `since`.
+	Cursor *FeedCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Since Where to begin without a cursor (RFC 3339): with the changes since this time, and perhaps some earlier ones. A time in the
+	// future is the end of the feed.
+	Since *Since `form:"since,omitempty" json:"since,omitempty"`
+
+	// PageSize How many changes a page has at most.
+	PageSize *FeedPageSize `form:"page_size,omitempty" json:"page_size,omitempty"`
+}
+
 // ListCatalogVendorsParams defines parameters for ListCatalogVendors.
 type ListCatalogVendorsParams struct {
 	// Q A literal part of the name, without regard to case: `%`, `_` and `\` mean themselves.
@@ -2688,6 +2838,9 @@ type ServerInterface interface {
 	// UpdateCatalogCategory Update Catalog Category
 	// (PATCH /catalog-categories/{category_id})
 	UpdateCatalogCategory(ctx echo.Context, categoryID CategoryID, params UpdateCatalogCategoryParams) error
+	// ListCatalogChanges List Catalog Changes
+	// (GET /catalog-changes)
+	ListCatalogChanges(ctx echo.Context, params ListCatalogChangesParams) error
 	// ListCatalogVendors List Catalog Vendors
 	// (GET /catalog-vendors)
 	ListCatalogVendors(ctx echo.Context, params ListCatalogVendorsParams) error
@@ -3457,6 +3610,38 @@ func (w *ServerInterfaceWrapper) UpdateCatalogCategory(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.UpdateCatalogCategory(ctx, categoryID, params)
+	return err
+}
+
+// ListCatalogChanges converts echo context to params.
+func (w *ServerInterfaceWrapper) ListCatalogChanges(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListCatalogChangesParams
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "since" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "since", ctx.QueryParams(), &params.Since, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter since: %s", err))
+	}
+
+	// ------------- Optional query parameter "page_size" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "page_size", ctx.QueryParams(), &params.PageSize, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter page_size: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListCatalogChanges(ctx, params)
 	return err
 }
 
@@ -4611,6 +4796,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/catalog-categories", wrapper.CreateCatalogCategory, options.OperationMiddlewares["createCatalogCategory"]...)
 	router.DELETE(options.BaseURL+"/catalog-categories/:category_id", wrapper.DeleteCatalogCategory, options.OperationMiddlewares["deleteCatalogCategory"]...)
 	router.PATCH(options.BaseURL+"/catalog-categories/:category_id", wrapper.UpdateCatalogCategory, options.OperationMiddlewares["updateCatalogCategory"]...)
+	router.GET(options.BaseURL+"/catalog-changes", wrapper.ListCatalogChanges, options.OperationMiddlewares["listCatalogChanges"]...)
 	router.GET(options.BaseURL+"/catalog-vendors", wrapper.ListCatalogVendors, options.OperationMiddlewares["listCatalogVendors"]...)
 	router.POST(options.BaseURL+"/catalog-vendors", wrapper.CreateCatalogVendor, options.OperationMiddlewares["createCatalogVendor"]...)
 	router.DELETE(options.BaseURL+"/catalog-vendors/:vendor_id", wrapper.DeleteCatalogVendor, options.OperationMiddlewares["deleteCatalogVendor"]...)
@@ -4821,6 +5007,17 @@ type CatalogCategoryListJSONResponse struct {
 	Body CatalogCategoryList
 
 	Headers CatalogCategoryListResponseHeaders
+}
+
+type CatalogChangeFeedResponseHeaders struct {
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
+}
+type CatalogChangeFeedJSONResponse struct {
+	Body CatalogChangeFeed
+
+	Headers CatalogChangeFeedResponseHeaders
 }
 
 type CatalogSummaryResponseHeaders struct {
@@ -8979,6 +9176,212 @@ func (response UpdateCatalogCategory500JSONResponse) VisitUpdateCatalogCategoryR
 type UpdateCatalogCategory503JSONResponse struct{ UnavailableJSONResponse }
 
 func (response UpdateCatalogCategory503JSONResponse) VisitUpdateCatalogCategoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCatalogChangesRequestObject struct {
+	Params ListCatalogChangesParams
+}
+
+type ListCatalogChangesResponseObject interface {
+	VisitListCatalogChangesResponse(w http.ResponseWriter) error
+}
+
+type ListCatalogChanges200JSONResponse struct{ CatalogChangeFeedJSONResponse }
+
+func (response ListCatalogChanges200JSONResponse) VisitListCatalogChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCatalogChanges400JSONResponse struct {
+	InvalidFeedParameterJSONResponse
+}
+
+func (response ListCatalogChanges400JSONResponse) VisitListCatalogChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCatalogChanges401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response ListCatalogChanges401JSONResponse) VisitListCatalogChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCatalogChanges403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response ListCatalogChanges403JSONResponse) VisitListCatalogChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCatalogChanges405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response ListCatalogChanges405JSONResponse) VisitListCatalogChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCatalogChanges406JSONResponse struct{ NotAcceptableJSONResponse }
+
+func (response ListCatalogChanges406JSONResponse) VisitListCatalogChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCatalogChanges410JSONResponse struct{ CursorExpiredJSONResponse }
+
+func (response ListCatalogChanges410JSONResponse) VisitListCatalogChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(410)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCatalogChanges429JSONResponse struct{ RateLimitedJSONResponse }
+
+func (response ListCatalogChanges429JSONResponse) VisitListCatalogChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCatalogChanges500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response ListCatalogChanges500JSONResponse) VisitListCatalogChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCatalogChanges503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response ListCatalogChanges503JSONResponse) VisitListCatalogChangesResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -16124,6 +16527,9 @@ type StrictServerInterface interface {
 	// UpdateCatalogCategory Update Catalog Category
 	// (PATCH /catalog-categories/{category_id})
 	UpdateCatalogCategory(ctx context.Context, request UpdateCatalogCategoryRequestObject) (UpdateCatalogCategoryResponseObject, error)
+	// ListCatalogChanges List Catalog Changes
+	// (GET /catalog-changes)
+	ListCatalogChanges(ctx context.Context, request ListCatalogChangesRequestObject) (ListCatalogChangesResponseObject, error)
 	// ListCatalogVendors List Catalog Vendors
 	// (GET /catalog-vendors)
 	ListCatalogVendors(ctx context.Context, request ListCatalogVendorsRequestObject) (ListCatalogVendorsResponseObject, error)
@@ -16768,6 +17174,31 @@ func (sh *strictHandler) UpdateCatalogCategory(ctx echo.Context, categoryID Cate
 		return err
 	} else if validResponse, ok := response.(UpdateCatalogCategoryResponseObject); ok {
 		return validResponse.VisitUpdateCatalogCategoryResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListCatalogChanges operation middleware
+func (sh *strictHandler) ListCatalogChanges(ctx echo.Context, params ListCatalogChangesParams) error {
+	var request ListCatalogChangesRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListCatalogChanges(ctx.Request().Context(), request.(ListCatalogChangesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListCatalogChanges")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListCatalogChangesResponseObject); ok {
+		return validResponse.VisitListCatalogChangesResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -47,6 +47,22 @@ func (h *handlers) ListAllChanges(ctx context.Context, r gen.ListAllChangesReque
 	return gen.ListAllChanges200JSONResponse{ChangeFeedJSONResponse: toAPIFeed(ctx, list)}, nil
 }
 
+// ListCatalogChanges implements listCatalogChanges.
+func (h *handlers) ListCatalogChanges(ctx context.Context, r gen.ListCatalogChangesRequestObject) (gen.ListCatalogChangesResponseObject, error) {
+	p := r.Params
+	from, err := feedStart(ctx, p.Cursor, p.Since)
+	if err != nil {
+		return nil, err
+	}
+	list, err := h.store.ListCatalogChanges(ctx, from, feedPageSize(p.PageSize))
+	if err != nil {
+		return nil, err
+	}
+	return gen.ListCatalogChanges200JSONResponse{CatalogChangeFeedJSONResponse: gen.CatalogChangeFeedJSONResponse{Body: gen.CatalogChangeFeed{
+		Data: mapped(list.Rows, toAPICatalogChange), NextCursor: formatCursor(list.Next, requestStateOf(ctx).feedScope()), HasMore: list.More,
+	}}}, nil
+}
+
 func toAPIFeed(ctx context.Context, list store.ChangeList) gen.ChangeFeedJSONResponse {
 	return gen.ChangeFeedJSONResponse{Body: gen.ChangeFeed{
 		Data: mapped(list.Rows, toAPIFeedChange), NextCursor: formatCursor(list.Next, requestStateOf(ctx).feedScope()), HasMore: list.More,

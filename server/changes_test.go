@@ -236,3 +236,131 @@ func TestForgedFeedCursors(t *testing.T) {
 		}
 	})
 }
+
+const catalogFeed = "/v2/catalog-changes"
+
+// followCatalog reads the feed of the catalog from where the query says to its end, in pages of two.
+func followCatalog(t *testing.T, c *servertest.Client, query string) (changes []gen.CatalogChange, cursor string) {
+	t.Helper()
+	for {
+		got := c.Get(t, catalogFeed+"?page_size=2&"+query)
+		if got.Status != http.StatusOK {
+			t.Fatalf("%s: %d %s", query, got.Status, got.Body)
+		}
+		var page gen.CatalogChangeFeed
+		decodeJSON(t, got.Body, &page)
+		changes, cursor = append(changes, page.Data...), page.NextCursor
+		if query = "cursor=" + cursor; !page.HasMore {
+			return changes, cursor
+		}
+	}
+}
+
+// The feed of the catalog has what requests change in it, with their authors, once and in order.
+func TestCatalogChangeFeed(t *testing.T) {
+	t.Parallel()
+	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
+		seeded, _ := followCatalog(t, s.Client, "")
+		if len(seeded) != 13 || seeded[0].Actor.Name != "clientapps" || seeded[0].RequestID != "none" {
+			t.Errorf("%d changes of the example data: %+v", len(seeded), seeded)
+		}
+		_, end := followCatalog(t, s.Client, feedEnd)
+		var want []string
+		send := func(method, target, body string, changes ...string) (id string) {
+			t.Helper()
+			got := s.Send(t, servertest.Request{Method: method, Target: target, Body: body})
+			if got.Status >= 300 {
+				t.Fatalf("%s %s: %d %s", method, target, got.Status, got.Body)
+			}
+			if got.Body != "" {
+				var made struct{ ID string }
+				decodeJSON(t, got.Body, &made)
+				id = made.ID
+			}
+			if id == "" {
+				id = target[strings.LastIndex(target, "/")+1:]
+			}
+			for _, change := range changes {
+				want = append(want, strings.ReplaceAll(change, "ID", id)+" by everything in "+got.Header.Get("X-Request-Id"))
+			}
+			return id
+		}
+		vendor := send("POST", "/v2/catalog-vendors", `{"name":"Zoom, Inc.","url":"https://zoom.us"}`,
+			`vendor ID name null "Zoom, Inc."`, `vendor ID url null "https://zoom.us"`, `vendor ID vendor null "ID"`)
+		category := send("POST", "/v2/catalog-categories", `{"name":"Video"}`,
+			`category ID category null "ID"`, `category ID name null "Video"`)
+		app := send("POST", "/v2/catalog-apps", `{"canonical_name":"Zoom","category_ids":["`+category+`"]}`,
+			`catalog_app ID canonical_name null "Zoom"`, `catalog_app ID catalog_app null "ID"`, `catalog_app ID category_ids [] ["`+category+`"]`)
+		send("PATCH", "/v2/catalog-apps/"+app, `{"vendor_id":"`+vendor+`","category_ids":[],"canonical_name":"Zoom \"5\""}`,
+			`catalog_app ID canonical_name "Zoom" "Zoom \"5\""`, `catalog_app ID category_ids ["`+category+`"] []`, `catalog_app ID vendor_id null "`+vendor+`"`)
+		send("PATCH", "/v2/catalog-apps/"+app, `{"vendor_id":null}`, `catalog_app ID vendor_id "`+vendor+`" null`)
+		send("PATCH", "/v2/catalog-vendors/"+vendor, `{"url":null}`, `vendor ID url "https://zoom.us" null`)
+		send("PATCH", "/v2/catalog-categories/"+category, `{"name":"Video calls"}`, `category ID name "Video" "Video calls"`)
+		send("PATCH", "/v2/catalog-categories/"+category, `{"name":"Video calls"}`) // changes nothing
+		send("DELETE", "/v2/catalog-apps/"+app, "", `catalog_app ID catalog_app "ID" null`)
+		send("DELETE", "/v2/catalog-vendors/"+vendor, "", `vendor ID vendor "ID" null`)
+		send("DELETE", "/v2/catalog-categories/"+category, "", `category ID category "ID" null`)
+		changes, last := followCatalog(t, s.Client, "cursor="+end)
+		var got []string
+		ids := map[gen.UUID]bool{}
+		for _, c := range changes {
+			got = append(got, fmt.Sprintf("%s %s %s %s %s by %s in %s", c.Entity, c.EntityID, c.Field, value(c.OldValue), value(c.NewValue), c.Actor.Name, c.RequestID))
+			ids[c.ID] = true
+		}
+		if !slices.Equal(got, want) || len(ids) != len(got) {
+			t.Errorf("the changes are\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+		all, end := followCatalog(t, s.Client, "since="+url.QueryEscape(changes[0].ChangedAt))
+		if len(all) < len(changes) || all[len(all)-1].ID != changes[len(changes)-1].ID || end != last {
+			t.Errorf("since the first of %d changes: %+v", len(changes), all)
+		}
+		reader := withToken(t, s, store.Token{Name: "reader", Scopes: "apps:read", AllClients: true})
+		if got := reader.Get(t, catalogFeed); got.Status != http.StatusForbidden {
+			t.Errorf("without the scope: %d %s", got.Status, got.Body)
+		}
+	})
+}
+
+// Cursors of the feed of the catalog are refused and expire as those of the other feeds do.
+func TestForgedCatalogFeedCursors(t *testing.T) {
+	t.Parallel()
+	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
+		scope := "changes\n" + catalogFeed + "\n"
+		_, end := followCatalog(t, s.Client, feedEnd)
+		raw, err := base64.RawURLEncoding.DecodeString(end)
+		if err != nil {
+			t.Fatal(err)
+		}
+		nonce, key, _ := strings.Cut(string(raw[8:]), "\x00")
+		if got := feedCursor(scope, nonce, key); got != end {
+			t.Fatalf("the server's cursor is %s, not %s", end, got)
+		}
+		bad := invalidField("cursor", "cursor must be a next_cursor of the same list") + "\n"
+		for _, key := range []string{
+			"", "x", "-1", "01", "+1", "1:", "1:vendor", "1:vendor:" + nilID, "1::" + nilID + ":name", "1:vendor:" + nilID + ":", "1:Vendor:" + nilID + ":name",
+			"1:vendor:" + nilID + ":n\xffme", "1:vendor:{" + nilID + "}:name", "1:vendor:" + nilID + ":name:", "1:vendor:" + strings.ToUpper(newEntry) + ":name",
+			"9223372036854775808", "1:1:" + nilID + ":" + nilID + ":1:app", "1\x00",
+		} {
+			if got := s.Get(t, catalogFeed+"?cursor="+feedCursor(scope, nonce, key)); got.Status != 400 || got.Body != bad {
+				t.Errorf("%q: %d %s", key, got.Status, got.Body)
+			}
+		}
+		for target, status := range map[string]int{
+			catalogFeed + "?cursor=" + end[1:]:                                                400,
+			"/v2/changes?cursor=" + end:                                                       400,
+			catalogFeed + "?page_size=1&cursor=" + end:                                        200,
+			catalogFeed + "?cursor=" + feedCursor(scope, nonce, "1:vendor:"+nilID+":name"):    200,
+			catalogFeed + "?cursor=" + feedCursor(scope, "0123456789abcdef", key):             410,
+			catalogFeed + "?cursor=" + feedCursor(scope, nonce, key+":vendor:"+nilID+":name"): 410,
+			catalogFeed + "?cursor=" + feedCursor(scope, nonce, "9223372036854775807"):        410,
+			catalogFeed + "?cursor=" + end + "&since=2026-01-01T00:00:00Z":                    400,
+			catalogFeed + "?field=name":                                                       400,
+			catalogFeed + "?since=2026-01-01T00:00:00":                                        400,
+			catalogFeed + "?since=" + url.QueryEscape("0001-01-01T00:00:00+14:00"):            200,
+		} {
+			if got := s.Get(t, target); got.Status != status {
+				t.Errorf("%s: %d %s, want %d", target, got.Status, got.Body, status)
+			}
+		}
+	})
+}

@@ -112,6 +112,19 @@ func toAPIFeedChange(c store.AppChange) gen.Change {
 	return change
 }
 
+func toAPICatalogChange(c store.CatalogChange) gen.CatalogChange {
+	change := gen.CatalogChange{
+		ID: c.ID(), Entity: gen.CatalogChangeEntity(c.Entity), EntityID: c.EntityID, Field: gen.CatalogChangeField(c.Field),
+		OldValue: changeValue(c.OldValue), NewValue: changeValue(c.NewValue),
+		Actor:     gen.Actor{ID: c.ActorID, Name: c.ActorName},
+		RequestID: c.RequestID, ChangedAt: timestamp(c.ChangedAt),
+	}
+	if c.ActorName == "" { // it was made with example data, or by a server that does not say who changes the catalog
+		change.Actor.Name, change.RequestID = "clientapps", "none"
+	}
+	return change
+}
+
 // changeValue returns a value that the history stores as JSON.
 func changeValue(text string) *json.RawMessage {
 	value := json.RawMessage(text)

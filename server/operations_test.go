@@ -50,6 +50,7 @@ var requests = map[string]request{
 	"listAllChanges":        {"GET", "/v2/changes", "", "app_changes"},
 	"streamChanges":         {"GET", clientPath + "/changes/stream", "", "app_changes"},
 	"streamAllChanges":      {"GET", "/v2/changes/stream", "", "app_changes"},
+	"listCatalogChanges":    {"GET", "/v2/catalog-changes", "", "catalog_changes"},
 	"addFavorites":          {"POST", clientPath + "/apps/favorites", bulkBody, "apps"},
 	"removeFavorites":       {"POST", clientPath + "/apps/favorites/remove", bulkBody, "apps"},
 	"approveApps":           {"POST", clientPath + "/apps/approval", bulkBody, "apps"},

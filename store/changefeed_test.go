@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"errors"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -192,6 +193,63 @@ func TestChangesOfAToken(t *testing.T) {
 					t.Errorf("a token for %v sees %+v", covered, change)
 				}
 			}
+		}
+	})
+}
+
+// catalogFeed reads the feed of the catalog from a place to its end.
+func catalogFeed(t *testing.T, s *store.Store, from store.ChangeStart) (rows []store.CatalogChange, next store.Position) {
+	t.Helper()
+	for {
+		list := must(s.ListCatalogChanges(t.Context(), from, 3))(t)
+		rows, from = append(rows, list.Rows...), store.ChangeStart{After: &list.Next}
+		if !list.More {
+			return rows, list.Next
+		}
+	}
+}
+
+// The feed of the catalog has the history in its order, begins at a time, and expires with the database.
+func TestCatalogFeed(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, url string) {
+		t.Parallel()
+		clock := &storetest.Clock{}
+		s := openSeeded(t, url, storetest.Page(), withClock(clock))
+		db := storetest.SQL(t, url)
+		const days = 20
+		for i := range days {
+			clock.Advance(24 * time.Hour)
+			must(s.UpdateVendor(t.Context(), storetest.VendorID, store.Fields{store.ColumnURL: fmt.Sprintf("https://%d.example.com", i)}, alice, nil))(t)
+		}
+		all, end := catalogFeed(t, s, store.ChangeStart{})
+		wantJSON(t, "the feed", all, readCatalogHistory(t, db, 0, 1<<62))
+		for i := range days {
+			at := storetest.Now.Add(time.Duration(i+1) * 24 * time.Hour)
+			for since, want := range map[time.Time]int{at.Add(-time.Hour): days - i, at: days - i, at.Add(11 * time.Minute): days - i - 1} {
+				if since.After(clock.Now()) {
+					want = 0
+				}
+				if rows, _ := catalogFeed(t, s, store.ChangeStart{Since: &since}); len(rows) != want {
+					t.Errorf("since %s: %d changes, want %d", since, len(rows), want)
+				}
+			}
+		}
+		ancient := time.Unix(0, 0).Add(-time.Hour)
+		rows, _ := catalogFeed(t, s, store.ChangeStart{Since: &ancient})
+		wantJSON(t, "since an ancient time", rows, all)
+		// A state of the catalog that is older than the cursor.
+		must(db.ExecContext(t.Context(), "UPDATE catalog_state SET revision = revision - 1"))(t)
+		if _, err := s.ListCatalogChanges(t.Context(), store.ChangeStart{After: &end}, 1); !errors.Is(err, store.ErrCursorExpired) {
+			t.Errorf("a cursor of a later state: %v", err)
+		}
+		if rows, _ := catalogFeed(t, s, store.ChangeStart{}); len(rows) != len(all)-1 {
+			t.Errorf("%d changes, want %d: those of revisions that there are not are not committed", len(rows), len(all)-1)
+		}
+		var unavailable *store.UnavailableError
+		must(db.ExecContext(t.Context(), "UPDATE change_feed SET distributed = true"))(t)
+		if _, err := s.ListCatalogChanges(t.Context(), store.ChangeStart{}, 1); !errors.As(err, &unavailable) {
+			t.Error(err)
 		}
 	})
 }

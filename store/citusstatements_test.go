@@ -14,12 +14,13 @@ import (
 
 // manyShards are the methods that may need more than one shard, with the reason.
 var manyShards = map[string]string{
-	"ListChanges":      "there is no feed on a distributed database",
-	"ListAllChanges":   "there is no feed on a distributed database",
-	"CreateToken":      "the clients that a token covers are looked up on all their shards",
-	"ListClients":      "the list of clients is read from all shards, without a transaction",
-	"AllClients":       "the command prints all clients",
-	"UpdateCatalogApp": "a new name goes to the apps of all clients that have it, and the catalog is on every shard anyway",
+	"ListChanges":        "there is no feed on a distributed database",
+	"ListAllChanges":     "there is no feed on a distributed database",
+	"ListCatalogChanges": "there is no feed on a distributed database",
+	"CreateToken":        "the clients that a token covers are looked up on all their shards",
+	"ListClients":        "the list of clients is read from all shards, without a transaction",
+	"AllClients":         "the command prints all clients",
+	"UpdateCatalogApp":   "a new name goes to the apps of all clients that have it, and the catalog is on every shard anyway",
 }
 
 // fewClients have apps in the fixture: no plan depends on how many.

@@ -25,6 +25,22 @@ func feedCases(everyClient string, list func(ctx context.Context, s *store.Store
 	return cases
 }
 
+// catalogFeedCases reads the feed of the catalog from its beginning, from a time, and onwards.
+func catalogFeedCases() []planCase {
+	past := time.Unix(0, 0)
+	var cases []planCase
+	for name, from := range map[string]store.ChangeStart{"from the beginning": {}, "since a time": {Since: &past}} {
+		cases = append(cases, planCase{name: name, keyset: "catalog_changes_pkey", run: func(ctx context.Context, s *store.Store, _ *planFixture) error {
+			page, err := s.ListCatalogChanges(ctx, from, planPage)
+			if err != nil {
+				return err
+			}
+			return onlyErr(s.ListCatalogChanges(ctx, store.ChangeStart{After: &page.Next}, planPage))
+		}})
+	}
+	return cases
+}
+
 // planReads reads what is not a list of apps.
 var planReads = map[string][]planCase{
 	"ListApps": listAppCases(),
@@ -48,6 +64,7 @@ var planReads = map[string][]planCase{
 	}), feedCases("the changes of some clients", func(ctx context.Context, s *store.Store, w *planFixture, from store.ChangeStart) (store.ChangeList, error) {
 		return s.ListAllChanges(ctx, w.token, store.ChangeFilter{Field: "app"}, from, planPage)
 	})...),
+	"ListCatalogChanges": catalogFeedCases(),
 	"ListClients": append(clientPages("of all", store.Token{AllClients: true}), planCase{
 		name: "of some", sorts: 3, run: func(ctx context.Context, s *store.Store, w *planFixture) error {
 			// What the token covers is looked up and sorted.

@@ -202,30 +202,45 @@ const (
 // errNewIncarnation says that there are no cursors until renewChanges has been called.
 var errNewIncarnation = errors.New("the incarnation of the change feed is of another database")
 
-func (s *Store) readChanges(ctx context.Context, scope changeScope, from ChangeStart, size int) (ChangeList, error) {
+func (s *Store) readChanges(ctx context.Context, scope changeScope, from ChangeStart, size int) (list ChangeList, err error) {
 	after, err := parseChangePosition(from.After)
 	if err != nil {
 		return ChangeList{}, err
 	}
-	var list ChangeList
-	read := func() error {
-		return s.inSnapshot(ctx, func(tx *gorm.DB) (err error) {
-			list, err = s.changesIn(tx, scope, from, after, size)
-			return err
+	err = s.readFeed(ctx, func(tx *gorm.DB, state changefeed.State) (err error) {
+		list, err = s.changesIn(tx, state, scope, from, after, size)
+		return err
+	})
+	return list, err
+}
+
+// readFeed runs read in a snapshot in which there are cursors.
+func (s *Store) readFeed(ctx context.Context, read func(tx *gorm.DB, state changefeed.State) error) error {
+	once := func() error {
+		return s.inSnapshot(ctx, func(tx *gorm.DB) error {
+			state, err := changefeed.Read(tx, s.db)
+			if err != nil {
+				return err
+			}
+			if s.changeLag.Note(state, s.now()); !state.Good() {
+				return errNewIncarnation
+			}
+			return read(tx, state)
 		})
 	}
-	if err = read(); errors.Is(err, errNewIncarnation) {
+	err := once()
+	if errors.Is(err, errNewIncarnation) {
 		if err = s.renewChanges(ctx, false); err == nil {
-			err = read()
+			err = once()
 		}
 	}
 	switch {
 	case errors.Is(err, ErrCursorExpired):
-		return ChangeList{}, err
+		return err
 	case errors.Is(err, changefeed.ErrDistributed):
-		return ChangeList{}, &UnavailableError{cause: err}
+		return &UnavailableError{cause: err}
 	}
-	return list, s.translate("list changes", err)
+	return s.translate("list changes", err)
 }
 
 // parseChangePosition returns the key of a position, or ErrPosition.
@@ -241,20 +256,14 @@ func parseChangePosition(p *Position) (changefeed.Key, error) {
 }
 
 // changesIn reads one page in a snapshot, in which the horizon is known.
-func (s *Store) changesIn(tx *gorm.DB, scope changeScope, from ChangeStart, after changefeed.Key, size int) (list ChangeList, err error) {
-	state, err := changefeed.Read(tx, s.db)
-	if err == nil {
-		s.changeLag.Note(state, s.now())
-	}
+func (s *Store) changesIn(
+	tx *gorm.DB, state changefeed.State, scope changeScope, from ChangeStart, after changefeed.Key, size int,
+) (list ChangeList, err error) {
 	switch {
-	case err != nil:
-		return list, err
-	case !state.Good():
-		return list, errNewIncarnation
 	case from.After != nil && (from.After.SortKey != *state.Nonce || after.Position > state.End || after.Position < state.PrunedPosition):
 		return list, ErrCursorExpired
 	case from.Since != nil:
-		if after, err = s.firstSince(tx, state, *from.Since); err != nil {
+		if after, err = s.keySince(tx, state, *from.Since); err != nil {
 			return list, err
 		}
 	}
@@ -331,30 +340,45 @@ func keyAfter(q *gorm.DB, n int) (*changefeed.Key, error) {
 	return &key, nil
 }
 
-// firstSince returns a key before all changes since a time. Positions grow with time, but for changedLate, so it searches by halves.
-func (s *Store) firstSince(tx *gorm.DB, state changefeed.State, since time.Time) (changefeed.Key, error) {
-	if since.Before(state.PrunedBefore) {
-		return changefeed.Key{}, ErrCursorExpired
+// keySince returns a key before all changes since a time.
+func (s *Store) keySince(tx *gorm.DB, state changefeed.State, since time.Time) (changefeed.Key, error) {
+	position, err := s.positionSince(state, since, state.Horizon, func(position int64) (int64, time.Time, error) {
+		var first []AppChange
+		q := changeScope{}.of(tx).Select(changeOrder+", changed_at").Where("position >= ? AND position < ?", position, state.Horizon)
+		if err := q.Order(changeOrder).Limit(1).Find(&first).Error; err != nil || len(first) == 0 {
+			return state.Horizon, time.Time{}, err
+		}
+		return first[0].Position, first[0].ChangedAt, nil
+	})
+	return changefeed.Before(position), err
+}
+
+// positionSince returns a position before all changes since a time; end is the end of the feed. first returns the first change at a
+// position or behind it, or end. Positions grow with time, but for changedLate, so positionSince searches by halves.
+func (s *Store) positionSince(
+	state changefeed.State, since time.Time, end int64, first func(position int64) (int64, time.Time, error),
+) (int64, error) {
+	if state.Forgets(since) {
+		return 0, ErrCursorExpired
 	}
 	if since.After(s.now()) {
-		return changefeed.Before(state.Horizon), nil
+		return end, nil
 	}
 	since = since.Add(-changedLate)
-	low, high := int64(0), state.Horizon
+	low, high := int64(0), end
 	for low < high {
 		middle := low + (high-low)/2
-		var first []AppChange
-		q := changeScope{}.of(tx).Select(changeOrder+", changed_at").Where("position >= ? AND position < ?", middle, high)
-		if err := q.Order(changeOrder).Limit(1).Find(&first).Error; err != nil {
-			return changefeed.Key{}, err
+		position, changedAt, err := first(middle)
+		if err != nil {
+			return 0, err
 		}
-		if len(first) == 0 || !first[0].ChangedAt.Before(since) {
+		if position >= high || !changedAt.Before(since) {
 			high = middle
 		} else {
-			low = first[0].Position + 1
+			low = position + 1
 		}
 	}
-	return changefeed.Before(low), nil
+	return low, nil
 }
 
 // addCatalogIDs adds the catalog apps of changes that were made before there was a column for them, as far as they are known: from the
@@ -394,6 +418,89 @@ func addCatalogIDs(clients *gorm.DB, rows []AppChange) error {
 		}
 	}
 	return nil
+}
+
+// CatalogChangeList is a part of the feed of the catalog, in its order.
+type CatalogChangeList struct {
+	Rows []CatalogChange
+	Next Position
+	More bool // otherwise Next is the end of the feed at this moment
+}
+
+// catalogChangeSpace is the name space of the ids of changes.
+var catalogChangeSpace = uuid.NewSHA1(uuid.NameSpaceURL, []byte("clientapps:catalog-change"))
+
+// ID names the change, as AppChange.ID does.
+func (c CatalogChange) ID() uuid.UUID {
+	return uuid.NewSHA1(catalogChangeSpace, []byte(c.key().String()))
+}
+
+func (c CatalogChange) key() changefeed.CatalogKey {
+	return changefeed.CatalogKey{Revision: c.Revision, Entity: c.Entity, EntityID: c.EntityID, Field: c.Field}
+}
+
+const catalogChangeOrder = "revision, entity, entity_id, field"
+
+// ListCatalogChanges returns the changes of the catalog, oldest first, at most size. Whoever goes on at Next gets each change once and
+// misses none. What was there before the catalog had a history has no changes from then.
+//
+// Errors are ErrCursorExpired, and ErrPosition for a position of another kind.
+func (s *Store) ListCatalogChanges(ctx context.Context, from ChangeStart, size int) (list CatalogChangeList, err error) {
+	var after changefeed.CatalogKey
+	if from.After != nil {
+		if after, err = changefeed.ParseCatalogKey(from.After.TieBreaker); err != nil {
+			return CatalogChangeList{}, fmt.Errorf("%w: %w", ErrPosition, err)
+		}
+	}
+	err = s.readFeed(ctx, func(tx *gorm.DB, state changefeed.State) (err error) {
+		list, err = s.catalogChangesIn(tx, state, from, after, size)
+		return err
+	})
+	return list, err
+}
+
+// catalogChangesIn reads one page in a snapshot. It has the changes of all revisions up to the present one, and of no others.
+func (s *Store) catalogChangesIn(
+	tx *gorm.DB, state changefeed.State, from ChangeStart, after changefeed.CatalogKey, size int,
+) (list CatalogChangeList, err error) {
+	present, err := catalogRevision(tx)
+	if err != nil {
+		return list, err
+	}
+	next := changefeed.BeforeRevision(present + 1)
+	switch {
+	case from.After != nil && (from.After.SortKey != *state.Nonce || after.Compare(next) > 0):
+		return list, ErrCursorExpired
+	case from.Since != nil:
+		if after, err = s.revisionSince(tx, state, *from.Since, present+1); err != nil {
+			return list, err
+		}
+	}
+	q := tx.Where("("+catalogChangeOrder+") > (?, ?, ?, ?)", after.Revision, after.Entity, after.EntityID, after.Field)
+	// SQLite searches by a bound of the first column alone.
+	q = q.Where("revision >= ? AND revision <= ?", after.Revision, present).Order(catalogChangeOrder).Limit(size + 1)
+	if err := q.Find(&list.Rows).Error; err != nil {
+		return list, err
+	}
+	if len(list.Rows) > size {
+		list.Rows = list.Rows[:size]
+		next, list.More = list.Rows[size-1].key(), true
+	}
+	list.Next = Position{SortKey: *state.Nonce, TieBreaker: next.String()}
+	return list, nil
+}
+
+// revisionSince returns a key before all changes of the catalog since a time.
+func (s *Store) revisionSince(tx *gorm.DB, state changefeed.State, since time.Time, end int64) (changefeed.CatalogKey, error) {
+	revision, err := s.positionSince(state, since, end, func(revision int64) (int64, time.Time, error) {
+		var first []CatalogChange
+		q := tx.Select("revision, changed_at").Where("revision >= ? AND revision < ?", revision, end)
+		if err := q.Order("revision").Limit(1).Find(&first).Error; err != nil || len(first) == 0 {
+			return end, time.Time{}, err
+		}
+		return first[0].Revision, first[0].ChangedAt, nil
+	})
+	return changefeed.BeforeRevision(revision), err
 }
 
 // renewChanges begins a new incarnation of the feed if the database is another than the one that the incarnation began in, or if force

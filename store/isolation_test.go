@@ -75,6 +75,7 @@ var notByClient = map[string]string{
 	"GetCatalogApp":         "the catalog is shared",
 	"GetCatalogSummary":     "the catalog is shared",
 	"ListCatalogApps":       "the catalog is shared",
+	"ListCatalogChanges":    "the catalog is shared",
 	"ListCategories":        "the catalog is shared",
 	"ListDesktopAliases":    "the catalog is shared",
 	"ListURLPatterns":       "the catalog is shared",

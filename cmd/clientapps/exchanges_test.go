@@ -169,5 +169,13 @@ func withoutNew(object any) any {
 	maps.DeleteFunc(rest, func(name string, _ any) bool {
 		return slices.Contains([]string{"id", "created_at", "updated_at", "secret", "next_cursor"}, name)
 	})
+	if rows, ok := rest["data"].([]any); ok { // of a feed: the catalog of the demo is made when it starts
+		rest["data"] = slices.Clone(rows)
+		for i, row := range rows {
+			changed := maps.Clone(row.(map[string]any))
+			delete(changed, "changed_at")
+			rest["data"].([]any)[i] = changed
+		}
+	}
 	return rest
 }

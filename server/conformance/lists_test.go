@@ -107,6 +107,9 @@ func (f *fixture) checkFeed(t *testing.T, op *Operation) {
 	if next = read("cursor=" + whole.NextCursor); len(next.Data) != 0 || next.HasMore {
 		t.Errorf("%s goes on behind its end: %+v", op.ID, next)
 	}
+	if op.Param("field") == nil {
+		return
+	}
 	r := f.Get(t, op.Target(nil)+"?field=app&cursor="+whole.NextCursor)
 	if err := refused("cursor", "").Check(r); err != nil {
 		t.Errorf("%s with the cursor of another filter: %v", op.ID, err)

@@ -142,3 +142,22 @@ func TestLag(t *testing.T) {
 		t.Error("it does not warn once a minute")
 	}
 }
+
+func TestCatalogKeys(t *testing.T) {
+	t.Parallel()
+	id := uuid.New()
+	low := changefeed.CatalogKey{Revision: 7, Entity: "category", EntityID: id, Field: "name"}
+	for _, k := range []changefeed.CatalogKey{changefeed.BeforeRevision(0), changefeed.BeforeRevision(1 << 62), low} {
+		if got, err := changefeed.ParseCatalogKey(k.String()); err != nil || got != k {
+			t.Errorf("%s is %+v, %v; want %+v", k, got, err, k)
+		}
+	}
+	for _, high := range []changefeed.CatalogKey{
+		changefeed.BeforeRevision(8), {Revision: 7, Entity: "vendor"}, {Revision: 7, Entity: "category", EntityID: uuid.Max},
+		{Revision: 7, Entity: "category", EntityID: id, Field: "name_key"},
+	} {
+		if low.Compare(high) >= 0 || high.Compare(low) <= 0 {
+			t.Errorf("%v and %v are in the wrong order", low, high)
+		}
+	}
+}

@@ -49,6 +49,11 @@ func Read(tx *gorm.DB, of Expressions) (state State, err error) {
 // Good reports whether cursors can be given out: the incarnation is that of this database, and has begun.
 func (s State) Good() bool { return s.Nonce != nil && s.DatabaseID == s.Here }
 
+// Forgets reports whether changes since a time may no longer be kept.
+func (s State) Forgets(since time.Time) bool {
+	return since.Before(s.PrunedBefore) && s.PrunedBefore.After(time.Unix(0, 0)) // otherwise nothing was pruned
+}
+
 // Begin makes a new incarnation, with which all cursors expire, unless another server has made it since the state was read. Finish has
 // to be called when the writers of the old one have ended.
 func Begin(db *gorm.DB, old State) error {

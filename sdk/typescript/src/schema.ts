@@ -669,6 +669,33 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/catalog-changes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Catalog Changes
+         * @description The changes of the shared catalog, oldest first, from a cursor or a time on: of its catalog apps, vendors and categories,
+         *     whoever made them. It is followed like `listChanges`, and its cursors expire (410) like those. What was in the catalog before it
+         *     had a history has no changes from then.
+         *
+         *     To keep a copy of the catalog: take a cursor at the end (`since` in the future), list the catalog, then follow, and treat each
+         *     change as what the entity is now.
+         *
+         *     Scope: `catalog:read`.
+         */
+        get: operations["listCatalogChanges"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/clients": {
         parameters: {
             query?: never;
@@ -1540,6 +1567,193 @@ export interface components {
             /** @description The changes, oldest first. They may be few, or none, while `has_more` is true. */
             data: components["schemas"]["Change"][];
             /** @description Where to go on, now or later. It moves on also when there was no change. */
+            next_cursor: string;
+            /** @description Whether there is more already. */
+            has_more: boolean;
+        };
+        /**
+         * @description One field of a catalog app, a vendor or a category that somebody changed. `field` says which, and so what its values are.
+         * @example {
+         *       "id": "1c0b8f3e-6f0a-5b1e-9d0a-2b7c4d5e6f71",
+         *       "entity": "catalog_app",
+         *       "entity_id": "a1b2c3d4-e5f6-7890-abcd-ef1234567890",
+         *       "field": "desktop_aliases",
+         *       "old_value": [
+         *         "slack"
+         *       ],
+         *       "new_value": [
+         *         "slack",
+         *         "slack-desktop"
+         *       ],
+         *       "actor": {
+         *         "id": "0d9c8b7a-6f5e-4d3c-8b2a-190817263544",
+         *         "name": "nightly sync"
+         *       },
+         *       "request_id": "0f3c2b1a9d8e7f60",
+         *       "changed_at": "2026-02-24T15:00:00.000Z"
+         *     }
+         */
+        CatalogChange: components["schemas"]["CatalogTextChange"] | components["schemas"]["CatalogSetChange"] | components["schemas"]["CatalogExistenceChange"];
+        /**
+         * @description A change of a field that has one value.
+         * @example {
+         *       "id": "1c0b8f3e-6f0a-5b1e-9d0a-2b7c4d5e6f71",
+         *       "entity": "catalog_app",
+         *       "entity_id": "a1b2c3d4-e5f6-7890-abcd-ef1234567890",
+         *       "field": "type",
+         *       "old_value": "desktop",
+         *       "new_value": "web",
+         *       "actor": {
+         *         "id": "0d9c8b7a-6f5e-4d3c-8b2a-190817263544",
+         *         "name": "nightly sync"
+         *       },
+         *       "request_id": "0f3c2b1a9d8e7f60",
+         *       "changed_at": "2026-02-24T15:00:00.000Z"
+         *     }
+         */
+        CatalogTextChange: {
+            id: components["schemas"]["UUID"];
+            /**
+             * @description What was changed.
+             * @enum {string}
+             */
+            entity: "catalog_app" | "vendor" | "category";
+            entity_id: components["schemas"]["UUID"];
+            /**
+             * @description A field of a catalog app (`canonical_name`, `description`, `display_colour`, `logo`, `type`, `vendor_id`), of a vendor (`name`, `url`) or of a category (`name`). (enum property replaced by openapi-typescript)
+             * @enum {string}
+             */
+            field: "canonical_name" | "name" | "description" | "url" | "display_colour" | "logo" | "type" | "vendor_id";
+            /** @description The value before, or `null` when there was none. */
+            old_value: string | null;
+            /** @description The value after, or `null` when there is none any more. */
+            new_value: string | null;
+            actor: components["schemas"]["Actor"];
+            /** @description The `X-Request-Id` of the request that made the change. */
+            request_id: string;
+            changed_at: components["schemas"]["Timestamp"];
+        };
+        /**
+         * @description A change of a field of a catalog app that has many values.
+         * @example {
+         *       "id": "1c0b8f3e-6f0a-5b1e-9d0a-2b7c4d5e6f71",
+         *       "entity": "catalog_app",
+         *       "entity_id": "a1b2c3d4-e5f6-7890-abcd-ef1234567890",
+         *       "field": "desktop_aliases",
+         *       "old_value": [
+         *         "slack"
+         *       ],
+         *       "new_value": [
+         *         "slack",
+         *         "slack-desktop"
+         *       ],
+         *       "actor": {
+         *         "id": "0d9c8b7a-6f5e-4d3c-8b2a-190817263544",
+         *         "name": "nightly sync"
+         *       },
+         *       "request_id": "0f3c2b1a9d8e7f60",
+         *       "changed_at": "2026-02-24T15:00:00.000Z"
+         *     }
+         */
+        CatalogSetChange: {
+            id: components["schemas"]["UUID"];
+            /**
+             * @description What was changed.
+             * @enum {string}
+             */
+            entity: "catalog_app";
+            entity_id: components["schemas"]["UUID"];
+            /**
+             * @description The ids of its categories, its URL patterns or its desktop aliases. (enum property replaced by openapi-typescript)
+             * @enum {string}
+             */
+            field: "category_ids" | "url_patterns" | "desktop_aliases";
+            /** @description All values before. */
+            old_value: string[];
+            /** @description All values after. */
+            new_value: string[];
+            actor: components["schemas"]["Actor"];
+            /** @description The `X-Request-Id` of the request that made the change. */
+            request_id: string;
+            changed_at: components["schemas"]["Timestamp"];
+        };
+        /**
+         * @description A catalog app, a vendor or a category was created or removed. What is removed has no other change.
+         * @example {
+         *       "id": "1c0b8f3e-6f0a-5b1e-9d0a-2b7c4d5e6f71",
+         *       "entity": "vendor",
+         *       "entity_id": "f6a7b8c9-d0e1-2345-fabc-678901234567",
+         *       "field": "vendor",
+         *       "old_value": null,
+         *       "new_value": "f6a7b8c9-d0e1-2345-fabc-678901234567",
+         *       "actor": {
+         *         "id": "0d9c8b7a-6f5e-4d3c-8b2a-190817263544",
+         *         "name": "nightly sync"
+         *       },
+         *       "request_id": "0f3c2b1a9d8e7f60",
+         *       "changed_at": "2026-02-24T15:00:00.000Z"
+         *     }
+         */
+        CatalogExistenceChange: {
+            id: components["schemas"]["UUID"];
+            /**
+             * @description What was changed.
+             * @enum {string}
+             */
+            entity: "catalog_app" | "vendor" | "category";
+            entity_id: components["schemas"]["UUID"];
+            /**
+             * @description The same as `entity`. (enum property replaced by openapi-typescript)
+             * @enum {string}
+             */
+            field: "catalog_app" | "vendor" | "category";
+            /**
+             * Format: uuid
+             * @description The id of what was removed, or `null` when it was created.
+             */
+            old_value: string | null;
+            /**
+             * Format: uuid
+             * @description The id of what was created, or `null` when it was removed.
+             */
+            new_value: string | null;
+            actor: components["schemas"]["Actor"];
+            /** @description The `X-Request-Id` of the request that made the change. */
+            request_id: string;
+            changed_at: components["schemas"]["Timestamp"];
+        };
+        /**
+         * @description A part of the change feed of the catalog.
+         * @example {
+         *       "data": [
+         *         {
+         *           "id": "1c0b8f3e-6f0a-5b1e-9d0a-2b7c4d5e6f71",
+         *           "entity": "catalog_app",
+         *           "entity_id": "a1b2c3d4-e5f6-7890-abcd-ef1234567890",
+         *           "field": "desktop_aliases",
+         *           "old_value": [
+         *             "slack"
+         *           ],
+         *           "new_value": [
+         *             "slack",
+         *             "slack-desktop"
+         *           ],
+         *           "actor": {
+         *             "id": "0d9c8b7a-6f5e-4d3c-8b2a-190817263544",
+         *             "name": "nightly sync"
+         *           },
+         *           "request_id": "0f3c2b1a9d8e7f60",
+         *           "changed_at": "2026-02-24T15:00:00.000Z"
+         *         }
+         *       ],
+         *       "next_cursor": "AAECAwQFBgc",
+         *       "has_more": false
+         *     }
+         */
+        CatalogChangeFeed: {
+            /** @description The changes, oldest first. */
+            data: components["schemas"]["CatalogChange"][];
+            /** @description Where to go on, now or later. */
             next_cursor: string;
             /** @description Whether there is more already. */
             has_more: boolean;
@@ -2710,6 +2924,18 @@ export interface components {
             };
             content: {
                 "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description A part of the feed, oldest first. */
+        CatalogChangeFeed: {
+            headers: {
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                "X-Request-Id": components["headers"]["RequestID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["CatalogChangeFeed"];
             };
         };
         /**
@@ -4877,6 +5103,37 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             405: components["responses"]["MethodNotAllowed"];
             406: components["responses"]["NotAcceptableStream"];
+            410: components["responses"]["CursorExpired"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    listCatalogChanges: {
+        parameters: {
+            query?: {
+                /** @description `next_cursor` of the page before. Not together with `since`. */
+                cursor?: components["parameters"]["FeedCursor"];
+                /**
+                 * @description Where to begin without a cursor (RFC 3339): with the changes since this time, and perhaps some earlier ones. A time in the
+                 *     future is the end of the feed.
+                 */
+                since?: components["parameters"]["Since"];
+                /** @description How many changes a page has at most. */
+                page_size?: components["parameters"]["FeedPageSize"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["CatalogChangeFeed"];
+            400: components["responses"]["InvalidFeedParameter"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            405: components["responses"]["MethodNotAllowed"];
+            406: components["responses"]["NotAcceptable"];
             410: components["responses"]["CursorExpired"];
             429: components["responses"]["RateLimited"];
             500: components["responses"]["InternalError"];
