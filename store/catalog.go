@@ -13,8 +13,10 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"gorm.io/gorm"
 
 	"github.com/clientapps/clientapps/store/casefold"
+	"github.com/clientapps/clientapps/store/changefeed"
 	"github.com/clientapps/clientapps/store/etag"
 	"github.com/clientapps/clientapps/store/keyset"
 )
@@ -261,4 +263,87 @@ func catalogTag(a *CatalogApp) string {
 	h := fnv.New64a()
 	_, _ = h.Write(b)
 	return strconv.FormatUint(h.Sum64(), 36)
+}
+
+// CatalogChangeList is a part of the feed of the catalog, in its order.
+type CatalogChangeList struct {
+	Rows []CatalogChange
+	Next Position
+	More bool // otherwise Next is the end of the feed at this moment
+}
+
+// catalogChangeSpace is the name space of the ids of changes.
+var catalogChangeSpace = uuid.NewSHA1(uuid.NameSpaceURL, []byte("clientapps:catalog-change"))
+
+// ID names the change, as AppChange.ID does.
+func (c CatalogChange) ID() uuid.UUID {
+	return uuid.NewSHA1(catalogChangeSpace, []byte(c.key().String()))
+}
+
+func (c CatalogChange) key() changefeed.CatalogKey {
+	return changefeed.CatalogKey{Revision: c.Revision, Entity: c.Entity, EntityID: c.EntityID, Field: c.Field}
+}
+
+const catalogChangeOrder = "revision, entity, entity_id, field"
+
+// ListCatalogChanges returns the changes of the catalog, oldest first, at most size. Whoever goes on at Next gets each change once and
+// misses none. What was there before the catalog had a history has no changes from then.
+//
+// Errors are ErrCursorExpired, and ErrPosition for a position of another kind.
+func (s *Store) ListCatalogChanges(ctx context.Context, from ChangeStart, size int) (list CatalogChangeList, err error) {
+	var after changefeed.CatalogKey
+	if from.After != nil {
+		if after, err = changefeed.ParseCatalogKey(from.After.TieBreaker); err != nil {
+			return CatalogChangeList{}, fmt.Errorf("%w: %w", ErrPosition, err)
+		}
+	}
+	err = s.readFeed(ctx, func(tx *gorm.DB, state changefeed.State) (err error) {
+		list, err = s.catalogChangesIn(tx, state, from, after, size)
+		return err
+	})
+	return list, err
+}
+
+// catalogChangesIn reads one page in a snapshot. It has the changes of all revisions up to the present one, and of no others.
+func (s *Store) catalogChangesIn(
+	tx *gorm.DB, state changefeed.State, from ChangeStart, after changefeed.CatalogKey, size int,
+) (list CatalogChangeList, err error) {
+	present, err := catalogRevision(tx)
+	if err != nil {
+		return list, err
+	}
+	next, pruned := changefeed.BeforeRevision(present+1), changefeed.BeforeRevision(state.PrunedRevision)
+	switch {
+	case from.After != nil && (from.After.SortKey != *state.Nonce || after.Compare(next) > 0 || after.Compare(pruned) < 0):
+		return list, ErrCursorExpired
+	case from.Since != nil:
+		if after, err = s.revisionSince(tx, state, *from.Since, present+1); err != nil {
+			return list, err
+		}
+	}
+	q := tx.Where("("+catalogChangeOrder+") > (?, ?, ?, ?)", after.Revision, after.Entity, after.EntityID, after.Field)
+	// SQLite searches by a bound of the first column alone.
+	q = q.Where("revision >= ? AND revision <= ?", after.Revision, present).Order(catalogChangeOrder).Limit(size + 1)
+	if err := q.Find(&list.Rows).Error; err != nil {
+		return list, err
+	}
+	if len(list.Rows) > size {
+		list.Rows = list.Rows[:size]
+		next, list.More = list.Rows[size-1].key(), true
+	}
+	list.Next = Position{SortKey: *state.Nonce, TieBreaker: next.String()}
+	return list, nil
+}
+
+// revisionSince returns a key before all changes of the catalog since a time.
+func (s *Store) revisionSince(tx *gorm.DB, state changefeed.State, since time.Time, end int64) (changefeed.CatalogKey, error) {
+	revision, err := s.positionSince(state, since, end, func(revision int64) (int64, time.Time, error) {
+		var first []CatalogChange
+		q := tx.Select("revision, changed_at").Where("revision >= ? AND revision < ?", revision, end)
+		if err := q.Order("revision").Limit(1).Find(&first).Error; err != nil || len(first) == 0 {
+			return end, time.Time{}, err
+		}
+		return first[0].Revision, first[0].ChangedAt, nil
+	})
+	return changefeed.BeforeRevision(revision), err
 }

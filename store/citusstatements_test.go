@@ -16,6 +16,7 @@ import (
 var manyShards = map[string]string{
 	"ListChanges":        "there is no feed on a distributed database",
 	"ListAllChanges":     "there is no feed on a distributed database",
+	"PruneHistory":       "there is no feed on a distributed database",
 	"ListCatalogChanges": "there is no feed on a distributed database",
 	"CreateToken":        "the clients that a token covers are looked up on all their shards",
 	"ListClients":        "the list of clients is read from all shards, without a transaction",

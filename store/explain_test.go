@@ -168,6 +168,7 @@ var noPlans = map[string]string{
 	"EraseDeletedClients": "sends what DeleteClient sends, after some seconds",
 	"FollowChanges":       "sends what ListChanges sends",
 	"FollowAllChanges":    "sends what ListAllChanges sends",
+	"RenewHistory":        "updates one row",
 	"Close":               "lifecycle",
 	"Migrate":             "lifecycle",
 	"Ready":               "lifecycle",

@@ -14,6 +14,7 @@ import (
 	"github.com/clientapps/clientapps/store/changefeed"
 	"github.com/clientapps/clientapps/store/keyset"
 	"github.com/clientapps/clientapps/store/postgres"
+	"github.com/clientapps/clientapps/store/retry"
 	"github.com/clientapps/clientapps/store/tenant"
 )
 
@@ -37,7 +38,7 @@ func isFieldName(text string) bool {
 }
 
 // ListAppChanges returns one page of an app's history, newest first; the page's order is set here. The history outlives
-// the app: NotFoundError says that the client has never had it, or that there is no such client.
+// the app: NotFoundError says that the client does not have it and that nothing of its history is kept, or that there is no such client.
 func (s *Store) ListAppChanges(ctx context.Context, key AppKey, p Page) (List[AppChange], error) {
 	if err := s.checkNotDeleting(ctx, key.ClientID); err != nil {
 		return List[AppChange]{}, err
@@ -56,9 +57,9 @@ func (s *Store) ListAppChanges(ctx context.Context, key AppKey, p Page) (List[Ap
 		return List[AppChange]{}, s.translate("list app changes", err)
 	}
 	if list.Total == 0 {
-		return List[AppChange]{}, s.missingApp(ctx, key)
+		_, err = s.GetApp(ctx, key) // it may be there, and its history pruned
 	}
-	return list, nil
+	return list, err
 }
 
 // changeCount is how many changes an app has from one version to another. Nothing is ever added between them.
@@ -267,6 +268,9 @@ func (s *Store) changesIn(
 			return list, err
 		}
 	}
+	if after.Position < state.PrunedPosition {
+		after = changefeed.Before(state.PrunedPosition) // behind the deletions of clients that are kept
+	}
 	end, next := (*changefeed.Key)(nil), changefeed.Before(state.Horizon)
 	if scope.isSparse() {
 		if err := planAnew(tx); err != nil {
@@ -420,87 +424,186 @@ func addCatalogIDs(clients *gorm.DB, rows []AppChange) error {
 	return nil
 }
 
-// CatalogChangeList is a part of the feed of the catalog, in its order.
-type CatalogChangeList struct {
-	Rows []CatalogChange
-	Next Position
-	More bool // otherwise Next is the end of the feed at this moment
+// PruneOptions says how PruneHistory goes about it.
+type PruneOptions struct {
+	DryRun   bool              // only counts
+	Progress func(deleted int) // called after each batch; may be nil
 }
 
-// catalogChangeSpace is the name space of the ids of changes.
-var catalogChangeSpace = uuid.NewSHA1(uuid.NameSpaceURL, []byte("clientapps:catalog-change"))
-
-// ID names the change, as AppChange.ID does.
-func (c CatalogChange) ID() uuid.UUID {
-	return uuid.NewSHA1(catalogChangeSpace, []byte(c.key().String()))
+// PruneResult counts what PruneHistory has deleted.
+type PruneResult struct {
+	Changes        int // of apps and clients
+	CatalogChanges int
 }
 
-func (c CatalogChange) key() changefeed.CatalogKey {
-	return changefeed.CatalogKey{Revision: c.Revision, Entity: c.Entity, EntityID: c.EntityID, Field: c.Field}
-}
+// ErrMayNotPrune says that the role of the database URL may not delete history.
+var ErrMayNotPrune = errors.New("this role may not delete the history: use the database URL of the owner of the tables")
 
-const catalogChangeOrder = "revision, entity, entity_id, field"
+// pruneRows is how many changes are deleted in one transaction.
+const pruneRows = 1000
 
-// ListCatalogChanges returns the changes of the catalog, oldest first, at most size. Whoever goes on at Next gets each change once and
-// misses none. What was there before the catalog had a history has no changes from then.
+// PruneHistory deletes the changes that are older than some time: of apps and clients, and of the catalog, each from the oldest in the
+// order of its feed up to the first that is not older. Where the clocks of servers differ, an older change may come behind a younger one;
+// it stays. The change that says that a client was deleted stays for ever: it keeps the id from being used again.
 //
-// Errors are ErrCursorExpired, and ErrPosition for a position of another kind.
-func (s *Store) ListCatalogChanges(ctx context.Context, from ChangeStart, size int) (list CatalogChangeList, err error) {
-	var after changefeed.CatalogKey
-	if from.After != nil {
-		if after, err = changefeed.ParseCatalogKey(from.After.TieBreaker); err != nil {
-			return CatalogChangeList{}, fmt.Errorf("%w: %w", ErrPosition, err)
-		}
+// Before it deletes anything, cursors and times before what stays expire, so that no follower misses a change without being told. Whoever
+// is behind that goes on undisturbed. When it is interrupted, the next call deletes the rest.
+func (s *Store) PruneHistory(ctx context.Context, olderThan time.Duration, o PruneOptions) (done PruneResult, err error) {
+	if err := s.mayPrune(ctx); err != nil && !o.DryRun {
+		return done, err
 	}
+	before := s.now().Add(-olderThan)
+	var mark, old pruneMark
 	err = s.readFeed(ctx, func(tx *gorm.DB, state changefeed.State) (err error) {
-		list, err = s.catalogChangesIn(tx, state, from, after, size)
+		old = pruneMark{state.PrunedPosition, state.PrunedRevision}
+		if mark, err = findPruneMark(tx, state, before); err != nil || !o.DryRun {
+			return err
+		}
+		done, err = mark.count(tx)
 		return err
 	})
-	return list, err
+	if err != nil || o.DryRun {
+		return done, err
+	}
+	if mark != old {
+		err = s.inTx(ctx, shareKey{}, nil, func(tx *gorm.DB) error { return changefeed.Prune(tx, mark.position, mark.revision, before) })
+	}
+	if err == nil {
+		err = s.prune(ctx, mark, &done, o.Progress)
+	}
+	return done, s.translate("prune the history", err)
 }
 
-// catalogChangesIn reads one page in a snapshot. It has the changes of all revisions up to the present one, and of no others.
-func (s *Store) catalogChangesIn(
-	tx *gorm.DB, state changefeed.State, from ChangeStart, after changefeed.CatalogKey, size int,
-) (list CatalogChangeList, err error) {
-	present, err := catalogRevision(tx)
-	if err != nil {
-		return list, err
-	}
-	next := changefeed.BeforeRevision(present + 1)
-	switch {
-	case from.After != nil && (from.After.SortKey != *state.Nonce || after.Compare(next) > 0):
-		return list, ErrCursorExpired
-	case from.Since != nil:
-		if after, err = s.revisionSince(tx, state, *from.Since, present+1); err != nil {
-			return list, err
+// mayPrune returns ErrMayNotPrune if the database would refuse to delete history.
+func (s *Store) mayPrune(ctx context.Context) error {
+	may := true
+	if s.read.Name() == postgres.Name {
+		const query = "SELECT has_table_privilege(?, 'DELETE') AND has_table_privilege(?, 'DELETE')"
+		q := s.read.WithContext(ctx).Raw(query, "app_changes", "catalog_changes")
+		if err := s.retry(ctx, func() error { return q.Scan(&may).Error }); err != nil {
+			return s.translate("look at the rights of the role", err)
 		}
 	}
-	q := tx.Where("("+catalogChangeOrder+") > (?, ?, ?, ?)", after.Revision, after.Entity, after.EntityID, after.Field)
-	// SQLite searches by a bound of the first column alone.
-	q = q.Where("revision >= ? AND revision <= ?", after.Revision, present).Order(catalogChangeOrder).Limit(size + 1)
-	if err := q.Find(&list.Rows).Error; err != nil {
-		return list, err
+	if !may {
+		return ErrMayNotPrune
 	}
-	if len(list.Rows) > size {
-		list.Rows = list.Rows[:size]
-		next, list.More = list.Rows[size-1].key(), true
-	}
-	list.Next = Position{SortKey: *state.Nonce, TieBreaker: next.String()}
-	return list, nil
+	return nil
 }
 
-// revisionSince returns a key before all changes of the catalog since a time.
-func (s *Store) revisionSince(tx *gorm.DB, state changefeed.State, since time.Time, end int64) (changefeed.CatalogKey, error) {
-	revision, err := s.positionSince(state, since, end, func(revision int64) (int64, time.Time, error) {
-		var first []CatalogChange
-		q := tx.Select("revision, changed_at").Where("revision >= ? AND revision < ?", revision, end)
-		if err := q.Order("revision").Limit(1).Find(&first).Error; err != nil || len(first) == 0 {
-			return end, time.Time{}, err
+// pruneMark is where the history that is kept begins.
+type pruneMark struct {
+	position int64
+	revision int64
+}
+
+// findPruneMark returns the mark directly behind the last change that is to be deleted, so that it expires no more cursors than it must.
+func findPruneMark(tx *gorm.DB, state changefeed.State, before time.Time) (pruneMark, error) {
+	mark := pruneMark{state.PrunedPosition, state.PrunedRevision}
+	var young, old []AppChange
+	all := committedBehind(changeScope{}.of(tx), changefeed.Before(mark.position), state.Horizon).Session(&gorm.Session{})
+	err := all.Select(changeOrder).Where("changed_at >= ?", before).Order(changeOrder).Limit(1).Find(&young).Error
+	if len(young) > 0 {
+		all = all.Where("position < ?", young[0].Position).Session(&gorm.Session{})
+	}
+	if err == nil {
+		err = all.Select(changeOrder).Order(strings.ReplaceAll(changeOrder, ",", " DESC,") + " DESC").Limit(1).Find(&old).Error
+	}
+	if len(old) > 0 {
+		mark.position = old[0].Position + 1
+	}
+	var youngEntries, oldEntries []CatalogChange
+	catalog := tx.Select("revision").Where("revision >= ? AND revision <= (SELECT revision FROM catalog_state)", mark.revision).Session(&gorm.Session{})
+	if err == nil {
+		err = catalog.Where("changed_at >= ?", before).Order("revision").Limit(1).Find(&youngEntries).Error
+	}
+	if len(youngEntries) > 0 {
+		catalog = catalog.Where("revision < ?", youngEntries[0].Revision)
+	}
+	if err == nil {
+		err = catalog.Order("revision DESC").Limit(1).Find(&oldEntries).Error
+	}
+	if len(oldEntries) > 0 {
+		mark.revision = oldEntries[0].Revision + 1
+	}
+	return mark, err
+}
+
+// behind selects the changes of apps and clients before the mark that are behind a key.
+func (m pruneMark) behind(tx *gorm.DB, after changefeed.Key) *gorm.DB {
+	tx = tenant.CrossTenant(tx, "the history of all clients is pruned").Model(&AppChange{})
+	return committedBehind(tx, after, m.position)
+}
+
+func (m pruneMark) count(tx *gorm.DB) (n PruneResult, err error) {
+	var changes, entries int64
+	err = errors.Join(m.behind(tx, changefeed.Before(0)).Where("NOT ("+deletionChange+")").Count(&changes).Error,
+		tx.Model(&CatalogChange{}).Where("revision < ?", m.revision).Count(&entries).Error)
+	return PruneResult{Changes: int(changes), CatalogChanges: int(entries)}, err
+}
+
+// prune deletes what is before the mark.
+func (s *Store) prune(ctx context.Context, m pruneMark, done *PruneResult, progress func(deleted int)) error {
+	after, next := changefeed.Before(0), changefeed.Before(0)
+	deleted := func(count *int, n int) {
+		if *count += n; progress != nil {
+			progress(done.Changes + done.CatalogChanges)
 		}
-		return first[0].Revision, first[0].ChangedAt, nil
+	}
+	err := s.inBatches(ctx, func(tx *gorm.DB) (n int, more bool, err error) {
+		var rows []AppChange
+		if err := m.behind(tx, after).Select(changeOrder).Order(changeOrder).Limit(pruneRows).Find(&rows).Error; err != nil || len(rows) == 0 {
+			return 0, false, err
+		}
+		next = rows[len(rows)-1].key()
+		res := compareKey(m.behind(tx, after), "<=", next).Where("NOT (" + deletionChange + ")").Delete(&AppChange{})
+		return int(res.RowsAffected), len(rows) == pruneRows, res.Error
+	}, func(n int) {
+		after = next
+		deleted(&done.Changes, n)
 	})
-	return changefeed.BeforeRevision(revision), err
+	if err != nil {
+		return err
+	}
+	return s.inBatches(ctx, func(tx *gorm.DB) (n int, more bool, err error) {
+		var rows []CatalogChange
+		oldest := tx.Select(catalogChangeOrder).Where("revision < ?", m.revision).Order(catalogChangeOrder).Limit(pruneRows)
+		if err := oldest.Find(&rows).Error; err != nil || len(rows) == 0 {
+			return 0, false, err
+		}
+		last := rows[len(rows)-1]
+		upTo := tx.Where("revision <= ? AND ("+catalogChangeOrder+") <= (?, ?, ?, ?)", last.Revision, last.Revision, last.Entity, last.EntityID, last.Field)
+		res := upTo.Delete(&CatalogChange{})
+		return int(res.RowsAffected), len(rows) == pruneRows, res.Error
+	}, func(n int) { deleted(&done.CatalogChanges, n) })
+}
+
+// inBatches runs batch in transactions of its own until there is no more, and committed after each. It pauses as long as each took, so
+// that others hardly notice.
+func (s *Store) inBatches(ctx context.Context, batch func(tx *gorm.DB) (n int, more bool, err error), committed func(n int)) error {
+	for more, n := true, 0; more; {
+		start := time.Now()
+		err := s.inTx(ctx, shareKey{}, nil, func(tx *gorm.DB) (err error) {
+			n, more, err = batch(tx)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if committed(n); more && !retry.Sleep(ctx, max(time.Since(start), leastPause)) {
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// RenewHistory makes all cursors of all feeds expire. It is for a database that was replaced by an older state of itself where the server
+// cannot notice: a copied SQLite file, a snapshot of a disk.
+func (s *Store) RenewHistory(ctx context.Context) error {
+	err := s.renewChanges(ctx, true)
+	if errors.Is(err, changefeed.ErrDistributed) {
+		return &UnavailableError{cause: err}
+	}
+	return s.translate("renew the history", err)
 }
 
 // renewChanges begins a new incarnation of the feed if the database is another than the one that the incarnation began in, or if force

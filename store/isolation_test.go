@@ -61,6 +61,8 @@ func found(key store.AppKey, err error, is bool) error {
 var notByClient = map[string]string{
 	"FollowAllChanges":      "goes by the token: TestChangesOfAToken",
 	"ListAllChanges":        "goes by the token: TestChangesOfAToken",
+	"PruneHistory":          "deletes what is old of all clients: TestPruneHistory",
+	"RenewHistory":          "of the whole database: TestRenewHistory",
 	"AddApp":                "takes a client and no app: TestAddAppToAnotherClient",
 	"RemoveApp":             "ends what it is tried on: TestRemoveAppOfAnotherClient",
 	"CreateCatalogApp":      "the catalog is shared",

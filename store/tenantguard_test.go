@@ -258,6 +258,7 @@ var declared = map[string]string{
 	"withClients":      "a token says which clients it covers",
 	"visibleTo":        "a token sees the tokens whose clients it covers",
 	"CreateToken":      "a token may cover many clients",
+	"behind":           "the history of all clients is pruned",
 	"clients":          "a token follows the changes of all clients that it covers",
 }
 

@@ -50,7 +50,8 @@ func (p *process) execute(ctx context.Context) error {
 		parent("import", "Import the catalog, or the apps of a client, from a file", p.importCatalogCommand(), p.importAppsCommand()))
 	addTo(root, groupDatabase,
 		parent("migrate", "Migrate the schema to this program's version, or show both versions", p.migrateUpCommand(), p.migrateStatusCommand()),
-		p.backupCommand())
+		p.backupCommand(),
+		parent("history", "Prune the history of changes, or make all cursors of it expire", p.historyPruneCommand(), p.historyRenewCommand()))
 	addTo(root, groupOther, p.versionCommand())
 	root.SetArgs(append([]string{}, p.args...)) // not nil: cobra would take os.Args
 	root.SetIn(p.stdin)

@@ -27,7 +27,8 @@ type State struct {
 	Distributed bool // there is no feed
 
 	PrunedPosition int64     // changes before it are no longer kept
-	PrunedBefore   time.Time // nor are some that are older than this
+	PrunedRevision int64     // nor are changes of the catalog before this revision
+	PrunedBefore   time.Time // nor are some of either that are older than this
 
 	DatabaseID string // of the database that the incarnation began in
 	Here       string // of this one
@@ -52,6 +53,17 @@ func (s State) Good() bool { return s.Nonce != nil && s.DatabaseID == s.Here }
 // Forgets reports whether changes since a time may no longer be kept.
 func (s State) Forgets(since time.Time) bool {
 	return since.Before(s.PrunedBefore) && s.PrunedBefore.After(time.Unix(0, 0)) // otherwise nothing was pruned
+}
+
+// Prune says that changes before the key, changes of the catalog before the revision, and some that are older than a time, are no longer
+// kept. What was said before is not taken back.
+func Prune(tx *gorm.DB, position, revision int64, before time.Time) error {
+	feed := tx.Model(&State{}).Where("id = 1").Session(&gorm.Session{})
+	return errors.Join(
+		feed.Where("pruned_position < ?", position).Update("pruned_position", position).Error,
+		feed.Where("pruned_revision < ?", revision).Update("pruned_revision", revision).Error,
+		feed.Where("pruned_before < ?", before).Update("pruned_before", before).Error,
+	)
 }
 
 // Begin makes a new incarnation, with which all cursors expire, unless another server has made it since the state was read. Finish has

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"regexp"
+	"strings"
 	"sync"
 
 	"github.com/clientapps/clientapps/store"
@@ -18,6 +19,9 @@ var crossTenant = map[string]*regexp.Regexp{
 	"how far the change feed is": regexp.MustCompile("^SELECT \\*, .+ AS here FROM [`\"]change_feed[`\"] LIMIT [$?]?1$"),
 	"the changes of all clients, or of those that a token covers": regexp.MustCompile(
 		"^SELECT (\\*|" + changeOrder + "(, field|, field, changed_at)?) FROM [`\"]app_changes[`\"] WHERE [^;]+ ORDER BY " + changeOrder + "(, field)? LIMIT [$?0-9]+( OFFSET [$?0-9]+)?$"),
+	"the history of all clients is pruned": regexp.MustCompile("^(SELECT count\\(\\*\\)|DELETE) FROM [`\"]app_changes[`\"] WHERE \\(" + changeOrder + ", field\\) > [^;]+$"),
+	"the last change that is pruned": regexp.MustCompile(
+		"^SELECT " + changeOrder + ", field FROM [`\"]app_changes[`\"] WHERE [^;]+ ORDER BY " + strings.ReplaceAll(changeOrder+", field", ",", " DESC,") + " DESC LIMIT [$?0-9]+$"),
 	"catalog apps of changes of many clients": regexp.MustCompile(
 		"^SELECT (id, catalog_app_id FROM [`\"]apps[`\"] WHERE|\\* FROM [`\"]app_changes[`\"] WHERE field = 'app' AND) " +
 			"(app_)?id (= ANY\\(\\$1\\)|IN \\(SELECT value FROM json_each\\(\\?\\)\\))$"),
