@@ -20,6 +20,8 @@ const (
 	changeHubPage = 500
 	// changeLag is how long the feed may stand still behind a transaction before the log says so.
 	changeLag = time.Minute
+	// changeCount is how often a server asks how many changes are kept.
+	changeCount = time.Minute
 )
 
 // ChangeStream follows a feed from one place on.
@@ -120,9 +122,11 @@ func (s *Store) nonce() string {
 	return nonce
 }
 
-// readForStreams reads the feed for all streams of this server, until ctx ends, and watches how far the feed is behind.
+// readForStreams reads the feed for all streams of this server, until ctx ends, and watches how far the feed is behind and
+// how many changes are kept.
 func (s *Store) readForStreams(ctx context.Context) {
 	var at ChangeStart
+	var counted time.Time
 	timer := time.NewTimer(changeWatch)
 	defer timer.Stop()
 	for {
@@ -150,11 +154,27 @@ func (s *Store) readForStreams(ctx context.Context) {
 		if now := s.now(); s.changeLag.Warn(changeLag, now) {
 			s.log.Warn("the change feed waits for a transaction that has written and does not end", "lag", s.changeLag.At(now).Round(time.Second))
 		}
+		if err == nil && time.Since(counted) >= changeCount {
+			counted = time.Now()
+			s.countChanges(ctx)
+		}
 		timer.Reset(changePoll)
 		if !following {
 			timer.Reset(changeWatch)
 		}
 	}
+}
+
+// countChanges notes about how many changes are kept.
+func (s *Store) countChanges(ctx context.Context) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	n, err := changefeed.Kept(s.read.WithContext(ctx), s.db)
+	if err != nil {
+		s.log.Debug("count the changes that are kept", "error", err)
+		return
+	}
+	s.changesKept.Store(n)
 }
 
 // readChangesOnce publishes what is new behind a position, and returns the position behind that.

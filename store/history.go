@@ -50,7 +50,7 @@ func (s *Store) ListAppChanges(ctx context.Context, key AppKey, p Page) (List[Ap
 	var list List[AppChange]
 	err := s.retryInRLS(ctx, func() (err error) {
 		q := s.tenant(ctx, key.ClientID).Where("app_id = ?", key.ID).Session(&gorm.Session{})
-		list, err = changeListing.Page(ctx, q, p, func() (int64, error) { return s.countChanges(key, q) })
+		list, err = changeListing.Page(ctx, q, p, func() (int64, error) { return s.countAppChanges(key, q) })
 		return err
 	})
 	if err != nil {
@@ -62,8 +62,8 @@ func (s *Store) ListAppChanges(ctx context.Context, key AppKey, p Page) (List[Ap
 	return list, err
 }
 
-// changeCount is how many changes an app has from one version to another. Nothing is ever added between them.
-type changeCount struct{ First, Last, Count int64 }
+// appChangeCount is how many changes an app has from one version to another. Nothing is ever added between them.
+type appChangeCount struct{ First, Last, Count int64 }
 
 // longHistory is from how many changes on an app's count is remembered, and rememberedCounts for how many apps.
 const (
@@ -71,16 +71,16 @@ const (
 	rememberedCounts = 10_000
 )
 
-// countChanges counts the changes of an app, of a long history only those that are new. When old ones were pruned, it counts anew.
-func (s *Store) countChanges(key AppKey, q *gorm.DB) (int64, error) {
+// countAppChanges counts the changes of an app, of a long history only those that are new. When old ones were pruned, it counts anew.
+func (s *Store) countAppChanges(key AppKey, q *gorm.DB) (int64, error) {
 	known, _ := s.changeCounts.GetIfPresent(key)
-	var now changeCount
+	var now appChangeCount
 	err := q.Model(&AppChange{}).Select("coalesce(min(version), 0) AS first, coalesce(max(version), 0) AS last").Scan(&now).Error
 	if err != nil {
 		return 0, err
 	}
 	if now.First != known.First || now.Last < known.Last {
-		known = changeCount{}
+		known = appChangeCount{}
 	}
 	err = q.Model(&AppChange{}).Where("version > ? AND version <= ?", known.Last, now.Last).Count(&now.Count).Error
 	if now.Count += known.Count; err == nil && now.Count >= longHistory {

@@ -296,3 +296,32 @@ func TestServerRoleMayNotPrune(t *testing.T) {
 	}
 	wantExpired(t, "the end", s, store.ChangeStart{After: &end}, false)
 }
+
+// The estimate of how many changes are kept follows what is written and pruned.
+func TestChangesKept(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, url string) {
+		t.Parallel()
+		clock := &storetest.Clock{}
+		s := openSeeded(t, url, storetest.Page(), withClock(clock))
+		awaitFeed(t, s, store.ChangeStart{}, 6)
+		db := storetest.SQL(t, url)
+		want := func(n int64) {
+			t.Helper()
+			must(db.ExecContext(t.Context(), "ANALYZE app_changes"))(t)
+			counts := storetest.Open(t, url) // it counts when somebody first follows the feed
+			counts.FollowAllChanges(everyClient, store.ChangeFilter{}, store.ChangeStart{}).Close()
+			for deadline := time.Now().Add(10 * time.Second); counts.Stats().Changes.Kept != n; time.Sleep(time.Millisecond) {
+				if time.Now().After(deadline) {
+					t.Fatalf("%d changes, want %d", counts.Stats().Changes.Kept, n)
+				}
+			}
+		}
+		want(6)
+		clock.Advance(100 * day)
+		must(s.UpdateApp(t.Context(), pageApp, store.Fields{store.ColumnIsFavorite: true}, writer, nil))(t)
+		awaitFeed(t, s, store.ChangeStart{}, 7)
+		prune(t, s, 50*day)
+		want(1)
+	})
+}

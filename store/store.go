@@ -88,7 +88,8 @@ type Store struct {
 	changeNonce  atomic.Value // of the positions that changes has; a string
 	changeLag    changefeed.Lag
 	changesSent  atomic.Uint64
-	changeCounts *otter.Cache[AppKey, changeCount] // of apps with a long history
+	changeCounts *otter.Cache[AppKey, appChangeCount] // of apps with a long history
+	changesKept  atomic.Int64
 	stop         context.CancelFunc
 	background   sync.WaitGroup // goroutines that stop ends
 }
@@ -123,6 +124,8 @@ type database interface {
 	ChangeHorizon() string
 	// ChangeEnd is an expression: no change has this position yet, or a later one.
 	ChangeEnd() string
+	// ChangesKept is an expression: about how many changes are kept. It takes no longer when there are more.
+	ChangesKept() string
 	// DatabaseID is an expression that tells this database from the one that it was restored from, and from the one it took over from.
 	DatabaseID() string
 }
@@ -139,7 +142,7 @@ func Open(cfg Config) (*Store, error) {
 	}
 	s.changes = changefeed.NewHub[AppChange](changeHubSize)
 	s.usage = tokenusage.New(s.writeUsage)
-	s.changeCounts = otter.Must(&otter.Options[AppKey, changeCount]{MaximumSize: rememberedCounts})
+	s.changeCounts = otter.Must(&otter.Options[AppKey, appChangeCount]{MaximumSize: rememberedCounts})
 	var err error
 	if s.tokens, err = tokencache.New(cfg.TokenTTL, s.findTokens); err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
@@ -349,13 +352,14 @@ type ChangeStats struct {
 	Streams int           // that follow it on this server
 	Sent    uint64        // changes that streams have got
 	Lag     time.Duration // for how long it has stood still behind a transaction that is open, as it was last seen
+	Kept    int64         // about how many changes are kept, as was last seen
 }
 
 // Stats never asks the database.
 func (s *Store) Stats() Stats {
 	stats := Stats{
 		Catalog: CatalogStats{Stats: s.catalog.Stats()}, Tokens: s.tokens.Stats(), Patches: s.patches.Stats(), Shares: s.shares.Stats(),
-		Changes:      ChangeStats{Streams: s.changes.Followers(), Sent: s.changesSent.Load(), Lag: s.changeLag.At(s.now())},
+		Changes:      ChangeStats{Streams: s.changes.Followers(), Sent: s.changesSent.Load(), Lag: s.changeLag.At(s.now()), Kept: s.changesKept.Load()},
 		LockTimeouts: s.lockTimeouts.stats(),
 	}
 	if c := s.catalog.Current(); c != nil {

@@ -38,13 +38,14 @@ var (
 	patchRefused = storeDesc("patches_refused_total", "Patches of apps that found too many waiting.")
 	patchBatches = storeDesc("patch_batch_size", "Patches of apps that a transaction took.")
 
-	shareWaiting  = storeDesc("client_share_waiting", "Writes that wait for their client's share of the connections.")
-	shareWaits    = storeDesc("client_share_waits_total", "Writes that had to wait for their client's share of the connections.")
-	shareWaited   = storeDesc("client_share_wait_seconds_total", "Time that writes waited for their client's share of the connections.")
-	changeStreams = storeDesc("change_streams", "Streams of changes that are open.")
-	changesSent   = storeDesc("change_events_total", "Changes that streams have got.")
-	changeLag     = storeDesc("change_feed_lag_seconds", "For how long the change feed has stood still behind a transaction that does not end.")
-	lockTimeouts  = storeDesc("db_lock_timeouts_total", "Waits for locks of the database that came to their bound, by what waited.", "path")
+	shareWaiting   = storeDesc("client_share_waiting", "Writes that wait for their client's share of the connections.")
+	shareWaits     = storeDesc("client_share_waits_total", "Writes that had to wait for their client's share of the connections.")
+	shareWaited    = storeDesc("client_share_wait_seconds_total", "Time that writes waited for their client's share of the connections.")
+	changeStreams  = storeDesc("change_streams", "Streams of changes that are open.")
+	changesSent    = storeDesc("change_events_total", "Changes that streams have got.")
+	changeLag      = storeDesc("change_feed_lag_seconds", "For how long the change feed has stood still behind a transaction that does not end.")
+	historyChanges = storeDesc("history_changes", "Changes of apps and clients that are kept, about.")
+	lockTimeouts   = storeDesc("db_lock_timeouts_total", "Waits for locks of the database that came to their bound, by what waited.", "path")
 )
 
 // Describe implements prometheus.Collector.
@@ -55,7 +56,7 @@ func (storeCollector) Describe(into chan<- *prometheus.Desc) {
 		tokenEntries, tokenLookups, tokenQueries, tokenRefused,
 		patchWaiting, patchWriters, patchRefused, patchBatches,
 		shareWaiting, shareWaits, shareWaited, lockTimeouts,
-		changeStreams, changesSent, changeLag,
+		changeStreams, changesSent, changeLag, historyChanges,
 	} {
 		into <- desc
 	}
@@ -100,6 +101,7 @@ func (c storeCollector) Collect(into chan<- prometheus.Metric) {
 	gauge(changeStreams, float64(stats.Changes.Streams))
 	counter(changesSent, float64(stats.Changes.Sent))
 	gauge(changeLag, stats.Changes.Lag.Seconds())
+	gauge(historyChanges, float64(stats.Changes.Kept))
 	for path, n := range stats.LockTimeouts {
 		counter(lockTimeouts, float64(n), path)
 	}

@@ -14,6 +14,7 @@ import (
 type Expressions interface {
 	ChangeHorizon() string
 	ChangeEnd() string
+	ChangesKept() string
 	DatabaseID() string
 }
 
@@ -45,6 +46,12 @@ func Read(tx *gorm.DB, of Expressions) (state State, err error) {
 		err = ErrDistributed
 	}
 	return state, err
+}
+
+// Kept returns about how many changes are kept.
+func Kept(db *gorm.DB, of Expressions) (n int64, err error) {
+	err = db.Model(&State{}).Select(of.ChangesKept()).Limit(1).Scan(&n).Error
+	return n, err
 }
 
 // Good reports whether cursors can be given out: the incarnation is that of this database, and has begun.

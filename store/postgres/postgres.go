@@ -114,6 +114,11 @@ func (*DB) ChangeEnd() string {
 	return "(incarnation << 48) + pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
 }
 
+// ChangesKept is what VACUUM and ANALYZE have last seen.
+func (*DB) ChangesKept() string {
+	return "(SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = 'app_changes'::regclass)"
+}
+
 // DatabaseID has the cluster, its timeline, which a failover or a recovery changes, and the database in it.
 func (*DB) DatabaseID() string {
 	return "(SELECT system_identifier FROM pg_control_system()) || '/' || left(pg_walfile_name(pg_current_wal_lsn()), 8) || '/' || " +

@@ -17,6 +17,7 @@ var crossTenant = map[string]*regexp.Regexp{
 	"a catalog app was renamed, and apps of all clients have a copy of the name": regexp.MustCompile(
 		"^UPDATE [`\"]?apps[`\"]? SET [`\"]?name_key[`\"]? ?= ?[$?]1? WHERE catalog_app_id = [$?]2?$"),
 	"how far the change feed is": regexp.MustCompile("^SELECT \\*, .+ AS here FROM [`\"]change_feed[`\"] LIMIT [$?]?1$"),
+	"how many changes are kept":  regexp.MustCompile("^SELECT (\\(SELECT greatest\\(|coalesce\\(\\(SELECT seq ).+ FROM [`\"]change_feed[`\"] LIMIT [$?]?1$"),
 	"the changes of all clients, or of those that a token covers": regexp.MustCompile(
 		"^SELECT (\\*|" + changeOrder + "(, field|, field, changed_at)?) FROM [`\"]app_changes[`\"] WHERE [^;]+ ORDER BY " + changeOrder + "(, field)? LIMIT [$?0-9]+( OFFSET [$?0-9]+)?$"),
 	"the history of all clients is pruned": regexp.MustCompile("^(SELECT count\\(\\*\\)|DELETE) FROM [`\"]app_changes[`\"] WHERE \\(" + changeOrder + ", field\\) > [^;]+$"),
