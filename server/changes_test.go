@@ -221,6 +221,7 @@ func TestForgedFeedCursors(t *testing.T) {
 			}
 		}
 		for target, status := range map[string]int{
+			"/v2/changes?cursor=" + feedCursor("changes\n/v2/changes\n", "0123456789abcdef", key): 410,
 			path + "?field=app&cursor=" + end:                                   400, // other filters
 			path + "?cursor=" + end[1:]:                                         400,
 			otherClientPath + "/changes?cursor=" + end:                          400,

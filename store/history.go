@@ -599,11 +599,7 @@ func (s *Store) inBatches(ctx context.Context, batch func(tx *gorm.DB) (n int, m
 // RenewHistory makes all cursors of all feeds expire. It is for a database that was replaced by an older state of itself where the server
 // cannot notice: a copied SQLite file, a snapshot of a disk.
 func (s *Store) RenewHistory(ctx context.Context) error {
-	err := s.renewChanges(ctx, true)
-	if errors.Is(err, changefeed.ErrDistributed) {
-		return &UnavailableError{cause: err}
-	}
-	return s.translate("renew the history", err)
+	return s.translate("renew the history", s.renewChanges(ctx, true))
 }
 
 // renewChanges begins a new incarnation of the feed if the database is another than the one that the incarnation began in, or if force
