@@ -192,6 +192,7 @@ func TestStreamsAreRefused(t *testing.T) {
 			{other, "/v2/changes/stream?client_id=" + clientID, nil, 403},
 			{s.Client, "/v2/clients/" + nilID + "/changes/stream", nil, 404},
 			{s.Client, path, []string{"Accept: application/json"}, 406},
+			{s.Client, "/v2/changes/stream?cursor=" + feedCursor("changes\n/v2/changes\n", "0123456789abcdef", "7"), nil, 410},
 			{s.Client, path + "?cursor=" + feedCursor("changes\n"+clientPath+"/changes\n", "0123456789abcdef", "7"), nil, 410},
 		} {
 			got := c.client.Send(t, servertest.Request{Method: "GET", Target: c.target, Header: c.header})

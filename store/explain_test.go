@@ -166,6 +166,7 @@ var planCases = func() map[string][]planCase {
 var noPlans = map[string]string{
 	"FinishDeletion":      "sends what DeleteClient sends, after some seconds",
 	"EraseDeletedClients": "sends what DeleteClient sends, after some seconds",
+	"PruneHistory":        "reads what it deletes, for an operator",
 	"FollowChanges":       "sends what ListChanges sends",
 	"FollowAllChanges":    "sends what ListAllChanges sends",
 	"RenewHistory":        "updates one row",

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -84,13 +83,6 @@ var planAppWrites = map[string][]planCase{
 			})
 		}
 		return onlyErr(s.ImportApps(ctx, w.client, appRows(rows...), planActor, store.ImportOptions{}))
-	}}},
-	"PruneHistory": {{everyClient: "the history of all clients is pruned", sorts: 20_000, run: func(ctx context.Context, s *store.Store, _ *planFixture) error {
-		// All would be deleted, which other cases read.
-		if err := onlyErr(s.PruneHistory(ctx, 24*time.Hour, store.PruneOptions{DryRun: true})); err != nil {
-			return err
-		}
-		return onlyErr(s.PruneHistory(ctx, 100_000*time.Hour, store.PruneOptions{}))
 	}}},
 	"Seed": {{everyClient: "apps refer to catalog apps", run: func(ctx context.Context, s *store.Store, w *planFixture) error {
 		name := w.next("Seeded")

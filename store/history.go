@@ -12,7 +12,6 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/clientapps/clientapps/store/changefeed"
-	"github.com/clientapps/clientapps/store/keyset"
 	"github.com/clientapps/clientapps/store/postgres"
 	"github.com/clientapps/clientapps/store/retry"
 	"github.com/clientapps/clientapps/store/tenant"
@@ -21,72 +20,6 @@ import (
 // ID names the change. It is derived from what makes the change unique, and so needs no place in the table.
 func (c AppChange) ID() uuid.UUID {
 	return uuid.NewSHA1(c.ClientID, fmt.Appendf(nil, "%s:%d:%s", c.AppID, c.Version, c.Field))
-}
-
-var changeListing = listing[AppChange]{
-	Keys: map[Column]sortKey[AppChange]{
-		ColumnVersion: keyset.IntKey("version", func(c AppChange) int64 { return c.Version }),
-	},
-	Tie:  "field",
-	Of:   func(c AppChange) string { return c.Field },
-	Tied: isFieldName,
-}
-
-// isFieldName says whether a text can be the name of a field, of this version or a later one.
-func isFieldName(text string) bool {
-	return text != "" && len(text) <= 64 && strings.Trim(text, "abcdefghijklmnopqrstuvwxyz0123456789_") == ""
-}
-
-// ListAppChanges returns one page of an app's history, newest first; the page's order is set here. The history outlives
-// the app: NotFoundError says that the client does not have it and that nothing of its history is kept, or that there is no such client.
-func (s *Store) ListAppChanges(ctx context.Context, key AppKey, p Page) (List[AppChange], error) {
-	if err := s.checkNotDeleting(ctx, key.ClientID); err != nil {
-		return List[AppChange]{}, err
-	}
-	if key.ID == uuid.Nil { // under which the history of the client itself is kept
-		return List[AppChange]{}, s.missingApp(ctx, key)
-	}
-	p.SortBy, p.Desc = ColumnVersion, true
-	var list List[AppChange]
-	err := s.retryInRLS(ctx, func() (err error) {
-		q := s.tenant(ctx, key.ClientID).Where("app_id = ?", key.ID).Session(&gorm.Session{})
-		list, err = changeListing.Page(ctx, q, p, func() (int64, error) { return s.countAppChanges(key, q) })
-		return err
-	})
-	if err != nil {
-		return List[AppChange]{}, s.translate("list app changes", err)
-	}
-	if list.Total == 0 {
-		_, err = s.GetApp(ctx, key) // it may be there, and its history pruned
-	}
-	return list, err
-}
-
-// appChangeCount is how many changes an app has from one version to another. Nothing is ever added between them.
-type appChangeCount struct{ First, Last, Count int64 }
-
-// longHistory is from how many changes on an app's count is remembered, and rememberedCounts for how many apps.
-const (
-	longHistory      = 1000
-	rememberedCounts = 10_000
-)
-
-// countAppChanges counts the changes of an app, of a long history only those that are new. When old ones were pruned, it counts anew.
-func (s *Store) countAppChanges(key AppKey, q *gorm.DB) (int64, error) {
-	known, _ := s.changeCounts.GetIfPresent(key)
-	var now appChangeCount
-	err := q.Model(&AppChange{}).Select("coalesce(min(version), 0) AS first, coalesce(max(version), 0) AS last").Scan(&now).Error
-	if err != nil {
-		return 0, err
-	}
-	if now.First != known.First || now.Last < known.Last {
-		known = appChangeCount{}
-	}
-	err = q.Model(&AppChange{}).Where("version > ? AND version <= ?", known.Last, now.Last).Count(&now.Count).Error
-	if now.Count += known.Count; err == nil && now.Count >= longHistory {
-		s.changeCounts.Set(key, now)
-	}
-	return now.Count, err
 }
 
 // ChangeFilter selects changes of a feed: those that have all that is set.
@@ -323,13 +256,14 @@ func compareKey(q *gorm.DB, how string, k changefeed.Key) *gorm.DB {
 	return q.Where("("+changeOrder+") "+how+" (?, ?, ?, ?, ?)", k.Position, k.ClientID, k.AppID, k.Version, k.Field)
 }
 
-// planAnew makes PostgreSQL plan the statements of the transaction for their values: which index is best depends on how many changes the
-// client has.
+// planAnew makes PostgreSQL plan the statements of the transaction for their values, since which index is best depends on how many changes
+// the client has, and never by reading and sorting all changes, however few they seem to be.
 func planAnew(tx *gorm.DB) error {
 	if tx.Name() != postgres.Name {
 		return nil
 	}
-	return tx.Exec("SELECT set_config('plan_cache_mode', 'force_custom_plan', true)").Error
+	return tx.Exec("SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('jit', 'off', true), " +
+		"set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true)").Error
 }
 
 // keyAfter returns the key before all fields of the nth change, or nil if there are not so many.

@@ -58,7 +58,7 @@ func parseAge(text string) (time.Duration, error) {
 	if days, ok := strings.CutSuffix(text, "d"); ok {
 		var n uint64
 		n, err = strconv.ParseUint(days, 10, 16)
-		age = time.Duration(n) * 24 * time.Hour //nolint:gosec // of 16 bits
+		age = time.Duration(n) * 24 * time.Hour
 	}
 	switch {
 	case text == "":

@@ -153,7 +153,9 @@ func TestCatalogKeys(t *testing.T) {
 		}
 	}
 	for _, high := range []changefeed.CatalogKey{
-		changefeed.BeforeRevision(8), {Revision: 7, Entity: "vendor"}, {Revision: 7, Entity: "category", EntityID: uuid.Max},
+		changefeed.BeforeRevision(8),
+		{Revision: 7, Entity: "vendor"},
+		{Revision: 7, Entity: "category", EntityID: uuid.Max},
 		{Revision: 7, Entity: "category", EntityID: id, Field: "name_key"},
 	} {
 		if low.Compare(high) >= 0 || high.Compare(low) <= 0 {

@@ -173,9 +173,9 @@ func (*DB) ChangeHorizon() string {
 // ChangeEnd is ChangeHorizon: there is one writer.
 func (db *DB) ChangeEnd() string { return db.ChangeHorizon() }
 
-// ChangesKept is the number of positions behind the last change that was pruned. Those of deleted clients are among them.
+// ChangesKept is the number of positions from the pruned one on. Those of deleted clients are among them.
 func (*DB) ChangesKept() string {
-	return "coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'app_changes'), 0) - pruned_position"
+	return "coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'app_changes'), 0) + 1 - max(pruned_position, 1)"
 }
 
 // DatabaseID is empty: a copy of a file cannot be told from it. Backup makes its copies begin anew.

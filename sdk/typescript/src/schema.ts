@@ -634,7 +634,6 @@ export interface paths {
          *     Streams have limits of their own: at most half of a server's streams (`--max-streams`) are of one token, else 429; 503 when all are
          *     taken. HEAD opens no stream.
          *
-         *
          *     Scope: `apps:read`.
          */
         get: operations["streamChanges"];
@@ -656,7 +655,6 @@ export interface paths {
         /**
          * Stream All Changes
          * @description `streamChanges` for all clients that the token covers.
-         *
          *
          *     Scope: `apps:read`.
          */
