@@ -17,6 +17,7 @@ import (
 	"github.com/clientapps/clientapps/server"
 	"github.com/clientapps/clientapps/server/servertest"
 	"github.com/clientapps/clientapps/store"
+	"github.com/clientapps/clientapps/store/storetest"
 )
 
 // event is a block of a stream.
@@ -330,4 +331,46 @@ func TestManyStreams(t *testing.T) {
 			}
 		}
 	})
+}
+
+// At shutdown a stream just ends, before the requests in flight do.
+func TestStreamsEndAtShutdown(t *testing.T) {
+	t.Parallel()
+	r := run(t, time.Minute, func(c *server.Config) { c.DrainDelay = 100 * time.Millisecond })
+	st := openStream(t, r.client, clientPath+"/changes/stream?"+feedEnd)
+	r.stop()
+	st.wantEnd(t, "")
+	if err := <-r.stopped; err != nil {
+		t.Error(err)
+	}
+}
+
+// A transaction that has written and does not end holds the feed up, for its cluster, and the metric says for how long.
+func TestOpenTransactionHoldsTheFeedUp(t *testing.T) {
+	t.Parallel()
+	s := servertest.New(t, storetest.Postgres(t))
+	awaitChanges(t, s.Client, clientPath+"/changes", "", 3)
+	tx, err := storetest.SQL(t, s.DatabaseURL).BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback() }()
+	if _, err := tx.ExecContext(t.Context(), "SELECT pg_current_xact_id()"); err != nil {
+		t.Fatal(err)
+	}
+	s.Patch(t, appPath, `{"is_favorite":true}`)
+	held, cursor := follow(t, s.Client, clientPath+"/changes", "")
+	lag := time.Duration(0)
+	for hour := time.Duration(1); hour < 100 && lag < time.Hour; hour++ { // older transactions of other tests end meanwhile
+		s.SetTime(storetest.Now.Add(hour * time.Hour))
+		_, _ = follow(t, s.Client, clientPath+"/changes", "")
+		lag = s.Store.Stats().Changes.Lag
+	}
+	if len(held) != 3 || lag < time.Hour {
+		t.Errorf("%d changes, and a lag of %s", len(held), lag)
+	}
+	if err := tx.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	wantChanges(t, awaitChanges(t, s.Client, clientPath+"/changes", "cursor="+cursor, 1), `aa7c f1a2 a1b2 is_favorite false true by everything`)
 }
