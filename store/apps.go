@@ -553,7 +553,7 @@ const (
 func (s *Store) countAppChanges(key AppKey, q *gorm.DB) (int64, error) {
 	known, _ := s.changeCounts.GetIfPresent(key)
 	var now appChangeCount
-	err := q.Model(&AppChange{}).Select("coalesce(min(version), 0) AS first, coalesce(max(version), 0) AS last").Scan(&now).Error
+	err := q.Model(&AppChange{}).Select("coalesce(min(version), 0) AS first, coalesce(max(version), 0) AS last").Find(&now).Error
 	if err != nil {
 		return 0, err
 	}

@@ -12,9 +12,8 @@ import (
 )
 
 const (
-	// changePoll is how often a server looks for changes while somebody follows them, and changeWatch how often while nobody does.
-	changePoll  = 250 * time.Millisecond
-	changeWatch = 10 * time.Second
+	// changePoll is how often a server looks for changes while somebody follows them.
+	changePoll = 250 * time.Millisecond
 	// changeHubSize is how many of the newest changes a server remembers for those who follow.
 	changeHubSize = 4096
 	changeHubPage = 500
@@ -123,11 +122,11 @@ func (s *Store) nonce() string {
 }
 
 // readForStreams reads the feed for all streams of this server, until ctx ends, and watches how far the feed is behind and
-// how many changes are kept.
-func (s *Store) readForStreams(ctx context.Context) {
+// how many changes are kept. While there are no streams it looks once in the idle time.
+func (s *Store) readForStreams(ctx context.Context, idle time.Duration) {
 	var at ChangeStart
 	var counted time.Time
-	timer := time.NewTimer(changeWatch)
+	timer := time.NewTimer(idle)
 	defer timer.Stop()
 	for {
 		select {
@@ -160,7 +159,7 @@ func (s *Store) readForStreams(ctx context.Context) {
 		}
 		timer.Reset(changePoll)
 		if !following {
-			timer.Reset(changeWatch)
+			timer.Reset(idle)
 		}
 	}
 }

@@ -40,7 +40,7 @@ type Config struct {
 	URL         string           // sqlite://PATH or postgres://…
 	MustExist   bool             // a missing SQLite database is an error; by default it is created
 	MaxConns    int              // connections to PostgreSQL; readers of SQLite. Default 16
-	CatalogPoll time.Duration    // interval between looks for catalog changes of other servers. Default 2 s
+	CatalogPoll time.Duration    // interval between looks for catalog changes of other servers, and five of them for the change feed's. Default 2 s
 	Timeout     time.Duration    // bounds database work that has no caller deadline. Default 5 s
 	LockTimeout time.Duration    // how long a write waits for each lock of PostgreSQL. Default half of Timeout
 	TokenTTL    time.Duration    // how long a token is cached, and so how long a revoked one is still accepted. Default 10 s
@@ -161,7 +161,7 @@ func Open(cfg Config) (*Store, error) {
 	s.background.Go(func() { s.catalog.Follow(ctx, cfg.CatalogPoll, s.timeout) })
 	s.background.Go(func() { s.usage.Run(ctx, cfg.TokenUsage) })
 	s.background.Go(func() { s.followDeletions(ctx) })
-	s.background.Go(func() { s.readForStreams(ctx) })
+	s.background.Go(func() { s.readForStreams(ctx, 5*cfg.CatalogPoll) })
 	return s, nil
 }
 
