@@ -115,7 +115,8 @@ func TestLedgerFindsWhatIsWrong(t *testing.T) {
 		found     func(*Comparison) bool
 	}{
 		{"UPDATE app_changes SET request_id = 'nobody'" + last, func(c *Comparison) bool { return c.Lost == 1 && c.Unknown == 1 }},
-		{`INSERT INTO app_changes SELECT client_id, app_id, version + 1, field, new_value, new_value, actor_id, actor_name,
+		{`INSERT INTO app_changes (client_id, app_id, version, field, old_value, new_value,
+			actor_id, actor_name, request_id, changed_at) SELECT client_id, app_id, version + 1, field, new_value, new_value, actor_id, actor_name,
 			request_id, changed_at FROM app_changes` + last, func(c *Comparison) bool { return len(c.Problems) == 3 }}, // the row
 		{`UPDATE app_changes SET request_id = (SELECT request_id FROM app_changes WHERE field = 'license_count'
 			AND request_id <> 'nobody')` + last, func(c *Comparison) bool { return c.Twice == 1 }},
