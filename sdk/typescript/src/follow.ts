@@ -48,7 +48,7 @@ export async function* follow(
     signal?.addEventListener("abort", disconnect);
     let silence = setTimeout(disconnect, maxSilence);
     try {
-      for await (const event of events(await open(client, clientId, cursor, connection.signal))) {
+      for await (const event of events(await open(client, clientId, cursor, connection.signal), connection.signal)) {
         clearTimeout(silence); // the caller may take its time
         if (event.kind === "error") {
           break; // the next answer says with a status what is wrong
@@ -114,8 +114,10 @@ interface StreamEvent {
   data: string;
 }
 
-async function* events(body: ReadableStream<Uint8Array>): AsyncGenerator<StreamEvent, void, undefined> {
+async function* events(body: ReadableStream<Uint8Array>, signal: AbortSignal): AsyncGenerator<StreamEvent, void, undefined> {
   const reader = body.getReader();
+  const close = () => void reader.cancel().catch(() => undefined); // fetch does not always close the connection when it is aborted
+  signal.addEventListener("abort", close);
   const decoder = new TextDecoder();
   let text = "";
   for (;;) {
