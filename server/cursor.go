@@ -89,7 +89,7 @@ func formatCursor(p store.Position, scope string) string {
 
 func parseCursor(text, scope string) (store.Position, bool) {
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(text)
-	if err != nil || len(raw) < cursorDigest {
+	if err != nil || len(raw) < cursorDigest || strings.ContainsAny(text, "\r\n") { // which the decoder skips
 		return store.Position{}, false
 	}
 	position := string(raw[cursorDigest:])

@@ -19,7 +19,7 @@ func FuzzParseCursor(f *testing.F) {
 		f.Add(formatCursor(p, scope)+"A", scope)
 		f.Add(formatCursor(p, scope), scope+"q=a")
 	}
-	for _, text := range []string{"", "A", "AAECAwQFBgc", "AAECAwQFBgcI=", "====", "\n"} {
+	for _, text := range []string{"", "A", "AAECAwQFBgc", "AAECAwQFBgcI=", "====", "\n", "HCx98yQ\r\r\r\r\r\r\r\r0EtkA"} {
 		f.Add(text, scope)
 	}
 	f.Fuzz(func(t *testing.T, text, scope string) {
