@@ -217,6 +217,7 @@ func TestStreamsEnd(t *testing.T) {
 		reader := &servertest.Client{URL: s.URL, Token: secret}
 		revoked := openStream(t, reader, "/v2/changes/stream?"+feedEnd)
 		deleted := openStream(t, s.Client, clientPath+"/changes/stream?"+feedEnd)
+		filtered := openStream(t, s.Client, clientPath+"/changes/stream?field=is_favorite&"+feedEnd)
 		if got := s.Send(t, servertest.Request{Method: "DELETE", Target: "/v2/tokens/" + token.ID.String()}); got.Status != http.StatusNoContent {
 			t.Fatal(got.Status, got.Body)
 		}
@@ -228,6 +229,7 @@ func TestStreamsEnd(t *testing.T) {
 			t.Fatal(got.Status, got.Body)
 		}
 		deleted.wantEnd(t, "not_found")
+		filtered.wantEnd(t, "not_found")
 		for range 2 { // the changes of the client come first, if they are quick enough
 			if e := revoked.next(t); e.name == "error" {
 				if !strings.Contains(e.data, "unauthorized") {

@@ -116,6 +116,12 @@ func TestChangesBeforeTheFeed(t *testing.T) {
 			return slices.SortedFunc(slices.Values(rows), func(a, b store.AppChange) int { return strings.Compare(a.ID().String(), b.ID().String()) })
 		}
 		wantJSON(t, "the changes", sorted(after[:8]), sorted(before))
+		since := clock.Now() // on PostgreSQL the others are in no order of time, and none is left out
+		want := 9
+		if strings.HasPrefix(url, "sqlite:") {
+			want = 1
+		}
+		awaitFeed(t, s, store.ChangeStart{Since: &since}, want)
 		if last := after[8]; last.Field != "client_name" {
 			t.Errorf("the last change is %+v", last)
 		}
@@ -187,7 +193,9 @@ func TestChangesOfAToken(t *testing.T) {
 			if len(list.Rows) != 3*len(covered) {
 				t.Errorf("a token for %v sees %d changes", covered, len(list.Rows))
 			}
-			wantJSON(t, "the stream", streamed.Rows, list.Rows)
+			if len(streamed.Rows)+len(list.Rows) > 0 {
+				wantJSON(t, "the stream", streamed.Rows, list.Rows)
+			}
 			for _, change := range list.Rows {
 				if !token.Covers(change.ClientID) {
 					t.Errorf("a token for %v sees %+v", covered, change)

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -59,12 +58,12 @@ func (c *ChangeStream) Next(ctx context.Context, wait time.Duration, size int) (
 			return ChangeList{}, err
 		}
 		c.next = ChangeStart{After: &list.Next}
-		if c.cutAtDeletion(&list); len(list.Rows) > 0 || c.ended != nil {
+		if len(list.Rows) > 0 || c.ended != nil {
 			c.s.changesSent.Add(uint64(len(list.Rows)))
 			return list, nil
 		}
-		if list.More {
-			continue
+		if list.More { // at once, but for no longer than there is time
+			more = ready
 		}
 		select {
 		case <-more:
@@ -76,15 +75,12 @@ func (c *ChangeStream) Next(ctx context.Context, wait time.Duration, size int) (
 	}
 }
 
-// cutAtDeletion ends the stream of a client with its deletion.
-func (c *ChangeStream) cutAtDeletion(list *ChangeList) {
-	if c.scope.client == nil {
-		return
-	}
-	if at := slices.IndexFunc(list.Rows, AppChange.deletesClient); at >= 0 {
-		list.Rows, c.ended = list.Rows[:at], &NotFoundError{Kind: KindClient, ID: *c.scope.client}
-	}
-}
+// ready is a channel that is closed.
+var ready = func() chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
 
 // read returns what is next, from memory if that reaches back so far, and what is closed when there is more.
 func (c *ChangeStream) read(ctx context.Context, size int) (list ChangeList, more <-chan struct{}, err error) {
@@ -96,10 +92,15 @@ func (c *ChangeStream) read(ctx context.Context, size int) (list ChangeList, mor
 	if known && c.next.After != nil && c.next.After.SortKey == c.s.nonce() {
 		list.Next = Position{SortKey: c.next.After.SortKey, TieBreaker: end.String()}
 		for i := range items {
-			if !c.scope.has(&items[i].Value) {
+			change := &items[i].Value
+			if id := c.scope.client; id != nil && *id == change.ClientID && change.deletesClient() { // whatever the filter
+				c.ended = &NotFoundError{Kind: KindClient, ID: *id}
+				break
+			}
+			if !c.scope.has(change) {
 				continue
 			}
-			if list.Rows = append(list.Rows, items[i].Value); len(list.Rows) == size {
+			if list.Rows = append(list.Rows, *change); len(list.Rows) == size {
 				list.Next.TieBreaker, list.More = items[i].Key.String(), true
 				break
 			}
@@ -142,6 +143,8 @@ func (s *Store) readForStreams(ctx context.Context, idle time.Duration) {
 		}
 		next, err := s.readChangesOnce(ctx, at, following)
 		switch {
+		case errors.Is(err, changefeed.ErrDistributed):
+			return // there is nothing to follow
 		case errors.Is(err, ErrCursorExpired):
 			at = ChangeStart{} // the streams find out by themselves
 			s.changes.Reset()

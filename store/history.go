@@ -286,6 +286,9 @@ func (s *Store) keySince(tx *gorm.DB, state changefeed.State, since time.Time) (
 		if err := q.Order(changeOrder).Limit(1).Find(&first).Error; err != nil || len(first) == 0 {
 			return state.Horizon, time.Time{}, err
 		}
+		if first[0].Position == 0 { // changes without a position are in no order of time: none is left out
+			return 0, s.now(), nil
+		}
 		return first[0].Position, first[0].ChangedAt, nil
 	})
 	return changefeed.Before(position), err

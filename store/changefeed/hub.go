@@ -80,6 +80,7 @@ func (h *Hub[T]) Publish(begin Key, items []Item[T], end Key) {
 	defer h.mu.Unlock()
 	if !h.valid || h.end != begin {
 		h.items, h.begin, h.valid = nil, begin, true
+		h.wake() // what lies before has to be read from the database
 	}
 	if h.end = end; begin == end {
 		return
