@@ -48,6 +48,10 @@ SELECT create_reference_table('catalog_revisions');
 SELECT create_reference_table('tokens');
 SELECT create_reference_table('token_clients');
 SELECT create_reference_table('change_feed');
+-- Webhooks need the change feed. A table that others refer to comes first.
+SELECT create_reference_table('webhook_state');
+SELECT create_reference_table('webhooks');
+SELECT create_reference_table('webhook_deliveries');
 
 SELECT create_distributed_table('clients', 'id', colocate_with := 'none');
 -- These come before apps, whose triggers write to them.

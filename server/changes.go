@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -72,7 +73,7 @@ func toAPIFeed(ctx context.Context, list store.ChangeList) gen.ChangeFeedJSONRes
 func changeFilter[F ~string](client, app *gen.UUID, field *F) store.ChangeFilter {
 	f := store.ChangeFilter{ClientID: client, AppID: app}
 	if field != nil {
-		f.Field = string(*field)
+		f.Fields = []string{string(*field)}
 	}
 	return f
 }
@@ -85,13 +86,18 @@ func feedPageSize(size *int32) int {
 }
 
 // feedStart reads the parameters that say where a feed begins.
-func feedStart(ctx context.Context, cursor, since *string) (from store.ChangeStart, err error) {
+func feedStart(ctx context.Context, cursor, since *string) (store.ChangeStart, error) {
+	return startOf(requestStateOf(ctx).feedScope(), cursor, since)
+}
+
+// startOf is feedStart for a feed of another request.
+func startOf(scope string, cursor, since *string) (from store.ChangeStart, err error) {
 	switch {
 	case cursor != nil && since != nil:
 		field := "since"
 		return from, invalidRequest("cursor and since cannot be combined", &gen.ErrorDetails{Field: &field})
 	case cursor != nil:
-		after, ok := parseCursor(*cursor, requestStateOf(ctx).feedScope())
+		after, ok := parseCursor(*cursor, scope)
 		if !ok {
 			return from, errCursor("cursor")
 		}
@@ -115,8 +121,12 @@ func (x *requestState) feedScope() string {
 			query.Del(name)
 		}
 	}
-	path := strings.TrimSuffix(strings.ToLower(x.url.Path), "/stream") // a stream has the cursors of its list
-	return "changes\n" + path + "\n" + strings.ToLower(query.Encode())
+	path := strings.TrimSuffix(x.url.Path, "/stream") // a stream has the cursors of its list
+	return feedScope(path, query)
+}
+
+func feedScope(path string, filters url.Values) string {
+	return "changes\n" + strings.ToLower(path) + "\n" + strings.ToLower(filters.Encode())
 }
 
 const (

@@ -303,7 +303,7 @@ func (f *feedFixture) followers(ctx context.Context, t *testing.T) (all []*follo
 				return s.FollowChanges(app.ClientID, store.ChangeFilter{AppID: &app.ID}, from)
 			}},
 			{"stream of a field", func(c store.AppChange) bool { return c.Field == "license_count" }, func(from store.ChangeStart) *store.ChangeStream {
-				return s.FollowAllChanges(every, store.ChangeFilter{Field: "license_count"}, from)
+				return s.FollowAllChanges(every, store.ChangeFilter{Fields: []string{"license_count"}}, from)
 			}},
 		} {
 			var stream *store.ChangeStream

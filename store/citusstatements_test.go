@@ -14,14 +14,30 @@ import (
 
 // manyShards are the methods that may need more than one shard, with the reason.
 var manyShards = map[string]string{
-	"ListChanges":        "there is no feed on a distributed database",
-	"ListAllChanges":     "there is no feed on a distributed database",
-	"PruneHistory":       "there is no feed on a distributed database",
-	"ListCatalogChanges": "there is no feed on a distributed database",
-	"CreateToken":        "the clients that a token covers are looked up on all their shards",
-	"ListClients":        "the list of clients is read from all shards, without a transaction",
-	"AllClients":         "the command prints all clients",
-	"UpdateCatalogApp":   "a new name goes to the apps of all clients that have it, and the catalog is on every shard anyway",
+	"ListChanges":           "there is no feed on a distributed database",
+	"ListAllChanges":        "there is no feed on a distributed database",
+	"PruneHistory":          "there is no feed on a distributed database",
+	"ListCatalogChanges":    "there is no feed on a distributed database",
+	"ListWebhooks":          "webhooks need the feed",
+	"GetWebhook":            "webhooks need the feed",
+	"CreateWebhook":         "webhooks need the feed",
+	"UpdateWebhook":         "webhooks need the feed",
+	"DeleteWebhook":         "webhooks need the feed",
+	"RotateWebhookSecret":   "webhooks need the feed",
+	"ReplayWebhook":         "webhooks need the feed",
+	"BeginWebhookTest":      "webhooks need the feed",
+	"RecordWebhookTest":     "webhooks need the feed",
+	"ListWebhookDeliveries": "webhooks need the feed",
+	"MarkWebhooks":          "webhooks need the feed",
+	"ClaimWebhooks":         "webhooks need the feed",
+	"ReadWebhook":           "webhooks need the feed",
+	"KeepWebhookBatch":      "webhooks need the feed",
+	"FinishWebhookAttempt":  "webhooks need the feed",
+	"ReleaseWebhook":        "webhooks need the feed",
+	"CreateToken":           "the clients that a token covers are looked up on all their shards",
+	"ListClients":           "the list of clients is read from all shards, without a transaction",
+	"AllClients":            "the command prints all clients",
+	"UpdateCatalogApp":      "a new name goes to the apps of all clients that have it, and the catalog is on every shard anyway",
 }
 
 // fewClients have apps in the fixture: no plan depends on how many.

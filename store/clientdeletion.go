@@ -36,7 +36,7 @@ const ColumnClientID Column = tenant.Column
 // deletionChange selects the change that says that a client was deleted. It is all that stays of a client.
 const deletionChange = "app_id = '00000000-0000-0000-0000-000000000000' AND field = 'client' AND new_value = 'null'"
 
-// DeleteClient deletes a suspended client: its apps, its history, and what tokens cover of it. gone is false when rows of a large
+// DeleteClient deletes a suspended client: its apps, its history, its webhooks, and what tokens cover of it. gone is false when rows of a large
 // client remain: EraseDeletedClients erases them. Meanwhile no other method finds the client on this server, nor on others after
 // deletionLease; this one then changes nothing, whatever the condition.
 //
@@ -84,8 +84,10 @@ func (s *Store) markDeleting(ctx context.Context, seen Client, by Actor) (marked
 	began := func(db *gorm.DB) (bool, error) { return deletionBegan(db, seen.ID) }
 	err = s.inTx(ctx, clientShare(seen.ID), began, func(tx *gorm.DB) error {
 		res := tx.Model(&Client{}).Where("id = ? AND version = ?", seen.ID, seen.Version).Updates(set)
-		marked = res.RowsAffected == 1
-		return res.Error
+		if marked = res.RowsAffected == 1; !marked {
+			return res.Error
+		}
+		return tenant.Of(tx, seen.ID).Delete(&Webhook{}).Error
 	})
 	return marked && err == nil, err
 }
@@ -111,8 +113,9 @@ var errRowsLeft = errors.New("rows of the client are left")
 func (s *Store) erase(ctx context.Context, id uuid.UUID, all bool) (gone bool, err error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	// A token that is just being made may cover the client: whoever began before the client was marked did not see that.
-	if err := s.db.AwaitWriters(ctx, "tokens"); err != nil {
+	// A token that is just being made may cover the client, and a webhook may follow it: whoever began before the client was marked did not
+	// see that.
+	if err := s.db.AwaitWriters(ctx, "tokens", "webhooks"); err != nil {
 		return false, err
 	}
 	nothing := func(*gorm.DB) (bool, error) { return false, nil } // to be found: it is erased again
@@ -150,6 +153,9 @@ func eraseInSQLite(tx *gorm.DB, id uuid.UUID) error {
 		return nil //nolint:nilerr // there is nothing to erase
 	}
 	own := tenant.Of(tx, id).Session(&gorm.Session{})
+	if err := own.Delete(&Webhook{}).Error; err != nil {
+		return err
+	}
 	apps := own.Where("id IN (?)", own.Model(&App{}).Select("id").Order("id").Limit(eraseRows)).Delete(&App{})
 	if apps.Error != nil {
 		return apps.Error

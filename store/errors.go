@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -27,6 +28,7 @@ const (
 	KindVendor     Kind = "Vendor"
 	KindCategory   Kind = "Category"
 	KindToken      Kind = "Token"
+	KindWebhook    Kind = "Webhook"
 )
 
 // NotFoundError says that the key's client has no such object.
@@ -98,6 +100,32 @@ type ClientNotSuspendedError struct{ ID uuid.UUID }
 func (e *ClientNotSuspendedError) Error() string {
 	return fmt.Sprintf("client %s is not suspended", e.ID)
 }
+
+// WebhookLimitError says that a client, or all clients together if ClientID is nil, have as many webhooks as they may.
+type WebhookLimitError struct {
+	ClientID *uuid.UUID
+	Limit    int
+}
+
+func (e *WebhookLimitError) Error() string {
+	return fmt.Sprintf("there are %d webhooks already", e.Limit)
+}
+
+// WebhookPrunedError says that a webhook cannot be made active because changes that it has not delivered were pruned. Nothing was written.
+type WebhookPrunedError struct{ ID uuid.UUID }
+
+func (e *WebhookPrunedError) Error() string {
+	return fmt.Sprintf("changes that webhook %s has not delivered were pruned", e.ID)
+}
+
+// TooSoonError says that something was done a short time ago and can be done again after RetryAfter. Nothing was written.
+type TooSoonError struct{ RetryAfter time.Duration }
+
+func (e *TooSoonError) Error() string { return fmt.Sprintf("too soon, by %s", e.RetryAfter) }
+
+// ErrWebhookChanged says that a webhook is no longer as the worker has it: a caller has changed or deleted it, or another worker has it.
+// The worker has it no more, and goes on with others.
+var ErrWebhookChanged = errors.New("the webhook has changed meanwhile")
 
 // PreconditionError says that the object has none of the tags that it must have. Nothing was written.
 type PreconditionError = etag.PreconditionError

@@ -34,12 +34,16 @@ func (p plan) violations(c planCase) []string {
 	var found []string
 	for _, r := range p.reads {
 		switch r.table {
-		case "apps", "app_changes", "client_app_counts", "catalog_changes":
+		case "apps", "app_changes", "client_app_counts", "catalog_changes", "webhook_deliveries":
 			switch {
 			case r.condition == "":
 				found = append(found, "reads all of "+r.table)
-			case r.table != "catalog_changes" && !strings.Contains(r.condition, "client_id") && c.everyClient == "":
+			case r.table != "catalog_changes" && r.table != "webhook_deliveries" && !strings.Contains(r.condition, "client_id") && c.everyClient == "":
 				found = append(found, "reads "+r.table+" of all clients")
+			}
+		case "webhooks":
+			if r.condition == "" && r.index != "webhooks_by_creation" && !allWebhooks.MatchString(p.sql) {
+				found = append(found, "reads all of webhooks")
 			}
 		case "clients":
 			if r.index == "" && r.condition == "" && c.everyClient == "" {
@@ -156,7 +160,7 @@ func TestEveryMethodHasPlanCases(t *testing.T) {
 // planCases calls every method in every way that sends different statements. Cases can run more than once.
 var planCases = func() map[string][]planCase {
 	cases := map[string][]planCase{}
-	for _, some := range []map[string][]planCase{planReads, planAppWrites, planOtherWrites} {
+	for _, some := range []map[string][]planCase{planReads, planAppWrites, planOtherWrites, planWebhooks} {
 		maps.Copy(cases, some)
 	}
 	return cases
@@ -164,17 +168,18 @@ var planCases = func() map[string][]planCase {
 
 // noPlans are the methods that need no plan, with the reason.
 var noPlans = map[string]string{
-	"FinishDeletion":      "sends what DeleteClient sends, after some seconds",
-	"EraseDeletedClients": "sends what DeleteClient sends, after some seconds",
-	"PruneHistory":        "reads what it deletes, for an operator",
-	"FollowChanges":       "sends what ListChanges sends",
-	"FollowAllChanges":    "sends what ListAllChanges sends",
-	"RenewHistory":        "updates one row",
-	"Close":               "lifecycle",
-	"Migrate":             "lifecycle",
-	"Ready":               "lifecycle",
-	"SchemaVersion":       "lifecycle",
-	"Stats":               "never asks the database",
+	"FinishDeletion":          "sends what DeleteClient sends, after some seconds",
+	"EraseDeletedClients":     "sends what DeleteClient sends, after some seconds",
+	"PruneHistory":            "reads what it deletes, for an operator",
+	"FollowChanges":           "sends what ListChanges sends",
+	"FollowAllChanges":        "sends what ListAllChanges sends",
+	"ReencryptWebhookSecrets": "reads all of them, for an operator",
+	"RenewHistory":            "updates one row",
+	"Close":                   "lifecycle",
+	"Migrate":                 "lifecycle",
+	"Ready":                   "lifecycle",
+	"SchemaVersion":           "lifecycle",
+	"Stats":                   "never asks the database",
 }
 
 // eachPage returns cases for the first and the second page of a list, in both directions.
@@ -251,6 +256,7 @@ func newPlanFixture(t *testing.T, url string, clients int) *planFixture {
 	if err := s.Seed(t.Context(), tokens); err != nil {
 		t.Fatal(err)
 	}
+	addPlanWebhooks(t, url, clients)
 	w.secret = must(apitoken.New())(t)
 	token := must(s.CreateToken(t.Context(), nil, w.secret, store.Token{
 		Name: "three", ClientIDs: []uuid.UUID{w.client, idOf("Client 2"), idOf("Client 3")},

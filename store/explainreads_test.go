@@ -62,7 +62,7 @@ var planReads = map[string][]planCase{
 	"ListAllChanges": append(feedCases("the changes of all clients", func(ctx context.Context, s *store.Store, _ *planFixture, from store.ChangeStart) (store.ChangeList, error) {
 		return s.ListAllChanges(ctx, &store.Token{AllClients: true}, store.ChangeFilter{}, from, planPage)
 	}), feedCases("the changes of some clients", func(ctx context.Context, s *store.Store, w *planFixture, from store.ChangeStart) (store.ChangeList, error) {
-		return s.ListAllChanges(ctx, w.token, store.ChangeFilter{Field: "app"}, from, planPage)
+		return s.ListAllChanges(ctx, w.token, store.ChangeFilter{Fields: []string{"app"}}, from, planPage)
 	})...),
 	"ListCatalogChanges": catalogFeedCases(),
 	"ListClients": append(clientPages("of all", store.Token{AllClients: true}), planCase{

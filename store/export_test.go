@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 	"gorm.io/gorm"
 
+	"github.com/clientapps/clientapps/store/changefeed"
 	"github.com/clientapps/clientapps/store/tenant/tenanttest"
 )
 
@@ -82,3 +83,12 @@ func SharesWaiting(s *Store) int { return s.shares.Stats().Waiting }
 
 // HoldLoad blocks every load of the catalog until release is called.
 func HoldLoad(s *Store) (release func()) { return sync.OnceFunc(s.catalog.Hold()) }
+
+// FeedRange returns the horizon and the end of the change feed.
+func FeedRange(ctx context.Context, s *Store) (horizon, end int64, err error) {
+	err = s.readFeed(ctx, func(_ *gorm.DB, state changefeed.State) error {
+		horizon, end = state.Horizon, state.End
+		return nil
+	})
+	return horizon, end, err
+}

@@ -13,7 +13,6 @@ import (
 
 	"github.com/clientapps/clientapps/store/changefeed"
 	"github.com/clientapps/clientapps/store/postgres"
-	"github.com/clientapps/clientapps/store/retry"
 	"github.com/clientapps/clientapps/store/tenant"
 )
 
@@ -26,7 +25,7 @@ func (c AppChange) ID() uuid.UUID {
 type ChangeFilter struct {
 	ClientID *uuid.UUID
 	AppID    *uuid.UUID
-	Field    string
+	Fields   []string // empty: all
 }
 
 // ChangeStart says where to begin in a feed: after a position, which a ChangeList has as Next; with the changes since a time, and perhaps
@@ -104,8 +103,12 @@ func (c changeScope) of(tx *gorm.DB) *gorm.DB {
 	if id := c.filter.AppID; id != nil {
 		tx = tx.Where("app_id = ?", *id)
 	}
-	if c.filter.Field != "" {
-		tx = tx.Where("field = ?", c.filter.Field)
+	switch fields := c.filter.Fields; len(fields) {
+	case 0:
+	case 1:
+		tx = tx.Where("field = ?", fields[0])
+	default:
+		tx = whereIn(tx, "field", fields)
 	}
 	return tx
 }
@@ -115,12 +118,13 @@ func (c changeScope) has(change *AppChange) bool {
 	f := c.filter
 	return (c.client == nil || *c.client == change.ClientID) && (c.by == nil || c.by.Covers(change.ClientID)) &&
 		(f.ClientID == nil || *f.ClientID == change.ClientID) && (f.AppID == nil || *f.AppID == change.AppID) &&
-		(f.Field == "" || f.Field == change.Field)
+		(len(f.Fields) == 0 || slices.Contains(f.Fields, change.Field))
 }
 
 // isSparse reports whether most changes may be of other scopes.
 func (c changeScope) isSparse() bool {
-	return c.filter.AppID == nil && (c.client != nil || c.by != nil && !c.by.AllClients || c.filter != ChangeFilter{})
+	return c.filter.AppID == nil &&
+		(c.client != nil || c.by != nil && !c.by.AllClients || c.filter.ClientID != nil || len(c.filter.Fields) > 0)
 }
 
 const (
@@ -162,19 +166,26 @@ func (s *Store) readFeed(ctx context.Context, read func(tx *gorm.DB, state chang
 			return read(tx, state)
 		})
 	}
+	err := s.withIncarnation(ctx, once)
+	if errors.Is(err, ErrCursorExpired) {
+		return err
+	}
+	return s.translate("list changes", err)
+}
+
+// withIncarnation runs once, and again behind the begin of a new incarnation if it asks for one by errNewIncarnation. A distributed database
+// has no feed: UnavailableError.
+func (s *Store) withIncarnation(ctx context.Context, once func() error) error {
 	err := once()
 	if errors.Is(err, errNewIncarnation) {
 		if err = s.renewChanges(ctx, false); err == nil {
 			err = once()
 		}
 	}
-	switch {
-	case errors.Is(err, ErrCursorExpired):
-		return err
-	case errors.Is(err, changefeed.ErrDistributed):
+	if errors.Is(err, changefeed.ErrDistributed) {
 		return &UnavailableError{cause: err}
 	}
-	return s.translate("list changes", err)
+	return err
 }
 
 // parseChangePosition returns the key of a position, or ErrPosition.
@@ -194,7 +205,7 @@ func (s *Store) changesIn(
 	tx *gorm.DB, state changefeed.State, scope changeScope, from ChangeStart, after changefeed.Key, size int,
 ) (list ChangeList, err error) {
 	switch {
-	case from.After != nil && (from.After.SortKey != *state.Nonce || after.Position > state.End || after.Position < state.PrunedPosition):
+	case from.After != nil && outOfFeed(state, from.After, after):
 		return list, ErrCursorExpired
 	case from.Since != nil:
 		if after, err = s.keySince(tx, state, *from.Since); err != nil {
@@ -204,23 +215,13 @@ func (s *Store) changesIn(
 	if after.Position < state.PrunedPosition {
 		after = changefeed.Before(state.PrunedPosition) // behind the deletions of clients that are kept
 	}
-	end, next := (*changefeed.Key)(nil), changefeed.Before(state.Horizon)
-	if scope.isSparse() {
-		if err := planAnew(tx); err != nil {
-			return list, err
-		}
-		if end, err = keyAfter(committedBehind(changeScope{}.of(tx), after, state.Horizon), sparseChanges); err != nil {
-			return list, err
-		}
+	q, end, err := s.changesBehind(tx, state, scope, after, sparseChanges)
+	if err != nil {
+		return list, err
 	}
-	if s.rls && scope.client != nil {
-		if err := tenant.Enter(tx, *scope.client); err != nil { // after statements on rows of other clients
-			return list, err
-		}
-	}
-	q := committedBehind(scope.of(tx), after, state.Horizon)
+	next := changefeed.Before(state.Horizon)
 	if end != nil {
-		q, next, list.More = compareKey(q, "<", *end), *end, true
+		next, list.More = *end, true
 	}
 	if err := q.Order(changeOrder).Limit(size + 1).Find(&list.Rows).Error; err != nil {
 		return list, err
@@ -234,6 +235,38 @@ func (s *Store) changesIn(
 	}
 	list.Next = Position{SortKey: *state.Nonce, TieBreaker: next.String()}
 	return list, addCatalogIDs(scope.clients(tx).Session(&gorm.Session{}), list.Rows)
+}
+
+// outOfFeed reports whether what follows a position is not known.
+func outOfFeed(state changefeed.State, p *Position, key changefeed.Key) bool {
+	return p.SortKey != *state.Nonce || key.Position > state.End || key.Position < state.PrunedPosition
+}
+
+// changesBehind selects the changes of a scope behind a key, up to end if that is not nil. A scope that has few of all changes is looked for
+// among so many of all, or without a bound if that is 0.
+func (s *Store) changesBehind(
+	tx *gorm.DB, state changefeed.State, scope changeScope, after changefeed.Key, among int,
+) (q *gorm.DB, end *changefeed.Key, err error) {
+	if after.Position < state.PrunedPosition {
+		after = changefeed.Before(state.PrunedPosition) // behind the deletions of clients that are kept
+	}
+	if err := planAnew(tx); err != nil {
+		return nil, nil, err
+	}
+	if among > 0 && scope.isSparse() {
+		if end, err = keyAfter(committedBehind(changeScope{}.of(tx), after, state.Horizon), among); err != nil {
+			return nil, nil, err
+		}
+	}
+	if s.rls && scope.client != nil {
+		if err := tenant.Enter(tx, *scope.client); err != nil { // after statements on rows of other clients
+			return nil, nil, err
+		}
+	}
+	if q = committedBehind(scope.of(tx), after, state.Horizon); end != nil {
+		q = compareKey(q, "<", *end)
+	}
+	return q, end, nil
 }
 
 // deletesClient reports whether a change is all that stays of a client.
@@ -356,178 +389,6 @@ func addCatalogIDs(clients *gorm.DB, rows []AppChange) error {
 	for i := range rows {
 		if id, ok := known[rows[i].AppID]; ok {
 			rows[i].CatalogAppID = &id
-		}
-	}
-	return nil
-}
-
-// PruneOptions says how PruneHistory goes about it.
-type PruneOptions struct {
-	DryRun   bool              // only counts
-	Progress func(deleted int) // called after each batch; may be nil
-}
-
-// PruneResult counts what PruneHistory has deleted.
-type PruneResult struct {
-	Changes        int // of apps and clients
-	CatalogChanges int
-}
-
-// ErrMayNotPrune says that the role of the database URL may not delete history.
-var ErrMayNotPrune = errors.New("this role may not delete the history: use the database URL of the owner of the tables")
-
-// pruneRows is how many changes are deleted in one transaction.
-const pruneRows = 1000
-
-// PruneHistory deletes the changes that are older than some time: of apps and clients, and of the catalog, each from the oldest in the
-// order of its feed up to the first that is not older. Where the clocks of servers differ, an older change may come behind a younger one;
-// it stays. The change that says that a client was deleted stays for ever: it keeps the id from being used again.
-//
-// Before it deletes anything, cursors and times before what stays expire, so that no follower misses a change without being told. Whoever
-// is behind that goes on undisturbed. When it is interrupted, the next call deletes the rest.
-func (s *Store) PruneHistory(ctx context.Context, olderThan time.Duration, o PruneOptions) (done PruneResult, err error) {
-	if err := s.mayPrune(ctx); err != nil && !o.DryRun {
-		return done, err
-	}
-	before := s.now().Add(-olderThan)
-	var mark, old pruneMark
-	err = s.readFeed(ctx, func(tx *gorm.DB, state changefeed.State) (err error) {
-		old = pruneMark{state.PrunedPosition, state.PrunedRevision}
-		if mark, err = findPruneMark(tx, state, before); err != nil || !o.DryRun {
-			return err
-		}
-		done, err = mark.count(tx)
-		return err
-	})
-	if err != nil || o.DryRun {
-		return done, err
-	}
-	if mark != old {
-		err = s.inTx(ctx, shareKey{}, nil, func(tx *gorm.DB) error { return changefeed.Prune(tx, mark.position, mark.revision, before) })
-	}
-	if err == nil {
-		err = s.prune(ctx, mark, &done, o.Progress)
-	}
-	return done, s.translate("prune the history", err)
-}
-
-// mayPrune returns ErrMayNotPrune if the database would refuse to delete history.
-func (s *Store) mayPrune(ctx context.Context) error {
-	may := true
-	if s.read.Name() == postgres.Name {
-		const query = "SELECT has_table_privilege(?, 'DELETE') AND has_table_privilege(?, 'DELETE')"
-		q := s.read.WithContext(ctx).Raw(query, "app_changes", "catalog_changes")
-		if err := s.retry(ctx, func() error { return q.Scan(&may).Error }); err != nil {
-			return s.translate("look at the rights of the role", err)
-		}
-	}
-	if !may {
-		return ErrMayNotPrune
-	}
-	return nil
-}
-
-// pruneMark is where the history that is kept begins.
-type pruneMark struct {
-	position int64
-	revision int64
-}
-
-// findPruneMark returns the mark directly behind the last change that is to be deleted, so that it expires no more cursors than it must.
-func findPruneMark(tx *gorm.DB, state changefeed.State, before time.Time) (pruneMark, error) {
-	mark := pruneMark{state.PrunedPosition, state.PrunedRevision}
-	var young, old []AppChange
-	all := committedBehind(changeScope{}.of(tx), changefeed.Before(mark.position), state.Horizon).Session(&gorm.Session{})
-	err := all.Select(changeOrder).Where("changed_at >= ?", before).Order(changeOrder).Limit(1).Find(&young).Error
-	if len(young) > 0 {
-		all = all.Where("position < ?", young[0].Position).Session(&gorm.Session{})
-	}
-	if err == nil {
-		err = all.Select(changeOrder).Order(strings.ReplaceAll(changeOrder, ",", " DESC,") + " DESC").Limit(1).Find(&old).Error
-	}
-	if len(old) > 0 {
-		mark.position = old[0].Position + 1
-	}
-	var youngEntries, oldEntries []CatalogChange
-	catalog := tx.Select("revision").Where("revision >= ? AND revision <= (SELECT revision FROM catalog_state)", mark.revision).Session(&gorm.Session{})
-	if err == nil {
-		err = catalog.Where("changed_at >= ?", before).Order("revision").Limit(1).Find(&youngEntries).Error
-	}
-	if len(youngEntries) > 0 {
-		catalog = catalog.Where("revision < ?", youngEntries[0].Revision)
-	}
-	if err == nil {
-		err = catalog.Order("revision DESC").Limit(1).Find(&oldEntries).Error
-	}
-	if len(oldEntries) > 0 {
-		mark.revision = oldEntries[0].Revision + 1
-	}
-	return mark, err
-}
-
-// behind selects the changes of apps and clients before the mark that are behind a key.
-func (m pruneMark) behind(tx *gorm.DB, after changefeed.Key) *gorm.DB {
-	tx = tenant.CrossTenant(tx, "the history of all clients is pruned").Model(&AppChange{})
-	return committedBehind(tx, after, m.position)
-}
-
-func (m pruneMark) count(tx *gorm.DB) (n PruneResult, err error) {
-	var changes, entries int64
-	err = errors.Join(m.behind(tx, changefeed.Before(0)).Where("NOT ("+deletionChange+")").Count(&changes).Error,
-		tx.Model(&CatalogChange{}).Where("revision < ?", m.revision).Count(&entries).Error)
-	return PruneResult{Changes: int(changes), CatalogChanges: int(entries)}, err
-}
-
-// prune deletes what is before the mark.
-func (s *Store) prune(ctx context.Context, m pruneMark, done *PruneResult, progress func(deleted int)) error {
-	after, next := changefeed.Before(0), changefeed.Before(0)
-	deleted := func(count *int, n int) {
-		if *count += n; progress != nil {
-			progress(done.Changes + done.CatalogChanges)
-		}
-	}
-	err := s.inBatches(ctx, func(tx *gorm.DB) (n int, more bool, err error) {
-		var rows []AppChange
-		if err := m.behind(tx, after).Select(changeOrder).Order(changeOrder).Limit(pruneRows).Find(&rows).Error; err != nil || len(rows) == 0 {
-			return 0, false, err
-		}
-		next = rows[len(rows)-1].key()
-		res := compareKey(m.behind(tx, after), "<=", next).Where("NOT (" + deletionChange + ")").Delete(&AppChange{})
-		return int(res.RowsAffected), len(rows) == pruneRows, res.Error
-	}, func(n int) {
-		after = next
-		deleted(&done.Changes, n)
-	})
-	if err != nil {
-		return err
-	}
-	return s.inBatches(ctx, func(tx *gorm.DB) (n int, more bool, err error) {
-		var rows []CatalogChange
-		oldest := tx.Select(catalogChangeOrder).Where("revision < ?", m.revision).Order(catalogChangeOrder).Limit(pruneRows)
-		if err := oldest.Find(&rows).Error; err != nil || len(rows) == 0 {
-			return 0, false, err
-		}
-		last := rows[len(rows)-1]
-		upTo := tx.Where("revision <= ? AND ("+catalogChangeOrder+") <= (?, ?, ?, ?)", last.Revision, last.Revision, last.Entity, last.EntityID, last.Field)
-		res := upTo.Delete(&CatalogChange{})
-		return int(res.RowsAffected), len(rows) == pruneRows, res.Error
-	}, func(n int) { deleted(&done.CatalogChanges, n) })
-}
-
-// inBatches runs batch in transactions of its own until there is no more, and committed after each. It pauses as long as each took, so
-// that others hardly notice.
-func (s *Store) inBatches(ctx context.Context, batch func(tx *gorm.DB) (n int, more bool, err error), committed func(n int)) error {
-	for more, n := true, 0; more; {
-		start := time.Now()
-		err := s.inTx(ctx, shareKey{}, nil, func(tx *gorm.DB) (err error) {
-			n, more, err = batch(tx)
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		if committed(n); more && !retry.Sleep(ctx, max(time.Since(start), leastPause)) {
-			return ctx.Err()
 		}
 	}
 	return nil

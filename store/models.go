@@ -10,6 +10,7 @@ import (
 	"gorm.io/gorm/clause"
 
 	"github.com/clientapps/clientapps/store/casefold"
+	"github.com/clientapps/clientapps/store/changefeed"
 	"github.com/clientapps/clientapps/store/keyset"
 	"github.com/clientapps/clientapps/store/tenant"
 )
@@ -186,6 +187,7 @@ type Dataset struct {
 	AppCategories []CatalogAppCategory
 	Apps          []App
 	Tokens        []Token
+	Webhooks      []Webhook
 }
 
 // Seed writes a dataset in one transaction. Rows that are there already stay as they are. NameKey and Version are set here. Which
@@ -202,6 +204,9 @@ func (s *Store) Seed(ctx context.Context, data Dataset) error {
 	}
 	for i := range data.CatalogApps {
 		data.CatalogApps[i].NameKey, data.CatalogApps[i].Version = casefold.Name(data.CatalogApps[i].CanonicalName), 1
+	}
+	for i := range data.Webhooks {
+		data.Webhooks[i].Version, data.Webhooks[i].Key = 1, changefeed.Before(0).String()
 	}
 	keys := map[uuid.UUID]string{}
 	for _, a := range data.CatalogApps {
@@ -221,6 +226,7 @@ func (s *Store) Seed(ctx context.Context, data Dataset) error {
 			insertNew(tenant.CrossTenant(tx, "rows of many clients, as they are given"), data.Apps),
 			insertNew(tx, data.Tokens),
 			insertNew(tenant.CrossTenant(tx, "rows of many clients, as they are given"), data.grants()),
+			insertNew(tenant.CrossTenant(tx, "rows of many clients, as they are given"), data.Webhooks),
 			bumpCatalog(tx, nil),
 		)
 	})

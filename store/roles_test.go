@@ -28,6 +28,33 @@ func TestServerRole(t *testing.T) {
 	}
 	must(s.ImportApps(t.Context(), pageApp.ClientID, appRows(store.AppRow{Name: "zoom"}), writer, store.ImportOptions{}))(t)
 	must(s.ListChanges(t.Context(), pageApp.ClientID, store.ChangeFilter{}, store.ChangeStart{}, 10))(t) // begins an incarnation of the feed
+	// All that the worker and the callers of webhooks do.
+	hook := newHook(t, s, &pageApp.ClientID, "")
+	newHook(t, s, nil, "")
+	setCount(t, s, pageApp, 8)
+	must(s.MarkWebhooks(t.Context()))(t)
+	hooks := must(s.ClaimWebhooks(t.Context(), idOf("worker"), store.WebhookActive, 10, hookLease))(t)
+	for i := range hooks {
+		if len(keepNext(t, s, &hooks[i]).Rows) != 1 {
+			t.Error("the change is not there")
+		}
+		if err := s.FinishWebhookAttempt(t.Context(), &hooks[i], attempt(&hooks[i], ""), store.WebhookNext{}, hookLease); err != nil {
+			t.Error(err)
+		}
+		news := must(s.ReadWebhook(t.Context(), &hooks[i], 10))(t)
+		if err := s.ReleaseWebhook(t.Context(), &hooks[i], &news); err != nil || len(hooks) != 2 {
+			t.Errorf("%d webhooks, %v", len(hooks), err)
+		}
+	}
+	for _, method := range []string{"UpdateWebhook", "activate", "RotateWebhookSecret", "ReplayWebhook", "BeginWebhookTest", "ListWebhookDeliveries", "DeleteWebhook"} {
+		if err := onHooks[method](t, s, nil, hook.ID); err != nil {
+			t.Errorf("%s: %v", method, err)
+		}
+	}
+	if _, err := s.PruneWebhookDeliveries(t.Context()); err != nil {
+		t.Error(err)
+	}
+	newHook(t, s, &pageApp.ClientID, "") // ends with its client
 	db := storetest.SQL(t, role)
 	for _, statement := range []string{
 		"CREATE TABLE mine (id int)", "CREATE TEMPORARY TABLE mine (id int)", "CREATE SCHEMA mine",

@@ -90,6 +90,7 @@ type Store struct {
 	changesSent  atomic.Uint64
 	changeCounts *otter.Cache[AppKey, appChangeCount] // of apps with a long history
 	changesKept  atomic.Int64
+	webhooks     webhookCounts
 	stop         context.CancelFunc
 	background   sync.WaitGroup // goroutines that stop ends
 }
@@ -275,11 +276,12 @@ func (s *Store) Close() error {
 
 // tenantGuard covers the tables that hold data of clients: all that have a client_id.
 var (
-	perClient   = []string{"apps", "app_changes", "client_app_counts", "token_clients"}
+	perClient   = []string{"apps", "app_changes", "client_app_counts", "token_clients", "webhooks"}
 	tenantGuard = tenant.NewGuard(perClient...)
 )
 
-// tablesWithPolicy are the tables with a policy. Which clients a token covers is asked before there is a client.
+// tablesWithPolicy are the tables with a policy. Which clients a token covers is asked before there is a client, and a
+// webhook may follow all clients.
 var tablesWithPolicy = []string{"apps", "app_changes", "client_app_counts"}
 
 func (s *Store) registerGuard() error {
@@ -309,12 +311,13 @@ func gormConfig() *gorm.Config {
 
 // Stats is what an operator wants to know of an open store: how it is at this moment, and what it has done since Open.
 type Stats struct {
-	Pools   []PoolStats
-	Catalog CatalogStats
-	Tokens  TokenStats
-	Patches PatchStats
-	Shares  ShareStats
-	Changes ChangeStats
+	Pools    []PoolStats
+	Catalog  CatalogStats
+	Tokens   TokenStats
+	Patches  PatchStats
+	Shares   ShareStats
+	Changes  ChangeStats
+	Webhooks WebhookStats
 
 	// LockTimeouts counts waits for locks that came to their bound, by what waited.
 	LockTimeouts map[string]uint64
@@ -360,6 +363,7 @@ func (s *Store) Stats() Stats {
 	stats := Stats{
 		Catalog: CatalogStats{Stats: s.catalog.Stats()}, Tokens: s.tokens.Stats(), Patches: s.patches.Stats(), Shares: s.shares.Stats(),
 		Changes:      ChangeStats{Streams: s.changes.Followers(), Sent: s.changesSent.Load(), Lag: s.changeLag.At(s.now()), Kept: s.changesKept.Load()},
+		Webhooks:     s.webhooks.stats(s.now()),
 		LockTimeouts: s.lockTimeouts.stats(),
 	}
 	if c := s.catalog.Current(); c != nil {

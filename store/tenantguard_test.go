@@ -259,6 +259,8 @@ var declared = map[string]string{
 	"visibleTo":        "a token sees the tokens whose clients it covers",
 	"CreateToken":      "a token may cover many clients",
 	"behind":           "the history of all clients is pruned",
+	"webhooks":         "a webhook may follow all clients",
+	"changedClients":   "webhooks of all clients are marked",
 	"clients":          "a token follows the changes of all clients that it covers",
 }
 

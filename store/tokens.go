@@ -442,9 +442,9 @@ func (s *Store) RotateToken(ctx context.Context, by *Token, id uuid.UUID, secret
 	return token, s.translate("rotate token", err)
 }
 
-// RevokeToken ends a token for good, and the tokens that it has made, those that they have made, and so on, unless keepCreated. It
-// returns the tokens that it has ended. Revoking a token again does the same for what is left. Errors are NotFoundError and
-// ErrExceedsToken.
+// RevokeToken ends a token for good, and the tokens that it has made, those that they have made, and so on, and disables the
+// webhooks that any of them has made, unless keepCreated. It returns the tokens that it has ended. Revoking a token again does the same for
+// what is left. Errors are NotFoundError and ErrExceedsToken.
 func (s *Store) RevokeToken(ctx context.Context, by *Token, id uuid.UUID, keepCreated bool) ([]Token, error) {
 	if _, err := s.getWithin(ctx, by, id); err != nil {
 		return nil, err
@@ -453,25 +453,29 @@ func (s *Store) RevokeToken(ctx context.Context, by *Token, id uuid.UUID, keepCr
 	var hashes []tokencache.Hash
 	// A revoked token makes no other, so that this holds for good once it does.
 	wrote := func(db *gorm.DB) (bool, error) {
-		left := 0
+		left, walked := 0, []uuid.UUID(nil)
 		err := walkTokens(db, id, keepCreated, func(tokens []Token) error {
 			for _, token := range tokens {
+				walked = append(walked, token.ID)
 				if token.RevokedAt == nil {
 					left++
 				}
 			}
 			return nil
 		})
+		if err == nil && left == 0 && !keepCreated {
+			return noneCreatedBy(db, walked)
+		}
 		return left == 0, err
 	}
 	err := s.inTx(ctx, tokenShare, wrote, func(tx *gorm.DB) error {
 		revoked, hashes = nil, nil
-		now := s.now()
+		now, walked := s.now(), []uuid.UUID(nil)
 		// The rows of a token's children are read after the token is locked and marked: a child in the making holds the token's row.
-		return walkTokens(tx.Clauses(forChange), id, keepCreated, func(tokens []Token) error {
+		err := walkTokens(tx.Clauses(forChange), id, keepCreated, func(tokens []Token) error {
 			var ids []uuid.UUID
 			for _, token := range tokens {
-				hashes = append(hashes, token.hashes()...)
+				hashes, walked = append(hashes, token.hashes()...), append(walked, token.ID)
 				if token.RevokedAt == nil {
 					token.RevokedAt = &now
 					ids, revoked = append(ids, token.ID), append(revoked, token)
@@ -482,6 +486,10 @@ func (s *Store) RevokeToken(ctx context.Context, by *Token, id uuid.UUID, keepCr
 			}
 			return whereIn(tx.Model(&Token{}), "id", ids).Updates(map[string]any{"revoked_at": now}).Error
 		})
+		if err == nil && !keepCreated {
+			err = s.disableCreatedBy(tx, walked)
+		}
+		return err
 	})
 	s.tokens.Forget(hashes...)
 	if err != nil {

@@ -107,11 +107,16 @@ const (
 	shareOfClient
 	shareOfCatalog
 	shareOfTokens
+	shareOfWebhooks
+	shareOfDeliveries
 )
 
 var (
 	catalogShare = shareKey{kind: shareOfCatalog} // all changes of the catalog
 	tokenShare   = shareKey{kind: shareOfTokens}  // all changes of tokens
+
+	webhookShare  = shareKey{kind: shareOfWebhooks}   // changes of webhooks by callers
+	deliveryShare = shareKey{kind: shareOfDeliveries} // those by workers
 )
 
 // clientShare is for every write that is bound to one client and may wait for a lock.
@@ -174,7 +179,7 @@ func (k shareKey) path() lockPath {
 		return lockPathClient
 	case shareOfCatalog:
 		return lockPathCatalog
-	case unshared, shareOfTokens:
+	case unshared, shareOfTokens, shareOfWebhooks, shareOfDeliveries:
 	}
 	return lockPathOther
 }

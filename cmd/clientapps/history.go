@@ -18,17 +18,18 @@ const minHistory = 24 * time.Hour
 
 func (p *process) historyPruneCommand() *cobra.Command {
 	var olderThan string
-	var dryRun bool
+	var dryRun, force bool
 	c := p.command("prune", "Delete the changes of apps, clients and the catalog that are older than a time; cursors from before it expire",
 		ofDatabase, func(ctx context.Context, cfg Config, _ []string) error {
-			return p.historyPrune(ctx, cfg, olderThan, dryRun)
+			return p.historyPrune(ctx, cfg, olderThan, store.PruneOptions{DryRun: dryRun, Force: force})
 		})
 	c.Flags().StringVar(&olderThan, "older-than", "", "how long changes are kept, such as 400d or 9600h, at least 1d")
 	c.Flags().BoolVar(&dryRun, "dry-run", false, "count the changes, and delete none")
+	c.Flags().BoolVar(&force, "force", false, "also delete what webhooks have not delivered yet")
 	return c
 }
 
-func (p *process) historyPrune(ctx context.Context, cfg Config, text string, dryRun bool) error {
+func (p *process) historyPrune(ctx context.Context, cfg Config, text string, o store.PruneOptions) error {
 	olderThan, err := parseAge(text)
 	if err != nil {
 		return fmt.Errorf("%w: --older-than: %w", errUsage, err)
@@ -36,16 +37,18 @@ func (p *process) historyPrune(ctx context.Context, cfg Config, text string, dry
 	return withSchema(ctx, cfg, func(s *store.Store) error {
 		bar := newProgress(p.stderr)
 		defer bar.clear()
-		done, err := s.PruneHistory(ctx, olderThan, store.PruneOptions{
-			DryRun: dryRun, Progress: func(deleted int) { bar.show("deleting", int64(deleted), 0) },
-		})
+		o.Progress = func(deleted int) { bar.show("deleting", int64(deleted), 0) }
+		done, err := s.PruneHistory(ctx, olderThan, o)
 		bar.clear()
 		if err != nil {
 			return err
 		}
 		summary := fmt.Sprintf("deleted %d changes of apps and clients, %d of the catalog", done.Changes, done.CatalogChanges)
-		if dryRun {
+		if o.DryRun {
 			summary = fmt.Sprintf("%d changes of apps and clients, %d of the catalog; dry run: nothing was deleted", done.Changes, done.CatalogChanges)
+		}
+		if done.HeldBack > 0 {
+			summary += fmt.Sprintf("\n%d webhooks hold it back, since they have not delivered all that is so old: see --force", done.HeldBack)
 		}
 		_, err = fmt.Fprintln(p.stdout, summary)
 		return err

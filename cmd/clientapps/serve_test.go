@@ -97,13 +97,13 @@ func TestServeOnAnEmptyDatabase(t *testing.T) {
 			if o.code != 1 || o.stdout != "" || !strings.Contains(o.stderr, "run clientapps migrate up") {
 				t.Errorf("%+v", o)
 			}
-			if out := must(t, url, "migrate", "status"); out != "schema version 0, this program needs 9\n" {
+			if out := must(t, url, "migrate", "status"); out != "schema version 0, this program needs 10\n" {
 				t.Error(out)
 			}
-			if out := must(t, url, "migrate", "up"); out != "schema version 9, this program needs 9\n" {
+			if out := must(t, url, "migrate", "up"); out != "schema version 10, this program needs 10\n" {
 				t.Error(out)
 			}
-			if out := must(t, url, "migrate", "status"); out != "schema version 9, this program needs 9\n" {
+			if out := must(t, url, "migrate", "status"); out != "schema version 10, this program needs 10\n" {
 				t.Error(out)
 			}
 			if got := s.Get(t, "/readyz"); got.Status != http.StatusOK {

@@ -10,7 +10,7 @@ import (
 )
 
 // perClient are the tables that have client_id.
-var perClient = []string{"apps", "app_changes", "client_app_counts", "token_clients"}
+var perClient = []string{"apps", "app_changes", "client_app_counts", "token_clients", "webhooks"}
 
 // crossTenant matches the statements of the store that may read or write rows of many clients, by reason.
 var crossTenant = map[string]*regexp.Regexp{
@@ -26,6 +26,10 @@ var crossTenant = map[string]*regexp.Regexp{
 	"catalog apps of changes of many clients": regexp.MustCompile(
 		"^SELECT (id, catalog_app_id FROM [`\"]apps[`\"] WHERE|\\* FROM [`\"]app_changes[`\"] WHERE field = 'app' AND) " +
 			"(app_)?id (= ANY\\(\\$1\\)|IN \\(SELECT value FROM json_each\\(\\?\\)\\))$"),
+	"a webhook may follow all clients": regexp.MustCompile(
+		"^(SELECT [^;]+ FROM|UPDATE|DELETE FROM) [`\"]webhooks[`\"](?:[^;(]|\\((?:[^S]|SELECT value FROM json_each))*$"),
+	"webhooks of all clients are marked": regexp.MustCompile(
+		"^SELECT DISTINCT [`\"]client_id[`\"] FROM [`\"]app_changes[`\"] WHERE position >= [$?]1? AND position < [$?]2?$"),
 	"the schema": regexp.MustCompile("^(CREATE|ALTER|DROP) "),
 	"tokens are read with the clients that they cover": regexp.MustCompile(
 		"^SELECT \\* FROM [`\"]token_clients[`\"] (WHERE token_id .*)?ORDER BY client_id$"),
