@@ -149,6 +149,54 @@ func (e ChangeField) Valid() bool {
 	}
 }
 
+// Defines values for ChangedField.
+const (
+	ChangedFieldApp          ChangedField = "app"
+	ChangedFieldClient       ChangedField = "client"
+	ChangedFieldClientName   ChangedField = "client_name"
+	ChangedFieldClientStatus ChangedField = "client_status"
+	ChangedFieldIsApproved   ChangedField = "is_approved"
+	ChangedFieldIsFavorite   ChangedField = "is_favorite"
+	ChangedFieldLicenseCount ChangedField = "license_count"
+)
+
+// Valid indicates whether the value is a known member of the ChangedField enum.
+func (e ChangedField) Valid() bool {
+	switch e {
+	case ChangedFieldApp:
+		return true
+	case ChangedFieldClient:
+		return true
+	case ChangedFieldClientName:
+		return true
+	case ChangedFieldClientStatus:
+		return true
+	case ChangedFieldIsApproved:
+		return true
+	case ChangedFieldIsFavorite:
+		return true
+	case ChangedFieldLicenseCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ChangesDeliveryType.
+const (
+	ChangesDeliveryTypeAppChanged ChangesDeliveryType = "app.changed"
+)
+
+// Valid indicates whether the value is a known member of the ChangesDeliveryType enum.
+func (e ChangesDeliveryType) Valid() bool {
+	switch e {
+	case ChangesDeliveryTypeAppChanged:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ClientOrganizationStatus.
 const (
 	ClientOrganizationStatusActive    ClientOrganizationStatus = "active"
@@ -248,16 +296,33 @@ func (e ErrorCode) Valid() bool {
 	}
 }
 
+// Defines values for PingDeliveryType.
+const (
+	PingDeliveryTypePing PingDeliveryType = "ping"
+)
+
+// Valid indicates whether the value is a known member of the PingDeliveryType enum.
+func (e PingDeliveryType) Valid() bool {
+	switch e {
+	case PingDeliveryTypePing:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for TokenScope.
 const (
-	TokenScopeAppsRead     TokenScope = "apps:read"
-	TokenScopeAppsWrite    TokenScope = "apps:write"
-	TokenScopeCatalogRead  TokenScope = "catalog:read"
-	TokenScopeCatalogWrite TokenScope = "catalog:write"
-	TokenScopeClientsRead  TokenScope = "clients:read"
-	TokenScopeClientsWrite TokenScope = "clients:write"
-	TokenScopeTokensRead   TokenScope = "tokens:read"
-	TokenScopeTokensWrite  TokenScope = "tokens:write"
+	TokenScopeAppsRead      TokenScope = "apps:read"
+	TokenScopeAppsWrite     TokenScope = "apps:write"
+	TokenScopeCatalogRead   TokenScope = "catalog:read"
+	TokenScopeCatalogWrite  TokenScope = "catalog:write"
+	TokenScopeClientsRead   TokenScope = "clients:read"
+	TokenScopeClientsWrite  TokenScope = "clients:write"
+	TokenScopeTokensRead    TokenScope = "tokens:read"
+	TokenScopeTokensWrite   TokenScope = "tokens:write"
+	TokenScopeWebhooksRead  TokenScope = "webhooks:read"
+	TokenScopeWebhooksWrite TokenScope = "webhooks:write"
 )
 
 // Valid indicates whether the value is a known member of the TokenScope enum.
@@ -278,6 +343,88 @@ func (e TokenScope) Valid() bool {
 	case TokenScopeTokensRead:
 		return true
 	case TokenScopeTokensWrite:
+		return true
+	case TokenScopeWebhooksRead:
+		return true
+	case TokenScopeWebhooksWrite:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for WebhookStatus.
+const (
+	WebhookStatusActive   WebhookStatus = "active"
+	WebhookStatusDisabled WebhookStatus = "disabled"
+	WebhookStatusFailing  WebhookStatus = "failing"
+)
+
+// Valid indicates whether the value is a known member of the WebhookStatus enum.
+func (e WebhookStatus) Valid() bool {
+	switch e {
+	case WebhookStatusActive:
+		return true
+	case WebhookStatusDisabled:
+		return true
+	case WebhookStatusFailing:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for WebhookDeliveryType.
+const (
+	WebhookDeliveryTypeAppChanged WebhookDeliveryType = "app.changed"
+	WebhookDeliveryTypePing       WebhookDeliveryType = "ping"
+)
+
+// Valid indicates whether the value is a known member of the WebhookDeliveryType enum.
+func (e WebhookDeliveryType) Valid() bool {
+	switch e {
+	case WebhookDeliveryTypeAppChanged:
+		return true
+	case WebhookDeliveryTypePing:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for WebhookPatchStatus.
+const (
+	WebhookPatchStatusActive   WebhookPatchStatus = "active"
+	WebhookPatchStatusDisabled WebhookPatchStatus = "disabled"
+)
+
+// Valid indicates whether the value is a known member of the WebhookPatchStatus enum.
+func (e WebhookPatchStatus) Valid() bool {
+	switch e {
+	case WebhookPatchStatusActive:
+		return true
+	case WebhookPatchStatusDisabled:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for WebhookWithSecretStatus.
+const (
+	WebhookWithSecretStatusActive   WebhookWithSecretStatus = "active"
+	WebhookWithSecretStatusDisabled WebhookWithSecretStatus = "disabled"
+	WebhookWithSecretStatusFailing  WebhookWithSecretStatus = "failing"
+)
+
+// Valid indicates whether the value is a known member of the WebhookWithSecretStatus enum.
+func (e WebhookWithSecretStatus) Valid() bool {
+	switch e {
+	case WebhookWithSecretStatusActive:
+		return true
+	case WebhookWithSecretStatusDisabled:
+		return true
+	case WebhookWithSecretStatusFailing:
 		return true
 	default:
 		return false
@@ -419,6 +566,21 @@ const (
 func (e SortByToken) Valid() bool {
 	switch e {
 	case SortByTokenCreatedAt:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SortByWebhook.
+const (
+	SortByWebhookCreatedAt SortByWebhook = "created_at"
+)
+
+// Valid indicates whether the value is a known member of the SortByWebhook enum.
+func (e SortByWebhook) Valid() bool {
+	switch e {
+	case SortByWebhookCreatedAt:
 		return true
 	default:
 		return false
@@ -791,6 +953,39 @@ func (e ListTokensParamsSortOrder) Valid() bool {
 	case ListTokensParamsSortOrderAsc:
 		return true
 	case ListTokensParamsSortOrderDesc:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListWebhooksParamsSortBy.
+const (
+	ListWebhooksParamsSortByCreatedAt ListWebhooksParamsSortBy = "created_at"
+)
+
+// Valid indicates whether the value is a known member of the ListWebhooksParamsSortBy enum.
+func (e ListWebhooksParamsSortBy) Valid() bool {
+	switch e {
+	case ListWebhooksParamsSortByCreatedAt:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListWebhooksParamsSortOrder.
+const (
+	ListWebhooksParamsSortOrderAsc  ListWebhooksParamsSortOrder = "asc"
+	ListWebhooksParamsSortOrderDesc ListWebhooksParamsSortOrder = "desc"
+)
+
+// Valid indicates whether the value is a known member of the ListWebhooksParamsSortOrder enum.
+func (e ListWebhooksParamsSortOrder) Valid() bool {
+	switch e {
+	case ListWebhooksParamsSortOrderAsc:
+		return true
+	case ListWebhooksParamsSortOrderDesc:
 		return true
 	default:
 		return false
@@ -1370,6 +1565,32 @@ type ChangeFeed struct {
 	HasMore bool `json:"has_more"`
 }
 
+// ChangedField The field of a change.
+//
+// Example: is_approved
+type ChangedField string
+
+// ChangesDelivery What a webhook delivers. The same bytes are sent at each attempt.
+//
+// Example: {"data":{"changes":[{"actor":{"id":"0d9c8b7a-6f5e-4d3c-8b2a-190817263544","name":"nightly sync"},"app_id":"f1a2b3c4-d5e6-7890-abcd-ef1234567890","catalog_app_id":"a1b2c3d4-e5f6-7890-abcd-ef1234567890","changed_at":"2026-02-24T15:00:00.000Z","client_id":"aa7cf840-9ca9-46a3-9778-9015d6580d50","field":"is_approved","id":"5f0c8f3e-6f0a-5b1e-9d0a-2b7c4d5e6f70","new_value":true,"old_value":false,"request_id":"0f3c2b1a9d8e7f60"}],"client_id":"aa7cf840-9ca9-46a3-9778-9015d6580d50"},"timestamp":"2026-02-24T15:00:00.412Z","type":"app.changed"}
+type ChangesDelivery struct {
+	// Type What is delivered.
+	Type ChangesDeliveryType `json:"type"`
+
+	// Timestamp A system-managed timestamp: UTC with exactly three decimals.
+	//
+	// Example: 2026-02-24T15:00:00.000Z
+	Timestamp Timestamp `json:"timestamp"`
+
+	// Data Consecutive changes of one client.
+	//
+	// Example: {"changes":[{"actor":{"id":"0d9c8b7a-6f5e-4d3c-8b2a-190817263544","name":"nightly sync"},"app_id":"f1a2b3c4-d5e6-7890-abcd-ef1234567890","catalog_app_id":"a1b2c3d4-e5f6-7890-abcd-ef1234567890","changed_at":"2026-02-24T15:00:00.000Z","client_id":"aa7cf840-9ca9-46a3-9778-9015d6580d50","field":"is_approved","id":"5f0c8f3e-6f0a-5b1e-9d0a-2b7c4d5e6f70","new_value":true,"old_value":false,"request_id":"0f3c2b1a9d8e7f60"}],"client_id":"aa7cf840-9ca9-46a3-9778-9015d6580d50"}
+	Data DeliveredChanges `json:"data"`
+}
+
+// ChangesDeliveryType What is delivered.
+type ChangesDeliveryType string
+
 // ClientCreate A new client.
 //
 // Example: {"name":"Contoso Ltd."}
@@ -1448,6 +1669,20 @@ type ClientPatch struct {
 // ClientPatchStatus `suspended` to refuse writes to the client's apps, `active` to allow them again.
 type ClientPatchStatus string
 
+// DeliveredChanges Consecutive changes of one client.
+//
+// Example: {"changes":[{"actor":{"id":"0d9c8b7a-6f5e-4d3c-8b2a-190817263544","name":"nightly sync"},"app_id":"f1a2b3c4-d5e6-7890-abcd-ef1234567890","catalog_app_id":"a1b2c3d4-e5f6-7890-abcd-ef1234567890","changed_at":"2026-02-24T15:00:00.000Z","client_id":"aa7cf840-9ca9-46a3-9778-9015d6580d50","field":"is_approved","id":"5f0c8f3e-6f0a-5b1e-9d0a-2b7c4d5e6f70","new_value":true,"old_value":false,"request_id":"0f3c2b1a9d8e7f60"}],"client_id":"aa7cf840-9ca9-46a3-9778-9015d6580d50"}
+type DeliveredChanges struct {
+	// ClientID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+	//
+	//
+	// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
+	ClientID UUID `json:"client_id"`
+
+	// Changes The changes in the order of the feed, those of one app in the order of its versions.
+	Changes []Change `json:"changes"`
+}
+
 // DesktopAlias A name under which a desktop program is installed.
 //
 // Example: {"alias":"slack.exe","id":"3c9e1f50-7a64-4f0e-8a54-6a1c3d2b4e5f"}
@@ -1518,8 +1753,8 @@ type ErrorBody struct {
 	Message string `json:"message"`
 
 	// Details What the error is about. Only the properties that apply are present. An id names what was not found, under the
-	// name of its path parameter; with 409, `app_id` is the app that the client has already, and `token_id` the token that
-	// has ended.
+	// name of its path parameter; with 409, `app_id` is the app that the client has already, `token_id` the token that
+	// has ended, and `webhook_id` the webhook whose changes are no longer kept.
 	//
 	// A refusal of a parameter, a header or a field of the body has its name in `field`, with one exception: Update App
 	// refuses a single value of the wrong type or out of range by `message` alone.
@@ -1536,8 +1771,8 @@ type ErrorBody struct {
 type ErrorCode string
 
 // ErrorDetails What the error is about. Only the properties that apply are present. An id names what was not found, under the
-// name of its path parameter; with 409, `app_id` is the app that the client has already, and `token_id` the token that
-// has ended.
+// name of its path parameter; with 409, `app_id` is the app that the client has already, `token_id` the token that
+// has ended, and `webhook_id` the webhook whose changes are no longer kept.
 //
 // A refusal of a parameter, a header or a field of the body has its name in `field`, with one exception: Update App
 // refuses a single value of the wrong type or out of range by `message` alone.
@@ -1588,6 +1823,12 @@ type ErrorDetails struct {
 	//
 	// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
 	TokenID *UUID `json:"token_id,omitempty"`
+
+	// WebhookID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+	//
+	//
+	// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
+	WebhookID *UUID `json:"webhook_id,omitempty"`
 }
 
 // FieldError One refused field of the request body.
@@ -1608,6 +1849,38 @@ type FieldError struct {
 //
 // Example: AAECAwQFBgc
 type NextCursor = string
+
+// PingDelivery What a test of a webhook delivers.
+//
+// Example: {"data":{"webhook_id":"a241bc3f-bb17-5e2d-8e19-298eeb39497b"},"timestamp":"2026-02-24T15:00:00.412Z","type":"ping"}
+type PingDelivery struct {
+	// Type What is delivered.
+	Type PingDeliveryType `json:"type"`
+
+	// Timestamp A system-managed timestamp: UTC with exactly three decimals.
+	//
+	// Example: 2026-02-24T15:00:00.000Z
+	Timestamp Timestamp `json:"timestamp"`
+
+	// Data Which webhook is tested.
+	//
+	// Example: {"webhook_id":"a241bc3f-bb17-5e2d-8e19-298eeb39497b"}
+	Data TestedWebhook `json:"data"`
+}
+
+// PingDeliveryType What is delivered.
+type PingDeliveryType string
+
+// TestedWebhook Which webhook is tested.
+//
+// Example: {"webhook_id":"a241bc3f-bb17-5e2d-8e19-298eeb39497b"}
+type TestedWebhook struct {
+	// WebhookID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+	//
+	//
+	// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
+	WebhookID UUID `json:"webhook_id"`
+}
 
 // Timestamp A system-managed timestamp: UTC with exactly three decimals.
 //
@@ -1702,7 +1975,7 @@ type TokenRotate struct {
 	OverlapSeconds *int32 `json:"overlap_seconds,omitempty"`
 }
 
-// TokenScope What a token may do. Each operation names the one that it needs.
+// TokenScope What a token may do. Each operation names what it needs.
 //
 // Example: apps:read
 type TokenScope string
@@ -1803,6 +2076,256 @@ type URLPatternsReplace struct {
 	Patterns []string `json:"patterns"`
 }
 
+// Webhook A position in the change feed with an address, without its secret.
+//
+// Example: {"behind":0,"client_id":"aa7cf840-9ca9-46a3-9778-9015d6580d50","created_at":"2026-11-29T18:04:09.308Z","created_by":"9f0dbdc3-bf3b-5b83-83fa-1c7ba8be103c","description":"Inventory of the service desk","fields":["is_approved","license_count"],"id":"7c6d5e4f-3a2b-4c1d-9e8f-0a1b2c3d4e5f","last_error":null,"status":"active","updated_at":"2026-11-29T18:04:09.308Z","url":"https://hooks.example.com/clientapps"}
+type Webhook struct {
+	// ID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+	//
+	//
+	// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
+	ID UUID `json:"id"`
+
+	// ClientID The client whose changes it delivers, or `null` for all clients.
+	ClientID *openapi_types.UUID `json:"client_id"`
+
+	// URL Where it delivers to.
+	URL string `json:"url"`
+
+	// Description What it is for, or `null`.
+	Description *string `json:"description"`
+
+	// Fields Which changes it delivers, in alphabetical order. Empty means all.
+	Fields []ChangedField `json:"fields"`
+
+	// Status `failing` from the first failure to the next success. `disabled` by a caller, when the token that made it was revoked, when
+	// its receiver answered 410, or after three days without success.
+	Status WebhookStatus `json:"status"`
+
+	// LastError What is wrong with it, in a sentence for people, or `null`. It never has an address.
+	LastError *string `json:"last_error"`
+
+	// Behind How many changes are not delivered yet, counted to 1000.
+	Behind int32 `json:"behind"`
+
+	// CreatedBy The token that made it, or `null` if the operator did.
+	CreatedBy *openapi_types.UUID `json:"created_by"`
+
+	// CreatedAt A system-managed timestamp: UTC with exactly three decimals.
+	//
+	// Example: 2026-02-24T15:00:00.000Z
+	CreatedAt Timestamp `json:"created_at"`
+
+	// UpdatedAt A system-managed timestamp: UTC with exactly three decimals.
+	//
+	// Example: 2026-02-24T15:00:00.000Z
+	UpdatedAt Timestamp `json:"updated_at"`
+}
+
+// WebhookStatus `failing` from the first failure to the next success. `disabled` by a caller, when the token that made it was revoked, when
+// its receiver answered 410, or after three days without success.
+type WebhookStatus string
+
+// WebhookCreate A new webhook.
+//
+// Example: {"client_id":"aa7cf840-9ca9-46a3-9778-9015d6580d50","url":"https://hooks.example.com/clientapps"}
+type WebhookCreate struct {
+	// ClientID The client whose changes to deliver, or `null` for all clients.
+	ClientID nullable.Nullable[UUID] `json:"client_id"`
+
+	// URL Where to deliver to: https, at port 443 or 8443, without user information and fragment. Its name must not resolve to an address
+	// that is not public.
+	URL string `json:"url"`
+
+	// Description What it is for.
+	Description nullable.Nullable[string] `json:"description,omitempty"`
+
+	// Fields Which changes to deliver. Empty means all.
+	Fields *[]ChangedField `json:"fields,omitempty"`
+
+	// Since Where to begin (RFC 3339): with the changes since this time, and perhaps some earlier ones. A time in the future is the end.
+	Since *string `json:"since,omitempty"`
+}
+
+// WebhookDelivery One attempt to deliver.
+//
+// Example: {"attempted_at":"2026-02-24T15:00:00.413Z","delivery_id":"6f1d2c3b-4a59-4687-9e0f-1a2b3c4d5e6f","duration_ms":38,"error":null,"id":"0a9b8c7d-6e5f-4a3b-8c2d-1e0f9a8b7c6d","status":204,"type":"app.changed"}
+type WebhookDelivery struct {
+	// ID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+	//
+	//
+	// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
+	ID UUID `json:"id"`
+
+	// DeliveryID The `webhook-id` of what was sent. It is the same for all attempts to deliver a batch.
+	DeliveryID openapi_types.UUID `json:"delivery_id"`
+
+	// Type What was sent.
+	Type WebhookDeliveryType `json:"type"`
+
+	// AttemptedAt A system-managed timestamp: UTC with exactly three decimals.
+	//
+	// Example: 2026-02-24T15:00:00.000Z
+	AttemptedAt Timestamp `json:"attempted_at"`
+
+	// Status The HTTP status that the receiver answered, or `null` if it did not answer.
+	Status *int32 `json:"status"`
+
+	// DurationMs How long it took, in milliseconds.
+	DurationMs int32 `json:"duration_ms"`
+
+	// Error Why it failed, in a sentence for people, or `null` if it did not. It never has an address.
+	Error *string `json:"error"`
+}
+
+// WebhookDeliveryType What was sent.
+type WebhookDeliveryType string
+
+// WebhookDeliveryList One page of attempts to deliver.
+//
+// Example: {"data":[{"attempted_at":"2026-02-24T15:00:00.413Z","delivery_id":"6f1d2c3b-4a59-4687-9e0f-1a2b3c4d5e6f","duration_ms":38,"error":null,"id":"0a9b8c7d-6e5f-4a3b-8c2d-1e0f9a8b7c6d","status":204,"type":"app.changed"}],"next_cursor":null,"total_count":1}
+type WebhookDeliveryList struct {
+	// Data The attempts of this page, newest first.
+	Data []WebhookDelivery `json:"data"`
+
+	// TotalCount How many rows match the filters, on all pages, when the page was read. Of all apps of a client it costs less than
+	// the page, however many there are; with a filter it costs at most one reading of the client's apps.
+	//
+	//
+	// Example: 2
+	TotalCount TotalCount `json:"total_count"`
+
+	// NextCursor The `cursor` of the next page, or `null` on the last page.
+	//
+	// Example: AAECAwQFBgc
+	NextCursor *NextCursor `json:"next_cursor"`
+}
+
+// WebhookList One page of webhooks.
+//
+// Example: {"data":[{"behind":0,"client_id":"aa7cf840-9ca9-46a3-9778-9015d6580d50","created_at":"2026-11-29T18:04:09.308Z","created_by":"9f0dbdc3-bf3b-5b83-83fa-1c7ba8be103c","description":"Inventory of the service desk","fields":["is_approved","license_count"],"id":"7c6d5e4f-3a2b-4c1d-9e8f-0a1b2c3d4e5f","last_error":null,"status":"active","updated_at":"2026-11-29T18:04:09.308Z","url":"https://hooks.example.com/clientapps"}],"next_cursor":"AAECAwQFBgc","total_count":3}
+type WebhookList struct {
+	// Data The webhooks of this page, in order.
+	Data []Webhook `json:"data"`
+
+	// TotalCount How many rows match the filters, on all pages, when the page was read. Of all apps of a client it costs less than
+	// the page, however many there are; with a filter it costs at most one reading of the client's apps.
+	//
+	//
+	// Example: 2
+	TotalCount TotalCount `json:"total_count"`
+
+	// NextCursor The `cursor` of the next page, or `null` on the last page.
+	//
+	// Example: AAECAwQFBgc
+	NextCursor *NextCursor `json:"next_cursor"`
+}
+
+// WebhookPatch The fields of a webhook to change. All are optional.
+//
+// Example: {"status":"active"}
+type WebhookPatch struct {
+	// URL Where to deliver to: https, at port 443 or 8443, without user information and fragment. Its name must not resolve to an address
+	// that is not public.
+	URL *string `json:"url,omitempty"`
+
+	// Description What it is for. Set to null to clear.
+	Description nullable.Nullable[string] `json:"description,omitempty"`
+
+	// Fields Which changes to deliver. Empty means all.
+	Fields *[]ChangedField `json:"fields,omitempty"`
+
+	// Status Whether it delivers.
+	Status *WebhookPatchStatus `json:"status,omitempty"`
+}
+
+// WebhookPatchStatus Whether it delivers.
+type WebhookPatchStatus string
+
+// WebhookReplay Where to go on. It has either `since` or `cursor`.
+//
+// Example: {"since":"2026-02-24T15:00:00Z"}
+type WebhookReplay struct {
+	// Since Where to begin (RFC 3339): with the changes since this time, and perhaps some earlier ones. A time in the future is the end.
+	Since *string `json:"since,omitempty"`
+
+	// Cursor `next_cursor` of a feed of the same clients without filters.
+	Cursor *string `json:"cursor,omitempty"`
+}
+
+// WebhookTest What came of a test.
+//
+// Example: {"delivery_id":"6f1d2c3b-4a59-4687-9e0f-1a2b3c4d5e6f","duration_ms":1,"error":"The connection failed","status":null}
+type WebhookTest struct {
+	// DeliveryID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+	//
+	//
+	// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
+	DeliveryID UUID `json:"delivery_id"`
+
+	// Status The HTTP status that the receiver answered, or `null` if it did not answer.
+	Status *int32 `json:"status"`
+
+	// DurationMs How long it took, in milliseconds.
+	DurationMs int32 `json:"duration_ms"`
+
+	// Error Why it failed, in a sentence for people, or `null` if it did not. It never has an address.
+	Error *string `json:"error"`
+}
+
+// WebhookWithSecret A webhook with its new secret.
+//
+// Example: {"behind":0,"client_id":"aa7cf840-9ca9-46a3-9778-9015d6580d50","created_at":"2026-11-29T18:04:09.308Z","created_by":"9f0dbdc3-bf3b-5b83-83fa-1c7ba8be103c","description":"Inventory of the service desk","fields":["is_approved","license_count"],"id":"7c6d5e4f-3a2b-4c1d-9e8f-0a1b2c3d4e5f","last_error":null,"secret":"whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=","status":"active","updated_at":"2026-11-29T18:04:09.308Z","url":"https://hooks.example.com/clientapps"}
+type WebhookWithSecret struct {
+	// ID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+	//
+	//
+	// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
+	ID UUID `json:"id"`
+
+	// ClientID The client whose changes it delivers, or `null` for all clients.
+	ClientID *openapi_types.UUID `json:"client_id"`
+
+	// URL Where it delivers to.
+	URL string `json:"url"`
+
+	// Description What it is for, or `null`.
+	Description *string `json:"description"`
+
+	// Fields Which changes it delivers, in alphabetical order. Empty means all.
+	Fields []ChangedField `json:"fields"`
+
+	// Status `failing` from the first failure to the next success. `disabled` by a caller, when the token that made it was revoked, when
+	// its receiver answered 410, or after three days without success.
+	Status WebhookWithSecretStatus `json:"status"`
+
+	// LastError What is wrong with it, in a sentence for people, or `null`. It never has an address.
+	LastError *string `json:"last_error"`
+
+	// Behind How many changes are not delivered yet, counted to 1000.
+	Behind int32 `json:"behind"`
+
+	// CreatedBy The token that made it, or `null` if the operator did.
+	CreatedBy *openapi_types.UUID `json:"created_by"`
+
+	// CreatedAt A system-managed timestamp: UTC with exactly three decimals.
+	//
+	// Example: 2026-02-24T15:00:00.000Z
+	CreatedAt Timestamp `json:"created_at"`
+
+	// UpdatedAt A system-managed timestamp: UTC with exactly three decimals.
+	//
+	// Example: 2026-02-24T15:00:00.000Z
+	UpdatedAt Timestamp `json:"updated_at"`
+
+	// Secret What signs the deliveries, after Standard Webhooks: `whsec_` and the base64 of 32 bytes. It is shown only here.
+	Secret string `json:"secret"`
+}
+
+// WebhookWithSecretStatus `failing` from the first failure to the next success. `disabled` by a caller, when the token that made it was revoked, when
+// its receiver answered 410, or after three days without success.
+type WebhookWithSecretStatus string
+
 // AppID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
 //
 // Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
@@ -1840,6 +2363,17 @@ type ClientIDFilter = UUID
 
 // Cursor defines model for Cursor.
 type Cursor = string
+
+// DeliveryID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+//
+// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
+type DeliveryID = UUID
+
+// DeliverySignature defines model for DeliverySignature.
+type DeliverySignature = string
+
+// DeliveryTimestamp defines model for DeliveryTimestamp.
+type DeliveryTimestamp = string
 
 // FeedCursor defines model for FeedCursor.
 type FeedCursor = string
@@ -1888,6 +2422,11 @@ type Query = string
 // Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
 type RetiredTokenID = UUID
 
+// RetiredWebhookID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+//
+// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
+type RetiredWebhookID = UUID
+
 // Since defines model for Since.
 type Since = string
 
@@ -1908,6 +2447,9 @@ type SortByPattern string
 
 // SortByToken defines model for SortByToken.
 type SortByToken string
+
+// SortByWebhook defines model for SortByWebhook.
+type SortByWebhook string
 
 // SortOrder defines model for SortOrder.
 type SortOrder string
@@ -1952,6 +2494,16 @@ type VendorFilter = UUID
 // Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
 type VendorID = UUID
 
+// WebhookClientIDFilter A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+//
+// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
+type WebhookClientIDFilter = UUID
+
+// WebhookID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+//
+// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
+type WebhookID = UUID
+
 // AppCreated An app of one client organization: the client's own fields, and the catalog data that it refers to. `updated_at`
 // moves with the client's fields, not with the catalog's.
 //
@@ -1992,6 +2544,21 @@ type TokenCreated = TokenWithSecret
 //
 // Example: {"all_clients":false,"client_ids":["aa7cf840-9ca9-46a3-9778-9015d6580d50"],"created_at":"2026-11-27T18:04:09.308Z","created_by":"9f0dbdc3-bf3b-5b83-83fa-1c7ba8be103c","expires_at":null,"id":"0d9c8b7a-6f5e-4d3c-8b2a-190817263544","last_used_at":null,"name":"reporting","revoked_at":null,"scopes":["apps:read"],"secret":"capp_00000000000000000000000000000000000000000003XhRuf"}
 type TokenRotated = TokenWithSecret
+
+// WebhookCreated A webhook with its new secret.
+//
+// Example: {"behind":0,"client_id":"aa7cf840-9ca9-46a3-9778-9015d6580d50","created_at":"2026-11-29T18:04:09.308Z","created_by":"9f0dbdc3-bf3b-5b83-83fa-1c7ba8be103c","description":"Inventory of the service desk","fields":["is_approved","license_count"],"id":"7c6d5e4f-3a2b-4c1d-9e8f-0a1b2c3d4e5f","last_error":null,"secret":"whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=","status":"active","updated_at":"2026-11-29T18:04:09.308Z","url":"https://hooks.example.com/clientapps"}
+type WebhookCreated = WebhookWithSecret
+
+// WebhookRotated A webhook with its new secret.
+//
+// Example: {"behind":0,"client_id":"aa7cf840-9ca9-46a3-9778-9015d6580d50","created_at":"2026-11-29T18:04:09.308Z","created_by":"9f0dbdc3-bf3b-5b83-83fa-1c7ba8be103c","description":"Inventory of the service desk","fields":["is_approved","license_count"],"id":"7c6d5e4f-3a2b-4c1d-9e8f-0a1b2c3d4e5f","last_error":null,"secret":"whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=","status":"active","updated_at":"2026-11-29T18:04:09.308Z","url":"https://hooks.example.com/clientapps"}
+type WebhookRotated = WebhookWithSecret
+
+// WebhookTested What came of a test.
+//
+// Example: {"delivery_id":"6f1d2c3b-4a59-4687-9e0f-1a2b3c4d5e6f","duration_ms":1,"error":"The connection failed","status":null}
+type WebhookTested = WebhookTest
 
 // ListCatalogAppsParams defines parameters for ListCatalogApps.
 type ListCatalogAppsParams struct {
@@ -2448,8 +3015,41 @@ type ListTokensParamsSortOrder string
 
 // RevokeTokenParams defines parameters for RevokeToken.
 type RevokeTokenParams struct {
-	// KeepCreated Keep the tokens that the token has made.
+	// KeepCreated Keep the tokens and the webhooks that the token has made.
 	KeepCreated *KeepCreated `form:"keep_created,omitempty" json:"keep_created,omitempty"`
+}
+
+// ListWebhooksParams defines parameters for ListWebhooks.
+type ListWebhooksParams struct {
+	// ClientID Only webhooks of this client, which the token must cover.
+	ClientID *WebhookClientIDFilter `form:"client_id,omitempty" json:"client_id,omitempty"`
+
+	// SortBy Sort webhooks by when they were made. The id decides between equals.
+	SortBy *ListWebhooksParamsSortBy `form:"sort_by,omitempty" json:"sort_by,omitempty"`
+
+	// SortOrder Ascending or descending.
+	SortOrder *ListWebhooksParamsSortOrder `form:"sort_order,omitempty" json:"sort_order,omitempty"`
+
+	// PageSize How many rows a page has at most.
+	PageSize *PageSize `form:"page_size,omitempty" json:"page_size,omitempty"`
+
+	// Cursor `next_cursor` of the page before.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ListWebhooksParamsSortBy defines parameters for ListWebhooks.
+type ListWebhooksParamsSortBy string
+
+// ListWebhooksParamsSortOrder defines parameters for ListWebhooks.
+type ListWebhooksParamsSortOrder string
+
+// ListWebhookDeliveriesParams defines parameters for ListWebhookDeliveries.
+type ListWebhookDeliveriesParams struct {
+	// PageSize How many rows a page has at most.
+	PageSize *PageSize `form:"page_size,omitempty" json:"page_size,omitempty"`
+
+	// Cursor `next_cursor` of the page before.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // CreateCatalogAppJSONRequestBody defines body for CreateCatalogApp for application/json ContentType.
@@ -2510,6 +3110,15 @@ type CreateTokenJSONRequestBody = TokenCreate
 
 // RotateTokenJSONRequestBody defines body for RotateToken for application/json ContentType.
 type RotateTokenJSONRequestBody = TokenRotate
+
+// CreateWebhookJSONRequestBody defines body for CreateWebhook for application/json ContentType.
+type CreateWebhookJSONRequestBody = WebhookCreate
+
+// UpdateWebhookJSONRequestBody defines body for UpdateWebhook for application/json ContentType.
+type UpdateWebhookJSONRequestBody = WebhookPatch
+
+// ReplayWebhookJSONRequestBody defines body for ReplayWebhook for application/json ContentType.
+type ReplayWebhookJSONRequestBody = WebhookReplay
 
 // RequestEditorFn is the function signature for the RequestEditor callback function
 type RequestEditorFn func(ctx context.Context, req *http.Request) error
@@ -3319,8 +3928,9 @@ type ClientInterface interface {
 
 	// RevokeToken Revoke Token
 	//
-	// Ends a token for good, and with it the tokens that it has made, those that they have made, and so on. A token may revoke
-	// itself. Revoking it again is 204 too, and ends what it has made, if that was kept before.
+	// Ends a token for good, and with it the tokens that it has made, those that they have made, and so on; the webhooks that
+	// these have made are disabled. A token may revoke itself. Revoking it again is 204 too, and ends what it has made, if that
+	// was kept before.
 	//
 	// The token's scopes, clients and expiry must be within those of the caller's token, else 403. The expiry of an access
 	// token of an identity provider does not matter here. The server that answers refuses the token at once, others within
@@ -3371,6 +3981,153 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /tokens/{token_id}/rotate (the `RotateToken` operationId).
 	RotateToken(ctx context.Context, tokenID TokenID, body RotateTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListWebhooks List Webhooks
+	//
+	// The webhooks of the clients that the token covers, page by page, oldest first. One for all clients is seen by tokens that cover
+	// all clients.
+	//
+	// Scope: `webhooks:read`.
+	//
+	// Corresponds with GET /webhooks (the `ListWebhooks` operationId).
+	ListWebhooks(ctx context.Context, params *ListWebhooksParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateWebhookWithBody Create Webhook
+	//
+	// Makes a webhook and shows its secret: only now, and when it is rotated. It begins at the end of the change feed, or with the
+	// changes since a time, and perhaps some earlier ones.
+	//
+	// `client_id` is `null` for all clients, future ones too; only a token that covers all clients may make such a webhook. For a
+	// client that the token does not cover it is 403. A client has at most 20 webhooks, and there are at most 20 for all clients. A
+	// server without a key for secrets has no webhooks: 409.
+	//
+	// Scopes: `webhooks:write` and, since it sends changes out, `apps:read`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /webhooks (the `CreateWebhook` operationId).
+	CreateWebhookWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateWebhook Create Webhook
+	//
+	// Makes a webhook and shows its secret: only now, and when it is rotated. It begins at the end of the change feed, or with the
+	// changes since a time, and perhaps some earlier ones.
+	//
+	// `client_id` is `null` for all clients, future ones too; only a token that covers all clients may make such a webhook. For a
+	// client that the token does not cover it is 403. A client has at most 20 webhooks, and there are at most 20 for all clients. A
+	// server without a key for secrets has no webhooks: 409.
+	//
+	// Scopes: `webhooks:write` and, since it sends changes out, `apps:read`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /webhooks (the `CreateWebhook` operationId).
+	CreateWebhook(ctx context.Context, body CreateWebhookJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteWebhook Delete Webhook
+	//
+	// Ends a webhook, and what is kept of its deliveries. A delivery that is under way may still arrive.
+	//
+	// Scope: `webhooks:write`.
+	//
+	// Corresponds with DELETE /webhooks/{webhook_id} (the `DeleteWebhook` operationId).
+	DeleteWebhook(ctx context.Context, webhookID RetiredWebhookID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetWebhook Get Webhook
+	//
+	// One webhook, without its secret.
+	//
+	// Scope: `webhooks:read`.
+	//
+	// Corresponds with GET /webhooks/{webhook_id} (the `GetWebhook` operationId).
+	GetWebhook(ctx context.Context, webhookID WebhookID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateWebhookWithBody Update Webhook
+	//
+	// Changes what is in the body; what is not keeps its value. A patch that changes nothing writes nothing.
+	//
+	// `disabled` stops the deliveries; the webhook keeps its position, which does not keep changes from being pruned. `active` starts
+	// them again at once, at that position: 409 if changes behind it are no longer kept, then replay first. A webhook that fails is
+	// tried at once with `active`, and its three days begin anew. Other `fields` hold for what is not in a batch yet.
+	//
+	// Scope: `webhooks:write`; changing `url` also needs `apps:read`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /webhooks/{webhook_id} (the `UpdateWebhook` operationId).
+	UpdateWebhookWithBody(ctx context.Context, webhookID WebhookID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateWebhook Update Webhook
+	//
+	// Changes what is in the body; what is not keeps its value. A patch that changes nothing writes nothing.
+	//
+	// `disabled` stops the deliveries; the webhook keeps its position, which does not keep changes from being pruned. `active` starts
+	// them again at once, at that position: 409 if changes behind it are no longer kept, then replay first. A webhook that fails is
+	// tried at once with `active`, and its three days begin anew. Other `fields` hold for what is not in a batch yet.
+	//
+	// Scope: `webhooks:write`; changing `url` also needs `apps:read`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /webhooks/{webhook_id} (the `UpdateWebhook` operationId).
+	UpdateWebhook(ctx context.Context, webhookID WebhookID, body UpdateWebhookJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListWebhookDeliveries List Webhook Deliveries
+	//
+	// The attempts to deliver of the last three days, newest first.
+	//
+	// Scope: `webhooks:read`.
+	//
+	// Corresponds with GET /webhooks/{webhook_id}/deliveries (the `ListWebhookDeliveries` operationId).
+	ListWebhookDeliveries(ctx context.Context, webhookID WebhookID, params *ListWebhookDeliveriesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReplayWebhookWithBody Replay Webhook
+	//
+	// Moves a webhook to another position in the feed: to a time, with the changes since then and perhaps some earlier ones, or to a
+	// `cursor` that `listChanges` of its client, without filters, has given, or `listAllChanges` if it is for all clients. A time in the
+	// future skips what waits. What is delivered again has new ids. A batch that was not delivered yet is dropped. A disabled webhook
+	// stays disabled.
+	//
+	// Scopes: `webhooks:write` and, since it sends changes out, `apps:read`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /webhooks/{webhook_id}/replay (the `ReplayWebhook` operationId).
+	ReplayWebhookWithBody(ctx context.Context, webhookID WebhookID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReplayWebhook Replay Webhook
+	//
+	// Moves a webhook to another position in the feed: to a time, with the changes since then and perhaps some earlier ones, or to a
+	// `cursor` that `listChanges` of its client, without filters, has given, or `listAllChanges` if it is for all clients. A time in the
+	// future skips what waits. What is delivered again has new ids. A batch that was not delivered yet is dropped. A disabled webhook
+	// stays disabled.
+	//
+	// Scopes: `webhooks:write` and, since it sends changes out, `apps:read`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /webhooks/{webhook_id}/replay (the `ReplayWebhook` operationId).
+	ReplayWebhook(ctx context.Context, webhookID WebhookID, body ReplayWebhookJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RotateWebhookSecret Rotate Webhook Secret
+	//
+	// Gives a webhook a new secret, and shows it: only now. For 24 hours the old one signs too, so that each delivery has two
+	// signatures and its receiver can change over. A secret that is left from the rotation before ends now.
+	//
+	// Scope: `webhooks:write`.
+	//
+	// Corresponds with POST /webhooks/{webhook_id}/rotate-secret (the `RotateWebhookSecret` operationId).
+	RotateWebhookSecret(ctx context.Context, webhookID WebhookID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// TestWebhook Test Webhook
+	//
+	// Delivers a `ping` at once and answers with what came of it, also when the receiver failed. It changes neither the status nor the
+	// position. A webhook is tested once in ten seconds: 429 with `Retry-After`.
+	//
+	// Scope: `webhooks:write`.
+	//
+	// Corresponds with POST /webhooks/{webhook_id}/test (the `TestWebhook` operationId).
+	TestWebhook(ctx context.Context, webhookID WebhookID, reqEditors ...RequestEditorFn) (*http.Response, error)
 }
 
 // ListCatalogApps List Catalog Apps
@@ -4673,8 +5430,9 @@ func (c *HTTPClient) CreateToken(ctx context.Context, body CreateTokenJSONReques
 
 // RevokeToken Revoke Token
 //
-// Ends a token for good, and with it the tokens that it has made, those that they have made, and so on. A token may revoke
-// itself. Revoking it again is 204 too, and ends what it has made, if that was kept before.
+// Ends a token for good, and with it the tokens that it has made, those that they have made, and so on; the webhooks that
+// these have made are disabled. A token may revoke itself. Revoking it again is 204 too, and ends what it has made, if that
+// was kept before.
 //
 // The token's scopes, clients and expiry must be within those of the caller's token, else 403. The expiry of an access
 // token of an identity provider does not matter here. The server that answers refuses the token at once, others within
@@ -4756,6 +5514,273 @@ func (c *HTTPClient) RotateTokenWithBody(ctx context.Context, tokenID TokenID, c
 // Corresponds with POST /tokens/{token_id}/rotate (the `RotateToken` operationId).
 func (c *HTTPClient) RotateToken(ctx context.Context, tokenID TokenID, body RotateTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewRotateTokenRequest(c.Server, tokenID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListWebhooks List Webhooks
+//
+// The webhooks of the clients that the token covers, page by page, oldest first. One for all clients is seen by tokens that cover
+// all clients.
+//
+// Scope: `webhooks:read`.
+//
+// Corresponds with GET /webhooks (the `ListWebhooks` operationId).
+func (c *HTTPClient) ListWebhooks(ctx context.Context, params *ListWebhooksParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListWebhooksRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateWebhookWithBody Create Webhook
+//
+// Makes a webhook and shows its secret: only now, and when it is rotated. It begins at the end of the change feed, or with the
+// changes since a time, and perhaps some earlier ones.
+//
+// `client_id` is `null` for all clients, future ones too; only a token that covers all clients may make such a webhook. For a
+// client that the token does not cover it is 403. A client has at most 20 webhooks, and there are at most 20 for all clients. A
+// server without a key for secrets has no webhooks: 409.
+//
+// Scopes: `webhooks:write` and, since it sends changes out, `apps:read`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /webhooks (the `CreateWebhook` operationId).
+func (c *HTTPClient) CreateWebhookWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateWebhookRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateWebhook Create Webhook
+//
+// Makes a webhook and shows its secret: only now, and when it is rotated. It begins at the end of the change feed, or with the
+// changes since a time, and perhaps some earlier ones.
+//
+// `client_id` is `null` for all clients, future ones too; only a token that covers all clients may make such a webhook. For a
+// client that the token does not cover it is 403. A client has at most 20 webhooks, and there are at most 20 for all clients. A
+// server without a key for secrets has no webhooks: 409.
+//
+// Scopes: `webhooks:write` and, since it sends changes out, `apps:read`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /webhooks (the `CreateWebhook` operationId).
+func (c *HTTPClient) CreateWebhook(ctx context.Context, body CreateWebhookJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateWebhookRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteWebhook Delete Webhook
+//
+// Ends a webhook, and what is kept of its deliveries. A delivery that is under way may still arrive.
+//
+// Scope: `webhooks:write`.
+//
+// Corresponds with DELETE /webhooks/{webhook_id} (the `DeleteWebhook` operationId).
+func (c *HTTPClient) DeleteWebhook(ctx context.Context, webhookID RetiredWebhookID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteWebhookRequest(c.Server, webhookID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetWebhook Get Webhook
+//
+// One webhook, without its secret.
+//
+// Scope: `webhooks:read`.
+//
+// Corresponds with GET /webhooks/{webhook_id} (the `GetWebhook` operationId).
+func (c *HTTPClient) GetWebhook(ctx context.Context, webhookID WebhookID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetWebhookRequest(c.Server, webhookID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateWebhookWithBody Update Webhook
+//
+// Changes what is in the body; what is not keeps its value. A patch that changes nothing writes nothing.
+//
+// `disabled` stops the deliveries; the webhook keeps its position, which does not keep changes from being pruned. `active` starts
+// them again at once, at that position: 409 if changes behind it are no longer kept, then replay first. A webhook that fails is
+// tried at once with `active`, and its three days begin anew. Other `fields` hold for what is not in a batch yet.
+//
+// Scope: `webhooks:write`; changing `url` also needs `apps:read`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /webhooks/{webhook_id} (the `UpdateWebhook` operationId).
+func (c *HTTPClient) UpdateWebhookWithBody(ctx context.Context, webhookID WebhookID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateWebhookRequestWithBody(c.Server, webhookID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateWebhook Update Webhook
+//
+// Changes what is in the body; what is not keeps its value. A patch that changes nothing writes nothing.
+//
+// `disabled` stops the deliveries; the webhook keeps its position, which does not keep changes from being pruned. `active` starts
+// them again at once, at that position: 409 if changes behind it are no longer kept, then replay first. A webhook that fails is
+// tried at once with `active`, and its three days begin anew. Other `fields` hold for what is not in a batch yet.
+//
+// Scope: `webhooks:write`; changing `url` also needs `apps:read`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /webhooks/{webhook_id} (the `UpdateWebhook` operationId).
+func (c *HTTPClient) UpdateWebhook(ctx context.Context, webhookID WebhookID, body UpdateWebhookJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateWebhookRequest(c.Server, webhookID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListWebhookDeliveries List Webhook Deliveries
+//
+// The attempts to deliver of the last three days, newest first.
+//
+// Scope: `webhooks:read`.
+//
+// Corresponds with GET /webhooks/{webhook_id}/deliveries (the `ListWebhookDeliveries` operationId).
+func (c *HTTPClient) ListWebhookDeliveries(ctx context.Context, webhookID WebhookID, params *ListWebhookDeliveriesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListWebhookDeliveriesRequest(c.Server, webhookID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReplayWebhookWithBody Replay Webhook
+//
+// Moves a webhook to another position in the feed: to a time, with the changes since then and perhaps some earlier ones, or to a
+// `cursor` that `listChanges` of its client, without filters, has given, or `listAllChanges` if it is for all clients. A time in the
+// future skips what waits. What is delivered again has new ids. A batch that was not delivered yet is dropped. A disabled webhook
+// stays disabled.
+//
+// Scopes: `webhooks:write` and, since it sends changes out, `apps:read`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /webhooks/{webhook_id}/replay (the `ReplayWebhook` operationId).
+func (c *HTTPClient) ReplayWebhookWithBody(ctx context.Context, webhookID WebhookID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReplayWebhookRequestWithBody(c.Server, webhookID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReplayWebhook Replay Webhook
+//
+// Moves a webhook to another position in the feed: to a time, with the changes since then and perhaps some earlier ones, or to a
+// `cursor` that `listChanges` of its client, without filters, has given, or `listAllChanges` if it is for all clients. A time in the
+// future skips what waits. What is delivered again has new ids. A batch that was not delivered yet is dropped. A disabled webhook
+// stays disabled.
+//
+// Scopes: `webhooks:write` and, since it sends changes out, `apps:read`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /webhooks/{webhook_id}/replay (the `ReplayWebhook` operationId).
+func (c *HTTPClient) ReplayWebhook(ctx context.Context, webhookID WebhookID, body ReplayWebhookJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReplayWebhookRequest(c.Server, webhookID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RotateWebhookSecret Rotate Webhook Secret
+//
+// Gives a webhook a new secret, and shows it: only now. For 24 hours the old one signs too, so that each delivery has two
+// signatures and its receiver can change over. A secret that is left from the rotation before ends now.
+//
+// Scope: `webhooks:write`.
+//
+// Corresponds with POST /webhooks/{webhook_id}/rotate-secret (the `RotateWebhookSecret` operationId).
+func (c *HTTPClient) RotateWebhookSecret(ctx context.Context, webhookID WebhookID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRotateWebhookSecretRequest(c.Server, webhookID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// TestWebhook Test Webhook
+//
+// Delivers a `ping` at once and answers with what came of it, also when the receiver failed. It changes neither the status nor the
+// position. A webhook is tested once in ten seconds: 429 with `Retry-After`.
+//
+// Scope: `webhooks:write`.
+//
+// Corresponds with POST /webhooks/{webhook_id}/test (the `TestWebhook` operationId).
+func (c *HTTPClient) TestWebhook(ctx context.Context, webhookID WebhookID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewTestWebhookRequest(c.Server, webhookID)
 	if err != nil {
 		return nil, err
 	}
@@ -7788,6 +8813,451 @@ func NewRotateTokenRequestWithBody(server string, tokenID TokenID, contentType s
 	return req, nil
 }
 
+// NewListWebhooksRequest constructs an http.Request for the ListWebhooks method
+func NewListWebhooksRequest(server string, params *ListWebhooksParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/webhooks")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ClientID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "client_id", *params.ClientID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.SortBy != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "sort_by", *params.SortBy, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.SortOrder != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "sort_order", *params.SortOrder, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.PageSize != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "page_size", *params.PageSize, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateWebhookRequest calls the generic CreateWebhook builder with application/json body
+func NewCreateWebhookRequest(server string, body CreateWebhookJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateWebhookRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewCreateWebhookRequestWithBody constructs an http.Request for the CreateWebhook method, with any body, and a specified content type
+func NewCreateWebhookRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/webhooks")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewDeleteWebhookRequest constructs an http.Request for the DeleteWebhook method
+func NewDeleteWebhookRequest(server string, webhookID RetiredWebhookID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "webhook_id", webhookID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/webhooks/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetWebhookRequest constructs an http.Request for the GetWebhook method
+func NewGetWebhookRequest(server string, webhookID WebhookID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "webhook_id", webhookID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/webhooks/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewUpdateWebhookRequest calls the generic UpdateWebhook builder with application/json body
+func NewUpdateWebhookRequest(server string, webhookID WebhookID, body UpdateWebhookJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateWebhookRequestWithBody(server, webhookID, "application/json", bodyReader)
+}
+
+// NewUpdateWebhookRequestWithBody constructs an http.Request for the UpdateWebhook method, with any body, and a specified content type
+func NewUpdateWebhookRequestWithBody(server string, webhookID WebhookID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "webhook_id", webhookID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/webhooks/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewListWebhookDeliveriesRequest constructs an http.Request for the ListWebhookDeliveries method
+func NewListWebhookDeliveriesRequest(server string, webhookID WebhookID, params *ListWebhookDeliveriesParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "webhook_id", webhookID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/webhooks/%s/deliveries", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.PageSize != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "page_size", *params.PageSize, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewReplayWebhookRequest calls the generic ReplayWebhook builder with application/json body
+func NewReplayWebhookRequest(server string, webhookID WebhookID, body ReplayWebhookJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewReplayWebhookRequestWithBody(server, webhookID, "application/json", bodyReader)
+}
+
+// NewReplayWebhookRequestWithBody constructs an http.Request for the ReplayWebhook method, with any body, and a specified content type
+func NewReplayWebhookRequestWithBody(server string, webhookID WebhookID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "webhook_id", webhookID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/webhooks/%s/replay", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewRotateWebhookSecretRequest constructs an http.Request for the RotateWebhookSecret method
+func NewRotateWebhookSecretRequest(server string, webhookID WebhookID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "webhook_id", webhookID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/webhooks/%s/rotate-secret", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewTestWebhookRequest constructs an http.Request for the TestWebhook method
+func NewTestWebhookRequest(server string, webhookID WebhookID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "webhook_id", webhookID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/webhooks/%s/test", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 func (c *HTTPClient) applyEditors(ctx context.Context, req *http.Request, additionalEditors []RequestEditorFn) error {
 	for _, r := range c.RequestEditors {
 		if err := r(ctx, req); err != nil {
@@ -8608,8 +10078,9 @@ type ClientWithResponsesInterface interface {
 
 	// RevokeTokenWithResponse Revoke Token
 	//
-	// Ends a token for good, and with it the tokens that it has made, those that they have made, and so on. A token may revoke
-	// itself. Revoking it again is 204 too, and ends what it has made, if that was kept before.
+	// Ends a token for good, and with it the tokens that it has made, those that they have made, and so on; the webhooks that
+	// these have made are disabled. A token may revoke itself. Revoking it again is 204 too, and ends what it has made, if that
+	// was kept before.
 	//
 	// The token's scopes, clients and expiry must be within those of the caller's token, else 403. The expiry of an access
 	// token of an identity provider does not matter here. The server that answers refuses the token at once, others within
@@ -8664,6 +10135,165 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /tokens/{token_id}/rotate (the `RotateToken` operationId).
 	RotateTokenWithResponse(ctx context.Context, tokenID TokenID, body RotateTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*RotateTokenResponse, error)
+
+	// ListWebhooksWithResponse List Webhooks
+	//
+	// The webhooks of the clients that the token covers, page by page, oldest first. One for all clients is seen by tokens that cover
+	// all clients.
+	//
+	// Scope: `webhooks:read`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /webhooks (the `ListWebhooks` operationId).
+	ListWebhooksWithResponse(ctx context.Context, params *ListWebhooksParams, reqEditors ...RequestEditorFn) (*ListWebhooksResponse, error)
+
+	// CreateWebhookWithBodyWithResponse Create Webhook
+	//
+	// Makes a webhook and shows its secret: only now, and when it is rotated. It begins at the end of the change feed, or with the
+	// changes since a time, and perhaps some earlier ones.
+	//
+	// `client_id` is `null` for all clients, future ones too; only a token that covers all clients may make such a webhook. For a
+	// client that the token does not cover it is 403. A client has at most 20 webhooks, and there are at most 20 for all clients. A
+	// server without a key for secrets has no webhooks: 409.
+	//
+	// Scopes: `webhooks:write` and, since it sends changes out, `apps:read`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /webhooks (the `CreateWebhook` operationId).
+	CreateWebhookWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateWebhookResponse, error)
+
+	// CreateWebhookWithResponse Create Webhook
+	//
+	// Makes a webhook and shows its secret: only now, and when it is rotated. It begins at the end of the change feed, or with the
+	// changes since a time, and perhaps some earlier ones.
+	//
+	// `client_id` is `null` for all clients, future ones too; only a token that covers all clients may make such a webhook. For a
+	// client that the token does not cover it is 403. A client has at most 20 webhooks, and there are at most 20 for all clients. A
+	// server without a key for secrets has no webhooks: 409.
+	//
+	// Scopes: `webhooks:write` and, since it sends changes out, `apps:read`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /webhooks (the `CreateWebhook` operationId).
+	CreateWebhookWithResponse(ctx context.Context, body CreateWebhookJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateWebhookResponse, error)
+
+	// DeleteWebhookWithResponse Delete Webhook
+	//
+	// Ends a webhook, and what is kept of its deliveries. A delivery that is under way may still arrive.
+	//
+	// Scope: `webhooks:write`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /webhooks/{webhook_id} (the `DeleteWebhook` operationId).
+	DeleteWebhookWithResponse(ctx context.Context, webhookID RetiredWebhookID, reqEditors ...RequestEditorFn) (*DeleteWebhookResponse, error)
+
+	// GetWebhookWithResponse Get Webhook
+	//
+	// One webhook, without its secret.
+	//
+	// Scope: `webhooks:read`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /webhooks/{webhook_id} (the `GetWebhook` operationId).
+	GetWebhookWithResponse(ctx context.Context, webhookID WebhookID, reqEditors ...RequestEditorFn) (*GetWebhookResponse, error)
+
+	// UpdateWebhookWithBodyWithResponse Update Webhook
+	//
+	// Changes what is in the body; what is not keeps its value. A patch that changes nothing writes nothing.
+	//
+	// `disabled` stops the deliveries; the webhook keeps its position, which does not keep changes from being pruned. `active` starts
+	// them again at once, at that position: 409 if changes behind it are no longer kept, then replay first. A webhook that fails is
+	// tried at once with `active`, and its three days begin anew. Other `fields` hold for what is not in a batch yet.
+	//
+	// Scope: `webhooks:write`; changing `url` also needs `apps:read`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /webhooks/{webhook_id} (the `UpdateWebhook` operationId).
+	UpdateWebhookWithBodyWithResponse(ctx context.Context, webhookID WebhookID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateWebhookResponse, error)
+
+	// UpdateWebhookWithResponse Update Webhook
+	//
+	// Changes what is in the body; what is not keeps its value. A patch that changes nothing writes nothing.
+	//
+	// `disabled` stops the deliveries; the webhook keeps its position, which does not keep changes from being pruned. `active` starts
+	// them again at once, at that position: 409 if changes behind it are no longer kept, then replay first. A webhook that fails is
+	// tried at once with `active`, and its three days begin anew. Other `fields` hold for what is not in a batch yet.
+	//
+	// Scope: `webhooks:write`; changing `url` also needs `apps:read`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /webhooks/{webhook_id} (the `UpdateWebhook` operationId).
+	UpdateWebhookWithResponse(ctx context.Context, webhookID WebhookID, body UpdateWebhookJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateWebhookResponse, error)
+
+	// ListWebhookDeliveriesWithResponse List Webhook Deliveries
+	//
+	// The attempts to deliver of the last three days, newest first.
+	//
+	// Scope: `webhooks:read`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /webhooks/{webhook_id}/deliveries (the `ListWebhookDeliveries` operationId).
+	ListWebhookDeliveriesWithResponse(ctx context.Context, webhookID WebhookID, params *ListWebhookDeliveriesParams, reqEditors ...RequestEditorFn) (*ListWebhookDeliveriesResponse, error)
+
+	// ReplayWebhookWithBodyWithResponse Replay Webhook
+	//
+	// Moves a webhook to another position in the feed: to a time, with the changes since then and perhaps some earlier ones, or to a
+	// `cursor` that `listChanges` of its client, without filters, has given, or `listAllChanges` if it is for all clients. A time in the
+	// future skips what waits. What is delivered again has new ids. A batch that was not delivered yet is dropped. A disabled webhook
+	// stays disabled.
+	//
+	// Scopes: `webhooks:write` and, since it sends changes out, `apps:read`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /webhooks/{webhook_id}/replay (the `ReplayWebhook` operationId).
+	ReplayWebhookWithBodyWithResponse(ctx context.Context, webhookID WebhookID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReplayWebhookResponse, error)
+
+	// ReplayWebhookWithResponse Replay Webhook
+	//
+	// Moves a webhook to another position in the feed: to a time, with the changes since then and perhaps some earlier ones, or to a
+	// `cursor` that `listChanges` of its client, without filters, has given, or `listAllChanges` if it is for all clients. A time in the
+	// future skips what waits. What is delivered again has new ids. A batch that was not delivered yet is dropped. A disabled webhook
+	// stays disabled.
+	//
+	// Scopes: `webhooks:write` and, since it sends changes out, `apps:read`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /webhooks/{webhook_id}/replay (the `ReplayWebhook` operationId).
+	ReplayWebhookWithResponse(ctx context.Context, webhookID WebhookID, body ReplayWebhookJSONRequestBody, reqEditors ...RequestEditorFn) (*ReplayWebhookResponse, error)
+
+	// RotateWebhookSecretWithResponse Rotate Webhook Secret
+	//
+	// Gives a webhook a new secret, and shows it: only now. For 24 hours the old one signs too, so that each delivery has two
+	// signatures and its receiver can change over. A secret that is left from the rotation before ends now.
+	//
+	// Scope: `webhooks:write`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /webhooks/{webhook_id}/rotate-secret (the `RotateWebhookSecret` operationId).
+	RotateWebhookSecretWithResponse(ctx context.Context, webhookID WebhookID, reqEditors ...RequestEditorFn) (*RotateWebhookSecretResponse, error)
+
+	// TestWebhookWithResponse Test Webhook
+	//
+	// Delivers a `ping` at once and answers with what came of it, also when the receiver failed. It changes neither the status nor the
+	// position. A webhook is tested once in ten seconds: 429 with `Retry-After`.
+	//
+	// Scope: `webhooks:write`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /webhooks/{webhook_id}/test (the `TestWebhook` operationId).
+	TestWebhookWithResponse(ctx context.Context, webhookID WebhookID, reqEditors ...RequestEditorFn) (*TestWebhookResponse, error)
 }
 
 // ListCatalogAppsResponse200Headers the declared response headers of an HTTP 200 response for ListCatalogApps
@@ -10846,6 +12476,452 @@ func (r RotateTokenResponse) ContentType() string {
 	return ""
 }
 
+// ListWebhooksResponse200Headers the declared response headers of an HTTP 200 response for ListWebhooks
+type ListWebhooksResponse200Headers struct {
+	Link            *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
+}
+
+type ListWebhooksResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *WebhookList
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListWebhooksResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListWebhooksResponse) GetJSON200() *WebhookList {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r ListWebhooksResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListWebhooksResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListWebhooksResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListWebhooksResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateWebhookResponse201Headers the declared response headers of an HTTP 201 response for CreateWebhook
+type CreateWebhookResponse201Headers struct {
+	Location        string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
+}
+
+type CreateWebhookResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *WebhookCreated
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateWebhookResponse201Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateWebhookResponse) GetJSON201() *WebhookCreated {
+	return r.JSON201
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateWebhookResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateWebhookResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateWebhookResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateWebhookResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteWebhookResponse204Headers the declared response headers of an HTTP 204 response for DeleteWebhook
+type DeleteWebhookResponse204Headers struct {
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
+}
+
+type DeleteWebhookResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// Headers204 the parsed response headers for an HTTP 204 response
+	Headers204 *DeleteWebhookResponse204Headers
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteWebhookResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteWebhookResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteWebhookResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteWebhookResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetWebhookResponse200Headers the declared response headers of an HTTP 200 response for GetWebhook
+type GetWebhookResponse200Headers struct {
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
+}
+
+type GetWebhookResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Webhook
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetWebhookResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetWebhookResponse) GetJSON200() *Webhook {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r GetWebhookResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetWebhookResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetWebhookResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetWebhookResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// UpdateWebhookResponse200Headers the declared response headers of an HTTP 200 response for UpdateWebhook
+type UpdateWebhookResponse200Headers struct {
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
+}
+
+type UpdateWebhookResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Webhook
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *UpdateWebhookResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UpdateWebhookResponse) GetJSON200() *Webhook {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r UpdateWebhookResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdateWebhookResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdateWebhookResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdateWebhookResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListWebhookDeliveriesResponse200Headers the declared response headers of an HTTP 200 response for ListWebhookDeliveries
+type ListWebhookDeliveriesResponse200Headers struct {
+	Link            *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
+}
+
+type ListWebhookDeliveriesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *WebhookDeliveryList
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListWebhookDeliveriesResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListWebhookDeliveriesResponse) GetJSON200() *WebhookDeliveryList {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r ListWebhookDeliveriesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListWebhookDeliveriesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListWebhookDeliveriesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListWebhookDeliveriesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ReplayWebhookResponse200Headers the declared response headers of an HTTP 200 response for ReplayWebhook
+type ReplayWebhookResponse200Headers struct {
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
+}
+
+type ReplayWebhookResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Webhook
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ReplayWebhookResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ReplayWebhookResponse) GetJSON200() *Webhook {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r ReplayWebhookResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ReplayWebhookResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ReplayWebhookResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ReplayWebhookResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RotateWebhookSecretResponse200Headers the declared response headers of an HTTP 200 response for RotateWebhookSecret
+type RotateWebhookSecretResponse200Headers struct {
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
+}
+
+type RotateWebhookSecretResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *WebhookRotated
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *RotateWebhookSecretResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RotateWebhookSecretResponse) GetJSON200() *WebhookRotated {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r RotateWebhookSecretResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RotateWebhookSecretResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RotateWebhookSecretResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RotateWebhookSecretResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// TestWebhookResponse200Headers the declared response headers of an HTTP 200 response for TestWebhook
+type TestWebhookResponse200Headers struct {
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
+}
+
+type TestWebhookResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *WebhookTested
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *TestWebhookResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r TestWebhookResponse) GetJSON200() *WebhookTested {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r TestWebhookResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r TestWebhookResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r TestWebhookResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r TestWebhookResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ListCatalogAppsWithResponse List Catalog Apps
 //
 // The known apps, page by page. Filters combine with AND.
@@ -11961,8 +14037,9 @@ func (c *ClientWithResponses) CreateTokenWithResponse(ctx context.Context, body 
 
 // RevokeTokenWithResponse Revoke Token
 //
-// Ends a token for good, and with it the tokens that it has made, those that they have made, and so on. A token may revoke
-// itself. Revoking it again is 204 too, and ends what it has made, if that was kept before.
+// Ends a token for good, and with it the tokens that it has made, those that they have made, and so on; the webhooks that
+// these have made are disabled. A token may revoke itself. Revoking it again is 204 too, and ends what it has made, if that
+// was kept before.
 //
 // The token's scopes, clients and expiry must be within those of the caller's token, else 403. The expiry of an access
 // token of an identity provider does not matter here. The server that answers refuses the token at once, others within
@@ -12040,6 +14117,237 @@ func (c *ClientWithResponses) RotateTokenWithResponse(ctx context.Context, token
 		return nil, err
 	}
 	return ParseRotateTokenResponse(rsp)
+}
+
+// ListWebhooksWithResponse List Webhooks
+//
+// The webhooks of the clients that the token covers, page by page, oldest first. One for all clients is seen by tokens that cover
+// all clients.
+//
+// Scope: `webhooks:read`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /webhooks (the `ListWebhooks` operationId).
+func (c *ClientWithResponses) ListWebhooksWithResponse(ctx context.Context, params *ListWebhooksParams, reqEditors ...RequestEditorFn) (*ListWebhooksResponse, error) {
+	rsp, err := c.ListWebhooks(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListWebhooksResponse(rsp)
+}
+
+// CreateWebhookWithBodyWithResponse Create Webhook
+//
+// Makes a webhook and shows its secret: only now, and when it is rotated. It begins at the end of the change feed, or with the
+// changes since a time, and perhaps some earlier ones.
+//
+// `client_id` is `null` for all clients, future ones too; only a token that covers all clients may make such a webhook. For a
+// client that the token does not cover it is 403. A client has at most 20 webhooks, and there are at most 20 for all clients. A
+// server without a key for secrets has no webhooks: 409.
+//
+// Scopes: `webhooks:write` and, since it sends changes out, `apps:read`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /webhooks (the `CreateWebhook` operationId).
+func (c *ClientWithResponses) CreateWebhookWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateWebhookResponse, error) {
+	rsp, err := c.CreateWebhookWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateWebhookResponse(rsp)
+}
+
+// CreateWebhookWithResponse Create Webhook
+//
+// Makes a webhook and shows its secret: only now, and when it is rotated. It begins at the end of the change feed, or with the
+// changes since a time, and perhaps some earlier ones.
+//
+// `client_id` is `null` for all clients, future ones too; only a token that covers all clients may make such a webhook. For a
+// client that the token does not cover it is 403. A client has at most 20 webhooks, and there are at most 20 for all clients. A
+// server without a key for secrets has no webhooks: 409.
+//
+// Scopes: `webhooks:write` and, since it sends changes out, `apps:read`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /webhooks (the `CreateWebhook` operationId).
+func (c *ClientWithResponses) CreateWebhookWithResponse(ctx context.Context, body CreateWebhookJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateWebhookResponse, error) {
+	rsp, err := c.CreateWebhook(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateWebhookResponse(rsp)
+}
+
+// DeleteWebhookWithResponse Delete Webhook
+//
+// Ends a webhook, and what is kept of its deliveries. A delivery that is under way may still arrive.
+//
+// Scope: `webhooks:write`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /webhooks/{webhook_id} (the `DeleteWebhook` operationId).
+func (c *ClientWithResponses) DeleteWebhookWithResponse(ctx context.Context, webhookID RetiredWebhookID, reqEditors ...RequestEditorFn) (*DeleteWebhookResponse, error) {
+	rsp, err := c.DeleteWebhook(ctx, webhookID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteWebhookResponse(rsp)
+}
+
+// GetWebhookWithResponse Get Webhook
+//
+// One webhook, without its secret.
+//
+// Scope: `webhooks:read`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /webhooks/{webhook_id} (the `GetWebhook` operationId).
+func (c *ClientWithResponses) GetWebhookWithResponse(ctx context.Context, webhookID WebhookID, reqEditors ...RequestEditorFn) (*GetWebhookResponse, error) {
+	rsp, err := c.GetWebhook(ctx, webhookID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetWebhookResponse(rsp)
+}
+
+// UpdateWebhookWithBodyWithResponse Update Webhook
+//
+// Changes what is in the body; what is not keeps its value. A patch that changes nothing writes nothing.
+//
+// `disabled` stops the deliveries; the webhook keeps its position, which does not keep changes from being pruned. `active` starts
+// them again at once, at that position: 409 if changes behind it are no longer kept, then replay first. A webhook that fails is
+// tried at once with `active`, and its three days begin anew. Other `fields` hold for what is not in a batch yet.
+//
+// Scope: `webhooks:write`; changing `url` also needs `apps:read`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /webhooks/{webhook_id} (the `UpdateWebhook` operationId).
+func (c *ClientWithResponses) UpdateWebhookWithBodyWithResponse(ctx context.Context, webhookID WebhookID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateWebhookResponse, error) {
+	rsp, err := c.UpdateWebhookWithBody(ctx, webhookID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateWebhookResponse(rsp)
+}
+
+// UpdateWebhookWithResponse Update Webhook
+//
+// Changes what is in the body; what is not keeps its value. A patch that changes nothing writes nothing.
+//
+// `disabled` stops the deliveries; the webhook keeps its position, which does not keep changes from being pruned. `active` starts
+// them again at once, at that position: 409 if changes behind it are no longer kept, then replay first. A webhook that fails is
+// tried at once with `active`, and its three days begin anew. Other `fields` hold for what is not in a batch yet.
+//
+// Scope: `webhooks:write`; changing `url` also needs `apps:read`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /webhooks/{webhook_id} (the `UpdateWebhook` operationId).
+func (c *ClientWithResponses) UpdateWebhookWithResponse(ctx context.Context, webhookID WebhookID, body UpdateWebhookJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateWebhookResponse, error) {
+	rsp, err := c.UpdateWebhook(ctx, webhookID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateWebhookResponse(rsp)
+}
+
+// ListWebhookDeliveriesWithResponse List Webhook Deliveries
+//
+// The attempts to deliver of the last three days, newest first.
+//
+// Scope: `webhooks:read`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /webhooks/{webhook_id}/deliveries (the `ListWebhookDeliveries` operationId).
+func (c *ClientWithResponses) ListWebhookDeliveriesWithResponse(ctx context.Context, webhookID WebhookID, params *ListWebhookDeliveriesParams, reqEditors ...RequestEditorFn) (*ListWebhookDeliveriesResponse, error) {
+	rsp, err := c.ListWebhookDeliveries(ctx, webhookID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListWebhookDeliveriesResponse(rsp)
+}
+
+// ReplayWebhookWithBodyWithResponse Replay Webhook
+//
+// Moves a webhook to another position in the feed: to a time, with the changes since then and perhaps some earlier ones, or to a
+// `cursor` that `listChanges` of its client, without filters, has given, or `listAllChanges` if it is for all clients. A time in the
+// future skips what waits. What is delivered again has new ids. A batch that was not delivered yet is dropped. A disabled webhook
+// stays disabled.
+//
+// Scopes: `webhooks:write` and, since it sends changes out, `apps:read`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /webhooks/{webhook_id}/replay (the `ReplayWebhook` operationId).
+func (c *ClientWithResponses) ReplayWebhookWithBodyWithResponse(ctx context.Context, webhookID WebhookID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReplayWebhookResponse, error) {
+	rsp, err := c.ReplayWebhookWithBody(ctx, webhookID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReplayWebhookResponse(rsp)
+}
+
+// ReplayWebhookWithResponse Replay Webhook
+//
+// Moves a webhook to another position in the feed: to a time, with the changes since then and perhaps some earlier ones, or to a
+// `cursor` that `listChanges` of its client, without filters, has given, or `listAllChanges` if it is for all clients. A time in the
+// future skips what waits. What is delivered again has new ids. A batch that was not delivered yet is dropped. A disabled webhook
+// stays disabled.
+//
+// Scopes: `webhooks:write` and, since it sends changes out, `apps:read`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /webhooks/{webhook_id}/replay (the `ReplayWebhook` operationId).
+func (c *ClientWithResponses) ReplayWebhookWithResponse(ctx context.Context, webhookID WebhookID, body ReplayWebhookJSONRequestBody, reqEditors ...RequestEditorFn) (*ReplayWebhookResponse, error) {
+	rsp, err := c.ReplayWebhook(ctx, webhookID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReplayWebhookResponse(rsp)
+}
+
+// RotateWebhookSecretWithResponse Rotate Webhook Secret
+//
+// Gives a webhook a new secret, and shows it: only now. For 24 hours the old one signs too, so that each delivery has two
+// signatures and its receiver can change over. A secret that is left from the rotation before ends now.
+//
+// Scope: `webhooks:write`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /webhooks/{webhook_id}/rotate-secret (the `RotateWebhookSecret` operationId).
+func (c *ClientWithResponses) RotateWebhookSecretWithResponse(ctx context.Context, webhookID WebhookID, reqEditors ...RequestEditorFn) (*RotateWebhookSecretResponse, error) {
+	rsp, err := c.RotateWebhookSecret(ctx, webhookID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRotateWebhookSecretResponse(rsp)
+}
+
+// TestWebhookWithResponse Test Webhook
+//
+// Delivers a `ping` at once and answers with what came of it, also when the receiver failed. It changes neither the status nor the
+// position. A webhook is tested once in ten seconds: 429 with `Retry-After`.
+//
+// Scope: `webhooks:write`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /webhooks/{webhook_id}/test (the `TestWebhook` operationId).
+func (c *ClientWithResponses) TestWebhookWithResponse(ctx context.Context, webhookID WebhookID, reqEditors ...RequestEditorFn) (*TestWebhookResponse, error) {
+	rsp, err := c.TestWebhook(ctx, webhookID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseTestWebhookResponse(rsp)
 }
 
 // ParseListCatalogAppsResponse parses an HTTP response from a ListCatalogAppsWithResponse call
@@ -14750,6 +17058,494 @@ func ParseRotateTokenResponse(rsp *http.Response) (*RotateTokenResponse, error) 
 	switch {
 	case rsp.StatusCode == 200:
 		var headers RotateTokenResponse200Headers
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListWebhooksResponse parses an HTTP response from a ListWebhooksWithResponse call
+func ParseListWebhooksResponse(rsp *http.Response) (*ListWebhooksResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListWebhooksResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest WebhookList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListWebhooksResponse200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateWebhookResponse parses an HTTP response from a CreateWebhookWithResponse call
+func ParseCreateWebhookResponse(rsp *http.Response) (*CreateWebhookResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateWebhookResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest WebhookCreated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateWebhookResponse201Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers201 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteWebhookResponse parses an HTTP response from a DeleteWebhookWithResponse call
+func ParseDeleteWebhookResponse(rsp *http.Response) (*DeleteWebhookResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteWebhookResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		var headers DeleteWebhookResponse204Headers
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers204 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetWebhookResponse parses an HTTP response from a GetWebhookWithResponse call
+func ParseGetWebhookResponse(rsp *http.Response) (*GetWebhookResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetWebhookResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Webhook
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetWebhookResponse200Headers
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseUpdateWebhookResponse parses an HTTP response from a UpdateWebhookWithResponse call
+func ParseUpdateWebhookResponse(rsp *http.Response) (*UpdateWebhookResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdateWebhookResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Webhook
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers UpdateWebhookResponse200Headers
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListWebhookDeliveriesResponse parses an HTTP response from a ListWebhookDeliveriesWithResponse call
+func ParseListWebhookDeliveriesResponse(rsp *http.Response) (*ListWebhookDeliveriesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListWebhookDeliveriesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest WebhookDeliveryList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListWebhookDeliveriesResponse200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseReplayWebhookResponse parses an HTTP response from a ReplayWebhookWithResponse call
+func ParseReplayWebhookResponse(rsp *http.Response) (*ReplayWebhookResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ReplayWebhookResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Webhook
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ReplayWebhookResponse200Headers
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRotateWebhookSecretResponse parses an HTTP response from a RotateWebhookSecretWithResponse call
+func ParseRotateWebhookSecretResponse(rsp *http.Response) (*RotateWebhookSecretResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RotateWebhookSecretResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest WebhookRotated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers RotateWebhookSecretResponse200Headers
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseTestWebhookResponse parses an HTTP response from a TestWebhookWithResponse call
+func ParseTestWebhookResponse(rsp *http.Response) (*TestWebhookResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &TestWebhookResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest WebhookTested
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers TestWebhookResponse200Headers
 		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {

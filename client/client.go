@@ -1,6 +1,6 @@
 // Package client calls a clientapps server. Types and methods are generated from the contract, one method for each operation.
 // New adds the token and turns failures into Go errors. Walk iterates over all pages of a list,
-// and Follow over the changes as they come.
+// and Follow over the changes as they come. VerifyWebhook checks what a webhook delivers.
 //
 // A field of a patch can be absent, null or a value: a nil pointer or a nil nullable.Nullable is absent,
 // nullable.NewNullNullable clears the field, and nullable.NewNullableWithValue sets it, also to zero.

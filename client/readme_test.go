@@ -121,6 +121,59 @@ func must[T any](value T, err error) T {
 	t.Error("the program did not print a change")
 }
 
+// The handler in README.md compiles, accepts a signed delivery, and refuses another.
+func TestReadmeWebhook(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "```go\nhttp.HandleFunc(")
+	lines, _, found := strings.Cut(rest, "```")
+	if !found {
+		t.Fatal("README.md has no handler")
+	}
+	program := `package main
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+
+	"github.com/clientapps/clientapps/client"
+)
+
+func main() {
+	http.HandleFunc(` + lines + `
+	for _, body := range os.Args[4:] {
+		r := httptest.NewRequest("POST", "/", strings.NewReader(body))
+		for i, name := range []string{"Webhook-Id", "Webhook-Timestamp", "Webhook-Signature"} {
+			r.Header.Set(name, os.Args[i+1])
+		}
+		w := httptest.NewRecorder()
+		http.DefaultServeMux.ServeHTTP(w, r)
+		fmt.Println(w.Code)
+	}
+}
+`
+	file := filepath.Join(t.TempDir(), "main.go")
+	if err := os.WriteFile(file, []byte(program), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	secret := newSecret()
+	header := delivered(t, time.Now(), changesBody, secret)
+	run := exec.CommandContext(t.Context(), "go", "run", file, header.Get("Webhook-Id"), header.Get("Webhook-Timestamp"),
+		header.Get("Webhook-Signature"), changesBody, pingBody)
+	run.Env = append(os.Environ(), "WEBHOOK_SECRET="+secret)
+	out, err := run.CombinedOutput()
+	if want := deliveryID + " is_approved\n200\n401\n"; err != nil || string(out) != want {
+		t.Errorf("%v\n%s\nwant\n%s", err, out, want)
+	}
+}
+
 // Users of the client do not download database drivers or validators.
 func TestDependencies(t *testing.T) {
 	t.Parallel()

@@ -47,6 +47,12 @@ func TestExtensions(t *testing.T) {
 				seen[key] = true
 			}
 		})
+		if name != "gen/openapi-3.1.json" { // where it is no extension
+			if !seen["x-webhooks"] {
+				t.Errorf("%s has no x-webhooks", name)
+			}
+			delete(seen, "x-webhooks")
+		}
 		for key := range seen {
 			if !slices.Contains(known, key) {
 				t.Errorf("%s has %s", name, key)

@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/google/uuid"
@@ -15,7 +16,9 @@ import (
 
 // Scopes returns every scope that an operation can require.
 func Scopes() []string {
-	return []string{"apps:read", "apps:write", "catalog:read", "catalog:write", "clients:read", "clients:write", "tokens:read", "tokens:write"}
+	return []string{
+		"apps:read", "apps:write", "catalog:read", "catalog:write", "clients:read", "clients:write", "tokens:read", "tokens:write", "webhooks:read", "webhooks:write",
+	}
 }
 
 // authenticate returns the token of the request. Missing, malformed, unknown, expired and revoked tokens get the same error.
@@ -90,10 +93,10 @@ func bearer(headers []string) (string, bool) {
 	return strings.TrimLeft(secret, " "), ok && strings.EqualFold(scheme, "Bearer")
 }
 
-// authorize refuses a token that lacks the operation's scope, is of the wrong kind, or does not cover the client in the path. No token for some clients
+// authorize refuses a token that lacks a scope of the operation, is of the wrong kind, or does not cover the client in the path. No token for some clients
 // covers a malformed client id, so it gets 403; a token for all clients gets 400 from the validation later.
 func (op *operation) authorize(token *store.Token, pathValue func(string) string) error {
-	if !token.HasScope(op.scope) || op.ownTokens && token.FromProvider {
+	if slices.ContainsFunc(op.scopes, func(scope string) bool { return !token.HasScope(scope) }) || op.ownTokens && token.FromProvider {
 		return errForbidden()
 	}
 	switch {

@@ -94,7 +94,7 @@ func (o listOrder) validSortKey() string {
 	switch {
 	case o.operation == "listAppChanges":
 		return "1"
-	case strings.HasSuffix(o.sortBy, "_at"):
+	case strings.HasSuffix(o.sortBy, "_at"), o.operation == "listWebhookDeliveries":
 		return strconv.FormatInt(storetest.Now.UnixMilli(), 10)
 	}
 	return "a"
@@ -175,7 +175,7 @@ func FuzzForgedCursor(f *testing.F) {
 	var servers []*servertest.Server
 	for _, url := range []string{storetest.SQLite(f), storetest.Postgres(f)} {
 		s := servertest.New(f, url)
-		if err := s.Store.Seed(f.Context(), store.Dataset{CatalogApps: []store.CatalogApp{{
+		if err := s.Store.Seed(f.Context(), store.Dataset{Webhooks: seededWebhooks(), CatalogApps: []store.CatalogApp{{
 			ID: id(newEntry), CanonicalName: "Zoom", CreatedAt: storetest.Now, UpdatedAt: storetest.Now,
 		}}}); err != nil {
 			f.Fatal(err)

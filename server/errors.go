@@ -164,6 +164,8 @@ func toError(err error) *Error {
 		return errConflict("The token is "+ended.State(), &gen.ErrorDetails{TokenID: &ended.ID})
 	case errors.Is(err, store.ErrExceedsToken):
 		return errForbidden()
+	case webhookError(err) != nil:
+		return webhookError(err)
 	case errors.Is(err, store.ErrUnknownToken): // it ended during the request
 		return errUnauthorized()
 	case errors.Is(err, store.ErrCursorExpired):
@@ -227,6 +229,8 @@ func notFoundDetails(e *store.NotFoundError) *gen.ErrorDetails {
 		return &gen.ErrorDetails{CategoryID: &e.ID}
 	case store.KindToken:
 		return &gen.ErrorDetails{TokenID: &e.ID}
+	case store.KindWebhook:
+		return &gen.ErrorDetails{WebhookID: &e.ID}
 	}
 	return nil
 }

@@ -7,15 +7,17 @@ import (
 	"github.com/clientapps/clientapps/gen"
 	"github.com/clientapps/clientapps/server/conditional"
 	"github.com/clientapps/clientapps/store"
+	"github.com/clientapps/clientapps/webhook"
 )
 
 // handlers implements the contract, one file for each tag. A handler converts the request, calls the store and converts the
 // result; errors are Go errors.
 type handlers struct {
 	store *store.Store
-	log   *slog.Logger // changes of tokens
+	log   *slog.Logger // changes of tokens and webhooks
 
-	streams streamSettings
+	streams  streamSettings
+	webhooks *webhook.Worker
 }
 
 var _ gen.StrictServerInterface = (*handlers)(nil)

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/clientapps/clientapps/server"
+	"github.com/clientapps/clientapps/server/servertest"
 	"github.com/clientapps/clientapps/store"
 	"github.com/clientapps/clientapps/store/apitoken"
 	"github.com/clientapps/clientapps/store/storetest"
@@ -37,7 +38,7 @@ func serve(t *testing.T, databaseURL string) (address, token, reader string) {
 		}
 		return text
 	}
-	handler, err := server.New(server.Config{Store: s, Logger: slog.New(slog.DiscardHandler)})
+	handler, err := server.New(server.Config{Store: s, Logger: slog.New(slog.DiscardHandler), Webhooks: servertest.Webhooks(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,8 +23,8 @@ import (
 // operation is what the guard needs to know of one operation of the contract. It is computed once, when the server starts.
 type operation struct {
 	id         string
-	route      string // its path in the contract
-	scope      string
+	route      string                // its path in the contract
+	scopes     []string              // the token needs all of them
 	perClient  bool                  // the path has a client id
 	allClients bool                  // needs a token for all clients
 	ownTokens  bool                  // needs a token of this server, not of an identity provider
@@ -71,8 +71,8 @@ func newOperation(path, method string, item *openapi3.PathItem, o *openapi3.Oper
 		id: o.OperationID, route: basePath + path, method: method, bareValues: o.OperationID == "updateApp",
 		perClient: strings.HasPrefix(path, "/clients/{client_id}"), query: map[string]bool{}, defaults: map[string]string{},
 	}
-	if o.Security == nil || len(*o.Security) != 1 || len((*o.Security)[0]["bearerAuth"]) != 1 {
-		return nil, fmt.Errorf("operation %s must name exactly one scope", op.id)
+	if o.Security == nil || len(*o.Security) != 1 || len((*o.Security)[0]["bearerAuth"]) == 0 {
+		return nil, fmt.Errorf("operation %s must name its scopes", op.id)
 	}
 	var err error
 	if op.header, err = deprecation(o); err != nil {
@@ -80,7 +80,7 @@ func newOperation(path, method string, item *openapi3.PathItem, o *openapi3.Oper
 	}
 	op.allClients, _ = o.Extensions["x-all-clients"].(bool)
 	op.ownTokens, _ = o.Extensions["x-own-tokens"].(bool)
-	op.scope = (*o.Security)[0]["bearerAuth"][0]
+	op.scopes = (*o.Security)[0]["bearerAuth"]
 	for _, in := range []string{openapi3.ParameterInPath, openapi3.ParameterInHeader, openapi3.ParameterInQuery} {
 		for _, list := range []openapi3.Parameters{item.Parameters, o.Parameters} {
 			for _, p := range list {

@@ -25,6 +25,9 @@ const (
 	// See withNewEntry.
 	tokenPath   = "/v2/tokens/d0b2c3d4-e5f6-7890-abcd-ef1234567890"
 	retiredPath = "/v2/tokens/d1b2c3d4-e5f6-7890-abcd-ef1234567890"
+	hookPath    = "/v2/webhooks/d2b2c3d4-e5f6-7890-abcd-ef1234567890"
+
+	retiredHookPath = "/v2/webhooks/d3b2c3d4-e5f6-7890-abcd-ef1234567890"
 )
 
 // request is a request of an operation that succeeds with the seeded data.
@@ -79,6 +82,15 @@ var requests = map[string]request{
 	"getToken":              {"GET", tokenPath, "", "tokens"},
 	"rotateToken":           {"POST", tokenPath + "/rotate", `{"overlap_seconds":60}`, "tokens"},
 	"revokeToken":           {"DELETE", retiredPath, "", "tokens"},
+	"listWebhooks":          {"GET", "/v2/webhooks", "", "webhooks"},
+	"createWebhook":         {"POST", "/v2/webhooks", `{"client_id":"` + clientID + `","url":"https://hooks.example.com/"}`, "webhooks"},
+	"getWebhook":            {"GET", hookPath, "", "webhooks"},
+	"updateWebhook":         {"PATCH", hookPath, `{"description":"New"}`, "webhooks"},
+	"deleteWebhook":         {"DELETE", retiredHookPath, "", "webhooks"},
+	"rotateWebhookSecret":   {"POST", hookPath + "/rotate-secret", "", "webhooks"},
+	"replayWebhook":         {"POST", hookPath + "/replay", `{"since":"2099-12-31T23:59:59Z"}`, "webhooks"},
+	"testWebhook":           {"POST", hookPath + "/test", "", "webhooks"},
+	"listWebhookDeliveries": {"GET", hookPath + "/deliveries", "", "webhook_deliveries"},
 }
 
 const (
@@ -90,8 +102,8 @@ const (
 
 const bulkBody = `{"app_ids":["` + appID + `"]}`
 
-// withNewEntry adds what the requests delete: newEntry, newVendor, newCategory and formerClient, and the tokens of tokenPath and
-// retiredPath, whose secrets nobody knows.
+// withNewEntry adds what the requests delete: newEntry, newVendor, newCategory and formerClient, the tokens of tokenPath and
+// retiredPath, and seededWebhooks, whose secrets nobody knows.
 func withNewEntry(t *testing.T, s *servertest.Server) {
 	t.Helper()
 	at := storetest.Now
@@ -106,11 +118,23 @@ func withNewEntry(t *testing.T, s *servertest.Server) {
 			ClientIDs: []uuid.UUID{storetest.ClientID}, CreatedAt: storetest.Now,
 		})
 	}
+	data.Webhooks = seededWebhooks()
 	err := s.Store.Seed(t.Context(), data)
 	if err != nil {
 		t.Fatal(err)
 	}
 	withFormerClient(t, s)
+}
+
+// seededWebhooks returns the webhooks of hookPath and retiredHookPath.
+func seededWebhooks() (hooks []store.Webhook) {
+	for _, path := range []string{hookPath, retiredHookPath} {
+		hooks = append(hooks, store.Webhook{
+			ID: id(strings.TrimPrefix(path, "/v2/webhooks/")), ClientID: &storetest.ClientID, URL: nowhere, Status: store.WebhookDisabled,
+			Secret: []byte{1}, CreatedAt: storetest.Now, UpdatedAt: storetest.Now,
+		})
+	}
+	return hooks
 }
 
 // withFormerClient adds formerClient.
@@ -130,7 +154,8 @@ func (f *fixture) content(t *testing.T) string {
 	var all []string
 	for _, table := range []string{
 		"clients", "apps", "app_changes", "catalog_apps", "catalog_vendors", "catalog_categories", "catalog_app_categories",
-		"catalog_url_patterns", "catalog_desktop_aliases", "catalog_state", "catalog_changes", "tokens", "token_clients",
+		"catalog_url_patterns", "catalog_desktop_aliases", "catalog_state", "catalog_changes", "tokens", "token_clients", "webhooks",
+		"webhook_deliveries",
 	} {
 		for _, r := range f.rows(t, "SELECT * FROM "+table) {
 			all = append(all, table+" "+r.String())

@@ -130,6 +130,7 @@ func TestRepeatedRequests(t *testing.T) {
 			}
 			repeated(t, s, operation, map[string]int{
 				"addApp": 409, "createCatalogApp": 409, "createCatalogVendor": 409, "createCatalogCategory": 409, "createClient": 201, "createToken": 201,
+				"createWebhook": 201, "testWebhook": 429,
 			}[operation])
 		}
 		repeated(t, s, "removeApp", 404)

@@ -19,6 +19,7 @@ var patches = map[string]func(*testing.T, any) store.Fields{
 	"CatalogCategoryPatch": fieldsOf(categoryFields),
 	"CatalogVendorPatch":   fieldsOf(vendorFields),
 	"ClientPatch":          fieldsOf(clientFields),
+	"WebhookPatch":         fieldsOf(webhookFields),
 }
 
 func fieldsOf[T any](fields func(T) store.Fields) func(*testing.T, any) store.Fields {

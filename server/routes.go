@@ -49,7 +49,8 @@ func (s *Server) newRouter() (*router, error) {
 		op.observed = s.observer.Operation(id, op.route, op.statuses)
 		guards[id] = []echo.MiddlewareFunc{s.guard(op)}
 	}
-	gen.RegisterHandlersWithOptions(r, gen.NewStrictHandler(&handlers{store: s.store, log: s.log, streams: s.streamSettings}, nil), gen.RegisterHandlersOptions{
+	h := &handlers{store: s.store, log: s.log, streams: s.streamSettings, webhooks: s.webhooks}
+	gen.RegisterHandlersWithOptions(r, gen.NewStrictHandler(h, nil), gen.RegisterHandlersOptions{
 		BaseURL: basePath, OperationMiddlewares: guards,
 	})
 	for path, methods := range r.methods {

@@ -124,7 +124,7 @@ func TestGeneratedRoutesTakeTheirGuards(t *testing.T) {
 	}
 }
 
-// Every operation's scope is one that a token can have. There may be scopes without an operation.
+// Every operation's scopes are ones that a token can have. There may be scopes without an operation.
 func TestScopes(t *testing.T) {
 	t.Parallel()
 	operations, err := contract()
@@ -133,15 +133,17 @@ func TestScopes(t *testing.T) {
 	}
 	scopes := Scopes()
 	for id, op := range operations {
-		if !slices.Contains(scopes, op.scope) {
-			t.Errorf("%s asks for %q, which no token can have", id, op.scope)
+		for _, scope := range op.scopes {
+			if !slices.Contains(scopes, scope) {
+				t.Errorf("%s asks for %q, which no token can have", id, scope)
+			}
 		}
 		kind := "write"
 		if op.method == http.MethodGet {
 			kind = "read"
 		}
-		if !strings.HasSuffix(op.scope, ":"+kind) {
-			t.Errorf("%s is a %s and asks for %q", id, op.method, op.scope)
+		if !strings.HasSuffix(op.scopes[0], ":"+kind) {
+			t.Errorf("%s is a %s and asks for %q", id, op.method, op.scopes)
 		}
 	}
 	if !slices.IsSorted(scopes) || len(slices.Compact(slices.Clone(scopes))) != len(scopes) {

@@ -20,6 +20,7 @@ import (
 	"github.com/clientapps/clientapps/server/telemetry"
 	"github.com/clientapps/clientapps/server/transport"
 	"github.com/clientapps/clientapps/store"
+	"github.com/clientapps/clientapps/webhook"
 )
 
 // Config configures a server.
@@ -34,12 +35,14 @@ type Config struct {
 
 	CORSOrigins []string // origins whose scripts may call the API, such as https://app.example.com; none by default
 
+	Webhooks webhook.Config // the zero value refuses to make webhooks, and delivers nothing
+
 	RateLimit   int              // requests per second of one token for one client; 0: no limit
 	RateBurst   int              // requests of one token for one client at once. Default 1
 	MaxInFlight int              // requests in flight, at most half of them of one token. Default 1024
 	MaxStreams  int              // streams of changes, at most half of them of one token. Default 1024
 	BodyMemory  int64            // bytes for all request bodies, at most a quarter of them for one token. Default 128 MiB
-	Clock       func() time.Time // for the limits, the certificate and the provider's tokens. Default time.Now
+	Clock       func() time.Time // for the limits, the certificate, the provider's tokens and webhooks. Default time.Now
 
 	RequestTimeout time.Duration // for reading a request; writing its answer may take as long again. Default 15 s
 	HeaderTimeout  time.Duration // for reading the head of a request. Default 10 s, at most RequestTimeout
@@ -77,6 +80,8 @@ type Server struct {
 
 	streamSettings streamSettings
 	endStreams     context.CancelFunc
+
+	webhooks *webhook.Worker
 }
 
 // New makes a server. It fails if an operation of the contract would have no guard.
@@ -129,10 +134,11 @@ func New(cfg Config) (*Server, error) {
 	}
 	stopping, endStreams := context.WithCancel(context.Background())
 	s.streamSettings, s.endStreams = streamSettings{cfg.Heartbeat, stopping}, endStreams
+	s.webhooks = webhook.New(cfg.Webhooks, s.store, s.log, cfg.Clock, encodeDelivery)
 	var err error
 	if s.observer, err = telemetry.New(telemetry.Config{
 		Log: cfg.Logger, AllowRefusal: lineLimit(cfg.Clock), AllowAuthFailure: lineLimit(cfg.Clock),
-		Metrics: cfg.Metrics, Stats: cfg.Store.Stats, MaxInFlight: cfg.MaxInFlight, Causes: causes(),
+		Metrics: cfg.Metrics, Stats: cfg.Store.Stats, MaxInFlight: cfg.MaxInFlight, Causes: causes(), Outcomes: webhook.Outcomes(),
 		Traces: cfg.Traces, TracedPaths: basePath + "/",
 	}); err != nil {
 		return nil, fmt.Errorf("server: %w", err)
@@ -180,12 +186,13 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // Run serves on the listener until ctx is done. Then /readyz answers 503 for the drain delay, while requests are still served and
 // each answer closes its connection. Then Run stops accepting, and requests in flight finish within the shutdown timeout. Streams
 // end at once.
-// Meanwhile it erases the rows of clients that are being deleted.
+// Meanwhile it erases the rows of clients that are being deleted, and delivers to webhooks. Deliveries under way end before Run does.
 func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 	background, stop := context.WithCancel(ctx)
-	var erasing sync.WaitGroup
-	erasing.Go(func() { s.store.EraseDeletedClients(background) })
-	defer erasing.Wait()
+	var working sync.WaitGroup
+	working.Go(func() { s.store.EraseDeletedClients(background) })
+	working.Go(func() { s.webhooks.Run(background) })
+	defer working.Wait()
 	defer stop()
 	h := transport.NewServer(s, s.timeouts, s.log)
 	served := make(chan error, 1)

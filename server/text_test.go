@@ -22,6 +22,7 @@ func TestQueryIsText(t *testing.T) {
 	}
 	ids := strings.NewReplacer(
 		"{client_id}", clientID, "{app_id}", appID, "{catalog_app_id}", "a1b2c3d4-e5f6-7890-abcd-ef1234567890",
+		"{webhook_id}", nilID,
 	)
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
 		tried := 0

@@ -11,6 +11,7 @@ import (
 
 	"github.com/clientapps/clientapps/server/oidc"
 	"github.com/clientapps/clientapps/store"
+	"github.com/clientapps/clientapps/webhook"
 )
 
 // Config is every setting of the command.
@@ -40,6 +41,8 @@ type Config struct {
 	TraceRatio      float64       // share of requests that are traced unless the caller has decided
 	OIDC            oidc.Config   // identity provider whose access tokens are accepted too
 	CORSOrigins     []string      // origins whose scripts may call the API
+	WebhookKeys     webhook.Keys  // encrypt the secrets of webhooks; none: no webhooks
+	WebhookPrivate  bool          // webhooks may deliver to loopback addresses
 	LogFormat       string        // text or json
 	LogLevel        string        // debug, info, warn or error
 }
@@ -197,6 +200,14 @@ func settings() []setting {
 			func(c *Config, v string) error { c.OIDC.ClientsClaim = v; return nil },
 		},
 		{
+			"webhook-key", "CLIENTAPPS_WEBHOOK_KEY", "", "keys for the secrets of webhooks, separated by commas: 32 bytes in base64 each; the first encrypts. Without one there are no webhooks",
+			func(c *Config, v string) (err error) { c.WebhookKeys, err = parseWebhookKeys(v); return err },
+		},
+		{
+			"webhook-allow-private", "CLIENTAPPS_WEBHOOK_ALLOW_PRIVATE", "false", "webhooks may deliver to loopback addresses, at any port and without TLS: for trials",
+			func(c *Config, v string) (err error) { c.WebhookPrivate, err = parseBool(v); return err },
+		},
+		{
 			"cors-origins", "CLIENTAPPS_CORS_ORIGINS", "", "origins whose scripts may call the API, separated by commas",
 			func(c *Config, v string) (err error) { c.CORSOrigins, err = parseOrigins(v); return err },
 		},
@@ -240,8 +251,8 @@ func loadConfig(environ []string, given map[string]string, known ...error) (Conf
 	var cfg Config
 	for _, s := range settings() {
 		value, source := s.def, "default"
-		if s.flag == "rate-limit" && cfg.Demo {
-			value = "0" // everybody uses the same token in the demo
+		if v, ok := demoDefaults[s.flag]; ok && cfg.Demo {
+			value = v
 		}
 		if v, ok := environment[s.env]; ok {
 			value, source = v, s.env
@@ -357,6 +368,14 @@ func parseOrigins(v string) ([]string, error) {
 		origins = append(origins, origin)
 	}
 	return origins, nil
+}
+
+// parseWebhookKeys never repeats what it was given, which is secret.
+func parseWebhookKeys(v string) (webhook.Keys, error) {
+	if v == "" {
+		return webhook.Keys{}, nil
+	}
+	return webhook.ParseKeys(strings.Split(v, ","))
 }
 
 // checkAddress accepts host:port, or "".

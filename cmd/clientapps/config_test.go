@@ -11,6 +11,7 @@ import (
 
 	"github.com/clientapps/clientapps/server/oidc"
 	"github.com/clientapps/clientapps/store/storetest"
+	"github.com/clientapps/clientapps/webhook"
 )
 
 // load reads the settings as serve does.
@@ -78,6 +79,25 @@ func TestHalfAnIssuer(t *testing.T) {
 	}
 }
 
+// testKey is 32 bytes in base64.
+const testKey = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+
+// A bad key for webhooks is an error that does not repeat it.
+func TestBadWebhookKey(t *testing.T) {
+	t.Parallel()
+	for _, key := range []string{"short", testKey[1:], testKey + ",", testKey + "," + testKey, "notBase64!" + testKey[10:]} {
+		if _, err := load(nil, "--webhook-key="+key); err == nil || strings.Contains(err.Error(), key) {
+			t.Errorf("%s: %v", key, err)
+		}
+	}
+	if got, err := load(nil); err != nil || got.WebhookKeys.On() || got.WebhookPrivate {
+		t.Errorf("by default: %+v, %v", got, err)
+	}
+	if got, err := load(nil, "--demo"); err != nil || !got.WebhookKeys.On() || !got.WebhookPrivate {
+		t.Errorf("in the demo: %+v, %v", got, err)
+	}
+}
+
 // TestConfigSources sets every setting to a value other than its default, by the environment and by a flag.
 func TestConfigSources(t *testing.T) {
 	t.Parallel()
@@ -89,11 +109,17 @@ func TestConfigSources(t *testing.T) {
 		"tls-cert": "server.pem", "tls-key": "server.key",
 		"oidc-issuer": "https://login.example.com", "oidc-audience": "apps", "oidc-scope-claim": "scp", "oidc-clients-claim": "orgs",
 		"database-timeout": "100ms", "drain-delay": "10m", "shutdown-timeout": "1s",
+		"webhook-key": testKey + "," + strings.Replace(testKey, "A", "B", 1), "webhook-allow-private": "true",
 		"cors-origins": "https://a.example, http://b.example:8080", "metrics-addr": "127.0.0.1:2",
 		"otlp-endpoint": "https://collector.example/otlp", "trace-ratio": "0.25",
 		"log-format": "json", "log-level": "debug",
 	}
+	keys, err := webhook.ParseKeys(strings.Split(values["webhook-key"], ","))
+	if err != nil {
+		t.Fatal(err)
+	}
 	want := Config{
+		WebhookKeys: keys, WebhookPrivate: true,
 		Addr: "127.0.0.1:1", DatabaseURL: "postgres://db.internal/clientapps", MaxConns: 1000, BatchByClient: true, RowSecurity: true,
 		Demo:        true,
 		CatalogPoll: 100 * time.Millisecond, TokenTTL: 10 * time.Minute,

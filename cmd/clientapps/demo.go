@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	_ "embed"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	"github.com/clientapps/clientapps/server"
 	"github.com/clientapps/clientapps/store"
 	"github.com/clientapps/clientapps/store/apitoken"
+	"github.com/clientapps/clientapps/webhook"
 )
 
 // demoToken is only accepted with --demo.
@@ -56,9 +58,20 @@ func idOf(name string) uuid.UUID {
 	return uuid.NewSHA1(uuid.NameSpaceURL, []byte("clientapps:demo:"+name))
 }
 
-// loadDemo adds the example data, as before the reference page's requests. It keeps existing rows.
-func loadDemo(ctx context.Context, s *store.Store) error {
+// demoDefaults are the defaults of settings that differ with --demo: everybody uses the same token, and tries webhooks on this machine.
+// The key encrypts the secrets of the demo alone.
+var demoDefaults = map[string]string{
+	"rate-limit": "0", "webhook-allow-private": "true",
+	"webhook-key": base64.StdEncoding.EncodeToString([]byte("the key of the demo, not secret!")),
+}
+
+// loadDemo adds the example data, as before the reference page's requests. It keeps existing rows. The keys encrypt the secrets of its
+// webhooks.
+func loadDemo(ctx context.Context, s *store.Store, keys webhook.Keys) error {
 	data, err := demoData()
+	if err == nil && keys.On() {
+		data.Webhooks, err = demoWebhooks(keys)
+	}
 	if err != nil {
 		return fmt.Errorf("demo data: %w", err)
 	}
@@ -156,6 +169,26 @@ func demoTokens(joined time.Time) []store.Token {
 			Scopes: "apps:read", CreatedAt: joined.AddDate(0, 0, 5),
 		},
 	}
+}
+
+// demoWebhooks returns a webhook for examples to change, and one to delete. They deliver nothing, since nobody listens there.
+func demoWebhooks(keys webhook.Keys) ([]store.Webhook, error) {
+	client, made := idOf("client/Contoso Ltd."), day(2026, 1, 20, 10, 0)
+	description := "Port 9 is closed. Set the url of your receiver, and status active"
+	hooks := []store.Webhook{
+		{ID: idOf("webhook/inventory"), Description: &description, CreatedAt: made},
+		{ID: idOf("webhook/retired"), CreatedAt: made.AddDate(0, 0, 1)},
+	}
+	for i := range hooks {
+		sealed, err := keys.Seal(hooks[i].ID, webhook.NewSecret())
+		if err != nil {
+			return nil, err
+		}
+		hooks[i].ClientID, hooks[i].URL, hooks[i].Status = &client, "http://127.0.0.1:9/clientapps", store.WebhookDisabled
+		hooks[i].Fields = "client_status"
+		hooks[i].Secret, hooks[i].UpdatedAt = sealed, hooks[i].CreatedAt
+	}
+	return hooks, nil
 }
 
 func day(year int, month time.Month, d, hour, minute int) time.Time {

@@ -96,8 +96,13 @@ func follower(t *testing.T, language, program string) *output {
 			t.Fatalf("%v\n%s", err, out)
 		}
 	}
+	return runUntilEnd(t, exec.CommandContext(t.Context(), name, arguments...))
+}
+
+// runUntilEnd runs a program until the test ends, and returns what it prints.
+func runUntilEnd(t *testing.T, run *exec.Cmd) *output {
+	t.Helper()
 	stdout, stderr := &output{}, &output{}
-	run := exec.CommandContext(t.Context(), name, arguments...) // killed when the test ends
 	run.Stdout, run.Stderr = stdout, stderr
 	if err := run.Start(); err != nil {
 		t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/clientapps/clientapps/server"
 	"github.com/clientapps/clientapps/store"
+	"github.com/clientapps/clientapps/webhook"
 )
 
 func (p *process) serveCommand() *cobra.Command {
@@ -52,7 +53,7 @@ func serveStore(
 	}
 	demo := ""
 	if cfg.Demo {
-		if err := loadDemo(ctx, s); err != nil {
+		if err := loadDemo(ctx, s, cfg.WebhookKeys); err != nil {
 			return err
 		}
 		demo = demoToken
@@ -65,7 +66,8 @@ func serveStore(
 		CertFile:   cfg.TLSCert, KeyFile: cfg.TLSKey,
 		RequestTimeout:  cfg.RequestTimeout,
 		DatabaseTimeout: cfg.DatabaseTimeout, DrainDelay: cfg.DrainDelay, ShutdownTimeout: cfg.ShutdownTimeout,
-		Metrics: registry, Traces: traces,
+		Webhooks: webhook.Config{Keys: cfg.WebhookKeys, AllowLoopback: cfg.WebhookPrivate},
+		Metrics:  registry, Traces: traces,
 	})
 	if err != nil {
 		return err

@@ -28,16 +28,14 @@ func Bodies(b Base) []Case {
 			case text == "1e400":
 				want = Want{Status: []int{400}}
 			case Valid(b.Op.Body, body.String()):
-				// A valid id may not exist, a valid time may be over, and a token is for all clients or for some.
-				want = Want{Status: append([]int{400}, accepted(b.Op).Status...)}
-				if (!strings.Contains(name, "_id") || strings.HasPrefix(name, "app_id")) && name != "expires_at" && name != "all_clients" {
-					want = accepted(b.Op)
+				if want = accepted(b.Op); beyondSchema(b.Op, name) {
+					want.Status = append([]int{400}, want.Status...)
 				}
 			}
 			add(clip(name+" "+text), body, want)
 		}
 		missing := accepted(b.Op)
-		if name == "client_ids" {
+		if name == "client_ids" || name == "since" && b.Op.ID == "replayWebhook" {
 			missing = refused(name, "")
 		}
 		if slices.Contains(b.Op.Body.Required, name) {
@@ -60,6 +58,14 @@ func Bodies(b Base) []Case {
 	add("two unknown fields", append(Object{{"no_such", "1"}, {"nor_this", "2"}}, b.Body...), refused("no_such", "Unknown field 'no_such'"))
 	add("the other way round", append(Object{{"nor_this", "2"}, {"no_such", "1"}}, b.Body...), refused("nor_this", "Unknown field 'nor_this'"))
 	return cases
+}
+
+// beyondSchema reports whether a value of the property can be refused although it is valid: an id may not exist, a time may be over or no day
+// at all, a token is for all clients or for some, a replay begins in one place, and a webhook delivers to public addresses.
+func beyondSchema(op *Operation, name string) bool {
+	return strings.Contains(name, "_id") && !strings.HasPrefix(name, "app_id") ||
+		slices.Contains([]string{"expires_at", "all_clients", "since", "cursor"}, name) ||
+		name == "url" && strings.HasSuffix(op.ID, "Webhook")
 }
 
 // syntax returns bodies that are not a strict JSON object (RFC 8259, RFC 7493) or exceed its bounds.

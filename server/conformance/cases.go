@@ -103,7 +103,9 @@ func Unauthorized(b Base) []Case {
 	for _, value := range []string{"Bearer", "Bearer ", "Basic eDp4", "capp_x", "Bearer capp_x", "Bearer x y"} {
 		add(value, "anonymous", 401, "Authorization: "+value)
 	}
-	add("all scopes but "+b.Op.Scope, "all but "+b.Op.Scope, 403)
+	for _, scope := range b.Op.Scopes {
+		add("all scopes but "+scope, "all but "+scope, 403)
+	}
 	if b.Op.PerClient() {
 		add("another client's token", "other client", 403)
 		add("no such client", "other client", 403)

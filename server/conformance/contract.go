@@ -15,8 +15,8 @@ import (
 type Operation struct {
 	ID         string
 	Method     string
-	Path       string // with its parameters in braces
-	Scope      string
+	Path       string                // with its parameters in braces
+	Scopes     []string              // a token needs all of them
 	AllClients bool                  // needs a token for all clients
 	Params     []*openapi3.Parameter // of the path and of the operation
 	Body       *openapi3.Schema      // nil if there is none
@@ -58,7 +58,7 @@ func Read(file string) ([]*Operation, error) {
 }
 
 func newOperation(path, method string, item *openapi3.PathItem, o *openapi3.Operation) (*Operation, error) {
-	op := &Operation{ID: o.OperationID, Method: method, Path: path, Scope: (*o.Security)[0]["bearerAuth"][0]}
+	op := &Operation{ID: o.OperationID, Method: method, Path: path, Scopes: (*o.Security)[0]["bearerAuth"]}
 	op.AllClients, _ = o.Extensions["x-all-clients"].(bool)
 	for _, list := range []openapi3.Parameters{item.Parameters, o.Parameters} {
 		for _, p := range list {

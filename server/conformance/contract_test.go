@@ -57,7 +57,7 @@ func (f *fixture) try(t *testing.T, op *Operation) int {
 		t.Errorf("%s: a refusal wrote:\n%s\nbefore:\n%s", op.ID, after, before)
 	}
 	f.checkInvariants(t, op)
-	f.send(t, op, Case{"a token with this scope alone", "only " + op.Scope, f.base(t, op).Request(), Want{Status: []int{op.Success}}})
+	f.send(t, op, Case{"a token with these scopes alone", only(op.Scopes), f.base(t, op).Request(), Want{Status: []int{op.Success}}})
 	for _, c := range others {
 		f.send(t, op, c)
 	}

@@ -33,6 +33,11 @@ var tokenIDs = []uuid.UUID{
 	uuid.MustParse("8ebf46fb-d81e-5612-8bcb-fe254883e58b"), uuid.MustParse("4bef3fc9-513d-5ca1-b5f1-f50f9eee6699"),
 }
 
+// webhookIDs are the webhooks in the contract's examples.
+var webhookIDs = []uuid.UUID{
+	uuid.MustParse("a241bc3f-bb17-5e2d-8e19-298eeb39497b"), uuid.MustParse("807ca42b-7ff6-57fc-afe4-db2c9d450308"),
+}
+
 // fixture is a server with tokens of all sorts and enough data that every operation can succeed.
 type fixture struct {
 	*servertest.Server
@@ -49,11 +54,10 @@ func newFixture(t *testing.T, s *servertest.Server, operations []*Operation) *fi
 	}}
 	var scopes []string
 	for _, op := range operations {
-		if !slices.Contains(scopes, op.Scope) {
-			scopes = append(scopes, op.Scope)
-		}
+		scopes = append(scopes, op.Scopes...)
 	}
-	if slices.Sort(scopes); !slices.Equal(scopes, server.Scopes()) {
+	slices.Sort(scopes)
+	if scopes = slices.Compact(scopes); !slices.Equal(scopes, server.Scopes()) {
 		t.Errorf("the contract has the scopes %v, the server %v", scopes, server.Scopes())
 	}
 	past := storetest.Now.Add(-time.Second)
@@ -71,7 +75,11 @@ func newFixture(t *testing.T, s *servertest.Server, operations []*Operation) *fi
 	for _, scope := range scopes {
 		others := slices.DeleteFunc(slices.Clone(scopes), func(s string) bool { return s == scope })
 		add(store.Token{Name: "all but " + scope, Scopes: strings.Join(others, " "), AllClients: true})
-		add(store.Token{Name: "only " + scope, Scopes: scope, AllClients: true})
+	}
+	for _, op := range operations {
+		if name := only(op.Scopes); f.clients[name] == nil {
+			add(store.Token{Name: name, Scopes: strings.Join(op.Scopes, " "), AllClients: true})
+		}
 	}
 	unknown, err := apitoken.New()
 	if err != nil {
@@ -81,6 +89,9 @@ func newFixture(t *testing.T, s *servertest.Server, operations []*Operation) *fi
 	f.fill(t)
 	return f
 }
+
+// only names the token that has these scopes and no others.
+func only(scopes []string) string { return "only " + strings.Join(scopes, " ") }
 
 func (f *fixture) fill(t *testing.T) {
 	t.Helper()
@@ -112,8 +123,21 @@ func (f *fixture) fill(t *testing.T) {
 			CreatedAt: storetest.Now,
 		})
 	}
+	for _, id := range webhookIDs { // of a client that no operation writes to, so that they are behind by the same all the time
+		data.Webhooks = append(data.Webhooks, store.Webhook{
+			ID: id, ClientID: &storetest.OtherClientID, URL: "http://127.0.0.1:9/", Status: store.WebhookDisabled, Secret: []byte{1},
+			CreatedAt: storetest.Now, UpdatedAt: storetest.Now,
+		})
+	}
 	if err := f.Store.Seed(t.Context(), data); err != nil {
 		t.Fatal(err)
+	}
+	for i := range 3 {
+		if err := f.Store.RecordWebhookTest(t.Context(), store.WebhookAttempt{
+			WebhookID: webhookIDs[0], DeliveryID: uuid.New(), Type: "ping", AttemptedAt: storetest.Now.Add(time.Duration(i) * time.Second),
+		}); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for path, body := range map[string]string{
 		"url-patterns":    `{"patterns":["https://a.example.com/*","https://b.example.com/*","https://c.example.com/*"]}`,
@@ -147,6 +171,8 @@ func (f *fixture) base(t *testing.T, op *Operation) Base {
 		b.Body = b.Body.With("catalog_app_id", quote(spare[0].String()))
 	case "createToken": // what a token with the scope of the operation alone may give
 		b.Body = b.Body.With("scopes", `["tokens:write"]`)
+	case "replayWebhook":
+		b.Body = Object{{"since", `"2099-12-31T23:59:59Z"`}}
 	case "deleteCatalogApp":
 		b.Values = map[string]string{"catalog_app_id": spare[1].String()}
 	case "deleteCatalogVendor":
@@ -165,7 +191,8 @@ func (f *fixture) content(t *testing.T) string {
 	var all []string
 	for _, table := range []string{
 		"clients", "apps", "app_changes", "catalog_apps", "catalog_vendors", "catalog_categories", "catalog_app_categories",
-		"catalog_url_patterns", "catalog_desktop_aliases", "catalog_state", "catalog_changes", "tokens", "token_clients",
+		"catalog_url_patterns", "catalog_desktop_aliases", "catalog_state", "catalog_changes", "tokens", "token_clients", "webhooks",
+		"webhook_deliveries",
 	} {
 		all = append(all, f.rows(t, table)...)
 	}
@@ -196,8 +223,22 @@ func (f *fixture) rows(t *testing.T, table string) (all []string) {
 }
 
 // send sends the request of a case and checks the answer.
+// makeRoom lets a webhook be made, of which there are only so many, and be tested, which is not done often.
+func (f *fixture) makeRoom(t *testing.T, op *Operation) {
+	t.Helper()
+	switch op.ID {
+	case "createWebhook":
+		if _, err := f.db.ExecContext(t.Context(), "DELETE FROM webhooks WHERE created_by IS NOT NULL"); err != nil {
+			t.Fatal(err)
+		}
+	case "testWebhook":
+		f.Clock.Advance(10 * time.Second)
+	}
+}
+
 func (f *fixture) send(t *testing.T, op *Operation, c Case) {
 	t.Helper()
+	f.makeRoom(t, op)
 	r := f.clients[c.Client].Send(t, c.Request)
 	if err := c.Want.Check(r); err != nil {
 		t.Errorf("%s, %s: %v\n%s %s %v %s\n%s", op.ID, c.Name, err, c.Request.Method, c.Request.Target, c.Request.Header, clip(c.Request.Body), r.Body)

@@ -25,11 +25,13 @@ var mutations = []mutation{
 	// Who may.
 	{"an expired token is good", "Token.ended", "t.ExpiresAt != nil && !now.Before(*t.ExpiresAt)", "false"},
 	{"a revoked token is good", "Token.ended", "t.RevokedAt != nil", "false"},
-	{"a scope is as good as another", "operation.authorize", "token.HasScope(op.scope)", `token.HasScope("apps:read")`},
+	{"a scope is as good as another", "operation.authorize", "!token.HasScope(scope)", `!token.HasScope("apps:read")`},
 	{"a token is good for every client", "operation.authorize", "!token.Covers(id)", "false"},
 	{"a token gives scopes that it has not", "Token.exceeds", "!other.HasScope(scope)", `scope == ""`},
 	{"a token gives clients that it has not", "Token.exceeds", "return !covered[id]", "return false"},
 	{"a token sees all tokens", "visibleTo", "by == nil || by.AllClients", "by == nil || by != nil"},
+	{"a token sees all webhooks", "visibleWebhooks", "by == nil || by.AllClients", "by == nil || by != nil"},
+	{"a token has sent out what it may not read", "handlers.UpdateWebhook", "!token.HasScope(sendScope)", "false"},
 	{"no challenge", "errUnauthorized", `{"Www-Authenticate": {"Bearer"}}`, "{}"},
 	{"validation comes before authorization", "Server.guard", "x.token, x.observed.TokenID = token, token.ID", "x.token, x.observed.TokenID = token, token.ID; if err := op.checkParams(c.Request(), c.Param); err != nil { return err }"},
 	// The request.

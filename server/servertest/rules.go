@@ -26,6 +26,7 @@ type Error struct {
 			VendorID     string            `json:"vendor_id"`
 			CategoryID   string            `json:"category_id"`
 			TokenID      string            `json:"token_id"`
+			WebhookID    string            `json:"webhook_id"`
 		} `json:"details"`
 	} `json:"error"`
 }

@@ -3,6 +3,7 @@ package servertest
 
 import (
 	"context"
+	"encoding/base64"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"github.com/clientapps/clientapps/store"
 	"github.com/clientapps/clientapps/store/apitoken"
 	"github.com/clientapps/clientapps/store/storetest"
+	"github.com/clientapps/clientapps/webhook"
 )
 
 // Server is a server on loopback whose database holds storetest.Page. Its clock stays at storetest.Now until the test sets it.
@@ -46,7 +48,7 @@ func New(t testing.TB, databaseURL string, configure ...func(*server.Config)) *S
 	if err := s.Store.Seed(t.Context(), storetest.Page()); err != nil {
 		t.Fatalf("seed: %v", err)
 	}
-	cfg := server.Config{Store: s.Store, Logger: s.Log.Logger(), Clock: s.Clock.Now}
+	cfg := server.Config{Store: s.Store, Logger: s.Log.Logger(), Clock: s.Clock.Now, Webhooks: Webhooks(t)}
 	for _, c := range configure {
 		c(&cfg)
 	}
@@ -70,6 +72,16 @@ func New(t testing.TB, databaseURL string, configure ...func(*server.Config)) *S
 		s.Log.check(t, int(served.Load())+1)
 	})
 	return s
+}
+
+// Webhooks returns a configuration for receivers on loopback.
+func Webhooks(t testing.TB) webhook.Config {
+	t.Helper()
+	keys, err := webhook.ParseKeys([]string{base64.StdEncoding.EncodeToString(make([]byte, 32))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return webhook.Config{Keys: keys, AllowLoopback: true, Poll: 5 * time.Millisecond}
 }
 
 // NewToken stores a token and returns it with its secret, which must not appear in the log.

@@ -65,7 +65,7 @@ func newMetrics(cfg Config) (*metrics, error) {
 	})
 	most.Set(float64(cfg.MaxInFlight))
 	var errs []error
-	for _, c := range []prometheus.Collector{m.requests, m.duration, m.bytes, refused, inFlight, most, storeCollector{cfg.Stats}} {
+	for _, c := range []prometheus.Collector{m.requests, m.duration, m.bytes, refused, inFlight, most, storeCollector{cfg.Stats, cfg.Outcomes}} {
 		errs = append(errs, cfg.Metrics.Register(c))
 	}
 	if err := errors.Join(errs...); err != nil {

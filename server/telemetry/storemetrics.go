@@ -9,7 +9,10 @@ import (
 )
 
 // storeCollector collects the store's current numbers.
-type storeCollector struct{ stats func() store.Stats }
+type storeCollector struct {
+	stats    func() store.Stats
+	outcomes []string // of attempts to deliver
+}
 
 func storeDesc(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc("clientapps_"+name, help, labels, nil)
@@ -45,6 +48,9 @@ var (
 	changesSent    = storeDesc("change_events_total", "Changes that streams have got.")
 	changeLag      = storeDesc("change_feed_lag_seconds", "For how long the change feed has stood still behind a transaction that does not end.")
 	historyChanges = storeDesc("history_changes", "Changes of apps and clients that are kept, about.")
+	webhooks       = storeDesc("webhooks", "Webhooks of all clients, by status.", "status")
+	webhookLag     = storeDesc("webhook_lag_seconds", "Since when the oldest change waits for a webhook that is not disabled.")
+	webhookTries   = storeDesc("webhook_attempts_total", "Attempts to deliver, by outcome.", "outcome")
 	lockTimeouts   = storeDesc("db_lock_timeouts_total", "Waits for locks of the database that came to their bound, by what waited.", "path")
 )
 
@@ -57,6 +63,7 @@ func (storeCollector) Describe(into chan<- *prometheus.Desc) {
 		patchWaiting, patchWriters, patchRefused, patchBatches,
 		shareWaiting, shareWaits, shareWaited, lockTimeouts,
 		changeStreams, changesSent, changeLag, historyChanges,
+		webhooks, webhookLag, webhookTries,
 	} {
 		into <- desc
 	}
@@ -102,6 +109,13 @@ func (c storeCollector) Collect(into chan<- prometheus.Metric) {
 	counter(changesSent, float64(stats.Changes.Sent))
 	gauge(changeLag, stats.Changes.Lag.Seconds())
 	gauge(historyChanges, float64(stats.Changes.Kept))
+	gauge(webhooks, float64(stats.Webhooks.Active), store.WebhookActive)
+	gauge(webhooks, float64(stats.Webhooks.Failing), store.WebhookFailing)
+	gauge(webhooks, float64(stats.Webhooks.Disabled), store.WebhookDisabled)
+	gauge(webhookLag, stats.Webhooks.Lag.Seconds())
+	for _, outcome := range c.outcomes {
+		counter(webhookTries, float64(stats.Webhooks.Attempts[outcome]), outcome)
+	}
 	for path, n := range stats.LockTimeouts {
 		counter(lockTimeouts, float64(n), path)
 	}

@@ -27,6 +27,7 @@ type Config struct {
 	Stats       func() store.Stats   // for the store's metrics
 	MaxInFlight int                  // the maximum of requests in flight, as a metric
 	Causes      []string             // every cause that a request can have, so that each has a metric from the start
+	Outcomes    []string             // every outcome of an attempt to deliver, likewise
 
 	Traces      trace.TracerProvider // nil: no traces
 	TracedPaths string               // the path prefix of requests with a span

@@ -47,6 +47,15 @@ func TestUpgrade(t *testing.T) {
 	}
 }
 
+func TestUpgradeWebhooks(t *testing.T) {
+	t.Parallel()
+	got, err := upgraded(t, `{openapi: 3.0.3, x-webhooks: {ping: {post: {requestBody: {content: {a: {schema: {type: string, nullable: true}}}}}}}}`)
+	want := `{"openapi":"3.1.0","webhooks":{"ping":{"post":{"requestBody":{"content":{"a":{"schema":{"type":["string","null"]}}}}}}}}`
+	if err != nil || got != want {
+		t.Errorf("%s, %v, want %s", got, err, want)
+	}
+}
+
 func TestUpgradeTakesOnlyItsVersion(t *testing.T) {
 	t.Parallel()
 	for _, document := range []string{`{openapi: 3.1.0}`, `{swagger: '2.0'}`} {

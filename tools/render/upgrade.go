@@ -17,6 +17,11 @@ func upgrade(doc *yaml.Node) error {
 		return fmt.Errorf("not an OpenAPI 3.0 document")
 	}
 	version.Value = "3.1.0"
+	for i := 0; i < len(root.Content); i += 2 {
+		if key := root.Content[i]; key.Value == "x-webhooks" { // the name that tools for 3.0 know
+			key.Value = "webhooks"
+		}
+	}
 	return upgradeAll(root)
 }
 

@@ -14,6 +14,7 @@ export {
 export { follow, type Followed, type FollowOptions } from "./follow.js";
 export type { components, operations, paths } from "./schema.js";
 export { type Page, walk } from "./walk.js";
+export { type Delivery, verifyWebhook, WebhookError, type WebhookHeaders, type WebhookReason } from "./webhook.js";
 
 /** The contract's schemas by name: `Schemas["App"]`. */
 export type Schemas = components["schemas"];

@@ -820,8 +820,9 @@ export interface paths {
         post?: never;
         /**
          * Revoke Token
-         * @description Ends a token for good, and with it the tokens that it has made, those that they have made, and so on. A token may revoke
-         *     itself. Revoking it again is 204 too, and ends what it has made, if that was kept before.
+         * @description Ends a token for good, and with it the tokens that it has made, those that they have made, and so on; the webhooks that
+         *     these have made are disabled. A token may revoke itself. Revoking it again is 204 too, and ends what it has made, if that
+         *     was kept before.
          *
          *     The token's scopes, clients and expiry must be within those of the caller's token, else 403. The expiry of an access
          *     token of an identity provider does not matter here. The server that answers refuses the token at once, others within
@@ -859,6 +860,183 @@ export interface paths {
          *     Scope: `tokens:write`.
          */
         post: operations["rotateToken"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/webhooks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Webhooks
+         * @description The webhooks of the clients that the token covers, page by page, oldest first. One for all clients is seen by tokens that cover
+         *     all clients.
+         *
+         *     Scope: `webhooks:read`.
+         */
+        get: operations["listWebhooks"];
+        put?: never;
+        /**
+         * Create Webhook
+         * @description Makes a webhook and shows its secret: only now, and when it is rotated. It begins at the end of the change feed, or with the
+         *     changes since a time, and perhaps some earlier ones.
+         *
+         *     `client_id` is `null` for all clients, future ones too; only a token that covers all clients may make such a webhook. For a
+         *     client that the token does not cover it is 403. A client has at most 20 webhooks, and there are at most 20 for all clients. A
+         *     server without a key for secrets has no webhooks: 409.
+         *
+         *     Scopes: `webhooks:write` and, since it sends changes out, `apps:read`.
+         */
+        post: operations["createWebhook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/webhooks/{webhook_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Webhook
+         * @description One webhook, without its secret.
+         *
+         *     Scope: `webhooks:read`.
+         */
+        get: operations["getWebhook"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete Webhook
+         * @description Ends a webhook, and what is kept of its deliveries. A delivery that is under way may still arrive.
+         *
+         *     Scope: `webhooks:write`.
+         */
+        delete: operations["deleteWebhook"];
+        options?: never;
+        head?: never;
+        /**
+         * Update Webhook
+         * @description Changes what is in the body; what is not keeps its value. A patch that changes nothing writes nothing.
+         *
+         *     `disabled` stops the deliveries; the webhook keeps its position, which does not keep changes from being pruned. `active` starts
+         *     them again at once, at that position: 409 if changes behind it are no longer kept, then replay first. A webhook that fails is
+         *     tried at once with `active`, and its three days begin anew. Other `fields` hold for what is not in a batch yet.
+         *
+         *     Scope: `webhooks:write`; changing `url` also needs `apps:read`.
+         */
+        patch: operations["updateWebhook"];
+        trace?: never;
+    };
+    "/webhooks/{webhook_id}/rotate-secret": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Unique identifier for the webhook */
+                webhook_id: components["parameters"]["WebhookID"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Rotate Webhook Secret
+         * @description Gives a webhook a new secret, and shows it: only now. For 24 hours the old one signs too, so that each delivery has two
+         *     signatures and its receiver can change over. A secret that is left from the rotation before ends now.
+         *
+         *     Scope: `webhooks:write`.
+         */
+        post: operations["rotateWebhookSecret"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/webhooks/{webhook_id}/replay": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Unique identifier for the webhook */
+                webhook_id: components["parameters"]["WebhookID"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Replay Webhook
+         * @description Moves a webhook to another position in the feed: to a time, with the changes since then and perhaps some earlier ones, or to a
+         *     `cursor` that `listChanges` of its client, without filters, has given, or `listAllChanges` if it is for all clients. A time in the
+         *     future skips what waits. What is delivered again has new ids. A batch that was not delivered yet is dropped. A disabled webhook
+         *     stays disabled.
+         *
+         *     Scopes: `webhooks:write` and, since it sends changes out, `apps:read`.
+         */
+        post: operations["replayWebhook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/webhooks/{webhook_id}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Unique identifier for the webhook */
+                webhook_id: components["parameters"]["WebhookID"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Test Webhook
+         * @description Delivers a `ping` at once and answers with what came of it, also when the receiver failed. It changes neither the status nor the
+         *     position. A webhook is tested once in ten seconds: 429 with `Retry-After`.
+         *
+         *     Scope: `webhooks:write`.
+         */
+        post: operations["testWebhook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/webhooks/{webhook_id}/deliveries": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Unique identifier for the webhook */
+                webhook_id: components["parameters"]["WebhookID"];
+            };
+            cookie?: never;
+        };
+        /**
+         * List Webhook Deliveries
+         * @description The attempts to deliver of the last three days, newest first.
+         *
+         *     Scope: `webhooks:read`.
+         */
+        get: operations["listWebhookDeliveries"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -2244,11 +2422,11 @@ export interface components {
             next_cursor: components["schemas"]["NextCursor"];
         };
         /**
-         * @description What a token may do. Each operation names the one that it needs.
+         * @description What a token may do. Each operation names what it needs.
          * @example apps:read
          * @enum {string}
          */
-        TokenScope: "apps:read" | "apps:write" | "catalog:read" | "catalog:write" | "clients:read" | "clients:write" | "tokens:read" | "tokens:write";
+        TokenScope: "apps:read" | "apps:write" | "catalog:read" | "catalog:write" | "clients:read" | "clients:write" | "tokens:read" | "tokens:write" | "webhooks:read" | "webhooks:write";
         /**
          * @description An API token, without its secret.
          * @example {
@@ -2433,6 +2611,409 @@ export interface components {
             total_count: components["schemas"]["TotalCount"];
             next_cursor: components["schemas"]["NextCursor"];
         };
+        /**
+         * @description The field of a change.
+         * @example is_approved
+         * @enum {string}
+         */
+        ChangedField: "app" | "client" | "client_name" | "client_status" | "is_approved" | "is_favorite" | "license_count";
+        /**
+         * @description A position in the change feed with an address, without its secret.
+         * @example {
+         *       "id": "7c6d5e4f-3a2b-4c1d-9e8f-0a1b2c3d4e5f",
+         *       "client_id": "aa7cf840-9ca9-46a3-9778-9015d6580d50",
+         *       "url": "https://hooks.example.com/clientapps",
+         *       "description": "Inventory of the service desk",
+         *       "fields": [
+         *         "is_approved",
+         *         "license_count"
+         *       ],
+         *       "status": "active",
+         *       "last_error": null,
+         *       "behind": 0,
+         *       "created_by": "9f0dbdc3-bf3b-5b83-83fa-1c7ba8be103c",
+         *       "created_at": "2026-11-29T18:04:09.308Z",
+         *       "updated_at": "2026-11-29T18:04:09.308Z"
+         *     }
+         */
+        Webhook: {
+            id: components["schemas"]["UUID"];
+            /**
+             * Format: uuid
+             * @description The client whose changes it delivers, or `null` for all clients.
+             */
+            client_id: string | null;
+            /**
+             * Format: uri
+             * @description Where it delivers to.
+             */
+            url: string;
+            /** @description What it is for, or `null`. */
+            description: string | null;
+            /** @description Which changes it delivers, in alphabetical order. Empty means all. */
+            fields: components["schemas"]["ChangedField"][];
+            /**
+             * @description `failing` from the first failure to the next success. `disabled` by a caller, when the token that made it was revoked, when
+             *     its receiver answered 410, or after three days without success.
+             * @enum {string}
+             */
+            status: "active" | "failing" | "disabled";
+            /** @description What is wrong with it, in a sentence for people, or `null`. It never has an address. */
+            last_error: string | null;
+            /**
+             * Format: int32
+             * @description How many changes are not delivered yet, counted to 1000.
+             */
+            behind: number;
+            /**
+             * Format: uuid
+             * @description The token that made it, or `null` if the operator did.
+             */
+            created_by: string | null;
+            created_at: components["schemas"]["Timestamp"];
+            updated_at: components["schemas"]["Timestamp"];
+        };
+        /**
+         * @description A webhook with its new secret.
+         * @example {
+         *       "id": "7c6d5e4f-3a2b-4c1d-9e8f-0a1b2c3d4e5f",
+         *       "client_id": "aa7cf840-9ca9-46a3-9778-9015d6580d50",
+         *       "url": "https://hooks.example.com/clientapps",
+         *       "description": "Inventory of the service desk",
+         *       "fields": [
+         *         "is_approved",
+         *         "license_count"
+         *       ],
+         *       "status": "active",
+         *       "last_error": null,
+         *       "behind": 0,
+         *       "created_by": "9f0dbdc3-bf3b-5b83-83fa-1c7ba8be103c",
+         *       "created_at": "2026-11-29T18:04:09.308Z",
+         *       "updated_at": "2026-11-29T18:04:09.308Z",
+         *       "secret": "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+         *     }
+         */
+        WebhookWithSecret: {
+            id: components["schemas"]["UUID"];
+            /**
+             * Format: uuid
+             * @description The client whose changes it delivers, or `null` for all clients.
+             */
+            client_id: string | null;
+            /**
+             * Format: uri
+             * @description Where it delivers to.
+             */
+            url: string;
+            /** @description What it is for, or `null`. */
+            description: string | null;
+            /** @description Which changes it delivers, in alphabetical order. Empty means all. */
+            fields: components["schemas"]["ChangedField"][];
+            /**
+             * @description `failing` from the first failure to the next success. `disabled` by a caller, when the token that made it was revoked, when
+             *     its receiver answered 410, or after three days without success.
+             * @enum {string}
+             */
+            status: "active" | "failing" | "disabled";
+            /** @description What is wrong with it, in a sentence for people, or `null`. It never has an address. */
+            last_error: string | null;
+            /**
+             * Format: int32
+             * @description How many changes are not delivered yet, counted to 1000.
+             */
+            behind: number;
+            /**
+             * Format: uuid
+             * @description The token that made it, or `null` if the operator did.
+             */
+            created_by: string | null;
+            created_at: components["schemas"]["Timestamp"];
+            updated_at: components["schemas"]["Timestamp"];
+            /** @description What signs the deliveries, after Standard Webhooks: `whsec_` and the base64 of 32 bytes. It is shown only here. */
+            secret: string;
+        };
+        /**
+         * @description A new webhook.
+         * @example {
+         *       "client_id": "aa7cf840-9ca9-46a3-9778-9015d6580d50",
+         *       "url": "https://hooks.example.com/clientapps"
+         *     }
+         */
+        WebhookCreate: {
+            /**
+             * Format: uuid
+             * @description The client whose changes to deliver, or `null` for all clients.
+             */
+            client_id: string | null;
+            /**
+             * Format: uri
+             * @description Where to deliver to: https, at port 443 or 8443, without user information and fragment. Its name must not resolve to an address
+             *     that is not public.
+             */
+            url: string;
+            /**
+             * Format: one-line-text
+             * @description What it is for.
+             */
+            description?: string | null;
+            /** @description Which changes to deliver. Empty means all. */
+            fields?: components["schemas"]["ChangedField"][];
+            /**
+             * Format: date-time
+             * @description Where to begin (RFC 3339): with the changes since this time, and perhaps some earlier ones. A time in the future is the end.
+             */
+            since?: string;
+        };
+        /**
+         * @description The fields of a webhook to change. All are optional.
+         * @example {
+         *       "status": "active"
+         *     }
+         */
+        WebhookPatch: {
+            /**
+             * Format: uri
+             * @description Where to deliver to: https, at port 443 or 8443, without user information and fragment. Its name must not resolve to an address
+             *     that is not public.
+             */
+            url?: string;
+            /**
+             * Format: one-line-text
+             * @description What it is for. Set to null to clear.
+             */
+            description?: string | null;
+            /** @description Which changes to deliver. Empty means all. */
+            fields?: components["schemas"]["ChangedField"][];
+            /**
+             * @description Whether it delivers.
+             * @enum {string}
+             */
+            status?: "active" | "disabled";
+        };
+        /**
+         * @description Where to go on. It has either `since` or `cursor`.
+         * @example {
+         *       "since": "2026-02-24T15:00:00Z"
+         *     }
+         */
+        WebhookReplay: {
+            /**
+             * Format: date-time
+             * @description Where to begin (RFC 3339): with the changes since this time, and perhaps some earlier ones. A time in the future is the end.
+             */
+            since?: string;
+            /** @description `next_cursor` of a feed of the same clients without filters. */
+            cursor?: string;
+        };
+        /**
+         * @description One page of webhooks.
+         * @example {
+         *       "data": [
+         *         {
+         *           "id": "7c6d5e4f-3a2b-4c1d-9e8f-0a1b2c3d4e5f",
+         *           "client_id": "aa7cf840-9ca9-46a3-9778-9015d6580d50",
+         *           "url": "https://hooks.example.com/clientapps",
+         *           "description": "Inventory of the service desk",
+         *           "fields": [
+         *             "is_approved",
+         *             "license_count"
+         *           ],
+         *           "status": "active",
+         *           "last_error": null,
+         *           "behind": 0,
+         *           "created_by": "9f0dbdc3-bf3b-5b83-83fa-1c7ba8be103c",
+         *           "created_at": "2026-11-29T18:04:09.308Z",
+         *           "updated_at": "2026-11-29T18:04:09.308Z"
+         *         }
+         *       ],
+         *       "total_count": 3,
+         *       "next_cursor": "AAECAwQFBgc"
+         *     }
+         */
+        WebhookList: {
+            /** @description The webhooks of this page, in order. */
+            data: components["schemas"]["Webhook"][];
+            total_count: components["schemas"]["TotalCount"];
+            next_cursor: components["schemas"]["NextCursor"];
+        };
+        /**
+         * @description What came of a test.
+         * @example {
+         *       "delivery_id": "6f1d2c3b-4a59-4687-9e0f-1a2b3c4d5e6f",
+         *       "status": null,
+         *       "duration_ms": 1,
+         *       "error": "The connection failed"
+         *     }
+         */
+        WebhookTest: {
+            delivery_id: components["schemas"]["UUID"];
+            /**
+             * Format: int32
+             * @description The HTTP status that the receiver answered, or `null` if it did not answer.
+             */
+            status: number | null;
+            /**
+             * Format: int32
+             * @description How long it took, in milliseconds.
+             */
+            duration_ms: number;
+            /** @description Why it failed, in a sentence for people, or `null` if it did not. It never has an address. */
+            error: string | null;
+        };
+        /**
+         * @description One attempt to deliver.
+         * @example {
+         *       "id": "0a9b8c7d-6e5f-4a3b-8c2d-1e0f9a8b7c6d",
+         *       "delivery_id": "6f1d2c3b-4a59-4687-9e0f-1a2b3c4d5e6f",
+         *       "type": "app.changed",
+         *       "attempted_at": "2026-02-24T15:00:00.413Z",
+         *       "status": 204,
+         *       "duration_ms": 38,
+         *       "error": null
+         *     }
+         */
+        WebhookDelivery: {
+            id: components["schemas"]["UUID"];
+            /**
+             * Format: uuid
+             * @description The `webhook-id` of what was sent. It is the same for all attempts to deliver a batch.
+             */
+            delivery_id: string;
+            /**
+             * @description What was sent.
+             * @enum {string}
+             */
+            type: "app.changed" | "ping";
+            attempted_at: components["schemas"]["Timestamp"];
+            /**
+             * Format: int32
+             * @description The HTTP status that the receiver answered, or `null` if it did not answer.
+             */
+            status: number | null;
+            /**
+             * Format: int32
+             * @description How long it took, in milliseconds.
+             */
+            duration_ms: number;
+            /** @description Why it failed, in a sentence for people, or `null` if it did not. It never has an address. */
+            error: string | null;
+        };
+        /**
+         * @description One page of attempts to deliver.
+         * @example {
+         *       "data": [
+         *         {
+         *           "id": "0a9b8c7d-6e5f-4a3b-8c2d-1e0f9a8b7c6d",
+         *           "delivery_id": "6f1d2c3b-4a59-4687-9e0f-1a2b3c4d5e6f",
+         *           "type": "app.changed",
+         *           "attempted_at": "2026-02-24T15:00:00.413Z",
+         *           "status": 204,
+         *           "duration_ms": 38,
+         *           "error": null
+         *         }
+         *       ],
+         *       "total_count": 1,
+         *       "next_cursor": null
+         *     }
+         */
+        WebhookDeliveryList: {
+            /** @description The attempts of this page, newest first. */
+            data: components["schemas"]["WebhookDelivery"][];
+            total_count: components["schemas"]["TotalCount"];
+            next_cursor: components["schemas"]["NextCursor"];
+        };
+        /**
+         * @description What a webhook delivers. The same bytes are sent at each attempt.
+         * @example {
+         *       "type": "app.changed",
+         *       "timestamp": "2026-02-24T15:00:00.412Z",
+         *       "data": {
+         *         "client_id": "aa7cf840-9ca9-46a3-9778-9015d6580d50",
+         *         "changes": [
+         *           {
+         *             "id": "5f0c8f3e-6f0a-5b1e-9d0a-2b7c4d5e6f70",
+         *             "client_id": "aa7cf840-9ca9-46a3-9778-9015d6580d50",
+         *             "app_id": "f1a2b3c4-d5e6-7890-abcd-ef1234567890",
+         *             "catalog_app_id": "a1b2c3d4-e5f6-7890-abcd-ef1234567890",
+         *             "field": "is_approved",
+         *             "old_value": false,
+         *             "new_value": true,
+         *             "actor": {
+         *               "id": "0d9c8b7a-6f5e-4d3c-8b2a-190817263544",
+         *               "name": "nightly sync"
+         *             },
+         *             "request_id": "0f3c2b1a9d8e7f60",
+         *             "changed_at": "2026-02-24T15:00:00.000Z"
+         *           }
+         *         ]
+         *       }
+         *     }
+         */
+        ChangesDelivery: {
+            /**
+             * @description What is delivered.
+             * @enum {string}
+             */
+            type: "app.changed";
+            timestamp: components["schemas"]["Timestamp"];
+            data: components["schemas"]["DeliveredChanges"];
+        };
+        /**
+         * @description Consecutive changes of one client.
+         * @example {
+         *       "client_id": "aa7cf840-9ca9-46a3-9778-9015d6580d50",
+         *       "changes": [
+         *         {
+         *           "id": "5f0c8f3e-6f0a-5b1e-9d0a-2b7c4d5e6f70",
+         *           "client_id": "aa7cf840-9ca9-46a3-9778-9015d6580d50",
+         *           "app_id": "f1a2b3c4-d5e6-7890-abcd-ef1234567890",
+         *           "catalog_app_id": "a1b2c3d4-e5f6-7890-abcd-ef1234567890",
+         *           "field": "is_approved",
+         *           "old_value": false,
+         *           "new_value": true,
+         *           "actor": {
+         *             "id": "0d9c8b7a-6f5e-4d3c-8b2a-190817263544",
+         *             "name": "nightly sync"
+         *           },
+         *           "request_id": "0f3c2b1a9d8e7f60",
+         *           "changed_at": "2026-02-24T15:00:00.000Z"
+         *         }
+         *       ]
+         *     }
+         */
+        DeliveredChanges: {
+            client_id: components["schemas"]["UUID"];
+            /** @description The changes in the order of the feed, those of one app in the order of its versions. */
+            changes: components["schemas"]["Change"][];
+        };
+        /**
+         * @description What a test of a webhook delivers.
+         * @example {
+         *       "type": "ping",
+         *       "timestamp": "2026-02-24T15:00:00.412Z",
+         *       "data": {
+         *         "webhook_id": "a241bc3f-bb17-5e2d-8e19-298eeb39497b"
+         *       }
+         *     }
+         */
+        PingDelivery: {
+            /**
+             * @description What is delivered.
+             * @enum {string}
+             */
+            type: "ping";
+            timestamp: components["schemas"]["Timestamp"];
+            data: components["schemas"]["TestedWebhook"];
+        };
+        /**
+         * @description Which webhook is tested.
+         * @example {
+         *       "webhook_id": "a241bc3f-bb17-5e2d-8e19-298eeb39497b"
+         *     }
+         */
+        TestedWebhook: {
+            webhook_id: components["schemas"]["UUID"];
+        };
         /** @description The body of every response that is neither 2xx nor 304. */
         Error: {
             error: components["schemas"]["ErrorBody"];
@@ -2459,8 +3040,8 @@ export interface components {
         ErrorCode: "invalid_request" | "unauthorized" | "forbidden" | "not_found" | "method_not_allowed" | "not_acceptable" | "conflict" | "cursor_expired" | "precondition_failed" | "payload_too_large" | "unsupported_media_type" | "expectation_failed" | "rate_limited" | "header_fields_too_large" | "internal_error" | "outcome_unknown" | "unavailable";
         /**
          * @description What the error is about. Only the properties that apply are present. An id names what was not found, under the
-         *     name of its path parameter; with 409, `app_id` is the app that the client has already, and `token_id` the token that
-         *     has ended.
+         *     name of its path parameter; with 409, `app_id` is the app that the client has already, `token_id` the token that
+         *     has ended, and `webhook_id` the webhook whose changes are no longer kept.
          *
          *     A refusal of a parameter, a header or a field of the body has its name in `field`, with one exception: Update App
          *     refuses a single value of the wrong type or out of range by `message` alone.
@@ -2482,6 +3063,7 @@ export interface components {
             vendor_id?: components["schemas"]["UUID"];
             category_id?: components["schemas"]["UUID"];
             token_id?: components["schemas"]["UUID"];
+            webhook_id?: components["schemas"]["UUID"];
         };
         /**
          * @description One refused field of the request body.
@@ -2819,6 +3401,200 @@ export interface components {
             content: {
                 "application/json": components["schemas"]["TokenList"];
             };
+        };
+        /** @description The webhook as it is now. */
+        Webhook: {
+            headers: {
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                "X-Request-Id": components["headers"]["RequestID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Webhook"];
+            };
+        };
+        /** @description The webhook exists now. Its secret is shown only here. */
+        WebhookCreated: {
+            headers: {
+                Location: components["headers"]["Location"];
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                "X-Request-Id": components["headers"]["RequestID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["WebhookWithSecret"];
+            };
+        };
+        /** @description The webhook with its new secret, which is shown only here. */
+        WebhookRotated: {
+            headers: {
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                "X-Request-Id": components["headers"]["RequestID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["WebhookWithSecret"];
+            };
+        };
+        /** @description One page of the webhooks that the token covers. */
+        WebhookList: {
+            headers: {
+                Link: components["headers"]["Link"];
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                "X-Request-Id": components["headers"]["RequestID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["WebhookList"];
+            };
+        };
+        /** @description What came of the test. */
+        WebhookTested: {
+            headers: {
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                "X-Request-Id": components["headers"]["RequestID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["WebhookTest"];
+            };
+        };
+        /** @description One page of attempts to deliver, newest first. */
+        WebhookDeliveryList: {
+            headers: {
+                Link: components["headers"]["Link"];
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                "X-Request-Id": components["headers"]["RequestID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["WebhookDeliveryList"];
+            };
+        };
+        /** @description Invalid request (a malformed body, an address that is not allowed, or no such client) */
+        InvalidWebhook: {
+            headers: {
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                "X-Request-Id": components["headers"]["RequestID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description Invalid request (a malformed body or parameter, or an address that is not allowed) */
+        InvalidWebhookPatch: {
+            headers: {
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                "X-Request-Id": components["headers"]["RequestID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description Invalid request (a malformed body or parameter, or a cursor from elsewhere) */
+        InvalidReplay: {
+            headers: {
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                "X-Request-Id": components["headers"]["RequestID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description Webhook not found */
+        WebhookNotFound: {
+            headers: {
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                "X-Request-Id": components["headers"]["RequestID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description There are too many webhooks, or the server has no key for their secrets */
+        WebhookConflict: {
+            headers: {
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                "X-Request-Id": components["headers"]["RequestID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description Changes that the webhook has not delivered are no longer kept */
+        WebhookPruned: {
+            headers: {
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                "X-Request-Id": components["headers"]["RequestID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description The server has no key for the secrets of webhooks */
+        WebhooksOff: {
+            headers: {
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                "X-Request-Id": components["headers"]["RequestID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description Success. Any other 2xx is, too. The body is not read. */
+        DeliveryAccepted: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content?: never;
+        };
+        /** @description A failure, as every status that is not 2xx. The delivery is repeated. */
+        DeliveryRefused: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content?: never;
+        };
+        /** @description The receiver wants no more. The webhook is disabled at once. */
+        DeliveryGone: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content?: never;
+        };
+        /** @description A failure. `Retry-After` is honored up to an hour, also with 503. */
+        DeliveryLater: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content?: never;
+        };
+        /** @description A failure. The delivery is repeated. */
+        DeliveryFailed: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content?: never;
         };
         /** @description Done. No body. */
         NoContent: {
@@ -3575,7 +4351,7 @@ export interface components {
         /** @description Unique identifier for the token */
         RetiredTokenID: components["schemas"]["UUID"];
         /**
-         * @description Keep the tokens that the token has made.
+         * @description Keep the tokens and the webhooks that the token has made.
          * @example true
          */
         KeepCreated: boolean;
@@ -3688,6 +4464,36 @@ export interface components {
          *     (RFC 9110, 13.1.2). It is looked at after `If-Match`, in the same atomic step.
          */
         IfNoneMatchOfWrite: components["schemas"]["EntityTags"];
+        /** @description Unique identifier for the webhook */
+        WebhookID: components["schemas"]["UUID"];
+        /** @description Unique identifier for the webhook */
+        RetiredWebhookID: components["schemas"]["UUID"];
+        /**
+         * @description Only webhooks of this client, which the token must cover.
+         * @example aa7cf840-9ca9-46a3-9778-9015d6580d50
+         */
+        WebhookClientIDFilter: components["schemas"]["UUID"];
+        /**
+         * @description Sort webhooks by when they were made. The id decides between equals.
+         * @example created_at
+         */
+        SortByWebhook: "created_at";
+        /**
+         * @description Names what is delivered. It is the same at each attempt, so that what came twice can be told.
+         * @example 6f1d2c3b-4a59-4687-9e0f-1a2b3c4d5e6f
+         */
+        DeliveryID: components["schemas"]["UUID"];
+        /**
+         * @description When this attempt was made, in Unix seconds. Refuse what is older than five minutes.
+         * @example 1771945200
+         */
+        DeliveryTimestamp: string;
+        /**
+         * @description One or two signatures, separated by a space: `v1,` and the base64 of HMAC-SHA256 over the id, a dot, the timestamp, a dot and
+         *     the body, with the bytes of the secret (Standard Webhooks 1.0.0). One that is right is enough.
+         * @example v1,URkxPLh5XJ2eMB1nU/eEId2PO6aBlJPApsVu3G0T8ec=
+         */
+        DeliverySignature: string;
     };
     requestBodies: {
         /** @description The client's own fields to change. Both media types mean the same (RFC 7396). */
@@ -3783,6 +4589,37 @@ export interface components {
         TokenRotate: {
             content: {
                 "application/json": components["schemas"]["TokenRotate"];
+            };
+        };
+        /** @description The webhook to make. */
+        WebhookCreate: {
+            content: {
+                "application/json": components["schemas"]["WebhookCreate"];
+            };
+        };
+        /** @description The fields of the webhook to change. Both media types mean the same (RFC 7396). */
+        WebhookPatch: {
+            content: {
+                "application/json": components["schemas"]["WebhookPatch"];
+                "application/merge-patch+json": components["schemas"]["WebhookPatch"];
+            };
+        };
+        /** @description Where to go on. */
+        WebhookReplay: {
+            content: {
+                "application/json": components["schemas"]["WebhookReplay"];
+            };
+        };
+        /** @description What is delivered. */
+        ChangesDelivery: {
+            content: {
+                "application/json": components["schemas"]["ChangesDelivery"];
+            };
+        };
+        /** @description What is delivered. */
+        PingDelivery: {
+            content: {
+                "application/json": components["schemas"]["PingDelivery"];
             };
         };
     };
@@ -5393,7 +6230,7 @@ export interface operations {
         parameters: {
             query?: {
                 /**
-                 * @description Keep the tokens that the token has made.
+                 * @description Keep the tokens and the webhooks that the token has made.
                  * @example true
                  */
                 keep_created?: components["parameters"]["KeepCreated"];
@@ -5443,6 +6280,251 @@ export interface operations {
             415: components["responses"]["UnsupportedMediaType"];
             429: components["responses"]["RateLimited"];
             500: components["responses"]["WriteError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    listWebhooks: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Only webhooks of this client, which the token must cover.
+                 * @example aa7cf840-9ca9-46a3-9778-9015d6580d50
+                 */
+                client_id?: components["parameters"]["WebhookClientIDFilter"];
+                /**
+                 * @description Sort webhooks by when they were made. The id decides between equals.
+                 * @example created_at
+                 */
+                sort_by?: components["parameters"]["SortByWebhook"];
+                /**
+                 * @description Ascending or descending.
+                 * @example asc
+                 */
+                sort_order?: components["parameters"]["SortOrder"];
+                /** @description How many rows a page has at most. */
+                page_size?: components["parameters"]["PageSize"];
+                /** @description `next_cursor` of the page before. */
+                cursor?: components["parameters"]["Cursor"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["WebhookList"];
+            400: components["responses"]["InvalidListParameter"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            405: components["responses"]["MethodNotAllowed"];
+            406: components["responses"]["NotAcceptable"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    createWebhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: components["requestBodies"]["WebhookCreate"];
+        responses: {
+            201: components["responses"]["WebhookCreated"];
+            400: components["responses"]["InvalidWebhook"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            405: components["responses"]["MethodNotAllowed"];
+            406: components["responses"]["NotAcceptable"];
+            409: components["responses"]["WebhookConflict"];
+            410: components["responses"]["CursorExpired"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["WriteError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getWebhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Unique identifier for the webhook */
+                webhook_id: components["parameters"]["WebhookID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["Webhook"];
+            400: components["responses"]["InvalidParameter"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["WebhookNotFound"];
+            405: components["responses"]["MethodNotAllowed"];
+            406: components["responses"]["NotAcceptable"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    deleteWebhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Unique identifier for the webhook */
+                webhook_id: components["parameters"]["RetiredWebhookID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: components["responses"]["NoContent"];
+            400: components["responses"]["InvalidParameter"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["WebhookNotFound"];
+            405: components["responses"]["MethodNotAllowed"];
+            406: components["responses"]["NotAcceptable"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["WriteError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    updateWebhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Unique identifier for the webhook */
+                webhook_id: components["parameters"]["WebhookID"];
+            };
+            cookie?: never;
+        };
+        requestBody: components["requestBodies"]["WebhookPatch"];
+        responses: {
+            200: components["responses"]["Webhook"];
+            400: components["responses"]["InvalidWebhookPatch"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["WebhookNotFound"];
+            405: components["responses"]["MethodNotAllowed"];
+            406: components["responses"]["NotAcceptable"];
+            409: components["responses"]["WebhookPruned"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedPatchType"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["WriteError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    rotateWebhookSecret: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Unique identifier for the webhook */
+                webhook_id: components["parameters"]["WebhookID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["WebhookRotated"];
+            400: components["responses"]["InvalidParameter"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["WebhookNotFound"];
+            405: components["responses"]["MethodNotAllowed"];
+            406: components["responses"]["NotAcceptable"];
+            409: components["responses"]["WebhooksOff"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["WriteError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    replayWebhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Unique identifier for the webhook */
+                webhook_id: components["parameters"]["WebhookID"];
+            };
+            cookie?: never;
+        };
+        requestBody: components["requestBodies"]["WebhookReplay"];
+        responses: {
+            200: components["responses"]["Webhook"];
+            400: components["responses"]["InvalidReplay"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["WebhookNotFound"];
+            405: components["responses"]["MethodNotAllowed"];
+            406: components["responses"]["NotAcceptable"];
+            410: components["responses"]["CursorExpired"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["WriteError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    testWebhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Unique identifier for the webhook */
+                webhook_id: components["parameters"]["WebhookID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["WebhookTested"];
+            400: components["responses"]["InvalidParameter"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["WebhookNotFound"];
+            405: components["responses"]["MethodNotAllowed"];
+            406: components["responses"]["NotAcceptable"];
+            409: components["responses"]["WebhooksOff"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["WriteError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    listWebhookDeliveries: {
+        parameters: {
+            query?: {
+                /** @description How many rows a page has at most. */
+                page_size?: components["parameters"]["PageSize"];
+                /** @description `next_cursor` of the page before. */
+                cursor?: components["parameters"]["Cursor"];
+            };
+            header?: never;
+            path: {
+                /** @description Unique identifier for the webhook */
+                webhook_id: components["parameters"]["WebhookID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["WebhookDeliveryList"];
+            400: components["responses"]["InvalidListParameter"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["WebhookNotFound"];
+            405: components["responses"]["MethodNotAllowed"];
+            406: components["responses"]["NotAcceptable"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
         };
     };

@@ -1,0 +1,4 @@
+package client
+
+// VerifyWebhookAt is VerifyWebhook at another time.
+var VerifyWebhookAt = verifyWebhookAt
