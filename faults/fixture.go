@@ -48,7 +48,7 @@ func NewFixture(ctx context.Context, s *Server, databaseURL string, appsEach int
 		}
 	}
 	token := []string{"token", "create", "--name", "ledger", "--all-clients"}
-	for _, scope := range []string{"apps:read", "apps:write", "catalog:read", "catalog:write", "clients:read", "clients:write"} {
+	for _, scope := range []string{"apps:read", "apps:write", "catalog:read", "catalog:write", "clients:read", "clients:write", "webhooks:read", "webhooks:write"} {
 		token = append(token, "--scope", scope)
 	}
 	var err error

@@ -5,74 +5,27 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
 )
 
 // Follower keeps a copy of all apps by following the feed of changes, by pages or as a stream, through all faults.
 type Follower struct {
-	Name   string
+	appCopy
+
 	Stream bool
 	Off    func() bool // while it is true, the follower is away; may be nil
 
 	addr, token string
 	client      http.Client
-
-	mu       sync.Mutex
-	cursor   string
-	apps     map[App]*state
-	changes  int
-	problems []string
+	cursor      string
 }
 
 // NewFollower returns a follower that begins with the oldest change.
 func NewFollower(name, addr, token string, stream bool) *Follower {
-	return &Follower{Name: name, Stream: stream, addr: addr, token: token, apps: map[App]*state{}}
-}
-
-// feedChange is the part of a change that a follower needs.
-type feedChange struct {
-	Client string          `json:"client_id"`
-	App    *string         `json:"app_id"`
-	Field  string          `json:"field"`
-	Old    json.RawMessage `json:"old_value"`
-	New    json.RawMessage `json:"new_value"`
-}
-
-// apply takes a change over into the copy. A change that does not begin where the one before ended was preceded by one that is missing,
-// or is there twice.
-func (f *Follower) apply(c feedChange, cursor string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.cursor = cursor
-	f.changes++
-	if c.App == nil {
-		return
-	}
-	app := App{Client: c.Client, ID: *c.App}
-	s := f.apps[app]
-	if s == nil {
-		s = &state{licenses: "null", favorite: "false", approved: "false"}
-		f.apps[app] = s
-	}
-	value := map[string]*string{"license_count": &s.licenses, "is_favorite": &s.favorite, "is_approved": &s.approved}[c.Field]
-	if value == nil {
-		return // the app was added
-	}
-	if *value != string(c.Old) {
-		f.problem("%v: %s changes from %s, but it was %s", app, c.Field, c.Old, *value)
-	}
-	*value = string(c.New)
-}
-
-func (f *Follower) problem(format string, args ...any) {
-	if len(f.problems) < 20 {
-		f.problems = append(f.problems, f.Name+": "+fmt.Sprintf(format, args...))
-	}
+	return &Follower{appCopy: newAppCopy(name), Stream: stream, addr: addr, token: token}
 }
 
 // Run follows until ctx ends.
@@ -144,7 +97,7 @@ func (f *Follower) readPage(body io.Reader) (more bool, err error) {
 		return true, err
 	}
 	for _, c := range page.Data {
-		f.apply(c, page.Next)
+		f.apply(c)
 	}
 	f.cursor = page.Next
 	return page.HasMore, nil
@@ -169,8 +122,9 @@ func (f *Follower) readStream(body io.Reader) (bool, error) {
 				if err := json.Unmarshal([]byte(data), &c); err != nil {
 					f.problem("%s: %v", data, err)
 				}
-				f.apply(c, id)
-			} else if id != "" {
+				f.apply(c)
+			}
+			if id != "" {
 				f.cursor = id
 			}
 			id, data, name = "", "", ""
@@ -180,34 +134,4 @@ func (f *Follower) readStream(body io.Reader) (bool, error) {
 		}
 	}
 	return true, lines.Err()
-}
-
-// Compare returns how many apps the copy has in another state than the database, and what was wrong on the way.
-func (f *Follower) Compare(ctx context.Context, w *Fixture) (apart int, problems []string, err error) {
-	db, err := w.open()
-	if err != nil {
-		return 0, nil, err
-	}
-	defer func() { _ = db.Close() }()
-	_, states, err := readHistory(ctx, db, &Comparison{})
-	if err != nil {
-		return 0, nil, err
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	problems = f.problems
-	for app, want := range states {
-		got := f.apps[app]
-		if got == nil || got.licenses != want.licenses || got.favorite != want.favorite || got.approved != want.approved {
-			apart++
-			problems = append(problems, fmt.Sprintf("%s: %v is %+v in the copy, and %+v", f.Name, app, got, want))
-		}
-	}
-	for app := range f.apps {
-		if states[app] == nil {
-			apart++
-			problems = append(problems, fmt.Sprintf("%s: %v is in the copy alone", f.Name, app))
-		}
-	}
-	return apart, problems, nil
 }

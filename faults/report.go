@@ -16,6 +16,8 @@ type Column struct {
 	Faults     map[string]int
 	Comparison *Comparison
 	Feed       []string // how followers of the feed are at odds with the database
+	Webhook    []string // how the copy of the receiver is
+	Receiver   *Receiver
 }
 
 // NewColumn compares a harness's ledger with its database, which nothing may write to meanwhile.
@@ -25,7 +27,9 @@ func NewColumn(ctx context.Context, title string, ledger *Ledger, w *Fixture, fa
 }
 
 // Failed reports whether an answer was false or violates the contract.
-func (c Column) Failed() bool { return c.Comparison.Bad() || len(c.Ledger.Problems())+len(c.Feed) > 0 }
+func (c Column) Failed() bool {
+	return c.Comparison.Bad() || len(c.Ledger.Problems())+len(c.Feed)+len(c.Webhook) > 0
+}
 
 // Report returns the results of a run as a Markdown table.
 func Report(took time.Duration, columns ...Column) string {
@@ -65,11 +69,20 @@ func Report(took time.Duration, columns ...Column) string {
 	line("writes in doubt", func(c Column) string {
 		return fmt.Sprintf("%d, %d of them made", c.Ledger.Count(InDoubt), c.Comparison.CommittedInDoubt)
 	})
+	line("changes delivered to a webhook", func(c Column) string {
+		deliveries, changes, _, _ := c.Receiver.Deliveries()
+		return fmt.Sprintf("%d in %d deliveries", changes, deliveries)
+	})
+	line("attempts to deliver", func(c Column) string {
+		_, _, attempts, repeated := c.Receiver.Deliveries()
+		return fmt.Sprintf("%d, %d of them of what had arrived", attempts, repeated)
+	})
 	line("**acknowledged, but lost**", func(c Column) string { return fmt.Sprint(c.Comparison.Lost) })
 	line("**refused, but made**", func(c Column) string { return fmt.Sprint(c.Comparison.Present) })
 	line("**made twice**", func(c Column) string { return fmt.Sprint(c.Comparison.Twice) })
 	line("**rows at odds with their history**", func(c Column) string { return fmt.Sprint(c.Comparison.Rows) })
 	line("**feed at odds with writes**", func(c Column) string { return fmt.Sprint(len(c.Feed)) })
+	line("**webhook copy at odds with writes**", func(c Column) string { return fmt.Sprint(len(c.Webhook)) })
 	return b.String()
 }
 

@@ -92,7 +92,11 @@ func run(ctx context.Context, targets []*target, length time.Duration, out strin
 		if columns[i].Feed, err = s.feed(ctx); err != nil {
 			return err
 		}
-		for _, problem := range slices.Concat(columns[i].Comparison.Problems, s.ledger.Problems(), columns[i].Feed) {
+		columns[i].Receiver = s.receiver
+		if columns[i].Webhook, err = s.receiver.Compare(ctx, s.harness.Fixture); err != nil {
+			return err
+		}
+		for _, problem := range slices.Concat(columns[i].Comparison.Problems, s.ledger.Problems(), columns[i].Feed, columns[i].Webhook) {
 			slog.Error(s.title, "problem", problem)
 		}
 		failed = failed || columns[i].Failed()
@@ -110,6 +114,6 @@ func run(ctx context.Context, targets []*target, length time.Duration, out strin
 const header = `# Ledger
 
 The answers that clients got while faults were injected, compared with the database afterwards. Written by ` + "`make soak`" + `, which fails
-unless the last five rows are 0. The page on [faults](../docs/faults.md) describes the faults.
+unless the last six rows are 0. The page on [faults](../docs/faults.md) describes the faults.
 
 `

@@ -22,6 +22,7 @@ type target struct {
 	injector *faults.Injector
 
 	followers []*faults.Follower
+	receiver  *faults.Receiver
 	begun     time.Time
 	length    time.Duration
 }
@@ -36,7 +37,9 @@ const (
 func onPostgres(ctx context.Context, program, dir string) (*target, error) {
 	s := &target{title: "three servers on PostgreSQL", ledger: faults.NewLedger()}
 	var err error
-	if s.harness, err = newHarness(dir, "postgres", func(dir string) (*faults.Harness, error) { return faults.NewHarness(ctx, program, dir, drain) }); err != nil {
+	if s.harness, err = newHarness(dir, "postgres", func(dir string) (*faults.Harness, error) {
+		return faults.NewHarness(ctx, program, dir, append(faults.WebhookSettings(), drain)...)
+	}); err != nil {
 		return s, err
 	}
 	servers := []*faults.Server{s.harness.Server}
@@ -55,21 +58,21 @@ func onPostgres(ctx context.Context, program, dir string) (*target, error) {
 	}
 	s.load = s.harness.Load(s.balancer.Addr(), writers, s.ledger)
 	s.injector = &faults.Injector{Harness: s.harness, Servers: servers, Balancer: s.balancer}
-	s.follow(s.balancer.Addr())
-	return s, nil
+	return s, s.follow(ctx, s.balancer.Addr())
 }
 
 // onSQLite starts one server on SQLite.
 func onSQLite(ctx context.Context, program, dir string) (*target, error) {
 	s := &target{title: "one server on SQLite", ledger: faults.NewLedger()}
 	var err error
-	if s.harness, err = newHarness(dir, "sqlite", func(dir string) (*faults.Harness, error) { return faults.NewSQLiteHarness(ctx, program, dir) }); err != nil {
+	if s.harness, err = newHarness(dir, "sqlite", func(dir string) (*faults.Harness, error) {
+		return faults.NewSQLiteHarness(ctx, program, dir, faults.WebhookSettings()...)
+	}); err != nil {
 		return s, err
 	}
 	s.load = s.harness.Load(s.harness.Server.Addr, writers, s.ledger)
 	s.injector = &faults.Injector{Harness: s.harness, Servers: []*faults.Server{s.harness.Server}}
-	s.follow(s.harness.Server.Addr)
-	return s, nil
+	return s, s.follow(ctx, s.harness.Server.Addr)
 }
 
 func newHarness(dir, name string, open func(dir string) (*faults.Harness, error)) (*faults.Harness, error) {
@@ -80,8 +83,8 @@ func newHarness(dir, name string, open func(dir string) (*faults.Harness, error)
 	return open(dir)
 }
 
-// follow adds followers of the feed of changes. One of them is away for the middle of the run.
-func (s *target) follow(addr string) {
+// follow adds followers of the feed of changes, of which one is away for the middle of the run, and a webhook with its receiver.
+func (s *target) follow(ctx context.Context, addr string) (err error) {
 	for _, c := range []struct {
 		name           string
 		stream, absent bool
@@ -95,6 +98,8 @@ func (s *target) follow(addr string) {
 		}
 		s.followers = append(s.followers, f)
 	}
+	s.receiver, err = faults.NewReceiver(ctx, addr, s.harness.Fixture.Token)
+	return err
 }
 
 // run injects faults while clients write, until ctx ends.
@@ -120,7 +125,7 @@ func (s *target) run(ctx context.Context, random *rand.Rand) error {
 	for _, f := range s.followers {
 		err = errors.Join(err, f.CatchUp(context.WithoutCancel(ctx)))
 	}
-	return err
+	return errors.Join(err, s.receiver.CatchUp(context.WithoutCancel(ctx)))
 }
 
 // feed returns how the followers are at odds with the database.
@@ -141,6 +146,9 @@ func (s *target) close() {
 	}
 	if s.harness != nil {
 		s.harness.Close()
+	}
+	if s.receiver != nil {
+		s.receiver.Close()
 	}
 	if s.balancer != nil {
 		s.balancer.Close()
