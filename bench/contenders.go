@@ -33,28 +33,33 @@ type contender struct {
 	pgbench   *load.Pgbench                                         // instead of a server
 	history   func(ctx context.Context, client string) (int, error) // changes on record of a client's apps
 	footprint report.Footprint
+
+	afterSlice func(ctx context.Context) error // may be nil
 }
 
 // contenderNames are the values of -contenders. legend describes them.
 var contenderNames = []string{
 	"ours", "hand", "hand-joined", "hand-coalesced", "pgbench", "pgbench-32", "fastify", "http",
-	"ours-unchecked", "ours-paths", "ours-no-pgo",
+	"ours-unchecked", "ours-paths", "ours-no-pgo", "ours-webhooks", "ours-webhook-client", "ours-webhook-all",
 	"ours-sqlite", "pocketbase", "ours-sqlite-normal", "pocketbase-normal",
 }
 
 var legend = map[string]string{
-	"ours":           "this server on PostgreSQL: contract, history and request log on",
-	"hand":           "hand-written with net/http and pgx: one statement per request, catalog in memory as encoded bytes, no log",
-	"hand-joined":    "the same, with the catalog joined in SQL",
-	"hand-coalesced": "hand with group commit: writes that wait at the same moment share a statement and a commit",
-	"pgbench":        "the statement of a patch without a server: the limit with one commit per write",
-	"pgbench-32":     "32 rows in one statement and one commit, one connection; each row counts as a request",
-	"fastify":        "Fastify and postgres.js in one process, catalog in memory",
-	"http":           "net/http with a fixed answer and no database",
-	"ours-unchecked": "ours without validation: parameters are not checked, and the generated code decodes the body",
-	"ours-paths":     "ours with eighty more paths in the contract, each like the path of an app",
-	"ours-no-pgo":    "ours built without its profile (-pgo=off)",
-	"ours-sqlite":    "this server on SQLite, synchronous FULL: every commit is flushed before it is acknowledged",
+	"ours":                "this server on PostgreSQL: contract, history and request log on",
+	"hand":                "hand-written with net/http and pgx: one statement per request, catalog in memory as encoded bytes, no log",
+	"hand-joined":         "the same, with the catalog joined in SQL",
+	"hand-coalesced":      "hand with group commit: writes that wait at the same moment share a statement and a commit",
+	"pgbench":             "the statement of a patch without a server: the limit with one commit per write",
+	"pgbench-32":          "32 rows in one statement and one commit, one connection; each row counts as a request",
+	"fastify":             "Fastify and postgres.js in one process, catalog in memory",
+	"http":                "net/http with a fixed answer and no database",
+	"ours-unchecked":      "ours without validation: parameters are not checked, and the generated code decodes the body",
+	"ours-paths":          "ours with eighty more paths in the contract, each like the path of an app",
+	"ours-no-pgo":         "ours built without its profile (-pgo=off)",
+	"ours-webhooks":       "ours with a key for webhooks, and ten thousand webhooks that have nothing to deliver",
+	"ours-webhook-client": "the same, and a webhook of one client of those that are patched; its receiver is on this machine",
+	"ours-webhook-all":    "the same with a webhook of all clients, so that it delivers all the time. What a slice leaves is skipped",
+	"ours-sqlite":         "this server on SQLite, synchronous FULL: every commit is flushed before it is acknowledged",
 	"pocketbase": "PocketBase on SQLite with its own API, its request log, and a trigger for the history; synchronous FULL " +
 		"instead of its default NORMAL, so that it flushes as often as ours",
 	"ours-sqlite-normal": "ours-sqlite with synchronous NORMAL: a power failure can lose acknowledged writes. " +
@@ -130,6 +135,14 @@ func (l *harness) startOnPostgres(ctx context.Context) error {
 		}
 		if err := l.serveOurs(ctx, on(name), name, url); err != nil {
 			return err
+		}
+	}
+	for _, with := range withWebhooks {
+		if !l.wants(with.name) {
+			continue
+		}
+		if err := l.startWebhooks(ctx, on(with.name), with.client); err != nil {
+			return fmt.Errorf("%s: %w", with.name, err)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(l.also)) { // each on a database with its own schema

@@ -2,7 +2,7 @@
 //
 //	options.go     what to run
 //	harness.go     builds, databases with data, processes: all on loopback, all removed afterwards
-//	contenders.go  what is compared; ours.go, variants.go and sqlite.go have parts that some contenders need
+//	contenders.go  what is compared; ours.go, variants.go, webhooks.go and sqlite.go have parts that some contenders need
 //	workloads.go   the loads
 //	equal.go       checks that all contenders give the same answers, before anything is timed
 //	rounds.go      runs the slices in turn, and measures their resources

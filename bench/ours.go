@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os/exec"
 	"regexp"
+	"slices"
 )
 
 // benchSettings are settings for a measurement, if the checkout has them. The rate limiter is on with its highest limit, and metrics are
@@ -14,13 +15,13 @@ var benchSettings = []struct{ flag, value string }{
 }
 
 // serveOurs starts our server, or a variant of it.
-func (l *harness) serveOurs(ctx context.Context, c *contender, binary, url string) error {
+func (l *harness) serveOurs(ctx context.Context, c *contender, binary, url string, flags ...string) error {
 	help, err := exec.CommandContext(ctx, l.path(binary), "serve", "--help").Output() //nolint:gosec // built by us
 	if err != nil {
 		return fmt.Errorf("%s serve --help: %w", binary, err)
 	}
 	words := []string{l.path(binary), "serve", "--migrate=false", "--addr", addrOf, "--database-url", url}
-	return l.serve(ctx, c, "/readyz", append(words, settings(string(help))...)...)
+	return l.serve(ctx, c, "/readyz", slices.Concat(words, settings(string(help)), flags)...)
 }
 
 // settings returns the flags of benchSettings that the help of a server mentions.

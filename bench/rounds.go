@@ -98,6 +98,11 @@ func (l *harness) measure(ctx context.Context, k workload, c *contender) (report
 	if err != nil {
 		return report.Sample{}, err
 	}
+	if c.afterSlice != nil {
+		if err := c.afterSlice(ctx); err != nil {
+			return report.Sample{}, err
+		}
+	}
 	if c.process != nil {
 		if err := c.process.TrimLog(); err != nil {
 			return report.Sample{}, err

@@ -27,6 +27,7 @@ var (
 	writers    = []string{"ours", "hand", "hand-coalesced", "fastify"}
 	readers    = []string{"ours", "hand", "hand-joined", "fastify"}
 	same       = []string{"ours", "ours-unchecked", "ours-paths", "ours-no-pgo"}
+	hooked     = []string{"ours", "ours-webhooks", "ours-webhook-client", "ours-webhook-all"}
 	embedded   = []string{"ours-sqlite", "pocketbase", "ours-sqlite-normal", "pocketbase-normal"}
 	scaled     = []string{"ours-large", "ours-small"}
 )
@@ -39,6 +40,8 @@ func workloads() []workload {
 		{fixedRate, "PATCH at a fixed rate over 64 connections", "", writers, fixed(64, load.Patch)},
 		{"patch-variants", "PATCH over 32 connections, our server and its variants", "", same, peak(usualConnections, load.Patch)},
 		{"mixed-variants", "the load mixed, our server and a variant", "", []string{"ours", "ours-no-pgo"}, peak(usualConnections, load.Mixed)},
+		{"patch-webhooks", "PATCH over 32 connections, our server without and with webhooks", "", hooked, peak(usualConnections, load.Patch)},
+		{"get-webhooks", "GET of one app, our server without and with webhooks", "", hooked, peak(usualConnections, load.Get)},
 		{"get", "GET of one app", "", without(onPostgres, "hand-coalesced", "pgbench", "pgbench-32"), peak(usualConnections, load.Get)},
 		{"list", "first page of 50 of a client's apps", "", readers, peak(usualConnections, load.List)},
 		{"page-1", "first page of a client that has every app of the catalog", "pages", readers, page(1)},
