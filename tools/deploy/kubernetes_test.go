@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"bytes"
+	"encoding/base64"
 	"os"
 	"slices"
 	"strings"
@@ -123,11 +124,14 @@ func wantStarts(t *testing.T, args []string, env []core.EnvVar) {
 	t.Helper()
 	var environ []string
 	for _, v := range env {
-		if v.Name == "GOMEMLIMIT" {
-			environ = append(environ, v.Name+"="+v.Value)
-			continue
+		value := v.Value
+		switch v.Name {
+		case "CLIENTAPPS_DATABASE_URL":
+			value = "postgres://nobody@127.0.0.1:1/nothing?connect_timeout=1"
+		case "CLIENTAPPS_WEBHOOK_KEY":
+			value = base64.StdEncoding.EncodeToString(make([]byte, 32))
 		}
-		environ = append(environ, v.Name+"=postgres://nobody@127.0.0.1:1/nothing?connect_timeout=1")
+		environ = append(environ, v.Name+"="+value)
 	}
 	args = slices.Clone(args)
 	for i := range args {
