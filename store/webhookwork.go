@@ -229,7 +229,7 @@ func (s *Store) setHeld(ctx context.Context, w *Webhook, wrote commitProbe, set 
 		if done = res.RowsAffected == 1; res.Error != nil || done {
 			return res.Error
 		}
-		return w.giveUp(tx)
+		return w.endLease(tx)
 	})
 	if err == nil && !done {
 		err = ErrWebhookChanged
@@ -237,8 +237,8 @@ func (s *Store) setHeld(ctx context.Context, w *Webhook, wrote commitProbe, set 
 	return err
 }
 
-// giveUp ends the worker's lease, if it still has it.
-func (w *Webhook) giveUp(tx *gorm.DB) error {
+// endLease ends the worker's lease, if it still has it.
+func (w *Webhook) endLease(tx *gorm.DB) error {
 	q := webhooks(tx).Model(&Webhook{}).Where("id = ? AND lease_owner = ?", w.ID, orNil(w.LeaseOwner))
 	return q.Updates(map[string]any{"lease_owner": nil, "lease_until": nil}).Error
 }
@@ -323,7 +323,7 @@ func (s *Store) FinishWebhookAttempt(
 		switch {
 		case !sameID(row.BatchID, w.BatchID):
 			mine = false
-			return w.giveUp(tx)
+			return w.endLease(tx)
 		case attempt.Error == nil:
 			set, err = row.delivered(mine, s.now(), lease)
 			if mine && err == nil && row.Version == w.Version && row.Status != WebhookDisabled {
@@ -415,7 +415,7 @@ func (s *Store) ReleaseWebhook(ctx context.Context, w *Webhook, news *WebhookNew
 	if news == nil {
 		ctx, cancel := s.bounded(ctx)
 		defer cancel()
-		return s.translate("release a webhook", s.inTx(ctx, deliveryShare, nothing, w.giveUp))
+		return s.translate("release a webhook", s.inTx(ctx, deliveryShare, nothing, w.endLease))
 	}
 	key, err := changefeed.Parse(news.Next)
 	if err != nil {
