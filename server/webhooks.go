@@ -160,7 +160,7 @@ func (h *handlers) TestWebhook(ctx context.Context, r gen.TestWebhookRequestObje
 		return nil, err
 	}
 	// The receiver has longer than the database has, and its answer is recorded also when the caller has gone.
-	attempt, err := h.webhooks.Test(context.WithoutCancel(ctx), &hook)
+	attempt, err := h.webhooks.Test(context.WithoutCancel(ctx), &hook, encodePing)
 	if err != nil {
 		return nil, err
 	}
@@ -275,13 +275,24 @@ func feedOf(hook store.Webhook) string {
 
 // encodeDelivery returns the body of a delivery.
 func encodeDelivery(client uuid.UUID, at time.Time, changes []store.AppChange) ([]byte, error) {
-	var body bytes.Buffer
-	encoder := json.NewEncoder(&body)
-	encoder.SetEscapeHTML(false)
-	err := encoder.Encode(gen.ChangesDelivery{
+	return encodeBody(gen.ChangesDelivery{
 		Type: gen.ChangesDeliveryTypeAppChanged, Timestamp: timestamp(at),
 		Data: gen.DeliveredChanges{ClientID: client, Changes: mapped(changes, toAPIFeedChange)},
 	})
+}
+
+// encodePing returns the body of a test.
+func encodePing(webhook uuid.UUID, at time.Time) ([]byte, error) {
+	return encodeBody(gen.PingDelivery{
+		Type: gen.PingDeliveryTypePing, Timestamp: timestamp(at), Data: gen.TestedWebhook{WebhookID: webhook},
+	})
+}
+
+func encodeBody(delivery any) ([]byte, error) {
+	var body bytes.Buffer
+	encoder := json.NewEncoder(&body)
+	encoder.SetEscapeHTML(false)
+	err := encoder.Encode(delivery)
 	return bytes.TrimSpace(body.Bytes()), err
 }
 

@@ -1,6 +1,8 @@
 package server_test
 
 import (
+	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -11,6 +13,7 @@ import (
 	"github.com/clientapps/clientapps/gen"
 	"github.com/clientapps/clientapps/server"
 	"github.com/clientapps/clientapps/server/servertest"
+	"github.com/clientapps/clientapps/store"
 	"github.com/clientapps/clientapps/store/storetest"
 	"github.com/clientapps/clientapps/webhook"
 )
@@ -463,5 +466,45 @@ func TestSecretsAreEncrypted(t *testing.T) {
 		if text, _ := json.Marshal(sealed); strings.Contains(string(sealed), string(secret)) || strings.Contains(string(text), hook.Secret[6:]) || len(sealed) < 48 {
 			t.Errorf("%x has %x", sealed, secret)
 		}
+	})
+}
+
+// A server encrypts the secrets anew with its first key when it starts, so that the old key can go. One that cannot be read stays, and
+// does not keep it from the others.
+func TestAnotherKey(t *testing.T) {
+	t.Parallel()
+	key := func(fill byte) string { return base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{fill}, 32)) }
+	servertest.Each(t, func(t *testing.T, s *servertest.Server) { // with the key 0
+		for _, path := range []string{"/v2/webhooks/00000000-0000-0000-0000-000000000001", "/v2/webhooks/ffffffff-ffff-ffff-ffff-ffffffffffff"} {
+			if err := s.Store.Seed(t.Context(), store.Dataset{Webhooks: []store.Webhook{{
+				ID: id(strings.TrimPrefix(path, "/v2/webhooks/")), ClientID: &storetest.ClientID, URL: nowhere, Status: store.WebhookDisabled,
+				Secret: []byte{1}, CreatedAt: storetest.Now, UpdatedAt: storetest.Now,
+			}}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r := newReceiver(t)
+		hook := newWebhook(t, s, s.Client, clientWebhook(r.URL))
+		serve := func(keys ...string) *servertest.Server {
+			return servertest.New(t, s.DatabaseURL, func(c *server.Config) {
+				var err error
+				if c.Webhooks.Keys, err = webhook.ParseKeys(keys); err != nil {
+					t.Fatal(err)
+				}
+			})
+		}
+		test := func(s *servertest.Server) (result gen.WebhookTest) {
+			t.Helper()
+			s.Clock.Advance(time.Minute)
+			return call[gen.WebhookTest](t, s.Client, http.MethodPost, webhookPath(hook)+"/test", "", http.StatusOK)
+		}
+		if got := test(serve(key(1))); got.Error == nil || *got.Error != "The server cannot read the secret of the webhook" {
+			t.Errorf("without its key: %+v", got)
+		}
+		deliver(t, serve(key(1), key(0)))
+		renewed := serve(key(1))
+		renewed.Clock.Advance(time.Hour)
+		eventually(t, func() bool { return test(renewed).Error == nil })
+		r.next(t).verify(t, hook.Secret)
 	})
 }

@@ -3,7 +3,6 @@ package webhook
 import (
 	"context"
 	"crypto/x509"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"net"
@@ -116,13 +115,21 @@ func (w *Worker) Run(ctx context.Context) {
 
 // reencrypt encrypts secrets anew that were encrypted with a key that is not the first, so that the key can go.
 func (w *Worker) reencrypt(ctx context.Context) {
-	n, err := w.store.ReencryptWebhookSecrets(ctx, w.cfg.Keys.Reseal)
+	n, err := w.store.ReencryptWebhookSecrets(ctx, w.reseal)
 	if err != nil && ctx.Err() == nil {
 		w.log.Warn("encrypt the secrets of webhooks with the first key", "error", err)
 	}
 	if n > 0 {
 		w.log.Info("encrypted the secrets of webhooks with the first key", "webhooks", n)
 	}
+}
+
+// reseal is Keys.Reseal, but leaves a secret that cannot be read as it is: the others must not wait for it.
+func (w *Worker) reseal(id uuid.UUID, sealed []byte) (again []byte, changed bool, err error) {
+	if again, changed, err = w.cfg.Keys.Reseal(id, sealed); err != nil {
+		w.log.Error("the secret of a webhook cannot be read", "webhook_id", id, "error", err)
+	}
+	return again, changed, nil
 }
 
 // claim takes webhooks that are due and works on each until it has nothing to deliver, or fails. A webhook that fails may take ten seconds
@@ -270,22 +277,14 @@ func (w *Worker) nextBatch(page *store.WebhookNews) (store.WebhookBatch, error) 
 	return batch, nil
 }
 
-// Test delivers a ping and records what came of it.
-func (w *Worker) Test(ctx context.Context, hook *store.Webhook) (store.WebhookAttempt, error) {
+// Test delivers a ping and records what came of it. ping returns its body, which the contract defines.
+func (w *Worker) Test(ctx context.Context, hook *store.Webhook, ping func(webhook uuid.UUID, at time.Time) ([]byte, error)) (store.WebhookAttempt, error) {
 	at, id := w.clock(), uuid.New()
-	var ping struct {
-		Type      string `json:"type"`
-		Timestamp string `json:"timestamp"`
-		Data      struct {
-			WebhookID uuid.UUID `json:"webhook_id"`
-		} `json:"data"`
-	}
-	ping.Type, ping.Timestamp, ping.Data.WebhookID = "ping", at.UTC().Format("2006-01-02T15:04:05.000Z"), hook.ID
-	body, err := json.Marshal(ping)
+	body, err := ping(hook.ID, at)
 	if err != nil {
 		return store.WebhookAttempt{}, err
 	}
-	attempt := toAttempt(hook.ID, id, ping.Type, at, w.send(ctx, hook, id, body))
+	attempt := toAttempt(hook.ID, id, "ping", at, w.send(ctx, hook, id, body))
 	return attempt, w.store.RecordWebhookTest(ctx, attempt)
 }
 
