@@ -124,7 +124,7 @@ check: RACE = $(if $(filter 1,$(shell env -u CGO_ENABLED go env CGO_ENABLED)),-r
 check: check-format lint vet check-generate lint-openapi check-breaking test test-pgbouncer test-row-security test-faults test-deploy test-mutations allocations test-client test-typescript test-docs test-generators test-workflows check-alerts slow-clients fuzz vuln secrets ## Run everything that CI runs, the tests with the race detector
 	@$(if $(RACE),,echo 'no C compiler: the race detector was off' >&2)
 
-# Behind a pooler, a patch that times out while it waits for a row gets outcome_unknown: see docs/scale-out.md.
+# Behind a pooler, a patch or a bulk write that times out while it waits gets outcome_unknown: see docs/scale-out.md.
 test-pgbouncer: ## Test on PostgreSQL behind PgBouncer in transaction mode; installs it if it is missing
 	tools/with-postgres tools/with-pgbouncer go test -pgo=off -count=1 -run '.*/^postgres' \
 		-skip '^(TestDatabaseTimeout|TestAllocationsOfUpdateApp)$$' ./server

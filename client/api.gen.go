@@ -41,6 +41,27 @@ func (e AppChangeField) Valid() bool {
 	}
 }
 
+// Defines values for BulkFailureCode.
+const (
+	BulkFailureCodeNotAttempted       BulkFailureCode = "not_attempted"
+	BulkFailureCodeNotFound           BulkFailureCode = "not_found"
+	BulkFailureCodePreconditionFailed BulkFailureCode = "precondition_failed"
+)
+
+// Valid indicates whether the value is a known member of the BulkFailureCode enum.
+func (e BulkFailureCode) Valid() bool {
+	switch e {
+	case BulkFailureCodeNotAttempted:
+		return true
+	case BulkFailureCodeNotFound:
+		return true
+	case BulkFailureCodePreconditionFailed:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for CatalogChangeEntity.
 const (
 	CatalogChangeEntityCatalogApp CatalogChangeEntity = "catalog_app"
@@ -1171,9 +1192,42 @@ type AppPatch struct {
 // Example: desktop
 type AppType = string
 
+// AppUpdate What to change of one app. All fields but `id` are optional.
+//
+// Example: {"id":"f1a2b3c4-d5e6-7890-abcd-ef1234567890","license_count":50}
+type AppUpdate struct {
+	// ID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+	//
+	//
+	// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
+	ID UUID `json:"id"`
+
+	// IsFavorite Mark app as favorite (true) or unfavorite (false)
+	IsFavorite *bool `json:"is_favorite,omitempty"`
+
+	// IsApproved Mark app as approved (true) or unapproved (false)
+	IsApproved *bool `json:"is_approved,omitempty"`
+
+	// LicenseCount Update tracked license count. Set to null to clear.
+	LicenseCount nullable.Nullable[int32] `json:"license_count,omitempty"`
+
+	// IfMatch `*`, or one or more entity tags separated by commas; nothing between two commas is ignored (RFC 9110, 5.6.1).
+	//
+	// Example: "7.9k2fd0"
+	IfMatch *EntityTags `json:"if_match,omitempty"`
+}
+
+// AppUpdates Updates of apps of one client, each of another app.
+//
+// Example: {"updates":[{"id":"f1a2b3c4-d5e6-7890-abcd-ef1234567890","is_approved":true,"license_count":50}]}
+type AppUpdates struct {
+	// Updates The updates, in the order in which the result names them.
+	Updates []AppUpdate `json:"updates"`
+}
+
 // BulkFailure An app that a bulk operation could not change.
 //
-// Example: {"error":"App not found","id":"0b6f7a52-8d1c-4a3e-9f20-1c2d3e4f5a6b"}
+// Example: {"code":"not_found","error":"App not found","id":"0b6f7a52-8d1c-4a3e-9f20-1c2d3e4f5a6b"}
 type BulkFailure struct {
 	// ID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
 	//
@@ -1181,9 +1235,20 @@ type BulkFailure struct {
 	// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
 	ID UUID `json:"id"`
 
+	// Code Why an app was not changed; more codes may come. `not_attempted`: another app failed, and all were to be changed or none.
+	//
+	//
+	// Example: not_found
+	Code BulkFailureCode `json:"code"`
+
 	// Error Why not, in a few words for people.
 	Error string `json:"error"`
 }
+
+// BulkFailureCode Why an app was not changed; more codes may come. `not_attempted`: another app failed, and all were to be changed or none.
+//
+// Example: not_found
+type BulkFailureCode string
 
 // BulkResult What became of the apps of a bulk operation.
 //
@@ -1195,6 +1260,13 @@ type BulkResult struct {
 	// Failed The apps that are not, each with the reason.
 	Failed []BulkFailure `json:"failed"`
 }
+
+// CSVFile Records of RFC 4180 in UTF-8, the first with the names of the columns, in any order when it is imported. `true` and `false` in any
+// letter case. A file to import has at most 64 MiB.
+//
+// Example: canonical_name,is_favorite,is_approved,license_count
+// Slack,true,false,50
+type CSVFile = string
 
 // CatalogApp A known app of the shared catalog. Of an app that a client made for itself most properties are `null`.
 //
@@ -1743,7 +1815,7 @@ type Error struct {
 // Example: {"code":"invalid_request","message":"is_favorite must be a boolean value"}
 type ErrorBody struct {
 	// Code What kind of error it is. A code stands for one status; more codes may come. Treat a code that you do not know as
-	// its status.
+	// its status. `/docs/problems/{code}` explains each.
 	//
 	//
 	// Example: invalid_request
@@ -1765,7 +1837,7 @@ type ErrorBody struct {
 }
 
 // ErrorCode What kind of error it is. A code stands for one status; more codes may come. Treat a code that you do not know as
-// its status.
+// its status. `/docs/problems/{code}` explains each.
 //
 // Example: invalid_request
 type ErrorCode string
@@ -1785,7 +1857,8 @@ type ErrorDetails struct {
 	// Reason Why that field cannot be written here.
 	Reason *string `json:"reason,omitempty"`
 
-	// Errors All refused fields in document order, when there are several. At most the first hundred.
+	// Errors All refused fields in document order, when there are several; of `updateApps` and of imports also a single one. At
+	// most the first hundred.
 	Errors *[]FieldError `json:"errors,omitempty"`
 
 	// ClientID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
@@ -1835,15 +1908,37 @@ type ErrorDetails struct {
 //
 // Example: {"field":"is_favorite","message":"is_favorite must be a boolean value","pointer":"/is_favorite"}
 type FieldError struct {
-	// Field The property's name.
+	// Line The line of an imported file on which the row begins.
+	Line *int32 `json:"line,omitempty"`
+
+	// Field The property's name, or empty when it is a row of an imported file as a whole.
 	Field string `json:"field"`
 
-	// Pointer Where it stands in the body (RFC 6901).
+	// Pointer Where it stands in the body, or in the row of an imported file (RFC 6901).
 	Pointer string `json:"pointer"`
 
 	// Message What is wrong with it, in a sentence for people.
 	Message string `json:"message"`
 }
+
+// ImportResult How many rows of a file did what.
+//
+// Example: {"created":1,"unchanged":40,"updated":2}
+type ImportResult struct {
+	// Created Rows that made something.
+	Created int32 `json:"created"`
+
+	// Updated Rows that changed something.
+	Updated int32 `json:"updated"`
+
+	// Unchanged Rows that found everything as they say.
+	Unchanged int32 `json:"unchanged"`
+}
+
+// NDJSONFile One JSON object per line, as strict as a request body. A file to import has at most 64 MiB.
+//
+// Example: {"canonical_name":"Slack","is_favorite":true,"is_approved":false,"license_count":50}
+type NDJSONFile = string
 
 // NextCursor The `cursor` of the next page, or `null` on the last page.
 //
@@ -1870,6 +1965,47 @@ type PingDelivery struct {
 
 // PingDeliveryType What is delivered.
 type PingDeliveryType string
+
+// Problem An error as problem details (RFC 9457), for requests whose `Accept` names them.
+//
+// Example: {"code":"not_found","detail":"App not found","details":{"app_id":"f1a2b3c4-d5e6-7890-abcd-ef1234567890"},"instance":"urn:request:0f3c2b1a9d8e7f60","status":404,"title":"Not found","type":"/docs/problems/not_found"}
+type Problem struct {
+	// Type A page that explains the code.
+	Type string `json:"type"`
+
+	// Title The code in words.
+	Title string `json:"title"`
+
+	// Status The status of the answer.
+	Status int32 `json:"status"`
+
+	// Detail The `message` of the error.
+	Detail string `json:"detail"`
+
+	// Instance The `X-Request-Id` of the answer, as a URN.
+	Instance string `json:"instance"`
+
+	// Code What kind of error it is. A code stands for one status; more codes may come. Treat a code that you do not know as
+	// its status. `/docs/problems/{code}` explains each.
+	//
+	//
+	// Example: invalid_request
+	Code ErrorCode `json:"code"`
+
+	// Errors The `errors` of the error's `details`.
+	Errors *[]FieldError `json:"errors,omitempty"`
+
+	// Details What the error is about. Only the properties that apply are present. An id names what was not found, under the
+	// name of its path parameter; with 409, `app_id` is the app that the client has already, `token_id` the token that
+	// has ended, and `webhook_id` the webhook whose changes are no longer kept.
+	//
+	// A refusal of a parameter, a header or a field of the body has its name in `field`, with one exception: Update App
+	// refuses a single value of the wrong type or out of range by `message` alone.
+	//
+	//
+	// Example: {"field":"catalog_app","reason":"Managed through the Catalog Apps domain"}
+	Details *ErrorDetails `json:"details,omitempty"`
+}
 
 // TestedWebhook Which webhook is tested.
 //
@@ -2336,6 +2472,9 @@ type AppID = UUID
 // Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
 type AppIDFilter = UUID
 
+// Atomic defines model for Atomic.
+type Atomic = bool
+
 // CatalogAppID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
 //
 // Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
@@ -2544,6 +2683,11 @@ type TokenCreated = TokenWithSecret
 //
 // Example: {"all_clients":false,"client_ids":["aa7cf840-9ca9-46a3-9778-9015d6580d50"],"created_at":"2026-11-27T18:04:09.308Z","created_by":"9f0dbdc3-bf3b-5b83-83fa-1c7ba8be103c","expires_at":null,"id":"0d9c8b7a-6f5e-4d3c-8b2a-190817263544","last_used_at":null,"name":"reporting","revoked_at":null,"scopes":["apps:read"],"secret":"capp_00000000000000000000000000000000000000000003XhRuf"}
 type TokenRotated = TokenWithSecret
+
+// UpdateResult What became of the apps of a bulk operation.
+//
+// Example: {"failed":[],"succeeded":["f1a2b3c4-d5e6-7890-abcd-ef1234567890"]}
+type UpdateResult = BulkResult
 
 // WebhookCreated A webhook with its new secret.
 //
@@ -2933,6 +3077,13 @@ type ListAppsParamsSortBy string
 // ListAppsParamsSortOrder defines parameters for ListApps.
 type ListAppsParamsSortOrder string
 
+// UpdateAppsParams defines parameters for UpdateApps.
+type UpdateAppsParams struct {
+	// Atomic With `true` either all apps are updated or none: when one fails, everything stands in `failed`, and what did not fail
+	// by itself has the code `not_attempted`.
+	Atomic *Atomic `form:"atomic,omitempty" json:"atomic,omitempty"`
+}
+
 // RemoveAppParams defines parameters for RemoveApp.
 type RemoveAppParams struct {
 	// IfMatch Write only if the object still has one of these entity tags, or with `*` if it exists (RFC 9110, 13.1.1). The
@@ -3082,6 +3233,9 @@ type CreateClientJSONRequestBody = ClientCreate
 // UpdateClientJSONRequestBody defines body for UpdateClient for application/json ContentType.
 type UpdateClientJSONRequestBody = ClientPatch
 
+// UpdateAppsJSONRequestBody defines body for UpdateApps for application/json ContentType.
+type UpdateAppsJSONRequestBody = AppUpdates
+
 // AddAppJSONRequestBody defines body for AddApp for application/json ContentType.
 type AddAppJSONRequestBody = AppCreate
 
@@ -3224,6 +3378,23 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /catalog-apps (the `CreateCatalogApp` operationId).
 	CreateCatalogApp(ctx context.Context, body CreateCatalogAppJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ImportCatalogWithBody Import Catalog
+	//
+	// Brings the catalog to what a file says of it: all rows or, when one is wrong, none. Catalog apps that are not in the file
+	// stay as they are. Apps, vendors and categories are known by their names, without regard to case; missing ones are made.
+	// The columns are `canonical_name`, `description`, `display_colour`, `logo`, `type`, `vendor`, `vendor_url`, `categories`,
+	// `url_patterns` and `desktop_aliases`: a column that the file does not have keeps its field, an empty cell or `null` clears
+	// it, a value sets it. Rows that change nothing are not written.
+	//
+	// Bounds are those of `importApps`; other changes of the catalog wait.
+	//
+	// Scope: `catalog:write`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /catalog-apps/import (the `ImportCatalog` operationId).
+	ImportCatalogWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetCatalogSummary Get Catalog Summary
 	//
@@ -3613,6 +3784,42 @@ type ClientInterface interface {
 	// Corresponds with GET /clients/{client_id}/apps (the `ListApps` operationId).
 	ListApps(ctx context.Context, clientID ClientID, params *ListAppsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// UpdateAppsWithBody Update Apps
+	//
+	// Partial updates of up to a thousand apps of a client, each with values of its own.
+	//
+	// Answers 200 whenever the request itself is valid, even if every update failed; `succeeded` and `failed` keep the
+	// request's order. Each update is what Update App would be: absent keeps, null clears, a value sets; what changes nothing
+	// is not written. `if_match` is that update's own condition, since the header `If-Match` is 400 here. One bad field spoils
+	// the whole request: 400 with its place in `details.errors`, such as `/updates/3/license_count`.
+	//
+	// With `atomic` all apps are updated or none.
+	//
+	// Scope: `apps:write`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /clients/{client_id}/apps (the `UpdateApps` operationId).
+	UpdateAppsWithBody(ctx context.Context, clientID ClientID, params *UpdateAppsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateApps Update Apps
+	//
+	// Partial updates of up to a thousand apps of a client, each with values of its own.
+	//
+	// Answers 200 whenever the request itself is valid, even if every update failed; `succeeded` and `failed` keep the
+	// request's order. Each update is what Update App would be: absent keeps, null clears, a value sets; what changes nothing
+	// is not written. `if_match` is that update's own condition, since the header `If-Match` is 400 here. One bad field spoils
+	// the whole request: 400 with its place in `details.errors`, such as `/updates/3/license_count`.
+	//
+	// With `atomic` all apps are updated or none.
+	//
+	// Scope: `apps:write`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /clients/{client_id}/apps (the `UpdateApps` operationId).
+	UpdateApps(ctx context.Context, clientID ClientID, params *UpdateAppsParams, body UpdateAppsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// AddAppWithBody Add App
 	//
 	// Gives a client a catalog app. Fields that are left out start as false, false and `null`.
@@ -3788,6 +3995,23 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /clients/{client_id}/apps/favorites/remove (the `RemoveFavorites` operationId).
 	RemoveFavorites(ctx context.Context, clientID ClientID, body RemoveFavoritesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ImportAppsWithBody Import Apps
+	//
+	// Gives a client the apps that a file names, and sets their fields: all rows or, when one is wrong, none. Apps that are not
+	// in the file stay as they are. The columns are `canonical_name`, the name of a catalog app, and `is_favorite`,
+	// `is_approved` and `license_count`: a column that the file does not have keeps its field, an empty cell or `null` clears
+	// it, a value sets it. Rows that change nothing are not written.
+	//
+	// At most 64 MiB, and 1 MiB for a row. The file has to arrive within five minutes, and other writes to the client's apps wait
+	// for an import for a minute at most, after which nothing is written: 503.
+	//
+	// Scope: `apps:write`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /clients/{client_id}/apps/import (the `ImportApps` operationId).
+	ImportAppsWithBody(ctx context.Context, clientID ClientID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// RemoveApp Remove App
 	//
@@ -4181,6 +4405,33 @@ func (c *HTTPClient) CreateCatalogAppWithBody(ctx context.Context, contentType s
 // Corresponds with POST /catalog-apps (the `CreateCatalogApp` operationId).
 func (c *HTTPClient) CreateCatalogApp(ctx context.Context, body CreateCatalogAppJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewCreateCatalogAppRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ImportCatalogWithBody Import Catalog
+//
+// Brings the catalog to what a file says of it: all rows or, when one is wrong, none. Catalog apps that are not in the file
+// stay as they are. Apps, vendors and categories are known by their names, without regard to case; missing ones are made.
+// The columns are `canonical_name`, `description`, `display_colour`, `logo`, `type`, `vendor`, `vendor_url`, `categories`,
+// `url_patterns` and `desktop_aliases`: a column that the file does not have keeps its field, an empty cell or `null` clears
+// it, a value sets it. Rows that change nothing are not written.
+//
+// Bounds are those of `importApps`; other changes of the catalog wait.
+//
+// Scope: `catalog:write`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /catalog-apps/import (the `ImportCatalog` operationId).
+func (c *HTTPClient) ImportCatalogWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewImportCatalogRequestWithBody(c.Server, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -4907,6 +5158,62 @@ func (c *HTTPClient) ListApps(ctx context.Context, clientID ClientID, params *Li
 	return c.Client.Do(req)
 }
 
+// UpdateAppsWithBody Update Apps
+//
+// Partial updates of up to a thousand apps of a client, each with values of its own.
+//
+// Answers 200 whenever the request itself is valid, even if every update failed; `succeeded` and `failed` keep the
+// request's order. Each update is what Update App would be: absent keeps, null clears, a value sets; what changes nothing
+// is not written. `if_match` is that update's own condition, since the header `If-Match` is 400 here. One bad field spoils
+// the whole request: 400 with its place in `details.errors`, such as `/updates/3/license_count`.
+//
+// With `atomic` all apps are updated or none.
+//
+// Scope: `apps:write`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /clients/{client_id}/apps (the `UpdateApps` operationId).
+func (c *HTTPClient) UpdateAppsWithBody(ctx context.Context, clientID ClientID, params *UpdateAppsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateAppsRequestWithBody(c.Server, clientID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateApps Update Apps
+//
+// Partial updates of up to a thousand apps of a client, each with values of its own.
+//
+// Answers 200 whenever the request itself is valid, even if every update failed; `succeeded` and `failed` keep the
+// request's order. Each update is what Update App would be: absent keeps, null clears, a value sets; what changes nothing
+// is not written. `if_match` is that update's own condition, since the header `If-Match` is 400 here. One bad field spoils
+// the whole request: 400 with its place in `details.errors`, such as `/updates/3/license_count`.
+//
+// With `atomic` all apps are updated or none.
+//
+// Scope: `apps:write`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /clients/{client_id}/apps (the `UpdateApps` operationId).
+func (c *HTTPClient) UpdateApps(ctx context.Context, clientID ClientID, params *UpdateAppsParams, body UpdateAppsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateAppsRequest(c.Server, clientID, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // AddAppWithBody Add App
 //
 // Gives a client a catalog app. Fields that are left out start as false, false and `null`.
@@ -5191,6 +5498,33 @@ func (c *HTTPClient) RemoveFavoritesWithBody(ctx context.Context, clientID Clien
 // Corresponds with POST /clients/{client_id}/apps/favorites/remove (the `RemoveFavorites` operationId).
 func (c *HTTPClient) RemoveFavorites(ctx context.Context, clientID ClientID, body RemoveFavoritesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewRemoveFavoritesRequest(c.Server, clientID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ImportAppsWithBody Import Apps
+//
+// Gives a client the apps that a file names, and sets their fields: all rows or, when one is wrong, none. Apps that are not
+// in the file stay as they are. The columns are `canonical_name`, the name of a catalog app, and `is_favorite`,
+// `is_approved` and `license_count`: a column that the file does not have keeps its field, an empty cell or `null` clears
+// it, a value sets it. Rows that change nothing are not written.
+//
+// At most 64 MiB, and 1 MiB for a row. The file has to arrive within five minutes, and other writes to the client's apps wait
+// for an import for a minute at most, after which nothing is written: 503.
+//
+// Scope: `apps:write`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /clients/{client_id}/apps/import (the `ImportApps` operationId).
+func (c *HTTPClient) ImportAppsWithBody(ctx context.Context, clientID ClientID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewImportAppsRequestWithBody(c.Server, clientID, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -5965,6 +6299,35 @@ func NewCreateCatalogAppRequestWithBody(server string, contentType string, body 
 	}
 
 	operationPath := fmt.Sprintf("/catalog-apps")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewImportCatalogRequestWithBody constructs an http.Request for the ImportCatalog method, with any body, and a specified content type
+func NewImportCatalogRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/catalog-apps/import")
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -7867,6 +8230,80 @@ func NewListAppsRequest(server string, clientID ClientID, params *ListAppsParams
 	return req, nil
 }
 
+// NewUpdateAppsRequest calls the generic UpdateApps builder with application/json body
+func NewUpdateAppsRequest(server string, clientID ClientID, params *UpdateAppsParams, body UpdateAppsJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateAppsRequestWithBody(server, clientID, params, "application/json", bodyReader)
+}
+
+// NewUpdateAppsRequestWithBody constructs an http.Request for the UpdateApps method, with any body, and a specified content type
+func NewUpdateAppsRequestWithBody(server string, clientID ClientID, params *UpdateAppsParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "client_id", clientID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/clients/%s/apps", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Atomic != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "atomic", *params.Atomic, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewAddAppRequest calls the generic AddApp builder with application/json body
 func NewAddAppRequest(server string, clientID ClientID, body AddAppJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -8130,6 +8567,42 @@ func NewRemoveFavoritesRequestWithBody(server string, clientID ClientID, content
 	}
 
 	operationPath := fmt.Sprintf("/clients/%s/apps/favorites/remove", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewImportAppsRequestWithBody constructs an http.Request for the ImportApps method, with any body, and a specified content type
+func NewImportAppsRequestWithBody(server string, clientID ClientID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "client_id", clientID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/clients/%s/apps/import", pathParam0)
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -9335,6 +9808,23 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /catalog-apps (the `CreateCatalogApp` operationId).
 	CreateCatalogAppWithResponse(ctx context.Context, body CreateCatalogAppJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateCatalogAppResponse, error)
 
+	// ImportCatalogWithBodyWithResponse Import Catalog
+	//
+	// Brings the catalog to what a file says of it: all rows or, when one is wrong, none. Catalog apps that are not in the file
+	// stay as they are. Apps, vendors and categories are known by their names, without regard to case; missing ones are made.
+	// The columns are `canonical_name`, `description`, `display_colour`, `logo`, `type`, `vendor`, `vendor_url`, `categories`,
+	// `url_patterns` and `desktop_aliases`: a column that the file does not have keeps its field, an empty cell or `null` clears
+	// it, a value sets it. Rows that change nothing are not written.
+	//
+	// Bounds are those of `importApps`; other changes of the catalog wait.
+	//
+	// Scope: `catalog:write`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /catalog-apps/import (the `ImportCatalog` operationId).
+	ImportCatalogWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ImportCatalogResponse, error)
+
 	// GetCatalogSummaryWithResponse Get Catalog Summary
 	//
 	// How many apps, vendors and categories the catalog has.
@@ -9753,6 +10243,42 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /clients/{client_id}/apps (the `ListApps` operationId).
 	ListAppsWithResponse(ctx context.Context, clientID ClientID, params *ListAppsParams, reqEditors ...RequestEditorFn) (*ListAppsResponse, error)
 
+	// UpdateAppsWithBodyWithResponse Update Apps
+	//
+	// Partial updates of up to a thousand apps of a client, each with values of its own.
+	//
+	// Answers 200 whenever the request itself is valid, even if every update failed; `succeeded` and `failed` keep the
+	// request's order. Each update is what Update App would be: absent keeps, null clears, a value sets; what changes nothing
+	// is not written. `if_match` is that update's own condition, since the header `If-Match` is 400 here. One bad field spoils
+	// the whole request: 400 with its place in `details.errors`, such as `/updates/3/license_count`.
+	//
+	// With `atomic` all apps are updated or none.
+	//
+	// Scope: `apps:write`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /clients/{client_id}/apps (the `UpdateApps` operationId).
+	UpdateAppsWithBodyWithResponse(ctx context.Context, clientID ClientID, params *UpdateAppsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateAppsResponse, error)
+
+	// UpdateAppsWithResponse Update Apps
+	//
+	// Partial updates of up to a thousand apps of a client, each with values of its own.
+	//
+	// Answers 200 whenever the request itself is valid, even if every update failed; `succeeded` and `failed` keep the
+	// request's order. Each update is what Update App would be: absent keeps, null clears, a value sets; what changes nothing
+	// is not written. `if_match` is that update's own condition, since the header `If-Match` is 400 here. One bad field spoils
+	// the whole request: 400 with its place in `details.errors`, such as `/updates/3/license_count`.
+	//
+	// With `atomic` all apps are updated or none.
+	//
+	// Scope: `apps:write`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /clients/{client_id}/apps (the `UpdateApps` operationId).
+	UpdateAppsWithResponse(ctx context.Context, clientID ClientID, params *UpdateAppsParams, body UpdateAppsJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateAppsResponse, error)
+
 	// AddAppWithBodyWithResponse Add App
 	//
 	// Gives a client a catalog app. Fields that are left out start as false, false and `null`.
@@ -9928,6 +10454,23 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /clients/{client_id}/apps/favorites/remove (the `RemoveFavorites` operationId).
 	RemoveFavoritesWithResponse(ctx context.Context, clientID ClientID, body RemoveFavoritesJSONRequestBody, reqEditors ...RequestEditorFn) (*RemoveFavoritesResponse, error)
+
+	// ImportAppsWithBodyWithResponse Import Apps
+	//
+	// Gives a client the apps that a file names, and sets their fields: all rows or, when one is wrong, none. Apps that are not
+	// in the file stay as they are. The columns are `canonical_name`, the name of a catalog app, and `is_favorite`,
+	// `is_approved` and `license_count`: a column that the file does not have keeps its field, an empty cell or `null` clears
+	// it, a value sets it. Rows that change nothing are not written.
+	//
+	// At most 64 MiB, and 1 MiB for a row. The file has to arrive within five minutes, and other writes to the client's apps wait
+	// for an import for a minute at most, after which nothing is written: 503.
+	//
+	// Scope: `apps:write`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /clients/{client_id}/apps/import (the `ImportApps` operationId).
+	ImportAppsWithBodyWithResponse(ctx context.Context, clientID ClientID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ImportAppsResponse, error)
 
 	// RemoveAppWithResponse Remove App
 	//
@@ -10360,7 +10903,8 @@ func (r ListCatalogAppsResponse) ContentType() string {
 
 // CreateCatalogAppResponse201Headers the declared response headers of an HTTP 201 response for CreateCatalogApp
 type CreateCatalogAppResponse201Headers struct {
-	ETag            string
+	DryRun          *string
+	ETag            *string
 	Location        string
 	RateLimit       *string
 	RateLimitPolicy *string
@@ -10404,6 +10948,57 @@ func (r CreateCatalogAppResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r CreateCatalogAppResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ImportCatalogResponse200Headers the declared response headers of an HTTP 200 response for ImportCatalog
+type ImportCatalogResponse200Headers struct {
+	DryRun          *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
+}
+
+type ImportCatalogResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ImportResult
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ImportCatalogResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ImportCatalogResponse) GetJSON200() *ImportResult {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r ImportCatalogResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ImportCatalogResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ImportCatalogResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ImportCatalogResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -10473,6 +11068,7 @@ func (r GetCatalogSummaryResponse) ContentType() string {
 
 // DeleteCatalogAppResponse204Headers the declared response headers of an HTTP 204 response for DeleteCatalogApp
 type DeleteCatalogAppResponse204Headers struct {
+	DryRun          *string
 	RateLimit       *string
 	RateLimitPolicy *string
 	XRequestID      string
@@ -10516,6 +11112,7 @@ func (r DeleteCatalogAppResponse) ContentType() string {
 
 // GetCatalogAppResponse200Headers the declared response headers of an HTTP 200 response for GetCatalogApp
 type GetCatalogAppResponse200Headers struct {
+	DryRun          *string
 	ETag            string
 	RateLimit       *string
 	RateLimitPolicy *string
@@ -10577,6 +11174,7 @@ func (r GetCatalogAppResponse) ContentType() string {
 
 // UpdateCatalogAppResponse200Headers the declared response headers of an HTTP 200 response for UpdateCatalogApp
 type UpdateCatalogAppResponse200Headers struct {
+	DryRun          *string
 	ETag            string
 	RateLimit       *string
 	RateLimitPolicy *string
@@ -10690,6 +11288,7 @@ func (r ListDesktopAliasesResponse) ContentType() string {
 
 // ReplaceDesktopAliasesResponse204Headers the declared response headers of an HTTP 204 response for ReplaceDesktopAliases
 type ReplaceDesktopAliasesResponse204Headers struct {
+	DryRun          *string
 	RateLimit       *string
 	RateLimitPolicy *string
 	XRequestID      string
@@ -10795,6 +11394,7 @@ func (r ListURLPatternsResponse) ContentType() string {
 
 // ReplaceURLPatternsResponse204Headers the declared response headers of an HTTP 204 response for ReplaceURLPatterns
 type ReplaceURLPatternsResponse204Headers struct {
+	DryRun          *string
 	RateLimit       *string
 	RateLimitPolicy *string
 	XRequestID      string
@@ -10900,7 +11500,8 @@ func (r ListCatalogCategoriesResponse) ContentType() string {
 
 // CreateCatalogCategoryResponse201Headers the declared response headers of an HTTP 201 response for CreateCatalogCategory
 type CreateCatalogCategoryResponse201Headers struct {
-	ETag            string
+	DryRun          *string
+	ETag            *string
 	Location        string
 	RateLimit       *string
 	RateLimitPolicy *string
@@ -10952,6 +11553,7 @@ func (r CreateCatalogCategoryResponse) ContentType() string {
 
 // DeleteCatalogCategoryResponse204Headers the declared response headers of an HTTP 204 response for DeleteCatalogCategory
 type DeleteCatalogCategoryResponse204Headers struct {
+	DryRun          *string
 	RateLimit       *string
 	RateLimitPolicy *string
 	XRequestID      string
@@ -10995,6 +11597,7 @@ func (r DeleteCatalogCategoryResponse) ContentType() string {
 
 // UpdateCatalogCategoryResponse200Headers the declared response headers of an HTTP 200 response for UpdateCatalogCategory
 type UpdateCatalogCategoryResponse200Headers struct {
+	DryRun          *string
 	ETag            string
 	RateLimit       *string
 	RateLimitPolicy *string
@@ -11158,7 +11761,8 @@ func (r ListCatalogVendorsResponse) ContentType() string {
 
 // CreateCatalogVendorResponse201Headers the declared response headers of an HTTP 201 response for CreateCatalogVendor
 type CreateCatalogVendorResponse201Headers struct {
-	ETag            string
+	DryRun          *string
+	ETag            *string
 	Location        string
 	RateLimit       *string
 	RateLimitPolicy *string
@@ -11210,6 +11814,7 @@ func (r CreateCatalogVendorResponse) ContentType() string {
 
 // DeleteCatalogVendorResponse204Headers the declared response headers of an HTTP 204 response for DeleteCatalogVendor
 type DeleteCatalogVendorResponse204Headers struct {
+	DryRun          *string
 	RateLimit       *string
 	RateLimitPolicy *string
 	XRequestID      string
@@ -11253,6 +11858,7 @@ func (r DeleteCatalogVendorResponse) ContentType() string {
 
 // UpdateCatalogVendorResponse200Headers the declared response headers of an HTTP 200 response for UpdateCatalogVendor
 type UpdateCatalogVendorResponse200Headers struct {
+	DryRun          *string
 	ETag            string
 	RateLimit       *string
 	RateLimitPolicy *string
@@ -11405,7 +12011,8 @@ func (r ListClientsResponse) ContentType() string {
 
 // CreateClientResponse201Headers the declared response headers of an HTTP 201 response for CreateClient
 type CreateClientResponse201Headers struct {
-	ETag            string
+	DryRun          *string
+	ETag            *string
 	Location        string
 	RateLimit       *string
 	RateLimitPolicy *string
@@ -11457,6 +12064,7 @@ func (r CreateClientResponse) ContentType() string {
 
 // DeleteClientResponse202Headers the declared response headers of an HTTP 202 response for DeleteClient
 type DeleteClientResponse202Headers struct {
+	DryRun          *string
 	RateLimit       *string
 	RateLimitPolicy *string
 	RetryAfter      int32
@@ -11465,6 +12073,7 @@ type DeleteClientResponse202Headers struct {
 
 // DeleteClientResponse204Headers the declared response headers of an HTTP 204 response for DeleteClient
 type DeleteClientResponse204Headers struct {
+	DryRun          *string
 	RateLimit       *string
 	RateLimitPolicy *string
 	XRequestID      string
@@ -11510,6 +12119,7 @@ func (r DeleteClientResponse) ContentType() string {
 
 // GetClientResponse200Headers the declared response headers of an HTTP 200 response for GetClient
 type GetClientResponse200Headers struct {
+	DryRun          *string
 	ETag            string
 	RateLimit       *string
 	RateLimitPolicy *string
@@ -11571,6 +12181,7 @@ func (r GetClientResponse) ContentType() string {
 
 // UpdateClientResponse200Headers the declared response headers of an HTTP 200 response for UpdateClient
 type UpdateClientResponse200Headers struct {
+	DryRun          *string
 	ETag            string
 	RateLimit       *string
 	RateLimitPolicy *string
@@ -11671,9 +12282,61 @@ func (r ListAppsResponse) ContentType() string {
 	return ""
 }
 
+// UpdateAppsResponse200Headers the declared response headers of an HTTP 200 response for UpdateApps
+type UpdateAppsResponse200Headers struct {
+	DryRun          *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
+}
+
+type UpdateAppsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *UpdateResult
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *UpdateAppsResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UpdateAppsResponse) GetJSON200() *UpdateResult {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r UpdateAppsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdateAppsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdateAppsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdateAppsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // AddAppResponse201Headers the declared response headers of an HTTP 201 response for AddApp
 type AddAppResponse201Headers struct {
-	ETag            string
+	DryRun          *string
+	ETag            *string
 	Location        string
 	RateLimit       *string
 	RateLimitPolicy *string
@@ -11725,6 +12388,7 @@ func (r AddAppResponse) ContentType() string {
 
 // ApproveAppsResponse200Headers the declared response headers of an HTTP 200 response for ApproveApps
 type ApproveAppsResponse200Headers struct {
+	DryRun          *string
 	RateLimit       *string
 	RateLimitPolicy *string
 	XRequestID      string
@@ -11775,6 +12439,7 @@ func (r ApproveAppsResponse) ContentType() string {
 
 // RejectAppsResponse200Headers the declared response headers of an HTTP 200 response for RejectApps
 type RejectAppsResponse200Headers struct {
+	DryRun          *string
 	RateLimit       *string
 	RateLimitPolicy *string
 	XRequestID      string
@@ -11826,6 +12491,7 @@ func (r RejectAppsResponse) ContentType() string {
 // RemoveAppApprovalsResponse200Headers the declared response headers of an HTTP 200 response for RemoveAppApprovals
 type RemoveAppApprovalsResponse200Headers struct {
 	Deprecation     string
+	DryRun          *string
 	RateLimit       *string
 	RateLimitPolicy *string
 	Sunset          string
@@ -11877,6 +12543,7 @@ func (r RemoveAppApprovalsResponse) ContentType() string {
 
 // AddFavoritesResponse200Headers the declared response headers of an HTTP 200 response for AddFavorites
 type AddFavoritesResponse200Headers struct {
+	DryRun          *string
 	RateLimit       *string
 	RateLimitPolicy *string
 	XRequestID      string
@@ -11927,6 +12594,7 @@ func (r AddFavoritesResponse) ContentType() string {
 
 // RemoveFavoritesResponse200Headers the declared response headers of an HTTP 200 response for RemoveFavorites
 type RemoveFavoritesResponse200Headers struct {
+	DryRun          *string
 	RateLimit       *string
 	RateLimitPolicy *string
 	XRequestID      string
@@ -11975,8 +12643,60 @@ func (r RemoveFavoritesResponse) ContentType() string {
 	return ""
 }
 
+// ImportAppsResponse200Headers the declared response headers of an HTTP 200 response for ImportApps
+type ImportAppsResponse200Headers struct {
+	DryRun          *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
+}
+
+type ImportAppsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ImportResult
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ImportAppsResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ImportAppsResponse) GetJSON200() *ImportResult {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r ImportAppsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ImportAppsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ImportAppsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ImportAppsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // RemoveAppResponse204Headers the declared response headers of an HTTP 204 response for RemoveApp
 type RemoveAppResponse204Headers struct {
+	DryRun          *string
 	RateLimit       *string
 	RateLimitPolicy *string
 	XRequestID      string
@@ -12020,6 +12740,7 @@ func (r RemoveAppResponse) ContentType() string {
 
 // GetAppResponse200Headers the declared response headers of an HTTP 200 response for GetApp
 type GetAppResponse200Headers struct {
+	DryRun          *string
 	ETag            string
 	RateLimit       *string
 	RateLimitPolicy *string
@@ -12081,6 +12802,7 @@ func (r GetAppResponse) ContentType() string {
 
 // UpdateAppResponse200Headers the declared response headers of an HTTP 200 response for UpdateApp
 type UpdateAppResponse200Headers struct {
+	DryRun          *string
 	ETag            string
 	RateLimit       *string
 	RateLimitPolicy *string
@@ -12335,6 +13057,7 @@ func (r CreateTokenResponse) ContentType() string {
 
 // RevokeTokenResponse204Headers the declared response headers of an HTTP 204 response for RevokeToken
 type RevokeTokenResponse204Headers struct {
+	DryRun          *string
 	RateLimit       *string
 	RateLimitPolicy *string
 	XRequestID      string
@@ -12580,6 +13303,7 @@ func (r CreateWebhookResponse) ContentType() string {
 
 // DeleteWebhookResponse204Headers the declared response headers of an HTTP 204 response for DeleteWebhook
 type DeleteWebhookResponse204Headers struct {
+	DryRun          *string
 	RateLimit       *string
 	RateLimitPolicy *string
 	XRequestID      string
@@ -12971,6 +13695,29 @@ func (c *ClientWithResponses) CreateCatalogAppWithResponse(ctx context.Context, 
 		return nil, err
 	}
 	return ParseCreateCatalogAppResponse(rsp)
+}
+
+// ImportCatalogWithBodyWithResponse Import Catalog
+//
+// Brings the catalog to what a file says of it: all rows or, when one is wrong, none. Catalog apps that are not in the file
+// stay as they are. Apps, vendors and categories are known by their names, without regard to case; missing ones are made.
+// The columns are `canonical_name`, `description`, `display_colour`, `logo`, `type`, `vendor`, `vendor_url`, `categories`,
+// `url_patterns` and `desktop_aliases`: a column that the file does not have keeps its field, an empty cell or `null` clears
+// it, a value sets it. Rows that change nothing are not written.
+//
+// Bounds are those of `importApps`; other changes of the catalog wait.
+//
+// Scope: `catalog:write`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /catalog-apps/import (the `ImportCatalog` operationId).
+func (c *ClientWithResponses) ImportCatalogWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ImportCatalogResponse, error) {
+	rsp, err := c.ImportCatalogWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseImportCatalogResponse(rsp)
 }
 
 // GetCatalogSummaryWithResponse Get Catalog Summary
@@ -13587,6 +14334,54 @@ func (c *ClientWithResponses) ListAppsWithResponse(ctx context.Context, clientID
 	return ParseListAppsResponse(rsp)
 }
 
+// UpdateAppsWithBodyWithResponse Update Apps
+//
+// Partial updates of up to a thousand apps of a client, each with values of its own.
+//
+// Answers 200 whenever the request itself is valid, even if every update failed; `succeeded` and `failed` keep the
+// request's order. Each update is what Update App would be: absent keeps, null clears, a value sets; what changes nothing
+// is not written. `if_match` is that update's own condition, since the header `If-Match` is 400 here. One bad field spoils
+// the whole request: 400 with its place in `details.errors`, such as `/updates/3/license_count`.
+//
+// With `atomic` all apps are updated or none.
+//
+// Scope: `apps:write`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /clients/{client_id}/apps (the `UpdateApps` operationId).
+func (c *ClientWithResponses) UpdateAppsWithBodyWithResponse(ctx context.Context, clientID ClientID, params *UpdateAppsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateAppsResponse, error) {
+	rsp, err := c.UpdateAppsWithBody(ctx, clientID, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateAppsResponse(rsp)
+}
+
+// UpdateAppsWithResponse Update Apps
+//
+// Partial updates of up to a thousand apps of a client, each with values of its own.
+//
+// Answers 200 whenever the request itself is valid, even if every update failed; `succeeded` and `failed` keep the
+// request's order. Each update is what Update App would be: absent keeps, null clears, a value sets; what changes nothing
+// is not written. `if_match` is that update's own condition, since the header `If-Match` is 400 here. One bad field spoils
+// the whole request: 400 with its place in `details.errors`, such as `/updates/3/license_count`.
+//
+// With `atomic` all apps are updated or none.
+//
+// Scope: `apps:write`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /clients/{client_id}/apps (the `UpdateApps` operationId).
+func (c *ClientWithResponses) UpdateAppsWithResponse(ctx context.Context, clientID ClientID, params *UpdateAppsParams, body UpdateAppsJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateAppsResponse, error) {
+	rsp, err := c.UpdateApps(ctx, clientID, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateAppsResponse(rsp)
+}
+
 // AddAppWithBodyWithResponse Add App
 //
 // Gives a client a catalog app. Fields that are left out start as false, false and `null`.
@@ -13832,6 +14627,29 @@ func (c *ClientWithResponses) RemoveFavoritesWithResponse(ctx context.Context, c
 		return nil, err
 	}
 	return ParseRemoveFavoritesResponse(rsp)
+}
+
+// ImportAppsWithBodyWithResponse Import Apps
+//
+// Gives a client the apps that a file names, and sets their fields: all rows or, when one is wrong, none. Apps that are not
+// in the file stay as they are. The columns are `canonical_name`, the name of a catalog app, and `is_favorite`,
+// `is_approved` and `license_count`: a column that the file does not have keeps its field, an empty cell or `null` clears
+// it, a value sets it. Rows that change nothing are not written.
+//
+// At most 64 MiB, and 1 MiB for a row. The file has to arrive within five minutes, and other writes to the client's apps wait
+// for an import for a minute at most, after which nothing is written: 503.
+//
+// Scope: `apps:write`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /clients/{client_id}/apps/import (the `ImportApps` operationId).
+func (c *ClientWithResponses) ImportAppsWithBodyWithResponse(ctx context.Context, clientID ClientID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ImportAppsResponse, error) {
+	rsp, err := c.ImportAppsWithBody(ctx, clientID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseImportAppsResponse(rsp)
 }
 
 // RemoveAppWithResponse Remove App
@@ -14477,12 +15295,19 @@ func ParseCreateCatalogAppResponse(rsp *http.Response) (*CreateCatalogAppRespons
 	switch {
 	case rsp.StatusCode == 201:
 		var headers CreateCatalogAppResponse201Headers
-		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+		if values := rsp.Header.Values("Dry-Run"); len(values) > 0 {
 			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+			if err := runtime.BindStyledParameterWithOptions("simple", "Dry-Run", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			}
-			headers.ETag = value
+			headers.DryRun = &value
+		}
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
 		}
 		if values := rsp.Header.Values("Location"); len(values) > 0 {
 			var value string
@@ -14513,6 +15338,66 @@ func ParseCreateCatalogAppResponse(rsp *http.Response) (*CreateCatalogAppRespons
 			headers.XRequestID = value
 		}
 		response.Headers201 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseImportCatalogResponse parses an HTTP response from a ImportCatalogWithResponse call
+func ParseImportCatalogResponse(rsp *http.Response) (*ImportCatalogResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ImportCatalogResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ImportResult
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ImportCatalogResponse200Headers
+		if values := rsp.Header.Values("Dry-Run"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Dry-Run", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.DryRun = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
 	}
 
 	return response, nil
@@ -14628,6 +15513,13 @@ func ParseDeleteCatalogAppResponse(rsp *http.Response) (*DeleteCatalogAppRespons
 	switch {
 	case rsp.StatusCode == 204:
 		var headers DeleteCatalogAppResponse204Headers
+		if values := rsp.Header.Values("Dry-Run"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Dry-Run", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.DryRun = &value
+		}
 		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -14684,6 +15576,13 @@ func ParseGetCatalogAppResponse(rsp *http.Response) (*GetCatalogAppResponse, err
 	switch {
 	case rsp.StatusCode == 200:
 		var headers GetCatalogAppResponse200Headers
+		if values := rsp.Header.Values("Dry-Run"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Dry-Run", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.DryRun = &value
+		}
 		if values := rsp.Header.Values("ETag"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
@@ -14775,6 +15674,13 @@ func ParseUpdateCatalogAppResponse(rsp *http.Response) (*UpdateCatalogAppRespons
 	switch {
 	case rsp.StatusCode == 200:
 		var headers UpdateCatalogAppResponse200Headers
+		if values := rsp.Header.Values("Dry-Run"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Dry-Run", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.DryRun = &value
+		}
 		if values := rsp.Header.Values("ETag"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
@@ -14926,6 +15832,13 @@ func ParseReplaceDesktopAliasesResponse(rsp *http.Response) (*ReplaceDesktopAlia
 	switch {
 	case rsp.StatusCode == 204:
 		var headers ReplaceDesktopAliasesResponse204Headers
+		if values := rsp.Header.Values("Dry-Run"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Dry-Run", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.DryRun = &value
+		}
 		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -15070,6 +15983,13 @@ func ParseReplaceURLPatternsResponse(rsp *http.Response) (*ReplaceURLPatternsRes
 	switch {
 	case rsp.StatusCode == 204:
 		var headers ReplaceURLPatternsResponse204Headers
+		if values := rsp.Header.Values("Dry-Run"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Dry-Run", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.DryRun = &value
+		}
 		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -15224,12 +16144,19 @@ func ParseCreateCatalogCategoryResponse(rsp *http.Response) (*CreateCatalogCateg
 	switch {
 	case rsp.StatusCode == 201:
 		var headers CreateCatalogCategoryResponse201Headers
-		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+		if values := rsp.Header.Values("Dry-Run"); len(values) > 0 {
 			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+			if err := runtime.BindStyledParameterWithOptions("simple", "Dry-Run", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			}
-			headers.ETag = value
+			headers.DryRun = &value
+		}
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
 		}
 		if values := rsp.Header.Values("Location"); len(values) > 0 {
 			var value string
@@ -15281,6 +16208,13 @@ func ParseDeleteCatalogCategoryResponse(rsp *http.Response) (*DeleteCatalogCateg
 	switch {
 	case rsp.StatusCode == 204:
 		var headers DeleteCatalogCategoryResponse204Headers
+		if values := rsp.Header.Values("Dry-Run"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Dry-Run", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.DryRun = &value
+		}
 		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -15334,6 +16268,13 @@ func ParseUpdateCatalogCategoryResponse(rsp *http.Response) (*UpdateCatalogCateg
 	switch {
 	case rsp.StatusCode == 200:
 		var headers UpdateCatalogCategoryResponse200Headers
+		if values := rsp.Header.Values("Dry-Run"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Dry-Run", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.DryRun = &value
+		}
 		if values := rsp.Header.Values("ETag"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
@@ -15548,12 +16489,19 @@ func ParseCreateCatalogVendorResponse(rsp *http.Response) (*CreateCatalogVendorR
 	switch {
 	case rsp.StatusCode == 201:
 		var headers CreateCatalogVendorResponse201Headers
-		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+		if values := rsp.Header.Values("Dry-Run"); len(values) > 0 {
 			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+			if err := runtime.BindStyledParameterWithOptions("simple", "Dry-Run", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			}
-			headers.ETag = value
+			headers.DryRun = &value
+		}
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
 		}
 		if values := rsp.Header.Values("Location"); len(values) > 0 {
 			var value string
@@ -15605,6 +16553,13 @@ func ParseDeleteCatalogVendorResponse(rsp *http.Response) (*DeleteCatalogVendorR
 	switch {
 	case rsp.StatusCode == 204:
 		var headers DeleteCatalogVendorResponse204Headers
+		if values := rsp.Header.Values("Dry-Run"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Dry-Run", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.DryRun = &value
+		}
 		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -15658,6 +16613,13 @@ func ParseUpdateCatalogVendorResponse(rsp *http.Response) (*UpdateCatalogVendorR
 	switch {
 	case rsp.StatusCode == 200:
 		var headers UpdateCatalogVendorResponse200Headers
+		if values := rsp.Header.Values("Dry-Run"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Dry-Run", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.DryRun = &value
+		}
 		if values := rsp.Header.Values("ETag"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
@@ -15831,12 +16793,19 @@ func ParseCreateClientResponse(rsp *http.Response) (*CreateClientResponse, error
 	switch {
 	case rsp.StatusCode == 201:
 		var headers CreateClientResponse201Headers
-		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+		if values := rsp.Header.Values("Dry-Run"); len(values) > 0 {
 			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+			if err := runtime.BindStyledParameterWithOptions("simple", "Dry-Run", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			}
-			headers.ETag = value
+			headers.DryRun = &value
+		}
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
 		}
 		if values := rsp.Header.Values("Location"); len(values) > 0 {
 			var value string
@@ -15888,6 +16857,13 @@ func ParseDeleteClientResponse(rsp *http.Response) (*DeleteClientResponse, error
 	switch {
 	case rsp.StatusCode == 202:
 		var headers DeleteClientResponse202Headers
+		if values := rsp.Header.Values("Dry-Run"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Dry-Run", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.DryRun = &value
+		}
 		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -15919,6 +16895,13 @@ func ParseDeleteClientResponse(rsp *http.Response) (*DeleteClientResponse, error
 		response.Headers202 = &headers
 	case rsp.StatusCode == 204:
 		var headers DeleteClientResponse204Headers
+		if values := rsp.Header.Values("Dry-Run"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Dry-Run", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.DryRun = &value
+		}
 		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -15975,6 +16958,13 @@ func ParseGetClientResponse(rsp *http.Response) (*GetClientResponse, error) {
 	switch {
 	case rsp.StatusCode == 200:
 		var headers GetClientResponse200Headers
+		if values := rsp.Header.Values("Dry-Run"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Dry-Run", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.DryRun = &value
+		}
 		if values := rsp.Header.Values("ETag"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
@@ -16066,6 +17056,13 @@ func ParseUpdateClientResponse(rsp *http.Response) (*UpdateClientResponse, error
 	switch {
 	case rsp.StatusCode == 200:
 		var headers UpdateClientResponse200Headers
+		if values := rsp.Header.Values("Dry-Run"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Dry-Run", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.DryRun = &value
+		}
 		if values := rsp.Header.Values("ETag"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
@@ -16160,6 +17157,66 @@ func ParseListAppsResponse(rsp *http.Response) (*ListAppsResponse, error) {
 	return response, nil
 }
 
+// ParseUpdateAppsResponse parses an HTTP response from a UpdateAppsWithResponse call
+func ParseUpdateAppsResponse(rsp *http.Response) (*UpdateAppsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdateAppsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest UpdateResult
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers UpdateAppsResponse200Headers
+		if values := rsp.Header.Values("Dry-Run"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Dry-Run", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.DryRun = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseAddAppResponse parses an HTTP response from a AddAppWithResponse call
 func ParseAddAppResponse(rsp *http.Response) (*AddAppResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -16186,12 +17243,19 @@ func ParseAddAppResponse(rsp *http.Response) (*AddAppResponse, error) {
 	switch {
 	case rsp.StatusCode == 201:
 		var headers AddAppResponse201Headers
-		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+		if values := rsp.Header.Values("Dry-Run"); len(values) > 0 {
 			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+			if err := runtime.BindStyledParameterWithOptions("simple", "Dry-Run", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			}
-			headers.ETag = value
+			headers.DryRun = &value
+		}
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
 		}
 		if values := rsp.Header.Values("Location"); len(values) > 0 {
 			var value string
@@ -16253,6 +17317,13 @@ func ParseApproveAppsResponse(rsp *http.Response) (*ApproveAppsResponse, error) 
 	switch {
 	case rsp.StatusCode == 200:
 		var headers ApproveAppsResponse200Headers
+		if values := rsp.Header.Values("Dry-Run"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Dry-Run", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.DryRun = &value
+		}
 		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -16306,6 +17377,13 @@ func ParseRejectAppsResponse(rsp *http.Response) (*RejectAppsResponse, error) {
 	switch {
 	case rsp.StatusCode == 200:
 		var headers RejectAppsResponse200Headers
+		if values := rsp.Header.Values("Dry-Run"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Dry-Run", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.DryRun = &value
+		}
 		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -16365,6 +17443,13 @@ func ParseRemoveAppApprovalsResponse(rsp *http.Response) (*RemoveAppApprovalsRes
 				return nil, err
 			}
 			headers.Deprecation = value
+		}
+		if values := rsp.Header.Values("Dry-Run"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Dry-Run", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.DryRun = &value
 		}
 		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
 			var value string
@@ -16426,6 +17511,13 @@ func ParseAddFavoritesResponse(rsp *http.Response) (*AddFavoritesResponse, error
 	switch {
 	case rsp.StatusCode == 200:
 		var headers AddFavoritesResponse200Headers
+		if values := rsp.Header.Values("Dry-Run"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Dry-Run", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.DryRun = &value
+		}
 		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -16479,6 +17571,73 @@ func ParseRemoveFavoritesResponse(rsp *http.Response) (*RemoveFavoritesResponse,
 	switch {
 	case rsp.StatusCode == 200:
 		var headers RemoveFavoritesResponse200Headers
+		if values := rsp.Header.Values("Dry-Run"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Dry-Run", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.DryRun = &value
+		}
+		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimit = &value
+		}
+		if values := rsp.Header.Values("RateLimit-Policy"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit-Policy", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RateLimitPolicy = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseImportAppsResponse parses an HTTP response from a ImportAppsWithResponse call
+func ParseImportAppsResponse(rsp *http.Response) (*ImportAppsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ImportAppsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ImportResult
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ImportAppsResponse200Headers
+		if values := rsp.Header.Values("Dry-Run"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Dry-Run", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.DryRun = &value
+		}
 		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -16522,6 +17681,13 @@ func ParseRemoveAppResponse(rsp *http.Response) (*RemoveAppResponse, error) {
 	switch {
 	case rsp.StatusCode == 204:
 		var headers RemoveAppResponse204Headers
+		if values := rsp.Header.Values("Dry-Run"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Dry-Run", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.DryRun = &value
+		}
 		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -16578,6 +17744,13 @@ func ParseGetAppResponse(rsp *http.Response) (*GetAppResponse, error) {
 	switch {
 	case rsp.StatusCode == 200:
 		var headers GetAppResponse200Headers
+		if values := rsp.Header.Values("Dry-Run"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Dry-Run", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.DryRun = &value
+		}
 		if values := rsp.Header.Values("ETag"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
@@ -16669,6 +17842,13 @@ func ParseUpdateAppResponse(rsp *http.Response) (*UpdateAppResponse, error) {
 	switch {
 	case rsp.StatusCode == 200:
 		var headers UpdateAppResponse200Headers
+		if values := rsp.Header.Values("Dry-Run"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Dry-Run", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.DryRun = &value
+		}
 		if values := rsp.Header.Values("ETag"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
@@ -16952,6 +18132,13 @@ func ParseRevokeTokenResponse(rsp *http.Response) (*RevokeTokenResponse, error) 
 	switch {
 	case rsp.StatusCode == 204:
 		var headers RevokeTokenResponse204Headers
+		if values := rsp.Header.Values("Dry-Run"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Dry-Run", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.DryRun = &value
+		}
 		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -17221,6 +18408,13 @@ func ParseDeleteWebhookResponse(rsp *http.Response) (*DeleteWebhookResponse, err
 	switch {
 	case rsp.StatusCode == 204:
 		var headers DeleteWebhookResponse204Headers
+		if values := rsp.Header.Values("Dry-Run"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Dry-Run", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.DryRun = &value
+		}
 		if values := rsp.Header.Values("RateLimit"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "RateLimit", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {

@@ -1,19 +1,23 @@
 package contract
 
 import (
+	"fmt"
+	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
-// Every body of every operation has named examples, and every example of the contract matches its schema.
+// Every body of every operation has named examples, and every example of the contract matches its schema. Problem details have those of
+// the errors that they are another form of.
 func TestExamples(t *testing.T) {
 	t.Parallel()
 	doc := load(t, "openapi.yaml")
 	for b := range bodies(doc) {
-		if len(b.media.Examples) == 0 {
+		if len(b.media.Examples) == 0 && !strings.HasSuffix(b.of, " "+problemType) {
 			t.Errorf("%s: no named examples", b.of)
 		}
 		for name, example := range b.media.Examples {
@@ -29,6 +33,9 @@ func TestExamples(t *testing.T) {
 		for status, response := range op.Responses.Map() {
 			if len(response.Value.Content) == 0 && !slices.Contains([]string{"202", "204", "304"}, status) {
 				t.Errorf("%s answers %s without a body", id, status)
+			}
+			if n, err := strconv.Atoi(status); err != nil || (n >= 400) != (response.Value.Content[problemType] != nil) {
+				t.Errorf("%s answers %s in the forms %v", id, status, slices.Sorted(maps.Keys(response.Value.Content)))
 			}
 		}
 	}
@@ -55,6 +62,8 @@ func TestExamples(t *testing.T) {
 	}
 }
 
+const problemType = "application/problem+json"
+
 func valid(t *testing.T, what string, schema *openapi3.Schema, example any) {
 	t.Helper()
 	if example == nil {
@@ -64,7 +73,7 @@ func valid(t *testing.T, what string, schema *openapi3.Schema, example any) {
 	}
 }
 
-// Each error code belongs to one status, and every code has an example.
+// Each error code belongs to one status, x-enumStatuses has it, and every code has an example.
 func TestErrorCodes(t *testing.T) {
 	t.Parallel()
 	doc := load(t, "openapi.yaml")
@@ -85,9 +94,18 @@ func TestErrorCodes(t *testing.T) {
 	}
 	// Sent for requests that never reach an operation: see TestMalformedRequests.
 	statuses["expectation_failed"], statuses["header_fields_too_large"] = "417", "431"
-	for _, code := range doc.Components.Schemas["ErrorCode"].Value.Enum {
+	codes := doc.Components.Schemas["ErrorCode"].Value
+	declared, _ := codes.Extensions["x-enumStatuses"].(map[string]any)
+	described, _ := codes.Extensions["x-enumDescriptions"].(map[string]any)
+	for _, code := range codes.Enum {
 		if statuses[code] == "" {
 			t.Errorf("no answer has code %v", code)
 		}
+		if got := fmt.Sprint(declared[code.(string)]); got != statuses[code] {
+			t.Errorf("code %v has status %s, x-enumStatuses says %s", code, statuses[code], got)
+		}
+	}
+	if len(declared) != len(codes.Enum) || len(described) != len(codes.Enum) {
+		t.Errorf("%d codes, %d statuses, %d descriptions", len(codes.Enum), len(declared), len(described))
 	}
 }

@@ -18,7 +18,10 @@ import (
 // The published document only has the extensions in contract/README.md, and none for a particular generator.
 func TestExtensions(t *testing.T) {
 	t.Parallel()
-	known := []string{"x-all-clients", "x-deprecated-on", "x-internal", "x-must-be", "x-own-tokens", "x-read-only-reasons", "x-sunset"}
+	known := []string{
+		"x-all-clients", "x-deprecated-on", "x-enumDescriptions", "x-enumStatuses", "x-internal", "x-must-be", "x-own-tokens",
+		"x-read-only-reasons", "x-sunset",
+	}
 	embedded, err := gen.GetSpec()
 	if err != nil {
 		t.Fatal(err)

@@ -43,6 +43,27 @@ func (e AppChangeField) Valid() bool {
 	}
 }
 
+// Defines values for BulkFailureCode.
+const (
+	BulkFailureCodeNotAttempted       BulkFailureCode = "not_attempted"
+	BulkFailureCodeNotFound           BulkFailureCode = "not_found"
+	BulkFailureCodePreconditionFailed BulkFailureCode = "precondition_failed"
+)
+
+// Valid indicates whether the value is a known member of the BulkFailureCode enum.
+func (e BulkFailureCode) Valid() bool {
+	switch e {
+	case BulkFailureCodeNotAttempted:
+		return true
+	case BulkFailureCodeNotFound:
+		return true
+	case BulkFailureCodePreconditionFailed:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for CatalogChangeEntity.
 const (
 	CatalogChangeEntityCatalogApp CatalogChangeEntity = "catalog_app"
@@ -646,6 +667,45 @@ func (e ListCatalogAppsParamsSortOrder) Valid() bool {
 	}
 }
 
+// Defines values for ExportCatalogParamsSortBy.
+const (
+	ExportCatalogParamsSortByCanonicalName ExportCatalogParamsSortBy = "canonical_name"
+	ExportCatalogParamsSortByCreatedAt     ExportCatalogParamsSortBy = "created_at"
+	ExportCatalogParamsSortByUpdatedAt     ExportCatalogParamsSortBy = "updated_at"
+)
+
+// Valid indicates whether the value is a known member of the ExportCatalogParamsSortBy enum.
+func (e ExportCatalogParamsSortBy) Valid() bool {
+	switch e {
+	case ExportCatalogParamsSortByCanonicalName:
+		return true
+	case ExportCatalogParamsSortByCreatedAt:
+		return true
+	case ExportCatalogParamsSortByUpdatedAt:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ExportCatalogParamsSortOrder.
+const (
+	ExportCatalogParamsSortOrderAsc  ExportCatalogParamsSortOrder = "asc"
+	ExportCatalogParamsSortOrderDesc ExportCatalogParamsSortOrder = "desc"
+)
+
+// Valid indicates whether the value is a known member of the ExportCatalogParamsSortOrder enum.
+func (e ExportCatalogParamsSortOrder) Valid() bool {
+	switch e {
+	case ExportCatalogParamsSortOrderAsc:
+		return true
+	case ExportCatalogParamsSortOrderDesc:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListDesktopAliasesParamsSortBy.
 const (
 	ListDesktopAliasesParamsSortByAlias     ListDesktopAliasesParamsSortBy = "alias"
@@ -922,6 +982,45 @@ func (e ListAppsParamsSortOrder) Valid() bool {
 	case ListAppsParamsSortOrderAsc:
 		return true
 	case ListAppsParamsSortOrderDesc:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ExportAppsParamsSortBy.
+const (
+	ExportAppsParamsSortByCanonicalName ExportAppsParamsSortBy = "canonical_name"
+	ExportAppsParamsSortByCreatedAt     ExportAppsParamsSortBy = "created_at"
+	ExportAppsParamsSortByUpdatedAt     ExportAppsParamsSortBy = "updated_at"
+)
+
+// Valid indicates whether the value is a known member of the ExportAppsParamsSortBy enum.
+func (e ExportAppsParamsSortBy) Valid() bool {
+	switch e {
+	case ExportAppsParamsSortByCanonicalName:
+		return true
+	case ExportAppsParamsSortByCreatedAt:
+		return true
+	case ExportAppsParamsSortByUpdatedAt:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ExportAppsParamsSortOrder.
+const (
+	ExportAppsParamsSortOrderAsc  ExportAppsParamsSortOrder = "asc"
+	ExportAppsParamsSortOrderDesc ExportAppsParamsSortOrder = "desc"
+)
+
+// Valid indicates whether the value is a known member of the ExportAppsParamsSortOrder enum.
+func (e ExportAppsParamsSortOrder) Valid() bool {
+	switch e {
+	case ExportAppsParamsSortOrderAsc:
+		return true
+	case ExportAppsParamsSortOrderDesc:
 		return true
 	default:
 		return false
@@ -1239,9 +1338,42 @@ type AppPatch struct {
 // Example: desktop
 type AppType = string
 
+// AppUpdate What to change of one app. All fields but `id` are optional.
+//
+// Example: {"id":"f1a2b3c4-d5e6-7890-abcd-ef1234567890","license_count":50}
+type AppUpdate struct {
+	// ID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
+	//
+	//
+	// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
+	ID UUID `json:"id"`
+
+	// IsFavorite Mark app as favorite (true) or unfavorite (false)
+	IsFavorite *bool `json:"is_favorite,omitempty"`
+
+	// IsApproved Mark app as approved (true) or unapproved (false)
+	IsApproved *bool `json:"is_approved,omitempty"`
+
+	// LicenseCount Update tracked license count. Set to null to clear.
+	LicenseCount nullable.Nullable[int32] `json:"license_count,omitempty"`
+
+	// IfMatch `*`, or one or more entity tags separated by commas; nothing between two commas is ignored (RFC 9110, 5.6.1).
+	//
+	// Example: "7.9k2fd0"
+	IfMatch *EntityTags `json:"if_match,omitempty"`
+}
+
+// AppUpdates Updates of apps of one client, each of another app.
+//
+// Example: {"updates":[{"id":"f1a2b3c4-d5e6-7890-abcd-ef1234567890","is_approved":true,"license_count":50}]}
+type AppUpdates struct {
+	// Updates The updates, in the order in which the result names them.
+	Updates []AppUpdate `json:"updates"`
+}
+
 // BulkFailure An app that a bulk operation could not change.
 //
-// Example: {"error":"App not found","id":"0b6f7a52-8d1c-4a3e-9f20-1c2d3e4f5a6b"}
+// Example: {"code":"not_found","error":"App not found","id":"0b6f7a52-8d1c-4a3e-9f20-1c2d3e4f5a6b"}
 type BulkFailure struct {
 	// ID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
 	//
@@ -1249,9 +1381,20 @@ type BulkFailure struct {
 	// Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
 	ID UUID `json:"id"`
 
+	// Code Why an app was not changed; more codes may come. `not_attempted`: another app failed, and all were to be changed or none.
+	//
+	//
+	// Example: not_found
+	Code BulkFailureCode `json:"code"`
+
 	// Error Why not, in a few words for people.
 	Error string `json:"error"`
 }
+
+// BulkFailureCode Why an app was not changed; more codes may come. `not_attempted`: another app failed, and all were to be changed or none.
+//
+// Example: not_found
+type BulkFailureCode string
 
 // BulkResult What became of the apps of a bulk operation.
 //
@@ -1263,6 +1406,13 @@ type BulkResult struct {
 	// Failed The apps that are not, each with the reason.
 	Failed []BulkFailure `json:"failed"`
 }
+
+// CSVFile Records of RFC 4180 in UTF-8, the first with the names of the columns, in any order when it is imported. `true` and `false` in any
+// letter case. A file to import has at most 64 MiB.
+//
+// Example: canonical_name,is_favorite,is_approved,license_count
+// Slack,true,false,50
+type CSVFile = string
 
 // CatalogApp A known app of the shared catalog. Of an app that a client made for itself most properties are `null`.
 //
@@ -1811,7 +1961,7 @@ type Error struct {
 // Example: {"code":"invalid_request","message":"is_favorite must be a boolean value"}
 type ErrorBody struct {
 	// Code What kind of error it is. A code stands for one status; more codes may come. Treat a code that you do not know as
-	// its status.
+	// its status. `/docs/problems/{code}` explains each.
 	//
 	//
 	// Example: invalid_request
@@ -1833,7 +1983,7 @@ type ErrorBody struct {
 }
 
 // ErrorCode What kind of error it is. A code stands for one status; more codes may come. Treat a code that you do not know as
-// its status.
+// its status. `/docs/problems/{code}` explains each.
 //
 // Example: invalid_request
 type ErrorCode string
@@ -1853,7 +2003,8 @@ type ErrorDetails struct {
 	// Reason Why that field cannot be written here.
 	Reason *string `json:"reason,omitempty"`
 
-	// Errors All refused fields in document order, when there are several. At most the first hundred.
+	// Errors All refused fields in document order, when there are several; of `updateApps` and of imports also a single one. At
+	// most the first hundred.
 	Errors *[]FieldError `json:"errors,omitempty"`
 
 	// ClientID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
@@ -1903,15 +2054,37 @@ type ErrorDetails struct {
 //
 // Example: {"field":"is_favorite","message":"is_favorite must be a boolean value","pointer":"/is_favorite"}
 type FieldError struct {
-	// Field The property's name.
+	// Line The line of an imported file on which the row begins.
+	Line *int32 `json:"line,omitempty"`
+
+	// Field The property's name, or empty when it is a row of an imported file as a whole.
 	Field string `json:"field"`
 
-	// Pointer Where it stands in the body (RFC 6901).
+	// Pointer Where it stands in the body, or in the row of an imported file (RFC 6901).
 	Pointer string `json:"pointer"`
 
 	// Message What is wrong with it, in a sentence for people.
 	Message string `json:"message"`
 }
+
+// ImportResult How many rows of a file did what.
+//
+// Example: {"created":1,"unchanged":40,"updated":2}
+type ImportResult struct {
+	// Created Rows that made something.
+	Created int32 `json:"created"`
+
+	// Updated Rows that changed something.
+	Updated int32 `json:"updated"`
+
+	// Unchanged Rows that found everything as they say.
+	Unchanged int32 `json:"unchanged"`
+}
+
+// NDJSONFile One JSON object per line, as strict as a request body. A file to import has at most 64 MiB.
+//
+// Example: {"canonical_name":"Slack","is_favorite":true,"is_approved":false,"license_count":50}
+type NDJSONFile = string
 
 // NextCursor The `cursor` of the next page, or `null` on the last page.
 //
@@ -2404,6 +2577,9 @@ type AppID = UUID
 // Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
 type AppIDFilter = UUID
 
+// Atomic defines model for Atomic.
+type Atomic = bool
+
 // CatalogAppID A unique identifier: 8-4-4-4-12 hexadecimal digits in either letter case, whatever their version and variant bits.
 //
 // Example: f1a2b3c4-d5e6-7890-abcd-ef1234567890
@@ -2442,6 +2618,9 @@ type DeliverySignature = string
 
 // DeliveryTimestamp defines model for DeliveryTimestamp.
 type DeliveryTimestamp = string
+
+// DryRun defines model for DryRun.
+type DryRun = bool
 
 // FeedCursor defines model for FeedCursor.
 type FeedCursor = string
@@ -2672,6 +2851,9 @@ type DeprecatedUnsupportedMediaType = Error
 // Forbidden The body of every response that is neither 2xx nor 304.
 type Forbidden = Error
 
+// ImportTooLarge The body of every response that is neither 2xx nor 304.
+type ImportTooLarge = Error
+
 // InUse The body of every response that is neither 2xx nor 304.
 type InUse = Error
 
@@ -2684,11 +2866,20 @@ type InvalidApp = Error
 // InvalidAppIDs The body of every response that is neither 2xx nor 304.
 type InvalidAppIDs = Error
 
+// InvalidAppUpdates The body of every response that is neither 2xx nor 304.
+type InvalidAppUpdates = Error
+
 // InvalidBody The body of every response that is neither 2xx nor 304.
 type InvalidBody = Error
 
+// InvalidExportParameter The body of every response that is neither 2xx nor 304.
+type InvalidExportParameter = Error
+
 // InvalidFeedParameter The body of every response that is neither 2xx nor 304.
 type InvalidFeedParameter = Error
+
+// InvalidImport The body of every response that is neither 2xx nor 304.
+type InvalidImport = Error
 
 // InvalidListParameter The body of every response that is neither 2xx nor 304.
 type InvalidListParameter = Error
@@ -2726,6 +2917,9 @@ type NameConflict = Error
 // NotAcceptable The body of every response that is neither 2xx nor 304.
 type NotAcceptable = Error
 
+// NotAcceptableExport The body of every response that is neither 2xx nor 304.
+type NotAcceptableExport = Error
+
 // NotAcceptableStream The body of every response that is neither 2xx nor 304.
 type NotAcceptableStream = Error
 
@@ -2760,11 +2954,22 @@ type Unauthorized = Error
 // Unavailable The body of every response that is neither 2xx nor 304.
 type Unavailable = Error
 
+// UnsupportedImportType The body of every response that is neither 2xx nor 304.
+type UnsupportedImportType = Error
+
 // UnsupportedMediaType The body of every response that is neither 2xx nor 304.
 type UnsupportedMediaType = Error
 
+// UnsupportedPatch The body of every response that is neither 2xx nor 304.
+type UnsupportedPatch = Error
+
 // UnsupportedPatchType The body of every response that is neither 2xx nor 304.
 type UnsupportedPatchType = Error
+
+// UpdateResult What became of the apps of a bulk operation.
+//
+// Example: {"failed":[],"succeeded":["f1a2b3c4-d5e6-7890-abcd-ef1234567890"]}
+type UpdateResult = BulkResult
 
 // VendorInUse The body of every response that is neither 2xx nor 304.
 type VendorInUse = Error
@@ -2838,6 +3043,47 @@ type ListCatalogAppsParamsSortBy string
 // ListCatalogAppsParamsSortOrder defines parameters for ListCatalogApps.
 type ListCatalogAppsParamsSortOrder string
 
+// CreateCatalogAppParams defines parameters for CreateCatalogApp.
+type CreateCatalogAppParams struct {
+	// DryRun With `true` the write is tried and not made: the answer is the one that it would have had at this moment, errors
+	// included, and nothing is written. Ids and times that the write would have made up are examples.
+	DryRun *DryRun `form:"dry_run,omitempty" json:"dry_run,omitempty"`
+}
+
+// ExportCatalogParams defines parameters for ExportCatalog.
+type ExportCatalogParams struct {
+	// Q A literal part of the name, without regard to case: `%`, `_` and `\` mean themselves.
+	Q *Query `form:"q,omitempty" json:"q,omitempty"`
+
+	// VendorID Only apps of this vendor.
+	VendorID *VendorFilter `form:"vendor_id,omitempty" json:"vendor_id,omitempty"`
+
+	// CategoryID Only apps in this category.
+	CategoryID *CategoryFilter `form:"category_id,omitempty" json:"category_id,omitempty"`
+
+	// Type Only apps of this type.
+	Type *TypeFilter `form:"type,omitempty" json:"type,omitempty"`
+
+	// SortBy Sort apps by name or by a time. The id decides between equals.
+	SortBy *ExportCatalogParamsSortBy `form:"sort_by,omitempty" json:"sort_by,omitempty"`
+
+	// SortOrder Ascending or descending.
+	SortOrder *ExportCatalogParamsSortOrder `form:"sort_order,omitempty" json:"sort_order,omitempty"`
+}
+
+// ExportCatalogParamsSortBy defines parameters for ExportCatalog.
+type ExportCatalogParamsSortBy string
+
+// ExportCatalogParamsSortOrder defines parameters for ExportCatalog.
+type ExportCatalogParamsSortOrder string
+
+// ImportCatalogParams defines parameters for ImportCatalog.
+type ImportCatalogParams struct {
+	// DryRun With `true` the write is tried and not made: the answer is the one that it would have had at this moment, errors
+	// included, and nothing is written. Ids and times that the write would have made up are examples.
+	DryRun *DryRun `form:"dry_run,omitempty" json:"dry_run,omitempty"`
+}
+
 // GetCatalogSummaryParams defines parameters for GetCatalogSummary.
 type GetCatalogSummaryParams struct {
 	// IfNoneMatch Answer 304 without a body if the object still has one of these entity tags (RFC 9110, 13.1.2).
@@ -2846,6 +3092,10 @@ type GetCatalogSummaryParams struct {
 
 // DeleteCatalogAppParams defines parameters for DeleteCatalogApp.
 type DeleteCatalogAppParams struct {
+	// DryRun With `true` the write is tried and not made: the answer is the one that it would have had at this moment, errors
+	// included, and nothing is written. Ids and times that the write would have made up are examples.
+	DryRun *DryRun `form:"dry_run,omitempty" json:"dry_run,omitempty"`
+
 	// IfMatch Write only if the object still has one of these entity tags, or with `*` if it exists (RFC 9110, 13.1.1). The
 	// comparison and the write are one atomic step. Weak tags never match.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
@@ -2863,6 +3113,10 @@ type GetCatalogAppParams struct {
 
 // UpdateCatalogAppParams defines parameters for UpdateCatalogApp.
 type UpdateCatalogAppParams struct {
+	// DryRun With `true` the write is tried and not made: the answer is the one that it would have had at this moment, errors
+	// included, and nothing is written. Ids and times that the write would have made up are examples.
+	DryRun *DryRun `form:"dry_run,omitempty" json:"dry_run,omitempty"`
+
 	// IfMatch Write only if the object still has one of these entity tags, or with `*` if it exists (RFC 9110, 13.1.1). The
 	// comparison and the write are one atomic step. Weak tags never match.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
@@ -2901,6 +3155,10 @@ type ListDesktopAliasesParamsSortOrder string
 
 // ReplaceDesktopAliasesParams defines parameters for ReplaceDesktopAliases.
 type ReplaceDesktopAliasesParams struct {
+	// DryRun With `true` the write is tried and not made: the answer is the one that it would have had at this moment, errors
+	// included, and nothing is written. Ids and times that the write would have made up are examples.
+	DryRun *DryRun `form:"dry_run,omitempty" json:"dry_run,omitempty"`
+
 	// IfMatch Write only if the object still has one of these entity tags, or with `*` if it exists (RFC 9110, 13.1.1). The
 	// comparison and the write are one atomic step. Weak tags never match.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
@@ -2939,6 +3197,10 @@ type ListURLPatternsParamsSortOrder string
 
 // ReplaceURLPatternsParams defines parameters for ReplaceURLPatterns.
 type ReplaceURLPatternsParams struct {
+	// DryRun With `true` the write is tried and not made: the answer is the one that it would have had at this moment, errors
+	// included, and nothing is written. Ids and times that the write would have made up are examples.
+	DryRun *DryRun `form:"dry_run,omitempty" json:"dry_run,omitempty"`
+
 	// IfMatch Write only if the object still has one of these entity tags, or with `*` if it exists (RFC 9110, 13.1.1). The
 	// comparison and the write are one atomic step. Weak tags never match.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
@@ -2975,8 +3237,19 @@ type ListCatalogCategoriesParamsSortBy string
 // ListCatalogCategoriesParamsSortOrder defines parameters for ListCatalogCategories.
 type ListCatalogCategoriesParamsSortOrder string
 
+// CreateCatalogCategoryParams defines parameters for CreateCatalogCategory.
+type CreateCatalogCategoryParams struct {
+	// DryRun With `true` the write is tried and not made: the answer is the one that it would have had at this moment, errors
+	// included, and nothing is written. Ids and times that the write would have made up are examples.
+	DryRun *DryRun `form:"dry_run,omitempty" json:"dry_run,omitempty"`
+}
+
 // DeleteCatalogCategoryParams defines parameters for DeleteCatalogCategory.
 type DeleteCatalogCategoryParams struct {
+	// DryRun With `true` the write is tried and not made: the answer is the one that it would have had at this moment, errors
+	// included, and nothing is written. Ids and times that the write would have made up are examples.
+	DryRun *DryRun `form:"dry_run,omitempty" json:"dry_run,omitempty"`
+
 	// IfMatch Write only if the object still has one of these entity tags, or with `*` if it exists (RFC 9110, 13.1.1). The
 	// comparison and the write are one atomic step. Weak tags never match.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
@@ -2988,6 +3261,10 @@ type DeleteCatalogCategoryParams struct {
 
 // UpdateCatalogCategoryParams defines parameters for UpdateCatalogCategory.
 type UpdateCatalogCategoryParams struct {
+	// DryRun With `true` the write is tried and not made: the answer is the one that it would have had at this moment, errors
+	// included, and nothing is written. Ids and times that the write would have made up are examples.
+	DryRun *DryRun `form:"dry_run,omitempty" json:"dry_run,omitempty"`
+
 	// IfMatch Write only if the object still has one of these entity tags, or with `*` if it exists (RFC 9110, 13.1.1). The
 	// comparison and the write are one atomic step. Weak tags never match.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
@@ -3037,8 +3314,19 @@ type ListCatalogVendorsParamsSortBy string
 // ListCatalogVendorsParamsSortOrder defines parameters for ListCatalogVendors.
 type ListCatalogVendorsParamsSortOrder string
 
+// CreateCatalogVendorParams defines parameters for CreateCatalogVendor.
+type CreateCatalogVendorParams struct {
+	// DryRun With `true` the write is tried and not made: the answer is the one that it would have had at this moment, errors
+	// included, and nothing is written. Ids and times that the write would have made up are examples.
+	DryRun *DryRun `form:"dry_run,omitempty" json:"dry_run,omitempty"`
+}
+
 // DeleteCatalogVendorParams defines parameters for DeleteCatalogVendor.
 type DeleteCatalogVendorParams struct {
+	// DryRun With `true` the write is tried and not made: the answer is the one that it would have had at this moment, errors
+	// included, and nothing is written. Ids and times that the write would have made up are examples.
+	DryRun *DryRun `form:"dry_run,omitempty" json:"dry_run,omitempty"`
+
 	// IfMatch Write only if the object still has one of these entity tags, or with `*` if it exists (RFC 9110, 13.1.1). The
 	// comparison and the write are one atomic step. Weak tags never match.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
@@ -3050,6 +3338,10 @@ type DeleteCatalogVendorParams struct {
 
 // UpdateCatalogVendorParams defines parameters for UpdateCatalogVendor.
 type UpdateCatalogVendorParams struct {
+	// DryRun With `true` the write is tried and not made: the answer is the one that it would have had at this moment, errors
+	// included, and nothing is written. Ids and times that the write would have made up are examples.
+	DryRun *DryRun `form:"dry_run,omitempty" json:"dry_run,omitempty"`
+
 	// IfMatch Write only if the object still has one of these entity tags, or with `*` if it exists (RFC 9110, 13.1.1). The
 	// comparison and the write are one atomic step. Weak tags never match.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
@@ -3133,8 +3425,19 @@ type ListClientsParamsSortBy string
 // ListClientsParamsSortOrder defines parameters for ListClients.
 type ListClientsParamsSortOrder string
 
+// CreateClientParams defines parameters for CreateClient.
+type CreateClientParams struct {
+	// DryRun With `true` the write is tried and not made: the answer is the one that it would have had at this moment, errors
+	// included, and nothing is written. Ids and times that the write would have made up are examples.
+	DryRun *DryRun `form:"dry_run,omitempty" json:"dry_run,omitempty"`
+}
+
 // DeleteClientParams defines parameters for DeleteClient.
 type DeleteClientParams struct {
+	// DryRun With `true` the write is tried and not made: the answer is the one that it would have had at this moment, errors
+	// included, and nothing is written. Ids and times that the write would have made up are examples.
+	DryRun *DryRun `form:"dry_run,omitempty" json:"dry_run,omitempty"`
+
 	// IfMatch Write only if the object still has one of these entity tags, or with `*` if it exists (RFC 9110, 13.1.1). The
 	// comparison and the write are one atomic step. Weak tags never match.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
@@ -3152,6 +3455,10 @@ type GetClientParams struct {
 
 // UpdateClientParams defines parameters for UpdateClient.
 type UpdateClientParams struct {
+	// DryRun With `true` the write is tried and not made: the answer is the one that it would have had at this moment, errors
+	// included, and nothing is written. Ids and times that the write would have made up are examples.
+	DryRun *DryRun `form:"dry_run,omitempty" json:"dry_run,omitempty"`
+
 	// IfMatch Write only if the object still has one of these entity tags, or with `*` if it exists (RFC 9110, 13.1.1). The
 	// comparison and the write are one atomic step. Weak tags never match.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
@@ -3200,8 +3507,105 @@ type ListAppsParamsSortBy string
 // ListAppsParamsSortOrder defines parameters for ListApps.
 type ListAppsParamsSortOrder string
 
+// UpdateAppsParams defines parameters for UpdateApps.
+type UpdateAppsParams struct {
+	// Atomic With `true` either all apps are updated or none: when one fails, everything stands in `failed`, and what did not fail
+	// by itself has the code `not_attempted`.
+	Atomic *Atomic `form:"atomic,omitempty" json:"atomic,omitempty"`
+
+	// DryRun With `true` the write is tried and not made: the answer is the one that it would have had at this moment, errors
+	// included, and nothing is written. Ids and times that the write would have made up are examples.
+	DryRun *DryRun `form:"dry_run,omitempty" json:"dry_run,omitempty"`
+}
+
+// AddAppParams defines parameters for AddApp.
+type AddAppParams struct {
+	// DryRun With `true` the write is tried and not made: the answer is the one that it would have had at this moment, errors
+	// included, and nothing is written. Ids and times that the write would have made up are examples.
+	DryRun *DryRun `form:"dry_run,omitempty" json:"dry_run,omitempty"`
+}
+
+// ApproveAppsParams defines parameters for ApproveApps.
+type ApproveAppsParams struct {
+	// DryRun With `true` the write is tried and not made: the answer is the one that it would have had at this moment, errors
+	// included, and nothing is written. Ids and times that the write would have made up are examples.
+	DryRun *DryRun `form:"dry_run,omitempty" json:"dry_run,omitempty"`
+}
+
+// RejectAppsParams defines parameters for RejectApps.
+type RejectAppsParams struct {
+	// DryRun With `true` the write is tried and not made: the answer is the one that it would have had at this moment, errors
+	// included, and nothing is written. Ids and times that the write would have made up are examples.
+	DryRun *DryRun `form:"dry_run,omitempty" json:"dry_run,omitempty"`
+}
+
+// RemoveAppApprovalsParams defines parameters for RemoveAppApprovals.
+type RemoveAppApprovalsParams struct {
+	// DryRun With `true` the write is tried and not made: the answer is the one that it would have had at this moment, errors
+	// included, and nothing is written. Ids and times that the write would have made up are examples.
+	DryRun *DryRun `form:"dry_run,omitempty" json:"dry_run,omitempty"`
+}
+
+// ExportAppsParams defines parameters for ExportApps.
+type ExportAppsParams struct {
+	// Q A literal part of the name, without regard to case: `%`, `_` and `\` mean themselves.
+	Q *Query `form:"q,omitempty" json:"q,omitempty"`
+
+	// CategoryID Only apps in this category.
+	CategoryID *CategoryFilter `form:"category_id,omitempty" json:"category_id,omitempty"`
+
+	// VendorID Only apps of this vendor.
+	VendorID *VendorFilter `form:"vendor_id,omitempty" json:"vendor_id,omitempty"`
+
+	// Type Only apps of this type.
+	Type *TypeFilter `form:"type,omitempty" json:"type,omitempty"`
+
+	// IsFavorite Only apps that are favorites, or only those that are not.
+	IsFavorite *IsFavoriteFilter `form:"is_favorite,omitempty" json:"is_favorite,omitempty"`
+
+	// IsApproved Only apps that are approved, or only those that are not.
+	IsApproved *IsApprovedFilter `form:"is_approved,omitempty" json:"is_approved,omitempty"`
+
+	// SortBy Sort apps by name or by a time. The id decides between equals.
+	SortBy *ExportAppsParamsSortBy `form:"sort_by,omitempty" json:"sort_by,omitempty"`
+
+	// SortOrder Ascending or descending.
+	SortOrder *ExportAppsParamsSortOrder `form:"sort_order,omitempty" json:"sort_order,omitempty"`
+}
+
+// ExportAppsParamsSortBy defines parameters for ExportApps.
+type ExportAppsParamsSortBy string
+
+// ExportAppsParamsSortOrder defines parameters for ExportApps.
+type ExportAppsParamsSortOrder string
+
+// AddFavoritesParams defines parameters for AddFavorites.
+type AddFavoritesParams struct {
+	// DryRun With `true` the write is tried and not made: the answer is the one that it would have had at this moment, errors
+	// included, and nothing is written. Ids and times that the write would have made up are examples.
+	DryRun *DryRun `form:"dry_run,omitempty" json:"dry_run,omitempty"`
+}
+
+// RemoveFavoritesParams defines parameters for RemoveFavorites.
+type RemoveFavoritesParams struct {
+	// DryRun With `true` the write is tried and not made: the answer is the one that it would have had at this moment, errors
+	// included, and nothing is written. Ids and times that the write would have made up are examples.
+	DryRun *DryRun `form:"dry_run,omitempty" json:"dry_run,omitempty"`
+}
+
+// ImportAppsParams defines parameters for ImportApps.
+type ImportAppsParams struct {
+	// DryRun With `true` the write is tried and not made: the answer is the one that it would have had at this moment, errors
+	// included, and nothing is written. Ids and times that the write would have made up are examples.
+	DryRun *DryRun `form:"dry_run,omitempty" json:"dry_run,omitempty"`
+}
+
 // RemoveAppParams defines parameters for RemoveApp.
 type RemoveAppParams struct {
+	// DryRun With `true` the write is tried and not made: the answer is the one that it would have had at this moment, errors
+	// included, and nothing is written. Ids and times that the write would have made up are examples.
+	DryRun *DryRun `form:"dry_run,omitempty" json:"dry_run,omitempty"`
+
 	// IfMatch Write only if the object still has one of these entity tags, or with `*` if it exists (RFC 9110, 13.1.1). The
 	// comparison and the write are one atomic step. Weak tags never match.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
@@ -3219,6 +3623,10 @@ type GetAppParams struct {
 
 // UpdateAppParams defines parameters for UpdateApp.
 type UpdateAppParams struct {
+	// DryRun With `true` the write is tried and not made: the answer is the one that it would have had at this moment, errors
+	// included, and nothing is written. Ids and times that the write would have made up are examples.
+	DryRun *DryRun `form:"dry_run,omitempty" json:"dry_run,omitempty"`
+
 	// IfMatch Write only if the object still has one of these entity tags, or with `*` if it exists (RFC 9110, 13.1.1). The
 	// comparison and the write are one atomic step. Weak tags never match.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
@@ -3383,6 +3791,9 @@ type UpdateClientJSONRequestBody = ClientPatch
 // UpdateClientApplicationMergePatchPlusJSONRequestBody defines body for UpdateClient for application/merge-patch+json ContentType.
 type UpdateClientApplicationMergePatchPlusJSONRequestBody = ClientPatch
 
+// UpdateAppsJSONRequestBody defines body for UpdateApps for application/json ContentType.
+type UpdateAppsJSONRequestBody = AppUpdates
+
 // AddAppJSONRequestBody defines body for AddApp for application/json ContentType.
 type AddAppJSONRequestBody = AppCreate
 
@@ -3434,7 +3845,13 @@ type ServerInterface interface {
 	ListCatalogApps(ctx echo.Context, params ListCatalogAppsParams) error
 	// CreateCatalogApp Create Catalog App
 	// (POST /catalog-apps)
-	CreateCatalogApp(ctx echo.Context) error
+	CreateCatalogApp(ctx echo.Context, params CreateCatalogAppParams) error
+	// ExportCatalog Export Catalog
+	// (GET /catalog-apps/export)
+	ExportCatalog(ctx echo.Context, params ExportCatalogParams) error
+	// ImportCatalog Import Catalog
+	// (POST /catalog-apps/import)
+	ImportCatalog(ctx echo.Context, params ImportCatalogParams) error
 	// GetCatalogSummary Get Catalog Summary
 	// (GET /catalog-apps/summary)
 	GetCatalogSummary(ctx echo.Context, params GetCatalogSummaryParams) error
@@ -3464,7 +3881,7 @@ type ServerInterface interface {
 	ListCatalogCategories(ctx echo.Context, params ListCatalogCategoriesParams) error
 	// CreateCatalogCategory Create Catalog Category
 	// (POST /catalog-categories)
-	CreateCatalogCategory(ctx echo.Context) error
+	CreateCatalogCategory(ctx echo.Context, params CreateCatalogCategoryParams) error
 	// DeleteCatalogCategory Delete Catalog Category
 	// (DELETE /catalog-categories/{category_id})
 	DeleteCatalogCategory(ctx echo.Context, categoryID UnusedCategoryID, params DeleteCatalogCategoryParams) error
@@ -3479,7 +3896,7 @@ type ServerInterface interface {
 	ListCatalogVendors(ctx echo.Context, params ListCatalogVendorsParams) error
 	// CreateCatalogVendor Create Catalog Vendor
 	// (POST /catalog-vendors)
-	CreateCatalogVendor(ctx echo.Context) error
+	CreateCatalogVendor(ctx echo.Context, params CreateCatalogVendorParams) error
 	// DeleteCatalogVendor Delete Catalog Vendor
 	// (DELETE /catalog-vendors/{vendor_id})
 	DeleteCatalogVendor(ctx echo.Context, vendorID UnusedVendorID, params DeleteCatalogVendorParams) error
@@ -3497,7 +3914,7 @@ type ServerInterface interface {
 	ListClients(ctx echo.Context, params ListClientsParams) error
 	// CreateClient Create Client
 	// (POST /clients)
-	CreateClient(ctx echo.Context) error
+	CreateClient(ctx echo.Context, params CreateClientParams) error
 	// DeleteClient Delete Client
 	// (DELETE /clients/{client_id})
 	DeleteClient(ctx echo.Context, clientID SuspendedClientID, params DeleteClientParams) error
@@ -3510,26 +3927,35 @@ type ServerInterface interface {
 	// ListApps List Apps
 	// (GET /clients/{client_id}/apps)
 	ListApps(ctx echo.Context, clientID ClientID, params ListAppsParams) error
+	// UpdateApps Update Apps
+	// (PATCH /clients/{client_id}/apps)
+	UpdateApps(ctx echo.Context, clientID ClientID, params UpdateAppsParams) error
 	// AddApp Add App
 	// (POST /clients/{client_id}/apps)
-	AddApp(ctx echo.Context, clientID ClientID) error
+	AddApp(ctx echo.Context, clientID ClientID, params AddAppParams) error
 	// ApproveApps Approve Apps
 	// (POST /clients/{client_id}/apps/approval)
-	ApproveApps(ctx echo.Context, clientID ClientID) error
+	ApproveApps(ctx echo.Context, clientID ClientID, params ApproveAppsParams) error
 	// RejectApps Reject Apps
 	// (POST /clients/{client_id}/apps/approval/reject)
-	RejectApps(ctx echo.Context, clientID ClientID) error
+	RejectApps(ctx echo.Context, clientID ClientID, params RejectAppsParams) error
 	// RemoveAppApprovals Remove App Approvals
 	// (POST /clients/{client_id}/apps/approvals/remove)
 	//
 	// Deprecated: this operation has been marked as deprecated upstream, but no `x-deprecated-reason` was set
-	RemoveAppApprovals(ctx echo.Context, clientID ClientID) error
+	RemoveAppApprovals(ctx echo.Context, clientID ClientID, params RemoveAppApprovalsParams) error
+	// ExportApps Export Apps
+	// (GET /clients/{client_id}/apps/export)
+	ExportApps(ctx echo.Context, clientID ClientID, params ExportAppsParams) error
 	// AddFavorites Add Favorites
 	// (POST /clients/{client_id}/apps/favorites)
-	AddFavorites(ctx echo.Context, clientID ClientID) error
+	AddFavorites(ctx echo.Context, clientID ClientID, params AddFavoritesParams) error
 	// RemoveFavorites Remove Favorites
 	// (POST /clients/{client_id}/apps/favorites/remove)
-	RemoveFavorites(ctx echo.Context, clientID ClientID) error
+	RemoveFavorites(ctx echo.Context, clientID ClientID, params RemoveFavoritesParams) error
+	// ImportApps Import Apps
+	// (POST /clients/{client_id}/apps/import)
+	ImportApps(ctx echo.Context, clientID ClientID, params ImportAppsParams) error
 	// RemoveApp Remove App
 	// (DELETE /clients/{client_id}/apps/{app_id})
 	RemoveApp(ctx echo.Context, clientID ClientID, appID AppID, params RemoveAppParams) error
@@ -3685,8 +4111,88 @@ func (w *ServerInterfaceWrapper) ListCatalogApps(ctx echo.Context) error {
 func (w *ServerInterfaceWrapper) CreateCatalogApp(ctx echo.Context) error {
 	var err error
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateCatalogAppParams
+	// ------------- Optional query parameter "dry_run" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "dry_run", ctx.QueryParams(), &params.DryRun, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter dry_run: %s", err))
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.CreateCatalogApp(ctx)
+	err = w.Handler.CreateCatalogApp(ctx, params)
+	return err
+}
+
+// ExportCatalog converts echo context to params.
+func (w *ServerInterfaceWrapper) ExportCatalog(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ExportCatalogParams
+	// ------------- Optional query parameter "q" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "q", ctx.QueryParams(), &params.Q, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter q: %s", err))
+	}
+
+	// ------------- Optional query parameter "vendor_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "vendor_id", ctx.QueryParams(), &params.VendorID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter vendor_id: %s", err))
+	}
+
+	// ------------- Optional query parameter "category_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "category_id", ctx.QueryParams(), &params.CategoryID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter category_id: %s", err))
+	}
+
+	// ------------- Optional query parameter "type" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "type", ctx.QueryParams(), &params.Type, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter type: %s", err))
+	}
+
+	// ------------- Optional query parameter "sort_by" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort_by", ctx.QueryParams(), &params.SortBy, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter sort_by: %s", err))
+	}
+
+	// ------------- Optional query parameter "sort_order" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort_order", ctx.QueryParams(), &params.SortOrder, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter sort_order: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ExportCatalog(ctx, params)
+	return err
+}
+
+// ImportCatalog converts echo context to params.
+func (w *ServerInterfaceWrapper) ImportCatalog(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ImportCatalogParams
+	// ------------- Optional query parameter "dry_run" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "dry_run", ctx.QueryParams(), &params.DryRun, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter dry_run: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ImportCatalog(ctx, params)
 	return err
 }
 
@@ -3732,6 +4238,12 @@ func (w *ServerInterfaceWrapper) DeleteCatalogApp(ctx echo.Context) error {
 
 	// Parameter object where we will unmarshal all parameters from the context
 	var params DeleteCatalogAppParams
+	// ------------- Optional query parameter "dry_run" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "dry_run", ctx.QueryParams(), &params.DryRun, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter dry_run: %s", err))
+	}
 
 	headers := ctx.Request().Header
 	// ------------- Optional header parameter "If-Match" -------------
@@ -3819,6 +4331,12 @@ func (w *ServerInterfaceWrapper) UpdateCatalogApp(ctx echo.Context) error {
 
 	// Parameter object where we will unmarshal all parameters from the context
 	var params UpdateCatalogAppParams
+	// ------------- Optional query parameter "dry_run" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "dry_run", ctx.QueryParams(), &params.DryRun, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter dry_run: %s", err))
+	}
 
 	headers := ctx.Request().Header
 	// ------------- Optional header parameter "If-Match" -------------
@@ -3940,6 +4458,12 @@ func (w *ServerInterfaceWrapper) ReplaceDesktopAliases(ctx echo.Context) error {
 
 	// Parameter object where we will unmarshal all parameters from the context
 	var params ReplaceDesktopAliasesParams
+	// ------------- Optional query parameter "dry_run" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "dry_run", ctx.QueryParams(), &params.DryRun, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter dry_run: %s", err))
+	}
 
 	headers := ctx.Request().Header
 	// ------------- Optional header parameter "If-Match" -------------
@@ -4061,6 +4585,12 @@ func (w *ServerInterfaceWrapper) ReplaceURLPatterns(ctx echo.Context) error {
 
 	// Parameter object where we will unmarshal all parameters from the context
 	var params ReplaceURLPatternsParams
+	// ------------- Optional query parameter "dry_run" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "dry_run", ctx.QueryParams(), &params.DryRun, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter dry_run: %s", err))
+	}
 
 	headers := ctx.Request().Header
 	// ------------- Optional header parameter "If-Match" -------------
@@ -4166,8 +4696,17 @@ func (w *ServerInterfaceWrapper) ListCatalogCategories(ctx echo.Context) error {
 func (w *ServerInterfaceWrapper) CreateCatalogCategory(ctx echo.Context) error {
 	var err error
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateCatalogCategoryParams
+	// ------------- Optional query parameter "dry_run" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "dry_run", ctx.QueryParams(), &params.DryRun, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter dry_run: %s", err))
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.CreateCatalogCategory(ctx)
+	err = w.Handler.CreateCatalogCategory(ctx, params)
 	return err
 }
 
@@ -4184,6 +4723,12 @@ func (w *ServerInterfaceWrapper) DeleteCatalogCategory(ctx echo.Context) error {
 
 	// Parameter object where we will unmarshal all parameters from the context
 	var params DeleteCatalogCategoryParams
+	// ------------- Optional query parameter "dry_run" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "dry_run", ctx.QueryParams(), &params.DryRun, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter dry_run: %s", err))
+	}
 
 	headers := ctx.Request().Header
 	// ------------- Optional header parameter "If-Match" -------------
@@ -4235,6 +4780,12 @@ func (w *ServerInterfaceWrapper) UpdateCatalogCategory(ctx echo.Context) error {
 
 	// Parameter object where we will unmarshal all parameters from the context
 	var params UpdateCatalogCategoryParams
+	// ------------- Optional query parameter "dry_run" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "dry_run", ctx.QueryParams(), &params.DryRun, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter dry_run: %s", err))
+	}
 
 	headers := ctx.Request().Header
 	// ------------- Optional header parameter "If-Match" -------------
@@ -4372,8 +4923,17 @@ func (w *ServerInterfaceWrapper) ListCatalogVendors(ctx echo.Context) error {
 func (w *ServerInterfaceWrapper) CreateCatalogVendor(ctx echo.Context) error {
 	var err error
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateCatalogVendorParams
+	// ------------- Optional query parameter "dry_run" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "dry_run", ctx.QueryParams(), &params.DryRun, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter dry_run: %s", err))
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.CreateCatalogVendor(ctx)
+	err = w.Handler.CreateCatalogVendor(ctx, params)
 	return err
 }
 
@@ -4390,6 +4950,12 @@ func (w *ServerInterfaceWrapper) DeleteCatalogVendor(ctx echo.Context) error {
 
 	// Parameter object where we will unmarshal all parameters from the context
 	var params DeleteCatalogVendorParams
+	// ------------- Optional query parameter "dry_run" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "dry_run", ctx.QueryParams(), &params.DryRun, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter dry_run: %s", err))
+	}
 
 	headers := ctx.Request().Header
 	// ------------- Optional header parameter "If-Match" -------------
@@ -4441,6 +5007,12 @@ func (w *ServerInterfaceWrapper) UpdateCatalogVendor(ctx echo.Context) error {
 
 	// Parameter object where we will unmarshal all parameters from the context
 	var params UpdateCatalogVendorParams
+	// ------------- Optional query parameter "dry_run" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "dry_run", ctx.QueryParams(), &params.DryRun, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter dry_run: %s", err))
+	}
 
 	headers := ctx.Request().Header
 	// ------------- Optional header parameter "If-Match" -------------
@@ -4645,8 +5217,17 @@ func (w *ServerInterfaceWrapper) ListClients(ctx echo.Context) error {
 func (w *ServerInterfaceWrapper) CreateClient(ctx echo.Context) error {
 	var err error
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateClientParams
+	// ------------- Optional query parameter "dry_run" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "dry_run", ctx.QueryParams(), &params.DryRun, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter dry_run: %s", err))
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.CreateClient(ctx)
+	err = w.Handler.CreateClient(ctx, params)
 	return err
 }
 
@@ -4663,6 +5244,12 @@ func (w *ServerInterfaceWrapper) DeleteClient(ctx echo.Context) error {
 
 	// Parameter object where we will unmarshal all parameters from the context
 	var params DeleteClientParams
+	// ------------- Optional query parameter "dry_run" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "dry_run", ctx.QueryParams(), &params.DryRun, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter dry_run: %s", err))
+	}
 
 	headers := ctx.Request().Header
 	// ------------- Optional header parameter "If-Match" -------------
@@ -4750,6 +5337,12 @@ func (w *ServerInterfaceWrapper) UpdateClient(ctx echo.Context) error {
 
 	// Parameter object where we will unmarshal all parameters from the context
 	var params UpdateClientParams
+	// ------------- Optional query parameter "dry_run" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "dry_run", ctx.QueryParams(), &params.DryRun, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter dry_run: %s", err))
+	}
 
 	headers := ctx.Request().Header
 	// ------------- Optional header parameter "If-Match" -------------
@@ -4876,6 +5469,38 @@ func (w *ServerInterfaceWrapper) ListApps(ctx echo.Context) error {
 	return err
 }
 
+// UpdateApps converts echo context to params.
+func (w *ServerInterfaceWrapper) UpdateApps(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "client_id" -------------
+	var clientID ClientID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "client_id", ctx.Param("client_id"), &clientID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter client_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params UpdateAppsParams
+	// ------------- Optional query parameter "atomic" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "atomic", ctx.QueryParams(), &params.Atomic, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter atomic: %s", err))
+	}
+
+	// ------------- Optional query parameter "dry_run" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "dry_run", ctx.QueryParams(), &params.DryRun, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter dry_run: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UpdateApps(ctx, clientID, params)
+	return err
+}
+
 // AddApp converts echo context to params.
 func (w *ServerInterfaceWrapper) AddApp(ctx echo.Context) error {
 	var err error
@@ -4887,8 +5512,17 @@ func (w *ServerInterfaceWrapper) AddApp(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter client_id: %s", err))
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params AddAppParams
+	// ------------- Optional query parameter "dry_run" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "dry_run", ctx.QueryParams(), &params.DryRun, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter dry_run: %s", err))
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.AddApp(ctx, clientID)
+	err = w.Handler.AddApp(ctx, clientID, params)
 	return err
 }
 
@@ -4903,8 +5537,17 @@ func (w *ServerInterfaceWrapper) ApproveApps(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter client_id: %s", err))
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ApproveAppsParams
+	// ------------- Optional query parameter "dry_run" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "dry_run", ctx.QueryParams(), &params.DryRun, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter dry_run: %s", err))
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.ApproveApps(ctx, clientID)
+	err = w.Handler.ApproveApps(ctx, clientID, params)
 	return err
 }
 
@@ -4919,8 +5562,17 @@ func (w *ServerInterfaceWrapper) RejectApps(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter client_id: %s", err))
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RejectAppsParams
+	// ------------- Optional query parameter "dry_run" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "dry_run", ctx.QueryParams(), &params.DryRun, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter dry_run: %s", err))
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.RejectApps(ctx, clientID)
+	err = w.Handler.RejectApps(ctx, clientID, params)
 	return err
 }
 
@@ -4935,8 +5587,91 @@ func (w *ServerInterfaceWrapper) RemoveAppApprovals(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter client_id: %s", err))
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RemoveAppApprovalsParams
+	// ------------- Optional query parameter "dry_run" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "dry_run", ctx.QueryParams(), &params.DryRun, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter dry_run: %s", err))
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.RemoveAppApprovals(ctx, clientID)
+	err = w.Handler.RemoveAppApprovals(ctx, clientID, params)
+	return err
+}
+
+// ExportApps converts echo context to params.
+func (w *ServerInterfaceWrapper) ExportApps(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "client_id" -------------
+	var clientID ClientID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "client_id", ctx.Param("client_id"), &clientID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter client_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ExportAppsParams
+	// ------------- Optional query parameter "q" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "q", ctx.QueryParams(), &params.Q, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter q: %s", err))
+	}
+
+	// ------------- Optional query parameter "category_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "category_id", ctx.QueryParams(), &params.CategoryID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter category_id: %s", err))
+	}
+
+	// ------------- Optional query parameter "vendor_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "vendor_id", ctx.QueryParams(), &params.VendorID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter vendor_id: %s", err))
+	}
+
+	// ------------- Optional query parameter "type" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "type", ctx.QueryParams(), &params.Type, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter type: %s", err))
+	}
+
+	// ------------- Optional query parameter "is_favorite" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "is_favorite", ctx.QueryParams(), &params.IsFavorite, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter is_favorite: %s", err))
+	}
+
+	// ------------- Optional query parameter "is_approved" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "is_approved", ctx.QueryParams(), &params.IsApproved, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter is_approved: %s", err))
+	}
+
+	// ------------- Optional query parameter "sort_by" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort_by", ctx.QueryParams(), &params.SortBy, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter sort_by: %s", err))
+	}
+
+	// ------------- Optional query parameter "sort_order" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort_order", ctx.QueryParams(), &params.SortOrder, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter sort_order: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ExportApps(ctx, clientID, params)
 	return err
 }
 
@@ -4951,8 +5686,17 @@ func (w *ServerInterfaceWrapper) AddFavorites(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter client_id: %s", err))
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params AddFavoritesParams
+	// ------------- Optional query parameter "dry_run" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "dry_run", ctx.QueryParams(), &params.DryRun, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter dry_run: %s", err))
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.AddFavorites(ctx, clientID)
+	err = w.Handler.AddFavorites(ctx, clientID, params)
 	return err
 }
 
@@ -4967,8 +5711,42 @@ func (w *ServerInterfaceWrapper) RemoveFavorites(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter client_id: %s", err))
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RemoveFavoritesParams
+	// ------------- Optional query parameter "dry_run" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "dry_run", ctx.QueryParams(), &params.DryRun, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter dry_run: %s", err))
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.RemoveFavorites(ctx, clientID)
+	err = w.Handler.RemoveFavorites(ctx, clientID, params)
+	return err
+}
+
+// ImportApps converts echo context to params.
+func (w *ServerInterfaceWrapper) ImportApps(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "client_id" -------------
+	var clientID ClientID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "client_id", ctx.Param("client_id"), &clientID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter client_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ImportAppsParams
+	// ------------- Optional query parameter "dry_run" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "dry_run", ctx.QueryParams(), &params.DryRun, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter dry_run: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ImportApps(ctx, clientID, params)
 	return err
 }
 
@@ -4993,6 +5771,12 @@ func (w *ServerInterfaceWrapper) RemoveApp(ctx echo.Context) error {
 
 	// Parameter object where we will unmarshal all parameters from the context
 	var params RemoveAppParams
+	// ------------- Optional query parameter "dry_run" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "dry_run", ctx.QueryParams(), &params.DryRun, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter dry_run: %s", err))
+	}
 
 	headers := ctx.Request().Header
 	// ------------- Optional header parameter "If-Match" -------------
@@ -5096,6 +5880,12 @@ func (w *ServerInterfaceWrapper) UpdateApp(ctx echo.Context) error {
 
 	// Parameter object where we will unmarshal all parameters from the context
 	var params UpdateAppParams
+	// ------------- Optional query parameter "dry_run" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "dry_run", ctx.QueryParams(), &params.DryRun, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter dry_run: %s", err))
+	}
 
 	headers := ctx.Request().Header
 	// ------------- Optional header parameter "If-Match" -------------
@@ -5634,6 +6424,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.PUT(options.BaseURL+"/catalog-apps/:catalog_app_id/desktop-aliases", wrapper.ReplaceDesktopAliases, options.OperationMiddlewares["replaceDesktopAliases"]...)
 	router.GET(options.BaseURL+"/catalog-apps/:catalog_app_id/url-patterns", wrapper.ListURLPatterns, options.OperationMiddlewares["listUrlPatterns"]...)
 	router.PUT(options.BaseURL+"/catalog-apps/:catalog_app_id/url-patterns", wrapper.ReplaceURLPatterns, options.OperationMiddlewares["replaceUrlPatterns"]...)
+	router.GET(options.BaseURL+"/catalog-apps/export", wrapper.ExportCatalog, options.OperationMiddlewares["exportCatalog"]...)
+	router.POST(options.BaseURL+"/catalog-apps/import", wrapper.ImportCatalog, options.OperationMiddlewares["importCatalog"]...)
 	router.GET(options.BaseURL+"/catalog-apps/summary", wrapper.GetCatalogSummary, options.OperationMiddlewares["getCatalogSummary"]...)
 	router.GET(options.BaseURL+"/catalog-categories", wrapper.ListCatalogCategories, options.OperationMiddlewares["listCatalogCategories"]...)
 	router.POST(options.BaseURL+"/catalog-categories", wrapper.CreateCatalogCategory, options.OperationMiddlewares["createCatalogCategory"]...)
@@ -5652,6 +6444,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/clients/:client_id", wrapper.GetClient, options.OperationMiddlewares["getClient"]...)
 	router.PATCH(options.BaseURL+"/clients/:client_id", wrapper.UpdateClient, options.OperationMiddlewares["updateClient"]...)
 	router.GET(options.BaseURL+"/clients/:client_id/apps", wrapper.ListApps, options.OperationMiddlewares["listApps"]...)
+	router.PATCH(options.BaseURL+"/clients/:client_id/apps", wrapper.UpdateApps, options.OperationMiddlewares["updateApps"]...)
 	router.POST(options.BaseURL+"/clients/:client_id/apps", wrapper.AddApp, options.OperationMiddlewares["addApp"]...)
 	router.DELETE(options.BaseURL+"/clients/:client_id/apps/:app_id", wrapper.RemoveApp, options.OperationMiddlewares["removeApp"]...)
 	router.GET(options.BaseURL+"/clients/:client_id/apps/:app_id", wrapper.GetApp, options.OperationMiddlewares["getApp"]...)
@@ -5660,8 +6453,10 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/clients/:client_id/apps/approval", wrapper.ApproveApps, options.OperationMiddlewares["approveApps"]...)
 	router.POST(options.BaseURL+"/clients/:client_id/apps/approval/reject", wrapper.RejectApps, options.OperationMiddlewares["rejectApps"]...)
 	router.POST(options.BaseURL+"/clients/:client_id/apps/approvals/remove", wrapper.RemoveAppApprovals, options.OperationMiddlewares["removeAppApprovals"]...)
+	router.GET(options.BaseURL+"/clients/:client_id/apps/export", wrapper.ExportApps, options.OperationMiddlewares["exportApps"]...)
 	router.POST(options.BaseURL+"/clients/:client_id/apps/favorites", wrapper.AddFavorites, options.OperationMiddlewares["addFavorites"]...)
 	router.POST(options.BaseURL+"/clients/:client_id/apps/favorites/remove", wrapper.RemoveFavorites, options.OperationMiddlewares["removeFavorites"]...)
+	router.POST(options.BaseURL+"/clients/:client_id/apps/import", wrapper.ImportApps, options.OperationMiddlewares["importApps"]...)
 	router.GET(options.BaseURL+"/clients/:client_id/changes", wrapper.ListChanges, options.OperationMiddlewares["listChanges"]...)
 	router.GET(options.BaseURL+"/clients/:client_id/changes/stream", wrapper.StreamChanges, options.OperationMiddlewares["streamChanges"]...)
 	router.GET(options.BaseURL+"/tokens", wrapper.ListTokens, options.OperationMiddlewares["listTokens"]...)
@@ -5682,6 +6477,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 }
 
 type AppResponseHeaders struct {
+	DryRun          *string
 	ETag            string
 	RateLimit       *string
 	RateLimitPolicy *string
@@ -5706,6 +6502,7 @@ type AppChangeListJSONResponse struct {
 }
 
 type AppConflictResponseHeaders struct {
+	DryRun          *string
 	RateLimit       *string
 	RateLimitPolicy *string
 	XRequestID      string
@@ -5717,7 +6514,8 @@ type AppConflictJSONResponse struct {
 }
 
 type AppCreatedResponseHeaders struct {
-	ETag            string
+	DryRun          *string
+	ETag            *string
 	Location        string
 	RateLimit       *string
 	RateLimitPolicy *string
@@ -5727,6 +6525,25 @@ type AppCreatedJSONResponse struct {
 	Body App
 
 	Headers AppCreatedResponseHeaders
+}
+
+type AppExportResponseHeaders struct {
+	ContentDisposition string
+	RateLimit          *string
+	RateLimitPolicy    *string
+	XRequestID         string
+}
+type AppExportApplicationXNdjsonResponse struct {
+	Body io.Reader
+
+	Headers       AppExportResponseHeaders
+	ContentLength int64
+}
+type AppExportTextCsvResponse struct {
+	Body io.Reader
+
+	Headers       AppExportResponseHeaders
+	ContentLength int64
 }
 
 type AppListResponseHeaders struct {
@@ -5742,6 +6559,7 @@ type AppListJSONResponse struct {
 }
 
 type AppNotFoundResponseHeaders struct {
+	DryRun          *string
 	RateLimit       *string
 	RateLimitPolicy *string
 	XRequestID      string
@@ -5753,6 +6571,7 @@ type AppNotFoundJSONResponse struct {
 }
 
 type BulkResultResponseHeaders struct {
+	DryRun          *string
 	RateLimit       *string
 	RateLimitPolicy *string
 	XRequestID      string
@@ -5764,6 +6583,7 @@ type BulkResultJSONResponse struct {
 }
 
 type CatalogAppResponseHeaders struct {
+	DryRun          *string
 	ETag            string
 	RateLimit       *string
 	RateLimitPolicy *string
@@ -5776,6 +6596,7 @@ type CatalogAppJSONResponse struct {
 }
 
 type CatalogAppConflictResponseHeaders struct {
+	DryRun          *string
 	RateLimit       *string
 	RateLimitPolicy *string
 	XRequestID      string
@@ -5787,7 +6608,8 @@ type CatalogAppConflictJSONResponse struct {
 }
 
 type CatalogAppCreatedResponseHeaders struct {
-	ETag            string
+	DryRun          *string
+	ETag            *string
 	Location        string
 	RateLimit       *string
 	RateLimitPolicy *string
@@ -5813,6 +6635,7 @@ type CatalogAppListJSONResponse struct {
 }
 
 type CatalogAppNotFoundResponseHeaders struct {
+	DryRun          *string
 	RateLimit       *string
 	RateLimitPolicy *string
 	XRequestID      string
@@ -5824,6 +6647,7 @@ type CatalogAppNotFoundJSONResponse struct {
 }
 
 type CatalogCategoryResponseHeaders struct {
+	DryRun          *string
 	ETag            string
 	RateLimit       *string
 	RateLimitPolicy *string
@@ -5836,7 +6660,8 @@ type CatalogCategoryJSONResponse struct {
 }
 
 type CatalogCategoryCreatedResponseHeaders struct {
-	ETag            string
+	DryRun          *string
+	ETag            *string
 	Location        string
 	RateLimit       *string
 	RateLimitPolicy *string
@@ -5872,6 +6697,25 @@ type CatalogChangeFeedJSONResponse struct {
 	Headers CatalogChangeFeedResponseHeaders
 }
 
+type CatalogExportResponseHeaders struct {
+	ContentDisposition string
+	RateLimit          *string
+	RateLimitPolicy    *string
+	XRequestID         string
+}
+type CatalogExportApplicationXNdjsonResponse struct {
+	Body io.Reader
+
+	Headers       CatalogExportResponseHeaders
+	ContentLength int64
+}
+type CatalogExportTextCsvResponse struct {
+	Body io.Reader
+
+	Headers       CatalogExportResponseHeaders
+	ContentLength int64
+}
+
 type CatalogSummaryResponseHeaders struct {
 	ETag            string
 	RateLimit       *string
@@ -5885,6 +6729,7 @@ type CatalogSummaryJSONResponse struct {
 }
 
 type CatalogVendorResponseHeaders struct {
+	DryRun          *string
 	ETag            string
 	RateLimit       *string
 	RateLimitPolicy *string
@@ -5897,7 +6742,8 @@ type CatalogVendorJSONResponse struct {
 }
 
 type CatalogVendorCreatedResponseHeaders struct {
-	ETag            string
+	DryRun          *string
+	ETag            *string
 	Location        string
 	RateLimit       *string
 	RateLimitPolicy *string
@@ -5923,6 +6769,7 @@ type CatalogVendorListJSONResponse struct {
 }
 
 type CategoryInUseResponseHeaders struct {
+	DryRun          *string
 	RateLimit       *string
 	RateLimitPolicy *string
 	XRequestID      string
@@ -5934,6 +6781,7 @@ type CategoryInUseJSONResponse struct {
 }
 
 type CategoryNotFoundResponseHeaders struct {
+	DryRun          *string
 	RateLimit       *string
 	RateLimitPolicy *string
 	XRequestID      string
@@ -5969,6 +6817,7 @@ type ChangeStreamTextEventStreamResponse struct {
 }
 
 type ClientConflictResponseHeaders struct {
+	DryRun          *string
 	RateLimit       *string
 	RateLimitPolicy *string
 	XRequestID      string
@@ -5980,7 +6829,8 @@ type ClientConflictJSONResponse struct {
 }
 
 type ClientCreatedResponseHeaders struct {
-	ETag            string
+	DryRun          *string
+	ETag            *string
 	Location        string
 	RateLimit       *string
 	RateLimitPolicy *string
@@ -5993,6 +6843,7 @@ type ClientCreatedJSONResponse struct {
 }
 
 type ClientDeletingResponseHeaders struct {
+	DryRun          *string
 	RateLimit       *string
 	RateLimitPolicy *string
 	RetryAfter      int32
@@ -6015,6 +6866,7 @@ type ClientListJSONResponse struct {
 }
 
 type ClientNotFoundResponseHeaders struct {
+	DryRun          *string
 	RateLimit       *string
 	RateLimitPolicy *string
 	XRequestID      string
@@ -6026,6 +6878,7 @@ type ClientNotFoundJSONResponse struct {
 }
 
 type ClientNotSuspendedResponseHeaders struct {
+	DryRun          *string
 	RateLimit       *string
 	RateLimitPolicy *string
 	XRequestID      string
@@ -6037,6 +6890,7 @@ type ClientNotSuspendedJSONResponse struct {
 }
 
 type ClientOrganizationResponseHeaders struct {
+	DryRun          *string
 	ETag            string
 	RateLimit       *string
 	RateLimitPolicy *string
@@ -6049,6 +6903,7 @@ type ClientOrganizationJSONResponse struct {
 }
 
 type ClientSuspendedResponseHeaders struct {
+	DryRun          *string
 	RateLimit       *string
 	RateLimitPolicy *string
 	XRequestID      string
@@ -6087,6 +6942,7 @@ type DeliveryRefusedResponse struct {
 
 type DeprecatedBulkResultResponseHeaders struct {
 	Deprecation     string
+	DryRun          *string
 	RateLimit       *string
 	RateLimitPolicy *string
 	Sunset          string
@@ -6100,6 +6956,7 @@ type DeprecatedBulkResultJSONResponse struct {
 
 type DeprecatedConflictResponseHeaders struct {
 	Deprecation     string
+	DryRun          *string
 	RateLimit       *string
 	RateLimitPolicy *string
 	Sunset          string
@@ -6124,6 +6981,7 @@ type DeprecatedForbiddenJSONResponse struct {
 
 type DeprecatedInternalErrorResponseHeaders struct {
 	Deprecation     string
+	DryRun          *string
 	RateLimit       *string
 	RateLimitPolicy *string
 	Sunset          string
@@ -6137,6 +6995,7 @@ type DeprecatedInternalErrorJSONResponse struct {
 
 type DeprecatedInvalidResponseHeaders struct {
 	Deprecation     string
+	DryRun          *string
 	RateLimit       *string
 	RateLimitPolicy *string
 	Sunset          string
@@ -6163,6 +7022,7 @@ type DeprecatedNotAcceptableJSONResponse struct {
 
 type DeprecatedNotFoundResponseHeaders struct {
 	Deprecation     string
+	DryRun          *string
 	RateLimit       *string
 	RateLimitPolicy *string
 	Sunset          string
@@ -6215,6 +7075,7 @@ type DeprecatedUnauthorizedJSONResponse struct {
 
 type DeprecatedUnavailableResponseHeaders struct {
 	Deprecation     string
+	DryRun          *string
 	RateLimit       *string
 	RateLimitPolicy *string
 	RetryAfter      int32
@@ -6263,7 +7124,32 @@ type ForbiddenJSONResponse struct {
 	Headers ForbiddenResponseHeaders
 }
 
+type ImportResultResponseHeaders struct {
+	DryRun          *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
+}
+type ImportResultJSONResponse struct {
+	Body ImportResult
+
+	Headers ImportResultResponseHeaders
+}
+
+type ImportTooLargeResponseHeaders struct {
+	DryRun          *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
+}
+type ImportTooLargeJSONResponse struct {
+	Body Error
+
+	Headers ImportTooLargeResponseHeaders
+}
+
 type InUseResponseHeaders struct {
+	DryRun          *string
 	RateLimit       *string
 	RateLimitPolicy *string
 	XRequestID      string
@@ -6286,6 +7172,7 @@ type InternalErrorJSONResponse struct {
 }
 
 type InvalidAppResponseHeaders struct {
+	DryRun          *string
 	RateLimit       *string
 	RateLimitPolicy *string
 	XRequestID      string
@@ -6297,6 +7184,7 @@ type InvalidAppJSONResponse struct {
 }
 
 type InvalidAppIDsResponseHeaders struct {
+	DryRun          *string
 	RateLimit       *string
 	RateLimitPolicy *string
 	XRequestID      string
@@ -6307,7 +7195,20 @@ type InvalidAppIDsJSONResponse struct {
 	Headers InvalidAppIDsResponseHeaders
 }
 
+type InvalidAppUpdatesResponseHeaders struct {
+	DryRun          *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
+}
+type InvalidAppUpdatesJSONResponse struct {
+	Body Error
+
+	Headers InvalidAppUpdatesResponseHeaders
+}
+
 type InvalidBodyResponseHeaders struct {
+	DryRun          *string
 	RateLimit       *string
 	RateLimitPolicy *string
 	XRequestID      string
@@ -6316,6 +7217,17 @@ type InvalidBodyJSONResponse struct {
 	Body Error
 
 	Headers InvalidBodyResponseHeaders
+}
+
+type InvalidExportParameterResponseHeaders struct {
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
+}
+type InvalidExportParameterJSONResponse struct {
+	Body Error
+
+	Headers InvalidExportParameterResponseHeaders
 }
 
 type InvalidFeedParameterResponseHeaders struct {
@@ -6327,6 +7239,18 @@ type InvalidFeedParameterJSONResponse struct {
 	Body Error
 
 	Headers InvalidFeedParameterResponseHeaders
+}
+
+type InvalidImportResponseHeaders struct {
+	DryRun          *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
+}
+type InvalidImportJSONResponse struct {
+	Body Error
+
+	Headers InvalidImportResponseHeaders
 }
 
 type InvalidListParameterResponseHeaders struct {
@@ -6341,6 +7265,7 @@ type InvalidListParameterJSONResponse struct {
 }
 
 type InvalidParameterResponseHeaders struct {
+	DryRun          *string
 	RateLimit       *string
 	RateLimitPolicy *string
 	XRequestID      string
@@ -6352,6 +7277,7 @@ type InvalidParameterJSONResponse struct {
 }
 
 type InvalidPatchResponseHeaders struct {
+	DryRun          *string
 	RateLimit       *string
 	RateLimitPolicy *string
 	XRequestID      string
@@ -6449,6 +7375,7 @@ type MethodNotAllowedJSONResponse struct {
 }
 
 type NameConflictResponseHeaders struct {
+	DryRun          *string
 	RateLimit       *string
 	RateLimitPolicy *string
 	XRequestID      string
@@ -6460,6 +7387,7 @@ type NameConflictJSONResponse struct {
 }
 
 type NoContentResponseHeaders struct {
+	DryRun          *string
 	RateLimit       *string
 	RateLimitPolicy *string
 	XRequestID      string
@@ -6477,6 +7405,17 @@ type NotAcceptableJSONResponse struct {
 	Body Error
 
 	Headers NotAcceptableResponseHeaders
+}
+
+type NotAcceptableExportResponseHeaders struct {
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
+}
+type NotAcceptableExportJSONResponse struct {
+	Body Error
+
+	Headers NotAcceptableExportResponseHeaders
 }
 
 type NotAcceptableStreamResponseHeaders struct {
@@ -6512,6 +7451,7 @@ type PayloadTooLargeJSONResponse struct {
 }
 
 type PreconditionFailedResponseHeaders struct {
+	DryRun          *string
 	RateLimit       *string
 	RateLimitPolicy *string
 	XRequestID      string
@@ -6613,6 +7553,7 @@ type UnauthorizedJSONResponse struct {
 }
 
 type UnavailableResponseHeaders struct {
+	DryRun          *string
 	RateLimit       *string
 	RateLimitPolicy *string
 	RetryAfter      int32
@@ -6622,6 +7563,18 @@ type UnavailableJSONResponse struct {
 	Body Error
 
 	Headers UnavailableResponseHeaders
+}
+
+type UnsupportedImportTypeResponseHeaders struct {
+	AcceptEncoding  *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
+}
+type UnsupportedImportTypeJSONResponse struct {
+	Body Error
+
+	Headers UnsupportedImportTypeResponseHeaders
 }
 
 type UnsupportedMediaTypeResponseHeaders struct {
@@ -6636,6 +7589,19 @@ type UnsupportedMediaTypeJSONResponse struct {
 	Headers UnsupportedMediaTypeResponseHeaders
 }
 
+type UnsupportedPatchResponseHeaders struct {
+	AcceptEncoding  *string
+	AcceptPatch     string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
+}
+type UnsupportedPatchJSONResponse struct {
+	Body Error
+
+	Headers UnsupportedPatchResponseHeaders
+}
+
 type UnsupportedPatchTypeResponseHeaders struct {
 	AcceptEncoding  *string
 	AcceptPatch     string
@@ -6647,6 +7613,18 @@ type UnsupportedPatchTypeJSONResponse struct {
 	Body Error
 
 	Headers UnsupportedPatchTypeResponseHeaders
+}
+
+type UpdateResultResponseHeaders struct {
+	DryRun          *string
+	RateLimit       *string
+	RateLimitPolicy *string
+	XRequestID      string
+}
+type UpdateResultJSONResponse struct {
+	Body BulkResult
+
+	Headers UpdateResultResponseHeaders
 }
 
 type URLPatternListResponseHeaders struct {
@@ -6663,6 +7641,7 @@ type URLPatternListJSONResponse struct {
 }
 
 type VendorInUseResponseHeaders struct {
+	DryRun          *string
 	RateLimit       *string
 	RateLimitPolicy *string
 	XRequestID      string
@@ -6674,6 +7653,7 @@ type VendorInUseJSONResponse struct {
 }
 
 type VendorNotFoundResponseHeaders struct {
+	DryRun          *string
 	RateLimit       *string
 	RateLimitPolicy *string
 	XRequestID      string
@@ -6798,6 +7778,7 @@ type WebhooksOffJSONResponse struct {
 }
 
 type WriteErrorResponseHeaders struct {
+	DryRun          *string
 	RateLimit       *string
 	RateLimitPolicy *string
 	XRequestID      string
@@ -6999,6 +7980,9 @@ func (response ListCatalogApps503JSONResponse) VisitListCatalogAppsResponse(w ht
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -7013,7 +7997,8 @@ func (response ListCatalogApps503JSONResponse) VisitListCatalogAppsResponse(w ht
 }
 
 type CreateCatalogAppRequestObject struct {
-	Body *CreateCatalogAppJSONRequestBody
+	Params CreateCatalogAppParams
+	Body   *CreateCatalogAppJSONRequestBody
 }
 
 type CreateCatalogAppResponseObject interface {
@@ -7029,7 +8014,12 @@ func (response CreateCatalogApp201JSONResponse) VisitCreateCatalogAppResponse(w 
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
 	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
@@ -7052,6 +8042,9 @@ func (response CreateCatalogApp400JSONResponse) VisitCreateCatalogAppResponse(w 
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -7141,6 +8134,9 @@ func (response CreateCatalogApp409JSONResponse) VisitCreateCatalogAppResponse(w 
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -7231,6 +8227,9 @@ func (response CreateCatalogApp500JSONResponse) VisitCreateCatalogAppResponse(w 
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -7252,6 +8251,499 @@ func (response CreateCatalogApp503JSONResponse) VisitCreateCatalogAppResponse(w 
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportCatalogRequestObject struct {
+	Params ExportCatalogParams
+}
+
+type ExportCatalogResponseObject interface {
+	VisitExportCatalogResponse(w http.ResponseWriter) error
+}
+
+type ExportCatalog200ApplicationXNdjsonResponse struct {
+	CatalogExportApplicationXNdjsonResponse
+}
+
+func (response ExportCatalog200ApplicationXNdjsonResponse) VisitExportCatalogResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.Header().Set("Content-Disposition", fmt.Sprint(response.Headers.ContentDisposition))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	flusher, ok := w.(http.Flusher)
+	if !ok {
+		// If w doesn't support flushing, fall back to io.Copy.
+		_, err := io.Copy(w, response.Body)
+		return err
+	}
+	// text/event-stream messages are typically small; use a
+	// modest buffer and flush after each chunk so clients see
+	// events immediately instead of waiting on OS buffering.
+	buf := make([]byte, 4096)
+	for {
+		n, err := response.Body.Read(buf)
+		if n > 0 {
+			if _, writeErr := w.Write(buf[:n]); writeErr != nil {
+				return writeErr
+			}
+			flusher.Flush()
+		}
+		if err != nil {
+			if err == io.EOF {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+type ExportCatalog200TextCsvResponse struct{ CatalogExportTextCsvResponse }
+
+func (response ExportCatalog200TextCsvResponse) VisitExportCatalogResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/csv")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.Header().Set("Content-Disposition", fmt.Sprint(response.Headers.ContentDisposition))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type ExportCatalog400JSONResponse struct {
+	InvalidExportParameterJSONResponse
+}
+
+func (response ExportCatalog400JSONResponse) VisitExportCatalogResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportCatalog401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response ExportCatalog401JSONResponse) VisitExportCatalogResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportCatalog403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response ExportCatalog403JSONResponse) VisitExportCatalogResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportCatalog405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response ExportCatalog405JSONResponse) VisitExportCatalogResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportCatalog406JSONResponse struct {
+	NotAcceptableExportJSONResponse
+}
+
+func (response ExportCatalog406JSONResponse) VisitExportCatalogResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportCatalog429JSONResponse struct{ RateLimitedJSONResponse }
+
+func (response ExportCatalog429JSONResponse) VisitExportCatalogResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportCatalog500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response ExportCatalog500JSONResponse) VisitExportCatalogResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportCatalog503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response ExportCatalog503JSONResponse) VisitExportCatalogResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportCatalogRequestObject struct {
+	Params ImportCatalogParams
+	Body   io.Reader
+}
+
+type ImportCatalogResponseObject interface {
+	VisitImportCatalogResponse(w http.ResponseWriter) error
+}
+
+type ImportCatalog200JSONResponse struct{ ImportResultJSONResponse }
+
+func (response ImportCatalog200JSONResponse) VisitImportCatalogResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportCatalog400JSONResponse struct{ InvalidImportJSONResponse }
+
+func (response ImportCatalog400JSONResponse) VisitImportCatalogResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportCatalog401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response ImportCatalog401JSONResponse) VisitImportCatalogResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportCatalog403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response ImportCatalog403JSONResponse) VisitImportCatalogResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportCatalog405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response ImportCatalog405JSONResponse) VisitImportCatalogResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportCatalog406JSONResponse struct{ NotAcceptableJSONResponse }
+
+func (response ImportCatalog406JSONResponse) VisitImportCatalogResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportCatalog413JSONResponse struct{ ImportTooLargeJSONResponse }
+
+func (response ImportCatalog413JSONResponse) VisitImportCatalogResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportCatalog415JSONResponse struct {
+	UnsupportedImportTypeJSONResponse
+}
+
+func (response ImportCatalog415JSONResponse) VisitImportCatalogResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.AcceptEncoding != nil {
+		w.Header().Set("Accept-Encoding", fmt.Sprint(*response.Headers.AcceptEncoding))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportCatalog429JSONResponse struct{ RateLimitedJSONResponse }
+
+func (response ImportCatalog429JSONResponse) VisitImportCatalogResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportCatalog500JSONResponse struct{ WriteErrorJSONResponse }
+
+func (response ImportCatalog500JSONResponse) VisitImportCatalogResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportCatalog503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response ImportCatalog503JSONResponse) VisitImportCatalogResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -7319,6 +8811,9 @@ func (response GetCatalogSummary400JSONResponse) VisitGetCatalogSummaryResponse(
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -7451,6 +8946,9 @@ func (response GetCatalogSummary503JSONResponse) VisitGetCatalogSummaryResponse(
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -7476,6 +8974,9 @@ type DeleteCatalogAppResponseObject interface {
 type DeleteCatalogApp204Response = NoContentResponse
 
 func (response DeleteCatalogApp204Response) VisitDeleteCatalogAppResponse(w http.ResponseWriter) error {
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -7496,6 +8997,9 @@ func (response DeleteCatalogApp400JSONResponse) VisitDeleteCatalogAppResponse(w 
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -7548,6 +9052,9 @@ func (response DeleteCatalogApp404JSONResponse) VisitDeleteCatalogAppResponse(w 
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -7606,6 +9113,9 @@ func (response DeleteCatalogApp409JSONResponse) VisitDeleteCatalogAppResponse(w 
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -7627,6 +9137,9 @@ func (response DeleteCatalogApp412JSONResponse) VisitDeleteCatalogAppResponse(w 
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -7670,6 +9183,9 @@ func (response DeleteCatalogApp500JSONResponse) VisitDeleteCatalogAppResponse(w 
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -7691,6 +9207,9 @@ func (response DeleteCatalogApp503JSONResponse) VisitDeleteCatalogAppResponse(w 
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -7722,6 +9241,9 @@ func (response GetCatalogApp200JSONResponse) VisitGetCatalogAppResponse(w http.R
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
@@ -7759,6 +9281,9 @@ func (response GetCatalogApp400JSONResponse) VisitGetCatalogAppResponse(w http.R
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -7811,6 +9336,9 @@ func (response GetCatalogApp404JSONResponse) VisitGetCatalogAppResponse(w http.R
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -7912,6 +9440,9 @@ func (response GetCatalogApp503JSONResponse) VisitGetCatalogAppResponse(w http.R
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -7945,6 +9476,9 @@ func (response UpdateCatalogApp200JSONResponse) VisitUpdateCatalogAppResponse(w 
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
@@ -7967,6 +9501,9 @@ func (response UpdateCatalogApp400JSONResponse) VisitUpdateCatalogAppResponse(w 
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -8019,6 +9556,9 @@ func (response UpdateCatalogApp404JSONResponse) VisitUpdateCatalogAppResponse(w 
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -8077,6 +9617,9 @@ func (response UpdateCatalogApp409JSONResponse) VisitUpdateCatalogAppResponse(w 
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -8098,6 +9641,9 @@ func (response UpdateCatalogApp412JSONResponse) VisitUpdateCatalogAppResponse(w 
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -8189,6 +9735,9 @@ func (response UpdateCatalogApp500JSONResponse) VisitUpdateCatalogAppResponse(w 
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -8210,6 +9759,9 @@ func (response UpdateCatalogApp503JSONResponse) VisitUpdateCatalogAppResponse(w 
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -8335,6 +9887,9 @@ func (response ListDesktopAliases404JSONResponse) VisitListDesktopAliasesRespons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -8436,6 +9991,9 @@ func (response ListDesktopAliases503JSONResponse) VisitListDesktopAliasesRespons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -8462,6 +10020,9 @@ type ReplaceDesktopAliasesResponseObject interface {
 type ReplaceDesktopAliases204Response = NoContentResponse
 
 func (response ReplaceDesktopAliases204Response) VisitReplaceDesktopAliasesResponse(w http.ResponseWriter) error {
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -8482,6 +10043,9 @@ func (response ReplaceDesktopAliases400JSONResponse) VisitReplaceDesktopAliasesR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -8534,6 +10098,9 @@ func (response ReplaceDesktopAliases404JSONResponse) VisitReplaceDesktopAliasesR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -8592,6 +10159,9 @@ func (response ReplaceDesktopAliases412JSONResponse) VisitReplaceDesktopAliasesR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -8682,6 +10252,9 @@ func (response ReplaceDesktopAliases500JSONResponse) VisitReplaceDesktopAliasesR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -8703,6 +10276,9 @@ func (response ReplaceDesktopAliases503JSONResponse) VisitReplaceDesktopAliasesR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -8828,6 +10404,9 @@ func (response ListURLPatterns404JSONResponse) VisitListURLPatternsResponse(w ht
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -8929,6 +10508,9 @@ func (response ListURLPatterns503JSONResponse) VisitListURLPatternsResponse(w ht
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -8955,6 +10537,9 @@ type ReplaceURLPatternsResponseObject interface {
 type ReplaceURLPatterns204Response = NoContentResponse
 
 func (response ReplaceURLPatterns204Response) VisitReplaceURLPatternsResponse(w http.ResponseWriter) error {
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -8975,6 +10560,9 @@ func (response ReplaceURLPatterns400JSONResponse) VisitReplaceURLPatternsRespons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -9027,6 +10615,9 @@ func (response ReplaceURLPatterns404JSONResponse) VisitReplaceURLPatternsRespons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -9085,6 +10676,9 @@ func (response ReplaceURLPatterns412JSONResponse) VisitReplaceURLPatternsRespons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -9175,6 +10769,9 @@ func (response ReplaceURLPatterns500JSONResponse) VisitReplaceURLPatternsRespons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -9196,6 +10793,9 @@ func (response ReplaceURLPatterns503JSONResponse) VisitReplaceURLPatternsRespons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -9402,6 +11002,9 @@ func (response ListCatalogCategories503JSONResponse) VisitListCatalogCategoriesR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -9416,7 +11019,8 @@ func (response ListCatalogCategories503JSONResponse) VisitListCatalogCategoriesR
 }
 
 type CreateCatalogCategoryRequestObject struct {
-	Body *CreateCatalogCategoryJSONRequestBody
+	Params CreateCatalogCategoryParams
+	Body   *CreateCatalogCategoryJSONRequestBody
 }
 
 type CreateCatalogCategoryResponseObject interface {
@@ -9434,7 +11038,12 @@ func (response CreateCatalogCategory201JSONResponse) VisitCreateCatalogCategoryR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
 	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
@@ -9457,6 +11066,9 @@ func (response CreateCatalogCategory400JSONResponse) VisitCreateCatalogCategoryR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -9546,6 +11158,9 @@ func (response CreateCatalogCategory409JSONResponse) VisitCreateCatalogCategoryR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -9636,6 +11251,9 @@ func (response CreateCatalogCategory500JSONResponse) VisitCreateCatalogCategoryR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -9657,6 +11275,9 @@ func (response CreateCatalogCategory503JSONResponse) VisitCreateCatalogCategoryR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -9682,6 +11303,9 @@ type DeleteCatalogCategoryResponseObject interface {
 type DeleteCatalogCategory204Response = NoContentResponse
 
 func (response DeleteCatalogCategory204Response) VisitDeleteCatalogCategoryResponse(w http.ResponseWriter) error {
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -9702,6 +11326,9 @@ func (response DeleteCatalogCategory400JSONResponse) VisitDeleteCatalogCategoryR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -9754,6 +11381,9 @@ func (response DeleteCatalogCategory404JSONResponse) VisitDeleteCatalogCategoryR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -9812,6 +11442,9 @@ func (response DeleteCatalogCategory409JSONResponse) VisitDeleteCatalogCategoryR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -9833,6 +11466,9 @@ func (response DeleteCatalogCategory412JSONResponse) VisitDeleteCatalogCategoryR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -9876,6 +11512,9 @@ func (response DeleteCatalogCategory500JSONResponse) VisitDeleteCatalogCategoryR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -9897,6 +11536,9 @@ func (response DeleteCatalogCategory503JSONResponse) VisitDeleteCatalogCategoryR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -9930,6 +11572,9 @@ func (response UpdateCatalogCategory200JSONResponse) VisitUpdateCatalogCategoryR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
@@ -9952,6 +11597,9 @@ func (response UpdateCatalogCategory400JSONResponse) VisitUpdateCatalogCategoryR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -10004,6 +11652,9 @@ func (response UpdateCatalogCategory404JSONResponse) VisitUpdateCatalogCategoryR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -10062,6 +11713,9 @@ func (response UpdateCatalogCategory409JSONResponse) VisitUpdateCatalogCategoryR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -10083,6 +11737,9 @@ func (response UpdateCatalogCategory412JSONResponse) VisitUpdateCatalogCategoryR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -10174,6 +11831,9 @@ func (response UpdateCatalogCategory500JSONResponse) VisitUpdateCatalogCategoryR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -10195,6 +11855,9 @@ func (response UpdateCatalogCategory503JSONResponse) VisitUpdateCatalogCategoryR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -10401,6 +12064,9 @@ func (response ListCatalogChanges503JSONResponse) VisitListCatalogChangesRespons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -10605,6 +12271,9 @@ func (response ListCatalogVendors503JSONResponse) VisitListCatalogVendorsRespons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -10619,7 +12288,8 @@ func (response ListCatalogVendors503JSONResponse) VisitListCatalogVendorsRespons
 }
 
 type CreateCatalogVendorRequestObject struct {
-	Body *CreateCatalogVendorJSONRequestBody
+	Params CreateCatalogVendorParams
+	Body   *CreateCatalogVendorJSONRequestBody
 }
 
 type CreateCatalogVendorResponseObject interface {
@@ -10637,7 +12307,12 @@ func (response CreateCatalogVendor201JSONResponse) VisitCreateCatalogVendorRespo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
 	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
@@ -10660,6 +12335,9 @@ func (response CreateCatalogVendor400JSONResponse) VisitCreateCatalogVendorRespo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -10749,6 +12427,9 @@ func (response CreateCatalogVendor409JSONResponse) VisitCreateCatalogVendorRespo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -10839,6 +12520,9 @@ func (response CreateCatalogVendor500JSONResponse) VisitCreateCatalogVendorRespo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -10860,6 +12544,9 @@ func (response CreateCatalogVendor503JSONResponse) VisitCreateCatalogVendorRespo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -10885,6 +12572,9 @@ type DeleteCatalogVendorResponseObject interface {
 type DeleteCatalogVendor204Response = NoContentResponse
 
 func (response DeleteCatalogVendor204Response) VisitDeleteCatalogVendorResponse(w http.ResponseWriter) error {
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -10905,6 +12595,9 @@ func (response DeleteCatalogVendor400JSONResponse) VisitDeleteCatalogVendorRespo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -10957,6 +12650,9 @@ func (response DeleteCatalogVendor404JSONResponse) VisitDeleteCatalogVendorRespo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -11015,6 +12711,9 @@ func (response DeleteCatalogVendor409JSONResponse) VisitDeleteCatalogVendorRespo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -11036,6 +12735,9 @@ func (response DeleteCatalogVendor412JSONResponse) VisitDeleteCatalogVendorRespo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -11079,6 +12781,9 @@ func (response DeleteCatalogVendor500JSONResponse) VisitDeleteCatalogVendorRespo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -11100,6 +12805,9 @@ func (response DeleteCatalogVendor503JSONResponse) VisitDeleteCatalogVendorRespo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -11133,6 +12841,9 @@ func (response UpdateCatalogVendor200JSONResponse) VisitUpdateCatalogVendorRespo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
@@ -11155,6 +12866,9 @@ func (response UpdateCatalogVendor400JSONResponse) VisitUpdateCatalogVendorRespo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -11207,6 +12921,9 @@ func (response UpdateCatalogVendor404JSONResponse) VisitUpdateCatalogVendorRespo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -11265,6 +12982,9 @@ func (response UpdateCatalogVendor409JSONResponse) VisitUpdateCatalogVendorRespo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -11286,6 +13006,9 @@ func (response UpdateCatalogVendor412JSONResponse) VisitUpdateCatalogVendorRespo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -11377,6 +13100,9 @@ func (response UpdateCatalogVendor500JSONResponse) VisitUpdateCatalogVendorRespo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -11398,6 +13124,9 @@ func (response UpdateCatalogVendor503JSONResponse) VisitUpdateCatalogVendorRespo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -11604,6 +13333,9 @@ func (response ListAllChanges503JSONResponse) VisitListAllChangesResponse(w http
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -11843,6 +13575,9 @@ func (response StreamAllChanges503JSONResponse) VisitStreamAllChangesResponse(w 
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -12031,6 +13766,9 @@ func (response ListClients503JSONResponse) VisitListClientsResponse(w http.Respo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -12045,7 +13783,8 @@ func (response ListClients503JSONResponse) VisitListClientsResponse(w http.Respo
 }
 
 type CreateClientRequestObject struct {
-	Body *CreateClientJSONRequestBody
+	Params CreateClientParams
+	Body   *CreateClientJSONRequestBody
 }
 
 type CreateClientResponseObject interface {
@@ -12061,7 +13800,12 @@ func (response CreateClient201JSONResponse) VisitCreateClientResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
 	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
@@ -12084,6 +13828,9 @@ func (response CreateClient400JSONResponse) VisitCreateClientResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -12173,6 +13920,9 @@ func (response CreateClient409JSONResponse) VisitCreateClientResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -12263,6 +14013,9 @@ func (response CreateClient500JSONResponse) VisitCreateClientResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -12284,6 +14037,9 @@ func (response CreateClient503JSONResponse) VisitCreateClientResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -12309,6 +14065,9 @@ type DeleteClientResponseObject interface {
 type DeleteClient202Response = ClientDeletingResponse
 
 func (response DeleteClient202Response) VisitDeleteClientResponse(w http.ResponseWriter) error {
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -12324,6 +14083,9 @@ func (response DeleteClient202Response) VisitDeleteClientResponse(w http.Respons
 type DeleteClient204Response = NoContentResponse
 
 func (response DeleteClient204Response) VisitDeleteClientResponse(w http.ResponseWriter) error {
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -12344,6 +14106,9 @@ func (response DeleteClient400JSONResponse) VisitDeleteClientResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -12396,6 +14161,9 @@ func (response DeleteClient404JSONResponse) VisitDeleteClientResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -12454,6 +14222,9 @@ func (response DeleteClient409JSONResponse) VisitDeleteClientResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -12475,6 +14246,9 @@ func (response DeleteClient412JSONResponse) VisitDeleteClientResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -12518,6 +14292,9 @@ func (response DeleteClient500JSONResponse) VisitDeleteClientResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -12539,6 +14316,9 @@ func (response DeleteClient503JSONResponse) VisitDeleteClientResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -12570,6 +14350,9 @@ func (response GetClient200JSONResponse) VisitGetClientResponse(w http.ResponseW
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
@@ -12607,6 +14390,9 @@ func (response GetClient400JSONResponse) VisitGetClientResponse(w http.ResponseW
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -12659,6 +14445,9 @@ func (response GetClient404JSONResponse) VisitGetClientResponse(w http.ResponseW
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -12760,6 +14549,9 @@ func (response GetClient503JSONResponse) VisitGetClientResponse(w http.ResponseW
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -12793,6 +14585,9 @@ func (response UpdateClient200JSONResponse) VisitUpdateClientResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
@@ -12815,6 +14610,9 @@ func (response UpdateClient400JSONResponse) VisitUpdateClientResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -12867,6 +14665,9 @@ func (response UpdateClient404JSONResponse) VisitUpdateClientResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -12925,6 +14726,9 @@ func (response UpdateClient412JSONResponse) VisitUpdateClientResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -13016,6 +14820,9 @@ func (response UpdateClient500JSONResponse) VisitUpdateClientResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -13037,6 +14844,9 @@ func (response UpdateClient503JSONResponse) VisitUpdateClientResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -13146,6 +14956,9 @@ func (response ListApps404JSONResponse) VisitListAppsResponse(w http.ResponseWri
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -13247,6 +15060,300 @@ func (response ListApps503JSONResponse) VisitListAppsResponse(w http.ResponseWri
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateAppsRequestObject struct {
+	ClientID ClientID `json:"client_id"`
+	Params   UpdateAppsParams
+	Body     *UpdateAppsJSONRequestBody
+}
+
+type UpdateAppsResponseObject interface {
+	VisitUpdateAppsResponse(w http.ResponseWriter) error
+}
+
+type UpdateApps200JSONResponse struct{ UpdateResultJSONResponse }
+
+func (response UpdateApps200JSONResponse) VisitUpdateAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateApps400JSONResponse struct{ InvalidAppUpdatesJSONResponse }
+
+func (response UpdateApps400JSONResponse) VisitUpdateAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateApps401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response UpdateApps401JSONResponse) VisitUpdateAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateApps403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response UpdateApps403JSONResponse) VisitUpdateAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateApps404JSONResponse struct{ ClientNotFoundJSONResponse }
+
+func (response UpdateApps404JSONResponse) VisitUpdateAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateApps405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response UpdateApps405JSONResponse) VisitUpdateAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateApps406JSONResponse struct{ NotAcceptableJSONResponse }
+
+func (response UpdateApps406JSONResponse) VisitUpdateAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateApps409JSONResponse struct{ ClientSuspendedJSONResponse }
+
+func (response UpdateApps409JSONResponse) VisitUpdateAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateApps413JSONResponse struct{ PayloadTooLargeJSONResponse }
+
+func (response UpdateApps413JSONResponse) VisitUpdateAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateApps415JSONResponse struct{ UnsupportedPatchJSONResponse }
+
+func (response UpdateApps415JSONResponse) VisitUpdateAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.AcceptEncoding != nil {
+		w.Header().Set("Accept-Encoding", fmt.Sprint(*response.Headers.AcceptEncoding))
+	}
+	w.Header().Set("Accept-Patch", fmt.Sprint(response.Headers.AcceptPatch))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateApps429JSONResponse struct{ RateLimitedJSONResponse }
+
+func (response UpdateApps429JSONResponse) VisitUpdateAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateApps500JSONResponse struct{ WriteErrorJSONResponse }
+
+func (response UpdateApps500JSONResponse) VisitUpdateAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateApps503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response UpdateApps503JSONResponse) VisitUpdateAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -13262,6 +15369,7 @@ func (response ListApps503JSONResponse) VisitListAppsResponse(w http.ResponseWri
 
 type AddAppRequestObject struct {
 	ClientID ClientID `json:"client_id"`
+	Params   AddAppParams
 	Body     *AddAppJSONRequestBody
 }
 
@@ -13278,7 +15386,12 @@ func (response AddApp201JSONResponse) VisitAddAppResponse(w http.ResponseWriter)
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
 	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
@@ -13301,6 +15414,9 @@ func (response AddApp400JSONResponse) VisitAddAppResponse(w http.ResponseWriter)
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -13353,6 +15469,9 @@ func (response AddApp404JSONResponse) VisitAddAppResponse(w http.ResponseWriter)
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -13411,6 +15530,9 @@ func (response AddApp409JSONResponse) VisitAddAppResponse(w http.ResponseWriter)
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -13501,6 +15623,9 @@ func (response AddApp500JSONResponse) VisitAddAppResponse(w http.ResponseWriter)
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -13522,6 +15647,9 @@ func (response AddApp503JSONResponse) VisitAddAppResponse(w http.ResponseWriter)
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -13537,6 +15665,7 @@ func (response AddApp503JSONResponse) VisitAddAppResponse(w http.ResponseWriter)
 
 type ApproveAppsRequestObject struct {
 	ClientID ClientID `json:"client_id"`
+	Params   ApproveAppsParams
 	Body     *ApproveAppsJSONRequestBody
 }
 
@@ -13553,6 +15682,9 @@ func (response ApproveApps200JSONResponse) VisitApproveAppsResponse(w http.Respo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -13574,6 +15706,9 @@ func (response ApproveApps400JSONResponse) VisitApproveAppsResponse(w http.Respo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -13626,6 +15761,9 @@ func (response ApproveApps404JSONResponse) VisitApproveAppsResponse(w http.Respo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -13684,6 +15822,9 @@ func (response ApproveApps409JSONResponse) VisitApproveAppsResponse(w http.Respo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -13774,6 +15915,9 @@ func (response ApproveApps500JSONResponse) VisitApproveAppsResponse(w http.Respo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -13795,6 +15939,9 @@ func (response ApproveApps503JSONResponse) VisitApproveAppsResponse(w http.Respo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -13810,6 +15957,7 @@ func (response ApproveApps503JSONResponse) VisitApproveAppsResponse(w http.Respo
 
 type RejectAppsRequestObject struct {
 	ClientID ClientID `json:"client_id"`
+	Params   RejectAppsParams
 	Body     *RejectAppsJSONRequestBody
 }
 
@@ -13826,6 +15974,9 @@ func (response RejectApps200JSONResponse) VisitRejectAppsResponse(w http.Respons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -13847,6 +15998,9 @@ func (response RejectApps400JSONResponse) VisitRejectAppsResponse(w http.Respons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -13899,6 +16053,9 @@ func (response RejectApps404JSONResponse) VisitRejectAppsResponse(w http.Respons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -13957,6 +16114,9 @@ func (response RejectApps409JSONResponse) VisitRejectAppsResponse(w http.Respons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -14047,6 +16207,9 @@ func (response RejectApps500JSONResponse) VisitRejectAppsResponse(w http.Respons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -14068,6 +16231,9 @@ func (response RejectApps503JSONResponse) VisitRejectAppsResponse(w http.Respons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -14083,6 +16249,7 @@ func (response RejectApps503JSONResponse) VisitRejectAppsResponse(w http.Respons
 
 type RemoveAppApprovalsRequestObject struct {
 	ClientID ClientID `json:"client_id"`
+	Params   RemoveAppApprovalsParams
 	Body     *RemoveAppApprovalsJSONRequestBody
 }
 
@@ -14102,6 +16269,9 @@ func (response RemoveAppApprovals200JSONResponse) VisitRemoveAppApprovalsRespons
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Deprecation", fmt.Sprint(response.Headers.Deprecation))
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -14125,6 +16295,9 @@ func (response RemoveAppApprovals400JSONResponse) VisitRemoveAppApprovalsRespons
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Deprecation", fmt.Sprint(response.Headers.Deprecation))
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -14187,6 +16360,9 @@ func (response RemoveAppApprovals404JSONResponse) VisitRemoveAppApprovalsRespons
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Deprecation", fmt.Sprint(response.Headers.Deprecation))
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -14251,6 +16427,9 @@ func (response RemoveAppApprovals409JSONResponse) VisitRemoveAppApprovalsRespons
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Deprecation", fmt.Sprint(response.Headers.Deprecation))
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -14355,6 +16534,9 @@ func (response RemoveAppApprovals500JSONResponse) VisitRemoveAppApprovalsRespons
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Deprecation", fmt.Sprint(response.Headers.Deprecation))
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -14380,6 +16562,9 @@ func (response RemoveAppApprovals503JSONResponse) VisitRemoveAppApprovalsRespons
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Deprecation", fmt.Sprint(response.Headers.Deprecation))
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -14394,8 +16579,278 @@ func (response RemoveAppApprovals503JSONResponse) VisitRemoveAppApprovalsRespons
 	return err
 }
 
+type ExportAppsRequestObject struct {
+	ClientID ClientID `json:"client_id"`
+	Params   ExportAppsParams
+}
+
+type ExportAppsResponseObject interface {
+	VisitExportAppsResponse(w http.ResponseWriter) error
+}
+
+type ExportApps200ApplicationXNdjsonResponse struct {
+	AppExportApplicationXNdjsonResponse
+}
+
+func (response ExportApps200ApplicationXNdjsonResponse) VisitExportAppsResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.Header().Set("Content-Disposition", fmt.Sprint(response.Headers.ContentDisposition))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	flusher, ok := w.(http.Flusher)
+	if !ok {
+		// If w doesn't support flushing, fall back to io.Copy.
+		_, err := io.Copy(w, response.Body)
+		return err
+	}
+	// text/event-stream messages are typically small; use a
+	// modest buffer and flush after each chunk so clients see
+	// events immediately instead of waiting on OS buffering.
+	buf := make([]byte, 4096)
+	for {
+		n, err := response.Body.Read(buf)
+		if n > 0 {
+			if _, writeErr := w.Write(buf[:n]); writeErr != nil {
+				return writeErr
+			}
+			flusher.Flush()
+		}
+		if err != nil {
+			if err == io.EOF {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+type ExportApps200TextCsvResponse struct{ AppExportTextCsvResponse }
+
+func (response ExportApps200TextCsvResponse) VisitExportAppsResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/csv")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.Header().Set("Content-Disposition", fmt.Sprint(response.Headers.ContentDisposition))
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type ExportApps400JSONResponse struct {
+	InvalidExportParameterJSONResponse
+}
+
+func (response ExportApps400JSONResponse) VisitExportAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportApps401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response ExportApps401JSONResponse) VisitExportAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportApps403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response ExportApps403JSONResponse) VisitExportAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportApps404JSONResponse struct{ ClientNotFoundJSONResponse }
+
+func (response ExportApps404JSONResponse) VisitExportAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportApps405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response ExportApps405JSONResponse) VisitExportAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportApps406JSONResponse struct {
+	NotAcceptableExportJSONResponse
+}
+
+func (response ExportApps406JSONResponse) VisitExportAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportApps429JSONResponse struct{ RateLimitedJSONResponse }
+
+func (response ExportApps429JSONResponse) VisitExportAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportApps500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response ExportApps500JSONResponse) VisitExportAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportApps503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response ExportApps503JSONResponse) VisitExportAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type AddFavoritesRequestObject struct {
 	ClientID ClientID `json:"client_id"`
+	Params   AddFavoritesParams
 	Body     *AddFavoritesJSONRequestBody
 }
 
@@ -14412,6 +16867,9 @@ func (response AddFavorites200JSONResponse) VisitAddFavoritesResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -14433,6 +16891,9 @@ func (response AddFavorites400JSONResponse) VisitAddFavoritesResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -14485,6 +16946,9 @@ func (response AddFavorites404JSONResponse) VisitAddFavoritesResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -14543,6 +17007,9 @@ func (response AddFavorites409JSONResponse) VisitAddFavoritesResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -14633,6 +17100,9 @@ func (response AddFavorites500JSONResponse) VisitAddFavoritesResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -14654,6 +17124,9 @@ func (response AddFavorites503JSONResponse) VisitAddFavoritesResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -14669,6 +17142,7 @@ func (response AddFavorites503JSONResponse) VisitAddFavoritesResponse(w http.Res
 
 type RemoveFavoritesRequestObject struct {
 	ClientID ClientID `json:"client_id"`
+	Params   RemoveFavoritesParams
 	Body     *RemoveFavoritesJSONRequestBody
 }
 
@@ -14685,6 +17159,9 @@ func (response RemoveFavorites200JSONResponse) VisitRemoveFavoritesResponse(w ht
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -14706,6 +17183,9 @@ func (response RemoveFavorites400JSONResponse) VisitRemoveFavoritesResponse(w ht
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -14758,6 +17238,9 @@ func (response RemoveFavorites404JSONResponse) VisitRemoveFavoritesResponse(w ht
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -14816,6 +17299,9 @@ func (response RemoveFavorites409JSONResponse) VisitRemoveFavoritesResponse(w ht
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -14906,6 +17392,9 @@ func (response RemoveFavorites500JSONResponse) VisitRemoveFavoritesResponse(w ht
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -14927,6 +17416,304 @@ func (response RemoveFavorites503JSONResponse) VisitRemoveFavoritesResponse(w ht
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportAppsRequestObject struct {
+	ClientID ClientID `json:"client_id"`
+	Params   ImportAppsParams
+	Body     io.Reader
+}
+
+type ImportAppsResponseObject interface {
+	VisitImportAppsResponse(w http.ResponseWriter) error
+}
+
+type ImportApps200JSONResponse struct{ ImportResultJSONResponse }
+
+func (response ImportApps200JSONResponse) VisitImportAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportApps400JSONResponse struct{ InvalidImportJSONResponse }
+
+func (response ImportApps400JSONResponse) VisitImportAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportApps401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response ImportApps401JSONResponse) VisitImportAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportApps403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response ImportApps403JSONResponse) VisitImportAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportApps404JSONResponse struct{ ClientNotFoundJSONResponse }
+
+func (response ImportApps404JSONResponse) VisitImportAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportApps405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response ImportApps405JSONResponse) VisitImportAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportApps406JSONResponse struct{ NotAcceptableJSONResponse }
+
+func (response ImportApps406JSONResponse) VisitImportAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportApps409JSONResponse struct{ ClientSuspendedJSONResponse }
+
+func (response ImportApps409JSONResponse) VisitImportAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportApps413JSONResponse struct{ ImportTooLargeJSONResponse }
+
+func (response ImportApps413JSONResponse) VisitImportAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportApps415JSONResponse struct {
+	UnsupportedImportTypeJSONResponse
+}
+
+func (response ImportApps415JSONResponse) VisitImportAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.AcceptEncoding != nil {
+		w.Header().Set("Accept-Encoding", fmt.Sprint(*response.Headers.AcceptEncoding))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportApps429JSONResponse struct{ RateLimitedJSONResponse }
+
+func (response ImportApps429JSONResponse) VisitImportAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportApps500JSONResponse struct{ WriteErrorJSONResponse }
+
+func (response ImportApps500JSONResponse) VisitImportAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
+	if response.Headers.RateLimit != nil {
+		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
+	}
+	if response.Headers.RateLimitPolicy != nil {
+		w.Header().Set("RateLimit-Policy", fmt.Sprint(*response.Headers.RateLimitPolicy))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportApps503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response ImportApps503JSONResponse) VisitImportAppsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -14953,6 +17740,9 @@ type RemoveAppResponseObject interface {
 type RemoveApp204Response = NoContentResponse
 
 func (response RemoveApp204Response) VisitRemoveAppResponse(w http.ResponseWriter) error {
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -14973,6 +17763,9 @@ func (response RemoveApp400JSONResponse) VisitRemoveAppResponse(w http.ResponseW
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -15025,6 +17818,9 @@ func (response RemoveApp404JSONResponse) VisitRemoveAppResponse(w http.ResponseW
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -15083,6 +17879,9 @@ func (response RemoveApp409JSONResponse) VisitRemoveAppResponse(w http.ResponseW
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -15104,6 +17903,9 @@ func (response RemoveApp412JSONResponse) VisitRemoveAppResponse(w http.ResponseW
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -15147,6 +17949,9 @@ func (response RemoveApp500JSONResponse) VisitRemoveAppResponse(w http.ResponseW
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -15168,6 +17973,9 @@ func (response RemoveApp503JSONResponse) VisitRemoveAppResponse(w http.ResponseW
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -15200,6 +18008,9 @@ func (response GetApp200JSONResponse) VisitGetAppResponse(w http.ResponseWriter)
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
@@ -15237,6 +18048,9 @@ func (response GetApp400JSONResponse) VisitGetAppResponse(w http.ResponseWriter)
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -15289,6 +18103,9 @@ func (response GetApp404JSONResponse) VisitGetAppResponse(w http.ResponseWriter)
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -15390,6 +18207,9 @@ func (response GetApp503JSONResponse) VisitGetAppResponse(w http.ResponseWriter)
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -15424,6 +18244,9 @@ func (response UpdateApp200JSONResponse) VisitUpdateAppResponse(w http.ResponseW
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
@@ -15446,6 +18269,9 @@ func (response UpdateApp400JSONResponse) VisitUpdateAppResponse(w http.ResponseW
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -15498,6 +18324,9 @@ func (response UpdateApp404JSONResponse) VisitUpdateAppResponse(w http.ResponseW
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -15556,6 +18385,9 @@ func (response UpdateApp409JSONResponse) VisitUpdateAppResponse(w http.ResponseW
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -15577,6 +18409,9 @@ func (response UpdateApp412JSONResponse) VisitUpdateAppResponse(w http.ResponseW
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -15668,6 +18503,9 @@ func (response UpdateApp500JSONResponse) VisitUpdateAppResponse(w http.ResponseW
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -15689,6 +18527,9 @@ func (response UpdateApp503JSONResponse) VisitUpdateAppResponse(w http.ResponseW
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -15799,6 +18640,9 @@ func (response ListAppChanges404JSONResponse) VisitListAppChangesResponse(w http
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -15900,6 +18744,9 @@ func (response ListAppChanges503JSONResponse) VisitListAppChangesResponse(w http
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -16006,6 +18853,9 @@ func (response ListChanges404JSONResponse) VisitListChangesResponse(w http.Respo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -16128,6 +18978,9 @@ func (response ListChanges503JSONResponse) VisitListChangesResponse(w http.Respo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -16265,6 +19118,9 @@ func (response StreamChanges404JSONResponse) VisitStreamChangesResponse(w http.R
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -16389,6 +19245,9 @@ func (response StreamChanges503JSONResponse) VisitStreamChangesResponse(w http.R
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -16577,6 +19436,9 @@ func (response ListTokens503JSONResponse) VisitListTokensResponse(w http.Respons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -16787,6 +19649,9 @@ func (response CreateToken500JSONResponse) VisitCreateTokenResponse(w http.Respo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -16808,6 +19673,9 @@ func (response CreateToken503JSONResponse) VisitCreateTokenResponse(w http.Respo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -16833,6 +19701,9 @@ type RevokeTokenResponseObject interface {
 type RevokeToken204Response = NoContentResponse
 
 func (response RevokeToken204Response) VisitRevokeTokenResponse(w http.ResponseWriter) error {
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -16853,6 +19724,9 @@ func (response RevokeToken400JSONResponse) VisitRevokeTokenResponse(w http.Respo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -16985,6 +19859,9 @@ func (response RevokeToken500JSONResponse) VisitRevokeTokenResponse(w http.Respo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -17006,6 +19883,9 @@ func (response RevokeToken503JSONResponse) VisitRevokeTokenResponse(w http.Respo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -17057,6 +19937,9 @@ func (response GetToken400JSONResponse) VisitGetTokenResponse(w http.ResponseWri
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -17210,6 +20093,9 @@ func (response GetToken503JSONResponse) VisitGetTokenResponse(w http.ResponseWri
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -17462,6 +20348,9 @@ func (response RotateToken500JSONResponse) VisitRotateTokenResponse(w http.Respo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -17483,6 +20372,9 @@ func (response RotateToken503JSONResponse) VisitRotateTokenResponse(w http.Respo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -17671,6 +20563,9 @@ func (response ListWebhooks503JSONResponse) VisitListWebhooksResponse(w http.Res
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -17923,6 +20818,9 @@ func (response CreateWebhook500JSONResponse) VisitCreateWebhookResponse(w http.R
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -17944,6 +20842,9 @@ func (response CreateWebhook503JSONResponse) VisitCreateWebhookResponse(w http.R
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -17968,6 +20869,9 @@ type DeleteWebhookResponseObject interface {
 type DeleteWebhook204Response = NoContentResponse
 
 func (response DeleteWebhook204Response) VisitDeleteWebhookResponse(w http.ResponseWriter) error {
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -17988,6 +20892,9 @@ func (response DeleteWebhook400JSONResponse) VisitDeleteWebhookResponse(w http.R
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -18120,6 +21027,9 @@ func (response DeleteWebhook500JSONResponse) VisitDeleteWebhookResponse(w http.R
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -18141,6 +21051,9 @@ func (response DeleteWebhook503JSONResponse) VisitDeleteWebhookResponse(w http.R
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -18192,6 +21105,9 @@ func (response GetWebhook400JSONResponse) VisitGetWebhookResponse(w http.Respons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -18345,6 +21261,9 @@ func (response GetWebhook503JSONResponse) VisitGetWebhookResponse(w http.Respons
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -18601,6 +21520,9 @@ func (response UpdateWebhook500JSONResponse) VisitUpdateWebhookResponse(w http.R
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -18622,6 +21544,9 @@ func (response UpdateWebhook503JSONResponse) VisitUpdateWebhookResponse(w http.R
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -18834,6 +21759,9 @@ func (response ListWebhookDeliveries503JSONResponse) VisitListWebhookDeliveriesR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -19086,6 +22014,9 @@ func (response ReplayWebhook500JSONResponse) VisitReplayWebhookResponse(w http.R
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -19107,6 +22038,9 @@ func (response ReplayWebhook503JSONResponse) VisitReplayWebhookResponse(w http.R
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -19158,6 +22092,9 @@ func (response RotateWebhookSecret400JSONResponse) VisitRotateWebhookSecretRespo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -19311,6 +22248,9 @@ func (response RotateWebhookSecret500JSONResponse) VisitRotateWebhookSecretRespo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -19332,6 +22272,9 @@ func (response RotateWebhookSecret503JSONResponse) VisitRotateWebhookSecretRespo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -19383,6 +22326,9 @@ func (response TestWebhook400JSONResponse) VisitTestWebhookResponse(w http.Respo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -19536,6 +22482,9 @@ func (response TestWebhook500JSONResponse) VisitTestWebhookResponse(w http.Respo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -19557,6 +22506,9 @@ func (response TestWebhook503JSONResponse) VisitTestWebhookResponse(w http.Respo
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.DryRun != nil {
+		w.Header().Set("Dry-Run", fmt.Sprint(*response.Headers.DryRun))
+	}
 	if response.Headers.RateLimit != nil {
 		w.Header().Set("RateLimit", fmt.Sprint(*response.Headers.RateLimit))
 	}
@@ -19578,6 +22530,12 @@ type StrictServerInterface interface {
 	// CreateCatalogApp Create Catalog App
 	// (POST /catalog-apps)
 	CreateCatalogApp(ctx context.Context, request CreateCatalogAppRequestObject) (CreateCatalogAppResponseObject, error)
+	// ExportCatalog Export Catalog
+	// (GET /catalog-apps/export)
+	ExportCatalog(ctx context.Context, request ExportCatalogRequestObject) (ExportCatalogResponseObject, error)
+	// ImportCatalog Import Catalog
+	// (POST /catalog-apps/import)
+	ImportCatalog(ctx context.Context, request ImportCatalogRequestObject) (ImportCatalogResponseObject, error)
 	// GetCatalogSummary Get Catalog Summary
 	// (GET /catalog-apps/summary)
 	GetCatalogSummary(ctx context.Context, request GetCatalogSummaryRequestObject) (GetCatalogSummaryResponseObject, error)
@@ -19653,6 +22611,9 @@ type StrictServerInterface interface {
 	// ListApps List Apps
 	// (GET /clients/{client_id}/apps)
 	ListApps(ctx context.Context, request ListAppsRequestObject) (ListAppsResponseObject, error)
+	// UpdateApps Update Apps
+	// (PATCH /clients/{client_id}/apps)
+	UpdateApps(ctx context.Context, request UpdateAppsRequestObject) (UpdateAppsResponseObject, error)
 	// AddApp Add App
 	// (POST /clients/{client_id}/apps)
 	AddApp(ctx context.Context, request AddAppRequestObject) (AddAppResponseObject, error)
@@ -19667,12 +22628,18 @@ type StrictServerInterface interface {
 	//
 	// Deprecated: this operation has been marked as deprecated upstream, but no `x-deprecated-reason` was set
 	RemoveAppApprovals(ctx context.Context, request RemoveAppApprovalsRequestObject) (RemoveAppApprovalsResponseObject, error)
+	// ExportApps Export Apps
+	// (GET /clients/{client_id}/apps/export)
+	ExportApps(ctx context.Context, request ExportAppsRequestObject) (ExportAppsResponseObject, error)
 	// AddFavorites Add Favorites
 	// (POST /clients/{client_id}/apps/favorites)
 	AddFavorites(ctx context.Context, request AddFavoritesRequestObject) (AddFavoritesResponseObject, error)
 	// RemoveFavorites Remove Favorites
 	// (POST /clients/{client_id}/apps/favorites/remove)
 	RemoveFavorites(ctx context.Context, request RemoveFavoritesRequestObject) (RemoveFavoritesResponseObject, error)
+	// ImportApps Import Apps
+	// (POST /clients/{client_id}/apps/import)
+	ImportApps(ctx context.Context, request ImportAppsRequestObject) (ImportAppsResponseObject, error)
 	// RemoveApp Remove App
 	// (DELETE /clients/{client_id}/apps/{app_id})
 	RemoveApp(ctx context.Context, request RemoveAppRequestObject) (RemoveAppResponseObject, error)
@@ -19773,8 +22740,10 @@ func (sh *strictHandler) ListCatalogApps(ctx echo.Context, params ListCatalogApp
 }
 
 // CreateCatalogApp operation middleware
-func (sh *strictHandler) CreateCatalogApp(ctx echo.Context) error {
+func (sh *strictHandler) CreateCatalogApp(ctx echo.Context, params CreateCatalogAppParams) error {
 	var request CreateCatalogAppRequestObject
+
+	request.Params = params
 
 	var body CreateCatalogAppJSONRequestBody
 	var err error
@@ -19812,6 +22781,58 @@ func (sh *strictHandler) CreateCatalogApp(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(CreateCatalogAppResponseObject); ok {
 		return validResponse.VisitCreateCatalogAppResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ExportCatalog operation middleware
+func (sh *strictHandler) ExportCatalog(ctx echo.Context, params ExportCatalogParams) error {
+	var request ExportCatalogRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ExportCatalog(ctx.Request().Context(), request.(ExportCatalogRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ExportCatalog")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ExportCatalogResponseObject); ok {
+		return validResponse.VisitExportCatalogResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ImportCatalog operation middleware
+func (sh *strictHandler) ImportCatalog(ctx echo.Context, params ImportCatalogParams) error {
+	var request ImportCatalogRequestObject
+
+	request.Params = params
+
+	request.Body = ctx.Request().Body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ImportCatalog(ctx.Request().Context(), request.(ImportCatalogRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ImportCatalog")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ImportCatalogResponseObject); ok {
+		return validResponse.VisitImportCatalogResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -20147,8 +23168,10 @@ func (sh *strictHandler) ListCatalogCategories(ctx echo.Context, params ListCata
 }
 
 // CreateCatalogCategory operation middleware
-func (sh *strictHandler) CreateCatalogCategory(ctx echo.Context) error {
+func (sh *strictHandler) CreateCatalogCategory(ctx echo.Context, params CreateCatalogCategoryParams) error {
 	var request CreateCatalogCategoryRequestObject
+
+	request.Params = params
 
 	var body CreateCatalogCategoryJSONRequestBody
 	var err error
@@ -20345,8 +23368,10 @@ func (sh *strictHandler) ListCatalogVendors(ctx echo.Context, params ListCatalog
 }
 
 // CreateCatalogVendor operation middleware
-func (sh *strictHandler) CreateCatalogVendor(ctx echo.Context) error {
+func (sh *strictHandler) CreateCatalogVendor(ctx echo.Context, params CreateCatalogVendorParams) error {
 	var request CreateCatalogVendorRequestObject
+
+	request.Params = params
 
 	var body CreateCatalogVendorJSONRequestBody
 	var err error
@@ -20568,8 +23593,10 @@ func (sh *strictHandler) ListClients(ctx echo.Context, params ListClientsParams)
 }
 
 // CreateClient operation middleware
-func (sh *strictHandler) CreateClient(ctx echo.Context) error {
+func (sh *strictHandler) CreateClient(ctx echo.Context, params CreateClientParams) error {
 	var request CreateClientRequestObject
+
+	request.Params = params
 
 	var body CreateClientJSONRequestBody
 	var err error
@@ -20767,11 +23794,61 @@ func (sh *strictHandler) ListApps(ctx echo.Context, clientID ClientID, params Li
 	return nil
 }
 
+// UpdateApps operation middleware
+func (sh *strictHandler) UpdateApps(ctx echo.Context, clientID ClientID, params UpdateAppsParams) error {
+	var request UpdateAppsRequestObject
+
+	request.ClientID = clientID
+	request.Params = params
+
+	var body UpdateAppsJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateApps(ctx.Request().Context(), request.(UpdateAppsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateApps")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateAppsResponseObject); ok {
+		return validResponse.VisitUpdateAppsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // AddApp operation middleware
-func (sh *strictHandler) AddApp(ctx echo.Context, clientID ClientID) error {
+func (sh *strictHandler) AddApp(ctx echo.Context, clientID ClientID, params AddAppParams) error {
 	var request AddAppRequestObject
 
 	request.ClientID = clientID
+	request.Params = params
 
 	var body AddAppJSONRequestBody
 	var err error
@@ -20816,10 +23893,11 @@ func (sh *strictHandler) AddApp(ctx echo.Context, clientID ClientID) error {
 }
 
 // ApproveApps operation middleware
-func (sh *strictHandler) ApproveApps(ctx echo.Context, clientID ClientID) error {
+func (sh *strictHandler) ApproveApps(ctx echo.Context, clientID ClientID, params ApproveAppsParams) error {
 	var request ApproveAppsRequestObject
 
 	request.ClientID = clientID
+	request.Params = params
 
 	var body ApproveAppsJSONRequestBody
 	var err error
@@ -20864,10 +23942,11 @@ func (sh *strictHandler) ApproveApps(ctx echo.Context, clientID ClientID) error 
 }
 
 // RejectApps operation middleware
-func (sh *strictHandler) RejectApps(ctx echo.Context, clientID ClientID) error {
+func (sh *strictHandler) RejectApps(ctx echo.Context, clientID ClientID, params RejectAppsParams) error {
 	var request RejectAppsRequestObject
 
 	request.ClientID = clientID
+	request.Params = params
 
 	var body RejectAppsJSONRequestBody
 	var err error
@@ -20912,10 +23991,11 @@ func (sh *strictHandler) RejectApps(ctx echo.Context, clientID ClientID) error {
 }
 
 // RemoveAppApprovals operation middleware
-func (sh *strictHandler) RemoveAppApprovals(ctx echo.Context, clientID ClientID) error {
+func (sh *strictHandler) RemoveAppApprovals(ctx echo.Context, clientID ClientID, params RemoveAppApprovalsParams) error {
 	var request RemoveAppApprovalsRequestObject
 
 	request.ClientID = clientID
+	request.Params = params
 
 	var body RemoveAppApprovalsJSONRequestBody
 	var err error
@@ -20959,11 +24039,38 @@ func (sh *strictHandler) RemoveAppApprovals(ctx echo.Context, clientID ClientID)
 	return nil
 }
 
+// ExportApps operation middleware
+func (sh *strictHandler) ExportApps(ctx echo.Context, clientID ClientID, params ExportAppsParams) error {
+	var request ExportAppsRequestObject
+
+	request.ClientID = clientID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ExportApps(ctx.Request().Context(), request.(ExportAppsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ExportApps")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ExportAppsResponseObject); ok {
+		return validResponse.VisitExportAppsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // AddFavorites operation middleware
-func (sh *strictHandler) AddFavorites(ctx echo.Context, clientID ClientID) error {
+func (sh *strictHandler) AddFavorites(ctx echo.Context, clientID ClientID, params AddFavoritesParams) error {
 	var request AddFavoritesRequestObject
 
 	request.ClientID = clientID
+	request.Params = params
 
 	var body AddFavoritesJSONRequestBody
 	var err error
@@ -21008,10 +24115,11 @@ func (sh *strictHandler) AddFavorites(ctx echo.Context, clientID ClientID) error
 }
 
 // RemoveFavorites operation middleware
-func (sh *strictHandler) RemoveFavorites(ctx echo.Context, clientID ClientID) error {
+func (sh *strictHandler) RemoveFavorites(ctx echo.Context, clientID ClientID, params RemoveFavoritesParams) error {
 	var request RemoveFavoritesRequestObject
 
 	request.ClientID = clientID
+	request.Params = params
 
 	var body RemoveFavoritesJSONRequestBody
 	var err error
@@ -21049,6 +24157,34 @@ func (sh *strictHandler) RemoveFavorites(ctx echo.Context, clientID ClientID) er
 		return err
 	} else if validResponse, ok := response.(RemoveFavoritesResponseObject); ok {
 		return validResponse.VisitRemoveFavoritesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ImportApps operation middleware
+func (sh *strictHandler) ImportApps(ctx echo.Context, clientID ClientID, params ImportAppsParams) error {
+	var request ImportAppsRequestObject
+
+	request.ClientID = clientID
+	request.Params = params
+
+	request.Body = ctx.Request().Body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ImportApps(ctx.Request().Context(), request.(ImportAppsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ImportApps")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ImportAppsResponseObject); ok {
+		return validResponse.VisitImportAppsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"encoding/hex"
 	"encoding/json"
 	"net/http"
 	"strconv"
@@ -73,6 +74,53 @@ func (r appListBody) VisitListAppsResponse(w http.ResponseWriter) error {
 	})
 }
 
+// bulkBody is the response of a bulk operation, in the order of its updates.
+type bulkBody struct {
+	updates  []store.AppUpdate
+	outcomes []error
+}
+
+// VisitAddFavoritesResponse implements gen.AddFavoritesResponseObject.
+func (r bulkBody) VisitAddFavoritesResponse(w http.ResponseWriter) error { return r.write(w) }
+
+// VisitRemoveFavoritesResponse implements gen.RemoveFavoritesResponseObject.
+func (r bulkBody) VisitRemoveFavoritesResponse(w http.ResponseWriter) error { return r.write(w) }
+
+// VisitApproveAppsResponse implements gen.ApproveAppsResponseObject.
+func (r bulkBody) VisitApproveAppsResponse(w http.ResponseWriter) error { return r.write(w) }
+
+// VisitRejectAppsResponse implements gen.RejectAppsResponseObject.
+func (r bulkBody) VisitRejectAppsResponse(w http.ResponseWriter) error { return r.write(w) }
+
+// VisitRemoveAppApprovalsResponse implements gen.RemoveAppApprovalsResponseObject.
+func (r bulkBody) VisitRemoveAppApprovalsResponse(w http.ResponseWriter) error { return r.write(w) }
+
+// VisitUpdateAppsResponse implements gen.UpdateAppsResponseObject.
+func (r bulkBody) VisitUpdateAppsResponse(w http.ResponseWriter) error { return r.write(w) }
+
+func (r bulkBody) write(w http.ResponseWriter) error {
+	return writeJSON(w, http.StatusOK, func(b []byte) []byte {
+		b = append(b, `{"succeeded":[`...)
+		for i, outcome := range r.outcomes {
+			if outcome == nil {
+				b = append(appendUUID(append(b, '"'), r.updates[i].ID), `",`...)
+			}
+		}
+		b = append(bytes.TrimSuffix(b, comma), `],"failed":[`...)
+		for i, outcome := range r.outcomes {
+			if outcome != nil {
+				f := bulkFailure(r.updates[i].ID, outcome)
+				b = appendUUID(append(b, `{"id":"`...), f.ID)
+				b = append(append(append(b, `","code":"`...), f.Code...), `","error":"`...)
+				b = append(append(b, f.Error...), `"},`...) // neither has anything to escape
+			}
+		}
+		return append(bytes.TrimSuffix(b, comma), `]}`...)
+	})
+}
+
+var comma = []byte(",")
+
 var buffers = sync.Pool{New: func() any { return new([]byte) }}
 
 func writeJSON(w http.ResponseWriter, status int, body func([]byte) []byte) error {
@@ -101,8 +149,15 @@ func appendApp(b []byte, a store.App) []byte {
 }
 
 func appendUUID(b []byte, id uuid.UUID) []byte {
-	text, _ := id.MarshalText() // never fails
-	return append(b, text...)
+	from := 0
+	for _, to := range [...]int{4, 6, 8, 10, 16} {
+		if from > 0 {
+			b = append(b, '-')
+		}
+		b = hex.AppendEncode(b, id[from:to])
+		from = to
+	}
+	return b
 }
 
 // encodeCatalogApp returns the JSON of a catalog app. The store caches it with the entry.

@@ -86,8 +86,8 @@ func TestBulk(t *testing.T) {
 		want := compactJSON(`{
 			"succeeded": ["` + appID + `"],
 			"failed": [
-				{"id": "` + nilID + `", "error": "App not found"},
-				{"id": "` + other + `", "error": "App not found"}
+				{"id": "` + nilID + `", "code": "not_found", "error": "App not found"},
+				{"id": "` + other + `", "code": "not_found", "error": "App not found"}
 			]
 		}`)
 		for _, op := range []struct{ path, shows string }{
@@ -104,7 +104,7 @@ func TestBulk(t *testing.T) {
 			}
 			s.stepWithoutWrite(t, "POST", clientPath+op.path, body, 200, want)
 		}
-		s.stepWithoutWrite(t, "POST", clientPath+"/apps/favorites", `{"app_ids":["`+nilID+`"]}`, 200, `{"succeeded":[],"failed":[{"id":"`+nilID+`","error":"App not found"}]}`)
+		s.stepWithoutWrite(t, "POST", clientPath+"/apps/favorites", `{"app_ids":["`+nilID+`"]}`, 200, `{"succeeded":[],"failed":[{"id":"`+nilID+`","code":"not_found","error":"App not found"}]}`)
 		s.stepWithoutWrite(t, "POST", clientPath+"/apps/favorites", `{}`, 400, invalidField("app_ids", "app_ids is required"))
 		s.stepWithoutWrite(t, "POST", clientPath+"/apps/favorites", `{"app_ids":[]}`, 400, invalidField("app_ids", "app_ids must be an array of 1 to 1000 items"))
 		s.stepWithoutWrite(t, "POST", clientPath+"/apps/favorites", `{"app_ids":null}`, 400, invalidField("app_ids", "app_ids must be an array"))

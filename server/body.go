@@ -42,36 +42,33 @@ func (op *operation) memoryFor(r *http.Request) int64 {
 // maxBodyMemory returns the most bytes that a body of this length may need.
 func maxBodyMemory(length int64) int64 { return capacity.MaxBodyMemory(length, schemas.MaxNodes) }
 
-// acceptPatch is the value of Accept-Patch (RFC 5789, 3.1) for every path that has PATCH.
-const acceptPatch = "application/json, application/merge-patch+json"
+// acceptPatch is the value of Accept-Patch (RFC 5789, 3.1) of an operation: its media types.
+func (op *operation) acceptPatch() string { return strings.Join(op.mediaTypes, ", ") }
 
-// readBody reads the request body and checks its size and media type (413, 415), but not its content.
+// readBody reads the request body and checks its size and media type (413, 415), but not its content. A file is left to the handler.
 func (op *operation) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	if op.body == nil {
+	if op.body == nil && !op.upload {
 		return nil, nil
 	}
-	if r.ContentLength > maxBody {
-		return nil, errTooLarge()
+	if r.ContentLength > op.maxBody() {
+		return nil, errTooLarge(op.maxBody())
 	}
 	if len(r.Header[headerContentType]) > 1 {
 		return nil, errRepeatedHeader(headerContentType)
 	}
 	given := r.Header.Get(headerContentType)
-	if given != "" && given != mediaTypeJSON && !op.accepts(given) {
+	if (op.upload || given != "" && given != mediaTypeJSON) && !op.accepts(given) {
 		return nil, op.errMediaType()
 	}
 	if coded := r.Header["Content-Encoding"]; coded != nil && !identity(coded) {
 		return nil, op.errEncoding()
 	}
+	if op.upload {
+		return nil, nil
+	}
 	body, err := readAll(w, r)
-	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
-		return nil, errTooLarge()
-	}
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return nil, invalidRequest("Request body did not arrive in time", nil)
-	}
 	if err != nil {
-		return nil, invalidRequest("Request body could not be read", nil)
+		return nil, errBody(err)
 	}
 	if given == "" && len(body) > 0 {
 		return nil, op.errMediaType()
@@ -81,6 +78,26 @@ func (op *operation) readBody(w http.ResponseWriter, r *http.Request) ([]byte, e
 		r.Header.Set(headerContentType, mediaTypeJSON)
 	}
 	return body, nil
+}
+
+// maxBody is the largest request body of the operation in bytes.
+func (op *operation) maxBody() int64 {
+	if op.upload {
+		return maxFile
+	}
+	return maxBody
+}
+
+// errBody is the answer to a body that could not be read.
+func errBody(err error) *Error {
+	tooLarge := (*http.MaxBytesError)(nil)
+	switch {
+	case errors.As(err, &tooLarge):
+		return errTooLarge(tooLarge.Limit)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return invalidRequest("Request body did not arrive in time", nil)
+	}
+	return invalidRequest("Request body could not be read", nil)
 }
 
 // readAll reads a body. A body with Content-Length is read into a single allocation.
@@ -121,10 +138,10 @@ func (op *operation) errEncoding() *Error {
 	return e
 }
 
-func errTooLarge() *Error {
+func errTooLarge(limit int64) *Error {
 	return &Error{
 		Status: http.StatusRequestEntityTooLarge, Code: gen.ErrorCodePayloadTooLarge,
-		Message: fmt.Sprintf("Request body must not be larger than %d bytes", maxBody),
+		Message: fmt.Sprintf("Request body must not be larger than %d bytes", limit),
 	}
 }
 
@@ -137,7 +154,7 @@ func (op *operation) errUnsupported(message string) *Error {
 		Status: http.StatusUnsupportedMediaType, Code: gen.ErrorCodeUnsupportedMediaType, Message: message, Header: http.Header{},
 	}
 	if op.method == http.MethodPatch {
-		e.Header.Set("Accept-Patch", acceptPatch)
+		e.Header.Set("Accept-Patch", op.acceptPatch())
 	}
 	return e
 }
@@ -155,7 +172,9 @@ func (op *operation) checkBody(r *http.Request, text []byte) (nodes int, err err
 	if err != nil {
 		return 0, op.bodyError(err)
 	}
-	r.Body = decodedBody{target: target}
+	x := requestStateOf(r.Context())
+	x.body.target = target
+	r.Body = &x.body
 	return nodes, nil
 }
 
@@ -176,7 +195,7 @@ func (op *operation) bodyError(err error) error {
 	if first.Reason != "" {
 		details.Reason = &first.Reason
 	}
-	if len(found) > 1 {
+	if len(found) > 1 || op.body.Nested() {
 		all := make([]gen.FieldError, len(found))
 		for i, v := range found {
 			all[i] = gen.FieldError{Field: v.Field, Pointer: v.Pointer, Message: v.Message}
@@ -189,6 +208,6 @@ func (op *operation) bodyError(err error) error {
 // decodedBody is a request body that was read, decoded and validated.
 type decodedBody struct{ target any }
 
-func (decodedBody) Read([]byte) (int, error) { return 0, io.EOF }
+func (*decodedBody) Read([]byte) (int, error) { return 0, io.EOF }
 
-func (decodedBody) Close() error { return nil }
+func (*decodedBody) Close() error { return nil }

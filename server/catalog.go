@@ -59,7 +59,7 @@ func (h *handlers) CreateCatalogApp(ctx context.Context, r gen.CreateCatalogAppR
 	return gen.CreateCatalogApp201JSONResponse{CatalogAppCreatedJSONResponse: gen.CatalogAppCreatedJSONResponse{
 		Body: toAPICatalogApp(app),
 		Headers: gen.CatalogAppCreatedResponseHeaders{
-			ETag: conditional.Strong(app.Tag()), Location: location("catalog-apps", app.ID),
+			ETag: new(conditional.Strong(app.Tag())), Location: location("catalog-apps", app.ID),
 		},
 	}}, nil
 }

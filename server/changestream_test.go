@@ -276,14 +276,14 @@ func TestMaxStreams(t *testing.T) {
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
 		path := "/v2/changes/stream?" + feedEnd
 		first, second := openStream(t, s.Client, path), openStream(t, s.Client, path)
-		if got := s.Get(t, path); got.Status != http.StatusTooManyRequests || got.Header.Get("Retry-After") == "" {
+		if got := s.SendBoth(t, servertest.Request{Method: http.MethodGet, Target: path}); got.Status != http.StatusTooManyRequests || got.Header.Get("Retry-After") == "" {
 			t.Errorf("a third stream of the token: %d %s", got.Status, got.Body)
 		}
 		other := withToken(t, s, store.Token{Name: "other", Scopes: "apps:read", AllClients: true})
 		openStream(t, other, path)
 		openStream(t, other, path)
 		third := withToken(t, s, store.Token{Name: "third", Scopes: "apps:read", AllClients: true})
-		if got := third.Get(t, path); got.Status != http.StatusServiceUnavailable || got.Header.Get("Retry-After") == "" {
+		if got := third.SendBoth(t, servertest.Request{Method: http.MethodGet, Target: path}); got.Status != http.StatusServiceUnavailable || got.Header.Get("Retry-After") == "" {
 			t.Errorf("one more stream: %d %s", got.Status, got.Body)
 		}
 		if got := s.Get(t, appPath); got.Status != http.StatusOK {

@@ -48,7 +48,7 @@ func (h *handlers) CreateClient(ctx context.Context, r gen.CreateClientRequestOb
 	return gen.CreateClient201JSONResponse{ClientCreatedJSONResponse: gen.ClientCreatedJSONResponse{
 		Body: toAPIClient(client),
 		Headers: gen.ClientCreatedResponseHeaders{
-			ETag: conditional.Strong(client.ETag()), Location: location("clients", client.ID),
+			ETag: new(conditional.Strong(client.ETag())), Location: location("clients", client.ID),
 		},
 	}}, nil
 }

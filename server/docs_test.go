@@ -26,6 +26,9 @@ var docsPaths = map[string]string{
 	"/docs/docs.js":              "text/javascript; charset=utf-8",
 	"/docs/favicon.svg":          "image/svg+xml",
 	"/docs/licenses.txt":         "text/plain; charset=utf-8",
+	"/docs/problems":             "text/html; charset=utf-8",
+	"/docs/problems/":            "text/html; charset=utf-8",
+	"/docs/problems/not_found":   "text/html; charset=utf-8",
 	"/docs/swagger-ui-bundle.js": "text/javascript; charset=utf-8",
 	"/docs/swagger-ui.css":       "text/css; charset=utf-8",
 }
@@ -117,7 +120,7 @@ func TestDocsPage(t *testing.T) {
 func TestDocsRouting(t *testing.T) {
 	t.Parallel()
 	s := docsServer(t)
-	for _, target := range []string{"/docs/index.html", "/docs/swagger-ui.css.gz", "/docs/../docs.go"} {
+	for _, target := range []string{"/docs/index.html", "/docs/swagger-ui.css.gz", "/docs/../docs.go", "/docs/problems/nothing", "/docs/problems/not_found/"} {
 		missing := s.Get(t, target)
 		if want := `{"error":{"code":"not_found","message":"No such path"}}` + "\n"; missing.Status != http.StatusNotFound || missing.Body != want {
 			t.Errorf("%s: %d %s", target, missing.Status, missing.Body)

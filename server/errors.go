@@ -8,12 +8,14 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 
 	"github.com/clientapps/clientapps/gen"
 	"github.com/clientapps/clientapps/server/capacity"
+	"github.com/clientapps/clientapps/server/docs"
 	"github.com/clientapps/clientapps/server/oidc"
 	"github.com/clientapps/clientapps/server/ratelimit"
 	"github.com/clientapps/clientapps/store"
@@ -43,6 +45,7 @@ func (e *Error) Unwrap() error { return e.cause }
 const (
 	causeRate     = "rate"     // the token has exceeded the rate limit for this client
 	causeStopping = "stopping" // the server shuts down
+	causeImport   = "import"   // an import would have kept others from writing for too long
 )
 
 // databaseCause returns the store's reason, or "database".
@@ -55,7 +58,7 @@ func databaseCause(err error) string {
 
 // causes returns every cause, so that each has a metric from the start.
 func causes() []string {
-	all := append(capacity.Reasons(), causeRate, causeStopping, oidc.ReasonProvider, oidc.ReasonSignatures)
+	all := append(capacity.Reasons(), causeRate, causeStopping, causeImport, oidc.ReasonProvider, oidc.ReasonSignatures)
 	for _, reason := range store.UnavailableReasons() {
 		all = append(all, string(reason))
 	}
@@ -126,6 +129,8 @@ func toError(err error) *Error {
 		unknown      *store.InDoubtError
 		provider     *oidc.UnavailableError
 		full         *capacity.FullError
+		rows         *store.ImportError
+		slow         *store.ImportTimeError
 		routing      *echo.HTTPError
 	)
 	switch {
@@ -189,6 +194,10 @@ func toError(err error) *Error {
 			Message: "It is not known whether the change was made. Repeat the request where the operation is idempotent",
 			cause:   err,
 		}
+	case errors.As(err, &rows):
+		return importError(rows)
+	case errors.As(err, &slow):
+		return errUnavailable(causeImport, err)
 	case errors.As(err, &unavailable), errors.Is(err, context.DeadlineExceeded):
 		return errUnavailable(databaseCause(err), err)
 	case errors.As(err, &routing):
@@ -264,7 +273,11 @@ func (s *Server) writeError(err error, c echo.Context) {
 	}
 	e := toError(err)
 	x.observed.Cause = e.Cause
-	body, err := encodeError(e)
+	mediaType, encode := mediaTypeJSON, encodeError
+	if wantsProblem(c.Request().Header.Values("Accept")) {
+		mediaType, encode = mediaTypeProblem, x.encodeProblem
+	}
+	body, err := encode(e)
 	if err != nil {
 		x.observed.Err = errors.Join(x.observed.Err, err)
 	}
@@ -272,20 +285,68 @@ func (s *Server) writeError(err error, c echo.Context) {
 	for name, values := range e.Header {
 		header[name] = values
 	}
+	varyByAccept(header)
 	if e.Status == http.StatusMethodNotAllowed {
 		header.Set(echo.HeaderAllow, s.router.allow[c.Path()]) // replaces echo's Allow, which lists the routes that answer 405
 	}
-	header.Set(echo.HeaderContentType, echo.MIMEApplicationJSON)
+	header.Set(echo.HeaderContentType, mediaType)
 	c.Response().WriteHeader(e.Status)
 	_, _ = c.Response().Write(body) // fails only if the client has disconnected
 }
 
+// varyByAccept adds Accept to Vary, beside what compression and CORS have put there.
+func varyByAccept(header http.Header) {
+	for _, list := range header["Vary"] {
+		for name := range strings.SplitSeq(list, ",") {
+			if strings.EqualFold(strings.TrimSpace(name), "Accept") {
+				return
+			}
+		}
+	}
+	header.Add("Vary", "Accept")
+}
+
 // encodeError returns the body of an error.
 func encodeError(e *Error) ([]byte, error) {
+	return encodeJSON(gen.Error{Error: gen.ErrorBody{Code: e.Code, Message: e.Message, Details: e.Details}})
+}
+
+const mediaTypeProblem = "application/problem+json"
+
+// problem is an error as problem details (RFC 9457), in the order of the contract.
+type problem struct {
+	Type     string            `json:"type"`
+	Title    string            `json:"title"`
+	Status   int               `json:"status"`
+	Detail   string            `json:"detail"`
+	Instance string            `json:"instance"`
+	Code     gen.ErrorCode     `json:"code"`
+	Errors   *[]gen.FieldError `json:"errors,omitempty"`
+	Details  *gen.ErrorDetails `json:"details,omitempty"`
+}
+
+// encodeProblem returns the body of an error as problem details.
+func (x *requestState) encodeProblem(e *Error) ([]byte, error) {
+	p := problem{
+		Type: docs.ProblemsPath + string(e.Code), Title: docs.ProblemTitle(string(e.Code)), Status: e.Status, Detail: e.Message,
+		Instance: "urn:request:" + x.requestID[0], Code: e.Code,
+	}
+	if e.Details != nil {
+		rest := *e.Details
+		p.Errors, rest.Errors = rest.Errors, nil
+		if rest != (gen.ErrorDetails{}) {
+			p.Details = &rest
+		}
+	}
+	return encodeJSON(p)
+}
+
+// encodeJSON returns a line of JSON, without the escapes that are for HTML.
+func encodeJSON(value any) ([]byte, error) {
 	var body bytes.Buffer
 	encoder := json.NewEncoder(&body)
 	encoder.SetEscapeHTML(false)
-	err := encoder.Encode(gen.Error{Error: gen.ErrorBody{Code: e.Code, Message: e.Message, Details: e.Details}})
+	err := encoder.Encode(value)
 	return body.Bytes(), err
 }
 

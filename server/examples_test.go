@@ -82,6 +82,13 @@ func TestExamplesOfErrors(t *testing.T) {
 		"WebhooksOff":           {target: hooked},
 		"UnsupportedMediaType":  {"POST", "/v2/clients", "Content-Type: application/x-www-form-urlencoded", "name=a"},
 		"UnsupportedPatchType":  {"PATCH", app, "Content-Type: application/json-patch+json", "[]"},
+		"AppUpdateInvalid":      {"PATCH", client + "/apps", "", `{"updates": [{"id": "` + noID + `", "license_count": -1}]}`},
+		"AppUpdateRepeated":     {"PATCH", client + "/apps", "", `{"updates": [{"id": "` + noID + `"}, {"id": "` + noID + `"}]}`},
+		"ImportRows":            {"POST", client + "/apps/import", "Content-Type: text/csv", "canonical_name,license_count\nSlack,many\n"},
+		"ImportTooLarge":        {target: outside}, // see transferupload_test.go
+		"UnsupportedImportType": {"POST", client + "/apps/import", "Content-Type: application/json", "{}"},
+		"NotAcceptableExport":   {"GET", client + "/apps/export", "Accept: application/json", ""},
+		"PageOfExport":          {"GET", client + "/apps/export?page_size=10", "", ""},
 		"RateLimited":           {target: outside},
 		"InternalError":         {target: outside},
 		"OutcomeUnknown":        {target: outside},

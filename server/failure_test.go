@@ -111,7 +111,7 @@ func TestUnavailable(t *testing.T) {
 				{Method: http.MethodPatch, Target: appPath, Body: `{}`},
 				{Method: http.MethodPatch, Target: appPath, Body: `{"license_count":5}`, Header: []string{`If-Match: "x"`}},
 			} {
-				got := client.Send(t, r)
+				got := client.SendBoth(t, r)
 				want := unavailable + "\n"
 				if r.Method == http.MethodHead {
 					want = ""
@@ -143,7 +143,7 @@ func TestHandlerFails(t *testing.T) {
 		s.Server.Handle("/"+name, handler)
 	}
 	for name := range handlers {
-		got := s.Get(t, "/"+name)
+		got := s.SendBoth(t, servertest.Request{Method: http.MethodGet, Target: "/" + name})
 		if got.Status != http.StatusInternalServerError || got.Body != broken+"\n" {
 			t.Errorf("%s: %d %s", name, got.Status, got.Body)
 		}

@@ -42,13 +42,14 @@ func (s flow) step(t *testing.T, method, target, body string, status int, want s
 }
 
 // stepWithoutWrite is step for a request that must not change the database.
-func (s flow) stepWithoutWrite(t *testing.T, method, target, body string, status int, want string, header ...string) {
+func (s flow) stepWithoutWrite(t *testing.T, method, target, body string, status int, want string, header ...string) *servertest.Response {
 	t.Helper()
 	before := s.content(t)
-	s.step(t, method, target, body, status, want, header...)
+	got := s.step(t, method, target, body, status, want, header...)
 	if after := s.content(t); after != before {
 		t.Errorf("%s %s %s wrote:\n%s\nbefore:\n%s", method, target, body, after, before)
 	}
+	return got
 }
 
 // createdID returns the id of a new object from its Location, and checks that the body has the same id.

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"reflect"
 	"strconv"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
@@ -15,6 +16,7 @@ import (
 	"github.com/clientapps/clientapps/server/capacity"
 	"github.com/clientapps/clientapps/server/ratelimit"
 	"github.com/clientapps/clientapps/server/transport"
+	"github.com/clientapps/clientapps/store"
 )
 
 // guard returns the middleware of one operation: authenticate, authorize, limit, validate. It is added to the operation's route
@@ -34,8 +36,11 @@ func (s *Server) guard(op *operation) echo.MiddlewareFunc {
 				return err
 			}
 			places, isStream := s.inFlight, op.stream && c.Request().Method == http.MethodGet
-			if isStream {
+			switch {
+			case isStream:
 				places = s.streams
+			case op.transfers():
+				places = s.transfers
 			}
 			if err := places.Acquire(token.ID); err != nil {
 				return err
@@ -59,6 +64,10 @@ func (s *Server) guard(op *operation) echo.MiddlewareFunc {
 			if err := op.checkParams(c.Request(), c.Param); err != nil {
 				return err
 			}
+			if op.dryRun(c.Request().URL) {
+				x.dryRun = true
+				c.SetRequest(c.Request().WithContext(store.DryRun(c.Request().Context())))
+			}
 			nodes, err := op.checkBody(c.Request(), body)
 			if err != nil {
 				return err
@@ -73,9 +82,39 @@ func (s *Server) guard(op *operation) echo.MiddlewareFunc {
 				s.observer.Stream(&x.observed)
 				return next(c)
 			}
-			return s.withDatabaseTimeout(c, next)
+			if op.transfers() {
+				return s.transfer(c, op, next)
+			}
+			return withTimeout(c, s.database, next)
 		}
 	}
+}
+
+// transfer runs an export or an import, which may take longer than any other request.
+func (s *Server) transfer(c echo.Context, op *operation, next echo.HandlerFunc) error {
+	request, timeout := c.Request(), exportTimeout
+	x := requestStateOf(request.Context())
+	s.observer.Stream(&x.observed)
+	x.head = request.Method == http.MethodHead
+	x.file = exportFormat(request.Header.Values("Accept"))
+	if op.upload {
+		var err error
+		if request.Body, err = s.fileBody(c.Response(), request); err != nil {
+			return err
+		}
+		timeout = s.uploadTimeout + importTimeout
+		x.file = fileFormat(request.Header.Get(headerContentType))
+	}
+	err := withTimeout(c, timeout, next)
+	if err != nil && op.upload { // refused before it was read
+		transport.DiscardBody(request, maxFile)
+	}
+	return err
+}
+
+// dryRun reports whether a valid request asks for a dry run.
+func (op *operation) dryRun(u *url.URL) bool {
+	return u.RawQuery != "" && op.query["dry_run"] && u.Query().Get("dry_run") == "true"
 }
 
 // recheck authenticates and authorizes a stream again.
@@ -111,10 +150,10 @@ func (s *Server) limit(c echo.Context, op *operation, token uuid.UUID) error {
 	}
 }
 
-// withDatabaseTimeout sets the timeout of the handler's database work. Reading the request has timeouts of its own.
-func (s *Server) withDatabaseTimeout(c echo.Context, next echo.HandlerFunc) error {
+// withTimeout sets the timeout of the handler's database work. Reading the request has timeouts of its own.
+func withTimeout(c echo.Context, timeout time.Duration, next echo.HandlerFunc) error {
 	request := c.Request()
-	ctx, cancel := context.WithTimeout(request.Context(), s.database)
+	ctx, cancel := context.WithTimeout(request.Context(), timeout)
 	defer cancel()
 	c.SetRequest(request.WithContext(ctx))
 	defer c.SetRequest(request) // the original context still tells whether the client has disconnected
@@ -141,7 +180,7 @@ type binder struct{}
 
 // Bind implements echo.Binder.
 func (binder) Bind(target any, c echo.Context) error {
-	body, ok := c.Request().Body.(decodedBody)
+	body, ok := c.Request().Body.(*decodedBody)
 	if !ok || reflect.TypeOf(body.target) != reflect.TypeOf(target) {
 		return fmt.Errorf("the body of %s is a %T and not a %T", c.Path(), body.target, target)
 	}

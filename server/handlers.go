@@ -64,3 +64,6 @@ func text(p *string) string {
 	}
 	return *p
 }
+
+// isTrue returns an optional parameter, for which absent and false mean the same.
+func isTrue(p *bool) bool { return p != nil && *p }

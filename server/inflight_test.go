@@ -120,16 +120,16 @@ func TestMaxInFlight(t *testing.T) {
 	})
 }
 
-// Every operation is limited in the same way, but for streams: TestMaxStreams.
+// Every operation is limited in the same way, but for streams, exports and imports: TestMaxStreams and TestMaxTransfers.
 func TestEveryOperationIsShed(t *testing.T) {
 	t.Parallel()
 	s := servertest.New(t, storetest.SQLite(t), func(c *server.Config) { c.MaxInFlight = 1 })
 	leave := occupy(t, s.Client)
 	for name, r := range requests {
-		if strings.HasPrefix(name, "stream") {
+		if strings.HasPrefix(name, "stream") || strings.HasPrefix(name, "export") || strings.HasPrefix(name, "import") {
 			continue
 		}
-		got := s.Send(t, servertest.Request{Method: r.method, Target: r.target, Body: r.body})
+		got := s.SendBoth(t, servertest.Request{Method: r.method, Target: r.target, Body: r.body})
 		if got.Status != http.StatusServiceUnavailable || got.Body != unavailable+"\n" || got.Header.Get("Retry-After") != "1" {
 			t.Errorf("%s: %d %s", name, got.Status, got.Body)
 		}

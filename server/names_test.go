@@ -98,7 +98,7 @@ func TestNamesHaveTheirFormat(t *testing.T) {
 	found := 0
 	for _, item := range doc.Paths.Map() {
 		for _, op := range item.Operations() {
-			if op.RequestBody == nil {
+			if op.RequestBody == nil || op.RequestBody.Value.Content["application/json"] == nil {
 				continue
 			}
 			for name, property := range op.RequestBody.Value.Content["application/json"].Schema.Value.Properties {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/clientapps/clientapps/gen"
 	"github.com/clientapps/clientapps/server/eventstream"
+	"github.com/clientapps/clientapps/server/rowfile"
 	"github.com/clientapps/clientapps/server/schemas"
 	"github.com/clientapps/clientapps/server/telemetry"
 	"github.com/clientapps/clientapps/server/validate"
@@ -33,7 +34,10 @@ type operation struct {
 	body       *validate.Body        // nil if the operation has no body
 	mediaTypes []string              // of the body
 	noBody     bool                  // the body may be left out
+	upload     bool                  // the body is a file, which the handler reads
 	stream     bool                  // its answer is a stream of events
+	export     bool                  // its answer is a file
+	media      []string              // of the answer
 	method     string
 	bareValues bool              // an error about a single bad value has no details, as on the reference page of updateApp
 	defaults   map[string]string // of the query parameters
@@ -108,12 +112,27 @@ func newOperation(path, method string, item *openapi3.PathItem, o *openapi3.Oper
 			return nil, fmt.Errorf("operation %s answers %s, which is no status", op.id, text)
 		}
 		op.statuses = append(op.statuses, status)
-		op.stream = op.stream || o.Responses.Value(text).Value.Content[eventstream.MediaType] != nil
+		content := o.Responses.Value(text).Value.Content
+		op.stream = op.stream || content[eventstream.MediaType] != nil
+		op.export = op.export || content[rowfile.MediaTypeCSV] != nil
+	}
+	switch {
+	case op.stream:
+		op.media = []string{eventstream.MediaType}
+	case op.export:
+		op.media = []string{rowfile.MediaTypeCSV, rowfile.MediaTypeNDJSON}
+	default:
+		op.media = []string{mediaTypeJSON}
 	}
 	if o.RequestBody == nil {
 		return op, nil
 	}
 	op.noBody = !o.RequestBody.Value.Required
+	if content := o.RequestBody.Value.Content; content[mediaTypeJSON] == nil {
+		op.upload = true
+		op.mediaTypes = slices.Sorted(maps.Keys(content))
+		return op, nil
+	}
 	return op, op.readBodySchema(o.RequestBody.Value.Content)
 }
 

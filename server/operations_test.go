@@ -47,6 +47,11 @@ var requests = map[string]request{
 	"addApp":                {"POST", clientPath + "/apps", `{"catalog_app_id":"` + newEntry + `"}`, "apps"},
 	"getApp":                {"GET", appPath, "", "apps"},
 	"updateApp":             {"PATCH", appPath, `{"is_favorite":true}`, "apps"},
+	"updateApps":            {"PATCH", clientPath + "/apps", `{"updates":[{"id":"` + appID + `","is_favorite":true}]}`, "apps"},
+	"exportApps":            {"GET", clientPath + "/apps/export", "", "apps"},
+	"importApps":            {"POST", clientPath + "/apps/import", `{"canonical_name":"Slack","license_count":50}`, "apps"},
+	"exportCatalog":         {"GET", "/v2/catalog-apps/export", "", "catalog_apps"},
+	"importCatalog":         {"POST", "/v2/catalog-apps/import", `{"canonical_name":"Slack","type":"web"}`, "catalog_apps"},
 	"removeApp":             {"DELETE", appPath, "", "apps"},
 	"listAppChanges":        {"GET", appPath + "/changes", "", "app_changes"},
 	"listChanges":           {"GET", clientPath + "/changes", "", "app_changes"},
@@ -166,7 +171,7 @@ func (f *fixture) content(t *testing.T) string {
 }
 
 // TestEveryOperationRefusesAlike sends each operation's request with one thing wrong. Every operation gives the same answer and
-// writes nothing.
+// writes nothing, and says the same in problem details.
 func TestEveryOperationRefusesAlike(t *testing.T) {
 	t.Parallel()
 	doc, err := gen.GetSpec()
@@ -203,7 +208,7 @@ func (f *fixture) refusals(t *testing.T, r request) {
 		if change.Body == "" && r.body != "" {
 			change.Body = r.body
 		}
-		if got := f.clients[as].Send(t, change); got.Status != status || want != "" && got.Body != want+"\n" {
+		if got := f.clients[as].SendBoth(t, change); got.Status != status || want != "" && got.Body != want+"\n" {
 			t.Errorf("%s %s %v by %s: %d %s", change.Method, change.Target, change.Header, as, got.Status, got.Body)
 		}
 	}
@@ -222,19 +227,33 @@ func (f *fixture) refusals(t *testing.T, r request) {
 	refuse("everything", 400, invalidField("x", "Unknown query parameter 'x'"), servertest.Request{Target: r.target + "?x=1"})
 	refuse("everything", 404, noRoute, servertest.Request{Target: r.target + "/"})
 	media := notJSON
-	if strings.HasSuffix(r.target, "/stream") {
+	switch {
+	case strings.HasSuffix(r.target, "/stream"):
 		media = strings.Replace(notJSON, "application/json", "text/event-stream", 1)
+	case strings.HasSuffix(r.target, "/export"):
+		media = strings.Replace(notJSON, "application/json", "text/csv or application/x-ndjson", 1)
 	}
 	refuse("everything", 406, media, servertest.Request{Header: []string{"Accept: text/html"}})
 	refuse("anonymous", 405, noMethod, servertest.Request{Method: "TRACE"})
-	if r.body == "" {
+	switch {
+	case r.body == "":
+		return
+	case strings.HasSuffix(r.target, "/import"): // see transferupload_test.go for the others
+		for _, media := range []string{"application/json", "text/plain", "", "text/csv2"} {
+			refuse("everything", 415, "", servertest.Request{Header: []string{"Content-Type: " + media}})
+		}
+		refuse("everything", 415, "", servertest.Request{Header: []string{"Content-Encoding: gzip"}})
 		return
 	}
 	refuse("everything", 413, tooLarge, servertest.Request{Body: r.body + strings.Repeat(" ", 1<<20)})
 	refuse("everything", 415, "", servertest.Request{Header: []string{"Content-Type: text/plain"}})
 	refuse("everything", 400, invalid("Request body must be a JSON object"), servertest.Request{Body: "[]"})
 	refuse("everything", 400, invalid("Request body has data behind its JSON value"), servertest.Request{Body: r.body + "{}"})
-	refuse("everything", 400, invalidField("nonsense", "Unknown field 'nonsense'"), servertest.Request{Body: strings.Replace(r.body, "{", `{"nonsense":1,`, 1)})
+	nonsense := invalidField("nonsense", "Unknown field 'nonsense'")
+	if strings.Contains(r.body, `"updates"`) { // its errors have a place, also a single one
+		nonsense = strings.Replace(nonsense, `"}}}`, `","errors":[{"field":"nonsense","pointer":"/nonsense","message":"Unknown field 'nonsense'"}]}}}`, 1)
+	}
+	refuse("everything", 400, nonsense, servertest.Request{Body: strings.Replace(r.body, "{", `{"nonsense":1,`, 1)})
 	if r.method == http.MethodPost || r.method == http.MethodPut {
 		if r.target != tokenPath+"/rotate" { // whose fields are optional
 			refuse("everything", 400, "", servertest.Request{Body: "{}"})
@@ -261,7 +280,7 @@ func TestEveryOperationFailsAlike(t *testing.T) {
 				continue // served from the catalog cache
 			}
 			rename(r.table, "lost")
-			got := s.Send(t, servertest.Request{Method: r.method, Target: r.target, Body: r.body})
+			got := s.SendBoth(t, servertest.Request{Method: r.method, Target: r.target, Body: r.body})
 			if got.Status != http.StatusInternalServerError || got.Body != broken+"\n" {
 				t.Errorf("%s without %s: %d %s", name, r.table, got.Status, got.Body)
 			}
@@ -271,7 +290,7 @@ func TestEveryOperationFailsAlike(t *testing.T) {
 		stranger, late := newTokenClient(t, s), newTokenClient(t, s)
 		rename("tokens", "lost")
 		for name, r := range requests {
-			got := stranger.Send(t, servertest.Request{Method: r.method, Target: r.target, Body: r.body})
+			got := stranger.SendBoth(t, servertest.Request{Method: r.method, Target: r.target, Body: r.body})
 			if got.Status != http.StatusInternalServerError || got.Body != broken+"\n" {
 				t.Errorf("%s without tokens: %d %s", name, got.Status, got.Body)
 			}
@@ -281,7 +300,7 @@ func TestEveryOperationFailsAlike(t *testing.T) {
 			t.Fatal(err)
 		}
 		for name, r := range requests {
-			got := late.Send(t, servertest.Request{Method: r.method, Target: r.target, Body: r.body})
+			got := late.SendBoth(t, servertest.Request{Method: r.method, Target: r.target, Body: r.body})
 			if got.Status != http.StatusServiceUnavailable || got.Body != unavailable+"\n" || got.Header.Get("Retry-After") != "1" {
 				t.Errorf("%s on a closed store: %d %s", name, got.Status, got.Body)
 			}

@@ -65,7 +65,8 @@ func TestCommitInDoubtIsAnswered(t *testing.T) {
 		request servertest.Request
 	}{
 		"patch":         {"the-lost-one", servertest.Request{Method: "PATCH", Target: appPath, Body: `{"license_count":5}`}},
-		"bulk":          {"commit", servertest.Request{Method: "POST", Target: client + "/apps/approval", Body: `{"app_ids":["` + appID + `"]}`}},
+		"bulk":          {"the-lost-one", servertest.Request{Method: "POST", Target: client + "/apps/approval", Body: `{"app_ids":["` + appID + `"]}`}},
+		"all or none":   {"commit", servertest.Request{Method: "PATCH", Target: client + "/apps?atomic=true", Body: `{"updates":[{"id":"` + appID + `","is_favorite":true}]}`}},
 		"remove":        {"commit", servertest.Request{Method: "DELETE", Target: appPath}},
 		"create client": {"commit", servertest.Request{Method: "POST", Target: "/v2/clients", Body: `{"name":"Fabrikam"}`}},
 		"catalog":       {"commit", servertest.Request{Method: "POST", Target: "/v2/catalog-apps", Body: `{"canonical_name":"Zoom"}`}},

@@ -15,7 +15,6 @@ import (
 	"github.com/getkin/kin-openapi/openapi3filter"
 
 	"github.com/clientapps/clientapps/gen"
-	"github.com/clientapps/clientapps/server/eventstream"
 	"github.com/clientapps/clientapps/server/strictjson"
 	"github.com/clientapps/clientapps/server/validate"
 )
@@ -47,13 +46,10 @@ func (op *operation) checkParams(r *http.Request, pathValue func(string) string)
 	if err := op.refuseConditions(r.Header); err != nil {
 		return err
 	}
-	media := "application/json"
-	if op.stream {
-		media = eventstream.MediaType
-	}
-	if !accepts(r.Header.Values("Accept"), media) {
+	accepted := r.Header.Values("Accept")
+	if !slices.ContainsFunc(op.media, func(media string) bool { return accepts(accepted, media) }) {
 		return &Error{
-			Status: http.StatusNotAcceptable, Code: gen.ErrorCodeNotAcceptable, Message: "Responses are " + media,
+			Status: http.StatusNotAcceptable, Code: gen.ErrorCodeNotAcceptable, Message: "Responses are " + strings.Join(op.media, " or "),
 		}
 	}
 	return nil
@@ -145,8 +141,8 @@ func paramError(p *openapi3.Parameter, err error) error {
 	return invalidRequest(message, &gen.ErrorDetails{Field: &p.Name})
 }
 
-// accepts evaluates Accept (RFC 9110, 12.5.1) for a media type: the most specific matching range decides, and q=0 refuses. A malformed or
-// empty header accepts everything.
+// accepts evaluates Accept for the media type of a success. Whoever names problem details, which only errors have, and does not mention
+// the type of successes accepts it too. A malformed or empty header accepts everything.
 func accepts(headers []string, media string) bool {
 	if len(headers) == 0 || len(headers) == 1 && (headers[0] == "" || headers[0] == "*/*" || headers[0] == media) {
 		return true
@@ -154,20 +150,63 @@ func accepts(headers []string, media string) bool {
 	if strings.TrimSpace(strings.Join(headers, "")) == "" {
 		return true
 	}
-	best, accepted := -1, false
+	success, err := preferenceFor(headers, media)
+	if err != nil || success.rank != unmentioned {
+		return err != nil || success.q > 0
+	}
+	problem, _ := preferenceFor(headers, mediaTypeProblem)
+	return problem.rank == named && problem.q > 0
+}
+
+// wantsProblem reports whether Accept names problem details, and does not rank them behind JSON. Wildcards mean JSON.
+func wantsProblem(headers []string) bool {
+	problem, err := preferenceFor(headers, mediaTypeProblem)
+	if err != nil || problem.rank != named || problem.q == 0 {
+		return false
+	}
+	plain, _ := preferenceFor(headers, mediaTypeJSON)
+	return problem.q >= plain.q
+}
+
+// preference is what Accept says of a media type. The zero value of a type that is not mentioned has q 0.
+type preference struct {
+	rank int // of the most specific range that matches
+	q    float64
+}
+
+// The ranks of media ranges.
+const (
+	unmentioned = iota
+	anyType
+	anySubtype
+	named
+)
+
+// preferenceFor evaluates Accept (RFC 9110, 12.5.1) for a media type: the most specific matching range decides. It fails when the header
+// is malformed.
+func preferenceFor(headers []string, media string) (best preference, err error) {
+	kind, _, _ := strings.Cut(media, "/")
+	ranges := []string{anyType: "*/*", anySubtype: kind + "/*", named: media}
 	for part := range strings.SplitSeq(strings.Join(headers, ","), ",") {
 		if strings.TrimSpace(part) == "" {
 			continue
 		}
 		given, params, err := mime.ParseMediaType(part)
 		if err != nil {
-			return true
+			return preference{}, err
 		}
-		kind, _, _ := strings.Cut(media, "/")
-		rank := slices.Index([]string{"*/*", kind + "/*", media}, given)
-		if rank > best {
-			best, accepted = rank, strings.Trim(params["q"], "0.") != "" || params["q"] == ""
+		if rank := slices.Index(ranges, given); rank > best.rank {
+			best = preference{rank, weight(params["q"])}
 		}
 	}
-	return accepted
+	return best, nil
+}
+
+// weight returns the q of a media range: 1 if it is absent or no weight.
+func weight(q string) float64 {
+	w, err := strconv.ParseFloat(q, 64)
+	if err == nil && w >= 0 && w <= 1 {
+		return w
+	}
+	return 1
 }

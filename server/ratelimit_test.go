@@ -168,7 +168,7 @@ func TestEveryOperationIsLimited(t *testing.T) {
 				} else {
 					fault.Body = or(fault.Body, r.body)
 				}
-				got := s.Send(t, fault)
+				got := s.SendBoth(t, fault)
 				if got.Status != 429 || got.Body != limited+"\n" || got.Header.Get("RateLimit") != `"default";r=0;t=1` {
 					t.Errorf("%s: %d %v %s", name, got.Status, got.Header, got.Body)
 				}

@@ -81,3 +81,24 @@ func encoded(t *testing.T, v any) string {
 }
 
 func ptr32(n int32) *int32 { return &n }
+
+func TestRenderedBulkResultsAreWhatTheGeneratedTypesSay(t *testing.T) {
+	t.Parallel()
+	outcomes := []error{nil, &store.NotFoundError{}, &store.PreconditionError{}, store.ErrNotAttempted}
+	for mask := range 1 << 6 {
+		body, want := bulkBody{}, gen.BulkResult{Succeeded: []gen.UUID{}, Failed: []gen.BulkFailure{}}
+		for i := range 3 {
+			id, outcome := uuid.New(), outcomes[mask>>(2*i)&3]
+			body.updates, body.outcomes = append(body.updates, store.AppUpdate{ID: id}), append(body.outcomes, outcome)
+			if outcome == nil {
+				want.Succeeded = append(want.Succeeded, id)
+			} else {
+				want.Failed = append(want.Failed, bulkFailure(id, outcome))
+			}
+		}
+		w := httptest.NewRecorder()
+		if err := body.VisitUpdateAppsResponse(w); err != nil || w.Body.String() != encoded(t, want) {
+			t.Errorf("by hand %s, generated %s, error %v", w.Body, encoded(t, want), err)
+		}
+	}
+}

@@ -9,28 +9,35 @@ import (
 	"strings"
 
 	"github.com/clientapps/clientapps/server/conditional"
+	"github.com/clientapps/clientapps/server/rowfile"
 	"github.com/clientapps/clientapps/server/telemetry"
 	"github.com/clientapps/clientapps/server/transport"
 	"github.com/clientapps/clientapps/store"
 )
 
-// requestState is the state of one request and its response that the layers share.
+// requestState is the state of one request and its response that the layers share. It is also the request's context, from which
+// requestStateOf gets it.
 type requestState struct {
 	http.ResponseWriter
+	context.Context
 
 	requestID   [1]string // an array, so that its slice is a header value without an allocation
 	url         *url.URL
 	operation   *operation   // nil until a route was found
 	token       *store.Token // nil until authenticated
 	ifNoneMatch string       // of GET and HEAD
-	skipBody    bool         // 304
-	recheck     func() error // of a stream: whether the token may still read it
+	body        decodedBody
+	skipBody    bool // 304
+	dryRun      bool
+	file        rowfile.Format // of an export or an import
+	head        bool           // an export without its rows
+	recheck     func() error   // of a stream: whether the token may still read it
 	observed    telemetry.Request
 }
 
 func newRequestState(w http.ResponseWriter, r *http.Request) *requestState {
 	id := requestID(r.Header.Get(transport.RequestIDHeader))
-	x := &requestState{ResponseWriter: w, url: r.URL, requestID: [1]string{id}, observed: telemetry.Request{ID: id}}
+	x := &requestState{ResponseWriter: w, Context: r.Context(), url: r.URL, requestID: [1]string{id}, observed: telemetry.Request{ID: id}}
 	if r.Method == http.MethodGet || r.Method == http.MethodHead {
 		x.ifNoneMatch = joinHeader(r.Header, "If-None-Match")
 	}
@@ -38,6 +45,14 @@ func newRequestState(w http.ResponseWriter, r *http.Request) *requestState {
 }
 
 type requestStateKey struct{}
+
+// Value implements context.Context.
+func (x *requestState) Value(key any) any {
+	if _, own := key.(requestStateKey); own {
+		return x
+	}
+	return x.Context.Value(key)
+}
 
 func requestStateOf(ctx context.Context) *requestState {
 	x, _ := ctx.Value(requestStateKey{}).(*requestState)
@@ -66,6 +81,13 @@ func (x *requestState) WriteHeader(status int) {
 			header.Del("Content-Type")
 			header.Del("Content-Encoding")
 			header.Del("Link") // a client with the body has this, too (RFC 9110, 15.4.5)
+		}
+	}
+	if x.dryRun {
+		header["Dry-Run"] = []string{"true"}
+		header["Cache-Control"] = keepNothing
+		if status == http.StatusCreated { // a tag stands for an object that is there
+			header.Del("ETag")
 		}
 	}
 	setCaching(header)

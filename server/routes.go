@@ -1,11 +1,15 @@
 package server
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"runtime/debug"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -22,12 +26,13 @@ type router struct {
 
 	methods map[string][]string // by path
 	allow   map[string]string   // the Allow header, by path
+	patch   map[string]string   // the Accept-Patch header, by path
 	err     error
 }
 
 // newRouter registers every operation of the contract with its guard, HEAD for each GET, and OPTIONS for each path.
 func (s *Server) newRouter() (*router, error) {
-	r := &router{Echo: echo.New(), methods: map[string][]string{}, allow: map[string]string{}}
+	r := &router{Echo: echo.New(), methods: map[string][]string{}, allow: map[string]string{}, patch: map[string]string{}}
 	r.HTTPErrorHandler = s.writeError
 	r.Binder = binder{}
 	r.Use(recoverMiddleware)
@@ -48,6 +53,9 @@ func (s *Server) newRouter() (*router, error) {
 	for id, op := range operations {
 		op.observed = s.observer.Operation(id, op.route, op.statuses)
 		guards[id] = []echo.MiddlewareFunc{s.guard(op)}
+		if op.method == http.MethodPatch {
+			r.patch[strings.NewReplacer("{", ":", "}", "").Replace(op.route)] = op.acceptPatch()
+		}
 	}
 	h := &handlers{store: s.store, log: s.log, streams: s.streamSettings, webhooks: s.webhooks}
 	gen.RegisterHandlersWithOptions(r, gen.NewStrictHandler(h, nil), gen.RegisterHandlersOptions{
@@ -76,7 +84,7 @@ func (r *router) open(path string, h echo.HandlerFunc) {
 func (r *router) finishPath(path string, methods []string) {
 	has := slices.Sorted(slices.Values(append(methods, http.MethodOptions)))
 	r.allow[path] = strings.Join(has, ", ")
-	r.OPTIONS(path, options(r.allow[path], slices.Contains(has, http.MethodPatch)))
+	r.OPTIONS(path, options(r.allow[path], r.patch[path]))
 	for _, method := range []string{
 		http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
 	} {
@@ -88,8 +96,11 @@ func (r *router) finishPath(path string, methods []string) {
 
 func noSuchMethod(echo.Context) error { return echo.ErrMethodNotAllowed }
 
-// serverMethods is the Allow header of OPTIONS * (RFC 9110, 9.3.7): the methods of all paths.
-const serverMethods = "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"
+// The headers of OPTIONS * (RFC 9110, 9.3.7): the methods of all paths, and what patches may be.
+const (
+	serverMethods = "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"
+	anyPatch      = "application/json, application/merge-patch+json"
+)
 
 // isServerOptions reports whether a request is OPTIONS *, which no route matches.
 func isServerOptions(r *http.Request) bool {
@@ -131,13 +142,16 @@ func (r *router) DELETE(path string, h echo.HandlerFunc, m ...echo.MiddlewareFun
 func recoverMiddleware(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) (err error) {
 		if isServerOptions(c.Request()) {
-			return options(serverMethods, true)(c)
+			return options(serverMethods, anyPatch)(c)
 		}
 		if err := rejectExtraSegments(c); err != nil {
 			return err
 		}
 		defer func() {
 			if r := recover(); r != nil {
+				if cut, ok := r.(error); ok && errors.Is(cut, http.ErrAbortHandler) {
+					panic(cut) //nolint:forbidigo // net/http closes the connection
+				}
 				err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
 			}
 		}()
@@ -153,13 +167,38 @@ func rejectExtraSegments(c echo.Context) error {
 	return nil
 }
 
-// options answers 204 with the methods of a path. It needs no token, since the contract is public.
-func options(allow string, patch bool) echo.HandlerFunc {
+// options answers 204 with the methods of a path, and what its patches may be. It needs no token, since the contract is public.
+func options(allow, acceptPatch string) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		c.Response().Header().Set(echo.HeaderAllow, allow)
-		if patch {
+		if acceptPatch != "" {
 			c.Response().Header().Set("Accept-Patch", acceptPatch)
 		}
 		return c.NoContent(http.StatusNoContent)
 	}
+}
+
+// healthz is the liveness probe. It depends on nothing but the process.
+func healthz(w http.ResponseWriter, _ *http.Request) error { return writeText(w, "ok\n") }
+
+// readyTimeout bounds the database check of the readiness probe. It is shorter than the usual timeout of probes.
+const readyTimeout = 900 * time.Millisecond
+
+// readyz is the readiness probe: the database answers, has the schema of this program, and the server is not shutting down.
+func (s *Server) readyz(w http.ResponseWriter, r *http.Request) error {
+	if s.draining.Load() {
+		return errUnavailable(causeStopping, errors.New("the server is stopping"))
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
+	defer cancel()
+	if err := s.store.Ready(ctx); err != nil {
+		return errUnavailable(databaseCause(err), err)
+	}
+	return writeText(w, "ready\n")
+}
+
+func writeText(w http.ResponseWriter, text string) error {
+	w.Header().Set(headerContentType, "text/plain; charset=UTF-8")
+	_, err := io.WriteString(w, text)
+	return err
 }

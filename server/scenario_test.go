@@ -75,7 +75,7 @@ func (f *fixture) run(t *testing.T, sc scenario) {
 	if !ok {
 		t.Fatalf("no token %s", sc.as)
 	}
-	got := client.Send(t, servertest.Request{
+	got := client.SendBoth(t, servertest.Request{
 		Method: or(sc.method, http.MethodPatch), Target: or(sc.target, appPath),
 		Header: header, Body: sc.body, Chunked: sc.chunked,
 	})

@@ -12,7 +12,7 @@ import (
 // TestEveryOperationIsServed sends one request of each operation to one server.
 func TestEveryOperationIsServed(t *testing.T) {
 	t.Parallel()
-	servertest.Each(t, servesEveryOperation)
+	servertest.Each(t, func(t *testing.T, s *servertest.Server) { servesEveryOperation(t, s) })
 }
 
 // The server's database role cannot change the schema or rewrite the history: see deploy/roles.sql.
@@ -22,13 +22,13 @@ func TestEveryOperationIsServedToTheServerRole(t *testing.T) {
 	servesEveryOperation(t, servertest.New(t, role))
 }
 
-func servesEveryOperation(t *testing.T, s *servertest.Server) {
+func servesEveryOperation(t *testing.T, s *servertest.Server, header ...string) {
 	t.Helper()
 	withNewEntry(t, s)
 	send := func(name string) {
 		t.Helper()
 		r := requests[name]
-		if got := s.Send(t, servertest.Request{Method: r.method, Target: r.target, Body: r.body}); got.Status/100 != 2 {
+		if got := s.Send(t, servertest.Request{Method: r.method, Target: r.target, Header: header, Body: r.body}); got.Status/100 != 2 {
 			t.Errorf("%s: %d %s", name, got.Status, got.Body)
 		}
 	}

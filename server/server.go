@@ -37,15 +37,17 @@ type Config struct {
 
 	Webhooks webhook.Config // the zero value refuses to make webhooks, and delivers nothing
 
-	RateLimit   int              // requests per second of one token for one client; 0: no limit
-	RateBurst   int              // requests of one token for one client at once. Default 1
-	MaxInFlight int              // requests in flight, at most half of them of one token. Default 1024
-	MaxStreams  int              // streams of changes, at most half of them of one token. Default 1024
-	BodyMemory  int64            // bytes for all request bodies, at most a quarter of them for one token. Default 128 MiB
-	Clock       func() time.Time // for the limits, the certificate, the provider's tokens and webhooks. Default time.Now
+	RateLimit    int              // requests per second of one token for one client; 0: no limit
+	RateBurst    int              // requests of one token for one client at once. Default 1
+	MaxInFlight  int              // requests in flight, at most half of them of one token. Default 1024
+	MaxStreams   int              // streams of changes, at most half of them of one token. Default 1024
+	MaxTransfers int              // exports and imports at once, at most half of them of one token. Default 4
+	BodyMemory   int64            // bytes for all request bodies, at most a quarter of them for one token. Default 128 MiB
+	Clock        func() time.Time // for the limits, the certificate, the provider's tokens and webhooks. Default time.Now
 
 	RequestTimeout time.Duration // for reading a request; writing its answer may take as long again. Default 15 s
 	HeaderTimeout  time.Duration // for reading the head of a request. Default 10 s, at most RequestTimeout
+	UploadTimeout  time.Duration // for reading the file of an import. Default 5 min
 	IdleTimeout    time.Duration // between two requests of a connection. Default 2 min
 	Heartbeat      time.Duration // of a stream without news. Default 15 s
 	// For the database work of a request, which is then refused. Resolving a commit in doubt may take longer, as configured in
@@ -60,23 +62,25 @@ type Config struct {
 
 // Server answers the API. It is an http.Handler; Run serves it on a listener.
 type Server struct {
-	router    *router
-	handler   http.Handler // the router inside compression and CORS
-	store     *store.Store
-	log       *slog.Logger
-	demoToken string
-	provider  *oidc.Provider     // nil: only the server's own tokens
-	limiter   *ratelimit.Limiter // nil: no limit
-	inFlight  *capacity.Requests
-	streams   *capacity.Requests
-	bodies    *capacity.Memory
-	observer  *telemetry.Observer
-	cert      *transport.Certificate // nil: plain HTTP
-	timeouts  transport.Timeouts
-	database  time.Duration // timeout of database work
-	drain     time.Duration
-	shutdown  time.Duration
-	draining  atomic.Bool
+	router        *router
+	handler       http.Handler // the router inside compression and CORS
+	store         *store.Store
+	log           *slog.Logger
+	demoToken     string
+	provider      *oidc.Provider     // nil: only the server's own tokens
+	limiter       *ratelimit.Limiter // nil: no limit
+	inFlight      *capacity.Requests
+	streams       *capacity.Requests
+	transfers     *capacity.Requests
+	bodies        *capacity.Memory
+	observer      *telemetry.Observer
+	cert          *transport.Certificate // nil: plain HTTP
+	timeouts      transport.Timeouts
+	database      time.Duration // timeout of database work
+	uploadTimeout time.Duration // of reading the file of an import
+	drain         time.Duration
+	shutdown      time.Duration
+	draining      atomic.Bool
 
 	streamSettings streamSettings
 	endStreams     context.CancelFunc
@@ -110,6 +114,12 @@ func New(cfg Config) (*Server, error) {
 	if cfg.MaxStreams <= 0 {
 		cfg.MaxStreams = 1024
 	}
+	if cfg.MaxTransfers <= 0 {
+		cfg.MaxTransfers = 4
+	}
+	if cfg.UploadTimeout <= 0 {
+		cfg.UploadTimeout = 5 * time.Minute
+	}
 	if cfg.Heartbeat <= 0 {
 		cfg.Heartbeat = 15 * time.Second
 	}
@@ -122,12 +132,13 @@ func New(cfg Config) (*Server, error) {
 	cfg.Logger = slog.New(telemetry.Redact(cfg.Logger.Handler()))
 	s := &Server{
 		store: cfg.Store, log: cfg.Logger, demoToken: cfg.DemoToken,
-		limiter:  ratelimit.New(cfg.RateLimit, cfg.RateBurst, cfg.Clock),
-		inFlight: capacity.NewRequests(cfg.MaxInFlight),
-		streams:  capacity.NewStreams(cfg.MaxStreams),
-		bodies:   capacity.NewMemory(cfg.BodyMemory, maxBodyMemory(maxBody)),
-		database: cfg.DatabaseTimeout,
-		drain:    cfg.DrainDelay, shutdown: cfg.ShutdownTimeout,
+		limiter:   ratelimit.New(cfg.RateLimit, cfg.RateBurst, cfg.Clock),
+		inFlight:  capacity.NewRequests(cfg.MaxInFlight),
+		streams:   capacity.NewStreams(cfg.MaxStreams),
+		transfers: capacity.NewTransfers(cfg.MaxTransfers),
+		bodies:    capacity.NewMemory(cfg.BodyMemory, maxBodyMemory(maxBody)),
+		database:  cfg.DatabaseTimeout, uploadTimeout: cfg.UploadTimeout,
+		drain: cfg.DrainDelay, shutdown: cfg.ShutdownTimeout,
 		timeouts: transport.Timeouts{
 			Header: min(cfg.HeaderTimeout, cfg.RequestTimeout), Request: cfg.RequestTimeout, Idle: cfg.IdleTimeout,
 		},
@@ -178,7 +189,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Connection", "close")
 	}
 	transport.Secure(w.Header(), r.TLS != nil)
-	r = r.WithContext(s.observer.Begin(context.WithValue(r.Context(), requestStateKey{}, x), r, &x.observed))
+	r = r.WithContext(s.observer.Begin(x, r, &x.observed))
 	defer func() { s.observer.End(r, &x.observed, time.Since(start)) }()
 	s.handler.ServeHTTP(x, r)
 }

@@ -37,7 +37,7 @@ func (h *handlers) CreateCatalogVendor(ctx context.Context, r gen.CreateCatalogV
 	return gen.CreateCatalogVendor201JSONResponse{CatalogVendorCreatedJSONResponse: gen.CatalogVendorCreatedJSONResponse{
 		Body: toAPIVendor(vendor),
 		Headers: gen.CatalogVendorCreatedResponseHeaders{
-			ETag: conditional.Strong(vendor.ETag()), Location: location("catalog-vendors", vendor.ID),
+			ETag: new(conditional.Strong(vendor.ETag())), Location: location("catalog-vendors", vendor.ID),
 		},
 	}}, nil
 }
@@ -90,7 +90,7 @@ func (h *handlers) CreateCatalogCategory(ctx context.Context, r gen.CreateCatalo
 	return gen.CreateCatalogCategory201JSONResponse{CatalogCategoryCreatedJSONResponse: gen.CatalogCategoryCreatedJSONResponse{
 		Body: toAPICategory(category),
 		Headers: gen.CatalogCategoryCreatedResponseHeaders{
-			ETag: conditional.Strong(category.ETag()), Location: location("catalog-categories", category.ID),
+			ETag: new(conditional.Strong(category.ETag())), Location: location("catalog-categories", category.ID),
 		},
 	}}, nil
 }

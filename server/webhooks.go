@@ -3,7 +3,6 @@ package server
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -289,11 +288,8 @@ func encodePing(webhook uuid.UUID, at time.Time) ([]byte, error) {
 }
 
 func encodeBody(delivery any) ([]byte, error) {
-	var body bytes.Buffer
-	encoder := json.NewEncoder(&body)
-	encoder.SetEscapeHTML(false)
-	err := encoder.Encode(delivery)
-	return bytes.TrimSpace(body.Bytes()), err
+	body, err := encodeJSON(delivery)
+	return bytes.TrimSpace(body), err
 }
 
 func toAPIWebhook(w store.Webhook) gen.Webhook {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -151,7 +150,13 @@ func (s *Store) readForUpdate(ctx context.Context, key AppKey) (App, int64, erro
 // version and had a value to change.
 func (s *Store) updateApp(ctx context.Context, key AppKey, fields Fields, by Actor, at expectedVersion) (App, bool, error) {
 	p := &appPatch{Item: groupcommit.Item[AppKey]{Ctx: ctx, Key: key}, fields: fields, by: by, at: at}
-	if err := s.writeTogether(p); err != nil {
+	var err error
+	if isDryRun(ctx) {
+		err = s.tryAlone(p)
+	} else {
+		err = s.writeTogether(p)
+	}
+	if err != nil {
 		if gone := (*inDoubtError)(nil); errors.As(err, &gone) {
 			return s.resolvePatchInDoubt(p, gone)
 		}
@@ -265,7 +270,7 @@ func (s *Store) removeApp(ctx context.Context, key AppKey, by Actor, at expected
 	set := s.written(by, s.notEarlier(s.now()))
 	set["version"] = gorm.Expr("version + 1")
 	var last []App // as the removal left it, for the trigger
-	gone := func(db *gorm.DB) (bool, error) { return by.wrote(db, key.ClientID, "app", last) }
+	gone := func(db *gorm.DB) (bool, error) { return by.wrote(db, key.ClientID, last) }
 	err = s.inTx(ctx, clientShare(key.ClientID), gone, func(tx *gorm.DB) error {
 		if at.catalog != 0 {
 			if err := holdCatalog(tx, holdCatalogBriefly); err != nil {
@@ -323,48 +328,6 @@ func (s *Store) withCatalog(ctx context.Context, app App) (App, error) {
 	return app, nil
 }
 
-// BulkSet sets one boolean of many apps of one client, in one transaction of three statements. It returns the apps that
-// the client does not have; the others have the value afterwards, and those that had it before are not written.
-// NotFoundError and ClientSuspendedError name the client.
-func (s *Store) BulkSet(ctx context.Context, clientID uuid.UUID, ids []uuid.UUID, column Column, value bool, by Actor) (missing []uuid.UUID, err error) {
-	found, err := s.bulkSet(ctx, clientID, ids, column, value, by)
-	if err == nil && len(found) == 0 {
-		if err := s.checkActive(ctx, clientID); err != nil {
-			return nil, err
-		}
-		found, err = s.bulkSet(ctx, clientID, ids, column, value, by) // the client may have been activated in between
-	}
-	if err != nil {
-		return nil, s.translate("set apps", err)
-	}
-	for _, id := range ids {
-		if _, ok := slices.BinarySearchFunc(found, id, compareIDs); !ok {
-			missing = append(missing, id)
-		}
-	}
-	return missing, nil
-}
-
-// bulkSet returns which of the apps the client has, by id: none while it is not active.
-func (s *Store) bulkSet(ctx context.Context, clientID uuid.UUID, ids []uuid.UUID, column Column, value bool, by Actor) (found []uuid.UUID, err error) {
-	set := s.written(by, s.notEarlier(s.now()))
-	set["version"] = gorm.Expr("version + 1")
-	set[string(column)] = value
-	var changed []App
-	wrote := func(db *gorm.DB) (bool, error) { return by.wrote(db, clientID, string(column), changed) }
-	err = s.inTx(ctx, clientShare(clientID), wrote, func(tx *gorm.DB) error {
-		these := whereIn(tenant.Of(tx, clientID).Model(&App{}), "id", ids).Session(&gorm.Session{})
-		// Locked in the order of the ids, so that two bulk writes cannot wait for each other.
-		err := ifActive(these, clientID).Clauses(clause.Locking{Strength: "UPDATE"}).Order("id").Pluck("id", &found).Error
-		if err != nil || len(found) == 0 {
-			return err
-		}
-		changed = nil
-		return these.Where(string(column)+" <> ?", value).Model(&changed).Clauses(returnVersions).Updates(set).Error
-	})
-	return found, err
-}
-
 // AppFilter selects apps of a client. The zero value selects all of them; what is set combines with AND.
 type AppFilter struct {
 	Query      string // part of the name
@@ -401,14 +364,7 @@ func (s *Store) ListApps(ctx context.Context, clientID uuid.UUID, f AppFilter, p
 }
 
 func (s *Store) listApps(ctx context.Context, clientID uuid.UUID, f AppFilter, p Page) (List[App], error) {
-	q := s.tenant(ctx, clientID)
-	if f.IsFavorite != nil {
-		q = q.Where("is_favorite = ?", *f.IsFavorite)
-	}
-	if f.IsApproved != nil {
-		q = q.Where("is_approved = ?", *f.IsApproved)
-	}
-	q, err := s.ofCatalog(ctx, q, clientID, CatalogFilter{f.Query, f.CategoryID, f.VendorID, f.Type})
+	q, err := s.ofCatalog(ctx, selectApps(s.tenant(ctx, clientID), f), clientID, CatalogFilter{f.Query, f.CategoryID, f.VendorID, f.Type})
 	if err != nil {
 		return List[App]{}, err
 	}
@@ -442,6 +398,17 @@ func (s *Store) listApps(ctx context.Context, clientID uuid.UUID, f AppFilter, p
 	return list, nil
 }
 
+// selectApps selects by what the apps have themselves.
+func selectApps(q *gorm.DB, f AppFilter) *gorm.DB {
+	if f.IsFavorite != nil {
+		q = q.Where("is_favorite = ?", *f.IsFavorite)
+	}
+	if f.IsApproved != nil {
+		q = q.Where("is_approved = ?", *f.IsApproved)
+	}
+	return q
+}
+
 // ofCatalog keeps the apps whose catalog app is selected. The few that a search usually finds are found in the snapshot,
 // once that is as new as the database, and looked up by an index; when there are many, the database filters the client's
 // apps as it reads them in order.
@@ -458,7 +425,11 @@ func (s *Store) ofCatalog(ctx context.Context, q *gorm.DB, clientID uuid.UUID, f
 		these := whereIn(s.tenant(ctx, clientID).Model(&App{}), "catalog_app_id", ids).Limit(fewEntries)
 		return q.Table("(?) AS these", these), nil
 	}
-	// Not as a list of ids, which SQLite would look up, all of them, rather than read apps in order.
+	return s.ofCatalogInSQL(q, f), nil
+}
+
+// ofCatalogInSQL keeps the apps whose catalog app is selected, as they are read in order: a list of ids SQLite would look up, all of them.
+func (s *Store) ofCatalogInSQL(q *gorm.DB, f CatalogFilter) *gorm.DB {
 	const has = "EXISTS (SELECT 1 FROM catalog_apps AS c WHERE c.id = apps.catalog_app_id AND "
 	q = s.contains(q, f.Query)
 	if f.VendorID != nil {
@@ -471,7 +442,7 @@ func (s *Store) ofCatalog(ctx context.Context, q *gorm.DB, clientID uuid.UUID, f
 		q = q.Where("EXISTS (SELECT 1 FROM catalog_app_categories AS c "+
 			"WHERE c.catalog_app_id = apps.catalog_app_id AND c.category_id = ?)", *f.CategoryID)
 	}
-	return q, nil
+	return q
 }
 
 // sumTotal adds up what triggers have counted.

@@ -398,9 +398,13 @@ func (s *Store) UpdateVendor(ctx context.Context, id uuid.UUID, fields Fields, b
 		if err != nil {
 			return nil, err
 		}
+		version := vendor.Version
 		wrote, err := s.patchNamed(tx.Where("id = ?", id), &vendor, vendor.fields(), fields, vendor.ETag(), match)
 		if err != nil || !wrote {
 			return nil, err
+		}
+		if isDryRun(ctx) {
+			vendor.Version = version
 		}
 		return changed(entityVendor, id), nil
 	})
@@ -456,9 +460,13 @@ func (s *Store) UpdateCategory(ctx context.Context, id uuid.UUID, fields Fields,
 		if err != nil {
 			return nil, err
 		}
+		version := category.Version
 		wrote, err := s.patchNamed(tx.Where("id = ?", id), &category, category.fields(), fields, category.ETag(), match)
 		if err != nil || !wrote {
 			return nil, err
+		}
+		if isDryRun(ctx) {
+			category.Version = version
 		}
 		return changed(entityCategory, id), nil
 	})

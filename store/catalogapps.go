@@ -38,7 +38,7 @@ func (s *Store) inCatalogTx(ctx context.Context, doing string, by Actor, wrote c
 	if errors.Is(err, errUnchanged) {
 		return nil
 	}
-	if err == nil {
+	if err == nil && !isDryRun(ctx) {
 		s.catalog.Show(ctx, showWithin)
 	}
 	return s.translate(doing, err)
@@ -193,7 +193,9 @@ func (s *Store) UpdateCatalogApp(ctx context.Context, id uuid.UUID, fields Field
 				return nil, err
 			}
 		}
-		left, err = lockedCatalogApp(tx, id)
+		if left, err = lockedCatalogApp(tx, id); err == nil && isDryRun(ctx) {
+			left.Version, left.tag = seen.Version, seen.tag
+		}
 		return changed(entityApp, id), err
 	})
 	if err != nil {

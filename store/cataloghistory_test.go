@@ -285,23 +285,23 @@ func TestCatalogHistoryOfImports(t *testing.T) {
 		row.Vendor = vendorAt("salesforce, inc.", "https://salesforce.com")
 		row.Categories = []string{"communication"}
 		row.URLPatterns = []string{"b", "a", "b"}
-		imports := func(opts store.ImportOptions, rows ...store.CatalogRow) []string {
+		imports := func(ctx context.Context, rows ...store.CatalogRow) []string {
 			t.Helper()
 			clock.Advance(time.Minute)
 			return changeTexts(catalogHistoryOf(t, db, importer, clock.Now(), func() {
-				must(s.ImportCatalog(t.Context(), catalogRows(rows...), importer, opts))(t)
+				must(s.ImportCatalog(ctx, catalogRows(rows...), importer, store.ImportOptions{}))(t)
 			}), names)
 		}
-		wantJSON(t, "a dry run", imports(store.ImportOptions{DryRun: true}, row), []string{})
-		wantJSON(t, "an import", imports(store.ImportOptions{}, row), []string{
+		wantJSON(t, "a dry run", imports(store.DryRun(t.Context()), row), []string{})
+		wantJSON(t, "an import", imports(t.Context(), row), []string{
 			`catalog_app.canonical_name of SLACK: "Slack" -> "slack"`,
 			`catalog_app.type of SLACK: "desktop" -> "web"`,
 			`catalog_app.url_patterns of SLACK: [] -> ["a","b"]`,
 			`vendor.url of SALESFORCE: "https://www.salesforce.com" -> "https://salesforce.com"`,
 		})
-		wantJSON(t, "the same import", imports(store.ImportOptions{}, row), []string{})
+		wantJSON(t, "the same import", imports(t.Context(), row), []string{})
 		row.URLPatterns, row.DesktopAliases = []string{"c"}, []string{"slack.exe"}
-		wantJSON(t, "an import of texts", imports(store.ImportOptions{}, row), []string{
+		wantJSON(t, "an import of texts", imports(t.Context(), row), []string{
 			`catalog_app.desktop_aliases of SLACK: [] -> ["slack.exe"]`,
 			`catalog_app.url_patterns of SLACK: ["a","b"] -> ["c"]`,
 		})
@@ -310,7 +310,7 @@ func TestCatalogHistoryOfImports(t *testing.T) {
 			many[i].Categories, many[i].URLPatterns = []string{"Many"}, []string{fmt.Sprint("https://", i)}
 			many[i].Vendor = vendor("Maker")
 		}
-		changes := imports(store.ImportOptions{}, many...)
+		changes := imports(t.Context(), many...)
 		if want := 1200*(1+1+1+1+1) + 2 + 2; len(changes) != want { // app, name, vendor, categories and patterns; vendor and category
 			t.Errorf("%d changes, want %d", len(changes), want)
 		}

@@ -72,7 +72,7 @@ func (f *feedFixture) write(ctx context.Context, random *rand.Rand) error {
 				ids = append(ids, app.ID)
 			}
 		}
-		_, err := s.BulkSet(ctx, key.ClientID, ids, store.ColumnIsFavorite, random.IntN(2) == 0, writer)
+		_, err := bulkSet(ctx, s, key.ClientID, ids, store.ColumnIsFavorite, random.IntN(2) == 0, writer)
 		return err
 	case 2:
 		app, err := s.AddApp(ctx, key.ClientID, f.catalog[4+random.IntN(4)], store.Fields{store.ColumnIsApproved: true}, writer)

@@ -5,15 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
+	"golang.org/x/sync/singleflight"
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
 	"github.com/clientapps/clientapps/store/casefold"
 	"github.com/clientapps/clientapps/store/etag"
 	"github.com/clientapps/clientapps/store/keyset"
+	"github.com/clientapps/clientapps/store/postgres"
+	"github.com/clientapps/clientapps/store/retry"
 	"github.com/clientapps/clientapps/store/tenant"
 )
 
@@ -116,7 +120,7 @@ func (s *Store) CreateClient(ctx context.Context, id uuid.UUID, name string, by 
 // with ClientSuspendedError. InDoubtError says that the client is suspended, but that a write may still be under way.
 func (s *Store) UpdateClient(ctx context.Context, id uuid.UUID, fields Fields, by Actor, match *IfMatch) (Client, error) {
 	client, err := s.setClient(ctx, id, fields, by, match)
-	if err == nil && fields[ColumnStatus] == StatusSuspended {
+	if err == nil && fields[ColumnStatus] == StatusSuspended && !isDryRun(ctx) {
 		err = s.translate("suspend client", s.finishAfterCommit(ctx, s.awaitWriters))
 	}
 	return client, err
@@ -143,6 +147,9 @@ func (s *Store) setClient(ctx context.Context, id uuid.UUID, fields Fields, by A
 			return seen, nil
 		}
 		client, changed, err := s.updateClient(ctx, seen, fields, by)
+		if isDryRun(ctx) {
+			client.Version = seen.Version
+		}
 		if changed || err != nil {
 			return client, err
 		}
@@ -187,4 +194,286 @@ func lockClient(tx *gorm.DB, id uuid.UUID, strength string) error {
 		err = &ClientSuspendedError{ID: id}
 	}
 	return err
+}
+
+const (
+	// eraseRows is how many rows of a client are erased in one transaction.
+	eraseRows = 1000
+	// leastPause is between two transactions, also when another server erases the rows.
+	leastPause = 5 * time.Millisecond
+
+	// A client of more rows loses them when all servers know that it is being deleted: none shows a part of it. deletionPoll is how often
+	// a server looks, deletionLease for how long it relies on what it saw, and deletionNotice how long a server that erases waits.
+	deletionPoll   = 2 * time.Second
+	deletionLease  = 2 * deletionPoll
+	deletionNotice = 3 * deletionPoll
+)
+
+// ColumnClientID is the field of a ConflictError that speaks of a client's id.
+const ColumnClientID Column = tenant.Column
+
+// deletionChange selects the change that says that a client was deleted. It is all that stays of a client.
+const deletionChange = "app_id = '00000000-0000-0000-0000-000000000000' AND field = 'client' AND new_value = 'null'"
+
+// DeleteClient deletes a suspended client: its apps, its history, its webhooks, and what tokens cover of it. gone is false when rows of a large
+// client remain: EraseDeletedClients erases them. Meanwhile no other method finds the client on this server, nor on others after
+// deletionLease; this one then changes nothing, whatever the condition.
+//
+// Errors are NotFoundError, PreconditionError and ClientNotSuspendedError.
+func (s *Store) DeleteClient(ctx context.Context, id uuid.UUID, by Actor, match *IfMatch) (gone bool, err error) {
+	began, err := s.beginDeletion(ctx, id, by, match)
+	if err != nil || !began {
+		return false, s.translate("delete client", err)
+	}
+	if isDryRun(ctx) {
+		return true, nil
+	}
+	if gone, err = s.erase(ctx, id, eraseAll); err == nil && !gone {
+		_, err = s.lookDeleting(ctx)
+	}
+	if err != nil {
+		s.log.Warn("erase client", "client_id", id, "error", err) // it is being deleted all the same
+	}
+	return gone, nil
+}
+
+// beginDeletion marks a client as being deleted. It returns false if it is marked already.
+func (s *Store) beginDeletion(ctx context.Context, id uuid.UUID, by Actor, match *IfMatch) (began bool, err error) {
+	for range 10 {
+		seen, err := takeClient(s.read.WithContext(ctx), id)
+		if err != nil || seen.DeletingSince != nil {
+			return false, err
+		}
+		if err := match.Check(seen.ETag()); err != nil {
+			return false, err
+		}
+		if seen.Status != StatusSuspended {
+			return false, &ClientNotSuspendedError{ID: id}
+		}
+		marked, err := s.markDeleting(ctx, seen, by)
+		if marked || err != nil {
+			return marked, err
+		}
+	}
+	return false, &UnavailableError{reason: ReasonConflict, cause: fmt.Errorf("client %s changes too often", id)}
+}
+
+// markDeleting marks a client as being deleted if it still has the version that was seen.
+func (s *Store) markDeleting(ctx context.Context, seen Client, by Actor) (marked bool, err error) {
+	now := later(s.now(), seen.UpdatedAt)
+	set := s.written(by, gorm.Expr("?", now))
+	set["version"], set["deleting_since"] = gorm.Expr("version + 1"), now
+	began := func(db *gorm.DB) (bool, error) { return deletionBegan(db, seen.ID) }
+	err = s.inTx(ctx, clientShare(seen.ID), began, func(tx *gorm.DB) error {
+		res := tx.Model(&Client{}).Where("id = ? AND version = ?", seen.ID, seen.Version).Updates(set)
+		if marked = res.RowsAffected == 1; !marked {
+			return res.Error
+		}
+		return tenant.Of(tx, seen.ID).Delete(&Webhook{}).Error
+	})
+	return marked && err == nil, err
+}
+
+// deletionBegan reports whether a client is being deleted, or was.
+func deletionBegan(db *gorm.DB, id uuid.UUID) (bool, error) {
+	var n int64
+	err := tenant.Of(db, id).Model(&AppChange{}).Where(deletionChange).Count(&n).Error
+	return n > 0, err
+}
+
+// What a transaction does that erases rows of a client: all that fit, or nothing if not all of them fit.
+const (
+	eraseSome = false
+	eraseAll  = true
+)
+
+// errRowsLeft says that a client has more rows than one transaction erases.
+var errRowsLeft = errors.New("rows of the client are left")
+
+// erase erases rows of a client that is being deleted in one transaction, and reports whether nothing is left. Two servers do not erase rows
+// of one client at once.
+func (s *Store) erase(ctx context.Context, id uuid.UUID, all bool) (gone bool, err error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	// A token that is just being made may cover the client, and a webhook may follow it: whoever began before the client was marked did not
+	// see that.
+	if err := s.db.AwaitWriters(ctx, "tokens", "webhooks"); err != nil {
+		return false, err
+	}
+	nothing := func(*gorm.DB) (bool, error) { return false, nil } // to be found: it is erased again
+	err = s.inTx(ctx, clientShare(id), nothing, func(tx *gorm.DB) error {
+		var err error
+		if tx.Name() == postgres.Name {
+			err = tx.Exec("SELECT erase_client(?, ?)", id, eraseRows).Error
+		} else {
+			err = eraseInSQLite(tx, id)
+		}
+		if err != nil {
+			return err
+		}
+		var left int64
+		err = tx.Model(&Client{}).Where("id = ?", id).Count(&left).Error
+		if gone = left == 0; err == nil && all && !gone {
+			return errRowsLeft
+		}
+		return err
+	})
+	if errors.Is(err, errRowsLeft) {
+		return false, nil
+	}
+	if gone = gone && err == nil; gone {
+		s.tokens.Clear() // some of them covered the client
+		s.log.Info("client erased", "client_id", id)
+	}
+	return gone, err
+}
+
+// eraseInSQLite does what the function erase_client does in PostgreSQL.
+func eraseInSQLite(tx *gorm.DB, id uuid.UUID) error {
+	client, err := takeClient(tx, id)
+	if err != nil || client.DeletingSince == nil {
+		return nil //nolint:nilerr // there is nothing to erase
+	}
+	own := tenant.Of(tx, id).Session(&gorm.Session{})
+	if err := own.Delete(&Webhook{}).Error; err != nil {
+		return err
+	}
+	apps := own.Where("id IN (?)", own.Model(&App{}).Select("id").Order("id").Limit(eraseRows)).Delete(&App{})
+	if apps.Error != nil {
+		return apps.Error
+	}
+	left := eraseRows - int(apps.RowsAffected)
+	changes := own.Where("(app_id, version, field) IN (?)", own.Model(&AppChange{}).Select("app_id, version, field").
+		Where("NOT ("+deletionChange+")").Order("app_id, version, field").Limit(left)).Delete(&AppChange{})
+	if changes.Error != nil || int(changes.RowsAffected) == left {
+		return changes.Error
+	}
+	for _, rest := range []any{&clientAppCount{}, &TokenClient{}} {
+		if err := own.Delete(rest).Error; err != nil {
+			return err
+		}
+	}
+	return tx.Where("id = ?", id).Delete(&Client{}).Error
+}
+
+// clientAppCount is a row of the table that counts a client's apps.
+type clientAppCount struct{ ClientID uuid.UUID }
+
+// EraseDeletedClients erases the rows of clients that are being deleted, until ctx ends: those that DeleteClient leaves on this server,
+// and those of a server that has ended.
+func (s *Store) EraseDeletedClients(ctx context.Context) {
+	since := map[uuid.UUID]time.Time{} // when this server first saw them
+	for retry.Sleep(ctx, deletionPoll) {
+		known := s.deleting.known.Load()
+		if known == nil {
+			continue
+		}
+		maps.DeleteFunc(since, func(id uuid.UUID, _ time.Time) bool { return !known.ids[id] })
+		for id := range known.ids {
+			if _, seen := since[id]; !seen {
+				since[id] = time.Now()
+			}
+			if time.Since(since[id]) < deletionNotice {
+				continue
+			}
+			if err := s.eraseInPieces(ctx, id); err != nil && ctx.Err() == nil {
+				s.log.Warn("erase client", "client_id", id, "error", err)
+			}
+		}
+	}
+}
+
+// FinishDeletion erases what is left of a client that is being deleted. It returns when nothing is left, or an error.
+func (s *Store) FinishDeletion(ctx context.Context, id uuid.UUID) error {
+	if !retry.Sleep(ctx, deletionNotice) {
+		return ctx.Err()
+	}
+	return s.eraseInPieces(ctx, id)
+}
+
+// eraseInPieces erases rows until nothing is left. After each transaction it pauses as long as that took, so that others hardly notice.
+func (s *Store) eraseInPieces(ctx context.Context, id uuid.UUID) error {
+	for {
+		start := time.Now()
+		gone, err := s.erase(ctx, id, eraseSome)
+		if gone || err != nil {
+			return err
+		}
+		if !retry.Sleep(ctx, max(time.Since(start), leastPause)) {
+			return ctx.Err()
+		}
+	}
+}
+
+// deletions is what a server knows of the clients that are being deleted.
+type deletions struct {
+	known   atomic.Pointer[deletingClients]
+	looking singleflight.Group // requests that find known too old share one look
+}
+
+// deletingClients are the clients that were being deleted at a time.
+type deletingClients struct {
+	at  time.Time
+	ids map[uuid.UUID]bool
+}
+
+// checkNotDeleting returns NotFoundError if the client is being deleted, as far as this server knows. It asks the database only if what it
+// knows is older than deletionLease: as a condition of each statement that reads, the question would cost the database half as much
+// again as reading an app.
+func (s *Store) checkNotDeleting(ctx context.Context, id uuid.UUID) error {
+	known := s.deleting.known.Load()
+	if known == nil || time.Since(known.at) > deletionLease {
+		var err error
+		if known, err = s.lookDeletingTogether(ctx); err != nil {
+			return s.translate("look for clients that are being deleted", err)
+		}
+	}
+	if known.ids[id] {
+		return &NotFoundError{Kind: KindClient, ID: id}
+	}
+	return nil
+}
+
+func (s *Store) lookDeletingTogether(ctx context.Context) (*deletingClients, error) {
+	look := s.deleting.looking.DoChan("", func() (any, error) { return s.lookDeleting(context.WithoutCancel(ctx)) })
+	select {
+	case result := <-look:
+		known, _ := result.Val.(*deletingClients)
+		return known, result.Err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// lookDeleting asks the database.
+func (s *Store) lookDeleting(ctx context.Context) (*deletingClients, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	known := &deletingClients{at: time.Now(), ids: map[uuid.UUID]bool{}}
+	var ids []uuid.UUID
+	marked := s.read.WithContext(ctx).Model(&Client{}).Where("status <> 'active' AND deleting_since IS NOT NULL")
+	if err := marked.Pluck("id", &ids).Error; err != nil {
+		return nil, err
+	}
+	for _, id := range ids {
+		known.ids[id] = true
+	}
+	for {
+		last := s.deleting.known.Load()
+		if last != nil && last.at.After(known.at) {
+			return known, nil // somebody has looked since
+		}
+		if s.deleting.known.CompareAndSwap(last, known) {
+			return known, nil
+		}
+	}
+}
+
+// followDeletions keeps what checkNotDeleting knows fresh, until ctx ends.
+func (s *Store) followDeletions(ctx context.Context) {
+	for retry.Sleep(ctx, deletionPoll) {
+		if _, err := s.lookDeleting(ctx); err != nil && ctx.Err() == nil {
+			s.log.Debug("look for clients that are being deleted", "error", err)
+		}
+	}
 }

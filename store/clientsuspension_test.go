@@ -40,7 +40,7 @@ func appWrites(catalogApp uuid.UUID) map[string]func(ctx context.Context, s *sto
 		"patch with a stale tag":     patch(store.Fields{store.ColumnLicenseCount: int32(99)}, stale),
 		"empty patch with a tag":     patch(store.Fields{}, stale),
 		"bulk": func(ctx context.Context, s *store.Store, key store.AppKey) error {
-			_, err := s.BulkSet(ctx, key.ClientID, []uuid.UUID{key.ID}, store.ColumnIsApproved, true, alice)
+			_, err := bulkSet(ctx, s, key.ClientID, []uuid.UUID{key.ID}, store.ColumnIsApproved, true, alice)
 			return err
 		},
 		"add": func(ctx context.Context, s *store.Store, key store.AppKey) error {
@@ -58,7 +58,7 @@ func appWrites(catalogApp uuid.UUID) map[string]func(ctx context.Context, s *sto
 			return err
 		},
 		"dry run of an import": func(ctx context.Context, s *store.Store, key store.AppKey) error {
-			_, err := s.ImportApps(ctx, key.ClientID, appRows(store.AppRow{Name: "zoom"}), alice, store.ImportOptions{DryRun: true})
+			_, err := s.ImportApps(store.DryRun(ctx), key.ClientID, appRows(store.AppRow{Name: "zoom"}), alice, store.ImportOptions{})
 			return err
 		},
 	}
@@ -149,7 +149,7 @@ func writeUntil(ctx context.Context, t *testing.T, s *store.Store, n int) {
 		case 0, 1:
 			_, err = s.UpdateApp(ctx, pageApp, store.Fields{store.ColumnLicenseCount: int32(i % 100)}, alice, nil)
 		case 2:
-			_, err = s.BulkSet(ctx, pageApp.ClientID, []uuid.UUID{pageApp.ID}, store.ColumnIsApproved, i%2 == 0, alice)
+			_, err = bulkSet(ctx, s, pageApp.ClientID, []uuid.UUID{pageApp.ID}, store.ColumnIsApproved, i%2 == 0, alice)
 		case 3:
 			var added store.App
 			if added, err = s.AddApp(ctx, pageApp.ClientID, idOf("Zoom"), nil, alice); err == nil {

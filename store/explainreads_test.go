@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"fmt"
+	"iter"
 	"time"
 
 	"github.com/clientapps/clientapps/store"
@@ -44,6 +45,27 @@ func catalogFeedCases() []planCase {
 // planReads reads what is not a list of apps.
 var planReads = map[string][]planCase{
 	"ListApps": listAppCases(),
+	// All that a page has is sorted, and the client's apps fit into one.
+	"ExportApps": {
+		{sorts: planEntries, run: func(ctx context.Context, s *store.Store, w *planFixture) error {
+			return exportAll(s.ExportApps(ctx, w.client, store.AppFilter{}, store.Page{SortBy: store.ColumnCanonicalName}))
+		}},
+		{name: "that match", sorts: planEntries, run: func(ctx context.Context, s *store.Store, w *planFixture) error {
+			return exportAll(s.ExportApps(ctx, w.client, store.AppFilter{
+				Query: "a", CategoryID: new(idOf("Chat")), VendorID: new(idOf("Acme")), Type: new("desktop"), IsApproved: new(true),
+			}, store.Page{SortBy: store.ColumnUpdatedAt, Desc: true}))
+		}},
+	},
+	"ExportCatalog": {
+		{sorts: 2 * planEntries, run: func(ctx context.Context, s *store.Store, _ *planFixture) error {
+			return exportAll(s.ExportCatalog(ctx, store.CatalogFilter{}, store.Page{SortBy: store.ColumnCanonicalName}))
+		}},
+		{name: "that match", sorts: 2 * planEntries, run: func(ctx context.Context, s *store.Store, _ *planFixture) error {
+			return exportAll(s.ExportCatalog(ctx, store.CatalogFilter{
+				Query: "a", CategoryID: new(idOf("Chat")), VendorID: new(idOf("Acme")), Type: new("desktop"),
+			}, store.Page{SortBy: store.ColumnCreatedAt}))
+		}},
+	},
 	"GetApp": {
 		{run: func(ctx context.Context, s *store.Store, w *planFixture) error {
 			return onlyErr(s.GetApp(ctx, w.apps[0]))
@@ -110,6 +132,16 @@ var planReads = map[string][]planCase{
 	"ListDesktopAliases": append(
 		eachPage(store.ColumnAlias, "", aliasPage),
 		eachPage(store.ColumnCreatedAt, "", aliasPage)...),
+}
+
+// exportAll reads all rows.
+func exportAll[T any](rows iter.Seq2[T, error]) error {
+	for _, err := range rows {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func patternPage(ctx context.Context, s *store.Store, w *planFixture, p store.Page) (*store.Position, error) {

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"sync"
 
-	"github.com/google/uuid"
-
 	"github.com/clientapps/clientapps/store"
 )
 
@@ -39,14 +37,10 @@ var planAppWrites = map[string][]planCase{
 		}},
 	},
 	// As many as the request names are locked in the order of their ids.
-	"BulkSet": {{sorts: 100, run: func(ctx context.Context, s *store.Store, w *planFixture) error {
-		var ids []uuid.UUID
-		for _, key := range w.apps[:100] {
-			ids = append(ids, key.ID)
-		}
-		w.serial++
-		return onlyErr(s.BulkSet(ctx, w.client, ids, store.ColumnIsApproved, w.serial%2 == 0, planActor))
-	}}},
+	"UpdateApps": {
+		{sorts: 100, run: func(ctx context.Context, s *store.Store, w *planFixture) error { return w.updateApps(ctx, s, false) }},
+		{name: "atomic", sorts: 100, run: func(ctx context.Context, s *store.Store, w *planFixture) error { return w.updateApps(ctx, s, true) }},
+	},
 	"AddApp": {
 		{run: func(ctx context.Context, s *store.Store, w *planFixture) error {
 			return onlyErr(s.AddApp(ctx, w.client, w.aFree(), store.Fields{store.ColumnIsFavorite: true}, planActor))
@@ -96,4 +90,15 @@ var planAppWrites = map[string][]planCase{
 func patchNew(ctx context.Context, s *store.Store, w *planFixture, key store.AppKey, match *store.IfMatch) error {
 	w.serial++
 	return onlyErr(s.UpdateApp(ctx, key, store.Fields{store.ColumnLicenseCount: int32(w.serial)}, planActor, match))
+}
+
+// updateApps changes a hundred apps.
+func (w *planFixture) updateApps(ctx context.Context, s *store.Store, atomic bool) error {
+	var updates []store.AppUpdate
+	w.serial++
+	for i, key := range w.apps[:100] {
+		fields := store.Fields{store.ColumnIsApproved: w.serial%2 == 0, store.ColumnLicenseCount: int32(i)}
+		updates = append(updates, store.AppUpdate{ID: key.ID, Fields: fields})
+	}
+	return onlyErr(s.UpdateApps(ctx, w.client, updates, atomic, planActor))
 }

@@ -275,3 +275,22 @@ func get(t *testing.T, s *store.Store, key store.AppKey) store.App {
 	}
 	return app
 }
+
+// bulkSet sets one boolean of several apps, and returns those that the client does not have.
+func bulkSet(
+	ctx context.Context, s *store.Store, clientID uuid.UUID, ids []uuid.UUID, column store.Column, value bool, by store.Actor,
+) (missing []uuid.UUID, err error) {
+	var updates []store.AppUpdate
+	for _, id := range ids {
+		if !slices.ContainsFunc(updates, func(u store.AppUpdate) bool { return u.ID == id }) {
+			updates = append(updates, store.AppUpdate{ID: id, Fields: store.Fields{column: value}})
+		}
+	}
+	outcomes, err := s.UpdateApps(ctx, clientID, updates, false, by)
+	for i, outcome := range outcomes {
+		if outcome != nil {
+			missing = append(missing, updates[i].ID)
+		}
+	}
+	return missing, err
+}

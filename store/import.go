@@ -23,7 +23,6 @@ import (
 
 // ImportOptions says how an import runs.
 type ImportOptions struct {
-	DryRun   bool                  // do all of it, count, and leave nothing written
 	Progress func(done, total int) // called after each batch with the rows written so far; may be nil
 
 	// LockTime is how long the import may hold locks, 0 for DefaultLockTime. Meanwhile others cannot write what it locks:
@@ -54,6 +53,7 @@ func (r ImportResult) Rows() int { return r.Created + r.Updated + r.Unchanged }
 // RowError says what is wrong with one row of an import.
 type RowError struct {
 	Line    int
+	Field   string // the column, or "" for the row as a whole
 	Message string
 }
 
@@ -86,16 +86,13 @@ func (e *ImportError) merge(rows []RowError, total int) {
 }
 
 // addProblems adds rows that contradict an earlier one.
-func (e *ImportError) addProblems(found []importspool.Problem, total int, message func(importspool.Problem) string) {
+func (e *ImportError) addProblems(found []importspool.Problem, total int, field string, message func(importspool.Problem) string) {
 	rows := make([]RowError, len(found))
 	for i, p := range found {
-		rows[i] = RowError{Line: p.Line, Message: message(p)}
+		rows[i] = RowError{Line: p.Line, Field: field, Message: message(p)}
 	}
 	e.merge(rows, total)
 }
-
-// errDryRun rolls a dry run back.
-var errDryRun = errors.New("dry run")
 
 // importable is a kind of row.
 type importable[T any] interface{ spooled() importspool.Row[T] }
@@ -143,7 +140,7 @@ func importRows[T importable[T]](ctx context.Context, s *Store, doing string, ro
 		}
 		return err
 	})
-	if errors.Is(err, errDryRun) || errors.Is(err, errUnchanged) {
+	if errors.Is(err, errUnchanged) {
 		return nil
 	}
 	return s.translate(doing, err)
@@ -180,11 +177,11 @@ func finishSource[T any](ctx context.Context, sp *importspool.Spool[T], byKey bo
 	if err != nil {
 		return err
 	}
-	refused.addProblems(found, total, func(p importspool.Problem) string {
+	refused.addProblems(found, total, string(ColumnCanonicalName), func(p importspool.Problem) string {
 		return fmt.Sprintf("canonical_name %q is on line %d already", p.Text, p.Earlier)
 	})
 	found, total, err = sp.Contradictions(ctx, maxRowErrors)
-	refused.addProblems(found, total, func(p importspool.Problem) string {
+	refused.addProblems(found, total, "vendor_url", func(p importspool.Problem) string {
 		return fmt.Sprintf("vendor_url is not the one that line %d gives the same vendor", p.Earlier)
 	})
 	return err
@@ -233,13 +230,7 @@ func (im *importing[T]) run(ctx context.Context, refused ImportError) error {
 	if err != nil {
 		return err
 	}
-	if err := im.steps.end(im.tx); err != nil {
-		return err
-	}
-	if im.opts.DryRun {
-		return errDryRun
-	}
-	return nil
+	return im.steps.end(im.tx)
 }
 
 // importPatience is how many times as long as other writes an import waits for its first lock: for another import.
@@ -307,7 +298,9 @@ func checkKnown(tx *gorm.DB, b importspool.Batch[AppRow], refused *ImportError) 
 	var unknown []RowError
 	for _, r := range b.Rows {
 		if _, ok := known[casefold.Name(r.Name)]; !ok {
-			unknown = append(unknown, RowError{Line: r.Line, Message: fmt.Sprintf("canonical_name %q is not in the catalog", r.Name)})
+			unknown = append(unknown, RowError{
+				Line: r.Line, Field: string(ColumnCanonicalName), Message: fmt.Sprintf("canonical_name %q is not in the catalog", r.Name),
+			})
 		}
 	}
 	refused.merge(unknown, len(unknown))

@@ -38,9 +38,9 @@ func TestImportAppsHoldsUpItsClientAlone(t *testing.T) {
 			}
 			match := &store.IfMatch{Tags: []string{other.ETag()}}
 			must(others.UpdateApp(ctx, otherApp, store.Fields{store.ColumnLicenseCount: int32(1)}, alice, match))(t)
-			must(others.BulkSet(ctx, otherApp.ClientID, []uuid.UUID{otherApp.ID}, store.ColumnIsFavorite, true, alice))(t)
+			must(bulkSet(ctx, others, otherApp.ClientID, []uuid.UUID{otherApp.ID}, store.ColumnIsFavorite, true, alice))(t)
 			must(others.AddApp(ctx, otherApp.ClientID, idOf("Zoom"), nil, alice))(t)
-			_, err := others.BulkSet(ctx, pageApp.ClientID, []uuid.UUID{pageApp.ID}, store.ColumnIsFavorite, true, alice)
+			_, err := bulkSet(ctx, others, pageApp.ClientID, []uuid.UUID{pageApp.ID}, store.ColumnIsFavorite, true, alice)
 			wantReason(t, err, store.ReasonLock)
 			_, err = others.AddApp(ctx, pageApp.ClientID, idOf("Figma"), nil, alice)
 			wantReason(t, err, store.ReasonLock)

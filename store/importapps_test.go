@@ -70,7 +70,7 @@ func TestImportApps(t *testing.T) {
 		db := storetest.SQL(t, url)
 		before := allRows(t, db)
 		want := store.ImportResult{Created: 2, Updated: 1, Unchanged: 1}
-		dry := must(s.ImportApps(t.Context(), idOf("Alpha"), appRows(rows...), importer, store.ImportOptions{DryRun: true}))(t)
+		dry := must(s.ImportApps(store.DryRun(t.Context()), idOf("Alpha"), appRows(rows...), importer, store.ImportOptions{}))(t)
 		wantJSON(t, "the result of a dry run", dry, want)
 		if !reflect.DeepEqual(allRows(t, db), before) {
 			t.Error("the dry run wrote something")
@@ -120,8 +120,8 @@ func TestImportAppsRefusals(t *testing.T) {
 		}
 		_, err := s.ImportApps(t.Context(), idOf("Alpha"), appRows(rows...), importer, store.ImportOptions{})
 		wantError(t, err, &store.ImportError{Total: 2, Rows: []store.RowError{
-			{Line: 2, Message: `canonical_name "Nobody's" is not in the catalog`},
-			{Line: 4, Message: `canonical_name "fIGMA" is on line 1 already`},
+			{Line: 2, Field: "canonical_name", Message: `canonical_name "Nobody's" is not in the catalog`},
+			{Line: 4, Field: "canonical_name", Message: `canonical_name "fIGMA" is on line 1 already`},
 		}})
 		unread := func(func(store.AppRow, error) bool) { t.Error("rows are read for a client that does not exist") }
 		_, err = s.ImportApps(t.Context(), idOf("Gamma"), unread, importer, store.ImportOptions{})
@@ -185,7 +185,7 @@ func TestImportAppsBesideOtherWrites(t *testing.T) {
 			})
 			group.Go(func() {
 				ids := []uuid.UUID{appKey("Alpha", "Zoom").ID, appKey("Alpha", "Slack").ID}
-				if _, err := s.BulkSet(t.Context(), idOf("Alpha"), ids, store.ColumnIsFavorite, round%2 == 0, alice); err != nil {
+				if _, err := bulkSet(t.Context(), s, idOf("Alpha"), ids, store.ColumnIsFavorite, round%2 == 0, alice); err != nil {
 					t.Error("bulk:", err)
 				}
 			})

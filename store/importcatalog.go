@@ -62,7 +62,9 @@ func (s *Store) ImportCatalog(ctx context.Context, rows iter.Seq2[CatalogRow, er
 	if err != nil {
 		return ImportResult{}, err
 	}
-	s.catalog.Show(ctx, showWithin)
+	if !isDryRun(ctx) {
+		s.catalog.Show(ctx, showWithin)
+	}
 	return m.result, nil
 }
 

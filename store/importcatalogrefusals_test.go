@@ -56,7 +56,7 @@ func TestImportCatalogIsAllOrNothing(t *testing.T) {
 			t.Errorf("error is %v, want that of the source", err)
 		}
 		wantError(t, wantRefused(t, s, url, catalogRows(append(rows, catalogRow("aPP 00700", nil))...)), &store.ImportError{Total: 1, Rows: []store.RowError{
-			{Line: 1202, Message: `canonical_name "aPP 00700" is on line 701 already`},
+			{Line: 1202, Field: "canonical_name", Message: `canonical_name "aPP 00700" is on line 701 already`},
 		}})
 
 		// A statement that fails in the last batch rolls back the batches before.
@@ -99,7 +99,7 @@ func TestImportCatalogDryRun(t *testing.T) {
 		rows[599].Vendor = vendor("acme")
 		db := storetest.SQL(t, url)
 		before := allRows(t, db)
-		dry := must(s.ImportCatalog(t.Context(), catalogRows(rows...), alice, store.ImportOptions{DryRun: true}))(t)
+		dry := must(s.ImportCatalog(store.DryRun(t.Context()), catalogRows(rows...), alice, store.ImportOptions{}))(t)
 		if !reflect.DeepEqual(allRows(t, db), before) {
 			t.Error("a dry run wrote something")
 		}
@@ -128,8 +128,8 @@ func TestImportCatalogTellsErrorsByLine(t *testing.T) {
 			}
 		})
 		want := store.ImportError{Total: 150 + 6 + 2, Rows: []store.RowError{
-			{Line: 7, Message: "vendor_url is not the one that line 3 gives the same vendor"},
-			{Line: 9, Message: "vendor_url is not the one that line 3 gives the same vendor"},
+			{Line: 7, Field: "vendor_url", Message: "vendor_url is not the one that line 3 gives the same vendor"},
+			{Line: 9, Field: "vendor_url", Message: "vendor_url is not the one that line 3 gives the same vendor"},
 			{Line: 50, Message: "bad"},
 			{Line: 100, Message: "bad"},
 			{Line: 150, Message: "bad"},
@@ -139,7 +139,7 @@ func TestImportCatalogTellsErrorsByLine(t *testing.T) {
 				want.Rows = append(want.Rows, store.RowError{Line: line, Message: "bad"})
 			}
 			want.Rows = append(want.Rows, store.RowError{
-				Line: line, Message: fmt.Sprintf(`canonical_name "App %05d" is on line %d already`, line-150, line-150),
+				Line: line, Field: "canonical_name", Message: fmt.Sprintf(`canonical_name "App %05d" is on line %d already`, line-150, line-150),
 			})
 		}
 		wantError(t, err, &want)

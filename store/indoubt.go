@@ -250,15 +250,15 @@ func asOfVersion(key AppKey, row []App, history []AppChange, version int64) (App
 // returnVersions has an update of apps tell the version of each. Their keys tell which.
 var returnVersions = clause.Returning{Columns: []clause.Column{{Name: "id"}, {Name: "version"}}}
 
-// wrote says whether the author has made these versions of apps of one client, by changing the field: all or none was
-// written. Versions are made once: whoever made one of them under the same request id made this change too.
-func (by Actor) wrote(db *gorm.DB, client uuid.UUID, field string, made []App) (bool, error) {
+// wrote says whether the author has made these versions of apps of one client: all or none was written. Versions are made once: whoever
+// made one of them under the same request id made this change too.
+func (by Actor) wrote(db *gorm.DB, client uuid.UUID, made []App) (bool, error) {
 	missing, ids := make(map[uuid.UUID]int64, len(made)), make([]uuid.UUID, len(made))
 	for i, app := range made {
 		ids[i], missing[app.ID] = app.ID, app.Version
 	}
 	var changes []AppChange
-	q := tenant.Of(db, client).Where("actor_id = ? AND request_id = ? AND field = ?", by.ID, by.RequestID, field)
+	q := tenant.Of(db, client).Where("actor_id = ? AND request_id = ?", by.ID, by.RequestID)
 	if err := whereIn(q, "app_id", ids).Find(&changes).Error; err != nil {
 		return false, err
 	}

@@ -60,9 +60,13 @@ func inDoubtCases() []inDoubtCase {
 			_, err = s.UpdateApp(ctx, pageApp, five, inDoubtActor, &store.IfMatch{Tags: []string{seen.ETag()}})
 			return err
 		}},
-		{name: "bulk", trigger: "commit", times: inHistory, write: func(ctx context.Context, s *store.Store) error {
-			_, err := s.BulkSet(ctx, pageApp.ClientID, []uuid.UUID{pageApp.ID}, store.ColumnIsApproved, true, inDoubtActor)
+		{name: "bulk", trigger: inDoubtActor.RequestID, times: inHistory, write: func(ctx context.Context, s *store.Store) error {
+			_, err := bulkSet(ctx, s, pageApp.ClientID, []uuid.UUID{pageApp.ID}, store.ColumnIsApproved, true, inDoubtActor)
 			return err
+		}},
+		{name: "bulk, all or none", trigger: "commit", times: inHistory, write: func(ctx context.Context, s *store.Store) error {
+			outcomes, err := s.UpdateApps(ctx, pageApp.ClientID, []store.AppUpdate{{ID: pageApp.ID, Fields: five}}, true, inDoubtActor)
+			return errors.Join(append(outcomes, err)...)
 		}},
 		{name: "remove", trigger: "commit", times: inHistory, write: func(ctx context.Context, s *store.Store) error {
 			return s.RemoveApp(ctx, pageApp, inDoubtActor, nil)

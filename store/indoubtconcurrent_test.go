@@ -79,12 +79,14 @@ func TestPatchInDoubtOfRemovedApp(t *testing.T) {
 func TestWritesInDoubtOfRemovedApps(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
+		trigger   string
 		write     func(ctx context.Context, s *store.Store) error
 		meanwhile func(ctx context.Context, f *inDoubtFixture) error
 	}{
 		"bulk": {
+			inDoubtActor.RequestID,
 			func(ctx context.Context, s *store.Store) error {
-				missing, err := s.BulkSet(ctx, pageApp.ClientID, []uuid.UUID{pageApp.ID}, store.ColumnIsApproved, true, inDoubtActor)
+				missing, err := bulkSet(ctx, s, pageApp.ClientID, []uuid.UUID{pageApp.ID}, store.ColumnIsApproved, true, inDoubtActor)
 				if len(missing) > 0 {
 					return &store.NotFoundError{Kind: store.KindApp, ID: missing[0]}
 				}
@@ -93,6 +95,7 @@ func TestWritesInDoubtOfRemovedApps(t *testing.T) {
 			func(ctx context.Context, f *inDoubtFixture) error { return f.remove(ctx, pageApp) },
 		},
 		"add": {
+			"commit",
 			func(ctx context.Context, s *store.Store) error {
 				_, err := s.AddApp(ctx, storetest.ClientID, idOf("Figma"), nil, inDoubtActor)
 				return err
@@ -106,6 +109,7 @@ func TestWritesInDoubtOfRemovedApps(t *testing.T) {
 			},
 		},
 		"remove": {
+			"commit",
 			func(ctx context.Context, s *store.Store) error { return s.RemoveApp(ctx, pageApp, inDoubtActor, nil) },
 			func(ctx context.Context, f *inDoubtFixture) error {
 				_, err := f.there.AddApp(ctx, pageApp.ClientID, storetest.CatalogID, nil, store.Actor{RequestID: "meanwhile"})
@@ -117,7 +121,7 @@ func TestWritesInDoubtOfRemovedApps(t *testing.T) {
 			t.Parallel()
 			f := newInDoubtFixture(t, 0)
 			f.meanwhile(t, func(ctx context.Context) error { return c.meanwhile(ctx, f) })
-			f.proxy.arm("commit", dropResponse)
+			f.proxy.arm(c.trigger, dropResponse)
 			if err := c.write(t.Context(), f.here); err != nil {
 				t.Error(err)
 			}
@@ -162,10 +166,10 @@ func TestWriteInDoubtUnderAUsedRequestID(t *testing.T) {
 		f := newInDoubtFixture(t, 0)
 		set := func(s *store.Store, ids ...uuid.UUID) {
 			t.Helper()
-			must(s.BulkSet(t.Context(), pageApp.ClientID, ids, store.ColumnIsApproved, true, inDoubtActor))(t)
+			must(bulkSet(t.Context(), s, pageApp.ClientID, ids, store.ColumnIsApproved, true, inDoubtActor))(t)
 		}
 		set(f.there, pageApp.ID)
-		f.proxy.arm("commit", dropRequest)
+		f.proxy.arm(inDoubtActor.RequestID, dropRequest)
 		set(f.here, pageApp.ID, f.zoom.ID)
 		if !get(t, f.there, f.zoom).IsApproved || get(t, f.there, pageApp).Version != 2 {
 			t.Errorf("another write was mistaken for the bulk write")

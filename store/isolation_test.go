@@ -39,8 +39,8 @@ var asOther = map[string]func(ctx context.Context, s *store.Store, key store.App
 		list, err := s.ListApps(ctx, key.ClientID, store.AppFilter{}, store.Page{Size: 50, SortBy: store.ColumnCanonicalName})
 		return found(key, err, slices.ContainsFunc(list.Rows, func(a store.App) bool { return a.ID == key.ID }))
 	},
-	"BulkSet": func(ctx context.Context, s *store.Store, key store.AppKey) error {
-		missing, err := s.BulkSet(ctx, key.ClientID, []uuid.UUID{key.ID}, store.ColumnIsApproved, true, writer)
+	"UpdateApps": func(ctx context.Context, s *store.Store, key store.AppKey) error {
+		missing, err := bulkSet(ctx, s, key.ClientID, []uuid.UUID{key.ID}, store.ColumnIsApproved, true, writer)
 		return found(key, err, len(missing) == 0)
 	},
 	"UpdateApp": func(ctx context.Context, s *store.Store, key store.AppKey) error {
@@ -116,6 +116,8 @@ var notByClient = map[string]string{
 	"RotateToken":             "goes by the token: tokenlife_test.go",
 	"AllTokens":               "the command's list of all tokens",
 	"GetClient":               "the client itself, by its own id",
+	"ExportApps":              "takes a client and no app: exports_test.go",
+	"ExportCatalog":           "the catalog is shared",
 	"ImportApps":              "takes a client and no app: importapps_test.go",
 	"ImportCatalog":           "the catalog is shared",
 	"ListTokens":              "goes by the token: tokenlife_test.go",

@@ -81,7 +81,11 @@ func writeAtRandom(t *testing.T, s *store.Store, random *rand.Rand) error {
 	switch random.IntN(6) {
 	case 0:
 		rows := appRows(store.AppRow{Name: name}, store.AppRow{Name: fmt.Sprintf("app %d", random.IntN(30))})
-		_, err := s.ImportApps(t.Context(), owner, rows, alice, store.ImportOptions{DryRun: random.IntN(2) == 0})
+		ctx := t.Context()
+		if random.IntN(2) == 0 {
+			ctx = store.DryRun(ctx)
+		}
+		_, err := s.ImportApps(ctx, owner, rows, alice, store.ImportOptions{})
 		if twice := (*store.ImportError)(nil); errors.As(err, &twice) {
 			return nil
 		}

@@ -28,7 +28,7 @@ func boundedWrites(t *testing.T, token store.Token, match *store.IfMatch) map[st
 	name := store.Fields{store.ColumnName: "New"}
 	return map[string]func(s *store.Store) error{
 		row + " -- bulk": func(s *store.Store) error {
-			_, err := s.BulkSet(ctx, pageApp.ClientID, []uuid.UUID{pageApp.ID}, store.ColumnIsApproved, true, alice)
+			_, err := bulkSet(ctx, s, pageApp.ClientID, []uuid.UUID{pageApp.ID}, store.ColumnIsApproved, true, alice)
 			return err
 		},
 		row + " -- remove":    func(s *store.Store) error { return s.RemoveApp(ctx, pageApp, alice, nil) },

@@ -1,10 +1,10 @@
 package store
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -39,6 +39,8 @@ type appTable interface {
 	write(batch []*appPatch)
 	// writers is how many batches may be in flight.
 	writers() int
+	// writeBulk writes a bulk update of apps in one round trip. What it leaves pending is not decided.
+	writeBulk(ctx context.Context, b *bulkUpdate) error
 }
 
 // newPatchGroup makes the group commit of patches.
@@ -61,7 +63,7 @@ func compareAppKeys(a, b AppKey) int {
 }
 
 // compareIDs orders ids as both databases do: bytewise.
-func compareIDs(a, b uuid.UUID) int { return slices.Compare(a[:], b[:]) }
+func compareIDs(a, b uuid.UUID) int { return bytes.Compare(a[:], b[:]) }
 
 // writeTogether writes a patch by group commit.
 func (s *Store) writeTogether(p *appPatch) error {
@@ -100,6 +102,18 @@ func (s *Store) writeAlone(p *appPatch) {
 	})
 }
 
+// tryAlone is writeTogether for a dry run, which shares no transaction. It holds no version of the catalog: it need not stay true.
+func (s *Store) tryAlone(p *appPatch) error {
+	err := s.inTx(p.Ctx, clientShare(p.Key.ClientID), nil, func(tx *gorm.DB) error {
+		p.update(s, tx)
+		return p.Err
+	})
+	if p.changed {
+		p.app.Version-- // that of the app as it is
+	}
+	return err
+}
+
 // traceBatch starts the span of a transaction that patches of several requests share. The span belongs to the trace of the first
 // request that is traced. It links to all of them, and each of them links to it.
 func (s *Store) traceBatch(ctx context.Context, batch []*appPatch) (context.Context, trace.Span) {
@@ -131,6 +145,8 @@ func (s *Store) traceBatch(ctx context.Context, batch []*appPatch) (context.Cont
 type sqliteApps struct{ s *Store }
 
 func (*sqliteApps) writers() int { return 1 } // there is one connection to write with
+
+func (*sqliteApps) writeBulk(context.Context, *bulkUpdate) error { return nil } // there are no round trips to save
 
 func (t *sqliteApps) take(ctx context.Context, key AppKey, toWrite bool) (app App, err error) {
 	q := t.s.tenant(ctx, key.ClientID)

@@ -337,7 +337,7 @@ func (t *postgresApps) lockFree(ctx context.Context, conn *pgx.Conn, patches []*
 	for i, c := range columns[:len(columns)-len(patchColumns)+2] { // those of the key
 		lists += fmt.Sprintf("$%d::%s[], ", i+1, c.kind)
 		names += c.name + ", "
-		args = append(args, patchList{patches, c.of})
+		args = append(args, list[*appPatch]{patches, c.of})
 	}
 	if t.s.byClient {
 		key = fmt.Sprintf("client_id = $%d::uuid", len(args)+1)
@@ -390,7 +390,7 @@ func (t *postgresApps) queueUpdate(batch *pgx.Batch, patches []*appPatch) error 
 	now := t.s.now()
 	args := make([]any, 0, len(patchColumns)+1)
 	for _, c := range t.batchColumns() {
-		args = append(args, patchList{patches, c.of})
+		args = append(args, list[*appPatch]{patches, c.of})
 	}
 	args = append(args, now)
 	if t.s.byClient {
@@ -420,29 +420,29 @@ func takeRows(rows pgx.Rows, patches []*appPatch) error {
 	return rows.Err()
 }
 
-// patchList is what a list of patches has in one place, as an array of PostgreSQL.
-type patchList struct {
-	patches []*appPatch
-	of      func(*appPatch) any
+// list is what a list of patches or updates has in one place, as an array of PostgreSQL.
+type list[T any] struct {
+	items []T
+	of    func(T) any
 }
 
 // Dimensions implements pgtype.ArrayGetter.
-func (l patchList) Dimensions() []pgtype.ArrayDimension {
-	return []pgtype.ArrayDimension{{Length: int32(len(l.patches)), LowerBound: 1}} //nolint:gosec // at most maxBatch
+func (l list[T]) Dimensions() []pgtype.ArrayDimension {
+	return []pgtype.ArrayDimension{{Length: int32(len(l.items)), LowerBound: 1}} //nolint:gosec // at most maxBatch
 }
 
 // Index implements pgtype.ArrayGetter.
-func (l patchList) Index(i int) any { return l.of(l.patches[i]) }
+func (l list[T]) Index(i int) any { return l.of(l.items[i]) }
 
 // IndexType implements pgtype.ArrayGetter: any, since what is null has no type.
-func (patchList) IndexType() any { return nil }
+func (list[T]) IndexType() any { return nil }
 
 // TextValue implements pgtype.TextValuer, for connections that do not ask PostgreSQL for the types of parameters: the
 // statement has them behind each list.
-func (l patchList) TextValue() (pgtype.Text, error) {
+func (l list[T]) TextValue() (pgtype.Text, error) {
 	var b strings.Builder
 	b.WriteByte('{')
-	for i := range l.patches {
+	for i := range l.items {
 		if i > 0 {
 			b.WriteByte(',')
 		}

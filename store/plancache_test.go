@@ -78,7 +78,7 @@ func requestsOfEveryKind(round int) map[string]func(context.Context, *store.Stor
 		},
 		"patches together": func(ctx context.Context, s *store.Store) error { return patchConcurrently(ctx, s, 3000+round) },
 		"bulk": func(ctx context.Context, s *store.Store) error {
-			_, err := s.BulkSet(ctx, storetest.ClientID, []uuid.UUID{pageApp.ID}, store.ColumnIsApproved, round%2 == 0, alice)
+			_, err := bulkSet(ctx, s, storetest.ClientID, []uuid.UUID{pageApp.ID}, store.ColumnIsApproved, round%2 == 0, alice)
 			return err
 		},
 		"create client": func(ctx context.Context, s *store.Store) error {

@@ -65,7 +65,7 @@ func TestOthersAreServedWhileOneClientWaits(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 24 {
 		wg.Go(func() {
-			if _, err := s.BulkSet(t.Context(), pageApp.ClientID, []uuid.UUID{pageApp.ID}, store.ColumnIsApproved, true, alice); err != nil {
+			if _, err := bulkSet(t.Context(), s, pageApp.ClientID, []uuid.UUID{pageApp.ID}, store.ColumnIsApproved, true, alice); err != nil {
 				t.Error(err)
 			}
 		})
@@ -78,7 +78,7 @@ func TestOthersAreServedWhileOneClientWaits(t *testing.T) {
 	defer cancel()
 	must(s.GetApp(ctx, otherApp))(t)
 	must(s.UpdateApp(ctx, otherApp, store.Fields{store.ColumnLicenseCount: int32(1)}, alice, nil))(t)
-	must(s.BulkSet(ctx, otherApp.ClientID, []uuid.UUID{otherApp.ID}, store.ColumnIsApproved, true, alice))(t)
+	must(bulkSet(ctx, s, otherApp.ClientID, []uuid.UUID{otherApp.ID}, store.ColumnIsApproved, true, alice))(t)
 	if err := holder.Rollback(); err != nil {
 		t.Fatal(err)
 	}

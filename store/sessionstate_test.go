@@ -94,7 +94,7 @@ func patchAtOnce(t *testing.T, s *store.Store, keys []store.AppKey) {
 			t.Errorf("the history has %+v, want %+v", c, by)
 		}
 	}
-	must(s.BulkSet(t.Context(), storetest.ClientID, ids, store.ColumnIsApproved, true, alice))(t)
+	must(bulkSet(t.Context(), s, storetest.ClientID, ids, store.ColumnIsApproved, true, alice))(t)
 }
 
 // importTwice imports catalog apps and the client's apps of them. The second time it creates nothing.

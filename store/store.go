@@ -91,8 +91,11 @@ type Store struct {
 	changeCounts *otter.Cache[AppKey, appChangeCount] // of apps with a long history
 	changesKept  atomic.Int64
 	webhooks     webhookCounts
-	stop         context.CancelFunc
-	background   sync.WaitGroup // goroutines that stop ends
+
+	bulkStatements sync.Map // texts of bulkShape's
+
+	stop       context.CancelFunc
+	background sync.WaitGroup // goroutines that stop ends
 }
 
 // database is what the two databases do differently. Each owns its pools; they connect when they are first used.

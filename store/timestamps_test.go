@@ -72,7 +72,7 @@ func TestTimesOfAppsFollowVersions(t *testing.T) {
 				wrote("patch", must(s.UpdateApp(t.Context(), key, store.Fields{store.ColumnLicenseCount: count}, alice, nil))(t))
 				match := &store.IfMatch{Tags: []string{must(s.GetApp(t.Context(), key))(t).ETag()}}
 				wrote("patch with If-Match", must(s.UpdateApp(t.Context(), key, store.Fields{store.ColumnIsFavorite: i == 0}, alice, match))(t))
-				must(s.BulkSet(t.Context(), key.ClientID, []uuid.UUID{key.ID}, store.ColumnIsApproved, i == 0, alice))(t)
+				must(bulkSet(t.Context(), s, key.ClientID, []uuid.UUID{key.ID}, store.ColumnIsApproved, i == 0, alice))(t)
 				wrote("bulk", get(t, s, key))
 				rows := appRows(store.AppRow{Name: "Slack", Fields: store.Fields{store.ColumnLicenseCount: 5 + count}})
 				must(s.ImportApps(t.Context(), key.ClientID, rows, importer, store.ImportOptions{}))(t)
@@ -115,7 +115,7 @@ func TestTimesOfWritesThatWaited(t *testing.T) {
 		},
 		"bulk": func(t *testing.T, s *store.Store) error {
 			t.Helper()
-			_, err := s.BulkSet(t.Context(), key.ClientID, []uuid.UUID{key.ID}, store.ColumnIsApproved, true, alice)
+			_, err := bulkSet(t.Context(), s, key.ClientID, []uuid.UUID{key.ID}, store.ColumnIsApproved, true, alice)
 			return err
 		},
 		"import": func(t *testing.T, s *store.Store) error {
@@ -206,7 +206,7 @@ func TestTimesUnderLoad(t *testing.T) {
 			})
 			if n%15 == 0 {
 				writing.Go(func() {
-					must(s.BulkSet(t.Context(), key.ClientID, []uuid.UUID{key.ID}, store.ColumnIsApproved, n%2 == 0, alice))(t)
+					must(bulkSet(t.Context(), s, key.ClientID, []uuid.UUID{key.ID}, store.ColumnIsApproved, n%2 == 0, alice))(t)
 				})
 			}
 			if n%20 == 0 {

@@ -17,6 +17,14 @@ import (
 	"github.com/clientapps/clientapps/store/tenant"
 )
 
+type dryRunKey struct{}
+
+// DryRun returns a context in which writes are tried and rolled back. A method then returns what it would return for a write, with the
+// same errors, and writes nothing; only the version of a returned object, and with it the entity tag, is that of the object as it is.
+func DryRun(ctx context.Context) context.Context { return context.WithValue(ctx, dryRunKey{}, true) }
+
+func isDryRun(ctx context.Context) bool { return ctx.Value(dryRunKey{}) != nil }
+
 // inTx runs work in one transaction. Any error other than InDoubtError, and any panic, means that nothing was committed.
 //
 // work runs again when an attempt left nothing behind: the connection broke before COMMIT, the transaction lost a deadlock, or
@@ -54,7 +62,7 @@ func (s *Store) inTxOf(ctx context.Context, share shareKey, path lockPath, wrote
 	return err
 }
 
-// tryTx runs work in a transaction once. With row-level security, the transaction of a client's share sees the client's rows only.
+// tryTx runs work in a transaction once, and rolls a dry run back. With row-level security, the transaction of a client's share sees the client's rows only.
 // It returns inDoubtError when the COMMIT was sent and may have succeeded.
 func (s *Store) tryTx(ctx context.Context, share shareKey, work func(tx *gorm.DB) error) error {
 	return s.write.WithContext(ctx).Connection(func(conn *gorm.DB) error {
@@ -74,7 +82,7 @@ func (s *Store) tryTx(ctx context.Context, share shareKey, work func(tx *gorm.DB
 				return err
 			}
 		}
-		if err := work(tx); err != nil {
+		if err := work(tx); err != nil || isDryRun(ctx) {
 			return err
 		}
 		committing = true
@@ -93,8 +101,8 @@ func (s *Store) inSnapshot(ctx context.Context, work func(tx *gorm.DB) error) er
 	return s.retry(ctx, func() error { return s.read.WithContext(ctx).Transaction(work, snapshot) })
 }
 
-// shareKey names the share of the pool that a write uses. Writes that the zero key names are not bounded. Reads take no share. Nor do
-// batches of patches, which wait for a lock for at most shortLockWait.
+// shareKey names the share of the pool that a write uses. Writes that the zero key names are not bounded. Reads take no share, but for
+// exports. Nor do batches of patches, which wait for a lock for at most shortLockWait.
 type shareKey struct {
 	kind   shareKind
 	client uuid.UUID
@@ -109,6 +117,7 @@ const (
 	shareOfTokens
 	shareOfWebhooks
 	shareOfDeliveries
+	shareOfExports
 )
 
 var (
@@ -117,6 +126,8 @@ var (
 
 	webhookShare  = shareKey{kind: shareOfWebhooks}   // changes of webhooks by callers
 	deliveryShare = shareKey{kind: shareOfDeliveries} // those by workers
+
+	exportShare = shareKey{kind: shareOfExports} // all exports
 )
 
 // clientShare is for every write that is bound to one client and may wait for a lock.
@@ -179,7 +190,7 @@ func (k shareKey) path() lockPath {
 		return lockPathClient
 	case shareOfCatalog:
 		return lockPathCatalog
-	case unshared, shareOfTokens, shareOfWebhooks, shareOfDeliveries:
+	case unshared, shareOfTokens, shareOfWebhooks, shareOfDeliveries, shareOfExports:
 	}
 	return lockPathOther
 }

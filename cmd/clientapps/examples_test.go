@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
@@ -96,13 +95,9 @@ func requestsOf(t *testing.T, path, method string, item *openapi3.PathItem, op *
 		for _, media := range slices.Sorted(maps.Keys(op.RequestBody.Value.Content)) {
 			examples := op.RequestBody.Value.Content[media].Examples
 			for _, name := range slices.Sorted(maps.Keys(examples)) {
-				body, err := json.Marshal(examples[name].Value.Value)
-				if err != nil {
-					t.Fatal(err)
-				}
 				bodies = append(bodies, exampleRequest{
 					of: op.OperationID + " " + name, refusals: refusals(op, name),
-					request: servertest.Request{Method: method, Target: target, Header: []string{"Content-Type: " + media}, Body: string(body)},
+					request: servertest.Request{Method: method, Target: target, Header: []string{"Content-Type: " + media}, Body: bodyOf(examples[name].Value.Value)},
 				})
 			}
 		}
@@ -111,8 +106,15 @@ func requestsOf(t *testing.T, path, method string, item *openapi3.PathItem, op *
 	if method == http.MethodDelete {
 		all = nil // the object can be deleted only once: with a header, after the refusals
 	}
-	var last []exampleRequest
+	var first, last []exampleRequest
 	for _, p := range optional {
+		if p.Value.Name == "dry_run" { // with the default, its example, there would be two writes
+			tried := bodies[0]
+			tried.of += " with dry_run"
+			tried.request.Target += "?dry_run=true"
+			first = append(first, tried)
+			continue
+		}
 		examples := map[string]any{"": p.Value.Example}
 		if p.Value.Examples != nil {
 			examples = map[string]any{}
@@ -136,7 +138,7 @@ func requestsOf(t *testing.T, path, method string, item *openapi3.PathItem, op *
 			}
 		}
 	}
-	return append(all, last...)
+	return slices.Concat(first, all, last)
 }
 
 // refusals returns the error statuses for which an operation has an example with this name.

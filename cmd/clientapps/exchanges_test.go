@@ -39,8 +39,8 @@ func exchanges(t *testing.T) []exchange {
 	var all []exchange
 	for path, item := range doc.Paths.Map() {
 		for method, op := range item.Operations() {
-			if op.Responses.Value("200") != nil && op.Responses.Value("200").Value.Content["text/event-stream"] != nil {
-				continue // a stream is no exchange
+			if op.Responses.Value("200") != nil && op.Responses.Value("200").Value.Content["application/json"] == nil {
+				continue // a stream or a file: see TestExamplesOfExports
 			}
 			x, err := exchangeOf(path, method, item, op)
 			if err != nil {
@@ -75,15 +75,15 @@ func exchangeOf(path, method string, item *openapi3.PathItem, op *openapi3.Opera
 		x.request.Target += "?" + query.Encode()
 	}
 	if op.RequestBody != nil {
-		example := op.RequestBody.Value.Content["application/json"].Examples["demo"]
-		if example == nil {
+		for media, content := range op.RequestBody.Value.Content {
+			if example := content.Examples["demo"]; example != nil && media != "application/merge-patch+json" {
+				x.request.Header = []string{"Content-Type: " + media}
+				x.request.Body = bodyOf(example.Value.Value)
+			}
+		}
+		if x.request.Body == "" {
 			return x, errors.New("no example of the body")
 		}
-		body, err := json.Marshal(example.Value.Value)
-		if err != nil {
-			return x, err
-		}
-		x.request.Body = string(body)
 	}
 	for text, response := range op.Responses.Map() {
 		content := response.Value.Content["application/json"]
@@ -105,6 +105,49 @@ func exchangeOf(path, method string, item *openapi3.PathItem, op *openapi3.Opera
 		return x, errors.New("no example of the answer")
 	}
 	return x, nil
+}
+
+// bodyOf returns an example as a body: a file as it is, all else as JSON.
+func bodyOf(example any) string {
+	if file, ok := example.(string); ok {
+		return file
+	}
+	text, _ := json.Marshal(example) // which was read from YAML
+	return string(text)
+}
+
+// TestExamplesOfExports exports from a new demo server, which has the rows of the examples.
+func TestExamplesOfExports(t *testing.T) {
+	t.Parallel()
+	doc, err := gen.GetSpec()
+	if err != nil {
+		t.Fatal(err)
+	}
+	storetest.Each(t, func(t *testing.T, databaseURL string) {
+		t.Parallel()
+		demo := startServe(t, databaseURL, "--demo").as(demoToken)
+		seen := 0
+		for path, item := range doc.Paths.Map() {
+			if item.Get == nil || item.Get.Responses.Value("200").Value.Content["text/csv"] == nil {
+				continue
+			}
+			target := "/v2" + strings.Replace(path, "{client_id}", pageIDs["client/Contoso Ltd."].String(), 1)
+			for media, content := range item.Get.Responses.Value("200").Value.Content {
+				got := demo.Send(t, servertest.Request{Method: "GET", Target: target, Header: []string{"Accept: " + media}})
+				rows := slices.Collect(strings.Lines(got.Body))
+				for _, example := range content.Examples {
+					for line := range strings.Lines(bodyOf(example.Value.Value)) {
+						if seen++; !slices.Contains(rows, line) {
+							t.Errorf("%s has no row %s but %s", target, line, got.Body)
+						}
+					}
+				}
+			}
+		}
+		if seen != 6 {
+			t.Errorf("%d rows", seen)
+		}
+	})
 }
 
 // TestExchanges sends each request to a new demo server, which gives the answer of the example. Only the id and the times of a created

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"iter"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,7 +13,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
-	"github.com/clientapps/clientapps/server/schemas"
+	"github.com/clientapps/clientapps/server/rowfile"
 	"github.com/clientapps/clientapps/store"
 )
 
@@ -29,8 +28,15 @@ func (in *fileImport) catalog(ctx context.Context, cfg Config, args []string) er
 	if err := in.check(cfg, args[0]); err != nil {
 		return err
 	}
-	return in.run(ctx, schemas.CatalogRows, func(s *store.Store, rows iter.Seq2[parsedRow, error], opts store.ImportOptions) (string, error) {
-		result, err := s.ImportCatalog(ctx, converted(rows, catalogRow), commandActor("import"), opts)
+	if in.dryRun {
+		ctx = store.DryRun(ctx)
+	}
+	return in.run(ctx, func(s *store.Store, file io.Reader, opts store.ImportOptions) (string, error) {
+		rows, err := rowfile.Catalog(file, in.format)
+		if err != nil {
+			return "", err
+		}
+		result, err := s.ImportCatalog(ctx, rows, commandActor("import"), opts)
 		return fmt.Sprintf("%s; vendors: %d created, %d updated; categories: %d created",
 			counts(result), result.VendorsCreated, result.VendorsUpdated, result.CategoriesCreated), err
 	})
@@ -48,13 +54,20 @@ func (in *fileImport) apps(ctx context.Context, cfg Config, args []string) error
 	if err := in.check(cfg, args[0]); err != nil {
 		return err
 	}
+	if in.dryRun {
+		ctx = store.DryRun(ctx)
+	}
 	id, err := uuid.Parse(in.client)
 	if err != nil {
 		return fmt.Errorf("%w: --client must be the UUID of a client", errUsage)
 	}
 	by := commandActor("import")
-	return in.run(ctx, schemas.AppRows, func(s *store.Store, rows iter.Seq2[parsedRow, error], opts store.ImportOptions) (string, error) {
-		result, err := s.ImportApps(ctx, id, converted(rows, appRow), by, opts)
+	return in.run(ctx, func(s *store.Store, file io.Reader, opts store.ImportOptions) (string, error) {
+		rows, err := rowfile.Apps(file, in.format)
+		if err != nil {
+			return "", err
+		}
+		result, err := s.ImportApps(ctx, id, rows, by, opts)
 		return fmt.Sprintf("%s; request id %s", counts(result), by.RequestID), err
 	})
 }
@@ -68,7 +81,7 @@ type fileImport struct {
 	process *process
 	cfg     Config
 	path    string // or - for standard input
-	format  string
+	format  rowfile.Format
 	dryRun  bool
 	client  string // of import apps
 
@@ -80,7 +93,7 @@ func (in *fileImport) addFlags(c *cobra.Command) {
 	flags.BoolVar(&in.dryRun, "dry-run", false, "print what an import would do, and write nothing")
 	flags.DurationVar(&in.lockTime, "lock-time", store.DefaultLockTime,
 		"how long the import may block other writes, once the file is read; after that nothing is written")
-	flags.StringVar(&in.format, "format", "", "csv or ndjson (default: by the file's extension)")
+	flags.StringVar((*string)(&in.format), "format", "", "csv or ndjson (default: by the file's extension)")
 }
 
 func (in *fileImport) check(cfg Config, path string) error {
@@ -88,29 +101,24 @@ func (in *fileImport) check(cfg Config, path string) error {
 	if in.format == "" {
 		switch strings.ToLower(filepath.Ext(in.path)) {
 		case ".csv":
-			in.format = "csv"
+			in.format = rowfile.CSV
 		case ".ndjson", ".jsonl":
-			in.format = "ndjson"
+			in.format = rowfile.NDJSON
 		}
 	}
 	if in.lockTime <= 0 {
 		return fmt.Errorf("%w: --lock-time must be more than 0", errUsage)
 	}
-	if err := oneOf(in.format, "csv", "ndjson"); err != nil {
+	if err := oneOf(string(in.format), string(rowfile.CSV), string(rowfile.NDJSON)); err != nil {
 		return fmt.Errorf("%w: --format is needed: %w", errUsage, err)
 	}
 	return nil
 }
 
-// run passes the rows of the file to work and prints the result.
+// run passes the file to work and prints the result.
 func (in *fileImport) run(
-	ctx context.Context, contract func() (*schemas.Rows, error),
-	work func(*store.Store, iter.Seq2[parsedRow, error], store.ImportOptions) (summary string, err error),
+	ctx context.Context, work func(*store.Store, io.Reader, store.ImportOptions) (summary string, err error),
 ) (err error) {
-	rules, err := contract()
-	if err != nil {
-		return err
-	}
 	file, size, err := in.open(ctx)
 	if err != nil {
 		return err
@@ -120,12 +128,8 @@ func (in *fileImport) run(
 		bar := newProgress(in.process.stderr)
 		defer bar.clear()
 		source := &countingReader{Reader: file, read: func(n int64) { bar.show("reading", n, size) }}
-		read := ndjsonRows
-		if in.format == "csv" {
-			read = csvRows
-		}
-		summary, err := work(s, read(source, rules), store.ImportOptions{
-			DryRun: in.dryRun, LockTime: in.lockTime,
+		summary, err := work(s, source, store.ImportOptions{
+			LockTime: in.lockTime,
 			Progress: func(done, total int) { bar.show("writing", int64(done), int64(total)) },
 		})
 		bar.clear()

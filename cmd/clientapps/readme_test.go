@@ -47,6 +47,7 @@ func blocksOf(t *testing.T, page string) []block {
 func TestCurlLines(t *testing.T) {
 	t.Parallel()
 	for page, want := range map[string]int{
+		"docs/bulk.md": 4, "docs/import-export.md": 4,
 		"README.md": 1, "docs/first-look.md": 7, // the reference page has five requests and two errors
 	} {
 		t.Run(page, func(t *testing.T) {
@@ -59,17 +60,19 @@ func TestCurlLines(t *testing.T) {
 func testCurlLines(t *testing.T, page string, want int) {
 	t.Helper()
 	demo := startServe(t, storetest.SQLite(t), "--demo")
-	blocks, answers := blocksOf(t, page), 0
+	blocks, answers, dir := blocksOf(t, page), 0, t.TempDir()
 	for i, b := range blocks {
 		if b.language != "sh" {
 			continue
 		}
 		shell := strings.ReplaceAll(b.text, "http://127.0.0.1:8080/", demo.URL+"/")
-		out, err := exec.CommandContext(t.Context(), "sh", "-euc", shell).Output()
+		command := exec.CommandContext(t.Context(), "sh", "-euc", shell)
+		command.Dir = dir
+		out, err := command.Output()
 		if err != nil {
 			t.Errorf("%s: %v", b.text, err)
 		}
-		if blocks[i+1].language != "json" {
+		if answer := blocks[i+1].language; answer != "json" && answer != "csv" {
 			t.Fatalf("the page shows no answer to %s", b.text)
 		}
 		answers++

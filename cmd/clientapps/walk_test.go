@@ -12,16 +12,16 @@ import (
 
 var walkFence = regexp.MustCompile("(?s)```shell\n(.*?)```")
 
-// TestWalk runs the commands of docs/import.md, on another port.
+// TestWalk runs the commands of docs/import-export.md, on another port.
 func TestWalk(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile("../../docs/import.md")
+	text, err := os.ReadFile("../../docs/import-export.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	found := walkFence.FindStringSubmatch(string(text))
 	if found == nil || strings.Count(found[1], "\n") > 20 {
-		t.Fatalf("docs/import.md has no example of at most twenty lines: %q", found)
+		t.Fatalf("docs/import-export.md has no example of at most twenty lines: %q", found)
 	}
 	checkout := t.TempDir()
 	for _, name := range []string{"go.mod", "go.sum", "contract.go", "openapi.yaml", "cmd", "examples", "gen", "server", "store", "webhook"} {

@@ -1,12 +1,12 @@
 package main
 
 import (
-	"encoding/csv"
 	"os"
 	"strings"
 	"testing"
 
-	"github.com/clientapps/clientapps/server/schemas"
+	"github.com/clientapps/clientapps/server/rowfile"
+	"github.com/clientapps/clientapps/store"
 	"github.com/clientapps/clientapps/store/casefold"
 )
 
@@ -34,23 +34,24 @@ Uniqlo (uniqlo_ja),#FF0000
 		t.Errorf("the catalog is\n%s\nwant\n%s", out.String(), want)
 	}
 	// The rules that an import checks its rows against.
-	rules, err := schemas.CatalogRows()
-	if err != nil {
-		t.Fatal(err)
-	}
-	records, err := csv.NewReader(strings.NewReader(out.String())).ReadAll()
+	rows, err := rowfile.Catalog(strings.NewReader(out.String()), rowfile.CSV)
 	if err != nil {
 		t.Fatal(err)
 	}
 	names := map[string]bool{}
-	for _, record := range records[1:] {
-		if _, problems := rules.ParseCells(records[0], record); problems != nil {
-			t.Errorf("%q: %q", record, problems)
+	for row, err := range rows {
+		if err != nil {
+			t.Error(err)
+			continue
 		}
-		if names[casefold.Name(record[0])] {
-			t.Errorf("the name %q occurs twice", record[0])
+		name, _ := row.Fields[store.ColumnCanonicalName].(string)
+		if names[casefold.Name(name)] {
+			t.Errorf("the name %q occurs twice", name)
 		}
-		names[casefold.Name(record[0])] = true
+		names[casefold.Name(name)] = true
+	}
+	if len(names) != strings.Count(want, "\n")-1 {
+		t.Errorf("the catalog has %d rows", len(names))
 	}
 }
 

@@ -29,6 +29,9 @@ func NewRequests(limit int) *Requests {
 // NewStreams makes a bound of this many requests whose answers last.
 func NewStreams(limit int) *Requests { return newRequests(limit, errStreams, errStreamsOfToken) }
 
+// NewTransfers makes a bound of this many requests that read or write a file.
+func NewTransfers(limit int) *Requests { return newRequests(limit, errTransfers, errTransfersOfToken) }
+
 func newRequests(limit int, full, fullOfToken *FullError) *Requests {
 	return &Requests{limit: limit, perToken: max(1, limit/2), full: full, fullOfToken: fullOfToken, byToken: map[uuid.UUID]int{}}
 }

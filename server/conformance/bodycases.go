@@ -13,6 +13,10 @@ func Bodies(b Base) []Case {
 		return nil
 	}
 	cases := syntax(b)
+	refused := refused
+	if b.Op.Files != nil {
+		cases, refused = rowSyntax(b), refusedRow
+	}
 	add := func(name string, body fmt.Stringer, want Want) {
 		cases = append(cases, Case{name, "", b.body(body.String()), want})
 	}
@@ -21,8 +25,11 @@ func Bodies(b Base) []Case {
 		for _, text := range Values(schema) {
 			body := b.Body.With(name, text)
 			want := refused(name, sentence(name, schema, text))
-			if b.Op.ID == "updateApp" {
+			switch {
+			case b.Op.ID == "updateApp":
 				want.Field = "-" // the reference page shows no details
+			case schema.Items != nil && schema.Items.Value.Type.Is("object"):
+				want.Field = "" // that of the list or of an item: see Items
 			}
 			switch {
 			case text == "1e400":
@@ -48,7 +55,7 @@ func Bodies(b Base) []Case {
 		}
 	}
 	add("unknown field", b.Body.With("no_such", "1"), refused("no_such", "Unknown field 'no_such'"))
-	for name, reason := range b.Op.ReadOnly() {
+	for name, reason := range ReadOnly(b.Op.Body) {
 		want := refused(name, fmt.Sprintf("Field '%s' cannot be updated via this endpoint", name))
 		want.Reason = reason
 		for _, text := range []string{"null", "1", `"x"`, "{}"} {
@@ -61,11 +68,12 @@ func Bodies(b Base) []Case {
 }
 
 // beyondSchema reports whether a value of the property can be refused although it is valid: an id may not exist, a time may be over or no day
-// at all, a token is for all clients or for some, a replay begins in one place, and a webhook delivers to public addresses.
+// at all, a token is for all clients or for some, a replay begins in one place, a webhook delivers to public addresses, and a row names what is in the catalog, and an address only of a vendor.
 func beyondSchema(op *Operation, name string) bool {
 	return strings.Contains(name, "_id") && !strings.HasPrefix(name, "app_id") ||
 		slices.Contains([]string{"expires_at", "all_clients", "since", "cursor"}, name) ||
-		name == "url" && strings.HasSuffix(op.ID, "Webhook")
+		name == "url" && strings.HasSuffix(op.ID, "Webhook") ||
+		op.Files != nil && slices.Contains([]string{"canonical_name", "vendor_url"}, name)
 }
 
 // syntax returns bodies that are not a strict JSON object (RFC 8259, RFC 7493) or exceed its bounds.

@@ -69,12 +69,8 @@ func Methods(b Base) []Case {
 			cases = append(cases, Case{method, "anonymous", r, Want{Status: []int{405}, Header: map[string]string{"Allow": allow}}})
 		}
 	}
-	acceptPatch := ""
-	if slices.Contains(b.Op.Methods, "PATCH") {
-		acceptPatch = "application/json, application/merge-patch+json"
-	}
 	r := servertest.Request{Method: "OPTIONS", Target: b.Op.Target(b.Values)}
-	want := Want{Status: []int{204}, Header: map[string]string{"Allow": allow, "Accept-Patch": acceptPatch}}
+	want := Want{Status: []int{204}, Header: map[string]string{"Allow": allow, "Accept-Patch": b.Op.PatchTypes}}
 	return append(cases, Case{"OPTIONS", "anonymous", r, want},
 		Case{"a slash at the end", "", servertest.Request{Method: b.Op.Method, Target: b.Op.Target(b.Values) + "/"}, Want{Status: []int{404}}})
 }
@@ -129,16 +125,20 @@ func MediaTypes(b Base) []Case {
 	var cases []Case
 	acceptPatch := ""
 	if b.Op.Method == http.MethodPatch {
-		acceptPatch = "application/json, application/merge-patch+json"
+		acceptPatch = b.Op.PatchTypes
 	}
 	unsupported := Want{Status: []int{415}, Header: map[string]string{"Accept-Patch": acceptPatch}}
 	for _, media := range b.Op.MediaTypes {
 		for _, spelling := range []string{media, strings.ToUpper(media), media + "; charset=utf-8", media + ";x=y", " " + media + " "} {
-			cases = append(cases, Case{spelling, "", b.header("Content-Type: " + spelling), accepted(b.Op)})
+			r := b.header("Content-Type: " + spelling)
+			if media == "text/csv" {
+				r.Body = "canonical_name\n" + b.Body.Get("canonical_name") + "\n"
+			}
+			cases = append(cases, Case{spelling, "", r, accepted(b.Op)})
 		}
 	}
 	for _, media := range []string{
-		"text/plain", "application/xml", "application/x-www-form-urlencoded", "multipart/form-data", "application/merge-patch+json",
+		"application/json", "text/plain", "application/xml", "application/x-www-form-urlencoded", "multipart/form-data", "application/merge-patch+json",
 		"application/json-patch+json", "application/jsonx", "application", "*/*", "application/*", "text/json",
 	} {
 		if !slices.Contains(b.Op.MediaTypes, media) {
@@ -156,6 +156,7 @@ func Parameters(b Base) []Case {
 		{"bad escape", "", b.query("q=%zz"), Want{Status: []int{400}}},
 		{"not acceptable", "", b.header("Accept: text/html"), Want{Status: []int{406}}},
 		{"acceptable", "", b.header("Accept: text/html, */*;q=0.1"), accepted(b.Op)},
+		{"problem details alone", "", b.header("Accept: application/problem+json"), accepted(b.Op)},
 	}
 	for _, p := range b.Op.Params {
 		switch p.In {
@@ -227,6 +228,9 @@ func queryCases(b Base, p *openapi3.Parameter) []Case {
 	var cases []Case
 	for _, text := range texts {
 		want := Want{Status: []int{b.Op.Success}}
+		if b.Op.Method != http.MethodGet {
+			want = accepted(b.Op)
+		}
 		if !valid(text) || p.Name == "cursor" {
 			want = refused(p.Name, "")
 		}

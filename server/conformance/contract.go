@@ -19,13 +19,16 @@ type Operation struct {
 	Scopes     []string              // a token needs all of them
 	AllClients bool                  // needs a token for all clients
 	Params     []*openapi3.Parameter // of the path and of the operation
-	Body       *openapi3.Schema      // nil if there is none
+	Body       *openapi3.Schema      // nil if there is none; of an import, that of a row
 	MediaTypes []string              // of the body
+	Files      map[string]string     // an example of each media type, if the body is a file
 	NoBody     bool                  // the body may be left out
 	Example    json.RawMessage       // a valid body
 	Result     *openapi3.Schema      // of the success response; nil if it has no body
+	ResultType string                // the first media type of the success response
 	Success    int                   // the status of the success response
 	Methods    []string              // of the path
+	PatchTypes string                // what the path accepts for PATCH, as Accept-Patch says it
 	base       string                // the path prefix of the server
 }
 
@@ -42,7 +45,7 @@ func Read(file string) ([]*Operation, error) {
 			methods = append(methods, method)
 		}
 		for method, o := range item.Operations() {
-			op, err := newOperation(path, method, item, o)
+			op, err := newOperation(doc, path, method, item, o)
 			if err != nil {
 				return nil, fmt.Errorf("%s %s: %w", method, path, err)
 			}
@@ -57,7 +60,7 @@ func Read(file string) ([]*Operation, error) {
 	return all, nil
 }
 
-func newOperation(path, method string, item *openapi3.PathItem, o *openapi3.Operation) (*Operation, error) {
+func newOperation(doc *openapi3.T, path, method string, item *openapi3.PathItem, o *openapi3.Operation) (*Operation, error) {
 	op := &Operation{ID: o.OperationID, Method: method, Path: path, Scopes: (*o.Security)[0]["bearerAuth"]}
 	op.AllClients, _ = o.Extensions["x-all-clients"].(bool)
 	for _, list := range []openapi3.Parameters{item.Parameters, o.Parameters} {
@@ -71,7 +74,13 @@ func newOperation(path, method string, item *openapi3.PathItem, o *openapi3.Oper
 			if media := r.Value.Content["application/json"]; media != nil {
 				op.Result = media.Schema.Value
 			}
+			for name := range r.Value.Content {
+				op.ResultType = min(cmp.Or(op.ResultType, name), name)
+			}
 		}
+	}
+	if item.Patch != nil {
+		op.PatchTypes = strings.Join(slices.Sorted(maps.Keys(item.Patch.RequestBody.Value.Content)), ", ")
 	}
 	if o.RequestBody == nil {
 		return op, nil
@@ -80,13 +89,24 @@ func newOperation(path, method string, item *openapi3.PathItem, o *openapi3.Oper
 	for name, media := range o.RequestBody.Value.Content {
 		op.MediaTypes, op.Body = append(op.MediaTypes, name), media.Schema.Value
 		first := slices.Min(slices.Collect(maps.Keys(media.Examples)))
-		text, err := json.Marshal(media.Examples[first].Value.Value)
+		value := media.Examples[first].Value.Value
+		if file, ok := value.(string); ok {
+			if op.Files == nil {
+				op.Files = map[string]string{}
+			}
+			op.Files[name] = file
+			continue
+		}
+		text, err := json.Marshal(value)
 		if err != nil {
 			return nil, err
 		}
 		op.Example = text
 	}
 	slices.Sort(op.MediaTypes)
+	if op.Files != nil {
+		op.Body, op.Example = row(doc, op.ID), json.RawMessage(op.Files[ndjson])
+	}
 	return op, nil
 }
 
@@ -109,6 +129,12 @@ func (op *Operation) IsList() bool {
 func (op *Operation) IsFeed() bool {
 	return op.Result != nil && op.Result.Properties["has_more"] != nil
 }
+
+// IsStream reports whether the operation answers with events.
+func (op *Operation) IsStream() bool { return op.ResultType == "text/event-stream" }
+
+// IsExport reports whether the operation answers with a file of rows.
+func (op *Operation) IsExport() bool { return op.ResultType == ndjson }
 
 // PerClient reports whether the path has a client id.
 func (op *Operation) PerClient() bool { return strings.Contains(op.Path, "{client_id}") }
@@ -148,10 +174,10 @@ func (op *Operation) Allow() string {
 	return strings.Join(methods, ", ")
 }
 
-// ReadOnly returns the fields that exist but cannot be written, with the reasons.
-func (op *Operation) ReadOnly() map[string]string {
+// ReadOnly returns the fields of an object that exist but cannot be written, with the reasons.
+func ReadOnly(object *openapi3.Schema) map[string]string {
 	reasons := map[string]string{}
-	if named, ok := op.Body.Extensions["x-read-only-reasons"].(map[string]any); ok {
+	if named, ok := object.Extensions["x-read-only-reasons"].(map[string]any); ok {
 		for name, reason := range named {
 			reasons[name] = fmt.Sprint(reason)
 		}

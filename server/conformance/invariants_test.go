@@ -24,13 +24,17 @@ func (f *fixture) checkInvariants(t *testing.T, op *Operation) {
 		f.checkList(t, op)
 	case op.IsFeed():
 		f.checkFeed(t, op)
-	case op.Result == nil && op.Method == http.MethodGet: // a stream
+	case op.IsStream():
 		get, head := f.Get(t, op.Target(nil)), f.Send(t, servertest.Request{Method: "HEAD", Target: op.Target(nil)})
 		if get.Status != 200 || head.Status != 200 || head.Header.Get("Content-Type") != get.Header.Get("Content-Type") || get.Body == "" {
 			t.Errorf("%s: GET %d %s, HEAD %d %v", op.ID, get.Status, get.Body, head.Status, head.Header)
 		}
+	case op.IsExport():
+		f.checkExport(t, op)
 	case op.Method == http.MethodGet:
 		f.checkRead(t, op, op.Target(nil))
+	case op.ID == "updateApps":
+		f.checkUpdates(t, op)
 	case op.Method == http.MethodPatch:
 		f.checkPatch(t, op)
 	}
@@ -211,7 +215,7 @@ func (f *fixture) checkBulk(t *testing.T, op *Operation) {
 	t.Helper()
 	app, other := storetest.AppID.String(), storetest.OtherAppID.String()
 	body := fmt.Sprintf(`{"app_ids":[%q,%q,%q,%q]}`, noID, app, strings.ToUpper(app), other)
-	want := fmt.Sprintf(`{"succeeded":[%q],"failed":[{"id":%q,"error":"App not found"},{"id":%q,"error":"App not found"}]}`, app, noID, other) + "\n"
+	want := fmt.Sprintf(`{"succeeded":[%q],"failed":[{"id":%q,"code":"not_found","error":"App not found"},{"id":%q,"code":"not_found","error":"App not found"}]}`, app, noID, other) + "\n"
 	for range 2 {
 		r := f.Send(t, servertest.Request{Method: "POST", Target: op.Target(nil), Body: body})
 		if r.Status != 200 || r.Body != want {

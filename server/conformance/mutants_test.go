@@ -42,12 +42,18 @@ var mutations = []mutation{
 	{"a body without a type passes", "operation.readBody", `given == "" && len(body) > 0`, "false"},
 	{"duplicate keys pass", "parser.object", "_, twice := object[key]", "twice := false"},
 	{"a decoder does not look at bounds", "integerReader", "b.hold(n)", "true"},
-	{"a decoder takes a field twice", "decoder.decode", "seen&bit != 0", "false"},
-	{"a decoder misses no field", "decoder.decode", "seen&d.required != d.required", "false"},
+	{"a decoder takes a field twice", "decoder.object", "seen&bit != 0", "false"},
+	{"a decoder misses no field", "decoder.object", "seen&d.required == d.required", "true"},
 	// What a refusal says.
 	{"an unknown field is not named", "operation.bodyError", "first.Writable", "true"},
 	{"null is not mentioned", "expectation", "schema.Nullable", "false"},
 	{"the last bad field comes first", "Body.fieldErrors", "for _, name := range doc.Keys {", "for i := range doc.Keys { name := doc.Keys[len(doc.Keys)-1-i]"},
+	// Problem details.
+	{"a problem has another status", "requestState.encodeProblem", "Status: e.Status", "Status: 400"},
+	{"a problem names another request", "requestState.encodeProblem", "x.requestID[0]", `string(e.Code)`},
+	{"a problem has its errors twice", "requestState.encodeProblem", "p.Errors, rest.Errors = rest.Errors, nil", "p.Errors = rest.Errors"},
+	{"errors do not vary by Accept", "varyByAccept", `header.Add("Vary", "Accept")`, ""},
+	{"problems alone are not acceptable", "accepts", "return problem.rank == named", "return problem.rank == unmentioned"},
 	// The patch.
 	{"null is dropped", "setNullable", "fields[column] = nil", "_ = column"},
 	{"null is zero", "setNull", "p.SetNull()", "p.Set(*new(T))"},
@@ -61,6 +67,24 @@ var mutations = []mutation{
 	{"a cursor is good for every list", "parseCursor", "cursorSum(scope, position)) != 1", "cursorSum(scope, position)) > 1"},
 	{"a percent sign means anything", "Store.contains", `s.db.Position()+"(name_key, ?) > 0", casefold.Name(text)`, `"name_key LIKE ?", "%"+casefold.Name(text)+"%"`},
 	{"a repeated id counts twice", "handlers.setApps", "!seen[id]", "true"},
+	// Updates of many apps.
+	{"a repeated update passes", "handlers.UpdateApps", "if seen[u.ID] {", "if seen[u.ID] && false {"},
+	{"an update ignores if_match", "appUpdate.check", "u.Match.Check(app.ETag())", "nil"},
+	{"half of an atomic update is made", "bulkUpdate.decide", "!b.atomic || !failed", "true"},
+	{"all is atomic", "bulkUpdate.decide", "!b.atomic || !failed", "!failed"},
+	{"a failure has no code", "bulkFailure", "Code: gen.BulkFailureCodeNotFound, ", ""},
+	{"a bad field has no place", "operation.bodyError", "len(found) > 1 || op.body.Nested()", "len(found) > 1"},
+	// Dry runs.
+	{"a dry run writes", "Store.tryTx", "err != nil || isDryRun(ctx)", "err != nil"},
+	{"a dry run of a patch writes", "Store.updateApp", "isDryRun(ctx)", "false"},
+	{"a dry run has the tag of what is not", "Store.UpdateVendor", "isDryRun(ctx)", "false"},
+	{"a dry run is no dry run", "operation.dryRun", `== "true"`, `== "yes"`},
+	// Exports and imports.
+	{"an export has no name", "export.begin", `"Content-Disposition"`, `"X-Content-Disposition"`},
+	{"an export has one format", "exportFormat", "p.q > best.q ||", "best.q < 0 ||"},
+	{"an export has one order", "handlers.ExportApps", ", order: p.SortOrder", ""},
+	{"an export drops a filter", "handlers.ExportApps", "IsFavorite: p.IsFavorite, ", ""},
+	{"every wrong row is in line 1", "importError", "int32(row.Line)", "int32(row.Line-row.Line+1)"},
 }
 
 // TestMutationsHaveAPlace tells whoever renames or rewrites a function that a mutation has to follow. TestMutations runs them.

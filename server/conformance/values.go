@@ -92,6 +92,13 @@ func list(items *openapi3.Schema, n int) string {
 
 // item returns the i-th of many different valid items.
 func item(items *openapi3.Schema, i int) string {
+	if items.Type.Is(openapi3.TypeObject) {
+		var o Object
+		for _, name := range items.Required {
+			o = append(o, Member{name, item(items.Properties[name].Value, i)})
+		}
+		return o.String()
+	}
 	if strings.Contains(items.Pattern, "[0-9a-fA-F]{12}") {
 		return fmt.Sprintf(`"00000000-0000-4000-8000-%012x"`, i)
 	}

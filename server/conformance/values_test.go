@@ -14,6 +14,8 @@ func TestValues(t *testing.T) {
 	count.Nullable = true
 	name := openapi3.NewStringSchema().WithMinLength(2).WithMaxLength(4)
 	ids := openapi3.NewArraySchema().WithItems(name).WithMinItems(1).WithMaxItems(3)
+	object := openapi3.NewObjectSchema().WithProperty("count", count).WithProperty("name", name).WithRequired([]string{"name"})
+	objects := openapi3.NewArraySchema().WithItems(object).WithMinItems(1).WithMaxItems(2)
 	for _, c := range []struct {
 		schema *openapi3.Schema
 		text   string
@@ -37,6 +39,9 @@ func TestValues(t *testing.T) {
 		{ids, `["x0","x1","x2"]`, true},
 		{ids, `["x0","x1","x2","x3"]`, false},
 		{ids, `["x0",null]`, false},
+		{objects, `[{"name":"x0"},{"name":"x1"}]`, true},
+		{objects, `[{"name":"x0"},{}]`, false},
+		{objects, `[{"name":"x0"},{"name":"x1"},{"name":"x2"}]`, false},
 	} {
 		if !slices.Contains(Values(c.schema), c.text) {
 			t.Errorf("Values lacks %s", c.text)

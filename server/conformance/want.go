@@ -17,6 +17,8 @@ type Want struct {
 	Field   string            // details.field; "-" for no details
 	Message string            // the whole message
 	Reason  string            // details.reason
+	Pointer string            // of the first of details.errors
+	Line    int               // of the first of details.errors
 	ID      [2]string         // a member of details and its value
 	Header  map[string]string // "" for a header that must be absent
 }
@@ -38,7 +40,7 @@ func (w Want) Check(r *servertest.Response) error {
 			return fmt.Errorf("%s is %q, want %q", name, got, want)
 		}
 	}
-	if w.Field == "" && w.Message == "" && w.ID[0] == "" {
+	if w.Field == "" && w.Message == "" && w.ID[0] == "" && w.Pointer == "" && w.Line == 0 {
 		return nil
 	}
 	var body struct {
@@ -60,8 +62,21 @@ func (w Want) Check(r *servertest.Response) error {
 		return fmt.Errorf("details.field %v, want %q", details["field"], w.Field)
 	case w.Reason != "" && details["reason"] != w.Reason:
 		return fmt.Errorf("details.reason %v, want %q", details["reason"], w.Reason)
+	case w.Pointer != "" && first(details)["pointer"] != w.Pointer:
+		return fmt.Errorf("the first of details.errors is %v, want the pointer %q", first(details), w.Pointer)
+	case w.Line != 0 && first(details)["line"] != float64(w.Line):
+		return fmt.Errorf("the first of details.errors is %v, want line %d", first(details), w.Line)
 	case w.ID[0] != "" && details[w.ID[0]] != w.ID[1]:
 		return fmt.Errorf("details.%s %v, want %q", w.ID[0], details[w.ID[0]], w.ID[1])
+	}
+	return nil
+}
+
+// first returns the first of the errors.
+func first(details map[string]any) map[string]any {
+	if all, ok := details["errors"].([]any); ok && len(all) > 0 {
+		e, _ := all[0].(map[string]any)
+		return e
 	}
 	return nil
 }

@@ -1,5 +1,5 @@
-// Package docs serves the documentation page, which shows the contract and sends example requests, and the contract itself. They
-// need no token, since the contract is public.
+// Package docs serves the documentation page, which shows the contract and sends example requests, the contract itself, and a page for
+// each error code. They need no token, since the contract is public.
 package docs
 
 import (
@@ -12,10 +12,12 @@ import (
 func Handlers() (map[string]http.Handler, error) {
 	all := map[string]http.Handler{}
 	page, err := pageHandlers()
-	contract, other := contractHandlers()
+	contract, otherErr := contractHandlers()
+	problems, problemsErr := problemHandlers()
 	maps.Copy(all, page)
 	maps.Copy(all, contract)
-	return all, errors.Join(err, other)
+	maps.Copy(all, problems)
+	return all, errors.Join(err, otherErr, problemsErr)
 }
 
 // send writes a complete response.

@@ -2,31 +2,28 @@
 package eventstream
 
 import (
-	"fmt"
 	"net/http"
 	"time"
+
+	"github.com/clientapps/clientapps/server/transport"
 )
 
 // MediaType is that of a stream.
 const MediaType = "text/event-stream"
 
 // Writer writes one stream. Its methods fail when the reader has gone, or has not read for too long.
-type Writer struct {
-	w       http.ResponseWriter
-	control *http.ResponseController
-	timeout time.Duration
-}
+type Writer struct{ out *transport.LongAnswer }
 
 // Start begins a stream, which may last longer than any other answer. A write that takes longer than the timeout, because
 // nobody reads, breaks the connection. Nothing is sent before the first Flush.
 func Start(w http.ResponseWriter, timeout time.Duration) (*Writer, error) {
-	s := &Writer{w, http.NewResponseController(w), timeout}
 	SetHeader(w.Header())
-	if err := s.control.SetReadDeadline(time.Time{}); err != nil {
-		return nil, fmt.Errorf("start a stream: %w", err)
+	out, err := transport.NewLongAnswer(w, timeout)
+	if err != nil {
+		return nil, err
 	}
 	w.WriteHeader(http.StatusOK)
-	return s, nil
+	return &Writer{out}, nil
 }
 
 // SetHeader sets the header of a stream.
@@ -50,17 +47,9 @@ func (s *Writer) Event(id, event string, data []byte) error {
 func (s *Writer) Position(id string) error { return s.write([]byte("id: " + id + "\n\n")) }
 
 func (s *Writer) write(b []byte) error {
-	if err := s.control.SetWriteDeadline(time.Now().Add(s.timeout)); err != nil {
-		return err
-	}
-	_, err := s.w.Write(b)
+	_, err := s.out.Write(b)
 	return err
 }
 
 // Flush sends what was written.
-func (s *Writer) Flush() error {
-	if err := s.control.SetWriteDeadline(time.Now().Add(s.timeout)); err != nil {
-		return err
-	}
-	return s.control.Flush()
-}
+func (s *Writer) Flush() error { return s.out.Flush() }

@@ -4,12 +4,10 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
 
 	"github.com/clientapps/clientapps/gen"
-	"github.com/clientapps/clientapps/server/strictjson"
 	"github.com/clientapps/clientapps/server/validate"
 	"github.com/clientapps/clientapps/store"
 )
@@ -54,84 +52,46 @@ func AppRows() (*Rows, error) {
 // Columns returns the columns that a row may have, in alphabetical order. Every row must have canonical_name.
 func (r *Rows) Columns() []string { return slices.Sorted(maps.Keys(r.body.Schema().Properties)) }
 
+// Property returns the schema of a column.
+func (r *Rows) Property(column string) *openapi3.Schema {
+	return r.body.Schema().Properties[column].Value
+}
+
+// Problem is what is wrong with a row: with one of its fields, or with the row as a whole if Field is "".
+type Problem struct{ Field, Message string }
+
 // ParseJSON parses a row from a JSON object, as strictly as a request body. It returns the valid fields and the errors of the
 // others.
-func (r *Rows) ParseJSON(text []byte) (fields map[string]any, problems []string) {
+func (r *Rows) ParseJSON(text []byte) (fields map[string]any, problems []Problem) {
 	doc, err := r.body.Parse(text)
 	if err != nil {
-		return nil, []string{"the row " + err.Error()}
+		return nil, []Problem{{Message: "the row " + err.Error()}}
 	}
 	object, ok := doc.Value.(map[string]any)
 	if !ok {
-		return nil, []string{"the row must be a JSON object"}
+		return nil, []Problem{{Message: "the row must be a JSON object"}}
 	}
-	return object, r.check(object, doc.Keys)
+	return object, r.Check(object, doc.Keys)
 }
 
-// ParseCells parses a row from text cells: an empty cell is null or the empty array, and semicolons separate the items of an
-// array. It returns the same as ParseJSON.
-func (r *Rows) ParseCells(columns, cells []string) (fields map[string]any, problems []string) {
-	fields = make(map[string]any, len(columns))
-	var readable []string
-	for i, column := range columns {
-		fields[column] = cellValue(r.body.Schema().Properties[column].Value, cells[i])
-		if strictjson.IsText(cells[i]) {
-			readable = append(readable, column)
-		} else {
-			problems = append(problems, column+" must be UTF-8 text without noncharacters")
-		}
-	}
-	problems = append(problems, r.check(fields, readable)...)
-	maps.DeleteFunc(fields, func(column string, _ any) bool { return !slices.Contains(readable, column) })
-	return fields, problems
-}
-
-// check removes the invalid fields and returns their errors.
-func (r *Rows) check(fields map[string]any, keys []string) (problems []string) {
+// Check removes the invalid fields and returns their errors. keys are the fields to check, in the order of the row.
+func (r *Rows) Check(fields map[string]any, keys []string) (problems []Problem) {
 	missing := ""
 	for _, name := range r.body.Schema().Required {
 		if _, ok := fields[name]; !ok {
-			missing = name + " is required"
+			missing = name
 		}
 	}
 	for _, name := range keys {
 		if v, bad := r.body.Check(name, fields[name]); bad {
-			problems = append(problems, v.Message)
+			problems = append(problems, Problem{v.Field, v.Message})
 			delete(fields, name)
 		}
 	}
 	if missing != "" {
-		problems = append(problems, missing)
+		problems = append(problems, Problem{missing, missing + " is required"})
 	}
 	return problems
-}
-
-// cellValue converts a cell to the type of the schema. If it cannot, it returns the text, which the schema then refuses.
-func cellValue(schema *openapi3.Schema, cell string) any {
-	switch {
-	case schema.Type.Is("array"):
-		items := []any{}
-		if cell != "" {
-			for item := range strings.SplitSeq(cell, ";") {
-				items = append(items, strings.TrimSpace(item))
-			}
-		}
-		return items
-	case cell == "" && (schema.Nullable || !schema.Type.Is("string")):
-		return nil
-	case schema.Type.Is("boolean"):
-		// Spreadsheets write TRUE.
-		if strings.EqualFold(cell, "true") || strings.EqualFold(cell, "false") {
-			return strings.EqualFold(cell, "true")
-		}
-	case schema.Type.Is("integer"):
-		doc, _ := strictjson.Parse([]byte(cell), strictjson.Options{MaxNodes: 1})
-		switch doc.Value.(type) {
-		case int64, float64:
-			return doc.Value
-		}
-	}
-	return cell
 }
 
 // components has the contract's schemas, and the first property that did not exist.

@@ -30,7 +30,7 @@ func goodApp(t *testing.T) Response {
 func goodError(status int, body string, header ...string) Response {
 	r := Response{Status: status, Body: body, Header: http.Header{
 		"Content-Type": {"application/json"}, "X-Request-Id": {"x"},
-		"X-Content-Type-Options": {"nosniff"}, "Referrer-Policy": {"no-referrer"}, "Cache-Control": {"no-store"},
+		"X-Content-Type-Options": {"nosniff"}, "Referrer-Policy": {"no-referrer"}, "Cache-Control": {"no-store"}, "Vary": {"Accept-Encoding", "Accept"},
 	}}
 	for _, line := range header {
 		name, value, _ := strings.Cut(line, ": ")
@@ -39,8 +39,17 @@ func goodError(status int, body string, header ...string) Response {
 	return r
 }
 
+// goodProblem returns problem details with more or other members than these.
+func goodProblem(members string, header ...string) Response {
+	return goodError(404, `{"type":"/docs/problems/not_found","title":"Not found","status":404,"detail":"No such path",`+
+		`"instance":"urn:request:x","code":"not_found"`+members+`}`, append([]string{"Content-Type: application/problem+json"}, header...)...)
+}
+
 func checkAll(method, target string, r Response) []error {
 	request := &http.Request{Method: method, Header: http.Header{}}
+	if r.Header.Get("Content-Type") == problemType {
+		request.Header.Set("Accept", problemType)
+	}
 	return append(checkRules(request, &r), checkContract(request, target, &r)...)
 }
 
@@ -67,6 +76,8 @@ func TestGoodResponses(t *testing.T) {
 		{"GET", "/nowhere", goodError(404, text)},
 		{"GET", target + "/", goodError(404, text)},
 		{"GET", target, goodError(404, `{"error":{"code":"not_found","message":"App not found","details":{"app_id":"f1a2b3c4-d5e6-7890-abcd-ef1234567890"}}}`)},
+		{"GET", target, goodProblem("")},
+		{"GET", target + "/", goodProblem(`,"details":{"app_id":"f1a2b3c4-d5e6-7890-abcd-ef1234567890"}`)},
 		{"PUT", target, goodError(405, `{"error":{"code":"method_not_allowed","message":"No"}}`, "Allow: GET, PATCH")},
 		{"PATCH", target, goodError(500, `{"error":{"code":"outcome_unknown","message":"No"}}`)},
 		{"GET", target, goodError(503, `{"error":{"code":"unavailable","message":"No"}}`, "Retry-After: 1")},
@@ -128,20 +139,35 @@ func TestBadErrors(t *testing.T) {
 		return `{"error":{"code":"internal_error","message":` + string(quoted) + `}}`
 	}
 	bad := map[string]Response{
-		"no shape":         goodError(500, `{"message":"x"}`),
-		"text":             goodError(500, `x`),
-		"nothing":          goodError(500, ``),
-		"two":              goodError(500, message("x")+message("x")),
-		"no message":       goodError(500, message("")),
-		"no code":          goodError(500, `{"error":{"message":"x"}}`),
-		"another's code":   goodError(500, `{"error":{"code":"not_found","message":"x"}}`),
-		"too much":         goodError(500, `{"error":{"code":"internal_error","message":"x","stack":"x"}}`),
-		"too much detail":  goodError(500, `{"error":{"code":"internal_error","message":"x","details":{"x":1}}}`),
-		"not as JSON":      goodError(500, message("x"), "Content-Type: text/plain"),
-		"no challenge":     goodError(401, `{"error":{"code":"unauthorized","message":"x"}}`),
-		"no methods":       goodError(405, `{"error":{"code":"method_not_allowed","message":"x"}}`),
-		"no time to retry": goodError(503, `{"error":{"code":"unavailable","message":"x"}}`),
-		"unknown status":   goodError(418, `{"error":{"code":"teapot","message":"x"}}`),
+		"no shape":                        goodError(500, `{"message":"x"}`),
+		"text":                            goodError(500, `x`),
+		"nothing":                         goodError(500, ``),
+		"two":                             goodError(500, message("x")+message("x")),
+		"no message":                      goodError(500, message("")),
+		"no code":                         goodError(500, `{"error":{"message":"x"}}`),
+		"another's code":                  goodError(500, `{"error":{"code":"not_found","message":"x"}}`),
+		"too much":                        goodError(500, `{"error":{"code":"internal_error","message":"x","stack":"x"}}`),
+		"too much detail":                 goodError(500, `{"error":{"code":"internal_error","message":"x","details":{"x":1}}}`),
+		"not as JSON":                     goodError(500, message("x"), "Content-Type: text/plain"),
+		"no challenge":                    goodError(401, `{"error":{"code":"unauthorized","message":"x"}}`),
+		"no methods":                      goodError(405, `{"error":{"code":"method_not_allowed","message":"x"}}`),
+		"no time to retry":                goodError(503, `{"error":{"code":"unavailable","message":"x"}}`),
+		"unknown status":                  goodError(418, `{"error":{"code":"teapot","message":"x"}}`),
+		"varies by nothing":               goodError(500, message("x"), "Vary: Accept-Encoding"),
+		"text as a problem":               goodError(500, `x`, "Content-Type: application/problem+json"),
+		"an error as a problem":           goodError(500, message("x"), "Content-Type: application/problem+json"),
+		"a problem as an error":           goodProblem("", "Content-Type: application/json"),
+		"another problem":                 goodProblem(`,"code":"gone"`),
+		"another type":                    goodProblem(`,"type":"about:blank"`),
+		"another title":                   goodProblem(`,"title":"x"`),
+		"another status":                  goodProblem(`,"status":400`),
+		"another request":                 goodProblem(`,"instance":"urn:request:y"`),
+		"nothing in a problem":            goodProblem(`,"details":{}`),
+		"errors in the details":           goodProblem(`,"details":{"errors":[{"field":"a","pointer":"/a","message":"x"}]}`),
+		"a member too many":               goodProblem(`,"x":1`),
+		"no detail in a problem":          goodProblem(`,"detail":""`),
+		"hidden in a problem":             goodProblem(`,"detail":"json: cannot unmarshal"`),
+		"hidden in an error of a problem": goodProblem(`,"errors":[{"field":"a","pointer":"/a","message":"json: cannot unmarshal"}]`),
 		"hidden in an error of a field": goodError(400, `{"error":{"code":"invalid_request","message":"x","details":{"field":"a","errors":[`+
 			`{"field":"a","pointer":"/a","message":"json: cannot unmarshal"},{"field":"b","pointer":"/b","message":"x"}]}}}`),
 	}

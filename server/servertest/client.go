@@ -24,7 +24,7 @@ type Request struct {
 	Method  string
 	Target  string   // path and query, sent byte for byte
 	Header  []string // "Name: value", repeatable. "Name:" removes a header that the client would set
-	Body    string   // application/json unless Header has a Content-Type
+	Body    string   // application/json, or application/x-ndjson for an import, unless Header has a Content-Type
 	Chunked bool     // sends no Content-Length
 }
 
@@ -128,7 +128,7 @@ func (c *Client) build(r Request) (*http.Request, error) {
 		request.Header.Set("Authorization", "Bearer "+c.Token)
 	}
 	if r.Body != "" {
-		request.Header.Set("Content-Type", "application/json")
+		request.Header.Set("Content-Type", mediaType(path))
 	}
 	seen := map[string]bool{}
 	for _, line := range r.Header {
@@ -143,4 +143,12 @@ func (c *Client) build(r Request) (*http.Request, error) {
 		}
 	}
 	return request, nil
+}
+
+// mediaType returns the type of a body.
+func mediaType(path string) string {
+	if strings.HasSuffix(path, "/import") {
+		return "application/x-ndjson"
+	}
+	return "application/json"
 }

@@ -21,7 +21,9 @@ import (
 var contract = sync.OnceValues(gen.GetSpec)
 
 func init() { //nolint:gochecknoinits // the validator knows decoders by media type, for all of a program
-	openapi3filter.RegisterBodyDecoder("text/event-stream", openapi3filter.FileBodyDecoder)
+	for _, media := range []string{"text/event-stream", "text/csv", "application/x-ndjson"} {
+		openapi3filter.RegisterBodyDecoder(media, openapi3filter.FileBodyDecoder)
+	}
 }
 
 // checkContract returns how a response violates the contract. It skips paths that the contract does not have, and OPTIONS, which

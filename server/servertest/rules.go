@@ -1,7 +1,6 @@
 package servertest
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -11,24 +10,27 @@ import (
 	"strings"
 )
 
-// Error is the body of every response that is neither 2xx nor 304.
+// Error is the body of every response that is neither 2xx nor 304, unless the request asked for problem details.
 type Error struct {
 	Error struct {
-		Code    string `json:"code"`
-		Message string `json:"message"`
-		Details *struct {
-			Field        string            `json:"field"`
-			Reason       string            `json:"reason"`
-			Errors       []json.RawMessage `json:"errors"`
-			ClientID     string            `json:"client_id"`
-			AppID        string            `json:"app_id"`
-			CatalogAppID string            `json:"catalog_app_id"`
-			VendorID     string            `json:"vendor_id"`
-			CategoryID   string            `json:"category_id"`
-			TokenID      string            `json:"token_id"`
-			WebhookID    string            `json:"webhook_id"`
-		} `json:"details"`
+		Code    string        `json:"code"`
+		Message string        `json:"message"`
+		Details *ErrorDetails `json:"details"`
 	} `json:"error"`
+}
+
+// ErrorDetails is what an error is about.
+type ErrorDetails struct {
+	Field        string            `json:"field"`
+	Reason       string            `json:"reason"`
+	Errors       []json.RawMessage `json:"errors"`
+	ClientID     string            `json:"client_id"`
+	AppID        string            `json:"app_id"`
+	CatalogAppID string            `json:"catalog_app_id"`
+	VendorID     string            `json:"vendor_id"`
+	CategoryID   string            `json:"category_id"`
+	TokenID      string            `json:"token_id"`
+	WebhookID    string            `json:"webhook_id"`
 }
 
 // codes has the error code of each status.
@@ -61,8 +63,8 @@ var requiredHeaders = map[int]string{
 
 var (
 	requestID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,128}$`)
-	// quoted matches the parts of a message that come from the request, and a header of HTTP.
-	quoted = regexp.MustCompile(`'.*'|^Content-Encoding `)
+	// quoted matches the parts of a message that come from the request, a header of HTTP, and what the columns of a file are called.
+	quoted = regexp.MustCompile(`'.*'|^Content-Encoding |unknown column ".*"; known columns|the names of the columns|the column \w+`)
 	// internalWords matches words of the implementation's languages and libraries, which no message may contain.
 	internalWords = regexp.MustCompile(`(?i)sql|pgx|postgres|gorm|\bdatabase|driver|relation|\bcolumn|\btable|constraint|` +
 		`goroutine|panic|runtime|nil pointer|\bgo\b|\.go\b|golang|github|strconv|unmarshal|marshal|encoding|interface|\bint\d*\b|` +
@@ -97,14 +99,19 @@ func checkRules(request *http.Request, response *Response) []error {
 	if bare && response.Body != "" {
 		fail("a body where there can be none")
 	}
-	if response.Header.Get("Content-Type") == "application/json" && !bare && !json.Valid([]byte(response.Body)) {
+	media := response.Header.Get("Content-Type")
+	if (media == "application/json" || media == problemType) && !bare && !json.Valid([]byte(response.Body)) {
 		fail("the body is not one JSON text")
 	}
 	if response.Status < 300 || response.Status == http.StatusNotModified {
 		return errs
 	}
-	if got := response.Header.Values("Content-Type"); !slices.Equal(got, []string{"application/json"}) {
-		fail("Content-Type of an error is %q", got)
+	asked := strings.Contains(strings.ToLower(strings.Join(request.Header.Values("Accept"), ",")), problemType)
+	if media != "application/json" && (media != problemType || !asked) || len(response.Header.Values("Content-Type")) > 1 {
+		fail("Content-Type of an error is %q", response.Header.Values("Content-Type"))
+	}
+	if vary := strings.Split(strings.Join(response.Header.Values("Vary"), ", "), ", "); !slices.Contains(vary, "Accept") {
+		fail("Vary of an error is %q", vary)
 	}
 	if bare {
 		return errs
@@ -114,15 +121,12 @@ func checkRules(request *http.Request, response *Response) []error {
 
 func checkError(request *http.Request, response *Response) []error {
 	var body Error
-	decoder := json.NewDecoder(bytes.NewReader([]byte(response.Body)))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&body); err != nil {
-		return []error{fmt.Errorf("not the shape of an error: %w", err)}
-	}
-	if _, err := decoder.Token(); err != io.EOF {
-		return []error{fmt.Errorf("data behind the error")}
-	}
 	var errs []error
+	if response.Header.Get("Content-Type") == problemType {
+		body, errs = checkProblem(response)
+	} else if err := decodeExactly(response.Body, &body); err != nil {
+		return []error{err}
+	}
 	read := request.Method == http.MethodGet || request.Method == http.MethodHead
 	unknown := response.Status == http.StatusInternalServerError && body.Error.Code == "outcome_unknown" && !read
 	if want := codes[response.Status]; !unknown && (body.Error.Code != want || want == "") {
@@ -148,4 +152,17 @@ func checkError(request *http.Request, response *Response) []error {
 		}
 	}
 	return errs
+}
+
+// decodeExactly decodes the body of an error, which has nothing but what the type has.
+func decodeExactly(body string, into any) error {
+	decoder := json.NewDecoder(strings.NewReader(body))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(into); err != nil {
+		return fmt.Errorf("not the shape of an error: %w", err)
+	}
+	if _, err := decoder.Token(); err != io.EOF {
+		return fmt.Errorf("data behind the error")
+	}
+	return nil
 }

@@ -41,7 +41,7 @@ func Wrap(api http.Handler, origins []string) (http.Handler, error) {
 		},
 		AllowedHeaders: []string{"Authorization", "Content-Type", "If-Match", "If-None-Match", "Last-Event-ID", "Traceparent", "Tracestate", RequestIDHeader},
 		ExposedHeaders: []string{
-			"Deprecation", "ETag", "Link", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "Sunset",
+			"Content-Disposition", "Deprecation", "ETag", "Link", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "Sunset",
 			"WWW-Authenticate", RequestIDHeader,
 		},
 		MaxAge: 600,

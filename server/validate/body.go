@@ -23,6 +23,7 @@ type Body struct {
 	target   reflect.Type // a struct; nil if nothing is decoded
 	maxNodes int
 	readOnly map[string]string // reasons by field that cannot be written
+	items    map[string]*Body  // of the fields that are arrays of objects
 	options  []openapi3.SchemaValidationOption
 	compiled *decoder // nil: every body goes to the parser and the validator
 }
@@ -43,11 +44,29 @@ func NewBody(schema *openapi3.Schema, target reflect.Type, maxNodes int, formats
 			return nil, fmt.Errorf("x-read-only-reasons: %w", err)
 		}
 	}
-	if target != nil {
-		b.compiled = b.compile()
+	if target == nil {
+		return b, nil
 	}
+	for name, property := range schema.Properties {
+		items, index := property.Value.Items, fieldNamed(target, name)
+		if items == nil || !items.Value.Type.Is(openapi3.TypeObject) || index < 0 || target.Field(index).Type.Kind() != reflect.Slice {
+			continue
+		}
+		item, err := NewBody(items.Value, target.Field(index).Type.Elem(), maxNodes, formats)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		if b.items == nil {
+			b.items = map[string]*Body{}
+		}
+		b.items[name] = item
+	}
+	b.compiled = b.compile()
 	return b, nil
 }
+
+// Nested reports whether a field is an array of objects. The errors of such a body say more by their pointers than by their fields.
+func (b *Body) Nested() bool { return b.items != nil }
 
 // Schema returns the schema.
 func (b *Body) Schema() *openapi3.Schema { return b.schema }
@@ -73,10 +92,10 @@ func (b *Body) decodeStrictly(text []byte) (target any, nodes int, err error) {
 		return nil, 0, err
 	}
 	if doc.Dropped {
-		return nil, 0, b.fieldErrors(doc, nil)
+		return nil, 0, b.fieldErrors(text, doc, nil)
 	}
 	if err := b.visit(b.schema, doc.Value); err != nil {
-		return nil, 0, b.fieldErrors(doc, err)
+		return nil, 0, b.fieldErrors(text, doc, err)
 	}
 	target = reflect.New(b.target).Interface()
 	if err := runtime.BindJSONValue(doc.Value, target); err != nil {

@@ -42,7 +42,7 @@ func (b *Body) compile() *decoder {
 	}
 	d := &decoder{target: b.target, maxNodes: b.maxNodes}
 	for name, property := range b.schema.Properties {
-		f, ok := compileField(name, property.Value, b.target, b.visit)
+		f, ok := b.compileField(name, property.Value)
 		if !ok || !b.hasWritableField(name) {
 			return nil
 		}
@@ -59,16 +59,20 @@ func (b *Body) compile() *decoder {
 	return d
 }
 
-func compileField(name string, schema *openapi3.Schema, target reflect.Type, visit visitor) (field, bool) {
+func (b *Body) compileField(name string, schema *openapi3.Schema) (field, bool) {
 	f := field{name: []byte(`"` + name + `"`), nullable: schema.Nullable}
 	if strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }) {
 		return field{}, false
 	}
-	if f.index = fieldNamed(target, name); f.index < 0 {
+	if f.index = fieldNamed(b.target, name); f.index < 0 {
 		return field{}, false
 	}
-	pointer := reflect.New(target.Field(f.index).Type).Interface()
-	if f.set, f.null = compileValue(schema, pointer, visit); f.set == nil {
+	if item := b.items[name]; item != nil {
+		f.set = compileObjects(*schema, item.compiled)
+		return f, f.set != nil
+	}
+	pointer := reflect.New(b.target.Field(f.index).Type).Interface()
+	if f.set, f.null = compileValue(schema, pointer, b.visit); f.set == nil {
 		return field{}, false
 	}
 	return f, !f.nullable || f.null(pointer)
@@ -140,36 +144,71 @@ func compileArray(schema openapi3.Schema, pointer any, visit visitor) (setter, f
 	return nil, nil
 }
 
+// compileObjects returns the function that sets a field to an array of objects, or nil.
+func compileObjects(schema openapi3.Schema, item *decoder) setter {
+	if item == nil || schema.MaxItems == nil || schema.Items.Value.Nullable {
+		return nil
+	}
+	least, most := schema.MinItems, *schema.MaxItems
+	schema.Items, schema.MinItems, schema.MaxItems = nil, 0, nil
+	if !only(schema, openapi3.TypeArray) {
+		return nil
+	}
+	return func(s scanner, field any) (rest scanner, ok bool) {
+		if !s.token('[') {
+			return s, false
+		}
+		array, n := reflect.ValueOf(field).Elem(), uint64(0)
+		for !s.token(']') {
+			if n == most || n > 0 && !s.token(',') {
+				return s, false
+			}
+			n++
+			s.nodes++
+			array.Set(reflect.Append(array, reflect.Zero(item.target)))
+			if s, ok = item.object(s, array.Index(array.Len()-1)); !ok {
+				return s, false
+			}
+		}
+		return s, n >= least
+	}
+}
+
 // decode returns a pointer to a new target and the number of values and names. ok is false if it gives up.
 func (d *decoder) decode(text []byte) (target any, nodes int, ok bool) {
-	s := scanner{text: text, nodes: 1}
-	if !s.token('{') {
+	object := reflect.New(d.target)
+	s, ok := d.object(scanner{text: text, nodes: 1}, object.Elem())
+	if !ok || !s.end() || d.maxNodes > 0 && s.nodes > d.maxNodes {
 		return nil, 0, false
 	}
-	object := reflect.New(d.target)
+	return object.Interface(), s.nodes, true
+}
+
+// object reads an object into a struct.
+func (d *decoder) object(s scanner, object reflect.Value) (rest scanner, ok bool) {
+	if !s.token('{') {
+		return s, false
+	}
 	seen := uint64(0)
 	for !s.token('}') {
 		if seen != 0 && !s.token(',') {
-			return nil, 0, false
+			return s, false
 		}
 		f, bit := d.field(&s)
 		if f == nil || seen&bit != 0 || !s.token(':') {
-			return nil, 0, false
+			return s, false
 		}
 		seen |= bit
 		s.space()
 		s.nodes += 2
-		pointer := object.Elem().Field(f.index).Addr().Interface()
+		pointer := object.Field(f.index).Addr().Interface()
 		if f.nullable && s.word("null") {
 			f.null(pointer)
 		} else if s, ok = f.set(s, pointer); !ok {
-			return nil, 0, false
+			return s, false
 		}
 	}
-	if !s.end() || seen&d.required != d.required || d.maxNodes > 0 && s.nodes > d.maxNodes {
-		return nil, 0, false
-	}
-	return object.Interface(), s.nodes, true
+	return s, seen&d.required == d.required
 }
 
 // field reads a name. bit identifies the field in a set.

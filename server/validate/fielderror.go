@@ -1,6 +1,7 @@
 package validate
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -21,6 +22,7 @@ type FieldError struct {
 	Message  string // a sentence
 	Reason   string // why the field is read-only; "" if it is not
 	Writable bool   // the field is not read-only, so its value is wrong
+	Missing  bool   // the field is required
 }
 
 // FieldErrors are the errors of a body that is a JSON object, in document order, followed by the missing fields. There is at
@@ -41,29 +43,67 @@ func (e *MismatchError) Unwrap() error { return e.cause }
 
 // fieldErrors lists the errors of an invalid body by field and in document order: the validator's own errors are unordered and
 // nested, and their texts are for Go programmers.
-func (b *Body) fieldErrors(doc strictjson.Document, refused error) error {
+func (b *Body) fieldErrors(text []byte, doc strictjson.Document, refused error) error {
 	object, ok := doc.Value.(map[string]any)
 	if !ok {
 		return strictjson.SyntaxError("must be a JSON object")
 	}
 	var found FieldErrors
 	for _, name := range doc.Keys {
-		if v, bad := b.Check(name, object[name]); bad {
+		if inItems := b.itemErrors(text, name); inItems != nil {
+			found = append(found, inItems...)
+		} else if v, bad := b.Check(name, object[name]); bad {
 			found = append(found, v)
 		}
-		if len(found) == MaxFieldErrors {
+		if len(found) >= MaxFieldErrors {
 			break
 		}
 	}
 	for _, name := range b.schema.Required {
 		if _, ok := object[name]; !ok {
-			found = append(found, fieldError(name, name+" is required"))
+			missing := fieldError(name, name+" is required")
+			missing.Missing = true
+			found = append(found, missing)
 		}
 	}
 	if len(found) == 0 {
 		return &MismatchError{cause: refused}
 	}
 	return found[:min(len(found), MaxFieldErrors)]
+}
+
+// itemErrors lists the errors in the objects of a field that is an array of objects, each with the place of the object.
+func (b *Body) itemErrors(text []byte, name string) (found FieldErrors) {
+	item := b.items[name]
+	if item == nil {
+		return nil
+	}
+	var fields map[string]json.RawMessage
+	var array []json.RawMessage
+	_ = json.Unmarshal(text, &fields)        // an object, as was parsed
+	_ = json.Unmarshal(fields[name], &array) // nothing comes of what is no array
+	for i, raw := range array {
+		doc, _ := item.Parse(raw) // a part of a text that was parsed
+		if !doc.Dropped && item.visit(item.schema, doc.Value) == nil {
+			continue
+		}
+		at := fmt.Sprintf("%s[%d]", name, i)
+		errs, ok := item.fieldErrors(raw, doc, nil).(FieldErrors) //nolint:errorlint // as it was made
+		if !ok {
+			errs = FieldErrors{fieldError(name, at+" must be "+typeName(item.schema))}
+			errs[0].Pointer = ""
+		}
+		for _, e := range errs {
+			if e.Writable || e.Missing {
+				e.Message = at + "." + e.Message
+			}
+			e.Pointer = fmt.Sprintf("/%s/%d%s", name, i, e.Pointer)
+			if found = append(found, e); len(found) == MaxFieldErrors {
+				return found
+			}
+		}
+	}
+	return found
 }
 
 // Check validates the value of one field.

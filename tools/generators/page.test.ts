@@ -30,7 +30,7 @@ interface Call {
 const calls: Call[] = JSON.parse(readFileSync("page.json", "utf8"));
 
 test("openapi-typescript", async () => {
-  const client = createFetchClient<paths>({ baseUrl, headers });
+  const client = createFetchClient<paths, "application/json">({ baseUrl, headers }); // errors have a second type
   for (const { name, body, status, license_count, message } of calls) {
     const { data, error, response } = await client.PATCH("/clients/{client_id}/apps/{app_id}", {
       params: { path: { client_id: contoso, app_id: slack } },

@@ -39,6 +39,83 @@ export interface paths {
         delete?: never;
         options?: never;
         head?: never;
+        /**
+         * Update Apps
+         * @description Partial updates of up to a thousand apps of a client, each with values of its own.
+         *
+         *     Answers 200 whenever the request itself is valid, even if every update failed; `succeeded` and `failed` keep the
+         *     request's order. Each update is what Update App would be: absent keeps, null clears, a value sets; what changes nothing
+         *     is not written. `if_match` is that update's own condition, since the header `If-Match` is 400 here. One bad field spoils
+         *     the whole request: 400 with its place in `details.errors`, such as `/updates/3/license_count`.
+         *
+         *     With `atomic` all apps are updated or none.
+         *
+         *     Scope: `apps:write`.
+         */
+        patch: operations["updateApps"];
+        trace?: never;
+    };
+    "/clients/{client_id}/apps/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Unique identifier for the client organization */
+                client_id: components["parameters"]["ClientID"];
+            };
+            cookie?: never;
+        };
+        /**
+         * Export Apps
+         * @description All apps of a client that match the filters, in the order of the list, as CSV or as one JSON object per line, by
+         *     `Accept`; without a preference the latter. What comes is one moment of the database. `importApps` reads it back, and
+         *     changes nothing by that.
+         *
+         *     A CSV value that begins with `=`, `+`, `-`, `@`, `'`, a tab or a carriage return has a `'` in front, so that no
+         *     spreadsheet takes it for a formula; the import takes one away.
+         *
+         *     An export takes no longer than ten minutes. When it fails on the way its connection is cut, without an end: what
+         *     arrived is not all. HEAD answers with the head alone.
+         *
+         *     Scope: `apps:read`.
+         */
+        get: operations["exportApps"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/clients/{client_id}/apps/import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Unique identifier for the client organization */
+                client_id: components["parameters"]["ClientID"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Import Apps
+         * @description Gives a client the apps that a file names, and sets their fields: all rows or, when one is wrong, none. Apps that are not
+         *     in the file stay as they are. The columns are `canonical_name`, the name of a catalog app, and `is_favorite`,
+         *     `is_approved` and `license_count`: a column that the file does not have keeps its field, an empty cell or `null` clears
+         *     it, a value sets it. Rows that change nothing are not written.
+         *
+         *     At most 64 MiB, and 1 MiB for a row. The file has to arrive within five minutes, and other writes to the client's apps wait
+         *     for an import for a minute at most, after which nothing is written: 503.
+         *
+         *     Scope: `apps:write`.
+         */
+        post: operations["importApps"];
+        delete?: never;
+        options?: never;
+        head?: never;
         patch?: never;
         trace?: never;
     };
@@ -295,6 +372,59 @@ export interface paths {
          *     Scope: `catalog:write`.
          */
         post: operations["createCatalogApp"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/catalog-apps/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Export Catalog
+         * @description All catalog apps that match the filters, in the order of the list, with their vendors, categories, URL patterns and desktop
+         *     aliases, as `exportApps` has those of a client. `importCatalog` reads it back, and changes nothing by that.
+         *
+         *     A cell with several values has semicolons between them, or is a JSON array where a value has a semicolon itself.
+         *
+         *     Scope: `catalog:read`.
+         */
+        get: operations["exportCatalog"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/catalog-apps/import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Import Catalog
+         * @description Brings the catalog to what a file says of it: all rows or, when one is wrong, none. Catalog apps that are not in the file
+         *     stay as they are. Apps, vendors and categories are known by their names, without regard to case; missing ones are made.
+         *     The columns are `canonical_name`, `description`, `display_colour`, `logo`, `type`, `vendor`, `vendor_url`, `categories`,
+         *     `url_patterns` and `desktop_aliases`: a column that the file does not have keeps its field, an empty cell or `null` clears
+         *     it, a value sets it. Rows that change nothing are not written.
+         *
+         *     Bounds are those of `importApps`; other changes of the catalog wait.
+         *
+         *     Scope: `catalog:write`.
+         */
+        post: operations["importCatalog"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1232,6 +1362,42 @@ export interface components {
             app_ids: components["schemas"]["UUID"][];
         };
         /**
+         * @description Updates of apps of one client, each of another app.
+         * @example {
+         *       "updates": [
+         *         {
+         *           "id": "f1a2b3c4-d5e6-7890-abcd-ef1234567890",
+         *           "is_approved": true,
+         *           "license_count": 50
+         *         }
+         *       ]
+         *     }
+         */
+        AppUpdates: {
+            /** @description The updates, in the order in which the result names them. */
+            updates: components["schemas"]["AppUpdate"][];
+        };
+        /**
+         * @description What to change of one app. All fields but `id` are optional.
+         * @example {
+         *       "id": "f1a2b3c4-d5e6-7890-abcd-ef1234567890",
+         *       "license_count": 50
+         *     }
+         */
+        AppUpdate: {
+            id: components["schemas"]["UUID"];
+            /** @description Mark app as favorite (true) or unfavorite (false) */
+            is_favorite?: boolean;
+            /** @description Mark app as approved (true) or unapproved (false) */
+            is_approved?: boolean;
+            /**
+             * Format: int32
+             * @description Update tracked license count. Set to null to clear.
+             */
+            license_count?: number | null;
+            if_match?: components["schemas"]["EntityTags"];
+        };
+        /**
          * @description What became of the apps of a bulk operation.
          * @example {
          *       "succeeded": [
@@ -1250,13 +1416,58 @@ export interface components {
          * @description An app that a bulk operation could not change.
          * @example {
          *       "id": "0b6f7a52-8d1c-4a3e-9f20-1c2d3e4f5a6b",
+         *       "code": "not_found",
          *       "error": "App not found"
          *     }
          */
         BulkFailure: {
             id: components["schemas"]["UUID"];
+            code: components["schemas"]["BulkFailureCode"];
             /** @description Why not, in a few words for people. */
             error: string;
+        };
+        /**
+         * @description Why an app was not changed; more codes may come. `not_attempted`: another app failed, and all were to be changed or none.
+         * @example not_found
+         * @enum {string}
+         */
+        BulkFailureCode: "not_found" | "precondition_failed" | "not_attempted";
+        /**
+         * @description Records of RFC 4180 in UTF-8, the first with the names of the columns, in any order when it is imported. `true` and `false` in any
+         *     letter case. A file to import has at most 64 MiB.
+         * @example canonical_name,is_favorite,is_approved,license_count
+         *     Slack,true,false,50
+         */
+        CSVFile: string;
+        /**
+         * @description One JSON object per line, as strict as a request body. A file to import has at most 64 MiB.
+         * @example {"canonical_name":"Slack","is_favorite":true,"is_approved":false,"license_count":50}
+         */
+        NDJSONFile: string;
+        /**
+         * @description How many rows of a file did what.
+         * @example {
+         *       "created": 1,
+         *       "updated": 2,
+         *       "unchanged": 40
+         *     }
+         */
+        ImportResult: {
+            /**
+             * Format: int32
+             * @description Rows that made something.
+             */
+            created: number;
+            /**
+             * Format: int32
+             * @description Rows that changed something.
+             */
+            updated: number;
+            /**
+             * Format: int32
+             * @description Rows that found everything as they say.
+             */
+            unchanged: number;
         };
         /**
          * @description One field of an app that somebody changed. `field` says which, and so what its values are.
@@ -3033,7 +3244,7 @@ export interface components {
         };
         /**
          * @description What kind of error it is. A code stands for one status; more codes may come. Treat a code that you do not know as
-         *     its status.
+         *     its status. `/docs/problems/{code}` explains each.
          * @example invalid_request
          * @enum {string}
          */
@@ -3055,7 +3266,10 @@ export interface components {
             field?: string;
             /** @description Why that field cannot be written here. */
             reason?: string;
-            /** @description All refused fields in document order, when there are several. At most the first hundred. */
+            /**
+             * @description All refused fields in document order, when there are several; of `updateApps` and of imports also a single one. At
+             *     most the first hundred.
+             */
             errors?: components["schemas"]["FieldError"][];
             client_id?: components["schemas"]["UUID"];
             app_id?: components["schemas"]["UUID"];
@@ -3066,6 +3280,45 @@ export interface components {
             webhook_id?: components["schemas"]["UUID"];
         };
         /**
+         * @description An error as problem details (RFC 9457), for requests whose `Accept` names them.
+         * @example {
+         *       "type": "/docs/problems/not_found",
+         *       "title": "Not found",
+         *       "status": 404,
+         *       "detail": "App not found",
+         *       "instance": "urn:request:0f3c2b1a9d8e7f60",
+         *       "code": "not_found",
+         *       "details": {
+         *         "app_id": "f1a2b3c4-d5e6-7890-abcd-ef1234567890"
+         *       }
+         *     }
+         */
+        Problem: {
+            /**
+             * Format: uri-reference
+             * @description A page that explains the code.
+             */
+            type: string;
+            /** @description The code in words. */
+            title: string;
+            /**
+             * Format: int32
+             * @description The status of the answer.
+             */
+            status: number;
+            /** @description The `message` of the error. */
+            detail: string;
+            /**
+             * Format: uri
+             * @description The `X-Request-Id` of the answer, as a URN.
+             */
+            instance: string;
+            code: components["schemas"]["ErrorCode"];
+            /** @description The `errors` of the error's `details`. */
+            errors?: components["schemas"]["FieldError"][];
+            details?: components["schemas"]["ErrorDetails"];
+        };
+        /**
          * @description One refused field of the request body.
          * @example {
          *       "field": "is_favorite",
@@ -3074,9 +3327,14 @@ export interface components {
          *     }
          */
         FieldError: {
-            /** @description The property's name. */
+            /**
+             * Format: int32
+             * @description The line of an imported file on which the row begins.
+             */
+            line?: number;
+            /** @description The property's name, or empty when it is a row of an imported file as a whole. */
             field: string;
-            /** @description Where it stands in the body (RFC 6901). */
+            /** @description Where it stands in the body, or in the row of an imported file (RFC 6901). */
             pointer: string;
             /** @description What is wrong with it, in a sentence for people. */
             message: string;
@@ -3086,6 +3344,7 @@ export interface components {
         /** @description The app as it is now. */
         App: {
             headers: {
+                "Dry-Run": components["headers"]["DryRun"];
                 ETag: components["headers"]["ETag"];
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
@@ -3099,7 +3358,8 @@ export interface components {
         /** @description The client has the app now. */
         AppCreated: {
             headers: {
-                ETag: components["headers"]["ETag"];
+                "Dry-Run": components["headers"]["DryRun"];
+                ETag: components["headers"]["CreatedETag"];
                 Location: components["headers"]["Location"];
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
@@ -3126,6 +3386,7 @@ export interface components {
         /** @description What became of each app, in the request's order. */
         BulkResult: {
             headers: {
+                "Dry-Run": components["headers"]["DryRun"];
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                 "X-Request-Id": components["headers"]["RequestID"];
@@ -3133,6 +3394,157 @@ export interface components {
             };
             content: {
                 "application/json": components["schemas"]["BulkResult"];
+            };
+        };
+        /** @description What became of each app, in the request's order. */
+        UpdateResult: {
+            headers: {
+                "Dry-Run": components["headers"]["DryRun"];
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                "X-Request-Id": components["headers"]["RequestID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["BulkResult"];
+            };
+        };
+        /** @description Invalid request (a malformed parameter or body, or an id twice) */
+        InvalidAppUpdates: {
+            headers: {
+                "Dry-Run": components["headers"]["DryRun"];
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                "X-Request-Id": components["headers"]["RequestID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description All rows are as the file says. */
+        ImportResult: {
+            headers: {
+                "Dry-Run": components["headers"]["DryRun"];
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                "X-Request-Id": components["headers"]["RequestID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ImportResult"];
+            };
+        };
+        /** @description Invalid request (rows that are wrong, or a malformed parameter); nothing was written */
+        InvalidImport: {
+            headers: {
+                "Dry-Run": components["headers"]["DryRun"];
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                "X-Request-Id": components["headers"]["RequestID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The file is larger than 64 MiB; nothing was written */
+        ImportTooLarge: {
+            headers: {
+                "Dry-Run": components["headers"]["DryRun"];
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                "X-Request-Id": components["headers"]["RequestID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description Content-Type is neither text/csv nor application/x-ndjson, or the body has a content coding */
+        UnsupportedImportType: {
+            headers: {
+                "Accept-Encoding": components["headers"]["AcceptEncoding"];
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                "X-Request-Id": components["headers"]["RequestID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The request body has no media type, or one that updates cannot have */
+        UnsupportedPatch: {
+            headers: {
+                "Accept-Encoding": components["headers"]["AcceptEncoding"];
+                "Accept-Patch": components["headers"]["AcceptPatch"];
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                "X-Request-Id": components["headers"]["RequestID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The Accept header rules out text/csv and application/x-ndjson */
+        NotAcceptableExport: {
+            headers: {
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                "X-Request-Id": components["headers"]["RequestID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description Invalid request (a malformed or unknown parameter) */
+        InvalidExportParameter: {
+            headers: {
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                "X-Request-Id": components["headers"]["RequestID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The apps of the client. */
+        AppExport: {
+            headers: {
+                "Content-Disposition": components["headers"]["ContentDisposition"];
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                "X-Request-Id": components["headers"]["RequestID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "text/csv": components["schemas"]["CSVFile"];
+                "application/x-ndjson": components["schemas"]["NDJSONFile"];
+            };
+        };
+        /** @description The catalog apps. */
+        CatalogExport: {
+            headers: {
+                "Content-Disposition": components["headers"]["ContentDisposition"];
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
+                "X-Request-Id": components["headers"]["RequestID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "text/csv": components["schemas"]["CSVFile"];
+                "application/x-ndjson": components["schemas"]["NDJSONFile"];
             };
         };
         /** @description One page of the app's history, newest first. */
@@ -3151,6 +3563,7 @@ export interface components {
         /** @description The catalog app as it is now. */
         CatalogApp: {
             headers: {
+                "Dry-Run": components["headers"]["DryRun"];
                 ETag: components["headers"]["ETag"];
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
@@ -3164,7 +3577,8 @@ export interface components {
         /** @description The catalog has the app now. */
         CatalogAppCreated: {
             headers: {
-                ETag: components["headers"]["ETag"];
+                "Dry-Run": components["headers"]["DryRun"];
+                ETag: components["headers"]["CreatedETag"];
                 Location: components["headers"]["Location"];
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
@@ -3233,6 +3647,7 @@ export interface components {
         /** @description The vendor as it is now. */
         CatalogVendor: {
             headers: {
+                "Dry-Run": components["headers"]["DryRun"];
                 ETag: components["headers"]["ETag"];
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
@@ -3246,7 +3661,8 @@ export interface components {
         /** @description The catalog has the vendor now. */
         CatalogVendorCreated: {
             headers: {
-                ETag: components["headers"]["ETag"];
+                "Dry-Run": components["headers"]["DryRun"];
+                ETag: components["headers"]["CreatedETag"];
                 Location: components["headers"]["Location"];
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
@@ -3274,6 +3690,7 @@ export interface components {
         /** @description The category as it is now. */
         CatalogCategory: {
             headers: {
+                "Dry-Run": components["headers"]["DryRun"];
                 ETag: components["headers"]["ETag"];
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
@@ -3287,7 +3704,8 @@ export interface components {
         /** @description The catalog has the category now. */
         CatalogCategoryCreated: {
             headers: {
-                ETag: components["headers"]["ETag"];
+                "Dry-Run": components["headers"]["DryRun"];
+                ETag: components["headers"]["CreatedETag"];
                 Location: components["headers"]["Location"];
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
@@ -3315,6 +3733,7 @@ export interface components {
         /** @description The client as it is now. */
         ClientOrganization: {
             headers: {
+                "Dry-Run": components["headers"]["DryRun"];
                 ETag: components["headers"]["ETag"];
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
@@ -3328,7 +3747,8 @@ export interface components {
         /** @description The client exists now. */
         ClientCreated: {
             headers: {
-                ETag: components["headers"]["ETag"];
+                "Dry-Run": components["headers"]["DryRun"];
+                ETag: components["headers"]["CreatedETag"];
                 Location: components["headers"]["Location"];
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
@@ -3487,6 +3907,7 @@ export interface components {
             };
             content: {
                 "application/json": components["schemas"]["Error"];
+                "application/problem+json": components["schemas"]["Problem"];
             };
         };
         /** @description Invalid request (a malformed body or parameter, or an address that is not allowed) */
@@ -3499,6 +3920,7 @@ export interface components {
             };
             content: {
                 "application/json": components["schemas"]["Error"];
+                "application/problem+json": components["schemas"]["Problem"];
             };
         };
         /** @description Invalid request (a malformed body or parameter, or a cursor from elsewhere) */
@@ -3511,6 +3933,7 @@ export interface components {
             };
             content: {
                 "application/json": components["schemas"]["Error"];
+                "application/problem+json": components["schemas"]["Problem"];
             };
         };
         /** @description Webhook not found */
@@ -3523,6 +3946,7 @@ export interface components {
             };
             content: {
                 "application/json": components["schemas"]["Error"];
+                "application/problem+json": components["schemas"]["Problem"];
             };
         };
         /** @description There are too many webhooks, or the server has no key for their secrets */
@@ -3535,6 +3959,7 @@ export interface components {
             };
             content: {
                 "application/json": components["schemas"]["Error"];
+                "application/problem+json": components["schemas"]["Problem"];
             };
         };
         /** @description Changes that the webhook has not delivered are no longer kept */
@@ -3547,6 +3972,7 @@ export interface components {
             };
             content: {
                 "application/json": components["schemas"]["Error"];
+                "application/problem+json": components["schemas"]["Problem"];
             };
         };
         /** @description The server has no key for the secrets of webhooks */
@@ -3559,6 +3985,7 @@ export interface components {
             };
             content: {
                 "application/json": components["schemas"]["Error"];
+                "application/problem+json": components["schemas"]["Problem"];
             };
         };
         /** @description Success. Any other 2xx is, too. The body is not read. */
@@ -3599,6 +4026,7 @@ export interface components {
         /** @description Done. No body. */
         NoContent: {
             headers: {
+                "Dry-Run": components["headers"]["DryRun"];
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                 "X-Request-Id": components["headers"]["RequestID"];
@@ -3609,6 +4037,7 @@ export interface components {
         /** @description The client is being deleted; the server goes on by itself. No body. */
         ClientDeleting: {
             headers: {
+                "Dry-Run": components["headers"]["DryRun"];
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                 "Retry-After": components["headers"]["RetryAfter"];
@@ -3642,6 +4071,7 @@ export interface components {
         /** @description Invalid request (a malformed path, query or header parameter) */
         InvalidParameter: {
             headers: {
+                "Dry-Run": components["headers"]["DryRun"];
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                 "X-Request-Id": components["headers"]["RequestID"];
@@ -3649,6 +4079,7 @@ export interface components {
             };
             content: {
                 "application/json": components["schemas"]["Error"];
+                "application/problem+json": components["schemas"]["Problem"];
             };
         };
         /** @description A part of the feed, oldest first. */
@@ -3686,6 +4117,7 @@ export interface components {
             };
             content: {
                 "application/json": components["schemas"]["Error"];
+                "application/problem+json": components["schemas"]["Problem"];
             };
         };
         /** @description Invalid request (a malformed path or query parameter) */
@@ -3698,6 +4130,7 @@ export interface components {
             };
             content: {
                 "application/json": components["schemas"]["Error"];
+                "application/problem+json": components["schemas"]["Problem"];
             };
         };
         /** @description A part of the feed, oldest first. */
@@ -3725,6 +4158,7 @@ export interface components {
             };
             content: {
                 "application/json": components["schemas"]["Error"];
+                "application/problem+json": components["schemas"]["Problem"];
             };
         };
         /** @description Invalid request (a malformed path or query parameter) */
@@ -3737,6 +4171,7 @@ export interface components {
             };
             content: {
                 "application/json": components["schemas"]["Error"];
+                "application/problem+json": components["schemas"]["Problem"];
             };
         };
         /** @description Invalid request (a malformed path or query parameter) */
@@ -3749,11 +4184,13 @@ export interface components {
             };
             content: {
                 "application/json": components["schemas"]["Error"];
+                "application/problem+json": components["schemas"]["Problem"];
             };
         };
         /** @description Invalid request (e.g. wrong field type, attempting to update read-only field) */
         InvalidPatch: {
             headers: {
+                "Dry-Run": components["headers"]["DryRun"];
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                 "X-Request-Id": components["headers"]["RequestID"];
@@ -3761,11 +4198,13 @@ export interface components {
             };
             content: {
                 "application/json": components["schemas"]["Error"];
+                "application/problem+json": components["schemas"]["Problem"];
             };
         };
         /** @description Invalid request (a malformed body or parameter, or no such catalog app) */
         InvalidApp: {
             headers: {
+                "Dry-Run": components["headers"]["DryRun"];
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                 "X-Request-Id": components["headers"]["RequestID"];
@@ -3773,11 +4212,13 @@ export interface components {
             };
             content: {
                 "application/json": components["schemas"]["Error"];
+                "application/problem+json": components["schemas"]["Problem"];
             };
         };
         /** @description Invalid request (a malformed parameter, or a body that is no list of app ids) */
         InvalidAppIDs: {
             headers: {
+                "Dry-Run": components["headers"]["DryRun"];
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                 "X-Request-Id": components["headers"]["RequestID"];
@@ -3785,11 +4226,13 @@ export interface components {
             };
             content: {
                 "application/json": components["schemas"]["Error"];
+                "application/problem+json": components["schemas"]["Problem"];
             };
         };
         /** @description Invalid request (a malformed body or parameter) */
         InvalidBody: {
             headers: {
+                "Dry-Run": components["headers"]["DryRun"];
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                 "X-Request-Id": components["headers"]["RequestID"];
@@ -3797,6 +4240,7 @@ export interface components {
             };
             content: {
                 "application/json": components["schemas"]["Error"];
+                "application/problem+json": components["schemas"]["Problem"];
             };
         };
         /** @description Invalid request (a malformed body or parameter, no such client, or a time that is over) */
@@ -3809,6 +4253,7 @@ export interface components {
             };
             content: {
                 "application/json": components["schemas"]["Error"];
+                "application/problem+json": components["schemas"]["Problem"];
             };
         };
         /** @description Invalid request (a malformed body or parameter) */
@@ -3821,6 +4266,7 @@ export interface components {
             };
             content: {
                 "application/json": components["schemas"]["Error"];
+                "application/problem+json": components["schemas"]["Problem"];
             };
         };
         /** @description Authentication required */
@@ -3832,6 +4278,7 @@ export interface components {
             };
             content: {
                 "application/json": components["schemas"]["Error"];
+                "application/problem+json": components["schemas"]["Problem"];
             };
         };
         /** @description Insufficient permissions for this client */
@@ -3842,11 +4289,13 @@ export interface components {
             };
             content: {
                 "application/json": components["schemas"]["Error"];
+                "application/problem+json": components["schemas"]["Problem"];
             };
         };
         /** @description App or client not found */
         AppNotFound: {
             headers: {
+                "Dry-Run": components["headers"]["DryRun"];
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                 "X-Request-Id": components["headers"]["RequestID"];
@@ -3854,11 +4303,13 @@ export interface components {
             };
             content: {
                 "application/json": components["schemas"]["Error"];
+                "application/problem+json": components["schemas"]["Problem"];
             };
         };
         /** @description Client not found */
         ClientNotFound: {
             headers: {
+                "Dry-Run": components["headers"]["DryRun"];
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                 "X-Request-Id": components["headers"]["RequestID"];
@@ -3866,11 +4317,13 @@ export interface components {
             };
             content: {
                 "application/json": components["schemas"]["Error"];
+                "application/problem+json": components["schemas"]["Problem"];
             };
         };
         /** @description Catalog app not found */
         CatalogAppNotFound: {
             headers: {
+                "Dry-Run": components["headers"]["DryRun"];
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                 "X-Request-Id": components["headers"]["RequestID"];
@@ -3878,11 +4331,13 @@ export interface components {
             };
             content: {
                 "application/json": components["schemas"]["Error"];
+                "application/problem+json": components["schemas"]["Problem"];
             };
         };
         /** @description Vendor not found */
         VendorNotFound: {
             headers: {
+                "Dry-Run": components["headers"]["DryRun"];
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                 "X-Request-Id": components["headers"]["RequestID"];
@@ -3890,11 +4345,13 @@ export interface components {
             };
             content: {
                 "application/json": components["schemas"]["Error"];
+                "application/problem+json": components["schemas"]["Problem"];
             };
         };
         /** @description Category not found */
         CategoryNotFound: {
             headers: {
+                "Dry-Run": components["headers"]["DryRun"];
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                 "X-Request-Id": components["headers"]["RequestID"];
@@ -3902,6 +4359,7 @@ export interface components {
             };
             content: {
                 "application/json": components["schemas"]["Error"];
+                "application/problem+json": components["schemas"]["Problem"];
             };
         };
         /** @description Token not found */
@@ -3914,6 +4372,7 @@ export interface components {
             };
             content: {
                 "application/json": components["schemas"]["Error"];
+                "application/problem+json": components["schemas"]["Problem"];
             };
         };
         /** @description This path does not have the request's method */
@@ -3925,6 +4384,7 @@ export interface components {
             };
             content: {
                 "application/json": components["schemas"]["Error"];
+                "application/problem+json": components["schemas"]["Problem"];
             };
         };
         /** @description The request's Accept header rules JSON out */
@@ -3937,11 +4397,13 @@ export interface components {
             };
             content: {
                 "application/json": components["schemas"]["Error"];
+                "application/problem+json": components["schemas"]["Problem"];
             };
         };
         /** @description The client has this app already, or is suspended */
         AppConflict: {
             headers: {
+                "Dry-Run": components["headers"]["DryRun"];
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                 "X-Request-Id": components["headers"]["RequestID"];
@@ -3949,11 +4411,13 @@ export interface components {
             };
             content: {
                 "application/json": components["schemas"]["Error"];
+                "application/problem+json": components["schemas"]["Problem"];
             };
         };
         /** @description Another catalog app has the name */
         CatalogAppConflict: {
             headers: {
+                "Dry-Run": components["headers"]["DryRun"];
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                 "X-Request-Id": components["headers"]["RequestID"];
@@ -3961,11 +4425,13 @@ export interface components {
             };
             content: {
                 "application/json": components["schemas"]["Error"];
+                "application/problem+json": components["schemas"]["Problem"];
             };
         };
         /** @description The name is taken */
         NameConflict: {
             headers: {
+                "Dry-Run": components["headers"]["DryRun"];
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                 "X-Request-Id": components["headers"]["RequestID"];
@@ -3973,11 +4439,13 @@ export interface components {
             };
             content: {
                 "application/json": components["schemas"]["Error"];
+                "application/problem+json": components["schemas"]["Problem"];
             };
         };
         /** @description Clients have this catalog app */
         InUse: {
             headers: {
+                "Dry-Run": components["headers"]["DryRun"];
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                 "X-Request-Id": components["headers"]["RequestID"];
@@ -3985,6 +4453,7 @@ export interface components {
             };
             content: {
                 "application/json": components["schemas"]["Error"];
+                "application/problem+json": components["schemas"]["Problem"];
             };
         };
         /** @description The token is revoked or expired */
@@ -3997,11 +4466,13 @@ export interface components {
             };
             content: {
                 "application/json": components["schemas"]["Error"];
+                "application/problem+json": components["schemas"]["Problem"];
             };
         };
         /** @description Catalog apps name this vendor */
         VendorInUse: {
             headers: {
+                "Dry-Run": components["headers"]["DryRun"];
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                 "X-Request-Id": components["headers"]["RequestID"];
@@ -4009,11 +4480,13 @@ export interface components {
             };
             content: {
                 "application/json": components["schemas"]["Error"];
+                "application/problem+json": components["schemas"]["Problem"];
             };
         };
         /** @description Catalog apps are in this category */
         CategoryInUse: {
             headers: {
+                "Dry-Run": components["headers"]["DryRun"];
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                 "X-Request-Id": components["headers"]["RequestID"];
@@ -4021,11 +4494,13 @@ export interface components {
             };
             content: {
                 "application/json": components["schemas"]["Error"];
+                "application/problem+json": components["schemas"]["Problem"];
             };
         };
         /** @description The client is suspended; nothing was written */
         ClientSuspended: {
             headers: {
+                "Dry-Run": components["headers"]["DryRun"];
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                 "X-Request-Id": components["headers"]["RequestID"];
@@ -4033,11 +4508,13 @@ export interface components {
             };
             content: {
                 "application/json": components["schemas"]["Error"];
+                "application/problem+json": components["schemas"]["Problem"];
             };
         };
         /** @description The client is not suspended; nothing was deleted */
         ClientNotSuspended: {
             headers: {
+                "Dry-Run": components["headers"]["DryRun"];
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                 "X-Request-Id": components["headers"]["RequestID"];
@@ -4045,11 +4522,13 @@ export interface components {
             };
             content: {
                 "application/json": components["schemas"]["Error"];
+                "application/problem+json": components["schemas"]["Problem"];
             };
         };
         /** @description A client has the id, or had it before it was deleted */
         ClientConflict: {
             headers: {
+                "Dry-Run": components["headers"]["DryRun"];
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                 "X-Request-Id": components["headers"]["RequestID"];
@@ -4057,11 +4536,13 @@ export interface components {
             };
             content: {
                 "application/json": components["schemas"]["Error"];
+                "application/problem+json": components["schemas"]["Problem"];
             };
         };
         /** @description The object has no entity tag that If-Match names, or one that If-None-Match names; nothing was written */
         PreconditionFailed: {
             headers: {
+                "Dry-Run": components["headers"]["DryRun"];
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                 "X-Request-Id": components["headers"]["RequestID"];
@@ -4069,6 +4550,7 @@ export interface components {
             };
             content: {
                 "application/json": components["schemas"]["Error"];
+                "application/problem+json": components["schemas"]["Problem"];
             };
         };
         /** @description The request body is larger than 1 MiB */
@@ -4081,6 +4563,7 @@ export interface components {
             };
             content: {
                 "application/json": components["schemas"]["Error"];
+                "application/problem+json": components["schemas"]["Problem"];
             };
         };
         /** @description The request body has no media type, or one that is not JSON */
@@ -4094,6 +4577,7 @@ export interface components {
             };
             content: {
                 "application/json": components["schemas"]["Error"];
+                "application/problem+json": components["schemas"]["Problem"];
             };
         };
         /** @description The request body has no media type, or one that a patch cannot have */
@@ -4108,6 +4592,7 @@ export interface components {
             };
             content: {
                 "application/json": components["schemas"]["Error"];
+                "application/problem+json": components["schemas"]["Problem"];
             };
         };
         /** @description The token has made too many requests for this client */
@@ -4121,6 +4606,7 @@ export interface components {
             };
             content: {
                 "application/json": components["schemas"]["Error"];
+                "application/problem+json": components["schemas"]["Problem"];
             };
         };
         /** @description Server error */
@@ -4133,11 +4619,13 @@ export interface components {
             };
             content: {
                 "application/json": components["schemas"]["Error"];
+                "application/problem+json": components["schemas"]["Problem"];
             };
         };
         /** @description Server error. With the code `outcome_unknown` it could not be found out in time whether the change was made */
         WriteError: {
             headers: {
+                "Dry-Run": components["headers"]["DryRun"];
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                 "X-Request-Id": components["headers"]["RequestID"];
@@ -4145,11 +4633,13 @@ export interface components {
             };
             content: {
                 "application/json": components["schemas"]["Error"];
+                "application/problem+json": components["schemas"]["Problem"];
             };
         };
         /** @description The database cannot be reached, or the server has too much to do or is shutting down */
         Unavailable: {
             headers: {
+                "Dry-Run": components["headers"]["DryRun"];
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                 "Retry-After": components["headers"]["RetryAfter"];
@@ -4158,12 +4648,14 @@ export interface components {
             };
             content: {
                 "application/json": components["schemas"]["Error"];
+                "application/problem+json": components["schemas"]["Problem"];
             };
         };
         /** @description What became of each app. */
         DeprecatedBulkResult: {
             headers: {
                 Deprecation: components["headers"]["Deprecation"];
+                "Dry-Run": components["headers"]["DryRun"];
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                 Sunset: components["headers"]["Sunset"];
@@ -4178,6 +4670,7 @@ export interface components {
         DeprecatedInvalid: {
             headers: {
                 Deprecation: components["headers"]["Deprecation"];
+                "Dry-Run": components["headers"]["DryRun"];
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                 Sunset: components["headers"]["Sunset"];
@@ -4186,6 +4679,7 @@ export interface components {
             };
             content: {
                 "application/json": components["schemas"]["Error"];
+                "application/problem+json": components["schemas"]["Problem"];
             };
         };
         /** @description Authentication required (deprecated operation) */
@@ -4199,6 +4693,7 @@ export interface components {
             };
             content: {
                 "application/json": components["schemas"]["Error"];
+                "application/problem+json": components["schemas"]["Problem"];
             };
         };
         /** @description Insufficient permissions for this client (deprecated operation) */
@@ -4211,12 +4706,14 @@ export interface components {
             };
             content: {
                 "application/json": components["schemas"]["Error"];
+                "application/problem+json": components["schemas"]["Problem"];
             };
         };
         /** @description Client not found (deprecated operation) */
         DeprecatedNotFound: {
             headers: {
                 Deprecation: components["headers"]["Deprecation"];
+                "Dry-Run": components["headers"]["DryRun"];
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                 Sunset: components["headers"]["Sunset"];
@@ -4225,6 +4722,7 @@ export interface components {
             };
             content: {
                 "application/json": components["schemas"]["Error"];
+                "application/problem+json": components["schemas"]["Problem"];
             };
         };
         /** @description The request's Accept header rules JSON out (deprecated operation) */
@@ -4239,12 +4737,14 @@ export interface components {
             };
             content: {
                 "application/json": components["schemas"]["Error"];
+                "application/problem+json": components["schemas"]["Problem"];
             };
         };
         /** @description The client is suspended; nothing was written */
         DeprecatedConflict: {
             headers: {
                 Deprecation: components["headers"]["Deprecation"];
+                "Dry-Run": components["headers"]["DryRun"];
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                 Sunset: components["headers"]["Sunset"];
@@ -4253,6 +4753,7 @@ export interface components {
             };
             content: {
                 "application/json": components["schemas"]["Error"];
+                "application/problem+json": components["schemas"]["Problem"];
             };
         };
         /** @description The request body is larger than 1 MiB (deprecated operation) */
@@ -4267,6 +4768,7 @@ export interface components {
             };
             content: {
                 "application/json": components["schemas"]["Error"];
+                "application/problem+json": components["schemas"]["Problem"];
             };
         };
         /** @description The request body has no media type, or one that is not JSON (deprecated operation) */
@@ -4282,6 +4784,7 @@ export interface components {
             };
             content: {
                 "application/json": components["schemas"]["Error"];
+                "application/problem+json": components["schemas"]["Problem"];
             };
         };
         /** @description The token has made too many requests for this client (deprecated operation) */
@@ -4297,12 +4800,14 @@ export interface components {
             };
             content: {
                 "application/json": components["schemas"]["Error"];
+                "application/problem+json": components["schemas"]["Problem"];
             };
         };
         /** @description Server error, as for the other writes (deprecated operation) */
         DeprecatedInternalError: {
             headers: {
                 Deprecation: components["headers"]["Deprecation"];
+                "Dry-Run": components["headers"]["DryRun"];
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                 Sunset: components["headers"]["Sunset"];
@@ -4311,12 +4816,14 @@ export interface components {
             };
             content: {
                 "application/json": components["schemas"]["Error"];
+                "application/problem+json": components["schemas"]["Problem"];
             };
         };
         /** @description The database cannot be reached, or the server has too much to do or is shutting down (deprecated operation) */
         DeprecatedUnavailable: {
             headers: {
                 Deprecation: components["headers"]["Deprecation"];
+                "Dry-Run": components["headers"]["DryRun"];
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
                 "Retry-After": components["headers"]["RetryAfter"];
@@ -4326,6 +4833,7 @@ export interface components {
             };
             content: {
                 "application/json": components["schemas"]["Error"];
+                "application/problem+json": components["schemas"]["Problem"];
             };
         };
     };
@@ -4464,6 +4972,18 @@ export interface components {
          *     (RFC 9110, 13.1.2). It is looked at after `If-Match`, in the same atomic step.
          */
         IfNoneMatchOfWrite: components["schemas"]["EntityTags"];
+        /**
+         * @description With `true` the write is tried and not made: the answer is the one that it would have had at this moment, errors
+         *     included, and nothing is written. Ids and times that the write would have made up are examples.
+         * @example false
+         */
+        DryRun: boolean;
+        /**
+         * @description With `true` either all apps are updated or none: when one fails, everything stands in `failed`, and what did not fail
+         *     by itself has the code `not_attempted`.
+         * @example false
+         */
+        Atomic: boolean;
         /** @description Unique identifier for the webhook */
         WebhookID: components["schemas"]["UUID"];
         /** @description Unique identifier for the webhook */
@@ -4513,6 +5033,26 @@ export interface components {
         AppIDs: {
             content: {
                 "application/json": components["schemas"]["AppIDs"];
+            };
+        };
+        /** @description The updates. */
+        AppUpdates: {
+            content: {
+                "application/json": components["schemas"]["AppUpdates"];
+            };
+        };
+        /** @description The file. */
+        AppImport: {
+            content: {
+                "text/csv": components["schemas"]["CSVFile"];
+                "application/x-ndjson": components["schemas"]["NDJSONFile"];
+            };
+        };
+        /** @description The file. */
+        CatalogImport: {
+            content: {
+                "text/csv": components["schemas"]["CSVFile"];
+                "application/x-ndjson": components["schemas"]["NDJSONFile"];
             };
         };
         /** @description The new catalog app. */
@@ -4641,6 +5181,22 @@ export interface components {
          */
         ETag: string;
         /**
+         * @description The entity tag of the new object (RFC 9110, 8.8.3). Absent with `dry_run`.
+         * @example "7.9k2fd0"
+         */
+        CreatedETag: string;
+        /**
+         * @description Present when the request had `dry_run`: nothing was written. An `ETag` beside it is that of the object as it is, and the
+         *     answer is not to be stored.
+         * @example true
+         */
+        DryRun: "true";
+        /**
+         * @description A file name for what was exported (RFC 6266).
+         * @example attachment; filename="catalog.csv"
+         */
+        ContentDisposition: string;
+        /**
          * @description A weak entity tag that changes with anything the page shows (RFC 9110, 8.8.1).
          * @example W/"5d41402abc4b2a76b9719d911017c592"
          */
@@ -4665,7 +5221,7 @@ export interface components {
          * @description The media types that a patch may have (RFC 5789, 3.1).
          * @example application/json, application/merge-patch+json
          */
-        AcceptPatch: "application/json, application/merge-patch+json";
+        AcceptPatch: "application/json, application/merge-patch+json" | "application/json";
         /**
          * @description Seconds to wait before the same request is worth another try (RFC 9110, 10.2.3).
          * @example 1
@@ -4779,7 +5335,14 @@ export interface operations {
     };
     addApp: {
         parameters: {
-            query?: never;
+            query?: {
+                /**
+                 * @description With `true` the write is tried and not made: the answer is the one that it would have had at this moment, errors
+                 *     included, and nothing is written. Ids and times that the write would have made up are examples.
+                 * @example false
+                 */
+                dry_run?: components["parameters"]["DryRun"];
+            };
             header?: never;
             path: {
                 /** @description Unique identifier for the client organization */
@@ -4804,9 +5367,155 @@ export interface operations {
             503: components["responses"]["Unavailable"];
         };
     };
+    updateApps: {
+        parameters: {
+            query?: {
+                /**
+                 * @description With `true` either all apps are updated or none: when one fails, everything stands in `failed`, and what did not fail
+                 *     by itself has the code `not_attempted`.
+                 * @example false
+                 */
+                atomic?: components["parameters"]["Atomic"];
+                /**
+                 * @description With `true` the write is tried and not made: the answer is the one that it would have had at this moment, errors
+                 *     included, and nothing is written. Ids and times that the write would have made up are examples.
+                 * @example false
+                 */
+                dry_run?: components["parameters"]["DryRun"];
+            };
+            header?: never;
+            path: {
+                /** @description Unique identifier for the client organization */
+                client_id: components["parameters"]["ClientID"];
+            };
+            cookie?: never;
+        };
+        requestBody: components["requestBodies"]["AppUpdates"];
+        responses: {
+            200: components["responses"]["UpdateResult"];
+            400: components["responses"]["InvalidAppUpdates"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["ClientNotFound"];
+            405: components["responses"]["MethodNotAllowed"];
+            406: components["responses"]["NotAcceptable"];
+            409: components["responses"]["ClientSuspended"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedPatch"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["WriteError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    exportApps: {
+        parameters: {
+            query?: {
+                /**
+                 * @description A literal part of the name, without regard to case: `%`, `_` and `\` mean themselves.
+                 * @example slack
+                 */
+                q?: components["parameters"]["Query"];
+                /**
+                 * @description Only apps in this category.
+                 * @example a7b8c9d0-e1f2-3456-abcd-789012345678
+                 */
+                category_id?: components["parameters"]["CategoryFilter"];
+                /**
+                 * @description Only apps of this vendor.
+                 * @example f6a7b8c9-d0e1-2345-fabc-678901234567
+                 */
+                vendor_id?: components["parameters"]["VendorFilter"];
+                /**
+                 * @description Only apps of this type.
+                 * @example desktop
+                 */
+                type?: components["parameters"]["TypeFilter"];
+                /**
+                 * @description Only apps that are favorites, or only those that are not.
+                 * @example true
+                 */
+                is_favorite?: components["parameters"]["IsFavoriteFilter"];
+                /**
+                 * @description Only apps that are approved, or only those that are not.
+                 * @example true
+                 */
+                is_approved?: components["parameters"]["IsApprovedFilter"];
+                /**
+                 * @description Sort apps by name or by a time. The id decides between equals.
+                 * @example canonical_name
+                 */
+                sort_by?: components["parameters"]["SortByApp"];
+                /**
+                 * @description Ascending or descending.
+                 * @example asc
+                 */
+                sort_order?: components["parameters"]["SortOrder"];
+            };
+            header?: never;
+            path: {
+                /** @description Unique identifier for the client organization */
+                client_id: components["parameters"]["ClientID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["AppExport"];
+            400: components["responses"]["InvalidExportParameter"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["ClientNotFound"];
+            405: components["responses"]["MethodNotAllowed"];
+            406: components["responses"]["NotAcceptableExport"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    importApps: {
+        parameters: {
+            query?: {
+                /**
+                 * @description With `true` the write is tried and not made: the answer is the one that it would have had at this moment, errors
+                 *     included, and nothing is written. Ids and times that the write would have made up are examples.
+                 * @example false
+                 */
+                dry_run?: components["parameters"]["DryRun"];
+            };
+            header?: never;
+            path: {
+                /** @description Unique identifier for the client organization */
+                client_id: components["parameters"]["ClientID"];
+            };
+            cookie?: never;
+        };
+        requestBody: components["requestBodies"]["AppImport"];
+        responses: {
+            200: components["responses"]["ImportResult"];
+            400: components["responses"]["InvalidImport"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["ClientNotFound"];
+            405: components["responses"]["MethodNotAllowed"];
+            406: components["responses"]["NotAcceptable"];
+            409: components["responses"]["ClientSuspended"];
+            413: components["responses"]["ImportTooLarge"];
+            415: components["responses"]["UnsupportedImportType"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["WriteError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
     addFavorites: {
         parameters: {
-            query?: never;
+            query?: {
+                /**
+                 * @description With `true` the write is tried and not made: the answer is the one that it would have had at this moment, errors
+                 *     included, and nothing is written. Ids and times that the write would have made up are examples.
+                 * @example false
+                 */
+                dry_run?: components["parameters"]["DryRun"];
+            };
             header?: never;
             path: {
                 /** @description Unique identifier for the client organization */
@@ -4833,7 +5542,14 @@ export interface operations {
     };
     removeFavorites: {
         parameters: {
-            query?: never;
+            query?: {
+                /**
+                 * @description With `true` the write is tried and not made: the answer is the one that it would have had at this moment, errors
+                 *     included, and nothing is written. Ids and times that the write would have made up are examples.
+                 * @example false
+                 */
+                dry_run?: components["parameters"]["DryRun"];
+            };
             header?: never;
             path: {
                 /** @description Unique identifier for the client organization */
@@ -4860,7 +5576,14 @@ export interface operations {
     };
     approveApps: {
         parameters: {
-            query?: never;
+            query?: {
+                /**
+                 * @description With `true` the write is tried and not made: the answer is the one that it would have had at this moment, errors
+                 *     included, and nothing is written. Ids and times that the write would have made up are examples.
+                 * @example false
+                 */
+                dry_run?: components["parameters"]["DryRun"];
+            };
             header?: never;
             path: {
                 /** @description Unique identifier for the client organization */
@@ -4887,7 +5610,14 @@ export interface operations {
     };
     rejectApps: {
         parameters: {
-            query?: never;
+            query?: {
+                /**
+                 * @description With `true` the write is tried and not made: the answer is the one that it would have had at this moment, errors
+                 *     included, and nothing is written. Ids and times that the write would have made up are examples.
+                 * @example false
+                 */
+                dry_run?: components["parameters"]["DryRun"];
+            };
             header?: never;
             path: {
                 /** @description Unique identifier for the client organization */
@@ -4914,7 +5644,14 @@ export interface operations {
     };
     removeAppApprovals: {
         parameters: {
-            query?: never;
+            query?: {
+                /**
+                 * @description With `true` the write is tried and not made: the answer is the one that it would have had at this moment, errors
+                 *     included, and nothing is written. Ids and times that the write would have made up are examples.
+                 * @example false
+                 */
+                dry_run?: components["parameters"]["DryRun"];
+            };
             header?: never;
             path: {
                 /** @description Unique identifier for the client organization */
@@ -4974,7 +5711,14 @@ export interface operations {
     };
     removeApp: {
         parameters: {
-            query?: never;
+            query?: {
+                /**
+                 * @description With `true` the write is tried and not made: the answer is the one that it would have had at this moment, errors
+                 *     included, and nothing is written. Ids and times that the write would have made up are examples.
+                 * @example false
+                 */
+                dry_run?: components["parameters"]["DryRun"];
+            };
             header?: {
                 /**
                  * @description Write only if the object still has one of these entity tags, or with `*` if it exists (RFC 9110, 13.1.1). The
@@ -5013,7 +5757,14 @@ export interface operations {
     };
     updateApp: {
         parameters: {
-            query?: never;
+            query?: {
+                /**
+                 * @description With `true` the write is tried and not made: the answer is the one that it would have had at this moment, errors
+                 *     included, and nothing is written. Ids and times that the write would have made up are examples.
+                 * @example false
+                 */
+                dry_run?: components["parameters"]["DryRun"];
+            };
             header?: {
                 /**
                  * @description Write only if the object still has one of these entity tags, or with `*` if it exists (RFC 9110, 13.1.1). The
@@ -5147,7 +5898,14 @@ export interface operations {
     };
     createCatalogApp: {
         parameters: {
-            query?: never;
+            query?: {
+                /**
+                 * @description With `true` the write is tried and not made: the answer is the one that it would have had at this moment, errors
+                 *     included, and nothing is written. Ids and times that the write would have made up are examples.
+                 * @example false
+                 */
+                dry_run?: components["parameters"]["DryRun"];
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -5163,6 +5921,86 @@ export interface operations {
             409: components["responses"]["CatalogAppConflict"];
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["WriteError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    exportCatalog: {
+        parameters: {
+            query?: {
+                /**
+                 * @description A literal part of the name, without regard to case: `%`, `_` and `\` mean themselves.
+                 * @example slack
+                 */
+                q?: components["parameters"]["Query"];
+                /**
+                 * @description Only apps of this vendor.
+                 * @example f6a7b8c9-d0e1-2345-fabc-678901234567
+                 */
+                vendor_id?: components["parameters"]["VendorFilter"];
+                /**
+                 * @description Only apps in this category.
+                 * @example a7b8c9d0-e1f2-3456-abcd-789012345678
+                 */
+                category_id?: components["parameters"]["CategoryFilter"];
+                /**
+                 * @description Only apps of this type.
+                 * @example desktop
+                 */
+                type?: components["parameters"]["TypeFilter"];
+                /**
+                 * @description Sort apps by name or by a time. The id decides between equals.
+                 * @example canonical_name
+                 */
+                sort_by?: components["parameters"]["SortByApp"];
+                /**
+                 * @description Ascending or descending.
+                 * @example asc
+                 */
+                sort_order?: components["parameters"]["SortOrder"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["CatalogExport"];
+            400: components["responses"]["InvalidExportParameter"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            405: components["responses"]["MethodNotAllowed"];
+            406: components["responses"]["NotAcceptableExport"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    importCatalog: {
+        parameters: {
+            query?: {
+                /**
+                 * @description With `true` the write is tried and not made: the answer is the one that it would have had at this moment, errors
+                 *     included, and nothing is written. Ids and times that the write would have made up are examples.
+                 * @example false
+                 */
+                dry_run?: components["parameters"]["DryRun"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: components["requestBodies"]["CatalogImport"];
+        responses: {
+            200: components["responses"]["ImportResult"];
+            400: components["responses"]["InvalidImport"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            405: components["responses"]["MethodNotAllowed"];
+            406: components["responses"]["NotAcceptable"];
+            413: components["responses"]["ImportTooLarge"];
+            415: components["responses"]["UnsupportedImportType"];
             429: components["responses"]["RateLimited"];
             500: components["responses"]["WriteError"];
             503: components["responses"]["Unavailable"];
@@ -5228,7 +6066,14 @@ export interface operations {
     };
     deleteCatalogApp: {
         parameters: {
-            query?: never;
+            query?: {
+                /**
+                 * @description With `true` the write is tried and not made: the answer is the one that it would have had at this moment, errors
+                 *     included, and nothing is written. Ids and times that the write would have made up are examples.
+                 * @example false
+                 */
+                dry_run?: components["parameters"]["DryRun"];
+            };
             header?: {
                 /**
                  * @description Write only if the object still has one of these entity tags, or with `*` if it exists (RFC 9110, 13.1.1). The
@@ -5265,7 +6110,14 @@ export interface operations {
     };
     updateCatalogApp: {
         parameters: {
-            query?: never;
+            query?: {
+                /**
+                 * @description With `true` the write is tried and not made: the answer is the one that it would have had at this moment, errors
+                 *     included, and nothing is written. Ids and times that the write would have made up are examples.
+                 * @example false
+                 */
+                dry_run?: components["parameters"]["DryRun"];
+            };
             header?: {
                 /**
                  * @description Write only if the object still has one of these entity tags, or with `*` if it exists (RFC 9110, 13.1.1). The
@@ -5355,7 +6207,14 @@ export interface operations {
     };
     replaceUrlPatterns: {
         parameters: {
-            query?: never;
+            query?: {
+                /**
+                 * @description With `true` the write is tried and not made: the answer is the one that it would have had at this moment, errors
+                 *     included, and nothing is written. Ids and times that the write would have made up are examples.
+                 * @example false
+                 */
+                dry_run?: components["parameters"]["DryRun"];
+            };
             header?: {
                 /**
                  * @description Write only if the object still has one of these entity tags, or with `*` if it exists (RFC 9110, 13.1.1). The
@@ -5444,7 +6303,14 @@ export interface operations {
     };
     replaceDesktopAliases: {
         parameters: {
-            query?: never;
+            query?: {
+                /**
+                 * @description With `true` the write is tried and not made: the answer is the one that it would have had at this moment, errors
+                 *     included, and nothing is written. Ids and times that the write would have made up are examples.
+                 * @example false
+                 */
+                dry_run?: components["parameters"]["DryRun"];
+            };
             header?: {
                 /**
                  * @description Write only if the object still has one of these entity tags, or with `*` if it exists (RFC 9110, 13.1.1). The
@@ -5529,7 +6395,14 @@ export interface operations {
     };
     createCatalogVendor: {
         parameters: {
-            query?: never;
+            query?: {
+                /**
+                 * @description With `true` the write is tried and not made: the answer is the one that it would have had at this moment, errors
+                 *     included, and nothing is written. Ids and times that the write would have made up are examples.
+                 * @example false
+                 */
+                dry_run?: components["parameters"]["DryRun"];
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -5552,7 +6425,14 @@ export interface operations {
     };
     deleteCatalogVendor: {
         parameters: {
-            query?: never;
+            query?: {
+                /**
+                 * @description With `true` the write is tried and not made: the answer is the one that it would have had at this moment, errors
+                 *     included, and nothing is written. Ids and times that the write would have made up are examples.
+                 * @example false
+                 */
+                dry_run?: components["parameters"]["DryRun"];
+            };
             header?: {
                 /**
                  * @description Write only if the object still has one of these entity tags, or with `*` if it exists (RFC 9110, 13.1.1). The
@@ -5589,7 +6469,14 @@ export interface operations {
     };
     updateCatalogVendor: {
         parameters: {
-            query?: never;
+            query?: {
+                /**
+                 * @description With `true` the write is tried and not made: the answer is the one that it would have had at this moment, errors
+                 *     included, and nothing is written. Ids and times that the write would have made up are examples.
+                 * @example false
+                 */
+                dry_run?: components["parameters"]["DryRun"];
+            };
             header?: {
                 /**
                  * @description Write only if the object still has one of these entity tags, or with `*` if it exists (RFC 9110, 13.1.1). The
@@ -5675,7 +6562,14 @@ export interface operations {
     };
     createCatalogCategory: {
         parameters: {
-            query?: never;
+            query?: {
+                /**
+                 * @description With `true` the write is tried and not made: the answer is the one that it would have had at this moment, errors
+                 *     included, and nothing is written. Ids and times that the write would have made up are examples.
+                 * @example false
+                 */
+                dry_run?: components["parameters"]["DryRun"];
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -5698,7 +6592,14 @@ export interface operations {
     };
     deleteCatalogCategory: {
         parameters: {
-            query?: never;
+            query?: {
+                /**
+                 * @description With `true` the write is tried and not made: the answer is the one that it would have had at this moment, errors
+                 *     included, and nothing is written. Ids and times that the write would have made up are examples.
+                 * @example false
+                 */
+                dry_run?: components["parameters"]["DryRun"];
+            };
             header?: {
                 /**
                  * @description Write only if the object still has one of these entity tags, or with `*` if it exists (RFC 9110, 13.1.1). The
@@ -5735,7 +6636,14 @@ export interface operations {
     };
     updateCatalogCategory: {
         parameters: {
-            query?: never;
+            query?: {
+                /**
+                 * @description With `true` the write is tried and not made: the answer is the one that it would have had at this moment, errors
+                 *     included, and nothing is written. Ids and times that the write would have made up are examples.
+                 * @example false
+                 */
+                dry_run?: components["parameters"]["DryRun"];
+            };
             header?: {
                 /**
                  * @description Write only if the object still has one of these entity tags, or with `*` if it exists (RFC 9110, 13.1.1). The
@@ -6017,7 +6925,14 @@ export interface operations {
     };
     createClient: {
         parameters: {
-            query?: never;
+            query?: {
+                /**
+                 * @description With `true` the write is tried and not made: the answer is the one that it would have had at this moment, errors
+                 *     included, and nothing is written. Ids and times that the write would have made up are examples.
+                 * @example false
+                 */
+                dry_run?: components["parameters"]["DryRun"];
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -6071,7 +6986,14 @@ export interface operations {
     };
     deleteClient: {
         parameters: {
-            query?: never;
+            query?: {
+                /**
+                 * @description With `true` the write is tried and not made: the answer is the one that it would have had at this moment, errors
+                 *     included, and nothing is written. Ids and times that the write would have made up are examples.
+                 * @example false
+                 */
+                dry_run?: components["parameters"]["DryRun"];
+            };
             header?: {
                 /**
                  * @description Write only if the object still has one of these entity tags, or with `*` if it exists (RFC 9110, 13.1.1). The
@@ -6109,7 +7031,14 @@ export interface operations {
     };
     updateClient: {
         parameters: {
-            query?: never;
+            query?: {
+                /**
+                 * @description With `true` the write is tried and not made: the answer is the one that it would have had at this moment, errors
+                 *     included, and nothing is written. Ids and times that the write would have made up are examples.
+                 * @example false
+                 */
+                dry_run?: components["parameters"]["DryRun"];
+            };
             header?: {
                 /**
                  * @description Write only if the object still has one of these entity tags, or with `*` if it exists (RFC 9110, 13.1.1). The

@@ -1,4 +1,4 @@
-package main
+package rowfile
 
 import (
 	"bufio"
@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/clientapps/clientapps/server/schemas"
+	"github.com/clientapps/clientapps/server/strictjson"
 	"github.com/clientapps/clientapps/store"
 )
 
@@ -41,7 +42,7 @@ func newCSVFile(r io.Reader) *csvFile {
 	f := &csvFile{bounded: &boundedReader{r: r}, next: 1}
 	in := bufio.NewReader(f.bounded)
 	skipByteOrderMark(in)
-	f.records = csv.NewReader(in)
+	f.records = csv.NewReader(&hideCR{r: in})
 	f.records.ReuseRecord = true
 	return f
 }
@@ -51,6 +52,7 @@ func newCSVFile(r io.Reader) *csvFile {
 func (f *csvFile) record() (cells []string, line int, err error) {
 	f.bounded.read = 0
 	cells, err = f.records.Read()
+	shownCR(cells)
 	malformed := (*csv.ParseError)(nil)
 	switch {
 	case errors.Is(err, errTooLong):
@@ -79,20 +81,21 @@ func (f *csvFile) header(rules *schemas.Rows) ([]string, error) {
 		return nil, err
 	}
 	columns := slices.Clone(cells)
-	problem := ""
+	field, problem := "", ""
 	for i, column := range columns {
 		switch {
 		case !slices.Contains(rules.Columns(), column):
+			field = strictjson.ShortName(column)
 			problem = fmt.Sprintf("unknown column %q; known columns are %s", column, strings.Join(rules.Columns(), ", "))
 		case slices.Contains(columns[:i], column):
-			problem = "the column " + column + " occurs twice"
+			field, problem = column, "the column "+column+" occurs twice"
 		}
 	}
 	if problem == "" && !slices.Contains(columns, "canonical_name") {
-		problem = "the column canonical_name is missing"
+		field, problem = "canonical_name", "the column canonical_name is missing"
 	}
 	if problem != "" {
-		return nil, &store.RowError{Line: line, Message: problem}
+		return nil, &store.RowError{Line: line, Field: field, Message: problem}
 	}
 	return columns, nil
 }
@@ -105,13 +108,13 @@ func (f *csvFile) row(columns []string, rules *schemas.Rows) (parsedRow, error) 
 		if errors.Is(err, csv.ErrFieldCount) {
 			problem = fmt.Sprintf("the row has %d cells, want %d", len(cells), len(columns))
 		}
-		return parsedRow{line: malformed.StartLine, problems: []string{problem}}, nil
+		return parsedRow{line: malformed.StartLine, problems: []schemas.Problem{{Message: problem}}}, nil
 	}
 	if err != nil {
 		return parsedRow{}, err
 	}
 	row := parsedRow{line: line}
-	row.fields, row.problems = rules.ParseCells(columns, cells)
+	row.fields, row.problems = parseCells(rules, columns, cells)
 	return row, nil
 }
 

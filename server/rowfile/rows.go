@@ -1,14 +1,15 @@
-package main
+package rowfile
 
 import (
 	"iter"
 
+	"github.com/clientapps/clientapps/server/schemas"
 	"github.com/clientapps/clientapps/store"
 )
 
 // converted turns rows of a file into rows of the store. Of a row with problems only the name is passed on, so that the store can
 // report another row with the same name.
-func converted[T any](rows iter.Seq2[parsedRow, error], convert func(parsedRow) (row T, problem string)) iter.Seq2[T, error] {
+func converted[T any](rows iter.Seq2[parsedRow, error], convert func(parsedRow) (row T, problem schemas.Problem)) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var zero T
 		for parsed, err := range rows {
@@ -16,18 +17,18 @@ func converted[T any](rows iter.Seq2[parsedRow, error], convert func(parsedRow) 
 				yield(zero, err)
 				return
 			}
-			row, problem := zero, ""
+			row, problem := zero, schemas.Problem{}
 			name, named := parsed.fields["canonical_name"]
 			if len(parsed.problems) == 0 {
 				row, problem = convert(parsed)
 			} else if named {
 				row, _ = convert(parsedRow{line: parsed.line, fields: map[string]any{"canonical_name": name}})
 			}
-			if problem != "" {
+			if problem.Message != "" {
 				parsed.problems = append(parsed.problems, problem)
 			}
 			for _, problem := range parsed.problems {
-				if !yield(zero, &store.RowError{Line: parsed.line, Message: problem}) {
+				if !yield(zero, &store.RowError{Line: parsed.line, Field: problem.Field, Message: problem.Message}) {
 					return
 				}
 			}
@@ -38,7 +39,7 @@ func converted[T any](rows iter.Seq2[parsedRow, error], convert func(parsedRow) 
 	}
 }
 
-func catalogRow(p parsedRow) (row store.CatalogRow, problem string) {
+func catalogRow(p parsedRow) (row store.CatalogRow, problem schemas.Problem) {
 	row = store.CatalogRow{Line: p.line, Fields: store.Fields{}}
 	for _, column := range []store.Column{
 		store.ColumnCanonicalName, store.ColumnDescription, store.ColumnDisplayColour, store.ColumnLogo, store.ColumnType,
@@ -47,11 +48,11 @@ func catalogRow(p parsedRow) (row store.CatalogRow, problem string) {
 			row.Fields[column] = value
 		}
 	}
-	vendor, given := p.fields["vendor"]
+	vendor, given := p.fields[columnVendor]
 	if given {
 		row.Vendor = store.Fields{}
 	}
-	url, hasURL := p.fields["vendor_url"]
+	url, hasURL := p.fields[columnVendorURL]
 	switch {
 	case vendor != nil:
 		row.Vendor[store.ColumnName] = vendor
@@ -59,11 +60,11 @@ func catalogRow(p parsedRow) (row store.CatalogRow, problem string) {
 			row.Vendor[store.ColumnURL] = url
 		}
 	case url != nil:
-		problem = "vendor_url needs a vendor"
+		problem = schemas.Problem{Field: columnVendorURL, Message: "vendor_url needs a vendor"}
 	}
-	row.Categories = texts(p.fields["categories"])
-	row.URLPatterns = texts(p.fields["url_patterns"])
-	row.DesktopAliases = texts(p.fields["desktop_aliases"])
+	row.Categories = texts(p.fields[columnCategories])
+	row.URLPatterns = texts(p.fields[columnURLPatterns])
+	row.DesktopAliases = texts(p.fields[columnDesktopAliases])
 	return row, problem
 }
 
@@ -80,7 +81,7 @@ func texts(value any) []string {
 	return texts
 }
 
-func appRow(p parsedRow) (row store.AppRow, problem string) {
+func appRow(p parsedRow) (row store.AppRow, problem schemas.Problem) {
 	row = store.AppRow{Line: p.line, Fields: store.Fields{}}
 	row.Name, _ = p.fields["canonical_name"].(string)
 	for _, column := range store.AppFieldColumns() {
@@ -88,5 +89,5 @@ func appRow(p parsedRow) (row store.AppRow, problem string) {
 			row.Fields[column] = value
 		}
 	}
-	return row, ""
+	return row, schemas.Problem{}
 }

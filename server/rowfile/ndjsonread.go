@@ -1,4 +1,4 @@
-package main
+package rowfile
 
 import (
 	"bufio"
@@ -20,7 +20,7 @@ var byteOrderMark = []byte("\xef\xbb\xbf")
 type parsedRow struct {
 	line     int
 	fields   map[string]any
-	problems []string
+	problems []schemas.Problem
 }
 
 // ndjsonRows reads a JSON object from each line that is not blank.
@@ -33,7 +33,7 @@ func ndjsonRows(r io.Reader, rules *schemas.Rows) iter.Seq2[parsedRow, error] {
 			row := parsedRow{line: line}
 			switch {
 			case errors.Is(err, bufio.ErrBufferFull):
-				row.problems = []string{tooLong}
+				row.problems = []schemas.Problem{{Message: tooLong}}
 				for errors.Is(err, bufio.ErrBufferFull) {
 					_, err = in.ReadSlice('\n')
 				}

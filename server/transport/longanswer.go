@@ -1,0 +1,67 @@
+package transport
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+)
+
+// LongAnswer writes an answer that lasts longer than the timeouts of the server. Each write has a timeout of its own: its methods fail
+// when the reader has gone, or has not read for too long.
+type LongAnswer struct {
+	w       http.ResponseWriter
+	control *http.ResponseController
+	timeout time.Duration
+}
+
+// NewLongAnswer prepares an answer. Nothing is sent before the first Flush.
+func NewLongAnswer(w http.ResponseWriter, timeout time.Duration) (*LongAnswer, error) {
+	a := &LongAnswer{w, http.NewResponseController(w), timeout}
+	if err := errors.Join(a.control.SetReadDeadline(time.Time{}), a.control.SetWriteDeadline(time.Time{})); err != nil {
+		return nil, fmt.Errorf("begin a long answer: %w", err)
+	}
+	return a, nil
+}
+
+// Write implements io.Writer.
+func (a *LongAnswer) Write(b []byte) (int, error) {
+	if err := a.control.SetWriteDeadline(time.Now().Add(a.timeout)); err != nil {
+		return 0, err
+	}
+	return a.w.Write(b)
+}
+
+// Flush sends what was written.
+func (a *LongAnswer) Flush() error {
+	if err := a.control.SetWriteDeadline(time.Now().Add(a.timeout)); err != nil {
+		return err
+	}
+	return a.control.Flush()
+}
+
+// LongBody gives a request more time than the timeouts of the server: to arrive, and then for its answer. The body that it returns
+// takes no notice of the connection once it was read.
+func LongBody(w http.ResponseWriter, body io.Reader, arrive, answer time.Duration) (io.Reader, error) {
+	control, now := http.NewResponseController(w), time.Now()
+	if err := errors.Join(control.SetReadDeadline(now.Add(arrive)), control.SetWriteDeadline(now.Add(arrive+answer))); err != nil {
+		return nil, fmt.Errorf("begin a long request: %w", err)
+	}
+	return &longBody{body, control}, nil
+}
+
+type longBody struct {
+	io.Reader
+
+	control *http.ResponseController
+}
+
+// Read lifts the deadline at the end: net/http reads on to see whether the client goes, and would cancel the request.
+func (b *longBody) Read(p []byte) (int, error) {
+	n, err := b.Reader.Read(p)
+	if errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		_ = b.control.SetReadDeadline(time.Time{}) // it was set before
+	}
+	return n, err
+}
