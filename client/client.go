@@ -1,6 +1,7 @@
 // Package client calls a clientapps server. Types and methods are generated from the contract, one method for each operation.
-// New adds the token and turns failures into Go errors. Walk iterates over all pages of a list,
-// and Follow over the changes as they come. VerifyWebhook checks what a webhook delivers.
+// New adds the token and turns failures into Go errors. Walk iterates over all pages of a list, ExportApps and ExportCatalog over
+// all rows at one moment, and Follow over the changes as they come. With DryRun a write is tried and not made. VerifyWebhook checks
+// what a webhook delivers.
 //
 // A field of a patch can be absent, null or a value: a nil pointer or a nil nullable.Nullable is absent,
 // nullable.NewNullNullable clears the field, and nullable.NewNullableWithValue sets it, also to zero.
@@ -42,18 +43,23 @@ import (
 )
 
 // DefaultTimeout bounds a request including its answer, unless WithHTTPClient sets another client. A context may end it sooner.
+// Exports take longer: it does not bound them.
 const DefaultTimeout = 30 * time.Second
 
 // New creates a client of the API at baseURL, such as https://api.example.com/v2. Call the methods whose names end in
 // WithResponse: when they return no error, JSON200 or JSON201 is set, or the status is 204 or 304, which have no body.
 // Options such as WithHTTPClient change how requests are sent.
 func New(baseURL, token string, options ...ClientOption) (*ClientWithResponses, error) {
-	byDefault := WithHTTPClient(&http.Client{Timeout: DefaultTimeout})
-	c, err := NewClient(baseURL, append([]ClientOption{byDefault}, options...)...)
+	byDefault := &http.Client{Timeout: DefaultTimeout}
+	c, err := NewClient(baseURL, append([]ClientOption{WithHTTPClient(byDefault)}, options...)...)
 	if err != nil {
 		return nil, err
 	}
-	c.Client = checked{c.Client}
+	forExports := c.Client
+	if forExports == byDefault {
+		forExports = &http.Client{} // with the same connections
+	}
+	c.Client = checked{c.Client, forExports}
 	c.RequestEditors = append(c.RequestEditors, func(_ context.Context, r *http.Request) error {
 		r.Header.Set("Authorization", "Bearer "+token)
 		return nil

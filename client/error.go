@@ -25,7 +25,7 @@ func (e *StatusError) Error() string {
 }
 
 // ForeignError is an answer from something other than the API, such as a proxy whose server is down. It is a 2xx response that has a
-// body other than JSON, or than a stream for Follow, or any other response without the API's error body.
+// body other than JSON, than a stream for Follow or than NDJSON for an export, or any other response without the API's error body.
 type ForeignError struct {
 	Status int
 	Header http.Header // see Content-Type; Retry-After may be set
@@ -39,16 +39,19 @@ func (e *ForeignError) Error() string {
 const maxErrorBody = 1 << 20
 
 // checked turns error responses into Go errors.
-type checked struct{ HttpRequestDoer }
+type checked struct{ requests, exports HttpRequestDoer }
 
 func (c checked) Do(r *http.Request) (*http.Response, error) {
-	response, err := c.HttpRequestDoer.Do(r)
+	want, doer := "application/json", c.requests
+	switch r.Header.Get("Accept") {
+	case eventStream:
+		want = eventStream
+	case NDJSON:
+		want, doer = NDJSON, c.exports
+	}
+	response, err := doer.Do(r)
 	if err != nil {
 		return nil, err
-	}
-	want := "application/json"
-	if r.Header.Get("Accept") == eventStream {
-		want = eventStream
 	}
 	switch {
 	case response.StatusCode == http.StatusNoContent, response.StatusCode == http.StatusNotModified, isDeleting(r, response):
@@ -66,11 +69,30 @@ func (c checked) Do(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the body of a %s response: %w", response.Status, err)
 	}
-	var body Error
-	if err := json.Unmarshal(text, &body); err != nil || body.Error.Code == "" {
+	body, err := parseError(response.Header.Get("Content-Type"), text)
+	if err != nil || body.Code == "" {
 		return nil, &ForeignError{Status: response.StatusCode, Header: response.Header}
 	}
-	return nil, &StatusError{ErrorBody: body.Error, Status: response.StatusCode, Header: response.Header}
+	return nil, &StatusError{ErrorBody: body, Status: response.StatusCode, Header: response.Header}
+}
+
+// parseError reads either form of an error. This client does not ask for problem details, but a RequestEditorFn may.
+func parseError(mediaType string, text []byte) (ErrorBody, error) {
+	if !isType(mediaType, "application/problem+json") {
+		var body Error
+		err := json.Unmarshal(text, &body)
+		return body.Error, err
+	}
+	var problem Problem
+	err := json.Unmarshal(text, &problem)
+	body := ErrorBody{Code: problem.Code, Message: problem.Detail, Details: problem.Details}
+	if problem.Errors != nil {
+		if body.Details == nil {
+			body.Details = &ErrorDetails{}
+		}
+		body.Details.Errors = problem.Errors
+	}
+	return body, err
 }
 
 // isDeleting reports whether the answer is the 202 of an object that is being deleted, which has no body.

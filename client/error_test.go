@@ -104,6 +104,31 @@ func TestStatusErrors(t *testing.T) {
 	}
 }
 
+// An error that comes as problem details is the same StatusError.
+func TestProblemDetails(t *testing.T) {
+	t.Parallel()
+	c := newClient(t, token)
+	asking := newClient(t, token, client.WithRequestEditorFn(func(_ context.Context, r *http.Request) error {
+		r.Header.Set("Accept", "application/problem+json")
+		return nil
+	}))
+	for _, body := range []string{`{"license_count":-1}`, `{"license_count":-1,"is_favorite":1}`, `{"catalog_app":null}`, `{`} {
+		var want, got *client.StatusError
+		_, plain := c.UpdateAppWithBodyWithResponse(t.Context(), contoso, slack, nil, "application/json", strings.NewReader(body))
+		_, problem := asking.UpdateAppWithBodyWithResponse(t.Context(), contoso, slack, nil, "application/json", strings.NewReader(body))
+		if !errors.As(plain, &want) || !errors.As(problem, &got) {
+			t.Errorf("%s: %v, as a problem %v", body, plain, problem)
+			continue
+		}
+		if got.Status != want.Status || !reflect.DeepEqual(got.ErrorBody, want.ErrorBody) || got.Header.Get("Content-Type") != "application/problem+json" {
+			t.Errorf("%s: %+v, as a problem %+v", body, want, got)
+		}
+	}
+	if app, err := asking.GetAppWithResponse(t.Context(), contoso, slack, nil); err != nil || app.JSON200 == nil {
+		t.Errorf("a success: %v", err)
+	}
+}
+
 // Proxies and gateways answer in formats of their own.
 func TestForeignAnswers(t *testing.T) {
 	t.Parallel()
@@ -119,6 +144,9 @@ func TestForeignAnswers(t *testing.T) {
 		{502, "text/html", "<html>"},
 		{503, "application/json", `{"error":"unavailable"}`},
 		{503, "application/json", `null`},
+		{404, "application/problem+json", `{"type":"about:blank","title":"Not Found"}`},
+		{404, "application/problem+json", `{"error":{"code":"not_found","message":"x"}}`},
+		{504, "application/problem+json", `<html>`},
 		{504, "application/json", `<html>`},
 	} {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -83,6 +83,49 @@ func ExampleWalk() {
 	// Slack
 }
 
+func ExampleExportApps() {
+	ctx := context.Background()
+	c, err := client.New(baseURL, token)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for app, err := range client.ExportApps(ctx, c, contoso, &client.ListAppsParams{Q: new("slack")}) {
+		if err != nil {
+			fmt.Println(err) // also when the export was cut: what came is not all
+			return
+		}
+		fmt.Println(app.CanonicalName)
+	}
+	// Output:
+	// Slack
+}
+
+func ExampleDryRun() {
+	ctx := context.Background()
+	c, err := client.New(baseURL, token)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	updates := client.AppUpdates{Updates: []client.AppUpdate{
+		{ID: slack, LicenseCount: nullable.NewNullableWithValue[int32](60)},
+		{ID: contoso, LicenseCount: nullable.NewNullNullable[int32]()}, // no app has this id
+	}}
+	tried, err := c.UpdateAppsWithResponse(ctx, contoso, nil, updates, client.DryRun)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(len(tried.JSON200.Succeeded), "would be updated")
+	for _, failed := range tried.JSON200.Failed {
+		fmt.Println(failed.Code, failed.ID)
+	}
+	// Output:
+	// 1 would be updated
+	// not_found aa7cf840-9ca9-46a3-9778-9015d6580d50
+}
+
 func ExampleForeignError() {
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "the server is away", http.StatusBadGateway)

@@ -121,6 +121,62 @@ func must[T any](value T, err error) T {
 	t.Error("the program did not print a change")
 }
 
+// The lines in README.md that export and import compile, and say what would change.
+func TestReadmeExport(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "```go\nfile := ")
+	lines, _, found := strings.Cut(rest, "```")
+	if !found {
+		t.Fatal("README.md has no lines that export and import")
+	}
+	c := newClient(t, token)
+	organization := newOrganization(t, c)
+	for n := range 3 {
+		patch := client.AppPatch{IsFavorite: new(n < 2), IsApproved: new(n == 0)}
+		if _, err := c.UpdateAppWithResponse(t.Context(), organization, newApp(t, c, organization), nil, patch); err != nil {
+			t.Fatal(err)
+		}
+	}
+	program := `package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log"
+
+	"github.com/google/uuid"
+
+	"github.com/clientapps/clientapps/client"
+)
+
+func main() {
+	ctx, contoso := context.Background(), uuid.MustParse("` + organization.String() + `")
+	c := must(client.New("` + baseURL + `", "demo-token"))
+	file := ` + lines + `}
+
+func must[T any](value T, err error) T {
+	if err != nil {
+		log.Fatal(err)
+	}
+	return value
+}
+`
+	file := filepath.Join(t.TempDir(), "main.go")
+	if err := os.WriteFile(file, []byte(program), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.CommandContext(t.Context(), "go", "run", file).CombinedOutput()
+	if want := "1 would change, 1 would not\n"; err != nil || string(out) != want {
+		t.Errorf("%v\n%s\nwant\n%s", err, out, want)
+	}
+}
+
 // The handler in README.md compiles, accepts a signed delivery, and refuses another.
 func TestReadmeWebhook(t *testing.T) {
 	t.Parallel()
