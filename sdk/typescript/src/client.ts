@@ -1,6 +1,6 @@
 import createFetchClient, { type Client as FetchClient } from "openapi-fetch";
 
-import { type ErrorResponse, ForeignError, NetworkError } from "./error.js";
+import { type ErrorResponse, ForeignError, fromProblem, NetworkError, type Problem } from "./error.js";
 import type { paths } from "./schema.js";
 
 /** A method per HTTP method, typed by the contract: `client.GET("/clients/{client_id}/apps", …)`. */
@@ -38,26 +38,31 @@ export function createClient({ baseUrl, token, fetch }: ClientOptions): Client {
       }
       // Proxies add a charset, and may change the case and spacing of the type.
       const type = response.headers.get("Content-Type")?.split(";", 1)[0]?.trim().toLowerCase();
-      if (response.ok && request.headers.get("Accept") === "text/event-stream") {
-        if (type !== "text/event-stream") {
+      const accept = request.headers.get("Accept") ?? "";
+      if (response.ok && ["text/event-stream", "application/x-ndjson"].includes(accept)) {
+        if (type !== accept) {
           throw new ForeignError(response);
         }
-        return; // it has no end to wait for
+        return; // its end is not waited for
       }
-      if (type !== "application/json") {
+      const isProblem = !response.ok && type === "application/problem+json";
+      if (type !== "application/json" && !isProblem) {
         throw new ForeignError(response);
       }
       const text = await response.clone().text().catch((cause: unknown) => {
         throw new NetworkError(cause); // the connection broke
       });
-      let body: Partial<ErrorResponse> | null;
+      let body: (Partial<ErrorResponse> & Partial<Problem>) | null;
       try {
         body = JSON.parse(text);
       } catch (cause) {
         throw new ForeignError(response, { cause });
       }
-      if (!response.ok && typeof body?.error?.code !== "string") {
+      if (!response.ok && typeof (isProblem ? body?.code : body?.error?.code) !== "string") {
         throw new ForeignError(response);
+      }
+      if (isProblem) { // this client does not ask for them, but a middleware may
+        return new Response(JSON.stringify(fromProblem(body as Problem)), response);
       }
     },
     onError({ error }) {

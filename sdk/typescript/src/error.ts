@@ -5,6 +5,15 @@ export type ErrorResponse = components["schemas"]["Error"];
 export type ErrorCode = components["schemas"]["ErrorCode"];
 export type ErrorDetails = components["schemas"]["ErrorDetails"];
 
+/** The same error as problem details (RFC 9457), for requests whose `Accept` names them. */
+export type Problem = components["schemas"]["Problem"];
+
+/** Gives an error that came as problem details the shape of all others. */
+export function fromProblem({ code, detail: message, errors, details }: Problem): ErrorResponse {
+  const all = errors ? { ...details, errors } : details;
+  return { error: { code, message, ...(all && { details: all }) } };
+}
+
 /** An error of the API, thrown by `unwrap` and `walk`. */
 export class ApiError extends Error {
   override readonly name = "ApiError";

@@ -11,6 +11,7 @@ export {
   type Result,
   unwrap,
 } from "./error.js";
+export { type AppRow, type CatalogRow, exportApps, exportCatalog, type ExportOptions } from "./export.js";
 export { follow, type Followed, type FollowOptions } from "./follow.js";
 export type { components, operations, paths } from "./schema.js";
 export { type Page, walk } from "./walk.js";

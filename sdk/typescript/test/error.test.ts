@@ -69,6 +69,29 @@ test("unwrap throws what the API answered", async () => {
   assert.ok(failure.requestId);
 });
 
+test("problem details are the same errors", async () => {
+  const { client_id, id: app_id } = await newApp();
+  const params = { path: { client_id, app_id } };
+  const asking = createClient({ baseUrl, token });
+  asking.use({
+    onRequest({ request }) {
+      request.headers.set("Accept", "application/problem+json");
+      return request;
+    },
+  });
+  for (const body of [{ license_count: -1 }, { license_count: -1, is_favorite: 1 }, { catalog_app: null }] as Schemas["AppPatch"][]) {
+    const plain = await client.PATCH(path, { params, body });
+    const problem = await asking.PATCH(path, { params, body });
+    assert.deepEqual(problem.error, plain.error);
+    assert.ok(problem.error);
+    assert.equal(problem.response.status, 400);
+    assert.equal(problem.response.headers.get("Content-Type"), "application/problem+json");
+  }
+  const failure = await unwrap(asking.PATCH(path, { params, body: { license_count: -1 } })).catch((e: unknown) => e);
+  assert.ok(failure instanceof ApiError && failure.code === "invalid_request" && failure.requestId);
+  assert.equal((await unwrap(asking.GET(path, { params }))).id, app_id);
+});
+
 test("unwrap throws for 304, which has no data", async () => {
   const { client_id, id: app_id } = await newApp();
   const params = { path: { client_id, app_id }, header: { "If-None-Match": "*" } };
@@ -93,6 +116,9 @@ test("an answer that is not the API's is a ForeignError", async (t) => {
     [502, "text/html", "<html>"],
     [503, "application/json", '{"error":"unavailable"}'],
     [503, "application/json", "null"],
+    [200, "application/problem+json", '{"code":"not_found","detail":"x"}'],
+    [404, "application/problem+json", '{"type":"about:blank","title":"Not Found"}'],
+    [404, "application/problem+json", '{"error":{"code":"not_found","message":"x"}}'],
   ] as Answer[]) {
     await assert.rejects(unwrap(foreign.GET("/clients")), (e) => {
       assert.ok(e instanceof ForeignError, `${answer}: ${e}`);
@@ -105,6 +131,7 @@ test("an answer that is not the API's is a ForeignError", async (t) => {
     [200, "application/json", "<html>"],
     [200, "application/json", ""],
     [504, "application/json", "<html>"],
+    [504, "application/problem+json", "<html>"],
   ] as Answer[]) {
     await assert.rejects(
       foreign.GET("/clients"),

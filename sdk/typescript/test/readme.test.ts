@@ -38,6 +38,22 @@ test("the program in README.md compiles, runs, and prints the output shown below
   assert.equal(stdout, fenced(text, "text"));
 });
 
+test("the lines in README.md that export and import compile, and say what would change", async () => {
+  const text = await readFile(new URL("README.md", cwd), "utf8");
+  const lines = text.match(/```ts\n(let body = [^]*?)```/)?.[1];
+  assert.ok(lines, "README.md has these lines");
+  const { client_id } = await newApp({ is_favorite: true });
+  await mkdir(new URL("build/readme/", cwd), { recursive: true });
+  const head = `import { createClient, exportApps, unwrap } from "@clientapps/client";
+const client = createClient({ baseUrl: "${baseUrl}", token: "demo-token" });
+const client_id = "${client_id}";
+`;
+  await writeFile(new URL("build/readme/export.ts", cwd), head + lines);
+  await compile("build/readme/export.ts");
+  const { stdout } = await run("node", ["build/readme/export.js"], { cwd });
+  assert.equal(stdout, "1 would change, 0 would not\n");
+});
+
 test("the lines in README.md that follow changes print what changes while they run", async (t) => {
   const text = await readFile(new URL("README.md", cwd), "utf8");
   const lines = text.match(/```ts\n(const end = [^]*?)```/)?.[1];
