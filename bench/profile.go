@@ -38,14 +38,14 @@ func init() {
 	return nil
 }
 
-// writeProfile records a CPU profile of our server on PostgreSQL under the loads patch and mixed, in turn. The compiler uses it in
+// writeProfile records a CPU profile of our server on PostgreSQL under the loads patch, mixed and bulk, in turn. The compiler uses it in
 // later builds.
 func (l *harness) writeProfile(ctx context.Context) error {
 	c, addr, err := l.startProfiled(ctx)
 	if err != nil {
 		return err
 	}
-	loads := []func(load.API) []load.Form{load.Patch, load.Mixed}
+	loads := []func(load.API) []load.Form{load.Patch, load.Mixed, load.Bulk}
 	took := time.Duration(l.slices*len(loads)) * l.slice
 	slog.Info("profiling", "for", took)
 	type outcome struct {

@@ -47,6 +47,7 @@ func workloads() []workload {
 		{"page-1", "first page of a client that has every app of the catalog", "pages", readers, page(1)},
 		{"page-200", "page 200 of that client, of the same size", "pages", readers, page(200)},
 		{"bulk", "POST that sets a boolean of 100 apps", "", []string{"ours", "hand", "fastify"}, peak(usualConnections, load.Bulk)},
+		{"updates", "PATCH of 1,000 apps with values of their own, over four connections", "", []string{"ours", "ours-sqlite"}, peak(4, load.Updates)},
 		{"mixed", "70 % GET, 10 % pages of 50, 20 % PATCH", "", writers, peak(usualConnections, load.Mixed)},
 	}
 	var all []workload

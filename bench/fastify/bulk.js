@@ -23,7 +23,7 @@ export function bulkRoutes(server, { sql }) {
     const rows = await sql.unsafe(statement, [client, ids, value, token.id, token.name, request.id, new Date()], { prepare: true })
     if (rows.length === 0) await missingClient(sql, client)
     const found = new Set(rows.map((row) => row.id))
-    const failed = ids.filter((id) => !found.has(id)).map((id) => ({ id, error: 'App not found' }))
+    const failed = ids.filter((id) => !found.has(id)).map((id) => ({ id, code: 'not_found', error: 'App not found' }))
     return reply.header('X-Request-Id', request.id).type('application/json')
       .send(JSON.stringify({ succeeded: ids.filter((id) => found.has(id)), failed }) + '\n')
   }

@@ -67,7 +67,7 @@ func appendBulk(out []byte, ids [][16]byte, found map[id]bool) []byte {
 		if i > 0 {
 			out = append(out, ',')
 		}
-		out = append(one.append(append(out, `{"id":"`...)), `","error":"App not found"}`...)
+		out = append(one.append(append(out, `{"id":"`...)), `","code":"not_found","error":"App not found"}`...)
 	}
 	return append(out, "]}\n"...)
 }

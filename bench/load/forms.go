@@ -91,6 +91,11 @@ func Bulk(api API) []Form {
 	return forms
 }
 
+// Updates sends a thousand updates of apps of one client at once.
+func Updates(api API) []Form {
+	return []Form{{1, "PATCH", api.List(""), `{"updates":[{updates}]}`}}
+}
+
 // Large is the path of a large client's list.
 func Large(size dataset.Size, n int) string {
 	return "/v2/clients/" + dataset.ClientID(size.Ordinary()+n) + "/apps"

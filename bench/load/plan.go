@@ -12,8 +12,8 @@ import (
 	"github.com/clientapps/clientapps/bench/dataset"
 )
 
-// Form is a template of a request. In Path and Body {client}, {app}, {count} and {ids} are replaced by a client, an app of that client, a
-// number of six digits and a hundred apps of that client. The values differ in each request.
+// Form is a template of a request. In Path and Body {client}, {app}, {count}, {ids} and {updates} are replaced by a client, an app of that
+// client, a number of six digits, a hundred apps of that client, and updates of a thousand. The values differ in each request.
 type Form struct {
 	Weight int // share among the plan's forms
 	Method string
@@ -29,8 +29,10 @@ type Plan struct {
 	Size  dataset.Size
 }
 
-// bulk is the number of ids in {ids}.
-const bulk = 100
+const (
+	bulk    = 100  // ids in {ids}
+	updates = 1000 // in {updates}
+)
 
 // apps is the number of apps that a form can start from. After the last ones there are not enough apps for {ids}.
 func (p Plan) apps(f Form) int {
@@ -51,11 +53,20 @@ func (p Plan) fill(text string, n int) string {
 			ids.WriteString(dataset.AppID(n + i*p.Size.Ordinary()))
 		}
 	}
+	var patches []string
+	if strings.Contains(text, "{updates}") {
+		for i := range updates {
+			patches = append(patches, fmt.Sprintf(`{"id":"%s","license_count":%s}`, dataset.AppID(n%p.Size.Ordinary()+i*p.Size.Ordinary()), sixDigits()))
+		}
+	}
 	return strings.NewReplacer(
+		"{updates}", strings.Join(patches, ","),
 		"{client}", dataset.ClientID(n%p.Size.Ordinary()), "{app}", dataset.AppID(n),
-		"{count}", strconv.Itoa(100_000+rand.IntN(900_000)), "{ids}", ids.String(), //nolint:gosec // chance, not secrecy
+		"{count}", sixDigits(), "{ids}", ids.String(),
 	).Replace(text)
 }
+
+func sixDigits() string { return strconv.Itoa(100_000 + rand.IntN(900_000)) } //nolint:gosec // chance, not secrecy
 
 // Request returns a random request.
 func (p Plan) Request() (method, url, body string) {

@@ -13,7 +13,7 @@ var size = dataset.Size{Apps: 200_000, Clients: 200, Catalog: 5_000}
 // wrk.lua fills in new values for each request, but computes the length of the body only once.
 func TestRequestsOfAFormAreAsLong(t *testing.T) {
 	t.Parallel()
-	for name, forms := range map[string]func(API) []Form{"patch": Patch, "get": Get, "list": List, "bulk": Bulk, "mixed": Mixed, "search": Search} {
+	for name, forms := range map[string]func(API) []Form{"patch": Patch, "get": Get, "list": List, "bulk": Bulk, "updates": Updates, "mixed": Mixed, "search": Search} {
 		p := Plan{Base: "http://127.0.0.1:1", Token: "x", Forms: forms(Contract{}), Size: size}
 		for _, f := range p.Forms {
 			want := len(p.fill(f.Body, 0))

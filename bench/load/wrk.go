@@ -62,9 +62,9 @@ func parseWrk(out string) (Result, error) {
 }
 
 // variable matches the variables of a form. wrk.lua identifies them by number.
-var variable = regexp.MustCompile(`\{(client|app|count|ids)\}`)
+var variable = regexp.MustCompile(`\{(client|app|count|ids|updates)\}`)
 
-var variableNumber = map[string]int{"{client}": 1, "{app}": 2, "{count}": 3, "{ids}": 4}
+var variableNumber = map[string]int{"{client}": 1, "{app}": 2, "{count}": 3, "{ids}": 4, "{updates}": 5}
 
 // lua returns the plan as Lua code for wrk.lua.
 func (p Plan) lua() string {

@@ -19,6 +19,13 @@ local variables = {
     for i = 1, 100 do ids[i] = id(n + (i - 1) * ordinary, app_suffix) end
     return concat(ids, '","')
   end,
+  function(n)
+    local updates = {}
+    for i = 1, 1000 do
+      updates[i] = format('{"id":"%s","license_count":%d}', id(n % ordinary + (i - 1) * ordinary, app_suffix), random(100000, 999999))
+    end
+    return concat(updates, ',')
+  end,
 }
 
 function request()
