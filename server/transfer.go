@@ -8,12 +8,12 @@ import (
 	"iter"
 	"mime"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/clientapps/clientapps/gen"
 	"github.com/clientapps/clientapps/server/rowfile"
 	"github.com/clientapps/clientapps/server/transport"
+	"github.com/clientapps/clientapps/server/validate"
 	"github.com/clientapps/clientapps/store"
 )
 
@@ -214,7 +214,7 @@ func importError(e *store.ImportError) *Error {
 	for i, row := range e.Rows {
 		line, pointer := int32(row.Line), "" //nolint:gosec // a file has at most 64 Mi lines
 		if row.Field != "" {
-			pointer = "/" + escapePointer.Replace(row.Field)
+			pointer = validate.Pointer(row.Field)
 		}
 		all[i] = gen.FieldError{Line: &line, Field: row.Field, Pointer: pointer, Message: row.Message}
 	}
@@ -224,6 +224,3 @@ func importError(e *store.ImportError) *Error {
 	}
 	return invalidRequest(e.Rows[0].Error(), details)
 }
-
-// escapePointer escapes a name for a JSON pointer (RFC 6901, 3).
-var escapePointer = strings.NewReplacer("~", "~0", "/", "~1")

@@ -163,7 +163,7 @@ func TestBulkSetThousand(t *testing.T) {
 	})
 }
 
-// TestBulkSetStatements counts the statements that PostgreSQL receives. SQLite runs the same ones.
+// TestBulkSetStatements counts the statements that PostgreSQL receives.
 func TestBulkSetStatements(t *testing.T) {
 	t.Parallel()
 	data, ids := bulkData(250)

@@ -187,7 +187,7 @@ func (s *Store) AllClients(ctx context.Context) ([]Client, error) {
 }
 
 // lockClient locks a client whose apps are to be written: "UPDATE" for an import, which excludes all other writes that add apps;
-// "KEY SHARE" for adding one app. NotFoundError says that there is no such client, ClientSuspendedError that it is suspended.
+// "KEY SHARE" for adding one app; "SHARE" keeps the client's status as it is. NotFoundError says that there is no such client, ClientSuspendedError that it is suspended.
 func lockClient(tx *gorm.DB, id uuid.UUID, strength string) error {
 	client, err := takeClient(tx.Clauses(clause.Locking{Strength: strength}).Where("deleting_since IS NULL"), id)
 	if err == nil && client.Status != StatusActive {

@@ -92,7 +92,7 @@ type Store struct {
 	changesKept  atomic.Int64
 	webhooks     webhookCounts
 
-	bulkStatements sync.Map // texts of bulkShape's
+	bulkStatements sync.Map // text by bulkShape
 
 	stop       context.CancelFunc
 	background sync.WaitGroup // goroutines that stop ends

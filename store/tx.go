@@ -150,7 +150,7 @@ func (s *Store) acquire(ctx context.Context, key shareKey) (release func(), err 
 type lockPath int
 
 const (
-	lockPathBatch       lockPath = iota // patches that are written together, for shortLockWait
+	lockPathBatch       lockPath = iota // patches and bulk updates that are written together, for shortLockWait
 	lockPathConditional                 // a conditional write that holds the catalog, for shortLockWait
 	lockPathClient                      // a transaction that is bound to a client
 	lockPathCatalog                     // a change of the catalog

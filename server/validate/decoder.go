@@ -159,6 +159,7 @@ func compileObjects(schema openapi3.Schema, item *decoder) setter {
 			return s, false
 		}
 		array, n := reflect.ValueOf(field).Elem(), uint64(0)
+		array.Set(reflect.MakeSlice(array.Type(), 0, 0)) // an empty array is not nil
 		for !s.token(']') {
 			if n == most || n > 0 && !s.token(',') {
 				return s, false

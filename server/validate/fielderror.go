@@ -139,8 +139,11 @@ func (b *Body) Check(name string, value any) (v FieldError, bad bool) {
 
 func fieldError(name, message string) FieldError {
 	name = strictjson.ShortName(name)
-	return FieldError{Field: name, Pointer: "/" + escapePointer.Replace(name), Message: message}
+	return FieldError{Field: name, Pointer: Pointer(name), Message: message}
 }
+
+// Pointer returns the JSON pointer of a member of an object (RFC 6901).
+func Pointer(name string) string { return "/" + escapePointer.Replace(name) }
 
 // escapePointer escapes a name for a JSON pointer (RFC 6901, 3).
 var escapePointer = strings.NewReplacer("~", "~0", "/", "~1")
