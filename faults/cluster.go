@@ -91,11 +91,26 @@ func (c *Cluster) accepts(ctx context.Context) bool {
 
 // Kill ends every process of the cluster with SIGKILL. Data that is not on disk is lost.
 func (c *Cluster) Kill() {
-	children := childrenOf(c.process.cmd.Process.Pid)
-	c.process.kill()
-	for _, pid := range children {
-		_ = syscall.Kill(pid, syscall.SIGKILL)
+	select {
+	case <-c.process.done: // another process may have its number
+	default:
+		_ = killPostgres(c.process.cmd.Process.Pid)
+		c.process.kill()
 	}
+}
+
+// killPostgres ends a PostgreSQL server and its processes with SIGKILL.
+func killPostgres(pid int) error {
+	// It must not start another process now: one that waits for a lock of a killed process would never end.
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		return err
+	}
+	children := childrenOf(pid)
+	err := syscall.Kill(pid, syscall.SIGKILL)
+	for _, child := range children {
+		_ = syscall.Kill(child, syscall.SIGKILL) // it may have ended already
+	}
+	return err
 }
 
 // Restart stops the cluster with a fast shutdown, which ends its connections, and starts it again.
@@ -173,7 +188,7 @@ func databaseUser(dir string) (*syscall.Credential, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, os.Chown(dir, int(uid), int(gid))
+	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, os.Chown(dir, int(uid), int(gid)) //nolint:gosec // a directory of a test
 }
 
 // childrenOf returns the child processes of a process.

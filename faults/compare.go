@@ -28,8 +28,9 @@ func (c *Comparison) problem(format string, args ...any) {
 	}
 }
 
-// Compare compares the ledger with the history and the row of every app. Nothing may write to the database meanwhile.
-func (l *Ledger) Compare(ctx context.Context, w *Fixture) (*Comparison, error) {
+// Compare compares the ledger with the history and the row of every app. Nothing may write to the database meanwhile. Others are
+// ledgers of the same database.
+func (l *Ledger) Compare(ctx context.Context, w *Fixture, others ...*Ledger) (*Comparison, error) {
 	db, err := w.open()
 	if err != nil {
 		return nil, err
@@ -49,11 +50,25 @@ func (l *Ledger) Compare(ctx context.Context, w *Fixture) (*Comparison, error) {
 		e.compare(id, found[id], c)
 		delete(found, id)
 	}
+	for _, other := range others {
+		if other != l {
+			other.forget(found)
+		}
+	}
 	for id := range found {
 		c.Unknown++
 		c.problem("%s: in the history, but never sent", id)
 	}
 	return c, nil
+}
+
+// forget removes the ledger's own writes from those found.
+func (l *Ledger) forget(found map[string]recorded) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for id := range l.entries {
+		delete(found, id)
+	}
 }
 
 // recorded has the changes of one request in the history.

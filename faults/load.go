@@ -22,6 +22,8 @@ type Load struct {
 	Writers int
 	Pace    time.Duration // pause between two requests of one writer
 	Number  *atomic.Int64 // number of the last write, unique within a database
+
+	BulkFrom int // the first app of each client to write in bulk: loads at the same time must not write the same ones
 }
 
 // bulkApps is the number of apps per client that only the bulk writer writes.
@@ -57,7 +59,7 @@ func pause(ctx context.Context, d time.Duration) {
 func (l Load) one(writer int, random *rand.Rand) answer {
 	each := len(l.Fixture.Apps) / clients
 	if writer < clients {
-		return l.bulk(l.Fixture.Apps[writer*each:][:bulkApps])
+		return l.bulk(l.Fixture.Apps[writer*each+l.BulkFrom:][:bulkApps])
 	}
 	app := l.Fixture.Apps[random.IntN(clients)*each+bulkApps+random.IntN(each-bulkApps)]
 	switch random.IntN(10) {

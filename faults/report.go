@@ -20,9 +20,10 @@ type Column struct {
 	Receiver   *Receiver
 }
 
-// NewColumn compares a harness's ledger with its database, which nothing may write to meanwhile.
-func NewColumn(ctx context.Context, title string, ledger *Ledger, w *Fixture, faults map[string]int) (Column, error) {
-	c, err := ledger.Compare(ctx, w)
+// NewColumn compares a harness's ledger with its database, which nothing may write to meanwhile. Others are ledgers of the same
+// database.
+func NewColumn(ctx context.Context, title string, ledger *Ledger, w *Fixture, faults map[string]int, others ...*Ledger) (Column, error) {
+	c, err := ledger.Compare(ctx, w, others...)
 	return Column{Title: title, Ledger: ledger, Faults: faults, Comparison: c}, err
 }
 
@@ -69,20 +70,25 @@ func Report(took time.Duration, columns ...Column) string {
 	line("writes in doubt", func(c Column) string {
 		return fmt.Sprintf("%d, %d of them made", c.Ledger.Count(InDoubt), c.Comparison.CommittedInDoubt)
 	})
-	line("changes delivered to a webhook", func(c Column) string {
-		deliveries, changes, _, _ := c.Receiver.Deliveries()
-		return fmt.Sprintf("%d in %d deliveries", changes, deliveries)
-	})
-	line("attempts to deliver", func(c Column) string {
-		_, _, attempts, repeated := c.Receiver.Deliveries()
-		return fmt.Sprintf("%d, %d of them of what had arrived", attempts, repeated)
-	})
+	hasWebhook := slices.ContainsFunc(columns, func(c Column) bool { return c.Receiver != nil })
+	if hasWebhook {
+		line("changes delivered to a webhook", func(c Column) string {
+			deliveries, changes, _, _ := c.Receiver.Deliveries()
+			return fmt.Sprintf("%d in %d deliveries", changes, deliveries)
+		})
+		line("attempts to deliver", func(c Column) string {
+			_, _, attempts, repeated := c.Receiver.Deliveries()
+			return fmt.Sprintf("%d, %d of them of what had arrived", attempts, repeated)
+		})
+	}
 	line("**acknowledged, but lost**", func(c Column) string { return fmt.Sprint(c.Comparison.Lost) })
 	line("**refused, but made**", func(c Column) string { return fmt.Sprint(c.Comparison.Present) })
 	line("**made twice**", func(c Column) string { return fmt.Sprint(c.Comparison.Twice) })
 	line("**rows at odds with their history**", func(c Column) string { return fmt.Sprint(c.Comparison.Rows) })
-	line("**feed at odds with writes**", func(c Column) string { return fmt.Sprint(len(c.Feed)) })
-	line("**webhook copy at odds with writes**", func(c Column) string { return fmt.Sprint(len(c.Webhook)) })
+	if hasWebhook {
+		line("**feed at odds with writes**", func(c Column) string { return fmt.Sprint(len(c.Feed)) })
+		line("**webhook copy at odds with writes**", func(c Column) string { return fmt.Sprint(len(c.Webhook)) })
+	}
 	return b.String()
 }
 

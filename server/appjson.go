@@ -166,5 +166,5 @@ func encodeCatalogApp(a *store.CatalogApp) []byte {
 	if err := json.NewEncoder(&body).Encode(toAPICatalogApp(a)); err != nil {
 		return []byte("null") // strings, numbers and arrays of them can always be encoded
 	}
-	return bytes.TrimRight(body.Bytes(), "\n")
+	return bytes.Clone(bytes.TrimRight(body.Bytes(), "\n")) // without the rest of the buffer, since it is kept
 }

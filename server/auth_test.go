@@ -151,8 +151,7 @@ func TestTokenEnds(t *testing.T) {
 // The demo token is not shaped like other tokens and is valid only on a server that is configured with it.
 func TestDemoToken(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		for demo, want := range map[string]int{"": 401, "demo": 401, "demo-token": 200} {
 			s := servertest.New(t, url, func(c *server.Config) { c.DemoToken = demo })
 			err := s.Store.Seed(t.Context(), store.Dataset{Tokens: []store.Token{{

@@ -17,8 +17,7 @@ func TestBodyMemory(t *testing.T) {
 	t.Parallel()
 	const full, chunked = "Content-Length: 1048576", "Transfer-Encoding: chunked"
 	large := `{"is_favorite":true}` + strings.Repeat(" ", 1<<20-len(`{"is_favorite":true}`))
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		// Memory for five of the largest bodies, and for one of each token.
 		s := servertest.New(t, url, func(c *server.Config) { c.BodyMemory = 32 << 20 })
 		token := func() *servertest.Client {

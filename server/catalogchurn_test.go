@@ -176,8 +176,7 @@ func (c *churn) list(t *testing.T, server int, what, query string) {
 // database. No request may fail with 5xx, and every acknowledged patch must be in the history.
 func TestCatalogChurn(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		one, two := servertest.New(t, url), servertest.New(t, url)
 		var large store.Dataset // large, so that loading the catalog takes a while
 		for n := range 2000 {

@@ -81,8 +81,7 @@ func TestCauseOfADrainingServer(t *testing.T) {
 // the same client.
 func TestCausesOfTheDatabase(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		registry := prometheus.NewRegistry()
 		s := servertest.New(t, url, withMetrics(registry), func(c *server.Config) { c.DatabaseTimeout = time.Second })
 		s.Get(t, appPath)

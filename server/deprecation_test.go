@@ -16,8 +16,7 @@ func TestDeprecatedOperations(t *testing.T) {
 		anonymous = "/v2/clients/00000000-0000-0000-0000-000000000000/apps/"
 		ids       = `{"app_ids": ["f1a2b3c4-d5e6-7890-abcd-ef1234567890"]}`
 	)
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		address, token, reader := serve(t, url)
 		for _, tt := range []struct {
 			name, token, clients, body, header, value string

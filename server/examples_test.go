@@ -98,8 +98,7 @@ func TestExamplesOfErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		address, token, reader := serve(t, url)
 		// The token of the example TokenEnded, revoked.
 		if _, err := storetest.SQL(t, url).ExecContext(t.Context(), endedToken(url)); err != nil {

@@ -70,8 +70,7 @@ func occupy(t *testing.T, as *servertest.Client) (leave func()) {
 // checks are always answered.
 func TestMaxInFlight(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		s := servertest.New(t, url, func(c *server.Config) { c.MaxInFlight = 4 })
 		secret, _ := s.NewToken(t, store.Token{Name: "second", AllClients: true, Scopes: strings.Join(server.Scopes(), " ")})
 		second := &servertest.Client{URL: s.URL, Token: secret}

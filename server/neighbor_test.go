@@ -35,7 +35,7 @@ func holdRow(t *testing.T, s *servertest.Server) (release func()) {
 	}
 	tx, err := db.BeginTx(t.Context(), nil)
 	if err == nil {
-		_, err = tx.ExecContext(t.Context(), "SELECT 1 FROM apps WHERE id = $1 FOR UPDATE", appID)
+		_, err = tx.ExecContext(t.Context(), "SELECT 1 FROM apps WHERE client_id = $1 AND id = $2 FOR UPDATE", clientID, appID)
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -13,8 +13,7 @@ import (
 // The rate limit counts all tokens of one subject together, and different subjects apart.
 func TestJWTIsLimitedBySubject(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		i := newIssuer(t)
 		s := servertest.New(t, url, withIssuer(i), func(c *server.Config) { c.RateLimit, c.RateBurst = 1, 2 })
 		expires := storetest.Now.Unix() + 600

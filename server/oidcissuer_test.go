@@ -164,8 +164,7 @@ func clientWith(s *servertest.Server, token string) *servertest.Client {
 // eachIssuer runs the test on both databases, each time with its own provider.
 func eachIssuer(t *testing.T, test func(t *testing.T, s *servertest.Server, i *issuer)) {
 	t.Helper()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		i := newIssuer(t)
 		test(t, servertest.New(t, url, withIssuer(i)), i)
 	})

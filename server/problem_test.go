@@ -140,7 +140,7 @@ func TestProblemsOfAllSorts(t *testing.T) {
 		for status, all := range map[int][]servertest.Request{
 			400: {{Method: "GET", Target: clientPath + "/apps?cursor=x"}, {Method: "HEAD", Target: clientPath + "/apps?page_size=0"}},
 			404: {
-				{Method: "GET", Target: "/"},
+				{Method: "GET", Target: "/nowhere"},
 				{Method: "HEAD", Target: "/v2/nowhere"},
 				{Method: "GET", Target: appPath + "/x/y"},
 				{Method: "GET", Target: "/docs/nothing"},

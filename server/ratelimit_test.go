@@ -21,8 +21,7 @@ const limited = `{"error":{"code":"rate_limited","message":"Too many requests"}}
 // withLimit runs a test on both databases, with a rate limit.
 func withLimit(t *testing.T, rate, burst int, test func(t *testing.T, s *servertest.Server)) {
 	t.Helper()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		test(t, servertest.New(t, url, func(c *server.Config) { c.RateLimit, c.RateBurst = rate, burst }))
 	})
 }

@@ -51,7 +51,7 @@ func (s *Server) newRouter() (*router, error) {
 	}
 	guards := map[string][]echo.MiddlewareFunc{}
 	for id, op := range operations {
-		op.observed = s.observer.Operation(id, op.route, op.statuses)
+		op.observed = s.observer.Operation(id, op.method, op.route, op.statuses)
 		guards[id] = []echo.MiddlewareFunc{s.guard(op)}
 		if op.method == http.MethodPatch {
 			r.patch[strings.NewReplacer("{", ":", "}", "").Replace(op.route)] = op.acceptPatch()

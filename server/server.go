@@ -190,7 +190,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	transport.Secure(w.Header(), r.TLS != nil)
 	r = r.WithContext(s.observer.Begin(x, r, &x.observed))
-	defer func() { s.observer.End(r, &x.observed, time.Since(start)) }()
+	defer func() { s.observer.End(r, &x.observed, start, time.Since(start)) }()
 	s.handler.ServeHTTP(x, r)
 }
 

@@ -42,8 +42,7 @@ func lockApps(t *testing.T, db *sql.DB, url string) (unlock func()) {
 // released succeeds.
 func TestDatabaseTimeout(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		s := servertest.New(t, url, func(c *server.Config) { c.DatabaseTimeout = 300 * time.Millisecond })
 		s.Get(t, appPath)
 		unlock := lockApps(t, storetest.SQL(t, url), url)

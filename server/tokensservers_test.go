@@ -26,8 +26,7 @@ func newQuickServer(t *testing.T, databaseURL string) *servertest.Server {
 // token, and shows the use.
 func TestTokensOfTwoServers(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		here, there := newQuickServer(t, url), newQuickServer(t, url)
 		token := call[gen.TokenWithSecret](t, here.Client, http.MethodPost, tokensPath,
 			`{"name":"sync","scopes":["apps:read"],"client_ids":["`+clientID+`"]}`, http.StatusCreated)

@@ -315,8 +315,7 @@ func TestImportsAtOnce(t *testing.T) {
 // TestMaxTransfers fills the places for exports and imports. Other requests have places of their own.
 func TestMaxTransfers(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		registry := prometheus.NewRegistry()
 		s := servertest.New(t, url, withMetrics(registry))
 		second, third := newTokenClient(t, s), newTokenClient(t, s)

@@ -196,24 +196,38 @@ func (s *Store) AddApp(ctx context.Context, clientID, catalogAppID uuid.UUID, fi
 		err := tenant.Of(db, clientID).Model(&AppChange{}).Where("app_id = ?", app.ID).Count(&n).Error
 		return n > 0, err
 	}
-	err := s.inTx(ctx, clientShare(clientID), added, func(tx *gorm.DB) error {
-		// An import holds the client: it is waited for here, where there is nothing yet that it could wait for.
-		if err := lockClient(tx, clientID, "KEY SHARE"); err != nil {
-			return err
-		}
-		// The lock keeps the name from changing until the row that repeats it is there.
-		var entry CatalogApp
-		err := tx.Clauses(clause.Locking{Strength: "SHARE"}).Where("id = ?", catalogAppID).Take(&entry).Error
-		if errors.Is(err, gorm.ErrRecordNotFound) {
-			return &ReferenceError{Field: "catalog_app_id"}
-		}
-		if err != nil {
-			return err
-		}
-		app.NameKey = entry.NameKey
-		app.CreatedAt = s.now() // after all waiting
-		app.UpdatedAt = app.CreatedAt
-		return tenant.Of(tx, clientID).Create(&app).Error
+	err := s.untilNamesStay(func() error {
+		return s.inTx(ctx, clientShare(clientID), added, func(tx *gorm.DB) error {
+			// An import holds the client: it is waited for here, where there is nothing yet that it could wait for.
+			if err := lockClient(tx, clientID, "KEY SHARE"); err != nil {
+				return err
+			}
+			// The lock keeps the name from changing until the row that repeats it is there. Citus would lock the whole table, on one machine
+			// for all, and such locks deadlock: there the name is checked afterwards.
+			look, distributed := tx, s.db.Distributed()
+			if !distributed {
+				look = tx.Clauses(clause.Locking{Strength: "SHARE"})
+			}
+			var entry CatalogApp
+			err := look.Where("id = ?", catalogAppID).Take(&entry).Error
+			if errors.Is(err, gorm.ErrRecordNotFound) {
+				return &ReferenceError{Field: "catalog_app_id"}
+			}
+			if err != nil {
+				return err
+			}
+			app.NameKey = entry.NameKey
+			app.CreatedAt = s.now() // after all waiting
+			app.UpdatedAt = app.CreatedAt
+			err = tenant.Of(tx, clientID).Create(&app).Error
+			if foreignKeyViolation(err) { // the entry was deleted since it was read
+				return &ReferenceError{Field: "catalog_app_id"}
+			}
+			if err != nil || !distributed {
+				return err
+			}
+			return checkNames(tx.Where("id = ?", app.ID), clientID)
+		})
 	})
 	if uniqueViolation(err) {
 		var have App
@@ -227,6 +241,33 @@ func (s *Store) AddApp(ctx context.Context, clientID, catalogAppID uuid.UUID, fi
 		return App{}, s.translate("add app", err)
 	}
 	return s.addCatalogAfterWrite(ctx, app)
+}
+
+// errRenamed rolls back a transaction that has added apps. A catalog app got another name between the look at it and the row that
+// repeats its name.
+var errRenamed = errors.New("a catalog app has changed in between")
+
+// untilNamesStay runs add, which adds apps, again when it fails with errRenamed.
+func (s *Store) untilNamesStay(add func() error) error {
+	for range 10 {
+		if err := add(); !errors.Is(err, errRenamed) {
+			return err
+		}
+	}
+	return &UnavailableError{reason: ReasonConflict, cause: errRenamed}
+}
+
+// checkNames returns errRenamed unless the apps of the client that q selects, which this transaction has added, have the names of
+// their catalog apps. The foreign key has locked these names on the machine of the client: a change that began before has ended, and a
+// later one finds the new rows.
+func checkNames(q *gorm.DB, client uuid.UUID) error {
+	var renamed int64
+	err := tenant.Of(q, client).Model(&App{}).Where("name_key <> (SELECT name_key FROM catalog_apps WHERE id = apps.catalog_app_id)").
+		Count(&renamed).Error
+	if err == nil && renamed > 0 {
+		err = errRenamed
+	}
+	return err
 }
 
 // RemoveApp takes an app from its client. Its history stays. NotFoundError names the app or the client; PreconditionError
@@ -273,7 +314,10 @@ func (s *Store) removeApp(ctx context.Context, key AppKey, by Actor, at expected
 	gone := func(db *gorm.DB) (bool, error) { return by.wrote(db, key.ClientID, last) }
 	err = s.inTx(ctx, clientShare(key.ClientID), gone, func(tx *gorm.DB) error {
 		if at.catalog != 0 {
-			if err := holdCatalog(tx, holdCatalogBriefly); err != nil {
+			if err := waitForLocksBriefly(tx); err != nil {
+				return err
+			}
+			if err := s.holdCatalog(tx, revisionLock, key.ClientID); err != nil {
 				return err
 			}
 		}

@@ -218,8 +218,7 @@ func TestPatchesOfDifferentFieldsKeepEachOther(t *testing.T) {
 
 func TestTimesAreUTCMilliseconds(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		clock := clockAhead(123_999_999 * time.Nanosecond)
 		elsewhere := time.FixedZone("", 3600)
 		s := storetest.Open(t, url, func(cfg *store.Config) { cfg.Clock = func() time.Time { return clock.Now().In(elsewhere) } })

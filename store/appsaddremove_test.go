@@ -15,8 +15,7 @@ import (
 
 func TestAddApp(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		clock := &storetest.Clock{}
 		data := storetest.Page()
 		data.CatalogApps = append(data.CatalogApps, catalogApp("Zoom"), catalogApp("Miro"))
@@ -64,8 +63,7 @@ func TestAddApp(t *testing.T) {
 
 func TestAddAppRefusals(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		s := openSeeded(t, url, storetest.Page())
 		db := storetest.SQL(t, url)
 		rows := func() [2]int {
@@ -91,8 +89,7 @@ func TestAddAppRefusals(t *testing.T) {
 // TestAddAppOnce adds the same app many times at once. One call succeeds, the others fail with a conflict that names the app.
 func TestAddAppOnce(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		data := storetest.Page()
 		data.CatalogApps = append(data.CatalogApps, catalogApp("Zoom"))
 		s := openSeeded(t, url, data)
@@ -134,8 +131,7 @@ func TestAddAppOnce(t *testing.T) {
 // must be the new name in either order.
 func TestAddAppWhileItIsRenamed(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		const clients, apps = 6, 4
 		var data store.Dataset
 		for n := range clients {
@@ -216,8 +212,7 @@ func TestAddAppHoldsTheNameItHasRead(t *testing.T) {
 
 func TestRemoveApp(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		clock := &storetest.Clock{}
 		s := openSeeded(t, url, storetest.Page(), withClock(clock))
 		key := store.AppKey{ClientID: storetest.ClientID, ID: storetest.AppID}
@@ -267,8 +262,7 @@ func TestRemoveApp(t *testing.T) {
 
 func TestRemoveAppRefusals(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		s := openSeeded(t, url, storetest.Page())
 		elsewhere := openWithoutPolling(t, url)
 		key := store.AppKey{ClientID: storetest.ClientID, ID: storetest.AppID}
@@ -305,8 +299,7 @@ func TestRemoveAppRefusals(t *testing.T) {
 // TestRemoveAppOnce removes one app many times at once, with its tag and without.
 func TestRemoveAppOnce(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		s := openSeeded(t, url, storetest.Page())
 		key := store.AppKey{ClientID: storetest.ClientID, ID: storetest.AppID}
 		match := &store.IfMatch{Tags: []string{must(s.GetApp(t.Context(), key))(t).ETag()}}

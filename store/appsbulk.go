@@ -167,10 +167,10 @@ func (s *Store) updateLocked(ctx context.Context, b *bulkUpdate) error {
 		}
 		if b.conditional {
 			// Only now that no row has to be waited for: a change of the catalog would wait, too.
-			if err := holdCatalog(tx, holdCatalogShared); err != nil {
+			if err := s.holdCatalog(tx, revisionLock, b.client); err != nil {
 				return err
 			}
-			if now, err := catalogRevision(tx); err != nil || now != catalog.revision {
+			if now, err := s.heldRevision(tx, b.client); err != nil || now != catalog.revision {
 				return errors.Join(err, errMoved)
 			}
 		}
@@ -295,11 +295,21 @@ func (t *postgresApps) writeBulk(ctx context.Context, b *bulkUpdate) error {
 	}
 	err = t.onConn(ctx, func(conn *pgx.Conn) error {
 		b.now, b.found = t.s.now(), make([]bulkRow, 0, len(b.pending))
-		batch := &pgx.Batch{} // sent together, it is one transaction without BEGIN and COMMIT
-		batch.Queue(batchSettings)
+		batch := &pgx.Batch{}
+		// Sent together, it is one transaction without BEGIN and COMMIT. Citus would commit each statement by itself.
+		distributed := t.db.Distributed()
+		if distributed {
+			batch.Queue("BEGIN")
+			batch.Queue(waitBriefly)
+		} else {
+			batch.Queue(batchSettings)
+		}
 		t.queueClient(batch, b.client)
 		for part := range slices.Chunk(b.pending, bulkRows) {
 			batch.Queue(sql, b.args(t.s, part)...).Query(read)
+		}
+		if distributed {
+			batch.Queue("COMMIT")
 		}
 		return postgres.Send(ctx, conn, batch)
 	})
@@ -508,7 +518,7 @@ func (b *bulkUpdate) args(s *Store, updates []*appUpdate) []any {
 	}
 	if s.write.Name() == postgres.Name {
 		for _, of := range columns {
-			args = append(args, list[*appUpdate]{updates, of})
+			args = append(args, postgres.ArrayOf(updates, of))
 		}
 		return append(args, same...)
 	}

@@ -1,18 +1,18 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"sync"
-	"sync/atomic"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 	"gorm.io/gorm"
 
+	"github.com/clientapps/clientapps/store/groupcommit"
 	"github.com/clientapps/clientapps/store/postgres"
 	"github.com/clientapps/clientapps/store/tenant"
 )
@@ -20,20 +20,19 @@ import (
 // postgresApps is the appTable of PostgreSQL. Apps are read and patched most: gorm builds each statement, once, and pgx sends it and
 // scans the rows, since gorm and database/sql inspect the type of each value of each row.
 type postgresApps struct {
-	s  *Store
-	db *postgres.DB
+	*appStatements
 
-	shapes         atomic.Pointer[map[patchShape]*appStatement] // replaced when one is added
-	takeStatement  func() (string, error)
-	takeToWrite    func() (string, error) // takeStatement for an app that is to be written
+	db    *postgres.DB
+	reads *groupcommit.Group[AppKey, *appRead]
+
+	takeBatch      func() (string, error) // takeStatement for many apps, of either kind
 	batchStatement func() (string, error)
 }
 
-func newPostgresApps(s *Store, db *postgres.DB) *postgresApps {
-	t := &postgresApps{s: s, db: db}
-	t.shapes.Store(&map[patchShape]*appStatement{})
-	t.takeStatement = sync.OnceValues(func() (string, error) { return t.buildTake(false) })
-	t.takeToWrite = sync.OnceValues(func() (string, error) { return t.buildTake(true) })
+func newPostgresApps(s *Store, db *postgres.DB, cfg Config) *postgresApps {
+	t := &postgresApps{appStatements: newAppStatements(s), db: db}
+	t.reads = newReadGroup(t, cfg)
+	t.takeBatch = sync.OnceValues(t.buildTakeBatch)
 	t.batchStatement = sync.OnceValues(t.buildBatch)
 	return t
 }
@@ -43,9 +42,9 @@ const maxWriters = 4
 
 func (*postgresApps) writers() int { return maxWriters }
 
-// appColumns is the columns of an app, in the order in which they are scanned.
-var appColumns = "client_id, id, catalog_app_id, name_key, version, actor_id, actor_name, request_id, created_at, updated_at, " +
-	strings.Join(appFieldNames(), ", ")
+func (t *postgresApps) readStats() groupcommit.Stats { return t.reads.Stats() }
+
+func (t *postgresApps) close() { t.reads.Close() }
 
 // appTotal is one more column, the same in each row: the number of the client's apps. It saves a second query.
 const appTotal = ", (SELECT " + sumTotal + " FROM client_app_counts WHERE client_id = ?) AS client_total"
@@ -58,65 +57,154 @@ func (t *postgresApps) find(client uuid.UUID, q *gorm.DB, apps *[]App, total *in
 	if st.Error != nil {
 		return st.Error
 	}
-	return t.read(st.Context, client, apps, total, st.SQL.String(), st.Vars...)
+	scan := func(rows pgx.Rows) error { return scanApps(rows, apps, total) }
+	return t.read(st.Context, client, scan, st.SQL.String(), st.Vars...)
 }
 
-// buildTake builds the statement that reads one app. Its parameters are the client, the app and, to write, the client once more.
-func (t *postgresApps) buildTake(toWrite bool) (string, error) {
-	q := tenant.Template(t.s.read.Session(&gorm.Session{DryRun: true, NewDB: true}), slotClient).Where("id = ?", slotID)
-	if toWrite {
-		q = ifActive(q, slotClient)
+// appRead is one read of one app. Reads that wait at the same moment share a statement.
+type appRead struct {
+	groupcommit.Item[AppKey]
+
+	toWrite    bool // finds no app of a client that is not active
+	client, id pgtype.UUID
+
+	app   App
+	found bool
+}
+
+// newReadGroup makes the group of reads. The next statement does not wait for one that is slow, because of the disk.
+func newReadGroup(t *postgresApps, cfg Config) *groupcommit.Group[AppKey, *appRead] {
+	group := groupcommit.Config[AppKey, *appRead]{
+		ReadOnly: true, Batch: t.takeTogether, Compare: compareAppKeys, Limit: max(cfg.MaxConns/2, 1), FastLimit: 1,
 	}
-	res := q.Select(appColumns).Find(&[]App{})
-	return res.Statement.SQL.String(), res.Error
+	if cfg.BatchByClient {
+		group.FastLimit = fastPipelines
+	}
+	return groupcommit.New(group)
 }
 
 func (t *postgresApps) take(ctx context.Context, key AppKey, toWrite bool) (App, error) {
-	client, id := pgtype.UUID{Bytes: key.ClientID, Valid: true}, pgtype.UUID{Bytes: key.ID, Valid: true}
-	statement, args := t.takeStatement, []any{&client, &id}
-	if toWrite {
-		statement, args = t.takeToWrite, append(args, &client)
+	r := &appRead{
+		Item: groupcommit.Item[AppKey]{Ctx: ctx, Key: key}, toWrite: toWrite,
+		client: pgtype.UUID{Bytes: key.ClientID, Valid: true}, id: pgtype.UUID{Bytes: key.ID, Valid: true},
 	}
-	sql, err := statement()
-	if err != nil {
+	if err := t.reads.Do(r); err != nil {
+		if errors.Is(err, groupcommit.ErrFull) {
+			err = &UnavailableError{reason: ReasonQueue, cause: err}
+		}
 		return App{}, err
 	}
-	var room [1]App
-	apps := room[:0]
-	if err := t.read(ctx, key.ClientID, &apps, nil, sql, args...); err != nil {
-		return App{}, err
-	}
-	if len(apps) == 0 {
+	if !r.found {
 		return App{}, gorm.ErrRecordNotFound
 	}
-	return apps[0], nil
+	return r.app, nil
 }
 
-// read reads rows of appColumns, followed by appTotal when total is not nil.
-func (t *postgresApps) read(ctx context.Context, client uuid.UUID, apps *[]App, total *int64, sql string, args ...any) error {
-	return t.s.retry(ctx, func() error {
+// takeTogether reads the apps of a batch in one round trip.
+func (t *postgresApps) takeTogether(batch []*appRead) {
+	var err error
+	if len(batch) == 1 {
+		err = t.takeEach(batch)
+	} else {
+		ctx, cancel := t.s.bounded(context.Background()) // no caller's own deadline can bound what they share
+		defer cancel()
+		ctx, span := traceBatch(ctx, t.s, "read apps", batch)
+		defer span.End()
+		if t.byClient() {
+			err = t.takeByClient(ctx, batch)
+		} else {
+			err = t.takeBatched(ctx, batch, t.takeBatch, readLists.Args(batch))
+		}
+	}
+	for _, r := range batch {
+		r.Err = err
+	}
+}
+
+// takeEach reads apps one by one.
+func (t *postgresApps) takeEach(batch []*appRead) error {
+	for n, r := range batch {
+		statement, args := t.takeStatement, []any{&r.client, &r.id}
+		if r.toWrite {
+			statement, args = t.takeToWrite, append(args, &r.client)
+		}
+		if err := t.takeBatched(r.Ctx, batch[n:n+1], statement, args); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *postgresApps) takeBatched(ctx context.Context, batch []*appRead, statement func() (string, error), args []any) error {
+	sql, err := statement()
+	if err != nil {
+		return err
+	}
+	return t.read(ctx, batch[0].Key.ClientID, func(rows pgx.Rows) error { return readRows(rows, batch) }, sql, args...)
+}
+
+// readRows gives each read its row, if there is one.
+func readRows(rows pgx.Rows, batch []*appRead) error {
+	defer rows.Close()
+	for _, r := range batch {
+		r.found = false
+	}
+	number := int64(1) // of a read that is alone
+	var row appRow
+	var targets []any
+	if len(batch) > 1 {
+		targets = append(targets, &number)
+	}
+	targets = row.appendTargets(targets)
+	for rows.Next() {
+		if err := rows.Scan(targets...); err != nil {
+			return err
+		}
+		batch[number-1].app, batch[number-1].found = row.whole(), true
+	}
+	return rows.Err()
+}
+
+// readLists are what a batch of reads sends.
+var readLists = postgres.Lists[*appRead]{
+	postgres.NewList("read_client_id", "uuid", func(r *appRead) any { return &r.client }),
+	postgres.NewList("read_id", "uuid", func(r *appRead) any { return &r.id }),
+	postgres.NewList("read_to_write", "boolean", func(r *appRead) any { return r.toWrite }),
+}
+
+// buildTakeBatch builds the statement that reads any list of apps.
+func (t *postgresApps) buildTakeBatch() (string, error) {
+	client := gorm.Expr(readLists[0].Name)
+	q := tenant.Template(t.s.read.Session(&gorm.Session{DryRun: true, NewDB: true}), client).
+		Table("apps, "+readLists.Table("read")).
+		Where("id = read_id").
+		Where("(NOT read_to_write OR "+clientIsActive+")", client)
+	res := q.Select("read_number, " + appColumns).Find(&[]App{})
+	return res.Statement.SQL.String(), res.Error
+}
+
+// read runs a statement that reads rows of one client, or of several without row-level security.
+func (t *postgresApps) read(ctx context.Context, client uuid.UUID, scan func(pgx.Rows) error, sql string, args ...any) error {
+	return t.s.retryRead(ctx, func() error {
 		return t.db.Lend(ctx, func(conn *pgx.Conn) error {
 			if t.s.rls {
-				return queryAs(ctx, conn, client, func(rows pgx.Rows) error { return scanApps(rows, apps, total) }, sql, args...)
+				return t.queryAs(ctx, conn, client, scan, sql, args...)
 			}
 			rows, err := conn.Query(ctx, sql, args...)
 			if err != nil {
 				return err
 			}
-			return scanApps(rows, apps, total)
+			return scan(rows)
 		})
 	})
 }
 
+// scanApps reads rows of appColumns, followed by appTotal when total is not nil.
 func scanApps(rows pgx.Rows, apps *[]App, total *int64) error {
 	defer rows.Close()
 	*apps = (*apps)[:0]
-	var a App
-	var client, id, catalogApp, actor pgtype.UUID
-	var created, updated pgtype.Timestamptz
-	targets := a.appendTargets([]any{
-		&client, &id, &catalogApp, &a.NameKey, &a.Version, &actor, &a.ActorName, &a.RequestID, &created, &updated,
-	})
+	var row appRow
+	targets := row.appendTargets(nil)
 	if total != nil {
 		targets = append(targets, total)
 	}
@@ -124,11 +212,26 @@ func scanApps(rows pgx.Rows, apps *[]App, total *int64) error {
 		if err := rows.Scan(targets...); err != nil {
 			return err
 		}
-		a.ClientID, a.ID, a.CatalogAppID, a.ActorID = client.Bytes, id.Bytes, catalogApp.Bytes, actor.Bytes
-		a.CreatedAt, a.UpdatedAt = created.Time, updated.Time
-		*apps = append(*apps, a)
+		*apps = append(*apps, row.whole())
 	}
 	return rows.Err()
+}
+
+// appRow is a row of appColumns, in pgx's own types where those cost less.
+type appRow struct {
+	patchedRow
+
+	client, id, actor pgtype.UUID
+}
+
+func (r *appRow) appendTargets(targets []any) []any {
+	return append(r.patchedRow.appendTargets(targets), &r.client, &r.id, &r.app.NameKey, &r.actor, &r.app.ActorName, &r.app.RequestID)
+}
+
+func (r *appRow) whole() App {
+	app := r.patched()
+	app.ClientID, app.ID, app.ActorID = r.client.Bytes, r.id.Bytes, r.actor.Bytes
+	return app
 }
 
 // write writes a batch in one transaction and one round trip. When a patch meets a locked row, the others are written
@@ -148,22 +251,207 @@ func (t *postgresApps) write(batch []*appPatch) {
 	}
 	ctx, cancel := t.s.bounded(context.Background()) // no caller's own deadline can bound what they share
 	defer cancel()
-	ctx, span := t.s.traceBatch(ctx, batch)
+	ctx, span := traceBatch(ctx, t.s, "write patches", batch)
 	defer span.End()
+	if t.byClient() {
+		t.writeByClient(ctx, batch)
+		return
+	}
 	err := t.onConn(ctx, func(conn *pgx.Conn) error { return t.writeBatch(ctx, conn, batch) })
 	switch {
 	case postgres.LockTimeout(err):
 		t.writeUnlocked(ctx, batch)
 	case postgres.IsError(err) && !mayHaveCommitted(err) && !unavailable(err):
-		for _, p := range batch {
-			p.Err = t.onConn(p.Ctx, func(conn *pgx.Conn) error { return t.writeBriefly(p.Ctx, conn, p) })
-			if p.Locked = postgres.LockTimeout(p.Err); !p.Locked {
-				p.Answer()
-			}
-		}
+		t.writeEach(batch)
 	default:
 		for _, p := range batch {
 			p.Err = err
+		}
+	}
+}
+
+// fastPipelines is how many round trips may be under way while none is slow, where statements are by client: PostgreSQL works on the
+// statements of each one after the other.
+const fastPipelines = 2
+
+// byClient reports whether no statement may have items of two clients.
+func (t *postgresApps) byClient() bool { return t.s.byClient || t.db.Distributed() }
+
+// share splits a batch into those that share a transaction: all, or each by itself on a distributed database, where a transaction costs
+// more round trips, to one machine or to several.
+func share[R any](batch []R, distributed bool) (shared [][]R) {
+	if !distributed && len(batch) > 0 {
+		return [][]R{batch}
+	}
+	return slices.Collect(slices.Chunk(batch, 1))
+}
+
+// takeByClient reads apps in one round trip, with a statement for each.
+func (t *postgresApps) takeByClient(ctx context.Context, batch []*appRead) error {
+	if t.db.Distributed() && t.s.rls {
+		return t.takeEach(batch)
+	}
+	take, err := t.takeStatement()
+	toWrite, errToWrite := t.takeToWrite()
+	if err = errors.Join(err, errToWrite); err != nil {
+		return err
+	}
+	var reads []postgres.Transaction
+	for _, shared := range share(batch, t.db.Distributed()) {
+		var read postgres.Transaction
+		var of uuid.UUID
+		for n, r := range shared {
+			s := postgres.Statement{SQL: take, Args: []any{&r.client, &r.id}}
+			if r.toWrite {
+				s.SQL, s.Args = toWrite, append(s.Args, &r.client)
+			}
+			s.Read = func(rows pgx.Rows) error { return readRows(rows, shared[n:n+1]) }
+			read, of = append(t.enter(read, r.Key.ClientID, of), s), r.Key.ClientID
+		}
+		reads = append(reads, read)
+	}
+	return t.s.retryRead(ctx, func() error {
+		return t.db.Lend(ctx, func(conn *pgx.Conn) error {
+			var refused []error
+			err := postgres.SendTransactions(ctx, conn, reads, func(_ int, err error) { refused = append(refused, err) })
+			return errors.Join(append(refused, err)...)
+		})
+	})
+}
+
+// enter appends what limits a transaction of a client to the rows of another one, with row-level security.
+func (t *postgresApps) enter(transaction postgres.Transaction, client, of uuid.UUID) postgres.Transaction {
+	if !t.s.rls || client == of {
+		return transaction
+	}
+	sql, args := tenant.SetClient(client, false)
+	return append(transaction, postgres.Statement{SQL: sql, Args: args})
+}
+
+// writeByClient writes patches in one round trip, with a statement for each. When a patch meets a locked row, the others are written
+// without it. What was refused for another reason because it shared a transaction is sent again, each patch in its own.
+func (t *postgresApps) writeByClient(ctx context.Context, batch []*appPatch) {
+	if t.db.Distributed() {
+		single := slices.DeleteFunc(slices.Clone(batch), t.needsBegin)
+		refused, _ := t.writeShared(ctx, share(single, true))
+		several := slices.DeleteFunc(slices.Clone(batch), func(p *appPatch) bool { return !t.needsBegin(p) })
+		t.writeEach(append(several, refused...))
+		return
+	}
+	refused, err := t.writeShared(ctx, share(batch, false))
+	if postgres.LockTimeout(err) {
+		t.writeUnlocked(ctx, refused)
+		return
+	}
+	refused, _ = t.writeShared(ctx, share(refused, true))
+	t.writeEach(refused)
+}
+
+// writeShared writes patches in one round trip and answers them, but for those that it returns: their transaction was refused, the last
+// with this error.
+func (t *postgresApps) writeShared(ctx context.Context, shared [][]*appPatch) (refused []*appPatch, why error) {
+	if len(shared) == 0 {
+		return nil, nil
+	}
+	err := t.onConn(ctx, func(conn *pgx.Conn) error {
+		transactions := make([]postgres.Transaction, len(shared))
+		for n, patches := range shared {
+			var err error
+			if transactions[n], err = t.patchTransaction(patches); err != nil {
+				return err
+			}
+		}
+		fence, decided, inDoubt := t.db.FenceConn(conn), 0, false
+		err := postgres.SendTransactions(ctx, conn, transactions, func(n int, err error) {
+			t.s.lockTimeouts.note(lockPathBatch, err)
+			decided, inDoubt = n+1, inDoubt || mayHaveCommitted(err)
+			if again := t.decide(shared[n], err, fence); len(again) > 0 {
+				refused, why = append(refused, again...), err
+			}
+		})
+		shared = shared[decided:]
+		if inDoubt {
+			_ = conn.Close(ctx) // nobody may use it while a fence ends it
+		}
+		return err
+	})
+	for _, patches := range shared { // that were not decided
+		for _, p := range patches {
+			p.Err = err
+		}
+	}
+	return refused, why
+}
+
+// decide answers the patches of a transaction. It returns those that are to be written again, since they were refused together.
+func (t *postgresApps) decide(patches []*appPatch, err error, fence func(context.Context) error) (refused []*appPatch) {
+	switch {
+	case mayHaveCommitted(err):
+		for _, p := range patches { // which are answered when the connection is not needed any more
+			p.Err = &inDoubtError{fence: fence, cause: err}
+		}
+		return nil
+	case len(patches) == 1 && postgres.LockTimeout(err):
+		patches[0].Err, patches[0].Locked = err, true
+		return nil
+	case err != nil && !unavailable(err) || postgres.LockTimeout(err):
+		return patches
+	}
+	for _, p := range patches {
+		p.Err = err
+		p.Answer()
+	}
+	return nil
+}
+
+// needsBegin reports whether a patch is more than one statement on a distributed database: without BEGIN, Citus would commit each by itself.
+func (t *postgresApps) needsBegin(p *appPatch) bool {
+	return t.db.Distributed() && (t.s.rls || p.at.catalog != 0)
+}
+
+// setBriefly has a transaction wait for locks for a short time.
+const setBriefly = "SELECT set_config('lock_timeout', '" + shortLockWait + "', true)"
+
+// patchTransaction is a transaction with a statement for each patch, in the order of their keys. It does not wait for a locked row for
+// long: on a distributed database, the machines have a lock_timeout.
+func (t *postgresApps) patchTransaction(patches []*appPatch) (transaction postgres.Transaction, err error) {
+	now := t.s.now()
+	if !t.db.Distributed() {
+		transaction = append(transaction, postgres.Statement{SQL: setBriefly})
+	}
+	if slices.ContainsFunc(patches, func(p *appPatch) bool { return p.at.catalog != 0 }) {
+		sql, args := t.db.SharedLock(revisionLock, patches[0].Key.ClientID)
+		transaction = append(transaction, postgres.Statement{SQL: sql, Args: args})
+	}
+	var of uuid.UUID
+	for _, p := range patches {
+		st, err := t.statement(p)
+		if err != nil {
+			return nil, err
+		}
+		transaction, of = t.enter(transaction, p.Key.ClientID, of), p.Key.ClientID
+		transaction = append(transaction, postgres.Statement{SQL: st.sql, Args: p.args(st, now), Read: p.read})
+	}
+	return transaction, nil
+}
+
+// sendPatch writes one patch as writeByClient does.
+func (t *postgresApps) sendPatch(ctx context.Context, conn *pgx.Conn, p *appPatch) error {
+	transaction, err := t.patchTransaction([]*appPatch{p})
+	if err != nil {
+		return err
+	}
+	var refused error
+	err = postgres.SendTransactions(ctx, conn, []postgres.Transaction{transaction}, func(_ int, err error) { refused = err })
+	return cmp.Or(err, refused)
+}
+
+// writeEach writes patches one by one, each in a transaction of its own that does not wait for a locked row for long.
+func (t *postgresApps) writeEach(patches []*appPatch) {
+	for _, p := range patches {
+		p.Err = t.onConn(p.Ctx, func(conn *pgx.Conn) error { return t.writeBriefly(p.Ctx, conn, p) })
+		if p.Locked = postgres.LockTimeout(p.Err); !p.Locked {
+			p.Answer()
 		}
 	}
 }
@@ -227,7 +515,7 @@ func (t *postgresApps) writeOne(ctx context.Context, conn *pgx.Conn, p *appPatch
 	}
 	args := p.args(st, t.s.now())
 	if p.at.catalog == 0 && t.s.rls {
-		return queryAs(ctx, conn, p.Key.ClientID, p.read, st.sql, args...)
+		return t.queryAs(ctx, conn, p.Key.ClientID, p.read, st.sql, args...)
 	}
 	if p.at.catalog == 0 {
 		rows, err := conn.Query(ctx, st.sql, args...)
@@ -240,7 +528,8 @@ func (t *postgresApps) writeOne(ctx context.Context, conn *pgx.Conn, p *appPatch
 	batch := &pgx.Batch{}
 	batch.Queue("BEGIN")
 	t.queueClient(batch, p.Key.ClientID)
-	batch.Queue(holdCatalogBriefly)
+	batch.Queue(waitBriefly)
+	t.queueHoldCatalog(batch, p.Key.ClientID)
 	batch.Queue(st.sql, args...).Query(p.read)
 	batch.Queue("COMMIT")
 	err = postgres.Send(ctx, conn, batch)
@@ -250,8 +539,11 @@ func (t *postgresApps) writeOne(ctx context.Context, conn *pgx.Conn, p *appPatch
 
 // writeBriefly is writeOne for a patch that does not wait for a locked row for long.
 func (t *postgresApps) writeBriefly(ctx context.Context, conn *pgx.Conn, p *appPatch) error {
-	if p.at.catalog != 0 {
+	switch {
+	case p.at.catalog != 0 || t.needsBegin(p):
 		return t.writeOne(ctx, conn, p)
+	case t.byClient():
+		return t.sendPatch(ctx, conn, p)
 	}
 	return t.writeBatch(ctx, conn, []*appPatch{p})
 }
@@ -273,15 +565,29 @@ func (p *appPatch) read(rows pgx.Rows) error {
 // queueClient limits a batch that is one transaction to the rows of the client, with row-level security.
 func (t *postgresApps) queueClient(batch *pgx.Batch, client uuid.UUID) {
 	if t.s.rls {
-		batch.Queue(tenant.SetClient, client.String())
+		query, args := tenant.SetClient(client, t.db.Distributed())
+		batch.Queue(query, args...)
 	}
 }
 
+// queueHoldCatalog shares the lock of the catalog's revision until the batch's transaction ends.
+func (t *postgresApps) queueHoldCatalog(batch *pgx.Batch, client uuid.UUID) {
+	sql, args := t.db.SharedLock(revisionLock, client)
+	batch.Queue(sql, args...)
+}
+
 // queryAs runs one statement for a client with row-level security. The setting of the client and the statement are one implicit
-// transaction and one round trip.
-func queryAs(ctx context.Context, conn *pgx.Conn, client uuid.UUID, read func(pgx.Rows) error, sql string, args ...any) error {
+// transaction and one round trip. Citus needs to be told of the transaction.
+func (t *postgresApps) queryAs(ctx context.Context, conn *pgx.Conn, client uuid.UUID, read func(pgx.Rows) error, sql string, args ...any) error {
 	batch := &pgx.Batch{}
-	batch.Queue(tenant.SetClient, client.String())
+	distributed := t.db.Distributed()
+	if distributed {
+		batch.Queue("BEGIN")
+	}
+	t.queueClient(batch, client)
 	batch.Queue(sql, args...).Query(read)
+	if distributed {
+		batch.Queue("COMMIT")
+	}
 	return postgres.Send(ctx, conn, batch)
 }

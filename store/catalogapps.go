@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -11,6 +12,8 @@ import (
 	"gorm.io/gorm/clause"
 
 	"github.com/clientapps/clientapps/store/casefold"
+	"github.com/clientapps/clientapps/store/etag"
+	"github.com/clientapps/clientapps/store/keyset"
 	"github.com/clientapps/clientapps/store/tenant"
 )
 
@@ -64,35 +67,44 @@ func (s *Store) lockCatalog(tx *gorm.DB, by Actor) error {
 		s.db.Greatest()+"(changed_at, ?) WHERE id = 1", by.ID, by.Name, by.RequestID, s.now()).Error
 }
 
-// lockCatalogShared keeps others from changing the catalog until the transaction, which only relies on it, ends.
-func lockCatalogShared(tx *gorm.DB) error {
-	var revision int64
-	return tx.Table("catalog_state").Clauses(clause.Locking{Strength: "SHARE"}).Where("id = 1").
-		Select("revision").Take(&revision).Error
-}
-
-// A write that depends on the revision of the catalog takes a shared advisory lock before it reads the revision: its statement would
-// otherwise use the revision of when it began, however long it waits for its row. A change of the revision takes the lock alone. A
-// lock of the row would not do: a steady stream of shared locks can keep out one that is exclusive.
-//
-// A change of the catalog takes the lock last, when it has locked all rows that it writes, and holds it for two statements. A write
-// that depends on the revision takes it first, and then waits for its row for at most shortLockWait. In a deadlock between the two,
-// the write gives up and begins anew when its row is free.
+// Advisory locks of PostgreSQL. A trigger of catalog_state takes them alone, as the update of that row begins; others share them. A lock
+// of the row would not do: a steady stream of shared locks can keep out one that is exclusive. On a database distributed by client,
+// the row and its trigger are on every machine. Others take the lock on the machine of their client only, where it ends as their write
+// is committed.
 const (
-	catalogLock       = "1667329121, 1" // no other lock of this database has the number
-	holdCatalogAlone  = "SELECT pg_advisory_xact_lock(" + catalogLock + ")"
-	holdCatalogShared = "SELECT pg_advisory_xact_lock_shared(" + catalogLock + ")"
+	// catalogLock is taken by lockCatalog. Whoever shares it keeps others from changing the catalog.
+	catalogLock = "1667329121, 2"
 
-	// holdCatalogBriefly is holdCatalogShared for a transaction that waits for locks for no longer than shortLockWait.
-	holdCatalogBriefly = "SELECT set_config('lock_timeout', '" + shortLockWait + "', true), pg_advisory_xact_lock_shared(" + catalogLock + ")"
+	// revisionLock is taken by bumpCatalog. A write that depends on the revision of the catalog shares it before it reads the revision:
+	// its statement would otherwise use the revision of when it began, however long it waits for its row.
+	//
+	// A change of the catalog takes the lock last, when it has locked all rows that it writes, and holds it for one statement. A write
+	// that depends on the revision takes it first, and then waits for its row for at most shortLockWait. In a deadlock between the two,
+	// the write gives up and begins anew when its row is free.
+	revisionLock = "1667329121, 1"
+
+	// waitBriefly makes a transaction wait for locks for no longer than shortLockWait.
+	waitBriefly = "SET LOCAL lock_timeout = '" + shortLockWait + "'"
 )
 
-// holdCatalog takes a lock of PostgreSQL that ends with the transaction. SQLite has one writer at a time.
-func holdCatalog(tx *gorm.DB, lock string) error {
-	if tx.Name() != "postgres" {
+// holdCatalog shares a lock until the transaction, which is bound to the client, ends. SQLite has one writer at a time.
+func (s *Store) holdCatalog(tx *gorm.DB, lock string, client uuid.UUID) error {
+	sql, args := s.db.SharedLock(lock, client)
+	if sql == "" {
 		return nil
 	}
-	return tx.Exec(lock).Error
+	_, err := tx.Statement.ConnPool.ExecContext(tx.Statement.Context, sql, args...)
+	return err
+}
+
+// heldRevision is the revision of the catalog for a transaction that shares revisionLock. On a distributed database it is that of the
+// machine of the client: others may learn of a revision a moment earlier or later.
+func (s *Store) heldRevision(tx *gorm.DB, client uuid.UUID) (revision int64, err error) {
+	if !s.db.Distributed() {
+		return catalogRevision(tx)
+	}
+	err = tx.Raw("SELECT revision FROM catalog_state, clients WHERE catalog_state.id = 1 AND clients.id = ?", client).Scan(&revision).Error
+	return revision, err
 }
 
 // bumpCatalog raises the revision, so that every server reads the change; a nil change has them read the whole catalog. Each
@@ -110,9 +122,6 @@ func bumpCatalog(tx *gorm.DB, change *changedEntity) error {
 		if err := tx.Create(change).Error; err != nil {
 			return err
 		}
-	}
-	if err := holdCatalog(tx, holdCatalogAlone); err != nil {
-		return err
 	}
 	return tx.Exec("UPDATE catalog_state SET revision = revision + 1 WHERE id = 1").Error
 }
@@ -340,4 +349,137 @@ func taken(err error, field Column) error {
 		return &ConflictError{Field: field}
 	}
 	return err
+}
+
+var patternListing = listing[URLPattern]{
+	Keys: map[Column]sortKey[URLPattern]{
+		ColumnPattern:   keyset.TextKey("name_key", func(p URLPattern) string { return p.NameKey }),
+		ColumnCreatedAt: keyset.TimeKey("created_at", func(p URLPattern) time.Time { return p.CreatedAt }),
+	},
+	Tie:  "id",
+	Of:   func(p URLPattern) string { return p.ID.String() },
+	Tied: keyset.IsID,
+}
+
+var aliasListing = listing[DesktopAlias]{
+	Keys: map[Column]sortKey[DesktopAlias]{
+		ColumnAlias:     keyset.TextKey("name_key", func(a DesktopAlias) string { return a.NameKey }),
+		ColumnCreatedAt: keyset.TimeKey("created_at", func(a DesktopAlias) time.Time { return a.CreatedAt }),
+	},
+	Tie:  "id",
+	Of:   func(a DesktopAlias) string { return a.ID.String() },
+	Tied: keyset.IsID,
+}
+
+// ListURLPatterns returns one page of a catalog app's URL patterns that have the query in them, or NotFoundError.
+func (s *Store) ListURLPatterns(ctx context.Context, id uuid.UUID, query string, p Page) (List[URLPattern], error) {
+	return listTexts(ctx, s, patternListing, id, query, p)
+}
+
+// ListDesktopAliases returns one page of a catalog app's desktop aliases that have the query in them, or NotFoundError.
+func (s *Store) ListDesktopAliases(ctx context.Context, id uuid.UUID, query string, p Page) (List[DesktopAlias], error) {
+	return listTexts(ctx, s, aliasListing, id, query, p)
+}
+
+// listTexts reads the whole list, of which there are at most a thousand rows: its tag and the page are of one moment.
+func listTexts[T appText](ctx context.Context, s *Store, l listing[T], id uuid.UUID, query string, p Page) (List[T], error) {
+	if err := l.Check(p); err != nil {
+		return List[T]{}, err
+	}
+	if _, err := s.GetCatalogApp(ctx, id); err != nil {
+		return List[T]{}, err
+	}
+	var all []T
+	if err := s.read.WithContext(ctx).Where("catalog_app_id = ?", id).Find(&all).Error; err != nil {
+		return List[T]{}, s.translate("list what an app is recognized by", err)
+	}
+	part := casefold.Name(query)
+	list, err := l.Pick(l.Sorted(all), p, func(row T) bool { return strings.Contains(row.key(), part) })
+	list.ETag = textsTag(all)
+	return list, err
+}
+
+// appText is a text that a catalog app is recognized by.
+type appText interface {
+	id() uuid.UUID
+	app() uuid.UUID // the catalog app that it is of
+	text() string
+	key() string // the text, folded
+}
+
+func (p URLPattern) id() uuid.UUID  { return p.ID }
+func (p URLPattern) app() uuid.UUID { return p.CatalogAppID }
+func (p URLPattern) text() string   { return p.Pattern }
+func (p URLPattern) key() string    { return p.NameKey }
+
+func (a DesktopAlias) id() uuid.UUID  { return a.ID }
+func (a DesktopAlias) app() uuid.UUID { return a.CatalogAppID }
+func (a DesktopAlias) text() string   { return a.Alias }
+func (a DesktopAlias) key() string    { return a.NameKey }
+
+// ReplaceURLPatterns gives a catalog app these URL patterns and no others. What stays keeps its id and its time. A text
+// given twice counts once. NotFoundError when there is no such catalog app; PreconditionError by the tag of the list.
+func (s *Store) ReplaceURLPatterns(ctx context.Context, id uuid.UUID, patterns []string, by Actor, match *IfMatch) error {
+	return replaceTexts(ctx, s, id, patterns, by, match, func(text string) URLPattern {
+		return URLPattern{ID: uuid.New(), CatalogAppID: id, Pattern: text, NameKey: casefold.Name(text), CreatedAt: s.now()}
+	})
+}
+
+// ReplaceDesktopAliases gives a catalog app these desktop aliases and no others, as ReplaceURLPatterns does.
+func (s *Store) ReplaceDesktopAliases(ctx context.Context, id uuid.UUID, aliases []string, by Actor, match *IfMatch) error {
+	return replaceTexts(ctx, s, id, aliases, by, match, func(text string) DesktopAlias {
+		return DesktopAlias{ID: uuid.New(), CatalogAppID: id, Alias: text, NameKey: casefold.Name(text), CreatedAt: s.now()}
+	})
+}
+
+func replaceTexts[T appText](ctx context.Context, s *Store, id uuid.UUID, texts []string, by Actor, match *IfMatch, row func(string) T) error {
+	return s.inCatalogTx(ctx, "replace what an app is recognized by", by, nil, func(tx *gorm.DB) (*changedEntity, error) {
+		if _, err := lockedCatalogApp(tx, id); err != nil {
+			return nil, err
+		}
+		var have []T
+		if err := tx.Where("catalog_app_id = ?", id).Find(&have).Error; err != nil {
+			return nil, err
+		}
+		if err := match.Check(textsTag(have)); err != nil {
+			return nil, err
+		}
+		there := map[string]bool{}
+		var gone []uuid.UUID
+		for _, row := range have {
+			there[row.text()] = true
+			if !slices.Contains(texts, row.text()) {
+				gone = append(gone, row.id())
+			}
+		}
+		if len(gone) > 0 {
+			if err := whereIn(tx, "id", gone).Delete(new(T)).Error; err != nil {
+				return nil, err
+			}
+		}
+		var rows []T
+		for _, text := range texts {
+			if !there[text] {
+				there[text] = true
+				rows = append(rows, row(text))
+			}
+		}
+		if len(gone)+len(rows) == 0 {
+			return nil, nil //nolint:nilnil // nothing has changed
+		}
+		return changed(entityApp, id), insertNew(tx, rows) // the entry does not show these texts: its tag stays
+	})
+}
+
+// textsTag is the tag of a whole list of texts, whatever order it was read in. It has the keys too: when names are folded anew,
+// rows keep their ids and change places.
+func textsTag[T appText](rows []T) string {
+	var b []byte
+	for _, row := range slices.SortedFunc(slices.Values(rows), func(x, y T) int { return compareIDs(x.id(), y.id()) }) {
+		id := row.id()
+		b = append(b, id[:]...)
+		b = append(append(b, row.text()...), 0)
+		b = append(append(b, row.key()...), 0)
+	}
+	return etag.OfText(b)
 }

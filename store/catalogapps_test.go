@@ -26,8 +26,7 @@ func catalogData() store.Dataset {
 
 func TestCreateCatalogApp(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		clock := &storetest.Clock{}
 		s := openSeeded(t, url, catalogData(), withClock(clock))
 		clock.Advance(time.Minute)
@@ -73,8 +72,7 @@ func categoryNames(a *store.CatalogApp) []string {
 // TestUpdateCatalogAppFields sets, changes and clears each nullable field.
 func TestUpdateCatalogAppFields(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		clock := &storetest.Clock{}
 		s := openSeeded(t, url, catalogData(), withClock(clock))
 		db := storetest.SQL(t, url)
@@ -141,8 +139,7 @@ func TestUpdateCatalogAppFields(t *testing.T) {
 
 func TestUpdateCatalogAppCategories(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		clock := &storetest.Clock{}
 		s := openSeeded(t, url, catalogData(), withClock(clock))
 		db := storetest.SQL(t, url)
@@ -197,8 +194,7 @@ func TestUpdateCatalogAppCategories(t *testing.T) {
 // TestCatalogWriteRefusals checks that refused writes change nothing.
 func TestCatalogWriteRefusals(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		data := catalogData()
 		data.CatalogApps = append(data.CatalogApps, catalogApp("Straße"), catalogApp("İzmir"), catalogApp("ΣΊΣΥΦΟΣ"), catalogApp("Zoom"))
 		s := openSeeded(t, url, data)
@@ -257,8 +253,7 @@ func TestCatalogWriteRefusals(t *testing.T) {
 // TestUpdateCatalogAppOnce has sixteen writers use the same tag. One succeeds, and the others change nothing.
 func TestUpdateCatalogAppOnce(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		servers := []*store.Store{openSeeded(t, url, catalogData()), openWithoutPolling(t, url)}
 		before := must(servers[0].GetCatalogApp(t.Context(), storetest.CatalogID))(t)
 		match := &store.IfMatch{Tags: []string{before.Tag()}}
@@ -308,8 +303,7 @@ func race(t *testing.T, write func(n int) error) (winner int) {
 
 func TestDeleteCatalogApp(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		s := openSeeded(t, url, catalogData())
 		before := allRows(t, storetest.SQL(t, url))
 		zoom := must(s.CreateCatalogApp(t.Context(), store.Fields{store.ColumnCanonicalName: "Zoom"},

@@ -85,8 +85,7 @@ var hostileAliases = []string{"z", "Ä", "a\"b\\c", "tab\there", "\U0001F600", "
 // TestCatalogHistory calls every method that writes the catalog: each leaves the changes of the fields that it has changed, and no others.
 func TestCatalogHistory(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		clock := &storetest.Clock{}
 		s := openSeeded(t, url, storetest.Page(), withClock(clock))
 		db := storetest.SQL(t, url)
@@ -275,8 +274,7 @@ func TestCatalogHistory(t *testing.T) {
 // TestCatalogHistoryOfImports checks that an import leaves one change for each field that it has changed.
 func TestCatalogHistoryOfImports(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		clock := &storetest.Clock{}
 		s := openSeeded(t, url, storetest.Page(), withClock(clock))
 		db := storetest.SQL(t, url)
@@ -338,8 +336,7 @@ func TestCatalogHistoryOfImports(t *testing.T) {
 // TestCatalogHistoryByHand writes the catalog as an older program does, and as people do: the history has it, without an author.
 func TestCatalogHistoryByHand(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		s := openSeeded(t, url, storetest.Page(), withClock(&storetest.Clock{}))
 		db := storetest.SQL(t, url)
 		names := map[uuid.UUID]string{storetest.CatalogID: "SLACK", storetest.VendorID: "SALESFORCE", storetest.CategoryID: "COMMUNICATION"}
@@ -397,8 +394,7 @@ func TestCatalogHistoryByHand(t *testing.T) {
 // The reader misses no change, and the changes of one write are in one revision.
 func TestCatalogHistoryIsInOrder(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		const writers, writes = 8, 25
 		servers := []*store.Store{openSeeded(t, url, storetest.Page()), openWithoutPolling(t, url)}
 		db := storetest.SQL(t, url)

@@ -18,8 +18,7 @@ import (
 // store that has just loaded the whole catalog.
 func TestSnapshotAfterWrites(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		seed := rand.Uint64()
 		t.Logf("seed %d", seed)
 		random := rand.New(rand.NewPCG(seed, 0))
@@ -105,8 +104,7 @@ func changeAtRandom(t *testing.T, s *store.Store, random *rand.Rand) {
 // database deletes old rows of catalog_revisions.
 func TestCatalogChangeIsReadAlone(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		there := openSeeded(t, url, catalogData())
 		here, db := openWithoutPolling(t, url), storetest.SQL(t, url)
 		var mu sync.Mutex

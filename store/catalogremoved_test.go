@@ -61,11 +61,13 @@ func openWithHook(t *testing.T, url string) (*store.Store, context.Context, *aft
 	t.Helper()
 	after := &afterStatement{}
 	if strings.HasPrefix(url, "sqlite") {
-		s := openWithoutPolling(t, url)
-		err := store.AfterStatement(s, func(st *gorm.Statement) { after.done(st.SQL.String()) })
-		if err != nil {
-			t.Fatal(err)
-		}
+		s := openWithoutPolling(t, url, func(cfg *store.Config) {
+			check := cfg.OnStatement
+			cfg.OnStatement = func(statement string) {
+				check(statement)
+				after.done(statement)
+			}
+		})
 		return s, t.Context(), after
 	}
 	traces := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(after))
@@ -187,8 +189,7 @@ func removeTemporary(t *testing.T, s *store.Store, key store.AppKey, entry uuid.
 // Reads report that the app does not exist. A patch that was written is in doubt.
 func TestEntryWithoutRevisions(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		there, db := openSeeded(t, url, storetest.Page()), storetest.SQL(t, url)
 		here, ctx, after := openWithHook(t, url)
 		for what, use := range appReaders(ctx, here) {
@@ -223,8 +224,7 @@ func TestEntryWithoutRevisions(t *testing.T) {
 // TestNewEntryIsLoadedOnce reads an app whose catalog app is not in the snapshot many times at once. The catalog is loaded once.
 func TestNewEntryIsLoadedOnce(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		there := openSeeded(t, url, storetest.Page())
 		here := openWithoutPolling(t, url)
 		get(t, here, pageApp)

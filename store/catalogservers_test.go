@@ -38,8 +38,7 @@ func catalogChanges(t *testing.T, s *store.Store) []func(n int) {
 // TestCatalogChangeShows changes the catalog. The apps show it on this server and on another one.
 func TestCatalogChangeShows(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		here := openSeeded(t, url, catalogData())
 		there := storetest.Open(t, url, func(cfg *store.Config) { cfg.CatalogPoll = 10 * time.Millisecond })
 		key := store.AppKey{ClientID: storetest.ClientID, ID: storetest.AppID}
@@ -81,8 +80,7 @@ func TestCatalogChangeShows(t *testing.T) {
 // is out of date.
 func TestMatchSeesOtherServersCatalog(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		there := openSeeded(t, url, catalogData())
 		here := openWithoutPolling(t, url)
 		key := store.AppKey{ClientID: storetest.ClientID, ID: storetest.AppID}
@@ -118,8 +116,7 @@ func TestMatchSeesOtherServersCatalog(t *testing.T) {
 // if it changes nothing.
 func TestCatalogWriteReturnsCurrentState(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		there := openSeeded(t, url, catalogData())
 		here := openWithoutPolling(t, url)
 		must(here.GetCatalogApp(t.Context(), storetest.CatalogID))(t)
@@ -136,8 +133,7 @@ func TestCatalogWriteReturnsCurrentState(t *testing.T) {
 // TestNewCatalogAppOfAnotherServer gets a catalog app by its id right after another server has created it, before the next poll.
 func TestNewCatalogAppOfAnotherServer(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		there := openSeeded(t, url, catalogData())
 		here := openWithoutPolling(t, url)
 		must(here.GetCatalogApp(t.Context(), storetest.CatalogID))(t)
@@ -163,8 +159,7 @@ func TestNewCatalogAppOfAnotherServer(t *testing.T) {
 // TestRenamingReordersApps renames catalog apps. Lists of a client's apps are sorted by the new names.
 func TestRenamingReordersApps(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		data := store.Dataset{Clients: []store.Client{client("Contoso"), client("Fabrikam")}}
 		for _, name := range []string{"a", "b", "c"} {
 			data.CatalogApps = append(data.CatalogApps, catalogApp(name))
@@ -197,8 +192,7 @@ func TestRenamingReordersApps(t *testing.T) {
 // it reads its clock.
 func TestMatchHoldsWhenTheWriteHappens(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		there := openSeeded(t, url, catalogData())
 		var meanwhile func()
 		clock := &storetest.Clock{}

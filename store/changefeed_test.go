@@ -46,8 +46,7 @@ func awaitFeed(t *testing.T, s *store.Store, from store.ChangeStart, n int) []st
 // A time finds its place among changes of all times, and never too late a one.
 func TestChangesSinceATime(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		clock := &storetest.Clock{}
 		s := openSeeded(t, url, storetest.Page(), withClock(clock))
 		const days = 40
@@ -85,8 +84,7 @@ func TestChangesSinceATime(t *testing.T) {
 // Changes that were made before there was a feed come first, app by app, with what is known of their catalog apps.
 func TestChangesBeforeTheFeed(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		clock := &storetest.Clock{}
 		s := openSeeded(t, url, storetest.Page(), withClock(clock))
 		clock.Advance(time.Hour)
@@ -131,8 +129,7 @@ func TestChangesBeforeTheFeed(t *testing.T) {
 // A cursor of a database that another one has replaced expires, and what follows is a feed again.
 func TestCursorsExpire(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		s := openSeeded(t, url, storetest.Page())
 		awaitFeed(t, s, store.ChangeStart{}, 6)
 		_, end := feed(t, s, store.ChangeStart{})
@@ -220,8 +217,7 @@ func catalogFeed(t *testing.T, s *store.Store, from store.ChangeStart) (rows []s
 // The feed of the catalog has the history in its order, begins at a time, and expires with the database.
 func TestCatalogFeed(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		clock := &storetest.Clock{}
 		s := openSeeded(t, url, storetest.Page(), withClock(clock))
 		db := storetest.SQL(t, url)

@@ -214,8 +214,7 @@ func TestFollowersBesideAnOlderServer(t *testing.T) {
 
 func followersMissNothing(t *testing.T, older bool) {
 	t.Helper()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		f := newFeedFixture(t, url, older)
 		seed := rand.Uint64()
 		t.Logf("seed %d", seed)

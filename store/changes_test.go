@@ -13,8 +13,7 @@ import (
 
 func TestListAppChanges(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		clock := &storetest.Clock{}
 		s := openSeeded(t, url, storetest.Page(), withClock(clock))
 		key := store.AppKey{ClientID: storetest.ClientID, ID: storetest.AppID}
@@ -89,8 +88,7 @@ func TestListAppChanges(t *testing.T) {
 
 func TestListAppChangesRefusals(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		s := openSeeded(t, url, storetest.Page())
 		for _, c := range []struct {
 			client, app uuid.UUID
@@ -115,8 +113,7 @@ func TestListAppChangesRefusals(t *testing.T) {
 // TestCountOfALongHistory reads pages of a history whose count is remembered, while it grows and is cut: the total is that of the rows.
 func TestCountOfALongHistory(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		s := openSeeded(t, url, storetest.Page())
 		db := storetest.SQL(t, url)
 		wantTotal := func(want int64) {

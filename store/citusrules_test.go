@@ -17,7 +17,48 @@ func (c citusTables) violations(t *testing.T, db queryer) []string {
 		found = append(found, c.keys(t, db, table)...)
 	}
 	found = append(found, c.foreignKeys(t, db)...)
+	found = append(found, c.policies(t, db)...)
+	found = append(found, c.transitionTables(t, db)...)
 	return append(append(found, c.onEveryMachine(t, db)...), c.functions(t, db)...)
+}
+
+// policies checks that policies of distributed tables have no subqueries.
+func (c citusTables) policies(t *testing.T, db queryer) []string {
+	t.Helper()
+	return queryStrings(t, db, `SELECT format('%s is a policy of %s with a subquery', polname, polrelid::regclass) FROM pg_policy
+		WHERE concat(pg_get_expr(polqual, polrelid), pg_get_expr(polwithcheck, polrelid)) ~* '\mselect\M'
+		AND polrelid::regclass::text = ANY($1) ORDER BY 1`, slices.Collect(maps.Keys(c.distributed)))
+}
+
+// transitionTables checks that a statement of a trigger that reads its transition table reads no other table of Citus, which it could not
+// plan.
+func (c citusTables) transitionTables(t *testing.T, db queryer) []string {
+	t.Helper()
+	var found []string
+	const of = "SELECT DISTINCT proname, prosrc, coalesce(tgnewtable, tgoldtable) FROM pg_trigger JOIN pg_proc AS f ON f.oid = tgfoid " +
+		"WHERE coalesce(tgnewtable, tgoldtable) IS NOT NULL ORDER BY 1"
+	rows := must(db.QueryContext(t.Context(), of))(t)
+	defer rows.Close()
+	for rows.Next() {
+		var name, text, transition string
+		if err := rows.Scan(&name, &text, &transition); err != nil {
+			t.Fatal(err)
+		}
+		for statement := range strings.SplitSeq(text, ";") {
+			read := map[bool]bool{}
+			for _, m := range triggerFrom.FindAllStringSubmatch(statement, -1) {
+				table := strings.ToLower(m[1])
+				read[table == transition] = table == transition || read[false] || c.distributed[table] != "" || slices.Contains(c.reference, table)
+			}
+			if read[true] && read[false] {
+				found = append(found, name+"() reads a transition table together with others")
+			}
+		}
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return found
 }
 
 // onEveryMachine checks triggers of tables that are on every machine: they run on every machine, and may write only what is of the machine.
@@ -36,7 +77,7 @@ func (c citusTables) onEveryMachine(t *testing.T, db queryer) []string {
 
 // writesLocalTables reports whether a function writes no table but those of the machine, and reads and locks none of another machine.
 func (c citusTables) writesLocalTables(text string) bool {
-	if triggerDynamic.MatchString(text) {
+	if triggerDynamic.MatchString(triggerLock.ReplaceAllString(text, "")) {
 		return false
 	}
 	for _, m := range triggerTarget.FindAllStringSubmatch(text, -1) {
@@ -101,6 +142,7 @@ func (c citusTables) foreignKeys(t *testing.T, db queryer) []string {
 // These match what the functions of triggers do, as far as their text shows it.
 var (
 	triggerInsert  = regexp.MustCompile(`(?i)\binsert\s+into\s+(\w+)(?:\s+as\s+\w+)?(?:\s*\(([^)]*)\))?\s+(\w+)(?:\s*\(\s*([\w.]+))?`)
+	triggerLock    = regexp.MustCompile(`(?i)\bperform\s+pg_advisory_xact_lock\([\d, ]+\)`) // of the machine
 	triggerOther   = regexp.MustCompile(`(?i)\b(update\s+\w+\s+set|delete\s+from|merge\s+into|truncate|execute|perform)\b`)
 	triggerDynamic = regexp.MustCompile(`(?i)\b(merge\s+into|truncate|execute|perform|for\s+(no\s+key\s+)?(update|key\s+share|share))\b`)
 	triggerTarget  = regexp.MustCompile(`(?i)\b(?:insert\s+into\s+(\w+)|delete\s+from\s+(\w+)|update\s+(\w+)\s+(?:as\s+\w+\s+)?set\b)`)

@@ -55,8 +55,10 @@ func (s *Store) checkActive(ctx context.Context, id uuid.UUID) error {
 // of their own, so that this costs little. A statement that began before its client was suspended may still write:
 // see UpdateClient.
 func ifActive(q *gorm.DB, client any) *gorm.DB {
-	return q.Where("NOT EXISTS (SELECT 1 FROM clients WHERE clients.id = ? AND clients.status <> 'active')", client)
+	return q.Where(clientIsActive, client)
 }
+
+const clientIsActive = "NOT EXISTS (SELECT 1 FROM clients WHERE clients.id = ? AND clients.status <> 'active')"
 
 var clientListing = listing[Client]{
 	Keys: map[Column]sortKey[Client]{

@@ -13,8 +13,7 @@ import (
 
 func TestClient(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		clock := &storetest.Clock{}
 		s := openSeeded(t, url, storetest.Page(), withClock(clock))
 		clock.Advance(time.Minute)
@@ -73,8 +72,7 @@ func TestClient(t *testing.T) {
 // TestUpdateClientOnce has sixteen writers on two servers use the same tag. One succeeds.
 func TestUpdateClientOnce(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		servers := []*store.Store{openSeeded(t, url, storetest.Page()), openWithoutPolling(t, url)}
 		match := &store.IfMatch{Tags: []string{"", must(servers[0].GetClient(t.Context(), storetest.ClientID))(t).ETag()}}
 		winner := race(t, func(n int) error {
@@ -90,8 +88,7 @@ func TestUpdateClientOnce(t *testing.T) {
 
 func TestListClients(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		s := openSeeded(t, url, store.Dataset{Clients: []store.Client{
 			client("Contoso"), client("contoso 2"), client("Fabrikam"), client("Northwind"),
 		}})

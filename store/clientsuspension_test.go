@@ -68,8 +68,7 @@ func appWrites(catalogApp uuid.UUID) map[string]func(ctx context.Context, s *sto
 // all of them do again when the client is active.
 func TestSuspendedClient(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		data := storetest.Page()
 		data.CatalogApps = append(data.CatalogApps, catalogApp("Zoom"))
 		s := openSeeded(t, url, data)
@@ -112,8 +111,7 @@ func TestSuspendedClient(t *testing.T) {
 // under way, and each that begins later is refused.
 func TestSuspensionTakesEffectAtOnce(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		data := storetest.Page()
 		data.CatalogApps = append(data.CatalogApps, catalogApp("Zoom"))
 		servers := []*store.Store{openSeeded(t, url, data), openWithoutPolling(t, url)}
@@ -174,7 +172,7 @@ func TestSuspensionWaitsForWriters(t *testing.T) {
 	db := storetest.SQL(t, url)
 	lock := func() (unlock func()) {
 		tx := must(db.BeginTx(t.Context(), nil))(t)
-		must(tx.ExecContext(t.Context(), "SELECT 1 FROM apps WHERE id = $1 FOR UPDATE", pageApp.ID))(t)
+		must(tx.ExecContext(t.Context(), "SELECT 1 FROM apps WHERE client_id = $1 AND id = $2 FOR UPDATE", pageApp.ClientID, pageApp.ID))(t)
 		return func() { _ = tx.Rollback() }
 	}
 	unlock := lock()
@@ -220,8 +218,7 @@ func TestSuspensionWaitsForWriters(t *testing.T) {
 // TestClientHistory checks what the history keeps of a client itself, and that it is not taken for the history of an app.
 func TestClientHistory(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		clock := &storetest.Clock{}
 		s := openSeeded(t, url, storetest.Page(), withClock(clock))
 		id := idOf("a client of its own id")

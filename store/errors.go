@@ -149,7 +149,7 @@ const (
 	ReasonPool     UnavailableReason = "pool"     // no connection was free in time
 	ReasonShare    UnavailableReason = "share"    // other writes of the same client had its share of the connections
 	ReasonLock     UnavailableReason = "lock"     // another transaction held a lock for too long
-	ReasonQueue    UnavailableReason = "queue"    // too many patches wait
+	ReasonQueue    UnavailableReason = "queue"    // too many patches or reads wait
 	ReasonTokens   UnavailableReason = "tokens"   // too many tokens wait to be looked up
 	ReasonConflict UnavailableReason = "conflict" // others changed the same object at each attempt
 )

@@ -19,7 +19,7 @@ type planCase struct {
 	keyset      string // the index that a cursor continues in
 	sorts       int    // how many rows may be sorted, if more than a page; a comment says why
 	everyClient string // why it may read rows of more than one client
-	batch       bool   // patches share a statement
+	shared      string // a column of the statement that several calls share on PostgreSQL
 	memory      bool   // it may need no statement
 }
 

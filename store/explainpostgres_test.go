@@ -36,7 +36,7 @@ func postgresRecorder(t *testing.T, target, mode string) planRecorder {
 	t.Helper()
 	proxy := &planProxy{}
 	s := openWithoutPolling(t, proxy.listen(t, target, mode))
-	return planRecorder{store: s, plans: proxy.take, batch: "patch_number"}
+	return planRecorder{store: s, plans: proxy.take, share: true}
 }
 
 // planProxy forwards connections to PostgreSQL and records the plans that the server sends as notices.

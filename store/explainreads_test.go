@@ -2,8 +2,10 @@ package store_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
+	"sync"
 	"time"
 
 	"github.com/clientapps/clientapps/store"
@@ -42,6 +44,17 @@ func catalogFeedCases() []planCase {
 	return cases
 }
 
+// readAtOnce reads apps at the same moment.
+func readAtOnce(ctx context.Context, s *store.Store, keys []store.AppKey) error {
+	errs := make([]error, len(keys))
+	var running sync.WaitGroup
+	for i, key := range keys {
+		running.Go(func() { errs[i] = onlyErr(s.GetApp(ctx, key)) })
+	}
+	running.Wait()
+	return errors.Join(errs...)
+}
+
 // planReads reads what is not a list of apps.
 var planReads = map[string][]planCase{
 	"ListApps": listAppCases(),
@@ -69,6 +82,9 @@ var planReads = map[string][]planCase{
 	"GetApp": {
 		{run: func(ctx context.Context, s *store.Store, w *planFixture) error {
 			return onlyErr(s.GetApp(ctx, w.apps[0]))
+		}},
+		{name: "many at once", shared: "read_number", run: func(ctx context.Context, s *store.Store, w *planFixture) error {
+			return readAtOnce(ctx, s, w.apps[:40])
 		}},
 		{name: "that is not there", run: func(ctx context.Context, s *store.Store, w *planFixture) error {
 			return missing(onlyErr(s.GetApp(ctx, store.AppKey{ClientID: w.client, ID: idOf("nothing")})))

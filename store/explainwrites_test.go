@@ -24,7 +24,7 @@ var planAppWrites = map[string][]planCase{
 			app, err := s.GetApp(ctx, key)
 			return errors.Join(err, patchNew(ctx, s, w, key, &store.IfMatch{Tags: []string{app.ETag()}}))
 		}},
-		{name: "many at once", batch: true, run: func(ctx context.Context, s *store.Store, w *planFixture) error {
+		{name: "many at once", shared: "patch_number", run: func(ctx context.Context, s *store.Store, w *planFixture) error {
 			errs := make([]error, 40)
 			var running sync.WaitGroup
 			for n := range errs {

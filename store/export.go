@@ -30,7 +30,7 @@ var errExportStopped = errors.New("the reader has enough")
 func (s *Store) ExportApps(ctx context.Context, clientID uuid.UUID, f AppFilter, order Page) iter.Seq2[AppRow, error] {
 	return exported(ctx, s, "export apps", func(ctx context.Context, tx *gorm.DB, pass func([]AppRow) error) error {
 		if s.rls {
-			if err := tenant.Enter(tx, clientID); err != nil {
+			if err := tenant.Enter(tx, clientID, s.db.Distributed()); err != nil {
 				return err
 			}
 		}
@@ -109,7 +109,7 @@ func exported[T any](
 			}
 			return nil
 		}
-		err = s.retry(ctx, func() error {
+		err = s.retryRead(ctx, func() error {
 			err := s.read.WithContext(ctx).Transaction(func(tx *gorm.DB) error { return read(ctx, tx, pass) }, snapshot)
 			if begun {
 				failed, err = err, nil

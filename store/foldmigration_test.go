@@ -15,8 +15,7 @@ import (
 // catalog app. When two names would get the same key, the later one keeps its old key.
 func TestMigrationRefoldsNames(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		s := openSeeded(t, url, storetest.Page())
 		first := must(s.CreateVendor(t.Context(), store.Fields{store.ColumnName: "Cafe\u0301"}, alice))(t)
 		second := must(s.CreateVendor(t.Context(), store.Fields{store.ColumnName: "Café two"}, alice))(t)

@@ -31,8 +31,7 @@ type answer struct {
 // The results of all successful patches must be those of some serial order.
 func TestPatchesHaveASerialOrder(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		wantSerialOrder(t, url, storetest.Open(t, url))
 	})
 	t.Run("by client", func(t *testing.T) {
@@ -277,8 +276,7 @@ func appVersions(t *testing.T, db *sql.DB, key store.AppKey) []appVersion {
 // TestOneBadPatchFailsAlone has patches that a constraint of the table refuses share a batch with good ones.
 func TestOneBadPatchFailsAlone(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		s := storetest.Open(t, url)
 		keys := seedApps(t, s, 17)
 		for round := 0; !patchGoodAndBad(t, url, s, keys[0], keys[1:], round); round++ {
@@ -309,7 +307,7 @@ func patchGoodAndBad(t *testing.T, url string, s *store.Store, blocked store.App
 		t.Helper()
 		eventually(t, fmt.Sprintf("%d patches in the group", n), func() bool {
 			now := s.Stats().Patches
-			return int(now.Written-before.Written)+now.Queued == n
+			return int(now.Served-before.Served)+now.Queued == n
 		})
 	}
 	patch(blocked, int32(round))

@@ -191,10 +191,18 @@ func tableRows(t testing.TB, db *sql.DB, table string) []string {
 	return found
 }
 
+// onAllMachines returns a query that adds up what a query that counts finds on each machine.
+func onAllMachines(query string) string {
+	if storetest.OnCitus() {
+		query = "SELECT sum(result::int) FROM run_command_on_all_nodes($$" + query + "$$)"
+	}
+	return query
+}
+
 // waitForLocks returns when this many statements wait for locks in this database, which must be PostgreSQL.
 func waitForLocks(t testing.TB, db *sql.DB, statements int) {
 	t.Helper()
-	const query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+	query := onAllMachines("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
 	for deadline := time.Now().Add(20 * time.Second); queryOne[int](t, db, query) != statements; {
 		if time.Now().After(deadline) {
 			t.Fatalf("there are never %d statements that wait for a lock", statements)
@@ -212,8 +220,7 @@ var (
 func eachDatabase(t *testing.T, test func(t *testing.T, url string, s *store.Store)) {
 	t.Helper()
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		s := storetest.Open(t, url, withClock(&storetest.Clock{}))
 		if err := s.Seed(t.Context(), storetest.Page()); err != nil {
 			t.Fatal(err)

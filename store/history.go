@@ -259,7 +259,7 @@ func (s *Store) changesBehind(
 		}
 	}
 	if s.rls && scope.client != nil {
-		if err := tenant.Enter(tx, *scope.client); err != nil { // after statements on rows of other clients
+		if err := tenant.Enter(tx, *scope.client, s.db.Distributed()); err != nil { // after statements on rows of other clients
 			return nil, nil, err
 		}
 	}

@@ -44,8 +44,7 @@ func wantExpired(t *testing.T, what string, s *store.Store, from store.ChangeSta
 // TestPruneHistory prunes changes of forty days. What is older goes, cursors and times before it expire, and all others go on.
 func TestPruneHistory(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		clock := &storetest.Clock{}
 		s := openSeeded(t, url, storetest.Page(), withClock(clock))
 		ctx := t.Context()
@@ -129,8 +128,7 @@ func TestPruneHistory(t *testing.T) {
 // An older change that comes behind a younger one stays.
 func TestPruneEndsAtTheFirstYoungChange(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		clock := &storetest.Clock{}
 		s := openSeeded(t, url, storetest.Page(), withClock(clock))
 		early, late := &storetest.Clock{}, &storetest.Clock{}
@@ -155,8 +153,7 @@ func TestPruneEndsAtTheFirstYoungChange(t *testing.T) {
 // A follower that is behind what is deleted gets every change once while the history is pruned in many batches and others write.
 func TestFollowersWhilePruning(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		clock := &storetest.Clock{}
 		s := openSeeded(t, url, storetest.Page(), withClock(clock))
 		ctx := t.Context()
@@ -223,8 +220,7 @@ func TestFollowersWhilePruning(t *testing.T) {
 // A run that is interrupted leaves no gap, and the next one deletes the rest.
 func TestPruneGoesOn(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		clock := &storetest.Clock{}
 		s := openSeeded(t, url, storetest.Page(), withClock(clock))
 		awaitFeed(t, s, store.ChangeStart{}, 6)
@@ -256,8 +252,7 @@ func TestPruneGoesOn(t *testing.T) {
 // All cursors expire, also those of a copy of the file that nothing tells from it.
 func TestRenewHistory(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		s := openSeeded(t, url, storetest.Page())
 		awaitFeed(t, s, store.ChangeStart{}, 6)
 		_, end := feed(t, s, store.ChangeStart{})
@@ -300,8 +295,7 @@ func TestServerRoleMayNotPrune(t *testing.T) {
 // The estimate of how many changes are kept follows what is written and pruned.
 func TestChangesKept(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		clock := &storetest.Clock{}
 		s := openSeeded(t, url, storetest.Page(), withClock(clock))
 		awaitFeed(t, s, store.ChangeStart{}, 6)

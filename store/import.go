@@ -132,13 +132,15 @@ func importRows[T importable[T]](ctx context.Context, s *Store, doing string, ro
 	case refused.Total > 0 && steps.check == nil:
 		return &refused // without a lock
 	}
-	err = s.inTxOf(ctx, steps.share, lockPathImport, nil, func(tx *gorm.DB) error {
-		im := importing[T]{s, tx, sp, opts, steps, time.Time{}}
-		err := im.run(ctx, refused)
-		if postgres.StatementTimeout(err) && !im.locked.IsZero() {
-			return &ImportTimeError{Limit: opts.LockTime}
-		}
-		return err
+	err = s.untilNamesStay(func() error {
+		return s.inTxOf(ctx, steps.share, lockPathImport, nil, func(tx *gorm.DB) error {
+			im := importing[T]{s, tx, sp, opts, steps, time.Time{}}
+			err := im.run(ctx, refused)
+			if postgres.StatementTimeout(err) && !im.locked.IsZero() {
+				return &ImportTimeError{Limit: opts.LockTime}
+			}
+			return err
+		})
 	})
 	if errors.Is(err, errUnchanged) {
 		return nil
@@ -278,13 +280,18 @@ func (s *Store) ImportApps(ctx context.Context, clientID uuid.UUID, rows iter.Se
 		byKey: true,
 		lock:  func(tx *gorm.DB) error { return lockClient(tx, clientID, "UPDATE") },
 		begin: func(tx *gorm.DB) error {
-			err := m.lock(tx)
+			err := m.lock(s, tx)
 			m.now, m.result = s.now(), ImportResult{}
 			return err
 		},
 		check: checkKnown,
 		write: m.merge,
-		end:   func(*gorm.DB) error { return nil },
+		end: func(tx *gorm.DB) error {
+			if m.result.Created == 0 || !s.db.Distributed() {
+				return nil // on one machine, names stay while the catalog is locked
+			}
+			return checkNames(tx.Where("created_at = ?", m.now), clientID)
+		},
 	})
 	if err != nil {
 		return ImportResult{}, err
@@ -332,8 +339,8 @@ type appImport struct {
 
 // lock keeps the catalog and the client's apps as they are, but for this import, which holds the client already. Apps are locked
 // in the order of their ids, as in BulkSet.
-func (m *appImport) lock(tx *gorm.DB) error {
-	if err := lockCatalogShared(tx); err != nil {
+func (m *appImport) lock(s *Store, tx *gorm.DB) error {
+	if err := s.holdCatalog(tx, catalogLock, m.clientID); err != nil {
 		return err
 	}
 	var held int64
@@ -343,6 +350,9 @@ func (m *appImport) lock(tx *gorm.DB) error {
 
 func (m *appImport) merge(tx *gorm.DB, b importspool.Batch[AppRow]) error {
 	entry, err := entriesByName(tx, b.Rows)
+	if err == nil && len(entry) == 0 {
+		err = errRenamed
+	}
 	if err != nil {
 		return err
 	}
@@ -365,6 +375,9 @@ func (m *appImport) merge(tx *gorm.DB, b importspool.Batch[AppRow]) error {
 			return err
 		}
 		key := casefold.Name(r.Name)
+		if _, ok := entry[key]; !ok {
+			return errRenamed // since checkKnown: this machine of a distributed database had yet to learn of a change
+		}
 		app, known := have[entry[key]]
 		switch {
 		case !known:
@@ -390,7 +403,11 @@ func (m *appImport) merge(tx *gorm.DB, b importspool.Batch[AppRow]) error {
 		set = append(set, clause.Assignment{Column: clause.Column{Name: "position"}, Value: position})
 	}
 	// One statement for both: the triggers make a history of insertions and another of updates.
-	return tenant.Of(tx, m.clientID).Clauses(clause.OnConflict{
+	err = tenant.Of(tx, m.clientID).Clauses(clause.OnConflict{
 		Columns: []clause.Column{{Name: "client_id"}, {Name: "id"}}, DoUpdates: set,
 	}).Create(&write).Error
+	if foreignKeyViolation(err) {
+		return errRenamed // likewise
+	}
+	return err
 }

@@ -16,8 +16,7 @@ import (
 // Writes of the import's own client fail because its apps are locked. On SQLite, which has one writer, all reads succeed.
 func TestImportAppsHoldsUpItsClientAlone(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		data := storetest.Page()
 		data.CatalogApps = append(data.CatalogApps, catalogApp("Zoom"), catalogApp("Figma"))
 		importer := openSeeded(t, url, data)
@@ -59,8 +58,7 @@ func TestImportAppsHoldsUpItsClientAlone(t *testing.T) {
 // TestImportTimeIsBounded runs an import that blocks other writers for too long. It fails, and nothing is written.
 func TestImportTimeIsBounded(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		s := openSeeded(t, url, storetest.Page())
 		db := storetest.SQL(t, url)
 		before := allRows(t, db)

@@ -23,6 +23,9 @@ import (
 // broken at once, or keep plans from before a table was altered: the first attempts follow each other at once.
 var attempts = retry.Policy{Attempts: 10, Pause: time.Millisecond, MaxPause: 50 * time.Millisecond}
 
+// lockWaits is the pause before a read waits for a lock again.
+var lockWaits = retry.Policy{Pause: time.Millisecond}
+
 // probes is how often the database is asked what became of a write, until the time for that is over.
 var probes = retry.Policy{Pause: 50 * time.Millisecond}
 
@@ -48,13 +51,14 @@ func (e *inDoubtError) Error() string { return e.cause.Error() }
 func (e *inDoubtError) Unwrap() error { return e.cause }
 
 // mayHaveCommitted reports whether a statement may have succeeded although it returned this error: the connection broke, or the
-// time was up, after the statement was sent. It is false for statements that were never sent, and for those that were refused.
+// time was up, after the statement was sent. It is false for statements that were never sent, and for those that were refused. See
+// postgres.MayHaveCommitted for errors that are not refusals.
 func mayHaveCommitted(err error) bool {
 	switch {
 	case err == nil:
 		return false
 	case postgres.IsError(err):
-		return postgres.LastWords(err)
+		return postgres.MayHaveCommitted(err)
 	case sqlite.IsError(err):
 		return sqlite.Interrupted(err)
 	case errors.Is(err, driver.ErrBadConn) || postgres.NotSent(err):
@@ -71,10 +75,23 @@ func (s *Store) retry(ctx context.Context, do func() error) error {
 	})
 }
 
+// retryRead is retry for what only reads. On a distributed database the lock_timeout of patches ends its wait for a table that a migration
+// alters: it waits again until ctx ends.
+func (s *Store) retryRead(ctx context.Context, do func() error) error {
+	err := lockWaits.Do(ctx, func() (again bool, err error) {
+		err = s.retry(ctx, do)
+		return s.db.Distributed() && postgres.LockTimeout(err), err
+	})
+	if ctx.Err() != nil && postgres.LockTimeout(err) {
+		return ctx.Err()
+	}
+	return err
+}
+
 // retryable reports whether another attempt may succeed. It closes the idle connections, which are likely broken too, so that
 // the next attempt gets a new one.
 func (s *Store) retryable(ctx context.Context, err error) bool {
-	if err == nil || ctx.Err() != nil {
+	if err == nil || ctx.Err() != nil || postgres.StatementTimeout(err) {
 		return false
 	}
 	if !mayHaveCommitted(err) && !postgres.Transient(err) {
@@ -89,7 +106,8 @@ type commitProbe func(db *gorm.DB) (bool, error)
 
 // resolveInDoubt finds out whether a write was committed whose connection broke. It asks until the database answers, for at most
 // the store's timeout. It returns InDoubtError when that is over or the probe cannot tell, and UnavailableError when nothing was
-// written and the caller has no time left. When nothing was written and there is time to try again, it returns false and nil.
+// written and the caller has no time left, or the statement was canceled. When nothing was written and there is time to try again, it
+// returns false and nil.
 func (s *Store) resolveInDoubt(ctx context.Context, gone *inDoubtError, wrote commitProbe) (written bool, err error) {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return false, gone.cause // the caller has gone
@@ -104,12 +122,12 @@ func (s *Store) resolveInDoubt(ctx context.Context, gone *inDoubtError, wrote co
 		if err = gone.fence(bounded); err == nil {
 			written, err = wrote(s.write.WithContext(bounded))
 		}
-		return unavailable(err), err
+		return unavailable(err) || mayHaveCommitted(err), err
 	})
 	switch {
 	case err != nil:
 		return false, &InDoubtError{cause: errors.Join(gone.cause, err)}
-	case !written && ctx.Err() != nil:
+	case !written && (ctx.Err() != nil || postgres.StatementTimeout(gone.cause)):
 		return false, &UnavailableError{cause: gone.cause}
 	}
 	return written, nil

@@ -22,8 +22,7 @@ import (
 // rename and change rows between two pages and during a page. The rows that they do not change must appear exactly once, in order.
 func TestListWalkedWhileOthersWrite(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		seed := rand.Uint64()
 		t.Logf("seed %d", seed)
 		random := rand.New(rand.NewPCG(seed, 0))

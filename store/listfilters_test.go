@@ -16,8 +16,7 @@ import (
 // TestQueryIsALiteralPartOfTheName searches every list that takes a query.
 func TestQueryIsALiteralPartOfTheName(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		names := []string{
 			"100% Pure", "100 Proof", "snake_case", "snakeXcase", `back\slash`, `back\\slash`, "it's", `say "hi"`,
 			"Straße", "ΣΊΣΥΦΟΣ", "İzmir", "ısırgan", "IGLOO", "Éclair", "E\u0301clat", "😀 smile", "  two", "Slack",
@@ -119,8 +118,7 @@ func namesOf[T any](rows []T, name func(T) string) []string {
 // TestFiltersCombine compares random combinations of filters with a linear search of the dataset.
 func TestFiltersCombine(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		data := filterData()
 		s := openSeeded(t, url, data)
 		seed := rand.Uint64()

@@ -41,8 +41,7 @@ type listed[T any] struct {
 // TestListPages reads every list in every order, in pages of several sizes.
 func TestListPages(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		clock := &storetest.Clock{}
 		data := listData()
 		s := openSeeded(t, url, data, withClock(clock))
@@ -196,8 +195,7 @@ func checkPages[T any](t *testing.T, l listed[T]) {
 // TestListPositionOutlivesItsRow deletes, renames or hides the last row of a page. The next page begins with the row behind it.
 func TestListPositionOutlivesItsRow(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		data := store.Dataset{Clients: []store.Client{client("Contoso")}}
 		names := []string{"a", "b", "c", "d", "e", "f"}
 		for _, name := range names {
@@ -249,8 +247,7 @@ func TestListPositionOutlivesItsRow(t *testing.T) {
 
 func TestListRefusals(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		s := openSeeded(t, url, storetest.Page())
 		ctx, token := t.Context(), &store.Token{AllClients: true}
 		nobody := idOf("nobody")

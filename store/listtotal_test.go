@@ -15,8 +15,7 @@ import (
 // which triggers maintain, must be the number of apps.
 func TestTotalOfAppsAfterConcurrentWrites(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		data := store.Dataset{Clients: []store.Client{client("Contoso"), client("Fabrikam"), client("Empty")}}
 		for n := range 30 {
 			data.CatalogApps = append(data.CatalogApps, catalogApp(fmt.Sprintf("App %d", n)))

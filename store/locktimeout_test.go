@@ -19,7 +19,7 @@ func boundedWrites(t *testing.T, token store.Token, match *store.IfMatch) map[st
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second) // ends a wait that has no bound
 	t.Cleanup(cancel)
 	const (
-		row     = "SELECT 1 FROM apps WHERE id = '{app}' FOR UPDATE"
+		row     = "SELECT 1 FROM apps WHERE client_id = '{client}' AND id = '{app}' FOR UPDATE"
 		client  = "SELECT 1 FROM clients WHERE id = '{client}' FOR UPDATE"
 		catalog = "SELECT 1 FROM catalog_state FOR UPDATE"
 		entry   = "SELECT 1 FROM catalog_apps WHERE id = '{entry}' FOR UPDATE"
@@ -84,6 +84,9 @@ func TestLockWaitsAreBounded(t *testing.T) {
 	t.Parallel()
 	for name := range boundedWrites(t, store.Token{}, nil) {
 		t.Run(name, func(t *testing.T) {
+			if storetest.OnCitus() && strings.HasSuffix(name, "FROM catalog_apps WHERE id = '{entry}' FOR UPDATE -- add") {
+				t.Skip("on Citus, this lock is not on the machine of the client, where the key of the new app is checked")
+			}
 			t.Parallel()
 			url := storetest.Postgres(t)
 			data := storetest.Page()

@@ -51,8 +51,7 @@ func matcherKinds(s *store.Store) []matcherKind {
 
 func TestReplaceTexts(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		clock := &storetest.Clock{}
 		data := storetest.Page()
 		data.CatalogApps = append(data.CatalogApps, catalogApp("Zoom"))
@@ -116,8 +115,7 @@ func TestReplaceTexts(t *testing.T) {
 
 func TestTextsOfUnknownCatalogApp(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		s := openSeeded(t, url, storetest.Page())
 		before := allRows(t, storetest.SQL(t, url))
 		missing := &store.NotFoundError{Kind: store.KindCatalogApp, ID: idOf("unknown")}

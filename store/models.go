@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -408,6 +409,8 @@ type appField struct {
 	get    func(*App) any      // the value as Fields has it
 	set    func(a *App, v any) // takes what get returns
 	target func(*App) any      // a pointer, for rows and JSON to be read into
+
+	scan func(a *App, v any) error // takes what the driver of SQLite returns
 }
 
 // appFields are the fields of an app that a patch may set.
@@ -441,6 +444,12 @@ func valueField[T any](column Column, kind string, at func(*App) *T) appField {
 		get:    func(a *App) any { return *at(a) },
 		set:    func(a *App, v any) { *at(a), _ = v.(T) },
 		target: func(a *App) any { return at(a) },
+		scan: func(a *App, v any) error {
+			var value sql.Null[T]
+			err := value.Scan(v)
+			*at(a) = value.V
+			return err
+		},
 	}
 }
 
@@ -455,6 +464,14 @@ func nullableField[T any](column Column, kind string, at func(*App) **T) appFiel
 			}
 		},
 		target: func(a *App) any { return at(a) },
+		scan: func(a *App, v any) error {
+			var value sql.Null[T]
+			err := value.Scan(v)
+			if *at(a) = nil; value.Valid {
+				*at(a) = &value.V
+			}
+			return err
+		},
 	}
 }
 

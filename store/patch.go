@@ -41,6 +41,10 @@ type appTable interface {
 	writers() int
 	// writeBulk writes a bulk update of apps in one round trip. What it leaves pending is not decided.
 	writeBulk(ctx context.Context, b *bulkUpdate) error
+	// readStats describes the reads that share statements.
+	readStats() groupcommit.Stats
+	// close ends reads.
+	close()
 }
 
 // newPatchGroup makes the group commit of patches.
@@ -50,10 +54,9 @@ func newPatchGroup(s *Store, cfg Config) *groupcommit.Group[AppKey, *appPatch] {
 		Batch: s.apps.write, Alone: s.writeAlone, Compare: compareAppKeys, Limit: limit, FastLimit: 1,
 	}
 	if cfg.BatchByClient {
-		// Smaller transactions, each for one of many machines: more of them have to be in flight.
-		group.SameBatch = func(a, b AppKey) bool { return a.ClientID == b.ClientID }
+		// A statement for each patch: one connection alone would keep PostgreSQL waiting.
 		group.Limit = max(limit, cfg.MaxConns/2)
-		group.FastLimit = group.Limit
+		group.FastLimit = fastPipelines
 	}
 	return groupcommit.New(group)
 }
@@ -114,16 +117,16 @@ func (s *Store) tryAlone(p *appPatch) error {
 	return err
 }
 
-// traceBatch starts the span of a transaction that patches of several requests share. The span belongs to the trace of the first
-// request that is traced. It links to all of them, and each of them links to it.
-func (s *Store) traceBatch(ctx context.Context, batch []*appPatch) (context.Context, trace.Span) {
+// traceBatch starts the span of a transaction that several requests share. The span belongs to the trace of the first request that is
+// traced. It links to all of them, and each of them links to it.
+func traceBatch[R groupcommit.Request[AppKey]](ctx context.Context, s *Store, name string, batch []R) (context.Context, trace.Span) {
 	if s.tracer == nil {
 		return ctx, trace.SpanFromContext(ctx)
 	}
 	var parent trace.Span
 	var links []trace.Link
-	for _, p := range batch {
-		if span := trace.SpanFromContext(p.Ctx); span.IsRecording() {
+	for _, r := range batch {
+		if span := trace.SpanFromContext(r.Base().Ctx); span.IsRecording() {
 			links = append(links, trace.Link{SpanContext: span.SpanContext()})
 			if parent == nil {
 				parent = span
@@ -133,57 +136,10 @@ func (s *Store) traceBatch(ctx context.Context, batch []*appPatch) (context.Cont
 	if parent == nil {
 		return ctx, trace.SpanFromContext(ctx)
 	}
-	ctx, batched := s.tracer.Start(trace.ContextWithSpan(ctx, parent), "write patches", trace.WithLinks(links...),
-		trace.WithAttributes(attribute.Int("clientapps.patches", len(batch))))
-	for _, p := range batch {
-		trace.SpanFromContext(p.Ctx).AddLink(trace.Link{SpanContext: batched.SpanContext()})
+	ctx, batched := s.tracer.Start(trace.ContextWithSpan(ctx, parent), name, trace.WithLinks(links...),
+		trace.WithAttributes(attribute.Int("clientapps.requests", len(batch))))
+	for _, r := range batch {
+		trace.SpanFromContext(r.Base().Ctx).AddLink(trace.Link{SpanContext: batched.SpanContext()})
 	}
 	return ctx, batched
-}
-
-// sqliteApps is the appTable of SQLite. gorm does all of it.
-type sqliteApps struct{ s *Store }
-
-func (*sqliteApps) writers() int { return 1 } // there is one connection to write with
-
-func (*sqliteApps) writeBulk(context.Context, *bulkUpdate) error { return nil } // there are no round trips to save
-
-func (t *sqliteApps) take(ctx context.Context, key AppKey, toWrite bool) (app App, err error) {
-	q := t.s.tenant(ctx, key.ClientID)
-	if toWrite {
-		q = ifActive(q, key.ClientID)
-	}
-	err = q.Select(appColumns).Where("id = ?", key.ID).Take(&app).Error
-	return app, err
-}
-
-func (*sqliteApps) find(_ uuid.UUID, q *gorm.DB, apps *[]App, _ *int64) error {
-	return q.Select(appColumns).Find(apps).Error
-}
-
-// write writes a batch in one transaction. A statement that fails does not affect the others.
-func (t *sqliteApps) write(batch []*appPatch) {
-	s := t.s
-	if len(batch) == 1 {
-		p := batch[0]
-		if p.update(s, s.write.WithContext(p.Ctx)); mayHaveCommitted(p.Err) {
-			p.Err = &inDoubtError{fence: s.db.Fence(nil), cause: p.Err} // also when its time was up before it had the connection
-		}
-		return
-	}
-	ctx, cancel := s.bounded(context.Background()) // no caller's own deadline can bound what they share
-	defer cancel()
-	ctx, span := s.traceBatch(ctx, batch)
-	defer span.End()
-	err := s.tryTx(ctx, shareKey{}, func(tx *gorm.DB) error {
-		for _, p := range batch {
-			p.update(s, tx)
-		}
-		return nil
-	})
-	if err != nil {
-		for _, p := range batch {
-			p.Err = err
-		}
-	}
 }

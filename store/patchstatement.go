@@ -2,12 +2,13 @@ package store
 
 import (
 	"context"
-	"database/sql/driver"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -63,6 +64,10 @@ func later(now, before time.Time) time.Time {
 // patchedColumns are the columns that a patch returns. The others are known.
 var patchedColumns = slices.Concat([]string{"catalog_app_id"}, appFieldNames(), []string{"version", "created_at", "updated_at"})
 
+// appColumns are the columns of an app, in the order in which they are scanned: those that a patch returns, and the others.
+var appColumns = strings.Join(append(slices.Clone(patchedColumns),
+	"client_id", "id", "name_key", "actor_id", "actor_name", "request_id"), ", ")
+
 // returning is a clause that has an update return these columns.
 func returning(columns ...string) clause.Returning {
 	var r clause.Returning
@@ -92,11 +97,42 @@ const (
 	slotRevision slot = "revision"
 )
 
+// appStatements builds the statements of one app, each once, for both databases.
+type appStatements struct {
+	s *Store
+
+	shapes        atomic.Pointer[map[patchShape]*appStatement] // replaced when one is added
+	takeStatement func() (string, error)
+	takeToWrite   func() (string, error) // takeStatement for an app that is to be written
+}
+
+func newAppStatements(s *Store) *appStatements {
+	t := &appStatements{s: s}
+	t.shapes.Store(&map[patchShape]*appStatement{})
+	t.takeStatement = sync.OnceValues(func() (string, error) { return t.buildTake(false) })
+	t.takeToWrite = sync.OnceValues(func() (string, error) { return t.buildTake(true) })
+	return t
+}
+
+// buildTake builds the statement that reads one app. Its parameters are the client, the app and, to write, the client once more.
+func (t *appStatements) buildTake(toWrite bool) (string, error) {
+	q := tenant.Template(t.s.read.Session(&gorm.Session{DryRun: true, NewDB: true}), slotClient).Where("id = ?", slotID)
+	if toWrite {
+		q = ifActive(q, slotClient)
+	}
+	res := q.Select(appColumns).Find(&[]App{})
+	return res.Statement.SQL.String(), res.Error
+}
+
 // statement returns the statement for a patch of this shape. gorm builds each shape once.
-func (t *postgresApps) statement(p *appPatch) (*appStatement, error) {
+func (t *appStatements) statement(p *appPatch) (*appStatement, error) {
 	shape, err := p.shape()
 	if err != nil {
 		return nil, err
+	}
+	distributed := t.s.db.Distributed()
+	if distributed {
+		shape |= distributedShape
 	}
 	shapes := t.shapes.Load()
 	if st, ok := (*shapes)[shape]; ok {
@@ -109,14 +145,16 @@ func (t *postgresApps) statement(p *appPatch) (*appStatement, error) {
 	if p.at.row != 0 {
 		q = q.Where("version = ?", slotVersion)
 	}
-	q = ifActive(q, slotClient)
+	also := map[string]any{"actor_id": slotActor, "actor_name": slotName, "request_id": slotRequest, "updated_at": t.s.notEarlier(slotNow)}
+	if !distributed {
+		// Citus plans a statement with subqueries anew each time. deploy/citus.sql has a trigger instead, and there is no feed.
+		q, also = ifActive(q, slotClient), t.s.positioned(also)
+	}
 	fields := Fields{}
 	for column := range p.fields {
 		fields[column] = slot(column)
 	}
-	res := fields.patch(q.Clauses(returning(patchedColumns...)), &App{}, t.s.positioned(map[string]any{
-		"actor_id": slotActor, "actor_name": slotName, "request_id": slotRequest, "updated_at": t.s.notEarlier(slotNow),
-	}), 0)
+	res := fields.patch(q.Clauses(returning(patchedColumns...)), &App{}, also, 0)
 	if res.Error != nil {
 		return nil, res.Error
 	}
@@ -130,8 +168,11 @@ func (t *postgresApps) statement(p *appPatch) (*appStatement, error) {
 	return st, nil
 }
 
-// patchShape is what tells one statement from another: a bit for each of appFields that is set, and one for each condition.
+// patchShape is what tells one statement from another: a bit for each of appFields that is set, one for each condition, and one for
+// distributed databases.
 type patchShape uint64
+
+const distributedShape patchShape = 1 << 63
 
 func (p *appPatch) shape() (patchShape, error) {
 	var shape patchShape
@@ -155,7 +196,8 @@ func (p *appPatch) shape() (patchShape, error) {
 	return shape, nil
 }
 
-// appParams is the values of a patch in the driver's own types, whose addresses it takes without an allocation each.
+// appParams is the values of a patch in pgx's own types, whose addresses it takes without an allocation each. They are driver.Valuers for
+// SQLite.
 type appParams struct {
 	client, id, actor pgtype.UUID
 	name, request     pgtype.Text
@@ -221,10 +263,12 @@ func (r *patchedRow) appendTargets(targets []any) []any {
 	return append(targets, &r.app.Version, &r.created, &r.updated)
 }
 
-func (p *appPatch) take(row *patchedRow) {
-	p.app, p.changed = row.app, true
-	p.app.CatalogAppID, p.app.CreatedAt, p.app.UpdatedAt = row.catalogApp.Bytes, row.created.Time, row.updated.Time
+func (r *patchedRow) patched() App {
+	r.app.CatalogAppID, r.app.CreatedAt, r.app.UpdatedAt = r.catalogApp.Bytes, r.created.Time, r.updated.Time
+	return r.app
 }
+
+func (p *appPatch) take(row *patchedRow) { p.app, p.changed = row.patched(), true }
 
 // Several patches are one statement on PostgreSQL, joined to their rows by key: a quarter less work for the database than a
 // statement each. gorm builds it, once, of a field map like any other; only the values come from a list of patches.
@@ -235,30 +279,25 @@ func (p *appPatch) take(row *patchedRow) {
 const batchSettings = "SELECT set_config('lock_timeout', '" + shortLockWait + "', true), set_config('enable_seqscan', 'off', true), " +
 	"set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)"
 
-type patchColumn struct {
-	name, kind string
-	of         func(*appPatch) any
-}
-
-// patchColumns are the lists that a batch sends, with the type of their elements: what each patch has in this place. A field
+// patchLists are the lists that a batch sends, with the type of their elements: what each patch has in this place. A field
 // that a patch leaves out is null; another list tells that from a null that the patch sets.
-var patchColumns = func() []patchColumn {
-	columns := []patchColumn{
-		{"patch_client_id", "uuid", func(p *appPatch) any { return &p.params.client }},
-		{"patch_id", "uuid", func(p *appPatch) any { return &p.params.id }},
-		{"patch_version", "bigint", func(p *appPatch) any { return &p.params.version }},
-		{"patch_revision", "bigint", func(p *appPatch) any { return &p.params.revision }},
-		{"patch_actor_id", "uuid", func(p *appPatch) any { return &p.params.actor }},
-		{"patch_actor_name", "text", func(p *appPatch) any { return &p.params.name }},
-		{"patch_request_id", "text", func(p *appPatch) any { return &p.params.request }},
+var patchLists = func() postgres.Lists[*appPatch] {
+	columns := postgres.Lists[*appPatch]{
+		postgres.NewList("patch_client_id", "uuid", func(p *appPatch) any { return &p.params.client }),
+		postgres.NewList("patch_id", "uuid", func(p *appPatch) any { return &p.params.id }),
+		postgres.NewList("patch_version", "bigint", func(p *appPatch) any { return &p.params.version }),
+		postgres.NewList("patch_revision", "bigint", func(p *appPatch) any { return &p.params.revision }),
+		postgres.NewList("patch_actor_id", "uuid", func(p *appPatch) any { return &p.params.actor }),
+		postgres.NewList("patch_actor_name", "text", func(p *appPatch) any { return &p.params.name }),
+		postgres.NewList("patch_request_id", "text", func(p *appPatch) any { return &p.params.request }),
 	}
 	for _, f := range appFields {
-		columns = append(columns, patchColumn{"patch_" + string(f.column), f.kind, func(p *appPatch) any { return p.fields[f.column] }})
+		columns = append(columns, postgres.NewList("patch_"+string(f.column), f.kind, func(p *appPatch) any { return p.fields[f.column] }))
 		if f.nullable {
-			columns = append(columns, patchColumn{"patch_sets_" + string(f.column), "boolean", func(p *appPatch) any {
+			columns = append(columns, postgres.NewList("patch_sets_"+string(f.column), "boolean", func(p *appPatch) any {
 				_, ok := p.fields[f.column]
 				return ok
-			}})
+			}))
 		}
 	}
 	return columns
@@ -278,28 +317,10 @@ func batchFields() Fields {
 	return fields
 }
 
-// batchColumns are the lists of a batch. The client of a batch that is by client is a value by itself.
-func (t *postgresApps) batchColumns() []patchColumn {
-	if t.s.byClient {
-		return patchColumns[1:]
-	}
-	return patchColumns
-}
-
-// buildBatch builds the statement that writes any list of patches of different apps. Behind the lists come the time and, by
-// client, the client: so that a database which is distributed by client knows where to send it.
+// buildBatch builds the statement that writes any list of patches of different apps. Behind the lists comes the time.
 func (t *postgresApps) buildBatch() (string, error) {
-	columns, client := t.batchColumns(), gorm.Expr("patch_client_id")
-	if t.s.byClient {
-		client = gorm.Expr(fmt.Sprintf("$%d::uuid", len(columns)+2))
-	}
-	lists, names := make([]string, len(columns)), make([]string, len(columns)+1)
-	for i, c := range columns {
-		lists[i], names[i] = fmt.Sprintf("$%d::%s[]", i+1, c.kind), c.name
-	}
-	names[len(columns)] = "patch_number"
-	patches := clause.Table{Raw: true, Name: fmt.Sprintf("unnest(%s) WITH ORDINALITY AS patch (%s)",
-		strings.Join(lists, ", "), strings.Join(names, ", "))}
+	client := gorm.Expr(patchLists[0].Name)
+	patches := clause.Table{Raw: true, Name: patchLists.Table("patch")}
 	q := tenant.Template(t.s.write.Session(&gorm.Session{DryRun: true, NewDB: true}), client).
 		Clauses(clause.From{Tables: []clause.Table{patches}}).
 		Clauses(returning(append([]string{"patch_number"}, patchedColumns...)...)).
@@ -310,16 +331,16 @@ func (t *postgresApps) buildBatch() (string, error) {
 	res := batchFields().patch(q, &App{}, t.s.positioned(map[string]any{
 		"actor_id": gorm.Expr("patch_actor_id"), "actor_name": gorm.Expr("patch_actor_name"),
 		"request_id": gorm.Expr("patch_request_id"),
-		"updated_at": t.s.notEarlier(gorm.Expr(fmt.Sprintf("$%d::timestamptz", len(columns)+1))),
+		"updated_at": t.s.notEarlier(gorm.Expr(fmt.Sprintf("$%d::timestamptz", len(patchLists)+1))),
 	}), 0)
 	return res.Statement.SQL.String(), res.Error
 }
 
 func (t *postgresApps) writeBatch(ctx context.Context, conn *pgx.Conn, patches []*appPatch) error {
 	batch := &pgx.Batch{}
-	t.queueBegin(batch, patches)
+	queueBegin(batch)
 	if slices.ContainsFunc(patches, func(p *appPatch) bool { return p.at.catalog != 0 }) {
-		batch.Queue(holdCatalogShared)
+		t.queueHoldCatalog(batch, patches[0].Key.ClientID)
 	}
 	err := t.queueUpdate(batch, patches)
 	if err == nil {
@@ -332,31 +353,35 @@ func (t *postgresApps) writeBatch(ctx context.Context, conn *pgx.Conn, patches [
 // lockFree begins a transaction, locks the rows of the patches that no other transaction holds, and returns these patches. The
 // transaction stays open if there are any. A patch whose app is not there is not among them either.
 func (t *postgresApps) lockFree(ctx context.Context, conn *pgx.Conn, patches []*appPatch) (free []*appPatch, err error) {
-	columns, key := t.batchColumns(), "client_id = patch_client_id"
-	lists, names, args := "", "", []any{}
-	for i, c := range columns[:len(columns)-len(patchColumns)+2] { // those of the key
-		lists += fmt.Sprintf("$%d::%s[], ", i+1, c.kind)
-		names += c.name + ", "
-		args = append(args, list[*appPatch]{patches, c.of})
-	}
-	if t.s.byClient {
-		key = fmt.Sprintf("client_id = $%d::uuid", len(args)+1)
-		args = append(args, patches[0].Key.ClientID)
-	}
 	for _, p := range patches {
 		p.bind(p.now)
 	}
 	batch := &pgx.Batch{}
-	t.queueBegin(batch, patches)
-	batch.Queue("SELECT patch_number FROM unnest("+strings.TrimSuffix(lists, ", ")+") WITH ORDINALITY AS patch ("+names+"patch_number) "+
-		"JOIN apps ON "+key+" AND id = patch_id ORDER BY patch_number FOR NO KEY UPDATE OF apps SKIP LOCKED", args...).
-		Query(func(rows pgx.Rows) error {
-			numbers, err := pgx.CollectRows(rows, pgx.RowTo[int64])
-			for _, number := range numbers {
-				free = append(free, patches[number-1])
-			}
-			return err
-		})
+	queueBegin(batch)
+	if t.byClient() {
+		for _, p := range patches {
+			t.queueClient(batch, p.Key.ClientID)
+			batch.Queue("SELECT 1 FROM apps WHERE client_id = $1 AND id = $2 FOR NO KEY UPDATE SKIP LOCKED", &p.params.client, &p.params.id).
+				Query(func(rows pgx.Rows) error {
+					if rows.Next() {
+						free = append(free, p)
+					}
+					rows.Close()
+					return rows.Err()
+				})
+		}
+	} else {
+		key := patchLists[:2]
+		batch.Queue("SELECT patch_number FROM "+key.Table("patch")+" JOIN apps ON client_id = patch_client_id AND id = patch_id "+
+			"ORDER BY patch_number FOR NO KEY UPDATE OF apps SKIP LOCKED", key.Args(patches)...).
+			Query(func(rows pgx.Rows) error {
+				numbers, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+				for _, number := range numbers {
+					free = append(free, patches[number-1])
+				}
+				return err
+			})
+	}
 	if err := postgres.Send(ctx, conn, batch); err != nil || len(free) > 0 {
 		return free, err
 	}
@@ -367,18 +392,21 @@ func (t *postgresApps) lockFree(ctx context.Context, conn *pgx.Conn, patches []*
 // writeLocked writes patches whose rows this connection's transaction has locked, and ends it.
 func (t *postgresApps) writeLocked(ctx context.Context, conn *pgx.Conn, patches []*appPatch) error {
 	batch := &pgx.Batch{}
-	if err := t.queueUpdate(batch, patches); err != nil {
+	queue := t.queueUpdate
+	if t.byClient() {
+		queue = t.queueUpdates
+	}
+	if err := queue(batch, patches); err != nil {
 		_, rollback := conn.Exec(ctx, "ROLLBACK")
 		return errors.Join(err, rollback)
 	}
 	return postgres.Send(ctx, conn, batch)
 }
 
-// queueBegin begins a transaction that waits for locks briefly, for the patches of one client where batches are by client.
-func (t *postgresApps) queueBegin(batch *pgx.Batch, patches []*appPatch) {
+// queueBegin begins a transaction that waits for locks briefly.
+func queueBegin(batch *pgx.Batch) {
 	batch.Queue("BEGIN")
 	batch.Queue(batchSettings)
-	t.queueClient(batch, patches[0].Key.ClientID)
 }
 
 // queueUpdate queues the statement of the patches and COMMIT.
@@ -388,19 +416,27 @@ func (t *postgresApps) queueUpdate(batch *pgx.Batch, patches []*appPatch) error 
 		return err
 	}
 	now := t.s.now()
-	args := make([]any, 0, len(patchColumns)+1)
-	for _, c := range t.batchColumns() {
-		args = append(args, list[*appPatch]{patches, c.of})
-	}
-	args = append(args, now)
-	if t.s.byClient {
-		args = append(args, &patches[0].params.client) // all are that client's
-	}
+	args := append(patchLists.Args(patches), now)
 	for _, p := range patches {
 		p.bind(now)
 		p.changed = false
 	}
 	batch.Queue(sql, args...).Query(func(rows pgx.Rows) error { return takeRows(rows, patches) })
+	batch.Queue("COMMIT")
+	return nil
+}
+
+// queueUpdates is queueUpdate with a statement for each patch.
+func (t *postgresApps) queueUpdates(batch *pgx.Batch, patches []*appPatch) error {
+	now := t.s.now()
+	for _, p := range patches {
+		st, err := t.statement(p)
+		if err != nil {
+			return err
+		}
+		t.queueClient(batch, p.Key.ClientID)
+		batch.Queue(st.sql, p.args(st, now)...).Query(p.read)
+	}
 	batch.Queue("COMMIT")
 	return nil
 }
@@ -418,62 +454,4 @@ func takeRows(rows pgx.Rows, patches []*appPatch) error {
 		patches[number-1].take(&row)
 	}
 	return rows.Err()
-}
-
-// list is what a list of patches or updates has in one place, as an array of PostgreSQL.
-type list[T any] struct {
-	items []T
-	of    func(T) any
-}
-
-// Dimensions implements pgtype.ArrayGetter.
-func (l list[T]) Dimensions() []pgtype.ArrayDimension {
-	return []pgtype.ArrayDimension{{Length: int32(len(l.items)), LowerBound: 1}} //nolint:gosec // at most maxBatch
-}
-
-// Index implements pgtype.ArrayGetter.
-func (l list[T]) Index(i int) any { return l.of(l.items[i]) }
-
-// IndexType implements pgtype.ArrayGetter: any, since what is null has no type.
-func (list[T]) IndexType() any { return nil }
-
-// TextValue implements pgtype.TextValuer, for connections that do not ask PostgreSQL for the types of parameters: the
-// statement has them behind each list.
-func (l list[T]) TextValue() (pgtype.Text, error) {
-	var b strings.Builder
-	b.WriteByte('{')
-	for i := range l.items {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		if err := writeElement(&b, l.Index(i)); err != nil {
-			return pgtype.Text{}, err
-		}
-	}
-	b.WriteByte('}')
-	return pgtype.Text{String: b.String(), Valid: true}, nil
-}
-
-// quoteElement escapes a quoted element of an array.
-var quoteElement = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
-
-func writeElement(b *strings.Builder, element any) error {
-	if valuer, ok := element.(driver.Valuer); ok {
-		v, err := valuer.Value()
-		if err != nil {
-			return err
-		}
-		element = v
-	}
-	switch v := element.(type) {
-	case nil:
-		b.WriteString("NULL")
-	case string:
-		b.WriteByte('"')
-		_, _ = quoteElement.WriteString(b, v)
-		b.WriteByte('"')
-	default:
-		_, _ = fmt.Fprint(b, v)
-	}
-	return nil
 }

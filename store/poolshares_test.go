@@ -61,7 +61,7 @@ func TestOthersAreServedWhileOneClientWaits(t *testing.T) {
 	db := storetest.SQL(t, url)
 	holder := must(db.BeginTx(t.Context(), nil))(t)
 	defer func() { _ = holder.Rollback() }()
-	must(holder.ExecContext(t.Context(), "SELECT 1 FROM apps WHERE id = $1 FOR UPDATE", pageApp.ID))(t)
+	must(holder.ExecContext(t.Context(), "SELECT 1 FROM apps WHERE client_id = $1 AND id = $2 FOR UPDATE", pageApp.ClientID, pageApp.ID))(t)
 	var wg sync.WaitGroup
 	for range 24 {
 		wg.Go(func() {

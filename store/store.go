@@ -47,8 +47,8 @@ type Config struct {
 	TokenUsage  time.Duration    // interval between writes of when tokens were last used. Default 10 s
 	Clock       func() time.Time // default time.Now
 
-	// BatchByClient gives patches of different clients separate transactions. Set it for a PostgreSQL that is distributed by
-	// client, where a shared transaction would span machines.
+	// BatchByClient sends patches and reads of different clients as statements of their own, in one round trip. A PostgreSQL that is
+	// distributed by client always gets them so, each as a transaction; then this has more round trips under way at once.
 	BatchByClient bool
 
 	// RowSecurity uses PostgreSQL's row-level security, with the policies of deploy/rls.sql, to limit each request to its client.
@@ -105,6 +105,11 @@ type database interface {
 	Ready() *sql.DB   // one connection, for Ready
 	Close() error
 
+	// SharedLock is a statement that takes an advisory lock for a transaction that is bound to a client, with its parameters. It is
+	// empty where no locks are needed.
+	SharedLock(key string, client uuid.UUID) (sql string, args []any)
+	// Distributed reports whether the database is distributed over several machines. It is false before the first connection.
+	Distributed() bool
 	// DropIdle closes idle connections, which are likely broken.
 	DropIdle()
 	// Fence returns a function that returns when a connection, which has broken, can no longer write, or an error.
@@ -194,7 +199,7 @@ func (cfg *Config) setDefaults() {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	cfg.BatchByClient = cfg.BatchByClient || cfg.RowSecurity // a transaction is limited to one client
+	cfg.BatchByClient = cfg.BatchByClient || cfg.RowSecurity // a statement sees the rows of one client
 }
 
 // open opens the database that the URL names.
@@ -206,12 +211,12 @@ func (s *Store) open(cfg Config) error {
 	case !ofSQLite:
 		db, err := postgres.Open(postgres.Config{
 			URL: cfg.URL, MaxConns: cfg.MaxConns, Timeout: cfg.Timeout, LockTimeout: cfg.LockTimeout,
-			Traces: cfg.Traces, OnStatement: cfg.OnStatement, Gorm: gormConfig(), Retry: s.retry,
+			Traces: cfg.Traces, OnStatement: cfg.OnStatement, Gorm: gormConfig(), Retry: s.retryRead,
 		})
 		if err != nil {
 			return err
 		}
-		s.db, s.apps = db, newPostgresApps(s, db)
+		s.db, s.apps = db, newPostgresApps(s, db, cfg)
 	case cfg.RowSecurity:
 		return errors.New("row security is PostgreSQL's")
 	default:
@@ -222,7 +227,7 @@ func (s *Store) open(cfg Config) error {
 		if err != nil {
 			return err
 		}
-		s.db, s.apps = db, &sqliteApps{s}
+		s.db, s.apps = db, newSQLiteApps(s, db)
 	}
 	s.write, s.read = s.db.Writer(), s.db.Reader()
 	return nil
@@ -273,6 +278,7 @@ func (s *Store) Close() error {
 	s.stop()
 	s.background.Wait()
 	s.patches.Close()
+	s.apps.close()
 	_ = s.usage.Flush(context.Background()) // what a database that is away does not take is lost
 	return s.db.Close()
 }
@@ -293,7 +299,7 @@ func (s *Store) registerGuard() error {
 		err = errors.Join(err, tenantGuard.Register(s.read))
 	}
 	if s.rls {
-		err = errors.Join(err, tenantGuard.RegisterRowSecurity(s.write))
+		err = errors.Join(err, tenantGuard.RegisterRowSecurity(s.write, s.db.Distributed))
 	}
 	return err
 }
@@ -317,7 +323,8 @@ type Stats struct {
 	Pools    []PoolStats
 	Catalog  CatalogStats
 	Tokens   TokenStats
-	Patches  PatchStats
+	Patches  BatchStats // patches of apps that share transactions
+	Reads    BatchStats // reads of single apps that share statements; zero on SQLite
 	Shares   ShareStats
 	Changes  ChangeStats
 	Webhooks WebhookStats
@@ -347,8 +354,8 @@ type CatalogStats struct {
 // TokenStats describes the cache of tokens.
 type TokenStats = tokencache.Stats
 
-// PatchStats describes the patches of apps that share transactions.
-type PatchStats = groupcommit.Stats
+// BatchStats describes what shares transactions or statements.
+type BatchStats = groupcommit.Stats
 
 // ShareStats describes the writes that wait for their client's share of the connections.
 type ShareStats = connlimit.Stats
@@ -364,7 +371,7 @@ type ChangeStats struct {
 // Stats never asks the database.
 func (s *Store) Stats() Stats {
 	stats := Stats{
-		Catalog: CatalogStats{Stats: s.catalog.Stats()}, Tokens: s.tokens.Stats(), Patches: s.patches.Stats(), Shares: s.shares.Stats(),
+		Catalog: CatalogStats{Stats: s.catalog.Stats()}, Tokens: s.tokens.Stats(), Patches: s.patches.Stats(), Reads: s.apps.readStats(), Shares: s.shares.Stats(),
 		Changes:      ChangeStats{Streams: s.changes.Followers(), Sent: s.changesSent.Load(), Lag: s.changeLag.At(s.now()), Kept: s.changesKept.Load()},
 		Webhooks:     s.webhooks.stats(s.now()),
 		LockTimeouts: s.lockTimeouts.stats(),

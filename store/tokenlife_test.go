@@ -42,8 +42,7 @@ func wantGood(t testing.TB, s *store.Store, what string, secrets map[string]bool
 // the token.
 func TestRotateToken(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		clock := &storetest.Clock{}
 		s := openSeeded(t, url, storetest.Page(), withClock(clock), func(cfg *store.Config) { cfg.TokenTTL = time.Hour })
 		end := storetest.Now.Add(time.Hour)
@@ -271,8 +270,7 @@ func TestVisibleTokens(t *testing.T) {
 // TestTokenForManyClients makes a token for a thousand clients with a handful of statements.
 func TestTokenForManyClients(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		var data store.Dataset
 		token := store.Token{Name: "many"}
 		for n := range 1000 {
@@ -292,8 +290,13 @@ func TestTokenForManyClients(t *testing.T) {
 		})
 		statements = nil
 		made := must(s.CreateToken(t.Context(), nil, newSecret(t), token))(t)
-		if len(statements) > 8 {
-			t.Errorf("%d statements", len(statements))
+		mu.Lock()
+		sent := slices.DeleteFunc(slices.Clone(statements), func(statement string) bool {
+			return strings.Contains(statement, "deleting_since IS NOT NULL") // the store looks for clients that are being deleted, by itself
+		})
+		mu.Unlock()
+		if len(sent) == 0 || len(sent) > 8 {
+			t.Errorf("%d statements", len(sent))
 		}
 		if read := must(s.GetToken(t.Context(), nil, made.ID))(t); len(read.ClientIDs) != 1000 || !slices.Equal(read.ClientIDs, made.ClientIDs) {
 			t.Errorf("%d clients", len(read.ClientIDs))
@@ -304,8 +307,7 @@ func TestTokenForManyClients(t *testing.T) {
 // TestLastUse uses tokens on two servers. Both see the latest minute, which is written behind, and when a server closes.
 func TestLastUse(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		clock, behind := &storetest.Clock{}, &storetest.Clock{}
 		often := func(cfg *store.Config) { cfg.TokenUsage, cfg.TokenTTL = 20*time.Millisecond, 50*time.Millisecond }
 		s := openSeeded(t, url, storetest.Page(), withClock(clock), often)

@@ -78,7 +78,7 @@ func (s *Store) tryTx(ctx context.Context, share shareKey, work func(tx *gorm.DB
 			}
 		}()
 		if s.rls && share.kind == shareOfClient {
-			if err := tenant.Enter(tx, share.client); err != nil {
+			if err := tenant.Enter(tx, share.client, s.db.Distributed()); err != nil {
 				return err
 			}
 		}
@@ -98,7 +98,7 @@ var snapshot = &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true
 
 // inSnapshot runs work, which only reads, in a transaction that sees one state of all tables.
 func (s *Store) inSnapshot(ctx context.Context, work func(tx *gorm.DB) error) error {
-	return s.retry(ctx, func() error { return s.read.WithContext(ctx).Transaction(work, snapshot) })
+	return s.retryRead(ctx, func() error { return s.read.WithContext(ctx).Transaction(work, snapshot) })
 }
 
 // shareKey names the share of the pool that a write uses. Writes that the zero key names are not bounded. Reads take no share, but for
@@ -207,7 +207,7 @@ func (s *Store) awaitApp(ctx context.Context, key AppKey) error {
 	if err != nil {
 		return err
 	}
-	return s.inTx(ctx, share, nil, func(tx *gorm.DB) error { return holdCatalog(tx, holdCatalogShared) })
+	return s.inTx(ctx, share, nil, func(tx *gorm.DB) error { return s.holdCatalog(tx, revisionLock, key.ClientID) })
 }
 
 // boundLockWait sets how long the transaction waits for each lock from here on. SQLite has one writer.
@@ -215,5 +215,14 @@ func boundLockWait(tx *gorm.DB, wait time.Duration) error {
 	if tx.Name() != postgres.Name {
 		return nil
 	}
-	return tx.Exec("SELECT set_config('lock_timeout', ?, true)", strconv.FormatInt(wait.Milliseconds(), 10)).Error
+	// SET LOCAL, since Citus does not tell other machines of set_config.
+	return tx.Exec("SET LOCAL lock_timeout = " + strconv.FormatInt(wait.Milliseconds(), 10)).Error
+}
+
+// waitForLocksBriefly makes the transaction wait for locks for no longer than shortLockWait from here on.
+func waitForLocksBriefly(tx *gorm.DB) error {
+	if tx.Name() != postgres.Name {
+		return nil
+	}
+	return tx.Exec(waitBriefly).Error
 }

@@ -183,8 +183,7 @@ func TestCreateWebhook(t *testing.T) {
 // A webhook that begins at a time gets what has changed since, and one without a time what comes.
 func TestWebhookBegins(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		clock := &storetest.Clock{}
 		s := openSeeded(t, url, storetest.Page(), withClock(clock))
 		clock.Advance(time.Hour)
@@ -221,8 +220,7 @@ func TestWebhookBegins(t *testing.T) {
 
 func TestUpdateWebhook(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		clock := &storetest.Clock{}
 		s := openSeeded(t, url, storetest.Page(), withClock(clock))
 		hook := newHook(t, s, &pageApp.ClientID, "app")
@@ -264,8 +262,7 @@ func TestUpdateWebhook(t *testing.T) {
 // A disabled webhook whose position was pruned has to be replayed before it becomes active.
 func TestActivateAfterPruning(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		clock := &storetest.Clock{}
 		s := openSeeded(t, url, storetest.Page(), withClock(clock))
 		hook := newHook(t, s, &pageApp.ClientID, "")
@@ -298,8 +295,7 @@ func TestActivateAfterPruning(t *testing.T) {
 
 func TestRotateWebhookSecret(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		clock := &storetest.Clock{}
 		s := openSeeded(t, url, storetest.Page(), withClock(clock))
 		hook, still := newHook(t, s, nil, ""), newHook(t, s, nil, "")
@@ -346,8 +342,7 @@ func TestRotateWebhookSecret(t *testing.T) {
 
 func TestTestWebhook(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		clock := &storetest.Clock{}
 		s := openSeeded(t, url, storetest.Page(), withClock(clock))
 		other := storetest.Open(t, url, withClock(clock))
@@ -413,8 +408,7 @@ func TestTestWebhook(t *testing.T) {
 // Many old attempts are deleted in pieces.
 func TestPruneWebhookDeliveries(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		clock := &storetest.Clock{}
 		s := openSeeded(t, url, storetest.Page(), withClock(clock))
 		hook := newHook(t, s, nil, "")

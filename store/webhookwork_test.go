@@ -159,8 +159,7 @@ func wantValues(t testing.TB, what string, rows []store.AppChange, want ...strin
 func hookTest(t *testing.T, test func(t *testing.T, url string, s *store.Store, clock *storetest.Clock)) {
 	t.Helper()
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		clock := &storetest.Clock{}
 		test(t, url, openSeeded(t, url, storetest.Page(), withClock(clock)), clock)
 	})
@@ -418,8 +417,7 @@ func nonce(t testing.TB, s *store.Store) string {
 // Webhooks that have nothing to deliver cost nothing, do not hold pruning up, and lose nothing.
 func TestIdleWebhooks(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		var mu sync.Mutex
 		count := 0
 		clock := &storetest.Clock{}
@@ -504,8 +502,7 @@ func sqlTime(url string) string {
 // Two servers mark, claim and deliver while apps change: each webhook gets each change once, in order, and none is left.
 func TestWebhooksMissNothing(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		s := openSeeded(t, url, storetest.Page())
 		own, all := newHook(t, s, &pageApp.ClientID, "license_count"), newHook(t, s, nil, "license_count")
 		const changes = 60

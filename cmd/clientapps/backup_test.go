@@ -43,8 +43,7 @@ func (c *countedApp) countUp(t *testing.T, s *serving, stop <-chan struct{}) {
 // that were sent after it ended. Each app agrees with its history, change by change.
 func TestBackupUnderLoad(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		s := startServe(t, url, "--demo")
 		apps := demoApps(t, s)
 		stop, ended := make(chan struct{}), sync.WaitGroup{}

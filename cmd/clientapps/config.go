@@ -19,7 +19,7 @@ type Config struct {
 	Addr            string        // host:port to listen on
 	DatabaseURL     string        // sqlite://PATH or postgres://…
 	MaxConns        int           // connections to the database
-	BatchByClient   bool          // patches of different clients never share a transaction
+	BatchByClient   bool          // no statement has patches or reads of two clients
 	RowSecurity     bool          // PostgreSQL itself limits each request to its client
 	Migrate         bool          // migrate before serving
 	Demo            bool          // example data and the token demo-token, on loopback only
@@ -93,7 +93,7 @@ func settings() []setting {
 			func(c *Config, v string) (err error) { c.MaxConns, err = parseInt(v, 1, 1000); return err },
 		},
 		{
-			"batch-by-client", "CLIENTAPPS_BATCH_BY_CLIENT", "false", "do not mix patches of two clients in a transaction: for a database distributed by client",
+			"batch-by-client", "CLIENTAPPS_BATCH_BY_CLIENT", "false", "no statement has patches or reads of two clients: for a database distributed by client",
 			func(c *Config, v string) (err error) { c.BatchByClient, err = parseBool(v); return err },
 		},
 		{

@@ -13,8 +13,7 @@ import (
 // TestDemoData lists the demo data with a client that checks every answer against the contract.
 func TestDemoData(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		demo := startServe(t, url, "--demo").as("demo-token")
 		type entry struct {
 			CanonicalName string `json:"canonical_name"`

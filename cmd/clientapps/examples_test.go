@@ -22,8 +22,7 @@ import (
 // response gets that status.
 func TestExamplesOfRequests(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		demo := startServe(t, url, "--demo").as(demoToken)
 		sent, refused := 0, 0
 		for _, example := range exampleRequests(t) {

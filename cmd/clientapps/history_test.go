@@ -12,8 +12,7 @@ import (
 
 func TestHistoryCommands(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		env := []string{"CLIENTAPPS_DATABASE_URL=" + url}
 		s := startServe(t, url, "--demo").as(demoToken)
 		next := func(query string) (status int, cursor string) {
@@ -60,8 +59,7 @@ func TestHistoryCommands(t *testing.T) {
 // A webhook holds pruning back until that is forced.
 func TestHistoryPruneWithWebhooks(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		s := storetest.Open(t, url)
 		if err := s.Seed(t.Context(), storetest.Page()); err != nil {
 			t.Fatal(err)

@@ -7,13 +7,16 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync/atomic"
 
+	"github.com/clientapps/clientapps/server/telemetry"
 	"github.com/clientapps/clientapps/store"
 )
 
 func main() {
-	ctx, stop := untilSignaled(context.Background(), os.Stderr)
-	code := run(ctx, &process{args: os.Args[1:], environ: os.Environ(), stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr})
+	p := &process{args: os.Args[1:], environ: os.Environ(), stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}
+	ctx, stop := untilSignaled(context.Background(), p.lastLine)
+	code := run(ctx, p)
 	stop()
 	os.Exit(code)
 }
@@ -24,6 +27,21 @@ type process struct {
 	environ        []string
 	stdin          io.Reader
 	stdout, stderr io.Writer
+
+	logBuffer atomic.Pointer[telemetry.LogBuffer] // of a server, whose log lines it writes to stderr; nil for other commands
+}
+
+// closeLog writes the log lines that still wait. Later ones are written at once.
+func (p *process) closeLog() {
+	if b := p.logBuffer.Load(); b != nil {
+		b.Close()
+	}
+}
+
+// lastLine writes a line to stderr, after all log lines.
+func (p *process) lastLine(line string) {
+	p.closeLog()
+	_, _ = fmt.Fprintln(p.stderr, "clientapps: "+line)
 }
 
 // errUsage marks errors of the command line or the environment. The exit code is 2.
@@ -38,7 +56,7 @@ func run(ctx context.Context, p *process) int {
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		err = fmt.Errorf("interrupted: %w", err)
 	}
-	_, _ = fmt.Fprintf(p.stderr, "clientapps: %v\n", err)
+	p.lastLine(err.Error())
 	if errors.Is(err, errUsage) {
 		return 2
 	}

@@ -47,8 +47,7 @@ func fetch(t *testing.T, url string) (status int, body string) {
 
 func TestMetrics(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		s, metrics := startMeasured(t, url)
 		s.Get(t, pageApp)
 		status, page := fetch(t, metrics+"/metrics")

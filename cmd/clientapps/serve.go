@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 
@@ -12,6 +11,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/clientapps/clientapps/server"
+	"github.com/clientapps/clientapps/server/telemetry"
 	"github.com/clientapps/clientapps/store"
 	"github.com/clientapps/clientapps/webhook"
 )
@@ -22,7 +22,10 @@ func (p *process) serveCommand() *cobra.Command {
 
 // serve answers requests until ctx ends.
 func (p *process) serve(ctx context.Context, cfg Config, _ []string) error {
-	log := newLogger(p.stderr, cfg)
+	lines := telemetry.NewLogBuffer(p.stderr)
+	p.logBuffer.Store(lines)
+	defer p.closeLog() // also when serving panics
+	log := newLogger(lines, cfg)
 	traces, err := startTraces(ctx, cfg, log)
 	if err != nil {
 		return err
@@ -91,6 +94,7 @@ func serveAPI(ctx context.Context, p *process, cfg Config, srv *server.Server, l
 		if cfg.TLSCert != "" {
 			scheme = "https"
 		}
+		p.logBuffer.Load().Flush() // a terminal shows what was logged before the example
 		if _, err := fmt.Fprintf(p.stdout, demoBanner, scheme, listener.Addr()); err != nil {
 			return errors.Join(err, listener.Close())
 		}
@@ -98,12 +102,14 @@ func serveAPI(ctx context.Context, p *process, cfg Config, srv *server.Server, l
 	return srv.Run(ctx, listener)
 }
 
-func newLogger(w io.Writer, cfg Config) *slog.Logger {
+// newLogger returns a logger whose lines wait in the buffer, at most until the next warning or error.
+func newLogger(lines *telemetry.LogBuffer, cfg Config) *slog.Logger {
 	var level slog.Level
 	_ = level.UnmarshalText([]byte(cfg.LogLevel)) // loadConfig has checked it
 	options := &slog.HandlerOptions{Level: level}
+	var handler slog.Handler = slog.NewTextHandler(lines, options)
 	if cfg.LogFormat == "json" {
-		return slog.New(slog.NewJSONHandler(w, options))
+		handler = slog.NewJSONHandler(lines, options)
 	}
-	return slog.New(slog.NewTextHandler(w, options))
+	return slog.New(telemetry.FlushWarnings(handler, lines))
 }

@@ -34,8 +34,7 @@ func updated(fields string) string {
 
 func TestServeDemo(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		demo := startServe(t, url, "--demo")
 		if got := demo.as("demo-token").Get(t, pageApp); got.Status != http.StatusOK || got.Body != untouched {
 			t.Errorf("%d %s", got.Status, got.Body)
@@ -98,13 +97,13 @@ func TestServeOnAnEmptyDatabase(t *testing.T) {
 			if o.code != 1 || o.stdout != "" || !strings.Contains(o.stderr, "run clientapps migrate up") {
 				t.Errorf("%+v", o)
 			}
-			if out := must(t, url, "migrate", "status"); out != "schema version 0, this program needs 10\n" {
+			if out := must(t, url, "migrate", "status"); out != "schema version 0, this program needs 11\n" {
 				t.Error(out)
 			}
-			if out := must(t, url, "migrate", "up"); out != "schema version 10, this program needs 10\n" {
+			if out := must(t, url, "migrate", "up"); out != "schema version 11, this program needs 11\n" {
 				t.Error(out)
 			}
-			if out := must(t, url, "migrate", "status"); out != "schema version 10, this program needs 10\n" {
+			if out := must(t, url, "migrate", "status"); out != "schema version 11, this program needs 11\n" {
 				t.Error(out)
 			}
 			if got := s.Get(t, "/readyz"); got.Status != http.StatusOK {
@@ -117,8 +116,7 @@ func TestServeOnAnEmptyDatabase(t *testing.T) {
 // A stopped server releases its port and its database.
 func TestStopReleasesEverything(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		first := startServe(t, url)
 		addr := strings.TrimPrefix(first.URL, "http://")
 		if o := command(t, []string{"CLIENTAPPS_DATABASE_URL=" + url}, "serve", "--addr", addr); o.code != 1 || !strings.Contains(o.stderr, "listen") {

@@ -7,14 +7,19 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 )
 
 // exitInterrupted is the exit code after the second signal.
 const exitInterrupted = 1
 
+// lastLineTime bounds how long the second signal waits for a standard error that nobody reads.
+const lastLineTime = time.Second
+
 // untilSignaled returns a context that ends with the first SIGINT or SIGTERM. The second signal ends the process at once, without
-// waiting for requests. stop restores the default handling of signals.
-func untilSignaled(ctx context.Context, stderr io.Writer) (_ context.Context, stop func()) {
+// waiting for requests: lastLine has a second to write the log lines that wait, and one more. stop restores the default handling of
+// signals.
+func untilSignaled(ctx context.Context, lastLine func(line string)) (_ context.Context, stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
@@ -26,7 +31,15 @@ func untilSignaled(ctx context.Context, stderr io.Writer) (_ context.Context, st
 			return
 		}
 		again := <-signals
-		_, _ = fmt.Fprintf(stderr, "clientapps: second signal (%v): ended at once\n", again)
+		written := make(chan struct{})
+		go func() {
+			lastLine(fmt.Sprintf("second signal (%v): ended at once", again))
+			close(written)
+		}()
+		select {
+		case <-written:
+		case <-time.After(lastLineTime):
+		}
 		os.Exit(exitInterrupted)
 	}()
 	return ctx, func() { signal.Stop(signals); cancel() }

@@ -18,8 +18,7 @@ var (
 
 func TestClientsAndTokens(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		var clients []string
 		for _, name := range []string{"Fabrikam", "Tailspin Toys", "Contoso Ltd."} {
 			out := must(t, url, "client", "create", "--name", name)
@@ -95,8 +94,7 @@ func TestClientsAndTokens(t *testing.T) {
 
 func TestTokenExpires(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		create := func(expiresIn string) string {
 			return strings.TrimSpace(must(t, url, "token", "create", "--name", expiresIn, "--all-clients", "--scope", "clients:read", "--expires-in", expiresIn))
 		}
@@ -158,8 +156,7 @@ func TestTokenCreateReportsEveryProblem(t *testing.T) {
 // Revoking a token revokes the tokens that it has made, unless they are kept.
 func TestTokenRevokeCreated(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		s := startServe(t, url)
 		create := func() (id, secret string) {
 			o := command(t, []string{"CLIENTAPPS_DATABASE_URL=" + url}, "token", "create", "--name", "parent", "--all-clients", "--scope", "tokens:write")

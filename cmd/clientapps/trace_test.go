@@ -92,8 +92,7 @@ const (
 // A request is a span in its caller's trace, and each of its statements is a child span. No span shows values from a client.
 func TestTraces(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		c := collectTraces(t)
 		s := startServe(t, url, "--demo", "--otlp-endpoint", c.URL+"/", "--log-format", "json")
 		s.Get(t, "/healthz")
@@ -225,8 +224,7 @@ func TestNoTracesUnlessAsked(t *testing.T) {
 // A failed span has the error status, without the message of the database.
 func TestTraceOfAFailure(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		c := collectTraces(t)
 		s := startServe(t, url, "--demo", "--otlp-endpoint", c.URL)
 		if _, err := storetest.SQL(t, url).ExecContext(t.Context(), "DROP TABLE app_changes"); err != nil {

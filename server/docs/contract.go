@@ -9,7 +9,8 @@ import (
 	"github.com/clientapps/clientapps"
 )
 
-// contractHandlers serves the contract in each of its formats. The texts never change while the program runs.
+// contractHandlers serves the contract in each of its formats. The texts never change while the program runs. They are seldom read: a copy
+// of each, kept in memory, would cost every collection of garbage more than reading them costs.
 func contractHandlers() (map[string]http.Handler, error) {
 	handlers := map[string]http.Handler{}
 	for _, d := range []struct{ path, file, mediaType string }{
@@ -25,6 +26,7 @@ func contractHandlers() (map[string]http.Handler, error) {
 		tag := `"` + hex.EncodeToString(sum[:16]) + `"`
 		handlers[d.path] = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("ETag", tag)
+			text, _ := clientapps.Contract.ReadFile(d.file) // it was there
 			send(w, d.mediaType, text)
 		})
 	}

@@ -42,26 +42,27 @@ func pageHandlers() (map[string]http.Handler, error) {
 	handlers := map[string]http.Handler{}
 	for _, file := range files {
 		name, compressed := strings.CutSuffix(file.Name(), ".gz")
-		text, err := pageFiles.ReadFile("page/" + file.Name())
-		if err != nil {
-			return nil, fmt.Errorf("docs: %w", err)
+		read := func() []byte {
+			text, _ := pageFiles.ReadFile("page/" + file.Name()) // it is there
+			return text
 		}
 		paths := []string{"/docs/" + name}
 		if name == "index.html" {
 			paths = []string{"/docs", "/docs/"}
 		}
 		for _, path := range paths {
-			handlers[path] = pageFile(text, mediaTypes[filepath.Ext(name)], compressed)
+			handlers[path] = pageFile(read, mediaTypes[filepath.Ext(name)], compressed)
 		}
 	}
 	return handlers, nil
 }
 
 // pageFile serves a file of the page. A browser revalidates its copy with each use.
-func pageFile(text []byte, mediaType string, compressed bool) http.HandlerFunc {
-	sum := sha256.Sum256(text)
+func pageFile(read func() []byte, mediaType string, compressed bool) http.HandlerFunc {
+	sum := sha256.Sum256(read())
 	tag := hex.EncodeToString(sum[:16])
 	return func(w http.ResponseWriter, r *http.Request) {
+		text := read()
 		header := w.Header()
 		header.Set("Cache-Control", "no-cache")
 		header.Set("Content-Security-Policy", pagePolicy)

@@ -137,7 +137,7 @@ func problemHandlers() (map[string]http.Handler, error) {
 		if err := problemPage.Execute(&page, data); err != nil {
 			return fmt.Errorf("docs: %w", err)
 		}
-		handlers[path] = pageFile(page.Bytes(), mediaTypes[".html"], false)
+		handlers[path] = pageFile(page.Bytes, mediaTypes[".html"], false)
 		return nil
 	}
 	errs := []error{add(strings.TrimSuffix(ProblemsPath, "/"), nil), add(ProblemsPath, nil)}

@@ -34,8 +34,7 @@ type Server struct {
 // Each runs the test on SQLite and on PostgreSQL, each time with its own server and database.
 func Each(t *testing.T, test func(t *testing.T, s *Server), configure ...func(*server.Config)) {
 	t.Helper()
-	storetest.Each(t, func(t *testing.T, url string) {
-		t.Parallel()
+	storetest.EachParallel(t, func(t *testing.T, url string) {
 		test(t, New(t, url, configure...))
 	})
 }

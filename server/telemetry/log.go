@@ -36,15 +36,23 @@ func (b *boundedLines) notLogged() int64 {
 
 // logRequest writes the log line of a request. Lines about refused requests without a valid token are limited; a later line has
 // the number of those left out in not_logged.
-func (o *Observer) logRequest(r *http.Request, x *Request, took time.Duration) {
+func (o *Observer) logRequest(r *http.Request, x *Request, ended time.Time, took time.Duration) {
 	if x.TokenID == uuid.Nil && clientCanProvoke(x.Status) && !o.refusals.take() {
 		return
 	}
 	level := slog.LevelInfo
-	attrs := make([]slog.Attr, 0, 11)
+	if x.Status >= http.StatusInternalServerError {
+		level = slog.LevelError
+	}
+	handler, attrs := x.Operation.lines(r.Method), make([]slog.Attr, 0, 11)
+	if handler == nil {
+		handler = o.log.Handler()
+		attrs = append(attrs, slog.String("operation_id", x.operationID()), slog.String("method", r.Method))
+	}
+	if !handler.Enabled(r.Context(), level) {
+		return
+	}
 	attrs = append(attrs,
-		slog.String("operation_id", x.operationID()),
-		slog.String("method", r.Method),
 		slog.String("path", r.URL.Path),
 		slog.Int("status", x.Status),
 		slog.Duration("duration", took),
@@ -66,10 +74,18 @@ func (o *Observer) logRequest(r *http.Request, x *Request, took time.Duration) {
 	if left := o.refusals.notLogged(); left > 0 {
 		attrs = append(attrs, slog.Int64("not_logged", left))
 	}
-	if x.Status >= http.StatusInternalServerError {
-		level = slog.LevelError
+	// Not LogAttrs: it reads the clock again, and finds out where it was called, which no line shows.
+	line := slog.NewRecord(ended, level, "request", 0)
+	line.AddAttrs(attrs...)
+	_ = handler.Handle(r.Context(), line) // slog ignores this error too
+}
+
+// lines returns a handler that has written the operation and the method already; nil if there is none for this method, such as HEAD.
+func (op *Operation) lines(method string) slog.Handler {
+	if op == nil || op.method != method {
+		return nil
 	}
-	o.log.LogAttrs(r.Context(), level, "request", attrs...)
+	return op.handler
 }
 
 // operationID returns "" if no route was found.

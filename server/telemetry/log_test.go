@@ -43,9 +43,10 @@ func TestLineOfARequest(t *testing.T) {
 	o, last := logging(t, &allow)
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/path?query", nil)
 	token := uuid.New()
+	ended := time.Date(2026, 2, 3, 4, 5, 6, 7e6, time.UTC)
 	serve := func(x *Request) map[string]any {
 		o.Begin(r.Context(), r, x)
-		o.End(r, x, time.Millisecond)
+		o.End(r, x, ended.Add(-time.Millisecond), time.Millisecond)
 		return last()
 	}
 	for name, c := range map[string]struct {
@@ -54,11 +55,16 @@ func TestLineOfARequest(t *testing.T) {
 	}{
 		"no route": {Request{Status: 404}, map[string]any{"level": "INFO", "operation_id": "", "path": "/path", "status": 404.0, "duration": 1e6}},
 		"failed": {
-			Request{ID: "id", Operation: o.Operation("op", "/route", nil), TokenID: token, Status: 503, Cause: "why", Err: errors.New("text")},
+			Request{ID: "id", Operation: o.Operation("op", http.MethodGet, "/route", nil), TokenID: token, Status: 503, Cause: "why", Err: errors.New("text")},
 			map[string]any{
+				"time": "2026-02-03T04:05:06.007Z", "msg": "request", "method": "GET",
 				"level": "ERROR", "operation_id": "op", "request_id": "id", "token_id": token.String(), "cause": "why", "error": "text",
 				"trace_id": nil, "not_logged": nil,
 			},
+		},
+		"another method": {
+			Request{Operation: o.Operation("op", http.MethodHead, "/route", nil), Status: 200},
+			map[string]any{"level": "INFO", "operation_id": "op", "method": "GET", "path": "/path", "token_id": nil},
 		},
 	} {
 		line := serve(&c.request)
@@ -77,7 +83,7 @@ func TestLinesAreBounded(t *testing.T) {
 	o, last := logging(t, &allow)
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
 	request := func(token uuid.UUID, status int) map[string]any {
-		o.End(r, &Request{TokenID: token, Status: status}, 0)
+		o.End(r, &Request{TokenID: token, Status: status}, time.Now(), 0)
 		return last()
 	}
 	for _, status := range []int{400, 401, 404, 431, 503} {

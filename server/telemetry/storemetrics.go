@@ -41,6 +41,11 @@ var (
 	patchRefused = storeDesc("patches_refused_total", "Patches of apps that found too many waiting.")
 	patchBatches = storeDesc("patch_batch_size", "Patches of apps that a transaction took.")
 
+	readWaiting = storeDesc("read_queue_length", "Reads of single apps that no statement has taken yet.")
+	readBatches = storeDesc("read_batches_in_flight", "Statements that read single apps under way.")
+	readRefused = storeDesc("reads_refused_total", "Reads of single apps that found too many waiting.")
+	readSizes   = storeDesc("read_batch_size", "Reads of single apps that a statement took.")
+
 	shareWaiting   = storeDesc("client_share_waiting", "Writes that wait for their client's share of the connections.")
 	shareWaits     = storeDesc("client_share_waits_total", "Writes that had to wait for their client's share of the connections.")
 	shareWaited    = storeDesc("client_share_wait_seconds_total", "Time that writes waited for their client's share of the connections.")
@@ -61,6 +66,7 @@ func (storeCollector) Describe(into chan<- *prometheus.Desc) {
 		catalogApps, catalogRevision, catalogLoaded, catalogChecked, catalogLoads, catalogFailures,
 		tokenEntries, tokenLookups, tokenQueries, tokenRefused,
 		patchWaiting, patchWriters, patchRefused, patchBatches,
+		readWaiting, readBatches, readRefused, readSizes,
 		shareWaiting, shareWaits, shareWaited, lockTimeouts,
 		changeStreams, changesSent, changeLag, historyChanges,
 		webhooks, webhookLag, webhookTries,
@@ -101,7 +107,11 @@ func (c storeCollector) Collect(into chan<- prometheus.Metric) {
 	gauge(patchWaiting, float64(stats.Patches.Queued))
 	gauge(patchWriters, float64(stats.Patches.InFlight))
 	counter(patchRefused, float64(stats.Patches.Refused))
-	into <- batchSizes(stats.Patches)
+	into <- batchSizes(patchBatches, stats.Patches)
+	gauge(readWaiting, float64(stats.Reads.Queued))
+	gauge(readBatches, float64(stats.Reads.InFlight))
+	counter(readRefused, float64(stats.Reads.Refused))
+	into <- batchSizes(readSizes, stats.Reads)
 	gauge(shareWaiting, float64(stats.Shares.Waiting))
 	counter(shareWaits, float64(stats.Shares.Waits))
 	counter(shareWaited, stats.Shares.WaitTime.Seconds())
@@ -122,13 +132,13 @@ func (c storeCollector) Collect(into chan<- prometheus.Metric) {
 }
 
 // batchSizes is a histogram whose bounds are the powers of two.
-func batchSizes(stats store.PatchStats) prometheus.Metric {
+func batchSizes(desc *prometheus.Desc, stats store.BatchStats) prometheus.Metric {
 	count, buckets := uint64(0), map[float64]uint64{}
 	for i, n := range stats.Batches {
 		count += n
 		buckets[float64(int(1)<<i)] = count
 	}
-	return prometheus.MustNewConstHistogram(patchBatches, count, float64(stats.Written), buckets)
+	return prometheus.MustNewConstHistogram(desc, count, float64(stats.Served), buckets)
 }
 
 func unixSeconds(at time.Time) float64 { return float64(at.UnixMilli()) / 1000 }

@@ -10,16 +10,18 @@ import (
 )
 
 // batches collects the histogram of these numbers alone.
-type batches store.PatchStats
+type batches store.BatchStats
 
-func (batches) Describe(into chan<- *prometheus.Desc)   { into <- patchBatches }
-func (b batches) Collect(into chan<- prometheus.Metric) { into <- batchSizes(store.PatchStats(b)) }
+func (batches) Describe(into chan<- *prometheus.Desc) { into <- patchBatches }
+func (b batches) Collect(into chan<- prometheus.Metric) {
+	into <- batchSizes(patchBatches, store.BatchStats(b))
+}
 
 // The bucket with the bound 1<<i has all batches of at most that size: Prometheus wants cumulative counts.
 func TestBatchSizes(t *testing.T) {
 	t.Parallel()
 	registry := prometheus.NewPedanticRegistry()
-	registry.MustRegister(batches{Batches: []uint64{4, 0, 2, 1}, Written: 19})
+	registry.MustRegister(batches{Batches: []uint64{4, 0, 2, 1}, Served: 19})
 	families, err := registry.Gather()
 	if err != nil {
 		t.Fatal(err)

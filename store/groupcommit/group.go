@@ -19,32 +19,34 @@ const (
 )
 
 // Config has the functions and the bounds of a group.
-type Config[K comparable, W Write[K]] struct {
-	// Batch writes items, in the order of their keys, and sets Err or Locked of each. It may answer an item before it returns.
-	Batch func([]W)
+type Config[K comparable, R Request[K]] struct {
+	// Batch serves items, in the order of their keys, and sets Err or Locked of each. It may answer an item before it returns.
+	Batch func([]R)
 	// Alone writes an item that was Locked: it waits for the row and sets Err.
-	Alone func(W)
+	Alone func(R)
 	// Compare orders keys. All servers must use the same order, so that their transactions cannot deadlock.
 	Compare func(a, b K) int
-	// SameBatch reports whether two keys may share a transaction. nil: any two may.
-	SameBatch func(a, b K) bool
+	// ReadOnly says that items only read. Then several of one key may be in flight, also in one transaction, and Do does not wait for the
+	// result of an item whose context has ended.
+	ReadOnly bool
 	// Limit bounds the transactions in flight, FastLimit those of them that are not slow yet. Both must be at least 1.
 	Limit, FastLimit int
 }
 
-// Group writes items in batches, each in one transaction. It does not delay an item to fill a batch: if no transaction is in flight, the
-// item is written at once. Items that arrive during a transaction queue and form the next batch. With one transaction at a time, batches
-// are largest. When a transaction is slow, because of the disk or a locked row, the next one starts beside it. Two items of one key never
-// share a transaction and are never in flight at once, so each sees the result of the one before.
+// Group serves items, writes or reads, in batches, each in one transaction. It does not delay an item to fill a batch: if no transaction
+// is in flight, the item is served at once. Items that arrive during a transaction queue and form the next batch. With one transaction at
+// a time, batches are largest. When a transaction is slow, because of the disk or a locked row, the next one starts beside it. Two writes
+// of one key never share a transaction and are never in flight at once, so each sees the result of the one before. A read begins after
+// its call of Do, so it sees every write that has ended by then.
 //
 // A locked item is written alone and delays only later items of its key. It does not count as a transaction in flight.
-type Group[K comparable, W Write[K]] struct {
-	cfg Config[K, W]
+type Group[K comparable, R Request[K]] struct {
+	cfg Config[K, R]
 
 	mu       sync.Mutex
-	queue    []W
+	queue    []R
 	busy     map[K]bool  // keys with an item in flight
-	inFlight []*batch[W] // transactions
+	inFlight []*batch[R] // transactions
 	slow     int         // how many of them are slow
 	timing   bool        // the timer runs, because items are queued
 	timer    *time.Timer
@@ -54,15 +56,15 @@ type Group[K comparable, W Write[K]] struct {
 }
 
 // batch has the items of one transaction.
-type batch[W any] struct {
-	items   []W
+type batch[R any] struct {
+	items   []R
 	checked bool // by checkSlow once
 	slow    bool // by checkSlow twice
 }
 
 type counts struct {
-	refused, written uint64
-	batches          [batchSizes]uint64
+	refused, served uint64
+	batches         [batchSizes]uint64
 }
 
 // Stats has the counts of a group since New, and its current state.
@@ -70,23 +72,23 @@ type Stats struct {
 	Queued   int
 	InFlight int    // transactions
 	Refused  uint64 // items that were ErrFull
-	Written  uint64 // items that were put into a transaction
+	Served   uint64 // items that were put into a transaction
 	// Batches counts transactions by their number of items: element i has those of more than 1<<(i-1) and at most 1<<i.
 	Batches []uint64
 }
 
 // New returns a group.
-func New[K comparable, W Write[K]](cfg Config[K, W]) *Group[K, W] {
-	g := &Group[K, W]{cfg: cfg, busy: map[K]bool{}}
+func New[K comparable, R Request[K]](cfg Config[K, R]) *Group[K, R] {
+	g := &Group[K, R]{cfg: cfg, busy: map[K]bool{}}
 	g.timer = time.AfterFunc(time.Hour, g.checkSlow)
 	g.timer.Stop()
 	return g
 }
 
-// Do writes an item and returns its result when its transaction has ended. If the item's context ends while the item is queued, the item
-// is removed and never written. If it ends while the item is in flight, the transaction continues, because other items share it: after a
-// deadline Do still waits for the result, after a cancellation it returns at once and the item may or may not have been written.
-func (g *Group[K, W]) Do(w W) error {
+// Do serves an item and returns its result when its transaction has ended. If the item's context ends while the item is queued, the item
+// is removed and never served. If it ends while the item is in flight, the transaction continues, because other items share it: after a
+// deadline Do still waits for the result of a write, after a cancellation it returns at once and the item may or may not have been written.
+func (g *Group[K, R]) Do(w R) error {
 	item := w.Base()
 	g.mu.Lock()
 	if g.closed || len(g.queue) >= maxQueue {
@@ -95,10 +97,10 @@ func (g *Group[K, W]) Do(w W) error {
 		return ErrFull
 	}
 	if g.hasCapacity() && !g.busy[item.Key] {
-		// The caller writes the item itself, which saves a switch to another goroutine. If another transaction is slow, rows may be
+		// The caller serves the item itself, which saves a switch to another goroutine. If another transaction is slow, rows may be
 		// locked, so this one must not wait long for them.
 		item.Brief = len(g.inFlight) > 0
-		b := g.start([]W{w})
+		b := g.start([]R{w})
 		g.mu.Unlock()
 		g.run(b)
 		if g.finish(b); item.Locked {
@@ -118,7 +120,7 @@ func (g *Group[K, W]) Do(w W) error {
 		return item.Err
 	case <-item.Ctx.Done():
 	}
-	if g.cancelQueued(w) || errors.Is(item.Ctx.Err(), context.Canceled) {
+	if g.cancelQueued(w) || g.cfg.ReadOnly || errors.Is(item.Ctx.Err(), context.Canceled) {
 		return item.Ctx.Err()
 	}
 	<-item.done
@@ -126,40 +128,42 @@ func (g *Group[K, W]) Do(w W) error {
 }
 
 // cancelQueued removes an item from the queue. It returns false if the item is in a transaction already.
-func (g *Group[K, W]) cancelQueued(w W) bool {
+func (g *Group[K, R]) cancelQueued(w R) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if w.Base().taken {
 		return false
 	}
-	g.queue = slices.DeleteFunc(g.queue, func(other W) bool { return other == w })
+	g.queue = slices.DeleteFunc(g.queue, func(other R) bool { return other == w })
 	return true
 }
 
 // hasCapacity reports whether one more transaction may begin. The lock is held.
-func (g *Group[K, W]) hasCapacity() bool {
+func (g *Group[K, R]) hasCapacity() bool {
 	return len(g.inFlight) < g.cfg.Limit && len(g.inFlight)-g.slow < g.cfg.FastLimit
 }
 
 // start begins a transaction. The lock is held.
-func (g *Group[K, W]) start(items []W) *batch[W] {
-	b := &batch[W]{items: items}
+func (g *Group[K, R]) start(items []R) *batch[R] {
+	b := &batch[R]{items: items}
 	g.inFlight = append(g.inFlight, b)
 	g.counts.add(len(items))
 	g.idle.Add(1)
-	for _, w := range items {
-		g.busy[w.Base().Key] = true
+	if !g.cfg.ReadOnly {
+		for _, w := range items {
+			g.busy[w.Base().Key] = true
+		}
 	}
 	return b
 }
 
 func (c *counts) add(size int) {
-	c.written += uint64(size) //nolint:gosec // never negative
+	c.served += uint64(size) //nolint:gosec // never negative
 	c.batches[bits.Len(uint(size-1))]++
 }
 
-// run writes a batch and answers its items, except the locked ones.
-func (g *Group[K, W]) run(b *batch[W]) {
+// run serves a batch and answers its items, except the locked ones.
+func (g *Group[K, R]) run(b *batch[R]) {
 	recovering(func() { g.cfg.Batch(b.items) }, b.items...)
 	for _, w := range b.items {
 		if item := w.Base(); !item.answered && !item.Locked {
@@ -169,7 +173,7 @@ func (g *Group[K, W]) run(b *batch[W]) {
 }
 
 // recovering runs write. A panic becomes the result of every item that has no answer yet.
-func recovering[K comparable, W Write[K]](write func(), items ...W) {
+func recovering[K comparable, R Request[K]](write func(), items ...R) {
 	ended := false
 	defer func() {
 		if ended {
@@ -187,10 +191,10 @@ func recovering[K comparable, W Write[K]](write func(), items ...W) {
 }
 
 // finish ends a transaction. It starts a goroutine for each locked item, except one that its caller writes.
-func (g *Group[K, W]) finish(b *batch[W]) {
+func (g *Group[K, R]) finish(b *batch[R]) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.inFlight = slices.DeleteFunc(g.inFlight, func(other *batch[W]) bool { return other == b })
+	g.inFlight = slices.DeleteFunc(g.inFlight, func(other *batch[R]) bool { return other == b })
 	if b.slow {
 		g.slow--
 	}
@@ -211,7 +215,7 @@ func (g *Group[K, W]) finish(b *batch[W]) {
 
 // writeAlone writes a locked item. Its key stays busy until then. If the write fails, the row is probably still locked, so the next item
 // of the key is also written alone and delays no batch.
-func (g *Group[K, W]) writeAlone(w W) {
+func (g *Group[K, R]) writeAlone(w R) {
 	for next := true; next; {
 		recovering(func() { g.cfg.Alone(w) }, w)
 		item := w.Base()
@@ -224,7 +228,7 @@ func (g *Group[K, W]) writeAlone(w W) {
 
 // nextAlone removes the next item of a key whose row is locked from the queue. If there is none, or the row is free, further items of the
 // key are written in batches again.
-func (g *Group[K, W]) nextAlone(key K, locked bool) (next W, ok bool) {
+func (g *Group[K, R]) nextAlone(key K, locked bool) (next R, ok bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if locked {
@@ -243,7 +247,7 @@ func (g *Group[K, W]) nextAlone(key K, locked bool) (next W, ok bool) {
 
 // dispatch starts transactions for queued items while there is capacity, each in a goroutine, because the caller must return its own
 // result. The lock is held.
-func (g *Group[K, W]) dispatch() {
+func (g *Group[K, R]) dispatch() {
 	for g.hasCapacity() {
 		next := g.next()
 		if len(next) == 0 {
@@ -258,7 +262,7 @@ func (g *Group[K, W]) dispatch() {
 }
 
 // checkSlow runs every slowAfter while items are queued. A transaction that it sees twice is slow, and the queue no longer waits for it.
-func (g *Group[K, W]) checkSlow() {
+func (g *Group[K, R]) checkSlow() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, b := range g.inFlight {
@@ -274,11 +278,10 @@ func (g *Group[K, W]) checkSlow() {
 	}
 }
 
-// next removes a batch from the queue, oldest items first: at most one item of each key, none of a busy key, and only keys that may share
-// a transaction with the first. It answers and drops items whose context has ended. The batch is in the order of the keys. The lock is
-// held.
-func (g *Group[K, W]) next() []W {
-	var items []W
+// next removes a batch from the queue, oldest items first: at most one item of each key, and none of a busy key. It answers and drops
+// items whose context has ended. The batch is in the order of the keys. The lock is held.
+func (g *Group[K, R]) next() []R {
+	var items []R
 	taken := map[K]bool{}
 	rest := g.queue[:0]
 	for _, w := range g.queue {
@@ -287,35 +290,31 @@ func (g *Group[K, W]) next() []W {
 		case item.Ctx.Err() != nil:
 			item.taken, item.Err = true, item.Ctx.Err()
 			item.Answer()
-		case len(items) == MaxBatch || taken[item.Key] || g.busy[item.Key] || !g.fits(items, item.Key):
+		case len(items) == MaxBatch || taken[item.Key] || g.busy[item.Key]:
 			rest = append(rest, w)
 		default:
-			taken[item.Key], item.taken = true, true
+			taken[item.Key], item.taken = !g.cfg.ReadOnly, true
 			items = append(items, w)
 		}
 	}
 	clear(g.queue[len(rest):])
 	g.queue = rest
-	slices.SortFunc(items, func(a, b W) int { return g.cfg.Compare(a.Base().Key, b.Base().Key) })
+	slices.SortFunc(items, func(a, b R) int { return g.cfg.Compare(a.Base().Key, b.Base().Key) })
 	return items
 }
 
-func (g *Group[K, W]) fits(items []W, key K) bool {
-	return len(items) == 0 || g.cfg.SameBatch == nil || g.cfg.SameBatch(items[0].Base().Key, key)
-}
-
 // Stats returns the group's counts.
-func (g *Group[K, W]) Stats() Stats {
+func (g *Group[K, R]) Stats() Stats {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return Stats{
-		Queued: len(g.queue), InFlight: len(g.inFlight), Refused: g.counts.refused, Written: g.counts.written,
+		Queued: len(g.queue), InFlight: len(g.inFlight), Refused: g.counts.refused, Served: g.counts.served,
 		Batches: slices.Clone(g.counts.batches[:]),
 	}
 }
 
 // Close refuses further items and returns when none is in flight.
-func (g *Group[K, W]) Close() {
+func (g *Group[K, R]) Close() {
 	g.mu.Lock()
 	g.closed = true
 	g.mu.Unlock()

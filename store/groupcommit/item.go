@@ -1,5 +1,5 @@
-// Package groupcommit lets concurrent writes share one transaction, and so one round trip and one flush of the database's log. Each write
-// has its own result.
+// Package groupcommit lets concurrent requests share one transaction: writes, and so one round trip and one flush of the database's log, or
+// reads, and so one round trip. Each request has its own result.
 package groupcommit
 
 import (
@@ -8,10 +8,10 @@ import (
 	"fmt"
 )
 
-// ErrFull is the result of a write that was not queued: too many wait, or the group is closing.
-var ErrFull = errors.New("too many writes wait, or the store is closing")
+// ErrFull is the result of an item that was not queued: too many wait, or the group is closing.
+var ErrFull = errors.New("too many requests wait, or the store is closing")
 
-// PanicError is the result of writes whose function panicked. They may or may not have been committed.
+// PanicError is the result of items whose function panicked. Writes may or may not have been committed.
 type PanicError struct {
 	Value any
 	Stack []byte
@@ -20,11 +20,11 @@ type PanicError struct {
 // Error implements error.
 func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v\n%s", e.Value, e.Stack) }
 
-// Item is the part of a write that a Group uses. Types of writes embed it. While Do runs, only the function that writes the item may
-// access it.
+// Item is the part of a write or a read that a Group uses. Types of requests embed it. While Do runs, and after it for an item whose context
+// has ended, only the function that serves the item may access it.
 type Item[K comparable] struct {
 	Ctx context.Context // of the caller
-	Key K               // of the row; two items of one key are never written at once
+	Key K               // of the row; two writes of one key are never in flight at once
 	Err error           // the result
 
 	// Locked means that the item was not written because another transaction has locked its row. The function that writes a batch sets it.
@@ -37,7 +37,7 @@ type Item[K comparable] struct {
 	answered bool
 }
 
-// Base returns the item itself, so that a pointer to a type that embeds Item is a Write.
+// Base returns the item itself, so that a pointer to a type that embeds Item is a Request.
 func (i *Item[K]) Base() *Item[K] { return i }
 
 // Answer lets the call of Do return. A function that writes a batch may call it before it returns, and must not access the item
@@ -48,8 +48,8 @@ func (i *Item[K]) Answer() {
 	}
 }
 
-// Write is a pointer to a type that embeds Item.
-type Write[K comparable] interface {
+// Request is a pointer to a type that embeds Item.
+type Request[K comparable] interface {
 	comparable
 	Base() *Item[K]
 }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -18,20 +19,35 @@ import (
 type backend struct {
 	pid   uint32
 	start time.Time // tells it from a later process with the same number
+
+	// On a distributed database: what Citus names the processes and the prepared transactions by that work for it on other machines.
+	globalPID int64
+	group     int32 // of its machine
 }
 
 const (
 	backendKey   = "backend" // in a connection's custom data
-	backendQuery = "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()"
+	backendQuery = "SELECT pid, backend_start, to_regclass('pg_dist_partition') IS NOT NULL FROM pg_stat_activity WHERE pid = pg_backend_pid()"
+	citusQuery   = "SELECT citus_backend_gpid(), groupid, EXISTS (SELECT FROM pg_dist_partition WHERE logicalrelid = to_regclass('clients')) " +
+		"FROM pg_dist_local_group"
 )
 
-// identifyBackend stores the backend of a new connection in its custom data.
-func identifyBackend(ctx context.Context, conn *pgx.Conn) error {
+// Distributed reports whether the database is distributed over several machines by deploy/citus.sql. Each new connection asks, so it
+// is known to whoever has a connection. It is false before the first connection.
+func (db *DB) Distributed() bool { return db.distributed.Load() }
+
+// identifyBackend stores the backend of a new connection in its custom data, and whether the database is distributed.
+func (db *DB) identifyBackend(ctx context.Context, conn *pgx.Conn) error {
 	var b backend
-	err := conn.QueryRow(ctx, backendQuery, pgx.QueryExecModeExec).Scan(&b.pid, &b.start)
+	citus, distributed := false, false
+	err := conn.QueryRow(ctx, backendQuery, pgx.QueryExecModeExec).Scan(&b.pid, &b.start, &citus)
+	if err == nil && citus {
+		err = conn.QueryRow(ctx, citusQuery, pgx.QueryExecModeExec).Scan(&b.globalPID, &b.group, &distributed)
+	}
 	if err != nil {
 		return errors.Join(err, conn.Close(ctx))
 	}
+	db.distributed.Store(distributed)
 	if b.pid == conn.PgConn().PID() { // else the number is the pooler's
 		conn.PgConn().CustomData()[backendKey] = b
 	}
@@ -64,6 +80,9 @@ var errStillRunning = errors.New("the transaction may still be running")
 // fence terminates the backend, since bytes may still be on their way to it, and waits until it is gone. When the backend is
 // unknown, it waits for the end of all transactions of this role that have begun.
 func (db *DB) fence(ctx context.Context, b backend) error {
+	if db.Distributed() {
+		return db.fenceEverywhere(ctx, b)
+	}
 	query, args := "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE pid = $1 AND backend_start = $2", []any{b.pid, b.start}
 	if b.pid == 0 {
 		var now time.Time
@@ -84,3 +103,40 @@ func (db *DB) fence(ctx context.Context, b backend) error {
 
 // fencePause is the pause between two looks at what still runs.
 const fencePause = 50 * time.Millisecond
+
+// errUnknownBackend says that a pooler of a distributed database hides which processes to end.
+var errUnknownBackend = errors.New("which backend served the connection is not known")
+
+// fenceEverywhere is fence on a distributed database. It also ends what works for the backend on other machines. Whatever the backend
+// sent before its end is there to be seen by then, so the machines are asked once more. One that does not answer may still run what it
+// got: then nobody can tell, until it answers.
+func (db *DB) fenceEverywhere(ctx context.Context, b backend) error {
+	if b.globalPID == 0 {
+		return errUnknownBackend // behind a pooler
+	}
+	// A transaction that is prepared is committed or rolled back by Citus, later.
+	command := fmt.Sprintf(`SELECT count(pg_terminate_backend(pid)) +
+			(SELECT count(*) FROM pg_prepared_xacts WHERE database = current_database() AND gid LIKE 'citus\_%d\_%d\_%%')
+		FROM pg_stat_activity WHERE application_name = 'citus_internal gpid=%d' OR pid = %d AND backend_start = '%s'`,
+		b.group, b.pid, b.globalPID, b.pid, b.start.Format(time.RFC3339Nano))
+	clean := 0 // how often nothing was seen, one time after the other
+	return retry.Policy{Pause: fencePause}.Do(ctx, func() (again bool, err error) {
+		running := int64(0)
+		err = db.onAllNodes(ctx, command, func(_ int64, result string) {
+			n, _ := strconv.ParseInt(result, 10, 64) // it is a count
+			running += n
+		})
+		switch {
+		case err != nil && !errors.Is(err, errNodeAway):
+			return false, err
+		case err != nil || running > 0:
+			clean = 0
+		default:
+			clean++
+		}
+		if clean == 2 {
+			return false, nil
+		}
+		return true, errors.Join(errStillRunning, err, context.DeadlineExceeded)
+	})
+}

@@ -70,13 +70,22 @@ type pgxTx struct {
 	tx  pgx.Tx
 }
 
-func (t pgxTx) Commit() error   { return t.tx.Commit(t.ctx) }
+// Commit closes a connection whose COMMIT is in doubt: nobody may use it while a fence ends it.
+func (t pgxTx) Commit() error {
+	err := t.tx.Commit(t.ctx)
+	if MayHaveCommitted(err) {
+		_ = t.tx.Conn().Close(t.ctx)
+	}
+	return err
+}
+
 func (t pgxTx) Rollback() error { return t.tx.Rollback(t.ctx) }
 
 // pgxDriver is a connection of the pool.
 type pgxDriver interface{ Conn() *pgx.Conn }
 
-// Lend runs work on a pgx connection of the pool.
+// Lend runs work on a pgx connection of the pool. The connection is closed when it is in doubt whether the work was committed: nobody
+// may use it while a fence ends it.
 func (db *DB) Lend(ctx context.Context, work func(*pgx.Conn) error) error {
 	conn, err := db.pool.Conn(ctx)
 	if err != nil {
@@ -88,7 +97,11 @@ func (db *DB) Lend(ctx context.Context, work func(*pgx.Conn) error) error {
 		if !ok {
 			return fmt.Errorf("connection is a %T", driver)
 		}
-		return work(c.Conn())
+		err := work(c.Conn())
+		if MayHaveCommitted(err) {
+			_ = c.Conn().Close(ctx)
+		}
+		return err
 	})
 }
 

@@ -18,6 +18,7 @@ const (
 	datatypeMismatch     = "42804"
 	serializationFailure = "40001"
 	deadlockDetected     = "40P01"
+	internalError        = "XX000" // also what Citus answers when a COMMIT on another machine had no answer
 )
 
 // state returns what PostgreSQL answered, or nil.
@@ -47,10 +48,31 @@ func LockTimeout(err error) bool { return hasCode(err, lockNotAvailable) }
 // StatementTimeout reports whether a statement ended by statement_timeout.
 func StatementTimeout(err error) bool { return hasCode(err, queryCanceled) }
 
-// LastWords reports whether the error is the last that a connection says.
-func LastWords(err error) bool {
+// MayHaveCommitted reports whether a statement, or a COMMIT, may have succeeded although PostgreSQL answered with this error. It is so
+// when the error is the last that the connection says. Citus answers with ordinary errors when it lost the machine that executed the
+// statement, or was canceled while it waited for that machine. PostgreSQL alone does not answer so to a statement that it executed; then
+// it costs another look.
+func MayHaveCommitted(err error) bool {
 	refused := state(err)
-	return refused != nil && (refused.SeverityUnlocalized == "FATAL" || refused.SeverityUnlocalized == "PANIC")
+	if refused == nil {
+		return false
+	}
+	switch {
+	case refused.SeverityUnlocalized == "FATAL" || refused.SeverityUnlocalized == "PANIC":
+		return true
+	case refused.Code == internalError || refused.Code == queryCanceled:
+		return true
+	case refused.Code[:2] == "08":
+		return !notConnected(refused)
+	}
+	return refused.Code[:3] == "57P"
+}
+
+// notConnected recognizes errors of Citus, which have no code of their own, for a statement that was not sent to another machine because
+// there was no connection. A text in another language is not recognized: then the statement is in doubt.
+func notConnected(refused *pgconn.PgError) bool {
+	return strings.Contains(refused.Message, "Connection refused") || strings.Contains(refused.Message, "the database system is ") ||
+		strings.HasPrefix(refused.Message, "could not establish any connections to the node")
 }
 
 // Unavailable reports whether PostgreSQL answered that it cannot serve now, as opposed to having refused the statement.

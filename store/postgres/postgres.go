@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -41,6 +42,8 @@ type DB struct {
 	pool  *sql.DB
 	ready *sql.DB
 	conns int
+
+	distributed atomic.Bool // see Distributed
 }
 
 // ErrBadURL says that a URL cannot be parsed. The driver's text is left out: it repeats the URL, password and all.
@@ -55,13 +58,15 @@ func Open(cfg Config) (*DB, error) {
 	if conn.ConnectTimeout == 0 {
 		conn.ConnectTimeout = cfg.Timeout / 2
 	}
+	conn.StatementCacheCapacity = min(conn.StatementCacheCapacity, statements)
 	addTracers(conn, cfg)
-	connector := stdlib.GetConnector(*conn, stdlib.OptionAfterConnect(prepareConn), stdlib.OptionShouldPing(shouldPing))
+	db := &DB{conns: cfg.MaxConns}
+	connector := stdlib.GetConnector(*conn, stdlib.OptionAfterConnect(db.prepareConn), stdlib.OptionShouldPing(shouldPing))
 	bounded := txConnector{Connector: connector}
 	if _, own := conn.RuntimeParams["lock_timeout"]; !own {
 		bounded.lockTimeout = cfg.LockTimeout
 	}
-	db := &DB{pool: sql.OpenDB(bounded), ready: sql.OpenDB(bounded), conns: cfg.MaxConns}
+	db.pool, db.ready = sql.OpenDB(bounded), sql.OpenDB(bounded)
 	db.pool.SetMaxOpenConns(cfg.MaxConns)
 	// As many idle as open: the default of two would close and open a connection for nearly every request.
 	db.pool.SetMaxIdleConns(cfg.MaxConns)
@@ -73,6 +78,9 @@ func Open(cfg Config) (*DB, error) {
 	}
 	return db, nil
 }
+
+// statements is how many prepared statements a connection keeps, which is more than the store has. Room for more costs memory.
+const statements = 256
 
 // Writer is the pool for writing.
 func (db *DB) Writer() *gorm.DB { return db.orm }
@@ -90,6 +98,16 @@ func (db *DB) Close() error { return errors.Join(db.ready.Close(), db.pool.Close
 func (db *DB) DropIdle() {
 	db.pool.SetMaxIdleConns(0)
 	db.pool.SetMaxIdleConns(db.conns)
+}
+
+// SharedLock is a statement that takes an advisory lock, which it shares, until the transaction ends. On a distributed database the
+// lock is on the machine that has the client.
+func (db *DB) SharedLock(key string, client uuid.UUID) (sql string, args []any) {
+	const lock = "SELECT pg_advisory_xact_lock_shared(%s)"
+	if db.Distributed() {
+		return fmt.Sprintf(lock+" FROM clients WHERE id = $1", key), []any{client}
+	}
+	return fmt.Sprintf(lock, key), nil
 }
 
 // Dialect is the database as goose calls it.
@@ -159,7 +177,7 @@ func shouldPing(ctx context.Context, p stdlib.ShouldPingParams) bool {
 
 // prepareConn makes a connection read times in UTC, since pgx uses the zone of the machine, and stores its backend. It registers the
 // type of ids for connections that do not ask PostgreSQL for the types of parameters: behind a pooler with default_query_exec_mode=exec.
-func prepareConn(ctx context.Context, conn *pgx.Conn) error {
+func (db *DB) prepareConn(ctx context.Context, conn *pgx.Conn) error {
 	types := conn.TypeMap()
 	types.RegisterType(&pgtype.Type{
 		Name: "timestamptz", OID: pgtype.TimestamptzOID, Codec: &pgtype.TimestamptzCodec{ScanLocation: time.UTC},
@@ -167,5 +185,5 @@ func prepareConn(ctx context.Context, conn *pgx.Conn) error {
 	types.RegisterDefaultPgType(uuid.UUID{}, "uuid")
 	types.RegisterDefaultPgType(&uuid.UUID{}, "uuid")
 	types.RegisterDefaultPgType([]uuid.UUID{}, "_uuid")
-	return identifyBackend(ctx, conn)
+	return db.identifyBackend(ctx, conn)
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
+	"github.com/google/uuid"
 	"github.com/pressly/goose/v3"
 	"go.opentelemetry.io/otel/trace"
 	"gorm.io/driver/sqlite"
@@ -42,7 +43,7 @@ func Open(cfg Config) (*DB, error) {
 		return nil, err
 	}
 	db := &DB{path: cfg.Path}
-	// Nothing is prepared on the writer: a statement prepared outside of a transaction would wait for the only connection
+	// gorm prepares nothing on the writer: a statement prepared outside of a transaction would wait for the only connection
 	// while a transaction that holds it waits for the statement, and one prepared inside ends with its transaction.
 	var err error
 	if db.write, err = openPool(cfg, url.Values{"_txlock": {"immediate"}}, 1, false); err != nil {
@@ -52,7 +53,7 @@ func Open(cfg Config) (*DB, error) {
 	if db.read, err = openPool(cfg, readOnly, cfg.MaxConns, true); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	if db.ready, err = openTraced(dsn(cfg.Path, readOnly), nil); err != nil {
+	if db.ready, err = openTraced(dsn(cfg.Path, readOnly), nil, nil); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	db.ready.SetMaxOpenConns(1)
@@ -93,7 +94,7 @@ func create(path string, mustExist bool) error {
 }
 
 func openPool(cfg Config, more url.Values, conns int, prepare bool) (*gorm.DB, error) {
-	pool, err := openTraced(dsn(cfg.Path, more), cfg.Traces)
+	pool, err := openTraced(dsn(cfg.Path, more), cfg.Traces, cfg.OnStatement)
 	if err != nil {
 		return nil, err
 	}
@@ -147,6 +148,12 @@ func (*DB) DropIdle() {}
 func (*DB) Fence(*gorm.DB) func(context.Context) error {
 	return func(context.Context) error { return nil }
 }
+
+// SharedLock is empty: SQLite has one writer.
+func (*DB) SharedLock(string, uuid.UUID) (sql string, args []any) { return "", nil }
+
+// Distributed is false: an SQLite database is one file.
+func (*DB) Distributed() bool { return false }
 
 // AwaitWriters has nobody to wait for: SQLite has one writer.
 func (*DB) AwaitWriters(context.Context, ...string) error { return nil }

@@ -16,11 +16,16 @@ import (
 
 // reusable are migrated databases that no test uses. To empty one is faster than to create one and to drop it, which wait for checkpoints.
 var reusable struct {
-	mu    sync.Mutex
-	names []string
+	mu        sync.Mutex
+	databases []database
 
-	schema string      // of the template, as schemaDigest returns it
+	schema string      // of the template
 	tables []tableRows // of the template
+}
+
+type database struct {
+	name   string
+	schema string // as schemaDigest returns it: that of the template, unless the database is not a copy of it
 }
 
 // tableRows has the rows that migrations insert into a table, as a JSON array.
@@ -31,33 +36,37 @@ type tableRows struct{ name, rows string }
 func reusedDatabase(t testing.TB) string {
 	t.Helper()
 	reusable.mu.Lock()
-	var name string
-	if last := len(reusable.names) - 1; last >= 0 {
-		name, reusable.names = reusable.names[last], reusable.names[:last]
+	var d database
+	if last := len(reusable.databases) - 1; last >= 0 {
+		d, reusable.databases = reusable.databases[last], reusable.databases[:last]
 	}
 	reusable.mu.Unlock()
-	if name == "" {
-		name = createDatabase(t, postgresTemplate.name)
+	switch {
+	case d.name != "":
+	case OnCitus():
+		d = createDistributed(t)
+	default:
+		d = database{createDatabase(t, postgresTemplate.name), reusable.schema}
 	}
 	t.Cleanup(func() {
 		err := errors.New("the test has failed")
 		if !t.Failed() {
-			err = empty(context.Background(), databaseURL(name))
+			err = empty(context.Background(), d)
 		}
 		if err != nil {
-			dropDatabase(t, name)
+			dropDatabase(t, d.name)
 			return
 		}
 		reusable.mu.Lock()
 		defer reusable.mu.Unlock()
-		reusable.names = append(reusable.names, name)
+		reusable.databases = append(reusable.databases, d)
 	})
-	return databaseURL(name)
+	return databaseURL(d.name)
 }
 
 // readTemplate reads what empty compares with and restores.
-func readTemplate(ctx context.Context) error {
-	db, err := sql.Open("pgx", databaseURL(postgresTemplate.name))
+func readTemplate(ctx context.Context, name string) error {
+	db, err := sql.Open("pgx", databaseURL(name))
 	if err != nil {
 		return err
 	}
@@ -81,8 +90,8 @@ func readTemplate(ctx context.Context) error {
 }
 
 // empty restores the content of the template. It fails if a test has changed the schema.
-func empty(ctx context.Context, database string) error {
-	conn, err := pgx.Connect(ctx, database)
+func empty(ctx context.Context, d database) error {
+	conn, err := pgx.Connect(ctx, databaseURL(d.name))
 	if err != nil {
 		return err
 	}
@@ -90,11 +99,16 @@ func empty(ctx context.Context, database string) error {
 	if err := disconnectOthers(ctx, conn); err != nil {
 		return err
 	}
+	for _, worker := range Workers(databaseURL(d.name)) {
+		if err := emptyWorker(ctx, worker); err != nil {
+			return err
+		}
+	}
 	var schema string
 	if err := conn.QueryRow(ctx, schemaDigest).Scan(&schema); err != nil {
 		return err
 	}
-	if schema != reusable.schema {
+	if schema != d.schema {
 		return errors.New("the schema is not that of the template")
 	}
 	var names []string
@@ -106,6 +120,9 @@ func empty(ctx context.Context, database string) error {
 			fmt.Fprintf(&restore, "INSERT INTO %s SELECT * FROM json_populate_recordset(NULL::%[1]s, '%s');", table.name, rows)
 		}
 	}
+	if OnCitus() {
+		return emptyDistributed(ctx, conn, "DELETE FROM "+strings.Join(names, "; DELETE FROM ")+";"+restore.String())
+	}
 	// Triggers and foreign keys must not act on the rows that are restored.
 	_, err = conn.Exec(ctx, "SET lock_timeout = '10s'; SET session_replication_role = replica; TRUNCATE "+strings.Join(names, ", ")+";"+
 		restore.String()+"SELECT pg_stat_reset()")
@@ -115,7 +132,9 @@ func empty(ctx context.Context, database string) error {
 // disconnectOthers returns when there is no other connection to the database, which could still write. The test has closed its
 // connections, so most backends end by themselves. Those of a pooler do not.
 func disconnectOthers(ctx context.Context, conn *pgx.Conn) error {
-	const others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+	// Citus connects its machines by itself.
+	const others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend' " +
+		"AND application_name NOT LIKE 'citus%'"
 	for milliseconds := range 10_000 {
 		if milliseconds == 50 {
 			if _, err := conn.Exec(ctx, "SELECT pg_terminate_backend(pid) "+others); err != nil {
@@ -158,8 +177,8 @@ SELECT md5(string_agg(part, E'\n' ORDER BY part)) FROM parts`
 
 // dropReusable drops the databases that no test uses.
 func dropReusable(ctx context.Context) {
-	for _, name := range reusable.names {
-		if err := admin(ctx, "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)"); err != nil {
+	for _, d := range reusable.databases {
+		if err := adminEverywhere(ctx, "DROP DATABASE IF EXISTS "+d.name+" WITH (FORCE)"); err != nil {
 			fmt.Fprintln(os.Stderr, "storetest:", err)
 		}
 	}

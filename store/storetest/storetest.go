@@ -28,6 +28,20 @@ func Each(t *testing.T, test func(t *testing.T, url string)) {
 	t.Run("postgres", func(t *testing.T) { test(t, Postgres(t)) })
 }
 
+// EachParallel is Each with tests that run beside others. They become parallel before they have a database: a test that ends gives its
+// own to the next.
+func EachParallel(t *testing.T, test func(t *testing.T, url string)) {
+	t.Helper()
+	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel()
+		test(t, SQLite(t))
+	})
+	t.Run("postgres", func(t *testing.T) {
+		t.Parallel()
+		test(t, Postgres(t))
+	})
+}
+
 // SQLite returns the URL of a new migrated database file.
 func SQLite(t testing.TB) string {
 	t.Helper()
@@ -43,9 +57,11 @@ func SQLite(t testing.TB) string {
 }
 
 // Postgres returns the URL of a migrated database without rows, for this test alone. With TEST_POOLER_ADDR, which
-// tools/with-pgbouncer sets, the URL is that of the pooler.
+// tools/with-pgbouncer sets, the URL is that of the pooler. With TEST_CITUS_WORKERS, which tools/with-citus sets, it is that of the
+// coordinator of a distributed database.
 func Postgres(t testing.TB) string {
 	t.Helper()
+	skipOnCitus(t)
 	postgresTemplate.once.Do(func() { postgresTemplate.err = makeTemplate(t) })
 	if postgresTemplate.err != nil {
 		t.Fatalf("PostgreSQL: %v", postgresTemplate.err)
@@ -68,6 +84,7 @@ func Open(t testing.TB, url string, configure ...func(*store.Config)) *store.Sto
 	t.Helper()
 	// No test finds the last use of a token written in between, unless it asks for that.
 	cfg := store.Config{URL: url, MaxConns: 8, TokenUsage: time.Hour, RowSecurity: secured() && !strings.HasPrefix(url, "sqlite:")}
+	cfg.BatchByClient = OnCitus() && !strings.HasPrefix(url, "sqlite:")
 	cfg.OnStatement = func(statement string) {
 		if err := CheckStatement(statement); err != nil {
 			t.Errorf("%v: %s", err, statement)
@@ -162,6 +179,11 @@ var databases atomic.Int64
 
 func makeTemplate(t testing.TB) error {
 	t.Helper()
+	if OnCitus() {
+		d := createDistributed(t)
+		reusable.databases = append(reusable.databases, d)
+		return readTemplate(t.Context(), d.name)
+	}
 	if err := postgresTemplate.create(t.Context(), "clientapps_template"); err != nil {
 		return err
 	}
@@ -181,7 +203,7 @@ func makeTemplate(t testing.TB) error {
 		Deploy(t, databaseURL(name), "roles.sql")
 		Deploy(t, databaseURL(name), "rls.sql")
 	}
-	return readTemplate(t.Context())
+	return readTemplate(t.Context(), name)
 }
 
 // newDatabase returns the URL of a copy of a database, dropped when the test ends.
@@ -204,7 +226,7 @@ func createDatabase(t testing.TB, template string) (name string) {
 
 func dropDatabase(t testing.TB, name string) {
 	t.Helper()
-	if err := admin(context.Background(), "DROP DATABASE "+name+" WITH (FORCE)"); err != nil {
+	if err := adminEverywhere(context.Background(), "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)"); err != nil {
 		t.Errorf("PostgreSQL: %v", err)
 	}
 }

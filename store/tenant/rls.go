@@ -11,15 +11,28 @@ import (
 // With row-level security, the policies of deploy/rls.sql limit each transaction to the rows of one client. They read a setting
 // that ends with the transaction, so that it cannot leak to the next user of the connection, also behind a pooler. Without the
 // setting the policies show no rows.
+//
+// On a distributed database only the machine that has the client gets its setting. Citus tells other machines of SET LOCAL, which
+// takes no parameters, but not of set_config: so the query goes there. It has one row whether or not there is such a client.
 const (
-	SetClient  = "SELECT set_config('clientapps.client_id', $1, true)"
-	allClients = "*" // for statements that CrossTenant declares
-	noClient   = ""
+	setClient      = "SELECT set_config('clientapps.client_id', $1, true)"
+	setClientThere = "SELECT set_config('clientapps.client_id', $1, true), count(*) FROM clients WHERE id = $2"
+	setAllClients  = "SET LOCAL clientapps.client_id = '*'" // for statements that CrossTenant declares
+	setNoClient    = "SET LOCAL clientapps.client_id = ''"
 )
 
+// SetClient is the statement that limits a transaction to the rows of one client, until it ends, with its parameters.
+func SetClient(client uuid.UUID, distributed bool) (sql string, args []any) {
+	if distributed {
+		return setClientThere, []any{client.String(), client}
+	}
+	return setClient, []any{client.String()}
+}
+
 // Enter limits a transaction to the rows of one client, until it ends.
-func Enter(tx *gorm.DB, client uuid.UUID) error {
-	_, err := tx.Statement.ConnPool.ExecContext(tx.Statement.Context, SetClient, client.String())
+func Enter(tx *gorm.DB, client uuid.UUID, distributed bool) error {
+	query, args := SetClient(client, distributed)
+	_, err := tx.Statement.ConnPool.ExecContext(tx.Statement.Context, query, args...)
 	return err
 }
 
@@ -27,17 +40,20 @@ func Enter(tx *gorm.DB, client uuid.UUID) error {
 var errRowsOutsideTx = errors.New("rows of a client outside of a transaction")
 
 // RegisterRowSecurity has gorm run each statement on a table of clients in a transaction that is limited to the client of its
-// handle. Register must have been called before.
-func (g *Guard) RegisterRowSecurity(db *gorm.DB) error {
+// handle. Register must have been called before. distributed is asked when there is a connection.
+func (g *Guard) RegisterRowSecurity(db *gorm.DB, distributed func() bool) error {
 	const set, release = "tenant:set", "tenant:release"
 	on := db.Callback()
+	limit := func(readOnly bool) func(*gorm.DB) {
+		return func(db *gorm.DB) { g.setClient(db, readOnly, distributed) }
+	}
 	return errors.Join(
-		on.Query().Before("gorm:query").After(guardName).Register(set, func(db *gorm.DB) { g.setClient(db, true) }),
+		on.Query().Before("gorm:query").After(guardName).Register(set, limit(true)),
 		on.Row().Before("gorm:row").After(guardName).Register(set, g.refuseOutsideTx),
-		on.Raw().Before("gorm:raw").After(guardName).Register(set, func(db *gorm.DB) { g.setClient(db, false) }),
-		on.Create().Before("gorm:create").After(guardName).Register(set, func(db *gorm.DB) { g.setClient(db, false) }),
-		on.Update().Before("gorm:update").After(guardName).Register(set, func(db *gorm.DB) { g.setClient(db, false) }),
-		on.Delete().Before("gorm:delete").After(guardName).Register(set, func(db *gorm.DB) { g.setClient(db, false) }),
+		on.Raw().Before("gorm:raw").After(guardName).Register(set, limit(false)),
+		on.Create().Before("gorm:create").After(guardName).Register(set, limit(false)),
+		on.Update().Before("gorm:update").After(guardName).Register(set, limit(false)),
+		on.Delete().Before("gorm:delete").After(guardName).Register(set, limit(false)),
 
 		on.Query().After("gorm:query").Register(release, releaseClient),
 		on.Raw().After("gorm:raw").Register(release, releaseClient),
@@ -58,7 +74,7 @@ type limitedPool struct {
 
 // setClient runs a statement in a transaction of its own that has the client, unless it is in one already. There it opens the
 // transaction to all clients for a statement that is declared.
-func (g *Guard) setClient(db *gorm.DB, readOnly bool) {
+func (g *Guard) setClient(db *gorm.DB, readOnly bool, distributed func() bool) {
 	if db.Error != nil || db.DryRun {
 		return
 	}
@@ -77,7 +93,8 @@ func (g *Guard) setClient(db *gorm.DB, readOnly bool) {
 		if db.AddError(err) != nil {
 			return
 		}
-		if _, err := tx.ExecContext(ctx, SetClient, client.String()); db.AddError(err) != nil {
+		query, args := SetClient(client, distributed())
+		if _, err := tx.ExecContext(ctx, query, args...); db.AddError(err) != nil {
 			_ = tx.Rollback()
 			return
 		}
@@ -96,11 +113,11 @@ func (g *Guard) refuseOutsideTx(db *gorm.DB) {
 func bypass(db *gorm.DB) {
 	ctx, tx := db.Statement.Context, db.Statement.ConnPool
 	set := func(to string) error {
-		_, err := tx.ExecContext(ctx, SetClient, to)
+		_, err := tx.ExecContext(ctx, to)
 		return err
 	}
-	if db.AddError(set(allClients)) == nil {
-		db.Statement.ConnPool = &limitedPool{tx, tx, func() error { return set(noClient) }, func() error { return nil }}
+	if db.AddError(set(setAllClients)) == nil {
+		db.Statement.ConnPool = &limitedPool{tx, tx, func() error { return set(setNoClient) }, func() error { return nil }}
 	}
 }
 

@@ -73,7 +73,9 @@ CREATE TRIGGER catalog_categories_history AFTER INSERT OR UPDATE OR DELETE ON ca
 -- +goose StatementBegin
 CREATE FUNCTION record_catalog_set_changes() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
-    state record;
+    state    record;
+    apps     uuid[];
+    elements text[];
 BEGIN
     SELECT revision, next_revision, actor_id, actor_name, request_id, changed_at INTO STRICT state FROM catalog_state WHERE id = 1;
     IF state.next_revision <> state.revision + 1 THEN
@@ -82,12 +84,14 @@ BEGIN
         state.request_id := '';
         state.changed_at := greatest(state.changed_at, date_trunc('milliseconds', now()));
     END IF;
+    -- A distributed database plans no statement that reads both a transition table and others.
+    SELECT array_agg(m.catalog_app_id), array_agg(to_jsonb(m) ->> TG_ARGV[1]) INTO apps, elements FROM moved AS m;
     INSERT INTO catalog_changes
     SELECT state.revision + 1, 'catalog_app', part.app, TG_ARGV[0], '[' || coalesce(sets.old, '') || ']', '[' || coalesce(sets.new, '') || ']',
            state.actor_id, state.actor_name, state.request_id, state.changed_at
     FROM (
-        SELECT m.catalog_app_id AS app, array_agg(to_jsonb(m) ->> TG_ARGV[1]) AS moved FROM moved AS m
-        WHERE EXISTS (SELECT 1 FROM catalog_apps WHERE id = m.catalog_app_id) GROUP BY m.catalog_app_id
+        SELECT m.app, array_agg(m.element) AS moved FROM unnest(apps, elements) AS m (app, element)
+        WHERE EXISTS (SELECT 1 FROM catalog_apps WHERE id = m.app) GROUP BY m.app
     ) AS part, LATERAL (
         SELECT string_agg(to_json(r.element)::text, ',' ORDER BY r.element) FILTER (WHERE TG_OP = 'DELETE' OR NOT r.moved) AS old,
                string_agg(to_json(r.element)::text, ',' ORDER BY r.element) FILTER (WHERE TG_OP = 'INSERT' OR NOT r.moved) AS new
