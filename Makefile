@@ -160,6 +160,9 @@ bench: ## Compare with references and write bench/RESULTS.md; ARGS=-help lists t
 bench-scale: ## Compare ten million apps with 200,000 and write bench/RESULTS-SCALE.md
 	@cd bench && go build -o bench . && exec ./bench -scale $(ARGS)
 
+bench-citus: ## Compare a Citus cluster with one PostgreSQL and write bench/RESULTS-CITUS.md
+	@cd bench && go build -o bench . && TEST_CITUS_FSYNC=on exec ../tools/with-citus ./bench -citus $(ARGS)
+
 pgo: ## Record the profile cmd/clientapps/default.pgo, which go build uses
 	@cd bench && go build -o bench . && exec ./bench -profile ../cmd/clientapps/default.pgo $(ARGS)
 

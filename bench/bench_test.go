@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/clientapps/clientapps/bench/report"
 )
@@ -44,7 +45,7 @@ func TestSettings(t *testing.T) {
 // A load without a contender would be missing in the tables without an error.
 func TestWorkloadsNameContenders(t *testing.T) {
 	t.Parallel()
-	for _, k := range append(workloads(), scaleWorkloads()...) {
+	for _, k := range slices.Concat(workloads(), scaleWorkloads(), citusWorkloads()) {
 		for _, name := range k.contenders {
 			if legend[name] == "" {
 				t.Errorf("%s: unknown contender %q", k.name, name)
@@ -62,7 +63,7 @@ func TestWorkloadsNameContenders(t *testing.T) {
 func TestAimsHaveFigures(t *testing.T) {
 	t.Parallel()
 	figures := func(wanted, contender string) (samples []report.Sample) {
-		for _, k := range append(workloads(), scaleWorkloads()...) {
+		for _, k := range slices.Concat(workloads(), scaleWorkloads(), citusWorkloads()) {
 			if k.name == wanted && slices.Contains(k.contenders, contender) {
 				return []report.Sample{{Rate: 1, P50: 1, P99: 1, ServerCPU: 1, Database: 1, Memory: 1}}
 			}
@@ -71,8 +72,28 @@ func TestAimsHaveFigures(t *testing.T) {
 	}
 	l := &harness{contenders: []*contender{{name: "ours"}}}
 	for _, aim := range l.aims() {
-		if math.IsNaN(aim.Ratio(figures)) {
+		if math.IsNaN(aim.Ratio(figures).Median) {
 			t.Errorf("%s: no figures", aim.Name)
+		}
+	}
+}
+
+func TestSlicing(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		args   []string
+		load   workload
+		slices int
+		length time.Duration
+	}{
+		{nil, workload{}, 8, 3 * time.Second},
+		{nil, workload{slices: 16, slice: 5 * time.Second}, 16, 5 * time.Second},
+		{[]string{"-slices", "2"}, workload{slices: 16, slice: 5 * time.Second}, 2, 5 * time.Second},
+		{[]string{"-slice", "3s"}, workload{slices: 16, slice: 5 * time.Second}, 16, 3 * time.Second},
+	} {
+		o, err := parseOptions(test.args)
+		if n, length := o.slicing(test.load); err != nil || n != test.slices || length != test.length {
+			t.Errorf("%v: %d slices of %v, %v", test.args, n, length, err)
 		}
 	}
 }

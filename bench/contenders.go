@@ -29,7 +29,7 @@ type contender struct {
 	api       load.API
 	size      dataset.Size
 	process   *machine.Process                                      // nil for pgbench
-	db        *machine.Postgres                                     // nil when it has none, or has it inside
+	databases []int                                                 // process ids of its database servers, if it has any beside it
 	pgbench   *load.Pgbench                                         // instead of a server
 	history   func(ctx context.Context, client string) (int, error) // changes on record of a client's apps
 	footprint report.Footprint
@@ -67,6 +67,9 @@ var legend = map[string]string{
 	"pocketbase-normal": "PocketBase with its default: synchronous NORMAL",
 	"ours-large":        "this server on the large database",
 	"ours-small":        "this server on 200,000 apps",
+	"ours-by-client":    "ours with --batch-by-client, on one PostgreSQL",
+	"ours-citus":        "ours on a Citus cluster of a coordinator and two workers on this machine, connected to the coordinator",
+	"ours-citus-worker": "the same, connected to a worker",
 }
 
 func (l *harness) needsPostgres() bool {
@@ -75,12 +78,15 @@ func (l *harness) needsPostgres() bool {
 			return true
 		}
 	}
-	return l.scale
+	return l.scale || l.citus
 }
 
 func (l *harness) startContenders(ctx context.Context) error {
 	if l.scale {
 		return l.startScale(ctx)
+	}
+	if l.citus {
+		return l.startCitus(ctx)
 	}
 	if l.postgres != nil {
 		if err := l.startOnPostgres(ctx); err != nil {
@@ -125,7 +131,7 @@ func (l *harness) startOnPostgres(ctx context.Context) error {
 	}
 	on := func(name string) *contender {
 		return &contender{
-			name: name, token: token, api: load.Contract{}, size: l.size, db: l.postgres,
+			name: name, token: token, api: load.Contract{}, size: l.size, databases: []int{l.postgres.PID()},
 			history: postgresHistory(url),
 		}
 	}

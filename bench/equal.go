@@ -186,17 +186,26 @@ func masked(body string) string {
 	return strings.TrimSpace(nextCursor.ReplaceAllString(body, `"next_cursor":"…"`))
 }
 
-// send sends one request.
-func (c *contender) send(ctx context.Context, method, path, body string) (answered, error) {
+// request returns a request to a contender, with its token.
+func (c *contender) request(ctx context.Context, method, path, body string) (*http.Request, error) {
 	r, err := http.NewRequestWithContext(ctx, method, c.base+path, strings.NewReader(body)) //nolint:gosec // to ourselves
 	if err != nil {
-		return answered{}, err
+		return nil, err
 	}
 	if c.token != "" {
 		r.Header.Set("Authorization", "Bearer "+c.token)
 	}
 	if body != "" {
 		r.Header.Set("Content-Type", "application/json")
+	}
+	return r, nil
+}
+
+// send sends one request.
+func (c *contender) send(ctx context.Context, method, path, body string) (answered, error) {
+	r, err := c.request(ctx, method, path, body)
+	if err != nil {
+		return answered{}, err
 	}
 	answer, err := http.DefaultClient.Do(r) //nolint:gosec // to ourselves
 	if err != nil {

@@ -69,7 +69,7 @@ func (l *harness) checkDisk() error {
 }
 
 func needNode(ctx context.Context, o options) error {
-	if !o.wants("fastify") || o.scale || o.profile != "" {
+	if !o.wants("fastify") || o.scale || o.citus || o.profile != "" {
 		return nil
 	}
 	return errors.Join(machine.Need(ctx, "node", "nodejs"), machine.Need(ctx, "npm", "npm"))
@@ -141,7 +141,7 @@ func (l *harness) buildOurs(ctx context.Context) error {
 		}
 	}
 	for _, v := range variants() {
-		if l.scale || !l.wants(v.name) {
+		if l.scale || l.citus || !l.wants(v.name) {
 			continue
 		}
 		if err := l.buildVariant(ctx, v); err != nil {

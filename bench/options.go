@@ -16,6 +16,7 @@ type options struct {
 	args       []string
 	size       dataset.Size
 	scale      bool
+	citus      bool
 	slices     int
 	slice      time.Duration
 	rate       int
@@ -28,20 +29,22 @@ type options struct {
 	profile    string // file for a profile, instead of measuring
 	dir        string
 	limit      time.Duration
+	given      map[string]bool // flags on the command line
 }
 
 // usual is the default size, and the small side of -scale.
 var usual = dataset.Size{Apps: 200_000, Clients: 200, Catalog: 5_000}
 
 func parseOptions(args []string) (options, error) {
-	o := options{args: args, also: map[string]string{}}
+	o := options{args: args, also: map[string]string{}, given: map[string]bool{}}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.IntVar(&o.size.Apps, "apps", 0, "apps of all clients (default 200000; with -scale 10000000)")
 	flags.IntVar(&o.size.Clients, "clients", 0, "clients (default 200; with -scale 10000)")
 	flags.IntVar(&o.size.Catalog, "catalog", usual.Catalog, "catalog apps")
 	flags.BoolVar(&o.scale, "scale", false, "compare our server on many apps with itself on 200000")
-	flags.IntVar(&o.slices, "slices", 8, "slices of each contender under each load")
-	flags.DurationVar(&o.slice, "slice", 3*time.Second, "length of a slice, in whole seconds")
+	flags.BoolVar(&o.citus, "citus", false, "compare our server on a Citus cluster, which tools/with-citus starts, with itself on one PostgreSQL")
+	flags.IntVar(&o.slices, "slices", 8, "slices of each contender under each load; without this flag "+fixedRate+" has 16")
+	flags.DurationVar(&o.slice, "slice", 3*time.Second, "length of a slice, in whole seconds; without this flag "+fixedRate+" has 5s")
 	flags.IntVar(&o.rate, "rate", 4000, "requests per second at the fixed rate")
 	flags.IntVar(&o.conns, "conns", 16, "database connections of the references with a server; ours has its default")
 	flags.Func("kinds", "loads to run, separated by commas (default all): "+strings.Join(workloadNames(), ", "), listOf(&o.workloads))
@@ -56,19 +59,24 @@ func parseOptions(args []string) (options, error) {
 		return nil
 	})
 	flags.StringVar(&o.product, "product", "..", "checkout of the server to measure")
-	flags.StringVar(&o.out, "out", "", "file for the results, or none (default RESULTS.md; with -scale RESULTS-SCALE.md)")
-	flags.StringVar(&o.profile, "profile", "", "measure nothing: write a CPU profile for the compiler to this file")
+	flags.StringVar(&o.out, "out", "", "file for the results, or none (default RESULTS.md; with -scale RESULTS-SCALE.md, with -citus RESULTS-CITUS.md)")
+	flags.StringVar(&o.profile, "profile", "", "measure nothing: write a CPU profile for the compiler to this file; -kinds selects its loads (default "+
+		strings.Join(profiledLoads, ", ")+")")
 	flags.StringVar(&o.dir, "dir", "/tmp", "folder for the databases, on a real disk and not in memory")
 	flags.DurationVar(&o.limit, "limit", 90*time.Minute, "time limit of the run")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
+	flags.Visit(func(f *flag.Flag) { o.given[f.Name] = true })
 	if flags.NArg() > 0 {
 		return o, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
 	defaults, out := usual, "RESULTS.md"
 	if o.scale {
 		defaults.Apps, defaults.Clients, out = 10_000_000, 10_000, "RESULTS-SCALE.md"
+	}
+	if o.citus {
+		out = "RESULTS-CITUS.md"
 	}
 	if o.out == "" {
 		o.out = out

@@ -3,10 +3,12 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/google/pprof/profile"
@@ -38,14 +40,25 @@ func init() {
 	return nil
 }
 
-// writeProfile records a CPU profile of our server on PostgreSQL under the loads patch, mixed and bulk, in turn. The compiler uses it in
-// later builds.
+// profiledLoads are the usual loads of a profile. mixed has patches and pages too.
+var profiledLoads = []string{"patch", "get", "mixed", "bulk"}
+
+// writeProfile records a CPU profile of our server on PostgreSQL under several loads, in turn. The compiler uses it in later builds.
 func (l *harness) writeProfile(ctx context.Context) error {
 	c, addr, err := l.startProfiled(ctx)
 	if err != nil {
 		return err
 	}
-	loads := []func(load.API) []load.Form{load.Patch, load.Mixed, load.Bulk}
+	names := profiledLoads
+	if len(l.workloads) > 0 {
+		names = l.workloads
+	}
+	loads := slices.DeleteFunc(workloads(), func(k workload) bool {
+		return !slices.Contains(names, k.name) || !slices.Contains(k.contenders, "ours")
+	})
+	if len(loads) == 0 {
+		return errors.New("-profile: none of these loads is for ours")
+	}
 	took := time.Duration(l.slices*len(loads)) * l.slice
 	slog.Info("profiling", "for", took)
 	type outcome struct {
@@ -58,8 +71,8 @@ func (l *harness) writeProfile(ctx context.Context) error {
 		done <- outcome{p, err}
 	}()
 	for range l.slices {
-		for _, forms := range loads {
-			if _, err := peak(usualConnections, forms)(ctx, l, c, l.seed()); err != nil {
+		for _, k := range loads {
+			if _, err := k.run(ctx, l, c, l.seed()); err != nil {
 				return err
 			}
 		}
@@ -94,7 +107,7 @@ func (l *harness) startProfiled(ctx context.Context) (c *contender, addr string,
 	if err := os.Setenv(profileAddr, addr); err != nil {
 		return nil, "", err
 	}
-	c = &contender{name: "ours", token: token, api: load.Contract{}, size: l.size, db: l.postgres}
+	c = &contender{name: "ours", token: token, api: load.Contract{}, size: l.size, databases: []int{l.postgres.PID()}}
 	return c, addr, l.serveOurs(ctx, c, "ours", url)
 }
 

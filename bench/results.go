@@ -37,6 +37,9 @@ func (l *harness) document(ctx context.Context, workloads []report.Workload) str
 	if i := slices.Index(args, "-scale"); i >= 0 {
 		target, args = "bench-scale", slices.Delete(args, i, i+1)
 	}
+	if i := slices.Index(args, "-citus"); i >= 0 {
+		target, args = "bench-citus", slices.Delete(args, i, i+1)
+	}
 	command := "make " + target
 	if len(args) > 0 {
 		command += fmt.Sprintf(" ARGS=%q", strings.Join(args, " "))
@@ -56,8 +59,8 @@ func (l *harness) document(ctx context.Context, workloads []report.Workload) str
 		write("- PostgreSQL's default settings, except for the number of connections: %s.\n", l.settings)
 	}
 	write("- %s.\n\n", strings.Join(l.versions(ctx), ", "))
-	write("Medians of the slices. In parentheses: the first contender's figure divided by this one's, as the median over the rounds. " +
-		"CPU is per request.\n\n")
+	write("Medians of the slices. In parentheses: the first contender's figure divided by this one's, as the median over the rounds, " +
+		"and the quartiles of the rounds where they differ from it. CPU is per request.\n\n")
 	out.WriteString(report.Table(workloads))
 	for _, line := range l.tooSlow(workloads) {
 		write("\n%s\n", line)
@@ -110,6 +113,9 @@ func (l *harness) tooSlow(workloads []report.Workload) (lines []string) {
 func (l *harness) notes() string {
 	if l.scale {
 		return "NOTES-SCALE.md"
+	}
+	if l.citus {
+		return "NOTES-CITUS.md"
 	}
 	return "NOTES.md"
 }

@@ -40,6 +40,9 @@ func (l *harness) measureGroup(ctx context.Context, workloads []workload) ([]rep
 	out := make([]report.Workload, len(workloads))
 	for i, k := range workloads {
 		out[i] = report.Workload{Name: k.name, What: k.what}
+		if n, length := l.slicing(k); n != l.slices || length != l.slice {
+			out[i].What += fmt.Sprintf("; %d slices of %v", n, length)
+		}
 		for j, name := range k.contenders {
 			out[i].Series = append(out[i].Series, report.Series{Contender: name})
 			entries = append(entries, entry{i, j})
@@ -48,7 +51,8 @@ func (l *harness) measureGroup(ctx context.Context, workloads []workload) ([]rep
 	if err := l.checkpoint(ctx); err != nil {
 		return out, err
 	}
-	for round := range l.slices + 1 { // the first round warms up
+	rounds, _ := l.slicing(workloads[0])
+	for round := range rounds + 1 { // the first round warms up
 		for _, n := range order(len(entries), round) {
 			k, e := workloads[entries[n].workload], entries[n]
 			name := k.contenders[e.contender]
@@ -60,7 +64,7 @@ func (l *harness) measureGroup(ctx context.Context, workloads []workload) ([]rep
 				series.Samples = append(series.Samples, sample)
 			}
 		}
-		slog.Info("measured", "load", workloads[0].name, "round", fmt.Sprintf("%d/%d", round, l.slices))
+		slog.Info("measured", "load", workloads[0].name, "round", fmt.Sprintf("%d/%d", round, rounds))
 	}
 	return out, nil
 }
@@ -90,7 +94,9 @@ func (l *harness) measure(ctx context.Context, k workload, c *contender) (report
 	if err != nil {
 		return report.Sample{}, err
 	}
-	result, err := k.run(ctx, l, c, l.seed())
+	once, seed := *l, l.seed()
+	_, once.slice = l.slicing(k)
+	result, err := k.run(ctx, &once, c, seed)
 	if err != nil {
 		return report.Sample{}, err
 	}
@@ -137,12 +143,16 @@ func (c *contender) usage() (u used, err error) {
 		}
 		u.server = &use
 	}
-	if c.db != nil {
-		use, err := machine.UsageOf(c.db.PID())
+	for _, pid := range c.databases {
+		use, err := machine.UsageOf(pid)
 		if err != nil {
 			return u, err
 		}
-		u.database = &use
+		if u.database == nil {
+			u.database = &machine.Usage{}
+		}
+		u.database.CPU += use.CPU
+		u.database.Resident += use.Resident
 	}
 	return u, nil
 }

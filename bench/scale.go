@@ -20,7 +20,7 @@ func (l *harness) startScale(ctx context.Context) error {
 			return err
 		}
 		c := &contender{
-			name: side.name, token: token, api: load.Contract{}, size: side.size, db: l.postgres,
+			name: side.name, token: token, api: load.Contract{}, size: side.size, databases: []int{l.postgres.PID()},
 			history: postgresHistory(url),
 		}
 		if err := l.serveOurs(ctx, c, "ours", url); err != nil {

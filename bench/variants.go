@@ -113,8 +113,16 @@ func morePaths(ctx context.Context, l *harness, o *overlay.Overlay) error {
 			return err
 		}
 	}
+	// As tools/generate-go does, and make generate.
+	ordered, err := render(ctx, l, filepath.Join(dir, "openapi.yaml"))
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(dir, "ordered.json"), ordered, 0o600); err != nil { //nolint:gosec // our own directory
+		return err
+	}
 	generate := exec.CommandContext(ctx, "go", "tool", "-modfile=tools/go.mod", "oapi-codegen", //nolint:gosec // ours
-		"--config", filepath.Join(dir, "config.yaml"), filepath.Join(dir, "openapi.yaml"))
+		"--config", filepath.Join(dir, "config.yaml"), filepath.Join(dir, "ordered.json"))
 	generate.Dir = l.product
 	if out, err := generate.CombinedOutput(); err != nil {
 		return fmt.Errorf("generate: %w\n%s", err, out)
@@ -124,8 +132,26 @@ func morePaths(ctx context.Context, l *harness, o *overlay.Overlay) error {
 		return err
 	}
 	o.Add(output, string(code))
+	if _, err := render(ctx, l, filepath.Join(dir, "openapi.yaml"), dir); err != nil {
+		return err
+	}
+	document, err := os.ReadFile(filepath.Join(dir, "openapi.json")) //nolint:gosec // written by render
+	if err != nil {
+		return err
+	}
+	o.Add("gen/openapi.json", string(document))
 	o.Add("server/bench_paths.go", handlers)
 	return nil
+}
+
+// render runs tools/render, which prints what the generator reads or, with a folder, writes the published documents there.
+func render(ctx context.Context, l *harness, args ...string) ([]byte, error) {
+	args = append([]string{"run", "-C", filepath.Join(l.product, "tools"), "./render"}, args...)
+	out, err := exec.CommandContext(ctx, "go", args...).Output() //nolint:gosec // ours
+	if err != nil {
+		return nil, fmt.Errorf("render: %w", err)
+	}
+	return out, nil
 }
 
 // extra returns the paths and their handlers.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/clientapps/clientapps/bench/load"
 )
@@ -15,6 +16,22 @@ type workload struct {
 	group      string // workloads of a group share their rounds, for comparison; "" for none
 	contenders []string
 	run        func(ctx context.Context, l *harness, c *contender, seed int) (load.Result, error)
+
+	// Slices instead of the usual ones, unless the options say otherwise; 0 for the usual ones.
+	slices int
+	slice  time.Duration
+}
+
+// slicing returns the number of slices of each contender under a load, and their length.
+func (o options) slicing(k workload) (n int, length time.Duration) {
+	n, length = o.slices, o.slice
+	if k.slices > 0 && !o.given["slices"] {
+		n = k.slices
+	}
+	if k.slice > 0 && !o.given["slice"] {
+		length = k.slice
+	}
+	return n, length
 }
 
 const (
@@ -35,20 +52,71 @@ var (
 // workloads returns all loads, in the order of the table.
 func workloads() []workload {
 	usual := []workload{
-		{"patch", "PATCH over 32 connections; each changes its row", "", onPostgres, peak(usualConnections, load.Patch)},
-		{"patch-1", "PATCH over one connection", "", without(onPostgres, "hand-joined", "http", "pgbench-32"), peak(1, load.Patch)},
-		{fixedRate, "PATCH at a fixed rate over 64 connections", "", writers, fixed(64, load.Patch)},
-		{"patch-variants", "PATCH over 32 connections, our server and its variants", "", same, peak(usualConnections, load.Patch)},
-		{"mixed-variants", "the load mixed, our server and a variant", "", []string{"ours", "ours-no-pgo"}, peak(usualConnections, load.Mixed)},
-		{"patch-webhooks", "PATCH over 32 connections, our server without and with webhooks", "", hooked, peak(usualConnections, load.Patch)},
-		{"get-webhooks", "GET of one app, our server without and with webhooks", "", hooked, peak(usualConnections, load.Get)},
-		{"get", "GET of one app", "", without(onPostgres, "hand-coalesced", "pgbench", "pgbench-32"), peak(usualConnections, load.Get)},
-		{"list", "first page of 50 of a client's apps", "", readers, peak(usualConnections, load.List)},
-		{"page-1", "first page of a client that has every app of the catalog", "pages", readers, page(1)},
-		{"page-200", "page 200 of that client, of the same size", "pages", readers, page(200)},
-		{"bulk", "POST that sets a boolean of 100 apps", "", []string{"ours", "hand", "fastify"}, peak(usualConnections, load.Bulk)},
-		{"updates", "PATCH of 1,000 apps with values of their own, over four connections", "", []string{"ours", "ours-sqlite"}, peak(4, load.Updates)},
-		{"mixed", "70 % GET, 10 % pages of 50, 20 % PATCH", "", writers, peak(usualConnections, load.Mixed)},
+		{
+			name: "patch", what: "PATCH over 32 connections; each changes its row",
+			contenders: onPostgres, run: peak(usualConnections, load.Patch),
+		},
+		{
+			name: "patch-1", what: "PATCH over one connection",
+			contenders: without(onPostgres, "hand-joined", "http", "pgbench-32"), run: peak(1, load.Patch),
+		},
+		{
+			name: fixedRate, what: "PATCH at a fixed rate over 64 connections",
+			contenders: writers, run: fixed(64, load.Patch),
+			slices: 16, slice: 5 * time.Second, // times vary more than rates
+		},
+		{
+			name: "patch-variants", what: "PATCH over 32 connections, our server and its variants",
+			contenders: same, run: peak(usualConnections, load.Patch),
+		},
+		{
+			name: "mixed-variants", what: "the load mixed, our server and a variant",
+			contenders: []string{"ours", "ours-no-pgo"}, run: peak(usualConnections, load.Mixed),
+		},
+		{
+			name: "patch-webhooks", what: "PATCH over 32 connections, our server without and with webhooks",
+			contenders: hooked, run: peak(usualConnections, load.Patch),
+		},
+		{
+			name: "get-webhooks", what: "GET of one app, our server without and with webhooks",
+			contenders: hooked, run: peak(usualConnections, load.Get),
+		},
+		{
+			name: "get", what: "GET of one app",
+			contenders: without(onPostgres, "hand-coalesced", "pgbench", "pgbench-32"), run: peak(usualConnections, load.Get),
+		},
+		{
+			name: "list", what: "first page of 50 of a client's apps",
+			contenders: readers, run: peak(usualConnections, load.List),
+		},
+		{
+			name: "page-1", what: "first page of a client that has every app of the catalog", group: "pages",
+			contenders: readers, run: page(1),
+		},
+		{
+			name: "page-200", what: "page 200 of that client, of the same size", group: "pages",
+			contenders: readers, run: page(200),
+		},
+		{
+			name: "bulk", what: "POST that sets a boolean of 100 apps",
+			contenders: []string{"ours", "hand", "fastify"}, run: peak(usualConnections, load.Bulk),
+		},
+		{
+			name: "updates", what: "PATCH of 1,000 apps with values of their own, over four connections",
+			contenders: []string{"ours", "ours-sqlite"}, run: peak(4, load.Updates),
+		},
+		{
+			name: "not-modified", what: "GET of one app with If-None-Match of its tag, answered 304",
+			contenders: []string{"ours"}, run: unchanged(withTag),
+		},
+		{
+			name: "noop", what: "PATCH that changes nothing",
+			contenders: []string{"ours", "hand", "hand-coalesced"}, run: unchanged(patched),
+		},
+		{
+			name: "mixed", what: "70 % GET, 10 % pages of 50, 20 % PATCH",
+			contenders: writers, run: peak(usualConnections, load.Mixed),
+		},
 	}
 	var all []workload
 	all = append(all, usual...)
@@ -97,6 +165,9 @@ func (l *harness) chosen() (chosen []workload) {
 	all := workloads()
 	if l.scale {
 		all = scaleWorkloads()
+	}
+	if l.citus {
+		all = citusWorkloads()
 	}
 	for _, k := range all {
 		if len(l.workloads) > 0 && !slices.Contains(l.workloads, k.name) {

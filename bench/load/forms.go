@@ -61,20 +61,20 @@ func Patch(api API) []Form {
 		for i, field := range f.fields {
 			fields[i] = `"` + field.name + `":` + field.json
 		}
-		forms = append(forms, Form{f.weight, "PATCH", api.App(""), "{" + strings.Join(fields, ",") + "}"})
+		forms = append(forms, Form{Weight: f.weight, Method: "PATCH", Path: api.App(""), Body: "{" + strings.Join(fields, ",") + "}"})
 	}
 	return forms
 }
 
 // Get reads single apps.
-func Get(api API) []Form { return []Form{{1, "GET", api.App(""), ""}} }
+func Get(api API) []Form { return []Form{{Weight: 1, Method: "GET", Path: api.App("")}} }
 
 // List reads the first page of 50 of a client's apps.
-func List(api API) []Form { return []Form{{1, "GET", api.List(""), ""}} }
+func List(api API) []Form { return []Form{{Weight: 1, Method: "GET", Path: api.List("")}} }
 
 // Mixed sends 70 % GETs of an app, 10 % pages of 50 and 20 % patches.
 func Mixed(api API) []Form {
-	forms := []Form{{700, "GET", api.App(""), ""}, {100, "GET", api.List(""), ""}}
+	forms := []Form{{Weight: 700, Method: "GET", Path: api.App("")}, {Weight: 100, Method: "GET", Path: api.List("")}}
 	for _, f := range Patch(api) {
 		f.Weight *= 2
 		forms = append(forms, f)
@@ -86,14 +86,14 @@ func Mixed(api API) []Form {
 func Bulk(api API) []Form {
 	var forms []Form
 	for _, value := range []bool{true, false} {
-		forms = append(forms, Form{1, "POST", api.Bulk(value), `{"app_ids":["{ids}"]}`})
+		forms = append(forms, Form{Weight: 1, Method: "POST", Path: api.Bulk(value), Body: `{"app_ids":["{ids}"]}`})
 	}
 	return forms
 }
 
 // Updates sends a thousand updates of apps of one client at once.
 func Updates(api API) []Form {
-	return []Form{{1, "PATCH", api.List(""), `{"updates":[{updates}]}`}}
+	return []Form{{Weight: 1, Method: "PATCH", Path: api.List(""), Body: `{"updates":[{updates}]}`}}
 }
 
 // Large is the path of a large client's list.
@@ -105,7 +105,7 @@ func Large(size dataset.Size, n int) string {
 func Search(api API) []Form {
 	var forms []Form
 	for _, text := range []string{"an", "cloud", "planner%20", "swift", "99", "%C3%B6ff", "no%20such%20name"} {
-		forms = append(forms, Form{1, "GET", api.List("?q=" + text), ""})
+		forms = append(forms, Form{Weight: 1, Method: "GET", Path: api.List("?q=" + text)})
 	}
 	return forms
 }

@@ -19,6 +19,7 @@ type Form struct {
 	Method string
 	Path   string
 	Body   string
+	Tag    string // If-None-Match; "" for none
 }
 
 // Plan has the requests for one contender.

@@ -38,6 +38,18 @@ func TestMixedReadsInEightCasesOfTen(t *testing.T) {
 	}
 }
 
+// The length of a body and the tag are in the head of a request.
+func TestRawRequest(t *testing.T) {
+	t.Parallel()
+	p := Plan{Base: "http://127.0.0.1:1", Token: "x", Size: size}
+	got := p.raw(Form{Method: "PATCH", Path: "/a", Body: "{}", Tag: `"1.2"`})
+	want := "PATCH /a HTTP/1.1\r\nHost: 127.0.0.1:1\r\nAuthorization: Bearer x\r\nIf-None-Match: \"1.2\"\r\n" +
+		"Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+	if got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 // A slice with a failed request has no figures.
 func TestParseWrk(t *testing.T) {
 	t.Parallel()

@@ -93,6 +93,9 @@ func (p Plan) lua() string {
 func (p Plan) raw(f Form) string {
 	base, _ := url.Parse(p.Base) // always valid
 	head := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\n", f.Method, f.Path, base.Host, p.Token)
+	if f.Tag != "" {
+		head += "If-None-Match: " + f.Tag + "\r\n"
+	}
 	if f.Body != "" {
 		head += fmt.Sprintf("Content-Type: application/json\r\nContent-Length: %d\r\n", len(p.fill(f.Body, 0)))
 	}

@@ -7,7 +7,7 @@ type Aim struct {
 	Name   string
 	AtMost bool // else at least
 	Bound  float64
-	Ratio  func(find func(workload, contender string) []Sample) float64
+	Ratio  func(find func(workload, contender string) []Sample) Spread
 }
 
 // AimTable compares the results with the aims for which this run has figures.
@@ -20,21 +20,21 @@ func AimTable(aims []Aim, workloads []Workload) string {
 		}
 		return nil
 	}
-	rows := [][]string{{"aim", "bound", "reached", "met"}}
+	rows := [][]string{{"aim", "bound", "reached", "quartiles", "met"}}
 	for _, aim := range aims {
 		reached := aim.Ratio(find)
-		if math.IsNaN(reached) {
+		if math.IsNaN(reached.Median) {
 			continue
 		}
-		bound, met := "≥ ", reached >= aim.Bound
+		bound, met := "≥ ", reached.Median >= aim.Bound
 		if aim.AtMost {
-			bound, met = "≤ ", reached <= aim.Bound
+			bound, met = "≤ ", reached.Median <= aim.Bound
 		}
 		reachedAim := "no"
 		if met {
 			reachedAim = "yes"
 		}
-		rows = append(rows, []string{aim.Name, bound + number(aim.Bound, 2), number(reached, 2), reachedAim})
+		rows = append(rows, []string{aim.Name, bound + number(aim.Bound, 2), number(reached.Median, 2), reached.quartiles(), reachedAim})
 	}
 	if len(rows) == 1 {
 		return ""

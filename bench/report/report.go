@@ -73,33 +73,49 @@ func (k Workload) Find(contender string) []Sample {
 }
 
 // Median returns the median of a measure over the rounds, or NaN.
-func Median(samples []Sample, of func(Sample) float64) float64 {
+func Median(samples []Sample, of func(Sample) float64) float64 { return Over(samples, of).Median }
+
+// Spread is the median of a figure over the rounds, with the quartiles around it. Without rounds all are NaN.
+type Spread struct{ Median, Low, High float64 }
+
+// Single returns a figure that does not come from rounds: it has no quartiles.
+func Single(value float64) Spread { return Spread{value, None(), None()} }
+
+// Over returns the spread of a measure over the rounds.
+func Over(samples []Sample, of func(Sample) float64) Spread {
 	values := make([]float64, 0, len(samples))
 	for _, s := range samples {
 		values = append(values, of(s))
 	}
-	return median(values)
+	return spread(values)
 }
 
-// Ratio returns the median of the ratios of each round. Other activity on the machine slows both slices of a round.
-func Ratio(ours, theirs []Sample, of func(Sample) float64) float64 {
+// Ratio returns the spread of the ratios of each round. Other activity on the machine slows both slices of a round.
+func Ratio(ours, theirs []Sample, of func(Sample) float64) Spread {
 	values := make([]float64, 0, len(ours))
 	for i := range min(len(ours), len(theirs)) {
 		values = append(values, of(ours[i])/of(theirs[i]))
 	}
-	return median(values)
+	return spread(values)
 }
 
-func median(values []float64) float64 {
+func spread(values []float64) Spread {
 	if len(values) == 0 || slices.ContainsFunc(values, math.IsNaN) {
-		return math.NaN()
+		return Single(None())
 	}
 	slices.Sort(values)
-	half := len(values) / 2
-	if len(values)%2 == 1 {
-		return values[half]
+	return Spread{quantile(values, 0.5), quantile(values, 0.25), quantile(values, 0.75)}
+}
+
+// quantile interpolates between the two nearest of the sorted values.
+func quantile(sorted []float64, q float64) float64 {
+	at := q * float64(len(sorted)-1)
+	low := int(at)
+	high := min(low+1, len(sorted)-1)
+	if sorted[low] == sorted[high] {
+		return sorted[low] // also when both are infinite
 	}
-	return (values[half-1] + values[half]) / 2
+	return sorted[low] + (sorted[high]-sorted[low])*(at-float64(low))
 }
 
 // Footprint has the costs of a contender before the first request.

@@ -8,7 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// Table returns the workloads as one table. Each figure has a ratio in parentheses: the first contender's figure divided by it.
+// Table returns the workloads as one table. Each figure has a ratio in parentheses: the first contender's figure divided by it, as the
+// median over the rounds, and the quartiles of the rounds where they differ from it.
 func Table(workloads []Workload) string {
 	header := []string{"load", "contender"}
 	for _, m := range Measures() {
@@ -36,10 +37,23 @@ func cell(ours, theirs []Sample, m Measure, compare bool) string {
 		return "–"
 	}
 	text := number(value, m.Digits)
-	if ratio := Ratio(ours, theirs, m.Of); compare && !math.IsNaN(ratio) && !math.IsInf(ratio, 0) {
-		text += " (" + number(ratio, 2) + ")"
+	if ratio := Ratio(ours, theirs, m.Of); compare && !math.IsNaN(ratio.Median) && !math.IsInf(ratio.Median, 0) {
+		text += " (" + number(ratio.Median, 2)
+		if quartiles := ratio.quartiles(); quartiles != "" {
+			text += "; " + quartiles
+		}
+		text += ")"
 	}
 	return text
+}
+
+// quartiles formats them as 1.69–1.80. It returns "" when there are none, or when both round to the median.
+func (s Spread) quartiles() string {
+	low, high := number(s.Low, 2), number(s.High, 2)
+	if math.IsNaN(s.Low) || low == number(s.Median, 2) && high == low {
+		return ""
+	}
+	return low + "–" + high
 }
 
 // number groups thousands.
