@@ -10,12 +10,14 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/clientapps/clientapps/shell"
 	"github.com/clientapps/clientapps/store"
 )
 
 // The groups of commands in the help.
 const (
 	groupServer   = "server"
+	groupClient   = "client"
 	groupData     = "data"
 	groupDatabase = "database"
 	groupOther    = "other"
@@ -35,13 +37,19 @@ func (p *process) execute(ctx context.Context) error {
 		SuggestionsMinimumDistance: 2,
 	}
 	root.AddGroup(
-		&cobra.Group{ID: groupServer, Title: "The server:"}, &cobra.Group{ID: groupData, Title: "Clients, tokens and imports:"},
+		&cobra.Group{ID: groupServer, Title: "The server:"}, &cobra.Group{ID: groupClient, Title: "A client of the server:"},
+		&cobra.Group{ID: groupData, Title: "Clients, tokens and imports:"},
 		&cobra.Group{ID: groupDatabase, Title: "The database:"}, &cobra.Group{ID: groupOther, Title: "Other commands:"},
 	)
 	root.SetHelpCommandGroupID(groupOther)
 	root.SetCompletionCommandGroupID(groupOther)
 	root.SetFlagErrorFunc(flagError)
+	api, err := p.apiCommand(ctx)
+	if err != nil {
+		return err
+	}
 	addTo(root, groupServer, p.serveCommand(), p.healthCommand())
+	addTo(root, groupClient, api)
 	addTo(root, groupData,
 		parent("client", "Create, list, suspend, activate and delete clients", p.clientCreateCommand(), p.clientListCommand(),
 			p.clientSuspendCommand(), p.clientActivateCommand(), p.clientDeleteCommand()),
@@ -53,11 +61,15 @@ func (p *process) execute(ctx context.Context) error {
 		p.backupCommand(),
 		parent("history", "Prune the history of changes, or make all cursors of it expire", p.historyPruneCommand(), p.historyRenewCommand()))
 	addTo(root, groupOther, p.versionCommand())
-	root.SetArgs(append([]string{}, p.args...)) // not nil: cobra would take os.Args
+	args := append([]string{}, p.args...) // not nil: cobra would take os.Args
+	if p.namesAPI() {
+		args = shell.AddTrue(root, args)
+	}
+	root.SetArgs(args)
 	root.SetIn(p.stdin)
 	root.SetOut(p.stdout)
 	root.SetErr(p.stderr)
-	return root.ExecuteContext(ctx)
+	return shell.MissingFlags(root.ExecuteContext(ctx))
 }
 
 // commandActor returns the author of what a command changes, as the history names it.

@@ -288,7 +288,7 @@ func (c Config) Validate() error {
 
 // readEnvironment refuses unknown CLIENTAPPS_ variables, so that a misspelled one is not ignored silently.
 func readEnvironment(environ []string) (map[string]string, []error) {
-	known := map[string]bool{}
+	known := map[string]bool{"CLIENTAPPS_URL": true, "CLIENTAPPS_TOKEN": true} // of the command api
 	for _, s := range settings() {
 		known[s.env] = true
 	}

@@ -31,6 +31,10 @@ curl -X PATCH "%[1]s://%[2]s/v2/clients/aa7cf840-9ca9-46a3-9778-9015d6580d50/app
   -H "Content-Type: application/json" \
   -d '{"is_favorite": true}'
 
+or, with this program:
+
+CLIENTAPPS_URL=%[1]s://%[2]s CLIENTAPPS_TOKEN=demo-token %[3]s api update-app --client-id aa7cf840-9ca9-46a3-9778-9015d6580d50 --app-id f1a2b3c4-d5e6-7890-abcd-ef1234567890 --is-favorite true
+
 or open %[1]s://%[2]s/docs
 
 `

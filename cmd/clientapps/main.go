@@ -10,11 +10,12 @@ import (
 	"sync/atomic"
 
 	"github.com/clientapps/clientapps/server/telemetry"
+	"github.com/clientapps/clientapps/shell"
 	"github.com/clientapps/clientapps/store"
 )
 
 func main() {
-	p := &process{args: os.Args[1:], environ: os.Environ(), stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}
+	p := &process{name: os.Args[0], args: hideArguments(os.Args[1:]), environ: os.Environ(), stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}
 	ctx, stop := untilSignaled(context.Background(), p.lastLine)
 	code := run(ctx, p)
 	stop()
@@ -23,6 +24,7 @@ func main() {
 
 // process has the inputs and outputs of a command, which tests replace.
 type process struct {
+	name           string // of the program, as it was called; "" for clientapps
 	args           []string
 	environ        []string
 	stdin          io.Reader
@@ -36,6 +38,14 @@ func (p *process) closeLog() {
 	if b := p.logBuffer.Load(); b != nil {
 		b.Close()
 	}
+}
+
+// program returns the name of the program, quoted for a shell.
+func (p *process) program() string {
+	if p.name == "" {
+		return "clientapps"
+	}
+	return shell.Quote(p.name)
 }
 
 // lastLine writes a line to stderr, after all log lines.
@@ -57,7 +67,7 @@ func run(ctx context.Context, p *process) int {
 		err = fmt.Errorf("interrupted: %w", err)
 	}
 	p.lastLine(err.Error())
-	if errors.Is(err, errUsage) {
+	if errors.Is(err, errUsage) || errors.Is(err, shell.ErrUsage) {
 		return 2
 	}
 	return 1

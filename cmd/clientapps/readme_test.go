@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"io/fs"
 	"net/http"
 	"os"
@@ -43,39 +44,44 @@ func blocksOf(t *testing.T, page string) []block {
 	return blocks
 }
 
-// TestCurlLines runs the curl commands of a page in order, and compares their output with the answers on the page.
-func TestCurlLines(t *testing.T) {
+// TestCommandLines runs the commands of a page in order, and compares their output with the answers on the page.
+func TestCommandLines(t *testing.T) {
 	t.Parallel()
 	for page, want := range map[string]int{
-		"docs/bulk.md": 4, "docs/import-export.md": 4,
+		"docs/bulk.md": 4, "docs/import-export.md": 4, "docs/shell.md": 13,
 		"README.md": 1, "docs/first-look.md": 7, // the reference page has five requests and two errors
 	} {
 		t.Run(page, func(t *testing.T) {
 			t.Parallel()
-			testCurlLines(t, page, want)
+			testCommandLines(t, page, want)
 		})
 	}
 }
 
-func testCurlLines(t *testing.T, page string, want int) {
+func testCommandLines(t *testing.T, page string, want int) {
 	t.Helper()
-	demo := startServe(t, storetest.SQLite(t), "--demo")
-	blocks, answers, dir := blocksOf(t, page), 0, t.TempDir()
+	flags := []string{"--demo"}
+	if page == "docs/mcp.md" {
+		flags = append(flags, "--mcp")
+	}
+	demo := startServe(t, storetest.SQLite(t), flags...)
+	blocks, answers, dir, environ := blocksOf(t, page), 0, t.TempDir(), environment(t, demo.URL)
 	for i, b := range blocks {
 		if b.language != "sh" {
 			continue
 		}
-		shell := strings.ReplaceAll(b.text, "http://127.0.0.1:8080/", demo.URL+"/")
+		shell := strings.ReplaceAll(b.text, "http://127.0.0.1:8080", demo.URL)
 		command := exec.CommandContext(t.Context(), "sh", "-euc", shell)
-		command.Dir = dir
+		command.Dir, command.Env = dir, environ
 		out, err := command.Output()
 		if err != nil {
 			t.Errorf("%s: %v", b.text, err)
 		}
-		if answer := blocks[i+1].language; answer != "json" && answer != "csv" {
+		if answer := blocks[i+1].language; answer != "json" && answer != "csv" && answer != "text" {
 			t.Fatalf("the page shows no answer to %s", b.text)
 		}
 		answers++
+		out = bytes.ReplaceAll(out, []byte(demo.URL), []byte("http://127.0.0.1:8080"))
 		if lastUpdate.ReplaceAllString(string(out), "") != lastUpdate.ReplaceAllString(blocks[i+1].text, "") {
 			t.Errorf("%s printed\n%s\nbut the page shows\n%s", b.text, out, blocks[i+1].text)
 		}

@@ -95,7 +95,7 @@ func serveAPI(ctx context.Context, p *process, cfg Config, srv *server.Server, l
 			scheme = "https"
 		}
 		p.logBuffer.Load().Flush() // a terminal shows what was logged before the example
-		if _, err := fmt.Fprintf(p.stdout, demoBanner, scheme, listener.Addr()); err != nil {
+		if _, err := fmt.Fprintf(p.stdout, demoBanner, scheme, listener.Addr(), p.program()); err != nil {
 			return errors.Join(err, listener.Close())
 		}
 	}
