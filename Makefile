@@ -22,7 +22,7 @@ RACE_ENV = $(if $(RACE),env CGO_ENABLED=1 CGO_CFLAGS=-O0)
 # One after the other: some tests bound how long a request takes, and mixed output helps nobody.
 .NOTPARALLEL:
 .PHONY: help run build generate check-generate fmt check-format lint lint-openapi check-breaking changelog-api \
-	release-contract vet vuln secrets test allocations test-mutations test-client test-typescript test-docs test-generators \
+	release-contract vet vuln secrets test allocations test-mutations test-client test-typescript test-docs test-mcp test-generators \
 	test-workflows check-alerts slow-clients fuzz check test-pgbouncer test-row-security test-faults test-deploy soak bench bench-scale \
 	pgo clean
 
@@ -102,6 +102,9 @@ test-typescript: sdk/typescript/$(NPM) ## Test the TypeScript client against a d
 
 test-docs: $(NODE_TOOLS) ## Test the page /docs in Chromium; installs it if it is missing
 	browser=$$(tools/chromium) && CHROMIUM="$$browser" tools/with-demo npm run test-docs --prefix tools
+
+test-mcp: $(NODE_TOOLS) ## Test /mcp of a demo server with the TypeScript SDK of the protocol
+	CLIENTAPPS_MCP=true tools/with-demo npm run test-mcp --prefix tools
 
 test-generators: $(NODE_TOOLS) ## Generate clients with six generators, compile them, and call a demo server with them
 	tools/generators/generate

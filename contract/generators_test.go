@@ -19,7 +19,7 @@ import (
 func TestExtensions(t *testing.T) {
 	t.Parallel()
 	known := []string{
-		"x-all-clients", "x-deprecated-on", "x-enumDescriptions", "x-enumStatuses", "x-internal", "x-must-be", "x-own-tokens",
+		"x-all-clients", "x-deprecated-on", "x-enumDescriptions", "x-enumStatuses", "x-internal", "x-mcp", "x-must-be", "x-own-tokens",
 		"x-read-only-reasons", "x-sunset",
 	}
 	embedded, err := gen.GetSpec()

@@ -10,4 +10,6 @@
 //	gen          generated strict wrapper: typed request object
 //	handler      map, call the store, map                                 apps.go, fields.go, convert.go
 //	writeError   any error ends here: the one place that knows statuses   errors.go
+//
+// A message of an assistant (mcp.go) becomes requests that begin at ServeHTTP.
 package server

@@ -45,6 +45,10 @@ func (s *Server) newRouter() (*router, error) {
 	for path, h := range documents {
 		r.open(path, echo.WrapHandler(h))
 	}
+	if s.mcp != nil {
+		r.Add(http.MethodPost, mcpPath, withoutEcho(s.mcp.serve))
+		r.finishPath(mcpPath, []string{http.MethodPost})
+	}
 	operations, err := contract()
 	if err != nil {
 		return nil, err

@@ -33,6 +33,8 @@ type Config struct {
 
 	CertFile, KeyFile string // a PEM certificate and its key: Run uses TLS, and reloads them when they change
 
+	MCP bool // serves assistants at /mcp, by the Model Context Protocol
+
 	CORSOrigins []string // origins whose scripts may call the API, such as https://app.example.com; none by default
 
 	Webhooks webhook.Config // the zero value refuses to make webhooks, and delivers nothing
@@ -86,6 +88,8 @@ type Server struct {
 	endStreams     context.CancelFunc
 
 	webhooks *webhook.Worker
+
+	mcp *mcpEndpoint // nil: none
 }
 
 // New makes a server. It fails if an operation of the contract would have no guard.
@@ -153,6 +157,11 @@ func New(cfg Config) (*Server, error) {
 		Traces: cfg.Traces, TracedPaths: basePath + "/",
 	}); err != nil {
 		return nil, fmt.Errorf("server: %w", err)
+	}
+	if cfg.MCP {
+		if s.mcp, err = s.newMCPEndpoint(cfg); err != nil {
+			return nil, fmt.Errorf("server: %w", err)
+		}
 	}
 	if s.router, err = s.newRouter(); err != nil {
 		return nil, fmt.Errorf("server: %w", err)

@@ -41,6 +41,7 @@ type Config struct {
 	TraceRatio      float64       // share of requests that are traced unless the caller has decided
 	OIDC            oidc.Config   // identity provider whose access tokens are accepted too
 	CORSOrigins     []string      // origins whose scripts may call the API
+	MCP             bool          // serve assistants at /mcp
 	WebhookKeys     webhook.Keys  // encrypt the secrets of webhooks; none: no webhooks
 	WebhookPrivate  bool          // webhooks may deliver to loopback addresses
 	LogFormat       string        // text or json
@@ -206,6 +207,10 @@ func settings() []setting {
 		{
 			"webhook-allow-private", "CLIENTAPPS_WEBHOOK_ALLOW_PRIVATE", "false", "webhooks may deliver to loopback addresses, at any port and without TLS: for trials",
 			func(c *Config, v string) (err error) { c.WebhookPrivate, err = parseBool(v); return err },
+		},
+		{
+			"mcp", "CLIENTAPPS_MCP", "false", "serve assistants at /mcp, by the Model Context Protocol",
+			func(c *Config, v string) (err error) { c.MCP, err = parseBool(v); return err },
 		},
 		{
 			"cors-origins", "CLIENTAPPS_CORS_ORIGINS", "", "origins whose scripts may call the API, separated by commas",

@@ -110,7 +110,7 @@ func TestConfigSources(t *testing.T) {
 		"oidc-issuer": "https://login.example.com", "oidc-audience": "apps", "oidc-scope-claim": "scp", "oidc-clients-claim": "orgs",
 		"database-timeout": "100ms", "drain-delay": "10m", "shutdown-timeout": "1s",
 		"webhook-key": testKey + "," + strings.Replace(testKey, "A", "B", 1), "webhook-allow-private": "true",
-		"cors-origins": "https://a.example, http://b.example:8080", "metrics-addr": "127.0.0.1:2",
+		"mcp": "true", "cors-origins": "https://a.example, http://b.example:8080", "metrics-addr": "127.0.0.1:2",
 		"otlp-endpoint": "https://collector.example/otlp", "trace-ratio": "0.25",
 		"log-format": "json", "log-level": "debug",
 	}
@@ -119,7 +119,7 @@ func TestConfigSources(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Config{
-		WebhookKeys: keys, WebhookPrivate: true,
+		WebhookKeys: keys, WebhookPrivate: true, MCP: true,
 		Addr: "127.0.0.1:1", DatabaseURL: "postgres://db.internal/clientapps", MaxConns: 1000, BatchByClient: true, RowSecurity: true,
 		Demo:        true,
 		CatalogPoll: 100 * time.Millisecond, TokenTTL: 10 * time.Minute,

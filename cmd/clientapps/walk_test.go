@@ -24,7 +24,7 @@ func TestWalk(t *testing.T) {
 		t.Fatalf("docs/import-export.md has no example of at most twenty lines: %q", found)
 	}
 	checkout := t.TempDir()
-	for _, name := range []string{"go.mod", "go.sum", "contract.go", "openapi.yaml", "cmd", "examples", "gen", "operations", "server", "shell", "store", "webhook"} {
+	for _, name := range []string{"go.mod", "go.sum", "contract.go", "openapi.yaml", "cmd", "examples", "gen", "mcp", "operations", "server", "shell", "store", "webhook"} {
 		if err := exec.CommandContext(t.Context(), "cp", "-R", filepath.Join("../..", name), checkout).Run(); err != nil {
 			t.Fatalf("copy %s: %v", name, err)
 		}

@@ -39,7 +39,10 @@ func Wrap(api http.Handler, origins []string) (http.Handler, error) {
 		AllowedMethods: []string{
 			http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
 		},
-		AllowedHeaders: []string{"Authorization", "Content-Type", "If-Match", "If-None-Match", "Last-Event-ID", "Traceparent", "Tracestate", RequestIDHeader},
+		AllowedHeaders: []string{
+			"Authorization", "Content-Type", "If-Match", "If-None-Match", "Last-Event-ID", "Mcp-Method", "Mcp-Name",
+			"Mcp-Protocol-Version", "Traceparent", "Tracestate", RequestIDHeader,
+		},
 		ExposedHeaders: []string{
 			"Content-Disposition", "Deprecation", "ETag", "Link", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "Sunset",
 			"WWW-Authenticate", RequestIDHeader,
