@@ -286,6 +286,9 @@ func (s *Server) writeError(err error, c echo.Context) {
 		header[name] = values
 	}
 	varyByAccept(header)
+	if challenge := s.site.Challenge(c.Request()); challenge != "" && e.Status == http.StatusUnauthorized {
+		header.Set("WWW-Authenticate", challenge)
+	}
 	if e.Status == http.StatusMethodNotAllowed {
 		header.Set(echo.HeaderAllow, s.router.allow[c.Path()]) // replaces echo's Allow, which lists the routes that answer 405
 	}

@@ -54,7 +54,7 @@ func TestOptions(t *testing.T) {
 func TestUnknownPaths(t *testing.T) {
 	var all []scenario
 	for _, target := range []string{
-		"/", "//", "/v2", "/v2/", "/v1/clients/" + clientID + "/apps/" + appID, "/V2" + appPath[3:], appPath[3:], "/v2" + appPath,
+		"//", "/v2", "/v2/", "/v1/clients/" + clientID + "/apps/" + appID, "/V2" + appPath[3:], appPath[3:], "/v2" + appPath,
 		"/v2/client/" + clientID + "/apps/" + appID, "/v2/clients/" + clientID + "/apps/", "/v2/clients/" + clientID + "/Apps/" + appID,
 		appPath + "/", appPath + "//", appPath + "/x", appPath + "/x/y", "/" + appPath, "/v2//clients/" + clientID + "/apps/" + appID,
 		"/v2/clients/" + clientID + "//apps/" + appID, "/v2/clients/" + clientID + "/apps//" + appID, "/v2/./clients/" + clientID + "/apps/" + appID,
@@ -99,6 +99,8 @@ func TestHead(t *testing.T) {
 			{name: "not acceptable", status: 406, header: []string{"Accept: text/html"}},
 			{name: "alive", status: 200, target: "/healthz"},
 			{name: "ready", status: 200, target: "/readyz"},
+			{name: "the root", status: 302, target: "/"},
+			{name: "the catalog of APIs", status: 200, target: "/.well-known/api-catalog"},
 		} {
 			request := servertest.Request{
 				Method: http.MethodGet, Target: or(like.target, appPath), Header: append(like.header, "X-Request-Id: same"),

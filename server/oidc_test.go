@@ -132,7 +132,7 @@ func TestJWTRefused(t *testing.T) {
 		for name, r := range cases {
 			before := len(failures(t, s))
 			got := clientWith(s, r.token).Patch(t, appPath, `{"is_favorite":true}`)
-			if got.Status != 401 || got.Body != unauthorized+"\n" || got.Header.Get("WWW-Authenticate") != "Bearer" {
+			if got.Status != 401 || got.Body != unauthorized+"\n" || got.Header.Get("WWW-Authenticate") != challenge(s) {
 				t.Errorf("%s: answered %d %s", name, got.Status, got.Body)
 			}
 			lines := failures(t, s)[before:]

@@ -155,6 +155,11 @@ func withIssuer(i *issuer) func(*server.Config) {
 	return func(c *server.Config) { c.OIDC = oidc.Config{Issuer: i.URL, Audience: audience} }
 }
 
+// challenge is the WWW-Authenticate header of a server with an identity provider.
+func challenge(s *servertest.Server) string {
+	return `Bearer resource_metadata="` + s.URL + `/.well-known/oauth-protected-resource/v2"`
+}
+
 // clientWith returns a client with this token, which must not appear in the log.
 func clientWith(s *servertest.Server, token string) *servertest.Client {
 	s.Log.Forbid(token)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"runtime/debug"
 	"slices"
@@ -42,6 +43,7 @@ func (s *Server) newRouter() (*router, error) {
 	if err != nil {
 		return nil, err
 	}
+	maps.Copy(documents, s.site.Handlers())
 	for path, h := range documents {
 		r.open(path, echo.WrapHandler(h))
 	}

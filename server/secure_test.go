@@ -32,6 +32,8 @@ func TestCaching(t *testing.T) {
 		{"GET", "/healthz", "", "", 200, "no-store"},
 		{"GET", "/openapi.json", "", "", 200, "private, no-cache"},
 		{"GET", "/docs", "", "", 200, "no-cache"},
+		{"GET", "/", "", "", 302, "no-store"},
+		{"GET", "/.well-known/api-catalog", "", "", 200, "no-store"},
 	} {
 		var header []string
 		if c.header != "" {

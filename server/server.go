@@ -19,6 +19,7 @@ import (
 	"github.com/clientapps/clientapps/server/ratelimit"
 	"github.com/clientapps/clientapps/server/telemetry"
 	"github.com/clientapps/clientapps/server/transport"
+	"github.com/clientapps/clientapps/server/wellknown"
 	"github.com/clientapps/clientapps/store"
 	"github.com/clientapps/clientapps/webhook"
 )
@@ -32,6 +33,11 @@ type Config struct {
 	OIDC oidc.Config // the identity provider whose access tokens are also accepted; none by default
 
 	CertFile, KeyFile string // a PEM certificate and its key: Run uses TLS, and reloads them when they change
+
+	// The scheme, host and port by which callers reach the server, such as https://apps.example.com. Default: each request's Host,
+	// with https over TLS. It stands in the documents at /.well-known/, and in 401 with an identity provider
+	PublicURL       string
+	SecurityContact string // an https, mailto or tel URI for /.well-known/security.txt; "" for no such file
 
 	MCP bool // serves assistants at /mcp, by the Model Context Protocol
 
@@ -69,7 +75,8 @@ type Server struct {
 	store         *store.Store
 	log           *slog.Logger
 	demoToken     string
-	provider      *oidc.Provider     // nil: only the server's own tokens
+	provider      *oidc.Provider // nil: only the server's own tokens
+	site          *wellknown.Site
 	limiter       *ratelimit.Limiter // nil: no limit
 	inFlight      *capacity.Requests
 	streams       *capacity.Requests
@@ -162,6 +169,12 @@ func New(cfg Config) (*Server, error) {
 		if s.mcp, err = s.newMCPEndpoint(cfg); err != nil {
 			return nil, fmt.Errorf("server: %w", err)
 		}
+	}
+	if s.site, err = wellknown.New(wellknown.Config{
+		PublicURL: cfg.PublicURL, SecurityContact: cfg.SecurityContact, Issuer: cfg.OIDC.Issuer, Scopes: Scopes(),
+		BasePath: basePath, MCP: cfg.MCP, Clock: cfg.Clock,
+	}); err != nil {
+		return nil, fmt.Errorf("server: %w", err)
 	}
 	if s.router, err = s.newRouter(); err != nil {
 		return nil, fmt.Errorf("server: %w", err)

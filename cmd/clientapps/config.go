@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/clientapps/clientapps/server/oidc"
+	"github.com/clientapps/clientapps/server/wellknown"
 	"github.com/clientapps/clientapps/store"
 	"github.com/clientapps/clientapps/webhook"
 )
@@ -40,6 +41,8 @@ type Config struct {
 	OTLPEndpoint    string        // URL of a collector; "" for no traces
 	TraceRatio      float64       // share of requests that are traced unless the caller has decided
 	OIDC            oidc.Config   // identity provider whose access tokens are accepted too
+	PublicURL       string        // scheme, host and port by which callers reach the server; "": as each request says
+	SecurityContact string        // URI for reports of weaknesses; "" for no security.txt
 	CORSOrigins     []string      // origins whose scripts may call the API
 	MCP             bool          // serve assistants at /mcp
 	WebhookKeys     webhook.Keys  // encrypt the secrets of webhooks; none: no webhooks
@@ -211,6 +214,24 @@ func settings() []setting {
 		{
 			"mcp", "CLIENTAPPS_MCP", "false", "serve assistants at /mcp, by the Model Context Protocol",
 			func(c *Config, v string) (err error) { c.MCP, err = parseBool(v); return err },
+		},
+		{
+			"public-url", "CLIENTAPPS_PUBLIC_URL", "", "URL by which callers reach the server, such as https://apps.example.com; by default that of each request",
+			func(c *Config, v string) error {
+				if c.PublicURL = strings.TrimSuffix(v, "/"); v == "" {
+					return nil
+				}
+				return wellknown.CheckPublicURL(c.PublicURL)
+			},
+		},
+		{
+			"security-contact", "CLIENTAPPS_SECURITY_CONTACT", "", "where to report weaknesses, an https:, mailto: or tel: URI; with it there is /.well-known/security.txt",
+			func(c *Config, v string) error {
+				if c.SecurityContact = v; v == "" {
+					return nil
+				}
+				return wellknown.CheckContact(v)
+			},
 		},
 		{
 			"cors-origins", "CLIENTAPPS_CORS_ORIGINS", "", "origins whose scripts may call the API, separated by commas",

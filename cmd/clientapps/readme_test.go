@@ -48,7 +48,7 @@ func blocksOf(t *testing.T, page string) []block {
 func TestCommandLines(t *testing.T) {
 	t.Parallel()
 	for page, want := range map[string]int{
-		"docs/bulk.md": 4, "docs/import-export.md": 4, "docs/mcp.md": 2, "docs/shell.md": 13,
+		"docs/bulk.md": 4, "docs/import-export.md": 4, "docs/mcp.md": 2, "docs/shell.md": 13, "docs/discovery.md": 1,
 		"README.md": 1, "docs/first-look.md": 7, // the reference page has five requests and two errors
 	} {
 		t.Run(page, func(t *testing.T) {

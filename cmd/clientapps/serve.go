@@ -64,6 +64,7 @@ func serveStore(
 	registry := newRegistry(cfg)
 	srv, err := server.New(server.Config{
 		Store: s, Logger: log, DemoToken: demo, OIDC: cfg.OIDC, CORSOrigins: cfg.CORSOrigins, MCP: cfg.MCP,
+		PublicURL: cfg.PublicURL, SecurityContact: cfg.SecurityContact,
 		RateLimit: cfg.RateLimit, RateBurst: cfg.RateBurst, MaxInFlight: cfg.MaxInFlight, MaxStreams: cfg.MaxStreams,
 		BodyMemory: int64(cfg.BodyMemory) << 20,
 		CertFile:   cfg.TLSCert, KeyFile: cfg.TLSKey,

@@ -10,7 +10,8 @@ import (
 	"strings"
 )
 
-// Error is the body of every response that is neither 2xx nor 304, unless the request asked for problem details.
+// Error is the body of every response that is neither 2xx nor 304 nor the redirection of /, unless the request asked for problem
+// details.
 type Error struct {
 	Error struct {
 		Code    string        `json:"code"`
@@ -104,6 +105,9 @@ func checkRules(request *http.Request, response *Response) []error {
 		fail("the body is not one JSON text")
 	}
 	if response.Status < 300 || response.Status == http.StatusNotModified {
+		return errs
+	}
+	if response.Status == http.StatusFound && response.Header.Get("Location") != "" && response.Body == "" {
 		return errs
 	}
 	asked := strings.Contains(strings.ToLower(strings.Join(request.Header.Values("Accept"), ",")), problemType)

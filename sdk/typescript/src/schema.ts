@@ -5202,10 +5202,10 @@ export interface components {
          */
         ListETag: string;
         /**
-         * @description How to authenticate (RFC 6750).
+         * @description How to authenticate (RFC 6750). With an identity provider `resource_metadata` is the URL of a document that names it (RFC 9728).
          * @example Bearer
          */
-        WWWAuthenticate: "Bearer";
+        WWWAuthenticate: string;
         /**
          * @description The methods that this path has (RFC 9110, 10.2.1).
          * @example GET, HEAD, OPTIONS, PATCH
