@@ -23,7 +23,7 @@ RACE_ENV = $(if $(RACE),env CGO_ENABLED=1 CGO_CFLAGS=-O0)
 .NOTPARALLEL:
 .PHONY: help run build generate check-generate fmt check-format lint lint-openapi check-breaking changelog-api \
 	release-contract vet vuln secrets test allocations test-mutations test-client test-typescript test-docs test-mcp test-generators \
-	test-workflows check-alerts slow-clients fuzz check test-pgbouncer test-row-security test-faults test-deploy soak bench bench-scale \
+	postman test-postman test-workflows check-alerts slow-clients fuzz check test-pgbouncer test-citus test-row-security test-faults test-deploy soak bench bench-scale \
 	pgo clean
 
 help: ## List the targets
@@ -110,6 +110,12 @@ test-generators: $(NODE_TOOLS) ## Generate clients with six generators, compile 
 	tools/generators/generate
 	tools/with-demo tools/generators/test
 
+postman: $(NODE_TOOLS) ## Write clientapps.postman_collection.json, to import in Postman and the like
+	node tools/postman/collection.mjs clientapps.postman_collection.json
+
+test-postman: $(NODE_TOOLS) ## Send the requests of the Postman collection to a demo server
+	tools/with-demo tools/postman/run
+
 test-workflows: $(NODE_TOOLS) ## Run the Arazzo workflows against a demo server, twice
 	tools/with-demo tools/workflows
 
@@ -125,7 +131,7 @@ fuzz: ## Run each fuzz target for FUZZTIME
 # The race detector needs a C compiler. SQLite, translated from C, is left out: watching its every access to memory takes four fifths of
 # the time of the tests. What its callers do, and how its locks order them, is watched.
 check: RACE = $(if $(filter 1,$(shell env -u CGO_ENABLED go env CGO_ENABLED)),-race $(foreach p,sqlite/lib libc,-gcflags=modernc.org/$(p)=-race=false))
-check: check-format lint vet check-generate lint-openapi check-breaking test test-pgbouncer test-row-security test-faults test-deploy test-mutations allocations test-client test-typescript test-docs test-generators test-workflows check-alerts slow-clients fuzz vuln secrets ## Run everything that CI runs, the tests with the race detector
+check: check-format lint vet check-generate lint-openapi check-breaking test test-pgbouncer test-row-security test-faults test-deploy test-mutations allocations test-client test-typescript test-docs test-mcp test-generators test-workflows test-postman check-alerts slow-clients fuzz vuln secrets ## Run everything that CI runs, the tests with the race detector
 	@$(if $(RACE),,echo 'no C compiler: the race detector was off' >&2)
 
 # Behind a pooler, a patch or a bulk write that times out while it waits gets outcome_unknown: see docs/scale-out.md.

@@ -2,10 +2,13 @@ package client_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,36 +18,118 @@ import (
 	"github.com/clientapps/clientapps/client"
 )
 
-// The program in README.md compiles, runs, and prints the output shown below it.
+// The programs in README.md compile, run, and print the output shown below them.
 func TestReadme(t *testing.T) {
-	text, err := os.ReadFile("README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	fenced := func(language string) string {
-		_, rest, found := strings.Cut(string(text), "```"+language+"\n")
-		block, _, closed := strings.Cut(rest, "```")
-		if !found || !closed {
-			t.Fatalf("README.md has no block of %s", language)
-		}
-		return block
-	}
-	program := fenced("go")
-	if lines := strings.Count(program, "\n"); lines > 40 {
-		t.Errorf("the program has %d lines", lines)
+	text := readme(t)
+	programs := regexp.MustCompile("(?s)```go\n(package main\n.*?)```.*?```text\n(.*?)```").FindAllStringSubmatch(text, -1)
+	if len(programs) != 2 || !strings.HasPrefix(text, "# Go client of clientapps\n\n```go\npackage main\n") {
+		t.Fatalf("README.md has %d programs, or does not begin with one", len(programs))
 	}
 	// Other tests may have changed the demo's app: reset it.
 	begin := client.AppPatch{IsFavorite: new(false), LicenseCount: nullable.NewNullableWithValue[int32](50)}
 	if _, err := newClient(t, token).UpdateAppWithResponse(t.Context(), contoso, slack, nil, begin); err != nil {
 		t.Fatal(err)
 	}
-	file := filepath.Join(t.TempDir(), "main.go")
-	if err := os.WriteFile(file, []byte(strings.ReplaceAll(program, "http://127.0.0.1:8080/v2", baseURL)), 0o600); err != nil {
+	for i, longest := range []int{10, 20} {
+		program := programs[i][1]
+		_, main, _ := strings.Cut(program, "func main() {\n")
+		if main, _, _ = strings.Cut(main, "\n}\n"); strings.Count(main, "\n") >= longest {
+			t.Errorf("program %d has more than %d lines", i, longest)
+		}
+		file := filepath.Join(t.TempDir(), "main.go")
+		if err := os.WriteFile(file, []byte(strings.ReplaceAll(program, "http://127.0.0.1:8080/v2", baseURL)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		out, err := exec.CommandContext(t.Context(), "go", "run", file).CombinedOutput() // resolves imports in this module
+		if want := programs[i][2]; err != nil || string(out) != want {
+			t.Errorf("%v\n%s\nwant\n%s", err, out, want)
+		}
+	}
+}
+
+// The program in docs/clients.md, which does what those beside it do in other languages, prints what the page shows.
+func TestClientsPage(t *testing.T) {
+	page, err := os.ReadFile("../docs/clients.md")
+	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.CommandContext(t.Context(), "go", "run", file).CombinedOutput() // resolves imports in this module
-	if want := fenced("text"); err != nil || string(out) != want {
-		t.Errorf("%v\n%s\nwant\n%s", err, out, want)
+	found := regexp.MustCompile("(?s)```go\n(.*?)```.*?```text\n(.*?)```").FindSubmatch(page)
+	if found == nil {
+		t.Fatal("the page has no program")
+	}
+	begin := client.AppPatch{IsFavorite: new(false), LicenseCount: nullable.NewNullNullable[int32]()}
+	if _, err := newClient(t, token).UpdateAppWithResponse(t.Context(), contoso, slack, nil, begin); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "main.go")
+	if err := os.WriteFile(file, bytes.ReplaceAll(found[1], []byte("http://127.0.0.1:8080/v2"), []byte(baseURL)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute) // it ends when it has seen its changes
+	defer cancel()
+	out, err := exec.CommandContext(ctx, "go", "run", file).CombinedOutput()
+	if err != nil || !bytes.Equal(out, found[2]) {
+		t.Errorf("%v\n%s\nwant\n%s", err, out, found[2])
+	}
+}
+
+func readme(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// The first program in README.md passes go vet in a module of somebody else, which has nothing but the client and what that needs.
+func TestModuleFromOutside(t *testing.T) {
+	t.Parallel()
+	_, rest, _ := strings.Cut(readme(t), "```go\n")
+	program, _, _ := strings.Cut(rest, "```")
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sums, err := os.ReadFile("go.sum")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"main.go": program, "go.sum": string(sums),
+		"go.mod": "module example.com/outside\n\ngo 1.26\n\nrequire github.com/clientapps/clientapps/client v0.0.0\n\n" +
+			"replace github.com/clientapps/clientapps/client => " + here + "\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	vet := exec.CommandContext(t.Context(), "go", "vet", "-mod=mod", "./...")
+	vet.Dir, vet.Env = dir, append(os.Environ(), "GOWORK=off", "GOFLAGS=")
+	if out, err := vet.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+	// Its dependencies are those that README.md counts, and nothing of the server.
+	list := exec.CommandContext(t.Context(), "go", "list", "-mod=mod", "-deps", "-f", "{{with .Module}}{{.Path}}{{end}}", ".")
+	list.Dir, list.Env = dir, vet.Env
+	out, err := list.Output()
+	modules := slices.Compact(slices.Sorted(strings.FieldsSeq(string(out))))
+	if err != nil || slices.Contains(modules, "github.com/clientapps/clientapps") || len(modules) > 2+5 {
+		t.Errorf("%v, %v", modules, err)
+	}
+}
+
+// README.md names the version of the contract that the client is made from.
+func TestReadmeVersion(t *testing.T) {
+	t.Parallel()
+	contract, err := os.ReadFile("../openapi.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	version := regexp.MustCompile(`(?m)^  version: (\S+)$`).FindSubmatch(contract)
+	if version == nil || !strings.Contains(readme(t), "It is made from version "+string(version[1])+" of the contract") {
+		t.Errorf("the contract has version %s", version)
 	}
 }
 

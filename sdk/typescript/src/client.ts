@@ -1,6 +1,7 @@
 import createFetchClient, { type Client as FetchClient } from "openapi-fetch";
 
 import { type ErrorResponse, ForeignError, fromProblem, NetworkError, type Problem } from "./error.js";
+import { retrying } from "./retry.js";
 import type { paths } from "./schema.js";
 
 /** A method per HTTP method, typed by the contract: `client.GET("/clients/{client_id}/apps", …)`. */
@@ -13,6 +14,11 @@ export interface ClientOptions {
   token: string | (() => string | Promise<string>);
   /** Sends the requests instead of the global `fetch`. */
   fetch?: (request: Request) => Promise<Response>;
+  /**
+   * How often a request is sent again, at most, that is answered with 429 or 503 and `Retry-After`. The API writes nothing before these, so
+   * every caller would write the same loop. By default 3; 0 for never. A `fetch` among the options of one request sends that once.
+   */
+  retries?: number;
 }
 
 /**
@@ -21,8 +27,9 @@ export interface ClientOptions {
  * complete answer arrives, because of the network, a timeout or an abort. After either of them a write may have been made or not:
  * send the request again, but if it creates something, look for that first.
  */
-export function createClient({ baseUrl, token, fetch }: ClientOptions): Client {
-  const client: Client = createFetchClient({ baseUrl, ...(fetch && { fetch }) });
+export function createClient({ baseUrl, token, fetch, retries = 3 }: ClientOptions): Client {
+  const once = fetch ?? ((request: Request) => globalThis.fetch(request));
+  const client: Client = createFetchClient({ baseUrl, fetch: retrying(once, retries) });
   client.use({
     async onRequest({ request }) {
       request.headers.set("Authorization", `Bearer ${typeof token === "string" ? token : await token()}`);

@@ -1,5 +1,6 @@
 import type { Client } from "./client.js";
 import { ApiError, type ErrorResponse, ForeignError, NetworkError } from "./error.js";
+import { retryAfterOf, sleep } from "./retry.js";
 import type { components } from "./schema.js";
 
 /** A change, and the cursor behind it. Keep the cursor together with what you make of the change. */
@@ -21,7 +22,6 @@ export interface FollowOptions {
 const firstPause = 1_000;
 const maxPause = 30_000;
 const maxSilence = 45_000;
-const maxTimer = 2 ** 31 - 1;
 
 /**
  * Yields each change behind the cursor, and then each change when it comes. `since` in the future gets the cursor of the end:
@@ -146,26 +146,4 @@ function parse(block: string): StreamEvent {
     }
   }
   return event;
-}
-
-/** The milliseconds that an answer asks to wait for. */
-function retryAfterOf({ headers }: Response): number {
-  const text = headers.get("Retry-After") ?? "";
-  const wait = /^\d+$/.test(text) ? Number(text) * 1_000 : Date.parse(text) - Date.now();
-  return wait > 0 ? wait : 0;
-}
-
-function sleep(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      clearTimeout(timer);
-      signal?.removeEventListener("abort", done);
-      resolve();
-    };
-    const timer = setTimeout(done, Math.min(milliseconds, maxTimer));
-    signal?.addEventListener("abort", done);
-    if (signal?.aborted) {
-      done();
-    }
-  });
 }

@@ -5,7 +5,7 @@ import { test } from "node:test";
 
 import { ApiError, createClient, type ErrorResponse, ForeignError, NetworkError, type Schemas, unwrap } from "@clientapps/client";
 
-import { baseUrl, client, newApp, newCatalogApp, token } from "./api.js";
+import { baseUrl, client, newApp, newCatalogApp, newClient, token } from "./api.js";
 
 const path = "/clients/{client_id}/apps/{app_id}";
 
@@ -197,4 +197,17 @@ test("a proxy may write the media type in its own way", async (t) => {
     const behind = createClient({ baseUrl: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`, token });
     assert.equal((await unwrap(behind.GET("/catalog-apps/summary"))).vendors, 2);
   }
+});
+
+test("the 429 of a webhook that is tested twice is waited for, unless a signal ends that", async () => {
+  const { id: client_id } = await newClient();
+  const { id: webhook_id } = await unwrap(client.POST("/webhooks", { body: { client_id, url: "http://127.0.0.1:9/" } }));
+  const params = { path: { webhook_id } };
+  await unwrap(client.POST("/webhooks/{webhook_id}/test", { params }));
+  await assert.rejects(
+    client.POST("/webhooks/{webhook_id}/test", { params, signal: AbortSignal.timeout(300) }),
+    (e) => e instanceof NetworkError && (e.cause as Error).name === "TimeoutError",
+  );
+  const { response } = await client.POST("/webhooks/{webhook_id}/test", { params, fetch: (request: Request) => fetch(request) });
+  assert.equal(response.status, 429);
 });
