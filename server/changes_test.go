@@ -56,7 +56,7 @@ func withoutStart(query string) string {
 func awaitChanges(t *testing.T, c *servertest.Client, path, query string, n int) []gen.Change {
 	t.Helper()
 	var all []gen.Change
-	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		changes, cursor := follow(t, c, path, query)
 		if all = append(all, changes...); len(all) >= n {
 			break

@@ -78,7 +78,7 @@ func openStream(t *testing.T, c *servertest.Client, target string, header ...str
 // next returns the next event, or fails after some time. Positions without an event are skipped.
 func (s *stream) next(t *testing.T) event {
 	t.Helper()
-	for timeout := time.After(20 * time.Second); ; {
+	for timeout := time.After(time.Minute); ; {
 		select {
 		case e, ok := <-s.events:
 			if !ok {
@@ -114,7 +114,7 @@ func (s *stream) wantEnd(t *testing.T, code string) {
 			t.Errorf("%+v, want the error %s", e, code)
 		}
 	}
-	for timeout := time.After(20 * time.Second); ; {
+	for timeout := time.After(time.Minute); ; {
 		select {
 		case e, ok := <-s.events:
 			if !ok {
@@ -256,7 +256,7 @@ func TestStreamHeartbeat(t *testing.T) {
 					t.Errorf("%+v is not a position", e)
 				}
 				positions[e.id] = true
-			case <-time.After(20 * time.Second):
+			case <-time.After(time.Minute):
 				t.Fatal("no heartbeat")
 			}
 			time.Sleep(300 * time.Millisecond)
@@ -290,7 +290,7 @@ func TestMaxStreams(t *testing.T) {
 			t.Errorf("a request beside them: %d", got.Status)
 		}
 		_, _ = first.Body.Close(), second.Body.Close()
-		for end := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		for end := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
 			if got := third.Get(t, path); got.Status == http.StatusOK {
 				break
 			} else if time.Now().After(end) {

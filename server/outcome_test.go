@@ -10,9 +10,11 @@ import (
 	"net/url"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/clientapps/clientapps/server"
 	"github.com/clientapps/clientapps/server/servertest"
 	"github.com/clientapps/clientapps/store"
 	"github.com/clientapps/clientapps/store/storetest"
@@ -74,7 +76,7 @@ func TestCommitInDoubtIsAnswered(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := newFaultProxy(t, storetest.Postgres(t))
-			s := servertest.New(t, p.url)
+			s := servertest.New(t, p.url, func(c *server.Config) { c.DatabaseTimeout = 5 * time.Second })
 			if got := s.Get(t, appPath); got.Status != http.StatusOK {
 				t.Fatalf("%d %s", got.Status, got.Body)
 			}

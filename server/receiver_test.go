@@ -88,7 +88,7 @@ func (r *receiver) next(t *testing.T) delivery {
 	select {
 	case d := <-r.came:
 		return d
-	case <-time.After(30 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("nothing was delivered")
 		return delivery{}
 	}

@@ -38,7 +38,7 @@ func sendSlowly(t *testing.T, conn net.Conn, text, more string) string {
 		}
 		return err != nil || len(answer) > 0
 	})
-	_ = conn.(*net.TCPConn).SetReadDeadline(time.Now().Add(30 * time.Second))
+	_ = conn.(*net.TCPConn).SetReadDeadline(time.Now().Add(time.Minute))
 	return <-answer
 }
 

@@ -192,7 +192,7 @@ func begin(t *testing.T, as *servertest.Client, header, body string) *net.TCPCon
 // answerOf reads an answer: its status, and the message of an error.
 func answerOf(t *testing.T, conn net.Conn) string {
 	t.Helper()
-	_ = conn.SetReadDeadline(time.Now().Add(30 * time.Second))
+	_ = conn.SetReadDeadline(time.Now().Add(time.Minute))
 	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil {
 		t.Fatal(err)

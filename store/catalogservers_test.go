@@ -63,7 +63,7 @@ func TestCatalogChangeShows(t *testing.T) {
 			own.Catalog, own.NameKey = before.Catalog, before.NameKey
 			wantJSON(t, "the app but for its catalog app", own, before)
 
-			deadline := time.Now().Add(20 * time.Second)
+			deadline := time.Now().Add(time.Minute)
 			for must(there.GetApp(t.Context(), key))(t).ETag() != got.ETag() {
 				if time.Now().After(deadline) {
 					t.Fatalf("the other server does not show change %d", n)

@@ -203,7 +203,7 @@ func onAllMachines(query string) string {
 func waitForLocks(t testing.TB, db *sql.DB, statements int) {
 	t.Helper()
 	query := onAllMachines("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
-	for deadline := time.Now().Add(20 * time.Second); queryOne[int](t, db, query) != statements; {
+	for deadline := time.Now().Add(time.Minute); queryOne[int](t, db, query) != statements; {
 		if time.Now().After(deadline) {
 			t.Fatalf("there are never %d statements that wait for a lock", statements)
 		}

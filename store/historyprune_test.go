@@ -167,7 +167,7 @@ func TestFollowersWhilePruning(t *testing.T) {
 		}
 		must(storetest.SQL(t, url).ExecContext(ctx, insert))(t)
 		var end store.Position
-		for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
 			list := must(s.ListAllChanges(ctx, everyClient, store.ChangeFilter{}, store.ChangeStart{}, 6000))(t)
 			if end = list.Next; len(list.Rows) == 5506 {
 				break
@@ -197,7 +197,7 @@ func TestFollowersWhilePruning(t *testing.T) {
 			}
 		})
 		var got []string
-		for deadline := time.Now().Add(30 * time.Second); len(got) < writes && time.Now().Before(deadline); {
+		for deadline := time.Now().Add(time.Minute); len(got) < writes && time.Now().Before(deadline); {
 			list, err := stream.Next(ctx, 10*time.Millisecond, 7)
 			if err != nil {
 				t.Fatal(err)
@@ -305,7 +305,7 @@ func TestChangesKept(t *testing.T) {
 			must(db.ExecContext(t.Context(), "ANALYZE app_changes"))(t)
 			counts := storetest.Open(t, url) // it counts when somebody first follows the feed
 			counts.FollowAllChanges(everyClient, store.ChangeFilter{}, store.ChangeStart{}).Close()
-			for deadline := time.Now().Add(10 * time.Second); counts.Stats().Changes.Kept != n; time.Sleep(time.Millisecond) {
+			for deadline := time.Now().Add(time.Minute); counts.Stats().Changes.Kept != n; time.Sleep(time.Millisecond) {
 				if time.Now().After(deadline) {
 					t.Fatalf("%d changes, want %d", counts.Stats().Changes.Kept, n)
 				}

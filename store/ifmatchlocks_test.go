@@ -78,7 +78,7 @@ func TestMatchGetsItsRow(t *testing.T) {
 			release := lockApp(t, db, pageApp)
 			written := make(chan error, 1)
 			go func() { written <- write(s, match) }()
-			for deadline := time.Now().Add(20 * time.Second); queryOne[int](t, db, onAllMachines(awaitsApp)) == 0; {
+			for deadline := time.Now().Add(time.Minute); queryOne[int](t, db, onAllMachines(awaitsApp)) == 0; {
 				if time.Now().After(deadline) {
 					t.Fatal("the write does not wait for the row without writing it")
 				}

@@ -24,7 +24,7 @@ func TestPatchesTouchNoIndex(t *testing.T) {
 	}
 	db := storetest.SQL(t, url)
 	const updates = "SELECT n_tup_upd FROM pg_stat_user_tables WHERE relname = 'apps'"
-	for deadline := time.Now().Add(30 * time.Second); queryOne[int](t, db, updates) < patches; {
+	for deadline := time.Now().Add(time.Minute); queryOne[int](t, db, updates) < patches; {
 		if time.Now().After(deadline) {
 			t.Fatalf("PostgreSQL counts %d updates, want %d", queryOne[int](t, db, updates), patches)
 		}

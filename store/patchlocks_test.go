@@ -39,7 +39,7 @@ func eachBatching(t *testing.T, test func(t *testing.T, url string, s *store.Sto
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			url := storetest.Postgres(t)
-			test(t, url, storetest.Open(t, url, func(c *store.Config) { c.BatchByClient = byClient }))
+			test(t, url, storetest.Open(t, url, withLongLockTimeout, func(c *store.Config) { c.BatchByClient = byClient }))
 		})
 	}
 }
@@ -66,8 +66,8 @@ func patchFor(ctx context.Context, t *testing.T, s *store.Store, keys []store.Ap
 	return slices.Sorted(slices.Values(slices.Concat(took...)))
 }
 
-// maxUnblocked is far longer than a patch takes while another row is locked, and far shorter than the row stays locked.
-const maxUnblocked = time.Second
+// maxUnblocked is far longer than a patch takes while another row is locked, and far shorter than it would wait for the row.
+const maxUnblocked = 10 * time.Second
 
 // TestLockedRowDelaysNoOtherPatch patches apps while the row of another app is locked. Patches of the locked app wait. No other patch
 // does, whether it shares a batch with one of them or not.

@@ -16,7 +16,7 @@ import (
 // waitForShareQueue returns when this many writes wait for a share of the pool.
 func waitForShareQueue(t *testing.T, s *store.Store, writes int) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; {
+	for deadline := time.Now().Add(time.Minute); ; {
 		have := store.SharesWaiting(s)
 		if have == writes {
 			return

@@ -23,7 +23,7 @@ const hookLease = 30 * time.Second
 func settle(t testing.TB, s *store.Store) {
 	t.Helper()
 	_, end, err := store.FeedRange(t.Context(), s)
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		horizon, _, again := store.FeedRange(t.Context(), s)
 		if err = errors.Join(err, again); err != nil || time.Now().After(deadline) {
 			t.Fatalf("the feed stands still at %d of %d: %v", horizon, end, err)
@@ -100,7 +100,7 @@ func deliverUntil(t testing.TB, s *store.Store, want map[uuid.UUID]int) map[uuid
 	t.Helper()
 	got := map[uuid.UUID][]store.AppChange{}
 	more := 1
-	for deadline := time.Now().Add(30 * time.Second); more > 0; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); more > 0; time.Sleep(5 * time.Millisecond) {
 		have := true
 		for id, n := range want {
 			have = have && len(got[id]) >= n

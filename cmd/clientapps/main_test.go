@@ -101,7 +101,7 @@ func startServe(t *testing.T, databaseURL string, args ...string) *serving {
 			t.Errorf("the log shows the token %s", token)
 		}
 	})
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		if found := addrPattern.FindStringSubmatch(s.stderr.String() + s.stdout.String()); found != nil {
 			s.URL = "http://" + found[1]
 			return s
@@ -112,12 +112,12 @@ func startServe(t *testing.T, databaseURL string, args ...string) *serving {
 	}
 }
 
-// eventually waits until done returns true, for at most 20 s.
+// eventually waits until done returns true, for at most a minute.
 func eventually(t *testing.T, done func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !done(); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !done(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatal("not done within 20 s")
+			t.Fatal("not done within a minute")
 		}
 	}
 }

@@ -88,7 +88,7 @@ func (f *fixture) checkFeed(t *testing.T, op *Operation) {
 		return p
 	}
 	whole := read("page_size=500")
-	for end := time.Now().Add(20 * time.Second); len(whole.Data) == 0 && time.Now().Before(end); {
+	for end := time.Now().Add(time.Minute); len(whole.Data) == 0 && time.Now().Before(end); {
 		time.Sleep(10 * time.Millisecond) // a transaction of another test is open
 		whole = read("page_size=500")
 	}

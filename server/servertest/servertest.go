@@ -47,7 +47,7 @@ func New(t testing.TB, databaseURL string, configure ...func(*server.Config)) *S
 	if err := s.Store.Seed(t.Context(), storetest.Page()); err != nil {
 		t.Fatalf("seed: %v", err)
 	}
-	cfg := server.Config{Store: s.Store, Logger: s.Log.Logger(), Clock: s.Clock.Now, Webhooks: Webhooks(t)}
+	cfg := server.Config{Store: s.Store, Logger: s.Log.Logger(), Clock: s.Clock.Now, DatabaseTimeout: 30 * time.Second, Webhooks: Webhooks(t)}
 	for _, c := range configure {
 		c(&cfg)
 	}

@@ -83,7 +83,8 @@ func EmptyPostgres(t testing.TB) string {
 func Open(t testing.TB, url string, configure ...func(*store.Config)) *store.Store {
 	t.Helper()
 	// No test finds the last use of a token written in between, unless it asks for that.
-	cfg := store.Config{URL: url, MaxConns: 8, TokenUsage: time.Hour, RowSecurity: secured() && !strings.HasPrefix(url, "sqlite:")}
+	// Nothing times out because the machine is busy, but waits for locks end as early as by default.
+	cfg := store.Config{URL: url, MaxConns: 8, Timeout: 30 * time.Second, LockTimeout: 2500 * time.Millisecond, TokenUsage: time.Hour, RowSecurity: secured() && !strings.HasPrefix(url, "sqlite:")}
 	cfg.BatchByClient = OnCitus() && !strings.HasPrefix(url, "sqlite:")
 	cfg.OnStatement = func(statement string) {
 		if err := CheckStatement(statement); err != nil {
