@@ -81,9 +81,11 @@ secrets: ## Look for secrets in the files and the history, and test that planted
 	tools/secrets/check
 	tools/secrets/test
 
+# Tests wait for the database as long as they work, so more of them run at once than there are processors.
+PARALLEL = -parallel 4
 test: ## Test on SQLite and on a PostgreSQL that is started for it
 	@# Without the profile, or all that the command needs would be compiled twice.
-	$(RACE_ENV) tools/with-postgres go test -pgo=off $(RACE) -shuffle=on -count=1 -timeout 30m ./...
+	$(RACE_ENV) tools/with-postgres go test -pgo=off $(RACE) $(PARALLEL) -shuffle=on -count=1 -timeout 30m ./...
 	go test -C tools -shuffle=on -count=1 ./render
 	go test -C bench -shuffle=on -count=1 ./...
 
@@ -136,9 +138,9 @@ check: check-format lint vet check-generate lint-openapi check-breaking test tes
 
 # Behind a pooler, a patch or a bulk write that times out while it waits gets outcome_unknown: see docs/scale-out.md.
 test-pgbouncer: ## Test on PostgreSQL behind PgBouncer in transaction mode; installs it if it is missing
-	tools/with-postgres tools/with-pgbouncer go test -pgo=off -count=1 -run '.*/^postgres' \
+	tools/with-postgres tools/with-pgbouncer go test -pgo=off $(PARALLEL) -count=1 -run '.*/^postgres' \
 		-skip '^(TestDatabaseTimeout|TestAllocationsOfUpdateApp)$$' ./server
-	tools/with-postgres tools/with-pgbouncer go test -pgo=off -count=1 ./store ./cmd/clientapps -run \
+	tools/with-postgres tools/with-pgbouncer go test -pgo=off $(PARALLEL) -count=1 ./store ./cmd/clientapps -run \
 		'^Test(NothingIsLeftOnAConnection|MigrationsLetGo|TenServersMigrateOnce|PatchesHaveASerialOrder|ImportAppsCommand|ImportCatalogCommand|MigrateCommand.*)$$/^postgres'
 
 # Not part of check: Debian has no package of Citus. What cannot be on a distributed database is in store/storetest/citus.go.
@@ -148,8 +150,8 @@ test-citus: ## Test on a Citus cluster; says how to get Citus where it is missin
 	TEST_CITUS_FSYNC=on tools/with-citus go test -C faults -tags citus -count=1 -v -run '^TestCitus' .
 
 test-row-security: ## Test on PostgreSQL with row-level security, as a role that owns nothing
-	TEST_ROW_SECURITY=1 tools/with-postgres go test -pgo=off -count=1 -run '.*/^postgres' -skip '^TestAllocationsOfUpdateApp$$' ./server
-	TEST_ROW_SECURITY=1 tools/with-postgres tools/with-pgbouncer go test -pgo=off -count=1 -run '^Test(EveryOperationIsServed|Bulk)$$/^postgres' ./server
+	TEST_ROW_SECURITY=1 tools/with-postgres go test -pgo=off $(PARALLEL) -count=1 -run '.*/^postgres' -skip '^TestAllocationsOfUpdateApp$$' ./server
+	TEST_ROW_SECURITY=1 tools/with-postgres tools/with-pgbouncer go test -pgo=off $(PARALLEL) -count=1 -run '^Test(EveryOperationIsServed|Bulk)$$/^postgres' ./server
 
 test-faults: ## Inject faults under load, and compare every answer with the database
 	go test -C faults -count=1 -parallel 8 ./... # they wait more than they work
