@@ -19,11 +19,13 @@ export CGO_ENABLED = 0
 RACE_ENV = $(if $(RACE),env CGO_ENABLED=1 CGO_CFLAGS=-O0)
 
 .DEFAULT_GOAL := help
-# One after the other: some tests bound how long a request takes, and mixed output helps nobody.
+# One after the other: some tests bound how long a request takes, and mixed output helps nobody. Only test-others sets PAIRED.
+ifndef PAIRED
 .NOTPARALLEL:
+endif
 .PHONY: help run build generate check-generate fmt check-format lint lint-openapi check-breaking changelog-api \
 	release-contract vet vuln secrets test allocations test-mutations test-client test-typescript test-docs test-mcp test-generators \
-	postman test-postman test-workflows check-alerts slow-clients fuzz check test-pgbouncer test-citus test-row-security test-faults test-deploy soak bench bench-scale \
+	postman test-postman test-workflows check-alerts slow-clients fuzz check test-others test-pgbouncer test-citus test-row-security test-faults test-deploy soak bench bench-scale \
 	pgo clean
 
 help: ## List the targets
@@ -130,10 +132,14 @@ slow-clients: ## Attack with slow connections; installs slowhttptest if it is mi
 fuzz: ## Run each fuzz target for FUZZTIME
 	tools/with-postgres tools/fuzz $(FUZZTIME)
 
+# Two at a time: they wait more than they work, and each has a server of its own.
+test-others:
+	@$(MAKE) PAIRED=1 --no-print-directory -j2 --output-sync=target test-typescript test-docs test-mcp test-generators test-workflows test-postman check-alerts vuln
+
 # The race detector needs a C compiler. SQLite, translated from C, is left out: watching its every access to memory takes four fifths of
 # the time of the tests. What its callers do, and how its locks order them, is watched.
-check: RACE = $(if $(filter 1,$(shell env -u CGO_ENABLED go env CGO_ENABLED)),-race $(foreach p,sqlite/lib libc,-gcflags=modernc.org/$(p)=-race=false))
-check: check-format lint vet check-generate lint-openapi check-breaking test test-pgbouncer test-row-security test-faults test-deploy test-mutations allocations test-client test-typescript test-docs test-mcp test-generators test-workflows test-postman check-alerts slow-clients fuzz vuln secrets ## Run everything that CI runs, the tests with the race detector
+check: RACE = $(if $(filter 1,$(shell env -u CGO_ENABLED go env CGO_ENABLED)),-race $(foreach p,sqlite/lib libc,'-gcflags=modernc.org/$(p)=-race=false -d=checkptr=0'))
+check: check-format lint vet check-generate lint-openapi check-breaking test test-pgbouncer test-row-security test-faults test-deploy test-mutations allocations test-client test-others slow-clients fuzz secrets ## Run everything that CI runs, the tests with the race detector
 	@$(if $(RACE),,echo 'no C compiler: the race detector was off' >&2)
 
 # Behind a pooler, a patch or a bulk write that times out while it waits gets outcome_unknown: see docs/scale-out.md.
