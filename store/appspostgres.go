@@ -409,7 +409,8 @@ func (t *postgresApps) needsBegin(p *appPatch) bool {
 	return t.db.Distributed() && (t.s.rls || p.at.catalog != 0)
 }
 
-// setBriefly has a transaction wait for locks for a short time.
+// setBriefly has a transaction wait for locks no longer than shortLockWait, as waitBriefly does. It works in a pipeline without BEGIN, where
+// PostgreSQL only warns of SET LOCAL.
 const setBriefly = "SELECT set_config('lock_timeout', '" + shortLockWait + "', true)"
 
 // patchTransaction is a transaction with a statement for each patch, in the order of their keys. It does not wait for a locked row for
