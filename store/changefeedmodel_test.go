@@ -212,6 +212,23 @@ func TestFollowersBesideAnOlderServer(t *testing.T) {
 	followersMissNothing(t, true)
 }
 
+// awaitOlderTransactions waits until no transaction is open that began before now. Followers stop at the oldest one of all databases, also
+// at one of another test.
+func awaitOlderTransactions(t *testing.T, url string) {
+	t.Helper()
+	if strings.HasPrefix(url, "sqlite:") {
+		return
+	}
+	db := storetest.SQL(t, url)
+	now := queryOne[int64](t, db, "SELECT pg_current_xact_id()::text::bigint")
+	for end := time.Now().Add(time.Minute); queryOne[int64](t, db, "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint") <= now; {
+		if time.Now().After(end) {
+			t.Fatal("a transaction has been open for a minute")
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
 func followersMissNothing(t *testing.T, older bool) {
 	t.Helper()
 	storetest.EachParallel(t, func(t *testing.T, url string) {
@@ -265,6 +282,7 @@ func followersMissNothing(t *testing.T, older bool) {
 			})
 		}
 		writing.Wait()
+		awaitOlderTransactions(t, url)
 		done.Store(true)
 		following.Wait()
 		history := wholeHistory(t, url)
