@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/clientapps/clientapps/gen"
+	"github.com/clientapps/clientapps/server/schemas"
 	"github.com/clientapps/clientapps/server/servertest"
 	"github.com/clientapps/clientapps/store/storetest"
 )
@@ -13,7 +13,7 @@ import (
 // Without a token, no operation of the contract does or reveals anything, whatever else is wrong with the request.
 func TestEveryOperationWantsAToken(t *testing.T) {
 	t.Parallel()
-	doc, err := gen.GetSpec()
+	doc, err := schemas.Contract()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/oapi-codegen/runtime"
 
-	"github.com/clientapps/clientapps/gen"
 	"github.com/clientapps/clientapps/server/schemas"
 	"github.com/clientapps/clientapps/server/strictjson"
 	"github.com/clientapps/clientapps/server/validate"
@@ -128,7 +127,7 @@ func FuzzUUID(f *testing.F) {
 	for _, seed := range []string{"f1a2b3c4-d5e6-7890-abcd-ef1234567890", "", "F1A2B3C4-D5E6-7890-ABCD-EF123456789G", strings.Repeat("-", 36)} {
 		f.Add(seed)
 	}
-	doc, err := gen.GetSpec()
+	doc, err := schemas.Contract()
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/clientapps/clientapps/gen"
+	"github.com/clientapps/clientapps/server/schemas"
 	"github.com/clientapps/clientapps/store"
 	"github.com/clientapps/clientapps/store/storetest"
 )
@@ -94,7 +94,7 @@ func TestExamplesOfErrors(t *testing.T) {
 		"OutcomeUnknown":        {target: outside},
 		"Unavailable":           {target: outside},
 	}
-	doc, err := gen.GetSpec()
+	doc, err := schemas.Contract()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -35,9 +35,9 @@ type mcpEndpoint struct {
 }
 
 func (s *Server) newMCPEndpoint(cfg Config) (*mcpEndpoint, error) {
-	doc, err := readContract()
+	doc, err := schemas.Contract()
 	if err != nil {
-		return nil, fmt.Errorf("read contract: %w", err)
+		return nil, err
 	}
 	document, err := operations.New(doc)
 	if err != nil {

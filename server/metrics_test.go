@@ -16,8 +16,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"github.com/clientapps/clientapps/gen"
 	"github.com/clientapps/clientapps/server"
+	"github.com/clientapps/clientapps/server/schemas"
 	"github.com/clientapps/clientapps/server/servertest"
 	"github.com/clientapps/clientapps/store"
 	"github.com/clientapps/clientapps/store/storetest"
@@ -161,7 +161,7 @@ func TestMetricsShowEveryDocumentedStatus(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	servertest.New(t, storetest.SQLite(t), withMetrics(registry))
 	requests, times := scrape(t, registry, "clientapps_http_requests_total"), scrape(t, registry, "clientapps_http_request_duration_seconds_count")
-	doc, err := gen.GetSpec()
+	doc, err := schemas.Contract()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -48,14 +47,11 @@ type operation struct {
 	observed     *telemetry.Operation
 }
 
-// readContract parses the embedded contract once: parsing takes most of the time that New needs, and nothing changes the document.
-var readContract = sync.OnceValues(gen.GetSpec)
-
 // contract returns the operations of the embedded contract by id.
 func contract() (map[string]*operation, error) {
-	doc, err := readContract()
+	doc, err := schemas.Contract()
 	if err != nil {
-		return nil, fmt.Errorf("read contract: %w", err)
+		return nil, err
 	}
 	operations := map[string]*operation{}
 	for path, item := range doc.Paths.Map() {

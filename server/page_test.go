@@ -10,7 +10,7 @@ import (
 
 	"github.com/getkin/kin-openapi/openapi3"
 
-	"github.com/clientapps/clientapps/gen"
+	"github.com/clientapps/clientapps/server/schemas"
 	"github.com/clientapps/clientapps/server/servertest"
 	"github.com/clientapps/clientapps/store/storetest"
 )
@@ -69,7 +69,7 @@ func (p *page) fails(t *testing.T, as, target, body string, status int, want str
 // documented checks that the contract has a sentence. Titles and other operations cannot be tested in another way.
 func (p *page) documented(t *testing.T, sentence string) {
 	t.Helper()
-	doc, err := gen.GetSpec()
+	doc, err := schemas.Contract()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +115,7 @@ func (p *page) parameters(t *testing.T) {
 
 func (p *page) describesParameter(t *testing.T, name, description string) {
 	t.Helper()
-	doc, err := gen.GetSpec()
+	doc, err := schemas.Contract()
 	if err != nil {
 		t.Fatal(err)
 	}

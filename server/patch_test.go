@@ -8,7 +8,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/oapi-codegen/runtime"
 
-	"github.com/clientapps/clientapps/gen"
+	"github.com/clientapps/clientapps/server/schemas"
 	"github.com/clientapps/clientapps/store"
 )
 
@@ -36,7 +36,7 @@ func fieldsOf[T any](fields func(T) store.Fields) func(*testing.T, any) store.Fi
 // A property that a fields function forgets would be accepted and ignored.
 func TestEveryPatchPropertyIsWritten(t *testing.T) {
 	t.Parallel()
-	doc, err := gen.GetSpec()
+	doc, err := schemas.Contract()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,14 +8,14 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/clientapps/clientapps/gen"
+	"github.com/clientapps/clientapps/server/schemas"
 )
 
 // Each error code of the contract has a page with its title, its status and its description. The list leads to all of them.
 func TestProblemPages(t *testing.T) {
 	t.Parallel()
 	s := docsServer(t)
-	doc, err := gen.GetSpec()
+	doc, err := schemas.Contract()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/clientapps/clientapps/gen"
 	"github.com/clientapps/clientapps/server"
+	"github.com/clientapps/clientapps/server/schemas"
 	"github.com/clientapps/clientapps/server/servertest"
 	"github.com/clientapps/clientapps/store"
 	"github.com/clientapps/clientapps/store/storetest"
@@ -41,7 +42,7 @@ func newWebhook(t *testing.T, s *servertest.Server, by *servertest.Client, body 
 // exampleError returns the body of an error as the contract shows it.
 func exampleError(t *testing.T, name string) string {
 	t.Helper()
-	doc, err := gen.GetSpec()
+	doc, err := schemas.Contract()
 	if err != nil {
 		t.Fatal(err)
 	}

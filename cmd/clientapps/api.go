@@ -10,14 +10,14 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
-	"github.com/clientapps/clientapps/gen"
 	"github.com/clientapps/clientapps/operations"
+	"github.com/clientapps/clientapps/server/schemas"
 	"github.com/clientapps/clientapps/shell"
 )
 
 // readOperations reads the operations of the contract once.
 var readOperations = sync.OnceValues(func() (*operations.Document, error) {
-	doc, err := gen.GetSpec()
+	doc, err := schemas.Contract()
 	if err != nil {
 		return nil, err
 	}

@@ -7,7 +7,6 @@ import (
 
 	"github.com/getkin/kin-openapi/openapi3"
 
-	"github.com/clientapps/clientapps/gen"
 	"github.com/clientapps/clientapps/server/validate"
 	"github.com/clientapps/clientapps/store"
 )
@@ -101,9 +100,9 @@ type components struct {
 }
 
 func readComponents() (*components, error) {
-	doc, err := gen.GetSpec()
+	doc, err := Contract()
 	if err != nil {
-		return nil, fmt.Errorf("read contract: %w", err)
+		return nil, err
 	}
 	return &components{all: doc.Components.Schemas}, nil
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+
+	"github.com/clientapps/clientapps/server/schemas"
 )
 
 var seen = struct {
@@ -24,7 +26,7 @@ func answer(operationID, status string) string { return fmt.Sprintf("%s %s", ope
 
 // MissingResponses returns each operation of the contract with each documented status that no response had so far.
 func MissingResponses() ([]string, error) {
-	doc, err := contract()
+	doc, err := schemas.Contract()
 	if err != nil {
 		return nil, err
 	}

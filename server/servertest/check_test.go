@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/clientapps/clientapps/server/schemas"
 )
 
 const target = "/v2/clients/aa7cf840-9ca9-46a3-9778-9015d6580d50/apps/f1a2b3c4-d5e6-7890-abcd-ef1234567890"
@@ -13,7 +15,7 @@ const target = "/v2/clients/aa7cf840-9ca9-46a3-9778-9015d6580d50/apps/f1a2b3c4-d
 // goodApp is a valid response.
 func goodApp(t *testing.T) Response {
 	t.Helper()
-	doc, err := contract()
+	doc, err := schemas.Contract()
 	if err != nil {
 		t.Fatal(err)
 	}

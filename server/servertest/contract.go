@@ -8,17 +8,13 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/getkin/kin-openapi/routers"
 
-	"github.com/clientapps/clientapps/gen"
+	"github.com/clientapps/clientapps/server/schemas"
 )
-
-// contract is the embedded contract. Its documents are read only.
-var contract = sync.OnceValues(gen.GetSpec)
 
 func init() { //nolint:gochecknoinits // the validator knows decoders by media type, for all of a program
 	for _, media := range []string{"text/event-stream", "text/csv", "application/x-ndjson"} {
@@ -29,7 +25,7 @@ func init() { //nolint:gochecknoinits // the validator knows decoders by media t
 // checkContract returns how a response violates the contract. It skips paths that the contract does not have, and OPTIONS, which
 // the contract describes only in its introduction: checkRules checks them.
 func checkContract(request *http.Request, target string, response *Response) []error {
-	doc, err := contract()
+	doc, err := schemas.Contract()
 	if err != nil {
 		return []error{err}
 	}

@@ -1,0 +1,21 @@
+package schemas
+
+import (
+	"fmt"
+	"sync"
+
+	"github.com/getkin/kin-openapi/openapi3"
+
+	"github.com/clientapps/clientapps/gen"
+)
+
+var readContract = sync.OnceValues(gen.GetSpec)
+
+// Contract returns the embedded contract. It is read once, which takes longer than most of what a command does: do not change it.
+func Contract() (*openapi3.T, error) {
+	doc, err := readContract()
+	if err != nil {
+		return nil, fmt.Errorf("read contract: %w", err)
+	}
+	return doc, nil
+}
