@@ -15,17 +15,19 @@ OUT ?= clientapps
 FUZZTIME ?= 10s
 # Without cgo, as the server is released. With it, the C of an SQLite driver that nothing calls would take a minute to compile.
 export CGO_ENABLED = 0
-# RACE=-race needs cgo. The C is compiled without optimization, since it is not called.
-RACE_ENV = $(if $(RACE),env CGO_ENABLED=1 CGO_CFLAGS=-O0)
+# RACE=-race needs cgo. The C is compiled without optimization, since it is not called. A program need not wait a second before it ends.
+RACE_ENV = $(if $(RACE),env CGO_ENABLED=1 CGO_CFLAGS=-O0 GORACE=atexit_sleep_ms=0)
 
 .DEFAULT_GOAL := help
-# One after the other: some tests bound how long a request takes, and mixed output helps nobody. Only test-others sets PAIRED.
+# One after the other: some tests bound how long a request takes, and mixed output helps nobody. Only in PAIRS two run at a time, which
+# wait more than they work.
 ifndef PAIRED
 .NOTPARALLEL:
 endif
+PAIRS = @$(MAKE) PAIRED=1 --no-print-directory -j2 --output-sync=target
 .PHONY: help run build generate check-generate fmt check-format lint lint-openapi check-breaking changelog-api \
 	release-contract vet vuln secrets test allocations test-mutations test-client test-typescript test-docs test-mcp test-generators \
-	postman test-postman test-workflows check-alerts slow-clients fuzz check test-others test-pgbouncer test-citus test-row-security test-faults test-deploy soak bench bench-scale \
+	postman test-postman test-workflows check-alerts slow-clients fuzz check check-sources test-others test-pgbouncer test-citus test-row-security test-faults test-deploy soak bench bench-scale \
 	pgo clean
 
 help: ## List the targets
@@ -132,14 +134,19 @@ slow-clients: ## Attack with slow connections; installs slowhttptest if it is mi
 fuzz: ## Run each fuzz target for FUZZTIME
 	tools/with-postgres tools/fuzz $(FUZZTIME)
 
-# Two at a time: they wait more than they work, and each has a server of its own.
-test-others:
-	@$(MAKE) PAIRED=1 --no-print-directory -j2 --output-sync=target test-typescript test-docs test-mcp test-generators test-workflows test-postman check-alerts vuln
+check-sources:
+	$(PAIRS) lint lint-openapi check-format vet check-generate check-breaking secrets
 
-# The race detector needs a C compiler. SQLite, translated from C, is left out: watching its every access to memory takes four fifths of
-# the time of the tests. What its callers do, and how its locks order them, is watched.
-check: RACE = $(if $(filter 1,$(shell env -u CGO_ENABLED go env CGO_ENABLED)),-race $(foreach p,sqlite/lib libc,'-gcflags=modernc.org/$(p)=-race=false -d=checkptr=0'))
-check: check-format lint vet check-generate lint-openapi check-breaking test test-pgbouncer test-row-security test-faults test-deploy test-mutations allocations test-client test-others slow-clients fuzz secrets ## Run everything that CI runs, the tests with the race detector
+# Each has a server of its own.
+test-others:
+	$(PAIRS) test-pgbouncer test-row-security test-typescript test-docs test-mcp test-generators test-workflows test-postman \
+		slow-clients check-alerts vuln
+
+# The race detector needs a C compiler. SQLite, translated from C, and regular expressions are left out: watching their every access to
+# memory takes most of the time of the tests. What their callers do, and how the locks of SQLite order them, is watched.
+UNWATCHED = modernc.org/sqlite/lib modernc.org/libc modernc.org/memory regexp regexp/syntax
+check: RACE = $(if $(filter 1,$(shell env -u CGO_ENABLED go env CGO_ENABLED)),-race $(foreach p,$(UNWATCHED),'-gcflags=$(p)=-race=false -d=checkptr=0'))
+check: check-sources test test-others test-faults test-deploy test-mutations allocations test-client fuzz ## Run everything that CI runs, the tests with the race detector
 	@$(if $(RACE),,echo 'no C compiler: the race detector was off' >&2)
 
 # Behind a pooler, a patch or a bulk write that times out while it waits gets outcome_unknown: see docs/scale-out.md.

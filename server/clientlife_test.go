@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/clientapps/clientapps/gen"
+	"github.com/clientapps/clientapps/server/schemas"
 	"github.com/clientapps/clientapps/server/servertest"
 	"github.com/clientapps/clientapps/store"
 	"github.com/clientapps/clientapps/store/storetest"
@@ -31,7 +31,7 @@ func setStatus(t *testing.T, s *servertest.Server, status string) {
 // answer on both servers, the others succeed.
 func TestSuspendedClient(t *testing.T) {
 	t.Parallel()
-	doc, err := gen.GetSpec()
+	doc, err := schemas.Contract()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,6 +164,7 @@ func TestDeletionInPieces(t *testing.T) {
 		if time.Now().After(stop) {
 			t.Fatalf("%d %s", got.Status, got.Body)
 		}
+		time.Sleep(50 * time.Millisecond)
 	}
 	var left int
 	query := fmt.Sprintf("SELECT (SELECT count(*) FROM apps WHERE client_id = '%s') + (SELECT count(*) FROM token_clients WHERE token_id = '%s')",

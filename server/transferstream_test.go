@@ -17,15 +17,15 @@ import (
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// largeCatalog imports a catalog whose export is larger than what the buffers of two sockets take: 16 MB.
+// largeCatalog imports a catalog whose export is larger than what the buffers of two sockets take: 16 MB, in few rows.
 func largeCatalog(t *testing.T, s *servertest.Server) {
 	t.Helper()
 	var file strings.Builder
-	description := strings.Repeat("d", 1990)
-	for i := range 8000 {
+	description := strings.Repeat("\U0001f642", 1990)
+	for i := range 2000 {
 		fmt.Fprintf(&file, `{"canonical_name":"App %04d","description":"%s%d","url_patterns":["https://example.com/%d"]}`+"\n", i, description, i, i)
 	}
-	wantImported(t, importFile(t, s.Client, importCatalogPath, rowfile.NDJSON, file.String()), 8000, 0, 0)
+	wantImported(t, importFile(t, s.Client, importCatalogPath, rowfile.NDJSON, file.String()), 2000, 0, 0)
 }
 
 // open begins to read an export of the catalog, and returns its body when some of it has arrived, and its Content-Length.
@@ -71,7 +71,7 @@ func TestExportIsCut(t *testing.T) {
 			})
 		}
 		if strings.HasPrefix(s.DatabaseURL, "sqlite:") {
-			execute(t, db, "UPDATE catalog_url_patterns SET created_at = 'x' WHERE pattern = 'https://example.com/7999'")
+			execute(t, db, "UPDATE catalog_url_patterns SET created_at = 'x' WHERE pattern = 'https://example.com/1999'")
 			breakIt = func() {}
 		}
 		second := httptest.NewUnstartedServer(s.Server)
@@ -174,7 +174,7 @@ func TestCompressedExportStreams(t *testing.T) {
 	s := servertest.New(t, storetest.SQLite(t))
 	largeCatalog(t, s)
 	db := storetest.SQL(t, s.DatabaseURL)
-	execute(t, db, "UPDATE catalog_url_patterns SET created_at = 'x' WHERE pattern = 'https://example.com/7999'")
+	execute(t, db, "UPDATE catalog_url_patterns SET created_at = 'x' WHERE pattern = 'https://example.com/1999'")
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL+exportCatalogPath, nil)
 	if err != nil {
 		t.Fatal(err)

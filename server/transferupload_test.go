@@ -237,7 +237,7 @@ func TestHalfAnImport(t *testing.T) {
 			}
 		}
 		// Blank lines, so that only the size can be wrong.
-		blank := strings.Repeat(strings.Repeat(" ", 1<<10-1)+"\n", 64<<10)
+		blank := strings.Repeat(strings.Repeat(" ", 32<<10-1)+"\n", 2<<10)
 		for _, path := range []string{importCatalogPath, clientPath + "/apps/import"} {
 			got := s.Send(t, servertest.Request{Method: "POST", Target: path, Body: row + blank, Chunked: true})
 			if got.Status != http.StatusRequestEntityTooLarge {

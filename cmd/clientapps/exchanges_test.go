@@ -15,7 +15,7 @@ import (
 
 	"github.com/getkin/kin-openapi/openapi3"
 
-	"github.com/clientapps/clientapps/gen"
+	"github.com/clientapps/clientapps/server/schemas"
 	"github.com/clientapps/clientapps/server/servertest"
 	"github.com/clientapps/clientapps/store/storetest"
 )
@@ -32,7 +32,7 @@ type exchange struct {
 // exchanges returns one exchange for each operation. It is an error when the examples of an operation are incomplete.
 func exchanges(t *testing.T) []exchange {
 	t.Helper()
-	doc, err := gen.GetSpec()
+	doc, err := schemas.Contract()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +119,7 @@ func bodyOf(example any) string {
 // TestExamplesOfExports exports from a new demo server, which has the rows of the examples.
 func TestExamplesOfExports(t *testing.T) {
 	t.Parallel()
-	doc, err := gen.GetSpec()
+	doc, err := schemas.Contract()
 	if err != nil {
 		t.Fatal(err)
 	}

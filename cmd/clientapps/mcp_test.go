@@ -10,8 +10,8 @@ import (
 
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
 
-	"github.com/clientapps/clientapps/gen"
 	"github.com/clientapps/clientapps/operations"
+	"github.com/clientapps/clientapps/server/schemas"
 	"github.com/clientapps/clientapps/server/servertest"
 	"github.com/clientapps/clientapps/store/storetest"
 )
@@ -29,7 +29,7 @@ func (demoBearer) RoundTrip(r *http.Request) (*http.Response, error) {
 // confirmed.
 func TestMCPToolsAnswerTheDemo(t *testing.T) {
 	t.Parallel()
-	doc, err := gen.GetSpec()
+	doc, err := schemas.Contract()
 	if err != nil {
 		t.Fatal(err)
 	}
