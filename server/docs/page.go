@@ -69,6 +69,7 @@ func pageFile(read func() []byte, mediaType string, compressed bool) http.Handle
 		header.Set("Cross-Origin-Opener-Policy", "same-origin")
 		header.Set("Cross-Origin-Resource-Policy", "same-origin")
 		header.Set("ETag", `"`+tag+`"`)
+		header.Set("Referrer-Policy", "no-referrer")
 		if !compressed {
 			send(w, mediaType, text)
 			return

@@ -25,14 +25,14 @@ func goodApp(t *testing.T) Response {
 	}
 	return Response{Status: 200, Body: string(body), Header: http.Header{
 		"Content-Type": {"application/json"}, "Etag": {`"x"`}, "X-Request-Id": {"x"}, "Date": {"x"},
-		"X-Content-Type-Options": {"nosniff"}, "Referrer-Policy": {"no-referrer"}, "Cache-Control": {"no-cache"},
+		"X-Content-Type-Options": {"nosniff"}, "Cache-Control": {"no-cache"},
 	}}
 }
 
 func goodError(status int, body string, header ...string) Response {
 	r := Response{Status: status, Body: body, Header: http.Header{
 		"Content-Type": {"application/json"}, "X-Request-Id": {"x"},
-		"X-Content-Type-Options": {"nosniff"}, "Referrer-Policy": {"no-referrer"}, "Cache-Control": {"no-store"}, "Vary": {"Accept-Encoding", "Accept"},
+		"X-Content-Type-Options": {"nosniff"}, "Cache-Control": {"no-store"}, "Vary": {"Accept-Encoding", "Accept"},
 	}}
 	for _, line := range header {
 		name, value, _ := strings.Cut(line, ": ")
@@ -96,7 +96,6 @@ func TestBadResponses(t *testing.T) {
 	t.Parallel()
 	for name, corrupt := range map[string]func(*Response){
 		"guessing allowed":           func(r *Response) { r.Header.Del("X-Content-Type-Options") },
-		"a referrer":                 func(r *Response) { r.Header.Set("Referrer-Policy", "origin") },
 		"no word on caches":          func(r *Response) { r.Header.Del("Cache-Control") },
 		"a property too many":        func(r *Response) { r.Body = strings.Replace(r.Body, "{", `{"x":1,`, 1) },
 		"a nested property too many": func(r *Response) { r.Body = strings.Replace(r.Body, `"vendor":{`, `"vendor":{"x":1,`, 1) },

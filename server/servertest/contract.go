@@ -82,7 +82,7 @@ func find(doc *openapi3.T, target string) (string, *openapi3.PathItem) {
 
 // commonHeaders are headers that any response may have, besides those documented for it.
 var commonHeaders = []string{
-	"Cache-Control", "Content-Encoding", "Content-Length", "Content-Type", "Date", "Referrer-Policy", "Strict-Transport-Security",
+	"Cache-Control", "Content-Encoding", "Content-Length", "Content-Type", "Date", "Strict-Transport-Security",
 	"Vary", "X-Content-Type-Options",
 }
 

@@ -41,7 +41,7 @@ func (c *malformedConn) Write(b []byte) (int, error) {
 	}
 	id, body := c.refuse(status, c.RemoteAddr())
 	_, err := fmt.Fprintf(c.Conn, "HTTP/1.1 %d %s\r\nCache-Control: no-store\r\nConnection: close\r\n"+
-		"Content-Length: %d\r\nContent-Type: application/json\r\nReferrer-Policy: no-referrer\r\n"+
+		"Content-Length: %d\r\nContent-Type: application/json\r\n"+
 		"X-Content-Type-Options: nosniff\r\n%s: %s\r\n\r\n%s", status, http.StatusText(status), len(body), RequestIDHeader, id, body)
 	return len(b), err
 }

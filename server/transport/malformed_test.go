@@ -114,7 +114,7 @@ func TestMalformed(t *testing.T) {
 			}
 			for header, want := range map[string]string{
 				"X-Request-Id": "an-id", "Content-Type": "application/json", "Cache-Control": "no-store",
-				"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer",
+				"X-Content-Type-Options": "nosniff",
 			} {
 				if text := got.header.Get(header); text != want {
 					t.Errorf("%s is %q", header, text)

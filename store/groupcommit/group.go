@@ -100,6 +100,7 @@ func (g *Group[K, R]) Do(w R) error {
 		// The caller serves the item itself, which saves a switch to another goroutine. If another transaction is slow, rows may be
 		// locked, so this one must not wait long for them.
 		item.Brief = len(g.inFlight) > 0
+		g.take(item)
 		b := g.start([]R{w})
 		g.mu.Unlock()
 		g.run(b)
@@ -143,17 +144,19 @@ func (g *Group[K, R]) hasCapacity() bool {
 	return len(g.inFlight) < g.cfg.Limit && len(g.inFlight)-g.slow < g.cfg.FastLimit
 }
 
+// take takes an item for a transaction. The lock is held.
+func (g *Group[K, R]) take(item *Item[K]) {
+	if item.taken = true; !g.cfg.ReadOnly {
+		g.busy[item.Key] = true
+	}
+}
+
 // start begins a transaction. The lock is held.
 func (g *Group[K, R]) start(items []R) *batch[R] {
 	b := &batch[R]{items: items}
 	g.inFlight = append(g.inFlight, b)
 	g.counts.add(len(items))
 	g.idle.Add(1)
-	if !g.cfg.ReadOnly {
-		for _, w := range items {
-			g.busy[w.Base().Key] = true
-		}
-	}
 	return b
 }
 
@@ -282,7 +285,6 @@ func (g *Group[K, R]) checkSlow() {
 // items whose context has ended. The batch is in the order of the keys. The lock is held.
 func (g *Group[K, R]) next() []R {
 	var items []R
-	taken := map[K]bool{}
 	rest := g.queue[:0]
 	for _, w := range g.queue {
 		item := w.Base()
@@ -290,10 +292,10 @@ func (g *Group[K, R]) next() []R {
 		case item.Ctx.Err() != nil:
 			item.taken, item.Err = true, item.Ctx.Err()
 			item.Answer()
-		case len(items) == MaxBatch || taken[item.Key] || g.busy[item.Key]:
+		case len(items) == MaxBatch || g.busy[item.Key]:
 			rest = append(rest, w)
 		default:
-			taken[item.Key], item.taken = !g.cfg.ReadOnly, true
+			g.take(item)
 			items = append(items, w)
 		}
 	}
