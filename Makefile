@@ -85,11 +85,15 @@ secrets: ## Look for secrets in the files and the history, and test that planted
 	tools/secrets/check
 	tools/secrets/test
 
+# What these packages test does one thing at a time: the race detector would see nothing in them.
+SEQUENTIAL = '/(contract|server/conformance|server/strictjson|store/casefold)$$'
 # Tests wait for the database as long as they work, so more of them run at once than there are processors.
 PARALLEL = -parallel 4
 test: ## Test on SQLite and on a PostgreSQL that is started for it
 	@# Without the profile, or all that the command needs would be compiled twice.
-	$(RACE_ENV) tools/with-postgres go test -pgo=off $(RACE) $(PARALLEL) -shuffle=on -count=1 -timeout 30m ./...
+	$(RACE_ENV) tools/with-postgres go test -pgo=off $(RACE) $(PARALLEL) -shuffle=on -count=1 -timeout 30m \
+		$(if $(RACE),$$(go list ./... | grep -vE $(SEQUENTIAL)),./...)
+	$(if $(RACE),tools/with-postgres go test -pgo=off -shuffle=on -count=1 $$(go list ./... | grep -E $(SEQUENTIAL)))
 	go test -C tools -shuffle=on -count=1 ./render
 	go test -C bench -shuffle=on -count=1 ./...
 
@@ -146,6 +150,7 @@ test-others:
 # memory takes most of the time of the tests. What their callers do, and how the locks of SQLite order them, is watched.
 UNWATCHED = modernc.org/sqlite/lib modernc.org/libc modernc.org/memory regexp regexp/syntax
 check: RACE = $(if $(filter 1,$(shell env -u CGO_ENABLED go env CGO_ENABLED)),-race $(foreach p,$(UNWATCHED),'-gcflags=$(p)=-race=false -d=checkptr=0'))
+check: FUZZTIME = 5s
 check: check-sources test test-others test-faults test-deploy test-mutations allocations test-client fuzz ## Run everything that CI runs, the tests with the race detector
 	@$(if $(RACE),,echo 'no C compiler: the race detector was off' >&2)
 
