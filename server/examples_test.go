@@ -85,7 +85,7 @@ func TestExamplesOfErrors(t *testing.T) {
 		"AppUpdateInvalid":      {"PATCH", client + "/apps", "", `{"updates": [{"id": "` + noID + `", "license_count": -1}]}`},
 		"AppUpdateRepeated":     {"PATCH", client + "/apps", "", `{"updates": [{"id": "` + noID + `"}, {"id": "` + noID + `"}]}`},
 		"ImportRows":            {"POST", client + "/apps/import", "Content-Type: text/csv", "canonical_name,license_count\nSlack,many\n"},
-		"ImportTooLarge":        {target: outside}, // see transferupload_test.go
+		"ImportTooLarge":        {target: outside}, // see importupload_test.go
 		"UnsupportedImportType": {"POST", client + "/apps/import", "Content-Type: application/json", "{}"},
 		"NotAcceptableExport":   {"GET", client + "/apps/export", "Accept: application/json", ""},
 		"PageOfExport":          {"GET", client + "/apps/export?page_size=10", "", ""},

@@ -247,7 +247,7 @@ func (f *fixture) refusals(t *testing.T, r request) {
 	switch {
 	case r.body == "":
 		return
-	case strings.HasSuffix(r.target, "/import"): // see transferupload_test.go for the others
+	case strings.HasSuffix(r.target, "/import"): // see importupload_test.go for the others
 		for _, media := range []string{"application/json", "text/plain", "", "text/csv2"} {
 			refuse("everything", 415, "", servertest.Request{Header: []string{"Content-Type: " + media}})
 		}

@@ -187,9 +187,11 @@ func New(cfg Config) (*Server, error) {
 	if s.cert, err = transport.LoadCertificate(cfg.CertFile, cfg.KeyFile, s.log, cfg.Clock); err != nil {
 		return nil, fmt.Errorf("server: %w", err)
 	}
-	if s.handler, err = transport.Wrap(s.router, cfg.CORSOrigins); err != nil {
+	compressed, err := transport.Compress(s.router)
+	if err != nil {
 		return nil, fmt.Errorf("server: %w", err)
 	}
+	s.handler = transport.AllowOrigins(compressed, cfg.CORSOrigins)
 	return s, nil
 }
 

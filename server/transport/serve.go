@@ -10,6 +10,9 @@ import (
 	"time"
 )
 
+// RequestIDHeader has the request id, in the request and in its answer.
+const RequestIDHeader = "X-Request-Id"
+
 // Timeouts bound how long a client can keep a connection busy.
 type Timeouts struct {
 	Header  time.Duration // for reading the head of a request
