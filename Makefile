@@ -90,9 +90,9 @@ SEQUENTIAL = '/(contract|server/conformance|server/strictjson|store/casefold)$$'
 # Tests wait for the database as long as they work, so more of them run at once than there are processors.
 PARALLEL = -parallel 4
 test: ## Test on SQLite and on a PostgreSQL that is started for it
-	@# Without the profile, or all that the command needs would be compiled twice.
+	@# Without the profile, or all that the command needs would be compiled twice. What takes longest begins first.
 	$(RACE_ENV) tools/with-postgres go test -pgo=off $(RACE) $(PARALLEL) -shuffle=on -count=1 -timeout 30m \
-		$(if $(RACE),$$(go list ./... | grep -vE $(SEQUENTIAL)),./...)
+		./server ./store $(if $(RACE),$$(go list ./... | grep -vE $(SEQUENTIAL)),./...)
 	$(if $(RACE),tools/with-postgres go test -pgo=off -shuffle=on -count=1 $$(go list ./... | grep -E $(SEQUENTIAL)))
 	go test -C tools -shuffle=on -count=1 ./render
 	go test -C bench -shuffle=on -count=1 ./...
