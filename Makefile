@@ -15,7 +15,8 @@ OUT ?= clientapps
 FUZZTIME ?= 10s
 # Without cgo, as the server is released. With it, the C of an SQLite driver that nothing calls would take a minute to compile.
 export CGO_ENABLED = 0
-# RACE=-race needs cgo. The C is compiled without optimization, since it is not called. A program need not wait a second before it ends.
+# RACE=-race needs cgo. The C is compiled without optimization, since it is not called. By default each
+# program waits a second before it ends.
 RACE_ENV = $(if $(RACE),env CGO_ENABLED=1 CGO_CFLAGS=-O0 GORACE=atexit_sleep_ms=0)
 
 .DEFAULT_GOAL := help
@@ -85,15 +86,11 @@ secrets: ## Look for secrets in the files and the history, and test that planted
 	tools/secrets/check
 	tools/secrets/test
 
-# What these packages test does one thing at a time: the race detector would see nothing in them.
-SEQUENTIAL = '/(contract|server/conformance|server/strictjson|store/casefold)$$'
 # Tests wait for the database as long as they work, so more of them run at once than there are processors.
 PARALLEL = -parallel 4
 test: ## Test on SQLite and on a PostgreSQL that is started for it
 	@# Without the profile, or all that the command needs would be compiled twice. What takes longest begins first.
-	$(RACE_ENV) tools/with-postgres go test -pgo=off $(RACE) $(PARALLEL) -shuffle=on -count=1 -timeout 30m \
-		./server ./store $(if $(RACE),$$(go list ./... | grep -vE $(SEQUENTIAL)),./...)
-	$(if $(RACE),tools/with-postgres go test -pgo=off -shuffle=on -count=1 $$(go list ./... | grep -E $(SEQUENTIAL)))
+	$(RACE_ENV) tools/with-postgres go test -pgo=off $(RACE) $(PARALLEL) -shuffle=on -count=1 -timeout 30m ./server ./store ./...
 	go test -C tools -shuffle=on -count=1 ./render
 	go test -C bench -shuffle=on -count=1 ./...
 
@@ -150,7 +147,6 @@ test-others:
 # memory takes most of the time of the tests. What their callers do, and how the locks of SQLite order them, is watched.
 UNWATCHED = modernc.org/sqlite/lib modernc.org/libc modernc.org/memory regexp regexp/syntax
 check: RACE = $(if $(filter 1,$(shell env -u CGO_ENABLED go env CGO_ENABLED)),-race $(foreach p,$(UNWATCHED),'-gcflags=$(p)=-race=false -d=checkptr=0'))
-check: FUZZTIME = 5s
 check: check-sources test test-others test-faults test-deploy test-mutations allocations test-client fuzz ## Run everything that CI runs, the tests with the race detector
 	@$(if $(RACE),,echo 'no C compiler: the race detector was off' >&2)
 
