@@ -96,6 +96,7 @@ func TestBadResponses(t *testing.T) {
 	t.Parallel()
 	for name, corrupt := range map[string]func(*Response){
 		"guessing allowed":           func(r *Response) { r.Header.Del("X-Content-Type-Options") },
+		"a referrer":                 func(r *Response) { r.Header.Set("Referrer-Policy", "origin") },
 		"no word on caches":          func(r *Response) { r.Header.Del("Cache-Control") },
 		"a property too many":        func(r *Response) { r.Body = strings.Replace(r.Body, "{", `{"x":1,`, 1) },
 		"a nested property too many": func(r *Response) { r.Body = strings.Replace(r.Body, `"vendor":{`, `"vendor":{"x":1,`, 1) },
@@ -130,6 +131,17 @@ func TestBadResponses(t *testing.T) {
 	body := goodApp(t)
 	if errs := checkAll("HEAD", target, body); len(errs) == 0 {
 		t.Error("a body of HEAD was not detected")
+	}
+	page := Response{Status: 200, Body: "<!doctype html>", Header: http.Header{
+		"Content-Type": {"text/html; charset=utf-8"}, "X-Request-Id": {"x"}, "X-Content-Type-Options": {"nosniff"}, "Cache-Control": {"no-cache"},
+		"Referrer-Policy": {"no-referrer"},
+	}}
+	if errs := checkAll("GET", "/docs", page); len(errs) > 0 {
+		t.Errorf("a good page: %v", errs)
+	}
+	page.Header.Set("Referrer-Policy", "origin")
+	if errs := checkAll("GET", "/docs", page); len(errs) == 0 {
+		t.Error("a page with a referrer was not detected")
 	}
 }
 

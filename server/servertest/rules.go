@@ -99,6 +99,9 @@ func checkRules(request *http.Request, response *Response) []error {
 		fail("a body where there can be none")
 	}
 	media := response.Header.Get("Content-Type")
+	if strings.HasPrefix(media, "text/html") && response.Header.Get("Referrer-Policy") != "no-referrer" {
+		fail("a page that tells other sites where its readers come from")
+	}
 	if (media == "application/json" || media == problemType) && !bare && !json.Valid([]byte(response.Body)) {
 		fail("the body is not one JSON text")
 	}
