@@ -9,8 +9,8 @@ var (
 	onlyTLS = []string{"max-age=31536000"}
 )
 
-// Secure sets the security headers that every response has: no sniffing, and HSTS over TLS. What else browsers heed concerns documents,
-// which only package docs serves.
+// Secure sets the security headers that every response has: no sniffing, and HSTS over TLS. The other ones are for pages, and package docs
+// sets them.
 func Secure(header http.Header, overTLS bool) {
 	header["X-Content-Type-Options"] = noSniff
 	if overTLS {
