@@ -3,9 +3,12 @@ package faults
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
+	"strconv"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -72,11 +75,26 @@ func eventually(what string, condition func() bool) error {
 	return nil
 }
 
-// freeAddr returns a free loopback address.
+// lastPort is the port that freeAddr returned last. Two programs begin at different ports.
+var lastPort atomic.Int32
+
+func init() { lastPort.Store(10_000 + rand.Int32N(15_000)) } //nolint:gosec // no secret
+
+// freeAddr returns a free loopback address, and never the same twice. Its port is below those that the system gives to connections
+// and listeners by itself, so that it is still free when a server takes it, or starts again.
 func freeAddr() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed at once
-	if err != nil {
-		return "", err
+	for {
+		port := lastPort.Add(1)
+		if port >= 32_768 {
+			return "", errors.New("no free port below 32768")
+		}
+		l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(int(port))) //nolint:noctx // closed at once
+		if errors.Is(err, syscall.EADDRINUSE) {
+			continue
+		}
+		if err != nil {
+			return "", err
+		}
+		return l.Addr().String(), l.Close()
 	}
-	return l.Addr().String(), l.Close()
 }
