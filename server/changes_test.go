@@ -10,13 +10,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/clientapps/clientapps/gen"
 	"github.com/clientapps/clientapps/server/servertest"
 	"github.com/clientapps/clientapps/store"
+	"github.com/clientapps/clientapps/store/storetest"
 )
 
 const otherClientPath = "/v2/clients/" + otherClientID
@@ -56,13 +56,11 @@ func withoutStart(query string) string {
 func awaitChanges(t *testing.T, c *servertest.Client, path, query string, n int) []gen.Change {
 	t.Helper()
 	var all []gen.Change
-	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+	storetest.Poll(func() bool {
 		changes, cursor := follow(t, c, path, query)
-		if all = append(all, changes...); len(all) >= n {
-			break
-		}
-		query = withoutStart(query) + "&cursor=" + cursor
-	}
+		all, query = append(all, changes...), withoutStart(query)+"&cursor="+cursor
+		return len(all) >= n
+	})
 	if len(all) != n {
 		t.Fatalf("%s?%s has %d changes, want %d: %+v", path, query, len(all), n, all)
 	}

@@ -291,13 +291,7 @@ func TestMaxStreams(t *testing.T) {
 			t.Errorf("a request beside them: %d", got.Status)
 		}
 		_, _ = first.Body.Close(), second.Body.Close()
-		for end := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
-			if got := third.Get(t, path); got.Status == http.StatusOK {
-				break
-			} else if time.Now().After(end) {
-				t.Fatalf("after two have ended: %d %s", got.Status, got.Body)
-			}
-		}
+		eventually(t, func() bool { return third.Get(t, path).Status == http.StatusOK }) // when the two have ended
 	}, func(cfg *server.Config) { cfg.MaxStreams, cfg.MaxInFlight = 4, 2 })
 }
 

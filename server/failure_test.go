@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"testing"
-	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -186,14 +185,7 @@ func TestClientGone(t *testing.T) {
 // eventually waits until a condition holds, long enough for a slow machine.
 func eventually(t *testing.T, so func() bool) {
 	t.Helper()
-	deadline := time.After(time.Minute)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !so() {
-		select {
-		case <-deadline:
-			t.Fatal("the condition was not met in time")
-		case <-tick.C:
-		}
+	if !storetest.Poll(so) {
+		t.Fatal("the condition was not met in time")
 	}
 }

@@ -33,14 +33,12 @@ func feed(t *testing.T, s *store.Store, from store.ChangeStart) (rows []store.Ap
 // awaitFeed reads a feed until it has this many changes: transactions of other tests hold it up.
 func awaitFeed(t *testing.T, s *store.Store, from store.ChangeStart, n int) []store.AppChange {
 	t.Helper()
-	for end := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
-		if rows, _ := feed(t, s, from); len(rows) >= n || time.Now().After(end) {
-			if len(rows) != n {
-				t.Fatalf("%d changes, want %d: %+v", len(rows), n, rows)
-			}
-			return rows
-		}
+	var rows []store.AppChange
+	storetest.Poll(func() bool { rows, _ = feed(t, s, from); return len(rows) >= n })
+	if len(rows) != n {
+		t.Fatalf("%d changes, want %d: %+v", len(rows), n, rows)
 	}
+	return rows
 }
 
 // A time finds its place among changes of all times, and never too late a one.

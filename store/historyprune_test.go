@@ -167,15 +167,11 @@ func TestFollowersWhilePruning(t *testing.T) {
 		}
 		must(storetest.SQL(t, url).ExecContext(ctx, insert))(t)
 		var end store.Position
-		for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+		eventually(t, "all changes in the feed", func() bool {
 			list := must(s.ListAllChanges(ctx, everyClient, store.ChangeFilter{}, store.ChangeStart{}, 6000))(t)
-			if end = list.Next; len(list.Rows) == 5506 {
-				break
-			}
-			if time.Now().After(deadline) {
-				t.Fatalf("%d changes", len(list.Rows))
-			}
-		}
+			end = list.Next
+			return len(list.Rows) == 5506
+		})
 		clock.Advance(100 * day)
 		const writes = 100
 		stream := s.FollowAllChanges(everyClient, store.ChangeFilter{}, store.ChangeStart{After: &end})
@@ -305,10 +301,8 @@ func TestChangesKept(t *testing.T) {
 			must(db.ExecContext(t.Context(), "ANALYZE app_changes"))(t)
 			counts := storetest.Open(t, url) // it counts when somebody first follows the feed
 			counts.FollowAllChanges(everyClient, store.ChangeFilter{}, store.ChangeStart{}).Close()
-			for deadline := time.Now().Add(time.Minute); counts.Stats().Changes.Kept != n; time.Sleep(time.Millisecond) {
-				if time.Now().After(deadline) {
-					t.Fatalf("%d changes, want %d", counts.Stats().Changes.Kept, n)
-				}
+			if !storetest.Poll(func() bool { return counts.Stats().Changes.Kept == n }) {
+				t.Fatalf("%d changes, want %d", counts.Stats().Changes.Kept, n)
 			}
 		}
 		want(6)

@@ -118,10 +118,8 @@ func TestRevokedToken(t *testing.T) {
 // eventually waits until another part of the program has done something.
 func eventually(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(time.Minute); !done(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("after ten seconds there is still not %s", what)
-		}
+	if !storetest.Poll(done) {
+		t.Fatalf("after a minute there is still not %s", what)
 	}
 }
 

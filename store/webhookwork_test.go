@@ -23,14 +23,15 @@ const hookLease = 30 * time.Second
 func settle(t testing.TB, s *store.Store) {
 	t.Helper()
 	_, end, err := store.FeedRange(t.Context(), s)
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
-		horizon, _, again := store.FeedRange(t.Context(), s)
-		if err = errors.Join(err, again); err != nil || time.Now().After(deadline) {
-			t.Fatalf("the feed stands still at %d of %d: %v", horizon, end, err)
-		}
-		if horizon >= end {
-			return
-		}
+	var horizon int64
+	settled := storetest.Poll(func() bool {
+		var again error
+		horizon, _, again = store.FeedRange(t.Context(), s)
+		err = errors.Join(err, again)
+		return err != nil || horizon >= end
+	})
+	if err != nil || !settled {
+		t.Fatalf("the feed stands still at %d of %d: %v", horizon, end, err)
 	}
 }
 
@@ -99,19 +100,16 @@ func attempt(hook *store.Webhook, err string) store.WebhookAttempt {
 func deliverUntil(t testing.TB, s *store.Store, want map[uuid.UUID]int) map[uuid.UUID][]store.AppChange {
 	t.Helper()
 	got := map[uuid.UUID][]store.AppChange{}
-	more := 1
-	for deadline := time.Now().Add(time.Minute); more > 0; time.Sleep(5 * time.Millisecond) {
+	delivered := storetest.Poll(func() bool {
 		have := true
 		for id, n := range want {
 			have = have && len(got[id]) >= n
 		}
-		if time.Now().After(deadline) {
-			t.Fatalf("after thirty seconds there is only %+v", got)
-		}
-		if have {
-			more--
-		}
 		deliverOnce(t, s, uuid.New(), got)
+		return have
+	})
+	if !delivered {
+		t.Fatalf("after a minute there is only %+v", got)
 	}
 	return got
 }

@@ -72,10 +72,8 @@ func TestHistoryPruneWithWebhooks(t *testing.T) {
 		const held = "\n1 webhooks hold it back, since they have not delivered all that is so old: see --force\n"
 		// Transactions of other tests hold the feed up.
 		dryRun := func() string { return must(t, url, "history", "prune", "--older-than", "1d", "--dry-run") }
-		for end := time.Now().Add(time.Minute); dryRun() != counted+"; dry run: nothing was deleted"+held; time.Sleep(10 * time.Millisecond) {
-			if time.Now().After(end) {
-				t.Fatalf("%q", dryRun())
-			}
+		if !storetest.Poll(func() bool { return dryRun() == counted+"; dry run: nothing was deleted"+held }) {
+			t.Fatalf("%q", dryRun())
 		}
 		if out := must(t, url, "history", "prune", "--older-than", "1d"); out != "deleted "+counted+held {
 			t.Errorf("%q", out)

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/clientapps/clientapps/server/servertest"
 	"github.com/clientapps/clientapps/store/storetest"
@@ -101,24 +100,23 @@ func startServe(t *testing.T, databaseURL string, args ...string) *serving {
 			t.Errorf("the log shows the token %s", token)
 		}
 	})
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
-		if found := addrPattern.FindStringSubmatch(s.stderr.String() + s.stdout.String()); found != nil {
-			s.URL = "http://" + found[1]
-			return s
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("the server did not start: %s", s.stderr)
-		}
+	var found []string
+	started := storetest.Poll(func() bool {
+		found = addrPattern.FindStringSubmatch(s.stderr.String() + s.stdout.String())
+		return found != nil
+	})
+	if !started {
+		t.Fatalf("the server did not start: %s", s.stderr)
 	}
+	s.URL = "http://" + found[1]
+	return s
 }
 
 // eventually waits until done returns true, for at most a minute.
 func eventually(t *testing.T, done func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(time.Minute); !done(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("not done within a minute")
-		}
+	if !storetest.Poll(done) {
+		t.Fatal("not done within a minute")
 	}
 }
 

@@ -7,9 +7,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/clientapps/clientapps/server/servertest"
+	"github.com/clientapps/clientapps/store/storetest"
 )
 
 type page struct {
@@ -87,11 +87,11 @@ func (f *fixture) checkFeed(t *testing.T, op *Operation) {
 		}
 		return p
 	}
-	whole := read("page_size=500")
-	for end := time.Now().Add(time.Minute); len(whole.Data) == 0 && time.Now().Before(end); {
-		time.Sleep(10 * time.Millisecond) // a transaction of another test is open
+	var whole feed
+	storetest.Poll(func() bool { // while a transaction of another test is open
 		whole = read("page_size=500")
-	}
+		return len(whole.Data) > 0
+	})
 	var rows []json.RawMessage
 	next, query := feed{HasMore: true}, "page_size=1"
 	for range 100 {
