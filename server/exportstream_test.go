@@ -12,20 +12,30 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/uuid"
+
 	"github.com/clientapps/clientapps/server/rowfile"
 	"github.com/clientapps/clientapps/server/servertest"
+	"github.com/clientapps/clientapps/store"
 	"github.com/clientapps/clientapps/store/storetest"
 )
 
-// largeCatalog imports a catalog whose export is larger than what the buffers of two sockets take: 16 MB, in few rows.
+// largeCatalog makes a catalog whose export is larger than what the buffers of two sockets take: 16 MB, in few rows. The last app has a
+// URL pattern.
 func largeCatalog(t *testing.T, s *servertest.Server) {
 	t.Helper()
-	var file strings.Builder
+	var large store.Dataset
 	description := strings.Repeat("\U0001f642", 1990)
-	for i := range 2000 {
-		fmt.Fprintf(&file, `{"canonical_name":"App %04d","description":"%s%d","url_patterns":["https://example.com/%d"]}`+"\n", i, description, i, i)
+	for i := range 1999 {
+		large.CatalogApps = append(large.CatalogApps, store.CatalogApp{
+			ID: uuid.New(), CanonicalName: fmt.Sprintf("App %04d", i), Description: &description,
+		})
 	}
-	wantImported(t, importFile(t, s.Client, importCatalogPath, rowfile.NDJSON, file.String()), 2000, 0, 0)
+	if err := s.Store.Seed(t.Context(), large); err != nil {
+		t.Fatal(err)
+	}
+	const last = `{"canonical_name":"App 1999","url_patterns":["https://example.com/1999"]}`
+	wantImported(t, importFile(t, s.Client, importCatalogPath, rowfile.NDJSON, last), 1, 0, 0)
 }
 
 // open begins to read an export of the catalog, and returns its body when some of it has arrived, and its Content-Length.

@@ -72,6 +72,9 @@ func TestEveryCharacterFolds(t *testing.T) {
 		name := string(r)
 		key := casefold.Name(name)
 		for _, same := range []string{key, string(unicode.SimpleFold(r)), norm.NFC.String(name), norm.NFD.String(name), norm.NFD.String(key)} {
+			if same == name { // as it is for most characters
+				continue
+			}
 			if got := casefold.Name(same); got != key {
 				t.Errorf("%U has the key %+q, and %+q has %+q", r, key, same, got)
 			}
