@@ -59,7 +59,7 @@ func (h *handlers) CreateCatalogApp(ctx context.Context, r gen.CreateCatalogAppR
 	return gen.CreateCatalogApp201JSONResponse{CatalogAppCreatedJSONResponse: gen.CatalogAppCreatedJSONResponse{
 		Body: toAPICatalogApp(app),
 		Headers: gen.CatalogAppCreatedResponseHeaders{
-			ETag: new(conditional.Strong(app.Tag())), Location: location("catalog-apps", app.ID),
+			ETag: new(conditional.Strong(app.ETag())), Location: location("catalog-apps", app.ID),
 		},
 	}}, nil
 }
@@ -84,6 +84,6 @@ func (h *handlers) DeleteCatalogApp(ctx context.Context, r gen.DeleteCatalogAppR
 
 func catalogAppResponse(app *store.CatalogApp) gen.CatalogAppJSONResponse {
 	return gen.CatalogAppJSONResponse{
-		Body: toAPICatalogApp(app), Headers: gen.CatalogAppResponseHeaders{ETag: conditional.Strong(app.Tag())},
+		Body: toAPICatalogApp(app), Headers: gen.CatalogAppResponseHeaders{ETag: conditional.Strong(app.ETag())},
 	}
 }

@@ -256,7 +256,7 @@ func (c *changeStream) writeList(out *eventstream.Writer, scope string) error {
 		if err != nil {
 			return err
 		}
-		if err := out.Event(formatCursor(c.list.Behind(i), scope), "change", data); err != nil {
+		if err := out.Event(formatCursor(c.list.PositionAfter(i), scope), "change", data); err != nil {
 			return err
 		}
 	}

@@ -26,7 +26,7 @@ func TestRenderedAppsAreWhatTheGeneratedTypesSay(t *testing.T) {
 		},
 	}
 	for _, entry := range entries {
-		entry.Cacheable()
+		entry.InitEncoded()
 		for _, licenses := range []*int32{nil, new(int32), ptr32(2147483647)} {
 			for i := range 4 {
 				app := store.App{
@@ -44,7 +44,7 @@ func TestRenderedAppsAreWhatTheGeneratedTypesSay(t *testing.T) {
 func TestRenderedListsAreWhatTheGeneratedTypesSay(t *testing.T) {
 	t.Parallel()
 	entry := &store.CatalogApp{ID: uuid.New(), CanonicalName: "Bare"}
-	entry.Cacheable()
+	entry.InitEncoded()
 	cursor, link := "abc_-", `</v2/x>; rel="next"`
 	for _, rows := range [][]store.App{nil, {{Catalog: entry}}, {{Catalog: entry}, {Catalog: entry}}} {
 		for _, next := range []*string{nil, &cursor} {

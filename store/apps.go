@@ -25,7 +25,7 @@ func (a App) ETag() string { return string(a.AppendETag(nil)) }
 
 // AppendETag appends the tag to a buffer.
 func (a App) AppendETag(b []byte) []byte {
-	return append(append(strconv.AppendInt(b, a.Version, 10), '.'), a.Catalog.tag...)
+	return append(append(strconv.AppendInt(b, a.Version, 10), '.'), a.Catalog.etag...)
 }
 
 // IfMatch binds a write to the tag that it finds.
@@ -55,11 +55,11 @@ func (s *Store) getAppToWrite(ctx context.Context, key AppKey) (App, error) {
 	if err != nil {
 		return App{}, s.translate("get app", err)
 	}
-	whole, err := s.withCatalog(ctx, app)
+	complete, err := s.withCatalog(ctx, app)
 	if errors.Is(err, errNoEntry) {
 		return s.GetApp(ctx, key)
 	}
-	return whole, err
+	return complete, err
 }
 
 func (s *Store) takeApp(ctx context.Context, key AppKey) (App, error) {
@@ -84,7 +84,7 @@ func (s *Store) UpdateApp(ctx context.Context, key AppKey, fields Fields, by Act
 	}
 	// Each round writes, finds that the row has the values already, or finds that another write changed the row in between.
 	for range 10 {
-		var at expectedVersion
+		var expected expectedVersion
 		if match != nil {
 			seen, revision, err := s.readForUpdate(ctx, key)
 			if err != nil {
@@ -93,12 +93,12 @@ func (s *Store) UpdateApp(ctx context.Context, key AppKey, fields Fields, by Act
 			if err := match.Check(seen.ETag()); err != nil {
 				return App{}, err
 			}
-			if fields.in(seen.fields()) {
+			if fields.alreadyIn(seen.fields()) {
 				return seen, nil
 			}
-			at = expectedVersion{row: seen.Version, catalog: revision}
+			expected = expectedVersion{row: seen.Version, catalog: revision}
 		}
-		updated, changed, err := s.updateApp(ctx, key, fields, by, at)
+		updated, changed, err := s.updateApp(ctx, key, fields, by, expected)
 		if err != nil {
 			return App{}, err
 		}
@@ -112,7 +112,7 @@ func (s *Store) UpdateApp(ctx context.Context, key AppKey, fields Fields, by Act
 		if err != nil {
 			return App{}, err
 		}
-		if fields.in(seen.fields()) {
+		if fields.alreadyIn(seen.fields()) {
 			return seen, nil
 		}
 	}
@@ -123,14 +123,14 @@ func (s *Store) UpdateApp(ctx context.Context, key AppKey, fields Fields, by Act
 // ETag depends too. Zero means any.
 type expectedVersion struct{ row, catalog int64 }
 
-// of selects the app, if it is still as it was seen and its client is active. The zero version selects it as it is.
-func (at expectedVersion) of(q *gorm.DB, key AppKey) *gorm.DB {
-	q = ifActive(tenant.Of(q, key.ClientID), key.ClientID).Where("id = ?", key.ID)
-	if at.row != 0 {
-		q = q.Where("version = ?", at.row)
+// selectApp selects the app, if it is still as it was seen and its client is active. The zero version selects it as it is.
+func (expected expectedVersion) selectApp(q *gorm.DB, key AppKey) *gorm.DB {
+	q = whereActive(tenant.Of(q, key.ClientID), key.ClientID).Where("id = ?", key.ID)
+	if expected.row != 0 {
+		q = q.Where("version = ?", expected.row)
 	}
-	if at.catalog != 0 {
-		q = q.Where("(SELECT revision FROM catalog_state WHERE id = 1) = ?", at.catalog)
+	if expected.catalog != 0 {
+		q = q.Where("(SELECT revision FROM catalog_state WHERE id = 1) = ?", expected.catalog)
 	}
 	return q
 }
@@ -148,36 +148,36 @@ func (s *Store) readForUpdate(ctx context.Context, key AppKey) (App, int64, erro
 
 // updateApp is the one statement that a patch costs, shared or not. changed is false when no row had the key, was at the
 // version and had a value to change.
-func (s *Store) updateApp(ctx context.Context, key AppKey, fields Fields, by Actor, at expectedVersion) (App, bool, error) {
-	p := &appPatch{Item: groupcommit.Item[AppKey]{Ctx: ctx, Key: key}, fields: fields, by: by, at: at}
+func (s *Store) updateApp(ctx context.Context, key AppKey, fields Fields, by Actor, expected expectedVersion) (App, bool, error) {
+	p := &appPatch{Item: groupcommit.Item[AppKey]{Ctx: ctx, Key: key}, fields: fields, by: by, expected: expected}
 	var err error
 	if isDryRun(ctx) {
-		err = s.tryAlone(p)
+		err = s.dryRunPatch(p)
 	} else {
-		err = s.writeTogether(p)
+		err = s.writeByGroupCommit(p)
 	}
 	if err != nil {
-		if gone := (*inDoubtError)(nil); errors.As(err, &gone) {
-			return s.resolvePatchInDoubt(p, gone)
+		if inDoubt := (*inDoubtError)(nil); errors.As(err, &inDoubt) {
+			return s.resolvePatchInDoubt(p, inDoubt)
 		}
 		return App{}, false, s.translate("update app", err)
 	}
-	// What was sent with every change is not asked back.
+	// The statement does not return what was sent with it.
 	p.app.ClientID, p.app.ID = key.ClientID, key.ID
 	p.app.ActorID, p.app.ActorName, p.app.RequestID = by.ID, by.Name, by.RequestID
 	return p.app, p.changed, nil
 }
 
-// written is the columns of an app or a client that every update sets: the history is made from them.
-func (s *Store) written(by Actor, at clause.Expr) map[string]any {
-	return s.positioned(map[string]any{
+// auditColumns returns the columns that every update of an app or a client sets. The history is made from them.
+func (s *Store) auditColumns(by Actor, at clause.Expr) map[string]any {
+	return s.withFeedPosition(map[string]any{
 		"actor_id": by.ID, "actor_name": by.Name, "request_id": by.RequestID, "updated_at": at,
 	})
 }
 
-// positioned adds the column from which a change gets its position in the change feed. SQLite numbers the changes themselves.
-func (s *Store) positioned(columns map[string]any) map[string]any {
-	if s.write.Name() == postgres.Name {
+// withFeedPosition adds the column from which a change gets its position in the change feed. SQLite numbers the changes themselves.
+func (s *Store) withFeedPosition(columns map[string]any) map[string]any {
+	if s.writer.Name() == postgres.Name {
 		columns["position"] = gorm.Expr("greatest(position, (SELECT change_position()))")
 	}
 	return columns
@@ -196,20 +196,20 @@ func (s *Store) AddApp(ctx context.Context, clientID, catalogAppID uuid.UUID, fi
 		err := tenant.Of(db, clientID).Model(&AppChange{}).Where("app_id = ?", app.ID).Count(&n).Error
 		return n > 0, err
 	}
-	err := s.untilNamesStay(func() error {
+	err := s.retryIfRenamed(func() error {
 		return s.inTx(ctx, clientShare(clientID), added, func(tx *gorm.DB) error {
-			// An import holds the client: it is waited for here, where there is nothing yet that it could wait for.
+			// An import locks the client. Wait for it here, before this transaction has any lock that the import could wait for.
 			if err := lockClient(tx, clientID, "KEY SHARE"); err != nil {
 				return err
 			}
 			// The lock keeps the name from changing until the row that repeats it is there. Citus would lock the whole table, on one machine
 			// for all, and such locks deadlock: there the name is checked afterwards.
-			look, distributed := tx, s.db.Distributed()
+			q, distributed := tx, s.db.Distributed()
 			if !distributed {
-				look = tx.Clauses(clause.Locking{Strength: "SHARE"})
+				q = tx.Clauses(clause.Locking{Strength: "SHARE"})
 			}
 			var entry CatalogApp
-			err := look.Where("id = ?", catalogAppID).Take(&entry).Error
+			err := q.Where("id = ?", catalogAppID).Take(&entry).Error
 			if errors.Is(err, gorm.ErrRecordNotFound) {
 				return &ReferenceError{Field: "catalog_app_id"}
 			}
@@ -226,7 +226,7 @@ func (s *Store) AddApp(ctx context.Context, clientID, catalogAppID uuid.UUID, fi
 			if err != nil || !distributed {
 				return err
 			}
-			return checkNames(tx.Where("id = ?", app.ID), clientID)
+			return checkNotRenamed(tx.Where("id = ?", app.ID), clientID)
 		})
 	})
 	if uniqueViolation(err) {
@@ -243,12 +243,12 @@ func (s *Store) AddApp(ctx context.Context, clientID, catalogAppID uuid.UUID, fi
 	return s.addCatalogAfterWrite(ctx, app)
 }
 
-// errRenamed rolls back a transaction that has added apps. A catalog app got another name between the look at it and the row that
-// repeats its name.
+// errRenamed rolls back a transaction that has added apps: a catalog app was renamed after its name was read and before the row that
+// repeats the name was there.
 var errRenamed = errors.New("a catalog app has changed in between")
 
-// untilNamesStay runs add, which adds apps, again when it fails with errRenamed.
-func (s *Store) untilNamesStay(add func() error) error {
+// retryIfRenamed runs add, which adds apps, until it does not fail with errRenamed, at most ten times.
+func (s *Store) retryIfRenamed(add func() error) error {
 	for range 10 {
 		if err := add(); !errors.Is(err, errRenamed) {
 			return err
@@ -257,10 +257,10 @@ func (s *Store) untilNamesStay(add func() error) error {
 	return &UnavailableError{reason: ReasonConflict, cause: errRenamed}
 }
 
-// checkNames returns errRenamed unless the apps of the client that q selects, which this transaction has added, have the names of
+// checkNotRenamed returns errRenamed unless the apps of the client that q selects, which this transaction has added, have the names of
 // their catalog apps. The foreign key has locked these names on the machine of the client: a change that began before has ended, and a
 // later one finds the new rows.
-func checkNames(q *gorm.DB, client uuid.UUID) error {
+func checkNotRenamed(q *gorm.DB, client uuid.UUID) error {
 	var renamed int64
 	err := tenant.Of(q, client).Model(&App{}).Where("name_key <> (SELECT name_key FROM catalog_apps WHERE id = apps.catalog_app_id)").
 		Count(&renamed).Error
@@ -275,7 +275,7 @@ func checkNames(q *gorm.DB, client uuid.UUID) error {
 func (s *Store) RemoveApp(ctx context.Context, key AppKey, by Actor, match *IfMatch) error {
 	// Each round removes the app, or finds that the app or the catalog has changed since it was read.
 	for range 10 {
-		var at expectedVersion
+		var expected expectedVersion
 		if match != nil {
 			seen, revision, err := s.readForUpdate(ctx, key)
 			if err != nil {
@@ -284,11 +284,11 @@ func (s *Store) RemoveApp(ctx context.Context, key AppKey, by Actor, match *IfMa
 			if err := match.Check(seen.ETag()); err != nil {
 				return err
 			}
-			at = expectedVersion{row: seen.Version, catalog: revision}
+			expected = expectedVersion{row: seen.Version, catalog: revision}
 		}
-		removed, err := s.removeApp(ctx, key, by, at)
+		removed, err := s.removeApp(ctx, key, by, expected)
 		if match != nil && postgres.LockTimeout(err) { // another transaction holds the row or changes the catalog
-			if err := s.awaitApp(ctx, key); err != nil {
+			if err := s.awaitAppLocks(ctx, key); err != nil {
 				return s.translate("remove app", err)
 			}
 			continue
@@ -306,23 +306,23 @@ func (s *Store) RemoveApp(ctx context.Context, key AppKey, by Actor, match *IfMa
 	return &UnavailableError{reason: ReasonConflict, cause: fmt.Errorf("app %s changes too often", key.ID)}
 }
 
-func (s *Store) removeApp(ctx context.Context, key AppKey, by Actor, at expectedVersion) (removed bool, err error) {
+func (s *Store) removeApp(ctx context.Context, key AppKey, by Actor, expected expectedVersion) (removed bool, err error) {
 	// The trigger takes the author of the removal from the row.
-	set := s.written(by, s.notEarlier(s.now()))
+	set := s.auditColumns(by, s.monotonicUpdatedAt(s.now()))
 	set["version"] = gorm.Expr("version + 1")
 	var last []App // as the removal left it, for the trigger
-	gone := func(db *gorm.DB) (bool, error) { return by.wrote(db, key.ClientID, last) }
-	err = s.inTx(ctx, clientShare(key.ClientID), gone, func(tx *gorm.DB) error {
-		if at.catalog != 0 {
-			if err := waitForLocksBriefly(tx); err != nil {
+	committed := func(db *gorm.DB) (bool, error) { return by.madeVersions(db, key.ClientID, last) }
+	err = s.inTx(ctx, clientShare(key.ClientID), committed, func(tx *gorm.DB) error {
+		if expected.catalog != 0 {
+			if err := setShortLockTimeout(tx); err != nil {
 				return err
 			}
-			if err := s.holdCatalog(tx, revisionLock, key.ClientID); err != nil {
+			if err := s.lockCatalogShared(tx, revisionLock, key.ClientID); err != nil {
 				return err
 			}
 		}
 		last = nil
-		res := at.of(tx, key).Model(&last).Clauses(returnVersions).Updates(set)
+		res := expected.selectApp(tx, key).Model(&last).Clauses(returnVersions).Updates(set)
 		if removed = res.RowsAffected == 1; !removed {
 			return res.Error
 		}
@@ -341,23 +341,23 @@ func (s *Store) missingApp(ctx context.Context, key AppKey) error {
 
 // addCatalogAfterWrite is withCatalog for an app that was just written: its write must not look like a failure.
 func (s *Store) addCatalogAfterWrite(ctx context.Context, app App) (App, error) {
-	whole, err := s.withCatalog(ctx, app)
+	complete, err := s.withCatalog(ctx, app)
 	if err == nil {
-		return whole, nil
+		return complete, nil
 	}
-	return s.addCatalogLate(ctx, app)
+	return s.addCatalogPastDeadline(ctx, app)
 }
 
-// addCatalogLate tries again after the caller's deadline. It is a function of its own so that the usual path allocates no closure.
-func (s *Store) addCatalogLate(ctx context.Context, app App) (whole App, err error) {
+// addCatalogPastDeadline tries again after the caller's deadline. It is a function of its own so that the usual path allocates no closure.
+func (s *Store) addCatalogPastDeadline(ctx context.Context, app App) (complete App, err error) {
 	err = s.finishAfterCommit(ctx, func(ctx context.Context) error {
-		whole, err = s.withCatalog(ctx, app)
+		complete, err = s.withCatalog(ctx, app)
 		return err
 	})
 	if err != nil && !errors.Is(ctx.Err(), context.Canceled) {
 		err = &InDoubtError{cause: err} // it was written: any other error would say that it was not
 	}
-	return whole, err
+	return complete, err
 }
 
 func (s *Store) withCatalog(ctx context.Context, app App) (App, error) {
@@ -408,7 +408,7 @@ func (s *Store) ListApps(ctx context.Context, clientID uuid.UUID, f AppFilter, p
 }
 
 func (s *Store) listApps(ctx context.Context, clientID uuid.UUID, f AppFilter, p Page) (List[App], error) {
-	q, err := s.ofCatalog(ctx, selectApps(s.tenant(ctx, clientID), f), clientID, CatalogFilter{f.Query, f.CategoryID, f.VendorID, f.Type})
+	q, err := s.filterByCatalog(ctx, selectApps(s.tenant(ctx, clientID), f), clientID, CatalogFilter{f.Query, f.CategoryID, f.VendorID, f.Type})
 	if err != nil {
 		return List[App]{}, err
 	}
@@ -453,10 +453,10 @@ func selectApps(q *gorm.DB, f AppFilter) *gorm.DB {
 	return q
 }
 
-// ofCatalog keeps the apps whose catalog app is selected. The few that a search usually finds are found in the snapshot,
+// filterByCatalog keeps the apps whose catalog app is selected. The few that a search usually finds are found in the snapshot,
 // once that is as new as the database, and looked up by an index; when there are many, the database filters the client's
 // apps as it reads them in order.
-func (s *Store) ofCatalog(ctx context.Context, q *gorm.DB, clientID uuid.UUID, f CatalogFilter) (*gorm.DB, error) {
+func (s *Store) filterByCatalog(ctx context.Context, q *gorm.DB, clientID uuid.UUID, f CatalogFilter) (*gorm.DB, error) {
 	if f == (CatalogFilter{}) {
 		return q, nil
 	}
@@ -464,16 +464,17 @@ func (s *Store) ofCatalog(ctx context.Context, q *gorm.DB, clientID uuid.UUID, f
 	if err != nil {
 		return nil, err
 	}
-	if ids, ok := catalog.few(f); ok {
+	if ids, ok := catalog.matchingIDs(f); ok {
 		// The limit, which no client reaches, keeps what follows from leading the planner to another index.
-		these := whereIn(s.tenant(ctx, clientID).Model(&App{}), "catalog_app_id", ids).Limit(fewEntries)
-		return q.Table("(?) AS these", these), nil
+		matching := whereIn(s.tenant(ctx, clientID).Model(&App{}), "catalog_app_id", ids).Limit(maxLookups)
+		return q.Table("(?) AS these", matching), nil
 	}
-	return s.ofCatalogInSQL(q, f), nil
+	return s.filterByCatalogInSQL(q, f), nil
 }
 
-// ofCatalogInSQL keeps the apps whose catalog app is selected, as they are read in order: a list of ids SQLite would look up, all of them.
-func (s *Store) ofCatalogInSQL(q *gorm.DB, f CatalogFilter) *gorm.DB {
+// filterByCatalogInSQL keeps the apps whose catalog app is selected, checking each app as it is read in order. Given a list of ids
+// instead, SQLite would look up all of them.
+func (s *Store) filterByCatalogInSQL(q *gorm.DB, f CatalogFilter) *gorm.DB {
 	const has = "EXISTS (SELECT 1 FROM catalog_apps AS c WHERE c.id = apps.catalog_app_id AND "
 	q = s.contains(q, f.Query)
 	if f.VendorID != nil {
@@ -558,15 +559,15 @@ func (s *Store) ListAppChanges(ctx context.Context, key AppKey, p Page) (List[Ap
 // appChangeCount is how many changes an app has from one version to another. Nothing is ever added between them.
 type appChangeCount struct{ First, Last, Count int64 }
 
-// longHistory is from how many changes on an app's count is remembered, and rememberedCounts for how many apps.
+// longHistory is the number of changes from which on an app's count is cached, and maxCachedCounts for how many apps.
 const (
-	longHistory      = 1000
-	rememberedCounts = 10_000
+	longHistory     = 1000
+	maxCachedCounts = 10_000
 )
 
 // countAppChanges counts the changes of an app, of a long history only those that are new. When old ones were pruned, it counts anew.
 func (s *Store) countAppChanges(key AppKey, q *gorm.DB) (int64, error) {
-	known, _ := s.changeCounts.GetIfPresent(key)
+	known, _ := s.appChangeCounts.GetIfPresent(key)
 	var now appChangeCount
 	err := q.Model(&AppChange{}).Select("coalesce(min(version), 0) AS first, coalesce(max(version), 0) AS last").Find(&now).Error
 	if err != nil {
@@ -577,7 +578,7 @@ func (s *Store) countAppChanges(key AppKey, q *gorm.DB) (int64, error) {
 	}
 	err = q.Model(&AppChange{}).Where("version > ? AND version <= ?", known.Last, now.Last).Count(&now.Count).Error
 	if now.Count += known.Count; err == nil && now.Count >= longHistory {
-		s.changeCounts.Set(key, now)
+		s.appChangeCounts.Set(key, now)
 	}
 	return now.Count, err
 }

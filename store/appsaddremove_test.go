@@ -276,7 +276,7 @@ func TestRemoveAppRefusals(t *testing.T) {
 
 		old := must(s.GetApp(t.Context(), key))(t)
 		current := must(s.UpdateApp(t.Context(), key, store.Fields{store.ColumnIsFavorite: true}, alice, nil))(t)
-		for _, tags := range [][]string{nil, {""}, {old.ETag()}, {old.ETag(), current.Catalog.Tag()}} {
+		for _, tags := range [][]string{nil, {""}, {old.ETag()}, {old.ETag(), current.Catalog.ETag()}} {
 			wantError(t, s.RemoveApp(t.Context(), key, alice, &store.IfMatch{Tags: tags}), &store.PreconditionError{})
 		}
 		// The tag includes the catalog app, so it is out of date when another server has changed that.

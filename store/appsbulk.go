@@ -22,8 +22,8 @@ import (
 	"github.com/clientapps/clientapps/store/tenant"
 )
 
-// bulkRows is how many apps one statement of a bulk update writes at most.
-const bulkRows = 500
+// maxBulkRows is how many apps one statement of a bulk update writes at most.
+const maxBulkRows = 500
 
 // AppUpdate is a patch of one of several apps.
 type AppUpdate struct {
@@ -63,18 +63,18 @@ func (s *Store) updateApps(ctx context.Context, b *bulkUpdate) error {
 		switch {
 		case errors.Is(err, errUnchanged):
 			return nil
-		case !errors.Is(err, errMoved):
+		case !errors.Is(err, errRestartBulk):
 			return err
 		}
 		if err := s.checkActive(ctx, b.client); err != nil {
 			return err
 		}
 	}
-	return &UnavailableError{reason: ReasonConflict, cause: errMoved}
+	return &UnavailableError{reason: ReasonConflict, cause: errRestartBulk}
 }
 
-// errMoved rolls a bulk update back that has to begin anew.
-var errMoved = errors.New("the catalog or the client has changed in between")
+// errRestartBulk rolls back a bulk update that has to start over.
+var errRestartBulk = errors.New("the catalog or the client has changed in between")
 
 // bulkUpdate is several updates of apps of one client while they are written.
 type bulkUpdate struct {
@@ -108,7 +108,7 @@ func (b *bulkUpdate) written() []App {
 	return written
 }
 
-// appUpdate is one of them.
+// appUpdate is one update of a bulkUpdate.
 type appUpdate struct {
 	*AppUpdate
 
@@ -153,8 +153,8 @@ func (s *Store) updateLocked(ctx context.Context, b *bulkUpdate) error {
 			return err
 		}
 	}
-	wrote := func(db *gorm.DB) (bool, error) { return b.by.wrote(db, b.client, b.written()) }
-	return s.inTx(ctx, clientShare(b.client), wrote, func(tx *gorm.DB) error {
+	committed := func(db *gorm.DB) (bool, error) { return b.by.madeVersions(db, b.client, b.written()) }
+	return s.inTx(ctx, clientShare(b.client), committed, func(tx *gorm.DB) error {
 		b.found = nil
 		rows, err := b.lock(tx)
 		if err == nil && len(rows) == 0 { // perhaps because the client is suspended
@@ -167,23 +167,23 @@ func (s *Store) updateLocked(ctx context.Context, b *bulkUpdate) error {
 		}
 		if b.conditional {
 			// Only now that no row has to be waited for: a change of the catalog would wait, too.
-			if err := s.holdCatalog(tx, revisionLock, b.client); err != nil {
+			if err := s.lockCatalogShared(tx, revisionLock, b.client); err != nil {
 				return err
 			}
-			if now, err := s.heldRevision(tx, b.client); err != nil || now != catalog.revision {
-				return errors.Join(err, errMoved)
+			if now, err := s.lockedRevision(tx, b.client); err != nil || now != catalog.revision {
+				return errors.Join(err, errRestartBulk)
 			}
 		}
-		write := b.decide(rows, catalog)
-		if len(write) == 0 {
+		changed := b.decide(rows, catalog)
+		if len(changed) == 0 {
 			return errUnchanged
 		}
 		b.now = s.now()
-		if err := b.write(s, tx, write); err != nil {
+		if err := b.write(s, tx, changed); err != nil {
 			return err
 		}
-		if len(b.written()) < len(write) { // the client was suspended since the rows were locked
-			return errMoved
+		if len(b.written()) < len(changed) { // the client was suspended since the rows were locked
+			return errRestartBulk
 		}
 		return nil
 	})
@@ -191,8 +191,8 @@ func (s *Store) updateLocked(ctx context.Context, b *bulkUpdate) error {
 
 // lock locks the rows of the pending updates, of a client that is active.
 func (b *bulkUpdate) lock(tx *gorm.DB) (rows []App, err error) {
-	these := ifActive(whereIn(tenant.Of(tx, b.client), "id", b.pendingIDs()), b.client)
-	err = these.Select(appColumns).Clauses(clause.Locking{Strength: "NO KEY UPDATE"}).Order("id").Find(&rows).Error
+	q := whereActive(whereIn(tenant.Of(tx, b.client), "id", b.pendingIDs()), b.client)
+	err = q.Select(appColumns).Clauses(clause.Locking{Strength: "NO KEY UPDATE"}).Order("id").Find(&rows).Error
 	return rows, err
 }
 
@@ -205,19 +205,19 @@ func (b *bulkUpdate) pendingIDs() []uuid.UUID {
 }
 
 // decide sets the outcome of each pending update of rows that are locked, and returns those that change something.
-func (b *bulkUpdate) decide(rows []App, catalog *Catalog) (write []*appUpdate) {
+func (b *bulkUpdate) decide(rows []App, catalog *Catalog) (changed []*appUpdate) {
 	failed := false
 	for _, u := range b.pending {
 		at, found := slices.BinarySearchFunc(rows, u.ID, func(a App, id uuid.UUID) int { return compareIDs(a.ID, id) })
 		if !found {
 			u.err = &NotFoundError{Kind: KindApp, ID: u.ID}
-		} else if u.err = u.check(rows[at], catalog); u.err == nil && !u.Fields.in(rows[at].fields()) {
-			write = append(write, u)
+		} else if u.err = u.check(rows[at], catalog); u.err == nil && !u.Fields.alreadyIn(rows[at].fields()) {
+			changed = append(changed, u)
 		}
 		failed = failed || u.err != nil
 	}
 	if !b.atomic || !failed {
-		return write
+		return changed
 	}
 	for _, u := range b.pending {
 		if u.err == nil {
@@ -242,7 +242,7 @@ func (b *bulkUpdate) write(s *Store, tx *gorm.DB, updates []*appUpdate) error {
 	if err != nil {
 		return err
 	}
-	for part := range slices.Chunk(updates, bulkRows) {
+	for part := range slices.Chunk(updates, maxBulkRows) {
 		if err := b.query(tx, sql, b.args(s, part)); err != nil {
 			return err
 		}
@@ -257,11 +257,11 @@ func (b *bulkUpdate) query(tx *gorm.DB, sql string, args []any) error {
 		return err
 	}
 	defer rows.Close()
-	return errors.Join(b.take(rows), rows.Err())
+	return errors.Join(b.scan(rows), rows.Err())
 }
 
-// take reads the keys and versions that a statement returns.
-func (b *bulkUpdate) take(rows interface {
+// scan reads the keys and versions that a statement returns.
+func (b *bulkUpdate) scan(rows interface {
 	Next() bool
 	Scan(targets ...any) error
 },
@@ -291,7 +291,7 @@ func (t *postgresApps) writeBulk(ctx context.Context, b *bulkUpdate) error {
 	defer release()
 	read := func(rows pgx.Rows) error {
 		defer rows.Close()
-		return errors.Join(b.take(rows), rows.Err())
+		return errors.Join(b.scan(rows), rows.Err())
 	}
 	err = t.onConn(ctx, func(conn *pgx.Conn) error {
 		b.now, b.found = t.s.now(), make([]bulkRow, 0, len(b.pending))
@@ -300,12 +300,12 @@ func (t *postgresApps) writeBulk(ctx context.Context, b *bulkUpdate) error {
 		distributed := t.db.Distributed()
 		if distributed {
 			batch.Queue("BEGIN")
-			batch.Queue(waitBriefly)
+			batch.Queue(shortLockTimeoutSQL)
 		} else {
 			batch.Queue(batchSettings)
 		}
 		t.queueClient(batch, b.client)
-		for part := range slices.Chunk(b.pending, bulkRows) {
+		for part := range slices.Chunk(b.pending, maxBulkRows) {
 			batch.Queue(sql, b.args(t.s, part)...).Query(read)
 		}
 		if distributed {
@@ -313,25 +313,25 @@ func (t *postgresApps) writeBulk(ctx context.Context, b *bulkUpdate) error {
 		}
 		return postgres.Send(ctx, conn, batch)
 	})
-	t.s.lockTimeouts.note(lockPathBatch, err)
+	t.s.lockTimeoutCounts.note(lockPathBatch, err)
 	if postgres.LockTimeout(err) {
 		return nil // updateLocked waits: what it has sent when its time is up is no COMMIT yet
 	}
-	if gone := (*inDoubtError)(nil); errors.As(err, &gone) {
+	if inDoubt := (*inDoubtError)(nil); errors.As(err, &inDoubt) {
 		b.found = nil
-		if _, err = t.s.resolveInDoubt(ctx, gone, b.wrote); err == nil {
-			b.settle()
+		if _, err = t.s.resolveInDoubt(ctx, inDoubt, b.committed); err == nil {
+			b.dropFound()
 		}
 		return err
 	}
 	if err == nil {
-		b.settle()
+		b.dropFound()
 	}
 	return err
 }
 
-// settle takes the updates of apps that were found from those that are pending.
-func (b *bulkUpdate) settle() {
+// dropFound removes the updates whose apps were found from the pending ones.
+func (b *bulkUpdate) dropFound() {
 	if len(b.found) == len(b.pending) {
 		b.pending = nil
 		return
@@ -343,15 +343,15 @@ func (b *bulkUpdate) settle() {
 	b.pending = slices.DeleteFunc(slices.Clone(b.pending), func(u *appUpdate) bool { return done[u.ID] })
 }
 
-// wrote is the commitProbe of writeBulk, which may not even know which rows it changed. It looks in the history for changes that the updates
-// would have made: all were committed or none. What it does not find there changed nothing, and is looked at again.
-func (b *bulkUpdate) wrote(db *gorm.DB) (bool, error) {
+// committed is the commitProbe of writeBulk, which may not even know which rows it changed. It looks in the history for changes that the
+// updates would have made: all were committed or none. An update without a change there stays pending.
+func (b *bulkUpdate) committed(db *gorm.DB) (bool, error) {
 	var changes []AppChange
 	own := tenant.Of(db, b.client).Where("actor_id = ? AND request_id = ? AND changed_at >= ?", b.by.ID, b.by.RequestID, b.now)
 	if err := whereIn(own, "app_id", b.pendingIDs()).Order("version").Find(&changes).Error; err != nil {
 		return false, err
 	}
-	committed := false
+	confirmed := false
 	for _, c := range changes {
 		u := b.find(c.AppID)
 		value, sets := u.Fields[Column(c.Field)]
@@ -365,17 +365,17 @@ func (b *bulkUpdate) wrote(db *gorm.DB) (bool, error) {
 		if string(text) != c.NewValue {
 			continue
 		}
-		if !committed { // whether it was this write, and not another one under the same request id
+		if !confirmed { // whether it was this write, and not another one under the same request id
 			p := &appPatch{Item: groupcommit.Item[AppKey]{Key: AppKey{ClientID: b.client, ID: u.ID}}, fields: u.Fields, by: b.by, now: b.now}
-			if committed, err = p.wrote(db); err != nil {
+			if confirmed, err = p.committed(db); err != nil {
 				return false, err
 			}
 		}
-		if committed {
+		if confirmed {
 			b.found = append(b.found, bulkRow{c.AppID, c.Version})
 		}
 	}
-	return committed, nil
+	return confirmed, nil
 }
 
 // bulkShape is what tells the statement of one bulk update from that of another.
@@ -429,7 +429,7 @@ const (
 // build has gorm build an UPDATE of a field map whose values come from a list of updates. It returns the key and the version of each row
 // that it changed.
 func (shape bulkShape) build(s *Store) (string, error) {
-	if s.write.Name() == postgres.Name {
+	if s.writer.Name() == postgres.Name {
 		return shape.buildForPostgres(s)
 	}
 	param := func(n int, _ string) clause.Expr { return gorm.Expr(fmt.Sprintf("?%d", n)) }
@@ -439,12 +439,12 @@ func (shape bulkShape) build(s *Store) (string, error) {
 }
 
 // columns returns the columns of the list, and the field map.
-func (shape bulkShape) columns(param func(n int, kind string) clause.Expr) (names []string, set Fields) {
+func (shape bulkShape) columns(param func(n int, pgType string) clause.Expr) (names []string, set Fields) {
 	names, set = []string{"update_id"}, Fields{}
 	for i, f := range shape.fields() {
 		name := string(f.column)
 		if shape.same {
-			set[f.column] = param(bulkLists+1+i, f.kind)
+			set[f.column] = param(bulkLists+1+i, f.pgType)
 			continue
 		}
 		names = append(names, "update_"+name, "update_sets_"+name)
@@ -455,24 +455,24 @@ func (shape bulkShape) columns(param func(n int, kind string) clause.Expr) (name
 
 // buildForPostgres has gorm build two statements in one. The second returns the rows that have the values already, with the version 0.
 func (shape bulkShape) buildForPostgres(s *Store) (string, error) {
-	param := func(n int, kind string) clause.Expr { return gorm.Expr(fmt.Sprintf("$%d::%s", n, kind)) }
+	param := func(n int, pgType string) clause.Expr { return gorm.Expr(fmt.Sprintf("$%d::%s", n, pgType)) }
 	names, set := shape.columns(param)
 	arrays := []string{param(bulkLists, "uuid[]").SQL}
 	if !shape.same {
 		for _, f := range shape.fields() {
 			n := bulkLists + len(arrays)
-			arrays = append(arrays, param(n, f.kind+"[]").SQL, param(n+1, "boolean[]").SQL)
+			arrays = append(arrays, param(n, f.pgType+"[]").SQL, param(n+1, "boolean[]").SQL)
 		}
 	}
 	list := fmt.Sprintf("unnest(%s) AS updates (%s)", strings.Join(arrays, ", "), strings.Join(names, ", "))
 	written, err := buildBulk(s, set, param, list, "id = update_id")
-	session, client := s.write.Session(&gorm.Session{DryRun: true, NewDB: true}), param(bulkClient, "uuid")
-	unchanged := ifActive(tenant.Template(session, client).Model(&App{}), client)
+	session, client := s.writer.Session(&gorm.Session{DryRun: true, NewDB: true}), param(bulkClient, "uuid")
+	unchanged := whereActive(tenant.Template(session, client).Model(&App{}), client)
 	if shape.same {
 		unchanged = unchanged.Where("id = ANY(" + arrays[0] + ")")
 	} else {
-		these := unchanged.Select("client_id, id, " + strings.Join(appFieldNames(), ", "))
-		unchanged = tenant.Template(session, client).Table("(?) AS these", these).Joins(", " + list).Where("id = update_id")
+		current := unchanged.Select("client_id, id, " + strings.Join(appFieldNames(), ", "))
+		unchanged = tenant.Template(session, client).Table("(?) AS these", current).Joins(", " + list).Where("id = update_id")
 	}
 	for _, column := range slices.Sorted(maps.Keys(set)) {
 		unchanged = unchanged.Where(string(column)+" IS NOT DISTINCT FROM ?", set[column])
@@ -482,15 +482,15 @@ func (shape bulkShape) buildForPostgres(s *Store) (string, error) {
 		errors.Join(err, unchanged.Error)
 }
 
-func buildBulk(s *Store, set Fields, param func(n int, kind string) clause.Expr, list, join string) (string, error) {
+func buildBulk(s *Store, set Fields, param func(n int, pgType string) clause.Expr, list, join string) (string, error) {
 	client := param(bulkClient, "uuid")
-	also := s.positioned(map[string]any{
+	extra := s.withFeedPosition(map[string]any{
 		"actor_id": param(bulkActor, "uuid"), "actor_name": param(bulkName, "text"), "request_id": param(bulkRequest, "text"),
-		"updated_at": s.notEarlier(param(bulkNow, "timestamptz")),
+		"updated_at": s.monotonicUpdatedAt(param(bulkNow, "timestamptz")),
 	})
-	q := tenant.Template(s.write.Session(&gorm.Session{DryRun: true, NewDB: true}), client).
+	q := tenant.Template(s.writer.Session(&gorm.Session{DryRun: true, NewDB: true}), client).
 		Clauses(clause.From{Tables: []clause.Table{{Raw: true, Name: list}}}).Clauses(returning("id", "version")).Where(join)
-	res := set.patch(ifActive(q, client), &App{}, also, 0)
+	res := set.patch(whereActive(q, client), &App{}, extra, 0)
 	return res.Statement.SQL.String(), res.Error
 }
 
@@ -516,7 +516,7 @@ func (b *bulkUpdate) args(s *Store, updates []*appUpdate) []any {
 		columns = append(columns, func(u *appUpdate) any { return u.Fields[f.column] },
 			func(u *appUpdate) any { _, sets := u.Fields[f.column]; return sets })
 	}
-	if s.write.Name() == postgres.Name {
+	if s.writer.Name() == postgres.Name {
 		for _, of := range columns {
 			args = append(args, postgres.ArrayOf(updates, of))
 		}

@@ -25,15 +25,15 @@ type postgresApps struct {
 	db    *postgres.DB
 	reads *groupcommit.Group[AppKey, *appRead]
 
-	takeBatch      func() (string, error) // takeStatement for many apps, of either kind
-	batchStatement func() (string, error)
+	readBatchStatement  func() (string, error) // takeStatement for many apps, of either kind
+	patchBatchStatement func() (string, error)
 }
 
 func newPostgresApps(s *Store, db *postgres.DB, cfg Config) *postgresApps {
 	t := &postgresApps{appStatements: newAppStatements(s), db: db}
 	t.reads = newReadGroup(t, cfg)
-	t.takeBatch = sync.OnceValues(t.buildTakeBatch)
-	t.batchStatement = sync.OnceValues(t.buildBatch)
+	t.readBatchStatement = sync.OnceValues(t.buildReadBatch)
+	t.patchBatchStatement = sync.OnceValues(t.buildPatchBatch)
 	return t
 }
 
@@ -72,10 +72,10 @@ type appRead struct {
 	found bool
 }
 
-// newReadGroup makes the group of reads. The next statement does not wait for one that is slow, because of the disk.
+// newReadGroup makes the group of reads. A statement that is slow, because of the disk, does not hold up the next one.
 func newReadGroup(t *postgresApps, cfg Config) *groupcommit.Group[AppKey, *appRead] {
 	group := groupcommit.Config[AppKey, *appRead]{
-		ReadOnly: true, Batch: t.takeTogether, Compare: compareAppKeys, Limit: max(cfg.MaxConns/2, 1), FastLimit: 1,
+		ReadOnly: true, Batch: t.readBatch, Compare: compareAppKeys, Limit: max(cfg.MaxConns/2, 1), FastLimit: 1,
 	}
 	if cfg.BatchByClient {
 		group.FastLimit = fastPipelines
@@ -100,20 +100,20 @@ func (t *postgresApps) take(ctx context.Context, key AppKey, toWrite bool) (App,
 	return r.app, nil
 }
 
-// takeTogether reads the apps of a batch in one round trip.
-func (t *postgresApps) takeTogether(batch []*appRead) {
+// readBatch reads the apps of a batch in one round trip.
+func (t *postgresApps) readBatch(batch []*appRead) {
 	var err error
 	if len(batch) == 1 {
-		err = t.takeEach(batch)
+		err = t.readEach(batch)
 	} else {
 		ctx, cancel := t.s.bounded(context.Background()) // no caller's own deadline can bound what they share
 		defer cancel()
 		ctx, span := traceBatch(ctx, t.s, "read apps", batch)
 		defer span.End()
 		if t.byClient() {
-			err = t.takeByClient(ctx, batch)
+			err = t.readByClient(ctx, batch)
 		} else {
-			err = t.takeBatched(ctx, batch, t.takeBatch, readLists.Args(batch))
+			err = t.queryReads(ctx, batch, t.readBatchStatement, readLists.Args(batch))
 		}
 	}
 	for _, r := range batch {
@@ -121,30 +121,30 @@ func (t *postgresApps) takeTogether(batch []*appRead) {
 	}
 }
 
-// takeEach reads apps one by one.
-func (t *postgresApps) takeEach(batch []*appRead) error {
+// readEach reads apps one by one.
+func (t *postgresApps) readEach(batch []*appRead) error {
 	for n, r := range batch {
 		statement, args := t.takeStatement, []any{&r.client, &r.id}
 		if r.toWrite {
 			statement, args = t.takeToWrite, append(args, &r.client)
 		}
-		if err := t.takeBatched(r.Ctx, batch[n:n+1], statement, args); err != nil {
+		if err := t.queryReads(r.Ctx, batch[n:n+1], statement, args); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (t *postgresApps) takeBatched(ctx context.Context, batch []*appRead, statement func() (string, error), args []any) error {
+func (t *postgresApps) queryReads(ctx context.Context, batch []*appRead, statement func() (string, error), args []any) error {
 	sql, err := statement()
 	if err != nil {
 		return err
 	}
-	return t.read(ctx, batch[0].Key.ClientID, func(rows pgx.Rows) error { return readRows(rows, batch) }, sql, args...)
+	return t.read(ctx, batch[0].Key.ClientID, func(rows pgx.Rows) error { return scanReads(rows, batch) }, sql, args...)
 }
 
-// readRows gives each read its row, if there is one.
-func readRows(rows pgx.Rows, batch []*appRead) error {
+// scanReads gives each read its row, if there is one.
+func scanReads(rows pgx.Rows, batch []*appRead) error {
 	defer rows.Close()
 	for _, r := range batch {
 		r.found = false
@@ -160,7 +160,7 @@ func readRows(rows pgx.Rows, batch []*appRead) error {
 		if err := rows.Scan(targets...); err != nil {
 			return err
 		}
-		batch[number-1].app, batch[number-1].found = row.whole(), true
+		batch[number-1].app, batch[number-1].found = row.toApp(), true
 	}
 	return rows.Err()
 }
@@ -172,10 +172,10 @@ var readLists = postgres.Lists[*appRead]{
 	postgres.NewList("read_to_write", "boolean", func(r *appRead) any { return r.toWrite }),
 }
 
-// buildTakeBatch builds the statement that reads any list of apps.
-func (t *postgresApps) buildTakeBatch() (string, error) {
+// buildReadBatch builds the statement that reads any list of apps.
+func (t *postgresApps) buildReadBatch() (string, error) {
 	client := gorm.Expr(readLists[0].Name)
-	q := tenant.Template(t.s.read.Session(&gorm.Session{DryRun: true, NewDB: true}), client).
+	q := tenant.Template(t.s.reader.Session(&gorm.Session{DryRun: true, NewDB: true}), client).
 		Table("apps, "+readLists.Table("read")).
 		Where("id = read_id").
 		Where("(NOT read_to_write OR "+clientIsActive+")", client)
@@ -212,7 +212,7 @@ func scanApps(rows pgx.Rows, apps *[]App, total *int64) error {
 		if err := rows.Scan(targets...); err != nil {
 			return err
 		}
-		*apps = append(*apps, row.whole())
+		*apps = append(*apps, row.toApp())
 	}
 	return rows.Err()
 }
@@ -228,7 +228,7 @@ func (r *appRow) appendTargets(targets []any) []any {
 	return append(r.patchedRow.appendTargets(targets), &r.client, &r.id, &r.app.NameKey, &r.actor, &r.app.ActorName, &r.app.RequestID)
 }
 
-func (r *appRow) whole() App {
+func (r *appRow) toApp() App {
 	app := r.patched()
 	app.ClientID, app.ID, app.ActorID = r.client.Bytes, r.id.Bytes, r.actor.Bytes
 	return app
@@ -270,26 +270,26 @@ func (t *postgresApps) write(batch []*appPatch) {
 	}
 }
 
-// fastPipelines is how many round trips may be under way while none is slow, where statements are by client: PostgreSQL works on the
-// statements of each one after the other.
+// fastPipelines is how many round trips may be in flight while none is slow, where each patch or read is a statement: PostgreSQL runs
+// the statements of one round trip one after the other.
 const fastPipelines = 2
 
 // byClient reports whether no statement may have items of two clients.
 func (t *postgresApps) byClient() bool { return t.s.byClient || t.db.Distributed() }
 
-// share splits a batch into those that share a transaction: all, or each by itself on a distributed database, where a transaction costs
-// more round trips, to one machine or to several.
-func share[R any](batch []R, distributed bool) (shared [][]R) {
+// splitByTransaction splits a batch into those that share a transaction: all of them, or each by itself on a distributed database, where
+// a transaction costs more round trips, to one machine or to several.
+func splitByTransaction[R any](batch []R, distributed bool) (groups [][]R) {
 	if !distributed && len(batch) > 0 {
 		return [][]R{batch}
 	}
 	return slices.Collect(slices.Chunk(batch, 1))
 }
 
-// takeByClient reads apps in one round trip, with a statement for each.
-func (t *postgresApps) takeByClient(ctx context.Context, batch []*appRead) error {
+// readByClient reads apps in one round trip, with a statement for each.
+func (t *postgresApps) readByClient(ctx context.Context, batch []*appRead) error {
 	if t.db.Distributed() && t.s.rls {
-		return t.takeEach(batch)
+		return t.readEach(batch)
 	}
 	take, err := t.takeStatement()
 	toWrite, errToWrite := t.takeToWrite()
@@ -297,16 +297,16 @@ func (t *postgresApps) takeByClient(ctx context.Context, batch []*appRead) error
 		return err
 	}
 	var reads []postgres.Transaction
-	for _, shared := range share(batch, t.db.Distributed()) {
+	for _, group := range splitByTransaction(batch, t.db.Distributed()) {
 		var read postgres.Transaction
-		var of uuid.UUID
-		for n, r := range shared {
+		var current uuid.UUID
+		for n, r := range group {
 			s := postgres.Statement{SQL: take, Args: []any{&r.client, &r.id}}
 			if r.toWrite {
 				s.SQL, s.Args = toWrite, append(s.Args, &r.client)
 			}
-			s.Read = func(rows pgx.Rows) error { return readRows(rows, shared[n:n+1]) }
-			read, of = append(t.enter(read, r.Key.ClientID, of), s), r.Key.ClientID
+			s.Read = func(rows pgx.Rows) error { return scanReads(rows, group[n:n+1]) }
+			read, current = append(t.appendSetClient(read, r.Key.ClientID, current), s), r.Key.ClientID
 		}
 		reads = append(reads, read)
 	}
@@ -319,9 +319,10 @@ func (t *postgresApps) takeByClient(ctx context.Context, batch []*appRead) error
 	})
 }
 
-// enter appends what limits a transaction of a client to the rows of another one, with row-level security.
-func (t *postgresApps) enter(transaction postgres.Transaction, client, of uuid.UUID) postgres.Transaction {
-	if !t.s.rls || client == of {
+// appendSetClient appends the statement that limits a transaction to the rows of a client, with row-level security, unless it is limited
+// to the current one already.
+func (t *postgresApps) appendSetClient(transaction postgres.Transaction, client, current uuid.UUID) postgres.Transaction {
+	if !t.s.rls || client == current {
 		return transaction
 	}
 	sql, args := tenant.SetClient(client, false)
@@ -333,29 +334,29 @@ func (t *postgresApps) enter(transaction postgres.Transaction, client, of uuid.U
 func (t *postgresApps) writeByClient(ctx context.Context, batch []*appPatch) {
 	if t.db.Distributed() {
 		single := slices.DeleteFunc(slices.Clone(batch), t.needsBegin)
-		refused, _ := t.writeShared(ctx, share(single, true))
+		refused, _ := t.writeTransactions(ctx, splitByTransaction(single, true))
 		several := slices.DeleteFunc(slices.Clone(batch), func(p *appPatch) bool { return !t.needsBegin(p) })
 		t.writeEach(append(several, refused...))
 		return
 	}
-	refused, err := t.writeShared(ctx, share(batch, false))
+	refused, err := t.writeTransactions(ctx, splitByTransaction(batch, false))
 	if postgres.LockTimeout(err) {
 		t.writeUnlocked(ctx, refused)
 		return
 	}
-	refused, _ = t.writeShared(ctx, share(refused, true))
+	refused, _ = t.writeTransactions(ctx, splitByTransaction(refused, true))
 	t.writeEach(refused)
 }
 
-// writeShared writes patches in one round trip and answers them, but for those that it returns: their transaction was refused, the last
-// with this error.
-func (t *postgresApps) writeShared(ctx context.Context, shared [][]*appPatch) (refused []*appPatch, why error) {
-	if len(shared) == 0 {
+// writeTransactions writes patches in one round trip, each group in a transaction, and answers them. It returns those whose transaction
+// was refused, and the last such error.
+func (t *postgresApps) writeTransactions(ctx context.Context, groups [][]*appPatch) (refused []*appPatch, cause error) {
+	if len(groups) == 0 {
 		return nil, nil
 	}
 	err := t.onConn(ctx, func(conn *pgx.Conn) error {
-		transactions := make([]postgres.Transaction, len(shared))
-		for n, patches := range shared {
+		transactions := make([]postgres.Transaction, len(groups))
+		for n, patches := range groups {
 			var err error
 			if transactions[n], err = t.patchTransaction(patches); err != nil {
 				return err
@@ -363,27 +364,27 @@ func (t *postgresApps) writeShared(ctx context.Context, shared [][]*appPatch) (r
 		}
 		fence, decided, inDoubt := t.db.FenceConn(conn), 0, false
 		err := postgres.SendTransactions(ctx, conn, transactions, func(n int, err error) {
-			t.s.lockTimeouts.note(lockPathBatch, err)
+			t.s.lockTimeoutCounts.note(lockPathBatch, err)
 			decided, inDoubt = n+1, inDoubt || mayHaveCommitted(err)
-			if again := t.decide(shared[n], err, fence); len(again) > 0 {
-				refused, why = append(refused, again...), err
+			if retry := t.decide(groups[n], err, fence); len(retry) > 0 {
+				refused, cause = append(refused, retry...), err
 			}
 		})
-		shared = shared[decided:]
+		groups = groups[decided:]
 		if inDoubt {
 			_ = conn.Close(ctx) // nobody may use it while a fence ends it
 		}
 		return err
 	})
-	for _, patches := range shared { // that were not decided
+	for _, patches := range groups { // that were not decided
 		for _, p := range patches {
 			p.Err = err
 		}
 	}
-	return refused, why
+	return refused, cause
 }
 
-// decide answers the patches of a transaction. It returns those that are to be written again, since they were refused together.
+// decide answers the patches of a transaction, or returns them to be written again, since the transaction was refused.
 func (t *postgresApps) decide(patches []*appPatch, err error, fence func(context.Context) error) (refused []*appPatch) {
 	switch {
 	case mayHaveCommitted(err):
@@ -406,32 +407,32 @@ func (t *postgresApps) decide(patches []*appPatch, err error, fence func(context
 
 // needsBegin reports whether a patch is more than one statement on a distributed database: without BEGIN, Citus would commit each by itself.
 func (t *postgresApps) needsBegin(p *appPatch) bool {
-	return t.db.Distributed() && (t.s.rls || p.at.catalog != 0)
+	return t.db.Distributed() && (t.s.rls || p.expected.catalog != 0)
 }
 
-// setBriefly has a transaction wait for locks no longer than shortLockWait, as waitBriefly does. It works in a pipeline without BEGIN, where
-// PostgreSQL only warns of SET LOCAL.
-const setBriefly = "SELECT set_config('lock_timeout', '" + shortLockWait + "', true)"
+// pipelineLockTimeoutSQL does what shortLockTimeoutSQL does, in a pipeline without BEGIN, where PostgreSQL ignores SET LOCAL with a
+// warning.
+const pipelineLockTimeoutSQL = "SELECT set_config('lock_timeout', '" + shortLockTimeout + "', true)"
 
 // patchTransaction is a transaction with a statement for each patch, in the order of their keys. It does not wait for a locked row for
 // long: on a distributed database, the machines have a lock_timeout.
 func (t *postgresApps) patchTransaction(patches []*appPatch) (transaction postgres.Transaction, err error) {
 	now := t.s.now()
 	if !t.db.Distributed() {
-		transaction = append(transaction, postgres.Statement{SQL: setBriefly})
+		transaction = append(transaction, postgres.Statement{SQL: pipelineLockTimeoutSQL})
 	}
-	if slices.ContainsFunc(patches, func(p *appPatch) bool { return p.at.catalog != 0 }) {
+	if slices.ContainsFunc(patches, func(p *appPatch) bool { return p.expected.catalog != 0 }) {
 		sql, args := t.db.SharedLock(revisionLock, patches[0].Key.ClientID)
 		transaction = append(transaction, postgres.Statement{SQL: sql, Args: args})
 	}
-	var of uuid.UUID
+	var current uuid.UUID
 	for _, p := range patches {
 		st, err := t.statement(p)
 		if err != nil {
 			return nil, err
 		}
-		transaction, of = t.enter(transaction, p.Key.ClientID, of), p.Key.ClientID
-		transaction = append(transaction, postgres.Statement{SQL: st.sql, Args: p.args(st, now), Read: p.read})
+		transaction, current = t.appendSetClient(transaction, p.Key.ClientID, current), p.Key.ClientID
+		transaction = append(transaction, postgres.Statement{SQL: st.sql, Args: p.args(st, now), Read: p.scanRow})
 	}
 	return transaction, nil
 }
@@ -460,9 +461,9 @@ func (t *postgresApps) writeEach(patches []*appPatch) {
 // writeUnlocked writes the patches of a batch whose rows are not locked. Patches that depend on the catalog's revision count as locked,
 // since they must not wait for a row while they hold the catalog.
 func (t *postgresApps) writeUnlocked(ctx context.Context, batch []*appPatch) {
-	var plain, free []*appPatch
+	var plain, available []*appPatch
 	for _, p := range batch {
-		if p.Locked = p.at.catalog != 0; !p.Locked {
+		if p.Locked = p.expected.catalog != 0; !p.Locked {
 			plain = append(plain, p)
 		}
 	}
@@ -470,14 +471,14 @@ func (t *postgresApps) writeUnlocked(ctx context.Context, batch []*appPatch) {
 		return
 	}
 	err := t.onConn(ctx, func(conn *pgx.Conn) (err error) {
-		if free, err = t.lockFree(ctx, conn, plain); err != nil || len(free) == 0 {
+		if available, err = t.lockAvailable(ctx, conn, plain); err != nil || len(available) == 0 {
 			return err
 		}
-		return t.writeLocked(ctx, conn, free)
+		return t.writeLocked(ctx, conn, available)
 	})
 	for _, p := range plain {
 		p.Err = err
-		p.Locked = postgres.LockTimeout(err) || err == nil && !slices.Contains(free, p)
+		p.Locked = postgres.LockTimeout(err) || err == nil && !slices.Contains(available, p)
 	}
 }
 
@@ -488,15 +489,15 @@ func (t *postgresApps) onConn(ctx context.Context, work func(*pgx.Conn) error) e
 	if err == nil || !t.retryable(ctx, err) {
 		return err // without what the loop below allocates
 	}
-	return attempts.Do(ctx, func() (again bool, err error) {
+	return statementRetry.Do(ctx, func() (retryable bool, err error) {
 		err = t.onConnOnce(ctx, work)
 		return t.retryable(ctx, err), err
 	})
 }
 
 func (t *postgresApps) retryable(ctx context.Context, err error) bool {
-	gone := (*inDoubtError)(nil)
-	return !errors.As(err, &gone) && t.s.retryable(ctx, err)
+	inDoubt := (*inDoubtError)(nil)
+	return !errors.As(err, &inDoubt) && t.s.retryable(ctx, err)
 }
 
 func (t *postgresApps) onConnOnce(ctx context.Context, work func(*pgx.Conn) error) error {
@@ -515,33 +516,33 @@ func (t *postgresApps) writeOne(ctx context.Context, conn *pgx.Conn, p *appPatch
 		return err
 	}
 	args := p.args(st, t.s.now())
-	if p.at.catalog == 0 && t.s.rls {
-		return t.queryAs(ctx, conn, p.Key.ClientID, p.read, st.sql, args...)
+	if p.expected.catalog == 0 && t.s.rls {
+		return t.queryAs(ctx, conn, p.Key.ClientID, p.scanRow, st.sql, args...)
 	}
-	if p.at.catalog == 0 {
+	if p.expected.catalog == 0 {
 		rows, err := conn.Query(ctx, st.sql, args...)
 		if err != nil {
 			return err
 		}
-		return p.read(rows)
+		return p.scanRow(rows)
 	}
 	// Also one round trip. It does not wait long for a locked row, since it holds the catalog.
 	batch := &pgx.Batch{}
 	batch.Queue("BEGIN")
 	t.queueClient(batch, p.Key.ClientID)
-	batch.Queue(waitBriefly)
-	t.queueHoldCatalog(batch, p.Key.ClientID)
-	batch.Queue(st.sql, args...).Query(p.read)
+	batch.Queue(shortLockTimeoutSQL)
+	t.queueLockCatalogShared(batch, p.Key.ClientID)
+	batch.Queue(st.sql, args...).Query(p.scanRow)
 	batch.Queue("COMMIT")
 	err = postgres.Send(ctx, conn, batch)
-	t.s.lockTimeouts.note(lockPathConditional, err)
+	t.s.lockTimeoutCounts.note(lockPathConditional, err)
 	return err
 }
 
 // writeBriefly is writeOne for a patch that does not wait for a locked row for long.
 func (t *postgresApps) writeBriefly(ctx context.Context, conn *pgx.Conn, p *appPatch) error {
 	switch {
-	case p.at.catalog != 0 || t.needsBegin(p):
+	case p.expected.catalog != 0 || t.needsBegin(p):
 		return t.writeOne(ctx, conn, p)
 	case t.byClient():
 		return t.sendPatch(ctx, conn, p)
@@ -549,8 +550,8 @@ func (t *postgresApps) writeBriefly(ctx context.Context, conn *pgx.Conn, p *appP
 	return t.writeBatch(ctx, conn, []*appPatch{p})
 }
 
-// read reads the row that the statement returned, if it changed one.
-func (p *appPatch) read(rows pgx.Rows) error {
+// scanRow reads the row that the statement returned, if it changed one.
+func (p *appPatch) scanRow(rows pgx.Rows) error {
 	defer rows.Close()
 	p.changed = false
 	for rows.Next() {
@@ -558,7 +559,7 @@ func (p *appPatch) read(rows pgx.Rows) error {
 		if err := rows.Scan(row.appendTargets(make([]any, 0, len(patchedColumns)))...); err != nil {
 			return err
 		}
-		p.take(&row)
+		p.setResult(&row)
 	}
 	return rows.Err()
 }
@@ -571,8 +572,8 @@ func (t *postgresApps) queueClient(batch *pgx.Batch, client uuid.UUID) {
 	}
 }
 
-// queueHoldCatalog shares the lock of the catalog's revision until the batch's transaction ends.
-func (t *postgresApps) queueHoldCatalog(batch *pgx.Batch, client uuid.UUID) {
+// queueLockCatalogShared takes a shared lock of the catalog's revision until the batch's transaction ends.
+func (t *postgresApps) queueLockCatalogShared(batch *pgx.Batch, client uuid.UUID) {
 	sql, args := t.db.SharedLock(revisionLock, client)
 	batch.Queue(sql, args...)
 }

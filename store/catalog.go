@@ -38,24 +38,24 @@ type entries [256]map[uuid.UUID]*CatalogApp
 
 func (e *entries) get(id uuid.UUID) *CatalogApp { return e[id[15]][id] }
 
-// replace returns the entries with some in the place of others.
-func (e *entries) replace(gone, come []*CatalogApp) entries {
+// replace returns the entries without those that were removed and with those that were added.
+func (e *entries) replace(removed, added []*CatalogApp) entries {
 	next := *e
-	var own [len(next)]bool // parts that are not shared
+	var copied [len(next)]bool // parts that are not shared
 	part := func(id uuid.UUID) map[uuid.UUID]*CatalogApp {
 		n := id[15]
-		if !own[n] {
-			next[n], own[n] = maps.Clone(next[n]), true
+		if !copied[n] {
+			next[n], copied[n] = maps.Clone(next[n]), true
 		}
 		if next[n] == nil {
 			next[n] = map[uuid.UUID]*CatalogApp{}
 		}
 		return next[n]
 	}
-	for _, a := range gone {
+	for _, a := range removed {
 		delete(part(a.ID), a.ID)
 	}
-	for _, a := range come {
+	for _, a := range added {
 		part(a.ID)[a.ID] = a
 	}
 	return next
@@ -69,8 +69,8 @@ func (c CatalogSummary) ETag() string {
 	return fmt.Sprintf("%d.%d.%d", c.Apps, c.Vendors, c.Categories)
 }
 
-// Tag is an opaque text that changes with anything the catalog app shows, vendor and categories included.
-func (a *CatalogApp) Tag() string { return a.tag }
+// ETag is an opaque text that changes with anything the catalog app shows, vendor and categories included.
+func (a *CatalogApp) ETag() string { return a.etag }
 
 // encodedOnce is the form in which an entry is shown, made when it is first asked for.
 type encodedOnce struct {
@@ -78,17 +78,17 @@ type encodedOnce struct {
 	bytes []byte
 }
 
-// Cacheable readies an entry that does not come out of the store's snapshot for Encoded.
-func (a *CatalogApp) Cacheable() { a.rendering = &encodedOnce{} }
+// InitEncoded prepares an entry that does not come out of the store's snapshot for Encoded.
+func (a *CatalogApp) InitEncoded() { a.encoded = &encodedOnce{} }
 
 // Encoded returns the encoded entry. An entry never changes, so it is encoded once: encode must be the same function at every
 // call, and the result must not be changed.
 func (a *CatalogApp) Encoded(encode func(*CatalogApp) []byte) []byte {
-	a.rendering.once.Do(func() { a.rendering.bytes = encode(a) })
-	return a.rendering.bytes
+	a.encoded.once.Do(func() { a.encoded.bytes = encode(a) })
+	return a.encoded.bytes
 }
 
-// GetCatalogSummary counts the catalog. It can be as stale as the snapshot: Config.CatalogPoll.
+// GetCatalogSummary counts the catalog. It can be as stale as the snapshot: Config.CatalogPollInterval.
 func (s *Store) GetCatalogSummary(ctx context.Context) (CatalogSummary, error) {
 	c := s.catalog.Current()
 	if c == nil {
@@ -123,7 +123,7 @@ func (s *Store) entryOf(ctx context.Context, id uuid.UUID) (*CatalogApp, error) 
 	return entry, err
 }
 
-// all are the entries, by name.
+// all returns the entries, by name.
 func (c *Catalog) all() []*CatalogApp { return c.byApp[ColumnCanonicalName] }
 
 // entry returns an entry that is there or was removed lately.
@@ -141,9 +141,9 @@ func (c *Catalog) entry(id uuid.UUID) *CatalogApp {
 
 // findEntry looks in the snapshot and, if the entry is not there, once more in one that is as new as the database: another
 // server may have just made it.
-func (s *Store) findEntry(ctx context.Context, in func(*Catalog) *CatalogApp) (*CatalogApp, error) {
+func (s *Store) findEntry(ctx context.Context, lookup func(*Catalog) *CatalogApp) (*CatalogApp, error) {
 	if snapshot := s.catalog.Current(); snapshot != nil {
-		if entry := in(snapshot); entry != nil {
+		if entry := lookup(snapshot); entry != nil {
 			return entry, nil
 		}
 	}
@@ -151,7 +151,7 @@ func (s *Store) findEntry(ctx context.Context, in func(*Catalog) *CatalogApp) (*
 	if err != nil {
 		return nil, err
 	}
-	return in(fresh), nil
+	return lookup(fresh), nil
 }
 
 // CatalogFilter selects catalog apps. The zero value selects all of them; what is set combines with AND.
@@ -162,7 +162,7 @@ type CatalogFilter struct {
 	Type       *string
 }
 
-// match returns what tells whether an entry is selected; nil when every one is.
+// match returns a function that reports whether an entry is selected, or nil when every entry is.
 func (f CatalogFilter) match() func(*CatalogApp) bool {
 	if f == (CatalogFilter{}) {
 		return nil
@@ -193,30 +193,30 @@ func (s *Store) ListCatalogApps(ctx context.Context, f CatalogFilter, p Page) (L
 	if err != nil {
 		return List[*CatalogApp]{}, err
 	}
-	return tagged(catalogListing, catalog.byApp, p, f.match())
+	return snapshotPage(catalogListing, catalog.byApp, p, f.match())
 }
 
-// tagged picks a page of a snapshot, with its tag.
-func tagged[T catalogRow](l listing[T], orders map[Column][]T, p Page, match func(T) bool) (List[T], error) {
+// snapshotPage returns a page of a snapshot, with its ETag.
+func snapshotPage[T catalogRow](l listing[T], orders map[Column][]T, p Page, match func(T) bool) (List[T], error) {
 	list, err := l.Pick(orders, p, match)
 	if err == nil {
-		list.ETag = pageTag(list)
+		list.ETag = pageETag(list)
 	}
 	return list, err
 }
 
-// fewEntries is up to how many catalog apps are looked up one by one among those of a client. Of more than these, a page
-// is full before the client's apps have been read in order for as long as the look-ups would take.
-const fewEntries = 200
+// maxLookups is how many catalog apps are looked up one by one among a client's apps. If there are more, reading the client's apps in
+// order fills a page sooner than the look-ups would.
+const maxLookups = 200
 
-// few returns the ids of the entries that the filter selects; ok is false when they are too many to look up.
-func (c *Catalog) few(f CatalogFilter) (ids []uuid.UUID, ok bool) {
+// matchingIDs returns the ids of the entries that the filter selects; ok is false when they are too many to look up.
+func (c *Catalog) matchingIDs(f CatalogFilter) (ids []uuid.UUID, ok bool) {
 	match := f.match()
 	for _, a := range c.all() {
 		if !match(a) {
 			continue
 		}
-		if len(ids) == fewEntries {
+		if len(ids) == maxLookups {
 			return nil, false
 		}
 		ids = append(ids, a.ID)
@@ -229,7 +229,7 @@ type catalogRow interface {
 	appendState(b []byte) []byte // appends what changes with anything the row shows
 }
 
-func (a *CatalogApp) appendState(b []byte) []byte { return append(append(b, a.tag...), 0) }
+func (a *CatalogApp) appendState(b []byte) []byte { return append(append(b, a.etag...), 0) }
 func (v Vendor) appendState(b []byte) []byte {
 	return etag.AppendState(b, v.ID, v.Version, v.UpdatedAt)
 }
@@ -238,9 +238,9 @@ func (c Category) appendState(b []byte) []byte {
 	return etag.AppendState(b, c.ID, c.Version, c.UpdatedAt)
 }
 
-// pageTag is the tag of a page of the catalog. It is made of the rows, not of the catalog's revision: a database that was restored,
+// pageETag is the tag of a page of the catalog. It is made of the rows, not of the catalog's revision: a database that was restored,
 // or made anew, comes to the same revision with other rows.
-func pageTag[T catalogRow](list List[T]) string {
+func pageETag[T catalogRow](list List[T]) string {
 	b := fmt.Appendf(nil, "%d %d ", len(list.Rows), list.Total)
 	for _, row := range list.Rows {
 		b = row.appendState(b)
@@ -251,8 +251,8 @@ func pageTag[T catalogRow](list List[T]) string {
 	return etag.OfText(b)
 }
 
-// catalogTag digests the states of everything that a catalog app shows.
-func catalogTag(a *CatalogApp) string {
+// catalogETag digests the states of everything that a catalog app shows.
+func catalogETag(a *CatalogApp) string {
 	b := etag.AppendState(nil, a.ID, a.Version, a.UpdatedAt)
 	if a.Vendor != nil {
 		b = a.Vendor.appendState(b)
@@ -365,7 +365,7 @@ func (s *Store) ListVendors(ctx context.Context, query string, p Page) (List[Ven
 		return List[Vendor]{}, err
 	}
 	part := casefold.Name(query)
-	return tagged(vendorListing, catalog.byVendor, p, func(v Vendor) bool { return strings.Contains(v.NameKey, part) })
+	return snapshotPage(vendorListing, catalog.byVendor, p, func(v Vendor) bool { return strings.Contains(v.NameKey, part) })
 }
 
 // CreateVendor adds a vendor. ConflictError says that the name is taken.
@@ -377,7 +377,7 @@ func (s *Store) CreateVendor(ctx context.Context, fields Fields, by Actor) (Vend
 		Version: 1, CreatedAt: now, UpdatedAt: now,
 	}
 	err := s.inCatalogTx(ctx, "create vendor", by, exists(&Vendor{}, vendor.ID), func(tx *gorm.DB) (*changedEntity, error) {
-		return changed(entityVendor, vendor.ID), taken(tx.Create(&vendor).Error, ColumnName)
+		return changeOf(entityVendor, vendor.ID), asConflict(tx.Create(&vendor).Error, ColumnName)
 	})
 	return vendor, err
 }
@@ -406,7 +406,7 @@ func (s *Store) UpdateVendor(ctx context.Context, id uuid.UUID, fields Fields, b
 		if isDryRun(ctx) {
 			vendor.Version = version
 		}
-		return changed(entityVendor, id), nil
+		return changeOf(entityVendor, id), nil
 	})
 	return vendor, err
 }
@@ -428,7 +428,7 @@ func (s *Store) ListCategories(ctx context.Context, query string, p Page) (List[
 		return List[Category]{}, err
 	}
 	part := casefold.Name(query)
-	return tagged(categoryListing, catalog.byCategory, p, func(c Category) bool { return strings.Contains(c.NameKey, part) })
+	return snapshotPage(categoryListing, catalog.byCategory, p, func(c Category) bool { return strings.Contains(c.NameKey, part) })
 }
 
 // CreateCategory adds a category. ConflictError says that the name is taken.
@@ -439,7 +439,7 @@ func (s *Store) CreateCategory(ctx context.Context, fields Fields, by Actor) (Ca
 		ID: uuid.New(), Name: *name, NameKey: casefold.Name(*name), Version: 1, CreatedAt: now, UpdatedAt: now,
 	}
 	err := s.inCatalogTx(ctx, "create category", by, exists(&Category{}, category.ID), func(tx *gorm.DB) (*changedEntity, error) {
-		return changed(entityCategory, category.ID), taken(tx.Create(&category).Error, ColumnName)
+		return changeOf(entityCategory, category.ID), asConflict(tx.Create(&category).Error, ColumnName)
 	})
 	return category, err
 }
@@ -468,7 +468,7 @@ func (s *Store) UpdateCategory(ctx context.Context, id uuid.UUID, fields Fields,
 		if isDryRun(ctx) {
 			category.Version = version
 		}
-		return changed(entityCategory, id), nil
+		return changeOf(entityCategory, id), nil
 	})
 	return category, err
 }

@@ -34,7 +34,7 @@ func TestCatalogOfAnotherServer(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			storetest.Each(t, func(t *testing.T, url string) {
-				s := storetest.Open(t, url, func(cfg *store.Config) { cfg.CatalogPoll = 20 * time.Millisecond })
+				s := storetest.Open(t, url, func(cfg *store.Config) { cfg.CatalogPollInterval = 20 * time.Millisecond })
 				if err := s.Seed(t.Context(), storetest.Page()); err != nil {
 					t.Fatal(err)
 				}
@@ -75,7 +75,7 @@ func TestEntryThatTheSnapshotDoesNotHave(t *testing.T) {
 func TestCatalogUnderConcurrentUse(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
-		s := storetest.Open(t, url, func(cfg *store.Config) { cfg.CatalogPoll = time.Millisecond })
+		s := storetest.Open(t, url, func(cfg *store.Config) { cfg.CatalogPollInterval = time.Millisecond })
 		if err := s.Seed(t.Context(), storetest.Page()); err != nil {
 			t.Fatal(err)
 		}

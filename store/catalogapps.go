@@ -17,15 +17,15 @@ import (
 	"github.com/clientapps/clientapps/store/tenant"
 )
 
-// showWithin bounds how long a change of the catalog waits for the snapshot of this server to have it.
-const showWithin = time.Second
+// showTimeout bounds how long a change of the catalog waits for the snapshot of this server to have it.
+const showTimeout = time.Second
 
 // inCatalogTx runs one change of the catalog; work returns what it changed, or nil, which rolls the transaction back. Changes of all
 // servers run one after the other, since each locks the row that counts them. When inCatalogTx returns, the snapshot of this server has
-// the change, unless that took longer than showWithin. The change is committed in either case.
-func (s *Store) inCatalogTx(ctx context.Context, doing string, by Actor, wrote commitProbe, work func(tx *gorm.DB) (*changedEntity, error)) error {
+// the change, unless that took longer than showTimeout. The change is committed in either case.
+func (s *Store) inCatalogTx(ctx context.Context, doing string, by Actor, probe commitProbe, work func(tx *gorm.DB) (*changedEntity, error)) error {
 	var change *changedEntity
-	err := s.inTx(ctx, catalogShare, wrote, func(tx *gorm.DB) error {
+	err := s.inTx(ctx, catalogShare, probe, func(tx *gorm.DB) error {
 		if err := s.lockCatalog(tx, by); err != nil {
 			return err
 		}
@@ -42,7 +42,7 @@ func (s *Store) inCatalogTx(ctx context.Context, doing string, by Actor, wrote c
 		return nil
 	}
 	if err == nil && !isDryRun(ctx) {
-		s.catalog.Show(ctx, showWithin)
+		s.catalog.Show(ctx, showTimeout)
 	}
 	return s.translate(doing, err)
 }
@@ -79,16 +79,17 @@ const (
 	// its statement would otherwise use the revision of when it began, however long it waits for its row.
 	//
 	// A change of the catalog takes the lock last, when it has locked all rows that it writes, and holds it for one statement. A write
-	// that depends on the revision takes it first, and then waits for its row for at most shortLockWait. In a deadlock between the two,
+	// that depends on the revision takes it first, and then waits for its row for at most shortLockTimeout. In a deadlock between the two,
 	// the write gives up and begins anew when its row is free.
 	revisionLock = "1667329121, 1"
 
-	// waitBriefly makes a transaction wait for locks for no longer than shortLockWait.
-	waitBriefly = "SET LOCAL lock_timeout = '" + shortLockWait + "'"
+	// shortLockTimeoutSQL makes a transaction wait for locks for no longer than shortLockTimeout.
+	shortLockTimeoutSQL = "SET LOCAL lock_timeout = '" + shortLockTimeout + "'"
 )
 
-// holdCatalog shares a lock until the transaction, which is bound to the client, ends. SQLite has one writer at a time.
-func (s *Store) holdCatalog(tx *gorm.DB, lock string, client uuid.UUID) error {
+// lockCatalogShared takes a lock, shared with others, until the transaction ends, which is bound to the client. On SQLite, which has one
+// writer at a time, it does nothing.
+func (s *Store) lockCatalogShared(tx *gorm.DB, lock string, client uuid.UUID) error {
 	sql, args := s.db.SharedLock(lock, client)
 	if sql == "" {
 		return nil
@@ -97,9 +98,9 @@ func (s *Store) holdCatalog(tx *gorm.DB, lock string, client uuid.UUID) error {
 	return err
 }
 
-// heldRevision is the revision of the catalog for a transaction that shares revisionLock. On a distributed database it is that of the
+// lockedRevision is the revision of the catalog for a transaction that shares revisionLock. On a distributed database it is that of the
 // machine of the client: others may learn of a revision a moment earlier or later.
-func (s *Store) heldRevision(tx *gorm.DB, client uuid.UUID) (revision int64, err error) {
+func (s *Store) lockedRevision(tx *gorm.DB, client uuid.UUID) (revision int64, err error) {
 	if !s.db.Distributed() {
 		return catalogRevision(tx)
 	}
@@ -136,37 +137,37 @@ func (s *Store) CreateCatalogApp(ctx context.Context, fields Fields, categories 
 		DisplayColour: fields.text(ColumnDisplayColour), Logo: fields.text(ColumnLogo), Type: fields.text(ColumnType),
 		VendorID: fields.id(ColumnVendorID), Version: 1, CreatedAt: now, UpdatedAt: now,
 	}
-	var made *CatalogApp
+	var created *CatalogApp
 	err := s.inCatalogTx(ctx, "create catalog app", by, exists(&CatalogApp{}, app.ID), func(tx *gorm.DB) (*changedEntity, error) {
 		if err := checkReferences(tx, fields, categories); err != nil {
 			return nil, err
 		}
-		if err := taken(tx.Create(&app).Error, ColumnCanonicalName); err != nil {
+		if err := asConflict(tx.Create(&app).Error, ColumnCanonicalName); err != nil {
 			return nil, err
 		}
 		if err := linkCategories(tx, app.ID, categories); err != nil {
 			return nil, err
 		}
 		var err error
-		made, err = lockedCatalogApp(tx, app.ID)
-		return changed(entityApp, app.ID), err
+		created, err = lockedCatalogApp(tx, app.ID)
+		return changeOf(entityApp, app.ID), err
 	})
 	if err != nil {
 		return nil, err
 	}
-	return made, nil
+	return created, nil
 }
 
 // UpdateCatalogApp sets fields of a catalog app, and its categories as a whole set unless that is nil. Nothing is written
 // when nothing changes. Errors are those of CreateCatalogApp, NotFoundError and PreconditionError.
 func (s *Store) UpdateCatalogApp(ctx context.Context, id uuid.UUID, fields Fields, categories *[]uuid.UUID, by Actor, match *IfMatch) (*CatalogApp, error) {
-	var left *CatalogApp
+	var result *CatalogApp
 	err := s.inCatalogTx(ctx, "update catalog app", by, nil, func(tx *gorm.DB) (*changedEntity, error) {
 		seen, err := lockedCatalogApp(tx, id)
-		if left = seen; err != nil {
+		if result = seen; err != nil {
 			return nil, err
 		}
-		if err := match.Check(seen.Tag()); err != nil {
+		if err := match.Check(seen.ETag()); err != nil {
 			return nil, err
 		}
 		var want []uuid.UUID
@@ -176,25 +177,25 @@ func (s *Store) UpdateCatalogApp(ctx context.Context, id uuid.UUID, fields Field
 		if err := checkReferences(tx, fields, want); err != nil {
 			return nil, err
 		}
-		recategorized := categories != nil && !sameSet(want, seen.Categories)
-		if fields.in(seen.fields()) && !recategorized {
+		categoriesChanged := categories != nil && !sameSet(want, seen.Categories)
+		if fields.alreadyIn(seen.fields()) && !categoriesChanged {
 			return nil, nil //nolint:nilnil // nothing has changed
 		}
-		also := nameKey(fields, ColumnCanonicalName)
-		also["updated_at"] = later(s.now(), seen.UpdatedAt)
-		// Its categories are no field of the row, which has a new version with them alone, too.
-		err = fields.update(tx.Where("id = ?", id), &CatalogApp{}, also).Error
-		if err := taken(err, ColumnCanonicalName); err != nil {
+		extra := nameKeyColumns(fields, ColumnCanonicalName)
+		extra["updated_at"] = maxTime(s.now(), seen.UpdatedAt)
+		// The row gets a new version even if only its categories change, which are no column.
+		err = fields.update(tx.Where("id = ?", id), &CatalogApp{}, extra).Error
+		if err := asConflict(err, ColumnCanonicalName); err != nil {
 			return nil, err
 		}
-		if key, ok := also["name_key"]; ok && key != seen.NameKey {
+		if key, ok := extra["name_key"]; ok && key != seen.NameKey {
 			// The apps of all clients repeat the name.
 			all := tenant.CrossTenant(tx, "the apps of all clients repeat the name")
 			if err := all.Model(&App{}).Where("catalog_app_id = ?", id).Updates(map[string]any{"name_key": key}).Error; err != nil {
 				return nil, err
 			}
 		}
-		if recategorized {
+		if categoriesChanged {
 			if err := tx.Where("catalog_app_id = ?", id).Delete(&CatalogAppCategory{}).Error; err != nil {
 				return nil, err
 			}
@@ -202,15 +203,15 @@ func (s *Store) UpdateCatalogApp(ctx context.Context, id uuid.UUID, fields Field
 				return nil, err
 			}
 		}
-		if left, err = lockedCatalogApp(tx, id); err == nil && isDryRun(ctx) {
-			left.Version, left.tag = seen.Version, seen.tag
+		if result, err = lockedCatalogApp(tx, id); err == nil && isDryRun(ctx) {
+			result.Version, result.etag = seen.Version, seen.etag
 		}
-		return changed(entityApp, id), err
+		return changeOf(entityApp, id), err
 	})
 	if err != nil {
 		return nil, err
 	}
-	return left, nil
+	return result, nil
 }
 
 // patchNamed changes a row of the catalog that has a name of its own, inside of a catalog transaction.
@@ -218,13 +219,13 @@ func (s *Store) patchNamed(key *gorm.DB, row any, have, fields Fields, tag strin
 	if err := match.Check(tag); err != nil {
 		return false, err
 	}
-	if fields.in(have) {
+	if fields.alreadyIn(have) {
 		return false, nil
 	}
-	also := nameKey(fields, ColumnName)
-	also["updated_at"] = s.notEarlier(s.now())
-	res := fields.patch(key.Clauses(clause.Returning{}), row, also, 0)
-	return res.RowsAffected == 1, taken(res.Error, ColumnName)
+	extra := nameKeyColumns(fields, ColumnName)
+	extra["updated_at"] = s.monotonicUpdatedAt(s.now())
+	res := fields.patch(key.Clauses(clause.Returning{}), row, extra, 0)
+	return res.RowsAffected == 1, asConflict(res.Error, ColumnName)
 }
 
 // deleteNamed deletes a vendor or a category, which it reads into row. InUseError says that catalog apps refer to it.
@@ -244,7 +245,7 @@ func (s *Store) deleteNamed(ctx context.Context, kind Kind, entity string, row i
 		if foreignKeyViolation(err) {
 			return nil, &InUseError{Kind: kind}
 		}
-		return changed(entity, id), err
+		return changeOf(entity, id), err
 	})
 }
 
@@ -255,7 +256,7 @@ func (s *Store) DeleteCatalogApp(ctx context.Context, id uuid.UUID, by Actor, ma
 		if err != nil {
 			return nil, err
 		}
-		if err := match.Check(seen.Tag()); err != nil {
+		if err := match.Check(seen.ETag()); err != nil {
 			return nil, err
 		}
 		err = tx.Where("id = ?", id).Delete(&CatalogApp{}).Error
@@ -265,7 +266,7 @@ func (s *Store) DeleteCatalogApp(ctx context.Context, id uuid.UUID, by Actor, ma
 		if err != nil {
 			return nil, err
 		}
-		return removedApp(seen)
+		return removalOf(seen)
 	})
 }
 
@@ -343,8 +344,8 @@ func distinct(ids []uuid.UUID) []uuid.UUID {
 	return slices.Compact(sorted)
 }
 
-// taken turns the violation of a unique key into a ConflictError for the field.
-func taken(err error, field Column) error {
+// asConflict turns the violation of a unique key into a ConflictError for the field.
+func asConflict(err error, field Column) error {
 	if uniqueViolation(err) {
 		return &ConflictError{Field: field}
 	}
@@ -373,16 +374,16 @@ var aliasListing = listing[DesktopAlias]{
 
 // ListURLPatterns returns one page of a catalog app's URL patterns that have the query in them, or NotFoundError.
 func (s *Store) ListURLPatterns(ctx context.Context, id uuid.UUID, query string, p Page) (List[URLPattern], error) {
-	return listTexts(ctx, s, patternListing, id, query, p)
+	return listMatchers(ctx, s, patternListing, id, query, p)
 }
 
 // ListDesktopAliases returns one page of a catalog app's desktop aliases that have the query in them, or NotFoundError.
 func (s *Store) ListDesktopAliases(ctx context.Context, id uuid.UUID, query string, p Page) (List[DesktopAlias], error) {
-	return listTexts(ctx, s, aliasListing, id, query, p)
+	return listMatchers(ctx, s, aliasListing, id, query, p)
 }
 
-// listTexts reads the whole list, of which there are at most a thousand rows: its tag and the page are of one moment.
-func listTexts[T appText](ctx context.Context, s *Store, l listing[T], id uuid.UUID, query string, p Page) (List[T], error) {
+// listMatchers reads the whole list, of which there are at most a thousand rows: its tag and the page are of one moment.
+func listMatchers[T matcher](ctx context.Context, s *Store, l listing[T], id uuid.UUID, query string, p Page) (List[T], error) {
 	if err := l.Check(p); err != nil {
 		return List[T]{}, err
 	}
@@ -390,17 +391,17 @@ func listTexts[T appText](ctx context.Context, s *Store, l listing[T], id uuid.U
 		return List[T]{}, err
 	}
 	var all []T
-	if err := s.read.WithContext(ctx).Where("catalog_app_id = ?", id).Find(&all).Error; err != nil {
+	if err := s.reader.WithContext(ctx).Where("catalog_app_id = ?", id).Find(&all).Error; err != nil {
 		return List[T]{}, s.translate("list what an app is recognized by", err)
 	}
 	part := casefold.Name(query)
 	list, err := l.Pick(l.Sorted(all), p, func(row T) bool { return strings.Contains(row.key(), part) })
-	list.ETag = textsTag(all)
+	list.ETag = matchersETag(all)
 	return list, err
 }
 
-// appText is a text that a catalog app is recognized by.
-type appText interface {
+// matcher is a text by which a catalog app is recognized: a URL pattern or a desktop alias.
+type matcher interface {
 	id() uuid.UUID
 	app() uuid.UUID // the catalog app that it is of
 	text() string
@@ -420,19 +421,19 @@ func (a DesktopAlias) key() string    { return a.NameKey }
 // ReplaceURLPatterns gives a catalog app these URL patterns and no others. What stays keeps its id and its time. A text
 // given twice counts once. NotFoundError when there is no such catalog app; PreconditionError by the tag of the list.
 func (s *Store) ReplaceURLPatterns(ctx context.Context, id uuid.UUID, patterns []string, by Actor, match *IfMatch) error {
-	return replaceTexts(ctx, s, id, patterns, by, match, func(text string) URLPattern {
+	return replaceMatchers(ctx, s, id, patterns, by, match, func(text string) URLPattern {
 		return URLPattern{ID: uuid.New(), CatalogAppID: id, Pattern: text, NameKey: casefold.Name(text), CreatedAt: s.now()}
 	})
 }
 
 // ReplaceDesktopAliases gives a catalog app these desktop aliases and no others, as ReplaceURLPatterns does.
 func (s *Store) ReplaceDesktopAliases(ctx context.Context, id uuid.UUID, aliases []string, by Actor, match *IfMatch) error {
-	return replaceTexts(ctx, s, id, aliases, by, match, func(text string) DesktopAlias {
+	return replaceMatchers(ctx, s, id, aliases, by, match, func(text string) DesktopAlias {
 		return DesktopAlias{ID: uuid.New(), CatalogAppID: id, Alias: text, NameKey: casefold.Name(text), CreatedAt: s.now()}
 	})
 }
 
-func replaceTexts[T appText](ctx context.Context, s *Store, id uuid.UUID, texts []string, by Actor, match *IfMatch, row func(string) T) error {
+func replaceMatchers[T matcher](ctx context.Context, s *Store, id uuid.UUID, texts []string, by Actor, match *IfMatch, row func(string) T) error {
 	return s.inCatalogTx(ctx, "replace what an app is recognized by", by, nil, func(tx *gorm.DB) (*changedEntity, error) {
 		if _, err := lockedCatalogApp(tx, id); err != nil {
 			return nil, err
@@ -441,39 +442,39 @@ func replaceTexts[T appText](ctx context.Context, s *Store, id uuid.UUID, texts 
 		if err := tx.Where("catalog_app_id = ?", id).Find(&have).Error; err != nil {
 			return nil, err
 		}
-		if err := match.Check(textsTag(have)); err != nil {
+		if err := match.Check(matchersETag(have)); err != nil {
 			return nil, err
 		}
-		there := map[string]bool{}
-		var gone []uuid.UUID
+		present := map[string]bool{}
+		var removed []uuid.UUID
 		for _, row := range have {
-			there[row.text()] = true
+			present[row.text()] = true
 			if !slices.Contains(texts, row.text()) {
-				gone = append(gone, row.id())
+				removed = append(removed, row.id())
 			}
 		}
-		if len(gone) > 0 {
-			if err := whereIn(tx, "id", gone).Delete(new(T)).Error; err != nil {
+		if len(removed) > 0 {
+			if err := whereIn(tx, "id", removed).Delete(new(T)).Error; err != nil {
 				return nil, err
 			}
 		}
-		var rows []T
+		var added []T
 		for _, text := range texts {
-			if !there[text] {
-				there[text] = true
-				rows = append(rows, row(text))
+			if !present[text] {
+				present[text] = true
+				added = append(added, row(text))
 			}
 		}
-		if len(gone)+len(rows) == 0 {
+		if len(removed)+len(added) == 0 {
 			return nil, nil //nolint:nilnil // nothing has changed
 		}
-		return changed(entityApp, id), insertNew(tx, rows) // the entry does not show these texts: its tag stays
+		return changeOf(entityApp, id), insertNew(tx, added) // the entry does not show these texts: its tag stays
 	})
 }
 
-// textsTag is the tag of a whole list of texts, whatever order it was read in. It has the keys too: when names are folded anew,
+// matchersETag is the tag of a whole list of texts, whatever order it was read in. It has the keys too: when names are folded anew,
 // rows keep their ids and change places.
-func textsTag[T appText](rows []T) string {
+func matchersETag[T matcher](rows []T) string {
 	var b []byte
 	for _, row := range slices.SortedFunc(slices.Values(rows), func(x, y T) int { return compareIDs(x.id(), y.id()) }) {
 		id := row.id()

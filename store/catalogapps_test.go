@@ -53,8 +53,8 @@ func TestCreateCatalogApp(t *testing.T) {
 		for _, made := range []*store.CatalogApp{bare, full} {
 			got := must(openWithoutPolling(t, url).GetCatalogApp(t.Context(), made.ID))(t)
 			wantJSON(t, "the catalog app when it is read", got, made)
-			if got.Tag() != made.Tag() {
-				t.Errorf("the tag is %s, and %s when the catalog app is read", made.Tag(), got.Tag())
+			if got.ETag() != made.ETag() {
+				t.Errorf("the tag is %s, and %s when the catalog app is read", made.ETag(), got.ETag())
 			}
 		}
 		wantJSON(t, "the summary", must(s.GetCatalogSummary(t.Context()))(t), store.CatalogSummary{Apps: 3, Vendors: 2, Categories: 4})
@@ -105,7 +105,7 @@ func TestUpdateCatalogAppFields(t *testing.T) {
 			{store.ColumnVendorID, zoom.ID, func() { setVendor(zoom) }},
 			{store.ColumnVendorID, storetest.VendorID, func() { setVendor(salesforce) }},
 		}
-		tags := map[string]bool{must(s.GetCatalogApp(t.Context(), storetest.CatalogID))(t).Tag(): true}
+		tags := map[string]bool{must(s.GetCatalogApp(t.Context(), storetest.CatalogID))(t).ETag(): true}
 		for _, step := range steps {
 			what := fmt.Sprintf("with %s set to %v", step.column, step.value)
 			fields := store.Fields{step.column: step.value}
@@ -115,17 +115,17 @@ func TestUpdateCatalogAppFields(t *testing.T) {
 			got := must(s.UpdateCatalogApp(t.Context(), storetest.CatalogID, fields, nil, alice, nil))(t)
 			wantJSON(t, what, got, want)
 			wantJSON(t, what+", as another server reads it", must(openWithoutPolling(t, url).GetCatalogApp(t.Context(), want.ID))(t), want)
-			if tags[got.Tag()] {
+			if tags[got.ETag()] {
 				t.Errorf("%s: the tag did not change", what)
 			}
-			tags[got.Tag()] = true
+			tags[got.ETag()] = true
 
 			// The same call again writes nothing.
 			clock.Advance(time.Minute)
 			before := revision(t, db)
 			again := must(s.UpdateCatalogApp(t.Context(), storetest.CatalogID, fields, nil, alice, nil))(t)
 			wantJSON(t, what+" again", again, want)
-			if again.Tag() != got.Tag() || revision(t, db) != before {
+			if again.ETag() != got.ETag() || revision(t, db) != before {
 				t.Errorf("%s again: the second call wrote something", what)
 			}
 		}
@@ -182,8 +182,8 @@ func TestUpdateCatalogAppCategories(t *testing.T) {
 				want.Version, want.UpdatedAt = last.Version+1, clock.Now()
 			}
 			wantJSON(t, "the rest", got, want)
-			if (got.Tag() != last.Tag()) != c.changes || (revision(t, db) != before) != c.changes {
-				t.Errorf("%q: the tag %s became %s, the revision %d became %d", c.want, last.Tag(), got.Tag(), before, revision(t, db))
+			if (got.ETag() != last.ETag()) != c.changes || (revision(t, db) != before) != c.changes {
+				t.Errorf("%q: the tag %s became %s, the revision %d became %d", c.want, last.ETag(), got.ETag(), before, revision(t, db))
 			}
 			wantJSON(t, "what another server reads", must(openWithoutPolling(t, url).GetCatalogApp(t.Context(), want.ID))(t), got)
 			last = got
@@ -231,7 +231,7 @@ func TestCatalogWriteRefusals(t *testing.T) {
 		_, err := s.GetCatalogApp(t.Context(), unknown)
 		wantError(t, err, missing)
 
-		stale := &store.IfMatch{Tags: []string{"", "1", must(s.GetCatalogApp(t.Context(), storetest.CatalogID))(t).Tag()}}
+		stale := &store.IfMatch{Tags: []string{"", "1", must(s.GetCatalogApp(t.Context(), storetest.CatalogID))(t).ETag()}}
 		wantError(t, update(idOf("Zoom"), name("New"), nil, stale), &store.PreconditionError{})
 		wantError(t, update(idOf("Zoom"), store.Fields{}, nil, stale), &store.PreconditionError{})
 		wantError(t, s.DeleteCatalogApp(t.Context(), idOf("Zoom"), alice, stale), &store.PreconditionError{})
@@ -256,7 +256,7 @@ func TestUpdateCatalogAppOnce(t *testing.T) {
 	storetest.EachParallel(t, func(t *testing.T, url string) {
 		servers := []*store.Store{openSeeded(t, url, catalogData()), openWithoutPolling(t, url)}
 		before := must(servers[0].GetCatalogApp(t.Context(), storetest.CatalogID))(t)
-		match := &store.IfMatch{Tags: []string{before.Tag()}}
+		match := &store.IfMatch{Tags: []string{before.ETag()}}
 		sets := []*[]uuid.UUID{nil, {idOf("video")}}
 		winner := race(t, func(n int) error {
 			fields := store.Fields{store.ColumnDescription: fmt.Sprintf("writer %d", n)}
@@ -311,7 +311,7 @@ func TestDeleteCatalogApp(t *testing.T) {
 		err := errors.Join(
 			s.ReplaceURLPatterns(t.Context(), zoom.ID, []string{"zoom.us", "*.zoom.us"}, alice, nil),
 			s.ReplaceDesktopAliases(t.Context(), zoom.ID, []string{"zoom.exe"}, alice, nil),
-			s.DeleteCatalogApp(t.Context(), zoom.ID, alice, &store.IfMatch{Tags: []string{zoom.Tag()}}),
+			s.DeleteCatalogApp(t.Context(), zoom.ID, alice, &store.IfMatch{Tags: []string{zoom.ETag()}}),
 		)
 		if err != nil {
 			t.Fatal(err)

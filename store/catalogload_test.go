@@ -54,8 +54,8 @@ func wantCatalog(t *testing.T, what string, s, other *store.Store) {
 		wantJSON(t, fmt.Sprintf("%s, by %s", what, by), got, want)
 		for i := range min(len(got.Rows), len(want.Rows)) {
 			row := want.Rows[i]
-			if got.Rows[i].Tag() != row.Tag() {
-				t.Errorf("%s: the tag of %s is %s, want %s", what, row.CanonicalName, got.Rows[i].Tag(), row.Tag())
+			if got.Rows[i].ETag() != row.ETag() {
+				t.Errorf("%s: the tag of %s is %s, want %s", what, row.CanonicalName, got.Rows[i].ETag(), row.ETag())
 			}
 			wantJSON(t, what+", by id", must(s.GetCatalogApp(t.Context(), row.ID))(t), row)
 		}

@@ -137,8 +137,8 @@ func TestEntryRemovedBetweenReadAndShow(t *testing.T) {
 						continue
 					}
 					wantJSON(t, what+" shows", app.Catalog, entry)
-					if app.Catalog.Tag() != entry.Tag() || app.ID != key.ID {
-						t.Errorf("%s: %s with the tag %s, want %s", what, app.ID, app.Catalog.Tag(), entry.Tag())
+					if app.Catalog.ETag() != entry.ETag() || app.ID != key.ID {
+						t.Errorf("%s: %s with the tag %s, want %s", what, app.ID, app.Catalog.ETag(), entry.ETag())
 					}
 					if _, err := use(key); err == nil {
 						t.Errorf("%s: the app still exists", what)

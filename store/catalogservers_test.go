@@ -40,7 +40,7 @@ func TestCatalogChangeShows(t *testing.T) {
 	t.Parallel()
 	storetest.EachParallel(t, func(t *testing.T, url string) {
 		here := openSeeded(t, url, catalogData())
-		there := storetest.Open(t, url, func(cfg *store.Config) { cfg.CatalogPoll = 10 * time.Millisecond })
+		there := storetest.Open(t, url, func(cfg *store.Config) { cfg.CatalogPollInterval = 10 * time.Millisecond })
 		key := store.AppKey{ClientID: storetest.ClientID, ID: storetest.AppID}
 		before := must(here.GetApp(t.Context(), key))(t)
 		past := history(t, here, key)
@@ -87,7 +87,7 @@ func TestMatchSeesOtherServersCatalog(t *testing.T) {
 		seen := must(here.GetApp(t.Context(), key))(t)
 		for n, change := range catalogChanges(t, there) {
 			old := &store.IfMatch{Tags: []string{seen.ETag()}}
-			oldEntry := &store.IfMatch{Tags: []string{seen.Catalog.Tag()}}
+			oldEntry := &store.IfMatch{Tags: []string{seen.Catalog.ETag()}}
 			change(n + 1)
 			_, err := here.UpdateApp(t.Context(), key, store.Fields{store.ColumnLicenseCount: int32(n)}, alice, old)
 			wantError(t, err, &store.PreconditionError{})
@@ -124,8 +124,8 @@ func TestCatalogWriteReturnsCurrentState(t *testing.T) {
 		want := must(there.UpdateCatalogApp(t.Context(), storetest.CatalogID, fields, &[]uuid.UUID{idOf("video")}, alice, nil))(t)
 		got := must(here.UpdateCatalogApp(t.Context(), storetest.CatalogID, fields, &[]uuid.UUID{idOf("video")}, alice, nil))(t)
 		wantJSON(t, "what was there already", got, want)
-		if got.Tag() != want.Tag() {
-			t.Errorf("its tag is %s, want %s", got.Tag(), want.Tag())
+		if got.ETag() != want.ETag() {
+			t.Errorf("its tag is %s, want %s", got.ETag(), want.ETag())
 		}
 	})
 }

@@ -21,7 +21,7 @@ const loadTimeout = 30 * time.Second
 // newCatalogCache returns the snapshot of the catalog.
 func (s *Store) newCatalogCache() *catalogcache.Cache[Catalog] {
 	return catalogcache.New(catalogcache.Config[Catalog]{
-		Revision:   func(ctx context.Context) (int64, error) { return catalogRevision(s.read.WithContext(ctx)) },
+		Revision:   func(ctx context.Context) (int64, error) { return catalogRevision(s.reader.WithContext(ctx)) },
 		Load:       s.loadCatalog,
 		RevisionOf: func(c *Catalog) int64 { return c.revision },
 		Clock:      s.now,
@@ -46,12 +46,12 @@ func (s *Store) loadCatalog(ctx context.Context, old *Catalog) (*Catalog, error)
 			return err
 		}
 		if old != nil {
-			changes, known, err := readChanges(tx, old.revision, revision)
+			changes, known, err := readCatalogDelta(tx, old.revision, revision)
 			if err != nil {
 				return err
 			}
 			if known {
-				build = func() *Catalog { return old.with(changes) }
+				build = func() *Catalog { return old.apply(changes) }
 				return nil
 			}
 		}
@@ -106,36 +106,38 @@ func newCatalog(revision int64, rows catalogRows, old *Catalog) *Catalog {
 	c.apps = c.apps.replace(nil, rows.apps)
 	c.join(rows.apps, rows.links)
 	c.byApp = catalogListing.Sorted(rows.apps)
-	c.removed = lastRemoved(old.gone(c), rows.removed)
+	c.removed = mergeRemoved(old.removedIn(c), rows.removed)
 	return c
 }
 
-// gone returns the entries that the catalog has lost: those that it had still, and those that it had lost before.
-func (c *Catalog) gone(since *Catalog) []*CatalogApp {
+// removedIn returns the entries that were removed until newer was read: those that newer does not have any more, and those that were
+// removed before.
+func (c *Catalog) removedIn(newer *Catalog) []*CatalogApp {
 	if c == nil {
 		return nil
 	}
-	gone := slices.Clone(c.removed)
+	removed := slices.Clone(c.removed)
 	for _, a := range c.all() {
-		if since.apps.get(a.ID) == nil {
-			gone = append(gone, a)
+		if newer.apps.get(a.ID) == nil {
+			removed = append(removed, a)
 		}
 	}
-	return gone
+	return removed
 }
 
-// lastRemoved adds entries that were removed to the older ones. It leaves out what is in both, and the oldest.
-func lastRemoved(older, newer []*CatalogApp) []*CatalogApp {
+// mergeRemoved adds newer removed entries to the older ones. It leaves out the older copy of an entry that is in both, and the oldest
+// entries if there are more than keptRevisions.
+func mergeRemoved(older, newer []*CatalogApp) []*CatalogApp {
 	if len(newer) == 0 && len(older) <= keptRevisions {
 		return older
 	}
-	again := make(map[uuid.UUID]bool, len(newer))
+	isNewer := make(map[uuid.UUID]bool, len(newer))
 	for _, a := range newer {
-		again[a.ID] = true
+		isNewer[a.ID] = true
 	}
 	all := make([]*CatalogApp, 0, len(older)+len(newer)) // snapshots share the older list
 	for _, a := range older {
-		if !again[a.ID] {
+		if !isNewer[a.ID] {
 			all = append(all, a)
 		}
 	}
@@ -145,25 +147,25 @@ func lastRemoved(older, newer []*CatalogApp) []*CatalogApp {
 
 // join gives entries that were just read what they show of the rest of the catalog.
 func (c *Catalog) join(apps []*CatalogApp, links []CatalogAppCategory) {
-	of := make(map[uuid.UUID][]Category, len(apps))
+	byApp := make(map[uuid.UUID][]Category, len(apps))
 	for _, link := range links {
-		of[link.CatalogAppID] = append(of[link.CatalogAppID], c.categories[link.CategoryID])
+		byApp[link.CatalogAppID] = append(byApp[link.CatalogAppID], c.categories[link.CategoryID])
 	}
 	for _, a := range apps {
 		a.Vendor = nil
 		if a.VendorID != nil {
 			a.Vendor = c.vendors[*a.VendorID]
 		}
-		a.Categories = of[a.ID]
+		a.Categories = byApp[a.ID]
 		a.finish()
 	}
 }
 
-// finish readies an entry that has all it shows.
+// finish computes what depends on all that an entry shows.
 func (a *CatalogApp) finish() {
 	slices.SortFunc(a.Categories, func(x, y Category) int { return cmp.Compare(x.NameKey, y.NameKey) })
-	a.tag = catalogTag(a)
-	a.Cacheable()
+	a.etag = catalogETag(a)
+	a.InitEncoded()
 }
 
 func catalogRevision(db *gorm.DB) (revision int64, err error) {
@@ -175,7 +177,7 @@ const (
 	// keptRevisions is for how many revisions the database says what changed, and how many entries that were removed a
 	// snapshot has still. It bounds how many changes may come between reading an app and showing it.
 	keptRevisions = 4096
-	// maxDelta is how many changes are read one by one; of more than these, the whole catalog is.
+	// maxDelta is how many changes are read one by one. If there are more, the whole catalog is read.
 	maxDelta = 512
 )
 
@@ -196,11 +198,11 @@ const (
 	entityCategory = "category"
 )
 
-func changed(entity string, id uuid.UUID) *changedEntity {
+func changeOf(entity string, id uuid.UUID) *changedEntity {
 	return &changedEntity{Entity: entity, EntityID: id}
 }
 
-func removedApp(app *CatalogApp) (*changedEntity, error) {
+func removalOf(app *CatalogApp) (*changedEntity, error) {
 	text, err := json.Marshal(app)
 	last := string(text)
 	return &changedEntity{Entity: entityApp, EntityID: app.ID, Removed: &last}, err
@@ -230,8 +232,8 @@ type catalogDelta struct {
 	rows                      catalogRows
 }
 
-// readChanges reads what has changed since a revision; known is false when the database cannot say that, or when it is much.
-func readChanges(tx *gorm.DB, since, revision int64) (delta catalogDelta, known bool, err error) {
+// readCatalogDelta reads what has changed since a revision; known is false when the database cannot say that, or when it is much.
+func readCatalogDelta(tx *gorm.DB, since, revision int64) (delta catalogDelta, known bool, err error) {
 	if revision-since > maxDelta {
 		return delta, false, nil
 	}
@@ -275,57 +277,57 @@ func readChanges(tx *gorm.DB, since, revision int64) (delta catalogDelta, known 
 	return delta, true, err
 }
 
-// with returns the snapshot after the changes. What has not changed it shares with this one.
-func (c *Catalog) with(d catalogDelta) *Catalog {
+// apply returns the snapshot after the changes. What has not changed it shares with this one.
+func (c *Catalog) apply(d catalogDelta) *Catalog {
 	next := *c
 	next.revision = d.revision
 	if len(d.vendors) > 0 {
-		var gone []Vendor
+		var removed []Vendor
 		next.vendors = maps.Clone(c.vendors)
 		for _, id := range d.vendors {
 			if v := c.vendors[id]; v != nil {
-				gone = append(gone, *v)
+				removed = append(removed, *v)
 			}
 			delete(next.vendors, id)
 		}
 		for i := range d.rows.vendors {
 			next.vendors[d.rows.vendors[i].ID] = &d.rows.vendors[i]
 		}
-		next.byVendor = vendorListing.Replace(c.byVendor, gone, d.rows.vendors)
+		next.byVendor = vendorListing.Replace(c.byVendor, removed, d.rows.vendors)
 	}
 	if len(d.categories) > 0 {
-		var gone []Category
+		var removed []Category
 		next.categories = maps.Clone(c.categories)
 		for _, id := range d.categories {
 			if category, ok := c.categories[id]; ok {
-				gone = append(gone, category)
+				removed = append(removed, category)
 			}
 			delete(next.categories, id)
 		}
 		for _, category := range d.rows.categories {
 			next.categories[category.ID] = category
 		}
-		next.byCategory = categoryListing.Replace(c.byCategory, gone, d.rows.categories)
+		next.byCategory = categoryListing.Replace(c.byCategory, removed, d.rows.categories)
 	}
-	var gone []*CatalogApp
+	var removed []*CatalogApp
 	for _, id := range d.apps {
 		if a := c.apps.get(id); a != nil {
-			gone = append(gone, a)
+			removed = append(removed, a)
 		}
 	}
-	come := d.rows.apps
-	next.join(come, d.rows.links)
-	for _, a := range c.showing(d) {
-		gone, come = append(gone, a), append(come, next.again(a))
+	added := d.rows.apps
+	next.join(added, d.rows.links)
+	for _, a := range c.affectedBy(d) {
+		removed, added = append(removed, a), append(added, next.rejoin(a))
 	}
-	next.apps = c.apps.replace(gone, come)
-	next.byApp = catalogListing.Replace(c.byApp, gone, come)
-	next.removed = lastRemoved(c.removed, d.rows.removed)
+	next.apps = c.apps.replace(removed, added)
+	next.byApp = catalogListing.Replace(c.byApp, removed, added)
+	next.removed = mergeRemoved(c.removed, d.rows.removed)
 	return &next
 }
 
-// showing returns the entries that have not changed themselves but show a vendor or a category that has.
-func (c *Catalog) showing(d catalogDelta) []*CatalogApp {
+// affectedBy returns the entries that have not changed themselves but show a vendor or a category that has.
+func (c *Catalog) affectedBy(d catalogDelta) []*CatalogApp {
 	if len(d.vendors) == 0 && len(d.categories) == 0 {
 		return nil
 	}
@@ -348,8 +350,8 @@ func (c *Catalog) showing(d catalogDelta) []*CatalogApp {
 	return found
 }
 
-// again is the entry with the vendor and the categories of this snapshot.
-func (c *Catalog) again(a *CatalogApp) *CatalogApp {
+// rejoin returns a copy of the entry with the vendor and the categories of this snapshot.
+func (c *Catalog) rejoin(a *CatalogApp) *CatalogApp {
 	fresh := *a
 	if a.VendorID != nil {
 		fresh.Vendor = c.vendors[*a.VendorID]

@@ -11,15 +11,15 @@ import (
 )
 
 const (
-	// changePoll is how often a server looks for changes while somebody follows them.
-	changePoll = 250 * time.Millisecond
+	// changePollInterval is how often a server looks for changes while somebody follows them.
+	changePollInterval = 250 * time.Millisecond
 	// changeHubSize is how many of the newest changes a server remembers for those who follow.
 	changeHubSize = 4096
 	changeHubPage = 500
-	// changeLag is how long the feed may stand still behind a transaction before the log says so.
-	changeLag = time.Minute
-	// changeCount is how often a server asks how many changes are kept.
-	changeCount = time.Minute
+	// changeLagWarning is how long a transaction may hold the feed up before the log says so.
+	changeLagWarning = time.Minute
+	// changeCountInterval is how often a server asks how many changes are kept.
+	changeCountInterval = time.Minute
 )
 
 // ChangeStream follows a feed from one place on.
@@ -63,7 +63,7 @@ func (c *ChangeStream) Next(ctx context.Context, wait time.Duration, size int) (
 			return list, nil
 		}
 		if list.More { // at once, but for no longer than there is time
-			more = ready
+			more = closedChan
 		}
 		select {
 		case <-more:
@@ -75,8 +75,8 @@ func (c *ChangeStream) Next(ctx context.Context, wait time.Duration, size int) (
 	}
 }
 
-// ready is a channel that is closed.
-var ready = func() chan struct{} {
+// closedChan is a channel that is closed.
+var closedChan = func() chan struct{} {
 	c := make(chan struct{})
 	close(c)
 	return c
@@ -97,7 +97,7 @@ func (c *ChangeStream) read(ctx context.Context, size int) (list ChangeList, mor
 				c.ended = &NotFoundError{Kind: KindClient, ID: *id}
 				break
 			}
-			if !c.scope.has(change) {
+			if !c.scope.contains(change) {
 				continue
 			}
 			if list.Rows = append(list.Rows, *change); len(list.Rows) == size {
@@ -123,7 +123,7 @@ func (s *Store) nonce() string {
 }
 
 // readForStreams reads the feed for all streams of this server, until ctx ends, and watches how far the feed is behind and
-// how many changes are kept. While there are no streams it looks once in the idle time.
+// how many changes are kept. While there are no streams it checks once per idle interval.
 func (s *Store) readForStreams(ctx context.Context, idle time.Duration) {
 	var at ChangeStart
 	var counted time.Time
@@ -141,7 +141,7 @@ func (s *Store) readForStreams(ctx context.Context, idle time.Duration) {
 			at = ChangeStart{}
 			s.changes.Reset()
 		}
-		next, err := s.readChangesOnce(ctx, at, following)
+		next, err := s.publishChanges(ctx, at, following)
 		switch {
 		case errors.Is(err, changefeed.ErrDistributed):
 			return // there is nothing to follow
@@ -153,14 +153,14 @@ func (s *Store) readForStreams(ctx context.Context, idle time.Duration) {
 		case err == nil:
 			at = next
 		}
-		if now := s.now(); s.changeLag.Warn(changeLag, now) {
+		if now := s.now(); s.changeLag.Warn(changeLagWarning, now) {
 			s.log.Warn("the change feed waits for a transaction that has written and does not end", "lag", s.changeLag.At(now).Round(time.Second))
 		}
-		if err == nil && time.Since(counted) >= changeCount {
+		if err == nil && time.Since(counted) >= changeCountInterval {
 			counted = time.Now()
 			s.countChanges(ctx)
 		}
-		timer.Reset(changePoll)
+		timer.Reset(changePollInterval)
 		if !following {
 			timer.Reset(idle)
 		}
@@ -171,7 +171,7 @@ func (s *Store) readForStreams(ctx context.Context, idle time.Duration) {
 func (s *Store) countChanges(ctx context.Context) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	n, err := changefeed.Kept(s.read.WithContext(ctx), s.db)
+	n, err := changefeed.Kept(s.reader.WithContext(ctx), s.db)
 	if err != nil {
 		s.log.Debug("count the changes that are kept", "error", err)
 		return
@@ -179,11 +179,11 @@ func (s *Store) countChanges(ctx context.Context) {
 	s.changesKept.Store(n)
 }
 
-// readChangesOnce publishes what is new behind a position, and returns the position behind that.
-func (s *Store) readChangesOnce(ctx context.Context, at ChangeStart, following bool) (ChangeStart, error) {
+// publishChanges publishes what is new after a position, if there are followers, and returns the position after that.
+func (s *Store) publishChanges(ctx context.Context, at ChangeStart, following bool) (ChangeStart, error) {
 	for {
 		ctx, cancel := s.bounded(ctx)
-		list, err := s.readChanges(ctx, changeScope{}, orEnd(at, s.now()), changeHubPage)
+		list, err := s.readChanges(ctx, changeScope{}, orEndOfFeed(at, s.now()), changeHubPage)
 		cancel()
 		if err != nil || !following {
 			return at, err
@@ -211,8 +211,8 @@ func (s *Store) readChangesOnce(ctx context.Context, at ChangeStart, following b
 	}
 }
 
-// orEnd is the position, or the end of the feed if there is none.
-func orEnd(at ChangeStart, now time.Time) ChangeStart {
+// orEndOfFeed returns the position, or the end of the feed if there is none.
+func orEndOfFeed(at ChangeStart, now time.Time) ChangeStart {
 	if at.After == nil {
 		future := now.Add(time.Hour)
 		at.Since = &future

@@ -47,15 +47,15 @@ const fewClients = 20
 func TestStatementsAreOfOneShard(t *testing.T) {
 	t.Parallel()
 	url := storetest.Postgres(t)
-	w := newPlanFixture(t, url, fewClients)
+	f := newPlanFixture(t, url, fewClients)
 	functions := queryOne[string](t, storetest.SQL(t, url), "SELECT string_agg(replace(prosrc, 'PERFORM', 'SELECT'), ' ') FROM pg_proc "+
 		"WHERE pronamespace = 'public'::regnamespace")
 	proxy := &planProxy{}
 	s := openWithoutPolling(t, proxy.listen(t, url, "auto"), func(c *store.Config) { c.BatchByClient = true })
-	check := func(t *testing.T, run func(ctx context.Context, s *store.Store, w *planFixture) error) {
+	check := func(t *testing.T, run func(ctx context.Context, s *store.Store, f *planFixture) error) {
 		t.Helper()
 		proxy.take(t)
-		if err := run(t.Context(), s, w); err != nil {
+		if err := run(t.Context(), s, f); err != nil {
 			t.Fatal(err)
 		}
 		for _, p := range proxy.take(t) {

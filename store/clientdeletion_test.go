@@ -101,7 +101,7 @@ func TestDeleteClient(t *testing.T) {
 		if token := must(s.Authenticate(t.Context(), "of both"))(t); token.ID != both.ID || token.Covers(id) || !token.Covers(otherApp.ClientID) {
 			t.Errorf("a token of both clients covers %v", token.ClientIDs)
 		}
-		wantGone(t, s, id)
+		wantDeleted(t, s, id)
 		_, err = s.DeleteClient(t.Context(), id, writer, nil)
 		wantError(t, err, &store.NotFoundError{Kind: store.KindClient, ID: id})
 		_, err = s.CreateClient(t.Context(), id, "Again", alice)
@@ -149,8 +149,8 @@ func TestTokensDuringDeletion(t *testing.T) {
 	})
 }
 
-// wantGone checks that no method finds a client.
-func wantGone(t *testing.T, s *store.Store, id uuid.UUID) {
+// wantDeleted checks that no method finds a client.
+func wantDeleted(t *testing.T, s *store.Store, id uuid.UUID) {
 	t.Helper()
 	want := &store.NotFoundError{Kind: store.KindClient, ID: id}
 	key := store.AppKey{ClientID: id, ID: pageApp.ID}
@@ -219,8 +219,8 @@ func TestDeletionGoesOn(t *testing.T) {
 				t.Fatalf("an app is shown when %d rows of the client are left", left)
 			}
 		}
-		wantGone(t, here, id)
-		wantGone(t, there, id)
+		wantDeleted(t, here, id)
+		wantDeleted(t, there, id)
 		seen := map[int]bool{}
 		for deadline := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
 			left := queryOne[int](t, db, count)

@@ -26,7 +26,7 @@ func (c Client) ETag() string { return etag.OfVersion(c.Version) }
 
 // GetClient returns one client, or NotFoundError, also while it is being deleted.
 func (s *Store) GetClient(ctx context.Context, id uuid.UUID) (Client, error) {
-	client, err := takeClient(s.read.WithContext(ctx).Where("deleting_since IS NULL"), id)
+	client, err := takeClient(s.reader.WithContext(ctx).Where("deleting_since IS NULL"), id)
 	if missing := (*NotFoundError)(nil); errors.As(err, &missing) {
 		return Client{}, missing
 	}
@@ -51,10 +51,10 @@ func (s *Store) checkActive(ctx context.Context, id uuid.UUID) error {
 	return err
 }
 
-// ifActive adds the condition that the client, an id or what stands for it in SQL, is active. Clients that are not have an index
+// whereActive adds the condition that the client, an id or what stands for it in SQL, is active. Clients that are not have an index
 // of their own, so that this costs little. A statement that began before its client was suspended may still write:
 // see UpdateClient.
-func ifActive(q *gorm.DB, client any) *gorm.DB {
+func whereActive(q *gorm.DB, client any) *gorm.DB {
 	return q.Where(clientIsActive, client)
 }
 
@@ -73,7 +73,7 @@ var clientListing = listing[Client]{
 
 // ListClients returns one page of the clients that the token covers and whose name has the query in it.
 func (s *Store) ListClients(ctx context.Context, token *Token, query string, p Page) (List[Client], error) {
-	q := s.contains(s.read.Where("deleting_since IS NULL"), query)
+	q := s.contains(s.reader.Where("deleting_since IS NULL"), query)
 	if !token.AllClients {
 		q = whereIn(q, "id", token.ClientIDs)
 	}
@@ -145,7 +145,7 @@ func (s *Store) setClient(ctx context.Context, id uuid.UUID, fields Fields, by A
 		if err := match.Check(seen.ETag()); err != nil {
 			return Client{}, err
 		}
-		if fields.in(seen.fields()) {
+		if fields.alreadyIn(seen.fields()) {
 			return seen, nil
 		}
 		client, changed, err := s.updateClient(ctx, seen, fields, by)
@@ -161,20 +161,20 @@ func (s *Store) setClient(ctx context.Context, id uuid.UUID, fields Fields, by A
 
 // updateClient changes a client if it still has the version that was seen.
 func (s *Store) updateClient(ctx context.Context, seen Client, fields Fields, by Actor) (client Client, changed bool, err error) {
-	now := later(s.now(), seen.UpdatedAt)
-	also := nameKey(fields, ColumnName)
-	maps.Copy(also, s.written(by, gorm.Expr("?", now)))
-	wrote := func(db *gorm.DB) (bool, error) {
+	now := maxTime(s.now(), seen.UpdatedAt)
+	extra := nameKeyColumns(fields, ColumnName)
+	maps.Copy(extra, s.auditColumns(by, gorm.Expr("?", now)))
+	committed := func(db *gorm.DB) (bool, error) {
 		err := db.Where("id = ?", seen.ID).Take(&client).Error
-		changed = client.UpdatedAt.Equal(now) && fields.in(client.fields())
+		changed = client.UpdatedAt.Equal(now) && fields.alreadyIn(client.fields())
 		if err == nil && client.Version > seen.Version+1 {
 			err = errCannotTell
 		}
 		return client.Version == seen.Version+1 && changed, err
 	}
-	err = s.inTx(ctx, clientShare(seen.ID), wrote, func(tx *gorm.DB) error {
+	err = s.inTx(ctx, clientShare(seen.ID), committed, func(tx *gorm.DB) error {
 		key := tx.Clauses(clause.Returning{}).Where("id = ? AND deleting_since IS NULL", seen.ID)
-		res := fields.patch(key, &client, also, seen.Version)
+		res := fields.patch(key, &client, extra, seen.Version)
 		changed = res.RowsAffected == 1
 		return res.Error
 	})
@@ -184,12 +184,13 @@ func (s *Store) updateClient(ctx context.Context, seen Client, fields Fields, by
 // AllClients returns every client, by folded name and id.
 func (s *Store) AllClients(ctx context.Context) ([]Client, error) {
 	var clients []Client
-	err := s.read.WithContext(ctx).Order("name_key, id").Find(&clients).Error
+	err := s.reader.WithContext(ctx).Order("name_key, id").Find(&clients).Error
 	return clients, s.translate("list clients", err)
 }
 
-// lockClient locks a client whose apps are to be written: "UPDATE" for an import, which excludes all other writes that add apps;
-// "KEY SHARE" for adding one app; "SHARE" keeps the client's status as it is. NotFoundError says that there is no such client, ClientSuspendedError that it is suspended.
+// lockClient locks a client whose apps are to be written: "UPDATE" for an import, which excludes all other writes that add apps; "KEY
+// SHARE" for adding one app; "SHARE" keeps the client's status as it is. NotFoundError says that there is no such client,
+// ClientSuspendedError that it is suspended.
 func lockClient(tx *gorm.DB, id uuid.UUID, strength string) error {
 	client, err := takeClient(tx.Clauses(clause.Locking{Strength: strength}).Where("deleting_since IS NULL"), id)
 	if err == nil && client.Status != StatusActive {
@@ -199,16 +200,17 @@ func lockClient(tx *gorm.DB, id uuid.UUID, strength string) error {
 }
 
 const (
-	// eraseRows is how many rows of a client are erased in one transaction.
-	eraseRows = 1000
-	// leastPause is between two transactions, also when another server erases the rows.
-	leastPause = 5 * time.Millisecond
+	// maxErasedRows is how many rows of a client are erased in one transaction.
+	maxErasedRows = 1000
+	// minPause is the shortest pause between two transactions, also when another server erases the rows.
+	minPause = 5 * time.Millisecond
 
-	// A client of more rows loses them when all servers know that it is being deleted: none shows a part of it. deletionPoll is how often
-	// a server looks, deletionLease for how long it relies on what it saw, and deletionNotice how long a server that erases waits.
-	deletionPoll   = 2 * time.Second
-	deletionLease  = 2 * deletionPoll
-	deletionNotice = 3 * deletionPoll
+	// A client with more rows keeps them until all servers know that it is being deleted, so that none shows a part of it.
+	// deletionPollInterval is how often a server checks which clients are being deleted, deletionLease how long it relies on the result,
+	// and deletionGracePeriod how long a server waits before it erases rows.
+	deletionPollInterval = 2 * time.Second
+	deletionLease        = 2 * deletionPollInterval
+	deletionGracePeriod  = 3 * deletionPollInterval
 )
 
 // ColumnClientID is the field of a ConflictError that speaks of a client's id.
@@ -217,12 +219,12 @@ const ColumnClientID Column = tenant.Column
 // deletionChange selects the change that says that a client was deleted. It is all that stays of a client.
 const deletionChange = "app_id = '00000000-0000-0000-0000-000000000000' AND field = 'client' AND new_value = 'null'"
 
-// DeleteClient deletes a suspended client: its apps, its history, its webhooks, and what tokens cover of it. gone is false when rows of a large
-// client remain: EraseDeletedClients erases them. Meanwhile no other method finds the client on this server, nor on others after
-// deletionLease; this one then changes nothing, whatever the condition.
+// DeleteClient deletes a suspended client: its apps, its history, its webhooks, and what tokens cover of it. deleted is false when rows
+// of a large client remain: EraseDeletedClients erases them. Meanwhile no other method finds the client on this server, nor on others
+// after deletionLease; this one then changes nothing, whatever the condition.
 //
 // Errors are NotFoundError, PreconditionError and ClientNotSuspendedError.
-func (s *Store) DeleteClient(ctx context.Context, id uuid.UUID, by Actor, match *IfMatch) (gone bool, err error) {
+func (s *Store) DeleteClient(ctx context.Context, id uuid.UUID, by Actor, match *IfMatch) (deleted bool, err error) {
 	began, err := s.beginDeletion(ctx, id, by, match)
 	if err != nil || !began {
 		return false, s.translate("delete client", err)
@@ -230,19 +232,19 @@ func (s *Store) DeleteClient(ctx context.Context, id uuid.UUID, by Actor, match 
 	if isDryRun(ctx) {
 		return true, nil
 	}
-	if gone, err = s.erase(ctx, id, eraseAll); err == nil && !gone {
-		_, err = s.lookDeleting(ctx)
+	if deleted, err = s.erase(ctx, id, eraseAll); err == nil && !deleted {
+		_, err = s.loadDeleting(ctx)
 	}
 	if err != nil {
 		s.log.Warn("erase client", "client_id", id, "error", err) // it is being deleted all the same
 	}
-	return gone, nil
+	return deleted, nil
 }
 
 // beginDeletion marks a client as being deleted. It returns false if it is marked already.
 func (s *Store) beginDeletion(ctx context.Context, id uuid.UUID, by Actor, match *IfMatch) (began bool, err error) {
 	for range 10 {
-		seen, err := takeClient(s.read.WithContext(ctx), id)
+		seen, err := takeClient(s.reader.WithContext(ctx), id)
 		if err != nil || seen.DeletingSince != nil {
 			return false, err
 		}
@@ -262,8 +264,8 @@ func (s *Store) beginDeletion(ctx context.Context, id uuid.UUID, by Actor, match
 
 // markDeleting marks a client as being deleted if it still has the version that was seen.
 func (s *Store) markDeleting(ctx context.Context, seen Client, by Actor) (marked bool, err error) {
-	now := later(s.now(), seen.UpdatedAt)
-	set := s.written(by, gorm.Expr("?", now))
+	now := maxTime(s.now(), seen.UpdatedAt)
+	set := s.auditColumns(by, gorm.Expr("?", now))
 	set["version"], set["deleting_since"] = gorm.Expr("version + 1"), now
 	began := func(db *gorm.DB) (bool, error) { return deletionBegan(db, seen.ID) }
 	err = s.inTx(ctx, clientShare(seen.ID), began, func(tx *gorm.DB) error {
@@ -294,7 +296,7 @@ var errRowsLeft = errors.New("rows of the client are left")
 
 // erase erases rows of a client that is being deleted in one transaction, and reports whether nothing is left. Two servers do not erase rows
 // of one client at once.
-func (s *Store) erase(ctx context.Context, id uuid.UUID, all bool) (gone bool, err error) {
+func (s *Store) erase(ctx context.Context, id uuid.UUID, all bool) (deleted bool, err error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	// A token that is just being made may cover the client, and a webhook may follow it: whoever began before the client was marked did not
@@ -302,11 +304,11 @@ func (s *Store) erase(ctx context.Context, id uuid.UUID, all bool) (gone bool, e
 	if err := s.db.AwaitWriters(ctx, "tokens", "webhooks"); err != nil {
 		return false, err
 	}
-	nothing := func(*gorm.DB) (bool, error) { return false, nil } // to be found: it is erased again
-	err = s.inTx(ctx, clientShare(id), nothing, func(tx *gorm.DB) error {
+	notCommitted := func(*gorm.DB) (bool, error) { return false, nil } // assumed, so that it runs again: what was erased is not found
+	err = s.inTx(ctx, clientShare(id), notCommitted, func(tx *gorm.DB) error {
 		var err error
 		if tx.Name() == postgres.Name {
-			err = tx.Exec("SELECT erase_client(?, ?)", id, eraseRows).Error
+			err = tx.Exec("SELECT erase_client(?, ?)", id, maxErasedRows).Error
 		} else {
 			err = eraseInSQLite(tx, id)
 		}
@@ -315,7 +317,7 @@ func (s *Store) erase(ctx context.Context, id uuid.UUID, all bool) (gone bool, e
 		}
 		var left int64
 		err = tx.Model(&Client{}).Where("id = ?", id).Count(&left).Error
-		if gone = left == 0; err == nil && all && !gone {
+		if deleted = left == 0; err == nil && all && !deleted {
 			return errRowsLeft
 		}
 		return err
@@ -323,11 +325,11 @@ func (s *Store) erase(ctx context.Context, id uuid.UUID, all bool) (gone bool, e
 	if errors.Is(err, errRowsLeft) {
 		return false, nil
 	}
-	if gone = gone && err == nil; gone {
+	if deleted = deleted && err == nil; deleted {
 		s.tokens.Clear() // some of them covered the client
 		s.log.Info("client erased", "client_id", id)
 	}
-	return gone, err
+	return deleted, err
 }
 
 // eraseInSQLite does what the function erase_client does in PostgreSQL.
@@ -340,11 +342,11 @@ func eraseInSQLite(tx *gorm.DB, id uuid.UUID) error {
 	if err := own.Delete(&Webhook{}).Error; err != nil {
 		return err
 	}
-	apps := own.Where("id IN (?)", own.Model(&App{}).Select("id").Order("id").Limit(eraseRows)).Delete(&App{})
+	apps := own.Where("id IN (?)", own.Model(&App{}).Select("id").Order("id").Limit(maxErasedRows)).Delete(&App{})
 	if apps.Error != nil {
 		return apps.Error
 	}
-	left := eraseRows - int(apps.RowsAffected)
+	left := maxErasedRows - int(apps.RowsAffected)
 	changes := own.Where("(app_id, version, field) IN (?)", own.Model(&AppChange{}).Select("app_id, version, field").
 		Where("NOT ("+deletionChange+")").Order("app_id, version, field").Limit(left)).Delete(&AppChange{})
 	if changes.Error != nil || int(changes.RowsAffected) == left {
@@ -365,7 +367,7 @@ type clientAppCount struct{ ClientID uuid.UUID }
 // and those of a server that has ended.
 func (s *Store) EraseDeletedClients(ctx context.Context) {
 	since := map[uuid.UUID]time.Time{} // when this server first saw them
-	for retry.Sleep(ctx, deletionPoll) {
+	for retry.Sleep(ctx, deletionPollInterval) {
 		known := s.deleting.known.Load()
 		if known == nil {
 			continue
@@ -375,10 +377,10 @@ func (s *Store) EraseDeletedClients(ctx context.Context) {
 			if _, seen := since[id]; !seen {
 				since[id] = time.Now()
 			}
-			if time.Since(since[id]) < deletionNotice {
+			if time.Since(since[id]) < deletionGracePeriod {
 				continue
 			}
-			if err := s.eraseInPieces(ctx, id); err != nil && ctx.Err() == nil {
+			if err := s.eraseInBatches(ctx, id); err != nil && ctx.Err() == nil {
 				s.log.Warn("erase client", "client_id", id, "error", err)
 			}
 		}
@@ -387,21 +389,21 @@ func (s *Store) EraseDeletedClients(ctx context.Context) {
 
 // FinishDeletion erases what is left of a client that is being deleted. It returns when nothing is left, or an error.
 func (s *Store) FinishDeletion(ctx context.Context, id uuid.UUID) error {
-	if !retry.Sleep(ctx, deletionNotice) {
+	if !retry.Sleep(ctx, deletionGracePeriod) {
 		return ctx.Err()
 	}
-	return s.eraseInPieces(ctx, id)
+	return s.eraseInBatches(ctx, id)
 }
 
-// eraseInPieces erases rows until nothing is left. After each transaction it pauses as long as that took, so that others hardly notice.
-func (s *Store) eraseInPieces(ctx context.Context, id uuid.UUID) error {
+// eraseInBatches erases rows until nothing is left. After each transaction it pauses as long as that took, so that others hardly notice.
+func (s *Store) eraseInBatches(ctx context.Context, id uuid.UUID) error {
 	for {
 		start := time.Now()
-		gone, err := s.erase(ctx, id, eraseSome)
-		if gone || err != nil {
+		deleted, err := s.erase(ctx, id, eraseSome)
+		if deleted || err != nil {
 			return err
 		}
-		if !retry.Sleep(ctx, max(time.Since(start), leastPause)) {
+		if !retry.Sleep(ctx, max(time.Since(start), minPause)) {
 			return ctx.Err()
 		}
 	}
@@ -409,8 +411,8 @@ func (s *Store) eraseInPieces(ctx context.Context, id uuid.UUID) error {
 
 // deletions is what a server knows of the clients that are being deleted.
 type deletions struct {
-	known   atomic.Pointer[deletingClients]
-	looking singleflight.Group // requests that find known too old share one look
+	known atomic.Pointer[deletingClients]
+	loads singleflight.Group // requests that find known too old share one load
 }
 
 // deletingClients are the clients that were being deleted at a time.
@@ -426,7 +428,7 @@ func (s *Store) checkNotDeleting(ctx context.Context, id uuid.UUID) error {
 	known := s.deleting.known.Load()
 	if known == nil || time.Since(known.at) > deletionLease {
 		var err error
-		if known, err = s.lookDeletingTogether(ctx); err != nil {
+		if known, err = s.loadDeletingShared(ctx); err != nil {
 			return s.translate("look for clients that are being deleted", err)
 		}
 	}
@@ -436,10 +438,10 @@ func (s *Store) checkNotDeleting(ctx context.Context, id uuid.UUID) error {
 	return nil
 }
 
-func (s *Store) lookDeletingTogether(ctx context.Context) (*deletingClients, error) {
-	look := s.deleting.looking.DoChan("", func() (any, error) { return s.lookDeleting(context.WithoutCancel(ctx)) })
+func (s *Store) loadDeletingShared(ctx context.Context) (*deletingClients, error) {
+	loaded := s.deleting.loads.DoChan("", func() (any, error) { return s.loadDeleting(context.WithoutCancel(ctx)) })
 	select {
-	case result := <-look:
+	case result := <-loaded:
 		known, _ := result.Val.(*deletingClients)
 		return known, result.Err
 	case <-ctx.Done():
@@ -447,13 +449,13 @@ func (s *Store) lookDeletingTogether(ctx context.Context) (*deletingClients, err
 	}
 }
 
-// lookDeleting asks the database.
-func (s *Store) lookDeleting(ctx context.Context) (*deletingClients, error) {
+// loadDeleting reads from the database which clients are being deleted.
+func (s *Store) loadDeleting(ctx context.Context) (*deletingClients, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	known := &deletingClients{at: time.Now(), ids: map[uuid.UUID]bool{}}
 	var ids []uuid.UUID
-	marked := s.read.WithContext(ctx).Model(&Client{}).Where("status <> 'active' AND deleting_since IS NOT NULL")
+	marked := s.reader.WithContext(ctx).Model(&Client{}).Where("status <> 'active' AND deleting_since IS NOT NULL")
 	if err := marked.Pluck("id", &ids).Error; err != nil {
 		return nil, err
 	}
@@ -471,10 +473,10 @@ func (s *Store) lookDeleting(ctx context.Context) (*deletingClients, error) {
 	}
 }
 
-// followDeletions keeps what checkNotDeleting knows fresh, until ctx ends.
-func (s *Store) followDeletions(ctx context.Context) {
-	for retry.Sleep(ctx, deletionPoll) {
-		if _, err := s.lookDeleting(ctx); err != nil && ctx.Err() == nil {
+// pollDeletions keeps what checkNotDeleting knows fresh, until ctx ends.
+func (s *Store) pollDeletions(ctx context.Context) {
+	for retry.Sleep(ctx, deletionPollInterval) {
+		if _, err := s.loadDeleting(ctx); err != nil && ctx.Err() == nil {
 			s.log.Debug("look for clients that are being deleted", "error", err)
 		}
 	}

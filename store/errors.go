@@ -124,7 +124,7 @@ type TooSoonError struct{ RetryAfter time.Duration }
 func (e *TooSoonError) Error() string { return fmt.Sprintf("too soon, by %s", e.RetryAfter) }
 
 // ErrWebhookChanged says that a webhook is no longer as the worker has it: a caller has changed or deleted it, or another worker has it.
-// The worker has it no more, and goes on with others.
+// The worker must leave it and go on with others.
 var ErrWebhookChanged = errors.New("the webhook has changed meanwhile")
 
 // PreconditionError says that the object has none of the tags that it must have. Nothing was written.
@@ -197,11 +197,11 @@ var errClosed = errors.New("store is closed")
 // translate turns a driver's error into one of this package's types where a caller can act on it, and adds what failed. It is called
 // once, by the method that called the driver.
 func (s *Store) translate(doing string, err error) error {
-	unknown := (*InDoubtError)(nil)
+	inDoubt := (*InDoubtError)(nil)
 	switch {
 	case err == nil:
 		return nil
-	case errors.As(err, &unknown): // whatever the cause
+	case errors.As(err, &inDoubt): // whatever the cause
 	case errors.Is(err, context.Canceled):
 		return fmt.Errorf("%s: %w", doing, err)
 	case s.closed.Load():

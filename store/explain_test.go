@@ -80,21 +80,21 @@ type planRecorder struct {
 }
 
 // checkCases calls every method and checks all statements that it sends.
-func checkCases(t *testing.T, w *planFixture, recorder planRecorder) {
+func checkCases(t *testing.T, f *planFixture, recorder planRecorder) {
 	t.Helper()
 	methods := reflect.TypeFor[*store.Store]()
 	for i := range methods.NumMethod() {
 		name := methods.Method(i).Name
 		for n, c := range planCases[name] {
-			t.Run(fmt.Sprintf("%s/%d %s", name, n, c.name), func(t *testing.T) { checkCase(t, c, w, recorder) })
+			t.Run(fmt.Sprintf("%s/%d %s", name, n, c.name), func(t *testing.T) { checkCase(t, c, f, recorder) })
 		}
 	}
 }
 
-func checkCase(t *testing.T, c planCase, w *planFixture, recorder planRecorder) {
+func checkCase(t *testing.T, c planCase, f *planFixture, recorder planRecorder) {
 	t.Helper()
 	recorder.plans(t)
-	if err := c.run(t.Context(), recorder.store, w); err != nil {
+	if err := c.run(t.Context(), recorder.store, f); err != nil {
 		t.Fatal(err)
 	}
 	plans := recorder.plans(t)
@@ -118,7 +118,7 @@ func checkCase(t *testing.T, c planCase, w *planFixture, recorder planRecorder) 
 }
 
 // checkRules tests the rules themselves: it drops indexes and wants violations.
-func checkRules(t *testing.T, db *sql.DB, w *planFixture, recorder planRecorder) {
+func checkRules(t *testing.T, db *sql.DB, f *planFixture, recorder planRecorder) {
 	t.Helper()
 	for _, broken := range []struct{ index, method, violation string }{
 		{"apps_by_name", "ListApps", "sorts"},
@@ -129,7 +129,7 @@ func checkRules(t *testing.T, db *sql.DB, w *planFixture, recorder planRecorder)
 		}
 		c := planCases[broken.method][0]
 		recorder.plans(t)
-		if err := c.run(t.Context(), recorder.store, w); err != nil {
+		if err := c.run(t.Context(), recorder.store, f); err != nil {
 			t.Fatal(err)
 		}
 		var found []string
@@ -183,21 +183,21 @@ var noPlans = map[string]string{
 }
 
 // eachPage returns cases for the first and the second page of a list, in both directions.
-func eachPage(sortBy store.Column, keyset string, list func(ctx context.Context, s *store.Store, w *planFixture, p store.Page) (*store.Position, error)) []planCase {
+func eachPage(sortBy store.Column, keyset string, list func(ctx context.Context, s *store.Store, f *planFixture, p store.Page) (*store.Position, error)) []planCase {
 	var cases []planCase
 	for _, desc := range []bool{false, true} {
 		p := store.Page{Size: planPage, SortBy: sortBy, Desc: desc}
 		what := fmt.Sprintf("by %s, descending %t", sortBy, desc)
 		cases = append(cases, planCase{
 			name: what,
-			run: func(ctx context.Context, s *store.Store, w *planFixture) error {
-				_, err := list(ctx, s, w, p)
+			run: func(ctx context.Context, s *store.Store, f *planFixture) error {
+				_, err := list(ctx, s, f, p)
 				return err
 			},
 		}, planCase{
 			name: what + ", going on", keyset: keyset,
-			run: func(ctx context.Context, s *store.Store, w *planFixture) error {
-				next, err := list(ctx, s, w, p)
+			run: func(ctx context.Context, s *store.Store, f *planFixture) error {
+				next, err := list(ctx, s, f, p)
 				if err != nil {
 					return err
 				}
@@ -206,7 +206,7 @@ func eachPage(sortBy store.Column, keyset string, list func(ctx context.Context,
 				}
 				p := p
 				p.After = next
-				_, err = list(ctx, s, w, p)
+				_, err = list(ctx, s, f, p)
 				return err
 			},
 		})
@@ -219,48 +219,48 @@ func newPlanFixture(t *testing.T, url string, clients int) *planFixture {
 	t.Helper()
 	data := planData(clients)
 	s := openSeeded(t, url, data)
-	w := &planFixture{client: idOf("Client 1")}
+	f := &planFixture{client: idOf("Client 1")}
 	for _, entry := range data.CatalogApps {
-		w.names = append(w.names, entry.CanonicalName)
+		f.names = append(f.names, entry.CanonicalName)
 	}
 	for _, a := range data.Apps {
-		if a.ClientID == w.client {
-			w.apps = append(w.apps, store.AppKey{ClientID: a.ClientID, ID: a.ID})
+		if a.ClientID == f.client {
+			f.apps = append(f.apps, store.AppKey{ClientID: a.ClientID, ID: a.ID})
 		}
 	}
 	have := map[uuid.UUID]bool{}
 	for _, a := range data.Apps {
-		have[a.CatalogAppID] = have[a.CatalogAppID] || a.ClientID == w.client
+		have[a.CatalogAppID] = have[a.CatalogAppID] || a.ClientID == f.client
 	}
 	for n, entry := range data.CatalogApps {
 		if !have[entry.ID] {
-			w.free = append(w.free, entry.ID)
+			f.free = append(f.free, entry.ID)
 		} else if n > 2 { // cases rename the first ones
-			w.owned = append(w.owned, entry.CanonicalName)
+			f.owned = append(f.owned, entry.CanonicalName)
 		}
 	}
-	w.busy = w.anApp()
+	f.busy = f.anApp()
 	for range 10 * planPage {
-		if err := patchNew(t.Context(), s, w, w.busy, nil); err != nil {
+		if err := patchNew(t.Context(), s, f, f.busy, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
-	must(s.ImportCatalog(t.Context(), catalogRows(planMatchers(w)...), alice, store.ImportOptions{}))(t)
+	must(s.ImportCatalog(t.Context(), catalogRows(planMatchers(f)...), alice, store.ImportOptions{}))(t)
 	var tokens store.Dataset // several pages
 	for n := range planTokens {
 		name := fmt.Sprintf("Token %d", n)
 		tokens.Tokens = append(tokens.Tokens, store.Token{
-			ID: idOf(name), Name: name, Hash: apitoken.Hash(name), CreatedAt: client(name).CreatedAt, ClientIDs: []uuid.UUID{w.client},
+			ID: idOf(name), Name: name, Hash: apitoken.Hash(name), CreatedAt: client(name).CreatedAt, ClientIDs: []uuid.UUID{f.client},
 		})
 	}
 	if err := s.Seed(t.Context(), tokens); err != nil {
 		t.Fatal(err)
 	}
 	addPlanWebhooks(t, url, clients)
-	w.secret = must(apitoken.New())(t)
-	token := must(s.CreateToken(t.Context(), nil, w.secret, store.Token{
-		Name: "three", ClientIDs: []uuid.UUID{w.client, idOf("Client 2"), idOf("Client 3")},
+	f.secret = must(apitoken.New())(t)
+	token := must(s.CreateToken(t.Context(), nil, f.secret, store.Token{
+		Name: "three", ClientIDs: []uuid.UUID{f.client, idOf("Client 2"), idOf("Client 3")},
 	}))(t)
-	w.token = &token
-	return w
+	f.token = &token
+	return f
 }

@@ -15,7 +15,7 @@ import (
 // planCase is one way to call a method, with the exceptions from the rules that its statements may make.
 type planCase struct {
 	name        string
-	run         func(ctx context.Context, s *store.Store, w *planFixture) error
+	run         func(ctx context.Context, s *store.Store, f *planFixture) error
 	keyset      string // the index that a cursor continues in
 	sorts       int    // how many rows may be sorted, if more than a page; a comment says why
 	everyClient string // why it may read rows of more than one client
@@ -45,22 +45,22 @@ type planFixture struct {
 	serial int            // makes new names
 }
 
-func (w *planFixture) next(what string) string {
-	w.serial++
-	return fmt.Sprintf("%s %d", what, w.serial)
+func (f *planFixture) next(what string) string {
+	f.serial++
+	return fmt.Sprintf("%s %d", what, f.serial)
 }
 
 // anApp returns an app that no other case uses.
-func (w *planFixture) anApp() store.AppKey {
-	key := w.apps[0]
-	w.apps = w.apps[1:]
+func (f *planFixture) anApp() store.AppKey {
+	key := f.apps[0]
+	f.apps = f.apps[1:]
 	return key
 }
 
 // aFree returns a catalog app that the client does not have.
-func (w *planFixture) aFree() uuid.UUID {
-	id := w.free[0]
-	w.free = w.free[1:]
+func (f *planFixture) aFree() uuid.UUID {
+	id := f.free[0]
+	f.free = f.free[1:]
 	return id
 }
 
@@ -126,11 +126,11 @@ func listAppCases() []planCase {
 		}{
 			{store.ColumnCanonicalName, "apps_by_name"}, {store.ColumnCreatedAt, "apps_by_creation"}, {store.ColumnUpdatedAt, ""},
 		} {
-			pages := eachPage(order.by, order.index, func(ctx context.Context, s *store.Store, w *planFixture, p store.Page) (*store.Position, error) {
+			pages := eachPage(order.by, order.index, func(ctx context.Context, s *store.Store, f *planFixture, p store.Page) (*store.Position, error) {
 				if filter.few {
 					p.Size = 2
 				}
-				list, err := s.ListApps(ctx, w.client, filter.f, p)
+				list, err := s.ListApps(ctx, f.client, filter.f, p)
 				return list.Next, err
 			})
 			for i := range pages {

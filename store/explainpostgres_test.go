@@ -22,14 +22,14 @@ import (
 func TestPlansOnPostgres(t *testing.T) {
 	t.Parallel()
 	url := storetest.Postgres(t)
-	w := newPlanFixture(t, url, planClients)
+	f := newPlanFixture(t, url, planClients)
 	if _, err := storetest.SQL(t, url).ExecContext(t.Context(), "VACUUM (ANALYZE)"); err != nil {
 		t.Fatal(err)
 	}
 	for _, mode := range []string{"force_custom_plan", "force_generic_plan"} {
-		t.Run(mode, func(t *testing.T) { checkCases(t, w, postgresRecorder(t, url, mode)) })
+		t.Run(mode, func(t *testing.T) { checkCases(t, f, postgresRecorder(t, url, mode)) })
 	}
-	checkRules(t, storetest.SQL(t, url), w, postgresRecorder(t, url, "auto"))
+	checkRules(t, storetest.SQL(t, url), f, postgresRecorder(t, url, "auto"))
 }
 
 func postgresRecorder(t *testing.T, target, mode string) planRecorder {

@@ -12,17 +12,17 @@ import (
 )
 
 // feedCases reads a feed from its beginning, from a time, and onwards.
-func feedCases(everyClient string, list func(ctx context.Context, s *store.Store, w *planFixture, from store.ChangeStart) (store.ChangeList, error)) []planCase {
+func feedCases(everyClient string, list func(ctx context.Context, s *store.Store, f *planFixture, from store.ChangeStart) (store.ChangeList, error)) []planCase {
 	past := time.Unix(0, 0)
 	var cases []planCase
 	for name, from := range map[string]store.ChangeStart{"from the beginning": {}, "since a time": {Since: &past}} {
 		// Of a page's range of all changes, those of few clients may be sorted.
-		cases = append(cases, planCase{name: name, everyClient: everyClient, sorts: 20_000, run: func(ctx context.Context, s *store.Store, w *planFixture) error {
-			page, err := list(ctx, s, w, from)
+		cases = append(cases, planCase{name: name, everyClient: everyClient, sorts: 20_000, run: func(ctx context.Context, s *store.Store, f *planFixture) error {
+			page, err := list(ctx, s, f, from)
 			if err != nil {
 				return err
 			}
-			return onlyErr(list(ctx, s, w, store.ChangeStart{After: &page.Next}))
+			return onlyErr(list(ctx, s, f, store.ChangeStart{After: &page.Next}))
 		}})
 	}
 	return cases
@@ -60,11 +60,11 @@ var planReads = map[string][]planCase{
 	"ListApps": listAppCases(),
 	// All that a page has is sorted, and the client's apps fit into one.
 	"ExportApps": {
-		{sorts: planEntries, run: func(ctx context.Context, s *store.Store, w *planFixture) error {
-			return exportAll(s.ExportApps(ctx, w.client, store.AppFilter{}, store.Page{SortBy: store.ColumnCanonicalName}))
+		{sorts: planEntries, run: func(ctx context.Context, s *store.Store, f *planFixture) error {
+			return exportAll(s.ExportApps(ctx, f.client, store.AppFilter{}, store.Page{SortBy: store.ColumnCanonicalName}))
 		}},
-		{name: "that match", sorts: planEntries, run: func(ctx context.Context, s *store.Store, w *planFixture) error {
-			return exportAll(s.ExportApps(ctx, w.client, store.AppFilter{
+		{name: "that match", sorts: planEntries, run: func(ctx context.Context, s *store.Store, f *planFixture) error {
+			return exportAll(s.ExportApps(ctx, f.client, store.AppFilter{
 				Query: "a", CategoryID: new(idOf("Chat")), VendorID: new(idOf("Acme")), Type: new("desktop"), IsApproved: new(true),
 			}, store.Page{SortBy: store.ColumnUpdatedAt, Desc: true}))
 		}},
@@ -80,54 +80,54 @@ var planReads = map[string][]planCase{
 		}},
 	},
 	"GetApp": {
-		{run: func(ctx context.Context, s *store.Store, w *planFixture) error {
-			return onlyErr(s.GetApp(ctx, w.apps[0]))
+		{run: func(ctx context.Context, s *store.Store, f *planFixture) error {
+			return onlyErr(s.GetApp(ctx, f.apps[0]))
 		}},
-		{name: "many at once", shared: "read_number", run: func(ctx context.Context, s *store.Store, w *planFixture) error {
-			return readAtOnce(ctx, s, w.apps[:40])
+		{name: "many at once", shared: "read_number", run: func(ctx context.Context, s *store.Store, f *planFixture) error {
+			return readAtOnce(ctx, s, f.apps[:40])
 		}},
-		{name: "that is not there", run: func(ctx context.Context, s *store.Store, w *planFixture) error {
-			return missing(onlyErr(s.GetApp(ctx, store.AppKey{ClientID: w.client, ID: idOf("nothing")})))
+		{name: "that is not there", run: func(ctx context.Context, s *store.Store, f *planFixture) error {
+			return missing(onlyErr(s.GetApp(ctx, store.AppKey{ClientID: f.client, ID: idOf("nothing")})))
 		}},
 	},
-	"ListAppChanges": eachPage(store.ColumnVersion, "app_changes_pkey", func(ctx context.Context, s *store.Store, w *planFixture, p store.Page) (*store.Position, error) {
-		list, err := s.ListAppChanges(ctx, w.busy, p)
+	"ListAppChanges": eachPage(store.ColumnVersion, "app_changes_pkey", func(ctx context.Context, s *store.Store, f *planFixture, p store.Page) (*store.Position, error) {
+		list, err := s.ListAppChanges(ctx, f.busy, p)
 		return list.Next, err
 	}),
-	"ListChanges": feedCases("a client's feed reads the order of all changes, up to a bound", func(ctx context.Context, s *store.Store, w *planFixture, from store.ChangeStart) (store.ChangeList, error) {
-		return s.ListChanges(ctx, w.client, store.ChangeFilter{}, from, planPage)
+	"ListChanges": feedCases("a client's feed reads the order of all changes, up to a bound", func(ctx context.Context, s *store.Store, f *planFixture, from store.ChangeStart) (store.ChangeList, error) {
+		return s.ListChanges(ctx, f.client, store.ChangeFilter{}, from, planPage)
 	}),
 	"ListAllChanges": append(feedCases("the changes of all clients", func(ctx context.Context, s *store.Store, _ *planFixture, from store.ChangeStart) (store.ChangeList, error) {
 		return s.ListAllChanges(ctx, &store.Token{AllClients: true}, store.ChangeFilter{}, from, planPage)
-	}), feedCases("the changes of some clients", func(ctx context.Context, s *store.Store, w *planFixture, from store.ChangeStart) (store.ChangeList, error) {
-		return s.ListAllChanges(ctx, w.token, store.ChangeFilter{Fields: []string{"app"}}, from, planPage)
+	}), feedCases("the changes of some clients", func(ctx context.Context, s *store.Store, f *planFixture, from store.ChangeStart) (store.ChangeList, error) {
+		return s.ListAllChanges(ctx, f.token, store.ChangeFilter{Fields: []string{"app"}}, from, planPage)
 	})...),
 	"ListCatalogChanges": catalogFeedCases(),
 	"ListClients": append(clientPages("of all", store.Token{AllClients: true}), planCase{
-		name: "of some", sorts: 3, run: func(ctx context.Context, s *store.Store, w *planFixture) error {
+		name: "of some", sorts: 3, run: func(ctx context.Context, s *store.Store, f *planFixture) error {
 			// What the token covers is looked up and sorted.
-			return onlyErr(s.ListClients(ctx, w.token, "client", store.Page{Size: planPage, SortBy: store.ColumnName}))
+			return onlyErr(s.ListClients(ctx, f.token, "client", store.Page{Size: planPage, SortBy: store.ColumnName}))
 		},
 	}),
-	"GetClient": {{run: func(ctx context.Context, s *store.Store, w *planFixture) error {
-		return onlyErr(s.GetClient(ctx, w.client))
+	"GetClient": {{run: func(ctx context.Context, s *store.Store, f *planFixture) error {
+		return onlyErr(s.GetClient(ctx, f.client))
 	}}},
 	"AllClients": {{everyClient: "the command prints them all", sorts: 30 * planClients, run: func(ctx context.Context, s *store.Store, _ *planFixture) error {
 		return onlyErr(s.AllClients(ctx))
 	}}},
-	"Authenticate": {{memory: true, run: func(ctx context.Context, s *store.Store, w *planFixture) error {
-		return onlyErr(s.Authenticate(ctx, w.secret))
+	"Authenticate": {{memory: true, run: func(ctx context.Context, s *store.Store, f *planFixture) error {
+		return onlyErr(s.Authenticate(ctx, f.secret))
 	}}},
-	"GetToken": {{run: func(ctx context.Context, s *store.Store, w *planFixture) error {
-		return onlyErr(s.GetToken(ctx, w.token, w.token.ID))
+	"GetToken": {{run: func(ctx context.Context, s *store.Store, f *planFixture) error {
+		return onlyErr(s.GetToken(ctx, f.token, f.token.ID))
 	}}},
 	"ListTokens": append(tokenPages("of all", func(*planFixture) *store.Token { return &store.Token{AllClients: true} }),
-		tokenPages("of some", func(w *planFixture) *store.Token { return w.token })...),
+		tokenPages("of some", func(f *planFixture) *store.Token { return f.token })...),
 	"AllTokens": {{sorts: 2 * planTokens, run: func(ctx context.Context, s *store.Store, _ *planFixture) error {
 		return onlyErr(s.AllTokens(ctx)) // the command prints them all
 	}}},
-	"GetCatalogApp": {{memory: true, run: func(ctx context.Context, s *store.Store, w *planFixture) error {
-		return onlyErr(s.GetCatalogApp(ctx, idOf(w.names[0])))
+	"GetCatalogApp": {{memory: true, run: func(ctx context.Context, s *store.Store, f *planFixture) error {
+		return onlyErr(s.GetCatalogApp(ctx, idOf(f.names[0])))
 	}}},
 	"GetCatalogSummary": {{memory: true, run: func(ctx context.Context, s *store.Store, _ *planFixture) error {
 		return onlyErr(s.GetCatalogSummary(ctx))
@@ -160,19 +160,19 @@ func exportAll[T any](rows iter.Seq2[T, error]) error {
 	return nil
 }
 
-func patternPage(ctx context.Context, s *store.Store, w *planFixture, p store.Page) (*store.Position, error) {
-	list, err := s.ListURLPatterns(ctx, idOf(w.names[0]), "", p)
+func patternPage(ctx context.Context, s *store.Store, f *planFixture, p store.Page) (*store.Position, error) {
+	list, err := s.ListURLPatterns(ctx, idOf(f.names[0]), "", p)
 	return list.Next, err
 }
 
-func aliasPage(ctx context.Context, s *store.Store, w *planFixture, p store.Page) (*store.Position, error) {
-	list, err := s.ListDesktopAliases(ctx, idOf(w.names[0]), "", p)
+func aliasPage(ctx context.Context, s *store.Store, f *planFixture, p store.Page) (*store.Position, error) {
+	list, err := s.ListDesktopAliases(ctx, idOf(f.names[0]), "", p)
 	return list.Next, err
 }
 
 func tokenPages(name string, by func(*planFixture) *store.Token) []planCase {
-	pages := eachPage(store.ColumnCreatedAt, "tokens_by_creation", func(ctx context.Context, s *store.Store, w *planFixture, p store.Page) (*store.Position, error) {
-		list, err := s.ListTokens(ctx, by(w), p)
+	pages := eachPage(store.ColumnCreatedAt, "tokens_by_creation", func(ctx context.Context, s *store.Store, f *planFixture, p store.Page) (*store.Position, error) {
+		list, err := s.ListTokens(ctx, by(f), p)
 		return list.Next, err
 	})
 	for i := range pages {

@@ -20,16 +20,16 @@ import (
 func TestPlansOnSQLite(t *testing.T) {
 	t.Parallel()
 	url := storetest.SQLite(t)
-	w := newPlanFixture(t, url, planClients)
+	f := newPlanFixture(t, url, planClients)
 	for _, analyze := range []string{"", "ANALYZE"} {
 		t.Run("after "+analyze, func(t *testing.T) {
 			if analyze != "" {
 				must(storetest.SQL(t, url).ExecContext(t.Context(), analyze))(t)
 			}
-			checkCases(t, w, sqliteRecorder(t, url))
+			checkCases(t, f, sqliteRecorder(t, url))
 		})
 	}
-	checkRules(t, storetest.SQL(t, url), w, sqliteRecorder(t, url))
+	checkRules(t, storetest.SQL(t, url), f, sqliteRecorder(t, url))
 }
 
 func sqliteRecorder(t *testing.T, url string) planRecorder {

@@ -47,18 +47,18 @@ func addPlanWebhooks(t *testing.T, url string, clients int) {
 }
 
 // aWebhook makes a webhook of another client each time.
-func (w *planFixture) aWebhook(ctx context.Context, s *store.Store, since *time.Time) (store.Webhook, error) {
-	w.serial++
-	id := idOf(fmt.Sprintf("Client %d", w.serial%(20*fewClients)))
+func (f *planFixture) aWebhook(ctx context.Context, s *store.Store, since *time.Time) (store.Webhook, error) {
+	f.serial++
+	id := idOf(fmt.Sprintf("Client %d", f.serial%(20*fewClients)))
 	return s.CreateWebhook(ctx, nil, store.Webhook{ClientID: &id, URL: "https://example.com", Secret: []byte("s")}, since)
 }
 
 // withWebhook runs a case with a webhook of its own.
-func withWebhook(run func(ctx context.Context, s *store.Store, w *planFixture, hook store.Webhook) error) []planCase {
-	return []planCase{{everyClient: "the feed is of all clients", sorts: 20_000, run: func(ctx context.Context, s *store.Store, w *planFixture) error {
-		hook, err := w.aWebhook(ctx, s, nil)
+func withWebhook(run func(ctx context.Context, s *store.Store, f *planFixture, hook store.Webhook) error) []planCase {
+	return []planCase{{everyClient: "the feed is of all clients", sorts: 20_000, run: func(ctx context.Context, s *store.Store, f *planFixture) error {
+		hook, err := f.aWebhook(ctx, s, nil)
 		if err == nil {
-			err = run(ctx, s, w, hook)
+			err = run(ctx, s, f, hook)
 		}
 		if err == nil {
 			err = s.DeleteWebhook(ctx, nil, hook.ID)
@@ -89,15 +89,15 @@ func claimed(run func(ctx context.Context, s *store.Store, hook *store.Webhook) 
 // planWebhooks are the cases of webhooks.
 var planWebhooks = map[string][]planCase{
 	"ListWebhooks": append(webhookPages("of all", func(*planFixture) *store.Token { return everyClient }),
-		planCase{name: "of a client", everyClient: "the feed is of all clients", sorts: 20_000, run: func(ctx context.Context, s *store.Store, w *planFixture) error {
-			return onlyErr(s.ListWebhooks(ctx, w.token, &w.client, store.Page{Size: planPage, SortBy: store.ColumnCreatedAt}))
+		planCase{name: "of a client", everyClient: "the feed is of all clients", sorts: 20_000, run: func(ctx context.Context, s *store.Store, f *planFixture) error {
+			return onlyErr(s.ListWebhooks(ctx, f.token, &f.client, store.Page{Size: planPage, SortBy: store.ColumnCreatedAt}))
 		}}),
 	"GetWebhook": withWebhook(func(ctx context.Context, s *store.Store, _ *planFixture, hook store.Webhook) error {
 		return onlyErr(s.GetWebhook(ctx, everyClient, hook.ID))
 	}),
 	"CreateWebhook": append(withWebhook(func(context.Context, *store.Store, *planFixture, store.Webhook) error { return nil }),
-		planCase{name: "since a time", everyClient: "the feed is of all clients", sorts: 20_000, run: func(ctx context.Context, s *store.Store, w *planFixture) error {
-			hook, err := w.aWebhook(ctx, s, new(time.Unix(0, 0)))
+		planCase{name: "since a time", everyClient: "the feed is of all clients", sorts: 20_000, run: func(ctx context.Context, s *store.Store, f *planFixture) error {
+			hook, err := f.aWebhook(ctx, s, new(time.Unix(0, 0)))
 			if err == nil {
 				err = s.DeleteWebhook(ctx, nil, hook.ID)
 			}
@@ -138,8 +138,8 @@ var planWebhooks = map[string][]planCase{
 		}
 		return err
 	}),
-	"MarkWebhooks": withWebhook(func(ctx context.Context, s *store.Store, w *planFixture, _ store.Webhook) error {
-		if err := patchNew(ctx, s, w, w.anApp(), nil); err != nil {
+	"MarkWebhooks": withWebhook(func(ctx context.Context, s *store.Store, f *planFixture, _ store.Webhook) error {
+		if err := patchNew(ctx, s, f, f.anApp(), nil); err != nil {
 			return err
 		}
 		for range 3 {
@@ -173,8 +173,8 @@ var planWebhooks = map[string][]planCase{
 }
 
 func webhookPages(name string, by func(*planFixture) *store.Token) []planCase {
-	pages := eachPage(store.ColumnCreatedAt, "webhooks_by_creation", func(ctx context.Context, s *store.Store, w *planFixture, p store.Page) (*store.Position, error) {
-		list, err := s.ListWebhooks(ctx, by(w), nil, p)
+	pages := eachPage(store.ColumnCreatedAt, "webhooks_by_creation", func(ctx context.Context, s *store.Store, f *planFixture, p store.Page) (*store.Position, error) {
+		list, err := s.ListWebhooks(ctx, by(f), nil, p)
 		return list.Next, err
 	})
 	for i := range pages {

@@ -15,20 +15,21 @@ import (
 	"github.com/clientapps/clientapps/store/tenant"
 )
 
-// An export reads this many rows at once, and of catalog apps the texts of so many at once: there may be two thousand of each.
+// exportPage is how many rows an export reads at once. exportMatcherChunk is of how many catalog apps it reads the URL patterns and
+// desktop aliases at once: an app may have two thousand.
 const (
-	exportPage  = 500
-	exportTexts = 100
+	exportPage         = 500
+	exportMatcherChunk = 100
 )
 
 // errExportStopped ends an export whose reader has enough.
 var errExportStopped = errors.New("the reader has enough")
 
-// ExportApps returns the client's apps that the filter selects, in the order of ListApps, all as they are at one moment. It reads them page
-// by page while they are taken. Before the first row an error may be NotFoundError for the client; a later one means that the rows so
-// far are not all. order.Size and order.After do not count.
+// ExportApps returns the client's apps that the filter selects, in the order of ListApps, all as they are at one moment. It reads them
+// page by page while the caller ranges over them. Before the first row an error may be NotFoundError for the client; a later one means
+// that the rows so far are not all. order.Size and order.After do not count.
 func (s *Store) ExportApps(ctx context.Context, clientID uuid.UUID, f AppFilter, order Page) iter.Seq2[AppRow, error] {
-	return exported(ctx, s, "export apps", func(ctx context.Context, tx *gorm.DB, pass func([]AppRow) error) error {
+	return exportRows(ctx, s, "export apps", func(ctx context.Context, tx *gorm.DB, emit func([]AppRow) error) error {
 		if s.rls {
 			if err := tenant.Enter(tx, clientID, s.db.Distributed()); err != nil {
 				return err
@@ -38,20 +39,20 @@ func (s *Store) ExportApps(ctx context.Context, clientID uuid.UUID, f AppFilter,
 			return err
 		}
 		q := selectApps(tenant.Of(tx, clientID), f)
-		q = s.ofCatalogInSQL(q, CatalogFilter{f.Query, f.CategoryID, f.VendorID, f.Type})
+		q = s.filterByCatalogInSQL(q, CatalogFilter{f.Query, f.CategoryID, f.VendorID, f.Type})
 		return eachPage(ctx, appListing, q, order, func(apps []App) error {
-			rows, err := exportedApps(tx, apps)
+			rows, err := exportAppRows(tx, apps)
 			if err != nil {
 				return err
 			}
-			return pass(rows)
+			return emit(rows)
 		})
 	})
 }
 
 // ExportCatalog returns the catalog apps that the filter selects, in the order of ListCatalogApps. It is otherwise as ExportApps.
 func (s *Store) ExportCatalog(ctx context.Context, f CatalogFilter, order Page) iter.Seq2[CatalogRow, error] {
-	return exported(ctx, s, "export catalog", func(ctx context.Context, tx *gorm.DB, pass func([]CatalogRow) error) error {
+	return exportRows(ctx, s, "export catalog", func(ctx context.Context, tx *gorm.DB, emit func([]CatalogRow) error) error {
 		q := s.contains(tx, f.Query)
 		if f.VendorID != nil {
 			q = q.Where("vendor_id = ?", *f.VendorID)
@@ -64,15 +65,15 @@ func (s *Store) ExportCatalog(ctx context.Context, f CatalogFilter, order Page) 
 				"WHERE c.catalog_app_id = catalog_apps.id AND c.category_id = ?)", *f.CategoryID)
 		}
 		return eachPage(ctx, catalogListing, q, order, func(apps []*CatalogApp) error {
-			if err := readParts(tx, apps); err != nil {
+			if err := loadVendorsAndCategories(tx, apps); err != nil {
 				return err
 			}
-			for some := range slices.Chunk(apps, exportTexts) {
-				rows, err := exportedEntries(tx, some)
+			for some := range slices.Chunk(apps, exportMatcherChunk) {
+				rows, err := exportCatalogRows(tx, some)
 				if err != nil {
 					return err
 				}
-				if err := pass(rows); err != nil {
+				if err := emit(rows); err != nil {
 					return err
 				}
 			}
@@ -81,10 +82,11 @@ func (s *Store) ExportCatalog(ctx context.Context, f CatalogFilter, order Page) 
 	})
 }
 
-// exported runs read, which passes rows on, in a snapshot. It has the store's timeout until the first rows are there, and is not tried
-// again when they were passed on. Exports hold a connection for as long as their readers like, and therefore have a share of them.
-func exported[T any](
-	ctx context.Context, s *Store, doing string, read func(ctx context.Context, tx *gorm.DB, pass func([]T) error) error,
+// exportRows runs read, which emits rows, in a snapshot. Until the first rows are there, the store's timeout applies and a failure is
+// retried; after that neither is so. An export holds a connection for as long as its reader likes: therefore exports have a share of the
+// connections.
+func exportRows[T any](
+	ctx context.Context, s *Store, doing string, read func(ctx context.Context, tx *gorm.DB, emit func([]T) error) error,
 ) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		release, err := s.acquireExport(ctx)
@@ -95,13 +97,13 @@ func exported[T any](
 		defer release()
 		ctx, cancel := context.WithCancelCause(ctx)
 		defer cancel(nil)
-		late := time.AfterFunc(s.timeout, func() { cancel(context.DeadlineExceeded) })
-		defer late.Stop()
-		var begun bool
-		var failed error // of what cannot be tried again
-		pass := func(rows []T) error {
-			begun = true
-			late.Stop()
+		timer := time.AfterFunc(s.timeout, func() { cancel(context.DeadlineExceeded) })
+		defer timer.Stop()
+		var started bool
+		var failed error // after the first rows, when nothing is retried
+		emit := func(rows []T) error {
+			started = true
+			timer.Stop()
 			for _, row := range rows {
 				if !yield(row, nil) {
 					return errExportStopped
@@ -110,8 +112,8 @@ func exported[T any](
 			return nil
 		}
 		err = s.retryRead(ctx, func() error {
-			err := s.read.WithContext(ctx).Transaction(func(tx *gorm.DB) error { return read(ctx, tx, pass) }, snapshot)
-			if begun {
+			err := s.reader.WithContext(ctx).Transaction(func(tx *gorm.DB) error { return read(ctx, tx, emit) }, snapshotOptions)
+			if started {
 				failed, err = err, nil
 			}
 			return err
@@ -126,9 +128,10 @@ func exported[T any](
 	}
 }
 
-// acquireExport waits for a connection of the share of exports. SQLite's readers wait for no writer.
+// acquireExport waits for a connection of the share of exports. On SQLite, whose readers do not take connections from writers, it does
+// not wait.
 func (s *Store) acquireExport(ctx context.Context) (release func(), err error) {
-	if s.read != s.write {
+	if s.reader != s.writer {
 		return func() {}, nil
 	}
 	ctx, cancel := s.bounded(ctx)
@@ -153,8 +156,8 @@ func eachPage[T any](ctx context.Context, l listing[T], q *gorm.DB, order Page, 
 	}
 }
 
-// exportedApps names the apps as the catalog does in the snapshot.
-func exportedApps(tx *gorm.DB, apps []App) ([]AppRow, error) {
+// exportAppRows returns apps by the names that their catalog apps have in the snapshot.
+func exportAppRows(tx *gorm.DB, apps []App) ([]AppRow, error) {
 	ids := make([]uuid.UUID, len(apps))
 	for i, app := range apps {
 		ids[i] = app.CatalogAppID
@@ -174,8 +177,8 @@ func exportedApps(tx *gorm.DB, apps []App) ([]AppRow, error) {
 	return rows, nil
 }
 
-// readParts reads the vendors and the categories of catalog apps.
-func readParts(tx *gorm.DB, apps []*CatalogApp) error {
+// loadVendorsAndCategories reads the vendors and the categories of catalog apps.
+func loadVendorsAndCategories(tx *gorm.DB, apps []*CatalogApp) error {
 	var ids, vendorIDs, categoryIDs []uuid.UUID
 	for _, app := range apps {
 		if ids = append(ids, app.ID); app.VendorID != nil {
@@ -225,17 +228,17 @@ func byID[T any](tx *gorm.DB, ids []uuid.UUID, id func(T) uuid.UUID) (map[uuid.U
 	return found, err
 }
 
-// exportedEntries returns catalog apps with the texts by which they are recognized.
-func exportedEntries(tx *gorm.DB, apps []*CatalogApp) ([]CatalogRow, error) {
+// exportCatalogRows returns catalog apps with their URL patterns and desktop aliases.
+func exportCatalogRows(tx *gorm.DB, apps []*CatalogApp) ([]CatalogRow, error) {
 	ids := make([]uuid.UUID, len(apps))
 	for i, app := range apps {
 		ids[i] = app.ID
 	}
-	patterns, err := textsByApp[URLPattern](tx, ids)
+	patterns, err := matchersByApp[URLPattern](tx, ids)
 	if err != nil {
 		return nil, err
 	}
-	aliases, err := textsByApp[DesktopAlias](tx, ids)
+	aliases, err := matchersByApp[DesktopAlias](tx, ids)
 	if err != nil {
 		return nil, err
 	}
@@ -255,9 +258,9 @@ func exportedEntries(tx *gorm.DB, apps []*CatalogApp) ([]CatalogRow, error) {
 	return rows, nil
 }
 
-// textsByApp returns the texts of catalog apps, each app's in the order of its list. Texts that differ only in case are in the order of
+// matchersByApp returns the texts of catalog apps, each app's in the order of its list. Texts that differ only in case are in the order of
 // their bytes, so that two databases agree.
-func textsByApp[T appText](tx *gorm.DB, apps []uuid.UUID) (map[uuid.UUID][]string, error) {
+func matchersByApp[T matcher](tx *gorm.DB, apps []uuid.UUID) (map[uuid.UUID][]string, error) {
 	var rows []T
 	if err := whereIn(tx, "catalog_app_id", apps).Find(&rows).Error; err != nil {
 		return nil, err

@@ -14,26 +14,26 @@ import (
 )
 
 // Write returns the store's pool for writing, for statements that the store does not send.
-func Write(s *Store) *gorm.DB { return s.write }
+func Write(s *Store) *gorm.DB { return s.writer }
 
 // Read returns the store's pool for reading.
-func Read(s *Store) *gorm.DB { return s.read }
+func Read(s *Store) *gorm.DB { return s.reader }
 
 // PerClient returns the tables that the guard covers.
-func PerClient() []string { return perClient }
+func PerClient() []string { return tenantTables }
 
 // Unguard removes the guard.
 func Unguard(s *Store) error {
-	err := tenantGuard.Unregister(s.write)
-	if s.read != s.write {
-		err = errors.Join(err, tenantGuard.Unregister(s.read))
+	err := tenantGuard.Unregister(s.writer)
+	if s.reader != s.writer {
+		err = errors.Join(err, tenantGuard.Unregister(s.reader))
 	}
 	return err
 }
 
 // AfterStatement calls seen after every statement that gorm sends. The statement has its connection.
 func AfterStatement(s *Store, seen func(*gorm.Statement)) error {
-	for _, db := range []*gorm.DB{s.write, s.read} {
+	for _, db := range []*gorm.DB{s.writer, s.reader} {
 		callback := func(tx *gorm.DB) {
 			if tx.Statement.SQL.Len() > 0 && !tx.DryRun {
 				seen(tx.Statement)

@@ -80,7 +80,7 @@ func openSeeded(t testing.TB, url string, data store.Dataset, configure ...func(
 // openWithoutPolling opens a store that does not poll for changes of other stores.
 func openWithoutPolling(t testing.TB, url string, configure ...func(*store.Config)) *store.Store {
 	t.Helper()
-	noPolling := func(cfg *store.Config) { cfg.CatalogPoll = time.Hour }
+	noPolling := func(cfg *store.Config) { cfg.CatalogPollInterval = time.Hour }
 	return storetest.Open(t, url, append([]func(*store.Config){noPolling}, configure...)...)
 }
 

@@ -42,8 +42,8 @@ type ChangeList struct {
 	More bool // otherwise Next is the end of the feed at this moment
 }
 
-// Behind returns the position behind a change of the list.
-func (l ChangeList) Behind(i int) Position {
+// PositionAfter returns the position behind change i of the list.
+func (l ChangeList) PositionAfter(i int) Position {
 	return Position{SortKey: l.Next.SortKey, TieBreaker: l.Rows[i].key().String()}
 }
 
@@ -94,8 +94,8 @@ func (c changeScope) clients(tx *gorm.DB) *gorm.DB {
 	return tx
 }
 
-// of selects the changes.
-func (c changeScope) of(tx *gorm.DB) *gorm.DB {
+// selectChanges selects the changes.
+func (c changeScope) selectChanges(tx *gorm.DB) *gorm.DB {
 	tx = c.clients(tx)
 	if id := c.filter.ClientID; id != nil {
 		tx = tx.Where("client_id = ?", *id)
@@ -113,8 +113,8 @@ func (c changeScope) of(tx *gorm.DB) *gorm.DB {
 	return tx
 }
 
-// has is the same condition in memory.
-func (c changeScope) has(change *AppChange) bool {
+// contains is the same condition in memory.
+func (c changeScope) contains(change *AppChange) bool {
 	f := c.filter
 	return (c.client == nil || *c.client == change.ClientID) && (c.by == nil || c.by.Covers(change.ClientID)) &&
 		(f.ClientID == nil || *f.ClientID == change.ClientID) && (f.AppID == nil || *f.AppID == change.AppID) &&
@@ -128,11 +128,11 @@ func (c changeScope) isSparse() bool {
 }
 
 const (
-	// sparseChanges is how many changes are looked at for one page of a scope that has few of them.
-	sparseChanges = 20_000
-	// changedLate bounds by how much a change can be later than one that comes after it in a feed: how long transactions last, and how
-	// much the clocks of servers differ.
-	changedLate = 10 * time.Minute
+	// sparseScanLimit is how many changes of all scopes are scanned for one page of a sparse scope.
+	sparseScanLimit = 20_000
+	// maxTimeSkew is by how much the time of a change can be later than that of one that follows it in the feed. It covers how long
+	// transactions last, and how much the clocks of servers differ.
+	maxTimeSkew = 10 * time.Minute
 
 	changeOrder = "position, client_id, app_id, version, field"
 )
@@ -173,8 +173,8 @@ func (s *Store) readFeed(ctx context.Context, read func(tx *gorm.DB, state chang
 	return s.translate("list changes", err)
 }
 
-// withIncarnation runs once, and again behind the begin of a new incarnation if it asks for one by errNewIncarnation. A distributed database
-// has no feed: UnavailableError.
+// withIncarnation runs once. If that fails with errNewIncarnation, it begins a new incarnation of the feed and runs once again. A
+// distributed database has no feed: UnavailableError.
 func (s *Store) withIncarnation(ctx context.Context, once func() error) error {
 	err := once()
 	if errors.Is(err, errNewIncarnation) {
@@ -205,7 +205,7 @@ func (s *Store) changesIn(
 	tx *gorm.DB, state changefeed.State, scope changeScope, from ChangeStart, after changefeed.Key, size int,
 ) (list ChangeList, err error) {
 	switch {
-	case from.After != nil && outOfFeed(state, from.After, after):
+	case from.After != nil && positionExpired(state, from.After, after):
 		return list, ErrCursorExpired
 	case from.Since != nil:
 		if after, err = s.keySince(tx, state, *from.Since); err != nil {
@@ -215,7 +215,7 @@ func (s *Store) changesIn(
 	if after.Position < state.PrunedPosition {
 		after = changefeed.Before(state.PrunedPosition) // behind the deletions of clients that are kept
 	}
-	q, end, err := s.changesBehind(tx, state, scope, after, sparseChanges)
+	q, end, err := s.changesAfter(tx, state, scope, after, sparseScanLimit)
 	if err != nil {
 		return list, err
 	}
@@ -237,24 +237,24 @@ func (s *Store) changesIn(
 	return list, addCatalogIDs(scope.clients(tx).Session(&gorm.Session{}), list.Rows)
 }
 
-// outOfFeed reports whether what follows a position is not known.
-func outOfFeed(state changefeed.State, p *Position, key changefeed.Key) bool {
+// positionExpired reports whether what follows a position is not known.
+func positionExpired(state changefeed.State, p *Position, key changefeed.Key) bool {
 	return p.SortKey != *state.Nonce || key.Position > state.End || key.Position < state.PrunedPosition
 }
 
-// changesBehind selects the changes of a scope behind a key, up to end if that is not nil. A scope that has few of all changes is looked for
-// among so many of all, or without a bound if that is 0.
-func (s *Store) changesBehind(
-	tx *gorm.DB, state changefeed.State, scope changeScope, after changefeed.Key, among int,
+// changesAfter selects the changes of a scope behind a key, up to end if that is not nil. If the scope is sparse, they are those among
+// the next scanLimit changes of all scopes; 0 is no limit.
+func (s *Store) changesAfter(
+	tx *gorm.DB, state changefeed.State, scope changeScope, after changefeed.Key, scanLimit int,
 ) (q *gorm.DB, end *changefeed.Key, err error) {
 	if after.Position < state.PrunedPosition {
 		after = changefeed.Before(state.PrunedPosition) // behind the deletions of clients that are kept
 	}
-	if err := planAnew(tx); err != nil {
+	if err := forceCustomPlans(tx); err != nil {
 		return nil, nil, err
 	}
-	if among > 0 && scope.isSparse() {
-		if end, err = keyAfter(committedBehind(changeScope{}.of(tx), after, state.Horizon), among); err != nil {
+	if scanLimit > 0 && scope.isSparse() {
+		if end, err = keyAfter(committedAfter(changeScope{}.selectChanges(tx), after, state.Horizon), scanLimit); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -263,7 +263,7 @@ func (s *Store) changesBehind(
 			return nil, nil, err
 		}
 	}
-	if q = committedBehind(scope.of(tx), after, state.Horizon); end != nil {
+	if q = committedAfter(scope.selectChanges(tx), after, state.Horizon); end != nil {
 		q = compareKey(q, "<", *end)
 	}
 	return q, end, nil
@@ -278,20 +278,20 @@ func (c AppChange) key() changefeed.Key {
 	}
 }
 
-// committedBehind selects the changes behind a key that no other can come before any more.
-func committedBehind(q *gorm.DB, k changefeed.Key, horizon int64) *gorm.DB {
+// committedAfter selects the changes behind a key that no other can come before any more.
+func committedAfter(q *gorm.DB, k changefeed.Key, horizon int64) *gorm.DB {
 	// SQLite, where the position is the key of the table, needs both bounds of it by themselves.
 	return compareKey(q, ">", k).Where("position >= ? AND position < ?", k.Position, horizon)
 }
 
-// compareKey is a row comparison, so that all of it can be the range of an index.
-func compareKey(q *gorm.DB, how string, k changefeed.Key) *gorm.DB {
-	return q.Where("("+changeOrder+") "+how+" (?, ?, ?, ?, ?)", k.Position, k.ClientID, k.AppID, k.Version, k.Field)
+// compareKey compares rows with a key. It is a row comparison, so that all of it can be the range of an index.
+func compareKey(q *gorm.DB, operator string, k changefeed.Key) *gorm.DB {
+	return q.Where("("+changeOrder+") "+operator+" (?, ?, ?, ?, ?)", k.Position, k.ClientID, k.AppID, k.Version, k.Field)
 }
 
-// planAnew makes PostgreSQL plan the statements of the transaction for their values, since which index is best depends on how many changes
-// the client has, and never by reading and sorting all changes, however few they seem to be.
-func planAnew(tx *gorm.DB) error {
+// forceCustomPlans makes PostgreSQL plan the statements of the transaction for their values, since which index is best depends on how
+// many changes the client has. It also keeps PostgreSQL from reading and sorting all changes, however few they seem to be.
+func forceCustomPlans(tx *gorm.DB) error {
 	if tx.Name() != postgres.Name {
 		return nil
 	}
@@ -315,7 +315,7 @@ func keyAfter(q *gorm.DB, n int) (*changefeed.Key, error) {
 func (s *Store) keySince(tx *gorm.DB, state changefeed.State, since time.Time) (changefeed.Key, error) {
 	position, err := s.positionSince(state, since, state.Horizon, func(position int64) (int64, time.Time, error) {
 		var first []AppChange
-		q := changeScope{}.of(tx).Select(changeOrder+", changed_at").Where("position >= ? AND position < ?", position, state.Horizon)
+		q := changeScope{}.selectChanges(tx).Select(changeOrder+", changed_at").Where("position >= ? AND position < ?", position, state.Horizon)
 		if err := q.Order(changeOrder).Limit(1).Find(&first).Error; err != nil || len(first) == 0 {
 			return state.Horizon, time.Time{}, err
 		}
@@ -328,7 +328,7 @@ func (s *Store) keySince(tx *gorm.DB, state changefeed.State, since time.Time) (
 }
 
 // positionSince returns a position before all changes since a time; end is the end of the feed. first returns the first change at a
-// position or behind it, or end. Positions grow with time, but for changedLate, so positionSince searches by halves.
+// position or behind it, or end. Positions grow with time, but for maxTimeSkew, so positionSince searches by halves.
 func (s *Store) positionSince(
 	state changefeed.State, since time.Time, end int64, first func(position int64) (int64, time.Time, error),
 ) (int64, error) {
@@ -338,7 +338,7 @@ func (s *Store) positionSince(
 	if since.After(s.now()) {
 		return end, nil
 	}
-	since = since.Add(-changedLate)
+	since = since.Add(-maxTimeSkew)
 	low, high := int64(0), end
 	for low < high {
 		middle := low + (high-low)/2
@@ -403,8 +403,8 @@ func (s *Store) RenewHistory(ctx context.Context) error {
 // renewChanges begins a new incarnation of the feed if the database is another than the one that the incarnation began in, or if force
 // is set. All cursors expire.
 func (s *Store) renewChanges(ctx context.Context, force bool) error {
-	db := s.write.WithContext(ctx)
-	state, err := changefeed.Read(s.read.WithContext(ctx), s.db)
+	db := s.writer.WithContext(ctx)
+	state, err := changefeed.Read(s.reader.WithContext(ctx), s.db)
 	if err == nil && (force || state.DatabaseID != state.Here) {
 		err = changefeed.Begin(db, state)
 	}

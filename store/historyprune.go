@@ -15,7 +15,7 @@ import (
 	"github.com/clientapps/clientapps/store/tenant"
 )
 
-// PruneOptions says how PruneHistory goes about it.
+// PruneOptions are the options of PruneHistory.
 type PruneOptions struct {
 	DryRun   bool              // only counts
 	Force    bool              // also what webhooks have not delivered
@@ -39,13 +39,13 @@ const pruneRows = 1000
 // order of its feed up to the first that is not older. Where the clocks of servers differ, an older change may come behind a younger one;
 // it stays. The change that says that a client was deleted stays for ever: it keeps the id from being used again.
 //
-// Before it deletes anything, cursors and times before what stays expire, so that no follower misses a change without being told. Whoever
-// is behind that goes on undisturbed. When it is interrupted, the next call deletes the rest.
+// Before it deletes anything, cursors and times before what stays expire, so that no follower misses a change without being told. A
+// follower whose position is later goes on undisturbed. When it is interrupted, the next call deletes the rest.
 //
 // What a webhook has not delivered stays, and with it all that follows; not for one that is disabled. With PruneOptions.Force it goes, and
 // the webhook says so.
 func (s *Store) PruneHistory(ctx context.Context, olderThan time.Duration, o PruneOptions) (done PruneResult, err error) {
-	if err := s.mayPrune(ctx); err != nil && !o.DryRun {
+	if err := s.checkPrunePermission(ctx); err != nil && !o.DryRun {
 		return done, err
 	}
 	before := s.now().Add(-olderThan)
@@ -79,9 +79,9 @@ func (s *Store) PruneHistory(ctx context.Context, olderThan time.Duration, o Pru
 		wanted := mark
 		err = s.inTx(ctx, shareKey{}, nil, func(tx *gorm.DB) error {
 			mark = wanted
-			_, err := lockMarked(tx)
+			_, err := lockWebhookState(tx)
 			if err == nil && o.Force {
-				err = mark.pass(tx, before)
+				err = mark.advanceWebhooks(tx, before)
 			} else if err == nil {
 				held, err = mark.holdBack(tx, old)
 			}
@@ -98,17 +98,17 @@ func (s *Store) PruneHistory(ctx context.Context, olderThan time.Duration, o Pru
 	return done, s.translate("prune the history", err)
 }
 
-// mayPrune returns ErrMayNotPrune if the database would refuse to delete history.
-func (s *Store) mayPrune(ctx context.Context) error {
-	may := true
-	if s.read.Name() == postgres.Name {
+// checkPrunePermission returns ErrMayNotPrune if the database would refuse to delete history.
+func (s *Store) checkPrunePermission(ctx context.Context) error {
+	allowed := true
+	if s.reader.Name() == postgres.Name {
 		const query = "SELECT has_table_privilege(?, 'DELETE') AND has_table_privilege(?, 'DELETE')"
-		q := s.read.WithContext(ctx).Raw(query, "app_changes", "catalog_changes")
-		if err := s.retry(ctx, func() error { return q.Scan(&may).Error }); err != nil {
+		q := s.reader.WithContext(ctx).Raw(query, "app_changes", "catalog_changes")
+		if err := s.retry(ctx, func() error { return q.Scan(&allowed).Error }); err != nil {
 			return s.translate("look at the rights of the role", err)
 		}
 	}
-	if !may {
+	if !allowed {
 		return ErrMayNotPrune
 	}
 	return nil
@@ -124,7 +124,7 @@ type pruneMark struct {
 func findPruneMark(tx *gorm.DB, state changefeed.State, before time.Time) (pruneMark, error) {
 	mark := pruneMark{state.PrunedPosition, state.PrunedRevision}
 	var young, old []AppChange
-	all := committedBehind(changeScope{}.of(tx), changefeed.Before(mark.position), state.Horizon).Session(&gorm.Session{})
+	all := committedAfter(changeScope{}.selectChanges(tx), changefeed.Before(mark.position), state.Horizon).Session(&gorm.Session{})
 	err := all.Select(changeOrder).Where("changed_at >= ?", before).Order(changeOrder).Limit(1).Find(&young).Error
 	if len(young) > 0 {
 		all = all.Where("position < ?", young[0].Position).Session(&gorm.Session{})
@@ -152,15 +152,15 @@ func findPruneMark(tx *gorm.DB, state changefeed.State, before time.Time) (prune
 	return mark, err
 }
 
-// behind selects the changes of apps and clients before the mark that are behind a key.
-func (m pruneMark) behind(tx *gorm.DB, after changefeed.Key) *gorm.DB {
+// prunable selects the changes of apps and clients that are behind a key and before the mark.
+func (m pruneMark) prunable(tx *gorm.DB, after changefeed.Key) *gorm.DB {
 	tx = tenant.CrossTenant(tx, "the history of all clients is pruned").Model(&AppChange{})
-	return committedBehind(tx, after, m.position)
+	return committedAfter(tx, after, m.position)
 }
 
 func (m pruneMark) count(tx *gorm.DB) (n PruneResult, err error) {
 	var changes, entries int64
-	err = errors.Join(m.behind(tx, changefeed.Before(0)).Where("NOT ("+deletionChange+")").Count(&changes).Error,
+	err = errors.Join(m.prunable(tx, changefeed.Before(0)).Where("NOT ("+deletionChange+")").Count(&changes).Error,
 		tx.Model(&CatalogChange{}).Where("revision < ?", m.revision).Count(&entries).Error)
 	return PruneResult{Changes: int(changes), CatalogChanges: int(entries)}, err
 }
@@ -175,11 +175,11 @@ func (s *Store) prune(ctx context.Context, m pruneMark, done *PruneResult, progr
 	}
 	err := s.inBatches(ctx, func(tx *gorm.DB) (n int, more bool, err error) {
 		var rows []AppChange
-		if err := m.behind(tx, after).Select(changeOrder).Order(changeOrder).Limit(pruneRows).Find(&rows).Error; err != nil || len(rows) == 0 {
+		if err := m.prunable(tx, after).Select(changeOrder).Order(changeOrder).Limit(pruneRows).Find(&rows).Error; err != nil || len(rows) == 0 {
 			return 0, false, err
 		}
 		next = rows[len(rows)-1].key()
-		res := compareKey(m.behind(tx, after), "<=", next).Where("NOT (" + deletionChange + ")").Delete(&AppChange{})
+		res := compareKey(m.prunable(tx, after), "<=", next).Where("NOT (" + deletionChange + ")").Delete(&AppChange{})
 		return int(res.RowsAffected), len(rows) == pruneRows, res.Error
 	}, func(n int) {
 		after = next
@@ -213,7 +213,7 @@ func (s *Store) inBatches(ctx context.Context, batch func(tx *gorm.DB) (n int, m
 		if err != nil {
 			return err
 		}
-		if committed(n); more && !retry.Sleep(ctx, max(time.Since(start), leastPause)) {
+		if committed(n); more && !retry.Sleep(ctx, max(time.Since(start), minPause)) {
 			return ctx.Err()
 		}
 	}
@@ -244,10 +244,10 @@ func (m *pruneMark) holdBack(tx *gorm.DB, pruned pruneMark) (held int, err error
 	return int(n), err
 }
 
-// pass moves webhooks that have changes before the mark to it. A batch that is fixed is still delivered.
-func (m *pruneMark) pass(tx *gorm.DB, before time.Time) error {
+// advanceWebhooks moves webhooks that have changes before the mark to it. A batch that is fixed is still delivered.
+func (m *pruneMark) advanceWebhooks(tx *gorm.DB, before time.Time) error {
 	var rows []Webhook
-	behind := webhooks(tx.Clauses(forChange)).Select("id, batch_key").Where("due_at IS NOT NULL AND position < ?", m.position)
+	behind := webhooks(tx.Clauses(forNoKeyUpdate)).Select("id, batch_key").Where("due_at IS NOT NULL AND position < ?", m.position)
 	if err := behind.Order("id").Find(&rows).Error; err != nil {
 		return err
 	}

@@ -100,16 +100,16 @@ type importable[T any] interface{ spooled() importspool.Row[T] }
 // importSteps is what one kind of import does in its transaction.
 type importSteps[T any] struct {
 	share shareKey
-	byKey bool                                                                  // batches are ranges of keys
-	lock  func(tx *gorm.DB) error                                               // the first lock, for which there may be another import to wait
-	begin func(tx *gorm.DB) error                                               // takes the other locks
-	check func(tx *gorm.DB, b importspool.Batch[T], refused *ImportError) error // of what is in the database; may be nil
+	byKey bool                                                                    // batches are ranges of keys
+	lock  func(tx *gorm.DB) error                                                 // the first lock, which another import may hold
+	begin func(tx *gorm.DB) error                                                 // takes the other locks
+	check func(tx *gorm.DB, b importspool.Batch[T], rowErrors *ImportError) error // of what is in the database; may be nil
 	write func(tx *gorm.DB, b importspool.Batch[T]) error
 	end   func(tx *gorm.DB) error
 }
 
-// importRows is what all imports do. It puts the rows on disk, so that neither memory nor the source has to hold them, before it
-// takes locks and writes: others need not wait for the source. All errors are found before anything is written.
+// importRows runs an import. It puts the rows on disk before it takes locks and writes, so that others need not wait for the source, and
+// neither memory nor the source has to hold the rows. All errors are found before anything is written.
 //
 // A RowError from rows is noted and reading goes on; any other error from there ends the import and is returned as it is.
 func importRows[T importable[T]](ctx context.Context, s *Store, doing string, rows iter.Seq2[T, error], opts ImportOptions, steps importSteps[T]) error {
@@ -121,21 +121,21 @@ func importRows[T importable[T]](ctx context.Context, s *Store, doing string, ro
 		return fmt.Errorf("%s: %w", doing, err)
 	}
 	defer func() { _ = sp.Close() }()
-	refused := ImportError{}
-	source, err := readSource(ctx, sp, rows, &refused)
-	if source == nil && err == nil {
-		err = finishSource(ctx, sp, steps.byKey, &refused)
+	rowErrors := ImportError{}
+	sourceErr, err := readSource(ctx, sp, rows, &rowErrors)
+	if sourceErr == nil && err == nil {
+		err = finishSource(ctx, sp, steps.byKey, &rowErrors)
 	}
 	switch {
-	case source != nil || err != nil:
-		return errors.Join(source, err)
-	case refused.Total > 0 && steps.check == nil:
-		return &refused // without a lock
+	case sourceErr != nil || err != nil:
+		return errors.Join(sourceErr, err)
+	case rowErrors.Total > 0 && steps.check == nil:
+		return &rowErrors // without a lock
 	}
-	err = s.untilNamesStay(func() error {
+	err = s.retryIfRenamed(func() error {
 		return s.inTxOf(ctx, steps.share, lockPathImport, nil, func(tx *gorm.DB) error {
-			im := importing[T]{s, tx, sp, opts, steps, time.Time{}}
-			err := im.run(ctx, refused)
+			im := importAttempt[T]{s, tx, sp, opts, steps, time.Time{}}
+			err := im.run(ctx, rowErrors)
 			if postgres.StatementTimeout(err) && !im.locked.IsZero() {
 				return &ImportTimeError{Limit: opts.LockTime}
 			}
@@ -148,11 +148,11 @@ func importRows[T importable[T]](ctx context.Context, s *Store, doing string, ro
 	return s.translate(doing, err)
 }
 
-// readSource tells an error of the source from one of the disk.
-func readSource[T importable[T]](ctx context.Context, sp *importspool.Spool[T], rows iter.Seq2[T, error], refused *ImportError) (source, err error) {
+// readSource puts the rows on disk. It returns an error of the source apart from one of the disk.
+func readSource[T importable[T]](ctx context.Context, sp *importspool.Spool[T], rows iter.Seq2[T, error], rowErrors *ImportError) (sourceErr, err error) {
 	for row, err := range rows {
 		if bad := (*RowError)(nil); errors.As(err, &bad) {
-			refused.add(*bad)
+			rowErrors.add(*bad)
 			continue
 		}
 		if err != nil {
@@ -166,7 +166,7 @@ func readSource[T importable[T]](ctx context.Context, sp *importspool.Spool[T], 
 }
 
 // finishSource checks what concerns the rows alone.
-func finishSource[T any](ctx context.Context, sp *importspool.Spool[T], byKey bool, refused *ImportError) error {
+func finishSource[T any](ctx context.Context, sp *importspool.Spool[T], byKey bool, rowErrors *ImportError) error {
 	if byKey {
 		if err := sp.SortByKey(ctx); err != nil {
 			return err
@@ -179,18 +179,18 @@ func finishSource[T any](ctx context.Context, sp *importspool.Spool[T], byKey bo
 	if err != nil {
 		return err
 	}
-	refused.addProblems(found, total, string(ColumnCanonicalName), func(p importspool.Problem) string {
+	rowErrors.addProblems(found, total, string(ColumnCanonicalName), func(p importspool.Problem) string {
 		return fmt.Sprintf("canonical_name %q is on line %d already", p.Text, p.Earlier)
 	})
 	found, total, err = sp.Contradictions(ctx, maxRowErrors)
-	refused.addProblems(found, total, "vendor_url", func(p importspool.Problem) string {
+	rowErrors.addProblems(found, total, "vendor_url", func(p importspool.Problem) string {
 		return fmt.Sprintf("vendor_url is not the one that line %d gives the same vendor", p.Earlier)
 	})
 	return err
 }
 
-// importing is one attempt to write the rows of an import, all or none.
-type importing[T any] struct {
+// importAttempt is one attempt to write the rows of an import, all or none.
+type importAttempt[T any] struct {
 	s      *Store
 	tx     *gorm.DB
 	spool  *importspool.Spool[T]
@@ -199,7 +199,7 @@ type importing[T any] struct {
 	locked time.Time // since when it has held locks
 }
 
-func (im *importing[T]) run(ctx context.Context, refused ImportError) error {
+func (im *importAttempt[T]) run(ctx context.Context, rowErrors ImportError) error {
 	if err := im.lock(); err != nil {
 		return err
 	}
@@ -207,13 +207,13 @@ func (im *importing[T]) run(ctx context.Context, refused ImportError) error {
 		return err
 	}
 	if im.steps.check != nil {
-		refused.Rows = slices.Clone(refused.Rows) // another attempt begins without what this one finds
-		err := im.spool.Each(ctx, func(b importspool.Batch[T]) error { return im.steps.check(im.tx, b, &refused) })
+		rowErrors.Rows = slices.Clone(rowErrors.Rows) // another attempt begins without what this one finds
+		err := im.spool.Each(ctx, func(b importspool.Batch[T]) error { return im.steps.check(im.tx, b, &rowErrors) })
 		if err != nil {
 			return err
 		}
-		if refused.Total > 0 {
-			return &refused
+		if rowErrors.Total > 0 {
+			return &rowErrors
 		}
 	}
 	done := 0
@@ -235,19 +235,19 @@ func (im *importing[T]) run(ctx context.Context, refused ImportError) error {
 	return im.steps.end(im.tx)
 }
 
-// importPatience is how many times as long as other writes an import waits for its first lock: for another import.
-const importPatience = 10
+// importLockTimeoutFactor is how many times as long as other writes an import waits for its first lock, which another import may hold.
+const importLockTimeoutFactor = 10
 
 // lock takes the first lock. No other write can wait for this import before that. From then on the import's time runs.
-func (im *importing[T]) lock() error {
-	if err := boundLockWait(im.tx, importPatience*im.s.lockWait); err != nil {
+func (im *importAttempt[T]) lock() error {
+	if err := setLockTimeout(im.tx, importLockTimeoutFactor*im.s.lockTimeout); err != nil {
 		return err
 	}
 	if err := im.steps.lock(im.tx); err != nil {
 		return err
 	}
 	im.locked = time.Now()
-	if err := boundLockWait(im.tx, im.s.lockWait); err != nil || im.tx.Name() != postgres.Name {
+	if err := setLockTimeout(im.tx, im.s.lockTimeout); err != nil || im.tx.Name() != postgres.Name {
 		return err
 	}
 	// For one statement that waits for many rows, one after the other.
@@ -290,7 +290,7 @@ func (s *Store) ImportApps(ctx context.Context, clientID uuid.UUID, rows iter.Se
 			if m.result.Created == 0 || !s.db.Distributed() {
 				return nil // on one machine, names stay while the catalog is locked
 			}
-			return checkNames(tx.Where("created_at = ?", m.now), clientID)
+			return checkNotRenamed(tx.Where("created_at = ?", m.now), clientID)
 		},
 	})
 	if err != nil {
@@ -300,7 +300,7 @@ func (s *Store) ImportApps(ctx context.Context, clientID uuid.UUID, rows iter.Se
 }
 
 // checkKnown finds rows whose name no catalog app has.
-func checkKnown(tx *gorm.DB, b importspool.Batch[AppRow], refused *ImportError) error {
+func checkKnown(tx *gorm.DB, b importspool.Batch[AppRow], rowErrors *ImportError) error {
 	known, err := entriesByName(tx, b.Rows)
 	var unknown []RowError
 	for _, r := range b.Rows {
@@ -310,7 +310,7 @@ func checkKnown(tx *gorm.DB, b importspool.Batch[AppRow], refused *ImportError) 
 			})
 		}
 	}
-	refused.merge(unknown, len(unknown))
+	rowErrors.merge(unknown, len(unknown))
 	return err
 }
 
@@ -338,9 +338,9 @@ type appImport struct {
 }
 
 // lock keeps the catalog and the client's apps as they are, but for this import, which holds the client already. Apps are locked
-// in the order of their ids, as in BulkSet.
+// in the order of their ids, as in UpdateApps.
 func (m *appImport) lock(s *Store, tx *gorm.DB) error {
-	if err := s.holdCatalog(tx, catalogLock, m.clientID); err != nil {
+	if err := s.lockCatalogShared(tx, catalogLock, m.clientID); err != nil {
 		return err
 	}
 	var held int64
@@ -360,8 +360,8 @@ func (m *appImport) merge(tx *gorm.DB, b importspool.Batch[AppRow]) error {
 	// The range makes either database use the index by name: it would read all of the client's apps for each batch where it knows
 	// no better.
 	keys := slices.Sorted(maps.Keys(entry))
-	these := tenant.Of(tx, m.clientID).Where("name_key BETWEEN ? AND ?", keys[0], keys[len(keys)-1])
-	if err := whereIn(these, "catalog_app_id", slices.Collect(maps.Values(entry))).Find(&apps).Error; err != nil {
+	inRange := tenant.Of(tx, m.clientID).Where("name_key BETWEEN ? AND ?", keys[0], keys[len(keys)-1])
+	if err := whereIn(inRange, "catalog_app_id", slices.Collect(maps.Values(entry))).Find(&apps).Error; err != nil {
 		return err
 	}
 	have := make(map[uuid.UUID]App, len(apps))
@@ -383,7 +383,7 @@ func (m *appImport) merge(tx *gorm.DB, b importspool.Batch[AppRow]) error {
 		case !known:
 			app = App{ClientID: m.clientID, ID: newID(), CatalogAppID: entry[key], NameKey: key, CreatedAt: m.now}
 			m.result.Created++
-		case fields.in(app.fields()):
+		case fields.alreadyIn(app.fields()):
 			m.result.Unchanged++
 			continue
 		default:
@@ -391,14 +391,14 @@ func (m *appImport) merge(tx *gorm.DB, b importspool.Batch[AppRow]) error {
 		}
 		app.set(fields)
 		app.Version++
-		app.ActorID, app.ActorName, app.RequestID, app.UpdatedAt = m.by.ID, m.by.Name, m.by.RequestID, later(m.now, app.UpdatedAt)
+		app.ActorID, app.ActorName, app.RequestID, app.UpdatedAt = m.by.ID, m.by.Name, m.by.RequestID, maxTime(m.now, app.UpdatedAt)
 		write = append(write, app)
 	}
 	if len(write) == 0 {
 		return nil
 	}
 	set := clause.AssignmentColumns(append(appFieldNames(), "version", "actor_id", "actor_name", "request_id", "updated_at"))
-	if tx.Name() == postgres.Name { // see positioned
+	if tx.Name() == postgres.Name { // see withFeedPosition
 		position := gorm.Expr("greatest(apps.position, excluded.position)")
 		set = append(set, clause.Assignment{Column: clause.Column{Name: "position"}, Value: position})
 	}

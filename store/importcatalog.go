@@ -63,7 +63,7 @@ func (s *Store) ImportCatalog(ctx context.Context, rows iter.Seq2[CatalogRow, er
 		return ImportResult{}, err
 	}
 	if !isDryRun(ctx) {
-		s.catalog.Show(ctx, showWithin)
+		s.catalog.Show(ctx, showTimeout)
 	}
 	return m.result, nil
 }
@@ -100,13 +100,13 @@ func (m *catalogImport) merge(tx *gorm.DB, b importspool.Batch[CatalogRow]) erro
 		return err
 	}
 	patterns := func(r CatalogRow) []string { return r.URLPatterns }
-	if err := mergeTexts(tx, targets, patterns, func(app uuid.UUID, text string) URLPattern {
+	if err := mergeMatchers(tx, targets, patterns, func(app uuid.UUID, text string) URLPattern {
 		return URLPattern{ID: newID(), CatalogAppID: app, Pattern: text, NameKey: casefold.Name(text), CreatedAt: m.now}
 	}); err != nil {
 		return err
 	}
 	aliases := func(r CatalogRow) []string { return r.DesktopAliases }
-	if err := mergeTexts(tx, targets, aliases, func(app uuid.UUID, text string) DesktopAlias {
+	if err := mergeMatchers(tx, targets, aliases, func(app uuid.UUID, text string) DesktopAlias {
 		return DesktopAlias{ID: newID(), CatalogAppID: app, Alias: text, NameKey: casefold.Name(text), CreatedAt: m.now}
 	}); err != nil {
 		return err
@@ -171,15 +171,15 @@ func (m *catalogImport) apps(tx *gorm.DB, targets []*importTarget, vendors, cate
 		for i, name := range t.row.Categories {
 			want[i] = categories[casefold.Name(name)]
 		}
-		recategorized := t.row.Categories != nil && !sameSet(want, t.app.Categories)
-		if t.changed = t.created || recategorized || !fields.in(t.app.fields()); !t.changed {
+		categoriesChanged := t.row.Categories != nil && !sameSet(want, t.app.Categories)
+		if t.changed = t.created || categoriesChanged || !fields.alreadyIn(t.app.fields()); !t.changed {
 			continue
 		}
 		t.app.set(fields)
 		t.app.Version++
-		t.app.UpdatedAt = later(m.now, t.app.UpdatedAt)
+		t.app.UpdatedAt = maxTime(m.now, t.app.UpdatedAt)
 		apps = append(apps, *t.app)
-		if recategorized {
+		if categoriesChanged {
 			if !t.created {
 				relinked = append(relinked, t.app.ID)
 			}
@@ -238,7 +238,7 @@ func (m *catalogImport) vendors(tx *gorm.DB, b importspool.Batch[CatalogRow]) (m
 		switch {
 		case !known:
 			m.result.VendorsCreated++
-		case fields.in(vendor.fields()):
+		case fields.alreadyIn(vendor.fields()):
 			continue
 		default:
 			m.result.VendorsUpdated++
@@ -247,7 +247,7 @@ func (m *catalogImport) vendors(tx *gorm.DB, b importspool.Batch[CatalogRow]) (m
 			vendor.URL = fields.text(ColumnURL)
 		}
 		vendor.Version++
-		vendor.UpdatedAt = later(m.now, vendor.UpdatedAt)
+		vendor.UpdatedAt = maxTime(m.now, vendor.UpdatedAt)
 		write = append(write, *vendor)
 	}
 	if len(write) == 0 {
@@ -304,9 +304,9 @@ func nilIfEmpty(text string) any {
 	return text
 }
 
-// mergeTexts gives catalog apps the texts that their rows say and no others. What stays keeps its id and its time. The
+// mergeMatchers gives catalog apps the texts that their rows say and no others. What stays keeps its id and its time. The
 // apps do not show these texts: their versions stay.
-func mergeTexts[T appText](tx *gorm.DB, targets []*importTarget, want func(CatalogRow) []string, row func(app uuid.UUID, text string) T) error {
+func mergeMatchers[T matcher](tx *gorm.DB, targets []*importTarget, want func(CatalogRow) []string, row func(app uuid.UUID, text string) T) error {
 	var apps []uuid.UUID
 	for _, t := range targets {
 		if want(t.row) != nil {
@@ -327,7 +327,7 @@ func mergeTexts[T appText](tx *gorm.DB, targets []*importTarget, want func(Catal
 		}
 		have[row.app()][row.text()] = row.id()
 	}
-	var gone []uuid.UUID
+	var removed []uuid.UUID
 	var added []T
 	for _, t := range targets {
 		texts := want(t.row)
@@ -336,7 +336,7 @@ func mergeTexts[T appText](tx *gorm.DB, targets []*importTarget, want func(Catal
 		}
 		wanted := map[string]bool{}
 		for _, text := range texts {
-			if _, there := have[t.app.ID][text]; !there && !wanted[text] {
+			if _, present := have[t.app.ID][text]; !present && !wanted[text] {
 				added = append(added, row(t.app.ID, text))
 				t.changed = true
 			}
@@ -344,12 +344,12 @@ func mergeTexts[T appText](tx *gorm.DB, targets []*importTarget, want func(Catal
 		}
 		for text, id := range have[t.app.ID] {
 			if !wanted[text] {
-				gone = append(gone, id)
+				removed = append(removed, id)
 				t.changed = true
 			}
 		}
 	}
-	for part := range slices.Chunk(gone, importspool.BatchRows) {
+	for part := range slices.Chunk(removed, importspool.BatchRows) {
 		if err := whereIn(tx, "id", part).Delete(new(T)).Error; err != nil {
 			return err
 		}

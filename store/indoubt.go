@@ -19,15 +19,15 @@ import (
 	"github.com/clientapps/clientapps/store/tenant"
 )
 
-// attempts bounds how often a statement or a transaction is tried that failed without writing. Several idle connections can be
-// broken at once, or keep plans from before a table was altered: the first attempts follow each other at once.
-var attempts = retry.Policy{Attempts: 10, Pause: time.Millisecond, MaxPause: 50 * time.Millisecond}
+// statementRetry repeats a statement or a transaction that failed without writing. The first attempts follow each other quickly, since
+// several idle connections can be broken at once, or keep plans from before a table was altered.
+var statementRetry = retry.Policy{Attempts: 10, Pause: time.Millisecond, MaxPause: 50 * time.Millisecond}
 
-// lockWaits is the pause before a read waits for a lock again.
-var lockWaits = retry.Policy{Pause: time.Millisecond}
+// lockTimeoutRetry repeats a read that a lock timeout has ended, until its context ends.
+var lockTimeoutRetry = retry.Policy{Pause: time.Millisecond}
 
-// probes is how often the database is asked what became of a write, until the time for that is over.
-var probes = retry.Policy{Pause: 50 * time.Millisecond}
+// probeRetry repeats a commitProbe until the database answers or the time for that is over.
+var probeRetry = retry.Policy{Pause: 50 * time.Millisecond}
 
 // InDoubtError says that the connection broke during a write, and that the database did not say in time whether the write
 // was committed. Its caller must not report success, nor that nothing was written.
@@ -40,7 +40,7 @@ func (e *InDoubtError) Error() string {
 // errCannotTell is what a commitProbe returns when later writes hide whether its own was committed.
 var errCannotTell = errors.New("others have written since")
 
-// inDoubtError is the failure of a patch that may have been committed, with what ends its connection.
+// inDoubtError is the failure of a write that may have been committed, with the fence of its connection.
 type inDoubtError struct {
 	fence func(ctx context.Context) error // returns when the connection can no longer write
 	cause error
@@ -69,7 +69,7 @@ func mayHaveCommitted(err error) bool {
 
 // retry runs do until it succeeds, fails permanently, or the attempts are used up. do must have no effect when it fails.
 func (s *Store) retry(ctx context.Context, do func() error) error {
-	return attempts.Do(ctx, func() (again bool, err error) {
+	return statementRetry.Do(ctx, func() (retryable bool, err error) {
 		err = do()
 		return s.retryable(ctx, err), err
 	})
@@ -78,7 +78,7 @@ func (s *Store) retry(ctx context.Context, do func() error) error {
 // retryRead is retry for what only reads. On a distributed database the lock_timeout of patches ends its wait for a table that a migration
 // alters: it waits again until ctx ends.
 func (s *Store) retryRead(ctx context.Context, do func() error) error {
-	err := lockWaits.Do(ctx, func() (again bool, err error) {
+	err := lockTimeoutRetry.Do(ctx, func() (retryable bool, err error) {
 		err = s.retry(ctx, do)
 		return s.db.Distributed() && postgres.LockTimeout(err), err
 	})
@@ -108,27 +108,27 @@ type commitProbe func(db *gorm.DB) (bool, error)
 // the store's timeout. It returns InDoubtError when that is over or the probe cannot tell, and UnavailableError when nothing was
 // written and the caller has no time left, or the statement was canceled. When nothing was written and there is time to try again, it
 // returns false and nil.
-func (s *Store) resolveInDoubt(ctx context.Context, gone *inDoubtError, wrote commitProbe) (written bool, err error) {
+func (s *Store) resolveInDoubt(ctx context.Context, inDoubt *inDoubtError, probe commitProbe) (written bool, err error) {
 	if errors.Is(ctx.Err(), context.Canceled) {
-		return false, gone.cause // the caller has gone
+		return false, inDoubt.cause // the caller has gone
 	}
 	s.db.DropIdle()
-	if wrote == nil {
-		return false, &InDoubtError{cause: gone.cause}
+	if probe == nil {
+		return false, &InDoubtError{cause: inDoubt.cause}
 	}
 	bounded, cancel := s.bounded(context.WithoutCancel(ctx))
 	defer cancel()
-	err = probes.Do(bounded, func() (again bool, err error) {
-		if err = gone.fence(bounded); err == nil {
-			written, err = wrote(s.write.WithContext(bounded))
+	err = probeRetry.Do(bounded, func() (retryable bool, err error) {
+		if err = inDoubt.fence(bounded); err == nil {
+			written, err = probe(s.writer.WithContext(bounded))
 		}
 		return unavailable(err) || mayHaveCommitted(err), err
 	})
 	switch {
 	case err != nil:
-		return false, &InDoubtError{cause: errors.Join(gone.cause, err)}
-	case !written && (ctx.Err() != nil || postgres.StatementTimeout(gone.cause)):
-		return false, &UnavailableError{cause: gone.cause}
+		return false, &InDoubtError{cause: errors.Join(inDoubt.cause, err)}
+	case !written && (ctx.Err() != nil || postgres.StatementTimeout(inDoubt.cause)):
+		return false, &UnavailableError{cause: inDoubt.cause}
 	}
 	return written, nil
 }
@@ -142,7 +142,7 @@ func (s *Store) finishAfterCommit(ctx context.Context, do func(ctx context.Conte
 	}
 	bounded, cancel := s.bounded(context.WithoutCancel(ctx))
 	defer cancel()
-	err = probes.Do(bounded, func() (again bool, err error) {
+	err = probeRetry.Do(bounded, func() (retryable bool, err error) {
 		err = do(bounded)
 		return unavailable(err), err
 	})
@@ -160,29 +160,29 @@ func (s *Store) bounded(ctx context.Context) (context.Context, context.CancelFun
 // errIncompleteHistory says that an app which was removed cannot be rebuilt from its history.
 var errIncompleteHistory = errors.New("the history of the app is not complete")
 
-// resolvePatchInDoubt is updateApp for a patch that is in doubt: an app that the patch was written to is returned as
-// the patch left it, also when it was changed or removed since. changed is false when the patch was not written.
-func (s *Store) resolvePatchInDoubt(p *appPatch, gone *inDoubtError) (app App, changed bool, err error) {
-	written, err := s.resolveInDoubt(p.Ctx, gone, p.wrote)
+// resolvePatchInDoubt finds out what became of a patch that is in doubt. It returns the app as the patch left it, even if the app was
+// changed or removed since. changed is false when the patch was not written.
+func (s *Store) resolvePatchInDoubt(p *appPatch, inDoubt *inDoubtError) (app App, changed bool, err error) {
+	written, err := s.resolveInDoubt(p.Ctx, inDoubt, p.committed)
 	if err != nil || !written {
 		return App{}, false, s.translate("update app", err)
 	}
 	return p.app, true, nil
 }
 
-// wrote is the patch's commitProbe. It looks for the version that the patch made in the history, which outlives the app, and sets
+// committed is the patch's commitProbe. It looks for the version that the patch made in the history, which outlives the app, and sets
 // p.app to what that version left.
 //
 // The version has the author and the request id of the patch, the time that the statement would have given it, changes no
-// field to another value than the patch does, and leaves every field of the patch with the patch's value. Thus two patches
-// under one request id, which a client may use twice, are told apart by any of these. Two are not that set the same values
-// when the clock shows the same millisecond, or while the app has a time that is ahead of the clock: each may then be answered
-// with what the other left, which has the values that it asked for.
-func (p *appPatch) wrote(db *gorm.DB) (bool, error) {
+// field to another value than the patch does, and leaves every field of the patch with the patch's value. A client may use a
+// request id twice: any difference in these tells its patches apart. Two patches that set the same values are not told apart if the clock
+// shows the same millisecond, or if the app's time is ahead of the clock. Each may then be answered with what the other left, which has
+// the values that it asked for.
+func (p *appPatch) committed(db *gorm.DB) (bool, error) {
 	changes := tenant.Of(db, p.Key.ClientID).Model(&AppChange{}).Where("app_id = ?", p.Key.ID).Session(&gorm.Session{})
 	own := changes.Where("actor_id = ? AND request_id = ? AND changed_at >= ?", p.by.ID, p.by.RequestID, p.now)
-	if p.at.row != 0 {
-		own = own.Where("version = ?", p.at.row+1)
+	if p.expected.row != 0 {
+		own = own.Where("version = ?", p.expected.row+1)
 	}
 	var versions []int64
 	if err := own.Distinct("version").Order("version DESC").Pluck("version", &versions).Error; err != nil || len(versions) == 0 {
@@ -198,31 +198,31 @@ func (p *appPatch) wrote(db *gorm.DB) (bool, error) {
 		return false, err
 	}
 	for _, version := range versions {
-		left, err := asOfVersion(p.Key, row, history, version)
+		app, err := asOfVersion(p.Key, row, history, version)
 		if err != nil {
 			return false, err
 		}
-		if p.fits(left, history) {
-			p.app = left
+		if p.matchesVersion(app, history) {
+			p.app = app
 			return true, nil
 		}
 	}
 	return false, nil
 }
 
-// fits says whether the patch would have made this version of the app.
-func (p *appPatch) fits(left App, history []AppChange) bool {
-	at := slices.IndexFunc(history, func(c AppChange) bool { return c.Version == left.Version })
-	before := slices.IndexFunc(history, func(c AppChange) bool { return c.Version < left.Version })
-	if !left.UpdatedAt.Equal(p.now) && (before < 0 || !left.UpdatedAt.Equal(history[before].ChangedAt)) {
-		return false // see notEarlier
+// matchesVersion reports whether the patch would have made this version of the app.
+func (p *appPatch) matchesVersion(app App, history []AppChange) bool {
+	at := slices.IndexFunc(history, func(c AppChange) bool { return c.Version == app.Version })
+	before := slices.IndexFunc(history, func(c AppChange) bool { return c.Version < app.Version })
+	if !app.UpdatedAt.Equal(p.now) && (before < 0 || !app.UpdatedAt.Equal(history[before].ChangedAt)) {
+		return false // see monotonicUpdatedAt
 	}
 	for _, c := range history[at:] {
-		if _, sets := p.fields[Column(c.Field)]; c.Version == left.Version && !sets {
+		if _, sets := p.fields[Column(c.Field)]; c.Version == app.Version && !sets {
 			return false
 		}
 	}
-	return p.fields.in(left.fields())
+	return p.fields.alreadyIn(app.fields())
 }
 
 // asOfVersion returns the app as a version left it, by its row, if that is still there, and its history, newest first.
@@ -265,12 +265,12 @@ func asOfVersion(key AppKey, row []App, history []AppChange, version int64) (App
 	return app, nil
 }
 
-// returnVersions has an update of apps tell the version of each. Their keys tell which.
+// returnVersions makes an update of apps return the id and the version of each.
 var returnVersions = clause.Returning{Columns: []clause.Column{{Name: "id"}, {Name: "version"}}}
 
-// wrote says whether the author has made these versions of apps of one client: all or none was written. Versions are made once: whoever
-// made one of them under the same request id made this change too.
-func (by Actor) wrote(db *gorm.DB, client uuid.UUID, made []App) (bool, error) {
+// madeVersions reports whether the author has made these versions of apps of one client, of which all were written or none. A version is
+// made once: whoever made one of them under the same request id made this change too.
+func (by Actor) madeVersions(db *gorm.DB, client uuid.UUID, made []App) (bool, error) {
 	missing, ids := make(map[uuid.UUID]int64, len(made)), make([]uuid.UUID, len(made))
 	for i, app := range made {
 		ids[i], missing[app.ID] = app.ID, app.Version

@@ -107,8 +107,8 @@ func TestReplaceTexts(t *testing.T) {
 		}
 		// A catalog app does not show its matchers.
 		wantJSON(t, "the catalog app", must(s.GetCatalogApp(t.Context(), storetest.CatalogID))(t), entry)
-		if tag := must(openWithoutPolling(t, url).GetCatalogApp(t.Context(), storetest.CatalogID))(t).Tag(); tag != entry.Tag() {
-			t.Errorf("the tag of the catalog app changed from %s to %s", entry.Tag(), tag)
+		if tag := must(openWithoutPolling(t, url).GetCatalogApp(t.Context(), storetest.CatalogID))(t).ETag(); tag != entry.ETag() {
+			t.Errorf("the tag of the catalog app changed from %s to %s", entry.ETag(), tag)
 		}
 	})
 }

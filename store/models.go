@@ -85,8 +85,8 @@ type CatalogApp struct {
 
 	Vendor     *Vendor    `gorm:"-"`
 	Categories []Category `gorm:"-"` // by folded name
-	tag        string     // changes with anything shown
-	rendering  *encodedOnce
+	etag       string     // changes with anything shown
+	encoded    *encodedOnce
 }
 
 // CatalogAppCategory puts a catalog app into a category.
@@ -183,7 +183,7 @@ type DesktopAlias struct {
 // TableName implements gorm's Tabler.
 func (DesktopAlias) TableName() string { return "catalog_desktop_aliases" }
 
-// Dataset is rows as they shall stand in the database, ids and times included.
+// Dataset has rows as they are to be stored, ids and times included.
 type Dataset struct {
 	Clients       []Client
 	Vendors       []Vendor
@@ -242,7 +242,7 @@ func (s *Store) Seed(ctx context.Context, data Dataset) error {
 	return err
 }
 
-// grants has a row for each client of each token.
+// grants returns a row for each client of each token.
 func (data Dataset) grants() (rows []TokenClient) {
 	for _, token := range data.Tokens {
 		rows = append(rows, token.grants()...)
@@ -306,8 +306,8 @@ const (
 // Fields is a patch: a column that is absent keeps its value, nil clears it, any other value sets it.
 type Fields map[Column]any
 
-// in says whether a row, given as the columns that a patch may set, has every value of the patch already.
-func (f Fields) in(row Fields) bool {
+// alreadyIn reports whether a row, given as the columns that a patch may set, has every value of the patch already.
+func (f Fields) alreadyIn(row Fields) bool {
 	for column, value := range f {
 		if have, ok := row[column]; !ok || have != value {
 			return false
@@ -316,7 +316,7 @@ func (f Fields) in(row Fields) bool {
 	return true
 }
 
-// orNil is a nullable column's value as Fields has it.
+// orNil returns the value of a nullable column in the form of Fields.
 func orNil[T any](value *T) any {
 	if value == nil {
 		return nil
@@ -371,8 +371,8 @@ func (f Fields) id(column Column) *uuid.UUID {
 	return nil
 }
 
-// nameKey adds the folded form of a name that the patch sets.
-func nameKey(f Fields, name Column) map[string]any {
+// nameKeyColumns returns the column with the folded form of a name that the patch sets, or no column.
+func nameKeyColumns(f Fields, name Column) map[string]any {
 	if v, ok := f[name].(string); ok {
 		return map[string]any{"name_key": casefold.Name(v)}
 	}
@@ -399,11 +399,11 @@ const (
 	ColumnLicenseCount Column = "license_count"
 )
 
-// appField is a field of an app that a patch may set. What treats these fields alike is made from appFields: the statements of
-// patches and what they return, reading, comparing, what became of a lost patch, imports.
+// appField is a field of an app that a patch may set. These are derived from appFields: the statements of
+// patches and their results, reading, comparing, the probe of a patch in doubt, imports.
 type appField struct {
 	column   Column
-	kind     string // its type in PostgreSQL
+	pgType   string // its type in PostgreSQL
 	nullable bool
 
 	get    func(*App) any      // the value as Fields has it
@@ -438,9 +438,9 @@ func appFieldNames() []string {
 	return names
 }
 
-func valueField[T any](column Column, kind string, at func(*App) *T) appField {
+func valueField[T any](column Column, pgType string, at func(*App) *T) appField {
 	return appField{
-		column: column, kind: kind,
+		column: column, pgType: pgType,
 		get:    func(a *App) any { return *at(a) },
 		set:    func(a *App, v any) { *at(a), _ = v.(T) },
 		target: func(a *App) any { return at(a) },
@@ -453,9 +453,9 @@ func valueField[T any](column Column, kind string, at func(*App) *T) appField {
 	}
 }
 
-func nullableField[T any](column Column, kind string, at func(*App) **T) appField {
+func nullableField[T any](column Column, pgType string, at func(*App) **T) appField {
 	return appField{
-		column: column, kind: kind, nullable: true,
+		column: column, pgType: pgType, nullable: true,
 		get: func(a *App) any { return orNil(*at(a)) },
 		set: func(a *App, v any) {
 			*at(a) = nil

@@ -19,9 +19,9 @@ import (
 type appPatch struct {
 	groupcommit.Item[AppKey]
 
-	fields Fields
-	by     Actor
-	at     expectedVersion
+	fields   Fields
+	by       Actor
+	expected expectedVersion
 
 	app     App       // as it is afterwards
 	now     time.Time // of the write
@@ -68,8 +68,8 @@ func compareAppKeys(a, b AppKey) int {
 // compareIDs orders ids as both databases do: bytewise.
 func compareIDs(a, b uuid.UUID) int { return bytes.Compare(a[:], b[:]) }
 
-// writeTogether writes a patch by group commit.
-func (s *Store) writeTogether(p *appPatch) error {
+// writeByGroupCommit writes a patch by group commit.
+func (s *Store) writeByGroupCommit(p *appPatch) error {
 	err := s.patches.Do(p)
 	if err == nil {
 		return nil // before errors.As allocates
@@ -85,9 +85,9 @@ func (s *Store) writeTogether(p *appPatch) error {
 
 // update runs the UPDATE that gorm's Updates builds from the field map.
 func (p *appPatch) update(s *Store, db *gorm.DB) {
-	q := p.at.of(db, p.Key).Clauses(returning(patchedColumns...))
+	q := p.expected.selectApp(db, p.Key).Clauses(returning(patchedColumns...))
 	p.now = s.now()
-	res := p.fields.patch(q, &p.app, s.written(p.by, s.notEarlier(p.now)), 0)
+	res := p.fields.patch(q, &p.app, s.auditColumns(p.by, s.monotonicUpdatedAt(p.now)), 0)
 	p.changed, p.Err = res.RowsAffected == 1, res.Error
 }
 
@@ -95,18 +95,18 @@ func (p *appPatch) update(s *Store, db *gorm.DB) {
 // depends on the catalog's revision: its caller then reads the app again.
 func (s *Store) writeAlone(p *appPatch) {
 	p.Err, p.changed = nil, false
-	if p.at.catalog != 0 {
-		p.Err = s.awaitApp(p.Ctx, p.Key)
+	if p.expected.catalog != 0 {
+		p.Err = s.awaitAppLocks(p.Ctx, p.Key)
 		return
 	}
-	p.Err = s.inTx(p.Ctx, clientShare(p.Key.ClientID), p.wrote, func(tx *gorm.DB) error {
+	p.Err = s.inTx(p.Ctx, clientShare(p.Key.ClientID), p.committed, func(tx *gorm.DB) error {
 		p.update(s, tx)
 		return p.Err
 	})
 }
 
-// tryAlone is writeTogether for a dry run, which shares no transaction. It holds no version of the catalog: it need not stay true.
-func (s *Store) tryAlone(p *appPatch) error {
+// dryRunPatch is writeByGroupCommit for a dry run, which shares no transaction. It does not lock the catalog: its result need not stay true.
+func (s *Store) dryRunPatch(p *appPatch) error {
 	err := s.inTx(p.Ctx, clientShare(p.Key.ClientID), nil, func(tx *gorm.DB) error {
 		p.update(s, tx)
 		return p.Err

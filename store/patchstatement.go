@@ -22,7 +22,7 @@ import (
 
 // patch updates a row if one of the fields differs. No row is affected when none differs, when key selects none, or when the row has
 // another version. The row that gorm fills must not be used then: it has the new values although nothing was written.
-func (f Fields) patch(key *gorm.DB, row any, also map[string]any, version int64) *gorm.DB {
+func (f Fields) patch(key *gorm.DB, row any, extra map[string]any, version int64) *gorm.DB {
 	differs := make([]string, 0, len(f))
 	values := make([]any, 0, len(f))
 	for _, column := range slices.Sorted(maps.Keys(f)) {
@@ -32,36 +32,36 @@ func (f Fields) patch(key *gorm.DB, row any, also map[string]any, version int64)
 	if version != 0 {
 		key = key.Where("version = ?", version)
 	}
-	return f.update(key.Where("("+strings.Join(differs, " OR ")+")", values...), row, also)
+	return f.update(key.Where("("+strings.Join(differs, " OR ")+")", values...), row, extra)
 }
 
 // update is the one statement that changes a row. It sets fields of the row that key selects, and the columns that change with every
 // write.
-func (f Fields) update(key *gorm.DB, row any, also map[string]any) *gorm.DB {
+func (f Fields) update(key *gorm.DB, row any, extra map[string]any) *gorm.DB {
 	set := map[string]any{"version": gorm.Expr("version + 1")}
-	maps.Copy(set, also)
+	maps.Copy(set, extra)
 	for column, value := range f {
 		set[string(column)] = value
 	}
 	return key.Model(row).Updates(set)
 }
 
-// notEarlier is the value of updated_at in an update: now, which is a time or a placeholder, or the time that the row has, if that is
-// later. Clocks step back and differ between servers, and a statement may wait for its row. The database compares when it has locked
+// monotonicUpdatedAt is the value of updated_at in an update: the later of now, which is a time or a placeholder, and the time that the
+// row has. Clocks step back and differ between servers, and a statement may wait for its row. The database compares when it has locked
 // the row.
-func (s *Store) notEarlier(now any) clause.Expr {
+func (s *Store) monotonicUpdatedAt(now any) clause.Expr {
 	return gorm.Expr(s.db.Greatest()+"(?, updated_at)", now)
 }
 
-// later is notEarlier for a row that was read under the lock that it is written under.
-func later(now, before time.Time) time.Time {
+// maxTime does what monotonicUpdatedAt does, for a row that was read under the lock that it is written under.
+func maxTime(now, before time.Time) time.Time {
 	if before.After(now) {
 		return before
 	}
 	return now
 }
 
-// patchedColumns are the columns that a patch returns. The others are known.
+// patchedColumns are the columns that a patch returns. The writer knows the others.
 var patchedColumns = slices.Concat([]string{"catalog_app_id"}, appFieldNames(), []string{"version", "created_at", "updated_at"})
 
 // appColumns are the columns of an app, in the order in which they are scanned: those that a patch returns, and the others.
@@ -116,9 +116,9 @@ func newAppStatements(s *Store) *appStatements {
 
 // buildTake builds the statement that reads one app. Its parameters are the client, the app and, to write, the client once more.
 func (t *appStatements) buildTake(toWrite bool) (string, error) {
-	q := tenant.Template(t.s.read.Session(&gorm.Session{DryRun: true, NewDB: true}), slotClient).Where("id = ?", slotID)
+	q := tenant.Template(t.s.reader.Session(&gorm.Session{DryRun: true, NewDB: true}), slotClient).Where("id = ?", slotID)
 	if toWrite {
-		q = ifActive(q, slotClient)
+		q = whereActive(q, slotClient)
 	}
 	res := q.Select(appColumns).Find(&[]App{})
 	return res.Statement.SQL.String(), res.Error
@@ -138,23 +138,25 @@ func (t *appStatements) statement(p *appPatch) (*appStatement, error) {
 	if st, ok := (*shapes)[shape]; ok {
 		return st, nil
 	}
-	q := tenant.Template(t.s.write.Session(&gorm.Session{DryRun: true, NewDB: true}), slotClient).Where("id = ?", slotID)
-	if p.at.catalog != 0 {
+	q := tenant.Template(t.s.writer.Session(&gorm.Session{DryRun: true, NewDB: true}), slotClient).Where("id = ?", slotID)
+	if p.expected.catalog != 0 {
 		q = q.Where("(SELECT revision FROM catalog_state WHERE id = 1) = ?", slotRevision)
 	}
-	if p.at.row != 0 {
+	if p.expected.row != 0 {
 		q = q.Where("version = ?", slotVersion)
 	}
-	also := map[string]any{"actor_id": slotActor, "actor_name": slotName, "request_id": slotRequest, "updated_at": t.s.notEarlier(slotNow)}
+	extra := map[string]any{
+		"actor_id": slotActor, "actor_name": slotName, "request_id": slotRequest, "updated_at": t.s.monotonicUpdatedAt(slotNow),
+	}
 	if !distributed {
 		// Citus plans a statement with subqueries anew each time. deploy/citus.sql has a trigger instead, and there is no feed.
-		q, also = ifActive(q, slotClient), t.s.positioned(also)
+		q, extra = whereActive(q, slotClient), t.s.withFeedPosition(extra)
 	}
 	fields := Fields{}
 	for column := range p.fields {
 		fields[column] = slot(column)
 	}
-	res := fields.patch(q.Clauses(returning(patchedColumns...)), &App{}, also, 0)
+	res := fields.patch(q.Clauses(returning(patchedColumns...)), &App{}, extra, 0)
 	if res.Error != nil {
 		return nil, res.Error
 	}
@@ -187,10 +189,10 @@ func (p *appPatch) shape() (patchShape, error) {
 		return 0, fmt.Errorf("a patch of %v has a column that apps do not have", slices.Sorted(maps.Keys(p.fields)))
 	}
 	shape <<= 2
-	if p.at.row != 0 {
+	if p.expected.row != 0 {
 		shape |= 1
 	}
-	if p.at.catalog != 0 {
+	if p.expected.catalog != 0 {
 		shape |= 2
 	}
 	return shape, nil
@@ -216,8 +218,8 @@ func (p *appPatch) bind(now time.Time) {
 	v.name = pgtype.Text{String: p.by.Name, Valid: true}
 	v.request = pgtype.Text{String: p.by.RequestID, Valid: true}
 	v.now = pgtype.Timestamptz{Time: now, Valid: true}
-	v.version = pgtype.Int8{Int64: p.at.row, Valid: p.at.row != 0}
-	v.revision = pgtype.Int8{Int64: p.at.catalog, Valid: p.at.catalog != 0}
+	v.version = pgtype.Int8{Int64: p.expected.row, Valid: p.expected.row != 0}
+	v.revision = pgtype.Int8{Int64: p.expected.catalog, Valid: p.expected.catalog != 0}
 }
 
 // args lists the parameters of the statement. They are good until the next call.
@@ -268,15 +270,15 @@ func (r *patchedRow) patched() App {
 	return r.app
 }
 
-func (p *appPatch) take(row *patchedRow) { p.app, p.changed = row.patched(), true }
+func (p *appPatch) setResult(row *patchedRow) { p.app, p.changed = row.patched(), true }
 
 // Several patches are one statement on PostgreSQL, joined to their rows by key: a quarter less work for the database than a
 // statement each. gorm builds it, once, of a field map like any other; only the values come from a list of patches.
 
-// batchSettings bound how long a batch waits for a row that another transaction holds, before its patches are written one by
-// one, so that only the one concerned goes on waiting; and make it lock rows in the order of its list whatever the planner
+// batchSettings bound how long a batch waits for a row that another transaction holds. After that its patches are written one by one,
+// and only the one concerned goes on waiting. The settings also make PostgreSQL lock rows in the order of the list, whatever the planner
 // knows of the table, so that two servers never wait for each other.
-const batchSettings = "SELECT set_config('lock_timeout', '" + shortLockWait + "', true), set_config('enable_seqscan', 'off', true), " +
+const batchSettings = "SELECT set_config('lock_timeout', '" + shortLockTimeout + "', true), set_config('enable_seqscan', 'off', true), " +
 	"set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)"
 
 // patchLists are the lists that a batch sends, with the type of their elements: what each patch has in this place. A field
@@ -292,7 +294,7 @@ var patchLists = func() postgres.Lists[*appPatch] {
 		postgres.NewList("patch_request_id", "text", func(p *appPatch) any { return &p.params.request }),
 	}
 	for _, f := range appFields {
-		columns = append(columns, postgres.NewList("patch_"+string(f.column), f.kind, func(p *appPatch) any { return p.fields[f.column] }))
+		columns = append(columns, postgres.NewList("patch_"+string(f.column), f.pgType, func(p *appPatch) any { return p.fields[f.column] }))
 		if f.nullable {
 			columns = append(columns, postgres.NewList("patch_sets_"+string(f.column), "boolean", func(p *appPatch) any {
 				_, ok := p.fields[f.column]
@@ -317,21 +319,21 @@ func batchFields() Fields {
 	return fields
 }
 
-// buildBatch builds the statement that writes any list of patches of different apps. Behind the lists comes the time.
-func (t *postgresApps) buildBatch() (string, error) {
+// buildPatchBatch builds the statement that writes any list of patches of different apps. Behind the lists comes the time.
+func (t *postgresApps) buildPatchBatch() (string, error) {
 	client := gorm.Expr(patchLists[0].Name)
 	patches := clause.Table{Raw: true, Name: patchLists.Table("patch")}
-	q := tenant.Template(t.s.write.Session(&gorm.Session{DryRun: true, NewDB: true}), client).
+	q := tenant.Template(t.s.writer.Session(&gorm.Session{DryRun: true, NewDB: true}), client).
 		Clauses(clause.From{Tables: []clause.Table{patches}}).
 		Clauses(returning(append([]string{"patch_number"}, patchedColumns...)...)).
 		Where("id = patch_id").
 		Where("(patch_version IS NULL OR version = patch_version)").
 		Where("(patch_revision IS NULL OR (SELECT revision FROM catalog_state WHERE id = 1) = patch_revision)")
-	q = ifActive(q, client)
-	res := batchFields().patch(q, &App{}, t.s.positioned(map[string]any{
+	q = whereActive(q, client)
+	res := batchFields().patch(q, &App{}, t.s.withFeedPosition(map[string]any{
 		"actor_id": gorm.Expr("patch_actor_id"), "actor_name": gorm.Expr("patch_actor_name"),
 		"request_id": gorm.Expr("patch_request_id"),
-		"updated_at": t.s.notEarlier(gorm.Expr(fmt.Sprintf("$%d::timestamptz", len(patchLists)+1))),
+		"updated_at": t.s.monotonicUpdatedAt(gorm.Expr(fmt.Sprintf("$%d::timestamptz", len(patchLists)+1))),
 	}), 0)
 	return res.Statement.SQL.String(), res.Error
 }
@@ -339,20 +341,20 @@ func (t *postgresApps) buildBatch() (string, error) {
 func (t *postgresApps) writeBatch(ctx context.Context, conn *pgx.Conn, patches []*appPatch) error {
 	batch := &pgx.Batch{}
 	queueBegin(batch)
-	if slices.ContainsFunc(patches, func(p *appPatch) bool { return p.at.catalog != 0 }) {
-		t.queueHoldCatalog(batch, patches[0].Key.ClientID)
+	if slices.ContainsFunc(patches, func(p *appPatch) bool { return p.expected.catalog != 0 }) {
+		t.queueLockCatalogShared(batch, patches[0].Key.ClientID)
 	}
 	err := t.queueUpdate(batch, patches)
 	if err == nil {
 		err = postgres.Send(ctx, conn, batch)
 	}
-	t.s.lockTimeouts.note(lockPathBatch, err)
+	t.s.lockTimeoutCounts.note(lockPathBatch, err)
 	return err
 }
 
-// lockFree begins a transaction, locks the rows of the patches that no other transaction holds, and returns these patches. The
-// transaction stays open if there are any. A patch whose app is not there is not among them either.
-func (t *postgresApps) lockFree(ctx context.Context, conn *pgx.Conn, patches []*appPatch) (free []*appPatch, err error) {
+// lockAvailable begins a transaction, locks the rows of the patches that no other transaction holds, and returns these patches. The
+// transaction stays open if there are any. It leaves out a patch whose app does not exist, too.
+func (t *postgresApps) lockAvailable(ctx context.Context, conn *pgx.Conn, patches []*appPatch) (available []*appPatch, err error) {
 	for _, p := range patches {
 		p.bind(p.now)
 	}
@@ -364,7 +366,7 @@ func (t *postgresApps) lockFree(ctx context.Context, conn *pgx.Conn, patches []*
 			batch.Queue("SELECT 1 FROM apps WHERE client_id = $1 AND id = $2 FOR NO KEY UPDATE SKIP LOCKED", &p.params.client, &p.params.id).
 				Query(func(rows pgx.Rows) error {
 					if rows.Next() {
-						free = append(free, p)
+						available = append(available, p)
 					}
 					rows.Close()
 					return rows.Err()
@@ -377,13 +379,13 @@ func (t *postgresApps) lockFree(ctx context.Context, conn *pgx.Conn, patches []*
 			Query(func(rows pgx.Rows) error {
 				numbers, err := pgx.CollectRows(rows, pgx.RowTo[int64])
 				for _, number := range numbers {
-					free = append(free, patches[number-1])
+					available = append(available, patches[number-1])
 				}
 				return err
 			})
 	}
-	if err := postgres.Send(ctx, conn, batch); err != nil || len(free) > 0 {
-		return free, err
+	if err := postgres.Send(ctx, conn, batch); err != nil || len(available) > 0 {
+		return available, err
 	}
 	_, err = conn.Exec(ctx, "ROLLBACK")
 	return nil, err
@@ -411,7 +413,7 @@ func queueBegin(batch *pgx.Batch) {
 
 // queueUpdate queues the statement of the patches and COMMIT.
 func (t *postgresApps) queueUpdate(batch *pgx.Batch, patches []*appPatch) error {
-	sql, err := t.batchStatement()
+	sql, err := t.patchBatchStatement()
 	if err != nil {
 		return err
 	}
@@ -421,7 +423,7 @@ func (t *postgresApps) queueUpdate(batch *pgx.Batch, patches []*appPatch) error 
 		p.bind(now)
 		p.changed = false
 	}
-	batch.Queue(sql, args...).Query(func(rows pgx.Rows) error { return takeRows(rows, patches) })
+	batch.Queue(sql, args...).Query(func(rows pgx.Rows) error { return scanPatchedRows(rows, patches) })
 	batch.Queue("COMMIT")
 	return nil
 }
@@ -435,14 +437,14 @@ func (t *postgresApps) queueUpdates(batch *pgx.Batch, patches []*appPatch) error
 			return err
 		}
 		t.queueClient(batch, p.Key.ClientID)
-		batch.Queue(st.sql, p.args(st, now)...).Query(p.read)
+		batch.Queue(st.sql, p.args(st, now)...).Query(p.scanRow)
 	}
 	batch.Queue("COMMIT")
 	return nil
 }
 
-// takeRows gives each patch its row. One that changed nothing has none.
-func takeRows(rows pgx.Rows, patches []*appPatch) error {
+// scanPatchedRows gives each patch its row. One that changed nothing has none.
+func scanPatchedRows(rows pgx.Rows, patches []*appPatch) error {
 	defer rows.Close()
 	var number int64 // from 1
 	var row patchedRow
@@ -451,7 +453,7 @@ func takeRows(rows pgx.Rows, patches []*appPatch) error {
 		if err := rows.Scan(targets...); err != nil {
 			return err
 		}
-		patches[number-1].take(&row)
+		patches[number-1].setResult(&row)
 	}
 	return rows.Err()
 }

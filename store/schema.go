@@ -14,12 +14,12 @@ import (
 	"github.com/clientapps/clientapps/store/retry"
 )
 
-// migrationTries is the pause before a migration tries again to lock a table. While it waits for the lock, all requests for the table
+// migrationRetry is the pause before a migration tries again to lock a table. While it waits for the lock, all requests for the table
 // wait behind it. So it waits for at most the lock_timeout that it sets, one second, and then pauses.
-var migrationTries = retry.Policy{Pause: time.Second}
+var migrationRetry = retry.Policy{Pause: time.Second}
 
 func (s *Store) migrations() (*goose.Provider, error) {
-	pool, err := s.write.DB()
+	pool, err := s.writer.DB()
 	if err != nil {
 		return nil, err
 	}
@@ -36,11 +36,11 @@ func (s *Store) migrate(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	want, err := s.newestSchema()
+	want, err := s.requiredSchemaVersion()
 	if err != nil {
 		return err
 	}
-	if have, err := s.presentSchema(ctx); err != nil || have >= want {
+	if have, err := s.currentSchemaVersion(ctx); err != nil || have >= want {
 		return err // without waiting for a server that is migrating to a newer version
 	}
 	unlock, err := s.db.LockMigrations(ctx)
@@ -48,7 +48,7 @@ func (s *Store) migrate(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
-	return migrationTries.Do(ctx, func() (again bool, err error) {
+	return migrationRetry.Do(ctx, func() (retryable bool, err error) {
 		_, err = p.Up(ctx)
 		return postgres.LockTimeout(err), err
 	})
@@ -73,7 +73,7 @@ type readiness struct {
 }
 
 type readyCheck struct {
-	done chan struct{} // closed when err is true
+	done chan struct{} // closed when err is set
 	err  error
 }
 
@@ -82,7 +82,7 @@ type readyCheck struct {
 // for the length of a rollout: see docs/rollout.md.
 //
 // It does not wait behind requests: it has a connection of its own, and callers at the same moment share one check, which
-// has the time of the first of them.
+// has the deadline of the first of them.
 func (s *Store) Ready(ctx context.Context) error {
 	s.ready.mu.Lock()
 	check := s.ready.check
@@ -108,7 +108,7 @@ func (s *Store) checkReady(ctx context.Context, check *readyCheck) {
 		bounded, cancel = context.WithDeadline(context.WithoutCancel(ctx), deadline)
 	}
 	defer cancel()
-	err := s.retry(bounded, func() error { return s.lookReady(bounded) })
+	err := s.retry(bounded, func() error { return s.checkSchemaAndRLS(bounded) })
 	check.err = s.translate("check the database", err)
 	s.ready.mu.Lock()
 	s.ready.check = nil
@@ -116,12 +116,12 @@ func (s *Store) checkReady(ctx context.Context, check *readyCheck) {
 	close(check.done)
 }
 
-func (s *Store) lookReady(ctx context.Context) error {
-	want, err := s.newestSchema()
+func (s *Store) checkSchemaAndRLS(ctx context.Context) error {
+	want, err := s.requiredSchemaVersion()
 	if err != nil {
 		return err
 	}
-	have, err := s.presentSchema(ctx)
+	have, err := s.currentSchemaVersion(ctx)
 	if err != nil {
 		return err
 	}
@@ -131,8 +131,8 @@ func (s *Store) lookReady(ctx context.Context) error {
 	return s.db.CheckRowSecurity(ctx, tablesWithPolicy, s.rls)
 }
 
-// newestSchema is the version that this program needs.
-func (s *Store) newestSchema() (int64, error) {
+// requiredSchemaVersion is the version that this program needs.
+func (s *Store) requiredSchemaVersion() (int64, error) {
 	p, err := s.migrations()
 	if err != nil {
 		return 0, err
@@ -141,10 +141,10 @@ func (s *Store) newestSchema() (int64, error) {
 	return sources[len(sources)-1].Version, nil
 }
 
-// presentSchema is the version that the database has, 0 without a schema. Unlike goose's own way it writes nothing.
-func (s *Store) presentSchema(ctx context.Context) (version int64, err error) {
-	var there bool
-	if err := s.db.Ready().QueryRowContext(ctx, s.db.HasSchema()).Scan(&there); err != nil || !there {
+// currentSchemaVersion is the version that the database has, 0 without a schema. Unlike goose's own way it writes nothing.
+func (s *Store) currentSchemaVersion(ctx context.Context) (version int64, err error) {
+	var exists bool
+	if err := s.db.Ready().QueryRowContext(ctx, s.db.HasSchema()).Scan(&exists); err != nil || !exists {
 		return 0, err
 	}
 	const newest = "SELECT coalesce(max(version_id), 0) FROM goose_db_version"

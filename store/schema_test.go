@@ -152,7 +152,7 @@ func TestMigrationGivesWay(t *testing.T) {
 	s := storetest.Open(t, url+"&lock_timeout=10ms")
 	migrated := make(chan error, 1)
 	go func() { migrated <- s.Migrate(t.Context()) }()
-	for deadline := time.Now().Add(time.Minute); queryOne[int](t, db, gaveUp) < 2; {
+	for deadline := time.Now().Add(time.Minute); queryOne[int](t, db, rollbackCount) < 2; {
 		if time.Now().After(deadline) {
 			t.Fatal("the migration does not start again")
 		}
@@ -165,5 +165,5 @@ func TestMigrationGivesWay(t *testing.T) {
 	}
 }
 
-// gaveUp counts the transactions of this database that were rolled back.
-const gaveUp = "SELECT xact_rollback FROM pg_stat_database WHERE datname = current_database()"
+// rollbackCount counts the transactions of this database that were rolled back.
+const rollbackCount = "SELECT xact_rollback FROM pg_stat_database WHERE datname = current_database()"

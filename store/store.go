@@ -2,8 +2,8 @@
 //
 // Every method takes a context and a key that names the client; there is no lookup by a bare id. Both databases answer
 // alike: names are compared by a case-folded key computed in Go, ids are ordered bytewise, times are UTC milliseconds
-// from the store's one clock. What can go wrong for a caller's sake is one of the error types in errors.go; any other
-// error is a fault of the database or of this package.
+// from the store's one clock. An error that a caller can act on is one of those in errors.go; any other error
+// is a fault of the database or of this package.
 package store
 
 import (
@@ -37,18 +37,19 @@ import (
 
 // Config says which database to open and how. The zero value of every field but URL has a usable default.
 type Config struct {
-	URL         string           // sqlite://PATH or postgres://…
-	MustExist   bool             // a missing SQLite database is an error; by default it is created
-	MaxConns    int              // connections to PostgreSQL; readers of SQLite. Default 16
-	CatalogPoll time.Duration    // interval between looks for catalog changes of other servers, and five of them for the change feed's. Default 2 s
-	Timeout     time.Duration    // bounds database work that has no caller deadline. Default 5 s
-	LockTimeout time.Duration    // how long a write waits for each lock of PostgreSQL. Default half of Timeout
-	TokenTTL    time.Duration    // how long a token is cached, and so how long a revoked one is still accepted. Default 10 s
-	TokenUsage  time.Duration    // interval between writes of when tokens were last used. Default 10 s
-	Clock       func() time.Time // default time.Now
+	URL                 string           // sqlite://PATH or postgres://…
+	MustExist           bool             // a missing SQLite database is an error; by default it is created
+	MaxConns            int              // connections to PostgreSQL; readers of SQLite. Default 16
+	CatalogPollInterval time.Duration    // between checks for catalog changes of other servers. Default 2 s
+	Timeout             time.Duration    // bounds database work that has no caller deadline. Default 5 s
+	LockTimeout         time.Duration    // how long a write waits for each lock of PostgreSQL. Default half of Timeout
+	TokenTTL            time.Duration    // how long a token is cached, and so how long a revoked one is still accepted. Default 10 s
+	TokenUsageInterval  time.Duration    // between writes of when tokens were last used. Default 10 s
+	Clock               func() time.Time // default time.Now
 
-	// BatchByClient sends patches and reads of different clients as statements of their own, in one round trip. A PostgreSQL that is
-	// distributed by client always gets them so, each as a transaction; then this has more round trips under way at once.
+	// BatchByClient sends a statement for each patch and each read, still many in one round trip, instead of one statement for all of
+	// them. A PostgreSQL that is distributed by client always gets a statement for each, in a transaction of its own; there it only
+	// allows more round trips at once.
 	BatchByClient bool
 
 	// RowSecurity uses PostgreSQL's row-level security, with the policies of deploy/rls.sql, to limit each request to its client.
@@ -64,33 +65,33 @@ type Config struct {
 
 // Store is an open database. Its methods are safe for concurrent use.
 type Store struct {
-	db           database
-	apps         appTable
-	write        *gorm.DB
-	read         *gorm.DB // the same as write on PostgreSQL
-	ready        readiness
-	clock        func() time.Time
-	log          *slog.Logger
-	catalog      *catalogcache.Cache[Catalog]
-	patches      *groupcommit.Group[AppKey, *appPatch]
-	shares       *connlimit.Shares[shareKey] // of the connections that writes go through
-	tokens       *tokencache.Cache[Token]
-	usage        *tokenusage.Usage // of tokens
-	timeout      time.Duration
-	lockWait     time.Duration // Config.LockTimeout
-	tracer       trace.Tracer  // nil: nothing is traced
-	lockTimeouts lockTimeouts
-	byClient     bool
-	rls          bool // by row security
-	closed       atomic.Bool
-	deleting     deletions
-	changes      *changefeed.Hub[AppChange]
-	changeNonce  atomic.Value // of the positions that changes has; a string
-	changeLag    changefeed.Lag
-	changesSent  atomic.Uint64
-	changeCounts *otter.Cache[AppKey, appChangeCount] // of apps with a long history
-	changesKept  atomic.Int64
-	webhooks     webhookCounts
+	db                database
+	apps              appTable
+	writer            *gorm.DB
+	reader            *gorm.DB // the same as writer on PostgreSQL
+	ready             readiness
+	clock             func() time.Time
+	log               *slog.Logger
+	catalog           *catalogcache.Cache[Catalog]
+	patches           *groupcommit.Group[AppKey, *appPatch]
+	shares            *connlimit.Shares[shareKey] // of the connections that writes go through
+	tokens            *tokencache.Cache[Token]
+	usage             *tokenusage.Usage // of tokens
+	timeout           time.Duration
+	lockTimeout       time.Duration // Config.LockTimeout
+	tracer            trace.Tracer  // nil: nothing is traced
+	lockTimeoutCounts lockTimeoutCounts
+	byClient          bool
+	rls               bool // Config.RowSecurity
+	closed            atomic.Bool
+	deleting          deletions
+	changes           *changefeed.Hub[AppChange]
+	changeNonce       atomic.Value // of the positions that changes has; a string
+	changeLag         changefeed.Lag
+	changesSent       atomic.Uint64
+	appChangeCounts   *otter.Cache[AppKey, appChangeCount] // of apps with a long history
+	changesKept       atomic.Int64
+	webhookCounts     webhookCounts
 
 	bulkStatements sync.Map // text by bulkShape
 
@@ -112,7 +113,7 @@ type database interface {
 	Distributed() bool
 	// DropIdle closes idle connections, which are likely broken.
 	DropIdle()
-	// Fence returns a function that returns when a connection, which has broken, can no longer write, or an error.
+	// Fence returns a function that waits until a connection, which has broken, can no longer write, or returns an error.
 	Fence(conn *gorm.DB) func(ctx context.Context) error
 	// AwaitWriters returns when the transactions that now write to one of the tables have ended.
 	AwaitWriters(ctx context.Context, tables ...string) error
@@ -143,7 +144,7 @@ type database interface {
 func Open(cfg Config) (*Store, error) {
 	cfg.setDefaults()
 	s := &Store{
-		clock: cfg.Clock, log: cfg.Logger, timeout: cfg.Timeout, lockWait: cfg.LockTimeout,
+		clock: cfg.Clock, log: cfg.Logger, timeout: cfg.Timeout, lockTimeout: cfg.LockTimeout,
 		byClient: cfg.BatchByClient, rls: cfg.RowSecurity,
 	}
 	if cfg.Traces != nil {
@@ -151,7 +152,7 @@ func Open(cfg Config) (*Store, error) {
 	}
 	s.changes = changefeed.NewHub[AppChange](changeHubSize)
 	s.usage = tokenusage.New(s.writeUsage)
-	s.changeCounts = otter.Must(&otter.Options[AppKey, appChangeCount]{MaximumSize: rememberedCounts})
+	s.appChangeCounts = otter.Must(&otter.Options[AppKey, appChangeCount]{MaximumSize: maxCachedCounts})
 	var err error
 	if s.tokens, err = tokencache.New(cfg.TokenTTL, s.findTokens); err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
@@ -162,15 +163,15 @@ func Open(cfg Config) (*Store, error) {
 	if err := s.registerGuard(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open database: %w", err), s.db.Close())
 	}
-	s.shares = connlimit.New[shareKey](poolStats("", s.write).Max)
+	s.shares = connlimit.New[shareKey](poolStats("", s.writer).Max)
 	s.catalog = s.newCatalogCache()
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	s.patches = newPatchGroup(s, cfg)
-	s.background.Go(func() { s.catalog.Follow(ctx, cfg.CatalogPoll, s.timeout) })
-	s.background.Go(func() { s.usage.Run(ctx, cfg.TokenUsage) })
-	s.background.Go(func() { s.followDeletions(ctx) })
-	s.background.Go(func() { s.readForStreams(ctx, 5*cfg.CatalogPoll) })
+	s.background.Go(func() { s.catalog.Follow(ctx, cfg.CatalogPollInterval, s.timeout) })
+	s.background.Go(func() { s.usage.Run(ctx, cfg.TokenUsageInterval) })
+	s.background.Go(func() { s.pollDeletions(ctx) })
+	s.background.Go(func() { s.readForStreams(ctx, 5*cfg.CatalogPollInterval) })
 	return s, nil
 }
 
@@ -178,8 +179,8 @@ func (cfg *Config) setDefaults() {
 	if cfg.MaxConns <= 0 {
 		cfg.MaxConns = 16
 	}
-	if cfg.CatalogPoll <= 0 {
-		cfg.CatalogPoll = 2 * time.Second
+	if cfg.CatalogPollInterval <= 0 {
+		cfg.CatalogPollInterval = 2 * time.Second
 	}
 	if cfg.Timeout <= 0 {
 		cfg.Timeout = 5 * time.Second
@@ -190,8 +191,8 @@ func (cfg *Config) setDefaults() {
 	if cfg.TokenTTL <= 0 {
 		cfg.TokenTTL = 10 * time.Second
 	}
-	if cfg.TokenUsage <= 0 {
-		cfg.TokenUsage = 10 * time.Second
+	if cfg.TokenUsageInterval <= 0 {
+		cfg.TokenUsageInterval = 10 * time.Second
 	}
 	if cfg.Clock == nil {
 		cfg.Clock = time.Now
@@ -204,11 +205,11 @@ func (cfg *Config) setDefaults() {
 
 // open opens the database that the URL names.
 func (s *Store) open(cfg Config) error {
-	path, ofSQLite, err := parseURL(cfg.URL)
+	path, isSQLite, err := parseURL(cfg.URL)
 	switch {
 	case err != nil:
 		return err
-	case !ofSQLite:
+	case !isSQLite:
 		db, err := postgres.Open(postgres.Config{
 			URL: cfg.URL, MaxConns: cfg.MaxConns, Timeout: cfg.Timeout, LockTimeout: cfg.LockTimeout,
 			Traces: cfg.Traces, OnStatement: cfg.OnStatement, Gorm: gormConfig(), Retry: s.retryRead,
@@ -229,21 +230,21 @@ func (s *Store) open(cfg Config) error {
 		}
 		s.db, s.apps = db, newSQLiteApps(s, db)
 	}
-	s.write, s.read = s.db.Writer(), s.db.Reader()
+	s.writer, s.reader = s.db.Writer(), s.db.Reader()
 	return nil
 }
 
-// CheckURL says whether a database URL is of a kind that Open takes.
+// CheckURL returns an error unless Open takes database URLs of this kind.
 func CheckURL(url string) error {
 	_, _, err := parseURL(url)
 	return err
 }
 
 // parseURL tells the kind of a database, and the path of an SQLite file.
-func parseURL(url string) (path string, ofSQLite bool, err error) {
-	path, ofSQLite = strings.CutPrefix(url, "sqlite://")
+func parseURL(url string) (path string, isSQLite bool, err error) {
+	path, isSQLite = strings.CutPrefix(url, "sqlite://")
 	switch {
-	case ofSQLite && path != "":
+	case isSQLite && path != "":
 		return path, true, nil
 	case strings.HasPrefix(url, "postgres://"), strings.HasPrefix(url, "postgresql://"):
 		return "", false, nil
@@ -251,16 +252,16 @@ func parseURL(url string) (path string, ofSQLite bool, err error) {
 	return "", false, errors.New("database URL must be sqlite://PATH or postgres://…")
 }
 
-// ErrNoBackup says that this database has tools of its own for backups.
+// ErrNoBackup is returned for PostgreSQL, which has its own tools for backups.
 var ErrNoBackup = errors.New("only an SQLite database is backed up here; PostgreSQL has pg_dump")
 
 // Backup copies the SQLite database that the URL names to a file, as sqlite.Backup does. ErrNoBackup on PostgreSQL.
 func Backup(ctx context.Context, url, file string) error {
-	path, ofSQLite, err := parseURL(url)
+	path, isSQLite, err := parseURL(url)
 	switch {
 	case err != nil:
 		return err
-	case !ofSQLite:
+	case !isSQLite:
 		return ErrNoBackup
 	}
 	if err := sqlite.Backup(ctx, path, file); err != nil {
@@ -279,14 +280,14 @@ func (s *Store) Close() error {
 	s.background.Wait()
 	s.patches.Close()
 	s.apps.close()
-	_ = s.usage.Flush(context.Background()) // what a database that is away does not take is lost
+	_ = s.usage.Flush(context.Background()) // if the database cannot be reached, this is lost
 	return s.db.Close()
 }
 
 // tenantGuard covers the tables that hold data of clients: all that have a client_id.
 var (
-	perClient   = []string{"apps", "app_changes", "client_app_counts", "token_clients", "webhooks"}
-	tenantGuard = tenant.NewGuard(perClient...)
+	tenantTables = []string{"apps", "app_changes", "client_app_counts", "token_clients", "webhooks"}
+	tenantGuard  = tenant.NewGuard(tenantTables...)
 )
 
 // tablesWithPolicy are the tables with a policy. Which clients a token covers is asked before there is a client, and a
@@ -294,19 +295,19 @@ var (
 var tablesWithPolicy = []string{"apps", "app_changes", "client_app_counts"}
 
 func (s *Store) registerGuard() error {
-	err := tenantGuard.Register(s.write)
-	if s.read != s.write {
-		err = errors.Join(err, tenantGuard.Register(s.read))
+	err := tenantGuard.Register(s.writer)
+	if s.reader != s.writer {
+		err = errors.Join(err, tenantGuard.Register(s.reader))
 	}
 	if s.rls {
-		err = errors.Join(err, tenantGuard.RegisterRowSecurity(s.write, s.db.Distributed))
+		err = errors.Join(err, tenantGuard.RegisterRowSecurity(s.writer, s.db.Distributed))
 	}
 	return err
 }
 
 // tenant returns the handle for reading the rows of one client.
 func (s *Store) tenant(ctx context.Context, client uuid.UUID) *gorm.DB {
-	return tenant.Of(s.read.WithContext(ctx), client)
+	return tenant.Of(s.reader.WithContext(ctx), client)
 }
 
 // now is the store's one clock: UTC, truncated to the milliseconds that both databases keep and the API shows.
@@ -318,7 +319,7 @@ func gormConfig() *gorm.Config {
 	return &gorm.Config{SkipDefaultTransaction: true, Logger: logger.Discard}
 }
 
-// Stats is what an operator wants to know of an open store: how it is at this moment, and what it has done since Open.
+// Stats describes an open store for its operator: the state at this moment, and counters since Open.
 type Stats struct {
 	Pools    []PoolStats
 	Catalog  CatalogStats
@@ -329,7 +330,7 @@ type Stats struct {
 	Changes  ChangeStats
 	Webhooks WebhookStats
 
-	// LockTimeouts counts waits for locks that came to their bound, by what waited.
+	// LockTimeouts counts lock timeouts by the kind of write that waited.
 	LockTimeouts map[string]uint64
 }
 
@@ -364,25 +365,25 @@ type ShareStats = connlimit.Stats
 type ChangeStats struct {
 	Streams int           // that follow it on this server
 	Sent    uint64        // changes that streams have got
-	Lag     time.Duration // for how long it has stood still behind a transaction that is open, as it was last seen
-	Kept    int64         // about how many changes are kept, as was last seen
+	Lag     time.Duration // for how long an open transaction has held it up, when that was last checked
+	Kept    int64         // about how many changes are kept, when that was last checked
 }
 
-// Stats never asks the database.
+// Stats returns the statistics. It sends no statement to the database.
 func (s *Store) Stats() Stats {
 	stats := Stats{
 		Catalog: CatalogStats{Stats: s.catalog.Stats()}, Tokens: s.tokens.Stats(), Patches: s.patches.Stats(), Reads: s.apps.readStats(), Shares: s.shares.Stats(),
 		Changes:      ChangeStats{Streams: s.changes.Followers(), Sent: s.changesSent.Load(), Lag: s.changeLag.At(s.now()), Kept: s.changesKept.Load()},
-		Webhooks:     s.webhooks.stats(s.now()),
-		LockTimeouts: s.lockTimeouts.stats(),
+		Webhooks:     s.webhookCounts.stats(s.now()),
+		LockTimeouts: s.lockTimeoutCounts.stats(),
 	}
 	if c := s.catalog.Current(); c != nil {
 		stats.Catalog.Apps, stats.Catalog.Revision = len(c.all()), c.revision
 	}
-	if s.read == s.write {
-		stats.Pools = []PoolStats{poolStats("shared", s.write)}
+	if s.reader == s.writer {
+		stats.Pools = []PoolStats{poolStats("shared", s.writer)}
 	} else {
-		stats.Pools = []PoolStats{poolStats("write", s.write), poolStats("read", s.read)}
+		stats.Pools = []PoolStats{poolStats("write", s.writer), poolStats("read", s.reader)}
 	}
 	return stats
 }

@@ -256,23 +256,23 @@ func TestTenantGuardCoversEveryTable(t *testing.T) {
 var declared = map[string]string{
 	"UpdateCatalogApp": "the apps of all clients repeat the name",
 	"Seed":             "rows of many clients, as they are given",
-	"withClients":      "a token says which clients it covers",
+	"loadClientIDs":    "a token says which clients it covers",
 	"visibleTo":        "a token sees the tokens whose clients it covers",
 	"CreateToken":      "a token may cover many clients",
-	"behind":           "the history of all clients is pruned",
+	"prunable":         "the history of all clients is pruned",
 	"webhooks":         "a webhook may follow all clients",
 	"changedClients":   "webhooks of all clients are marked",
 	"clients":          "a token follows the changes of all clients that it covers",
 }
 
-// beneath are the functions that bypass gorm, and so the guard, with the reason.
-var beneath = map[string]string{
-	"read":          "statements that gorm has built of the handle's condition: see take and find",
-	"takeByClient":  "statements that gorm has built of the handle's condition",
-	"onConnOnce":    "statements that gorm has built of the handle's condition, and lockFree: see patchstatement.go",
-	"migrations":    "the schema",
-	"presentSchema": "the schema's version",
-	"poolStats":     "sends nothing",
+// bypassesGorm are the functions that bypass gorm, and so the guard, with the reason.
+var bypassesGorm = map[string]string{
+	"read":                 "statements that gorm has built of the handle's condition: see take and find",
+	"readByClient":         "statements that gorm has built of the handle's condition",
+	"onConnOnce":           "statements that gorm has built of the handle's condition, and lockAvailable: see patchstatement.go",
+	"migrations":           "the schema",
+	"currentSchemaVersion": "the schema's version",
+	"poolStats":            "sends nothing",
 }
 
 // leftToTests are mistakes that only the check of all statements of tests finds, since the guard does not read their text.
@@ -322,14 +322,14 @@ func TestCrossTenantStatementsAreListed(t *testing.T) {
 				case fun.Sel.Name == "CrossTenant":
 					passing[f.Name.Name] = must(strconv.Unquote(call.Args[1].(*ast.BasicLit).Value))(t)
 				case fun.Sel.Name == "Lend" || fun.Sel.Name == "Ready" && len(call.Args) == 0 || fun.Sel.Name == "DB" && len(call.Args) == 0:
-					around[f.Name.Name] = beneath[f.Name.Name]
+					around[f.Name.Name] = bypassesGorm[f.Name.Name]
 				}
 				return true
 			})
 		}
 	}
 	wantJSON(t, "what is declared", passing, declared)
-	wantJSON(t, "what goes around gorm", around, beneath)
+	wantJSON(t, "what goes around gorm", around, bypassesGorm)
 }
 
 // A template's client may be any expression: it may be built, and not sent.

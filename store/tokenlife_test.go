@@ -309,7 +309,9 @@ func TestLastUse(t *testing.T) {
 	t.Parallel()
 	storetest.EachParallel(t, func(t *testing.T, url string) {
 		clock, behind := &storetest.Clock{}, &storetest.Clock{}
-		often := func(cfg *store.Config) { cfg.TokenUsage, cfg.TokenTTL = 20*time.Millisecond, 50*time.Millisecond }
+		often := func(cfg *store.Config) {
+			cfg.TokenUsageInterval, cfg.TokenTTL = 20*time.Millisecond, 50*time.Millisecond
+		}
 		s := openSeeded(t, url, storetest.Page(), withClock(clock), often)
 		other := storetest.Open(t, url, withClock(behind), often)
 		made, secret := newToken(t, s, nil)

@@ -92,7 +92,7 @@ func (t *Token) exceeds(other *Token) bool {
 	return other.ExpiresAt != nil && !other.FromProvider && (t.ExpiresAt == nil || t.ExpiresAt.After(*other.ExpiresAt))
 }
 
-// ended returns ErrRevokedToken or ErrExpiredToken if the token is good no more.
+// ended returns ErrRevokedToken or ErrExpiredToken if the token is no longer valid.
 func (t *Token) ended(now time.Time) error {
 	switch {
 	case t.RevokedAt != nil:
@@ -166,11 +166,11 @@ func (s *Store) findTokens(ctx context.Context, hashes []tokencache.Hash) (map[t
 	for i := range hashes {
 		sums[i] = hashes[i][:]
 	}
-	db := s.read.WithContext(ctx)
+	db := s.reader.WithContext(ctx)
 	if err := whereIn(db, "hash", sums).Or(whereIn(db, "previous_hash", sums)).Find(&tokens).Error; err != nil {
 		return nil, s.translate("find tokens", err)
 	}
-	if err := withClients(db, tokens); err != nil {
+	if err := loadClientIDs(db, tokens); err != nil {
 		return nil, s.translate("find tokens", err)
 	}
 	found := make(map[tokencache.Hash]*Token, len(tokens))
@@ -187,8 +187,8 @@ func (s *Store) findTokens(ctx context.Context, hashes []tokencache.Hash) (map[t
 	return found, nil
 }
 
-// withClients sets which clients the tokens cover.
-func withClients(db *gorm.DB, tokens []Token) error {
+// loadClientIDs sets which clients the tokens cover.
+func loadClientIDs(db *gorm.DB, tokens []Token) error {
 	byID, ids := make(map[uuid.UUID]*Token, len(tokens)), make([]uuid.UUID, len(tokens))
 	for i := range tokens {
 		byID[tokens[i].ID], ids[i] = &tokens[i], tokens[i].ID
@@ -211,7 +211,7 @@ func withClients(db *gorm.DB, tokens []Token) error {
 func (s *Store) writeUsage(ctx context.Context, minute time.Time, ids []uuid.UUID) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	return whereIn(s.write.WithContext(ctx).Model(&Token{}), "id", ids).
+	return whereIn(s.writer.WithContext(ctx).Model(&Token{}), "id", ids).
 		Where("(last_used_at IS NULL OR last_used_at < ?)", minute).Updates(map[string]any{"last_used_at": minute}).Error
 }
 
@@ -242,9 +242,9 @@ var tokenListing = listing[Token]{
 
 // ListTokens returns one page of the tokens that by covers, revoked and expired ones too.
 func (s *Store) ListTokens(ctx context.Context, by *Token, p Page) (List[Token], error) {
-	list, err := tokenListing.Page(ctx, visibleTo(s.read, by), p, nil)
+	list, err := tokenListing.Page(ctx, visibleTo(s.reader, by), p, nil)
 	if err == nil {
-		err = withClients(s.read.WithContext(ctx), list.Rows)
+		err = loadClientIDs(s.reader.WithContext(ctx), list.Rows)
 	}
 	return list, s.translate("list tokens", err)
 }
@@ -252,9 +252,9 @@ func (s *Store) ListTokens(ctx context.Context, by *Token, p Page) (List[Token],
 // AllTokens returns every token, revoked and expired ones too, oldest first.
 func (s *Store) AllTokens(ctx context.Context) ([]Token, error) {
 	var tokens []Token
-	err := s.read.WithContext(ctx).Order("created_at, id").Find(&tokens).Error
+	err := s.reader.WithContext(ctx).Order("created_at, id").Find(&tokens).Error
 	if err == nil {
-		err = withClients(s.read.WithContext(ctx), tokens)
+		err = loadClientIDs(s.reader.WithContext(ctx), tokens)
 	}
 	return tokens, s.translate("list tokens", err)
 }
@@ -262,12 +262,12 @@ func (s *Store) AllTokens(ctx context.Context) ([]Token, error) {
 // GetToken returns a token that by covers, or NotFoundError.
 func (s *Store) GetToken(ctx context.Context, by *Token, id uuid.UUID) (Token, error) {
 	tokens := make([]Token, 0, 1)
-	err := visibleTo(s.read.WithContext(ctx), by).Where("id = ?", id).Find(&tokens).Error
+	err := visibleTo(s.reader.WithContext(ctx), by).Where("id = ?", id).Find(&tokens).Error
 	if err == nil && len(tokens) == 0 {
 		return Token{}, &NotFoundError{Kind: KindToken, ID: id}
 	}
 	if err == nil {
-		err = withClients(s.read.WithContext(ctx), tokens)
+		err = loadClientIDs(s.reader.WithContext(ctx), tokens)
 	}
 	if err != nil {
 		return Token{}, s.translate("get token", err)
@@ -275,8 +275,8 @@ func (s *Store) GetToken(ctx context.Context, by *Token, id uuid.UUID) (Token, e
 	return tokens[0], nil
 }
 
-// getWithin is GetToken for a change of the token. ErrExceedsToken says that it has something that by has not.
-func (s *Store) getWithin(ctx context.Context, by *Token, id uuid.UUID) (Token, error) {
+// getTokenToChange is GetToken for a change of the token. ErrExceedsToken says that it has something that by lacks.
+func (s *Store) getTokenToChange(ctx context.Context, by *Token, id uuid.UUID) (Token, error) {
 	token, err := s.GetToken(ctx, by, id)
 	if err == nil && by != nil && token.exceeds(by) {
 		err = ErrExceedsToken
@@ -315,7 +315,7 @@ func (s *Store) CreateToken(ctx context.Context, by *Token, secret string, token
 		return insertNew(tenant.CrossTenant(tx, "a token may cover many clients"), token.grants())
 	})
 	if err != nil {
-		s.forgetEnded(by, err)
+		s.forgetIfEnded(by, err)
 		return Token{}, s.translate("create token", err)
 	}
 	s.tokens.Forget(hash)
@@ -360,7 +360,7 @@ func (s *Store) lockTokens(tx *gorm.DB, by *Token, others ...uuid.UUID) (map[uui
 		return nil, nil //nolint:nilnil // no map has no tokens
 	}
 	var rows []Token
-	err := whereIn(tx.Clauses(forChange), "id", ids).Order("id").Find(&rows).Error
+	err := whereIn(tx.Clauses(forNoKeyUpdate), "id", ids).Order("id").Find(&rows).Error
 	locked := make(map[uuid.UUID]*Token, len(rows))
 	for i := range rows {
 		locked[rows[i].ID] = &rows[i]
@@ -382,11 +382,11 @@ func (s *Store) lockTokens(tx *gorm.DB, by *Token, others ...uuid.UUID) (map[uui
 	return locked, nil
 }
 
-// forChange locks rows that a transaction changes, or whose state its change depends on.
-var forChange = clause.Locking{Strength: "NO KEY UPDATE"}
+// forNoKeyUpdate locks rows that a transaction changes, or whose state its change depends on.
+var forNoKeyUpdate = clause.Locking{Strength: "NO KEY UPDATE"}
 
-// forgetEnded drops a token from the cache when a change has found out that it has ended.
-func (s *Store) forgetEnded(by *Token, err error) {
+// forgetIfEnded drops a token from the cache when a change has found out that it has ended.
+func (s *Store) forgetIfEnded(by *Token, err error) {
 	if by != nil && errors.Is(err, ErrUnknownToken) {
 		s.tokens.Forget(by.secret)
 	}
@@ -396,47 +396,47 @@ func (s *Store) forgetEnded(by *Token, err error) {
 // still good from the rotation before ends at once. Errors are NotFoundError, ErrExceedsToken and EndedTokenError, and ErrUnknownToken
 // when by has ended meanwhile.
 func (s *Store) RotateToken(ctx context.Context, by *Token, id uuid.UUID, secret string, overlap time.Duration) (Token, error) {
-	token, err := s.getWithin(ctx, by, id)
+	token, err := s.getTokenToChange(ctx, by, id)
 	if err != nil {
 		return Token{}, err
 	}
 	hash := tokencache.Hash(sha256.Sum256([]byte(secret)))
 	clients := token.ClientIDs
-	var was Token
-	wrote := func(db *gorm.DB) (bool, error) {
+	var old Token
+	committed := func(db *gorm.DB) (bool, error) {
 		var row Token
 		err := db.Where("id = ?", id).Take(&row).Error
 		switch {
 		case err != nil || slices.Contains(row.hashes(), hash):
 			return err == nil, err
-		case bytes.Equal(row.Hash, was.Hash):
+		case bytes.Equal(row.Hash, old.Hash):
 			return false, nil
 		}
 		return false, errCannotTell
 	}
-	err = s.inTx(ctx, tokenShare, wrote, func(tx *gorm.DB) error {
+	err = s.inTx(ctx, tokenShare, committed, func(tx *gorm.DB) error {
 		locked, err := s.lockTokens(tx, by, id)
 		if err != nil {
 			return err
 		}
 		now := s.now()
-		was = *locked[id]
-		if err := was.ended(now); err != nil {
+		old = *locked[id]
+		if err := old.ended(now); err != nil {
 			return &EndedTokenError{ID: id, cause: err}
 		}
-		token = was
+		token = old
 		token.Hash, token.PreviousHash, token.PreviousUntil = hash[:], nil, nil
 		if overlap > 0 {
 			until := now.Add(overlap)
-			token.PreviousHash, token.PreviousUntil = &was.Hash, &until
+			token.PreviousHash, token.PreviousUntil = &old.Hash, &until
 		}
 		return tx.Model(&Token{}).Where("id = ?", id).Updates(map[string]any{
 			"hash": token.Hash, "previous_hash": orNil(token.PreviousHash), "previous_until": token.PreviousUntil,
 		}).Error
 	})
-	s.forgetEnded(by, err)
-	if was.Hash != nil {
-		s.tokens.Forget(append(was.hashes(), hash)...)
+	s.forgetIfEnded(by, err)
+	if old.Hash != nil {
+		s.tokens.Forget(append(old.hashes(), hash)...)
 	}
 	token.ClientIDs = clients
 	return token, s.translate("rotate token", err)
@@ -446,13 +446,13 @@ func (s *Store) RotateToken(ctx context.Context, by *Token, id uuid.UUID, secret
 // webhooks that any of them has made, unless keepCreated. It returns the tokens that it has ended. Revoking a token again does the same for
 // what is left. Errors are NotFoundError and ErrExceedsToken.
 func (s *Store) RevokeToken(ctx context.Context, by *Token, id uuid.UUID, keepCreated bool) ([]Token, error) {
-	if _, err := s.getWithin(ctx, by, id); err != nil {
+	if _, err := s.getTokenToChange(ctx, by, id); err != nil {
 		return nil, err
 	}
 	var revoked []Token
 	var hashes []tokencache.Hash
 	// A revoked token makes no other, so that this holds for good once it does.
-	wrote := func(db *gorm.DB) (bool, error) {
+	committed := func(db *gorm.DB) (bool, error) {
 		left, walked := 0, []uuid.UUID(nil)
 		err := walkTokens(db, id, keepCreated, func(tokens []Token) error {
 			for _, token := range tokens {
@@ -464,15 +464,15 @@ func (s *Store) RevokeToken(ctx context.Context, by *Token, id uuid.UUID, keepCr
 			return nil
 		})
 		if err == nil && left == 0 && !keepCreated {
-			return noneCreatedBy(db, walked)
+			return allCreatedByDisabled(db, walked)
 		}
 		return left == 0, err
 	}
-	err := s.inTx(ctx, tokenShare, wrote, func(tx *gorm.DB) error {
+	err := s.inTx(ctx, tokenShare, committed, func(tx *gorm.DB) error {
 		revoked, hashes = nil, nil
 		now, walked := s.now(), []uuid.UUID(nil)
 		// The rows of a token's children are read after the token is locked and marked: a child in the making holds the token's row.
-		err := walkTokens(tx.Clauses(forChange), id, keepCreated, func(tokens []Token) error {
+		err := walkTokens(tx.Clauses(forNoKeyUpdate), id, keepCreated, func(tokens []Token) error {
 			var ids []uuid.UUID
 			for _, token := range tokens {
 				hashes, walked = append(hashes, token.hashes()...), append(walked, token.ID)

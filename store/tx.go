@@ -28,35 +28,35 @@ func isDryRun(ctx context.Context) bool { return ctx.Value(dryRunKey{}) != nil }
 // inTx runs work in one transaction. Any error other than InDoubtError, and any panic, means that nothing was committed.
 //
 // work runs again when an attempt left nothing behind: the connection broke before COMMIT, the transaction lost a deadlock, or
-// wrote reports that a COMMIT without an answer had no effect. With a nil wrote, a COMMIT without an answer is InDoubtError.
+// probe reports that a COMMIT without an answer had no effect. With a nil probe, a COMMIT without an answer is InDoubtError.
 //
 // The transaction first waits, in memory, for a connection of the share of the pool that the key names.
-func (s *Store) inTx(ctx context.Context, share shareKey, wrote commitProbe, work func(tx *gorm.DB) error) error {
-	return s.inTxOf(ctx, share, share.path(), wrote, work)
+func (s *Store) inTx(ctx context.Context, share shareKey, probe commitProbe, work func(tx *gorm.DB) error) error {
+	return s.inTxOf(ctx, share, share.path(), probe, work)
 }
 
 // inTxOf is inTx with the kind of write that a lock timeout counts for.
-func (s *Store) inTxOf(ctx context.Context, share shareKey, path lockPath, wrote commitProbe, work func(tx *gorm.DB) error) error {
+func (s *Store) inTxOf(ctx context.Context, share shareKey, path lockPath, probe commitProbe, work func(tx *gorm.DB) error) error {
 	release, err := s.acquire(ctx, share)
 	if err != nil {
 		return err
 	}
 	defer release()
-	again := false
-	err = attempts.Do(ctx, func() (bool, error) {
+	retry := false
+	err = statementRetry.Do(ctx, func() (bool, error) {
 		err := s.tryTx(ctx, share, work)
-		s.lockTimeouts.note(path, err)
-		if gone := (*inDoubtError)(nil); errors.As(err, &gone) {
-			written, problem := s.resolveInDoubt(ctx, gone, wrote)
-			if again = !written && problem == nil; again {
-				problem = gone.cause
+		s.lockTimeoutCounts.note(path, err)
+		if inDoubt := (*inDoubtError)(nil); errors.As(err, &inDoubt) {
+			written, problem := s.resolveInDoubt(ctx, inDoubt, probe)
+			if retry = !written && problem == nil; retry {
+				problem = inDoubt.cause
 			}
-			return again, problem
+			return retry, problem
 		}
-		again = s.retryable(ctx, err)
-		return again, err
+		retry = s.retryable(ctx, err)
+		return retry, err
 	})
-	if again { // and there are no attempts left
+	if retry { // and there are no attempts left
 		return &UnavailableError{cause: err}
 	}
 	return err
@@ -65,7 +65,7 @@ func (s *Store) inTxOf(ctx context.Context, share shareKey, path lockPath, wrote
 // tryTx runs work in a transaction once, and rolls a dry run back. With row-level security, the transaction of a client's share sees the client's rows only.
 // It returns inDoubtError when the COMMIT was sent and may have succeeded.
 func (s *Store) tryTx(ctx context.Context, share shareKey, work func(tx *gorm.DB) error) error {
-	return s.write.WithContext(ctx).Connection(func(conn *gorm.DB) error {
+	return s.writer.WithContext(ctx).Connection(func(conn *gorm.DB) error {
 		fence := s.db.Fence(conn)
 		tx := conn.Session(&gorm.Session{NewDB: true, Context: ctx}).Begin()
 		if tx.Error != nil {
@@ -94,15 +94,15 @@ func (s *Store) tryTx(ctx context.Context, share shareKey, work func(tx *gorm.DB
 	})
 }
 
-var snapshot = &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}
+var snapshotOptions = &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}
 
 // inSnapshot runs work, which only reads, in a transaction that sees one state of all tables.
 func (s *Store) inSnapshot(ctx context.Context, work func(tx *gorm.DB) error) error {
-	return s.retryRead(ctx, func() error { return s.read.WithContext(ctx).Transaction(work, snapshot) })
+	return s.retryRead(ctx, func() error { return s.reader.WithContext(ctx).Transaction(work, snapshotOptions) })
 }
 
-// shareKey names the share of the pool that a write uses. Writes that the zero key names are not bounded. Reads take no share, but for
-// exports. Nor do batches of patches, which wait for a lock for at most shortLockWait.
+// shareKey names the share of the pool that a write uses. The zero key has no bound. Reads take no share, except exports. Batches of
+// patches take none either: they wait for a lock for at most shortLockTimeout.
 type shareKey struct {
 	kind   shareKind
 	client uuid.UUID
@@ -150,8 +150,8 @@ func (s *Store) acquire(ctx context.Context, key shareKey) (release func(), err 
 type lockPath int
 
 const (
-	lockPathBatch       lockPath = iota // patches and bulk updates that are written together, for shortLockWait
-	lockPathConditional                 // a conditional write that holds the catalog, for shortLockWait
+	lockPathBatch       lockPath = iota // patches and bulk updates that are written together, for shortLockTimeout
+	lockPathConditional                 // a conditional write that holds the catalog, for shortLockTimeout
 	lockPathClient                      // a transaction that is bound to a client
 	lockPathCatalog                     // a change of the catalog
 	lockPathImport
@@ -161,21 +161,21 @@ const (
 
 var lockPathNames = [lockPaths]string{"batch", "conditional", "client", "catalog", "import", "other"}
 
-// shortLockWait is the lock_timeout of a write that holds locks for which others may wait. It is well below PostgreSQL's
+// shortLockTimeout is the lock_timeout of a write that holds locks for which others may wait. It is well below PostgreSQL's
 // deadlock_timeout of one second, so that it ends a deadlock before PostgreSQL looks for one.
-const shortLockWait = "50ms"
+const shortLockTimeout = "50ms"
 
-// lockTimeouts counts lock timeouts.
-type lockTimeouts [lockPaths]atomic.Uint64
+// lockTimeoutCounts counts lock timeouts.
+type lockTimeoutCounts [lockPaths]atomic.Uint64
 
 // note counts err if it is a lock timeout.
-func (l *lockTimeouts) note(path lockPath, err error) {
+func (l *lockTimeoutCounts) note(path lockPath, err error) {
 	if postgres.LockTimeout(err) {
 		l[path].Add(1)
 	}
 }
 
-func (l *lockTimeouts) stats() map[string]uint64 {
+func (l *lockTimeoutCounts) stats() map[string]uint64 {
 	stats := make(map[string]uint64, lockPaths)
 	for path := range l {
 		stats[lockPathNames[path]] = l[path].Load()
@@ -183,7 +183,7 @@ func (l *lockTimeouts) stats() map[string]uint64 {
 	return stats
 }
 
-// path is what the timeouts of a transaction with this share count as.
+// path returns the kind of write that the lock timeouts of a transaction with this share are counted for.
 func (k shareKey) path() lockPath {
 	switch k.kind {
 	case shareOfClient:
@@ -195,10 +195,10 @@ func (k shareKey) path() lockPath {
 	return lockPathOther
 }
 
-// awaitApp waits until the app's row can be locked, and then until the catalog's lock can be, and keeps neither. A conditional write
+// awaitAppLocks waits until the app's row can be locked, and then until the catalog's lock can be, and keeps neither. A conditional write
 // needs both at once. If it held the catalog while it waited for the row, a change of the catalog would wait behind it, and every
 // other conditional write behind that change.
-func (s *Store) awaitApp(ctx context.Context, key AppKey) error {
+func (s *Store) awaitAppLocks(ctx context.Context, key AppKey) error {
 	share := clientShare(key.ClientID)
 	err := s.inTx(ctx, share, nil, func(tx *gorm.DB) error {
 		return tenant.Of(tx, key.ClientID).Model(&App{}).Clauses(clause.Locking{Strength: "NO KEY UPDATE"}).
@@ -207,22 +207,22 @@ func (s *Store) awaitApp(ctx context.Context, key AppKey) error {
 	if err != nil {
 		return err
 	}
-	return s.inTx(ctx, share, nil, func(tx *gorm.DB) error { return s.holdCatalog(tx, revisionLock, key.ClientID) })
+	return s.inTx(ctx, share, nil, func(tx *gorm.DB) error { return s.lockCatalogShared(tx, revisionLock, key.ClientID) })
 }
 
-// boundLockWait sets how long the transaction waits for each lock from here on. SQLite has one writer.
-func boundLockWait(tx *gorm.DB, wait time.Duration) error {
+// setLockTimeout sets how long the transaction waits for each lock from here on. SQLite has one writer.
+func setLockTimeout(tx *gorm.DB, timeout time.Duration) error {
 	if tx.Name() != postgres.Name {
 		return nil
 	}
 	// SET LOCAL, since Citus does not tell other machines of set_config.
-	return tx.Exec("SET LOCAL lock_timeout = " + strconv.FormatInt(wait.Milliseconds(), 10)).Error
+	return tx.Exec("SET LOCAL lock_timeout = " + strconv.FormatInt(timeout.Milliseconds(), 10)).Error
 }
 
-// waitForLocksBriefly makes the transaction wait for locks for no longer than shortLockWait from here on.
-func waitForLocksBriefly(tx *gorm.DB) error {
+// setShortLockTimeout makes the transaction wait for locks for no longer than shortLockTimeout from here on.
+func setShortLockTimeout(tx *gorm.DB) error {
 	if tx.Name() != postgres.Name {
 		return nil
 	}
-	return tx.Exec(waitBriefly).Error
+	return tx.Exec(shortLockTimeoutSQL).Error
 }

@@ -43,7 +43,7 @@ func TestDeleteClientWithWebhooks(t *testing.T) {
 // Revoking a token disables the webhooks that it and the tokens of its making have made.
 func TestRevokeDisablesWebhooks(t *testing.T) {
 	hookTest(t, func(t *testing.T, _ string, s *store.Store, _ *storetest.Clock) {
-		settle(t, s)
+		awaitReadable(t, s)
 		for _, keep := range []bool{true, false} {
 			parent, secret := newToken(t, s, nil)
 			childSecret := newSecret(t)

@@ -26,12 +26,12 @@ const (
 const (
 	// maxWebhooks is how many webhooks one client may have, and how many there may be for all clients.
 	maxWebhooks = 20
-	// mostBehind is to where Webhook.Behind counts.
-	mostBehind = 1000
+	// maxBehindCount is the highest value of Webhook.Behind.
+	maxBehindCount = 1000
 	// secretOverlap is how long the old secret of a webhook signs beside the new one.
 	secretOverlap = 24 * time.Hour
-	// webhookTestPause is between two tests of a webhook.
-	webhookTestPause = 10 * time.Second
+	// webhookTestInterval is the shortest time between two tests of a webhook.
+	webhookTestInterval = 10 * time.Second
 )
 
 // Webhook is a position in a change feed with an address. An idle one, which is neither disabled nor has a DueAt, has nothing to deliver
@@ -116,30 +116,30 @@ var webhookListing = listing[Webhook]{
 
 // ListWebhooks returns one page of the webhooks that by sees, of one client if clientID is not nil, sorted by ColumnCreatedAt.
 func (s *Store) ListWebhooks(ctx context.Context, by *Token, clientID *uuid.UUID, p Page) (List[Webhook], error) {
-	q := visibleWebhooks(s.read, by)
+	q := visibleWebhooks(s.reader, by)
 	if clientID != nil {
 		q = q.Where("client_id = ?", *clientID)
 	}
 	list, err := webhookListing.Page(ctx, q, p, nil)
 	if err == nil {
-		err = s.forCaller(ctx, list.Rows)
+		err = s.fillForCaller(ctx, list.Rows)
 	}
 	return list, s.translate("list webhooks", err)
 }
 
 // GetWebhook returns a webhook that by sees, or NotFoundError.
 func (s *Store) GetWebhook(ctx context.Context, by *Token, id uuid.UUID) (Webhook, error) {
-	w, err := takeWebhook(visibleWebhooks(s.read.WithContext(ctx), by), id)
+	w, err := takeWebhook(visibleWebhooks(s.reader.WithContext(ctx), by), id)
 	if err == nil {
 		rows := []Webhook{w}
-		err = s.forCaller(ctx, rows)
+		err = s.fillForCaller(ctx, rows)
 		w = rows[0]
 	}
 	return w, s.translate("get webhook", err)
 }
 
-// forCaller sets what callers see of webhooks: how many changes wait, all in one snapshot, and that some were lost.
-func (s *Store) forCaller(ctx context.Context, rows []Webhook) error {
+// fillForCaller sets what callers see of webhooks: how many changes wait, all in one snapshot, and that some were lost.
+func (s *Store) fillForCaller(ctx context.Context, rows []Webhook) error {
 	if len(rows) == 0 {
 		return nil
 	}
@@ -184,7 +184,7 @@ func (s *Store) countBehind(tx *gorm.DB, state changefeed.State, w *Webhook, mar
 		return 0, err
 	}
 	state.Horizon = state.End // also what waits for an older transaction
-	q, _, err := s.changesBehind(tx, state, w.scope(), after, 0)
+	q, _, err := s.changesAfter(tx, state, w.scope(), after, 0)
 	if err != nil {
 		return 0, err
 	}
@@ -192,14 +192,14 @@ func (s *Store) countBehind(tx *gorm.DB, state changefeed.State, w *Webhook, mar
 		q = q.Order(changeOrder)
 	}
 	var rows []AppChange
-	err = q.Select(changeOrder).Limit(mostBehind).Find(&rows).Error
+	err = q.Select(changeOrder).Limit(maxBehindCount).Find(&rows).Error
 	return len(rows), err
 }
 
-// writtenWebhook is forCaller for a webhook that a caller has just written. What it cannot count is not worth an error now.
-func (s *Store) writtenWebhook(ctx context.Context, w Webhook) Webhook {
+// fillAfterWrite is fillForCaller for a webhook that a caller has just written. It only logs a failure: the webhook was written.
+func (s *Store) fillAfterWrite(ctx context.Context, w Webhook) Webhook {
 	rows := []Webhook{w}
-	if err := s.forCaller(ctx, rows); err != nil {
+	if err := s.fillForCaller(ctx, rows); err != nil {
 		s.log.Warn("count what a webhook has not delivered", "webhook_id", w.ID, "error", err)
 	}
 	return rows[0]
@@ -214,10 +214,10 @@ func sortedFields(text string) string {
 
 // inWebhookTx runs work in a transaction that holds webhook_state, with the state of the feed. Meanwhile no other such transaction runs,
 // nothing is marked, and the history is not pruned.
-func (s *Store) inWebhookTx(ctx context.Context, wrote commitProbe, work func(tx *gorm.DB, feed changefeed.State) error) error {
+func (s *Store) inWebhookTx(ctx context.Context, probe commitProbe, work func(tx *gorm.DB, feed changefeed.State) error) error {
 	return s.withIncarnation(ctx, func() error {
-		return s.inTx(ctx, webhookShare, wrote, func(tx *gorm.DB) error {
-			if _, err := lockMarked(tx); err != nil {
+		return s.inTx(ctx, webhookShare, probe, func(tx *gorm.DB) error {
+			if _, err := lockWebhookState(tx); err != nil {
 				return err
 			}
 			feed, err := changefeed.Read(tx, s.db)
@@ -236,7 +236,7 @@ func (s *Store) inWebhookTx(ctx context.Context, wrote commitProbe, work func(tx
 func (s *Store) feedKey(tx *gorm.DB, feed changefeed.State, from ChangeStart) (key changefeed.Key, err error) {
 	switch {
 	case from.After != nil:
-		if key, err = parseChangePosition(from.After); err == nil && outOfFeed(feed, from.After, key) {
+		if key, err = parseChangePosition(from.After); err == nil && positionExpired(feed, from.After, key) {
 			err = ErrCursorExpired
 		}
 	case from.Since != nil:
@@ -255,25 +255,25 @@ func (s *Store) feedKey(tx *gorm.DB, feed changefeed.State, from ChangeStart) (k
 // has ended. A token of an identity provider is in no table: the webhook that it makes has no CreatedBy, and outlives it.
 func (s *Store) CreateWebhook(ctx context.Context, by *Token, w Webhook, since *time.Time) (Webhook, error) {
 	now := s.now()
-	made := Webhook{
+	created := Webhook{
 		ID: w.ID, ClientID: w.ClientID, URL: w.URL, Description: w.Description, Fields: sortedFields(w.Fields), Status: WebhookActive,
 		Secret: w.Secret, CreatedAt: now, UpdatedAt: now, Version: 1,
 	}
-	if made.ID == uuid.Nil {
-		made.ID = uuid.New()
+	if created.ID == uuid.Nil {
+		created.ID = uuid.New()
 	}
 	locked := by
 	if by != nil && by.FromProvider {
 		locked = nil
 	}
 	if locked != nil {
-		made.CreatedBy = &locked.ID
+		created.CreatedBy = &locked.ID
 	}
-	err := s.inWebhookTx(ctx, webhookExists(made.ID, true), func(tx *gorm.DB, feed changefeed.State) error {
+	err := s.inWebhookTx(ctx, webhookExists(created.ID, true), func(tx *gorm.DB, feed changefeed.State) error {
 		if _, err := s.lockTokens(tx, locked); err != nil {
 			return err
 		}
-		if err := checkWebhookLimit(tx, made.ClientID); err != nil {
+		if err := checkWebhookLimit(tx, created.ClientID); err != nil {
 			return err
 		}
 		key := changefeed.Before(feed.Horizon)
@@ -282,27 +282,27 @@ func (s *Store) CreateWebhook(ctx context.Context, by *Token, w Webhook, since *
 			if key, err = s.feedKey(tx, feed, ChangeStart{Since: since}); err != nil {
 				return err
 			}
-			made.DueAt = &now
+			created.DueAt = &now
 		}
-		made.Position, made.Key = key.Position, key.String()
+		created.Position, created.Key = key.Position, key.String()
 		if err := resumeMarking(tx, feed.Horizon); err != nil {
 			return err
 		}
-		if err := webhooks(tx).Create(&made).Error; err != nil || made.ClientID == nil {
+		if err := webhooks(tx).Create(&created).Error; err != nil || created.ClientID == nil {
 			return err
 		}
 		// With a row of webhooks written: whoever erases a client waits for this transaction.
-		err := checkClients(tx, []uuid.UUID{*made.ClientID})
+		err := checkClients(tx, []uuid.UUID{*created.ClientID})
 		if unknown := (*ReferenceError)(nil); errors.As(err, &unknown) {
 			return &ReferenceError{Field: string(ColumnClientID)}
 		}
 		return err
 	})
 	if err != nil {
-		s.forgetEnded(locked, err)
+		s.forgetIfEnded(locked, err)
 		return Webhook{}, s.translate("create webhook", err)
 	}
-	return s.writtenWebhook(ctx, made), nil
+	return s.fillAfterWrite(ctx, created), nil
 }
 
 // checkWebhookLimit returns WebhookLimitError if there may be no other webhook of the client, or of all clients. webhook_state is locked.
@@ -321,27 +321,27 @@ func checkWebhookLimit(tx *gorm.DB, client *uuid.UUID) error {
 	return err
 }
 
-// webhookExists is the probe of a transaction after which the webhook is there, or is not.
-func webhookExists(id uuid.UUID, there bool) commitProbe {
+// webhookExists is the probe of a transaction after which the webhook exists, or does not, as wanted.
+func webhookExists(id uuid.UUID, want bool) commitProbe {
 	return func(db *gorm.DB) (bool, error) {
 		var n int64
 		err := webhooks(db).Model(&Webhook{}).Where("id = ?", id).Count(&n).Error
-		return (n > 0) == there, err
+		return (n > 0) == want, err
 	}
 }
 
 // changeWebhook sets the columns that change returns for a webhook that by sees and whose row is locked. If there are none, nothing is
-// written. feed is only known if it is asked for.
+// written. feed is set only with withFeed.
 func (s *Store) changeWebhook(
 	ctx context.Context, by *Token, id uuid.UUID, withFeed bool,
 	change func(tx *gorm.DB, feed changefeed.State, w Webhook) (map[string]any, error),
 ) (Webhook, error) {
-	var was, w Webhook
+	var old, w Webhook
 	now := s.now()
-	wrote := func(db *gorm.DB) (bool, error) {
+	committed := func(db *gorm.DB) (bool, error) {
 		row, err := takeWebhook(webhooks(db), id)
 		switch {
-		case err == nil && row.Version == was.Version:
+		case err == nil && row.Version == old.Version:
 			return false, nil
 		case err == nil && row.Version == w.Version && row.UpdatedAt.Equal(w.UpdatedAt):
 			return true, nil
@@ -351,14 +351,14 @@ func (s *Store) changeWebhook(
 		return false, errCannotTell
 	}
 	work := func(tx *gorm.DB, feed changefeed.State) (err error) {
-		if was, err = takeWebhook(visibleWebhooks(tx.Clauses(forChange), by), id); err != nil {
+		if old, err = takeWebhook(visibleWebhooks(tx.Clauses(forNoKeyUpdate), by), id); err != nil {
 			return err
 		}
-		set, err := change(tx, feed, was)
-		if w = was; err != nil || len(set) == 0 {
+		set, err := change(tx, feed, old)
+		if w = old; err != nil || len(set) == 0 {
 			return err
 		}
-		set["version"], set["updated_at"] = was.Version+1, later(now, was.UpdatedAt)
+		set["version"], set["updated_at"] = old.Version+1, maxTime(now, old.UpdatedAt)
 		if err := webhooks(tx).Model(&Webhook{}).Where("id = ?", id).Updates(set).Error; err != nil {
 			return err
 		}
@@ -367,18 +367,18 @@ func (s *Store) changeWebhook(
 	}
 	var err error
 	if withFeed {
-		err = s.inWebhookTx(ctx, wrote, work)
+		err = s.inWebhookTx(ctx, committed, work)
 	} else {
-		err = s.inTx(ctx, webhookShare, wrote, func(tx *gorm.DB) error { return work(tx, changefeed.State{}) })
+		err = s.inTx(ctx, webhookShare, committed, func(tx *gorm.DB) error { return work(tx, changefeed.State{}) })
 	}
 	if err != nil {
 		return Webhook{}, err
 	}
-	return s.writtenWebhook(ctx, w), nil
+	return s.fillAfterWrite(ctx, w), nil
 }
 
 // UpdateWebhook sets ColumnURL, ColumnDescription, ColumnFields and ColumnStatus, which becomes WebhookActive or WebhookDisabled. A patch
-// that changes nothing writes nothing. But WebhookActive has a webhook that fails try at once, and gives it as much time as if it had
+// that changes nothing writes nothing. But WebhookActive makes a webhook that fails try at once, and gives it as much time as if it had
 // begun to fail now. Other fields apply to changes that are not in a batch yet, and another URL to the next attempt.
 //
 // Errors are NotFoundError and WebhookPrunedError.
@@ -451,7 +451,7 @@ func disable(tx *gorm.DB, set map[string]any) error {
 func (s *Store) disableCreatedBy(tx *gorm.DB, tokens []uuid.UUID) error {
 	set := map[string]any{
 		"last_error": "The token that made this webhook was revoked",
-		"version":    gorm.Expr("version + 1"), "updated_at": s.notEarlier(s.now()),
+		"version":    gorm.Expr("version + 1"), "updated_at": s.monotonicUpdatedAt(s.now()),
 	}
 	if err := disable(tx, set); err != nil {
 		return err
@@ -459,8 +459,8 @@ func (s *Store) disableCreatedBy(tx *gorm.DB, tokens []uuid.UUID) error {
 	return whereIn(webhooks(tx).Model(&Webhook{}), "created_by", tokens).Where("status <> 'disabled'").Updates(set).Error
 }
 
-// noneCreatedBy reports whether all webhooks that the tokens have made are disabled.
-func noneCreatedBy(db *gorm.DB, tokens []uuid.UUID) (bool, error) {
+// allCreatedByDisabled reports whether all webhooks that the tokens have made are disabled.
+func allCreatedByDisabled(db *gorm.DB, tokens []uuid.UUID) (bool, error) {
 	var n int64
 	err := whereIn(webhooks(db).Model(&Webhook{}), "created_by", tokens).Where("status <> 'disabled'").Count(&n).Error
 	return n == 0, err
@@ -508,17 +508,17 @@ func (s *Store) ReplayWebhook(ctx context.Context, by *Token, id uuid.UUID, from
 // BeginWebhookTest returns a webhook that by sees and that nobody has tested for ten seconds. Errors are NotFoundError and TooSoonError.
 func (s *Store) BeginWebhookTest(ctx context.Context, by *Token, id uuid.UUID) (w Webhook, err error) {
 	now := s.now()
-	wrote := func(db *gorm.DB) (bool, error) {
+	committed := func(db *gorm.DB) (bool, error) {
 		row, err := takeWebhook(webhooks(db), id)
 		return err == nil && row.TestedAt != nil && row.TestedAt.Equal(now), err
 	}
-	err = s.inTx(ctx, webhookShare, wrote, func(tx *gorm.DB) error {
-		if w, err = takeWebhook(visibleWebhooks(tx.Clauses(forChange), by), id); err != nil {
+	err = s.inTx(ctx, webhookShare, committed, func(tx *gorm.DB) error {
+		if w, err = takeWebhook(visibleWebhooks(tx.Clauses(forNoKeyUpdate), by), id); err != nil {
 			return err
 		}
 		if w.TestedAt != nil {
 			// A time that is far ahead is of a clock that was wrong.
-			if wait := w.TestedAt.Add(webhookTestPause).Sub(now); wait > 0 && wait <= 2*webhookTestPause {
+			if wait := w.TestedAt.Add(webhookTestInterval).Sub(now); wait > 0 && wait <= 2*webhookTestInterval {
 				return &TooSoonError{RetryAfter: wait}
 			}
 		}
@@ -537,7 +537,7 @@ func (s *Store) RecordWebhookTest(ctx context.Context, attempt WebhookAttempt) e
 	if foreignKeyViolation(err) {
 		err = nil
 	}
-	s.webhooks.count(attempt.Outcome)
+	s.webhookCounts.count(attempt.Outcome)
 	return s.translate("record the test of a webhook", err)
 }
 
@@ -554,10 +554,10 @@ var attemptListing = listing[WebhookAttempt]{
 // page's order is set here. NotFoundError if there is no such webhook.
 func (s *Store) ListWebhookDeliveries(ctx context.Context, by *Token, id uuid.UUID, p Page) (List[WebhookAttempt], error) {
 	p.SortBy, p.Desc = ColumnAttemptedAt, true
-	_, err := takeWebhook(visibleWebhooks(s.read.WithContext(ctx), by).Select("id"), id)
+	_, err := takeWebhook(visibleWebhooks(s.reader.WithContext(ctx), by).Select("id"), id)
 	var list List[WebhookAttempt]
 	if err == nil {
-		q := s.read.Where("webhook_id = ? AND attempted_at >= ?", id, s.now().Add(-attemptsKept))
+		q := s.reader.Where("webhook_id = ? AND attempted_at >= ?", id, s.now().Add(-attemptRetention))
 		list, err = attemptListing.Page(ctx, q, p, nil)
 	}
 	return list, s.translate("list deliveries of a webhook", err)

@@ -19,7 +19,7 @@ import (
 // newHook makes a webhook of a client, or of all clients if that is nil, at the end of the feed.
 func newHook(t testing.TB, s *store.Store, client *uuid.UUID, fields string) store.Webhook {
 	t.Helper()
-	settle(t, s)
+	awaitReadable(t, s)
 	hook := store.Webhook{ClientID: client, URL: "https://example.com/hook", Fields: fields, Secret: []byte("encrypted")}
 	return must(s.CreateWebhook(t.Context(), nil, hook, nil))(t)
 }

@@ -15,8 +15,8 @@ import (
 	"github.com/clientapps/clientapps/store/tenant"
 )
 
-// webhookLook is how often a server counts the webhooks.
-const webhookLook = 10 * time.Second
+// webhookCountInterval is how often a server counts the webhooks.
+const webhookCountInterval = 10 * time.Second
 
 // webhookState is the only row of its table. All changes before its position are marked: each webhook that follows one of them has a DueAt.
 type webhookState struct {
@@ -35,14 +35,14 @@ type WebhookNews struct {
 	Lost bool        // changes before Rows were pruned before they were delivered
 }
 
-// KeyBehind returns the key behind a row.
-func (n *WebhookNews) KeyBehind(i int) string { return n.Rows[i].key().String() }
+// KeyAfter returns the key behind a row.
+func (n *WebhookNews) KeyAfter(i int) string { return n.Rows[i].key().String() }
 
 // WebhookBatch is what is delivered with one request, and again with the same bytes until that succeeds.
 type WebhookBatch struct {
 	ID             uuid.UUID
 	Body           []byte
-	Key            string    // behind its last change: see WebhookNews.KeyBehind and Next
+	Key            string    // behind its last change: see WebhookNews.KeyAfter and Next
 	FirstChangedAt time.Time // of its first change
 }
 
@@ -53,10 +53,10 @@ type WebhookNext struct {
 	Disable string        // if it is not empty, the webhook is disabled after a failure, and this is the reason
 }
 
-// lockMarked locks the row of webhook_state and returns its position. It is locked before any row of tokens or webhooks.
-func lockMarked(tx *gorm.DB) (int64, error) {
+// lockWebhookState locks the row of webhook_state and returns its position. It is locked before any row of tokens or webhooks.
+func lockWebhookState(tx *gorm.DB) (int64, error) {
 	var state webhookState
-	err := tx.Clauses(forChange).Where("id = 1").Take(&state).Error
+	err := tx.Clauses(forNoKeyUpdate).Where("id = 1").Take(&state).Error
 	return state.Position, err
 }
 
@@ -76,27 +76,27 @@ func resumeMarking(tx *gorm.DB, horizon int64) error {
 	return tx.Model(&webhookState{}).Where("id = 1 AND position < ?", horizon).Update("position", horizon).Error
 }
 
-// MarkWebhooks has all webhooks looked at that follow changes which have come since the last call on any server, of the next 20,000
-// at most. enabled is false if all webhooks are disabled. Every server calls it all the time: without news it only reads, however many
+// MarkWebhooks makes all webhooks due that follow changes made since the last call on any server, of the next 20,000 changes at most.
+// enabled is false if all webhooks are disabled. Every server calls it all the time: without such changes it only reads, however many
 // webhooks there are.
 func (s *Store) MarkWebhooks(ctx context.Context) (enabled bool, err error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	if err := s.lookAtWebhooks(ctx); err != nil {
+	if err := s.countWebhooks(ctx); err != nil {
 		return false, s.translate("count webhooks", err)
 	}
 	enabled, _, err = s.markWebhooks(ctx)
 	return enabled, s.translate("mark webhooks", err)
 }
 
-// markWebhooks reports besides whether there may be more to mark.
+// markWebhooks is MarkWebhooks without counting the webhooks. more reports whether there may be more to mark.
 func (s *Store) markWebhooks(ctx context.Context) (enabled, more bool, err error) {
-	if enabled, err = enabledWebhooks(s.read.WithContext(ctx)); err != nil || !enabled {
+	if enabled, err = enabledWebhooks(s.reader.WithContext(ctx)); err != nil || !enabled {
 		return enabled, false, err
 	}
 	var from webhookState
 	if !s.rls { // which hides the changes from a statement outside of a transaction
-		if news, err := anyUnmarked(s.read.WithContext(ctx)); err != nil || !news {
+		if news, err := anyUnmarked(s.reader.WithContext(ctx)); err != nil || !news {
 			return enabled, false, err
 		}
 	}
@@ -104,12 +104,12 @@ func (s *Store) markWebhooks(ctx context.Context) (enabled, more bool, err error
 	var clients []uuid.UUID
 	err = s.readFeed(ctx, func(tx *gorm.DB, state changefeed.State) error {
 		clients, upTo, more = nil, state.Horizon, false
-		err := errors.Join(tx.Where("id = 1").Take(&from).Error, planAnew(tx))
+		err := errors.Join(tx.Where("id = 1").Take(&from).Error, forceCustomPlans(tx))
 		if err != nil || from.Position >= upTo {
 			return err
 		}
-		all := changeScope{}.of(tx).Where("position >= ? AND position < ?", from.Position, state.Horizon).Session(&gorm.Session{})
-		end, err := keyAfter(all, sparseChanges)
+		all := changeScope{}.selectChanges(tx).Where("position >= ? AND position < ?", from.Position, state.Horizon).Session(&gorm.Session{})
+		end, err := keyAfter(all, sparseScanLimit)
 		if end != nil { // whole positions
 			upTo, more = end.Position+1, true
 		}
@@ -121,9 +121,9 @@ func (s *Store) markWebhooks(ctx context.Context) (enabled, more bool, err error
 	if err != nil || len(clients) == 0 {
 		return enabled, false, err
 	}
-	nothing := func(*gorm.DB) (bool, error) { return false, nil } // to be found: then another position is marked
-	err = s.inTx(ctx, webhookShare, nothing, func(tx *gorm.DB) error {
-		marked, err := lockMarked(tx)
+	notCommitted := func(*gorm.DB) (bool, error) { return false, nil } // assumed, so that it runs again: then another position is marked
+	err = s.inTx(ctx, webhookShare, notCommitted, func(tx *gorm.DB) error {
+		marked, err := lockWebhookState(tx)
 		if err != nil || marked != from.Position {
 			return err // by another server
 		}
@@ -145,12 +145,12 @@ func (s *Store) markWebhooks(ctx context.Context) (enabled, more bool, err error
 // anyUnmarked reports whether there are changes behind those that are marked, also if they cannot be read yet.
 func anyUnmarked(db *gorm.DB) (bool, error) {
 	var some []AppChange
-	all := changeScope{}.of(db).Where("position >= (SELECT position FROM webhook_state WHERE id = 1)")
+	all := changeScope{}.selectChanges(db).Where("position >= (SELECT position FROM webhook_state WHERE id = 1)")
 	err := all.Select(changeOrder).Order(changeOrder).Limit(1).Find(&some).Error
 	return len(some) > 0, err
 }
 
-// changedClients reads whose changes have a position from one to another.
+// changedClients reads the clients that have changes at or after one position and before another.
 func changedClients(tx *gorm.DB, from, upTo int64, clients *[]uuid.UUID) error {
 	all := tenant.CrossTenant(tx, "webhooks of all clients are marked").Model(&AppChange{})
 	return all.Where("position >= ? AND position < ?", from, upTo).Distinct().Pluck("client_id", clients).Error
@@ -167,19 +167,19 @@ func (s *Store) ClaimWebhooks(ctx context.Context, owner uuid.UUID, status strin
 		return webhooks(db).Where("status = ? AND due_at <= ? AND (lease_until IS NULL OR lease_until <= ?)", status, now, now).
 			Order("due_at, id").Limit(n)
 	}
-	err := due(s.read.WithContext(ctx), 1).Select("id").Find(&claimed).Error
+	err := due(s.reader.WithContext(ctx), 1).Select("id").Find(&claimed).Error
 	if err != nil || len(claimed) == 0 {
 		return nil, s.translate("look for webhooks that are due", err)
 	}
 	until := s.now().Add(lease)
 	var ids []uuid.UUID
-	wrote := func(db *gorm.DB) (bool, error) {
+	committed := func(db *gorm.DB) (bool, error) {
 		var n int64
 		q := whereIn(webhooks(db).Model(&Webhook{}), "id", ids)
 		err := q.Where("lease_owner = ? AND lease_until = ?", owner, until).Count(&n).Error
 		return int(n) == len(ids), err
 	}
-	err = s.inTx(ctx, deliveryShare, wrote, func(tx *gorm.DB) error {
+	err = s.inTx(ctx, deliveryShare, committed, func(tx *gorm.DB) error {
 		claimed, ids, until = nil, nil, s.now().Add(lease)
 		if err := due(tx.Clauses(clause.Locking{Strength: "UPDATE", Options: "SKIP LOCKED"}), n).Find(&claimed).Error; err != nil || len(claimed) == 0 {
 			return err
@@ -213,19 +213,19 @@ func (s *Store) ReadWebhook(ctx context.Context, w *Webhook, size int) (news Web
 	return news, err
 }
 
-// held selects the webhook if the worker has its lease, and nobody has moved it.
-func (w *Webhook) held(db *gorm.DB) *gorm.DB {
+// whereLeased selects the webhook if the worker has its lease, and nobody has moved it.
+func (w *Webhook) whereLeased(db *gorm.DB) *gorm.DB {
 	return webhooks(db).Model(&Webhook{}).Where("id = ? AND lease_owner = ? AND key = ?", w.ID, orNil(w.LeaseOwner), w.Key)
 }
 
-// setHeld sets columns of a webhook whose lease the worker has, if nothing that it read of it has changed; otherwise it gives up the lease and
-// returns ErrWebhookChanged.
-func (s *Store) setHeld(ctx context.Context, w *Webhook, wrote commitProbe, set map[string]any) error {
+// updateLeased sets columns of a webhook whose lease the worker has, if nothing that it read of it has changed. Otherwise it gives up
+// the lease and returns ErrWebhookChanged.
+func (s *Store) updateLeased(ctx context.Context, w *Webhook, probe commitProbe, set map[string]any) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	done := false
-	err := s.inTx(ctx, deliveryShare, wrote, func(tx *gorm.DB) error {
-		res := w.held(tx).Where("version = ? AND batch_id IS NULL AND status <> 'disabled'", w.Version).Updates(set)
+	err := s.inTx(ctx, deliveryShare, probe, func(tx *gorm.DB) error {
+		res := w.whereLeased(tx).Where("version = ? AND batch_id IS NULL AND status <> 'disabled'", w.Version).Updates(set)
 		if done = res.RowsAffected == 1; res.Error != nil || done {
 			return res.Error
 		}
@@ -247,13 +247,13 @@ func (w *Webhook) endLease(tx *gorm.DB) error {
 // lease. ErrWebhookChanged says that the webhook is another than w now.
 func (s *Store) KeepWebhookBatch(ctx context.Context, w *Webhook, batch WebhookBatch, lease time.Duration) error {
 	until := s.now().Add(lease)
-	wrote := func(db *gorm.DB) (bool, error) {
+	committed := func(db *gorm.DB) (bool, error) {
 		row, err := takeWebhook(webhooks(db), w.ID)
 		return err == nil && sameID(row.BatchID, &batch.ID), ignoreMissing(err)
 	}
 	kept, set := *w, map[string]any{"lease_until": until}
 	kept.keep(&batch, set)
-	err := s.setHeld(ctx, w, wrote, set)
+	err := s.updateLeased(ctx, w, committed, set)
 	if err == nil {
 		kept.Batch, kept.LeaseUntil = &batch.Body, &until
 		*w = kept
@@ -296,9 +296,13 @@ func attemptKept(a *WebhookAttempt) commitProbe {
 
 // FinishWebhookAttempt records an attempt to deliver w's batch, and what follows from it. It updates w.
 //
-// If the attempt has no error, the webhook moves behind the batch, is active and due at once, and the lease is extended; the next batch is kept
-// unless a caller has changed the webhook: then w has none. Otherwise it fails and is due when next says, or is disabled, and the lease is given up; if a caller has changed the webhook during the attempt, it is due at
-// once. ErrWebhookChanged says that the batch or the lease is another's now, or the webhook is gone.
+// If the attempt has no error, the webhook moves behind the batch, is active and due at once, and the lease is extended. The next batch
+// is kept unless a caller has changed the webhook: then w has none.
+//
+// Otherwise it fails and is due when next says, or is disabled, and the lease is given up. If a caller has changed the webhook during
+// the attempt, it is due at once.
+//
+// ErrWebhookChanged says that the batch or the lease is another's now, or that the webhook was deleted.
 func (s *Store) FinishWebhookAttempt(
 	ctx context.Context, w *Webhook, attempt WebhookAttempt, next WebhookNext, lease time.Duration,
 ) error {
@@ -309,27 +313,27 @@ func (s *Store) FinishWebhookAttempt(
 	}
 	attempt.WebhookID = w.ID
 	var row Webhook
-	var mine bool
+	var owned bool
 	err := s.inTx(ctx, deliveryShare, attemptKept(&attempt), func(tx *gorm.DB) (err error) {
-		mine = false
-		if row, err = takeWebhook(webhooks(tx.Clauses(forChange)), w.ID); err != nil {
+		owned = false
+		if row, err = takeWebhook(webhooks(tx.Clauses(forNoKeyUpdate)), w.ID); err != nil {
 			return ignoreMissing(err) // with its deliveries
 		}
 		if err := tx.Create(&attempt).Error; err != nil {
 			return err
 		}
-		mine = sameID(row.LeaseOwner, w.LeaseOwner)
+		owned = sameID(row.LeaseOwner, w.LeaseOwner)
 		var set map[string]any
 		switch {
 		case !sameID(row.BatchID, w.BatchID):
-			mine = false
+			owned = false
 			return w.endLease(tx)
 		case attempt.Error == nil:
-			set, err = row.delivered(mine, s.now(), lease)
-			if mine && err == nil && row.Version == w.Version && row.Status != WebhookDisabled {
+			set, err = row.delivered(owned, s.now(), lease)
+			if owned && err == nil && row.Version == w.Version && row.Status != WebhookDisabled {
 				row.keep(next.Batch, set)
 			}
-		case mine:
+		case owned:
 			set = row.failed(*attempt.Error, next, row.Version != w.Version, s.now())
 		}
 		if err != nil || len(set) == 0 {
@@ -338,8 +342,8 @@ func (s *Store) FinishWebhookAttempt(
 		return webhooks(tx).Model(&Webhook{}).Where("id = ?", w.ID).Updates(set).Error
 	})
 	if err == nil {
-		s.webhooks.count(attempt.Outcome)
-		if !mine {
+		s.webhookCounts.count(attempt.Outcome)
+		if !owned {
 			return ErrWebhookChanged
 		}
 		if row.Batch = w.Batch; attempt.Error == nil {
@@ -365,7 +369,7 @@ func (w *Webhook) keep(batch *WebhookBatch, set map[string]any) {
 func sameID(a, b *uuid.UUID) bool { return a != nil && b != nil && *a == *b }
 
 // delivered moves the webhook behind its batch, and returns the columns that this sets. A webhook that was disabled meanwhile stays so.
-func (w *Webhook) delivered(mine bool, now time.Time, lease time.Duration) (map[string]any, error) {
+func (w *Webhook) delivered(owned bool, now time.Time, lease time.Duration) (map[string]any, error) {
 	key, err := changefeed.Parse(*w.BatchKey)
 	if err != nil {
 		return nil, err
@@ -380,7 +384,7 @@ func (w *Webhook) delivered(mine bool, now time.Time, lease time.Duration) (map[
 		w.Status, w.DueAt = WebhookActive, &now
 		set["status"], set["due_at"], set["last_error"] = w.Status, now, nil
 	}
-	if mine {
+	if owned {
 		until := now.Add(lease)
 		w.LeaseUntil = &until
 		set["lease_until"] = until
@@ -411,11 +415,11 @@ func (w *Webhook) failed(cause string, next WebhookNext, changed bool, now time.
 // ReleaseWebhook gives up the lease of a webhook. With news, which must have no rows, nothing is to be delivered before news.Next: the
 // webhook is due again when something was marked behind that, or will be. Without news it stays due. ErrWebhookChanged does no harm.
 func (s *Store) ReleaseWebhook(ctx context.Context, w *Webhook, news *WebhookNews) error {
-	nothing := func(*gorm.DB) (bool, error) { return false, nil } // to be found: then the lease is given up already
+	notCommitted := func(*gorm.DB) (bool, error) { return false, nil } // assumed, so that it runs again: then the lease is given up already
 	if news == nil {
 		ctx, cancel := s.bounded(ctx)
 		defer cancel()
-		return s.translate("release a webhook", s.inTx(ctx, deliveryShare, nothing, w.endLease))
+		return s.translate("release a webhook", s.inTx(ctx, deliveryShare, notCommitted, w.endLease))
 	}
 	key, err := changefeed.Parse(news.Next)
 	if err != nil {
@@ -426,28 +430,28 @@ func (s *Store) ReleaseWebhook(ctx context.Context, w *Webhook, news *WebhookNew
 		"position": key.Position, "key": news.Next, "due_at": now, "lease_owner": nil, "lease_until": nil,
 	}
 	if !news.More {
-		again := gorm.Expr("CASE WHEN marked > ? THEN "+s.db.Greatest()+"(?, due_at) END", key.Position, now) // due_at gives it its type
-		set["due_at"], set["behind_since"] = again, again
+		dueIfMarked := gorm.Expr("CASE WHEN marked > ? THEN "+s.db.Greatest()+"(?, due_at) END", key.Position, now) // due_at gives it its type
+		set["due_at"], set["behind_since"] = dueIfMarked, dueIfMarked
 	}
-	return s.translate("release a webhook", s.setHeld(ctx, w, nothing, set))
+	return s.translate("release a webhook", s.updateLeased(ctx, w, notCommitted, set))
 }
 
 const (
-	// attemptsKept is for how long attempts to deliver are shown.
-	attemptsKept = 3 * 24 * time.Hour
-	// attemptsPruned is how many attempts one call of PruneWebhookDeliveries deletes, and some more of the same moment.
-	attemptsPruned = 1000
+	// attemptRetention is for how long attempts to deliver are shown.
+	attemptRetention = 3 * 24 * time.Hour
+	// attemptsPruneBatch is how many attempts one call of PruneWebhookDeliveries deletes, and some more of the same moment.
+	attemptsPruneBatch = 1000
 )
 
 // PruneWebhookDeliveries deletes attempts that are older than three days: about 1,000, the oldest. more reports whether there may be others.
 func (s *Store) PruneWebhookDeliveries(ctx context.Context) (more bool, err error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	nothing := func(*gorm.DB) (bool, error) { return false, nil } // the next ones are deleted then
-	err = s.inTx(ctx, deliveryShare, nothing, func(tx *gorm.DB) error {
-		old := tx.Where("attempted_at < ?", s.now().Add(-attemptsKept)).Session(&gorm.Session{})
+	notCommitted := func(*gorm.DB) (bool, error) { return false, nil } // assumed, so that it runs again: then the next ones are deleted
+	err = s.inTx(ctx, deliveryShare, notCommitted, func(tx *gorm.DB) error {
+		old := tx.Where("attempted_at < ?", s.now().Add(-attemptRetention)).Session(&gorm.Session{})
 		var last []WebhookAttempt
-		err := old.Select("attempted_at").Order("attempted_at").Offset(attemptsPruned - 1).Limit(1).Find(&last).Error
+		err := old.Select("attempted_at").Order("attempted_at").Offset(attemptsPruneBatch - 1).Limit(1).Find(&last).Error
 		if err != nil {
 			return err
 		}
@@ -462,13 +466,13 @@ func (s *Store) PruneWebhookDeliveries(ctx context.Context) (more bool, err erro
 // ReencryptWebhookSecrets calls reencrypt with each secret that is stored, also those of before a rotation that are still good, and stores
 // what it returns if that is changed. It returns how many webhooks have got another secret. When it fails, the next call does the rest.
 func (s *Store) ReencryptWebhookSecrets(
-	ctx context.Context, reencrypt func(id uuid.UUID, secret []byte) (again []byte, changed bool, err error),
+	ctx context.Context, reencrypt func(id uuid.UUID, secret []byte) (reencrypted []byte, changed bool, err error),
 ) (n int, err error) {
 	last := uuid.Nil
 	for {
 		var rows []Webhook
-		q := webhooks(s.read.WithContext(ctx)).Select("id, secret, previous_secret, previous_until")
-		if err := q.Where("id > ?", last).Order("id").Limit(secretsRead).Find(&rows).Error; err != nil || len(rows) == 0 {
+		q := webhooks(s.reader.WithContext(ctx)).Select("id, secret, previous_secret, previous_until")
+		if err := q.Where("id > ?", last).Order("id").Limit(reencryptPageSize).Find(&rows).Error; err != nil || len(rows) == 0 {
 			return n, s.translate("read secrets of webhooks", err)
 		}
 		for i := range rows {
@@ -484,29 +488,29 @@ func (s *Store) ReencryptWebhookSecrets(
 	}
 }
 
-// secretsRead is how many webhooks ReencryptWebhookSecrets reads at once.
-const secretsRead = 500
+// reencryptPageSize is how many webhooks ReencryptWebhookSecrets reads at once.
+const reencryptPageSize = 500
 
 func (s *Store) reencryptWebhook(
-	ctx context.Context, w *Webhook, reencrypt func(id uuid.UUID, secret []byte) (again []byte, changed bool, err error),
+	ctx context.Context, w *Webhook, reencrypt func(id uuid.UUID, secret []byte) (reencrypted []byte, changed bool, err error),
 ) (done bool, err error) {
 	set := map[string]any{}
-	again, changed, err := reencrypt(w.ID, w.Secret)
+	reencrypted, changed, err := reencrypt(w.ID, w.Secret)
 	if err == nil && changed {
-		set["secret"] = again
+		set["secret"] = reencrypted
 	}
 	if err == nil && w.PreviousSecret != nil && w.PreviousUntil != nil {
 		if s.now().After(*w.PreviousUntil) { // its key may be gone, too
 			set["previous_secret"], set["previous_until"] = nil, nil
-		} else if again, changed, err = reencrypt(w.ID, *w.PreviousSecret); err == nil && changed {
-			set["previous_secret"] = again
+		} else if reencrypted, changed, err = reencrypt(w.ID, *w.PreviousSecret); err == nil && changed {
+			set["previous_secret"] = reencrypted
 		}
 	}
 	if err != nil || len(set) == 0 {
 		return false, err
 	}
-	nothing := func(*gorm.DB) (bool, error) { return false, nil } // the next call finds it
-	err = s.inTx(ctx, webhookShare, nothing, func(tx *gorm.DB) error {
+	notCommitted := func(*gorm.DB) (bool, error) { return false, nil } // assumed, so that it runs again: then the old secret is not found
+	err = s.inTx(ctx, webhookShare, notCommitted, func(tx *gorm.DB) error {
 		// Unless it was rotated meanwhile: with the key that is used now.
 		res := webhooks(tx).Model(&Webhook{}).Where("id = ? AND secret = ?", w.ID, w.Secret).Updates(set)
 		done = res.RowsAffected == 1
@@ -527,11 +531,11 @@ type WebhookStats struct {
 
 // webhookCounts is what Stats says of webhooks.
 type webhookCounts struct {
-	mu       sync.Mutex
-	attempts map[string]uint64
-	looked   time.Time
-	statuses map[string]int64
-	since    *time.Time // when the oldest change that waits was made
+	mu        sync.Mutex
+	attempts  map[string]uint64
+	countedAt time.Time
+	statuses  map[string]int64
+	since     *time.Time // when the oldest change that waits was made
 }
 
 // count counts an attempt.
@@ -557,13 +561,13 @@ func (c *webhookCounts) stats(now time.Time) WebhookStats {
 	return stats
 }
 
-// lookAtWebhooks counts the webhooks, unless that was done a short time ago.
-func (s *Store) lookAtWebhooks(ctx context.Context) error {
-	c := &s.webhooks
+// countWebhooks counts the webhooks, unless that was done within webhookCountInterval.
+func (s *Store) countWebhooks(ctx context.Context) error {
+	c := &s.webhookCounts
 	c.mu.Lock()
-	recent := time.Since(c.looked) < webhookLook
+	recent := time.Since(c.countedAt) < webhookCountInterval
 	if !recent {
-		c.looked = time.Now()
+		c.countedAt = time.Now()
 	}
 	c.mu.Unlock()
 	if recent {
@@ -574,7 +578,7 @@ func (s *Store) lookAtWebhooks(ctx context.Context) error {
 		N      int64
 	}
 	var oldest []Webhook
-	db := s.read.WithContext(ctx)
+	db := s.reader.WithContext(ctx)
 	err := webhooks(db).Model(&Webhook{}).Select("status, count(*) AS n").Group("status").Find(&rows).Error
 	if err == nil {
 		waits := webhooks(db).Select("behind_since").Where("status <> 'disabled' AND behind_since IS NOT NULL")

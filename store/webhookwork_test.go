@@ -19,8 +19,8 @@ import (
 
 const hookLease = 30 * time.Second
 
-// settle waits until all changes that are there can be read: transactions of other tests hold the feed up.
-func settle(t testing.TB, s *store.Store) {
+// awaitReadable waits until all changes that are there can be read: transactions of other tests hold the feed up.
+func awaitReadable(t testing.TB, s *store.Store) {
 	t.Helper()
 	_, end, err := store.FeedRange(t.Context(), s)
 	var horizon int64
@@ -39,7 +39,7 @@ func settle(t testing.TB, s *store.Store) {
 func setCount(t testing.TB, s *store.Store, key store.AppKey, count int32) {
 	t.Helper()
 	must(s.UpdateApp(t.Context(), key, store.Fields{store.ColumnLicenseCount: count}, writer, nil))(t)
-	settle(t, s)
+	awaitReadable(t, s)
 }
 
 // claimOne marks and claims, and returns the one webhook that is due.
@@ -84,7 +84,7 @@ func keepNext(t testing.TB, s *store.Store, hook *store.Webhook) store.WebhookNe
 func batchOf(t testing.TB, news store.WebhookNews) store.WebhookBatch {
 	t.Helper()
 	body := must(json.Marshal(news.Rows))(t)
-	return store.WebhookBatch{ID: uuid.New(), Body: body, Key: news.KeyBehind(len(news.Rows) - 1), FirstChangedAt: news.Rows[0].ChangedAt}
+	return store.WebhookBatch{ID: uuid.New(), Body: body, Key: news.KeyAfter(len(news.Rows) - 1), FirstChangedAt: news.Rows[0].ChangedAt}
 }
 
 // attempt is an attempt to deliver a webhook's batch, which fails with an error if that is not empty.
@@ -173,7 +173,7 @@ func TestWebhookDelivers(t *testing.T) {
 		wantIdle(t, "with news of others", s)
 		must(s.UpdateApp(ctx, pageApp, store.Fields{store.ColumnIsFavorite: false}, writer, nil))(t)
 		must(s.UpdateApp(ctx, pageApp, store.Fields{store.ColumnIsFavorite: true}, writer, nil))(t)
-		settle(t, s)
+		awaitReadable(t, s)
 		work := claimOne(t, s, owner)
 		news := must(s.ReadWebhook(ctx, work, 2))(t)
 		if len(news.Rows) != 0 || news.More || news.Lost {
@@ -249,7 +249,7 @@ func TestWebhookChangesWhileReleased(t *testing.T) {
 		hook := newHook(t, s, &pageApp.ClientID, "license_count")
 		must(s.UpdateApp(t.Context(), pageApp, store.Fields{store.ColumnIsFavorite: false}, writer, nil))(t)
 		must(s.UpdateApp(t.Context(), pageApp, store.Fields{store.ColumnIsFavorite: true}, writer, nil))(t)
-		settle(t, s)
+		awaitReadable(t, s)
 		work := claimOne(t, s, uuid.New())
 		news := must(s.ReadWebhook(t.Context(), work, 2))(t)
 		setCount(t, s, pageApp, 501)
@@ -259,7 +259,7 @@ func TestWebhookChangesWhileReleased(t *testing.T) {
 		}
 		wantValues(t, "marked before the release", deliverUntil(t, s, map[uuid.UUID]int{hook.ID: 1})[hook.ID], "501")
 		must(s.UpdateApp(t.Context(), pageApp, store.Fields{store.ColumnIsFavorite: false}, writer, nil))(t)
-		settle(t, s)
+		awaitReadable(t, s)
 		work = claimOne(t, s, uuid.New())
 		news = must(s.ReadWebhook(t.Context(), work, 2))(t)
 		setCount(t, s, pageApp, 502)
@@ -437,7 +437,7 @@ func TestIdleWebhooks(t *testing.T) {
 			defer mu.Unlock()
 			return count
 		}
-		settle(t, s)
+		awaitReadable(t, s)
 		hook := newHook(t, s, &pageApp.ClientID, "license_count")
 		db := storetest.SQL(t, url)
 		const more = 10_000
@@ -520,7 +520,7 @@ func TestWebhooksMissNothing(t *testing.T) {
 			key := map[bool]store.AppKey{true: pageApp, false: otherApp}[n%2 == 0]
 			must(s.UpdateApp(t.Context(), key, store.Fields{store.ColumnLicenseCount: int32(1000 + n)}, writer, nil))(t)
 		}
-		settle(t, s)
+		awaitReadable(t, s)
 		eventually(t, "all delivered", func() bool {
 			list := must(s.ListWebhooks(t.Context(), nil, nil, fullPage(store.ColumnCreatedAt)))(t)
 			return list.Rows[0].Behind == 0 && list.Rows[1].Behind == 0

@@ -272,7 +272,7 @@ func (w *Worker) nextBatch(page *store.WebhookNews) (store.WebhookBatch, error) 
 	if err != nil {
 		return store.WebhookBatch{}, err
 	}
-	batch := store.WebhookBatch{ID: uuid.New(), Body: body, Key: page.KeyBehind(n - 1), FirstChangedAt: first.ChangedAt}
+	batch := store.WebhookBatch{ID: uuid.New(), Body: body, Key: page.KeyAfter(n - 1), FirstChangedAt: first.ChangedAt}
 	page.Rows = page.Rows[n:]
 	return batch, nil
 }

@@ -37,7 +37,7 @@ func (p *process) serve(ctx context.Context, cfg Config, _ []string) error {
 func serveTraced(ctx context.Context, p *process, cfg Config, log *slog.Logger, traces trace.TracerProvider) error {
 	s, err := store.Open(store.Config{
 		URL: cfg.DatabaseURL, MaxConns: cfg.MaxConns, BatchByClient: cfg.BatchByClient, RowSecurity: cfg.RowSecurity,
-		CatalogPoll: cfg.CatalogPoll, TokenTTL: cfg.TokenTTL,
+		CatalogPollInterval: cfg.CatalogPoll, TokenTTL: cfg.TokenTTL,
 		Timeout: cfg.DatabaseTimeout, Logger: log, Traces: traces,
 	})
 	if err != nil {
