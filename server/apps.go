@@ -151,7 +151,7 @@ func errRepeatedUpdate(i int) *Error {
 	})
 }
 
-// bulkFailure returns the answer to an update that failed.
+// bulkFailure returns the entry of a failed update in the response.
 func bulkFailure(id gen.UUID, outcome error) gen.BulkFailure {
 	failure := gen.BulkFailure{ID: id, Code: gen.BulkFailureCodeNotFound, Error: "App not found"}
 	precondition := (*store.PreconditionError)(nil)

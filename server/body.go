@@ -42,8 +42,8 @@ func (op *operation) memoryFor(r *http.Request) int64 {
 // maxBodyMemory returns the most bytes that a body of this length may need.
 func maxBodyMemory(length int64) int64 { return capacity.MaxBodyMemory(length, schemas.MaxNodes) }
 
-// acceptPatch is the value of Accept-Patch (RFC 5789, 3.1) of an operation: its media types.
-func (op *operation) acceptPatch() string { return strings.Join(op.mediaTypes, ", ") }
+// acceptPatch returns the media types of the request body, as the value of Accept-Patch (RFC 5789, 3.1).
+func (op *operation) acceptPatch() string { return strings.Join(op.requestTypes, ", ") }
 
 // readBody reads the request body and checks its size and media type (413, 415), but not its content. A file is left to the handler.
 func (op *operation) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
@@ -56,11 +56,11 @@ func (op *operation) readBody(w http.ResponseWriter, r *http.Request) ([]byte, e
 	if len(r.Header[headerContentType]) > 1 {
 		return nil, errRepeatedHeader(headerContentType)
 	}
-	given := r.Header.Get(headerContentType)
-	if (op.upload || given != "" && given != mediaTypeJSON) && !op.accepts(given) {
+	contentType := r.Header.Get(headerContentType)
+	if (op.upload || contentType != "" && contentType != mediaTypeJSON) && !op.supportsType(contentType) {
 		return nil, op.errMediaType()
 	}
-	if coded := r.Header["Content-Encoding"]; coded != nil && !identity(coded) {
+	if codings := r.Header["Content-Encoding"]; codings != nil && !isIdentity(codings) {
 		return nil, op.errEncoding()
 	}
 	if op.upload {
@@ -68,13 +68,13 @@ func (op *operation) readBody(w http.ResponseWriter, r *http.Request) ([]byte, e
 	}
 	body, err := readAll(w, r)
 	if err != nil {
-		return nil, errBody(err)
+		return nil, errUnreadableBody(err)
 	}
-	if given == "" && len(body) > 0 {
+	if contentType == "" && len(body) > 0 {
 		return nil, op.errMediaType()
 	}
 	// The generated code selects the body by its media type: give it one spelling.
-	if given != mediaTypeJSON {
+	if contentType != mediaTypeJSON {
 		r.Header.Set(headerContentType, mediaTypeJSON)
 	}
 	return body, nil
@@ -88,8 +88,8 @@ func (op *operation) maxBody() int64 {
 	return maxBody
 }
 
-// errBody is the answer to a body that could not be read.
-func errBody(err error) *Error {
+// errUnreadableBody is the error for a body that could not be read from the connection.
+func errUnreadableBody(err error) *Error {
 	tooLarge := (*http.MaxBytesError)(nil)
 	switch {
 	case errors.As(err, &tooLarge):
@@ -110,15 +110,15 @@ func readAll(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	return whole, err
 }
 
-// accepts reports whether the operation accepts this media type, with any parameters and in any letter case.
-func (op *operation) accepts(contentType string) bool {
+// supportsType reports whether the operation accepts this media type, with any parameters and in any letter case.
+func (op *operation) supportsType(contentType string) bool {
 	media, _, err := mime.ParseMediaType(contentType)
-	return (err == nil || errors.Is(err, mime.ErrInvalidMediaParameter)) && slices.Contains(op.mediaTypes, media)
+	return (err == nil || errors.Is(err, mime.ErrInvalidMediaParameter)) && slices.Contains(op.requestTypes, media)
 }
 
-// identity reports whether a body has no content coding. RFC 9110, 8.4.1 reserves "identity" for Accept-Encoding, but clients
+// isIdentity reports whether a body has no content coding. RFC 9110, 8.4.1 reserves "identity" for Accept-Encoding, but clients
 // send it.
-func identity(codings []string) bool {
+func isIdentity(codings []string) bool {
 	for coding := range strings.SplitSeq(strings.Join(codings, ","), ",") {
 		if coding = strings.TrimSpace(coding); coding != "" && !strings.EqualFold(coding, "identity") {
 			return false
@@ -146,7 +146,7 @@ func errTooLarge(limit int64) *Error {
 }
 
 func (op *operation) errMediaType() *Error {
-	return op.errUnsupported("Content-Type must be " + strings.Join(op.mediaTypes, " or "))
+	return op.errUnsupported("Content-Type must be " + strings.Join(op.requestTypes, " or "))
 }
 
 func (op *operation) errUnsupported(message string) *Error {
@@ -165,16 +165,16 @@ func (op *operation) checkBody(r *http.Request, text []byte) (nodes int, err err
 	if op.body == nil {
 		return 0, nil
 	}
-	if len(text) == 0 && op.noBody {
+	if len(text) == 0 && op.bodyOptional {
 		text = []byte("{}")
 	}
 	target, nodes, err := op.body.Decode(text)
 	if err != nil {
 		return 0, op.bodyError(err)
 	}
-	x := requestStateOf(r.Context())
-	x.body.target = target
-	r.Body = &x.body
+	state := requestStateOf(r.Context())
+	state.body.target = target
+	r.Body = &state.body
 	return nodes, nil
 }
 
@@ -184,11 +184,11 @@ func (op *operation) bodyError(err error) error {
 	var found validate.FieldErrors
 	if !errors.As(err, &found) {
 		e := invalidRequest("Request body "+err.Error(), nil)
-		e.cause = errors.Unwrap(err)
+		e.err = errors.Unwrap(err)
 		return e
 	}
 	first := found[0]
-	if len(found) == 1 && first.Writable && op.bareValues {
+	if len(found) == 1 && first.Writable && op.omitDetails {
 		return invalidRequest(first.Message, nil)
 	}
 	details := &gen.ErrorDetails{Field: &first.Field}

@@ -147,7 +147,7 @@ func TestBodyMemoryOfARequest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	operations, err := contract()
+	operations, err := readOperations()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,7 +180,7 @@ func TestBodyMemoryOfARequest(t *testing.T) {
 		called := false
 		err := s.guard(operations["approveApps"])(func(echo.Context) error {
 			called = true
-			if !reserved(s.bodies, token.ID, request.want) {
+			if !reserved(s.bodyMemory, token.ID, request.want) {
 				t.Errorf("%s: the handler does not hold %d", name, request.want)
 			}
 			return nil
@@ -188,7 +188,7 @@ func TestBodyMemoryOfARequest(t *testing.T) {
 		if (err != nil) != request.refused || called == request.refused {
 			t.Errorf("%s: %v", name, err)
 		}
-		if !reserved(s.bodies, token.ID, 0) {
+		if !reserved(s.bodyMemory, token.ID, 0) {
 			t.Errorf("%s: memory is left reserved", name)
 		}
 	}

@@ -85,13 +85,13 @@ func feedPageSize(size *int32) int {
 	return int(*size)
 }
 
-// feedStart reads the parameters that say where a feed begins.
+// feedStart returns where the feed of this request begins, from its parameters.
 func feedStart(ctx context.Context, cursor, since *string) (store.ChangeStart, error) {
-	return startOf(requestStateOf(ctx).feedScope(), cursor, since)
+	return parseFeedStart(requestStateOf(ctx).feedScope(), cursor, since)
 }
 
-// startOf is feedStart for a feed of another request.
-func startOf(scope string, cursor, since *string) (from store.ChangeStart, err error) {
+// parseFeedStart returns where a feed begins. The scope is what its cursors are bound to.
+func parseFeedStart(scope string, cursor, since *string) (from store.ChangeStart, err error) {
 	switch {
 	case cursor != nil && since != nil:
 		field := "since"
@@ -113,15 +113,15 @@ func startOf(scope string, cursor, since *string) (from store.ChangeStart, err e
 	return from, nil
 }
 
-// feedScope returns what the cursor of a feed is bound to: the client and the filters.
-func (x *requestState) feedScope() string {
-	query := x.url.Query()
+// feedScope returns what the cursors of the requested feed are bound to: the client and the filters.
+func (state *requestState) feedScope() string {
+	query := state.url.Query()
 	for name := range query {
 		if !slices.Contains([]string{"client_id", "app_id", "field"}, name) {
 			query.Del(name)
 		}
 	}
-	path := strings.TrimSuffix(x.url.Path, "/stream") // a stream has the cursors of its list
+	path := strings.TrimSuffix(state.url.Path, "/stream") // a stream has the cursors of its list
 	return feedScope(path, query)
 }
 
@@ -130,9 +130,9 @@ func feedScope(path string, filters url.Values) string {
 }
 
 const (
-	streamPage    = 100              // changes that are read for a stream at once
-	streamTimeout = 10 * time.Second // for a reader to take what was written
-	streamRecheck = 5 * time.Second  // between two looks at the token
+	streamPageSize      = 100              // changes that are read for a stream at once
+	streamWriteTimeout  = 10 * time.Second // of each write of a stream or an export
+	reauthorizeInterval = 5 * time.Second  // between two checks of the token
 )
 
 // StreamChanges implements streamChanges.
@@ -158,7 +158,7 @@ func (h *handlers) StreamAllChanges(ctx context.Context, r gen.StreamAllChangesR
 	return h.beginStream(ctx, h.store.FollowAllChanges(token, changeFilter(p.ClientID, p.AppID, p.Field), from))
 }
 
-// streamStart is feedStart, but Last-Event-ID, which a reader sends when it was cut off, wins.
+// streamStart is feedStart, but prefers Last-Event-ID, which a reader sends when it reconnects.
 func streamStart(ctx context.Context, lastEventID, cursor, since *string) (store.ChangeStart, error) {
 	if lastEventID != nil {
 		after, ok := parseCursor(*lastEventID, requestStateOf(ctx).feedScope())
@@ -170,29 +170,30 @@ func streamStart(ctx context.Context, lastEventID, cursor, since *string) (store
 	return feedStart(ctx, cursor, since)
 }
 
-// beginStream reads the first changes: what is refused is refused before the stream begins.
+// beginStream reads the first changes. An error here is still answered with an error response, since the stream has not begun.
 func (h *handlers) beginStream(ctx context.Context, changes *store.ChangeStream) (*changeStream, error) {
-	first, err := changes.Next(ctx, 0, streamPage)
+	first, err := changes.Next(ctx, 0, streamPageSize)
 	if err != nil {
 		changes.Close()
 		return nil, err
 	}
-	return &changeStream{ctx: ctx, server: h.streams, state: requestStateOf(ctx), changes: changes, list: first}, nil
+	return &changeStream{ctx: ctx, settings: h.streams, state: requestStateOf(ctx), changes: changes, pending: first}, nil
 }
 
-// streamSettings are those of all streams of a server.
+// streamSettings are the settings that all streams of a server share.
 type streamSettings struct {
 	heartbeat time.Duration
 	stopping  context.Context // done when the server shuts down
 }
 
-// changeStream is the answer of a stream of changes. It lasts until the reader goes, the token or the client ends, or the server does.
+// changeStream is a stream of changes as a response. It ends when the reader disconnects, the token loses access, the client is
+// deleted, or the server shuts down.
 type changeStream struct {
-	ctx     context.Context
-	server  streamSettings
-	state   *requestState
-	changes *store.ChangeStream
-	list    store.ChangeList // what is to be written next
+	ctx      context.Context
+	settings streamSettings
+	state    *requestState
+	changes  *store.ChangeStream
+	pending  store.ChangeList // changes that were read but not written
 }
 
 // VisitStreamChangesResponse implements gen.StreamChangesResponseObject.
@@ -203,45 +204,45 @@ func (c *changeStream) VisitStreamAllChangesResponse(w http.ResponseWriter) erro
 
 func (c *changeStream) write(w http.ResponseWriter) error {
 	defer c.changes.Close()
-	if c.state.recheck == nil { // HEAD
+	if c.state.reauthorize == nil { // HEAD
 		eventstream.SetHeader(w.Header())
 		w.WriteHeader(http.StatusOK)
 		return nil
 	}
 	ctx, cancel := context.WithCancel(c.ctx)
 	defer cancel()
-	defer context.AfterFunc(c.server.stopping, cancel)()
-	out, err := eventstream.Start(w, streamTimeout)
+	defer context.AfterFunc(c.settings.stopping, cancel)()
+	out, err := eventstream.Start(w, streamWriteTimeout)
 	if err == nil {
-		err = c.copy(ctx, out)
+		err = c.run(ctx, out)
 	}
 	if err != nil && ctx.Err() == nil {
 		c.state.observed.Err = err
 	}
-	return nil // whatever ended it: the answer has begun
+	return nil // even if it failed: the response has begun
 }
 
-// copy writes changes until something ends the stream. It returns what failed in writing them.
-func (c *changeStream) copy(ctx context.Context, out *eventstream.Writer) error {
+// run writes changes until the stream ends. It returns an error if a write fails.
+func (c *changeStream) run(ctx context.Context, out *eventstream.Writer) error {
 	scope := c.state.feedScope()
-	checked, sent := time.Now(), time.Time{}
+	checkedAt, sentAt := time.Now(), time.Time{}
 	for {
-		if err := c.writeList(out, scope); err != nil {
+		if err := c.writePending(out, scope); err != nil {
 			return err
 		}
-		if now := time.Now(); len(c.list.Rows) > 0 || now.Sub(sent) >= c.server.heartbeat {
+		if now := time.Now(); len(c.pending.Rows) > 0 || now.Sub(sentAt) >= c.settings.heartbeat {
 			if err := c.writePosition(out, scope); err != nil {
 				return err
 			}
-			sent = now
+			sentAt = now
 		}
 		var err error
-		wait := min(streamRecheck, c.server.heartbeat-time.Since(sent))
-		if c.list, err = c.changes.Next(ctx, max(wait, 0), streamPage); err == nil && time.Since(checked) >= streamRecheck {
-			err, checked = c.state.recheck(), time.Now()
+		wait := min(reauthorizeInterval, c.settings.heartbeat-time.Since(sentAt))
+		if c.pending, err = c.changes.Next(ctx, max(wait, 0), streamPageSize); err == nil && time.Since(checkedAt) >= reauthorizeInterval {
+			err, checkedAt = c.state.reauthorize(), time.Now()
 		}
 		switch {
-		case ctx.Err() != nil: // the reader has gone, or the server ends
+		case ctx.Err() != nil: // the reader has disconnected, or the server shuts down
 			return nil //nolint:nilerr // see above
 		case err != nil:
 			return c.fail(out, err)
@@ -249,24 +250,24 @@ func (c *changeStream) copy(ctx context.Context, out *eventstream.Writer) error 
 	}
 }
 
-// writeList writes the changes that were read, each with the cursor behind it.
-func (c *changeStream) writeList(out *eventstream.Writer, scope string) error {
-	for i, row := range c.list.Rows {
+// writePending writes the changes that were read, each with the cursor after it.
+func (c *changeStream) writePending(out *eventstream.Writer, scope string) error {
+	for i, row := range c.pending.Rows {
 		data, err := json.Marshal(toAPIFeedChange(row))
 		if err != nil {
 			return err
 		}
-		if err := out.Event(formatCursor(c.list.PositionAfter(i), scope), "change", data); err != nil {
+		if err := out.Event(formatCursor(c.pending.PositionAfter(i), scope), "change", data); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// writePosition writes the cursor behind all that was read, and sends everything.
+// writePosition writes the cursor after the last change that was read, and flushes the stream.
 func (c *changeStream) writePosition(out *eventstream.Writer, scope string) error {
-	if len(c.list.Rows) == 0 {
-		if err := out.Position(formatCursor(c.list.Next, scope)); err != nil {
+	if len(c.pending.Rows) == 0 {
+		if err := out.Position(formatCursor(c.pending.Next, scope)); err != nil {
 			return err
 		}
 	}

@@ -62,17 +62,17 @@ func (h *handlers) UpdateClient(ctx context.Context, r gen.UpdateClientRequestOb
 	return gen.UpdateClient200JSONResponse{ClientOrganizationJSONResponse: clientResponse(client)}, nil
 }
 
-// retryDeletion is Retry-After, in seconds, while a client is being deleted.
-const retryDeletion = 2
+// deletionRetryAfter is Retry-After, in seconds, while a client is being deleted.
+const deletionRetryAfter = 2
 
 // DeleteClient implements deleteClient.
 func (h *handlers) DeleteClient(ctx context.Context, r gen.DeleteClientRequestObject) (gen.DeleteClientResponseObject, error) {
-	gone, err := h.store.DeleteClient(ctx, r.ClientID, actor(ctx), conditions(r.Params.IfMatch, r.Params.IfNoneMatch))
+	deleted, err := h.store.DeleteClient(ctx, r.ClientID, actor(ctx), conditions(r.Params.IfMatch, r.Params.IfNoneMatch))
 	if err != nil {
 		return nil, err
 	}
-	if !gone {
-		return gen.DeleteClient202Response{Headers: gen.ClientDeletingResponseHeaders{RetryAfter: retryDeletion}}, nil
+	if !deleted {
+		return gen.DeleteClient202Response{Headers: gen.ClientDeletingResponseHeaders{RetryAfter: deletionRetryAfter}}, nil
 	}
 	return gen.DeleteClient204Response{}, nil
 }

@@ -106,7 +106,7 @@ func toAPIFeedChange(c store.AppChange) gen.Change {
 	if c.AppID != uuid.Nil {
 		change.AppID = &c.AppID
 	}
-	if c.ActorName == "" { // the client was not made by a request, but with example data or before clients had a history
+	if c.ActorName == "" { // the client was created by seeding, or before clients had a history
 		change.Actor.Name, change.RequestID = "clientapps", "none"
 	}
 	return change
@@ -119,7 +119,7 @@ func toAPICatalogChange(c store.CatalogChange) gen.CatalogChange {
 		Actor:     gen.Actor{ID: c.ActorID, Name: c.ActorName},
 		RequestID: c.RequestID, ChangedAt: timestamp(c.ChangedAt),
 	}
-	if c.ActorName == "" { // it was made with example data, or by a server that does not say who changes the catalog
+	if c.ActorName == "" { // made by seeding, or by an older server that does not record the actor
 		change.Actor.Name, change.RequestID = "clientapps", "none"
 	}
 	return change

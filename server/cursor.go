@@ -55,54 +55,54 @@ func nextPage(ctx context.Context, next *store.Position) (cursor, link *string) 
 	if next == nil {
 		return nil, nil
 	}
-	x := requestStateOf(ctx)
-	text := formatCursor(*next, x.listScope())
-	query := x.url.Query()
+	state := requestStateOf(ctx)
+	text := formatCursor(*next, state.listScope())
+	query := state.url.Query()
 	query.Set("cursor", text)
-	target := "<" + (&url.URL{Path: x.url.Path, RawQuery: query.Encode()}).String() + `>; rel="next"`
+	target := "<" + (&url.URL{Path: state.url.Path, RawQuery: query.Encode()}).String() + `>; rel="next"`
 	return &text, &target
 }
 
 // listScope returns what a cursor is bound to: the list with its client, its filters and its order. The page size may change
 // between pages.
-func (x *requestState) listScope() string {
-	query := x.url.Query()
+func (state *requestState) listScope() string {
+	query := state.url.Query()
 	query.Del("cursor")
 	query.Del("page_size")
-	for name, value := range x.operation.defaults {
+	for name, value := range state.operation.defaults {
 		if query.Get(name) == value {
 			query.Del(name)
 		}
 	}
-	return x.operation.id + "\n" + strings.ToLower(x.url.Path) + "\n" + query.Encode()
+	return state.operation.id + "\n" + strings.ToLower(state.url.Path) + "\n" + query.Encode()
 }
 
-// A cursor is a digest of a position and of the list's scope, then the position. It is not secret, since the token may read the
-// list. The digest detects garbled cursors and those of other lists. It has no key, so the store also checks that the list can
-// have the position.
-const cursorDigest = 8
+// cursorDigestSize is the length in bytes of the digest at the start of a cursor. The position follows. The digest covers the
+// position and the scope of the list, and so detects garbled cursors and those of other lists. It has no key, so the store also
+// checks that the list can have the position. A cursor is not secret, since the token may read the list.
+const cursorDigestSize = 8
 
 func formatCursor(p store.Position, scope string) string {
 	position := p.SortKey + "\x00" + p.TieBreaker
-	return base64.RawURLEncoding.EncodeToString(append(cursorSum(scope, position), position...))
+	return base64.RawURLEncoding.EncodeToString(append(cursorDigest(scope, position), position...))
 }
 
 func parseCursor(text, scope string) (store.Position, bool) {
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(text)
-	if err != nil || len(raw) < cursorDigest || strings.ContainsAny(text, "\r\n") { // which the decoder skips
+	if err != nil || len(raw) < cursorDigestSize || strings.ContainsAny(text, "\r\n") { // which the decoder skips
 		return store.Position{}, false
 	}
-	position := string(raw[cursorDigest:])
-	if subtle.ConstantTimeCompare(raw[:cursorDigest], cursorSum(scope, position)) != 1 {
+	position := string(raw[cursorDigestSize:])
+	if subtle.ConstantTimeCompare(raw[:cursorDigestSize], cursorDigest(scope, position)) != 1 {
 		return store.Position{}, false
 	}
-	key, tie, ok := strings.Cut(position, "\x00")
-	return store.Position{SortKey: key, TieBreaker: tie}, ok
+	sortKey, tieBreaker, ok := strings.Cut(position, "\x00")
+	return store.Position{SortKey: sortKey, TieBreaker: tieBreaker}, ok
 }
 
-func cursorSum(scope, position string) []byte {
+func cursorDigest(scope, position string) []byte {
 	sum := sha256.Sum256([]byte(scope + "\x00" + position))
-	return sum[:cursorDigest]
+	return sum[:cursorDigestSize]
 }
 
 // mapped converts the rows of a page. An empty page is [], never null.

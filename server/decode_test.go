@@ -34,7 +34,7 @@ var bodySeeds = []string{
 // withBodies returns the operations that have a body, sorted by id.
 func withBodies(t testing.TB) []*operation {
 	t.Helper()
-	operations, err := contract()
+	operations, err := readOperations()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,6 @@
 // Package server is the HTTP side of clientapps. The path of a request:
 //
-//	transport    timeouts, TLS, what is not HTTP; gzip, CORS
+//	transport    timeouts, TLS, malformed HTTP; gzip, CORS
 //	ServeHTTP    request id, log line, metrics, trace; 304                server.go, requeststate.go, telemetry, conditional
 //	echo router  no route: 404; wrong method: 405 with Allow              routes.go
 //	guard        built once per operation of the contract:                guard.go

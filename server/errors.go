@@ -21,7 +21,7 @@ import (
 	"github.com/clientapps/clientapps/store"
 )
 
-// Error is an answer that is not 2xx: what the client may see, and the cause, which is only logged.
+// Error is an error response: what the client may see, and the underlying error, which is only logged.
 type Error struct {
 	Status  int
 	Code    gen.ErrorCode
@@ -29,23 +29,23 @@ type Error struct {
 	Details *gen.ErrorDetails
 	Header  http.Header
 	Cause   string // the reason of a 503 or 429, for the log and the metrics; "" otherwise
-	cause   error
+	err     error  // the underlying error, for the log; nil if there is none
 }
 
 func (e *Error) Error() string {
-	if e.cause != nil {
-		return e.Message + ": " + e.cause.Error()
+	if e.err != nil {
+		return e.Message + ": " + e.err.Error()
 	}
 	return e.Message
 }
 
-func (e *Error) Unwrap() error { return e.cause }
+func (e *Error) Unwrap() error { return e.err }
 
 // The causes of 503 and 429 for valid requests. The packages capacity, oidc and store have the other causes.
 const (
-	causeRate     = "rate"     // the token has exceeded the rate limit for this client
-	causeStopping = "stopping" // the server shuts down
-	causeImport   = "import"   // an import would have kept others from writing for too long
+	causeRateLimit = "rate"     // the token has exceeded the rate limit for this client
+	causeStopping  = "stopping" // the server shuts down
+	causeImport    = "import"   // an import would have kept others from writing for too long
 )
 
 // databaseCause returns the store's reason, or "database".
@@ -58,15 +58,15 @@ func databaseCause(err error) string {
 
 // causes returns every cause, so that each has a metric from the start.
 func causes() []string {
-	all := append(capacity.Reasons(), causeRate, causeStopping, causeImport, oidc.ReasonProvider, oidc.ReasonSignatures)
+	all := append(capacity.Reasons(), causeRateLimit, causeStopping, causeImport, oidc.ReasonProvider, oidc.ReasonSignatures)
 	for _, reason := range store.UnavailableReasons() {
 		all = append(all, string(reason))
 	}
 	return all
 }
 
-// statusClientGone is the log's status for a client that has disconnected, the same as in nginx. It is never sent.
-const statusClientGone = 499
+// statusClientClosedRequest is the log's status for a client that has disconnected, the same as in nginx. It is never sent.
+const statusClientClosedRequest = 499
 
 func invalidRequest(message string, details *gen.ErrorDetails) *Error {
 	return &Error{
@@ -81,15 +81,15 @@ func errUnauthorized() *Error {
 	}
 }
 
-// errForbidden is the same whatever exists, so that it reveals nothing.
+// errForbidden is the same whether or not the object exists, so that it does not reveal that.
 func errForbidden() *Error {
 	return &Error{
 		Status: http.StatusForbidden, Code: gen.ErrorCodeForbidden, Message: "Insufficient permissions for this client",
 	}
 }
 
-// errPast refuses a time that must be in the future.
-func errPast(field string) *Error {
+// errNotFuture refuses a time that must be in the future.
+func errNotFuture(field string) *Error {
 	return invalidRequest(field+" must be a timestamp in the future or null", &gen.ErrorDetails{Field: &field})
 }
 
@@ -98,10 +98,10 @@ func errNoRoute() *Error {
 }
 
 // errUnavailable is a 503 with the smallest Retry-After.
-func errUnavailable(why string, cause error) *Error {
+func errUnavailable(cause string, err error) *Error {
 	return &Error{
 		Status: http.StatusServiceUnavailable, Code: gen.ErrorCodeUnavailable,
-		Message: "Service temporarily unavailable", Header: http.Header{"Retry-After": {"1"}}, Cause: why, cause: cause,
+		Message: "Service temporarily unavailable", Header: http.Header{"Retry-After": {"1"}}, Cause: cause, err: err,
 	}
 }
 
@@ -115,32 +115,32 @@ func providerUnavailable(err *oidc.UnavailableError) *Error {
 // toError maps any error to the answer for the client.
 func toError(err error) *Error {
 	var (
-		own          *Error
+		apiErr       *Error
 		notFound     *store.NotFoundError
 		conflict     *store.ConflictError
 		inUse        *store.InUseError
 		suspended    *store.ClientSuspendedError
-		active       *store.ClientNotSuspendedError
+		notSuspended *store.ClientNotSuspendedError
 		reference    *store.ReferenceError
 		past         *store.PastError
 		ended        *store.EndedTokenError
 		precondition *store.PreconditionError
 		unavailable  *store.UnavailableError
-		unknown      *store.InDoubtError
+		inDoubt      *store.InDoubtError
 		provider     *oidc.UnavailableError
 		full         *capacity.FullError
-		rows         *store.ImportError
-		slow         *store.ImportTimeError
+		badRows      *store.ImportError
+		tooSlow      *store.ImportTimeError
 		routing      *echo.HTTPError
 	)
 	switch {
-	case errors.As(err, &own):
-		return own
+	case errors.As(err, &apiErr):
+		return apiErr
 	case errors.As(err, &provider):
 		return providerUnavailable(provider)
 	case errors.As(err, &full):
 		e := errUnavailable(full.Reason, err)
-		if full.Reason == capacity.ReasonStreamsOfToken { // others of its own end when it wants
+		if full.Reason == capacity.ReasonStreamsOfToken { // the client can close its other streams
 			e.Status, e.Code, e.Message = http.StatusTooManyRequests, gen.ErrorCodeRateLimited, "Too many streams"
 		}
 		return e
@@ -159,19 +159,19 @@ func toError(err error) *Error {
 		return errConflict(string(inUse.Kind)+" is used by "+by, nil)
 	case errors.As(err, &suspended):
 		return errConflict("Client is suspended", &gen.ErrorDetails{ClientID: &suspended.ID})
-	case errors.As(err, &active):
-		return errConflict("Client is not suspended", &gen.ErrorDetails{ClientID: &active.ID})
+	case errors.As(err, &notSuspended):
+		return errConflict("Client is not suspended", &gen.ErrorDetails{ClientID: &notSuspended.ID})
 	case errors.As(err, &reference):
 		return invalidRequest(reference.Field+" does not exist", &gen.ErrorDetails{Field: &reference.Field})
 	case errors.As(err, &past):
-		return errPast(past.Field)
+		return errNotFuture(past.Field)
 	case errors.As(err, &ended):
 		return errConflict("The token is "+ended.State(), &gen.ErrorDetails{TokenID: &ended.ID})
 	case errors.Is(err, store.ErrExceedsToken):
 		return errForbidden()
 	case webhookError(err) != nil:
 		return webhookError(err)
-	case errors.Is(err, store.ErrUnknownToken): // it ended during the request
+	case errors.Is(err, store.ErrUnknownToken): // the token was revoked or has expired during the request
 		return errUnauthorized()
 	case errors.Is(err, store.ErrCursorExpired):
 		field := "cursor"
@@ -188,15 +188,15 @@ func toError(err error) *Error {
 			message = "The object is there, with an entity tag that If-None-Match rules out"
 		}
 		return &Error{Status: http.StatusPreconditionFailed, Code: gen.ErrorCodePreconditionFailed, Message: message}
-	case errors.As(err, &unknown): // checked before 503, which promises that nothing was written
+	case errors.As(err, &inDoubt): // checked before 503, which promises that nothing was written
 		return &Error{
 			Status: http.StatusInternalServerError, Code: gen.ErrorCodeOutcomeUnknown,
 			Message: "It is not known whether the change was made. Repeat the request where the operation is idempotent",
-			cause:   err,
+			err:     err,
 		}
-	case errors.As(err, &rows):
-		return importError(rows)
-	case errors.As(err, &slow):
+	case errors.As(err, &badRows):
+		return importError(badRows)
+	case errors.As(err, &tooSlow):
 		return errUnavailable(causeImport, err)
 	case errors.As(err, &unavailable), errors.Is(err, context.DeadlineExceeded):
 		return errUnavailable(databaseCause(err), err)
@@ -204,7 +204,7 @@ func toError(err error) *Error {
 		return routingError(routing)
 	}
 	return &Error{
-		Status: http.StatusInternalServerError, Code: gen.ErrorCodeInternalError, Message: "Internal server error", cause: err,
+		Status: http.StatusInternalServerError, Code: gen.ErrorCodeInternalError, Message: "Internal server error", err: err,
 	}
 }
 
@@ -256,37 +256,37 @@ func routingError(e *echo.HTTPError) *Error {
 		}
 	}
 	refused := invalidRequest("Invalid request", nil)
-	refused.cause = e
+	refused.err = e
 	return refused
 }
 
 // writeError is echo's HTTPErrorHandler. Only it writes the bodies of answers that are not 2xx.
 func (s *Server) writeError(err error, c echo.Context) {
-	x := requestStateOf(c.Request().Context())
-	x.observed.Err = err
+	state := requestStateOf(c.Request().Context())
+	state.observed.Err = err
 	if c.Response().Committed {
 		return
 	}
 	if errors.Is(err, context.Canceled) && c.Request().Context().Err() != nil {
-		x.observed.Status = statusClientGone
+		state.observed.Status = statusClientClosedRequest
 		return
 	}
 	e := toError(err)
-	x.observed.Cause = e.Cause
+	state.observed.Cause = e.Cause
 	mediaType, encode := mediaTypeJSON, encodeError
 	if wantsProblem(c.Request().Header.Values("Accept")) {
-		mediaType, encode = mediaTypeProblem, x.encodeProblem
+		mediaType, encode = mediaTypeProblem, state.encodeProblem
 	}
 	body, err := encode(e)
 	if err != nil {
-		x.observed.Err = errors.Join(x.observed.Err, err)
+		state.observed.Err = errors.Join(state.observed.Err, err)
 	}
 	header := c.Response().Header()
 	for name, values := range e.Header {
 		header[name] = values
 	}
 	varyByAccept(header)
-	if challenge := s.site.Challenge(c.Request()); challenge != "" && e.Status == http.StatusUnauthorized {
+	if challenge := s.wellKnown.Challenge(c.Request()); challenge != "" && e.Status == http.StatusUnauthorized {
 		header.Set("WWW-Authenticate", challenge)
 	}
 	if e.Status == http.StatusMethodNotAllowed {
@@ -297,7 +297,7 @@ func (s *Server) writeError(err error, c echo.Context) {
 	_, _ = c.Response().Write(body) // fails only if the client has disconnected
 }
 
-// varyByAccept adds Accept to Vary, beside what compression and CORS have put there.
+// varyByAccept adds Accept to Vary, in addition to the values of compression and CORS.
 func varyByAccept(header http.Header) {
 	for _, list := range header["Vary"] {
 		for name := range strings.SplitSeq(list, ",") {
@@ -329,10 +329,10 @@ type problem struct {
 }
 
 // encodeProblem returns the body of an error as problem details.
-func (x *requestState) encodeProblem(e *Error) ([]byte, error) {
+func (state *requestState) encodeProblem(e *Error) ([]byte, error) {
 	p := problem{
 		Type: docs.ProblemsPath + string(e.Code), Title: docs.ProblemTitle(string(e.Code)), Status: e.Status, Detail: e.Message,
-		Instance: "urn:request:" + x.requestID[0], Code: e.Code,
+		Instance: "urn:request:" + state.requestID[0], Code: e.Code,
 	}
 	if e.Details != nil {
 		rest := *e.Details
@@ -344,7 +344,7 @@ func (x *requestState) encodeProblem(e *Error) ([]byte, error) {
 	return encodeJSON(p)
 }
 
-// encodeJSON returns a line of JSON, without the escapes that are for HTML.
+// encodeJSON returns a line of JSON, without HTML escapes.
 func encodeJSON(value any) ([]byte, error) {
 	var body bytes.Buffer
 	encoder := json.NewEncoder(&body)

@@ -24,38 +24,38 @@ import (
 func (s *Server) guard(op *operation) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
-			x := requestStateOf(c.Request().Context())
-			x.operation, x.observed.Operation = op, op.observed
+			state := requestStateOf(c.Request().Context())
+			state.operation, state.observed.Operation = op, op.observed
 			unescapePath(c)
 			token, err := s.authenticate(c.Request())
 			if err != nil {
 				return err
 			}
-			x.token, x.observed.TokenID = token, token.ID
+			state.token, state.observed.TokenID = token, token.ID
 			if err := op.authorize(token, c.Param); err != nil {
 				return err
 			}
-			places, isStream := s.inFlight, op.stream && c.Request().Method == http.MethodGet
+			requests, isStream := s.inFlight, op.stream && c.Request().Method == http.MethodGet
 			switch {
 			case isStream:
-				places = s.streams
-			case op.transfers():
-				places = s.transfers
+				requests = s.streams
+			case op.isTransfer():
+				requests = s.transfers
 			}
-			if err := places.Acquire(token.ID); err != nil {
+			if err := requests.Acquire(token.ID); err != nil {
 				return err
 			}
-			defer places.Release(token.ID)
-			if err := s.limit(c, op, token.ID); err != nil {
+			defer requests.Release(token.ID)
+			if err := s.checkRateLimit(c, op, token.ID); err != nil {
 				return err
 			}
 			memory := op.memoryFor(c.Request())
 			if memory > 0 {
-				if err := s.bodies.Reserve(token.ID, memory); err != nil {
+				if err := s.bodyMemory.Reserve(token.ID, memory); err != nil {
 					transport.DiscardBody(c.Request(), maxBody)
 					return err
 				}
-				defer func() { s.bodies.Release(token.ID, memory) }()
+				defer func() { s.bodyMemory.Release(token.ID, memory) }()
 			}
 			body, err := op.readBody(c.Response(), c.Request())
 			if err != nil {
@@ -65,7 +65,7 @@ func (s *Server) guard(op *operation) echo.MiddlewareFunc {
 				return err
 			}
 			if op.dryRun(c.Request().URL) {
-				x.dryRun = true
+				state.dryRun = true
 				c.SetRequest(c.Request().WithContext(store.DryRun(c.Request().Context())))
 			}
 			nodes, err := op.checkBody(c.Request(), body)
@@ -74,18 +74,18 @@ func (s *Server) guard(op *operation) echo.MiddlewareFunc {
 			}
 			if memory > 0 { // the decoded body needs less than the reserved maximum
 				needed := capacity.BodyMemory(int64(len(body)), nodes)
-				s.bodies.Release(token.ID, memory-needed)
+				s.bodyMemory.Release(token.ID, memory-needed)
 				memory = needed
 			}
 			if isStream {
-				x.recheck = func() error { return s.recheck(c, op) }
-				s.observer.Stream(&x.observed)
+				state.reauthorize = func() error { return s.reauthorize(c, op) }
+				s.observer.Stream(&state.observed)
 				return next(c)
 			}
-			if op.transfers() {
+			if op.isTransfer() {
 				return s.transfer(c, op, next)
 			}
-			return withTimeout(c, s.database, next)
+			return withTimeout(c, s.databaseTimeout, next)
 		}
 	}
 }
@@ -93,17 +93,17 @@ func (s *Server) guard(op *operation) echo.MiddlewareFunc {
 // transfer runs an export or an import, which may take longer than any other request.
 func (s *Server) transfer(c echo.Context, op *operation, next echo.HandlerFunc) error {
 	request, timeout := c.Request(), exportTimeout
-	x := requestStateOf(request.Context())
-	s.observer.Stream(&x.observed)
-	x.head = request.Method == http.MethodHead
-	x.file = exportFormat(request.Header.Values("Accept"))
+	state := requestStateOf(request.Context())
+	s.observer.Stream(&state.observed)
+	state.headOnly = request.Method == http.MethodHead
+	state.fileFormat = exportFormat(request.Header.Values("Accept"))
 	if op.upload {
 		var err error
-		if request.Body, err = s.fileBody(c.Response(), request); err != nil {
+		if request.Body, err = s.newImportBody(c.Response(), request); err != nil {
 			return err
 		}
 		timeout = s.uploadTimeout + importTimeout
-		x.file = fileFormat(request.Header.Get(headerContentType))
+		state.fileFormat = fileFormat(request.Header.Get(headerContentType))
 	}
 	err := withTimeout(c, timeout, next)
 	if err != nil && op.upload { // refused before it was read
@@ -114,11 +114,11 @@ func (s *Server) transfer(c echo.Context, op *operation, next echo.HandlerFunc) 
 
 // dryRun reports whether a valid request asks for a dry run.
 func (op *operation) dryRun(u *url.URL) bool {
-	return u.RawQuery != "" && op.query["dry_run"] && u.Query().Get("dry_run") == "true"
+	return u.RawQuery != "" && op.queryNames["dry_run"] && u.Query().Get("dry_run") == "true"
 }
 
-// recheck authenticates and authorizes a stream again.
-func (s *Server) recheck(c echo.Context, op *operation) error {
+// reauthorize authenticates and authorizes a stream again.
+func (s *Server) reauthorize(c echo.Context, op *operation) error {
 	token, err := s.authenticate(c.Request())
 	if err != nil {
 		return err
@@ -126,9 +126,9 @@ func (s *Server) recheck(c echo.Context, op *operation) error {
 	return op.authorize(token, c.Param)
 }
 
-// limit counts a request, and returns 429 if its token has exceeded the rate limit for this client. The answer has the RateLimit
-// headers in both cases.
-func (s *Server) limit(c echo.Context, op *operation, token uuid.UUID) error {
+// checkRateLimit counts a request, and returns 429 if its token has exceeded the rate limit for this client. The response has the
+// RateLimit headers in both cases.
+func (s *Server) checkRateLimit(c echo.Context, op *operation, token uuid.UUID) error {
 	if s.limiter == nil {
 		return nil
 	}
@@ -136,17 +136,17 @@ func (s *Server) limit(c echo.Context, op *operation, token uuid.UUID) error {
 	if op.perClient {
 		key.Client, _ = uuid.Parse(c.Param("client_id")) // a malformed id gets 400 later
 	}
-	q := s.limiter.Take(key)
+	quota := s.limiter.Take(key)
 	header := c.Response().Header()
 	// These are the canonical names for net/http, so that it need not convert them.
 	header["Ratelimit-Policy"] = s.limiter.Policy()
-	header["Ratelimit"] = []string{q.Field()}
-	if q.OK {
+	header["Ratelimit"] = []string{quota.Field()}
+	if quota.OK {
 		return nil
 	}
 	return &Error{
 		Status: http.StatusTooManyRequests, Code: gen.ErrorCodeRateLimited, Message: "Too many requests",
-		Header: http.Header{"Retry-After": {strconv.FormatInt(ratelimit.Seconds(q.Next), 10)}}, Cause: causeRate,
+		Header: http.Header{"Retry-After": {strconv.FormatInt(ratelimit.Seconds(quota.Next), 10)}}, Cause: causeRateLimit,
 	}
 }
 

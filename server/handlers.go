@@ -31,11 +31,11 @@ func conditions(ifMatch, ifNoneMatch *string) *store.IfMatch {
 	}
 	match := store.IfMatch{Any: anyTag}
 	if !match.Any {
-		match.Tags = conditional.OfIfMatch(*ifMatch)
+		match.Tags = conditional.ParseIfMatch(*ifMatch)
 	}
 	if ifNoneMatch != nil {
 		match.Never = *ifNoneMatch == "*"
-		match.Except = conditional.OfIfNoneMatch(*ifNoneMatch)
+		match.Except = conditional.ParseIfNoneMatch(*ifNoneMatch)
 	}
 	return &match
 }

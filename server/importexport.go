@@ -24,8 +24,8 @@ const (
 	exportBuffer  = 32 << 10         // bytes that are sent at once
 )
 
-// transfers reports whether the operation reads or writes a file. Its bounds are not those of other requests.
-func (op *operation) transfers() bool { return op.export || op.upload }
+// isTransfer reports whether the operation is an export or an import. These have limits of their own.
+func (op *operation) isTransfer() bool { return op.export || op.upload }
 
 // ExportApps implements exportApps.
 func (h *handlers) ExportApps(ctx context.Context, r gen.ExportAppsRequestObject) (gen.ExportAppsResponseObject, error) {
@@ -57,12 +57,12 @@ func (h *handlers) ExportCatalog(ctx context.Context, r gen.ExportCatalogRequest
 	return export[store.CatalogRow]{requestStateOf(ctx), rows, rowfile.NewCatalogWriter, "catalog"}, nil
 }
 
-// export is the answer of an export: rows that are read while they are written.
+// export is the response of an export. Its rows are read from the database while they are written.
 type export[T any] struct {
-	state  *requestState
-	rows   iter.Seq2[T, error]
-	writer func(*bufio.Writer, rowfile.Format) *rowfile.Writer[T]
-	name   string // of the file
+	state     *requestState
+	rows      iter.Seq2[T, error]
+	newWriter func(*bufio.Writer, rowfile.Format) *rowfile.Writer[T]
+	name      string // of the file
 }
 
 // VisitExportAppsResponse implements gen.ExportAppsResponseObject.
@@ -71,64 +71,65 @@ func (e export[T]) VisitExportAppsResponse(w http.ResponseWriter) error { return
 // VisitExportCatalogResponse implements gen.ExportCatalogResponseObject.
 func (e export[T]) VisitExportCatalogResponse(w http.ResponseWriter) error { return e.write(w) }
 
-// write returns what fails before the first rows are there. What fails later cuts the answer.
+// write returns an error that occurs before the first row. A later error aborts the response.
 func (e export[T]) write(w http.ResponseWriter) error {
-	answer, err := transport.NewLongAnswer(w, streamTimeout)
+	answer, err := transport.NewLongAnswer(w, streamWriteTimeout)
 	if err != nil {
 		return err
 	}
-	out := bufio.NewWriterSize(flushed{answer}, exportBuffer)
-	file := e.writer(out, e.state.file)
+	out := bufio.NewWriterSize(flushingWriter{answer}, exportBuffer)
+	file := e.newWriter(out, e.state.fileFormat)
 	begun := false
 	for row, err := range e.rows {
 		if err != nil && !begun {
 			return err
 		}
 		if !begun {
-			e.begin(w)
+			e.writeHeader(w)
 			begun, err = true, file.Begin()
 		}
-		if e.state.head {
+		if e.state.headOnly {
 			return nil
 		}
 		if err == nil {
 			err = file.Write(row)
 		}
 		if err != nil {
-			e.state.cut(err)
+			e.state.abort(err)
 		}
 	}
 	if !begun {
-		e.begin(w)
+		e.writeHeader(w)
 		err = file.Begin()
 	}
-	if !e.state.head {
+	if !e.state.headOnly {
 		err = errors.Join(err, out.Flush())
 	}
 	if err != nil {
-		e.state.cut(err)
+		e.state.abort(err)
 	}
 	return nil
 }
 
-func (e export[T]) begin(w http.ResponseWriter) {
+func (e export[T]) writeHeader(w http.ResponseWriter) {
 	header := w.Header()
-	header.Set(headerContentType, e.state.file.MediaType())
-	header.Set("Content-Disposition", `attachment; filename="`+e.name+"."+string(e.state.file)+`"`)
+	header.Set(headerContentType, e.state.fileFormat.MediaType())
+	header.Set("Content-Disposition", `attachment; filename="`+e.name+"."+string(e.state.fileFormat)+`"`)
 	varyByAccept(header)
 	w.WriteHeader(http.StatusOK)
 }
 
-// cut ends an answer that has begun and cannot be completed: the connection closes, or with HTTP/2 the stream, without the end of the body.
-func (x *requestState) cut(err error) {
-	x.observed.Err = err
+// abort ends a response that has begun and cannot be completed: net/http closes the connection, or resets the HTTP/2 stream,
+// without the end of the body.
+func (state *requestState) abort(err error) {
+	state.observed.Err = err
 	panic(http.ErrAbortHandler) //nolint:forbidigo // the only way to say it to net/http
 }
 
-// flushed sends what is written.
-type flushed struct{ answer *transport.LongAnswer }
+// flushingWriter flushes after each write.
+type flushingWriter struct{ answer *transport.LongAnswer }
 
-func (f flushed) Write(b []byte) (int, error) {
+func (f flushingWriter) Write(b []byte) (int, error) {
 	n, err := f.answer.Write(b)
 	if err == nil {
 		err = f.answer.Flush()
@@ -136,7 +137,7 @@ func (f flushed) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// exportFormat returns the format that Accept prefers: by quality, then by how closely it is named, and NDJSON where they are equal.
+// exportFormat returns the format that Accept prefers: by quality, then by the most specific media range. NDJSON wins a tie.
 func exportFormat(accepted []string) rowfile.Format {
 	best, format := preference{q: -1}, rowfile.NDJSON
 	for _, f := range []rowfile.Format{rowfile.NDJSON, rowfile.CSV} {
@@ -150,7 +151,7 @@ func exportFormat(accepted []string) rowfile.Format {
 
 // ImportApps implements importApps.
 func (h *handlers) ImportApps(ctx context.Context, r gen.ImportAppsRequestObject) (gen.ImportAppsResponseObject, error) {
-	rows, err := rowfile.Apps(r.Body, requestStateOf(ctx).file)
+	rows, err := rowfile.Apps(r.Body, requestStateOf(ctx).fileFormat)
 	if err != nil {
 		return nil, err
 	}
@@ -163,7 +164,7 @@ func (h *handlers) ImportApps(ctx context.Context, r gen.ImportAppsRequestObject
 
 // ImportCatalog implements importCatalog.
 func (h *handlers) ImportCatalog(ctx context.Context, r gen.ImportCatalogRequestObject) (gen.ImportCatalogResponseObject, error) {
-	rows, err := rowfile.Catalog(r.Body, requestStateOf(ctx).file)
+	rows, err := rowfile.Catalog(r.Body, requestStateOf(ctx).fileFormat)
 	if err != nil {
 		return nil, err
 	}
@@ -187,28 +188,28 @@ func fileFormat(contentType string) rowfile.Format {
 	return format
 }
 
-// fileBody returns the body of an import, which has its own bounds of size and time. Its errors are answers.
-func (s *Server) fileBody(w http.ResponseWriter, r *http.Request) (io.ReadCloser, error) {
+// newImportBody returns the body of an import, which has its own bounds of size and time. Its read errors are *Error values.
+func (s *Server) newImportBody(w http.ResponseWriter, r *http.Request) (io.ReadCloser, error) {
 	bounded := http.MaxBytesReader(w, r.Body, maxFile)
 	body, err := transport.LongBody(w, bounded, s.uploadTimeout, importTimeout+s.timeouts.Request)
-	return fileBody{body, bounded}, err
+	return importBody{body, bounded}, err
 }
 
-type fileBody struct {
+type importBody struct {
 	io.Reader
 	io.Closer
 }
 
 // Read implements io.Reader.
-func (b fileBody) Read(p []byte) (int, error) {
+func (b importBody) Read(p []byte) (int, error) {
 	n, err := b.Reader.Read(p)
 	if err != nil && !errors.Is(err, io.EOF) {
-		err = errBody(err)
+		err = errUnreadableBody(err)
 	}
 	return n, err
 }
 
-// importError lists the rows that are wrong, each with its line.
+// importError lists the invalid rows, each with its line.
 func importError(e *store.ImportError) *Error {
 	all := make([]gen.FieldError, len(e.Rows))
 	for i, row := range e.Rows {

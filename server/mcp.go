@@ -23,14 +23,14 @@ import (
 // mcpPath is where assistants send their messages.
 const mcpPath = "/mcp"
 
-// mcpEndpoint serves assistants. A message of theirs becomes requests to this server, which take the path of all others. So the
-// endpoint has places of its own: a message that waited for the place of its request could wait for itself.
+// mcpEndpoint serves assistants. Each message becomes requests to this server, which take the path of all others. The endpoint
+// counts its messages apart from requests: otherwise messages could use up the capacity that their own requests need.
 type mcpEndpoint struct {
 	server   *Server
 	handler  *mcp.Handler
 	origins  []string
-	places   *capacity.Requests
-	message  *operation // what the guard knows of the body of a message
+	inFlight *capacity.Requests
+	message  *operation // limits and media type of the body of a message
 	observed *telemetry.Operation
 }
 
@@ -53,10 +53,10 @@ func (s *Server) newMCPEndpoint(cfg Config) (*mcpEndpoint, error) {
 		return nil, err
 	}
 	return &mcpEndpoint{
-		server: s, handler: handler, origins: cfg.CORSOrigins, places: capacity.NewRequests(cfg.MaxInFlight),
+		server: s, handler: handler, origins: cfg.CORSOrigins, inFlight: capacity.NewRequests(cfg.MaxInFlight),
 		message: &operation{
-			id: "mcp", method: http.MethodPost, mediaTypes: []string{mediaTypeJSON},
-			body: &validate.Body{}, // there is one; the protocol has its schema
+			id: "mcp", method: http.MethodPost, requestTypes: []string{mediaTypeJSON},
+			body: &validate.Body{}, // not nil, since there is a body; package mcp validates it
 		},
 		observed: s.observer.Operation("mcp", http.MethodPost, mcpPath, []int{
 			http.StatusOK, http.StatusAccepted, http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden,
@@ -65,10 +65,10 @@ func (s *Server) newMCPEndpoint(cfg Config) (*mcpEndpoint, error) {
 	}, nil
 }
 
-// serve answers a message. What it refuses is refused as by the API; once it is a message, the answer is one of the protocol.
+// serve answers a message. A request that is not a message gets an error of the API, a message a response of the protocol.
 func (e *mcpEndpoint) serve(w http.ResponseWriter, r *http.Request) error {
-	x := requestStateOf(r.Context())
-	x.observed.Operation = e.observed
+	state := requestStateOf(r.Context())
+	state.observed.Operation = e.observed
 	if err := e.checkOrigin(r); err != nil {
 		return err
 	}
@@ -76,17 +76,17 @@ func (e *mcpEndpoint) serve(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	x.token, x.observed.TokenID = token, token.ID
-	if err := e.places.Acquire(token.ID); err != nil {
+	state.token, state.observed.TokenID = token, token.ID
+	if err := e.inFlight.Acquire(token.ID); err != nil {
 		return err
 	}
-	defer e.places.Release(token.ID)
+	defer e.inFlight.Release(token.ID)
 	if memory := e.message.memoryFor(r); memory > 0 {
-		if err := e.server.bodies.Reserve(token.ID, memory); err != nil {
+		if err := e.server.bodyMemory.Reserve(token.ID, memory); err != nil {
 			transport.DiscardBody(r, maxBody)
 			return err
 		}
-		defer e.server.bodies.Release(token.ID, memory)
+		defer e.server.bodyMemory.Release(token.ID, memory)
 	}
 	body, err := e.message.readBody(w, r)
 	if err != nil {
@@ -96,7 +96,7 @@ func (e *mcpEndpoint) serve(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
-	r.Header[transport.RequestIDHeader] = x.requestID[:] // of the requests to the API, too
+	r.Header[transport.RequestIDHeader] = state.requestID[:] // of the requests to the API, too
 	err = e.handler.Serve(w, r)
 	if refused := (*mcp.RefusedError)(nil); errors.As(err, &refused) && refused.Status < http.StatusInternalServerError {
 		return invalidRequest("Not a request of MCP: "+refused.Reason, nil)
@@ -104,8 +104,8 @@ func (e *mcpEndpoint) serve(w http.ResponseWriter, r *http.Request) error {
 	return err
 }
 
-// checkOrigin refuses the scripts of origins that are not configured, whatever Host they name. This is the protection against DNS
-// rebinding that the protocol asks for. Programs send no Origin.
+// checkOrigin refuses scripts of origins that are not configured, which the protocol requires against DNS rebinding. Clients other
+// than browsers send no Origin.
 func (e *mcpEndpoint) checkOrigin(r *http.Request) error {
 	for _, origin := range r.Header.Values("Origin") {
 		if !slices.ContainsFunc(e.origins, func(allowed string) bool { return strings.EqualFold(allowed, origin) }) {
@@ -117,8 +117,8 @@ func (e *mcpEndpoint) checkOrigin(r *http.Request) error {
 	return nil
 }
 
-// checkMessage refuses what is not one JSON object, by the rules for all bodies. Old versions of the protocol have batches, in which
-// one request could ask for as many as a body has room for.
+// checkMessage refuses a body that is not one JSON object, by the rules for all bodies. It also refuses the batches of old versions of
+// the protocol, since one body could hold thousands of requests.
 func checkMessage(body []byte) error {
 	if _, err := strictjson.Parse(body, strictjson.Options{
 		MaxNodes: schemas.MaxNodes, Keep: func(string) bool { return false },

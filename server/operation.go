@@ -20,35 +20,35 @@ import (
 	"github.com/clientapps/clientapps/server/validate"
 )
 
-// operation is what the guard needs to know of one operation of the contract. It is computed once, when the server starts.
+// operation has the properties of one operation of the contract that the guard needs. It is computed once, when the server starts.
 type operation struct {
-	id         string
-	route      string                // its path in the contract
-	scopes     []string              // the token needs all of them
-	perClient  bool                  // the path has a client id
-	allClients bool                  // needs a token for all clients
-	ownTokens  bool                  // needs a token of this server, not of an identity provider
-	params     []*openapi3.Parameter // in the order path, header, query
-	query      map[string]bool       // names of the query parameters
-	body       *validate.Body        // nil if the operation has no body
-	mediaTypes []string              // of the body
-	noBody     bool                  // the body may be left out
-	upload     bool                  // the body is a file, which the handler reads
-	stream     bool                  // its answer is a stream of events
-	export     bool                  // its answer is a file
-	media      []string              // of the answer
-	method     string
-	bareValues bool              // an error about a single bad value has no details, as on the reference page of updateApp
-	defaults   map[string]string // of the query parameters
+	id            string
+	route         string                // its path in the contract
+	scopes        []string              // the token needs all of them
+	perClient     bool                  // the path has a client id
+	allClients    bool                  // needs a token for all clients
+	ownTokens     bool                  // needs a token of this server, not of an identity provider
+	params        []*openapi3.Parameter // in the order path, header, query
+	queryNames    map[string]bool
+	body          *validate.Body // nil if the operation has no body
+	requestTypes  []string       // media types of the body
+	bodyOptional  bool           // the body may be left out
+	upload        bool           // the body is a file, which the handler reads
+	stream        bool           // its answer is a stream of events
+	export        bool           // its answer is a file
+	responseTypes []string       // media types of the response
+	method        string
+	omitDetails   bool              // an error about a single bad value has no details, as on the reference page of updateApp
+	defaults      map[string]string // of the query parameters
 	// Conditional headers that the operation does not support.
-	noConditions []string
-	header       map[string]string // in every answer
-	statuses     []int             // documented in the contract
-	observed     *telemetry.Operation
+	unsupportedConditions []string
+	responseHeader        map[string]string // fields of every response
+	statuses              []int             // documented in the contract
+	observed              *telemetry.Operation
 }
 
-// contract returns the operations of the embedded contract by id.
-func contract() (map[string]*operation, error) {
+// readOperations returns the operations of the embedded contract by id.
+func readOperations() (map[string]*operation, error) {
 	doc, err := schemas.Contract()
 	if err != nil {
 		return nil, err
@@ -68,14 +68,14 @@ func contract() (map[string]*operation, error) {
 
 func newOperation(path, method string, item *openapi3.PathItem, o *openapi3.Operation) (*operation, error) {
 	op := &operation{
-		id: o.OperationID, route: basePath + path, method: method, bareValues: o.OperationID == "updateApp",
-		perClient: strings.HasPrefix(path, "/clients/{client_id}"), query: map[string]bool{}, defaults: map[string]string{},
+		id: o.OperationID, route: basePath + path, method: method, omitDetails: o.OperationID == "updateApp",
+		perClient: strings.HasPrefix(path, "/clients/{client_id}"), queryNames: map[string]bool{}, defaults: map[string]string{},
 	}
 	if o.Security == nil || len(*o.Security) != 1 || len((*o.Security)[0]["bearerAuth"]) == 0 {
 		return nil, fmt.Errorf("operation %s must name its scopes", op.id)
 	}
 	var err error
-	if op.header, err = deprecation(o); err != nil {
+	if op.responseHeader, err = deprecationHeader(o); err != nil {
 		return nil, err
 	}
 	op.allClients, _ = o.Extensions["x-all-clients"].(bool)
@@ -87,7 +87,7 @@ func newOperation(path, method string, item *openapi3.PathItem, o *openapi3.Oper
 				own := o.Parameters.GetByInAndName(in, p.Value.Name) // overrides the path's parameter
 				if p.Value.In == in && (own == nil || own == p.Value) {
 					op.params = append(op.params, p.Value)
-					op.query[p.Value.Name] = in == openapi3.ParameterInQuery
+					op.queryNames[p.Value.Name] = in == openapi3.ParameterInQuery
 					if d := p.Value.Schema.Value.Default; d != nil {
 						op.defaults[p.Value.Name] = fmt.Sprint(d)
 					}
@@ -98,7 +98,7 @@ func newOperation(path, method string, item *openapi3.PathItem, o *openapi3.Oper
 	if method != http.MethodGet {
 		for _, name := range []string{"If-Match", "If-None-Match"} {
 			if o.Parameters.GetByInAndName(openapi3.ParameterInHeader, name) == nil {
-				op.noConditions = append(op.noConditions, name)
+				op.unsupportedConditions = append(op.unsupportedConditions, name)
 			}
 		}
 	}
@@ -114,26 +114,26 @@ func newOperation(path, method string, item *openapi3.PathItem, o *openapi3.Oper
 	}
 	switch {
 	case op.stream:
-		op.media = []string{eventstream.MediaType}
+		op.responseTypes = []string{eventstream.MediaType}
 	case op.export:
-		op.media = []string{rowfile.MediaTypeCSV, rowfile.MediaTypeNDJSON}
+		op.responseTypes = []string{rowfile.MediaTypeCSV, rowfile.MediaTypeNDJSON}
 	default:
-		op.media = []string{mediaTypeJSON}
+		op.responseTypes = []string{mediaTypeJSON}
 	}
 	if o.RequestBody == nil {
 		return op, nil
 	}
-	op.noBody = !o.RequestBody.Value.Required
+	op.bodyOptional = !o.RequestBody.Value.Required
 	if content := o.RequestBody.Value.Content; content[mediaTypeJSON] == nil {
 		op.upload = true
-		op.mediaTypes = slices.Sorted(maps.Keys(content))
+		op.requestTypes = slices.Sorted(maps.Keys(content))
 		return op, nil
 	}
 	return op, op.readBodySchema(o.RequestBody.Value.Content)
 }
 
 func (op *operation) readBodySchema(content openapi3.Content) error {
-	op.mediaTypes = slices.Sorted(maps.Keys(content))
+	op.requestTypes = slices.Sorted(maps.Keys(content))
 	var schema *openapi3.Schema
 	for _, media := range content {
 		if schema != nil && schema != media.Schema.Value {
@@ -171,17 +171,17 @@ func bodyType(operationID string) (found reflect.Type, err error) {
 	return found, nil
 }
 
-// deprecation returns the headers of a deprecated operation: Deprecation (RFC 9745) and Sunset (RFC 8594). It returns nil for all
-// other operations.
-func deprecation(o *openapi3.Operation) (map[string]string, error) {
+// deprecationHeader returns the headers of a deprecated operation: Deprecation (RFC 9745) and Sunset (RFC 8594). It returns nil for
+// all other operations.
+func deprecationHeader(o *openapi3.Operation) (map[string]string, error) {
 	if !o.Deprecated {
 		return nil, nil
 	}
-	since, err := dateOf(o, "x-deprecated-on")
+	since, err := extensionDate(o, "x-deprecated-on")
 	if err != nil {
 		return nil, err
 	}
-	until, err := dateOf(o, "x-sunset")
+	until, err := extensionDate(o, "x-sunset")
 	if err != nil {
 		return nil, err
 	}
@@ -194,7 +194,7 @@ func deprecation(o *openapi3.Operation) (map[string]string, error) {
 	}, nil
 }
 
-func dateOf(o *openapi3.Operation, extension string) (time.Time, error) {
+func extensionDate(o *openapi3.Operation, extension string) (time.Time, error) {
 	text, _ := o.Extensions[extension].(string)
 	date, err := time.Parse(time.DateOnly, text)
 	if err != nil {

@@ -31,7 +31,7 @@ func (op *operation) checkParams(r *http.Request, pathValue func(string) string)
 			continue
 		}
 		if input == nil {
-			input = op.validation(r, pathValue, query)
+			input = op.validatorInput(r, pathValue, query)
 		}
 		if p.In == openapi3.ParameterInHeader && len(r.Header.Values(p.Name)) > 1 {
 			r.Header.Set(p.Name, joinHeader(r.Header, p.Name))
@@ -47,9 +47,9 @@ func (op *operation) checkParams(r *http.Request, pathValue func(string) string)
 		return err
 	}
 	accepted := r.Header.Values("Accept")
-	if !slices.ContainsFunc(op.media, func(media string) bool { return accepts(accepted, media) }) {
+	if !slices.ContainsFunc(op.responseTypes, func(media string) bool { return accepts(accepted, media) }) {
 		return &Error{
-			Status: http.StatusNotAcceptable, Code: gen.ErrorCodeNotAcceptable, Message: "Responses are " + strings.Join(op.media, " or "),
+			Status: http.StatusNotAcceptable, Code: gen.ErrorCodeNotAcceptable, Message: "Responses are " + strings.Join(op.responseTypes, " or "),
 		}
 	}
 	return nil
@@ -57,7 +57,7 @@ func (op *operation) checkParams(r *http.Request, pathValue func(string) string)
 
 // refuseConditions refuses conditional headers on operations that do not support them, instead of ignoring them.
 func (op *operation) refuseConditions(header http.Header) error {
-	for _, name := range op.noConditions {
+	for _, name := range op.unsupportedConditions {
 		if header[name] != nil {
 			return errCondition(name) // in a function of its own, since here a pointer to name would make every write allocate
 		}
@@ -94,7 +94,7 @@ func triviallyValid(r *http.Request, pathValue func(string) string, p *openapi3.
 	return !p.Required && !query.Has(p.Name)
 }
 
-func (op *operation) validation(r *http.Request, pathValue func(string) string, query url.Values) *openapi3filter.RequestValidationInput {
+func (op *operation) validatorInput(r *http.Request, pathValue func(string) string, query url.Values) *openapi3filter.RequestValidationInput {
 	input := &openapi3filter.RequestValidationInput{
 		Request: r, QueryParams: query, PathParams: map[string]string{},
 		Options: &openapi3filter.Options{SkipSettingDefaults: true},
@@ -119,7 +119,7 @@ func (op *operation) parseQuery(raw string) (url.Values, error) {
 	for _, name := range slices.Sorted(maps.Keys(query)) {
 		field := strictjson.ShortName(name)
 		switch {
-		case !op.query[name]:
+		case !op.queryNames[name]:
 			return nil, invalidRequest(fmt.Sprintf("Unknown query parameter '%s'", field), &gen.ErrorDetails{Field: &field})
 		case len(query[name]) > 1:
 			return nil, invalidRequest(name+" must be given once", &gen.ErrorDetails{Field: &field})
@@ -141,8 +141,8 @@ func paramError(p *openapi3.Parameter, err error) error {
 	return invalidRequest(message, &gen.ErrorDetails{Field: &p.Name})
 }
 
-// accepts evaluates Accept for the media type of a success. Whoever names problem details, which only errors have, and does not mention
-// the type of successes accepts it too. A malformed or empty header accepts everything.
+// accepts evaluates Accept for the media type of a success. A header that names problem details, which only errors have, and does not
+// mention the media type of a success, accepts it too. A malformed or empty header accepts everything.
 func accepts(headers []string, media string) bool {
 	if len(headers) == 0 || len(headers) == 1 && (headers[0] == "" || headers[0] == "*/*" || headers[0] == media) {
 		return true
@@ -151,51 +151,51 @@ func accepts(headers []string, media string) bool {
 		return true
 	}
 	success, err := preferenceFor(headers, media)
-	if err != nil || success.rank != unmentioned {
+	if err != nil || success.rank != rankNone {
 		return err != nil || success.q > 0
 	}
 	problem, _ := preferenceFor(headers, mediaTypeProblem)
-	return problem.rank == named && problem.q > 0
+	return problem.rank == rankExact && problem.q > 0
 }
 
 // wantsProblem reports whether Accept names problem details, and does not rank them behind JSON. Wildcards mean JSON.
 func wantsProblem(headers []string) bool {
 	problem, err := preferenceFor(headers, mediaTypeProblem)
-	if err != nil || problem.rank != named || problem.q == 0 {
+	if err != nil || problem.rank != rankExact || problem.q == 0 {
 		return false
 	}
 	plain, _ := preferenceFor(headers, mediaTypeJSON)
 	return problem.q >= plain.q
 }
 
-// preference is what Accept says of a media type. The zero value of a type that is not mentioned has q 0.
+// preference is the result of Accept for a media type. It is zero for a type that no range matches.
 type preference struct {
 	rank int // of the most specific range that matches
 	q    float64
 }
 
-// The ranks of media ranges.
+// The ranks of media ranges, from no match to the most specific.
 const (
-	unmentioned = iota
-	anyType
-	anySubtype
-	named
+	rankNone = iota
+	rankAnyType
+	rankAnySubtype
+	rankExact
 )
 
 // preferenceFor evaluates Accept (RFC 9110, 12.5.1) for a media type: the most specific matching range decides. It fails when the header
 // is malformed.
 func preferenceFor(headers []string, media string) (best preference, err error) {
 	kind, _, _ := strings.Cut(media, "/")
-	ranges := []string{anyType: "*/*", anySubtype: kind + "/*", named: media}
+	ranges := []string{rankAnyType: "*/*", rankAnySubtype: kind + "/*", rankExact: media}
 	for part := range strings.SplitSeq(strings.Join(headers, ","), ",") {
 		if strings.TrimSpace(part) == "" {
 			continue
 		}
-		given, params, err := mime.ParseMediaType(part)
+		mediaRange, params, err := mime.ParseMediaType(part)
 		if err != nil {
 			return preference{}, err
 		}
-		if rank := slices.Index(ranges, given); rank > best.rank {
+		if rank := slices.Index(ranges, mediaRange); rank > best.rank {
 			best = preference{rank, weight(params["q"])}
 		}
 	}

@@ -29,95 +29,95 @@ type requestState struct {
 	body        decodedBody
 	skipBody    bool // 304
 	dryRun      bool
-	file        rowfile.Format // of an export or an import
-	head        bool           // an export without its rows
-	recheck     func() error   // of a stream: whether the token may still read it
+	fileFormat  rowfile.Format // of an export or an import
+	headOnly    bool           // an export without its rows
+	reauthorize func() error   // checks again whether the token may read the stream; nil if this is no stream
 	observed    telemetry.Request
 }
 
 func newRequestState(w http.ResponseWriter, r *http.Request) *requestState {
 	id := requestID(r.Header.Get(transport.RequestIDHeader))
-	x := &requestState{ResponseWriter: w, Context: r.Context(), url: r.URL, requestID: [1]string{id}, observed: telemetry.Request{ID: id}}
+	state := &requestState{ResponseWriter: w, Context: r.Context(), url: r.URL, requestID: [1]string{id}, observed: telemetry.Request{ID: id}}
 	if r.Method == http.MethodGet || r.Method == http.MethodHead {
-		x.ifNoneMatch = joinHeader(r.Header, "If-None-Match")
+		state.ifNoneMatch = joinHeader(r.Header, "If-None-Match")
 	}
-	return x
+	return state
 }
 
 type requestStateKey struct{}
 
 // Value implements context.Context.
-func (x *requestState) Value(key any) any {
+func (state *requestState) Value(key any) any {
 	if _, own := key.(requestStateKey); own {
-		return x
+		return state
 	}
-	return x.Context.Value(key)
+	return state.Context.Value(key)
 }
 
 func requestStateOf(ctx context.Context) *requestState {
-	x, _ := ctx.Value(requestStateKey{}).(*requestState)
-	return x
+	state, _ := ctx.Value(requestStateKey{}).(*requestState)
+	return state
 }
 
 // actor returns the token that makes this request, for the change history.
 func actor(ctx context.Context) store.Actor {
-	x := requestStateOf(ctx)
-	return store.Actor{ID: x.token.ID, Name: x.token.Name, RequestID: x.requestID[0]}
+	state := requestStateOf(ctx)
+	return store.Actor{ID: state.token.ID, Name: state.token.Name, RequestID: state.requestID[0]}
 }
 
 // WriteHeader turns 200 into 304 if If-None-Match matches. It sets the request id and the operation's fixed headers again, since
 // generated code has overwritten them with empty values.
-func (x *requestState) WriteHeader(status int) {
-	header := x.Header()
-	header[transport.RequestIDHeader] = x.requestID[:]
-	if x.operation != nil {
-		for name, value := range x.operation.header {
+func (state *requestState) WriteHeader(status int) {
+	header := state.Header()
+	header[transport.RequestIDHeader] = state.requestID[:]
+	if state.operation != nil {
+		for name, value := range state.operation.responseHeader {
 			header.Set(name, value)
 		}
 	}
-	if status == http.StatusOK && x.ifNoneMatch != "" {
-		if tag := header.Get("ETag"); tag != "" && !conditional.NoneMatch(x.ifNoneMatch, tag) {
-			status, x.skipBody = http.StatusNotModified, true
+	if status == http.StatusOK && state.ifNoneMatch != "" {
+		if tag := header.Get("ETag"); tag != "" && !conditional.NoneMatch(state.ifNoneMatch, tag) {
+			status, state.skipBody = http.StatusNotModified, true
 			header.Del("Content-Type")
 			header.Del("Content-Encoding")
 			header.Del("Link") // a client with the body has this, too (RFC 9110, 15.4.5)
 		}
 	}
-	if x.dryRun {
+	if state.dryRun {
 		header["Dry-Run"] = []string{"true"}
-		header["Cache-Control"] = keepNothing
-		if status == http.StatusCreated { // a tag stands for an object that is there
+		header["Cache-Control"] = cacheNoStore
+		if status == http.StatusCreated { // the object was not created
 			header.Del("ETag")
 		}
 	}
 	setCaching(header)
-	x.observed.Status = status
-	x.ResponseWriter.WriteHeader(status)
+	state.observed.Status = status
+	state.ResponseWriter.WriteHeader(status)
 }
 
-func (x *requestState) Write(body []byte) (int, error) {
-	if x.skipBody {
+func (state *requestState) Write(body []byte) (int, error) {
+	if state.skipBody {
 		return len(body), nil
 	}
-	if x.observed.Status == 0 {
-		x.WriteHeader(http.StatusOK)
+	if state.observed.Status == 0 {
+		state.WriteHeader(http.StatusOK)
 	}
-	n, err := x.ResponseWriter.Write(body)
-	x.observed.Sent += n
+	n, err := state.ResponseWriter.Write(body)
+	state.observed.Sent += n
 	return n, err
 }
 
-// Flush implements http.Flusher, for the compressor, which does not look behind this writer.
-func (x *requestState) Flush() { _ = http.NewResponseController(x.ResponseWriter).Flush() }
+// Flush implements http.Flusher for the compressor, which does not unwrap this writer.
+func (state *requestState) Flush() { _ = http.NewResponseController(state.ResponseWriter).Flush() }
 
 // Unwrap lets http.ResponseController reach the connection.
-func (x *requestState) Unwrap() http.ResponseWriter { return x.ResponseWriter }
+func (state *requestState) Unwrap() http.ResponseWriter { return state.ResponseWriter }
 
 // The values of Cache-Control, shared by all responses: do not write to them.
 var (
 	// A response with an ETag may be stored, but only by its client, and must be revalidated.
-	keepPrivate = []string{"private, no-cache"}
-	keepNothing = []string{"no-store"}
+	cachePrivate = []string{"private, no-cache"}
+	cacheNoStore = []string{"no-store"}
 )
 
 // setCaching sets Cache-Control, unless the handler did. A 304 has the same value as the 200.
@@ -125,15 +125,15 @@ func setCaching(header http.Header) {
 	switch {
 	case header["Cache-Control"] != nil:
 	case header["Etag"] != nil:
-		header["Cache-Control"] = keepPrivate
+		header["Cache-Control"] = cachePrivate
 	default:
-		header["Cache-Control"] = keepNothing
+		header["Cache-Control"] = cacheNoStore
 	}
 }
 
 // requestID returns the client's request id if it is usable, and otherwise a new one.
 func requestID(given string) string {
-	if usableRequestID(given) {
+	if validRequestID(given) {
 		return given
 	}
 	var raw [16]byte
@@ -141,7 +141,7 @@ func requestID(given string) string {
 	return hex.EncodeToString(raw[:])
 }
 
-func usableRequestID(id string) bool {
+func validRequestID(id string) bool {
 	if id == "" || len(id) > 128 {
 		return false
 	}

@@ -25,33 +25,33 @@ const basePath = "/v2"
 type router struct {
 	*echo.Echo
 
-	methods map[string][]string // by path
-	allow   map[string]string   // the Allow header, by path
-	patch   map[string]string   // the Accept-Patch header, by path
-	err     error
+	methods     map[string][]string // by path
+	allow       map[string]string   // the Allow header, by path
+	acceptPatch map[string]string   // the Accept-Patch header, by path
+	err         error
 }
 
 // newRouter registers every operation of the contract with its guard, HEAD for each GET, and OPTIONS for each path.
 func (s *Server) newRouter() (*router, error) {
-	r := &router{Echo: echo.New(), methods: map[string][]string{}, allow: map[string]string{}, patch: map[string]string{}}
+	r := &router{Echo: echo.New(), methods: map[string][]string{}, allow: map[string]string{}, acceptPatch: map[string]string{}}
 	r.HTTPErrorHandler = s.writeError
 	r.Binder = binder{}
 	r.Use(recoverMiddleware)
-	r.open("/healthz", withoutEcho(healthz))
-	r.open("/readyz", withoutEcho(s.readyz))
+	r.addPublic("/healthz", toEchoHandler(healthz))
+	r.addPublic("/readyz", toEchoHandler(s.readyz))
 	documents, err := docs.Handlers()
 	if err != nil {
 		return nil, err
 	}
-	maps.Copy(documents, s.site.Handlers())
+	maps.Copy(documents, s.wellKnown.Handlers())
 	for path, h := range documents {
-		r.open(path, echo.WrapHandler(h))
+		r.addPublic(path, echo.WrapHandler(h))
 	}
 	if s.mcp != nil {
-		r.Add(http.MethodPost, mcpPath, withoutEcho(s.mcp.serve))
+		r.Add(http.MethodPost, mcpPath, toEchoHandler(s.mcp.serve))
 		r.finishPath(mcpPath, []string{http.MethodPost})
 	}
-	operations, err := contract()
+	operations, err := readOperations()
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +60,7 @@ func (s *Server) newRouter() (*router, error) {
 		op.observed = s.observer.Operation(id, op.method, op.route, op.statuses)
 		guards[id] = []echo.MiddlewareFunc{s.guard(op)}
 		if op.method == http.MethodPatch {
-			r.patch[strings.NewReplacer("{", ":", "}", "").Replace(op.route)] = op.acceptPatch()
+			r.acceptPatch[strings.NewReplacer("{", ":", "}", "").Replace(op.route)] = op.acceptPatch()
 		}
 	}
 	h := &handlers{store: s.store, log: s.log, streams: s.streamSettings, webhooks: s.webhooks}
@@ -73,13 +73,13 @@ func (s *Server) newRouter() (*router, error) {
 	return r, r.err
 }
 
-// withoutEcho adapts a handler outside the API that does not depend on echo.
-func withoutEcho(h func(http.ResponseWriter, *http.Request) error) echo.HandlerFunc {
+// toEchoHandler adapts a handler outside the API that does not depend on echo.
+func toEchoHandler(h func(http.ResponseWriter, *http.Request) error) echo.HandlerFunc {
 	return func(c echo.Context) error { return h(c.Response(), c.Request()) }
 }
 
-// open registers a path outside the API, which needs no token.
-func (r *router) open(path string, h echo.HandlerFunc) {
+// addPublic registers a path outside the API, which needs no token.
+func (r *router) addPublic(path string, h echo.HandlerFunc) {
 	r.Echo.GET(path, h)
 	r.HEAD(path, h)
 	r.finishPath(path, []string{http.MethodGet, http.MethodHead})
@@ -88,24 +88,24 @@ func (r *router) open(path string, h echo.HandlerFunc) {
 // finishPath adds OPTIONS to a path, and 405 for its missing methods: otherwise echo would try the next matching path and take
 // /catalog-apps/summary for a catalog app.
 func (r *router) finishPath(path string, methods []string) {
-	has := slices.Sorted(slices.Values(append(methods, http.MethodOptions)))
-	r.allow[path] = strings.Join(has, ", ")
-	r.OPTIONS(path, options(r.allow[path], r.patch[path]))
+	allowed := slices.Sorted(slices.Values(append(methods, http.MethodOptions)))
+	r.allow[path] = strings.Join(allowed, ", ")
+	r.OPTIONS(path, options(r.allow[path], r.acceptPatch[path]))
 	for _, method := range []string{
 		http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
 	} {
-		if !slices.Contains(has, method) {
-			r.Add(method, path, noSuchMethod)
+		if !slices.Contains(allowed, method) {
+			r.Add(method, path, methodNotAllowed)
 		}
 	}
 }
 
-func noSuchMethod(echo.Context) error { return echo.ErrMethodNotAllowed }
+func methodNotAllowed(echo.Context) error { return echo.ErrMethodNotAllowed }
 
-// The headers of OPTIONS * (RFC 9110, 9.3.7): the methods of all paths, and what patches may be.
+// The headers of OPTIONS * (RFC 9110, 9.3.7): the methods of all paths, and the media types of all patches.
 const (
 	serverMethods = "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"
-	anyPatch      = "application/json, application/merge-patch+json"
+	allPatchTypes = "application/json, application/merge-patch+json"
 )
 
 // isServerOptions reports whether a request is OPTIONS *, which no route matches.
@@ -113,7 +113,7 @@ func isServerOptions(r *http.Request) bool {
 	return r.Method == http.MethodOptions && r.RequestURI == "*"
 }
 
-// add refuses a route without a guard: anybody could call it.
+// add registers a route of the contract. It refuses a route without a guard, which anybody could call.
 func (r *router) add(method, path string, h echo.HandlerFunc, m []echo.MiddlewareFunc) *echo.Route {
 	if len(m) != 1 {
 		r.err = fmt.Errorf("%s %s has no guard: the embedded contract does not know its operation id", method, path)
@@ -148,15 +148,15 @@ func (r *router) DELETE(path string, h echo.HandlerFunc, m ...echo.MiddlewareFun
 func recoverMiddleware(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) (err error) {
 		if isServerOptions(c.Request()) {
-			return options(serverMethods, anyPatch)(c)
+			return options(serverMethods, allPatchTypes)(c)
 		}
 		if err := rejectExtraSegments(c); err != nil {
 			return err
 		}
 		defer func() {
 			if r := recover(); r != nil {
-				if cut, ok := r.(error); ok && errors.Is(cut, http.ErrAbortHandler) {
-					panic(cut) //nolint:forbidigo // net/http closes the connection
+				if abort, ok := r.(error); ok && errors.Is(abort, http.ErrAbortHandler) {
+					panic(abort) //nolint:forbidigo // net/http closes the connection
 				}
 				err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
 			}
@@ -173,7 +173,7 @@ func rejectExtraSegments(c echo.Context) error {
 	return nil
 }
 
-// options answers 204 with the methods of a path, and what its patches may be. It needs no token, since the contract is public.
+// options answers 204 with the methods of a path and the media types of its patches. It needs no token: the contract is public.
 func options(allow, acceptPatch string) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		c.Response().Header().Set(echo.HeaderAllow, allow)

@@ -35,7 +35,7 @@ type Config struct {
 	CertFile, KeyFile string // a PEM certificate and its key: Run uses TLS, and reloads them when they change
 
 	// The scheme, host and port by which callers reach the server, such as https://apps.example.com. Default: each request's Host,
-	// with https over TLS. It stands in the documents at /.well-known/, and in 401 with an identity provider
+	// with https over TLS. It is in the documents at /.well-known/, and in the challenge of a 401 with an identity provider
 	PublicURL       string
 	SecurityContact string // an https, mailto or tel URI for /.well-known/security.txt; "" for no such file
 
@@ -57,9 +57,9 @@ type Config struct {
 	HeaderTimeout  time.Duration // for reading the head of a request. Default 10 s, at most RequestTimeout
 	UploadTimeout  time.Duration // for reading the file of an import. Default 5 min
 	IdleTimeout    time.Duration // between two requests of a connection. Default 2 min
-	Heartbeat      time.Duration // of a stream without news. Default 15 s
-	// For the database work of a request, which is then refused. Resolving a commit in doubt may take longer, as configured in
-	// the store. Default 5 s
+	Heartbeat      time.Duration // between two heartbeats of a stream without changes. Default 15 s
+	// For the database work of a request. A request that takes longer gets 503. Resolving a commit in doubt may take longer, as
+	// configured in the store. Default 5 s
 	DatabaseTimeout time.Duration
 	DrainDelay      time.Duration // how long /readyz answers 503 before the server stops accepting. Default none
 	ShutdownTimeout time.Duration // for requests in flight when the server stops. Default 10 s
@@ -70,26 +70,26 @@ type Config struct {
 
 // Server answers the API. It is an http.Handler; Run serves it on a listener.
 type Server struct {
-	router        *router
-	handler       http.Handler // the router inside compression and CORS
-	store         *store.Store
-	log           *slog.Logger
-	demoToken     string
-	provider      *oidc.Provider // nil: only the server's own tokens
-	site          *wellknown.Site
-	limiter       *ratelimit.Limiter // nil: no limit
-	inFlight      *capacity.Requests
-	streams       *capacity.Requests
-	transfers     *capacity.Requests
-	bodies        *capacity.Memory
-	observer      *telemetry.Observer
-	cert          *transport.Certificate // nil: plain HTTP
-	timeouts      transport.Timeouts
-	database      time.Duration // timeout of database work
-	uploadTimeout time.Duration // of reading the file of an import
-	drain         time.Duration
-	shutdown      time.Duration
-	draining      atomic.Bool
+	router          *router
+	handler         http.Handler // the router inside compression and CORS
+	store           *store.Store
+	log             *slog.Logger
+	demoToken       string
+	provider        *oidc.Provider // nil: only the server's own tokens
+	wellKnown       *wellknown.Site
+	limiter         *ratelimit.Limiter // nil: no limit
+	inFlight        *capacity.Requests
+	streams         *capacity.Requests
+	transfers       *capacity.Requests
+	bodyMemory      *capacity.Memory
+	observer        *telemetry.Observer
+	cert            *transport.Certificate // nil: plain HTTP
+	timeouts        transport.Timeouts
+	databaseTimeout time.Duration
+	uploadTimeout   time.Duration // of reading the file of an import
+	drainDelay      time.Duration
+	shutdownTimeout time.Duration
+	draining        atomic.Bool
 
 	streamSettings streamSettings
 	endStreams     context.CancelFunc
@@ -143,13 +143,13 @@ func New(cfg Config) (*Server, error) {
 	cfg.Logger = slog.New(telemetry.Redact(cfg.Logger.Handler()))
 	s := &Server{
 		store: cfg.Store, log: cfg.Logger, demoToken: cfg.DemoToken,
-		limiter:   ratelimit.New(cfg.RateLimit, cfg.RateBurst, cfg.Clock),
-		inFlight:  capacity.NewRequests(cfg.MaxInFlight),
-		streams:   capacity.NewStreams(cfg.MaxStreams),
-		transfers: capacity.NewTransfers(cfg.MaxTransfers),
-		bodies:    capacity.NewMemory(cfg.BodyMemory, maxBodyMemory(maxBody)),
-		database:  cfg.DatabaseTimeout, uploadTimeout: cfg.UploadTimeout,
-		drain: cfg.DrainDelay, shutdown: cfg.ShutdownTimeout,
+		limiter:         ratelimit.New(cfg.RateLimit, cfg.RateBurst, cfg.Clock),
+		inFlight:        capacity.NewRequests(cfg.MaxInFlight),
+		streams:         capacity.NewStreams(cfg.MaxStreams),
+		transfers:       capacity.NewTransfers(cfg.MaxTransfers),
+		bodyMemory:      capacity.NewMemory(cfg.BodyMemory, maxBodyMemory(maxBody)),
+		databaseTimeout: cfg.DatabaseTimeout, uploadTimeout: cfg.UploadTimeout,
+		drainDelay: cfg.DrainDelay, shutdownTimeout: cfg.ShutdownTimeout,
 		timeouts: transport.Timeouts{
 			Header: min(cfg.HeaderTimeout, cfg.RequestTimeout), Request: cfg.RequestTimeout, Idle: cfg.IdleTimeout,
 		},
@@ -170,7 +170,7 @@ func New(cfg Config) (*Server, error) {
 			return nil, fmt.Errorf("server: %w", err)
 		}
 	}
-	if s.site, err = wellknown.New(wellknown.Config{
+	if s.wellKnown, err = wellknown.New(wellknown.Config{
 		PublicURL: cfg.PublicURL, SecurityContact: cfg.SecurityContact, Issuer: cfg.OIDC.Issuer, Scopes: Scopes(),
 		BasePath: basePath, MCP: cfg.MCP, Clock: cfg.Clock,
 	}); err != nil {
@@ -204,18 +204,18 @@ func lineLimit(clock func() time.Time) (allow func() bool) {
 // ServeHTTP sets the request id, serves the request and writes its log line.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
-	x := newRequestState(w, r)
-	w.Header()[transport.RequestIDHeader] = x.requestID[:]
+	state := newRequestState(w, r)
+	w.Header()[transport.RequestIDHeader] = state.requestID[:]
 	if s.draining.Load() || len(r.TransferEncoding) > 0 {
 		// While the server shuts down, the next request should go to another server. After a chunked request the connection
 		// closes too: net/http does not report a Content-Length beside the chunks, by which a proxy may have split the requests
 		// (RFC 9112, 6.3).
 		w.Header().Set("Connection", "close")
 	}
-	transport.Secure(w.Header(), r.TLS != nil)
-	r = r.WithContext(s.observer.Begin(x, r, &x.observed))
-	defer func() { s.observer.End(r, &x.observed, start, time.Since(start)) }()
-	s.handler.ServeHTTP(x, r)
+	transport.SetSecurityHeaders(w.Header(), r.TLS != nil)
+	r = r.WithContext(s.observer.Begin(state, r, &state.observed))
+	defer func() { s.observer.End(r, &state.observed, start, time.Since(start)) }()
+	s.handler.ServeHTTP(state, r)
 }
 
 // Run serves on the listener until ctx is done. Then /readyz answers 503 for the drain delay, while requests are still served and
@@ -223,34 +223,34 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // end at once.
 // Meanwhile it erases the rows of clients that are being deleted, and delivers to webhooks. Deliveries under way end before Run does.
 func (s *Server) Run(ctx context.Context, listener net.Listener) error {
-	background, stop := context.WithCancel(ctx)
-	var working sync.WaitGroup
-	working.Go(func() { s.store.EraseDeletedClients(background) })
-	working.Go(func() { s.webhooks.Run(background) })
-	defer working.Wait()
+	workerCtx, stop := context.WithCancel(ctx)
+	var workers sync.WaitGroup
+	workers.Go(func() { s.store.EraseDeletedClients(workerCtx) })
+	workers.Go(func() { s.webhooks.Run(workerCtx) })
+	defer workers.Wait()
 	defer stop()
-	h := transport.NewServer(s, s.timeouts, s.log)
+	httpServer := transport.NewServer(s, s.timeouts, s.log)
 	served := make(chan error, 1)
-	go func() { served <- transport.Serve(h, listener, s.cert, s.refuseMalformed) }()
+	go func() { served <- transport.Serve(httpServer, listener, s.cert, s.refuseMalformed) }()
 	select {
 	case err := <-served:
 		return fmt.Errorf("serve: %w", err)
 	case <-ctx.Done():
 	}
 	s.draining.Store(true)
-	s.endStreams() // they go on at another server
-	s.log.Info("shutting down", "drain_delay", s.drain, "in_flight", s.inFlight.Count())
+	s.endStreams() // their readers reconnect to another server
+	s.log.Info("shutting down", "drain_delay", s.drainDelay, "in_flight", s.inFlight.Count())
 	select {
 	case err := <-served:
 		return fmt.Errorf("serve: %w", err)
-	case <-time.After(s.drain):
+	case <-time.After(s.drainDelay):
 	}
-	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.shutdown)
+	shutdownCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.shutdownTimeout)
 	defer cancel()
-	s.log.Info("waiting for requests", "timeout", s.shutdown, "in_flight", s.inFlight.Count())
-	if err := h.Shutdown(drain); err != nil {
+	s.log.Info("waiting for requests", "timeout", s.shutdownTimeout, "in_flight", s.inFlight.Count())
+	if err := httpServer.Shutdown(shutdownCtx); err != nil {
 		s.log.Warn("shut down before all requests had ended", "in_flight", s.inFlight.Count())
-		return fmt.Errorf("shut down: %w", errors.Join(err, h.Close()))
+		return fmt.Errorf("shut down: %w", errors.Join(err, httpServer.Close()))
 	}
 	s.log.Info("shut down")
 	return nil

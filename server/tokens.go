@@ -98,7 +98,7 @@ func (h *handlers) logToken(ctx context.Context, change string, token store.Toke
 		slog.Group("actor", "id", by.ID.String(), "name", by.Name), "request_id", by.RequestID)
 }
 
-// newToken returns the token that a body asks for. It checks what the schema cannot say.
+// newToken returns the token that a body describes. It checks the rules that the schema cannot express.
 func newToken(b gen.TokenCreate) (store.Token, error) {
 	token := store.Token{Name: b.Name, AllClients: b.AllClients != nil && *b.AllClients, ClientIDs: ids(b.ClientIds)}
 	if token.AllClients == (b.ClientIds != nil) {
@@ -116,14 +116,14 @@ func newToken(b gen.TokenCreate) (store.Token, error) {
 	}
 	expires, err := time.Parse(time.RFC3339, *b.ExpiresAt)
 	if err != nil || expires.UTC().Year() > 9999 {
-		return token, errPast("expires_at")
+		return token, errNotFuture("expires_at")
 	}
 	expires = expires.UTC().Truncate(time.Millisecond)
 	token.ExpiresAt = &expires
 	return token, nil
 }
 
-// overlap returns how long the old secret of a rotated token stays good.
+// overlap returns how long the old secret of a rotated token stays valid.
 func overlap(b *gen.TokenRotate) time.Duration {
 	if b == nil || b.OverlapSeconds == nil {
 		return 0

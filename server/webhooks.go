@@ -19,7 +19,7 @@ import (
 	"github.com/clientapps/clientapps/webhook"
 )
 
-// sendScope is what a token also needs to send changes out.
+// sendScope is the scope that a token also needs to set the URL of a webhook, since changes are sent there.
 const sendScope = "apps:read"
 
 // ListWebhooks implements listWebhooks.
@@ -131,7 +131,7 @@ func (h *handlers) ReplayWebhook(ctx context.Context, r gen.ReplayWebhookRequest
 	if err != nil {
 		return nil, err
 	}
-	from, err := startOf(feedOf(hook), r.Body.Cursor, r.Body.Since)
+	from, err := parseFeedStart(webhookFeedScope(hook), r.Body.Cursor, r.Body.Since)
 	if err == nil && from == (store.ChangeStart{}) {
 		field := "since"
 		err = invalidRequest("either since or cursor is needed", &gen.ErrorDetails{Field: &field})
@@ -158,7 +158,7 @@ func (h *handlers) TestWebhook(ctx context.Context, r gen.TestWebhookRequestObje
 	if err != nil {
 		return nil, err
 	}
-	// The receiver has longer than the database has, and its answer is recorded also when the caller has gone.
+	// The receiver may take longer than the database timeout. Its response is recorded even if the caller has disconnected.
 	attempt, err := h.webhooks.Test(context.WithoutCancel(ctx), &hook, encodePing)
 	if err != nil {
 		return nil, err
@@ -185,7 +185,7 @@ func (h *handlers) ListWebhookDeliveries(ctx context.Context, r gen.ListWebhookD
 	}}, nil
 }
 
-// newWebhook returns the webhook that a body asks for, and where it begins. It checks what the schema cannot say.
+// newWebhook returns the webhook that a body describes, and where it begins. It checks the rules that the schema cannot express.
 func (h *handlers) newWebhook(ctx context.Context, b gen.WebhookCreate) (hook store.Webhook, since *time.Time, err error) {
 	token := requestStateOf(ctx).token
 	hook = store.Webhook{ID: uuid.New(), URL: b.URL, Fields: fieldNames(b.Fields)}
@@ -203,7 +203,7 @@ func (h *handlers) newWebhook(ctx context.Context, b gen.WebhookCreate) (hook st
 		description := b.Description.MustGet()
 		hook.Description = &description
 	}
-	from, err := startOf("", nil, b.Since)
+	from, err := parseFeedStart("", nil, b.Since)
 	if err == nil {
 		err = h.checkWebhookURL(b.URL)
 	}
@@ -224,7 +224,7 @@ func webhookFields(p gen.WebhookPatch) store.Fields {
 	return fields
 }
 
-// fieldNames returns the names of fields as the store keeps them: in order, separated by spaces.
+// fieldNames returns the names of fields in the form of the store: sorted, separated by spaces.
 func fieldNames(fields *[]gen.ChangedField) string {
 	if fields == nil {
 		return ""
@@ -246,14 +246,14 @@ func (h *handlers) checkWebhookURL(url string) error {
 		"of a public address", &gen.ErrorDetails{Field: &field})
 }
 
-// newSecret makes a secret for a webhook, as callers see it and as it is kept.
-func (h *handlers) newSecret(id uuid.UUID) (shown string, sealed []byte, err error) {
+// newSecret makes a secret for a webhook, as callers see it and sealed for the database.
+func (h *handlers) newSecret(id uuid.UUID) (secret string, sealed []byte, err error) {
 	if !h.webhooks.On() {
 		return "", nil, errWebhooksOff()
 	}
-	secret := webhook.NewSecret()
-	sealed, err = h.webhooks.Seal(id, secret)
-	return webhook.FormatSecret(secret), sealed, err
+	key := webhook.NewSecret()
+	sealed, err = h.webhooks.Seal(id, key)
+	return webhook.FormatSecret(key), sealed, err
 }
 
 func errWebhooksOff() *Error { return errConflict("This server has no key for webhooks", nil) }
@@ -264,8 +264,8 @@ func (h *handlers) logWebhook(ctx context.Context, change string, id uuid.UUID) 
 	h.log.InfoContext(ctx, change, "webhook_id", id, slog.Group("actor", "id", by.ID.String(), "name", by.Name), "request_id", by.RequestID)
 }
 
-// feedOf returns what the cursors of the feed that a webhook follows are bound to.
-func feedOf(hook store.Webhook) string {
+// webhookFeedScope returns the cursor scope of the feed that a webhook follows.
+func webhookFeedScope(hook store.Webhook) string {
 	if hook.ClientID == nil {
 		return feedScope(basePath+"/changes", nil)
 	}
@@ -335,7 +335,7 @@ func webhookError(err error) *Error {
 		return errConflict("Changes that the webhook has not delivered are no longer kept. Replay it first", &gen.ErrorDetails{WebhookID: &pruned.ID})
 	case errors.As(err, &soon):
 		return &Error{
-			Status: http.StatusTooManyRequests, Code: gen.ErrorCodeRateLimited, Message: "Too many requests", Cause: causeRate,
+			Status: http.StatusTooManyRequests, Code: gen.ErrorCodeRateLimited, Message: "Too many requests", Cause: causeRateLimit,
 			Header: http.Header{"Retry-After": {strconv.FormatInt(ratelimit.Seconds(soon.RetryAfter), 10)}},
 		}
 	}

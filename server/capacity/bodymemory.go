@@ -6,7 +6,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// tokenShare is the number of tokens that can use up the memory: each may use 1/tokenShare of it.
+// tokenShare is the divisor for the memory of one token: it may use 1/tokenShare of the limit.
 const tokenShare = 4
 
 // Memory bounds the total memory of all request bodies, in bytes. A request reserves what its body may need before it reads the
@@ -16,13 +16,13 @@ type Memory struct {
 	perToken int64 // for one token, so that others have room
 
 	mu      sync.Mutex
-	all     int64
+	total   int64
 	byToken map[uuid.UUID]int64
 }
 
-// NewMemory makes a bound of this many bytes. The share of a token is at least what the largest body needs.
-func NewMemory(limit, largestBody int64) *Memory {
-	perToken := max(limit/tokenShare, largestBody)
+// NewMemory makes a bound of this many bytes. The share of a token is at least maxBodyMemory, the memory of the largest body.
+func NewMemory(limit, maxBodyMemory int64) *Memory {
+	perToken := max(limit/tokenShare, maxBodyMemory)
 	return &Memory{limit: max(limit, perToken), perToken: perToken, byToken: map[uuid.UUID]int64{}}
 }
 
@@ -33,10 +33,10 @@ func (m *Memory) Reserve(token uuid.UUID, bytes int64) error {
 	switch {
 	case m.byToken[token]+bytes > m.perToken:
 		return errMemoryOfToken
-	case m.all+bytes > m.limit:
+	case m.total+bytes > m.limit:
 		return errMemory
 	}
-	m.all += bytes
+	m.total += bytes
 	m.byToken[token] += bytes
 	return nil
 }
@@ -45,7 +45,7 @@ func (m *Memory) Reserve(token uuid.UUID, bytes int64) error {
 func (m *Memory) Release(token uuid.UUID, bytes int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.all -= bytes
+	m.total -= bytes
 	if m.byToken[token] -= bytes; m.byToken[token] == 0 {
 		delete(m.byToken, token)
 	}
@@ -58,8 +58,8 @@ const nodeMemory = 128
 // second copy of a long number during parsing.
 func BodyMemory(length int64, nodes int) int64 { return 3*length + int64(nodes)*nodeMemory }
 
-// MaxBodyMemory returns the most bytes that a JSON body of this length may need if at most mostNodes values and names are
+// MaxBodyMemory returns the most bytes that a JSON body of this length may need if at most maxNodes values and names are
 // decoded. All but one of them take at least two bytes of the text.
-func MaxBodyMemory(length int64, mostNodes int) int64 {
-	return BodyMemory(length, int(min(length/2+1, int64(mostNodes))))
+func MaxBodyMemory(length int64, maxNodes int) int64 {
+	return BodyMemory(length, int(min(length/2+1, int64(maxNodes))))
 }

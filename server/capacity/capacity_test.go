@@ -42,7 +42,7 @@ func TestRequests(t *testing.T) {
 		q.Release(token)
 	}
 	if q.Count() != 0 || len(q.byToken) != 0 {
-		t.Errorf("%v of %d are still reserved", q.byToken, q.all)
+		t.Errorf("%v of %d are still reserved", q.byToken, q.total)
 	}
 	if q := NewRequests(1); q.Acquire(first) != nil { // a token gets at least one place
 		t.Error("the first request of a server with one place was refused")
@@ -74,8 +74,8 @@ func TestMemory(t *testing.T) {
 		m.Release(token, share)
 	}
 	m.Release(tokens[0], share-1000)
-	if len(m.byToken) != 1 || m.all != 1000 {
-		t.Errorf("%v of %d", m.byToken, m.all)
+	if len(m.byToken) != 1 || m.total != 1000 {
+		t.Errorf("%v of %d", m.byToken, m.total)
 	}
 	if small := NewMemory(1, largest); small.Reserve(uuid.New(), largest) != nil {
 		t.Error("the largest body does not fit")

@@ -17,7 +17,7 @@ type Requests struct {
 	full, fullOfToken *FullError
 
 	mu      sync.Mutex
-	all     int
+	total   int
 	byToken map[uuid.UUID]int
 }
 
@@ -26,10 +26,10 @@ func NewRequests(limit int) *Requests {
 	return newRequests(limit, errRequests, errRequestsOfToken)
 }
 
-// NewStreams makes a bound of this many requests whose answers last.
+// NewStreams makes a bound of this many streams.
 func NewStreams(limit int) *Requests { return newRequests(limit, errStreams, errStreamsOfToken) }
 
-// NewTransfers makes a bound of this many requests that read or write a file.
+// NewTransfers makes a bound of this many exports and imports.
 func NewTransfers(limit int) *Requests { return newRequests(limit, errTransfers, errTransfersOfToken) }
 
 func newRequests(limit int, full, fullOfToken *FullError) *Requests {
@@ -41,12 +41,12 @@ func (q *Requests) Acquire(token uuid.UUID) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	switch {
-	case q.all >= q.limit:
+	case q.total >= q.limit:
 		return q.full
 	case q.byToken[token] >= q.perToken:
 		return q.fullOfToken
 	}
-	q.all++
+	q.total++
 	q.byToken[token]++
 	return nil
 }
@@ -55,7 +55,7 @@ func (q *Requests) Acquire(token uuid.UUID) error {
 func (q *Requests) Release(token uuid.UUID) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.all--
+	q.total--
 	if q.byToken[token]--; q.byToken[token] == 0 {
 		delete(q.byToken, token)
 	}
@@ -65,5 +65,5 @@ func (q *Requests) Release(token uuid.UUID) {
 func (q *Requests) Count() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.all
+	return q.total
 }

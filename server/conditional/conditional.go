@@ -19,19 +19,19 @@ func NoneMatch(header, current string) bool {
 	if header == "*" {
 		return false
 	}
-	current = uncoded(strings.TrimPrefix(current, "W/"))
-	for _, tag := range split(header) {
-		if uncoded(strings.TrimPrefix(tag, "W/")) == current {
+	current = withoutGzipSuffix(strings.TrimPrefix(current, "W/"))
+	for _, tag := range splitTags(header) {
+		if withoutGzipSuffix(strings.TrimPrefix(tag, "W/")) == current {
 			return false
 		}
 	}
 	return true
 }
 
-// OfIfMatch returns the opaque texts in If-Match. The comparison is strong, so weak tags never match and are left out.
-func OfIfMatch(header string) []string {
+// ParseIfMatch returns the opaque texts in If-Match. The comparison is strong, so weak tags never match and are left out.
+func ParseIfMatch(header string) []string {
 	var all []string
-	for _, tag := range split(header) {
+	for _, tag := range splitTags(header) {
 		if !strings.HasPrefix(tag, "W/") {
 			all = append(all, opaque(tag))
 		}
@@ -39,23 +39,25 @@ func OfIfMatch(header string) []string {
 	return all
 }
 
-// OfIfNoneMatch returns the opaque texts in If-None-Match. The comparison is weak.
-func OfIfNoneMatch(header string) []string {
+// ParseIfNoneMatch returns the opaque texts in If-None-Match. The comparison is weak.
+func ParseIfNoneMatch(header string) []string {
 	var all []string
-	for _, tag := range split(header) {
+	for _, tag := range splitTags(header) {
 		all = append(all, opaque(strings.TrimPrefix(tag, "W/")))
 	}
 	return all
 }
 
 // opaque returns the text between the quotes of a strong tag.
-func opaque(tag string) string { return strings.Trim(uncoded(tag), `"`) }
+func opaque(tag string) string { return strings.Trim(withoutGzipSuffix(tag), `"`) }
 
-// uncoded returns the tag without the suffix of its content coding.
-func uncoded(tag string) string { return strings.Replace(tag, transport.GzipSuffix+`"`, `"`, 1) }
+// withoutGzipSuffix returns the tag without the suffix of its content coding.
+func withoutGzipSuffix(tag string) string {
+	return strings.Replace(tag, transport.GzipSuffix+`"`, `"`, 1)
+}
 
-// split splits a list of entity tags. A tag may contain commas between its quotes. It ignores what follows the last tag.
-func split(header string) []string {
+// splitTags splits a list of entity tags. A tag may contain commas between its quotes. It ignores what follows the last tag.
+func splitTags(header string) []string {
 	var tags []string
 	for header != "" {
 		open := strings.IndexByte(header, '"')

@@ -23,10 +23,10 @@ func TestTagsOfConditions(t *testing.T) {
 		`"a,b" ,W/"c-gzip" , "d"`:    {[]string{"a,b", "d"}, []string{"a,b", "c", "d"}},
 		`W/"x", "x-gzip", W/"W/", "`: {[]string{"x"}, []string{"x", "x", "W/"}},
 	} {
-		if got := OfIfMatch(header); !slices.Equal(got, want.match) {
+		if got := ParseIfMatch(header); !slices.Equal(got, want.match) {
 			t.Errorf("If-Match: %s: %q, want %q", header, got, want.match)
 		}
-		if got := OfIfNoneMatch(header); !slices.Equal(got, want.noneMatch) {
+		if got := ParseIfNoneMatch(header); !slices.Equal(got, want.noneMatch) {
 			t.Errorf("If-None-Match: %s: %q, want %q", header, got, want.noneMatch)
 		}
 	}

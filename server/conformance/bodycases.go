@@ -12,10 +12,10 @@ func Bodies(b Base) []Case {
 	if b.Op.Body == nil {
 		return nil
 	}
-	cases := syntax(b)
+	cases := syntaxCases(b)
 	refused := refused
 	if b.Op.Files != nil {
-		cases, refused = rowSyntax(b), refusedRow
+		cases, refused = rowSyntaxCases(b), refusedRow
 	}
 	add := func(name string, body fmt.Stringer, want Want) {
 		cases = append(cases, Case{name, "", b.body(body.String()), want})
@@ -24,7 +24,7 @@ func Bodies(b Base) []Case {
 		schema := b.Op.Body.Properties[name].Value
 		for _, text := range Values(schema) {
 			body := b.Body.With(name, text)
-			want := refused(name, sentence(name, schema, text))
+			want := refused(name, violationMessage(name, schema, text))
 			switch {
 			case b.Op.ID == "updateApp":
 				want.Field = "-" // the reference page shows no details
@@ -39,7 +39,7 @@ func Bodies(b Base) []Case {
 					want.Status = append([]int{400}, want.Status...)
 				}
 			}
-			add(clip(name+" "+text), body, want)
+			add(truncate(name+" "+text), body, want)
 		}
 		missing := accepted(b.Op)
 		if name == "client_ids" || name == "since" && b.Op.ID == "replayWebhook" {
@@ -67,8 +67,9 @@ func Bodies(b Base) []Case {
 	return cases
 }
 
-// beyondSchema reports whether a value of the property can be refused although it is valid: an id may not exist, a time may be over or no day
-// at all, a token is for all clients or for some, a replay begins in one place, a webhook delivers to public addresses, and a row names what is in the catalog, and an address only of a vendor.
+// beyondSchema reports whether the server may refuse a value of the property that the schema accepts: an id may not exist, a time may
+// be in the past or no date, a token has either all clients or a list, a replay has either a time or a cursor, a webhook needs a public
+// address, the app of a row must be in the catalog, and a vendor_url needs a vendor.
 func beyondSchema(op *Operation, name string) bool {
 	return strings.Contains(name, "_id") && !strings.HasPrefix(name, "app_id") ||
 		slices.Contains([]string{"expires_at", "all_clients", "since", "cursor"}, name) ||
@@ -76,14 +77,14 @@ func beyondSchema(op *Operation, name string) bool {
 		op.Files != nil && slices.Contains([]string{"canonical_name", "vendor_url"}, name)
 }
 
-// syntax returns bodies that are not a strict JSON object (RFC 8259, RFC 7493) or exceed its bounds.
-func syntax(b Base) []Case {
+// syntaxCases returns bodies that are not a strict JSON object (RFC 8259, RFC 7493) or exceed its bounds.
+func syntaxCases(b Base) []Case {
 	good := b.Body.String()
 	bad := func(name, body string, status int) Case {
 		return Case{name, "", b.body(body), Want{Status: []int{status}}}
 	}
 	empty := bad("empty", "", 400)
-	if b.Op.NoBody {
+	if b.Op.BodyOptional {
 		empty.Want = accepted(b.Op)
 	}
 	return []Case{
@@ -103,7 +104,7 @@ func syntax(b Base) []Case {
 	}
 }
 
-func clip(text string) string {
+func truncate(text string) string {
 	if len(text) > 60 {
 		return text[:60]
 	}

@@ -56,8 +56,8 @@ func (b Base) header(lines ...string) servertest.Request {
 	return r
 }
 
-// noID is an id that does not exist.
-const noID = "00000000-0000-4000-8000-00000000dead"
+// unknownID is an id that does not exist.
+const unknownID = "00000000-0000-4000-8000-00000000dead"
 
 // Methods returns requests with each method that the path does not have, and with HEAD and OPTIONS.
 func Methods(b Base) []Case {
@@ -79,7 +79,7 @@ func Methods(b Base) []Case {
 func Unauthorized(b Base) []Case {
 	var cases []Case
 	bad := b.Request()
-	bad.Target, bad.Header = strings.Replace(bad.Target, noID, "x", 1)+"?no=such", []string{"Accept: text/html"}
+	bad.Target, bad.Header = strings.Replace(bad.Target, unknownID, "x", 1)+"?no=such", []string{"Accept: text/html"}
 	if b.Op.Body != nil {
 		bad.Body, bad.Header = "{", append(bad.Header, "Content-Type: text/plain")
 	}
@@ -105,7 +105,7 @@ func Unauthorized(b Base) []Case {
 	if b.Op.PerClient() {
 		add("another client's token", "other client", 403)
 		add("no such client", "other client", 403)
-		values := map[string]string{"client_id": noID, "app_id": noID}
+		values := map[string]string{"client_id": unknownID, "app_id": unknownID}
 		for _, name := range []string{"client_id", "app_id"} {
 			r := servertest.Request{Method: b.Op.Method, Target: b.Op.Target(map[string]string{name: values[name]}), Body: b.Request().Body}
 			cases = append(cases, Case{"nothing there: " + name, "other client", r, Want{Status: []int{403}, Message: "Insufficient permissions for this client", Field: "-"}})
@@ -189,14 +189,14 @@ func pathCases(b Base, p *openapi3.Parameter) []Case {
 	for _, text := range Texts(p.Schema.Value) {
 		if text != "" && !Valid(p.Schema.Value, quote(text)) {
 			r := with(url.PathEscape(text))
-			cases = append(cases, Case{p.Name + " " + text, "", r, refused(p.Name, sentence(p.Name, p.Schema.Value, quote(text)))})
+			cases = append(cases, Case{p.Name + " " + text, "", r, refused(p.Name, violationMessage(p.Name, p.Schema.Value, quote(text)))})
 		}
 	}
-	want := Want{Status: []int{404}, ID: [2]string{p.Name, noID}}
+	want := Want{Status: []int{404}, ID: [2]string{p.Name, unknownID}}
 	if b.Op.ID == "listAppChanges" && p.Name == "app_id" {
 		want = Want{Status: []int{404}}
 	}
-	cases = append(cases, Case{p.Name + " of nothing", "", with(noID), want})
+	cases = append(cases, Case{p.Name + " of nothing", "", with(unknownID), want})
 	if b.Op.Method == http.MethodGet || b.Op.Method == http.MethodPatch {
 		cases = append(cases, Case{p.Name + " in capitals", "", with(strings.ToUpper(strings.TrimPrefix(exampleOf(p), "/"))), Want{Status: []int{b.Op.Success}}})
 	}

@@ -13,23 +13,23 @@ import (
 
 // Operation is one operation of the contract.
 type Operation struct {
-	ID         string
-	Method     string
-	Path       string                // with its parameters in braces
-	Scopes     []string              // a token needs all of them
-	AllClients bool                  // needs a token for all clients
-	Params     []*openapi3.Parameter // of the path and of the operation
-	Body       *openapi3.Schema      // nil if there is none; of an import, that of a row
-	MediaTypes []string              // of the body
-	Files      map[string]string     // an example of each media type, if the body is a file
-	NoBody     bool                  // the body may be left out
-	Example    json.RawMessage       // a valid body
-	Result     *openapi3.Schema      // of the success response; nil if it has no body
-	ResultType string                // the first media type of the success response
-	Success    int                   // the status of the success response
-	Methods    []string              // of the path
-	PatchTypes string                // what the path accepts for PATCH, as Accept-Patch says it
-	base       string                // the path prefix of the server
+	ID           string
+	Method       string
+	Path         string                // with its parameters in braces
+	Scopes       []string              // a token needs all of them
+	AllClients   bool                  // needs a token for all clients
+	Params       []*openapi3.Parameter // of the path and of the operation
+	Body         *openapi3.Schema      // nil if there is none; of an import, that of a row
+	MediaTypes   []string              // of the body
+	Files        map[string]string     // an example of each media type, if the body is a file
+	BodyOptional bool                  // the body may be left out
+	Example      json.RawMessage       // a valid body
+	Result       *openapi3.Schema      // of the success response; nil if it has no body
+	ResultType   string                // the first media type of the success response
+	Success      int                   // the status of the success response
+	Methods      []string              // of the path
+	PatchTypes   string                // what the path accepts for PATCH, as Accept-Patch says it
+	base         string                // the path prefix of the server
 }
 
 // Read returns the operations of the contract: reads first, deletions last.
@@ -85,7 +85,7 @@ func newOperation(doc *openapi3.T, path, method string, item *openapi3.PathItem,
 	if o.RequestBody == nil {
 		return op, nil
 	}
-	op.NoBody = !o.RequestBody.Value.Required
+	op.BodyOptional = !o.RequestBody.Value.Required
 	for name, media := range o.RequestBody.Value.Content {
 		op.MediaTypes, op.Body = append(op.MediaTypes, name), media.Schema.Value
 		first := slices.Min(slices.Collect(maps.Keys(media.Examples)))
@@ -105,7 +105,7 @@ func newOperation(doc *openapi3.T, path, method string, item *openapi3.PathItem,
 	}
 	slices.Sort(op.MediaTypes)
 	if op.Files != nil {
-		op.Body, op.Example = row(doc, op.ID), json.RawMessage(op.Files[ndjson])
+		op.Body, op.Example = rowSchema(doc, op.ID), json.RawMessage(op.Files[ndjson])
 	}
 	return op, nil
 }

@@ -263,7 +263,7 @@ func (f *fixture) send(t *testing.T, op *Operation, c Case) *servertest.Response
 	}
 	r := send(t, c.Request)
 	if err := c.Want.Check(r); err != nil {
-		t.Errorf("%s, %s: %v\n%s %s %v %s\n%s", op.ID, c.Name, err, c.Request.Method, c.Request.Target, c.Request.Header, clip(c.Request.Body), r.Body)
+		t.Errorf("%s, %s: %v\n%s %s %v %s\n%s", op.ID, c.Name, err, c.Request.Method, c.Request.Target, c.Request.Header, truncate(c.Request.Body), r.Body)
 	}
 	return r
 }

@@ -153,7 +153,7 @@ func set(t *testing.T, op *Operation, was, got *servertest.Response, name, text 
 		}
 	}
 	same := sameValue(old[name], want)
-	text = clip(text)
+	text = truncate(text)
 	if !sameValue(updated[name], want) {
 		t.Errorf("%s %s=%s: answered %v", op.ID, name, text, updated[name])
 	}
@@ -214,8 +214,8 @@ func (f *fixture) checkHistory(t *testing.T, target string) {
 func (f *fixture) checkBulk(t *testing.T, op *Operation) {
 	t.Helper()
 	app, other := storetest.AppID.String(), storetest.OtherAppID.String()
-	body := fmt.Sprintf(`{"app_ids":[%q,%q,%q,%q]}`, noID, app, strings.ToUpper(app), other)
-	want := fmt.Sprintf(`{"succeeded":[%q],"failed":[{"id":%q,"code":"not_found","error":"App not found"},{"id":%q,"code":"not_found","error":"App not found"}]}`, app, noID, other) + "\n"
+	body := fmt.Sprintf(`{"app_ids":[%q,%q,%q,%q]}`, unknownID, app, strings.ToUpper(app), other)
+	want := fmt.Sprintf(`{"succeeded":[%q],"failed":[{"id":%q,"code":"not_found","error":"App not found"},{"id":%q,"code":"not_found","error":"App not found"}]}`, app, unknownID, other) + "\n"
 	for range 2 {
 		r := f.Send(t, servertest.Request{Method: "POST", Target: op.Target(nil), Body: body})
 		if r.Status != 200 || r.Body != want {

@@ -21,7 +21,7 @@ type mutation struct{ name, function, old, new string }
 var mutations = []mutation{
 	// Routing.
 	{"HEAD is not routed", "router.GET", "r.add(http.MethodHead, path, h, m)", ""},
-	{"405 counts a method too few", "router.finishPath", `strings.Join(has, ", ")`, `strings.Join(has[1:], ", ")`},
+	{"405 counts a method too few", "router.finishPath", `strings.Join(allowed, ", ")`, `strings.Join(allowed[1:], ", ")`},
 	// Who may.
 	{"an expired token is good", "Token.ended", "t.ExpiresAt != nil && !now.Before(*t.ExpiresAt)", "false"},
 	{"a revoked token is good", "Token.ended", "t.RevokedAt != nil", "false"},
@@ -33,15 +33,15 @@ var mutations = []mutation{
 	{"a token sees all webhooks", "visibleWebhooks", "by == nil || by.AllClients", "by == nil || by != nil"},
 	{"a token has sent out what it may not read", "handlers.UpdateWebhook", "!token.HasScope(sendScope)", "false"},
 	{"no challenge", "errUnauthorized", `{"Www-Authenticate": {"Bearer"}}`, "{}"},
-	{"validation comes before authorization", "Server.guard", "x.token, x.observed.TokenID = token, token.ID", "x.token, x.observed.TokenID = token, token.ID; if err := op.checkParams(c.Request(), c.Param); err != nil { return err }"},
+	{"validation comes before authorization", "Server.guard", "state.token, state.observed.TokenID = token, token.ID", "state.token, state.observed.TokenID = token, token.ID; if err := op.checkParams(c.Request(), c.Param); err != nil { return err }"},
 	// The request.
-	{"unknown parameters pass", "operation.parseQuery", "!op.query[name]", "false"},
+	{"unknown parameters pass", "operation.parseQuery", "!op.queryNames[name]", "false"},
 	{"1 is true", "canonicallySpelled", `value == "true"`, `value == "true" || value == "1"`},
 	{"a UUID may have any letter", "ParseUUID", "seen < 16", "true"},
-	{"media types have no parameters", "operation.accepts", "media, _, err := mime.ParseMediaType(contentType)", "media, err := strings.ToLower(contentType), error(nil)"},
-	{"a body without a type passes", "operation.readBody", `given == "" && len(body) > 0`, "false"},
-	{"duplicate keys pass", "parser.object", "_, twice := object[key]", "twice := false"},
-	{"a decoder does not look at bounds", "integerReader", "b.hold(n)", "true"},
+	{"media types have no parameters", "operation.supportsType", "media, _, err := mime.ParseMediaType(contentType)", "media, err := strings.ToLower(contentType), error(nil)"},
+	{"a body without a type passes", "operation.readBody", `contentType == "" && len(body) > 0`, "false"},
+	{"duplicate keys pass", "parser.object", "_, duplicate := object[key]", "duplicate := false"},
+	{"a decoder does not look at bounds", "integerReader", "b.contain(n)", "true"},
 	{"a decoder takes a field twice", "decoder.object", "seen&bit != 0", "false"},
 	{"a decoder misses no field", "decoder.object", "seen&d.required == d.required", "true"},
 	// What a refusal says.
@@ -50,10 +50,10 @@ var mutations = []mutation{
 	{"the last bad field comes first", "Body.fieldErrors", "for _, name := range doc.Keys {", "for i := range doc.Keys { name := doc.Keys[len(doc.Keys)-1-i]"},
 	// Problem details.
 	{"a problem has another status", "requestState.encodeProblem", "Status: e.Status", "Status: 400"},
-	{"a problem names another request", "requestState.encodeProblem", "x.requestID[0]", `string(e.Code)`},
+	{"a problem names another request", "requestState.encodeProblem", "state.requestID[0]", `string(e.Code)`},
 	{"a problem has its errors twice", "requestState.encodeProblem", "p.Errors, rest.Errors = rest.Errors, nil", "p.Errors = rest.Errors"},
 	{"errors do not vary by Accept", "varyByAccept", `header.Add("Vary", "Accept")`, ""},
-	{"problems alone are not acceptable", "accepts", "return problem.rank == named", "return problem.rank == unmentioned"},
+	{"problems alone are not acceptable", "accepts", "return problem.rank == rankExact", "return problem.rank == rankNone"},
 	// The patch.
 	{"null is dropped", "setNullable", "fields[column] = nil", "_ = column"},
 	{"null is zero", "setNull", "p.SetNull()", "p.Set(*new(T))"},
@@ -61,10 +61,10 @@ var mutations = []mutation{
 	// Objects.
 	{"two decimals", "appendApp", "a.UpdatedAt.UTC().AppendFormat(b, timeLayout)", `a.UpdatedAt.UTC().AppendFormat(b, "2006-01-02T15:04:05.00Z")`},
 	{"the tag forgets the version", "App.AppendETag", "strconv.AppendInt(b, a.Version, 10)", "strconv.AppendInt(b, 1, 10)"},
-	{"a weak tag matches a write", "OfIfMatch", `!strings.HasPrefix(tag, "W/")`, `tag = strings.TrimPrefix(tag, "W/"); true`},
+	{"a weak tag matches a write", "ParseIfMatch", `!strings.HasPrefix(tag, "W/")`, `tag = strings.TrimPrefix(tag, "W/"); true`},
 	// Lists and bulk.
 	{"an empty page at the end", "Listing.trimExtraRow", "len(list.Rows) > p.Size", "len(list.Rows) >= p.Size"},
-	{"a cursor is good for every list", "parseCursor", "cursorSum(scope, position)) != 1", "cursorSum(scope, position)) > 1"},
+	{"a cursor is good for every list", "parseCursor", "cursorDigest(scope, position)) != 1", "cursorDigest(scope, position)) > 1"},
 	{"a percent sign means anything", "Store.contains", `s.db.Position()+"(name_key, ?) > 0", casefold.Name(text)`, `"name_key LIKE ?", "%"+casefold.Name(text)+"%"`},
 	{"a repeated id counts twice", "handlers.setApps", "!seen[id]", "true"},
 	// Updates of many apps.
@@ -80,7 +80,7 @@ var mutations = []mutation{
 	{"a dry run has the tag of what is not", "Store.UpdateVendor", "isDryRun(ctx)", "false"},
 	{"a dry run is no dry run", "operation.dryRun", `== "true"`, `== "yes"`},
 	// Exports and imports.
-	{"an export has no name", "export.begin", `"Content-Disposition"`, `"X-Content-Disposition"`},
+	{"an export has no name", "export.writeHeader", `"Content-Disposition"`, `"X-Content-Disposition"`},
 	{"an export has one format", "exportFormat", "p.q > best.q ||", "best.q < 0 ||"},
 	{"an export has one order", "handlers.ExportApps", ", order: p.SortOrder", ""},
 	{"an export drops a filter", "handlers.ExportApps", "IsFavorite: p.IsFavorite, ", ""},

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// Items returns requests with valid and invalid objects in a list of the body: of each property, in the second of two objects. A refusal
-// has the place of what is wrong.
+// Items returns requests with valid and invalid objects in a list of the body: for each property, in the second of two objects. The
+// error has a pointer to the invalid value.
 func Items(b Base) []Case {
 	if b.Op.Body == nil {
 		return nil
@@ -18,13 +18,13 @@ func Items(b Base) []Case {
 	for _, list := range slices.Sorted(maps.Keys(b.Op.Body.Properties)) {
 		schema := b.Op.Body.Properties[list].Value
 		if schema.Items != nil && schema.Items.Value.Type.Is("object") {
-			cases = append(cases, itemsOf(b, list)...)
+			cases = append(cases, itemCases(b, list)...)
 		}
 	}
 	return cases
 }
 
-func itemsOf(b Base, list string) []Case {
+func itemCases(b Base, list string) []Case {
 	schema := b.Op.Body.Properties[list].Value.Items.Value
 	var all []json.RawMessage
 	if err := json.Unmarshal([]byte(b.Body.Get(list)), &all); err != nil {
@@ -34,11 +34,11 @@ func itemsOf(b Base, list string) []Case {
 	if err != nil {
 		return []Case{{Name: err.Error()}}
 	}
-	before := Object{{"id", quote(noID)}}
+	before := Object{{"id", quote(unknownID)}}
 	var cases []Case
 	add := func(name string, second fmt.Stringer, want Want) {
 		body := b.Body.With(list, "["+before.String()+","+second.String()+"]")
-		cases = append(cases, Case{clip(list + " " + name), "", b.body(body.String()), want})
+		cases = append(cases, Case{truncate(list + " " + name), "", b.body(body.String()), want})
 	}
 	refusedAt := func(name, message string) Want {
 		want := refused(name, message)
@@ -50,12 +50,12 @@ func itemsOf(b Base, list string) []Case {
 		want.Pointer = "/" + list + "/1"
 		add(text, json.Number(text), want)
 	}
-	place := func(name string) string { return list + "[1]." + name }
+	path := func(name string) string { return list + "[1]." + name }
 	for _, name := range slices.Sorted(maps.Keys(schema.Properties)) {
 		property := schema.Properties[name].Value
 		for _, text := range Values(property) {
 			item := good.With(name, text)
-			want := refusedAt(name, sentence(place(name), property, text))
+			want := refusedAt(name, violationMessage(path(name), property, text))
 			switch {
 			case text == "1e400":
 				want = Want{Status: []int{400}}
@@ -66,7 +66,7 @@ func itemsOf(b Base, list string) []Case {
 		}
 		missing := accepted(b.Op)
 		if slices.Contains(schema.Required, name) {
-			missing = refusedAt(name, place(name)+" is required")
+			missing = refusedAt(name, path(name)+" is required")
 		}
 		add(name+" missing", good.Without(name), missing)
 		if text := good.Get(name); text != "" {
@@ -81,8 +81,8 @@ func itemsOf(b Base, list string) []Case {
 		want.Reason = reason
 		add(name, good.With(name, "null"), want)
 	}
-	repeated := refusedAt("id", place("id")+" is that of an earlier update")
-	add("an id twice", before, repeated)
-	add("an id twice, in capitals", Object{{"id", strings.ToUpper(quote(noID))}}, repeated)
+	duplicate := refusedAt("id", path("id")+" is that of an earlier update")
+	add("an id twice", before, duplicate)
+	add("an id twice, in capitals", Object{{"id", strings.ToUpper(quote(unknownID))}}, duplicate)
 	return cases
 }

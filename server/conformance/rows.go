@@ -10,8 +10,8 @@ import (
 
 const ndjson = "application/x-ndjson"
 
-// row returns the schema of a row of an import. Its columns are properties of the objects that the rows make.
-func row(doc *openapi3.T, operationID string) *openapi3.Schema {
+// rowSchema returns the schema of a row of an import. Its columns are properties of the objects that the rows make.
+func rowSchema(doc *openapi3.T, operationID string) *openapi3.Schema {
 	columns := map[string][2]string{
 		"canonical_name": {"CatalogAppCreate", "canonical_name"},
 		"is_favorite":    {"AppCreate", "is_favorite"}, "is_approved": {"AppCreate", "is_approved"}, "license_count": {"AppCreate", "license_count"},
@@ -26,8 +26,8 @@ func row(doc *openapi3.T, operationID string) *openapi3.Schema {
 		}
 	}
 	object := &openapi3.Schema{Type: &openapi3.Types{openapi3.TypeObject}, Properties: openapi3.Schemas{}, Required: []string{"canonical_name"}}
-	for name, of := range columns {
-		object.Properties[name] = doc.Components.Schemas[of[0]].Value.Properties[of[1]]
+	for name, source := range columns {
+		object.Properties[name] = doc.Components.Schemas[source[0]].Value.Properties[source[1]]
 	}
 	no := false
 	object.AdditionalProperties.Has = &no
@@ -43,8 +43,8 @@ func refusedRow(field, message string) Want {
 	return want
 }
 
-// rowSyntax returns files with rows that are not strict JSON objects, or that exceed the bounds of a row, and broken CSV.
-func rowSyntax(b Base) []Case {
+// rowSyntaxCases returns files with rows that are not strict JSON objects, or that exceed the bounds of a row, and broken CSV.
+func rowSyntaxCases(b Base) []Case {
 	good := b.Body.String()
 	var cases []Case
 	add := func(name, media, file string, want Want) {

@@ -21,7 +21,7 @@ func (f *fixture) checkUpdates(t *testing.T, op *Operation) {
 	failure := func(id, code, message string) string {
 		return fmt.Sprintf(`{"id":%q,"code":%q,"error":%q}`, id, code, message)
 	}
-	missing := failure(noID, "not_found", "App not found")
+	missing := failure(unknownID, "not_found", "App not found")
 	foreign := failure(other, "not_found", "App not found")
 	stale := failure(app, "precondition_failed", "The app has changed since the entity tag in if_match")
 	idle := failure(app, "not_attempted", "Not attempted because another update failed")
@@ -31,15 +31,15 @@ func (f *fixture) checkUpdates(t *testing.T, op *Operation) {
 		query, updates, succeeded, failed string
 		changed                           bool
 	}{
-		{"", update(noID, "") + "," + update(app, "") + "," + update(other, `,"is_favorite":true`), quote(app), missing + "," + foreign, false},
-		{"", update(app, `,"is_favorite":true,"if_match":"\"x\""`) + "," + update(noID, ""), "", stale + "," + missing, false},
+		{"", update(unknownID, "") + "," + update(app, "") + "," + update(other, `,"is_favorite":true`), quote(app), missing + "," + foreign, false},
+		{"", update(app, `,"is_favorite":true,"if_match":"\"x\""`) + "," + update(unknownID, ""), "", stale + "," + missing, false},
 		{"", update(app, `,"if_match":"\"x\""`), "", stale, false},
-		{"", update(app, `,"if_match":"*"`) + "," + update(noID, `,"if_match":"*"`), quote(app), missing, false},
-		{"?atomic=true", update(app, `,"is_favorite":true`) + "," + update(noID, ""), "", idle + "," + missing, false},
-		{"?atomic=true", update(noID, "") + "," + update(app, `,"license_count":null,"if_match":"\"x\""`), "", missing + "," + stale, false},
-		{"?dry_run=true", update(app, `,"is_favorite":true`) + "," + update(noID, ""), quote(app), missing, false},
+		{"", update(app, `,"if_match":"*"`) + "," + update(unknownID, `,"if_match":"*"`), quote(app), missing, false},
+		{"?atomic=true", update(app, `,"is_favorite":true`) + "," + update(unknownID, ""), "", idle + "," + missing, false},
+		{"?atomic=true", update(unknownID, "") + "," + update(app, `,"license_count":null,"if_match":"\"x\""`), "", missing + "," + stale, false},
+		{"?dry_run=true", update(app, `,"is_favorite":true`) + "," + update(unknownID, ""), quote(app), missing, false},
 		{"?atomic=true&dry_run=true", update(app, `,"is_favorite":true`), quote(app), "", false},
-		{"", update(app, `,"is_favorite":true,"if_match":`+tag) + "," + update(noID, `,"license_count":1`), quote(app), missing, true},
+		{"", update(app, `,"is_favorite":true,"if_match":`+tag) + "," + update(unknownID, `,"license_count":1`), quote(app), missing, true},
 		{"", update(strings.ToUpper(app), `,"is_favorite":true`), quote(app), "", false}, // as it is
 		{"?atomic=true", update(app, `,"license_count":null`), quote(app), "", true},
 		{"?atomic=false", update(app, `,"license_count":7`), quote(app), "", true},

@@ -43,7 +43,7 @@ func Texts(schema *openapi3.Schema) []string {
 	for _, length := range []uint64{schema.MinLength, deref(schema.MaxLength)} {
 		for _, n := range []uint64{length - 1, length, length + 1} {
 			if n < 20_000 { // below zero it wraps around
-				texts = append(texts, stretch(seed, int(n)), stretch("é", int(n)))
+				texts = append(texts, resize(seed, int(n)), resize("é", int(n)))
 			}
 		}
 	}
@@ -54,8 +54,8 @@ func Texts(schema *openapi3.Schema) []string {
 	return texts
 }
 
-// stretch repeats a text until it has n characters.
-func stretch(text string, n int) string {
+// resize cuts a text to n characters, or repeats its last character until there are n.
+func resize(text string, n int) string {
 	runes := []rune(text)
 	if len(runes) == 0 {
 		runes = []rune{'x'}

@@ -30,7 +30,7 @@ func refused(field, message string) Want {
 	return Want{Status: []int{400}, Field: field, Message: message}
 }
 
-// Check returns how the response differs from what is wanted.
+// Check returns an error that says how the response differs from w.
 func (w Want) Check(r *servertest.Response) error {
 	if !slices.Contains(w.Status, r.Status) {
 		return fmt.Errorf("status %d, want %v", r.Status, w.Status)
@@ -81,8 +81,8 @@ func first(details map[string]any) map[string]any {
 	return nil
 }
 
-// sentence returns the message that the contract prescribes for an invalid value, or "" if it prescribes none.
-func sentence(name string, schema *openapi3.Schema, text string) string {
+// violationMessage returns the message that the contract prescribes for an invalid value, or "" if it prescribes none.
+func violationMessage(name string, schema *openapi3.Schema, text string) string {
 	var value any
 	if json.Unmarshal([]byte(text), &value) != nil {
 		return ""

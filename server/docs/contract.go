@@ -9,8 +9,8 @@ import (
 	"github.com/clientapps/clientapps"
 )
 
-// contractHandlers serves the contract in each of its formats. The texts never change while the program runs. They are seldom read: a copy
-// of each, kept in memory, would cost every collection of garbage more than reading them costs.
+// contractHandlers serves the contract in each of its formats. A handler reads the embedded file for each request: copies in memory
+// would make each garbage collection slower, and the contract is seldom requested.
 func contractHandlers() (map[string]http.Handler, error) {
 	handlers := map[string]http.Handler{}
 	for _, d := range []struct{ path, file, mediaType string }{
@@ -26,7 +26,7 @@ func contractHandlers() (map[string]http.Handler, error) {
 		tag := `"` + hex.EncodeToString(sum[:16]) + `"`
 		handlers[d.path] = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("ETag", tag)
-			text, _ := clientapps.Contract.ReadFile(d.file) // it was there
+			text, _ := clientapps.Contract.ReadFile(d.file) // cannot fail: it was read above
 			send(w, d.mediaType, text)
 		})
 	}

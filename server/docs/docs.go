@@ -12,17 +12,17 @@ import (
 func Handlers() (map[string]http.Handler, error) {
 	all := map[string]http.Handler{}
 	page, err := pageHandlers()
-	contract, otherErr := contractHandlers()
+	contract, contractErr := contractHandlers()
 	problems, problemsErr := problemHandlers()
 	maps.Copy(all, page)
 	maps.Copy(all, contract)
 	maps.Copy(all, problems)
-	return all, errors.Join(err, otherErr, problemsErr)
+	return all, errors.Join(err, contractErr, problemsErr)
 }
 
 // send writes a complete response.
 func send(w http.ResponseWriter, mediaType string, text []byte) {
 	w.Header().Set("Content-Type", mediaType)
 	w.WriteHeader(http.StatusOK)
-	_, _ = w.Write(text) // the client has disconnected
+	_, _ = w.Write(text) // fails only if the client has disconnected
 }

@@ -43,7 +43,7 @@ func pageHandlers() (map[string]http.Handler, error) {
 	for _, file := range files {
 		name, compressed := strings.CutSuffix(file.Name(), ".gz")
 		read := func() []byte {
-			text, _ := pageFiles.ReadFile("page/" + file.Name()) // it is there
+			text, _ := pageFiles.ReadFile("page/" + file.Name()) // cannot fail: ReadDir has listed it
 			return text
 		}
 		paths := []string{"/docs/" + name}
@@ -81,7 +81,7 @@ func pageFile(read func() []byte, mediaType string, compressed bool) http.Handle
 			send(w, mediaType, text)
 			return
 		}
-		send(w, mediaType, decompressed(text))
+		send(w, mediaType, decompress(text))
 	}
 }
 
@@ -99,12 +99,12 @@ func acceptsGzip(headers []string) bool {
 	return false
 }
 
-// decompressed decompresses an embedded file. Errors are impossible: TestDocsFiles reads every file.
-func decompressed(text []byte) []byte {
-	plain, err := gzip.NewReader(bytes.NewReader(text))
+// decompress decompresses an embedded file. Errors are impossible: TestDocsFiles reads every file.
+func decompress(text []byte) []byte {
+	reader, err := gzip.NewReader(bytes.NewReader(text))
 	if err != nil {
 		return nil
 	}
-	whole, _ := io.ReadAll(plain)
+	whole, _ := io.ReadAll(reader)
 	return whole
 }

@@ -22,7 +22,7 @@ func ProblemTitle(code string) string {
 	return strings.ToUpper(words[:1]) + words[1:]
 }
 
-// problem is what the contract says of an error code.
+// problem describes an error code, as the contract does.
 type problem struct {
 	Code, Path, Title string
 	Status            int

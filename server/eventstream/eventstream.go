@@ -8,10 +8,10 @@ import (
 	"github.com/clientapps/clientapps/server/transport"
 )
 
-// MediaType is that of a stream.
+// MediaType is the media type of a stream.
 const MediaType = "text/event-stream"
 
-// Writer writes one stream. Its methods fail when the reader has gone, or has not read for too long.
+// Writer writes one stream. Its methods fail when the reader has disconnected, or a write has timed out.
 type Writer struct{ out *transport.LongAnswer }
 
 // Start begins a stream, which may last longer than any other answer. A write that takes longer than the timeout, because
@@ -32,7 +32,7 @@ func SetHeader(header http.Header) {
 	header.Set("X-Accel-Buffering", "no") // for proxies
 }
 
-// Event writes an event. The id, which must not have line ends, is what a reader that was cut off resumes from. data is one line.
+// Event writes an event. A reader that was disconnected resumes after the id. Neither id nor data may contain a line break.
 func (s *Writer) Event(id, event string, data []byte) error {
 	b := make([]byte, 0, len(id)+len(event)+len(data)+32)
 	if id != "" {
@@ -43,7 +43,7 @@ func (s *Writer) Event(id, event string, data []byte) error {
 	return s.write(b)
 }
 
-// Position writes what to resume from, without an event.
+// Position writes the id to resume from, without an event.
 func (s *Writer) Position(id string) error { return s.write([]byte("id: " + id + "\n\n")) }
 
 func (s *Writer) write(b []byte) error {

@@ -22,8 +22,8 @@ type signatureChecks struct {
 }
 
 func newSignatureChecks() signatureChecks {
-	atOnce := max(1, runtime.GOMAXPROCS(0)/2)
-	return signatureChecks{queue: make(chan struct{}, maxSignatureQueue+atOnce), running: make(chan struct{}, atOnce)}
+	maxRunning := max(1, runtime.GOMAXPROCS(0)/2)
+	return signatureChecks{queue: make(chan struct{}, maxSignatureQueue+maxRunning), running: make(chan struct{}, maxRunning)}
 }
 
 // run verifies a token's signature with these keys. known reports that a key may be the signing one; if none fits, the error is

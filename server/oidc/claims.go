@@ -23,9 +23,9 @@ type Claims struct {
 	ExpiresAt  time.Time
 }
 
-// read reads the claims of a verified token. A missing claim grants nothing; a malformed claim makes the token invalid. All
-// checks use this one parsed object.
-func (p *Provider) read(payload []byte) (*Claims, error) {
+// parseClaims reads the claims of a verified token. A missing claim grants nothing; a malformed claim makes the token invalid.
+// All checks use this one parsed object.
+func (p *Provider) parseClaims(payload []byte) (*Claims, error) {
 	claims, err := strictObject(payload, "iss", "sub", "aud", "exp", "nbf", "iat", p.cfg.ScopeClaim, p.cfg.ClientsClaim)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrClaims, err)
@@ -44,7 +44,7 @@ func (p *Provider) read(payload []byte) (*Claims, error) {
 	if !usableSubject(subject) {
 		return nil, fmt.Errorf("%w: sub is missing, too long or not printable", ErrClaims)
 	}
-	scopes, err := words(claims[p.cfg.ScopeClaim])
+	scopes, err := stringList(claims[p.cfg.ScopeClaim])
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", ErrClaims, p.cfg.ScopeClaim, err)
 	}
@@ -83,22 +83,22 @@ func hasAudience(claim any, audience string) bool {
 	if text, ok := claim.(string); ok {
 		return text == audience
 	}
-	list, err := words(claim)
+	list, err := stringList(claim)
 	return err == nil && slices.Contains(list, audience)
 }
 
 // expiry returns the time when a token expires. It fails if the token is not valid yet. The clocks may differ by jwtLeeway.
 func (p *Provider) expiry(claims map[string]any) (time.Time, error) {
 	for _, name := range []string{"exp", "nbf", "iat"} {
-		if claim, has := claims[name]; has && !isDate(claim) || !has && name == "exp" {
+		if claim, has := claims[name]; has && !isNumericDate(claim) || !has && name == "exp" {
 			return time.Time{}, fmt.Errorf("%w: %s is missing or no date", ErrClaims, name)
 		}
 	}
-	now, expires := p.clock(), date(claims["exp"]).Add(jwtLeeway)
+	now, expires := p.clock(), numericDate(claims["exp"]).Add(jwtLeeway)
 	if !now.Before(expires) {
 		return time.Time{}, ErrExpired
 	}
-	if from, has := claims["nbf"]; has && now.Before(date(from).Add(-jwtLeeway)) {
+	if from, has := claims["nbf"]; has && now.Before(numericDate(from).Add(-jwtLeeway)) {
 		return time.Time{}, fmt.Errorf("%w: not valid yet", ErrClaims)
 	}
 	return expires, nil
@@ -106,7 +106,7 @@ func (p *Provider) expiry(claims map[string]any) (time.Time, error) {
 
 // grantClients sets the clients that a token covers. A single * means all clients.
 func (c *Claims) grantClients(claim any) error {
-	ids, err := words(claim)
+	ids, err := stringList(claim)
 	if err != nil {
 		return err
 	}
@@ -138,8 +138,8 @@ func usableSubject(subject string) bool {
 	})
 }
 
-// words reads a claim that is a list of strings or a string with spaces: providers differ. A missing claim and null are empty.
-func words(claim any) ([]string, error) {
+// stringList reads a claim that is a list of strings or a string with spaces: providers differ. A missing claim and null are empty.
+func stringList(claim any) ([]string, error) {
 	switch c := claim.(type) {
 	case nil:
 		return nil, nil
@@ -159,9 +159,9 @@ func words(claim any) ([]string, error) {
 	return nil, errors.New("neither a text nor a list")
 }
 
-// isDate reports whether a number is a date that time.Time can hold, up to the year 5138. The strict parser returns 0.5 for a
+// isNumericDate reports whether a claim is a NumericDate (RFC 7519, 2) up to the year 5138. The strict parser returns 0.5 for a
 // fraction that no float64 can hold, which is refused here.
-func isDate(claim any) bool {
+func isNumericDate(claim any) bool {
 	switch n := claim.(type) {
 	case int64:
 		return n >= 0 && n < 1e11
@@ -171,8 +171,8 @@ func isDate(claim any) bool {
 	return false
 }
 
-// date converts a number that isDate accepts.
-func date(claim any) time.Time {
+// numericDate converts a claim that isNumericDate accepts.
+func numericDate(claim any) time.Time {
 	if n, whole := claim.(int64); whole {
 		return time.Unix(n, 0).UTC()
 	}

@@ -47,7 +47,7 @@ func (t boundedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // fetch discovers the URL of the provider's keys and fetches them (OpenID Connect Discovery 1.0, 4).
 func (k *keySet) fetch(ctx context.Context) ([]jose.JSONWebKey, error) {
-	found, err := oidc.NewProvider(oidc.ClientContext(ctx, k.client), k.issuer)
+	provider, err := oidc.NewProvider(oidc.ClientContext(ctx, k.client), k.issuer)
 	if err != nil {
 		// The message may contain the provider's whole answer.
 		return nil, fmt.Errorf("discover: %.500s", err.Error())
@@ -55,7 +55,7 @@ func (k *keySet) fetch(ctx context.Context) ([]jose.JSONWebKey, error) {
 	var metadata struct {
 		JWKS string `json:"jwks_uri"`
 	}
-	if err := found.Claims(&metadata); err != nil {
+	if err := provider.Claims(&metadata); err != nil {
 		return nil, fmt.Errorf("discover: %w", err)
 	}
 	if err := CheckIssuer(withoutQuery(metadata.JWKS)); err != nil {

@@ -49,16 +49,16 @@ type keySet struct {
 
 // cachedKeys is the result of the last fetch.
 type cachedKeys struct {
-	keys    []jose.JSONWebKey
-	fetched time.Time // when the keys were fetched
-	ended   time.Time // when the last fetch ended
-	err     error     // of the last fetch
+	keys      []jose.JSONWebKey
+	fetchedAt time.Time // when the keys were fetched
+	endedAt   time.Time // when the last fetch ended
+	err       error     // of the last fetch
 }
 
-func newKeySet(cfg Config, waiting int, log *slog.Logger, clock func() time.Time) *keySet {
+func newKeySet(cfg Config, maxWaiting int, log *slog.Logger, clock func() time.Time) *keySet {
 	k := &keySet{
 		issuer: cfg.Issuer, log: log, clock: clock, client: boundedClient(cfg.Timeout),
-		fetching: make(chan struct{}, 1), waiting: make(chan struct{}, max(1, waiting)), checks: newSignatureChecks(),
+		fetching: make(chan struct{}, 1), waiting: make(chan struct{}, max(1, maxWaiting)), checks: newSignatureChecks(),
 	}
 	k.cached.Store(&cachedKeys{})
 	return k
@@ -67,11 +67,11 @@ func newKeySet(cfg Config, waiting int, log *slog.Logger, clock func() time.Time
 // verify returns the payload of a token that is signed with a key of the provider.
 func (k *keySet) verify(ctx context.Context, jwt string) ([]byte, error) {
 	jws, err := jose.ParseSignedCompact(jwt, joseAlgorithms)
-	if err != nil || !plainHeader(jwt) || !accessToken(jws) {
+	if err != nil || !unambiguousHeader(jwt) || !isAccessToken(jws) {
 		return nil, ErrMalformed
 	}
 	cached := k.cached.Load()
-	if k.clock().Sub(cached.fetched) >= refreshAfter {
+	if k.clock().Sub(cached.fetchedAt) >= refreshAfter {
 		if cached, err = k.refresh(ctx, cached); err != nil {
 			return nil, err
 		}
@@ -91,9 +91,9 @@ func (k *keySet) verify(ctx context.Context, jwt string) ([]byte, error) {
 	return nil, ErrSignature
 }
 
-// plainHeader refuses headers that parsers read differently, as strictObject does for claims: a proxy may ignore the letter case
-// of names. JWTs must not use b64 (RFC 7797, 7).
-func plainHeader(jwt string) bool {
+// unambiguousHeader refuses headers that parsers read differently, as strictObject does for claims: a proxy may ignore the letter
+// case of names. JWTs must not use b64 (RFC 7797, 7).
+func unambiguousHeader(jwt string) bool {
 	text, _, _ := strings.Cut(jwt, ".")
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	if err != nil {
@@ -104,11 +104,11 @@ func plainHeader(jwt string) bool {
 	return err == nil && !unencoded
 }
 
-// accessToken refuses tokens of another type (RFC 8725, 3.11; RFC 9068, 4), such as logout tokens. Many providers set the type
+// isAccessToken refuses tokens of another type (RFC 8725, 3.11; RFC 9068, 4), such as logout tokens. Many providers set the type
 // JWT or none.
-func accessToken(jws *jose.JSONWebSignature) bool {
-	sort, has := jws.Signatures[0].Protected.ExtraHeaders[jose.HeaderType]
-	text, _ := sort.(string)
+func isAccessToken(jws *jose.JSONWebSignature) bool {
+	typ, has := jws.Signatures[0].Protected.ExtraHeaders[jose.HeaderType]
+	text, _ := typ.(string)
 	switch strings.TrimPrefix(strings.ToLower(text), "application/") {
 	case "at+jwt", "jwt":
 		return true
@@ -118,10 +118,10 @@ func accessToken(jws *jose.JSONWebSignature) bool {
 
 // verify tries the keys that may have signed a token; known reports that there are any. The payload is nil unless one of them
 // fits.
-func (h *cachedKeys) verify(jws *jose.JSONWebSignature) (payload []byte, known bool) {
+func (c *cachedKeys) verify(jws *jose.JSONWebSignature) (payload []byte, known bool) {
 	header := jws.Signatures[0].Protected
-	for i := range h.keys {
-		key := &h.keys[i]
+	for i := range c.keys {
+		key := &c.keys[i]
 		if header.KeyID != "" && key.KeyID != header.KeyID || key.Algorithm != "" && key.Algorithm != header.Algorithm {
 			continue
 		}
@@ -136,7 +136,7 @@ func (h *cachedKeys) verify(jws *jose.JSONWebSignature) (payload []byte, known b
 // refresh fetches the keys, unless they were fetched within minRefresh. While the provider cannot be reached, it keeps the old
 // keys.
 func (k *keySet) refresh(ctx context.Context, seen *cachedKeys) (*cachedKeys, error) {
-	if !seen.ended.IsZero() && k.clock().Sub(seen.ended) < minRefresh {
+	if !seen.endedAt.IsZero() && k.clock().Sub(seen.endedAt) < minRefresh {
 		return seen, nil
 	}
 	select {
@@ -154,17 +154,17 @@ func (k *keySet) refresh(ctx context.Context, seen *cachedKeys) (*cachedKeys, er
 	if cached := k.cached.Load(); cached != seen {
 		return cached, nil // another request has fetched the keys
 	}
-	next := &cachedKeys{keys: seen.keys, fetched: seen.fetched}
+	next := &cachedKeys{keys: seen.keys, fetchedAt: seen.fetchedAt}
 	keys, err := k.fetch(context.WithoutCancel(ctx)) // other requests wait for the result; the client has its own timeout
-	next.ended = k.clock()
+	next.endedAt = k.clock()
 	if err != nil {
 		next.err = err
 		k.log.WarnContext(ctx, "identity provider cannot be asked for its keys", "issuer", k.issuer, "error", err)
-		if next.ended.Sub(seen.fetched) >= maxStale {
+		if next.endedAt.Sub(seen.fetchedAt) >= maxStale {
 			next.keys = nil
 		}
 	} else {
-		next.keys, next.fetched = keys, next.ended
+		next.keys, next.fetchedAt = keys, next.endedAt
 	}
 	k.cached.Store(next)
 	return next, nil
@@ -172,6 +172,6 @@ func (k *keySet) refresh(ctx context.Context, seen *cachedKeys) (*cachedKeys, er
 
 // unavailable is the error for a token that needs keys which the provider does not deliver.
 func (k *keySet) unavailable(cached *cachedKeys) error {
-	wait := max(time.Second, minRefresh-k.clock().Sub(cached.ended))
+	wait := max(time.Second, minRefresh-k.clock().Sub(cached.endedAt))
 	return &UnavailableError{Reason: ReasonProvider, RetryAfter: wait, cause: cached.err}
 }

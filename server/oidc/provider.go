@@ -28,10 +28,10 @@ type Config struct {
 
 // Bounds of tokens and of the cache.
 const (
-	maxJWT    = 16 << 10         // bytes; the head of a request has at most 64 KiB
-	jwtCached = 10_000           // verified tokens in the cache
-	jwtTTL    = 15 * time.Minute // how long a token is cached before its key is checked again
-	jwtLeeway = time.Minute      // how far the provider's clock may be off
+	maxJWT       = 16 << 10         // bytes; the head of a request has at most 64 KiB
+	jwtCacheSize = 10_000           // verified tokens in the cache
+	jwtCacheTTL  = 15 * time.Minute // how long a token is cached before its key is checked again
+	jwtLeeway    = time.Minute      // how far the provider's clock may be off
 )
 
 // Provider accepts the access tokens of an identity provider.
@@ -55,9 +55,9 @@ func CheckIssuer(issuer string) error {
 	return nil
 }
 
-// New returns nil without an issuer. It sends no request to the provider, which may be down: the first token does. waiting bounds
+// New returns nil without an issuer. It sends no request to the provider, which may be down: the first token does. maxWaiting bounds
 // how many requests may wait for the provider at once.
-func New(cfg Config, waiting int, log *slog.Logger, clock func() time.Time) (*Provider, error) {
+func New(cfg Config, maxWaiting int, log *slog.Logger, clock func() time.Time) (*Provider, error) {
 	if cfg.Issuer == "" && cfg.Audience == "" {
 		return nil, nil //nolint:nilnil // nil is a server without a provider
 	}
@@ -77,13 +77,13 @@ func New(cfg Config, waiting int, log *slog.Logger, clock func() time.Time) (*Pr
 		cfg.Timeout = 5 * time.Second
 	}
 	cache, err := otter.New(&otter.Options[[sha256.Size]byte, *Claims]{
-		MaximumSize:      jwtCached,
-		ExpiryCalculator: otter.ExpiryWriting[[sha256.Size]byte, *Claims](jwtTTL),
+		MaximumSize:      jwtCacheSize,
+		ExpiryCalculator: otter.ExpiryWriting[[sha256.Size]byte, *Claims](jwtCacheTTL),
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &Provider{cfg: cfg, keys: newKeySet(cfg, waiting, log, clock), clock: clock, verified: cache}, nil
+	return &Provider{cfg: cfg, keys: newKeySet(cfg, maxWaiting, log, clock), clock: clock, verified: cache}, nil
 }
 
 // LooksLikeJWT distinguishes a JWT from the server's own tokens and from other texts: it has a JSON object in base64 and two
@@ -122,5 +122,5 @@ func (p *Provider) verify(ctx context.Context, jwt string) (*Claims, error) {
 	if err != nil {
 		return nil, err
 	}
-	return p.read(payload)
+	return p.parseClaims(payload)
 }

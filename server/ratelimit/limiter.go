@@ -30,9 +30,9 @@ type Limiter struct {
 // shard holds the buckets of some of the tokens. A bucket is the time when it is full again (the generic cell rate algorithm), so
 // a full bucket need not be stored.
 type shard struct {
-	mu     sync.Mutex
-	fullAt map[Key]time.Duration // time since the limiter's start
-	swept  time.Duration
+	mu      sync.Mutex
+	fullAt  map[Key]time.Duration // time since the limiter's start
+	sweptAt time.Duration
 }
 
 // Key identifies a bucket: of a token for a client, or with the zero client for operations without a client.
@@ -69,14 +69,14 @@ func (l *Limiter) Take(key Key) Quota {
 	defer s.mu.Unlock()
 	key = s.bucketFor(key, now, l.capacity)
 	fullAt := max(s.fullAt[key], now)
-	has := l.capacity - (fullAt - now)
-	if has < l.interval {
-		return Quota{Next: l.interval - has}
+	available := l.capacity - (fullAt - now)
+	if available < l.interval {
+		return Quota{Next: l.interval - available}
 	}
-	has -= l.interval
+	available -= l.interval
 	s.fullAt[key] = fullAt + l.interval
-	left := int64(has / l.interval)
-	return Quota{OK: true, Left: left, Next: time.Duration(left+1)*l.interval - has}
+	left := int64(available / l.interval)
+	return Quota{OK: true, Left: left, Next: time.Duration(left+1)*l.interval - available}
 }
 
 // Policy returns the value of RateLimit-Policy. The caller must not change the slice.
@@ -94,8 +94,8 @@ func (s *shard) bucketFor(key Key, now, capacity time.Duration) Key {
 		return key
 	}
 	// The search for full buckets costs more than a request, so it runs at most four times while a bucket fills.
-	if now-s.swept > capacity/4 {
-		s.swept = now
+	if now-s.sweptAt > capacity/4 {
+		s.sweptAt = now
 		for k, fullAt := range s.fullAt {
 			if fullAt <= now {
 				delete(s.fullAt, k)

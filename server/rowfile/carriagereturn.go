@@ -5,18 +5,18 @@ import (
 	"strings"
 )
 
-// encoding/csv reads CRLF in a quoted cell as LF. Between it and the file these bytes stand for CR in such cells, and for the first
-// of them in the file. Neither can be a part of UTF-8, so that the second one is refused like the first would be.
+// encoding/csv reads CRLF in a quoted cell as LF. So crEscaper replaces CR in such cells by escapedCR, and unescapeCR restores it. A
+// byte of the file that equals escapedCR becomes replaced0xFF. Neither byte occurs in UTF-8, so the cell is refused all the same.
 const (
-	hiddenCR    = 0xff
-	instead0xFF = 0xfe
+	escapedCR    = 0xff
+	replaced0xFF = 0xfe
 )
 
-// hideCR is a reader of a CSV file that hides CR in quoted cells. It finds quotes as encoding/csv does, which goes on in the next line
-// when a quote is in the wrong place.
-type hideCR struct {
-	r  io.Reader
-	at csvState
+// crEscaper reads a CSV file and escapes CR in quoted cells. It finds quotes as encoding/csv does, which skips to the next line after a
+// misplaced quote.
+type crEscaper struct {
+	r     io.Reader
+	state csvState
 }
 
 type csvState int8
@@ -25,47 +25,47 @@ const (
 	cellStart csvState = iota
 	inPlainCell
 	inQuotedCell
-	behindQuote // the end of the cell, or the first of two quotes
+	afterQuote // the end of the cell, or the first of two quotes
 	inBadLine
 )
 
-func (h *hideCR) Read(p []byte) (int, error) {
-	n, err := h.r.Read(p)
+func (e *crEscaper) Read(p []byte) (int, error) {
+	n, err := e.r.Read(p)
 	for i, c := range p[:n] {
 		switch {
-		case c == hiddenCR:
-			p[i] = instead0xFF
-		case c == '\r' && h.at == inQuotedCell:
-			p[i] = hiddenCR
+		case c == escapedCR:
+			p[i] = replaced0xFF
+		case c == '\r' && e.state == inQuotedCell:
+			p[i] = escapedCR
 		}
-		h.at = h.at.next(c)
+		e.state = e.state.next(c)
 	}
 	return n, err
 }
 
-func (at csvState) next(c byte) csvState {
+func (state csvState) next(c byte) csvState {
 	switch {
-	case at == inQuotedCell && c == '"':
-		return behindQuote
-	case at == inQuotedCell:
+	case state == inQuotedCell && c == '"':
+		return afterQuote
+	case state == inQuotedCell:
 		return inQuotedCell
-	case c == '\n', c == ',' && at != inBadLine:
+	case c == '\n', c == ',' && state != inBadLine:
 		return cellStart
-	case c == '"' && (at == cellStart || at == behindQuote):
+	case c == '"' && (state == cellStart || state == afterQuote):
 		return inQuotedCell
-	case at == behindQuote && c == '\r':
-		return behindQuote // of CRLF, or encoding/csv refuses the line
-	case at == behindQuote, at == inBadLine, c == '"':
+	case state == afterQuote && c == '\r':
+		return afterQuote // of CRLF, or encoding/csv refuses the line
+	case state == afterQuote, state == inBadLine, c == '"':
 		return inBadLine
 	}
 	return inPlainCell
 }
 
-// shownCR puts CR back into the cells.
-func shownCR(cells []string) {
+// unescapeCR puts CR back into the cells.
+func unescapeCR(cells []string) {
 	for i, cell := range cells {
-		if strings.IndexByte(cell, hiddenCR) >= 0 {
-			cells[i] = strings.ReplaceAll(cell, string([]byte{hiddenCR}), "\r")
+		if strings.IndexByte(cell, escapedCR) >= 0 {
+			cells[i] = strings.ReplaceAll(cell, string([]byte{escapedCR}), "\r")
 		}
 	}
 }

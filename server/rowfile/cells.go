@@ -14,15 +14,15 @@ import (
 	"github.com/clientapps/clientapps/server/strictjson"
 )
 
-// separator stands between the values of a cell with several.
+// separator separates the values of a cell that has several.
 const separator = ";"
 
-// quote stands in front of a text that a spreadsheet would take for a formula, and of one that begins with it. A cell with nothing else
-// is the empty text, and one with nothing at all is null.
+// quote is written before a text that a spreadsheet would take for a formula, and before a text that begins with a quote. A cell that
+// is only a quote is the empty text; an empty cell is null.
 const quote = "'"
 
-// formula is what texts that need a quote begin with.
-const formula = "=+-@\t\r" + quote
+// formulaPrefixes are the first characters of texts that need a quote.
+const formulaPrefixes = "=+-@\t\r" + quote
 
 // cellText returns a value as a cell. It is the opposite of cellValue.
 func cellText(value any) string {
@@ -35,23 +35,23 @@ func cellText(value any) string {
 			return quote
 		}
 	case []string:
-		text = joined(value)
+		text = joinValues(value)
 	default:
 		text = fmt.Sprint(value)
 	}
-	if text != "" && strings.Contains(formula, text[:1]) {
+	if text != "" && strings.Contains(formulaPrefixes, text[:1]) {
 		return quote + text
 	}
 	return text
 }
 
-// joined puts texts into one cell: as a JSON array if they could not be told apart otherwise.
-func joined(texts []string) string {
+// joinValues puts texts into one cell. It writes a JSON array if splitting at the separator would not return the same texts.
+func joinValues(texts []string) string {
 	text := strings.Join(texts, separator)
-	unclear := func(text string) bool {
+	ambiguous := func(text string) bool {
 		return text == "" || strings.Contains(text, separator) || strings.TrimSpace(text) != text
 	}
-	if strings.HasPrefix(text, "[") || slices.ContainsFunc(texts, unclear) {
+	if strings.HasPrefix(text, "[") || slices.ContainsFunc(texts, ambiguous) {
 		return string(jsonText(texts))
 	}
 	return text
@@ -62,7 +62,7 @@ func jsonText(value any) []byte {
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)
 	encoder.SetEscapeHTML(false)
-	_ = encoder.Encode(value) // texts, numbers and truth values are never refused
+	_ = encoder.Encode(value) // cannot fail for strings, numbers and booleans
 	return bytes.TrimSuffix(text.Bytes(), []byte("\n"))
 }
 
@@ -88,7 +88,7 @@ func cellValue(schema *openapi3.Schema, cell string) any {
 	text := strings.TrimPrefix(cell, quote)
 	switch {
 	case schema.Type.Is("array"):
-		return separated(text)
+		return splitValues(text)
 	case cell == "" && (schema.Nullable || !schema.Type.Is("string")):
 		return nil
 	case schema.Type.Is("boolean"):
@@ -106,8 +106,8 @@ func cellValue(schema *openapi3.Schema, cell string) any {
 	return text
 }
 
-// separated returns the texts of a cell with several, for the schema of an array.
-func separated(cell string) []any {
+// splitValues returns the texts of a cell that has several, as the schema of an array expects them.
+func splitValues(cell string) []any {
 	if cell == "" {
 		return []any{}
 	}

@@ -33,16 +33,16 @@ func csvRows(r io.Reader, rules *schemas.Rows) iter.Seq2[parsedRow, error] {
 }
 
 type csvFile struct {
-	bounded *boundedReader
-	records *csv.Reader
-	next    int // line of the next record, if no blank line comes first
+	bounded  *boundedReader
+	records  *csv.Reader
+	nextLine int // line of the next record, if no blank line comes first
 }
 
 func newCSVFile(r io.Reader) *csvFile {
-	f := &csvFile{bounded: &boundedReader{r: r}, next: 1}
+	f := &csvFile{bounded: &boundedReader{r: r}, nextLine: 1}
 	in := bufio.NewReader(f.bounded)
 	skipByteOrderMark(in)
-	f.records = csv.NewReader(&hideCR{r: in})
+	f.records = csv.NewReader(&crEscaper{r: in})
 	f.records.ReuseRecord = true
 	return f
 }
@@ -52,17 +52,17 @@ func newCSVFile(r io.Reader) *csvFile {
 func (f *csvFile) record() (cells []string, line int, err error) {
 	f.bounded.read = 0
 	cells, err = f.records.Read()
-	shownCR(cells)
+	unescapeCR(cells)
 	malformed := (*csv.ParseError)(nil)
 	switch {
 	case errors.Is(err, errTooLong):
-		err = &store.RowError{Line: f.next, Message: tooLong + ": is a closing quote missing?"}
+		err = &store.RowError{Line: f.nextLine, Message: tooLongMessage + ": is a closing quote missing?"}
 	case errors.As(err, &malformed):
-		f.next = malformed.Line + 1
+		f.nextLine = malformed.Line + 1
 	case err == nil:
 		last := len(cells) - 1
-		f.next, _ = f.records.FieldPos(last)
-		f.next += 1 + strings.Count(cells[last], "\n")
+		f.nextLine, _ = f.records.FieldPos(last)
+		f.nextLine += 1 + strings.Count(cells[last], "\n")
 		line, _ = f.records.FieldPos(0)
 	}
 	return cells, line, err
@@ -121,10 +121,10 @@ func (f *csvFile) row(columns []string, rules *schemas.Rows) (parsedRow, error) 
 const misplacedQuote = "the row has a quote in the wrong place"
 
 // errTooLong is returned for a row that is longer than maxRow.
-var errTooLong = errors.New(tooLong)
+var errTooLong = errors.New(tooLongMessage)
 
-// boundedReader fails when more than maxRow bytes were read since read was last set to 0. This includes bytes that a buffered reader
-// has read ahead.
+// boundedReader fails after more than maxRow bytes since read was last set to 0. Bytes that a buffered reader has read ahead count
+// too.
 type boundedReader struct {
 	r    io.Reader
 	read int

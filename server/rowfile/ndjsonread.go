@@ -33,7 +33,7 @@ func ndjsonRows(r io.Reader, rules *schemas.Rows) iter.Seq2[parsedRow, error] {
 			row := parsedRow{line: line}
 			switch {
 			case errors.Is(err, bufio.ErrBufferFull):
-				row.problems = []schemas.Problem{{Message: tooLong}}
+				row.problems = []schemas.Problem{{Message: tooLongMessage}}
 				for errors.Is(err, bufio.ErrBufferFull) {
 					_, err = in.ReadSlice('\n')
 				}
@@ -54,7 +54,7 @@ func ndjsonRows(r io.Reader, rules *schemas.Rows) iter.Seq2[parsedRow, error] {
 	}
 }
 
-var tooLong = fmt.Sprintf("the row is longer than %d bytes", maxRow)
+var tooLongMessage = fmt.Sprintf("the row is longer than %d bytes", maxRow)
 
 func skipByteOrderMark(in *bufio.Reader) {
 	if start, _ := in.Peek(len(byteOrderMark)); bytes.Equal(start, byteOrderMark) {

@@ -1,5 +1,5 @@
-// Package rowfile reads and writes files with rows of apps and of the catalog, as CSV (RFC 4180) or NDJSON. What it writes it reads back
-// as the same rows.
+// Package rowfile reads and writes files with rows of apps and of the catalog, as CSV (RFC 4180) or NDJSON. It reads the files that it
+// writes as the same rows.
 package rowfile
 
 import (
@@ -66,28 +66,28 @@ func appColumns() []string {
 	return columns
 }
 
-// The rules of rows. The contract is parsed once: that takes longer than most files.
+// The rules of rows. They are built once, since that takes longer than reading most files.
 var (
 	appRules     = sync.OnceValues(schemas.AppRows)
 	catalogRules = sync.OnceValues(schemas.CatalogRows)
 )
 
-// Apps reads rows of apps. An error that is no store.RowError ends the file.
+// Apps reads rows of apps. The sequence ends after an error that is not a store.RowError.
 func Apps(r io.Reader, f Format) (iter.Seq2[store.AppRow, error], error) {
 	rules, err := appRules()
 	if err != nil {
 		return nil, err
 	}
-	return converted(parsedRows(r, f, rules), appRow), nil
+	return convertRows(parsedRows(r, f, rules), appRow), nil
 }
 
-// Catalog reads rows of the catalog. An error that is no store.RowError ends the file.
+// Catalog reads rows of the catalog. The sequence ends after an error that is not a store.RowError.
 func Catalog(r io.Reader, f Format) (iter.Seq2[store.CatalogRow, error], error) {
 	rules, err := catalogRules()
 	if err != nil {
 		return nil, err
 	}
-	return converted(parsedRows(r, f, rules), catalogRow), nil
+	return convertRows(parsedRows(r, f, rules), catalogRow), nil
 }
 
 func parsedRows(r io.Reader, f Format, rules *schemas.Rows) iter.Seq2[parsedRow, error] {

@@ -7,9 +7,9 @@ import (
 	"github.com/clientapps/clientapps/store"
 )
 
-// converted turns rows of a file into rows of the store. Of a row with problems only the name is passed on, so that the store can
-// report another row with the same name.
-func converted[T any](rows iter.Seq2[parsedRow, error], convert func(parsedRow) (row T, problem schemas.Problem)) iter.Seq2[T, error] {
+// convertRows turns rows of a file into rows of the store. A row with problems is passed on with its name alone, so that the store
+// can report another row with the same name.
+func convertRows[T any](rows iter.Seq2[parsedRow, error], convert func(parsedRow) (row T, problem schemas.Problem)) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var zero T
 		for parsed, err := range rows {

@@ -7,7 +7,7 @@ import (
 	"github.com/clientapps/clientapps/store"
 )
 
-// Writer writes a file. What is written may stay in the buffer until that is flushed.
+// Writer writes a file. Its rows may stay in the buffer until the caller flushes it.
 type Writer[T any] struct {
 	out     *bufio.Writer
 	cells   *csv.Writer // nil for NDJSON

@@ -11,8 +11,8 @@ import (
 
 var readContract = sync.OnceValues(gen.GetSpec)
 
-// Contract returns the embedded contract. It is parsed once per program, since that takes longer than most of what a command does, and
-// shared: do not change it.
+// Contract returns the embedded contract. It is parsed once, since parsing takes longer than most commands. All callers share it: do
+// not change it.
 func Contract() (*openapi3.T, error) {
 	doc, err := readContract()
 	if err != nil {

@@ -17,8 +17,8 @@ var Formats = validate.Formats{
 }
 
 var (
-	errLine = errors.New("no line of text")
-	errEnds = errors.New("white space at an end")
+	errNotOneLine = errors.New("no line of text")
+	errOuterSpace = errors.New("white space at an end")
 )
 
 // checkLine refuses texts without visible characters, with line breaks, or with bidirectional controls.
@@ -26,12 +26,12 @@ func checkLine(text string) error {
 	visible := false
 	for _, r := range text {
 		if unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp, bidiControls) {
-			return errLine
+			return errNotOneLine
 		}
 		visible = visible || !unicode.In(r, invisible...)
 	}
 	if !visible {
-		return errLine
+		return errNotOneLine
 	}
 	return nil
 }
@@ -41,7 +41,7 @@ func checkName(name string) error {
 	first, _ := utf8.DecodeRuneInString(name)
 	last, _ := utf8.DecodeLastRuneInString(name)
 	if unicode.IsSpace(first) || unicode.IsSpace(last) {
-		return errEnds
+		return errOuterSpace
 	}
 	return checkLine(name)
 }

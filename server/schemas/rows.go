@@ -56,7 +56,7 @@ func (r *Rows) Property(column string) *openapi3.Schema {
 	return r.body.Schema().Properties[column].Value
 }
 
-// Problem is what is wrong with a row: with one of its fields, or with the row as a whole if Field is "".
+// Problem is an error in a row: in one of its fields, or in the row as a whole if Field is "".
 type Problem struct{ Field, Message string }
 
 // ParseJSON parses a row from a JSON object, as strictly as a request body. It returns the valid fields and the errors of the
@@ -93,7 +93,7 @@ func (r *Rows) Check(fields map[string]any, keys []string) (problems []Problem) 
 	return problems
 }
 
-// components has the contract's schemas, and the first property that did not exist.
+// components has the contract's schemas, and the last requested property that does not exist.
 type components struct {
 	all     openapi3.Schemas
 	missing string

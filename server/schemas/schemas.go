@@ -29,8 +29,8 @@ func CheckName(field, name string) error {
 	if err != nil {
 		return err
 	}
-	if wrong, bad := body.Check(field, name); bad {
-		return errors.New(wrong.Message)
+	if fieldError, invalid := body.Check(field, name); invalid {
+		return errors.New(fieldError.Message)
 	}
 	if !strictjson.IsText(name) {
 		return errors.New(field + " must be UTF-8 text without noncharacters")

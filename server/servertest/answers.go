@@ -11,18 +11,18 @@ import (
 	"github.com/clientapps/clientapps/server/schemas"
 )
 
-var seen = struct {
+var observed = struct {
 	sync.Mutex
-	answers map[string]bool
-}{answers: map[string]bool{}}
+	responses map[string]bool
+}{responses: map[string]bool{}}
 
 func record(operationID string, status int) {
-	seen.Lock()
-	defer seen.Unlock()
-	seen.answers[answer(operationID, strconv.Itoa(status))] = true
+	observed.Lock()
+	defer observed.Unlock()
+	observed.responses[responseKey(operationID, strconv.Itoa(status))] = true
 }
 
-func answer(operationID, status string) string { return fmt.Sprintf("%s %s", operationID, status) }
+func responseKey(operationID, status string) string { return fmt.Sprintf("%s %s", operationID, status) }
 
 // MissingResponses returns each operation of the contract with each documented status that no response had so far.
 func MissingResponses() ([]string, error) {
@@ -30,13 +30,13 @@ func MissingResponses() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	seen.Lock()
-	defer seen.Unlock()
+	observed.Lock()
+	defer observed.Unlock()
 	missing := map[string]bool{}
 	for _, item := range doc.Paths.Map() {
 		for _, op := range item.Operations() {
 			for status := range op.Responses.Map() {
-				if a := answer(op.OperationID, status); !seen.answers[a] {
+				if a := responseKey(op.OperationID, status); !observed.responses[a] {
 					missing[a] = true
 				}
 			}

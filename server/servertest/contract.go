@@ -29,7 +29,7 @@ func checkContract(request *http.Request, target string, response *Response) []e
 	if err != nil {
 		return []error{err}
 	}
-	path, item := find(doc, target)
+	path, item := findPath(doc, target)
 	if item == nil || request.Method == http.MethodOptions {
 		return nil
 	}
@@ -54,8 +54,8 @@ func checkContract(request *http.Request, target string, response *Response) []e
 	return errs
 }
 
-// find returns the contract's path that matches a request target. Fixed segments win over parameters.
-func find(doc *openapi3.T, target string) (string, *openapi3.PathItem) {
+// findPath returns the contract's path that matches a request target. Fixed segments win over parameters.
+func findPath(doc *openapi3.T, target string) (string, *openapi3.PathItem) {
 	target, _, _ = strings.Cut(target, "?")
 	target, ok := strings.CutPrefix(target, doc.Servers[0].URL)
 	if !ok {
@@ -100,7 +100,7 @@ func checkOperation(request *http.Request, route *routers.Route, response *Respo
 	}
 	for name := range response.Header {
 		cors := request.Header.Get("Origin") != "" && strings.HasPrefix(name, "Access-Control-")
-		if !cors && !slices.Contains(commonHeaders, name) && !hasFold(headers, name) {
+		if !cors && !slices.Contains(commonHeaders, name) && !isDocumented(headers, name) {
 			errs = append(errs, fmt.Errorf("header %s is not documented", name))
 		}
 	}
@@ -150,8 +150,8 @@ func checkHeader(header *openapi3.Header, values []string) error {
 	return nil
 }
 
-// hasFold ignores letter case, as HTTP does: the contract may spell WWW-Authenticate differently.
-func hasFold(headers openapi3.Headers, name string) bool {
+// isDocumented reports whether a header is among those documented, in any letter case: the contract spells WWW-Authenticate differently.
+func isDocumented(headers openapi3.Headers, name string) bool {
 	for documented := range headers {
 		if strings.EqualFold(documented, name) {
 			return true

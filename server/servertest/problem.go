@@ -25,13 +25,13 @@ type Problem struct {
 	Details  *ErrorDetails     `json:"details"`
 }
 
-// checkProblem checks what only problem details have, and returns the same error in the other form.
+// checkProblem checks the members that only problem details have, and converts the rest to an Error.
 func checkProblem(response *Response) (same Error, errs []error) {
 	var p Problem
 	if err := decodeExactly(response.Body, &p); err != nil {
 		return same, []error{err}
 	}
-	for _, fact := range []struct {
+	for _, member := range []struct {
 		what      string
 		got, want any
 	}{
@@ -40,8 +40,8 @@ func checkProblem(response *Response) (same Error, errs []error) {
 		{"status", p.Status, response.Status},
 		{"instance", p.Instance, "urn:request:" + response.Header.Get("X-Request-Id")},
 	} {
-		if fact.got != fact.want {
-			errs = append(errs, fmt.Errorf("%s of the problem is %v, want %v", fact.what, fact.got, fact.want))
+		if member.got != member.want {
+			errs = append(errs, fmt.Errorf("%s of the problem is %v, want %v", member.what, member.got, member.want))
 		}
 	}
 	same.Error.Code, same.Error.Message, same.Error.Details = p.Code, p.Detail, p.Details
@@ -59,8 +59,8 @@ func checkProblem(response *Response) (same Error, errs []error) {
 	return same, errs
 }
 
-// SendBoth sends a request that is refused twice, the second time for problem details, and checks that both answers say the same. It
-// returns the first. An answer that is no error stands for both.
+// SendBoth sends a request and, if the response is an error, sends it again for problem details and checks that both say the same. It
+// returns the first response.
 func (c *Client) SendBoth(t testing.TB, r Request) *Response {
 	t.Helper()
 	plain := c.Send(t, r)
@@ -76,8 +76,8 @@ func (c *Client) SendBoth(t testing.TB, r Request) *Response {
 	return plain
 }
 
-// acceptProblem returns what to add to the Accept header of a request so that its error comes as problem details. What was not
-// acceptable stays so.
+// acceptProblem returns what to add to the Accept header of a request so that its error comes as problem details. A request that got
+// 406 gets it again.
 func acceptProblem(status int) string {
 	if status == http.StatusNotAcceptable {
 		return problemType + ", */*;q=0"
@@ -93,7 +93,7 @@ func SameError(plain, problem *Response) error {
 	if got := problem.Header.Get("Content-Type"); got != problemType {
 		return fmt.Errorf("the problem has the type %q", got)
 	}
-	first, second := constant(plain.Header), constant(problem.Header)
+	first, second := comparableHeader(plain.Header), comparableHeader(problem.Header)
 	if !reflect.DeepEqual(first, second) {
 		return fmt.Errorf("headers differ: %v, as a problem %v", first, second)
 	}
@@ -112,13 +112,14 @@ func SameError(plain, problem *Response) error {
 		return errs[0]
 	}
 	if !reflect.DeepEqual(got, want) {
-		return fmt.Errorf("the facts differ: %+v, as a problem %+v", want, got)
+		return fmt.Errorf("the contents differ: %+v, as a problem %+v", want, got)
 	}
 	return nil
 }
 
-// constant returns the headers without those that differ between two answers that say the same. How much is left of a rate differs too.
-func constant(header http.Header) http.Header {
+// comparableHeader returns the headers without those that differ between an error and the same error as problem details, such as how
+// much of the rate limit is left.
+func comparableHeader(header http.Header) http.Header {
 	header = maps.Clone(header)
 	for _, name := range []string{"Content-Type", "Content-Length", "Content-Encoding", "Date", "X-Request-Id", "Ratelimit"} {
 		delete(header, name)

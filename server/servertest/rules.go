@@ -73,7 +73,7 @@ var (
 		`context|canceled|deadline|bind|uuid:|syntax|<nil>`)
 )
 
-// checkRules returns how a response violates the rules for all responses, whatever the path.
+// checkRules returns how a response violates the rules that hold for all responses on all paths.
 func checkRules(request *http.Request, response *Response) []error {
 	var errs []error
 	fail := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
@@ -88,7 +88,7 @@ func checkRules(request *http.Request, response *Response) []error {
 		fail("X-Content-Type-Options is %q", got)
 	}
 	if response.Header.Get("Cache-Control") == "" {
-		fail("it does not say who may keep it")
+		fail("Cache-Control is missing")
 	}
 	if name, ok := requiredHeaders[response.Status]; ok && response.Header.Get(name) == "" {
 		fail("%s is missing", name)
@@ -100,7 +100,7 @@ func checkRules(request *http.Request, response *Response) []error {
 	}
 	media := response.Header.Get("Content-Type")
 	if strings.HasPrefix(media, "text/html") && response.Header.Get("Referrer-Policy") != "no-referrer" {
-		fail("a page that tells other sites where its readers come from")
+		fail("Referrer-Policy of a page is %q", response.Header.Get("Referrer-Policy"))
 	}
 	if (media == "application/json" || media == problemType) && !bare && !json.Valid([]byte(response.Body)) {
 		fail("the body is not one JSON text")
@@ -153,13 +153,13 @@ func checkError(request *http.Request, response *Response) []error {
 	}
 	for _, text := range shown {
 		if word := internalWords.FindString(quoted.ReplaceAllLiteralString(strings.ToValidUTF8(text, ""), "")); word != "" {
-			errs = append(errs, fmt.Errorf("the message %q shows the internalWords: %q", text, word))
+			errs = append(errs, fmt.Errorf("the message %q has the internal word %q", text, word))
 		}
 	}
 	return errs
 }
 
-// decodeExactly decodes the body of an error, which has nothing but what the type has.
+// decodeExactly decodes the body of an error. It refuses members that the type does not have.
 func decodeExactly(body string, into any) error {
 	decoder := json.NewDecoder(strings.NewReader(body))
 	decoder.DisallowUnknownFields()

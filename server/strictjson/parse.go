@@ -34,14 +34,14 @@ type Document struct {
 	Dropped bool     // Keys has a name whose value was not kept
 }
 
-// SyntaxError is what is wrong with a text, as the end of a sentence whose subject is the text: "is empty".
+// SyntaxError says why a text is refused, as the end of a sentence whose subject is the text: "is empty".
 type SyntaxError string
 
 // Error implements error.
 func (e SyntaxError) Error() string { return string(e) }
 
-// Parse parses one JSON text: UTF-8 without a byte order mark, duplicate names, lone surrogates, noncharacters or text after the
-// value. Options.Keep does not change which texts are refused, or with which error. Every error is a SyntaxError.
+// Parse parses one JSON text in UTF-8. It refuses a byte order mark, duplicate names, lone surrogates, noncharacters and text after
+// the value. Options.Keep does not change which texts are refused, or with which error. Every error is a SyntaxError.
 func Parse(text []byte, options Options) (Document, error) {
 	p := parser{data: text, Options: options}
 	switch {
@@ -53,7 +53,7 @@ func Parse(text []byte, options Options) (Document, error) {
 	if r, found := noncharacter(text); found {
 		return Document{}, errNoncharacter(r)
 	}
-	p.space()
+	p.skipSpace()
 	if p.pos == len(text) {
 		return Document{}, SyntaxError("is empty")
 	}
@@ -61,7 +61,7 @@ func Parse(text []byte, options Options) (Document, error) {
 	if err != nil {
 		return Document{}, err
 	}
-	if p.space(); p.pos < len(text) {
+	if p.skipSpace(); p.pos < len(text) {
 		return Document{}, SyntaxError("has data behind its JSON value")
 	}
 	return Document{Value: value, Keys: p.keys, Nodes: p.nodes, Dropped: p.dropped}, nil
@@ -77,11 +77,11 @@ type parser struct {
 	dropped bool
 }
 
-func (p *parser) bad() error {
+func (p *parser) syntaxError() error {
 	return SyntaxError(fmt.Sprintf("is not valid JSON at byte %d", p.pos))
 }
 
-func (p *parser) space() {
+func (p *parser) skipSpace() {
 	for p.pos < len(p.data) {
 		switch p.data[p.pos] {
 		case ' ', '\t', '\n', '\r':
@@ -137,7 +137,7 @@ func (p *parser) value(depth int, keep bool) (any, error) {
 			return literal.value, nil
 		}
 	}
-	return nil, p.bad()
+	return nil, p.syntaxError()
 }
 
 func (p *parser) object(depth int, keep bool) (any, error) {
@@ -152,13 +152,13 @@ func (p *parser) object(depth int, keep bool) (any, error) {
 		object = map[string]any{}
 	}
 	p.pos++
-	if p.space(); p.peek() == '}' {
+	if p.skipSpace(); p.peek() == '}' {
 		p.pos++
 		return object, nil
 	}
 	for {
-		if p.space(); p.peek() != '"' {
-			return nil, p.bad()
+		if p.skipSpace(); p.peek() != '"' {
+			return nil, p.syntaxError()
 		}
 		if err := p.count(); err != nil {
 			return nil, err
@@ -168,18 +168,18 @@ func (p *parser) object(depth int, keep bool) (any, error) {
 			return nil, err
 		}
 		kept := keep && (depth > 1 || p.Keep == nil || p.Keep(key))
-		_, twice := object[key]
+		_, duplicate := object[key]
 		if !kept {
-			twice = !dropped.add(key)
+			duplicate = !dropped.add(key)
 		}
-		if twice {
+		if duplicate {
 			return nil, SyntaxError(fmt.Sprintf("has the key '%s' twice", ShortName(key)))
 		}
-		if p.space(); p.peek() != ':' {
-			return nil, p.bad()
+		if p.skipSpace(); p.peek() != ':' {
+			return nil, p.syntaxError()
 		}
 		p.pos++
-		p.space()
+		p.skipSpace()
 		if depth == 1 {
 			p.keys = append(p.keys, key)
 			p.dropped = p.dropped || !kept
@@ -206,12 +206,12 @@ func (p *parser) array(depth int, keep bool) (any, error) {
 		array = []any{}
 	}
 	p.pos++
-	if p.space(); p.peek() == ']' {
+	if p.skipSpace(); p.peek() == ']' {
 		p.pos++
 		return array, nil
 	}
 	for {
-		p.space()
+		p.skipSpace()
 		value, err := p.value(depth+1, keep)
 		if err != nil {
 			return nil, err
@@ -258,7 +258,7 @@ const errTooDeep = SyntaxError("is nested more than 64 levels deep")
 
 // next skips a comma (more) or the closing byte.
 func (p *parser) next(closing byte) (more bool, err error) {
-	p.space()
+	p.skipSpace()
 	switch p.peek() {
 	case ',':
 		p.pos++
@@ -267,7 +267,7 @@ func (p *parser) next(closing byte) (more bool, err error) {
 		p.pos++
 		return false, nil
 	}
-	return false, p.bad()
+	return false, p.syntaxError()
 }
 
 // string parses a string and returns it if keep is set.
@@ -284,20 +284,20 @@ func (p *parser) string(keep bool) (string, error) {
 			}
 			return string(raw), nil
 		case c == '\\':
-			return p.escaped(start, keep)
+			return p.stringWithEscapes(start, keep)
 		case c < 0x20:
-			return "", p.bad()
+			return "", p.syntaxError()
 		}
 		p.pos++
 	}
-	return "", p.bad()
+	return "", p.syntaxError()
 }
 
-// escaped parses the rest of a string whose first backslash is at p.pos.
-func (p *parser) escaped(start int, keep bool) (string, error) {
+// stringWithEscapes parses the rest of a string whose first backslash is at p.pos.
+func (p *parser) stringWithEscapes(start int, keep bool) (string, error) {
 	var text strings.Builder
 	if keep {
-		text.Grow(p.quoted(start)) // in one allocation: growing a large string would take twice its size
+		text.Grow(p.rawLength(start)) // in one allocation: growing a large string would take twice its size
 		text.Write(p.data[start:p.pos])
 	}
 	for p.pos < len(p.data) {
@@ -307,7 +307,7 @@ func (p *parser) escaped(start int, keep bool) (string, error) {
 			p.pos++
 			return text.String(), nil
 		case c < 0x20:
-			return "", p.bad()
+			return "", p.syntaxError()
 		case c != '\\':
 			if keep {
 				text.WriteByte(c)
@@ -323,11 +323,11 @@ func (p *parser) escaped(start int, keep bool) (string, error) {
 			text.WriteRune(r)
 		}
 	}
-	return "", p.bad()
+	return "", p.syntaxError()
 }
 
-// quoted returns the length of the string that starts here, before unescaping.
-func (p *parser) quoted(start int) int {
+// rawLength returns the length in bytes of the string that starts at start, before unescaping.
+func (p *parser) rawLength(start int) int {
 	for i := start; i < len(p.data); i++ {
 		switch p.data[i] {
 		case '"':
@@ -347,7 +347,7 @@ func (p *parser) escape() (rune, error) {
 	}
 	i := strings.IndexByte(`"\/bfnrt`, p.peek())
 	if p.peek() == 0 || i < 0 {
-		return 0, p.bad()
+		return 0, p.syntaxError()
 	}
 	p.pos++
 	return rune("\"\\/\b\f\n\r\t"[i]), nil
@@ -357,10 +357,10 @@ func (p *parser) escape() (rune, error) {
 func (p *parser) unicode() (rune, error) {
 	r, ok := p.hex4()
 	if !ok {
-		return 0, p.bad()
+		return 0, p.syntaxError()
 	}
 	if utf16.IsSurrogate(r) {
-		if r, ok = p.pair(r); !ok {
+		if r, ok = p.lowSurrogate(r); !ok {
 			return 0, SyntaxError("has half a surrogate pair in a string")
 		}
 	}
@@ -370,8 +370,8 @@ func (p *parser) unicode() (rune, error) {
 	return r, nil
 }
 
-// pair parses the second half of a surrogate pair.
-func (p *parser) pair(hi rune) (r rune, ok bool) {
+// lowSurrogate parses the second half of a surrogate pair.
+func (p *parser) lowSurrogate(hi rune) (r rune, ok bool) {
 	if p.peek() != '\\' {
 		return 0, false
 	}
@@ -418,13 +418,13 @@ func (p *parser) number(keep bool) (any, error) {
 	}
 	whole := p.digits()
 	if len(whole) == 0 || len(whole) > 1 && whole[0] == '0' {
-		return nil, p.bad()
+		return nil, p.syntaxError()
 	}
 	var fraction []byte
 	if p.peek() == '.' {
 		p.pos++
 		if fraction = p.digits(); len(fraction) == 0 {
-			return nil, p.bad()
+			return nil, p.syntaxError()
 		}
 	}
 	exponent := 0
@@ -436,7 +436,7 @@ func (p *parser) number(keep bool) (any, error) {
 		}
 		digits := p.digits()
 		if len(digits) == 0 {
-			return nil, p.bad()
+			return nil, p.syntaxError()
 		}
 		exponent = 1 << 30 // too large for the digits of a body to compensate
 		if digits = bytes.TrimLeft(digits, "0"); len(digits) < 10 {

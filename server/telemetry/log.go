@@ -11,77 +11,78 @@ import (
 	"github.com/google/uuid"
 )
 
-// boundedLines limits the rate of one kind of log line. It counts the lines beyond the limit for a later line.
-type boundedLines struct {
+// lineLimiter limits the rate of one kind of log line. It counts the lines beyond the limit for a later line.
+type lineLimiter struct {
 	allow   func() bool
 	dropped atomic.Int64 // lines left out since the last call of notLogged
 }
 
 // take reports whether one more line may be written, and counts it if not.
-func (b *boundedLines) take() bool {
-	ok := b.allow()
+func (l *lineLimiter) take() bool {
+	ok := l.allow()
 	if !ok {
-		b.dropped.Add(1)
+		l.dropped.Add(1)
 	}
 	return ok
 }
 
 // notLogged returns how many lines were left out since the last call.
-func (b *boundedLines) notLogged() int64 {
-	if b.dropped.Load() == 0 {
+func (l *lineLimiter) notLogged() int64 {
+	if l.dropped.Load() == 0 {
 		return 0
 	}
-	return b.dropped.Swap(0)
+	return l.dropped.Swap(0)
 }
 
 // logRequest writes the log line of a request. Lines about refused requests without a valid token are limited; a later line has
 // the number of those left out in not_logged.
-func (o *Observer) logRequest(r *http.Request, x *Request, ended time.Time, took time.Duration) {
-	if x.TokenID == uuid.Nil && clientCanProvoke(x.Status) && !o.refusals.take() {
+func (o *Observer) logRequest(r *http.Request, observed *Request, ended time.Time, took time.Duration) {
+	if observed.TokenID == uuid.Nil && clientCanProvoke(observed.Status) && !o.refusals.take() {
 		return
 	}
 	level := slog.LevelInfo
-	if x.Status >= http.StatusInternalServerError {
+	if observed.Status >= http.StatusInternalServerError {
 		level = slog.LevelError
 	}
-	handler, attrs := x.Operation.lines(r.Method), make([]slog.Attr, 0, 11)
+	handler, attrs := observed.Operation.handlerFor(r.Method), make([]slog.Attr, 0, 11)
 	if handler == nil {
 		handler = o.log.Handler()
-		attrs = append(attrs, slog.String("operation_id", x.operationID()), slog.String("method", r.Method))
+		attrs = append(attrs, slog.String("operation_id", observed.operationID()), slog.String("method", r.Method))
 	}
 	if !handler.Enabled(r.Context(), level) {
 		return
 	}
 	attrs = append(attrs,
 		slog.String("path", r.URL.Path),
-		slog.Int("status", x.Status),
+		slog.Int("status", observed.Status),
 		slog.Duration("duration", took),
-		slog.String("request_id", x.ID),
+		slog.String("request_id", observed.ID),
 	)
-	if x.span != nil {
-		at := x.span.SpanContext()
+	if observed.span != nil {
+		at := observed.span.SpanContext()
 		attrs = append(attrs, slog.String("trace_id", at.TraceID().String()), slog.String("span_id", at.SpanID().String()))
 	}
-	if x.TokenID != uuid.Nil {
-		attrs = append(attrs, slog.String("token_id", x.TokenID.String()))
+	if observed.TokenID != uuid.Nil {
+		attrs = append(attrs, slog.String("token_id", observed.TokenID.String()))
 	}
-	if x.Cause != "" {
-		attrs = append(attrs, slog.String("cause", x.Cause))
+	if observed.Cause != "" {
+		attrs = append(attrs, slog.String("cause", observed.Cause))
 	}
-	if x.Err != nil {
-		attrs = append(attrs, slog.String("error", x.Err.Error()))
+	if observed.Err != nil {
+		attrs = append(attrs, slog.String("error", observed.Err.Error()))
 	}
-	if left := o.refusals.notLogged(); left > 0 {
-		attrs = append(attrs, slog.Int64("not_logged", left))
+	if notLogged := o.refusals.notLogged(); notLogged > 0 {
+		attrs = append(attrs, slog.Int64("not_logged", notLogged))
 	}
-	// Not LogAttrs: it reads the clock again, and finds out where it was called, which no line shows.
+	// LogAttrs would read the clock again and look up its caller, which no line shows.
 	line := slog.NewRecord(ended, level, "request", 0)
 	line.AddAttrs(attrs...)
 	_ = handler.Handle(r.Context(), line) // slog ignores this error too
 }
 
-// lines returns a handler that has written the operation and the method already; nil if there is none for this method, such as HEAD.
-func (op *Operation) lines(method string) slog.Handler {
+// handlerFor returns a handler that already has the attributes operation_id and method. It returns nil for another method, such as
+// HEAD.
+func (op *Operation) handlerFor(method string) slog.Handler {
 	if op == nil || op.method != method {
 		return nil
 	}
@@ -89,14 +90,14 @@ func (op *Operation) lines(method string) slog.Handler {
 }
 
 // operationID returns "" if no route was found.
-func (x *Request) operationID() string {
-	if x.Operation == nil {
+func (observed *Request) operationID() string {
+	if observed.Operation == nil {
 		return ""
 	}
-	return x.Operation.ID
+	return observed.Operation.ID
 }
 
-// clientCanProvoke reports whether a client without a token can provoke a status at will. It cannot provoke a 500.
+// clientCanProvoke reports whether a client without a token can cause this status at will. It cannot cause a 500.
 func clientCanProvoke(status int) bool {
 	return status >= http.StatusBadRequest && status != http.StatusInternalServerError
 }
@@ -109,14 +110,14 @@ type AuthFailure struct {
 }
 
 // AuthenticationFailed writes a line about a request that was not authenticated, with its origin, unless there are too many.
-func (o *Observer) AuthenticationFailed(r *http.Request, x *Request, failure AuthFailure) {
+func (o *Observer) AuthenticationFailed(r *http.Request, observed *Request, failure AuthFailure) {
 	if !o.authFailures.take() {
 		return
 	}
 	attrs := []slog.Attr{
 		slog.String("reason", failure.Reason),
-		slog.String("operation_id", x.operationID()),
-		slog.String("request_id", x.ID),
+		slog.String("operation_id", observed.operationID()),
+		slog.String("request_id", observed.ID),
 		slog.String("remote_addr", r.RemoteAddr),
 	}
 	if forwarded := strings.Join(r.Header.Values("X-Forwarded-For"), ", "); forwarded != "" {
@@ -128,8 +129,8 @@ func (o *Observer) AuthenticationFailed(r *http.Request, x *Request, failure Aut
 	if failure.TokenPrefix != "" {
 		attrs = append(attrs, slog.String("token_prefix", failure.TokenPrefix))
 	}
-	if left := o.authFailures.notLogged(); left > 0 {
-		attrs = append(attrs, slog.Int64("not_logged", left))
+	if notLogged := o.authFailures.notLogged(); notLogged > 0 {
+		attrs = append(attrs, slog.Int64("not_logged", notLogged))
 	}
 	o.log.LogAttrs(r.Context(), slog.LevelWarn, "authentication_failed", attrs...)
 }

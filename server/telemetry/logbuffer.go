@@ -18,12 +18,12 @@ const (
 )
 
 // LogBuffer gathers log lines and writes them together: 100 ms after the first of them, or when they are 32 KiB. Lines stay whole
-// and in order. Whoever writes while 32 KiB wait and the output is blocked waits too. A write that fails loses its lines, and no later
-// ones. Its methods may be called concurrently.
+// and in order. Write blocks while the buffer is full and the output is blocked. A failed write to the output loses its lines, but no
+// later ones. The methods may be called concurrently.
 type LogBuffer struct {
-	writing sync.Mutex // held while out is written to; locked before mu
+	writeMu sync.Mutex // held while out is written to; locked before mu
 	out     io.Writer
-	written []byte // the buffer that is not in use, empty
+	spare   []byte // the empty buffer that Flush swaps with lines
 
 	mu     sync.Mutex
 	lines  []byte // at most logBufferSize bytes, or one longer line
@@ -34,8 +34,8 @@ type LogBuffer struct {
 
 // NewLogBuffer returns a buffer before out.
 func NewLogBuffer(out io.Writer) *LogBuffer {
-	b := &LogBuffer{out: out, lines: make([]byte, 0, logBufferSize), written: make([]byte, 0, logBufferSize)}
-	b.timer = time.AfterFunc(logBufferTime, b.flushLate)
+	b := &LogBuffer{out: out, lines: make([]byte, 0, logBufferSize), spare: make([]byte, 0, logBufferSize)}
+	b.timer = time.AfterFunc(logBufferTime, b.flushOnTimer)
 	b.timer.Stop()
 	return b
 }
@@ -53,43 +53,43 @@ func (b *LogBuffer) Write(lines []byte) (int, error) {
 		b.timer.Reset(logBufferTime)
 	}
 	b.lines = append(b.lines, lines...)
-	now := b.closed || len(b.lines) >= logBufferSize
+	flushNow := b.closed || len(b.lines) >= logBufferSize
 	b.mu.Unlock()
-	if now {
+	if flushNow {
 		b.Flush()
 	}
 	return len(lines), nil
 }
 
-// flushLate is called by the timer.
-func (b *LogBuffer) flushLate() {
+// flushOnTimer flushes when a line has waited for logBufferTime. The timer calls it.
+func (b *LogBuffer) flushOnTimer() {
 	b.mu.Lock()
 	b.armed = false
 	b.mu.Unlock()
 	b.Flush()
 }
 
-// Flush writes the lines that wait. When it returns, every line that was there before is written, or could not be.
+// Flush writes the lines that wait. When it returns, the write of every earlier line has succeeded or failed.
 func (b *LogBuffer) Flush() {
-	b.writing.Lock()
-	defer b.writing.Unlock()
+	b.writeMu.Lock()
+	defer b.writeMu.Unlock()
 	b.mu.Lock()
 	lines := b.lines
-	b.lines = b.written
+	b.lines = b.spare
 	b.mu.Unlock()
 	for rest := lines; len(rest) > 0; {
-		n := endOfLine(rest)
-		_, _ = b.out.Write(rest[:n]) // nobody could be told that the log cannot be written
+		n := writeLength(rest)
+		_, _ = b.out.Write(rest[:n]) // there is no other place to report the error
 		rest = rest[n:]
 	}
 	if cap(lines) > logBufferSize { // there was a longer line: its memory is not kept
 		lines = make([]byte, 0, logBufferSize)
 	}
-	b.written = lines[:0]
+	b.spare = lines[:0]
 }
 
-// endOfLine returns the length of the lines at the start of text that are written together.
-func endOfLine(text []byte) int {
+// writeLength returns the length of the lines at the start of text that are written together.
+func writeLength(text []byte) int {
 	if len(text) <= logWriteSize {
 		return len(text)
 	}
@@ -113,16 +113,16 @@ func (b *LogBuffer) Close() {
 }
 
 // FlushWarnings returns a handler that flushes the buffer after each line of level warning or above. h must write to the buffer.
-func FlushWarnings(h slog.Handler, b *LogBuffer) slog.Handler { return flushing{h, b} }
+func FlushWarnings(h slog.Handler, b *LogBuffer) slog.Handler { return flushingHandler{h, b} }
 
-type flushing struct {
+type flushingHandler struct {
 	slog.Handler
 
 	buffer *LogBuffer
 }
 
 // Handle implements slog.Handler.
-func (h flushing) Handle(ctx context.Context, r slog.Record) error {
+func (h flushingHandler) Handle(ctx context.Context, r slog.Record) error {
 	err := h.Handler.Handle(ctx, r)
 	if r.Level >= slog.LevelWarn {
 		h.buffer.Flush()
@@ -131,11 +131,11 @@ func (h flushing) Handle(ctx context.Context, r slog.Record) error {
 }
 
 // WithAttrs implements slog.Handler.
-func (h flushing) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return flushing{h.Handler.WithAttrs(attrs), h.buffer}
+func (h flushingHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return flushingHandler{h.Handler.WithAttrs(attrs), h.buffer}
 }
 
 // WithGroup implements slog.Handler.
-func (h flushing) WithGroup(name string) slog.Handler {
-	return flushing{h.Handler.WithGroup(name), h.buffer}
+func (h flushingHandler) WithGroup(name string) slog.Handler {
+	return flushingHandler{h.Handler.WithGroup(name), h.buffer}
 }

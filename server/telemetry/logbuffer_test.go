@@ -131,7 +131,7 @@ func TestLogBufferSize(t *testing.T) {
 		}
 		b.Close()
 		out.want(t, "closed", "last\n")
-		if c := cap(b.lines) + cap(b.written); c != 2*logBufferSize {
+		if c := cap(b.lines) + cap(b.spare); c != 2*logBufferSize {
 			t.Errorf("keeps %d bytes", c)
 		}
 	})

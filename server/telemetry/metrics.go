@@ -60,25 +60,25 @@ func newMetrics(cfg Config) (*metrics, error) {
 	inFlight := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "clientapps_http_requests_in_flight", Help: "Requests being answered.",
 	}, func() float64 { return float64(m.inFlight.Load()) })
-	most := prometheus.NewGauge(prometheus.GaugeOpts{
+	maxInFlight := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "clientapps_http_requests_in_flight_max", Help: "Requests beyond which the server sheds.",
 	})
-	most.Set(float64(cfg.MaxInFlight))
+	maxInFlight.Set(float64(cfg.MaxInFlight))
 	var errs []error
-	for _, c := range []prometheus.Collector{m.requests, m.duration, m.bytes, refused, inFlight, most, storeCollector{cfg.Stats, cfg.Outcomes}} {
+	for _, c := range []prometheus.Collector{m.requests, m.duration, m.bytes, refused, inFlight, maxInFlight, storeCollector{cfg.Stats, cfg.Outcomes}} {
 		errs = append(errs, cfg.Metrics.Register(c))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("metrics: %w", err)
 	}
-	m.other = m.countersOf(otherRequests, []int{
+	m.other = m.newCounters(otherRequests, []int{
 		http.StatusOK, http.StatusNoContent, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusServiceUnavailable,
 	})
 	return m, nil
 }
 
-// countersOf creates the metrics of an operation. Its documented statuses start at zero.
-func (m *metrics) countersOf(operation string, statuses []int) counters {
+// newCounters creates the metrics of an operation. Its documented statuses start at zero.
+func (m *metrics) newCounters(operation string, statuses []int) counters {
 	if m == nil {
 		return counters{}
 	}
@@ -88,12 +88,12 @@ func (m *metrics) countersOf(operation string, statuses []int) counters {
 	}
 	for _, status := range statuses {
 		c.requests[status] = m.requests.WithLabelValues(operation, strconv.Itoa(status))
-		c.duration[status/100] = m.duration.WithLabelValues(operation, className(status))
+		c.duration[status/100] = m.duration.WithLabelValues(operation, statusClass(status))
 	}
 	return c
 }
 
-func className(status int) string { return strconv.Itoa(status/100) + "xx" }
+func statusClass(status int) string { return strconv.Itoa(status/100) + "xx" }
 
 func (m *metrics) begin() {
 	if m != nil {
@@ -101,39 +101,39 @@ func (m *metrics) begin() {
 	}
 }
 
-// leave takes back begin, for a stream.
-func (m *metrics) leave() {
+// decInFlight removes a stream from the requests in flight, where begin has counted it.
+func (m *metrics) decInFlight() {
 	if m != nil {
 		m.inFlight.Add(-1)
 	}
 }
 
-func (m *metrics) end(r *http.Request, x *Request, took time.Duration) {
+func (m *metrics) end(r *http.Request, observed *Request, took time.Duration) {
 	if m == nil {
 		return
 	}
-	if !x.stream {
+	if !observed.stream {
 		m.inFlight.Add(-1)
 	}
 	c := &m.other
-	if x.Operation != nil {
-		c = &x.Operation.counters
+	if observed.Operation != nil {
+		c = &observed.Operation.counters
 	}
 	if r.Method != http.MethodHead {
-		c.bytes.Add(float64(x.Sent))
+		c.bytes.Add(float64(observed.Sent))
 	}
-	requests, duration := c.requests[x.Status], c.duration[x.Status/100]
+	requests, duration := c.requests[observed.Status], c.duration[observed.Status/100]
 	if requests == nil { // an undocumented status, such as 499
-		requests = m.requests.WithLabelValues(c.label, strconv.Itoa(x.Status))
+		requests = m.requests.WithLabelValues(c.label, strconv.Itoa(observed.Status))
 	}
 	if duration == nil {
-		duration = m.duration.WithLabelValues(c.label, className(x.Status))
+		duration = m.duration.WithLabelValues(c.label, statusClass(observed.Status))
 	}
 	requests.Inc()
-	if !x.stream {
+	if !observed.stream {
 		duration.Observe(took.Seconds())
 	}
-	if x.Cause != "" {
-		m.refused[x.Cause].Inc()
+	if observed.Cause != "" {
+		m.refused[observed.Cause].Inc()
 	}
 }

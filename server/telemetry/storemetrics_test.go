@@ -12,9 +12,9 @@ import (
 // batches collects the histogram of these numbers alone.
 type batches store.BatchStats
 
-func (batches) Describe(into chan<- *prometheus.Desc) { into <- patchBatches }
+func (batches) Describe(into chan<- *prometheus.Desc) { into <- patchBatchSize }
 func (b batches) Collect(into chan<- prometheus.Metric) {
-	into <- batchSizes(patchBatches, store.BatchStats(b))
+	into <- batchSizes(patchBatchSize, store.BatchStats(b))
 }
 
 // The bucket with the bound 1<<i has all batches of at most that size: Prometheus wants cumulative counts.

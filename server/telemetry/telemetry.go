@@ -36,8 +36,8 @@ type Config struct {
 // Observer observes the requests of one server.
 type Observer struct {
 	log          *slog.Logger
-	refusals     *boundedLines
-	authFailures *boundedLines
+	refusals     *lineLimiter
+	authFailures *lineLimiter
 	metrics      *metrics     // nil: no metrics
 	tracer       trace.Tracer // nil: no traces
 	tracedPaths  string
@@ -46,7 +46,7 @@ type Observer struct {
 // New makes an observer and registers its metrics.
 func New(cfg Config) (*Observer, error) {
 	o := &Observer{
-		log: cfg.Log, refusals: &boundedLines{allow: cfg.AllowRefusal}, authFailures: &boundedLines{allow: cfg.AllowAuthFailure},
+		log: cfg.Log, refusals: &lineLimiter{allow: cfg.AllowRefusal}, authFailures: &lineLimiter{allow: cfg.AllowAuthFailure},
 		tracedPaths: cfg.TracedPaths,
 	}
 	var err error
@@ -77,11 +77,11 @@ func (o *Observer) Operation(id, method, route string, statuses []int) *Operatio
 	return &Operation{
 		ID: id, Route: route, method: method,
 		handler:  o.log.Handler().WithAttrs([]slog.Attr{slog.String("operation_id", id), slog.String("method", method)}),
-		counters: o.metrics.countersOf(id, statuses),
+		counters: o.metrics.newCounters(id, statuses),
 	}
 }
 
-// Request is what is known of one request and its answer. The server fills it while it serves the request.
+// Request has the facts of one request and its response. The server sets them while it serves the request.
 type Request struct {
 	ID        string
 	Operation *Operation // nil until a route was found
@@ -96,20 +96,20 @@ type Request struct {
 }
 
 // Begin starts to observe a request. It returns the context to serve it with, which has the request's span.
-func (o *Observer) Begin(ctx context.Context, r *http.Request, x *Request) context.Context {
+func (o *Observer) Begin(ctx context.Context, r *http.Request, observed *Request) context.Context {
 	o.metrics.begin()
-	return o.beginSpan(ctx, r, x)
+	return o.beginSpan(ctx, r, observed)
 }
 
-// Stream says that the answer of a request is a stream: it is not in flight, and how long it lasts says nothing of the server.
-func (o *Observer) Stream(x *Request) {
-	x.stream = true
-	o.metrics.leave()
+// Stream marks a request as a stream or a transfer. It no longer counts as in flight, and its duration is not observed.
+func (o *Observer) Stream(observed *Request) {
+	observed.stream = true
+	o.metrics.decInFlight()
 }
 
 // End counts an answered request, ends its span and writes its log line.
-func (o *Observer) End(r *http.Request, x *Request, started time.Time, took time.Duration) {
-	o.metrics.end(r, x, took)
-	x.endSpan()
-	o.logRequest(r, x, started.Add(took), took)
+func (o *Observer) End(r *http.Request, observed *Request, started time.Time, took time.Duration) {
+	o.metrics.end(r, observed, took)
+	observed.endSpan()
+	o.logRequest(r, observed, started.Add(took), took)
 }

@@ -15,7 +15,7 @@ import (
 
 // beginSpan starts the span of a request, in the client's trace if there is one (W3C Trace Context). The span has no path, query,
 // host or user agent, since a client chooses those.
-func (o *Observer) beginSpan(ctx context.Context, r *http.Request, x *Request) context.Context {
+func (o *Observer) beginSpan(ctx context.Context, r *http.Request, observed *Request) context.Context {
 	if o.tracer == nil || !strings.HasPrefix(r.URL.Path, o.tracedPaths) {
 		return ctx
 	}
@@ -24,7 +24,7 @@ func (o *Observer) beginSpan(ctx context.Context, r *http.Request, x *Request) c
 		scheme = "https"
 	}
 	ctx = propagation.TraceContext{}.Extract(ctx, propagation.HeaderCarrier(r.Header))
-	ctx, x.span = o.tracer.Start(ctx, "request", trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(
+	ctx, observed.span = o.tracer.Start(ctx, "request", trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(
 		methodAttribute(r.Method), semconv.URLScheme(scheme),
 		semconv.NetworkProtocolVersion(strconv.Itoa(r.ProtoMajor)+"."+strconv.Itoa(r.ProtoMinor)),
 	))
@@ -32,21 +32,21 @@ func (o *Observer) beginSpan(ctx context.Context, r *http.Request, x *Request) c
 }
 
 // endSpan sets the status of the span. A refused request is not an error of the server.
-func (x *Request) endSpan() {
-	if x.span == nil {
+func (observed *Request) endSpan() {
+	if observed.span == nil {
 		return
 	}
-	if op := x.Operation; op != nil {
-		x.span.SetName(op.ID)
-		x.span.SetAttributes(semconv.HTTPRoute(op.Route))
+	if op := observed.Operation; op != nil {
+		observed.span.SetName(op.ID)
+		observed.span.SetAttributes(semconv.HTTPRoute(op.Route))
 	}
-	status := x.Status
-	x.span.SetAttributes(semconv.HTTPResponseStatusCode(status))
+	status := observed.Status
+	observed.span.SetAttributes(semconv.HTTPResponseStatusCode(status))
 	if status >= http.StatusInternalServerError {
-		x.span.SetStatus(codes.Error, "")
-		x.span.SetAttributes(semconv.ErrorTypeKey.String(strconv.Itoa(status)))
+		observed.span.SetStatus(codes.Error, "")
+		observed.span.SetAttributes(semconv.ErrorTypeKey.String(strconv.Itoa(status)))
 	}
-	x.span.End()
+	observed.span.End()
 }
 
 // methodAttribute leaves out methods that the contract does not have, since a client chooses those.

@@ -9,20 +9,20 @@ import (
 	"time"
 )
 
-// certificateAge is how long a certificate is used before its files are checked again.
-const certificateAge = time.Second
+// certificateCheckInterval is the shortest time between two checks of the files for changes.
+const certificateCheckInterval = time.Second
 
-// Certificate is a TLS certificate and its key in two files. New handshakes use a new pair as soon as it is there. Certificate
-// ignores a certificate whose key does not match, as while only one of the files is renewed: the old pair stays in use.
+// Certificate is a TLS certificate and its key in two files. New handshakes use a new pair within a second. The old
+// pair stays in use while the certificate and the key do not match, which happens when only one file has been replaced so far.
 type Certificate struct {
 	files [2]string // the PEM files of the certificate and its key
 	log   *slog.Logger
 	clock func() time.Time
 
-	mu      sync.Mutex
-	pair    *tls.Certificate
-	seen    [2]fileState
-	checked time.Time
+	mu        sync.Mutex
+	pair      *tls.Certificate
+	loaded    [2]fileState // the files when load was last called
+	checkedAt time.Time
 }
 
 // fileState tells whether a file has changed.
@@ -38,7 +38,7 @@ func LoadCertificate(certFile, keyFile string, log *slog.Logger, clock func() ti
 		return nil, nil //nolint:nilnil // no TLS is not an error
 	}
 	c := &Certificate{files: [2]string{certFile, keyFile}, log: log, clock: clock}
-	c.seen, c.checked = c.stat(), clock()
+	c.loaded, c.checkedAt = c.stat(), clock()
 	return c, c.load()
 }
 
@@ -64,8 +64,8 @@ func (c *Certificate) load() error {
 func (c *Certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if now := c.clock(); now.Sub(c.checked) >= certificateAge {
-		c.checked = now
+	if now := c.clock(); now.Sub(c.checkedAt) >= certificateCheckInterval {
+		c.checkedAt = now
 		c.reload()
 	}
 	return c.pair, nil
@@ -73,10 +73,10 @@ func (c *Certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 
 func (c *Certificate) reload() {
 	states := c.stat()
-	if states == c.seen {
+	if states == c.loaded {
 		return
 	}
-	c.seen = states
+	c.loaded = states
 	if err := c.load(); err != nil {
 		c.log.Error("the new certificate is not used, the old one stays", "error", err)
 		return

@@ -7,16 +7,16 @@ import (
 
 // DiscardBody reads and drops at most this many bytes of the body of a refused request: a client that is still writing when the
 // connection closes may miss the answer. A client that waits for 100 Continue has not begun to write.
-func DiscardBody(r *http.Request, most int) {
+func DiscardBody(r *http.Request, maxBytes int) {
 	if r.Header.Get("Expect") != "" {
 		return
 	}
-	buffer, ok := discarded.Get().(*[discardSize]byte)
+	buffer, ok := discardBuffers.Get().(*[discardBufferSize]byte)
 	if !ok {
-		buffer = new([discardSize]byte)
+		buffer = new([discardBufferSize]byte)
 	}
-	defer discarded.Put(buffer)
-	for left := most; left > 0; {
+	defer discardBuffers.Put(buffer)
+	for left := maxBytes; left > 0; {
 		n, err := r.Body.Read(buffer[:])
 		if err != nil {
 			return
@@ -25,8 +25,8 @@ func DiscardBody(r *http.Request, most int) {
 	}
 }
 
-// discardSize is the size of the buffer in bytes: large, so that few system calls are needed.
-const discardSize = 64 << 10
+// discardBufferSize is the size of the buffer in bytes: large, so that few system calls are needed.
+const discardBufferSize = 64 << 10
 
-// discarded pools buffers of discardSize.
-var discarded sync.Pool
+// discardBuffers pools buffers of discardBufferSize.
+var discardBuffers sync.Pool

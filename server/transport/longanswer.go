@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// LongAnswer writes an answer that lasts longer than the timeouts of the server. Each write has a timeout of its own: its methods fail
-// when the reader has gone, or has not read for too long.
+// LongAnswer writes a response that lasts longer than the timeouts of the server. Each write has a timeout of its own: the methods fail
+// when the reader has disconnected, or a write has timed out.
 type LongAnswer struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
@@ -41,8 +41,8 @@ func (a *LongAnswer) Flush() error {
 	return a.control.Flush()
 }
 
-// LongBody gives a request more time than the timeouts of the server: to arrive, and then for its answer. The body that it returns
-// takes no notice of the connection once it was read.
+// LongBody gives a request more time than the timeouts of the server: for its body to arrive, and then for its response. At the end of
+// the returned body the read deadline is removed.
 func LongBody(w http.ResponseWriter, body io.Reader, arrive, answer time.Duration) (io.Reader, error) {
 	control, now := http.NewResponseController(w), time.Now()
 	if err := errors.Join(control.SetReadDeadline(now.Add(arrive)), control.SetWriteDeadline(now.Add(arrive+answer))); err != nil {
@@ -57,7 +57,7 @@ type longBody struct {
 	control *http.ResponseController
 }
 
-// Read lifts the deadline at the end: net/http reads on to see whether the client goes, and would cancel the request.
+// Read removes the deadline at the end of the body: net/http reads on to detect a disconnect, and a timeout would cancel the request.
 func (b *longBody) Read(p []byte) (int, error) {
 	n, err := b.Reader.Read(p)
 	if errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {

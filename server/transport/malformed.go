@@ -35,7 +35,7 @@ type malformedConn struct {
 
 // Write implements net.Conn. net/http writes such an answer in a single call.
 func (c *malformedConn) Write(b []byte) (int, error) {
-	status := malformed(b)
+	status := ownStatus(b)
 	if status == 0 {
 		return c.Conn.Write(b)
 	}
@@ -56,14 +56,14 @@ func (c *malformedConn) CloseWrite() error {
 
 var (
 	statusLine = []byte("HTTP/1.1 ")
-	// ownHeader follows the status line of net/http's own answers, and of no others.
+	// ownHeader follows the status line of the responses that net/http sends by itself, and of no others.
 	ownHeader = []byte("\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n")
 	badHeader = []byte("431 ")
 	badExpect = []byte("417 ")
 )
 
-// malformed returns the status of net/http's own answer, and 0 for any other answer.
-func malformed(b []byte) int {
+// ownStatus returns the status to send instead of a response of net/http itself, and 0 for a response of a handler.
+func ownStatus(b []byte) int {
 	line, ok := bytes.CutPrefix(b, statusLine)
 	if !ok {
 		return 0

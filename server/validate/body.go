@@ -65,7 +65,7 @@ func NewBody(schema *openapi3.Schema, target reflect.Type, maxNodes int, formats
 	return b, nil
 }
 
-// Nested reports whether a field is an array of objects. The errors of such a body say more by their pointers than by their fields.
+// Nested reports whether a field is an array of objects. The pointers of such errors are more precise than their fields.
 func (b *Body) Nested() bool { return b.items != nil }
 
 // Schema returns the schema.

@@ -11,7 +11,7 @@ import (
 )
 
 // decoder decodes the bodies of one schema in one pass. If it accepts a body, the strict parser and the validator accept it too
-// and decode the same value. It never refuses a body: it gives up.
+// and decode the same value. It never refuses a body: where it cannot decide, it leaves the body to them.
 type decoder struct {
 	target   reflect.Type
 	fields   []field
@@ -37,7 +37,7 @@ func (b *Body) compile() *decoder {
 	rest.Properties, rest.Required = nil, nil
 	closed := rest.AdditionalProperties.Has != nil && !*rest.AdditionalProperties.Has
 	rest.AdditionalProperties = openapi3.AdditionalProperties{}
-	if !closed || !only(rest, openapi3.TypeObject) || b.target.Kind() != reflect.Struct || len(b.schema.Properties) > 64 {
+	if !closed || !hasOnlyType(rest, openapi3.TypeObject) || b.target.Kind() != reflect.Struct || len(b.schema.Properties) > 64 {
 		return nil
 	}
 	d := &decoder{target: b.target, maxNodes: b.maxNodes}
@@ -94,7 +94,7 @@ func compileValue(schema *openapi3.Schema, pointer any, visit visitor) (setter, 
 	rest := *schema
 	rest.Nullable = false
 	switch {
-	case schema.Type.Is(openapi3.TypeBoolean) && only(rest, openapi3.TypeBoolean) && set(pointer, false):
+	case schema.Type.Is(openapi3.TypeBoolean) && hasOnlyType(rest, openapi3.TypeBoolean) && set(pointer, false):
 		return reader[bool](readBoolean).into, setNull[bool]
 	case schema.Type.Is(openapi3.TypeInteger):
 		return compileInteger(rest, pointer)
@@ -115,7 +115,7 @@ func compileInteger(schema openapi3.Schema, pointer any) (setter, func(any) bool
 		schema.Format = ""
 	}
 	switch {
-	case !only(schema, openapi3.TypeInteger):
+	case !hasOnlyType(schema, openapi3.TypeInteger):
 		return nil, nil
 	case set(pointer, int32(0)):
 		return integerReader[int32](bounds).into, setNull[int32]
@@ -131,15 +131,15 @@ func compileArray(schema openapi3.Schema, pointer any, visit visitor) (setter, f
 	if schema.Items == nil || schema.MaxItems == nil || schema.Items.Value.Nullable {
 		return nil, nil
 	}
-	items, least, most := schema.Items.Value, schema.MinItems, *schema.MaxItems
+	items, minItems, maxItems := schema.Items.Value, schema.MinItems, *schema.MaxItems
 	schema.Items, schema.MinItems, schema.MaxItems = nil, 0, nil
 	switch {
-	case !only(schema, openapi3.TypeArray):
+	case !hasOnlyType(schema, openapi3.TypeArray):
 		return nil, nil
 	case isUUID(*items) && set(pointer, []uuid.UUID{}):
-		return arrayReader(readUUID, least, most).into, setNull[[]uuid.UUID]
+		return arrayReader(readUUID, minItems, maxItems).into, setNull[[]uuid.UUID]
 	case isText(*items) && set(pointer, []string{}):
-		return arrayReader(textReader(items, visit), least, most).into, setNull[[]string]
+		return arrayReader(textReader(items, visit), minItems, maxItems).into, setNull[[]string]
 	}
 	return nil, nil
 }
@@ -149,9 +149,9 @@ func compileObjects(schema openapi3.Schema, item *decoder) setter {
 	if item == nil || schema.MaxItems == nil || schema.Items.Value.Nullable {
 		return nil
 	}
-	least, most := schema.MinItems, *schema.MaxItems
+	minItems, maxItems := schema.MinItems, *schema.MaxItems
 	schema.Items, schema.MinItems, schema.MaxItems = nil, 0, nil
-	if !only(schema, openapi3.TypeArray) {
+	if !hasOnlyType(schema, openapi3.TypeArray) {
 		return nil
 	}
 	return func(s scanner, field any) (rest scanner, ok bool) {
@@ -161,7 +161,7 @@ func compileObjects(schema openapi3.Schema, item *decoder) setter {
 		array, n := reflect.ValueOf(field).Elem(), uint64(0)
 		array.Set(reflect.MakeSlice(array.Type(), 0, 0)) // an empty array is not nil
 		for !s.token(']') {
-			if n == most || n > 0 && !s.token(',') {
+			if n == maxItems || n > 0 && !s.token(',') {
 				return s, false
 			}
 			n++
@@ -171,11 +171,11 @@ func compileObjects(schema openapi3.Schema, item *decoder) setter {
 				return s, false
 			}
 		}
-		return s, n >= least
+		return s, n >= minItems
 	}
 }
 
-// decode returns a pointer to a new target and the number of values and names. ok is false if it gives up.
+// decode returns a pointer to a new target and the number of values and names. ok is false if it cannot decide.
 func (d *decoder) decode(text []byte) (target any, nodes int, ok bool) {
 	object := reflect.New(d.target)
 	s, ok := d.object(scanner{text: text, nodes: 1}, object.Elem())
@@ -200,10 +200,10 @@ func (d *decoder) object(s scanner, object reflect.Value) (rest scanner, ok bool
 			return s, false
 		}
 		seen |= bit
-		s.space()
+		s.skipSpace()
 		s.nodes += 2
 		pointer := object.Field(f.index).Addr().Interface()
-		if f.nullable && s.word("null") {
+		if f.nullable && s.literal("null") {
 			f.null(pointer)
 		} else if s, ok = f.set(s, pointer); !ok {
 			return s, false
@@ -214,10 +214,10 @@ func (d *decoder) object(s scanner, object reflect.Value) (rest scanner, ok bool
 
 // field reads a name. bit identifies the field in a set.
 func (d *decoder) field(s *scanner) (f *field, bit uint64) {
-	s.space()
+	s.skipSpace()
 	for i := range d.fields {
-		if name := d.fields[i].name; bytes.HasPrefix(s.text[s.at:], name) {
-			s.at += len(name)
+		if name := d.fields[i].name; bytes.HasPrefix(s.text[s.pos:], name) {
+			s.pos += len(name)
 			return &d.fields[i], 1 << i
 		}
 	}

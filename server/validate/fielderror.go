@@ -80,15 +80,15 @@ func (b *Body) itemErrors(text []byte, name string) (found FieldErrors) {
 	}
 	var fields map[string]json.RawMessage
 	var array []json.RawMessage
-	_ = json.Unmarshal(text, &fields)        // an object, as was parsed
-	_ = json.Unmarshal(fields[name], &array) // nothing comes of what is no array
+	_ = json.Unmarshal(text, &fields)        // cannot fail: text was parsed as an object
+	_ = json.Unmarshal(fields[name], &array) // fails if the value is no array, which Check reports
 	for i, raw := range array {
-		doc, _ := item.Parse(raw) // a part of a text that was parsed
+		doc, _ := item.Parse(raw) // cannot fail: it is a part of a text that was parsed
 		if !doc.Dropped && item.visit(item.schema, doc.Value) == nil {
 			continue
 		}
 		at := fmt.Sprintf("%s[%d]", name, i)
-		errs, ok := item.fieldErrors(raw, doc, nil).(FieldErrors) //nolint:errorlint // as it was made
+		errs, ok := item.fieldErrors(raw, doc, nil).(FieldErrors) //nolint:errorlint // fieldErrors does not wrap it
 		if !ok {
 			errs = FieldErrors{fieldError(name, at+" must be "+typeName(item.schema))}
 			errs[0].Pointer = ""
@@ -155,11 +155,11 @@ func Message(name string, schema *openapi3.Schema, refused error) string {
 }
 
 func expectation(schema *openapi3.Schema, refused error) string {
-	kind := violatedKeyword(refused)
-	if kind == "format" && schema.Type.Is("integer") {
-		kind = "maximum" // int32 and int64 are ranges
+	keyword := violatedKeyword(refused)
+	if keyword == "format" && schema.Type.Is("integer") {
+		keyword = "maximum" // int32 and int64 are ranges
 	}
-	switch kind {
+	switch keyword {
 	case "enum":
 		words := make([]string, len(schema.Enum))
 		for i, word := range schema.Enum {
@@ -178,7 +178,7 @@ func expectation(schema *openapi3.Schema, refused error) string {
 		if text, ok := schema.Extensions["x-must-be"].(string); ok {
 			return text
 		}
-		if kind == "maxLength" {
+		if keyword == "maxLength" {
 			return fmt.Sprintf("at most %d characters long", *schema.MaxLength)
 		}
 		return "well-formed"

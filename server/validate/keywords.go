@@ -8,10 +8,10 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
-// only reports whether a schema has this type and no other keyword that could refuse a value. It uses a white list, so that a
-// keyword which is new to kin-openapi is not ignored.
-func only(schema openapi3.Schema, name string) bool {
-	if !schema.Type.Is(name) || !documentation(schema.Extensions) {
+// hasOnlyType reports whether a schema has this type and no other keyword that could refuse a value. It uses an allow list, so that
+// a keyword which is new to kin-openapi is not ignored.
+func hasOnlyType(schema openapi3.Schema, name string) bool {
+	if !schema.Type.Is(name) || !onlyDocumentation(schema.Extensions) {
 		return false
 	}
 	schema.Type, schema.Extensions, schema.Origin = nil, nil, nil
@@ -19,8 +19,8 @@ func only(schema openapi3.Schema, name string) bool {
 	return reflect.ValueOf(schema).IsZero()
 }
 
-// documentation reports whether all extensions start with x-. kin-openapi also stores unknown keywords as extensions.
-func documentation(extensions map[string]any) bool {
+// onlyDocumentation reports whether all extensions start with x-. kin-openapi also stores unknown keywords as extensions.
+func onlyDocumentation(extensions map[string]any) bool {
 	for name := range extensions {
 		if !strings.HasPrefix(name, "x-") {
 			return false
@@ -39,13 +39,13 @@ func isUUID(schema openapi3.Schema) bool {
 		return false
 	}
 	schema.Format, schema.Pattern, schema.MinLength, schema.MaxLength = "", "", 0, nil
-	return only(schema, openapi3.TypeString)
+	return hasOnlyType(schema, openapi3.TypeString)
 }
 
 // isText reports whether a schema has only string keywords: kin-openapi can validate such a string on its own.
 func isText(schema openapi3.Schema) bool {
 	schema.Format, schema.Pattern, schema.MinLength, schema.MaxLength = "", "", 0, nil
-	return only(schema, openapi3.TypeString)
+	return hasOnlyType(schema, openapi3.TypeString)
 }
 
 // bounds are the bounds of an integer in a schema.
@@ -65,4 +65,4 @@ func boundsOf(schema openapi3.Schema) bounds {
 	return b
 }
 
-func (b bounds) hold(n int64) bool { return b.least <= float64(n) && float64(n) <= b.most }
+func (b bounds) contain(n int64) bool { return b.least <= float64(n) && float64(n) <= b.most }

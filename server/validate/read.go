@@ -18,7 +18,7 @@ func (read reader[T]) into(s scanner, field any) (rest scanner, ok bool) {
 	return rest, ok && set(field, value)
 }
 
-// set sets a field to a value, if it has one of the types that generated code uses. It reports whether it has.
+// set sets a field to a value. It reports false if the field has none of the types that generated code uses.
 func set[T any](field any, value T) bool {
 	switch p := field.(type) {
 	case *T:
@@ -44,16 +44,16 @@ func setNull[T any](field any) bool {
 }
 
 func readBoolean(s scanner) (rest scanner, value, ok bool) {
-	if s.word("true") {
+	if s.literal("true") {
 		return s, true, true
 	}
-	return s, false, s.word("false")
+	return s, false, s.literal("false")
 }
 
 func integerReader[T int | int32 | int64](b bounds) reader[T] {
 	return func(s scanner) (rest scanner, value T, ok bool) {
 		n, ok := s.integer()
-		return s, T(n), ok && int64(T(n)) == n && b.hold(n)
+		return s, T(n), ok && int64(T(n)) == n && b.contain(n)
 	}
 }
 
@@ -77,18 +77,18 @@ func textReader(schema *openapi3.Schema, visit visitor) reader[string] {
 	}
 }
 
-// arrayReader reads least to most items. It preallocates nothing, since a client chooses the number of items.
-func arrayReader[T any](read reader[T], least, most uint64) reader[[]T] {
+// arrayReader reads minItems to maxItems items. It preallocates nothing, since a client chooses the number of items.
+func arrayReader[T any](read reader[T], minItems, maxItems uint64) reader[[]T] {
 	return func(s scanner) (rest scanner, array []T, ok bool) {
 		if !s.token('[') {
 			return s, nil, false
 		}
 		array = []T{}
 		for !s.token(']') {
-			if uint64(len(array)) == most || len(array) > 0 && !s.token(',') {
+			if uint64(len(array)) == maxItems || len(array) > 0 && !s.token(',') {
 				return s, nil, false
 			}
-			s.space()
+			s.skipSpace()
 			s.nodes++
 			var item T
 			if s, item, ok = read(s); !ok {
@@ -96,6 +96,6 @@ func arrayReader[T any](read reader[T], least, most uint64) reader[[]T] {
 			}
 			array = append(array, item)
 		}
-		return s, array, uint64(len(array)) >= least
+		return s, array, uint64(len(array)) >= minItems
 	}
 }

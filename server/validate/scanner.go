@@ -9,15 +9,15 @@ import (
 // scanner reads a JSON text in its usual spelling. It does not support escapes, exponents or fractions.
 type scanner struct {
 	text  []byte
-	at    int
+	pos   int
 	nodes int // values and names so far
 }
 
-func (s *scanner) space() {
-	for s.at < len(s.text) {
-		switch s.text[s.at] {
+func (s *scanner) skipSpace() {
+	for s.pos < len(s.text) {
+		switch s.text[s.pos] {
 		case ' ', '\n', '\r', '\t':
-			s.at++
+			s.pos++
 		default:
 			return
 		}
@@ -26,42 +26,42 @@ func (s *scanner) space() {
 
 // token skips white space and one byte, if that is next.
 func (s *scanner) token(c byte) bool {
-	s.space()
-	if s.at == len(s.text) || s.text[s.at] != c {
+	s.skipSpace()
+	if s.pos == len(s.text) || s.text[s.pos] != c {
 		return false
 	}
-	s.at++
+	s.pos++
 	return true
 }
 
 // end reports whether only white space follows.
 func (s *scanner) end() bool {
-	s.space()
-	return s.at == len(s.text)
+	s.skipSpace()
+	return s.pos == len(s.text)
 }
 
-func (s *scanner) word(text string) bool {
-	if len(s.text)-s.at < len(text) || string(s.text[s.at:s.at+len(text)]) != text {
+func (s *scanner) literal(text string) bool {
+	if len(s.text)-s.pos < len(text) || string(s.text[s.pos:s.pos+len(text)]) != text {
 		return false
 	}
-	s.at += len(text)
+	s.pos += len(text)
 	return true
 }
 
 // integer reads at most 18 digits, optionally with a minus sign, but not -0. It does not check what follows.
 func (s *scanner) integer() (n int64, ok bool) {
-	negative := s.at < len(s.text) && s.text[s.at] == '-'
+	negative := s.pos < len(s.text) && s.text[s.pos] == '-'
 	if negative {
-		s.at++
+		s.pos++
 	}
-	begin := s.at
-	for s.at < len(s.text) && s.text[s.at]-'0' <= 9 {
-		n = n*10 + int64(s.text[s.at]-'0')
-		if s.at++; s.at-begin > 18 {
+	begin := s.pos
+	for s.pos < len(s.text) && s.text[s.pos]-'0' <= 9 {
+		n = n*10 + int64(s.text[s.pos]-'0')
+		if s.pos++; s.pos-begin > 18 {
 			return 0, false
 		}
 	}
-	if s.at == begin || s.text[begin] == '0' && (negative || s.at-begin > 1) {
+	if s.pos == begin || s.text[begin] == '0' && (negative || s.pos-begin > 1) {
 		return 0, false
 	}
 	if negative {
@@ -72,15 +72,15 @@ func (s *scanner) integer() (n int64, ok bool) {
 
 // string reads a string without escapes and returns the text between the quotes.
 func (s *scanner) string() (text []byte, ok bool) {
-	if !s.word(`"`) {
+	if !s.literal(`"`) {
 		return nil, false
 	}
-	length := bytes.IndexByte(s.text[s.at:], '"')
+	length := bytes.IndexByte(s.text[s.pos:], '"')
 	if length < 0 {
 		return nil, false
 	}
-	text = s.text[s.at : s.at+length]
-	s.at += length + 1
+	text = s.text[s.pos : s.pos+length]
+	s.pos += length + 1
 	ascii := true
 	for _, c := range text {
 		if c < ' ' || c == '\\' {

@@ -36,15 +36,15 @@ func (s *Site) catalog(w http.ResponseWriter, r *http.Request) {
 		ServiceDoc: []link{{origin + docsPath, "text/html"}},
 		Status:     []link{{origin + "/readyz", "text/plain"}},
 	}
-	all := []links{{Anchor: origin + catalogPath, Item: []link{{Href: api.Anchor}}}, api}
+	linkset := []links{{Anchor: origin + catalogPath, Item: []link{{Href: api.Anchor}}}, api}
 	if s.cfg.MCP {
-		all[0].Item = append(all[0].Item, link{Href: origin + mcpPath})
-		all = append(all, links{Anchor: origin + mcpPath, Status: api.Status})
+		linkset[0].Item = append(linkset[0].Item, link{Href: origin + mcpPath})
+		linkset = append(linkset, links{Anchor: origin + mcpPath, Status: api.Status})
 	}
 	for i, resource := range s.resources() {
-		all[i+1].ServiceMeta = []link{{origin + resourcePath + resource, "application/json"}}
+		linkset[i+1].ServiceMeta = []link{{origin + resourcePath + resource, "application/json"}}
 	}
-	text, _ := json.Marshal(map[string][]links{"linkset": all}) //nolint:errchkjson // texts always have a form in JSON
+	text, _ := json.Marshal(map[string][]links{"linkset": linkset}) //nolint:errchkjson // strings can always be encoded
 	w.Header().Set("Link", s.catalogLink(r))
 	send(w, catalogType, append(text, '\n'))
 }

@@ -22,8 +22,8 @@ func CheckPublicURL(text string) error {
 }
 
 // origin returns the scheme, host and port by which the caller reaches the server: the configured ones, or those of the request. It
-// does not believe X-Forwarded-Host and X-Forwarded-Proto, which anybody can send: behind a proxy that ends TLS the public URL has to
-// be configured. Without a usable Host, as in HTTP/1.0, it is the address that the request came to.
+// ignores X-Forwarded-Host and X-Forwarded-Proto, which anybody can send: behind a proxy that terminates TLS the public URL must be
+// configured. Without a usable Host, as in HTTP/1.0, it returns the address that received the request.
 func (s *Site) origin(r *http.Request) string {
 	if s.cfg.PublicURL != "" {
 		return s.cfg.PublicURL

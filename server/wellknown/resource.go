@@ -15,7 +15,7 @@ type resource struct {
 	Documentation        string   `json:"resource_documentation"`
 }
 
-// resources returns the paths for which an identity provider gives out tokens.
+// resources returns the paths for which the identity provider issues tokens.
 func (s *Site) resources() []string {
 	switch {
 	case s.cfg.Issuer == "":
@@ -29,7 +29,7 @@ func (s *Site) resources() []string {
 func (s *Site) resourceMetadata(path string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		origin := s.origin(r)
-		text, _ := json.Marshal(resource{ //nolint:errchkjson // texts always have a form in JSON
+		text, _ := json.Marshal(resource{ //nolint:errchkjson // strings can always be encoded
 			Resource: origin + path, AuthorizationServers: []string{s.cfg.Issuer}, Scopes: s.cfg.Scopes,
 			BearerMethods: []string{"header"}, Name: "clientapps", Documentation: origin + docsPath,
 		})
@@ -37,8 +37,8 @@ func (s *Site) resourceMetadata(path string) http.HandlerFunc {
 	}
 }
 
-// Challenge returns the WWW-Authenticate header of a 401 with an identity provider, or "" without one. It says where the metadata of
-// what was asked for are (RFC 9728, 5.1), and so where to get a token.
+// Challenge returns the WWW-Authenticate header of a 401 with an identity provider, or "" without one. It has the URL of the metadata
+// of the requested resource (RFC 9728, 5.1), which say where to get a token.
 func (s *Site) Challenge(r *http.Request) string {
 	if s.cfg.Issuer == "" {
 		return ""

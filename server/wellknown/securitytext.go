@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// securityTextGood is how long security.txt may be relied on, at least: it expires at the midnight after. RFC 9116 wants less than a
-// year, so that nobody finds a contact that was given up long ago.
-const securityTextGood = 180 * 24 * time.Hour
+// securityTextValidity is the shortest validity of security.txt: it expires at the midnight after. RFC 9116, 2.5.5 recommends less than
+// a year, so that nobody uses an outdated contact.
+const securityTextValidity = 180 * 24 * time.Hour
 
 // CheckContact refuses what is not an https, mailto or tel URI (RFC 9116, 2.5.3).
 func CheckContact(text string) error {
@@ -26,10 +26,10 @@ func CheckContact(text string) error {
 	return nil
 }
 
-// securityText serves security.txt. It says where it is found only if that is configured: a copy elsewhere would say so too.
+// securityText serves security.txt. Canonical is the configured URL: one taken from the request could be that of a copy.
 func (s *Site) securityText(w http.ResponseWriter, _ *http.Request) {
 	const day = 24 * time.Hour
-	expires := s.cfg.Clock().UTC().Add(securityTextGood).Truncate(day).Add(day)
+	expires := s.cfg.Clock().UTC().Add(securityTextValidity).Truncate(day).Add(day)
 	var text strings.Builder
 	fmt.Fprintf(&text, "Contact: %s\nExpires: %s\nPreferred-Languages: en\n", s.cfg.SecurityContact, expires.Format(time.RFC3339))
 	if s.cfg.PublicURL != "" {

@@ -1,4 +1,4 @@
-// Package wellknown serves what tells programs where the API is, whom to tell of a weakness, and who gives out access tokens: the API
+// Package wellknown serves the documents by which programs find the API, its security contact and its authorization server: the API
 // catalog (RFC 9727), security.txt (RFC 9116) and the metadata of protected resources (RFC 9728). They need no token.
 package wellknown
 
@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// Config says what the documents are about. Paths outside this package are given, so that it need not know them.
+// Config has the contents of the documents.
 type Config struct {
 	PublicURL       string           // scheme, host and port by which callers reach the server; "": each request says it
-	SecurityContact string           // URI for reports of weaknesses; "" for no security.txt
+	SecurityContact string           // URI for reports of vulnerabilities; "" for no security.txt
 	Issuer          string           // URL of the identity provider; "" for no metadata of resources
 	Scopes          []string         // that access tokens can have
 	BasePath        string           // of the API, such as /v2
@@ -18,7 +18,7 @@ type Config struct {
 	Clock           func() time.Time // for the expiry of security.txt
 }
 
-// Site knows the documents of one server.
+// Site serves the documents of one server.
 type Site struct{ cfg Config }
 
 // The paths of the documents. That of a resource's metadata is resourcePath and the path of the resource (RFC 9728, 3.1).
@@ -60,7 +60,7 @@ func (s *Site) Handlers() map[string]http.Handler {
 	return handlers
 }
 
-// root leads people to the documentation, and programs to the catalog.
+// root redirects people to the documentation, and links to the catalog for programs.
 func (s *Site) root(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Link", s.catalogLink(r))
 	w.Header().Set("Location", docsPath)
@@ -71,5 +71,5 @@ func (s *Site) root(w http.ResponseWriter, r *http.Request) {
 // send writes a complete response.
 func send(w http.ResponseWriter, mediaType string, text []byte) {
 	w.Header().Set("Content-Type", mediaType)
-	_, _ = w.Write(text) // the client has disconnected
+	_, _ = w.Write(text) // fails only if the client has disconnected
 }
