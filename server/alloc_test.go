@@ -4,9 +4,9 @@ package server_test
 
 import "testing"
 
-// mostAllocations bounds the allocations of one PATCH of an app, from ServeHTTP to the answer, including the database driver. The
+// maxAllocations bounds the allocations of one PATCH of an app, from ServeHTTP to the answer, including the database driver. The
 // race detector allocates too: `make allocations` runs this test without it.
-const mostAllocations = 56
+const maxAllocations = 56
 
 // Not parallel: AllocsPerRun counts the allocations of the whole process.
 func TestAllocationsOfUpdateApp(t *testing.T) {
@@ -16,7 +16,7 @@ func TestAllocationsOfUpdateApp(t *testing.T) {
 	}
 	got := testing.AllocsPerRun(200, func() { patch.send(t) })
 	t.Logf("%v allocations for each PATCH", got)
-	if got > mostAllocations {
-		t.Errorf("a PATCH allocates %v times, more than %d", got, mostAllocations)
+	if got > maxAllocations {
+		t.Errorf("a PATCH allocates %v times, more than %d", got, maxAllocations)
 	}
 }

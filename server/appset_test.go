@@ -67,7 +67,7 @@ func TestAppChanges(t *testing.T) {
 			t.Errorf("%s\nwant\n%s", got, want)
 		}
 		first := all["data"].([]any)[0].(map[string]any)
-		if actor := first["actor"].(map[string]any); actor["id"] != s.Author.ID.String() || actor["name"] != "everything" || first["changed_at"] != now {
+		if actor := first["actor"].(map[string]any); actor["id"] != s.Actor.ID.String() || actor["name"] != "everything" || first["changed_at"] != now {
 			t.Errorf("%v", first)
 		}
 		walked := walk(t, s, appPath+"/changes?page_size=2")

@@ -139,7 +139,7 @@ func TestTokenEnds(t *testing.T) {
 		if got := s.Get(t, appPath).Status; got != 200 {
 			t.Errorf("status %d before the token was revoked", got)
 		}
-		if _, err := s.Store.RevokeToken(t.Context(), nil, s.Author.ID, false); err != nil {
+		if _, err := s.Store.RevokeToken(t.Context(), nil, s.Actor.ID, false); err != nil {
 			t.Fatal(err)
 		}
 		if got := s.Get(t, appPath); got.Status != 401 || got.Body != unauthorized+"\n" {

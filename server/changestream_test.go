@@ -129,7 +129,7 @@ func (s *stream) wantEnd(t *testing.T, code string) {
 	}
 }
 
-// A stream has what is there and then what comes, and goes on where it was cut off. Its cursors are those of the list.
+// A stream sends the existing changes, then new ones, and resumes after a disconnect. Its cursors are those of the list.
 func TestChangeStream(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
@@ -146,7 +146,7 @@ func TestChangeStream(t *testing.T) {
 		second, _ := st.change(t)
 		wantChanges(t, []gen.Change{first, second}, `aa7c f1a2 a1b2 is_approved false true by everything`, `aa7c f1a2 a1b2 is_favorite false true by everything`)
 		_ = st.Body.Close()
-		// Last-Event-ID wins, also over what is garbled.
+		// Last-Event-ID takes precedence over since.
 		for _, c := range []struct {
 			target string
 			header []string
@@ -170,7 +170,7 @@ func TestChangeStream(t *testing.T) {
 	})
 }
 
-// What is refused before the stream begins is an ordinary answer.
+// A request that is refused before the stream begins gets an ordinary error response.
 func TestStreamsAreRefused(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
@@ -201,7 +201,7 @@ func TestStreamsAreRefused(t *testing.T) {
 				t.Errorf("%s %v: %d %s, want %d", c.target, c.header, got.Status, got.Body, c.status)
 			}
 		}
-		// HEAD has the head of a stream alone, and takes no place.
+		// HEAD gets only the header of a stream.
 		head := s.Send(t, servertest.Request{Method: "HEAD", Target: path})
 		if head.Status != http.StatusOK || head.Header.Get("Content-Type") != "text/event-stream" || head.Body != "" {
 			t.Errorf("HEAD: %d %v %q", head.Status, head.Header, head.Body)
@@ -209,7 +209,7 @@ func TestStreamsAreRefused(t *testing.T) {
 	})
 }
 
-// A stream ends with an error when its token or its client ends.
+// A stream ends with an error when its token is revoked or its client is deleted.
 func TestStreamsEnd(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
@@ -242,7 +242,7 @@ func TestStreamsEnd(t *testing.T) {
 	})
 }
 
-// Without news a stream tells how far it is, so that a reader which comes back later begins there.
+// A stream without changes sends its position, so that a reader that reconnects later resumes there.
 func TestStreamHeartbeat(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
@@ -271,7 +271,7 @@ func TestStreamHeartbeat(t *testing.T) {
 	}, func(cfg *server.Config) { cfg.Heartbeat = 200 * time.Millisecond })
 }
 
-// Streams have places of their own, of which one token has half.
+// Streams have a limit of their own, of which one token may use half.
 func TestMaxStreams(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {

@@ -11,8 +11,8 @@ import (
 	"github.com/clientapps/clientapps/server/servertest"
 )
 
-// everything returns all rows of all tables.
-func (f *fixture) everything(t *testing.T) string {
+// allTables returns all rows of all tables.
+func (f *fixture) allTables(t *testing.T) string {
 	t.Helper()
 	names := "SELECT name FROM sqlite_master WHERE type = 'table'"
 	if strings.HasPrefix(f.DatabaseURL, "postgres") {
@@ -34,8 +34,8 @@ var (
 	anyID      = regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`)
 )
 
-// withoutMadeUp returns a body without ids that the write makes up, and without times. Ids in known are the same for both.
-func withoutMadeUp(body, known string) string {
+// withoutGenerated returns a body without ids that the write makes up, and without times. Ids in known are the same for both.
+func withoutGenerated(body, known string) string {
 	body = madeUpTime.ReplaceAllString(body, `"${1}_at":"T"`)
 	return anyID.ReplaceAllStringFunc(body, func(id string) string {
 		if strings.Contains(known, id) {
@@ -105,22 +105,22 @@ func (f *fixture) compareDryRun(t *testing.T, r request, header ...string) int {
 	if strings.HasSuffix(r.target, "/import") {
 		header = append(header, "Content-Type: application/x-ndjson")
 	}
-	before := f.everything(t)
+	before := f.allTables(t)
 	object := f.Get(t, r.target)
 	if r.method == http.MethodPatch { // not everything that can be patched can be read by itself
 		object = f.Patch(t, r.target, "{}")
 	}
 	dry := f.Send(t, servertest.Request{Method: r.method, Target: r.target + "?dry_run=true", Body: r.body, Header: header})
-	if after := f.everything(t); after != before {
+	if after := f.allTables(t); after != before {
 		t.Fatalf("%s: a dry run wrote:\n%s\nbefore:\n%s", r.target, after, before)
 	}
-	wet := f.Send(t, servertest.Request{Method: r.method, Target: r.target, Body: r.body, Header: header})
+	written := f.Send(t, servertest.Request{Method: r.method, Target: r.target, Body: r.body, Header: header})
 	known := before + r.target + r.body
-	if got, want := withoutMadeUp(dry.Body, known), withoutMadeUp(wet.Body, known); dry.Status != wet.Status || got != want {
-		t.Errorf("%s %s: the dry run answers %d %s, the write %d %s", r.method, r.target, dry.Status, dry.Body, wet.Status, wet.Body)
+	if got, want := withoutGenerated(dry.Body, known), withoutGenerated(written.Body, known); dry.Status != written.Status || got != want {
+		t.Errorf("%s %s: the dry run answers %d %s, the write %d %s", r.method, r.target, dry.Status, dry.Body, written.Status, written.Body)
 	}
 	tag := ""
-	if dry.Status == http.StatusOK && wet.Header.Get("ETag") != "" {
+	if dry.Status == http.StatusOK && written.Header.Get("ETag") != "" {
 		tag = object.Header.Get("ETag")
 	}
 	if got := dry.Header.Get("ETag"); got != tag {
@@ -129,12 +129,12 @@ func (f *fixture) compareDryRun(t *testing.T, r request, header ...string) int {
 	if dry.Header.Get("Cache-Control") != "no-store" {
 		t.Errorf("%s: Cache-Control: %s", r.target, dry.Header.Get("Cache-Control"))
 	}
-	// What is refused before it is tried, is not a dry run.
+	// A request that is refused before the dry run begins has no Dry-Run header.
 	if got, want := dry.Header.Get("Dry-Run"), dry.Status != http.StatusBadRequest || !strings.Contains(dry.Body, "If-Match"); (got == "true") != want {
 		t.Errorf("%s: Dry-Run: %q with %s", r.target, got, dry.Body)
 	}
-	if wet.Header.Get("Dry-Run") != "" {
+	if written.Header.Get("Dry-Run") != "" {
 		t.Errorf("%s: the write has Dry-Run", r.target)
 	}
-	return wet.Status
+	return written.Status
 }

@@ -53,7 +53,7 @@ func TestLog(t *testing.T) {
 			if took, ok := line["duration"].(float64); !ok || took <= 0 {
 				t.Errorf("%s %s: duration is %v", r.method, r.target, line["duration"])
 			}
-			if _, ok := line["token_id"]; ok != r.tokenID || ok && r.as == "everything" && line["token_id"] != s.Author.ID.String() {
+			if _, ok := line["token_id"]; ok != r.tokenID || ok && r.as == "everything" && line["token_id"] != s.Actor.ID.String() {
 				t.Errorf("%s %s by %s: token_id is %v", r.method, r.target, r.as, line["token_id"])
 			}
 			if _, ok := line["error"]; ok != r.failed {

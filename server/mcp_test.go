@@ -109,9 +109,9 @@ func TestMCPUpdate(t *testing.T) {
 		for _, version := range []string{"", "2025-06-18"} {
 			f.reset(t)
 			a := connect(t, s.Client, version)
-			before := f.everything(t)
+			before := f.allTables(t)
 			shown := a.want(t, "update_app", updateOne)
-			if after := f.everything(t); after != before {
+			if after := f.allTables(t); after != before {
 				t.Fatalf("the preview wrote\n%s\nbefore\n%s", after, before)
 			}
 			changes := []any{
@@ -133,7 +133,7 @@ func TestMCPUpdate(t *testing.T) {
 		history := decodeObject(t, f.Get(t, appPath+"/changes"))
 		actor := members(history, "field")
 		entry, _ := history["data"].([]any)[0].(object)
-		if by, _ := entry["actor"].(object); by["name"] != s.Author.Name || by["id"] != s.Author.ID.String() {
+		if by, _ := entry["actor"].(object); by["name"] != s.Actor.Name || by["id"] != s.Actor.ID.String() {
 			t.Errorf("%v by %v", actor, by)
 		}
 	}, withMCP)
@@ -156,7 +156,7 @@ func TestMCPConfirmation(t *testing.T) {
 		a := connect(t, s.Client, "")
 		shown := a.want(t, "update_app", updateOne)
 		confirmed := with(updateOne, "confirmation", shown["confirmation"])
-		before := f.everything(t)
+		before := f.allTables(t)
 		for name, value := range map[string]any{
 			"license_count": 51, "app_id": strings.ToUpper(appID), "is_approved": true, "is_favorite": nil,
 		} {
@@ -169,7 +169,7 @@ func TestMCPConfirmation(t *testing.T) {
 		for _, garbled := range []any{"", "x", "!", 5, shown["confirmation"].(string)[1:]} {
 			a.wantError(t, "update_app", with(updateOne, "confirmation", garbled), 400, "invalid_request")
 		}
-		if after := f.everything(t); after != before {
+		if after := f.allTables(t); after != before {
 			t.Errorf("a refused confirmation wrote\n%s\nbefore\n%s", after, before)
 		}
 		f.Patch(t, appPath, `{"is_approved":true}`)
@@ -207,12 +207,12 @@ func TestMCPAdd(t *testing.T) {
 		withNewEntry(t, s)
 		a := connect(t, s.Client, "")
 		add := object{"client_id": clientID, "catalog_app_id": newEntry, "license_count": 0}
-		before := f.everything(t)
+		before := f.allTables(t)
 		shown := a.want(t, "add_app", add)
 		if result, _ := shown["result"].(object); shown["written"] != false || result["license_count"] != 0.0 {
 			t.Errorf("%v", shown)
 		}
-		if after := f.everything(t); after != before {
+		if after := f.allTables(t); after != before {
 			t.Errorf("the preview wrote\n%s\nbefore\n%s", after, before)
 		}
 		add["confirmation"] = shown["confirmation"]
@@ -237,9 +237,9 @@ func TestMCPUpdateMany(t *testing.T) {
 		many := object{"client_id": clientID, "updates": []any{
 			object{"id": appID, "license_count": 7}, object{"id": nilID, "is_favorite": true}, object{"id": secondID, "is_favorite": true, "is_approved": false},
 		}}
-		before := f.everything(t)
+		before := f.allTables(t)
 		shown := a.want(t, "update_apps", many)
-		if after := f.everything(t); after != before {
+		if after := f.allTables(t); after != before {
 			t.Errorf("the preview wrote\n%s\nbefore\n%s", after, before)
 		}
 		changes := []any{
@@ -280,7 +280,7 @@ func TestMCPErrors(t *testing.T) {
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
 		f := newFixture(t, s)
 		a := connect(t, s.Client, "")
-		before := f.everything(t)
+		before := f.allTables(t)
 		app := object{"client_id": clientID, "app_id": appID}
 		body := a.wantError(t, "update_app", with(with(app, "license_count", -1), "is_favorite", "yes"), 400, "invalid_request")
 		details, _ := body["details"].(object)
@@ -327,7 +327,7 @@ func TestMCPErrors(t *testing.T) {
 				t.Errorf("%v", err)
 			}
 		}
-		if after := f.everything(t); after != before {
+		if after := f.allTables(t); after != before {
 			t.Errorf("a refused call wrote\n%s\nbefore\n%s", after, before)
 		}
 	}, withMCP)
@@ -365,7 +365,7 @@ func TestMCPRequestID(t *testing.T) {
 		id, _ := line["operation_id"].(string)
 		seen = append(seen, id)
 		ids[line["request_id"]]++
-		if line["token_id"] != s.Author.ID.String() {
+		if line["token_id"] != s.Actor.ID.String() {
 			t.Errorf("%v", line)
 		}
 	}

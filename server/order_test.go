@@ -128,25 +128,25 @@ func TestRepeatedRequests(t *testing.T) {
 			if r.method == http.MethodDelete || r.method == http.MethodGet || needsFeed(operation) {
 				continue // what deletes runs last
 			}
-			repeated(t, s, operation, map[string]int{
+			checkRepeated(t, s, operation, map[string]int{
 				"addApp": 409, "createCatalogApp": 409, "createCatalogVendor": 409, "createCatalogCategory": 409, "createClient": 201, "createToken": 201,
 				"createWebhook": 201, "testWebhook": 429,
 			}[operation])
 		}
-		repeated(t, s, "removeApp", 404)
+		checkRepeated(t, s, "removeApp", 404)
 	})
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
 		withNewEntry(t, s)
 		for operation, r := range requests {
 			if r.method == http.MethodDelete && operation != "removeApp" && operation != "revokeToken" {
-				repeated(t, s, operation, 404)
+				checkRepeated(t, s, operation, 404)
 			}
 		}
 	})
 }
 
-// repeated checks that the second status is the first one, or this one.
-func repeated(t *testing.T, s *servertest.Server, operation string, second int) {
+// checkRepeated sends a request twice and checks the second status. 0 stands for the status of the first.
+func checkRepeated(t *testing.T, s *servertest.Server, operation string, second int) {
 	t.Helper()
 	r := requests[operation]
 	request := servertest.Request{Method: r.method, Target: r.target, Body: r.body}

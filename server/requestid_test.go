@@ -25,7 +25,7 @@ func TestRequestID(t *testing.T) {
 			r := s.Patch(t, appPath, `{"license_count":`+strings.Repeat("1", licenses%9+1)+`}`, header...)
 			id := r.Header.Get("X-Request-Id")
 			changes := f.rows(t, "SELECT request_id, actor_name, actor_id FROM app_changes WHERE field = 'license_count' ORDER BY version DESC LIMIT 1")
-			if got := changes[0]; got["request_id"] != id || got["actor_name"] != s.Author.Name || got["actor_id"] != s.Author.ID.String() {
+			if got := changes[0]; got["request_id"] != id || got["actor_name"] != s.Actor.Name || got["actor_id"] != s.Actor.ID.String() {
 				t.Errorf("%s: answered %s, the history has %v", line, id, got)
 			}
 			lines := s.Log.Requests(t)

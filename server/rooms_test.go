@@ -10,8 +10,8 @@ import (
 
 // The largest package and file that can still be read as a whole.
 const (
-	mostFiles = 25
-	mostLines = 600
+	maxFiles = 25
+	maxLines = 600
 )
 
 // TestPackagesStaySmall counts the non-test files of each package and their lines. A package that outgrows the bounds is split.
@@ -32,12 +32,12 @@ func TestPackagesStaySmall(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if lines := bytes.Count(text, []byte("\n")); lines > mostLines {
-				t.Errorf("%s has %d lines, more than %d", file, lines, mostLines)
+			if lines := bytes.Count(text, []byte("\n")); lines > maxLines {
+				t.Errorf("%s has %d lines, more than %d", file, lines, maxLines)
 			}
 		}
-		if count == 0 || count > mostFiles {
-			t.Errorf("%s has %d files, want 1 to %d", folder, count, mostFiles)
+		if count == 0 || count > maxFiles {
+			t.Errorf("%s has %d files, want 1 to %d", folder, count, maxFiles)
 		}
 	}
 }

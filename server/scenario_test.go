@@ -95,11 +95,11 @@ func (f *fixture) run(t *testing.T, sc scenario) {
 			t.Errorf("header %s: %q, want %q", name, have, strings.TrimPrefix(value, " "))
 		}
 	}
-	author := row{"actor_id": f.Author.ID.String(), "actor_name": f.Author.Name, "request_id": "scenario"}
+	actor := row{"actor_id": f.Actor.ID.String(), "actor_name": f.Actor.Name, "request_id": "scenario"}
 	if sc.as != "" && len(sc.writes) > 0 {
-		author["actor_name"], author["actor_id"] = sc.as, f.tokenID(t, sc.as)
+		actor["actor_name"], actor["actor_id"] = sc.as, f.tokenID(t, sc.as)
 	}
-	for _, line := range before.written(t, sc.writes, author).diff(f.snapshot(t)) {
+	for _, line := range before.afterWrites(t, sc.writes, actor).diff(f.snapshot(t)) {
 		t.Errorf("database: %s", line)
 	}
 }
@@ -115,8 +115,8 @@ func (f *fixture) tokenID(t *testing.T, name string) string {
 	return ""
 }
 
-// written returns the tables after one patch of the reference page's app has changed these fields.
-func (b tables) written(t *testing.T, fields []string, author row) tables {
+// afterWrites returns the tables after one patch of the reference page's app has changed these fields.
+func (b tables) afterWrites(t *testing.T, fields []string, actor row) tables {
 	t.Helper()
 	if len(fields) == 0 {
 		return b
@@ -125,7 +125,7 @@ func (b tables) written(t *testing.T, fields []string, author row) tables {
 	for _, app := range b.apps {
 		if app["id"] == storetest.AppID.String() {
 			app = maps.Clone(app)
-			maps.Copy(app, author)
+			maps.Copy(app, actor)
 			version, err := strconv.Atoi(app["version"])
 			if err != nil {
 				t.Fatal(err)
@@ -142,7 +142,7 @@ func (b tables) written(t *testing.T, fields []string, author row) tables {
 					"client_id": app["client_id"], "app_id": app["id"], "version": app["version"],
 					"field": name, "old_value": old, "new_value": value, "changed_at": app["updated_at"],
 				}
-				maps.Copy(change, author)
+				maps.Copy(change, actor)
 				after.changes = append(after.changes[:len(after.changes):len(after.changes)], change)
 			}
 		}

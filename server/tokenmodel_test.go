@@ -137,8 +137,8 @@ func TestNobodyGetsMoreThanHeHas(t *testing.T) {
 			t.Fatal(err)
 		}
 		m := &tokenModel{Server: s, random: rand.New(rand.NewPCG(seed, 1))}
-		author := &modelToken{id: s.Author.ID.String(), client: s.Client, all: true, scopes: map[string]bool{}}
-		for scope := range strings.FieldsSeq(s.Author.Scopes) { // more than any drawn token has
+		author := &modelToken{id: s.Actor.ID.String(), client: s.Client, all: true, scopes: map[string]bool{}}
+		for scope := range strings.FieldsSeq(s.Actor.Scopes) { // more than any drawn token has
 			author.scopes[scope] = true
 		}
 		m.tokens = append(m.tokens, author)

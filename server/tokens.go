@@ -91,7 +91,7 @@ func (h *handlers) RevokeToken(ctx context.Context, r gen.RevokeTokenRequestObje
 	return gen.RevokeToken204Response{}, nil
 }
 
-// logToken logs a change of a token with its author.
+// logToken logs a change of a token with its actor.
 func (h *handlers) logToken(ctx context.Context, change string, token store.Token) {
 	by := actor(ctx)
 	h.log.InfoContext(ctx, change, "token", token,

@@ -47,8 +47,8 @@ func decodeJSON(t *testing.T, text string, into any) {
 	}
 }
 
-// made creates a token and returns it with a client that uses it.
-func made(t *testing.T, s *servertest.Server, by *servertest.Client, body string) (gen.TokenWithSecret, *servertest.Client) {
+// createToken creates a token and returns it with a client that uses it.
+func createToken(t *testing.T, s *servertest.Server, by *servertest.Client, body string) (gen.TokenWithSecret, *servertest.Client) {
 	t.Helper()
 	token := call[gen.TokenWithSecret](t, by, http.MethodPost, tokensPath, body, http.StatusCreated)
 	s.Log.Forbid(token.Secret)
@@ -72,7 +72,7 @@ func TestCreateToken(t *testing.T) {
 			t.Errorf("%v", got.Header)
 		}
 		want := `{"id":"` + token.ID.String() + `","name":"Zoë","scopes":["apps:read","tokens:read"],"all_clients":false,"client_ids":["` + clientID + `","` +
-			otherClientID + `"],"created_by":"` + s.Author.ID.String() + `","created_at":"` + now +
+			otherClientID + `"],"created_by":"` + s.Actor.ID.String() + `","created_at":"` + now +
 			`","expires_at":"2026-02-24T17:00:00.123Z","last_used_at":null,"revoked_at":null`
 		if got.Body != want+`,"secret":"`+token.Secret+"\"}\n" {
 			t.Errorf("created %s, want %s", got.Body, want)
@@ -89,7 +89,7 @@ func TestCreateToken(t *testing.T) {
 		if got := as.Get(t, "/v2/catalog-apps"); got.Status != http.StatusForbidden {
 			t.Errorf("the token reads the catalog: %d", got.Status)
 		}
-		_, none := made(t, s, s.Client, `{"name":"none","scopes":["apps:read","tokens:read"],"client_ids":[]}`)
+		_, none := createToken(t, s, s.Client, `{"name":"none","scopes":["apps:read","tokens:read"],"client_ids":[]}`)
 		if got := none.Get(t, clientPath+"/apps"); got.Status != http.StatusForbidden {
 			t.Errorf("a token for no client reads apps: %d", got.Status)
 		}
@@ -141,7 +141,7 @@ func TestInvalidTokens(t *testing.T) {
 func TestRotateAndRevokeToken(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
-		token, first := made(t, s, s.Client, `{"name":"sync","scopes":["apps:read","tokens:write"],"client_ids":["`+clientID+`"]}`)
+		token, first := createToken(t, s, s.Client, `{"name":"sync","scopes":["apps:read","tokens:write"],"client_ids":["`+clientID+`"]}`)
 		path := tokensPath + "/" + token.ID.String()
 		rotate := func(by *servertest.Client, body string) *servertest.Client {
 			t.Helper()
@@ -210,9 +210,9 @@ func TestRevokeCreated(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
 		const body = `{"name":"x","scopes":["apps:read","tokens:write"],"all_clients":true}`
-		parent, as := made(t, s, s.Client, body)
-		child, asChild := made(t, s, as, body)
-		_, asGrandchild := made(t, s, asChild, body)
+		parent, as := createToken(t, s, s.Client, body)
+		child, asChild := createToken(t, s, as, body)
+		_, asGrandchild := createToken(t, s, asChild, body)
 		status := func(want int, clients ...*servertest.Client) {
 			t.Helper()
 			for _, c := range clients {
@@ -233,8 +233,8 @@ func TestRevokeCreated(t *testing.T) {
 func TestTokenChangesAreLogged(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
-		token, as := made(t, s, s.Client, `{"name":"parent","scopes":["tokens:write"],"all_clients":true}`)
-		child, _ := made(t, s, as, `{"name":"child","scopes":["tokens:write"],"all_clients":true}`)
+		token, as := createToken(t, s, s.Client, `{"name":"parent","scopes":["tokens:write"],"all_clients":true}`)
+		child, _ := createToken(t, s, as, `{"name":"child","scopes":["tokens:write"],"all_clients":true}`)
 		path := tokensPath + "/" + token.ID.String()
 		for _, r := range []servertest.Request{
 			{Method: http.MethodPost, Target: path + "/rotate"},
@@ -257,7 +257,7 @@ func TestTokenChangesAreLogged(t *testing.T) {
 				}
 			}
 		}
-		own, everything := token.ID.String()+" parent ", s.Author.ID.String()+" everything INFO"
+		own, everything := token.ID.String()+" parent ", s.Actor.ID.String()+" everything INFO"
 		want := []string{
 			"token created " + own + everything,
 			"token created " + child.ID.String() + " child " + own + "INFO",
@@ -311,7 +311,7 @@ func TestEndedTokenMakesNothing(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
 		s := servertest.New(t, url)
 		other := storetest.Open(t, url)
-		token, as := made(t, s, s.Client, `{"name":"x","scopes":["tokens:read","tokens:write"],"all_clients":true}`)
+		token, as := createToken(t, s, s.Client, `{"name":"x","scopes":["tokens:read","tokens:write"],"all_clients":true}`)
 		as.Get(t, tokensPath) // caches it
 		if _, err := other.RevokeToken(t.Context(), nil, token.ID, false); err != nil {
 			t.Fatal(err)

@@ -48,7 +48,7 @@ func TestJWTMakesNoTokens(t *testing.T) {
 				{Target: tokensPath + "/" + own.ID.String() + "/rotate", Body: `{"overlap_seconds":60}`},
 				{Target: tokensPath + "/" + own.ID.String() + "/rotate"},
 				{Target: tokensPath + "/" + nilID + "/rotate"},
-				{Target: tokensPath + "/" + s.Author.ID.String() + "/rotate"},
+				{Target: tokensPath + "/" + s.Actor.ID.String() + "/rotate"},
 			} {
 				r.Method = http.MethodPost
 				if got := caller.Send(t, r); got.Status != http.StatusForbidden || got.Body != forbidden+"\n" {

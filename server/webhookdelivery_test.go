@@ -39,13 +39,13 @@ func deliver(t *testing.T, s *servertest.Server) {
 	})
 }
 
-// shownWebhook waits until the webhook is shown so.
-func shownWebhook(t *testing.T, s *servertest.Server, hook gen.WebhookWithSecret, so func(gen.Webhook) bool) gen.Webhook {
+// awaitWebhook waits until the webhook satisfies the condition.
+func awaitWebhook(t *testing.T, s *servertest.Server, hook gen.WebhookWithSecret, condition func(gen.Webhook) bool) gen.Webhook {
 	t.Helper()
 	var shown gen.Webhook
 	eventually(t, func() bool {
 		shown = call[gen.Webhook](t, s.Client, http.MethodGet, webhookPath(hook), "", http.StatusOK)
-		return so(shown)
+		return condition(shown)
 	})
 	return shown
 }
@@ -64,7 +64,7 @@ func TestDeliver(t *testing.T) {
 		}
 		s.Patch(t, otherPath, `{"is_favorite":true}`) // of another client
 		got := r.changes(t, 4)
-		shownWebhook(t, s, hook, delivered)
+		awaitWebhook(t, s, hook, delivered)
 		feed := call[gen.ChangeFeed](t, s.Client, http.MethodGet, clientPath+"/changes", "", http.StatusOK)
 		if want := feed.Data[len(feed.Data)-4:]; !equalJSON(t, got, want) {
 			t.Errorf("%v, want %v", got, want)
@@ -82,7 +82,7 @@ func TestDeliver(t *testing.T) {
 		if timestamp := d.header.Get("webhook-timestamp"); timestamp != fmt.Sprint(storetest.Now.Unix()+1) {
 			t.Errorf("sent at %s", timestamp)
 		}
-		shownWebhook(t, s, hook, delivered)
+		awaitWebhook(t, s, hook, delivered)
 		list := call[gen.WebhookDeliveryList](t, s.Client, http.MethodGet, webhookPath(hook)+"/deliveries", "", http.StatusOK)
 		if len(r.came) > 0 || list.TotalCount == 0 || list.Data[0].DeliveryID.String() != d.id || *list.Data[0].Status != http.StatusNoContent {
 			t.Errorf("%d more, %+v", len(r.came), list)
@@ -121,7 +121,7 @@ func TestDeliverWhatIsAskedFor(t *testing.T) {
 		call[gen.Webhook](t, s.Client, http.MethodPatch, webhookPath(hooks[1]), `{"fields":["is_favorite"]}`, http.StatusOK)
 		s.Patch(t, appPath, `{"is_favorite":false,"is_approved":false}`)
 		for _, hook := range hooks {
-			shownWebhook(t, s, hook, delivered)
+			awaitWebhook(t, s, hook, delivered)
 		}
 		// The first change of this field may come too: it stands behind the first delivery.
 		var values []string
@@ -154,7 +154,7 @@ func TestReceiverIsDownForHours(t *testing.T) {
 		// Each pause, and for how long there is none.
 		failed := func(n int) {
 			t.Helper()
-			shownWebhook(t, s, hook, func(w gen.Webhook) bool {
+			awaitWebhook(t, s, hook, func(w gen.Webhook) bool {
 				list := call[gen.WebhookDeliveryList](t, s.Client, http.MethodGet, webhookPath(hook)+"/deliveries", "", http.StatusOK)
 				return w.Status == "failing" && w.LastError != nil && *w.LastError == "The receiver answered 503" && int(list.TotalCount) == n
 			})
@@ -203,10 +203,10 @@ func TestReceiverIsDownForHours(t *testing.T) {
 		if !slices.Equal(got, want) {
 			t.Errorf("%v, want %v", got, want)
 		}
-		if shown := shownWebhook(t, s, hook, delivered); shown.Status != "active" || shown.LastError != nil {
+		if shown := awaitWebhook(t, s, hook, delivered); shown.Status != "active" || shown.LastError != nil {
 			t.Errorf("%+v", shown)
 		}
-		shownWebhook(t, s, healthy, delivered)
+		awaitWebhook(t, s, healthy, delivered)
 		got = nil
 		for seen := map[string]bool{}; len(other.came) > 0; {
 			d := <-other.came
@@ -245,7 +245,7 @@ func TestReceiverFailsForAWeek(t *testing.T) {
 			}
 			time.Sleep(5 * time.Millisecond)
 		}
-		shown := shownWebhook(t, s, hook, func(w gen.Webhook) bool { return w.Status == "disabled" })
+		shown := awaitWebhook(t, s, hook, func(w gen.Webhook) bool { return w.Status == "disabled" })
 		if after := s.Clock.Now().Sub(begun); after < 72*time.Hour || shown.Behind != 1 || shown.LastError == nil || !strings.Contains(*shown.LastError, "three days") {
 			t.Errorf("after %s: %+v", after, shown)
 		}
@@ -259,7 +259,7 @@ func TestReceiverFailsForAWeek(t *testing.T) {
 			t.Errorf("%+v, want %+v", again, first)
 		}
 		r.next(t)
-		if shown := shownWebhook(t, s, hook, delivered); shown.Status != "active" || shown.LastError != nil {
+		if shown := awaitWebhook(t, s, hook, delivered); shown.Status != "active" || shown.LastError != nil {
 			t.Errorf("%+v", shown)
 		}
 	})
@@ -292,7 +292,7 @@ func TestReceiverSaysHow(t *testing.T) {
 		if again := r.next(t); again.id != first.id {
 			t.Errorf("%+v, want %+v", again, first)
 		}
-		shown := shownWebhook(t, s, hook, func(w gen.Webhook) bool { return w.Status == "disabled" })
+		shown := awaitWebhook(t, s, hook, func(w gen.Webhook) bool { return w.Status == "disabled" })
 		if shown.LastError == nil || *shown.LastError != "The receiver answered 410: it wants no more" || shown.Behind != 1 {
 			t.Errorf("%+v", shown)
 		}
@@ -312,13 +312,13 @@ func TestFailingWebhookIsTriedAtOnce(t *testing.T) {
 		r := newReceiver(t)
 		hook := newWebhook(t, s, s.Client, clientWebhook(nowhere))
 		s.Patch(t, appPath, `{"is_favorite":true}`)
-		shown := shownWebhook(t, s, hook, func(w gen.Webhook) bool { return w.Status == "failing" })
+		shown := awaitWebhook(t, s, hook, func(w gen.Webhook) bool { return w.Status == "failing" })
 		if shown.LastError == nil || *shown.LastError != "The connection failed" || shown.Behind != 1 {
 			t.Errorf("%+v", shown)
 		}
 		call[gen.Webhook](t, s.Client, http.MethodPatch, webhookPath(hook), `{"url":"`+r.URL+`","status":"active"}`, http.StatusOK)
 		r.next(t)
-		shownWebhook(t, s, hook, func(w gen.Webhook) bool { return w.Status == "active" && w.LastError == nil && w.Behind == 0 })
+		awaitWebhook(t, s, hook, func(w gen.Webhook) bool { return w.Status == "active" && w.LastError == nil && w.Behind == 0 })
 	})
 }
 
@@ -335,7 +335,7 @@ func TestBothSecretsSign(t *testing.T) {
 		d := r.next(t)
 		d.verify(t, hook.Secret)
 		d.verify(t, rotated.Secret)
-		shownWebhook(t, s, hook, delivered)
+		awaitWebhook(t, s, hook, delivered)
 		s.Clock.Advance(24 * time.Hour)
 		s.Patch(t, appPath, `{"is_favorite":false}`)
 		d = r.next(t)
@@ -356,13 +356,13 @@ func TestReplay(t *testing.T) {
 		begin := call[gen.ChangeFeed](t, s.Client, http.MethodGet, clientPath+"/changes?since=2099-01-01T00:00:00Z", "", http.StatusOK)
 		s.Patch(t, appPath, `{"license_count":1}`)
 		first := r.next(t)
-		shownWebhook(t, s, hook, delivered)
+		awaitWebhook(t, s, hook, delivered)
 		call[gen.Webhook](t, s.Client, http.MethodPost, webhookPath(hook)+"/replay", `{"cursor":"`+begin.NextCursor+`"}`, http.StatusOK)
 		again := r.next(t)
 		if again.id == first.id || !equalJSON(t, again.changes(t), first.changes(t)) {
 			t.Errorf("%+v, first %+v", again, first)
 		}
-		shownWebhook(t, s, hook, delivered)
+		awaitWebhook(t, s, hook, delivered)
 		// During an attempt: what was under way is not the webhook's any more.
 		goOn := r.hang()
 		s.Patch(t, appPath, `{"license_count":2}`)
@@ -373,7 +373,7 @@ func TestReplay(t *testing.T) {
 		if got := r.next(t); got.id == under.id || string(*got.changes(t)[0].NewValue) != "3" {
 			t.Errorf("%+v", got)
 		}
-		shownWebhook(t, s, hook, delivered)
+		awaitWebhook(t, s, hook, delivered)
 	})
 }
 
@@ -411,7 +411,7 @@ func TestServerDiesDuringDelivery(t *testing.T) {
 		if rest := r.changes(t, 1); string(*rest[0].NewValue) != "2" {
 			t.Errorf("%+v", rest)
 		}
-		shownWebhook(t, s, hook, delivered)
+		awaitWebhook(t, s, hook, delivered)
 	})
 }
 
@@ -432,7 +432,7 @@ func TestTwoServersDeliver(t *testing.T) {
 			[]*servertest.Server{here, there}[i%2].Patch(t, appPath, fmt.Sprintf(`{"license_count":%d}`, i+1))
 		}
 		for _, hook := range hooks {
-			shownWebhook(t, here, hook, delivered)
+			awaitWebhook(t, here, hook, delivered)
 		}
 		got, seen := map[string][]string{}, map[string]bool{}
 		for len(r.came) > 0 {
@@ -471,7 +471,7 @@ func TestDeliverManyOfASuspendedClient(t *testing.T) {
 			s.Patch(t, appPath, fmt.Sprintf(`{"license_count":%d}`, i+1))
 		}
 		call[gen.ClientOrganization](t, s.Client, http.MethodPatch, clientPath, `{"status":"suspended"}`, http.StatusOK)
-		settle(t, s)
+		waitForFeed(t, s)
 		deliver(t, s)
 		if first, rest := r.next(t).changes(t), r.next(t).changes(t); len(first) != 100 || len(rest) != 21 || rest[20].Field != gen.ChangeFieldClientStatus {
 			t.Errorf("%d and %d changes", len(first), len(rest))

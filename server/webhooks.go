@@ -258,7 +258,7 @@ func (h *handlers) newSecret(id uuid.UUID) (secret string, sealed []byte, err er
 
 func errWebhooksOff() *Error { return errConflict("This server has no key for webhooks", nil) }
 
-// logWebhook logs a change of a webhook with its author.
+// logWebhook logs a change of a webhook with its actor.
 func (h *handlers) logWebhook(ctx context.Context, change string, id uuid.UUID) {
 	by := actor(ctx)
 	h.log.InfoContext(ctx, change, "webhook_id", id, slog.Group("actor", "id", by.ID.String(), "name", by.Name), "request_id", by.RequestID)

@@ -33,7 +33,7 @@ func noWebhook(id string) string {
 // newWebhook creates a webhook. Its secret must not be logged.
 func newWebhook(t *testing.T, s *servertest.Server, by *servertest.Client, body string) gen.WebhookWithSecret {
 	t.Helper()
-	settle(t, s)
+	waitForFeed(t, s)
 	hook := call[gen.WebhookWithSecret](t, by, http.MethodPost, webhooksPath, body, http.StatusCreated)
 	s.Log.Forbid(hook.Secret)
 	return hook
@@ -58,16 +58,16 @@ func exampleError(t *testing.T, name string) string {
 	return string(text)
 }
 
-// settle waits until all changes that were made can be read: transactions of other tests hold the feed up.
-func settle(t *testing.T, s *servertest.Server) {
+// waitForFeed waits until the feed has all changes of the database: transactions of other tests delay it.
+func waitForFeed(t *testing.T, s *servertest.Server) {
 	t.Helper()
 	eventually(t, func() bool {
-		var made int
+		var written int
 		row := storetest.SQL(t, s.DatabaseURL).QueryRowContext(t.Context(), "SELECT count(*) FROM app_changes")
-		if err := row.Scan(&made); err != nil {
+		if err := row.Scan(&written); err != nil {
 			t.Fatal(err)
 		}
-		return len(call[gen.ChangeFeed](t, s.Client, http.MethodGet, "/v2/changes?page_size=500", "", http.StatusOK).Data) == made
+		return len(call[gen.ChangeFeed](t, s.Client, http.MethodGet, "/v2/changes?page_size=500", "", http.StatusOK).Data) == written
 	})
 }
 
@@ -92,7 +92,7 @@ func TestWebhookLife(t *testing.T) {
 		}
 		shown := func(description, fields, status, updatedAt string) string {
 			return `{"id":"` + hook.ID.String() + `","client_id":"` + clientID + `","url":"` + publicURL + `","description":` + description + `,"fields":` + fields +
-				`,"status":"` + status + `","last_error":null,"behind":0,"created_by":"` + s.Author.ID.String() + `","created_at":"` + now + `","updated_at":"` + updatedAt + `"`
+				`,"status":"` + status + `","last_error":null,"behind":0,"created_by":"` + s.Actor.ID.String() + `","created_at":"` + now + `","updated_at":"` + updatedAt + `"`
 		}
 		want := shown(`"Zoë"`, `["is_approved","license_count"]`, "active", now)
 		if got.Body != want+`,"secret":"`+hook.Secret+"\"}\n" {
@@ -233,7 +233,7 @@ func TestWhoMayHaveWebhooks(t *testing.T) {
 			t.Errorf("%v, %v", all.ClientID, own.ClientID)
 		}
 		token := func(scopes string) *servertest.Client {
-			_, c := made(t, s, s.Client, `{"name":"x","scopes":[`+scopes+`],"client_ids":["`+clientID+`"]}`)
+			_, c := createToken(t, s, s.Client, `{"name":"x","scopes":[`+scopes+`],"client_ids":["`+clientID+`"]}`)
 			return c
 		}
 		c := token(`"apps:read","webhooks:read","webhooks:write"`)
@@ -391,7 +391,7 @@ func TestPrunedWebhook(t *testing.T) {
 		})
 		s.Clock.Advance(time.Hour)
 		s.Patch(t, appPath, `{"is_favorite":false}`)
-		settle(t, s)
+		waitForFeed(t, s)
 		// As `clientapps history prune` does. The role of a server with row-level security may not.
 		half := "'2026-02-24 15:30:00Z'"
 		if strings.HasPrefix(s.DatabaseURL, "sqlite:") {
@@ -436,7 +436,7 @@ func TestWebhooksEnd(t *testing.T) {
 	t.Parallel()
 	servertest.Each(t, func(t *testing.T, s *servertest.Server) {
 		for _, keep := range []bool{false, true} {
-			token, c := made(t, s, s.Client, `{"name":"x","scopes":["apps:read","webhooks:read","webhooks:write"],"client_ids":["`+clientID+`"]}`)
+			token, c := createToken(t, s, s.Client, `{"name":"x","scopes":["apps:read","webhooks:read","webhooks:write"],"client_ids":["`+clientID+`"]}`)
 			hook := newWebhook(t, s, c, clientWebhook(publicURL))
 			call[struct{}](t, s.Client, http.MethodDelete, fmt.Sprintf("%s/%s?keep_created=%t", tokensPath, token.ID, keep), "", http.StatusNoContent)
 			shown := call[gen.Webhook](t, s.Client, http.MethodGet, webhookPath(hook), "", http.StatusOK)

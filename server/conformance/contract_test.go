@@ -25,7 +25,7 @@ func TestContract(t *testing.T) {
 		f := newFixture(t, s, operations)
 		sent := 0
 		for _, op := range operations {
-			t.Run(op.ID, func(t *testing.T) { sent += f.try(t, op) })
+			t.Run(op.ID, func(t *testing.T) { sent += f.sendCases(t, op) })
 			if op.ID == "updateClient" { // which has suspended the client that the other operations write to
 				f.Patch(t, "/v2/clients/"+storetest.ClientID.String(), `{"status":"active"}`)
 			}
@@ -34,9 +34,9 @@ func TestContract(t *testing.T) {
 	})
 }
 
-// try first sends the requests that must be refused and checks that they wrote nothing. Then it sends the valid ones, and checks
+// sendCases first sends the requests that must be refused and checks that they wrote nothing. Then it sends the valid ones, and checks
 // what all operations of this kind promise.
-func (f *fixture) try(t *testing.T, op *Operation) int {
+func (f *fixture) sendCases(t *testing.T, op *Operation) int {
 	t.Helper()
 	b := f.base(t, op)
 	var refusals, others []Case
@@ -64,7 +64,7 @@ func (f *fixture) try(t *testing.T, op *Operation) int {
 		f.checkInvariants(t, op)
 	}
 	for _, c := range others {
-		f.sendTried(t, op, c)
+		f.sendWithDryRun(t, op, c)
 	}
 	return len(refusals) + len(others)
 }

@@ -22,8 +22,8 @@ import (
 // unused is a vendor and a category that no catalog app refers to, and a suspended client: to be deleted.
 var unused = uuid.MustParse("d2b2c3d4-e5f6-7890-abcd-ef1234567890")
 
-// spare are catalog apps that no client has: one to add, one to delete, and more so that lists have several pages.
-var spare = []uuid.UUID{
+// spareApps are catalog apps that no client has: one to add, one to delete, and more so that lists have several pages.
+var spareApps = []uuid.UUID{
 	uuid.MustParse("c0000000-0000-4000-8000-000000000001"), uuid.MustParse("c0000000-0000-4000-8000-000000000002"),
 	uuid.MustParse("c0000000-0000-4000-8000-000000000003"), uuid.MustParse("c0000000-0000-4000-8000-000000000004"),
 }
@@ -77,7 +77,7 @@ func newFixture(t *testing.T, s *servertest.Server, operations []*Operation) *fi
 		add(store.Token{Name: "all but " + scope, Scopes: strings.Join(others, " "), AllClients: true})
 	}
 	for _, op := range operations {
-		if name := only(op.Scopes); f.clients[name] == nil {
+		if name := tokenName(op.Scopes); f.clients[name] == nil {
 			add(store.Token{Name: name, Scopes: strings.Join(op.Scopes, " "), AllClients: true})
 		}
 	}
@@ -86,22 +86,22 @@ func newFixture(t *testing.T, s *servertest.Server, operations []*Operation) *fi
 		t.Fatal(err)
 	}
 	f.clients["unknown"] = &servertest.Client{URL: s.URL, Token: unknown}
-	f.fill(t)
+	f.seed(t)
 	return f
 }
 
-// only names the token that has these scopes and no others.
-func only(scopes []string) string { return "only " + strings.Join(scopes, " ") }
+// tokenName returns the name of the token that has exactly these scopes.
+func tokenName(scopes []string) string { return "only " + strings.Join(scopes, " ") }
 
-func (f *fixture) fill(t *testing.T) {
+func (f *fixture) seed(t *testing.T) {
 	t.Helper()
 	data := store.Dataset{}
-	for i, id := range spare {
+	for i, id := range spareApps {
 		data.CatalogApps = append(data.CatalogApps, store.CatalogApp{
 			ID: id, CanonicalName: fmt.Sprintf("Spare %d", i), CreatedAt: storetest.Now, UpdatedAt: storetest.Now,
 		})
 	}
-	for i, id := range spare[2:] {
+	for i, id := range spareApps[2:] {
 		data.Apps = append(data.Apps, store.App{
 			ClientID: storetest.ClientID, ID: uuid.New(), CatalogAppID: id, ActorName: "seed", RequestID: "seed", IsFavorite: i == 0,
 			CreatedAt: storetest.Now.Add(time.Duration(i) * time.Second), UpdatedAt: storetest.Now,
@@ -172,7 +172,7 @@ func (f *fixture) base(t *testing.T, op *Operation) Base {
 	case "updateClient":
 		b.Body = b.Body.With("name", quote(fmt.Sprintf("New %d", f.serial)))
 	case "addApp":
-		b.Body = b.Body.With("catalog_app_id", quote(spare[0].String()))
+		b.Body = b.Body.With("catalog_app_id", quote(spareApps[0].String()))
 	case "importApps":
 		b.Body = Object{{"canonical_name", `"Spare 2"`}, {"license_count", "50"}}
 	case "createToken": // what a token with the scope of the operation alone may give
@@ -180,7 +180,7 @@ func (f *fixture) base(t *testing.T, op *Operation) Base {
 	case "replayWebhook":
 		b.Body = Object{{"since", `"2099-12-31T23:59:59Z"`}}
 	case "deleteCatalogApp":
-		b.Values = map[string]string{"catalog_app_id": spare[1].String()}
+		b.Values = map[string]string{"catalog_app_id": spareApps[1].String()}
 	case "deleteCatalogVendor":
 		b.Values = map[string]string{"vendor_id": unused.String()}
 	case "deleteCatalogCategory":
@@ -228,7 +228,7 @@ func (f *fixture) rows(t *testing.T, table string) (all []string) {
 	return all
 }
 
-// prepare gives the app of an operation on many the opposite mark.
+// prepare sets the field that a bulk operation writes to the opposite value, so that the operation changes it.
 func (f *fixture) prepare(t *testing.T, op *Operation) {
 	t.Helper()
 	marks := map[string]string{
@@ -240,7 +240,7 @@ func (f *fixture) prepare(t *testing.T, op *Operation) {
 	}
 }
 
-// makeRoom lets a webhook be made, of which there are only so many, and be tested, which is not done often.
+// makeRoom deletes the webhooks that the tests have created and advances the clock, so that one can be created or tested again.
 func (f *fixture) makeRoom(t *testing.T, op *Operation) {
 	t.Helper()
 	switch op.ID {

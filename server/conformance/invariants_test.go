@@ -105,7 +105,7 @@ func (f *fixture) checkPatch(t *testing.T, op *Operation) {
 				continue
 			}
 			f.expect(t, got, 200, op.ID+" "+name)
-			set(t, op, was, got, name, text)
+			checkPatchedField(t, op, was, got, name, text)
 			f.Clock.Advance(time.Second)
 			again := send(Object{{name, text}}.String())
 			if again.Body != got.Body || again.Header.Get("ETag") != got.Header.Get("ETag") {
@@ -139,8 +139,8 @@ func (f *fixture) checkPatch(t *testing.T, op *Operation) {
 	}
 }
 
-// set checks that a patch of one field changed only this field and the time of the change.
-func set(t *testing.T, op *Operation, was, got *servertest.Response, name, text string) {
+// checkPatchedField checks that a patch of one field changed only this field and the time of the change.
+func checkPatchedField(t *testing.T, op *Operation, was, got *servertest.Response, name, text string) {
 	t.Helper()
 	var old, updated map[string]any
 	var want any

@@ -14,7 +14,7 @@ import (
 	"testing"
 )
 
-// mutation is a small way to break the server: what stands once in a function, and what to put in its place. The function is
+// mutation is a small way to break the server: a text that occurs once in a function, and its replacement. The function is
 // a name or Type.Method, wherever in server/ and store/ it is.
 type mutation struct{ name, function, old, new string }
 
@@ -87,22 +87,22 @@ var mutations = []mutation{
 	{"every wrong row is in line 1", "importError", "int32(row.Line)", "int32(row.Line-row.Line+1)"},
 }
 
-// TestMutationsHaveAPlace tells whoever renames or rewrites a function that a mutation has to follow. TestMutations runs them.
+// TestMutationsHaveAPlace fails when a function with a mutation was renamed or rewritten without it. TestMutations runs the mutations.
 func TestMutationsHaveAPlace(t *testing.T) {
 	t.Parallel()
-	places, err := functions("../../server", "../../store")
+	locations, err := functions("../../server", "../../store")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, m := range mutations {
-		if _, _, _, err := m.mutate(places, "mutated"); err != nil {
+		if _, _, _, err := m.mutate(locations, "mutated"); err != nil {
 			t.Errorf("%s: %v", m.name, err)
 		}
 	}
 }
 
-// place is where a function stands.
-type place struct {
+// location is the source of a function.
+type location struct {
 	file       string
 	text       []byte // the whole file's
 	start, end int
@@ -111,8 +111,8 @@ type place struct {
 }
 
 // functions finds all functions beneath folders by their names, tests and what only tests use aside.
-func functions(folders ...string) (map[string][]place, error) {
-	found := map[string][]place{}
+func functions(folders ...string) (map[string][]location, error) {
+	found := map[string][]location{}
 	for _, folder := range folders {
 		err := filepath.WalkDir(folder, func(file string, entry fs.DirEntry, err error) error {
 			switch name := entry.Name(); {
@@ -132,7 +132,7 @@ func functions(folders ...string) (map[string][]place, error) {
 	return found, nil
 }
 
-func functionsOf(file string, found map[string][]place) error {
+func functionsOf(file string, found map[string][]location) error {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return err
@@ -149,7 +149,7 @@ func functionsOf(file string, found map[string][]place) error {
 				name = typeName(function.Recv.List[0].Type) + "." + name
 			}
 			at := func(p token.Pos) int { return set.Position(p).Offset }
-			found[name] = append(found[name], place{
+			found[name] = append(found[name], location{
 				file, text, at(function.Pos()), at(function.End()), at(function.Name.Pos()), at(function.Body.Lbrace) + 1, function,
 			})
 		}
@@ -174,8 +174,8 @@ func typeName(receiver ast.Expr) string {
 
 // mutate returns the place of the function, a copy of it with another name and the mutation, and the start of a body that calls the copy
 // when MUTATION has the mutation's name.
-func (m mutation) mutate(places map[string][]place, copyName string) (p place, mutated, dispatch string, err error) {
-	candidates := places[m.function]
+func (m mutation) mutate(locations map[string][]location, copyName string) (p location, mutated, dispatch string, err error) {
+	candidates := locations[m.function]
 	if len(candidates) == 0 {
 		return p, "", "", fmt.Errorf("there is no function %s", m.function)
 	}

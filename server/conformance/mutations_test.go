@@ -22,11 +22,11 @@ func TestMutations(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	places, err := functions(filepath.Join(root, "server"), filepath.Join(root, "store"))
+	locations, err := functions(filepath.Join(root, "server"), filepath.Join(root, "store"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	mutated, err := mutateAll(places)
+	mutated, err := mutateAll(locations)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,14 +34,14 @@ func TestMutations(t *testing.T) {
 	build(t, mutated, binary)
 	t.Run("none", func(t *testing.T) {
 		t.Parallel()
-		if out, err := try(t, binary, ""); err != nil {
+		if out, err := runMutation(t, binary, ""); err != nil {
 			t.Errorf("%v: %s", err, out)
 		}
 	})
 	for _, m := range mutations {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
-			out, err := try(t, binary, m.name)
+			out, err := runMutation(t, binary, m.name)
 			switch {
 			case err == nil:
 				t.Error("not caught")
@@ -52,8 +52,8 @@ func TestMutations(t *testing.T) {
 	}
 }
 
-// try runs the compiled test with a mutation until it fails.
-func try(t *testing.T, binary, mutation string) (out string, err error) {
+// runMutation runs the compiled test with a mutation until it fails.
+func runMutation(t *testing.T, binary, mutation string) (out string, err error) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), binary, "-test.run=^TestContract$/^sqlite$", "-test.failfast")
 	cmd.Env = append(os.Environ(), mutationVariable+"="+mutation)
@@ -86,14 +86,14 @@ func build(t *testing.T, texts map[string][]byte, binary string) {
 }
 
 // mutateAll returns the text of each file that has a function with mutations. The mutated copies stand at its end.
-func mutateAll(places map[string][]place) (map[string][]byte, error) {
+func mutateAll(locations map[string][]location) (map[string][]byte, error) {
 	type insertion struct {
 		at   int
 		text string
 	}
 	texts, insertions := map[string][]byte{}, map[string][]insertion{}
 	for i, m := range mutations {
-		p, mutated, dispatch, err := m.mutate(places, fmt.Sprintf("mutation%d", i))
+		p, mutated, dispatch, err := m.mutate(locations, fmt.Sprintf("mutation%d", i))
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", m.name, err)
 		}

@@ -67,13 +67,13 @@ var (
 	anyID     = regexp.MustCompile(`[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}`)
 )
 
-// withoutNew returns a body without what a write makes up.
-func withoutNew(body string) string {
+// withoutGenerated returns a body without the ids and times that a write generates.
+func withoutGenerated(body string) string {
 	return anyID.ReplaceAllString(writtenAt.ReplaceAllString(body, ""), "ID")
 }
 
-// dry returns the request as a dry run. It has none if it is one, or is another method's.
-func dry(op *Operation, r servertest.Request) (tried servertest.Request, ok bool) {
+// asDryRun returns the request as a dry run. ok is false if it already is one, or if the operation has none.
+func asDryRun(op *Operation, r servertest.Request) (dryRun servertest.Request, ok bool) {
 	if op.Param("dry_run") == nil || r.Method != op.Method || strings.Contains(r.Target, "dry_run") {
 		return r, false
 	}
@@ -85,21 +85,21 @@ func dry(op *Operation, r servertest.Request) (tried servertest.Request, ok bool
 	return r, true
 }
 
-// sendTried sends a request first as a dry run, if it can be one, and then in earnest. The answers have to be the same.
-func (f *fixture) sendTried(t *testing.T, op *Operation, c Case) {
+// sendWithDryRun sends a request first as a dry run, if it can be one, and then as a write. The responses must be the same.
+func (f *fixture) sendWithDryRun(t *testing.T, op *Operation, c Case) {
 	t.Helper()
-	request, ok := dry(op, c.Request)
+	request, ok := asDryRun(op, c.Request)
 	if !ok {
 		f.send(t, op, c)
 		return
 	}
-	tried := f.clients[c.Client].Send(t, request)
-	made := f.send(t, op, c)
-	if tried.Status != made.Status || withoutNew(tried.Body) != withoutNew(made.Body) {
-		t.Errorf("%s, %s: the dry run answers %d %s, the write %d %s", op.ID, c.Name, tried.Status, tried.Body, made.Status, made.Body)
+	dryRun := f.clients[c.Client].Send(t, request)
+	written := f.send(t, op, c)
+	if dryRun.Status != written.Status || withoutGenerated(dryRun.Body) != withoutGenerated(written.Body) {
+		t.Errorf("%s, %s: the dry run answers %d %s, the write %d %s", op.ID, c.Name, dryRun.Status, dryRun.Body, written.Status, written.Body)
 	}
-	if tried.Header.Get("Dry-Run") != "true" || tried.Header.Get("Cache-Control") != "no-store" || made.Header.Get("Dry-Run") != "" {
-		t.Errorf("%s, %s: the dry run has %v, the write %v", op.ID, c.Name, tried.Header, made.Header)
+	if dryRun.Header.Get("Dry-Run") != "true" || dryRun.Header.Get("Cache-Control") != "no-store" || written.Header.Get("Dry-Run") != "" {
+		t.Errorf("%s, %s: the dry run has %v, the write %v", op.ID, c.Name, dryRun.Header, written.Header)
 	}
 }
 
@@ -108,8 +108,8 @@ func (f *fixture) sendTried(t *testing.T, op *Operation, c Case) {
 func (f *fixture) checkDryRun(t *testing.T, op *Operation) {
 	t.Helper()
 	f.prepare(t, op)
-	c := Case{"a token with these scopes alone", only(op.Scopes), f.base(t, op).Request(), Want{Status: []int{op.Success}}}
-	request, ok := dry(op, c.Request)
+	c := Case{"a token with these scopes alone", tokenName(op.Scopes), f.base(t, op).Request(), Want{Status: []int{op.Success}}}
+	request, ok := asDryRun(op, c.Request)
 	if !ok {
 		f.send(t, op, c)
 		return
@@ -127,7 +127,7 @@ func (f *fixture) checkDryRun(t *testing.T, op *Operation) {
 	if got := r.Header.Get("ETag"); got != tag && op.Success != http.StatusNoContent {
 		t.Errorf("%s: the dry run has the entity tag %s, the object %s", op.ID, got, tag)
 	}
-	f.sendTried(t, op, c)
+	f.sendWithDryRun(t, op, c)
 	if after := f.content(t); after == before {
 		t.Errorf("%s: its request writes nothing, so that a dry run is nothing special", op.ID)
 	}

@@ -26,7 +26,7 @@ type Server struct {
 	Store  *store.Store
 	Clock  *storetest.Clock
 	Log    *Log
-	Author store.Token // the Client's token, as the change history names it
+	Actor  store.Token // the Client's token, as the change history names it
 
 	DatabaseURL string
 }
@@ -61,7 +61,7 @@ func New(t testing.TB, databaseURL string, configure ...func(*server.Config)) *S
 		s.Server.ServeHTTP(w, r)
 	}))
 	s.Client = &Client{URL: listener.URL}
-	s.Client.Token, s.Author = s.NewToken(t, store.Token{
+	s.Client.Token, s.Actor = s.NewToken(t, store.Token{
 		Name: "everything", AllClients: true, Scopes: strings.Join(server.Scopes(), " "),
 	})
 	t.Cleanup(func() {
