@@ -60,16 +60,16 @@ const DefaultTimeout = 30 * time.Second
 // Options such as WithHTTPClient change how requests are sent. Requests are retried by default: after 429 and 503 nothing was written, so
 // every caller would write the same loop.
 func New(baseURL, token string, options ...ClientOption) (*ClientWithResponses, error) {
-	byDefault := &http.Client{Timeout: DefaultTimeout}
-	c, err := NewClient(baseURL, append([]ClientOption{WithHTTPClient(byDefault)}, options...)...)
+	defaultClient := &http.Client{Timeout: DefaultTimeout}
+	c, err := NewClient(baseURL, append([]ClientOption{WithHTTPClient(defaultClient)}, options...)...)
 	if err != nil {
 		return nil, err
 	}
-	forExports := c.Client
-	if forExports == byDefault {
-		forExports = &http.Client{} // with the same connections
+	exportClient := c.Client
+	if exportClient == defaultClient {
+		exportClient = &http.Client{} // with the same connections
 	}
-	c.Client = retrying{checked{c.Client, forExports}}
+	c.Client = retryingDoer{checkingDoer{c.Client, exportClient}}
 	c.RequestEditors = append(c.RequestEditors, func(_ context.Context, r *http.Request) error {
 		r.Header.Set("Authorization", "Bearer "+token)
 		return nil

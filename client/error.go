@@ -38,16 +38,16 @@ func (e *ForeignError) Error() string {
 // maxErrorBody is in bytes, and more than any error of the API has. A proxy may answer with more.
 const maxErrorBody = 1 << 20
 
-// checked turns error responses into Go errors.
-type checked struct{ requests, exports HttpRequestDoer }
+// checkingDoer turns error responses into Go errors.
+type checkingDoer struct{ requests, exports HttpRequestDoer }
 
-func (c checked) Do(r *http.Request) (*http.Response, error) {
-	want, doer := "application/json", c.requests
+func (c checkingDoer) Do(r *http.Request) (*http.Response, error) {
+	wantType, doer := "application/json", c.requests
 	switch r.Header.Get("Accept") {
 	case eventStream:
-		want = eventStream
+		wantType = eventStream
 	case NDJSON:
-		want, doer = NDJSON, c.exports
+		wantType, doer = NDJSON, c.exports
 	}
 	response, err := doer.Do(r)
 	if err != nil {
@@ -57,11 +57,11 @@ func (c checked) Do(r *http.Request) (*http.Response, error) {
 	case response.StatusCode == http.StatusNoContent, response.StatusCode == http.StatusNotModified, isDeleting(r, response):
 		return response, nil
 	case response.StatusCode/100 == 2:
-		if !isType(response.Header.Get("Content-Type"), want) {
+		if !isType(response.Header.Get("Content-Type"), wantType) {
 			_ = response.Body.Close()
 			return nil, &ForeignError{Status: response.StatusCode, Header: response.Header}
 		}
-		response.Header.Set("Content-Type", want) // the generated code compares it exactly
+		response.Header.Set("Content-Type", wantType) // the generated code compares it exactly
 		return response, nil
 	}
 	defer response.Body.Close()

@@ -178,8 +178,8 @@ func TestForeignAnswers(t *testing.T) {
 // A missing or incomplete answer is neither a StatusError nor a ForeignError.
 func TestNoAnswer(t *testing.T) {
 	t.Parallel()
-	gone := httptest.NewServer(http.NotFoundHandler())
-	gone.Close()
+	stopped := httptest.NewServer(http.NotFoundHandler())
+	stopped.Close()
 	broken := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		switch r.Method {
@@ -201,7 +201,7 @@ func TestNoAnswer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	toStopped, err := client.New(gone.URL, token)
+	toStopped, err := client.New(stopped.URL, token)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -36,11 +36,11 @@ type CatalogRow struct {
 // NDJSON is the media type of files with rows of JSON, for the imports.
 const NDJSON = "application/x-ndjson"
 
-// maxExportSilence is how long an export may send nothing. The server may have to look at many rows to find one that matches.
-const maxExportSilence = 2 * time.Minute
+// exportIdleTimeout is how long an export may send nothing. The server may have to look at many rows to find one that matches.
+const exportIdleTimeout = 2 * time.Minute
 
-// errSilence is why an export without a word for maxExportSilence has ended.
-var errSilence = fmt.Errorf("read an export: nothing came for %s", maxExportSilence)
+// errExportIdle is the error of an export that has sent nothing for exportIdleTimeout.
+var errExportIdle = fmt.Errorf("read an export: nothing came for %s", exportIdleTimeout)
 
 // ExportApps yields the apps of a client that match the filters of params, in their order, as they were at one moment. PageSize and
 // Cursor must be nil, and params may be.
@@ -48,8 +48,8 @@ var errSilence = fmt.Errorf("read an export: nothing came for %s", maxExportSile
 //	for row, err := range client.ExportApps(ctx, c, clientID, nil) {
 //
 // Rows are read when they are asked for. The server waits for a slow reader, but not for long: see docs/limits.md. DefaultTimeout does
-// not bound an export; ctx does, and a timeout of an http.Client of your own. An export that breaks yields an error as its last pair,
-// so what came without one is all. c must come from New.
+// not bound an export; ctx does, and a timeout of an http.Client of your own. An export that breaks yields an error as its last pair.
+// Without one the rows are complete. c must come from New.
 func ExportApps(ctx context.Context, c *ClientWithResponses, clientID UUID, params *ListAppsParams) iter.Seq2[AppRow, error] {
 	return export[AppRow](ctx, func(ctx context.Context) (*http.Response, error) { return c.ListApps(ctx, clientID, params, toExport) })
 }
@@ -59,7 +59,7 @@ func ExportCatalog(ctx context.Context, c *ClientWithResponses, params *ListCata
 	return export[CatalogRow](ctx, func(ctx context.Context) (*http.Response, error) { return c.ListCatalogApps(ctx, params, toExport) })
 }
 
-// toExport makes the request of a list that of its export.
+// toExport turns the request of a list into the request of its export.
 func toExport(_ context.Context, r *http.Request) error {
 	r.URL = r.URL.JoinPath("export")
 	r.Header.Set("Accept", NDJSON)
@@ -71,25 +71,25 @@ func export[T any](ctx context.Context, open func(context.Context) (*http.Respon
 	return func(yield func(T, error) bool) {
 		ctx, cancel := context.WithCancelCause(ctx)
 		defer cancel(nil)
-		silence := time.AfterFunc(maxExportSilence, func() { cancel(errSilence) })
-		defer silence.Stop()
+		idleTimer := time.AfterFunc(exportIdleTimeout, func() { cancel(errExportIdle) })
+		defer idleTimer.Stop()
 		err := readRows(ctx, open, func(row T) bool {
-			silence.Stop() // the caller may take its time
-			defer silence.Reset(maxExportSilence)
+			idleTimer.Stop() // the caller may take its time
+			defer idleTimer.Reset(exportIdleTimeout)
 			return yield(row, nil)
 		})
-		if err != nil && errors.Is(context.Cause(ctx), errSilence) {
-			err = errSilence
+		if err != nil && errors.Is(context.Cause(ctx), errExportIdle) {
+			err = errExportIdle
 		}
 		if err != nil {
-			var none T
-			yield(none, err)
+			var zero T
+			yield(zero, err)
 		}
 	}
 }
 
-// readRows passes each row on until pass returns false.
-func readRows[T any](ctx context.Context, open func(context.Context) (*http.Response, error), pass func(T) bool) error {
+// readRows yields the rows until yield returns false.
+func readRows[T any](ctx context.Context, open func(context.Context) (*http.Response, error), yield func(T) bool) error {
 	response, err := open(ctx)
 	if err != nil {
 		return err
@@ -104,7 +104,7 @@ func readRows[T any](ctx context.Context, open func(context.Context) (*http.Resp
 			return nil
 		case err != nil:
 			return fmt.Errorf("read an export: %w", err)
-		case !pass(row):
+		case !yield(row):
 			return nil
 		}
 	}

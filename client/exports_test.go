@@ -198,10 +198,10 @@ func TestExportIsCut(t *testing.T) {
 	}
 }
 
-// endless answers with rows until the reader is gone, which it then says.
-func endless(gone chan<- struct{}) http.Handler {
+// endless answers with rows until the reader disconnects. Then it closes the channel.
+func endless(disconnected chan<- struct{}) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		defer close(gone)
+		defer close(disconnected)
 		w.Header().Set("Content-Type", client.NDJSON)
 		for i := 0; ; i++ {
 			if _, err := fmt.Fprintf(w, `{"canonical_name":"App %d"}`+"\n", i); err != nil {
@@ -214,8 +214,8 @@ func endless(gone chan<- struct{}) http.Handler {
 // A loop that is left closes its connection.
 func TestExportIsLeft(t *testing.T) {
 	t.Parallel()
-	gone := make(chan struct{})
-	server := httptest.NewServer(endless(gone))
+	disconnected := make(chan struct{})
+	server := httptest.NewServer(endless(disconnected))
 	t.Cleanup(server.Close)
 	c, err := client.New(server.URL+"/v2", token)
 	if err != nil {
@@ -229,7 +229,7 @@ func TestExportIsLeft(t *testing.T) {
 			break
 		}
 	}
-	<-gone
+	<-disconnected
 }
 
 // An export goes on longer than DefaultTimeout, and ends with an error when nothing comes any more or its context ends. The clock is the

@@ -23,8 +23,8 @@ type Followed struct {
 const (
 	firstPause = time.Second
 	maxPause   = 30 * time.Second
-	// maxSilence is how long a stream may send nothing before Follow connects again. The server sends at least every 15 seconds.
-	maxSilence = 45 * time.Second
+	// idleTimeout is how long a stream may send nothing before Follow connects again. The server sends at least every 15 seconds.
+	idleTimeout = 45 * time.Second
 	// maxStreamLine is in bytes. The longest lines are cursors, of at most 16 KiB, and changes.
 	maxStreamLine = 1 << 20
 	eventStream   = "text/event-stream"
@@ -51,15 +51,15 @@ func Follow(ctx context.Context, c *ClientWithResponses, clientID *UUID, cursor 
 		for {
 			s := changeStream{cursor: cursor}
 			err := s.read(ctx, c, clientID, yield)
-			wait, transient := whetherToRetry(err)
+			wait, reconnect := shouldReconnect(err)
 			switch {
 			case s.stopped || ctx.Err() != nil:
 				return
-			case !transient:
+			case !reconnect:
 				yield(Followed{}, err)
 				return
 			}
-			if cursor = s.cursor; s.live {
+			if cursor = s.cursor; s.received {
 				pause = firstPause
 			}
 			select {
@@ -72,11 +72,11 @@ func Follow(ctx context.Context, c *ClientWithResponses, clientID *UUID, cursor 
 	}
 }
 
-// errUnreadable says that an event is not what the contract says.
+// errUnreadable means that an event is not in the form of the contract.
 var errUnreadable = errors.New("read a change")
 
-// whetherToRetry reports whether to connect again after an error, or after none, and how long to wait at least.
-func whetherToRetry(err error) (wait time.Duration, transient bool) {
+// shouldReconnect reports whether to connect again after a connection has ended, with an error or nil, and the minimum wait.
+func shouldReconnect(err error) (wait time.Duration, reconnect bool) {
 	var refused *StatusError
 	var foreign *ForeignError
 	var status int
@@ -109,17 +109,17 @@ func retryAfter(header http.Header) time.Duration {
 
 // changeStream is one connection.
 type changeStream struct {
-	cursor  string // behind what was read
-	live    bool   // an event or a position was read
-	stopped bool   // by the caller
+	cursor   string // behind what was read
+	received bool   // an event or a position was read
+	stopped  bool   // by the caller
 }
 
 // read yields the changes of one connection until it ends.
 func (s *changeStream) read(ctx context.Context, c *ClientWithResponses, clientID *UUID, yield func(Followed, error) bool) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	silence := time.AfterFunc(maxSilence, cancel)
-	defer silence.Stop()
+	idleTimer := time.AfterFunc(idleTimeout, cancel)
+	defer idleTimer.Stop()
 	response, err := s.open(ctx, c, clientID)
 	if err != nil {
 		return err
@@ -136,19 +136,19 @@ func (s *changeStream) read(ctx context.Context, c *ClientWithResponses, clientI
 			return nil // the next answer says with a status what is wrong
 		}
 		if e.id != "" {
-			s.cursor, s.live = e.id, true
+			s.cursor, s.received = e.id, true
 		}
 		if e.kind == "change" {
 			followed := Followed{Cursor: s.cursor}
 			if err := json.Unmarshal([]byte(e.data), &followed.Change); err != nil {
 				return fmt.Errorf("%w: %w", errUnreadable, err)
 			}
-			silence.Stop() // the caller may take its time
+			idleTimer.Stop() // the caller may take its time
 			if s.stopped = !yield(followed, nil); s.stopped {
 				return nil
 			}
 		}
-		silence.Reset(maxSilence)
+		idleTimer.Reset(idleTimeout)
 		e = event{}
 	}
 	return lines.Err()

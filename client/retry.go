@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// A request that is answered with 429 or 503 and Retry-After is sent again by itself: at most MaxRetries times, and never after a wait
+// A request that is answered with 429 or 503 and Retry-After is sent again automatically: at most MaxRetries times, and never after a wait
 // of more than MaxRetryAfter, with which the answer is returned as it is.
 const (
 	MaxRetries    = 3
@@ -29,15 +29,15 @@ func NoRetry(_ context.Context, r *http.Request) error {
 
 type noRetry struct{}
 
-// retrying sends a request again when the answer asks for it.
-type retrying struct{ once HttpRequestDoer }
+// retryingDoer sends a request again when the answer asks for it.
+type retryingDoer struct{ doer HttpRequestDoer }
 
-func (d retrying) Do(r *http.Request) (*http.Response, error) {
+func (d retryingDoer) Do(r *http.Request) (*http.Response, error) {
 	ctx := r.Context()
-	for n, pause := 0, firstRetryPause; ; n, pause = n+1, 2*pause {
-		response, err := d.once.Do(r)
-		wait, refused := whetherToSendAgain(r, err)
-		if !refused || n == MaxRetries || wait > MaxRetryAfter {
+	for retries, pause := 0, firstRetryPause; ; retries, pause = retries+1, 2*pause {
+		response, err := d.doer.Do(r)
+		wait, retry := shouldRetry(r, err)
+		if !retry || retries == MaxRetries || wait > MaxRetryAfter {
 			return response, err
 		}
 		wait += pause/2 + rand.N(pause/2) //nolint:gosec // spreads the load, hides nothing
@@ -61,10 +61,10 @@ func (d retrying) Do(r *http.Request) (*http.Response, error) {
 	}
 }
 
-// whetherToSendAgain reports whether the answer to a request lets it be sent again, and how long to wait at least. The API writes
-// nothing before 429 and 503. Of anybody else's answer nobody knows that, so only reads are sent again after it.
-func whetherToSendAgain(r *http.Request, err error) (wait time.Duration, refused bool) {
-	var own *StatusError
+// shouldRetry reports whether to send a request again after its answer, and the minimum wait. The API has written nothing when it
+// answers 429 or 503. A proxy that answers so may have passed the request on, so only reads are sent again then.
+func shouldRetry(r *http.Request, err error) (wait time.Duration, retry bool) {
+	var refused *StatusError
 	var foreign *ForeignError
 	var status int
 	var header http.Header
@@ -72,13 +72,13 @@ func whetherToSendAgain(r *http.Request, err error) (wait time.Duration, refused
 	case r.Header.Get("Accept") == eventStream: // Follow connects again
 	case r.Context().Value(noRetry{}) != nil:
 	case r.Body != nil && r.Body != http.NoBody && r.GetBody == nil: // it can be read once
-	case errors.As(err, &own):
-		status, header = own.Status, own.Header
+	case errors.As(err, &refused):
+		status, header = refused.Status, refused.Header
 	case errors.As(err, &foreign) && (r.Method == http.MethodGet || r.Method == http.MethodHead):
 		status, header = foreign.Status, foreign.Header
 	}
-	refused = status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable
-	if !refused || header.Get("Retry-After") == "" {
+	retry = status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable
+	if !retry || header.Get("Retry-After") == "" {
 		return 0, false
 	}
 	return retryAfter(header), true

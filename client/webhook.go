@@ -68,7 +68,8 @@ func verifyWebhookAt(now time.Time, header http.Header, body []byte, secrets ...
 	if err != nil {
 		return Delivery{}, err
 	}
-	id, timestamp, signatures := only(header, "Webhook-Id"), only(header, "Webhook-Timestamp"), only(header, "Webhook-Signature")
+	id, timestamp := singleValue(header, "Webhook-Id"), singleValue(header, "Webhook-Timestamp")
+	signatures := singleValue(header, "Webhook-Signature")
 	if !webhookID.MatchString(id) || !webhookTimestamp.MatchString(timestamp) || strings.Contains(signatures, ", ") {
 		return Delivery{}, ErrWebhookSignature
 	}
@@ -107,8 +108,8 @@ func webhookKeys(secrets []string) ([][]byte, error) {
 	return keys, nil
 }
 
-// only returns the value of a header that comes once, or nothing.
-func only(header http.Header, name string) string {
+// singleValue returns the value of a header that comes once, or nothing.
+func singleValue(header http.Header, name string) string {
 	if values := header.Values(name); len(values) == 1 {
 		return values[0]
 	}
@@ -116,11 +117,11 @@ func only(header http.Header, name string) string {
 }
 
 // isSigned compares each signature with each key, in constant time. It ignores signatures of other versions than v1.
-func isSigned(head string, body []byte, signatures string, keys [][]byte) bool {
+func isSigned(prefix string, body []byte, signatures string, keys [][]byte) bool {
 	signed := false
 	for _, key := range keys {
 		mac := hmac.New(sha256.New, key)
-		mac.Write([]byte(head))
+		mac.Write([]byte(prefix))
 		mac.Write(body)
 		want := []byte("v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil)))
 		for signature := range strings.SplitSeq(signatures, " ") {

@@ -54,7 +54,8 @@ func (a *api) serve(ctx context.Context, r *http.Request) *answer {
 	caller := callerOf(ctx)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(caller.Context(), cancel)() // the SDK cuts the messages of older versions loose from their request
+	// For older versions of the protocol the SDK does not cancel messages with their request.
+	defer context.AfterFunc(caller.Context(), cancel)()
 	r = r.WithContext(ctx)
 	for _, name := range forwarded {
 		if values := caller.Header[name]; values != nil {
@@ -90,7 +91,7 @@ func (a *answer) decode() (v any, err error) {
 	d := json.NewDecoder(bytes.NewReader(a.body))
 	d.UseNumber()
 	if err := d.Decode(&v); err != nil {
-		return nil, &faultError{err}
+		return nil, &internalError{err}
 	}
 	return v, nil
 }

@@ -20,8 +20,7 @@ func confirmationSchema() map[string]any {
 }
 
 // newConfirmation returns a text that stands for a call with these arguments, and for the objects as they are: their entity tags, in
-// order, "" for one that is unknown. It needs no memory of the server, and any server can read it. It gives nobody a right: that is
-// for the token.
+// order, "" for one that is unknown. No server stores it, and any server can read it. It grants no rights: only the token does.
 func newConfirmation(op *operations.Operation, values map[string]any, tags []string) string {
 	return base64.RawURLEncoding.EncodeToString([]byte(hashOf(op, values) + strings.Join(tags, "\n")))
 }

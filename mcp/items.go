@@ -39,7 +39,7 @@ func itemsOf(doc *operations.Document, op *operations.Operation) *items {
 		has := func(name string) bool {
 			return slices.ContainsFunc(operations.Properties(operations.Items(a.Schema)), func(p operations.Property) bool { return p.Name == name })
 		}
-		read := find(doc, func(path string) bool {
+		read := findRead(doc, func(path string) bool {
 			last, ok := strings.CutPrefix(path, op.Path+"/")
 			return ok && strings.HasPrefix(last, "{") && !strings.Contains(last, "/")
 		})
@@ -51,15 +51,15 @@ func itemsOf(doc *operations.Document, op *operations.Operation) *items {
 	return nil
 }
 
-// of returns the items of a call; nil if they are none, which the API refuses.
-func (i *items) of(values map[string]any) []any {
+// list returns the items of a call; nil if they are none, which the API refuses.
+func (i *items) list(values map[string]any) []any {
 	list, _ := values[i.argument].([]any)
 	return list
 }
 
 // withTags returns the items, each with the tag at its place as its condition, unless it has one or the tag is "".
 func (i *items) withTags(values map[string]any, tags []string) []any {
-	list := slices.Clone(i.of(values))
+	list := slices.Clone(i.list(values))
 	for n, v := range list {
 		item, ok := v.(map[string]any)
 		if _, has := item[itemCondition]; !ok || has || n >= len(tags) || tags[n] == "" {
@@ -74,30 +74,30 @@ func (i *items) withTags(values map[string]any, tags []string) []any {
 
 // previewItems answers what the write of several objects would do. Up to maxRead of them are read before.
 func (t *tool) previewItems(ctx context.Context, values map[string]any) (*sdk.CallToolResult, error) {
-	asked := maps.Clone(values)
+	arguments := maps.Clone(values)
 	before, tags, err := t.readItems(ctx, values)
 	if err != nil {
-		return failed(nil, err)
+		return failureResult(nil, err)
 	}
 	if tags != nil {
-		asked[t.items.argument] = t.items.withTags(values, tags)
+		arguments[t.items.argument] = t.items.withTags(values, tags)
 	}
-	tried, err := t.try(ctx, asked)
-	if err != nil || !tried.ok() {
-		return failed(tried, err)
+	dryRunAnswer, err := t.sendDryRun(ctx, arguments)
+	if err != nil || !dryRunAnswer.ok() {
+		return failureResult(dryRunAnswer, err)
 	}
 	p := preview{}
 	if before != nil {
-		changes := t.items.differences(values, before, tried.object())
+		changes := t.items.differences(values, before, dryRunAnswer.object())
 		p.Changes = &changes
 	}
-	return p.result(t, values, tried, tags)
+	return p.result(t, values, dryRunAnswer, tags)
 }
 
 // readItems reads the objects of a call, with their entity tags. It returns nothing if there are too many, or one cannot be read that
-// would be written: only some of the changes would not be what is asked.
+// would be written: a preview must show all changes or none.
 func (t *tool) readItems(ctx context.Context, values map[string]any) (before []map[string]any, tags []string, err error) {
-	list := t.items.of(values)
+	list := t.items.list(values)
 	if len(list) > maxRead {
 		return nil, nil, nil
 	}
@@ -111,15 +111,15 @@ func (t *tool) readItems(ctx context.Context, values map[string]any) (before []m
 		path[t.items.id] = id
 		a, err := t.api.do(ctx, t.items.read, path)
 		if err != nil {
-			return nil, nil, &faultError{err}
+			return nil, nil, &internalError{err}
 		}
 		switch {
 		case a.ok():
 			before, tags = append(before, a.object()), append(tags, a.etag())
 		case a.status == http.StatusNotFound:
 			before, tags = append(before, nil), append(tags, "")
-		case a.passing():
-			return nil, nil, &passingError{a}
+		case a.isTransient():
+			return nil, nil, &transientError{a}
 		default:
 			return nil, nil, nil
 		}
@@ -131,7 +131,7 @@ func (t *tool) readItems(ctx context.Context, values map[string]any) (before []m
 func (i *items) differences(values map[string]any, before []map[string]any, answer map[string]any) []change {
 	done, _ := answer[succeeded].([]any)
 	changes := []change{}
-	for n, v := range i.of(values) {
+	for n, v := range i.list(values) {
 		item, _ := v.(map[string]any)
 		id, _ := item[itemID].(string)
 		if n >= len(before) || !slices.ContainsFunc(done, func(v any) bool { s, _ := v.(string); return strings.EqualFold(s, id) }) {

@@ -49,7 +49,7 @@ func New(cfg Config) (*Handler, error) {
 	if err := h.addOperations(server, cfg); err != nil {
 		return nil, fmt.Errorf("mcp: %w", err)
 	}
-	server.AddReceivingMiddleware(onlyServed, recoverPanics(cfg.Log))
+	server.AddReceivingMiddleware(refuseUnsupported, recoverPanics(cfg.Log))
 	h.streamable = sdk.NewStreamableHTTPHandler(func(*http.Request) *sdk.Server { return server }, &sdk.StreamableHTTPOptions{
 		Stateless: true, JSONResponse: true, PropagateRequestCancellation: true,
 		// A proxy on the same machine passes other hosts on. The caller checks Origin, and a token is needed in any case.
@@ -62,24 +62,24 @@ func New(cfg Config) (*Handler, error) {
 func (h *Handler) addOperations(server *sdk.Server, cfg Config) error {
 	names := map[string]bool{}
 	for _, op := range cfg.Document.Operations {
-		mark, err := markOf(op)
+		ext, err := readExtension(op)
 		if err != nil {
 			return fmt.Errorf("%s: %w", op.ID, err)
 		}
-		if mark == nil {
+		if ext == nil {
 			continue
 		}
-		if names[mark.Name] {
-			return fmt.Errorf("%s: another tool is named %s", op.ID, mark.Name)
+		if names[ext.Name] {
+			return fmt.Errorf("%s: another tool is named %s", op.ID, ext.Name)
 		}
-		names[mark.Name] = true
-		t, err := newTool(h.api, cfg.Document, op, mark)
+		names[ext.Name] = true
+		t, err := newTool(h.api, cfg.Document, op, ext)
 		if err != nil {
 			return fmt.Errorf("%s: %w", op.ID, err)
 		}
-		server.AddTool(t.describe(mark), t.call)
-		if mark.Resource != "" {
-			if err := addResource(server, h.api, cfg.Name, op, mark); err != nil {
+		server.AddTool(t.describe(ext), t.call)
+		if ext.Resource != "" {
+			if err := addResource(server, h.api, cfg.Name, op, ext); err != nil {
 				return fmt.Errorf("%s: %w", op.ID, err)
 			}
 		}
@@ -90,7 +90,7 @@ func (h *Handler) addOperations(server *sdk.Server, cfg Config) error {
 	return nil
 }
 
-// RefusedError reports a request over HTTP that is none of MCP: no message of it was handled, and nothing was answered.
+// RefusedError reports an HTTP request that is not one of MCP: none of its messages was handled, and no answer was written.
 type RefusedError struct {
 	Status int
 	Reason string // for the client
@@ -103,8 +103,8 @@ func (e *RefusedError) Error() string { return e.Reason }
 func (h *Handler) Serve(w http.ResponseWriter, r *http.Request) error {
 	answer := &answerWriter{ResponseWriter: w}
 	h.streamable.ServeHTTP(answer, r.WithContext(withCaller(r.Context(), r)))
-	if answer.refusal != 0 {
-		return &RefusedError{answer.refusal, strings.TrimSpace(answer.reason.String())}
+	if answer.refusedStatus != 0 {
+		return &RefusedError{answer.refusedStatus, strings.TrimSpace(answer.reason.String())}
 	}
 	return nil
 }
@@ -113,15 +113,15 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request) error {
 type answerWriter struct {
 	http.ResponseWriter
 
-	begun   bool
-	refusal int // the status; 0 for none
-	reason  strings.Builder
+	headerWritten bool
+	refusedStatus int // 0: the SDK has not refused the request
+	reason        strings.Builder
 }
 
 func (w *answerWriter) WriteHeader(status int) {
-	w.begun = true
+	w.headerWritten = true
 	if status >= http.StatusBadRequest && strings.HasPrefix(w.Header().Get("Content-Type"), "text/plain") {
-		w.refusal = status
+		w.refusedStatus = status
 		return
 	}
 	w.Header().Set("Cache-Control", "no-store")
@@ -129,10 +129,10 @@ func (w *answerWriter) WriteHeader(status int) {
 }
 
 func (w *answerWriter) Write(text []byte) (int, error) {
-	if !w.begun {
+	if !w.headerWritten {
 		w.WriteHeader(http.StatusOK)
 	}
-	if w.refusal != 0 {
+	if w.refusedStatus != 0 {
 		return w.reason.Write(text)
 	}
 	return w.ResponseWriter.Write(text)
@@ -141,15 +141,15 @@ func (w *answerWriter) Write(text []byte) (int, error) {
 // Unwrap lets http.ResponseController reach the connection.
 func (w *answerWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// served are the methods that are answered. The SDK answers more, some of them with a stream that does not end.
-var served = map[string]bool{
+// supportedMethods are the methods that this server answers. The SDK answers more, some of them with a stream that does not end.
+var supportedMethods = map[string]bool{
 	"initialize": true, "server/discover": true, "ping": true, "tools/list": true, "tools/call": true, "resources/list": true,
 	"resources/templates/list": true, "resources/read": true,
 }
 
-func onlyServed(next sdk.MethodHandler) sdk.MethodHandler {
+func refuseUnsupported(next sdk.MethodHandler) sdk.MethodHandler {
 	return func(ctx context.Context, method string, request sdk.Request) (sdk.Result, error) {
-		if !served[method] && !strings.HasPrefix(method, "notifications/") {
+		if !supportedMethods[method] && !strings.HasPrefix(method, "notifications/") {
 			return nil, &jsonrpc.Error{Code: jsonrpc.CodeMethodNotFound, Message: "This server does not have " + method}
 		}
 		return next(ctx, method, request)
@@ -157,7 +157,7 @@ func onlyServed(next sdk.MethodHandler) sdk.MethodHandler {
 }
 
 // recoverPanics keeps a panic from ending the process: the SDK handles messages in goroutines of its own, where net/http recovers
-// nothing. No other error shows its text, which is not for clients.
+// nothing. It also logs each internalError and hides its text from clients.
 func recoverPanics(log *slog.Logger) sdk.Middleware {
 	return func(next sdk.MethodHandler) sdk.MethodHandler {
 		return func(ctx context.Context, method string, request sdk.Request) (result sdk.Result, err error) {
@@ -168,7 +168,7 @@ func recoverPanics(log *slog.Logger) sdk.Middleware {
 				}
 			}()
 			result, err = next(ctx, method, request)
-			if fault := (*faultError)(nil); errors.As(err, &fault) {
+			if fault := (*internalError)(nil); errors.As(err, &fault) {
 				log.ErrorContext(ctx, "mcp", "method", method, "error", err)
 				err = &jsonrpc.Error{Code: jsonrpc.CodeInternalError, Message: "Internal server error"}
 			}
@@ -177,9 +177,9 @@ func recoverPanics(log *slog.Logger) sdk.Middleware {
 	}
 }
 
-// faultError is a fault of the server, such as an answer of the API that is not JSON.
-type faultError struct{ cause error }
+// internalError is a fault of the server, such as an answer of the API that is not JSON.
+type internalError struct{ cause error }
 
-func (e *faultError) Error() string { return e.cause.Error() }
+func (e *internalError) Error() string { return e.cause.Error() }
 
-func (e *faultError) Unwrap() error { return e.cause }
+func (e *internalError) Unwrap() error { return e.cause }

@@ -26,16 +26,16 @@ func newHandler(t *testing.T, document string, api http.HandlerFunc) (*Handler, 
 }
 
 // document returns a document with one operation on a thing.
-func document(method, mark, parameters string) string {
-	return `{"openapi":"3.0.3","info":{"title":"things","version":"1"},"paths":{"/things/{id}":{"` + method + `":{"operationId":"x","x-mcp":` + mark +
+func document(method, extension, parameters string) string {
+	return `{"openapi":"3.0.3","info":{"title":"things","version":"1"},"paths":{"/things/{id}":{"` + method + `":{"operationId":"x","x-mcp":` + extension +
 		`,"parameters":[{"name":"id","in":"path","required":true,"schema":{"type":"string"}}` + parameters +
 		`],"responses":{"200":{"description":"x"}}}}}}`
 }
 
 const (
-	readMark  = `{"name":"read","description":"d","read_only":true}`
-	writeMark = `{"name":"write","description":"d","read_only":false}`
-	tried     = `,{"name":"dry_run","in":"query","schema":{"type":"boolean"}}`
+	readOnlyJSON    = `{"name":"read","description":"d","read_only":true}`
+	writeJSON       = `{"name":"write","description":"d","read_only":false}`
+	dryRunParameter = `,{"name":"dry_run","in":"query","schema":{"type":"boolean"}}`
 )
 
 // An operation that cannot be offered as it is marked keeps the server from starting.
@@ -46,12 +46,12 @@ func TestMarks(t *testing.T) {
 		"no name":                document("get", `{"description":"d","read_only":true}`, ""),
 		"no description":         document("get", `{"name":"read","read_only":true}`, ""),
 		"no object":              document("get", `true`, ""),
-		"a write that reads":     document("get", writeMark, ""),
-		"a read that writes":     document("delete", readMark, tried),
-		"a resource that writes": document("put", `{"name":"write","description":"d","read_only":false,"resource":"x"}`, tried),
-		"no dry run":             document("put", writeMark, ""),
-		"its own confirmation":   document("put", writeMark, tried+`,{"name":"confirmation","in":"query","schema":{"type":"boolean"}}`),
-		"a schema that is not":   document("get", readMark, `,{"name":"q","in":"query","schema":{"not":{"type":"string"}}}`),
+		"a write that reads":     document("get", writeJSON, ""),
+		"a read that writes":     document("delete", readOnlyJSON, dryRunParameter),
+		"a resource that writes": document("put", `{"name":"write","description":"d","read_only":false,"resource":"x"}`, dryRunParameter),
+		"no dry run":             document("put", writeJSON, ""),
+		"its own confirmation":   document("put", writeJSON, dryRunParameter+`,{"name":"confirmation","in":"query","schema":{"type":"boolean"}}`),
+		"a schema that is not":   document("get", readOnlyJSON, `,{"name":"q","in":"query","schema":{"not":{"type":"string"}}}`),
 		"a required query of a resource": document("get", `{"name":"read","description":"d","read_only":true,"resource":"x"}`,
 			`,{"name":"q","in":"query","required":true,"schema":{"type":"string"}}`),
 	} {
@@ -59,7 +59,7 @@ func TestMarks(t *testing.T) {
 			t.Errorf("%s is accepted", name)
 		}
 	}
-	for _, text := range []string{document("get", readMark, tried), document("put", writeMark, tried)} {
+	for _, text := range []string{document("get", readOnlyJSON, dryRunParameter), document("put", writeJSON, dryRunParameter)} {
 		if _, _, err := newHandler(t, text, nil); err != nil {
 			t.Errorf("%s: %v", text, err)
 		}
@@ -88,7 +88,7 @@ func post(t *testing.T, h *Handler, message string) string {
 // The request to the API has of the caller's request what concerns it.
 func TestRequestToTheAPI(t *testing.T) {
 	t.Parallel()
-	h, _, err := newHandler(t, document("get", readMark, ""), func(w http.ResponseWriter, r *http.Request) {
+	h, _, err := newHandler(t, document("get", readOnlyJSON, ""), func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if r.RequestURI != "/v9/things/a%2Fb" || r.URL.Path != "/v9/things/a/b" || r.RemoteAddr == "" || r.Host != "example.com" || err != nil || len(body) > 0 {
 			t.Errorf("%s %s of %s to %s, %s %v", r.RequestURI, r.URL.Path, r.RemoteAddr, r.Host, body, err)
@@ -120,7 +120,7 @@ func TestFaults(t *testing.T) {
 		},
 		"nothing": func(http.ResponseWriter, *http.Request) {},
 	} {
-		h, log, err := newHandler(t, document("get", readMark, ""), api)
+		h, log, err := newHandler(t, document("get", readOnlyJSON, ""), api)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -142,9 +142,9 @@ func TestPreviewWaitsForItsReads(t *testing.T) {
 	const body = `"requestBody":{"content":{"application/json":{"schema":{"type":"object","properties":{"all":{"type":"array","items":{"type":"object",` +
 		`"properties":{"id":{"type":"string"},"if_match":{"type":"string"}}}}}}}}}`
 	text := `{"openapi":"3.0.3","info":{"title":"things","version":"1"},"paths":{` +
-		`"/things":{"patch":{"operationId":"all","x-mcp":{"name":"many","description":"d","read_only":false},` + body + `,"parameters":[` + tried[1:] + `],` + answers + `}},` +
+		`"/things":{"patch":{"operationId":"all","x-mcp":{"name":"many","description":"d","read_only":false},` + body + `,"parameters":[` + dryRunParameter[1:] + `],` + answers + `}},` +
 		`"/things/{id}":{"get":{"operationId":"get",` + id + `],` + answers + `},` +
-		`"patch":{"operationId":"patch","x-mcp":{"name":"one","description":"d","read_only":false},` + id + tried + ifMatch + `],` + answers + `}}}}`
+		`"patch":{"operationId":"patch","x-mcp":{"name":"one","description":"d","read_only":false},` + id + dryRunParameter + ifMatch + `],` + answers + `}}}}`
 	for _, status := range []int{http.StatusTooManyRequests, http.StatusServiceUnavailable, http.StatusForbidden} {
 		h, _, err := newHandler(t, text, func(w http.ResponseWriter, r *http.Request) {
 			if r.Method == http.MethodGet {
@@ -170,7 +170,7 @@ func TestPreviewWaitsForItsReads(t *testing.T) {
 func TestHangUp(t *testing.T) {
 	t.Parallel()
 	began, ended := make(chan struct{}), make(chan struct{})
-	h, _, err := newHandler(t, document("get", readMark, ""), func(_ http.ResponseWriter, r *http.Request) {
+	h, _, err := newHandler(t, document("get", readOnlyJSON, ""), func(_ http.ResponseWriter, r *http.Request) {
 		close(began)
 		<-r.Context().Done()
 		close(ended)

@@ -19,7 +19,7 @@ const mediaTypeJSON = "application/json"
 
 // addResource adds what an operation reads, under the operation's path: scheme://clients/{client_id}/apps. A list begins with its first
 // page. Its next_cursor, as ?cursor=, is the URI of the next one.
-func addResource(server *sdk.Server, a *api, scheme string, op *operations.Operation, m *mark) error {
+func addResource(server *sdk.Server, a *api, scheme string, op *operations.Operation, ext *extension) error {
 	uri := scheme + "://" + strings.TrimPrefix(op.Path, "/")
 	template := uri
 	for _, argument := range op.Arguments {
@@ -43,12 +43,12 @@ func addResource(server *sdk.Server, a *api, scheme string, op *operations.Opera
 	}
 	if !strings.Contains(uri, "{") {
 		server.AddResource(&sdk.Resource{
-			URI: uri, Name: m.Name, Title: m.Resource, Description: m.Description, MIMEType: mediaTypeJSON,
+			URI: uri, Name: ext.Name, Title: ext.Resource, Description: ext.Description, MIMEType: mediaTypeJSON,
 		}, read)
 	}
 	if strings.Contains(template, "{") {
 		server.AddResourceTemplate(&sdk.ResourceTemplate{
-			URITemplate: template, Name: m.Name, Title: m.Resource, Description: m.Description, MIMEType: mediaTypeJSON,
+			URITemplate: template, Name: ext.Name, Title: ext.Resource, Description: ext.Description, MIMEType: mediaTypeJSON,
 		}, read)
 	}
 	return nil
@@ -90,7 +90,7 @@ func addDocument(server *sdk.Server, a *api, scheme, path string) {
 	}, func(ctx context.Context, request *sdk.ReadResourceRequest) (*sdk.ReadResourceResult, error) {
 		r, err := http.NewRequestWithContext(ctx, http.MethodGet, path, http.NoBody)
 		if err != nil {
-			return nil, &faultError{err}
+			return nil, &internalError{err}
 		}
 		return a.serve(ctx, r).toResource(request.Params.URI)
 	})
@@ -110,7 +110,7 @@ func (a *answer) toResource(uri string) (*sdk.ReadResourceResult, error) {
 	}
 	var body struct{ Code, Message string }
 	if err := json.Unmarshal(f.Error, &body); err != nil {
-		return nil, &faultError{err}
+		return nil, &internalError{err}
 	}
 	code := int64(codeRefused)
 	if a.status == http.StatusNotFound {

@@ -18,7 +18,7 @@ func success(answer json.RawMessage) *sdk.CallToolResult {
 	}
 }
 
-// failure is an error of the API as a tool gives it: the error in the contract's form, and of the answer's head what helps.
+// failure is an error of the API as a tool returns it: the error in the contract's form, and some headers of the answer.
 type failure struct {
 	Error      json.RawMessage `json:"error"`
 	Status     int             `json:"status"`
@@ -30,7 +30,7 @@ type failure struct {
 func newFailure(a *answer) (*failure, error) {
 	f := &failure{Status: a.status, RequestID: a.header.Get(requestIDHeader)}
 	if err := json.Unmarshal(a.body, f); err != nil || f.Error == nil {
-		return nil, &faultError{fmt.Errorf("the API answered %d without an error: %w", a.status, err)}
+		return nil, &internalError{fmt.Errorf("the API answered %d without an error: %w", a.status, err)}
 	}
 	f.RetryAfter, _ = strconv.Atoi(a.header.Get("Retry-After"))
 	return f, nil
@@ -58,7 +58,7 @@ func (a *answer) toResult() (*sdk.CallToolResult, error) {
 		return a.toFailure()
 	}
 	if !json.Valid(a.body) {
-		return nil, &faultError{fmt.Errorf("the API answered %d without JSON", a.status)}
+		return nil, &internalError{fmt.Errorf("the API answered %d without JSON", a.status)}
 	}
 	return success(a.body), nil
 }
@@ -71,7 +71,7 @@ func (a *answer) toFailure() (*sdk.CallToolResult, error) {
 	return f.result(), nil
 }
 
-// encode returns the JSON of what was made from JSON, which has one, without the escapes that are for HTML.
+// encode returns the JSON of a value without the escapes for HTML. The value comes from JSON, so encoding never fails.
 func encode(v any) json.RawMessage {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)

@@ -15,35 +15,35 @@ import (
 	"github.com/clientapps/clientapps/operations"
 )
 
-// mark is the extension x-mcp of an operation that assistants may call.
-type mark struct {
+// extension has the values of x-mcp, which an operation has when assistants may call it.
+type extension struct {
 	Name        string `json:"name"`        // of the tool
 	Description string `json:"description"` // when to use it
 	ReadOnly    bool   `json:"read_only"`
 	Resource    string `json:"resource"` // the title of what it reads as a resource; "" for none
 }
 
-// markOf returns nil for an operation that is not marked.
-func markOf(op *operations.Operation) (*mark, error) {
-	extension, ok := op.Extensions["x-mcp"]
+// readExtension returns nil for an operation without the extension.
+func readExtension(op *operations.Operation) (*extension, error) {
+	raw, ok := op.Extensions["x-mcp"]
 	if !ok {
-		return nil, nil //nolint:nilnil // most operations have no mark, and that is no error
+		return nil, nil //nolint:nilnil // most operations have none, and that is no error
 	}
-	d := json.NewDecoder(bytes.NewReader(encode(extension)))
+	d := json.NewDecoder(bytes.NewReader(encode(raw)))
 	d.DisallowUnknownFields()
-	m := &mark{}
-	if err := d.Decode(m); err != nil {
+	ext := &extension{}
+	if err := d.Decode(ext); err != nil {
 		return nil, fmt.Errorf("x-mcp: %w", err)
 	}
 	switch {
-	case m.Name == "" || m.Description == "":
+	case ext.Name == "" || ext.Description == "":
 		return nil, errors.New("x-mcp needs a name and a description")
-	case m.ReadOnly != (op.Method == http.MethodGet):
+	case ext.ReadOnly != (op.Method == http.MethodGet):
 		return nil, fmt.Errorf("x-mcp: read_only is wrong for %s", op.Method)
-	case m.Resource != "" && !m.ReadOnly:
+	case ext.Resource != "" && !ext.ReadOnly:
 		return nil, errors.New("x-mcp: only what is read is a resource")
 	}
-	return m, nil
+	return ext, nil
 }
 
 // tool calls one operation. One that writes does so only when it is called again with the confirmation of the first answer.
@@ -66,9 +66,9 @@ const (
 	confirmation = "confirmation"
 )
 
-func newTool(a *api, doc *operations.Document, op *operations.Operation, m *mark) (*tool, error) {
-	t := &tool{api: a, op: op, name: m.Name, writes: !m.ReadOnly}
-	canTry := false
+func newTool(a *api, doc *operations.Document, op *operations.Operation, ext *extension) (*tool, error) {
+	t := &tool{api: a, op: op, name: ext.Name, writes: !ext.ReadOnly}
+	hasDryRun := false
 	for _, argument := range op.Arguments {
 		switch {
 		case argument.In == openapi3.ParameterInHeader:
@@ -76,7 +76,7 @@ func newTool(a *api, doc *operations.Document, op *operations.Operation, m *mark
 				t.ifMatch = argument.Name
 			}
 		case t.writes && argument.In == openapi3.ParameterInQuery && argument.Field == dryRun:
-			canTry = true
+			hasDryRun = true
 		case argument.Name == confirmation:
 			return nil, errors.New("a tool adds an argument named confirmation")
 		default:
@@ -90,21 +90,21 @@ func newTool(a *api, doc *operations.Document, op *operations.Operation, m *mark
 	if !t.writes {
 		return t, nil
 	}
-	if !canTry {
+	if !hasDryRun {
 		return nil, errors.New("a tool that writes needs dry_run")
 	}
 	t.input["properties"].(map[string]any)[confirmation] = confirmationSchema() //nolint:errcheck // inputSchema made it
 	if t.ifMatch != "" {
-		t.read = find(doc, func(path string) bool { return path == op.Path })
+		t.read = findRead(doc, func(path string) bool { return path == op.Path })
 	}
 	t.items = itemsOf(doc, op)
 	return t, nil
 }
 
-// find returns the operation that reads a path, or nil.
-func find(doc *operations.Document, is func(path string) bool) *operations.Operation {
+// findRead returns the operation that reads a path, or nil.
+func findRead(doc *operations.Document, matches func(path string) bool) *operations.Operation {
 	i := slices.IndexFunc(doc.Operations, func(op *operations.Operation) bool {
-		return op.Method == http.MethodGet && is(op.Path)
+		return op.Method == http.MethodGet && matches(op.Path)
 	})
 	if i < 0 {
 		return nil
@@ -113,17 +113,17 @@ func find(doc *operations.Document, is func(path string) bool) *operations.Opera
 }
 
 // describe returns the tool as clients list it.
-func (t *tool) describe(m *mark) *sdk.Tool {
+func (t *tool) describe(ext *extension) *sdk.Tool {
 	no := false
 	hints := &sdk.ToolAnnotations{
-		Title: t.op.Summary, ReadOnlyHint: m.ReadOnly, OpenWorldHint: &no,
+		Title: t.op.Summary, ReadOnlyHint: ext.ReadOnly, OpenWorldHint: &no,
 		IdempotentHint: t.op.Method != http.MethodPost,
 	}
 	if t.writes {
 		overwrites := t.op.Method != http.MethodPost
 		hints.DestructiveHint = &overwrites
 	}
-	text := m.Description
+	text := ext.Description
 	if t.writes {
 		text += "\n\nWithout `confirmation` it writes nothing and answers what would change, with a `confirmation`. Only when called again with " +
 			"the same arguments and that `confirmation` does it write."
@@ -144,7 +144,7 @@ func (t *tool) call(ctx context.Context, request *sdk.CallToolRequest) (*sdk.Cal
 	if values == nil { // the arguments are null
 		values = map[string]any{}
 	}
-	given, confirms := values[confirmation]
+	given, isConfirmed := values[confirmation]
 	if t.writes {
 		delete(values, confirmation)
 	}
@@ -155,10 +155,10 @@ func (t *tool) call(ctx context.Context, request *sdk.CallToolRequest) (*sdk.Cal
 	case !t.writes:
 		a, err := t.api.do(ctx, t.op, values)
 		if err != nil {
-			return nil, &faultError{err}
+			return nil, &internalError{err}
 		}
 		return a.toResult()
-	case confirms && given != nil:
+	case isConfirmed && given != nil:
 		return t.confirm(ctx, values, given)
 	}
 	return t.preview(ctx, values)

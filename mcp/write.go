@@ -36,27 +36,27 @@ func (t *tool) preview(ctx context.Context, values map[string]any) (*sdk.CallToo
 	if t.items != nil {
 		return t.previewItems(ctx, values)
 	}
-	asked := maps.Clone(values)
+	arguments := maps.Clone(values)
 	before, tag, err := t.readObject(ctx, values)
 	if err != nil {
-		return failed(nil, err)
+		return failureResult(nil, err)
 	}
 	if tag != "" {
-		asked[t.ifMatch] = tag // if it changes meanwhile, what is shown would be of two moments
+		arguments[t.ifMatch] = tag // refuses the dry run if the object changes meanwhile: the preview must not mix two versions
 	}
-	tried, err := t.try(ctx, asked)
-	if err != nil || !tried.ok() {
-		return failed(tried, err)
+	dryRunAnswer, err := t.sendDryRun(ctx, arguments)
+	if err != nil || !dryRunAnswer.ok() {
+		return failureResult(dryRunAnswer, err)
 	}
 	p := preview{}
 	if before != nil {
-		changes := t.differences(before, tried.object())
+		changes := t.differences(before, dryRunAnswer.object())
 		p.Changes = &changes
 	}
 	if t.ifMatch != "" && tag == "" {
-		tag = tried.etag()
+		tag = dryRunAnswer.etag()
 	}
-	return p.result(t, values, tried, []string{tag})
+	return p.result(t, values, dryRunAnswer, []string{tag})
 }
 
 // readObject returns the object that would be written, and its entity tag. It returns nothing if it cannot be read: the dry run
@@ -67,53 +67,53 @@ func (t *tool) readObject(ctx context.Context, values map[string]any) (object ma
 	}
 	a, err := t.api.do(ctx, t.read, pathValues(t.read, values))
 	if err != nil {
-		return nil, "", &faultError{err}
+		return nil, "", &internalError{err}
 	}
 	switch {
 	case a.ok():
 		return a.object(), a.etag(), nil
-	case a.passing():
-		return nil, "", &passingError{a}
+	case a.isTransient():
+		return nil, "", &transientError{a}
 	}
 	return nil, "", nil
 }
 
-// passing reports whether the same request may be answered otherwise soon: too many requests, or a server that cannot.
-func (a *answer) passing() bool {
+// isTransient reports whether the same request may succeed soon: the answer is 429 or a server error.
+func (a *answer) isTransient() bool {
 	return a.status == http.StatusTooManyRequests || a.status >= http.StatusInternalServerError
 }
 
-// passingError is the answer to a read that may succeed soon. A preview without it would show and guard less than it could.
-type passingError struct{ answer *answer }
+// transientError is the answer to a read that may succeed soon. A preview without the object would be incomplete.
+type transientError struct{ answer *answer }
 
-func (e *passingError) Error() string { return "the API answers " + strconv.Itoa(e.answer.status) }
+func (e *transientError) Error() string { return "the API answers " + strconv.Itoa(e.answer.status) }
 
 // pathValues returns the values of an operation's path.
 func pathValues(op *operations.Operation, values map[string]any) map[string]any {
-	of := map[string]any{}
+	path := map[string]any{}
 	for _, a := range op.Arguments {
 		if v, ok := values[a.Name]; ok && a.In == "path" {
-			of[a.Name] = v
+			path[a.Name] = v
 		}
 	}
-	return of
+	return path
 }
 
-// try makes a dry run.
-func (t *tool) try(ctx context.Context, values map[string]any) (*answer, error) {
-	asked := maps.Clone(values)
-	asked[dryRun] = true
-	a, err := t.api.do(ctx, t.op, asked)
+// sendDryRun calls the operation with dry_run.
+func (t *tool) sendDryRun(ctx context.Context, values map[string]any) (*answer, error) {
+	arguments := maps.Clone(values)
+	arguments[dryRun] = true
+	a, err := t.api.do(ctx, t.op, arguments)
 	if err != nil {
-		return nil, &faultError{err}
+		return nil, &internalError{err}
 	}
 	return a, nil
 }
 
-// failed returns the result of a dry run that was refused, or that there was not because of an error.
-func failed(a *answer, err error) (*sdk.CallToolResult, error) {
-	if passing := (*passingError)(nil); errors.As(err, &passing) {
-		return passing.answer.toFailure()
+// failureResult returns the result of a preview whose dry run was refused, or was not made because of an error.
+func failureResult(a *answer, err error) (*sdk.CallToolResult, error) {
+	if transient := (*transientError)(nil); errors.As(err, &transient) {
+		return transient.answer.toFailure()
 	}
 	if err != nil {
 		return nil, err
@@ -135,12 +135,12 @@ func (t *tool) differences(before, after map[string]any) []change {
 
 // equal compares two JSON values. The same number may be written in two ways.
 func equal(a, b any) bool {
-	x, isNumber := a.(json.Number)
-	y, areNumbers := b.(json.Number)
-	if isNumber && areNumbers {
-		f, err := x.Float64()
-		g, other := y.Float64()
-		return err == nil && other == nil && f == g
+	x, aIsNumber := a.(json.Number)
+	y, bIsNumber := b.(json.Number)
+	if aIsNumber && bIsNumber {
+		f, errA := x.Float64()
+		g, errB := y.Float64()
+		return errA == nil && errB == nil && f == g
 	}
 	return reflect.DeepEqual(a, b)
 }
@@ -148,11 +148,11 @@ func equal(a, b any) bool {
 // previewText comes before the JSON of a preview, for those who read texts alone.
 const previewText = "Nothing was written yet. To write this, call the tool again with the same arguments and this confirmation."
 
-func (p preview) result(t *tool, values map[string]any, tried *answer, tags []string) (*sdk.CallToolResult, error) {
-	if !json.Valid(tried.body) {
-		return nil, &faultError{errors.New("the API answered a dry run without JSON")}
+func (p preview) result(t *tool, values map[string]any, dryRunAnswer *answer, tags []string) (*sdk.CallToolResult, error) {
+	if !json.Valid(dryRunAnswer.body) {
+		return nil, &internalError{errors.New("the API answered a dry run without JSON")}
 	}
-	p.Result, p.Confirmation = tried.body, newConfirmation(t.op, values, tags)
+	p.Result, p.Confirmation = dryRunAnswer.body, newConfirmation(t.op, values, tags)
 	result := success(encode(p))
 	result.Content = append([]sdk.Content{&sdk.TextContent{Text: previewText}}, result.Content...)
 	return result, nil
@@ -164,16 +164,16 @@ func (t *tool) confirm(ctx context.Context, values map[string]any, given any) (*
 	if problem != "" {
 		return refuse(ctx, confirmation, problem).result(), nil
 	}
-	asked := maps.Clone(values)
+	arguments := maps.Clone(values)
 	switch {
 	case t.items != nil:
-		asked[t.items.argument] = t.items.withTags(values, tags)
+		arguments[t.items.argument] = t.items.withTags(values, tags)
 	case t.ifMatch != "" && len(tags) == 1 && tags[0] != "":
-		asked[t.ifMatch] = tags[0]
+		arguments[t.ifMatch] = tags[0]
 	}
-	a, err := t.api.do(ctx, t.op, asked)
+	a, err := t.api.do(ctx, t.op, arguments)
 	if err != nil {
-		return nil, &faultError{err}
+		return nil, &internalError{err}
 	}
 	return a.toResult()
 }

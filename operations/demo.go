@@ -7,14 +7,14 @@ import "slices"
 func (op *Operation) Demo() (values map[string]any, body any) {
 	values = map[string]any{}
 	for _, a := range op.Arguments {
-		if e, ok := demoOf(a.Examples, a.Required); ok && a.In != inBody {
+		if e, ok := chooseExample(a.Examples, a.Required); ok && a.In != inBody {
 			values[a.Name] = e
 		}
 	}
 	if op.Body == nil {
 		return values, nil
 	}
-	example, ok := demoOf(op.Body.Examples, true)
+	example, ok := chooseExample(op.Body.Examples, true)
 	if !ok {
 		return values, nil
 	}
@@ -35,15 +35,15 @@ func (op *Operation) withProperties(values, object map[string]any) map[string]an
 	return values
 }
 
-// demoOf returns the example that is named demo, or has no name, or else the first one, if there must be one.
-func demoOf(examples []Example, must bool) (any, bool) {
+// chooseExample returns the example that is named demo, or has no name, or else the first one, if there must be one.
+func chooseExample(examples []Example, required bool) (any, bool) {
 	for _, name := range []string{"demo", ""} {
 		i := slices.IndexFunc(examples, func(e Example) bool { return e.Name == name })
-		if i >= 0 && (must || name == "demo") {
+		if i >= 0 && (required || name == "demo") {
 			return examples[i].Value, true
 		}
 	}
-	if must && len(examples) > 0 {
+	if required && len(examples) > 0 {
 		return examples[0].Value, true
 	}
 	return nil, false

@@ -141,8 +141,8 @@ func (op *Operation) addParameters(item *openapi3.PathItem, o *openapi3.Operatio
 		for _, list := range []openapi3.Parameters{item.Parameters, o.Parameters} {
 			for _, ref := range list {
 				p := ref.Value
-				own := o.Parameters.GetByInAndName(in, p.Name) // overrides the path's parameter
-				if p.In != in || own != nil && own != p || p.Schema == nil {
+				override := o.Parameters.GetByInAndName(in, p.Name) // overrides the path's parameter
+				if p.In != in || override != nil && override != p || p.Schema == nil {
 					continue
 				}
 				op.Arguments = append(op.Arguments, &Argument{

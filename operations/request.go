@@ -53,9 +53,9 @@ func (op *Operation) encodeBody(values map[string]any) ([]byte, error) {
 		return nil, nil
 	}
 	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(object); err != nil {
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(object); err != nil {
 		return nil, err
 	}
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
@@ -80,7 +80,7 @@ func (op *Operation) RequestWithBody(ctx context.Context, base *url.URL, values 
 			}
 			continue
 		}
-		texts := a.texts(v)
+		texts := a.valueTexts(v)
 		switch a.In {
 		case "path":
 			path = strings.ReplaceAll(path, "{"+a.Field+"}", pathSegment(strings.Join(texts, ",")))
@@ -115,23 +115,23 @@ func pathSegment(text string) string {
 	return url.PathEscape(text)
 }
 
-// texts returns a value as the texts of a parameter: one, or one for each item of an array that is exploded.
-func (a *Argument) texts(v any) []string {
+// valueTexts returns a value as the texts of a parameter: one, or one for each item of an array that is exploded.
+func (a *Argument) valueTexts(v any) []string {
 	list, isList := v.([]any)
 	if !isList {
-		return []string{text(v)}
+		return []string{valueText(v)}
 	}
-	texts := []string{}
+	valueTexts := []string{}
 	for _, item := range list {
-		texts = append(texts, text(item))
+		valueTexts = append(valueTexts, valueText(item))
 	}
 	if s, err := a.parameter.SerializationMethod(); err == nil && s.Explode {
-		return texts
+		return valueTexts
 	}
-	return []string{strings.Join(texts, ",")}
+	return []string{strings.Join(valueTexts, ",")}
 }
 
-func text(v any) string {
+func valueText(v any) string {
 	if s, ok := v.(string); ok {
 		return s
 	}

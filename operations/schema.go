@@ -23,11 +23,11 @@ func Properties(schema *openapi3.Schema) []Property {
 		for _, part := range s.AllOf {
 			collect(part.Value)
 		}
-		own := required
+		requiredBefore := required
 		for _, part := range slices.Concat(s.OneOf, s.AnyOf) {
 			collect(part.Value)
 		}
-		required = own // an alternative requires nothing of the others
+		required = requiredBefore // an alternative requires nothing of the others
 		for name, ref := range s.Properties {
 			byName[name] = Property{Name: name, Schema: ref.Value}
 		}

@@ -38,25 +38,25 @@ func parseText(schema *openapi3.Schema, text string, nullable bool) (any, error)
 		return text, nil
 	case openapi3.TypeBoolean:
 		if text != "true" && text != "false" {
-			return nil, fmt.Errorf("must be %s", choice(nullable, "true", "false"))
+			return nil, fmt.Errorf("must be %s", alternatives(nullable, "true", "false"))
 		}
 		return text == "true", nil
 	case openapi3.TypeInteger:
 		if _, err := strconv.ParseInt(text, 10, 64); err != nil {
-			return nil, fmt.Errorf("must be %s", choice(nullable, "an integer"))
+			return nil, fmt.Errorf("must be %s", alternatives(nullable, "an integer"))
 		}
 		return json.Number(text), nil
 	default:
 		v, err := decodeJSON(text)
 		if err != nil && t == openapi3.TypeNumber {
-			return nil, fmt.Errorf("must be %s", choice(nullable, "a number"))
+			return nil, fmt.Errorf("must be %s", alternatives(nullable, "a number"))
 		}
 		return v, err
 	}
 }
 
-// choice says what a value may be: "an integer or null".
-func choice(nullable bool, values ...string) string {
+// alternatives says what a value may be: "an integer or null".
+func alternatives(nullable bool, values ...string) string {
 	if nullable {
 		values = append(values, "null")
 	}

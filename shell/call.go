@@ -32,7 +32,7 @@ type call struct {
 	*shell
 
 	op          *operations.Operation
-	given       map[string]*argumentFlag // by the name of the flag
+	arguments   map[string]*argumentFlag // by the name of the flag
 	all, follow bool
 	stdin       []byte // the body from standard input, once it is read
 }
@@ -45,61 +45,61 @@ const (
 	cursor     = "cursor"
 )
 
-// pages reports whether the operation answers a page, after which another may come.
-func (c *call) pages() bool {
-	return c.op.Argument(cursor) != nil && c.answers(data) && c.answers(nextCursor)
+// isPaged reports whether the operation answers a page, after which another may come.
+func (c *call) isPaged() bool {
+	return c.op.Argument(cursor) != nil && c.answerHas(data) && c.answerHas(nextCursor)
 }
 
-// feed reports whether the pages have no end.
-func (c *call) feed() bool { return c.pages() && c.answers(hasMore) }
+// isFeed reports whether the pages have no end.
+func (c *call) isFeed() bool { return c.isPaged() && c.answerHas(hasMore) }
 
-// streams reports whether the answer is a stream of events.
-func (c *call) streams() bool { return slices.Contains(c.op.Answers, eventStream) }
+// isStream reports whether the answer is a stream of events.
+func (c *call) isStream() bool { return slices.Contains(c.op.Answers, eventStream) }
 
-func (c *call) answers(property string) bool {
+func (c *call) answerHas(property string) bool {
 	return c.op.Answer != nil && slices.ContainsFunc(operations.Properties(c.op.Answer), func(p operations.Property) bool {
 		return p.Name == property
 	})
 }
 
 func (c *call) run(ctx context.Context) error {
-	base, err := c.base()
+	baseURL, err := c.baseURL()
 	if err != nil {
 		return err
 	}
-	e, err := c.exchanger()
+	sender, err := c.newSender()
 	if err != nil {
 		return err
 	}
-	form, err := c.format()
+	format, err := c.format()
 	if err != nil {
 		return err
 	}
 	values := map[string]any{}
-	for _, flag := range c.given {
+	for _, flag := range c.arguments {
 		if flag.texts != nil {
 			values[flag.argument.Name] = flag.value
 		}
 	}
-	next := func() (*http.Request, error) { return c.request(ctx, base, values) }
+	newRequest := func() (*http.Request, error) { return c.request(ctx, baseURL, values) }
 	switch {
-	case c.streams():
-		return c.stream(ctx, e, next, form)
-	case c.pages() && (c.all || c.follow):
-		return c.walk(ctx, e, values, next, form)
+	case c.isStream():
+		return c.printStream(ctx, sender, newRequest, format)
+	case c.isPaged() && (c.all || c.follow):
+		return c.printPages(ctx, sender, values, newRequest, format)
 	}
-	r, err := next()
+	r, err := newRequest()
 	if err != nil {
 		return err
 	}
-	media := c.accept(form)
-	r.Header.Set("Accept", media)
-	response, err := e.do(r)
+	mediaType := c.accept(format)
+	r.Header.Set("Accept", mediaType)
+	response, err := sender.do(r)
 	if err != nil {
 		return err
 	}
 	defer response.Body.Close()
-	if media != mediaTypeJSON {
+	if mediaType != mediaTypeJSON {
 		_, err := io.Copy(c.Stdout, response.Body)
 		return err
 	}
@@ -107,7 +107,7 @@ func (c *call) run(ctx context.Context) error {
 	if err != nil || len(bytes.TrimSpace(text)) == 0 {
 		return err
 	}
-	return c.print(form, text, response.Header)
+	return c.print(format, text, response.Header)
 }
 
 const (
@@ -116,11 +116,11 @@ const (
 	mediaTypeCSV    = "text/csv"
 )
 
-// accept returns the media type to ask for. That of a file is by the form of the output.
-func (c *call) accept(form string) string {
+// accept returns the media type to ask for. For a file it depends on the format of the output.
+func (c *call) accept(format string) string {
 	isFile := !slices.Contains(c.op.Answers, mediaTypeJSON)
 	switch {
-	case isFile && form == asCSV && slices.Contains(c.op.Answers, mediaTypeCSV):
+	case isFile && format == formatCSV && slices.Contains(c.op.Answers, mediaTypeCSV):
 		return mediaTypeCSV
 	case isFile && slices.Contains(c.op.Answers, mediaTypeNDJSON):
 		return mediaTypeNDJSON
@@ -129,18 +129,18 @@ func (c *call) accept(form string) string {
 }
 
 // request returns the request of the call.
-func (c *call) request(ctx context.Context, base *url.URL, values map[string]any) (*http.Request, error) {
+func (c *call) request(ctx context.Context, baseURL *url.URL, values map[string]any) (*http.Request, error) {
 	if c.flags.body == "" {
 		if c.op.Body != nil && c.op.Body.Schema == nil && c.op.Body.Required {
 			return nil, fmt.Errorf("%w: --body is missing", ErrUsage)
 		}
-		r, err := c.op.Request(ctx, base, values)
+		r, err := c.op.Request(ctx, baseURL, values)
 		if err != nil {
-			return nil, misuse(err)
+			return nil, usageError(err)
 		}
 		return r, nil
 	}
-	for _, flag := range c.given {
+	for _, flag := range c.arguments {
 		if flag.argument.In == "body" && flag.texts != nil {
 			return nil, fmt.Errorf("%w: --body and --%s exclude each other", ErrUsage, FlagName(flag.argument))
 		}
@@ -149,9 +149,9 @@ func (c *call) request(ctx context.Context, base *url.URL, values map[string]any
 	if err != nil {
 		return nil, fmt.Errorf("%w: --body: %w", ErrUsage, err)
 	}
-	r, err := c.op.RequestWithBody(ctx, base, values, nil)
+	r, err := c.op.RequestWithBody(ctx, baseURL, values, nil)
 	if err != nil {
-		return nil, misuse(err)
+		return nil, usageError(err)
 	}
 	r.Header.Set("Content-Type", c.contentType())
 	r.GetBody, r.ContentLength = open, size
@@ -195,8 +195,8 @@ func (c *call) contentType() string {
 	return b.MediaTypes[0]
 }
 
-// misuse names the flag that is missing.
-func misuse(err error) error {
+// usageError returns the usage error for a request that cannot be made. It names the flag that is missing.
+func usageError(err error) error {
 	var missing *operations.MissingError
 	if errors.As(err, &missing) {
 		return fmt.Errorf("%w: --%s is missing", ErrUsage, FlagName(missing.Argument))
@@ -211,16 +211,18 @@ type page struct {
 	HasMore    *bool             `json:"has_more"`
 }
 
-// walk prints the items of all pages from the requested one on, and with --follow those that come later.
-func (c *call) walk(ctx context.Context, e *exchanger, values map[string]any, next func() (*http.Request, error), form string) error {
-	list := c.newList(form)
+// printPages prints the items of all pages from the requested one on, and with --follow those that come later.
+func (c *call) printPages(
+	ctx context.Context, sender *requestSender, values map[string]any, newRequest func() (*http.Request, error), format string,
+) error {
+	list := c.newList(format)
 	for {
-		r, err := next()
+		r, err := newRequest()
 		if err != nil {
 			return err
 		}
 		r.Header.Set("Accept", mediaTypeJSON)
-		p, text, err := fetchPage(e, r)
+		p, text, err := fetchPage(sender, r)
 		if err != nil {
 			return err
 		}
@@ -233,7 +235,7 @@ func (c *call) walk(ctx context.Context, e *exchanger, values map[string]any, ne
 		case !c.follow:
 			return list.end(text)
 		default:
-			if err := pause(ctx, pollInterval); err != nil {
+			if err := sleep(ctx, pollInterval); err != nil {
 				return err
 			}
 		}
@@ -244,8 +246,8 @@ func (c *call) walk(ctx context.Context, e *exchanger, values map[string]any, ne
 	}
 }
 
-func fetchPage(e *exchanger, r *http.Request) (p page, text []byte, err error) {
-	response, err := e.do(r)
+func fetchPage(sender *requestSender, r *http.Request) (p page, text []byte, err error) {
+	response, err := sender.do(r)
 	if err != nil {
 		return p, nil, err
 	}

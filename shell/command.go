@@ -74,7 +74,7 @@ func Command(ctx context.Context, cfg Config) *cobra.Command {
 		return fmt.Errorf("%w: there is no operation %q; %s", ErrUsage, args[0], hint)
 	}
 	if specErr != nil {
-		c.FParseErrWhitelist.UnknownFlags = true // of operations that are not known
+		c.FParseErrWhitelist.UnknownFlags = true // the operations are unknown, so their flags are too
 		return c
 	}
 	for _, tag := range s.doc.Tags {
@@ -114,10 +114,9 @@ func (s *shell) operationCommand(parent *cobra.Command, op *operations.Operation
 	if parent.ContainsGroup(op.Tag) {
 		c.GroupID = op.Tag
 	}
-	if values, body := op.Demo(); true {
-		c.Example = "  " + CommandLine(op, values, body)
-	}
-	call := &call{shell: s, op: op, given: map[string]*argumentFlag{}}
+	values, body := op.Demo()
+	c.Example = "  " + CommandLine(op, values, body)
+	call := &call{shell: s, op: op, arguments: map[string]*argumentFlag{}}
 	call.addFlags(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if len(args) > 0 {

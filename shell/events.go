@@ -15,28 +15,28 @@ const (
 	eventStream = "text/event-stream"
 	// maxLine bounds a line of a stream, in bytes.
 	maxLine = 1 << 20
-	// maxSilence is how long a stream may send nothing, not even that it is still there, before --follow connects again.
-	maxSilence = 45 * time.Second
+	// idleTimeout is how long a stream may send nothing, not even a keep-alive, before --follow connects again.
+	idleTimeout = 45 * time.Second
 	// maxPause bounds the wait before --follow connects again. It begins with a second, and doubles.
 	maxPause = 30 * time.Second
 	// lastEventID resumes a stream behind an event (the HTML Standard, 9.2.4).
 	lastEventID = "Last-Event-ID"
 )
 
-// stream prints the data of events until the server ends the stream; with --follow it then connects again, behind the last event.
-func (c *call) stream(ctx context.Context, e *exchanger, next func() (*http.Request, error), form string) error {
-	var list list = lineList{c.Stdout}
+// printStream prints the data of events until the server ends the stream; with --follow it then connects again, behind the last event.
+func (c *call) printStream(ctx context.Context, sender *requestSender, newRequest func() (*http.Request, error), format string) error {
+	var list list = ndjsonList{c.Stdout}
 	columns := c.eventColumns()
 	switch {
 	case columns == nil:
-	case form == asCSV:
+	case format == formatCSV:
 		list = newCSVList(c.Stdout, columns)
-	case form == asTable:
-		list = &tableList{w: c.Stdout, width: c.Width, columns: forPeople(columns)}
+	case format == formatTable:
+		list = &tableList{w: c.Stdout, width: c.Width, columns: byImportance(columns)}
 	}
 	id, wait := "", time.Second
 	for {
-		r, err := next()
+		r, err := newRequest()
 		if err != nil {
 			return err
 		}
@@ -44,7 +44,7 @@ func (c *call) stream(ctx context.Context, e *exchanger, next func() (*http.Requ
 		if id != "" {
 			r.Header.Set(lastEventID, id)
 		}
-		last, err := c.readEvents(ctx, e, r, list)
+		last, err := c.readEvents(ctx, sender, r, list)
 		if last != "" {
 			id, wait = last, time.Second
 		}
@@ -60,23 +60,23 @@ func (c *call) stream(ctx context.Context, e *exchanger, next func() (*http.Requ
 		if err != nil {
 			_, _ = fmt.Fprintf(c.Stderr, "%v; connecting again\n", err)
 		}
-		if err := pause(ctx, wait); err != nil {
+		if err := sleep(ctx, wait); err != nil {
 			return err
 		}
 		wait = min(2*wait, maxPause)
 	}
 }
 
-// errPrint says that the output cannot be written, or that an event is no JSON.
+// errPrint means that the output cannot be written, or that an event is not JSON.
 var errPrint = errors.New("print an event")
 
 // readEvents prints the events of one connection, and returns the last id.
-func (c *call) readEvents(ctx context.Context, e *exchanger, r *http.Request, list list) (id string, err error) {
+func (c *call) readEvents(ctx context.Context, sender *requestSender, r *http.Request, list list) (id string, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	silence := time.AfterFunc(maxSilence, cancel)
-	defer silence.Stop()
-	response, err := e.do(r.WithContext(ctx))
+	idleTimer := time.AfterFunc(idleTimeout, cancel)
+	defer idleTimer.Stop()
+	response, err := sender.do(r.WithContext(ctx))
 	if err != nil {
 		return "", err
 	}
@@ -85,7 +85,7 @@ func (c *call) readEvents(ctx context.Context, e *exchanger, r *http.Request, li
 	lines.Buffer(nil, maxLine)
 	var kind, text string
 	for lines.Scan() {
-		silence.Reset(maxSilence)
+		idleTimer.Reset(idleTimeout)
 		name, value, _ := strings.Cut(lines.Text(), ":")
 		value = strings.TrimPrefix(value, " ")
 		switch {
@@ -125,9 +125,9 @@ func (c *call) eventColumns() []column {
 	path := c.op.Path[:strings.LastIndexByte(c.op.Path, '/')]
 	for _, op := range c.doc.Operations {
 		if op.Path == path && op.Method == http.MethodGet {
-			of := &call{shell: c.shell, op: op}
-			if of.feed() {
-				return of.itemColumns()
+			feed := &call{shell: c.shell, op: op}
+			if feed.isFeed() {
+				return feed.itemColumns()
 			}
 		}
 	}

@@ -16,24 +16,24 @@ import (
 )
 
 const (
-	// headTimeout bounds the wait for the head of an answer. A body may take as long as it comes.
-	headTimeout = 2 * time.Minute
+	// headerTimeout bounds the wait for the header of an answer. A body may take as long as it comes.
+	headerTimeout = 2 * time.Minute
 	// maxWait bounds what Retry-After may ask for.
 	maxWait = time.Minute
 	// maxErrorBody bounds the body of an error, in bytes.
 	maxErrorBody = 1 << 20
 )
 
-// exchanger sends requests: with the token, again after 429 and 503, and shown when asked.
-type exchanger struct {
-	client  *http.Client
-	token   string
-	agent   string
-	retries int
-	verbose io.Writer // nil: silent
+// requestSender sends requests with the token, retries after 429 and 503, and shows requests and answers with --verbose.
+type requestSender struct {
+	client    *http.Client
+	token     string
+	userAgent string
+	retries   int
+	verbose   io.Writer // nil: silent
 }
 
-func (s *shell) exchanger() (*exchanger, error) {
+func (s *shell) newSender() (*requestSender, error) {
 	token, err := s.token()
 	if err != nil {
 		return nil, err
@@ -43,8 +43,8 @@ func (s *shell) exchanger() (*exchanger, error) {
 	}
 	transport, _ := http.DefaultTransport.(*http.Transport)
 	transport = transport.Clone()
-	transport.ResponseHeaderTimeout = headTimeout
-	e := &exchanger{token: token, agent: "clientapps/" + s.Version, retries: s.flags.retries, client: &http.Client{
+	transport.ResponseHeaderTimeout = headerTimeout
+	e := &requestSender{token: token, userAgent: "clientapps/" + s.Version, retries: s.flags.retries, client: &http.Client{
 		Transport: transport,
 		// A redirect could carry the token elsewhere.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -56,8 +56,8 @@ func (s *shell) exchanger() (*exchanger, error) {
 }
 
 // do sends a request and returns a success, or 304. Any other answer is a *ResponseError.
-func (e *exchanger) do(r *http.Request) (*http.Response, error) {
-	r.Header.Set("User-Agent", e.agent)
+func (e *requestSender) do(r *http.Request) (*http.Response, error) {
+	r.Header.Set("User-Agent", e.userAgent)
 	if e.token != "" {
 		r.Header.Set("Authorization", "Bearer "+e.token)
 	}
@@ -75,7 +75,7 @@ func (e *exchanger) do(r *http.Request) (*http.Response, error) {
 		if attempt == e.retries || !refused.transient() || r.Body != nil && r.GetBody == nil {
 			return nil, refused
 		}
-		if err := pause(r.Context(), refused.wait(attempt)); err != nil {
+		if err := sleep(r.Context(), refused.wait(attempt)); err != nil {
 			return nil, err
 		}
 		if r.GetBody != nil {
@@ -86,7 +86,7 @@ func (e *exchanger) do(r *http.Request) (*http.Response, error) {
 	}
 }
 
-func pause(ctx context.Context, d time.Duration) error {
+func sleep(ctx context.Context, d time.Duration) error {
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
@@ -178,7 +178,7 @@ func (e *ResponseError) wait(attempt int) time.Duration {
 	return d + rand.N(d/4+50*time.Millisecond) //nolint:gosec // spreads the load, hides nothing
 }
 
-func (e *exchanger) showRequest(r *http.Request) {
+func (e *requestSender) showRequest(r *http.Request) {
 	if e.verbose == nil {
 		return
 	}
@@ -197,7 +197,7 @@ func (e *exchanger) showRequest(r *http.Request) {
 	}
 }
 
-func (e *exchanger) showResponse(response *http.Response) {
+func (e *requestSender) showResponse(response *http.Response) {
 	if e.verbose == nil {
 		return
 	}

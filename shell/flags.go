@@ -160,7 +160,7 @@ func (c *call) addFlags(command *cobra.Command) {
 	for _, a := range c.op.Arguments {
 		name := FlagName(a)
 		flag := &argumentFlag{argument: a}
-		c.given[name] = flag
+		c.arguments[name] = flag
 		flags.Var(flag, name, flag.usage())
 		if a.Required && a.In != "body" {
 			_ = command.MarkFlagRequired(name) // it is there
@@ -183,10 +183,10 @@ func (c *call) addFlags(command *cobra.Command) {
 			_ = command.RegisterFlagCompletionFunc("content-type", cobra.FixedCompletions(b.MediaTypes, cobra.ShellCompDirectiveNoFileComp))
 		}
 	}
-	if c.pages() {
+	if c.isPaged() {
 		flags.BoolVar(&c.all, "all", false, "fetch all pages from this one on")
 	}
-	if c.feed() || c.streams() {
+	if c.isFeed() || c.isStream() {
 		flags.BoolVar(&c.follow, "follow", false, "go on with what comes later, until interrupted")
 	}
 }

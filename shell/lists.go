@@ -9,10 +9,10 @@ import (
 	"strings"
 )
 
-// lineList prints a line of JSON for each item.
-type lineList struct{ w io.Writer }
+// ndjsonList prints a line of JSON for each item.
+type ndjsonList struct{ w io.Writer }
 
-func (l lineList) add(items []json.RawMessage) error {
+func (l ndjsonList) add(items []json.RawMessage) error {
 	var b bytes.Buffer
 	for _, item := range items {
 		if err := json.Compact(&b, item); err != nil {
@@ -24,24 +24,24 @@ func (l lineList) add(items []json.RawMessage) error {
 	return err
 }
 
-func (lineList) end([]byte) error { return nil }
+func (ndjsonList) end([]byte) error { return nil }
 
 // jsonList prints one page that has the items of all pages, and the other members of the last one.
 type jsonList struct {
-	w     io.Writer
-	begun bool
+	w       io.Writer
+	started bool
 }
 
 func (l *jsonList) add(items []json.RawMessage) error {
 	var b bytes.Buffer
-	if !l.begun {
+	if !l.started {
 		b.WriteString(`{"data":[`)
 	}
 	for _, item := range items {
-		if l.begun || b.Len() > len(`{"data":[`) {
+		if l.started || b.Len() > len(`{"data":[`) {
 			b.WriteByte(',')
 		}
-		l.begun = true
+		l.started = true
 		if err := json.Compact(&b, item); err != nil {
 			return err
 		}
@@ -72,7 +72,7 @@ func (l *jsonList) end(lastPage []byte) error {
 type csvList struct {
 	w       *csv.Writer
 	columns []column
-	begun   bool
+	started bool
 }
 
 func newCSVList(w io.Writer, columns []column) *csvList {
@@ -82,8 +82,8 @@ func newCSVList(w io.Writer, columns []column) *csvList {
 }
 
 func (l *csvList) add(items []json.RawMessage) error {
-	if !l.begun {
-		l.begun = true
+	if !l.started {
+		l.started = true
 		if err := l.w.Write(names(l.columns)); err != nil {
 			return err
 		}

@@ -10,29 +10,29 @@ import (
 )
 
 // print writes one answer.
-func (c *call) print(form string, text []byte, header http.Header) error {
-	if form == asJSON {
+func (c *call) print(format string, text []byte, header http.Header) error {
+	if format == formatJSON {
 		return c.printJSON(text)
 	}
-	if c.pages() {
+	if c.isPaged() {
 		var p page
 		if err := json.Unmarshal(text, &p); err != nil {
 			return fmt.Errorf("read the answer: %w", err)
 		}
-		list := c.newList(form)
+		list := c.newList(format)
 		if err := list.add(p.Data); err != nil {
 			return err
 		}
 		if err := list.end(text); err != nil {
 			return err
 		}
-		if form == asTable && p.NextCursor != nil && (p.HasMore == nil || *p.HasMore) {
+		if format == formatTable && p.NextCursor != nil && (p.HasMore == nil || *p.HasMore) {
 			_, _ = fmt.Fprintln(c.Stderr, "There is more: --all fetches all pages.")
 		}
 		return nil
 	}
-	switch form {
-	case asNDJSON:
+	switch format {
+	case formatNDJSON:
 		var line bytes.Buffer
 		if err := json.Compact(&line, text); err != nil {
 			return fmt.Errorf("read the answer: %w", err)
@@ -40,8 +40,8 @@ func (c *call) print(form string, text []byte, header http.Header) error {
 		line.WriteByte('\n')
 		_, err := c.Stdout.Write(line.Bytes())
 		return err
-	case asCSV:
-		list := c.newList(form)
+	case formatCSV:
+		list := c.newList(format)
 		if err := list.add([]json.RawMessage{text}); err != nil {
 			return err
 		}
@@ -69,16 +69,16 @@ type list interface {
 	end(lastPage []byte) error
 }
 
-func (c *call) newList(form string) list {
+func (c *call) newList(format string) list {
 	switch {
-	case form == asJSON && !c.follow:
+	case format == formatJSON && !c.follow:
 		return &jsonList{w: c.Stdout}
-	case form == asCSV:
+	case format == formatCSV:
 		return newCSVList(c.Stdout, c.itemColumns())
-	case form == asTable:
-		return &tableList{w: c.Stdout, width: c.Width, columns: forPeople(c.itemColumns())}
+	case format == formatTable:
+		return &tableList{w: c.Stdout, width: c.Width, columns: byImportance(c.itemColumns())}
 	}
-	return lineList{c.Stdout}
+	return ndjsonList{c.Stdout}
 }
 
 // itemColumns returns the columns of the items of a list, or of a single answer.
@@ -88,7 +88,7 @@ func (c *call) itemColumns() []column {
 	}
 	schema := c.op.Answer
 	for _, p := range operations.Properties(schema) {
-		if c.pages() && p.Name == data {
+		if c.isPaged() && p.Name == data {
 			schema = operations.Items(p.Schema)
 		}
 	}

@@ -24,7 +24,7 @@ const (
 	maxToken = 64 << 10
 )
 
-func (s *shell) variable(name string) string {
+func (s *shell) getenv(name string) string {
 	value := ""
 	for _, line := range s.Environ {
 		if text, ok := strings.CutPrefix(line, name+"="); ok {
@@ -85,19 +85,19 @@ func readSpec(ctx context.Context, name string) ([]byte, error) {
 	return readAtMost(response.Body, maxSpec)
 }
 
-func readAtMost(r io.Reader, most int64) ([]byte, error) {
-	text, err := io.ReadAll(io.LimitReader(r, most+1))
-	if err == nil && int64(len(text)) > most {
-		err = fmt.Errorf("more than %d bytes", most)
+func readAtMost(r io.Reader, limit int64) ([]byte, error) {
+	text, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if err == nil && int64(len(text)) > limit {
+		err = fmt.Errorf("more than %d bytes", limit)
 	}
 	return text, err
 }
 
-// base returns the URL of the paths of the document: that of the server, with the path of the document's own server.
-func (s *shell) base() (*url.URL, error) {
+// baseURL returns the URL of the paths of the document: that of the server, with the path of the document's own server.
+func (s *shell) baseURL() (*url.URL, error) {
 	server := s.flags.url
 	if server == "" {
-		server = s.variable("CLIENTAPPS_URL")
+		server = s.getenv("CLIENTAPPS_URL")
 	}
 	if server == "" {
 		server = s.specBase
@@ -109,21 +109,21 @@ func (s *shell) base() (*url.URL, error) {
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil {
 		return nil, fmt.Errorf("%w: the URL of the server must be like %s", ErrUsage, defaultURL)
 	}
-	own, err := url.Parse(s.doc.Server)
+	documentURL, err := url.Parse(s.doc.Server)
 	if err != nil {
 		return nil, fmt.Errorf("%w: the document's server is no URL: %w", ErrUsage, err)
 	}
 	if server == s.specBase {
 		// Whoever wrote the document must not learn the token of another server.
-		if own.Host != "" && own.Host != u.Host {
+		if documentURL.Host != "" && documentURL.Host != u.Host {
 			return nil, fmt.Errorf("%w: the document names the server %s: if that is the one to call, say so with --url", ErrUsage, s.doc.Server)
 		}
-		return u.ResolveReference(own), nil
+		return u.ResolveReference(documentURL), nil
 	}
-	// A URL that has the path already is good too.
+	// The given URL may have the path already.
 	path := strings.TrimSuffix(u.Path, "/")
-	if add := strings.TrimSuffix(own.Path, "/"); !strings.HasSuffix(path, add) {
-		path += add
+	if basePath := strings.TrimSuffix(documentURL.Path, "/"); !strings.HasSuffix(path, basePath) {
+		path += basePath
 	}
 	return &url.URL{Scheme: u.Scheme, Host: u.Host, Path: path}, nil
 }
@@ -132,7 +132,7 @@ func (s *shell) base() (*url.URL, error) {
 func (s *shell) token() (string, error) {
 	text := s.flags.token
 	if text == "" {
-		text = s.variable("CLIENTAPPS_TOKEN")
+		text = s.getenv("CLIENTAPPS_TOKEN")
 	}
 	name, isFile := strings.CutPrefix(text, "@")
 	if isFile {
@@ -152,17 +152,17 @@ func (s *shell) token() (string, error) {
 	return text, nil
 }
 
-// The forms of output.
+// The formats of output.
 const (
-	asJSON   = "json"
-	asNDJSON = "ndjson"
-	asCSV    = "csv"
-	asTable  = "table"
+	formatJSON   = "json"
+	formatNDJSON = "ndjson"
+	formatCSV    = "csv"
+	formatTable  = "table"
 )
 
-var formats = []string{asJSON, asNDJSON, asCSV, asTable}
+var formats = []string{formatJSON, formatNDJSON, formatCSV, formatTable}
 
-// format returns the form of the output.
+// format returns the format of the output.
 func (s *shell) format() (string, error) {
 	switch f := s.flags.output; {
 	case slices.Contains(formats, f):
@@ -170,7 +170,7 @@ func (s *shell) format() (string, error) {
 	case f != "":
 		return "", fmt.Errorf("%w: --output must be one of %s", ErrUsage, strings.Join(formats, ", "))
 	case s.Width > 0:
-		return asTable, nil
+		return formatTable, nil
 	}
-	return asJSON, nil
+	return formatJSON, nil
 }

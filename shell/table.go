@@ -51,9 +51,9 @@ func columnsOf(schema *openapi3.Schema) (all []column) {
 	return all
 }
 
-// forPeople orders columns for a reader whose terminal may have no room for all: the id, names, the item's own values, and then
+// byImportance orders columns for a reader whose terminal may have no room for all: the id, names, the item's own values, and then
 // those of its objects and the times.
-func forPeople(columns []column) []column {
+func byImportance(columns []column) []column {
 	rank := func(c column) int {
 		last := c[len(c)-1]
 		switch {
@@ -120,13 +120,13 @@ const (
 // tableList prints a table for people: as many columns as the terminal has room for, with shortened values. Columns without any
 // value are left out.
 type tableList struct {
-	w       io.Writer
-	width   int // of the terminal; 0: no bound
-	columns []column
-	rows    [][]string
-	header  bool
-	widths  []int // once the header is printed
-	shown   []int
+	w             io.Writer
+	width         int // of the terminal; 0: no bound
+	columns       []column
+	rows          [][]string
+	headerPrinted bool
+	widths        []int // once the header is printed
+	shown         []int
 }
 
 func (l *tableList) add(items []json.RawMessage) error {
@@ -145,7 +145,7 @@ func (l *tableList) add(items []json.RawMessage) error {
 }
 
 func (l *tableList) end([]byte) error {
-	if !l.header && len(l.rows) == 0 {
+	if !l.headerPrinted && len(l.rows) == 0 {
 		_, err := fmt.Fprintln(l.w, "Nothing.")
 		return err
 	}
@@ -158,40 +158,40 @@ func (l *tableList) flush() error {
 		return nil
 	}
 	var b strings.Builder
-	if !l.header {
-		l.header = true
-		l.measure()
-		l.line(&b, names(l.columns))
+	if !l.headerPrinted {
+		l.headerPrinted = true
+		l.chooseColumns()
+		l.writeRow(&b, names(l.columns))
 	}
 	for _, row := range l.rows {
-		l.line(&b, row)
+		l.writeRow(&b, row)
 	}
 	l.rows = nil
 	_, err := io.WriteString(l.w, b.String())
 	return err
 }
 
-// measure decides by the first rows which columns are shown, and how wide.
-func (l *tableList) measure() {
-	room := l.width
+// chooseColumns decides by the first rows which columns are shown, and how wide.
+func (l *tableList) chooseColumns() {
+	remaining := l.width
 	for i, name := range names(l.columns) {
-		longest := 0
+		width := 0
 		for _, row := range l.rows {
-			longest = max(longest, uniseg.StringWidth(row[i]))
+			width = max(width, uniseg.StringWidth(row[i]))
 		}
-		if longest == 0 {
+		if width == 0 {
 			continue
 		}
-		longest = min(max(longest, uniseg.StringWidth(name), minCell), maxCell)
-		if l.width > 0 && len(l.shown) > 0 && room < longest {
+		width = min(max(width, uniseg.StringWidth(name), minCell), maxCell)
+		if l.width > 0 && len(l.shown) > 0 && remaining < width {
 			break
 		}
-		room -= longest + columnGap
-		l.shown, l.widths = append(l.shown, i), append(l.widths, longest)
+		remaining -= width + columnGap
+		l.shown, l.widths = append(l.shown, i), append(l.widths, width)
 	}
 }
 
-func (l *tableList) line(b *strings.Builder, row []string) {
+func (l *tableList) writeRow(b *strings.Builder, row []string) {
 	var line strings.Builder
 	for k, i := range l.shown {
 		text := shorten(row[i], l.widths[k])
@@ -202,7 +202,7 @@ func (l *tableList) line(b *strings.Builder, row []string) {
 
 // printRecord prints one object: a line for each value, and its entity tag, which --if-match takes.
 func (c *call) printRecord(text []byte, header http.Header) error {
-	columns := forPeople(c.itemColumns())
+	columns := byImportance(c.itemColumns())
 	cells, err := cellsOf(columns, text)
 	if err != nil {
 		return err
@@ -223,14 +223,14 @@ func (c *call) printRecord(text []byte, header http.Header) error {
 }
 
 // shorten cuts a text that is wider than most columns of a terminal.
-func shorten(text string, most int) string {
-	if uniseg.StringWidth(text) <= most {
+func shorten(text string, maxWidth int) string {
+	if uniseg.StringWidth(text) <= maxWidth {
 		return text
 	}
 	var b strings.Builder
-	used := 1 // the dots
+	width := 1 // the dots
 	for g := uniseg.NewGraphemes(text); g.Next(); {
-		if used += g.Width(); used > most {
+		if width += g.Width(); width > maxWidth {
 			break
 		}
 		b.WriteString(g.Str())

@@ -41,9 +41,9 @@ func environment(t *testing.T, url string) []string {
 	}
 }
 
-// pasted runs a line of a shell that calls the command. The shell itself takes the line apart; the command runs in this process, since
+// runLine runs a line of a shell that calls the command. The shell itself parses the line; the command runs in this process, since
 // a process for each line would read the contract anew.
-func pasted(t *testing.T, line, url string) outcome {
+func runLine(t *testing.T, line, url string) outcome {
 	t.Helper()
 	dir := t.TempDir()
 	sh := exec.CommandContext(t.Context(), "sh", "-euc", `
@@ -95,7 +95,7 @@ func TestAPIOperations(t *testing.T) {
 			}
 			values, body := op.Demo()
 			line := shell.CommandLine(op, values, body)
-			got := pasted(t, line+" --verbose", demo.URL)
+			got := runLine(t, line+" --verbose", demo.URL)
 			if got.code != 0 {
 				t.Fatalf("%s: %+v", line, got)
 			}
@@ -117,7 +117,7 @@ func TestAPIOperations(t *testing.T) {
 				checkAnswer(t, x, got.stdout)
 			}
 			if op.Method == http.MethodGet {
-				checkRows(t, line, pasted(t, line+" -o csv", demo.URL))
+				checkRows(t, line, runLine(t, line+" -o csv", demo.URL))
 			}
 		})
 	}
@@ -222,7 +222,7 @@ func TestAPIExitCodes(t *testing.T) {
 	t.Parallel()
 	demo := startServe(t, storetest.SQLite(t), "--demo")
 	environ := []string{"CLIENTAPPS_URL=" + demo.URL, "CLIENTAPPS_TOKEN=" + demoToken}
-	client, app := pageIDs["client/Contoso Ltd."].String(), pageIDs["app/Contoso Ltd./Slack"].String()
+	client, app := referenceIDs["client/Contoso Ltd."].String(), referenceIDs["app/Contoso Ltd./Slack"].String()
 	key := []string{"--client-id", client, "--app-id", app}
 	for _, test := range []struct {
 		args  []string

@@ -6,12 +6,12 @@ import (
 	"unsafe"
 )
 
-// hideArguments returns the arguments and overwrites a token among them in the memory of the process, where lists of processes
-// read it.
+// hideArguments returns a copy of the arguments, and overwrites a token in the originals. Programs that list processes, such as ps,
+// show the originals.
 func hideArguments(args []string) []string {
-	kept := make([]string, len(args))
+	copies := make([]string, len(args))
 	for i, arg := range args {
-		kept[i] = strings.Clone(arg)
+		copies[i] = strings.Clone(arg)
 	}
 	for i, arg := range args {
 		value, isToken := strings.CutPrefix(arg, "--token=")
@@ -19,14 +19,14 @@ func hideArguments(args []string) []string {
 			value, isToken = arg, true
 		}
 		if isToken && value != "" && !strings.HasPrefix(value, "@") {
-			hide(value)
+			overwrite(value)
 		}
 	}
-	return kept
+	return copies
 }
 
-// hide overwrites the bytes of a text. The arguments of a process lie in memory that can be written.
-func hide(text string) {
+// overwrite overwrites the bytes of a text. The arguments of a process lie in memory that can be written.
+func overwrite(text string) {
 	bytes := unsafe.Slice(unsafe.StringData(text), len(text)) //nolint:gosec // see above
 	copy(bytes, slices.Repeat([]byte{'*'}, len(bytes)))
 }

@@ -10,7 +10,7 @@ import (
 )
 
 func (p *process) backupCommand() *cobra.Command {
-	return p.command("backup FILE", "Copy an SQLite database to a new file, while servers use it", ofDatabase, p.backup)
+	return p.command("backup FILE", "Copy an SQLite database to a new file, while servers use it", forDatabase, p.backup)
 }
 
 func (p *process) backup(ctx context.Context, cfg Config, args []string) error {

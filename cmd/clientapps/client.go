@@ -14,7 +14,7 @@ import (
 
 func (p *process) clientCreateCommand() *cobra.Command {
 	var name string
-	c := p.command("create", "Create a client and print its id", ofDatabase, func(ctx context.Context, cfg Config, _ []string) error {
+	c := p.command("create", "Create a client and print its id", forDatabase, func(ctx context.Context, cfg Config, _ []string) error {
 		return p.clientCreate(ctx, cfg, name)
 	})
 	c.Flags().StringVar(&name, "name", "", "the client's name, 1 to 200 characters")
@@ -36,7 +36,7 @@ func (p *process) clientCreate(ctx context.Context, cfg Config, name string) err
 }
 
 func (p *process) clientListCommand() *cobra.Command {
-	return p.command("list", "List the clients", ofDatabase, p.clientList)
+	return p.command("list", "List the clients", forDatabase, p.clientList)
 }
 
 func (p *process) clientList(ctx context.Context, cfg Config, _ []string) error {
@@ -60,11 +60,11 @@ func (p *process) clientList(ctx context.Context, cfg Config, _ []string) error 
 }
 
 func (p *process) clientSuspendCommand() *cobra.Command {
-	return p.command("suspend ID", "Suspend a client: writes to its apps are refused", ofDatabase, p.clientStatus(store.StatusSuspended))
+	return p.command("suspend ID", "Suspend a client: writes to its apps are refused", forDatabase, p.clientStatus(store.StatusSuspended))
 }
 
 func (p *process) clientActivateCommand() *cobra.Command {
-	return p.command("activate ID", "Activate a client that is suspended", ofDatabase, p.clientStatus(store.StatusActive))
+	return p.command("activate ID", "Activate a client that is suspended", forDatabase, p.clientStatus(store.StatusActive))
 }
 
 // clientStatus returns the command that sets the status of a client.
@@ -82,7 +82,7 @@ func (p *process) clientStatus(status string) func(ctx context.Context, cfg Conf
 }
 
 func (p *process) clientDeleteCommand() *cobra.Command {
-	return p.command("delete ID", "Delete a suspended client, with its apps and their history, for good", ofDatabase, p.clientDelete)
+	return p.command("delete ID", "Delete a suspended client, with its apps and their history, for good", forDatabase, p.clientDelete)
 }
 
 // clientDelete returns when nothing of the client is left. What it leaves when it is interrupted, a server erases.
@@ -92,8 +92,8 @@ func (p *process) clientDelete(ctx context.Context, cfg Config, args []string) e
 		return err
 	}
 	return withSchema(ctx, cfg, func(s *store.Store) error {
-		gone, err := s.DeleteClient(ctx, id, commandActor("client"), nil)
-		if !gone && err == nil {
+		deleted, err := s.DeleteClient(ctx, id, commandActor("client"), nil)
+		if !deleted && err == nil {
 			err = s.FinishDeletion(ctx, id)
 		}
 		return err

@@ -118,22 +118,22 @@ func flagError(c *cobra.Command, err error) error {
 	return fmt.Errorf("%w: %w; see %s --help", errUsage, err, c.CommandPath())
 }
 
-// command returns a command with the settings of a scope as flags. use has its name and, in capitals, its arguments.
-func (p *process) command(use, short string, of scope, run func(ctx context.Context, cfg Config, args []string) error) *cobra.Command {
-	given := map[string]string{}
+// command returns a command with the settings of its kind as flags. use has its name and, in capitals, its arguments.
+func (p *process) command(use, short string, kind commandKind, run func(ctx context.Context, cfg Config, args []string) error) *cobra.Command {
+	flagValues := map[string]string{}
 	c := &cobra.Command{Use: use, Short: short, Args: cobra.ArbitraryArgs}
 	for _, s := range settings() {
-		if s.scope()&of == 0 {
+		if s.commands()&kind == 0 {
 			continue
 		}
-		flag := c.Flags().VarPF(settingFlag{setting: s, given: given}, s.flag, "", s.help+" ["+s.env+"]")
+		flag := c.Flags().VarPF(settingFlag{setting: s, flagValues: flagValues}, s.flag, "", s.help+" ["+s.env+"]")
 		if s.boolean() {
 			flag.NoOptDefVal = "true"
 		}
 	}
 	c.RunE = func(c *cobra.Command, args []string) error {
 		// A wrong number of arguments is reported together with wrong settings.
-		cfg, err := loadConfig(p.environ, given, checkArguments(c, args))
+		cfg, err := loadConfig(p.environ, flagValues, checkArguments(c, args))
 		if err != nil {
 			return err
 		}

@@ -58,24 +58,24 @@ type setting struct {
 	set func(*Config, string) error
 }
 
-// scope is a set of commands. All commands read and check the environment.
-type scope int
+// commandKind is a set of kinds of commands. Kinds differ in their flags. All commands read and check the environment.
+type commandKind int
 
 const (
-	ofServer   scope = 1 << iota // serve
-	ofDatabase                   // commands that work on the database
-	ofHealth                     // health, which calls a server with the same settings
+	forServer   commandKind = 1 << iota // serve
+	forDatabase                         // commands that work on the database
+	forHealth                           // health, which calls a server with the same settings
 )
 
-// scope returns the commands that have the setting as a flag.
-func (s setting) scope() scope {
+// commands returns the kinds of commands that have the setting as a flag.
+func (s setting) commands() commandKind {
 	switch s.flag {
 	case "addr", "tls-cert":
-		return ofServer | ofHealth
+		return forServer | forHealth
 	case "database-url", "row-level-security":
-		return ofServer | ofDatabase
+		return forServer | forDatabase
 	}
-	return ofServer
+	return forServer
 }
 
 // boolean reports whether the setting may be a flag without a value.
@@ -265,15 +265,15 @@ var renamedFlags = map[string]string{ //nolint:gosec // names of flags, no crede
 	"catalog-poll": "catalog-poll-interval", "row-security": "row-level-security", "token-ttl": "token-cache-ttl",
 }
 
-// variable returns the environment variable of a flag.
-func variable(flag string) string {
+// envName returns the environment variable of a flag.
+func envName(flag string) string {
 	return "CLIENTAPPS_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
-// loadConfig reads the settings from flags and the environment. It reports every problem at once, after the known ones.
-func loadConfig(environ []string, given map[string]string, known ...error) (Config, error) {
+// loadConfig reads the settings from flags and the environment. It reports all problems at once, after the earlier ones.
+func loadConfig(environ []string, flagValues map[string]string, earlier ...error) (Config, error) {
 	environment, problems := readEnvironment(environ)
-	problems = append(known, problems...)
+	problems = append(earlier, problems...)
 	var cfg Config
 	for _, s := range settings() {
 		value, source := s.def, "default"
@@ -283,7 +283,7 @@ func loadConfig(environ []string, given map[string]string, known ...error) (Conf
 		if v, ok := environment[s.env]; ok {
 			value, source = v, s.env
 		}
-		if v, ok := given[s.flag]; ok {
+		if v, ok := flagValues[s.flag]; ok {
 			value, source = v, "--"+s.flag
 		}
 		if err := s.set(&cfg, value); err != nil {
@@ -328,8 +328,8 @@ func readEnvironment(environ []string) (map[string]string, []error) {
 		default:
 			problem := fmt.Errorf("%s: unknown setting", name)
 			for old, now := range renamedFlags {
-				if name == variable(old) {
-					problem = fmt.Errorf("%s: it is %s now", name, variable(now))
+				if name == envName(old) {
+					problem = fmt.Errorf("%s: it is %s now", name, envName(now))
 				}
 			}
 			problems = append(problems, problem)
@@ -342,11 +342,11 @@ func readEnvironment(environ []string) (map[string]string, []error) {
 type settingFlag struct {
 	setting
 
-	given map[string]string
+	flagValues map[string]string
 }
 
 func (f settingFlag) String() string     { return f.def }
-func (f settingFlag) Set(v string) error { f.given[f.flag] = v; return nil }
+func (f settingFlag) Set(v string) error { f.flagValues[f.flag] = v; return nil }
 
 // Type returns the kind of value that the help shows.
 func (f settingFlag) Type() string {

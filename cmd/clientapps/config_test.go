@@ -17,7 +17,7 @@ import (
 // load reads the settings as serve does.
 func load(environ []string, args ...string) (cfg Config, err error) {
 	p := &process{environ: environ}
-	c := p.command("test", "", ofServer, func(_ context.Context, loaded Config, _ []string) error { cfg = loaded; return nil })
+	c := p.command("test", "", forServer, func(_ context.Context, loaded Config, _ []string) error { cfg = loaded; return nil })
 	c.SilenceErrors, c.SilenceUsage = true, true
 	c.SetArgs(append([]string{}, args...))
 	err = c.Execute()
@@ -207,10 +207,10 @@ func TestBadValues(t *testing.T) {
 		"trace-ratio":           {"", "-0.1", "1.1", "NaN", "Inf", "half"},
 		"metrics-addr":          {"127.0.0.1", "9090", "::1:80"},
 	} {
-		variable := "CLIENTAPPS_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
+		envName := "CLIENTAPPS_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 		for _, value := range values {
-			if _, err := load([]string{variable + "=" + value}); err == nil || !strings.Contains(err.Error(), variable+": ") {
-				t.Errorf("%s=%s: %v", variable, value, err)
+			if _, err := load([]string{envName + "=" + value}); err == nil || !strings.Contains(err.Error(), envName+": ") {
+				t.Errorf("%s=%s: %v", envName, value, err)
 			}
 			if _, err := load(nil, "--"+name+"="+value); err == nil || !strings.Contains(err.Error(), "--"+name+": ") {
 				t.Errorf("--%s=%s: %v", name, value, err)
@@ -276,16 +276,16 @@ func TestHelp(t *testing.T) {
 		"token list": nil, "token revoke": {"keep-created"}, "token rotate": {"overlap"}, "token create": {"name", "client", "all-clients", "scope", "expires-in"},
 		"import catalog": {"dry-run", "format", "lock-time"}, "import apps": {"dry-run", "format", "lock-time", "client"}, "backup": nil,
 	} {
-		of := ofDatabase
+		kind := forDatabase
 		switch line {
 		case "serve":
-			of = ofServer
+			kind = forServer
 		case "health":
-			of = ofHealth
+			kind = forHealth
 		}
 		want := slices.Concat(own, []string{"help"})
 		for _, s := range settings() {
-			if s.scope()&of != 0 {
+			if s.commands()&kind != 0 {
 				want = append(want, s.flag)
 			}
 		}
@@ -338,13 +338,13 @@ func TestRenamedSettings(t *testing.T) {
 		if want := "--" + old + " is --" + now + " now"; o.code != 2 || !strings.Contains(o.stderr, want) {
 			t.Errorf("%+v, want %s", o, want)
 		}
-		o = command(t, []string{variable(old) + "=1"}, "serve")
-		if want := variable(old) + ": it is " + variable(now) + " now"; o.code != 2 || !strings.Contains(o.stderr, want) {
+		o = command(t, []string{envName(old) + "=1"}, "serve")
+		if want := envName(old) + ": it is " + envName(now) + " now"; o.code != 2 || !strings.Contains(o.stderr, want) {
 			t.Errorf("%+v, want %s", o, want)
 		}
 	}
 	for _, s := range settings() {
-		if s.env != variable(s.flag) {
+		if s.env != envName(s.flag) {
 			t.Errorf("--%s is %s", s.flag, s.env)
 		}
 	}

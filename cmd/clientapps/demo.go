@@ -43,7 +43,7 @@ or open %[1]s://%[2]s/docs
 var demoCatalog string
 
 // The ids in the API's reference page.
-var pageIDs = map[string]uuid.UUID{
+var referenceIDs = map[string]uuid.UUID{
 	"client/Contoso Ltd.":     uuid.MustParse("aa7cf840-9ca9-46a3-9778-9015d6580d50"),
 	"app/Contoso Ltd./Slack":  uuid.MustParse("f1a2b3c4-d5e6-7890-abcd-ef1234567890"),
 	"catalog/Slack":           uuid.MustParse("a1b2c3d4-e5f6-7890-abcd-ef1234567890"),
@@ -54,9 +54,9 @@ var pageIDs = map[string]uuid.UUID{
 // unusedByDemo are catalog apps that no client has. Examples of the contract add the first two and delete the third.
 var unusedByDemo = []string{"Xero", "Zendesk", "Trello"}
 
-// idOf returns the same id at every start: the reference page's, or one derived from the name.
-func idOf(name string) uuid.UUID {
-	if id, ok := pageIDs[name]; ok {
+// demoID returns the same id at every start: the reference page's, or one derived from the name.
+func demoID(name string) uuid.UUID {
+	if id, ok := referenceIDs[name]; ok {
 		return id
 	}
 	return uuid.NewSHA1(uuid.NameSpaceURL, []byte("clientapps:demo:"+name))
@@ -99,20 +99,20 @@ const demoActor = "clientapps demo data"
 // demoData returns a catalog of well-known apps, a vendor without one and a category without one. The first client has all of the
 // apps, the second every third, the third, which is suspended, too.
 func demoData() (store.Dataset, error) {
-	catalogued, changed := day(2025, 6, 15, 10, 0), day(2026, 2, 10, 9, 15)
-	joined := day(2026, 1, 15, 10, 0)
+	catalogAdded, catalogChanged := utc(2025, 6, 15, 10, 0), utc(2026, 2, 10, 9, 15)
+	clientsAdded := utc(2026, 1, 15, 10, 0)
 	names := []string{"Contoso Ltd.", "Northwind Traders", "Litware, Inc."}
 	var data store.Dataset
 	for _, name := range names {
 		data.Clients = append(data.Clients, store.Client{
-			ID: idOf("client/" + name), Name: name, Status: store.StatusActive, CreatedAt: joined, UpdatedAt: joined,
-			ActorID: idOf("actor/" + demoActor), ActorName: demoActor, RequestID: "demo",
+			ID: demoID("client/" + name), Name: name, Status: store.StatusActive, CreatedAt: clientsAdded, UpdatedAt: clientsAdded,
+			ActorID: demoID("actor/" + demoActor), ActorName: demoActor, RequestID: "demo",
 		})
 	}
 	data.Clients[2].Status = store.StatusSuspended
-	data.Vendors = []store.Vendor{{ID: idOf("vendor/Tailspin Toys"), Name: "Tailspin Toys", CreatedAt: catalogued, UpdatedAt: catalogued}}
-	data.Categories = []store.Category{{ID: idOf("category/Games"), Name: "Games", CreatedAt: catalogued, UpdatedAt: catalogued}}
-	data.Tokens = demoTokens(joined)
+	data.Vendors = []store.Vendor{{ID: demoID("vendor/Tailspin Toys"), Name: "Tailspin Toys", CreatedAt: catalogAdded, UpdatedAt: catalogAdded}}
+	data.Categories = []store.Category{{ID: demoID("category/Games"), Name: "Games", CreatedAt: catalogAdded, UpdatedAt: catalogAdded}}
+	data.Tokens = demoTokens(clientsAdded)
 	seen := map[string]bool{}
 	lines := json.NewDecoder(strings.NewReader(demoCatalog))
 	lines.DisallowUnknownFields()
@@ -123,33 +123,33 @@ func demoData() (store.Dataset, error) {
 		} else if err != nil {
 			return store.Dataset{}, err
 		}
-		vendor, id := idOf("vendor/"+app.Vendor), idOf("catalog/"+app.CanonicalName)
+		vendor, id := demoID("vendor/"+app.Vendor), demoID("catalog/"+app.CanonicalName)
 		if !seen["vendor/"+app.Vendor] {
 			seen["vendor/"+app.Vendor] = true
 			data.Vendors = append(data.Vendors, store.Vendor{
-				ID: vendor, Name: app.Vendor, URL: app.VendorURL, CreatedAt: catalogued, UpdatedAt: catalogued,
+				ID: vendor, Name: app.Vendor, URL: app.VendorURL, CreatedAt: catalogAdded, UpdatedAt: catalogAdded,
 			})
 		}
 		for _, name := range app.Categories {
-			category := idOf("category/" + name)
+			category := demoID("category/" + name)
 			if !seen["category/"+name] {
 				seen["category/"+name] = true
 				data.Categories = append(data.Categories, store.Category{
-					ID: category, Name: name, CreatedAt: catalogued, UpdatedAt: catalogued,
+					ID: category, Name: name, CreatedAt: catalogAdded, UpdatedAt: catalogAdded,
 				})
 			}
 			data.AppCategories = append(data.AppCategories, store.CatalogAppCategory{CatalogAppID: id, CategoryID: category})
 		}
 		data.CatalogApps = append(data.CatalogApps, store.CatalogApp{
 			ID: id, CanonicalName: app.CanonicalName, Description: app.Description, DisplayColour: app.DisplayColour,
-			Logo: app.Logo, Type: app.Type, VendorID: &vendor, CreatedAt: catalogued, UpdatedAt: changed,
+			Logo: app.Logo, Type: app.Type, VendorID: &vendor, CreatedAt: catalogAdded, UpdatedAt: catalogChanged,
 		})
 		for i, name := range names {
 			if (i == 0 || n%3 == 0) && !slices.Contains(unusedByDemo, app.CanonicalName) {
 				data.Apps = append(data.Apps, store.App{
-					ClientID: idOf("client/" + name), ID: idOf("app/" + name + "/" + app.CanonicalName), CatalogAppID: id,
-					ActorID: idOf("actor/" + demoActor), ActorName: demoActor, RequestID: "demo",
-					CreatedAt: joined, UpdatedAt: joined,
+					ClientID: demoID("client/" + name), ID: demoID("app/" + name + "/" + app.CanonicalName), CatalogAppID: id,
+					ActorID: demoID("actor/" + demoActor), ActorName: demoActor, RequestID: "demo",
+					CreatedAt: clientsAdded, UpdatedAt: clientsAdded,
 				})
 			}
 		}
@@ -157,31 +157,31 @@ func demoData() (store.Dataset, error) {
 }
 
 // demoTokens returns the demo token, and two for examples to rotate and revoke: nobody has their secrets.
-func demoTokens(joined time.Time) []store.Token {
-	used, contoso := day(2026, 2, 24, 2, 0), []uuid.UUID{idOf("client/Contoso Ltd.")}
+func demoTokens(clientsAdded time.Time) []store.Token {
+	used, contoso := utc(2026, 2, 24, 2, 0), []uuid.UUID{demoID("client/Contoso Ltd.")}
 	return []store.Token{
 		{
-			ID: idOf("token/nightly sync"), Name: "nightly sync", Hash: apitoken.Hash("nightly sync"), ClientIDs: contoso,
-			Scopes: "apps:read apps:write", CreatedAt: joined.AddDate(0, 0, -5), LastUsedAt: &used,
+			ID: demoID("token/nightly sync"), Name: "nightly sync", Hash: apitoken.Hash("nightly sync"), ClientIDs: contoso,
+			Scopes: "apps:read apps:write", CreatedAt: clientsAdded.AddDate(0, 0, -5), LastUsedAt: &used,
 		},
 		{
-			ID: idOf("token/demo"), Name: "demo", Hash: apitoken.Hash(demoToken), AllClients: true,
-			Scopes: strings.Join(server.Scopes(), " "), CreatedAt: joined,
+			ID: demoID("token/demo"), Name: "demo", Hash: apitoken.Hash(demoToken), AllClients: true,
+			Scopes: strings.Join(server.Scopes(), " "), CreatedAt: clientsAdded,
 		},
 		{
-			ID: idOf("token/retired script"), Name: "retired script", Hash: apitoken.Hash("retired script"), ClientIDs: contoso,
-			Scopes: "apps:read", CreatedAt: joined.AddDate(0, 0, 5),
+			ID: demoID("token/retired script"), Name: "retired script", Hash: apitoken.Hash("retired script"), ClientIDs: contoso,
+			Scopes: "apps:read", CreatedAt: clientsAdded.AddDate(0, 0, 5),
 		},
 	}
 }
 
 // demoWebhooks returns a webhook for examples to change, and one to delete. They deliver nothing, since nobody listens there.
 func demoWebhooks(keys webhook.Keys) ([]store.Webhook, error) {
-	client, made := idOf("client/Contoso Ltd."), day(2026, 1, 20, 10, 0)
+	client, createdAt := demoID("client/Contoso Ltd."), utc(2026, 1, 20, 10, 0)
 	description := "Port 9 is closed. Set the url of your receiver, and status active"
 	hooks := []store.Webhook{
-		{ID: idOf("webhook/inventory"), Description: &description, CreatedAt: made},
-		{ID: idOf("webhook/retired"), CreatedAt: made.AddDate(0, 0, 1)},
+		{ID: demoID("webhook/inventory"), Description: &description, CreatedAt: createdAt},
+		{ID: demoID("webhook/retired"), CreatedAt: createdAt.AddDate(0, 0, 1)},
 	}
 	for i := range hooks {
 		sealed, err := keys.Seal(hooks[i].ID, webhook.NewSecret())
@@ -195,6 +195,6 @@ func demoWebhooks(keys webhook.Keys) ([]store.Webhook, error) {
 	return hooks, nil
 }
 
-func day(year int, month time.Month, d, hour, minute int) time.Time {
-	return time.Date(year, month, d, hour, minute, 0, 0, time.UTC)
+func utc(year int, month time.Month, day, hour, minute int) time.Time {
+	return time.Date(year, month, day, hour, minute, 0, 0, time.UTC)
 }

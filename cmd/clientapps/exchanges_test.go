@@ -131,7 +131,7 @@ func TestExamplesOfExports(t *testing.T) {
 			if item.Get == nil || item.Get.Responses.Value("200").Value.Content["text/csv"] == nil {
 				continue
 			}
-			target := "/v2" + strings.Replace(path, "{client_id}", pageIDs["client/Contoso Ltd."].String(), 1)
+			target := "/v2" + strings.Replace(path, "{client_id}", referenceIDs["client/Contoso Ltd."].String(), 1)
 			for media, content := range item.Get.Responses.Value("200").Value.Content {
 				got := demo.Send(t, servertest.Request{Method: "GET", Target: target, Header: []string{"Accept: " + media}})
 				rows := slices.Collect(strings.Lines(got.Body))

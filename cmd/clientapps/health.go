@@ -15,7 +15,7 @@ import (
 const healthTimeout = 3 * time.Second
 
 func (p *process) healthCommand() *cobra.Command {
-	return p.command("health", "Check that the server with these settings is running", ofHealth, p.health)
+	return p.command("health", "Check that the server with these settings is running", forHealth, p.health)
 }
 
 // health replaces curl in images that do not have it.

@@ -20,7 +20,7 @@ func (p *process) historyPruneCommand() *cobra.Command {
 	var olderThan string
 	var dryRun, force bool
 	c := p.command("prune", "Delete the changes of apps, clients and the catalog that are older than a time; cursors from before it expire",
-		ofDatabase, func(ctx context.Context, cfg Config, _ []string) error {
+		forDatabase, func(ctx context.Context, cfg Config, _ []string) error {
 			return p.historyPrune(ctx, cfg, olderThan, store.PruneOptions{DryRun: dryRun, Force: force})
 		})
 	c.Flags().StringVar(&olderThan, "older-than", "", "how long changes are kept, such as 400d or 9600h, at least 1d")
@@ -38,17 +38,17 @@ func (p *process) historyPrune(ctx context.Context, cfg Config, text string, o s
 		bar := newProgress(p.stderr)
 		defer bar.clear()
 		o.Progress = func(deleted int) { bar.show("deleting", int64(deleted), 0) }
-		done, err := s.PruneHistory(ctx, olderThan, o)
+		pruned, err := s.PruneHistory(ctx, olderThan, o)
 		bar.clear()
 		if err != nil {
 			return err
 		}
-		summary := fmt.Sprintf("deleted %d changes of apps and clients, %d of the catalog", done.Changes, done.CatalogChanges)
+		summary := fmt.Sprintf("deleted %d changes of apps and clients, %d of the catalog", pruned.Changes, pruned.CatalogChanges)
 		if o.DryRun {
-			summary = fmt.Sprintf("%d changes of apps and clients, %d of the catalog; dry run: nothing was deleted", done.Changes, done.CatalogChanges)
+			summary = fmt.Sprintf("%d changes of apps and clients, %d of the catalog; dry run: nothing was deleted", pruned.Changes, pruned.CatalogChanges)
 		}
-		if done.HeldBack > 0 {
-			summary += fmt.Sprintf("\n%d webhooks hold it back, since they have not delivered all that is so old: see --force", done.HeldBack)
+		if pruned.HeldBack > 0 {
+			summary += fmt.Sprintf("\n%d webhooks hold it back, since they have not delivered all that is so old: see --force", pruned.HeldBack)
 		}
 		_, err = fmt.Fprintln(p.stdout, summary)
 		return err
@@ -75,7 +75,7 @@ func parseAge(text string) (time.Duration, error) {
 }
 
 func (p *process) historyRenewCommand() *cobra.Command {
-	return p.command("renew", "Make all cursors of change feeds expire, after a restore that a server cannot notice", ofDatabase,
+	return p.command("renew", "Make all cursors of change feeds expire, after a restore that a server cannot notice", forDatabase,
 		func(ctx context.Context, cfg Config, _ []string) error {
 			return withSchema(ctx, cfg, func(s *store.Store) error {
 				if err := s.RenewHistory(ctx); err != nil {

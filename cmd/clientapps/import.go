@@ -19,13 +19,13 @@ import (
 
 func (p *process) importCatalogCommand() *cobra.Command {
 	in := &fileImport{process: p}
-	c := p.command("catalog FILE", "Import catalog apps from a file, all or nothing; - is standard input", ofDatabase, in.catalog)
+	c := p.command("catalog FILE", "Import catalog apps from a file, all or nothing; - is standard input", forDatabase, in.catalog)
 	in.addFlags(c)
 	return c
 }
 
 func (in *fileImport) catalog(ctx context.Context, cfg Config, args []string) error {
-	if err := in.check(cfg, args[0]); err != nil {
+	if err := in.configure(cfg, args[0]); err != nil {
 		return err
 	}
 	if in.dryRun {
@@ -44,14 +44,14 @@ func (in *fileImport) catalog(ctx context.Context, cfg Config, args []string) er
 
 func (p *process) importAppsCommand() *cobra.Command {
 	in := &fileImport{process: p}
-	c := p.command("apps FILE", "Import the apps of a client from a file, all or nothing; - is standard input", ofDatabase, in.apps)
+	c := p.command("apps FILE", "Import the apps of a client from a file, all or nothing; - is standard input", forDatabase, in.apps)
 	in.addFlags(c)
 	c.Flags().StringVar(&in.client, "client", "", "id of the client that the apps belong to")
 	return c
 }
 
 func (in *fileImport) apps(ctx context.Context, cfg Config, args []string) error {
-	if err := in.check(cfg, args[0]); err != nil {
+	if err := in.configure(cfg, args[0]); err != nil {
 		return err
 	}
 	if in.dryRun {
@@ -61,14 +61,14 @@ func (in *fileImport) apps(ctx context.Context, cfg Config, args []string) error
 	if err != nil {
 		return fmt.Errorf("%w: --client must be the UUID of a client", errUsage)
 	}
-	by := commandActor("import")
+	actor := commandActor("import")
 	return in.run(ctx, func(s *store.Store, file io.Reader, opts store.ImportOptions) (string, error) {
 		rows, err := rowfile.Apps(file, in.format)
 		if err != nil {
 			return "", err
 		}
-		result, err := s.ImportApps(ctx, id, rows, by, opts)
-		return fmt.Sprintf("%s; request id %s", counts(result), by.RequestID), err
+		result, err := s.ImportApps(ctx, id, rows, actor, opts)
+		return fmt.Sprintf("%s; request id %s", counts(result), actor.RequestID), err
 	})
 }
 
@@ -96,7 +96,8 @@ func (in *fileImport) addFlags(c *cobra.Command) {
 	flags.StringVar((*string)(&in.format), "format", "", "csv or ndjson (default: by the file's extension)")
 }
 
-func (in *fileImport) check(cfg Config, path string) error {
+// configure takes over the settings and the path, and checks the flags.
+func (in *fileImport) configure(cfg Config, path string) error {
 	in.cfg, in.path = cfg, path
 	if in.format == "" {
 		switch strings.ToLower(filepath.Ext(in.path)) {
@@ -127,14 +128,14 @@ func (in *fileImport) run(
 	return withSchema(ctx, in.cfg, func(s *store.Store) error {
 		bar := newProgress(in.process.stderr)
 		defer bar.clear()
-		source := &countingReader{Reader: file, read: func(n int64) { bar.show("reading", n, size) }}
+		source := &countingReader{Reader: file, onRead: func(n int64) { bar.show("reading", n, size) }}
 		summary, err := work(s, source, store.ImportOptions{
 			LockTime: in.lockTime,
 			Progress: func(done, total int) { bar.show("writing", int64(done), int64(total)) },
 		})
 		bar.clear()
-		if refused := (*store.ImportError)(nil); errors.As(err, &refused) {
-			return in.refusal(refused)
+		if importErr := (*store.ImportError)(nil); errors.As(err, &importErr) {
+			return in.printProblems(importErr)
 		}
 		if err != nil {
 			return err
@@ -166,8 +167,8 @@ func (in *fileImport) open(ctx context.Context) (io.ReadCloser, int64, error) {
 	return file, info.Size(), nil
 }
 
-// refusal prints the problems of the rows.
-func (in *fileImport) refusal(e *store.ImportError) error {
+// printProblems prints the problems of the rows, and returns the error that counts them.
+func (in *fileImport) printProblems(e *store.ImportError) error {
 	for _, row := range e.Rows {
 		_, _ = fmt.Fprintln(in.process.stderr, row.Error())
 	}

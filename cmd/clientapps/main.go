@@ -16,7 +16,7 @@ import (
 
 func main() {
 	p := &process{name: os.Args[0], args: hideArguments(os.Args[1:]), environ: os.Environ(), stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}
-	ctx, stop := untilSignaled(context.Background(), p.lastLine)
+	ctx, stop := cancelOnSignal(context.Background(), p.writeLastLine)
 	code := run(ctx, p)
 	stop()
 	os.Exit(code)
@@ -48,8 +48,8 @@ func (p *process) program() string {
 	return shell.Quote(p.name)
 }
 
-// lastLine writes a line to stderr, after all log lines.
-func (p *process) lastLine(line string) {
+// writeLastLine writes a line to stderr, after all log lines.
+func (p *process) writeLastLine(line string) {
 	p.closeLog()
 	_, _ = fmt.Fprintln(p.stderr, "clientapps: "+line)
 }
@@ -66,7 +66,7 @@ func run(ctx context.Context, p *process) int {
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		err = fmt.Errorf("interrupted: %w", err)
 	}
-	p.lastLine(err.Error())
+	p.writeLastLine(err.Error())
 	if errors.Is(err, errUsage) || errors.Is(err, shell.ErrUsage) {
 		return 2
 	}
@@ -75,10 +75,11 @@ func run(ctx context.Context, p *process) int {
 
 // withStore opens the configured database, which must exist, runs work, and closes it.
 func withStore(cfg Config, work func(*store.Store) error) error {
-	return withStoreOf(store.Config{URL: cfg.DatabaseURL, MaxConns: 2, RowSecurity: cfg.RowSecurity, MustExist: true}, work)
+	return withConfiguredStore(store.Config{URL: cfg.DatabaseURL, MaxConns: 2, RowSecurity: cfg.RowSecurity, MustExist: true}, work)
 }
 
-func withStoreOf(cfg store.Config, work func(*store.Store) error) error {
+// withConfiguredStore is withStore for any configuration of the store.
+func withConfiguredStore(cfg store.Config, work func(*store.Store) error) error {
 	s, err := store.Open(cfg)
 	if err != nil {
 		return err

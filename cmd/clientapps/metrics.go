@@ -42,17 +42,17 @@ func serveMetrics(ctx context.Context, cfg Config, registry *prometheus.Registry
 	errorLog := slog.NewLogLogger(log.Handler(), slog.LevelWarn)
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{ErrorLog: errorLog, MaxRequestsInFlight: 4}))
-	h := &http.Server{
+	metricsServer := &http.Server{
 		Handler: mux, ErrorLog: errorLog,
 		ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,
 	}
 	log.InfoContext(ctx, "metrics", "url", "http://"+listener.Addr().String()+"/metrics")
 	served := make(chan error, 1)
-	go func() { served <- h.Serve(listener) }()
+	go func() { served <- metricsServer.Serve(listener) }()
 	return func() error {
-		err := h.Close()
-		if served := <-served; !errors.Is(served, http.ErrServerClosed) {
-			err = errors.Join(err, fmt.Errorf("serve metrics: %w", served))
+		err := metricsServer.Close()
+		if serveErr := <-served; !errors.Is(serveErr, http.ErrServerClosed) {
+			err = errors.Join(err, fmt.Errorf("serve metrics: %w", serveErr))
 		}
 		return err
 	}, nil

@@ -10,8 +10,8 @@ import (
 )
 
 func (p *process) migrateUpCommand() *cobra.Command {
-	return p.command("up", "Migrate the schema to this program's version", ofDatabase, func(ctx context.Context, cfg Config, _ []string) error {
-		return withStoreOf(store.Config{URL: cfg.DatabaseURL, MaxConns: 2, RowSecurity: cfg.RowSecurity}, func(s *store.Store) error {
+	return p.command("up", "Migrate the schema to this program's version", forDatabase, func(ctx context.Context, cfg Config, _ []string) error {
+		return withConfiguredStore(store.Config{URL: cfg.DatabaseURL, MaxConns: 2, RowSecurity: cfg.RowSecurity}, func(s *store.Store) error {
 			if err := s.Migrate(ctx); err != nil {
 				return err
 			}
@@ -21,7 +21,7 @@ func (p *process) migrateUpCommand() *cobra.Command {
 }
 
 func (p *process) migrateStatusCommand() *cobra.Command {
-	return p.command("status", "Show the version of the schema, and the version that this program needs", ofDatabase, func(ctx context.Context, cfg Config, _ []string) error {
+	return p.command("status", "Show the version of the schema, and the version that this program needs", forDatabase, func(ctx context.Context, cfg Config, _ []string) error {
 		return withStore(cfg, func(s *store.Store) error { return printSchemaVersion(ctx, p, s) })
 	})
 }

@@ -11,9 +11,9 @@ import (
 
 // progress shows a progress bar on a terminal. Elsewhere it shows nothing.
 type progress struct {
-	w     io.Writer // nil: no terminal
-	bar   *progressbar.ProgressBar
-	doing string
+	w    io.Writer // nil: no terminal
+	bar  *progressbar.ProgressBar
+	task string
 }
 
 func newProgress(w io.Writer) *progress {
@@ -24,26 +24,26 @@ func newProgress(w io.Writer) *progress {
 }
 
 // show redraws the bar, at most ten times a second. A total of 0 means unknown.
-func (p *progress) show(doing string, done, total int64) {
+func (p *progress) show(task string, done, total int64) {
 	if p.w == nil {
 		return
 	}
 	if total <= 0 {
-		total = -1 // the library's word for unknown
+		total = -1 // shown as unknown by the library
 	} else {
 		done = min(done, total)
 	}
-	if p.bar == nil || p.doing != doing {
+	if p.bar == nil || p.task != task {
 		p.clear()
-		p.doing, p.bar = doing, newBar(p.w, doing, total)
+		p.task, p.bar = task, newBar(p.w, task, total)
 	}
 	_ = p.bar.Set64(done) // the terminal may be gone
 }
 
-func newBar(w io.Writer, doing string, total int64) *progressbar.ProgressBar {
+func newBar(w io.Writer, task string, total int64) *progressbar.ProgressBar {
 	options := []progressbar.Option{
 		progressbar.OptionSetWriter(w),
-		progressbar.OptionSetDescription(doing),
+		progressbar.OptionSetDescription(task),
 		progressbar.OptionSetWidth(30),
 		progressbar.OptionSetTheme(progressbar.Theme{Saucer: "#", SaucerPadding: " ", BarStart: "[", BarEnd: "]"}),
 		progressbar.OptionThrottle(100 * time.Millisecond),
@@ -68,17 +68,17 @@ func (p *progress) clear() {
 	}
 }
 
-// countingReader tells how much was read.
+// countingReader passes the number of bytes read so far to onRead.
 type countingReader struct {
 	io.Reader
 
-	n    int64
-	read func(n int64)
+	n      int64
+	onRead func(n int64)
 }
 
 func (r *countingReader) Read(p []byte) (int, error) {
 	n, err := r.Reader.Read(p)
 	r.n += int64(n)
-	r.read(r.n)
+	r.onRead(r.n)
 	return n, err
 }

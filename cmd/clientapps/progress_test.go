@@ -14,17 +14,17 @@ func TestProgress(t *testing.T) {
 		var out strings.Builder
 		p := &progress{w: &out}
 		// shown returns what show has written a tenth of a second later.
-		shown := func(after time.Duration, doing string, done, total int64) string {
+		shown := func(after time.Duration, task string, done, total int64) string {
 			time.Sleep(after)
 			out.Reset()
-			p.show(doing, done, total)
+			p.show(task, done, total)
 			return out.String()
 		}
 		const soon, later = time.Millisecond, 100 * time.Millisecond
 		p.clear()
 		for _, step := range []struct {
 			after       time.Duration
-			doing       string
+			task        string
 			done, total int64
 			want        string
 		}{
@@ -35,7 +35,7 @@ func TestProgress(t *testing.T) {
 			{soon, "writing", 1, 4, "\x1b[2K\r\rwriting  25% [#######                       ]  \x1b[0K"},
 			{later, "writing", 3, 4, "\rwriting  75% [######################        ]  \x1b[0K"},
 		} {
-			if got := shown(step.after, step.doing, step.done, step.total); got != step.want {
+			if got := shown(step.after, step.task, step.done, step.total); got != step.want {
 				t.Errorf("%d of %d: %q, want %q", step.done, step.total, got, step.want)
 			}
 		}

@@ -13,7 +13,7 @@ import (
 func TestSecurityNamesTests(t *testing.T) {
 	t.Parallel()
 	text := []byte(read(t, "SECURITY.md"))
-	exists := testsOfTheTree(t)
+	exists := allTests(t)
 	points := regexp.MustCompile(`(?m)^### API(\d+) `).FindAllSubmatchIndex(text, -1)
 	if len(points) != 10 {
 		t.Fatalf("%d points", len(points))
@@ -35,8 +35,8 @@ func TestSecurityNamesTests(t *testing.T) {
 	}
 }
 
-// testsOfTheTree returns the names of all tests in the repository.
-func testsOfTheTree(t *testing.T) map[string]bool {
+// allTests returns the names of all tests in the repository.
+func allTests(t *testing.T) map[string]bool {
 	t.Helper()
 	declared := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(\w+ \*testing\.`)
 	names := map[string]bool{}

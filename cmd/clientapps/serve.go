@@ -17,37 +17,37 @@ import (
 )
 
 func (p *process) serveCommand() *cobra.Command {
-	return p.command("serve", "Serve the API; --demo adds example data and a token, on loopback only", ofServer, p.serve)
+	return p.command("serve", "Serve the API; --demo adds example data and a token, on loopback only", forServer, p.serve)
 }
 
 // serve answers requests until ctx ends.
 func (p *process) serve(ctx context.Context, cfg Config, _ []string) error {
-	lines := telemetry.NewLogBuffer(p.stderr)
-	p.logBuffer.Store(lines)
+	logBuffer := telemetry.NewLogBuffer(p.stderr)
+	p.logBuffer.Store(logBuffer)
 	defer p.closeLog() // also when serving panics
-	log := newLogger(lines, cfg)
-	traces, err := startTraces(ctx, cfg, log)
+	log := newLogger(logBuffer, cfg)
+	tracing, err := startTracing(ctx, cfg, log)
 	if err != nil {
 		return err
 	}
-	defer traces.stop(ctx)
-	return serveTraced(ctx, p, cfg, log, traces.tracers())
+	defer tracing.stop(ctx)
+	return serveWithTracing(ctx, p, cfg, log, tracing.tracerProvider())
 }
 
-func serveTraced(ctx context.Context, p *process, cfg Config, log *slog.Logger, traces trace.TracerProvider) error {
+func serveWithTracing(ctx context.Context, p *process, cfg Config, log *slog.Logger, tracers trace.TracerProvider) error {
 	s, err := store.Open(store.Config{
 		URL: cfg.DatabaseURL, MaxConns: cfg.MaxConns, BatchByClient: cfg.BatchByClient, RowSecurity: cfg.RowSecurity,
 		CatalogPollInterval: cfg.CatalogPoll, TokenTTL: cfg.TokenTTL,
-		Timeout: cfg.DatabaseTimeout, Logger: log, Traces: traces,
+		Timeout: cfg.DatabaseTimeout, Logger: log, Traces: tracers,
 	})
 	if err != nil {
 		return err
 	}
-	return errors.Join(serveStore(ctx, p, cfg, s, log, traces), s.Close())
+	return errors.Join(serveStore(ctx, p, cfg, s, log, tracers), s.Close())
 }
 
 func serveStore(
-	ctx context.Context, p *process, cfg Config, s *store.Store, log *slog.Logger, traces trace.TracerProvider,
+	ctx context.Context, p *process, cfg Config, s *store.Store, log *slog.Logger, tracers trace.TracerProvider,
 ) error {
 	if cfg.Migrate {
 		if err := s.Migrate(ctx); err != nil {
@@ -71,7 +71,7 @@ func serveStore(
 		RequestTimeout:  cfg.RequestTimeout,
 		DatabaseTimeout: cfg.DatabaseTimeout, DrainDelay: cfg.DrainDelay, ShutdownTimeout: cfg.ShutdownTimeout,
 		Webhooks: webhook.Config{Keys: cfg.WebhookKeys, AllowLoopback: cfg.WebhookPrivate},
-		Metrics:  registry, Traces: traces,
+		Metrics:  registry, Traces: tracers,
 	})
 	if err != nil {
 		return err
@@ -104,13 +104,13 @@ func serveAPI(ctx context.Context, p *process, cfg Config, srv *server.Server, l
 }
 
 // newLogger returns a logger whose lines wait in the buffer, at most until the next warning or error.
-func newLogger(lines *telemetry.LogBuffer, cfg Config) *slog.Logger {
+func newLogger(logBuffer *telemetry.LogBuffer, cfg Config) *slog.Logger {
 	var level slog.Level
 	_ = level.UnmarshalText([]byte(cfg.LogLevel)) // loadConfig has checked it
 	options := &slog.HandlerOptions{Level: level}
-	var handler slog.Handler = slog.NewTextHandler(lines, options)
+	var handler slog.Handler = slog.NewTextHandler(logBuffer, options)
 	if cfg.LogFormat == "json" {
-		handler = slog.NewJSONHandler(lines, options)
+		handler = slog.NewJSONHandler(logBuffer, options)
 	}
-	return slog.New(telemetry.FlushWarnings(handler, lines))
+	return slog.New(telemetry.FlushWarnings(handler, logBuffer))
 }

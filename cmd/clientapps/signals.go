@@ -13,13 +13,13 @@ import (
 // exitInterrupted is the exit code after the second signal.
 const exitInterrupted = 1
 
-// lastLineTime bounds how long the second signal waits for a standard error that nobody reads.
-const lastLineTime = time.Second
+// lastLineTimeout bounds how long the second signal waits for a standard error that nobody reads.
+const lastLineTimeout = time.Second
 
-// untilSignaled returns a context that ends with the first SIGINT or SIGTERM. The second signal ends the process at once, without
-// waiting for requests: lastLine has a second to write the log lines that wait, and one more. stop restores the default handling of
+// cancelOnSignal returns a context that ends with the first SIGINT or SIGTERM. The second signal ends the process at once, without
+// waiting for requests: writeLastLine has a second to write the log lines that wait, and one more. stop restores the default handling of
 // signals.
-func untilSignaled(ctx context.Context, lastLine func(line string)) (_ context.Context, stop func()) {
+func cancelOnSignal(ctx context.Context, writeLastLine func(line string)) (_ context.Context, stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
@@ -30,15 +30,15 @@ func untilSignaled(ctx context.Context, lastLine func(line string)) (_ context.C
 		case <-ctx.Done():
 			return
 		}
-		again := <-signals
+		second := <-signals
 		written := make(chan struct{})
 		go func() {
-			lastLine(fmt.Sprintf("second signal (%v): ended at once", again))
+			writeLastLine(fmt.Sprintf("second signal (%v): ended at once", second))
 			close(written)
 		}()
 		select {
 		case <-written:
-		case <-time.After(lastLineTime):
+		case <-time.After(lastLineTimeout):
 		}
 		os.Exit(exitInterrupted)
 	}()

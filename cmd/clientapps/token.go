@@ -28,7 +28,7 @@ type tokenRequest struct {
 
 func (p *process) tokenCreateCommand() *cobra.Command {
 	var r tokenRequest
-	c := p.command("create", "Create a token and print it on standard output; it is shown only once", ofDatabase, func(ctx context.Context, cfg Config, _ []string) error {
+	c := p.command("create", "Create a token and print it on standard output; it is shown only once", forDatabase, func(ctx context.Context, cfg Config, _ []string) error {
 		return p.tokenCreate(ctx, cfg, r)
 	})
 	flags := c.Flags()
@@ -103,7 +103,7 @@ func (r tokenRequest) token() (store.Token, error) {
 }
 
 func (p *process) tokenListCommand() *cobra.Command {
-	return p.command("list", "List the tokens, without their secrets", ofDatabase, p.tokenList)
+	return p.command("list", "List the tokens, without their secrets", forDatabase, p.tokenList)
 }
 
 func (p *process) tokenList(ctx context.Context, cfg Config, _ []string) error {
@@ -116,13 +116,13 @@ func (p *process) tokenList(ctx context.Context, cfg Config, _ []string) error {
 		_, _ = fmt.Fprintln(w, "ID\tNAME\tSCOPES\tCLIENTS\tCREATED\tLAST USED\tSTATE")
 		for _, t := range tokens {
 			_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", t.ID, t.Name, strings.ReplaceAll(t.Scopes, " ", ","),
-				coverage(t), t.CreatedAt.Format(time.RFC3339), lastUse(t), state(t, time.Now()))
+				coveredClients(t), t.CreatedAt.Format(time.RFC3339), formatLastUse(t), tokenState(t, time.Now()))
 		}
 		return w.Flush()
 	})
 }
 
-func coverage(t store.Token) string {
+func coveredClients(t store.Token) string {
 	if t.AllClients {
 		return "all"
 	}
@@ -133,15 +133,15 @@ func coverage(t store.Token) string {
 	return strings.Join(ids, ",")
 }
 
-// lastUse is to the minute, and written some seconds late.
-func lastUse(t store.Token) string {
+// formatLastUse formats a time that the store records to the minute, and some seconds late.
+func formatLastUse(t store.Token) string {
 	if t.LastUsedAt == nil {
 		return "never"
 	}
 	return t.LastUsedAt.Format("2006-01-02T15:04Z")
 }
 
-func state(t store.Token, now time.Time) string {
+func tokenState(t store.Token, now time.Time) string {
 	switch {
 	case t.RevokedAt != nil:
 		return "revoked " + t.RevokedAt.Format(time.RFC3339)
@@ -158,7 +158,7 @@ const maxOverlap = 7 * 24 * time.Hour
 
 func (p *process) tokenRotateCommand() *cobra.Command {
 	var overlap time.Duration
-	c := p.command("rotate ID", "Give a token a new secret and print it on standard output; it is shown only once", ofDatabase, func(ctx context.Context, cfg Config, args []string) error {
+	c := p.command("rotate ID", "Give a token a new secret and print it on standard output; it is shown only once", forDatabase, func(ctx context.Context, cfg Config, args []string) error {
 		return p.tokenRotate(ctx, cfg, args[0], overlap)
 	})
 	c.Flags().DurationVar(&overlap, "overlap", 0, "how long the old secret stays good, such as 24h, at most 168h (default: not at all)")
@@ -189,7 +189,7 @@ func (p *process) tokenRotate(ctx context.Context, cfg Config, text string, over
 
 func (p *process) tokenRevokeCommand() *cobra.Command {
 	var keepCreated bool
-	c := p.command("revoke ID", "Revoke a token, and the tokens that it has made", ofDatabase, func(ctx context.Context, cfg Config, args []string) error {
+	c := p.command("revoke ID", "Revoke a token, and the tokens that it has made", forDatabase, func(ctx context.Context, cfg Config, args []string) error {
 		id, err := tokenID(args[0])
 		if err != nil {
 			return err

@@ -17,14 +17,14 @@ import (
 // flushTimeout bounds how long shutdown waits for the collector to accept the last spans.
 const flushTimeout = 5 * time.Second
 
-// traces sends spans to a collector. A nil *traces traces nothing.
-type traces struct{ provider *sdktrace.TracerProvider }
+// tracing sends spans to a collector. A nil *tracing sends nothing.
+type tracing struct{ provider *sdktrace.TracerProvider }
 
-// startTraces does not connect: a server may start before its collector, and serves without one. The environment variables of the
+// startTracing does not connect: a server may start before its collector, and serves without one. The environment variables of the
 // OpenTelemetry specification set headers, certificates and resource attributes.
-func startTraces(ctx context.Context, cfg Config, log *slog.Logger) (*traces, error) {
+func startTracing(ctx context.Context, cfg Config, log *slog.Logger) (*tracing, error) {
 	if cfg.OTLPEndpoint == "" {
-		return nil, nil //nolint:nilnil // nil traces nothing
+		return nil, nil //nolint:nilnil // nil sends nothing
 	}
 	exporter, err := otlptracehttp.New(ctx,
 		otlptracehttp.WithEndpointURL(strings.TrimSuffix(cfg.OTLPEndpoint, "/")+"/v1/traces"),
@@ -38,15 +38,15 @@ func startTraces(ctx context.Context, cfg Config, log *slog.Logger) (*traces, er
 	if err != nil {
 		return nil, fmt.Errorf("traces: %w", err)
 	}
-	return &traces{sdktrace.NewTracerProvider(
+	return &tracing{sdktrace.NewTracerProvider(
 		sdktrace.WithResource(res),
 		sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.TraceIDRatioBased(cfg.TraceRatio))),
 		sdktrace.WithBatcher(redactingExporter{exporter, log}),
 	)}, nil
 }
 
-// tracers returns the provider, or nil.
-func (t *traces) tracers() trace.TracerProvider {
+// tracerProvider returns the provider, or nil.
+func (t *tracing) tracerProvider() trace.TracerProvider {
 	if t == nil {
 		return nil
 	}
@@ -54,7 +54,7 @@ func (t *traces) tracers() trace.TracerProvider {
 }
 
 // stop sends the remaining spans. It ignores errors: an unreachable collector is not a failure of the server.
-func (t *traces) stop(ctx context.Context) {
+func (t *tracing) stop(ctx context.Context) {
 	if t == nil {
 		return
 	}
