@@ -55,7 +55,7 @@ func (a answer) outcome() Outcome {
 func (a answer) problem() string {
 	switch {
 	case errors.Is(a.err, context.DeadlineExceeded):
-		return fmt.Sprintf("no answer within %v", Bound)
+		return fmt.Sprintf("no answer within %v", AnswerTimeout)
 	case a.status < http.StatusBadRequest:
 		return ""
 	}
@@ -92,7 +92,7 @@ func NewAPI(addr, token string, connections int) *API {
 
 // send sends a request and reads the answer. net/http never repeats it, since its body cannot be read twice.
 func (a *API) send(ctx context.Context, method, path, body, id string, header ...string) answer {
-	ctx, cancel := context.WithTimeout(ctx, Bound)
+	ctx, cancel := context.WithTimeout(ctx, AnswerTimeout)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, method, a.Base+path, io.NopCloser(strings.NewReader(body)))
 	if err != nil {

@@ -26,8 +26,7 @@ type appCopy struct {
 
 func newAppCopy(name string) appCopy { return appCopy{Name: name, apps: map[App]*state{}} }
 
-// apply takes a change over into the copy. A change that does not begin where the one before ended was preceded by one that is missing,
-// or is there twice.
+// apply applies a change to the copy. When its old value is not the value in the copy, an earlier change is missing, or this one came twice.
 func (c *appCopy) apply(change feedChange) {
 	c.changes++
 	if change.App == nil {
@@ -56,8 +55,8 @@ func (c *appCopy) problem(format string, args ...any) {
 }
 
 // Compare returns how many apps the copy has in another state than the database, and what was wrong on the way.
-func (c *appCopy) Compare(ctx context.Context, w *Fixture) (apart int, problems []string, err error) {
-	db, err := w.open()
+func (c *appCopy) Compare(ctx context.Context, fixture *Fixture) (differing int, problems []string, err error) {
+	db, err := fixture.open()
 	if err != nil {
 		return 0, nil, err
 	}
@@ -70,15 +69,15 @@ func (c *appCopy) Compare(ctx context.Context, w *Fixture) (apart int, problems 
 	for app, want := range states {
 		got := c.apps[app]
 		if got == nil || got.licenses != want.licenses || got.favorite != want.favorite || got.approved != want.approved {
-			apart++
+			differing++
 			problems = append(problems, fmt.Sprintf("%s: %v is %+v in the copy, and %+v", c.Name, app, got, want))
 		}
 	}
 	for app := range c.apps {
 		if states[app] == nil {
-			apart++
+			differing++
 			problems = append(problems, fmt.Sprintf("%s: %v is in the copy alone", c.Name, app))
 		}
 	}
-	return apart, problems, nil
+	return differing, problems, nil
 }

@@ -21,8 +21,8 @@ type Balancer struct {
 	next  int
 }
 
-// probeEvery is the interval of the readiness probes.
-const probeEvery = 100 * time.Millisecond
+// probeInterval is the interval of the readiness probes.
+const probeInterval = 100 * time.Millisecond
 
 // NewBalancer starts a balancer in front of servers. Servers may stop and start again.
 func NewBalancer(servers []*Server) (*Balancer, error) {
@@ -64,7 +64,7 @@ func (b *Balancer) probe(ctx context.Context, i int) {
 		b.mu.Unlock()
 		select {
 		case <-ctx.Done():
-		case <-time.After(probeEvery):
+		case <-time.After(probeInterval):
 		}
 	}
 }
@@ -75,15 +75,15 @@ func (b *Balancer) accept() {
 		if err != nil {
 			return
 		}
-		b.running.Go(func() { b.pass(client) })
+		b.running.Go(func() { b.forward(client) })
 	}
 }
 
-// pass copies data between a client and a server. It tries another server when one refuses the connection.
-func (b *Balancer) pass(client net.Conn) {
+// forward copies data between a client and a server. It tries another server when one refuses the connection.
+func (b *Balancer) forward(client net.Conn) {
 	defer func() { _ = client.Close() }()
 	for range b.servers {
-		server, err := net.Dial("tcp", b.choose()) //nolint:noctx // returns at once on loopback
+		server, err := net.Dial("tcp", b.nextAddr()) //nolint:noctx // returns at once on loopback
 		if err != nil {
 			continue
 		}
@@ -101,8 +101,8 @@ func (b *Balancer) pass(client net.Conn) {
 	}
 }
 
-// choose returns the address of the next ready server, or of the next server when none is ready.
-func (b *Balancer) choose() string {
+// nextAddr returns the address of the next ready server, or of the next server when none is ready.
+func (b *Balancer) nextAddr() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for range b.servers {

@@ -27,8 +27,8 @@ type worstRequest struct{ name, method, path, body string }
 
 // worstRequests returns the most expensive bodies that we could think of: of the maximum size, with the maximum number of values or
 // more, in known and in unknown fields.
-func worstRequests(w *Fixture) []worstRequest {
-	app := w.Apps[0]
+func worstRequests(fixture *Fixture) []worstRequest {
+	app := fixture.Apps[0]
 	bulk := "/v2/clients/" + app.Client + "/apps/approval"
 	fill := func(begin, repeated, end string) string {
 		return begin + strings.Repeat(repeated, (maxBody-len(begin)-len(end))/len(repeated)) + end
@@ -61,22 +61,22 @@ func worstRequests(w *Fixture) []worstRequest {
 // requests of another token are hardly delayed.
 func TestWorstBodies(t *testing.T) { // not parallel: it times requests
 	t.Run("sqlite", func(t *testing.T) {
-		worstBodies(t, ready(t)(NewSQLiteHarness(t.Context(), program, open(t))))
+		worstBodies(t, mustStart(t)(NewSQLiteHarness(t.Context(), program, open(t))))
 	})
 	t.Run("postgres", func(t *testing.T) { worstBodies(t, newHarness(t)) })
 }
 
-func worstBodies(t *testing.T, l *Harness) {
+func worstBodies(t *testing.T, h *Harness) {
 	t.Helper()
-	token, err := l.Server.Run(t.Context(), "", "token", "create", "--name", "neighbor", "--all-clients", "--scope", "apps:read")
+	token, err := h.Server.Run(t.Context(), "", "token", "create", "--name", "neighbor", "--all-clients", "--scope", "apps:read")
 	if err != nil {
 		t.Fatal(err)
 	}
-	neighbor := NewAPI(l.Server.Addr, token, 1)
+	neighbor := NewAPI(h.Server.Addr, token, 1)
 	defer neighbor.Close()
-	path := l.Fixture.Apps[1].path()
-	worst := worstRequests(l.Fixture)
-	harmless := []worstRequest{{"spaces", http.MethodPatch, l.Fixture.Apps[0].path(), "{}" + strings.Repeat(" ", maxBody-2)}}
+	path := h.Fixture.Apps[1].path()
+	worst := worstRequests(h.Fixture)
+	harmless := []worstRequest{{"spaces", http.MethodPatch, h.Fixture.Apps[0].path(), "{}" + strings.Repeat(" ", maxBody-2)}}
 
 	// Attackers, server, the other token and other programs share the processors of this machine. So the test takes the best of five
 	// rounds, and subtracts the delay that as many bodies of spaces cause.
@@ -84,19 +84,19 @@ func worstBodies(t *testing.T, l *Harness) {
 	for round := range 5 {
 		measure := func(bodies []worstRequest) time.Duration {
 			return percentile99(t, neighbor, path, func(stop func()) {
-				attack(t, l, bodies, len(worst))
+				attack(t, h, bodies, len(worst))
 				stop()
 			})
 		}
-		usual, before := measure(harmless), processorTime(t, l.Server)
+		usual, before := measure(harmless), processorTime(t, h.Server)
 		attacked := measure(worst)
-		each := (processorTime(t, l.Server) - before) / time.Duration(attackers*len(worst))
+		each := (processorTime(t, h.Server) - before) / time.Duration(attackers*len(worst))
 		if each >= mostWork {
 			t.Errorf("a body takes %v of processor time", each)
 		}
 		best = min(best, attacked-usual)
 		t.Logf("round %d: p99 of the other token %v, with bodies of spaces %v; a body took %v of processor time, the server at most %d MiB",
-			round, attacked, usual, each, peakMemory(t, l.Server)>>20)
+			round, attacked, usual, each, peakMemory(t, h.Server)>>20)
 		if best < mostDelay {
 			break
 		}
@@ -104,15 +104,15 @@ func worstBodies(t *testing.T, l *Harness) {
 	if best >= mostDelay {
 		t.Errorf("the 99th percentile of another token's requests is %v higher than with harmless bodies", best)
 	}
-	if peak := peakMemory(t, l.Server); peak >= mostMemory {
+	if peak := peakMemory(t, h.Server); peak >= mostMemory {
 		t.Errorf("the server used %d MiB", peak>>20)
 	}
 }
 
 // attack sends each bodies from each attacker, all attackers at once.
-func attack(t *testing.T, l *Harness, bodies []worstRequest, each int) {
+func attack(t *testing.T, h *Harness, bodies []worstRequest, each int) {
 	t.Helper()
-	api := NewAPI(l.Server.Addr, l.Fixture.Token, attackers)
+	api := NewAPI(h.Server.Addr, h.Fixture.Token, attackers)
 	defer api.Close()
 	var (
 		sending sync.WaitGroup
@@ -122,12 +122,12 @@ func attack(t *testing.T, l *Harness, bodies []worstRequest, each int) {
 	for i := range attackers {
 		sending.Go(func() {
 			for j := range each {
-				h := bodies[(i+j)%len(bodies)]
-				a := api.send(context.Background(), h.method, h.path, h.body, "")
+				request := bodies[(i+j)%len(bodies)]
+				a := api.send(context.Background(), request.method, request.path, request.body, "")
 				refused := a.status == http.StatusBadRequest && strings.Contains(a.body, `"code":"invalid_request"`)
 				full := a.status == http.StatusServiceUnavailable && a.problem() == ""
 				if !refused && !full && a.status != http.StatusOK {
-					t.Errorf("%s: answered %d %s, %v", h.name, a.status, a.body, a.err)
+					t.Errorf("%s: answered %d %s, %v", request.name, a.status, a.body, a.err)
 				}
 				mu.Lock()
 				answers[a.status]++

@@ -82,8 +82,8 @@ func (m *Machine) pgCtl(args ...string) *exec.Cmd {
 	return cmd
 }
 
-// execAt runs statements, each in a transaction of its own, in a database.
-func execAt(ctx context.Context, databaseURL string, statements ...string) error {
+// execStatements runs statements, each in a transaction of its own, in a database.
+func execStatements(ctx context.Context, databaseURL string, statements ...string) error {
 	conn, err := pgx.Connect(ctx, databaseURL)
 	if err != nil {
 		return err
@@ -100,42 +100,42 @@ func execAt(ctx context.Context, databaseURL string, statements ...string) error
 // NewCitusHarness makes a distributed database on machines without it, as docs/scale-out.md says, and starts a server on its
 // coordinator. There is no proxy.
 func NewCitusHarness(ctx context.Context, program, dir string, machines []*Machine) (*Harness, error) {
-	l := &Harness{dir: dir}
-	var join []string
+	h := &Harness{dir: dir}
+	var addNodes []string
 	for i, m := range machines {
 		u, err := url.Parse(m.URL)
 		if err != nil {
-			return l, err
+			return h, err
 		}
 		name := strings.TrimPrefix(u.Path, "/")
 		u.Path = "/postgres"
-		if err := execAt(ctx, u.String(), "CREATE DATABASE "+name); err != nil {
-			return l, err
+		if err := execStatements(ctx, u.String(), "CREATE DATABASE "+name); err != nil {
+			return h, err
 		}
-		if err := execAt(ctx, m.URL, "CREATE EXTENSION citus"); err != nil {
-			return l, err
+		if err := execStatements(ctx, m.URL, "CREATE EXTENSION citus"); err != nil {
+			return h, err
 		}
 		function := "citus_add_node"
 		if i == 0 {
 			function = "citus_set_coordinator_host"
 		}
-		join = append(join, fmt.Sprintf("SELECT %s('%s', %s)", function, u.Hostname(), u.Port()))
+		addNodes = append(addNodes, fmt.Sprintf("SELECT %s('%s', %s)", function, u.Hostname(), u.Port()))
 	}
 	coordinator, env := machines[0], []string{"CLIENTAPPS_BATCH_BY_CLIENT=true", "CLIENTAPPS_MIGRATE=false"}
-	if err := execAt(ctx, coordinator.URL, join...); err != nil {
-		return l, err
+	if err := execStatements(ctx, coordinator.URL, addNodes...); err != nil {
+		return h, err
 	}
 	s, err := NewServer(program, coordinator.URL, filepath.Join(dir, "server.log"), env...)
 	if err != nil {
-		return l, err
+		return h, err
 	}
 	if _, err := s.Run(ctx, "", "migrate", "up"); err != nil {
-		return l, err
+		return h, err
 	}
 	psql := exec.CommandContext(ctx, filepath.Join(coordinator.bin, "psql"), //nolint:gosec // our own arguments
 		"-Xq", "-v", "ON_ERROR_STOP=1", "-f", "../deploy/citus.sql", coordinator.URL)
 	if out, err := psql.CombinedOutput(); err != nil {
-		return l, fmt.Errorf("citus.sql: %w\n%s", err, out)
+		return h, fmt.Errorf("citus.sql: %w\n%s", err, out)
 	}
-	return l, l.serve(ctx, program, coordinator.URL, coordinator.URL, env)
+	return h, h.serve(ctx, program, coordinator.URL, coordinator.URL, env)
 }

@@ -28,10 +28,10 @@ func TestCitusMachinesKilled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := ready(t)(NewCitusHarness(t.Context(), program, open(t), machines))
+	h := mustStart(t)(NewCitusHarness(t.Context(), program, open(t), machines))
 	checkDurable(t, machines)
-	spread(t, machines, l.Fixture)
-	other, err := l.AddServer("CLIENTAPPS_DATABASE_URL=" + machines[1].URL)
+	spreadClients(t, machines, h.Fixture)
+	other, err := h.AddServer("CLIENTAPPS_DATABASE_URL=" + machines[1].URL)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +45,7 @@ func TestCitusMachinesKilled(t *testing.T) {
 	}
 	for round := 0; round < rounds && (round == 0 || time.Since(begun) < roundsTime*2/3); round++ {
 		for i, m := range machines {
-			first, second := l.Load(l.Server.Addr, 16, ledgers[i]), l.Load(other.Addr, 16, ledgers[i])
+			first, second := h.Load(h.Server.Addr, 16, ledgers[i]), h.Load(other.Addr, 16, ledgers[i])
 			second.BulkFrom = bulkApps
 			withLoad(t, first, func() {
 				withLoad(t, second, func() {
@@ -58,7 +58,7 @@ func TestCitusMachinesKilled(t *testing.T) {
 					if err := m.Start(); err != nil {
 						t.Fatal(err)
 					}
-					for _, s := range []*Server{l.Server, other} {
+					for _, s := range []*Server{h.Server, other} {
 						await(t, "the server is ready", func() bool { return s.Probe(t.Context(), "/readyz") == 200 })
 					}
 					awaitWrites(t, ledgers[i], 200)
@@ -69,7 +69,7 @@ func TestCitusMachinesKilled(t *testing.T) {
 	pause(t.Context(), DatabaseTimeout) // what a machine still does would be written now
 	var columns []Column
 	for i, m := range machines {
-		column, err := NewColumn(t.Context(), m.Name, ledgers[i], l.Fixture, kills[i], ledgers...)
+		column, err := NewColumn(t.Context(), m.Name, ledgers[i], h.Fixture, kills[i], ledgers...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -101,8 +101,8 @@ func checkDurable(t *testing.T, machines []*Machine) {
 	}
 }
 
-// spread moves a client if all are on one worker, so that the kill of each worker concerns some.
-func spread(t *testing.T, machines []*Machine, w *Fixture) {
+// spreadClients moves a client if all are on one worker, so that the kill of each worker concerns some.
+func spreadClients(t *testing.T, machines []*Machine, fixture *Fixture) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), machines[0].URL)
 	if err != nil {
@@ -110,7 +110,7 @@ func spread(t *testing.T, machines []*Machine, w *Fixture) {
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(t.Context())) }()
 	var ids []string
-	for _, app := range w.Apps {
+	for _, app := range fixture.Apps {
 		ids = append(ids, app.Client)
 	}
 	rows, err := conn.Query(t.Context(), `SELECT DISTINCT nodename, nodeport FROM citus_shards WHERE shardid IN (

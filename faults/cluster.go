@@ -17,8 +17,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// startTime bounds the start of a program, including recovery from a crash.
-const startTime = 2 * time.Minute
+// startTimeout bounds the start of a program, including recovery from a crash.
+const startTimeout = 2 * time.Minute
 
 // Cluster is a PostgreSQL server for a test. It has the default settings, so acknowledged writes survive a SIGKILL.
 type Cluster struct {
@@ -67,12 +67,12 @@ func (c *Cluster) Start(ctx context.Context) (err error) {
 	return eventually("PostgreSQL starts, see "+c.log(), func() bool {
 		c.process, err = start(c.command("postgres", "-D", c.data(), "-p", port, "-c", "listen_addresses=127.0.0.1",
 			"-c", "unix_socket_directories=", "-c", "max_connections=200"), c.log())
-		return err == nil && c.accepts(ctx)
+		return err == nil && c.awaitConnection(ctx)
 	})
 }
 
-// accepts waits until the cluster accepts connections, or has ended.
-func (c *Cluster) accepts(ctx context.Context) bool {
+// awaitConnection waits until the cluster accepts connections. It returns false if the cluster has ended.
+func (c *Cluster) awaitConnection(ctx context.Context) bool {
 	for {
 		conn, err := pgx.Connect(ctx, c.URL(c.Addr, "postgres"))
 		if err == nil {

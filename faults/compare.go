@@ -9,17 +9,17 @@ import (
 // Comparison is the result of comparing a ledger with the database.
 type Comparison struct {
 	Lost             int      // acknowledged, but missing or incomplete
-	Present          int      // refused, but committed
-	Twice            int      // committed more than once
+	WronglyCommitted int      // refused, but committed
+	CommittedTwice   int      // committed more than once
 	Unknown          int      // committed, but in no ledger
 	CommittedInDoubt int      // in doubt, and committed
-	Rows             int      // that disagree with their history
+	MismatchedRows   int      // that disagree with their history
 	Problems         []string // at most 20
 }
 
-// Bad reports whether the database contradicts what clients were told.
-func (c *Comparison) Bad() bool {
-	return c.Lost+c.Present+c.Twice+c.Unknown+c.Rows+len(c.Problems) > 0
+// HasErrors reports whether the database contradicts what clients were told.
+func (c *Comparison) HasErrors() bool {
+	return c.Lost+c.WronglyCommitted+c.CommittedTwice+c.Unknown+c.MismatchedRows+len(c.Problems) > 0
 }
 
 func (c *Comparison) problem(format string, args ...any) {
@@ -30,8 +30,8 @@ func (c *Comparison) problem(format string, args ...any) {
 
 // Compare compares the ledger with the history and the row of every app. Nothing may write to the database meanwhile. Others are
 // ledgers of the same database.
-func (l *Ledger) Compare(ctx context.Context, w *Fixture, others ...*Ledger) (*Comparison, error) {
-	db, err := w.open()
+func (l *Ledger) Compare(ctx context.Context, fixture *Fixture, others ...*Ledger) (*Comparison, error) {
+	db, err := fixture.open()
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +52,7 @@ func (l *Ledger) Compare(ctx context.Context, w *Fixture, others ...*Ledger) (*C
 	}
 	for _, other := range others {
 		if other != l {
-			other.forget(found)
+			other.removeFrom(found)
 		}
 	}
 	for id := range found {
@@ -62,8 +62,8 @@ func (l *Ledger) Compare(ctx context.Context, w *Fixture, others ...*Ledger) (*C
 	return c, nil
 }
 
-// forget removes the ledger's own writes from those found.
-func (l *Ledger) forget(found map[string]recorded) {
+// removeFrom removes the ledger's own writes from those found.
+func (l *Ledger) removeFrom(found map[string]requestChanges) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for id := range l.entries {
@@ -71,26 +71,26 @@ func (l *Ledger) forget(found map[string]recorded) {
 	}
 }
 
-// recorded has the changes of one request in the history.
-type recorded struct {
+// requestChanges has the changes of one request in the history.
+type requestChanges struct {
 	entry Entry
-	other bool // there are changes of another field or value too
+	other bool // the changes differ in field or value
 }
 
-func (e Entry) compare(id string, m recorded, c *Comparison) {
-	n := m.entry.Changes
+func (e Entry) compare(id string, changes requestChanges, c *Comparison) {
+	n := changes.entry.Changes
 	switch {
 	case n > e.Changes:
-		c.Twice++
+		c.CommittedTwice++
 		c.problem("%s: made %d changes instead of %d", id, n, e.Changes)
-	case n > 0 && (m.other || m.entry.Value != e.Value || n < e.Changes):
+	case n > 0 && (changes.other || changes.entry.Value != e.Value || n < e.Changes):
 		c.Lost++
-		c.problem("%s: incomplete: %+v instead of %+v", id, m, e)
+		c.problem("%s: incomplete: %+v instead of %+v", id, changes, e)
 	case n == 0 && e.Outcome == Acknowledged:
 		c.Lost++
 		c.problem("%s: acknowledged, but missing: %+v", id, e)
 	case n > 0 && e.Outcome == Refused:
-		c.Present++
+		c.WronglyCommitted++
 		c.problem("%s: refused, but committed: %+v", id, e)
 	case n > 0 && e.Outcome == InDoubt:
 		c.CommittedInDoubt++
@@ -104,14 +104,14 @@ type state struct {
 }
 
 // readHistory replays every change, and checks that its old value is the new value of the previous change.
-func readHistory(ctx context.Context, db *sql.DB, c *Comparison) (map[string]recorded, map[App]*state, error) {
+func readHistory(ctx context.Context, db *sql.DB, c *Comparison) (map[string]requestChanges, map[App]*state, error) {
 	rows, err := db.QueryContext(ctx, `SELECT client_id, app_id, version, field, old_value, new_value, request_id FROM app_changes
 		WHERE field NOT IN ('client', 'client_name', 'client_status') ORDER BY client_id, app_id, version, field`)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer func() { _ = rows.Close() }()
-	found, states := map[string]recorded{}, map[App]*state{}
+	found, states := map[string]requestChanges{}, map[App]*state{}
 	for rows.Next() {
 		var app App
 		var version int
@@ -163,7 +163,7 @@ func compareRows(ctx context.Context, db *sql.DB, states map[App]*state, c *Comp
 		}
 		seen++
 		if s := states[app]; s == nil || *s != row {
-			c.Rows++
+			c.MismatchedRows++
 			c.problem("%v is %+v but its history ends with %+v", app, row, s)
 		}
 	}

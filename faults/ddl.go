@@ -32,15 +32,15 @@ func SchemaChanges() []string {
 }
 
 // Alter changes the schema as docs/rollout.md advises: it waits for a lock for at most a second, and retries a second later.
-func (l *Harness) Alter(ctx context.Context, change string) error {
+func (h *Harness) Alter(ctx context.Context, change string) error {
 	statement := "SET lock_timeout = '1s'; " + change
 	if strings.Contains(change, "CONCURRENTLY") {
 		statement = change // it runs outside of a transaction and blocks nobody
 	}
 	for begun := time.Now(); ; {
-		err := l.Cluster.Exec(ctx, "clientapps", statement)
+		err := h.Cluster.Exec(ctx, "clientapps", statement)
 		refused := (*pgconn.PgError)(nil)
-		if !errors.As(err, &refused) || refused.Code != "55P03" && refused.Code != "40P01" || time.Since(begun) > startTime {
+		if !errors.As(err, &refused) || refused.Code != "55P03" && refused.Code != "40P01" || time.Since(begun) > startTimeout {
 			return err
 		}
 		pause(ctx, time.Second)

@@ -12,28 +12,28 @@ import (
 // of every connection. The database timeout is long, so that a busy machine does not fail the test.
 func TestSchemaChangesUnderTraffic(t *testing.T) {
 	t.Parallel()
-	l, ledger := newHarness(t, "CLIENTAPPS_DATABASE_TIMEOUT=10s"), NewLedger()
-	withLoad(t, l.Load(l.Server.Addr, 24, ledger), func() {
+	h, ledger := newHarness(t, "CLIENTAPPS_DATABASE_TIMEOUT=10s"), NewLedger()
+	withLoad(t, h.Load(h.Server.Addr, 24, ledger), func() {
 		for range 2 {
 			for _, change := range SchemaChanges() {
 				awaitWrites(t, ledger, *writes/60)
-				alter(t, l, change)
+				alter(t, h, change)
 			}
 		}
 		awaitWrites(t, ledger, *writes/60)
 	})
 	wantAllAnswered(t, ledger)
-	checkLedger(t, ledger, l.Fixture)
+	checkLedger(t, ledger, h.Fixture)
 }
 
 // TestSchemaChangeWaits makes a schema change wait for a transaction that uses the table, and all requests wait behind the change. The
 // change gives up in time and retries, as migrations do. The server has its default timeout; a write waits for a lock for half of it.
 func TestSchemaChangeWaits(t *testing.T) {
 	t.Parallel()
-	l, ledger := newHarness(t, "CLIENTAPPS_DATABASE_TIMEOUT=5s"), NewLedger()
-	withLoad(t, l.Load(l.Server.Addr, 24, ledger), func() {
+	h, ledger := newHarness(t, "CLIENTAPPS_DATABASE_TIMEOUT=5s"), NewLedger()
+	withLoad(t, h.Load(h.Server.Addr, 24, ledger), func() {
 		awaitWrites(t, ledger, *writes/60)
-		conn, err := pgx.Connect(t.Context(), l.Fixture.databaseURL)
+		conn, err := pgx.Connect(t.Context(), h.Fixture.databaseURL)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -44,7 +44,7 @@ func TestSchemaChangeWaits(t *testing.T) {
 		altered := make(chan struct{})
 		go func() {
 			defer close(altered)
-			alter(t, l, "ALTER TABLE apps ADD COLUMN extra text")
+			alter(t, h, "ALTER TABLE apps ADD COLUMN extra text")
 		}()
 		time.Sleep(4 * time.Second) // longer than any write would wait
 		select {
@@ -59,12 +59,12 @@ func TestSchemaChangeWaits(t *testing.T) {
 		awaitWrites(t, ledger, *writes/60)
 	})
 	wantAllAnswered(t, ledger)
-	checkLedger(t, ledger, l.Fixture)
+	checkLedger(t, ledger, h.Fixture)
 }
 
-func alter(t *testing.T, l *Harness, change string) {
+func alter(t *testing.T, h *Harness, change string) {
 	t.Helper()
-	if err := l.Alter(t.Context(), change); err != nil {
+	if err := h.Alter(t.Context(), change); err != nil {
 		t.Error(err)
 	}
 }

@@ -22,17 +22,17 @@ func TestServerKilledDuringDeletion(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			l := ready(t)(harness(t.Context(), program, open(t)))
-			db, err := l.Fixture.open()
+			h := mustStart(t)(harness(t.Context(), program, open(t)))
+			db, err := h.Fixture.open()
 			if err != nil {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { _ = db.Close() })
 			before := countRows(t, db, "app_changes")
-			client := newLargeClient(t, l)
-			other := l.Server
+			client := newLargeClient(t, h)
+			other := h.Server
 			if name == "postgres" {
-				if other, err = l.AddServer(); err == nil {
+				if other, err = h.AddServer(); err == nil {
 					err = other.Start(t.Context())
 				}
 				if err != nil {
@@ -42,23 +42,23 @@ func TestServerKilledDuringDeletion(t *testing.T) {
 			path := "/v2/clients/" + client
 			send := func(s *Server, method, path, body string, want int) {
 				t.Helper()
-				api := NewAPI(s.Addr, l.Fixture.Token, 1)
+				api := NewAPI(s.Addr, h.Fixture.Token, 1)
 				defer api.Close()
 				if a := api.send(t.Context(), method, path, body, ""); a.status != want {
 					t.Errorf("%s %s: %d %s %v, want %d", method, path, a.status, a.body, a.err, want)
 				}
 			}
-			send(l.Server, http.MethodPatch, path, `{"status":"suspended"}`, http.StatusOK)
+			send(h.Server, http.MethodPatch, path, `{"status":"suspended"}`, http.StatusOK)
 
 			deletion := make(chan answer, 1)
 			go func() {
-				api := NewAPI(l.Server.Addr, l.Fixture.Token, 1)
+				api := NewAPI(h.Server.Addr, h.Fixture.Token, 1)
 				defer api.Close()
 				deletion <- api.send(context.Background(), http.MethodDelete, path, "", "")
 			}()
 			own := fmt.Sprintf("client_id = '%s'", client)
 			await(t, "some apps are erased", func() bool { return countRows(t, db, "apps WHERE "+own) < largeClient })
-			l.Server.Kill()
+			h.Server.Kill()
 			if a := <-deletion; a.class() != "none" && a.status != http.StatusAccepted {
 				t.Errorf("the server that was killed has answered %d %s %v", a.status, a.body, a.err)
 			}
@@ -67,7 +67,7 @@ func TestServerKilledDuringDeletion(t *testing.T) {
 				t.Error("the server was killed when the client was gone")
 			}
 			if name == "sqlite" {
-				if err := l.Server.Start(t.Context()); err != nil {
+				if err := h.Server.Start(t.Context()); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -75,7 +75,7 @@ func TestServerKilledDuringDeletion(t *testing.T) {
 			send(other, http.MethodGet, path+"/apps", "", http.StatusNotFound)
 			await(t, "the client is gone", func() bool { return countRows(t, db, "clients WHERE id = '"+client+"'") == 0 })
 
-			for _, table := range tablesByClient(t, l, db) {
+			for _, table := range tablesByClient(t, h, db) {
 				want := 0
 				if table == "app_changes" {
 					want = 1
@@ -90,8 +90,8 @@ func TestServerKilledDuringDeletion(t *testing.T) {
 			if n := countRows(t, db, "app_changes"); n != before+1 {
 				t.Errorf("there are %d changes, want %d", n, before+1)
 			}
-			if n := countRows(t, db, "apps"); n != len(l.Fixture.Apps) {
-				t.Errorf("the other clients have %d apps, want %d", n, len(l.Fixture.Apps))
+			if n := countRows(t, db, "apps"); n != len(h.Fixture.Apps) {
+				t.Errorf("the other clients have %d apps, want %d", n, len(h.Fixture.Apps))
 			}
 			send(other, http.MethodDelete, path, "", http.StatusNotFound)
 			send(other, http.MethodPost, "/v2/clients", `{"id":"`+client+`","name":"Again"}`, http.StatusConflict)
@@ -100,11 +100,11 @@ func TestServerKilledDuringDeletion(t *testing.T) {
 }
 
 // newLargeClient makes a client with many apps, and a token that covers it, and returns its id.
-func newLargeClient(t *testing.T, l *Harness) string {
+func newLargeClient(t *testing.T, h *Harness) string {
 	t.Helper()
 	run := func(stdin string, args ...string) string {
 		t.Helper()
-		out, err := l.Server.Run(t.Context(), stdin, args...)
+		out, err := h.Server.Run(t.Context(), stdin, args...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -132,10 +132,10 @@ func countRows(t *testing.T, db *sql.DB, from string) (n int) {
 }
 
 // tablesByClient returns the tables with a column client_id.
-func tablesByClient(t *testing.T, l *Harness, db *sql.DB) (tables []string) {
+func tablesByClient(t *testing.T, h *Harness, db *sql.DB) (tables []string) {
 	t.Helper()
 	query := "SELECT table_name FROM information_schema.columns WHERE table_schema = 'public' AND column_name = 'client_id' ORDER BY 1"
-	if l.Cluster == nil {
+	if h.Cluster == nil {
 		query = "SELECT m.name FROM sqlite_master AS m, pragma_table_info(m.name) AS c WHERE m.type = 'table' AND c.name = 'client_id' ORDER BY 1"
 	}
 	rows, err := db.QueryContext(t.Context(), query)

@@ -21,24 +21,24 @@ type Fixture struct {
 // App identifies an app of a client.
 type App struct{ Client, ID string }
 
-// clients is the number of clients.
-const clients = 4
+// clientCount is the number of clients.
+const clientCount = 4
 
 // NewFixture migrates a server's database and fills it with the program's own commands. databaseURL is the same database without a
 // proxy.
-func NewFixture(ctx context.Context, s *Server, databaseURL string, appsEach int) (*Fixture, error) {
-	w := &Fixture{databaseURL: databaseURL}
+func NewFixture(ctx context.Context, s *Server, databaseURL string, appsPerClient int) (*Fixture, error) {
+	fixture := &Fixture{databaseURL: databaseURL}
 	if _, err := s.Run(ctx, "", "migrate", "up"); err != nil {
 		return nil, err
 	}
 	names := "canonical_name\n"
-	for i := range appsEach {
+	for i := range appsPerClient {
 		names += fmt.Sprintf("App %d\n", i)
 	}
 	if _, err := s.Run(ctx, names, "import", "catalog", "--format", "csv", "-"); err != nil {
 		return nil, err
 	}
-	for i := range clients {
+	for i := range clientCount {
 		id, err := s.Run(ctx, "", "client", "create", "--name", fmt.Sprintf("Client %d", i))
 		if err != nil {
 			return nil, err
@@ -52,22 +52,22 @@ func NewFixture(ctx context.Context, s *Server, databaseURL string, appsEach int
 		token = append(token, "--scope", scope)
 	}
 	var err error
-	if w.Token, err = s.Run(ctx, "", token...); err != nil {
+	if fixture.Token, err = s.Run(ctx, "", token...); err != nil {
 		return nil, err
 	}
-	return w, w.readApps(ctx)
+	return fixture, fixture.readApps(ctx)
 }
 
 // open connects to the database without a proxy.
-func (w *Fixture) open() (*sql.DB, error) {
-	if path, ok := strings.CutPrefix(w.databaseURL, "sqlite://"); ok {
+func (f *Fixture) open() (*sql.DB, error) {
+	if path, ok := strings.CutPrefix(f.databaseURL, "sqlite://"); ok {
 		return sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(10000)")
 	}
-	return sql.Open("pgx", w.databaseURL)
+	return sql.Open("pgx", f.databaseURL)
 }
 
-func (w *Fixture) readApps(ctx context.Context) error {
-	db, err := w.open()
+func (f *Fixture) readApps(ctx context.Context) error {
+	db, err := f.open()
 	if err != nil {
 		return err
 	}
@@ -82,7 +82,7 @@ func (w *Fixture) readApps(ctx context.Context) error {
 		if err := rows.Scan(&a.Client, &a.ID); err != nil {
 			return err
 		}
-		w.Apps = append(w.Apps, a)
+		f.Apps = append(f.Apps, a)
 	}
 	return rows.Err()
 }

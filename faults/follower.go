@@ -16,7 +16,7 @@ type Follower struct {
 	appCopy
 
 	Stream bool
-	Off    func() bool // while it is true, the follower is away; may be nil
+	Paused func() bool // while it returns true, the follower reads nothing; may be nil
 
 	addr, token string
 	client      http.Client
@@ -32,7 +32,7 @@ func NewFollower(name, addr, token string, stream bool) *Follower {
 func (f *Follower) Run(ctx context.Context) {
 	for ctx.Err() == nil {
 		switch {
-		case f.Off != nil && f.Off():
+		case f.Paused != nil && f.Paused():
 			pause(ctx, backoff)
 			continue
 		case f.Stream:
@@ -62,8 +62,9 @@ func (f *Follower) CatchUp(ctx context.Context) error {
 	return errors.New(f.Name + " does not come to the end of the feed")
 }
 
-// read sends one request and reads its answer. Failures are no problem: it goes on where it was. A refusal other than 429 and 503 is.
-func (f *Follower) read(ctx context.Context, path string, take func(io.Reader) (bool, error)) {
+// read sends one request and reads its answer. After a failure the next request resumes at the cursor. A refusal other than 429 and 503
+// is recorded as a problem.
+func (f *Follower) read(ctx context.Context, path string, readBody func(io.Reader) (bool, error)) {
 	if f.cursor != "" {
 		path += "?cursor=" + f.cursor
 	}
@@ -80,7 +81,7 @@ func (f *Follower) read(ctx context.Context, path string, take func(io.Reader) (
 	defer func() { _ = response.Body.Close() }()
 	switch response.StatusCode {
 	case http.StatusOK:
-		_, _ = take(response.Body)
+		_, _ = readBody(response.Body)
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 	default:
 		f.problem("%s: %s", path, response.Status)
@@ -103,7 +104,7 @@ func (f *Follower) readPage(body io.Reader) (more bool, err error) {
 	return page.HasMore, nil
 }
 
-// readStream reads events until the stream ends, or breaks in the middle of one, or the follower goes away.
+// readStream reads events until the stream ends, or breaks in the middle of one, or the follower is paused.
 func (f *Follower) readStream(body io.Reader) (bool, error) {
 	id, data, name := "", "", ""
 	lines := bufio.NewScanner(body)
@@ -128,7 +129,7 @@ func (f *Follower) readStream(body io.Reader) (bool, error) {
 				f.cursor = id
 			}
 			id, data, name = "", "", ""
-			if f.Off != nil && f.Off() {
+			if f.Paused != nil && f.Paused() {
 				return true, nil
 			}
 		}

@@ -14,62 +14,62 @@ type Harness struct {
 	Server  *Server
 	Fixture *Fixture
 
-	dir    string
-	number atomic.Int64 // number of the last write
-	stops  []func()
+	dir      string
+	sequence atomic.Int64 // number of the last write
+	stops    []func()
 }
 
-// appsEach is the number of apps of each client.
-const appsEach = 100
+// appsPerClient is the number of apps of each client.
+const appsPerClient = 100
 
 // NewHarness starts everything below a directory. program is the result of Build, env has settings of the server. Call Close also
 // after an error.
 func NewHarness(ctx context.Context, program, dir string, env ...string) (*Harness, error) {
-	l := &Harness{dir: dir}
+	h := &Harness{dir: dir}
 	var err error
-	if l.Cluster, err = NewCluster(ctx, dir); err != nil {
-		return l, err
+	if h.Cluster, err = NewCluster(ctx, dir); err != nil {
+		return h, err
 	}
-	l.stops = append(l.stops, l.Cluster.Close)
-	if err := l.Cluster.Exec(ctx, "postgres", "CREATE DATABASE clientapps"); err != nil {
-		return l, err
+	h.stops = append(h.stops, h.Cluster.Close)
+	if err := h.Cluster.Exec(ctx, "postgres", "CREATE DATABASE clientapps"); err != nil {
+		return h, err
 	}
-	if l.Proxy, err = NewProxy(l.Cluster.Addr); err != nil {
-		return l, err
+	if h.Proxy, err = NewProxy(h.Cluster.Addr); err != nil {
+		return h, err
 	}
-	l.stops = append(l.stops, l.Proxy.Close)
-	return l, l.serve(ctx, program, l.Cluster.URL(l.Proxy.Addr(), "clientapps"), l.Cluster.URL(l.Cluster.Addr, "clientapps"), env)
+	h.stops = append(h.stops, h.Proxy.Close)
+	return h, h.serve(ctx, program, h.Cluster.URL(h.Proxy.Addr(), "clientapps"), h.Cluster.URL(h.Cluster.Addr, "clientapps"), env)
 }
 
 // NewSQLiteHarness is NewHarness with an SQLite database.
 func NewSQLiteHarness(ctx context.Context, program, dir string, env ...string) (*Harness, error) {
-	l := &Harness{dir: dir}
+	h := &Harness{dir: dir}
 	url := "sqlite://" + filepath.Join(dir, "clientapps.db")
-	return l, l.serve(ctx, program, url, url, env)
+	return h, h.serve(ctx, program, url, url, env)
 }
 
-func (l *Harness) serve(ctx context.Context, program, url, direct string, env []string) (err error) {
-	if l.Server, err = NewServer(program, url, filepath.Join(l.dir, "server.log"), env...); err != nil {
+func (h *Harness) serve(ctx context.Context, program, url, direct string, env []string) (err error) {
+	if h.Server, err = NewServer(program, url, filepath.Join(h.dir, "server.log"), env...); err != nil {
 		return err
 	}
-	if l.Fixture, err = NewFixture(ctx, l.Server, direct, appsEach); err != nil {
+	if h.Fixture, err = NewFixture(ctx, h.Server, direct, appsPerClient); err != nil {
 		return err
 	}
-	if err := l.Server.Start(ctx); err != nil {
+	if err := h.Server.Start(ctx); err != nil {
 		return err
 	}
-	l.stops = append(l.stops, l.Server.Kill)
+	h.stops = append(h.stops, h.Server.Kill)
 	return nil
 }
 
 // AddServer prepares another server on the same database. Close kills it.
-func (l *Harness) AddServer(env ...string) (*Server, error) {
-	s, err := NewServer(l.Server.program, "", filepath.Join(l.dir, "another.log"))
+func (h *Harness) AddServer(env ...string) (*Server, error) {
+	s, err := NewServer(h.Server.program, "", filepath.Join(h.dir, "another.log"))
 	if err != nil {
 		return nil, err
 	}
-	s.env = append(slices.Clone(l.Server.env), append(env, "CLIENTAPPS_ADDR="+s.Addr)...)
-	l.stops = append(l.stops, func() {
+	s.env = append(slices.Clone(h.Server.env), append(env, "CLIENTAPPS_ADDR="+s.Addr)...)
+	h.stops = append(h.stops, func() {
 		if s.process != nil {
 			s.Kill()
 		}
@@ -78,13 +78,13 @@ func (l *Harness) AddServer(env ...string) (*Server, error) {
 }
 
 // Load returns a load for an address: the server's or a balancer's.
-func (l *Harness) Load(addr string, writers int, ledger *Ledger) Load {
-	return Load{Fixture: l.Fixture, API: NewAPI(addr, l.Fixture.Token, writers), Ledger: ledger, Writers: writers, Number: &l.number}
+func (h *Harness) Load(addr string, writers int, ledger *Ledger) Load {
+	return Load{Fixture: h.Fixture, API: NewAPI(addr, h.Fixture.Token, writers), Ledger: ledger, Writers: writers, Sequence: &h.sequence}
 }
 
 // Close stops everything that was started.
-func (l *Harness) Close() {
-	for _, stop := range slices.Backward(l.stops) {
+func (h *Harness) Close() {
+	for _, stop := range slices.Backward(h.stops) {
 		stop()
 	}
 }

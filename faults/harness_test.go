@@ -47,18 +47,19 @@ func open(t *testing.T) string {
 
 func newHarness(t *testing.T, env ...string) *Harness {
 	t.Helper()
-	return ready(t)(NewHarness(t.Context(), program, open(t), env...))
+	return mustStart(t)(NewHarness(t.Context(), program, open(t), env...))
 }
 
-func ready(t *testing.T) func(*Harness, error) *Harness {
+// mustStart closes a harness when the test ends, and ends the test if it did not start.
+func mustStart(t *testing.T) func(*Harness, error) *Harness {
 	t.Helper()
-	return func(l *Harness, err error) *Harness {
+	return func(h *Harness, err error) *Harness {
 		t.Helper()
-		t.Cleanup(l.Close)
+		t.Cleanup(h.Close)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return l
+		return h
 	}
 }
 
@@ -81,19 +82,19 @@ func withLoad(t *testing.T, load Load, do func()) {
 }
 
 // checkLedger compares the ledger with the database.
-func checkLedger(t *testing.T, ledger *Ledger, w *Fixture) {
+func checkLedger(t *testing.T, ledger *Ledger, fixture *Fixture) {
 	t.Helper()
 	t.Log(ledger)
 	for _, problem := range ledger.Problems() {
 		t.Error(problem)
 	}
-	c, err := ledger.Compare(t.Context(), w)
+	c, err := ledger.Compare(t.Context(), fixture)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("%d writes acknowledged, %d refused, %d in doubt of which %d are committed",
 		ledger.Acknowledged(), ledger.Count(Refused), ledger.Count(InDoubt), c.CommittedInDoubt)
-	if c.Bad() {
+	if c.HasErrors() {
 		t.Errorf("%+v", c)
 	}
 }

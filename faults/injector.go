@@ -21,8 +21,8 @@ type Injector struct {
 
 // fault breaks something and repairs it.
 type fault struct {
-	name string
-	do   func(ctx context.Context, random *rand.Rand) error
+	name   string
+	inject func(ctx context.Context, random *rand.Rand) error
 }
 
 // Run injects faults in random order until ctx ends. After each fault it waits until all servers are ready. It returns an error when
@@ -38,7 +38,7 @@ func (in *Injector) Run(ctx context.Context, random *rand.Rand) error {
 			}
 			in.count(faults[i].name)
 			// A fault is always finished, so that nothing stays broken.
-			if err := faults[i].do(context.WithoutCancel(ctx), random); err != nil {
+			if err := faults[i].inject(context.WithoutCancel(ctx), random); err != nil {
 				return fmt.Errorf("%s: %w", faults[i].name, err)
 			}
 			if err := in.awaitReady(context.WithoutCancel(ctx)); err != nil {
@@ -88,7 +88,7 @@ func (in *Injector) faults() []fault {
 			if err := toxic.Apply(in.Harness.Proxy); err != nil {
 				return err
 			}
-			pause(ctx, toxic.For)
+			pause(ctx, toxic.Duration)
 			return in.Harness.Proxy.Heal(ctx)
 		}})
 	}
@@ -145,16 +145,16 @@ const slowClients = 20
 // openSlowClients keeps connections open that send a request byte by byte and never finish it.
 func (in *Injector) openSlowClients(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
-	var holding sync.WaitGroup
+	var running sync.WaitGroup
 	for range slowClients {
-		holding.Go(func() {
+		running.Go(func() {
 			for ctx.Err() == nil {
 				in.count("slow clients")
 				in.trickle(ctx)
 			}
 		})
 	}
-	return func() { cancel(); holding.Wait() }
+	return func() { cancel(); running.Wait() }
 }
 
 // trickle sends a request byte by byte until the server closes the connection.

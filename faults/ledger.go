@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// Bound is how long a client waits for an answer. The server answers within three times its database timeout; the rest is for a
+// AnswerTimeout is how long a client waits for an answer. The server answers within three times its database timeout; the rest is for a
 // busy machine.
-const Bound = 3*DatabaseTimeout + 15*time.Second
+const AnswerTimeout = 3*DatabaseTimeout + 15*time.Second
 
 // Outcome is what a client was told about a write.
 type Outcome int
@@ -67,11 +67,11 @@ func (l *Ledger) record(id string, write *Entry, a answer) {
 func (l *Ledger) Acknowledged() int { return l.Count(Acknowledged) }
 
 // Count returns the number of writes with an outcome.
-func (l *Ledger) Count(v Outcome) (n int) {
+func (l *Ledger) Count(outcome Outcome) (n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, e := range l.entries {
-		if e.Outcome == v {
+		if e.Outcome == outcome {
 			n++
 		}
 	}

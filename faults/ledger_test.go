@@ -12,37 +12,37 @@ var writes = flag.Int("writes", 3000, "acknowledged writes in each ledger; 10000
 // TestDatabaseKilled kills PostgreSQL five times while clients write.
 func TestDatabaseKilled(t *testing.T) {
 	t.Parallel()
-	l, ledger := newHarness(t), NewLedger()
-	withLoad(t, l.Load(l.Server.Addr, 32, ledger), func() {
+	h, ledger := newHarness(t), NewLedger()
+	withLoad(t, h.Load(h.Server.Addr, 32, ledger), func() {
 		for range 5 {
 			awaitWrites(t, ledger, *writes/6)
-			l.Cluster.Kill()
-			await(t, "unready without a database", func() bool { return l.Server.Probe(t.Context(), "/readyz") == 503 })
-			if status := l.Server.Probe(t.Context(), "/healthz"); status != 200 {
+			h.Cluster.Kill()
+			await(t, "unready without a database", func() bool { return h.Server.Probe(t.Context(), "/readyz") == 503 })
+			if status := h.Server.Probe(t.Context(), "/healthz"); status != 200 {
 				t.Errorf("/healthz: %d", status)
 			}
-			if err := l.Cluster.Start(t.Context()); err != nil {
+			if err := h.Cluster.Start(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		}
 		awaitWrites(t, ledger, *writes/6)
 	})
-	checkLedger(t, ledger, l.Fixture)
+	checkLedger(t, ledger, h.Fixture)
 	checkAnswered(t, ledger)
 }
 
 // TestDatabaseRestarted restarts PostgreSQL with a fast shutdown while clients write.
 func TestDatabaseRestarted(t *testing.T) {
 	t.Parallel()
-	l, ledger := newHarness(t), NewLedger()
-	withLoad(t, l.Load(l.Server.Addr, 32, ledger), func() {
+	h, ledger := newHarness(t), NewLedger()
+	withLoad(t, h.Load(h.Server.Addr, 32, ledger), func() {
 		for range 5 {
 			awaitWrites(t, ledger, *writes/6)
-			restarted(t, l)
+			restartDatabase(t, h)
 		}
 		awaitWrites(t, ledger, *writes/6)
 	})
-	checkLedger(t, ledger, l.Fixture)
+	checkLedger(t, ledger, h.Fixture)
 	checkAnswered(t, ledger)
 }
 
@@ -53,23 +53,23 @@ func TestServerKilled(t *testing.T) {
 		"postgres": func(t *testing.T) *Harness { t.Helper(); return newHarness(t) },
 		"sqlite": func(t *testing.T) *Harness {
 			t.Helper()
-			return ready(t)(NewSQLiteHarness(t.Context(), program, open(t)))
+			return mustStart(t)(NewSQLiteHarness(t.Context(), program, open(t)))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			l, ledger := start(t), NewLedger()
-			withLoad(t, l.Load(l.Server.Addr, 16, ledger), func() {
+			h, ledger := start(t), NewLedger()
+			withLoad(t, h.Load(h.Server.Addr, 16, ledger), func() {
 				for range 5 {
 					awaitWrites(t, ledger, *writes/6)
-					l.Server.Kill()
-					if err := l.Server.Start(t.Context()); err != nil {
+					h.Server.Kill()
+					if err := h.Server.Start(t.Context()); err != nil {
 						t.Fatal(err)
 					}
 				}
 				awaitWrites(t, ledger, *writes/6)
 			})
-			checkLedger(t, ledger, l.Fixture)
+			checkLedger(t, ledger, h.Fixture)
 		})
 	}
 }
@@ -78,32 +78,32 @@ func TestServerKilled(t *testing.T) {
 // middle of an answer or a request, and delays them for longer than the server waits.
 func TestConnectionsCut(t *testing.T) {
 	t.Parallel()
-	l, ledger := newHarness(t), NewLedger()
-	withLoad(t, l.Load(l.Server.Addr, 24, ledger), func() {
+	h, ledger := newHarness(t), NewLedger()
+	withLoad(t, h.Load(h.Server.Addr, 24, ledger), func() {
 		for _, toxic := range Toxics() {
 			awaitWrites(t, ledger, *writes/20)
-			if err := toxic.Apply(l.Proxy); err != nil {
+			if err := toxic.Apply(h.Proxy); err != nil {
 				t.Fatal(err)
 			}
-			time.Sleep(toxic.For)
-			if err := l.Proxy.Heal(t.Context()); err != nil {
+			time.Sleep(toxic.Duration)
+			if err := h.Proxy.Heal(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		}
 		awaitWrites(t, ledger, *writes/20)
 	})
-	checkLedger(t, ledger, l.Fixture)
+	checkLedger(t, ledger, h.Fixture)
 	checkAnswered(t, ledger)
 }
 
 // TestLedgerFindsWhatIsWrong changes the history or the ledger, and checks that Compare finds the contradiction.
 func TestLedgerFindsWhatIsWrong(t *testing.T) {
 	t.Parallel()
-	l := ready(t)(NewSQLiteHarness(t.Context(), program, open(t)))
+	h := mustStart(t)(NewSQLiteHarness(t.Context(), program, open(t)))
 	ledger := NewLedger()
-	withLoad(t, l.Load(l.Server.Addr, 8, ledger), func() { awaitWrites(t, ledger, 100) })
-	checkLedger(t, ledger, l.Fixture)
-	db, err := l.Fixture.open()
+	withLoad(t, h.Load(h.Server.Addr, 8, ledger), func() { awaitWrites(t, ledger, 100) })
+	checkLedger(t, ledger, h.Fixture)
+	db, err := h.Fixture.open()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,12 +119,12 @@ func TestLedgerFindsWhatIsWrong(t *testing.T) {
 			actor_id, actor_name, request_id, changed_at) SELECT client_id, app_id, version + 1, field, new_value, new_value, actor_id, actor_name,
 			request_id, changed_at FROM app_changes` + last, func(c *Comparison) bool { return len(c.Problems) == 3 }}, // the row
 		{`UPDATE app_changes SET request_id = (SELECT request_id FROM app_changes WHERE field = 'license_count'
-			AND request_id <> 'nobody')` + last, func(c *Comparison) bool { return c.Twice == 1 }},
+			AND request_id <> 'nobody')` + last, func(c *Comparison) bool { return c.CommittedTwice == 1 }},
 	} {
 		if _, err := db.ExecContext(t.Context(), step.statement); err != nil {
 			t.Fatalf("%s: %v", step.statement, err)
 		}
-		if c, err := ledger.Compare(t.Context(), l.Fixture); err != nil || !step.found(c) {
+		if c, err := ledger.Compare(t.Context(), h.Fixture); err != nil || !step.found(c) {
 			t.Errorf("after %s: %+v, %v", step.statement, c, err)
 		}
 	}
@@ -134,7 +134,7 @@ func TestLedgerFindsWhatIsWrong(t *testing.T) {
 			ledger.entries[id] = e
 		}
 	}
-	if c, err := ledger.Compare(t.Context(), l.Fixture); err != nil || c.Present < 20 {
+	if c, err := ledger.Compare(t.Context(), h.Fixture); err != nil || c.WronglyCommitted < 20 {
 		t.Errorf("with all refused: %+v, %v", c, err)
 	}
 }

@@ -16,12 +16,12 @@ const backoff = 50 * time.Millisecond
 
 // Load runs clients that write and read, and record the answers in a ledger.
 type Load struct {
-	Fixture *Fixture
-	API     *API
-	Ledger  *Ledger
-	Writers int
-	Pace    time.Duration // pause between two requests of one writer
-	Number  *atomic.Int64 // number of the last write, unique within a database
+	Fixture  *Fixture
+	API      *API
+	Ledger   *Ledger
+	Writers  int
+	Pace     time.Duration // pause between two requests of one writer
+	Sequence *atomic.Int64 // number of the last write, unique in a database
 
 	BulkFrom int // the first app of each client to write in bulk: loads at the same time must not write the same ones
 }
@@ -36,7 +36,7 @@ func (l Load) Run(ctx context.Context) {
 		writers.Go(func() {
 			random := rand.New(rand.NewPCG(uint64(i), 1)) //nolint:gosec // reproducible, not secret
 			for ctx.Err() == nil {
-				if a := l.one(i, random); a.status != http.StatusOK {
+				if a := l.sendOne(i, random); a.status != http.StatusOK {
 					pause(ctx, backoff)
 				}
 				pause(ctx, l.Pace)
@@ -55,13 +55,13 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// one sends one request. The first writers, one per client, write in bulk. The others read and patch shared apps.
-func (l Load) one(writer int, random *rand.Rand) answer {
-	each := len(l.Fixture.Apps) / clients
-	if writer < clients {
-		return l.bulk(l.Fixture.Apps[writer*each+l.BulkFrom:][:bulkApps])
+// sendOne sends one request. The first writers, one per client, write in bulk. The others read and patch shared apps.
+func (l Load) sendOne(writer int, random *rand.Rand) answer {
+	perClient := len(l.Fixture.Apps) / clientCount
+	if writer < clientCount {
+		return l.bulk(l.Fixture.Apps[writer*perClient+l.BulkFrom:][:bulkApps])
 	}
-	app := l.Fixture.Apps[random.IntN(clients)*each+bulkApps+random.IntN(each-bulkApps)]
+	app := l.Fixture.Apps[random.IntN(clientCount)*perClient+bulkApps+random.IntN(perClient-bulkApps)]
 	switch random.IntN(10) {
 	case 0:
 		return l.read(app, random)
@@ -72,7 +72,7 @@ func (l Load) one(writer int, random *rand.Rand) answer {
 }
 
 func (l Load) patch(app App, random *rand.Rand, header ...string) answer {
-	n := l.Number.Add(1)
+	n := l.Sequence.Add(1)
 	body := fmt.Sprintf(`{"license_count":%d,"is_favorite":%t}`, n, random.IntN(2) == 0)
 	return l.write(http.MethodPatch, app.path(), body, "", Entry{Field: "license_count", Value: fmt.Sprint(n), Changes: 1}, header...)
 }
@@ -83,7 +83,7 @@ func (l Load) patchIfMatch(app App) answer {
 	if seen.status != http.StatusOK {
 		return seen
 	}
-	n := l.Number.Add(1)
+	n := l.Sequence.Add(1)
 	return l.write(http.MethodPatch, app.path(), fmt.Sprintf(`{"license_count":%d}`, n), "",
 		Entry{Field: "license_count", Value: fmt.Sprint(n), Changes: 1}, "If-Match: "+seen.header.Get("ETag"))
 }
@@ -110,7 +110,7 @@ func (l Load) bulk(apps []App) answer {
 func (l Load) write(method, path, body, prefix string, e Entry, header ...string) answer {
 	id := prefix + e.Value
 	if prefix != "" {
-		id = fmt.Sprintf("%s%d", prefix, l.Number.Add(1))
+		id = fmt.Sprintf("%s%d", prefix, l.Sequence.Add(1))
 	}
 	a := l.API.send(context.Background(), method, path, body, id, header...)
 	l.Ledger.record(id, &e, a)

@@ -47,13 +47,13 @@ func (n *NoisyClient) Run(ctx context.Context, lock bool) error {
 		}
 		defer release()
 	}
-	var sending sync.WaitGroup
-	repeat := func(times int, between time.Duration, send func(ctx context.Context, i int) answer) {
-		for i := range times {
-			sending.Go(func() {
-				pause(ctx, between*time.Duration(i)/time.Duration(times)) // spreads the requests over time
+	var senders sync.WaitGroup
+	repeat := func(count int, between time.Duration, send func(ctx context.Context, i int) answer) {
+		for i := range count {
+			senders.Go(func() {
+				pause(ctx, between*time.Duration(i)/time.Duration(count)) // spreads the requests over time
 				for round := 0; ctx.Err() == nil; round++ {
-					a := send(ctx, i+round*times)
+					a := send(ctx, i+round*count)
 					n.record(a)
 					pause(ctx, between)
 				}
@@ -93,7 +93,7 @@ func (n *NoisyClient) Run(ctx context.Context, lock bool) error {
 			return n.Catalog.send(ctx, http.MethodPost, "/v2/catalog-categories", fmt.Sprintf(`{"name":"Category %d %d"}`, i, time.Now().UnixNano()), "")
 		})
 	}
-	sending.Wait()
+	senders.Wait()
 	return nil
 }
 
@@ -156,8 +156,8 @@ func unknownToken() string {
 }
 
 // lockApp locks an app's row in a transaction until release.
-func (w *Fixture) lockApp(ctx context.Context, app App) (release func(), err error) {
-	db, err := w.open()
+func (f *Fixture) lockApp(ctx context.Context, app App) (release func(), err error) {
+	db, err := f.open()
 	if err != nil {
 		return nil, err
 	}
@@ -186,9 +186,9 @@ const quietPace = 10 * time.Millisecond
 
 // Run sends GETs, PATCHes and PATCHes with If-Match until ctx ends, from four callers at once.
 func (n *QuietClient) Run(ctx context.Context) {
-	var sending sync.WaitGroup
+	var senders sync.WaitGroup
 	for caller := range 4 {
-		sending.Go(func() {
+		senders.Go(func() {
 			app := n.Apps[caller]
 			for i := 0; ctx.Err() == nil; i++ {
 				n.send(http.MethodPatch, app.path(), fmt.Sprintf(`{"license_count":%d}`, i))
@@ -200,7 +200,7 @@ func (n *QuietClient) Run(ctx context.Context) {
 			}
 		})
 	}
-	sending.Wait()
+	senders.Wait()
 }
 
 func (n *QuietClient) send(method, path, body string, header ...string) answer {

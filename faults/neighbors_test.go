@@ -16,14 +16,14 @@ const mostWait = 250 * time.Millisecond
 func TestNeighbors(t *testing.T) { // not parallel: it times requests
 	for name, open := range map[string]func(*testing.T) *Harness{
 		"postgres": func(t *testing.T) *Harness { return newHarness(t) },
-		"sqlite":   func(t *testing.T) *Harness { return ready(t)(NewSQLiteHarness(t.Context(), program, open(t))) },
+		"sqlite":   func(t *testing.T) *Harness { return mustStart(t)(NewSQLiteHarness(t.Context(), program, open(t))) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			l := open(t)
+			h := open(t)
 			// Other programs use the processors too, so the best of three rounds counts.
 			wait := time.Hour
 			for round := 0; round < 3 && wait >= mostWait; round++ {
-				wait = min(wait, measureQuietClient(t, l))
+				wait = min(wait, measureQuietClient(t, h))
 			}
 			if wait >= mostWait {
 				t.Errorf("the 99th percentile of the quiet client's requests is %v", wait)
@@ -33,27 +33,27 @@ func TestNeighbors(t *testing.T) { // not parallel: it times requests
 }
 
 // measureQuietClient runs a quiet client beside a noisy one and returns the 99th percentile of its request times.
-func measureQuietClient(t *testing.T, l *Harness) time.Duration {
+func measureQuietClient(t *testing.T, h *Harness) time.Duration {
 	t.Helper()
-	each := len(l.Fixture.Apps) / clients
-	noisy := &NoisyClient{Fixture: l.Fixture, Apps: l.Fixture.Apps[:each]}
-	noisy.API = NewAPI(l.Server.Addr, tokenFor(t, l, noisy.Apps[0].Client), 256)
-	noisy.Catalog = NewAPI(l.Server.Addr, l.Fixture.Token, 1)
-	quiet := &QuietClient{Apps: l.Fixture.Apps[each : 2*each], Ledger: NewLedger()}
-	quiet.API = NewAPI(l.Server.Addr, tokenFor(t, l, quiet.Apps[0].Client), 4)
+	each := len(h.Fixture.Apps) / clientCount
+	noisy := &NoisyClient{Fixture: h.Fixture, Apps: h.Fixture.Apps[:each]}
+	noisy.API = NewAPI(h.Server.Addr, tokenFor(t, h, noisy.Apps[0].Client), 256)
+	noisy.Catalog = NewAPI(h.Server.Addr, h.Fixture.Token, 1)
+	quiet := &QuietClient{Apps: h.Fixture.Apps[each : 2*each], Ledger: NewLedger()}
+	quiet.API = NewAPI(h.Server.Addr, tokenFor(t, h, quiet.Apps[0].Client), 4)
 
 	ctx, stop := context.WithTimeout(t.Context(), 10*time.Second)
 	defer stop()
 	var running sync.WaitGroup
 	running.Go(func() {
-		if err := noisy.Run(ctx, l.Cluster != nil); err != nil {
+		if err := noisy.Run(ctx, h.Cluster != nil); err != nil {
 			t.Error(err)
 		}
 	})
 	pause(ctx, time.Second) // until the attack is running
 	running.Go(func() { quiet.Run(ctx) })
 	for ctx.Err() == nil {
-		if status := l.Server.Probe(t.Context(), "/readyz"); status != http.StatusOK {
+		if status := h.Server.Probe(t.Context(), "/readyz"); status != http.StatusOK {
 			t.Errorf("/readyz: %d", status)
 		}
 		pause(ctx, 500*time.Millisecond)
@@ -76,9 +76,9 @@ func measureQuietClient(t *testing.T, l *Harness) time.Duration {
 }
 
 // tokenFor creates a token that covers one client.
-func tokenFor(t *testing.T, l *Harness, client string) string {
+func tokenFor(t *testing.T, h *Harness, client string) string {
 	t.Helper()
-	token, err := l.Server.Run(t.Context(), "", "token", "create", "--name", "neighbors", "--client", client,
+	token, err := h.Server.Run(t.Context(), "", "token", "create", "--name", "neighbors", "--client", client,
 		"--scope", "apps:read", "--scope", "apps:write")
 	if err != nil {
 		t.Fatal(err)

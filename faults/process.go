@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// stopTime bounds how long a process may take to end after a signal.
-const stopTime = 60 * time.Second
+// stopTimeout bounds how long a process may take to end after a signal.
+const stopTimeout = 60 * time.Second
 
 // Process is a running program. Its output goes to a file.
 type Process struct {
@@ -53,22 +53,22 @@ func (p *Process) signal(s syscall.Signal) error {
 	select {
 	case <-p.done:
 		return p.err
-	case <-time.After(stopTime):
+	case <-time.After(stopTimeout):
 		_ = p.cmd.Process.Kill()
 		<-p.done
-		return fmt.Errorf("%s did not end within %v of %v", p.cmd.Path, stopTime, s)
+		return fmt.Errorf("%s did not end within %v of %v", p.cmd.Path, stopTimeout, s)
 	}
 }
 
 // kill ends the process with SIGKILL.
 func (p *Process) kill() { _ = p.signal(syscall.SIGKILL) }
 
-// eventually polls until a condition is true, for at most startTime.
+// eventually polls until a condition is true, for at most startTimeout.
 func eventually(what string, condition func() bool) error {
-	deadline := time.Now().Add(startTime)
+	deadline := time.Now().Add(startTimeout)
 	for !condition() {
 		if time.Now().After(deadline) {
-			return errors.New(what + ": not within " + startTime.String())
+			return errors.New(what + ": not within " + startTimeout.String())
 		}
 		time.Sleep(10 * time.Millisecond)
 	}

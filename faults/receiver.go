@@ -39,9 +39,9 @@ type Receiver struct {
 	deliveries map[string]*delivery // by webhook-id
 	attempts   int
 	repeated   int       // attempts of deliveries that were in the copy already
-	mishaps    int       // so far
-	mishapAt   time.Time // zero: none, until a delivery succeeds
-	calm       bool      // no more mishaps
+	faultCount int       // so far
+	nextFault  time.Time // zero: none, until a delivery succeeds
+	faultsOff  bool      // no more faulty handlings
 }
 
 // delivery is what is known of a webhook-id.
@@ -50,15 +50,15 @@ type delivery struct {
 	copied bool              // its changes are in the copy
 }
 
-// mishap is a way to treat an attempt.
-type mishap struct {
+// handling is how the receiver treats an attempt.
+type handling struct {
 	copied bool          // the changes go into the copy
 	wait   time.Duration // before the answer
 	status int           // 0: the connection is closed without an answer
 }
 
-// mishaps happen in turn. The server waits for an answer for ten seconds.
-var mishaps = []mishap{
+// faultyHandlings are used in turn. The server waits for an answer for ten seconds.
+var faultyHandlings = []handling{
 	{false, 0, http.StatusInternalServerError},
 	{true, 0, http.StatusInternalServerError},
 	{false, 0, 0},
@@ -67,8 +67,8 @@ var mishaps = []mishap{
 	{true, 11 * time.Second, http.StatusNoContent},
 }
 
-// mishapEvery is how long a receiver works after a mishap. The next attempt comes five seconds after one that failed.
-const mishapEvery = 4 * time.Second
+// faultInterval is how long a receiver works without a fault. The next attempt comes five seconds after one that failed.
+const faultInterval = 4 * time.Second
 
 // NewReceiver starts a receiver, and makes a webhook that delivers all changes to it, from the oldest on. addr is a server's or a
 // balancer's.
@@ -103,7 +103,7 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	if err != nil {
 		panic(http.ErrAbortHandler) // the server was killed
 	}
-	m := r.take(request.Header, body)
+	m := r.receive(request.Header, body)
 	pause(request.Context(), m.wait)
 	if m.status == 0 {
 		panic(http.ErrAbortHandler)
@@ -111,14 +111,14 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	w.WriteHeader(m.status)
 }
 
-// take takes over an attempt, and returns how it is answered. Attempts may overlap when a server takes a webhook over from another.
-func (r *Receiver) take(header http.Header, body []byte) mishap {
+// receive records an attempt, and returns how to answer it. Attempts may overlap when a server takes over a webhook from another.
+func (r *Receiver) receive(header http.Header, body []byte) handling {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.attempts++
 	if err := r.verify(header, body); err != nil {
 		r.copy.problem("%v: %s", err, body)
-		return mishap{status: http.StatusUnauthorized}
+		return handling{status: http.StatusUnauthorized}
 	}
 	id, sum := header.Get("webhook-id"), sha256.Sum256(body)
 	d := r.deliveries[id]
@@ -129,7 +129,7 @@ func (r *Receiver) take(header http.Header, body []byte) mishap {
 	case d.sum != sum:
 		r.copy.problem("%s came with another body: %s", id, body)
 	}
-	m := r.next()
+	m := r.nextHandling()
 	switch {
 	case !m.copied:
 	case d.copied:
@@ -141,18 +141,18 @@ func (r *Receiver) take(header http.Header, body []byte) mishap {
 	return m
 }
 
-// next returns how the next attempt is treated.
-func (r *Receiver) next() mishap {
+// nextHandling returns how the next attempt is treated.
+func (r *Receiver) nextHandling() handling {
 	switch now := time.Now(); {
-	case r.calm:
-	case r.mishapAt.IsZero():
-		r.mishapAt = now.Add(mishapEvery)
-	case now.After(r.mishapAt):
-		r.mishapAt = time.Time{}
-		r.mishaps++
-		return mishaps[(r.mishaps-1)%len(mishaps)]
+	case r.faultsOff:
+	case r.nextFault.IsZero():
+		r.nextFault = now.Add(faultInterval)
+	case now.After(r.nextFault):
+		r.nextFault = time.Time{}
+		r.faultCount++
+		return faultyHandlings[(r.faultCount-1)%len(faultyHandlings)]
 	}
-	return mishap{copied: true, status: http.StatusNoContent}
+	return handling{copied: true, status: http.StatusNoContent}
 }
 
 // verify checks the signature as Standard Webhooks describes it.
@@ -194,16 +194,16 @@ func (r *Receiver) apply(body []byte) {
 	}
 }
 
-// catchUpTime bounds CatchUp. A delivery has changes of one client, which alternate here: with a few changes each, it takes a while.
-const catchUpTime = 20 * time.Minute
+// catchUpTimeout bounds CatchUp. A delivery has changes of one client, which alternate here: with a few changes each, it takes a while.
+const catchUpTimeout = 20 * time.Minute
 
-// CatchUp returns when everything is delivered. The receiver has no more mishaps.
+// CatchUp returns when everything is delivered. The receiver injects no more faults.
 func (r *Receiver) CatchUp(ctx context.Context) error {
 	r.mu.Lock()
-	r.calm = true
+	r.faultsOff = true
 	r.mu.Unlock()
 	var a answer
-	for end := time.Now().Add(catchUpTime); time.Now().Before(end); pause(ctx, time.Second) {
+	for end := time.Now().Add(catchUpTimeout); time.Now().Before(end); pause(ctx, time.Second) {
 		var hook struct {
 			Status string
 			Behind int
@@ -219,21 +219,21 @@ func (r *Receiver) CatchUp(ctx context.Context) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("the webhook does not catch up within %v: %d %s: %w", catchUpTime, a.status, a.body, a.err)
+	return fmt.Errorf("the webhook does not catch up within %v: %d %s: %w", catchUpTimeout, a.status, a.body, a.err)
 }
 
 func (r *Receiver) path() string { return "/v2/webhooks/" + r.id }
 
 // Compare returns how the copy is at odds with the database, and what was wrong on the way.
-func (r *Receiver) Compare(ctx context.Context, w *Fixture) (problems []string, err error) {
+func (r *Receiver) Compare(ctx context.Context, fixture *Fixture) (problems []string, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	_, problems, err = r.copy.Compare(ctx, w)
+	_, problems, err = r.copy.Compare(ctx, fixture)
 	return problems, err
 }
 
-// Deliveries returns how many deliveries and changes are in the copy, how many attempts came, and how many of those came with what was in
-// the copy already.
+// Deliveries returns how many deliveries and changes are in the copy, how many attempts came, and how many of those repeated a delivery
+// that was in the copy already.
 func (r *Receiver) Deliveries() (deliveries, changes, attempts, repeated int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

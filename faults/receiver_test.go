@@ -12,39 +12,39 @@ import (
 // TestWebhookWhileServersAreKilled kills the server while clients write, and compares what a webhook delivers with the database.
 func TestWebhookWhileServersAreKilled(t *testing.T) {
 	t.Parallel()
-	l, ledger := ready(t)(NewSQLiteHarness(t.Context(), program, open(t), WebhookSettings()...)), NewLedger()
-	r, err := NewReceiver(t.Context(), l.Server.Addr, l.Fixture.Token)
+	h, ledger := mustStart(t)(NewSQLiteHarness(t.Context(), program, open(t), WebhookSettings()...)), NewLedger()
+	r, err := NewReceiver(t.Context(), h.Server.Addr, h.Fixture.Token)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(r.Close)
-	withLoad(t, l.Load(l.Server.Addr, 8, ledger), func() {
+	withLoad(t, h.Load(h.Server.Addr, 8, ledger), func() {
 		for range 2 {
 			awaitWrites(t, ledger, *writes/30)
-			l.Server.Kill()
-			if err := l.Server.Start(t.Context()); err != nil {
+			h.Server.Kill()
+			if err := h.Server.Start(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		}
 		awaitWrites(t, ledger, *writes/30)
 	})
-	checkLedger(t, ledger, l.Fixture)
+	checkLedger(t, ledger, h.Fixture)
 	if err := r.CatchUp(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	deliveries, changes, attempts, repeated := r.Deliveries()
 	t.Logf("%d changes in %d deliveries, %d attempts, %d of them repeated", changes, deliveries, attempts, repeated)
-	problems, err := r.Compare(t.Context(), l.Fixture)
+	problems, err := r.Compare(t.Context(), h.Fixture)
 	if err != nil || len(problems) > 0 || changes < *writes/10 {
 		t.Errorf("%d changes, %q, %v", changes, problems, err)
 	}
-	checkFindings(t, l, r)
+	checkFindings(t, h, r)
 }
 
 // checkFindings sends wrong deliveries, and checks that the receiver finds them.
-func checkFindings(t *testing.T, l *Harness, r *Receiver) {
+func checkFindings(t *testing.T, h *Harness, r *Receiver) {
 	t.Helper()
-	app := l.Fixture.Apps[0]
+	app := h.Fixture.Apps[0]
 	was := r.copy.apps[app].licenses
 	body := func(before, after string) string {
 		return fmt.Sprintf(`{"type":"app.changed","data":{"client_id":%q,"changes":[{"client_id":%q,"app_id":%q,"field":"license_count",`+
@@ -55,7 +55,7 @@ func checkFindings(t *testing.T, l *Harness, r *Receiver) {
 		header.Set("webhook-id", id)
 		header.Set("webhook-timestamp", fmt.Sprint(at.Unix()))
 		header.Set("webhook-signature", sign([]byte(secret), id, fmt.Sprint(at.Unix()), []byte(body)))
-		r.take(header, []byte(body))
+		r.receive(header, []byte(body))
 	}
 	for _, step := range []struct {
 		id, body, secret string
@@ -79,7 +79,7 @@ func checkFindings(t *testing.T, l *Harness, r *Receiver) {
 	}
 	r.copy.problems = nil
 	r.copy.apps[app].licenses = "-1"
-	if problems, err := r.Compare(t.Context(), l.Fixture); err != nil || len(problems) != 1 {
+	if problems, err := r.Compare(t.Context(), h.Fixture); err != nil || len(problems) != 1 {
 		t.Errorf("a wrong copy: %q, %v", problems, err)
 	}
 }

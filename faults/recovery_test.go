@@ -17,82 +17,82 @@ import (
 func TestDatabaseAway(t *testing.T) {
 	t.Parallel()
 	for name, away := range map[string]struct {
-		leave, back func(t *testing.T, l *Harness)
-		noticed     bool // send requests meanwhile
+		breakDatabase, repair func(t *testing.T, h *Harness)
+		noticed               bool // send requests meanwhile
 	}{
-		"killed":               {leave: killed, back: started, noticed: true},
-		"killed and back":      {leave: killed, back: started},
-		"restarted":            {leave: restarted, back: func(*testing.T, *Harness) {}},
-		"refused":              {leave: func(_ *testing.T, l *Harness) { l.Proxy.Refuse() }, back: healed, noticed: true},
-		"cut":                  {leave: func(_ *testing.T, l *Harness) { l.Proxy.Refuse() }, back: healed},
-		"silent":               {leave: toxic("timeout", "upstream", "timeout", 0), back: healed, noticed: true},
-		"silent for a moment":  {leave: toxic("timeout", "downstream", "timeout", 0), back: healed},
-		"slower than requests": {leave: toxic("latency", "downstream", "latency", 60_000), back: healed, noticed: true},
-		"reset":                {leave: toxic("reset_peer", "downstream", "timeout", 0), back: healed, noticed: true},
+		"killed":               {breakDatabase: killDatabase, repair: startDatabase, noticed: true},
+		"killed and back":      {breakDatabase: killDatabase, repair: startDatabase},
+		"restarted":            {breakDatabase: restartDatabase, repair: func(*testing.T, *Harness) {}},
+		"refused":              {breakDatabase: func(_ *testing.T, h *Harness) { h.Proxy.Refuse() }, repair: healProxy, noticed: true},
+		"cut":                  {breakDatabase: func(_ *testing.T, h *Harness) { h.Proxy.Refuse() }, repair: healProxy},
+		"silent":               {breakDatabase: addToxic("timeout", "upstream", "timeout", 0), repair: healProxy, noticed: true},
+		"silent for a moment":  {breakDatabase: addToxic("timeout", "downstream", "timeout", 0), repair: healProxy},
+		"slower than requests": {breakDatabase: addToxic("latency", "downstream", "latency", 60_000), repair: healProxy, noticed: true},
+		"reset":                {breakDatabase: addToxic("reset_peer", "downstream", "timeout", 0), repair: healProxy, noticed: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			l := newHarness(t)
-			for kind, first := range requestKinds(l) {
+			h := newHarness(t)
+			for kind, first := range requestKinds(h) {
 				var warm sync.WaitGroup
 				for range 16 { // fill the pool with connections that will break
 					warm.Go(func() { first() })
 				}
 				warm.Wait()
-				away.leave(t, l)
+				away.breakDatabase(t, h)
 				if away.noticed {
-					checkAway(t, l)
+					checkUnavailable(t, h)
 				}
-				away.back(t, l)
-				await(t, "the database is back", func() bool { return answers(t.Context(), l) })
+				away.repair(t, h)
+				await(t, "the database is back", func() bool { return answers(t.Context(), h) })
 				if a := first(); a.status != http.StatusOK || a.problem() != "" {
 					t.Errorf("%s, first after the database came back: %d %s %v", kind, a.status, a.body, a.err)
 				}
 			}
-			if status := l.Server.Probe(t.Context(), "/readyz"); status != http.StatusOK {
+			if status := h.Server.Probe(t.Context(), "/readyz"); status != http.StatusOK {
 				t.Errorf("/readyz: %d", status)
 			}
 		})
 	}
 }
 
-func killed(_ *testing.T, l *Harness) { l.Cluster.Kill() }
+func killDatabase(_ *testing.T, h *Harness) { h.Cluster.Kill() }
 
-func started(t *testing.T, l *Harness) {
+func startDatabase(t *testing.T, h *Harness) {
 	t.Helper()
-	if err := l.Cluster.Start(t.Context()); err != nil {
+	if err := h.Cluster.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func restarted(t *testing.T, l *Harness) {
+func restartDatabase(t *testing.T, h *Harness) {
 	t.Helper()
-	if err := l.Cluster.Restart(t.Context()); err != nil {
+	if err := h.Cluster.Restart(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func healed(t *testing.T, l *Harness) {
+func healProxy(t *testing.T, h *Harness) {
 	t.Helper()
-	if err := l.Proxy.Heal(t.Context()); err != nil {
+	if err := h.Proxy.Heal(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func toxic(kind, stream, attribute string, value int) func(*testing.T, *Harness) {
-	return func(t *testing.T, l *Harness) {
+func addToxic(kind, stream, attribute string, value int) func(*testing.T, *Harness) {
+	return func(t *testing.T, h *Harness) {
 		t.Helper()
-		if err := l.Proxy.Add(kind, stream, map[string]int{attribute: value}); err != nil {
+		if err := h.Proxy.Add(kind, stream, map[string]int{attribute: value}); err != nil {
 			t.Fatal(err)
 		}
 	}
 }
 
 // answers reports whether the database can be reached through the proxy.
-func answers(ctx context.Context, l *Harness) bool {
+func answers(ctx context.Context, h *Harness) bool {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	conn, err := pgx.Connect(ctx, l.Cluster.URL(l.Proxy.Addr(), "clientapps"))
+	conn, err := pgx.Connect(ctx, h.Cluster.URL(h.Proxy.Addr(), "clientapps"))
 	if err != nil {
 		return false
 	}
@@ -100,12 +100,12 @@ func answers(ctx context.Context, l *Harness) bool {
 }
 
 // requestKinds returns a request of each kind. Each succeeds at any time; the patch writes a new value each time.
-func requestKinds(l *Harness) map[string]func() answer {
-	load := l.Load(l.Server.Addr, 16, NewLedger())
-	app, other := l.Fixture.Apps[0], l.Fixture.Apps[1]
+func requestKinds(h *Harness) map[string]func() answer {
+	load := h.Load(h.Server.Addr, 16, NewLedger())
+	app, other := h.Fixture.Apps[0], h.Fixture.Apps[1]
 	send := func(method, path string, body func(n int64) string) func() answer {
 		return func() answer {
-			return load.API.send(context.Background(), method, path, body(load.Number.Add(1)), "")
+			return load.API.send(context.Background(), method, path, body(load.Sequence.Add(1)), "")
 		}
 	}
 	nothing := func(int64) string { return "" }
@@ -117,12 +117,12 @@ func requestKinds(l *Harness) map[string]func() answer {
 	}
 }
 
-// checkAway sends one request of each kind at once. A write may be in doubt if the database went away during it.
-func checkAway(t *testing.T, l *Harness) {
+// checkUnavailable sends one request of each kind at once. A write may be in doubt if the database went away during it.
+func checkUnavailable(t *testing.T, h *Harness) {
 	t.Helper()
-	var asking sync.WaitGroup
-	for kind, send := range requestKinds(l) {
-		asking.Go(func() {
+	var sending sync.WaitGroup
+	for kind, send := range requestKinds(h) {
+		sending.Go(func() {
 			a := send()
 			unknown := a.status == http.StatusInternalServerError && (kind == "patch" || kind == "bulk")
 			if problem := a.problem(); problem != "" || a.status != http.StatusServiceUnavailable && !unknown {
@@ -130,13 +130,13 @@ func checkAway(t *testing.T, l *Harness) {
 			}
 		})
 	}
-	asking.Go(func() {
-		if status := l.Server.Probe(t.Context(), "/healthz"); status != http.StatusOK {
+	sending.Go(func() {
+		if status := h.Server.Probe(t.Context(), "/healthz"); status != http.StatusOK {
 			t.Errorf("/healthz without a database: %d", status)
 		}
-		if status := l.Server.Probe(t.Context(), "/readyz"); status != http.StatusServiceUnavailable {
+		if status := h.Server.Probe(t.Context(), "/readyz"); status != http.StatusServiceUnavailable {
 			t.Errorf("/readyz without a database: %d", status)
 		}
 	})
-	asking.Wait()
+	sending.Wait()
 }

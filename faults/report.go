@@ -22,14 +22,14 @@ type Column struct {
 
 // NewColumn compares a harness's ledger with its database, which nothing may write to meanwhile. Others are ledgers of the same
 // database.
-func NewColumn(ctx context.Context, title string, ledger *Ledger, w *Fixture, faults map[string]int, others ...*Ledger) (Column, error) {
-	c, err := ledger.Compare(ctx, w, others...)
+func NewColumn(ctx context.Context, title string, ledger *Ledger, fixture *Fixture, faults map[string]int, others ...*Ledger) (Column, error) {
+	c, err := ledger.Compare(ctx, fixture, others...)
 	return Column{Title: title, Ledger: ledger, Faults: faults, Comparison: c}, err
 }
 
 // Failed reports whether an answer was false or violates the contract.
 func (c Column) Failed() bool {
-	return c.Comparison.Bad() || len(c.Ledger.Problems())+len(c.Feed)+len(c.Webhook) > 0
+	return c.Comparison.HasErrors() || len(c.Ledger.Problems())+len(c.Feed)+len(c.Webhook) > 0
 }
 
 // Report returns the results of a run as a Markdown table.
@@ -82,9 +82,9 @@ func Report(took time.Duration, columns ...Column) string {
 		})
 	}
 	line("**acknowledged, but lost**", func(c Column) string { return fmt.Sprint(c.Comparison.Lost) })
-	line("**refused, but made**", func(c Column) string { return fmt.Sprint(c.Comparison.Present) })
-	line("**made twice**", func(c Column) string { return fmt.Sprint(c.Comparison.Twice) })
-	line("**rows at odds with their history**", func(c Column) string { return fmt.Sprint(c.Comparison.Rows) })
+	line("**refused, but made**", func(c Column) string { return fmt.Sprint(c.Comparison.WronglyCommitted) })
+	line("**made twice**", func(c Column) string { return fmt.Sprint(c.Comparison.CommittedTwice) })
+	line("**rows at odds with their history**", func(c Column) string { return fmt.Sprint(c.Comparison.MismatchedRows) })
 	if hasWebhook {
 		line("**feed at odds with writes**", func(c Column) string { return fmt.Sprint(len(c.Feed)) })
 		line("**webhook copy at odds with writes**", func(c Column) string { return fmt.Sprint(len(c.Webhook)) })

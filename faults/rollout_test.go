@@ -10,19 +10,19 @@ import (
 // TestServerDrains stops a server: for the drain delay it is not ready, but still serves, with Connection: close. It exits with 0.
 func TestServerDrains(t *testing.T) {
 	t.Parallel()
-	l := ready(t)(NewSQLiteHarness(t.Context(), program, open(t), "CLIENTAPPS_DRAIN_DELAY=3s"))
-	api := NewAPI(l.Server.Addr, l.Fixture.Token, 1)
-	get := func() answer { return api.send(context.Background(), http.MethodGet, l.Fixture.Apps[0].path(), "", "") }
+	h := mustStart(t)(NewSQLiteHarness(t.Context(), program, open(t), "CLIENTAPPS_DRAIN_DELAY=3s"))
+	api := NewAPI(h.Server.Addr, h.Fixture.Token, 1)
+	get := func() answer { return api.send(context.Background(), http.MethodGet, h.Fixture.Apps[0].path(), "", "") }
 	if a := get(); a.status != http.StatusOK || a.closing {
 		t.Errorf("before the shutdown: %+v", a)
 	}
 	stopped := make(chan error, 1)
-	go func() { stopped <- l.Server.Stop() }()
-	await(t, "the server is not ready", func() bool { return l.Server.Probe(t.Context(), "/readyz") == http.StatusServiceUnavailable })
+	go func() { stopped <- h.Server.Stop() }()
+	await(t, "the server is not ready", func() bool { return h.Server.Probe(t.Context(), "/readyz") == http.StatusServiceUnavailable })
 	if a := get(); a.status != http.StatusOK || !a.closing {
 		t.Errorf("while it drains: %+v", a)
 	}
-	if status := l.Server.Probe(t.Context(), "/healthz"); status != http.StatusOK {
+	if status := h.Server.Probe(t.Context(), "/healthz"); status != http.StatusOK {
 		t.Errorf("/healthz while it drains: %d", status)
 	}
 	if err := <-stopped; err != nil {
@@ -34,14 +34,14 @@ func TestServerDrains(t *testing.T) {
 // served.
 func TestRollingRestart(t *testing.T) {
 	t.Parallel()
-	l := newHarness(t, "CLIENTAPPS_DRAIN_DELAY=1s")
-	servers := fleet(t, l, 3)
+	h := newHarness(t, "CLIENTAPPS_DRAIN_DELAY=1s")
+	servers := startServers(t, h, 3)
 	balancer, err := NewBalancer(servers)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ledger := NewLedger()
-	load := l.Load(balancer.Addr(), 24, ledger)
+	load := h.Load(balancer.Addr(), 24, ledger)
 	load.Pace = 100 * time.Millisecond
 	withLoad(t, load, func() {
 		for i, server := range servers {
@@ -59,14 +59,15 @@ func TestRollingRestart(t *testing.T) {
 	load.API.Close()
 	balancer.Close()
 	wantAllAnswered(t, ledger)
-	checkLedger(t, ledger, l.Fixture)
+	checkLedger(t, ledger, h.Fixture)
 }
 
-func fleet(t *testing.T, l *Harness, n int) []*Server {
+// startServers returns n servers on the database of the harness, its own first.
+func startServers(t *testing.T, h *Harness, n int) []*Server {
 	t.Helper()
-	servers := []*Server{l.Server}
+	servers := []*Server{h.Server}
 	for len(servers) < n {
-		s, err := l.AddServer()
+		s, err := h.AddServer()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -82,8 +83,8 @@ func fleet(t *testing.T, l *Harness, n int) []*Server {
 // the newer schema, as in a rollback.
 func TestExpandedSchema(t *testing.T) {
 	t.Parallel()
-	l, ledger := newHarness(t), NewLedger()
-	withLoad(t, l.Load(l.Server.Addr, 16, ledger), func() {
+	h, ledger := newHarness(t), NewLedger()
+	withLoad(t, h.Load(h.Server.Addr, 16, ledger), func() {
 		awaitWrites(t, ledger, *writes/60)
 		for _, statement := range []string{
 			"ALTER TABLE apps ADD COLUMN newer text NOT NULL DEFAULT 'x'",
@@ -92,21 +93,21 @@ func TestExpandedSchema(t *testing.T) {
 			"CREATE TABLE newer (id uuid PRIMARY KEY)",
 			"INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, true)",
 		} {
-			alter(t, l, statement)
+			alter(t, h, statement)
 		}
 		awaitWrites(t, ledger, *writes/60)
-		if status := l.Server.Probe(t.Context(), "/readyz"); status != http.StatusOK {
+		if status := h.Server.Probe(t.Context(), "/readyz"); status != http.StatusOK {
 			t.Errorf("/readyz on a newer schema: %d", status)
 		}
 	})
 	wantAllAnswered(t, ledger)
-	if err := l.Server.Stop(); err != nil {
+	if err := h.Server.Stop(); err != nil {
 		t.Errorf("ended with %v", err)
 	}
-	if err := l.Server.Start(t.Context()); err != nil { // also runs migrations
+	if err := h.Server.Start(t.Context()); err != nil { // also runs migrations
 		t.Fatal(err)
 	}
-	withLoad(t, l.Load(l.Server.Addr, 16, ledger), func() { awaitWrites(t, ledger, *writes/60) })
+	withLoad(t, h.Load(h.Server.Addr, 16, ledger), func() { awaitWrites(t, ledger, *writes/60) })
 	wantAllAnswered(t, ledger)
-	checkLedger(t, ledger, l.Fixture)
+	checkLedger(t, ledger, h.Fixture)
 }

@@ -86,7 +86,7 @@ func (s *Server) Alive() bool {
 
 // Probe gets a path and returns the status, or 0 when there is no answer.
 func (s *Server) Probe(ctx context.Context, path string) int {
-	ctx, cancel := context.WithTimeout(ctx, Bound)
+	ctx, cancel := context.WithTimeout(ctx, AnswerTimeout)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.Addr+path, nil)
 	if err != nil {

@@ -4,9 +4,9 @@ import "time"
 
 // Toxic is a network fault between a server and its database.
 type Toxic struct {
-	Name  string
-	Apply func(*Proxy) error
-	For   time.Duration // how long it lasts
+	Name     string
+	Apply    func(*Proxy) error
+	Duration time.Duration
 }
 
 // Toxics returns the network faults of a run. Some last longer than a server waits for its database, some shorter.

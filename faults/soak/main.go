@@ -53,9 +53,9 @@ func soak(ctx context.Context, length time.Duration, out string, seed uint64) (e
 	}
 	targets := make([]*target, 2)
 	defer func() {
-		for _, s := range targets {
-			if s != nil {
-				s.close()
+		for _, t := range targets {
+			if t != nil {
+				t.close()
 			}
 		}
 	}()
@@ -75,8 +75,8 @@ func run(ctx context.Context, targets []*target, length time.Duration, out strin
 	begun := time.Now()
 	var running sync.WaitGroup
 	errs := make([]error, len(targets))
-	for i, s := range targets {
-		running.Go(func() { errs[i] = s.run(bounded, rand.New(rand.NewPCG(seed, uint64(i)))) }) //nolint:gosec // reproducible
+	for i, t := range targets {
+		running.Go(func() { errs[i] = t.run(bounded, rand.New(rand.NewPCG(seed, uint64(i)))) }) //nolint:gosec // reproducible
 	}
 	running.Wait()
 	if err := errors.Join(errs...); err != nil {
@@ -84,20 +84,20 @@ func run(ctx context.Context, targets []*target, length time.Duration, out strin
 	}
 	columns := make([]faults.Column, len(targets))
 	failed := false
-	for i, s := range targets {
+	for i, t := range targets {
 		var err error
-		if columns[i], err = faults.NewColumn(ctx, s.title, s.ledger, s.harness.Fixture, s.injector.Counts()); err != nil {
+		if columns[i], err = faults.NewColumn(ctx, t.title, t.ledger, t.harness.Fixture, t.injector.Counts()); err != nil {
 			return err
 		}
-		if columns[i].Feed, err = s.feed(ctx); err != nil {
+		if columns[i].Feed, err = t.feed(ctx); err != nil {
 			return err
 		}
-		columns[i].Receiver = s.receiver
-		if columns[i].Webhook, err = s.receiver.Compare(ctx, s.harness.Fixture); err != nil {
+		columns[i].Receiver = t.receiver
+		if columns[i].Webhook, err = t.receiver.Compare(ctx, t.harness.Fixture); err != nil {
 			return err
 		}
-		for _, problem := range slices.Concat(columns[i].Comparison.Problems, s.ledger.Problems(), columns[i].Feed, columns[i].Webhook) {
-			slog.Error(s.title, "problem", problem)
+		for _, problem := range slices.Concat(columns[i].Comparison.Problems, t.ledger.Problems(), columns[i].Feed, columns[i].Webhook) {
+			slog.Error(t.title, "problem", problem)
 		}
 		failed = failed || columns[i].Failed()
 	}

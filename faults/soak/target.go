@@ -28,51 +28,51 @@ type target struct {
 }
 
 const (
-	writers = 24
-	pace    = 100 * time.Millisecond // pause between two requests of a writer
-	drain   = "CLIENTAPPS_DRAIN_DELAY=1s"
+	writers      = 24
+	pace         = 100 * time.Millisecond // pause between two requests of a writer
+	drainSetting = "CLIENTAPPS_DRAIN_DELAY=1s"
 )
 
 // onPostgres starts three servers on one PostgreSQL, behind a balancer.
 func onPostgres(ctx context.Context, program, dir string) (*target, error) {
-	s := &target{title: "three servers on PostgreSQL", ledger: faults.NewLedger()}
+	t := &target{title: "three servers on PostgreSQL", ledger: faults.NewLedger()}
 	var err error
-	if s.harness, err = newHarness(dir, "postgres", func(dir string) (*faults.Harness, error) {
-		return faults.NewHarness(ctx, program, dir, append(faults.WebhookSettings(), drain)...)
+	if t.harness, err = newHarness(dir, "postgres", func(dir string) (*faults.Harness, error) {
+		return faults.NewHarness(ctx, program, dir, append(faults.WebhookSettings(), drainSetting)...)
 	}); err != nil {
-		return s, err
+		return t, err
 	}
-	servers := []*faults.Server{s.harness.Server}
+	servers := []*faults.Server{t.harness.Server}
 	for len(servers) < 3 {
-		another, err := s.harness.AddServer()
+		another, err := t.harness.AddServer()
 		if err != nil {
-			return s, err
+			return t, err
 		}
 		if err := another.Start(ctx); err != nil {
-			return s, err
+			return t, err
 		}
 		servers = append(servers, another)
 	}
-	if s.balancer, err = faults.NewBalancer(servers); err != nil {
-		return s, err
+	if t.balancer, err = faults.NewBalancer(servers); err != nil {
+		return t, err
 	}
-	s.load = s.harness.Load(s.balancer.Addr(), writers, s.ledger)
-	s.injector = &faults.Injector{Harness: s.harness, Servers: servers, Balancer: s.balancer}
-	return s, s.follow(ctx, s.balancer.Addr())
+	t.load = t.harness.Load(t.balancer.Addr(), writers, t.ledger)
+	t.injector = &faults.Injector{Harness: t.harness, Servers: servers, Balancer: t.balancer}
+	return t, t.follow(ctx, t.balancer.Addr())
 }
 
 // onSQLite starts one server on SQLite.
 func onSQLite(ctx context.Context, program, dir string) (*target, error) {
-	s := &target{title: "one server on SQLite", ledger: faults.NewLedger()}
+	t := &target{title: "one server on SQLite", ledger: faults.NewLedger()}
 	var err error
-	if s.harness, err = newHarness(dir, "sqlite", func(dir string) (*faults.Harness, error) {
+	if t.harness, err = newHarness(dir, "sqlite", func(dir string) (*faults.Harness, error) {
 		return faults.NewSQLiteHarness(ctx, program, dir, faults.WebhookSettings()...)
 	}); err != nil {
-		return s, err
+		return t, err
 	}
-	s.load = s.harness.Load(s.harness.Server.Addr, writers, s.ledger)
-	s.injector = &faults.Injector{Harness: s.harness, Servers: []*faults.Server{s.harness.Server}}
-	return s, s.follow(ctx, s.harness.Server.Addr)
+	t.load = t.harness.Load(t.harness.Server.Addr, writers, t.ledger)
+	t.injector = &faults.Injector{Harness: t.harness, Servers: []*faults.Server{t.harness.Server}}
+	return t, t.follow(ctx, t.harness.Server.Addr)
 }
 
 func newHarness(dir, name string, open func(dir string) (*faults.Harness, error)) (*faults.Harness, error) {
@@ -84,54 +84,54 @@ func newHarness(dir, name string, open func(dir string) (*faults.Harness, error)
 }
 
 // follow adds followers of the feed of changes, of which one is away for the middle of the run, and a webhook with its receiver.
-func (s *target) follow(ctx context.Context, addr string) (err error) {
+func (t *target) follow(ctx context.Context, addr string) (err error) {
 	for _, c := range []struct {
 		name           string
-		stream, absent bool
+		stream, paused bool
 	}{{"pages", false, false}, {"stream", true, false}, {"stream that was away", true, true}} {
-		f := faults.NewFollower(c.name, addr, s.harness.Fixture.Token, c.stream)
-		if c.absent {
-			f.Off = func() bool {
-				passed := time.Since(s.begun)
-				return passed > s.length/5 && passed < s.length*4/5
+		f := faults.NewFollower(c.name, addr, t.harness.Fixture.Token, c.stream)
+		if c.paused {
+			f.Paused = func() bool {
+				passed := time.Since(t.begun)
+				return passed > t.length/5 && passed < t.length*4/5
 			}
 		}
-		s.followers = append(s.followers, f)
+		t.followers = append(t.followers, f)
 	}
-	s.receiver, err = faults.NewReceiver(ctx, addr, s.harness.Fixture.Token)
+	t.receiver, err = faults.NewReceiver(ctx, addr, t.harness.Fixture.Token)
 	return err
 }
 
 // run injects faults while clients write, until ctx ends.
-func (s *target) run(ctx context.Context, random *rand.Rand) error {
-	s.load.Pace = pace
-	writing, stop := context.WithCancel(context.WithoutCancel(ctx))
-	var clients sync.WaitGroup
-	clients.Go(func() { s.load.Run(writing) })
+func (t *target) run(ctx context.Context, random *rand.Rand) error {
+	t.load.Pace = pace
+	writeContext, stopWriting := context.WithCancel(context.WithoutCancel(ctx))
+	var writing sync.WaitGroup
+	writing.Go(func() { t.load.Run(writeContext) })
 	var following sync.WaitGroup
-	reading, leave := context.WithCancel(context.WithoutCancel(ctx))
-	s.begun = time.Now()
+	followContext, stopFollowing := context.WithCancel(context.WithoutCancel(ctx))
+	t.begun = time.Now()
 	if end, ok := ctx.Deadline(); ok {
-		s.length = time.Until(end)
+		t.length = time.Until(end)
 	}
-	for _, f := range s.followers {
-		following.Go(func() { f.Run(reading) })
+	for _, f := range t.followers {
+		following.Go(func() { f.Run(followContext) })
 	}
-	err := s.injector.Run(ctx, random)
-	stop()
-	clients.Wait()
-	leave()
+	err := t.injector.Run(ctx, random)
+	stopWriting()
+	writing.Wait()
+	stopFollowing()
 	following.Wait()
-	for _, f := range s.followers {
+	for _, f := range t.followers {
 		err = errors.Join(err, f.CatchUp(context.WithoutCancel(ctx)))
 	}
-	return errors.Join(err, s.receiver.CatchUp(context.WithoutCancel(ctx)))
+	return errors.Join(err, t.receiver.CatchUp(context.WithoutCancel(ctx)))
 }
 
 // feed returns how the followers are at odds with the database.
-func (s *target) feed(ctx context.Context) (problems []string, err error) {
-	for _, f := range s.followers {
-		_, more, err := f.Compare(ctx, s.harness.Fixture)
+func (t *target) feed(ctx context.Context) (problems []string, err error) {
+	for _, f := range t.followers {
+		_, more, err := f.Compare(ctx, t.harness.Fixture)
 		if err != nil {
 			return nil, err
 		}
@@ -140,17 +140,17 @@ func (s *target) feed(ctx context.Context) (problems []string, err error) {
 	return problems, nil
 }
 
-func (s *target) close() {
-	if s.load.API != nil {
-		s.load.API.Close()
+func (t *target) close() {
+	if t.load.API != nil {
+		t.load.API.Close()
 	}
-	if s.harness != nil {
-		s.harness.Close()
+	if t.harness != nil {
+		t.harness.Close()
 	}
-	if s.receiver != nil {
-		s.receiver.Close()
+	if t.receiver != nil {
+		t.receiver.Close()
 	}
-	if s.balancer != nil {
-		s.balancer.Close()
+	if t.balancer != nil {
+		t.balancer.Close()
 	}
 }
