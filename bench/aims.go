@@ -3,7 +3,7 @@ package main
 import "github.com/clientapps/clientapps/bench/report"
 
 // aims returns the goals of the server, as ratios of figures of one run.
-func (l *harness) aims() []report.Aim {
+func (h *harness) aims() []report.Aim {
 	return []report.Aim{
 		ratio("GET: requests/s against hand", "get", "ours", "hand", rate, 1.3, false),
 		ratio("GET: all CPU against hand", "get", "ours", "hand", report.AllCPU, 0.75, true),
@@ -16,7 +16,7 @@ func (l *harness) aims() []report.Aim {
 		ratio("PATCH on SQLite, FULL: requests/s against pocketbase", "patch-sqlite", "ours-sqlite", "pocketbase", rate, 6.0, false),
 		ratio("PATCH on SQLite, NORMAL: requests/s against pocketbase-normal",
 			"patch-sqlite", "ours-sqlite-normal", "pocketbase-normal", rate, 5.0, false),
-		{Name: "PATCH: all CPU against http and pgbench-32 together", AtMost: true, Bound: 2.0, Ratio: limit},
+		{Name: "PATCH: all CPU against http and pgbench-32 together", AtMost: true, Bound: 2.0, Ratio: lowestCost},
 		ratio("PATCH, one connection: p50 against hand", "patch-1", "ours", "hand", p50, 1.0, true),
 		ratio("PATCH, fixed rate: p50 against hand", fixedRate, "ours", "hand", p50, 1.0, true),
 		ratio("PATCH, fixed rate: p99 against hand", fixedRate, "ours", "hand", p99, 1.0, true),
@@ -28,9 +28,9 @@ func (l *harness) aims() []report.Aim {
 		ratio("bulk of 100: requests/s against fastify", "bulk", "ours", "fastify", rate, 1.1, false),
 		ratio("bulk of 100: server CPU against hand", "bulk", "ours", "hand", serverCPU, 1.3, true),
 		ratio("page of 50: requests/s against hand-joined", "list", "ours", "hand-joined", rate, 5.0, false),
-		{Name: "page 200 against the first: all CPU", AtMost: true, Bound: 1.2, Ratio: deep},
+		{Name: "page 200 against the first: all CPU", AtMost: true, Bound: 1.2, Ratio: deepPage},
 		{Name: "memory under PATCH over 32 connections, MB", AtMost: true, Bound: 50, Ratio: memory},
-		{Name: "start to ready on a migrated database, ms", AtMost: true, Bound: 200, Ratio: l.ready},
+		{Name: "start to ready on a migrated database, ms", AtMost: true, Bound: 200, Ratio: h.startTime},
 		ratio("PATCH by client: requests/s against the default", "patch", "ours-by-client", "ours", rate, 0.6, false),
 		ratio("PATCH on Citus: requests/s against by client", "patch", "ours-citus", "ours-by-client", rate, 0.5, false),
 		ratio("PATCH on Citus: all CPU against by client", "patch", "ours-citus", "ours-by-client", report.AllCPU, 2.2, true),
@@ -57,8 +57,8 @@ func ratio(name, workload, ours, theirs string, of func(report.Sample) float64, 
 	}}
 }
 
-// limit compares with the lowest possible cost: an HTTP request, and one row's part of a statement that writes many rows.
-func limit(find finder) report.Spread {
+// lowestCost compares with the lowest possible cost: an HTTP request, and one row's part of a statement that writes many rows.
+func lowestCost(find finder) report.Spread {
 	http, rows := find("patch", "http"), find("patch", "pgbench-32")
 	floor := make([]report.Sample, min(len(http), len(rows)))
 	for i := range floor {
@@ -67,14 +67,14 @@ func limit(find finder) report.Spread {
 	return report.Ratio(find("patch", "ours"), floor, report.AllCPU)
 }
 
-// deep compares two loads that share rounds.
-func deep(find finder) report.Spread {
+// deepPage compares page 200 with the first page. The two loads share rounds.
+func deepPage(find finder) report.Spread {
 	return report.Ratio(find("page-200", "ours"), find("page-1", "ours"), report.AllCPU)
 }
 
-// ready returns the start time of our server in milliseconds. It does not depend on the loads.
-func (l *harness) ready(finder) report.Spread {
-	if c := l.find("ours"); c != nil {
+// startTime returns the start time of our server in milliseconds. It does not depend on the loads.
+func (h *harness) startTime(finder) report.Spread {
+	if c := h.find("ours"); c != nil {
 		return report.Single(float64(c.footprint.Ready.Microseconds()) / 1e3)
 	}
 	return report.Single(report.None())

@@ -45,15 +45,15 @@ func TestSettings(t *testing.T) {
 // A load without a contender would be missing in the tables without an error.
 func TestWorkloadsNameContenders(t *testing.T) {
 	t.Parallel()
-	for _, k := range slices.Concat(workloads(), scaleWorkloads(), citusWorkloads()) {
-		for _, name := range k.contenders {
+	for _, w := range slices.Concat(workloads(), scaleWorkloads(), citusWorkloads()) {
+		for _, name := range w.contenders {
 			if legend[name] == "" {
-				t.Errorf("%s: unknown contender %q", k.name, name)
+				t.Errorf("%s: unknown contender %q", w.name, name)
 			}
 		}
 	}
 	for _, name := range contenderNames {
-		if !slices.ContainsFunc(workloads(), func(k workload) bool { return slices.Contains(k.contenders, name) }) {
+		if !slices.ContainsFunc(workloads(), func(w workload) bool { return slices.Contains(w.contenders, name) }) {
 			t.Errorf("%s has no load", name)
 		}
 	}
@@ -63,15 +63,15 @@ func TestWorkloadsNameContenders(t *testing.T) {
 func TestAimsHaveFigures(t *testing.T) {
 	t.Parallel()
 	figures := func(wanted, contender string) (samples []report.Sample) {
-		for _, k := range slices.Concat(workloads(), scaleWorkloads(), citusWorkloads()) {
-			if k.name == wanted && slices.Contains(k.contenders, contender) {
+		for _, w := range slices.Concat(workloads(), scaleWorkloads(), citusWorkloads()) {
+			if w.name == wanted && slices.Contains(w.contenders, contender) {
 				return []report.Sample{{Rate: 1, P50: 1, P99: 1, ServerCPU: 1, Database: 1, Memory: 1}}
 			}
 		}
 		return nil
 	}
-	l := &harness{contenders: []*contender{{name: "ours"}}}
-	for _, aim := range l.aims() {
+	h := &harness{contenders: []*contender{{name: "ours"}}}
+	for _, aim := range h.aims() {
 		if math.IsNaN(aim.Ratio(figures).Median) {
 			t.Errorf("%s: no figures", aim.Name)
 		}

@@ -15,16 +15,16 @@ import (
 	"github.com/clientapps/clientapps/bench/load"
 )
 
-var onCitus = []string{"ours", "ours-by-client", "ours-citus", "ours-citus-worker"}
+var citusContenders = []string{"ours", "ours-by-client", "ours-citus", "ours-citus-worker"}
 
 // citusWorkloads returns the loads of the comparison with a Citus cluster.
 func citusWorkloads() []workload {
 	var all []workload
-	for _, k := range workloads() {
-		switch k.name {
+	for _, w := range workloads() {
+		switch w.name {
 		case "patch", "get", "list", "mixed", "bulk":
-			k.contenders = onCitus
-			all = append(all, k)
+			w.contenders = citusContenders
+			all = append(all, w)
 		}
 	}
 	return all
@@ -69,16 +69,16 @@ func (c cluster) coordinatorAddress() string {
 }
 
 // startCitus starts our server on one PostgreSQL, in its default and by client, and on the cluster, by its coordinator and by a worker.
-func (l *harness) startCitus(ctx context.Context) error {
+func (h *harness) startCitus(ctx context.Context) error {
 	nodes, err := findCluster()
 	if err != nil {
 		return err
 	}
-	url, token, err := l.database(ctx, "bench", l.size, "ours")
+	url, token, err := h.database(ctx, "bench", h.size, "ours")
 	if err != nil {
 		return err
 	}
-	there, tokenThere, err := l.distributed(ctx, nodes)
+	citusURL, citusToken, err := h.distributed(ctx, nodes)
 	if err != nil {
 		return err
 	}
@@ -87,18 +87,18 @@ func (l *harness) startCitus(ctx context.Context) error {
 		pids             []int
 		flags            []string
 	}{
-		{"ours", url, token, []int{l.postgres.PID()}, nil},
-		{"ours-by-client", url, token, []int{l.postgres.PID()}, []string{"--batch-by-client"}},
-		{"ours-citus", there, tokenThere, nodes.pids, []string{"--batch-by-client"}},
-		{"ours-citus-worker", nodes.database(nodes.workers[0]), tokenThere, nodes.pids, []string{"--batch-by-client"}},
+		{"ours", url, token, []int{h.postgres.PID()}, nil},
+		{"ours-by-client", url, token, []int{h.postgres.PID()}, []string{"--batch-by-client"}},
+		{"ours-citus", citusURL, citusToken, nodes.pids, []string{"--batch-by-client"}},
+		{"ours-citus-worker", nodes.database(nodes.workers[0]), citusToken, nodes.pids, []string{"--batch-by-client"}},
 	} {
-		if !l.wants(side.name) {
+		if !h.wants(side.name) {
 			continue
 		}
 		c := &contender{
-			name: side.name, token: side.token, api: load.Contract{}, size: l.size, databases: side.pids, history: postgresHistory(side.url),
+			name: side.name, token: side.token, api: load.Contract{}, size: h.size, databases: side.pids, history: postgresHistory(side.url),
 		}
-		if err := l.serveOurs(ctx, c, "ours", side.url, side.flags...); err != nil {
+		if err := h.serveOurs(ctx, c, "ours", side.url, side.flags...); err != nil {
 			return err
 		}
 	}
@@ -106,7 +106,7 @@ func (l *harness) startCitus(ctx context.Context) error {
 }
 
 // distributed makes a database on the cluster, as docs/scale-out.md says: it is loaded before it is distributed.
-func (l *harness) distributed(ctx context.Context, nodes cluster) (url, token string, err error) {
+func (h *harness) distributed(ctx context.Context, nodes cluster) (url, token string, err error) {
 	coordinator := nodes.coordinatorAddress()
 	for _, address := range append([]string{coordinator}, nodes.workers...) {
 		for _, statement := range []struct{ url, sql string }{
@@ -126,18 +126,18 @@ func (l *harness) distributed(ctx context.Context, nodes cluster) (url, token st
 	if err := execute(ctx, url, add); err != nil {
 		return "", "", err
 	}
-	token, err = l.prepare(ctx, url, func() error {
-		if err := l.size.LoadPostgres(ctx, url); err != nil {
+	token, err = h.prepare(ctx, url, func() error {
+		if err := h.size.LoadPostgres(ctx, url); err != nil {
 			return err
 		}
 		psql := filepath.Join(os.Getenv("TEST_CITUS_BIN"), "psql")
-		script := filepath.Join(l.product, "deploy", "citus.sql")
+		script := filepath.Join(h.product, "deploy", "citus.sql")
 		cmd := exec.CommandContext(ctx, psql, "-Xq", "-v", "ON_ERROR_STOP=1", "-o", os.DevNull, "-f", script, url) //nolint:gosec // ours
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("citus.sql: %w\n%s", err, out)
 		}
 		return execute(ctx, url, "VACUUM (ANALYZE)")
-	}, l.size, "ours")
+	}, h.size, "ours")
 	return url, token, err
 }
 

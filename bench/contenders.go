@@ -72,43 +72,43 @@ var legend = map[string]string{
 	"ours-citus-worker": "the same, connected to a worker",
 }
 
-func (l *harness) needsPostgres() bool {
+func (h *harness) needsPostgres() bool {
 	for _, name := range contenderNames {
-		if name != "http" && !onSQLite(name) && l.wants(name) {
+		if name != "http" && !isOnSQLite(name) && h.wants(name) {
 			return true
 		}
 	}
-	return l.scale || l.citus
+	return h.scale || h.citus
 }
 
-func (l *harness) startContenders(ctx context.Context) error {
-	if l.scale {
-		return l.startScale(ctx)
+func (h *harness) startContenders(ctx context.Context) error {
+	if h.scale {
+		return h.startScale(ctx)
 	}
-	if l.citus {
-		return l.startCitus(ctx)
+	if h.citus {
+		return h.startCitus(ctx)
 	}
-	if l.postgres != nil {
-		if err := l.startOnPostgres(ctx); err != nil {
+	if h.postgres != nil {
+		if err := h.startOnPostgres(ctx); err != nil {
 			return err
 		}
 	}
-	if l.wants("http") {
-		if err := l.buildHandwritten(ctx); err != nil {
+	if h.wants("http") {
+		if err := h.buildHandwritten(ctx); err != nil {
 			return err
 		}
-		c := &contender{name: "http", token: "none", api: load.Contract{}, size: l.size}
-		if err := l.serve(ctx, c, "/", l.path("handwritten"), "-static", "-addr", addrOf); err != nil {
+		c := &contender{name: "http", token: "none", api: load.Contract{}, size: h.size}
+		if err := h.serve(ctx, c, "/", h.path("handwritten"), "-static", "-addr", addrPlaceholder); err != nil {
 			return err
 		}
 	}
 	for _, name := range contenderNames {
-		if !l.wants(name) || !onSQLite(name) {
+		if !h.wants(name) || !isOnSQLite(name) {
 			continue
 		}
-		start := l.startOnSQLite
+		start := h.startOnSQLite
 		if strings.HasPrefix(name, "pocketbase") {
-			start = l.startPocketBase
+			start = h.startPocketBase
 		}
 		if err := start(ctx, name); err != nil {
 			return err
@@ -117,48 +117,48 @@ func (l *harness) startContenders(ctx context.Context) error {
 	return nil
 }
 
-func onSQLite(name string) bool {
+func isOnSQLite(name string) bool {
 	return strings.HasPrefix(name, "ours-sqlite") || strings.HasPrefix(name, "pocketbase")
 }
 
-// addrOf is a placeholder for the address in the arguments of a program.
-const addrOf = "{addr}"
+// addrPlaceholder is a placeholder for the address in the arguments of a program.
+const addrPlaceholder = "{addr}"
 
-func (l *harness) startOnPostgres(ctx context.Context) error {
-	url, token, err := l.database(ctx, "bench", l.size, "ours")
+func (h *harness) startOnPostgres(ctx context.Context) error {
+	url, token, err := h.database(ctx, "bench", h.size, "ours")
 	if err != nil {
 		return err
 	}
 	on := func(name string) *contender {
 		return &contender{
-			name: name, token: token, api: load.Contract{}, size: l.size, databases: []int{l.postgres.PID()},
+			name: name, token: token, api: load.Contract{}, size: h.size, databases: []int{h.postgres.PID()},
 			history: postgresHistory(url),
 		}
 	}
 	for _, name := range []string{"ours", "ours-unchecked", "ours-paths", "ours-no-pgo"} {
-		if !l.wants(name) {
+		if !h.wants(name) {
 			continue
 		}
-		if err := l.serveOurs(ctx, on(name), name, url); err != nil {
+		if err := h.serveOurs(ctx, on(name), name, url); err != nil {
 			return err
 		}
 	}
-	for _, with := range withWebhooks {
-		if !l.wants(with.name) {
+	for _, variant := range webhookVariants {
+		if !h.wants(variant.name) {
 			continue
 		}
-		if err := l.startWebhooks(ctx, on(with.name), with.client); err != nil {
-			return fmt.Errorf("%s: %w", with.name, err)
+		if err := h.startWebhooks(ctx, on(variant.name), variant.client); err != nil {
+			return fmt.Errorf("%s: %w", variant.name, err)
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(l.also)) { // each on a database with its own schema
-		url, token, err := l.database(ctx, "bench_"+name, l.size, name)
+	for _, name := range slices.Sorted(maps.Keys(h.also)) { // each on a database with its own schema
+		url, token, err := h.database(ctx, "bench_"+name, h.size, name)
 		if err != nil {
 			return err
 		}
 		c := on(name)
 		c.token, c.history = token, postgresHistory(url)
-		if err := l.serveOurs(ctx, c, name, url); err != nil {
+		if err := h.serveOurs(ctx, c, name, url); err != nil {
 			return err
 		}
 	}
@@ -168,19 +168,19 @@ func (l *harness) startOnPostgres(ctx context.Context) error {
 	}{
 		{"hand", nil}, {"hand-joined", []string{"-catalog", "joined"}}, {"hand-coalesced", []string{"-coalesce"}},
 	} {
-		if !l.wants(ref.name) {
+		if !h.wants(ref.name) {
 			continue
 		}
-		if err := l.buildHandwritten(ctx); err != nil {
+		if err := h.buildHandwritten(ctx); err != nil {
 			return err
 		}
-		args := append([]string{l.path("handwritten"), "-addr", addrOf, "-database-url", url, "-conns", strconv.Itoa(l.conns)}, ref.args...)
-		if err := l.serve(ctx, on(ref.name), "/v2/clients/"+dataset.ClientID(0)+"/apps", args...); err != nil {
+		args := append([]string{h.path("handwritten"), "-addr", addrPlaceholder, "-database-url", url, "-conns", strconv.Itoa(h.conns)}, ref.args...)
+		if err := h.serve(ctx, on(ref.name), "/v2/clients/"+dataset.ClientID(0)+"/apps", args...); err != nil {
 			return err
 		}
 	}
-	if l.wants("fastify") {
-		if err := l.startFastify(ctx, on("fastify"), url); err != nil {
+	if h.wants("fastify") {
+		if err := h.startFastify(ctx, on("fastify"), url); err != nil {
 			return err
 		}
 	}
@@ -189,73 +189,73 @@ func (l *harness) startOnPostgres(ctx context.Context) error {
 		if rows > 1 {
 			name = fmt.Sprintf("pgbench-%d", rows)
 		}
-		if l.wants(name) {
+		if h.wants(name) {
 			c := on(name)
-			c.pgbench = &load.Pgbench{Program: l.postgres.Program("pgbench"), URL: url, Rows: rows, Size: l.size}
-			l.contenders = append(l.contenders, c)
+			c.pgbench = &load.Pgbench{Program: h.postgres.Program("pgbench"), URL: url, Rows: rows, Size: h.size}
+			h.contenders = append(h.contenders, c)
 		}
 	}
 	return nil
 }
 
 // buildHandwritten builds the hand-written reference once. Several contenders use it.
-func (l *harness) buildHandwritten(ctx context.Context) error {
-	if _, err := os.Stat(l.path("handwritten")); err == nil { //nolint:gosec // where the options say
+func (h *harness) buildHandwritten(ctx context.Context) error {
+	if _, err := os.Stat(h.path("handwritten")); err == nil { //nolint:gosec // where the options say
 		return nil
 	}
-	return l.build(ctx, ".", "./handwritten", "handwritten")
+	return h.build(ctx, ".", "./handwritten", "handwritten")
 }
 
-func (l *harness) startFastify(ctx context.Context, c *contender, url string) error {
+func (h *harness) startFastify(ctx context.Context, c *contender, url string) error {
 	if _, err := os.Stat(filepath.Join("node_modules", ".package-lock.json")); err != nil {
 		slog.Info("installing the packages of package-lock.json")
 		if out, err := exec.CommandContext(ctx, "npm", "ci", "--no-audit", "--no-fund").CombinedOutput(); err != nil {
 			return fmt.Errorf("npm ci: %w\n%s", err, out)
 		}
 	}
-	return l.serve(ctx, c, "/v2/clients/"+dataset.ClientID(0)+"/apps",
-		"node", filepath.Join("fastify", "server.js"), portOf, url, strconv.Itoa(l.conns))
+	return h.serve(ctx, c, "/v2/clients/"+dataset.ClientID(0)+"/apps",
+		"node", filepath.Join("fastify", "server.js"), portPlaceholder, url, strconv.Itoa(h.conns))
 }
 
-// portOf is a placeholder for the port in the arguments of a program.
-const portOf = "{port}"
+// portPlaceholder is a placeholder for the port in the arguments of a program.
+const portPlaceholder = "{port}"
 
-// starts is how often a contender is started, to measure its start time.
-const starts = 3
+// startCount is how often a contender is started, to measure its start time.
+const startCount = 3
 
 // serve starts a contender, waits until it answers at a path, and records the time.
-func (l *harness) serve(ctx context.Context, c *contender, ready string, words ...string) error {
+func (h *harness) serve(ctx context.Context, c *contender, readyPath string, command ...string) error {
 	slog.Info("starting", "contender", c.name)
-	times := make([]time.Duration, 0, starts)
-	for n := range starts {
+	times := make([]time.Duration, 0, startCount)
+	for n := range startCount {
 		addr, err := machine.FreeAddr()
 		if err != nil {
 			return err
 		}
 		_, port, _ := net.SplitHostPort(addr)
-		args := slices.Clone(words)
+		args := slices.Clone(command)
 		for i, word := range args {
-			args[i] = strings.NewReplacer(addrOf, addr, portOf, port).Replace(word)
+			args[i] = strings.NewReplacer(addrPlaceholder, addr, portPlaceholder, port).Replace(word)
 		}
 		cmd := exec.Command(args[0], args[1:]...) //nolint:gosec,noctx // constant arguments; stopped by Stop
 		cmd.Env = append(os.Environ(), "NODE_ENV=production")
 		start := time.Now()
-		process, err := machine.Start(c.name, cmd, l.path(c.name+".log"), syscall.SIGTERM)
+		process, err := machine.Start(c.name, cmd, h.path(c.name+".log"), syscall.SIGTERM)
 		if err != nil {
 			return err
 		}
 		c.process, c.base = process, "http://"+addr
-		if err := process.Await(ctx, c.base+ready, c.token, start); err != nil {
+		if err := process.Await(ctx, c.base+readyPath, c.token, start); err != nil {
 			process.Stop()
 			return err
 		}
 		times = append(times, process.Ready)
-		if n < starts-1 {
+		if n < startCount-1 {
 			process.Stop()
 		}
 	}
-	l.stops = append(l.stops, c.process.Stop)
-	l.contenders = append(l.contenders, c)
+	h.stops = append(h.stops, c.process.Stop)
+	h.contenders = append(h.contenders, c)
 	slices.Sort(times)
 	c.footprint = report.Footprint{Contender: c.name, Ready: times[len(times)/2]}
 	use, err := machine.UsageOf(c.process.PID())
@@ -263,14 +263,14 @@ func (l *harness) serve(ctx context.Context, c *contender, ready string, words .
 		return err
 	}
 	c.footprint.Idle = use.Resident
-	if info, err := os.Stat(words[0]); err == nil { //nolint:gosec // constant arguments
+	if info, err := os.Stat(command[0]); err == nil { //nolint:gosec // constant arguments
 		c.footprint.Binary = info.Size()
 	}
 	return nil
 }
 
-func (l *harness) find(name string) *contender {
-	for _, c := range l.contenders {
+func (h *harness) find(name string) *contender {
+	for _, c := range h.contenders {
 		if c.name == name {
 			return c
 		}

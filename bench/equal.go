@@ -16,21 +16,21 @@ import (
 	"github.com/clientapps/clientapps/bench/dataset"
 )
 
-// answered is one answer of a contender.
-type answered struct {
+// response is one answer of a contender, with the name of its step.
+type response struct {
 	what   string
 	status int
 	body   string
 }
 
 // checkAnswers sends the same requests to every contender and compares the answers. A contender that does less is not comparable.
-func (l *harness) checkAnswers(ctx context.Context) error {
+func (h *harness) checkAnswers(ctx context.Context) error {
 	var problems []error
 	var first *contender
-	var want []answered
-	for _, c := range l.contenders {
+	var want []response
+	for _, c := range h.contenders {
 		if c.process == nil {
-			problems = append(problems, l.checkStatement(ctx, c))
+			problems = append(problems, h.checkStatement(ctx, c))
 			continue
 		}
 		if c.name == "http" {
@@ -54,7 +54,7 @@ func (l *harness) checkAnswers(ctx context.Context) error {
 	return nil
 }
 
-func compare(c, first *contender, got, want []answered) error {
+func compare(c, first *contender, got, want []response) error {
 	var problems []error
 	for i := range want {
 		if c.name == "ours-unchecked" && want[i].status == http.StatusBadRequest {
@@ -81,7 +81,7 @@ func sameJSON(a, b string) bool {
 }
 
 // answers sends a request of each kind, and checks each answer against the previous one where they must be equal.
-func (c *contender) answers(ctx context.Context) ([]answered, error) {
+func (c *contender) answers(ctx context.Context) ([]response, error) {
 	if _, ok := c.api.(pocketBase); ok {
 		return c.pocketAnswers(ctx)
 	}
@@ -92,7 +92,7 @@ func (c *contender) answers(ctx context.Context) ([]answered, error) {
 	if _, err := c.send(ctx, "PATCH", app, `{"is_favorite":false,"is_approved":false,"license_count":null}`); err != nil {
 		return nil, err
 	}
-	var all []answered
+	var all []response
 	for _, step := range []struct {
 		what, method, path, body string
 		history                  int  // rows added to the history
@@ -147,7 +147,7 @@ func (c *contender) answers(ctx context.Context) ([]answered, error) {
 }
 
 // moreAnswers adds the answers to a request without a token and to a request for page 200.
-func (c *contender) moreAnswers(ctx context.Context, app string, all []answered) ([]answered, error) {
+func (c *contender) moreAnswers(ctx context.Context, app string, all []response) ([]response, error) {
 	anonymous := *c
 	anonymous.token = ""
 	a, err := anonymous.send(ctx, "GET", app, "")
@@ -202,28 +202,28 @@ func (c *contender) request(ctx context.Context, method, path, body string) (*ht
 }
 
 // send sends one request.
-func (c *contender) send(ctx context.Context, method, path, body string) (answered, error) {
+func (c *contender) send(ctx context.Context, method, path, body string) (response, error) {
 	r, err := c.request(ctx, method, path, body)
 	if err != nil {
-		return answered{}, err
+		return response{}, err
 	}
 	answer, err := http.DefaultClient.Do(r) //nolint:gosec // to ourselves
 	if err != nil {
-		return answered{}, err
+		return response{}, err
 	}
 	defer func() { _ = answer.Body.Close() }()
 	text, err := io.ReadAll(answer.Body)
-	return answered{status: answer.StatusCode, body: string(text)}, err
+	return response{status: answer.StatusCode, body: string(text)}, err
 }
 
 // checkStatement checks that pgbench writes history, evenly over the clients.
-func (l *harness) checkStatement(ctx context.Context, c *contender) error {
+func (h *harness) checkStatement(ctx context.Context, c *contender) error {
 	const client = 1
 	before, err := c.history(ctx, dataset.ClientID(client))
 	if err != nil {
 		return err
 	}
-	once := *l
+	once := *h
 	once.slice = time.Second
 	result, err := workloads()[0].run(ctx, &once, c, 0)
 	if err != nil {

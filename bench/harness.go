@@ -23,48 +23,48 @@ import (
 type harness struct {
 	options
 
-	dir        string
-	busy       string        // the load average before anything was started
-	flush      time.Duration // time to flush one page to the disk
-	settings   string        // PostgreSQL's settings for durability
-	postgres   *machine.Postgres
-	contenders []*contender
-	loaded     []string // contents of the databases, and the time to load them
-	seeds      int      // seeds used by slices so far
-	stops      []func() // last in, first out
+	dir         string
+	loadAverage string        // the load average before anything was started
+	flushTime   time.Duration // time to flush one page to the disk
+	settings    string        // PostgreSQL's settings for durability
+	postgres    *machine.Postgres
+	contenders  []*contender
+	loaded      []string // contents of the databases, and the time to load them
+	seeds       int      // seeds used by slices so far
+	stops       []func() // last in, first out
 }
 
-func newHarness(ctx context.Context, o options) (l *harness, err error) {
+func newHarness(ctx context.Context, o options) (h *harness, err error) {
 	if err := errors.Join(
 		machine.Need(ctx, "wrk", "wrk"), machine.NeedPostgres(ctx), needNode(ctx, o),
 	); err != nil {
 		return nil, err
 	}
-	l = &harness{options: o, busy: machine.LoadAverage()}
-	if l.dir, err = os.MkdirTemp(o.dir, "clientapps-bench."); err != nil {
+	h = &harness{options: o, loadAverage: machine.LoadAverage()}
+	if h.dir, err = os.MkdirTemp(o.dir, "clientapps-bench."); err != nil {
 		return nil, err
 	}
-	l.stops = append(l.stops, func() { _ = os.RemoveAll(l.dir) })
-	if err := l.checkDisk(); err != nil {
-		l.close()
+	h.stops = append(h.stops, func() { _ = os.RemoveAll(h.dir) })
+	if err := h.checkDisk(); err != nil {
+		h.close()
 		return nil, err
 	}
-	return l, nil
+	return h, nil
 }
 
 // checkDisk refuses a directory in memory, where nothing is durable.
-func (l *harness) checkDisk() error {
-	if err := os.Chmod(l.dir, 0o711); err != nil { //nolint:gosec // the database's user must be able to enter
+func (h *harness) checkDisk() error {
+	if err := os.Chmod(h.dir, 0o711); err != nil { //nolint:gosec // the database's user must be able to enter
 		return err
 	}
-	onDisk, err := machine.OnDisk(l.dir)
+	onDisk, err := machine.OnDisk(h.dir)
 	if err != nil {
 		return err
 	}
 	if !onDisk {
-		return fmt.Errorf("%s is in memory: nothing is durable there; give -dir", l.dir)
+		return fmt.Errorf("%s is in memory: nothing is durable there; give -dir", h.dir)
 	}
-	l.flush, err = machine.Flush(l.dir)
+	h.flushTime, err = machine.Flush(h.dir)
 	return err
 }
 
@@ -76,42 +76,42 @@ func needNode(ctx context.Context, o options) error {
 }
 
 // close stops all processes and removes all files.
-func (l *harness) close() {
-	for _, stop := range slices.Backward(l.stops) {
+func (h *harness) close() {
+	for _, stop := range slices.Backward(h.stops) {
 		stop()
 	}
-	l.stops = nil
+	h.stops = nil
 }
 
 // start builds, loads and starts everything that this run needs.
-func (l *harness) start(ctx context.Context) error {
-	if err := l.buildOurs(ctx); err != nil {
+func (h *harness) start(ctx context.Context) error {
+	if err := h.buildOurs(ctx); err != nil {
 		return err
 	}
-	if l.needsPostgres() {
-		if err := l.startPostgres(ctx); err != nil {
+	if h.needsPostgres() {
+		if err := h.startPostgres(ctx); err != nil {
 			return err
 		}
 	}
-	return l.startContenders(ctx)
+	return h.startContenders(ctx)
 }
 
-func (l *harness) startPostgres(ctx context.Context) (err error) {
-	dir := filepath.Join(l.dir, "postgres")
+func (h *harness) startPostgres(ctx context.Context) (err error) {
+	dir := filepath.Join(h.dir, "postgres")
 	if err := os.Mkdir(dir, 0o700); err != nil { //nolint:gosec // where the options say
 		return err
 	}
 	slog.Info("starting PostgreSQL")
-	if l.postgres, err = machine.StartPostgres(ctx, dir); err != nil {
+	if h.postgres, err = machine.StartPostgres(ctx, dir); err != nil {
 		return err
 	}
-	l.stops = append(l.stops, l.postgres.Stop)
-	return l.readSettings(ctx)
+	h.stops = append(h.stops, h.postgres.Stop)
+	return h.readSettings(ctx)
 }
 
 // readSettings reads PostgreSQL's settings, and refuses those that make writes not durable.
-func (l *harness) readSettings(ctx context.Context) error {
-	db, err := pgx.Connect(ctx, l.postgres.URL)
+func (h *harness) readSettings(ctx context.Context) error {
+	db, err := pgx.Connect(ctx, h.postgres.URL)
 	if err != nil {
 		return err
 	}
@@ -127,24 +127,24 @@ func (l *harness) readSettings(ctx context.Context) error {
 		}
 		found = append(found, name+" "+value)
 	}
-	l.settings = strings.Join(found, ", ")
+	h.settings = strings.Join(found, ", ")
 	return nil
 }
 
 // buildOurs builds our server: the checkout to measure, the checkouts of -also, and the requested variants.
-func (l *harness) buildOurs(ctx context.Context) error {
-	products := maps.Clone(l.also)
-	products["ours"] = l.product
+func (h *harness) buildOurs(ctx context.Context) error {
+	products := maps.Clone(h.also)
+	products["ours"] = h.product
 	for name, dir := range products {
-		if err := l.build(ctx, dir, "./cmd/clientapps", name); err != nil {
+		if err := h.build(ctx, dir, "./cmd/clientapps", name); err != nil {
 			return err
 		}
 	}
 	for _, v := range variants() {
-		if l.scale || l.citus || !l.wants(v.name) {
+		if h.scale || h.citus || !h.wants(v.name) {
 			continue
 		}
-		if err := l.buildVariant(ctx, v); err != nil {
+		if err := h.buildVariant(ctx, v); err != nil {
 			return err
 		}
 	}
@@ -152,9 +152,9 @@ func (l *harness) buildOurs(ctx context.Context) error {
 }
 
 // build compiles a command of a module. cgo is off, as in released builds.
-func (l *harness) build(ctx context.Context, dir, pack, name string, flags ...string) error {
+func (h *harness) build(ctx context.Context, dir, pack, name string, flags ...string) error {
 	slog.Info("building", "contender", name)
-	args := append([]string{"build", "-trimpath", "-o", l.path(name)}, flags...)
+	args := append([]string{"build", "-trimpath", "-o", h.path(name)}, flags...)
 	cmd := exec.CommandContext(ctx, "go", append(args, pack)...) //nolint:gosec // constant arguments
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
@@ -164,11 +164,11 @@ func (l *harness) build(ctx context.Context, dir, pack, name string, flags ...st
 	return nil
 }
 
-func (l *harness) path(name string) string { return filepath.Join(l.dir, name) }
+func (h *harness) path(name string) string { return filepath.Join(h.dir, name) }
 
 // database creates a PostgreSQL database, migrates it with a command that was built, loads it, and returns its URL and a token.
-func (l *harness) database(ctx context.Context, name string, size dataset.Size, command string) (url, token string, err error) {
-	db, err := pgx.Connect(ctx, l.postgres.URL)
+func (h *harness) database(ctx context.Context, name string, size dataset.Size, command string) (url, token string, err error) {
+	db, err := pgx.Connect(ctx, h.postgres.URL)
 	if err != nil {
 		return "", "", err
 	}
@@ -176,9 +176,9 @@ func (l *harness) database(ctx context.Context, name string, size dataset.Size, 
 	if err := errors.Join(err, db.Close(ctx)); err != nil {
 		return "", "", err
 	}
-	url = strings.Replace(l.postgres.URL, "/postgres?", "/"+name+"?", 1)
+	url = strings.Replace(h.postgres.URL, "/postgres?", "/"+name+"?", 1)
 	var took time.Duration
-	token, err = l.prepare(ctx, url, func() error {
+	token, err = h.prepare(ctx, url, func() error {
 		start := time.Now()
 		err := size.LoadPostgres(ctx, url)
 		took = time.Since(start)
@@ -187,37 +187,37 @@ func (l *harness) database(ctx context.Context, name string, size dataset.Size, 
 	if err != nil {
 		return "", "", err
 	}
-	return url, token, l.recordLoaded(ctx, url, size, took)
+	return url, token, h.recordLoaded(ctx, url, size, took)
 }
 
 // recordLoaded records the contents of a database for the results.
-func (l *harness) recordLoaded(ctx context.Context, url string, size dataset.Size, took time.Duration) error {
+func (h *harness) recordLoaded(ctx context.Context, url string, size dataset.Size, took time.Duration) error {
 	db, err := pgx.Connect(ctx, url)
 	if err != nil {
 		return err
 	}
 	var bytes int64
 	err = db.QueryRow(ctx, "SELECT pg_database_size(current_database())").Scan(&bytes)
-	l.loaded = append(l.loaded, fmt.Sprintf("%d apps of %d clients and %d catalog apps, loaded into PostgreSQL in %v: %.1f GB",
+	h.loaded = append(h.loaded, fmt.Sprintf("%d apps of %d clients and %d catalog apps, loaded into PostgreSQL in %v: %.1f GB",
 		size.Apps, size.Clients, size.Catalog, took.Round(100*time.Millisecond), float64(bytes)/1e9))
 	return errors.Join(err, db.Close(ctx))
 }
 
 // prepare migrates a database with a command of ours, loads it, and creates a token.
-func (l *harness) prepare(ctx context.Context, url string, load func() error, size dataset.Size, command string) (token string, err error) {
-	if _, err := l.admin(ctx, command, url, "migrate", "up"); err != nil {
+func (h *harness) prepare(ctx context.Context, url string, load func() error, size dataset.Size, command string) (token string, err error) {
+	if _, err := h.admin(ctx, command, url, "migrate", "up"); err != nil {
 		return "", err
 	}
 	slog.Info("loading", "apps", size.Apps, "clients", size.Clients, "catalog", size.Catalog)
 	if err := load(); err != nil {
 		return "", err
 	}
-	return l.admin(ctx, command, url, "token", "create", "--name", "bench", "--all-clients", "--scope", "apps:read", "--scope", "apps:write")
+	return h.admin(ctx, command, url, "token", "create", "--name", "bench", "--all-clients", "--scope", "apps:read", "--scope", "apps:write")
 }
 
 // admin runs a clientapps command and returns its output.
-func (l *harness) admin(ctx context.Context, command, url string, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, l.path(command), args...) //nolint:gosec // built by us
+func (h *harness) admin(ctx context.Context, command, url string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, h.path(command), args...) //nolint:gosec // built by us
 	cmd.Env = append(os.Environ(), "CLIENTAPPS_DATABASE_URL="+url)
 	var problems strings.Builder
 	cmd.Stderr = &problems

@@ -53,24 +53,24 @@ func run(ctx context.Context, args []string) error {
 }
 
 func measure(ctx context.Context, o options) error {
-	l, err := newHarness(ctx, o)
+	h, err := newHarness(ctx, o)
 	if err != nil {
 		return err
 	}
-	defer l.close()
+	defer h.close()
 	if o.profile != "" {
-		return l.writeProfile(ctx)
+		return h.writeProfile(ctx)
 	}
-	if err := l.start(ctx); err != nil {
+	if err := h.start(ctx); err != nil {
 		return err
 	}
-	if err := l.checkAnswers(ctx); err != nil {
+	if err := h.checkAnswers(ctx); err != nil {
 		return fmt.Errorf("answers differ: %w", err)
 	}
-	workloads, err := l.measureAll(ctx)
+	workloads, err := h.measureAll(ctx)
 	if err != nil { // partial results may show the cause
 		fmt.Print(report.Table(workloads))
 		return err
 	}
-	return l.results(ctx, workloads)
+	return h.results(ctx, workloads)
 }

@@ -32,15 +32,15 @@ type options struct {
 	given      map[string]bool // flags on the command line
 }
 
-// usual is the default size, and the small side of -scale.
-var usual = dataset.Size{Apps: 200_000, Clients: 200, Catalog: 5_000}
+// defaultSize is the default size, and the small side of -scale.
+var defaultSize = dataset.Size{Apps: 200_000, Clients: 200, Catalog: 5_000}
 
 func parseOptions(args []string) (options, error) {
 	o := options{args: args, also: map[string]string{}, given: map[string]bool{}}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.IntVar(&o.size.Apps, "apps", 0, "apps of all clients (default 200000; with -scale 10000000)")
 	flags.IntVar(&o.size.Clients, "clients", 0, "clients (default 200; with -scale 10000)")
-	flags.IntVar(&o.size.Catalog, "catalog", usual.Catalog, "catalog apps")
+	flags.IntVar(&o.size.Catalog, "catalog", defaultSize.Catalog, "catalog apps")
 	flags.BoolVar(&o.scale, "scale", false, "compare our server on many apps with itself on 200000")
 	flags.BoolVar(&o.citus, "citus", false, "compare our server on a Citus cluster, which tools/with-citus starts, with itself on one PostgreSQL")
 	flags.IntVar(&o.slices, "slices", 8, "slices of each contender under each load; without this flag "+fixedRate+" has 16")
@@ -71,7 +71,7 @@ func parseOptions(args []string) (options, error) {
 	if flags.NArg() > 0 {
 		return o, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
-	defaults, out := usual, "RESULTS.md"
+	defaults, out := defaultSize, "RESULTS.md"
 	if o.scale {
 		defaults.Apps, defaults.Clients, out = 10_000_000, 10_000, "RESULTS-SCALE.md"
 	}

@@ -15,21 +15,21 @@ var benchSettings = []struct{ flag, value string }{
 }
 
 // serveOurs starts our server, or a variant of it.
-func (l *harness) serveOurs(ctx context.Context, c *contender, binary, url string, flags ...string) error {
-	help, err := exec.CommandContext(ctx, l.path(binary), "serve", "--help").Output() //nolint:gosec // built by us
+func (h *harness) serveOurs(ctx context.Context, c *contender, binary, url string, flags ...string) error {
+	help, err := exec.CommandContext(ctx, h.path(binary), "serve", "--help").Output() //nolint:gosec // built by us
 	if err != nil {
 		return fmt.Errorf("%s serve --help: %w", binary, err)
 	}
-	words := []string{l.path(binary), "serve", "--migrate=false", "--addr", addrOf, "--database-url", url}
-	return l.serve(ctx, c, "/readyz", slices.Concat(words, settings(string(help)), flags)...)
+	command := []string{h.path(binary), "serve", "--migrate=false", "--addr", addrPlaceholder, "--database-url", url}
+	return h.serve(ctx, c, "/readyz", slices.Concat(command, settings(string(help)), flags)...)
 }
 
 // settings returns the flags of benchSettings that the help of a server mentions.
-func settings(help string) (words []string) {
+func settings(help string) (flags []string) {
 	for _, s := range benchSettings {
 		if regexp.MustCompile(`(?m)^\s*--?` + s.flag + `\s`).MatchString(help) {
-			words = append(words, "--"+s.flag, s.value)
+			flags = append(flags, "--"+s.flag, s.value)
 		}
 	}
-	return words
+	return flags
 }

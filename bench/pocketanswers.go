@@ -13,14 +13,14 @@ import (
 
 // pocketAnswers sends PocketBase the same requests in its own API, and converts its answers to the contract's format. A request that
 // PocketBase does not support has status 0.
-func (c *contender) pocketAnswers(ctx context.Context) ([]answered, error) {
+func (c *contender) pocketAnswers(ctx context.Context) ([]response, error) {
 	const client = 1
 	app := strings.Replace(c.api.App(""), "{app}", dataset.AppID(client), 1)
 	unknown := strings.Replace(c.api.App(""), "{app}", dataset.UnknownID(), 1)
 	if _, err := c.send(ctx, "PATCH", app, `{"is_favorite":false,"is_approved":false,"license_count":null}`); err != nil {
 		return nil, err
 	}
-	var all []answered
+	var all []response
 	for _, step := range []struct {
 		what, method, path, body string
 		history                  int
@@ -46,7 +46,7 @@ func (c *contender) pocketAnswers(ctx context.Context) ([]answered, error) {
 		{what: "page 200"},
 	} {
 		if step.method == "" {
-			all = append(all, answered{what: step.what})
+			all = append(all, response{what: step.what})
 			continue
 		}
 		before, err := c.history(ctx, dataset.ClientID(client))

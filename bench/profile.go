@@ -21,8 +21,8 @@ import (
 // profileAddr is the environment variable with the address of the profile listener.
 const profileAddr = "BENCH_PROFILE_ADDR"
 
-// profiled adds a listener for profiles, which the product does not have.
-func profiled(_ context.Context, _ *harness, o *overlay.Overlay) error {
+// addProfileListener adds a listener for profiles, which the product does not have.
+func addProfileListener(_ context.Context, _ *harness, o *overlay.Overlay) error {
 	o.Add("cmd/clientapps/bench_profile.go", `package main
 
 import (
@@ -44,22 +44,22 @@ func init() {
 var profiledLoads = []string{"patch", "get", "mixed", "bulk"}
 
 // writeProfile records a CPU profile of our server on PostgreSQL under several loads, in turn. The compiler uses it in later builds.
-func (l *harness) writeProfile(ctx context.Context) error {
-	c, addr, err := l.startProfiled(ctx)
+func (h *harness) writeProfile(ctx context.Context) error {
+	c, addr, err := h.startProfiled(ctx)
 	if err != nil {
 		return err
 	}
 	names := profiledLoads
-	if len(l.workloads) > 0 {
-		names = l.workloads
+	if len(h.workloads) > 0 {
+		names = h.workloads
 	}
-	loads := slices.DeleteFunc(workloads(), func(k workload) bool {
-		return !slices.Contains(names, k.name) || !slices.Contains(k.contenders, "ours")
+	loads := slices.DeleteFunc(workloads(), func(w workload) bool {
+		return !slices.Contains(names, w.name) || !slices.Contains(w.contenders, "ours")
 	})
 	if len(loads) == 0 {
 		return errors.New("-profile: none of these loads is for ours")
 	}
-	took := time.Duration(l.slices*len(loads)) * l.slice
+	took := time.Duration(h.slices*len(loads)) * h.slice
 	slog.Info("profiling", "for", took)
 	type outcome struct {
 		profile *profile.Profile
@@ -70,9 +70,9 @@ func (l *harness) writeProfile(ctx context.Context) error {
 		p, err := readProfile(ctx, addr, took)
 		done <- outcome{p, err}
 	}()
-	for range l.slices {
-		for _, k := range loads {
-			if _, err := k.run(ctx, l, c, l.seed()); err != nil {
+	for range h.slices {
+		for _, w := range loads {
+			if _, err := w.run(ctx, h, c, h.nextSeed()); err != nil {
 				return err
 			}
 		}
@@ -82,22 +82,22 @@ func (l *harness) writeProfile(ctx context.Context) error {
 		return got.err
 	}
 	var out bytes.Buffer
-	if err := lean(got.profile).Write(&out); err != nil {
+	if err := stripProfile(got.profile).Write(&out); err != nil {
 		return err
 	}
-	slog.Info("writing", "profile", l.profile, "samples", len(got.profile.Sample), "bytes", out.Len())
-	return os.WriteFile(l.profile, out.Bytes(), 0o644) //nolint:gosec // a public file
+	slog.Info("writing", "profile", h.profile, "samples", len(got.profile.Sample), "bytes", out.Len())
+	return os.WriteFile(h.profile, out.Bytes(), 0o644) //nolint:gosec // a public file
 }
 
-func (l *harness) startProfiled(ctx context.Context) (c *contender, addr string, err error) {
+func (h *harness) startProfiled(ctx context.Context) (c *contender, addr string, err error) {
 	// Without the old profile, so that the new one does not depend on it.
-	if err := l.buildVariant(ctx, variant{name: "ours", flags: []string{"-pgo=off"}, change: profiled}); err != nil {
+	if err := h.buildVariant(ctx, variant{name: "ours", flags: []string{"-pgo=off"}, change: addProfileListener}); err != nil {
 		return nil, "", err
 	}
-	if err := l.startPostgres(ctx); err != nil {
+	if err := h.startPostgres(ctx); err != nil {
 		return nil, "", err
 	}
-	url, token, err := l.database(ctx, "bench", l.size, "ours")
+	url, token, err := h.database(ctx, "bench", h.size, "ours")
 	if err != nil {
 		return nil, "", err
 	}
@@ -107,8 +107,8 @@ func (l *harness) startProfiled(ctx context.Context) (c *contender, addr string,
 	if err := os.Setenv(profileAddr, addr); err != nil {
 		return nil, "", err
 	}
-	c = &contender{name: "ours", token: token, api: load.Contract{}, size: l.size, databases: []int{l.postgres.PID()}}
-	return c, addr, l.serveOurs(ctx, c, "ours", url)
+	c = &contender{name: "ours", token: token, api: load.Contract{}, size: h.size, databases: []int{h.postgres.PID()}}
+	return c, addr, h.serveOurs(ctx, c, "ours", url)
 }
 
 func readProfile(ctx context.Context, addr string, took time.Duration) (*profile.Profile, error) {
@@ -128,8 +128,8 @@ func readProfile(ctx context.Context, addr string, took time.Duration) (*profile
 	return profile.Parse(answer.Body)
 }
 
-// lean removes what the compiler does not use, and what describes the machine: addresses, mappings, labels.
-func lean(p *profile.Profile) *profile.Profile {
+// stripProfile removes what the compiler does not use, and what describes the machine: addresses, mappings, labels.
+func stripProfile(p *profile.Profile) *profile.Profile {
 	p.Mapping, p.Comments, p.DocURL, p.TimeNanos = nil, nil, "", 0
 	for _, sample := range p.Sample {
 		sample.Label, sample.NumLabel, sample.NumUnit = nil, nil, nil

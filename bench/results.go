@@ -17,23 +17,23 @@ import (
 	"github.com/clientapps/clientapps/bench/report"
 )
 
-// results footprints the tables and writes the file.
-func (l *harness) results(ctx context.Context, workloads []report.Workload) error {
-	text := l.document(ctx, workloads)
+// results prints the tables and writes them to the file.
+func (h *harness) results(ctx context.Context, workloads []report.Workload) error {
+	text := h.document(ctx, workloads)
 	if _, err := fmt.Print(text); err != nil {
 		return err
 	}
-	if l.out == "none" {
+	if h.out == "none" {
 		return nil
 	}
-	return os.WriteFile(l.out, []byte(text), 0o644) //nolint:gosec // a public page
+	return os.WriteFile(h.out, []byte(text), 0o644) //nolint:gosec // a public page
 }
 
-func (l *harness) document(ctx context.Context, workloads []report.Workload) string {
+func (h *harness) document(ctx context.Context, workloads []report.Workload) string {
 	var out strings.Builder
 	write := func(format string, args ...any) { fmt.Fprintf(&out, format, args...) }
 	target := "bench"
-	args := slices.Clone(l.args)
+	args := slices.Clone(h.args)
 	if i := slices.Index(args, "-scale"); i >= 0 {
 		target, args = "bench-scale", slices.Delete(args, i, i+1)
 	}
@@ -46,47 +46,47 @@ func (l *harness) document(ctx context.Context, workloads []report.Workload) str
 	}
 	write("# Results\n\nWritten by `%s` on %s.\n\n", command, time.Now().UTC().Format("2006-01-02"))
 	write("- %d slices of %v of each contender under each load, in turn; %d connections unless said otherwise.\n",
-		l.slices, l.slice, usualConnections)
-	if len(l.loaded) == 0 {
-		write("- %d apps of %d clients, %d catalog apps.\n", l.size.Apps, l.size.Clients, l.size.Catalog)
+		h.slices, h.slice, defaultConnections)
+	if len(h.loaded) == 0 {
+		write("- %d apps of %d clients, %d catalog apps.\n", h.size.Apps, h.size.Clients, h.size.Catalog)
 	}
-	for _, loaded := range l.loaded {
+	for _, loaded := range h.loaded {
 		write("- %s.\n", loaded)
 	}
 	write("- %s, shared by load, servers and databases; load average before the run %s. One flush of 8 KiB to the disk takes %v.\n",
-		machine.System(), l.busy, l.flush.Round(time.Microsecond))
-	if l.settings != "" {
-		write("- PostgreSQL's default settings, except for the number of connections: %s.\n", l.settings)
+		machine.System(), h.loadAverage, h.flushTime.Round(time.Microsecond))
+	if h.settings != "" {
+		write("- PostgreSQL's default settings, except for the number of connections: %s.\n", h.settings)
 	}
-	write("- %s.\n\n", strings.Join(l.versions(ctx), ", "))
+	write("- %s.\n\n", strings.Join(h.versions(ctx), ", "))
 	write("Medians of the slices. In parentheses: the first contender's figure divided by this one's, as the median over the rounds, " +
 		"and the quartiles of the rounds where they differ from it. CPU is per request.\n\n")
 	out.WriteString(report.Table(workloads))
-	for _, line := range l.tooSlow(workloads) {
+	for _, line := range h.tooSlow(workloads) {
 		write("\n%s\n", line)
 	}
-	if table := report.AimTable(l.aims(), workloads); table != "" {
+	if table := report.AimTable(h.aims(), workloads); table != "" {
 		write("\n## Aims\n\n%s", table)
 	}
-	if notes, err := os.ReadFile(l.notes()); err == nil { //nolint:gosec // our own file; optional
+	if notes, err := os.ReadFile(h.notes()); err == nil { //nolint:gosec // our own file; optional
 		write("\n%s", notes)
 	}
 	var footprints []report.Footprint
-	for _, c := range l.contenders {
+	for _, c := range h.contenders {
 		if c.process != nil {
 			footprints = append(footprints, c.footprint)
 		}
 	}
 	if len(footprints) > 0 {
 		write("\n## Footprint\n\nBefore the first load, on a loaded database; the median of %d starts.\n\n%s",
-			starts, report.FootprintTable(footprints))
+			startCount, report.FootprintTable(footprints))
 	}
 	write("\n## Loads\n\n")
-	for _, k := range workloads {
-		write("- `%s`: %s.\n", k.Name, k.What)
+	for _, w := range workloads {
+		write("- `%s`: %s.\n", w.Name, w.What)
 	}
 	write("\n## Contenders\n\n")
-	for _, c := range l.contenders {
+	for _, c := range h.contenders {
 		what, ok := legend[c.name]
 		if !ok {
 			what = "another checkout of this server"
@@ -97,12 +97,12 @@ func (l *harness) document(ctx context.Context, workloads []report.Workload) str
 }
 
 // tooSlow names contenders that could not keep the fixed rate. Their times are those of a growing queue.
-func (l *harness) tooSlow(workloads []report.Workload) (lines []string) {
-	for _, k := range workloads {
-		for _, s := range k.Series {
-			if kept := report.Median(s.Samples, rate); k.Name == fixedRate && kept < 0.99*float64(l.rate) {
+func (h *harness) tooSlow(workloads []report.Workload) (lines []string) {
+	for _, w := range workloads {
+		for _, s := range w.Series {
+			if kept := report.Median(s.Samples, rate); w.Name == fixedRate && kept < 0.99*float64(h.rate) {
 				lines = append(lines, fmt.Sprintf("**%s answered %.0f of %d requests/s. Its times are those of a growing queue, so their ratios mean nothing.**",
-					s.Contender, kept, l.rate))
+					s.Contender, kept, h.rate))
 			}
 		}
 	}
@@ -110,26 +110,26 @@ func (l *harness) tooSlow(workloads []report.Workload) (lines []string) {
 }
 
 // notes is a hand-written file with the reasons for missed aims. A run copies it into its results.
-func (l *harness) notes() string {
-	if l.scale {
+func (h *harness) notes() string {
+	if h.scale {
 		return "NOTES-SCALE.md"
 	}
-	if l.citus {
+	if h.citus {
 		return "NOTES-CITUS.md"
 	}
 	return "NOTES.md"
 }
 
 // versions returns the versions of all programs in the run.
-func (l *harness) versions(ctx context.Context) []string {
+func (h *harness) versions(ctx context.Context) []string {
 	output := func(name string, args ...string) string {
 		out, _ := exec.CommandContext(ctx, name, args...).Output() //nolint:gosec // constant arguments; on an error there is no version
 		line, _, _ := strings.Cut(string(out), "\n")
 		return strings.TrimSpace(line)
 	}
-	versions := []string{"clientapps " + output("git", "-C", l.product, "describe", "--always", "--dirty"), runtime.Version()}
-	if l.postgres != nil {
-		versions = append(versions, "PostgreSQL "+l.postgres.Version)
+	versions := []string{"clientapps " + output("git", "-C", h.product, "describe", "--always", "--dirty"), runtime.Version()}
+	if h.postgres != nil {
+		versions = append(versions, "PostgreSQL "+h.postgres.Version)
 	}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, module := range info.Deps {
@@ -139,14 +139,14 @@ func (l *harness) versions(ctx context.Context) []string {
 			}
 		}
 	}
-	if l.find("fastify") != nil {
+	if h.find("fastify") != nil {
 		var pack struct{ Dependencies map[string]string }
 		text, _ := os.ReadFile("package.json") // on an error there is no version
 		_ = json.Unmarshal(text, &pack)
 		versions = append(versions, "Node.js "+output("node", "--version"),
 			"Fastify "+pack.Dependencies["fastify"], "postgres.js "+pack.Dependencies["postgres"])
 	}
-	if l.find("pocketbase") != nil {
+	if h.find("pocketbase") != nil {
 		versions = append(versions, "PocketBase "+output("go", "list", "-m", "-f", "{{.Version}}",
 			"github.com/pocketbase/pocketbase"))
 	}

@@ -15,14 +15,14 @@ import (
 
 // measureAll runs every workload. Each round has one slice of each contender, so that other activity on the machine affects all of them.
 // Workloads of one group share their rounds.
-func (l *harness) measureAll(ctx context.Context) (all []report.Workload, err error) {
-	chosen := l.chosen()
+func (h *harness) measureAll(ctx context.Context) (all []report.Workload, err error) {
+	chosen := h.chosen()
 	for len(chosen) > 0 {
 		n := 1
 		for n < len(chosen) && chosen[n].group != "" && chosen[n].group == chosen[0].group {
 			n++
 		}
-		done, err := l.measureGroup(ctx, chosen[:n])
+		done, err := h.measureGroup(ctx, chosen[:n])
 		all = append(all, done...)
 		if err != nil {
 			return all, err
@@ -35,30 +35,30 @@ func (l *harness) measureAll(ctx context.Context) (all []report.Workload, err er
 // entry is a contender under one workload.
 type entry struct{ workload, contender int }
 
-func (l *harness) measureGroup(ctx context.Context, workloads []workload) ([]report.Workload, error) {
+func (h *harness) measureGroup(ctx context.Context, workloads []workload) ([]report.Workload, error) {
 	var entries []entry
 	out := make([]report.Workload, len(workloads))
-	for i, k := range workloads {
-		out[i] = report.Workload{Name: k.name, What: k.what}
-		if n, length := l.slicing(k); n != l.slices || length != l.slice {
+	for i, w := range workloads {
+		out[i] = report.Workload{Name: w.name, What: w.what}
+		if n, length := h.slicing(w); n != h.slices || length != h.slice {
 			out[i].What += fmt.Sprintf("; %d slices of %v", n, length)
 		}
-		for j, name := range k.contenders {
+		for j, name := range w.contenders {
 			out[i].Series = append(out[i].Series, report.Series{Contender: name})
 			entries = append(entries, entry{i, j})
 		}
 	}
-	if err := l.checkpoint(ctx); err != nil {
+	if err := h.checkpoint(ctx); err != nil {
 		return out, err
 	}
-	rounds, _ := l.slicing(workloads[0])
+	rounds, _ := h.slicing(workloads[0])
 	for round := range rounds + 1 { // the first round warms up
 		for _, n := range order(len(entries), round) {
-			k, e := workloads[entries[n].workload], entries[n]
-			name := k.contenders[e.contender]
-			sample, err := l.measure(ctx, k, l.find(name))
+			w, e := workloads[entries[n].workload], entries[n]
+			name := w.contenders[e.contender]
+			sample, err := h.measure(ctx, w, h.find(name))
 			if err != nil {
-				return out, fmt.Errorf("%s of %s: %w", k.name, name, err)
+				return out, fmt.Errorf("%s of %s: %w", w.name, name, err)
 			}
 			if series := &out[e.workload].Series[e.contender]; round > 0 {
 				series.Samples = append(series.Samples, sample)
@@ -81,22 +81,22 @@ func order(n, round int) []int {
 	return turn
 }
 
-// seed returns a new seed, so that no slice repeats the requests of an earlier one. A repeated patch would write nothing, and so cost
+// nextSeed returns a new seed, so that no slice repeats the requests of an earlier one. A repeated patch would write nothing, and so cost
 // almost nothing.
-func (l *harness) seed() int {
-	l.seeds++
-	return l.seeds
+func (h *harness) nextSeed() int {
+	h.seeds++
+	return h.seeds
 }
 
 // measure runs one slice.
-func (l *harness) measure(ctx context.Context, k workload, c *contender) (report.Sample, error) {
+func (h *harness) measure(ctx context.Context, w workload, c *contender) (report.Sample, error) {
 	before, err := c.usage()
 	if err != nil {
 		return report.Sample{}, err
 	}
-	once, seed := *l, l.seed()
-	_, once.slice = l.slicing(k)
-	result, err := k.run(ctx, &once, c, seed)
+	once, seed := *h, h.nextSeed()
+	_, once.slice = h.slicing(w)
+	result, err := w.run(ctx, &once, c, seed)
 	if err != nil {
 		return report.Sample{}, err
 	}
@@ -158,11 +158,11 @@ func (c *contender) usage() (u used, err error) {
 }
 
 // checkpoint writes PostgreSQL's dirty pages to disk, so that a workload does not pay for the previous one.
-func (l *harness) checkpoint(ctx context.Context) error {
-	if l.postgres == nil {
+func (h *harness) checkpoint(ctx context.Context) error {
+	if h.postgres == nil {
 		return nil
 	}
-	db, err := pgx.Connect(ctx, l.postgres.URL)
+	db, err := pgx.Connect(ctx, h.postgres.URL)
 	if err != nil {
 		return err
 	}

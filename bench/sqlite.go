@@ -12,24 +12,24 @@ import (
 	"github.com/clientapps/clientapps/bench/load"
 )
 
-func (l *harness) startOnSQLite(ctx context.Context, name string) error {
-	path := l.path(name + ".db")
+func (h *harness) startOnSQLite(ctx context.Context, name string) error {
+	path := h.path(name + ".db")
 	address := "sqlite://" + path
-	token, err := l.prepare(ctx, address, func() error { return l.size.LoadSQLite(ctx, path) }, l.size, "ours")
+	token, err := h.prepare(ctx, address, func() error { return h.size.LoadSQLite(ctx, path) }, h.size, "ours")
 	if err != nil {
 		return err
 	}
-	c := &contender{name: name, token: token, api: load.Contract{}, size: l.size, history: sqliteHistory(path)}
+	c := &contender{name: name, token: token, api: load.Contract{}, size: h.size, history: sqliteHistory(path)}
 	binary := name
 	if name == "ours-sqlite" {
 		binary = "ours"
 	}
-	return l.serveOurs(ctx, c, binary, address)
+	return h.serveOurs(ctx, c, binary, address)
 }
 
-func (l *harness) startPocketBase(ctx context.Context, name string) error {
-	if _, err := os.Stat(l.path("pocketbase")); err != nil {
-		if err := l.build(ctx, ".", "./pocketbase", "pocketbase"); err != nil {
+func (h *harness) startPocketBase(ctx context.Context, name string) error {
+	if _, err := os.Stat(h.path("pocketbase")); err != nil {
+		if err := h.build(ctx, ".", "./pocketbase", "pocketbase"); err != nil {
 			return err
 		}
 	}
@@ -37,20 +37,20 @@ func (l *harness) startPocketBase(ctx context.Context, name string) error {
 	if name == "pocketbase-normal" {
 		synchronous = "NORMAL"
 	}
-	dir := l.path(name + ".data")
-	program := []string{l.path("pocketbase"), "--dir", dir, "--synchronous", synchronous}
+	dir := h.path(name + ".data")
+	program := []string{h.path("pocketbase"), "--dir", dir, "--synchronous", synchronous}
 	out, err := exec.CommandContext(ctx, program[0], append(program[1:], "setup")...).Output() //nolint:gosec // built by us
 	if err != nil {
 		return errors.Join(err, errors.New(string(out)))
 	}
 	data := filepath.Join(dir, "data.db")
-	if err := l.size.LoadPocketBase(ctx, data); err != nil {
+	if err := h.size.LoadPocketBase(ctx, data); err != nil {
 		return err
 	}
 	c := &contender{
-		name: name, token: strings.TrimSpace(string(out)), api: pocketBase{}, size: l.size, history: sqliteHistory(data),
+		name: name, token: strings.TrimSpace(string(out)), api: pocketBase{}, size: h.size, history: sqliteHistory(data),
 	}
-	return l.serve(ctx, c, "/api/health", append(program, "serve", "--http", addrOf)...)
+	return h.serve(ctx, c, "/api/health", append(program, "serve", "--http", addrPlaceholder)...)
 }
 
 // pocketBase is PocketBase's API. It expands the catalog entry of an app, as the contract's answers do.

@@ -13,23 +13,23 @@ import (
 const unchangedApps = 1000
 
 // unchanged sends requests that change nothing. form prepares an app and returns the request for it; no other load may run meanwhile.
-func unchanged(form func(ctx context.Context, c *contender, path string) (load.Form, error),
+func unchanged(prepare func(ctx context.Context, c *contender, path string) (load.Form, error),
 ) func(context.Context, *harness, *contender, int) (load.Result, error) {
 	prepared := map[string][]load.Form{} // by contender: the round that warms up prepares
-	return func(ctx context.Context, l *harness, c *contender, seed int) (load.Result, error) {
+	return func(ctx context.Context, h *harness, c *contender, seed int) (load.Result, error) {
 		for n := len(prepared[c.name]); n < unchangedApps; n++ {
-			f, err := form(ctx, c, "/v2/clients/"+dataset.ClientID(n%c.size.Ordinary())+"/apps/"+dataset.AppID(n))
+			f, err := prepare(ctx, c, "/v2/clients/"+dataset.ClientID(n%c.size.Ordinary())+"/apps/"+dataset.AppID(n))
 			if err != nil {
 				return load.Result{}, err
 			}
 			prepared[c.name] = append(prepared[c.name], f)
 		}
-		return l.plan(c, prepared[c.name]).Wrk(ctx, l.dir, usualConnections, l.slice, seed)
+		return h.plan(c, prepared[c.name]).Wrk(ctx, h.dir, defaultConnections, h.slice, seed)
 	}
 }
 
-// patched patches an app, and returns the same request once more.
-func patched(ctx context.Context, c *contender, path string) (load.Form, error) {
+// prepareNoop patches an app, and returns the same request once more.
+func prepareNoop(ctx context.Context, c *contender, path string) (load.Form, error) {
 	f := load.Form{Weight: 1, Method: http.MethodPatch, Path: path, Body: `{"is_favorite":true,"license_count":50}`}
 	a, err := c.send(ctx, f.Method, f.Path, f.Body)
 	if err == nil && a.status != http.StatusOK {
@@ -38,27 +38,27 @@ func patched(ctx context.Context, c *contender, path string) (load.Form, error) 
 	return f, err
 }
 
-// withTag returns a conditional GET with the tag that an app has now.
-func withTag(ctx context.Context, c *contender, path string) (load.Form, error) {
+// prepareConditionalGet returns a conditional GET with the tag that an app has now.
+func prepareConditionalGet(ctx context.Context, c *contender, path string) (load.Form, error) {
 	f := load.Form{Weight: 1, Method: http.MethodGet, Path: path}
 	for _, want := range []int{http.StatusOK, http.StatusNotModified} {
 		r, err := c.request(ctx, f.Method, f.Path, "")
 		if err != nil {
 			return f, err
 		}
-		if f.Tag != "" {
-			r.Header.Set("If-None-Match", f.Tag)
+		if f.ETag != "" {
+			r.Header.Set("If-None-Match", f.ETag)
 		}
 		answer, err := http.DefaultClient.Do(r) //nolint:gosec // to ourselves
 		if err != nil {
 			return f, err
 		}
-		f.Tag = answer.Header.Get("ETag")
+		f.ETag = answer.Header.Get("ETag")
 		if err := answer.Body.Close(); err != nil {
 			return f, err
 		}
-		if answer.StatusCode != want || f.Tag == "" {
-			return f, fmt.Errorf("%s: %d with the tag %q, want %d", f.Path, answer.StatusCode, f.Tag, want)
+		if answer.StatusCode != want || f.ETag == "" {
+			return f, fmt.Errorf("%s: %d with the tag %q, want %d", f.Path, answer.StatusCode, f.ETag, want)
 		}
 	}
 	return f, nil

@@ -16,12 +16,12 @@ import (
 type variant struct {
 	name   string
 	flags  []string // flags of go build
-	change func(ctx context.Context, l *harness, o *overlay.Overlay) error
+	change func(ctx context.Context, h *harness, o *overlay.Overlay) error
 }
 
 func variants() []variant {
 	return []variant{
-		{name: "ours-unchecked", change: unchecked},
+		{name: "ours-unchecked", change: disableValidation},
 		{name: "ours-paths", change: morePaths},
 		{name: "ours-no-pgo", flags: []string{"-pgo=off"}},
 		{name: "ours-sqlite-normal", change: synchronousNormal},
@@ -29,34 +29,34 @@ func variants() []variant {
 }
 
 // buildVariant builds one variant.
-func (l *harness) buildVariant(ctx context.Context, v variant) error {
+func (h *harness) buildVariant(ctx context.Context, v variant) error {
 	flags := v.flags
 	if v.change != nil {
-		o, err := overlay.New(l.product)
+		o, err := overlay.New(h.product)
 		if err != nil {
 			return err
 		}
-		if err := v.change(ctx, l, o); err != nil {
+		if err := v.change(ctx, h, o); err != nil {
 			return fmt.Errorf("%s: %w", v.name, err)
 		}
-		list, err := o.Write(l.path(v.name + ".overlay"))
+		list, err := o.Write(h.path(v.name + ".overlay"))
 		if err != nil {
 			return err
 		}
 		flags = append(flags, "-overlay="+list)
 	}
-	return l.build(ctx, l.product, "./cmd/clientapps", v.name, flags...)
+	return h.build(ctx, h.product, "./cmd/clientapps", v.name, flags...)
 }
 
-// unchecked removes validation: parameters are not checked, and the generated code decodes the body, as in a server without a
+// disableValidation removes validation: parameters are not checked, and the generated code decodes the body, as in a server without a
 // validator.
-func unchecked(_ context.Context, _ *harness, o *overlay.Overlay) error {
+func disableValidation(_ context.Context, _ *harness, o *overlay.Overlay) error {
 	for function, statement := range map[string]string{
 		"func (op *operation) checkParams(r *http.Request, pathValue func(string) string) error {": "return nil",
 		"func (op *operation) checkBody(r *http.Request, text []byte) (nodes int, err error) {":    "return 0, pass(r, text)",
 		"func (binder) Bind(target any, c echo.Context) error {":                                   "return json.NewDecoder(c.Request().Body).Decode(target)",
 	} {
-		if err := o.Begin("server", function, statement); err != nil {
+		if err := o.InsertAtStart("server", function, statement); err != nil {
 			return err
 		}
 	}
@@ -85,12 +85,12 @@ func synchronousNormal(_ context.Context, _ *harness, o *overlay.Overlay) error 
 const extraPaths = 80
 
 // morePaths adds paths like that of an app to the contract, generates the code again and implements them.
-func morePaths(ctx context.Context, l *harness, o *overlay.Overlay) error {
-	contract, err := os.ReadFile(filepath.Join(l.product, "openapi.yaml")) //nolint:gosec // of the checkout
+func morePaths(ctx context.Context, h *harness, o *overlay.Overlay) error {
+	contract, err := os.ReadFile(filepath.Join(h.product, "openapi.yaml")) //nolint:gosec // of the checkout
 	if err != nil {
 		return err
 	}
-	config, err := os.ReadFile(filepath.Join(l.product, "oapi-codegen.yaml")) //nolint:gosec // of the checkout
+	config, err := os.ReadFile(filepath.Join(h.product, "oapi-codegen.yaml")) //nolint:gosec // of the checkout
 	if err != nil {
 		return err
 	}
@@ -100,7 +100,7 @@ func morePaths(ctx context.Context, l *harness, o *overlay.Overlay) error {
 	if !found || !strings.Contains(string(config), "output: "+output+"\n") {
 		return fmt.Errorf("the contract has no paths, or its generator does not write %s", output)
 	}
-	dir, err := os.MkdirTemp(l.dir, "paths")
+	dir, err := os.MkdirTemp(h.dir, "paths")
 	if err != nil {
 		return err
 	}
@@ -114,7 +114,7 @@ func morePaths(ctx context.Context, l *harness, o *overlay.Overlay) error {
 		}
 	}
 	// As tools/generate-go does, and make generate.
-	ordered, err := render(ctx, l, filepath.Join(dir, "openapi.yaml"))
+	ordered, err := render(ctx, h, filepath.Join(dir, "openapi.yaml"))
 	if err != nil {
 		return err
 	}
@@ -123,7 +123,7 @@ func morePaths(ctx context.Context, l *harness, o *overlay.Overlay) error {
 	}
 	generate := exec.CommandContext(ctx, "go", "tool", "-modfile=tools/go.mod", "oapi-codegen", //nolint:gosec // ours
 		"--config", filepath.Join(dir, "config.yaml"), filepath.Join(dir, "ordered.json"))
-	generate.Dir = l.product
+	generate.Dir = h.product
 	if out, err := generate.CombinedOutput(); err != nil {
 		return fmt.Errorf("generate: %w\n%s", err, out)
 	}
@@ -132,7 +132,7 @@ func morePaths(ctx context.Context, l *harness, o *overlay.Overlay) error {
 		return err
 	}
 	o.Add(output, string(code))
-	if _, err := render(ctx, l, filepath.Join(dir, "openapi.yaml"), dir); err != nil {
+	if _, err := render(ctx, h, filepath.Join(dir, "openapi.yaml"), dir); err != nil {
 		return err
 	}
 	document, err := os.ReadFile(filepath.Join(dir, "openapi.json")) //nolint:gosec // written by render
@@ -145,8 +145,8 @@ func morePaths(ctx context.Context, l *harness, o *overlay.Overlay) error {
 }
 
 // render runs tools/render, which prints what the generator reads or, with a folder, writes the published documents there.
-func render(ctx context.Context, l *harness, args ...string) ([]byte, error) {
-	args = append([]string{"run", "-C", filepath.Join(l.product, "tools"), "./render"}, args...)
+func render(ctx context.Context, h *harness, args ...string) ([]byte, error) {
+	args = append([]string{"run", "-C", filepath.Join(h.product, "tools"), "./render"}, args...)
 	out, err := exec.CommandContext(ctx, "go", args...).Output() //nolint:gosec // ours
 	if err != nil {
 		return nil, fmt.Errorf("render: %w", err)

@@ -22,29 +22,29 @@ import (
 // idleWebhooks is the number of webhooks of clients that have no changes.
 const idleWebhooks = 10_000
 
-// withWebhooks lists our server with webhooks, and what each has besides the idle ones: null is a webhook of all clients.
-var withWebhooks = []struct{ name, client string }{
+// webhookVariants lists our server with webhooks, and what each has besides the idle ones: null is a webhook of all clients.
+var webhookVariants = []struct{ name, client string }{
 	{"ours-webhooks", ""}, {"ours-webhook-client", `"` + dataset.ClientID(0) + `"`}, {"ours-webhook-all", "null"},
 }
 
 // startWebhooks starts our server with webhooks, on a database of its own. client is that of the webhook with deliveries, as JSON;
 // empty: there is none.
-func (l *harness) startWebhooks(ctx context.Context, c *contender, client string) (err error) {
+func (h *harness) startWebhooks(ctx context.Context, c *contender, client string) (err error) {
 	var url string
-	if url, c.token, err = l.database(ctx, strings.ReplaceAll(c.name, "-", "_"), l.size, "ours"); err != nil {
+	if url, c.token, err = h.database(ctx, strings.ReplaceAll(c.name, "-", "_"), h.size, "ours"); err != nil {
 		return err
 	}
 	c.history = postgresHistory(url)
 	key := base64.StdEncoding.EncodeToString([]byte("the key of a test, and no secret"))
-	if err := l.serveOurs(ctx, c, "ours", url, "--webhook-key", key, "--webhook-allow-private=true"); err != nil {
+	if err := h.serveOurs(ctx, c, "ours", url, "--webhook-key", key, "--webhook-allow-private=true"); err != nil {
 		return err
 	}
 	admin := *c
-	if admin.token, err = l.admin(ctx, "ours", url, "token", "create", "--name", "webhooks", "--all-clients",
+	if admin.token, err = h.admin(ctx, "ours", url, "token", "create", "--name", "webhooks", "--all-clients",
 		"--scope", "apps:read", "--scope", "webhooks:write"); err != nil {
 		return err
 	}
-	receiver, received, err := l.receive()
+	receiver, received, err := h.startReceiver()
 	if err != nil {
 		return err
 	}
@@ -95,8 +95,8 @@ func addIdleWebhooks(ctx context.Context, url string) error {
 	return err
 }
 
-// receive starts a receiver that answers 204, and counts deliveries and changes.
-func (l *harness) receive() (addr string, received *[2]atomic.Int64, err error) {
+// startReceiver starts a receiver that answers 204, and counts deliveries and changes.
+func (h *harness) startReceiver() (addr string, received *[2]atomic.Int64, err error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // ended by Close
 	if err != nil {
 		return "", nil, err
@@ -109,6 +109,6 @@ func (l *harness) receive() (addr string, received *[2]atomic.Int64, err error) 
 		w.WriteHeader(http.StatusNoContent)
 	})}
 	go func() { _ = server.Serve(listener) }() // ended by Close
-	l.stops = append(l.stops, func() { _ = server.Close() })
+	h.stops = append(h.stops, func() { _ = server.Close() })
 	return listener.Addr().String(), received, nil
 }

@@ -30,9 +30,9 @@ func (s Size) LoadSQLite(ctx context.Context, path string) error {
 // LoadPocketBase fills the collections of PocketBase. It stores no nulls, and a list of references is JSON text.
 func (s Size) LoadPocketBase(ctx context.Context, path string) error {
 	tables := s.Tables()
-	in := map[ID][]string{}
+	categoriesByApp := map[ID][]string{}
 	for row := range s.appCategories {
-		in[row[0].(ID)] = append(in[row[0].(ID)], row[1].(ID).String()) //nolint:errcheck,forcetypeassert // generated above
+		categoriesByApp[row[0].(ID)] = append(categoriesByApp[row[0].(ID)], row[1].(ID).String()) //nolint:errcheck,forcetypeassert // generated above
 	}
 	var collections []Table
 	for _, table := range tables {
@@ -41,13 +41,13 @@ func (s Size) LoadPocketBase(ctx context.Context, path string) error {
 			continue
 		case "catalog_apps":
 			table.Columns = append(table.Columns, "categories")
-			table.Rows = changed(table.Rows, func(row []any) []any {
-				ids, _ := json.Marshal(append([]string{}, in[row[0].(ID)]...)) //nolint:errcheck,forcetypeassert // an ID
+			table.Rows = mapRows(table.Rows, func(row []any) []any {
+				ids, _ := json.Marshal(append([]string{}, categoriesByApp[row[0].(ID)]...)) //nolint:errcheck,forcetypeassert // an ID
 				return append(row, string(ids))
 			})
 		case "apps":
 			licenses := slices.Index(table.Columns, "license_count")
-			table.Rows = changed(table.Rows, func(row []any) []any {
+			table.Rows = mapRows(table.Rows, func(row []any) []any {
 				if row[licenses] == nil {
 					row[licenses] = 0
 				}
@@ -82,17 +82,17 @@ func (t Table) without(drop func(column string) bool) Table {
 			out.Columns = append(out.Columns, column)
 		}
 	}
-	out.Rows = changed(t.Rows, func(row []any) []any {
-		some := make([]any, len(kept))
+	out.Rows = mapRows(t.Rows, func(row []any) []any {
+		values := make([]any, len(kept))
 		for i, from := range kept {
-			some[i] = row[from]
+			values[i] = row[from]
 		}
-		return some
+		return values
 	})
 	return out
 }
 
-func changed(rows iter.Seq[[]any], change func([]any) []any) iter.Seq[[]any] {
+func mapRows(rows iter.Seq[[]any], change func([]any) []any) iter.Seq[[]any] {
 	return func(yield func([]any) bool) {
 		for row := range rows {
 			if !yield(change(row)) {

@@ -36,7 +36,8 @@ type scanner struct {
 	at   int
 }
 
-func (s *scanner) next() byte {
+// peek skips white space and returns the next byte without consuming it, or 0 at the end.
+func (s *scanner) peek() byte {
 	for s.at < len(s.text) {
 		switch c := s.text[s.at]; c {
 		case ' ', '\t', '\r', '\n':
@@ -49,7 +50,7 @@ func (s *scanner) next() byte {
 }
 
 func (s *scanner) take(c byte) bool {
-	if s.next() != c {
+	if s.peek() != c {
 		return false
 	}
 	s.at++
@@ -72,7 +73,7 @@ func (s *scanner) name() (string, bool) {
 
 // literal reads a number, true, false or null. It returns "" for anything else.
 func (s *scanner) literal() string {
-	s.next()
+	s.peek()
 	start := s.at
 	for s.at < len(s.text) {
 		switch c := s.text[s.at]; {
@@ -103,7 +104,7 @@ func scanPatch(body []byte) (c change, refused *refusal) {
 			return c, refused
 		}
 	}
-	if s.next() != 0 {
+	if s.peek() != 0 {
 		return c, malformed
 	}
 	return c, nil

@@ -97,7 +97,7 @@ func scanIDs(body []byte) (ids [][16]byte, refused *refusal) {
 			ids = append(ids, one)
 		}
 	}
-	if !s.take('}') || s.next() != 0 {
+	if !s.take('}') || s.peek() != 0 {
 		return nil, malformed
 	}
 	if len(ids) == 0 || len(ids) > 1000 {

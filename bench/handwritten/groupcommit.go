@@ -50,7 +50,7 @@ func (c *groupCommit) do(w *write) (found bool, err error) {
 }
 
 func (c *groupCommit) work() {
-	for batch := c.take(nil); batch != nil; batch = c.take(batch) {
+	for batch := c.nextBatch(nil); batch != nil; batch = c.nextBatch(batch) {
 		err := c.send(batch)
 		for _, w := range batch {
 			w.err = err
@@ -59,8 +59,8 @@ func (c *groupCommit) work() {
 	}
 }
 
-// take releases the written apps and returns the next batch. nil ends the worker.
-func (c *groupCommit) take(written []*write) (batch []*write) {
+// nextBatch releases the written apps and returns the next batch. nil ends the worker.
+func (c *groupCommit) nextBatch(written []*write) (batch []*write) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, w := range written {
@@ -128,7 +128,7 @@ func (c *groupCommit) send(batch []*write) error {
 	if err != nil {
 		return err
 	}
-	if err := hand(rows, byKey); err != nil || len(byKey) == 0 {
+	if err := deliver(rows, byKey); err != nil || len(byKey) == 0 {
 		return err
 	}
 	clients, apps = clients[:0], apps[:0]
@@ -138,11 +138,11 @@ func (c *groupCommit) send(batch []*write) error {
 	if rows, err = c.db.Query(ctx, batchRead, clients, apps); err != nil {
 		return err
 	}
-	return hand(rows, byKey)
+	return deliver(rows, byKey)
 }
 
-// hand passes the rows to the waiting writes.
-func hand(rows pgx.Rows, byKey map[key]*write) error {
+// deliver passes the rows to the waiting writes.
+func deliver(rows pgx.Rows, byKey map[key]*write) error {
 	defer rows.Close()
 	for rows.Next() {
 		var client [16]byte

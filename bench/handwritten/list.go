@@ -15,8 +15,8 @@ var listStatements = func() (out [2][2]string) {
 	for joined, from := range []string{
 		" FROM apps a", ", " + catalogColumns + " FROM apps a JOIN " + catalogTables + " ON c.id = a.catalog_app_id",
 	} {
-		for behind, where := range []string{"", " AND (a.name_key, a.id) > ($3, $4::uuid)"} {
-			out[joined][behind] = "SELECT (SELECT count(*) FROM apps n WHERE n.client_id = $1), " + appColumns + from +
+		for afterCursor, where := range []string{"", " AND (a.name_key, a.id) > ($3, $4::uuid)"} {
+			out[joined][afterCursor] = "SELECT (SELECT count(*) FROM apps n WHERE n.client_id = $1), " + appColumns + from +
 				" WHERE a.client_id = $1" + where + " ORDER BY a.name_key, a.id LIMIT $2"
 		}
 	}
@@ -34,7 +34,7 @@ func (s *server) list(r *http.Request, header http.Header, client id, out []byte
 		}
 	}
 	args[1] = size + 1 // one more row means that there is a next page
-	joined, behind := 0, 0
+	joined, afterCursor := 0, 0
 	if s.joined {
 		joined = 1
 	}
@@ -44,9 +44,9 @@ func (s *server) list(r *http.Request, header http.Header, client id, out []byte
 		if err != nil || !ok {
 			return nil, bad("cursor must be a next_cursor of the same list", `{"field":"cursor"}`)
 		}
-		args, behind = append(args, name, last), 1
+		args, afterCursor = append(args, name, last), 1
 	}
-	rows, err := s.db.Query(r.Context(), listStatements[joined][behind], args...)
+	rows, err := s.db.Query(r.Context(), listStatements[joined][afterCursor], args...)
 	if err != nil {
 		return nil, internal(err)
 	}

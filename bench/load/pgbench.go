@@ -93,12 +93,12 @@ type script struct {
 	text   string
 }
 
-// scripts returns the patches of PatchForms as SQL, one script for each form.
+// scripts returns the patches of patchForms as SQL, one script for each form.
 func (b Pgbench) scripts() []script {
 	var out []script
 	for _, form := range patchForms {
 		if b.Rows == 1 {
-			out = append(out, script{form.weight, b.draw("") + oneRow(form)})
+			out = append(out, script{form.weight, b.drawRandom("") + oneRow(form)})
 		}
 	}
 	if b.Rows > 1 {
@@ -107,24 +107,24 @@ func (b Pgbench) scripts() []script {
 	return out
 }
 
-// draw returns pgbench commands that choose a random app and a random count.
-func (b Pgbench) draw(suffix string) string {
+// drawRandom returns pgbench commands that choose a random app and a random count.
+func (b Pgbench) drawRandom(suffix string) string {
 	return fmt.Sprintf("\\set n%[1]s random(0, %[2]d)\n\\set app%[1]s :n%[1]s * %[3]d %% 4294967296\n"+
 		"\\set client%[1]s :n%[1]s %% %[4]d * %[3]d %% 4294967296\n\\set count%[1]s random(100000, 999999)\n",
 		suffix, b.Size.Spread()-1, dataset.Scatter, b.Size.Ordinary())
 }
 
-// id returns SQL that computes an id like package dataset.
-func id(variable, suffix string) string {
+// idSQL returns SQL that computes an id like package dataset.
+func idSQL(variable, suffix string) string {
 	return "(lpad(to_hex(:" + variable + "::bigint), 8, '0') || '" + suffix + "')::uuid"
 }
 
-// written has the columns that every patch sets besides its fields.
-const written = "actor_id = '00000000-0000-4000-8000-000000000000', actor_name = 'pgbench', request_id = 'pgbench', " +
+// writtenColumns has the columns that every patch sets besides its fields.
+const writtenColumns = "actor_id = '00000000-0000-4000-8000-000000000000', actor_name = 'pgbench', request_id = 'pgbench', " +
 	"updated_at = date_trunc('milliseconds', now()), version = apps.version + 1"
 
-// returned has the columns that an answer needs.
-const returned = "catalog_app_id, is_favorite, is_approved, license_count, version, created_at"
+// returnedColumns has the columns that an answer needs.
+const returnedColumns = "catalog_app_id, is_favorite, is_approved, license_count, version, created_at"
 
 func oneRow(form patchForm) string {
 	var set, differs []string
@@ -133,9 +133,9 @@ func oneRow(form patchForm) string {
 		set = append(set, field.name+" = "+value)
 		differs = append(differs, field.name+" IS DISTINCT FROM "+value)
 	}
-	return "UPDATE apps SET " + strings.Join(set, ", ") + ", " + written +
-		" WHERE client_id = " + id("client", dataset.SuffixClient) + " AND id = " + id("app", dataset.SuffixApp) +
-		" AND (" + strings.Join(differs, " OR ") + ") RETURNING " + returned + ";\n"
+	return "UPDATE apps SET " + strings.Join(set, ", ") + ", " + writtenColumns +
+		" WHERE client_id = " + idSQL("client", dataset.SuffixClient) + " AND id = " + idSQL("app", dataset.SuffixApp) +
+		" AND (" + strings.Join(differs, " OR ") + ") RETURNING " + returnedColumns + ";\n"
 }
 
 // manyRows only sets the count. Its rows are not ordered, so two such statements may deadlock: use one connection.
@@ -144,11 +144,11 @@ func (b Pgbench) manyRows() string {
 	rows := make([]string, b.Rows)
 	for i := range rows {
 		suffix := strconv.Itoa(i)
-		draws.WriteString(b.draw(suffix))
+		draws.WriteString(b.drawRandom(suffix))
 		rows[i] = fmt.Sprintf("(%s, %s, :count%s::int)",
-			id("client"+suffix, dataset.SuffixClient), id("app"+suffix, dataset.SuffixApp), suffix)
+			idSQL("client"+suffix, dataset.SuffixClient), idSQL("app"+suffix, dataset.SuffixApp), suffix)
 	}
-	return draws.String() + "UPDATE apps SET license_count = v.count, " + written + " FROM (VALUES " + strings.Join(rows, ", ") +
+	return draws.String() + "UPDATE apps SET license_count = v.count, " + writtenColumns + " FROM (VALUES " + strings.Join(rows, ", ") +
 		") AS v (client_id, id, count) WHERE apps.client_id = v.client_id AND apps.id = v.id" +
-		" AND license_count IS DISTINCT FROM v.count RETURNING apps.id, " + returned + ";\n"
+		" AND license_count IS DISTINCT FROM v.count RETURNING apps.id, " + returnedColumns + ";\n"
 }

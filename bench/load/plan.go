@@ -19,7 +19,7 @@ type Form struct {
 	Method string
 	Path   string
 	Body   string
-	Tag    string // If-None-Match; "" for none
+	ETag   string // If-None-Match; "" for none
 }
 
 // Plan has the requests for one contender.
@@ -100,7 +100,7 @@ type Result struct {
 // Rate is in requests per second.
 func (r Result) Rate() float64 { return float64(r.Requests) / r.Took.Seconds() }
 
-// refused returns the error of a slice with failed requests. Its figures would mean nothing.
-func refused(tool string, bad int, what string) error {
+// failedRequests returns the error of a slice with failed requests. Its figures would mean nothing.
+func failedRequests(tool string, bad int, what string) error {
 	return fmt.Errorf("%s: %d requests failed: %s", tool, bad, what)
 }

@@ -42,7 +42,7 @@ func TestMixedReadsInEightCasesOfTen(t *testing.T) {
 func TestRawRequest(t *testing.T) {
 	t.Parallel()
 	p := Plan{Base: "http://127.0.0.1:1", Token: "x", Size: size}
-	got := p.raw(Form{Method: "PATCH", Path: "/a", Body: "{}", Tag: `"1.2"`})
+	got := p.raw(Form{Method: "PATCH", Path: "/a", Body: "{}", ETag: `"1.2"`})
 	want := "PATCH /a HTTP/1.1\r\nHost: 127.0.0.1:1\r\nAuthorization: Bearer x\r\nIf-None-Match: \"1.2\"\r\n" +
 		"Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 	if got != want {

@@ -10,8 +10,8 @@ import (
 	vegeta "github.com/tsenart/vegeta/v12/lib"
 )
 
-// opening is the time for opening connections. Answers during it do not count.
-const opening = 500 * time.Millisecond
+// warmUp is the time for opening connections. Answers during it do not count.
+const warmUp = 500 * time.Millisecond
 
 // Vegeta sends requests at a fixed rate over a number of connections. It does not wait for an answer before the next request. A request
 // without a free connection waits, and that time counts. When the contender is too slow for the rate, Result.Rate is lower.
@@ -36,8 +36,8 @@ func (p Plan) Vegeta(ctx context.Context, rate, connections int, slice time.Dura
 		before, bad int
 		last        string
 	)
-	for answer := range attacker.Attack(target, vegeta.Rate{Freq: rate, Per: time.Second}, opening+slice, "") {
-		if answer.Timestamp.Sub(start) < opening {
+	for answer := range attacker.Attack(target, vegeta.Rate{Freq: rate, Per: time.Second}, warmUp+slice, "") {
+		if answer.Timestamp.Sub(start) < warmUp {
 			before++
 		} else {
 			times = append(times, answer.Latency)
@@ -47,12 +47,12 @@ func (p Plan) Vegeta(ctx context.Context, rate, connections int, slice time.Dura
 			last = strconv.Itoa(int(answer.Code)) + " " + answer.Error
 		}
 	}
-	took := time.Since(start) - opening
+	took := time.Since(start) - warmUp
 	if err := ctx.Err(); err != nil {
 		return Result{}, err
 	}
 	if bad > 0 || len(times) == 0 {
-		return Result{}, refused("vegeta", bad, last)
+		return Result{}, failedRequests("vegeta", bad, last)
 	}
 	slices.Sort(times)
 	return Result{

@@ -55,7 +55,7 @@ func parseWrk(out string) (Result, error) {
 		return Result{}, fmt.Errorf("wrk's result: %w: %s", err, line)
 	}
 	if bad := status + connect + read + write + timeout; bad > 0 || requests == 0 {
-		return Result{}, refused("wrk", bad, strings.TrimSpace(out))
+		return Result{}, failedRequests("wrk", bad, strings.TrimSpace(out))
 	}
 	us := func(n int) time.Duration { return time.Duration(n) * time.Microsecond }
 	return Result{Requests: requests, Took: us(took), P50: us(p50), P99: us(p99)}, nil
@@ -93,8 +93,8 @@ func (p Plan) lua() string {
 func (p Plan) raw(f Form) string {
 	base, _ := url.Parse(p.Base) // always valid
 	head := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\n", f.Method, f.Path, base.Host, p.Token)
-	if f.Tag != "" {
-		head += "If-None-Match: " + f.Tag + "\r\n"
+	if f.ETag != "" {
+		head += "If-None-Match: " + f.ETag + "\r\n"
 	}
 	if f.Body != "" {
 		head += fmt.Sprintf("Content-Type: application/json\r\nContent-Length: %d\r\n", len(p.fill(f.Body, 0)))

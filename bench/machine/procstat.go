@@ -66,11 +66,11 @@ type stat struct {
 
 // parseStat parses /proc/PID/stat. The name of the program, in parentheses, may contain anything.
 func parseStat(text []byte) (stat, error) {
-	open, shut := bytes.IndexByte(text, '('), bytes.LastIndexByte(text, ')')
-	if open < 2 || shut < open {
+	nameStart, nameEnd := bytes.IndexByte(text, '('), bytes.LastIndexByte(text, ')')
+	if nameStart < 2 || nameEnd < nameStart {
 		return stat{}, fmt.Errorf("no process status: %q", text)
 	}
-	fields := bytes.Fields(text[shut+1:]) // starting with the third field
+	fields := bytes.Fields(text[nameEnd+1:]) // starting with the third field
 	if len(fields) < 22 {
 		return stat{}, fmt.Errorf("no process status: %q", text)
 	}
@@ -83,7 +83,7 @@ func parseStat(text []byte) (stat, error) {
 		}
 		return n
 	}
-	s.pid = int(number(text[:open-1]))
+	s.pid = int(number(text[:nameStart-1]))
 	s.parent = int(number(fields[1]))
 	for _, field := range fields[11:15] { // utime, stime, cutime, cstime
 		s.ticks += number(field)

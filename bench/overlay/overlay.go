@@ -40,8 +40,8 @@ func (o *Overlay) Replace(name, old, text string) error {
 	return nil
 }
 
-// Begin inserts a statement at the start of a function. It finds the function by its first line, in any file of a folder.
-func (o *Overlay) Begin(folder, function, statement string) error {
+// InsertAtStart inserts a statement at the start of a function. It finds the function by its first line, in any file of a folder.
+func (o *Overlay) InsertAtStart(folder, function, statement string) error {
 	names, err := filepath.Glob(filepath.Join(o.root, folder, "*.go"))
 	if err != nil {
 		return err

@@ -29,7 +29,7 @@ func TestBuild(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := o.Begin(".", "func word() string {", `return "new" + added`); err != nil {
+	if err := o.InsertAtStart(".", "func word() string {", `return "new" + added`); err != nil {
 		t.Fatal(err)
 	}
 	if err := o.Replace("main.go", `return ""`, `return "."`); err != nil {
@@ -76,7 +76,7 @@ func TestWhatIsNotThereIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if o.Begin(".", "func g() {", "return") == nil {
+	if o.InsertAtStart(".", "func g() {", "return") == nil {
 		t.Error("no error for a missing function")
 	}
 	if o.Replace("x.go", "nothing", "") == nil || o.Replace("x.go", "1", "2") == nil || o.Replace("y.go", "1", "2") == nil {

@@ -13,9 +13,9 @@ type Aim struct {
 // AimTable compares the results with the aims for which this run has figures.
 func AimTable(aims []Aim, workloads []Workload) string {
 	find := func(workload, contender string) []Sample {
-		for _, k := range workloads {
-			if k.Name == workload {
-				return k.Find(contender)
+		for _, w := range workloads {
+			if w.Name == workload {
+				return w.Find(contender)
 			}
 		}
 		return nil

@@ -63,8 +63,8 @@ type Workload struct {
 }
 
 // Find returns the samples of a contender, or nil.
-func (k Workload) Find(contender string) []Sample {
-	for _, s := range k.Series {
+func (w Workload) Find(contender string) []Sample {
+	for _, s := range w.Series {
 		if s.Contender == contender {
 			return s.Samples
 		}

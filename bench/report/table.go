@@ -70,9 +70,9 @@ func number(value float64, digits int) string {
 }
 
 // FootprintTable returns a table of the footprints.
-func FootprintTable(prints []Footprint) string {
+func FootprintTable(footprints []Footprint) string {
 	rows := [][]string{{"contender", "start to ready ms", "idle memory MB", "binary MB"}}
-	for _, p := range prints {
+	for _, p := range footprints {
 		binary := "–"
 		if p.Binary > 0 {
 			binary = number(float64(p.Binary)/1e6, 1)
@@ -96,7 +96,7 @@ func markdown(rows [][]string) string {
 	for n, row := range rows {
 		for i, text := range row {
 			pad := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(text))
-			if figures(rows, i) {
+			if isNumeric(rows, i) {
 				text = pad + text
 			} else {
 				text += pad
@@ -109,7 +109,7 @@ func markdown(rows [][]string) string {
 		}
 		for i, width := range widths {
 			line := strings.Repeat("-", width)
-			if figures(rows, i) {
+			if isNumeric(rows, i) {
 				line = line[1:] + ":"
 			}
 			fmt.Fprintf(&out, "| %s ", line)
@@ -119,8 +119,8 @@ func markdown(rows [][]string) string {
 	return out.String()
 }
 
-// figures reports whether a column has figures. Only columns with names do not.
-func figures(rows [][]string, column int) bool {
+// isNumeric reports whether a column has figures and not names.
+func isNumeric(rows [][]string, column int) bool {
 	switch rows[0][column] {
 	case "load", "contender", "aim", "against":
 		return false

@@ -18,11 +18,11 @@ func orderProperties(schema *yaml.Node) {
 	for key, child := range entries(schema) {
 		switch key {
 		case "properties":
-			place := 0
+			position := 0
 			for _, property := range entries(child) {
-				place++
+				position++
 				orderProperties(property)
-				number := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!int", Value: strconv.Itoa(place)}
+				number := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!int", Value: strconv.Itoa(position)}
 				property.Content = append(property.Content, scalar("x-order"), number)
 			}
 		case "items", "not", "additionalProperties":

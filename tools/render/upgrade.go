@@ -56,8 +56,8 @@ func upgradeSchemas(n *yaml.Node) error {
 	return nil
 }
 
-// same has the keywords that mean the same in both versions.
-var same = []string{
+// unchangedKeywords are the keywords that mean the same in both versions.
+var unchangedKeywords = []string{
 	"$ref", "title", "description", "type", "format", "enum", "default", "deprecated", "readOnly", "writeOnly",
 	"minLength", "maxLength", "pattern", "minimum", "maximum", "multipleOf", "minItems", "maxItems", "uniqueItems",
 	"minProperties", "maxProperties", "required", "discriminator",
@@ -89,7 +89,7 @@ func upgradeSchema(n *yaml.Node) error {
 				err = upgradeSchema(child)
 			}
 		default:
-			if !strings.HasPrefix(key, "x-") && !slices.Contains(same, key) {
+			if !strings.HasPrefix(key, "x-") && !slices.Contains(unchangedKeywords, key) {
 				err = fmt.Errorf("line %d: unknown keyword %s: does it exist in 3.1?", child.Line, key)
 			}
 		}
@@ -113,8 +113,8 @@ func upgradeNullable(n, nullable *yaml.Node) error {
 	if value(n, "enum") != nil {
 		return fmt.Errorf("line %d: nullable and enum: null must be one of the values", nullable.Line)
 	}
-	only := *name
-	*name = yaml.Node{Kind: yaml.SequenceNode, Content: []*yaml.Node{&only, scalar("null")}}
+	nonNull := *name
+	*name = yaml.Node{Kind: yaml.SequenceNode, Content: []*yaml.Node{&nonNull, scalar("null")}}
 	return nil
 }
 
