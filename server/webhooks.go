@@ -151,7 +151,7 @@ func (h *handlers) TestWebhook(ctx context.Context, r gen.TestWebhookRequestObje
 	if _, err := h.store.GetWebhook(ctx, requestStateOf(ctx).token, r.WebhookID); err != nil {
 		return nil, err
 	}
-	if !h.webhooks.On() {
+	if !h.webhooks.Enabled() {
 		return nil, errWebhooksOff()
 	}
 	hook, err := h.store.BeginWebhookTest(ctx, requestStateOf(ctx).token, r.WebhookID)
@@ -248,7 +248,7 @@ func (h *handlers) checkWebhookURL(url string) error {
 
 // newSecret makes a secret for a webhook, as callers see it and sealed for the database.
 func (h *handlers) newSecret(id uuid.UUID) (secret string, sealed []byte, err error) {
-	if !h.webhooks.On() {
+	if !h.webhooks.Enabled() {
 		return "", nil, errWebhooksOff()
 	}
 	key := webhook.NewSecret()

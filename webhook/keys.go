@@ -25,15 +25,15 @@ const (
 )
 
 var (
-	// ErrUnknownKey says that the key that encrypted a secret is not among the keys.
+	// ErrUnknownKey means that the key that encrypted a secret is not among the keys.
 	ErrUnknownKey = errors.New("the key of this webhook's secret is not configured")
-	// ErrSealed says that a sealed secret was changed, or is that of another webhook.
+	// ErrSealed means that a sealed secret was changed, or belongs to another webhook.
 	ErrSealed = errors.New("the stored secret of this webhook cannot be decrypted")
 
 	errNoKey = errors.New("no key for the secrets of webhooks is configured")
 )
 
-// Keys encrypt the secrets of webhooks for the database. The first key encrypts, all of them decrypt. Keys do not print themselves.
+// Keys encrypt the secrets of webhooks for the database. The first key encrypts, all of them decrypt. Printing or logging Keys shows no key.
 type Keys struct {
 	keys []key
 }
@@ -75,10 +75,10 @@ func ParseKeys(list []string) (Keys, error) {
 	return Keys{keys}, nil
 }
 
-// On reports whether there is a key.
-func (k Keys) On() bool { return len(k.keys) > 0 }
+// Enabled reports whether there is a key.
+func (k Keys) Enabled() bool { return len(k.keys) > 0 }
 
-// Seal encrypts the secret of a webhook with the first key. What it returns opens for this webhook only.
+// Seal encrypts the secret of a webhook with the first key. The result can be opened for this webhook only.
 func (k Keys) Seal(webhookID uuid.UUID, secret []byte) ([]byte, error) {
 	if len(k.keys) == 0 {
 		return nil, errNoKey
@@ -101,8 +101,8 @@ func (k Keys) Open(webhookID uuid.UUID, sealed []byte) ([]byte, error) {
 	return secret, nil
 }
 
-// Reseal encrypts a sealed secret with the first key, unless that has encrypted it: then it returns what it got.
-func (k Keys) Reseal(webhookID uuid.UUID, sealed []byte) (again []byte, changed bool, err error) {
+// Reseal encrypts a sealed secret with the first key. It returns the secret unchanged if the first key has encrypted it already.
+func (k Keys) Reseal(webhookID uuid.UUID, sealed []byte) (resealed []byte, changed bool, err error) {
 	i, err := k.find(sealed)
 	if err != nil || i == 0 {
 		return sealed, false, err
@@ -111,10 +111,10 @@ func (k Keys) Reseal(webhookID uuid.UUID, sealed []byte) (again []byte, changed 
 	if err != nil {
 		return sealed, false, err
 	}
-	if again, err = k.Seal(webhookID, secret); err != nil {
+	if resealed, err = k.Seal(webhookID, secret); err != nil {
 		return sealed, false, err
 	}
-	return again, true, nil
+	return resealed, true, nil
 }
 
 // find returns the index of the key that encrypted a secret.
@@ -143,7 +143,7 @@ func NewSecret() []byte {
 	return secret
 }
 
-// FormatSecret returns a secret as its owner gets it.
+// FormatSecret returns a secret in the form of Standard Webhooks, for its owner.
 func FormatSecret(secret []byte) string {
 	return secretPrefix + base64.StdEncoding.EncodeToString(secret)
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/clientapps/clientapps/webhook/egress"
 )
 
-// Outcome is what became of an attempt, for metrics.
+// Outcome classifies the result of an attempt, for metrics.
 type Outcome string
 
 // The outcomes of attempts.
@@ -40,7 +40,7 @@ func Outcomes() []string {
 	}
 }
 
-// What is said about attempts without an answer. Errors of net and net/http have addresses and are not shown.
+// The texts of attempts without an answer. Errors of net and net/http contain addresses and are not shown.
 const (
 	errorAddress     = "The address of the receiver is not allowed"
 	errorSecret      = "The server cannot read the secret of the webhook"
@@ -54,8 +54,8 @@ const (
 
 func failure(outcome Outcome, text string) Result { return Result{Outcome: outcome, Error: text} }
 
-// connectFailure returns the result of an attempt without an answer. ctx is the caller's, attempt has the timeout too.
-func (s *Sender) connectFailure(ctx, attempt context.Context, trace *connectTrace, err error) Result {
+// connectFailure returns the result of an attempt without an answer. ctx is the caller's context, attemptCtx has the timeout too.
+func (s *Sender) connectFailure(ctx, attemptCtx context.Context, trace *connectTrace, err error) Result {
 	var (
 		invalid    *tls.CertificateVerificationError
 		unresolved *net.DNSError
@@ -66,7 +66,7 @@ func (s *Sender) connectFailure(ctx, attempt context.Context, trace *connectTrac
 		return failure(Canceled, errorCanceled)
 	case errors.Is(err, egress.ErrAddress):
 		return failure(Address, errorAddress)
-	case attempt.Err() != nil:
+	case attemptCtx.Err() != nil:
 		return failure(Timeout, fmt.Sprintf(errorTimeout, s.config.Timeout.Seconds()))
 	case errors.As(err, &unresolved):
 		return failure(DNS, errorDNS)
@@ -74,30 +74,30 @@ func (s *Sender) connectFailure(ctx, attempt context.Context, trace *connectTrac
 		return failure(TLS, errorCertificate)
 	case errors.As(err, &network) && network.Timeout():
 		return failure(Timeout, fmt.Sprintf(errorTimeout, s.config.Timeout.Seconds()))
-	case alerted(err), trace.handshakeFailed.Load() && !disconnected(err):
+	case isTLSAlert(err), trace.handshakeFailed.Load() && !isDisconnect(err):
 		return failure(TLS, errorTLS)
 	}
 	return failure(Connection, errorConnection)
 }
 
-// alerted reports whether one of the peers ended TLS with an alert. With TLS 1.3 that may come after the handshake.
-func alerted(err error) bool {
+// isTLSAlert reports whether one of the peers ended TLS with an alert. With TLS 1.3 that may come after the handshake.
+func isTLSAlert(err error) bool {
 	var op *net.OpError
 	return errors.As(err, &op) && (op.Op == "remote error" || op.Op == "local error")
 }
 
-// disconnected reports whether the peer or the network ended a connection.
-func disconnected(err error) bool {
+// isDisconnect reports whether the peer or the network ended a connection.
+func isDisconnect(err error) bool {
 	var errno syscall.Errno
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &errno)
 }
 
-// connectTrace watches one attempt, since most errors of crypto/tls have no type.
+// connectTrace records whether the TLS handshake of an attempt failed, since most errors of crypto/tls have no type.
 type connectTrace struct {
 	handshakeFailed atomic.Bool // dialing may outlast the attempt
 }
 
-func (t *connectTrace) with(ctx context.Context) context.Context {
+func (t *connectTrace) withTrace(ctx context.Context) context.Context {
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		TLSHandshakeDone: func(_ tls.ConnectionState, err error) {
 			if err != nil {

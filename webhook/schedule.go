@@ -11,14 +11,14 @@ const (
 	// giveUpAfter is how long a webhook may fail before it is disabled.
 	giveUpAfter   = 72 * time.Hour
 	maxRetryAfter = time.Hour
-	hourly        = time.Hour
+	hourlyPause   = time.Hour
 	hourlyJitter  = 0.1 // of the pause, to both sides
 )
 
-// firstPauses are those after the first failures. Hourly ones follow.
+// firstPauses are the pauses after the first failures. After further ones, the pause is hourlyPause.
 var firstPauses = []time.Duration{5 * time.Second, 30 * time.Second, 2 * time.Minute, 10 * time.Minute, 30 * time.Minute}
 
-// Schedule says when an attempt that failed is repeated.
+// Schedule computes when a failed attempt is repeated.
 type Schedule struct {
 	Random func() float64 // at least 0 and less than 1; nil: math/rand
 }
@@ -40,7 +40,7 @@ func (s Schedule) pause(failures int) time.Duration {
 	if random == nil {
 		random = rand.Float64
 	}
-	return time.Duration(float64(hourly) * (1 + hourlyJitter*(2*random()-1)))
+	return time.Duration(float64(hourlyPause) * (1 + hourlyJitter*(2*random()-1)))
 }
 
 // parseRetryAfter returns how long a Retry-After header asks to wait (RFC 9110, 10.2.3), at most an hour. A malformed header asks for nothing.

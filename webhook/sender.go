@@ -1,5 +1,5 @@
-// Package webhook delivers changes to the receivers that clients have named: signed after Standard Webhooks 1.0.0, and repeated
-// until they arrive.
+// Package webhook delivers changes to the receivers that clients have named. Deliveries are signed as Standard Webhooks 1.0.0 says, and
+// repeated until they arrive.
 package webhook
 
 import (
@@ -14,9 +14,9 @@ import (
 )
 
 const (
-	defaultTimeout = 10 * time.Second
-	maxAnswerBytes = 64 << 10
-	userAgent      = "clientapps-webhook"
+	defaultTimeout   = 10 * time.Second
+	maxResponseBytes = 64 << 10
+	userAgent        = "clientapps-webhook"
 )
 
 // Message is what one attempt sends.
@@ -27,7 +27,7 @@ type Message struct {
 	Secrets [][]byte
 }
 
-// Result is what became of one attempt.
+// Result is the result of one attempt.
 type Result struct {
 	Outcome    Outcome
 	Status     int           // 0: no answer
@@ -43,13 +43,13 @@ type SenderConfig struct {
 	Clock   func() time.Time // must be set
 }
 
-// Sender makes attempts. It can be used by several goroutines at once.
+// Sender makes attempts. It is safe for concurrent use.
 type Sender struct {
 	config    SenderConfig
 	transport *http.Transport
 }
 
-// NewSender makes a sender. Close it in the end.
+// NewSender returns a sender. Close it after use.
 func NewSender(config SenderConfig) *Sender {
 	if config.Timeout == 0 {
 		config.Timeout = defaultTimeout
@@ -62,9 +62,9 @@ func (s *Sender) Close() { s.transport.CloseIdleConnections() }
 
 // Send makes one attempt. It ends within the timeout, or earlier when ctx ends: see Canceled.
 func (s *Sender) Send(ctx context.Context, m Message) Result {
-	begun := s.config.Clock()
-	result := s.send(ctx, m, begun)
-	result.Duration = max(s.config.Clock().Sub(begun), 0)
+	started := s.config.Clock()
+	result := s.send(ctx, m, started)
+	result.Duration = max(s.config.Clock().Sub(started), 0)
 	return result
 }
 
@@ -74,9 +74,9 @@ func (s *Sender) send(ctx context.Context, m Message, now time.Time) Result {
 		return failure(Address, errorAddress)
 	}
 	trace := &connectTrace{}
-	attempt, cancel := context.WithTimeout(trace.with(ctx), s.config.Timeout)
+	attemptCtx, cancel := context.WithTimeout(trace.withTrace(ctx), s.config.Timeout)
 	defer cancel()
-	request, err := http.NewRequestWithContext(attempt, http.MethodPost, m.URL, bytes.NewReader(m.Body))
+	request, err := http.NewRequestWithContext(attemptCtx, http.MethodPost, m.URL, bytes.NewReader(m.Body))
 	if err != nil {
 		return failure(Address, errorAddress)
 	}
@@ -89,18 +89,18 @@ func (s *Sender) send(ctx context.Context, m Message, now time.Time) Result {
 	// The transport itself, and not a http.Client: it follows no redirects.
 	response, err := s.transport.RoundTrip(request)
 	if err != nil {
-		return s.connectFailure(ctx, attempt, trace, err)
+		return s.connectFailure(ctx, attemptCtx, trace, err)
 	}
 	defer response.Body.Close()
-	// Reading the body makes the connection reusable. After a switch of protocols nothing would end the reading.
+	// Reading the body makes the connection reusable. After a switch of protocols (101), reading would never end.
 	if response.StatusCode >= http.StatusOK {
-		_, _ = io.CopyN(io.Discard, response.Body, maxAnswerBytes)
+		_, _ = io.CopyN(io.Discard, response.Body, maxResponseBytes)
 	}
-	return answered(response, now)
+	return responseResult(response, now)
 }
 
-// answered returns the result of an answer.
-func answered(response *http.Response, now time.Time) Result {
+// responseResult returns the result of an attempt that got a response.
+func responseResult(response *http.Response, now time.Time) Result {
 	status := response.StatusCode
 	result := Result{Status: status, Outcome: StatusError, Error: fmt.Sprintf("The receiver answered %d", status)}
 	switch {

@@ -33,8 +33,8 @@ var (
 )
 
 const (
-	patient = time.Minute            // for receivers that answer or fail
-	hasty   = 300 * time.Millisecond // for those that do neither
+	longTimeout  = time.Minute            // for receivers that answer or fail
+	shortTimeout = 300 * time.Millisecond // for those that do neither
 )
 
 // newSender makes a sender that may call loopback.
@@ -108,7 +108,7 @@ func listen(t *testing.T, handle func(conn net.Conn)) string {
 	return listener.Addr().String()
 }
 
-// readRequest reads one request. What else the connection brings is left to it.
+// readRequest reads one request, and ignores what else the connection sends.
 func readRequest(conn net.Conn) {
 	request, err := http.ReadRequest(bufio.NewReader(conn))
 	if err == nil {
@@ -116,11 +116,11 @@ func readRequest(conn net.Conn) {
 	}
 }
 
-// untilClosed reads until the connection is closed.
-func untilClosed(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) }
+// readUntilClosed reads until the connection is closed.
+func readUntilClosed(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) }
 
-// endlessly writes a text until the connection is closed.
-func endlessly(conn net.Conn, text string, pause time.Duration) {
+// writeUntilClosed writes a text until the connection is closed.
+func writeUntilClosed(conn net.Conn, text string, pause time.Duration) {
 	for {
 		if _, err := io.WriteString(conn, text); err != nil {
 			return
@@ -141,7 +141,7 @@ func answers(text string) func(net.Conn) {
 func answersAndWaits(text string) func(net.Conn) {
 	return func(conn net.Conn) {
 		answers(text)(conn)
-		untilClosed(conn)
+		readUntilClosed(conn)
 	}
 }
 
@@ -179,7 +179,7 @@ func TestDelivery(t *testing.T) {
 	t.Cleanup(server.Close)
 	m := message(server.URL + "/a?b=c")
 	m.Secrets = secrets
-	check(t, newSender(t, patient, egress.Policy{}).Send(t.Context(), m), webhook.Success, http.StatusAccepted, "")
+	check(t, newSender(t, longTimeout, egress.Policy{}).Send(t.Context(), m), webhook.Success, http.StatusAccepted, "")
 	if requests.Load() != 1 {
 		t.Errorf("%d requests", requests.Load())
 	}
@@ -224,7 +224,7 @@ func TestAnswers(t *testing.T) {
 			if c.outcome == webhook.Redirect {
 				text += ". Redirects are not followed"
 			}
-			got := newSender(t, patient, egress.Policy{}).Send(t.Context(), message(server.URL))
+			got := newSender(t, longTimeout, egress.Policy{}).Send(t.Context(), message(server.URL))
 			check(t, got, c.outcome, c.status, text)
 			if got.RetryAfter != c.waits {
 				t.Errorf("asks to wait for %v, want %v", got.RetryAfter, c.waits)
@@ -248,7 +248,7 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 					w.WriteHeader(status)
 				}))
 				t.Cleanup(server.Close)
-				got := newSender(t, patient, egress.Policy{}).Send(t.Context(), message(server.URL))
+				got := newSender(t, longTimeout, egress.Policy{}).Send(t.Context(), message(server.URL))
 				check(t, got, webhook.Redirect, status, fmt.Sprintf("The receiver answered %d. Redirects are not followed", status))
 				if requests.Load() != 1 {
 					t.Errorf("%d requests", requests.Load())
@@ -271,50 +271,50 @@ func TestReceiversThatMisbehave(t *testing.T) {
 		status   int
 		text     string
 	}{
-		"reads nothing":          {func(net.Conn) { time.Sleep(2 * hasty) }, hasty, webhook.Timeout, 0, late},
-		"never answers":          {untilClosed, hasty, webhook.Timeout, 0, late},
-		"ends its head too late": {answersAndWaits("HTTP/1.1 200 OK\r\nA: b\r\n"), hasty, webhook.Timeout, 0, late},
-		"sends its head slowly":  {func(conn net.Conn) { readRequest(conn); endlessly(conn, "H", 10*time.Millisecond) }, hasty, webhook.Timeout, 0, late},
-		"closes at once":         {func(net.Conn) {}, patient, webhook.Connection, 0, broken},
-		"closes after reading":   {readRequest, patient, webhook.Connection, 0, broken},
-		"resets":                 {func(conn net.Conn) { readRequest(conn); _ = conn.(*net.TCPConn).SetLinger(0) }, patient, webhook.Connection, 0, broken},
-		"closes within its head": {answers("HTTP/1.1 200 OK\r\nContent-"), patient, webhook.Connection, 0, broken},
-		"does not speak HTTP":    {answers("220 127.0.0.1 ESMTP\r\n"), patient, webhook.Connection, 0, broken},
-		"sends a malformed head": {answers("HTTP/1.1 200 OK\r\n127.0.0.1\r\n\r\n"), patient, webhook.Connection, 0, broken},
-		"sends a malformed size": {answers("HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n"), patient, webhook.Connection, 0, broken},
+		"reads nothing":          {func(net.Conn) { time.Sleep(2 * shortTimeout) }, shortTimeout, webhook.Timeout, 0, late},
+		"never answers":          {readUntilClosed, shortTimeout, webhook.Timeout, 0, late},
+		"ends its head too late": {answersAndWaits("HTTP/1.1 200 OK\r\nA: b\r\n"), shortTimeout, webhook.Timeout, 0, late},
+		"sends its head slowly":  {func(conn net.Conn) { readRequest(conn); writeUntilClosed(conn, "H", 10*time.Millisecond) }, shortTimeout, webhook.Timeout, 0, late},
+		"closes at once":         {func(net.Conn) {}, longTimeout, webhook.Connection, 0, broken},
+		"closes after reading":   {readRequest, longTimeout, webhook.Connection, 0, broken},
+		"resets":                 {func(conn net.Conn) { readRequest(conn); _ = conn.(*net.TCPConn).SetLinger(0) }, longTimeout, webhook.Connection, 0, broken},
+		"closes within its head": {answers("HTTP/1.1 200 OK\r\nContent-"), longTimeout, webhook.Connection, 0, broken},
+		"does not speak HTTP":    {answers("220 127.0.0.1 ESMTP\r\n"), longTimeout, webhook.Connection, 0, broken},
+		"sends a malformed head": {answers("HTTP/1.1 200 OK\r\n127.0.0.1\r\n\r\n"), longTimeout, webhook.Connection, 0, broken},
+		"sends a malformed size": {answers("HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n"), longTimeout, webhook.Connection, 0, broken},
 		"sends an endless line": {func(conn net.Conn) {
 			readRequest(conn)
 			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nA: ")
-			endlessly(conn, strings.Repeat("a", 1000), 0)
-		}, patient, webhook.Connection, 0, broken},
+			writeUntilClosed(conn, strings.Repeat("a", 1000), 0)
+		}, longTimeout, webhook.Connection, 0, broken},
 		"sends an endless head": {func(conn net.Conn) {
 			readRequest(conn)
 			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\n")
-			endlessly(conn, "A: b\r\n", 0)
-		}, patient, webhook.Connection, 0, broken},
-		"sends endless hints":     {func(conn net.Conn) { readRequest(conn); endlessly(conn, "HTTP/1.1 103 Early Hints\r\n\r\n", 0) }, patient, webhook.Connection, 0, broken},
-		"hints, then answers":     {answers("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\n\r\n"), patient, webhook.Success, 200, ""},
-		"promises more":           {answers("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort"), patient, webhook.Success, 200, ""},
+			writeUntilClosed(conn, "A: b\r\n", 0)
+		}, longTimeout, webhook.Connection, 0, broken},
+		"sends endless hints":     {func(conn net.Conn) { readRequest(conn); writeUntilClosed(conn, "HTTP/1.1 103 Early Hints\r\n\r\n", 0) }, longTimeout, webhook.Connection, 0, broken},
+		"hints, then answers":     {answers("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\n\r\n"), longTimeout, webhook.Success, 200, ""},
+		"promises more":           {answers("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort"), longTimeout, webhook.Success, 200, ""},
 		"promises more and waits": {answersAndWaits("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort"), 3 * time.Second, webhook.Success, 200, ""},
-		"promises less":           {answers("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nlong"), patient, webhook.Success, 200, ""},
-		"breaks its chunks":       {answers("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"), patient, webhook.Success, 200, ""},
-		"fails and breaks":        {answers("HTTP/1.1 500 No\r\nContent-Length: 100\r\n\r\nshort"), patient, webhook.StatusError, 500, "The receiver answered 500"},
+		"promises less":           {answers("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nlong"), longTimeout, webhook.Success, 200, ""},
+		"breaks its chunks":       {answers("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"), longTimeout, webhook.Success, 200, ""},
+		"fails and breaks":        {answers("HTTP/1.1 500 No\r\nContent-Length: 100\r\n\r\nshort"), longTimeout, webhook.StatusError, 500, "The receiver answered 500"},
 		"sends an endless body": {func(conn net.Conn) {
 			answers("HTTP/1.1 200 OK\r\n\r\n")(conn)
-			endlessly(conn, strings.Repeat("a", 1000), 0)
-		}, patient, webhook.Success, 200, ""},
+			writeUntilClosed(conn, strings.Repeat("a", 1000), 0)
+		}, longTimeout, webhook.Success, 200, ""},
 		"sends its body slowly": {func(conn net.Conn) {
 			answers("HTTP/1.1 200 OK\r\n\r\n")(conn)
-			endlessly(conn, "a", 10*time.Millisecond)
+			writeUntilClosed(conn, "a", 10*time.Millisecond)
 		}, 3 * time.Second, webhook.Success, 200, ""},
 		"answers without reading": {func(conn net.Conn) {
 			// What comes before the first byte of a request is no answer to it.
 			_, _ = conn.Read(make([]byte, 1))
 			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-			untilClosed(conn)
-		}, patient, webhook.Success, 200, ""},
-		"says an odd status": {answers("HTTP/1.1 000 Zero\r\n\r\n"), patient, webhook.StatusError, 0, "The receiver answered 0"},
-		"switches protocols": {answersAndWaits("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: a\r\n\r\n"), patient, webhook.StatusError, 101, "The receiver answered 101"},
+			readUntilClosed(conn)
+		}, longTimeout, webhook.Success, 200, ""},
+		"says an odd status": {answers("HTTP/1.1 000 Zero\r\n\r\n"), longTimeout, webhook.StatusError, 0, "The receiver answered 0"},
+		"switches protocols": {answersAndWaits("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: a\r\n\r\n"), longTimeout, webhook.StatusError, 101, "The receiver answered 101"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -334,7 +334,7 @@ func TestNoReceiver(t *testing.T) {
 	if err := listener.Close(); err != nil {
 		t.Fatal(err)
 	}
-	check(t, newSender(t, patient, egress.Policy{}).Send(t.Context(), message(url)), webhook.Connection, 0, "The connection failed")
+	check(t, newSender(t, longTimeout, egress.Policy{}).Send(t.Context(), message(url)), webhook.Connection, 0, "The connection failed")
 }
 
 func TestUnresolvedName(t *testing.T) {
@@ -342,7 +342,7 @@ func TestUnresolvedName(t *testing.T) {
 	resolver := &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
 		return nil, errors.New("no DNS server at 127.0.0.1")
 	}}
-	got := newSender(t, patient, egress.Policy{Resolver: resolver}).Send(t.Context(), message("https://hooks.example.com/"))
+	got := newSender(t, longTimeout, egress.Policy{Resolver: resolver}).Send(t.Context(), message("https://hooks.example.com/"))
 	check(t, got, webhook.DNS, 0, "The name of the receiver could not be resolved")
 }
 
@@ -400,7 +400,7 @@ func TestTLS(t *testing.T) {
 			if c.host != "" {
 				url = strings.Replace(url, "127.0.0.1", c.host, 1)
 			}
-			check(t, newSender(t, patient, policy).Send(t.Context(), message(url)), c.outcome, c.status, c.text)
+			check(t, newSender(t, longTimeout, policy).Send(t.Context(), message(url)), c.outcome, c.status, c.text)
 		})
 	}
 }
@@ -415,11 +415,11 @@ func TestNoTLS(t *testing.T) {
 	}{
 		"plain HTTP": {func(conn net.Conn) {
 			_, _ = io.WriteString(conn, "HTTP/1.1 400 Bad Request\r\n\r\n")
-			untilClosed(conn)
-		}, patient, webhook.TLS, "The TLS handshake with the receiver failed"},
-		"closes at once":          {func(net.Conn) {}, patient, webhook.Connection, "The connection failed"},
-		"closes in the handshake": {func(conn net.Conn) { _, _ = conn.Read(make([]byte, 4096)) }, patient, webhook.Connection, "The connection failed"},
-		"never answers":           {untilClosed, hasty, webhook.Timeout, "The receiver did not answer within 0.3 seconds"},
+			readUntilClosed(conn)
+		}, longTimeout, webhook.TLS, "The TLS handshake with the receiver failed"},
+		"closes at once":          {func(net.Conn) {}, longTimeout, webhook.Connection, "The connection failed"},
+		"closes in the handshake": {func(conn net.Conn) { _, _ = conn.Read(make([]byte, 4096)) }, longTimeout, webhook.Connection, "The connection failed"},
+		"never answers":           {readUntilClosed, shortTimeout, webhook.Timeout, "The receiver did not answer within 0.3 seconds"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -436,9 +436,9 @@ func TestCanceled(t *testing.T) {
 	url := "http://" + listen(t, func(conn net.Conn) {
 		readRequest(conn)
 		cancel()
-		untilClosed(conn)
+		readUntilClosed(conn)
 	})
-	sender := newSender(t, patient, egress.Policy{})
+	sender := newSender(t, longTimeout, egress.Policy{})
 	check(t, sender.Send(ctx, message(url)), webhook.Canceled, 0, "The attempt was canceled")
 	check(t, sender.Send(ctx, message(url)), webhook.Canceled, 0, "The attempt was canceled")
 }
@@ -456,7 +456,7 @@ func TestConnectionsAreReused(t *testing.T) {
 			answers(answer)(conn) // the first one closes instead
 		}
 	})
-	sender := newSender(t, patient, egress.Policy{})
+	sender := newSender(t, longTimeout, egress.Policy{})
 	for range 2 {
 		check(t, sender.Send(t.Context(), message(url)), webhook.Success, 200, "")
 	}
@@ -484,13 +484,13 @@ func TestDuration(t *testing.T) {
 func TestNoGoroutineRemains(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	defer server.Close()
-	sender := newSender(t, hasty, egress.Policy{})
+	sender := newSender(t, shortTimeout, egress.Policy{})
 	for _, receiver := range []func(net.Conn){
-		untilClosed,
+		readUntilClosed,
 		func(net.Conn) {},
 		func(conn net.Conn) {
 			answers("HTTP/1.1 200 OK\r\n\r\n")(conn)
-			endlessly(conn, strings.Repeat("a", 1000), 0)
+			writeUntilClosed(conn, strings.Repeat("a", 1000), 0)
 		},
 		answersAndWaits("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort"),
 		answersAndWaits("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: a\r\n\r\n"),

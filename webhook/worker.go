@@ -17,25 +17,25 @@ import (
 )
 
 const (
-	// lease is for how long a server may work on a webhook without a word to the database. It is longer than an attempt takes, by what
-	// the clocks of servers may differ. When a server dies, another takes its webhooks over after that.
+	// lease is how long a webhook stays claimed after the last write of the server that has it. It is longer than an attempt, by as much as
+	// the clocks of servers may differ. When a server dies, another one claims its webhooks after this time.
 	lease = 20 * time.Second
-	// turn is after how long a webhook that has more to deliver lets others have its place.
-	turn = 15 * time.Second
+	// maxTurn is how long a webhook keeps its slot while it has more to deliver. Then others get the slot.
+	maxTurn = 15 * time.Second
 	// batchSize is how many changes a delivery has at most, and pageSize how many are read at once.
 	batchSize = 100
 	pageSize  = 500
-	// housekeeping is how often what is too old is deleted.
-	housekeeping = time.Minute
+	// pruneInterval is how often old deliveries are deleted.
+	pruneInterval = time.Minute
 )
 
 // Config configures a worker.
 type Config struct {
 	Keys          Keys           // for the secrets; without one there are no webhooks
 	AllowLoopback bool           // deliver to loopback addresses, at any port and without TLS, too: for trials
-	Poll          time.Duration  // between two looks at what is new. Default 500 ms
+	PollInterval  time.Duration  // between two checks for new changes. Default 500 ms
 	Timeout       time.Duration  // of an attempt. Default 10 s
-	MaxDeliveries int            // under way at once, at most half of them to webhooks that fail. Default 128
+	MaxDeliveries int            // in flight, at most half of them to webhooks that fail. Default 128
 	Resolver      *net.Resolver  // default: that of the system
 	RootCAs       *x509.CertPool // default: those of the system
 }
@@ -43,26 +43,26 @@ type Config struct {
 // Encode returns the body of a delivery, which the contract defines.
 type Encode func(client uuid.UUID, at time.Time, changes []store.AppChange) ([]byte, error)
 
-// Worker delivers what webhooks are behind. Several servers with one database share the webhooks.
+// Worker delivers to each webhook the changes that it has not received yet. Several servers with one database share the webhooks.
 type Worker struct {
-	cfg    Config
-	store  *store.Store
-	log    *slog.Logger
-	clock  func() time.Time
-	encode Encode
-	sender *Sender
-	retry  Schedule
-	id     uuid.UUID // of the leases of this server
+	cfg      Config
+	store    *store.Store
+	log      *slog.Logger
+	clock    func() time.Time
+	encode   Encode
+	sender   *Sender
+	schedule Schedule
+	id       uuid.UUID // of the leases of this server
 
-	done  sync.WaitGroup
-	mu    sync.Mutex
-	under map[string]int // webhooks that are worked on, by the status that they were claimed with
+	deliveries sync.WaitGroup
+	mu         sync.Mutex
+	inFlight   map[string]int // claimed webhooks, by the status that they were claimed with
 }
 
 // New returns a worker. The clock must be that of the store.
 func New(cfg Config, s *store.Store, log *slog.Logger, clock func() time.Time, encode Encode) *Worker {
-	if cfg.Poll <= 0 {
-		cfg.Poll = 500 * time.Millisecond
+	if cfg.PollInterval <= 0 {
+		cfg.PollInterval = 500 * time.Millisecond
 	}
 	if cfg.MaxDeliveries <= 0 {
 		cfg.MaxDeliveries = 128
@@ -71,11 +71,11 @@ func New(cfg Config, s *store.Store, log *slog.Logger, clock func() time.Time, e
 		Policy:  egress.Policy{AllowLoopback: cfg.AllowLoopback, Resolver: cfg.Resolver, RootCAs: cfg.RootCAs},
 		Timeout: cfg.Timeout, Clock: clock,
 	})
-	return &Worker{cfg: cfg, store: s, log: log, clock: clock, encode: encode, sender: sender, id: uuid.New(), under: map[string]int{}}
+	return &Worker{cfg: cfg, store: s, log: log, clock: clock, encode: encode, sender: sender, id: uuid.New(), inFlight: map[string]int{}}
 }
 
-// On reports whether there is a key, without which there are no webhooks.
-func (w *Worker) On() bool { return w.cfg.Keys.On() }
+// Enabled reports whether there is a key, without which there are no webhooks.
+func (w *Worker) Enabled() bool { return w.cfg.Keys.Enabled() }
 
 // CheckURL returns an error unless webhooks may deliver to this URL.
 func (w *Worker) CheckURL(url string) error { return egress.CheckURL(url, w.cfg.AllowLoopback) }
@@ -85,35 +85,35 @@ func (w *Worker) Seal(id uuid.UUID, secret []byte) ([]byte, error) {
 	return w.cfg.Keys.Seal(id, secret)
 }
 
-// Run delivers until ctx ends, and then waits for the attempts that are under way. It does nothing without a key.
+// Run delivers until ctx ends, and then waits for the attempts in flight. It does nothing without a key.
 func (w *Worker) Run(ctx context.Context) {
-	if !w.On() {
+	if !w.Enabled() {
 		return
 	}
 	defer w.sender.Close()
-	defer w.done.Wait()
+	defer w.deliveries.Wait()
 	w.reencrypt(ctx)
-	var cleaned time.Time
-	away := false // the database: it is logged once
-	for ; ctx.Err() == nil; retry.Sleep(ctx, w.cfg.Poll) {
-		some, err := w.store.MarkWebhooks(ctx)
-		if err == nil && some {
+	var prunedAt time.Time
+	failed := false // the last round; only the first failure in a row is logged
+	for ; ctx.Err() == nil; retry.Sleep(ctx, w.cfg.PollInterval) {
+		enabled, err := w.store.MarkWebhooks(ctx)
+		if err == nil && enabled {
 			err = w.claim(ctx)
 		}
-		if now := w.clock(); err == nil && now.Sub(cleaned) >= housekeeping {
+		if now := w.clock(); err == nil && now.Sub(prunedAt) >= pruneInterval {
 			var more bool
 			if more, err = w.store.PruneWebhookDeliveries(ctx); !more {
-				cleaned = now
+				prunedAt = now
 			}
 		}
-		if err != nil && ctx.Err() == nil && !away {
+		if err != nil && ctx.Err() == nil && !failed {
 			w.log.Warn("look for what webhooks have to deliver", "error", err)
 		}
-		away = err != nil
+		failed = err != nil
 	}
 }
 
-// reencrypt encrypts secrets anew that were encrypted with a key that is not the first, so that the key can go.
+// reencrypt encrypts the secrets with the first key that were encrypted with another one, so that the other key can be removed.
 func (w *Worker) reencrypt(ctx context.Context) {
 	n, err := w.store.ReencryptWebhookSecrets(ctx, w.reseal)
 	if err != nil && ctx.Err() == nil {
@@ -125,58 +125,58 @@ func (w *Worker) reencrypt(ctx context.Context) {
 }
 
 // reseal is Keys.Reseal, but leaves a secret that cannot be read as it is: the others must not wait for it.
-func (w *Worker) reseal(id uuid.UUID, sealed []byte) (again []byte, changed bool, err error) {
-	if again, changed, err = w.cfg.Keys.Reseal(id, sealed); err != nil {
+func (w *Worker) reseal(id uuid.UUID, sealed []byte) (resealed []byte, changed bool, err error) {
+	if resealed, changed, err = w.cfg.Keys.Reseal(id, sealed); err != nil {
 		w.log.Error("the secret of a webhook cannot be read", "webhook_id", id, "error", err)
 	}
-	return again, changed, nil
+	return resealed, changed, nil
 }
 
-// claim takes webhooks that are due and works on each until it has nothing to deliver, or fails. A webhook that fails may take ten seconds
-// to do so: those never take the places of the others.
+// claim claims webhooks that are due and begins to deliver to them. A failing webhook may keep its slot for ten seconds until it fails
+// again, so failing ones get at most half of the slots.
 func (w *Worker) claim(ctx context.Context) error {
 	for _, status := range []string{store.WebhookActive, store.WebhookFailing} {
-		places := w.places(status)
-		if places <= 0 {
+		slots := w.freeSlots(status)
+		if slots <= 0 {
 			continue
 		}
-		claimed, err := w.store.ClaimWebhooks(ctx, w.id, status, places, lease)
+		claimed, err := w.store.ClaimWebhooks(ctx, w.id, status, slots, lease)
 		if err != nil {
 			return err
 		}
-		w.add(status, len(claimed))
+		w.addInFlight(status, len(claimed))
 		for i := range claimed {
-			w.done.Go(func() {
-				defer w.add(status, -1)
-				w.work(ctx, &claimed[i])
+			w.deliveries.Go(func() {
+				defer w.addInFlight(status, -1)
+				w.deliver(ctx, &claimed[i])
 			})
 		}
 	}
 	return nil
 }
 
-// places returns how many webhooks of a status may be claimed.
-func (w *Worker) places(status string) int {
+// freeSlots returns how many webhooks of a status may be claimed.
+func (w *Worker) freeSlots(status string) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	free := w.cfg.MaxDeliveries - w.under[store.WebhookActive] - w.under[store.WebhookFailing]
+	free := w.cfg.MaxDeliveries - w.inFlight[store.WebhookActive] - w.inFlight[store.WebhookFailing]
 	if status == store.WebhookFailing {
-		free = min(free, w.cfg.MaxDeliveries/2-w.under[status])
+		free = min(free, w.cfg.MaxDeliveries/2-w.inFlight[status])
 	}
 	return free
 }
 
-func (w *Worker) add(status string, n int) {
+func (w *Worker) addInFlight(status string, n int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.under[status] += n
+	w.inFlight[status] += n
 }
 
-// work delivers what one webhook is behind, until there is no more, an attempt fails, its turn is over or stopping ends.
-func (w *Worker) work(stopping context.Context, hook *store.Webhook) {
+// deliver delivers to one webhook until there is nothing more to deliver, an attempt fails, maxTurn is over or stopping ends.
+func (w *Worker) deliver(stopping context.Context, hook *store.Webhook) {
 	ctx := context.WithoutCancel(stopping) // an attempt that has begun ends by itself
 	began, page := w.clock(), &store.WebhookNews{}
-	for stopping.Err() == nil && w.clock().Sub(began) < turn {
+	for stopping.Err() == nil && w.clock().Sub(began) < maxTurn {
 		more, err := w.deliverNext(ctx, hook, page)
 		switch {
 		case errors.Is(err, store.ErrWebhookChanged): // by a caller, or by a server that took it over
@@ -194,10 +194,10 @@ func (w *Worker) work(stopping context.Context, hook *store.Webhook) {
 	}
 }
 
-// deliverNext makes one attempt. It returns whether to go on at once. page has what was read before.
+// deliverNext makes one attempt. more reports whether to go on at once. page has changes that were read before.
 func (w *Worker) deliverNext(ctx context.Context, hook *store.Webhook, page *store.WebhookNews) (more bool, err error) {
 	if hook.BatchID == nil {
-		if kept, err := w.keepNext(ctx, hook, page); !kept || err != nil {
+		if saved, err := w.saveNextBatch(ctx, hook, page); !saved || err != nil {
 			return false, err
 		}
 	}
@@ -211,7 +211,7 @@ func (w *Worker) deliverNext(ctx context.Context, hook *store.Webhook, page *sto
 	return false, w.store.FinishWebhookAttempt(ctx, hook, attempt, w.afterFailure(hook, result), lease)
 }
 
-// finish records a success, and fixes the next batch with it if that has been read.
+// finish records a success, and saves the next batch with it if its changes have been read.
 func (w *Worker) finish(ctx context.Context, hook *store.Webhook, attempt store.WebhookAttempt, page *store.WebhookNews) error {
 	var next store.WebhookNext
 	if len(page.Rows) > 0 {
@@ -222,7 +222,7 @@ func (w *Worker) finish(ctx context.Context, hook *store.Webhook, attempt store.
 		next.Batch = &batch
 	}
 	err := w.store.FinishWebhookAttempt(ctx, hook, attempt, next, lease)
-	if hook.BatchID == nil { // a caller has changed the webhook: what it follows is read anew
+	if hook.BatchID == nil { // a caller has changed the webhook, which may now follow other changes
 		page.Rows = nil
 	}
 	return err
@@ -234,19 +234,20 @@ func (w *Worker) afterFailure(hook *store.Webhook, r Result) store.WebhookNext {
 		return store.WebhookNext{Disable: "The receiver answered 410: it wants no more"}
 	}
 	now := w.clock()
-	first := now
+	firstFailure := now
 	if hook.FailingSince != nil {
-		first = *hook.FailingSince
+		firstFailure = *hook.FailingSince
 	}
-	at, ok := w.retry.Next(hook.Failures+1, first, now, r.RetryAfter)
+	at, ok := w.schedule.Next(hook.Failures+1, firstFailure, now, r.RetryAfter)
 	if !ok {
 		return store.WebhookNext{Disable: "It failed for three days. " + r.Error}
 	}
 	return store.WebhookNext{DueAt: at}
 }
 
-// keepNext fixes the next batch. It returns false when there is nothing to deliver, and the webhook is released.
-func (w *Worker) keepNext(ctx context.Context, hook *store.Webhook, page *store.WebhookNews) (kept bool, err error) {
+// saveNextBatch saves the next batch, which is then the same in each attempt. It returns false, and releases the webhook, if there is
+// nothing to deliver.
+func (w *Worker) saveNextBatch(ctx context.Context, hook *store.Webhook, page *store.WebhookNews) (saved bool, err error) {
 	if len(page.Rows) == 0 {
 		if *page, err = w.store.ReadWebhook(ctx, hook, pageSize); err != nil {
 			return false, err
@@ -262,7 +263,7 @@ func (w *Worker) keepNext(ctx context.Context, hook *store.Webhook, page *store.
 	return true, w.store.KeepWebhookBatch(ctx, hook, batch, lease)
 }
 
-// nextBatch takes the first changes of a page that are of one client.
+// nextBatch removes the first changes of a page that are of one client, and makes a batch of them.
 func (w *Worker) nextBatch(page *store.WebhookNews) (store.WebhookBatch, error) {
 	n, first := 1, page.Rows[0]
 	for n < len(page.Rows) && n < batchSize && page.Rows[n].ClientID == first.ClientID {
@@ -277,7 +278,7 @@ func (w *Worker) nextBatch(page *store.WebhookNews) (store.WebhookBatch, error) 
 	return batch, nil
 }
 
-// Test delivers a ping and records what came of it. ping returns its body, which the contract defines.
+// Test delivers a ping and records its result. ping returns its body, which the contract defines.
 func (w *Worker) Test(ctx context.Context, hook *store.Webhook, ping func(webhook uuid.UUID, at time.Time) ([]byte, error)) (store.WebhookAttempt, error) {
 	at, id := w.clock(), uuid.New()
 	body, err := ping(hook.ID, at)

@@ -90,10 +90,10 @@ func TestBadWebhookKey(t *testing.T) {
 			t.Errorf("%s: %v", key, err)
 		}
 	}
-	if got, err := load(nil); err != nil || got.WebhookKeys.On() || got.WebhookPrivate {
+	if got, err := load(nil); err != nil || got.WebhookKeys.Enabled() || got.WebhookPrivate {
 		t.Errorf("by default: %+v, %v", got, err)
 	}
-	if got, err := load(nil, "--demo"); err != nil || !got.WebhookKeys.On() || !got.WebhookPrivate {
+	if got, err := load(nil, "--demo"); err != nil || !got.WebhookKeys.Enabled() || !got.WebhookPrivate {
 		t.Errorf("in the demo: %+v, %v", got, err)
 	}
 }

@@ -73,7 +73,7 @@ var demoDefaults = map[string]string{
 // webhooks.
 func loadDemo(ctx context.Context, s *store.Store, keys webhook.Keys) error {
 	data, err := demoData()
-	if err == nil && keys.On() {
+	if err == nil && keys.Enabled() {
 		data.Webhooks, err = demoWebhooks(keys)
 	}
 	if err != nil {

@@ -80,7 +80,7 @@ func Webhooks(t testing.TB) webhook.Config {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return webhook.Config{Keys: keys, AllowLoopback: true, Poll: 5 * time.Millisecond}
+	return webhook.Config{Keys: keys, AllowLoopback: true, PollInterval: 5 * time.Millisecond}
 }
 
 // NewToken stores a token and returns it with its secret, which must not appear in the log.

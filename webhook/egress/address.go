@@ -23,9 +23,9 @@ var guardian = ssrf.New(
 // Forms of IPv6 that lead to the IPv4 address that they embed. NAT64 of a network's own (64:ff9b:1::/48, RFC 8215) and Teredo
 // (2001::/32, RFC 4380) are refused by guardian.
 var (
-	compatible = netip.MustParsePrefix("::/96")        // IPv4-compatible, RFC 4291, 2.5.5.1
-	nat64      = netip.MustParsePrefix("64:ff9b::/96") // RFC 6052
-	sixToFour  = netip.MustParsePrefix("2002::/16")    // RFC 3056
+	ipv4Compatible = netip.MustParsePrefix("::/96")        // IPv4-compatible, RFC 4291, 2.5.5.1
+	nat64          = netip.MustParsePrefix("64:ff9b::/96") // RFC 6052
+	sixToFour      = netip.MustParsePrefix("2002::/16")    // RFC 3056
 )
 
 // allowed reports whether an address and port on the internet may be called.
@@ -45,7 +45,7 @@ func embeddedIPv4(addr netip.Addr) netip.Addr {
 	switch {
 	case addr.Is4():
 		return addr
-	case compatible.Contains(addr), nat64.Contains(addr):
+	case ipv4Compatible.Contains(addr), nat64.Contains(addr):
 		return netip.AddrFrom4([4]byte(b[12:16]))
 	case sixToFour.Contains(addr):
 		return netip.AddrFrom4([4]byte(b[2:6]))

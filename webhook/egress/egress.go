@@ -1,6 +1,6 @@
-// Package egress calls URLs that strangers chose, and keeps those calls out of the networks that the server can reach from the
-// inside (server-side request forgery). It checks the URL, and each address again when connecting to it: a name that resolves to
-// another address since then (DNS rebinding) gains nothing.
+// Package egress makes requests to URLs that users chose, and keeps them out of internal networks that the server can reach
+// (server-side request forgery). It checks the URL, and each address again when connecting to it, so that DNS rebinding, a name that
+// later resolves to another address, gains nothing.
 package egress
 
 import (
@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// ErrAddress says that an address was refused. Nothing was sent to it.
+// ErrAddress means that an address was refused. Nothing was sent to it.
 var ErrAddress = errors.New("the address is not allowed")
 
 // Policy says what may be called.
@@ -36,7 +36,7 @@ const (
 	http2PingExpiry = 5 * time.Second
 )
 
-// NewTransport makes a transport that connects only to what the policy allows. It knows no proxy, and as a transport it follows no
+// NewTransport makes a transport that connects only to what the policy allows. It uses no proxy and, being a transport, follows no
 // redirect. It does not ask for compression, so that a bound on a body is a bound on what was received.
 func NewTransport(policy Policy) *http.Transport {
 	dialer := &net.Dialer{Timeout: setupTimeout, Resolver: policy.Resolver, ControlContext: policy.control}
@@ -51,7 +51,7 @@ func NewTransport(policy Policy) *http.Transport {
 		MaxIdleConns:           maxIdle,
 		MaxIdleConnsPerHost:    maxIdlePerHost,
 		IdleConnTimeout:        idleTimeout,
-		// Finds connections that have died, which would be used again and again.
+		// Pings find broken connections, which would otherwise be reused again and again.
 		HTTP2: &http.HTTP2Config{SendPingTimeout: http2PingAfter, PingTimeout: http2PingExpiry},
 	}
 }

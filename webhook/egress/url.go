@@ -12,7 +12,7 @@ import (
 
 const maxURLBytes = 2048
 
-// The rules of URLs. None of the messages has the URL, which may contain a secret.
+// The rules of URLs. No message contains the URL, which may contain a secret.
 var (
 	errURLLength   = errors.New("url must have at most 2048 bytes")
 	errURLControl  = errors.New("url must be UTF-8 text without control characters")
@@ -37,7 +37,7 @@ func CheckURL(raw string, allowLoopback bool) error {
 	}
 	u, err := url.Parse(raw)
 	switch {
-	case err != nil: // has the URL
+	case err != nil: // url.Parse's own error contains the URL
 		return errURLSyntax
 	case u.Scheme != "https" && (!allowLoopback || u.Scheme != "http"):
 		return errURLScheme
@@ -48,7 +48,7 @@ func CheckURL(raw string, allowLoopback bool) error {
 	case strings.Contains(raw, "#"): // an empty fragment too
 		return errURLFragment
 	}
-	addr, err := literal(u)
+	addr, err := literalAddr(u)
 	if err != nil {
 		return err
 	}
@@ -83,9 +83,9 @@ func checkAnyPort(u *url.URL) error {
 	return nil
 }
 
-// literal returns the address that the host is written as, or no address if it is a name. It refuses IPv6 with a zone and
+// literalAddr returns the address that the host is written as, or no address if it is a name. It refuses IPv6 with a zone and
 // IPv4-mapped IPv6.
-func literal(u *url.URL) (netip.Addr, error) {
+func literalAddr(u *url.URL) (netip.Addr, error) {
 	addr, err := netip.ParseAddr(u.Hostname())
 	bracketed := strings.HasPrefix(u.Host, "[")
 	switch {
