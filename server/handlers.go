@@ -34,7 +34,7 @@ func conditions(ifMatch, ifNoneMatch *string) *store.IfMatch {
 		match.Tags = conditional.ParseIfMatch(*ifMatch)
 	}
 	if ifNoneMatch != nil {
-		match.Never = *ifNoneMatch == "*"
+		match.MustNotExist = *ifNoneMatch == "*"
 		match.Except = conditional.ParseIfNoneMatch(*ifNoneMatch)
 	}
 	return &match

@@ -529,5 +529,5 @@ func (b *bulkUpdate) args(s *Store, updates []*appUpdate) []any {
 			rows[i][j] = of(u)
 		}
 	}
-	return append(append(args, sqlite.Array{Of: rows}), same...)
+	return append(append(args, sqlite.Array{Values: rows}), same...)
 }

@@ -198,7 +198,7 @@ func (s *Store) ListCatalogApps(ctx context.Context, f CatalogFilter, p Page) (L
 
 // snapshotPage returns a page of a snapshot, with its ETag.
 func snapshotPage[T catalogRow](l listing[T], orders map[Column][]T, p Page, match func(T) bool) (List[T], error) {
-	list, err := l.Pick(orders, p, match)
+	list, err := l.PageInMemory(orders, p, match)
 	if err == nil {
 		list.ETag = pageETag(list)
 	}

@@ -42,7 +42,7 @@ func (s *Store) inCatalogTx(ctx context.Context, doing string, by Actor, probe c
 		return nil
 	}
 	if err == nil && !isDryRun(ctx) {
-		s.catalog.Show(ctx, showTimeout)
+		s.catalog.RefreshWithin(ctx, showTimeout)
 	}
 	return s.translate(doing, err)
 }
@@ -395,7 +395,7 @@ func listMatchers[T matcher](ctx context.Context, s *Store, l listing[T], id uui
 		return List[T]{}, s.translate("list what an app is recognized by", err)
 	}
 	part := casefold.Name(query)
-	list, err := l.Pick(l.Sorted(all), p, func(row T) bool { return strings.Contains(row.key(), part) })
+	list, err := l.PageInMemory(l.Sorted(all), p, func(row T) bool { return strings.Contains(row.key(), part) })
 	list.ETag = matchersETag(all)
 	return list, err
 }

@@ -26,7 +26,7 @@ func (s *Store) newCatalogCache() *catalogcache.Cache[Catalog] {
 		RevisionOf: func(c *Catalog) int64 { return c.revision },
 		Clock:      s.now,
 		Timeout:    max(s.timeout, loadTimeout),
-		Failed:     func(ctx context.Context, what string, err error) { s.log.WarnContext(ctx, what, "error", err) },
+		OnError:    func(ctx context.Context, what string, err error) { s.log.WarnContext(ctx, what, "error", err) },
 	})
 }
 

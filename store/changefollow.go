@@ -153,7 +153,7 @@ func (s *Store) readForStreams(ctx context.Context, idle time.Duration) {
 		case err == nil:
 			at = next
 		}
-		if now := s.now(); s.changeLag.Warn(changeLagWarning, now) {
+		if now := s.now(); s.changeLag.ShouldWarn(changeLagWarning, now) {
 			s.log.Warn("the change feed waits for a transaction that has written and does not end", "lag", s.changeLag.At(now).Round(time.Second))
 		}
 		if err == nil && time.Since(counted) >= changeCountInterval {
@@ -171,7 +171,7 @@ func (s *Store) readForStreams(ctx context.Context, idle time.Duration) {
 func (s *Store) countChanges(ctx context.Context) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	n, err := changefeed.Kept(s.reader.WithContext(ctx), s.db)
+	n, err := changefeed.CountKept(s.reader.WithContext(ctx), s.db)
 	if err != nil {
 		s.log.Debug("count the changes that are kept", "error", err)
 		return

@@ -31,7 +31,7 @@ var errExportStopped = errors.New("the reader has enough")
 func (s *Store) ExportApps(ctx context.Context, clientID uuid.UUID, f AppFilter, order Page) iter.Seq2[AppRow, error] {
 	return exportRows(ctx, s, "export apps", func(ctx context.Context, tx *gorm.DB, emit func([]AppRow) error) error {
 		if s.rls {
-			if err := tenant.Enter(tx, clientID, s.db.Distributed()); err != nil {
+			if err := tenant.LimitTx(tx, clientID, s.db.Distributed()); err != nil {
 				return err
 			}
 		}

@@ -160,7 +160,7 @@ func (s *Store) readFeed(ctx context.Context, read func(tx *gorm.DB, state chang
 			if err != nil {
 				return err
 			}
-			if s.changeLag.Note(state, s.now()); !state.Good() {
+			if s.changeLag.Observe(state, s.now()); !state.Ready() {
 				return errNewIncarnation
 			}
 			return read(tx, state)
@@ -259,7 +259,7 @@ func (s *Store) changesAfter(
 		}
 	}
 	if s.rls && scope.client != nil {
-		if err := tenant.Enter(tx, *scope.client, s.db.Distributed()); err != nil { // after statements on rows of other clients
+		if err := tenant.LimitTx(tx, *scope.client, s.db.Distributed()); err != nil { // after statements on rows of other clients
 			return nil, nil, err
 		}
 	}
@@ -332,7 +332,7 @@ func (s *Store) keySince(tx *gorm.DB, state changefeed.State, since time.Time) (
 func (s *Store) positionSince(
 	state changefeed.State, since time.Time, end int64, first func(position int64) (int64, time.Time, error),
 ) (int64, error) {
-	if state.Forgets(since) {
+	if state.MayHavePruned(since) {
 		return 0, ErrCursorExpired
 	}
 	if since.After(s.now()) {
@@ -405,14 +405,14 @@ func (s *Store) RenewHistory(ctx context.Context) error {
 func (s *Store) renewChanges(ctx context.Context, force bool) error {
 	db := s.writer.WithContext(ctx)
 	state, err := changefeed.Read(s.reader.WithContext(ctx), s.db)
-	if err == nil && (force || state.DatabaseID != state.Here) {
-		err = changefeed.Begin(db, state)
+	if err == nil && (force || state.DatabaseID != state.CurrentDatabaseID) {
+		err = changefeed.BeginIncarnation(db, state)
 	}
 	if err == nil {
 		err = s.db.AwaitWriters(ctx, "apps", "clients") // whose changes are of the old incarnation
 	}
 	if err == nil {
-		err = changefeed.Finish(db)
+		err = changefeed.FinishIncarnation(db)
 	}
 	return err
 }

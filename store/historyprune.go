@@ -88,7 +88,7 @@ func (s *Store) PruneHistory(ctx context.Context, olderThan time.Duration, o Pru
 			if err != nil {
 				return err
 			}
-			return changefeed.Prune(tx, mark.position, mark.revision, before)
+			return changefeed.MarkPruned(tx, mark.position, mark.revision, before)
 		})
 		done.HeldBack = held
 	}

@@ -264,7 +264,7 @@ type AppRow struct {
 }
 
 func (r AppRow) spooled() importspool.Row[AppRow] {
-	return importspool.Row[AppRow]{Line: r.Line, Text: r.Name, Key: casefold.Name(r.Name), Of: r}
+	return importspool.Row[AppRow]{Line: r.Line, Text: r.Name, Key: casefold.Name(r.Name), Body: r}
 }
 
 // ImportApps gives a client the apps that the rows say, all of them or none, and keeps those that it has beside them. What

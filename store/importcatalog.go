@@ -28,7 +28,7 @@ type CatalogRow struct {
 func (r CatalogRow) name() string { return *r.Fields.text(ColumnCanonicalName) }
 
 func (r CatalogRow) spooled() importspool.Row[CatalogRow] {
-	row := importspool.Row[CatalogRow]{Line: r.Line, Text: r.name(), Key: casefold.Name(r.name()), Of: r}
+	row := importspool.Row[CatalogRow]{Line: r.Line, Text: r.name(), Key: casefold.Name(r.name()), Body: r}
 	if vendor := r.Vendor.text(ColumnName); vendor != nil {
 		row.Group = new(casefold.Name(*vendor))
 		if url, given := r.Vendor[ColumnURL]; given {
@@ -63,7 +63,7 @@ func (s *Store) ImportCatalog(ctx context.Context, rows iter.Seq2[CatalogRow, er
 		return ImportResult{}, err
 	}
 	if !isDryRun(ctx) {
-		s.catalog.Show(ctx, showTimeout)
+		s.catalog.RefreshWithin(ctx, showTimeout)
 	}
 	return m.result, nil
 }

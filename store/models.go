@@ -383,13 +383,13 @@ func nameKeyColumns(f Fields, name Column) map[string]any {
 // does not depend on its length, and the database parses it once.
 func whereIn(q *gorm.DB, column string, values any) *gorm.DB {
 	if q.Name() == postgres.Name {
-		return q.Where(column+" = ANY(?)", postgres.Array{Of: values})
+		return q.Where(column+" = ANY(?)", postgres.Array{Values: values})
 	}
 	element := "value"
 	if _, ok := values.([][]byte); ok {
 		element = "unhex(value)"
 	}
-	return q.Where(column+" IN (SELECT "+element+" FROM json_each(?))", sqlite.Array{Of: values})
+	return q.Where(column+" IN (SELECT "+element+" FROM json_each(?))", sqlite.Array{Values: values})
 }
 
 // The columns of an app that a patch may set.

@@ -39,21 +39,21 @@ func TestStats(t *testing.T) {
 		must(s.GetApp(t.Context(), pageApp))(t)
 		want := store.CatalogStats{
 			Apps: 1, Revision: revision(t, storetest.SQL(t, url)),
-			Stats: catalogcache.Stats{LoadedAt: storetest.Now, Checked: storetest.Now, Loads: 1},
+			Stats: catalogcache.Stats{LoadedAt: storetest.Now, CheckedAt: storetest.Now, Loads: 1},
 		}
 		if got := s.Stats().Catalog; got != want {
 			t.Errorf("catalog %+v, want %+v", got, want)
 		}
 		clock.Advance(time.Minute)
 		must(s.UpdateVendor(t.Context(), storetest.VendorID, store.Fields{store.ColumnName: "Renamed"}, alice, nil))(t)
-		want.Loads, want.LoadedAt, want.Checked = 2, want.LoadedAt.Add(time.Minute), want.Checked.Add(time.Minute)
+		want.Loads, want.LoadedAt, want.CheckedAt = 2, want.LoadedAt.Add(time.Minute), want.CheckedAt.Add(time.Minute)
 		want.Revision++
 		if got := s.Stats().Catalog; got != want {
 			t.Errorf("catalog after a change %+v, want %+v", got, want)
 		}
 		clock.Advance(time.Minute)
 		_, _ = s.GetCatalogApp(t.Context(), uuid.New()) // checks the catalog for an entry that is not in the snapshot
-		want.Checked = want.Checked.Add(time.Minute)
+		want.CheckedAt = want.CheckedAt.Add(time.Minute)
 		if got := s.Stats().Catalog; got != want {
 			t.Errorf("catalog after a check %+v, want %+v", got, want)
 		}

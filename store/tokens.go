@@ -125,7 +125,7 @@ func (t *Token) hashes() []tokencache.Hash {
 // token is not remembered, and that too many others wait to be looked up.
 func (s *Store) Authenticate(ctx context.Context, secret string) (*Token, error) {
 	hash := tokencache.Hash(sha256.Sum256([]byte(secret)))
-	token, ok := s.tokens.Remembered(hash)
+	token, ok := s.tokens.Get(hash)
 	if !ok {
 		var err error
 		if token, err = s.lookUpToken(ctx, hash); err != nil {
@@ -226,9 +226,9 @@ func visibleTo(q *gorm.DB, by *Token) *gorm.DB {
 		Where("NOT all_clients").Where(clients+") OR created_by = ? OR id = ?", by.ID, by.ID)
 	covered := append([]uuid.UUID{}, by.ClientIDs...) // never nil, which SQLite gets as NULL: nothing would be outside of it
 	if q.Name() == postgres.Name {
-		return q.Where("NOT "+clients+" AND c.client_id <> ALL(?))", postgres.Array{Of: covered})
+		return q.Where("NOT "+clients+" AND c.client_id <> ALL(?))", postgres.Array{Values: covered})
 	}
-	return q.Where("NOT "+clients+" AND c.client_id NOT IN (SELECT value FROM json_each(?)))", sqlite.Array{Of: covered})
+	return q.Where("NOT "+clients+" AND c.client_id NOT IN (SELECT value FROM json_each(?)))", sqlite.Array{Values: covered})
 }
 
 var tokenListing = listing[Token]{

@@ -78,7 +78,7 @@ func (s *Store) tryTx(ctx context.Context, share shareKey, work func(tx *gorm.DB
 			}
 		}()
 		if s.rls && share.kind == shareOfClient {
-			if err := tenant.Enter(tx, share.client, s.db.Distributed()); err != nil {
+			if err := tenant.LimitTx(tx, share.client, s.db.Distributed()); err != nil {
 				return err
 			}
 		}

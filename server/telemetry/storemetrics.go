@@ -95,7 +95,7 @@ func (c storeCollector) Collect(into chan<- prometheus.Metric) {
 		gauge(catalogApps, float64(catalog.Apps))
 		gauge(catalogRevision, float64(catalog.Revision))
 		gauge(catalogLoaded, unixSeconds(catalog.LoadedAt))
-		gauge(catalogChecked, unixSeconds(catalog.Checked))
+		gauge(catalogChecked, unixSeconds(catalog.CheckedAt))
 	}
 	counter(catalogLoads, float64(stats.Catalog.Loads))
 	counter(catalogFailures, float64(stats.Catalog.Failures))

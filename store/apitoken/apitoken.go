@@ -46,14 +46,14 @@ func WellFormed(secret string) bool {
 	return secret[len(body):] == string(sum[:])
 }
 
-// likeToken finds whole and truncated tokens in a text: API tokens, and the JWTs of identity providers.
-var likeToken = regexp.MustCompile(prefix + `[0-9A-Za-z]{8,}|` + jwtPrefix + `[0-9A-Za-z_-]{8,}(\.[0-9A-Za-z_-]*){0,4}`)
+// tokenPattern matches whole and truncated tokens: API tokens, and the JWTs of identity providers.
+var tokenPattern = regexp.MustCompile(prefix + `[0-9A-Za-z]{8,}|` + jwtPrefix + `[0-9A-Za-z_-]{8,}(\.[0-9A-Za-z_-]*){0,4}`)
 
 const jwtPrefix = "eyJ" // the beginning of a JSON object in base64
 
 // IsIn reports whether a text contains a token, or something like one.
 func IsIn(text string) bool {
-	return (strings.Contains(text, prefix) || strings.Contains(text, jwtPrefix)) && likeToken.MatchString(text)
+	return (strings.Contains(text, prefix) || strings.Contains(text, jwtPrefix)) && tokenPattern.MatchString(text)
 }
 
 // Redact replaces the tokens in a text.
@@ -61,7 +61,7 @@ func Redact(text string) string {
 	if !IsIn(text) {
 		return text
 	}
-	return likeToken.ReplaceAllStringFunc(text, func(token string) string {
+	return tokenPattern.ReplaceAllStringFunc(text, func(token string) string {
 		if strings.HasPrefix(token, prefix) {
 			return prefix + "***"
 		}

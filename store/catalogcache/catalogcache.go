@@ -1,5 +1,5 @@
 // Package catalogcache keeps an immutable snapshot of something that is read all the time and changes seldom, and swaps it as a whole
-// when its revision in the database is another.
+// when its revision in the database has changed.
 package catalogcache
 
 import (
@@ -10,17 +10,17 @@ import (
 	"golang.org/x/sync/singleflight"
 )
 
-// Config says how a snapshot is made.
+// Config has the functions that read a snapshot and its revision.
 type Config[S any] struct {
-	Revision   func(ctx context.Context) (int64, error)          // of the database
+	Revision   func(ctx context.Context) (int64, error)          // reads the revision of the database
 	Load       func(ctx context.Context, old *S) (*S, error)     // makes a snapshot at least as new as when it was called; old may be nil
 	RevisionOf func(snapshot *S) int64                           // of a snapshot
 	Clock      func() time.Time                                  // for Stats
 	Timeout    time.Duration                                     // of a load
-	Failed     func(ctx context.Context, what string, err error) // is called with errors that no caller gets
+	OnError    func(ctx context.Context, what string, err error) // called with errors that no caller gets
 }
 
-// Cache is a snapshot that is brought up to date. Its methods are safe for concurrent use.
+// Cache keeps the newest snapshot. Its methods are safe for concurrent use.
 type Cache[S any] struct {
 	cfg     Config[S]
 	current atomic.Pointer[S]
@@ -36,14 +36,14 @@ func New[S any](cfg Config[S]) *Cache[S] { return &Cache[S]{cfg: cfg} }
 // Current returns the snapshot as it is; nil before the first Refresh.
 func (c *Cache[S]) Current() *S { return c.current.Load() }
 
-// Refresh returns a snapshot that is at least as new as the database is now. After a transaction that changed what the snapshot
-// shows, it makes the change show at once.
+// Refresh returns a snapshot that is at least as new as the database is now. Called after a transaction that
+// changed what the snapshot shows, it makes the change visible at once.
 func (c *Cache[S]) Refresh(ctx context.Context) (*S, error) {
-	asked := c.cfg.Clock()
+	started := c.cfg.Clock()
 	revision, err := c.cfg.Revision(ctx)
 	for err == nil {
 		if s := c.current.Load(); s != nil && c.cfg.RevisionOf(s) >= revision {
-			c.checkedAt.Store(&asked)
+			c.checkedAt.Store(&started)
 			return s, nil
 		}
 		err = c.shareLoad(ctx)
@@ -76,46 +76,46 @@ func (c *Cache[S]) shareLoad(ctx context.Context) error {
 	}
 }
 
-// Show brings a snapshot that is there up to date after a change, for at most so long. Follow does what it could not.
-func (c *Cache[S]) Show(ctx context.Context, within time.Duration) {
+// RefreshWithin refreshes the snapshot after a change, if there is one yet, for at most timeout. If it fails, Follow tries again.
+func (c *Cache[S]) RefreshWithin(ctx context.Context, timeout time.Duration) {
 	if c.current.Load() == nil {
 		return
 	}
-	bounded, cancel := context.WithTimeout(ctx, within)
+	bounded, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	if _, err := c.Refresh(bounded); err != nil && ctx.Err() == nil {
-		c.cfg.Failed(ctx, "a change of the catalog does not show yet", err)
+		c.cfg.OnError(ctx, "a change of the catalog does not show yet", err)
 	}
 }
 
-// Follow looks for changes that other servers made until ctx ends. The interval bounds how stale the snapshot can be; timeout
-// bounds each look.
+// Follow refreshes the snapshot at each interval, until ctx ends, to see changes that other servers made. The interval bounds how stale
+// the snapshot can be; timeout bounds each refresh.
 func (c *Cache[S]) Follow(ctx context.Context, interval, timeout time.Duration) {
-	tick := time.NewTicker(interval)
-	defer tick.Stop()
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
+		case <-ticker.C:
 		}
 		if c.current.Load() == nil {
 			continue
 		}
 		bounded, cancel := context.WithTimeout(ctx, timeout)
 		if _, err := c.Refresh(bounded); err != nil && ctx.Err() == nil {
-			c.cfg.Failed(ctx, "catalog not refreshed", err)
+			c.cfg.OnError(ctx, "catalog not refreshed", err)
 		}
 		cancel()
 	}
 }
 
-// Stats is what the cache has done since New. Times are zero before there is a snapshot.
+// Stats has the counts of the cache since New. Times are zero before there is a snapshot.
 type Stats struct {
-	LoadedAt time.Time // when the snapshot was made
-	Checked  time.Time // when it was last known to be the newest
-	Loads    uint64    // how often one was made
-	Failures uint64    // how often the database did not say whether there is a newer one
+	LoadedAt  time.Time // when the snapshot was made
+	CheckedAt time.Time // when it was last known to be the newest
+	Loads     uint64    // how often a snapshot was made
+	Failures  uint64    // how often Refresh failed
 }
 
 // Stats returns the statistics.
@@ -125,19 +125,19 @@ func (c *Cache[S]) Stats() Stats {
 		stats.LoadedAt = *at
 	}
 	if at := c.checkedAt.Load(); at != nil {
-		stats.Checked = *at
+		stats.CheckedAt = *at
 	}
 	return stats
 }
 
 // Hold blocks every load until release is called. It is for tests of callers that wait for a load.
 func (c *Cache[S]) Hold() (release func()) {
-	held, begun := make(chan struct{}), make(chan struct{})
+	released, started := make(chan struct{}), make(chan struct{})
 	c.loading.DoChan("", func() (any, error) {
-		close(begun)
-		<-held
+		close(started)
+		<-released
 		return nil, nil
 	})
-	<-begun
-	return func() { close(held) }
+	<-started
+	return func() { close(released) }
 }

@@ -127,18 +127,18 @@ func TestLag(t *testing.T) {
 	}{
 		{0, 5, 5, 0}, {10, 5, 6, 0}, {20, 5, 9, 10 * time.Second}, {80, 5, 50, 70 * time.Second}, {90, 40, 50, 0}, {95, 40, 60, 5 * time.Second}, {99, 60, 60, 0},
 	} {
-		lag.Note(changefeed.State{Horizon: c.horizon, End: c.end}, at(c.second))
+		lag.Observe(changefeed.State{Horizon: c.horizon, End: c.end}, at(c.second))
 		if got := lag.At(at(c.second)); got != c.want {
 			t.Errorf("at second %d the lag is %s, want %s", c.second, got, c.want)
 		}
 	}
-	lag.Note(changefeed.State{Horizon: 60, End: 61}, at(100))
+	lag.Observe(changefeed.State{Horizon: 60, End: 61}, at(100))
 	for second, want := range map[int]bool{130: false} {
-		if lag.Warn(time.Minute, at(second)) != want {
+		if lag.ShouldWarn(time.Minute, at(second)) != want {
 			t.Errorf("warns at second %d", second)
 		}
 	}
-	if !lag.Warn(time.Minute, at(161)) || lag.Warn(time.Minute, at(170)) || !lag.Warn(time.Minute, at(222)) {
+	if !lag.ShouldWarn(time.Minute, at(161)) || lag.ShouldWarn(time.Minute, at(170)) || !lag.ShouldWarn(time.Minute, at(222)) {
 		t.Error("it does not warn once a minute")
 	}
 }

@@ -12,19 +12,19 @@ type Item[T any] struct {
 	Value T
 }
 
-// Hub keeps the newest changes of a feed for all who follow it on this server, so that one of them reads the database and not each.
+// Hub keeps the newest changes of a feed in memory for all followers on this server, so that the database is read once for all of them.
 // Its methods are safe for concurrent use.
 type Hub[T any] struct {
 	size int
 
 	mu        sync.Mutex
 	followers int
-	items     []Item[T] // what lies between begin and end
+	items     []Item[T] // the changes between begin and end
 	begin     Key
 	end       Key
 	valid     bool          // begin and end are set
 	changed   chan struct{} // closed when end moves
-	joined    chan struct{} // has an element when a first follower has come
+	joined    chan struct{} // has an element after the first follower has joined
 }
 
 // NewHub returns a hub that keeps at most this many changes.
@@ -49,17 +49,17 @@ func (h *Hub[T]) Join() (leave func()) {
 	}
 }
 
-// Followers returns how many there are.
+// Followers returns the number of followers.
 func (h *Hub[T]) Followers() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.followers
 }
 
-// Joined has an element when somebody follows after nobody did.
+// Joined returns a channel that receives when a follower joins and there was none before.
 func (h *Hub[T]) Joined() <-chan struct{} { return h.joined }
 
-// Reset forgets all changes: the feed is not read beyond this key for now, or it was broken.
+// Reset drops all changes. Followers have to read the database until the next Publish.
 func (h *Hub[T]) Reset() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -67,28 +67,28 @@ func (h *Hub[T]) Reset() {
 	h.wake()
 }
 
-// End returns up to where the hub knows the feed.
+// End returns the key up to which the hub knows the feed, and false if it knows nothing.
 func (h *Hub[T]) End() (Key, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.end, h.valid
 }
 
-// Publish adds what lies between begin, where the last call ended, and end. Any other begin makes the hub start anew.
+// Publish adds the changes between begin and end. begin is the end of the last call: with any other begin, the hub first drops what it has.
 func (h *Hub[T]) Publish(begin Key, items []Item[T], end Key) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if !h.valid || h.end != begin {
 		h.items, h.begin, h.valid = nil, begin, true
-		h.wake() // what lies before has to be read from the database
+		h.wake() // earlier changes have to be read from the database
 	}
 	if h.end = end; begin == end {
 		return
 	}
 	h.items = append(h.items, items...)
-	if over := len(h.items) - h.size; over > 0 {
-		h.begin = h.items[over-1].Key
-		h.items = slices.Clone(h.items[over:])
+	if excess := len(h.items) - h.size; excess > 0 {
+		h.begin = h.items[excess-1].Key
+		h.items = slices.Clone(h.items[excess:])
 	}
 	if len(items) > 0 {
 		h.wake()

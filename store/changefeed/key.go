@@ -1,5 +1,5 @@
-// Package changefeed has the order of a change feed, and hands what is new in it to those who follow it. It does not know what
-// a change is.
+// Package changefeed defines the order of a change feed, keeps its state, and passes new changes to its followers. It does not know
+// what a change is.
 package changefeed
 
 import (
@@ -13,7 +13,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// Key is the place of a change in a feed. Its fields are compared in their order.
+// Key is the place of a change in a feed. Keys are compared field by field, in this order.
 type Key struct {
 	Position int64
 	ClientID uuid.UUID

@@ -14,8 +14,8 @@ type Lag struct {
 	warned  time.Time
 }
 
-// Note takes a state that was read now.
-func (l *Lag) Note(state State, now time.Time) {
+// Observe updates the lag with a state that was read now.
+func (l *Lag) Observe(state State, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
@@ -27,7 +27,7 @@ func (l *Lag) Note(state State, now time.Time) {
 	l.horizon = state.Horizon
 }
 
-// At returns the lag.
+// At returns the lag at a time; 0 if the feed does not stand still.
 func (l *Lag) At(now time.Time) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -37,14 +37,14 @@ func (l *Lag) At(now time.Time) time.Duration {
 	return max(now.Sub(l.since), 0)
 }
 
-// Warn reports whether to log the lag: if it is more than most, once in that time.
-func (l *Lag) Warn(most time.Duration, now time.Time) bool {
-	if l.At(now) < most {
+// ShouldWarn reports whether to log the lag: it has reached the threshold, and was not logged for that time.
+func (l *Lag) ShouldWarn(threshold time.Duration, now time.Time) bool {
+	if l.At(now) < threshold {
 		return false
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if now.Sub(l.warned) < most {
+	if now.Sub(l.warned) < threshold {
 		return false
 	}
 	l.warned = now

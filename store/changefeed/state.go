@@ -10,7 +10,7 @@ import (
 	"gorm.io/gorm"
 )
 
-// Expressions are those of a database, as store documents them.
+// Expressions returns SQL expressions that differ between databases; package store documents them.
 type Expressions interface {
 	ChangeHorizon() string
 	ChangeEnd() string
@@ -18,11 +18,11 @@ type Expressions interface {
 	DatabaseID() string
 }
 
-// State is what the database knows of its change feed at one moment.
+// State is the state of the change feed in one snapshot of the database.
 type State struct {
 	Incarnation int64
 	Nonce       *string // nil while a new incarnation begins
-	Horizon     int64   // each change before it is committed, and each that commits later is behind it
+	Horizon     int64   // all changes before this position are committed; those that commit later have this position or a later one
 	End         int64   // no change has this position yet, or a later one
 
 	Distributed bool // there is no feed
@@ -31,16 +31,16 @@ type State struct {
 	PrunedRevision int64     // nor are changes of the catalog before this revision
 	PrunedBefore   time.Time // nor are some of either that are older than this
 
-	DatabaseID string // of the database that the incarnation began in
-	Here       string // of this one
+	DatabaseID        string // of the database that the incarnation began in
+	CurrentDatabaseID string `gorm:"column:here"` // of the database that was read
 }
 
 // TableName implements gorm's Tabler.
 func (State) TableName() string { return "change_feed" }
 
 // Read returns the state in the snapshot of the transaction.
-func Read(tx *gorm.DB, of Expressions) (state State, err error) {
-	err = tx.Select(fmt.Sprintf("*, %s AS horizon, %s AS \"end\", %s AS here", of.ChangeHorizon(), of.ChangeEnd(), of.DatabaseID())).
+func Read(tx *gorm.DB, exprs Expressions) (state State, err error) {
+	err = tx.Select(fmt.Sprintf("*, %s AS horizon, %s AS \"end\", %s AS here", exprs.ChangeHorizon(), exprs.ChangeEnd(), exprs.DatabaseID())).
 		Take(&state).Error
 	if err == nil && state.Distributed {
 		err = ErrDistributed
@@ -48,23 +48,23 @@ func Read(tx *gorm.DB, of Expressions) (state State, err error) {
 	return state, err
 }
 
-// Kept returns about how many changes are kept.
-func Kept(db *gorm.DB, of Expressions) (n int64, err error) {
-	err = db.Model(&State{}).Select(of.ChangesKept()).Limit(1).Scan(&n).Error
+// CountKept returns approximately how many changes are kept.
+func CountKept(db *gorm.DB, exprs Expressions) (n int64, err error) {
+	err = db.Model(&State{}).Select(exprs.ChangesKept()).Limit(1).Scan(&n).Error
 	return n, err
 }
 
-// Good reports whether cursors can be given out: the incarnation is that of this database, and has begun.
-func (s State) Good() bool { return s.Nonce != nil && s.DatabaseID == s.Here }
+// Ready reports whether cursors can be issued: the incarnation is that of this database, and has begun.
+func (s State) Ready() bool { return s.Nonce != nil && s.DatabaseID == s.CurrentDatabaseID }
 
-// Forgets reports whether changes since a time may no longer be kept.
-func (s State) Forgets(since time.Time) bool {
+// MayHavePruned reports whether changes since a time may have been pruned.
+func (s State) MayHavePruned(since time.Time) bool {
 	return since.Before(s.PrunedBefore) && s.PrunedBefore.After(time.Unix(0, 0)) // otherwise nothing was pruned
 }
 
-// Prune says that changes before the key, changes of the catalog before the revision, and some that are older than a time, are no longer
-// kept. What was said before is not taken back.
-func Prune(tx *gorm.DB, position, revision int64, before time.Time) error {
+// MarkPruned records that changes before the position, changes of the catalog before the revision, and some that are older than a time,
+// are no longer kept. It never moves one of these marks back.
+func MarkPruned(tx *gorm.DB, position, revision int64, before time.Time) error {
 	feed := tx.Model(&State{}).Where("id = 1").Session(&gorm.Session{})
 	return errors.Join(
 		feed.Where("pruned_position < ?", position).Update("pruned_position", position).Error,
@@ -73,15 +73,16 @@ func Prune(tx *gorm.DB, position, revision int64, before time.Time) error {
 	)
 }
 
-// Begin makes a new incarnation, with which all cursors expire, unless another server has made it since the state was read. Finish has
-// to be called when the writers of the old one have ended.
-func Begin(db *gorm.DB, old State) error {
-	q := db.Model(&State{}).Where("id = 1 AND incarnation = ? AND (nonce IS NOT NULL OR database_id <> ?)", old.Incarnation, old.Here)
-	return q.Updates(map[string]any{"incarnation": gorm.Expr("incarnation + 1"), "database_id": old.Here, "nonce": nil}).Error
+// BeginIncarnation begins a new incarnation of the feed, unless another server has done so since the state was read. All cursors expire.
+// Call FinishIncarnation when the writers of the old one have ended.
+func BeginIncarnation(db *gorm.DB, old State) error {
+	current := old.CurrentDatabaseID
+	q := db.Model(&State{}).Where("id = 1 AND incarnation = ? AND (nonce IS NOT NULL OR database_id <> ?)", old.Incarnation, current)
+	return q.Updates(map[string]any{"incarnation": gorm.Expr("incarnation + 1"), "database_id": current, "nonce": nil}).Error
 }
 
-// Finish ends what Begin began: from now on there are cursors.
-func Finish(db *gorm.DB) error {
+// FinishIncarnation finishes what BeginIncarnation began: from now on cursors can be issued.
+func FinishIncarnation(db *gorm.DB) error {
 	var raw [8]byte
 	_, _ = rand.Read(raw[:]) // never fails
 	return db.Model(&State{}).Where("id = 1 AND nonce IS NULL").Updates(map[string]any{"nonce": hex.EncodeToString(raw[:])}).Error

@@ -20,8 +20,8 @@ var ErrTimeout = errors.New("other writes of the same client have its share of t
 //
 // A write that has to wait for a share holds no connection. To avoid deadlocks, a caller that holds a share must not acquire another.
 type Shares[K comparable] struct {
-	each int // for one key
-	all  int // for all keys; 0: no bound
+	maxPerKey int
+	maxTotal  int // for all keys; 0: no bound
 
 	mu      sync.Mutex
 	total   int
@@ -37,15 +37,15 @@ type waiter[K comparable] struct {
 
 // counts has the counts of Shares since New.
 type counts struct {
-	waits  atomic.Uint64
-	waited atomic.Int64 // nanoseconds
+	waits    atomic.Uint64
+	waitTime atomic.Int64 // nanoseconds
 }
 
 // New returns the shares of a pool with this many connections.
 func New[K comparable](conns int) *Shares[K] {
-	p := &Shares[K]{each: max(1, conns/4), held: map[K]int{}}
+	p := &Shares[K]{maxPerKey: max(1, conns/4), held: map[K]int{}}
 	if conns > 1 {
-		p.all = conns - max(1, conns/4)
+		p.maxTotal = conns - max(1, conns/4)
 	}
 	return p
 }
@@ -61,7 +61,7 @@ func New[K comparable](conns int) *Shares[K] {
 //	defer release()
 func (p *Shares[K]) Acquire(ctx context.Context, key K) (release func(), err error) {
 	p.mu.Lock()
-	if p.free(key) {
+	if p.hasCapacity(key) {
 		p.take(key)
 		p.mu.Unlock()
 		return func() { p.release(key) }, nil
@@ -77,8 +77,8 @@ func (p *Shares[K]) Acquire(ctx context.Context, key K) (release func(), err err
 
 func (p *Shares[K]) wait(ctx context.Context, w *waiter[K]) error {
 	p.counts.waits.Add(1)
-	begun := time.Now()
-	defer func() { p.counts.waited.Add(int64(time.Since(begun))) }()
+	started := time.Now()
+	defer func() { p.counts.waitTime.Add(int64(time.Since(started))) }()
 	select {
 	case <-w.granted:
 		return nil
@@ -99,9 +99,9 @@ func (p *Shares[K]) wait(ctx context.Context, w *waiter[K]) error {
 	return ErrTimeout
 }
 
-// free reports whether a write with the key may have a connection. The lock is held.
-func (p *Shares[K]) free(key K) bool {
-	return p.held[key] < p.each && (p.all == 0 || p.total < p.all)
+// hasCapacity reports whether a write with the key may have a connection. The lock is held.
+func (p *Shares[K]) hasCapacity(key K) bool {
+	return p.held[key] < p.maxPerKey && (p.maxTotal == 0 || p.total < p.maxTotal)
 }
 
 // take counts one more connection of the key. The lock is held.
@@ -121,7 +121,7 @@ func (p *Shares[K]) release(key K) {
 	}
 	next := -1
 	for i, w := range p.waiting {
-		if p.free(w.key) && (next < 0 || p.held[w.key] < p.held[p.waiting[next].key]) {
+		if p.hasCapacity(w.key) && (next < 0 || p.held[w.key] < p.held[p.waiting[next].key]) {
 			next = i
 		}
 	}
@@ -148,9 +148,9 @@ func (p *Shares[K]) Stats() Stats {
 	defer p.mu.Unlock()
 	return Stats{
 		Waiting: len(p.waiting), Keys: len(p.held),
-		Waits: p.counts.waits.Load(), WaitTime: time.Duration(p.counts.waited.Load()),
+		Waits: p.counts.waits.Load(), WaitTime: time.Duration(p.counts.waitTime.Load()),
 	}
 }
 
 // Bounds returns how many connections one key may hold, and how many all keys together; 0 means no bound.
-func (p *Shares[K]) Bounds() (each, all int) { return p.each, p.all }
+func (p *Shares[K]) Bounds() (perKey, total int) { return p.maxPerKey, p.maxTotal }

@@ -14,10 +14,10 @@ import (
 
 // Match is the condition of a write on the current tag of its object. The zero value refuses every tag.
 type Match struct {
-	Tags   []string // the object must have one of these
-	Any    bool     // the object may have any tag
-	Except []string // the object must have none of these
-	Never  bool     // the object must not exist
+	Tags         []string // the object must have one of these
+	Any          bool     // the object may have any tag
+	Except       []string // the object must have none of these
+	MustNotExist bool
 }
 
 // PreconditionError means that the object has none of the tags that it must have. Nothing was written.
@@ -34,7 +34,7 @@ func (m *Match) Check(tag string) error {
 		return nil
 	case !m.Any && !slices.Contains(m.Tags, tag):
 		return &PreconditionError{}
-	case m.Never, slices.Contains(m.Except, tag):
+	case m.MustNotExist, slices.Contains(m.Except, tag):
 		return &PreconditionError{Except: true}
 	}
 	return nil

@@ -25,11 +25,11 @@ func TestMatch(t *testing.T) {
 		"any tag":                             {&etag.Match{Any: true}, nil},
 		"any tag but another":                 {&etag.Match{Any: true, Except: []string{"1"}}, nil},
 		"any tag but this":                    {&etag.Match{Any: true, Except: []string{"1", "2"}}, failsExcept},
-		"must not exist":                      {&etag.Match{Any: true, Never: true}, failsExcept},
+		"must not exist":                      {&etag.Match{Any: true, MustNotExist: true}, failsExcept},
 		"the tag, which is excepted":          {&etag.Match{Tags: []string{"2"}, Except: []string{"2"}}, failsExcept},
 		"another tag, and this one excepted":  {&etag.Match{Tags: []string{"1"}, Except: []string{"2"}}, fails},
-		"another tag, and it must not exist":  {&etag.Match{Tags: []string{"1"}, Never: true}, fails},
-		"the tag, although it must not exist": {&etag.Match{Tags: []string{"2"}, Never: true}, failsExcept},
+		"another tag, and it must not exist":  {&etag.Match{Tags: []string{"1"}, MustNotExist: true}, fails},
+		"the tag, although it must not exist": {&etag.Match{Tags: []string{"2"}, MustNotExist: true}, failsExcept},
 	} {
 		err := c.match.Check(etag.OfVersion(2))
 		got := (*etag.PreconditionError)(nil)

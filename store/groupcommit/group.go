@@ -48,18 +48,18 @@ type Group[K comparable, R Request[K]] struct {
 	busy     map[K]bool  // keys with an item in flight
 	inFlight []*batch[R] // transactions
 	slow     int         // how many of them are slow
-	timing   bool        // the timer runs, because items are queued
+	timerOn  bool        // because items are queued
 	timer    *time.Timer
 	closed   bool
-	idle     sync.WaitGroup
+	running  sync.WaitGroup // transactions, and items that are written alone
 	counts   counts
 }
 
 // batch has the items of one transaction.
 type batch[R any] struct {
 	items   []R
-	checked bool // by checkSlow once
-	slow    bool // by checkSlow twice
+	checked bool // checkSlow has seen it once
+	slow    bool // checkSlow has seen it twice
 }
 
 type counts struct {
@@ -111,8 +111,8 @@ func (g *Group[K, R]) Do(w R) error {
 	}
 	item.done = make(chan struct{})
 	g.queue = append(g.queue, w)
-	if !g.timing {
-		g.timing = true
+	if !g.timerOn {
+		g.timerOn = true
 		g.timer.Reset(slowAfter)
 	}
 	g.mu.Unlock()
@@ -156,7 +156,7 @@ func (g *Group[K, R]) start(items []R) *batch[R] {
 	b := &batch[R]{items: items}
 	g.inFlight = append(g.inFlight, b)
 	g.counts.add(len(items))
-	g.idle.Add(1)
+	g.running.Add(1)
 	return b
 }
 
@@ -167,7 +167,7 @@ func (c *counts) add(size int) {
 
 // run serves a batch and answers its items, except the locked ones.
 func (g *Group[K, R]) run(b *batch[R]) {
-	recovering(func() { g.cfg.Batch(b.items) }, b.items...)
+	recoverPanic(func() { g.cfg.Batch(b.items) }, b.items...)
 	for _, w := range b.items {
 		if item := w.Base(); !item.answered && !item.Locked {
 			item.Answer()
@@ -175,11 +175,11 @@ func (g *Group[K, R]) run(b *batch[R]) {
 	}
 }
 
-// recovering runs write. A panic becomes the result of every item that has no answer yet.
-func recovering[K comparable, R Request[K]](write func(), items ...R) {
-	ended := false
+// recoverPanic calls write. A panic becomes the result of every item that has no answer yet.
+func recoverPanic[K comparable, R Request[K]](write func(), items ...R) {
+	returned := false
 	defer func() {
-		if ended {
+		if returned {
 			return
 		}
 		err := &PanicError{Value: recover(), Stack: debug.Stack()}
@@ -190,7 +190,7 @@ func recovering[K comparable, R Request[K]](write func(), items ...R) {
 		}
 	}()
 	write()
-	ended = true
+	returned = true
 }
 
 // finish ends a transaction. It starts a goroutine for each locked item, except one that its caller writes.
@@ -206,27 +206,27 @@ func (g *Group[K, R]) finish(b *batch[R]) {
 		case !item.Locked:
 			delete(g.busy, item.Key)
 		case item.done != nil:
-			g.idle.Add(1)
+			g.running.Add(1)
 			go g.writeAlone(w)
 		default:
-			g.idle.Add(1)
+			g.running.Add(1)
 		}
 	}
 	g.dispatch()
-	g.idle.Done() // last, so that Close also waits for the transactions that dispatch started
+	g.running.Done() // last, so that Close also waits for the transactions that dispatch started
 }
 
 // writeAlone writes a locked item. Its key stays busy until then. If the write fails, the row is probably still locked, so the next item
 // of the key is also written alone and delays no batch.
 func (g *Group[K, R]) writeAlone(w R) {
-	for next := true; next; {
-		recovering(func() { g.cfg.Alone(w) }, w)
+	for more := true; more; {
+		recoverPanic(func() { g.cfg.Alone(w) }, w)
 		item := w.Base()
 		key, failed := item.Key, item.Err != nil
 		item.Answer()
-		w, next = g.nextAlone(key, failed)
+		w, more = g.nextAlone(key, failed)
 	}
-	g.idle.Done()
+	g.running.Done()
 }
 
 // nextAlone removes the next item of a key whose row is locked from the queue. If there is none, or the row is free, further items of the
@@ -252,11 +252,11 @@ func (g *Group[K, R]) nextAlone(key K, locked bool) (next R, ok bool) {
 // result. The lock is held.
 func (g *Group[K, R]) dispatch() {
 	for g.hasCapacity() {
-		next := g.next()
-		if len(next) == 0 {
+		items := g.takeBatch()
+		if len(items) == 0 {
 			return
 		}
-		b := g.start(next)
+		b := g.start(items)
 		go func() {
 			g.run(b)
 			g.finish(b)
@@ -276,14 +276,14 @@ func (g *Group[K, R]) checkSlow() {
 		b.checked = true
 	}
 	g.dispatch()
-	if g.timing = len(g.queue) > 0; g.timing {
+	if g.timerOn = len(g.queue) > 0; g.timerOn {
 		g.timer.Reset(slowAfter)
 	}
 }
 
-// next removes a batch from the queue, oldest items first: at most one item of each key, and none of a busy key. It answers and drops
+// takeBatch removes a batch from the queue, oldest items first: at most one item of each key, and none of a busy key. It answers and drops
 // items whose context has ended. The batch is in the order of the keys. The lock is held.
-func (g *Group[K, R]) next() []R {
+func (g *Group[K, R]) takeBatch() []R {
 	var items []R
 	rest := g.queue[:0]
 	for _, w := range g.queue {
@@ -320,5 +320,5 @@ func (g *Group[K, R]) Close() {
 	g.mu.Lock()
 	g.closed = true
 	g.mu.Unlock()
-	g.idle.Wait()
+	g.running.Wait()
 }

@@ -9,13 +9,14 @@ type Problem struct {
 	Earlier int // the line that it contradicts
 }
 
-// Duplicates returns the first rows whose key an earlier row has, by line, and how many there are.
+// Duplicates returns the rows that have the key of an earlier row, the first limit of them in the order of lines, and their total number.
 func (s *Spool[T]) Duplicates(ctx context.Context, limit int) (found []Problem, total int, err error) {
 	return s.problems(ctx, limit, `SELECT line, text, earlier FROM (
 		SELECT line, text, min(line) OVER (PARTITION BY key) AS earlier FROM spool) WHERE line > earlier`)
 }
 
-// Contradictions returns the first rows whose value is not that of the first row of their group, by line, and how many there are.
+// Contradictions returns the rows whose value differs from that of the first row of their group, the first limit of them in the order of
+// lines, and their total number.
 func (s *Spool[T]) Contradictions(ctx context.Context, limit int) (found []Problem, total int, err error) {
 	return s.problems(ctx, limit, `SELECT line, text, earlier FROM (
 		SELECT line, text, value, first_value(value) OVER same AS first, first_value(line) OVER same AS earlier

@@ -1,5 +1,5 @@
-// Package importspool keeps rows that can be read only once on disk, so that they can be checked as a whole and read again, in batches,
-// in constant memory. The disk is that of a private SQLite database in a temporary file, which ends with the spool.
+// Package importspool stores rows that can be read only once on disk, so that they can be checked as a whole and read again, in batches,
+// in constant memory. They are in a private SQLite database: a temporary file, which Close removes.
 package importspool
 
 import (
@@ -18,14 +18,14 @@ const (
 	batchBytes = 1 << 20
 )
 
-// Row is a row of the source, and what the checks of the whole source need of it.
+// Row is a row of the source, with the keys by which it is compared with the other rows.
 type Row[T any] struct {
 	Line  int
 	Text  string  // what Key was made from, as the source spells it
 	Key   string  // rows with the same key are duplicates
 	Group *string // rows of a group must agree in Value; nil for no group
 	Value *string // nil agrees with every value
-	Of    T
+	Body  T
 }
 
 // Spool holds rows. It is for one caller at a time.
@@ -61,12 +61,12 @@ func New[T any](ctx context.Context) (*Spool[T], error) {
 // Close removes the file.
 func (s *Spool[T]) Close() error { return s.db.Close() }
 
-// Rows is how many rows were added.
+// Rows returns how many rows were added.
 func (s *Spool[T]) Rows() int { return s.rows }
 
 // Add adds a row.
 func (s *Spool[T]) Add(ctx context.Context, row Row[T]) error {
-	body, err := json.Marshal(row.Of)
+	body, err := json.Marshal(row.Body)
 	if err != nil {
 		return err
 	}
@@ -90,7 +90,7 @@ func (s *Spool[T]) flush(ctx context.Context) error {
 	return err
 }
 
-// Finish is called when all rows are added, and before the methods below.
+// Finish writes the last rows and creates the indexes. Call it after the last Add, and before Each, Duplicates and Contradictions.
 func (s *Spool[T]) Finish(ctx context.Context) error {
 	if err := s.flush(ctx); err != nil {
 		return err
@@ -99,15 +99,15 @@ func (s *Spool[T]) Finish(ctx context.Context) error {
 	return err
 }
 
-// SortByKey has Each go through the rows in the order of their keys: the keys of a batch are then a range that no other has. Call it
-// before Finish.
+// SortByKey makes batches of rows that follow each other in the order of their keys, so that the key ranges of batches do not overlap.
+// Call it before Finish.
 func (s *Spool[T]) SortByKey(ctx context.Context) error {
 	if err := s.flush(ctx); err != nil {
 		return err
 	}
-	const number = `UPDATE spool SET batch = n / ? FROM (SELECT rowid AS at, row_number() OVER (ORDER BY key) - 1 AS n FROM spool)
+	const assignBatches = `UPDATE spool SET batch = n / ? FROM (SELECT rowid AS at, row_number() OVER (ORDER BY key) - 1 AS n FROM spool)
 		WHERE rowid = at`
-	_, err := s.db.ExecContext(ctx, number, BatchRows)
+	_, err := s.db.ExecContext(ctx, assignBatches, BatchRows)
 	s.batches = (s.rows + BatchRows - 1) / BatchRows
 	return err
 }
@@ -115,13 +115,13 @@ func (s *Spool[T]) SortByKey(ctx context.Context) error {
 // Batch is rows that are read together.
 type Batch[T any] struct {
 	Rows   []T
-	Values map[string]string // of the groups that the rows name, what any row of the spool says
+	Values map[string]string // by group of the rows: the value that rows of the group have, here or in another batch
 }
 
 // Each calls work with each batch, in the order of the lines unless SortByKey was called.
 func (s *Spool[T]) Each(ctx context.Context, work func(Batch[T]) error) error {
 	for number := range s.batches {
-		batch, err := s.read(ctx, number)
+		batch, err := s.readBatch(ctx, number)
 		if err == nil {
 			err = work(batch)
 		}
@@ -132,7 +132,7 @@ func (s *Spool[T]) Each(ctx context.Context, work func(Batch[T]) error) error {
 	return nil
 }
 
-func (s *Spool[T]) read(ctx context.Context, number int) (batch Batch[T], err error) {
+func (s *Spool[T]) readBatch(ctx context.Context, number int) (batch Batch[T], err error) {
 	err = s.scan(ctx, "SELECT body, '' FROM spool WHERE batch = ? ORDER BY line", number, func(body, _ string) error {
 		var row T
 		err := json.Unmarshal([]byte(body), &row)
@@ -152,8 +152,8 @@ func (s *Spool[T]) read(ctx context.Context, number int) (batch Batch[T], err er
 	return batch, err
 }
 
-// scan calls take with the two texts of each row that the query finds.
-func (s *Spool[T]) scan(ctx context.Context, query string, number int, take func(a, b string) error) error {
+// scan calls handle with the two columns of each row of the query.
+func (s *Spool[T]) scan(ctx context.Context, query string, number int, handle func(a, b string) error) error {
 	rows, err := s.db.QueryContext(ctx, query, number)
 	if err != nil {
 		return err
@@ -164,7 +164,7 @@ func (s *Spool[T]) scan(ctx context.Context, query string, number int, take func
 		if err := rows.Scan(&a, &b); err != nil {
 			return err
 		}
-		if err := take(a, b); err != nil {
+		if err := handle(a, b); err != nil {
 			return err
 		}
 	}

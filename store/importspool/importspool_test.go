@@ -61,7 +61,7 @@ func TestBatches(t *testing.T) {
 	t.Parallel()
 	var rows []importspool.Row[string]
 	for i := range 2*importspool.BatchRows + 1 {
-		row := importspool.Row[string]{Key: fmt.Sprint(i), Group: text(fmt.Sprint(i % 7)), Of: fmt.Sprint("row ", i)}
+		row := importspool.Row[string]{Key: fmt.Sprint(i), Group: text(fmt.Sprint(i % 7)), Body: fmt.Sprint("row ", i)}
 		if i == 0 {
 			row.Value = text("of the first row")
 		}
@@ -99,7 +99,7 @@ func TestSortByKey(t *testing.T) {
 	defer func() { _ = s.Close() }()
 	for i := range importspool.BatchRows + 1 {
 		key := fmt.Sprintf("%04d", 9999-i)
-		if err := s.Add(t.Context(), importspool.Row[string]{Line: i + 1, Key: key, Of: key}); err != nil {
+		if err := s.Add(t.Context(), importspool.Row[string]{Line: i + 1, Key: key, Body: key}); err != nil {
 			t.Fatal(err)
 		}
 	}

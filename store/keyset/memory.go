@@ -6,7 +6,7 @@ import (
 	"sort"
 )
 
-// Sorted returns the rows of a list in memory in each order that Pick needs.
+// Sorted returns the rows of a list in memory in each order that PageInMemory needs.
 func (l Listing[C, T]) Sorted(rows []T) map[C][]T {
 	orders := make(map[C][]T, len(l.Keys))
 	for by := range l.Keys {
@@ -15,31 +15,31 @@ func (l Listing[C, T]) Sorted(rows []T) map[C][]T {
 	return orders
 }
 
-// Replace returns the orders without the rows that are gone and with those that come. It sorts only the latter.
-func (l Listing[C, T]) Replace(orders map[C][]T, gone, come []T) map[C][]T {
+// Replace returns the orders without the removed rows and with the added ones. It sorts only the added ones.
+func (l Listing[C, T]) Replace(orders map[C][]T, removed, added []T) map[C][]T {
 	next := make(map[C][]T, len(orders))
-	for by, have := range orders {
-		edits := make([]edit[T], 0, len(gone)+len(come))
-		for _, row := range gone {
-			if at, found := slices.BinarySearchFunc(have, row, l.order(by)); found {
+	for by, old := range orders {
+		edits := make([]edit[T], 0, len(removed)+len(added))
+		for _, row := range removed {
+			if at, found := slices.BinarySearchFunc(old, row, l.order(by)); found {
 				edits = append(edits, edit[T]{at: at, removes: 1})
 			}
 		}
-		for _, row := range slices.SortedFunc(slices.Values(come), l.order(by)) {
-			at, _ := slices.BinarySearchFunc(have, row, l.order(by))
+		for _, row := range slices.SortedFunc(slices.Values(added), l.order(by)) {
+			at, _ := slices.BinarySearchFunc(old, row, l.order(by))
 			edits = append(edits, edit[T]{at: at, row: row})
 		}
 		// At one index, insertions come before the removal, in their own order.
 		slices.SortStableFunc(edits, func(a, b edit[T]) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.removes, b.removes)) })
-		rows, done := make([]T, 0, len(have)+len(come)), 0
+		rows, done := make([]T, 0, len(old)+len(added)), 0
 		for _, e := range edits {
-			rows = append(rows, have[done:e.at]...)
+			rows = append(rows, old[done:e.at]...)
 			if e.removes == 0 {
 				rows = append(rows, e.row)
 			}
 			done = e.at + e.removes
 		}
-		next[by] = append(rows, have[done:]...)
+		next[by] = append(rows, old[done:]...)
 	}
 	return next
 }
@@ -61,9 +61,9 @@ func (l Listing[C, T]) order(by C) func(a, b T) int {
 	}
 }
 
-// Pick returns one page of the rows in memory that match, as Page does for rows in the database. A nil match matches all rows.
-func (l Listing[C, T]) Pick(orders map[C][]T, p Page[C], match func(T) bool) (List[T], error) {
-	key, value, err := l.place(p)
+// PageInMemory returns one page of the rows in memory that match, as Page does for rows in the database. A nil match matches all rows.
+func (l Listing[C, T]) PageInMemory(orders map[C][]T, p Page[C], match func(T) bool) (List[T], error) {
+	key, value, err := l.resolve(p)
 	if err != nil {
 		return List[T]{}, err
 	}

@@ -68,8 +68,8 @@ func sorted(rows []row, by column, desc bool) []row {
 	return rows
 }
 
-// TestPick pages through lists in every order, with pages of every size and with a filter.
-func TestPick(t *testing.T) {
+// TestPageInMemory pages through lists in every order, with pages of every size and with a filter.
+func TestPageInMemory(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(1, 2))
 	rows := someRows(random, 50)
@@ -87,7 +87,7 @@ func TestPick(t *testing.T) {
 					var got []row
 					p := keyset.Page[column]{Size: size, SortBy: by, Desc: desc}
 					for {
-						list, err := l.Pick(orders, p, match)
+						list, err := l.PageInMemory(orders, p, match)
 						if err != nil {
 							t.Fatal(err)
 						}
@@ -114,12 +114,12 @@ func TestPositionOutlivesItsRow(t *testing.T) {
 	rows := sorted(someRows(rand.New(rand.NewPCG(3, 4)), 10), byName, false)
 	l := listing()
 	p := keyset.Page[column]{Size: 4, SortBy: byName}
-	list, err := l.Pick(l.Sorted(rows), p, nil)
+	list, err := l.PageInMemory(l.Sorted(rows), p, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	p.After = list.Next
-	list, err = l.Pick(l.Sorted(slices.Delete(slices.Clone(rows), 3, 4)), p, nil)
+	list, err = l.PageInMemory(l.Sorted(slices.Delete(slices.Clone(rows), 3, 4)), p, nil)
 	if err != nil || !slices.Equal(list.Rows, rows[4:8]) {
 		t.Errorf("the page is %v, %v; want %v", list.Rows, err, rows[4:8])
 	}
@@ -133,18 +133,18 @@ func TestReplace(t *testing.T) {
 	rows := someRows(random, 20)
 	orders := l.Sorted(rows)
 	for range 300 {
-		gone := slices.Clone(rows[:random.IntN(min(4, len(rows)+1))])
-		come := someRows(random, random.IntN(4))
-		if len(gone) > 0 && random.IntN(2) == 0 { // a changed row
-			changed := gone[0]
+		removed := slices.Clone(rows[:random.IntN(min(4, len(rows)+1))])
+		added := someRows(random, random.IntN(4))
+		if len(removed) > 0 && random.IntN(2) == 0 { // a changed row
+			changed := removed[0]
 			changed.name, changed.count = fmt.Sprintf("name %d", random.IntN(5)), 9
-			come = append(come, changed)
+			added = append(added, changed)
 		}
-		rows = append(slices.Clone(rows[len(gone):]), come...)
+		rows = append(slices.Clone(rows[len(removed):]), added...)
 		random.Shuffle(len(rows), func(a, b int) { rows[a], rows[b] = rows[b], rows[a] })
-		next := l.Replace(orders, gone, come)
+		next := l.Replace(orders, removed, added)
 		if want := l.Sorted(rows); !reflect.DeepEqual(next, want) && len(rows) > 0 {
-			t.Fatalf("without %v and with %v the orders are\n%v\nwant\n%v", gone, come, next, want)
+			t.Fatalf("without %v and with %v the orders are\n%v\nwant\n%v", removed, added, next, want)
 		}
 		orders = next
 	}
@@ -183,7 +183,7 @@ func TestCheck(t *testing.T) {
 	} {
 		p := keyset.Page[column]{Size: 1, SortBy: c.by, After: &keyset.Position{SortKey: c.key, TieBreaker: c.tie}}
 		checked := l.Check(p)
-		_, picked := l.Pick(l.Sorted(nil), p, nil)
+		_, picked := l.PageInMemory(l.Sorted(nil), p, nil)
 		for _, err := range []error{checked, picked} {
 			if (err == nil) != c.good || err != nil && !errors.Is(err, keyset.ErrPosition) {
 				t.Errorf("%s, key %q, tie %q: %v", c.by, c.key, c.tie, err)

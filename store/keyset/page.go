@@ -13,7 +13,7 @@ import (
 // ErrPosition means that Page.After cannot be the position of a row in this list.
 var ErrPosition = errors.New("no position of this list")
 
-// Page asks for one page of a list: at most Size rows, in the order of SortBy and then of the id, behind After.
+// Page asks for one page of a list: at most Size rows behind After, in the order of SortBy and then of Listing.Tie.
 type Page[C ~string] struct {
 	Size   int
 	SortBy C
@@ -36,7 +36,7 @@ type List[T any] struct {
 	ETag  string    // changes with any row of the list; "" if the list has none
 }
 
-// Listing has the orders of one list.
+// Listing describes a list: the columns that it can be sorted by, and how to read it.
 type Listing[C ~string, T any] struct {
 	Keys map[C]Key[T]                      // by the values of Page.SortBy
 	Find func(q *gorm.DB, rows *[]T) error // reads the rows; nil: with gorm
@@ -45,14 +45,14 @@ type Listing[C ~string, T any] struct {
 	Tied func(string) bool                 // reports whether a text can be its value
 }
 
-// Check returns the error that Page or Pick would return for p, before anything is read.
+// Check returns the error that Page or PageInMemory would return for p, before anything is read.
 func (l Listing[C, T]) Check(p Page[C]) error {
-	_, _, err := l.place(p)
+	_, _, err := l.resolve(p)
 	return err
 }
 
-// place returns the key that p sorts by and, if p has a position, the value of the position.
-func (l Listing[C, T]) place(p Page[C]) (key Key[T], value any, err error) {
+// resolve returns the key that p sorts by and, if p.After is set, its sort key as a value of the column.
+func (l Listing[C, T]) resolve(p Page[C]) (key Key[T], value any, err error) {
 	key, ok := l.Keys[p.SortBy]
 	if !ok {
 		return key, nil, fmt.Errorf("this list cannot be sorted by %q", p.SortBy)
@@ -75,26 +75,26 @@ func (l Listing[C, T]) place(p Page[C]) (key Key[T], value any, err error) {
 // Page reads one page of the rows that q selects. It reads one row more than the page has, to see whether there is a next page, so
 // that no page is empty. It calls total for the total count, unless the page has all rows. A nil total counts the rows.
 func (l Listing[C, T]) Page(ctx context.Context, q *gorm.DB, p Page[C], total func() (int64, error)) (List[T], error) {
-	key, value, err := l.place(p)
+	key, value, err := l.resolve(p)
 	if err != nil {
 		return List[T]{}, err
 	}
-	order, beyond := " ASC", ">"
+	order, operator := " ASC", ">"
 	if p.Desc {
-		order, beyond = " DESC", "<"
+		order, operator = " DESC", "<"
 	}
 	q = q.WithContext(ctx).Session(&gorm.Session{})
-	rest := q
+	pageQuery := q
 	if p.After != nil {
 		// As a row comparison, both columns can be the range of an index.
-		rest = q.Where("("+key.column+", "+l.Tie+") "+beyond+" (?, ?)", value, p.After.TieBreaker)
+		pageQuery = q.Where("("+key.column+", "+l.Tie+") "+operator+" (?, ?)", value, p.After.TieBreaker)
 	}
 	var list List[T]
-	rest = rest.Order(key.column + order + ", " + l.Tie + order).Limit(p.Size + 1)
+	pageQuery = pageQuery.Order(key.column + order + ", " + l.Tie + order).Limit(p.Size + 1)
 	if l.Find != nil {
-		err = l.Find(rest, &list.Rows)
+		err = l.Find(pageQuery, &list.Rows)
 	} else {
-		err = rest.Find(&list.Rows).Error
+		err = pageQuery.Find(&list.Rows).Error
 	}
 	if err != nil {
 		return List[T]{}, err

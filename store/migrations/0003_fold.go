@@ -11,8 +11,8 @@ import (
 	"github.com/clientapps/clientapps/store/casefold"
 )
 
-// foldMigration is the third migration: names are folded anew, since those that differ in Unicode normalization alone are the
-// same from it on. It is in Go because no database folds as casefold.Name does.
+// foldMigration is the third migration. It computes the keys of names again: since then, names that differ only in Unicode
+// normalization have the same key. It is in Go because no database folds as casefold.Name does.
 func foldMigration(dialect goose.Dialect) *goose.Migration {
 	f := refolding{dialect}
 	return goose.NewGoMigration(3, &goose.GoFunc{RunTx: f.up}, &goose.GoFunc{RunTx: f.down})
@@ -20,7 +20,7 @@ func foldMigration(dialect goose.Dialect) *goose.Migration {
 
 type refolding struct{ dialect goose.Dialect }
 
-// foldedNames are the tables of names that have a key.
+// foldedNames are the tables that have names with a key.
 var foldedNames = []struct {
 	table, name string
 	unique      bool // so are the keys
@@ -33,8 +33,8 @@ var foldedNames = []struct {
 	{"catalog_desktop_aliases", "alias", false},
 }
 
-// up gives every name its key. Of two names that are the same now, and were not when they were written, the later keeps the
-// key that it has: both stay, until one of them is renamed.
+// up gives every name its new key. Where keys are unique and another name has that key already, the name keeps its old key until it is
+// renamed.
 func (f refolding) up(ctx context.Context, tx *sql.Tx) error {
 	if f.dialect == goose.DialectPostgres {
 		if _, err := tx.ExecContext(ctx, "SET LOCAL lock_timeout = '1s'"); err != nil {
@@ -42,7 +42,7 @@ func (f refolding) up(ctx context.Context, tx *sql.Tx) error {
 		}
 	}
 	if _, err := tx.ExecContext(ctx, "UPDATE catalog_state SET revision = revision + 1 WHERE id = 1"); err != nil {
-		return err // first: nobody else changes names of the catalog meanwhile
+		return err // first, because it keeps others from changing names of the catalog meanwhile
 	}
 	for _, names := range foldedNames {
 		keys, err := f.changed(ctx, tx, names.table, names.name)
@@ -58,12 +58,12 @@ func (f refolding) up(ctx context.Context, tx *sql.Tx) error {
 	return nil
 }
 
-// down leaves the keys: the program of before finds names by them as it did, if they are not written in two ways.
+// down leaves the new keys. The previous version still finds names by them, except names whose normalization was changed.
 func (refolding) down(context.Context, *sql.Tx) error { return nil }
 
 type foldedKey struct{ id, key string }
 
-// changed returns the rows whose key is another now, the oldest first.
+// changed returns the rows whose key changes, with the new key, the oldest first.
 func (f refolding) changed(ctx context.Context, tx *sql.Tx, table, name string) ([]foldedKey, error) {
 	rows, err := tx.QueryContext(ctx, "SELECT id, "+name+", name_key FROM "+table+" ORDER BY created_at, id") //nolint:gosec // of the tables above
 	if err != nil {
@@ -90,20 +90,20 @@ func (f refolding) set(ctx context.Context, tx *sql.Tx, table string, unique boo
 		statement += " AND NOT EXISTS (SELECT 1 FROM " + table + " other WHERE other.name_key = ?)"
 		args = append(args, k.key)
 	}
-	result, err := tx.ExecContext(ctx, f.numbered(statement), args...)
+	result, err := tx.ExecContext(ctx, f.rebind(statement), args...)
 	if err != nil {
 		return err
 	}
 	if n, err := result.RowsAffected(); err != nil || n == 0 || table != "catalog_apps" {
 		return err
 	}
-	// Every app that repeats the name follows it.
-	_, err = tx.ExecContext(ctx, f.numbered("UPDATE apps SET name_key = ? WHERE catalog_app_id = ?"), k.key, k.id)
+	// Apps have a copy of the key of their catalog app.
+	_, err = tx.ExecContext(ctx, f.rebind("UPDATE apps SET name_key = ? WHERE catalog_app_id = ?"), k.key, k.id)
 	return err
 }
 
-// numbered writes the parameters as PostgreSQL wants them.
-func (f refolding) numbered(statement string) string {
+// rebind replaces each ? by $1, $2, … for PostgreSQL.
+func (f refolding) rebind(statement string) string {
 	if f.dialect != goose.DialectPostgres {
 		return statement
 	}

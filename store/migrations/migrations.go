@@ -1,4 +1,4 @@
-// Package migrations is the schema, as numbered steps for each database. A released step is frozen.
+// Package migrations has the schema, as numbered steps for each database. A released step never changes.
 package migrations
 
 import (
@@ -12,7 +12,7 @@ import (
 //go:embed postgres/*.sql sqlite/*.sql
 var files embed.FS
 
-// New returns what brings a database to the newest version.
+// New returns the migrations of a database.
 func New(dialect goose.Dialect, pool *sql.DB) (*goose.Provider, error) {
 	dir := "postgres"
 	if dialect == goose.DialectSQLite3 {

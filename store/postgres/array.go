@@ -7,23 +7,23 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
-// Name is what gorm calls this database.
+// Name is gorm's name of this database.
 const Name = "postgres"
 
-// Array is a slice that is sent as one parameter. gorm by itself would make a parameter of each element.
-type Array struct{ Of any }
+// Array sends a slice as one parameter. gorm by itself would make a parameter of each element.
+type Array struct{ Values any }
 
 // Value implements driver.Valuer. Ids and hashes are sent as they are: left to the driver, each would go through its text.
 func (a Array) Value() (driver.Value, error) {
-	switch of := a.Of.(type) {
+	switch values := a.Values.(type) {
 	case []uuid.UUID:
-		sent := make(pgtype.FlatArray[pgtype.UUID], len(of))
-		for i, id := range of {
-			sent[i] = pgtype.UUID{Bytes: id, Valid: true}
+		ids := make(pgtype.FlatArray[pgtype.UUID], len(values))
+		for i, id := range values {
+			ids[i] = pgtype.UUID{Bytes: id, Valid: true}
 		}
-		return sent, nil
+		return ids, nil
 	case [][]byte:
-		return pgtype.FlatArray[[]byte](of), nil
+		return pgtype.FlatArray[[]byte](values), nil
 	}
-	return a.Of, nil
+	return a.Values, nil
 }

@@ -11,11 +11,11 @@ import (
 	"github.com/clientapps/clientapps/store/retry"
 )
 
-// errStillWriting says that AwaitWriters ran out of time.
+// errStillWriting means that AwaitWriters ran out of time.
 var errStillWriting = errors.New("transactions that began before may still write")
 
-// writersPolicy is how often AwaitWriters looks at what still writes.
-var writersPolicy = retry.Policy{Pause: 2 * time.Millisecond, MaxPause: 50 * time.Millisecond}
+// writersPoll is how often AwaitWriters asks which transactions still write.
+var writersPoll = retry.Policy{Pause: 2 * time.Millisecond, MaxPause: 50 * time.Millisecond}
 
 // Queries for the transactions that write to tables, or lock their rows, on one machine.
 const (
@@ -29,24 +29,24 @@ const (
 		WHERE logicalrelid = ANY (CAST(CAST(%s AS text[]) AS regclass[]))`
 )
 
-// AwaitWriters returns when the transactions that now write to one of the tables, or lock its rows, have ended. Those that begin
+// AwaitWriters waits for the end of the transactions that now write to one of the tables, or lock its rows. Those that begin
 // later neither wait nor are waited for: they see what was committed before this call. CREATE INDEX CONCURRENTLY waits in the
 // same way. A statement locks its tables before it takes its snapshot, so that none is missed.
 func (db *DB) AwaitWriters(ctx context.Context, tables ...string) error {
 	names := "{" + strings.Join(tables, ",") + "}"
-	look := func() ([]string, error) {
+	listWriters := func() ([]string, error) {
 		var writers string
 		err := db.pool.QueryRowContext(ctx, fmt.Sprintf(writersQuery, "$1", ""), names).Scan(&writers)
 		return splitList(writers), err
 	}
 	if !db.distributed.Load() {
-		return awaitAll(ctx, look)
+		return awaitAll(ctx, listWriters)
 	}
-	// A statement locks its tables on the machine that got it, and then shards on others. The second time finds what a machine sent
-	// to another one just before it failed.
+	// A statement locks its tables on the machine that received it, and then shards on others. The second round finds statements that
+	// a machine sent to another one just before it failed.
 	quoted := "'" + names + "'"
 	command := fmt.Sprintf(writersQuery, quoted, fmt.Sprintf(andShards, quoted))
-	look = func() (writers []string, err error) {
+	listWriters = func() (writers []string, err error) {
 		err = db.onAllNodes(ctx, command, func(node int64, result string) {
 			for _, w := range splitList(result) {
 				writers = append(writers, fmt.Sprintf("%d:%s", node, w))
@@ -54,18 +54,18 @@ func (db *DB) AwaitWriters(ctx context.Context, tables ...string) error {
 		})
 		return writers, err
 	}
-	if err := awaitAll(ctx, look); err != nil {
+	if err := awaitAll(ctx, listWriters); err != nil {
 		return err
 	}
-	return awaitAll(ctx, look)
+	return awaitAll(ctx, listWriters)
 }
 
-// awaitAll returns when look finds nothing that it found at first.
-func awaitAll(ctx context.Context, look func() ([]string, error)) error {
+// awaitAll returns when each writer that list returned at first has been missing from a later list.
+func awaitAll(ctx context.Context, list func() ([]string, error)) error {
 	var waitingFor []string
 	first := true
-	return writersPolicy.Do(ctx, func() (again bool, err error) {
-		now, err := look()
+	return writersPoll.Do(ctx, func() (retry bool, err error) {
+		now, err := list()
 		if err != nil {
 			return false, err
 		}

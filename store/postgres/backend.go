@@ -20,7 +20,8 @@ type backend struct {
 	pid   uint32
 	start time.Time // tells it from a later process with the same number
 
-	// On a distributed database: what Citus names the processes and the prepared transactions by that work for it on other machines.
+	// On a distributed database. Citus puts them into the names of the processes and the prepared transactions that work for the
+	// backend on other machines.
 	globalPID int64
 	group     int32 // of its machine
 }
@@ -54,7 +55,7 @@ func (db *DB) identifyBackend(ctx context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
-// Fence returns a function that returns when the connection, which has broken, can no longer write.
+// Fence returns a function that makes sure that a connection, which has broken, can no longer write. It returns when that is so.
 func (db *DB) Fence(conn *gorm.DB) func(ctx context.Context) error {
 	var b backend
 	if c, ok := conn.Statement.ConnPool.(*sql.Conn); ok {
@@ -63,7 +64,7 @@ func (db *DB) Fence(conn *gorm.DB) func(ctx context.Context) error {
 	return func(ctx context.Context) error { return db.fence(ctx, b) }
 }
 
-// FenceConn is Fence for a connection that Lend gave.
+// FenceConn is Fence for a connection from Lend.
 func (db *DB) FenceConn(conn *pgx.Conn) func(ctx context.Context) error {
 	b := backendOf(conn)
 	return func(ctx context.Context) error { return db.fence(ctx, b) }
@@ -74,14 +75,14 @@ func backendOf(conn *pgx.Conn) backend {
 	return b
 }
 
-// errStillRunning says that a fence ran out of time.
+// errStillRunning means that a fence ran out of time.
 var errStillRunning = errors.New("the transaction may still be running")
 
 // fence terminates the backend, since bytes may still be on their way to it, and waits until it is gone. When the backend is
 // unknown, it waits for the end of all transactions of this role that have begun.
 func (db *DB) fence(ctx context.Context, b backend) error {
 	if db.Distributed() {
-		return db.fenceEverywhere(ctx, b)
+		return db.fenceCluster(ctx, b)
 	}
 	query, args := "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE pid = $1 AND backend_start = $2", []any{b.pid, b.start}
 	if b.pid == 0 {
@@ -92,7 +93,7 @@ func (db *DB) fence(ctx context.Context, b backend) error {
 		query, args = `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND usename = current_user
 			AND pid <> pg_backend_pid() AND xact_start < $1`, []any{now}
 	}
-	return retry.Policy{Pause: fencePause}.Do(ctx, func() (again bool, err error) {
+	return retry.Policy{Pause: fencePollInterval}.Do(ctx, func() (retry bool, err error) {
 		var running int64
 		if err = db.pool.QueryRowContext(ctx, query, args...).Scan(&running); err != nil || running == 0 {
 			return false, err
@@ -101,16 +102,16 @@ func (db *DB) fence(ctx context.Context, b backend) error {
 	})
 }
 
-// fencePause is the pause between two looks at what still runs.
-const fencePause = 50 * time.Millisecond
+// fencePollInterval is the pause between two queries for what still runs.
+const fencePollInterval = 50 * time.Millisecond
 
-// errUnknownBackend says that a pooler of a distributed database hides which processes to end.
+// errUnknownBackend means that, on a distributed database, a pooler hides which processes to terminate.
 var errUnknownBackend = errors.New("which backend served the connection is not known")
 
-// fenceEverywhere is fence on a distributed database. It also ends what works for the backend on other machines. Whatever the backend
-// sent before its end is there to be seen by then, so the machines are asked once more. One that does not answer may still run what it
-// got: then nobody can tell, until it answers.
-func (db *DB) fenceEverywhere(ctx context.Context, b backend) error {
+// fenceCluster is fence on a distributed database. It also terminates the processes that work for the backend on other machines. It
+// needs two checks in a row that find nothing: the backend may have sent something just before its end, which only the second sees. A
+// machine that does not answer may still run what it received, so fenceCluster waits until it answers.
+func (db *DB) fenceCluster(ctx context.Context, b backend) error {
 	if b.globalPID == 0 {
 		return errUnknownBackend // behind a pooler
 	}
@@ -119,22 +120,22 @@ func (db *DB) fenceEverywhere(ctx context.Context, b backend) error {
 			(SELECT count(*) FROM pg_prepared_xacts WHERE database = current_database() AND gid LIKE 'citus\_%d\_%d\_%%')
 		FROM pg_stat_activity WHERE application_name = 'citus_internal gpid=%d' OR pid = %d AND backend_start = '%s'`,
 		b.group, b.pid, b.globalPID, b.pid, b.start.Format(time.RFC3339Nano))
-	clean := 0 // how often nothing was seen, one time after the other
-	return retry.Policy{Pause: fencePause}.Do(ctx, func() (again bool, err error) {
+	quietChecks := 0 // consecutive checks that found nothing running
+	return retry.Policy{Pause: fencePollInterval}.Do(ctx, func() (retry bool, err error) {
 		running := int64(0)
 		err = db.onAllNodes(ctx, command, func(_ int64, result string) {
 			n, _ := strconv.ParseInt(result, 10, 64) // it is a count
 			running += n
 		})
 		switch {
-		case err != nil && !errors.Is(err, errNodeAway):
+		case err != nil && !errors.Is(err, errNodeUnavailable):
 			return false, err
 		case err != nil || running > 0:
-			clean = 0
+			quietChecks = 0
 		default:
-			clean++
+			quietChecks++
 		}
-		if clean == 2 {
+		if quietChecks == 2 {
 			return false, nil
 		}
 		return true, errors.Join(errStillRunning, err, context.DeadlineExceeded)

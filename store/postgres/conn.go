@@ -109,7 +109,7 @@ func (db *DB) Lend(ctx context.Context, work func(*pgx.Conn) error) error {
 func Send(ctx context.Context, conn *pgx.Conn, batch *pgx.Batch) error {
 	err := conn.SendBatch(ctx, batch).Close()
 	if err != nil && conn.PgConn().TxStatus() != 'I' {
-		_, _ = conn.Exec(ctx, "ROLLBACK") // a connection that cannot even do that is given up by the pool
+		_, _ = conn.Exec(ctx, "ROLLBACK") // the pool discards a connection that cannot even do this
 	}
 	return err
 }

@@ -21,20 +21,20 @@ const (
 	internalError        = "XX000" // also what Citus answers when a COMMIT on another machine had no answer
 )
 
-// state returns what PostgreSQL answered, or nil.
-func state(err error) *pgconn.PgError {
-	refused := (*pgconn.PgError)(nil)
-	_ = errors.As(err, &refused)
-	return refused
+// asPgError returns the error that PostgreSQL answered, or nil for other errors.
+func asPgError(err error) *pgconn.PgError {
+	pgErr := (*pgconn.PgError)(nil)
+	_ = errors.As(err, &pgErr)
+	return pgErr
 }
 
 func hasCode(err error, code string) bool {
-	refused := state(err)
-	return refused != nil && refused.Code == code
+	pgErr := asPgError(err)
+	return pgErr != nil && pgErr.Code == code
 }
 
 // IsError reports whether PostgreSQL itself has answered with an error.
-func IsError(err error) bool { return state(err) != nil }
+func IsError(err error) bool { return asPgError(err) != nil }
 
 // UniqueViolation reports whether a statement violated a unique key.
 func UniqueViolation(err error) bool { return hasCode(err, uniqueViolation) }
@@ -48,58 +48,58 @@ func LockTimeout(err error) bool { return hasCode(err, lockNotAvailable) }
 // StatementTimeout reports whether a statement ended by statement_timeout.
 func StatementTimeout(err error) bool { return hasCode(err, queryCanceled) }
 
-// MayHaveCommitted reports whether a statement, or a COMMIT, may have succeeded although PostgreSQL answered with this error. It is so
-// when the error is the last that the connection says. Citus answers with ordinary errors when it lost the machine that executed the
-// statement, or was canceled while it waited for that machine. PostgreSQL alone does not answer so to a statement that it executed; then
-// it costs another look.
+// MayHaveCommitted reports whether a statement, or a COMMIT, may have succeeded although PostgreSQL answered with this error. That is
+// possible when the error ends the connection. Citus also answers with ordinary errors when it lost the machine that executed the
+// statement, or was canceled while it waited for that machine. PostgreSQL alone never answers with those to a statement that it executed:
+// then MayHaveCommitted costs a needless check.
 func MayHaveCommitted(err error) bool {
-	refused := state(err)
-	if refused == nil {
+	pgErr := asPgError(err)
+	if pgErr == nil {
 		return false
 	}
 	switch {
-	case refused.SeverityUnlocalized == "FATAL" || refused.SeverityUnlocalized == "PANIC":
+	case pgErr.SeverityUnlocalized == "FATAL" || pgErr.SeverityUnlocalized == "PANIC":
 		return true
-	case refused.Code == internalError || refused.Code == queryCanceled:
+	case pgErr.Code == internalError || pgErr.Code == queryCanceled:
 		return true
-	case refused.Code[:2] == "08":
-		return !notConnected(refused)
+	case pgErr.Code[:2] == "08":
+		return !notConnected(pgErr)
 	}
-	return refused.Code[:3] == "57P"
+	return pgErr.Code[:3] == "57P"
 }
 
 // notConnected recognizes errors of Citus, which have no code of their own, for a statement that was not sent to another machine because
 // there was no connection. A text in another language is not recognized: then the statement is in doubt.
-func notConnected(refused *pgconn.PgError) bool {
-	return strings.Contains(refused.Message, "Connection refused") || strings.Contains(refused.Message, "the database system is ") ||
-		strings.HasPrefix(refused.Message, "could not establish any connections to the node")
+func notConnected(pgErr *pgconn.PgError) bool {
+	return strings.Contains(pgErr.Message, "Connection refused") || strings.Contains(pgErr.Message, "the database system is ") ||
+		strings.HasPrefix(pgErr.Message, "could not establish any connections to the node")
 }
 
 // Unavailable reports whether PostgreSQL answered that it cannot serve now, as opposed to having refused the statement.
 func Unavailable(err error) bool {
-	refused := state(err)
-	if refused == nil {
+	pgErr := asPgError(err)
+	if pgErr == nil {
 		return false
 	}
-	switch refused.Code[:2] {
+	switch pgErr.Code[:2] {
 	case "08", "53", "57", "58": // connection, resources, operator intervention, system error
 		return true
 	}
-	return refused.Code == readOnlyTransaction || refused.Code == lockNotAvailable
+	return pgErr.Code == readOnlyTransaction || pgErr.Code == lockNotAvailable
 }
 
 // Transient reports whether PostgreSQL refused a statement for a reason that a new attempt does not meet: the connection had a
-// plan from before the table was altered, or the transaction was chosen to end a deadlock.
+// plan from before the table was altered, or the transaction was the victim of a deadlock or of a conflict.
 func Transient(err error) bool {
-	refused := state(err)
-	if refused == nil {
+	pgErr := asPgError(err)
+	if pgErr == nil {
 		return false
 	}
-	switch refused.Code {
+	switch pgErr.Code {
 	case featureNotSupported:
-		return refused.Routine == "RevalidateCachedQuery" // and not what else PostgreSQL does not support
+		return pgErr.Routine == "RevalidateCachedQuery" // and not what else PostgreSQL does not support
 	case datatypeMismatch:
-		return refused.File == "pl_exec.c" // the trigger's plans, which last as long as the connection
+		return pgErr.File == "pl_exec.c" // the trigger's plans, which last as long as the connection
 	case serializationFailure, deadlockDetected:
 		return true
 	}
@@ -118,7 +118,7 @@ func ConnectionFailed(err error) bool {
 	return errors.As(err, &connect) || connClosed(err)
 }
 
-// TimedOut reports whether the time was up while a statement was on its way, not before it had a connection.
+// TimedOut reports whether the deadline passed while a statement was being sent or executed, not while it waited for a connection.
 func TimedOut(err error) bool { return pgconn.Timeout(err) }
 
 // connClosed recognizes an error of pgx that has no type. pgx calls it safe to retry, which is right before a statement is sent.

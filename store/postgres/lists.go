@@ -8,19 +8,21 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
-// Lists are the parameters of a statement that handles many items at once: for each column an array, which has the value of each item.
+// Lists are the array parameters of a statement that handles many items at once: one array for each column, with one value for each item.
 type Lists[T any] []List[T]
 
 // List is a column: its name, the type of its values, and the value of an item.
 type List[T any] struct {
 	Name, Type string
-	Of         func(item T) any
+	Value      func(item T) any
 }
 
-// NewList makes a column.
-func NewList[T any](name, kind string, of func(item T) any) List[T] { return List[T]{name, kind, of} }
+// NewList returns a column.
+func NewList[T any](name, kind string, value func(item T) any) List[T] {
+	return List[T]{name, kind, value}
+}
 
-// Table is a table for FROM that has a row for each item. The column NAME_number numbers them, from 1. The arrays are the first
+// Table returns a table for FROM that has a row for each item. The column NAME_number numbers them, from 1. The arrays are the first
 // parameters of the statement.
 func (l Lists[T]) Table(name string) string {
 	arrays, columns := make([]string, len(l)), make([]string, len(l), len(l)+1)
@@ -31,21 +33,21 @@ func (l Lists[T]) Table(name string) string {
 	return fmt.Sprintf("unnest(%s) WITH ORDINALITY AS %s (%s)", strings.Join(arrays, ", "), name, strings.Join(columns, ", "))
 }
 
-// Args are the arrays, with room for two more parameters.
+// Args returns the arrays, with capacity for two more parameters.
 func (l Lists[T]) Args(items []T) []any {
 	args := make([]any, len(l), len(l)+2)
 	for i, list := range l {
-		args[i] = ArrayOf(items, list.Of)
+		args[i] = ArrayOf(items, list.Value)
 	}
 	return args
 }
 
-// ArrayOf is an array with one value of each item. It makes no slice of them.
-func ArrayOf[T any](items []T, of func(item T) any) any { return array[T]{items, of} }
+// ArrayOf returns an array parameter with one value for each item. It does not copy the values into a slice.
+func ArrayOf[T any](items []T, value func(item T) any) any { return array[T]{items, value} }
 
 type array[T any] struct {
 	items []T
-	of    func(T) any
+	value func(T) any
 }
 
 // Dimensions implements pgtype.ArrayGetter.
@@ -54,13 +56,13 @@ func (a array[T]) Dimensions() []pgtype.ArrayDimension {
 }
 
 // Index implements pgtype.ArrayGetter.
-func (a array[T]) Index(i int) any { return a.of(a.items[i]) }
+func (a array[T]) Index(i int) any { return a.value(a.items[i]) }
 
-// IndexType implements pgtype.ArrayGetter: any, since what is null has no type.
+// IndexType implements pgtype.ArrayGetter. It returns an untyped nil, since a null has no type.
 func (array[T]) IndexType() any { return nil }
 
 // TextValue implements pgtype.TextValuer, for connections that do not ask PostgreSQL for the types of parameters: the
-// statement has them behind each list.
+// statement casts each array to its type.
 func (a array[T]) TextValue() (pgtype.Text, error) {
 	var b strings.Builder
 	b.WriteByte('{')

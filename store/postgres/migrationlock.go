@@ -12,15 +12,16 @@ import (
 	"github.com/clientapps/clientapps/store/retry"
 )
 
-// migrationTurn is how a server waits for another one's migration: five minutes, the slowest that it waits for.
-var migrationTurn = retry.Policy{Attempts: 300, Pause: time.Second}
+// migrationLockRetry makes a server wait up to five minutes for the migration of another one.
+var migrationLockRetry = retry.Policy{Attempts: 300, Pause: time.Second}
 
 var errMigrationLock = errors.New("another server has been migrating for too long")
 
-// LockMigrations lets one server migrate at a time, and returns what ends that. The lock is a transaction's, not a session's as
-// goose's own is: behind a pooler a session is a transaction, and the next one may belong to another server. A server that dies releases it.
+// LockMigrations takes the lock that lets one server migrate at a time, and returns the function that releases it. The lock is
+// that of a transaction, not of a session as goose's own is: behind a pooler a session is a transaction, and the next one may belong to
+// another server. A server that dies releases the lock.
 func (db *DB) LockMigrations(ctx context.Context) (unlock func() error, err error) {
-	err = migrationTurn.Do(ctx, func() (again bool, err error) {
+	err = migrationLockRetry.Do(ctx, func() (retry bool, err error) {
 		tx, err := db.tryLock(ctx)
 		if err != nil {
 			return false, err
@@ -41,13 +42,13 @@ func (db *DB) LockMigrations(ctx context.Context) (unlock func() error, err erro
 }
 
 // tryLock returns the transaction that holds the lock, or nil when another server has it. It gives its connection back between
-// tries, since the server that has the lock needs a second one to migrate, and a pooler may have few.
+// attempts, since the server that has the lock needs a second one to migrate, and a pooler may have few.
 func (db *DB) tryLock(ctx context.Context) (*sql.Tx, error) {
 	db.resize(+1) // the pool may have one connection, which the migration needs
 	tx, err := db.pool.BeginTx(ctx, nil)
 	locked := false
 	if err == nil {
-		// As goose numbers it, so that a server with goose's own lock is kept out too.
+		// The number is goose's, so that it also excludes a server that uses goose's own lock.
 		err = tx.QueryRowContext(ctx, "SELECT pg_try_advisory_xact_lock($1)", lock.DefaultLockID).Scan(&locked)
 	}
 	if err == nil && locked {

@@ -6,18 +6,18 @@ import (
 	"fmt"
 )
 
-// errNodeAway says that a machine of a distributed database does not answer. Later it may.
-var errNodeAway = errors.New("a machine of the cluster does not answer")
+// errNodeUnavailable means that a machine of a distributed database does not answer now.
+var errNodeUnavailable = errors.New("a machine of the cluster does not answer")
 
-// onAllNodes runs a query that returns one value on each machine of a distributed database, and gives each result to take. It returns
-// errNodeAway when a machine does not answer: the others have run the query all the same.
-func (db *DB) onAllNodes(ctx context.Context, query string, take func(node int64, result string)) error {
+// onAllNodes runs a query that returns one value on each machine of a distributed database, and gives each result to handle. It returns
+// errNodeUnavailable when a machine does not answer. The other machines have run the query nevertheless.
+func (db *DB) onAllNodes(ctx context.Context, query string, handle func(node int64, result string)) error {
 	rows, err := db.pool.QueryContext(ctx, "SELECT nodeid, success, result FROM run_command_on_all_nodes($1)", query)
 	if err != nil {
 		return err
 	}
 	defer rows.Close()
-	away := ""
+	failure := ""
 	for rows.Next() {
 		var node int64
 		var success bool
@@ -26,13 +26,13 @@ func (db *DB) onAllNodes(ctx context.Context, query string, take func(node int64
 			return err
 		}
 		if success {
-			take(node, result)
+			handle(node, result)
 		} else {
-			away = result
+			failure = result
 		}
 	}
-	if away != "" && rows.Err() == nil {
-		return fmt.Errorf("%w: %s: %w", errNodeAway, away, context.DeadlineExceeded)
+	if failure != "" && rows.Err() == nil {
+		return fmt.Errorf("%w: %s: %w", errNodeUnavailable, failure, context.DeadlineExceeded)
 	}
 	return rows.Err()
 }

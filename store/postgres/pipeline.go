@@ -35,7 +35,7 @@ func SendTransactions(ctx context.Context, conn *pgx.Conn, transactions []Transa
 	defer func() {
 		_ = pipeline.Close() // its error has been returned already, or concerns nobody
 		if stale {
-			_ = conn.DeallocateAll(ctx) // a connection that cannot even do that is given up by the pool
+			_ = conn.DeallocateAll(ctx) // the pool discards a connection that cannot even do this
 		}
 	}()
 	if err := queueTransactions(pipeline, conn, transactions, prepared); err != nil {
@@ -129,7 +129,7 @@ func readStatement(conn *pgx.Conn, result *pgconn.ResultReader, s Statement) err
 	return err
 }
 
-// traceTransactions tells the tracer of the connection of the statements, as pgx itself does for its batches.
+// traceTransactions reports the statements to the tracer of the connection, as pgx itself does for its batches.
 func traceTransactions(ctx context.Context, conn *pgx.Conn, transactions []Transaction) (context.Context, func(error)) {
 	tracer, ok := conn.Config().Tracer.(pgx.BatchTracer)
 	if !ok {

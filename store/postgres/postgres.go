@@ -1,4 +1,4 @@
-// Package postgres is what PostgreSQL does differently from SQLite: how it is opened, what its errors mean, which process serves
+// Package postgres has what PostgreSQL does differently from SQLite: how it is opened, what its errors mean, which process serves
 // a connection and how to end it, and the lock for migrations.
 package postgres
 
@@ -32,7 +32,7 @@ type Config struct {
 	OnStatement func(statement string) // called with each statement before it is sent; for tests, may be nil
 	Gorm        *gorm.Config           // must not be shared with another database
 
-	// Retry runs a read again that failed for a reason that passes.
+	// Retry repeats a read that failed for a transient reason.
 	Retry func(ctx context.Context, read func() error) error
 }
 
@@ -58,15 +58,15 @@ func Open(cfg Config) (*DB, error) {
 	if conn.ConnectTimeout == 0 {
 		conn.ConnectTimeout = cfg.Timeout / 2
 	}
-	conn.StatementCacheCapacity = min(conn.StatementCacheCapacity, statements)
+	conn.StatementCacheCapacity = min(conn.StatementCacheCapacity, maxPreparedStatements)
 	addTracers(conn, cfg)
 	db := &DB{conns: cfg.MaxConns}
 	connector := stdlib.GetConnector(*conn, stdlib.OptionAfterConnect(db.prepareConn), stdlib.OptionShouldPing(shouldPing))
-	bounded := txConnector{Connector: connector}
-	if _, own := conn.RuntimeParams["lock_timeout"]; !own {
-		bounded.lockTimeout = cfg.LockTimeout
+	withLockTimeout := txConnector{Connector: connector}
+	if _, set := conn.RuntimeParams["lock_timeout"]; !set {
+		withLockTimeout.lockTimeout = cfg.LockTimeout
 	}
-	db.pool, db.ready = sql.OpenDB(bounded), sql.OpenDB(bounded)
+	db.pool, db.ready = sql.OpenDB(withLockTimeout), sql.OpenDB(withLockTimeout)
 	db.pool.SetMaxOpenConns(cfg.MaxConns)
 	// As many idle as open: the default of two would close and open a connection for nearly every request.
 	db.pool.SetMaxIdleConns(cfg.MaxConns)
@@ -79,8 +79,8 @@ func Open(cfg Config) (*DB, error) {
 	return db, nil
 }
 
-// statements is how many prepared statements a connection keeps, which is more than the store has. Room for more costs memory.
-const statements = 256
+// maxPreparedStatements bounds the prepared statements of a connection. The store has fewer; a larger cache would cost memory.
+const maxPreparedStatements = 256
 
 // Writer is the pool for writing.
 func (db *DB) Writer() *gorm.DB { return db.orm }
@@ -100,7 +100,7 @@ func (db *DB) DropIdle() {
 	db.pool.SetMaxIdleConns(db.conns)
 }
 
-// SharedLock is a statement that takes an advisory lock, which it shares, until the transaction ends. On a distributed database the
+// SharedLock returns a statement that takes a shared advisory lock until the transaction ends. On a distributed database the
 // lock is on the machine that has the client.
 func (db *DB) SharedLock(key string, client uuid.UUID) (sql string, args []any) {
 	const lock = "SELECT pg_advisory_xact_lock_shared(%s)"
@@ -132,20 +132,20 @@ func (*DB) ChangeEnd() string {
 	return "(incarnation << 48) + pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
 }
 
-// ChangesKept is what VACUUM and ANALYZE have last seen.
+// ChangesKept is the estimate of the last VACUUM or ANALYZE.
 func (*DB) ChangesKept() string {
 	return "(SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = 'app_changes'::regclass)"
 }
 
-// DatabaseID has the cluster, its timeline, which a failover or a recovery changes, and the database in it.
+// DatabaseID identifies the cluster, its timeline, which a failover or a recovery changes, and the database in it.
 func (*DB) DatabaseID() string {
 	return "(SELECT system_identifier FROM pg_control_system()) || '/' || left(pg_walfile_name(pg_current_wal_lsn()), 8) || '/' || " +
 		"(SELECT oid FROM pg_database WHERE datname = current_database())"
 }
 
-// CheckRowSecurity returns an error unless row-level security holds on the tables for this role exactly when it is asked for:
-// without it the server would see every client's rows, with it unasked it would see none.
-func (db *DB) CheckRowSecurity(ctx context.Context, tables []string, asked bool) error {
+// CheckRowSecurity returns an error unless row-level security applies to this role on all tables if it is wanted, and on none if not.
+// Where it is missing, the server would see the rows of every client; where it is unwanted, it would see no rows.
+func (db *DB) CheckRowSecurity(ctx context.Context, tables []string, wanted bool) error {
 	var all, some bool
 	const query = "SELECT coalesce(bool_and(row_security_active(name)), false), coalesce(bool_or(row_security_active(name)), false) " +
 		"FROM unnest(CAST($1 AS text[])) AS name"
@@ -153,9 +153,9 @@ func (db *DB) CheckRowSecurity(ctx context.Context, tables []string, asked bool)
 		return err
 	}
 	switch {
-	case asked && !all:
+	case wanted && !all:
 		return errors.New("row security is asked for, but does not hold for this role: run deploy/rls.sql, and serve as another role than the owner")
-	case some && !asked:
+	case some && !wanted:
 		return errors.New("the database has row security for this role: serve with --row-level-security")
 	}
 	return nil

@@ -10,8 +10,8 @@ import (
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 )
 
-// addTracers makes every statement of a connection a span when the request that it belongs to is one. Spans have the text of a
-// statement, never the values of its parameters. Without a provider nothing is added, and nothing is paid for.
+// addTracers makes each statement of a traced request a span, which has the text of the statement, never the values of its parameters.
+// Without a provider there are no spans.
 func addTracers(conn *pgx.ConnConfig, cfg Config) {
 	var tracers []pgx.QueryTracer
 	if cfg.Traces != nil {

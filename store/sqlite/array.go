@@ -6,19 +6,19 @@ import (
 	"encoding/json"
 )
 
-// Array is a slice that is sent as one parameter, as JSON for json_each. Bytes are sent in hexadecimal, for unhex.
-type Array struct{ Of any }
+// Array sends a slice as one parameter: as JSON, for json_each. Bytes are sent in hexadecimal, for unhex.
+type Array struct{ Values any }
 
 // Value implements driver.Valuer.
 func (a Array) Value() (driver.Value, error) {
-	of := a.Of
-	if blobs, ok := of.([][]byte); ok {
+	values := a.Values
+	if blobs, ok := values.([][]byte); ok {
 		texts := make([]string, len(blobs))
 		for i, blob := range blobs {
 			texts[i] = hex.EncodeToString(blob)
 		}
-		of = texts
+		values = texts
 	}
-	text, err := json.Marshal(of)
+	text, err := json.Marshal(values)
 	return string(text), err
 }

@@ -10,8 +10,8 @@ import (
 	"path/filepath"
 )
 
-// Backup copies a database, as it is at one moment, to a file that must not exist yet, while others read and write. When it
-// returns without an error the copy is whole and on the disk; with one there is no file.
+// Backup copies a snapshot of a database to a file that must not exist yet, while others read and write. Without an error, the copy is
+// complete and on the disk. With an error, there is no file.
 func Backup(ctx context.Context, path, file string) (err error) {
 	if _, err := os.Lstat(file); !errors.Is(err, os.ErrNotExist) {
 		return errors.Join(err, fmt.Errorf("%s exists", file))
@@ -53,18 +53,18 @@ func vacuumInto(ctx context.Context, path, file string) error {
 	if _, err := db.ExecContext(ctx, "VACUUM INTO ?", file); err != nil {
 		return err
 	}
-	return forgetCursors(ctx, file)
+	return expireCursors(ctx, file)
 }
 
-// forgetCursors makes the change feed of a copy begin anew: cursors of the original may speak of changes that the copy does not have.
-func forgetCursors(ctx context.Context, file string) error {
+// expireCursors makes the change feed of a copy begin anew: cursors of the original may point to changes that the copy does not have.
+func expireCursors(ctx context.Context, file string) error {
 	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: file}).EscapedPath()+"?mode=rw") // no WAL: the copy is one file
 	if err != nil {
 		return err
 	}
-	var has bool // a database of an older schema has no feed
-	err = db.QueryRowContext(ctx, "SELECT count(*) > 0 FROM sqlite_schema WHERE name = 'change_feed'").Scan(&has)
-	if err == nil && has {
+	var hasFeed bool // a database of an older schema has no feed
+	err = db.QueryRowContext(ctx, "SELECT count(*) > 0 FROM sqlite_schema WHERE name = 'change_feed'").Scan(&hasFeed)
+	if err == nil && hasFeed {
 		_, err = db.ExecContext(ctx, "UPDATE change_feed SET nonce = NULL")
 	}
 	return errors.Join(err, db.Close())

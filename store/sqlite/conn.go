@@ -10,18 +10,18 @@ import (
 	"gorm.io/gorm"
 )
 
-// maxKept bounds the statements that one connection keeps. Each takes some tens of kilobytes.
-const maxKept = 256
+// maxPrepared bounds the prepared statements that one connection keeps. Each takes some tens of kilobytes.
+const maxPrepared = 256
 
 // Conn is a connection of a pool, beneath database/sql. It keeps each statement that Query has prepared until it is closed: to parse the
 // update of an app and its triggers costs more than to run them. One goroutine may use it at a time.
 type Conn struct {
 	driverConn
 
-	kept map[string]statement // by text
-	args []driver.NamedValue  // of the statement that runs
-	row  []driver.Value       // of the statement that runs
-	told func(text string)    // Config.OnStatement
+	prepared    map[string]statement // by text
+	args        []driver.NamedValue  // of the statement that runs
+	row         []driver.Value       // of the statement that runs
+	onStatement func(text string)    // Config.OnStatement
 }
 
 // driverConn is what the driver's connections can do, with and without traces.
@@ -43,9 +43,9 @@ type statement interface {
 
 // connector makes the connections of a pool.
 type connector struct {
-	driver driver.Driver
-	dsn    string
-	told   func(text string) // may be nil
+	driver      driver.Driver
+	dsn         string
+	onStatement func(text string) // may be nil
 }
 
 func (c *connector) Driver() driver.Driver { return c.driver }
@@ -62,7 +62,7 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 	if !ok {
 		return nil, errors.Join(fmt.Errorf("connection is a %T", opened), opened.Close())
 	}
-	return &Conn{driverConn: conn, kept: map[string]statement{}, told: c.told}, nil
+	return &Conn{driverConn: conn, prepared: map[string]statement{}, onStatement: c.onStatement}, nil
 }
 
 // LendWriter runs work on the connection for writing, which it waits for until ctx ends.
@@ -95,7 +95,7 @@ func lend(ctx context.Context, orm *gorm.DB, work func(*Conn) error) error {
 	})
 }
 
-// Query runs one statement and calls scan with each row, which is good until scan returns. Outside of a transaction, what it writes is
+// Query runs one statement and calls scan with each row, which is valid until scan returns. Outside of a transaction, what it writes is
 // committed when Query returns nil. The driver starts a goroutine for a ctx that can end.
 func (c *Conn) Query(ctx context.Context, text string, args []any, scan func(row []driver.Value) error) (err error) {
 	c.args = c.args[:0]
@@ -107,7 +107,7 @@ func (c *Conn) Query(ctx context.Context, text string, args []any, scan func(row
 		c.args = append(c.args, driver.NamedValue{Ordinal: i + 1, Value: value})
 	}
 	var rows driver.Rows
-	if st, problem := c.keep(ctx, text); problem == nil {
+	if st, prepareErr := c.prepare(ctx, text); prepareErr == nil {
 		rows, err = st.QueryContext(ctx, c.args)
 	} else {
 		rows, err = c.QueryContext(ctx, text, c.args) // fails likewise, but as a statement that traces show
@@ -116,11 +116,11 @@ func (c *Conn) Query(ctx context.Context, text string, args []any, scan func(row
 		return err
 	}
 	err = c.scan(rows, scan)
-	if closing := rows.Close(); err == nil {
-		err = closing
+	if closeErr := rows.Close(); err == nil {
+		err = closeErr
 	}
-	if err == nil && c.told != nil {
-		c.told(text)
+	if err == nil && c.onStatement != nil {
+		c.onStatement(text)
 	}
 	return err
 }
@@ -144,39 +144,39 @@ func (c *Conn) scan(rows driver.Rows, scan func([]driver.Value) error) error {
 	}
 }
 
-// keep returns the statement of a text. SQLite itself prepares it anew when the schema has changed.
-func (c *Conn) keep(ctx context.Context, text string) (statement, error) {
-	if st, ok := c.kept[text]; ok {
+// prepare returns the prepared statement of a text, from the cache if possible. SQLite prepares it anew itself when the schema has changed.
+func (c *Conn) prepare(ctx context.Context, text string) (statement, error) {
+	if st, ok := c.prepared[text]; ok {
 		return st, nil
 	}
-	for old, st := range c.kept {
-		if len(c.kept) < maxKept {
+	for old, st := range c.prepared {
+		if len(c.prepared) < maxPrepared {
 			break
 		}
 		if err := st.Close(); err != nil {
 			return nil, err
 		}
-		delete(c.kept, old) // any one
+		delete(c.prepared, old) // any one
 	}
-	prepared, err := c.PrepareContext(ctx, text)
+	stmt, err := c.PrepareContext(ctx, text)
 	if err != nil {
 		return nil, err
 	}
-	st, ok := prepared.(statement)
+	st, ok := stmt.(statement)
 	if !ok {
-		return nil, errors.Join(fmt.Errorf("statement is a %T", prepared), prepared.Close())
+		return nil, errors.Join(fmt.Errorf("statement is a %T", stmt), stmt.Close())
 	}
-	c.kept[text] = st
+	c.prepared[text] = st
 	return st, nil
 }
 
 // Close implements driver.Conn. Statements must be closed before their connection.
 func (c *Conn) Close() error {
 	var errs []error
-	for _, st := range c.kept {
+	for _, st := range c.prepared {
 		errs = append(errs, st.Close())
 	}
-	c.kept = nil
+	c.prepared = nil
 	return errors.Join(append(errs, c.driverConn.Close())...)
 }
 

@@ -9,15 +9,15 @@ import (
 
 // code returns the result code that SQLite answered, and false for other errors.
 func code(err error) (int, bool) {
-	refused := (*sqlite.Error)(nil)
-	if !errors.As(err, &refused) {
+	sqliteErr := (*sqlite.Error)(nil)
+	if !errors.As(err, &sqliteErr) {
 		return 0, false
 	}
-	return refused.Code(), true
+	return sqliteErr.Code(), true
 }
 
-// primary is the part of a result code that says its class.
-func primary(code int) int { return code & 0xff }
+// primaryCode returns the primary result code of a result code, which may be an extended one.
+func primaryCode(code int) int { return code & 0xff }
 
 // IsError reports whether SQLite itself has answered with an error.
 func IsError(err error) bool {
@@ -37,10 +37,10 @@ func ForeignKeyViolation(err error) bool {
 	return ok && c == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY
 }
 
-// Busy reports whether somebody else has the lock that a statement needed.
+// Busy reports whether another transaction has the lock that a statement needs.
 func Busy(err error) bool {
 	c, ok := code(err)
-	return ok && (primary(c) == sqlite3.SQLITE_BUSY || primary(c) == sqlite3.SQLITE_LOCKED)
+	return ok && (primaryCode(c) == sqlite3.SQLITE_BUSY || primaryCode(c) == sqlite3.SQLITE_LOCKED)
 }
 
 // Interrupted reports whether a statement was ended by its context.
@@ -55,7 +55,7 @@ func Unavailable(err error) bool {
 	if !ok {
 		return false
 	}
-	switch primary(c) {
+	switch primaryCode(c) {
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL,
 		sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_NOMEM:
 		return true

@@ -1,4 +1,4 @@
-// Package sqlite is what SQLite does differently from PostgreSQL: how its file is opened and backed up, what its errors mean, and
+// Package sqlite has what SQLite does differently from PostgreSQL: how its file is opened and backed up, what its errors mean, and
 // the lock for migrations.
 package sqlite
 
@@ -39,7 +39,7 @@ type DB struct {
 
 // Open opens the file, and creates it where there is none.
 func Open(cfg Config) (*DB, error) {
-	if err := create(cfg.Path, cfg.MustExist); err != nil {
+	if err := createFile(cfg.Path, cfg.MustExist); err != nil {
 		return nil, err
 	}
 	db := &DB{path: cfg.Path}
@@ -60,9 +60,9 @@ func Open(cfg Config) (*DB, error) {
 	return db, nil
 }
 
-// dsn names the file. Pragmas stand in it because every pooled connection is an instance of its own. busy_timeout comes first: the
-// others may have to wait. synchronous(FULL) puts every acknowledged write on the disk before it is acknowledged.
-func dsn(path string, more url.Values) string {
+// dsn returns the data source name of the file. It contains the pragmas, because each pooled connection needs them. busy_timeout comes
+// first: the others may have to wait. With synchronous(FULL), a write is on the disk before it is acknowledged.
+func dsn(path string, params url.Values) string {
 	q := url.Values{
 		"_pragma": {"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)"},
 		// Times are integers, so that they sort and compare as numbers.
@@ -70,15 +70,15 @@ func dsn(path string, more url.Values) string {
 		"_inttotime":           {"1"},
 		"_timezone":            {"UTC"},
 	}
-	for k, v := range more {
+	for k, v := range params {
 		q[k] = append(q[k], v...)
 	}
 	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
 }
 
-// create creates the file if it does not exist. Only its owner can read it, since it contains hashes of tokens. SQLite gives the files
+// createFile creates the file if it does not exist. Only its owner can read it, since it contains hashes of tokens. SQLite gives the files
 // beside it the same mode.
-func create(path string, mustExist bool) error {
+func createFile(path string, mustExist bool) error {
 	if mustExist {
 		_, err := os.Stat(path)
 		if errors.Is(err, os.ErrNotExist) {
@@ -93,8 +93,8 @@ func create(path string, mustExist bool) error {
 	return file.Close()
 }
 
-func openPool(cfg Config, more url.Values, conns int, prepare bool) (*gorm.DB, error) {
-	pool, err := openTraced(dsn(cfg.Path, more), cfg.Traces, cfg.OnStatement)
+func openPool(cfg Config, params url.Values, conns int, prepare bool) (*gorm.DB, error) {
+	pool, err := openTraced(dsn(cfg.Path, params), cfg.Traces, cfg.OnStatement)
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +104,7 @@ func openPool(cfg Config, more url.Values, conns int, prepare bool) (*gorm.DB, e
 	gcfg.PrepareStmt = prepare
 	db, err := gorm.Open(sqlite.New(sqlite.Config{Conn: pool}), gcfg)
 	if err == nil && cfg.OnStatement != nil {
-		err = watch(db, cfg.OnStatement)
+		err = reportStatements(db, cfg.OnStatement)
 	}
 	if err != nil {
 		return nil, errors.Join(err, pool.Close())
@@ -172,7 +172,7 @@ func (*DB) Greatest() string { return "max" }
 // Position is the SQL function that returns the position of a text in another, or 0.
 func (*DB) Position() string { return "instr" }
 
-// ChangeHorizon is behind the last change that is committed.
+// ChangeHorizon is the position after the last committed change.
 func (*DB) ChangeHorizon() string {
 	return "1 + coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'app_changes'), 0)"
 }
@@ -180,30 +180,30 @@ func (*DB) ChangeHorizon() string {
 // ChangeEnd is ChangeHorizon: there is one writer.
 func (db *DB) ChangeEnd() string { return db.ChangeHorizon() }
 
-// ChangesKept is the number of positions from the pruned one on. Those of deleted clients are among them.
+// ChangesKept is the number of positions since the pruned one, including those of deleted clients.
 func (*DB) ChangesKept() string {
 	return "coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'app_changes'), 0) + 1 - max(pruned_position, 1)"
 }
 
-// DatabaseID is empty: a copy of a file cannot be told from it. Backup makes its copies begin anew.
+// DatabaseID is empty: nothing in a copied file distinguishes it from the original. Backup therefore expires the cursors in its copies.
 func (*DB) DatabaseID() string { return "''" }
 
-// CheckRowSecurity returns an error when row-level security is asked for: SQLite has none.
-func (*DB) CheckRowSecurity(_ context.Context, _ []string, asked bool) error {
-	if asked {
+// CheckRowSecurity returns an error when row-level security is wanted: SQLite has none.
+func (*DB) CheckRowSecurity(_ context.Context, _ []string, wanted bool) error {
+	if wanted {
 		return errors.New("row security is PostgreSQL's")
 	}
 	return nil
 }
 
-// lockRetry is how often a server that waits for another one's migration looks again.
-const lockRetry = 20 * time.Millisecond
+// lockPollInterval is how often a server tries to get the lock while another one migrates.
+const lockPollInterval = 20 * time.Millisecond
 
-// LockMigrations lets one server migrate at a time, and returns what ends that. The lock is on a file beside the database:
-// SQLite itself has no lock that outlives a transaction.
+// LockMigrations takes the lock that lets one server migrate at a time, and returns the function that releases it. The lock is on a file
+// beside the database: SQLite itself has no lock that outlives a transaction.
 func (db *DB) LockMigrations(ctx context.Context) (unlock func() error, err error) {
 	lock := flock.New(db.path + ".migrate.lock")
-	if _, err := lock.TryLockContext(ctx, lockRetry); err != nil {
+	if _, err := lock.TryLockContext(ctx, lockPollInterval); err != nil {
 		return nil, err
 	}
 	return lock.Unlock, nil

@@ -14,14 +14,14 @@ import (
 	"modernc.org/sqlite"
 )
 
-// openTraced opens a pool whose statements are spans, if there is a provider, when the request that they belong to is one. Spans
-// have the text of a statement, never the values of its parameters. told may be nil.
-func openTraced(dsn string, traces trace.TracerProvider, told func(text string)) (*sql.DB, error) {
+// openTraced opens a pool. With a provider, each statement of a traced request is a span, which has the text of the statement, never the
+// values of its parameters. traces and onStatement may be nil.
+func openTraced(dsn string, traces trace.TracerProvider, onStatement func(text string)) (*sql.DB, error) {
 	plain, err := sqlite.NewConnector(dsn)
 	if err != nil {
 		return nil, err
 	}
-	c := &connector{driver: plain.Driver(), dsn: dsn, told: told}
+	c := &connector{driver: plain.Driver(), dsn: dsn, onStatement: onStatement}
 	if traces != nil {
 		c.driver = otelsql.WrapDriver(c.driver, traceOptions(traces)...)
 	}
@@ -47,17 +47,18 @@ func traceOptions(traces trace.TracerProvider) []otelsql.Option {
 	}
 }
 
-// watch tells each statement that gorm has sent. Conn.Query tells its own.
-func watch(db *gorm.DB, told func(statement string)) error {
-	tell := func(tx *gorm.DB) {
+// reportStatements calls onStatement with each statement that gorm has sent. Conn.Query reports its own.
+func reportStatements(db *gorm.DB, onStatement func(statement string)) error {
+	report := func(tx *gorm.DB) {
 		if tx.Statement.SQL.Len() > 0 && !tx.DryRun && tx.Error == nil {
-			told(tx.Statement.SQL.String())
+			onStatement(tx.Statement.SQL.String())
 		}
 	}
 	const name = "sqlite:watch"
 	on := db.Callback()
 	return errors.Join(
-		on.Create().After("*").Register(name, tell), on.Query().After("*").Register(name, tell), on.Update().After("*").Register(name, tell),
-		on.Delete().After("*").Register(name, tell), on.Row().After("*").Register(name, tell), on.Raw().After("*").Register(name, tell),
+		on.Create().After("*").Register(name, report), on.Query().After("*").Register(name, report),
+		on.Update().After("*").Register(name, report), on.Delete().After("*").Register(name, report),
+		on.Row().After("*").Register(name, report), on.Raw().After("*").Register(name, report),
 	)
 }

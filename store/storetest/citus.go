@@ -13,8 +13,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// notOnCitus are the tests, or subtests of one, that need what a distributed database does not have, by reason. They are skipped on Citus,
-// and only there.
+// notOnCitus matches the tests and subtests that need something that a distributed database does not have, by reason. They are skipped on
+// Citus, and only there.
 var notOnCitus = map[string]*regexp.Regexp{
 	"a distributed database has no change feed, and no webhooks": regexp.MustCompile("^Test(" +
 		// Of the server.
@@ -58,10 +58,10 @@ func skipOnCitus(t testing.TB) {
 	if !OnCitus() {
 		return
 	}
-	test, of, _ := strings.Cut(t.Name(), "/")
-	of, _, _ = strings.Cut(of, "/")
+	test, subtest, _ := strings.Cut(t.Name(), "/")
+	subtest, _, _ = strings.Cut(subtest, "/")
 	for reason, tests := range notOnCitus {
-		if tests.MatchString(test) || tests.MatchString(test+"/"+of) {
+		if tests.MatchString(test) || tests.MatchString(test+"/"+subtest) {
 			t.Skip("on Citus: " + reason)
 		}
 	}
@@ -70,7 +70,7 @@ func skipOnCitus(t testing.TB) {
 // createDistributed makes a database as docs/scale-out.md says.
 func createDistributed(t testing.TB) database {
 	t.Helper()
-	d := database{name: createEverywhere(t)}
+	d := database{name: createOnAllServers(t)}
 	coordinator := databaseURL(d.name)
 	migrate(t, coordinator)
 	Distribute(t, coordinator)
@@ -80,10 +80,10 @@ func createDistributed(t testing.TB) database {
 	return d
 }
 
-func createEverywhere(t testing.TB) (name string) {
+func createOnAllServers(t testing.TB) (name string) {
 	t.Helper()
 	name = fmt.Sprintf("clientapps_test_%d_%d", os.Getpid(), databases.Add(1))
-	if err := adminEverywhere(t.Context(), "CREATE DATABASE "+name+" STRATEGY file_copy"); err != nil {
+	if err := adminOnAllServers(t.Context(), "CREATE DATABASE "+name+" STRATEGY file_copy"); err != nil {
 		t.Fatalf("Citus: %v", err)
 	}
 	return name
@@ -93,7 +93,7 @@ func createEverywhere(t testing.TB) (name string) {
 // distributes it once it is migrated.
 func EmptyCluster(t testing.TB) string {
 	t.Helper()
-	name := createEverywhere(t)
+	name := createOnAllServers(t)
 	t.Cleanup(func() { dropDatabase(t, name) })
 	return databaseURL(name)
 }
@@ -132,8 +132,8 @@ func CitusCall(t testing.TB, function, machine string) string {
 	return fmt.Sprintf("SELECT %s('%s', %s)", function, host, port)
 }
 
-// adminEverywhere runs a statement of admin on the workers, if there are any, and then on the server of TEST_DATABASE_URL.
-func adminEverywhere(ctx context.Context, statement string) error {
+// adminOnAllServers runs a statement on the workers, if there are any, and then, by admin, on the server of TEST_DATABASE_URL.
+func adminOnAllServers(ctx context.Context, statement string) error {
 	for _, worker := range Workers(os.Getenv("TEST_DATABASE_URL")) {
 		if err := run(ctx, worker, statement); err != nil {
 			return err
@@ -142,8 +142,8 @@ func adminEverywhere(ctx context.Context, statement string) error {
 	return admin(ctx, statement)
 }
 
-// emptyWorker empties what a worker has for itself.
-func emptyWorker(ctx context.Context, database string) error {
+// resetWorker empties catalog_changes, which each worker has for itself.
+func resetWorker(ctx context.Context, database string) error {
 	conn, err := pgx.Connect(ctx, database)
 	if err != nil {
 		return err
@@ -156,8 +156,9 @@ func emptyWorker(ctx context.Context, database string) error {
 	return err
 }
 
-// emptyDistributed runs statements without triggers and foreign keys, on all machines. TRUNCATE would take a second.
-func emptyDistributed(ctx context.Context, conn *pgx.Conn, statements string) error {
+// resetDistributed runs statements that empty and fill tables, without triggers and foreign keys, on all machines. TRUNCATE would take a
+// second.
+func resetDistributed(ctx context.Context, conn *pgx.Conn, statements string) error {
 	for _, statement := range []string{ // one by one: a worker gets the whole text of what sets something
 		"SET lock_timeout = '10s'", "BEGIN", "SET LOCAL citus.propagate_set_commands = 'local'",
 		"SET LOCAL session_replication_role = replica", statements, "COMMIT",

@@ -2,8 +2,8 @@ package storetest
 
 import "time"
 
-// Poll calls done until it is true, with pauses of a minute in all, and reports whether it was. The pauses grow, since to look may be dear,
-// and other tests need the processors.
+// Poll calls done until it returns true or the pauses add up to a minute, and reports whether it returned true. The pauses grow, since
+// done may be expensive and other tests need the processors.
 func Poll(done func() bool) bool {
 	for waited := time.Duration(0); !done(); {
 		if waited > time.Minute {

@@ -14,7 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// reusable are migrated databases that no test uses. To empty one is faster than to create one and to drop it, which wait for checkpoints.
+// reusable has migrated databases that no test uses now. Emptying one is faster than creating and dropping one, which wait for checkpoints.
 var reusable struct {
 	mu        sync.Mutex
 	databases []database
@@ -51,7 +51,7 @@ func reusedDatabase(t testing.TB) string {
 	t.Cleanup(func() {
 		err := errors.New("the test has failed")
 		if !t.Failed() {
-			err = empty(context.Background(), d)
+			err = reset(context.Background(), d)
 		}
 		if err != nil {
 			dropDatabase(t, d.name)
@@ -64,7 +64,7 @@ func reusedDatabase(t testing.TB) string {
 	return databaseURL(d.name)
 }
 
-// readTemplate reads what empty compares with and restores.
+// readTemplate reads the schema and the rows that reset compares with and restores.
 func readTemplate(ctx context.Context, name string) error {
 	db, err := sql.Open("pgx", databaseURL(name))
 	if err != nil {
@@ -89,8 +89,8 @@ func readTemplate(ctx context.Context, name string) error {
 	return nil
 }
 
-// empty restores the content of the template. It fails if a test has changed the schema.
-func empty(ctx context.Context, d database) error {
+// reset restores the content of the template. It fails if a test has changed the schema.
+func reset(ctx context.Context, d database) error {
 	conn, err := pgx.Connect(ctx, databaseURL(d.name))
 	if err != nil {
 		return err
@@ -100,7 +100,7 @@ func empty(ctx context.Context, d database) error {
 		return err
 	}
 	for _, worker := range Workers(databaseURL(d.name)) {
-		if err := emptyWorker(ctx, worker); err != nil {
+		if err := resetWorker(ctx, worker); err != nil {
 			return err
 		}
 	}
@@ -121,7 +121,7 @@ func empty(ctx context.Context, d database) error {
 		}
 	}
 	if OnCitus() {
-		return emptyDistributed(ctx, conn, "DELETE FROM "+strings.Join(names, "; DELETE FROM ")+";"+restore.String())
+		return resetDistributed(ctx, conn, "DELETE FROM "+strings.Join(names, "; DELETE FROM ")+";"+restore.String())
 	}
 	// Triggers and foreign keys must not act on the rows that are restored.
 	_, err = conn.Exec(ctx, "SET lock_timeout = '10s'; SET session_replication_role = replica; TRUNCATE "+strings.Join(names, ", ")+";"+
@@ -129,7 +129,7 @@ func empty(ctx context.Context, d database) error {
 	return err
 }
 
-// disconnectOthers returns when there is no other connection to the database, which could still write. The test has closed its
+// disconnectOthers waits until there is no other connection to the database, which could still write. The test has closed its
 // connections, so most backends end by themselves. Those of a pooler do not.
 func disconnectOthers(ctx context.Context, conn *pgx.Conn) error {
 	// Citus connects its machines by itself.
@@ -178,7 +178,7 @@ SELECT md5(string_agg(part, E'\n' ORDER BY part)) FROM parts`
 // dropReusable drops the databases that no test uses.
 func dropReusable(ctx context.Context) {
 	for _, d := range reusable.databases {
-		if err := adminEverywhere(ctx, "DROP DATABASE IF EXISTS "+d.name+" WITH (FORCE)"); err != nil {
+		if err := adminOnAllServers(ctx, "DROP DATABASE IF EXISTS "+d.name+" WITH (FORCE)"); err != nil {
 			fmt.Fprintln(os.Stderr, "storetest:", err)
 		}
 	}

@@ -17,14 +17,14 @@ import (
 // server. The URLs bypass the pooler, which would log in with its own role.
 func Roles(t testing.TB) (owner, server string) {
 	t.Helper()
-	needRoles(t)
+	ensureRoles(t)
 	rolesTemplate.once.Do(func() { rolesTemplate.err = makeRolesTemplate(t) })
 	if rolesTemplate.err != nil {
 		t.Fatalf("PostgreSQL: %v", rolesTemplate.err)
 	}
 	database := newDatabase(t, rolesTemplate.name)
 	Deploy(t, database, "roles.sql") // for the rights on the database itself, which a copy does not have
-	return as(t, database, "owner"), as(t, database, "server")
+	return urlForRole(t, database, "owner"), urlForRole(t, database, "server")
 }
 
 // rolesTemplate is a database that its owner has migrated.
@@ -37,7 +37,7 @@ func makeRolesTemplate(t testing.TB) error {
 	}
 	database := databaseURL(rolesTemplate.name)
 	Deploy(t, database, "roles.sql")
-	migrate(t, as(t, database, "owner"))
+	migrate(t, urlForRole(t, database, "owner"))
 	Deploy(t, database, "roles.sql")
 	return nil
 }
@@ -46,11 +46,11 @@ func makeRolesTemplate(t testing.TB) error {
 // other tests run at the same time.
 func Deploy(t testing.TB, database, name string) {
 	t.Helper()
-	script, err := deployed(name)
+	script, err := deployScript(name)
 	if err == nil && name == "citus.sql" {
-		err = runByPsql(t.Context(), superuser(t, database), script)
+		err = runByPsql(t.Context(), urlForSuperuser(t, database), script)
 	} else if err == nil {
-		err = run(t.Context(), superuser(t, database), script)
+		err = run(t.Context(), urlForSuperuser(t, database), script)
 	}
 	if err != nil {
 		t.Fatalf("%s: %v", name, err)
@@ -67,7 +67,7 @@ func runByPsql(ctx context.Context, database, script string) error {
 	return nil
 }
 
-// RowSecured returns the URLs of Roles, in a database with row-level security.
+// RowSecured is Roles for a database with row-level security.
 func RowSecured(t testing.TB) (owner, server string) {
 	t.Helper()
 	owner, server = Roles(t)
@@ -75,14 +75,14 @@ func RowSecured(t testing.TB) (owner, server string) {
 	return owner, server
 }
 
-// secured reports whether TEST_ROW_SECURITY is set. Then the servers under test run with row security, as a role that owns nothing.
-func secured() bool { return os.Getenv("TEST_ROW_SECURITY") != "" }
+// rowSecurity reports whether TEST_ROW_SECURITY is set. Then the servers under test run with row security, as a role that owns nothing.
+func rowSecurity() bool { return os.Getenv("TEST_ROW_SECURITY") != "" }
 
 const rolePassword = "clientapps" // of roles that exist only while the tests run
 
 var (
 	roles     = [...]string{"owner", "server"}
-	madeRoles struct {
+	roleSetup struct {
 		once sync.Once
 		err  error
 	}
@@ -90,15 +90,16 @@ var (
 
 func roleName(role string) string { return fmt.Sprintf("clientapps_%s_%d", role, os.Getpid()) }
 
-func needRoles(t testing.TB) {
+// ensureRoles creates the roles, once for all tests.
+func ensureRoles(t testing.TB) {
 	t.Helper()
-	madeRoles.once.Do(func() { madeRoles.err = makeRoles(t.Context()) })
-	if madeRoles.err != nil {
-		t.Fatalf("PostgreSQL: %v", madeRoles.err)
+	roleSetup.once.Do(func() { roleSetup.err = createRoles(t.Context()) })
+	if roleSetup.err != nil {
+		t.Fatalf("PostgreSQL: %v", roleSetup.err)
 	}
 }
 
-func makeRoles(ctx context.Context) error {
+func createRoles(ctx context.Context) error {
 	for _, role := range roles {
 		if err := admin(ctx, fmt.Sprintf("CREATE ROLE %s LOGIN PASSWORD '%s'", roleName(role), rolePassword)); err != nil {
 			return err
@@ -117,7 +118,8 @@ func dropRoles(ctx context.Context) error {
 	return nil
 }
 
-func deployed(name string) (string, error) {
+// deployScript returns a file of deploy/ with the names of the roles of this test run.
+func deployScript(name string) (string, error) {
 	_, here, _, _ := runtime.Caller(0)
 	text, err := os.ReadFile(filepath.Join(filepath.Dir(here), "..", "..", "deploy", name)) //nolint:gosec // a file of this repository
 	script := string(text)
@@ -127,8 +129,8 @@ func deployed(name string) (string, error) {
 	return script, err
 }
 
-// as returns the URL of a database for a role.
-func as(t testing.TB, database, role string) string {
+// urlForRole returns the URL of a database for a role.
+func urlForRole(t testing.TB, database, role string) string {
 	t.Helper()
 	u, err := url.Parse(database)
 	if err != nil {
@@ -138,8 +140,8 @@ func as(t testing.TB, database, role string) string {
 	return u.String()
 }
 
-// superuser returns the URL of the same database for the user of TEST_DATABASE_URL.
-func superuser(t testing.TB, database string) string {
+// urlForSuperuser returns the URL of the same database for the user of TEST_DATABASE_URL.
+func urlForSuperuser(t testing.TB, database string) string {
 	t.Helper()
 	u, err := url.Parse(database)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/clientapps/clientapps/store/tenant/tenanttest"
 )
 
-// perClient are the tables that have client_id.
+// perClient has the tables that have a column client_id.
 var perClient = []string{"apps", "app_changes", "client_app_counts", "token_clients", "webhooks"}
 
 // crossTenant matches the statements of the store that may read or write rows of many clients, by reason.
@@ -46,15 +46,15 @@ const changeOrder = "position, client_id, app_id, version"
 
 var checked sync.Map // text of a statement -> error or nil; tests send the same statements many times
 
-// CheckStatement returns an error for a statement that is neither limited to one client nor one of crossTenant.
+// CheckStatement returns an error for a statement that is neither limited to one client nor matched by crossTenant.
 func CheckStatement(statement string) error {
 	if known, ok := checked.Load(statement); ok {
 		err, _ := known.(error)
 		return err
 	}
 	_, err := tenanttest.Check(statement, perClient)
-	for _, passes := range crossTenant {
-		if passes.MatchString(statement) {
+	for _, pattern := range crossTenant {
+		if pattern.MatchString(statement) {
 			err = nil
 		}
 	}

@@ -66,8 +66,8 @@ func Postgres(t testing.TB) string {
 	if postgresTemplate.err != nil {
 		t.Fatalf("PostgreSQL: %v", postgresTemplate.err)
 	}
-	if secured() {
-		return pooled(as(t, reusedDatabase(t), "server"))
+	if rowSecurity() {
+		return pooled(urlForRole(t, reusedDatabase(t), "server"))
 	}
 	return pooled(reusedDatabase(t))
 }
@@ -82,9 +82,9 @@ func EmptyPostgres(t testing.TB) string {
 // that CheckStatement refuses.
 func Open(t testing.TB, url string, configure ...func(*store.Config)) *store.Store {
 	t.Helper()
-	// No test finds the last use of a token written in between, unless it asks for that.
-	// Nothing times out because the machine is busy, but waits for locks end as early as by default.
-	cfg := store.Config{URL: url, MaxConns: 8, Timeout: 30 * time.Second, LockTimeout: 2500 * time.Millisecond, TokenUsageInterval: time.Hour, RowSecurity: secured() && !strings.HasPrefix(url, "sqlite:")}
+	// TokenUsageInterval: the last use of a token is not written during a test, unless the test asks for that.
+	// Timeout: nothing times out because the machine is busy, but waits for locks end as early as by default.
+	cfg := store.Config{URL: url, MaxConns: 8, Timeout: 30 * time.Second, LockTimeout: 2500 * time.Millisecond, TokenUsageInterval: time.Hour, RowSecurity: rowSecurity() && !strings.HasPrefix(url, "sqlite:")}
 	cfg.BatchByClient = OnCitus() && !strings.HasPrefix(url, "sqlite:")
 	cfg.OnStatement = func(statement string) {
 		if err := CheckStatement(statement); err != nil {
@@ -199,8 +199,8 @@ func makeTemplate(t testing.TB) error {
 	if err := s.Close(); err != nil { // a template must have no connections
 		return err
 	}
-	if secured() {
-		needRoles(t)
+	if rowSecurity() {
+		ensureRoles(t)
 		Deploy(t, databaseURL(name), "roles.sql")
 		Deploy(t, databaseURL(name), "rls.sql")
 	}
@@ -227,7 +227,7 @@ func createDatabase(t testing.TB, template string) (name string) {
 
 func dropDatabase(t testing.TB, name string) {
 	t.Helper()
-	if err := adminEverywhere(context.Background(), "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)"); err != nil {
+	if err := adminOnAllServers(context.Background(), "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)"); err != nil {
 		t.Errorf("PostgreSQL: %v", err)
 	}
 }
@@ -246,9 +246,10 @@ func migrate(t testing.TB, url string) {
 	}
 }
 
-// adminLock: CREATE DATABASE refuses a template that another session is cloning.
+// adminLock lets one statement run at a time: CREATE DATABASE refuses a template that another session is copying.
 var adminLock sync.Mutex
 
+// admin runs a statement on the server of TEST_DATABASE_URL.
 func admin(ctx context.Context, statement string) error {
 	base := os.Getenv("TEST_DATABASE_URL")
 	if base == "" {
@@ -287,7 +288,7 @@ func pooled(address string) string {
 // direct returns a URL that bypasses the pooler and row-level security.
 func direct(address string) string {
 	u, err := url.Parse(address)
-	if err != nil || os.Getenv("TEST_POOLER_ADDR") == "" && !secured() {
+	if err != nil || os.Getenv("TEST_POOLER_ADDR") == "" && !rowSecurity() {
 		return address
 	}
 	return databaseURL(strings.TrimPrefix(u.Path, "/"))

@@ -17,8 +17,8 @@ import (
 // Guard refuses statements on the tables of clients that are not bound to one client. It looks at gorm's clauses, and at the
 // text of SQL only where there are none.
 type Guard struct {
-	tables []string
-	named  *regexp.Regexp // one of the tables in a text
+	tables    []string
+	tableName *regexp.Regexp // finds the name of one of the tables in a text
 }
 
 // NewGuard returns the guard of these tables.
@@ -26,12 +26,10 @@ func NewGuard(tables ...string) *Guard {
 	return &Guard{tables, regexp.MustCompile(`(?i)\b(` + strings.Join(tables, "|") + `)\b`)}
 }
 
-// Names of the guard's callbacks.
-const (
-	guardName = "tenant:guard"
-)
+// guardName is the name of the guard's callbacks.
+const guardName = "tenant:guard"
 
-// Register has gorm ask the guard before it sends a statement.
+// Register makes gorm call the guard before it sends a statement.
 func (g *Guard) Register(db *gorm.DB) error {
 	on := db.Callback()
 	return errors.Join(
@@ -53,7 +51,8 @@ func (g *Guard) Unregister(db *gorm.DB) error {
 	)
 }
 
-// refusedQuery is what a subquery that was refused becomes: gorm does not tell the outer statement of its error.
+// refusedQuery replaces the text of a refused subquery. gorm does not pass the error of a subquery to the outer statement, which is then
+// refused because of this text.
 const refusedQuery = "tenant_guard_refused_this_query"
 
 func (g *Guard) checkQuery(db *gorm.DB) {
@@ -73,12 +72,12 @@ func (g *Guard) checkQuery(db *gorm.DB) {
 	}
 }
 
-// checkRaw refuses hand-written SQL that names a table of clients: it has no clauses to look at.
+// checkRaw refuses hand-written SQL that names a table of clients, since gorm has no clauses of it.
 func (g *Guard) checkRaw(db *gorm.DB) {
 	if db.Error != nil || crossTenant(db) {
 		return
 	}
-	if name := g.named.FindString(db.Statement.SQL.String()); name != "" {
+	if name := g.tableName.FindString(db.Statement.SQL.String()); name != "" {
 		refuse(db, "it is written by hand and names "+name)
 	}
 }
@@ -98,7 +97,7 @@ func (g *Guard) checkUpdate(db *gorm.DB) {
 
 func (g *Guard) checkDelete(db *gorm.DB) { g.check(db, nil) }
 
-// checkCreate wants each row, and what an upsert may replace, to be the client's.
+// checkCreate requires that each row, and each row that an upsert may replace, belongs to the client.
 func (g *Guard) checkCreate(db *gorm.DB) {
 	if db.Error != nil || crossTenant(db) || !g.covers(db.Statement) {
 		return
@@ -107,21 +106,22 @@ func (g *Guard) checkCreate(db *gorm.DB) {
 	switch {
 	case !ok:
 		refuse(db, "it inserts rows without "+Column)
-	case !rowsOf(db, client):
+	case !ownsRows(db, client):
 		refuse(db, "it inserts a row of another client")
-	case !conflictsByClient(db.Statement):
+	case !upsertsByClient(db.Statement):
 		refuse(db, "it replaces rows by a key without "+Column)
 	}
 }
 
-// check wants a statement on a table of clients to have the handle's condition, joined to the others by AND.
-func (g *Guard) check(db *gorm.DB, more func() string) {
+// check requires that a statement on a table of clients has the handle's condition, joined to the others by AND. Then it calls extraCheck,
+// which returns a reason to refuse the statement, or "". extraCheck may be nil.
+func (g *Guard) check(db *gorm.DB, extraCheck func() string) {
 	stmt := db.Statement
 	if db.Error != nil || crossTenant(db) {
 		return
 	}
 	for _, join := range stmt.Joins {
-		if g.named.MatchString(join.Name) {
+		if g.tableName.MatchString(join.Name) {
 			refuse(db, "it joins "+join.Name)
 			return
 		}
@@ -129,12 +129,12 @@ func (g *Guard) check(db *gorm.DB, more func() string) {
 	if !g.covers(stmt) {
 		return
 	}
-	if !bound(stmt) {
+	if !hasCondition(stmt) {
 		refuse(db, "it has no condition on "+Column)
 		return
 	}
-	if more != nil {
-		if reason := more(); reason != "" {
+	if extraCheck != nil {
+		if reason := extraCheck(); reason != "" {
 			refuse(db, reason)
 		}
 	}
@@ -143,11 +143,11 @@ func (g *Guard) check(db *gorm.DB, more func() string) {
 // covers reports whether a statement is about a table of clients.
 func (g *Guard) covers(stmt *gorm.Statement) bool {
 	return slices.Contains(g.tables, stmt.Table) || stmt.Schema != nil && slices.Contains(g.tables, stmt.Schema.Table) ||
-		stmt.TableExpr != nil && g.named.MatchString(stmt.TableExpr.SQL)
+		stmt.TableExpr != nil && g.tableName.MatchString(stmt.TableExpr.SQL)
 }
 
-// bound reports whether the WHERE clause has the handle's condition, and nothing that opens it.
-func bound(stmt *gorm.Statement) bool {
+// hasCondition reports whether the WHERE clause has the handle's condition, and no OR beside it.
+func hasCondition(stmt *gorm.Statement) bool {
 	where, ok := stmt.Clauses["WHERE"].Expression.(clause.Where)
 	if !ok {
 		return false
@@ -157,7 +157,7 @@ func bound(stmt *gorm.Statement) bool {
 		switch expr := expr.(type) {
 		case condition:
 			_, own := expr.client.(uuid.UUID)
-			found = found || own || stmt.DB.DryRun // a Template is not for sending
+			found = found || own || stmt.DB.DryRun // a Template is never sent
 		case clause.OrConditions:
 			return false
 		}
@@ -165,8 +165,8 @@ func bound(stmt *gorm.Statement) bool {
 	return found
 }
 
-// rowsOf reports whether all rows that are inserted are the client's.
-func rowsOf(db *gorm.DB, client uuid.UUID) bool {
+// ownsRows reports whether all rows of an INSERT belong to the client.
+func ownsRows(db *gorm.DB, client uuid.UUID) bool {
 	stmt := db.Statement
 	if stmt.Schema == nil {
 		return false
@@ -190,7 +190,8 @@ func rowsOf(db *gorm.DB, client uuid.UUID) bool {
 	return true
 }
 
-func conflictsByClient(stmt *gorm.Statement) bool {
+// upsertsByClient reports whether an upsert, if there is one, can only replace rows of the same client.
+func upsertsByClient(stmt *gorm.Statement) bool {
 	conflict, ok := stmt.Clauses["ON CONFLICT"].Expression.(clause.OnConflict)
 	return !ok || conflict.DoNothing || slices.ContainsFunc(conflict.Columns, func(c clause.Column) bool { return c.Name == Column })
 }

@@ -12,35 +12,36 @@ import (
 // that ends with the transaction, so that it cannot leak to the next user of the connection, also behind a pooler. Without the
 // setting the policies show no rows.
 //
-// On a distributed database only the machine that has the client gets its setting. Citus tells other machines of SET LOCAL, which
-// takes no parameters, but not of set_config: so the query goes there. It has one row whether or not there is such a client.
+// On a distributed database only the machine that has the client gets the setting. Citus sends SET LOCAL to other machines, but that takes
+// no parameters. It does not send set_config, so the query selects from clients to run there. It returns one row even if there is no such
+// client.
 const (
-	setClient      = "SELECT set_config('clientapps.client_id', $1, true)"
-	setClientThere = "SELECT set_config('clientapps.client_id', $1, true), count(*) FROM clients WHERE id = $2"
-	setAllClients  = "SET LOCAL clientapps.client_id = '*'" // for statements that CrossTenant declares
-	setNoClient    = "SET LOCAL clientapps.client_id = ''"
+	setClientSQL       = "SELECT set_config('clientapps.client_id', $1, true)"
+	setClientOnNodeSQL = "SELECT set_config('clientapps.client_id', $1, true), count(*) FROM clients WHERE id = $2"
+	setAllClientsSQL   = "SET LOCAL clientapps.client_id = '*'" // for statements that CrossTenant declares
+	setNoClientSQL     = "SET LOCAL clientapps.client_id = ''"
 )
 
-// SetClient is the statement that limits a transaction to the rows of one client, until it ends, with its parameters.
+// SetClient returns the statement that limits a transaction to the rows of one client, until it ends, and its parameters.
 func SetClient(client uuid.UUID, distributed bool) (sql string, args []any) {
 	if distributed {
-		return setClientThere, []any{client.String(), client}
+		return setClientOnNodeSQL, []any{client.String(), client}
 	}
-	return setClient, []any{client.String()}
+	return setClientSQL, []any{client.String()}
 }
 
-// Enter limits a transaction to the rows of one client, until it ends.
-func Enter(tx *gorm.DB, client uuid.UUID, distributed bool) error {
+// LimitTx limits a transaction to the rows of one client, until it ends.
+func LimitTx(tx *gorm.DB, client uuid.UUID, distributed bool) error {
 	query, args := SetClient(client, distributed)
 	_, err := tx.Statement.ConnPool.ExecContext(tx.Statement.Context, query, args...)
 	return err
 }
 
-// errRowsOutsideTx says that the rows of a statement would be read after the end of the transaction that has its client.
+// errRowsOutsideTx means that the rows of a statement would be read after the end of the transaction that has the setting.
 var errRowsOutsideTx = errors.New("rows of a client outside of a transaction")
 
-// RegisterRowSecurity has gorm run each statement on a table of clients in a transaction that is limited to the client of its
-// handle. Register must have been called before. distributed is asked when there is a connection.
+// RegisterRowSecurity makes gorm run each statement on a table of clients in a transaction that is limited to the client of its
+// handle. Register must have been called before. distributed is called when there is a connection.
 func (g *Guard) RegisterRowSecurity(db *gorm.DB, distributed func() bool) error {
 	const set, release = "tenant:set", "tenant:release"
 	on := db.Callback()
@@ -67,13 +68,13 @@ func (g *Guard) RegisterRowSecurity(db *gorm.DB, distributed func() bool) error 
 type limitedPool struct {
 	gorm.ConnPool
 
-	outside gorm.ConnPool
-	end     func() error // of what went well
-	failed  func() error
+	original  gorm.ConnPool
+	onSuccess func() error // ends the setting after a statement that succeeded
+	onError   func() error // ends it after one that failed
 }
 
-// setClient runs a statement in a transaction of its own that has the client, unless it is in one already. There it opens the
-// transaction to all clients for a statement that is declared.
+// setClient begins a transaction with the setting for one statement. For a statement in a transaction it does nothing, except that it
+// opens the transaction to all clients if CrossTenant declares the statement.
 func (g *Guard) setClient(db *gorm.DB, readOnly bool, distributed func() bool) {
 	if db.Error != nil || db.DryRun {
 		return
@@ -81,7 +82,7 @@ func (g *Guard) setClient(db *gorm.DB, readOnly bool, distributed func() bool) {
 	switch pool := db.Statement.ConnPool.(type) {
 	case gorm.TxCommitter:
 		if crossTenant(db) {
-			bypass(db)
+			bypassRLS(db)
 		}
 	case gorm.TxBeginner:
 		client, ok := clientOf(db)
@@ -102,22 +103,23 @@ func (g *Guard) setClient(db *gorm.DB, readOnly bool, distributed func() bool) {
 	}
 }
 
+// refuseOutsideTx refuses Row and Rows on a table of clients outside of a transaction.
 func (g *Guard) refuseOutsideTx(db *gorm.DB) {
 	if _, inside := db.Statement.ConnPool.(gorm.TxCommitter); db.Error == nil && !inside && g.covers(db.Statement) {
 		_ = db.AddError(errRowsOutsideTx)
 	}
 }
 
-// bypass opens the transaction to all clients for one statement, and then sets no client: a transaction across clients has none.
-// When the statement fails PostgreSQL takes no more of them, and the transaction ends.
-func bypass(db *gorm.DB) {
+// bypassRLS opens the transaction to all clients for one statement, and then sets no client: a transaction across clients has none.
+// After a statement that fails, PostgreSQL accepts no further ones, and the transaction ends.
+func bypassRLS(db *gorm.DB) {
 	ctx, tx := db.Statement.Context, db.Statement.ConnPool
 	set := func(to string) error {
 		_, err := tx.ExecContext(ctx, to)
 		return err
 	}
-	if db.AddError(set(setAllClients)) == nil {
-		db.Statement.ConnPool = &limitedPool{tx, tx, func() error { return set(setNoClient) }, func() error { return nil }}
+	if db.AddError(set(setAllClientsSQL)) == nil {
+		db.Statement.ConnPool = &limitedPool{tx, tx, func() error { return set(setNoClientSQL) }, func() error { return nil }}
 	}
 }
 
@@ -127,10 +129,10 @@ func releaseClient(db *gorm.DB) {
 	if !ok {
 		return
 	}
-	db.Statement.ConnPool = pool.outside
+	db.Statement.ConnPool = pool.original
 	if db.Error != nil {
-		_ = pool.failed()
+		_ = pool.onError()
 		return
 	}
-	_ = db.AddError(pool.end())
+	_ = db.AddError(pool.onSuccess())
 }

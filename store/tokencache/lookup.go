@@ -41,9 +41,9 @@ type lookup[T any] struct {
 	err   error
 }
 
-// lookUp returns the token with this hash, or nil if there is none. It calls remember with the result, unless forget was called during the
+// lookUp returns the token with this hash, or nil if there is none. It calls put with the result, unless forget was called during the
 // look-up, since the result may then be out of date. Errors are ErrFull and those of find.
-func (l *lookups[T]) lookUp(ctx context.Context, hash Hash, remember func(Hash, *T)) (*T, error) {
+func (l *lookups[T]) lookUp(ctx context.Context, hash Hash, put func(Hash, *T)) (*T, error) {
 	w := &lookup[T]{ctx: ctx, hash: hash, done: make(chan struct{})}
 	l.mu.Lock()
 	if len(l.waiting) >= maxTokenQueue {
@@ -54,7 +54,7 @@ func (l *lookups[T]) lookUp(ctx context.Context, hash Hash, remember func(Hash, 
 	l.waiting = append(l.waiting, w)
 	if l.running < maxTokenStatements {
 		l.running++
-		go l.run(remember)
+		go l.run(put)
 	}
 	l.mu.Unlock()
 	select {
@@ -66,10 +66,10 @@ func (l *lookups[T]) lookUp(ctx context.Context, hash Hash, remember func(Hash, 
 }
 
 // run looks up waiting tokens until none is left.
-func (l *lookups[T]) run(remember func(Hash, *T)) {
+func (l *lookups[T]) run(put func(Hash, *T)) {
 	for {
 		l.mu.Lock()
-		batch := l.take()
+		batch := l.takeBatch()
 		if len(batch) == 0 {
 			l.running--
 			l.mu.Unlock()
@@ -78,11 +78,11 @@ func (l *lookups[T]) run(remember func(Hash, *T)) {
 		l.statements++
 		generation := l.generation
 		l.mu.Unlock()
-		found, err := l.answer(batch)
+		found, err := l.findBatch(batch)
 		l.mu.Lock()
 		for _, w := range batch {
 			if w.token, w.err = found[w.hash], err; err == nil && l.generation == generation {
-				remember(w.hash, w.token)
+				put(w.hash, w.token)
 			}
 			close(w.done)
 		}
@@ -90,8 +90,8 @@ func (l *lookups[T]) run(remember func(Hash, *T)) {
 	}
 }
 
-// take removes the oldest callers from the queue, up to a batch. It drops those whose context has ended. The lock is held.
-func (l *lookups[T]) take() []*lookup[T] {
+// takeBatch removes the oldest callers from the queue, up to a batch. It drops those whose context has ended. The lock is held.
+func (l *lookups[T]) takeBatch() []*lookup[T] {
 	var batch []*lookup[T]
 	taken := 0
 	for _, w := range l.waiting {
@@ -108,8 +108,8 @@ func (l *lookups[T]) take() []*lookup[T] {
 	return batch
 }
 
-// answer runs the statement for a batch. The context of a single caller cancels it, but no context cancels a shared statement.
-func (l *lookups[T]) answer(batch []*lookup[T]) (found map[Hash]*T, err error) {
+// findBatch runs the statement for a batch. The context of a single caller cancels it, but no context cancels a shared statement.
+func (l *lookups[T]) findBatch(batch []*lookup[T]) (found map[Hash]*T, err error) {
 	defer func() {
 		if r := recover(); r != nil { // otherwise the callers would wait forever
 			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())

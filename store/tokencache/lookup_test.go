@@ -54,12 +54,12 @@ func TestTokenLookupsShareStatements(t *testing.T) {
 	good := hashOf(1500)
 	g := &gatedTokens{begun: make(chan []Hash, 100), end: make(chan struct{}), known: map[Hash]*token{good: {}}}
 	l := &lookups[token]{find: g.find}
-	remembered := map[Hash]*token{} // remember is called under the lock
-	remember := func(hash Hash, token *token) { remembered[hash] = token }
+	cached := map[Hash]*token{} // put is called under the lock
+	put := func(hash Hash, token *token) { cached[hash] = token }
 	var all sync.WaitGroup
 	ask := func(i int) {
 		all.Go(func() {
-			token, err := l.lookUp(t.Context(), hashOf(i), remember)
+			token, err := l.lookUp(t.Context(), hashOf(i), put)
 			if err != nil || (token != nil) != (hashOf(i) == good) {
 				t.Errorf("%d: %v, %v", i, token, err)
 			}
@@ -73,7 +73,7 @@ func TestTokenLookupsShareStatements(t *testing.T) {
 		ask(maxTokenStatements + i/2) // each twice
 	}
 	l.waitFor(maxTokenQueue)
-	_, err := l.lookUp(t.Context(), hashOf(60000), remember)
+	_, err := l.lookUp(t.Context(), hashOf(60000), put)
 	if !errors.Is(err, ErrFull) {
 		t.Errorf("a token beyond the queue: %v", err)
 	}
@@ -95,8 +95,8 @@ func TestTokenLookupsShareStatements(t *testing.T) {
 	if asked > maxTokenQueue*3/4 {
 		t.Errorf("the statements have %d hashes, for %d different tokens", asked, maxTokenQueue/2)
 	}
-	if len(remembered) != maxTokenStatements+maxTokenQueue/2 || remembered[good] == nil {
-		t.Errorf("%d tokens are cached, the valid one as %v", len(remembered), remembered[good])
+	if len(cached) != maxTokenStatements+maxTokenQueue/2 || cached[good] == nil {
+		t.Errorf("%d tokens are cached, the valid one as %v", len(cached), cached[good])
 	}
 }
 
@@ -105,12 +105,12 @@ func TestTokenLookupsForget(t *testing.T) {
 	t.Parallel()
 	g := &gatedTokens{begun: make(chan []Hash, 1), end: make(chan struct{}), known: map[Hash]*token{hashOf(1): {}}}
 	l := &lookups[token]{find: g.find}
-	remembered, dropped := 0, 0
+	cached, dropped := 0, 0
 	ask := func(during func()) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			if token, err := l.lookUp(t.Context(), hashOf(1), func(Hash, *token) { remembered++ }); token == nil || err != nil {
+			if token, err := l.lookUp(t.Context(), hashOf(1), func(Hash, *token) { cached++ }); token == nil || err != nil {
 				t.Errorf("%v, %v", token, err)
 			}
 		}()
@@ -120,12 +120,12 @@ func TestTokenLookupsForget(t *testing.T) {
 		<-done
 	}
 	ask(func() { l.forget(func() { dropped++ }) })
-	if remembered != 0 || dropped != 1 {
-		t.Errorf("cached %d times, dropped %d times", remembered, dropped)
+	if cached != 0 || dropped != 1 {
+		t.Errorf("cached %d times, dropped %d times", cached, dropped)
 	}
 	ask(func() {})
-	if remembered != 1 {
-		t.Errorf("cached %d times although nothing had changed", remembered)
+	if cached != 1 {
+		t.Errorf("cached %d times although nothing had changed", cached)
 	}
 }
 

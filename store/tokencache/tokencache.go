@@ -13,7 +13,7 @@ import (
 // Hash is the SHA-256 of a secret.
 type Hash [sha256.Size]byte
 
-const maxRemembered = 10_000 // known tokens, and as many unknown ones
+const maxEntries = 10_000 // known tokens, and as many unknown ones
 
 // Cache caches tokens. Unknown tokens are in a cache of their own, so that a flood of them evicts no known one.
 type Cache[T any] struct {
@@ -34,13 +34,13 @@ func New[T any](ttl time.Duration, find func(ctx context.Context, hashes []Hash)
 
 func newCache[T any](ttl time.Duration) (*otter.Cache[Hash, *T], error) {
 	return otter.New(&otter.Options[Hash, *T]{
-		MaximumSize:      maxRemembered,
+		MaximumSize:      maxEntries,
 		ExpiryCalculator: otter.ExpiryWriting[Hash, *T](ttl),
 	})
 }
 
-// Remembered returns a token from the cache, and whether the hash is in the cache. The token is nil if it is known not to exist.
-func (c *Cache[T]) Remembered(hash Hash) (*T, bool) {
+// Get returns a token from the cache, and whether the hash is in the cache. The token is nil if it is known not to exist.
+func (c *Cache[T]) Get(hash Hash) (*T, bool) {
 	token, ok := c.known.GetIfPresent(hash)
 	if !ok {
 		token, ok = c.unknown.GetIfPresent(hash)
@@ -56,11 +56,12 @@ func (c *Cache[T]) Remembered(hash Hash) (*T, bool) {
 // LookUp looks up a token that is not in the cache and puts the result into the cache. It returns nil if there is no such token, and
 // ErrFull if too many tokens wait.
 func (c *Cache[T]) LookUp(ctx context.Context, hash Hash) (*T, error) {
-	return c.lookups.lookUp(ctx, hash, c.remember)
+	return c.lookups.lookUp(ctx, hash, c.put)
 }
 
-// remember puts a token into the cache. nil means that there is none, so that an unknown token does not cost a look-up for each request.
-func (c *Cache[T]) remember(hash Hash, token *T) {
+// put stores the result of a look-up. nil means that there is no such token, so that an unknown token does not cost a look-up for each
+// request.
+func (c *Cache[T]) put(hash Hash, token *T) {
 	if token != nil {
 		c.known.Set(hash, token)
 	} else {

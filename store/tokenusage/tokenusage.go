@@ -1,4 +1,4 @@
-// Package tokenusage remembers when tokens were used, to the minute, and writes that in batches behind the requests.
+// Package tokenusage records when tokens were used, to the minute, and writes that in batches, in the background.
 package tokenusage
 
 import (
@@ -13,7 +13,7 @@ import (
 
 const maxBatch = 1000 // tokens in one statement
 
-// Usage has the uses that are not written yet. It is safe for concurrent use.
+// Usage has the uses that are not yet in the database. It is safe for concurrent use.
 type Usage struct {
 	write func(ctx context.Context, minute time.Time, ids []uuid.UUID) error
 
@@ -56,7 +56,7 @@ func (m *Mark) Note(at time.Time) {
 func (u *Usage) add(id uuid.UUID, minute int64) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if known, ok := u.pending[id]; !ok || known < minute {
+	if latest, ok := u.pending[id]; !ok || latest < minute {
 		u.pending[id] = minute
 	}
 }
@@ -93,14 +93,14 @@ func (u *Usage) Flush(ctx context.Context) error {
 				err = u.write(ctx, time.Unix(minute*60, 0).UTC(), batch)
 			}
 			if err != nil {
-				u.keep(batch, minute)
+				u.requeue(batch, minute)
 			}
 		}
 	}
 	return err
 }
 
-func (u *Usage) keep(ids []uuid.UUID, minute int64) {
+func (u *Usage) requeue(ids []uuid.UUID, minute int64) {
 	for _, id := range ids {
 		u.add(id, minute)
 	}

@@ -46,7 +46,7 @@ func readBody(nodes []sqlNode) sqlBody {
 	var b sqlBody
 	if from := keyword(nodes, "from"); from >= 0 {
 		b.from = nodes[from+1:]
-		if end := slices.IndexFunc(b.from, func(n sqlNode) bool { return n.is(behindFrom...) }); end >= 0 {
+		if end := slices.IndexFunc(b.from, func(n sqlNode) bool { return n.is(afterFrom...) }); end >= 0 {
 			b.from = b.from[:end]
 		}
 	}
@@ -56,9 +56,9 @@ func readBody(nodes []sqlNode) sqlBody {
 	return b
 }
 
-var behindWhere = []string{"group", "having", "window", "order", "limit", "offset", "fetch", "for", "returning"}
+var afterWhere = []string{"group", "having", "window", "order", "limit", "offset", "fetch", "for", "returning"}
 
-var behindFrom = append([]string{"where"}, behindWhere...)
+var afterFrom = append([]string{"where"}, afterWhere...)
 
 // keyword returns the index of the first of the words, or -1. It skips the FROM of IS DISTINCT FROM.
 func keyword(nodes []sqlNode, words ...string) int {
@@ -99,8 +99,8 @@ func insertBody(nodes []sqlNode) (sqlBody, error) {
 // keepsClient returns an error if the statement assigns client_id.
 func (b sqlBody) keepsClient() error {
 	for i, n := range b.set {
-		start := i > 0 && (b.set[i-1].is("set") || b.set[i-1].symbol(","))
-		if n.kind <= sqlName && n.text == clientColumn && i+1 < len(b.set) && b.set[i+1].symbol("=") ||
+		start := i > 0 && (b.set[i-1].is("set") || b.set[i-1].isSymbol(","))
+		if n.kind <= sqlName && n.text == clientColumn && i+1 < len(b.set) && b.set[i+1].isSymbol("=") ||
 			start && n.kind == sqlGroup && hasClient(n.group) {
 			return fmt.Errorf("%s is assigned", clientColumn)
 		}
@@ -115,34 +115,34 @@ func hasClient(nodes []sqlNode) bool {
 // bind returns the names of the tables that are limited to one client, including outer, or an error that names a table that is not.
 func (b sqlBody) bind(refs []reference, outer []string) ([]string, error) {
 	bound, lists := outer, listedColumns(b.from)
-	open := slices.DeleteFunc(slices.Clone(refs), func(r reference) bool { return r.rows })
-	for again := true; again; {
-		again = false
-		open = slices.DeleteFunc(open, func(r reference) bool {
+	unbound := slices.DeleteFunc(slices.Clone(refs), func(r reference) bool { return r.inserted })
+	for progress := true; progress; {
+		progress = false
+		unbound = slices.DeleteFunc(unbound, func(r reference) bool {
 			binds := func(conjunct []sqlNode) bool { return r.boundBy(conjunct, len(refs) == 1, bound, lists) }
 			if !anyConjunct(b.where, binds) && !anyConjunct(r.on, binds) {
 				return false
 			}
-			bound, again = append(slices.Clone(bound), r.name), true
+			bound, progress = append(slices.Clone(bound), r.name), true
 			return true
 		})
 	}
-	if len(open) > 0 {
-		return nil, fmt.Errorf("%s: no condition on %s", open[0].table, clientColumn)
+	if len(unbound) > 0 {
+		return nil, fmt.Errorf("%s: no condition on %s", unbound[0].table, clientColumn)
 	}
 	return bound, nil
 }
 
 // boundBy reports whether the condition compares client_id with a value, with the client_id of a limited table, or with a column of a list
 // of values. The name of the table must precede client_id, unless it is the only table.
-func (r reference) boundBy(conjunct []sqlNode, only bool, bound, lists []string) bool {
+func (r reference) boundBy(conjunct []sqlNode, onlyTable bool, bound, lists []string) bool {
 	name, rest := columnOf(conjunct)
-	if len(rest) < 2 || !rest[0].symbol("=") || name != r.name && (name != "" || !only) {
+	if len(rest) < 2 || !rest[0].isSymbol("=") || name != r.name && (name != "" || !onlyTable) {
 		return false
 	}
 	if rest = rest[1:]; rest[0].kind == sqlValue {
 		cast := rest[1:]
-		return len(cast) == 0 || len(cast) == 3 && cast[0].symbol(":") && cast[1].symbol(":") && cast[2].is("uuid")
+		return len(cast) == 0 || len(cast) == 3 && cast[0].isSymbol(":") && cast[1].isSymbol(":") && cast[2].is("uuid")
 	}
 	if len(rest) == 1 && rest[0].kind <= sqlName && slices.Contains(lists, rest[0].text) {
 		return true
@@ -177,8 +177,8 @@ func listedColumns(from []sqlNode) []string {
 // onlyValues reports whether all nodes are parameters with types, as in $1::uuid[], $2::text[].
 func onlyValues(nodes []sqlNode) bool {
 	for i, n := range nodes {
-		isType := i > 1 && n.kind == sqlWord && nodes[i-1].symbol(":") && nodes[i-2].symbol(":")
-		if n.kind != sqlValue && !isType && !n.symbol(":") && !n.symbol(",") && !n.symbol("[") && !n.symbol("]") {
+		isType := i > 1 && n.kind == sqlWord && nodes[i-1].isSymbol(":") && nodes[i-2].isSymbol(":")
+		if n.kind != sqlValue && !isType && !n.isSymbol(":") && !n.isSymbol(",") && !n.isSymbol("[") && !n.isSymbol("]") {
 			return false
 		}
 	}
@@ -191,7 +191,7 @@ func columnOf(nodes []sqlNode) (name string, rest []sqlNode) {
 	switch {
 	case len(nodes) >= 1 && is(0):
 		return "", nodes[1:len(nodes):len(nodes)]
-	case len(nodes) >= 3 && nodes[0].kind <= sqlName && nodes[1].symbol(".") && is(2):
+	case len(nodes) >= 3 && nodes[0].kind <= sqlName && nodes[1].isSymbol(".") && is(2):
 		return nodes[0].text, nodes[3:len(nodes):len(nodes)]
 	}
 	return "", nil
@@ -203,7 +203,7 @@ func anyConjunct(condition []sqlNode, holds func([]sqlNode) bool) bool {
 	if slices.ContainsFunc(condition, func(n sqlNode) bool { return n.is("or", "between", "case") }) {
 		return false
 	}
-	if end := slices.IndexFunc(condition, func(n sqlNode) bool { return n.is(behindWhere...) }); end >= 0 {
+	if end := slices.IndexFunc(condition, func(n sqlNode) bool { return n.is(afterWhere...) }); end >= 0 {
 		condition = condition[:end]
 	}
 	for start, at := 0, 0; at <= len(condition); at++ {

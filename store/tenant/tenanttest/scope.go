@@ -32,7 +32,7 @@ func (w scopeChecker) part(nodes []sqlNode, outer []string) error {
 			bound = append(bound, name)
 		}
 	}
-	if table, times := w.named(nodes); times > 0 {
+	if table, times := w.countTables(nodes); times > 0 {
 		body, err := bodyOf(nodes)
 		if err != nil {
 			return fmt.Errorf("%s: %w", table, err)
@@ -55,10 +55,10 @@ func (w scopeChecker) part(nodes []sqlNode, outer []string) error {
 	return nil
 }
 
-// named counts the names of per-client tables, except those before a column and after FOR UPDATE OF.
-func (w scopeChecker) named(nodes []sqlNode) (table string, times int) {
+// countTables counts the names of per-client tables, except those before a column and after FOR UPDATE OF.
+func (w scopeChecker) countTables(nodes []sqlNode) (table string, times int) {
 	for i := range nodes {
-		if w.table(nodes, i) && (i == 0 || !nodes[i-1].is("of")) {
+		if w.isTable(nodes, i) && (i == 0 || !nodes[i-1].is("of")) {
 			table = nodes[i].text
 			times++
 		}
@@ -66,17 +66,17 @@ func (w scopeChecker) named(nodes []sqlNode) (table string, times int) {
 	return table, times
 }
 
-func (w scopeChecker) table(nodes []sqlNode, i int) bool {
-	return slices.ContainsFunc(w.tables, nodes[i].named) && !qualifies(nodes, i)
+func (w scopeChecker) isTable(nodes []sqlNode, i int) bool {
+	return slices.ContainsFunc(w.tables, nodes[i].isNamed) && !qualifies(nodes, i)
 }
 
 // qualifies reports whether a dot follows the name.
-func qualifies(nodes []sqlNode, i int) bool { return i+1 < len(nodes) && nodes[i+1].symbol(".") }
+func qualifies(nodes []sqlNode, i int) bool { return i+1 < len(nodes) && nodes[i+1].isSymbol(".") }
 
 // declares reports whether the nodes name a table, or an alias of one, with this name.
 func declares(nodes []sqlNode, name string) bool {
 	for i, n := range nodes {
-		if n.kind == sqlGroup && declares(n.group, name) || n.named(name) && !qualifies(nodes, i) {
+		if n.kind == sqlGroup && declares(n.group, name) || n.isNamed(name) && !qualifies(nodes, i) {
 			return true
 		}
 	}
@@ -85,10 +85,10 @@ func declares(nodes []sqlNode, name string) bool {
 
 // reference is a place where a statement reads or writes a per-client table.
 type reference struct {
-	table string
-	name  string    // the name or alias before its columns
-	on    []sqlNode // the condition of its own join
-	rows  bool      // rows are inserted, with client_id
+	table    string
+	name     string    // the name or alias before its columns
+	on       []sqlNode // the condition of its own join
+	inserted bool      // rows are inserted, with client_id
 }
 
 // references returns the per-client tables of a statement.
@@ -97,7 +97,7 @@ func (w scopeChecker) references(b sqlBody) []reference {
 	if len(b.target) > 0 {
 		refs = w.tablesIn(b.target)
 		for i := range refs {
-			refs[i].rows = b.inserts
+			refs[i].inserted = b.inserts
 		}
 	}
 	return append(refs, w.tablesIn(b.from)...)
@@ -105,33 +105,33 @@ func (w scopeChecker) references(b sqlBody) []reference {
 
 // tablesIn returns the per-client tables in a list of tables with joins.
 func (w scopeChecker) tablesIn(from []sqlNode) []reference {
-	// A RIGHT or FULL JOIN keeps rows that its condition does not match. LEFT and RIGHT are also functions, which would seem to end a
-	// condition.
-	loose := slices.ContainsFunc(from, func(n sqlNode) bool { return n.is("right", "full") })
+	// The ON of a RIGHT or FULL JOIN limits nothing: the join keeps rows that do not match. ON is also ignored where LEFT or RIGHT may be a
+	// function, since that name would seem to end the condition.
+	ignoreOn := slices.ContainsFunc(from, func(n sqlNode) bool { return n.is("right", "full") })
 	for i, n := range from {
-		loose = loose || n.is("left") && i+1 < len(from) && from[i+1].kind == sqlGroup
+		ignoreOn = ignoreOn || n.is("left") && i+1 < len(from) && from[i+1].kind == sqlGroup
 	}
 	var refs []reference
 	for i, n := range from {
-		if !w.table(from, i) {
+		if !w.isTable(from, i) {
 			continue
 		}
 		first := i
-		if i >= 2 && from[i-1].symbol(".") {
+		if i >= 2 && from[i-1].isSymbol(".") {
 			first = i - 2 // the name of a schema
 		}
-		if first > 0 && !from[first-1].symbol(",") && !from[first-1].is("join", "only", "using") {
+		if first > 0 && !from[first-1].isSymbol(",") && !from[first-1].is("join", "only", "using") {
 			continue
 		}
 		r := reference{table: n.text, name: n.text}
 		rest := from[i+1:]
 		if len(rest) > 1 && rest[0].is("as") {
 			r.name, rest = rest[1].text, rest[2:]
-		} else if len(rest) > 0 && (rest[0].kind == sqlName || rest[0].kind == sqlWord && !rest[0].is(behindTable...)) {
+		} else if len(rest) > 0 && (rest[0].kind == sqlName || rest[0].kind == sqlWord && !rest[0].is(afterTable...)) {
 			r.name, rest = rest[0].text, rest[1:]
 		}
-		if len(rest) > 0 && rest[0].is("on") && !loose {
-			end := slices.IndexFunc(rest[1:], func(n sqlNode) bool { return n.symbol(",") || n.is(behindOn...) })
+		if len(rest) > 0 && rest[0].is("on") && !ignoreOn {
+			end := slices.IndexFunc(rest[1:], func(n sqlNode) bool { return n.isSymbol(",") || n.is(afterOn...) })
 			if r.on = rest[1:]; end >= 0 {
 				r.on = r.on[:end]
 			}
@@ -141,9 +141,9 @@ func (w scopeChecker) tablesIn(from []sqlNode) []reference {
 	return refs
 }
 
-var behindOn = []string{"on", "join", "inner", "left", "cross", "natural"}
+var afterOn = []string{"on", "join", "inner", "left", "cross", "natural"}
 
-// behindTable are the words that can follow a table and are not its alias.
-var behindTable = []string{
+// afterTable are the words that can follow a table and are not its alias.
+var afterTable = []string{
 	"on", "join", "inner", "left", "right", "full", "outer", "cross", "natural", "using", "tablesample", "indexed", "not",
 }

@@ -38,10 +38,10 @@ func (n sqlNode) is(words ...string) bool {
 	return false
 }
 
-func (n sqlNode) symbol(text string) bool { return n.kind == sqlSymbol && n.text == text }
+func (n sqlNode) isSymbol(text string) bool { return n.kind == sqlSymbol && n.text == text }
 
-// named reports whether the node can be this name. SQLite accepts even a quoted text as a name.
-func (n sqlNode) named(name string) bool {
+// isNamed reports whether the node can be this name. SQLite accepts even a quoted text as a name.
+func (n sqlNode) isNamed(name string) bool {
 	return n.text == name && n.kind != sqlSymbol && n.kind != sqlGroup
 }
 
@@ -53,11 +53,11 @@ func parseSQL(text string) ([]sqlNode, error) {
 	if err != nil {
 		return nil, err
 	}
-	if n := len(nodes); n > 0 && nodes[n-1].symbol(";") {
+	if n := len(nodes); n > 0 && nodes[n-1].isSymbol(";") {
 		nodes = nodes[:n-1]
 	}
 	for _, n := range nodes {
-		if n.symbol(";") {
+		if n.isSymbol(";") {
 			return nil, errUnclear
 		}
 	}
