@@ -160,7 +160,7 @@ func (s *Store) readFeed(ctx context.Context, read func(tx *gorm.DB, state chang
 			if err != nil {
 				return err
 			}
-			if s.changeLag.Observe(state, s.now()); !state.Ready() {
+			if s.changeLag.Observe(state, s.now()); !state.HasIncarnation() {
 				return errNewIncarnation
 			}
 			return read(tx, state)

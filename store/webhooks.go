@@ -221,7 +221,7 @@ func (s *Store) inWebhookTx(ctx context.Context, probe commitProbe, work func(tx
 				return err
 			}
 			feed, err := changefeed.Read(tx, s.db)
-			if err == nil && !feed.Ready() {
+			if err == nil && !feed.HasIncarnation() {
 				err = errNewIncarnation
 			}
 			if err != nil {

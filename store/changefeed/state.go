@@ -54,8 +54,8 @@ func CountKept(db *gorm.DB, exprs Expressions) (n int64, err error) {
 	return n, err
 }
 
-// Ready reports whether cursors can be issued: the incarnation is that of this database, and has begun.
-func (s State) Ready() bool { return s.Nonce != nil && s.DatabaseID == s.CurrentDatabaseID }
+// HasIncarnation reports whether cursors can be issued: the incarnation of the feed is that of this database, and has begun.
+func (s State) HasIncarnation() bool { return s.Nonce != nil && s.DatabaseID == s.CurrentDatabaseID }
 
 // MayHavePruned reports whether changes since a time may have been pruned.
 func (s State) MayHavePruned(since time.Time) bool {
