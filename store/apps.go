@@ -164,7 +164,6 @@ func (s *Store) updateApp(ctx context.Context, key AppKey, fields Fields, by Act
 	}
 	// The statement does not return what was sent with it.
 	p.app.ClientID, p.app.ID = key.ClientID, key.ID
-	p.app.ActorID, p.app.ActorName, p.app.RequestID = by.ID, by.Name, by.RequestID
 	return p.app, p.changed, nil
 }
 
@@ -424,7 +423,10 @@ func (s *Store) listApps(ctx context.Context, clientID uuid.UUID, f AppFilter, p
 		}
 	}
 	listing := appListing
-	listing.Find = func(q *gorm.DB, apps *[]App) error { return s.apps.find(clientID, q, apps, known) }
+	listing.Find = func(q *gorm.DB, apps *[]App) error {
+		*apps = make([]App, 0, min(p.Size, 50)+1) // which most pages fill
+		return s.apps.find(clientID, q, apps, known)
+	}
 	list, err := listing.Page(ctx, q, p, total)
 	if err != nil {
 		return List[App]{}, s.translate("list apps", err)

@@ -221,16 +221,16 @@ func scanApps(rows pgx.Rows, apps *[]App, total *int64) error {
 type appRow struct {
 	patchedRow
 
-	client, id, actor pgtype.UUID
+	client, id pgtype.UUID
 }
 
 func (r *appRow) appendTargets(targets []any) []any {
-	return append(r.patchedRow.appendTargets(targets), &r.client, &r.id, &r.app.NameKey, &r.actor, &r.app.ActorName, &r.app.RequestID)
+	return append(r.patchedRow.appendTargets(targets), &r.client, &r.id, &r.app.NameKey)
 }
 
 func (r *appRow) toApp() App {
 	app := r.patched()
-	app.ClientID, app.ID, app.ActorID = r.client.Bytes, r.id.Bytes, r.actor.Bytes
+	app.ClientID, app.ID = r.client.Bytes, r.id.Bytes
 	return app
 }
 

@@ -149,15 +149,12 @@ func (a *App) scan(row []driver.Value) error {
 		return err
 	}
 	rest := row[len(patchedColumns):]
-	if len(rest) != 6 {
+	if len(rest) != 3 {
 		return errColumns
 	}
-	var key, actor, request bool
-	a.NameKey, key = rest[2].(string)
-	a.ActorName, actor = rest[4].(string)
-	a.RequestID, request = rest[5].(string)
-	if !key || !actor || !request {
+	var key bool
+	if a.NameKey, key = rest[2].(string); !key {
 		return errColumns
 	}
-	return errors.Join(a.ClientID.Scan(rest[0]), a.ID.Scan(rest[1]), a.ActorID.Scan(rest[3]))
+	return errors.Join(a.ClientID.Scan(rest[0]), a.ID.Scan(rest[1]))
 }

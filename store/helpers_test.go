@@ -27,6 +27,12 @@ var alice = store.Actor{ID: idOf("alice"), Name: "alice", RequestID: "alice-1"}
 // idOf returns the id of the object that a test calls by this name: the same in every database.
 func idOf(name string) uuid.UUID { return uuid.NewSHA1(uuid.NameSpaceOID, []byte(name)) }
 
+// asRead returns an app as it is read: without who wrote it last.
+func asRead(app store.App) store.App {
+	app.ActorID, app.ActorName, app.RequestID = uuid.Nil, "", ""
+	return app
+}
+
 // must returns the result of a call that must not fail: must(s.GetApp(ctx, key))(t).
 func must[T any](v T, err error) func(testing.TB) T {
 	return func(t testing.TB) T {

@@ -190,7 +190,7 @@ func (p *appPatch) committed(db *gorm.DB) (bool, error) {
 	}
 	// The row comes first: what it shows of later changes is then in the history.
 	var row []App
-	if err := tenant.Of(db, p.Key.ClientID).Where("id = ?", p.Key.ID).Limit(1).Find(&row).Error; err != nil {
+	if err := tenant.Of(db, p.Key.ClientID).Select(appColumns).Where("id = ?", p.Key.ID).Limit(1).Find(&row).Error; err != nil {
 		return false, err
 	}
 	var history []AppChange
@@ -256,7 +256,6 @@ func asOfVersion(key AppKey, row []App, history []AppChange, version int64) (App
 		}
 		if c.Version == version {
 			app.Version, app.UpdatedAt = c.Version, c.ChangedAt
-			app.ActorID, app.ActorName, app.RequestID = c.ActorID, c.ActorName, c.RequestID
 		}
 	}
 	if !whole {

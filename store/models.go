@@ -103,13 +103,15 @@ type App struct {
 	NameKey      string // of the catalog app
 	IsFavorite   bool
 	IsApproved   bool
-	LicenseCount *int32 // nil when licenses are not tracked
-	Version      int64  // 1, then one more with each change
-	ActorID      uuid.UUID
-	ActorName    string
-	RequestID    string
+	LicenseCount *int32    // nil when licenses are not tracked
+	Version      int64     // 1, then one more with each change
 	CreatedAt    time.Time `gorm:"autoCreateTime:false"`
 	UpdatedAt    time.Time `gorm:"autoUpdateTime:false"`
+
+	// Who wrote it last. Only the trigger that writes the history reads these columns.
+	ActorID   uuid.UUID
+	ActorName string
+	RequestID string
 
 	Catalog *CatalogApp `gorm:"-"`
 }

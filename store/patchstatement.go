@@ -64,9 +64,8 @@ func maxTime(now, before time.Time) time.Time {
 // patchedColumns are the columns that a patch returns. The writer knows the others.
 var patchedColumns = slices.Concat([]string{"catalog_app_id"}, appFieldNames(), []string{"version", "created_at", "updated_at"})
 
-// appColumns are the columns of an app, in the order in which they are scanned: those that a patch returns, and the others.
-var appColumns = strings.Join(append(slices.Clone(patchedColumns),
-	"client_id", "id", "name_key", "actor_id", "actor_name", "request_id"), ", ")
+// appColumns are the columns of an app that are read, in the order in which they are scanned: those that a patch returns, and the others.
+var appColumns = strings.Join(append(slices.Clone(patchedColumns), "client_id", "id", "name_key"), ", ")
 
 // returning is a clause that has an update return these columns.
 func returning(columns ...string) clause.Returning {
