@@ -263,9 +263,9 @@ func TestHalfAnImport(t *testing.T) {
 func TestLateErrorWritesNothing(t *testing.T) {
 	t.Parallel()
 	var file strings.Builder
-	for line := 1; line <= 30_000; line++ {
+	for line := 1; line <= 100_000; line++ {
 		name := fmt.Sprintf("App %d", line)
-		if line == 29_999 {
+		if line == 99_999 {
 			name += "\xff"
 		}
 		fmt.Fprintf(&file, "{\"canonical_name\":\"%s\"}\n", name)
@@ -274,7 +274,7 @@ func TestLateErrorWritesNothing(t *testing.T) {
 		f := newFixture(t, s)
 		before := f.content(t)
 		got := importFile(t, s.Client, importCatalogPath, rowfile.NDJSON, file.String())
-		if got.Status != http.StatusBadRequest || !strings.Contains(got.Body, `"line 29999: the row is not valid UTF-8"`) {
+		if got.Status != http.StatusBadRequest || !strings.Contains(got.Body, `"line 99999: the row is not valid UTF-8"`) {
 			t.Errorf("%d %s", got.Status, got.Body)
 		}
 		if f.content(t) != before {
