@@ -170,8 +170,12 @@ func (s *Store) updateLocked(ctx context.Context, b *bulkUpdate) error {
 			if err := s.lockCatalogShared(tx, revisionLock, b.client); err != nil {
 				return err
 			}
-			if now, err := s.lockedRevision(tx, b.client); err != nil || now != catalog.revision {
-				return errors.Join(err, errRestartBulk)
+			now, err := s.lockedRevision(tx, b.client)
+			if err == nil && now != catalog.revision {
+				catalog, err = s.catalogInTx(tx, now, catalog)
+			}
+			if err != nil {
+				return err
 			}
 		}
 		changed := b.decide(rows, catalog)
@@ -187,6 +191,19 @@ func (s *Store) updateLocked(ctx context.Context, b *bulkUpdate) error {
 		}
 		return nil
 	})
+}
+
+// catalogInTx reads the catalog at the revision that the transaction has locked. Starting over instead would never end while others change
+// the catalog all the time. A distributed database starts over: this connection may not see that revision yet.
+func (s *Store) catalogInTx(tx *gorm.DB, revision int64, old *Catalog) (*Catalog, error) {
+	if s.db.Distributed() {
+		return nil, errRestartBulk
+	}
+	build, err := readCatalogAt(tx, revision, old)
+	if err != nil {
+		return nil, err
+	}
+	return build(), nil
 }
 
 // lock locks the rows of the pending updates, of a client that is active.

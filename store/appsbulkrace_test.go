@@ -2,6 +2,8 @@ package store_test
 
 import (
 	"errors"
+	"fmt"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -11,7 +13,7 @@ import (
 )
 
 // TestUpdateAppsConditionsConcurrently has writers on two servers count up the licenses of two apps, each under the condition that it has
-// seen the last count, while the catalog changes. No count is lost, and with "all or none" both apps have the same count in the end.
+// seen the last count, while the catalog changes all the time. No count is lost, and with "all or none" both apps have the same count in the end.
 func TestUpdateAppsConditionsConcurrently(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
@@ -23,7 +25,8 @@ func TestUpdateAppsConditionsConcurrently(t *testing.T) {
 			zero := []store.AppUpdate{{ID: ids[0], Fields: licenses(0)}, {ID: ids[1], Fields: licenses(0)}}
 			must(s.UpdateApps(t.Context(), idOf("Contoso"), zero, true, alice))(t)
 			var counted [2]atomic.Int32
-			var writers sync.WaitGroup
+			var writers, catalogWriters sync.WaitGroup
+			done := make(chan struct{})
 			for n := range 4 {
 				writers.Go(func() {
 					for range 10 {
@@ -31,13 +34,22 @@ func TestUpdateAppsConditionsConcurrently(t *testing.T) {
 					}
 				})
 			}
-			writers.Go(func() {
-				for n := range 10 {
-					fields := store.Fields{store.ColumnDescription: string(rune('a' + n))}
-					must(s.UpdateCatalogApp(t.Context(), idOf("App 0"), fields, nil, alice, nil))(t)
-				}
-			})
+			for entry := range 2 {
+				catalogWriters.Go(func() {
+					for n := 0; ; n++ {
+						select {
+						case <-done:
+							return
+						default:
+						}
+						fields := store.Fields{store.ColumnDescription: strconv.Itoa(n)}
+						must(s.UpdateCatalogApp(t.Context(), idOf(fmt.Sprint("App ", entry)), fields, nil, alice, nil))(t)
+					}
+				})
+			}
 			writers.Wait()
+			close(done)
+			catalogWriters.Wait()
 			for i, key := range keys {
 				if got := get(t, s, key); *got.LicenseCount != counted[i].Load() {
 					t.Errorf("%s: %d licenses, %d were counted", name, *got.LicenseCount, counted[i].Load())

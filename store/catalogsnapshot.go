@@ -36,33 +36,36 @@ func (s *Store) refreshCatalog(ctx context.Context) (*Catalog, error) {
 	return c, s.translate("load catalog", err)
 }
 
-// loadCatalog brings the snapshot to the revision of the database. It reads what has changed where the database can say
-// that, and else everything.
+// loadCatalog brings the snapshot to the revision of the database.
 func (s *Store) loadCatalog(ctx context.Context, old *Catalog) (*Catalog, error) {
 	var build func() *Catalog                          // called when the transaction has ended
 	err := s.inSnapshot(ctx, func(tx *gorm.DB) error { // one state of all the tables: no app without its vendor
 		revision, err := catalogRevision(tx)
-		if err != nil {
-			return err
+		if err == nil {
+			build, err = readCatalogAt(tx, revision, old)
 		}
-		if old != nil {
-			changes, known, err := readCatalogDelta(tx, old.revision, revision)
-			if err != nil {
-				return err
-			}
-			if known {
-				build = func() *Catalog { return old.apply(changes) }
-				return nil
-			}
-		}
-		rows, err := readCatalog(tx)
-		build = func() *Catalog { return newCatalog(revision, rows, old) }
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
 	return build(), nil
+}
+
+// readCatalogAt reads what builds the snapshot of a revision, which is the one that the transaction sees. It reads what has changed since
+// the old snapshot where the database can say that, and else everything.
+func readCatalogAt(tx *gorm.DB, revision int64, old *Catalog) (build func() *Catalog, err error) {
+	if old != nil {
+		changes, known, err := readCatalogDelta(tx, old.revision, revision)
+		if err != nil {
+			return nil, err
+		}
+		if known {
+			return func() *Catalog { return old.apply(changes) }, nil
+		}
+	}
+	rows, err := readCatalog(tx)
+	return func() *Catalog { return newCatalog(revision, rows, old) }, err
 }
 
 // catalogRows is rows of the tables of the catalog: all of them, or those that have changed.
