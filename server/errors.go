@@ -184,7 +184,7 @@ func toError(err error) *Error {
 		return errCursor("cursor")
 	case errors.As(err, &precondition):
 		message := "The object has changed since the entity tag in If-Match"
-		if precondition.Except {
+		if precondition.NoneMatch {
 			message = "The object is there, with an entity tag that If-None-Match rules out"
 		}
 		return &Error{Status: http.StatusPreconditionFailed, Code: gen.ErrorCodePreconditionFailed, Message: message}

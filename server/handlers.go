@@ -35,7 +35,7 @@ func conditions(ifMatch, ifNoneMatch *string) *store.IfMatch {
 	}
 	if ifNoneMatch != nil {
 		match.MustNotExist = *ifNoneMatch == "*"
-		match.Except = conditional.ParseIfNoneMatch(*ifNoneMatch)
+		match.NoneOf = conditional.ParseIfNoneMatch(*ifNoneMatch)
 	}
 	return &match
 }

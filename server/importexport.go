@@ -73,7 +73,7 @@ func (e export[T]) VisitExportCatalogResponse(w http.ResponseWriter) error { ret
 
 // write returns an error that occurs before the first row. A later error aborts the response.
 func (e export[T]) write(w http.ResponseWriter) error {
-	answer, err := transport.NewLongAnswer(w, streamWriteTimeout)
+	answer, err := transport.NewStreamingResponse(w, streamWriteTimeout)
 	if err != nil {
 		return err
 	}
@@ -127,7 +127,7 @@ func (state *requestState) abort(err error) {
 }
 
 // flushingWriter flushes after each write.
-type flushingWriter struct{ answer *transport.LongAnswer }
+type flushingWriter struct{ answer *transport.StreamingResponse }
 
 func (f flushingWriter) Write(b []byte) (int, error) {
 	n, err := f.answer.Write(b)

@@ -17,7 +17,7 @@ func newQuickServer(t *testing.T, databaseURL string) *servertest.Server {
 	t.Helper()
 	return servertest.New(t, databaseURL, func(c *server.Config) {
 		c.Store = storetest.Open(t, databaseURL, func(s *store.Config) {
-			s.Clock, s.TokenTTL, s.TokenUsageInterval = c.Clock, 50*time.Millisecond, 20*time.Millisecond
+			s.Clock, s.TokenCacheTTL, s.TokenUsageInterval = c.Clock, 50*time.Millisecond, 20*time.Millisecond
 		})
 	})
 }

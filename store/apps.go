@@ -389,9 +389,9 @@ var appListing = listing[App]{
 		ColumnCreatedAt:     keyset.TimeKey("created_at", func(a App) time.Time { return a.CreatedAt }),
 		ColumnUpdatedAt:     keyset.TimeKey("updated_at", func(a App) time.Time { return a.UpdatedAt }),
 	},
-	Tie:  "id",
-	Of:   func(a App) string { return a.ID.String() },
-	Tied: keyset.IsID,
+	TieColumn:       "id",
+	TieBreaker:      func(a App) string { return a.ID.String() },
+	ValidTieBreaker: keyset.IsID,
 }
 
 // ListApps returns one page of a client's apps, or NotFoundError for the client.
@@ -523,9 +523,9 @@ var changeListing = listing[AppChange]{
 	Keys: map[Column]sortKey[AppChange]{
 		ColumnVersion: keyset.IntKey("version", func(c AppChange) int64 { return c.Version }),
 	},
-	Tie:  "field",
-	Of:   func(c AppChange) string { return c.Field },
-	Tied: isFieldName,
+	TieColumn:       "field",
+	TieBreaker:      func(c AppChange) string { return c.Field },
+	ValidTieBreaker: isFieldName,
 }
 
 // isFieldName says whether a text can be the name of a field, of this version or a later one.

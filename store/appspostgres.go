@@ -113,7 +113,7 @@ func (t *postgresApps) readBatch(batch []*appRead) {
 		if t.byClient() {
 			err = t.readByClient(ctx, batch)
 		} else {
-			err = t.queryReads(ctx, batch, t.readBatchStatement, readLists.Args(batch))
+			err = t.queryReads(ctx, batch, t.readBatchStatement, readColumns.Args(batch))
 		}
 	}
 	for _, r := range batch {
@@ -165,18 +165,18 @@ func scanReads(rows pgx.Rows, batch []*appRead) error {
 	return rows.Err()
 }
 
-// readLists are what a batch of reads sends.
-var readLists = postgres.Lists[*appRead]{
-	postgres.NewList("read_client_id", "uuid", func(r *appRead) any { return &r.client }),
-	postgres.NewList("read_id", "uuid", func(r *appRead) any { return &r.id }),
-	postgres.NewList("read_to_write", "boolean", func(r *appRead) any { return r.toWrite }),
+// readColumns are what a batch of reads sends.
+var readColumns = postgres.UnnestColumns[*appRead]{
+	postgres.NewUnnestColumn("read_client_id", "uuid", func(r *appRead) any { return &r.client }),
+	postgres.NewUnnestColumn("read_id", "uuid", func(r *appRead) any { return &r.id }),
+	postgres.NewUnnestColumn("read_to_write", "boolean", func(r *appRead) any { return r.toWrite }),
 }
 
 // buildReadBatch builds the statement that reads any list of apps.
 func (t *postgresApps) buildReadBatch() (string, error) {
-	client := gorm.Expr(readLists[0].Name)
+	client := gorm.Expr(readColumns[0].Name)
 	q := tenant.Template(t.s.reader.Session(&gorm.Session{DryRun: true, NewDB: true}), client).
-		Table("apps, "+readLists.Table("read")).
+		Table("apps, "+readColumns.Table("read")).
 		Where("id = read_id").
 		Where("(NOT read_to_write OR "+clientIsActive+")", client)
 	res := q.Select("read_number, " + appColumns).Find(&[]App{})

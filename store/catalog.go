@@ -182,9 +182,9 @@ var catalogListing = listing[*CatalogApp]{
 		ColumnCreatedAt:     keyset.TimeKey("created_at", func(a *CatalogApp) time.Time { return a.CreatedAt }),
 		ColumnUpdatedAt:     keyset.TimeKey("updated_at", func(a *CatalogApp) time.Time { return a.UpdatedAt }),
 	},
-	Tie:  "id",
-	Of:   func(a *CatalogApp) string { return a.ID.String() },
-	Tied: keyset.IsID,
+	TieColumn:       "id",
+	TieBreaker:      func(a *CatalogApp) string { return a.ID.String() },
+	ValidTieBreaker: keyset.IsID,
 }
 
 // ListCatalogApps returns one page of the catalog, out of the snapshot once that is as new as the database.
@@ -352,10 +352,10 @@ func (s *Store) revisionSince(tx *gorm.DB, state changefeed.State, since time.Ti
 func (v Vendor) ETag() string { return etag.OfVersion(v.Version) }
 
 var vendorListing = listing[Vendor]{
-	Keys: map[Column]sortKey[Vendor]{ColumnName: keyset.TextKey("name_key", func(v Vendor) string { return v.NameKey })},
-	Tie:  "id",
-	Of:   func(v Vendor) string { return v.ID.String() },
-	Tied: keyset.IsID,
+	Keys:            map[Column]sortKey[Vendor]{ColumnName: keyset.TextKey("name_key", func(v Vendor) string { return v.NameKey })},
+	TieColumn:       "id",
+	TieBreaker:      func(v Vendor) string { return v.ID.String() },
+	ValidTieBreaker: keyset.IsID,
 }
 
 // ListVendors returns one page of the vendors whose name has the query in it.
@@ -415,10 +415,10 @@ func (s *Store) UpdateVendor(ctx context.Context, id uuid.UUID, fields Fields, b
 func (c Category) ETag() string { return etag.OfVersion(c.Version) }
 
 var categoryListing = listing[Category]{
-	Keys: map[Column]sortKey[Category]{ColumnName: keyset.TextKey("name_key", func(c Category) string { return c.NameKey })},
-	Tie:  "id",
-	Of:   func(c Category) string { return c.ID.String() },
-	Tied: keyset.IsID,
+	Keys:            map[Column]sortKey[Category]{ColumnName: keyset.TextKey("name_key", func(c Category) string { return c.NameKey })},
+	TieColumn:       "id",
+	TieBreaker:      func(c Category) string { return c.ID.String() },
+	ValidTieBreaker: keyset.IsID,
 }
 
 // ListCategories returns one page of the categories whose name has the query in it.

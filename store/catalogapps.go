@@ -357,9 +357,9 @@ var patternListing = listing[URLPattern]{
 		ColumnPattern:   keyset.TextKey("name_key", func(p URLPattern) string { return p.NameKey }),
 		ColumnCreatedAt: keyset.TimeKey("created_at", func(p URLPattern) time.Time { return p.CreatedAt }),
 	},
-	Tie:  "id",
-	Of:   func(p URLPattern) string { return p.ID.String() },
-	Tied: keyset.IsID,
+	TieColumn:       "id",
+	TieBreaker:      func(p URLPattern) string { return p.ID.String() },
+	ValidTieBreaker: keyset.IsID,
 }
 
 var aliasListing = listing[DesktopAlias]{
@@ -367,9 +367,9 @@ var aliasListing = listing[DesktopAlias]{
 		ColumnAlias:     keyset.TextKey("name_key", func(a DesktopAlias) string { return a.NameKey }),
 		ColumnCreatedAt: keyset.TimeKey("created_at", func(a DesktopAlias) time.Time { return a.CreatedAt }),
 	},
-	Tie:  "id",
-	Of:   func(a DesktopAlias) string { return a.ID.String() },
-	Tied: keyset.IsID,
+	TieColumn:       "id",
+	TieBreaker:      func(a DesktopAlias) string { return a.ID.String() },
+	ValidTieBreaker: keyset.IsID,
 }
 
 // ListURLPatterns returns one page of a catalog app's URL patterns that have the query in them, or NotFoundError.

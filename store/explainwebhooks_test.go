@@ -164,7 +164,7 @@ var planWebhooks = map[string][]planCase{
 		return s.FinishWebhookAttempt(ctx, hook, attempt, store.WebhookNext{}, time.Minute)
 	}),
 	"ReleaseWebhook": claimed(func(ctx context.Context, s *store.Store, hook *store.Webhook) error {
-		return s.ReleaseWebhook(ctx, hook, &store.WebhookNews{Next: "1"})
+		return s.ReleaseWebhook(ctx, hook, &store.UndeliveredChanges{Next: "1"})
 	}),
 	"PruneWebhookDeliveries": {{run: func(ctx context.Context, s *store.Store, _ *planFixture) error {
 		_, err := s.PruneWebhookDeliveries(ctx)

@@ -282,20 +282,20 @@ const batchSettings = "SELECT set_config('lock_timeout', '" + shortLockTimeout +
 
 // patchLists are the lists that a batch sends, with the type of their elements: what each patch has in this place. A field
 // that a patch leaves out is null; another list tells that from a null that the patch sets.
-var patchLists = func() postgres.Lists[*appPatch] {
-	columns := postgres.Lists[*appPatch]{
-		postgres.NewList("patch_client_id", "uuid", func(p *appPatch) any { return &p.params.client }),
-		postgres.NewList("patch_id", "uuid", func(p *appPatch) any { return &p.params.id }),
-		postgres.NewList("patch_version", "bigint", func(p *appPatch) any { return &p.params.version }),
-		postgres.NewList("patch_revision", "bigint", func(p *appPatch) any { return &p.params.revision }),
-		postgres.NewList("patch_actor_id", "uuid", func(p *appPatch) any { return &p.params.actor }),
-		postgres.NewList("patch_actor_name", "text", func(p *appPatch) any { return &p.params.name }),
-		postgres.NewList("patch_request_id", "text", func(p *appPatch) any { return &p.params.request }),
+var patchLists = func() postgres.UnnestColumns[*appPatch] {
+	columns := postgres.UnnestColumns[*appPatch]{
+		postgres.NewUnnestColumn("patch_client_id", "uuid", func(p *appPatch) any { return &p.params.client }),
+		postgres.NewUnnestColumn("patch_id", "uuid", func(p *appPatch) any { return &p.params.id }),
+		postgres.NewUnnestColumn("patch_version", "bigint", func(p *appPatch) any { return &p.params.version }),
+		postgres.NewUnnestColumn("patch_revision", "bigint", func(p *appPatch) any { return &p.params.revision }),
+		postgres.NewUnnestColumn("patch_actor_id", "uuid", func(p *appPatch) any { return &p.params.actor }),
+		postgres.NewUnnestColumn("patch_actor_name", "text", func(p *appPatch) any { return &p.params.name }),
+		postgres.NewUnnestColumn("patch_request_id", "text", func(p *appPatch) any { return &p.params.request }),
 	}
 	for _, f := range appFields {
-		columns = append(columns, postgres.NewList("patch_"+string(f.column), f.pgType, func(p *appPatch) any { return p.fields[f.column] }))
+		columns = append(columns, postgres.NewUnnestColumn("patch_"+string(f.column), f.pgType, func(p *appPatch) any { return p.fields[f.column] }))
 		if f.nullable {
-			columns = append(columns, postgres.NewList("patch_sets_"+string(f.column), "boolean", func(p *appPatch) any {
+			columns = append(columns, postgres.NewUnnestColumn("patch_sets_"+string(f.column), "boolean", func(p *appPatch) any {
 				_, ok := p.fields[f.column]
 				return ok
 			}))

@@ -117,7 +117,7 @@ func TestReadyNeedsRowSecurityAsAsked(t *testing.T) {
 		{"as the owner", owner, true, "does not hold for this role"},
 		{"as the owner, not asked for", owner, false, ""},
 	} {
-		s := storetest.Open(t, c.url, func(cfg *store.Config) { cfg.RowSecurity = c.asked })
+		s := storetest.Open(t, c.url, func(cfg *store.Config) { cfg.RowLevelSecurity = c.asked })
 		err := s.Ready(t.Context())
 		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v", c.name, err)
@@ -127,7 +127,7 @@ func TestReadyNeedsRowSecurityAsAsked(t *testing.T) {
 
 func TestRowSecurityNeedsPostgreSQL(t *testing.T) {
 	t.Parallel()
-	if s, err := store.Open(store.Config{RowSecurity: true, URL: "sqlite://" + filepath.Join(t.TempDir(), "x.db")}); err == nil {
+	if s, err := store.Open(store.Config{RowLevelSecurity: true, URL: "sqlite://" + filepath.Join(t.TempDir(), "x.db")}); err == nil {
 		t.Errorf("SQLite was opened with row-level security: %v", s.Close())
 	}
 }
@@ -146,8 +146,8 @@ func TestRowSecurityCoversEveryTable(t *testing.T) {
 	}
 }
 
-// BenchmarkRowSecurity alternates between each operation with row-level security and without it, on one database.
-func BenchmarkRowSecurity(b *testing.B) {
+// BenchmarkRowLevelSecurity alternates between each operation with row-level security and without it, on one database.
+func BenchmarkRowLevelSecurity(b *testing.B) {
 	owner, server := storetest.RowSecured(b)
 	with, without := openWithoutPolling(b, server, withRLS), openWithoutPolling(b, owner)
 	if err := with.Seed(b.Context(), storetest.Page()); err != nil {
@@ -156,4 +156,4 @@ func BenchmarkRowSecurity(b *testing.B) {
 	compare(b, with, without)
 }
 
-func withRLS(cfg *store.Config) { cfg.RowSecurity = true }
+func withRLS(cfg *store.Config) { cfg.RowLevelSecurity = true }

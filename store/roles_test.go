@@ -41,8 +41,8 @@ func TestServerRole(t *testing.T) {
 		if err := s.FinishWebhookAttempt(t.Context(), &hooks[i], attempt(&hooks[i], ""), store.WebhookNext{}, hookLease); err != nil {
 			t.Error(err)
 		}
-		news := must(s.ReadWebhook(t.Context(), &hooks[i], 10))(t)
-		if err := s.ReleaseWebhook(t.Context(), &hooks[i], &news); err != nil || len(hooks) != 2 {
+		changes := must(s.ReadWebhook(t.Context(), &hooks[i], 10))(t)
+		if err := s.ReleaseWebhook(t.Context(), &hooks[i], &changes); err != nil || len(hooks) != 2 {
 			t.Errorf("%d webhooks, %v", len(hooks), err)
 		}
 	}

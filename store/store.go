@@ -21,6 +21,7 @@ import (
 	"github.com/maypok86/otter/v2"
 	"github.com/pressly/goose/v3"
 	"go.opentelemetry.io/otel/trace"
+	"golang.org/x/sync/singleflight"
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
 
@@ -28,6 +29,7 @@ import (
 	"github.com/clientapps/clientapps/store/changefeed"
 	"github.com/clientapps/clientapps/store/connlimit"
 	"github.com/clientapps/clientapps/store/groupcommit"
+	"github.com/clientapps/clientapps/store/migrations"
 	"github.com/clientapps/clientapps/store/postgres"
 	"github.com/clientapps/clientapps/store/sqlite"
 	"github.com/clientapps/clientapps/store/tenant"
@@ -43,7 +45,7 @@ type Config struct {
 	CatalogPollInterval time.Duration    // between checks for catalog changes of other servers. Default 2 s
 	Timeout             time.Duration    // bounds database work that has no caller deadline. Default 5 s
 	LockTimeout         time.Duration    // how long a write waits for each lock of PostgreSQL. Default half of Timeout
-	TokenTTL            time.Duration    // how long a token is cached, and so how long a revoked one is still accepted. Default 10 s
+	TokenCacheTTL       time.Duration    // how long a token is cached, and so how long a revoked one is still accepted. Default 10 s
 	TokenUsageInterval  time.Duration    // between writes of when tokens were last used. Default 10 s
 	Clock               func() time.Time // default time.Now
 
@@ -52,9 +54,9 @@ type Config struct {
 	// allows more round trips at once.
 	BatchByClient bool
 
-	// RowSecurity uses PostgreSQL's row-level security, with the policies of deploy/rls.sql, to limit each request to its client.
+	// RowLevelSecurity uses PostgreSQL's row-level security, with the policies of deploy/rls.sql, to limit each request to its client.
 	// It implies BatchByClient.
-	RowSecurity bool
+	RowLevelSecurity bool
 
 	Logger *slog.Logger // logs background work. Default: none
 
@@ -68,8 +70,8 @@ type Store struct {
 	db                database
 	apps              appTable
 	writer            *gorm.DB
-	reader            *gorm.DB // the same as writer on PostgreSQL
-	ready             readiness
+	reader            *gorm.DB           // the same as writer on PostgreSQL
+	readyChecks       singleflight.Group // callers of Ready share one check
 	clock             func() time.Time
 	log               *slog.Logger
 	catalog           *catalogcache.Cache[Catalog]
@@ -82,7 +84,7 @@ type Store struct {
 	tracer            trace.Tracer  // nil: nothing is traced
 	lockTimeoutCounts lockTimeoutCounts
 	byClient          bool
-	rls               bool // Config.RowSecurity
+	rls               bool // Config.RowLevelSecurity
 	closed            atomic.Bool
 	deleting          deletions
 	changes           *changefeed.Hub[AppChange]
@@ -123,8 +125,8 @@ type database interface {
 	HasSchema() string
 	// LockMigrations lets one server migrate at a time.
 	LockMigrations(ctx context.Context) (unlock func() error, err error)
-	// CheckRowSecurity returns an error unless row-level security holds exactly when it is asked for.
-	CheckRowSecurity(ctx context.Context, tables []string, asked bool) error
+	// CheckRowLevelSecurity returns an error unless row-level security holds exactly when it is asked for.
+	CheckRowLevelSecurity(ctx context.Context, tables []string, asked bool) error
 
 	// Greatest and Position name SQL functions: the greatest argument, and the position of a text in another, or 0.
 	Greatest() string
@@ -145,7 +147,7 @@ func Open(cfg Config) (*Store, error) {
 	cfg.setDefaults()
 	s := &Store{
 		clock: cfg.Clock, log: cfg.Logger, timeout: cfg.Timeout, lockTimeout: cfg.LockTimeout,
-		byClient: cfg.BatchByClient, rls: cfg.RowSecurity,
+		byClient: cfg.BatchByClient, rls: cfg.RowLevelSecurity,
 	}
 	if cfg.Traces != nil {
 		s.tracer = cfg.Traces.Tracer("github.com/clientapps/clientapps/store")
@@ -154,7 +156,7 @@ func Open(cfg Config) (*Store, error) {
 	s.usage = tokenusage.New(s.writeUsage)
 	s.appChangeCounts = otter.Must(&otter.Options[AppKey, appChangeCount]{MaximumSize: maxCachedCounts})
 	var err error
-	if s.tokens, err = tokencache.New(cfg.TokenTTL, s.findTokens); err != nil {
+	if s.tokens, err = tokencache.New(cfg.TokenCacheTTL, s.findTokens); err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
 	if err := s.open(cfg); err != nil {
@@ -188,8 +190,8 @@ func (cfg *Config) setDefaults() {
 	if cfg.LockTimeout <= 0 {
 		cfg.LockTimeout = cfg.Timeout / 2 // so that PostgreSQL refuses a write before its caller gives it up
 	}
-	if cfg.TokenTTL <= 0 {
-		cfg.TokenTTL = 10 * time.Second
+	if cfg.TokenCacheTTL <= 0 {
+		cfg.TokenCacheTTL = 10 * time.Second
 	}
 	if cfg.TokenUsageInterval <= 0 {
 		cfg.TokenUsageInterval = 10 * time.Second
@@ -200,7 +202,7 @@ func (cfg *Config) setDefaults() {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	cfg.BatchByClient = cfg.BatchByClient || cfg.RowSecurity // a statement sees the rows of one client
+	cfg.BatchByClient = cfg.BatchByClient || cfg.RowLevelSecurity // a statement sees the rows of one client
 }
 
 // open opens the database that the URL names.
@@ -218,7 +220,7 @@ func (s *Store) open(cfg Config) error {
 			return err
 		}
 		s.db, s.apps = db, newPostgresApps(s, db, cfg)
-	case cfg.RowSecurity:
+	case cfg.RowLevelSecurity:
 		return errors.New("row security is PostgreSQL's")
 	default:
 		db, err := sqlite.Open(sqlite.Config{
@@ -270,6 +272,76 @@ func Backup(ctx context.Context, url, file string) error {
 	return nil
 }
 
+// schema is the schema of this database.
+func (s *Store) schema() (*migrations.Database, error) {
+	pool, err := s.writer.DB()
+	return &migrations.Database{
+		Dialect: s.db.Dialect(), Writer: pool, Reader: s.db.Ready(), HasSchema: s.db.HasSchema(),
+		Lock: s.db.LockMigrations, LockTimeout: postgres.LockTimeout,
+	}, err
+}
+
+// Migrate brings the schema to the version that this program needs. Many servers may call it at once.
+func (s *Store) Migrate(ctx context.Context) error {
+	schema, err := s.schema()
+	if err == nil {
+		err = schema.Up(ctx)
+	}
+	return s.translate("migrate", err)
+}
+
+// SchemaVersion returns the version that the database has, 0 without a schema, and the one that this program needs.
+func (s *Store) SchemaVersion(ctx context.Context) (have, want int64, err error) {
+	err = s.retry(ctx, func() error {
+		schema, err := s.schema()
+		if err == nil {
+			have, want, err = schema.Versions(ctx)
+		}
+		return err
+	})
+	return have, want, s.translate("read schema version", err)
+}
+
+// Ready returns nil when the database answers and its schema is at least the one that this program needs, and it has
+// row security just when that is asked for. A newer schema has been expanded for a newer program, which runs beside this one
+// for the length of a rollout: see docs/rollout.md.
+//
+// It does not wait behind requests: it has a connection of its own, and callers at the same moment share one check, which
+// has the deadline of the first of them.
+func (s *Store) Ready(ctx context.Context) error {
+	checked := s.readyChecks.DoChan("", func() (any, error) { return nil, s.checkReady(ctx) })
+	select {
+	case result := <-checked:
+		return result.Err
+	case <-ctx.Done():
+		return s.translate("check the database", ctx.Err())
+	}
+}
+
+// checkReady does not end when the first caller hangs up: others may wait for the result.
+func (s *Store) checkReady(ctx context.Context) error {
+	bounded, cancel := s.bounded(context.WithoutCancel(ctx))
+	if deadline, ok := ctx.Deadline(); ok {
+		cancel()
+		bounded, cancel = context.WithDeadline(context.WithoutCancel(ctx), deadline)
+	}
+	defer cancel()
+	return s.translate("check the database", s.retry(bounded, func() error {
+		schema, err := s.schema()
+		if err != nil {
+			return err
+		}
+		have, want, err := schema.Versions(bounded)
+		if err != nil {
+			return err
+		}
+		if have < want {
+			return fmt.Errorf("the schema has version %d, this program needs %d: run clientapps migrate up", have, want)
+		}
+		return s.db.CheckRowLevelSecurity(bounded, tablesWithPolicy, s.rls)
+	}))
+}
+
 // Close ends the background work, writes when tokens were last used, for at most the store's timeout, and closes the database.
 // Statements after it fail with UnavailableError.
 func (s *Store) Close() error {
@@ -300,7 +372,7 @@ func (s *Store) registerGuard() error {
 		err = errors.Join(err, tenantGuard.Register(s.reader))
 	}
 	if s.rls {
-		err = errors.Join(err, tenantGuard.RegisterRowSecurity(s.writer, s.db.Distributed))
+		err = errors.Join(err, tenantGuard.RegisterRowLevelSecurity(s.writer, s.db.Distributed))
 	}
 	return err
 }

@@ -267,12 +267,11 @@ var declared = map[string]string{
 
 // bypassesGorm are the functions that bypass gorm, and so the guard, with the reason.
 var bypassesGorm = map[string]string{
-	"read":                 "statements that gorm has built of the handle's condition: see take and find",
-	"readByClient":         "statements that gorm has built of the handle's condition",
-	"onConnOnce":           "statements that gorm has built of the handle's condition, and lockAvailable: see patchstatement.go",
-	"migrations":           "the schema",
-	"currentSchemaVersion": "the schema's version",
-	"poolStats":            "sends nothing",
+	"read":         "statements that gorm has built of the handle's condition: see take and find",
+	"readByClient": "statements that gorm has built of the handle's condition",
+	"onConnOnce":   "statements that gorm has built of the handle's condition, and lockAvailable: see patchstatement.go",
+	"schema":       "the schema, and its version",
+	"poolStats":    "sends nothing",
 }
 
 // leftToTests are mistakes that only the check of all statements of tests finds, since the guard does not read their text.

@@ -44,7 +44,7 @@ func TestRotateToken(t *testing.T) {
 	t.Parallel()
 	storetest.EachParallel(t, func(t *testing.T, url string) {
 		clock := &storetest.Clock{}
-		s := openSeeded(t, url, storetest.Page(), withClock(clock), func(cfg *store.Config) { cfg.TokenTTL = time.Hour })
+		s := openSeeded(t, url, storetest.Page(), withClock(clock), func(cfg *store.Config) { cfg.TokenCacheTTL = time.Hour })
 		end := storetest.Now.Add(time.Hour)
 		made, first := newToken(t, s, func(token *store.Token) { token.ExpiresAt = &end })
 		rotate := func(overlap time.Duration) string {
@@ -87,7 +87,7 @@ func withoutHashes(t store.Token) store.Token {
 // TestOtherServersFollow rotates and revokes tokens on one server. Another, which has them in its cache, follows.
 func TestOtherServersFollow(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, url string, s *store.Store) {
-		other := storetest.Open(t, url, withClock(&storetest.Clock{}), func(cfg *store.Config) { cfg.TokenTTL = 50 * time.Millisecond })
+		other := storetest.Open(t, url, withClock(&storetest.Clock{}), func(cfg *store.Config) { cfg.TokenCacheTTL = 50 * time.Millisecond })
 		made, secret := newToken(t, s, nil)
 		authenticated(t, s, secret)
 		authenticated(t, other, secret)
@@ -150,7 +150,7 @@ func TestRevokeCreatedTokens(t *testing.T) {
 // TestEndedTokenMakesNothing has a server make and rotate tokens for a token that is good in its cache alone.
 func TestEndedTokenMakesNothing(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, url string, s *store.Store) {
-		stale := storetest.Open(t, url, withClock(&storetest.Clock{}), func(cfg *store.Config) { cfg.TokenTTL = time.Hour })
+		stale := storetest.Open(t, url, withClock(&storetest.Clock{}), func(cfg *store.Config) { cfg.TokenCacheTTL = time.Hour })
 		for _, end := range []func(id uuid.UUID) error{
 			func(id uuid.UUID) error { return onlyErr(s.RevokeToken(t.Context(), nil, id, true)) },
 			func(id uuid.UUID) error { return onlyErr(s.RotateToken(t.Context(), nil, id, newSecret(t), 0)) },
@@ -310,7 +310,7 @@ func TestLastUse(t *testing.T) {
 	storetest.EachParallel(t, func(t *testing.T, url string) {
 		clock, behind := &storetest.Clock{}, &storetest.Clock{}
 		often := func(cfg *store.Config) {
-			cfg.TokenUsageInterval, cfg.TokenTTL = 20*time.Millisecond, 50*time.Millisecond
+			cfg.TokenUsageInterval, cfg.TokenCacheTTL = 20*time.Millisecond, 50*time.Millisecond
 		}
 		s := openSeeded(t, url, storetest.Page(), withClock(clock), often)
 		other := storetest.Open(t, url, withClock(behind), often)

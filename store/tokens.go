@@ -121,7 +121,7 @@ func (t *Token) hashes() []tokencache.Hash {
 }
 
 // Authenticate returns the token that has this secret. ErrUnknownToken covers expired, revoked and replaced ones too. A token that
-// another process has revoked or rotated stays good for at most Config.TokenTTL. UnavailableError with ReasonTokens says that the
+// another process has revoked or rotated stays good for at most Config.TokenCacheTTL. UnavailableError with ReasonTokens says that the
 // token is not remembered, and that too many others wait to be looked up.
 func (s *Store) Authenticate(ctx context.Context, secret string) (*Token, error) {
 	hash := tokencache.Hash(sha256.Sum256([]byte(secret)))
@@ -235,9 +235,9 @@ var tokenListing = listing[Token]{
 	Keys: map[Column]sortKey[Token]{
 		ColumnCreatedAt: keyset.TimeKey("created_at", func(t Token) time.Time { return t.CreatedAt }),
 	},
-	Tie:  "id",
-	Of:   func(t Token) string { return t.ID.String() },
-	Tied: keyset.IsID,
+	TieColumn:       "id",
+	TieBreaker:      func(t Token) string { return t.ID.String() },
+	ValidTieBreaker: keyset.IsID,
 }
 
 // ListTokens returns one page of the tokens that by covers, revoked and expired ones too.

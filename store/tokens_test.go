@@ -69,7 +69,7 @@ func TestTokenExpiresWhileRemembered(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
 		clock := &storetest.Clock{}
-		s := storetest.Open(t, url, withClock(clock), func(cfg *store.Config) { cfg.TokenTTL = time.Hour })
+		s := storetest.Open(t, url, withClock(clock), func(cfg *store.Config) { cfg.TokenCacheTTL = time.Hour })
 		if err := s.Seed(t.Context(), storetest.Page()); err != nil {
 			t.Fatal(err)
 		}
@@ -89,7 +89,7 @@ func TestTokenExpiresWhileRemembered(t *testing.T) {
 
 func TestRevokedToken(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, url string, s *store.Store) {
-		other := storetest.Open(t, url, func(cfg *store.Config) { cfg.TokenTTL = 50 * time.Millisecond })
+		other := storetest.Open(t, url, func(cfg *store.Config) { cfg.TokenCacheTTL = 50 * time.Millisecond })
 		made, secret := newToken(t, s, nil)
 		for _, server := range []*store.Store{s, other} {
 			if _, err := server.Authenticate(t.Context(), secret); err != nil {

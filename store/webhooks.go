@@ -108,10 +108,10 @@ var webhookListing = listing[Webhook]{
 	Keys: map[Column]sortKey[Webhook]{
 		ColumnCreatedAt: keyset.TimeKey("created_at", func(w Webhook) time.Time { return w.CreatedAt }),
 	},
-	Find: func(q *gorm.DB, rows *[]Webhook) error { return q.Omit("batch").Find(rows).Error },
-	Tie:  "id",
-	Of:   func(w Webhook) string { return w.ID.String() },
-	Tied: keyset.IsID,
+	Find:            func(q *gorm.DB, rows *[]Webhook) error { return q.Omit("batch").Find(rows).Error },
+	TieColumn:       "id",
+	TieBreaker:      func(w Webhook) string { return w.ID.String() },
+	ValidTieBreaker: keyset.IsID,
 }
 
 // ListWebhooks returns one page of the webhooks that by sees, of one client if clientID is not nil, sorted by ColumnCreatedAt.
@@ -545,9 +545,9 @@ var attemptListing = listing[WebhookAttempt]{
 	Keys: map[Column]sortKey[WebhookAttempt]{
 		ColumnAttemptedAt: keyset.TimeKey("attempted_at", func(a WebhookAttempt) time.Time { return a.AttemptedAt }),
 	},
-	Tie:  "id",
-	Of:   func(a WebhookAttempt) string { return a.ID.String() },
-	Tied: keyset.IsID,
+	TieColumn:       "id",
+	TieBreaker:      func(a WebhookAttempt) string { return a.ID.String() },
+	ValidTieBreaker: keyset.IsID,
 }
 
 // ListWebhookDeliveries returns one page of the attempts of the last three days to deliver to a webhook that by sees, newest first; the

@@ -27,8 +27,8 @@ type webhookState struct {
 // TableName implements gorm's Tabler.
 func (webhookState) TableName() string { return "webhook_state" }
 
-// WebhookNews are changes that a webhook has not delivered.
-type WebhookNews struct {
+// UndeliveredChanges are changes that a webhook has not delivered.
+type UndeliveredChanges struct {
 	Rows []AppChange // in the order of the feed; empty: there are none up to Next
 	Next string      // the key behind all that was looked at
 	More bool        // there may be changes behind Next; otherwise Next is the end of the feed at that moment
@@ -36,13 +36,13 @@ type WebhookNews struct {
 }
 
 // KeyAfter returns the key behind a row.
-func (n *WebhookNews) KeyAfter(i int) string { return n.Rows[i].key().String() }
+func (n *UndeliveredChanges) KeyAfter(i int) string { return n.Rows[i].key().String() }
 
 // WebhookBatch is what is delivered with one request, and again with the same bytes until that succeeds.
 type WebhookBatch struct {
 	ID             uuid.UUID
 	Body           []byte
-	Key            string    // behind its last change: see WebhookNews.KeyAfter and Next
+	Key            string    // behind its last change: see UndeliveredChanges.KeyAfter and Next
 	FirstChangedAt time.Time // of its first change
 }
 
@@ -96,7 +96,7 @@ func (s *Store) markWebhooks(ctx context.Context) (enabled, more bool, err error
 	}
 	var from webhookState
 	if !s.rls { // which hides the changes from a statement outside of a transaction
-		if news, err := anyUnmarked(s.reader.WithContext(ctx)); err != nil || !news {
+		if unmarked, err := anyUnmarked(s.reader.WithContext(ctx)); err != nil || !unmarked {
 			return enabled, false, err
 		}
 	}
@@ -197,20 +197,20 @@ func (s *Store) ClaimWebhooks(ctx context.Context, owner uuid.UUID, status strin
 }
 
 // ReadWebhook returns the changes, at most size, that follow what the webhook has delivered, and that it follows.
-func (s *Store) ReadWebhook(ctx context.Context, w *Webhook, size int) (news WebhookNews, err error) {
+func (s *Store) ReadWebhook(ctx context.Context, w *Webhook, size int) (changes UndeliveredChanges, err error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	key, err := changefeed.Parse(w.Key)
 	if err != nil {
-		return news, err
+		return changes, err
 	}
 	err = s.readFeed(ctx, func(tx *gorm.DB, state changefeed.State) error {
 		// The webhook is of this database, so that no nonce is needed.
 		list, err := s.changesIn(tx, state, w.scope(), ChangeStart{}, key, size)
-		news = WebhookNews{Rows: list.Rows, Next: list.Next.TieBreaker, More: list.More, Lost: key.Position < state.PrunedPosition}
+		changes = UndeliveredChanges{Rows: list.Rows, Next: list.Next.TieBreaker, More: list.More, Lost: key.Position < state.PrunedPosition}
 		return err
 	})
-	return news, err
+	return changes, err
 }
 
 // whereLeased selects the webhook if the worker has its lease, and nobody has moved it.
@@ -412,24 +412,24 @@ func (w *Webhook) failed(cause string, next WebhookNext, changed bool, now time.
 	}
 }
 
-// ReleaseWebhook gives up the lease of a webhook. With news, which must have no rows, nothing is to be delivered before news.Next: the
-// webhook is due again when something was marked behind that, or will be. Without news it stays due. ErrWebhookChanged does no harm.
-func (s *Store) ReleaseWebhook(ctx context.Context, w *Webhook, news *WebhookNews) error {
+// ReleaseWebhook gives up the lease of a webhook. With changes, which must have no rows, nothing is to be delivered before changes.Next: the
+// webhook is due again when something was marked behind that, or will be. Without changes it stays due. ErrWebhookChanged does no harm.
+func (s *Store) ReleaseWebhook(ctx context.Context, w *Webhook, changes *UndeliveredChanges) error {
 	notCommitted := func(*gorm.DB) (bool, error) { return false, nil } // assumed, so that it runs again: then the lease is given up already
-	if news == nil {
+	if changes == nil {
 		ctx, cancel := s.bounded(ctx)
 		defer cancel()
 		return s.translate("release a webhook", s.inTx(ctx, deliveryShare, notCommitted, w.endLease))
 	}
-	key, err := changefeed.Parse(news.Next)
+	key, err := changefeed.Parse(changes.Next)
 	if err != nil {
 		return err
 	}
 	now := s.now()
 	set := map[string]any{
-		"position": key.Position, "key": news.Next, "due_at": now, "lease_owner": nil, "lease_until": nil,
+		"position": key.Position, "key": changes.Next, "due_at": now, "lease_owner": nil, "lease_until": nil,
 	}
-	if !news.More {
+	if !changes.More {
 		dueIfMarked := gorm.Expr("CASE WHEN marked > ? THEN "+s.db.Greatest()+"(?, due_at) END", key.Position, now) // due_at gives it its type
 		set["due_at"], set["behind_since"] = dueIfMarked, dueIfMarked
 	}

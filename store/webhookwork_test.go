@@ -69,22 +69,22 @@ func wantIdle(t testing.TB, what string, s *store.Store) {
 }
 
 // keepNext reads and keeps the next batch.
-func keepNext(t testing.TB, s *store.Store, hook *store.Webhook) store.WebhookNews {
+func keepNext(t testing.TB, s *store.Store, hook *store.Webhook) store.UndeliveredChanges {
 	t.Helper()
-	news := must(s.ReadWebhook(t.Context(), hook, 2))(t)
-	if len(news.Rows) == 0 {
+	changes := must(s.ReadWebhook(t.Context(), hook, 2))(t)
+	if len(changes.Rows) == 0 {
 		t.Fatal("nothing is to be delivered")
 	}
-	if err := s.KeepWebhookBatch(t.Context(), hook, batchOf(t, news), hookLease); err != nil {
+	if err := s.KeepWebhookBatch(t.Context(), hook, batchOf(t, changes), hookLease); err != nil {
 		t.Fatal(err)
 	}
-	return news
+	return changes
 }
 
-func batchOf(t testing.TB, news store.WebhookNews) store.WebhookBatch {
+func batchOf(t testing.TB, changes store.UndeliveredChanges) store.WebhookBatch {
 	t.Helper()
-	body := must(json.Marshal(news.Rows))(t)
-	return store.WebhookBatch{ID: uuid.New(), Body: body, Key: news.KeyAfter(len(news.Rows) - 1), FirstChangedAt: news.Rows[0].ChangedAt}
+	body := must(json.Marshal(changes.Rows))(t)
+	return store.WebhookBatch{ID: uuid.New(), Body: body, Key: changes.KeyAfter(len(changes.Rows) - 1), FirstChangedAt: changes.Rows[0].ChangedAt}
 }
 
 // attempt is an attempt to deliver a webhook's batch, which fails with an error if that is not empty.
@@ -121,16 +121,16 @@ func deliverOnce(t testing.TB, s *store.Store, owner uuid.UUID, got map[uuid.UUI
 	hooks := must(s.ClaimWebhooks(t.Context(), owner, store.WebhookActive, 100, hookLease))(t)
 	for i := range hooks {
 		for hook := &hooks[i]; ; {
-			news := must(s.ReadWebhook(t.Context(), hook, 2))(t)
-			if len(news.Rows) == 0 {
-				if err := s.ReleaseWebhook(t.Context(), hook, &news); err != nil {
+			changes := must(s.ReadWebhook(t.Context(), hook, 2))(t)
+			if len(changes.Rows) == 0 {
+				if err := s.ReleaseWebhook(t.Context(), hook, &changes); err != nil {
 					t.Error(err)
 				}
 				break
 			}
-			err := s.KeepWebhookBatch(t.Context(), hook, batchOf(t, news), hookLease)
+			err := s.KeepWebhookBatch(t.Context(), hook, batchOf(t, changes), hookLease)
 			if err == nil {
-				got[hook.ID] = append(got[hook.ID], news.Rows...)
+				got[hook.ID] = append(got[hook.ID], changes.Rows...)
 				err = s.FinishWebhookAttempt(t.Context(), hook, attempt(hook, ""), store.WebhookNext{}, hookLease)
 			}
 			if err != nil {
@@ -168,18 +168,18 @@ func TestWebhookDelivers(t *testing.T) {
 	hookTest(t, func(t *testing.T, _ string, s *store.Store, clock *storetest.Clock) {
 		ctx, owner := t.Context(), uuid.New()
 		hook := newHook(t, s, &pageApp.ClientID, "license_count")
-		wantIdle(t, "without news", s)
+		wantIdle(t, "without changes", s)
 		setCount(t, s, otherApp, 500)
-		wantIdle(t, "with news of others", s)
+		wantIdle(t, "with changes of others", s)
 		must(s.UpdateApp(ctx, pageApp, store.Fields{store.ColumnIsFavorite: false}, writer, nil))(t)
 		must(s.UpdateApp(ctx, pageApp, store.Fields{store.ColumnIsFavorite: true}, writer, nil))(t)
 		awaitReadable(t, s)
 		work := claimOne(t, s, owner)
-		news := must(s.ReadWebhook(ctx, work, 2))(t)
-		if len(news.Rows) != 0 || news.More || news.Lost {
-			t.Errorf("of another field: %+v", news)
+		changes := must(s.ReadWebhook(ctx, work, 2))(t)
+		if len(changes.Rows) != 0 || changes.More || changes.Lost {
+			t.Errorf("of another field: %+v", changes)
 		}
-		if err := s.ReleaseWebhook(ctx, work, &news); err != nil {
+		if err := s.ReleaseWebhook(ctx, work, &changes); err != nil {
 			t.Fatal(err)
 		}
 		wantIdle(t, "released", s)
@@ -251,19 +251,19 @@ func TestWebhookChangesWhileReleased(t *testing.T) {
 		must(s.UpdateApp(t.Context(), pageApp, store.Fields{store.ColumnIsFavorite: true}, writer, nil))(t)
 		awaitReadable(t, s)
 		work := claimOne(t, s, uuid.New())
-		news := must(s.ReadWebhook(t.Context(), work, 2))(t)
+		changes := must(s.ReadWebhook(t.Context(), work, 2))(t)
 		setCount(t, s, pageApp, 501)
 		must(s.MarkWebhooks(t.Context()))(t)
-		if err := s.ReleaseWebhook(t.Context(), work, &news); err != nil {
+		if err := s.ReleaseWebhook(t.Context(), work, &changes); err != nil {
 			t.Fatal(err)
 		}
 		wantValues(t, "marked before the release", deliverUntil(t, s, map[uuid.UUID]int{hook.ID: 1})[hook.ID], "501")
 		must(s.UpdateApp(t.Context(), pageApp, store.Fields{store.ColumnIsFavorite: false}, writer, nil))(t)
 		awaitReadable(t, s)
 		work = claimOne(t, s, uuid.New())
-		news = must(s.ReadWebhook(t.Context(), work, 2))(t)
+		changes = must(s.ReadWebhook(t.Context(), work, 2))(t)
 		setCount(t, s, pageApp, 502)
-		if err := s.ReleaseWebhook(t.Context(), work, &news); err != nil {
+		if err := s.ReleaseWebhook(t.Context(), work, &changes); err != nil {
 			t.Fatal(err)
 		}
 		wantValues(t, "marked after the release", deliverUntil(t, s, map[uuid.UUID]int{hook.ID: 1})[hook.ID], "502")
@@ -320,8 +320,8 @@ func TestWebhookLease(t *testing.T) {
 			t.Error(err)
 		}
 		third := claimOne(t, s, uuid.New())
-		if news := must(s.ReadWebhook(ctx, third, 2))(t); len(news.Rows) != 0 {
-			t.Errorf("delivered again: %+v", news.Rows)
+		if changes := must(s.ReadWebhook(ctx, third, 2))(t); len(changes.Rows) != 0 {
+			t.Errorf("delivered again: %+v", changes.Rows)
 		}
 		if err := s.ReleaseWebhook(ctx, third, nil); err != nil {
 			t.Error(err)
@@ -341,9 +341,9 @@ func TestWebhookChangesMeanwhile(t *testing.T) {
 		setCount(t, s, pageApp, 501)
 		// Fields between reading and keeping.
 		work := claimOne(t, s, uuid.New())
-		news := must(s.ReadWebhook(ctx, work, 2))(t)
+		changes := must(s.ReadWebhook(ctx, work, 2))(t)
 		must(s.UpdateWebhook(ctx, nil, hook.ID, store.Fields{store.ColumnFields: "is_favorite license_count"}))(t)
-		if err := s.KeepWebhookBatch(ctx, work, batchOf(t, news), hookLease); !errors.Is(err, store.ErrWebhookChanged) {
+		if err := s.KeepWebhookBatch(ctx, work, batchOf(t, changes), hookLease); !errors.Is(err, store.ErrWebhookChanged) {
 			t.Errorf("fields before a batch: %v", err)
 		}
 		// The lease was given up. Fields do not change a batch that is fixed.
@@ -397,7 +397,7 @@ func TestWebhookChangesMeanwhile(t *testing.T) {
 			t.Errorf("deleted during an attempt: %v", err)
 		}
 		for name, err := range map[string]error{
-			"keep": s.KeepWebhookBatch(ctx, work, batchOf(t, news), hookLease), "release": s.ReleaseWebhook(ctx, work, &news),
+			"keep": s.KeepWebhookBatch(ctx, work, batchOf(t, changes), hookLease), "release": s.ReleaseWebhook(ctx, work, &changes),
 		} {
 			if !errors.Is(err, store.ErrWebhookChanged) {
 				t.Errorf("%s after it was deleted: %v", name, err)
@@ -462,11 +462,11 @@ func TestIdleWebhooks(t *testing.T) {
 		}
 		tick()
 		if n := counted(tick); n > 4 {
-			t.Errorf("%d statements without news", n)
+			t.Errorf("%d statements without changes", n)
 		}
 		setCount(t, s, pageApp, 501)
 		if n := counted(tick); n > 13 {
-			t.Errorf("%d statements with news for one webhook", n)
+			t.Errorf("%d statements with changes for one webhook", n)
 		}
 		if n := queryOne[int](t, db, "SELECT count(*) FROM webhooks WHERE due_at IS NOT NULL"); n != 1 {
 			t.Errorf("%d webhooks are due", n)
@@ -475,7 +475,7 @@ func TestIdleWebhooks(t *testing.T) {
 			t.Errorf("%+v", stats)
 		}
 		clock.Advance(time.Minute)
-		wantValues(t, "the one with news", deliverUntil(t, s, map[uuid.UUID]int{hook.ID: 1})[hook.ID], "501")
+		wantValues(t, "the one with changes", deliverUntil(t, s, map[uuid.UUID]int{hook.ID: 1})[hook.ID], "501")
 		setCount(t, s, otherApp, 502)
 		clock.Advance(10 * day)
 		if done := must(s.PruneHistory(t.Context(), day, store.PruneOptions{}))(t); done.HeldBack != 0 || done.Changes == 0 || len(wholeHistory(t, url)) != 0 {
@@ -483,8 +483,8 @@ func TestIdleWebhooks(t *testing.T) {
 		}
 		setCount(t, s, pageApp, 503)
 		work := claimOne(t, s, uuid.New())
-		news := must(s.ReadWebhook(t.Context(), work, 10))(t)
-		if wantValues(t, "after pruning", news.Rows, "503"); news.Lost {
+		changes := must(s.ReadWebhook(t.Context(), work, 10))(t)
+		if wantValues(t, "after pruning", changes.Rows, "503"); changes.Lost {
 			t.Error("something is lost")
 		}
 	})

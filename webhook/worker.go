@@ -175,7 +175,7 @@ func (w *Worker) addInFlight(status string, n int) {
 // deliver delivers to one webhook until there is nothing more to deliver, an attempt fails, maxTurn is over or stopping ends.
 func (w *Worker) deliver(stopping context.Context, hook *store.Webhook) {
 	ctx := context.WithoutCancel(stopping) // an attempt that has begun ends by itself
-	began, page := w.clock(), &store.WebhookNews{}
+	began, page := w.clock(), &store.UndeliveredChanges{}
 	for stopping.Err() == nil && w.clock().Sub(began) < maxTurn {
 		more, err := w.deliverNext(ctx, hook, page)
 		switch {
@@ -195,7 +195,7 @@ func (w *Worker) deliver(stopping context.Context, hook *store.Webhook) {
 }
 
 // deliverNext makes one attempt. more reports whether to go on at once. page has changes that were read before.
-func (w *Worker) deliverNext(ctx context.Context, hook *store.Webhook, page *store.WebhookNews) (more bool, err error) {
+func (w *Worker) deliverNext(ctx context.Context, hook *store.Webhook, page *store.UndeliveredChanges) (more bool, err error) {
 	if hook.BatchID == nil {
 		if saved, err := w.saveNextBatch(ctx, hook, page); !saved || err != nil {
 			return false, err
@@ -212,7 +212,7 @@ func (w *Worker) deliverNext(ctx context.Context, hook *store.Webhook, page *sto
 }
 
 // finish records a success, and saves the next batch with it if its changes have been read.
-func (w *Worker) finish(ctx context.Context, hook *store.Webhook, attempt store.WebhookAttempt, page *store.WebhookNews) error {
+func (w *Worker) finish(ctx context.Context, hook *store.Webhook, attempt store.WebhookAttempt, page *store.UndeliveredChanges) error {
 	var next store.WebhookNext
 	if len(page.Rows) > 0 {
 		batch, err := w.nextBatch(page)
@@ -247,7 +247,7 @@ func (w *Worker) afterFailure(hook *store.Webhook, r Result) store.WebhookNext {
 
 // saveNextBatch saves the next batch, which is then the same in each attempt. It returns false, and releases the webhook, if there is
 // nothing to deliver.
-func (w *Worker) saveNextBatch(ctx context.Context, hook *store.Webhook, page *store.WebhookNews) (saved bool, err error) {
+func (w *Worker) saveNextBatch(ctx context.Context, hook *store.Webhook, page *store.UndeliveredChanges) (saved bool, err error) {
 	if len(page.Rows) == 0 {
 		if *page, err = w.store.ReadWebhook(ctx, hook, pageSize); err != nil {
 			return false, err
@@ -264,7 +264,7 @@ func (w *Worker) saveNextBatch(ctx context.Context, hook *store.Webhook, page *s
 }
 
 // nextBatch removes the first changes of a page that are of one client, and makes a batch of them.
-func (w *Worker) nextBatch(page *store.WebhookNews) (store.WebhookBatch, error) {
+func (w *Worker) nextBatch(page *store.UndeliveredChanges) (store.WebhookBatch, error) {
 	n, first := 1, page.Rows[0]
 	for n < len(page.Rows) && n < batchSize && page.Rows[n].ClientID == first.ClientID {
 		n++

@@ -17,38 +17,38 @@ import (
 
 // Config is every setting of the command.
 type Config struct {
-	Addr            string        // host:port to listen on
-	DatabaseURL     string        // sqlite://PATH or postgres://…
-	MaxConns        int           // connections to the database
-	BatchByClient   bool          // no statement has patches or reads of two clients
-	RowSecurity     bool          // PostgreSQL itself limits each request to its client
-	Migrate         bool          // migrate before serving
-	Demo            bool          // example data and the token demo-token, on loopback only
-	CatalogPoll     time.Duration // how often to check for catalog changes by other servers
-	TokenTTL        time.Duration // how long a token may still be accepted after another process revoked it
-	DatabaseTimeout time.Duration // how long a request may wait for the database
-	DrainDelay      time.Duration // how long /readyz is 503 at shutdown before the server stops accepting
-	ShutdownTimeout time.Duration // how long requests in flight may take when the server stops
-	RequestTimeout  time.Duration // how long a request may take to arrive
-	MaxInFlight     int           // requests served at once
-	MaxStreams      int           // streams of changes
-	BodyMemory      int           // MiB that request bodies may take together
-	RateLimit       int           // requests per second of one token for one client; 0: no limit
-	RateBurst       int           // requests of one token for one client that may come at once
-	TLSCert         string        // file of a certificate in PEM; "" for plain HTTP
-	TLSKey          string        // file of its key
-	MetricsAddr     string        // host:port for /metrics; "" for none
-	OTLPEndpoint    string        // URL of a collector; "" for no traces
-	TraceRatio      float64       // share of requests that are traced unless the caller has decided
-	OIDC            oidc.Config   // identity provider whose access tokens are accepted too
-	PublicURL       string        // scheme, host and port by which callers reach the server; "": as each request says
-	SecurityContact string        // URI for reports of weaknesses; "" for no security.txt
-	CORSOrigins     []string      // origins whose scripts may call the API
-	MCP             bool          // serve assistants at /mcp
-	WebhookKeys     webhook.Keys  // encrypt the secrets of webhooks; none: no webhooks
-	WebhookPrivate  bool          // webhooks may deliver to loopback addresses
-	LogFormat       string        // text or json
-	LogLevel        string        // debug, info, warn or error
+	Addr             string        // host:port to listen on
+	DatabaseURL      string        // sqlite://PATH or postgres://…
+	MaxConns         int           // connections to the database
+	BatchByClient    bool          // no statement has patches or reads of two clients
+	RowLevelSecurity bool          // PostgreSQL itself limits each request to its client
+	Migrate          bool          // migrate before serving
+	Demo             bool          // example data and the token demo-token, on loopback only
+	CatalogPoll      time.Duration // how often to check for catalog changes by other servers
+	TokenCacheTTL    time.Duration // how long a token may still be accepted after another process revoked it
+	DatabaseTimeout  time.Duration // how long a request may wait for the database
+	DrainDelay       time.Duration // how long /readyz is 503 at shutdown before the server stops accepting
+	ShutdownTimeout  time.Duration // how long requests in flight may take when the server stops
+	RequestTimeout   time.Duration // how long a request may take to arrive
+	MaxInFlight      int           // requests served at once
+	MaxStreams       int           // streams of changes
+	BodyMemory       int           // MiB that request bodies may take together
+	RateLimit        int           // requests per second of one token for one client; 0: no limit
+	RateBurst        int           // requests of one token for one client that may come at once
+	TLSCert          string        // file of a certificate in PEM; "" for plain HTTP
+	TLSKey           string        // file of its key
+	MetricsAddr      string        // host:port for /metrics; "" for none
+	OTLPEndpoint     string        // URL of a collector; "" for no traces
+	TraceRatio       float64       // share of requests that are traced unless the caller has decided
+	OIDC             oidc.Config   // identity provider whose access tokens are accepted too
+	PublicURL        string        // scheme, host and port by which callers reach the server; "": as each request says
+	SecurityContact  string        // URI for reports of weaknesses; "" for no security.txt
+	CORSOrigins      []string      // origins whose scripts may call the API
+	MCP              bool          // serve assistants at /mcp
+	WebhookKeys      webhook.Keys  // encrypt the secrets of webhooks; none: no webhooks
+	WebhookPrivate   bool          // webhooks may deliver to loopback addresses
+	LogFormat        string        // text or json
+	LogLevel         string        // debug, info, warn or error
 }
 
 // setting is a row of the table of settings. Flags, environment variables, help and documentation follow the table.
@@ -102,7 +102,7 @@ func settings() []setting {
 		},
 		{
 			"row-level-security", "CLIENTAPPS_ROW_LEVEL_SECURITY", "false", "PostgreSQL limits each request to its client; needs deploy/rls.sql",
-			func(c *Config, v string) (err error) { c.RowSecurity, err = parseBool(v); return err },
+			func(c *Config, v string) (err error) { c.RowLevelSecurity, err = parseBool(v); return err },
 		},
 		{
 			"migrate", "CLIENTAPPS_MIGRATE", "true", "migrate the schema before serving",
@@ -122,7 +122,7 @@ func settings() []setting {
 		{
 			"token-cache-ttl", "CLIENTAPPS_TOKEN_CACHE_TTL", "10s", "how long a revoked token may still be accepted, 1s to 10m",
 			func(c *Config, v string) (err error) {
-				c.TokenTTL, err = parseDuration(v, time.Second, 10*time.Minute)
+				c.TokenCacheTTL, err = parseDuration(v, time.Second, 10*time.Minute)
 				return err
 			},
 		},

@@ -29,7 +29,7 @@ func TestConfigDefaults(t *testing.T) {
 	got, err := load(nil)
 	want := Config{
 		Addr: "127.0.0.1:8080", DatabaseURL: "sqlite://clientapps.db", MaxConns: 16, Migrate: true,
-		CatalogPoll: 2 * time.Second, TokenTTL: 10 * time.Second,
+		CatalogPoll: 2 * time.Second, TokenCacheTTL: 10 * time.Second,
 		RequestTimeout: 15 * time.Second, MaxInFlight: 1024, MaxStreams: 1024, BodyMemory: 128, RateLimit: 100, RateBurst: 1000,
 		DatabaseTimeout: 5 * time.Second, ShutdownTimeout: 10 * time.Second,
 		OIDC:       oidc.Config{ScopeClaim: "scope", ClientsClaim: "client_ids"},
@@ -121,9 +121,9 @@ func TestConfigSources(t *testing.T) {
 	}
 	want := Config{
 		WebhookKeys: keys, WebhookPrivate: true, MCP: true,
-		Addr: "127.0.0.1:1", DatabaseURL: "postgres://db.internal/clientapps", MaxConns: 1000, BatchByClient: true, RowSecurity: true,
+		Addr: "127.0.0.1:1", DatabaseURL: "postgres://db.internal/clientapps", MaxConns: 1000, BatchByClient: true, RowLevelSecurity: true,
 		Demo:        true,
-		CatalogPoll: 100 * time.Millisecond, TokenTTL: 10 * time.Minute,
+		CatalogPoll: 100 * time.Millisecond, TokenCacheTTL: 10 * time.Minute,
 		RequestTimeout: 10 * time.Minute, MaxInFlight: 1, MaxStreams: 2, BodyMemory: 32, RateLimit: 5, RateBurst: 100_000,
 		TLSCert: "server.pem", TLSKey: "server.key",
 		DatabaseTimeout: 100 * time.Millisecond, DrainDelay: 10 * time.Minute, ShutdownTimeout: time.Second,

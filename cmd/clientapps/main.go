@@ -75,7 +75,7 @@ func run(ctx context.Context, p *process) int {
 
 // withStore opens the configured database, which must exist, runs work, and closes it.
 func withStore(cfg Config, work func(*store.Store) error) error {
-	return withConfiguredStore(store.Config{URL: cfg.DatabaseURL, MaxConns: 2, RowSecurity: cfg.RowSecurity, MustExist: true}, work)
+	return withConfiguredStore(store.Config{URL: cfg.DatabaseURL, MaxConns: 2, RowLevelSecurity: cfg.RowLevelSecurity, MustExist: true}, work)
 }
 
 // withConfiguredStore is withStore for any configuration of the store.

@@ -11,7 +11,7 @@ import (
 
 func (p *process) migrateUpCommand() *cobra.Command {
 	return p.command("up", "Migrate the schema to this program's version", forDatabase, func(ctx context.Context, cfg Config, _ []string) error {
-		return withConfiguredStore(store.Config{URL: cfg.DatabaseURL, MaxConns: 2, RowSecurity: cfg.RowSecurity}, func(s *store.Store) error {
+		return withConfiguredStore(store.Config{URL: cfg.DatabaseURL, MaxConns: 2, RowLevelSecurity: cfg.RowLevelSecurity}, func(s *store.Store) error {
 			if err := s.Migrate(ctx); err != nil {
 				return err
 			}

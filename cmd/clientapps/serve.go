@@ -36,8 +36,8 @@ func (p *process) serve(ctx context.Context, cfg Config, _ []string) error {
 
 func serveWithTracing(ctx context.Context, p *process, cfg Config, log *slog.Logger, tracers trace.TracerProvider) error {
 	s, err := store.Open(store.Config{
-		URL: cfg.DatabaseURL, MaxConns: cfg.MaxConns, BatchByClient: cfg.BatchByClient, RowSecurity: cfg.RowSecurity,
-		CatalogPollInterval: cfg.CatalogPoll, TokenTTL: cfg.TokenTTL,
+		URL: cfg.DatabaseURL, MaxConns: cfg.MaxConns, BatchByClient: cfg.BatchByClient, RowLevelSecurity: cfg.RowLevelSecurity,
+		CatalogPollInterval: cfg.CatalogPoll, TokenCacheTTL: cfg.TokenCacheTTL,
 		Timeout: cfg.DatabaseTimeout, Logger: log, Traces: tracers,
 	})
 	if err != nil {

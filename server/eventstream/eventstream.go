@@ -12,13 +12,13 @@ import (
 const MediaType = "text/event-stream"
 
 // Writer writes one stream. Its methods fail when the reader has disconnected, or a write has timed out.
-type Writer struct{ out *transport.LongAnswer }
+type Writer struct{ out *transport.StreamingResponse }
 
 // Start begins a stream, which may last longer than any other answer. A write that takes longer than the timeout, because
 // nobody reads, breaks the connection. Nothing is sent before the first Flush.
 func Start(w http.ResponseWriter, timeout time.Duration) (*Writer, error) {
 	SetHeader(w.Header())
-	out, err := transport.NewLongAnswer(w, timeout)
+	out, err := transport.NewStreamingResponse(w, timeout)
 	if err != nil {
 		return nil, err
 	}

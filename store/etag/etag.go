@@ -16,13 +16,13 @@ import (
 type Match struct {
 	Tags         []string // the object must have one of these
 	Any          bool     // the object may have any tag
-	Except       []string // the object must have none of these
+	NoneOf       []string // the object must have none of these
 	MustNotExist bool
 }
 
 // PreconditionError means that the object has none of the tags that it must have. Nothing was written.
 type PreconditionError struct {
-	Except bool // the object has a tag that it must not have, or exists and must not
+	NoneMatch bool // the object has a tag that it must not have, or exists and must not
 }
 
 func (e *PreconditionError) Error() string { return "the object is not as it must be" }
@@ -34,8 +34,8 @@ func (m *Match) Check(tag string) error {
 		return nil
 	case !m.Any && !slices.Contains(m.Tags, tag):
 		return &PreconditionError{}
-	case m.MustNotExist, slices.Contains(m.Except, tag):
-		return &PreconditionError{Except: true}
+	case m.MustNotExist, slices.Contains(m.NoneOf, tag):
+		return &PreconditionError{NoneMatch: true}
 	}
 	return nil
 }

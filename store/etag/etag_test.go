@@ -12,7 +12,7 @@ import (
 
 func TestMatch(t *testing.T) {
 	t.Parallel()
-	fails, failsExcept := &etag.PreconditionError{}, &etag.PreconditionError{Except: true}
+	fails, failsNoneMatch := &etag.PreconditionError{}, &etag.PreconditionError{NoneMatch: true}
 	for name, c := range map[string]struct {
 		match *etag.Match
 		want  *etag.PreconditionError // for the tag "2"
@@ -23,13 +23,13 @@ func TestMatch(t *testing.T) {
 		"one of the tags":                     {&etag.Match{Tags: []string{"1", "2"}}, nil},
 		"another tag":                         {&etag.Match{Tags: []string{"1", "22", ""}}, fails},
 		"any tag":                             {&etag.Match{Any: true}, nil},
-		"any tag but another":                 {&etag.Match{Any: true, Except: []string{"1"}}, nil},
-		"any tag but this":                    {&etag.Match{Any: true, Except: []string{"1", "2"}}, failsExcept},
-		"must not exist":                      {&etag.Match{Any: true, MustNotExist: true}, failsExcept},
-		"the tag, which is excepted":          {&etag.Match{Tags: []string{"2"}, Except: []string{"2"}}, failsExcept},
-		"another tag, and this one excepted":  {&etag.Match{Tags: []string{"1"}, Except: []string{"2"}}, fails},
+		"any tag but another":                 {&etag.Match{Any: true, NoneOf: []string{"1"}}, nil},
+		"any tag but this":                    {&etag.Match{Any: true, NoneOf: []string{"1", "2"}}, failsNoneMatch},
+		"must not exist":                      {&etag.Match{Any: true, MustNotExist: true}, failsNoneMatch},
+		"the tag, which is excepted":          {&etag.Match{Tags: []string{"2"}, NoneOf: []string{"2"}}, failsNoneMatch},
+		"another tag, and this one excepted":  {&etag.Match{Tags: []string{"1"}, NoneOf: []string{"2"}}, fails},
 		"another tag, and it must not exist":  {&etag.Match{Tags: []string{"1"}, MustNotExist: true}, fails},
-		"the tag, although it must not exist": {&etag.Match{Tags: []string{"2"}, MustNotExist: true}, failsExcept},
+		"the tag, although it must not exist": {&etag.Match{Tags: []string{"2"}, MustNotExist: true}, failsNoneMatch},
 	} {
 		err := c.match.Check(etag.OfVersion(2))
 		got := (*etag.PreconditionError)(nil)

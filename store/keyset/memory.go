@@ -57,7 +57,7 @@ func (l Listing[C, T]) order(by C) func(a, b T) int {
 		if d := compare(a, b); d != 0 {
 			return d
 		}
-		return cmp.Compare(l.Of(a), l.Of(b))
+		return cmp.Compare(l.TieBreaker(a), l.TieBreaker(b))
 	}
 }
 
@@ -77,7 +77,7 @@ func (l Listing[C, T]) PageInMemory(orders map[C][]T, p Page[C], match func(T) b
 		first = sort.Search(len(rows), func(i int) bool {
 			d := key.compareCursor(at(i), value)
 			if d == 0 {
-				d = cmp.Compare(l.Of(at(i)), p.After.TieBreaker)
+				d = cmp.Compare(l.TieBreaker(at(i)), p.After.TieBreaker)
 			}
 			return p.Desc == (d < 0) && d != 0
 		})

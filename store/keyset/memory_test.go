@@ -38,7 +38,7 @@ func listing() keyset.Listing[column, row] {
 			byCount:   keyset.IntKey("count", func(r row) int64 { return r.count }),
 			byUpdated: keyset.TimeKey("updated", func(r row) time.Time { return r.updated }),
 		},
-		Tie: "id", Of: func(r row) string { return r.id }, Tied: keyset.IsID,
+		TieColumn: "id", TieBreaker: func(r row) string { return r.id }, ValidTieBreaker: keyset.IsID,
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 // ErrPosition means that Page.After cannot be the position of a row in this list.
 var ErrPosition = errors.New("no position of this list")
 
-// Page asks for one page of a list: at most Size rows behind After, in the order of SortBy and then of Listing.Tie.
+// Page asks for one page of a list: at most Size rows behind After, in the order of SortBy and then of Listing.TieColumn.
 type Page[C ~string] struct {
 	Size   int
 	SortBy C
@@ -38,11 +38,11 @@ type List[T any] struct {
 
 // Listing describes a list: the columns that it can be sorted by, and how to read it.
 type Listing[C ~string, T any] struct {
-	Keys map[C]Key[T]                      // by the values of Page.SortBy
-	Find func(q *gorm.DB, rows *[]T) error // reads the rows; nil: with gorm
-	Tie  string                            // column that makes every order total
-	Of   func(T) string                    // its value as text
-	Tied func(string) bool                 // reports whether a text can be its value
+	Keys            map[C]Key[T]                      // by the values of Page.SortBy
+	Find            func(q *gorm.DB, rows *[]T) error // reads the rows; nil: with gorm
+	TieColumn       string                            // column that makes every order total
+	TieBreaker      func(T) string                    // its value as text
+	ValidTieBreaker func(string) bool                 // reports whether a text can be its value
 }
 
 // Check returns the error that Page or PageInMemory would return for p, before anything is read.
@@ -66,7 +66,7 @@ func (l Listing[C, T]) resolve(p Page[C]) (key Key[T], value any, err error) {
 	if value, err = key.value(p.After.SortKey); err != nil {
 		return key, nil, fmt.Errorf("%w: key: %w", ErrPosition, err)
 	}
-	if !l.Tied(p.After.TieBreaker) {
+	if !l.ValidTieBreaker(p.After.TieBreaker) {
 		return key, nil, fmt.Errorf("%w: tie", ErrPosition)
 	}
 	return key, value, nil
@@ -87,10 +87,10 @@ func (l Listing[C, T]) Page(ctx context.Context, q *gorm.DB, p Page[C], total fu
 	pageQuery := q
 	if p.After != nil {
 		// As a row comparison, both columns can be the range of an index.
-		pageQuery = q.Where("("+key.column+", "+l.Tie+") "+operator+" (?, ?)", value, p.After.TieBreaker)
+		pageQuery = q.Where("("+key.column+", "+l.TieColumn+") "+operator+" (?, ?)", value, p.After.TieBreaker)
 	}
 	var list List[T]
-	pageQuery = pageQuery.Order(key.column + order + ", " + l.Tie + order).Limit(p.Size + 1)
+	pageQuery = pageQuery.Order(key.column + order + ", " + l.TieColumn + order).Limit(p.Size + 1)
 	if l.Find != nil {
 		err = l.Find(pageQuery, &list.Rows)
 	} else {
@@ -116,6 +116,6 @@ func (l Listing[C, T]) trimExtraRow(list *List[T], key Key[T], p Page[C]) {
 	if len(list.Rows) > p.Size {
 		list.Rows = list.Rows[:p.Size]
 		last := list.Rows[p.Size-1]
-		list.Next = &Position{SortKey: key.text(last), TieBreaker: l.Of(last)}
+		list.Next = &Position{SortKey: key.text(last), TieBreaker: l.TieBreaker(last)}
 	}
 }

@@ -143,9 +143,9 @@ func (*DB) DatabaseID() string {
 		"(SELECT oid FROM pg_database WHERE datname = current_database())"
 }
 
-// CheckRowSecurity returns an error unless row-level security applies to this role on all tables if it is wanted, and on none if not.
+// CheckRowLevelSecurity returns an error unless row-level security applies to this role on all tables if it is wanted, and on none if not.
 // Where it is missing, the server would see the rows of every client; where it is unwanted, it would see no rows.
-func (db *DB) CheckRowSecurity(ctx context.Context, tables []string, wanted bool) error {
+func (db *DB) CheckRowLevelSecurity(ctx context.Context, tables []string, wanted bool) error {
 	var all, some bool
 	const query = "SELECT coalesce(bool_and(row_security_active(name)), false), coalesce(bool_or(row_security_active(name)), false) " +
 		"FROM unnest(CAST($1 AS text[])) AS name"

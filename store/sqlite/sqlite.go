@@ -188,8 +188,8 @@ func (*DB) ChangesKept() string {
 // DatabaseID is empty: nothing in a copied file distinguishes it from the original. Backup therefore expires the cursors in its copies.
 func (*DB) DatabaseID() string { return "''" }
 
-// CheckRowSecurity returns an error when row-level security is wanted: SQLite has none.
-func (*DB) CheckRowSecurity(_ context.Context, _ []string, wanted bool) error {
+// CheckRowLevelSecurity returns an error when row-level security is wanted: SQLite has none.
+func (*DB) CheckRowLevelSecurity(_ context.Context, _ []string, wanted bool) error {
 	if wanted {
 		return errors.New("row security is PostgreSQL's")
 	}

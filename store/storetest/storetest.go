@@ -84,7 +84,7 @@ func Open(t testing.TB, url string, configure ...func(*store.Config)) *store.Sto
 	t.Helper()
 	// TokenUsageInterval: the last use of a token is not written during a test, unless the test asks for that.
 	// Timeout: nothing times out because the machine is busy, but waits for locks end as early as by default.
-	cfg := store.Config{URL: url, MaxConns: 8, Timeout: 30 * time.Second, LockTimeout: 2500 * time.Millisecond, TokenUsageInterval: time.Hour, RowSecurity: rowSecurity() && !strings.HasPrefix(url, "sqlite:")}
+	cfg := store.Config{URL: url, MaxConns: 8, Timeout: 30 * time.Second, LockTimeout: 2500 * time.Millisecond, TokenUsageInterval: time.Hour, RowLevelSecurity: rowSecurity() && !strings.HasPrefix(url, "sqlite:")}
 	cfg.BatchByClient = OnCitus() && !strings.HasPrefix(url, "sqlite:")
 	cfg.OnStatement = func(statement string) {
 		if err := CheckStatement(statement); err != nil {

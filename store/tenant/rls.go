@@ -40,9 +40,9 @@ func LimitTx(tx *gorm.DB, client uuid.UUID, distributed bool) error {
 // errRowsOutsideTx means that the rows of a statement would be read after the end of the transaction that has the setting.
 var errRowsOutsideTx = errors.New("rows of a client outside of a transaction")
 
-// RegisterRowSecurity makes gorm run each statement on a table of clients in a transaction that is limited to the client of its
+// RegisterRowLevelSecurity makes gorm run each statement on a table of clients in a transaction that is limited to the client of its
 // handle. Register must have been called before. distributed is called when there is a connection.
-func (g *Guard) RegisterRowSecurity(db *gorm.DB, distributed func() bool) error {
+func (g *Guard) RegisterRowLevelSecurity(db *gorm.DB, distributed func() bool) error {
 	const set, release = "tenant:set", "tenant:release"
 	on := db.Callback()
 	limit := func(readOnly bool) func(*gorm.DB) {

@@ -34,7 +34,7 @@ export interface ExportOptions<Query> {
 type Query<Operation extends "exportApps" | "exportCatalog"> = NonNullable<operations[Operation]["parameters"]["query"]>;
 
 /** In milliseconds: how long an export may send nothing. The server may have to look at many rows to find one that matches. */
-const maxSilence = 120_000;
+const maxIdle = 120_000;
 
 /**
  * Yields the apps of a client that match, as they were at one moment. Rows are read when they are asked for. The server waits for a slow
@@ -82,7 +82,7 @@ async function* rows<Row>(
     abort();
   }
   const cut = () => connection.abort(new DOMException("Nothing came for two minutes", "TimeoutError"));
-  let silence = setTimeout(cut, maxSilence);
+  let idleTimer = setTimeout(cut, maxIdle);
   try {
     const headers = { Accept: "application/x-ndjson" } as const;
     const { data, error, response } = await send({ headers, parseAs: "stream", signal: connection.signal });
@@ -93,12 +93,12 @@ async function* rows<Row>(
       throw new ForeignError(response);
     }
     for await (const line of lines(data, connection.signal)) {
-      clearTimeout(silence); // the caller may take its time
+      clearTimeout(idleTimer); // the caller may take its time
       yield JSON.parse(line);
-      silence = setTimeout(cut, maxSilence);
+      idleTimer = setTimeout(cut, maxIdle);
     }
   } finally {
-    clearTimeout(silence);
+    clearTimeout(idleTimer);
     signal?.removeEventListener("abort", abort);
     connection.abort();
   }

@@ -21,7 +21,7 @@ export interface FollowOptions {
 // In milliseconds. The server sends something at least every 15 seconds.
 const firstPause = 1_000;
 const maxPause = 30_000;
-const maxSilence = 45_000;
+const maxIdle = 45_000;
 
 /**
  * Yields each change behind the cursor, and then each change when it comes. `since` in the future gets the cursor of the end:
@@ -46,10 +46,10 @@ export async function* follow(
     const connection = new AbortController();
     const disconnect = () => connection.abort();
     signal?.addEventListener("abort", disconnect);
-    let silence = setTimeout(disconnect, maxSilence);
+    let idleTimer = setTimeout(disconnect, maxIdle);
     try {
       for await (const event of events(await open(client, clientId, cursor, connection.signal), connection.signal)) {
-        clearTimeout(silence); // the caller may take its time
+        clearTimeout(idleTimer); // the caller may take its time
         if (event.kind === "error") {
           break; // the next answer says with a status what is wrong
         }
@@ -63,7 +63,7 @@ export async function* follow(
         if (signal?.aborted) {
           return;
         }
-        silence = setTimeout(disconnect, maxSilence);
+        idleTimer = setTimeout(disconnect, maxIdle);
       }
     } catch (e) {
       if (signal?.aborted) {
@@ -78,7 +78,7 @@ export async function* follow(
         throw e;
       }
     } finally {
-      clearTimeout(silence);
+      clearTimeout(idleTimer);
       signal?.removeEventListener("abort", disconnect);
       disconnect();
     }

@@ -23,7 +23,7 @@ function scripted(t: TestContext, answers: (() => Response)[], retries?: number)
   const waits: number[] = [];
   t.mock.method(globalThis, "setTimeout", (done: () => void, milliseconds: number) => {
     waits.push(milliseconds);
-    if (milliseconds < 45_000) { // not the bound on silence
+    if (milliseconds < 45_000) { // not maxIdle of a stream
       queueMicrotask(done);
     }
     return 0;

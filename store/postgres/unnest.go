@@ -8,23 +8,23 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
-// Lists are the array parameters of a statement that handles many items at once: one array for each column, with one value for each item.
-type Lists[T any] []List[T]
+// UnnestColumns are the array parameters of a statement that handles many items at once: one array for each column, with one value for each item.
+type UnnestColumns[T any] []UnnestColumn[T]
 
-// List is a column: its name, the type of its values, and the value of an item.
-type List[T any] struct {
+// UnnestColumn is a column: its name, the type of its values, and the value of an item.
+type UnnestColumn[T any] struct {
 	Name, Type string
 	Value      func(item T) any
 }
 
-// NewList returns a column.
-func NewList[T any](name, kind string, value func(item T) any) List[T] {
-	return List[T]{name, kind, value}
+// NewUnnestColumn returns a column.
+func NewUnnestColumn[T any](name, kind string, value func(item T) any) UnnestColumn[T] {
+	return UnnestColumn[T]{name, kind, value}
 }
 
 // Table returns a table for FROM that has a row for each item. The column NAME_number numbers them, from 1. The arrays are the first
 // parameters of the statement.
-func (l Lists[T]) Table(name string) string {
+func (l UnnestColumns[T]) Table(name string) string {
 	arrays, columns := make([]string, len(l)), make([]string, len(l), len(l)+1)
 	for i, list := range l {
 		arrays[i], columns[i] = fmt.Sprintf("$%d::%s[]", i+1, list.Type), list.Name
@@ -34,7 +34,7 @@ func (l Lists[T]) Table(name string) string {
 }
 
 // Args returns the arrays, with capacity for two more parameters.
-func (l Lists[T]) Args(items []T) []any {
+func (l UnnestColumns[T]) Args(items []T) []any {
 	args := make([]any, len(l), len(l)+2)
 	for i, list := range l {
 		args[i] = ArrayOf(items, list.Value)

@@ -8,37 +8,37 @@ import (
 	"time"
 )
 
-// LongAnswer writes a response that lasts longer than the timeouts of the server. Each write has a timeout of its own: the methods fail
+// StreamingResponse writes a response that lasts longer than the timeouts of the server. Each write has a timeout of its own: the methods fail
 // when the reader has disconnected, or a write has timed out.
-type LongAnswer struct {
+type StreamingResponse struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
 	timeout time.Duration
 }
 
-// NewLongAnswer prepares an answer. Nothing is sent before the first Flush.
-func NewLongAnswer(w http.ResponseWriter, timeout time.Duration) (*LongAnswer, error) {
-	a := &LongAnswer{w, http.NewResponseController(w), timeout}
-	if err := errors.Join(a.control.SetReadDeadline(time.Time{}), a.control.SetWriteDeadline(time.Time{})); err != nil {
-		return nil, fmt.Errorf("begin a long answer: %w", err)
+// NewStreamingResponse prepares a response. Nothing is sent before the first Flush.
+func NewStreamingResponse(w http.ResponseWriter, timeout time.Duration) (*StreamingResponse, error) {
+	s := &StreamingResponse{w, http.NewResponseController(w), timeout}
+	if err := errors.Join(s.control.SetReadDeadline(time.Time{}), s.control.SetWriteDeadline(time.Time{})); err != nil {
+		return nil, fmt.Errorf("begin a streaming response: %w", err)
 	}
-	return a, nil
+	return s, nil
 }
 
 // Write implements io.Writer.
-func (a *LongAnswer) Write(b []byte) (int, error) {
-	if err := a.control.SetWriteDeadline(time.Now().Add(a.timeout)); err != nil {
+func (s *StreamingResponse) Write(b []byte) (int, error) {
+	if err := s.control.SetWriteDeadline(time.Now().Add(s.timeout)); err != nil {
 		return 0, err
 	}
-	return a.w.Write(b)
+	return s.w.Write(b)
 }
 
 // Flush sends what was written.
-func (a *LongAnswer) Flush() error {
-	if err := a.control.SetWriteDeadline(time.Now().Add(a.timeout)); err != nil {
+func (s *StreamingResponse) Flush() error {
+	if err := s.control.SetWriteDeadline(time.Now().Add(s.timeout)); err != nil {
 		return err
 	}
-	return a.control.Flush()
+	return s.control.Flush()
 }
 
 // LongBody gives a request more time than the timeouts of the server: for its body to arrive, and then for its response. At the end of

@@ -3,23 +3,13 @@ package server
 import (
 	"errors"
 	"net/http"
-	"slices"
 	"strings"
-
-	"github.com/google/uuid"
 
 	"github.com/clientapps/clientapps/server/oidc"
 	"github.com/clientapps/clientapps/server/telemetry"
 	"github.com/clientapps/clientapps/store"
 	"github.com/clientapps/clientapps/store/apitoken"
 )
-
-// Scopes returns every scope that an operation can require.
-func Scopes() []string {
-	return []string{
-		"apps:read", "apps:write", "catalog:read", "catalog:write", "clients:read", "clients:write", "tokens:read", "tokens:write", "webhooks:read", "webhooks:write",
-	}
-}
 
 // authenticate returns the token of the request. Missing, malformed, unknown, expired and revoked tokens get the same error.
 func (s *Server) authenticate(r *http.Request) (*store.Token, error) {
@@ -91,26 +81,4 @@ func bearer(headers []string) (string, bool) {
 	}
 	scheme, secret, ok := strings.Cut(headers[0], " ")
 	return strings.TrimLeft(secret, " "), ok && strings.EqualFold(scheme, "Bearer")
-}
-
-// authorize refuses a token that lacks a scope of the operation, is of the wrong kind, or does not cover the client in the path. No token for some clients
-// covers a malformed client id, so it gets 403; a token for all clients gets 400 from the validation later.
-func (op *operation) authorize(token *store.Token, pathValue func(string) string) error {
-	if slices.ContainsFunc(op.scopes, func(scope string) bool { return !token.HasScope(scope) }) || op.ownTokens && token.FromProvider {
-		return errForbidden()
-	}
-	switch {
-	case token.AllClients:
-		return nil
-	case op.allClients:
-		return errForbidden()
-	case !op.perClient:
-		return nil
-	}
-	text := pathValue("client_id")
-	id, err := uuid.Parse(text)
-	if err != nil || len(text) != len(id.String()) || !token.Covers(id) { // uuid.Parse also accepts other spellings
-		return errForbidden()
-	}
-	return nil
 }
