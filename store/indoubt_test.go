@@ -215,7 +215,7 @@ func countCatalog(name string) func(*testing.T, *store.Store) int {
 // once. A write that fails is not there, not even when the statement reaches the database later.
 func TestWriteInDoubtIsResolved(t *testing.T) {
 	t.Parallel()
-	for _, c := range inDoubtCases() {
+	for _, c := range append(inDoubtCases(), webhookInDoubtCases()...) {
 		for name, how := range map[string]fault{"request": dropRequest, "answer": dropResponse, "late": delayRequest} {
 			t.Run(c.name+"/"+name, func(t *testing.T) {
 				t.Parallel()
