@@ -15,6 +15,8 @@ OUT ?= clientapps
 FUZZTIME ?= 10s
 # Without cgo, as the server is released. With it, the C of an SQLite driver that nothing calls would take a minute to compile.
 export CGO_ENABLED = 0
+# Another clone finds in the cache what one has compiled: without -trimpath, the folder is a part of it.
+export GOFLAGS := $(filter-out -trimpath,$(shell go env GOFLAGS)) -trimpath
 # RACE=-race needs cgo. The C is compiled without optimization, since it is not called. By default each
 # program waits a second before it ends.
 RACE_ENV = $(if $(RACE),env CGO_ENABLED=1 CGO_CFLAGS=-O0 GORACE=atexit_sleep_ms=0)
@@ -40,7 +42,7 @@ run: ## Serve the demo on http://127.0.0.1:8080
 	go run ./cmd/clientapps serve --demo
 
 build: ## Build the static binary clientapps
-	go build -trimpath -ldflags '-s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)' -o $(OUT) ./cmd/clientapps
+	go build -ldflags '-s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)' -o $(OUT) ./cmd/clientapps
 
 generate: sdk/typescript/$(NPM) $(NODE_TOOLS) ## Generate code and documents from openapi.yaml, and copy the assets of /docs
 	tools/generate-go .

@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -120,8 +119,11 @@ func dropRoles(ctx context.Context) error {
 
 // deployScript returns a file of deploy/ with the names of the roles of this test run.
 func deployScript(name string) (string, error) {
-	_, here, _, _ := runtime.Caller(0)
-	text, err := os.ReadFile(filepath.Join(filepath.Dir(here), "..", "..", "deploy", name)) //nolint:gosec // a file of this repository
+	folder := filepath.Join("..", "deploy")
+	if _, err := os.Stat(folder); err != nil { // the tests are of a package one folder deeper
+		folder = filepath.Join("..", folder)
+	}
+	text, err := os.ReadFile(filepath.Join(folder, name)) //nolint:gosec // a file of this repository
 	script := string(text)
 	for _, role := range roles {
 		script = strings.ReplaceAll(script, "clientapps_"+role, roleName(role))
