@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -123,7 +124,7 @@ func newBulkUpdate(client uuid.UUID, updates []AppUpdate, atomic bool, by Actor)
 		b.sorted[i] = &b.all[i]
 		b.conditional = b.conditional || updates[i].Match != nil
 	}
-	if !slices.ContainsFunc(updates, func(u AppUpdate) bool { return !maps.Equal(u.Fields, updates[0].Fields) }) {
+	if !slices.ContainsFunc(updates, func(u AppUpdate) bool { return !sameFields(u.Fields, updates[0].Fields) }) {
 		b.same, b.shape.same = updates[0].Fields, true
 		b.shape.add(b.same)
 	} else {
@@ -131,9 +132,14 @@ func newBulkUpdate(client uuid.UUID, updates []AppUpdate, atomic bool, by Actor)
 			b.shape.add(updates[i].Fields)
 		}
 	}
-	slices.SortFunc(b.sorted, func(x, y *appUpdate) int { return compareIDs(x.ID, y.ID) })
+	slices.SortFunc(b.sorted, func(x, y *appUpdate) int { return compareIDs(x.key.Bytes, y.key.Bytes) })
 	b.pending = b.sorted
 	return b
+}
+
+// sameFields compares field maps. That they are one map, as in an operation that sets the same of all apps, it sees at once.
+func sameFields(a, b Fields) bool {
+	return reflect.ValueOf(a).UnsafePointer() == reflect.ValueOf(b).UnsafePointer() || maps.Equal(a, b)
 }
 
 func (b *bulkUpdate) find(id uuid.UUID) *appUpdate {
