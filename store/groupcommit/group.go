@@ -104,7 +104,7 @@ func (g *Group[K, R]) Do(w R) error {
 		b := g.start([]R{w})
 		g.mu.Unlock()
 		g.run(b)
-		if g.finish(b); item.Locked {
+		if g.finish(b, false); item.Locked {
 			g.writeAlone(w)
 		}
 		return item.Err
@@ -193,8 +193,9 @@ func recoverPanic[K comparable, R Request[K]](write func(), items ...R) {
 	returned = true
 }
 
-// finish ends a transaction. It starts a goroutine for each locked item, except one that its caller writes.
-func (g *Group[K, R]) finish(b *batch[R]) {
+// finish ends a transaction. It starts a goroutine for each locked item, except one that its caller writes. If the goroutine goes on, it
+// returns the transaction that follows, if there is one: the goroutine is awake, and its stack is large enough.
+func (g *Group[K, R]) finish(b *batch[R], goesOn bool) (next *batch[R]) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.inFlight = slices.DeleteFunc(g.inFlight, func(other *batch[R]) bool { return other == b })
@@ -212,8 +213,12 @@ func (g *Group[K, R]) finish(b *batch[R]) {
 			g.running.Add(1)
 		}
 	}
+	if goesOn {
+		next = g.startNext()
+	}
 	g.dispatch()
-	g.running.Done() // last, so that Close also waits for the transactions that dispatch started
+	g.running.Done() // last, so that Close also waits for the transactions that were started here
+	return next
 }
 
 // writeAlone writes a locked item. Its key stays busy until then. If the write fails, the row is probably still locked, so the next item
@@ -251,17 +256,25 @@ func (g *Group[K, R]) nextAlone(key K, locked bool) (next R, ok bool) {
 // dispatch starts transactions for queued items while there is capacity, each in a goroutine, because the caller must return its own
 // result. The lock is held.
 func (g *Group[K, R]) dispatch() {
-	for g.hasCapacity() {
-		items := g.takeBatch()
-		if len(items) == 0 {
-			return
-		}
-		b := g.start(items)
+	for b := g.startNext(); b != nil; b = g.startNext() {
 		go func() {
-			g.run(b)
-			g.finish(b)
+			for next := b; next != nil; next = g.finish(next, true) {
+				g.run(next)
+			}
 		}()
 	}
+}
+
+// startNext begins the next transaction of queued items. It returns nil if there is none, or no capacity. The lock is held.
+func (g *Group[K, R]) startNext() *batch[R] {
+	if !g.hasCapacity() {
+		return nil
+	}
+	items := g.takeBatch()
+	if len(items) == 0 {
+		return nil
+	}
+	return g.start(items)
 }
 
 // checkSlow runs every slowAfter while items are queued. A transaction that it sees twice is slow, and the queue no longer waits for it.
