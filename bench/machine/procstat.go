@@ -20,9 +20,38 @@ type Usage struct {
 
 // UsageOf returns the usage of a process and its descendants.
 func UsageOf(root int) (Usage, error) {
+	for {
+		all, err := readStats()
+		if err != nil {
+			return Usage{}, err
+		}
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", root))
+		if err != nil {
+			return Usage{}, err
+		}
+		last, err := parseStat(text)
+		if err != nil {
+			return Usage{}, err
+		}
+		if first, ok := all[root]; !ok || first.reaped != last.reaped {
+			continue // a child ended meanwhile: it may be counted in neither of the two, or in both
+		}
+		var use Usage
+		for _, s := range all {
+			if descends(all, s.pid, root) {
+				use.CPU += time.Duration(s.ticks+s.reaped) * tick
+				use.Resident += s.pages * int64(os.Getpagesize())
+			}
+		}
+		return use, nil
+	}
+}
+
+// readStats reads the status of all processes.
+func readStats() (map[int]stat, error) {
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil {
-		return Usage{}, err
+		return nil, err
 	}
 	all := map[int]stat{}
 	for _, path := range stats {
@@ -34,17 +63,7 @@ func UsageOf(root int) (Usage, error) {
 			all[s.pid] = s
 		}
 	}
-	if _, ok := all[root]; !ok {
-		return Usage{}, fmt.Errorf("process %d does not exist", root)
-	}
-	var use Usage
-	for _, s := range all {
-		if descends(all, s.pid, root) {
-			use.CPU += time.Duration(s.ticks) * tick
-			use.Resident += s.pages * int64(os.Getpagesize())
-		}
-	}
-	return use, nil
+	return all, nil
 }
 
 func descends(all map[int]stat, pid, root int) bool {
@@ -60,7 +79,8 @@ func descends(all map[int]stat, pid, root int) bool {
 
 type stat struct {
 	pid, parent int
-	ticks       int64 // of the process and of children that it has waited for
+	ticks       int64 // of the process
+	reaped      int64 // ticks of children that it has waited for
 	pages       int64
 }
 
@@ -85,9 +105,8 @@ func parseStat(text []byte) (stat, error) {
 	}
 	s.pid = int(number(text[:nameStart-1]))
 	s.parent = int(number(fields[1]))
-	for _, field := range fields[11:15] { // utime, stime, cutime, cstime
-		s.ticks += number(field)
-	}
+	s.ticks = number(fields[11]) + number(fields[12])  // utime, stime
+	s.reaped = number(fields[13]) + number(fields[14]) // cutime, cstime
 	s.pages = number(fields[21])
 	return s, err
 }

@@ -1,9 +1,11 @@
 package machine
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"testing"
+	"time"
 )
 
 func TestParseStat(t *testing.T) {
@@ -13,7 +15,7 @@ func TestParseStat(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := (stat{pid: 42, parent: 7, ticks: 127, pages: 70}); s != want {
+	if want := (stat{pid: 42, parent: 7, ticks: 120, reaped: 7, pages: 70}); s != want {
 		t.Errorf("got %+v, want %+v", s, want)
 	}
 	for _, bad := range []string{"", "42", "42 (x)", "42 (x) S 7 a b"} {
@@ -43,5 +45,37 @@ func TestUsageOfCountsChildren(t *testing.T) {
 	}
 	if after.Resident <= 0 {
 		t.Errorf("resident memory is %d", after.Resident)
+	}
+}
+
+// TestUsageOfNeverShrinks reads the usage while children end, whose CPU time moves to their parent.
+func TestUsageOfNeverShrinks(t *testing.T) {
+	t.Parallel()
+	ended := make(chan error, 1)
+	go func() {
+		var err error
+		for range 60 {
+			err = errors.Join(err, exec.CommandContext(t.Context(), "sh", "-c", "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done").Run())
+		}
+		ended <- err
+	}()
+	var last time.Duration
+	for {
+		use, err := UsageOf(os.Getpid())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if use.CPU < last {
+			t.Fatalf("%v after %v", use.CPU, last)
+		}
+		last = use.CPU
+		select {
+		case err := <-ended:
+			if err != nil {
+				t.Error(err)
+			}
+			return
+		default:
+		}
 	}
 }
