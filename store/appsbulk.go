@@ -162,6 +162,7 @@ func (s *Store) updateLocked(ctx context.Context, b *bulkUpdate) error {
 	committed := func(db *gorm.DB) (bool, error) { return b.by.madeVersions(db, b.client, b.written()) }
 	return s.inTx(ctx, clientShare(b.client), committed, func(tx *gorm.DB) error {
 		b.found = nil
+		current := catalog
 		rows, err := b.lock(tx)
 		if err == nil && len(rows) == 0 { // perhaps because the client is suspended
 			if err = lockClient(tx, b.client, "SHARE"); err == nil {
@@ -178,13 +179,13 @@ func (s *Store) updateLocked(ctx context.Context, b *bulkUpdate) error {
 			}
 			now, err := s.lockedRevision(tx, b.client)
 			if err == nil && now != catalog.revision {
-				catalog, err = s.catalogInTx(tx, now, catalog)
+				current, err = s.catalogInTx(tx, now, catalog)
 			}
 			if err != nil {
 				return err
 			}
 		}
-		changed := b.decide(rows, catalog)
+		changed := b.decide(rows, current)
 		if len(changed) == 0 {
 			return errUnchanged
 		}
