@@ -15,7 +15,7 @@ OUT ?= clientapps
 FUZZTIME ?= 10s
 # Without cgo, as the server is released. With it, the C of an SQLite driver that nothing calls would take a minute to compile.
 export CGO_ENABLED = 0
-# Another clone finds in the cache what one has compiled: without -trimpath, the folder is a part of it.
+# With -trimpath, a new clone finds in the build cache what another one has compiled. Without it, the folder is a part of each key.
 export GOFLAGS := $(filter-out -trimpath,$(shell go env GOFLAGS)) -trimpath
 # RACE=-race needs cgo. The C is compiled without optimization, since it is not called. By default each
 # program waits a second before it ends.

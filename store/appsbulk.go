@@ -137,7 +137,7 @@ func newBulkUpdate(client uuid.UUID, updates []AppUpdate, atomic bool, by Actor)
 	return b
 }
 
-// sameFields compares field maps. That they are one map, as in an operation that sets the same of all apps, it sees at once.
+// sameFields compares field maps. Operations that set the same of all apps pass one map, whose content need not be compared.
 func sameFields(a, b Fields) bool {
 	return reflect.ValueOf(a).UnsafePointer() == reflect.ValueOf(b).UnsafePointer() || maps.Equal(a, b)
 }

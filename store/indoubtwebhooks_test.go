@@ -89,6 +89,7 @@ func TestDeliveryInDoubtIsResolved(t *testing.T) {
 			must(here.GetApp(t.Context(), pageApp))(t)
 			stored := func() store.Webhook { return must(there.GetWebhook(t.Context(), nil, id))(t) }
 
+			faults := 0
 			breakCommit := func(write func(ctx context.Context) error, times func() int) {
 				t.Helper()
 				proxy.arm("commit", how)
@@ -101,6 +102,9 @@ func TestDeliveryInDoubtIsResolved(t *testing.T) {
 					<-proxy.executed
 				}
 				checkOutcome(t, inDoubtCase{}, how, err, times())
+				if faults++; proxy.count() != faults {
+					t.Errorf("%d faults were triggered, want %d", proxy.count(), faults)
+				}
 			}
 			breakCommit(func(ctx context.Context) error { return here.KeepWebhookBatch(ctx, hook, batch, hookLease) }, func() int {
 				if kept := stored().BatchID; kept != nil && *kept == batch.ID {

@@ -1,4 +1,4 @@
-// Package migrations has the schema, as numbered steps for each database. A released step never changes.
+// Package migrations has the schema, as numbered steps for each database, and runs the steps. A released step never changes.
 package migrations
 
 import (
